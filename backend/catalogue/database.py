@@ -1,0 +1,85 @@
+"""One engine, two ways in: `read()` and `write(work)`.
+
+Writing on SQLite begins IMMEDIATE: with the deferred default, concurrent writers fail with
+"database is locked" as soon as one of them upgrades its lock. On PostgreSQL a transaction that
+the server chose as deadlock victim is run again here, and only here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+T = TypeVar("T")
+
+SQLITE_TIMEOUT_SECONDS = 30
+DEADLOCK_TRIES = 5
+RETRYABLE = {"40001", "40P01"}  # serialization failure, deadlock detected
+
+
+class Database:
+    """The catalogue's database. Share one per process; sessions are short."""
+
+    def __init__(self, url: str, **engine_options: Any) -> None:
+        self.engine = _make_engine(url, **engine_options)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is the embedded database."""
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """Open a session for reading; what it changed is rolled back."""
+        with Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    def write(self, work: Callable[[Session], T]) -> T:
+        """Run `work(session)` in one transaction, again if the database chose it as a victim.
+
+        `work` must be safe to run twice: all it does outside the session happens twice too.
+        """
+        writer = self.engine.execution_options(lookalike_write=True)
+        for attempt in range(DEADLOCK_TRIES):
+            try:
+                with Session(writer, expire_on_commit=False) as session, session.begin():
+                    return work(session)
+            except OperationalError as error:
+                if getattr(error.orig, "sqlstate", None) not in RETRYABLE:
+                    raise
+                if attempt == DEADLOCK_TRIES - 1:
+                    raise
+                time.sleep(0.05 * 2**attempt)
+        raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def _make_engine(url: str, **options: Any) -> Engine:
+    if not url.startswith("sqlite"):
+        return create_engine(url, pool_pre_ping=True, **options)
+    engine = create_engine(url, connect_args={"timeout": SQLITE_TIMEOUT_SECONDS}, **options)
+    if engine.url.database and engine.url.database != ":memory:":
+        Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves, below
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("lookalike_write")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine

@@ -1,0 +1,228 @@
+"""The rows. Products, the vectors of their images, and what still has to be done."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    String,
+    Text,
+    TypeDecorator,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+BigKey = BigInteger().with_variant(Integer, "sqlite")
+
+
+def utcnow() -> datetime:
+    """Return the time now, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC datetime, on SQLite too (which forgets the zone)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive datetimes; store UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime cannot be stored")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the zone back that SQLite dropped."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """Base of all rows; constraint names are fixed so that migrations can name them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JSON}
+
+
+class Product(Base):
+    """One thing the shop sells. `id` is the point id; `sku` is the shop's own key."""
+
+    __tablename__ = "products"
+    __table_args__ = {"sqlite_autoincrement": True}  (an id is never used twice)
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    sku: Mapped[str] = mapped_column(String(128), unique=True)
+    display_name: Mapped[str | None] = mapped_column(Text)
+    gender: Mapped[str | None] = mapped_column(String(255))
+    master_category: Mapped[str | None] = mapped_column(String(255))
+    sub_category: Mapped[str | None] = mapped_column(String(255))
+    article_type: Mapped[str | None] = mapped_column(String(255))
+    base_colour: Mapped[str | None] = mapped_column(String(255))
+    season: Mapped[str | None] = mapped_column(String(255))
+    year: Mapped[int | None]
+    usage: Mapped[str | None] = mapped_column(String(255))
+    price: Mapped[float | None] = mapped_column(Numeric(12, 2, asdecimal=False))
+    in_stock: Mapped[bool] = mapped_column(default=True)
+    attributes: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    image_uri: Mapped[str | None] = mapped_column(Text)
+    image_digest: Mapped[str | None] = mapped_column(String(64))  # sha256 of the bytes, in hex
+    image_bytes: Mapped[int | None] = mapped_column(BigInteger)  # with the next: has it changed?
+    image_mtime_ns: Mapped[int | None] = mapped_column(BigInteger)
+    removed_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    updated_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class ImageVector(Base):
+    """The vector of one image content by one embedder: computed once, whatever happens after."""
+
+    __tablename__ = "image_vectors"
+
+    image_digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(String(64), primary_key=True)
+    vector: Mapped[bytes] = mapped_column(LargeBinary)  # float16, little-endian, L2-normalised
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+BUILDING: Final = "building"
+ACTIVE: Final = "active"
+STANDBY: Final = "standby"
+RETIRED: Final = "retired"
+LIVE: Final = (BUILDING, ACTIVE, STANDBY)
+"""The states of a generation that receives every write."""
+
+
+class Generation(Base):
+    """One index of the whole catalogue by one embedder."""
+
+    __tablename__ = "generations"
+    __table_args__ = {"sqlite_autoincrement": True}
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    collection: Mapped[str] = mapped_column(String(255), unique=True)
+    embedder: Mapped[str] = mapped_column(String(255))  # the spec that loads it: name?option=value
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    size: Mapped[int]
+    distance: Mapped[str] = mapped_column(String(16), default="cosine")
+    quantization: Mapped[str | None] = mapped_column(String(16))
+    index_options: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    state: Mapped[str] = mapped_column(String(16), index=True)
+    backfilled_to: Mapped[int] = mapped_column(BigInteger, default=0)  # last product id with a row
+    quality: Mapped[dict[str, Any] | None]  # the numbers it was promoted with
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    promoted_at: Mapped[datetime | None]
+    retired_at: Mapped[datetime | None]
+
+
+class IndexEntry(Base):
+    """What one generation holds of one product, and what it still has to do.
+
+    Nothing here is a status: pending, failed and indexed are derived, so they cannot contradict
+    the numbers. `outbox` is the only module that writes these rows.
+    """
+
+    __tablename__ = "index_entries"
+
+    generation_id: Mapped[int] = mapped_column(
+        BigKey, ForeignKey("generations.id", ondelete="CASCADE"), primary_key=True
+    )
+    product_id: Mapped[int] = mapped_column(
+        BigKey, ForeignKey("products.id", ondelete="CASCADE"), primary_key=True
+    )
+    wanted: Mapped[int] = mapped_column(BigInteger, default=1)  # version the shop wants indexed
+    embedded: Mapped[int] = mapped_column(BigInteger, default=0)  # version whose vector is known
+    embedded_digest: Mapped[str | None] = mapped_column(String(64))  # the image it came from
+    indexed: Mapped[int] = mapped_column(BigInteger, default=0)  # version in the index
+    claim: Mapped[int] = mapped_column(BigInteger, default=0)  # number of the newest claim
+    indexed_claim: Mapped[int | None] = mapped_column(BigInteger)  # of the point; NULL: no point
+    failures: Mapped[int] = mapped_column(default=0)
+    priority: Mapped[int] = mapped_column(default=1)
+    requested_at: Mapped[datetime] = mapped_column(default=utcnow)
+    due_at: Mapped[datetime | None] = mapped_column(default=utcnow)
+    last_error: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (
+        Index(
+            "ix_index_entries_due",
+            "generation_id",
+            "priority",
+            "due_at",
+            postgresql_where=text("due_at IS NOT NULL"),
+            sqlite_where=text("due_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_index_entries_quarantine",
+            "generation_id",
+            "product_id",
+            postgresql_where=text("last_error IS NOT NULL"),
+            sqlite_where=text("last_error IS NOT NULL"),
+        ),
+    )
+
+
+class Job(Base):
+    """An operator's long task: written by whoever asks, run by whoever owns what it needs."""
+
+    __tablename__ = "jobs"
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    verb: Mapped[str] = mapped_column(String(64))
+    arguments: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    state: Mapped[str] = mapped_column(String(16), default="queued", index=True)
+    done: Mapped[int] = mapped_column(BigInteger, default=0)
+    total: Mapped[int | None] = mapped_column(BigInteger)
+    result: Mapped[dict[str, Any] | None]
+    error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    started_at: Mapped[datetime | None]
+    heartbeat_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class Cursor(Base):
+    """Where a walk over the catalogue, such as reconcile, goes on after a restart."""
+
+    __tablename__ = "cursors"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    position: Mapped[int] = mapped_column(BigInteger, default=0)
+    updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
+
+
+class Event(Base):
+    """One thing a shopper did with a product: viewed it, put it in the cart, bought it."""
+
+    __tablename__ = "events"
+    __table_args__ = (Index("ix_events_shopper_at", "shopper", "at"),)
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    product_id: Mapped[int] = mapped_column(
+        BigKey, ForeignKey("products.id", ondelete="CASCADE"), index=True
+    )
+    shopper: Mapped[str | None] = mapped_column(String(128))
+    session: Mapped[str | None] = mapped_column(String(128), index=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    at: Mapped[datetime] = mapped_column(default=utcnow)

@@ -1,0 +1,85 @@
+"""Image -> vector. Torch is imported only in this folder (and in training), and only on `load`.
+
+An embedder is named by a spec: `efficientnet-lite0`, `torchvision/resnet50?pool=max`. The spec is
+what a generation remembers, so it holds every option that changes the vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Protocol, TypeAlias
+from urllib.parse import parse_qsl
+
+import numpy as np
+import numpy.typing as npt
+from PIL.Image import Image
+
+from backend.errors import UnknownEmbedder
+
+FloatArray: TypeAlias = npt.NDArray[np.float32]
+
+
+class Embedder(Protocol):
+    """What turns images into vectors. Safe to call from several threads."""
+
+    name: str
+    fingerprint: str  # hex digest of weights + preprocessing + head; not of device or precision
+    size: int  # dimensions of the vector
+    input_size: tuple[int, int]  # (height, width) in pixels that images are best decoded to
+
+    def embed(self, images: Sequence[Image]) -> FloatArray:
+        """Embed RGB images of any size: (n, size) float32, L2-normalised, in input order."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compute:
+    """Where and how to run a network; never part of the fingerprint."""
+
+    device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
+    precision: str = "auto"  # auto, bf16, fp32
+    batch_size: int = 0  # images a forward pass; 0: by device
+    threads: int = 1  # torch's own threads on a CPU; 0: torch's choice
+
+
+Factory: TypeAlias = Callable[..., Embedder]
+_factories: dict[str, Factory] = {}
+
+_MODULES = {  # family -> the module whose import registers it
+    "efficientnet-lite0": "efficientnet_lite",
+    "torchvision": "torchvision_cnn",
+    "mean-colour": "mean_colour",
+}
+
+
+def register(family: str) -> Callable[[Factory], Factory]:
+    """Register a factory `(variant, *, compute, **options) -> Embedder` under a family's name."""
+
+    def add(factory: Factory) -> Factory:
+        _factories[family] = factory
+        return factory
+
+    return add
+
+
+def families() -> list[str]:
+    """List the names that `load` knows."""
+    return sorted({*_MODULES, *_factories})
+
+
+def load(spec: str, *, compute: Compute | None = None) -> Embedder:
+    """Load an embedder by its spec `family[/variant][?option=value&…]`.
+
+    Raises UnknownEmbedder for an unknown family, variant or option, WeightsUnavailable when its
+    weights are neither on disk nor to be downloaded.
+    """
+    name, _, query = spec.partition("?")
+    family, _, variant = name.partition("/")
+    if family not in _factories and family in _MODULES:
+        import_module(f"{__name__}.{_MODULES[family]}")
+    if family not in _factories:
+        raise UnknownEmbedder(f"no embedder {family!r}; there are: {', '.join(families())}")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    return _factories[family](variant, compute=compute or Compute(), **options)

@@ -1,0 +1,171 @@
+"""The domain's errors: raised inside, translated once at the edge (`backend.api.problems`).
+
+The docstring is the default message; `code` is what a program may rely on.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class LookalikeError(Exception):
+    """Something went wrong."""
+
+    code = "error"
+
+    def __init__(self, message: str | None = None, **context: Any) -> None:
+        self.message = message or (type(self).__doc__ or "").splitlines()[0]
+        self.context = context
+        super().__init__(self.message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle with the context: decoders raise these in another process."""
+        return _rebuild, (type(self), self.message, self.context)
+
+
+def _rebuild(kind: type[LookalikeError], message: str, context: dict[str, Any]) -> LookalikeError:
+    return kind(message, **context)
+
+
+class ConfigurationError(LookalikeError):
+    """The settings contradict each other or lack something."""
+
+    code = "configuration"
+
+
+# --- the catalogue -----------------------------------------------------------------------------
+
+
+class UnknownProduct(LookalikeError):
+    """There is no product with this sku."""
+
+    code = "unknown-product"
+
+
+class InvalidProduct(LookalikeError):
+    """The product has a field that cannot be stored; `context["errors"]` lists field and reason."""
+
+    code = "invalid-product"
+
+
+class UnreadableCatalogue(LookalikeError):
+    """The catalogue's file cannot be read at all (missing, not a CSV, no sku column)."""
+
+    code = "unreadable-catalogue"
+
+
+# --- images: permanent unless the class says otherwise --------------------------------------------
+
+
+class ImageError(LookalikeError):
+    """The image cannot be used."""
+
+    code = "bad-image"
+
+
+class NoImage(ImageError):
+    """The product has no image."""
+
+    code = "no-image"
+
+
+class NotAnImage(ImageError):
+    """The bytes are not an image in a supported format."""
+
+    code = "not-an-image"
+
+
+class ImageTooLarge(ImageError):
+    """The image has more bytes, pixels or a longer side than allowed."""
+
+    code = "image-too-large"
+
+
+class ImageTooSmall(ImageError):
+    """The image is too small or too narrow to be embedded."""
+
+    code = "image-too-small"
+
+
+class CorruptImage(ImageError):
+    """The image is truncated or damaged."""
+
+    code = "corrupt-image"
+
+
+class DecoderDied(ImageError):
+    """The image killed its decoder or kept it busy beyond the time limit."""
+
+    code = "decoder-died"
+
+
+class ForbiddenImage(ImageError):
+    """The image lies outside the catalogue's folder, or on a host that is not allowed."""
+
+    code = "forbidden-image"
+
+
+class ImageUnavailable(ImageError):
+    """The image cannot be fetched now; trying again may help (the only transient image error)."""
+
+    code = "image-unavailable"
+
+
+# --- embedders -------------------------------------------------------------------------------------
+
+
+class UnknownEmbedder(LookalikeError):
+    """There is no embedder of this name."""
+
+    code = "unknown-embedder"
+
+
+class WeightsUnavailable(LookalikeError):
+    """The embedder's weights are not on disk and cannot be downloaded."""
+
+    code = "weights-unavailable"
+
+
+class ModelMismatch(LookalikeError):
+    """The query encoder is not the one that the active generation was built with."""
+
+    code = "model-mismatch"
+
+
+# --- the index and its generations -------------------------------------------------------------------
+
+
+class NoGeneration(LookalikeError):
+    """No index generation is active yet."""
+
+    code = "no-generation"
+
+
+class InvalidFilter(LookalikeError):
+    """The filter names an unknown field or holds a value of the wrong type."""
+
+    code = "invalid-filter"
+
+
+class InvalidVector(LookalikeError):
+    """A vector has the wrong size, is not finite, or is all zeros."""
+
+    code = "invalid-vector"
+
+
+class IndexLocked(LookalikeError):
+    """Another process has the embedded index open; it has exactly one owner."""
+
+    code = "index-locked"
+
+
+class IndexUnavailable(LookalikeError):
+    """The vector store does not answer; trying again may help."""
+
+    code = "index-unavailable"
+
+
+class NotSearchable(LookalikeError):
+    """The product has no vector yet; `context` holds its `state` and `reason`."""
+
+    code = "not-searchable"

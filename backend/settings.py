@@ -1,0 +1,128 @@
+"""Every knob, once. `DATABASE_URL BROKER_URL QDRANT_URL QDRANT_API_KEY`, the rest `LOOKALIKE_…`.
+
+Which of the first three are present decides how the same code runs: none of them is the embedded
+default (SQLite, a thread, an in-process shard). There is no mode flag.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from backend.errors import ConfigurationError
+
+
+class Settings(BaseSettings):
+    """The settings of one process, read from the environment and an `.env` file beside it."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LOOKALIKE_",
+        env_file=".env",
+        extra="ignore",
+        populate_by_name=True,
+        frozen=True,
+    )
+
+    # --- what runs where ---
+    database_url: str | None = Field(
+        None, validation_alias="DATABASE_URL", description="SQLAlchemy URL; absent: SQLite file"
+    )
+    broker_url: str | None = Field(
+        None, validation_alias="BROKER_URL", description="Redis for Celery; absent: a thread"
+    )
+    qdrant_url: str | None = Field(
+        None, validation_alias="QDRANT_URL", description="Qdrant server; absent: embedded shard"
+    )
+    qdrant_api_key: str | None = Field(None, validation_alias="QDRANT_API_KEY", repr=False)
+    data_dir: Path = Field(Path("data"), description="where all embedded state lies")
+    image_store: str | None = Field(
+        None, description="fsspec URL of the image store; absent: inside the data folder"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    # --- embedding ---
+    embedder: str = Field("efficientnet-lite0", description="name, with ?option=value&…")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    batch_size: int = Field(0, ge=0, le=4096, description="images a forward pass; 0: by device")
+    torch_threads: int = Field(1, ge=0, le=256, description="0 leaves torch's own choice")
+    decoders: int = Field(1, ge=1, le=64, description="decoder processes")
+    decode_seconds: float = Field(10, gt=0, description="a decoder busy for longer is killed")
+
+    # --- the queue ---
+    poll_seconds: float = Field(1, gt=0, description="how often an idle worker looks for due rows")
+    lease_seconds: float = Field(120, gt=0, description="a claim older than this is free again")
+    max_failures: int = Field(3, ge=1, description="attempts (or deaths) before the quarantine")
+    retry_seconds: float = Field(5, ge=0, description="first back-off; it doubles per failure")
+
+    # --- images ---
+    max_image_bytes: int = Field(20_000_000, gt=0)
+    max_image_pixels: int = Field(50_000_000, gt=0)
+    max_image_side: int = Field(20_000, gt=0)
+    min_image_side: int = Field(8, gt=0)
+    image_hosts: tuple[str, ...] = Field(
+        (), description="JSON list of hosts that images may be fetched from; empty: none"
+    )
+    fetch_seconds: float = Field(10, gt=0, description="time limit of one remote image")
+
+    # --- the index ---
+    facets: tuple[str, ...] = Field(
+        (), description="JSON list of attributes that get a payload index and a facet count"
+    )
+
+    # --- serving ---
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    threads: int = Field(8, ge=1, le=256, description="request threads of one API process")
+    max_batch: int = Field(1000, ge=1, description="products in one POST /v1/products:batch")
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        """Refuse mixes that cannot work, with the reason."""
+        if self.broker_url and not self.database_url:
+            raise ValueError(
+                "BROKER_URL is set without DATABASE_URL: Celery workers share their queue "
+                "through PostgreSQL, not through a SQLite file"
+            )
+        if self.broker_url and (self.database_url or "").startswith("sqlite"):
+            raise ValueError("Celery (BROKER_URL) needs PostgreSQL; DATABASE_URL names SQLite")
+        if self.qdrant_api_key and not self.qdrant_url:
+            raise ValueError("QDRANT_API_KEY is set without QDRANT_URL")
+        return self
+
+    @property
+    def database(self) -> str:
+        """The database's URL, the embedded default included; psycopg 3 for PostgreSQL."""
+        if not self.database_url:
+            return f"sqlite:///{self.data_dir.absolute() / 'lookalike.sqlite'}"
+        for plain in ("postgres://", "postgresql://"):
+            if self.database_url.startswith(plain):
+                return "postgresql+psycopg://" + self.database_url.removeprefix(plain)
+        return self.database_url
+
+    @property
+    def image_store_url(self) -> str:
+        """The image store's fsspec URL, the embedded default included."""
+        return self.image_store or f"file://{self.data_dir.absolute() / 'images'}"
+
+    @property
+    def index_dir(self) -> Path:
+        """The folder of the embedded shards."""
+        return self.data_dir.absolute() / "index"
+
+
+def read_settings(**overrides: object) -> Settings:
+    """Read the settings; `overrides` win over the environment.
+
+    Raises ConfigurationError with one line per wrong setting.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors()
+        ]
+        raise ConfigurationError("; ".join(lines)) from None

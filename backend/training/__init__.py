@@ -1,0 +1,1 @@
+"""What is fitted from data: the PCA of the default embedder."""

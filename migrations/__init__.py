@@ -1,0 +1,1 @@
+"""The database's history, as Alembic migrations; part of the wheel."""

@@ -1,0 +1,1 @@
+"""The doorbell of the distributed set-up: Celery, and nothing but Celery."""
