@@ -33,7 +33,7 @@ class ConfigurationError(LookalikeError):
     code = "configuration"
 
 
-# --- the catalogue -----------------------------------------------------------------------------
+# --- the catalogue ----------------------------------------------------
 
 
 class UnknownProduct(LookalikeError):
@@ -54,7 +54,7 @@ class UnreadableCatalogue(LookalikeError):
     code = "unreadable-catalogue"
 
 
-# --- images: permanent unless the class says otherwise --------------------------------------------
+# --- images: permanent unless the class says otherwise ----------------
 
 
 class ImageError(LookalikeError):
@@ -111,7 +111,7 @@ class ImageUnavailable(ImageError):
     code = "image-unavailable"
 
 
-# --- embedders -------------------------------------------------------------------------------------
+# --- embedders --------------------------------------------------------
 
 
 class UnknownEmbedder(LookalikeError):
@@ -132,7 +132,7 @@ class ModelMismatch(LookalikeError):
     code = "model-mismatch"
 
 
-# --- the index and its generations -------------------------------------------------------------------
+# --- the index and its generations ------------------------------------
 
 
 class NoGeneration(LookalikeError):

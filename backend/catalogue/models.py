@@ -71,7 +71,7 @@ class Product(Base):
     """One thing the shop sells. `id` is the point id; `sku` is the shop's own key."""
 
     __tablename__ = "products"
-    __table_args__ = {"sqlite_autoincrement": True}  (an id is never used twice)
+    __table_args__ = {"sqlite_autoincrement": True}  # an id is never used twice
 
     id: Mapped[int] = mapped_column(BigKey, primary_key=True)
     sku: Mapped[str] = mapped_column(String(128), unique=True)

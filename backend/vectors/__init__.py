@@ -78,11 +78,11 @@ class VectorIndex(Protocol):
         """Delete points {id: claim}, except a point whose claim is newer."""
         ...
 
-    def set_payload(self, id: int, payload: Mapping[str, Any]) -> None:  # noqa: A002
+    def set_payload(self, id: int, payload: Mapping[str, Any]) -> None:
         """Merge fields into one point's payload; a point that is not there stays away."""
         ...
 
-    def vector(self, id: int) -> Vector | None:  # noqa: A002
+    def vector(self, id: int) -> Vector | None:
         """Return a point's vector, (size,) float32, or None."""
         ...
 
