@@ -1,0 +1,62 @@
+"""Bring a database to the models' state, with the migrations that travel in the wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+import migrations
+from backend.catalogue.database import Database
+from backend.catalogue.models import Base
+
+MIGRATION_LOCK = 7_305_801_235
+"""Advisory lock under which PostgreSQL is migrated: two hosts may start at once."""
+
+
+def migrate(db: Database, *, revision: str = "head") -> str:
+    """Upgrade to `revision` (each migration in a transaction) and return where the database is."""
+    with db.engine.execution_options(lookalike_write=True).connect() as connection:
+        with connection.begin():
+            if not db.is_sqlite:
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
+            command.upgrade(_config(connection), revision)
+        return current(connection) or "base"
+
+
+def current(connection: Connection) -> str | None:
+    """Return the revision that the database is at, None before the first migration."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def is_current(db: Database) -> bool:
+    """Tell whether the database is at the newest revision."""
+    with db.engine.connect() as connection:
+        head = ScriptDirectory.from_config(_config(connection)).get_current_head()
+        return current(connection) == head
+
+
+def differences(db: Database) -> list[object]:
+    """List what the models have that the database has not, and the other way round."""
+    with db.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return list(compare_metadata(context, Base.metadata))
+
+
+def draft(db: Database, message: str) -> None:
+    """Write a new migration from the difference between the models and an upgraded database."""
+    with db.engine.execution_options(lookalike_write=True).connect() as connection:
+        command.revision(_config(connection), message, autogenerate=True)
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
