@@ -9,7 +9,7 @@ wrong one in and watch it fail.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -30,12 +30,13 @@ from sqlalchemy import (
     null,
     select,
     text,
+    true,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from backend.catalogue.models import LIVE, Generation, IndexEntry, Product, utcnow
+from backend.catalogue.models import BUILDING, LIVE, Generation, IndexEntry, Product, utcnow
 
 SINGLE: Final = 0
 IMPORT: Final = 1
@@ -48,6 +49,9 @@ GENERATIONS_LOCK: Final = 7_305_801_234
 BURIED: Final = "decoder-died: the process died or gave up each time it embedded this image"
 
 Entry = IndexEntry  # the shorter name keeps the SQL below readable
+
+MINE: Final = Entry.claim == bindparam("b_claim")
+"""Whether the row's newest claim is still the one that is being settled."""
 
 
 class Stage(StrEnum):
@@ -86,13 +90,14 @@ def request(
     current, and elsewhere leaves that stage's schedule (a lease, a back-off, the quarantine) alone.
     """
     now = now or utcnow()
-    waits_for_image = Entry.embedded < Entry.wanted
-    changes: dict[str, Any] = {"wanted": Entry.wanted + 1, "due_at": now}
+    changes = _once_more(now)
     if image:
-        changes |= {"failures": 0, "last_error": null()}
-    else:
-        changes["embedded"] = case((waits_for_image, Entry.embedded), else_=Entry.wanted + 1)
-        changes["due_at"] = case((waits_for_image, Entry.due_at), else_=now)
+        changes = {
+            "wanted": Entry.wanted + 1,
+            "due_at": now,
+            "failures": 0,
+            "last_error": null(),
+        }
     _upsert_entries(session, product_ids, changes, priority=priority, now=now)
 
 
@@ -123,9 +128,7 @@ def _upsert_entries(
         return
     share_generations_lock(session)
     pairs = (
-        select(Generation.id, Product.id, literal(1), literal(0), literal(0), literal(0))
-        .add_columns(literal(0), literal(priority), _time(now), _time(now))
-        .select_from(Product)
+        _new_entries(Generation.id, priority, now)
         .join(Generation, Generation.state.in_(LIVE))
         .where(Product.id.in_(product_ids))
         .order_by(Generation.id, Product.id)
@@ -154,8 +157,12 @@ def _insert_entries(session: Session, rows: Select[Any], changes: dict[str, Any]
     return insert.on_conflict_do_update(index_elements=keys, set_=changes)
 
 
-def _time(moment: datetime) -> ColumnElement[Any]:
-    return literal(moment, Entry.due_at.type)
+def _new_entries(generation_id: Any, priority: int, now: datetime) -> Select[Any]:
+    """Select a new entry for every product, in the order of `_NEW_ENTRY`."""
+    moment = literal(now, Entry.due_at.type)
+    zero = literal(0)
+    numbers = (literal(1), zero, zero, zero, zero, literal(priority))
+    return select(generation_id, Product.id, *numbers, moment, moment).select_from(Product)
 
 
 def share_generations_lock(session: Session) -> None:
@@ -167,29 +174,26 @@ def share_generations_lock(session: Session) -> None:
 
 
 def backfill(session: Session, generation_id: int, *, after: int, limit: int) -> int | None:
-    """Give one range of the products an entry in a generation; return the last id, None at the end.
-
-    Removed products need none. A product that has an entry already (a write came first) keeps it.
-    """
+    """Give one range of products an entry in a generation; return the last id, None at the end."""
     ids = select(Product.id).where(Product.id > after).order_by(Product.id).limit(limit)
     last: int | None = session.scalar(select(func.max(ids.subquery().c.id)))
-    if last is None:
-        return None
-    priority = _first_fill_priority(session, generation_id)
-    now = utcnow()
-    rows = (
-        select(literal(generation_id), Product.id, literal(1), literal(0), literal(0), literal(0))
-        .add_columns(literal(0), literal(priority), _time(now), _time(now))
-        .where(Product.id > after, Product.id <= last, Product.removed_at.is_(None))
-        .order_by(Product.id)
-    )
-    session.execute(_insert_entries(session, rows, None))
+    if last is not None:
+        enter(session, generation_id, and_(Product.id > after, Product.id <= last))
     return last
 
 
-def _first_fill_priority(session: Session, generation_id: int) -> int:
+def enter(session: Session, generation_id: int, which: ColumnElement[bool]) -> None:
+    """Give products an entry in one generation; one that has an entry already keeps it.
+
+    Removed products need none. A re-index fills its entries at the lowest priority.
+    """
     state = session.scalar(select(Generation.state).where(Generation.id == generation_id))
-    return REINDEX if state == "building" else IMPORT
+    rows = (
+        _new_entries(literal(generation_id), REINDEX if state == BUILDING else IMPORT, utcnow())
+        .where(which, Product.removed_at.is_(None))
+        .order_by(Product.id)
+    )
+    session.execute(_insert_entries(session, rows, None))
 
 
 # --- claim -------------------------------------------------------------------------------
@@ -235,6 +239,16 @@ def claim(
     return sorted((Claimed(*row) for row in rows), key=lambda row: row.product_id)
 
 
+def is_due(
+    session: Session, generation_id: int, stage: Stage, *, now: datetime | None = None
+) -> bool:
+    """Tell whether `claim` would find a row; takes no lock, so that an idle poll costs nothing."""
+    due = select(Entry.product_id).where(
+        Entry.generation_id == generation_id, Entry.due_at <= (now or utcnow()), waits_for(stage)
+    )
+    return session.scalar(due.limit(1)) is not None
+
+
 def waits_for(stage: Stage) -> ColumnElement[bool]:
     """Return the condition under which an entry waits for a stage."""
     if stage is Stage.EMBED:
@@ -253,16 +267,6 @@ def bury(
         Entry.failures >= max_failures,
     )
     return _count(session, update(Entry).where(spent).values(_gave_up(literal(BURIED), now)))
-
-
-def release(session: Session, generation_id: int, claimed: Sequence[Claimed]) -> None:
-    """Give back rows that were claimed and not tried: a worker that stops in an orderly way."""
-    _settle(
-        session,
-        generation_id,
-        claimed,
-        {"due_at": utcnow(), "failures": case((Entry.failures > 0, Entry.failures - 1), else_=0)},
-    )
 
 
 def free_leases(session: Session) -> int:
@@ -328,20 +332,44 @@ def settle_indexed(
             },
         )
     if settled < len(applied):
-        _request_again(session, generation_id, [row for row, _ in applied], now)
+        late = [row for row, _ in applied]
+        _settle(session, generation_id, late, _once_more(now), whose=~MINE)
     return settled
 
 
-def _request_again(
-    session: Session, generation_id: int, late: Sequence[Claimed], now: datetime
-) -> None:
+def request_again(
+    session: Session,
+    generation_id: int,
+    claims: Mapping[int, int],
+    *,
+    now: datetime | None = None,
+) -> int:
+    """Ask one generation to write points anew, from the vectors it has; opens no image.
+
+    `claims` is {product id: claim found in the index, or 0}. The next claim will be newer than
+    that, even where SQL is an old backup that never heard of it.
+    """
+    rows = [Claimed(id_, found, 0, 0, None) for id_, found in claims.items()]
+    newest = case((Entry.claim < bindparam("b_claim"), bindparam("b_claim")), else_=Entry.claim)
+    values = _once_more(now or utcnow()) | {"claim": newest}
+    return _settle(session, generation_id, rows, values, whose=true())
+
+
+def _once_more(now: datetime) -> dict[str, Any]:
     waits_for_image = Entry.embedded < Entry.wanted
-    again = {
+    return {
         "wanted": Entry.wanted + 1,
         "embedded": case((waits_for_image, Entry.embedded), else_=Entry.wanted + 1),
         "due_at": case((waits_for_image, Entry.due_at), else_=now),
     }
-    _settle(session, generation_id, late, again, held=False)
+
+
+def send_back(
+    session: Session, generation_id: int, rows: Sequence[Claimed], *, now: datetime | None = None
+) -> int:
+    """Return rows whose vector is not stored (any more) to the embed stage."""
+    values = {"embedded": 0, "embedded_digest": null(), "due_at": now or utcnow()}
+    return _settle(session, generation_id, rows, values)
 
 
 def fail(
@@ -415,18 +443,17 @@ def _settle(
     values: dict[str, Any],
     *,
     extra: Sequence[dict[str, Any]] | None = None,
-    held: bool = True,
+    whose: ColumnElement[bool] = MINE,
 ) -> int:
-    """Update rows in id order, where the claim is still ours (or, not `held`, where it is not)."""
+    """Update rows in id order, by default only where the claim is still ours."""
     if not rows:
         return 0
-    mine = Entry.claim == bindparam("b_claim")
     statement = (
         update(cast("Table", Entry.__table__))
         .where(
             Entry.generation_id == generation_id,
             Entry.product_id == bindparam("b_id"),
-            mine if held else ~mine,
+            whose,
         )
         .values(values)
     )

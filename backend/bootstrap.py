@@ -1,0 +1,130 @@
+"""The composition root: settings -> services. The only module that names concrete adapters."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+from backend import embedders, generations
+from backend.catalogue import migrating
+from backend.catalogue.database import Database
+from backend.catalogue.image_store import ImageStore
+from backend.catalogue.models import Generation
+from backend.decoding import DecoderPool
+from backend.embedders import Compute, Embedder
+from backend.errors import ConfigurationError
+from backend.images import Limits
+from backend.indexing import EmbedOptions, schema
+from backend.indexing.reading import Pictures
+from backend.owner import Owner
+from backend.settings import Settings
+from backend.vectors import VectorIndex
+from backend.vectors.edge import EdgeIndex
+
+
+class Services:
+    """What one process works with. Everything expensive is opened on first use."""
+
+    def __init__(self, settings: Settings, *, ring: Callable[[], None]) -> None:
+        self.settings = settings
+        self.ring = ring
+        self.db = Database(settings.database)
+        self.image_store = ImageStore(settings.image_store_url)
+        self.limits = Limits(
+            max_bytes=settings.max_image_bytes,
+            max_pixels=settings.max_image_pixels,
+            max_side=settings.max_image_side,
+            min_side=settings.min_image_side,
+        )
+        self.decoders = DecoderPool(
+            settings.decoders, limits=self.limits, seconds=settings.decode_seconds
+        )
+        self.pictures = Pictures(self.image_store, self.decoders, settings)
+        self.owner = Owner(settings.data_dir)
+        self._lock = threading.Lock()
+        self._embedders: dict[str, Embedder] = {}
+        self._indexes: dict[str, VectorIndex] = {}
+
+    @property
+    def embed_options(self) -> EmbedOptions:
+        """How this process works off a claim."""
+        batch = self.settings.batch_size or 32
+        return EmbedOptions(
+            claim_size=4 * batch,
+            batch_size=batch,
+            lease=self.lease,
+            max_failures=self.settings.max_failures,
+            retry=timedelta(seconds=self.settings.retry_seconds),
+        )
+
+    @property
+    def lease(self) -> timedelta:
+        """How long a claim is held."""
+        return timedelta(seconds=self.settings.lease_seconds)
+
+    def embedder(self, spec: str | None = None) -> Embedder:
+        """Return the embedder of a spec (default: the settings'), loaded once per process."""
+        spec = spec or self.settings.embedder
+        with self._lock:
+            if spec not in self._embedders:
+                self._embedders[spec] = embedders.load(spec, compute=_compute(self.settings))
+            return self._embedders[spec]
+
+    def embedder_of(self, generation: Generation) -> Embedder:
+        """Return the embedder that a generation names; its fingerprint tells if it is the same."""
+        return self.embedder(generation.embedder)
+
+    def index_of(self, generation: Generation) -> VectorIndex:
+        """Return a generation's index. An embedded one is opened by its owner alone."""
+        with self._lock:
+            if generation.collection not in self._indexes:
+                self._indexes[generation.collection] = EdgeIndex(
+                    self.settings.index_dir / generation.collection,
+                    size=generation.size,
+                    schema=schema(self.settings.facets),
+                )
+            return self._indexes[generation.collection]
+
+    def first_generation(self) -> Generation:
+        """Return the active generation, started with the settings' embedder if there is none."""
+        encoder = self.embedder()
+        return generations.ensure_first(
+            self.db,
+            generations.Encoder(
+                spec=self.settings.embedder, fingerprint=encoder.fingerprint, size=encoder.size
+            ),
+        )
+
+    def close(self) -> None:
+        """Flush and let go of everything."""
+        with self._lock:
+            for index in self._indexes.values():
+                index.close()
+            self._indexes.clear()
+        self.decoders.close()
+        self.owner.release()
+        self.db.close()
+
+
+def build(settings: Settings, *, ring: Callable[[], None] = lambda: None) -> Services:
+    """Build the services. The embedded database is migrated; another one has to be current.
+
+    `ring` is called after every write that makes work due. Raises ConfigurationError when a
+    database server lacks a migration.
+    """
+    services = Services(settings, ring=ring)
+    if services.db.is_sqlite:
+        migrating.migrate(services.db)
+    elif not migrating.is_current(services.db):
+        raise ConfigurationError("the database lacks a migration: run `lookalike migrate`")
+    return services
+
+
+def _compute(settings: Settings) -> Compute:
+    return Compute(
+        device=settings.device,
+        precision=settings.precision,
+        batch_size=settings.batch_size,
+        threads=settings.torch_threads,
+    )

@@ -1,0 +1,59 @@
+"""The vectors in SQL: float16, so that a rebuilt index equals the original one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from backend.catalogue.models import ImageVector, utcnow
+
+Vector: TypeAlias = npt.NDArray[np.float32]
+
+STORED = np.dtype("<f2")
+
+
+def pack(vector: Vector) -> bytes:
+    """Round a vector to float16, little-endian."""
+    return vector.astype(STORED).tobytes()
+
+
+def unpack(blob: bytes) -> Vector:
+    """Return a stored vector as float32; its length differs from 1 by rounding only."""
+    return np.frombuffer(blob, dtype=STORED).astype(np.float32)
+
+
+def store(session: Session, fingerprint: str, vectors: Mapping[str, Vector]) -> None:
+    """Keep {image digest: vector}; what is there already is as good."""
+    if not vectors:
+        return
+    make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    now = utcnow()
+    rows = [
+        {"image_digest": d, "fingerprint": fingerprint, "vector": pack(v), "created_at": now}
+        for d, v in sorted(vectors.items())
+    ]
+    session.execute(make(ImageVector).on_conflict_do_nothing(), rows)
+
+
+def known(session: Session, fingerprint: str, digests: Iterable[str]) -> set[str]:
+    """Return those of the digests whose vector is stored."""
+    rows = session.scalars(select(ImageVector.image_digest).where(_of(fingerprint, digests)))
+    return set(rows)
+
+
+def load(session: Session, fingerprint: str, digests: Iterable[str]) -> dict[str, Vector]:
+    """Return the stored vectors among these digests."""
+    rows = session.execute(
+        select(ImageVector.image_digest, ImageVector.vector).where(_of(fingerprint, digests))
+    )
+    return {digest: unpack(blob) for digest, blob in rows}
+
+
+def _of(fingerprint: str, digests: Iterable[str]) -> ColumnElement[bool]:
+    return and_(ImageVector.fingerprint == fingerprint, ImageVector.image_digest.in_(set(digests)))

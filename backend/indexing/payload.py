@@ -1,0 +1,36 @@
+"""What a point carries beside its vector: everything a shop filters by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from backend.catalogue.models import Product
+from backend.vectors import FieldType
+
+COLUMNS: Final[dict[str, FieldType]] = {
+    "gender": "keyword",
+    "master_category": "keyword",
+    "sub_category": "keyword",
+    "article_type": "keyword",
+    "base_colour": "keyword",
+    "season": "keyword",
+    "usage": "keyword",
+    "year": "integer",
+    "price": "float",
+    "in_stock": "bool",
+}
+"""The product columns that are indexed payload fields."""
+
+
+def schema(facets: Sequence[str] = ()) -> dict[str, FieldType]:
+    """Return the indexed fields: the columns, and the attributes that are declared facets."""
+    declared: dict[str, FieldType] = {f"attributes.{name}": "keyword" for name in facets}
+    return COLUMNS | declared
+
+
+def payload(product: Product) -> dict[str, Any]:
+    """Return what a product's point carries; what the product lacks is left out."""
+    columns = {name: getattr(product, name) for name in ("sku", *COLUMNS)}
+    columns["attributes"] = product.attributes
+    return {name: value for name, value in columns.items() if value is not None}

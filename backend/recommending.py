@@ -1,0 +1,156 @@
+"""The questions that shoppers ask: what looks like this product, what looks like this picture?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from PIL.Image import Image
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend import generations
+from backend.catalogue import image_vectors
+from backend.catalogue.database import Database
+from backend.catalogue.models import Generation, IndexEntry, Product
+from backend.catalogue.progress import State, states
+from backend.embedders import Embedder
+from backend.errors import NotSearchable, UnknownProduct
+from backend.vectors import Condition, Hit, VectorIndex, Where
+
+Vector: TypeAlias = npt.NDArray[np.float32]
+
+SLACK: Final = 8
+"""Neighbours asked for beyond the limit, in place of those that SQL knows better about."""
+
+MAX_LIMIT: Final = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """What is asked beside the picture. `exclude` holds skus."""
+
+    limit: int = 10
+    where: Where = field(default_factory=dict)
+    exclude: Sequence[str] = ()
+    min_score: float | None = None
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A product that looks like the query; `score` is the cosine similarity."""
+
+    product: Product
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """Neighbours, best first, and the one generation that they come from."""
+
+    items: list[Neighbour]
+    generation: Generation
+    meta: dict[str, Any]
+
+
+def similar_to_product(
+    db: Database, index_of: Callable[[Generation], VectorIndex], sku: str, query: Query
+) -> Answer:
+    """Return what looks like a product of the catalogue, the product itself left out.
+
+    The vector is the one SQL holds, so no network runs. Raises UnknownProduct, NotSearchable when
+    the product has no vector yet (with its state and reason), NoGeneration, InvalidFilter.
+    """
+    with db.read() as session:
+        generation = generations.active(session)
+        product = session.scalar(
+            select(Product).where(Product.sku == sku, Product.removed_at.is_(None))
+        )
+        if product is None:
+            raise UnknownProduct(f"no product has the sku {sku!r}")
+        vector, state = _vector_of(session, generation, product)
+        exclude = [product.id, *_ids(session, query.exclude)]
+    answer = _search(db, generation, index_of(generation), vector, query, exclude)
+    answer.meta["query_state"] = state.value
+    return answer
+
+
+def similar_to_image(
+    db: Database,
+    index_of: Callable[[Generation], VectorIndex],
+    embedder_of: Callable[[Generation], Embedder],
+    image: Image,
+    query: Query,
+) -> Answer:
+    """Return what looks like a picture.
+
+    Raises ModelMismatch when the encoder here is not the one the active generation was built with:
+    no answer is better than one from another space. Raises NoGeneration and InvalidFilter too.
+    """
+    with db.read() as session:
+        generation = generations.active(session)
+        exclude = _ids(session, query.exclude)
+    embedder = embedder_of(generation)
+    generations.check_fingerprint(generation, embedder.fingerprint)
+    vector = embedder.embed([image])[0]
+    return _search(db, generation, index_of(generation), vector, query, exclude)
+
+
+def _vector_of(session: Session, generation: Generation, product: Product) -> tuple[Vector, State]:
+    """Return the last good vector of a product, and how current it is."""
+    state, why = states(session, generation.id, [product.id])[product.id]
+    entry = session.get(IndexEntry, (generation.id, product.id))
+    digest = entry.embedded_digest if entry else None
+    vectors = image_vectors.load(session, generation.fingerprint, [digest] if digest else [])
+    if digest is None or digest not in vectors:
+        raise NotSearchable(
+            f"product {product.sku!r} has no vector yet: it is {state}"
+            + (f", {why}" if why else ""),
+            state=state.value,
+            reason=why,
+        )
+    return vectors[digest], state
+
+
+def _ids(session: Session, skus: Sequence[str]) -> list[int]:
+    """Return the ids of known skus; an unknown one excludes nothing."""
+    return list(session.scalars(select(Product.id).where(Product.sku.in_(skus)))) if skus else []
+
+
+def _search(
+    db: Database,
+    generation: Generation,
+    index: VectorIndex,
+    vector: Vector,
+    query: Query,
+    exclude: Sequence[int],
+) -> Answer:
+    hits = index.nearest(
+        vector,
+        limit=query.limit + SLACK,
+        where=query.where,
+        exclude=exclude,
+        min_score=query.min_score,
+    )
+    with db.read() as session:
+        items = _present(session, hits, query.where)
+    meta = {"embedder": generation.embedder, "fingerprint": generation.fingerprint}
+    return Answer(items=items[: query.limit], generation=generation, meta=meta)
+
+
+def _present(session: Session, hits: Sequence[Hit], where: Where) -> list[Neighbour]:
+    """Read the hits' products, as SQL has them now: what was removed or sold out meanwhile goes."""
+    ids = [hit.id for hit in hits]
+    products = {row.id: row for row in session.scalars(select(Product).where(Product.id.in_(ids)))}
+    stock = where.get("in_stock", Condition())
+    return [
+        Neighbour(products[hit.id], min(1.0, max(-1.0, hit.score)))
+        for hit in hits
+        if hit.id in products
+        and products[hit.id].removed_at is None
+        and (not stock.any_of or products[hit.id].in_stock in stock.any_of)
+        and products[hit.id].in_stock not in stock.none_of
+    ]
