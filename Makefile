@@ -1,0 +1,47 @@
+# Two commands are all a fresh machine needs: `make demo` and `make test`.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+SERVE  ?= 1
+EXTRAS := server,train,test,dev
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve test test-all check format clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  make demo CATALOGUE=path   the same with your own styles.csv and images/"
+	@echo "  make demo SERVE=0          end after the contact sheet"
+
+setup: $(BIN)/.installed ## Make the virtual environment and install everything into it
+
+$(BIN)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	@touch $@
+
+demo: setup ## From a sample catalogue to similar items: import, embed, contact sheet, serve
+	$(BIN)/lookalike demo $(if $(CATALOGUE),--catalogue '$(CATALOGUE)') $(if $(filter 0,$(SERVE)),--no-serve)
+
+serve: setup ## Serve the API on 127.0.0.1:8000
+	$(BIN)/lookalike serve
+
+test: setup ## Run all fast tests
+	$(BIN)/python -m pytest -m 'not slow' --cov --cov-report=term
+
+test-all: setup ## Run the slow tests too (LOOKALIKE_SHARED_DATA: a folder with real catalogues)
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+check: setup ## Lint, format, types, arrows, migrations, tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -m 'not slow'
+
+format: setup ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove what setup, demo and tests made; never ./data
+	rm -rf $(VENV) demo build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,39 @@
+"""`lookalike …`: every command that a person types. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from backend.cli import catalogue, demo, queue, serving, similar
+from backend.errors import LookalikeError
+
+app = typer.Typer(
+    name="lookalike",
+    help="Visual recommendations: a catalogue comes in, similar products come out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    epilog="Settings come from the environment (`LOOKALIKE_…`) and from `.env`; see the README.",
+)
+app.command("demo")(demo.demo)
+app.command("import")(catalogue.import_)
+app.command("index")(queue.index)
+app.command("serve")(serving.serve)
+app.command("similar")(similar.similar)
+app.command("status")(queue.status)
+app.command("verify")(queue.verify)
+app.add_typer(queue.quarantine, name="quarantine")
+app.command("migrate")(serving.migrate)
+
+
+def main() -> None:
+    """Run the command line; a domain error becomes one line on stderr and exit code 1."""
+    try:
+        app()
+    except LookalikeError as error:
+        typer.secho(f"lookalike: {error.message}", err=True, fg=typer.colors.RED)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

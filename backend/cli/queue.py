@@ -1,0 +1,166 @@
+"""The queue's commands: index, status, verify, quarantine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from backend.cli.common import AsJson, err, out, print_json, run_job, services
+
+if TYPE_CHECKING:
+    from backend.bootstrap import Services
+
+quarantine = typer.Typer(
+    help="Products that cannot be indexed as they are: list, retry or discard them.",
+    no_args_is_help=True,
+)
+
+
+def index(as_json: AsJson = False) -> None:
+    """Work until nothing is pending: embed every image and write every point.
+
+    Beside a running server this waits for the server, which does the work. Back-offs and the
+    leases of a killed predecessor are waited out. Exit code 0 when nothing is pending, also with
+    some products in quarantine.
+    """
+    from backend.status import status as read_status
+
+    with services() as found:
+        run_job(found, "index", {}, what="Indexing")
+        now = read_status(found)
+    _print_status(now, as_json=as_json)
+    raise typer.Exit(0 if now["pending"] == 0 else 1)
+
+
+def status(as_json: AsJson = False) -> None:
+    """Show how many products are pending, indexed and in quarantine, and the active generation."""
+    from backend.status import status as read_status
+
+    with services() as found:
+        now = read_status(found)
+    _print_status(now, as_json=as_json)
+
+
+def _print_status(now: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(now)
+        return
+    table = Table(show_header=False, box=None)
+    for name, value in now.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{key} {part}" for key, part in value.items())  # noqa: PLW2901
+        table.add_row(name.replace("_", " "), "–" if value is None else str(value))
+    out.print(table)
+
+
+def verify(
+    fix: Annotated[bool, typer.Option("--fix", help="Heal what is found.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the index with SQL, product by product.
+
+    Exit code 1 when they differ and nothing was healed. `--fix` writes missing and stale points
+    again from stored vectors, deletes stray ones, and never wakes the quarantine.
+    """
+    with services() as found:
+        result = run_job(found, "verify", {"fix": fix}, what="Verifying").result or {}
+    if as_json:
+        print_json(result)
+    else:
+        table = Table(show_header=False, box=None)
+        for name, value in result.items():
+            table.add_row(name, str(value))
+        out.print(table)
+    raise typer.Exit(1 if result.get("drift") and not fix else 0)
+
+
+@quarantine.command("list")
+def quarantine_list(
+    limit: Annotated[int, typer.Option(min=1, help="How many to show.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """List quarantined products with their reasons."""
+    from backend.catalogue.progress import quarantine as read_quarantine
+
+    with services() as found, found.db.read() as session:
+        generation = _active(session)
+        rows = read_quarantine(session, generation, limit=limit) if generation else []
+    if as_json:
+        keys = ("sku", "reason", "failures", "image_uri")
+        print_json({"items": [{key: getattr(row, key) for key in keys} for row in rows]})
+        return
+    table = Table("sku", "reason", "failures", "image")
+    for row in rows:
+        table.add_row(row.sku, row.reason, str(row.failures), row.image_uri or "–")
+    out.print(table if rows else "The quarantine is empty.")
+
+
+Skus = Annotated[list[str] | None, typer.Argument(help="The products' skus.")]
+All = Annotated[bool, typer.Option("--all", help="Every quarantined product.")]
+
+
+@quarantine.command("retry")
+def quarantine_retry(
+    skus: Skus = None, everything: All = False, as_json: AsJson = False
+) -> None:
+    """Try quarantined products again, from their image on, with a clean failure count."""
+    from backend.catalogue import outbox
+
+    with services() as found:
+        chosen = _chosen(found, skus or [], everything)
+        ids = [row.product_id for row in chosen]
+        found.db.write(
+            lambda session: outbox.request(session, ids, image=True, priority=outbox.SINGLE)
+        )
+        found.ring()
+    _tell("retried", [row.sku for row in chosen], as_json=as_json)
+
+
+@quarantine.command("discard")
+def quarantine_discard(
+    skus: Skus = None, everything: All = False, as_json: AsJson = False
+) -> None:
+    """Remove quarantined products from the catalogue, as a DELETE over REST would."""
+    from backend.catalogue import outbox, products
+
+    with services() as found:
+        chosen = [row.sku for row in _chosen(found, skus or [], everything)]
+        found.db.write(
+            lambda session: products.remove(session, chosen, priority=outbox.SINGLE)
+        )
+        found.ring()
+    _tell("discarded", chosen, as_json=as_json)
+
+
+def _active(session: Any) -> int | None:
+    from backend import generations
+
+    generation = generations.active_or_none(session)
+    return generation.id if generation else None
+
+
+def _chosen(found: Services, skus: list[str], everything: bool) -> list[Any]:
+    """Return the quarantined products that are meant; exit with 2 when it is not clear which."""
+    from backend.catalogue.progress import quarantine as read_quarantine
+
+    if bool(skus) == everything:
+        err.print("Name skus, or say --all.")
+        raise typer.Exit(2)
+    with found.db.read() as session:
+        generation = _active(session)
+        rows = read_quarantine(session, generation, limit=10**9) if generation else []
+    chosen = [row for row in rows if everything or row.sku in set(skus)]
+    unknown = sorted(set(skus) - {row.sku for row in chosen})
+    if unknown:
+        err.print(f"Not in quarantine: {', '.join(unknown)}")
+        raise typer.Exit(1)
+    return chosen
+
+
+def _tell(what: str, skus: list[str], *, as_json: bool) -> None:
+    if as_json:
+        print_json({what: skus})
+    else:
+        out.print(f"{what.capitalize()} {len(skus)}: {', '.join(skus[:20])}")
