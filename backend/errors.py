@@ -165,6 +165,12 @@ class IndexUnavailable(LookalikeError):
     code = "index-unavailable"
 
 
+class IndexGone(IndexUnavailable):
+    """The collection was dropped; the active generation has to be read again."""
+
+    code = "index-gone"
+
+
 class NotSearchable(LookalikeError):
     """The product has no vector yet; `context` holds its `state` and `reason`."""
 

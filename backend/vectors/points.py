@@ -1,0 +1,179 @@
+"""What goes into an engine and what comes out: checked here, because the engines do not.
+
+They store NaN and zero vectors without a word, apply part of a batch before they refuse a bad
+point, and never find a payload value of another type than its index.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from backend.errors import InvalidProduct, InvalidVector, LookalikeError
+from backend.vectors import CLAIM, Point, Scalar, Schema, Vector
+from backend.vectors.filters import EXPECTED, accepts, is_text
+
+BATCH = 256
+"""Points per call: beyond it nothing gets faster, and the embedded engine holds the GIL longer."""
+
+CANDIDATES = 5
+"""Neighbours per wanted hit that maximal marginal relevance chooses from."""
+
+T = TypeVar("T")
+
+
+# --- in ---------------------------------------------------------------
+
+
+def unit(vector: Vector, size: int) -> Vector:
+    """Return a vector scaled to length 1, so that no engine's own idea of "zero" matters.
+
+    Raises InvalidVector when it does not have `size` dimensions, is not finite or all zeros.
+    """
+    if np.shape(vector) != (size,):
+        raise InvalidVector(f"the vector has shape {np.shape(vector)} instead of ({size},)")
+    wide = np.asarray(vector, dtype=np.float64)  # squares of float32 overflow and vanish
+    if not np.isfinite(wide).all():
+        raise InvalidVector("the vector is not finite")
+    length = float(np.linalg.norm(wide))
+    if length == 0:
+        raise InvalidVector("the vector is all zeros")
+    return (wide / length).astype(np.float32)
+
+
+def checked(points: Sequence[Point], *, size: int, schema: Schema) -> list[Point]:
+    """Return points ready to be stored: vectors of length 1, the claim in the payload, no id twice.
+
+    Of points with the same id the newest claim stays, and the first among equals. Raises
+    InvalidVector, then InvalidProduct, with `context["ids"]`, before anything is stored.
+    """
+    vectors = _each(points, lambda point: unit(point.vector, size), InvalidVector)
+    _each(points, lambda point: check_payload(point.payload, schema), InvalidProduct)
+    newest: dict[int, Point] = {}
+    for point, vector in zip(points, vectors, strict=True):
+        if point.id not in newest or newest[point.id].claim < point.claim:
+            payload = {**point.payload, CLAIM: point.claim}
+            newest[point.id] = replace(point, vector=vector, payload=payload)
+    return list(newest.values())
+
+
+def check_patch(payload: Mapping[str, Any], schema: Schema) -> None:
+    """Raise InvalidProduct unless the fields can be merged into a payload; the claim cannot."""
+    if CLAIM in payload:
+        raise InvalidProduct("a claim is only written with its vector")
+    check_payload(payload, schema)
+
+
+def check_payload(payload: Mapping[str, Any], schema: Schema) -> None:
+    """Raise InvalidProduct for what an engine would refuse, change or never find."""
+    errors = [{"field": field, "reason": reason} for field, reason in _problems(payload, schema)]
+    if errors:
+        message = "; ".join(f"{error['field']} {error['reason']}" for error in errors)
+        raise InvalidProduct(message, errors=errors)
+
+
+def examples(
+    positives: Sequence[Vector], negatives: Sequence[Vector], size: int
+) -> tuple[list[Any], list[Any]]:
+    """Return both kinds of examples as lists of floats; InvalidVector without a positive one."""
+    if not len(positives):
+        raise InvalidVector("a recommendation needs a positive example")
+    return (
+        [unit(vector, size).tolist() for vector in positives],
+        [unit(vector, size).tolist() for vector in negatives],
+    )
+
+
+def check_diversity(diversity: float) -> None:
+    """Raise ValueError outside [0, 1], which no engine defines."""
+    if not 0 <= diversity <= 1:
+        raise ValueError(f"diversity is {diversity}, outside [0, 1]")
+
+
+def by_claim(items: Iterable[T], claim: Callable[[T], int]) -> Iterator[tuple[int, list[T]]]:
+    """Yield (claim, items) in batches, oldest claim first: an engine's condition names one."""
+    groups: defaultdict[int, list[T]] = defaultdict(list)
+    for item in items:
+        groups[claim(item)].append(item)
+    for number, group in sorted(groups.items()):
+        for start in range(0, len(group), BATCH):
+            yield number, group[start : start + BATCH]
+
+
+def _each(
+    points: Sequence[Point], check: Callable[[Point], T], refusal: type[LookalikeError]
+) -> list[T]:
+    """Return the check's results; if it refuses points, raise one refusal that names them all."""
+    results: list[T] = []
+    refused: dict[int, LookalikeError] = {}
+    for point in points:
+        try:
+            results.append(check(point))
+        except refusal as error:
+            refused[point.id] = error
+    if refused:
+        number, first = next(iter(refused.items()))
+        others = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
+        message = f"point {number}: {first.message}{others}"
+        raise refusal(message, **{**first.context, "ids": list(refused)})
+    return results
+
+
+def _problems(payload: Mapping[str, Any], schema: Schema) -> Iterator[tuple[str, str]]:
+    """Yield (field, reason) of what an engine would refuse, change or never find."""
+    for field, value in payload.items():
+        kind = schema.get(field)
+        if not _is_json(value):
+            yield field, "is not JSON with 64-bit integers, finite numbers and Unicode text"
+        elif kind and value is not None and not accepts(kind, value):
+            yield field, f"is not {EXPECTED[kind]}"
+
+
+def _is_json(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and is_text(key) for key in value) and all(
+            map(_is_json, value.values())
+        )
+    if isinstance(value, list | tuple):
+        return all(map(_is_json, value))
+    return value is None or accepts("attribute", value)
+
+
+# --- out --------------------------------------------------------------
+
+
+def without_claim(payload: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a stored payload as it was given."""
+    return {field: value for field, value in (payload or {}).items() if field != CLAIM}
+
+
+def most_first(counts: Iterable[tuple[Scalar, int]]) -> list[tuple[Scalar, int]]:
+    """Return counts by size, equal ones by value."""
+    return sorted(counts, key=lambda pair: (-pair[1], str(pair[0])))
+
+
+def threshold(min_score: float | None) -> float | None:
+    """Return the engine's bound for "at least `min_score`": it wants more than its bound.
+
+    Scores are float32, so that is the next smaller one.
+    """
+    if min_score is None:
+        return None
+    nearest = np.float32(min_score)
+    below = float(nearest) < min_score
+    return float(nearest if below else np.nextafter(nearest, np.float32(-math.inf)))
+
+
+def cosine_of_best_score(score: float) -> float:
+    """Return the cosine to the closest positive example behind a best-score in (0, 1).
+
+    Qdrant squashes the cosine x to s = (1 + x / (1 + |x|)) / 2, and a point that is closer to a
+    negative example to less than 0 (lib/segment, `reco_query.rs`).
+    """
+    y = 2 * score - 1
+    return y / (1 - abs(y))
