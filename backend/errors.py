@@ -42,6 +42,12 @@ class UnknownProduct(LookalikeError):
     code = "unknown-product"
 
 
+class UnknownJob(LookalikeError):
+    """There is no job with this id."""
+
+    code = "unknown-job"
+
+
 class InvalidProduct(LookalikeError):
     """The product has a field that cannot be stored; `context["errors"]` lists field and reason."""
 
