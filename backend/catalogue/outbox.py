@@ -113,7 +113,7 @@ def request_removal(
         "failures": 0,
         "last_error": null(),
     }
-    _upsert_entries(session, product_ids, changes, priority=priority, now=now)
+    _upsert_entries(session, product_ids, changes, priority=priority, now=now, embedded=1)
 
 
 def _upsert_entries(
@@ -123,20 +123,20 @@ def _upsert_entries(
     *,
     priority: int,
     now: datetime,
+    embedded: int = 0,
 ) -> None:
     if not product_ids:
         return
     share_generations_lock(session)
     pairs = (
-        _new_entries(Generation.id, priority, now)
+        _new_entries(Generation.id, priority, now, embedded=embedded)
         .join(Generation, Generation.state.in_(LIVE))
         .where(Product.id.in_(product_ids))
         .order_by(Generation.id, Product.id)
     )
     idle = Entry.due_at.is_(None)
-    changes |= {
+    changes |= _asked(now) | {
         "priority": case((idle | (Entry.priority > priority), priority), else_=Entry.priority),
-        "requested_at": case((Entry.indexed == Entry.wanted, now), else_=Entry.requested_at),
     }
     session.execute(_insert_entries(session, pairs, changes))
 
@@ -157,11 +157,13 @@ def _insert_entries(session: Session, rows: Select[Any], changes: dict[str, Any]
     return insert.on_conflict_do_update(index_elements=keys, set_=changes)
 
 
-def _new_entries(generation_id: Any, priority: int, now: datetime) -> Select[Any]:
+def _new_entries(
+    generation_id: Any, priority: int, now: datetime, *, embedded: int = 0
+) -> Select[Any]:
     """Select a new entry for every product, in the order of `_NEW_ENTRY`."""
     moment = literal(now, Entry.due_at.type)
     zero = literal(0)
-    numbers = (literal(1), zero, zero, zero, zero, literal(priority))
+    numbers = (literal(1), literal(embedded), zero, zero, zero, literal(priority))
     return select(generation_id, Product.id, *numbers, moment, moment).select_from(Product)
 
 
@@ -227,9 +229,11 @@ def claim(
     if stage is Stage.EMBED:
         due = due.where(Entry.failures > 0 if failed_before else Entry.failures == 0)
         taken["failures"] = Entry.failures + 1
+    # A CTE runs once; a plain IN may run again for each row, and lock others each time.
+    taken_ids = select(due.cte("due").c.product_id)
     rows = session.execute(
         update(Entry)
-        .where(Entry.generation_id == generation_id, Entry.product_id.in_(due))
+        .where(Entry.generation_id == generation_id, Entry.product_id.in_(taken_ids))
         .values(taken)
         .returning(
             Entry.product_id, Entry.claim, Entry.wanted, Entry.failures, Entry.embedded_digest
@@ -287,15 +291,17 @@ def settle_embedded(
 ) -> int:
     """Record that the vector of each (row, image digest) is stored; return how many still counted.
 
-    A late embedder, whose claim somebody has taken over, changes no entry.
+    A late embedder, whose claim somebody has taken over, changes no entry. A removal meanwhile has
+    lifted `embedded` beyond what was claimed; there it stays.
     """
     now = now or utcnow()
+    claimed = bindparam("b_wanted")
     return _settle(
         session,
         generation_id,
         [row for row, _ in embedded],
         {
-            "embedded": bindparam("b_wanted"),
+            "embedded": case((Entry.embedded > claimed, Entry.embedded), else_=claimed),
             "embedded_digest": bindparam("b_digest"),
             "failures": 0,
             "last_error": null(),
@@ -314,8 +320,9 @@ def settle_indexed(
 ) -> int:
     """Record what was written to the index, as (row, whether it holds a point now).
 
-    Returns how many were still ours. A late writer may have overwritten or deleted what a newer
-    claim wrote, so its rows are requested once more instead.
+    Returns how many were still ours. A late writer may have written what a newer claim deleted, so
+    its rows are requested once more instead. An error of the index is over now; one of the image,
+    which `failures` still counts, stays.
     """
     now = now or utcnow()
     settled = 0
@@ -329,6 +336,7 @@ def settle_indexed(
                 "indexed": bindparam("b_wanted"),
                 "indexed_claim": Entry.claim if has_point else null(),
                 "due_at": case((Entry.wanted > bindparam("b_wanted"), now), else_=null()),
+                "last_error": case((Entry.failures == 0, null()), else_=Entry.last_error),
             },
         )
     if settled < len(applied):
@@ -357,18 +365,31 @@ def request_again(
 
 def _once_more(now: datetime) -> dict[str, Any]:
     waits_for_image = Entry.embedded < Entry.wanted
-    return {
+    return _asked(now) | {
         "wanted": Entry.wanted + 1,
         "embedded": case((waits_for_image, Entry.embedded), else_=Entry.wanted + 1),
         "due_at": case((waits_for_image, Entry.due_at), else_=now),
     }
 
 
+def _asked(now: datetime) -> dict[str, Any]:
+    """Note since when a row waits: what was asked of an idle one begins now."""
+    return {"requested_at": case((Entry.due_at.is_(None), now), else_=Entry.requested_at)}
+
+
 def send_back(
     session: Session, generation_id: int, rows: Sequence[Claimed], *, now: datetime | None = None
 ) -> int:
-    """Return rows whose vector is not stored (any more) to the embed stage."""
-    values = {"embedded": 0, "embedded_digest": null(), "due_at": now or utcnow()}
+    """Return rows whose vector is not stored (any more) to the embed stage.
+
+    What was changed meanwhile comes round again; it may be a removal, which needs no vector.
+    """
+    newer = Entry.wanted > bindparam("b_wanted")
+    values = {
+        "embedded": case((newer, Entry.embedded), else_=0),
+        "embedded_digest": case((newer, Entry.embedded_digest), else_=null()),
+        "due_at": now or utcnow(),
+    }
     return _settle(session, generation_id, rows, values)
 
 
@@ -383,8 +404,8 @@ def fail(
     """Record why rows failed in the embed stage: until `retry_at`, or for good.
 
     A product whose new image failed for good keeps its last good vector where it has one, and goes
-    on to be indexed with it; either way it stays listed in the quarantine. Where the shop has
-    asked for something newer meanwhile, the error is dropped and the row is due at once.
+    on to be indexed with it; either way it stays listed in the quarantine. Where the shop has sent
+    another image meanwhile, or removed the product, the error is dropped and the row due at once.
     """
     now = now or utcnow()
     reasons = [{"b_error": reason} for _, reason in failed]
@@ -393,7 +414,8 @@ def fail(
         outcome: dict[str, Any] = {"due_at": retry_at, "last_error": bindparam("b_error")}
     else:
         outcome = _gave_up(bindparam("b_error"), now)
-    current = Entry.wanted == bindparam("b_wanted")
+    # Such a request resets the failures, which since the claim nothing else can have changed.
+    current = Entry.failures > 0
     values = {
         key: case((current, value), else_=getattr(Entry, key)) for key, value in outcome.items()
     }
@@ -427,12 +449,15 @@ def fail_apply(
 
 
 def _gave_up(reason: Any, now: datetime | None) -> dict[str, Any]:
-    """Fall back to the last good vector if there is one, else rest without a point."""
-    has_vector = Entry.embedded_digest.is_not(None)
+    """Fall back to the last good vector if there is one, else rest without a point.
+
+    Either way the apply stage comes next where there is something to write or to delete.
+    """
+    to_apply = Entry.embedded_digest.is_not(None) | Entry.indexed_claim.is_not(None)
     return {
         "last_error": reason,
-        "embedded": case((has_vector, Entry.wanted), else_=Entry.embedded),
-        "due_at": case((has_vector, now or utcnow()), else_=null()),
+        "embedded": case((to_apply, Entry.wanted), else_=Entry.embedded),
+        "due_at": case((to_apply, now or utcnow()), else_=null()),
     }
 
 

@@ -12,7 +12,7 @@ from backend.catalogue import image_vectors, outbox
 from backend.catalogue.database import Database
 from backend.catalogue.models import Generation, Product, utcnow
 from backend.catalogue.outbox import Claimed, Stage
-from backend.errors import IndexUnavailable, InvalidVector
+from backend.errors import IndexUnavailable, InvalidProduct, InvalidVector
 from backend.indexing.payload import payload
 from backend.vectors import Point, VectorIndex
 
@@ -87,15 +87,14 @@ def _products(session: Session, claimed: Sequence[Claimed]) -> dict[int, Product
 def _upsert(
     db: Database, generation: Generation, index: VectorIndex, points: dict[Claimed, Point]
 ) -> list[Claimed]:
-    """Upsert all points but those with an impossible vector, which are quarantined."""
+    """Upsert all points but those that the index refuses, which are quarantined."""
     try:
         index.upsert(list(points.values()))
-    except InvalidVector as error:
+    except (InvalidVector, InvalidProduct) as error:
         bad = [row for row in points if row.product_id in error.context["ids"]]
-        _fail(db, generation, bad, error.message, retry=False)
+        _fail(db, generation, bad, f"{error.code}: {error.message}", retry=False)
         good = {row: point for row, point in points.items() if row not in bad}
-        index.upsert(list(good.values()))
-        return list(good)
+        return _upsert(db, generation, index, good)  # the other kind of refusal may come next
     return list(points)
 
 

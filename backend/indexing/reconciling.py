@@ -101,10 +101,9 @@ def reconcile_slice(db: Database, generation: Generation, index: VectorIndex) ->
         cursor = session.get(Cursor, name)
         start = cursor.position if cursor else 0
         last = session.scalar(select(func.max(Product.id))) or 0
-    stop = start + RANGE
+    stop = start + RANGE if start + RANGE <= last else None  # the last slice has no end
     drift = reconcile(db, generation, index, fix=True, start=start, stop=stop)
-    position = 0 if stop > last else stop
-    db.write(lambda session: session.merge(Cursor(name=name, position=position)))
+    db.write(lambda session: session.merge(Cursor(name=name, position=stop or 0)))
     return drift
 
 
