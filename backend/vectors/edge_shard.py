@@ -81,11 +81,15 @@ def _create(path: Path, size: int) -> None:
     shard.flush()
     shard.close()
     building.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    _sync(path.parent)  # or a power cut could undo the rename under flushed points
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)  # or a power cut could undo the rename under flushed points
+        os.fsync(handle)
     finally:
-        os.close(folder)
+        os.close(handle)
 
 
 def _index_fields(shard: qe.EdgeShard, schema: Schema) -> None:
