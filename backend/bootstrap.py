@@ -13,7 +13,7 @@ from backend.catalogue.image_store import ImageStore
 from backend.catalogue.models import Generation
 from backend.decoding import DecoderPool
 from backend.embedders import Compute, Embedder
-from backend.errors import ConfigurationError
+from backend.errors import ConfigurationError, ForbiddenImage
 from backend.images import Limits
 from backend.indexing import EmbedOptions, schema
 from backend.indexing.reading import Pictures
@@ -40,11 +40,14 @@ class Services:
         self.decoders = DecoderPool(
             settings.decoders, limits=self.limits, seconds=settings.decode_seconds
         )
-        self.pictures = Pictures(self.image_store, self.decoders, settings)
+        self.pictures = Pictures(self.image_store, self.decoders, fetch=self._fetch)
         self.owner = Owner(settings.data_dir)
         self._lock = threading.Lock()
         self._embedders: dict[str, Embedder] = {}
         self._indexes: dict[str, VectorIndex] = {}
+
+    def _fetch(self, uri: str) -> bytes:
+        raise ForbiddenImage(f"fetching {uri} is switched off")
 
     @property
     def embed_options(self) -> EmbedOptions:

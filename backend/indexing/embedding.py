@@ -192,7 +192,7 @@ def _remember_digests(session: Session, outcomes: Sequence[_Outcome]) -> None:
     table = cast("Table", Product.__table__)
     new = [
         {"b_id": one.task.row.product_id, "b_uri": one.task.uri, "b_digest": one.digest}
-        for one in outcomes
+        for one in sorted(outcomes, key=lambda one: one.task.row.product_id)
         if one.error is None and one.task.digest is None
     ]
     if new:
@@ -201,7 +201,7 @@ def _remember_digests(session: Session, outcomes: Sequence[_Outcome]) -> None:
             .where(table.c.id == bindparam("b_id"), table.c.image_uri == bindparam("b_uri"))
             .where(table.c.image_digest.is_(None))
             .values(image_digest=bindparam("b_digest")),
-            sorted(new, key=lambda row: row["b_id"]),
+            new,
         )
 
 
@@ -218,4 +218,4 @@ def _may_retry(row: Claimed, error: Exception, options: EmbedOptions) -> bool:
 
 
 def _retry_at(row: Claimed, options: EmbedOptions) -> datetime:
-    return utcnow() + options.retry * 2 ** (row.failures - 1)
+    return utcnow() + options.retry * 2.0 ** (row.failures - 1)
