@@ -153,8 +153,9 @@ def without_claim(payload: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def most_first(counts: Iterable[tuple[Scalar, int]]) -> list[tuple[Scalar, int]]:
-    """Return counts by size, equal ones by value."""
-    return sorted(counts, key=lambda pair: (-pair[1], str(pair[0])))
+    """Return counts by size, equal ones by value; the engines also list values with no point."""
+    present = [(value, count) for value, count in counts if count]
+    return sorted(present, key=lambda pair: (-pair[1], str(pair[0])))
 
 
 def threshold(min_score: float | None) -> float | None:
