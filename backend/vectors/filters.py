@@ -149,7 +149,7 @@ def translate(
         kind = kind_of(field, schema)
         if condition.any_of:
             must.append(_any(list(_matches(field, kind, condition.any_of, dialect)), dialect))
-        if bounds := _bounds(condition):
+        if bounds := _tightest(_bounds(condition)):
             must.append(_field(field, dialect, range=dialect.range(**bounds)))
         must_not.extend(_matches(field, kind, condition.none_of, dialect))
     if ids := set(exclude):
@@ -157,6 +157,16 @@ def translate(
     if not must and not must_not:
         return None
     return dialect.sdk.Filter(must=must, must_not=must_not)
+
+
+def _tightest(bounds: dict[str, float]) -> dict[str, float]:
+    """Keep one bound a side: given both, the engine's float index ignores one of them."""
+    kept = dict(bounds)
+    if "gt" in kept and "gte" in kept:
+        kept.pop("gte" if kept["gt"] >= kept["gte"] else "gt")
+    if "lt" in kept and "lte" in kept:
+        kept.pop("lte" if kept["lt"] <= kept["lte"] else "lt")
+    return kept
 
 
 def stored(dialect: Dialect, *, ids: Collection[int] = (), **claim: float) -> Any:
