@@ -446,7 +446,7 @@ def shelf(catalogue: Database) -> Database:
         catalogue,
         draft("a", gender="Men", year=2011, price=5, attributes={"brand": "Ace", "eco": True}),
         draft("b", gender="Women", year=2012, price=50, attributes={"sizes": ["S", "M"], "eco": 1}),
-        draft("c", gender="Women", in_stock=False, attributes={'in "cm"': 40, "brand": "Bolt"}),
+        draft("c", gender="Women", in_stock=False, attributes={"in cm (Ø)": 40, "brand": "Bolt"}),
         draft("d", attributes={"sizes": "M", "width": 2.5, "eco": False, "brand": "[]"}),
     )
     return catalogue
@@ -471,10 +471,13 @@ def listed(db: Database, **where: Condition) -> str:
         ("attributes.brand", Condition(none_of=("Ace", "Bolt")), "bd"),
         ("attributes.sizes", Condition(any_of=("M",)), "bd"),
         ("attributes.sizes", Condition(none_of=("S",)), "acd"),
+        ("year", Condition(any_of=(2012, 10**12)), "b"),
+        ("attributes.width", Condition(any_of=("2.5",)), "d"),
+        ("attributes.eco", Condition(any_of=("true",)), "a"),
         ("attributes.eco", Condition(any_of=(True,)), "a"),
         ("attributes.eco", Condition(any_of=(1,)), "b"),
         ("attributes.eco", Condition(any_of=(False,)), "d"),
-        ('attributes.in "cm"', Condition(gte=40, lt=41), "c"),
+        ("attributes.in cm (Ø)", Condition(gte=40, lt=41), "c"),
         ("attributes.width", Condition(any_of=(2.5,)), "d"),
         ("attributes.brand", Condition(gte=0), ""),
         ("attributes.none", Condition(any_of=("x",)), ""),
@@ -503,14 +506,14 @@ def test_fields_of_a_filter_are_anded(shelf: Database) -> None:
         ("year", Condition(any_of=("2012",))),
         ("year", Condition(any_of=(2012.5,))),
         ("year", Condition(any_of=(True,))),
-        ("year", Condition(any_of=(10**12,))),
+        ('attributes.in "cm"', Condition(any_of=(1,))),
         ("in_stock", Condition(none_of=(1,))),
     ],
 )
 def test_a_filter_that_cannot_be_compared_is_refused(
     shelf: Database, field: str, condition: Condition
 ) -> None:
-    with pytest.raises(InvalidFilter, match=field):
+    with pytest.raises(InvalidFilter):
         listed(shelf, **{field: condition})
 
 

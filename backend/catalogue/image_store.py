@@ -20,11 +20,6 @@ SCHEME: Final = "store"
 """The scheme of the URIs that point into the store: store://<digest>."""
 
 
-def uri(digest: str) -> str:
-    """Return the URI under which a product refers to an image in the store."""
-    return f"{SCHEME}://{digest}"
-
-
 def digest_of(data: bytes) -> str:
     """Return the digest that names an image: sha256, in hex."""
     return hashlib.sha256(data).hexdigest()
@@ -75,6 +70,10 @@ class ImageStore:
         """Tell whether the store holds an image."""
         with _reaching():
             return self._size(digest) is not None
+
+    def uri(self, digest: str) -> str:
+        """Return the URI under which a product refers to an image in the store."""
+        return f"{SCHEME}://{digest}"
 
     def path(self, digest: str) -> Path | None:
         """Return where an image lies on disk; None if the store is not a local folder."""

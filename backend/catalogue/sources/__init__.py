@@ -1,0 +1,37 @@
+"""Where products come from: each source reads one kind of catalogue into rows and rejects.
+
+`open_source(path)` picks one. A source never raises for a bad row: it says what is wrong with it.
+Read `rows` (what a source gives), `table` (any CSV), `styles_csv`, then `records` and `files`.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from backend.catalogue.sources.files import STYLES, Archive, Files, Folder
+from backend.catalogue.sources.layout import PLAIN, Layout
+from backend.catalogue.sources.rows import Source
+from backend.catalogue.sources.styles_csv import StylesCsv
+from backend.catalogue.sources.table import Table
+from backend.errors import UnreadableCatalogue
+
+
+def open_source(path: Path, layout: Layout = PLAIN) -> Source:
+    """Open a folder or zip with a styles.csv (or another single CSV), or a bare CSV file.
+
+    Raises UnreadableCatalogue for anything else, ConfigurationError for a wrong layout.
+    """
+    if not path.exists():
+        raise UnreadableCatalogue(f"there is no {path}")
+    files: Files
+    if path.is_dir():
+        files = Folder(path)
+        name = files.table()
+    elif zipfile.is_zipfile(path):
+        files = Archive(path)
+        name = files.table()
+    else:
+        files, name = Folder(path.parent), path.name
+    kind = StylesCsv if name == STYLES else Table
+    return kind(files, name, layout)

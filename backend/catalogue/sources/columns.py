@@ -1,0 +1,141 @@
+"""A table's header -> which column is which of our fields, and text -> values."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from backend.catalogue.drafts import FIELDS
+from backend.errors import ConfigurationError, UnreadableCatalogue
+
+_ALSO: Final[Mapping[str, Sequence[str]]] = {  # beside the field's own name
+    "sku": ["id"],
+    "display_name": ["productDisplayName"],
+    "base_colour": ["baseColor"],
+    "image_uri": ["image", "imageUrl", "imagePath", "imageFile"],
+}
+_TRUE: Final = {"true", "yes", "y", "t", "1"}
+_FALSE: Final = {"false", "no", "n", "f", "0"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """Which column holds what: by position, and the rest by the name it keeps in `attributes`."""
+
+    fields: Mapping[str, int]
+    attributes: Mapping[str, int]
+
+    def sku(self, values: Sequence[str]) -> str:
+        """Return a record's sku."""
+        return values[self.fields["sku"]].strip()
+
+    def read(self, values: Sequence[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Return a record's fields, and what of them could not be read and is left out.
+
+        An empty value clears its field, except that of `in_stock`, which has none.
+        """
+        fields: dict[str, Any] = {}
+        warnings: list[str] = []
+        for field, position in self.fields.items():
+            text = values[position].strip()
+            try:
+                fields[field] = _READ.get(field, _text)(text)
+            except ValueError as wrong:
+                warnings.append(f"{field}: {wrong}")
+        if fields.get("in_stock", "") is None:
+            del fields["in_stock"]
+        open_attributes = {
+            name: values[position].strip() or None for name, position in self.attributes.items()
+        }
+        if open_attributes:
+            fields["attributes"] = {**open_attributes, **(fields.get("attributes") or {})}
+        return fields, tuple(warnings)
+
+
+def match(header: Sequence[str], given: Mapping[str, str]) -> Columns:
+    """Find the columns of our fields: as given, else by name, whatever its case and underscores.
+
+    Raises ConfigurationError for a field that does not exist, UnreadableCatalogue for a column
+    that does not, and for a table without a sku.
+    """
+    unknown = sorted(set(given) - {"sku", *FIELDS})
+    if unknown:
+        allowed = ", ".join(["sku", *FIELDS])
+        raise ConfigurationError(f"there is no field {', '.join(unknown)}; there are: {allowed}")
+    found = ", ".join(filter(None, header))
+    fields = {field: _position(header, column, found) for field, column in given.items()}
+    by_name = {_plain(name): position for position, name in reversed(list(enumerate(header)))}
+    for field in ("sku", *FIELDS):
+        for name in (field, *_ALSO.get(field, ())):
+            position = by_name.get(_plain(name))
+            if position is not None and position not in fields.values():
+                fields.setdefault(field, position)
+    if "sku" not in fields:
+        raise UnreadableCatalogue(
+            f"no column is named sku or id; there are: {found}. Name it with --map sku=COLUMN."
+        )
+    rest = {name: at for at, name in enumerate(header) if name and at not in fields.values()}
+    return Columns(fields=fields, attributes=rest)
+
+
+def _position(header: Sequence[str], column: str, found: str) -> int:
+    if column not in header:
+        raise UnreadableCatalogue(f"there is no column {column!r}; there are: {found}")
+    return header.index(column)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name).lower()
+
+
+# --- one reader for each field that is no text: the value, or ValueError with the reason -----
+
+
+def _text(text: str) -> str | None:
+    return text or None
+
+
+def _year(text: str) -> int | None:
+    """Read a year, also as 2012.0: what a table with gaps is exported as."""
+    if not text:
+        return None
+    if not re.fullmatch(r"[0-9]{1,9}(\.0+)?", text):
+        raise ValueError(f"{text[:40]!r} is not a year")
+    return int(text.partition(".")[0])
+
+
+def _price(text: str) -> float | None:
+    if not text:
+        return None
+    if not re.fullmatch(r"[0-9]{1,15}(\.[0-9]*)?", text):
+        raise ValueError(f"{text[:40]!r} is not a price such as 1299.50")
+    return float(text)
+
+
+def _flag(text: str) -> bool | None:
+    if not text:
+        return None
+    if text.lower() not in _TRUE | _FALSE:
+        raise ValueError(f"{text[:40]!r} is neither true nor false")
+    return text.lower() in _TRUE
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise ValueError(f"{text[:40]!r} is not a JSON object")
+    return value
+
+
+_READ: Final[Mapping[str, Callable[[str], Any]]] = {
+    "year": _year,
+    "price": _price,
+    "in_stock": _flag,
+    "attributes": _object,
+}

@@ -1,0 +1,94 @@
+"""The layout of Kaggle's "Fashion Product Images": styles.csv, images/, and maybe styles/."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from backend.catalogue.sources.files import Files, read_if_there
+from backend.catalogue.sources.layout import Layout
+from backend.catalogue.sources.rows import Reject, Row
+from backend.catalogue.sources.table import Table
+
+IMAGE: Final = "images/{sku}.jpg"
+LARGEST_JSON: Final = 1_000_000  # bytes
+FIELDS: Final = {  # of styles/{id}.json, for what the row leaves empty
+    "productDisplayName": "display_name",
+    "gender": "gender",
+    "baseColour": "base_colour",
+    "season": "season",
+    "usage": "usage",
+    "price": "price",
+}
+ATTRIBUTES: Final = {
+    "brandName": "brand",
+    "ageGroup": "age_group",
+    "fashionType": "fashion_type",
+    "discountedPrice": "discounted_price",
+    "colour1": "second_colour",
+    "colour2": "third_colour",
+}
+
+
+class StylesCsv:
+    """A styles.csv; prices, brands and what else styles/{id}.json knows come with it."""
+
+    def __init__(self, files: Files, name: str, layout: Layout) -> None:
+        self._table = Table(files, name, layout, image=IMAGE)
+        self._files = files
+        self._has_details = files.has_folder("styles")
+
+    def skus(self) -> Iterator[tuple[int, str]]:
+        """Yield line and sku of every row, in order."""
+        return self._table.skus()
+
+    def read(self) -> Iterator[Row | Reject]:
+        """Yield every row, in order."""
+        for row in self._table.read():
+            yield self._detailed(row) if self._has_details and isinstance(row, Row) else row
+
+    def close(self) -> None:
+        """Close the files."""
+        self._table.close()
+
+    def _detailed(self, row: Row) -> Row:
+        name = f"styles/{row.sku}.json"
+        data = read_if_there(self._files, name, most=LARGEST_JSON)
+        if data is None:
+            return row
+        try:
+            details = json.loads(data)["data"]
+            return replace(row, fields=_merged(row.fields, details))
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+            unread = f"{name} is not the JSON that it should be"
+            return replace(row, warnings=(*row.warnings, unread))
+
+
+def _merged(fields: Mapping[str, Any], details: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay a row's fields over its details: where both know something, the row is right."""
+    merged = {ours: _known(details.get(theirs)) for theirs, ours in FIELDS.items()}
+    described = {ours: _known(details.get(theirs)) for theirs, ours in ATTRIBUTES.items()}
+    described |= {
+        name: _known(value) for name, value in dict(details.get("articleAttributes") or {}).items()
+    }
+    attributes = _overlaid(described, fields.get("attributes", {}))
+    return _overlaid(merged, fields) | {"attributes": attributes}
+
+
+def _known(value: Any) -> str | int | float | bool | None:
+    """Return a value that says something, None for all others."""
+    if isinstance(value, str):
+        return value.strip() or None
+    known = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+    return value if known else None
+
+
+def _overlaid(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay what is not None over what is not None; what the upper one leaves empty stays named."""
+    known = {
+        name: value for side in (under, over) for name, value in side.items() if value is not None
+    }
+    return dict(over) | known

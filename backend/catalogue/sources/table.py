@@ -1,0 +1,135 @@
+"""Any shop's CSV: columns by name or by `Layout`, images by a template or a column."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from backend.catalogue.sources.columns import Columns, match
+from backend.catalogue.sources.files import Files
+from backend.catalogue.sources.layout import Layout
+from backend.catalogue.sources.records import Header, Record, read_header, read_records
+from backend.catalogue.sources.rows import Reject, Row
+from backend.errors import ConfigurationError, ForbiddenImage
+
+REMOTE: Final = ("https", "http", "s3", "gs")
+
+
+class Table:
+    """A CSV file and the images that its rows name.
+
+    `image` is the template where neither the layout has one nor the table a column.
+    """
+
+    def __init__(
+        self, files: Files, name: str, layout: Layout, *, image: str | None = None
+    ) -> None:
+        self._files = files
+        self._name = name
+        with files.open(name) as stream:
+            self._header = read_header(stream)
+        self._columns = match(self._header.columns, layout.columns)
+        if "image_uri" in self._columns.fields:
+            image = None
+        image = layout.image or image
+        self._template = Template(image, self._header, self._columns) if image else None
+
+    def skus(self) -> Iterator[tuple[int, str]]:
+        """Yield line and sku of every row, in order."""
+        for record in self._records():
+            if isinstance(record, Record):
+                yield record.line, self._columns.sku(record.values)
+
+    def read(self) -> Iterator[Row | Reject]:
+        """Yield every row, in order."""
+        for record in self._records():
+            yield self._row(record) if isinstance(record, Record) else record
+
+    def close(self) -> None:
+        """Close the files."""
+        self._files.close()
+
+    def _records(self) -> Iterator[Record | Reject]:
+        with self._files.open(self._name) as stream:
+            read_header(stream)
+            yield from read_records(stream, self._header, free_text=self._free_text())
+
+    def _free_text(self) -> int | None:
+        """Return the column of the name, unless mending it could shift the sku."""
+        name = self._columns.fields.get("display_name")
+        return name if name is not None and name > self._columns.fields["sku"] else None
+
+    def _row(self, record: Record) -> Row | Reject:
+        fields, warnings = self._columns.read(record.values)
+        sku, uri = fields.pop("sku"), fields.pop("image_uri", None)
+        if sku is None:
+            return Reject(record.line, None, "the sku is empty")
+        row = Row(line=record.line, sku=sku, fields=fields, warnings=record.warnings + warnings)
+        try:
+            if self._template:
+                return self._with_picture(row, self._template.fill(record.values))
+            if uri and "://" in uri:
+                return _with_remote(row, uri)
+            return self._with_picture(row, uri)
+        except ForbiddenImage as error:
+            return Reject(record.line, sku, error.message)
+
+    def _with_picture(self, row: Row, relative: str | None) -> Row:
+        """Look for the row's image; without one the row is kept, and waits in the quarantine."""
+        base = self._template.base if self._template else ""
+        picture = self._files.picture(relative, base=base) if relative else None
+        if picture:
+            return replace(row, picture=picture)
+        path = "/".join(filter(None, (base, relative)))
+        missing = f"there is no image {path}" if relative else "no image is named"
+        return replace(row, warnings=(*row.warnings, missing))
+
+
+def _with_remote(row: Row, uri: str) -> Row:
+    if uri.partition("://")[0] not in REMOTE:
+        raise ForbiddenImage(f"an image can be a path or at {'://, '.join(REMOTE)}://, not {uri!r}")
+    return replace(row, fields={**row.fields, "image_uri": uri})
+
+
+class Template:
+    """Where a row's image lies, as a format string over our fields and the shop's columns.
+
+    Only plain names with a format: `{sku.__class__}` and the like would reach into Python.
+    """
+
+    def __init__(self, text: str, header: Header, columns: Columns) -> None:
+        start = text.partition("{")[0]
+        self.base = start.rpartition("/")[0]
+        self._text = text[len(self.base) + 1 :] if self.base else text
+        self._positions = {name: at for at, name in enumerate(header.columns)}
+        self._positions |= columns.fields
+        self._check()
+
+    def fill(self, values: Sequence[str]) -> str:
+        """Return the path of a row's image, below `base`."""
+        return self._text.format_map(_Values(values, self._positions))
+
+    def _check(self) -> None:
+        try:
+            names = list(string.Formatter().parse(self._text))
+        except ValueError as error:
+            raise ConfigurationError(f"the image template: {error}") from None
+        for _, name, spec, conversion in names:
+            if name is not None and (name not in self._positions or "{" in (spec or "")):
+                known = ", ".join(self._positions)
+                raise ConfigurationError(f"the image template has {{{name}}}; there are: {known}")
+            if conversion:
+                raise ConfigurationError("the image template takes no conversions such as !r")
+
+
+class _Values(dict[str, Any]):
+    """The values of one record by name, stripped when asked for."""
+
+    def __init__(self, values: Sequence[str], positions: Mapping[str, int]) -> None:
+        super().__init__()
+        self._values, self._positions = values, positions
+
+    def __missing__(self, name: str) -> str:
+        return self._values[self._positions[name]].strip()
