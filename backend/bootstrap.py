@@ -13,6 +13,7 @@ from backend.catalogue.image_store import ImageStore
 from backend.catalogue.models import Generation
 from backend.decoding import DecoderPool
 from backend.embedders import Compute, Embedder
+from backend.encoding import EmbedRemotely, Encoder, LocalEncoder, RemoteEncoder
 from backend.errors import ConfigurationError, ForbiddenImage
 from backend.images import Limits
 from backend.indexing import EmbedOptions, schema
@@ -26,10 +27,19 @@ from backend.vectors.edge import EdgeIndex
 class Services:
     """What one process works with. Everything expensive is opened on first use."""
 
-    def __init__(self, settings: Settings, *, ring: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        ring: Callable[[], None],
+        alive: Callable[[], None],
+        embed_remotely: EmbedRemotely | None,
+    ) -> None:
         self.settings = settings
         self.ring = ring
-        self.db = Database(settings.database)
+        self.alive = alive
+        self.embeds = embed_remotely is None
+        self.db = _database(settings)
         self.image_store = ImageStore(settings.image_store_url)
         self.limits = Limits(
             max_bytes=settings.max_image_bytes,
@@ -42,12 +52,28 @@ class Services:
         )
         self.pictures = Pictures(self.image_store, self.decoders, fetch=self._fetch)
         self.owner = Owner(settings.data_dir)
+        self.encode = self._encoder(embed_remotely)
         self._lock = threading.Lock()
         self._embedders: dict[str, Embedder] = {}
         self._indexes: dict[str, VectorIndex] = {}
 
     def _fetch(self, uri: str) -> bytes:
         raise ForbiddenImage(f"fetching {uri} is switched off")
+
+    def _encoder(self, embed_remotely: EmbedRemotely | None) -> Encoder:
+        if embed_remotely is None:
+            return LocalEncoder(self.embedder_of, self.decoders)
+        return RemoteEncoder(
+            embed_remotely,
+            self.decoders,
+            limits=self.limits,
+            seconds=self.settings.interactive_seconds,
+        )
+
+    @property
+    def writes_index(self) -> bool:
+        """Whether this process may write the index: a server's always, a shard as its owner."""
+        return self.settings.qdrant_url is not None or self.owner.is_here
 
     @property
     def embed_options(self) -> EmbedOptions:
@@ -59,6 +85,7 @@ class Services:
             lease=self.lease,
             max_failures=self.settings.max_failures,
             retry=timedelta(seconds=self.settings.retry_seconds),
+            alive=self.alive,
         )
 
     @property
@@ -110,18 +137,40 @@ class Services:
         self.db.close()
 
 
-def build(settings: Settings, *, ring: Callable[[], None] = lambda: None) -> Services:
+def _nothing() -> None:
+    """Nobody listens."""
+
+
+def build(
+    settings: Settings,
+    *,
+    ring: Callable[[], None] = _nothing,
+    alive: Callable[[], None] = _nothing,
+    embed_remotely: EmbedRemotely | None = None,
+) -> Services:
     """Build the services. The embedded database is migrated; another one has to be current.
 
-    `ring` is called after every write that makes work due. Raises ConfigurationError when a
-    database server lacks a migration.
+    `ring` is called after every write that makes work due, `alive` at every step of the work. With
+    `embed_remotely` this process leaves all embedding to workers and never loads a network. Raises
+    ConfigurationError when a database server lacks a migration.
     """
-    services = Services(settings, ring=ring)
+    services = Services(settings, ring=ring, alive=alive, embed_remotely=embed_remotely)
     if services.db.is_sqlite:
         migrating.migrate(services.db)
     elif not migrating.is_current(services.db):
         raise ConfigurationError("the database lacks a migration: run `lookalike migrate`")
     return services
+
+
+def _database(settings: Settings) -> Database:
+    if settings.database.startswith("sqlite"):
+        return Database(settings.database)
+    return Database(
+        settings.database,
+        pool_size=settings.db_pool_size,
+        max_overflow=settings.db_pool_overflow,
+        connect_args={"connect_timeout": settings.db_connect_seconds},
+    )
 
 
 def _compute(settings: Settings) -> Compute:

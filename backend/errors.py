@@ -138,6 +138,12 @@ class ModelMismatch(LookalikeError):
     code = "model-mismatch"
 
 
+class EmbedderBusy(LookalikeError):
+    """No worker embeds pictures at the moment; trying again may help."""
+
+    code = "embedder-busy"
+
+
 # --- the index and its generations ------------------------------------
 
 

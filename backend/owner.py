@@ -32,9 +32,14 @@ class Owner:
         announcement.write_text(json.dumps({"pid": os.getpid(), "url": url}))
         announcement.replace(self._address)
 
+    @property
+    def is_here(self) -> bool:
+        """Whether this process is the owner."""
+        return self._lock.is_locked
+
     def release(self) -> None:
         """Stop being the owner."""
-        if self._lock.is_locked:
+        if self.is_here:
             self._address.unlink(missing_ok=True)
             self._lock.release()
 

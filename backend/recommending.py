@@ -8,7 +8,6 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from PIL.Image import Image
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -17,7 +16,7 @@ from backend.catalogue import image_vectors
 from backend.catalogue.database import Database
 from backend.catalogue.models import Generation, IndexEntry, Product
 from backend.catalogue.progress import State, states
-from backend.embedders import Embedder
+from backend.encoding import Encoder
 from backend.errors import NotSearchable, UnknownProduct
 from backend.vectors import Condition, Hit, VectorIndex, Where
 
@@ -81,21 +80,20 @@ def similar_to_product(
 def similar_to_image(
     db: Database,
     index_of: Callable[[Generation], VectorIndex],
-    embedder_of: Callable[[Generation], Embedder],
-    image: Image,
+    encode: Encoder,
+    picture: bytes,
     query: Query,
 ) -> Answer:
-    """Return what looks like a picture.
+    """Return what looks like a picture, given as the bytes of an untrusted file.
 
-    Raises ModelMismatch when the encoder here is not the one the active generation was built with:
-    no answer is better than one from another space. Raises NoGeneration and InvalidFilter too.
+    Raises ModelMismatch when the encoder is not the one the active generation was built with: no
+    answer is better than one from another space. Raises what `encode` raises, NoGeneration and
+    InvalidFilter too.
     """
     with db.read() as session:
         generation = generations.active(session)
         exclude = _ids(session, query.exclude)
-    embedder = embedder_of(generation)
-    generations.check_fingerprint(generation, embedder.fingerprint)
-    vector = embedder.embed([image])[0]
+    vector = encode(generation, picture)
     return _search(db, generation, index_of(generation), vector, query, exclude)
 
 

@@ -28,10 +28,16 @@ class Settings(BaseSettings):
 
     # --- what runs where ---
     database_url: str | None = Field(
-        None, validation_alias="DATABASE_URL", description="SQLAlchemy URL; absent: SQLite file"
+        None,
+        validation_alias="DATABASE_URL",
+        repr=False,
+        description="SQLAlchemy URL; absent: SQLite file",
     )
     broker_url: str | None = Field(
-        None, validation_alias="BROKER_URL", description="Redis for Celery; absent: a thread"
+        None,
+        validation_alias="BROKER_URL",
+        repr=False,
+        description="Redis for Celery; absent: a thread",
     )
     qdrant_url: str | None = Field(
         None, validation_alias="QDRANT_URL", description="Qdrant server; absent: embedded shard"
@@ -52,11 +58,33 @@ class Settings(BaseSettings):
     decoders: int = Field(1, ge=1, le=64, description="decoder processes")
     decode_seconds: float = Field(10, gt=0, description="a decoder busy for longer is killed")
 
+    # --- the database ---
+    db_pool_size: int = Field(5, ge=1, description="connections a process keeps (PostgreSQL)")
+    db_pool_overflow: int = Field(10, ge=0, description="connections beyond them at a peak")
+    db_connect_seconds: int = Field(10, ge=2, description="time limit of one new connection")
+
     # --- the queue ---
     poll_seconds: float = Field(1, gt=0, description="how often an idle worker looks for due rows")
     lease_seconds: float = Field(120, gt=0, description="a claim older than this is free again")
     max_failures: int = Field(3, ge=1, description="attempts (or deaths) before the quarantine")
     retry_seconds: float = Field(5, ge=0, description="first back-off; it doubles per failure")
+    reconcile_seconds: float = Field(
+        60, gt=0, description="how often the next few products are compared with the index"
+    )
+
+    # --- Celery workers (BROKER_URL) ---
+    knock_seconds: float = Field(30, gt=0, description="a knock older than this is thrown away")
+    hang_seconds: float = Field(
+        120, gt=0, description="a worker without a sign of life for longer is killed and restarted"
+    )
+    stop_seconds: float = Field(
+        60, gt=0, description="how long a worker that is told to stop may go on with its batch"
+    )
+    interactive_seconds: float = Field(
+        2, gt=0, description="how long a query by picture waits for an embedding worker"
+    )
+    report_seconds: float = Field(60, gt=0, description="how often beat has the progress logged")
+    task_events: bool = Field(False, description="Celery's events and remote control, for flower")
 
     # --- images ---
     max_image_bytes: int = Field(20_000_000, gt=0)
@@ -89,6 +117,10 @@ class Settings(BaseSettings):
             )
         if self.broker_url and (self.database_url or "").startswith("sqlite"):
             raise ValueError("Celery (BROKER_URL) needs PostgreSQL; DATABASE_URL names SQLite")
+        if self.broker_url and not self.broker_url.startswith(("redis://", "rediss://")):
+            raise ValueError("BROKER_URL must name a Redis server: redis://… or rediss://…")
+        if self.broker_url and self.hang_seconds <= 2 * self.decode_seconds:
+            raise ValueError("LOOKALIKE_HANG_SECONDS has to exceed twice LOOKALIKE_DECODE_SECONDS")
         if self.qdrant_api_key and not self.qdrant_url:
             raise ValueError("QDRANT_API_KEY is set without QDRANT_URL")
         return self

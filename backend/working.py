@@ -1,10 +1,17 @@
-"""The embedded worker: whoever owns the index works off jobs and queue, in one loop."""
+"""Work off jobs and queue: the embedded server in a loop of its own, a Celery worker per knock.
+
+What a process does follows from what it has: it embeds if it may load a network, and applies and
+runs jobs if it may write the index.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from types import TracebackType
 from typing import Any, Final
 
 import structlog
@@ -13,14 +20,34 @@ from backend import generations, indexing, jobs
 from backend.bootstrap import Services
 from backend.catalogue import outbox
 from backend.catalogue.models import Generation
+from backend.catalogue.outbox import REINDEX, SINGLE, Stage
 from backend.catalogue.progress import Progress, progress
-from backend.indexing import Drift
+from backend.errors import LookalikeError
+from backend.indexing import Drift, EmbedOptions
 from backend.jobs import Report
 
 log = structlog.get_logger(__name__)
 
 COUNT_EVERY_SECONDS: Final = 1.0
-RECONCILE_EVERY_SECONDS: Final = 60.0
+
+
+class _Trouble(AbstractContextManager[None]):
+    """Keeps what goes wrong with one generation from the others, and remembers the first of it."""
+
+    def __init__(self) -> None:
+        self.first: LookalikeError | None = None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        if not isinstance(error, LookalikeError):
+            return False
+        log.warning("one generation fails", error=error.message)
+        self.first = self.first or error
+        return True
 
 
 class Worker:
@@ -36,7 +63,8 @@ class Worker:
     def take_over(self) -> None:
         """Free what a killed predecessor held, and see that there is a generation to fill."""
         services = self.services
-        services.first_generation()
+        if services.embeds:
+            services.first_generation()
         if not services.settings.broker_url:
             freed = services.db.write(outbox.free_leases)
             log.info("took over", freed_leases=freed)
@@ -46,11 +74,12 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 busy = self.work_once()
+                if not busy:
+                    self._reconcile_a_little()
             except Exception as error:  # the thread must outlive one bad round
                 log.exception("work failed", error=repr(error))
                 busy = False
             if not busy:
-                self._reconcile_a_little()
                 self.bell.wait(self.services.settings.poll_seconds)
                 self.bell.clear()
 
@@ -61,28 +90,80 @@ class Worker:
 
     def work_once(self) -> bool:
         """Run one job or one round of both stages; return whether there was anything to do."""
-        ran = jobs.run_next(self.services.db, self._handlers)
+        may_run_jobs = self.services.writes_index
+        ran = may_run_jobs and jobs.run_next(self.services.db, self._handlers)
         return self._round() or ran
 
-    def _round(self) -> bool:
-        with self.services.db.read() as session:
-            live = generations.live(session)
-        worked = [self._work_generation(generation) for generation in live]
-        return any(worked)
+    def reconcile(self) -> None:
+        """Compare the next range of ids with the index, generation by generation, and heal it."""
+        for generation in self._live():
+            index = self.services.index_of(generation)
+            drift = indexing.reconcile_slice(self.services.db, generation, index)
+            if drift.total:
+                log.warning("healed drift", generation=generation.id, **drift.summary())
 
-    def _work_generation(self, generation: Generation) -> bool:
+    def progress(self) -> Progress:
+        """Count the active generation's products by state."""
+        with self.services.db.read() as session:
+            generation = generations.active_or_none(session)
+            return progress(session, generation.id if generation else None)
+
+    def _live(self) -> list[Generation]:
+        with self.services.db.read() as session:
+            return generations.live(session)
+
+    def _round(self) -> bool:
+        """Work on every generation, whatever the others' trouble; raise it if that was all."""
+        self.services.alive()
+        live, trouble, taken = self._live(), _Trouble(), 0
+        if self.services.embeds:
+            taken += self._embed_urgent(live, trouble)
+        if self.services.writes_index:
+            for generation in live:
+                with trouble:
+                    taken += self._apply(generation)
+        if trouble.first and not taken:
+            raise trouble.first
+        return taken > 0
+
+    def _embed_urgent(self, live: Sequence[Generation], trouble: _Trouble) -> int:
+        """Embed single writes of all generations, then one batch of what is most urgent.
+
+        So a new product waits neither behind a million old ones nor behind a re-index.
+        """
+        with self.services.db.read() as session:
+            first = [(outbox.first_due(session, one.id, Stage.EMBED), one) for one in live]
+        waiting = [(priority, one) for priority, one in first if priority is not None]
+        options = self.services.embed_options
+        share = replace(options, claim_size=options.batch_size)
+        rest = replace(options, claim_size=options.claim_size - options.batch_size)
+        singles = [one for priority, one in waiting if priority == SINGLE]
+        urgent = [one for _, one in sorted(waiting, key=lambda pair: pair[0])]
+        taken = 0
+        for generation in singles:
+            with trouble:
+                taken += self._embed(generation, share, up_to=SINGLE)
+        for generation in urgent:
+            with trouble:
+                if count := self._embed(generation, rest):
+                    return taken + count
+        return taken
+
+    def _embed(self, generation: Generation, options: EmbedOptions, up_to: int = REINDEX) -> int:
         services = self.services
-        embedded = indexing.embed_pending(
+        return indexing.embed_pending(
             services.db,
             generation,
             embedder=services.embedder_of(generation),
             pictures=services.pictures,
-            options=services.embed_options,
+            options=options,
+            up_to=up_to,
         )
-        applied = indexing.apply_pending(
-            services.db, generation, services.index_of(generation), lease=services.lease
-        )
-        return bool(embedded or applied)
+
+    def _apply(self, generation: Generation) -> int:
+        services = self.services
+        index = services.index_of(generation)
+        return indexing.apply_pending(services.db, generation, index, lease=services.lease)
 
     def _index(self, arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
         """Work until nothing is pending, waiting out back-offs and other processes' leases."""
@@ -104,32 +185,21 @@ class Worker:
         """Compare index and SQL; with `fix`, heal the difference and work until it is gone."""
         fix = bool(arguments.get("fix"))
         found = Drift()
-        with self.services.db.read() as session:
-            live = generations.live(session)
-        for generation in live:
+
+        def step(done: int, total: int | None) -> None:
+            self.services.alive()
+            report(done, total)
+
+        for generation in self._live():
             index = self.services.index_of(generation)
-            found.add(
-                indexing.reconcile(self.services.db, generation, index, fix=fix, report=report)
-            )
+            found.add(indexing.reconcile(self.services.db, generation, index, fix=fix, report=step))
         if fix and found.total:
             self._index({}, report)
         return found.summary() | {"fixed": fix}
 
-    def progress(self) -> Progress:
-        """Count the active generation's products by state."""
-        with self.services.db.read() as session:
-            generation = generations.active_or_none(session)
-            return progress(session, generation.id if generation else None)
-
     def _reconcile_a_little(self) -> None:
-        """Compare the next range of ids with SQL: a slow full pass beside the daily work."""
-        if time.monotonic() - self._reconciled < RECONCILE_EVERY_SECONDS:
-            return
-        self._reconciled = time.monotonic()
-        with self.services.db.read() as session:
-            live = generations.live(session)
-        for generation in live:
-            index = self.services.index_of(generation)
-            drift = indexing.reconcile_slice(self.services.db, generation, index)
-            if drift.total:
-                log.warning("healed drift", generation=generation.id, **drift.summary())
+        """Reconcile now and then: a slow full pass beside the daily work."""
+        due = self._reconciled + self.services.settings.reconcile_seconds
+        if time.monotonic() >= due and self.services.writes_index:
+            self._reconciled = time.monotonic()
+            self.reconcile()

@@ -53,6 +53,10 @@ Entry = IndexEntry  # the shorter name keeps the SQL below readable
 MINE: Final = Entry.claim == bindparam("b_claim")
 """Whether the row's newest claim is still the one that is being settled."""
 
+SAME_IMAGE: Final = Entry.failures > 0
+"""Whether the image is still that of our claim: the claim raised the failures, and only a request
+with another image, or a removal, resets them."""
+
 
 class Stage(StrEnum):
     """What an entry waits for."""
@@ -209,9 +213,10 @@ def claim(
     limit: int,
     lease: timedelta,
     failed_before: bool = False,
+    up_to: int = REINDEX,
     now: datetime | None = None,
 ) -> list[Claimed]:
-    """Take due rows by priority, then age, until the lease ends.
+    """Take due rows of a priority up to `up_to`, by priority, then age, until the lease ends.
 
     The embed stage takes rows that never failed, or, with `failed_before`, rows that did (ask for
     one at a time: an image that kills the process must not take others into the quarantine with
@@ -221,6 +226,7 @@ def claim(
     due = (
         select(Entry.product_id)
         .where(Entry.generation_id == generation_id, Entry.due_at <= now, waits_for(stage))
+        .where(Entry.priority <= up_to)
         .order_by(Entry.priority, Entry.due_at, Entry.product_id)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -251,6 +257,16 @@ def is_due(
         Entry.generation_id == generation_id, Entry.due_at <= (now or utcnow()), waits_for(stage)
     )
     return session.scalar(due.limit(1)) is not None
+
+
+def first_due(
+    session: Session, generation_id: int, stage: Stage, *, now: datetime | None = None
+) -> int | None:
+    """Return the priority of what `claim` would take first, None when nothing is due."""
+    due = select(Entry.priority).where(
+        Entry.generation_id == generation_id, Entry.due_at <= (now or utcnow()), waits_for(stage)
+    )
+    return session.scalar(due.order_by(Entry.priority).limit(1))
 
 
 def waits_for(stage: Stage) -> ColumnElement[bool]:
@@ -340,9 +356,14 @@ def settle_indexed(
             },
         )
     if settled < len(applied):
-        late = [row for row, _ in applied]
-        _settle(session, generation_id, late, _once_more(now), whose=~MINE)
+        _request_late(session, generation_id, [row for row, _ in applied], now)
     return settled
+
+
+def _request_late(
+    session: Session, generation_id: int, rows: Sequence[Claimed], now: datetime
+) -> None:
+    _settle(session, generation_id, rows, _once_more(now), whose=~MINE)
 
 
 def request_again(
@@ -414,12 +435,10 @@ def fail(
         outcome: dict[str, Any] = {"due_at": retry_at, "last_error": bindparam("b_error")}
     else:
         outcome = _gave_up(bindparam("b_error"), now)
-    # Such a request resets the failures, which since the claim nothing else can have changed.
-    current = Entry.failures > 0
     values = {
-        key: case((current, value), else_=getattr(Entry, key)) for key, value in outcome.items()
+        key: case((SAME_IMAGE, value), else_=getattr(Entry, key)) for key, value in outcome.items()
     }
-    values["due_at"] = case((current, outcome["due_at"]), else_=now)
+    values["due_at"] = case((SAME_IMAGE, outcome["due_at"]), else_=now)
     return _settle(session, generation_id, rows, values, extra=reasons)
 
 

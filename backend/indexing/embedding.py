@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from backend.catalogue import image_vectors, outbox
 from backend.catalogue.database import Database
 from backend.catalogue.models import Generation, Product, utcnow
-from backend.catalogue.outbox import Claimed, Stage
+from backend.catalogue.outbox import REINDEX, Claimed, Stage
 from backend.decoding import Decoded
 from backend.embedders import Embedder
 from backend.errors import DecoderDied, ImageError, ImageUnavailable, LookalikeError
@@ -42,6 +42,7 @@ class EmbedOptions:
     lease: timedelta
     max_failures: int
     retry: timedelta  # the first back-off; it doubles with every failure
+    alive: Callable[[], None] = lambda: None  # called for every picture, so that a hang shows
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,13 @@ def embed_pending(
     embedder: Embedder,
     pictures: Pictures,
     options: EmbedOptions,
+    up_to: int = REINDEX,
 ) -> int:
     """Embed due rows: one batch that never failed, and one row alone that did.
 
-    Returns how many rows were taken. Images whose vector is known are not opened. A bad image is
-    quarantined with its reason and never holds up the others. Raises ModelMismatch when the
-    embedder is not the generation's.
+    Takes priorities up to `up_to`, the most urgent first. Returns how many rows were taken. Images
+    whose vector is known are not opened. A bad image is quarantined with its reason and never holds
+    up the others. Raises ModelMismatch when the embedder is not the generation's.
     """
     check_fingerprint(generation, embedder.fingerprint)
     with db.read() as session:
@@ -84,7 +86,7 @@ def embed_pending(
     db.write(lambda s: outbox.bury(s, generation.id, max_failures=options.max_failures))
     taken = 0
     for failed_before in (False, True):
-        claimed = _claim(db, generation, options, failed_before=failed_before)
+        claimed = _claim(db, generation, options, failed_before=failed_before, up_to=up_to)
         taken += len(claimed)
         if claimed:
             _work(db, generation, embedder, pictures, options, claimed)
@@ -92,7 +94,12 @@ def embed_pending(
 
 
 def _claim(
-    db: Database, generation: Generation, options: EmbedOptions, *, failed_before: bool
+    db: Database,
+    generation: Generation,
+    options: EmbedOptions,
+    *,
+    failed_before: bool,
+    up_to: int,
 ) -> list[Claimed]:
     limit = 1 if failed_before else options.claim_size
     return db.write(
@@ -103,6 +110,7 @@ def _claim(
             limit=limit,
             lease=options.lease,
             failed_before=failed_before,
+            up_to=up_to,
         )
     )
 
@@ -122,9 +130,18 @@ def _work(
     ready = [_Outcome(task, digest=task.digest) for task in tasks if task.digest in known]
     _record(db, generation, options, ready)
     unknown = [task for task in tasks if task.digest not in known]
-    opened = zip(unknown, pictures.open([t.uri for t in unknown], embedder.input_size), strict=True)
+    found = pictures.open([task.uri for task in unknown], embedder.input_size)
+    opened = zip(unknown, _watched(found, options.alive), strict=True)
     while batch := list(islice(opened, options.batch_size)):
         _record(db, generation, options, _embed(embedder, batch))
+
+
+def _watched(
+    found: Iterator[Decoded | ImageError], alive: Callable[[], None]
+) -> Iterator[Decoded | ImageError]:
+    for one in found:
+        alive()
+        yield one
 
 
 def _tasks(session: Session, claimed: Sequence[Claimed]) -> list[_Task]:

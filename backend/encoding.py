@@ -1,0 +1,94 @@
+"""A shopper's picture -> vector: by this process's network, or by a worker that holds one."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Final, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from backend import images
+from backend.catalogue.models import Generation
+from backend.decoding import DecoderPool
+from backend.embedders import Embedder
+from backend.generations import check_fingerprint
+from backend.images import Limits, Size
+
+Vector: TypeAlias = npt.NDArray[np.float32]
+
+SENT_SIDE: Final = 256
+"""The longer side, in pixels, of a picture that is sent to a worker."""
+
+JPEG_QUALITY: Final = 95
+"""With full colour resolution: what JPEG then loses costs less than 0.001 of cosine."""
+
+
+class Encoder(Protocol):
+    """Turns the bytes of an untrusted image file into a query for one generation.
+
+    Raises ImageError, ModelMismatch when the network at hand is not the generation's, and
+    EmbedderBusy when none answers in time.
+    """
+
+    def __call__(self, generation: Generation, data: bytes) -> Vector:
+        """Return the vector, (size,) float32, L2-normalised."""
+        ...
+
+
+class EmbedRemotely(Protocol):
+    """Has a worker embed a small JPEG."""
+
+    def __call__(self, jpeg: bytes, *, spec: str, seconds: float) -> tuple[Vector, str]:
+        """Return (vector, fingerprint of the embedder); raise EmbedderBusy after `seconds`."""
+        ...
+
+
+class LocalEncoder:
+    """Embeds in this process."""
+
+    def __init__(
+        self, embedder_of: Callable[[Generation], Embedder], decoders: DecoderPool
+    ) -> None:
+        self._embedder_of = embedder_of
+        self._decoders = decoders
+
+    def __call__(self, generation: Generation, data: bytes) -> Vector:
+        """See Encoder."""
+        embedder = self._embedder_of(generation)
+        check_fingerprint(generation, embedder.fingerprint)
+        picture = self._decoders.decode_one(data, target=embedder.input_size).image
+        vector: Vector = embedder.embed([picture])[0]
+        return vector
+
+
+class RemoteEncoder:
+    """Checks and shrinks the picture here, where torch is never imported; a worker embeds it."""
+
+    def __init__(
+        self, embed: EmbedRemotely, decoders: DecoderPool, *, limits: Limits, seconds: float
+    ) -> None:
+        self._embed = embed
+        self._decoders = decoders
+        self._limits = limits
+        self._seconds = seconds
+
+    def __call__(self, generation: Generation, data: bytes) -> Vector:
+        """See Encoder."""
+        info = images.inspect(data, limits=self._limits)
+        target = sent_size(info.height, info.width)
+        picture = self._decoders.decode_one(data, target=target).image
+        jpeg = io.BytesIO()
+        picture.save(jpeg, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+        vector, fingerprint = self._embed(
+            jpeg.getvalue(), spec=generation.embedder, seconds=self._seconds
+        )
+        check_fingerprint(generation, fingerprint)
+        return vector
+
+
+def sent_size(height: int, width: int) -> Size:
+    """Return the (height, width) that a picture is sent in: its own shape, within SENT_SIDE."""
+    scale = min(1.0, SENT_SIDE / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
