@@ -1,4 +1,4 @@
-"""`lookalike …`: every command that a person types. Heavy imports wait until a command needs them."""
+"""`lookalike …`: every command that a person types. Heavy imports wait until one needs them."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ class _Assistant:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._thread: threading.Thread | None = None
-        self._failed: BaseException | None = None
+        self._failed: Exception | None = None
 
     def help_out(self) -> None:
         """Start working if the index is free; raise what went wrong in the thread."""
@@ -142,7 +142,7 @@ class _Assistant:
         try:
             self._worker.take_over()
             self._worker.run()
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001  (raised again in the main thread)
             self._failed = error
 
     def stop(self) -> None:
@@ -150,5 +150,3 @@ class _Assistant:
         if self._thread:
             self._worker.stop()
             self._thread.join()
-
-

@@ -30,7 +30,7 @@ def index(as_json: AsJson = False) -> None:
     with services() as found:
         run_job(found, "index", {}, what="Indexing")
         now = read_status(found)
-    _print_status(now, as_json=as_json)
+    show_counts(now, as_json=as_json)
     raise typer.Exit(0 if now["pending"] == 0 else 1)
 
 
@@ -40,10 +40,11 @@ def status(as_json: AsJson = False) -> None:
 
     with services() as found:
         now = read_status(found)
-    _print_status(now, as_json=as_json)
+    show_counts(now, as_json=as_json)
 
 
-def _print_status(now: dict[str, Any], *, as_json: bool) -> None:
+def show_counts(now: dict[str, Any], *, as_json: bool) -> None:
+    """Print the status object as a table, or as it is."""
     if as_json:
         print_json(now)
         return
@@ -51,7 +52,7 @@ def _print_status(now: dict[str, Any], *, as_json: bool) -> None:
     for name, value in now.items():
         if isinstance(value, dict):
             value = ", ".join(f"{key} {part}" for key, part in value.items())  # noqa: PLW2901
-        table.add_row(name.replace("_", " "), "–" if value is None else str(value))
+        table.add_row(name.replace("_", " "), "-" if value is None else str(value))
     out.print(table)
 
 
@@ -93,7 +94,7 @@ def quarantine_list(
         return
     table = Table("sku", "reason", "failures", "image")
     for row in rows:
-        table.add_row(row.sku, row.reason, str(row.failures), row.image_uri or "–")
+        table.add_row(row.sku, row.reason, str(row.failures), row.image_uri or "-")
     out.print(table if rows else "The quarantine is empty.")
 
 
@@ -102,9 +103,7 @@ All = Annotated[bool, typer.Option("--all", help="Every quarantined product.")]
 
 
 @quarantine.command("retry")
-def quarantine_retry(
-    skus: Skus = None, everything: All = False, as_json: AsJson = False
-) -> None:
+def quarantine_retry(skus: Skus = None, everything: All = False, as_json: AsJson = False) -> None:
     """Try quarantined products again, from their image on, with a clean failure count."""
     from backend.catalogue import outbox
 
@@ -119,17 +118,13 @@ def quarantine_retry(
 
 
 @quarantine.command("discard")
-def quarantine_discard(
-    skus: Skus = None, everything: All = False, as_json: AsJson = False
-) -> None:
+def quarantine_discard(skus: Skus = None, everything: All = False, as_json: AsJson = False) -> None:
     """Remove quarantined products from the catalogue, as a DELETE over REST would."""
     from backend.catalogue import outbox, products
 
     with services() as found:
         chosen = [row.sku for row in _chosen(found, skus or [], everything)]
-        found.db.write(
-            lambda session: products.remove(session, chosen, priority=outbox.SINGLE)
-        )
+        found.db.write(lambda session: products.remove(session, chosen, priority=outbox.SINGLE))
         found.ring()
     _tell("discarded", chosen, as_json=as_json)
 

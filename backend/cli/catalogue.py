@@ -1,0 +1,120 @@
+"""`lookalike import`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from backend.cli.common import AsJson, bar, err, out, print_json, services
+
+if TYPE_CHECKING:
+    from backend.bootstrap import Services
+    from backend.catalogue.report import Summary
+    from backend.catalogue.sources.layout import Layout
+
+SHOWN = 20
+"""Rejects printed; all of them are in the report file and in --json."""
+
+CataloguePath = Annotated[
+    Path,
+    typer.Argument(
+        metavar="PATH",
+        help="A folder or zip with styles.csv and images/, or any CSV file.",
+        show_default=False,
+    ),
+]
+ImageTemplate = Annotated[
+    str | None,
+    typer.Option("--image", help="Where images lie, such as `images/{sku:.3}/{sku}.jpg`."),
+]
+MappingFile = Annotated[
+    Path | None,
+    typer.Option(help="A TOML or JSON file with a table `map` and a template `image`."),
+]
+
+
+def import_(
+    path: CataloguePath,
+    mapping: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map", metavar="FIELD=COLUMN", help="Which column holds a field; can be repeated."
+        ),
+    ] = None,
+    image: ImageTemplate = None,
+    mapping_file: MappingFile = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove products that the file does not hold.")
+    ] = False,
+    copy_images: Annotated[
+        bool, typer.Option("--copy-images", help="Copy a folder's images to the image store.")
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="Write counts, rejects and warnings to this JSON file.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring the catalogue to what a file says: products and image references, nothing else.
+
+    Can be repeated: what has not changed costs nothing, and what has is embedded by the running
+    server, or by `lookalike index`. A bad row is reported with its line and reason, the others go
+    through. Columns that are not mapped are kept in the products' attributes.
+    """
+    layout = _layout(mapping or [], image, mapping_file)
+    with services() as found:
+        summary = run_import(found, path, layout, prune=prune, copy_images=copy_images)
+        report = report or found.settings.data_dir / "last-import.json"
+        summary.write_report(report)
+    if as_json:
+        rejects = [asdict(reject) for reject in summary.rejects]
+        print_json({**summary.counts(), "rejects": rejects, "report": str(report)})
+    else:
+        show(summary, report)
+
+
+def run_import(
+    found: Services, path: Path, layout: Layout, *, prune: bool = False, copy_images: bool = False
+) -> Summary:
+    """Import with a progress bar, and ring for whoever works off the queue."""
+    from backend.catalogue.importing import import_catalogue
+
+    with bar("Importing") as progress:
+        summary = import_catalogue(
+            found.db,
+            found.image_store,
+            path,
+            layout=layout,
+            prune=prune,
+            copy_images=copy_images,
+            max_image_bytes=found.settings.max_image_bytes,
+            progress=progress,
+        )
+    found.ring()
+    return summary
+
+
+def show(summary: Summary, report: Path | None = None) -> None:
+    """Print what an import did, and the first of what it could not take."""
+    out.print("  ".join(f"{name} [bold]{number:,}" for name, number in summary.counts().items()))
+    for reject in summary.rejects.first(SHOWN):
+        err.print(
+            f"  line {reject.line}, sku {reject.sku or '?'}: {reject.reason}", highlight=False
+        )
+    for warning in summary.warnings.first(SHOWN):
+        err.print(f"  line {warning.line}: {warning.reason}", style="dim", highlight=False)
+    hidden = max(0, len(summary.rejects) - SHOWN) + max(0, len(summary.warnings) - SHOWN)
+    if hidden and report:
+        err.print(f"  … and {hidden:,} more, in {report}")
+
+
+def _layout(mapping: list[str], image: str | None, mapping_file: Path | None) -> Layout:
+    from backend.catalogue.sources.layout import PLAIN, Layout, read_layout
+
+    base = read_layout(mapping_file) if mapping_file else PLAIN
+    pairs = dict(pair.split("=", 1) for pair in mapping if "=" in pair)
+    if len(pairs) < len(mapping):
+        raise typer.BadParameter("expected FIELD=COLUMN, each field once", param_hint="--map")
+    return Layout(columns={**base.columns, **pairs}, image=image or base.image)

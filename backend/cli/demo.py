@@ -1,0 +1,103 @@
+"""`lookalike demo`: from a catalogue to similar items, in one command."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from backend.cli import catalogue, queue, similar
+from backend.cli.common import bar, out, run_job, services, settings
+
+if TYPE_CHECKING:
+    from backend.bootstrap import Services
+
+QUERIES = 8
+NEIGHBOURS = 6
+SHEET = "similar.png"
+
+
+def demo(
+    catalogue_path: Annotated[
+        Path | None,
+        typer.Option("--catalogue", help="Your own catalogue instead of the sample."),
+    ] = None,
+    serve: Annotated[bool, typer.Option(help="Serve the API afterwards.")] = True,
+    products: Annotated[int, typer.Option(min=20, help="Products of the sample.")] = 300,
+) -> None:
+    """Import a sample catalogue, embed it with the real embedder, show similar items, serve.
+
+    Everything lies in ./demo, or in LOOKALIKE_DATA_DIR where that is set.
+    """
+    given = {} if "LOOKALIKE_DATA_DIR" in os.environ else {"data_dir": Path("demo")}
+    found_settings = settings(**given)
+    with services(found_settings) as found:
+        path = catalogue_path or _sample(found, products)
+        from backend.catalogue.sources.layout import PLAIN
+        from backend.status import status
+
+        catalogue.show(catalogue.run_import(found, path, PLAIN))
+        run_job(found, "index", {}, what="Embedding")
+        queue.show_counts(status(found), as_json=False)
+        skus = _queries(found, QUERIES)
+        answers = {sku: similar.ask(found, sku, limit=NEIGHBOURS, where=[]) for sku in skus}
+        for sku in skus[:3]:
+            similar.show(sku, answers[sku])
+        sheet = found_settings.data_dir / SHEET
+        similar.save_sheet(found, answers, sheet)
+        out.print(f"\nSimilar items at a glance: [bold]{sheet.absolute()}[/]")
+    if serve:
+        _serve(found_settings.data_dir, skus[0], sheet)
+
+
+def _sample(found: Services, products: int) -> Path:
+    """Draw the sample catalogue, unless it is there already."""
+    from backend.sample import make_sample
+
+    folder = found.settings.data_dir / "catalogue"
+    if not (folder / "styles.csv").exists():
+        with bar("Drawing a sample catalogue") as progress:
+            make_sample(folder, products=products, progress=progress)
+    return folder
+
+
+def _queries(found: Services, count: int) -> list[str]:
+    """Pick indexed products of as many different article types as there are."""
+    from sqlalchemy import select
+
+    from backend.catalogue.models import IndexEntry, Product
+
+    with found.db.read() as session:
+        rows = session.execute(
+            select(Product.sku, Product.article_type)
+            .join(IndexEntry, IndexEntry.product_id == Product.id)
+            .where(IndexEntry.indexed_claim.is_not(None), Product.removed_at.is_(None))
+            .order_by(Product.id)
+        ).all()
+    return list(_one_of_each([(sku, kind or "") for sku, kind in rows], count))
+
+
+def _one_of_each(rows: Sequence[tuple[str, str]], count: int) -> Iterable[str]:
+    first = {kind: sku for sku, kind in reversed(rows)}
+    chosen = list(dict.fromkeys([*first.values(), *(sku for sku, _ in rows)]))
+    return chosen[:count]
+
+
+def _serve(data_dir: Path, sku: str, sheet: Path) -> None:
+    from backend import wsgi
+    from backend.settings import read_settings
+
+    found = read_settings(data_dir=data_dir)
+    url = f"http://{found.host}:{found.port}"
+    out.print(
+        f"\nServing {url} (documentation: {url}/docs). Try next:\n\n"
+        f"  curl '{url}/v1/products/{sku}/similar?limit=3'\n"
+        f"  curl '{url}/v1/products/{sku}/similar?limit=3&base_colour_not=Black&year_gte=2012'\n"
+        f"  curl '{url}/v1/similar?limit=3' -H 'Content-Type: image/png' --data-binary @{sheet}\n",
+        soft_wrap=True,
+        highlight=False,
+    )
+    wsgi.serve(found)

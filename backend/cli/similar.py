@@ -1,0 +1,109 @@
+"""`lookalike similar SKU`: similar items in the terminal, as JSON, or as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
+
+import requests
+import typer
+from rich.table import Table
+from werkzeug.datastructures import MultiDict
+
+from backend.cli.common import AsJson, out, print_json, services
+from backend.errors import IndexLocked, LookalikeError
+
+if TYPE_CHECKING:
+    from backend.bootstrap import Services
+
+ASK_SECONDS = 30
+
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FIELD=VALUE",
+        help="A filter as in the API's query string, such as `base_colour=Red,Blue` or "
+        "`year_gte=2012`; can be repeated.",
+    ),
+]
+
+
+def similar(
+    skus: Annotated[list[str], typer.Argument(metavar="SKU...", help="Products to compare with.")],
+    limit: Annotated[int, typer.Option(min=1, max=100)] = 10,
+    where: Where = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Save a contact sheet: query left, neighbours right.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what looks like a product, best first, with cosine similarities.
+
+    Works beside a running server, which is asked over HTTP.
+    """
+    with services() as found:
+        answers = {sku: ask(found, sku, limit=limit, where=where or []) for sku in skus}
+        if sheet:
+            save_sheet(found, answers, sheet)
+    if as_json:
+        print_json(answers[skus[0]] if len(skus) == 1 else answers)
+        return
+    for sku, answer in answers.items():
+        show(sku, answer)
+    if sheet:
+        out.print(f"Contact sheet: {sheet}")
+
+
+def ask(found: Services, sku: str, *, limit: int, where: Sequence[str]) -> dict[str, Any]:
+    """Ask the API: of the process that owns the index over HTTP, or else our own, in this one."""
+    parameters = [("limit", str(limit)), *map(_pair, where)]
+    path = f"/v1/products/{quote(sku, safe='')}/similar"
+    try:
+        found.owner.acquire()
+    except IndexLocked:
+        if (url := found.owner.url) is None:
+            raise
+        response = requests.get(url + path, params=parameters, timeout=ASK_SECONDS)
+        return _body(response.json(), response.status_code)
+    from backend.api import create_app
+
+    answer = create_app(found).test_client().get(path, query_string=MultiDict(parameters))
+    return _body(answer.get_json(), answer.status_code)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise typer.BadParameter("expected FIELD=VALUE", param_hint="--where")
+    return name, value
+
+
+def _body(body: dict[str, Any], status: int) -> dict[str, Any]:
+    if status == HTTPStatus.OK:
+        return body
+    faults = [str(fault["detail"]) for fault in body.get("errors", [])]
+    raise LookalikeError("; ".join([str(body.get("detail") or body.get("title")), *faults]))
+
+
+def show(sku: str, answer: dict[str, Any]) -> None:
+    """Print one answer as a table."""
+    table = Table("score", "sku", "article type", "colour", "gender", "name", title=f"Like {sku}")
+    for item in answer["items"]:
+        product = item["product"]
+        names = ("article_type", "base_colour", "gender", "display_name")
+        shown = [str(product.get(name) or "-") for name in names]
+        table.add_row(f"{item['score']:.3f}", item["sku"], *shown)
+    out.print(table)
+
+
+def save_sheet(found: Services, answers: dict[str, dict[str, Any]], path: Path) -> None:
+    """Save a picture of the answers: each query on the left, its neighbours on the right."""
+    from backend.cli.sheets import draw
+
+    skus = list(answers)
+    rows = [(sku, [(item["sku"], item["score"]) for item in answers[sku]["items"]]) for sku in skus]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draw(found, rows, title="Similar items").save(path)
