@@ -83,13 +83,30 @@ def pg_url(postgres_url: str) -> Iterator[str]:
     _run(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest.fixture
-def pg_db(pg_url: str) -> Iterator[Database]:
-    """An empty catalogue in PostgreSQL."""
-    database = Database(pg_url)
+@pytest.fixture(scope="session")
+def _pg_catalogue_url(postgres_url: str) -> str:
+    """The URL of a PostgreSQL database with the catalogue's tables."""
+    _run(postgres_url, "CREATE DATABASE catalogue")
+    url = make_url(postgres_url).set(database="catalogue").render_as_string(hide_password=False)
+    database = Database(url)
     Base.metadata.create_all(database.engine)
+    database.close()
+    return url
+
+
+@pytest.fixture
+def pg_db(_pg_catalogue_url: str) -> Iterator[Database]:
+    """An empty catalogue in PostgreSQL: emptied after each test, which is faster than made anew."""
+    database = Database(_pg_catalogue_url)
     yield database
     database.close()
+    tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
+    _run(
+        _pg_catalogue_url,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        f"TRUNCATE {tables} RESTART IDENTITY CASCADE",
+    )
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
