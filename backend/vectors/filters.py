@@ -108,6 +108,8 @@ def _check_condition(field: str, kind: Kind, condition: Condition) -> None:
     for bound in bounds.values():
         if not accepts("float", bound):
             raise _invalid(field, EXPECTED["float"], got=repr(bound))
+        if kind == "integer" and abs(bound) > _EXACT_IN_FLOAT:
+            raise _invalid(field, "a bound between -2**53 and 2**53", got=repr(bound))
 
 
 def _bounds(condition: Condition) -> dict[str, float]:
