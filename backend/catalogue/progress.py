@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -65,6 +65,12 @@ def of_product(generation_id: int | None) -> ColumnElement[bool]:
         IndexEntry.product_id == Product.id,
         IndexEntry.generation_id == (-1 if generation_id is None else generation_id),
     )
+
+
+def is_in(wanted: Collection[str], generation_id: int | None) -> ColumnElement[bool]:
+    """Return the condition that a product is in one of these states."""
+    entry = select(state_column()).where(of_product(generation_id)).correlate(Product)
+    return func.coalesce(entry.scalar_subquery(), State.PENDING.value).in_(wanted)
 
 
 def progress(session: Session, generation_id: int | None) -> Progress:

@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 from backend.catalogue.image_store import SCHEME, ImageStore
 from backend.decoding import Decoded, DecoderPool, Source
 from backend.errors import ImageError, NoImage
-from backend.images import Size, is_remote, local_path
+from backend.images import Limits, Size, is_remote, local_path, read_file
 
 FETCHERS: Final = 8
 """Threads that fetch remote images of one claim at once."""
@@ -48,6 +48,13 @@ class Pictures:
             yield decoded
             position += 1
         yield from (errors[position] for position in sorted(errors))
+
+    def read(self, uri: str | None, *, limits: Limits) -> bytes:
+        """Return the bytes of an image as they lie there, decoded by nobody; raise ImageError."""
+        source = self._source(uri)
+        if isinstance(source, ImageError):
+            raise source
+        return source if isinstance(source, bytes) else read_file(source, limits=limits)
 
     def _sources(self, uris: Sequence[str | None]) -> Iterator[Source | ImageError]:
         if not any(uri and self._is_far(uri) for uri in uris):

@@ -1,0 +1,94 @@
+"""`/v1/products:batch`: many products in one request, each with a result of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend.api import openapi, problems
+from backend.api.addresses import check_address
+from backend.api.context import services, write
+from backend.api.wire import documents
+from backend.api.wire.products import read_draft
+from backend.api.wire.reading import BodyReader, QueryReader, json_body
+from backend.catalogue import outbox, products
+from backend.catalogue.models import Product
+from backend.catalogue.products import Draft, Outcome
+from backend.errors import InvalidProduct
+
+Json: TypeAlias = dict[str, Any]
+
+api = openapi.blueprint("batch", tag="products")
+
+
+@api.post(
+    "/products:batch",
+    description="Each item is stored as by a PUT of its own, or refused with its problem; one bad "
+    "item never fails the rest. Of several items with the same sku the last one counts.",
+    openapi_extensions=openapi.inputs(body=documents.BatchBody),
+    responses={200: documents.BatchAnswer, **openapi.refusals(400, 413, 415)},
+)
+def post_batch() -> Json:
+    """Store many products."""
+    QueryReader.of_request().finish()
+    reader = BodyReader(json_body())
+    items = reader.items("items")
+    most = services().settings.max_batch
+    if len(items) > most:
+        reader.refuse("items", f"holds {len(items)} products; at most {most} are allowed")
+    reader.finish()
+    drafts = [_read(item) for item in items]
+    results = write(lambda session: _store(session, drafts))
+    return {"items": list(map(_shown, items, results))}
+
+
+def _read(item: Any) -> Draft | InvalidProduct:
+    if not isinstance(item, dict):
+        return InvalidProduct("must be a JSON object")
+    try:
+        return read_draft(item, sku=item.get("sku", ""))
+    except InvalidProduct as error:
+        return error
+
+
+def _store(
+    session: Session, drafts: Sequence[Draft | InvalidProduct]
+) -> list[Outcome | InvalidProduct]:
+    """Store the drafts that may be stored; return what became of each."""
+    checked = _check_addresses(session, drafts)
+    good = [draft for draft in checked if isinstance(draft, Draft)]
+    saved = products.save(session, good, priority=outbox.IMPORT)
+    stored = iter(
+        InvalidProduct(saved.reasons[position]) if outcome is Outcome.REJECTED else outcome
+        for position, outcome in enumerate(saved.outcomes)
+    )
+    return [next(stored) if isinstance(draft, Draft) else draft for draft in checked]
+
+
+def _check_addresses(
+    session: Session, drafts: Sequence[Draft | InvalidProduct]
+) -> list[Draft | InvalidProduct]:
+    """Put the error in the place of each draft whose image may not be fetched."""
+    skus = [draft.sku for draft in drafts if isinstance(draft, Draft)]
+    rows = session.execute(select(Product.sku, Product.image_uri).where(Product.sku.in_(skus)))
+    stored = {row.sku: row.image_uri for row in rows}
+    checked = list(drafts)
+    for position, draft in enumerate(drafts):
+        if isinstance(draft, Draft):
+            try:
+                check_address(draft.image, stored.get(draft.sku), services().settings)
+            except InvalidProduct as error:
+                checked[position] = error
+    return checked
+
+
+def _shown(item: Any, result: Outcome | InvalidProduct) -> Json:
+    sku = item.get("sku") if isinstance(item, dict) else None
+    shown = {"sku": sku if isinstance(sku, str) else None}
+    if isinstance(result, Outcome):
+        return shown | {"status": 201 if result is Outcome.ADDED else 200}
+    problem = problems.of(result)
+    return shown | {"status": problem.status, "problem": problem.document()}

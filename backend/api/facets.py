@@ -1,0 +1,46 @@
+"""`/v1/facets`: which values there are to filter by, and how many products have each."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from backend import generations
+from backend.api import openapi
+from backend.api.context import filterable, services
+from backend.api.wire import documents, pages
+from backend.api.wire.reading import QueryReader
+
+COUNTED: Final = ("keyword", "integer", "bool")
+"""The types of fields whose values can be counted; a price is a range."""
+
+MOST_VALUES: Final = 1000
+
+api = openapi.blueprint("facets", tag="similar items")
+
+
+@api.get(
+    "/facets",
+    description="The filter applies to every facet, its own included.",
+    openapi_extensions=openapi.inputs(
+        openapi.limit(default=100, most=MOST_VALUES), openapi.FACETS, *openapi.FILTERS
+    ),
+    responses={200: documents.FacetPage, **openapi.refusals(503)},
+)
+def get_facets() -> dict[str, Any]:
+    """Count the searchable products by the values of each field."""
+    schema = filterable()
+    countable = [field for field, kind in schema.items() if kind in COUNTED]
+    reader = QueryReader.of_request()
+    limit = reader.integer("limit", default=100, least=1, most=MOST_VALUES)
+    wanted = reader.words_among("fields", countable) or countable
+    where = reader.where(schema)
+    reader.finish()
+    with services().db.read() as session:
+        generation = generations.active(session)
+    index = services().index_of(generation)
+    found = [(field, index.facet(field, limit=limit, where=where)) for field in wanted]
+    items = [
+        {"field": field, "values": [{"value": value, "count": count} for value, count in values]}
+        for field, values in found
+    ]
+    return pages.page(items, None) | {"generation": generation.id}

@@ -1,0 +1,105 @@
+"""`/v1/products/{sku}/image`: the picture itself, as raw bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Final, TypeAlias
+
+from flask import Response, redirect, request
+from sqlalchemy.orm import Session
+from werkzeug.wrappers import Response as BaseResponse
+
+from backend.api import openapi
+from backend.api.context import services, write
+from backend.api.problems import Problem
+from backend.api.wire import documents
+from backend.api.wire.products import write_products
+from backend.api.wire.reading import QueryReader
+from backend.catalogue import outbox, products
+from backend.catalogue.products import ImageRef
+from backend.errors import NoImage
+
+Json: TypeAlias = dict[str, Any]
+
+PROOF: Final = (64, 64)
+"""The size to which an upload is decoded, to see whether it can be."""
+
+SIGNATURES: Final = (  # (offset, bytes there, media type)
+    (0, b"\xff\xd8\xff", "image/jpeg"),
+    (0, b"\x89PNG", "image/png"),
+    (0, b"GIF8", "image/gif"),
+    (0, b"BM", "image/bmp"),
+    (0, b"II*\0", "image/tiff"),
+    (0, b"MM\0*", "image/tiff"),
+    (8, b"WEBP", "image/webp"),
+    (4, b"ftypavif", "image/avif"),
+)
+PICTURE: Final[Json] = {"image/*": {}}
+
+api = openapi.blueprint("images", tag="images")
+
+
+@api.put(
+    "/products/<sku>/image",
+    description="The body is the file itself: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF. It is "
+    "decoded before it is taken, so that what is wrong with it is said at once.",
+    openapi_extensions=openapi.inputs(openapi.SKU, content=PICTURE),
+    responses={
+        200: documents.Product,
+        201: documents.Product,
+        **openapi.refusals(404, 413, 415, 503),
+    },
+)
+def put_image(sku: str) -> tuple[Json, int]:
+    """Give a product its picture."""
+    QueryReader.of_request().finish()
+    if request.mimetype == "multipart/form-data":
+        detail = "the body must be the file itself, not a form"
+        raise Problem(415, "unsupported-media-type", detail)
+    with services().db.read() as session:
+        products.get(session, sku)
+    data = request.get_data(cache=False)
+    services().decoders.decode_one(data, target=PROOF)
+    digest = services().image_store.put(data)
+    image = ImageRef(uri=services().image_store.uri(digest), digest=digest, bytes=len(data))
+
+    def store(session: Session) -> tuple[Json, int]:
+        status = 200 if products.get(session, sku).image_uri else 201
+        product = products.set_image(session, sku, image, priority=outbox.SINGLE)
+        return write_products(session, [product])[0], status
+
+    return write(store)
+
+
+@api.get(
+    "/products/<sku>/image",
+    description="A picture on another host is answered with a redirect to it.",
+    openapi_extensions=openapi.inputs(openapi.SKU),
+    responses={
+        200: {"content": PICTURE},
+        302: {"description": "the picture lies on another host"},
+        304: {"description": "the picture is the one that the client has"},
+        **openapi.refusals(403, 404, 413, 503),
+    },
+)
+def get_image(sku: str) -> BaseResponse:
+    """Read a product's picture."""
+    QueryReader.of_request().finish()
+    with services().db.read() as session:
+        uri = products.get(session, sku).image_uri
+    if uri and uri.startswith(("https://", "http://")):
+        return redirect(uri)
+    data = services().pictures.read(uri, limits=services().limits)
+    response = Response(data, mimetype=_media_type(data))
+    response.set_etag(hashlib.sha256(data).hexdigest())
+    response.headers["Cache-Control"] = "no-cache"  # ask again: the picture may have changed
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response.make_conditional(request)
+
+
+def _media_type(data: bytes) -> str:
+    """Return the media type that a file begins like; raise NoImage for no image at all."""
+    for offset, signature, media_type in SIGNATURES:
+        if data.startswith(signature, offset):
+            return media_type
+    raise NoImage("what lies where the image should be is none")

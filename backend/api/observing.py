@@ -1,0 +1,51 @@
+"""Each request has an id and one line in the log."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from typing import Final
+
+import structlog
+from flask import Flask, Response, g, request
+
+log = structlog.get_logger(__name__)
+
+HEADER: Final = "X-Request-Id"
+_ACCEPTABLE: Final = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
+
+
+def register(app: Flask) -> None:
+    """Give every request of an app an id, its client's or a new one, and log it at its end."""
+    app.before_request(_begin)
+    app.after_request(_end)
+
+
+def _begin() -> None:
+    sent = request.headers.get(HEADER, "")
+    g.request_id = sent if _ACCEPTABLE.fullmatch(sent) else uuid.uuid4().hex
+    g.began = time.perf_counter()
+    structlog.contextvars.clear_contextvars()  # threads are used again
+    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+
+
+def _end(response: Response) -> Response:
+    response.headers[HEADER] = g.request_id
+    quiet = request.path in ("/livez", "/readyz") and response.status_code < 400
+    (log.debug if quiet else log.info)(
+        "request",
+        method=request.method,
+        path=request.path,
+        route=str(request.url_rule) if request.url_rule else None,
+        status=response.status_code,
+        ms=took_ms(),
+        bytes=response.content_length,
+    )
+    return response
+
+
+def took_ms() -> float:
+    """Return how long this request has been running, in milliseconds."""
+    began: float = g.began
+    return round((time.perf_counter() - began) * 1000, 1)

@@ -1,0 +1,184 @@
+"""What the API's description (OpenAPI 3.1) says of an operation: parameters, bodies, answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeAlias
+
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.info import Info
+from flask_openapi3.models.schema import Schema
+from flask_openapi3.models.tag import Tag
+from flask_openapi3.openapi import OpenAPI
+from flask_openapi3.types import ResponseDict
+from pydantic import BaseModel
+
+import backend
+from backend.api.problems import MEDIA_TYPE
+from backend.api.wire import documents
+from backend.api.wire.filters import OPEN
+from backend.api.wire.products import SPELT
+from backend.catalogue.progress import State
+from backend.indexing import schema
+from backend.vectors import Schema as FieldTypes
+
+Json: TypeAlias = dict[str, Any]
+
+INFO: Final = Info(
+    title="Lookalike",
+    version=backend.__version__,
+    description=(
+        "What looks like this? Products come in by PUT, and a moment later they are found by "
+        "their pictures.\n\n"
+        "**Filters.** A repeated parameter, or commas, mean any-of; a backslash escapes a comma. "
+        f"`<field>_not` excludes; `_gte _gt _lte _lt` bound numbers; `{OPEN}<name>` is any open "
+        "attribute, declared as a facet or not. The parameter `filter` takes the same as JSON: "
+        '`{"gender": ["Women"], "base_colour": {"not": ["Red"]}, "year": {"gte": 2012}}`.\n\n'
+        "**Errors** are problem documents (RFC 9457) that name what is allowed."
+    ),
+)
+COMPONENTS: Final = "#/components/schemas/"
+BODIES: Final[Sequence[type[BaseModel]]] = (
+    documents.ProductBody,
+    documents.BatchBody,
+    documents.SimilarBody,
+)
+DOCS_PAGE: Final = '<meta http-equiv="refresh" content="0; url=swagger">'
+
+
+def build(import_name: str) -> OpenAPI:
+    """Return a bare app with a description of itself, and a page of it under /docs."""
+    app = OpenAPI(
+        import_name,
+        info=INFO,
+        doc_prefix="/docs",
+        validation_error_model=documents.Problem,
+        static_folder=None,
+    )
+    app.config["OPENAPI_HTML_STRING"] = DOCS_PAGE
+    app.config["SWAGGER_CONFIG"] = {"validatorUrl": None}  # the page needs no internet
+    for model in BODIES:
+        _add_component(app, model)
+    return app
+
+
+class _Blueprint(APIBlueprint):
+    """Describes its views and leaves them as they are: what a request says is read by `wire`."""
+
+    @staticmethod
+    def create_view_func(func: Callable[..., Any], *_models: Any, **_: Any) -> Callable[..., Any]:
+        """Return the view itself instead of one that validates models first."""
+        return func
+
+
+def blueprint(name: str, *, tag: str, url_prefix: str | None = "/v1") -> APIBlueprint:
+    """Return the blueprint of one resource; its operations are listed under a tag."""
+    return _Blueprint(name, __name__, url_prefix=url_prefix, abp_tags=[Tag(name=tag)])
+
+
+def finish(app: OpenAPI, *, facets: Iterable[str]) -> None:
+    """Publish the description at /openapi.json, with the facets that the settings declare."""
+    spec = app.api_doc
+    declared = filter_parameters({f"{OPEN}{name}": "keyword" for name in facets})
+    for operations in spec["paths"].values():
+        for operation in operations.values():
+            parameters = operation.get("parameters", [])
+            if any(parameter["name"] == "filter" for parameter in parameters):
+                parameters += declared
+    app.add_url_rule("/openapi.json", "description", lambda: spec)
+
+
+def _add_component(app: OpenAPI, model: type[BaseModel]) -> None:
+    found = model.model_json_schema(ref_template=COMPONENTS + "{model}")
+    for name, definition in found.pop("$defs", {}).items():
+        app.components_schemas.setdefault(name, Schema(**definition))
+    app.components_schemas[model.__name__] = Schema(**found)
+
+
+# --- what goes in ----------------------------------------------------------------------------
+
+
+def inputs(
+    *parameters: Json, body: type[BaseModel] | None = None, content: Json | None = None
+) -> Json:
+    """Return what an operation takes: parameters, and a JSON body or other `content`."""
+    found: Json = {"parameters": list(parameters)}
+    if body is not None:
+        schema = {"$ref": COMPONENTS + body.__name__}
+        content = {"application/json": {"schema": schema}, **(content or {})}
+    if content:
+        found["requestBody"] = {"required": True, "content": content}
+    return found
+
+
+def _parameter(name: str, schema: Json, description: str, *, place: str = "query") -> Json:
+    return {
+        "name": name,
+        "in": place,
+        "required": place == "path",
+        "description": description,
+        "schema": schema,
+    }
+
+
+def _words(name: str, item: Json, description: str) -> Json:
+    return _parameter(name, {"type": "array", "items": item}, f"{description}; any number of them")
+
+
+def limit(*, default: int = 10, most: int = 100) -> Json:
+    """Return the parameter that bounds a list."""
+    schema = {"type": "integer", "minimum": 1, "maximum": most, "default": default}
+    return _parameter("limit", schema, "how many at most")
+
+
+_TEXT: Final[Json] = {"type": "string", "minLength": 1}
+_SKU: Final[Json] = {"type": "string", "pattern": documents.SKU_PATTERN}
+
+SKU: Final = _parameter("sku", _SKU, "the shop's own key; leading zeros count", place="path")
+JOB_ID: Final = _parameter("id", {"type": "integer"}, "number of the job", place="path")
+CURSOR: Final = _parameter("cursor", {"type": "string"}, "the `next_cursor` of the page before")
+STATE: Final = _words("state", {"type": "string", "enum": list(State)}, "only in these states")
+FIELDS: Final = _words(
+    "fields", {"type": "string", "enum": list(SPELT)}, "only these members of a product"
+)
+FACETS: Final = _words("fields", {"type": "string"}, "only these facets")
+EXCLUDE: Final = _words("exclude", _SKU, "skus that are left out")
+MIN_SCORE: Final = _parameter(
+    "min_score", {"type": "number", "minimum": -1, "maximum": 1}, "cosine similarity at least"
+)
+
+_KINDS: Final[dict[str, Json]] = {
+    "keyword": _TEXT,
+    "integer": {"type": "integer"},
+    "float": {"type": "number"},
+    "bool": {"type": "boolean"},
+}
+_BOUNDS: Final = {"gte": "at least", "gt": "more than", "lte": "at most", "lt": "less than"}
+
+
+def filter_parameters(fields: FieldTypes) -> list[Json]:
+    """Return the parameters that filter by these fields."""
+    found = []
+    for field, kind in fields.items():
+        found.append(_words(field, _KINDS[kind], "any of these"))
+        found.append(_words(f"{field}_not", _KINDS[kind], "none of these"))
+        if kind in ("integer", "float"):
+            number = {"type": "number"}
+            found += [_parameter(f"{field}_{w}", number, text) for w, text in _BOUNDS.items()]
+    return found
+
+
+FILTERS: Final = (
+    *filter_parameters(schema()),
+    _parameter("filter", {"type": "string"}, "the filter as JSON"),
+)
+SEARCH: Final = (limit(), EXCLUDE, FIELDS, MIN_SCORE, *FILTERS)
+
+
+# --- what comes out --------------------------------------------------------------------------
+
+
+def refusals(*statuses: int) -> ResponseDict:
+    """Return the problems that an operation may end in; any may be refused for its parameters."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": f"{COMPONENTS}Problem"}}}
+    return {status: {"content": dict(content)} for status in sorted({*statuses, 422})}

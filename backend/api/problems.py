@@ -1,0 +1,188 @@
+"""Errors on the wire: RFC 9457 problem documents, and the one table from error to status."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+import structlog
+from flask import Flask, Response, g, json
+from sqlalchemy.exc import OperationalError
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from backend import errors
+from backend.errors import LookalikeError
+
+log = structlog.get_logger(__name__)
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+STATUS: Final[Mapping[type[LookalikeError], int]] = {
+    errors.UnknownProduct: 404,
+    errors.UnknownJob: 404,
+    errors.InvalidProduct: 422,
+    errors.InvalidFilter: 422,
+    errors.InvalidVector: 422,  # only a shopper's own picture can have none
+    errors.ImageError: 422,
+    errors.NoImage: 404,
+    errors.NotAnImage: 415,
+    errors.ImageTooLarge: 413,
+    errors.ForbiddenImage: 403,
+    errors.ImageUnavailable: 503,
+    errors.NotSearchable: 409,
+    errors.NoGeneration: 503,
+    errors.ModelMismatch: 503,
+    errors.WeightsUnavailable: 503,
+    errors.EmbedderBusy: 503,
+    errors.IndexLocked: 503,
+    errors.IndexUnavailable: 503,
+}
+"""The nearest class counts; an error that is not here is our own fault, so 500."""
+
+RETRY_SECONDS: Final = {409: 2, 503: 5}
+"""When to try again, where that may help."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One thing that is wrong with a request: a query parameter, or a part of the body."""
+
+    code: str
+    detail: str
+    parameter: str | None = None
+    pointer: str | None = None  # RFC 6901; "" is the whole body
+
+    def document(self) -> dict[str, str]:
+        """Return the fault as JSON."""
+        parts = {"parameter": self.parameter, "pointer": self.pointer}
+        where = {name: value for name, value in parts.items() if value is not None}
+        return {**where, "code": self.code, "detail": self.detail}
+
+
+class Problem(LookalikeError):
+    """A request cannot be answered; `members` extend the document that says why."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        title: str | None = None,
+        faults: Sequence[Fault] = (),
+        headers: Mapping[str, str] | None = None,
+        **members: Any,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.title = title or HTTPStatus(status).phrase
+        self.faults = faults
+        self.headers = dict(headers or {})
+        self.members = members
+
+    def document(self) -> dict[str, Any]:
+        """Return the problem as JSON, without the request it ended."""
+        found: dict[str, Any] = {
+            "type": f"urn:lookalike:problem:{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.message,
+            "code": self.code,
+            **self.members,
+        }
+        if self.faults:
+            found["errors"] = [fault.document() for fault in self.faults]
+        return found
+
+
+def invalid(faults: Sequence[Fault], *, code: str = "invalid-request") -> Problem:
+    """Return the 422 that lists everything wrong with a request."""
+    places = (fault.parameter or fault.pointer or "body" for fault in faults)
+    detail = "; ".join(
+        f"{place}: {fault.detail}" for place, fault in zip(places, faults, strict=True)
+    )
+    return Problem(422, code, detail, faults=faults)
+
+
+def of(error: LookalikeError) -> Problem:
+    """Translate a domain error: the only place where one becomes a status."""
+    if isinstance(error, Problem):
+        return error
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+    told = ("state", "reason") if isinstance(error, errors.NotSearchable) else ()
+    headers = {}
+    if status in RETRY_SECONDS and error.context.get("state") != "quarantined":
+        headers["Retry-After"] = str(RETRY_SECONDS[status])
+    return Problem(
+        status,
+        error.code,
+        error.message,
+        title=(type(error).__doc__ or "").splitlines()[0].partition(";")[0].rstrip("."),
+        faults=[_fault(item) for item in error.context.get("errors", ())],
+        headers=headers,
+        **{name: error.context.get(name) for name in told},
+    )
+
+
+def pointer(*parts: str | int) -> str:
+    """Return a JSON pointer (RFC 6901)."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def _fault(item: Mapping[str, Any]) -> Fault:
+    allowed = item.get("allowed")
+    return Fault(
+        code="unknown-field" if allowed else "invalid-value",
+        detail=item["reason"] + (f"; allowed: {', '.join(allowed)}" if allowed else ""),
+        pointer=pointer(item["field"]),
+    )
+
+
+# --- at the edge ----------------------------------------------------------------------------
+
+
+def register(app: Flask) -> None:
+    """Answer every error of an app with a problem document."""
+    app.register_error_handler(LookalikeError, respond)
+    app.register_error_handler(HTTPException, _respond_http)
+    app.register_error_handler(OperationalError, _respond_database)
+    app.register_error_handler(Exception, _respond_unexpected)
+
+
+def respond(error: LookalikeError) -> Response:
+    """Return the problem document of an error."""
+    problem = of(error)
+    if problem.status >= 500:
+        log.warning("problem", code=problem.code, detail=problem.message)
+    document = problem.document() | {"request_id": g.get("request_id")}
+    response = Response(json.dumps(document), problem.status, mimetype=MEDIA_TYPE)
+    response.headers.update(problem.headers)
+    return response
+
+
+def _respond_http(error: HTTPException) -> Response | HTTPException:
+    """Translate werkzeug's own errors; what is below 400 is a redirect, not an error."""
+    status = error.code or 500
+    if status < 400:
+        return error
+    headers = {name: value for name, value in error.get_headers() if name == "Allow"}
+    detail = error.description or HTTPStatus(status).phrase
+    if isinstance(error, MethodNotAllowed):
+        detail = f"allowed here: {headers.get('Allow', 'nothing')}"
+    code = HTTPStatus(status).phrase.lower().replace(" ", "-")
+    return respond(Problem(status, code, detail, headers=headers))
+
+
+def _respond_database(error: OperationalError) -> Response:
+    log.error("database failed", error=str(error.orig))
+    headers = {"Retry-After": str(RETRY_SECONDS[503])}
+    detail = "the database does not answer; trying again may help"
+    return respond(Problem(503, "database-unavailable", detail, headers=headers))
+
+
+def _respond_unexpected(error: Exception) -> Response:
+    log.exception("request failed", error=repr(error))
+    return respond(Problem(500, "internal-error", "this is a fault of the server; the log has it"))

@@ -1,0 +1,135 @@
+"""`/v1/products`: one product, and the list of all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, url_for
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend import generations
+from backend.api import openapi
+from backend.api.addresses import check_address
+from backend.api.context import filterable, services, write
+from backend.api.wire import documents, pages
+from backend.api.wire.products import SPELT, read_changes, read_draft, write_products
+from backend.api.wire.reading import QueryReader, json_body
+from backend.catalogue import outbox, products
+from backend.catalogue.models import Product
+from backend.catalogue.products import Outcome
+from backend.catalogue.progress import State, is_in
+from backend.errors import UnknownProduct
+
+Json = dict[str, Any]
+
+api = openapi.blueprint("products", tag="products")
+
+
+@api.put(
+    "/products/<sku>",
+    description="The body is the complete product: a field that is absent becomes empty. Only the "
+    "image stays, because it may have come by another way: `image_uri: null` takes it away.",
+    openapi_extensions=openapi.inputs(openapi.SKU, body=documents.ProductBody),
+    responses={
+        200: documents.Product,
+        201: documents.Product,
+        **openapi.refusals(400, 413, 415),
+    },
+)
+def put_product(sku: str) -> tuple[Json, int, dict[str, str]]:
+    """Store a product."""
+    QueryReader.of_request().finish()
+    draft = read_draft(json_body(), sku=sku)
+
+    def store(session: Session) -> tuple[Json, Outcome]:
+        stored_uri = session.scalar(select(Product.image_uri).where(Product.sku == sku))
+        check_address(draft.image, stored_uri, services().settings)
+        saved = products.save(session, [draft], priority=outbox.SINGLE)
+        return _shown(session, products.get(session, sku)), saved.outcomes[0]
+
+    shown, outcome = write(store)
+    if outcome is Outcome.ADDED:
+        return shown, 201, {"Location": url_for("products.get_product", sku=sku)}
+    return shown, 200, {}
+
+
+@api.patch(
+    "/products/<sku>",
+    description="A field that is absent stays. Attributes are merged; one of null is dropped.",
+    openapi_extensions=openapi.inputs(openapi.SKU, body=documents.ProductBody),
+    responses={200: documents.Product, **openapi.refusals(400, 404, 413, 415)},
+)
+def patch_product(sku: str) -> Json:
+    """Change some fields of a product."""
+    QueryReader.of_request().finish()
+    changes = read_changes(json_body(), sku=sku)
+    draft = products.parse(changes)
+
+    def change(session: Session) -> Json:
+        check_address(draft.image, products.get(session, sku).image_uri, services().settings)
+        product = products.patch(session, sku, changes, priority=outbox.SINGLE)
+        return _shown(session, product)
+
+    return write(change)
+
+
+@api.get(
+    "/products/<sku>",
+    openapi_extensions=openapi.inputs(openapi.SKU, openapi.FIELDS),
+    responses={200: documents.Product, **openapi.refusals(404)},
+)
+def get_product(sku: str) -> Json:
+    """Read a product, its state, and the reason of a quarantine."""
+    reader = QueryReader.of_request()
+    fields = reader.words_among("fields", SPELT)
+    reader.finish()
+    with services().db.read() as session:
+        return _shown(session, products.get(session, sku), fields)
+
+
+@api.delete(
+    "/products/<sku>",
+    openapi_extensions=openapi.inputs(openapi.SKU),
+    responses={204: None, **openapi.refusals(404)},
+)
+def delete_product(sku: str) -> Response:
+    """Remove a product."""
+    QueryReader.of_request().finish()
+
+    def remove(session: Session) -> None:
+        if not products.remove(session, [sku], priority=outbox.SINGLE):
+            raise UnknownProduct(f"there is no product with the sku {sku!r}", sku=sku)
+
+    write(remove)
+    return Response(status=204)
+
+
+@api.get(
+    "/products",
+    openapi_extensions=openapi.inputs(
+        openapi.limit(), openapi.CURSOR, openapi.STATE, openapi.FIELDS, *openapi.FILTERS
+    ),
+    responses={200: documents.ProductPage, **openapi.refusals()},
+)
+def list_products() -> Json:
+    """List products."""
+    reader = QueryReader.of_request()
+    limit = reader.integer("limit", default=10, least=1, most=100)
+    after_id = reader.cursor("products")
+    wanted = reader.words_among("state", list(State))
+    fields = reader.words_among("fields", SPELT)
+    where = reader.where(filterable())
+    reader.finish()
+    with services().db.read() as session:
+        generation = generations.active_or_none(session)
+        also = [is_in(wanted, generation.id if generation else None)] if wanted else []
+        found = products.page(session, limit=limit + 1, after_id=after_id, where=where, also=also)
+        items = write_products(session, found[:limit], fields=fields)
+    beyond = pages.cursor("products", found[limit - 1].id) if len(found) > limit else None
+    return pages.page(items, beyond)
+
+
+def _shown(session: Session, product: Product, fields: list[str] | None = None) -> Json:
+    (shown,) = write_products(session, [product], fields=fields or ())
+    return shown

@@ -1,0 +1,40 @@
+"""`/v1/quarantine`: the products that cannot be indexed as they are, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backend import generations
+from backend.api import openapi
+from backend.api.context import services
+from backend.api.wire import documents, pages
+from backend.api.wire.reading import QueryReader
+from backend.catalogue.progress import quarantine
+
+api = openapi.blueprint("quarantine", tag="operation")
+
+
+@api.get(
+    "/quarantine",
+    openapi_extensions=openapi.inputs(openapi.limit(), openapi.CURSOR),
+    responses={200: documents.QuarantinePage, **openapi.refusals()},
+)
+def list_quarantine() -> dict[str, Any]:
+    """List the products that cannot be indexed as they are."""
+    reader = QueryReader.of_request()
+    limit = reader.integer("limit", default=10, least=1, most=100)
+    after_id = reader.cursor("quarantine")
+    reader.finish()
+    with services().db.read() as session:
+        generation = generations.active_or_none(session)
+        rows = (
+            quarantine(session, generation.id, after_id=after_id, limit=limit + 1)
+            if generation
+            else []
+        )
+    names = ("sku", "reason", "failures", "image_uri")
+    items = [{name: getattr(row, name) for name in names} for row in rows[:limit]]
+    more = len(rows) > limit
+    return pages.page(
+        items, pages.cursor("quarantine", rows[limit - 1].product_id) if more else None
+    )

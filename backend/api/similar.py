@@ -1,0 +1,100 @@
+"""What looks like this product, and what looks like this picture?"""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeAlias
+
+from flask import g, request
+from werkzeug.datastructures import MultiDict
+
+from backend import recommending
+from backend.api import openapi
+from backend.api.context import filterable, services
+from backend.api.observing import took_ms
+from backend.api.wire import documents
+from backend.api.wire.answers import read_query, write_answer
+from backend.api.wire.reading import BodyReader, QueryReader, Reader, json_body
+from backend.recommending import Answer, Query
+
+Json: TypeAlias = dict[str, Any]
+
+FORM: Final = {
+    "schema": {
+        "type": "object",
+        "required": ["image"],
+        "properties": {
+            "image": {"type": "string", "format": "binary"},
+            "filter": {"type": "string", "description": "the filter as JSON"},
+        },
+        "additionalProperties": {"type": "string"},
+        "description": "all parameters of the query string may be fields of the form instead",
+    }
+}
+PICTURES: Final[Json] = {"multipart/form-data": FORM, "image/*": {}}
+
+api = openapi.blueprint("similar", tag="similar items")
+
+
+@api.get(
+    "/products/<sku>/similar",
+    description="Best first, without the product itself. A product that has no vector yet is "
+    "answered with 409, its state and its reason.",
+    openapi_extensions=openapi.inputs(openapi.SKU, *openapi.SEARCH),
+    responses={200: documents.SimilarAnswer, **openapi.refusals(404, 409, 503)},
+)
+def similar_to_product(sku: str) -> Json:
+    """Find what looks like this product."""
+    return _by_sku(sku, QueryReader.of_request())
+
+
+@api.post(
+    "/similar",
+    description="The picture is the field `image` of a form, or the body itself. A JSON body asks "
+    "about a product instead, with a filter that is too long for a query string.",
+    openapi_extensions=openapi.inputs(
+        *openapi.SEARCH, body=documents.SimilarBody, content=PICTURES
+    ),
+    responses={
+        200: documents.SimilarAnswer,
+        **openapi.refusals(400, 404, 409, 413, 415, 503),
+    },
+)
+def similar_to_picture() -> Json:
+    """Find what looks like this picture."""
+    if request.is_json:
+        QueryReader.of_request().finish()
+        reader = BodyReader(json_body())
+        return _by_sku(reader.sku("sku"), reader)
+    if request.mimetype == "multipart/form-data":
+        return _by_form()
+    query, fields = read_query(QueryReader.of_request(), filterable())
+    return _by_picture(request.get_data(cache=False), query, fields)
+
+
+def _by_form() -> Json:
+    given = [*request.args.items(multi=True), *request.form.items(multi=True)]
+    reader = QueryReader(MultiDict(given))
+    files = list(request.files.items(multi=True))
+    if [name for name, _ in files] != ["image"] or reader.take("image"):
+        reader.refuse("image", "the form must hold one file, under this name")
+    query, fields = read_query(reader, filterable())
+    return _by_picture(files[0][1].read(), query, fields)
+
+
+def _by_sku(sku: str, reader: Reader) -> Json:
+    query, fields = read_query(reader, filterable())
+    found = services()
+    answer = recommending.similar_to_product(found.db, found.index_of, sku, query)
+    return _written(answer, fields)
+
+
+def _by_picture(data: bytes, query: Query, fields: list[str]) -> Json:
+    found = services()
+    answer = recommending.similar_to_image(found.db, found.index_of, found.encode, data, query)
+    return _written(answer, fields)
+
+
+def _written(answer: Answer, fields: list[str]) -> Json:
+    return write_answer(
+        services().db, answer, fields=fields, request_id=g.request_id, took_ms=took_ms()
+    )

@@ -1,0 +1,24 @@
+"""`/v1/status`: how far the catalogue is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backend import status
+from backend.api import openapi
+from backend.api.context import services
+from backend.api.wire import documents
+from backend.api.wire.reading import QueryReader
+
+api = openapi.blueprint("status", tag="operation")
+
+
+@api.get(
+    "/status",
+    openapi_extensions=openapi.inputs(),
+    responses={200: documents.Status, **openapi.refusals()},
+)
+def get_status() -> dict[str, Any]:
+    """Count the products by their state in the active generation."""
+    QueryReader.of_request().finish()
+    return status.status(services())

@@ -1,0 +1,53 @@
+"""How far the catalogue is: what `GET /v1/status` and `lookalike status --json` both show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+import backend
+from backend import generations, jobs
+from backend.bootstrap import Services
+from backend.catalogue.models import Generation, Job, utcnow
+from backend.catalogue.progress import progress
+
+
+def status(services: Services) -> dict[str, Any]:
+    """Count the active generation's products: `products = pending + indexed + quarantined`.
+
+    Without a generation all of them are pending. `oldest_pending_seconds` is how long the product
+    that waits longest has been waiting, None when nothing waits.
+    """
+    with services.db.read() as session:
+        generation = generations.active_or_none(session)
+        now = progress(session, generation.id if generation else None)
+        oldest = now.oldest_request
+        return {
+            "products": now.products,
+            "pending": now.pending,
+            "indexed": now.indexed,
+            "quarantined": now.quarantined,
+            "removing": now.removing,
+            "oldest_pending_seconds": (
+                round((utcnow() - oldest).total_seconds(), 1) if oldest else None
+            ),
+            "generation": _describe(generation) if generation else None,
+            "jobs": _jobs(session),
+            "version": backend.__version__,
+        }
+
+
+def _describe(generation: Generation) -> dict[str, Any]:
+    names = ("id", "collection", "embedder", "fingerprint", "size", "state")
+    return {name: getattr(generation, name) for name in names}
+
+
+def _jobs(session: Session) -> dict[str, int]:
+    """Count the jobs that are not over."""
+    rows = session.execute(
+        select(Job.state, func.count()).where(Job.state.not_in(jobs.ENDED)).group_by(Job.state)
+    )
+    counts = {row[0]: row[1] for row in rows}
+    return {state: counts.get(state, 0) for state in (jobs.QUEUED, jobs.RUNNING)}
