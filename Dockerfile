@@ -1,0 +1,62 @@
+# One image for every process of ours: migrate, serve, worker, beat differ in their command alone.
+#   docker build --tag lookalike:0.1.0 .
+#   docker build --tag lookalike:0.1.0-cuda --build-arg TORCH=cu128 .
+# Python 3.11 is the version that the tests run on.
+FROM python:3.11-slim-bookworm AS build
+
+# Which build of torch: cpu (a tenth of the size), or cu126, cu128 … for NVIDIA's drivers.
+ARG TORCH=cpu
+ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_NO_CACHE=1
+RUN pip install --no-cache-dir uv==0.13.8 \
+    && uv venv /opt/lookalike
+ENV VIRTUAL_ENV=/opt/lookalike
+WORKDIR /src
+
+# The packages first: this layer, by far the largest, is built again only when they change.
+COPY pyproject.toml ./
+RUN uv pip install --torch-backend "${TORCH}" --requirements pyproject.toml --extra server
+
+COPY README.md LICENSE ./
+COPY backend backend
+COPY workers workers
+COPY migrations migrations
+RUN uv build --wheel --out-dir /dist \
+    && uv pip install --no-deps /dist/*.whl
+
+
+FROM python:3.11-slim-bookworm
+
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="lookalike" \
+      org.opencontainers.image.description="Visual recommendations for e-commerce" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+
+# tini reaps decoders that die and hands signals on; Kubernetes has no `init: true` for that.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends tini \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --uid 10001 --user-group --no-create-home --home-dir /data lookalike \
+    && install --directory --owner lookalike --group lookalike /data /data/images
+
+COPY --from=build /opt/lookalike /opt/lookalike
+
+# All that is ever written lies in /data (and /tmp): the root file system can be read-only.
+ENV PATH=/opt/lookalike/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    LOOKALIKE_DATA_DIR=/data \
+    TORCH_HOME=/data/torch
+WORKDIR /data
+# A number, so that Kubernetes can tell it is not root.
+USER 10001:10001
+EXPOSE 8000
+
+# Of the API alone; compose and Kubernetes set the other processes' own.
+HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
+    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/livez', timeout=4)"]
+ENTRYPOINT ["tini", "--", "lookalike"]
+CMD ["serve", "--host", "0.0.0.0", "--port", "8000"]
