@@ -12,7 +12,7 @@ from backend.catalogue.database import Database
 from backend.catalogue.image_store import ImageStore
 from backend.catalogue.models import Generation
 from backend.decoding import DecoderPool
-from backend.embedders import Compute, Embedder
+from backend.embedders import Compute, Embedder, FloatArray
 from backend.encoding import EmbedRemotely, Encoder, LocalEncoder, RemoteEncoder
 from backend.errors import ConfigurationError, ForbiddenImage
 from backend.images import Limits
@@ -53,7 +53,8 @@ class Services:
         self.pictures = Pictures(self.image_store, self.decoders, fetch=self._fetch)
         self.owner = Owner(settings.data_dir)
         self.encode = self._encoder(embed_remotely)
-        self._lock = threading.Lock()
+        self._loading = threading.Lock()  # not the other: a model loads for seconds, queries go on
+        self._opening = threading.Lock()
         self._embedders: dict[str, Embedder] = {}
         self._indexes: dict[str, VectorIndex] = {}
 
@@ -62,7 +63,7 @@ class Services:
 
     def _encoder(self, embed_remotely: EmbedRemotely | None) -> Encoder:
         if embed_remotely is None:
-            return LocalEncoder(self.embedder_of, self.decoders)
+            return LocalEncoder(self.embed_picture)
         return RemoteEncoder(
             embed_remotely,
             self.decoders,
@@ -96,7 +97,7 @@ class Services:
     def embedder(self, spec: str | None = None) -> Embedder:
         """Return the embedder of a spec (default: the settings'), loaded once per process."""
         spec = spec or self.settings.embedder
-        with self._lock:
+        with self._loading:
             if spec not in self._embedders:
                 self._embedders[spec] = embedders.load(spec, compute=_compute(self.settings))
             return self._embedders[spec]
@@ -105,9 +106,18 @@ class Services:
         """Return the embedder that a generation names; its fingerprint tells if it is the same."""
         return self.embedder(generation.embedder)
 
+    def embed_picture(self, data: bytes, spec: str) -> tuple[FloatArray, str]:
+        """Embed one untrusted picture here: its vector, and the embedder's fingerprint.
+
+        Raises ImageError, and what `embedders.load` raises.
+        """
+        embedder = self.embedder(spec)
+        picture = self.decoders.decode_one(data, target=embedder.input_size).image
+        return embedder.embed([picture])[0], embedder.fingerprint
+
     def index_of(self, generation: Generation) -> VectorIndex:
         """Return a generation's index. An embedded one is opened by its owner alone."""
-        with self._lock:
+        with self._opening:
             if generation.collection not in self._indexes:
                 self._indexes[generation.collection] = EdgeIndex(
                     self.settings.index_dir / generation.collection,
@@ -128,7 +138,7 @@ class Services:
 
     def close(self) -> None:
         """Flush and let go of everything."""
-        with self._lock:
+        with self._opening:
             for index in self._indexes.values():
                 index.close()
             self._indexes.clear()
