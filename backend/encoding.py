@@ -12,7 +12,6 @@ import numpy.typing as npt
 from backend import images
 from backend.catalogue.models import Generation
 from backend.decoding import DecoderPool
-from backend.embedders import Embedder
 from backend.generations import check_fingerprint
 from backend.images import Limits, Size
 
@@ -37,6 +36,10 @@ class Encoder(Protocol):
         ...
 
 
+Embed: TypeAlias = Callable[[bytes, str], tuple[Vector, str]]
+"""Embeds one picture: (bytes of its file, the embedder's spec) -> (vector, fingerprint)."""
+
+
 class EmbedRemotely(Protocol):
     """Has a worker embed a small JPEG."""
 
@@ -48,18 +51,13 @@ class EmbedRemotely(Protocol):
 class LocalEncoder:
     """Embeds in this process."""
 
-    def __init__(
-        self, embedder_of: Callable[[Generation], Embedder], decoders: DecoderPool
-    ) -> None:
-        self._embedder_of = embedder_of
-        self._decoders = decoders
+    def __init__(self, embed: Embed) -> None:
+        self._embed = embed
 
     def __call__(self, generation: Generation, data: bytes) -> Vector:
         """See Encoder."""
-        embedder = self._embedder_of(generation)
-        check_fingerprint(generation, embedder.fingerprint)
-        picture = self._decoders.decode_one(data, target=embedder.input_size).image
-        vector: Vector = embedder.embed([picture])[0]
+        vector, fingerprint = self._embed(data, generation.embedder)
+        check_fingerprint(generation, fingerprint)
         return vector
 
 

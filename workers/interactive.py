@@ -1,0 +1,97 @@
+"""A shopper's picture, embedded by a worker while the shopper waits: both ends of the road.
+
+The picture travels as a Celery message that expires with the deadline. The answer is pushed onto a
+Redis list of its own, which expires too, and is popped by whoever asked: safe in any number of
+threads, and two commands instead of the subscription that a Celery result takes.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+from celery import Celery
+from redis import Redis
+
+from backend.errors import EmbedderBusy, LookalikeError
+from backend.settings import Settings
+from workers import names
+from workers.app import BROKER_ERRORS, waiting
+from workers.names import Queue
+
+Vector: TypeAlias = npt.NDArray[np.float32]
+Embed: TypeAlias = Callable[[bytes, str], tuple[Vector, str]]
+"""(picture, spec of the embedder) -> (vector, fingerprint)."""
+
+MAX_WAITING: Final = 32
+"""Pictures in Redis that no worker has taken: more would expire before their turn."""
+
+
+class RemoteEmbedder:
+    """Asks the interactive workers. Safe to call from several threads."""
+
+    def __init__(self, app: Celery, settings: Settings) -> None:
+        self._app = app
+        self._redis = _connect(settings, patience=settings.interactive_seconds)
+
+    def __call__(self, jpeg: bytes, *, spec: str, seconds: float) -> tuple[Vector, str]:
+        """Return (vector, fingerprint); raise EmbedderBusy when no worker answers in time."""
+        reply_to = f"lookalike:reply:{uuid.uuid4().hex}"
+        try:
+            self._send(jpeg, spec, reply_to, seconds)
+            answer = self._redis.blpop([reply_to], timeout=seconds)
+        except BROKER_ERRORS as error:
+            raise EmbedderBusy(f"the message broker does not answer: {error}") from None
+        if answer is None:
+            raise EmbedderBusy(f"no worker embedded the picture within {seconds:g} seconds")
+        return _read(cast("tuple[bytes, bytes]", answer)[1])
+
+    def _send(self, jpeg: bytes, spec: str, reply_to: str, seconds: float) -> None:
+        with self._app.producer_pool.acquire(block=True) as producer:
+            if waiting(producer.channel, Queue.INTERACTIVE) >= MAX_WAITING:
+                raise EmbedderBusy("too many pictures wait for a worker")
+            picture = base64.b64encode(jpeg).decode()
+            self._app.send_task(
+                names.EMBED, (picture, spec, reply_to), producer=producer, expires=seconds
+            )
+
+
+class Replies:
+    """Answers, for the length of a deadline."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._redis = _connect(settings, patience=settings.interactive_seconds)
+        self._keep_ms = int(settings.interactive_seconds * 1000)
+
+    def answer(self, picture: str, spec: str, reply_to: str, *, embed: Embed) -> None:
+        """Embed a picture and push the vector, or what went wrong, to who asked for it."""
+        try:
+            vector, fingerprint = embed(base64.b64decode(picture), spec)
+        except LookalikeError as error:
+            answer: dict[str, Any] = {"error": f"{error.code}: {error.message}"}
+        else:
+            raw = base64.b64encode(vector.astype("<f4").tobytes()).decode()
+            answer = {"vector": raw, "fingerprint": fingerprint}
+        with self._redis.pipeline() as pipeline:
+            pipeline.lpush(reply_to, json.dumps(answer))
+            pipeline.pexpire(reply_to, self._keep_ms)
+            pipeline.execute()
+
+
+def _connect(settings: Settings, *, patience: float) -> Redis:
+    return Redis.from_url(
+        str(settings.broker_url), socket_connect_timeout=2, socket_timeout=patience + 1
+    )
+
+
+def _read(answer: bytes) -> tuple[Vector, str]:
+    found = json.loads(answer)
+    if "error" in found:
+        raise EmbedderBusy(f"a worker cannot embed the picture: {found['error']}")
+    vector = np.frombuffer(base64.b64decode(found["vector"]), dtype="<f4")
+    return vector.astype(np.float32), str(found["fingerprint"])

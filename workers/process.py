@@ -1,0 +1,91 @@
+"""The worker process: `python -m workers.process`, started by `lookalike worker`.
+
+Everything is made after the exec, by one process with one thread of work (Celery's solo pool), so
+a CUDA context is never inherited; and before the first knock is taken, so none waits for a model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+import structlog
+from celery import signals
+from PIL import Image
+
+from backend import bootstrap, generations, logs
+from backend.bootstrap import Services
+from backend.errors import LookalikeError
+from backend.settings import read_settings
+from backend.working import Worker
+from workers import tasks
+from workers.app import keep_logs, make_app
+from workers.doorbell import Doorbell
+from workers.interactive import Replies
+from workers.names import Queue
+from workers.pulse import Pulse
+
+log = structlog.get_logger(__name__)
+
+
+def main() -> int:
+    """Consume one queue until SIGTERM; return the exit status."""
+    options = _parse()
+    settings = read_settings()
+    logs.configure(settings.log_level)
+    keep_logs()
+    pulse = Pulse(options.pulse, stop_seconds=settings.stop_seconds)
+    pulse.start()
+    app = make_app(settings)
+    ring = Doorbell(app, settings)
+    services = bootstrap.build(settings, ring=ring, alive=pulse)
+    worker = Worker(services)
+    worker.take_over()
+    warm_up(services)
+    tasks.register(app, worker, ring=ring, replies=Replies(settings))
+    signals.task_prerun.connect(pulse.busy)
+    signals.task_postrun.connect(pulse.idle)
+    signals.worker_shutting_down.connect(lambda **_: worker.stop(), weak=False)
+    celery_worker = app.Worker(
+        hostname=f"{options.name}@{os.uname().nodename}",
+        queues=[options.queue],
+        pool="solo",
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=not settings.task_events,
+        quiet=True,
+    )
+    pulse.idle()
+    log.info("worker ready", queue=options.queue, name=options.name)
+    try:
+        celery_worker.start()
+    finally:
+        services.close()
+    return int(celery_worker.exitcode or 0)
+
+
+def warm_up(services: Services) -> None:
+    """Embed a grey picture with every network that is in use, so that no shopper waits for it."""
+    with services.db.read() as session:
+        live = generations.live(session)
+    for generation in live:
+        try:
+            embedder = services.embedder_of(generation)
+        except LookalikeError as error:
+            log.warning("cannot load an embedder", spec=generation.embedder, error=error.message)
+            continue
+        height, width = embedder.input_size
+        embedder.embed([Image.new("RGB", (width, height), "grey")])
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="lookalike-worker")
+    parser.add_argument("--queue", choices=list(Queue), required=True)
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--pulse", type=int, required=True, help="file descriptor of a socket")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
