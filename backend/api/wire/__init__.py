@@ -3,7 +3,3 @@
 `products` (JSON of a product), `filters` (the grammar), `reading` (what a request may say),
 `answers` (similar items), `pages` (cursors), `documents` (what the API's description says).
 """
-
-from backend.api.wire.answers import query_of, write_answer
-
-__all__ = ["query_of", "write_answer"]

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from werkzeug.datastructures import MultiDict
-
 from backend.api.wire.products import SPELT, write_products
-from backend.api.wire.reading import QueryReader, Reader
+from backend.api.wire.reading import Reader
 from backend.catalogue.database import Database
-from backend.indexing import schema
 from backend.recommending import MAX_LIMIT, Answer, Query
 from backend.vectors import Schema
 
@@ -27,13 +24,6 @@ def read_query(reader: Reader, fields: Schema) -> tuple[Query, list[str]]:
     where = reader.where(fields)
     reader.finish()
     return Query(limit=limit, where=where, exclude=exclude, min_score=min_score), wanted
-
-
-def query_of(given: MultiDict[str, str], *, limit: int, facets: Collection[str] = ()) -> Query:
-    """Return the query that a query string asks, for callers without a request."""
-    asked = MultiDict([*given.items(multi=True), ("limit", str(limit))])
-    query, _ = read_query(QueryReader(asked), schema(tuple(facets)))
-    return query
 
 
 def write_answer(

@@ -1,0 +1,212 @@
+"""How the API is served: gunicorn, started from here, and the embedded worker beside it.
+
+The embedded index has one owner, so there is exactly one worker process, with threads: nothing is
+opened before it is forked, and it is never replaced while it lives.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+import time
+from typing import Final
+
+import structlog
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+
+from backend import logs
+from backend.api import create_app
+from backend.bootstrap import build
+from backend.errors import ConfigurationError, IndexLocked, LookalikeError
+from backend.owner import Owner
+from backend.settings import Settings, read_settings
+from backend.working import Worker
+
+log = structlog.get_logger(__name__)
+
+HANDOVER_SECONDS: Final = 10
+"""How long a new worker process waits for the lock of the one that it replaces."""
+
+RETRY_SECONDS: Final = 5
+STOP_SECONDS: Final = 30
+"""How long the worker may take to finish its batch; what it loses then is done again later."""
+
+BACKLOG: Final = 1024
+ANYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; ends the process.
+
+    Raises IndexLocked when another process owns the index, and ConfigurationError when the port is
+    taken.
+    """
+    logs.configure(settings.log_level)
+    listener = _listen(settings.host, settings.port)
+    url = _url(settings.host, listener.getsockname()[1])
+    if not settings.qdrant_url:
+        _check_owner(settings, url)
+    _Gunicorn(settings, listener, url).run()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bind here, before anything is started: gunicorn would try for five seconds first."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot listen on {host}:{port}: {str(error.strerror).partition(' (')[0]}; "
+            "choose another address with --host and --port"
+        ) from None
+
+
+def _url(host: str, port: int) -> str:
+    """Return the address at which a client on this host reaches us."""
+    host = ANYWHERE.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _check_owner(settings: Settings, url: str) -> None:
+    """Raise IndexLocked now, in the terminal, rather than later in the worker process."""
+    owner = Owner(settings.data_dir)
+    owner.acquire(url=url)
+    owner.release()
+
+
+class _Gunicorn(BaseApplication):  # type: ignore[misc]  # untyped
+    """gunicorn with its settings from here alone: no file, no environment, no arguments."""
+
+    def __init__(self, settings: Settings, listener: socket.socket, url: str) -> None:
+        self._settings = settings
+        self._descriptor = listener.detach()  # gunicorn's from now on
+        self._url = url
+        self._process: Process | None = None
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Tell gunicorn how to run."""
+        options = {
+            "bind": f"fd://{self._descriptor}",
+            "workers": 1,
+            "worker_class": "gthread",
+            "threads": self._settings.threads,
+            "timeout": 120,  # of a process whose main thread does not move
+            "graceful_timeout": STOP_SECONDS + 10,
+            "limit_request_line": 8190,  # a filter can be long
+            "errorlog": "-",
+            "loglevel": "warning",  # we log the address and the requests ourselves
+            "proc_name": "lookalike",
+            "control_socket_disable": True,
+            "when_ready": lambda _server: log.info("serving", url=self._url),
+            "worker_exit": lambda _server, _worker: self._exit(),
+        }
+        for name, value in options.items():
+            if name in self.cfg.settings:  # older releases have no control socket to disable
+                self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """Start what the worker process holds. What cannot start ends the master too."""
+        try:
+            self._process = Process(self._settings, url=self._url)
+        except LookalikeError as error:
+            log.error("cannot start", error=error.message)
+            sys.exit(Arbiter.APP_LOAD_ERROR)
+        return self._process.app
+
+    def _exit(self) -> None:
+        if self._process:
+            self._process.stop()
+
+
+class Process:
+    """What one serving process holds: the services, their index, a worker thread, the app."""
+
+    def __init__(self, settings: Settings, *, url: str) -> None:
+        self.services = build(settings, ring=self._ring)
+        if not settings.qdrant_url:
+            _become_owner(self.services.owner, url)
+        self._background = Background(Worker(self.services))
+        self.app = create_app(self.services, probes={"worker": self._background.trouble})
+        self._background.start()
+
+    def _ring(self) -> None:
+        self._background.ring()
+
+    def stop(self) -> None:
+        """End the thread after its batch, flush the index, let go of everything."""
+        if self._background.stop(seconds=STOP_SECONDS):
+            self.services.close()
+        else:
+            log.warning("the worker did not end in time", seconds=STOP_SECONDS)
+
+
+def _become_owner(owner: Owner, url: str) -> None:
+    """Take the lock, if need be from a predecessor that is about to end."""
+    deadline = time.monotonic() + HANDOVER_SECONDS
+    while True:
+        try:
+            return owner.acquire(url=url)
+        except IndexLocked:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+class Background:
+    """The thread that works off the queue. What keeps it from working is told and tried again."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._trouble: str | None = "is loading the embedder"
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+
+    def trouble(self) -> str | None:
+        """Say what keeps it from working, or None."""
+        return self._trouble
+
+    def ring(self) -> None:
+        """Wake it: there is work."""
+        self._worker.bell.set()
+
+    def start(self) -> None:
+        """Start the thread. Only here is torch imported."""
+        self._thread.start()
+
+    def stop(self, *, seconds: float) -> bool:
+        """Let the thread end after its batch; return whether it did in time."""
+        self._stopping.set()
+        self._worker.stop()
+        if self._thread.ident:
+            self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._worker.take_over()
+                self._trouble = None
+                self._worker.run()
+            except LookalikeError as error:
+                self._trouble = f"{error.code}: {error.message}"
+                log.error("the worker cannot start", error=self._trouble, retry=RETRY_SECONDS)
+            except Exception as error:  # a thread that ends, ends in silence
+                self._trouble = f"{type(error).__name__}: {error}"
+                log.exception("the worker cannot start", retry=RETRY_SECONDS)
+            self._stopping.wait(RETRY_SECONDS)
+
+
+def main() -> None:
+    """Serve with the settings of the environment: `python -m backend.wsgi`."""
+    try:
+        serve(read_settings())
+    except LookalikeError as error:
+        sys.exit(f"lookalike: {error.message}")
+
+
+if __name__ == "__main__":
+    main()
