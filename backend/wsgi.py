@@ -19,11 +19,11 @@ from gunicorn.arbiter import Arbiter
 
 from backend import logs
 from backend.api import create_app
-from backend.bootstrap import build
 from backend.errors import ConfigurationError, IndexLocked, LookalikeError
 from backend.owner import Owner
 from backend.settings import Settings, read_settings
 from backend.working import Worker
+from workers import services as distributed
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +68,11 @@ def _url(host: str, port: int) -> str:
     """Return the address at which a client on this host reaches us."""
     host = ANYWHERE.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _works(settings: Settings) -> bool:
+    """Tell whether this process has work to do: not if workers write to a Qdrant server."""
+    return not (settings.broker_url and settings.qdrant_url)
 
 
 def _check_owner(settings: Settings, url: str) -> None:
@@ -123,25 +128,31 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # untyped
 
 
 class Process:
-    """What one serving process holds: the services, their index, a worker thread, the app."""
+    """What one serving process holds: the services, the app, and where it works, a thread."""
 
     def __init__(self, settings: Settings, *, url: str) -> None:
-        self.services = build(settings, ring=self._ring)
+        self.services = distributed.build(settings, ring=self._ring)
+        self._background: Background | None = None
+        probes = distributed.probes(settings)
         if not settings.qdrant_url:
             _become_owner(self.services.owner, url)
-        self._background = Background(Worker(self.services))
-        self.app = create_app(self.services, probes={"worker": self._background.trouble})
-        self._background.start()
-
-    def _ring(self) -> None:
-        self._background.ring()
+        if _works(settings):
+            self._background = Background(Worker(self.services))
+            probes["worker"] = self._background.trouble
+        self.app = create_app(self.services, probes=probes)
+        if self._background:
+            self._background.start()
 
     def stop(self) -> None:
         """End the thread after its batch, flush the index, let go of everything."""
-        if self._background.stop(seconds=STOP_SECONDS):
+        if not self._background or self._background.stop(seconds=STOP_SECONDS):
             self.services.close()
         else:
             log.warning("the worker did not end in time", seconds=STOP_SECONDS)
+
+    def _ring(self) -> None:
+        if self._background:
+            self._background.ring()
 
 
 def _become_owner(owner: Owner, url: str) -> None:

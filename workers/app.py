@@ -75,6 +75,16 @@ def waiting(channel: Any, queue: Queue) -> int:
     return int(channel.queue_declare(queue=queue.value).message_count)
 
 
+def trouble(app: Celery) -> str | None:
+    """Say that the broker does not answer, or None."""
+    try:
+        with app.producer_pool.acquire(block=True) as producer:
+            waiting(producer.channel, Queue.INDEX)
+    except BROKER_ERRORS:
+        return "does not answer"
+    return None
+
+
 def keep_logs() -> None:
     """Keep Celery from setting up logs of its own, and from a line for every knock."""
     signals.setup_logging.connect(_ours)

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from backend.cli import catalogue, demo, queue, serving, similar
+from backend.cli import catalogue, demo, queue, serving, similar, working
 from backend.errors import LookalikeError
 
 app = typer.Typer(
@@ -26,6 +26,8 @@ app.command("status")(queue.status)
 app.command("verify")(queue.verify)
 app.add_typer(queue.quarantine, name="quarantine")
 app.command("migrate")(serving.migrate)
+app.command("worker")(working.worker)
+app.command("beat")(working.beat)
 
 
 def main() -> None:

@@ -51,7 +51,7 @@ def settings(**overrides: object) -> Settings:
 @contextmanager
 def services(found: Settings | None = None) -> Iterator[Services]:
     """Build the services for one command and let go of them at its end."""
-    from backend.bootstrap import build
+    from workers.services import build
 
     built = build(found or settings())
     try:
