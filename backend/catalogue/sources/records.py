@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
+from backend.catalogue.sources.files import DAMAGED
 from backend.catalogue.sources.rows import Reject
 from backend.errors import UnreadableCatalogue
 
@@ -38,7 +39,7 @@ class Header:
 
 def read_header(stream: BinaryIO) -> Header:
     """Read the first line. Raises UnreadableCatalogue if it cannot be that of a CSV file."""
-    first = stream.readline(LONGEST_LINE)
+    first = _read_line(stream)
     if first.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise UnreadableCatalogue("the file is in UTF-16; save it as UTF-8")
     text = _decode(first.removeprefix(b"\xef\xbb\xbf"))[0].strip("\r\n")
@@ -53,12 +54,12 @@ def read_header(stream: BinaryIO) -> Header:
 
 
 def read_records(
-    stream: BinaryIO, header: Header, *, free_text: int | None = None
+    stream: BinaryIO, header: Header, *, key: int = 0, free_text: int | None = None
 ) -> Iterator[Record | Reject]:
     """Read what follows the header; empty lines are passed over.
 
-    `free_text` is the column whose values may hold delimiters that nobody quoted: where a record
-    has too many values, the surplus is joined there again.
+    `key` is the column that names a reject. `free_text` is the column whose values may hold
+    delimiters that nobody quoted: where a record has too many values, the surplus is joined there.
     """
     lines = _Lines(stream)
     reader = csv.reader(lines, delimiter=header.delimiter, strict=True)
@@ -72,9 +73,14 @@ def read_records(
             values = None
         warnings: tuple[str, ...] = ()
         if values is None or (len(lines.taken) > 1 and len(values) != len(header.columns)):
-            values, warnings = _first_line_alone(lines, header, values)
+            try:
+                values, warnings = _first_line_alone(lines, header, values)
+            except csv.Error as error:
+                lines.give_back()
+                yield Reject(lines.taken[0].number, None, str(error))
+                continue
         if any(value.strip() for value in values):
-            yield _fitted(lines, header, values, warnings, free_text)
+            yield _fitted(lines, header, values, warnings, key=key, free_text=free_text)
 
 
 def _first_line_alone(
@@ -85,10 +91,7 @@ def _first_line_alone(
     Unless that helps no more than `several`, what all the lines gave together.
     """
     text = lines.taken[0].text.replace("\r", " ")
-    try:
-        values = next(csv.reader([text], delimiter=header.delimiter, quoting=csv.QUOTE_NONE))
-    except csv.Error as error:
-        values = [str(error)]
+    values = next(csv.reader([text], delimiter=header.delimiter, quoting=csv.QUOTE_NONE))
     if several is not None and len(values) != len(header.columns):
         return several, ()
     lines.give_back()
@@ -100,6 +103,8 @@ def _fitted(
     header: Header,
     values: Sequence[str],
     warnings: tuple[str, ...],
+    *,
+    key: int,
     free_text: int | None,
 ) -> Record | Reject:
     """Fit values into the columns, or say why they do not fit."""
@@ -116,7 +121,9 @@ def _fitted(
         warnings += (f"{header.columns[free_text]} holds a {header.delimiter!r} without quotes",)
     if surplus:
         reason = f"{len(values)} values, where the header has {columns} columns"
-        return Reject(line, None, reason if surplus > 0 else reason + ": the line is cut off")
+        sku = values[key].strip() if key < len(values) else ""
+        cut_off = ": the line is cut off" if surplus < 0 else ""
+        return Reject(line, sku or None, reason + cut_off)
     noted = (warning for taken in lines.taken for warning in taken.warnings)
     return Record(line, values, (*noted, *warnings))
 
@@ -151,14 +158,20 @@ class _Lines:
         del self.taken[1:]
 
     def _read(self) -> _Line:
-        raw = self.stream.readline(LONGEST_LINE)
+        raw = rest = _read_line(self.stream)
         if not raw:
             raise StopIteration
-        rest = raw
         while len(rest) == LONGEST_LINE and not rest.endswith(b"\n"):
-            rest = self.stream.readline(LONGEST_LINE)
+            rest = _read_line(self.stream)
         self.number += 1
         return _Line(self.number, *_decode(raw))
+
+
+def _read_line(stream: BinaryIO) -> bytes:
+    try:
+        return stream.readline(LONGEST_LINE)
+    except DAMAGED as error:
+        raise UnreadableCatalogue(f"the file is damaged: {error}") from None
 
 
 def _decode(raw: bytes) -> tuple[str, tuple[str, ...]]:

@@ -54,12 +54,9 @@ class Table:
     def _records(self) -> Iterator[Record | Reject]:
         with self._files.open(self._name) as stream:
             read_header(stream)
-            yield from read_records(stream, self._header, free_text=self._free_text())
-
-    def _free_text(self) -> int | None:
-        """Return the column of the name, unless mending it could shift the sku."""
-        name = self._columns.fields.get("display_name")
-        return name if name is not None and name > self._columns.fields["sku"] else None
+            sku, name = self._columns.fields["sku"], self._columns.fields.get("display_name", -1)
+            free_text = name if name > sku else None  # mending must not shift the sku
+            yield from read_records(stream, self._header, key=sku, free_text=free_text)
 
     def _row(self, record: Record) -> Row | Reject:
         fields, warnings = self._columns.read(record.values)
