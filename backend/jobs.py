@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Final, Protocol, TypeAlias
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import Select, or_, select, update
 from sqlalchemy.orm import Session
 
 from backend.catalogue.database import Database
@@ -34,6 +34,10 @@ class Report(Protocol):
         ...
 
 
+class Interrupted(Exception):
+    """The runner has to stop; the job is not over."""
+
+
 Handler: TypeAlias = Callable[[Mapping[str, Any], Report], dict[str, Any]]
 """Runs one verb: (arguments, report) -> result."""
 
@@ -56,34 +60,40 @@ def read(db: Database, job_id: int) -> Job | None:
         return session.get(Job, job_id)
 
 
-def run_next(db: Database, handlers: Mapping[str, Handler], *, alone: bool = False) -> bool:
+def run_next(db: Database, handlers: Mapping[str, Handler]) -> bool:
     """Run the oldest job that waits, or whose runner died; return whether there was one.
 
-    `alone`: this process is known to be the only runner, so every running job's runner is dead.
+    A handler that raises Interrupted leaves its job to the next runner. What a domain error says is
+    kept with the job; any other exception is too, and goes on to the caller.
     """
-    if not _is_waiting(db, handlers, alone):
+    if not _is_waiting(db, handlers):
         return False
-    job = db.write(lambda session: _take(session, handlers, alone))
+    job = db.write(lambda session: _take(session, handlers))
     if job is None:
         return False
+    report = _Report(db, job.id)
     try:
-        result = handlers[job.verb](job.arguments, _reporter(db, job.id))
+        result = handlers[job.verb](job.arguments, report)
+    except Interrupted:
+        report.write(state=QUEUED)
     except LookalikeError as error:
-        _end(db, job.id, state=FAILED, error=f"{error.code}: {error.message}")
+        report.end(state=FAILED, error=f"{error.code}: {error.message}")
     except Exception as error:
-        _end(db, job.id, state=FAILED, error=f"{type(error).__name__}: {error}")
+        report.end(state=FAILED, error=f"{type(error).__name__}: {error}")
         raise
     else:
-        _end(db, job.id, state=DONE, result=result)
+        report.end(state=DONE, result=result)
     return True
 
 
-def _waiting(handlers: Mapping[str, Handler], alone: bool) -> Any:
-    silent = (
-        Job.state == RUNNING
-        if alone
-        else (Job.state == RUNNING) & (Job.heartbeat_at < utcnow() - STALE_AFTER)
-    )
+def free(db: Database) -> None:
+    """Let every running job be taken again. Only for a runner that knows itself to be alone."""
+    running = update(Job).where(Job.state == RUNNING).values(state=QUEUED)
+    db.write(lambda session: session.execute(running))
+
+
+def _waiting(handlers: Mapping[str, Handler]) -> Select[Job]:
+    silent = (Job.state == RUNNING) & (Job.heartbeat_at < utcnow() - STALE_AFTER)
     return (
         select(Job)
         .where(or_(Job.state == QUEUED, silent), Job.verb.in_(list(handlers)))
@@ -92,35 +102,40 @@ def _waiting(handlers: Mapping[str, Handler], alone: bool) -> Any:
     )
 
 
-def _is_waiting(db: Database, handlers: Mapping[str, Handler], alone: bool) -> bool:
+def _is_waiting(db: Database, handlers: Mapping[str, Handler]) -> bool:
     with db.read() as session:
-        return session.scalar(_waiting(handlers, alone)) is not None
+        return session.scalar(_waiting(handlers)) is not None
 
 
-def _take(session: Session, handlers: Mapping[str, Handler], alone: bool) -> Job | None:
-    job: Job | None = session.scalar(_waiting(handlers, alone).with_for_update(skip_locked=True))
+def _take(session: Session, handlers: Mapping[str, Handler]) -> Job | None:
+    job: Job | None = session.scalar(_waiting(handlers).with_for_update(skip_locked=True))
     if job is not None:
         now = utcnow()
         job.state, job.heartbeat_at, job.started_at = RUNNING, now, job.started_at or now
     return job
 
 
-def _reporter(db: Database, job_id: int) -> Report:
-    last = time.monotonic()
+class _Report:
+    """Writes a running job's progress, but not more often than anyone looks."""
 
-    def report(done: int, total: int | None) -> None:
-        nonlocal last
-        if time.monotonic() - last < REPORT_EVERY_SECONDS:
-            return
-        last = time.monotonic()
-        _update(db, job_id, done=done, total=total, heartbeat_at=utcnow())
+    def __init__(self, db: Database, job_id: int) -> None:
+        self._db = db
+        self._job_id = job_id
+        self._progress: dict[str, int | None] = {}
+        self._written = time.monotonic()
 
-    return report
+    def __call__(self, done: int, total: int | None) -> None:
+        self._progress = {"done": done, "total": total}
+        if time.monotonic() - self._written >= REPORT_EVERY_SECONDS:
+            self.write()
 
+    def write(self, **values: Any) -> None:
+        """Write the newest progress, and that the runner lives."""
+        self._written = time.monotonic()
+        changes = {**self._progress, "heartbeat_at": utcnow(), **values}
+        job = update(Job).where(Job.id == self._job_id).values(changes)
+        self._db.write(lambda session: session.execute(job))
 
-def _end(db: Database, job_id: int, **values: Any) -> None:
-    _update(db, job_id, finished_at=utcnow(), **values)
-
-
-def _update(db: Database, job_id: int, **values: Any) -> None:
-    db.write(lambda session: session.execute(update(Job).where(Job.id == job_id).values(**values)))
+    def end(self, **values: Any) -> None:
+        """Write how the job ended."""
+        self.write(finished_at=utcnow(), **values)

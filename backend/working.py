@@ -24,7 +24,7 @@ from backend.catalogue.outbox import REINDEX, SINGLE, Stage
 from backend.catalogue.progress import Progress, progress
 from backend.errors import LookalikeError
 from backend.indexing import Drift, EmbedOptions
-from backend.jobs import Report
+from backend.jobs import Interrupted, Report
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +66,7 @@ class Worker:
         if services.embeds:
             services.first_generation()
         if not services.settings.broker_url:
+            jobs.free(services.db)
             freed = services.db.write(outbox.free_leases)
             log.info("took over", freed_leases=freed)
 
@@ -175,7 +176,9 @@ class Worker:
             counted = time.monotonic()
             now = self.progress()
             report(now.products - now.pending, now.products)
-            if now.at_rest or self._stopping.is_set():
+            if self._stopping.is_set() and not now.at_rest:
+                raise Interrupted
+            if now.at_rest:
                 return {"indexed": now.indexed, "quarantined": now.quarantined}
             if not busy:
                 self.bell.wait(self.services.settings.poll_seconds)

@@ -82,6 +82,7 @@ def run_import(
     from backend.catalogue.importing import import_catalogue
 
     with bar("Importing") as progress:
+        progress(0, None)
         summary = import_catalogue(
             found.db,
             found.image_store,

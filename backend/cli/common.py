@@ -62,7 +62,10 @@ def services(found: Settings | None = None) -> Iterator[Services]:
 
 @contextmanager
 def bar(what: str) -> Iterator[Any]:
-    """Show a bar with rate and time left on stderr; yields `report(done, total)`."""
+    """Show a bar with rate and time left on stderr; yields `report(done, total)`.
+
+    The rate is counted from the first report on: what was done before that is not this run's work.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -100,7 +103,8 @@ def run_job(services: Services, verb: str, arguments: Mapping[str, Any], *, what
         with bar(what) as report:
             while (job := jobs.read(services.db, job_id)) and job.state not in jobs.ENDED:
                 worker.help_out()
-                report(job.done, job.total)
+                if job.total is not None:
+                    report(job.done, job.total)
                 time.sleep(0.2)
             if job is not None and job.total:
                 report(job.total, job.total)

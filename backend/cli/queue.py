@@ -49,10 +49,14 @@ def show_counts(now: dict[str, Any], *, as_json: bool) -> None:
         print_json(now)
         return
     table = Table(show_header=False, box=None)
-    for name, value in now.items():
-        if isinstance(value, dict):
-            value = ", ".join(f"{key} {part}" for key, part in value.items())  # noqa: PLW2901
-        table.add_row(name.replace("_", " "), "-" if value is None else str(value))
+    for name in ("products", "pending", "indexed", "quarantined", "removing"):
+        table.add_row(name, f"{now[name]:,}")
+    if now["oldest_pending_seconds"] is not None:
+        table.add_row("waiting since", f"{now['oldest_pending_seconds']:,.0f} s")
+    if generation := now["generation"]:
+        parts = ("embedder", "size", "state")
+        described = ", ".join(str(generation[part]) for part in parts)
+        table.add_row("generation", f"{generation['id']}: {described}")
     out.print(table)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -99,11 +99,9 @@ def show(sku: str, answer: dict[str, Any]) -> None:
     out.print(table)
 
 
-def save_sheet(found: Services, answers: dict[str, dict[str, Any]], path: Path) -> None:
+def save_sheet(found: Services, answers: Mapping[str, dict[str, Any]], path: Path) -> None:
     """Save a picture of the answers: each query on the left, its neighbours on the right."""
-    from backend.cli.sheets import draw
+    from backend.cli import sheets
+    from backend.contact_sheet import save
 
-    skus = list(answers)
-    rows = [(sku, [(item["sku"], item["score"]) for item in answers[sku]["items"]]) for sku in skus]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draw(found, rows, title="Similar items").save(path)
+    save(sheets.draw(found, answers, title="Similar items"), path)

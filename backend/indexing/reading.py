@@ -71,11 +71,15 @@ class Pictures:
 
     def _source(self, uri: str | None) -> Source | ImageError:
         try:
-            if uri is None:
-                raise NoImage("the product has no image")
-            if uri.startswith(f"{SCHEME}://"):
-                digest = uri.removeprefix(f"{SCHEME}://")
-                return self._store.path(digest) or self._store.read(digest)
-            return self._fetch(uri) if is_remote(uri) else local_path(uri)
+            return self.source(uri)
         except ImageError as error:
             return error
+
+    def source(self, uri: str | None) -> Source:
+        """Return an image's bytes, or the path where a decoder shall read it; raises ImageError."""
+        if uri is None:
+            raise NoImage("the product has no image")
+        if uri.startswith(f"{SCHEME}://"):
+            digest = uri.removeprefix(f"{SCHEME}://")
+            return self._store.path(digest) or self._store.read(digest)
+        return self._fetch(uri) if is_remote(uri) else local_path(uri)
