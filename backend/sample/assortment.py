@@ -65,7 +65,7 @@ class Kind:
     genders: Words = ("Men", "Women")
     usages: Words = ("Casual",)
     seasons: Words = ("Summer", "Summer", "Fall")
-    share: int = 2  # how common the kind is
+    share: int = 3  # how common the kind is
 
     @property
     def categories(self) -> tuple[str, str, str]:
