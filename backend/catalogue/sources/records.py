@@ -10,7 +10,7 @@ import csv
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 
 from backend.catalogue.sources.files import DAMAGED
 from backend.catalogue.sources.rows import Reject
@@ -20,8 +20,7 @@ LONGEST_LINE: Final = 1_000_000  # bytes; what is beyond is dropped, so the reco
 DELIMITERS: Final = ",;\t|"
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """The values of one record, as many as there are columns."""
 
     line: int
@@ -128,8 +127,7 @@ def _fitted(
     return Record(line, values, (*noted, *warnings))
 
 
-@dataclass(frozen=True)
-class _Line:
+class _Line(NamedTuple):
     number: int
     text: str
     warnings: tuple[str, ...]
