@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from contextlib import closing
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pytest
 from exact_index import ExactIndex
+from qdrant_client import QdrantClient
+from qdrant_wire import Wire
 
 from backend.errors import IndexUnavailable, InvalidFilter, InvalidProduct, InvalidVector
 from backend.vectors import Condition, FieldType, Hit, Point, Vector, VectorIndex, Where
 from backend.vectors.edge import EdgeIndex
+from backend.vectors.server import ServerIndex
+from backend.vectors.server_collection import connector
 
+Make = Callable[[], VectorIndex]
 Fill = Callable[[Sequence[Point]], VectorIndex]
+
+pytestmark = [  # what local mode warns of: it has neither payload indexes nor search parameters
+    pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Local mode performs exact:UserWarning"),
+]
 
 SIZE = 8
 SCHEMA: dict[str, FieldType] = {
@@ -26,34 +38,64 @@ SCHEMA: dict[str, FieldType] = {
 }
 
 
-@pytest.fixture(params=["edge", "exact"], scope="module")
-def kind(request: pytest.FixtureRequest) -> str:
-    """Which adapter a test runs on."""
-    return str(request.param)
+@pytest.fixture(scope="module")
+def wire() -> Iterator[Wire]:
+    """Local mode behind gRPC."""
+    made = Wire()
+    yield made
+    made.stop()
 
 
-def make_index(kind: str, folder: Path) -> VectorIndex:
-    """An empty index of a kind."""
-    if kind == "edge":
-        return EdgeIndex(folder / "shard", size=SIZE, schema=SCHEMA)
-    return ExactIndex(size=SIZE, schema=SCHEMA)
+KINDS = ["edge", "local", "wire", "exact"] + ["server"] * ("QDRANT_URL" in os.environ)
+
+
+@pytest.fixture(params=KINDS, scope="module")
+def make(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Make]:
+    """What makes an empty index of one kind; a collection on a real server is dropped again.
+
+    `local` is the server's adapter on qdrant-client's local mode, which lacks payload indexes
+    (it filters and counts without), search parameters (it always scans), layout, replicas and
+    deadlines, and takes one thread. What it has keeps the contract. `wire` adds gRPC to it.
+    """
+    if request.param == "edge":
+        yield lambda: EdgeIndex(tmp_path_factory.mktemp("edge") / "x", size=SIZE, schema=SCHEMA)
+    elif request.param == "exact":
+        yield lambda: ExactIndex(size=SIZE, schema=SCHEMA)
+    else:
+        connects = {"local": lambda: QdrantClient(":memory:"), "server": connect_from_environment}
+        connect = connects.get(request.param) or request.getfixturevalue("wire").connect
+        names: list[str] = []
+
+        def make_collection() -> VectorIndex:
+            names.append(f"contract-{uuid4().hex}")
+            return ServerIndex(names[-1], size=SIZE, schema=SCHEMA, connect=connect)
+
+        yield make_collection
+        with closing(connect()) as client:
+            for name in names:
+                client.delete_collection(name)
+
+
+def connect_from_environment() -> QdrantClient:
+    """Connect to the server that QDRANT_URL names."""
+    return connector(os.environ["QDRANT_URL"], api_key=os.environ.get("QDRANT_API_KEY"))()
 
 
 @pytest.fixture
-def index(kind: str, tmp_path: Path) -> Iterator[VectorIndex]:
+def index(make: Make) -> Iterator[VectorIndex]:
     """An empty index of the test's own."""
-    made = make_index(kind, tmp_path)
+    made = make()
     yield made
     made.close()
 
 
 @pytest.fixture(scope="module")
-def filled(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fill]:
+def filled(make: Make) -> Iterator[Fill]:
     """What makes an index with points, shared by tests that only read it."""
     made: list[VectorIndex] = []
 
     def fill(points: Sequence[Point]) -> VectorIndex:
-        made.append(make_index(kind, tmp_path_factory.mktemp("index")))
+        made.append(make())
         made[-1].upsert(points)
         return made[-1]
 
@@ -468,13 +510,13 @@ def test_the_nearest_are_those_of_a_full_scan(crowd: Any, where: Any, exact: boo
     assert len(found) == 20
 
 
-def test_min_score_is_the_least_score_that_is_returned(crowd: Any) -> None:
+def test_neighbours_below_min_score_are_left_out(crowd: Any) -> None:
     index, _ = crowd
     hits = index.nearest(direction(1000), limit=300)
-    border = hits[40].score
-    assert index.nearest(direction(1000), limit=300, min_score=border) == hits[:41]
-    assert index.nearest(direction(1000), limit=300, min_score=border + 1e-6) == hits[:40]
-    assert index.nearest(direction(1000), limit=300, min_score=-1) == hits
+    border = (hits[40].score + hits[41].score) / 2
+    assert_same_hits(index.nearest(direction(1000), limit=300, min_score=border), hits[:41])
+    assert_same_hits(index.nearest(direction(1000), limit=20, min_score=border), hits[:20])
+    assert len(index.nearest(direction(1000), limit=300, min_score=-1)) == 300
     assert index.nearest(direction(1000), limit=300, min_score=1) == []
 
 

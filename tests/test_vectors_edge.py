@@ -133,6 +133,16 @@ def test_a_place_where_no_folder_can_be_made_is_unavailable(tmp_path: Path) -> N
         EdgeIndex(tmp_path / "file" / "shard", size=4, schema=SCHEMA).ping()
 
 
+def test_a_neighbour_with_just_the_least_score_is_returned(index: EdgeIndex) -> None:
+    rng = np.random.default_rng(0)
+    index.upsert([replace(a_point(n), vector=rng.normal(size=4)) for n in range(100)])
+    hits = index.nearest(np.ones(4, dtype=np.float32), limit=100)
+    for rank in (0, 40, 98):
+        least = hits[rank].score
+        found = index.nearest(np.ones(4, dtype=np.float32), limit=100, min_score=least)
+        assert found == hits[: rank + 1]
+
+
 # --- dying ----------------------------------------------------------------------------------
 
 DEATHS = {
