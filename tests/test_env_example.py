@@ -7,32 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
+from env_example import COMPOSE, EXAMPLE, SECTION, VARIABLE, documented, name_of
 
 from backend.settings import Settings
 
-EXAMPLE = Path(__file__).parents[1] / ".env.example"
-COMPOSE = "docker compose"
-
-SECTION = re.compile(r"\s*# --- (.+) ---$")
-VARIABLE = re.compile(r"#?([A-Z][A-Z0-9_]*)=(.*)$")
 FIELD = re.compile(r"    ([a-z][a-z0-9_]*):")
-
-
-def name_of(field: str) -> str:
-    """The environment variable of a field."""
-    alias = Settings.model_fields[field].validation_alias
-    return str(alias) if alias else f"LOOKALIKE_{field.upper()}"
-
-
-def documented() -> dict[str, list[str]]:
-    """The example's variables by section, in its order."""
-    sections: dict[str, list[str]] = {}
-    for line in EXAMPLE.read_text(encoding="utf-8").splitlines():
-        if heading := SECTION.match(line):
-            sections[heading[1]] = []
-        elif variable := VARIABLE.match(line):
-            sections[list(sections)[-1]].append(variable[1])
-    return sections
 
 
 def in_the_code() -> dict[str, list[str]]:
