@@ -1,6 +1,8 @@
 """Vector -> nearest ids. Qdrant is imported only in this folder.
 
 One `VectorIndex` is one generation. Adapters: `edge` (embedded shard), `server` (qdrant-client).
+Both check points (`points`) and filters (`filters`) before their engine sees them, since the
+engines store and answer what is wrong without a word.
 """
 
 from __future__ import annotations
@@ -24,7 +26,11 @@ CLAIM = "claim"
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """What one payload field must satisfy; the parts that are set are ANDed."""
+    """What one payload field must satisfy; the parts that are set are ANDed, and one must be.
+
+    A product that lacks the field satisfies `none_of`, and neither `any_of` nor a range. Keyword
+    and bool fields take no range. How open attributes compare is told in `filters`.
+    """
 
     any_of: tuple[Scalar, ...] = ()
     none_of: tuple[Scalar, ...] = ()
@@ -35,22 +41,22 @@ class Condition:
 
 
 Where: TypeAlias = Mapping[str, Condition]
-"""A neutral filter: AND across fields. Validated against a schema before it reaches an adapter."""
+"""A neutral filter: AND across fields, each in the schema or an open `attributes.<name>`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
     """One product in the index. The payload's `claim` is set from `claim` by the adapter."""
 
-    id: int
-    vector: Vector  # (size,) float32, finite, not all zeros
-    payload: Mapping[str, Any]
-    claim: int
+    id: int  # 0 <= id < 2**63
+    vector: Vector  # (size,) float32, finite, not all zeros; stored at length 1
+    payload: Mapping[str, Any]  # JSON; a field of the schema holds its type or None
+    claim: int  # 0 <= claim < 2**53: the engines compare it as a float
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One neighbour; `score` is the cosine similarity."""
+    """One neighbour; `score` is the cosine similarity, `payload` what was written, claim apart."""
 
     id: int
     score: float
@@ -60,8 +66,11 @@ class Hit:
 class VectorIndex(Protocol):
     """One generation's vectors. Safe to call from several threads.
 
-    Every method raises IndexUnavailable when the store does not answer (trying again may help),
-    and IndexLocked when another process owns an embedded one.
+    Nothing is opened before the first call, which makes the store, with a payload index for each
+    field of the schema, where it is not there. Every method raises IndexUnavailable when the store
+    does not answer (trying again may help) or was closed, IndexGone when a server's collection
+    was dropped, IndexLocked when another process owns an embedded one, and ConfigurationError when
+    it was made for other vectors.
     """
 
     size: int
@@ -69,8 +78,9 @@ class VectorIndex(Protocol):
     def upsert(self, points: Sequence[Point]) -> None:
         """Write points, except over a point whose claim is the same or newer.
 
-        Raises InvalidVector before anything is written when one vector has the wrong size, is not
-        finite or all zeros; its `context["ids"]` names the points.
+        Before anything is written, raises InvalidVector when one vector has the wrong size, is not
+        finite or all zeros, and InvalidProduct when one payload could not be stored as it is or
+        found again; `context["ids"]` names all such points.
         """
         ...
 
@@ -79,11 +89,14 @@ class VectorIndex(Protocol):
         ...
 
     def set_payload(self, id: int, payload: Mapping[str, Any]) -> None:
-        """Merge fields into one point's payload; a point that is not there stays away."""
+        """Merge fields into one point's payload; a point that is not there stays away.
+
+        Raises InvalidProduct for fields that could not be stored, and for the claim.
+        """
         ...
 
     def vector(self, id: int) -> Vector | None:
-        """Return a point's vector, (size,) float32, or None."""
+        """Return a point's vector, (size,) float32 of length 1, or None."""
         ...
 
     def nearest(
@@ -96,10 +109,11 @@ class VectorIndex(Protocol):
         min_score: float | None = None,
         exact: bool = False,
     ) -> list[Hit]:
-        """Return up to `limit` neighbours, best first. `exact` asks for a full scan.
+        """Return up to `limit` neighbours, best first, with a score of at least `min_score`.
 
-        Raises InvalidVector for a query of the wrong size or not finite, InvalidFilter for a
-        field that is neither indexed nor an open attribute, or a value of the wrong type.
+        `exact` asks for a full scan. Raises InvalidVector for a query of the wrong size, not
+        finite or all zeros, InvalidFilter for a field that is neither indexed nor an open
+        attribute, or a value of the wrong type.
         """
         ...
 
@@ -112,7 +126,11 @@ class VectorIndex(Protocol):
         where: Where | None = None,
         exclude: Sequence[int] = (),
     ) -> list[Hit]:
-        """Return neighbours of several examples, away from the negatives, best first."""
+        """Return neighbours of several examples, best first by the closest positive one.
+
+        `score` is the cosine to that; a point that is closer to a negative example is left out.
+        Raises InvalidVector without a positive example.
+        """
         ...
 
     def diverse(
@@ -124,13 +142,22 @@ class VectorIndex(Protocol):
         where: Where | None = None,
         exclude: Sequence[int] = (),
     ) -> list[Hit]:
-        """Return neighbours re-ranked by maximal marginal relevance; `diversity` in [0, 1]."""
+        """Return neighbours chosen by maximal marginal relevance, in the order of choice.
+
+        The nearest comes first; each next one has the greatest (1 - diversity) * cosine to the
+        query - diversity * cosine to the closest one chosen (Carbonell and Goldstein 1998), among
+        the 5 * limit nearest. `score` is the cosine to the query. ValueError outside [0, 1].
+        """
         ...
 
     def facet(
         self, field: str, *, limit: int = 200, where: Where | None = None
     ) -> list[tuple[Scalar, int]]:
-        """Count the points per value of an indexed keyword, integer or bool field, most first."""
+        """Count the points per value of an indexed keyword, integer or bool field, most first.
+
+        Values that no point has are not listed. Raises InvalidFilter, naming the fields that can
+        be counted, for any other.
+        """
         ...
 
     def count(self, where: Where | None = None) -> int:
