@@ -49,6 +49,7 @@ def make_app(settings: Settings) -> Celery:
         broker_connection_max_retries=None,
         broker_transport_options={
             "visibility_timeout": VISIBILITY_SECONDS,
+            "max_retries": 0,  # of who sends; a consumer tries again for ever
             "socket_connect_timeout": 2,
             "socket_timeout": 5,
             "socket_keepalive": True,

@@ -22,16 +22,23 @@ log = structlog.get_logger(__name__)
 class Clock(Scheduler):  # type: ignore[misc]
     """Celery's scheduler without a file of its own, and quiet before a full queue."""
 
+    _heard = True  # whether Redis answered last time
+
     def apply_async(
         self, entry: ScheduleEntry, producer: Any = None, advance: bool = True, **options: Any
     ) -> Any:
         """Send one entry's knock, unless enough wait or Redis does not answer."""
+        sent = None
         try:
             if waiting(self.producer.channel, Queue.INDEX) < MAX_WAITING:
-                return super().apply_async(entry, producer, advance, **options)
+                sent = super().apply_async(entry, producer, advance, **options)
         except BROKER_ERRORS as error:
-            log.warning("the broker does not answer", error=str(error))
-        return None
+            if self._heard:
+                log.warning("the broker does not answer", error=str(error))
+            self._heard = False
+        else:
+            self._heard = True
+        return sent
 
 
 def run(settings: Settings) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from typing import Final
 
 import structlog
 from celery import Celery
 
 from backend.errors import LookalikeError
+from backend.status import status
 from backend.working import Worker
 from workers import names
 from workers.interactive import Replies
 
 log = structlog.get_logger(__name__)
+
+REPORTED: Final = ("products", "pending", "indexed", "quarantined", "oldest_pending_seconds")
 
 
 def register(app: Celery, worker: Worker, *, ring: Callable[[], None], replies: Replies) -> None:
@@ -31,7 +34,8 @@ def register(app: Celery, worker: Worker, *, ring: Callable[[], None], replies: 
 
     @app.task(name=names.REPORT)  # type: ignore[untyped-decorator]
     def report() -> None:
-        log.info("progress", **asdict(worker.progress()))
+        now = status(worker.services)
+        log.info("progress", **{name: now[name] for name in REPORTED})
 
     @app.task(name=names.EMBED)  # type: ignore[untyped-decorator]
     def embed(picture: str, spec: str, reply_to: str) -> None:
