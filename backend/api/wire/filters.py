@@ -93,22 +93,22 @@ class FilterReader:
         else:
             self._add(field, part, value, parameter=name)
 
-    def read_json(self, given: Any, *, at: str) -> None:
-        """Take the filter of a body; `at` is the pointer to it."""
+    def read_json(self, given: Any, *, at: str = "", parameter: str | None = None) -> None:
+        """Take a filter in JSON; `at` is the pointer to it, in a body or in a parameter."""
+        place = {"parameter": parameter} if parameter else {}
         if not isinstance(given, dict):
-            self._refuse("must be an object of fields", pointer=at)
+            self._refuse("must be an object of fields", pointer=at, **place)
             return
         for field, value in given.items():
-            here = at + pointer(field)
-            for part, parts_value in self._parts_of(value, here):
-                self._add(field, part, parts_value, pointer=here)
+            here = {"pointer": at + pointer(field), **place}
+            for part, wanted in self._parts_of(value, here):
+                self._add(field, part, wanted, **here)
 
-    def _parts_of(self, value: Any, here: str) -> Iterable[tuple[str, Any]]:
+    def _parts_of(self, value: Any, here: Mapping[str, str]) -> Iterable[tuple[str, Any]]:
         if not isinstance(value, dict):
-            return [("any_of", tuple(value) if isinstance(value, list) else (value,))]
-        unknown = sorted(set(value) - set(WORDS))
-        if unknown or not value:
-            self._refuse(f"takes a value, a list, or an object of {', '.join(WORDS)}", pointer=here)
+            return [("any_of", _listed(value))]
+        if not value or not value.keys() <= WORDS.keys():
+            self._refuse(f"takes a value, a list, or an object of {', '.join(WORDS)}", **here)
         return [
             (part, _listed(value[word]) if part in LISTS else value[word])
             for word, part in WORDS.items()

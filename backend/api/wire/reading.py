@@ -140,6 +140,7 @@ class QueryReader(Reader):
         found = [word for text in self.take(name) or () for word in filters.split(text)]
         if "" in found or len(found) > MOST_WORDS:
             self.refuse(name, f"takes 1 to {MOST_WORDS} words between commas, none of them empty")
+            return []
         return found
 
     def cursor(self, collection: str) -> int:
@@ -155,7 +156,7 @@ class QueryReader(Reader):
         """Return the filter: parameters, and JSON under the name `filter`."""
         reader = FilterReader(schema)
         if (text := self.text("filter")) is not None:
-            reader.read_json(self._json("filter", text), at="")
+            reader.read_json(self._json("filter", text), parameter="filter")
         self._allowed += filters.names(schema)
         for name in [name for name in self._left if filters.target(name, schema)]:
             reader.read_parameter(name, self._left.pop(name))
