@@ -115,7 +115,7 @@ def test_an_attribute_name_is_one_quoted_key() -> None:
         ("-1.50", Spellings(texts=("-1.50",), numbers=(-1.5,))),
         ("1e400", Spellings(texts=("1e400",))),
         ("007", Spellings(texts=("007",))),
-        ("٤٢", Spellings(texts=("٤٢",))),
+        ("1٢", Spellings(texts=("1٢",))),
         (2**60, Spellings(texts=(str(2**60),), integers=(2**60,))),
         (str(2**64), Spellings(texts=(str(2**64),))),
         ("true", Spellings(texts=("true",), booleans=(True,))),

@@ -34,7 +34,7 @@ EXPECTED: dict[Kind, str] = {
 }
 
 _ATTRIBUTE = "attributes."
-_JSON_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
+_JSON_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 _EXACT_IN_FLOAT = 2**53  # from here on ranges, which compare floats, confuse neighbours
 
 
