@@ -238,10 +238,12 @@ def test_a_changed_image_requests_the_image(catalogue: Database) -> None:
 def test_a_touched_image_is_noted_and_requests_nothing(catalogue: Database) -> None:
     save(catalogue, draft())
     finish(catalogue)
+    before = stored(catalogue).updated_at
     touched = ImageRef(uri=PICTURE.uri, digest=PICTURE.digest, bytes=10, mtime_ns=9_999)
     assert save(catalogue, draft(image=touched)).outcomes == (Outcome.UNCHANGED,)
     assert asked(catalogue) == {}
     assert stored(catalogue).image_mtime_ns == 9_999
+    assert stored(catalogue).updated_at == before
 
 
 def test_an_image_that_moved_is_requested_so_that_a_quarantined_product_finds_it(

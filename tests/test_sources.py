@@ -211,8 +211,9 @@ def test_a_quote_that_is_never_closed_costs_only_its_own_line() -> None:
     assert records(text) == [(2, "1", '"Puma shoe', "x"), (3, "2", "b", "y"), (4, "3", "c", "z")]
 
 
-def test_two_stray_quotes_do_not_swallow_the_lines_between() -> None:
-    text = 'id,name,n\n1,"Puma,x\n2,b,y\n3,c,"z\n4,d,w\n'
+@pytest.mark.parametrize("last", ['"z', '"'])
+def test_two_stray_quotes_do_not_swallow_the_lines_between(last: str) -> None:
+    text = f'id,name,n\n1,"Puma,x\n2,b,y\n3,c,{last}\n4,d,w\n'
     assert [record[0] for record in records(text)] == [2, 3, 4, 5]
 
 
