@@ -209,6 +209,15 @@ def test_a_form_without_exactly_one_picture_is_422(wardrobe: Shop, form: Any) ->
     assert refused.json["errors"][0]["parameter"] == "image"
 
 
+def test_a_part_of_a_form_without_a_name_is_refused(wardrobe: Shop) -> None:
+    part = b"--b\r\nContent-Disposition: form-data\r\n\r\nred\r\n--b--\r\n"
+    refused = wardrobe.client.post(
+        "/v1/similar", data=part, content_type="multipart/form-data; boundary=b"
+    )
+    assert refused.status_code == 422
+    assert {fault["parameter"] for fault in refused.json["errors"]} == {"", "image"}
+
+
 def test_an_encoder_of_another_generation_is_refused(
     wardrobe: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from backend.api import openapi
 from backend.api.context import services
 from backend.api.problems import Problem
 from backend.api.wire import documents
+from backend.api.wire.reading import QueryReader
 from backend.errors import LookalikeError
 
 Probe: TypeAlias = Callable[[], str | None]
@@ -28,10 +29,11 @@ api = openapi.blueprint("health", tag="operation", url_prefix=None)
 @api.get(
     "/livez",
     openapi_extensions=openapi.inputs(),
-    responses={200: documents.Health},
+    responses={200: documents.Health, **openapi.refusals()},
 )
 def live() -> dict[str, str]:
     """Tell that the process is there; touches nothing else."""
+    QueryReader.of_request().finish()
     return {"status": "ok"}
 
 
@@ -42,6 +44,7 @@ def live() -> dict[str, str]:
 )
 def ready() -> dict[str, Any]:
     """Tell whether it can answer; otherwise 503, which names what is down."""
+    QueryReader.of_request().finish()
     probes: Mapping[str, Probe] = current_app.extensions[KEY]
     checks = {name: probe() or "ok" for name, probe in probes.items()}
     down = {name: found for name, found in checks.items() if found != "ok"}

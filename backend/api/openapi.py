@@ -52,6 +52,7 @@ def build(import_name: str) -> OpenAPI:
         import_name,
         info=INFO,
         doc_prefix="/docs",
+        security_schemes={},  # left out, it would be described as null
         validation_error_model=documents.Problem,
         static_folder=None,
     )

@@ -93,7 +93,8 @@ class QueryReader(Reader):
     """A query string, or the text fields of a form."""
 
     def __init__(self, given: MultiDict[str, str]) -> None:
-        super().__init__({name: given.getlist(name) for name in given})
+        # A part of a form may come without a name, which is then None.
+        super().__init__({name or "": given.getlist(name) for name in given})
         for name, texts in list(self._left.items()):
             if "\0" in name or any("\0" in text for text in texts):
                 self.refuse(name, "holds a NUL character")
