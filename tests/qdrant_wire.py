@@ -29,7 +29,7 @@ class Wire:
         self.local = QdrantClient(":memory:")
         self.indexes: dict[str, dict[str, int]] = {}  # which local mode does not keep
         self.seen: list[Any] = []
-        self._failures: list[tuple[grpc.StatusCode, str]] = []
+        self._failures: list[tuple[grpc.StatusCode | None, str]] = []
         self._server = grpc.server(ThreadPoolExecutor(1))  # local mode is not thread-safe
         collections_rpc.add_CollectionsServicer_to_server(_Collections(self), self._server)
         points_rpc.add_PointsServicer_to_server(_Points(self), self._server)
@@ -46,8 +46,8 @@ class Wire:
             check_compatibility=False,
         )
 
-    def fail(self, *statuses: grpc.StatusCode, details: str = "as planned") -> None:
-        """Answer the next requests with these statuses."""
+    def fail(self, *statuses: grpc.StatusCode | None, details: str = "as planned") -> None:
+        """Answer the next requests with these statuses, or properly where there is None."""
         self._failures.extend((status, details) for status in statuses)
 
     def stop(self) -> None:
@@ -58,8 +58,11 @@ class Wire:
     def answer(self, handle: Callable[[], Any], request: Any, context: grpc.ServicerContext) -> Any:
         """Record a request and answer it, with a server's status codes for what goes wrong."""
         self.seen.append(request)
-        if self._failures:
-            context.abort(*self._failures.pop(0))
+        status, details = self._failures.pop(0) if self._failures else (None, "")
+        if status is grpc.StatusCode.RESOURCE_EXHAUSTED:
+            context.set_trailing_metadata([("retry-after", "1")])
+        if status:
+            context.abort(status, details)
         try:
             return handle()
         except ValueError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 
 from backend.errors import ConfigurationError, IndexLocked, IndexUnavailable
-from backend.vectors import Condition, FieldType, Point
+from backend.vectors import Condition, FieldType, Point, edge_shard
 from backend.vectors.edge import EdgeIndex
 
 SCHEMA: dict[str, FieldType] = {"gender": "keyword"}
@@ -131,6 +132,28 @@ def test_a_place_where_no_folder_can_be_made_is_unavailable(tmp_path: Path) -> N
     (tmp_path / "file").touch()
     with pytest.raises(IndexUnavailable):
         EdgeIndex(tmp_path / "file" / "shard", size=4, schema=SCHEMA).ping()
+
+
+def test_a_write_is_refused_before_the_disk_is_full(
+    index: EdgeIndex, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.upsert([a_point(1)])
+    monkeypatch.setattr(edge_shard, "RESERVE", 2**62)
+    with pytest.raises(IndexUnavailable, match="disk"):
+        index.upsert([a_point(2)])
+    with pytest.raises(IndexUnavailable, match="disk"):
+        EdgeIndex(path.with_name("new"), size=4, schema=SCHEMA).ping()
+    assert list(index.claims()) == [(1, 1)]
+    monkeypatch.undo()
+    index.upsert([a_point(2)])
+    assert index.count() == 2
+
+
+def test_a_write_into_a_folder_that_was_removed_is_refused(index: EdgeIndex, path: Path) -> None:
+    index.upsert([a_point(1)])
+    shutil.rmtree(path)
+    with pytest.raises(IndexUnavailable, match="folder"):
+        index.upsert([a_point(2)])
 
 
 def test_a_neighbour_with_just_the_least_score_is_returned(index: EdgeIndex) -> None:

@@ -157,6 +157,30 @@ def test_processes_that_make_the_collection_at_once_all_get_it(wire: Wire) -> No
     assert wire.local.count("products").count == 4
 
 
+def test_a_collection_that_another_process_made_a_moment_earlier_is_used(wire: Wire) -> None:
+    class Slower(QdrantClient):
+        def create_collection(self, *args: Any, **options: Any) -> bool:
+            super().create_collection(*args, **options)  # the other process
+            return super().create_collection(*args, **options)
+
+    def connect() -> QdrantClient:
+        options = {"grpc_port": wire.port, "prefer_grpc": True, "check_compatibility": False}
+        return Slower(url="http://127.0.0.1:1", **options)
+
+    index = ServerIndex("products", size=4, schema=SCHEMA, connect=connect)
+    index.upsert([a_point(1)])
+    assert index.count() == 1
+    index.close()
+
+
+def test_a_layout_that_the_server_refuses_is_a_wrong_setting(
+    wire: Wire, index: ServerIndex
+) -> None:
+    wire.fail(None, StatusCode.INVALID_ARGUMENT, details="too many replicas")
+    with pytest.raises(ConfigurationError, match="too many replicas"):
+        index.ping()
+
+
 def test_a_collection_for_other_vectors_is_refused(wire: Wire, index: ServerIndex) -> None:
     index.ping()
     with pytest.raises(ConfigurationError, match="products"):
@@ -293,6 +317,11 @@ def test_a_refusal_says_whose_fault_it_is(
     with pytest.raises(expected) as refused:
         index.nearest(ONES, limit=1)
     assert details in refused.value.message or expected is IndexGone
+
+
+def test_a_mistake_in_a_call_is_not_blamed_on_the_server(wire: Wire, index: ServerIndex) -> None:
+    with pytest.raises(ValueError, match="-1"):
+        index.nearest(ONES, limit=-1)
 
 
 def test_no_server_at_all_is_unavailable(pauses: list[float]) -> None:

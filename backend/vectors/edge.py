@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 
 from backend.errors import ConfigurationError, IndexLocked, IndexUnavailable
 from backend.vectors import CLAIM, Hit, Point, Scalar, Schema, Vector, Where
-from backend.vectors.edge_shard import engine_errors, open_shard
+from backend.vectors.edge_shard import check_space, engine_errors, open_shard
 from backend.vectors.filters import Dialect, check, check_facet, path, stored, translate
 from backend.vectors.points import (
     CANDIDATES,
@@ -107,8 +107,10 @@ class EdgeIndex:
             self._shard().flush()
 
     def _update(self, operation: qe.UpdateOperation) -> None:
+        shard = self._shard()
+        check_space(self._path)
         with engine_errors():
-            self._shard().update(operation)
+            shard.update(operation)
 
     # --- searching ---
 

@@ -30,6 +30,11 @@ _MEANINGS: Final[tuple[tuple[str, type[LookalikeError], str], ...]] = (
 """Part of the engine's message -> what it means. Everything else is a store that cannot answer."""
 
 
+RESERVE: Final = 128 * 2**20
+"""Bytes that stay free: the engine writes through memory maps, and on a full disk the kernel kills
+the whole process (SIGBUS)."""
+
+
 @contextmanager
 def engine_errors() -> Iterator[None]:
     """Translate what the engine raises: a bare Exception that only its message tells apart."""
@@ -62,6 +67,16 @@ def open_shard(path: Path, *, size: int, schema: Schema) -> qe.EdgeShard:
         return shard
 
 
+def check_space(folder: Path) -> None:
+    """Raise IndexUnavailable before the disk is full, or when the folder was taken away."""
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise IndexUnavailable(f"the embedded index has lost its folder: {error}") from error
+    if free < RESERVE:
+        raise IndexUnavailable(f"the disk of the embedded index is full: {free} bytes are free")
+
+
 def _config(size: int) -> qe.EdgeConfig:
     return qe.EdgeConfig(
         vectors=qe.EdgeVectorParams(size=size, distance=qe.Distance.Cosine),
@@ -77,6 +92,7 @@ def _create(path: Path, size: int) -> None:
     """
     building = path.with_name(path.name + ".building")
     shutil.rmtree(building, ignore_errors=True)
+    check_space(path.parent)
     shard = qe.EdgeShard.create(str(building), _config(size))
     shard.flush()
     shard.close()
