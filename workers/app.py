@@ -39,6 +39,7 @@ def make_app(settings: Settings) -> Celery:
         task_publish_retry=False,
         task_default_queue=Queue.INDEX,
         task_routes={names.EMBED: {"queue": Queue.INTERACTIVE}},
+        worker_concurrency=1,
         worker_prefetch_multiplier=1,
         worker_send_task_events=settings.task_events,
         task_send_sent_event=settings.task_events,

@@ -1,0 +1,220 @@
+"""Two Celery workers, one for shoppers, the clock and the API, over real Redis and PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+from distributed import Fleet, fleet, picture, wait_for
+
+from backend import jobs
+from backend.catalogue.products import get
+from backend.catalogue.progress import State, quarantine, states
+from workers.names import Queue
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory, postgres_url: str) -> Iterator[Fleet]:
+    """One installation for the whole module, with everything running."""
+    with fleet(tmp_path_factory.mktemp("fleet"), postgres_url) as found:
+        found.worker("w1")
+        found.worker("w2")
+        found.worker("shoppers", queue="interactive")
+        found.run("beat", name="beat")
+        found.api()
+        found.ready("w1", "w2", "shoppers")
+        yield found
+
+
+@pytest.fixture
+def url(shop: Fleet) -> str:
+    found = shop.services.owner.url
+    assert found is not None
+    return found
+
+
+def count(shop: Fleet) -> int:
+    return shop.progress().products
+
+
+def fresh(shop: Fleet) -> int:
+    """The first of a range of skus, and of pictures, that no other test has used."""
+    return 1000 * (1 + count(shop))
+
+
+def state_of(shop: Fleet, sku: str) -> State:
+    with shop.db.read() as session:
+        product = get(session, sku)
+        return states(session, shop.generation().id, [product.id])[product.id][0]
+
+
+def verify(shop: Fleet) -> None:
+    """Have the owner compare the index with SQL, product by product."""
+    job_id = jobs.write(shop.db, "verify")
+    job = wait_for(lambda: (job := jobs.read(shop.db, job_id)) and job.finished_at and job)
+    assert job.result is not None, job.error
+    assert (job.result["drift"], job.result["checked"]) == (0, count(shop))
+
+
+# --- the queue ------------------------------------------------------------------------------
+
+
+def test_an_import_is_embedded_by_the_workers_and_applied_by_the_owner(shop: Fleet) -> None:
+    before = count(shop)
+    shop.import_products(300, first=fresh(shop))
+    shop.wait_until_indexed(before + 300)
+    verify(shop)
+
+
+def test_a_single_write_overtakes_an_import(shop: Fleet) -> None:
+    before, first = count(shop), fresh(shop)
+    shop.import_products(1500, first=first)
+    shop.put("overtaker", picture(first - 1))
+    wait_for(lambda: state_of(shop, "overtaker") is State.INDEXED, every=0.02)
+    assert shop.progress().pending > 0, "the import was over before the single write"
+    shop.wait_until_indexed(before + 1501)
+
+
+def test_lost_knocks_are_made_up_for_by_the_clock(shop: Fleet) -> None:
+    before, first = count(shop), fresh(shop)
+    shop.put("unheard", picture(first), ring=False)
+    shop.wait_until_indexed(before + 1)
+
+
+def test_doubled_and_dropped_knocks_change_nothing(shop: Fleet) -> None:
+    before, first = count(shop), fresh(shop)
+    knocks: set[bytes] = set()
+    shop.import_products(300, first=first)
+    chance = random.Random(7)
+    while shop.progress().pending:
+        knocks.update(shop.redis.client.lrange(Queue.INDEX, 0, -1))
+        if chance.random() < 0.5:
+            shop.redis.client.delete(Queue.INDEX)
+        elif knocks:
+            shop.redis.client.lpush(Queue.INDEX, *chance.choices(sorted(knocks), k=20))
+    assert knocks
+    shop.wait_until_indexed(before + 300)
+    verify(shop)
+
+
+@pytest.mark.parametrize("lose_data", [False, True], ids=["keeping", "losing"])
+def test_a_killed_redis_is_survived(shop: Fleet, lose_data: bool) -> None:
+    before, first = count(shop), fresh(shop)
+    shop.import_products(400, first=first)
+    shop.redis.kill(lose_data=lose_data)
+    shop.put(f"without-redis-{lose_data}", picture(first - 1))
+    shop.redis.start()
+    shop.wait_until_indexed(before + 401)
+
+
+def test_a_killed_worker_loses_nothing_and_another_takes_its_place(shop: Fleet) -> None:
+    before = count(shop)
+    killed = shop.pid_of_worker("w1")
+    shop.import_products(600, first=fresh(shop))
+    wait_for(lambda: shop.progress().pending < 600, every=0.02)
+    os.kill(killed, signal.SIGKILL)
+    shop.wait_until_indexed(before + 600)
+    wait_for(lambda: shop.pid_of_worker("w1") != killed)
+    verify(shop)
+
+
+def test_a_hung_worker_is_replaced(shop: Fleet) -> None:
+    hung = shop.pid_of_worker("w2")
+    os.kill(hung, signal.SIGSTOP)
+    wait_for(lambda: not psutil.pid_exists(hung))
+    assert "no sign of life" in shop.log_of("w2")
+    wait_for(lambda: shop.pid_of_worker("w2"))
+
+
+POISON: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda _: b"",
+    "text": lambda _: b"<html>not found</html>",
+    "truncated": lambda whole: whole[: len(whole) // 2],
+    "bomb": lambda whole: _with_size(whole, 60_000),
+}
+
+
+def _with_size(jpeg: bytes, side: int) -> bytes:
+    """Have the header claim another size."""
+    start = jpeg.index(b"\xff\xc0") + 5
+    return jpeg[:start] + side.to_bytes(2, "big") * 2 + jpeg[start + 4 :]
+
+
+def test_poison_is_quarantined_alone_and_harms_no_worker(shop: Fleet) -> None:
+    before, first = shop.progress(), fresh(shop)
+    workers = [shop.pid_of_worker(name) for name in ("w1", "w2")]
+    for number, (kind, spoil) in enumerate(POISON.items()):
+        shop.put(f"poison-{kind}", spoil(picture(first + number)), ring=False)
+        shop.put(f"healthy-{kind}", picture(first + 100 + number), ring=False)
+    now = wait_for(lambda: (now := shop.progress()).at_rest and now)
+    assert now.indexed == before.indexed + len(POISON)
+    with shop.db.read() as session:
+        found = {row.sku for row in quarantine(session, shop.generation().id)}
+    assert found == {f"poison-{kind}" for kind in POISON}
+    assert workers == [shop.pid_of_worker(name) for name in ("w1", "w2")]
+
+
+# --- a shopper's picture ---------------------------------------------------------------------
+
+
+def ask(url: str, seed: int) -> requests.Response:
+    return requests.post(
+        f"{url}/v1/similar?limit=1",
+        data=picture(seed),
+        headers={"Content-Type": "image/jpeg"},
+        timeout=20,
+    )
+
+
+def test_a_picture_is_embedded_by_a_worker_and_finds_its_product(shop: Fleet, url: str) -> None:
+    before, first = count(shop), fresh(shop)
+    shop.put("pictured", picture(first))
+    shop.put("other", picture(first + 1))
+    shop.wait_until_indexed(before + 2)
+    answer = ask(url, first).json()
+    assert answer["items"][0]["sku"] == "pictured"
+    assert answer["items"][0]["score"] > 0.999
+    assert shop.redis.client.keys("lookalike:reply:*") == []
+
+
+def test_without_a_worker_a_picture_is_refused_in_time_and_skus_still_answer(
+    shop: Fleet, url: str
+) -> None:
+    before, first = count(shop), fresh(shop)
+    shop.put("known", picture(first))
+    shop.wait_until_indexed(before + 1)
+    stopped = shop.pid_of_worker("shoppers")
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        started = time.monotonic()
+        refused = ask(url, first)
+        took = time.monotonic() - started
+        by_sku = requests.get(f"{url}/v1/products/known/similar", timeout=5)
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    assert (refused.status_code, refused.json()["code"]) == (503, "embedder-busy")
+    assert refused.headers["Retry-After"]
+    assert shop.settings.interactive_seconds <= took < shop.settings.interactive_seconds + 3
+    assert by_sku.status_code == 200
+    wait_for(lambda: ask(url, first).status_code == 200)
+    assert shop.redis.client.keys("lookalike:reply:*") == [], "an expired picture was embedded"
+
+
+def test_no_network_is_loaded_into_the_web_processes(shop: Fleet, url: str) -> None:
+    assert ask(url, 1).status_code == 200
+    (master,) = [p for p in psutil.process_iter(["cmdline"]) if _serves(p, shop.folder)]
+    processes = [master, *master.children(recursive=True)]
+    assert len(processes) > 1
+    for process in processes:
+        assert "libtorch" not in Path(f"/proc/{process.pid}/maps").read_text()
+
+
+def _serves(process: psutil.Process, folder: Path) -> bool:
+    return "serve" in (process.info["cmdline"] or []) and process.cwd() == str(folder)

@@ -1,0 +1,108 @@
+"""One worker by itself: how it ends, what it does not do, and what must not stop it in silence."""
+
+from __future__ import annotations
+
+import io
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from distributed import Fleet, fleet, picture, wait_for
+from PIL import Image
+from sqlalchemy import func, select
+
+from backend.catalogue.models import IndexEntry, utcnow
+from backend.catalogue.outbox import Stage, waits_for
+from workers.names import Queue
+
+
+@pytest.fixture
+def lone(tmp_path: Path, postgres_url: str) -> Iterator[Fleet]:
+    """An installation where nothing runs yet; without an owner, products stay embedded."""
+    with fleet(tmp_path, postgres_url, lease_seconds=30) as found:
+        yield found
+
+
+def embedded(shop: Fleet) -> int:
+    with shop.db.read() as session:
+        return session.scalar(select(func.count()).where(waits_for(Stage.APPLY))) or 0
+
+
+def leased(shop: Fleet) -> int:
+    with shop.db.read() as session:
+        held = select(func.count()).where(waits_for(Stage.EMBED), IndexEntry.due_at > utcnow())
+        return session.scalar(held) or 0
+
+
+def big_picture(number: int) -> bytes:
+    """A small file that takes a good part of a second to decode."""
+    out = io.BytesIO()
+    Image.new("RGB", (3500, 3500), (number, 90, 40)).save(out, "PNG")
+    return out.getvalue()
+
+
+def refuse_the_acknowledgement(shop: Fleet) -> None:
+    """Close the connections that acknowledge, and let no new one in; the others stay."""
+    clients = shop.redis.client.client_list()
+    closed = [one for one in clients if one["cmd"] == "exec"]
+    assert closed
+    shop.redis.client.config_set("maxclients", len(clients) - len(closed))
+    for one in closed:
+        shop.redis.client.client_kill_filter(_id=one["id"])
+
+
+def test_an_acknowledgement_that_fails_does_not_leave_the_worker_deaf(lone: Fleet) -> None:
+    lone.worker("w1")
+    lone.ready("w1")
+    for number in range(3):
+        lone.put(f"slow-{number}", big_picture(number), ring=number == 2)
+    wait_for(lambda: leased(lone), every=0.02)
+    refuse_the_acknowledgement(lone)
+    wait_for(lambda: "Couldn't ack" in lone.log_of("w1"))
+    lone.redis.client.config_set("maxclients", 1000)
+    lone.put("after", picture(1))
+    wait_for(lambda: embedded(lone) == 4, seconds=10)
+
+
+def test_sigterm_lets_the_worker_finish_its_batch(lone: Fleet) -> None:
+    supervisor = lone.worker("w1")
+    lone.ready("w1")
+    for number in range(4):
+        lone.put(f"slow-{number}", big_picture(number), ring=number == 3)
+    taken = wait_for(lambda: leased(lone), every=0.02)
+    supervisor.send_signal(signal.SIGTERM)
+    assert supervisor.wait(20) == 0
+    assert embedded(lone) >= taken
+    assert leased(lone) == 0
+
+
+def test_a_worker_whose_supervisor_is_killed_finishes_its_batch_and_ends(lone: Fleet) -> None:
+    supervisor = lone.worker("w1")
+    lone.ready("w1")
+    worker = lone.pid_of_worker("w1")
+    for number in range(4):
+        lone.put(f"slow-{number}", big_picture(number), ring=number == 3)
+    taken = wait_for(lambda: leased(lone), every=0.02)
+    supervisor.kill()
+    supervisor.wait()
+    wait_for(lambda: not psutil.pid_exists(worker))
+    assert embedded(lone) >= taken
+    assert leased(lone) == 0
+
+
+def test_a_knock_that_comes_after_its_time_is_thrown_away(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    with fleet(tmp_path, postgres_url, knock_seconds=1) as shop:
+        shop.put("late", picture(1))
+        assert shop.redis.client.llen(Queue.INDEX) == 1
+        time.sleep(1.1)
+        shop.worker("w1")
+        wait_for(lambda: shop.redis.client.llen(Queue.INDEX) == 0, seconds=30)
+        time.sleep(1)
+        assert embedded(shop) == 0
+        shop.services.ring()
+        wait_for(lambda: embedded(shop) == 1)
