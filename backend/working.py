@@ -56,6 +56,7 @@ class Worker:
     def __init__(self, services: Services) -> None:
         self.services = services
         self.bell = threading.Event()
+        self.trouble: str | None = None  # why the last round failed
         self._stopping = threading.Event()
         self._handlers = {"index": self._index, "verify": self._verify}
         self._reconciled = time.monotonic()
@@ -77,9 +78,10 @@ class Worker:
                 busy = self.work_once()
                 if not busy:
                     self._reconcile_a_little()
+                self.trouble = None
             except Exception as error:  # the thread must outlive one bad round
                 log.exception("work failed", error=repr(error))
-                busy = False
+                busy, self.trouble = False, f"failed: {error}"
             if not busy:
                 self.bell.wait(self.services.settings.poll_seconds)
                 self.bell.clear()

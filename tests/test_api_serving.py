@@ -17,10 +17,11 @@ from typing import Any
 import psutil
 import pytest
 import requests
-from api_fixtures import picture
+from api_fixtures import Shop, picture
 
-from backend.errors import WeightsUnavailable
+from backend.errors import IndexUnavailable, WeightsUnavailable
 from backend.owner import Owner
+from backend.working import Worker
 from backend.wsgi import Background
 
 PATIENCE_SECONDS = 60  # for a busy machine; nothing here takes two
@@ -214,6 +215,7 @@ class Stubborn:
 
     def __init__(self) -> None:
         self.tries = 0
+        self.trouble: str | None = None
         self.bell = threading.Event()
         self.may_start = threading.Event()
         self.ended = threading.Event()
@@ -242,6 +244,8 @@ def test_a_worker_that_cannot_start_says_so_and_tries_again(
     assert background.trouble() == "weights-unavailable: the weights are not on disk"
     worker.may_start.set()
     wait_until(lambda: background.trouble() is None)
+    worker.trouble = "failed: the index has gone"
+    assert background.trouble() == "failed: the index has gone", "a round can fail later, too"
     assert background.stop(seconds=PATIENCE_SECONDS)
 
 
@@ -250,6 +254,25 @@ def wait_until(is_so: Any) -> None:
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_a_round_that_fails_is_told_until_one_succeeds(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = Worker(shop.services)
+    background = Background(worker)
+
+    def refuse(_: object) -> None:
+        raise IndexUnavailable("the shard has gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shop.services, "index_of", refuse)
+        shop.put("1", "red")
+        background.start()
+        wait_until(lambda: background.trouble() == "failed: the shard has gone")
+    background.ring()
+    wait_until(lambda: background.trouble() is None)
+    assert background.stop(seconds=PATIENCE_SECONDS)
 
 
 def test_a_worker_that_never_started_can_be_stopped() -> None:
