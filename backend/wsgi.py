@@ -178,7 +178,7 @@ class Background:
 
     def trouble(self) -> str | None:
         """Say what keeps it from working, or None."""
-        return self._trouble
+        return self._trouble or self._worker.trouble
 
     def ring(self) -> None:
         """Wake it: there is work."""

@@ -78,6 +78,7 @@ def test_a_body_beyond_the_limit_is_413(client: FlaskClient) -> None:
     body = json.dumps({"display_name": "x" * 2_000_000})
     refused = client.put("/v1/products/1", data=body, content_type="application/json")
     assert (refused.status_code, refused.content_type) == (413, PROBLEM)
+    assert "1,050,000 bytes" in refused.json["detail"]
 
 
 def test_a_method_that_is_not_allowed_names_the_allowed_ones(client: FlaskClient) -> None:

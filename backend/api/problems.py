@@ -8,9 +8,14 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import structlog
-from flask import Flask, Response, g, json
+from flask import Flask, Response, g, json, request
 from sqlalchemy.exc import OperationalError
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import (
+    HTTPException,
+    MethodNotAllowed,
+    NotFound,
+    RequestEntityTooLarge,
+)
 
 from backend import errors
 from backend.errors import LookalikeError
@@ -169,11 +174,20 @@ def _respond_http(error: HTTPException) -> Response | HTTPException:
     if status < 400:
         return error
     headers = {name: value for name, value in error.get_headers() if name == "Allow"}
-    detail = error.description or HTTPStatus(status).phrase
+    phrase = HTTPStatus(status).phrase
+    code = phrase.lower().replace(" ", "-")
+    return respond(Problem(status, code, _detail(error) or phrase, headers=headers))
+
+
+def _detail(error: HTTPException) -> str | None:
+    """Say what is allowed, where werkzeug only says what is not."""
+    if isinstance(error, NotFound):
+        return "there is nothing at this address; /docs lists what there is"
     if isinstance(error, MethodNotAllowed):
-        detail = f"allowed here: {headers.get('Allow', 'nothing')}"
-    code = HTTPStatus(status).phrase.lower().replace(" ", "-")
-    return respond(Problem(status, code, detail, headers=headers))
+        return f"allowed here: {', '.join(sorted(error.valid_methods or ()))}"
+    if isinstance(error, RequestEntityTooLarge):
+        return f"the body may have at most {request.max_content_length:,} bytes"
+    return error.description
 
 
 def _respond_database(error: OperationalError) -> Response:
