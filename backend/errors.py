@@ -187,3 +187,30 @@ class NotSearchable(LookalikeError):
     """The product has no vector yet; `context` holds its `state` and `reason`."""
 
     code = "not-searchable"
+
+
+# --- the locked door --------------------------------------------------
+
+
+class MissingKey(LookalikeError):
+    """An API key is needed."""
+
+    code = "missing-key"
+
+
+class InvalidKey(LookalikeError):
+    """The API key is unknown, revoked or expired."""
+
+    code = "invalid-key"
+
+
+class InsufficientScope(LookalikeError):
+    """The scope of the API key does not allow this."""
+
+    code = "insufficient-scope"
+
+
+class InvalidKeyRequest(LookalikeError):
+    """The API key cannot be made or revoked as asked."""
+
+    code = "invalid-key-request"

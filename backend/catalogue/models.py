@@ -226,3 +226,19 @@ class Event(Base):
     session: Mapped[str | None] = mapped_column(String(128), index=True)
     kind: Mapped[str] = mapped_column(String(32))
     at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class ApiKey(Base):
+    """What a client shows to be let in. The key itself is nowhere, only its digest."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), index=True)  # who holds it
+    prefix: Mapped[str] = mapped_column(String(16), unique=True)  # its open part: lk_1f2e3d4c5b6a
+    digest: Mapped[str] = mapped_column(String(64))  # sha256 of the whole key, in hex
+    scope: Mapped[str] = mapped_column(String(16))
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    last_used_at: Mapped[datetime | None]  # to within minutes
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
