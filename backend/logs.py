@@ -7,6 +7,9 @@ import sys
 
 import structlog
 
+PLAIN_TRACEBACK = structlog.dev.RichTracebackFormatter(show_locals=False)
+"""A function's variables may hold passwords and keys."""
+
 
 def configure(level: str) -> None:
     """Set up structlog and the standard library's loggers alike."""
@@ -17,7 +20,9 @@ def configure(level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: structlog.types.Processor = (
-        structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(exception_formatter=PLAIN_TRACEBACK)
+        if terminal
+        else structlog.processors.JSONRenderer()
     )
     if not terminal:
         shared.append(structlog.processors.format_exc_info)

@@ -1,9 +1,16 @@
-"""The one owner of the embedded index: a lock, and beside it the address where it answers."""
+"""The one owner of the embedded index: a lock, and beside it the address where it answers.
+
+With the address lies a token, for commands of the same user on this host: the owner takes it for a
+key that may read, so that they work beside a locked server. It is another one at every start, and
+the file can be read by its user alone.
+"""
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
+import secrets
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -17,6 +24,7 @@ class Owner:
     def __init__(self, data_dir: Path) -> None:
         self._lock = FileLock(data_dir / "owner.lock", is_singleton=False, thread_local=False)
         self._address = data_dir / "owner.json"
+        self._own_token = secrets.token_urlsafe(32)
 
     def acquire(self, *, url: str | None = None) -> None:
         """Become the owner, announcing the address where this process answers HTTP.
@@ -28,9 +36,16 @@ class Owner:
             self._lock.acquire(timeout=0)
         except Timeout:
             raise IndexLocked(f"another process owns the index: {self.describe()}") from None
-        announcement = self._address.with_suffix(".tmp")
-        announcement.write_text(json.dumps({"pid": os.getpid(), "url": url}))
-        announcement.replace(self._address)
+        self._announce({"pid": os.getpid(), "url": url, "token": self._own_token})
+
+    def _announce(self, about: dict[str, object]) -> None:
+        """Write the address, readable by this user alone from its first byte on."""
+        draft = self._address.with_suffix(".tmp")
+        draft.unlink(missing_ok=True)  # left by a killed process; its permissions would stay
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(about, file)
+        draft.replace(self._address)
 
     @property
     def is_here(self) -> bool:
@@ -48,6 +63,16 @@ class Owner:
         """The address that the present owner announced, if it serves."""
         url = self._read().get("url")
         return str(url) if url else None
+
+    @property
+    def token(self) -> str | None:
+        """What the present owner takes for a key that may read, if this user may know it."""
+        token = self._read().get("token")
+        return str(token) if token else None
+
+    def recognises(self, token: str) -> bool:
+        """Tell whether this process is the owner and the token its own."""
+        return self.is_here and hmac.compare_digest(token.encode(), self._own_token.encode())
 
     def describe(self) -> str:
         """Say who the owner is, as far as it announced itself."""

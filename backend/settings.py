@@ -6,10 +6,11 @@ default (SQLite, a thread, an in-process shard). There is no mode flag.
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backend.errors import ConfigurationError
@@ -106,6 +107,28 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535)
     threads: int = Field(8, ge=1, le=256, description="request threads of one API process")
     max_batch: int = Field(1000, ge=1, description="products in one POST /v1/products:batch")
+    proxies: int = Field(
+        0, ge=0, le=10, description="proxies before us whose X-Forwarded-For names the client"
+    )
+    require_keys: bool | None = Field(
+        None, description="API keys; absent: as soon as others than this host can reach us"
+    )
+    key_attempts: str = Field("20/minute", description="failed look-ups of a key, an address")
+    rate_limit: str | None = Field(
+        None, description="requests a key, or an address without one, such as 50/second;1000/minute"
+    )
+
+    @field_validator("key_attempts", "rate_limit")
+    @classmethod
+    def _is_limit(cls, value: str | None) -> str | None:
+        """Refuse what Flask-Limiter would refuse at the first request."""
+        from limits import parse_many  # noqa: PLC0415
+
+        try:
+            parse_many("1/second" if value is None else value)
+        except ValueError:
+            raise ValueError("must be such as 50/second or 1000/minute;20000/hour") from None
+        return value
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -136,6 +159,16 @@ class Settings(BaseSettings):
         return self.database_url
 
     @property
+    def exposed(self) -> bool:
+        """Whether others than this host can reach the server."""
+        return self.proxies > 0 or not _is_loopback(self.host)
+
+    @property
+    def locked(self) -> bool:
+        """Whether a request needs an API key."""
+        return self.exposed if self.require_keys is None else self.require_keys
+
+    @property
     def image_store_url(self) -> str:
         """The image store's fsspec URL, the embedded default included."""
         return self.image_store or f"file://{self.data_dir.absolute() / 'images'}"
@@ -144,6 +177,13 @@ class Settings(BaseSettings):
     def index_dir(self) -> Path:
         """The folder of the embedded shards."""
         return self.data_dir.absolute() / "index"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:  # a name, which may resolve to anything
+        return host == "localhost"
 
 
 def read_settings(**overrides: object) -> Settings:

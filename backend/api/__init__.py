@@ -1,7 +1,8 @@
 """REST: `create_app(services)`, and one module for each resource.
 
-A request meets `observing` (its id and its line in the log), a resource's view, `wire` (what it
-says, spelt right or refused), the domain, and on the way back `problems` if anything was raised.
+A request meets `observing` (its id and its line in the log), the `door` (its key, where one is
+needed), a resource's view, `wire` (what it says, spelt right or refused), the domain, and on the
+way back `problems` if anything was raised.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from flask import Flask
 from backend.api import (
     batch,
     context,
+    door,
     facets,
     health,
     images,
@@ -22,6 +24,7 @@ from backend.api import (
     problems,
     products,
     quarantine,
+    scopes,
     similar,
     status,
 )
@@ -34,20 +37,29 @@ MULTIPART_OVERHEAD = 1_000_000  # bytes of a form beside its picture
 __all__ = ["Probe", "create_app"]
 
 
-def create_app(services: Services, *, probes: Mapping[str, Probe] | None = None) -> Flask:
-    """Return the REST API over some services; starts nothing.
+def create_app(
+    services: Services,
+    *,
+    probes: Mapping[str, Probe] | None = None,
+    locked: bool | None = None,
+) -> Flask:
+    """Return the REST API over some services; starts nothing. The settings say if it is `locked`.
 
     `probes` are asked by /readyz beside the database and the index: each says what is wrong with
     a part of this process, or None.
     """
     app = openapi.build(__name__)
     app.extensions[context.KEY] = services
-    app.extensions[health.KEY] = {**health.PROBES, **(probes or {})}
+    locked = services.settings.locked if locked is None else locked
+    ours = {"keys": lambda: door.trouble(services)} if locked else {}
+    app.extensions[health.KEY] = {**health.PROBES, **ours, **(probes or {})}
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_image_bytes + MULTIPART_OVERHEAD
     app.json.sort_keys = False  # type: ignore[attr-defined]  # as documented, not by alphabet
     problems.register(app)
     observing.register(app)
+    door.register(app, services, locked=locked)
     for resource in RESOURCES:
         app.register_api(resource.api)
     openapi.finish(app, facets=services.settings.facets)
+    scopes.describe(app, locked=locked)
     return app

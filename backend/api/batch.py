@@ -11,12 +11,14 @@ from sqlalchemy.orm import Session
 from backend.api import openapi, problems
 from backend.api.addresses import check_address
 from backend.api.context import services, write
+from backend.api.scopes import needs
 from backend.api.wire import documents
 from backend.api.wire.products import read_draft
 from backend.api.wire.reading import BodyReader, QueryReader, json_body
 from backend.catalogue import outbox, products
 from backend.catalogue.models import Product
 from backend.catalogue.products import Draft, Outcome
+from backend.catalogue.scope import Scope
 from backend.errors import InvalidProduct
 
 Json: TypeAlias = dict[str, Any]
@@ -31,6 +33,7 @@ api = openapi.blueprint("batch", tag="products")
     openapi_extensions=openapi.inputs(body=documents.BatchBody),
     responses={200: documents.BatchAnswer, **openapi.refusals(400, 413, 415)},
 )
+@needs(Scope.INGEST)
 def post_batch() -> Json:
     """Store many products."""
     QueryReader.of_request().finish()

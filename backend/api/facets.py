@@ -7,8 +7,10 @@ from typing import Any, Final
 from backend import generations
 from backend.api import openapi
 from backend.api.context import filterable, services
+from backend.api.scopes import needs
 from backend.api.wire import documents, pages
 from backend.api.wire.reading import QueryReader
+from backend.catalogue.scope import Scope
 
 COUNTED: Final = ("keyword", "integer", "bool")
 """The types of fields whose values can be counted; a price is a range."""
@@ -26,6 +28,7 @@ api = openapi.blueprint("facets", tag="similar items")
     ),
     responses={200: documents.FacetPage, **openapi.refusals(503)},
 )
+@needs(Scope.READ)
 def get_facets() -> dict[str, Any]:
     """Count the searchable products by the values of each field."""
     schema = filterable()

@@ -13,6 +13,7 @@ from backend import generations
 from backend.api import openapi
 from backend.api.context import services
 from backend.api.problems import Problem
+from backend.api.scopes import OPEN, needs
 from backend.api.wire import documents
 from backend.api.wire.reading import QueryReader
 from backend.errors import LookalikeError
@@ -31,6 +32,7 @@ api = openapi.blueprint("health", tag="operation", url_prefix=None)
     openapi_extensions=openapi.inputs(),
     responses={200: documents.Health, **openapi.refusals()},
 )
+@needs(OPEN)
 def live() -> dict[str, str]:
     """Tell that the process is there; touches nothing else."""
     QueryReader.of_request().finish()
@@ -42,6 +44,7 @@ def live() -> dict[str, str]:
     openapi_extensions=openapi.inputs(),
     responses={200: documents.Health, **openapi.refusals(503)},
 )
+@needs(OPEN)
 def ready() -> dict[str, Any]:
     """Tell whether it can answer; otherwise 503, which names what is down."""
     QueryReader.of_request().finish()

@@ -12,11 +12,13 @@ from werkzeug.wrappers import Response as BaseResponse
 from backend.api import openapi
 from backend.api.context import services, write
 from backend.api.problems import Problem
+from backend.api.scopes import needs
 from backend.api.wire import documents
 from backend.api.wire.products import write_products
 from backend.api.wire.reading import QueryReader
 from backend.catalogue import outbox, products
 from backend.catalogue.products import ImageRef
+from backend.catalogue.scope import Scope
 from backend.errors import NoImage
 
 Json: TypeAlias = dict[str, Any]
@@ -50,6 +52,7 @@ api = openapi.blueprint("images", tag="images")
         **openapi.refusals(404, 413, 415, 503),
     },
 )
+@needs(Scope.INGEST)
 def put_image(sku: str) -> tuple[Json, int]:
     """Give a product its picture."""
     QueryReader.of_request().finish()
@@ -82,6 +85,7 @@ def put_image(sku: str) -> tuple[Json, int]:
         **openapi.refusals(403, 404, 413, 503),
     },
 )
+@needs(Scope.READ)
 def get_image(sku: str) -> BaseResponse:
     """Read a product's picture."""
     QueryReader.of_request().finish()

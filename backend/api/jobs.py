@@ -8,8 +8,10 @@ from typing import Any
 from backend import jobs
 from backend.api import openapi
 from backend.api.context import services
+from backend.api.scopes import needs
 from backend.api.wire import documents
 from backend.api.wire.reading import QueryReader
+from backend.catalogue.scope import Scope
 from backend.errors import UnknownJob
 
 LONGEST_ID = 18  # digits that every database's integer can hold
@@ -22,6 +24,7 @@ api = openapi.blueprint("jobs", tag="operation")
     openapi_extensions=openapi.inputs(openapi.JOB_ID),
     responses={200: documents.JobDocument, **openapi.refusals(404)},
 )
+@needs(Scope.ADMIN)
 def get_job(id: str) -> dict[str, Any]:
     """Read how far a job is, and what came of it."""
     QueryReader.of_request().finish()

@@ -25,6 +25,10 @@ log = structlog.get_logger(__name__)
 MEDIA_TYPE: Final = "application/problem+json"
 
 STATUS: Final[Mapping[type[LookalikeError], int]] = {
+    errors.MissingKey: 401,
+    errors.InvalidKey: 401,
+    errors.InsufficientScope: 403,
+    errors.InvalidKeyRequest: 422,
     errors.UnknownProduct: 404,
     errors.UnknownJob: 404,
     errors.InvalidProduct: 422,
@@ -48,6 +52,14 @@ STATUS: Final[Mapping[type[LookalikeError], int]] = {
 
 RETRY_SECONDS: Final = {409: 2, 503: 5}
 """When to try again, where that may help."""
+
+
+CHALLENGE: Final[Mapping[type[LookalikeError], str]] = {
+    errors.MissingKey: 'Bearer realm="lookalike"',
+    errors.InvalidKey: 'Bearer realm="lookalike", error="invalid_token"',
+    errors.InsufficientScope: 'Bearer realm="lookalike", error="insufficient_scope"',
+}
+"""What `WWW-Authenticate` says (RFC 6750) to who was not let in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +133,8 @@ def of(error: LookalikeError) -> Problem:
     headers = {}
     if status in RETRY_SECONDS and error.context.get("state") != "quarantined":
         headers["Retry-After"] = str(RETRY_SECONDS[status])
+    if type(error) in CHALLENGE:
+        headers["WWW-Authenticate"] = CHALLENGE[type(error)]
     return Problem(
         status,
         error.code,

@@ -12,6 +12,7 @@ from backend import generations
 from backend.api import openapi
 from backend.api.addresses import check_address
 from backend.api.context import filterable, services, write
+from backend.api.scopes import needs
 from backend.api.wire import documents, pages
 from backend.api.wire.products import SPELT, read_changes, read_draft, write_products
 from backend.api.wire.reading import QueryReader, json_body
@@ -19,6 +20,7 @@ from backend.catalogue import outbox, products
 from backend.catalogue.models import Product
 from backend.catalogue.products import Outcome
 from backend.catalogue.progress import State, is_in
+from backend.catalogue.scope import Scope
 from backend.errors import UnknownProduct
 
 Json = dict[str, Any]
@@ -37,6 +39,7 @@ api = openapi.blueprint("products", tag="products")
         **openapi.refusals(400, 413, 415),
     },
 )
+@needs(Scope.INGEST)
 def put_product(sku: str) -> tuple[Json, int, dict[str, str]]:
     """Store a product."""
     QueryReader.of_request().finish()
@@ -60,6 +63,7 @@ def put_product(sku: str) -> tuple[Json, int, dict[str, str]]:
     openapi_extensions=openapi.inputs(openapi.SKU, body=documents.ProductBody),
     responses={200: documents.Product, **openapi.refusals(400, 404, 413, 415)},
 )
+@needs(Scope.INGEST)
 def patch_product(sku: str) -> Json:
     """Change some fields of a product."""
     QueryReader.of_request().finish()
@@ -79,6 +83,7 @@ def patch_product(sku: str) -> Json:
     openapi_extensions=openapi.inputs(openapi.SKU, openapi.FIELDS),
     responses={200: documents.Product, **openapi.refusals(404)},
 )
+@needs(Scope.READ)
 def get_product(sku: str) -> Json:
     """Read a product, its state, and the reason of a quarantine."""
     reader = QueryReader.of_request()
@@ -93,6 +98,7 @@ def get_product(sku: str) -> Json:
     openapi_extensions=openapi.inputs(openapi.SKU),
     responses={204: None, **openapi.refusals(404)},
 )
+@needs(Scope.INGEST)
 def delete_product(sku: str) -> Response:
     """Remove a product."""
     QueryReader.of_request().finish()
@@ -112,6 +118,7 @@ def delete_product(sku: str) -> Response:
     ),
     responses={200: documents.ProductPage, **openapi.refusals()},
 )
+@needs(Scope.READ)
 def list_products() -> Json:
     """List products."""
     reader = QueryReader.of_request()

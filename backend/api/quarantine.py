@@ -7,9 +7,11 @@ from typing import Any
 from backend import generations
 from backend.api import openapi
 from backend.api.context import services
+from backend.api.scopes import needs
 from backend.api.wire import documents, pages
 from backend.api.wire.reading import QueryReader
 from backend.catalogue.progress import quarantine
+from backend.catalogue.scope import Scope
 
 api = openapi.blueprint("quarantine", tag="operation")
 
@@ -19,6 +21,7 @@ api = openapi.blueprint("quarantine", tag="operation")
     openapi_extensions=openapi.inputs(openapi.limit(), openapi.CURSOR),
     responses={200: documents.QuarantinePage, **openapi.refusals()},
 )
+@needs(Scope.ADMIN)
 def list_quarantine() -> dict[str, Any]:
     """List the products that cannot be indexed as they are."""
     reader = QueryReader.of_request()

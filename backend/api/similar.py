@@ -11,9 +11,11 @@ from backend import recommending
 from backend.api import openapi
 from backend.api.context import filterable, services
 from backend.api.observing import took_ms
+from backend.api.scopes import needs
 from backend.api.wire import documents
 from backend.api.wire.answers import read_query, write_answer
 from backend.api.wire.reading import BodyReader, QueryReader, Reader, json_body
+from backend.catalogue.scope import Scope
 from backend.recommending import Answer, Query
 
 Json: TypeAlias = dict[str, Any]
@@ -42,6 +44,7 @@ api = openapi.blueprint("similar", tag="similar items")
     openapi_extensions=openapi.inputs(openapi.SKU, *openapi.SEARCH),
     responses={200: documents.SimilarAnswer, **openapi.refusals(404, 409, 503)},
 )
+@needs(Scope.READ)
 def similar_to_product(sku: str) -> Json:
     """Find what looks like this product."""
     return _by_sku(sku, QueryReader.of_request())
@@ -59,6 +62,7 @@ def similar_to_product(sku: str) -> Json:
         **openapi.refusals(400, 404, 409, 413, 415, 503),
     },
 )
+@needs(Scope.READ)
 def similar_to_picture() -> Json:
     """Find what looks like this picture."""
     if request.is_json:

@@ -7,8 +7,10 @@ from typing import Any
 from backend import status
 from backend.api import openapi
 from backend.api.context import services
+from backend.api.scopes import needs
 from backend.api.wire import documents
 from backend.api.wire.reading import QueryReader
+from backend.catalogue.scope import Scope
 
 api = openapi.blueprint("status", tag="operation")
 
@@ -18,6 +20,7 @@ api = openapi.blueprint("status", tag="operation")
     openapi_extensions=openapi.inputs(),
     responses={200: documents.Status, **openapi.refusals()},
 )
+@needs(Scope.READ)
 def get_status() -> dict[str, Any]:
     """Count the products by their state in the active generation."""
     QueryReader.of_request().finish()

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from backend.cli import catalogue, demo, queue, serving, similar, working
+from backend.cli import catalogue, demo, keys, queue, serving, similar, working
 from backend.errors import LookalikeError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command("similar")(similar.similar)
 app.command("status")(queue.status)
 app.command("verify")(queue.verify)
 app.add_typer(queue.quarantine, name="quarantine")
+app.add_typer(keys.keys, name="keys")
 app.command("migrate")(serving.migrate)
 app.command("worker")(working.worker)
 app.command("beat")(working.beat)

@@ -66,12 +66,23 @@ def ask(found: Services, sku: str, *, limit: int, where: Sequence[str]) -> dict[
     except IndexLocked:
         if (url := found.owner.url) is None:
             raise
-        response = requests.get(url + path, params=parameters, timeout=ASK_SECONDS)
-        return _body(response.json(), response.status_code)
+        return _ask_owner(url + path, parameters, token=found.owner.token)
     from backend.api import create_app
 
-    answer = create_app(found).test_client().get(path, query_string=MultiDict(parameters))
+    client = create_app(found, locked=False).test_client()
+    answer = client.get(path, query_string=MultiDict(parameters))
     return _body(answer.get_json(), answer.status_code)
+
+
+def _ask_owner(
+    url: str, parameters: Sequence[tuple[str, str]], *, token: str | None
+) -> dict[str, Any]:
+    """Ask over HTTP, with the token that the owner leaves for commands of the same user."""
+    headers = {"X-Api-Key": token} if token else {}
+    with requests.Session() as session:
+        session.trust_env = False  # the token is for this host: no proxy, nothing from ~/.netrc
+        response = session.get(url, params=parameters, headers=headers, timeout=ASK_SECONDS)
+    return _body(response.json(), response.status_code)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -1,0 +1,103 @@
+"""What a view demands of an API key: declared beside the view, enforced by `door`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+
+from flask import Flask
+from flask_openapi3.openapi import OpenAPI
+
+from backend.api.openapi import COMPONENTS
+from backend.api.problems import MEDIA_TYPE
+from backend.catalogue.scope import Scope
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+HEADER: Final = "X-Api-Key"
+OPEN: Final = None
+"""The scope of a view that anybody may see."""
+
+DOCUMENTATION: Final = ("description", "openapi", "swagger")
+"""Where the API's description comes from: endpoints, or blueprints, of the library."""
+
+SCHEMES: Final = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "`Authorization: Bearer lk_…`, a key of `lookalike keys create`; its scope "
+        "is `read`, `ingest` (which includes `read`) or `admin` (which includes both).",
+    },
+    "header": {
+        "type": "apiKey",
+        "in": "header",
+        "name": HEADER,
+        "description": "The same key for clients that cannot set the other header.",
+    },
+}
+REFUSALS: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
+_DECLARED: Final = "lookalike_scope"
+
+
+def needs(scope: Scope | None) -> Callable[[View], View]:
+    """Declare the scope that a view demands, or that it is OPEN."""
+
+    def declare(view: View) -> View:
+        setattr(view, _DECLARED, scope)
+        return view
+
+    return declare
+
+
+def is_declared(app: Flask, endpoint: str) -> bool:
+    """Tell whether an endpoint says what it demands."""
+    return _is_documentation(endpoint) or hasattr(app.view_functions[endpoint], _DECLARED)
+
+
+def of(app: Flask, endpoint: str) -> Scope | None:
+    """Return the scope that an endpoint demands; one that was forgotten is for admins alone."""
+    if _is_documentation(endpoint):
+        return OPEN
+    scope: Scope | None = getattr(app.view_functions[endpoint], _DECLARED, Scope.ADMIN)
+    return scope
+
+
+def _is_documentation(endpoint: str) -> bool:
+    return endpoint.partition(".")[0] in DOCUMENTATION
+
+
+def describe(app: OpenAPI, *, locked: bool) -> None:
+    """Add to the API's description which operation demands what.
+
+    Where the door is not locked, that no key is needed comes first.
+    """
+    spec = app.api_doc
+    spec["components"]["securitySchemes"] = SCHEMES
+    for endpoint, operation in _operations(app):
+        scope = of(app, endpoint)
+        if scope is OPEN:
+            operation["security"] = []
+            continue
+        ways = [{name: [scope.value]} for name in SCHEMES]
+        operation["security"] = ways if locked else [{}, *ways]
+        answers = _refused() | operation["responses"]
+        operation["responses"] = dict(sorted(answers.items()))
+
+
+def _refused() -> dict[str, dict[str, Any]]:
+    """Return the answers of the door."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": f"{COMPONENTS}Problem"}}}
+    return {
+        str(status.value): {"description": status.phrase, "content": content} for status in REFUSALS
+    }
+
+
+def _operations(app: OpenAPI) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each described operation with the endpoint that answers it."""
+    for rule in app.url_map.iter_rules():
+        path = app.api_doc["paths"].get(re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), {})
+        for method in rule.methods or ():
+            if method.lower() in path:
+                yield rule.endpoint, path[method.lower()]

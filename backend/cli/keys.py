@@ -1,0 +1,116 @@
+"""`lookalike keys`: make, list and revoke API keys."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from backend.catalogue.scope import Scope
+from backend.cli.common import AsJson, err, out, print_json, services
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from backend.catalogue.keys import Key
+
+keys = typer.Typer(
+    help="API keys, needed as soon as others than this host can reach the server.",
+    no_args_is_help=True,
+)
+
+
+@keys.command("create")
+def create(
+    name: Annotated[str, typer.Argument(help="Who will hold it, such as `webshop`.")],
+    scope: Annotated[
+        Scope,
+        typer.Option(
+            help="read: ask for similar items and products. ingest: also store, change and remove "
+            "them. admin: also see quarantine and jobs."
+        ),
+    ],
+    days: Annotated[
+        int | None, typer.Option(min=1, max=36_500, help="How long it is valid; else for ever.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make an API key and print it, this once: only a digest of it is kept.
+
+    A name can have two live keys, so that a client changes over without a gap: create the new
+    one, hand it out, and revoke the old one when `keys list` shows that it is no longer used.
+    """
+    from backend.catalogue import keys as catalogue
+    from backend.catalogue.models import utcnow
+
+    expires_at = utcnow() + timedelta(days=days) if days else None
+    with services() as found:
+        made = found.db.write(
+            lambda session: catalogue.create(session, name, scope=scope, expires_at=expires_at)
+        )
+    if as_json:
+        print_json({"key": made.token, **_document(made.key)})
+        return
+    err.print(f"The key of {name}, scope {scope}. It is not shown again:", highlight=False)
+    typer.echo(made.token)
+
+
+@keys.command("list")
+def list_(
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also those that are revoked or expired.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the keys: whose, what for, and when they were last used (to within ten minutes)."""
+    from backend.catalogue.keys import list_keys
+
+    with services() as found, found.db.read() as session:
+        listed = list_keys(session, ended=everything)
+    if as_json:
+        print_json({"items": [_document(key) for key in listed]})
+        return
+    table = Table()
+    for column in ("prefix", "name", "scope", "state", "created", "last used", "expires"):
+        table.add_column(column, no_wrap=column == "prefix")  # it is what `revoke` wants
+    for key in listed:
+        times = [_day(moment) for moment in (key.created_at, key.last_used_at, key.expires_at)]
+        table.add_row(key.prefix, key.name, key.scope, key.state, *times)
+    out.print(table if listed else "There are no keys.")
+
+
+@keys.command("revoke")
+def revoke(
+    prefixes: Annotated[
+        list[str], typer.Argument(metavar="PREFIX...", help="As `keys list` shows: `lk_…`.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Lock out whoever holds these keys, for good: all of them, or none if one is wrong.
+
+    Running servers let them in for five more seconds at most.
+    """
+    from backend.catalogue import keys as catalogue
+
+    with services() as found:
+        revoked = found.db.write(
+            lambda session: [catalogue.revoke(session, prefix) for prefix in prefixes]
+        )
+    if as_json:
+        print_json({"revoked": [_document(key) for key in revoked]})
+        return
+    for key in revoked:
+        out.print(f"Revoked {key.prefix}, {key.scope} key of {key.name}.", highlight=False)
+
+
+def _document(key: Key) -> dict[str, Any]:
+    moments = ("created_at", "last_used_at", "expires_at", "revoked_at")
+    found = asdict(key) | {"state": key.state}
+    return found | {name: found[name] and found[name].isoformat() for name in moments}
+
+
+def _day(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}" if moment else "-"
