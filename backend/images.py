@@ -79,6 +79,7 @@ _BROKEN: Final = (  # what Pillow's parsers are known to raise on damaged files
     LookupError,
     TypeError,
     ArithmeticError,
+    RuntimeError,
     struct.error,
     zlib.error,
 )
@@ -125,7 +126,7 @@ def inspect(data: bytes, *, limits: Limits) -> ImageInfo:
     """Read the header alone. Raises what `decode` raises, as far as a header shows it."""
     with _open(data, limits) as image:
         width, height = image.size
-        if _orientation(image) in _SIDEWAYS:
+        if image.format != "TIFF" and _orientation(image) in _SIDEWAYS:  # a TIFF has done so
             width, height = height, width
         return ImageInfo(format=str(image.format), width=width, height=height)
 
