@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import redis
 import requests
 from conftest import _run as run_sql
@@ -179,11 +180,12 @@ class Fleet:
         """Wait until workers have warmed up."""
         wait_for(lambda: all("worker ready" in self.log_of(name) for name in names), seconds=30)
 
+    def process(self, name: str) -> psutil.Process:
+        return psutil.Process(self._processes[name].pid)
+
     def pid_of_worker(self, name: str) -> int:
         """Return the process id of the worker that a supervisor runs now."""
-        import psutil  # noqa: PLC0415
-
-        supervisor = psutil.Process(self._processes[name].pid)
+        supervisor = self.process(name)
         found = wait_for(
             lambda: [
                 child.pid for child in supervisor.children() if "workers.process" in child.cmdline()
@@ -237,6 +239,10 @@ class Fleet:
         )
         if ring:
             self.services.ring()
+
+    def remove(self, *skus: str) -> None:
+        self.db.write(lambda session: products.remove(session, skus, priority=outbox.SINGLE))
+        self.services.ring()
 
     def progress(self) -> Progress:
         return Worker(self.services).progress()

@@ -159,6 +159,8 @@ def test_poison_is_quarantined_alone_and_harms_no_worker(shop: Fleet) -> None:
         found = {row.sku for row in quarantine(session, shop.generation().id)}
     assert found == {f"poison-{kind}" for kind in POISON}
     assert workers == [shop.pid_of_worker(name) for name in ("w1", "w2")]
+    shop.remove(*found)
+    shop.wait_until_indexed(before.products + len(POISON))
 
 
 # --- a shopper's picture ---------------------------------------------------------------------
@@ -209,12 +211,8 @@ def test_without_a_worker_a_picture_is_refused_in_time_and_skus_still_answer(
 
 def test_no_network_is_loaded_into_the_web_processes(shop: Fleet, url: str) -> None:
     assert ask(url, 1).status_code == 200
-    (master,) = [p for p in psutil.process_iter(["cmdline"]) if _serves(p, shop.folder)]
+    master = shop.process("api")
     processes = [master, *master.children(recursive=True)]
     assert len(processes) > 1
     for process in processes:
         assert "libtorch" not in Path(f"/proc/{process.pid}/maps").read_text()
-
-
-def _serves(process: psutil.Process, folder: Path) -> bool:
-    return "serve" in (process.info["cmdline"] or []) and process.cwd() == str(folder)
