@@ -119,11 +119,7 @@ class Services:
         """Return a generation's index. An embedded one is opened by its owner alone."""
         with self._opening:
             if generation.collection not in self._indexes:
-                self._indexes[generation.collection] = EdgeIndex(
-                    self.settings.index_dir / generation.collection,
-                    size=generation.size,
-                    schema=schema(self.settings.facets),
-                )
+                self._indexes[generation.collection] = _index(self.settings, generation)
             return self._indexes[generation.collection]
 
     def first_generation(self) -> Generation:
@@ -180,6 +176,33 @@ def _database(settings: Settings) -> Database:
         pool_size=settings.db_pool_size,
         max_overflow=settings.db_pool_overflow,
         connect_args={"connect_timeout": settings.db_connect_seconds},
+    )
+
+
+def _index(settings: Settings, generation: Generation) -> VectorIndex:
+    fields = schema(settings.facets)
+    if not settings.qdrant_url:
+        folder = settings.index_dir / generation.collection
+        return EdgeIndex(folder, size=generation.size, schema=fields)
+    # Only here: qdrant-client takes a second to import, which the embedded default need not pay.
+    from backend.vectors.server import ServerIndex  # noqa: PLC0415
+    from backend.vectors.server_collection import ServerOptions, connector  # noqa: PLC0415
+
+    return ServerIndex(
+        generation.collection,
+        size=generation.size,
+        schema=fields,
+        connect=connector(
+            settings.qdrant_url,
+            api_key=settings.qdrant_api_key,
+            grpc_port=settings.qdrant_grpc_port,
+        ),
+        options=ServerOptions(
+            on_disk=settings.qdrant_on_disk,
+            quantization=settings.qdrant_quantization,
+            shard_number=settings.qdrant_shards,
+            replication_factor=settings.qdrant_replicas,
+        ),
     )
 
 

@@ -102,6 +102,15 @@ class Settings(BaseSettings):
         (), description="JSON list of attributes that get a payload index and a facet count"
     )
 
+    # --- the Qdrant server (QDRANT_URL) ---
+    qdrant_grpc_port: int = Field(6334, ge=1, le=65535)
+    qdrant_on_disk: bool = Field(False, description="vectors and payload on disk")
+    qdrant_quantization: Literal["int8"] | None = Field(
+        None, description="a quarter of the memory; results are rescored with the full vectors"
+    )
+    qdrant_shards: int | None = Field(None, ge=1, description="absent: the server's default")
+    qdrant_replicas: int | None = Field(None, ge=1, description="absent: the server's default")
+
     # --- serving ---
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
@@ -133,20 +142,29 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _possible(self) -> Self:
         """Refuse mixes that cannot work, with the reason."""
-        if self.broker_url and not self.database_url:
+        if self.broker_url:
+            self._check_celery()
+        if self.qdrant_api_key and not self.qdrant_url:
+            raise ValueError("QDRANT_API_KEY is set without QDRANT_URL")
+        return self
+
+    def _check_celery(self) -> None:
+        if not self.database_url:
             raise ValueError(
                 "BROKER_URL is set without DATABASE_URL: Celery workers share their queue "
                 "through PostgreSQL, not through a SQLite file"
             )
-        if self.broker_url and (self.database_url or "").startswith("sqlite"):
+        if self.database_url.startswith("sqlite"):
             raise ValueError("Celery (BROKER_URL) needs PostgreSQL; DATABASE_URL names SQLite")
-        if self.broker_url and not self.broker_url.startswith(("redis://", "rediss://")):
+        if not str(self.broker_url).startswith(("redis://", "rediss://")):
             raise ValueError("BROKER_URL must name a Redis server: redis://… or rediss://…")
-        if self.broker_url and self.hang_seconds <= 2 * self.decode_seconds:
+        if not self.image_store:
+            raise ValueError(
+                "BROKER_URL is set without LOOKALIKE_IMAGE_STORE: API and workers have to reach "
+                "the same images, on a shared volume (file:///…) or in a bucket (s3://…)"
+            )
+        if self.hang_seconds <= 2 * self.decode_seconds:
             raise ValueError("LOOKALIKE_HANG_SECONDS has to exceed twice LOOKALIKE_DECODE_SECONDS")
-        if self.qdrant_api_key and not self.qdrant_url:
-            raise ValueError("QDRANT_API_KEY is set without QDRANT_URL")
-        return self
 
     @property
     def database(self) -> str:

@@ -134,7 +134,11 @@ class Fleet:
     def __init__(self, folder: Path, database_url: str, server: RedisServer, **knobs: Any) -> None:
         self.folder = folder
         self.redis = server
-        self._knobs = {**QUICK, "data_dir": folder / "data", **knobs}
+        self._knobs = {
+            **QUICK,
+            "data_dir": folder / "data",
+            "image_store": f"file://{folder}/images",
+        } | knobs
         self.settings: Settings = read_settings(
             _env_file=None, database_url=database_url, broker_url=server.url, **self._knobs
         )

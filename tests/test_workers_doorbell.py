@@ -31,7 +31,8 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 
 
 def settings_of(url: str, **knobs: Any) -> Settings:
-    return read_settings(_env_file=None, database_url=CATALOGUE, broker_url=url, **knobs)
+    given = {"image_store": "file:///images", **knobs}
+    return read_settings(_env_file=None, database_url=CATALOGUE, broker_url=url, **given)
 
 
 def knocks(server: RedisServer) -> list[dict[str, Any]]:
@@ -41,6 +42,11 @@ def knocks(server: RedisServer) -> list[dict[str, Any]]:
 def test_the_settings_refuse_a_broker_that_is_not_redis(settings: Settings) -> None:
     with pytest.raises(ConfigurationError, match="redis://"):
         settings_of("amqp://localhost")
+
+
+def test_the_settings_refuse_workers_without_a_store_that_they_share(settings: Settings) -> None:
+    with pytest.raises(ConfigurationError, match="LOOKALIKE_IMAGE_STORE"):
+        settings_of(NOWHERE, image_store=None)
 
 
 def test_the_settings_refuse_to_call_a_slow_decoder_a_hang(settings: Settings) -> None:
@@ -109,6 +115,7 @@ def test_the_clock_knocks_and_stops_before_a_full_queue(
         "PATH": os.environ["PATH"],
         "DATABASE_URL": CATALOGUE,
         "BROKER_URL": server.url,
+        "LOOKALIKE_IMAGE_STORE": "file:///images",
         "LOOKALIKE_POLL_SECONDS": "0.02",
         "LOOKALIKE_KNOCK_SECONDS": "5",
     }
