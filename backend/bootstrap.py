@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 
-from backend import embedders, generations
+from backend import embedders, fetching, generations
 from backend.catalogue import migrating
 from backend.catalogue.database import Database
 from backend.catalogue.image_store import ImageStore
@@ -14,7 +14,7 @@ from backend.catalogue.models import Generation
 from backend.decoding import DecoderPool
 from backend.embedders import Compute, Embedder, FloatArray
 from backend.encoding import EmbedRemotely, Encoder, LocalEncoder, RemoteEncoder
-from backend.errors import ConfigurationError, ForbiddenImage
+from backend.errors import ConfigurationError
 from backend.images import Limits
 from backend.indexing import EmbedOptions, schema
 from backend.indexing.reading import Pictures
@@ -59,7 +59,13 @@ class Services:
         self._indexes: dict[str, VectorIndex] = {}
 
     def _fetch(self, uri: str) -> bytes:
-        raise ForbiddenImage(f"fetching {uri} is switched off")
+        """Fetch a remote image, from an allowed host."""
+        return fetching.fetch(
+            uri,
+            hosts=self.settings.image_hosts,
+            limits=self.limits,
+            seconds=self.settings.fetch_seconds,
+        )
 
     def _encoder(self, embed_remotely: EmbedRemotely | None) -> Encoder:
         if embed_remotely is None:
