@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 
 from PIL.Image import Image
 
-from backend.errors import ImageError
+from backend.errors import ImageError, ImageTooLarge
 from backend.images import Limits, read_file
 
 Decode: TypeAlias = Callable[..., Image]
@@ -35,6 +35,7 @@ def main(setup: str) -> None:
     options = json.loads(setup)
     module, _, name = options["decode"].partition(":")
     decode = getattr(import_module(module), name)
+    hush_libraries()
     limit_process(memory_bytes=options["memory_bytes"])
     with Connection(options["pipe"]) as pipe, suppress(EOFError, OSError):  # the parent has gone
         serve(pipe, decode=decode, limits=Limits(**options["limits"]), seconds=options["seconds"])
@@ -46,6 +47,14 @@ def limit_process(*, memory_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if memory_bytes:
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+
+
+def hush_libraries() -> None:
+    """Keep standard error for ourselves: libtiff writes there about every damaged file."""
+    ours = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  (a descriptor is all we want)
+        os.dup2(nowhere.fileno(), 2)
+    sys.stderr = open(ours, "w", buffering=1)  # noqa: PTH123, SIM115
 
 
 def serve(pipe: Connection, *, decode: Decode, limits: Limits, seconds: float) -> None:
@@ -63,12 +72,14 @@ def serve(pipe: Connection, *, decode: Decode, limits: Limits, seconds: float) -
         signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
             data = read_file(Path(request["path"]), limits=limits) if sent is None else sent
-            image = decode(data, limits=limits, target=tuple(request["target"]))
+            pixels = decode(data, limits=limits, target=tuple(request["target"])).tobytes()
         except ImageError as error:
             _send(pipe, {"error": error.code, "message": error.message})
+        except MemoryError:
+            _send(pipe, {"error": ImageTooLarge.code, "message": "it needs too much memory"})
         else:
             _send(pipe, {"digest": hashlib.sha256(data).hexdigest()})
-            pipe.send_bytes(image.tobytes())
+            pipe.send_bytes(pixels)
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from inspect import signature
 from typing import Protocol, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -55,7 +56,10 @@ _MODULES = {  # family -> the module whose import registers it
 
 
 def register(family: str) -> Callable[[Factory], Factory]:
-    """Register a factory `(variant, *, compute, **options) -> Embedder` under a family's name."""
+    """Register a factory `(variant, *, compute, option=default, …) -> Embedder` under a family.
+
+    Options arrive as strings; the factory's own keywords say which ones there are.
+    """
 
     def add(factory: Factory) -> Factory:
         _factories[family] = factory
@@ -81,5 +85,10 @@ def load(spec: str, *, compute: Compute | None = None) -> Embedder:
         import_module(f"{__name__}.{_MODULES[family]}")
     if family not in _factories:
         raise UnknownEmbedder(f"no embedder {family!r}; there are: {', '.join(families())}")
+    factory = _factories[family]
     options = dict(parse_qsl(query, keep_blank_values=True))
-    return _factories[family](variant, compute=compute or Compute(), **options)
+    known = signature(factory).parameters.keys() - {"variant", "compute"}
+    if unknown := sorted(options.keys() - known):
+        allowed = ", ".join(sorted(known)) or "none"
+        raise UnknownEmbedder(f"{family} has no option {unknown[0]!r}; it has: {allowed}")
+    return factory(variant, compute=compute or Compute(), **options)

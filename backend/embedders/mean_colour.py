@@ -1,42 +1,49 @@
-"""A deterministic embedder without a network: mean colours over a small grid. For fast tests."""
+"""The mean colours of a small grid: deterministic, instant, no network. For tests and trials."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
-from PIL.Image import Image, Resampling
+from PIL.Image import Image
 
 from backend.embedders import Compute, FloatArray, register
+from backend.embedders.fingerprints import fingerprint
+from backend.embedders.pixels import normalise, to_pixels
 from backend.errors import UnknownEmbedder
 
-GRID = (3, 2)  # rows, columns
+CELL = 8  # pixels, both ways
 
 
 class MeanColour:
-    """Mean RGB of each cell of a grid, and a constant, so that black has a direction too."""
+    """Embed an image as the mean red, green and blue of each cell of a grid, beside a constant.
 
-    name = "mean-colour"
-    input_size = (48, 32)
-    size = 3 * GRID[0] * GRID[1] + 1
-    fingerprint = hashlib.sha256(f"mean-colour 1 {GRID} {input_size}".encode()).hexdigest()
+    The constant keeps black from being the zero vector.
+    """
+
+    def __init__(self, grid: int) -> None:
+        self.name = f"mean-colour?grid={grid}"
+        self.input_size = (grid * CELL, grid * CELL)
+        self.size = 3 * grid * grid + 1
+        self.fingerprint = fingerprint({"family": "mean-colour", "grid": grid, "cell": CELL}, {})
+        self._grid = grid
 
     def embed(self, images: Sequence[Image]) -> FloatArray:
-        """Embed RGB images of any size: (n, size) float32, L2-normalised, in input order."""
-        vectors = np.ones((len(images), self.size), dtype=np.float32)
-        height, width = self.input_size
-        for row, image in zip(vectors, images, strict=True):
-            picture = image.resize((width, height), Resampling.BICUBIC)
-            cells = picture.resize((GRID[1], GRID[0]), Resampling.BOX)
-            row[:-1] = np.asarray(cells, dtype=np.float32).ravel() / 255
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        return vectors
+        """Embed images: (n, 3 · grid² + 1) float32, L2-normalised, in input order."""
+        count, grid = len(images), self._grid
+        cells = to_pixels(images, self.input_size).reshape(count, grid, CELL, grid, CELL, 3)
+        means = cells.mean(axis=(2, 4), dtype=np.float32).reshape(count, -1) / 255
+        return normalise(np.hstack([means, np.ones((count, 1), np.float32)]))
 
 
 @register("mean-colour")
-def make(variant: str, *, compute: Compute, **options: str) -> MeanColour:  # noqa: ARG001
-    """Make it; it takes no variant and no options."""
-    if variant or options:
-        raise UnknownEmbedder("mean-colour takes no variant and no options")
-    return MeanColour()
+def load_mean_colour(
+    variant: str,
+    *,
+    compute: Compute,  # noqa: ARG001  (nothing to run it on)
+    grid: str = "4",
+) -> MeanColour:
+    """Make the embedder; `grid` is the number of cells along a side, 1 to 16."""
+    if variant or not grid.isdecimal() or not 1 <= int(grid) <= 16:
+        raise UnknownEmbedder("mean-colour takes grid=1 to grid=16 and no variant")
+    return MeanColour(int(grid))

@@ -1,0 +1,97 @@
+"""The embedder that both families of convolutional networks share: features, PCA, colour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL.Image import Image
+from torch import nn
+
+from backend.embedders import Compute, FloatArray, colour
+from backend.embedders.fingerprints import fingerprint
+from backend.embedders.network import Network, Pool, arrays_of
+from backend.embedders.pca import Pca
+from backend.embedders.pixels import normalise, to_pixels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """How a network wants its pixels: stretched, cropped in the middle, (RGB - mean) / std."""
+
+    input_size: tuple[int, int]  # (height, width) that images are stretched to
+    mean: tuple[float, float, float]  # of channels from 0 to 255
+    std: tuple[float, float, float]
+    crop: tuple[int, int] | None = None  # (height, width) of the middle that is looked at
+
+
+class CnnEmbedder:
+    """Pooled features of a network, beside them a share of colour."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        name: str,
+        preprocessing: Preprocessing,
+        pool: Pool,
+        compute: Compute,
+        pca: Pca | None = None,
+        colour_share: float = 0,
+        bf16_from: str = "",
+    ) -> None:
+        """Prepare to embed; of two vectors' cosine, `colour_share` is that of their colours."""
+        self.name = name
+        self.input_size = preprocessing.input_size
+        recipe = {
+            "preprocessing": vars(preprocessing),
+            "resampling": "bicubic",
+            "pool": pool,
+            "colour": [colour_share, colour.RECIPE if colour_share else {}],
+        }
+        self.fingerprint = _fingerprint(recipe, model, pca)
+        self._crop = preprocessing.crop or preprocessing.input_size
+        self._network = Network(
+            model,
+            input_size=self._crop,
+            mean=preprocessing.mean,
+            std=preprocessing.std,
+            pool=pool,
+            compute=compute,
+            bf16_from=bf16_from,
+        )
+        self._pca = pca
+        self._colour_share = colour_share
+        features = len(pca.components) if pca else self._network.size
+        self.size = features + (colour.SIZE if colour_share else 0)
+
+    @property
+    def precision(self) -> str:
+        """The precision that the network runs in: bf16 or fp32."""
+        return self._network.precision
+
+    def embed(self, images: Sequence[Image]) -> FloatArray:
+        """Embed RGB images of any size: (n, size) float32, L2-normalised, in input order."""
+        pixels = to_pixels(images, self.input_size)
+        features = normalise(self._network(_middle(pixels, self._crop)))
+        if self._pca:
+            features = normalise(self._pca.project(features))
+        if not self._colour_share:
+            return features
+        histograms = colour.colour_histograms(pixels)
+        share = np.float32(self._colour_share)
+        return np.hstack([np.sqrt(1 - share) * features, np.sqrt(share) * histograms])
+
+
+def _middle(pixels: np.ndarray[Any, Any], crop: tuple[int, int]) -> np.ndarray[Any, Any]:
+    top, left = (pixels.shape[1] - crop[0]) // 2, (pixels.shape[2] - crop[1]) // 2
+    return pixels[:, top : top + crop[0], left : left + crop[1]]
+
+
+def _fingerprint(recipe: Mapping[str, Any], model: nn.Module, pca: Pca | None) -> str:
+    arrays = arrays_of(model.state_dict())
+    if pca:
+        arrays |= {"pca.mean": pca.mean, "pca.components": pca.components}
+    return fingerprint({**recipe, "network": type(model).__name__}, arrays)

@@ -1,0 +1,204 @@
+"""Run a convolutional network: from pixels to the pooled features of its last feature map."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor, fx, nn
+from torch.fx.passes.shape_prop import ShapeProp
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from backend.embedders import Compute, FloatArray
+from backend.embedders.pixels import Pixels
+
+Pool: TypeAlias = Literal["avg", "max"]
+
+BATCH_SIZES: Final = {"cpu": 8, "mps": 64, "cuda": 256}  # 8: maps that stay in the CPU's cache
+FAST_BF16: Final = ("avx512_bf16", "amx_bf16")  # as /proc/cpuinfo spells them
+
+
+class Network:
+    """A network without its classifier, ready to run. Safe to call from several threads."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        input_size: tuple[int, int],
+        mean: tuple[float, float, float],
+        std: tuple[float, float, float],
+        pool: Pool,
+        compute: Compute,
+        bf16_from: str = "",
+    ) -> None:
+        """Prepare `model`, which expects (RGB - mean) / std with channels of 0 to 255.
+
+        In bf16, layers before the one whose name begins with `bf16_from` still compute in fp32.
+        """
+        self._device = _choose_device(compute.device)
+        self.precision = _choose_precision(compute.precision, self._device)
+        self._batch_size = compute.batch_size or BATCH_SIZES.get(self._device.type, 8)
+        if self._device.type == "cpu" and compute.threads:
+            torch.set_num_threads(compute.threads)
+        graph = fold_batch_norms(cut_at_last_map(model.eval(), input_size))
+        if self.precision == "bf16":
+            cast_to_bf16(graph, start=bf16_from)
+        self._graph = graph.to(self._device).to(memory_format=torch.channels_last)
+        self._mean = torch.tensor(mean, device=self._device).reshape(1, 3, 1, 1)
+        self._std = torch.tensor(std, device=self._device).reshape(1, 3, 1, 1)
+        self._pool = pool
+        self.size = self._forward(np.zeros((1, *input_size, 3), np.uint8)).shape[1]
+
+    def __call__(self, pixels: Pixels) -> FloatArray:
+        """Return the pooled features, (n, size) float32, not normalised.
+
+        A batch that does not fit into the GPU's memory is halved, and so are those that follow.
+        """
+        done: list[FloatArray] = [np.empty((0, self.size), np.float32)]
+        start = 0
+        while start < len(pixels):
+            batch = pixels[start : start + self._batch_size]
+            try:
+                done.append(self._forward(batch))
+            except torch.OutOfMemoryError:
+                if len(batch) == 1:
+                    raise
+                self._batch_size = len(batch) // 2
+                torch.cuda.empty_cache()
+            else:
+                start += len(batch)
+        return np.concatenate(done)
+
+    @torch.inference_mode()
+    def _forward(self, batch: Pixels) -> FloatArray:
+        sent = torch.from_numpy(batch)
+        if self._device.type == "cuda":
+            sent = sent.pin_memory().to(self._device, non_blocking=True)
+        colours = sent.to(self._device).permute(0, 3, 1, 2).float()  # channels_last as it lies
+        maps = self._graph((colours - self._mean) / self._std).float()
+        pooled = maps.mean(dim=(2, 3)) if self._pool == "avg" else maps.amax(dim=(2, 3))
+        return np.asarray(pooled.cpu().numpy(), np.float32)
+
+
+class _Tracer(fx.Tracer):
+    """Keep every convolution and batch norm whole, also those that timm derives from torch's."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        own = isinstance(m, (nn.Conv2d, nn.BatchNorm2d))
+        return own or super().is_leaf_module(m, module_qualified_name)
+
+
+def cut_at_last_map(model: nn.Module, input_size: tuple[int, int]) -> fx.GraphModule:
+    """Trace a classifier and end it at its last feature map: the last output of several pixels.
+
+    Finds it by running `model` once, so that no architecture has to be known by name.
+    """
+    graph = fx.GraphModule(model, _Tracer().trace(model))
+    with torch.inference_mode():
+        ShapeProp(graph).propagate(torch.zeros(1, 3, *input_size))
+    maps = [node for node in graph.graph.nodes if _is_map(node)]
+    (output,) = (node for node in graph.graph.nodes if node.op == "output")
+    output.args = (maps[-1],)
+    graph.graph.eliminate_dead_code()
+    graph.delete_all_unused_submodules()
+    graph.recompile()
+    return graph
+
+
+def _is_map(node: fx.Node) -> bool:
+    shape: tuple[int, ...] = getattr(node.meta.get("tensor_meta"), "shape", ())
+    return len(shape) == 4 and shape[2] > 1 and node.op != "placeholder"
+
+
+def fold_batch_norms(graph: fx.GraphModule) -> fx.GraphModule:
+    """Work each batch norm that follows a convolution into that convolution's weights, in place.
+
+    The same function with a third of the layers. A timm norm's activation takes its place.
+    """
+    modules = dict(graph.named_modules())
+    for node in list(graph.graph.nodes):
+        norm, convolution = _module(modules, node), _module(modules, *node.args[:1])
+        if not isinstance(norm, nn.BatchNorm2d) or not isinstance(convolution, nn.Conv2d):
+            continue
+        source = node.args[0]
+        if len(source.users) > 1:
+            continue
+        graph.set_submodule(source.target, fuse_conv_bn_eval(convolution, norm))
+        graph.set_submodule(node.target, getattr(norm, "act", nn.Identity()))
+    graph.recompile()
+    return graph
+
+
+def cast_to_bf16(graph: fx.GraphModule, *, start: str = "") -> None:
+    """Let a network whose norms are folded compute in bf16 from the layer `start…`, in place."""
+    layers = [node for node in graph.graph.nodes if node.op == "call_module"]
+    first = next(i for i, node in enumerate(layers) if str(node.target).startswith(start))
+    with graph.graph.inserting_before(layers[first]):
+        source = layers[first].args[0]
+        cast = graph.graph.call_method("to", (source, torch.bfloat16))
+    source.replace_all_uses_with(cast, delete_user_cb=lambda user: user is not cast)
+    modules = dict(graph.named_modules())
+    for module in [modules[str(node.target)] for node in layers[first:]]:
+        if isinstance(module, nn.Conv2d) and module.groups > 1:
+            module.weight.data = round_diffusing(module.weight.data)
+        module.to(torch.bfloat16)
+    graph.recompile()
+
+
+def round_diffusing(weights: Tensor) -> Tensor:
+    """Round filters to bf16 so that each keeps its sum: every weight takes over the last's error.
+
+    A depthwise filter mostly sees smooth maps, where an error of its sum is a shift of the whole
+    channel. Rounding each weight by itself made up most of what bf16 costs in accuracy.
+    """
+    filters = weights.flatten(1).double()
+    order = filters.abs().argsort(dim=1, descending=True)  # the last error is the smallest
+    rounded = torch.empty_like(filters)
+    error = torch.zeros(len(filters), 1, dtype=torch.float64)
+    for rank in range(order.shape[1]):
+        position = order[:, rank : rank + 1]
+        wanted = filters.gather(1, position) + error
+        nearest = wanted.to(torch.bfloat16).double()
+        rounded.scatter_(1, position, nearest)
+        error = wanted - nearest
+    return rounded.reshape(weights.shape).to(torch.bfloat16)
+
+
+def _module(modules: dict[str, nn.Module], node: Any = None) -> nn.Module | None:
+    if not isinstance(node, fx.Node) or node.op != "call_module":
+        return None
+    return modules.get(str(node.target))
+
+
+def _choose_device(device: str) -> torch.device:
+    if device != "auto":
+        return torch.device(device)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _choose_precision(precision: str, device: torch.device) -> str:
+    if precision != "auto":
+        return precision
+    return "bf16" if _is_fast_in_bf16(device) else "fp32"
+
+
+def _is_fast_in_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)  # below, bf16 is emulated
+    if device.type != "cpu":
+        return False
+    try:
+        described = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return any(flag in described for flag in FAST_BF16)
+
+
+def arrays_of(state: dict[str, Tensor]) -> dict[str, np.ndarray[Any, Any]]:
+    """Return a state dict's tensors as numpy arrays, for the fingerprint."""
+    return {name: tensor.detach().cpu().numpy() for name, tensor in state.items()}

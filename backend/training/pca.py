@@ -1,0 +1,99 @@
+"""Fit the PCA of the default embedder, on products that are not used as queries.
+
+    python -m backend.training.pca CATALOGUE --out FILE.npz
+
+Queries are drawn as everywhere in the project: the first 10,000 of a seeded permutation of the
+products with images, in the file's order. The PCA is fitted on a sample of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Final
+
+import numpy as np
+import numpy.typing as npt
+import typer
+from rich.progress import track
+
+from backend.catalogue.sources import open_source
+from backend.catalogue.sources.rows import Picture, Row
+from backend.decoding import Decoded, DecoderPool
+from backend.embedders import Embedder, FloatArray, load
+from backend.embedders.pca import Pca
+from backend.images import Limits
+
+QUERIES: Final = 10_000
+BATCH: Final = 64
+
+FEATURES: Final = "efficientnet-lite0?pool=avg&pca=none&colour=0"
+"""What is projected: the network's features alone, L2-normalised."""
+
+
+def fit(
+    features: Iterator[FloatArray], *, size: int, whitening: float
+) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.float16]]:
+    """Fit mean (features,) and components (size, features) on chunks of features (n, features).
+
+    Components are scaled by variance ** (-whitening / 2): 0 is a plain PCA, 1 gives all components
+    the same variance. Each points to where its largest weight is positive, so that a second fit
+    gives the same.
+    """
+    rows = np.concatenate(list(features)).astype(np.float64)
+    mean = rows.mean(axis=0)
+    variances, vectors = np.linalg.eigh(np.cov(rows, rowvar=False))
+    largest = np.argsort(variances)[::-1][:size]
+    components = vectors[:, largest].T
+    signs = np.sign(components[np.arange(size), np.abs(components).argmax(axis=1)])
+    scales = signs * variances[largest] ** (-whitening / 2)
+    return mean.astype(np.float16), (components * scales[:, None]).astype(np.float16)
+
+
+def pictures_to_fit_on(pictures: Sequence[Picture], *, seed: int, count: int) -> list[Picture]:
+    """Draw up to `count` pictures of products that are no queries."""
+    order = np.random.RandomState(seed).permutation(len(pictures))
+    return [pictures[position] for position in order[QUERIES : QUERIES + count]]
+
+
+def embed_pictures(embedder: Embedder, pictures: Sequence[Picture]) -> Iterator[FloatArray]:
+    """Embed pictures in chunks; those that cannot be read or decoded are left out."""
+    limits = Limits()
+    with DecoderPool(1, limits=limits) as decoders:
+        sources = (picture.read(limits.max_bytes) for picture in pictures)
+        decoded = decoders.decode_all(sources, target=embedder.input_size, window=2 * BATCH)
+        images = (one.image for one in decoded if isinstance(one, Decoded))
+        while batch := list(islice(images, BATCH)):
+            yield embedder.embed(batch)
+
+
+def main(
+    catalogue: Annotated[Path, typer.Argument(help="a folder or zip with styles.csv and images/")],
+    out: Annotated[Path, typer.Option(help="the .npz to write")],
+    size: Annotated[int, typer.Option(help="dimensions that are kept")] = 256,
+    whitening: Annotated[float, typer.Option(help="0: plain PCA; 1: equal variances")] = 0.25,
+    count: Annotated[int, typer.Option(help="products to fit on")] = 20_000,
+    seed: Annotated[int, typer.Option(help="of the permutation of products")] = 0,
+) -> None:
+    """Fit a PCA of the default network's features and write it with its provenance."""
+    rows = open_source(catalogue).read()
+    found = [row.picture for row in rows if isinstance(row, Row) and row.picture]
+    chosen = pictures_to_fit_on(found, seed=seed, count=count)
+    embedder = load(FEATURES)
+    chunks = embed_pictures(embedder, chosen)
+    progress = track(chunks, description="embedding", total=-(-len(chosen) // BATCH))
+    mean, components = fit(iter(progress), size=size, whitening=whitening)
+    provenance = {
+        "command": f"python -m backend.training.pca CATALOGUE --size {size} "
+        f"--whitening {whitening:g} --count {count} --seed {seed}",
+        "catalogue": catalogue.name,
+        "products": len(chosen),
+        "features": FEATURES,
+        "fingerprint": embedder.fingerprint,
+    }
+    Pca(mean=mean, components=components, provenance=provenance).save(out)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,35 @@
+"""What decoder processes of the tests run instead of `images.decode`: it does as the bytes say."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from PIL import Image
+
+from backend import images
+from backend.errors import NotAnImage
+from backend.images import Limits, Size
+
+
+def decode(data: bytes, *, limits: Limits, target: Size) -> Image.Image:
+    """Obey an order in place of an image; decode an image."""
+    order, _, argument = data.partition(b" ")
+    if order == b"DIE":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if order == b"DIE-ONCE" and not (mark := Path(os.fsdecode(argument))).exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if order == b"RAISE":
+        raise ZeroDivisionError("a defect of the decoder")
+    if order == b"SLEEP":
+        time.sleep(float(argument))
+    if order == b"TELL":
+        raise NotAnImage(repr((os.getpid(), sorted(sys.modules), dict(os.environ))))
+    if order in (b"DIE-ONCE", b"SLEEP"):
+        height, width = target
+        return Image.new("RGB", (width, height))
+    return images.decode(data, limits=limits, target=target)
