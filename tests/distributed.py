@@ -23,6 +23,7 @@ from conftest import _run as run_sql
 from PIL import Image
 from sqlalchemy import make_url
 
+from backend import generations, jobs
 from backend.catalogue import migrating, outbox, products
 from backend.catalogue.database import Database
 from backend.catalogue.importing import import_catalogue
@@ -211,9 +212,7 @@ class Fleet:
         self.services.close()
 
     def environment(self, **knobs: Any) -> dict[str, str]:
-        ours = {
-            f"LOOKALIKE_{key.upper()}": str(value) for key, value in (self._knobs | knobs).items()
-        }
+        ours = {_variable(key): str(value) for key, value in (self._knobs | knobs).items()}
         kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
         return (
             kept
@@ -259,11 +258,21 @@ class Fleet:
         found = wait_for(at_rest, seconds=seconds)
         assert (found.indexed, found.quarantined) == (count, 0)
 
-    def generation(self) -> Generation:
-        from backend import generations  # noqa: PLC0415
+    def verify(self) -> dict[str, Any]:
+        """Have whoever may compare the index with SQL, product by product; return what it found."""
+        job_id = jobs.write(self.db, "verify")
+        job = wait_for(lambda: (job := jobs.read(self.db, job_id)) and job.finished_at and job)
+        assert job.result is not None, job.error
+        result: dict[str, Any] = job.result
+        return result
 
+    def generation(self) -> Generation:
         with self.db.read() as session:
             return generations.active(session)
+
+
+def _variable(field: str) -> str:
+    return str(Settings.model_fields[field].validation_alias or f"LOOKALIKE_{field.upper()}")
 
 
 def _is_ready(url: str) -> bool:

@@ -14,7 +14,6 @@ import pytest
 import requests
 from distributed import Fleet, fleet, picture, wait_for
 
-from backend import jobs
 from backend.catalogue.products import get
 from backend.catalogue.progress import State, quarantine, states
 from workers.names import Queue
@@ -55,14 +54,6 @@ def state_of(shop: Fleet, sku: str) -> State:
         return states(session, shop.generation().id, [product.id])[product.id][0]
 
 
-def verify(shop: Fleet) -> None:
-    """Have the owner compare the index with SQL, product by product."""
-    job_id = jobs.write(shop.db, "verify")
-    job = wait_for(lambda: (job := jobs.read(shop.db, job_id)) and job.finished_at and job)
-    assert job.result is not None, job.error
-    assert (job.result["drift"], job.result["checked"]) == (0, count(shop))
-
-
 # --- the queue ------------------------------------------------------------------------------
 
 
@@ -70,7 +61,7 @@ def test_an_import_is_embedded_by_the_workers_and_applied_by_the_owner(shop: Fle
     before = count(shop)
     shop.import_products(300, first=fresh(shop))
     shop.wait_until_indexed(before + 300)
-    verify(shop)
+    assert shop.verify()["drift"] == 0
 
 
 def test_a_single_write_overtakes_an_import(shop: Fleet) -> None:
@@ -101,7 +92,7 @@ def test_doubled_and_dropped_knocks_change_nothing(shop: Fleet) -> None:
             shop.redis.client.lpush(Queue.INDEX, *chance.choices(sorted(knocks), k=20))
     assert knocks
     shop.wait_until_indexed(before + 300)
-    verify(shop)
+    assert shop.verify()["drift"] == 0
 
 
 @pytest.mark.parametrize("lose_data", [False, True], ids=["keeping", "losing"])
@@ -122,7 +113,7 @@ def test_a_killed_worker_loses_nothing_and_another_takes_its_place(shop: Fleet) 
     os.kill(killed, signal.SIGKILL)
     shop.wait_until_indexed(before + 600)
     wait_for(lambda: shop.pid_of_worker("w1") != killed)
-    verify(shop)
+    assert shop.verify()["drift"] == 0
 
 
 def test_a_hung_worker_is_replaced(shop: Fleet) -> None:

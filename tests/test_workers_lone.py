@@ -12,6 +12,7 @@ import psutil
 import pytest
 from distributed import Fleet, fleet, picture, wait_for
 from PIL import Image
+from qdrant_wire import Wire
 from sqlalchemy import func, select
 
 from backend.catalogue.models import IndexEntry, utcnow
@@ -107,3 +108,26 @@ def test_a_knock_that_comes_after_its_time_is_thrown_away(
         assert embedded(shop) == 0
         shop.services.ring()
         wait_for(lambda: embedded(shop) == 1)
+
+
+def test_with_a_qdrant_server_the_workers_apply_and_run_jobs_too(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    wire = Wire()
+    qdrant = {"qdrant_url": "http://127.0.0.1", "qdrant_grpc_port": wire.port}
+    try:
+        with fleet(tmp_path, postgres_url, **qdrant) as shop:
+            shop.worker("w1")
+            shop.worker("w2")
+            shop.run("beat", name="beat")
+            shop.ready("w1", "w2")
+            shop.import_products(60)
+            shop.wait_until_indexed(60)
+            shop.remove("7")
+            shop.wait_until_indexed(59)
+            result = shop.verify()
+        assert (result["drift"], result["checked"]) == (0, 60)
+        (collection,) = wire.local.get_collections().collections
+        assert wire.local.count(collection.name).count == 59
+    finally:
+        wire.stop()
