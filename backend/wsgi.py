@@ -19,7 +19,6 @@ from gunicorn.arbiter import Arbiter
 
 from backend import logs
 from backend.api import create_app, door
-from backend.bootstrap import Services
 from backend.errors import ConfigurationError, IndexLocked, LookalikeError
 from backend.owner import Owner
 from backend.settings import Settings, read_settings
@@ -141,7 +140,7 @@ class Process:
             self._background = Background(Worker(self.services))
             probes["worker"] = self._background.trouble
         self.app = create_app(self.services, probes=probes)
-        _tell_who_may_come_in(self.services)
+        door.warn(self.services)
         if self._background:
             self._background.start()
 
@@ -155,15 +154,6 @@ class Process:
     def _ring(self) -> None:
         if self._background:
             self._background.ring()
-
-
-def _tell_who_may_come_in(services: Services) -> None:
-    """Warn where nobody can be let in, or everybody is."""
-    settings = services.settings
-    if settings.locked and (trouble := door.trouble(services)):
-        log.warning("no API key will open the door", keys=trouble)
-    elif settings.exposed and not settings.locked:
-        log.warning("no API key is needed: all who reach this address may read, write and delete")
 
 
 def _become_owner(owner: Owner, url: str) -> None:

@@ -17,7 +17,7 @@ from backend.catalogue.database import Database
 from backend.catalogue.models import Base
 from backend.settings import Settings, read_settings
 
-pytest_plugins = ["api_fixtures"]
+pytest_plugins = ["api_fixtures", "key_fixtures"]
 
 PLAIN_SETTINGS = ("DATABASE_URL", "BROKER_URL", "QDRANT_URL", "QDRANT_API_KEY")
 SHARED_DATA = "LOOKALIKE_SHARED_DATA"

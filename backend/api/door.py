@@ -6,6 +6,8 @@ is the only place that reads it; it goes on as its prefix.
 
 from __future__ import annotations
 
+from typing import Final
+
 import structlog
 from flask import Flask, current_app, g, request
 from sqlalchemy.exc import OperationalError
@@ -20,7 +22,9 @@ from backend.catalogue.scope import Scope
 from backend.errors import InsufficientScope, MissingKey
 from backend.settings import Settings
 
-COMMAND = "`lookalike keys create NAME --scope {scope}`"
+log = structlog.get_logger(__name__)
+
+COMMAND: Final = "`lookalike keys create NAME --scope {scope}`"
 
 
 def register(app: Flask, services: Services, *, locked: bool) -> None:
@@ -76,9 +80,9 @@ class Door:
 
 def _sent() -> str | None:
     """Return the key that this request came with; another scheme's `Authorization` is none."""
-    found = request.authorization
-    if found and found.type == "bearer" and found.token:
-        return found.token
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
     return request.headers.get(scopes.HEADER) or None
 
 
@@ -90,3 +94,12 @@ def trouble(services: Services) -> str | None:
     except OperationalError:
         return "unknown, since the database does not answer"
     return None if found else f"there is none; {COMMAND.format(scope=Scope.READ)} makes one"
+
+
+def warn(services: Services) -> None:
+    """Say in the log that nobody can be let in, or that everybody is."""
+    settings = services.settings
+    if settings.locked and (reason := trouble(services)):
+        log.warning("no API key opens the door", keys=reason)
+    elif settings.exposed and not settings.locked:
+        log.warning("no API key is needed: all who reach this address may read, write and delete")
