@@ -25,6 +25,7 @@ Address: TypeAlias = IPv4Address | IPv6Address
 
 CHUNK: Final = 1 << 16
 PORTS: Final = {"http": 80, "https": 443}
+HEADERS: Final = {"Accept": "image/*", "User-Agent": "lookalike"}
 SAFE: Final = "/?%:@!$&'()*+,;=~"
 """Characters of a path and query that are sent as they are."""
 
@@ -156,7 +157,7 @@ def _get(connection: socket.socket, parts: SplitResult, *, limits: Limits) -> by
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     with closing(HTTPConnection(parts.netloc)) as http:
         http.sock = connection  # it is the checked address that we are connected to
-        http.request("GET", quote(path, safe=SAFE), headers={"Accept": "image/*", "User-Agent": "lookalike"})
+        http.request("GET", quote(path, safe=SAFE), headers=HEADERS)
         with http.getresponse() as response:
             _check_status(response, parts)
             return _read(response, limits)

@@ -12,7 +12,7 @@ from torch import nn
 
 from backend.embedders import Compute, FloatArray, colour
 from backend.embedders.fingerprints import fingerprint
-from backend.embedders.network import Network, Pool, arrays_of
+from backend.embedders.network import Network, Pool, cut_at_last_map
 from backend.embedders.pca import Pca
 from backend.embedders.pixels import normalise, to_pixels
 
@@ -50,12 +50,13 @@ class CnnEmbedder:
             "resampling": "bicubic",
             "pool": pool,
             "colour": [colour_share, colour.RECIPE if colour_share else {}],
+            "network": type(model).__name__,
         }
-        self.fingerprint = _fingerprint(recipe, model, pca)
         self._crop = preprocessing.crop or preprocessing.input_size
+        graph = cut_at_last_map(model, self._crop)
+        self.fingerprint = _fingerprint(recipe, graph, pca)
         self._network = Network(
-            model,
-            input_size=self._crop,
+            graph,
             mean=preprocessing.mean,
             std=preprocessing.std,
             pool=pool,
@@ -90,8 +91,8 @@ def _middle(pixels: np.ndarray[Any, Any], crop: tuple[int, int]) -> np.ndarray[A
     return pixels[:, top : top + crop[0], left : left + crop[1]]
 
 
-def _fingerprint(recipe: Mapping[str, Any], model: nn.Module, pca: Pca | None) -> str:
-    arrays = arrays_of(model.state_dict())
+def _fingerprint(recipe: Mapping[str, Any], graph: nn.Module, pca: Pca | None) -> str:
+    arrays = {name: tensor.cpu().numpy() for name, tensor in graph.state_dict().items()}
     if pca:
         arrays |= {"pca.mean": pca.mean, "pca.components": pca.components}
-    return fingerprint({**recipe, "network": type(model).__name__}, arrays)
+    return fingerprint(recipe, arrays)

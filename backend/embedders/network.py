@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
@@ -25,32 +27,31 @@ class Network:
 
     def __init__(
         self,
-        model: nn.Module,
+        graph: fx.GraphModule,
         *,
-        input_size: tuple[int, int],
         mean: tuple[float, float, float],
         std: tuple[float, float, float],
         pool: Pool,
         compute: Compute,
         bf16_from: str = "",
     ) -> None:
-        """Prepare `model`, which expects (RGB - mean) / std with channels of 0 to 255.
+        """Take over `graph`, from `cut_at_last_map`; it expects (RGB - mean) / std of 0 to 255.
 
         In bf16, layers before the one whose name begins with `bf16_from` still compute in fp32.
         """
+        self.size = _channels(graph)
         self._device = _choose_device(compute.device)
         self.precision = _choose_precision(compute.precision, self._device)
         self._batch_size = compute.batch_size or BATCH_SIZES.get(self._device.type, 8)
         if self._device.type == "cpu" and compute.threads:
             torch.set_num_threads(compute.threads)
-        graph = fold_batch_norms(cut_at_last_map(model.eval(), input_size))
+        fold_batch_norms(graph)
         if self.precision == "bf16":
             cast_to_bf16(graph, start=bf16_from)
         self._graph = graph.to(self._device).to(memory_format=torch.channels_last)
         self._mean = torch.tensor(mean, device=self._device).reshape(1, 3, 1, 1)
         self._std = torch.tensor(std, device=self._device).reshape(1, 3, 1, 1)
         self._pool = pool
-        self.size = self._forward(np.zeros((1, *input_size, 3), np.uint8)).shape[1]
 
     def __call__(self, pixels: Pixels) -> FloatArray:
         """Return the pooled features, (n, size) float32, not normalised.
@@ -96,10 +97,12 @@ def cut_at_last_map(model: nn.Module, input_size: tuple[int, int]) -> fx.GraphMo
 
     Finds it by running `model` once, so that no architecture has to be known by name.
     """
-    graph = fx.GraphModule(model, _Tracer().trace(model))
+    graph = fx.GraphModule(model, _Tracer().trace(model.eval()))
     with torch.inference_mode():
         ShapeProp(graph).propagate(torch.zeros(1, 3, *input_size))
-    maps = [node for node in graph.graph.nodes if _is_map(node)]
+    # SqueezeNet's classifier is a convolution, and so gives maps, of its classes
+    features = takewhile(lambda n: not str(n.target).startswith("classifier"), graph.graph.nodes)
+    maps = [node for node in features if _is_map(node)]
     (output,) = (node for node in graph.graph.nodes if node.op == "output")
     output.args = (maps[-1],)
     graph.graph.eliminate_dead_code()
@@ -109,11 +112,22 @@ def cut_at_last_map(model: nn.Module, input_size: tuple[int, int]) -> fx.GraphMo
 
 
 def _is_map(node: fx.Node) -> bool:
-    shape: tuple[int, ...] = getattr(node.meta.get("tensor_meta"), "shape", ())
+    shape = _shape(node)
     return len(shape) == 4 and shape[2] > 1 and node.op != "placeholder"
 
 
-def fold_batch_norms(graph: fx.GraphModule) -> fx.GraphModule:
+def _channels(graph: fx.GraphModule) -> int:
+    (output,) = (node for node in graph.graph.nodes if node.op == "output")
+    return _shape(output.args[0])[1]
+
+
+def _shape(node: fx.Node) -> tuple[int, ...]:
+    """Return the shape that a node's output had in the run of `cut_at_last_map`."""
+    shape: tuple[int, ...] = getattr(node.meta.get("tensor_meta"), "shape", ())
+    return shape
+
+
+def fold_batch_norms(graph: fx.GraphModule) -> None:
     """Work each batch norm that follows a convolution into that convolution's weights, in place.
 
     The same function with a third of the layers. A timm norm's activation takes its place.
@@ -129,7 +143,6 @@ def fold_batch_norms(graph: fx.GraphModule) -> fx.GraphModule:
         graph.set_submodule(source.target, fuse_conv_bn_eval(convolution, norm))
         graph.set_submodule(node.target, getattr(norm, "act", nn.Identity()))
     graph.recompile()
-    return graph
 
 
 def cast_to_bf16(graph: fx.GraphModule, *, start: str = "") -> None:
@@ -140,11 +153,15 @@ def cast_to_bf16(graph: fx.GraphModule, *, start: str = "") -> None:
         source = layers[first].args[0]
         cast = graph.graph.call_method("to", (source, torch.bfloat16))
     source.replace_all_uses_with(cast, delete_user_cb=lambda user: user is not cast)
-    modules = dict(graph.named_modules())
-    for module in [modules[str(node.target)] for node in layers[first:]]:
-        if isinstance(module, nn.Conv2d) and module.groups > 1:
-            module.weight.data = round_diffusing(module.weight.data)
-        module.to(torch.bfloat16)
+    for node in takewhile(lambda node: node is not cast, reversed(graph.graph.nodes)):
+        if node.op == "call_module":
+            module = graph.get_submodule(node.target)
+            if isinstance(module, nn.Conv2d) and module.groups > 1:
+                module.weight.data = round_diffusing(module.weight.data)
+            module.to(torch.bfloat16)
+        if node.op == "get_attr":
+            parameter = attrgetter(node.target)(graph)
+            parameter.data = parameter.data.to(torch.bfloat16)
     graph.recompile()
 
 
@@ -197,8 +214,3 @@ def _is_fast_in_bf16(device: torch.device) -> bool:
     except OSError:
         return False
     return any(flag in described for flag in FAST_BF16)
-
-
-def arrays_of(state: dict[str, Tensor]) -> dict[str, np.ndarray[Any, Any]]:
-    """Return a state dict's tensors as numpy arrays, for the fingerprint."""
-    return {name: tensor.detach().cpu().numpy() for name, tensor in state.items()}

@@ -26,3 +26,10 @@ def share(option: str, value: str) -> float:
     if not 0 <= number < 1:
         raise UnknownEmbedder(f"{option}={value}: a number from 0 to below 1 is wanted")
     return number
+
+
+def whole_number(option: str, value: str) -> int:
+    """Return a whole number from 0; raise UnknownEmbedder."""
+    if not value.isdecimal():
+        raise UnknownEmbedder(f"{option}={value}: a whole number from 0 is wanted")
+    return int(value)

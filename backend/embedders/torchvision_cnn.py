@@ -1,0 +1,151 @@
+"""Any of torchvision's classification CNNs, by name: `torchvision/resnet50?pool=max`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, Final
+from urllib.parse import quote
+
+import torch
+from torch import nn
+from torchvision import models
+
+from backend.embedders import Compute, register
+from backend.embedders.cnn import CnnEmbedder, Preprocessing
+from backend.embedders.network import Pool
+from backend.embedders.options import choice, share, whole_number
+from backend.errors import UnknownEmbedder, WeightsUnavailable
+
+NO_CNN: Final = ("vit_", "swin_", "maxvit")
+INCEPTIONS: Final = ("googlenet", "inception_v3")  # alone in having options of their own
+UNUSED: Final = (
+    "fc.",
+    "classifier.",
+    "aux",
+    "AuxLogits.",
+)  # the classifier, and training's helpers
+RANDOM: Final = "random"
+
+
+@register("torchvision")
+def load_torchvision(
+    variant: str,
+    *,
+    compute: Compute,
+    pool: str = "avg",
+    weights: str = "DEFAULT",
+    seed: str = "0",
+    colour: str = "0",
+) -> CnnEmbedder:
+    """Load a network and pool its last feature map.
+
+    `weights` is a name of torchvision's own enum for this network (`DEFAULT`, `IMAGENET1K_V1` …),
+    the path of a state dict, or `random`, a baseline drawn with `seed`. Only the enum's weights
+    may have to be downloaded. `colour` is the share of colour in the cosine.
+
+    The enum's transforms give the input: their resize, but of the whole picture to a square, not
+    of its shorter side, for a tall photograph would lose head and hem; their crop of the middle,
+    mean and deviation. On a square picture of that size it is exactly theirs.
+    """
+    pool_: Pool = choice("pool", pool, ("avg", "max"))
+    colour_share = share("colour", colour)
+    enum = _weights_enum(variant)
+    model = _build(variant, enum, weights, whole_number("seed", seed))
+    chosen = enum[weights] if weights in enum.__members__ else enum["DEFAULT"]
+    options = f"pool={pool_}&weights={quote(weights, safe='/')}"
+    options += f"&seed={int(seed)}" if weights == RANDOM else ""
+    options += f"&colour={colour_share:g}" if colour_share else ""
+    return CnnEmbedder(
+        model,
+        name=f"torchvision/{variant}?{options}",
+        preprocessing=_preprocessing(chosen.transforms()),
+        pool=pool_,
+        compute=compute,
+        colour_share=colour_share,
+    )
+
+
+def _weights_enum(variant: str) -> Any:
+    known = [name for name in models.list_models(module=models) if not name.startswith(NO_CNN)]
+    if variant not in known:
+        raise UnknownEmbedder(f"torchvision has no CNN {variant!r}; it has: {', '.join(known)}")
+    return models.get_model_weights(variant)
+
+
+def _build(variant: str, enum: Any, weights: str, seed: int) -> nn.Module:
+    if weights in enum.__members__:
+        return _with_state(variant, _download(variant, enum[weights]))
+    if weights == RANDOM:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return _bare(variant, init_weights=True)
+    if Path(weights).is_file():
+        return _with_state(variant, _read(Path(weights)))
+    names = ", ".join([*enum.__members__, RANDOM])
+    raise WeightsUnavailable(f"weights={weights}: neither a file nor one of {names}")
+
+
+def _bare(variant: str, **inception_options: bool) -> nn.Module:
+    options = inception_options if variant in INCEPTIONS else {}
+    model: nn.Module = models.get_model(variant, weights=None, **options)
+    return model
+
+
+def _with_state(variant: str, state: Mapping[str, torch.Tensor]) -> nn.Module:
+    """Build a network with given weights, whatever the classes that its classifier was for."""
+    model = _bare(variant, init_weights=False, transform_input=True)
+    own = model.state_dict()
+    fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
+    missing = [k for k in own if k not in fitting and not k.startswith(UNUSED)]
+    if missing:
+        raise WeightsUnavailable(
+            f"the weights do not fit torchvision/{variant}: {len(missing)} tensors are missing or "
+            f"of another shape, such as {missing[0]}"
+        )
+    model.load_state_dict(fitting, strict=False)
+    return model
+
+
+def _read(path: Path) -> Mapping[str, torch.Tensor]:
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+    except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
+        raise WeightsUnavailable(f"{path} is not a readable state dict: {error}") from None
+    if not isinstance(state, Mapping) or not all(torch.is_tensor(v) for v in state.values()):
+        raise WeightsUnavailable(f"{path} holds something else than a state dict of tensors")
+    return state
+
+
+def _download(variant: str, weights: Any) -> Mapping[str, torch.Tensor]:
+    """Return the enum's state dict, from torch's cache if it is there."""
+    try:
+        with redirect_stdout(sys.stderr):  # where torch says what it downloads
+            state: Mapping[str, torch.Tensor] = weights.get_state_dict(
+                progress=False, check_hash=True, weights_only=True, map_location="cpu"
+            )
+    except (OSError, RuntimeError) as error:  # no network; the hash does not match
+        raise WeightsUnavailable(
+            f"the weights {weights.name} of torchvision/{variant} cannot be downloaded ({error}). "
+            f"Either put {weights.url} into {torch.hub.get_dir()}/checkpoints, or name a local "
+            f"state dict: torchvision/{variant}?weights=/path/to/file.pth"
+        ) from None
+    return state
+
+
+def _preprocessing(transforms: Any) -> Preprocessing:
+    resized, cropped = transforms.resize_size[0], transforms.crop_size[0]
+    return Preprocessing(
+        input_size=(resized, resized),
+        crop=(cropped, cropped),
+        mean=_to_bytes(transforms.mean),
+        std=_to_bytes(transforms.std),
+    )
+
+
+def _to_bytes(channels: Sequence[float]) -> tuple[float, float, float]:
+    red, green, blue = (255 * value for value in channels)
+    return red, green, blue

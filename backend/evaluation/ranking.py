@@ -1,0 +1,52 @@
+"""How good are ranked neighbours? Average precision at k, as the project states it everywhere.
+
+AP@k of a query is the sum over ranks r <= k of rel(r) · P@r, divided by min(k, R), where R is the
+number of relevant items in the index, the query itself left out. A query without a relevant item
+says nothing and is skipped.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+def average_precision_at_k(
+    relevant: npt.NDArray[np.bool_], relevant_in_index: npt.NDArray[np.integer]
+) -> npt.NDArray[np.float64]:
+    """Return AP@k of each query, (queries,); NaN where nothing in the index is relevant.
+
+    `relevant` (queries, k) tells of each of the k best neighbours, best first, whether it is
+    relevant; an index of fewer than k items is filled up with False. `relevant_in_index` (queries,)
+    counts the relevant items without the query itself.
+    """
+    k = relevant.shape[1]
+    precisions = np.cumsum(relevant, axis=1) / np.arange(1, k + 1)
+    gained = (relevant * precisions).sum(axis=1)
+    attainable = np.minimum(k, relevant_in_index)
+    precisions_at_k = np.full(len(gained), np.nan)
+    np.divide(gained, attainable, out=precisions_at_k, where=attainable > 0)
+    return precisions_at_k
+
+
+def mean_average_precision(
+    neighbours: npt.NDArray[np.integer],
+    labels: npt.NDArray[Any],
+    *,
+    queries: npt.NDArray[np.integer] | None = None,
+) -> float:
+    """Return mAP@k, where an item is relevant if its label equals the query's; NaN without queries.
+
+    `labels` (items,) are those of the whole index. `neighbours` (queries, k) are positions in it,
+    best first, without the query; -1 fills up a short list. `queries` (queries,) are the queries'
+    own positions, by default all items in order.
+    """
+    _, codes = np.unique(labels, return_inverse=True)
+    asked = codes if queries is None else codes[queries]
+    relevant = (codes[neighbours] == asked[:, None]) & (neighbours >= 0)
+    others = np.bincount(codes)[asked] - 1
+    precisions = average_precision_at_k(relevant, others)
+    known = precisions[~np.isnan(precisions)]
+    return float(known.mean()) if len(known) else float("nan")

@@ -1,0 +1,60 @@
+"""Average precision at k, checked by hand and against its definition in plain Python."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import numpy as np
+import pytest
+
+from backend.evaluation.ranking import average_precision_at_k, mean_average_precision
+
+
+def ap(relevant: list[bool], in_index: int) -> float:
+    return float(average_precision_at_k(np.array([relevant]), np.array([in_index]))[0])
+
+
+def test_a_perfect_ranking_is_one() -> None:
+    assert ap([True] * 5, 100) == 1
+
+
+def test_what_is_not_there_cannot_be_missed() -> None:
+    assert ap([True, True, False, False, False], 2) == 1
+
+
+def test_a_hit_counts_for_more_the_earlier_it_comes() -> None:
+    assert ap([True, False, False, False, False], 5) == pytest.approx(1 / 5)
+    assert ap([False, True, False, False, True], 9) == pytest.approx((1 / 2 + 2 / 5) / 5)
+
+
+def test_a_query_without_a_relevant_item_is_not_a_number_and_is_skipped() -> None:
+    assert math.isnan(ap([False] * 5, 0))
+    labels = np.array(["shirt", "shirt", "lone"])
+    neighbours = np.array([[1, 2], [0, 2], [0, 1]])
+    assert mean_average_precision(neighbours, labels) == 1
+    assert math.isnan(mean_average_precision(neighbours[2:], labels, queries=np.array([2])))
+
+
+def test_a_short_list_is_filled_up_with_nothing() -> None:
+    labels = np.array([7, 7, 7, 1])
+    neighbours = np.array([[1, -1, -1]])
+    result = mean_average_precision(neighbours, labels, queries=np.array([0]))
+    assert result == pytest.approx(1 / 2)
+
+
+def test_it_agrees_with_the_definition_on_random_rankings() -> None:
+    dice = random.Random(0)
+    labels = [dice.choice("aaaabbcd") for _ in range(40)]
+    neighbours = [dice.sample([n for n in range(40) if n != q], 5) for q in range(40)]
+
+    expected = []
+    for query, ranked in enumerate(neighbours):
+        total = labels.count(labels[query]) - 1
+        if total:
+            hits = [labels[item] == labels[query] for item in ranked]
+            gained = sum(sum(hits[: r + 1]) / (r + 1) for r in range(5) if hits[r])
+            expected.append(gained / min(5, total))
+
+    result = mean_average_precision(np.array(neighbours), np.array(labels))
+    assert result == pytest.approx(sum(expected) / len(expected))
