@@ -31,7 +31,7 @@ NAMESPACE: Final = "lookalike"
 REDIS_OPTIONS: Final[dict[str, Any]] = {
     "socket_connect_timeout": 1,
     "socket_timeout": 1,
-    "retry": Retry(NoBackoff(), 0),  # its default takes seconds, of every request
+    "retry": Retry(NoBackoff(), 0),  # a request waits for a dead Redis once, not for each try
     "wrap_exceptions": True,
 }
 
