@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy import create_engine, make_url, text
 
 from backend.catalogue.database import Database
@@ -30,6 +32,18 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
         if name in PLAIN_SETTINGS or (name.startswith("LOOKALIKE_") and name != SHARED_DATA):
             monkeypatch.delenv(name)
     return read_settings(_env_file=None, data_dir=tmp_path / "data")
+
+
+@pytest.fixture
+def usual_logs() -> Iterator[None]:
+    """Logs afterwards as they were before a command, or the test, set them up anew."""
+    ours, level = structlog.get_config(), logging.root.level
+    yield
+    structlog.configure(**ours)
+    logging.root.setLevel(level)
+    for handler in list(logging.root.handlers):
+        if type(handler) is logging.StreamHandler:  # pytest's own are of other types
+            logging.root.removeHandler(handler)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import os
 import re
 import signal
@@ -195,16 +194,14 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture(params=[io.StringIO, Terminal])
-def written(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def written(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, usual_logs: None
+) -> io.StringIO:
     """What all logs write at their most talkative: JSON, or for a terminal."""
-    handlers, level = logging.root.handlers, logging.root.level
-    monkeypatch.setattr(sys, "stderr", request.param())
-    logging.root.handlers = []
+    stream: io.StringIO = request.param()
+    monkeypatch.setattr(sys, "stderr", stream)
     logs.configure("debug")
-    yield sys.stderr
-    structlog.reset_defaults()
-    logging.root.handlers = handlers
-    logging.root.setLevel(level)
+    return stream
 
 
 def test_a_key_is_never_in_a_log(

@@ -17,7 +17,9 @@ from backend.settings import Settings
 
 
 @pytest.fixture
-def run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+def run(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, usual_logs: None
+) -> Callable[..., Any]:
     """Runs a `lookalike keys …` command on a catalogue of the test's own."""
     monkeypatch.setenv("LOOKALIKE_DATA_DIR", str(settings.data_dir))
     monkeypatch.chdir(settings.data_dir.parent)
