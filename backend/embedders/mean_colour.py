@@ -32,7 +32,7 @@ class MeanColour:
         """Embed images: (n, 3 · grid² + 1) float32, L2-normalised, in input order."""
         count, grid = len(images), self._grid
         cells = to_pixels(images, self.input_size).reshape(count, grid, CELL, grid, CELL, 3)
-        means = cells.mean(axis=(2, 4), dtype=np.float32).reshape(count, -1) / 255
+        means = cells.mean(axis=(2, 4), dtype=np.float32).reshape(count, self.size - 1) / 255
         return normalise(np.hstack([means, np.ones((count, 1), np.float32)]))
 
 

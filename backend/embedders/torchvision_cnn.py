@@ -28,6 +28,14 @@ UNUSED: Final = (
     "aux",
     "AuxLogits.",
 )  # the classifier, and training's helpers
+UNREADABLE: Final = (  # what torch raises for a file that is something else
+    OSError,
+    RuntimeError,
+    EOFError,
+    UnpicklingError,
+    LookupError,
+    ValueError,
+)
 RANDOM: Final = "random"
 
 
@@ -113,8 +121,8 @@ def _with_state(variant: str, state: Mapping[str, torch.Tensor]) -> nn.Module:
 def _read(path: Path) -> Mapping[str, torch.Tensor]:
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
-    except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
-        raise WeightsUnavailable(f"{path} is not a readable state dict: {error}") from None
+    except UNREADABLE as error:
+        raise WeightsUnavailable(f"{path} is not a readable state dict: {error!r}") from None
     if not isinstance(state, Mapping) or not all(torch.is_tensor(v) for v in state.values()):
         raise WeightsUnavailable(f"{path} holds something else than a state dict of tensors")
     return state
