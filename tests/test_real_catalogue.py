@@ -1,0 +1,197 @@
+"""40,000 real products through the front door: import, a killed index run, filters, pictures."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import func, select
+
+from backend.bootstrap import Services, build
+from backend.catalogue import image_vectors
+from backend.catalogue.models import ImageVector, IndexEntry, Product
+from backend.generations import active
+from backend.settings import read_settings
+from backend.vectors import Condition, Where
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
+
+LOOKALIKE = Path(sys.executable).with_name("lookalike")
+PRODUCTS, WITHOUT_IMAGE = 40_000, {"39403", "39410", "39401", "39425", "12347"}
+K = 10
+
+FILTERS: dict[str, Where] = {
+    "about 10%": {"base_colour": Condition(any_of=("Blue",))},
+    "about 1%": {"article_type": Condition(any_of=("Dresses",))},
+    "three clauses": {
+        "gender": Condition(any_of=("Women",)),
+        "season": Condition(any_of=("Summer", "Fall")),
+        "year": Condition(gte=2012),
+    },
+}
+
+
+class Shop:
+    """The command line over one data folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.environment = {**os.environ, "LOOKALIKE_DATA_DIR": str(folder)}
+        self.folder = folder
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [LOOKALIKE, *arguments],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            process_group=0,
+        )
+
+    def run(self, *arguments: str) -> Any:
+        process = self.start(*arguments, "--json")
+        output, _ = process.communicate()
+        assert process.returncode == 0
+        return json.loads(output)
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Path:
+    if "LOOKALIKE_SHARED_DATA" not in os.environ:
+        pytest.skip("LOOKALIKE_SHARED_DATA is not set")
+    return Path(os.environ["LOOKALIKE_SHARED_DATA"]) / "fashion-products-small.zip"
+
+
+@pytest.fixture(scope="module")
+def shop(catalogue: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """A shop whose index run was killed in the middle, and then done again."""
+    shop = Shop(tmp_path_factory.mktemp("shop"))
+    started = time.monotonic()
+    assert shop.run("import", str(catalogue))["added"] == PRODUCTS
+    print(f"\nimported in {time.monotonic() - started:.0f} s")
+    killed = shop.start("index")
+    while shop.run("status")["indexed"] < 1000:
+        assert killed.poll() is None
+        time.sleep(1)
+    killed.kill()
+    killed.wait()
+    before = shop.run("status")["indexed"]
+    started = time.monotonic()
+    after = shop.run("index")
+    rate = (after["indexed"] - before) / (time.monotonic() - started)
+    print(f"killed at {before}; the rest at {rate:.0f} products/s")
+    return shop
+
+
+@pytest.fixture(scope="module")
+def services(shop: Shop) -> Iterator[Services]:
+    services = build(read_settings(_env_file=None, data_dir=shop.folder))
+    services.owner.acquire()
+    yield services
+    services.close()
+
+
+def test_a_second_import_asks_for_no_work(shop: Shop, catalogue: Path) -> None:
+    counts = shop.run("import", str(catalogue))
+
+    assert counts["unchanged"] == PRODUCTS
+    assert shop.run("status")["pending"] == 0
+
+
+def test_every_product_is_indexed_but_those_without_an_image(shop: Shop) -> None:
+    status = shop.run("status")
+
+    assert (status["indexed"], status["quarantined"]) == (PRODUCTS - len(WITHOUT_IMAGE), 5)
+    quarantine = shop.run("quarantine", "list")["items"]
+    assert {row["sku"] for row in quarantine} == WITHOUT_IMAGE
+    assert {row["reason"].partition(":")[0] for row in quarantine} == {"no-image"}
+
+
+def test_a_killed_run_left_nothing_out_and_nothing_twice(shop: Shop) -> None:
+    assert shop.run("verify")["drift"] == 0
+
+
+def test_each_picture_has_one_vector(services: Services) -> None:
+    with services.db.read() as session:
+        vectors = session.scalar(select(func.count()).select_from(ImageVector))
+        pictures = session.scalar(select(func.count(func.distinct(Product.image_digest))))
+
+    assert vectors == pictures
+
+
+def test_similar_items_of_ten_products_fill_a_contact_sheet(shop: Shop, tmp_path: Path) -> None:
+    skus = ["15970", "39386", "59263", "21379", "53759", "1855", "30805", "26960", "29114", "30039"]
+    sheet = tmp_path / "sheet.png"
+
+    answers = shop.run("similar", *skus, "--where", "base_colour_not=White", "--sheet", str(sheet))
+
+    assert sheet.stat().st_size > 100_000
+    assert list(answers) == skus
+    for sku, answer in answers.items():
+        assert len(answer["items"]) == K
+        assert sku not in {item["sku"] for item in answer["items"]}
+        assert "White" not in {item["product"]["base_colour"] for item in answer["items"]}
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_filtered_recall_is_that_of_a_full_scan(services: Services, name: str) -> None:
+    with services.db.read() as session:
+        generation = active(session)
+        digests = dict(
+            session.execute(
+                select(IndexEntry.product_id, IndexEntry.embedded_digest).where(
+                    IndexEntry.indexed_claim.is_not(None)
+                )
+            ).all()
+        )
+        allowed = set(
+            session.scalars(
+                select(Product.id).where(*(_sql(*one) for one in FILTERS[name].items()))
+            )
+        )
+        stored = _all_vectors(session, generation.fingerprint)
+    ids = np.array(sorted(allowed & set(digests)))
+    matrix = _unit(np.stack([stored[digests[id_]] for id_ in ids]))
+    queries = np.random.RandomState(0).permutation(sorted(digests))[:100]
+    index = services.index_of(generation)
+
+    found = [
+        _recall(index, id_, stored[digests[id_]], ids, matrix, FILTERS[name]) for id_ in queries
+    ]
+
+    print(f"{name}: {len(ids) / len(digests):.1%} pass, recall@{K} {np.mean(found):.4f}")
+    assert np.mean(found) >= 0.99
+
+
+def _recall(index: Any, query_id: int, vector: Any, ids: Any, matrix: Any, where: Where) -> float:
+    """Compare with numpy by score: equal pictures may come in any order."""
+    hits = index.nearest(vector, limit=K, where=where, exclude=[int(query_id)])
+    scores = np.where(ids == query_id, -1, matrix @ (vector / np.linalg.norm(vector)))
+    least = np.sort(scores)[-K]
+    true = {int(id_) for id_ in ids[scores >= least - 1e-5]}
+    return sum(hit.id in true for hit in hits) / K
+
+
+def _sql(field: str, condition: Condition) -> Any:
+    column = getattr(Product, field)
+    return column.in_(condition.any_of) if condition.any_of else column >= condition.gte
+
+
+def _unit(matrix: Any) -> Any:
+    return matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+
+
+def _all_vectors(session: Any, fingerprint: str) -> dict[str, Any]:
+    rows = session.execute(
+        select(ImageVector.image_digest, ImageVector.vector).where(
+            ImageVector.fingerprint == fingerprint
+        )
+    )
+    return {digest: image_vectors.unpack(blob) for digest, blob in rows}
