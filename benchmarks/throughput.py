@@ -1,0 +1,180 @@
+"""How much of the network's pure speed reaches the catalogue: 1 and 2 Celery workers.
+
+    python benchmarks/throughput.py --catalogue fashion-products-small.zip [--count 2000]
+    python benchmarks/throughput.py --catalogue fashion-products-fullres.zip --count 600
+    python benchmarks/throughput.py --catalogue … --side 224
+    python benchmarks/throughput.py --catalogue … --count 20000 --workers 1 --memory
+
+Everything is real: PostgreSQL, Redis, `lookalike worker` and its decoders. *Pure* is the forward
+pass alone, over batches that lie in memory ready to go, in a process of its own with one thread,
+run before, between and after, so that the ratio holds on a machine that is not quite quiet.
+A catalogue with fewer images than `--count` is used several times over, each time another file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import itertools
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from distributed import COLUMNS, Fleet, fleet
+from servers import postgres_server, wait_for
+from sqlalchemy import func, select
+
+from backend.catalogue.importing import import_catalogue
+from backend.catalogue.models import IndexEntry
+from backend.catalogue.outbox import Stage, waits_for
+
+PURE = """
+import time
+import numpy as np
+from PIL import Image
+from backend import embedders
+from backend.embedders import Compute
+embedder = embedders.load({spec!r}, compute=Compute(threads=1))
+height, width = embedder.input_size
+noise = np.random.default_rng(0).integers(0, 256, (32, height, width, 3), dtype=np.uint8)
+batch = [Image.fromarray(one) for one in noise]
+for _ in range(3):
+    embedder.embed(batch)
+began, done = time.perf_counter(), 0
+while time.perf_counter() < began + {seconds}:
+    embedder.embed(batch)
+    done += len(batch)
+print(done / (time.perf_counter() - began))
+"""
+
+
+def main() -> None:
+    options = parse()
+    with tempfile.TemporaryDirectory(prefix="throughput-") as name:
+        folder = Path(name)
+        catalogue = unpack(options, folder / "shop")
+        with postgres_server() as url:
+            pure = [pure_speed(options)]
+            print(f"pure forward pass: {pure[0]:.1f} images/s", flush=True)
+            for workers in options.workers:
+                with fleet(folder / f"with-{workers}", url, **knobs(options)) as shop:
+                    speed = throughput(shop, catalogue, options, workers)
+                pure.append(pure_speed(options))
+                beside = statistics.mean(pure[-2:])
+                print(
+                    f"{workers} worker(s): {speed:.1f} images/s, {speed / beside:.2f} of pure "
+                    f"({beside:.1f})",
+                    flush=True,
+                )
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--catalogue", type=Path, required=True, help="a zip with images/")
+    parser.add_argument("--count", type=int, default=2000)
+    parser.add_argument("--side", type=int, help="rescale the images to this many pixels square")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--embedder", default="efficientnet-lite0")
+    parser.add_argument("--seconds", type=float, default=8, help="of each pure measurement")
+    parser.add_argument(
+        "--memory", action="store_true", help="print the worker's memory on the way"
+    )
+    return parser.parse_args()
+
+
+def knobs(options: argparse.Namespace) -> dict[str, object]:
+    return {"embedder": options.embedder, "lease_seconds": 120, "hang_seconds": 120}
+
+
+def unpack(options: argparse.Namespace, folder: Path) -> Path:
+    """Write a catalogue of `count` different files."""
+    (folder / "images").mkdir(parents=True)
+    rows = [COLUMNS]
+    for number, data in zip(range(options.count), pictures(options), strict=False):
+        # Bytes behind the end of a JPEG change its digest, not its picture.
+        (folder / "images" / f"{number}.jpg").write_bytes(data + f"{number}".encode())
+        rows.append(f"{number},Women,Apparel,Topwear,Tops,Red,Fall,2012,Casual")
+    (folder / "styles.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def pictures(options: argparse.Namespace) -> Iterator[bytes]:
+    with zipfile.ZipFile(options.catalogue) as archive:
+        names = [name for name in archive.namelist() if name.endswith(".jpg")]
+        for name in itertools.cycle(names):
+            yield rescaled(archive.read(name), options.side) if options.side else archive.read(name)
+
+
+def rescaled(data: bytes, side: int) -> bytes:
+    out = io.BytesIO()
+    Image.open(io.BytesIO(data)).convert("RGB").resize((side, side)).save(out, "JPEG", quality=90)
+    return out.getvalue()
+
+
+def pure_speed(options: argparse.Namespace) -> float:
+    """Images a second of the forward pass alone."""
+    code = PURE.format(spec=options.embedder, seconds=options.seconds)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    return float(ran.stdout)
+
+
+def throughput(shop: Fleet, catalogue: Path, options: argparse.Namespace, workers: int) -> float:
+    """Images a second between the first tenth and the last."""
+    names = [f"w{number}" for number in range(workers)]
+    for name in names:
+        shop.worker(name)
+    shop.run("beat", name="beat")
+    wait_for(lambda: all("worker ready" in shop.log_of(name) for name in names), seconds=120)
+    import_catalogue(shop.db, shop.services.image_store, catalogue)
+    shop.services.ring()
+    reach(shop, options.count // 10, options)
+    start, began = embedded(shop), time.perf_counter()
+    end = reach(shop, options.count * 9 // 10, options)
+    return (end - start) / (time.perf_counter() - began)
+
+
+def reach(shop: Fleet, count: int, options: argparse.Namespace) -> int:
+    """Wait until so many are embedded; return how many are."""
+    told = 0
+    while (now := embedded(shop)) < count:
+        if options.memory and now >= told + 1000:
+            told = now
+            print(f"  {now:6d} images: {memory(shop)}", flush=True)
+        time.sleep(0.05)
+    return now
+
+
+def embedded(shop: Fleet) -> int:
+    with shop.db.read() as session:
+        return (
+            session.scalar(
+                select(func.count()).select_from(IndexEntry).where(waits_for(Stage.APPLY))
+            )
+            or 0
+        )
+
+
+def memory(shop: Fleet) -> str:
+    """Return the resident memory of the first worker and of its decoder, in megabytes."""
+    worker = psutil.Process(shop.pid_of_worker("w0"))
+    parts = {"worker": worker, "decoder": worker.children()[0]}
+    sizes = {name: part.memory_info().rss / 1e6 for name, part in parts.items()}
+    return ", ".join(f"{name} {size:.0f} MB" for name, size in sizes.items())
+
+
+if __name__ == "__main__":
+    main()
