@@ -21,6 +21,7 @@ from distributed import COMMAND, wait_for
 from flask.testing import FlaskClient
 from key_fixtures import UNKNOWN, bearer, make_key, settings_of
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from sqlalchemy.exc import OperationalError
 
 from backend import logs
 from backend.api import create_app, door, scopes
@@ -271,6 +272,17 @@ def test_readyz_says_that_nobody_can_be_let_in_and_what_to_do(
     assert "`lookalike keys create NAME --scope read` makes one" in down.json["checks"]["keys"]
     make_key(shop.services, READ)
     assert locked.get("/readyz").json["checks"]["keys"] == "ok"
+
+
+def test_readyz_blames_the_database_where_it_does_not_answer(
+    locked: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(_: object) -> None:
+        raise OperationalError("SELECT", {}, ConnectionError("no route to host"))
+
+    monkeypatch.setattr(keys, "is_any_live", unreachable)
+    checks = locked.get("/readyz").json["checks"]
+    assert checks["keys"] == "unknown, since the database does not answer"
 
 
 # --- what the description says of it --------------------------------------------------------------

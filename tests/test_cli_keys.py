@@ -59,6 +59,8 @@ def test_keys_are_listed_as_a_table_without_the_keys(run: Callable[..., Any]) ->
     table = run("list").stdout
     assert token.rpartition("_")[0] in table
     assert token not in table
+    prefix = token.rpartition("_")[0]
+    assert f"Revoked {prefix}, admin key of shop." in run("revoke", prefix).stdout
 
 
 def test_either_all_of_several_keys_are_revoked_or_none(run: Callable[..., Any]) -> None:
