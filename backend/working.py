@@ -28,7 +28,7 @@ from backend.jobs import Interrupted, Report
 
 log = structlog.get_logger(__name__)
 
-COUNT_EVERY_SECONDS: Final = 1.0
+COUNT_EVERY_SECONDS: Final = 2.0
 
 
 class _Trouble(AbstractContextManager[None]):
