@@ -18,10 +18,13 @@ from backend.images import Limits, Size
 Vector: TypeAlias = npt.NDArray[np.float32]
 
 SENT_SIDE: Final = 256
-"""The longer side, in pixels, of a picture that is sent to a worker."""
+"""The longer side, in pixels, of a picture that is sent to a worker.
 
-JPEG_QUALITY: Final = 95
-"""With full colour resolution: what JPEG then loses costs less than 0.001 of cosine."""
+It travels without loss, as a PNG of 5 to 70 KB. So a picture that is no larger keeps its vector,
+and 60 photographs of 1800 x 2400 kept a cosine of 0.997 (least 0.991), which is what resizing in
+two steps costs. JPEG at quality 95 would take half the bytes, and 60 x 80 thumbnails from 1.0 down
+to 0.990 (least 0.936).
+"""
 
 
 class Encoder(Protocol):
@@ -41,9 +44,9 @@ Embed: TypeAlias = Callable[[bytes, str], tuple[Vector, str]]
 
 
 class EmbedRemotely(Protocol):
-    """Has a worker embed a small JPEG."""
+    """Has a worker embed a small picture."""
 
-    def __call__(self, jpeg: bytes, *, spec: str, seconds: float) -> tuple[Vector, str]:
+    def __call__(self, picture: bytes, *, spec: str, seconds: float) -> tuple[Vector, str]:
         """Return (vector, fingerprint of the embedder); raise EmbedderBusy after `seconds`."""
         ...
 
@@ -76,11 +79,10 @@ class RemoteEncoder:
         """See Encoder."""
         info = images.inspect(data, limits=self._limits)
         target = sent_size(info.height, info.width)
-        picture = self._decoders.decode_one(data, target=target).image
-        jpeg = io.BytesIO()
-        picture.save(jpeg, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+        png = io.BytesIO()
+        self._decoders.decode_one(data, target=target).image.save(png, "PNG", compress_level=3)
         vector, fingerprint = self._embed(
-            jpeg.getvalue(), spec=generation.embedder, seconds=self._seconds
+            png.getvalue(), spec=generation.embedder, seconds=self._seconds
         )
         check_fingerprint(generation, fingerprint)
         return vector

@@ -157,7 +157,7 @@ def test_a_process_without_the_index_embeds_and_leaves_the_rest_to_its_owner(
 
 
 def test_a_process_that_has_workers_for_it_never_embeds(build: Callable[..., Services]) -> None:
-    def refuse(jpeg: bytes, *, spec: str, seconds: float) -> Any:
+    def refuse(picture: bytes, *, spec: str, seconds: float) -> Any:
         raise AssertionError("no shopper asked")
 
     elsewhere = build()

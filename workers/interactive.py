@@ -39,11 +39,11 @@ class RemoteEmbedder:
         self._app = app
         self._redis = _connect(settings, patience=settings.interactive_seconds)
 
-    def __call__(self, jpeg: bytes, *, spec: str, seconds: float) -> tuple[Vector, str]:
+    def __call__(self, picture: bytes, *, spec: str, seconds: float) -> tuple[Vector, str]:
         """Return (vector, fingerprint); raise EmbedderBusy when no worker answers in time."""
         reply_to = f"lookalike:reply:{uuid.uuid4().hex}"
         try:
-            self._send(jpeg, spec, reply_to, seconds)
+            self._send(picture, spec, reply_to, seconds)
             answer = self._redis.blpop([reply_to], timeout=seconds)
         except BROKER_ERRORS as error:
             raise EmbedderBusy(f"the message broker does not answer: {error}") from None
@@ -51,14 +51,12 @@ class RemoteEmbedder:
             raise EmbedderBusy(f"no worker embedded the picture within {seconds:g} seconds")
         return _read(cast("tuple[bytes, bytes]", answer)[1])
 
-    def _send(self, jpeg: bytes, spec: str, reply_to: str, seconds: float) -> None:
+    def _send(self, picture: bytes, spec: str, reply_to: str, seconds: float) -> None:
         with self._app.producer_pool.acquire(block=True) as producer:
             if waiting(producer.channel, Queue.INTERACTIVE) >= MAX_WAITING:
                 raise EmbedderBusy("too many pictures wait for a worker")
-            picture = base64.b64encode(jpeg).decode()
-            self._app.send_task(
-                names.EMBED, (picture, spec, reply_to), producer=producer, expires=seconds
-            )
+            arguments = (base64.b64encode(picture).decode(), spec, reply_to)
+            self._app.send_task(names.EMBED, arguments, producer=producer, expires=seconds)
 
 
 class Replies:

@@ -27,6 +27,8 @@ class Acknowledged(Request):  # type: ignore[misc]
     the one place that a worker with prefetch 1 has: it would never ask for another, in silence.
     """
 
+    acknowledged: bool
+
     def acknowledge(self) -> None:
         """Acknowledge; raises what makes the consumer connect anew when Redis does not answer."""
         if not self.acknowledged:
