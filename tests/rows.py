@@ -1,0 +1,57 @@
+"""Rows for tests of the queue: generations, products, and a look at what the queue made of them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import select, update
+
+from backend.catalogue import outbox
+from backend.catalogue.database import Database
+from backend.catalogue.models import ACTIVE, Generation, IndexEntry, Product
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def make_generation(db: Database, *, state: str = ACTIVE, name: str = "g1") -> int:
+    generation = Generation(
+        collection=name, embedder="mean-colour", fingerprint="f", size=3, state=state
+    )
+    db.write(lambda session: session.add(generation))
+    return generation.id
+
+
+def make_products(db: Database, count: int, **values: Any) -> list[int]:
+    """Catalogue products that nobody has requested yet."""
+    products = [Product(sku=f"s{number}", **values) for number in range(count)]
+    db.write(lambda session: session.add_all(products))
+    return [product.id for product in products]
+
+
+def request(db: Database, ids: list[int], *, image: bool = True, **options: Any) -> None:
+    options = {"priority": outbox.IMPORT, "now": NOON} | options
+    db.write(lambda session: outbox.request(session, ids, image=image, **options))
+
+
+def entry(db: Database, product_id: int, generation_id: int = 1) -> IndexEntry:
+    with db.read() as session:
+        return session.get_one(IndexEntry, (generation_id, product_id))
+
+
+def entries(db: Database) -> dict[tuple[int, int], IndexEntry]:
+    """Return all entries by (generation, product)."""
+    with db.read() as session:
+        rows = session.scalars(select(IndexEntry)).all()
+    return {(row.generation_id, row.product_id): row for row in rows}
+
+
+def arrange(db: Database, ids: list[int], **values: Any) -> None:
+    """Bring entries of the first generation into a certain state."""
+    change = update(IndexEntry).where(IndexEntry.generation_id == 1, IndexEntry.product_id.in_(ids))
+    db.write(lambda session: session.execute(change.values(values)))
+
+
+def numbers(row: IndexEntry) -> tuple[int, int, int]:
+    """Return (wanted, embedded, indexed)."""
+    return row.wanted, row.embedded, row.indexed
