@@ -57,8 +57,10 @@ def empty_database(server_url: str) -> Iterator[str]:
     db = Database(url)
     migrating.migrate(db)
     db.close()
-    yield url
-    run_sql(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+    try:
+        yield url
+    finally:
+        run_sql(server_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 class Fleet:

@@ -120,5 +120,7 @@ class RedisServer:
 def redis_server(folder: Path) -> Iterator[RedisServer]:
     server = RedisServer(folder)
     server.start()
-    yield server
-    server.stop()
+    try:
+        yield server
+    finally:
+        server.stop()

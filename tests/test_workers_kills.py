@@ -165,7 +165,7 @@ class Trouble:
     def _restart_postgres(self) -> None:
         """Kill one of its processes: the server ends all others and recovers from its log."""
         url = str(self.shop.settings.database_url).replace("+psycopg", "")
-        with psycopg.connect(url) as connection:
+        with wait_for(lambda: _connected(url)) as connection:
             os.kill(connection.info.backend_pid, signal.SIGKILL)
 
     def _overhear(self) -> None:
@@ -185,6 +185,14 @@ class Trouble:
             return requests.get(url, timeout=5).status_code == 200
         except requests.RequestException:
             return False
+
+
+def _connected(url: str) -> psycopg.Connection | None:
+    """Connect, unless the server is just recovering."""
+    try:
+        return psycopg.connect(url)
+    except psycopg.OperationalError:
+        return None
 
 
 class Clerk:
