@@ -79,6 +79,9 @@ class Worker:
                 if not busy:
                     self._reconcile_a_little()
                 self.trouble = None
+            except LookalikeError as error:
+                log.warning("work failed", code=error.code, error=error.message)
+                busy, self.trouble = False, f"failed: {error.message}"
             except Exception as error:  # the thread must outlive one bad round
                 log.exception("work failed", error=repr(error))
                 busy, self.trouble = False, f"failed: {error}"

@@ -39,12 +39,12 @@ def print_json(value: object) -> None:
 
 
 def settings(**overrides: object) -> Settings:
-    """Read the settings and set up the logs of a command: only what goes wrong is shown."""
+    """Read the settings and set up the logs of a command: a command says itself what went wrong."""
     from backend import logs
     from backend.settings import read_settings
 
     found = read_settings(**overrides)
-    logs.configure("warning" if found.log_level == "info" else found.log_level)
+    logs.configure("error" if found.log_level == "info" else found.log_level)
     return found
 
 
