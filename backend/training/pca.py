@@ -25,7 +25,6 @@ from backend.embedders import Embedder, FloatArray, load
 from backend.embedders.pca import Pca
 from backend.images import Limits
 
-QUERIES: Final = 10_000
 BATCH: Final = 64
 
 FEATURES: Final = "efficientnet-lite0?pool=avg&pca=none&colour=0"
@@ -51,10 +50,12 @@ def fit(
     return mean.astype(np.float16), (components * scales[:, None]).astype(np.float16)
 
 
-def pictures_to_fit_on(pictures: Sequence[Picture], *, seed: int, count: int) -> list[Picture]:
-    """Draw up to `count` pictures of products that are no queries."""
+def pictures_to_fit_on(
+    pictures: Sequence[Picture], *, queries: int, count: int, seed: int
+) -> list[Picture]:
+    """Draw up to `count` pictures of products that are none of the `queries` drawn first."""
     order = np.random.RandomState(seed).permutation(len(pictures))
-    return [pictures[position] for position in order[QUERIES : QUERIES + count]]
+    return [pictures[position] for position in order[queries : queries + count]]
 
 
 def embed_pictures(embedder: Embedder, pictures: Sequence[Picture]) -> Iterator[FloatArray]:
@@ -74,19 +75,20 @@ def main(
     size: Annotated[int, typer.Option(help="dimensions that are kept")] = 256,
     whitening: Annotated[float, typer.Option(help="0: plain PCA; 1: equal variances")] = 0.25,
     count: Annotated[int, typer.Option(help="products to fit on")] = 20_000,
+    queries: Annotated[int, typer.Option(help="products drawn first and left out")] = 10_000,
     seed: Annotated[int, typer.Option(help="of the permutation of products")] = 0,
 ) -> None:
     """Fit a PCA of the default network's features and write it with its provenance."""
     rows = open_source(catalogue).read()
     found = [row.picture for row in rows if isinstance(row, Row) and row.picture]
-    chosen = pictures_to_fit_on(found, seed=seed, count=count)
+    chosen = pictures_to_fit_on(found, queries=queries, count=count, seed=seed)
     embedder = load(FEATURES)
     chunks = embed_pictures(embedder, chosen)
     progress = track(chunks, description="embedding", total=-(-len(chosen) // BATCH))
     mean, components = fit(iter(progress), size=size, whitening=whitening)
     provenance = {
         "command": f"python -m backend.training.pca CATALOGUE --size {size} "
-        f"--whitening {whitening:g} --count {count} --seed {seed}",
+        f"--whitening {whitening:g} --count {count} --queries {queries} --seed {seed}",
         "catalogue": catalogue.name,
         "products": len(chosen),
         "features": FEATURES,
