@@ -218,6 +218,23 @@ def test_processes_that_start_at_once_on_a_new_sqlite_file_never_find_it_locked(
     db.close()
 
 
+def test_connections_that_open_a_new_sqlite_file_at_once_wait_for_each_other(
+    tmp_path: Path,
+) -> None:
+    for number in range(20):
+        barrier = threading.Barrier(5)
+
+        def open_it(number: int = number, barrier: threading.Barrier = barrier) -> None:
+            db = Database(f"sqlite:///{tmp_path / f'{number}.sqlite'}")
+            barrier.wait()
+            db.write(lambda session: session.execute(text("SELECT 1")))
+            db.close()
+
+        with ThreadPoolExecutor(5) as pool:
+            for done in [pool.submit(open_it) for _ in range(5)]:
+                done.result()
+
+
 def test_a_writer_takes_the_lock_before_it_reads(db: Database) -> None:
     """Otherwise two writers could both have read, and neither could go on to write."""
     reading, written = threading.Event(), []

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -22,11 +25,27 @@ MIGRATION_LOCK = 7_305_801_235
 def migrate(db: Database, *, revision: str = "head") -> str:
     """Upgrade to `revision` (each migration in a transaction) and return where the database is."""
     with db.engine.execution_options(lookalike_write=True).connect() as connection:
-        with connection.begin():
+        with _tables_can_be_replaced(connection), connection.begin():
             if not db.is_sqlite:
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
             command.upgrade(_config(connection), revision)
         return current(connection) or "base"
+
+
+@contextmanager
+def _tables_can_be_replaced(connection: Connection) -> Iterator[None]:
+    """Let SQLite drop a table whose new version is ready, without what refers to it going too.
+
+    That is how it alters one; it can only be said outside a transaction.
+    """
+    driver: Any = connection.connection.driver_connection
+    if connection.dialect.name == "sqlite":
+        driver.execute("PRAGMA foreign_keys=OFF")
+    try:
+        yield
+    finally:
+        if connection.dialect.name == "sqlite":
+            driver.execute("PRAGMA foreign_keys=ON")
 
 
 def current(connection: Connection) -> str | None:

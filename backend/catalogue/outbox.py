@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Any, Final, cast
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     CursorResult,
     Insert,
@@ -311,7 +312,7 @@ def settle_embedded(
     lifted `embedded` beyond what was claimed; there it stays.
     """
     now = now or utcnow()
-    claimed = bindparam("b_wanted")
+    claimed: BindParameter[int] = bindparam("b_wanted")
     return _settle(
         session,
         generation_id,
