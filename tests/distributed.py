@@ -79,6 +79,7 @@ class Fleet:
         )
         self.services = distributed.build(self.settings)
         self.db = self.services.db
+        self.tells = True  # whether the processes' logs are printed at the end
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -148,7 +149,8 @@ class Fleet:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            sys.stdout.write(f"--- {name} ---\n{self.log_of(name)}")  # shown if the test failed
+            if self.tells:
+                sys.stdout.write(f"--- {name} ---\n{self.log_of(name)}")  # shown if a test failed
         self.services.close()
 
     def environment(self, **knobs: Any) -> dict[str, str]:
