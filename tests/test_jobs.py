@@ -1,0 +1,183 @@
+"""A job is run once by whoever can, survives its runner, and says how it ended."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text, update
+
+from backend import jobs
+from backend.catalogue.database import Database
+from backend.catalogue.models import Job, utcnow
+from backend.errors import NoGeneration
+from backend.jobs import DONE, FAILED, QUEUED, RUNNING, Interrupted, Report
+
+
+def double(arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
+    return {"doubled": 2 * arguments["number"]}
+
+
+HANDLERS: Mapping[str, jobs.Handler] = {"double": double}
+
+
+def read(db: Database, job_id: int) -> Job:
+    job = jobs.read(db, job_id)
+    assert job
+    return job
+
+
+def test_a_job_is_run_with_its_arguments_and_keeps_its_result(any_db: Database) -> None:
+    job_id = jobs.write(any_db, "double", {"number": 21})
+    assert read(any_db, job_id).state == QUEUED
+    assert jobs.run_next(any_db, HANDLERS)
+    job = read(any_db, job_id)
+    assert (job.state, job.result, job.error) == (DONE, {"doubled": 42}, None)
+    assert job.created_at <= job.started_at <= job.finished_at
+
+
+def test_without_a_job_there_is_nothing_to_run(any_db: Database) -> None:
+    assert not jobs.run_next(any_db, HANDLERS)
+    assert jobs.read(any_db, 7) is None
+
+
+def test_the_oldest_job_comes_first_and_each_is_run_once(any_db: Database) -> None:
+    ran = []
+
+    def note(arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
+        ran.append(arguments["number"])
+        return {}
+
+    for number in range(3):
+        jobs.write(any_db, "note", {"number": number})
+    while jobs.run_next(any_db, {"note": note}):
+        pass
+    assert ran == [0, 1, 2]
+
+
+def test_a_job_waits_for_a_runner_that_knows_its_verb(any_db: Database) -> None:
+    job_id = jobs.write(any_db, "train")
+    assert not jobs.run_next(any_db, HANDLERS)
+    assert read(any_db, job_id).state == QUEUED
+
+
+def test_a_domain_error_ends_the_job_with_its_code_and_message(any_db: Database) -> None:
+    def refuse(arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
+        raise NoGeneration
+
+    job_id = jobs.write(any_db, "refuse")
+    assert jobs.run_next(any_db, {"refuse": refuse})
+    job = read(any_db, job_id)
+    assert (job.state, job.error) == (FAILED, "no-generation: No index generation is active yet.")
+    assert job.finished_at
+
+
+def test_any_other_error_ends_the_job_too_and_goes_on_to_the_caller(any_db: Database) -> None:
+    def break_(arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
+        raise KeyError("sku")
+
+    job_id = jobs.write(any_db, "break")
+    with pytest.raises(KeyError):
+        jobs.run_next(any_db, {"break": break_})
+    assert (read(any_db, job_id).state, read(any_db, job_id).error) == (FAILED, "KeyError: 'sku'")
+
+
+def test_an_interrupted_job_is_left_to_the_next_runner_with_its_progress(
+    any_db: Database,
+) -> None:
+    def stop(arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
+        report(3, 10)
+        raise Interrupted
+
+    job_id = jobs.write(any_db, "double", {"number": 1})
+    jobs.run_next(any_db, {"double": stop})
+    job = read(any_db, job_id)
+    assert (job.state, job.done, job.total, job.finished_at) == (QUEUED, 3, 10, None)
+    first_start = job.started_at
+    jobs.run_next(any_db, HANDLERS)
+    assert (read(any_db, job_id).state, read(any_db, job_id).started_at) == (DONE, first_start)
+
+
+def test_progress_is_written_no_more_often_than_anyone_looks(
+    any_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = []
+    job_id = jobs.write(any_db, "walk")
+
+    def walk(arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
+        for done in range(100):
+            report(done, 100)
+            shown.append(read(any_db, job_id).done)
+        monkeypatch.setattr(jobs, "REPORT_EVERY_SECONDS", 0)
+        report(100, 100)
+        shown.append(read(any_db, job_id).done)
+        return {}
+
+    monkeypatch.setattr(jobs, "REPORT_EVERY_SECONDS", 3600)
+    jobs.run_next(any_db, {"walk": walk})
+    assert set(shown[:-1]) == {0}
+    assert shown[-1] == 100
+
+
+def test_the_last_progress_is_kept_when_a_job_ends(any_db: Database) -> None:
+    def walk(arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
+        report(5, 5)
+        return {}
+
+    job_id = jobs.write(any_db, "walk")
+    jobs.run_next(any_db, {"walk": walk})
+    assert (read(any_db, job_id).done, read(any_db, job_id).total) == (5, 5)
+
+
+@pytest.mark.parametrize(("silence", "taken"), [(59, False), (61, True)])
+def test_a_running_job_is_taken_over_when_its_runner_has_been_silent_for_a_minute(
+    any_db: Database, silence: int, taken: bool
+) -> None:
+    job_id = jobs.write(any_db, "double", {"number": 1})
+    heard = utcnow() - timedelta(seconds=silence)
+    running = update(Job).values(state=RUNNING, heartbeat_at=heard, started_at=heard)
+    any_db.write(lambda session: session.execute(running))
+    assert jobs.run_next(any_db, HANDLERS) == taken
+    assert read(any_db, job_id).state == (DONE if taken else RUNNING)
+
+
+def test_a_runner_that_is_alone_frees_what_a_killed_one_was_running(any_db: Database) -> None:
+    ids = [jobs.write(any_db, "double", {"number": number}) for number in range(2)]
+    jobs.run_next(any_db, HANDLERS)
+    running = update(Job).where(Job.id == ids[1]).values(state=RUNNING, heartbeat_at=utcnow())
+    any_db.write(lambda session: session.execute(running))
+    jobs.free(any_db)
+    assert [read(any_db, id_).state for id_ in ids] == [DONE, QUEUED]
+
+
+def test_two_runners_never_run_the_same_job(any_db: Database) -> None:
+    ran, barrier = [], threading.Barrier(3)
+
+    def note(arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
+        ran.append(arguments["number"])
+        return {}
+
+    for number in range(12):
+        jobs.write(any_db, "note", {"number": number})
+
+    def run() -> None:
+        barrier.wait()
+        for _ in range(12):
+            jobs.run_next(any_db, {"note": note})
+
+    with ThreadPoolExecutor(3) as pool:
+        for done in [pool.submit(run) for _ in range(3)]:
+            done.result()
+    assert sorted(ran) == list(range(12))
+
+
+def test_a_runner_does_not_wait_for_a_job_that_another_is_about_to_take(pg_db: Database) -> None:
+    first, second = (jobs.write(pg_db, "double", {"number": number}) for number in range(2))
+    with pg_db.read() as session:
+        session.execute(text(f"SELECT * FROM jobs WHERE id = {first} FOR UPDATE"))
+        jobs.run_next(pg_db, HANDLERS)
+    assert [read(pg_db, id_).state for id_ in (first, second)] == [QUEUED, DONE]
