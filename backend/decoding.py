@@ -50,11 +50,18 @@ class Decoded:
     digest: str
 
 
+def memory_needed(limits: Limits) -> int:
+    """Return a bound for a decoder's memory: the hungriest format was seen to take 17 B a pixel."""
+    return 500_000_000 + 30 * limits.max_pixels + 2 * limits.max_bytes
+
+
 class DecoderPool:
     """A few decoder processes, shared by all threads of this process.
 
     They start with the first image, and anew after a death or a fork; they end when this process
-    does, however it does. `decode` is a function of some module; `images.decode` outside of tests.
+    does, however it does. `memory_bytes` bounds the address space of each (0: not at all), by
+    default generously for what `limits` allow. `decode` is a function of some module;
+    `images.decode` outside of tests.
     """
 
     def __init__(
@@ -63,7 +70,7 @@ class DecoderPool:
         *,
         limits: Limits,
         seconds: float = 10,
-        memory_bytes: int = 2_000_000_000,
+        memory_bytes: int | None = None,
         decode: Decode = images.decode,
     ) -> None:
         self._processes = processes
@@ -71,7 +78,7 @@ class DecoderPool:
         self._setup = {
             "decode": f"{decode.__module__}:{decode.__qualname__}",
             "limits": asdict(limits),
-            "memory_bytes": memory_bytes,
+            "memory_bytes": memory_needed(limits) if memory_bytes is None else memory_bytes,
             "seconds": 2 * seconds + 1,  # only where we are no longer there to end it in time
         }
         self._crew: _Crew | None = None
@@ -146,17 +153,12 @@ class _Crew:
         """
         with self._borrow(urgent=urgent) as decoder:
             try:
-                return decoder.decode(source, target)
-            except _Died:
-                pass
-            except ImageError as error:
-                return error
-            try:
-                return decoder.decode(source, target)
+                try:
+                    return decoder.decode(source, target)
+                except _Died:
+                    return decoder.decode(source, target)
             except _Died as death:
                 return DecoderDied(f"the image ended its decoder twice ({death})")
-            except ImageError as error:
-                return error
 
     @contextmanager
     def _borrow(self, *, urgent: bool) -> Iterator[_Decoder]:
@@ -196,17 +198,21 @@ class _Decoder:
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
 
-    def decode(self, source: Source, target: Size) -> Decoded:
-        """Decode one image; raise what the process says is wrong with it, or _Died."""
+    def decode(self, source: Source, target: Size) -> Decoded | ImageError:
+        """Decode one image, or return what is wrong with it. Raises _Died."""
         pipe = self._pipe or self._start()
+        answer: Decoded | ImageError | None = None
         try:
             _send(pipe, source, target)
-            if pipe.poll(self._seconds):
-                return _receive(pipe, target)
-        except (EOFError, OSError):
+            if not pipe.poll(self._seconds):
+                return DecoderDied(f"decoding took longer than {self._seconds:g} s")
+            answer = _receive(pipe, target)
+            return answer
+        except (EOFError, OSError, ValueError, LookupError):  # no answer, or a senseless one
             raise _Died(self.stop(grace=1)) from None
-        self.stop()
-        raise DecoderDied(f"decoding took longer than {self._seconds:g} seconds")
+        finally:
+            if answer is None:  # or the next image would be given the answer that is still due
+                self.stop()
 
     def stop(self, *, grace: float = 0) -> str:
         """End the process, at once or after some seconds; say how it ended."""
@@ -223,7 +229,7 @@ class _Decoder:
         return signal.Signals(-status).name if status < 0 else f"exit status {status}"
 
     def _start(self) -> Connection:
-        self._pipe, theirs = Pipe()
+        ours, theirs = Pipe()
         with theirs:
             setup = json.dumps({**self._setup, "pipe": theirs.fileno()})
             # By exec: a fork would copy our threads' locks, and multiprocessing's spawn would
@@ -235,9 +241,10 @@ class _Decoder:
                 stdout=subprocess.DEVNULL,
                 env=_environment(),
             )
+        self._pipe = ours
         try:
-            if self._pipe.poll(START_SECONDS) and self._pipe.recv_bytes() == READY:
-                return self._pipe
+            if ours.poll(START_SECONDS) and ours.recv_bytes() == READY:
+                return ours
         except EOFError:
             pass
         raise ConfigurationError(f"a decoder process does not start ({self.stop(grace=1)})")
@@ -259,9 +266,9 @@ def _send(pipe: Connection, source: Source, target: Size) -> None:
         pipe.send_bytes(source)
 
 
-def _receive(pipe: Connection, target: Size) -> Decoded:
+def _receive(pipe: Connection, target: Size) -> Decoded | ImageError:
     header = json.loads(pipe.recv_bytes())
     if "error" in header:
-        raise _ERRORS[header["error"]](header["message"])
+        return _ERRORS[header["error"]](header["message"])
     height, width = target
     return Decoded(Image.frombytes("RGB", (width, height), pipe.recv_bytes()), header["digest"])

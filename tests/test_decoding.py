@@ -6,6 +6,7 @@ import ast
 import hashlib
 import io
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -227,6 +228,28 @@ def test_what_libtiff_has_to_say_about_a_damaged_file_stays_unsaid(
     with pytest.raises(CorruptImage):
         pool.decode_one(damaged, target=TARGET)
     assert capfd.readouterr().err == ""
+
+
+class Interrupted(Exception):
+    """What a worker's soft time limit, or Ctrl-C, raises in the middle of anything."""
+
+
+def test_an_interrupted_image_does_not_leave_its_answer_to_the_next(hostile: DecoderPool) -> None:
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
+    hostile.decode_one(png(1), target=TARGET)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(Interrupted):
+            hostile.decode_one(b"SLEEP 0.3", target=TARGET)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+    time.sleep(0.4)
+    decoded = hostile.decode_one(png(2), target=TARGET)
+    assert decoded.digest == hashlib.sha256(png(2)).hexdigest()
 
 
 # --- processes -----------------------------------------------------------------------------
