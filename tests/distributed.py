@@ -232,6 +232,13 @@ def picture(seed: int) -> bytes:
     return out.getvalue()
 
 
+def big_picture(seed: int) -> bytes:
+    """A small file that takes a good part of a second to decode."""
+    out = io.BytesIO()
+    Image.new("RGB", (3500, 3500), (seed % 256, seed // 256 % 256, 40)).save(out, "PNG")
+    return out.getvalue()
+
+
 def draw_catalogue(folder: Path, count: int, *, first: int = 0) -> Path:
     """Write a styles.csv and its images."""
     (folder / "images").mkdir(parents=True)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 import requests
-from distributed import Fleet, fleet, picture
+from distributed import Fleet, big_picture, fleet, picture
+from PIL import Image
 from servers import wait_for
 
 from backend.catalogue.products import get
@@ -130,6 +133,14 @@ POISON: dict[str, Callable[[bytes], bytes]] = {
     "text": lambda _: b"<html>not found</html>",
     "truncated": lambda whole: whole[: len(whole) // 2],
     "bomb": lambda whole: _with_size(whole, 60_000),
+    "speck": lambda whole: _as(whole, "PNG", size=(1, 1)),
+}
+ODD: dict[str, Callable[[bytes], bytes]] = {
+    "CMYK": lambda whole: _as(whole, "JPEG", mode="CMYK"),
+    "palette": lambda whole: _as(whole, "GIF", mode="P"),
+    "grey": lambda whole: _as(whole, "PNG", mode="L"),
+    "see-through": lambda whole: _as(whole, "PNG", mode="RGBA"),
+    "corrupt scan": lambda whole: whole[:-200] + bytes(100) + whole[-100:],
 }
 
 
@@ -139,20 +150,52 @@ def _with_size(jpeg: bytes, side: int) -> bytes:
     return jpeg[:start] + side.to_bytes(2, "big") * 2 + jpeg[start + 4 :]
 
 
+def _as(whole: bytes, format: str, *, mode: str = "RGB", size: tuple[int, int] = (48, 64)) -> bytes:
+    out = io.BytesIO()
+    Image.open(io.BytesIO(whole)).convert(mode).resize(size).save(out, format)
+    return out.getvalue()
+
+
 def test_poison_is_quarantined_alone_and_harms_no_worker(shop: Fleet) -> None:
     before, first = shop.progress(), fresh(shop)
     workers = [shop.pid_of_worker(name) for name in ("w1", "w2")]
-    for number, (kind, spoil) in enumerate(POISON.items()):
-        shop.put(f"poison-{kind}", spoil(picture(first + number)), ring=False)
-        shop.put(f"healthy-{kind}", picture(first + 100 + number), ring=False)
+    for number, (kind, change) in enumerate({**POISON, **ODD}.items()):
+        shop.put(kind.replace(" ", "-"), change(picture(first + number)), ring=False)
+        shop.put(f"beside-{number}", picture(first + 100 + number), ring=False)
     now = wait_for(lambda: (now := shop.progress()).at_rest and now)
-    assert now.indexed == before.indexed + len(POISON)
-    with shop.db.read() as session:
-        found = {row.sku for row in quarantine(session, shop.generation().id)}
-    assert found == {f"poison-{kind}" for kind in POISON}
+    assert in_quarantine(shop) == set(POISON)
+    assert now.indexed == before.indexed + len(POISON) + 2 * len(ODD)
     assert workers == [shop.pid_of_worker(name) for name in ("w1", "w2")]
-    shop.remove(*found)
-    shop.wait_until_indexed(before.products + len(POISON))
+    shop.remove(*POISON)
+    shop.wait_until_indexed(now.indexed)
+
+
+AT_A_BIG_PICTURE = 45_000_000  # bytes; a decoder takes 28 MB for itself
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["kills", "hangs"])
+def test_an_image_that_ends_every_decoder_is_quarantined_alone(shop: Fleet, number: int) -> None:
+    before, first = count(shop), fresh(shop)
+    workers = [shop.pid_of_worker(name) for name in ("w1", "w2")]
+    shop.put("deadly", big_picture(first))
+    while not in_quarantine(shop):
+        for worker in workers:
+            for decoder in psutil.Process(worker).children():
+                with suppress(psutil.NoSuchProcess):
+                    if decoder.memory_info().rss > AT_A_BIG_PICTURE:
+                        decoder.send_signal(number)
+        time.sleep(0.01)
+    shop.put("beside-deadly", picture(first + 1))
+    wait_for(lambda: state_of(shop, "beside-deadly") is State.INDEXED)
+    assert in_quarantine(shop) == {"deadly"}
+    assert workers == [shop.pid_of_worker(name) for name in ("w1", "w2")]
+    shop.remove("deadly", "beside-deadly")
+    shop.wait_until_indexed(before)
+
+
+def in_quarantine(shop: Fleet) -> set[str]:
+    with shop.db.read() as session:
+        return {row.sku for row in quarantine(session, shop.generation().id)}
 
 
 # --- a shopper's picture ---------------------------------------------------------------------

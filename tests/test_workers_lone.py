@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import signal
 import time
 from collections.abc import Iterator
@@ -10,8 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from distributed import Fleet, fleet, picture
-from PIL import Image
+from distributed import Fleet, big_picture, fleet, picture
 from qdrant_wire import Wire
 from servers import wait_for
 from sqlalchemy import func, select
@@ -37,13 +35,6 @@ def leased(shop: Fleet) -> int:
     with shop.db.read() as session:
         held = select(func.count()).where(waits_for(Stage.EMBED), IndexEntry.due_at > utcnow())
         return session.scalar(held) or 0
-
-
-def big_picture(number: int) -> bytes:
-    """A small file that takes a good part of a second to decode."""
-    out = io.BytesIO()
-    Image.new("RGB", (3500, 3500), (number, 90, 40)).save(out, "PNG")
-    return out.getvalue()
 
 
 def refuse_the_acknowledgement(shop: Fleet) -> None:
