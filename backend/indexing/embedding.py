@@ -21,7 +21,13 @@ from backend.catalogue.models import Generation, Product, utcnow
 from backend.catalogue.outbox import REINDEX, Claimed, Stage
 from backend.decoding import Decoded
 from backend.embedders import Embedder
-from backend.errors import DecoderDied, ImageError, ImageUnavailable, LookalikeError
+from backend.errors import (
+    DecoderDied,
+    ImageError,
+    ImageUnavailable,
+    InvalidVector,
+    LookalikeError,
+)
 from backend.generations import check_fingerprint
 from backend.indexing.reading import Pictures
 
@@ -172,13 +178,20 @@ def _forward(embedder: Embedder, images: Sequence[Image]) -> list[Vector | Excep
     if not images:
         return []
     try:
-        return list(embedder.embed(images))
+        return [_sound(vector) for vector in embedder.embed(images)]
     except Exception as error:  # noqa: BLE001  (one claim's failure; it is recorded)
         if len(images) == 1:
             log.warning("embedding failed", error=repr(error))
             return [error]
     half = len(images) // 2
     return _forward(embedder, images[:half]) + _forward(embedder, images[half:])
+
+
+def _sound(vector: Vector) -> Vector | Exception:
+    """Return a vector, or why it must not be stored: known vectors are never computed again."""
+    if np.isfinite(vector).all() and vector.any():
+        return vector
+    return InvalidVector("the embedder made a vector that is all zeros or not finite")
 
 
 def _record(
