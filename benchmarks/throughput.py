@@ -34,7 +34,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from distributed import COLUMNS, Fleet, fleet
-from servers import postgres_server, wait_for
+from servers import postgres_server
 from sqlalchemy import func, select
 
 from backend.catalogue.importing import import_catalogue
@@ -160,7 +160,7 @@ def throughput(shop: Fleet, catalogue: Path, options: argparse.Namespace, worker
     for name in names:
         shop.worker(name)
     shop.run("beat", name="beat")
-    wait_for(lambda: all("worker ready" in shop.log_of(name) for name in names), seconds=120)
+    shop.ready(*names, seconds=120)
     import_catalogue(shop.db, shop.services.image_store, catalogue)
     shop.services.ring()
     reach(shop, options.count // 10, options)

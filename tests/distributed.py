@@ -116,9 +116,11 @@ class Fleet:
         path = self.folder / f"{name}.log"
         return path.read_text() if path.exists() else ""
 
-    def ready(self, *names: str) -> None:
+    def ready(self, *names: str, seconds: float = 30) -> None:
         """Wait until workers have warmed up."""
-        wait_for(lambda: all("worker ready" in self.log_of(name) for name in names), seconds=30)
+        wait_for(
+            lambda: all("worker ready" in self.log_of(name) for name in names), seconds=seconds
+        )
 
     def process(self, name: str) -> psutil.Process:
         return psutil.Process(self._processes[name].pid)
