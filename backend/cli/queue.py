@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.table import Table
@@ -11,6 +13,9 @@ from backend.cli.common import AsJson, err, out, print_json, run_job, services
 
 if TYPE_CHECKING:
     from backend.bootstrap import Services
+
+PART: Final = 1000
+"""Products that are requested or removed in one transaction."""
 
 quarantine = typer.Typer(
     help="Products that cannot be indexed as they are: list, retry or discard them.",
@@ -113,10 +118,10 @@ def quarantine_retry(skus: Skus = None, everything: All = False, as_json: AsJson
 
     with services() as found:
         chosen = _chosen(found, skus or [], everything)
-        ids = [row.product_id for row in chosen]
-        found.db.write(
-            lambda session: outbox.request(session, ids, image=True, priority=outbox.SINGLE)
-        )
+        for part in _parts([row.product_id for row in chosen]):
+            found.db.write(
+                partial(outbox.request, product_ids=part, image=True, priority=outbox.SINGLE)
+            )
         found.ring()
     _tell("retried", [row.sku for row in chosen], as_json=as_json)
 
@@ -128,9 +133,16 @@ def quarantine_discard(skus: Skus = None, everything: All = False, as_json: AsJs
 
     with services() as found:
         chosen = [row.sku for row in _chosen(found, skus or [], everything)]
-        found.db.write(lambda session: products.remove(session, chosen, priority=outbox.SINGLE))
+        for part in _parts(chosen):
+            found.db.write(partial(products.remove, skus=part, priority=outbox.SINGLE))
         found.ring()
     _tell("discarded", chosen, as_json=as_json)
+
+
+def _parts(items: list[Any]) -> Iterator[list[Any]]:
+    """Split what may be a whole catalogue: a statement takes only so many parameters."""
+    for start in range(0, len(items), PART):
+        yield items[start : start + PART]
 
 
 def _active(session: Any) -> int | None:
@@ -150,8 +162,9 @@ def _chosen(found: Services, skus: list[str], everything: bool) -> list[Any]:
     with found.db.read() as session:
         generation = _active(session)
         rows = read_quarantine(session, generation, limit=10**9) if generation else []
-    chosen = [row for row in rows if everything or row.sku in set(skus)]
-    unknown = sorted(set(skus) - {row.sku for row in chosen})
+    named = set(skus)
+    chosen = [row for row in rows if everything or row.sku in named]
+    unknown = sorted(named - {row.sku for row in chosen})
     if unknown:
         err.print(f"Not in quarantine: {', '.join(unknown)}")
         raise typer.Exit(1)
