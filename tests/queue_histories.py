@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from queue_model import KINDS, Worker, World
+from queue_model import World
+from queue_parts import KINDS, Worker
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ THEMES: Final = {
 def play(
     world: World, seed: int, *, theme: str = "", crashes: bool = True, reconciles: bool = True
 ) -> None:
-    """Play one history and judge it; raises `queue_model.Wrong`. No theme: one by the seed."""
+    """Play one history and judge it; raises `queue_parts.Wrong`. No theme: one by the seed."""
     rng = Random(seed)
     about = THEMES[theme or list(THEMES)[seed % len(THEMES)]]
     world.begin(shelves=rng.choice(about.shelves), reconciles=reconciles)

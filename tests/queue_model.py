@@ -8,98 +8,36 @@ at a time.
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from threading import Lock, Thread
 from typing import Any, Final, Self
 from unittest.mock import patch
 
 import numpy as np
-from exact_index import ExactIndex
-from sqlalchemy.pool import StaticPool
+from queue_parts import (
+    BAD,
+    ModelEmbedder,
+    ModelPictures,
+    SteppedDatabase,
+    WatchedIndex,
+    Worker,
+    Wrong,
+    expect,
+    vector_of,
+)
+from sqlalchemy import update
 
 from backend import indexing
 from backend.catalogue import outbox
-from backend.catalogue.database import Database
 from backend.catalogue.models import ACTIVE, Base, Generation, Product
 from backend.catalogue.progress import progress, quarantine
-from backend.decoding import Decoded
-from backend.errors import CorruptImage, ImageUnavailable, NoImage
 from backend.indexing import EmbedOptions, applying, embedding
-from backend.vectors import Point
 
 LEASE: Final = 60
 MAX_FAILURES: Final = 4
 ROUNDS_TO_REST: Final = 60
-
-BAD: Final = ("bad", "killer", "none")
-"""Pictures that never get a vector: one does not decode, one kills its process, one is missing."""
-
-KINDS: Final = ("good0", "good1", "good2", "flaky", *BAD)
-
-
-class Wrong(AssertionError):
-    """The history has led to something that the design rules out."""
-
-
-class Died(BaseException):
-    """The process of this worker is no more; no handler of production code may see it."""
-
-
-class Worker:
-    """A thread that runs production code one step at a time, each when it is told to."""
-
-    def __init__(self, work: Callable[[], object], *, began: int, embeds: bool) -> None:
-        self.began = began
-        self.embeds = embeds
-        self.held = 0.0  # seconds since it may have claimed something
-        self.over = self.died = False
-        self._work = work
-        self._error: BaseException | None = None
-        self._dying = False
-        self._go, self._halted = Lock(), Lock()
-        self._go.acquire()
-        self._halted.acquire()
-        Thread(target=self._run, daemon=True).start()
-
-    def _run(self) -> None:
-        self._go.acquire()
-        try:
-            if not self._dying:
-                self._work()
-        except Died:
-            self.died = True
-        except BaseException as error:  # noqa: BLE001  (told to whoever takes the next step)
-            self._error = error
-        self.over = True
-        self._halted.release()
-
-    def halt(self) -> None:
-        """Wait, in the worker's thread, for the next step."""
-        self._halted.release()
-        self._go.acquire()
-        if self._dying:
-            raise Died
-
-    def step(self) -> None:
-        """Let it run until it halts again, or is over."""
-        self._go.release()
-        self._halted.acquire()
-        if self._error:
-            raise self._error
-
-    def finish(self) -> None:
-        """Let it run to its end."""
-        while not self.over:
-            self.step()
-
-    def crash(self) -> None:
-        """Let it be heard of never again."""
-        self._dying = True
-        self.finish()
 
 
 @dataclass
@@ -152,7 +90,7 @@ class World:
         self.workers: list[Worker] = []
         self.active: Worker | None = None
         self.harm = 0  # claims that ended in a crash or came late, for no fault of an image
-        self.flaked: set[str] = set()
+        self.pictures = ModelPictures(self)
         self.vectors_lost = False
         self.shelves = [Shelf(sku=f"s{number}") for number in range(shelves)]
         for table in ("index_entries", "image_vectors", "products", "generations"):
@@ -182,7 +120,7 @@ class World:
                 session.flush()
                 shelf.id = product.id
             else:
-                session.execute(_update(shelf.id, values))
+                session.execute(update(Product).where(Product.id == shelf.id).values(values))
             outbox.request(session, [shelf.id], image=True, priority=0)
 
         if picture not in BAD:
@@ -216,7 +154,7 @@ class World:
         self, shelf: Shelf, values: dict[str, Any], request: Callable[..., None], **options: Any
     ) -> None:
         def write(session: Any) -> None:
-            session.execute(_update(shelf.id, values))
+            session.execute(update(Product).where(Product.id == shelf.id).values(values))
             request(session, [shelf.id], priority=0, **options)
 
         self.db.write(write)
@@ -237,7 +175,7 @@ class World:
                 self.db,
                 self.generation,
                 embedder=ModelEmbedder(self),
-                pictures=ModelPictures(self),
+                pictures=self.pictures,
                 options=options,
             ),
             embeds=True,
@@ -300,6 +238,13 @@ class World:
         if self.active:
             self.active.halt()
 
+    def see_opened(self, sku: str) -> None:
+        """Somebody opens a product's image: something must have changed about it."""
+        shelf = next(shelf for shelf in self.shelves if shelf.sku == sku)
+        began = self.active.began if self.active else self.moment
+        needed = shelf.needed_until >= began or self.vectors_lost
+        expect(needed, f"the image of {sku} was opened for no reason")
+
     def _look(self) -> None:
         """Note whose image is settled, one way or the other: from now on nobody needs it."""
         rows = self.db.raw(
@@ -340,178 +285,40 @@ class World:
             counts = progress(session, self.generation.id)
             held_back = {row.product_id for row in quarantine(session, self.generation.id)}
         live = [shelf for shelf in self.shelves if shelf.live]
-        _expect(counts.at_rest, "something is pending at rest")
-        _expect(counts.products == len(live), "progress counts the wrong products")
-        _expect(counts.quarantined == len(held_back), "progress and the quarantine's list differ")
-        _expect(counts.indexed == len(live) - len(held_back), "the counts do not add up")
+        expect(counts.at_rest, "something is pending at rest")
+        expect(counts.products == len(live), "progress counts the wrong products")
+        expect(counts.quarantined == len(held_back), "progress and the quarantine's list differ")
+        expect(counts.indexed == len(live) - len(held_back), "the counts do not add up")
         digests = dict(self.db.raw("SELECT product_id, embedded_digest FROM index_entries"))
         for shelf in live:
             self._judge_quarantine(shelf, shelf.id in held_back)
             self._judge_vector(shelf, digests.get(shelf.id), shelf.id in held_back)
         expected = {shelf.id for shelf in live if digests.get(shelf.id)}
-        _expect(set(self.index.points) == expected, "the index holds other products than it should")
+        expect(set(self.index.points) == expected, "the index holds other products than it should")
 
     def _judge_quarantine(self, shelf: Shelf, held_back: bool) -> None:
         """A bad image is in quarantine; a good one only if bad luck used all its attempts up."""
         if shelf.picture in BAD:
-            _expect(held_back, f"{shelf.sku} has a bad image and is not in quarantine")
+            expect(held_back, f"{shelf.sku} has a bad image and is not in quarantine")
         elif held_back:
             spent = self.harm + 2  # a batch shared with one killer, and a failure to fetch
-            _expect(spent >= MAX_FAILURES, f"{shelf.sku} is in quarantine for another's sake")
+            expect(spent >= MAX_FAILURES, f"{shelf.sku} is in quarantine for another's sake")
 
     def _judge_vector(self, shelf: Shelf, digest: str | None, held_back: bool) -> None:
         """The point shows the present price, and the present picture or the last good one."""
         if not held_back:
-            _expect(digest == shelf.picture, f"{shelf.sku} was embedded from another image")
+            expect(digest == shelf.picture, f"{shelf.sku} was embedded from another image")
         if digest is None:
             return
-        _expect(digest in shelf.past, f"{shelf.sku} was embedded from a picture it never had")
+        expect(digest in shelf.past, f"{shelf.sku} was embedded from a picture it never had")
         point = self.index.points.get(shelf.id)
-        _expect(point is not None, f"{shelf.sku} has a vector and no point")
+        expect(point is not None, f"{shelf.sku} has a vector and no point")
         if point:
             price = point.payload["price"]
-            _expect(price == shelf.price, f"{shelf.sku} shows an old price")
-            same = np.allclose(point.vector, _vector(digest), atol=1e-3)
-            _expect(same, f"{shelf.sku} shows another picture than SQL says")
-
-
-# --- the parts that production code is handed ------------------------------------------------
-
-
-class SteppedDatabase(Database):
-    """SQLite in memory on one connection; every transaction is a step."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.open = 0
-        self._connection = sqlite3.connect(":memory:", check_same_thread=False)
-        super().__init__("sqlite://", poolclass=StaticPool, creator=lambda: self._connection)
-
-    @contextmanager
-    def read(self) -> Iterator[Any]:
-        self.world.halt()
-        with self._one_at_a_time(), super().read() as session:
-            yield session
-
-    def write(self, work: Callable[[Any], Any]) -> Any:
-        self.world.halt()
-        with self._one_at_a_time():
-            return super().write(work)
-
-    @contextmanager
-    def _one_at_a_time(self) -> Iterator[None]:
-        self.open += 1
-        try:
-            yield
-        finally:
-            self.open -= 1
-
-    def raw(self, statement: str) -> list[Any]:
-        """Ask SQLite itself, in a hundredth of the time."""
-        return self._connection.execute(statement).fetchall()
-
-
-class WatchedIndex(ExactIndex):
-    """An index in memory; every call is a step, and a point must never grow older."""
-
-    def __init__(self, world: World) -> None:
-        super().__init__(size=3, schema=indexing.schema())
-        self.world = world
-
-    @property
-    def points(self) -> dict[int, Point]:
-        return self._points
-
-    def upsert(self, points: Sequence[Point]) -> None:
-        with self._watched():
-            self.put(points)
-
-    def delete(self, claims: Mapping[int, int]) -> None:
-        with self._watched(deleted=claims):
-            self.erase(claims)
-
-    def put(self, points: Sequence[Point]) -> None:
-        """Write points; here a wrong rule may be put in."""
-        super().upsert(points)
-
-    def erase(self, claims: Mapping[int, int]) -> None:
-        """Delete points; here a wrong rule may be put in."""
-        super().delete(claims)
-
-    def claims(self, *, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, int]]:
-        _outside_transactions(self.world)
-        yield from super().claims(start=start, stop=stop)
-
-    @contextmanager
-    def _watched(self, deleted: Mapping[int, int] | None = None) -> Iterator[None]:
-        _outside_transactions(self.world)
-        before = {id_: point.claim for id_, point in self._points.items()}
-        yield
-        for id_, claim in before.items():
-            now = self._points[id_].claim if id_ in self._points else (deleted or {}).get(id_, 0)
-            _expect(now >= claim, "a late writer has replaced a newer point")
-
-
-class ModelPictures:
-    """Pictures by their kind: nobody may open one that nothing has changed about."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-
-    def open(self, uris: Sequence[str | None], size: tuple[int, int]) -> Iterator[Any]:
-        for uri in uris:
-            _outside_transactions(self.world)
-            yield self._open(uri) if uri else NoImage()
-
-    def _open(self, uri: str) -> Any:
-        picture, sku, _ = uri.split("/")
-        world = self.world
-        shelf = next(shelf for shelf in world.shelves if shelf.sku == sku)
-        began = world.active.began if world.active else world.moment
-        needed = shelf.needed_until >= began or world.vectors_lost
-        _expect(needed, f"the image of {sku} was opened for no reason")
-        if picture == "bad":
-            return CorruptImage()
-        if picture == "flaky" and uri not in world.flaked:
-            world.flaked.add(uri)
-            return ImageUnavailable()
-        return Decoded(picture, digest=picture)  # type: ignore[arg-type]
-
-
-class ModelEmbedder:
-    """Vectors by a picture's kind; one kind kills the process."""
-
-    name, fingerprint, size, input_size = "e", "f", 3, (8, 8)
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-
-    def embed(self, images: Sequence[Any]) -> Any:
-        _outside_transactions(self.world)
-        if "killer" in images:
-            raise Died
-        return np.stack([_vector(picture) for picture in images])
-
-
-def _outside_transactions(world: World) -> None:
-    """Halt before something slow; no transaction may be open across it."""
-    _expect(world.db.open == 0, "a transaction is open across a slow call")
-    world.halt()
-
-
-def _vector(picture: str) -> Any:
-    angle = KINDS.index(picture)
-    return np.array([np.cos(angle), np.sin(angle), 0], dtype=np.float32)
-
-
-def _update(id_: int, values: dict[str, Any]) -> Any:
-    return Product.__table__.update().where(Product.id == id_).values(values)  # type: ignore
+            expect(price == shelf.price, f"{shelf.sku} shows an old price")
+            same = np.allclose(point.vector, vector_of(digest), atol=1e-3)
+            expect(same, f"{shelf.sku} shows another picture than SQL says")
 
 
 def _moment(stored: str) -> datetime:
     return datetime.fromisoformat(stored).replace(tzinfo=UTC)
-
-
-def _expect(truth: object, otherwise: str) -> None:
-    if not truth:
-        raise Wrong(otherwise)

@@ -15,7 +15,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from queue_histories import THEMES, play
-from queue_model import KINDS, World, Wrong
+from queue_model import World
+from queue_parts import KINDS, Wrong
 from wrong_rules import RIGHT, WRONG, Rule, leave_embedded_at_removals
 
 HISTORIES = 60

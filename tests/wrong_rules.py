@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from unittest.mock import patch
 
-from queue_model import WatchedIndex
+from queue_parts import WatchedIndex
 from sqlalchemy import bindparam, true, update
 
 from backend.catalogue import outbox
