@@ -29,7 +29,8 @@ class Owner:
     def acquire(self, *, url: str | None = None) -> None:
         """Become the owner, announcing the address where this process answers HTTP.
 
-        Raises IndexLocked when another process is the owner.
+        However often this is called, one `release` is enough. Raises IndexLocked when another
+        process is the owner.
         """
         self._address.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -56,7 +57,7 @@ class Owner:
         """Stop being the owner."""
         if self.is_here:
             self._address.unlink(missing_ok=True)
-            self._lock.release()
+            self._lock.release(force=True)  # it counts how often it was acquired
 
     @property
     def url(self) -> str | None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from click.testing import Result
 from PIL import Image
 from typer.testing import CliRunner
@@ -225,3 +230,37 @@ def test_the_demo_ends_with_a_contact_sheet(run: Run, settings: Settings) -> Non
 
     assert "indexed" in shown
     assert width_of(settings.data_dir / "similar.png") > 500
+
+
+def test_the_demo_serves_what_its_curl_lines_ask_for(run: Run, settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    demo = subprocess.Popen(
+        [sys.executable, "-c", "from backend.cli import main; main()", "demo", "--products", "24"],
+        env={**os.environ, "LOOKALIKE_PORT": port},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert demo.stdout is not None
+        lines = takewhile(lambda line: "image/png" not in line, demo.stdout)
+        urls = [url for line in lines for url in re.findall(r"curl '(http[^']+)'", line)]
+        answers = [_ask_patiently(url, demo) for url in urls]
+    finally:
+        demo.terminate()
+        demo.communicate(timeout=60)
+
+    assert len(answers) == 2
+    assert all(answer["items"] for answer in answers)
+
+
+def _ask_patiently(url: str, server: subprocess.Popen[str]) -> Any:
+    deadline = time.monotonic() + 60
+    while True:
+        with contextlib.suppress(requests.ConnectionError):
+            if (answer := requests.get(url, timeout=60)).ok:
+                return answer.json()
+        assert server.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

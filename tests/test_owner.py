@@ -122,3 +122,14 @@ def test_an_announcement_can_be_read_by_its_user_alone(tmp_path: Path) -> None:
     owner.acquire()
     assert stat.S_IMODE((tmp_path / "owner.json").stat().st_mode) == 0o600
     owner.release()
+
+
+def test_one_release_is_enough_however_often_it_was_acquired(tmp_path: Path) -> None:
+    owner = Owner(tmp_path)
+    owner.acquire()
+    owner.acquire()
+
+    owner.release()
+
+    assert not owner.is_here
+    Owner(tmp_path).acquire()
