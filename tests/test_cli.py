@@ -244,7 +244,7 @@ def test_the_demo_serves_what_its_curl_lines_ask_for(run: Run, settings: Setting
     )
     try:
         assert demo.stdout is not None
-        lines = takewhile(lambda line: "image/png" not in line, demo.stdout)
+        lines = takewhile(lambda line: "--data-binary" not in line, demo.stdout)
         urls = [url for line in lines for url in re.findall(r"curl '(http[^']+)'", line)]
         answers = [_ask_patiently(url, demo) for url in urls]
     finally:

@@ -50,7 +50,7 @@ def demo(
         similar.save_sheet(found, answers, sheet)
         out.print(f"\nSimilar items at a glance: [bold]{sheet.absolute()}[/]")
     if serve:
-        _serve(found_settings.data_dir, skus[0], sheet)
+        _serve(found_settings.data_dir, skus[0])
 
 
 def _sample(found: Services, products: int) -> Path:
@@ -86,7 +86,7 @@ def _one_of_each(rows: Sequence[tuple[str, str]], count: int) -> Iterable[str]:
     return chosen[:count]
 
 
-def _serve(data_dir: Path, sku: str, sheet: Path) -> None:
+def _serve(data_dir: Path, sku: str) -> None:
     from backend import wsgi
     from backend.settings import read_settings
 
@@ -96,7 +96,8 @@ def _serve(data_dir: Path, sku: str, sheet: Path) -> None:
         f"\nServing {url} (documentation: {url}/docs). Try next:\n\n"
         f"  curl '{url}/v1/products/{sku}/similar?limit=3'\n"
         f"  curl '{url}/v1/products/{sku}/similar?limit=3&base_colour_not=Black&year_gte=2012'\n"
-        f"  curl '{url}/v1/similar?limit=3' -H 'Content-Type: image/png' --data-binary @{sheet}\n",
+        f"  curl -s '{url}/v1/products/{sku}/image' | curl '{url}/v1/similar?limit=3' "
+        "-H 'Content-Type: image/jpeg' --data-binary @-\n",
         soft_wrap=True,
         highlight=False,
     )
