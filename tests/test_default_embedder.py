@@ -60,7 +60,7 @@ def test_similar_products_are_of_the_same_type_and_colour(products: list[Row]) -
     by_type = mean_average_precision(neighbours, types)
     by_both = mean_average_precision(neighbours, np.char.add(colours, types))
 
-    print(f"mAP@5: article type {by_type:.4f}, base colour + article type {by_both:.4f}")  # noqa: T201  (for pytest -s)
+    print(f"mAP@5: article type {by_type:.4f}, base colour + article type {by_both:.4f}")
     assert len(vectors) == QUERIES
     assert by_type >= 0.675
     assert by_both >= 0.24
@@ -74,5 +74,5 @@ def test_bf16_gives_the_vectors_of_fp32(products: list[Row]) -> None:
     )
 
     cosines = (fast * exact).sum(axis=1)
-    print(f"cosine of bf16 and fp32: mean {cosines.mean():.5f}, least {cosines.min():.5f}")  # noqa: T201  (for pytest -s)
+    print(f"cosine of bf16 and fp32: mean {cosines.mean():.5f}, least {cosines.min():.5f}")
     assert cosines.min() >= 0.999
