@@ -277,12 +277,14 @@ def _png(size: tuple[int, int]) -> bytes:
     return file.getvalue()
 
 
-def test_exactly_the_image_that_kills_its_decoder_is_quarantined(floor: Floor) -> None:
-    for number in range(40):
-        floor.save(f"s{number}", b"DIE" if number == 17 else picture(f"rgb({number},9,9)"))
+@pytest.mark.parametrize("count", [40, pytest.param(1000, marks=pytest.mark.slow)])
+def test_exactly_the_image_that_kills_its_decoder_is_quarantined(floor: Floor, count: int) -> None:
+    for number in range(count):
+        colour = f"rgb({number % 256},{number // 256},9)"
+        floor.save(f"s{number}", b"DIE" if number == 17 else picture(colour))
     floor.work()
     assert list(floor.quarantine()) == ["s17"]
-    assert floor.progress().indexed == 39
+    assert floor.progress().indexed == count - 1
 
 
 def test_an_image_that_breaks_the_embedder_is_found_by_halving_its_batch(floor: Floor) -> None:

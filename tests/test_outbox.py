@@ -77,12 +77,12 @@ def index_all(db: Database) -> None:
 
 
 @contextmanager
-def statements(db: Database) -> Iterator[list[str]]:
-    """Collect the statements that are executed meanwhile."""
-    seen: list[str] = []
+def statements(db: Database) -> Iterator[list[tuple[str, Any]]]:
+    """Collect the statements that are executed meanwhile, with their parameters."""
+    seen: list[tuple[str, Any]] = []
 
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        seen.append(statement)
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+        seen.append((statement, parameters))
 
     event.listen(db.engine, "before_cursor_execute", note)
     yield seen
@@ -313,6 +313,23 @@ def test_a_claim_takes_no_more_than_its_limit_whatever_plan_postgresql_makes(
             session.execute(text(f"SET LOCAL enable_{plan} = off"))
         taken = outbox.claim(session, 1, EMBED, limit=1, lease=LEASE, now=NOON)
     assert len(taken) == 1
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_an_idle_poll_reads_the_index_of_due_rows_alone(any_db: Database, stage: Stage) -> None:
+    make_generation(any_db)
+    ids = make_products(any_db, 2000)
+    request(any_db, ids)
+    arrange(any_db, ids, due_at=None)
+    explain = "EXPLAIN QUERY PLAN " if any_db.is_sqlite else "EXPLAIN "
+    with any_db.read() as session:
+        session.execute(text("ANALYZE"))
+        with statements(any_db) as asked:
+            outbox.is_due(session, 1, stage)
+            outbox.first_due(session, 1, stage)
+        for statement, parameters in asked:
+            plan = session.connection().exec_driver_sql(explain + statement, parameters)
+            assert "ix_index_entries_due" in str(plan.all())
 
 
 # --- settle ----------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ def test_only_the_right_rules_end_no_history_wrong(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     counts = {}
-    for tried, histories in [(it, 4000) for it in RIGHT] + [(it, 400) for it in WRONG]:
+    for tried, histories in [(it, 1500) for it in RIGHT] + [(it, 150) for it in WRONG]:
         counts[tried] = len(list(_wrong_histories(world, tried, histories)))
         with capsys.disabled():
             sys.stdout.write(f"\n| {tried.name} | {histories} | {counts[tried]} |")
