@@ -82,13 +82,11 @@ class Services:
         """Whether this process may write the index: a server's always, a shard as its owner."""
         return self.settings.qdrant_url is not None or self.owner.is_here
 
-    @property
-    def embed_options(self) -> EmbedOptions:
-        """How this process works off a claim."""
-        batch = self.settings.batch_size or 32
+    def embed_options(self, embedder: Embedder, *, batches: int) -> EmbedOptions:
+        """Return how this process works off a claim of some batches."""
         return EmbedOptions(
-            claim_size=4 * batch,
-            batch_size=batch,
+            claim_size=batches * embedder.batch_size,
+            batch_size=embedder.batch_size,
             lease=self.lease,
             max_failures=self.settings.max_failures,
             retry=timedelta(seconds=self.settings.retry_seconds),

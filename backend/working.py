@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final
 
@@ -23,10 +22,14 @@ from backend.catalogue.models import Generation
 from backend.catalogue.outbox import REINDEX, SINGLE, Stage
 from backend.catalogue.progress import Progress, progress
 from backend.errors import LookalikeError
-from backend.indexing import Drift, EmbedOptions
+from backend.indexing import Drift
 from backend.jobs import Interrupted, Report
 
 log = structlog.get_logger(__name__)
+
+SINGLE_SHARE: Final = 1
+OTHER_SHARE: Final = 3
+"""Batches of a round: for single writes, in each generation, and for whatever is most urgent."""
 
 COUNT_EVERY_SECONDS: Final = 2.0
 
@@ -140,29 +143,27 @@ class Worker:
         with self.services.db.read() as session:
             first = [(outbox.first_due(session, one.id, Stage.EMBED), one) for one in live]
         waiting = [(priority, one) for priority, one in first if priority is not None]
-        options = self.services.embed_options
-        share = replace(options, claim_size=options.batch_size)
-        rest = replace(options, claim_size=options.claim_size - options.batch_size)
         singles = [one for priority, one in waiting if priority == SINGLE]
         urgent = [one for _, one in sorted(waiting, key=lambda pair: pair[0])]
         taken = 0
         for generation in singles:
             with trouble:
-                taken += self._embed(generation, share, up_to=SINGLE)
+                taken += self._embed(generation, batches=SINGLE_SHARE, up_to=SINGLE)
         for generation in urgent:
             with trouble:
-                if count := self._embed(generation, rest):
+                if count := self._embed(generation, batches=OTHER_SHARE):
                     return taken + count
         return taken
 
-    def _embed(self, generation: Generation, options: EmbedOptions, up_to: int = REINDEX) -> int:
+    def _embed(self, generation: Generation, *, batches: int, up_to: int = REINDEX) -> int:
         services = self.services
+        embedder = services.embedder_of(generation)
         return indexing.embed_pending(
             services.db,
             generation,
-            embedder=services.embedder_of(generation),
+            embedder=embedder,
             pictures=services.pictures,
-            options=options,
+            options=services.embed_options(embedder, batches=batches),
             up_to=up_to,
         )
 

@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 
 from backend.catalogue.models import IndexEntry, utcnow
 from backend.catalogue.outbox import Stage, waits_for
+from workers.app import make_app
 from workers.names import Queue
 
 
@@ -123,3 +124,13 @@ def test_with_a_qdrant_server_the_workers_apply_and_run_jobs_too(
         assert wire.local.count(collection.name).count == 59
     finally:
         wire.stop()
+
+
+@pytest.mark.parametrize("shown", [True, False], ids=["where it is asked for", "otherwise not"])
+def test_a_worker_shows_itself_to_flower(tmp_path: Path, postgres_url: str, shown: bool) -> None:
+    with fleet(tmp_path, postgres_url, task_events=shown) as shop:
+        shop.worker("w1")
+        shop.ready("w1")
+        control = make_app(shop.settings).control
+        answers = [control.ping(timeout=1) for _ in range(3)]
+        assert any(answers) is shown

@@ -11,12 +11,15 @@ import base64
 import json
 import uuid
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias, cast
+from typing import Final, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
+import structlog
 from celery import Celery
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from backend.errors import EmbedderBusy, LookalikeError
 from backend.settings import Settings
@@ -28,6 +31,8 @@ Vector: TypeAlias = npt.NDArray[np.float32]
 Embed: TypeAlias = Callable[[bytes, str], tuple[Vector, str]]
 """(picture, spec of the embedder) -> (vector, fingerprint)."""
 
+log = structlog.get_logger(__name__)
+
 MAX_WAITING: Final = 32
 """Pictures in Redis that no worker has taken: more would expire before their turn."""
 
@@ -37,7 +42,7 @@ class RemoteEmbedder:
 
     def __init__(self, app: Celery, settings: Settings) -> None:
         self._app = app
-        self._redis = _connect(settings, patience=settings.interactive_seconds)
+        self._redis = _connect(settings)
 
     def __call__(self, picture: bytes, *, spec: str, seconds: float) -> tuple[Vector, str]:
         """Return (vector, fingerprint); raise EmbedderBusy when no worker answers in time."""
@@ -46,7 +51,8 @@ class RemoteEmbedder:
             self._send(picture, spec, reply_to, seconds)
             answer = self._redis.blpop([reply_to], timeout=seconds)
         except BROKER_ERRORS as error:
-            raise EmbedderBusy(f"the message broker does not answer: {error}") from None
+            log.warning("a picture cannot be sent", error=str(error))
+            raise EmbedderBusy("the message broker does not answer") from None
         if answer is None:
             raise EmbedderBusy(f"no worker embedded the picture within {seconds:g} seconds")
         return _read(cast("tuple[bytes, bytes]", answer)[1])
@@ -63,7 +69,7 @@ class Replies:
     """Answers, for the length of a deadline."""
 
     def __init__(self, settings: Settings) -> None:
-        self._redis = _connect(settings, patience=settings.interactive_seconds)
+        self._redis = _connect(settings)
         self._keep_ms = int(settings.interactive_seconds * 1000)
 
     def answer(self, picture: str, spec: str, reply_to: str, *, embed: Embed) -> None:
@@ -71,7 +77,8 @@ class Replies:
         try:
             vector, fingerprint = embed(base64.b64decode(picture), spec)
         except LookalikeError as error:
-            answer: dict[str, Any] = {"error": f"{error.code}: {error.message}"}
+            log.warning("a picture cannot be embedded", code=error.code, error=error.message)
+            answer = {"error": error.code}
         else:
             raw = base64.b64encode(vector.astype("<f4").tobytes()).decode()
             answer = {"vector": raw, "fingerprint": fingerprint}
@@ -81,9 +88,13 @@ class Replies:
             pipeline.execute()
 
 
-def _connect(settings: Settings, *, patience: float) -> Redis:
+def _connect(settings: Settings) -> Redis:
+    """Make a client that tries once: by default it would go on for longer than a shopper waits."""
     return Redis.from_url(
-        str(settings.broker_url), socket_connect_timeout=2, socket_timeout=patience + 1
+        str(settings.broker_url),
+        socket_connect_timeout=2,
+        socket_timeout=settings.interactive_seconds + 1,
+        retry=Retry(NoBackoff(), 0),
     )
 
 

@@ -88,4 +88,8 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except LookalikeError as error:
+        log.error("the worker cannot start", error=error.message)
+        sys.exit(1)

@@ -26,6 +26,9 @@ TICK_SECONDS: Final = 0.2
 START_SECONDS: Final = 600.0
 """Until the first sign of life: weights may come over a slow network."""
 
+END_SECONDS: Final = 5.0
+"""After the last sign of life: libraries may take a moment to unload."""
+
 FIRST_DELAY: Final = 1.0
 LONGEST_DELAY: Final = 60.0
 """Between two starts; it doubles, and begins anew after a worker that lived for longer."""
@@ -96,8 +99,8 @@ class Supervisor:
             readable, _, _ = select.select([pulse], [], [], TICK_SECONDS)
             now = time.monotonic()
             if readable:
-                if not _receive(pulse):
-                    _wait(process, TICK_SECONDS)
+                if not _receive(pulse):  # it is about to end, or is closing what it holds
+                    _wait(process, END_SECONDS)
                     return
                 silent_by = now + self._hang_seconds
             if now > silent_by:

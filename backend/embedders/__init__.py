@@ -29,6 +29,7 @@ class Embedder(Protocol):
     fingerprint: str  # hex digest of weights + preprocessing + head; not of device or precision
     size: int  # dimensions of the vector
     input_size: tuple[int, int]  # (height, width) in pixels that images are best decoded to
+    batch_size: int  # images that one call should hold, for the device at hand
 
     def embed(self, images: Sequence[Image]) -> FloatArray:
         """Embed RGB images of any size: (n, size) float32, L2-normalised, in input order."""

@@ -21,7 +21,8 @@ class MeanColour:
     The constant keeps black from being the zero vector.
     """
 
-    def __init__(self, grid: int) -> None:
+    def __init__(self, grid: int, *, batch_size: int = 0) -> None:
+        self.batch_size = batch_size or 32
         self.name = f"mean-colour?grid={grid}"
         self.input_size = (grid * CELL, grid * CELL)
         self.size = 3 * grid * grid + 1
@@ -40,10 +41,10 @@ class MeanColour:
 def load_mean_colour(
     variant: str,
     *,
-    compute: Compute,  # noqa: ARG001  (nothing to run it on)
+    compute: Compute,
     grid: str = "4",
 ) -> MeanColour:
     """Make the embedder; `grid` is the number of cells along a side, 1 to 16."""
     if variant or not grid.isdecimal() or not 1 <= int(grid) <= 16:
         raise UnknownEmbedder("mean-colour takes grid=1 to grid=16 and no variant")
-    return MeanColour(int(grid))
+    return MeanColour(int(grid), batch_size=compute.batch_size)

@@ -42,7 +42,7 @@ class Network:
         self.size = _channels(graph)
         self._device = _choose_device(compute.device)
         self.precision = _choose_precision(compute.precision, self._device)
-        self._batch_size = compute.batch_size or BATCH_SIZES.get(self._device.type, 8)
+        self.batch_size = compute.batch_size or BATCH_SIZES.get(self._device.type, 8)
         if self._device.type == "cpu" and compute.threads:
             torch.set_num_threads(compute.threads)
         fold_batch_norms(graph)
@@ -61,13 +61,13 @@ class Network:
         done: list[FloatArray] = [np.empty((0, self.size), np.float32)]
         start = 0
         while start < len(pixels):
-            batch = pixels[start : start + self._batch_size]
+            batch = pixels[start : start + self.batch_size]
             try:
                 done.append(self._forward(batch))
             except torch.OutOfMemoryError:
                 if len(batch) == 1:
                     raise
-                self._batch_size = len(batch) // 2
+                self.batch_size = len(batch) // 2
                 torch.cuda.empty_cache()
             else:
                 start += len(batch)

@@ -14,6 +14,9 @@ from backend.images import Limits, Size, is_remote, local_path, read_file
 FETCHERS: Final = 8
 """Threads that fetch remote images of one claim at once."""
 
+AHEAD: Final = 256
+"""Images that are decoded while the network is busy: a batch of a large GPU."""
+
 Fetch: TypeAlias = Callable[[str], bytes]
 """Fetches a remote image, within limits; raises ImageError."""
 
@@ -41,7 +44,7 @@ class Pictures:
                     yield source
 
         position = 0
-        for decoded in self._decoders.decode_all(readable(), target=target):
+        for decoded in self._decoders.decode_all(readable(), target=target, window=AHEAD):
             while position in errors:  # known by now: the decoders read in order
                 yield errors.pop(position)
                 position += 1
