@@ -81,7 +81,7 @@ def shop(catalogue: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
         assert killed.poll() is None
         time.sleep(1)
     killed.kill()
-    killed.wait()
+    killed.communicate()
     before = shop.run("status")["indexed"]
     started = time.monotonic()
     after = shop.run("index")
@@ -90,8 +90,9 @@ def shop(catalogue: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     return shop
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def services(shop: Shop) -> Iterator[Services]:
+    """The same shop from within, as the owner of its index for one test."""
     services = build(read_settings(_env_file=None, data_dir=shop.folder))
     services.owner.acquire()
     yield services
