@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -104,6 +105,16 @@ class RedisServer:
         if lose_data:
             for file in self._folder.iterdir():
                 file.unlink()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop the process where it is: connections stay open and nothing answers."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         self.client.close()

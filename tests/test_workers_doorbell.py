@@ -7,6 +7,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,30 @@ def test_a_dead_redis_costs_a_request_next_to_nothing_and_heals(
 def test_the_clock_knocks_and_stops_before_a_full_queue(
     tmp_path: Path, server: RedisServer
 ) -> None:
+    with running_clock(tmp_path, server):
+        wait_for(lambda: len(knocks(server)) == MAX_WAITING)
+        time.sleep(0.5)
+        assert len(knocks(server)) == MAX_WAITING
+        assert {knock["headers"]["task"] for knock in knocks(server)} <= {names.WORK, names.REPORT}
+        server.client.delete(Queue.INDEX)  # as if workers had taken them
+        wait_for(lambda: len(knocks(server)) == MAX_WAITING)
+
+
+def test_the_clock_ends_on_a_signal_that_finds_it_waiting_for_redis(
+    tmp_path: Path, server: RedisServer
+) -> None:
+    with running_clock(tmp_path, server) as clock:
+        wait_for(lambda: len(knocks(server)) == MAX_WAITING)
+        with server.frozen():
+            time.sleep(0.5)
+            clock.terminate()
+            time.sleep(0.2)
+        assert clock.wait(30) == 0
+
+
+@contextmanager
+def running_clock(folder: Path, server: RedisServer) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `lookalike beat`; a clock that SIGTERM does not end in half a minute fails the test."""
     environment = {
         "PATH": os.environ["PATH"],
         "DATABASE_URL": CATALOGUE,
@@ -120,14 +145,10 @@ def test_the_clock_knocks_and_stops_before_a_full_queue(
         "LOOKALIKE_POLL_SECONDS": "0.02",
         "LOOKALIKE_KNOCK_SECONDS": "5",
     }
-    clock = subprocess.Popen([COMMAND, "beat"], env=environment, cwd=tmp_path)
-    try:
-        wait_for(lambda: len(knocks(server)) == MAX_WAITING)
-        time.sleep(0.5)
-        assert len(knocks(server)) == MAX_WAITING
-        assert {knock["headers"]["task"] for knock in knocks(server)} <= {names.WORK, names.REPORT}
-        server.client.delete(Queue.INDEX)  # as if workers had taken them
-        wait_for(lambda: len(knocks(server)) == MAX_WAITING)
-    finally:
-        clock.terminate()
-        assert clock.wait(10) == 0
+    with subprocess.Popen([COMMAND, "beat"], env=environment, cwd=folder) as clock:
+        try:
+            yield clock
+            clock.terminate()
+            assert clock.wait(30) == 0
+        finally:
+            clock.kill()
