@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 
 from backend.errors import ConfigurationError, IndexLocked, IndexUnavailable
 from backend.vectors import CLAIM, Hit, Point, Scalar, Schema, Vector, Where
-from backend.vectors.edge_shard import check_space, engine_errors, open_shard
+from backend.vectors.edge_shard import check_space, engine_errors, has_graph, open_shard
 from backend.vectors.filters import Dialect, check, check_facet, path, stored, translate
 from backend.vectors.points import (
     CANDIDATES,
@@ -58,6 +58,7 @@ class _Handle:
     shard: qe.EdgeShard
     owner: FileLock
     pid: int
+    indexed: bool
 
 
 class EdgeIndex:
@@ -220,6 +221,11 @@ class EdgeIndex:
 
     # --- opening and closing ---
 
+    @property
+    def indexed(self) -> bool:
+        """Whether a graph is searched; all that was written since it was built is compared."""
+        return (self._handle or self._open()).indexed
+
     def ping(self) -> None:
         """Raise unless the shard answers."""
         with engine_errors():
@@ -259,7 +265,7 @@ class EdgeIndex:
                 except BaseException:
                     owner.release()
                     raise
-                self._handle = _Handle(shard, owner, os.getpid())
+                self._handle = _Handle(shard, owner, os.getpid(), has_graph(shard))
             return self._handle
 
 

@@ -67,6 +67,12 @@ def open_shard(path: Path, *, size: int, schema: Schema) -> qe.EdgeShard:
         return shard
 
 
+def has_graph(shard: qe.EdgeShard) -> bool:
+    """Tell whether the shard was optimized: without a graph every search compares all points."""
+    with engine_errors():
+        return shard.info().indexed_vectors_count > 0
+
+
 def check_space(folder: Path) -> None:
     """Raise IndexUnavailable before the disk is full, or when the folder was taken away."""
     try:
