@@ -10,7 +10,6 @@ import os
 import random
 import signal
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ import numpy as np
 import psycopg
 import pytest
 import requests
+from clerk import Clerk
 from distributed import Fleet, draw_catalogue, fleet, picture
 from servers import wait_for
 from sqlalchemy import select
@@ -35,7 +35,6 @@ from workers.names import Queue
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 IMPORTED = 2000
-LIVE = 150  # products that are written and removed over REST meanwhile
 MORE = 3  # beyond one of each kind
 SECONDS = 12.0  # in which all that happens
 
@@ -193,76 +192,6 @@ def _connected(url: str) -> psycopg.Connection | None:
         return psycopg.connect(url)
     except psycopg.OperationalError:
         return None
-
-
-class Clerk:
-    """Writes, prices and removes products over REST, one at a time; remembers what the shop has."""
-
-    def __init__(self, shop: Fleet, chance: random.Random) -> None:
-        self.shop = shop
-        self.chance = chance
-        self.has: dict[str, tuple[float, int]] = {}  # sku -> price, seed of its picture
-        self.removed: set[str] = set()
-        self.writes = 0
-        self._over = threading.Event()
-        self._failed: Exception | None = None
-        self._thread = threading.Thread(target=self._run)
-
-    @property
-    def count(self) -> int:
-        return len(self.has)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-        if self._failed:
-            raise self._failed
-
-    def _run(self) -> None:
-        try:
-            while not self._over.is_set():
-                self._write_one()
-                self.writes += 1
-        except Exception as error:  # noqa: BLE001  (it is raised again when the clerk goes)
-            self._failed = error
-
-    def _write_one(self) -> None:
-        sku = f"live-{self.chance.randrange(LIVE)}"
-        act = self.chance.random()
-        if sku in self.has and act < 0.3:
-            self._send("DELETE", sku)
-            del self.has[sku]
-            self.removed.add(sku)
-        elif sku in self.has and act < 0.6:
-            price = self.chance.randrange(1, 1000)
-            self._send("PATCH", sku, json={"price": price})
-            self.has[sku] = (price, self.has[sku][1])
-        else:
-            price, seed = self.chance.randrange(1, 1000), self.chance.randrange(10**6, 10**7)
-            self._send("PUT", sku, json={"price": price})
-            self._send("PUT", f"{sku}/image", data=picture(seed))
-            self.has[sku] = (price, seed)
-            self.removed.discard(sku)
-
-    def _send(self, method: str, path: str, **body: Any) -> None:
-        """Repeat a request until it is answered: all of these may be done twice."""
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                url = f"{self.shop.services.owner.url}/v1/products/{path}"
-                answer = requests.request(method, url, timeout=10, **body)
-            except requests.RequestException:
-                answer = None
-            if answer is not None and answer.ok:
-                return
-            if answer is not None and method == "DELETE" and answer.status_code == 404:
-                return  # it was done, and then the server died
-            assert answer is None or answer.status_code >= 500, answer.text
-            time.sleep(0.1)
-        raise AssertionError(f"{method} {path} was not answered for a minute")
 
 
 class importing:  # noqa: N801  (reads as a statement)
