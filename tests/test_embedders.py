@@ -12,17 +12,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from garments import GARMENTS
+from garments import GARMENTS, garment
 from PIL import Image
 
 from backend import images
 from backend.embedders import Compute, Embedder, families, load
 from backend.embedders.colour import colour_histograms
+from backend.embedders.efficientnet_lite import SHIPPED_PCA
 from backend.embedders.pca import Pca
 from backend.embedders.pixels import normalise, to_pixels
 from backend.errors import UnknownEmbedder, WeightsUnavailable
 
-SPECS = ("mean-colour", "efficientnet-lite0", "torchvision/resnet18?weights=random&pool=max")
+SPECS = (
+    "mean-colour",
+    "raw-pixels",
+    "raw-pixels?height=28&width=28&grey=yes",
+    "colour-histogram",
+    "efficientnet-lite0",
+    "efficientnet-lite0?colour=0&whitening=1",
+    "torchvision/resnet18?weights=random&pool=max",
+)
 
 
 def png(image: Image.Image) -> bytes:
@@ -116,7 +125,7 @@ def test_the_full_name_loads_the_same_embedder(spec: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "reason"),
     [
-        ("efficientnet", "there are: efficientnet-lite0, mean-colour"),
+        ("efficientnet", "there are: colour-histogram, efficientnet-lite0, mean-colour"),
         ("mean-colour?size=3", "no option 'size'; it has: grid"),
         ("mean-colour?grid=99", "grid=16"),
         ("mean-colour/large", "no variant"),
@@ -125,6 +134,12 @@ def test_the_full_name_loads_the_same_embedder(spec: str) -> None:
         ("efficientnet-lite0?colour=1", "from 0 to below 1"),
         ("efficientnet-lite0?colour=red", "from 0 to below 1"),
         ("efficientnet-lite0?pool=max&pca=256", "add pca=none"),
+        ("efficientnet-lite0?whitening=2", "from 0 to"),
+        ("efficientnet-lite0?pca=none&whitening=1", "no PCA to whiten"),
+        ("raw-pixels?height=0", "1 to 256"),
+        ("raw-pixels?grey=1", "allowed are yes, no"),
+        ("colour-histogram?bins=9", "it has: none"),
+        ("colour-histogram/hsv", "no variant"),
         ("torchvision/lenet", "it has: alexnet"),
         ("torchvision/vit_b_16", "no CNN"),
         ("torchvision/resnet18?weights=random&seed=-1", "whole number"),
@@ -138,12 +153,14 @@ def test_a_spec_that_means_nothing_is_refused_with_what_is_allowed(spec: str, re
 def test_naming_the_families_and_embedding_colours_imports_no_torch() -> None:
     program = (
         "import sys; from backend.embedders import families, load; families();"
-        "load('mean-colour'); print('torch' in sys.modules)"
+        "[load(name) for name in ('mean-colour', 'raw-pixels', 'colour-histogram')];"
+        "print('torch' in sys.modules)"
     )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
 
     assert told.stdout.strip() == b"False"
-    assert families() == ["efficientnet-lite0", "mean-colour", "torchvision"]
+    assert families() == sorted(families())
+    assert {"colour-histogram", "efficientnet-lite0", "raw-pixels"} <= set(families())
 
 
 # --- the parts -----------------------------------------------------------------------------
@@ -157,6 +174,57 @@ def test_the_mean_colour_of_a_cell_is_its_mean_colour() -> None:
 
     vector /= vector[-1]
     assert vector[:12] == pytest.approx([1, 0, 0] * 2 + [0, 0, 1] * 2, abs=0.03)
+
+
+def test_raw_pixels_are_the_pixels_row_by_row() -> None:
+    picture = garment(3).resize((6, 8))
+
+    coloured = load("raw-pixels?height=8&width=6").embed([picture])[0]
+    grey = load("raw-pixels?height=8&width=6&grey=yes").embed([picture])[0]
+
+    pixels = np.asarray(picture, float)
+    assert coloured / coloured[0] == pytest.approx(pixels.ravel() / pixels[0, 0, 0], rel=1e-4)
+    luma = np.asarray(picture.convert("L"), float).ravel()
+    assert grey @ luma / np.linalg.norm(luma) == pytest.approx(1, abs=1e-4)
+
+
+def test_the_shipped_pca_can_be_plain_or_whitened() -> None:
+    shipped = Pca.load(SHIPPED_PCA)
+    plain, white = (shipped.whitened(strength).components.astype(float) for strength in (0, 1))
+
+    assert plain @ plain.T == pytest.approx(np.eye(256), abs=2e-3)
+    assert np.array_equal(shipped.whitened(0.25).components, shipped.components)
+    assert (plain * white).sum(axis=1) ** 2 * shipped.variances == pytest.approx(1, rel=5e-3)
+
+
+def test_a_pca_of_other_features_is_refused(tmp_path: Path) -> None:
+    half = np.float16
+    pca = Pca(mean=np.zeros(5, half), components=np.eye(2, 5, dtype=half), provenance={})
+    pca.save(tmp_path / "pca.npz")
+
+    for spec in ("efficientnet-lite0", "raw-pixels", "torchvision/resnet18"):
+        random = "weights=random&" if "/" in spec else ""
+        with pytest.raises(WeightsUnavailable, match="fitted on 5 features"):
+            load(f"{spec}?{random}pca={tmp_path / 'pca.npz'}")
+    with pytest.raises(UnknownEmbedder, match="fit it again"):
+        load(f"raw-pixels?whitening=1&pca={tmp_path / 'pca.npz'}")
+
+
+def test_a_pca_of_raw_pixels_is_part_of_their_fingerprint(tmp_path: Path) -> None:
+    def fitted(first: int) -> str:
+        pca = Pca(
+            mean=np.zeros(12, np.float16),
+            components=np.roll(np.eye(3, 12, dtype=np.float16), first, axis=1),
+            provenance={},
+        )
+        pca.save(tmp_path / f"{first}.npz")
+        return f"raw-pixels?height=2&width=2&pca={tmp_path / f'{first}.npz'}"
+
+    one, other = load(fitted(0)), load(fitted(1))
+
+    assert one.embed(GARMENTS).shape == (12, 3)
+    assert one.fingerprint != other.fingerprint
+    assert load(one.name).fingerprint == one.fingerprint
 
 
 def test_a_row_of_zeros_is_normalised_to_something() -> None:
@@ -236,6 +304,7 @@ def test_whatever_changes_the_vector_changes_the_fingerprint(tmp_path: Path) -> 
         "efficientnet-lite0?colour=0.2",
         "efficientnet-lite0?colour=0",
         "efficientnet-lite0?pca=none",
+        "efficientnet-lite0?whitening=0",
         "efficientnet-lite0?pool=max",
         f"efficientnet-lite0?pca={tmp_path / 'other.npz'}",
         "torchvision/resnet18?weights=random",

@@ -67,6 +67,8 @@ class CnnEmbedder:
             bf16_from=bf16_from,
         )
         self.batch_size = compute.batch_size or max(SMALLEST_BATCH, self._network.batch_size)
+        if pca:
+            pca.check(self._network.size)
         self._pca = pca
         self._colour_share = colour_share
         features = len(pca.components) if pca else self._network.size

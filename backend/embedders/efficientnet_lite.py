@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import timm
 import torch
@@ -14,7 +15,7 @@ from backend.embedders import Compute, register
 from backend.embedders.cnn import CnnEmbedder, Preprocessing
 from backend.embedders.network import Pool
 from backend.embedders.options import choice, share
-from backend.embedders.pca import Pca
+from backend.embedders.pca import load_pca
 from backend.errors import UnknownEmbedder, WeightsUnavailable
 
 PREPROCESSING: Final = Preprocessing(
@@ -28,12 +29,19 @@ SHIPPED_PCA: Final = Path(__file__).parent / "data" / "efficientnet-lite0-pca256
 
 @register("efficientnet-lite0")
 def load_lite0(
-    variant: str, *, compute: Compute, pool: str = "avg", pca: str = "", colour: str = "0.15"
+    variant: str,
+    *,
+    compute: Compute,
+    pool: str = "avg",
+    pca: str = "",
+    whitening: str = "",
+    colour: str = "0.15",
 ) -> CnnEmbedder:
     """Load the embedder.
 
     `pool` is avg or max; `pca` is 256 (the shipped one, fitted on pool=avg and its default), none,
-    or the path of another one; `colour` is the share of colour in the cosine, from 0 to below 1.
+    or the path of another one; `whitening`, from 0 (a plain PCA) to 1, replaces that which it was
+    fitted with; `colour` is the share of colour in the cosine, from 0 to below 1.
     """
     if variant:
         raise UnknownEmbedder(f"efficientnet-lite0 has no variant {variant!r}")
@@ -42,13 +50,16 @@ def load_lite0(
     if pca == "256" and pool_ != "avg":
         raise UnknownEmbedder("the shipped PCA was fitted on pool=avg: add pca=none")
     colour_share = share("colour", colour)
+    loaded = load_pca(pca, whitening, shipped={"256": SHIPPED_PCA})
+    whitened = f"&whitening={float(whitening):g}" if whitening else ""
     return CnnEmbedder(
         load_model(),
-        name=f"efficientnet-lite0?pool={pool_}&pca={pca}&colour={colour_share:g}",
+        name=f"efficientnet-lite0?pool={pool_}&pca={quote(pca, safe='/')}{whitened}"
+        f"&colour={colour_share:g}",
         preprocessing=PREPROCESSING,
         pool=pool_,
         compute=compute,
-        pca=_load_pca(pca),
+        pca=loaded,
         colour_share=colour_share,
         bf16_from=BF16_FROM,
     )
@@ -71,9 +82,3 @@ def load_model() -> nn.Module:
     model: nn.Module = timm.create_model("tf_efficientnet_lite0")
     model.load_state_dict(dict(zip(model.state_dict(), state.values(), strict=True)))
     return model
-
-
-def _load_pca(pca: str) -> Pca | None:
-    if pca == "none":
-        return None
-    return Pca.load(SHIPPED_PCA if pca == "256" else Path(pca))

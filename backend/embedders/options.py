@@ -28,6 +28,11 @@ def share(option: str, value: str) -> float:
     return number
 
 
+def proportion(option: str, value: str) -> float:
+    """Return a number from 0 to 1; raise UnknownEmbedder."""
+    return 1.0 if value == "1" else share(option, value)
+
+
 def whole_number(option: str, value: str) -> int:
     """Return a whole number from 0; raise UnknownEmbedder."""
     if not value.isdecimal():

@@ -1,18 +1,20 @@
-"""A fitted linear projection of a network's features; `backend.training.pca` makes it."""
+"""A fitted linear projection of an embedder's features; `backend.training.pca` makes it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import numpy.typing as npt
 
 from backend.embedders import FloatArray
-from backend.errors import WeightsUnavailable
+from backend.embedders.options import proportion
+from backend.errors import UnknownEmbedder, WeightsUnavailable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,15 +24,39 @@ class Pca:
     mean: npt.NDArray[np.float16]  # (features,)
     components: npt.NDArray[np.float16]  # (size, features)
     provenance: Mapping[str, Any]
+    variances: npt.NDArray[np.float32] | None = None  # (size,), of the features along each
 
     def project(self, features: FloatArray) -> FloatArray:
         """Project (n, features) to (n, size) float32."""
         return (features - self.mean.astype(np.float32)) @ self.components.astype(np.float32).T
 
+    def whitened(self, strength: float) -> Pca:
+        """Scale the components anew: 0 is a plain PCA, 1 gives all of them the same variance.
+
+        Raises UnknownEmbedder if the file does not tell the variances.
+        """
+        if self.variances is None:
+            raise UnknownEmbedder("this PCA's file does not hold its variances: fit it again")
+        directions = self.components.astype(np.float64)
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        scales = self.variances.astype(np.float64) ** (-strength / 2)
+        return replace(self, components=(directions * scales[:, None]).astype(np.float16))
+
+    def check(self, features: int) -> None:
+        """Raise WeightsUnavailable unless this was fitted on so many features."""
+        if len(self.mean) != features:
+            raise WeightsUnavailable(
+                f"the PCA was fitted on {len(self.mean)} features, of "
+                f"{self.provenance.get('features', 'another embedder')}; here are {features}"
+            )
+
     def save(self, path: Path) -> None:
-        """Write an .npz of the two arrays and the provenance as JSON."""
+        """Write an .npz of the arrays and the provenance as JSON."""
         made = json.dumps(dict(self.provenance), sort_keys=True)
-        np.savez(path, mean=self.mean, components=self.components, provenance=np.array(made))
+        arrays: dict[str, Any] = {"mean": self.mean, "components": self.components}
+        if self.variances is not None:
+            arrays["variances"] = self.variances
+        np.savez(path, provenance=np.array(made), **arrays)
 
     @classmethod
     def load(cls, path: Path) -> Pca:
@@ -38,7 +64,28 @@ class Pca:
         try:
             with np.load(path, allow_pickle=False) as file:
                 mean, components = file["mean"], file["components"]
+                variances = file.get("variances")
                 provenance = json.loads(str(file["provenance"]))
         except (OSError, KeyError, ValueError) as error:
             raise WeightsUnavailable(f"no usable PCA in {path}: {error}") from None
-        return cls(mean=mean, components=components, provenance=provenance)
+        return cls(mean=mean, components=components, variances=variances, provenance=provenance)
+
+
+def load_pca(pca: str, whitening: str, *, shipped: Mapping[str, Path] | None = None) -> Pca | None:
+    """Load what an embedder's options `pca` and `whitening` ask for; None for `none`.
+
+    `pca` is the name of a shipped one, `none`, or the path of a file of `backend.training.pca`;
+    an empty `whitening` leaves it as it was fitted. Raises UnknownEmbedder, WeightsUnavailable.
+    """
+    if pca == "none":
+        if whitening:
+            raise UnknownEmbedder(f"whitening={whitening}: there is no PCA to whiten")
+        return None
+    loaded = Pca.load((shipped or {}).get(pca, Path(pca)))
+    return loaded.whitened(proportion("whitening", whitening)) if whitening else loaded
+
+
+def pca_options(pca: str, whitening: str) -> str:
+    """Spell the two options as they stand in an embedder's name, each with its `&`."""
+    named = f"&pca={quote(pca, safe='/')}" if pca != "none" else ""
+    return named + (f"&whitening={float(whitening):g}" if whitening else "")

@@ -18,6 +18,7 @@ from backend.embedders import Compute, register
 from backend.embedders.cnn import CnnEmbedder, Preprocessing
 from backend.embedders.network import Pool
 from backend.embedders.options import choice, share, whole_number
+from backend.embedders.pca import load_pca, pca_options
 from backend.errors import UnknownEmbedder, WeightsUnavailable
 
 NO_CNN: Final = ("vit_", "swin_", "maxvit")
@@ -47,13 +48,16 @@ def load_torchvision(
     pool: str = "avg",
     weights: str = "DEFAULT",
     seed: str = "0",
+    pca: str = "none",
+    whitening: str = "",
     colour: str = "0",
 ) -> CnnEmbedder:
     """Load a network and pool its last feature map.
 
     `weights` is a name of torchvision's own enum for this network (`DEFAULT`, `IMAGENET1K_V1` …),
     the path of a state dict, or `random`, a baseline drawn with `seed`. Only the enum's weights
-    may have to be downloaded. `colour` is the share of colour in the cosine.
+    may have to be downloaded. `pca` is the path of one that was fitted on these features, with
+    `whitening` from 0 to 1 where not as fitted; `colour` is the share of colour in the cosine.
 
     The enum's transforms give the input: their resize, but of the whole picture to a square, not
     of its shorter side, for a tall photograph would lose head and hem; their crop of the middle,
@@ -66,6 +70,7 @@ def load_torchvision(
     chosen = enum[weights] if weights in enum.__members__ else enum["DEFAULT"]
     options = f"pool={pool_}&weights={quote(weights, safe='/')}"
     options += f"&seed={int(seed)}" if weights == RANDOM else ""
+    options += pca_options(pca, whitening)
     options += f"&colour={colour_share:g}" if colour_share else ""
     return CnnEmbedder(
         model,
@@ -73,6 +78,7 @@ def load_torchvision(
         preprocessing=_preprocessing(chosen.transforms()),
         pool=pool_,
         compute=compute,
+        pca=load_pca(pca, whitening),
         colour_share=colour_share,
     )
 

@@ -1,1 +1,1 @@
-"""What is fitted from data: the PCA of the default embedder."""
+"""What is fitted from data: the PCA of an embedder's features."""

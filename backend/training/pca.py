@@ -1,6 +1,6 @@
-"""Fit the PCA of the default embedder, on products that are not used as queries.
+"""Fit the PCA of an embedder's features, on products that are not used as queries.
 
-    python -m backend.training.pca CATALOGUE --out FILE.npz
+    python -m backend.training.pca CATALOGUE --out FILE.npz [--features SPEC]
 
 Queries are drawn as everywhere in the project: the first 10,000 of a seeded permutation of the
 products with images, in the file's order. The PCA is fitted on a sample of the others.
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,13 +28,21 @@ from backend.images import Limits
 BATCH: Final = 64
 
 FEATURES: Final = "efficientnet-lite0?pool=avg&pca=none&colour=0"
-"""What is projected: the network's features alone, L2-normalised."""
+"""What is projected by default: the network's features alone, L2-normalised."""
+
+MOST_FEATURES: Final = 8_192  # beyond, their covariance is a matrix of a gigabyte
 
 
-def fit(
-    features: Iterator[FloatArray], *, size: int, whitening: float
-) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.float16]]:
-    """Fit mean (features,) and components (size, features) on chunks of features (n, features).
+class Fitted(NamedTuple):
+    """What a fit gives."""
+
+    mean: npt.NDArray[np.float16]  # (features,)
+    components: npt.NDArray[np.float16]  # (size, features)
+    variances: npt.NDArray[np.float32]  # (size,), of the features along each component
+
+
+def fit(features: Iterator[FloatArray], *, size: int, whitening: float) -> Fitted:
+    """Fit a PCA on chunks of features (n, features).
 
     Components are scaled by variance ** (-whitening / 2): 0 is a plain PCA, 1 gives all components
     the same variance. Each points to where its largest weight is positive, so that a second fit
@@ -47,7 +55,11 @@ def fit(
     components = vectors[:, largest].T
     signs = np.sign(components[np.arange(size), np.abs(components).argmax(axis=1)])
     scales = signs * variances[largest] ** (-whitening / 2)
-    return mean.astype(np.float16), (components * scales[:, None]).astype(np.float16)
+    return Fitted(
+        mean=mean.astype(np.float16),
+        components=(components * scales[:, None]).astype(np.float16),
+        variances=variances[largest].astype(np.float32),
+    )
 
 
 def pictures_to_fit_on(
@@ -77,24 +89,28 @@ def main(
     count: Annotated[int, typer.Option(help="products to fit on")] = 20_000,
     queries: Annotated[int, typer.Option(help="products drawn first and left out")] = 10_000,
     seed: Annotated[int, typer.Option(help="of the permutation of products")] = 0,
+    features: Annotated[str, typer.Option(help="the embedder to project")] = FEATURES,
 ) -> None:
-    """Fit a PCA of the default network's features and write it with its provenance."""
+    """Fit a PCA of an embedder's features and write it with its provenance."""
+    embedder = load(features)
+    if embedder.size > MOST_FEATURES:
+        raise typer.BadParameter(f"{features} has more than {MOST_FEATURES:,} dimensions")
     rows = open_source(catalogue).read()
     found = [row.picture for row in rows if isinstance(row, Row) and row.picture]
     chosen = pictures_to_fit_on(found, queries=queries, count=count, seed=seed)
-    embedder = load(FEATURES)
     chunks = embed_pictures(embedder, chosen)
     progress = track(chunks, description="embedding", total=-(-len(chosen) // BATCH))
-    mean, components = fit(iter(progress), size=size, whitening=whitening)
+    fitted = fit(iter(progress), size=size, whitening=whitening)
     provenance = {
         "command": f"python -m backend.training.pca CATALOGUE --size {size} "
-        f"--whitening {whitening:g} --count {count} --queries {queries} --seed {seed}",
+        f"--whitening {whitening:g} --count {count} --queries {queries} --seed {seed}"
+        + ("" if features == FEATURES else f" --features '{features}'"),
         "catalogue": catalogue.name,
         "products": len(chosen),
-        "features": FEATURES,
+        "features": features,
         "fingerprint": embedder.fingerprint,
     }
-    Pca(mean=mean, components=components, provenance=provenance).save(out)
+    Pca(**fitted._asdict(), provenance=provenance).save(out)
 
 
 if __name__ == "__main__":
