@@ -153,6 +153,36 @@ class NoGeneration(LookalikeError):
     code = "no-generation"
 
 
+class UnknownGeneration(LookalikeError):
+    """There is no generation with this id."""
+
+    code = "unknown-generation"
+
+
+class InvalidReindex(LookalikeError):
+    """The re-index cannot be done as asked."""
+
+    code = "invalid-reindex"
+
+
+class ReindexRunning(LookalikeError):
+    """A re-index is under way already."""
+
+    code = "reindex-running"
+
+
+class WrongState(LookalikeError):
+    """The generation is not in a state in which this can be done to it."""
+
+    code = "wrong-state"
+
+
+class PromotionRefused(LookalikeError):
+    """The generation is not good enough to be promoted; the message says which number failed."""
+
+    code = "promotion-refused"
+
+
 class InvalidFilter(LookalikeError):
     """The filter names an unknown field or holds a value of the wrong type."""
 
@@ -187,6 +217,30 @@ class NotSearchable(LookalikeError):
     """The product has no vector yet; `context` holds its `state` and `reason`."""
 
     code = "not-searchable"
+
+
+# --- backups ----------------------------------------------------------
+
+
+class UnusableBackup(LookalikeError):
+    """The backup is damaged, incomplete, or of a newer version of the program."""
+
+    code = "unusable-backup"
+
+
+class WouldOverwrite(LookalikeError):
+    """There is something here already that would be overwritten."""
+
+    code = "would-overwrite"
+
+
+# --- evaluation -------------------------------------------------------
+
+
+class NotEvaluable(LookalikeError):
+    """There is nothing to judge by: no such label, category, or too few products."""
+
+    code = "not-evaluable"
 
 
 # --- the locked door --------------------------------------------------

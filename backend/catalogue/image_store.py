@@ -43,7 +43,7 @@ class ImageStore:
         """
         digest = digest_of(data)
         with _reaching():
-            if self._size(digest) != len(data):  # a power loss can leave a file cut short
+            if self._find(digest) != len(data):  # a power loss can leave a file cut short
                 self._write(digest, data)
         return digest
 
@@ -68,8 +68,12 @@ class ImageStore:
 
     def exists(self, digest: str) -> bool:
         """Tell whether the store holds an image."""
+        return self.size(digest) is not None
+
+    def size(self, digest: str) -> int | None:
+        """Return how many bytes an image has, None for one that the store does not hold."""
         with _reaching():
-            return self._size(digest) is not None
+            return self._find(digest)
 
     def uri(self, digest: str) -> str:
         """Return the URI under which a product refers to an image in the store."""
@@ -99,7 +103,7 @@ class ImageStore:
     def _place(self, digest: str) -> str:
         return f"{self._located[1]}/{digest[:2]}/{digest}"
 
-    def _size(self, digest: str) -> int | None:
+    def _find(self, digest: str) -> int | None:
         try:
             return cast("int", self._fs.size(self._place(digest)))
         except FileNotFoundError:

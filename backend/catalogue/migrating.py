@@ -60,6 +60,12 @@ def is_current(db: Database) -> bool:
         return current(connection) == head
 
 
+def is_known(revision: str) -> bool:
+    """Tell whether the migrations lead on from a revision, or a newer program made it."""
+    folder = ScriptDirectory(str(Path(migrations.__file__).parent))
+    return revision in {script.revision for script in folder.walk_revisions()}
+
+
 def differences(db: Database) -> list[object]:
     """List what the models have that the database has not, and the other way round."""
     with db.engine.connect() as connection:

@@ -385,6 +385,12 @@ def request_again(
     return _settle(session, generation_id, rows, values, whose=true())
 
 
+def forget_points(session: Session, *, now: datetime | None = None) -> int:
+    """Ask for every point anew, where the indexes are gone; opens no image. Returns how many."""
+    lost = update(Entry).where(Entry.indexed_claim.is_not(None))
+    return _count(session, lost.values(_once_more(now or utcnow()) | {"indexed_claim": null()}))
+
+
 def _once_more(now: datetime) -> dict[str, Any]:
     waits_for_image = Entry.embedded < Entry.wanted
     return _asked(now) | {

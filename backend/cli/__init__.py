@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from backend.cli import catalogue, demo, keys, queue, serving, similar, working
+from backend.cli import backups, catalogue, demo, keys, queue, serving, similar, working
 from backend.errors import LookalikeError
 
 app = typer.Typer(
@@ -27,6 +27,8 @@ app.command("verify")(queue.verify)
 app.add_typer(queue.quarantine, name="quarantine")
 app.add_typer(keys.keys, name="keys")
 app.command("migrate")(serving.migrate)
+app.command("backup")(backups.backup)
+app.command("restore")(backups.restore)
 app.command("worker")(working.worker)
 app.command("beat")(working.beat)
 

@@ -1,0 +1,137 @@
+"""What lies where in a backup's folder, and how the SQLite file in it is read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+from sqlalchemy import make_url
+
+from backend.catalogue.database import SQLITE_TIMEOUT_SECONDS
+from backend.catalogue.image_store import ImageStore
+from backend.errors import ConfigurationError, UnusableBackup
+from backend.settings import Settings
+
+FORMAT: Final = 1
+MANIFEST: Final = "manifest.json"
+IMAGES: Final = "images"
+DRAFT: Final = "draft.sqlite"
+LOCK: Final = "backup.lock"
+RECIPE: Final = "docs/backup.md has the recipe for PostgreSQL and a Qdrant server"
+
+Report: TypeAlias = Callable[[int, int | None], None]
+"""Told (done, total) again and again."""
+
+Bar: TypeAlias = Callable[[str], AbstractContextManager[Report]]
+"""Shows one step of the work by its name."""
+
+
+@contextmanager
+def no_bar(_what: str) -> Iterator[Report]:
+    """Show nothing."""
+    yield lambda _done, _total: None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What a backup is of, and what it holds."""
+
+    created_at: str  # ISO 8601, UTC: when the catalogue was as it is in here
+    version: str  # of the program
+    revision: str  # of the database's tables
+    catalogue: str  # sha256 of the SQLite file
+    products: int  # in the catalogue, without removed ones
+    images: int
+    image_bytes: int
+    missing: list[str] = field(default_factory=list)  # digests that the store had lost before
+    in_place: int = 0  # products whose picture is a file of the shop's, which is not in here
+    folders: dict[str, int] = field(default_factory=dict)  # where those lie, and how many
+    remote: int = 0  # products whose picture lies on another host
+
+    def write(self, folder: Path) -> None:
+        """Write the manifest: from then on this is the backup in the folder."""
+        draft = folder / f"{MANIFEST}.new"
+        with draft.open("w", encoding="utf-8") as file:
+            json.dump({"format": FORMAT, **asdict(self)}, file, indent=2)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(folder / MANIFEST)
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest:
+        """Read the manifest of a folder; raises UnusableBackup when there is none to be used."""
+        try:
+            found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UnusableBackup(f"{folder} holds no backup: there is no {MANIFEST}") from None
+        except (OSError, ValueError) as error:
+            raise UnusableBackup(f"the manifest cannot be read: {error}") from None
+        return cls._parse(found)
+
+    @classmethod
+    def _parse(cls, found: Any) -> Manifest:
+        if not isinstance(found, dict) or found.pop("format", None) != FORMAT:
+            raise UnusableBackup("the manifest is damaged, or of a newer version of the program")
+        try:
+            return cls(**found)
+        except TypeError as error:
+            raise UnusableBackup(f"the manifest is damaged: {error}") from None
+
+    def path(self, folder: Path) -> Path:
+        """Return where the catalogue lies in a backup's folder."""
+        return folder / catalogue_name(self.catalogue)
+
+
+def catalogue_name(digest: str) -> str:
+    """Return the file name of a catalogue with this digest."""
+    return f"catalogue-{digest}.sqlite"
+
+
+def images_in(folder: Path) -> ImageStore:
+    """Return the image store that is a backup's."""
+    return ImageStore((folder / IMAGES).absolute().as_uri())
+
+
+def database_file(settings: Settings) -> Path:
+    """Return where the embedded catalogue lies.
+
+    Raises ConfigurationError where the settings name servers, which have backups of their own.
+    """
+    if not settings.database.startswith("sqlite"):
+        raise ConfigurationError(f"DATABASE_URL names a database server: {RECIPE}")
+    if settings.qdrant_url:
+        raise ConfigurationError(f"QDRANT_URL names a vector store of its own: {RECIPE}")
+    found = make_url(settings.database).database
+    if not found or found == ":memory:":
+        raise ConfigurationError("DATABASE_URL names no file")
+    return Path(found).absolute()
+
+
+@contextmanager
+def opened(file: Path, *, mode: Literal["ro", "rw"]) -> Iterator[sqlite3.Connection]:
+    """Open a SQLite file that is there; each statement is its own transaction."""
+    uri = f"{file.absolute().as_uri()}?mode={mode}"
+    connection = sqlite3.connect(uri, uri=True, timeout=SQLITE_TIMEOUT_SECONDS)
+    connection.isolation_level = None
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def digest_of_file(file: Path) -> str:
+    """Return the sha256 of a file, in hex."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def number(connection: sqlite3.Connection, query: str) -> int:
+    """Return the number that a query comes to."""
+    return int(connection.execute(query).fetchone()[0])
