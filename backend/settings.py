@@ -102,6 +102,26 @@ class Settings(BaseSettings):
         (), description="JSON list of attributes that get a payload index and a facet count"
     )
 
+    # --- re-indexing ---
+    standby_hours: float = Field(
+        24, ge=0, description="how long the index before stays current, for a rollback"
+    )
+    drop_seconds: float = Field(
+        300, ge=0, description="how long a retired index is left to requests that still use it"
+    )
+    promote_samples: int = Field(300, ge=10, le=10_000, description="products a promotion asks for")
+    promote_wait_seconds: float = Field(
+        60, gt=0, description="a row that waits longer keeps a generation from being promoted"
+    )
+    promote_recall: float = Field(0.95, ge=0, le=1, description="least recall@10, to exact search")
+    promote_map_drop: float = Field(0.01, ge=0, le=1, description="most that mAP@5 may fall")
+    promote_overlap: float = Field(
+        0.95, ge=0, le=1, description="least overlap@10 with the active index of the same embedder"
+    )
+    promote_coverage: float = Field(
+        0.99, ge=0, le=1, description="least share of the active index's products to be there too"
+    )
+
     # --- the Qdrant server (QDRANT_URL) ---
     qdrant_grpc_port: int = Field(6334, ge=1, le=65535)
     qdrant_on_disk: bool = Field(False, description="vectors and payload on disk")
@@ -110,6 +130,9 @@ class Settings(BaseSettings):
     )
     qdrant_shards: int | None = Field(None, ge=1, description="absent: the server's default")
     qdrant_replicas: int | None = Field(None, ge=1, description="absent: the server's default")
+    qdrant_alias: str = Field(
+        "lookalike", min_length=1, description="kept on the active collection, for outsiders"
+    )
 
     # --- serving ---
     host: str = "127.0.0.1"

@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     DateTime,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -125,6 +126,7 @@ class Generation(Base):
     collection: Mapped[str] = mapped_column(String(255), unique=True)
     embedder: Mapped[str] = mapped_column(String(255))  # the spec that loads it: name?option=value
     fingerprint: Mapped[str] = mapped_column(String(64))
+    configured: Mapped[str | None] = mapped_column(String(255))  # LOOKALIKE_EMBEDDER back then
     size: Mapped[int]
     distance: Mapped[str] = mapped_column(String(16), default="cosine")
     quantization: Mapped[str | None] = mapped_column(String(16))
@@ -135,6 +137,7 @@ class Generation(Base):
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     promoted_at: Mapped[datetime | None]
     retired_at: Mapped[datetime | None]
+    dropped_at: Mapped[datetime | None]  # when the last of its index, entries and vectors went
 
 
 class IndexEntry(Base):
@@ -194,11 +197,13 @@ class Job(Base):
     state: Mapped[str] = mapped_column(String(16), default="queued", index=True)
     done: Mapped[int] = mapped_column(BigInteger, default=0)
     total: Mapped[int | None] = mapped_column(BigInteger)
+    rate: Mapped[float | None] = mapped_column(Float)  # a second, lately
     result: Mapped[dict[str, Any] | None]
     error: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     started_at: Mapped[datetime | None]
     heartbeat_at: Mapped[datetime | None]
+    wake_at: Mapped[datetime | None]  # a job that waits for the queue is looked at again then
     finished_at: Mapped[datetime | None]
 
 
