@@ -9,6 +9,7 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+from backend.catalogue.sources.fashion_mnist import FashionMnist, find_folder
 from backend.catalogue.sources.files import STYLES, Archive, Files, Folder
 from backend.catalogue.sources.layout import PLAIN, Layout
 from backend.catalogue.sources.rows import Source
@@ -20,10 +21,13 @@ from backend.errors import UnreadableCatalogue
 def open_source(path: Path, layout: Layout = PLAIN) -> Source:
     """Open a folder or zip with a styles.csv (or another single CSV), or a bare CSV file.
 
-    Raises UnreadableCatalogue for anything else, ConfigurationError for a wrong layout.
+    A folder with the files of FashionMNIST is recognised by their names. Raises
+    UnreadableCatalogue for anything else, ConfigurationError for a wrong layout.
     """
     if not path.exists():
         raise UnreadableCatalogue(f"there is no {path}")
+    if path.is_dir() and (folder := find_folder(path)):
+        return FashionMnist(folder)
     files: Files
     if path.is_dir():
         files = Folder(path)
