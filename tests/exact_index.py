@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from backend.errors import IndexUnavailable
-from backend.vectors import Condition, Hit, Point, Scalar, Schema, Vector, Where
+from backend.vectors import Condition, Hit, Point, Scalar, Schema, SearchMode, Vector, Where
 from backend.vectors.filters import check, check_facet
 from backend.vectors.points import CANDIDATES, check_diversity, check_patch, checked, examples, unit
 
@@ -60,6 +60,7 @@ class ExactIndex:
         exclude: Sequence[int] = (),
         min_score: float | None = None,
         exact: bool = False,
+        mode: SearchMode | None = None,
     ) -> list[Hit]:
         query = unit(vector, self.size)
         points = self._passing(where, exclude)
@@ -70,6 +71,11 @@ class ExactIndex:
             for point in best[:limit]
             if min_score is None or scores[point.id] >= min_score
         ]
+
+    def search_mode(self, where: Where | None = None) -> SearchMode:
+        self.ping()
+        check(where, self._schema)
+        return SearchMode.EXACT
 
     def recommend(
         self,

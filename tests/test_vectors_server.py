@@ -23,7 +23,14 @@ from backend.errors import (
     InvalidFilter,
     LookalikeError,
 )
-from backend.vectors import Condition, FieldType, Point, server_calls
+from backend.vectors import (
+    Condition,
+    FieldType,
+    Point,
+    SearchMode,
+    search_mode,
+    server_calls,
+)
 from backend.vectors.server import ServerIndex
 from backend.vectors.server_collection import ServerOptions, connector
 
@@ -240,19 +247,34 @@ def test_writes_are_conditional_ordered_and_waited_for(wire: Wire, index: Server
 
 
 def test_a_graph_is_searched_as_its_filter_and_quantization_need(wire: Wire) -> None:
-    one = {"gender": Condition(any_of=("Men",))}
-    two = {**one, "attributes.a b": Condition(none_of=("x",))}
     index = an_index(wire)
-    for where in (None, one, two):
-        index.nearest(ONES, limit=1, where=where, exact=where is None)
+    for mode in SearchMode:
+        index.nearest(ONES, limit=1, mode=mode)
+    index.nearest(ONES, limit=1, exact=True)
     int8 = an_index(wire, quantization="int8")
     int8.diverse(ONES, limit=1, diversity=0.5)
-    plain, broad, narrow, quantized = (it.params for it in seen(wire, pb.QueryPoints))
-    assert plain.exact
-    assert not broad.exact
-    assert [it.acorn.enable for it in (plain, broad, narrow)] == [False, False, True]
-    assert not narrow.HasField("quantization")
+    *ours, quantized = (it.params for it in seen(wire, pb.QueryPoints))
+    assert [it.acorn.enable for it in ours] == [False, True, False, False]
+    assert [it.exact for it in ours] == [False, False, True, True]
+    assert not ours[0].HasField("quantization")
     assert (quantized.quantization.rescore, quantized.quantization.oversampling) == (True, 2.0)
+
+
+def test_several_clauses_are_counted_roughly_before_acorn_is_chosen(
+    wire: Wire, index: ServerIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = {"gender": Condition(any_of=("Men",))}
+    two = {**one, "attributes.a b": Condition(none_of=("x",))}
+    index.upsert([a_point(1, gender="Men")])
+    assert index.search_mode(one) == SearchMode.PLAIN
+    assert not list(seen(wire, pb.CountPoints))
+    assert index.search_mode(two) == SearchMode.EXACT
+    [count] = seen(wire, pb.CountPoints)
+    assert not count.exact
+    monkeypatch.setattr(search_mode, "NARROW", 0)
+    index.nearest(ONES, limit=1, where=two)
+    [search] = seen(wire, pb.QueryPoints)
+    assert search.params.acorn.enable
 
 
 def test_the_connector_takes_grpc_and_a_write_deadline_without_connecting() -> None:

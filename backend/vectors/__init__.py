@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -63,6 +64,14 @@ class Hit:
     payload: Mapping[str, Any] = field(default_factory=dict)
 
 
+class SearchMode(StrEnum):
+    """How a search was done; the value is what an answer's `meta.search_mode` says."""
+
+    PLAIN = "plain"  # walk the graph, through points that pass
+    ACORN = "acorn"  # walk the graph, also through points that do not
+    EXACT = "exact"  # compare all points that pass
+
+
 class VectorIndex(Protocol):
     """One generation's vectors. Safe to call from several threads.
 
@@ -108,13 +117,19 @@ class VectorIndex(Protocol):
         exclude: Sequence[int] = (),
         min_score: float | None = None,
         exact: bool = False,
+        mode: SearchMode | None = None,
     ) -> list[Hit]:
         """Return up to `limit` neighbours, best first, with a score of at least `min_score`.
 
-        `exact` asks for a full scan. Raises InvalidVector for a query of the wrong size, not
+        `mode` is how to search, by default what `search_mode` says; `exact` is short for
+        SearchMode.EXACT. Raises InvalidVector for a query of the wrong size, not
         finite or all zeros, InvalidFilter for a field that is neither indexed nor an open
         attribute, or a value of the wrong type.
         """
+        ...
+
+    def search_mode(self, where: Where | None = None) -> SearchMode:
+        """Return how a search under this filter is done; raises InvalidFilter."""
         ...
 
     def recommend(

@@ -1,0 +1,62 @@
+"""How one query is searched, chosen by its filter; and the filter's shape, which tells no values.
+
+A graph finds what passes a filter only while it can walk there. The engine adds links for each
+value of an indexed field, so one clause keeps its neighbours together; what two clauses leave
+has no links of its own, and the walk ends in islands. ACORN walks through what the filter drops,
+at several times the cost. Figures for each shape: `docs/filters.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from backend.vectors import Condition, Schema, SearchMode, Where
+
+NARROW: Final = 5000
+"""Points up to which comparing all that pass is no slower than a walk (512 dimensions)."""
+
+UNDECLARED: Final = "attributes.*"
+"""Stands for every attribute that is no facet: their names are the client's, and without end."""
+
+
+def choose(
+    where: Where | None, schema: Schema, *, has_graph: bool, estimate: Callable[[], int]
+) -> SearchMode:
+    """Return how to search under a checked filter.
+
+    `estimate` counts the points that pass, roughly, and is asked only where it matters.
+    """
+    if not has_graph:
+        return SearchMode.EXACT
+    if _keeps_together(where, schema):
+        return SearchMode.PLAIN
+    return SearchMode.EXACT if estimate() <= NARROW else SearchMode.ACORN
+
+
+def _keeps_together(where: Where | None, schema: Schema) -> bool:
+    """Tell whether what passes is linked: everything, one clause on values, or all but some."""
+    found = clauses(where)
+    if len(found) > 1:
+        return False
+    return all(field in schema and kind != "range" for field, kind in found)
+
+
+def clauses(where: Where | None) -> list[tuple[str, str]]:
+    """Return the (field, kind) of each clause; kinds are `any`, `not` and `range`."""
+    return [(field, kind) for field, it in sorted((where or {}).items()) for kind in _kinds(it)]
+
+
+def shape(where: Where | None, schema: Schema) -> str:
+    """Return a filter's shape, such as `gender:any year:range`; empty without a filter."""
+    named = {(field if field in schema else UNDECLARED, kind) for field, kind in clauses(where)}
+    return " ".join(sorted(f"{field}:{kind}" for field, kind in named))
+
+
+def _kinds(condition: Condition) -> Iterator[str]:
+    if condition.any_of:
+        yield "any"
+    if condition.none_of:
+        yield "not"
+    if any(it is not None for it in (condition.gte, condition.gt, condition.lte, condition.lt)):
+        yield "range"
