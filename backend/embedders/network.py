@@ -16,7 +16,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from backend.embedders import Compute, FloatArray
 from backend.embedders.pixels import Pixels
 
-Pool: TypeAlias = Literal["avg", "max"]
+Pool: TypeAlias = Literal["avg", "max", "none"]
+"""What becomes of the last map: its means, its maxima, or all of it, channel by channel."""
 
 BATCH_SIZES: Final = {"cpu": 8, "mps": 64, "cuda": 256}  # 8: maps that stay in the CPU's cache
 FAST_BF16: Final = ("avx512_bf16", "amx_bf16")  # as /proc/cpuinfo spells them
@@ -35,13 +36,16 @@ class Network:
         compute: Compute,
         bf16_from: str = "",
     ) -> None:
-        """Take over `graph`, from `cut_at_last_map`; it expects (RGB - mean) / std of 0 to 255.
+        """Take over `graph`, from `trace` or `cut_at_last_map`; it expects (RGB - mean) / std.
+
+        RGB is from 0 to 255, and so are `mean` and `std`.
 
         In bf16, layers before the one whose name begins with `bf16_from` still compute in fp32.
         """
-        self.size = _channels(graph)
-        self._device = _choose_device(compute.device)
-        self.precision = _choose_precision(compute.precision, self._device)
+        channels, height, width = _last_map(graph)
+        self.size = channels * height * width if pool == "none" else channels
+        self._device = choose_device(compute.device)
+        self.precision = choose_precision(compute.precision, self._device)
         self.batch_size = compute.batch_size or BATCH_SIZES.get(self._device.type, 8)
         if self._device.type == "cpu" and compute.threads:
             torch.set_num_threads(compute.threads)
@@ -80,8 +84,13 @@ class Network:
             sent = sent.pin_memory().to(self._device, non_blocking=True)
         colours = sent.to(self._device).permute(0, 3, 1, 2).float()  # channels_last as it lies
         maps = self._graph((colours - self._mean) / self._std).float()
-        pooled = maps.mean(dim=(2, 3)) if self._pool == "avg" else maps.amax(dim=(2, 3))
-        return np.asarray(pooled.cpu().numpy(), np.float32)
+        return np.asarray(_pooled(maps, self._pool).cpu().numpy(), np.float32)
+
+
+def _pooled(maps: Tensor, pool: Pool) -> Tensor:
+    if pool == "none":
+        return maps.flatten(1)
+    return maps.mean(dim=(2, 3)) if pool == "avg" else maps.amax(dim=(2, 3))
 
 
 class _Tracer(fx.Tracer):
@@ -92,14 +101,20 @@ class _Tracer(fx.Tracer):
         return own or super().is_leaf_module(m, module_qualified_name)
 
 
+def trace(model: nn.Module, input_size: tuple[int, int]) -> fx.GraphModule:
+    """Trace a network as it predicts, and run it once, so that every output's shape is known."""
+    graph = fx.GraphModule(model, _Tracer().trace(model.eval()))
+    with torch.inference_mode():
+        ShapeProp(graph).propagate(torch.zeros(1, 3, *input_size))
+    return graph
+
+
 def cut_at_last_map(model: nn.Module, input_size: tuple[int, int]) -> fx.GraphModule:
     """Trace a classifier and end it at its last feature map: the last output of several pixels.
 
     Finds it by running `model` once, so that no architecture has to be known by name.
     """
-    graph = fx.GraphModule(model, _Tracer().trace(model.eval()))
-    with torch.inference_mode():
-        ShapeProp(graph).propagate(torch.zeros(1, 3, *input_size))
+    graph = trace(model, input_size)
     # SqueezeNet's classifier is a convolution, and so gives maps, of its classes
     features = takewhile(lambda n: not str(n.target).startswith("classifier"), graph.graph.nodes)
     maps = [node for node in features if _is_map(node)]
@@ -116,9 +131,11 @@ def _is_map(node: fx.Node) -> bool:
     return len(shape) == 4 and shape[2] > 1 and node.op != "placeholder"
 
 
-def _channels(graph: fx.GraphModule) -> int:
+def _last_map(graph: fx.GraphModule) -> tuple[int, int, int]:
+    """Return the channels, height and width of what the graph gives for one image."""
     (output,) = (node for node in graph.graph.nodes if node.op == "output")
-    return _shape(output.args[0])[1]
+    _, channels, height, width = _shape(output.args[0])
+    return channels, height, width
 
 
 def _shape(node: fx.Node) -> tuple[int, ...]:
@@ -190,7 +207,8 @@ def _module(modules: dict[str, nn.Module], node: Any = None) -> nn.Module | None
     return modules.get(str(node.target))
 
 
-def _choose_device(device: str) -> torch.device:
+def choose_device(device: str) -> torch.device:
+    """Return the device of that name; for `auto` a GPU if there is one."""
     if device != "auto":
         return torch.device(device)
     if torch.cuda.is_available():
@@ -198,7 +216,8 @@ def _choose_device(device: str) -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def _choose_precision(precision: str, device: torch.device) -> str:
+def choose_precision(precision: str, device: torch.device) -> str:
+    """Return bf16 or fp32; for `auto` bf16 where the device computes in it."""
     if precision != "auto":
         return precision
     return "bf16" if _is_fast_in_bf16(device) else "fp32"
