@@ -104,7 +104,7 @@ def measure(index: EdgeIndex, vectors: Array, table: Table, queries: list[int]) 
 
 def both(index: EdgeIndex, query: Array, where: Where) -> list[Callable[[], object]]:
     """Return one question as it is asked through the index, and of the engine itself."""
-    shard = index._shard()
+    shard = index._store._opened().shard
     request = qe.QueryRequest(
         query=qe.Query.Nearest(query.tolist()),
         limit=LIMIT,

@@ -96,7 +96,7 @@ def in_turns(calls: Sequence[Callable[[], object]]) -> list[float]:
 
 def compare(index: EdgeIndex, vectors: Array, table: dict[str, npt.NDArray[Any]]) -> None:
     """Print what each kind of call takes through the adapter and without it."""
-    shard = index._shard()
+    shard = index._store._opened().shard
     claims = itertools.count(2)
 
     def points() -> list[Point]:

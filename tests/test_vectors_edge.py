@@ -121,7 +121,7 @@ def test_vectors_of_another_size_need_another_folder(index: EdgeIndex, path: Pat
 def test_a_damaged_shard_is_unavailable_with_its_reason(index: EdgeIndex, path: Path) -> None:
     index.upsert([a_point(1)])
     index.close()
-    [state] = path.glob("segments/*/segment.json")
+    [state] = path.glob("shard-1/segments/*/segment.json")
     state.write_text("{")
     again = EdgeIndex(path, size=4, schema=SCHEMA)
     with pytest.raises(IndexUnavailable, match="segment"):
@@ -170,8 +170,8 @@ def test_a_neighbour_with_just_the_least_score_is_returned(index: EdgeIndex) -> 
 
 DEATHS = {
     "before the new shard has its name": "Path.rename",
-    "before its fields are indexed": "edge_shard._index_fields",
-    "before it is loaded": "edge_shard._sync",
+    "before its fields are indexed": "edge_shard.index_fields",
+    "before it is loaded": "edge_shard.sync",
 }
 
 
@@ -185,18 +185,18 @@ def test_a_process_killed_while_it_makes_the_shard_leaves_none_that_cannot_be_op
     assert index.facet("gender") == [("Men", 1)]
 
 
-@pytest.mark.parametrize("left", ["shard", "shard.building"])
+@pytest.mark.parametrize("left", ["shard-1", "shard-1.building"])
 def test_an_empty_folder_or_a_half_made_shard_is_replaced(
     index: EdgeIndex, path: Path, left: str
 ) -> None:
-    folder = path.with_name(left)
+    folder = path / left
     folder.mkdir(parents=True)
-    if left != "shard":
+    if left != "shard-1":
         (folder / "segments").mkdir()
         (folder / "edge_config.json").write_text("{")
     index.upsert([a_point(1)])
     assert index.count() == 1
-    assert sorted(it.name for it in path.parent.iterdir()) == ["shard", "shard.lock"]
+    assert sorted(it.name for it in path.iterdir()) == ["shard-1", "shard-1.written"]
 
 
 def test_a_killed_writer_loses_nothing_that_was_acknowledged(index: EdgeIndex, path: Path) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import qdrant_edge as qe
 
 from backend.errors import ConfigurationError, IndexLocked, IndexUnavailable, LookalikeError
-from backend.vectors import CLAIM, FieldType, Schema
+from backend.vectors import CLAIM, FieldType, Point, Schema
+from backend.vectors.edge_folders import sync
 from backend.vectors.filters import path as json_path
 
 _TYPES: Final[dict[FieldType, qe.PayloadSchemaType]] = {
@@ -33,6 +34,15 @@ _MEANINGS: Final[tuple[tuple[str, type[LookalikeError], str], ...]] = (
 RESERVE: Final = 128 * 2**20
 """Bytes that stay free: the engine writes through memory maps, and on a full disk the kernel kills
 the whole process (SIGBUS)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardOptions:
+    """How a shard's graph is built, and by what it is searched."""
+
+    quantization: Literal["int8"] | None = None
+    hnsw_m: int = 16  # links per node
+    hnsw_ef_construct: int = 100  # neighbours considered while building
 
 
 @contextmanager
@@ -63,7 +73,7 @@ def open_shard(path: Path, *, size: int, schema: Schema) -> qe.EdgeShard:
         if not path.exists() or not any(path.iterdir()):
             _create(path, size)
         shard = qe.EdgeShard.load(str(path), _config(size))
-        _index_fields(shard, schema)
+        index_fields(shard, schema)
         return shard
 
 
@@ -71,6 +81,11 @@ def has_graph(shard: qe.EdgeShard) -> bool:
     """Tell whether the shard was optimized: without a graph every search compares all points."""
     with engine_errors():
         return shard.info().indexed_vectors_count > 0
+
+
+def rows(points: Iterable[Point]) -> list[qe.Point]:
+    """Return checked points as the engine takes them; lists convert faster than arrays."""
+    return [qe.Point(it.id, it.vector.tolist(), dict(it.payload)) for it in points]
 
 
 def check_space(folder: Path) -> None:
@@ -103,18 +118,10 @@ def _create(path: Path, size: int) -> None:
     shard.flush()
     shard.close()
     building.rename(path)
-    _sync(path.parent)  # or a power cut could undo the rename under flushed points
+    sync(path.parent)  # or a power cut could undo the rename under flushed points
 
 
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _index_fields(shard: qe.EdgeShard, schema: Schema) -> None:
+def index_fields(shard: qe.EdgeShard, schema: Schema) -> None:
     """Create the payload indexes that are missing: all at first, later those of new fields."""
     indexes = shard.info().payload_schema
     present = {key.replace('"', ""): index.data_type for key, index in indexes.items()}

@@ -1,0 +1,163 @@
+"""Where the shards of one generation lie, and which of them answers.
+
+    <collection>.lock                 its one owner
+    <collection>/store.json           the folder in use, how it was built, why a later build failed
+    <collection>/shard-1/             a shard
+    <collection>/shard-1.written      how many of its points were written since it was built
+
+The file that names the folder is replaced as one, so that a killed process leaves either the old
+shard in use or the new one. Everything here can be read without owning the index.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from backend.errors import IndexUnavailable
+
+FIRST: Final = "shard-1"
+_WIDTH: Final = 20  # digits of a count, so that each is written over the last one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """How an optimized shard was built."""
+
+    at: str  # when it came into use, UTC in ISO 8601
+    points: int  # that its graph holds
+    seconds: float  # from the start of the build until it was ready to be loaded
+    caught_up: int = 0  # points that were copied because they had changed meanwhile
+    peak_bytes: int = 0  # resident memory of the builder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Why the last build, newer than the shard in use, came to nothing."""
+
+    at: str  # UTC in ISO 8601
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreState:
+    """Which shard answers; the rest is for operators."""
+
+    folder: str = FIRST
+    built: Built | None = None  # None: no graph; every search compares all points
+    failure: Failure | None = None
+
+    @property
+    def number(self) -> int:
+        """The number of the folder; a new one's is higher."""
+        return int(self.folder.rpartition("-")[2])
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What anyone may know of the shard in use."""
+
+    state: StoreState
+    dirty: int  # points written or deleted since the graph was built
+
+
+def look(path: Path) -> Shard:
+    """Read how the store in a folder stands; one that was never opened looks like a new one."""
+    state = read_state(path)
+    return Shard(state, _read_count(path / f"{state.folder}.written"))
+
+
+def read_state(path: Path) -> StoreState:
+    """Read which shard is in use. Raises IndexUnavailable when the file is damaged."""
+    try:
+        found: dict[str, Any] = json.loads((path / "store.json").read_text())
+        built, failure = found["built"], found["failure"]
+        return StoreState(
+            folder=found["folder"],
+            built=Built(**built) if built else None,
+            failure=Failure(**failure) if failure else None,
+        )
+    except FileNotFoundError:
+        return StoreState()
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise IndexUnavailable(
+            f"{path / 'store.json'} is damaged ({error}): delete {path}, and it is filled again"
+        ) from error
+
+
+def write_state(path: Path, state: StoreState) -> None:
+    """Say which shard is in use: after this returns, also after a power cut."""
+    draft = path / "store.json.tmp"
+    with draft.open("w") as file:
+        json.dump(asdict(state), file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path / "store.json")
+    sync(path)
+
+
+def sync(folder: Path) -> None:
+    """Make the names in a folder safe against power loss."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove_leftovers(path: Path, state: StoreState) -> list[str]:
+    """Remove all but the shard in use: half-built ones, and those that it replaced.
+
+    Only for the owner, before anything is built. Returns the names of what was removed.
+    """
+    keep = {"store.json", state.folder, f"{state.folder}.written"}
+    leftovers = [entry for entry in path.iterdir() if entry.name not in keep]
+    for entry in leftovers:
+        remove(entry)
+    return [entry.name for entry in leftovers]
+
+
+def remove(entry: Path) -> None:
+    """Remove a folder or a file; it may be gone already."""
+    if entry.is_dir():
+        shutil.rmtree(entry, ignore_errors=True)
+    else:
+        entry.unlink(missing_ok=True)
+
+
+class Tally:
+    """Counts the points that were written since a shard was built; a killed process loses none.
+
+    A point counts once, or once more after a restart: it is a hint for when to build again.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._base = _read_count(file)
+        self._ids: set[int] = set()
+        self._file = file.open("r+b" if file.exists() else "w+b", buffering=0)
+
+    def add(self, ids: Iterable[int]) -> None:
+        """Count points by id."""
+        self._ids.update(ids)
+        os.pwrite(self._file.fileno(), b"%0*d" % (_WIDTH, self.count), 0)
+
+    @property
+    def count(self) -> int:
+        """How many were counted."""
+        return self._base + len(self._ids)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+
+def _read_count(file: Path) -> int:
+    try:
+        return int(file.read_text() or 0)
+    except (OSError, ValueError):
+        return 0

@@ -1,0 +1,282 @@
+"""The life of the shard that answers: opened by the first call, replaced while it is in use.
+
+- The engine holds the GIL through every call, loading and closing included.
+- After a fork its handle hangs in the child: the shard is opened by the first call, and a child
+  that inherits it is refused.
+- A call pins the shard that it began with; one that was replaced is closed and deleted when the
+  last call has left it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import qdrant_edge as qe
+import structlog
+from filelock import FileLock, Timeout
+
+from backend.errors import ConfigurationError, IndexLocked, IndexUnavailable
+from backend.vectors import Schema
+from backend.vectors.edge_copying import copy, differing, walk
+from backend.vectors.edge_folders import (
+    Built,
+    Failure,
+    StoreState,
+    Tally,
+    read_state,
+    remove,
+    remove_leftovers,
+    write_state,
+)
+from backend.vectors.edge_shard import check_space, engine_errors, has_graph, open_shard
+
+log = structlog.get_logger(__name__)
+
+LAST_PASS: Final = 256
+"""Points that are copied while writers wait: a few milliseconds."""
+
+PASSES: Final = 20
+"""Then the last pass comes, however much writers have changed meanwhile."""
+
+
+class Handle:
+    """An open shard, who opened it, and how many calls it answers at the moment."""
+
+    def __init__(self, folder: Path, *, size: int, schema: Schema) -> None:
+        self.folder = folder
+        self.pid = os.getpid()
+        self.shard = open_shard(folder, size=size, schema=schema)
+        self.indexed = has_graph(self.shard)
+        self.tally = Tally(folder.with_name(f"{folder.name}.written"))
+        self._changed = threading.Condition()
+        self._calls = 0
+        self._replaced = False
+
+    def enter(self) -> bool:
+        """Begin a call; False when the shard was replaced since it was looked up."""
+        with self._changed:
+            self._calls += not self._replaced
+            return not self._replaced
+
+    def leave(self) -> None:
+        """End a call."""
+        with self._changed:
+            self._calls -= 1
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Close the shard, also under calls that are about to begin: they fail."""
+        with engine_errors():
+            self.shard.close()
+        self.tally.close()
+
+    def retire(self) -> None:
+        """Take no more calls, wait for those under way, then close the shard and delete it."""
+        with self._changed:
+            self._replaced = True
+            self._changed.wait_for(lambda: not self._calls)
+        self.close()
+        remove(self.folder)
+        remove(self.folder.with_name(f"{self.folder.name}.written"))
+
+
+class EdgeStore:
+    """The shards of one generation, of which one answers.
+
+    A second owner, in this process or another, gets IndexLocked; one that inherited the open store
+    through a fork gets ConfigurationError.
+    """
+
+    def __init__(self, path: Path, *, size: int, schema: Schema) -> None:
+        self._path = path
+        self._size = size
+        self._schema = schema
+        self._lock = threading.RLock()  # of opening, closing, replacing and writing
+        self._owner: FileLock | None = None
+        self._handle: Handle | None = None
+        self._state = StoreState()
+        self._journal: set[int] | None = None  # ids written since a build began
+        self._closed = False
+
+    # --- using ---
+
+    @contextmanager
+    def using(self) -> Iterator[qe.EdgeShard]:
+        """Give the shard for one call, and translate what the engine raises."""
+        handle = self._opened()
+        while not handle.enter():
+            handle = self._opened()
+        try:
+            with engine_errors():
+                yield handle.shard
+        finally:
+            handle.leave()
+
+    @contextmanager
+    def writing(self, ids: Collection[int]) -> Iterator[qe.EdgeShard]:
+        """Give the shard for writing these points, alone; raises before the disk is full."""
+        with self._lock, self.using() as shard:
+            check_space(self._path)
+            if self._journal is not None:
+                self._journal.update(ids)
+            self._opened().tally.add(ids)
+            yield shard
+
+    @property
+    def indexed(self) -> bool:
+        """Whether the shard has a graph."""
+        return self._opened().indexed
+
+    @property
+    def dirty(self) -> int:
+        """How many points were written since the shard was built."""
+        return self._opened().tally.count
+
+    # --- replacing ---
+
+    def begin_build(self) -> Path:
+        """Return the folder where a shard may be built, and note from now on what changes."""
+        self._opened()
+        with self._lock:
+            if self._journal is not None:
+                raise IndexUnavailable("an optimized shard is being built already")
+            self._journal = set()
+            return self._path / f"shard-{self._state.number + 1}"
+
+    def abandon(self, folder: Path, *, failure: Failure | None = None) -> None:
+        """Forget a build, whose process has ended, and keep why it failed."""
+        with self._lock:
+            self._journal = None
+            remove(folder)
+            if failure and not self._closed:
+                self._note(replace(self._state, failure=failure))
+
+    def adopt(
+        self, folder: Path, built: Built, *, alive: Callable[[], None] = lambda: None
+    ) -> Built:
+        """Answer from the shard that was built in a folder, once it holds all that this one holds.
+
+        Queries go on all the while but for the time the engine takes to load the shard; writers
+        wait for the last pass alone. Returns `built` with the number of points that were copied.
+        What goes wrong is raised, and leaves everything as it was.
+        """
+        if not folder.is_dir():
+            raise IndexUnavailable(f"no shard was built in {folder}")
+        fresh = Handle(folder, size=self._size, schema=self._schema)
+        try:
+            copied = self._catch_up(fresh, alive)
+            with self._lock:
+                copied += self._copy_journal(fresh)
+                old, built = self._opened(), replace(built, caught_up=copied)
+                self._note(StoreState(folder=folder.name, built=built))
+                self._handle, self._journal = fresh, None
+        except BaseException:
+            fresh.close()
+            raise
+        old.retire()
+        return built
+
+    def _catch_up(self, fresh: Handle, alive: Callable[[], None]) -> int:
+        """Copy what differs, then what was written meanwhile, until little is left."""
+
+        @contextmanager
+        def using_fresh() -> Iterator[qe.EdgeShard]:
+            with engine_errors():
+                yield fresh.shard
+
+        changed = list(differing(walk(self.using), walk(using_fresh)))
+        copied = self._copy(changed, fresh)
+        for _ in range(PASSES):
+            alive()
+            with self._lock:
+                if len(self._journal or ()) <= LAST_PASS:
+                    break
+                changed, self._journal = list(self._journal or ()), set()
+            copied += self._copy(changed, fresh)
+        with engine_errors():
+            fresh.shard.flush()
+        return copied
+
+    def _copy_journal(self, fresh: Handle) -> int:
+        return self._copy(self._journal or (), fresh)
+
+    def _copy(self, ids: Collection[int], fresh: Handle) -> int:
+        fresh.tally.add(ids)
+        with engine_errors():
+            return copy(ids, self.using, fresh.shard)
+
+    def _note(self, state: StoreState) -> None:
+        write_state(self._path, state)
+        self._state = state
+
+    # --- opening and closing ---
+
+    def close(self) -> None:
+        """Let go of the shard; a child of a fork only forgets it, since it never was its own."""
+        with self._lock:
+            self._closed = True
+            handle = self._handle
+            if handle is None or handle.pid != os.getpid():
+                return
+            self._handle = None
+            try:
+                handle.close()
+            finally:
+                self._disown()
+
+    def _opened(self) -> Handle:
+        handle = self._handle or self._open()
+        if handle.pid != os.getpid():
+            raise ConfigurationError(
+                "the embedded index was opened before a fork, after which it cannot be used: "
+                "open it in the process that serves (no gunicorn preload)"
+            )
+        return handle
+
+    def _open(self) -> Handle:
+        with self._lock:
+            if self._closed:
+                raise IndexUnavailable("the embedded index is closed")
+            if self._handle is None:
+                self._owner = _own(self._path)
+                try:
+                    self._handle = self._load()
+                except BaseException:
+                    self._disown()
+                    raise
+            return self._handle
+
+    def _load(self) -> Handle:
+        try:
+            self._path.mkdir(exist_ok=True)
+            self._state = read_state(self._path)
+            if removed := remove_leftovers(self._path, self._state):
+                log.info("removed what was left of a build", entries=removed)
+        except OSError as error:
+            raise IndexUnavailable(f"the embedded index cannot be opened: {error}") from error
+        folder = self._path / self._state.folder
+        return Handle(folder, size=self._size, schema=self._schema)
+
+    def _disown(self) -> None:
+        if self._owner is not None:
+            self._owner.release()
+            self._owner = None
+
+
+def _own(path: Path) -> FileLock:
+    """Take the lock beside the folder: the engine's own does not cover its creation."""
+    lock = FileLock(f"{path}.lock", thread_local=False)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise IndexLocked(f"the embedded index in {path} has another owner") from None
+    except OSError as error:
+        raise IndexUnavailable(f"the embedded index cannot be opened: {error}") from error
+    return lock
