@@ -217,6 +217,22 @@ class Cursor(Base):
     updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
 
 
+class FilterShape(Base):
+    """How often filters of one shape were asked, and what a sample of them found."""
+
+    __tablename__ = "filter_shapes"
+
+    generation_id: Mapped[int] = mapped_column(
+        BigKey, ForeignKey("generations.id", ondelete="CASCADE"), primary_key=True
+    )
+    shape: Mapped[str] = mapped_column(String(500), primary_key=True)
+    mode: Mapped[str] = mapped_column(String(16), primary_key=True)
+    queries: Mapped[int] = mapped_column(BigInteger, default=0)
+    compared: Mapped[int] = mapped_column(BigInteger, default=0)
+    recall_sum: Mapped[float] = mapped_column(Float, default=0.0)
+    updated_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
 class Event(Base):
     """One thing a shopper did with a product: viewed it, put it in the cart, bought it."""
 
