@@ -101,6 +101,9 @@ class Settings(BaseSettings):
     facets: tuple[str, ...] = Field(
         (), description="JSON list of attributes that get a payload index and a facet count"
     )
+    recall_sample: float = Field(
+        0.01, ge=0, le=1, description="share of searches compared with exact search, in background"
+    )
 
     # --- re-indexing ---
     standby_hours: float = Field(
@@ -138,6 +141,12 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     threads: int = Field(8, ge=1, le=256, description="request threads of one API process")
+    api_processes: int = Field(
+        1, ge=1, le=64, description="processes of one `serve`; several need BROKER_URL, QDRANT_URL"
+    )
+    max_requests: int = Field(
+        0, ge=0, description="requests after which such a process is replaced; 0: never"
+    )
     max_batch: int = Field(1000, ge=1, description="products in one POST /v1/products:batch")
     proxies: int = Field(
         0, ge=0, le=10, description="proxies before us whose X-Forwarded-For names the client"
@@ -167,6 +176,8 @@ class Settings(BaseSettings):
         """Refuse mixes that cannot work, with the reason."""
         if self.broker_url:
             self._check_celery()
+        if self.api_processes > 1 or self.max_requests:
+            self._check_processes()
         if self.qdrant_api_key and not self.qdrant_url:
             raise ValueError("QDRANT_API_KEY is set without QDRANT_URL")
         return self
@@ -188,6 +199,14 @@ class Settings(BaseSettings):
             )
         if self.hang_seconds <= 2 * self.decode_seconds:
             raise ValueError("LOOKALIKE_HANG_SECONDS has to exceed twice LOOKALIKE_DECODE_SECONDS")
+
+    def _check_processes(self) -> None:
+        if not (self.qdrant_url and self.broker_url):
+            raise ValueError(
+                "LOOKALIKE_API_PROCESSES above 1 and LOOKALIKE_MAX_REQUESTS need QDRANT_URL and "
+                "BROKER_URL: without a Qdrant server the one API process owns the index, and "
+                "without Celery it works off the queue"
+            )
 
     @property
     def database(self) -> str:

@@ -1,7 +1,8 @@
 """How the API is served: gunicorn, started from here, and the embedded worker beside it.
 
-The embedded index has one owner, so there is exactly one worker process, with threads: nothing is
-opened before it is forked, and it is never replaced while it lives.
+The embedded index has one owner, so beside it there is exactly one worker process, with threads,
+which is never replaced while it lives. Where a Qdrant server and Celery do the work there may be
+several. Nothing is opened, and no thread started, before they are forked.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from gunicorn.arbiter import Arbiter
 
 from backend import logs
 from backend.api import create_app, door
+from backend.bootstrap import Services
 from backend.errors import ConfigurationError, IndexLocked, LookalikeError
 from backend.owner import Owner
 from backend.settings import Settings, read_settings
@@ -96,9 +98,11 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # untyped
         """Tell gunicorn how to run."""
         options = {
             "bind": f"fd://{self._descriptor}",
-            "workers": 1,
+            "workers": self._settings.api_processes,
             "worker_class": "gthread",
             "threads": self._settings.threads,
+            "max_requests": self._settings.max_requests,
+            "max_requests_jitter": self._settings.max_requests // 10,
             "timeout": 120,  # of a process whose main thread does not move
             "graceful_timeout": STOP_SECONDS + 10,
             "limit_request_line": 8190,  # a filter can be long
@@ -133,19 +137,25 @@ class Process:
     def __init__(self, settings: Settings, *, url: str) -> None:
         self.services = distributed.build(settings, ring=self._ring)
         self._background: Background | None = None
+        self._guard: Guard | None = None
         probes = distributed.probes(settings)
         if not settings.qdrant_url:
             _become_owner(self.services.owner, url)
         if _works(settings):
             self._background = Background(Worker(self.services))
             probes["worker"] = self._background.trouble
+        else:
+            self._guard = Guard(self.services)
         self.app = create_app(self.services, probes=probes)
         door.warn(self.services)
-        if self._background:
-            self._background.start()
+        for thread in (self._background, self._guard):
+            if thread:
+                thread.start()
 
     def stop(self) -> None:
         """End the thread after its batch, flush the index, let go of everything."""
+        if self._guard:
+            self._guard.stop(seconds=STOP_SECONDS)
         if not self._background or self._background.stop(seconds=STOP_SECONDS):
             self.services.close()
         else:
@@ -210,6 +220,32 @@ class Background:
                 self._trouble = f"{type(error).__name__}: {error}"
                 log.exception("the worker cannot start", retry=RETRY_SECONDS)
             self._stopping.wait(RETRY_SECONDS)
+
+
+class Guard:
+    """The thread that compares a sample of the searches, where no worker's thread does it."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="recall", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self, *, seconds: float) -> None:
+        """Let the thread end after its comparison."""
+        self._stopping.set()
+        if self._thread.ident:
+            self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._services.settings.poll_seconds):
+            try:
+                self._services.recall.compare(self._services.index_of)
+            except Exception as error:  # a thread that ends, ends in silence
+                log.warning("searches cannot be compared", error=repr(error))
 
 
 def main() -> None:
