@@ -52,6 +52,7 @@ _factories: dict[str, Factory] = {}
 _MODULES = {  # family -> the module whose import registers it
     "efficientnet-lite0": "efficientnet_lite",
     "torchvision": "torchvision_cnn",
+    "autoencoder": "autoencoder",
     "mean-colour": "mean_colour",
     "raw-pixels": "pixel_baselines",
     "colour-histogram": "pixel_baselines",

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -19,6 +18,7 @@ from backend.embedders.cnn import CnnEmbedder, Preprocessing
 from backend.embedders.network import Pool
 from backend.embedders.options import choice, share, whole_number
 from backend.embedders.pca import load_pca, pca_options
+from backend.embedders.weights import read_tensors
 from backend.errors import UnknownEmbedder, WeightsUnavailable
 
 NO_CNN: Final = ("vit_", "swin_", "maxvit")
@@ -29,14 +29,6 @@ UNUSED: Final = (
     "aux",
     "AuxLogits.",
 )  # the classifier, and training's helpers
-UNREADABLE: Final = (  # what torch raises for a file that is something else
-    OSError,
-    RuntimeError,
-    EOFError,
-    UnpicklingError,
-    LookupError,
-    ValueError,
-)
 RANDOM: Final = "random"
 
 
@@ -125,10 +117,7 @@ def _with_state(variant: str, state: Mapping[str, torch.Tensor]) -> nn.Module:
 
 
 def _read(path: Path) -> Mapping[str, torch.Tensor]:
-    try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
-    except UNREADABLE as error:
-        raise WeightsUnavailable(f"{path} is not a readable state dict: {error!r}") from None
+    state: Mapping[str, torch.Tensor] = read_tensors(path)
     if not isinstance(state, Mapping) or not all(torch.is_tensor(v) for v in state.values()):
         raise WeightsUnavailable(f"{path} holds something else than a state dict of tensors")
     return state
