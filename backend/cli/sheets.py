@@ -42,21 +42,22 @@ class _Picture:
     """One product's picture, opened once however often it is shown."""
 
     def __init__(self, found: Services, product: Product) -> None:
-        self._image = _open(found, product)
+        self._image = open_picture(found, product.image_uri)
         self._caption = product.display_name or product.sku
 
     def tile(self, score: float | None = None) -> Tile:
         return Tile(image=self._image, caption=self._caption, score=score)
 
 
-def _open(found: Services, product: Product) -> Image | None:
+def open_picture(found: Services, uri: str | None, box: tuple[int, int] = TILE) -> Image | None:
+    """Return a picture fitted into a box (width, height) in its own shape; None if it fails."""
     try:
-        source = found.pictures.source(product.image_uri)
+        source = found.pictures.source(uri)
         data = (
             source if isinstance(source, bytes) else images.read_file(source, limits=found.limits)
         )
         info = images.inspect(data, limits=found.limits)
-        scale = min(TILE[0] / info.width, TILE[1] / info.height)
+        scale = min(box[0] / info.width, box[1] / info.height)
         target = (max(1, round(info.height * scale)), max(1, round(info.width * scale)))
         return found.decoders.decode_one(data, target=target).image
     except ImageError:
