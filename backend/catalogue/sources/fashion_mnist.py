@@ -13,7 +13,7 @@ import math
 import struct
 import zlib
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from backend.catalogue.sources.rows import Picture, Reject, Row
-from backend.errors import UnreadableCatalogue
+from backend.errors import ImageTooLarge, UnreadableCatalogue
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -130,15 +130,15 @@ def _row(line: int, sku: str, split: str, kind: str, pixels: Bytes) -> Row:
     picture = Picture(
         uri=None,
         size=pixels.size,
-        mtime_ns=zlib.crc32(
-            pixels.tobytes()
-        ),  # no file of its own has a time: the content stands for it
-        read=lambda most: _png(pixels),
+        mtime_ns=zlib.crc32(pixels.tobytes()),  # no file has a time: the content stands for it
+        read=partial(_png, pixels),
     )
     return Row(line=line, sku=sku, fields=fields, picture=picture)
 
 
-def _png(pixels: Bytes) -> bytes:
+def _png(pixels: Bytes, most: int) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
+    if buffer.tell() > most:
+        raise ImageTooLarge(f"the picture has {buffer.tell():,} bytes, more than {most:,}")
     return buffer.getvalue()
