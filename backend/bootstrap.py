@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import timedelta
 
 from backend import embedders, fetching, generations
@@ -18,10 +19,13 @@ from backend.errors import ConfigurationError
 from backend.images import Limits
 from backend.indexing import EmbedOptions, schema
 from backend.indexing.reading import Pictures
+from backend.optimizing import Optimizer, Policy
 from backend.owner import Owner
 from backend.settings import Settings
-from backend.vectors import VectorIndex
+from backend.vectors import VectorIndex, edge_folders
 from backend.vectors.edge import EdgeIndex
+from backend.vectors.edge_folders import Shard
+from backend.vectors.edge_shard import ShardOptions
 
 
 class Services:
@@ -126,6 +130,29 @@ class Services:
                 self._indexes[generation.collection] = _index(self.settings, generation)
             return self._indexes[generation.collection]
 
+    def shard_of(self, generation: Generation) -> EdgeIndex | None:
+        """Return a generation's embedded index, None where a server holds it."""
+        index = self.index_of(generation)
+        return index if isinstance(index, EdgeIndex) else None
+
+    def look_at_shard(self, generation: Generation) -> Shard | None:
+        """Return what is known of a generation's embedded index, whoever owns it."""
+        if self.settings.qdrant_url:
+            return None
+        return edge_folders.look(self.settings.index_dir / generation.collection)
+
+    def optimizer(self) -> Optimizer:
+        """Return what gives the embedded indexes of this process their graphs."""
+        settings = self.settings
+        return Optimizer(
+            self.db,
+            database_url=settings.database,
+            policy=Policy(points=settings.optimize_points, dirty=settings.optimize_dirty),
+            threads=settings.optimize_threads,
+            shard_of=self.shard_of,
+            alive=self.alive,
+        )
+
     def first_generation(self) -> Generation:
         """Return the active generation, started with the settings' embedder if there is none."""
         encoder = self.embedder()
@@ -184,10 +211,12 @@ def _database(settings: Settings) -> Database:
 
 
 def _index(settings: Settings, generation: Generation) -> VectorIndex:
-    fields = schema(settings.facets)
+    indexed = schema(settings.facets)
     if not settings.qdrant_url:
         folder = settings.index_dir / generation.collection
-        return EdgeIndex(folder, size=generation.size, schema=fields)
+        return EdgeIndex(
+            folder, size=generation.size, schema=indexed, options=_shard_options(generation)
+        )
     # Only here: qdrant-client takes a second to import, which the embedded default need not pay.
     from backend.vectors.server import ServerIndex  # noqa: PLC0415
     from backend.vectors.server_collection import ServerOptions, connector  # noqa: PLC0415
@@ -195,7 +224,7 @@ def _index(settings: Settings, generation: Generation) -> VectorIndex:
     return ServerIndex(
         generation.collection,
         size=generation.size,
-        schema=fields,
+        schema=indexed,
         connect=connector(
             settings.qdrant_url,
             api_key=settings.qdrant_api_key,
@@ -208,6 +237,12 @@ def _index(settings: Settings, generation: Generation) -> VectorIndex:
             replication_factor=settings.qdrant_replicas,
         ),
     )
+
+
+def _shard_options(generation: Generation) -> ShardOptions:
+    names = {field.name for field in fields(ShardOptions)}
+    options = {name: it for name, it in generation.index_options.items() if name in names}
+    return ShardOptions(**{**options, "quantization": generation.quantization})
 
 
 def _compute(settings: Settings) -> Compute:

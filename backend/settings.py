@@ -101,6 +101,15 @@ class Settings(BaseSettings):
     facets: tuple[str, ...] = Field(
         (), description="JSON list of attributes that get a payload index and a facet count"
     )
+    optimize_points: int = Field(
+        20_000, ge=1, description="an embedded index of as many products is given a graph"
+    )
+    optimize_dirty: float = Field(
+        0.1, gt=0, le=1, description="share of the products written since, for a new graph"
+    )
+    optimize_threads: int = Field(
+        1, ge=0, le=256, description="threads that build a graph; 0: one for each processor"
+    )
     recall_sample: float = Field(
         0.01, ge=0, le=1, description="share of searches compared with exact search, in background"
     )

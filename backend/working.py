@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Final
 
@@ -61,8 +62,9 @@ class Worker:
         self.bell = threading.Event()
         self.trouble: str | None = None  # why the last round failed
         self._stopping = threading.Event()
-        self._handlers = {"index": self._index, "verify": self._verify}
+        self._handlers = {"index": self._index, "verify": self._verify, "optimize": self._optimize}
         self._reconciled = time.monotonic()
+        self._optimizer = services.optimizer()
 
     def take_over(self) -> None:
         """Free what a killed predecessor held, and see that there is a generation to fill."""
@@ -91,6 +93,7 @@ class Worker:
             if not busy:
                 self.bell.wait(self.services.settings.poll_seconds)
                 self.bell.clear()
+        self._optimizer.stop()
 
     def stop(self) -> None:
         """Let the loop end after what it is doing."""
@@ -131,6 +134,8 @@ class Worker:
             for generation in live:
                 with trouble:
                     taken += self._apply(generation)
+            with trouble:
+                self._optimizer.step(live)
         if trouble.first and not taken:
             raise trouble.first
         return taken > 0
@@ -205,6 +210,34 @@ class Worker:
         if fix and found.total:
             self._index({}, report)
         return found.summary() | {"fixed": fix}
+
+    def _optimize(self, arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
+        """Build the shard of a generation, by default the active one, while the work goes on."""
+        generation = self._named(arguments.get("generation"))
+        while self._optimizer.building not in (None, generation.id):
+            self._wait_beside(report)  # for another one's build, which the policy began
+        if self._optimizer.building is None:
+            self._optimizer.start(generation)
+        while self._optimizer.building == generation.id:
+            self._wait_beside(report)
+        return {"generation": generation.id} | asdict(self._optimizer.outcome(generation.id))
+
+    def _named(self, generation_id: int | None) -> Generation:
+        with self.services.db.read() as session:
+            if generation_id is None:
+                return generations.active(session)
+            return generations.by_id(session, generation_id)
+
+    def _wait_beside(self, report: Report) -> None:
+        """Work on for a moment while a build goes on; raises Interrupted when told to stop."""
+        if self._stopping.is_set():
+            raise Interrupted
+        report(*self._optimizer.progress)
+        with _Trouble():
+            busy = self._round()
+            if not busy:
+                self.bell.wait(min(self.services.settings.poll_seconds, 0.2))
+                self.bell.clear()
 
     def _reconcile_a_little(self) -> None:
         """Reconcile now and then: a slow full pass beside the daily work."""

@@ -21,7 +21,7 @@ import qdrant_edge as qe
 from backend.vectors import Hit, Point, Scalar, Schema, SearchMode, Vector, Where
 from backend.vectors.edge_copying import walk
 from backend.vectors.edge_folders import Built, Failure
-from backend.vectors.edge_shard import rows
+from backend.vectors.edge_shard import ShardOptions, rows
 from backend.vectors.edge_store import EdgeStore
 from backend.vectors.filters import Dialect, check, check_facet, path, stored, translate
 from backend.vectors.points import (
@@ -54,8 +54,11 @@ class EdgeIndex:
     index through a fork gets ConfigurationError.
     """
 
-    def __init__(self, path: Path, *, size: int, schema: Schema) -> None:
+    def __init__(
+        self, path: Path, *, size: int, schema: Schema, options: ShardOptions | None = None
+    ) -> None:
         self.size = size
+        self.options = options or ShardOptions()
         self._schema = dict(schema)
         self._store = EdgeStore(path, size=size, schema=self._schema)
 
@@ -171,7 +174,7 @@ class EdgeIndex:
         request = qe.QueryRequest(
             query=query,
             filter=self._filter(where, exclude),
-            params=_params(mode or self.search_mode(where)),
+            params=_params(mode or self.search_mode(where), self.options),
             with_payload=True,
             **options,
         )
@@ -219,6 +222,11 @@ class EdgeIndex:
     # --- optimizing: the build itself is another process's work ---
 
     @property
+    def schema(self) -> Schema:
+        """The payload fields that are indexed."""
+        return self._schema
+
+    @property
     def indexed(self) -> bool:
         """Whether a graph is searched; all that was written since it was built is compared."""
         return self._store.indexed
@@ -258,6 +266,11 @@ class EdgeIndex:
         self._store.close()
 
 
-def _params(mode: SearchMode) -> qe.SearchParams:
+def _params(mode: SearchMode, options: ShardOptions) -> qe.SearchParams:
+    """Return what a search asks of the engine; int8 without rescoring found 86% of neighbours."""
+    exact = mode is SearchMode.EXACT
     acorn = qe.AcornSearchParams(enable=True) if mode is SearchMode.ACORN else None
-    return qe.SearchParams(exact=mode is SearchMode.EXACT, acorn=acorn)
+    int8 = qe.QuantizationSearchParams(ignore=exact, rescore=True, oversampling=2.0)
+    return qe.SearchParams(
+        exact=exact, acorn=acorn, quantization=int8 if options.quantization else None
+    )

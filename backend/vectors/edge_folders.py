@@ -33,6 +33,7 @@ class Built:
     points: int  # that its graph holds
     seconds: float  # from the start of the build until it was ready to be loaded
     caught_up: int = 0  # points that were copied because they had changed meanwhile
+    stall_seconds: float = 0  # of every thread of the owner, while the engine loaded it
     peak_bytes: int = 0  # resident memory of the builder
 
 

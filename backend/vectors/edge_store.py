@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -81,7 +82,8 @@ class Handle:
         with self._changed:
             self._replaced = True
             self._changed.wait_for(lambda: not self._calls)
-        self.close()
+        with suppress(IndexUnavailable):  # nobody needs it any more
+            self.close()
         remove(self.folder)
         remove(self.folder.with_name(f"{self.folder.name}.written"))
 
@@ -94,7 +96,7 @@ class EdgeStore:
     """
 
     def __init__(self, path: Path, *, size: int, schema: Schema) -> None:
-        self._path = path
+        self._path = path  # never opened by anyone but the owner of its lock
         self._size = size
         self._schema = schema
         self._lock = threading.RLock()  # of opening, closing, replacing and writing
@@ -153,9 +155,12 @@ class EdgeStore:
         """Forget a build, whose process has ended, and keep why it failed."""
         with self._lock:
             self._journal = None
+            if self._closed or folder.name == self._state.folder:
+                return  # the next owner tidies up
             remove(folder)
-            if failure and not self._closed:
-                self._note(replace(self._state, failure=failure))
+            if failure:
+                with suppress(IndexUnavailable):  # such as a full disk, which is the failure
+                    self._note(replace(self._state, failure=failure))
 
     def adopt(
         self, folder: Path, built: Built, *, alive: Callable[[], None] = lambda: None
@@ -168,11 +173,13 @@ class EdgeStore:
         """
         if not folder.is_dir():
             raise IndexUnavailable(f"no shard was built in {folder}")
+        started = time.monotonic()
         fresh = Handle(folder, size=self._size, schema=self._schema)
+        built = replace(built, stall_seconds=round(time.monotonic() - started, 3))
         try:
             copied = self._catch_up(fresh, alive)
             with self._lock:
-                copied += self._copy_journal(fresh)
+                copied += self._copy(self._journal or (), fresh)
                 old, built = self._opened(), replace(built, caught_up=copied)
                 self._note(StoreState(folder=folder.name, built=built))
                 self._handle, self._journal = fresh, None
@@ -203,16 +210,16 @@ class EdgeStore:
             fresh.shard.flush()
         return copied
 
-    def _copy_journal(self, fresh: Handle) -> int:
-        return self._copy(self._journal or (), fresh)
-
     def _copy(self, ids: Collection[int], fresh: Handle) -> int:
         fresh.tally.add(ids)
         with engine_errors():
             return copy(ids, self.using, fresh.shard)
 
     def _note(self, state: StoreState) -> None:
-        write_state(self._path, state)
+        try:
+            write_state(self._path, state)
+        except OSError as error:
+            raise IndexUnavailable(f"the embedded index cannot be changed: {error}") from error
         self._state = state
 
     # --- opening and closing ---

@@ -1,0 +1,90 @@
+"""What the building process runs: a shard from SQL, then its graph, then it ends.
+
+Started as `python -m backend.optimizing.builder` by `build`, never forked, with its orders, a JSON
+object, on standard input: the database's URL is not for the process list. On standard output it
+tells how far it is, a JSON object a line; the last one holds `points` or an `error`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from backend.catalogue.database import Database
+from backend.errors import LookalikeError
+from backend.generations import by_id
+from backend.optimizing.snapshot import count_points, snapshot
+from backend.vectors.edge_building import build
+from backend.vectors.edge_shard import ShardOptions
+
+NICENESS: Final = 5
+"""Queries go first: the builder takes what processors have left."""
+
+PR_SET_PDEATHSIG: Final = 1
+
+
+def main() -> None:
+    """Read the orders, build, and say how it ended."""
+    orders = json.loads(sys.stdin.read())
+    end_with(orders["parent"])
+    os.nice(NICENESS)
+    try:
+        tell(points=run(orders), peak_bytes=peak_bytes())
+    except LookalikeError as error:
+        tell(error=error.message)
+
+
+def run(orders: Mapping[str, Any]) -> int:
+    """Build what was ordered; return the number of points."""
+    db = Database(orders["database"])
+    with db.read() as session:
+        generation = by_id(session, orders["generation"])
+    total = count_points(db, generation)
+    tell(filled=0, total=total)
+    try:
+        return build(
+            Path(orders["folder"]),
+            snapshot(db, generation, orders["schema"]),
+            size=generation.size,
+            schema=orders["schema"],
+            options=ShardOptions(**orders["options"]),
+            threads=orders["threads"],
+            filled=lambda count: tell(filled=count, total=max(count, total)),
+        )
+    finally:
+        db.close()
+
+
+def end_with(parent: int) -> None:
+    """Have the kernel end this process with the thread that started it, however that ends.
+
+    A signal, because no Python runs while the graph is built. Elsewhere than on Linux an orphan
+    builds on in vain, in a folder that the next owner removes.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it was gone before the kernel knew
+        sys.exit("the parent has gone")
+
+
+def peak_bytes() -> int:
+    """Return the most memory this process has had at once."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def tell(**news: Any) -> None:
+    """Write one line for the parent."""
+    sys.stdout.write(json.dumps(news) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
