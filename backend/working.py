@@ -22,7 +22,7 @@ from backend.catalogue import outbox
 from backend.catalogue.models import Generation
 from backend.catalogue.outbox import REINDEX, SINGLE, Stage
 from backend.catalogue.progress import Progress, progress
-from backend.errors import LookalikeError
+from backend.errors import LookalikeError, UnknownGeneration
 from backend.indexing import Drift
 from backend.jobs import Interrupted, Report
 
@@ -226,7 +226,10 @@ class Worker:
         with self.services.db.read() as session:
             if generation_id is None:
                 return generations.active(session)
-            return generations.by_id(session, generation_id)
+            found = session.get(Generation, generation_id)
+        if found is None:
+            raise UnknownGeneration(f"there is no generation {generation_id}")
+        return found
 
     def _wait_beside(self, report: Report) -> None:
         """Work on for a moment while a build goes on; raises Interrupted when told to stop."""

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from backend.catalogue.database import Database
+from backend.catalogue.models import Generation
 from backend.errors import LookalikeError
-from backend.generations import by_id
 from backend.optimizing.snapshot import count_points, snapshot
 from backend.vectors.edge_building import build
 from backend.vectors.edge_shard import ShardOptions
@@ -45,7 +45,7 @@ def run(orders: Mapping[str, Any]) -> int:
     """Build what was ordered; return the number of points."""
     db = Database(orders["database"])
     with db.read() as session:
-        generation = by_id(session, orders["generation"])
+        generation = session.get_one(Generation, orders["generation"])
     total = count_points(db, generation)
     tell(filled=0, total=total)
     try:
