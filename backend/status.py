@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import func, select
@@ -34,6 +35,7 @@ def status(services: Services) -> dict[str, Any]:
                 round((utcnow() - oldest).total_seconds(), 1) if oldest else None
             ),
             "generation": _describe(generation) if generation else None,
+            "shard": _shard(services, generation) if generation else None,
             "jobs": _jobs(session),
             "version": backend.__version__,
         }
@@ -42,6 +44,21 @@ def status(services: Services) -> dict[str, Any]:
 def _describe(generation: Generation) -> dict[str, Any]:
     names = ("id", "collection", "embedder", "fingerprint", "size", "state")
     return {name: getattr(generation, name) for name in names}
+
+
+def _shard(services: Services, generation: Generation) -> dict[str, Any] | None:
+    """Describe an embedded index; None where a Qdrant server holds it."""
+    shard = services.look_at_shard(generation)
+    if shard is None:
+        return None
+    built, failure = shard.state.built, shard.state.failure
+    return {
+        "optimized": built is not None,
+        "dirty": shard.dirty,
+        "building": shard.building,
+        "built": asdict(built) if built else None,
+        "failure": asdict(failure) if failure else None,
+    }
 
 
 def _jobs(session: Session) -> dict[str, int]:

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from backend.cli import backups, catalogue, demo, keys, queue, serving, similar, working
+from backend.cli import backups, catalogue, demo, keys, optimizing, queue, serving, similar, working
 from backend.errors import LookalikeError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("import")(catalogue.import_)
 app.command("index")(queue.index)
+app.command("optimize")(optimizing.optimize)
 app.command("serve")(serving.serve)
 app.command("similar")(similar.similar)
 app.command("status")(queue.status)

@@ -62,7 +62,24 @@ def show_counts(now: dict[str, Any], *, as_json: bool) -> None:
         parts = ("embedder", "size", "state")
         described = ", ".join(str(generation[part]) for part in parts)
         table.add_row("generation", f"{generation['id']}: {described}")
+    if shard := now["shard"]:
+        table.add_row("embedded index", _describe_shard(shard))
     out.print(table)
+
+
+def _describe_shard(shard: dict[str, Any]) -> str:
+    """Say whether there is a graph, and how much lies outside it."""
+    parts = [f"not optimized, {shard['dirty']:,} points written"]
+    if built := shard["built"]:
+        parts = [
+            f"optimized at {built['at']} in {built['seconds']:,.0f} s: {built['points']:,} points",
+            f"{shard['dirty']:,} written since",
+        ]
+    if shard["building"]:
+        parts.append("another is being built")
+    if failure := shard["failure"]:
+        parts.append(f"the last build failed: {failure['reason']}")
+    return ", ".join(parts)
 
 
 def verify(

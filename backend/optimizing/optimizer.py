@@ -64,9 +64,10 @@ class Optimizer:
 
     @property
     def progress(self) -> tuple[int, int | None]:
-        """How many points of how many the build has read; the graph comes after that."""
-        running = self._running
-        return (running.build.filled, running.build.total) if running else (0, None)
+        """How far the build is: each point is read, then linked, which is only seen at its end."""
+        if self._running is None or self._running.build.total is None:
+            return 0, None
+        return self._running.build.filled, 2 * self._running.build.total
 
     def step(self, live: Sequence[Generation]) -> None:
         """Start a build that is due, or put one that has ended in its place."""

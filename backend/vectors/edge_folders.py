@@ -54,9 +54,9 @@ class StoreState:
     failure: Failure | None = None
 
     @property
-    def number(self) -> int:
-        """The number of the folder; a new one's is higher."""
-        return int(self.folder.rpartition("-")[2])
+    def next_folder(self) -> str:
+        """Where the next shard is built."""
+        return f"shard-{int(self.folder.rpartition('-')[2]) + 1}"
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,14 @@ class Shard:
 
     state: StoreState
     dirty: int  # points written or deleted since the graph was built
+    building: bool  # whether another is being built, or was when the owner was killed
 
 
 def look(path: Path) -> Shard:
     """Read how the store in a folder stands; one that was never opened looks like a new one."""
     state = read_state(path)
-    return Shard(state, _read_count(path / f"{state.folder}.written"))
+    dirty = _read_count(path / f"{state.folder}.written")
+    return Shard(state, dirty, building=(path / state.next_folder).exists())
 
 
 def read_state(path: Path) -> StoreState:

@@ -149,7 +149,7 @@ class EdgeStore:
             if self._journal is not None:
                 raise IndexUnavailable("an optimized shard is being built already")
             self._journal = set()
-            return self._path / f"shard-{self._state.number + 1}"
+            return self._path / self._state.next_folder
 
     def abandon(self, folder: Path, *, failure: Failure | None = None) -> None:
         """Forget a build, whose process has ended, and keep why it failed."""

@@ -218,6 +218,34 @@ class GenerationDocument(Document):
     state: str
 
 
+class ShardBuilt(Document):
+    """How the graph of an embedded index was built."""
+
+    at: datetime
+    points: int
+    seconds: float
+    caught_up: int = Field(description="points that had changed meanwhile")
+    stall_seconds: float = Field(description="for which nothing was answered, as it was loaded")
+    peak_bytes: int = Field(description="memory of the process that built it")
+
+
+class ShardFailure(Document):
+    """Why the last build came to nothing; the index before it goes on answering."""
+
+    at: datetime
+    reason: str
+
+
+class ShardDocument(Document):
+    """The embedded index of the active generation."""
+
+    optimized: bool = Field(description="whether it has a graph; else all points are compared")
+    dirty: int = Field(description="points written since it was made, which are outside the graph")
+    building: bool
+    built: ShardBuilt | None
+    failure: ShardFailure | None
+
+
 class Status(Document):
     """Counts of the active generation: products = pending + indexed + quarantined."""
 
@@ -228,6 +256,7 @@ class Status(Document):
     removing: int
     oldest_pending_seconds: float | None
     generation: GenerationDocument | None
+    shard: ShardDocument | None = Field(description="null where a Qdrant server holds the index")
     jobs: dict[str, int]
     version: str
 
