@@ -6,7 +6,18 @@ import sys
 
 import typer
 
-from backend.cli import backups, catalogue, demo, keys, optimizing, queue, serving, similar, working
+from backend.cli import (
+    backups,
+    catalogue,
+    demo,
+    keys,
+    optimizing,
+    queue,
+    serving,
+    similar,
+    train,
+    working,
+)
 from backend.errors import LookalikeError
 
 app = typer.Typer(
@@ -20,6 +31,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("import")(catalogue.import_)
 app.command("index")(queue.index)
+app.add_typer(train.train, name="train")
 app.command("optimize")(optimizing.optimize)
 app.command("serve")(serving.serve)
 app.command("similar")(similar.similar)
