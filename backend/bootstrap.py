@@ -21,6 +21,7 @@ from backend.indexing import EmbedOptions, schema
 from backend.indexing.reading import Pictures
 from backend.optimizing import Optimizer, Policy
 from backend.owner import Owner
+from backend.recall import RecallGuard
 from backend.settings import Settings
 from backend.vectors import VectorIndex, edge_folders
 from backend.vectors.edge import EdgeIndex
@@ -56,6 +57,9 @@ class Services:
         )
         self.pictures = Pictures(self.image_store, self.decoders, fetch=self._fetch)
         self.owner = Owner(settings.data_dir)
+        self.recall = RecallGuard(
+            self.db, schema=schema(settings.facets), rate=settings.recall_sample
+        )
         self.encode = self._encoder(embed_remotely)
         self._loading = threading.Lock()  # not the other: a model loads for seconds, queries go on
         self._opening = threading.Lock()

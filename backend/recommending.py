@@ -18,6 +18,7 @@ from backend.catalogue.models import Generation, IndexEntry, Product
 from backend.catalogue.progress import State, states
 from backend.encoding import Encoder
 from backend.errors import NotSearchable, UnknownProduct
+from backend.recall import Search
 from backend.vectors import Condition, Hit, VectorIndex, Where
 
 Vector: TypeAlias = npt.NDArray[np.float32]
@@ -53,6 +54,7 @@ class Answer:
     items: list[Neighbour]
     generation: Generation
     meta: dict[str, Any]
+    search: Search
 
 
 def similar_to_product(
@@ -126,17 +128,29 @@ def _search(
     query: Query,
     exclude: Sequence[int],
 ) -> Answer:
+    search = Search(
+        generation=generation,
+        vector=vector,
+        where=query.where,
+        exclude=tuple(exclude),
+        mode=index.search_mode(query.where),
+    )
     hits = index.nearest(
         vector,
         limit=query.limit + SLACK,
         where=query.where,
         exclude=exclude,
         min_score=query.min_score,
+        mode=search.mode,
     )
     with db.read() as session:
         items = _present(session, hits, query.where)
-    meta = {"embedder": generation.embedder, "fingerprint": generation.fingerprint}
-    return Answer(items=items[: query.limit], generation=generation, meta=meta)
+    meta = {
+        "embedder": generation.embedder,
+        "fingerprint": generation.fingerprint,
+        "search_mode": search.mode.value,
+    }
+    return Answer(items=items[: query.limit], generation=generation, meta=meta, search=search)
 
 
 def _present(session: Session, hits: Sequence[Hit], where: Where) -> list[Neighbour]:

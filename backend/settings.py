@@ -101,6 +101,9 @@ class Settings(BaseSettings):
     facets: tuple[str, ...] = Field(
         (), description="JSON list of attributes that get a payload index and a facet count"
     )
+    recall_sample: float = Field(
+        0.01, ge=0, le=1, description="share of searches compared with exact search, in background"
+    )
     optimize_points: int = Field(
         20_000, ge=1, description="an embedded index of as many products is given a graph"
     )

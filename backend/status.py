@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 import backend
 from backend import generations, jobs
 from backend.bootstrap import Services
+from backend.catalogue import filter_recall
 from backend.catalogue.models import Generation, Job, utcnow
 from backend.catalogue.progress import progress
 
@@ -37,6 +38,10 @@ def status(services: Services) -> dict[str, Any]:
             "generation": _describe(generation) if generation else None,
             "shard": _shard(services, generation) if generation else None,
             "jobs": _jobs(session),
+            "filter_recall": [
+                asdict(shape)
+                for shape in filter_recall.by_shape(session, generation.id if generation else None)
+            ],
             "version": backend.__version__,
         }
 

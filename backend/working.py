@@ -81,6 +81,7 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 busy = self.work_once()
+                self.services.recall.compare(self.services.index_of)
                 if not busy:
                     self._reconcile_a_little()
                 self.trouble = None

@@ -244,8 +244,8 @@ class Guard:
         while not self._stopping.wait(self._services.settings.poll_seconds):
             try:
                 self._services.recall.compare(self._services.index_of)
-            except Exception as error:  # a thread that ends, ends in silence
-                log.warning("searches cannot be compared", error=repr(error))
+            except Exception:  # a thread that ends, ends in silence
+                log.exception("searches cannot be compared")
 
 
 def main() -> None:

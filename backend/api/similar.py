@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, TypeAlias
 
+import structlog
 from flask import g, request
 from werkzeug.datastructures import MultiDict
 
@@ -99,6 +100,8 @@ def _by_picture(data: bytes, query: Query, fields: list[str]) -> Json:
 
 
 def _written(answer: Answer, fields: list[str]) -> Json:
+    noted = services().recall.notice(answer.search)
+    structlog.contextvars.bind_contextvars(filter=noted.shape, search_mode=noted.mode)
     return write_answer(
         services().db, answer, fields=fields, request_id=g.request_id, took_ms=took_ms()
     )

@@ -65,6 +65,19 @@ def show_counts(now: dict[str, Any], *, as_json: bool) -> None:
     if shard := now["shard"]:
         table.add_row("embedded index", _describe_shard(shard))
     out.print(table)
+    show_recall(now["filter_recall"])
+
+
+def show_recall(shapes: list[dict[str, Any]]) -> None:
+    """Print what a sample of the searches found of the exact answer, by shape of filter."""
+    if not shapes:
+        return
+    table = Table("filter", "searched", "queries", "compared", "recall@10", box=None)
+    for row in shapes:
+        recall = "-" if row["recall"] is None else f"{row['recall']:.3f}"
+        counts = (f"{row['queries']:,}", f"{row['compared']:,}")
+        table.add_row(row["shape"] or "none", row["mode"], *counts, recall)
+    out.print(table)
 
 
 def _describe_shard(shard: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from backend.catalogue import drafts
 from backend.catalogue.progress import State
+from backend.vectors import SearchMode
 
 Scalar: TypeAlias = str | int | float | bool
 SKU_PATTERN = f"^{drafts.SKU.pattern}$"
@@ -148,6 +149,10 @@ class SimilarMeta(BaseModel):
 
     embedder: str
     fingerprint: str
+    search_mode: SearchMode = Field(
+        description="plain: a walk of the graph; acorn: one that also passes through what the "
+        "filter drops; exact: all that pass the filter were compared"
+    )
     took_ms: float
     query_state: State | None = Field(None, description="of the query product")
 
@@ -246,6 +251,16 @@ class ShardDocument(Document):
     failure: ShardFailure | None
 
 
+class FilterRecall(Document):
+    """How often filters of one shape were asked, and what a sample of them found."""
+
+    shape: str = Field(description="fields and kinds of clause, no values; empty: no filter")
+    mode: SearchMode
+    queries: int
+    compared: int = Field(description="how many were compared with exact search")
+    recall: float | None = Field(description="mean recall@10 of those; null: none was compared")
+
+
 class Status(Document):
     """Counts of the active generation: products = pending + indexed + quarantined."""
 
@@ -258,6 +273,7 @@ class Status(Document):
     generation: GenerationDocument | None
     shard: ShardDocument | None = Field(description="null where a Qdrant server holds the index")
     jobs: dict[str, int]
+    filter_recall: list[FilterRecall] = Field(description="the most frequent shapes first")
     version: str
 
 
