@@ -10,6 +10,7 @@ from backend.cli import (
     backups,
     catalogue,
     demo,
+    evaluate,
     keys,
     optimizing,
     queue,
@@ -32,6 +33,7 @@ app.command("demo")(demo.demo)
 app.command("import")(catalogue.import_)
 app.command("index")(queue.index)
 app.add_typer(train.train, name="train")
+app.command("evaluate")(evaluate.evaluate)
 app.command("optimize")(optimizing.optimize)
 app.command("serve")(serving.serve)
 app.command("similar")(similar.similar)

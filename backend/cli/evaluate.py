@@ -1,0 +1,252 @@
+"""`lookalike evaluate`: does it recommend well? As a table, as JSON, and as one HTML page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.table import Table
+
+from backend.cli.common import bar, err, out, print_json, services
+
+if TYPE_CHECKING:
+    from backend.bootstrap import Services
+    from backend.evaluation.bootstrap import Estimate
+    from backend.evaluation.evaluating import Contest, Evidence
+    from backend.evaluation.results import Evaluation, Score
+
+DEFAULT_BY = "article_type,base_colour+article_type"
+DEFAULT_HELD_OUT = 0.2
+
+
+class Index(StrEnum):
+    """What is searched."""
+
+    ALL = "all"
+    HELD_OUT = "held-out"
+
+
+class MetricName(StrEnum):
+    """How nearness is measured."""
+
+    COSINE = "cosine"
+    EUCLIDEAN = "euclidean"
+
+
+Embedders = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--embedder",
+        metavar="SPEC",
+        help="Such as `efficientnet-lite0?pool=max&pca=none`; repeat it to compare others with "
+        "the first. Default: the active generation's.",
+    ),
+]
+By = Annotated[
+    str,
+    typer.Option(
+        metavar="FIELD[+FIELD],…",
+        help="What a relevant neighbour shares: columns or attributes, joined with +.",
+    ),
+]
+Sample = Annotated[
+    int | None,
+    typer.Option(min=2, help="Judge so many products, drawn by the seed. Default: all."),
+]
+PerCategory = Annotated[
+    int | None,
+    typer.Option(min=1, help="At most so many products of each category of the first label."),
+]
+Queries = Annotated[
+    int | None, typer.Option(min=1, help="Ask for so many of them. Default: for each.")
+]
+Searched = Annotated[
+    Index, typer.Option(help="Search all products, or those alone that training never sees.")
+]
+HeldOut = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        help="Fraction of products that training never sees, told by their sku; only they are "
+        f"asked for. Default: {DEFAULT_HELD_OUT} where the next option or the last one needs it.",
+    ),
+]
+Unseen = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="CATEGORY|FRACTION",
+        help="Whole categories of the first label that training never sees: by name (repeat it), "
+        "or a fraction of them. The strict cold start.",
+    ),
+]
+Timed = Annotated[int, typer.Option(min=0, help="Pictures to measure speed with; 0: do not.")]
+JsonFile = Annotated[
+    str | None, typer.Option("--json", metavar="FILE", help="Write every figure; - prints them.")
+]
+HtmlFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write a report with pictures, in one file.")
+]
+
+
+def evaluate(
+    embedder: Embedders = None,
+    by: By = DEFAULT_BY,
+    sample: Sample = None,
+    per_category: PerCategory = None,
+    queries: Queries = None,
+    index: Searched = Index.ALL,
+    held_out: HeldOut = None,
+    unseen: Unseen = None,
+    metric: Annotated[MetricName, typer.Option(help="How near is told.")] = MetricName.COSINE,
+    k: Annotated[int, typer.Option("--k", min=1, max=100, help="Neighbours that count.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of all draws.")] = 0,
+    timed: Timed = 64,
+    json_file: JsonFile = None,
+    html: HtmlFile = None,
+) -> None:
+    """Judge embedders by the catalogue's own labels: mAP@k and more, with 95% intervals.
+
+    Every product is asked for, itself left out, over an exact search; a neighbour with the same
+    label is relevant. Stored vectors are used as they are, missing ones are made and kept. Runs
+    beside a server.
+    """
+    from backend.evaluation.evaluating import evaluate as judge
+    from backend.evaluation.planning import Options
+    from backend.evaluation.results import as_json
+
+    hidden = _unseen(unseen or [])
+    splits = bool(hidden) or index is Index.HELD_OUT
+    options = Options(
+        by=tuple(by.split(",")),
+        k=k,
+        metric=metric.value,
+        sample=sample,
+        per_category=per_category,
+        queries=queries,
+        held_out=DEFAULT_HELD_OUT * splits if held_out is None else held_out,
+        unseen=hidden,
+        index=index.value,
+        seed=seed,
+        timed=timed,
+    )
+    with services() as found:
+        evaluation, evidence = judge(_contest(found, embedder or []), options)
+        if html:
+            _write_report(found, evaluation, evidence, html)
+    if json_file == "-":
+        print_json(as_json(evaluation))
+        return
+    show(evaluation)
+    if json_file:
+        text = json.dumps(as_json(evaluation), indent=1, ensure_ascii=False)
+        Path(json_file).write_text(text + "\n", "utf-8")
+    for written in (json_file, html):
+        if written:
+            out.print(f"Written: {written}")
+
+
+def _unseen(given: Sequence[str]) -> tuple[str, ...] | float:
+    if len(given) == 1:
+        try:
+            return float(given[0])
+        except ValueError:
+            pass
+    return tuple(given)
+
+
+def _contest(found: Services, specs: Sequence[str]) -> Contest:
+    from backend import generations
+    from backend.evaluation.evaluating import Contest
+
+    with found.db.read() as session:
+        generation = generations.active_or_none(session)
+    usual = generation.embedder if generation else found.settings.embedder
+    return Contest(
+        db=found.db,
+        embedders={spec: found.embedder(spec) for spec in specs or [usual]},
+        yardstick=found.embedder(),
+        open_pictures=found.pictures.open,
+        watch=bar,
+    )
+
+
+def _write_report(found: Services, evaluation: Evaluation, evidence: Evidence, path: Path) -> None:
+    from backend.cli.sheets import open_picture
+    from backend.evaluation.report import write_report
+
+    with err.status("Drawing the report"):
+        write_report(
+            path, evaluation, evidence, open_picture=lambda uri, box: open_picture(found, uri, box)
+        )
+
+
+# --- the terminal's tables -------------------------------------------------------------------
+
+
+def show(evaluation: Evaluation) -> None:
+    """Print a table for each label and group of queries, and one of what the embedders cost."""
+    for by in evaluation.distribution:
+        for group in evaluation.queries:
+            scores = [s for s in evaluation.scores if (s.by, s.group) == (by, group)]
+            out.print(_score_table(evaluation, scores))
+    out.print(_other_table(evaluation))
+    if evaluation.unusable:
+        out.print(f"{evaluation.unusable:,} products left out: their pictures cannot be used.")
+
+
+def _table(title: str, *columns: str, caption: str | None = None) -> Table:
+    table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, title_justify="left")
+    table.add_column("embedder", overflow="fold", min_width=18)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def _score_table(evaluation: Evaluation, scores: Sequence[Score]) -> Table:
+    first, k = scores[0], evaluation.options["k"]
+    asked = f"{first.queries:,} queries" + ("" if first.group == "all" else f", {first.group}")
+    table = _table(
+        f"By {first.by}: {asked}; {evaluation.index:,} in the index",
+        *(f"mAP@{k}", "lead", f"P@{k}", f"R@{k}", "nDCG", "macro"),
+        caption=f"{first.skipped:,} more have nothing relevant" if first.skipped else None,
+    )
+    for score in scores:
+        plain = [f"{score.metrics[name].value:.3f}" for name in ("precision", "recall", "ndcg")]
+        lead = "" if score is first else _lead(score.lead["map"])
+        row = (_interval(score.metrics["map"]), lead, *plain, f"{score.macro['map']:.3f}")
+        table.add_row(score.embedder, *row)
+    return table
+
+
+def _interval(estimate: Estimate) -> str:
+    return f"{estimate.value:.3f} ±{(estimate.high - estimate.low) / 2:.3f}"
+
+
+def _lead(estimate: Estimate) -> str:
+    """Write the lead over the first embedder, in bold where its interval leaves out zero."""
+    text = f"{estimate.value:+.3f}"
+    return f"[bold]{text}[/]" if estimate.low > 0 or estimate.high < 0 else text
+
+
+def _other_table(evaluation: Evaluation) -> Table:
+    """Tell what does not depend on the label; of several groups, the first stands for all."""
+    by, group = next(iter(evaluation.distribution)), next(iter(evaluation.queries))
+    table = _table("Beyond", "coverage", "diversity", "size", "MB", "images/s", "speed")
+    for one in evaluation.contenders:
+        score = evaluation.score(one.spec, by, group)
+        table.add_row(
+            one.spec,
+            f"{score.coverage:.1%}",
+            f"{score.metrics['diversity'].value:.3f}",
+            str(one.size),
+            f"{one.index_mb:.1f}",
+            "" if one.images_per_second is None else f"{one.images_per_second:,.0f}",
+            "" if one.speed is None else f"{one.speed:.2f}",
+        )
+    return table
