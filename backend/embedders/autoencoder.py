@@ -23,7 +23,6 @@ from backend.embedders.weights import read_tensors
 from backend.errors import UnknownEmbedder, WeightsUnavailable
 
 INPUT_SIZE: Final = (128, 128)  # (height, width) that pictures are stretched to
-SMALLEST_BATCH: Final = 32  # below, what surrounds the network begins to show
 
 
 class Layer(NamedTuple):
@@ -112,7 +111,7 @@ class AutoencoderEmbedder:
         white = (255.0, 255.0, 255.0)
         self._network = Network(graph, mean=(0, 0, 0), std=white, pool="none", compute=compute)
         self.size = self._network.size
-        self.batch_size = compute.batch_size or max(SMALLEST_BATCH, self._network.batch_size)
+        self.batch_size = self._network.call_size
 
     def encode(self, images: Sequence[Image]) -> FloatArray:
         """Return the codes as they are, (n, size) float32, in input order."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from PIL.Image import Image
@@ -15,9 +15,6 @@ from backend.embedders.fingerprints import fingerprint
 from backend.embedders.network import Network, Pool, cut_at_last_map
 from backend.embedders.pca import Pca
 from backend.embedders.pixels import normalise, to_pixels
-
-SMALLEST_BATCH: Final = 32
-"""Images of one call: below, what surrounds the network, such as a transaction, begins to show."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +63,7 @@ class CnnEmbedder:
             compute=compute,
             bf16_from=bf16_from,
         )
-        self.batch_size = compute.batch_size or max(SMALLEST_BATCH, self._network.batch_size)
+        self.batch_size = self._network.call_size
         if pca:
             pca.check(self._network.size)
         self._pca = pca

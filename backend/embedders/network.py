@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import takewhile
 from operator import attrgetter
 from pathlib import Path
@@ -14,12 +15,17 @@ from torch.fx.passes.shape_prop import ShapeProp
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from backend.embedders import Compute, FloatArray
+from backend.embedders.padding import fold_padding
 from backend.embedders.pixels import Pixels
+from backend.embedders.uploading import CopyStream, Send, in_turn, stay
 
 Pool: TypeAlias = Literal["avg", "max", "none"]
 """What becomes of the last map: its means, its maxima, or all of it, channel by channel."""
 
 BATCH_SIZES: Final = {"cpu": 8, "mps": 64, "cuda": 256}  # 8: maps that stay in the CPU's cache
+SMALLEST_CALL: Final = 32
+"""Images of one call: below, what surrounds the network, such as a transaction, begins to show."""
+
 FAST_BF16: Final = ("avx512_bf16", "amx_bf16")  # as /proc/cpuinfo spells them
 
 
@@ -47,9 +53,15 @@ class Network:
         self._device = choose_device(compute.device)
         self.precision = choose_precision(compute.precision, self._device)
         self.batch_size = compute.batch_size or BATCH_SIZES.get(self._device.type, 8)
+        self.call_size = compute.batch_size or max(SMALLEST_CALL, self.batch_size)
+        self._send: Send = stay
         if self._device.type == "cpu" and compute.threads:
             torch.set_num_threads(compute.threads)
+        if self._device.type == "cuda":
+            self.call_size = 2 * self.batch_size  # so that there is one to copy meanwhile
+            self._send = CopyStream(self._device)
         fold_batch_norms(graph)
+        fold_padding(graph)
         if self.precision == "bf16":
             cast_to_bf16(graph, start=bf16_from)
         self._graph = graph.to(self._device).to(memory_format=torch.channels_last)
@@ -60,29 +72,37 @@ class Network:
     def __call__(self, pixels: Pixels) -> FloatArray:
         """Return the pooled features, (n, size) float32, not normalised.
 
-        A batch that does not fit into the GPU's memory is halved, and so are those that follow.
+        A GPU is sent the next batch while it computes one (not run on any: there was none). A batch
+        that does not fit into its memory is halved, and so are those that follow.
         """
-        done: list[FloatArray] = [np.empty((0, self.size), np.float32)]
+        done = [np.empty((0, self.size), np.float32)]
+        for batch in in_turn(self._batches(pixels), self._send):
+            done += self._computed(batch)
+        return np.concatenate(done)
+
+    def _batches(self, pixels: Pixels) -> Iterator[Pixels]:
         start = 0
         while start < len(pixels):
             batch = pixels[start : start + self.batch_size]
-            try:
-                done.append(self._forward(batch))
-            except torch.OutOfMemoryError:
-                if len(batch) == 1:
-                    raise
-                self.batch_size = len(batch) // 2
-                torch.cuda.empty_cache()
-            else:
-                start += len(batch)
-        return np.concatenate(done)
+            start += len(batch)
+            yield batch
+
+    def _computed(self, batch: Tensor) -> list[FloatArray]:
+        """Compute a batch, in halves of halves if need be."""
+        try:
+            return [self._forward(batch)]
+        except torch.OutOfMemoryError:
+            if len(batch) == 1:
+                raise
+        # Not in the handler: the error holds on to what was computed so far.
+        half = len(batch) // 2
+        self.batch_size = min(self.batch_size, half)
+        torch.cuda.empty_cache()
+        return self._computed(batch[:half]) + self._computed(batch[half:])
 
     @torch.inference_mode()
-    def _forward(self, batch: Pixels) -> FloatArray:
-        sent = torch.from_numpy(batch)
-        if self._device.type == "cuda":
-            sent = sent.pin_memory().to(self._device, non_blocking=True)
-        colours = sent.to(self._device).permute(0, 3, 1, 2).float()  # channels_last as it lies
+    def _forward(self, batch: Tensor) -> FloatArray:
+        colours = batch.to(self._device).permute(0, 3, 1, 2).float()  # channels_last as it lies
         maps = self._graph((colours - self._mean) / self._std).float()
         return np.asarray(_pooled(maps, self._pool).cpu().numpy(), np.float32)
 
@@ -149,17 +169,26 @@ def fold_batch_norms(graph: fx.GraphModule) -> None:
 
     The same function with a third of the layers. A timm norm's activation takes its place.
     """
+    for convolution, norm in conv_norm_pairs(graph):
+        after = graph.get_submodule(norm)
+        folded = fuse_conv_bn_eval(graph.get_submodule(convolution), after)
+        graph.set_submodule(convolution, folded)
+        graph.set_submodule(norm, getattr(after, "act", nn.Identity()))
+    graph.recompile()
+
+
+def conv_norm_pairs(graph: fx.GraphModule) -> list[tuple[str, str]]:
+    """Return the names of each convolution that only a batch norm follows, and of that norm."""
     modules = dict(graph.named_modules())
-    for node in list(graph.graph.nodes):
+    pairs = []
+    for node in graph.graph.nodes:
         norm, convolution = _module(modules, node), _module(modules, *node.args[:1])
         if not isinstance(norm, nn.BatchNorm2d) or not isinstance(convolution, nn.Conv2d):
             continue
         source = node.args[0]
-        if len(source.users) > 1:
-            continue
-        graph.set_submodule(source.target, fuse_conv_bn_eval(convolution, norm))
-        graph.set_submodule(node.target, getattr(norm, "act", nn.Identity()))
-    graph.recompile()
+        if len(source.users) == 1:
+            pairs.append((str(source.target), str(node.target)))
+    return pairs
 
 
 def cast_to_bf16(graph: fx.GraphModule, *, start: str = "") -> None:
