@@ -13,7 +13,17 @@ from typing import Any
 import numpy as np
 
 from backend.errors import IndexUnavailable
-from backend.vectors import Condition, Hit, Point, Scalar, Schema, SearchMode, Vector, Where
+from backend.vectors import (
+    Condition,
+    Hit,
+    Point,
+    Record,
+    Scalar,
+    Schema,
+    SearchMode,
+    Vector,
+    Where,
+)
 from backend.vectors.filters import check, check_facet
 from backend.vectors.points import CANDIDATES, check_diversity, check_patch, checked, examples, unit
 
@@ -137,6 +147,25 @@ class ExactIndex:
         for number in sorted(self._points):
             if number >= start and (stop is None or number < stop):
                 yield number, self._points[number].claim
+
+    def records(self, ids: Sequence[int], *, vectors: bool = False) -> list[Record]:
+        self.ping()
+        return [
+            Record(
+                id=it.id,
+                claim=it.claim,
+                payload=_given(it),
+                vector=it.vector if vectors else None,
+            )
+            for it in map(self._points.get, ids)
+            if it
+        ]
+
+    def foreign(self, *, limit: int = 1000) -> list[str]:
+        return []
+
+    def discard_foreign(self) -> None:
+        self.ping()
 
     def flush(self) -> None:
         self.ping()

@@ -178,7 +178,8 @@ class _Points(points_rpc.PointsServicer):
         page, offset = self.wire.local.scroll(
             request.collection_name,
             limit=request.limit,
-            offset=GrpcToRest.convert_point_id(request.offset),
+            offset=_offset(request),
+            scroll_filter=_filter(request, "filter"),
             with_payload=GrpcToRest.convert_with_payload_interface(request.with_payload),
         )
         following = None if offset is None else RestToGrpc.convert_extended_point_id(offset)
@@ -193,6 +194,10 @@ class _Points(points_rpc.PointsServicer):
             with_vectors=GrpcToRest.convert_with_vectors_selector(request.with_vectors),
         )
         return pb.GetResponse(result=_records(found))
+
+
+def _offset(request: Any) -> Any:
+    return GrpcToRest.convert_point_id(request.offset) if request.HasField("offset") else None
 
 
 def _filter(request: Any, field: str) -> Any:

@@ -13,6 +13,7 @@ import pytest
 from exact_index import ExactIndex
 from qdrant_client import QdrantClient
 from qdrant_wire import Wire
+from smuggling import smuggle
 
 from backend.errors import IndexUnavailable, InvalidFilter, InvalidProduct, InvalidVector
 from backend.vectors import Condition, FieldType, Hit, Point, Vector, VectorIndex, Where
@@ -557,6 +558,45 @@ def test_diverse_neighbours_are_chosen_by_maximal_marginal_relevance(
 def test_a_diversity_outside_zero_to_one_is_refused(shop: VectorIndex, diversity: float) -> None:
     with pytest.raises(ValueError, match="diversity"):
         shop.diverse(direction(1), limit=5, diversity=diversity)
+
+
+# --- reading back ---------------------------------------------------------------------------
+
+
+def test_records_are_read_as_they_were_written(index: VectorIndex) -> None:
+    payload = {"gender": "Größe", "year": 2012, "price": 9.5, "attributes": {"a": [1, 2.5, None]}}
+    index.upsert([a_point(7, claim=3, **payload), a_point(1), a_point(2)])
+    [one, seven] = sorted(index.records([7, 99, 1], vectors=True), key=lambda it: it.id)
+    assert (one.id, one.claim, one.payload) == (1, 1, {})
+    assert (seven.claim, seven.payload) == (3, payload)
+    assert seven.vector is not None
+    np.testing.assert_allclose(seven.vector, direction(7), atol=1e-6)
+    assert [it.vector for it in index.records([1])] == [None]
+    assert index.records([]) == []
+
+
+def test_more_records_than_one_page_are_read(index: VectorIndex) -> None:
+    index.upsert([a_point(n) for n in range(1100)])
+    assert {it.id for it in index.records(range(1200))} == set(range(1100))
+
+
+def test_points_that_cannot_be_ours_are_named_and_deleted_and_no_other(make: Make) -> None:
+    with closing(make()) as index:
+        if isinstance(index, ExactIndex):
+            pytest.skip("nobody can smuggle anything into the oracle")
+        index.upsert([a_point(1, claim=2), a_point(2, claim=2)])
+        visitor = uuid4()
+        smuggle(index, 2, direction(5), {"gender": "Men"})
+        smuggle(index, 3, None, {"claim": 4})
+        smuggle(index, visitor, direction(6), {})
+        assert set(index.foreign()) == {"2", "3", str(visitor)}
+        assert len(index.foreign(limit=1)) == 1
+        assert [id_ for id_, _ in index.claims()] == [1, 3]
+        assert {it.id for it in index.records([1, 2, 3])} == {1, 3}
+        index.discard_foreign()
+        assert index.foreign() == []
+        assert list(index.claims()) == [(1, 2)]
+        assert index.count() == 1
 
 
 # --- counting -------------------------------------------------------------------------------

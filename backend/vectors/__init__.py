@@ -55,6 +55,16 @@ class Point:
     claim: int  # 0 <= claim < 2**53: the engines compare it as a float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """A point as it is stored; the vector, of length 1, is None unless it was asked for."""
+
+    id: int
+    claim: int
+    payload: Mapping[str, Any]  # as it was written, claim apart
+    vector: Vector | None = None
+
+
 @dataclass(frozen=True)
 class Hit:
     """One neighbour; `score` is the cosine similarity, `payload` what was written, claim apart."""
@@ -180,7 +190,19 @@ class VectorIndex(Protocol):
         ...
 
     def claims(self, *, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, int]]:
-        """Yield (id, claim) of the points with start <= id < stop, in id order."""
+        """Yield (id, claim) of the points with start <= id < stop, in id order; none is foreign."""
+        ...
+
+    def records(self, ids: Sequence[int], *, vectors: bool = False) -> list[Record]:
+        """Return the points with these ids as they are stored, those that are there, no foreign."""
+        ...
+
+    def foreign(self, *, limit: int = 1000) -> list[str]:
+        """Return ids of points that cannot be ours: they carry no claim, or no vector."""
+        ...
+
+    def discard_foreign(self) -> None:
+        """Delete the points that cannot be ours: they keep ours from being written."""
         ...
 
     def flush(self) -> None:

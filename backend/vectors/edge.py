@@ -18,13 +18,22 @@ from typing import Any, Final
 import numpy as np
 import qdrant_edge as qe
 
-from backend.vectors import Hit, Point, Scalar, Schema, SearchMode, Vector, Where
+from backend.vectors import Hit, Point, Record, Scalar, Schema, SearchMode, Vector, Where
 from backend.vectors.edge_copying import walk
 from backend.vectors.edge_folders import Built, Failure
 from backend.vectors.edge_shard import ShardOptions, rows
 from backend.vectors.edge_store import EdgeStore
-from backend.vectors.filters import Dialect, check, check_facet, path, stored, translate
+from backend.vectors.filters import (
+    Dialect,
+    check,
+    check_facet,
+    foreign,
+    path,
+    stored,
+    translate,
+)
 from backend.vectors.points import (
+    BATCH,
     CANDIDATES,
     by_claim,
     check_diversity,
@@ -33,6 +42,7 @@ from backend.vectors.points import (
     cosine_of_best_score,
     examples,
     most_first,
+    records,
     threshold,
     unit,
     without_claim,
@@ -43,6 +53,8 @@ EDGE: Final = Dialect(
     sdk=qe,
     range=qe.RangeFloat,
     has_id=lambda ids: qe.HasIdCondition(set(ids)),
+    is_empty=qe.IsEmptyCondition,
+    has_vector=qe.HasVectorCondition,
     boolean=np.bool_,  # it takes Python's True for the integer 1, and then finds nothing
 )
 
@@ -218,6 +230,25 @@ class EdgeIndex:
             if stop is not None and point[0] >= stop:
                 return
             yield point
+
+    def records(self, ids: Sequence[int], *, vectors: bool = False) -> list[Record]:
+        """Return the points with these ids as they are stored, those that are there."""
+        found: list[qe.Record] = []
+        for start in range(0, len(ids), BATCH):  # so that other threads run in between
+            with self._store.using() as shard:
+                found += shard.retrieve(list(ids[start : start + BATCH]), True, vectors)
+        return records(found)
+
+    def foreign(self, *, limit: int = 1000) -> list[str]:
+        """Return ids of points that cannot be ours: they carry no claim, or no vector."""
+        request = qe.ScrollRequest(limit=limit, filter=foreign(EDGE), with_payload=False)
+        with self._store.using() as shard:
+            return [str(point.id) for point in shard.scroll(request)[0]]
+
+    def discard_foreign(self) -> None:
+        """Delete the points that cannot be ours."""
+        with self._store.writing([]) as shard:
+            shard.update(qe.UpdateOperation.delete_points_by_filter(foreign(EDGE)))
 
     # --- optimizing: the build itself is another process's work ---
 

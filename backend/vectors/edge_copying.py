@@ -27,7 +27,9 @@ def walk(using: Using, *, start: int = 0) -> Iterator[tuple[int, int]]:
         with using() as shard:
             page, offset = shard.scroll(request)
         for point in page:
-            yield int(point.id), (point.payload or {})[CLAIM]
+            claim = (point.payload or {}).get(CLAIM)
+            if isinstance(point.id, int) and isinstance(claim, int):  # no other is ours
+                yield point.id, claim
 
 
 def differing(one: Iterable[tuple[int, int]], other: Iterable[tuple[int, int]]) -> Iterator[int]:

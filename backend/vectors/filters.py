@@ -132,6 +132,8 @@ class Dialect:
     sdk: Any  # the namespace that holds Filter, FieldCondition, MatchAny, MatchValue
     range: Callable[..., Any]  # takes gte, gt, lte, lt
     has_id: Callable[[Collection[int]], Any]
+    is_empty: Callable[[str], Any]  # takes a field
+    has_vector: Callable[[str], Any]  # takes a vector's name; ours has the empty one
     boolean: Callable[[bool], Any] = bool  # what MatchValue takes as a boolean
 
 
@@ -177,6 +179,12 @@ def stored(dialect: Dialect, *, ids: Collection[int] = (), **claim: float) -> An
     if claim:
         must.append(_field(CLAIM, dialect, range=dialect.range(**claim)))
     return dialect.sdk.Filter(must=must)
+
+
+def foreign(dialect: Dialect) -> Any:
+    """Return the SDK's filter for points that cannot be ours: without a claim or a vector."""
+    vectorless = dialect.sdk.Filter(must_not=[dialect.has_vector("")])
+    return dialect.sdk.Filter(should=[dialect.is_empty(CLAIM), vectorless])
 
 
 def _any(alternatives: list[Any], dialect: Dialect) -> Any:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from backend.errors import InvalidProduct, InvalidVector, LookalikeError
-from backend.vectors import CLAIM, Point, Scalar, Schema, Vector
+from backend.vectors import CLAIM, Point, Record, Scalar, Schema, Vector
 from backend.vectors.filters import EXPECTED, accepts, is_text
 
 BATCH = 256
@@ -150,6 +150,20 @@ def _is_json(value: object) -> bool:
 def without_claim(payload: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return a stored payload as it was given."""
     return {field: value for field, value in (payload or {}).items() if field != CLAIM}
+
+
+def records(found: Iterable[Any]) -> list[Record]:
+    """Return what an engine retrieved, without what cannot be ours: it has no claim."""
+    return [
+        Record(
+            id=int(it.id),
+            claim=it.payload[CLAIM],
+            payload=without_claim(it.payload),
+            vector=np.asarray(it.vector, dtype=np.float32) if it.vector else None,
+        )
+        for it in found
+        if isinstance((it.payload or {}).get(CLAIM), int)
+    ]
 
 
 def most_first(counts: Iterable[tuple[Scalar, int]]) -> list[tuple[Scalar, int]]:

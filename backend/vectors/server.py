@@ -18,8 +18,16 @@ import numpy as np
 from qdrant_client import QdrantClient, models
 
 from backend.errors import IndexUnavailable
-from backend.vectors import CLAIM, Hit, Point, Scalar, Schema, SearchMode, Vector, Where
-from backend.vectors.filters import Dialect, check, check_facet, path, stored, translate
+from backend.vectors import CLAIM, Hit, Point, Record, Scalar, Schema, SearchMode, Vector, Where
+from backend.vectors.filters import (
+    Dialect,
+    check,
+    check_facet,
+    foreign,
+    path,
+    stored,
+    translate,
+)
 from backend.vectors.points import (
     CANDIDATES,
     by_claim,
@@ -29,6 +37,7 @@ from backend.vectors.points import (
     cosine_of_best_score,
     examples,
     most_first,
+    records,
     threshold,
     unit,
     without_claim,
@@ -41,6 +50,8 @@ SERVER: Final = Dialect(
     sdk=models,
     range=models.Range,
     has_id=lambda ids: models.HasIdCondition(has_id=list(ids)),
+    is_empty=lambda field: models.IsEmptyCondition(is_empty=models.PayloadField(key=field)),
+    has_vector=lambda name: models.HasVectorCondition(has_vector=name),
 )
 
 READ_SECONDS: Final = 5
@@ -254,9 +265,41 @@ class ServerIndex:
                 "scroll", offset=offset, limit=_PAGE, with_payload=[CLAIM], timeout=READ_SECONDS
             )
             for point in page:
-                if stop is not None and int(point.id) >= stop:
+                claim = (point.payload or {}).get(CLAIM)
+                if not isinstance(point.id, int):
+                    return  # behind all numbers come the UUIDs, none of which is ours
+                if stop is not None and point.id >= stop:
                     return
-                yield int(point.id), point.payload[CLAIM]
+                if isinstance(claim, int):
+                    yield point.id, claim
+
+    def records(self, ids: Sequence[int], *, vectors: bool = False) -> list[Record]:
+        """Return the points with these ids as they are stored, those that are there."""
+        found: list[models.Record] = []
+        for start in range(0, len(ids), _PAGE):
+            found += self._call(
+                "retrieve",
+                ids=list(ids[start : start + _PAGE]),
+                with_payload=True,
+                with_vectors=vectors,
+                timeout=READ_SECONDS,
+            )
+        return records(found)
+
+    def foreign(self, *, limit: int = 1000) -> list[str]:
+        """Return ids of points that cannot be ours: they carry no claim, or no vector."""
+        found, _ = self._call(
+            "scroll",
+            scroll_filter=foreign(SERVER),
+            limit=limit,
+            with_payload=False,
+            timeout=READ_SECONDS,
+        )
+        return [str(point.id) for point in found]
+
+    def discard_foreign(self) -> None:
+        """Delete the points that cannot be ours."""
+        self._write("delete", points_selector=models.FilterSelector(filter=foreign(SERVER)))
 
     # --- the connection ---
 
