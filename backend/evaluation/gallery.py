@@ -63,7 +63,7 @@ class Gallery:
         self._open = open_picture
         self._pictures: dict[int, str | None] = {}
         asked = [evidence.plan.products[position] for position in evidence.queries.tolist()]
-        self._ties = [place(product.sku) for product in asked]
+        self._ties = np.array([place(product.sku) for product in asked])
 
     def sheets(self, ranking: Ranking) -> list[Sheet]:
         """Return three sheets of an embedder, each query of another category."""
@@ -144,7 +144,7 @@ class Gallery:
         product, code = self._evidence.plan.products[position], self._labels.codes[position]
         if position not in self._pictures:
             opened = self._open(product.uri, BOX)
-            self._pictures[position] = opened and data_uri(opened)
+            self._pictures[position] = data_uri(opened) if opened else None
         return Tile(
             picture=self._pictures[position],
             sku=product.sku,
