@@ -13,6 +13,7 @@ from backend.cli import (
     evaluate,
     keys,
     optimizing,
+    projector,
     queue,
     serving,
     similar,
@@ -34,6 +35,7 @@ app.command("import")(catalogue.import_)
 app.command("index")(queue.index)
 app.add_typer(train.train, name="train")
 app.command("evaluate")(evaluate.evaluate)
+app.command("projector")(projector.projector)
 app.command("optimize")(optimizing.optimize)
 app.command("serve")(serving.serve)
 app.command("similar")(similar.similar)
