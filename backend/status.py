@@ -11,21 +11,23 @@ from sqlalchemy.orm import Session
 import backend
 from backend import generations, jobs
 from backend.bootstrap import Services
-from backend.catalogue import filter_recall
+from backend.catalogue import counting, filter_recall
+from backend.catalogue.counting import Counted
 from backend.catalogue.models import Generation, Job, utcnow
 from backend.catalogue.progress import progress
 
 
-def status(services: Services) -> dict[str, Any]:
+def status(services: Services, *, recent: bool = False) -> dict[str, Any]:
     """Count the active generation's products: `products = pending + indexed + quarantined`.
 
     Without a generation all of them are pending. `oldest_pending_seconds` is how long the product
-    that waits longest has been waiting, None when nothing waits.
+    that waits longest has been waiting, None when nothing waits. A `recent` count of another
+    process may do; `counted_seconds_ago` says how old it is.
     """
     with services.db.read() as session:
         generation = generations.active_or_none(session)
-        now = progress(session, generation.id if generation else None)
-        oldest = now.oldest_request
+        counted = _count(services, session, generation, recent=recent)
+        now, oldest = counted.progress, counted.progress.oldest_request
         return {
             "products": now.products,
             "pending": now.pending,
@@ -35,6 +37,7 @@ def status(services: Services) -> dict[str, Any]:
             "oldest_pending_seconds": (
                 round((utcnow() - oldest).total_seconds(), 1) if oldest else None
             ),
+            "counted_seconds_ago": float(round((utcnow() - counted.at).total_seconds())),
             "generation": _describe(generation) if generation else None,
             "shard": _shard(services, generation) if generation else None,
             "jobs": _jobs(session),
@@ -44,6 +47,15 @@ def status(services: Services) -> dict[str, Any]:
             ],
             "version": backend.__version__,
         }
+
+
+def _count(
+    services: Services, session: Session, generation: Generation | None, *, recent: bool
+) -> Counted:
+    if generation is None:
+        return Counted(progress(session, None), utcnow())
+    found = counting.recent(session, generation.id) if recent else None
+    return found or counting.count(services.db, generation.id)
 
 
 def _describe(generation: Generation) -> dict[str, Any]:

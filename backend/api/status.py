@@ -24,4 +24,4 @@ api = openapi.blueprint("status", tag="operation")
 def get_status() -> dict[str, Any]:
     """Count the products by their state in the active generation."""
     QueryReader.of_request().finish()
-    return status.status(services())
+    return status.status(services(), recent=True)

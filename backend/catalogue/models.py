@@ -233,6 +233,19 @@ class FilterShape(Base):
     updated_at: Mapped[datetime] = mapped_column(default=utcnow)
 
 
+class Count(Base):
+    """How far a generation was when one process counted, for the others to read."""
+
+    __tablename__ = "counts"
+
+    generation_id: Mapped[int] = mapped_column(
+        BigKey, ForeignKey("generations.id", ondelete="CASCADE"), primary_key=True
+    )
+    progress: Mapped[dict[str, Any]]
+    counted_at: Mapped[datetime]
+    good_until: Mapped[datetime]
+
+
 class Event(Base):
     """One thing a shopper did with a product: viewed it, put it in the cart, bought it."""
 

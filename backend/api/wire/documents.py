@@ -223,6 +223,16 @@ class GenerationDocument(Document):
     state: str
 
 
+class FilterRecall(Document):
+    """How often filters of one shape were asked, and what a sample of them found."""
+
+    shape: str = Field(description="fields and kinds of clause, no values; empty: no filter")
+    mode: SearchMode
+    queries: int
+    compared: int = Field(description="how many were compared with exact search")
+    recall: float | None = Field(description="mean recall@10 of those; null: none was compared")
+
+
 class ShardBuilt(Document):
     """How the graph of an embedded index was built."""
 
@@ -251,16 +261,6 @@ class ShardDocument(Document):
     failure: ShardFailure | None
 
 
-class FilterRecall(Document):
-    """How often filters of one shape were asked, and what a sample of them found."""
-
-    shape: str = Field(description="fields and kinds of clause, no values; empty: no filter")
-    mode: SearchMode
-    queries: int
-    compared: int = Field(description="how many were compared with exact search")
-    recall: float | None = Field(description="mean recall@10 of those; null: none was compared")
-
-
 class Status(Document):
     """Counts of the active generation: products = pending + indexed + quarantined."""
 
@@ -270,6 +270,7 @@ class Status(Document):
     quarantined: int
     removing: int
     oldest_pending_seconds: float | None
+    counted_seconds_ago: float = Field(description="0 but for catalogues that take long to count")
     generation: GenerationDocument | None
     shard: ShardDocument | None = Field(description="null where a Qdrant server holds the index")
     jobs: dict[str, int]
