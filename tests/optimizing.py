@@ -35,8 +35,7 @@ FINGERPRINT = "f"
 def vector_of(product_id: int) -> Vector:
     """Draw a product's vector, as SQL keeps it."""
     drawn = np.random.default_rng(product_id).normal(size=SIZE)
-    unit = (drawn / np.linalg.norm(drawn)).astype(np.float16).astype(np.float32)
-    return unit
+    return (drawn / np.linalg.norm(drawn)).astype(np.float16).astype(np.float32)
 
 
 @dataclass

@@ -33,6 +33,7 @@ PR_SET_PDEATHSIG: Final = 1
 def main() -> None:
     """Read the orders, build, and say how it ended."""
     orders = json.loads(sys.stdin.read())
+    keep_output_apart()
     end_with(orders["parent"])
     os.nice(NICENESS)
     try:
@@ -78,6 +79,13 @@ def peak_bytes() -> int:
     """Return the most memory this process has had at once."""
     unit = 1 if sys.platform == "darwin" else 1024
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def keep_output_apart() -> None:
+    """Send what libraries and logs print to standard error: the parent reads our lines alone."""
+    ours = os.dup(1)
+    os.dup2(2, 1)
+    sys.stdout = os.fdopen(ours, "w")
 
 
 def tell(**news: Any) -> None:

@@ -50,9 +50,8 @@ def differing(one: Iterable[tuple[int, int]], other: Iterable[tuple[int, int]]) 
             a, b = next(left, None), next(right, None)
 
 
-def copy(ids: Iterable[int], using: Using, target: qe.EdgeShard) -> int:
-    """Give the target the points of these ids as the source has them now, or none; count them."""
-    done = 0
+def copy(ids: Iterable[int], using: Using, target: qe.EdgeShard) -> None:
+    """Give the target the points of these ids as the source has them now, or none."""
     todo = iter(sorted(ids))
     while chunk := list(islice(todo, BATCH)):
         with using() as source:
@@ -63,5 +62,3 @@ def copy(ids: Iterable[int], using: Using, target: qe.EdgeShard) -> int:
             target.update(qe.UpdateOperation.upsert_points(points))
         if gone:
             target.update(qe.UpdateOperation.delete_points(list(gone)))
-        done += len(chunk)
-    return done

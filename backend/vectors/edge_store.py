@@ -22,7 +22,7 @@ import qdrant_edge as qe
 import structlog
 from filelock import FileLock, Timeout
 
-from backend.errors import ConfigurationError, IndexLocked, IndexUnavailable
+from backend.errors import ConfigurationError, IndexGone, IndexLocked, IndexUnavailable
 from backend.vectors import Schema
 from backend.vectors.edge_copying import copy, differing, walk
 from backend.vectors.edge_folders import (
@@ -105,6 +105,7 @@ class EdgeStore:
         self._state = StoreState()
         self._journal: set[int] | None = None  # ids written since a build began
         self._closed = False
+        self._gone = False
 
     # --- using ---
 
@@ -124,11 +125,18 @@ class EdgeStore:
     def writing(self, ids: Collection[int]) -> Iterator[qe.EdgeShard]:
         """Give the shard for writing these points, alone; raises before the disk is full."""
         with self._lock, self.using() as shard:
+            self.check_folder()
             check_space(self._path)
             if self._journal is not None:
                 self._journal.update(ids)
             self._opened().tally.add(ids)
             yield shard
+
+    def check_folder(self) -> None:
+        """Raise IndexGone when somebody took the folder away: the open shard would still answer."""
+        folder = self._opened().folder
+        if not (folder / "segments").is_dir():
+            raise IndexGone(f"the embedded index has lost its folder {folder}")
 
     @property
     def indexed(self) -> bool:
@@ -177,10 +185,10 @@ class EdgeStore:
         fresh = Handle(folder, size=self._size, schema=self._schema)
         built = replace(built, stall_seconds=round(time.monotonic() - started, 3))
         try:
-            copied = self._catch_up(fresh, alive)
+            self._catch_up(fresh, alive)
             with self._lock:
-                copied += self._copy(self._journal or (), fresh)
-                old, built = self._opened(), replace(built, caught_up=copied)
+                self._copy(self._journal or (), fresh)
+                old, built = self._opened(), replace(built, caught_up=fresh.tally.count)
                 self._note(StoreState(folder=folder.name, built=built))
                 self._handle, self._journal = fresh, None
         except BaseException:
@@ -189,31 +197,37 @@ class EdgeStore:
         old.retire()
         return built
 
-    def _catch_up(self, fresh: Handle, alive: Callable[[], None]) -> int:
-        """Copy what differs, then what was written meanwhile, until little is left."""
+    def _catch_up(self, fresh: Handle, alive: Callable[[], None]) -> None:
+        """Copy what differs, then what was written meanwhile, until little is left.
+
+        The journal alone would not do: what had been written before the build began may have been
+        settled in SQL only after the builder read it.
+        """
 
         @contextmanager
         def using_fresh() -> Iterator[qe.EdgeShard]:
             with engine_errors():
                 yield fresh.shard
 
-        changed = list(differing(walk(self.using), walk(using_fresh)))
-        copied = self._copy(changed, fresh)
+        changed = self._take_journal() | {*differing(walk(self.using), walk(using_fresh))}
         for _ in range(PASSES):
             alive()
-            with self._lock:
-                if len(self._journal or ()) <= LAST_PASS:
-                    break
-                changed, self._journal = list(self._journal or ()), set()
-            copied += self._copy(changed, fresh)
+            self._copy(changed, fresh)
+            if len(self._journal or ()) <= LAST_PASS:
+                break
+            changed = self._take_journal()
         with engine_errors():
             fresh.shard.flush()
-        return copied
 
-    def _copy(self, ids: Collection[int], fresh: Handle) -> int:
+    def _take_journal(self) -> set[int]:
+        with self._lock:
+            taken, self._journal = self._journal or set(), set()
+            return taken
+
+    def _copy(self, ids: Collection[int], fresh: Handle) -> None:
         fresh.tally.add(ids)
         with engine_errors():
-            return copy(ids, self.using, fresh.shard)
+            copy(ids, self.using, fresh.shard)
 
     def _note(self, state: StoreState) -> None:
         try:
@@ -237,6 +251,16 @@ class EdgeStore:
             finally:
                 self._disown()
 
+    def drop(self) -> None:
+        """Close the shard and delete the folder; raises IndexLocked when another owner has it."""
+        self.close()
+        self._gone = True
+        if self._path.exists():
+            owner = _own(self._path)
+            remove(self._path)
+            owner.release()
+        self._path.with_name(f"{self._path.name}.lock").unlink(missing_ok=True)
+
     def _opened(self) -> Handle:
         handle = self._handle or self._open()
         if handle.pid != os.getpid():
@@ -248,6 +272,8 @@ class EdgeStore:
 
     def _open(self) -> Handle:
         with self._lock:
+            if self._gone:
+                raise IndexGone("the embedded index was dropped")
             if self._closed:
                 raise IndexUnavailable("the embedded index is closed")
             if self._handle is None:
