@@ -4,13 +4,13 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 SERVE  ?= 1
 RUNS   ?= 20
-EXTRAS := server,train,test,dev
+EXTRAS := server,train,projector,test,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-all prove-kills check format clean
+.PHONY: help setup demo fashion-mnist serve test test-all prove-kills check format clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  make demo CATALOGUE=path   the same with your own styles.csv and images/"
 	@echo "  make demo SERVE=0          end after the contact sheet"
 
@@ -23,6 +23,9 @@ $(BIN)/.installed: pyproject.toml
 
 demo: setup ## From a sample catalogue to similar items: import, embed, contact sheet, serve
 	$(BIN)/lookalike demo $(if $(CATALOGUE),--catalogue '$(CATALOGUE)') $(if $(filter 0,$(SERVE)),--no-serve)
+
+fashion-mnist: setup ## Import and embed 70,000 pictures, draw their map (FILES=folder, else downloaded)
+	$(BIN)/lookalike fashion-mnist $(if $(FILES),'$(FILES)')
 
 serve: setup ## Serve the API on 127.0.0.1:8000
 	$(BIN)/lookalike serve

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import subprocess
+import sys
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -13,14 +15,17 @@ import numpy as np
 import pytest
 from fashion_mnist import idx, pictures_of, write_fashion_mnist
 from PIL import Image
+from typer.testing import CliRunner
 
 from backend.catalogue.database import Database
 from backend.catalogue.image_store import ImageStore
 from backend.catalogue.importing import import_catalogue
 from backend.catalogue.sources import open_source
-from backend.catalogue.sources.fashion_mnist import CLASSES
+from backend.catalogue.sources.fashion_mnist import CLASSES, find_folder
 from backend.catalogue.sources.rows import Reject, Row
+from backend.cli import app
 from backend.errors import UnreadableCatalogue
+from backend.training.datasets import download_fashion_mnist
 
 REAL = Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))
 
@@ -138,3 +143,45 @@ def test_the_real_files_hold_seventy_thousand_pictures() -> None:
 
     kinds = Counter(row.fields["article_type"] for row in rows if isinstance(row, Row))
     assert kinds == dict.fromkeys(CLASSES, 7_000)
+
+
+def test_one_command_goes_from_the_files_to_a_map(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, usual_logs: None
+) -> None:
+    monkeypatch.setenv("LOOKALIKE_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("LOOKALIKE_EMBEDDER", "raw-pixels?height=28&width=28&grey=yes")
+    monkeypatch.setattr("backend.cli.projector.find_spec", lambda name: None)  # half a minute
+    files = write_fashion_mnist(tmp_path / "files")
+    command = ["fashion-mnist", str(files), "--sample", "30"]
+
+    done = CliRunner().invoke(app, command, catch_exceptions=False)
+
+    assert done.exit_code == 0, done.output
+    assert "added 60" in done.stdout
+    labels = (tmp_path / "data" / "projector" / "metadata.tsv").read_text().splitlines()
+    assert len(labels) == 31
+    assert (tmp_path / "data" / "projector" / "scatter.html").is_file()
+    told = subprocess.run(
+        [sys.executable, "benchmarks/fashion_mnist.py", "--data-dir", str(tmp_path / "data")],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parent.parent,
+    ).stdout
+    assert told.count("| 784 | 100.00% ± 0.00 | 100.00% ± 0.00 |") == 2
+
+
+def test_without_files_and_network_both_ways_out_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+
+    with pytest.raises(UnreadableCatalogue, match=r"Name a folder .* dataset-fashion-mnist"):
+        download_fashion_mnist(tmp_path)
+
+
+def test_files_that_torchvision_has_fetched_are_not_fetched_again(tmp_path: Path) -> None:
+    write_fashion_mnist(tmp_path / "FashionMNIST" / "raw", gzipped=False)
+
+    assert find_folder(download_fashion_mnist(tmp_path)) == tmp_path / "FashionMNIST" / "raw"

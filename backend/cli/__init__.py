@@ -11,6 +11,7 @@ from backend.cli import (
     catalogue,
     demo,
     evaluate,
+    fashion_mnist,
     keys,
     optimizing,
     projector,
@@ -35,6 +36,7 @@ app.command("import")(catalogue.import_)
 app.command("index")(queue.index)
 app.add_typer(train.train, name="train")
 app.command("evaluate")(evaluate.evaluate)
+app.command("fashion-mnist")(fashion_mnist.fashion_mnist)
 app.command("projector")(projector.projector)
 app.command("optimize")(optimizing.optimize)
 app.command("serve")(serving.serve)
