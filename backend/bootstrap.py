@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import fields
 from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Literal
 
-from backend import embedders, fetching, generations
+from backend import fetching, generations
 from backend.catalogue import migrating
 from backend.catalogue.database import Database
 from backend.catalogue.image_store import ImageStore
 from backend.catalogue.models import Generation
 from backend.decoding import DecoderPool
 from backend.embedders import Compute, Embedder, FloatArray
-from backend.encoding import EmbedRemotely, Encoder, LocalEncoder, RemoteEncoder
-from backend.errors import ConfigurationError
+from backend.embedders.loaded import LoadedEmbedders
+from backend.encoding import (
+    EmbedRemotely,
+    Encoder,
+    LocalEncoder,
+    RemoteEncoder,
+    sample_picture,
+)
+from backend.errors import ConfigurationError, EmbedderBusy, IndexUnavailable
 from backend.images import Limits
 from backend.indexing import EmbedOptions, schema
 from backend.indexing.reading import Pictures
@@ -28,6 +38,12 @@ from backend.vectors.edge import EdgeIndex
 from backend.vectors.edge_folders import Shard
 from backend.vectors.edge_shard import ShardOptions
 
+if TYPE_CHECKING:
+    from backend.vectors.server_collection import Connect
+
+WORKER_LOADS_SECONDS: Final = 60
+"""How long an interactive worker may take until it has loaded a network that is new to it."""
+
 
 class Services:
     """What one process works with. Everything expensive is opened on first use."""
@@ -39,11 +55,13 @@ class Services:
         ring: Callable[[], None],
         alive: Callable[[], None],
         embed_remotely: EmbedRemotely | None,
+        embeds: bool,
     ) -> None:
         self.settings = settings
         self.ring = ring
         self.alive = alive
-        self.embeds = embed_remotely is None
+        self.embeds = embeds
+        self.embedders = LoadedEmbedders(_compute(settings))
         self.db = _database(settings)
         self.image_store = ImageStore(settings.image_store_url)
         self.limits = Limits(
@@ -60,10 +78,9 @@ class Services:
         self.recall = RecallGuard(
             self.db, schema=schema(settings.facets), rate=settings.recall_sample
         )
+        self._embed_remotely = embed_remotely
         self.encode = self._encoder(embed_remotely)
-        self._loading = threading.Lock()  # not the other: a model loads for seconds, queries go on
         self._opening = threading.Lock()
-        self._embedders: dict[str, Embedder] = {}
         self._indexes: dict[str, VectorIndex] = {}
 
     def _fetch(self, uri: str) -> bytes:
@@ -77,7 +94,7 @@ class Services:
 
     def _encoder(self, embed_remotely: EmbedRemotely | None) -> Encoder:
         if embed_remotely is None:
-            return LocalEncoder(self.embed_picture)
+            return LocalEncoder(self.embedder_of, self.decoders)
         return RemoteEncoder(
             embed_remotely,
             self.decoders,
@@ -108,15 +125,49 @@ class Services:
 
     def embedder(self, spec: str | None = None) -> Embedder:
         """Return the embedder of a spec (default: the settings'), loaded once per process."""
-        spec = spec or self.settings.embedder
-        with self._loading:
-            if spec not in self._embedders:
-                self._embedders[spec] = embedders.load(spec, compute=_compute(self.settings))
-            return self._embedders[spec]
+        return self.embedders.named(spec or self.settings.embedder)
 
     def embedder_of(self, generation: Generation) -> Embedder:
-        """Return the embedder that a generation names; its fingerprint tells if it is the same."""
-        return self.embedder(generation.embedder)
+        """Return the embedder that built a generation; raises ModelMismatch if it is not here."""
+        return self.embedders.exactly(generation.embedder, generation.fingerprint)
+
+    def encoder_now(self, spec: str) -> generations.Encoder:
+        """Return what a spec means now: its weights are read again, here or by a worker.
+
+        Raises what `embedders.load` raises, EmbedderBusy when no worker answers.
+        """
+        if self.embeds:
+            embedder = self.embedders.anew(spec)
+            return generations.Encoder(
+                spec=spec, fingerprint=embedder.fingerprint, size=embedder.size
+            )
+        vector, fingerprint = self._ask_worker(spec)
+        return generations.Encoder(spec=spec, fingerprint=fingerprint, size=len(vector))
+
+    def check_query_encoder(self, generation: Generation) -> None:
+        """Have a picture embedded where shoppers' pictures are, for a generation.
+
+        Raises ModelMismatch or EmbedderBusy when that does not work.
+        """
+        if self._embed_remotely is None:
+            self.encode(generation, sample_picture())
+        else:
+            generations.check_fingerprint(generation, self._ask_worker(generation.embedder)[1])
+
+    def _ask_worker(self, spec: str) -> tuple[FloatArray, str]:
+        """Have a worker embed a picture; it may have to load the network first."""
+        if self._embed_remotely is None:
+            raise EmbedderBusy("there is no worker to ask")
+        deadline = time.monotonic() + WORKER_LOADS_SECONDS
+        while True:
+            self.alive()
+            try:
+                return self._embed_remotely(
+                    sample_picture(), spec=spec, seconds=self.settings.interactive_seconds
+                )
+            except EmbedderBusy as error:
+                if "cause" in error.context or time.monotonic() > deadline:
+                    raise
 
     def embed_picture(self, data: bytes, spec: str) -> tuple[FloatArray, str]:
         """Embed one untrusted picture here: its vector, and the embedder's fingerprint.
@@ -133,6 +184,14 @@ class Services:
             if generation.collection not in self._indexes:
                 self._indexes[generation.collection] = _index(self.settings, generation)
             return self._indexes[generation.collection]
+
+    def close_index(self, generation: Generation) -> None:
+        """Let go of a generation's index, which may be gone; the next use opens it anew."""
+        with self._opening:
+            index = self._indexes.pop(generation.collection, None)
+        if index is not None:
+            with suppress(IndexUnavailable):  # what is gone cannot be flushed
+                index.close()
 
     def shard_of(self, generation: Generation) -> EdgeIndex | None:
         """Return a generation's embedded index, None where a server holds it."""
@@ -165,7 +224,23 @@ class Services:
             generations.Encoder(
                 spec=self.settings.embedder, fingerprint=encoder.fingerprint, size=encoder.size
             ),
+            configured=self.settings.embedder,
         )
+
+    def drop_index(self, generation: Generation) -> None:
+        """Delete a generation's index with all it holds, for good."""
+        with self._opening:
+            index = self._indexes.pop(generation.collection, None)
+        index = index or _index(self.settings, generation)
+        index.drop()
+
+    def publish(self, generation: Generation) -> None:
+        """Name a server's active collection to outsiders; an embedded index has none."""
+        if self.settings.qdrant_url:
+            from backend.vectors.server_collection import point_alias  # noqa: PLC0415
+
+            connect = _connector(self.settings)
+            point_alias(connect, self.settings.qdrant_alias, generation.collection)
 
     def close(self) -> None:
         """Flush and let go of everything."""
@@ -188,14 +263,22 @@ def build(
     ring: Callable[[], None] = _nothing,
     alive: Callable[[], None] = _nothing,
     embed_remotely: EmbedRemotely | None = None,
+    embeds: bool | None = None,
 ) -> Services:
     """Build the services. The embedded database is migrated; another one has to be current.
 
     `ring` is called after every write that makes work due, `alive` at every step of the work. With
-    `embed_remotely` this process leaves all embedding to workers and never loads a network. Raises
-    ConfigurationError when a database server lacks a migration.
+    `embed_remotely` shoppers' pictures go to workers, and unless it `embeds` products all the same,
+    this process never loads a network. Raises ConfigurationError when a database server lacks a
+    migration.
     """
-    services = Services(settings, ring=ring, alive=alive, embed_remotely=embed_remotely)
+    services = Services(
+        settings,
+        ring=ring,
+        alive=alive,
+        embed_remotely=embed_remotely,
+        embeds=embed_remotely is None if embeds is None else embeds,
+    )
     if services.db.is_sqlite:
         migrating.migrate(services.db)
     elif not migrating.is_current(services.db):
@@ -219,34 +302,50 @@ def _index(settings: Settings, generation: Generation) -> VectorIndex:
     if not settings.qdrant_url:
         folder = settings.index_dir / generation.collection
         return EdgeIndex(
-            folder, size=generation.size, schema=indexed, options=_shard_options(generation)
+            folder,
+            size=generation.size,
+            schema=indexed,
+            options=_shard_options(settings, generation),
         )
     # Only here: qdrant-client takes a second to import, which the embedded default need not pay.
     from backend.vectors.server import ServerIndex  # noqa: PLC0415
-    from backend.vectors.server_collection import ServerOptions, connector  # noqa: PLC0415
+    from backend.vectors.server_collection import ServerOptions  # noqa: PLC0415
 
     return ServerIndex(
         generation.collection,
         size=generation.size,
         schema=indexed,
-        connect=connector(
-            settings.qdrant_url,
-            api_key=settings.qdrant_api_key,
-            grpc_port=settings.qdrant_grpc_port,
-        ),
+        connect=_connector(settings),
         options=ServerOptions(
             on_disk=settings.qdrant_on_disk,
-            quantization=settings.qdrant_quantization,
+            quantization=_quantization(settings, generation),
             shard_number=settings.qdrant_shards,
             replication_factor=settings.qdrant_replicas,
+            hnsw_m=generation.index_options.get("hnsw_m"),
+            hnsw_ef_construct=generation.index_options.get("hnsw_ef_construct"),
         ),
     )
 
 
-def _shard_options(generation: Generation) -> ShardOptions:
+def _shard_options(settings: Settings, generation: Generation) -> ShardOptions:
     names = {field.name for field in fields(ShardOptions)}
     options = {name: it for name, it in generation.index_options.items() if name in names}
-    return ShardOptions(**{**options, "quantization": generation.quantization})
+    return ShardOptions(**options, quantization=_quantization(settings, generation))
+
+
+def _quantization(settings: Settings, generation: Generation) -> Literal["int8"] | None:
+    chosen = generation.quantization or settings.qdrant_quantization
+    return "int8" if chosen == "int8" else None
+
+
+def _connector(settings: Settings) -> Connect:
+    from backend.vectors.server_collection import connector  # noqa: PLC0415
+
+    return connector(
+        str(settings.qdrant_url),
+        api_key=settings.qdrant_api_key,
+        grpc_port=settings.qdrant_grpc_port,
+    )
 
 
 def _compute(settings: Settings) -> Compute:

@@ -8,10 +8,12 @@ from typing import Final, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from backend import images
 from backend.catalogue.models import Generation
 from backend.decoding import DecoderPool
+from backend.embedders import Embedder
 from backend.generations import check_fingerprint
 from backend.images import Limits, Size
 
@@ -39,10 +41,6 @@ class Encoder(Protocol):
         ...
 
 
-Embed: TypeAlias = Callable[[bytes, str], tuple[Vector, str]]
-"""Embeds one picture: (bytes of its file, the embedder's spec) -> (vector, fingerprint)."""
-
-
 class EmbedRemotely(Protocol):
     """Has a worker embed a small picture."""
 
@@ -54,13 +52,18 @@ class EmbedRemotely(Protocol):
 class LocalEncoder:
     """Embeds in this process."""
 
-    def __init__(self, embed: Embed) -> None:
-        self._embed = embed
+    def __init__(
+        self, embedder_of: Callable[[Generation], Embedder], decoders: DecoderPool
+    ) -> None:
+        self._embedder_of = embedder_of
+        self._decoders = decoders
 
     def __call__(self, generation: Generation, data: bytes) -> Vector:
         """See Encoder."""
-        vector, fingerprint = self._embed(data, generation.embedder)
-        check_fingerprint(generation, fingerprint)
+        embedder = self._embedder_of(generation)
+        check_fingerprint(generation, embedder.fingerprint)
+        picture = self._decoders.decode_one(data, target=embedder.input_size).image
+        vector: Vector = embedder.embed([picture])[0]
         return vector
 
 
@@ -86,6 +89,13 @@ class RemoteEncoder:
         )
         check_fingerprint(generation, fingerprint)
         return vector
+
+
+def sample_picture() -> bytes:
+    """Return a small grey picture's file, to ask an encoder whether it is there."""
+    png = io.BytesIO()
+    Image.new("RGB", (64, 64), "grey").save(png, "PNG")
+    return png.getvalue()
 
 
 def sent_size(height: int, width: int) -> Size:

@@ -11,20 +11,21 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
+from math import inf
 from types import TracebackType
 from typing import Any, Final
 
 import structlog
 
-from backend import generations, indexing, jobs
+from backend import generations, indexing, jobs, verifying
 from backend.bootstrap import Services
 from backend.catalogue import outbox
 from backend.catalogue.models import Generation
 from backend.catalogue.outbox import REINDEX, SINGLE, Stage
 from backend.catalogue.progress import Progress, progress
-from backend.errors import LookalikeError, UnknownGeneration
-from backend.indexing import Drift
+from backend.errors import IndexGone, LookalikeError, ModelMismatch, UnknownGeneration
 from backend.jobs import Interrupted, Report
+from backend.reindexing import Reindexing
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +34,9 @@ OTHER_SHARE: Final = 3
 """Batches of a round: for single writes, in each generation, and for whatever is most urgent."""
 
 COUNT_EVERY_SECONDS: Final = 2.0
+TELL_EVERY_SECONDS: Final = 60.0
+TIDY_SECONDS: Final = 1.0
+BUSY_TIDY_SECONDS: Final = 10.0
 
 
 class _Trouble(AbstractContextManager[None]):
@@ -62,8 +66,16 @@ class Worker:
         self.bell = threading.Event()
         self.trouble: str | None = None  # why the last round failed
         self._stopping = threading.Event()
-        self._handlers = {"index": self._index, "verify": self._verify, "optimize": self._optimize}
-        self._reconciled = time.monotonic()
+        self._reindexing = Reindexing(services)
+        self._prompt = self._reindexing.handlers  # so short that they are done beside a long job
+        self._handlers = {
+            **self._prompt,
+            "index": self._index,
+            "verify": self._verify,
+            "optimize": self._optimize,
+        }
+        self._reconciled = self._tidied = time.monotonic()
+        self._told: dict[int, float] = {}
         self._optimizer = services.optimizer()
 
     def take_over(self) -> None:
@@ -71,6 +83,7 @@ class Worker:
         services = self.services
         if services.embeds:
             services.first_generation()
+            self._reindexing.follow_settings()
         if not services.settings.broker_url:
             jobs.free(services.db)
             freed = services.db.write(outbox.free_leases)
@@ -105,14 +118,16 @@ class Worker:
         """Run one job or one round of both stages; return whether there was anything to do."""
         may_run_jobs = self.services.writes_index
         ran = may_run_jobs and jobs.run_next(self.services.db, self._handlers)
-        return self._round() or ran
+        busy = self._round() or ran
+        return self._tidy_a_little(idle=not busy) or busy
 
     def reconcile(self) -> None:
         """Compare the next range of ids with the index, generation by generation, and heal it."""
+        self._reindexing.publish_active()
         for generation in self._live():
-            index = self.services.index_of(generation)
-            drift = indexing.reconcile_slice(self.services.db, generation, index)
+            drift = verifying.verify_slice(self.services, generation)
             if drift.total:
+                self._reconciled = -inf  # where something is wrong, the next range is due at once
                 log.warning("healed drift", generation=generation.id, **drift.summary())
 
     def progress(self) -> Progress:
@@ -148,6 +163,7 @@ class Worker:
         """
         with self.services.db.read() as session:
             first = [(outbox.first_due(session, one.id, Stage.EMBED), one) for one in live]
+        first = [(priority, one) for priority, one in first if self._can_embed(priority, one)]
         waiting = [(priority, one) for priority, one in first if priority is not None]
         singles = [one for priority, one in waiting if priority == SINGLE]
         urgent = [one for _, one in sorted(waiting, key=lambda pair: pair[0])]
@@ -160,6 +176,29 @@ class Worker:
                 if count := self._embed(generation, batches=OTHER_SHARE):
                     return taken + count
         return taken
+
+    def _can_embed(self, priority: int | None, generation: Generation) -> bool:
+        """Tell whether the embedder of a generation that waits for it is here.
+
+        An upgrade may have replaced it. Then its products stay as they are indexed, and wait for
+        the next generation; everything else goes on.
+        """
+        if priority is None:
+            return False
+        try:
+            self.services.embedder_of(generation)
+        except ModelMismatch as error:
+            if time.monotonic() >= self._told.get(generation.id, 0) + TELL_EVERY_SECONDS:
+                self._told[generation.id] = time.monotonic()
+                command = f"lookalike reindex --embedder '{self.services.settings.embedder}'"
+                log.warning(
+                    "products wait for an embedder that is not here",
+                    generation=generation.id,
+                    error=error.message,
+                    run=command,
+                )
+            return False
+        return True
 
     def _embed(self, generation: Generation, *, batches: int, up_to: int = REINDEX) -> int:
         services = self.services
@@ -176,7 +215,11 @@ class Worker:
     def _apply(self, generation: Generation) -> int:
         services = self.services
         index = services.index_of(generation)
-        return indexing.apply_pending(services.db, generation, index, lease=services.lease)
+        try:
+            return indexing.apply_pending(services.db, generation, index, lease=services.lease)
+        except IndexGone:
+            verifying.refill(services, generation)
+            raise
 
     def _index(self, arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
         """Work until nothing is pending, waiting out back-offs and other processes' leases."""
@@ -186,6 +229,7 @@ class Worker:
             if busy and time.monotonic() - counted < COUNT_EVERY_SECONDS:
                 continue
             counted = time.monotonic()
+            jobs.run_next(self.services.db, self._prompt)
             now = self.progress()
             report(now.products - now.pending, now.products)
             if self._stopping.is_set() and not now.at_rest:
@@ -198,19 +242,16 @@ class Worker:
 
     def _verify(self, arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
         """Compare index and SQL; with `fix`, heal the difference and work until it is gone."""
-        fix = bool(arguments.get("fix"))
-        found = Drift()
+        fix, full = bool(arguments.get("fix")), bool(arguments.get("full"))
 
         def step(done: int, total: int | None) -> None:
             self.services.alive()
             report(done, total)
 
-        for generation in self._live():
-            index = self.services.index_of(generation)
-            found.add(indexing.reconcile(self.services.db, generation, index, fix=fix, report=step))
-        if fix and found.total:
+        result = verifying.verify(self.services, self._live(), fix=fix, full=full, report=step)
+        if fix and result["drift"]:
             self._index({}, report)
-        return found.summary() | {"fixed": fix}
+        return result
 
     def _optimize(self, arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
         """Build the shard of a generation, by default the active one, while the work goes on."""
@@ -238,10 +279,22 @@ class Worker:
             raise Interrupted
         report(*self._optimizer.progress)
         with _Trouble():
+            jobs.run_next(self.services.db, self._prompt)
             busy = self._round()
             if not busy:
                 self.bell.wait(min(self.services.settings.poll_seconds, 0.2))
                 self.bell.clear()
+
+    def _tidy_a_little(self, *, idle: bool) -> bool:
+        """Clear away now and then what retired generations left; tell whether there is more."""
+        if not self.services.writes_index:
+            return False
+        pause = TIDY_SECONDS if idle else BUSY_TIDY_SECONDS
+        if time.monotonic() < self._tidied + pause:
+            return False
+        more = self._reindexing.tidy()
+        self._tidied = time.monotonic() - (TIDY_SECONDS if more else 0)
+        return more
 
     def _reconcile_a_little(self) -> None:
         """Reconcile now and then: a slow full pass beside the daily work."""

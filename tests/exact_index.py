@@ -174,6 +174,10 @@ class ExactIndex:
         if self._closed:
             raise IndexUnavailable("closed")
 
+    def drop(self) -> None:
+        self._points.clear()
+        self.close()
+
     def close(self) -> None:
         self._closed = True
 

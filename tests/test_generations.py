@@ -52,7 +52,7 @@ def test_a_backfill_that_was_cut_off_goes_on(
     any_db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = make_products(any_db, 5)
-    monkeypatch.setattr(generations, "BACKFILL_CHUNK", 2)
+    monkeypatch.setattr("backend.generations.starting.BACKFILL_CHUNK", 2)
     whole = outbox.backfill
     monkeypatch.setattr(outbox, "backfill", _cut_off_after(1))
     with pytest.raises(KeyboardInterrupt):
@@ -222,10 +222,13 @@ def test_no_put_and_no_delete_is_lost_while_generations_start(pg_db: Database) -
     with ThreadPoolExecutor(2) as pool:
         writers = [pool.submit(write, name) for name in "ab"]
         for _ in range(3):
-            generations.start(pg_db, ENCODER, state=BUILDING)
+            new = generations.start(pg_db, ENCODER, state=BUILDING)
+            generations.promote(pg_db, new.id, quality=None)
         stop.set()
         for writer in writers:
             writer.result()
     with pg_db.read() as session:
         products = session.scalar(select(func.count()).select_from(Product))
-    assert len(entries(pg_db)) == 4 * products
+        live = {one.id for one in generations.live(session)}
+    assert len(live) == 2
+    assert len([1 for generation, _ in entries(pg_db) if generation in live]) == 2 * products

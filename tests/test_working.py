@@ -15,7 +15,6 @@ from backend.catalogue import outbox, products
 from backend.catalogue.models import BUILDING, Generation, IndexEntry, Product
 from backend.catalogue.outbox import IMPORT, SINGLE
 from backend.catalogue.products import Draft, ImageRef
-from backend.errors import ModelMismatch
 from backend.settings import Settings
 from backend.vectors.server import ServerIndex
 from backend.working import Worker
@@ -59,11 +58,13 @@ def save(services: Services, *skus: str, priority: int = IMPORT) -> None:
     )
 
 
-def another_generation(services: Services, **changes: str) -> Generation:
+def another_generation(
+    services: Services, *, spec: str = "mean-colour", **changes: str
+) -> Generation:
     """Start a re-index; it has an entry for all that the catalogue holds by now."""
-    embedder = services.embedder()
+    embedder = services.embedder(spec)
     encoder = generations.Encoder(
-        spec="mean-colour",
+        spec=spec,
         fingerprint=changes.get("fingerprint", embedder.fingerprint),
         size=embedder.size,
     )
@@ -117,7 +118,7 @@ def test_a_re_index_waits_for_an_import(owner: Worker) -> None:
     save(services, *numbered("old", 6))
     while owner.work_once():
         pass
-    building = another_generation(services)
+    building = another_generation(services, spec="mean-colour?grid=2")
     with services.db.read() as session:
         first = outbox.first_due(session, building.id, outbox.Stage.EMBED)
     assert first == outbox.REINDEX
@@ -130,14 +131,17 @@ def test_a_re_index_waits_for_an_import(owner: Worker) -> None:
     assert indexed(services, building.id) == indexed(services, active(services))
 
 
-def test_a_generation_of_another_embedder_holds_up_nobody_and_is_told(owner: Worker) -> None:
+def test_a_generation_whose_embedder_is_gone_holds_up_nobody_and_is_told_once(
+    owner: Worker, capsys: pytest.CaptureFixture[str]
+) -> None:
     services = owner.services
     save(services, "product")
     another_generation(services, fingerprint="of an older version")
     assert owner.work_once()
     assert indexed(services, active(services)) == {"product"}
-    with pytest.raises(ModelMismatch):
-        owner.work_once()
+    assert not owner.work_once()
+    assert owner.trouble is None
+    assert capsys.readouterr().out.count("products wait for an embedder that is not here") == 1
 
 
 def test_a_process_without_the_index_embeds_and_leaves_the_rest_to_its_owner(

@@ -101,6 +101,7 @@ def _connect(settings: Settings) -> Redis:
 def _read(answer: bytes) -> tuple[Vector, str]:
     found = json.loads(answer)
     if "error" in found:
-        raise EmbedderBusy(f"a worker cannot embed the picture: {found['error']}")
+        cause = found["error"]
+        raise EmbedderBusy(f"a worker cannot embed the picture: {cause}", cause=cause)
     vector = np.frombuffer(base64.b64decode(found["vector"]), dtype="<f4")
     return vector.astype(np.float32), str(found["fingerprint"])

@@ -22,7 +22,7 @@ from backend.working import Worker
 from workers import tasks
 from workers.app import keep_logs, make_app
 from workers.doorbell import Doorbell
-from workers.interactive import Replies
+from workers.interactive import RemoteEmbedder, Replies
 from workers.names import Queue
 from workers.pulse import Pulse
 
@@ -39,7 +39,13 @@ def main() -> int:
     pulse.start()
     app = make_app(settings)
     ring = Doorbell(app, settings)
-    services = bootstrap.build(settings, ring=ring, alive=pulse)
+    services = bootstrap.build(
+        settings,
+        ring=ring,
+        alive=pulse,
+        embed_remotely=RemoteEmbedder(app, settings),
+        embeds=True,
+    )
     worker = Worker(services)
     worker.take_over()
     warm_up(services)

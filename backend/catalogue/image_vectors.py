@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, and_, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -57,3 +57,11 @@ def load(session: Session, fingerprint: str, digests: Iterable[str]) -> dict[str
 
 def _of(fingerprint: str, digests: Iterable[str]) -> ColumnElement[bool]:
     return and_(ImageVector.fingerprint == fingerprint, ImageVector.image_digest.in_(set(digests)))
+
+
+def forget(session: Session, fingerprint: str, *, first: str, beyond: str | None) -> None:
+    """Delete the vectors of one embedder, of the digests from `first` to before `beyond`."""
+    which = and_(ImageVector.fingerprint == fingerprint, ImageVector.image_digest >= first)
+    if beyond is not None:
+        which = and_(which, ImageVector.image_digest < beyond)
+    session.execute(delete(ImageVector).where(which).execution_options(synchronize_session=False))

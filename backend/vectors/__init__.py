@@ -213,6 +213,10 @@ class VectorIndex(Protocol):
         """Raise unless the store answers."""
         ...
 
+    def drop(self) -> None:
+        """Delete the store with all it holds; the object cannot be used afterwards."""
+        ...
+
     def close(self) -> None:
         """Let go of the store; the object cannot be used afterwards."""
         ...

@@ -289,8 +289,13 @@ class EdgeIndex:
 
     def ping(self) -> None:
         """Raise unless the shard answers."""
+        self._store.check_folder()
         with self._store.using() as shard:
             shard.info()
+
+    def drop(self) -> None:
+        """Delete the folder with all it holds; the object cannot be used afterwards."""
+        self._store.drop()
 
     def close(self) -> None:
         """Let go of the shard; a child of a fork only forgets it, since it never was its own."""

@@ -44,7 +44,12 @@ from backend.vectors.points import (
 )
 from backend.vectors.search_mode import choose
 from backend.vectors.server_calls import attempt
-from backend.vectors.server_collection import Connect, ServerOptions, ensure_collection
+from backend.vectors.server_collection import (
+    Connect,
+    ServerOptions,
+    drop_collection,
+    ensure_collection,
+)
 
 SERVER: Final = Dialect(
     sdk=models,
@@ -315,6 +320,20 @@ class ServerIndex:
             if connection is not None and connection.pid == os.getpid():
                 self._connection = None
                 connection.client.close()
+
+    def drop(self) -> None:
+        """Delete the collection, which is not made for it; the object cannot be used afterwards."""
+        with self._lock:
+            opened = self._connection
+            mine = opened is not None and opened.pid == os.getpid()
+            self._is_made = False
+        client = opened.client if opened is not None and mine else self._connect()
+        try:
+            drop_collection(client, self._collection)
+        finally:
+            self.close()
+            if not mine:
+                client.close()
 
     def _call(self, method: str, **arguments: Any) -> Any:
         call = partial(getattr(self._client(), method), self._collection, **arguments)

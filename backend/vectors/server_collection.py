@@ -77,6 +77,35 @@ def ensure_collection(
             call("create_payload_index", field_name=path(field), field_schema=_TYPES[kind])
 
 
+def drop_collection(client: QdrantClient, name: str) -> None:
+    """Delete a collection; one that is not there is as good."""
+    attempt(partial(client.delete_collection, name, timeout=WRITE_SECONDS), collection=name)
+
+
+def point_alias(connect: Connect, alias: str, collection: str) -> None:
+    """Have an alias name a collection, in one step where it named another one before."""
+    client = connect()
+    try:
+        found = attempt(client.get_aliases, collection=collection).aliases
+        named = {it.alias_name: it.collection_name for it in found}
+        if named.get(alias) == collection:
+            return
+        change: list[Any] = [
+            models.CreateAliasOperation(
+                create_alias=models.CreateAlias(collection_name=collection, alias_name=alias)
+            )
+        ]
+        if alias in named:
+            delete = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))
+            change.insert(0, delete)
+        attempt(
+            partial(client.update_collection_aliases, change_aliases_operations=change),
+            collection=collection,
+        )
+    finally:
+        client.close()
+
+
 def _layout(size: int, options: ServerOptions) -> dict[str, Any]:
     int8 = models.ScalarQuantization(
         scalar=models.ScalarQuantizationConfig(

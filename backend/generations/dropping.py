@@ -1,0 +1,101 @@
+"""Clearing away what retired generations left: index, entries, and vectors nobody uses.
+
+In small steps, each a transaction of its own, so that no writer waits for long; what was done is
+seen in the rows themselves, or in a cursor, so that any process goes on where another one ended.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from backend.catalogue import image_vectors, outbox
+from backend.catalogue.database import Database
+from backend.catalogue.models import RETIRED, Cursor, Generation, utcnow
+
+ENTRIES: Final = 5000
+"""Entries that are deleted in one transaction."""
+
+DIGESTS: Final = 4096
+"""Parts of the space of image digests, by their first three digits; vectors go part by part."""
+
+
+def clear_away(
+    db: Database,
+    *,
+    after: timedelta,
+    drop_index: Callable[[Generation], None],
+    seconds: float = 0.2,
+    now: datetime | None = None,
+) -> bool:
+    """Go on, for some seconds, with what was retired longer ago than `after`.
+
+    Requests that have read a generation before it retired may use its index until then. Returns
+    whether there is more to do.
+    """
+    deadline = time.monotonic() + seconds
+    while generation := _next(db, (now or utcnow()) - after):
+        drop_index(generation)
+        for step in (_drop_entries, _drop_vectors):
+            while db.write(partial(step, generation=generation)):
+                if time.monotonic() > deadline:
+                    return True
+        db.write(partial(_note_dropped, generation=generation))
+    return False
+
+
+def _next(db: Database, before: datetime) -> Generation | None:
+    with db.read() as session:
+        return session.scalar(
+            select(Generation)
+            .where(Generation.state == RETIRED, Generation.dropped_at.is_(None))
+            .where(Generation.retired_at <= before)
+            .order_by(Generation.id)
+            .limit(1)
+        )
+
+
+def _drop_entries(session: Session, *, generation: Generation) -> bool:
+    """Delete some entries; return whether there may be more."""
+    return outbox.forget(session, generation.id, limit=ENTRIES) == ENTRIES
+
+
+def _drop_vectors(session: Session, *, generation: Generation) -> bool:
+    """Delete one part of an unused embedder's vectors; return whether there is another part."""
+    others = select(Generation.id).where(
+        Generation.fingerprint == generation.fingerprint,
+        Generation.id != generation.id,
+        Generation.dropped_at.is_(None),
+    )
+    if session.scalar(others.limit(1)) is not None:
+        return False
+    cursor = session.get(Cursor, _cursor(generation)) or Cursor(
+        name=_cursor(generation), position=0
+    )
+    first, beyond = (f"{cursor.position + step:03x}" for step in (0, 1))
+    last = cursor.position + 1 == DIGESTS
+    image_vectors.forget(
+        session, generation.fingerprint, first=first, beyond=None if last else beyond
+    )
+    cursor.position += 1
+    session.add(cursor)
+    return not last
+
+
+def _note_dropped(session: Session, *, generation: Generation) -> None:
+    session.get_one(Generation, generation.id).dropped_at = utcnow()
+    session.execute(delete(Cursor).where(Cursor.name.in_(_cursors(generation))))
+
+
+def _cursor(generation: Generation) -> str:
+    return f"drop-vectors:{generation.id}"
+
+
+def _cursors(generation: Generation) -> tuple[str, str]:
+    return _cursor(generation), f"reconcile:{generation.id}"

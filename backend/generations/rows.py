@@ -1,0 +1,69 @@
+"""Reading generations."""
+
+from __future__ import annotations
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from backend.catalogue import outbox
+from backend.catalogue.models import ACTIVE, LIVE, Generation
+from backend.errors import ModelMismatch, NoGeneration, UnknownGeneration
+
+
+def active(session: Session) -> Generation:
+    """Return the generation that answers queries; raises NoGeneration before the first."""
+    found = active_or_none(session)
+    if found is None:
+        raise NoGeneration
+    return found
+
+
+def active_or_none(session: Session) -> Generation | None:
+    """Return the generation that answers queries, or None before the first."""
+    return in_state(session, ACTIVE)
+
+
+def in_state(session: Session, state: str) -> Generation | None:
+    """Return the newest generation in a state; there is one at most, but for the retired ones."""
+    return session.scalar(
+        select(Generation)
+        .where(Generation.state == state)
+        .order_by(Generation.id.desc())
+        .limit(1)
+        .execution_options(populate_existing=True)  # after an update this session has made itself
+    )
+
+
+def by_id(session: Session, generation_id: int) -> Generation:
+    """Return a generation; raises UnknownGeneration."""
+    found = session.get(Generation, generation_id)
+    if found is None:
+        raise UnknownGeneration(f"there is no generation {generation_id}")
+    return found
+
+
+def live(session: Session) -> list[Generation]:
+    """Return the generations that receive every write, the active one first."""
+    rows = session.scalars(select(Generation).where(Generation.state.in_(LIVE)))
+    return sorted(rows, key=lambda row: (row.state != ACTIVE, row.id))
+
+
+def lock(session: Session) -> None:
+    """Keep writers, and whoever else changes generations, out until this transaction ends.
+
+    On SQLite every transaction that writes is alone anyway.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(
+            text("SELECT pg_advisory_xact_lock(:key)"), {"key": outbox.GENERATIONS_LOCK}
+        )
+
+
+def check_fingerprint(generation: Generation, fingerprint: str) -> None:
+    """Raise ModelMismatch unless the generation was built with this encoder."""
+    if generation.fingerprint != fingerprint:
+        raise ModelMismatch(
+            f"generation {generation.id} was built with {generation.embedder} "
+            f"({generation.fingerprint[:12]}), the encoder here is {fingerprint[:12]}",
+            generation=generation.id,
+        )

@@ -1,0 +1,119 @@
+"""Changing which generation answers: promote, roll back, drop. Each is one short transaction.
+
+Nothing is checked here but the states; whether a generation is good enough is `promotion`'s word.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import case, null, or_, update
+from sqlalchemy.orm import Session
+
+from backend.catalogue.database import Database
+from backend.catalogue.models import ACTIVE, BUILDING, RETIRED, STANDBY, Generation, utcnow
+from backend.errors import NoGeneration, WrongState
+from backend.generations.rows import active, by_id, in_state, lock
+
+
+def promote(db: Database, generation_id: int, *, quality: dict[str, Any] | None) -> Generation:
+    """Make a building (or the standby) generation the active one; return it.
+
+    The active one becomes the standby, and the standby before it retires. `quality` is what it was
+    promoted with. Raises UnknownGeneration, and WrongState for any other generation.
+    """
+
+    def work(session: Session) -> Generation:
+        lock(session)
+        candidate = by_id(session, generation_id)
+        if candidate.state not in (BUILDING, STANDBY):
+            raise WrongState(f"generation {candidate.id} is {candidate.state}, not building")
+        if quality is not None:
+            candidate.quality = quality
+            session.flush()
+        _switch_to(session, candidate.id)
+        return active(session)
+
+    return db.write(work)
+
+
+def roll_back(db: Database, generation_id: int, *, configured: str) -> Generation:
+    """Make this standby the active generation, and the active one the standby; return it.
+
+    The row remembers the embedder that is `configured` now: the operator decided against it, so it
+    is no reason to re-index by itself. Raises NoGeneration unless this is the standby.
+    """
+
+    def work(session: Session) -> Generation:
+        lock(session)
+        standby = in_state(session, STANDBY)
+        if standby is None or standby.id != generation_id:
+            raise NoGeneration("there is no standby generation (any more) to roll back to")
+        standby.configured = configured
+        session.flush()
+        _switch_to(session, standby.id)
+        return active(session)
+
+    return db.write(work)
+
+
+def _switch_to(session: Session, generation_id: int) -> None:
+    """Change all states in one statement: nobody ever sees two active generations, or none."""
+    now = utcnow()
+    is_next = Generation.id == generation_id
+    session.execute(
+        update(Generation)
+        .where(or_(is_next, Generation.state.in_((ACTIVE, STANDBY))))
+        .values(
+            state=case((is_next, ACTIVE), (Generation.state == ACTIVE, STANDBY), else_=RETIRED),
+            promoted_at=case((is_next, now), else_=Generation.promoted_at),
+            retired_at=case(
+                (is_next, null()), (Generation.state == STANDBY, now), else_=Generation.retired_at
+            ),
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
+def drop(db: Database, generation_id: int) -> Generation:
+    """Retire a generation that does not answer queries; its index goes in the background.
+
+    Raises UnknownGeneration, and WrongState for the active one. A retired one stays retired.
+    """
+
+    def work(session: Session) -> Generation:
+        lock(session)
+        found = by_id(session, generation_id)
+        if found.state == ACTIVE:
+            raise WrongState(f"generation {found.id} is the active one: promote another one first")
+        if found.state != RETIRED:
+            found.state, found.retired_at = RETIRED, utcnow()
+        return found
+
+    return db.write(work)
+
+
+def retire_expired(
+    db: Database, *, keep: timedelta, now: datetime | None = None
+) -> Generation | None:
+    """Retire the standby whose keep time, counted from the promotion, is over; return it."""
+    before = (now or utcnow()) - keep
+
+    def is_over(session: Session) -> Generation | None:
+        standby, current = in_state(session, STANDBY), in_state(session, ACTIVE)
+        if standby is None or current is None or current.promoted_at is None:
+            return None
+        return standby if current.promoted_at <= before else None
+
+    def work(session: Session) -> Generation | None:
+        lock(session)
+        standby = is_over(session)
+        if standby is not None:
+            standby.state, standby.retired_at = RETIRED, now or utcnow()
+        return standby
+
+    with db.read() as session:
+        if is_over(session) is None:
+            return None
+    return db.write(work)
