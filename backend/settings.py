@@ -84,7 +84,7 @@ class Settings(BaseSettings):
     interactive_seconds: float = Field(
         2, gt=0, description="how long a query by picture waits for an embedding worker"
     )
-    report_seconds: float = Field(60, gt=0, description="how often beat has the progress logged")
+    report_seconds: float = Field(60, gt=0, description="how often beat has the progress counted")
     task_events: bool = Field(False, description="Celery's events and remote control, for flower")
 
     # --- images ---
@@ -100,9 +100,6 @@ class Settings(BaseSettings):
     # --- the index ---
     facets: tuple[str, ...] = Field(
         (), description="JSON list of attributes that get a payload index and a facet count"
-    )
-    recall_sample: float = Field(
-        0.01, ge=0, le=1, description="share of searches compared with exact search, in background"
     )
     optimize_points: int = Field(
         20_000, ge=1, description="an embedded index of as many products is given a graph"
