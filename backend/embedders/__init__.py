@@ -53,6 +53,8 @@ _MODULES = {  # family -> the module whose import registers it
     "efficientnet-lite0": "efficientnet_lite",
     "torchvision": "torchvision_cnn",
     "autoencoder": "autoencoder",
+    "tuned": "tuned",
+    "lookalike-fashion": "tuned",
     "mean-colour": "mean_colour",
     "raw-pixels": "pixel_baselines",
     "colour-histogram": "pixel_baselines",

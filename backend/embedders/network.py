@@ -148,7 +148,7 @@ def cut_at_last_map(model: nn.Module, input_size: tuple[int, int]) -> fx.GraphMo
 
 def _is_map(node: fx.Node) -> bool:
     shape = _shape(node)
-    return len(shape) == 4 and shape[2] > 1 and node.op != "placeholder"
+    return len(shape) == 4 and shape[2] > 1 and node.op not in ("placeholder", "output")
 
 
 def _last_map(graph: fx.GraphModule) -> tuple[int, int, int]:
@@ -169,16 +169,16 @@ def fold_batch_norms(graph: fx.GraphModule) -> None:
 
     The same function with a third of the layers. A timm norm's activation takes its place.
     """
-    for convolution, norm in conv_norm_pairs(graph):
-        after = graph.get_submodule(norm)
-        folded = fuse_conv_bn_eval(graph.get_submodule(convolution), after)
-        graph.set_submodule(convolution, folded)
-        graph.set_submodule(norm, getattr(after, "act", nn.Identity()))
+    for name, convolution, norm_name, norm in normed_convolutions(graph):
+        graph.set_submodule(name, fuse_conv_bn_eval(convolution, norm))
+        graph.set_submodule(norm_name, getattr(norm, "act", nn.Identity()))
     graph.recompile()
 
 
-def conv_norm_pairs(graph: fx.GraphModule) -> list[tuple[str, str]]:
-    """Return the names of each convolution that only a batch norm follows, and of that norm."""
+def normed_convolutions(
+    graph: fx.GraphModule,
+) -> list[tuple[str, nn.Conv2d, str, nn.BatchNorm2d]]:
+    """Return each convolution that only a batch norm follows, and that norm, with their names."""
     modules = dict(graph.named_modules())
     pairs = []
     for node in graph.graph.nodes:
@@ -187,7 +187,7 @@ def conv_norm_pairs(graph: fx.GraphModule) -> list[tuple[str, str]]:
             continue
         source = node.args[0]
         if len(source.users) == 1:
-            pairs.append((str(source.target), str(node.target)))
+            pairs.append((str(source.target), convolution, str(node.target), norm))
     return pairs
 
 

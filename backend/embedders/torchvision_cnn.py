@@ -57,9 +57,7 @@ def load_torchvision(
     """
     pool_: Pool = choice("pool", pool, ("avg", "max"))
     colour_share = share("colour", colour)
-    enum = _weights_enum(variant)
-    model = _build(variant, enum, weights, whole_number("seed", seed))
-    chosen = enum[weights] if weights in enum.__members__ else enum["DEFAULT"]
+    model, preprocessing = load_network(variant, weights=weights, seed=seed)
     options = f"pool={pool_}&weights={quote(weights, safe='/')}"
     options += f"&seed={int(seed)}" if weights == RANDOM else ""
     options += pca_options(pca, whitening)
@@ -67,12 +65,22 @@ def load_torchvision(
     return CnnEmbedder(
         model,
         name=f"torchvision/{variant}?{options}",
-        preprocessing=_preprocessing(chosen.transforms()),
+        preprocessing=preprocessing,
         pool=pool_,
         compute=compute,
         pca=load_pca(pca, whitening),
         colour_share=colour_share,
     )
+
+
+def load_network(
+    variant: str, *, weights: str = "DEFAULT", seed: str = "0"
+) -> tuple[nn.Module, Preprocessing]:
+    """Load a whole network and how it wants its pixels; `weights` and `seed` as above."""
+    enum = _weights_enum(variant)
+    model = _build(variant, enum, weights, whole_number("seed", seed))
+    chosen = enum[weights] if weights in enum.__members__ else enum["DEFAULT"]
+    return model, _preprocessing(chosen.transforms())
 
 
 def _weights_enum(variant: str) -> Any:

@@ -1,0 +1,61 @@
+"""The networks that tuning starts from, and how each wants its pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from urllib.parse import parse_qsl
+
+from torch import fx, nn
+
+from backend.embedders import efficientnet_lite, torchvision_cnn
+from backend.embedders.cnn import Preprocessing
+from backend.embedders.cutting import cut_before
+from backend.embedders.network import cut_at_last_map
+from backend.errors import UnknownEmbedder
+from backend.images import Size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backbone:
+    """A pretrained network, as far as its last feature map matters."""
+
+    model: nn.Module
+    preprocessing: Preprocessing
+    tune_from: str  # the layer that tuning begins with, unless it is told another
+    bf16_from: str  # see `Network`
+
+    def cut(self, layer: str) -> tuple[fx.GraphModule, fx.GraphModule]:
+        """Return stem and tail, cut before `layer`. Raises UnknownEmbedder."""
+        if not layer:
+            parts = ", ".join(name for name, _ in self.model.named_children())
+            raise UnknownEmbedder(f"say from which layer to tune; the network has: {parts}")
+        return cut_before(cut_at_last_map(self.model, self.preprocessing.input_size), layer)
+
+
+def load_backbone(spec: str, *, input_size: Size | None = None) -> Backbone:
+    """Load `efficientnet-lite0`, or `torchvision/NAME[?weights=…&seed=…]`.
+
+    Pictures are stretched to `input_size`, by default what the network's own is after its crop.
+    Raises UnknownEmbedder and WeightsUnavailable as `embedders.load` does.
+    """
+    name, _, query = spec.partition("?")
+    family, _, variant = name.partition("/")
+    options = dict(parse_qsl(query))
+    if family == "torchvision" and options.keys() <= {"weights", "seed"}:
+        model, preprocessing = torchvision_cnn.load_network(variant, **options)
+        tune_from, bf16_from = "layer4" if hasattr(model, "layer4") else "", ""
+    elif spec == "efficientnet-lite0":
+        model, preprocessing = efficientnet_lite.load_model(), efficientnet_lite.PREPROCESSING
+        tune_from, bf16_from = "blocks.4", efficientnet_lite.BF16_FROM
+    else:
+        raise UnknownEmbedder(
+            f"{spec!r} cannot be tuned: take efficientnet-lite0, or torchvision/NAME with no other "
+            "options than weights and seed"
+        )
+    size = input_size or preprocessing.crop or preprocessing.input_size
+    return Backbone(
+        model=model,
+        preprocessing=replace(preprocessing, input_size=size, crop=None),
+        tune_from=tune_from,
+        bf16_from=bf16_from,
+    )

@@ -1,0 +1,74 @@
+"""What `lookalike train finetune` leaves behind: a tuned tail, its head, and their story."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from backend.errors import WeightsUnavailable
+from backend.images import Size
+
+Half: TypeAlias = npt.NDArray[np.float16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A tuned network, without the stem that it shares with the backbone; all in float16.
+
+    A vector is [tuned, `start_weight` * start], both parts and the whole L2-normalised, where
+    tuned = `head` @ pooled + `head_bias` of the tuned tail, and start = `components` @ (pooled -
+    `mean`) of the L2-normalised pooled features of the backbone's own tail.
+    """
+
+    backbone: str  # the spec for `load_backbone`
+    tune_from: str  # the layer that the tail begins with
+    input_size: Size
+    tail: Mapping[str, Half]  # the tail's state, its batch norms folded
+    head: Half  # (size, channels)
+    head_bias: Half  # (size,)
+    mean: Half  # (channels,)
+    components: Half  # (start size, channels)
+    start_weight: float
+    card: Mapping[str, Any]  # data, split, command, metrics; JSON
+
+    def save(self, path: Path) -> None:
+        """Write an .npz, whole or not at all."""
+        arrays: dict[str, Any] = {f"tail.{name}": array for name, array in self.tail.items()}
+        for name in ("head", "head_bias", "mean", "components"):
+            arrays[name] = getattr(self, name)
+        about = {
+            "backbone": self.backbone,
+            "tune_from": self.tune_from,
+            "input_size": self.input_size,
+            "start_weight": self.start_weight,
+            "card": self.card,
+        }
+        written = io.BytesIO()
+        np.savez(written, about=np.array(json.dumps(about)), **arrays)
+        temporary = path.with_name(f".{path.name}.new")
+        temporary.write_bytes(written.getbuffer())
+        temporary.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Checkpoint:
+        """Read what `save` wrote. Raises WeightsUnavailable."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                about = json.loads(str(file["about"]))
+                arrays = {name: file[name] for name in file.files if name != "about"}
+            tail = {
+                name.removeprefix("tail."): arrays.pop(name)
+                for name in list(arrays)
+                if name.startswith("tail.")
+            }
+            about["input_size"] = tuple(about["input_size"])
+            return cls(tail=tail, **arrays, **about)
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise WeightsUnavailable(f"no usable checkpoint in {path}: {error}") from None

@@ -1,0 +1,155 @@
+"""Tuned networks: `tuned?weights=FILE` by `lookalike train finetune`, and the one that we ship."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+import numpy as np
+import torch
+from PIL.Image import Image
+from torch import fx
+
+from backend.embedders import Compute, FloatArray, register
+from backend.embedders.backbones import Backbone, load_backbone
+from backend.embedders.checkpoint import Checkpoint
+from backend.embedders.cutting import Forked
+from backend.embedders.fingerprints import fingerprint
+from backend.embedders.network import Network, cut_at_last_map, fold_batch_norms
+from backend.embedders.pixels import normalise, to_pixels
+from backend.errors import UnknownEmbedder, WeightsUnavailable
+
+SHIPPED: Final = Path(__file__).parent / "data" / "lookalike-fashion.npz"
+
+
+@register("tuned")
+def load_tuned(variant: str, *, compute: Compute, weights: str, start: str = "") -> TunedEmbedder:
+    """Load a checkpoint from the file `weights`.
+
+    `start` is how much the starting network's own features weigh beside the tuned ones, by default
+    what the checkpoint says; 0 leaves them out, which takes half the time.
+    """
+    if variant:
+        raise UnknownEmbedder(f"tuned has no variant {variant!r}: say tuned?weights=FILE")
+    return _load(Path(weights), f"tuned?weights={quote(weights, safe='/')}", start, compute)
+
+
+@register("lookalike-fashion")
+def load_shipped(variant: str, *, compute: Compute, start: str = "") -> TunedEmbedder:
+    """Load the network that the package ships, tuned on fashion products; `start` as above."""
+    if variant:
+        raise UnknownEmbedder(f"lookalike-fashion has no variant {variant!r}")
+    return _load(SHIPPED, "lookalike-fashion", start, compute)
+
+
+def _load(path: Path, name: str, start: str, compute: Compute) -> TunedEmbedder:
+    checkpoint = Checkpoint.load(path)
+    weight = checkpoint.start_weight if start == "" else _weight(start)
+    separator = "&" if "?" in name else "?"
+    spelled = f"{name}{separator}start={weight:g}"
+    return TunedEmbedder(checkpoint, name=spelled, start_weight=weight, compute=compute)
+
+
+def _weight(start: str) -> float:
+    try:
+        weight = float(start)
+    except ValueError:
+        weight = -1
+    if not 0 <= weight <= 10:
+        raise UnknownEmbedder(f"start={start}: a number from 0 to 10 is wanted")
+    return weight
+
+
+class TunedEmbedder:
+    """A tuned tail and its head, beside the features that the backbone had before."""
+
+    def __init__(
+        self, checkpoint: Checkpoint, *, name: str, start_weight: float, compute: Compute
+    ) -> None:
+        self.name = name
+        backbone = load_backbone(checkpoint.backbone, input_size=checkpoint.input_size)
+        self.input_size = checkpoint.input_size
+        self._blocks = _blocks(checkpoint, start_weight)
+        graph = _fork(backbone, checkpoint, tails=len(self._blocks))
+        self.size = sum(len(block.components) for block in self._blocks)
+        self.fingerprint = self._fingerprint(backbone, graph)
+        self._network = Network(
+            graph,
+            mean=backbone.preprocessing.mean,
+            std=backbone.preprocessing.std,
+            pool="avg",
+            compute=compute,
+            bf16_from=f"stem.{backbone.bf16_from}".rstrip("."),
+        )
+        self.batch_size = self._network.call_size
+
+    @property
+    def precision(self) -> str:
+        """The precision that the network runs in: bf16 or fp32."""
+        return self._network.precision
+
+    def embed(self, images: Sequence[Image]) -> FloatArray:
+        """Embed RGB images of any size: (n, size) float32, L2-normalised, in input order."""
+        pooled = self._network(to_pixels(images, self.input_size))
+        parts = np.split(pooled, len(self._blocks), axis=1)
+        blocks = zip(self._blocks, parts, strict=True)
+        return normalise(np.hstack([block.project(part) for block, part in blocks]))
+
+    def _fingerprint(self, backbone: Backbone, graph: fx.GraphModule) -> str:
+        recipe = {
+            "preprocessing": vars(backbone.preprocessing),
+            "resampling": "bicubic",
+            "pool": "avg",
+            "weights": [block.weight for block in self._blocks],
+            "network": type(backbone.model).__name__,
+        }
+        arrays = {name: tensor.cpu().numpy() for name, tensor in graph.state_dict().items()}
+        for position, block in enumerate(self._blocks):
+            arrays[f"block.{position}.bias"] = block.bias
+            arrays[f"block.{position}.components"] = block.components
+        return fingerprint(recipe, arrays)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Block:
+    """A part of the vector: what one tail's pooled features are projected to."""
+
+    components: FloatArray  # (size, channels)
+    bias: FloatArray  # (size,)
+    weight: float  # the length of this part before the whole is normalised
+    unit_first: bool  # whether the features are normalised before they are projected
+
+    def project(self, pooled: FloatArray) -> FloatArray:
+        features = normalise(pooled) if self.unit_first else pooled
+        return self.weight * normalise(features @ self.components.T + self.bias)
+
+
+def _blocks(checkpoint: Checkpoint, start_weight: float) -> list[_Block]:
+    head = checkpoint.head.astype(np.float32)
+    bias = checkpoint.head_bias.astype(np.float32)
+    tuned = _Block(components=head, bias=bias, weight=1, unit_first=False)
+    if not start_weight:
+        return [tuned]
+    components = checkpoint.components.astype(np.float32)
+    centre = -components @ checkpoint.mean.astype(np.float32)
+    start = _Block(components=components, bias=centre, weight=start_weight, unit_first=True)
+    return [tuned, start]
+
+
+def _fork(backbone: Backbone, checkpoint: Checkpoint, *, tails: int) -> fx.GraphModule:
+    """Return the stem with the tuned tail and, if there are two, the backbone's own."""
+    stem, own = backbone.cut(checkpoint.tune_from)
+    fold_batch_norms(own)
+    tuned = deepcopy(own)
+    state = {name: torch.from_numpy(array) for name, array in checkpoint.tail.items()}
+    try:
+        tuned.load_state_dict(state)
+    except RuntimeError as error:
+        raise WeightsUnavailable(
+            f"the checkpoint does not fit {checkpoint.backbone}: {error}"
+        ) from None
+    return cut_at_last_map(Forked(stem, [tuned, own][:tails]), checkpoint.input_size)
