@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from backend.cli import train_autoencoder
+from backend.cli import train_autoencoder, train_finetune
 
 train = typer.Typer(help="Train an embedder on the catalogue's own pictures.", no_args_is_help=True)
 train.command("autoencoder")(train_autoencoder.autoencoder)
-
-
-@train.callback()
-def _several() -> None:
-    """Keep the command's name, also while there is only one."""
+train.command("finetune")(train_finetune.finetune)

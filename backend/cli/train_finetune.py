@@ -1,0 +1,159 @@
+"""`lookalike train finetune`: teach a pretrained network the catalogue's own labels."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from backend.cli.common import bar, err, out, services
+
+if TYPE_CHECKING:
+    from backend.images import Size
+    from backend.training.objective import Aim
+
+Labels = Annotated[
+    str,
+    typer.Option(
+        metavar="FIELD[:WEIGHT],…",
+        help="Columns or attributes to learn by; unseen categories are of the first.",
+    ),
+]
+Joints = Annotated[
+    str,
+    typer.Option(
+        "--joint", metavar="FIELD+FIELD[:WEIGHT],…", help="Labels to learn together; may be empty."
+    ),
+]
+Unseen = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="CATEGORY|FRACTION",
+        help="Categories of the first label that are never trained on: by name (repeat it), or a "
+        "fraction of them.",
+    ),
+]
+
+
+def finetune(
+    folder: Annotated[Path, typer.Argument(help="Where state, checkpoint, card and curves go.")],
+    labels: Labels = "article_type:0.5,base_colour:0.4,gender:0.3,sub_category:0.2",
+    joint: Joints = "base_colour+article_type:2,gender+article_type:1",
+    start: Annotated[
+        str, typer.Option("--from", help="efficientnet-lite0, or torchvision/NAME[?weights=…].")
+    ] = "efficientnet-lite0",
+    tune_from: Annotated[
+        str, typer.Option(help="The first layer that learns. Default: the network's last stages.")
+    ] = "",
+    input_size: Annotated[
+        str, typer.Option(metavar="HEIGHTxWIDTH", help="Default: the network's own.")
+    ] = "",
+    epochs: Annotated[int, typer.Option(min=1, help="In all; the rate falls to 0 by then.")] = 15,
+    head_epochs: Annotated[int, typer.Option(min=1, help="Of the head alone, before.")] = 6,
+    patience: Annotated[
+        int, typer.Option(min=1, help="End early after so many epochs without a better score.")
+    ] = 5,
+    views: Annotated[
+        int, typer.Option(min=1, help="Of each picture; each takes as much disk as the first.")
+    ] = 3,
+    batch_size: Annotated[int, typer.Option(min=2, help="Pictures in one step.")] = 128,
+    held_out: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Fraction of products to judge by, by their sku.")
+    ] = 0.1,
+    unseen: Unseen = None,
+    near_duplicate: Annotated[
+        float, typer.Option(help="Do not train on products with such a cosine to a judged one.")
+    ] = 0.98,
+    start_weight: Annotated[
+        float, typer.Option(min=0, help="Of the starting features beside the tuned ones.")
+    ] = 0.3,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of all draws.")] = 0,
+    notes: Annotated[str, typer.Option(help="On the data and its licence, for the card.")] = "",
+) -> None:
+    """Tune a network to the catalogue; the same command again goes on where it stopped.
+
+    Device, precision and threads are the settings'. What comes out is an embedder like any other:
+    `tuned?weights=FOLDER/tuned.npz`.
+    """
+    from backend.embedders import Compute
+    from backend.evaluation.products import read_products
+    from backend.training.finetuning import Workshop
+    from backend.training.finetuning import finetune as run
+    from backend.training.recipe import Recipe
+
+    recipe = Recipe(
+        backbone=start,
+        tune_from=tune_from,
+        input_size=_size(input_size),
+        aims=_aims(labels, joint),
+        held_out=held_out,
+        unseen=_unseen(unseen or ["0.05"]),
+        near_duplicate=near_duplicate,
+        epochs=epochs,
+        head_epochs=head_epochs,
+        patience=patience,
+        batch_size=batch_size,
+        views=views,
+        start_weight=start_weight,
+        seed=seed,
+    )
+    with services() as found:
+        with found.db.read() as session:
+            products = read_products(session)
+        shop = Workshop(
+            folder=folder,
+            products=products,
+            open_pictures=found.pictures.open,
+            compute=Compute(
+                device=found.settings.device,
+                precision=found.settings.precision,
+                threads=found.settings.torch_threads,
+            ),
+            watch=bar,
+            say=lambda line: err.print(line, highlight=False, soft_wrap=True),
+            command=shlex.join(["lookalike", *sys.argv[1:]]),
+            notes=notes,
+        )
+        history = run(shop, recipe)
+    out.print(
+        f"{len(history)} epochs. Embed with:\n\n"
+        f"  LOOKALIKE_EMBEDDER='tuned?weights={(folder / 'tuned.npz').absolute()}'\n",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+def _aims(labels: str, joint: str) -> tuple[Aim, ...]:
+    from backend.training.objective import Aim
+
+    found = []
+    for given in filter(None, [*labels.split(","), *joint.split(",")]):
+        by, _, weight = given.partition(":")
+        try:
+            found.append(Aim(by=by.strip(), weight=float(weight or 1)))
+        except ValueError:
+            raise typer.BadParameter(f"{given}: expected FIELD:NUMBER") from None
+    if not found or "+" in found[0].by:
+        raise typer.BadParameter("the first label has to be a single one", param_hint="--labels")
+    return tuple(found)
+
+
+def _size(given: str) -> Size | None:
+    if not given:
+        return None
+    height, _, width = given.partition("x")
+    if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        raise typer.BadParameter("expected such as 224x168", param_hint="--input-size")
+    return int(height), int(width)
+
+
+def _unseen(given: list[str]) -> tuple[str, ...] | float:
+    if len(given) == 1:
+        try:
+            return float(given[0])
+        except ValueError:
+            pass
+    return tuple(given)

@@ -1,0 +1,92 @@
+"""What a tuned embedding is drawn towards: its labels, its kin, and what it was before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  (as everywhere)
+
+MISSING = -1
+"""The code of a product without this label: it teaches nothing about it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aim:
+    """One label, or several joined with +, and how much it weighs."""
+
+    by: str
+    weight: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """Of the parts of the objective; the defaults are what worked best of what was tried."""
+
+    scale: float = 16  # of the cosines before the softmax
+    smoothing: float = 0.05
+    contrast: float = 0.5  # of the supervised contrast, by the first joint label
+    contrast_first: float = 0.5  # of that by the first label, within the contrast
+    temperature: float = 0.1
+    distillation: float = 30
+
+
+class Objective(nn.Module):
+    """The weighted sum of cosine softmaxes, supervised contrast and distillation."""
+
+    def __init__(self, size: int, aims: Sequence[Aim], classes: Sequence[int], weights: Weights):
+        """Make one classifier of `classes[i]` directions for each aim."""
+        super().__init__()
+        self.weights = weights
+        self.aims = aims
+        self.directions = nn.ParameterList(nn.Parameter(torch.randn(n, size)) for n in classes)
+        joint = next((i for i, aim in enumerate(aims) if "+" in aim.by), 0)
+        self._contrasts = {joint: 1.0} | ({0: weights.contrast_first} if joint else {})
+
+    def forward(self, vectors: Tensor, targets: Tensor, starting: Tensor) -> Mapping[str, Tensor]:
+        """Return the parts, each weighted, of a batch.
+
+        `vectors` (n, size) and `starting` (n, any size) have length 1; `targets` (n, aims) are
+        codes, MISSING for none.
+        """
+        parts = {
+            aim.by: aim.weight * self._softmax(vectors, directions, targets[:, i])
+            for i, (aim, directions) in enumerate(zip(self.aims, self.directions, strict=True))
+        }
+        cosines = vectors @ vectors.T
+        contrasts = [
+            weight * supervised_contrast(cosines, targets[:, i], self.weights.temperature)
+            for i, weight in self._contrasts.items()
+        ]
+        parts["contrast"] = self.weights.contrast * torch.stack(contrasts).sum()
+        drift = (cosines - starting @ starting.T).square().mean()
+        parts["distillation"] = self.weights.distillation * drift
+        return parts
+
+    def _softmax(self, vectors: Tensor, directions: Tensor, targets: Tensor) -> Tensor:
+        """Return the cross entropy of scaled cosines (NormFace, Wang et al. 2017)."""
+        logits = self.weights.scale * vectors @ F.normalize(directions).T
+        losses = F.cross_entropy(
+            logits,
+            targets,
+            ignore_index=MISSING,
+            label_smoothing=self.weights.smoothing,
+            reduction="sum",
+        )
+        return losses / (targets != MISSING).sum().clamp(min=1)
+
+
+def supervised_contrast(cosines: Tensor, targets: Tensor, temperature: float) -> Tensor:
+    """Return the supervised contrastive loss of a batch (Khosla et al. 2020, L_out).
+
+    Averaged over those that have a positive, which is another one with the same target.
+    """
+    itself = torch.eye(len(targets), dtype=torch.bool, device=targets.device)
+    same = (targets[:, None] == targets) & (targets != MISSING)[:, None] & ~itself
+    logits = (cosines / temperature).masked_fill(itself, float("-inf"))
+    log_shares = (logits - logits.logsumexp(dim=1, keepdim=True)).masked_fill(~same, 0)
+    positives = same.sum(dim=1)
+    losses = -log_shares.sum(dim=1) / positives.clamp(min=1)
+    return losses.sum() / (positives > 0).sum().clamp(min=1)

@@ -1,0 +1,81 @@
+"""What decides a tuned network, beside the catalogue; and the folder of a run that keeps to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from backend.errors import ConfigurationError
+from backend.images import Size
+from backend.training.autoencoder_run import replace_file
+from backend.training.objective import Aim, Weights
+
+RECIPE: Final = "recipe.json"
+
+FASHION: Final = (
+    Aim(by="article_type", weight=0.5),
+    Aim(by="base_colour", weight=0.4),
+    Aim(by="gender", weight=0.3),
+    Aim(by="sub_category", weight=0.2),
+    Aim(by="base_colour+article_type", weight=2),
+    Aim(by="gender+article_type", weight=1),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A run's options. Figures without a unit are the optimizer's, AdamW."""
+
+    backbone: str = "efficientnet-lite0"
+    tune_from: str = ""  # a layer; empty: the backbone's own choice
+    input_size: Size | None = None  # (height, width) in pixels; None: the backbone's own
+    size: int = 256  # of the tuned embedding, and at most of the starting features beside it
+    aims: tuple[Aim, ...] = FASHION  # the first one is what unseen categories are of
+    weights: Weights = field(default_factory=Weights)
+    held_out: float = 0.1  # fraction of products
+    unseen: tuple[str, ...] | float = 0.05  # categories, or a fraction of them
+    near_duplicate: float = 0.98  # cosine to a held-out product from which one is not trained on
+    epochs: int = 15
+    head_epochs: int = 6  # of the head alone, before
+    patience: int = 5  # epochs without a better score before it ends early
+    batch_size: int = 128
+    views: int = 3  # of each picture: the whole and so many crops less one
+    tail_rate: float = 3e-4
+    head_rate: float = 1e-3
+    head_alone_rate: float = 3e-3
+    weight_decay: float = 1e-2
+    warm_up: int = 50  # steps
+    averaging: float = 0.998  # of the weights, from step to step
+    dropout: float = 0.2  # before the head
+    start_weight: float = 0.3  # of the starting features beside the tuned ones
+    seed: int = 0
+
+    def plain(self) -> dict[str, Any]:
+        """Return all of it as JSON knows it."""
+        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return values
+
+
+def keep_to(folder: Path, recipe: Recipe) -> None:
+    """Note the recipe of a new run. Raises ConfigurationError where the folder has another one."""
+    path, ours = folder / RECIPE, recipe.plain()
+    if not path.exists():
+        replace_file(path, lambda draft: draft.write_text(json.dumps(ours, indent=1) + "\n"))
+        return
+    differing = _differing(json.loads(path.read_text()), ours)
+    if differing:
+        raise ConfigurationError(
+            f"{folder} holds a run with {'; '.join(differing)}: name another folder, or go on with "
+            "the same options"
+        )
+
+
+def _differing(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{name} {theirs.get(name)}, not {ours[name]}"
+        for name in ours
+        if ours[name] != theirs.get(name)
+    ]
