@@ -20,9 +20,12 @@ from typer.testing import CliRunner
 
 from backend import cli
 from backend.bootstrap import Services, build
+from backend.catalogue import image_vectors
+from backend.catalogue.database import Database
 from backend.catalogue.importing import import_catalogue
-from backend.catalogue.models import Base, ImageVector
-from backend.errors import NotEvaluable
+from backend.catalogue.models import Base, ImageVector, Product
+from backend.embedders import load
+from backend.errors import NotAnImage, NotEvaluable
 from backend.evaluation.evaluating import Contest, evaluate
 from backend.evaluation.judging import Ranking, confusion, judge
 from backend.evaluation.neighbours import Neighbours
@@ -225,6 +228,33 @@ def test_what_cannot_be_judged_is_refused_with_what_can(
 ) -> None:
     with pytest.raises(NotEvaluable, match=says):
         ask(services, options)
+
+
+def test_stored_vectors_are_judged_in_any_database(any_db: Database) -> None:
+    embedder = load("mean-colour?grid=1")
+    colours = np.repeat(np.eye(3, 4, dtype=np.float32) + 0.1, 4, axis=0)
+    products = [
+        Product(sku=str(n), image_uri="file:///gone", image_digest=f"{n:064}", gender=f"g{n // 4}")
+        for n in range(12)
+    ]
+    vectors = {product.image_digest: row for product, row in zip(products, colours, strict=True)}
+    any_db.write(lambda session: session.add_all(products))
+    any_db.write(lambda s: image_vectors.store(s, embedder.fingerprint, vectors))
+
+    found, _ = evaluate(
+        Contest(
+            db=any_db,
+            embedders={"e": embedder},
+            yardstick=embedder,
+            open_pictures=lambda uris, size: iter([NotAnImage() for _ in uris]),
+            watch=nobody_watches,
+        ),
+        Options(by=("gender",), resamples=20),
+    )
+
+    assert found.unusable == 0
+    assert found.scores[0].metrics["recall"].value == 1
+    assert found.contenders[0].speed is None
 
 
 def test_euclidean_distance_orders_unit_vectors_as_the_cosine_does(services: Services) -> None:
