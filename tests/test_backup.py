@@ -20,7 +20,7 @@ from sqlalchemy import func, select
 from typer.testing import CliRunner
 
 from backend import backup, bootstrap, cli, generations, jobs
-from backend.backup import Manifest
+from backend.backup import Manifest, restoring
 from backend.backup.folder import Report, images_in
 from backend.bootstrap import Services
 from backend.catalogue import migrating, products
@@ -335,6 +335,35 @@ def test_nothing_is_restored_under_a_running_server(four: Settings, folder: Path
     backup.save(four, folder)
     with shop(four), pytest.raises(IndexLocked):
         backup.restore(four, folder, force=True)
+
+
+def test_an_interrupted_restore_leaves_the_catalogue_that_was_there(
+    four: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup.save(four, folder)
+    with shop(four) as plant:
+        plant.put("p0", price=2.0)
+        plant.settle()
+    monkeypatch.setattr(restoring, "PAGES", 1)
+
+    @contextmanager
+    def interrupted(what: str) -> Iterator[Report]:
+        def report(done: int, total: int | None) -> None:
+            if what == "Catalogue" and done > 5:
+                raise KeyboardInterrupt
+
+        yield report
+
+    with pytest.raises(KeyboardInterrupt):
+        backup.restore(four, folder, force=True, bar=interrupted)
+    assert not list(four.data_dir.glob(".restoring-*"))
+    with shop(four) as plant:
+        plant.run("verify", fix=True)
+        assert plant.prices() == {"p0": 2.0, "p1": 1.0, "p2": 1.0, "p3": 1.0}
+    backup.restore(four, folder, force=True)
+    with shop(four) as plant:
+        plant.settle()
+        assert plant.prices()["p0"] == 1.0
 
 
 def test_a_backup_of_an_older_version_is_migrated(here: Settings, folder: Path) -> None:

@@ -27,7 +27,10 @@ from backend.sample import make_sample
 from backend.settings import Settings
 
 PRODUCTS = 24
-COMMANDS = ["demo", "import", "index", "serve", "similar", "status", "verify", "migrate"]
+COMMANDS = [
+    *("demo", "import", "index", "serve", "similar", "status", "verify", "migrate"),
+    *("backup", "restore"),
+]
 
 Run = Callable[..., Result]
 
