@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
 import structlog
 from sqlalchemy import func, select
@@ -47,8 +47,6 @@ from backend.promotion import Bounds, Side, Verdict
 
 log = structlog.get_logger(__name__)
 
-Promote: TypeAlias = Literal["auto", "manual"]
-
 VERB: Final = "reindex"
 BACKFILL_SECONDS: Final = 1.0
 """How long one step gives entries to products, before other work has its turn."""
@@ -64,7 +62,7 @@ class Plan:
     embedder: str | None = None
     quantization: str | None = None
     hnsw: Mapping[str, int] = field(default_factory=dict)
-    promote: Promote = "auto"
+    promote: str = "auto"  # or manual
     force: bool = False
 
     def check(self) -> None:

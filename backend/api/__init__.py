@@ -16,6 +16,7 @@ from backend.api import (
     context,
     door,
     facets,
+    generations,
     health,
     images,
     jobs,
@@ -31,7 +32,18 @@ from backend.api import (
 from backend.api.health import Probe
 from backend.bootstrap import Services
 
-RESOURCES = (products, batch, images, similar, facets, quarantine, status, jobs, health)
+RESOURCES = (
+    products,
+    batch,
+    images,
+    similar,
+    facets,
+    quarantine,
+    status,
+    jobs,
+    generations,
+    health,
+)
 MULTIPART_OVERHEAD = 1_000_000  # bytes of a form beside its picture
 
 __all__ = ["Probe", "create_app"]

@@ -1,16 +1,18 @@
-"""`/v1/jobs`: how far an operator's long task is."""
+"""`/v1/admin/jobs`: how far an operator's long tasks are."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any
 
 from backend import jobs
 from backend.api import openapi
 from backend.api.context import services
 from backend.api.scopes import needs
-from backend.api.wire import documents
+from backend.api.wire import documents, pages
 from backend.api.wire.reading import QueryReader
+from backend.catalogue.models import Job
 from backend.catalogue.scope import Scope
 from backend.errors import UnknownJob
 
@@ -20,20 +22,68 @@ api = openapi.blueprint("jobs", tag="operation")
 
 
 @api.get(
+    "/admin/jobs",
+    openapi_extensions=openapi.inputs(openapi.limit(), openapi.CURSOR),
+    responses={200: documents.JobPage, **openapi.refusals()},
+)
+@needs(Scope.ADMIN)
+def list_jobs() -> dict[str, Any]:
+    """List jobs, the newest first."""
+    reader = QueryReader.of_request()
+    limit = reader.integer("limit", default=10, least=1, most=100)
+    before_id = reader.cursor("jobs") or None
+    reader.finish()
+    with services().db.read() as session:
+        rows = jobs.newest(session, before_id=before_id, limit=limit + 1)
+    more = len(rows) > limit
+    next_cursor = pages.cursor("jobs", rows[limit - 1].id) if more else None
+    return pages.page([document(row) for row in rows[:limit]], next_cursor)
+
+
+@api.get(
+    "/admin/jobs/<id>",
+    openapi_extensions=openapi.inputs(openapi.JOB_ID),
+    responses={200: documents.JobDocument, **openapi.refusals(404)},
+)
+@needs(Scope.ADMIN)
+def get_admin_job(id: str) -> dict[str, Any]:
+    """Read how far a job is, and what came of it."""
+    return _read(id)
+
+
+@api.get(
     "/jobs/<id>",
     openapi_extensions=openapi.inputs(openapi.JOB_ID),
     responses={200: documents.JobDocument, **openapi.refusals(404)},
 )
 @needs(Scope.ADMIN)
 def get_job(id: str) -> dict[str, Any]:
-    """Read how far a job is, and what came of it."""
+    """Read how far a job is, and what came of it; the same as under `/v1/admin`."""
+    return _read(id)
+
+
+def _read(id: str) -> dict[str, Any]:
     QueryReader.of_request().finish()
     is_number = id.isascii() and id.isdigit() and len(id) <= LONGEST_ID
     job = jobs.read(services().db, int(id)) if is_number else None
     if job is None:
         raise UnknownJob(f"there is no job {id!r}")
-    found = {name: getattr(job, name) for name in documents.JobDocument.model_fields}
+    return document(job)
+
+
+def document(job: Job) -> dict[str, Any]:
+    """Return a job as JSON."""
+    derived = {"seconds_left": jobs.seconds_left(job)}
+    found = {
+        name: derived[name] if name in derived else getattr(job, name)
+        for name in documents.JobDocument.model_fields
+    }
     return {
         name: value.isoformat() if isinstance(value, datetime) else value
         for name, value in found.items()
     }
+
+
+def accepted(job: Job) -> tuple[dict[str, Any], HTTPStatus, dict[str, str]]:
+    """Answer that a job was asked for, and where to follow it."""
+    return document(job), HTTPStatus.ACCEPTED, {"Location": f"/v1/admin/jobs/{job.id}"}

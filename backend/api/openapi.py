@@ -42,6 +42,8 @@ BODIES: Final[Sequence[type[BaseModel]]] = (
     documents.ProductBody,
     documents.BatchBody,
     documents.SimilarBody,
+    documents.ReindexBody,
+    documents.ForceBody,
 )
 DOCS_PAGE: Final = '<meta http-equiv="refresh" content="0; url=swagger">'
 
@@ -137,6 +139,9 @@ _SKU: Final[Json] = {"type": "string", "pattern": documents.SKU_PATTERN}
 
 SKU: Final = _parameter("sku", _SKU, "the shop's own key; leading zeros count", place="path")
 JOB_ID: Final = _parameter("id", {"type": "integer"}, "number of the job", place="path")
+GENERATION_ID: Final = _parameter(
+    "id", {"type": "integer"}, "number of the generation", place="path"
+)
 CURSOR: Final = _parameter("cursor", {"type": "string"}, "the `next_cursor` of the page before")
 STATE: Final = _words("state", {"type": "string", "enum": list(State)}, "only in these states")
 FIELDS: Final = _words(

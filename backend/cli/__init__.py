@@ -16,6 +16,7 @@ from backend.cli import (
     optimizing,
     projector,
     queue,
+    reindexing,
     serving,
     similar,
     train,
@@ -39,6 +40,8 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("fashion-mnist")(fashion_mnist.fashion_mnist)
 app.command("projector")(projector.projector)
 app.command("optimize")(optimizing.optimize)
+app.command("reindex")(reindexing.reindex)
+app.add_typer(reindexing.generations, name="generations")
 app.command("serve")(serving.serve)
 app.command("similar")(similar.similar)
 app.command("status")(queue.status)

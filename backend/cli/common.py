@@ -98,6 +98,13 @@ def run_job(services: Services, verb: str, arguments: Mapping[str, Any], *, what
     from backend import jobs
 
     job_id = jobs.write(services.db, verb, arguments)
+    return follow_job(services, job_id, what=what)
+
+
+def follow_job(services: Services, job_id: int, *, what: str) -> Job:
+    """Follow a job to its end, and run it where nobody else does, as `run_job` says."""
+    from backend import jobs
+
     worker = _Assistant(services)
     try:
         with bar(what) as report:

@@ -303,11 +303,67 @@ class JobDocument(Document):
     state: Literal["queued", "running", "done", "failed"]
     done: int
     total: int | None
+    rate: float | None = Field(description="a second, lately")
+    seconds_left: float | None = Field(description="by that rate; null where it is unknown")
     result: dict[str, Any] | None
     error: str | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+
+
+class JobPage(Document):
+    """Jobs, the newest first."""
+
+    items: list[JobDocument]
+    next_cursor: str | None
+
+
+class HnswBody(Document):
+    """How a graph is built."""
+
+    m: int | None = Field(None, ge=2, le=128, description="links of a point")
+    ef_construct: int | None = Field(None, ge=4, le=2048, description="candidates for each link")
+
+
+class ReindexBody(Document):
+    """What another index is to be like; what is absent stays as it is."""
+
+    embedder: str | None = Field(None, description="name, with ?option=value&…")
+    quantization: Literal["int8", "none"] | None = None
+    hnsw: HnswBody = HnswBody(m=None, ef_construct=None)
+    promote: Literal["auto", "manual"] = "auto"
+    force: bool = Field(False, description="promote it however it is; the failed numbers are kept")
+
+
+class ForceBody(Document):
+    """Whether to pass over numbers that are not good enough."""
+
+    force: bool = False
+
+
+class GenerationDetail(GenerationDocument):
+    """A generation with its progress, and the numbers of its last check."""
+
+    state: Literal["building", "active", "standby", "retired"]
+    quantization: str | None
+    index_options: dict[str, Any]
+    products: int | None = Field(description="null once it is retired, like the next three")
+    pending: int | None
+    indexed: int | None
+    quarantined: int | None
+    created_at: datetime
+    promoted_at: datetime | None
+    retired_at: datetime | None
+    dropped_at: datetime | None
+    quality: dict[str, Any] | None = Field(description="each number, its bound and its verdict")
+
+
+class GenerationPage(Document):
+    """All generations, the newest first."""
+
+    items: list[GenerationDetail]
+    next_cursor: str | None
 
 
 class Health(Document):

@@ -186,6 +186,32 @@ class BodyReader(Reader):
             self.refuse(name, "must be a string of 1 to 128 of A-Z a-z 0-9 . _ : -")
         return str(value)
 
+    def text(self, name: str) -> str | None:
+        """Return a string, or None if absent."""
+        value = self.take(name)
+        if value is not None and (not isinstance(value, str) or "\0" in value):
+            self.refuse(name, "must be a string")
+            return None
+        return value
+
+    def flag(self, name: str) -> bool:
+        """Return true or false, which is what absent means."""
+        value = self.take(name)
+        if value is not None and not isinstance(value, bool):
+            self.refuse(name, "must be true or false")
+        return value is True
+
+    def integers(self, name: str) -> dict[str, int]:
+        """Return an object of whole numbers, empty if absent; those that are null are left out."""
+        value = self.take(name)
+        given = value.items() if isinstance(value, dict) else ()
+        found = {key: number for key, number in given if number is not None}
+        is_right = all(type(number) is int for number in found.values())
+        if value is not None and not (isinstance(value, dict) and is_right):
+            self.refuse(name, "must be an object of whole numbers")
+            return {}
+        return found
+
     def items(self, name: str) -> list[Any]:
         """Return a list, which must be given."""
         value = self.take(name)

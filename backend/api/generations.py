@@ -1,0 +1,142 @@
+"""`/v1/admin/generations` and `/v1/admin/reindex`: another index beside the one that answers."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, Final, TypeAlias
+
+from flask import request
+
+from backend import generations, reindexing
+from backend.api import openapi
+from backend.api.context import services
+from backend.api.jobs import accepted
+from backend.api.scopes import needs
+from backend.api.wire import documents, pages
+from backend.api.wire.reading import BodyReader, QueryReader, json_body
+from backend.catalogue.models import Generation
+from backend.catalogue.scope import Scope
+from backend.errors import UnknownGeneration
+from backend.reindexing import Plan, Reindexing
+
+Json: TypeAlias = dict[str, Any]
+
+LONGEST_ID: Final = 18  # digits that every database's integer can hold
+
+api = openapi.blueprint("generations", tag="operation", url_prefix="/v1/admin")
+
+
+@api.post(
+    "/reindex",
+    description="What is left out stays as it is. Without another embedder the new index is filled "
+    "from stored vectors. Promoted by itself, if it is good enough, or on request.",
+    openapi_extensions=openapi.inputs(body=documents.ReindexBody),
+    responses={202: documents.JobDocument, **openapi.refusals(400, 409, 415, 503)},
+)
+@needs(Scope.ADMIN)
+def reindex() -> tuple[Json, HTTPStatus, dict[str, str]]:
+    """Build another index beside the active one."""
+    reader = _body()
+    plan = Plan(
+        embedder=reader.text("embedder"),
+        quantization=reader.text("quantization"),
+        hnsw=reader.integers("hnsw"),
+        promote=reader.text("promote") or "auto",
+        force=reader.flag("force"),
+    )
+    reader.finish()
+    job = reindexing.request(services().db, plan)
+    services().ring()
+    return accepted(job)
+
+
+@api.get(
+    "/generations",
+    openapi_extensions=openapi.inputs(),
+    responses={200: documents.GenerationPage, **openapi.refusals()},
+)
+@needs(Scope.ADMIN)
+def list_generations() -> Json:
+    """List all generations, the newest first."""
+    QueryReader.of_request().finish()
+    with services().db.read() as session:
+        rows = reindexing.listed(session)
+        return pages.page([reindexing.describe(session, row) for row in rows], None)
+
+
+@api.get(
+    "/generations/<id>",
+    openapi_extensions=openapi.inputs(openapi.GENERATION_ID),
+    responses={200: documents.GenerationDetail, **openapi.refusals(404)},
+)
+@needs(Scope.ADMIN)
+def get_generation(id: str) -> Json:
+    """Read one generation, with the numbers of its last check."""
+    QueryReader.of_request().finish()
+    return _described(_number(id))
+
+
+@api.post(
+    "/generations/<id>/promote",
+    description="A job: it measures the generation first, and fails with the numbers that are not "
+    "good enough. With `force` it is promoted all the same.",
+    openapi_extensions=openapi.inputs(openapi.GENERATION_ID, body=documents.ForceBody),
+    responses={202: documents.JobDocument, **openapi.refusals(400, 404, 409, 415)},
+)
+@needs(Scope.ADMIN)
+def promote_generation(id: str) -> tuple[Json, HTTPStatus, dict[str, str]]:
+    """Check a generation and make it the active one."""
+    force = _force()
+    job = reindexing.request_promotion(services().db, _number(id), force=force)
+    services().ring()
+    return accepted(job)
+
+
+@api.post(
+    "/generations/rollback",
+    openapi_extensions=openapi.inputs(body=documents.ForceBody),
+    responses={200: documents.GenerationDetail, **openapi.refusals(400, 409, 415, 503)},
+)
+@needs(Scope.ADMIN)
+def roll_back() -> Json:
+    """Go back to the standby generation at once."""
+    force = _force()
+    return Reindexing(services()).roll_back({"force": force})
+
+
+@api.delete(
+    "/generations/<id>",
+    openapi_extensions=openapi.inputs(openapi.GENERATION_ID),
+    responses={200: documents.GenerationDetail, **openapi.refusals(404, 409)},
+)
+@needs(Scope.ADMIN)
+def drop_generation(id: str) -> Json:
+    """Retire a generation that does not answer; what it holds is deleted in the background."""
+    QueryReader.of_request().finish()
+    found: Generation = generations.drop(services().db, _number(id))
+    services().ring()
+    return _described(found.id)
+
+
+def _body() -> BodyReader:
+    """Return the reader of this request's body, which may be absent."""
+    QueryReader.of_request().finish()
+    return BodyReader(json_body() if request.get_data() else {})
+
+
+def _force() -> bool:
+    reader = _body()
+    force = reader.flag("force")
+    reader.finish()
+    return force
+
+
+def _number(id: str) -> int:
+    if not (id.isascii() and id.isdigit() and len(id) <= LONGEST_ID):
+        raise UnknownGeneration(f"there is no generation {id!r}")
+    return int(id)
+
+
+def _described(generation_id: int) -> Json:
+    with services().db.read() as session:
+        return reindexing.describe(session, generations.by_id(session, generation_id))

@@ -1,0 +1,582 @@
+"""Another index is built beside the active one, checked, promoted, and gone back from."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from sqlalchemy import func, select
+
+from backend import bootstrap, embedders, generations, jobs, recommending, reindexing
+from backend.bootstrap import Services
+from backend.catalogue import outbox, products
+from backend.catalogue.models import (
+    ACTIVE,
+    BUILDING,
+    RETIRED,
+    STANDBY,
+    Generation,
+    ImageVector,
+    IndexEntry,
+    Job,
+    Product,
+)
+from backend.catalogue.products import Draft, ImageRef
+from backend.embedders.mean_colour import MeanColour
+from backend.errors import ModelMismatch, NoGeneration, ReindexRunning, WrongState
+from backend.recommending import Query
+from backend.reindexing import Plan, Reindexing
+from backend.settings import Settings
+from backend.working import Worker
+
+COLOURS = {"Red": (200, 30, 30), "Green": (30, 160, 40), "Blue": (30, 40, 190)}
+BETTER = "mean-colour?grid=4"
+
+
+def photograph(kind: str, number: int) -> bytes:
+    """A garment of a colour, with noise that differs from picture to picture."""
+    noise = np.random.default_rng(number).normal(0, 25, (16, 12, 3))
+    pixels = np.clip(np.asarray(COLOURS[kind]) + noise, 0, 255).astype(np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(pixels).resize((48, 64)).save(out, "PNG")
+    return out.getvalue()
+
+
+class Shop:
+    """A shop in one process, as `serve` runs it, without its thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.open()
+
+    def open(self) -> None:
+        self.services = bootstrap.build(self.settings)
+        self.services.owner.acquire()
+        self.db = self.services.db
+        self.worker = Worker(self.services)
+        self.worker.take_over()
+
+    def restart(self, **changes: Any) -> None:
+        """End, and start again under other settings."""
+        self.services.close()
+        self.settings = self.settings.model_copy(update=changes)
+        self.open()
+
+    def put(self, sku: str, kind: str, number: int) -> None:
+        digest = self.services.image_store.put(photograph(kind, number))
+        image = ImageRef(uri=f"store://{digest}", digest=digest, bytes=1, mtime_ns=None)
+        draft = Draft(sku=sku, values={"article_type": kind}, image=image)
+        self.db.write(
+            lambda session: products.save(session, [draft], priority=outbox.SINGLE, complete=True)
+        )
+
+    def fill(self, count: int) -> None:
+        kinds = list(COLOURS)
+        for number in range(count):
+            self.put(f"s{number}", kinds[number % len(kinds)], number)
+        self.work()
+
+    def remove(self, sku: str) -> None:
+        self.db.write(lambda session: products.remove(session, [sku], priority=outbox.SINGLE))
+
+    def work(self) -> None:
+        while self.worker.work_once():
+            pass
+
+    def follow(self, job_id: int, *, rounds: int = 500) -> Job:
+        """Work, as the server's loop does, until a job is over."""
+        for _ in range(rounds):
+            job = jobs.read(self.db, job_id)
+            assert job is not None
+            if job.state in jobs.ENDED:
+                return job
+            if not self.worker.work_once():
+                self.worker.bell.wait(0.05)
+        raise AssertionError(f"{job.verb} is still {job.state}: {job.arguments} {job.result}")
+
+    def reindex(self, **plan: Any) -> Job:
+        return self.follow(reindexing.request(self.db, Plan(**plan)).id)
+
+    def promote(self, generation_id: int, *, force: bool = False) -> Job:
+        job = reindexing.request_promotion(self.db, generation_id, force=force)
+        return self.follow(job.id)
+
+    def roll_back(self, **arguments: Any) -> dict[str, Any]:
+        return Reindexing(self.services).roll_back(arguments)
+
+    def states(self) -> dict[int, str]:
+        with self.db.read() as session:
+            return {row.id: row.state for row in session.scalars(select(Generation))}
+
+    def generation(self, state: str) -> Generation:
+        with self.db.read() as session:
+            found = generations.in_state(session, state)
+        assert found is not None, self.states()
+        return found
+
+    def skus(self, generation: Generation) -> set[str]:
+        """What the index itself holds."""
+        ids = [id_ for id_, _ in self.services.index_of(generation).claims()]
+        with self.db.read() as session:
+            return set(session.scalars(select(Product.sku).where(Product.id.in_(ids))))
+
+    def similar(self, sku: str) -> recommending.Answer:
+        return recommending.similar_to_product(self.db, self.services.index_of, sku, Query())
+
+    def count(self, row: Any, **where: Any) -> int:
+        with self.db.read() as session:
+            return session.scalar(select(func.count()).select_from(row).filter_by(**where)) or 0
+
+
+@pytest.fixture
+def shop(settings: Settings) -> Iterator[Shop]:
+    found = Shop(
+        settings.model_copy(
+            update={
+                "embedder": "mean-colour?grid=1",
+                "poll_seconds": 0.05,
+                "retry_seconds": 0.0,
+                "promote_samples": 40,
+                "drop_seconds": 0.0,
+            }
+        )
+    )
+    yield found
+    found.services.close()
+
+
+# --- building and promoting ------------------------------------------------------------------
+
+
+def test_another_embedder_is_built_checked_and_promoted_by_itself(shop: Shop) -> None:
+    shop.fill(30)
+    job = shop.reindex(embedder=BETTER)
+    assert job.error is None
+    assert job.result is not None
+    assert shop.states() == {1: STANDBY, 2: ACTIVE}
+    assert (job.result["state"], job.result["indexed"]) == (ACTIVE, 30)
+    answer = shop.similar("s0")
+    assert answer.generation.id == 2
+    assert {item.product.article_type for item in answer.items[:5]} == {"Red"}
+    assert shop.skus(shop.generation(ACTIVE)) == {f"s{number}" for number in range(30)}
+
+
+def test_the_numbers_of_the_check_are_kept_with_the_generation(shop: Shop) -> None:
+    shop.fill(30)
+    shop.reindex(embedder=BETTER)
+    quality = shop.generation(ACTIVE).quality
+    assert quality is not None
+    checks = quality["checks"]
+    assert checks["recall@10"]["value"] == 1.0
+    assert checks["mAP@5"]["value"] > 0.8
+    assert checks["coverage"]["value"] == 1.0
+    assert checks["counts"]["value"] == 30
+    assert checks["unsettled"]["value"] == 0
+    assert checks["query_encoder"]["passed"]
+    assert checks["overlap@10"]["bound"] is None  # of another embedder it is only reported
+    assert not quality["forced"]
+
+
+def test_a_reindex_without_another_embedder_opens_no_image_and_runs_no_network(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.fill(20)
+    shop.put("bad", "Red", 1)
+    with shop.db.read() as session:
+        bad = session.scalar(select(Product).where(Product.sku == "bad"))
+    assert bad is not None
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise AssertionError("an image was opened, or a network run")
+
+    shop.work()
+    monkeypatch.setattr(shop.services.pictures, "open", refuse)
+    monkeypatch.setattr(shop.services, "check_query_encoder", lambda _: None)
+    monkeypatch.setattr(MeanColour, "embed", refuse)
+    job = shop.reindex(quantization="int8", hnsw={"m": 32})
+    assert job.error is None
+    new = shop.generation(ACTIVE)
+    assert (new.id, new.quantization, new.index_options) == (2, "int8", {"hnsw_m": 32})
+    assert shop.count(IndexEntry, generation_id=2) == 21
+    assert len(shop.skus(new)) == 21
+    assert new.quality is not None
+    assert new.quality["checks"]["overlap@10"]["value"] == 1.0
+    assert new.quality["checks"]["overlap@10"]["bound"] == 0.95
+
+
+def test_a_quarantined_image_stays_shut_in_a_reindex_and_keeps_its_last_good_vector(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.fill(12)
+    for sku, kind in (("s0", "Red"), ("new", "Red")):
+        digest = shop.services.image_store.put(b"no image at all " + sku.encode())
+        image = ImageRef(uri=f"store://{digest}", digest=digest, bytes=1, mtime_ns=None)
+        draft = Draft(sku=sku, values={"article_type": kind}, image=image)
+        shop.db.write(
+            lambda session, draft=draft: products.save(
+                session, [draft], priority=outbox.SINGLE, complete=True
+            )
+        )
+    shop.work()
+    assert shop.count(IndexEntry, generation_id=1) == 13
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise AssertionError("an image was opened")
+
+    monkeypatch.setattr(shop.services.pictures, "open", refuse)
+    job = shop.reindex(quantization="int8")
+    assert job.error is None
+    assert job.result is not None
+    assert (job.result["indexed"], job.result["quarantined"]) == (11, 2)
+    assert shop.skus(shop.generation(ACTIVE)) == {f"s{number}" for number in range(12)}
+
+
+def test_a_second_embedder_computes_only_what_is_not_stored(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.fill(9)
+    shop.reindex(embedder=BETTER)
+    shop.put("late", "Red", 99)
+    shop.work()
+    seen: list[int] = []
+    embed = MeanColour.embed
+
+    def counted(self: MeanColour, images: Any) -> Any:
+        seen.append(len(images))
+        return embed(self, images)
+
+    monkeypatch.setattr(MeanColour, "embed", counted)
+    job = shop.reindex(embedder="mean-colour?grid=1")
+    assert job.error is None
+    assert sum(seen) == 1  # the picture that asks whether the encoder is there
+
+
+def test_a_reindex_that_is_promoted_by_hand_waits_and_receives_every_write(shop: Shop) -> None:
+    shop.fill(15)
+    job = shop.reindex(embedder=BETTER, promote="manual")
+    assert job.result is not None
+    assert (job.state, job.result["state"]) == (jobs.DONE, BUILDING)
+    shop.put("later", "Blue", 70)
+    shop.remove("s3")
+    shop.work()
+    assert "later" in shop.skus(shop.generation(BUILDING))
+    assert "s3" not in shop.skus(shop.generation(BUILDING))
+    assert shop.promote(2).error is None
+    assert shop.states() == {1: STANDBY, 2: ACTIVE}
+
+
+def test_a_second_reindex_is_refused_while_one_is_asked_for_or_building(shop: Shop) -> None:
+    shop.fill(6)
+    job = reindexing.request(shop.db, Plan(embedder=BETTER, promote="manual"))
+    with pytest.raises(ReindexRunning, match=f"job {job.id}"):
+        reindexing.request(shop.db, Plan())
+    shop.follow(job.id)
+    with pytest.raises(ReindexRunning, match="generation 2 .* is building already"):
+        reindexing.request(shop.db, Plan())
+    generations.drop(shop.db, 2)
+    reindexing.request(shop.db, Plan())
+
+
+def test_a_build_goes_on_after_a_restart(shop: Shop) -> None:
+    shop.fill(12)
+    job = reindexing.request(shop.db, Plan(embedder=BETTER))
+    while BUILDING not in shop.states().values():
+        shop.worker.work_once()
+    shop.restart()
+    assert shop.follow(job.id).error is None
+    assert shop.states() == {1: STANDBY, 2: ACTIVE}
+
+
+def test_a_generation_that_is_dropped_while_it_builds_ends_its_job(shop: Shop) -> None:
+    shop.fill(6)
+    job = reindexing.request(shop.db, Plan(embedder=BETTER))
+    while BUILDING not in shop.states().values():
+        shop.worker.work_once()
+    generations.drop(shop.db, 2)
+    ended = shop.follow(job.id)
+    assert ended.state == jobs.FAILED
+    assert "dropped" in str(ended.error)
+    assert shop.states() == {1: ACTIVE, 2: RETIRED}
+
+
+# --- the gate --------------------------------------------------------------------------------
+
+
+class Shuffled(MeanColour):
+    """A network whose weights were shuffled: an image's vector says nothing about it."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.name = self.fingerprint = "shuffled"
+
+    def embed(self, images: Any) -> Any:
+        seeds = [hash(image.tobytes()) % 2**32 for image in images]
+        rows = np.stack([np.random.default_rng(seed).normal(size=self.size) for seed in seeds])
+        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture
+def shuffled() -> Iterator[str]:
+    embedders.register("shuffled")(lambda variant, *, compute: Shuffled())
+    yield "shuffled"
+    del embedders._factories["shuffled"]
+
+
+def test_a_broken_embedder_is_not_promoted_and_the_number_that_failed_is_named(
+    shop: Shop, shuffled: str
+) -> None:
+    shop.fill(30)
+    job = shop.reindex(embedder=shuffled)
+    assert job.state == jobs.FAILED
+    error = str(job.error)
+    assert error.startswith("promotion-refused: generation 2 is not promoted: mAP@5 by article_type")
+    assert "below the active generation's 1.000" in error
+    assert shop.states() == {1: ACTIVE, 2: BUILDING}
+    quality = shop.generation(BUILDING).quality
+    assert quality is not None
+    assert not quality["checks"]["mAP@5"]["passed"]
+    assert shop.similar("s0").generation.id == 1
+
+
+def test_force_promotes_it_all_the_same_and_says_so(shop: Shop, shuffled: str) -> None:
+    shop.fill(30)
+    shop.reindex(embedder=shuffled)
+    assert shop.promote(2, force=True).error is None
+    quality = shop.generation(ACTIVE).quality
+    assert quality is not None
+    assert quality["forced"]
+    assert not quality["checks"]["mAP@5"]["passed"]
+
+
+def test_an_index_that_lost_products_is_not_promoted(shop: Shop) -> None:
+    shop.fill(20)
+    shop.reindex(embedder=BETTER, promote="manual")
+    index = shop.services.index_of(shop.generation(BUILDING))
+    index.delete({id_: claim for id_, claim in list(index.claims())[:3]})
+    error = str(shop.promote(2).error)
+    assert "the index holds 17 products, SQL says 20" in error
+    assert shop.states() == {1: ACTIVE, 2: BUILDING}
+
+
+def test_a_generation_that_embeds_too_few_products_is_not_promoted(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.fill(20)
+    embed = MeanColour.embed
+
+    def picky(self: MeanColour, images: Any) -> Any:
+        if self.size > 4 and any(image.getpixel((0, 0))[0] > 150 for image in images):
+            raise ValueError("red is too hard")
+        return embed(self, images)
+
+    monkeypatch.setattr(MeanColour, "embed", picky)
+    error = str(shop.reindex(embedder=BETTER).error)
+    assert "of them, 0.990 are demanded" in error
+
+
+def test_an_encoder_that_does_not_answer_is_not_promoted(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.fill(12)
+
+    def mute(_: Generation) -> None:
+        raise ModelMismatch("the interactive worker has another one")
+
+    monkeypatch.setattr(shop.services, "check_query_encoder", mute)
+    error = str(shop.reindex(embedder=BETTER).error)
+    assert "the query encoder does not answer: the interactive worker has another one" in error
+
+
+def test_products_that_wait_keep_a_generation_from_being_promoted(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.restart(promote_wait_seconds=0.3)
+    shop.fill(12)
+    shop.reindex(embedder=BETTER, promote="manual")
+    apply = shop.worker._apply
+    monkeypatch.setattr(
+        shop.worker, "_apply", lambda generation: 0 if generation.id == 2 else apply(generation)
+    )
+    shop.put("stuck", "Red", 70)
+    error = str(shop.promote(2).error)
+    assert "1 products that were due when the check began are not indexed yet" in error
+    assert "a product has been waiting for" in error
+
+
+# --- going back, and clearing away -----------------------------------------------------------
+
+
+def test_a_rollback_is_one_step_and_the_standby_has_every_write(shop: Shop) -> None:
+    shop.fill(12)
+    shop.reindex(embedder=BETTER)
+    shop.put("later", "Green", 71)
+    shop.remove("s1")
+    shop.work()
+    assert shop.roll_back()["id"] == 1
+    assert shop.states() == {1: ACTIVE, 2: STANDBY}
+    held = shop.skus(shop.generation(ACTIVE))
+    assert "later" in held
+    assert "s1" not in held
+    assert shop.similar("later").generation.id == 1
+    assert shop.roll_back()["id"] == 2
+
+
+def test_there_is_exactly_one_standby(shop: Shop) -> None:
+    shop.fill(9)
+    shop.reindex(embedder=BETTER)
+    shop.reindex(embedder="mean-colour?grid=2")
+    assert shop.states() == {1: RETIRED, 2: STANDBY, 3: ACTIVE}
+    generations.drop(shop.db, 2)
+    with pytest.raises(NoGeneration):
+        shop.roll_back()
+    with pytest.raises(WrongState):
+        generations.drop(shop.db, 3)
+
+
+def test_a_retired_generation_goes_with_its_index_entries_and_vectors(shop: Shop) -> None:
+    shop.fill(9)
+    shop.reindex(embedder=BETTER)
+    old = shop.generation(STANDBY)
+    folder = shop.settings.index_dir / old.collection
+    assert folder.exists()
+    generations.drop(shop.db, old.id)
+    while Reindexing(shop.services).tidy():
+        pass
+    assert not folder.exists()
+    assert shop.count(IndexEntry, generation_id=old.id) == 0
+    assert shop.count(ImageVector, fingerprint=old.fingerprint) == 0
+    assert shop.count(ImageVector) == 9
+    assert shop.similar("s0").generation.id == 2
+    with shop.db.read() as session:
+        assert session.get_one(Generation, old.id).dropped_at is not None
+
+
+def test_vectors_that_another_generation_uses_stay(shop: Shop) -> None:
+    shop.fill(9)
+    shop.reindex(quantization="int8")
+    generations.drop(shop.db, 1)
+    while Reindexing(shop.services).tidy():
+        pass
+    assert shop.count(ImageVector) == 9
+
+
+def test_a_standby_retires_when_its_time_is_over_and_its_index_goes_later(shop: Shop) -> None:
+    shop.restart(standby_hours=0.0, drop_seconds=300.0)
+    shop.fill(6)
+    shop.reindex(embedder=BETTER)
+    Reindexing(shop.services).tidy()
+    assert shop.states() == {1: RETIRED, 2: ACTIVE}
+    with shop.db.read() as session:
+        retired = session.get_one(Generation, 1)
+    assert (shop.settings.index_dir / retired.collection).exists()
+
+
+# --- upgrades --------------------------------------------------------------------------------
+
+
+def test_another_embedder_in_the_settings_is_built_by_itself(shop: Shop) -> None:
+    shop.fill(12)
+    shop.restart(embedder=BETTER)
+    assert shop.similar("s0").generation.id == 1  # stored vectors answer meanwhile
+    with shop.db.read() as session:
+        job = jobs.unfinished(session, "reindex")
+    assert job is not None
+    assert shop.follow(job.id).error is None
+    assert shop.similar("s0").generation.embedder == BETTER
+    shop.restart()
+    with shop.db.read() as session:
+        assert jobs.unfinished(session, "reindex") is None
+
+
+def test_a_rollback_from_the_settings_embedder_is_respected_by_the_next_start(shop: Shop) -> None:
+    shop.fill(9)
+    shop.restart(embedder=BETTER)
+    with shop.db.read() as session:
+        job = jobs.unfinished(session, "reindex")
+    assert job is not None
+    shop.follow(job.id)
+    shop.roll_back()
+    generations.drop(shop.db, 2)
+    shop.restart()
+    with shop.db.read() as session:
+        assert jobs.unfinished(session, "reindex") is None
+
+
+def test_an_embedder_chosen_on_the_command_line_stays_after_a_restart(shop: Shop) -> None:
+    shop.fill(9)
+    shop.reindex(embedder=BETTER)
+    generations.drop(shop.db, 1)
+    shop.restart()
+    with shop.db.read() as session:
+        assert jobs.unfinished(session, "reindex") is None
+
+
+@pytest.fixture
+def upgrade(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Restart with a package in which the same name means another network."""
+
+    def make() -> None:
+        init = MeanColour.__init__
+
+        def newer(self: MeanColour, grid: int, **options: Any) -> None:
+            init(self, grid, **options)
+            self.fingerprint = f"newer {self.fingerprint}"[:64]
+
+        monkeypatch.setattr(MeanColour, "__init__", newer)
+        shop.restart()
+
+    return make
+
+
+def test_an_upgrade_reindexes_by_itself_and_meanwhile_refuses_only_pictures(
+    shop: Shop, upgrade: Callable[[], None]
+) -> None:
+    shop.fill(12)
+    upgrade()
+    with shop.db.read() as session:
+        job = jobs.unfinished(session, "reindex")
+    assert job is not None
+    assert shop.similar("s0").generation.id == 1
+    services = shop.services
+    with pytest.raises(ModelMismatch):
+        recommending.similar_to_image(
+            shop.db, services.index_of, services.encode, photograph("Red", 1), Query()
+        )
+    shop.put("new", "Red", 72)
+    assert shop.follow(job.id).error is None
+    assert shop.states() == {1: STANDBY, 2: ACTIVE}
+    shop.work()
+    assert shop.worker.trouble is None
+    answer = recommending.similar_to_image(
+        shop.db, services.index_of, services.encode, photograph("Red", 1), Query()
+    )
+    assert answer.generation.id == 2
+    assert shop.similar("new").generation.id == 2
+
+
+def test_a_checkpoint_that_was_trained_anew_is_another_embedder(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.fill(12)
+    init = MeanColour.__init__
+
+    def retrained(self: MeanColour, grid: int, **options: Any) -> None:
+        init(self, grid, **options)
+        self.fingerprint = "retrained"
+
+    monkeypatch.setattr(MeanColour, "__init__", retrained)
+    job = reindexing.request(shop.db, Plan(embedder=shop.settings.embedder))
+    while BUILDING not in shop.states().values():
+        shop.worker.work_once()
+    services = shop.services
+    picture = photograph("Red", 1)
+    old = recommending.similar_to_image(
+        shop.db, services.index_of, services.encode, picture, Query()
+    )
+    assert old.generation.id == 1  # by the network that this process still holds
+    shop.follow(job.id)
+    assert shop.generation(ACTIVE).fingerprint == "retrained"
