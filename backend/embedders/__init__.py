@@ -55,6 +55,8 @@ _MODULES = {  # family -> the module whose import registers it
     "autoencoder": "autoencoder",
     "tuned": "tuned",
     "lookalike-fashion": "tuned",
+    "timm": "timm_model",
+    "open-clip": "open_clip_model",
     "mean-colour": "mean_colour",
     "raw-pixels": "pixel_baselines",
     "colour-histogram": "pixel_baselines",

@@ -14,7 +14,7 @@ from backend.embedders import Compute, FloatArray, colour
 from backend.embedders.fingerprints import fingerprint
 from backend.embedders.network import Network, Pool, cut_at_last_map
 from backend.embedders.pca import Pca
-from backend.embedders.pixels import normalise, to_pixels
+from backend.embedders.pixels import middle, normalise, to_pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,7 @@ class CnnEmbedder:
     def embed(self, images: Sequence[Image]) -> FloatArray:
         """Embed RGB images of any size: (n, size) float32, L2-normalised, in input order."""
         pixels = to_pixels(images, self.input_size)
-        features = normalise(self._network(_middle(pixels, self._crop)))
+        features = normalise(self._network(middle(pixels, self._crop)))
         if self._pca:
             features = normalise(self._pca.project(features))
         if not self._colour_share:
@@ -87,11 +87,6 @@ class CnnEmbedder:
         histograms = colour.colour_histograms(pixels)
         share = np.float32(self._colour_share)
         return np.hstack([np.sqrt(1 - share) * features, np.sqrt(share) * histograms])
-
-
-def _middle(pixels: np.ndarray[Any, Any], crop: tuple[int, int]) -> np.ndarray[Any, Any]:
-    top, left = (pixels.shape[1] - crop[0]) // 2, (pixels.shape[2] - crop[1]) // 2
-    return pixels[:, top : top + crop[0], left : left + crop[1]]
 
 
 def _fingerprint(recipe: Mapping[str, Any], graph: nn.Module, pca: Pca | None) -> str:

@@ -30,6 +30,18 @@ def to_pixels(images: Sequence[Image], input_size: tuple[int, int]) -> Pixels:
     return pixels
 
 
+def middle(pixels: Pixels, crop: tuple[int, int]) -> Pixels:
+    """Return the middle of each picture, of `crop` (height, width)."""
+    top, left = (pixels.shape[1] - crop[0]) // 2, (pixels.shape[2] - crop[1]) // 2
+    return pixels[:, top : top + crop[0], left : left + crop[1]]
+
+
+def to_bytes(channels: Sequence[float]) -> tuple[float, float, float]:
+    """Scale red, green and blue from 0 to 1, as libraries state them, to 0 to 255."""
+    red, green, blue = (255 * value for value in channels)
+    return red, green, blue
+
+
 def normalise(vectors: npt.NDArray[np.floating]) -> FloatArray:
     """Scale rows to length 1; a row of zeros becomes the diagonal, for an index refuses zeros."""
     rows = np.asarray(vectors, np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +18,8 @@ from backend.embedders.cnn import CnnEmbedder, Preprocessing
 from backend.embedders.network import Pool
 from backend.embedders.options import choice, share, whole_number
 from backend.embedders.pca import load_pca, pca_options
-from backend.embedders.weights import read_tensors
+from backend.embedders.pixels import to_bytes
+from backend.embedders.weights import fit_tensors, read_tensors
 from backend.errors import UnknownEmbedder, WeightsUnavailable
 
 NO_CNN: Final = ("vit_", "swin_", "maxvit")
@@ -112,15 +113,7 @@ def _bare(variant: str, **inception_options: bool) -> nn.Module:
 def _with_state(variant: str, state: Mapping[str, torch.Tensor]) -> nn.Module:
     """Build a network with given weights, whatever the classes that its classifier was for."""
     model = _bare(variant, init_weights=False, transform_input=True)
-    own = model.state_dict()
-    fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
-    missing = [k for k in own if k not in fitting and not k.startswith(UNUSED)]
-    if missing:
-        raise WeightsUnavailable(
-            f"the weights do not fit torchvision/{variant}: {len(missing)} tensors are missing or "
-            f"of another shape, such as {missing[0]}"
-        )
-    model.load_state_dict(fitting, strict=False)
+    fit_tensors(model, state, name=f"torchvision/{variant}", unused=UNUSED)
     return model
 
 
@@ -152,11 +145,6 @@ def _preprocessing(transforms: Any) -> Preprocessing:
     return Preprocessing(
         input_size=(resized, resized),
         crop=(cropped, cropped),
-        mean=_to_bytes(transforms.mean),
-        std=_to_bytes(transforms.std),
+        mean=to_bytes(transforms.mean),
+        std=to_bytes(transforms.std),
     )
-
-
-def _to_bytes(channels: Sequence[float]) -> tuple[float, float, float]:
-    red, green, blue = (255 * value for value in channels)
-    return red, green, blue

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Final
 
 import torch
+from torch import Tensor, nn
 
 from backend.errors import WeightsUnavailable
 
@@ -29,3 +31,23 @@ def read_tensors(path: Path) -> Any:
         return torch.load(path, weights_only=True, map_location="cpu")
     except UNREADABLE as error:
         raise WeightsUnavailable(f"{path} is not a readable state dict: {error!r}") from None
+
+
+def fit_tensors(
+    model: nn.Module, state: Mapping[str, Tensor], *, name: str, unused: tuple[str, ...] = ()
+) -> None:
+    """Load a state dict into a network, whatever the classes that its classifier was for.
+
+    Tensors that the network has not are passed over, and so are its own whose names begin with one
+    of `unused`. Raises WeightsUnavailable, naming the network, if others are missing or of another
+    shape.
+    """
+    own = model.state_dict()
+    fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
+    missing = [k for k in own if k not in fitting and not k.startswith(unused)]
+    if missing:
+        raise WeightsUnavailable(
+            f"the weights do not fit {name}: {len(missing)} tensors are missing or "
+            f"of another shape, such as {missing[0]}"
+        )
+    model.load_state_dict(fitting, strict=False)

@@ -1,0 +1,115 @@
+"""Image towers of CLIP and its kin, FashionCLIP and SigLIP among them, through open_clip.
+
+`open-clip/ViT-B-32?weights=laion2b_s34b_b79k`, `open-clip/hf-hub:Marqo/marqo-fashionSigLIP`, or
+offline `open-clip/local-dir:/path/to/folder` and `open-clip/ViT-B-32?weights=/path/to/file.pt`.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import torch
+from torch import nn
+
+from backend.embedders import Compute, register
+from backend.embedders.cnn import Preprocessing
+from backend.embedders.options import whole_number
+from backend.embedders.pca import load_pca, pca_options
+from backend.embedders.pixels import to_bytes
+from backend.embedders.weights import UNREADABLE
+from backend.embedders.whole import WholeEmbedder
+from backend.errors import UnknownEmbedder, WeightsUnavailable
+
+RANDOM: Final = "random"
+WITH_WEIGHTS: Final = ("hf-hub:", "local-dir:")  # a name that begins so has its weights with it
+
+
+@register("open-clip")
+def load_open_clip(
+    variant: str,
+    *,
+    compute: Compute,
+    weights: str = "",
+    seed: str = "0",
+    pca: str = "none",
+    whitening: str = "",
+) -> WholeEmbedder:
+    """Load an image tower; its text tower is let go.
+
+    `variant` is a name of open_clip's, or `hf-hub:owner/name`, or `local-dir:/folder`. `weights` is
+    one of open_clip's tags for it, the path of a checkpoint, or `random`, a baseline drawn with
+    `seed`; the last two kinds of names bring their own. `pca` and `whitening` are as everywhere.
+
+    The picture is stretched as a whole to the tower's input, as SigLIP's own transform does;
+    CLIP's crops a square out of the middle, which costs a tall photograph its head and hem.
+    """
+    if find_spec("open_clip") is None:
+        raise UnknownEmbedder(
+            "open-clip needs the package open-clip-torch: pip install 'lookalike[clip]'"
+        )
+    tower = _tower(variant, weights, whole_number("seed", seed))
+    options = f"weights={quote(weights, safe='/')}" + (f"&seed={seed}" if weights == RANDOM else "")
+    return WholeEmbedder(
+        tower,
+        name=f"open-clip/{variant}?{options}{pca_options(pca, whitening)}",
+        recipe={"family": "open-clip", "network": _network(variant)},
+        preprocessing=_preprocessing(tower.preprocess_cfg),
+        compute=compute,
+        pca=load_pca(pca, whitening),
+    )
+
+
+def _network(variant: str) -> str:
+    """Name the network for its fingerprint; where its folder lies changes no vector."""
+    return "" if variant.startswith("local-dir:") else variant
+
+
+def _tower(variant: str, weights: str, seed: int) -> Any:
+    import open_clip  # noqa: PLC0415 - it is an extra
+
+    bundled = variant.startswith(WITH_WEIGHTS)
+    if not bundled:
+        _check(variant, weights)
+    pretrained = None if bundled or weights == RANDOM else weights
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = open_clip.create_model(variant, pretrained=pretrained, precision="fp32")
+    except UNREADABLE as error:
+        raise WeightsUnavailable(
+            f"the weights of open-clip/{variant} are not at hand and cannot be downloaded "
+            f"({_line(error)}). Name a checkpoint, open-clip/NAME?weights=/path/to/file.pt, or a "
+            "folder with open_clip_config.json, open-clip/local-dir:/path"
+        ) from None
+    tower: nn.Module = model.visual
+    return tower
+
+
+def _check(variant: str, weights: str) -> None:
+    """Refuse a name that open_clip does not know, and weights that are neither file nor tag."""
+    import open_clip  # noqa: PLC0415
+
+    if variant not in open_clip.list_models():
+        raise UnknownEmbedder(
+            f"open_clip has no {variant!r}; it has {', '.join(open_clip.list_models()[:12])} …, "
+            f"and what begins with {' or '.join(WITH_WEIGHTS)}"
+        )
+    tags = open_clip.list_pretrained_tags_by_model(variant)
+    if weights not in (*tags, RANDOM) and not Path(weights).is_file():
+        names = ", ".join([*tags, RANDOM])
+        raise WeightsUnavailable(f"weights={weights}: neither a file nor one of {names}")
+
+
+def _preprocessing(config: dict[str, Any]) -> Preprocessing:
+    size = config["size"]
+    height, width = (size, size) if isinstance(size, int) else size
+    return Preprocessing(
+        input_size=(height, width), mean=to_bytes(config["mean"]), std=to_bytes(config["std"])
+    )
+
+
+def _line(error: BaseException) -> str:
+    return (str(error) or repr(error)).splitlines()[0]
