@@ -25,13 +25,13 @@ from backend.catalogue.outbox import REINDEX, SINGLE, Stage
 from backend.catalogue.progress import Progress, progress
 from backend.errors import IndexGone, LookalikeError, ModelMismatch, UnknownGeneration
 from backend.jobs import Interrupted, Report
+from backend.pace import Pace
 from backend.reindexing import Reindexing
 
 log = structlog.get_logger(__name__)
 
 SINGLE_SHARE: Final = 1
-OTHER_SHARE: Final = 3
-"""Batches of a round: for single writes, in each generation, and for whatever is most urgent."""
+"""Batches of a round for single writes, in each generation; beside whatever is most urgent."""
 
 COUNT_EVERY_SECONDS: Final = 2.0
 TELL_EVERY_SECONDS: Final = 60.0
@@ -76,6 +76,7 @@ class Worker:
         }
         self._reconciled = self._tidied = time.monotonic()
         self._told: dict[int, float] = {}
+        self._pace = Pace()
         self._optimizer = services.optimizer()
 
     def take_over(self) -> None:
@@ -173,8 +174,16 @@ class Worker:
                 taken += self._embed(generation, batches=SINGLE_SHARE, up_to=SINGLE)
         for generation in urgent:
             with trouble:
-                if count := self._embed(generation, batches=OTHER_SHARE):
+                if count := self._embed_at_pace(generation):
                     return taken + count
+        return taken
+
+    def _embed_at_pace(self, generation: Generation) -> int:
+        """Embed what is most urgent, as much as lasts about two seconds."""
+        began = time.monotonic()
+        taken = self._embed(generation, batches=self._pace.batches)
+        if taken >= self._pace.batches * self.services.embedder_of(generation).batch_size:
+            self._pace.learn(time.monotonic() - began)
         return taken
 
     def _can_embed(self, priority: int | None, generation: Generation) -> bool:

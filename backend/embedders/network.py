@@ -22,7 +22,7 @@ from backend.embedders.uploading import CopyStream, Send, in_turn, stay
 Pool: TypeAlias = Literal["avg", "max", "none"]
 """What becomes of the last map: its means, its maxima, or all of it, channel by channel."""
 
-BATCH_SIZES: Final = {"cpu": 8, "mps": 64, "cuda": 256}  # 8: maps that stay in the CPU's cache
+BATCH_SIZES: Final = {"cpu": 8, "mps": 64, "cuda": 128}  # 8: maps that stay in the CPU's cache
 SMALLEST_CALL: Final = 32
 """Images of one call: below, what surrounds the network, such as a transaction, begins to show."""
 

@@ -14,7 +14,7 @@ from backend.images import Limits, Size, is_remote, local_path, read_file
 FETCHERS: Final = 8
 """Threads that fetch remote images of one claim at once."""
 
-AHEAD: Final = 512
+AHEAD: Final = 256
 """Images that are decoded while the network is busy: a call's worth of a large GPU's."""
 
 Fetch: TypeAlias = Callable[[str], bytes]
