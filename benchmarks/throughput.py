@@ -7,9 +7,10 @@
 
 Everything is real: PostgreSQL, Redis, `lookalike worker` and its decoders. *Pure* is the forward
 pass alone, over batches that lie in memory ready to go, in a process of its own with one thread,
-run before, between and after, so that the ratio holds on a machine that is not quite quiet. Where
-it is busy, look at the CPU time an image instead: decoding overlaps with the forward pass, so a
-worker on a core of its own is as fast as the greater of its two figures allows.
+run before, between and after, so that the ratio holds on a machine that is not quite quiet. The
+naive loop opens, resizes and embeds one image at a time, in fp32, and writes nothing. Where the
+machine is busy, look at the CPU time an image instead: decoding overlaps with the forward pass, so
+a worker on a core of its own is as fast as the greater of its two figures allows.
 A catalogue with fewer images than `--count` is used several times over, each time another file.
 """
 
@@ -60,6 +61,21 @@ while time.perf_counter() < began + {seconds}:
 print(done / (time.perf_counter() - began), (time.process_time() - used) / done)
 """
 
+NAIVE = """
+import sys
+import time
+from pathlib import Path
+sys.path.insert(0, {benchmarks!r})
+from embedding import naive
+paths = sorted(Path({images!r}).iterdir())[:{count}]
+naive(paths[:8])()
+run = naive(paths)
+began, used = time.perf_counter(), time.process_time()
+run()
+print(len(paths) / (time.perf_counter() - began), (time.process_time() - used) / len(paths))
+"""
+NAIVE_COUNT = 128
+
 
 @dataclass(frozen=True)
 class Speed:
@@ -84,6 +100,8 @@ def main() -> None:
         with postgres_server() as url:
             before = pure_speed(options)
             print(f"pure: {before}", flush=True)
+            naive = naive_speed(catalogue)
+            print(f"naive loop: {naive}, {naive.rate / before.rate:.2f} of pure", flush=True)
             for workers in options.workers:
                 with fleet(folder / f"with-{workers}", url, **knobs(options)) as shop:
                     shop.tells = False
@@ -146,7 +164,18 @@ def rescaled(data: bytes, side: int) -> bytes:
 
 def pure_speed(options: argparse.Namespace) -> Speed:
     """Measure the forward pass alone."""
-    code = PURE.format(spec=options.embedder, seconds=options.seconds)
+    return in_a_process(PURE.format(spec=options.embedder, seconds=options.seconds))
+
+
+def naive_speed(catalogue: Path) -> Speed:
+    """Measure the default network as one would write it on an afternoon: one image at a time."""
+    here = str(Path(__file__).parent)
+    images = str(catalogue / "images")
+    return in_a_process(NAIVE.format(benchmarks=here, images=images, count=NAIVE_COUNT))
+
+
+def in_a_process(code: str) -> Speed:
+    """Run code that prints a rate and the CPU time of one image, on one thread."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     ran = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
