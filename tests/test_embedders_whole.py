@@ -12,7 +12,7 @@ import timm
 import torch
 from garments import GARMENTS, garment
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch.nn.functional import normalize
 
 from backend.embedders import Compute, load
