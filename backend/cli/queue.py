@@ -97,23 +97,46 @@ def _describe_shard(shard: dict[str, Any]) -> str:
 
 def verify(
     fix: Annotated[bool, typer.Option("--fix", help="Heal what is found.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Compare every vector, not a sample of 1%.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare the index with SQL, product by product.
+    """Compare the index of every live generation with SQL, product by product.
 
-    Exit code 1 when they differ and nothing was healed. `--fix` writes missing and stale points
-    again from stored vectors, deletes stray ones, and never wakes the quarantine.
+    Claims and payloads are compared for all products, vectors for a sample. Exit code 1 when they
+    differ and nothing was healed. `--fix` writes again, from stored vectors, what is missing or
+    differs, deletes what should not be there, fills an index that was emptied, and never wakes the
+    quarantine.
     """
+    arguments = {"fix": fix, "full": full}
     with services() as found:
-        result = run_job(found, "verify", {"fix": fix}, what="Verifying").result or {}
+        result = run_job(found, "verify", arguments, what="Verifying").result or {}
     if as_json:
         print_json(result)
     else:
-        table = Table(show_header=False, box=None)
-        for name, value in result.items():
-            table.add_row(name, str(value))
-        out.print(table)
+        show_drift(result)
     raise typer.Exit(1 if result.get("drift") and not fix else 0)
+
+
+def show_drift(result: dict[str, Any]) -> None:
+    """Print what verify found: each kind that there is, with the first few ids."""
+    from backend.indexing.drift import KINDS
+
+    for one in result["generations"]:
+        out.print(
+            f"Generation {one['generation']} ({one['state']}): {one['checked']:,} products, "
+            f"{one['compared']:,} vectors compared, {one['drift']:,} differences"
+        )
+        table = Table("kind", "products", "first", "what it means", box=None)
+        for kind, meaning in KINDS.items():
+            if one[kind]:
+                first = ", ".join(map(str, one["examples"][kind][:3]))
+                table.add_row(kind, f"{one[kind]:,}", first, meaning)
+        if table.rows:
+            out.print(table)
+    if result["drift"]:
+        out.print("Healed." if result["fixed"] else "`lookalike verify --fix` heals this.")
 
 
 @quarantine.command("list")

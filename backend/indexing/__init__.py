@@ -5,9 +5,10 @@ at once; who calls it, and how often, is not its concern.
 """
 
 from backend.indexing.applying import apply_pending
+from backend.indexing.drift import Drift
 from backend.indexing.embedding import EmbedOptions, embed_pending
 from backend.indexing.payload import payload, schema
-from backend.indexing.reconciling import Drift, reconcile, reconcile_slice
+from backend.indexing.reconciling import reconcile, reconcile_slice
 
 __all__ = [
     "Drift",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from backend.catalogue.models import Product
@@ -34,3 +36,9 @@ def payload(product: Product) -> dict[str, Any]:
     columns = {name: getattr(product, name) for name in ("sku", *COLUMNS)}
     columns["attributes"] = product.attributes
     return {name: value for name, value in columns.items() if value is not None}
+
+
+def payload_digest(payload: Mapping[str, Any]) -> bytes:
+    """Return the same 16 bytes for the same JSON, in whatever order its members come."""
+    text = json.dumps(payload, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()

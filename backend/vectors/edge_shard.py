@@ -11,7 +11,13 @@ from typing import Final, Literal
 
 import qdrant_edge as qe
 
-from backend.errors import ConfigurationError, IndexLocked, IndexUnavailable, LookalikeError
+from backend.errors import (
+    ConfigurationError,
+    IndexGone,
+    IndexLocked,
+    IndexUnavailable,
+    LookalikeError,
+)
 from backend.vectors import CLAIM, FieldType, Point, Schema
 from backend.vectors.edge_folders import sync
 from backend.vectors.filters import path as json_path
@@ -93,7 +99,7 @@ def check_space(folder: Path) -> None:
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        raise IndexUnavailable(f"the embedded index has lost its folder: {error}") from error
+        raise IndexGone(f"the embedded index has lost its folder: {error}") from error
     if free < RESERVE:
         raise IndexUnavailable(f"the disk of the embedded index is full: {free} bytes are free")
 
