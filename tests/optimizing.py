@@ -152,7 +152,7 @@ def stock(services: Services, count: int) -> None:
         services.db.write(lambda session, t=table, v=values: session.execute(insert(t), v))
 
 
-def wait_until(what: Callable[[], object], *, seconds: float = 60) -> None:
+def wait_until(what: Callable[[], object], *, seconds: float = 240) -> None:
     """Wait for a condition."""
     deadline = time.monotonic() + seconds
     while not what():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -30,6 +31,8 @@ from backend.vectors.edge_copying import differing
 from backend.vectors.edge_folders import Built, Tally, look, read_state, write_state
 
 COUNT = 300
+
+pytestmark = pytest.mark.timeout(600)  # builders are nice, and other tests may be about
 
 
 @pytest.fixture
@@ -192,7 +195,7 @@ def test_a_call_under_way_keeps_the_old_shard_until_it_ends(shop: Shop) -> None:
         assert shop.finds(3)
         assert old.info().points_count == COUNT
         assert "shard-1" in shop.folders()
-    swapping.join(timeout=60)
+    swapping.join(timeout=240)
     assert shop.folders() == ["shard-2", "shard-2.written", "store.json"]
 
 
@@ -279,7 +282,7 @@ def test_a_damaged_store_file_is_refused_with_the_way_out(shop: Shop, settings: 
 # --- kill -9 --------------------------------------------------------------------------------
 
 DEATHS = {
-    "while points are read": "wait(lambda: running.build.filled or running.build.has_ended())",
+    "while points are read": "wait(lambda: running.build.has_ended() or running.build.total)",
     "while the graph is built": """
         wait(lambda: running.build.has_ended() or running.build.filled >= 300)
     """,
@@ -317,7 +320,7 @@ shop = Shop.open(read_settings(_env_file=None, data_dir=Path(sys.argv[1])))
 optimizer, generation = shop.worker._optimizer, shop.generation
 optimizer.start(generation)
 running = optimizer._running
-print(running.build.pid, flush=True)
+print("builder", running.build.pid, flush=True)
 shop.remove([1, 2])
 shop.reprice([3, 4], 9.5)
 shop.apply()
@@ -331,7 +334,7 @@ def run_owner(moment: str, settings: Settings) -> subprocess.CompletedProcess[st
         [sys.executable, "-W", "ignore", "-c", body, str(settings.data_dir)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
     )
@@ -353,8 +356,8 @@ def test_an_owner_killed_at_any_moment_leaves_a_whole_index(
     shop.close()
     killed = run_owner(moment, settings)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    builder = int(killed.stdout.splitlines()[0])
-    wait_until(lambda: not is_alive(builder))
+    [builder] = re.findall(r"^builder (\d+)$", killed.stdout, re.MULTILINE)
+    wait_until(lambda: not is_alive(int(builder)))
     optimized = read_state(folder).built is not None
     again = Shop.open(settings)
     prices = again.prices()
