@@ -33,7 +33,6 @@ from backend.errors import (
     EmbedderBusy,
     InvalidReindex,
     LookalikeError,
-    NoGeneration,
     ReindexRunning,
     UnknownEmbedder,
     WeightsUnavailable,
@@ -114,7 +113,7 @@ def request(db: Database, plan: Plan) -> Job:
 def request_promotion(db: Database, generation_id: int | None, *, force: bool) -> Job:
     """Ask for the promotion of a generation, by default the building one; return the job.
 
-    Raises NoGeneration, UnknownGeneration, WrongState for one that is neither building nor standby.
+    Raises UnknownGeneration, and WrongState unless it is building or the standby.
     """
 
     def work(session: Session) -> Job:
@@ -128,7 +127,7 @@ def _candidate(session: Session, generation_id: int | None) -> Generation:
     if generation_id is None:
         building = generations.in_state(session, BUILDING)
         if building is None:
-            raise NoGeneration("no generation is building")
+            raise WrongState("no generation is building")
         return building
     found = generations.by_id(session, generation_id)
     if found.state not in (BUILDING, STANDBY):
@@ -332,12 +331,12 @@ class Reindexing:
     ) -> dict[str, Any]:
         """Go back to the standby at once, if its counts agree and nothing waits, or `force` is set.
 
-        Raises NoGeneration without a standby, PromotionRefused.
+        Raises WrongState without a standby, and PromotionRefused.
         """
         with self._db.read() as session:
             standby = generations.in_state(session, STANDBY)
         if standby is None:
-            raise NoGeneration("there is no standby generation to roll back to")
+            raise WrongState("there is no standby generation to roll back to")
         force = bool(arguments.get("force"))
         side = Side(standby, self._services.index_of(standby))
         checks = [

@@ -27,7 +27,7 @@ from backend.catalogue.models import (
 )
 from backend.catalogue.products import Draft, ImageRef
 from backend.embedders.mean_colour import MeanColour
-from backend.errors import ModelMismatch, NoGeneration, ReindexRunning, WrongState
+from backend.errors import ModelMismatch, ReindexRunning, WrongState
 from backend.recommending import Query
 from backend.reindexing import Plan, Reindexing
 from backend.settings import Settings
@@ -431,7 +431,7 @@ def test_there_is_exactly_one_standby(shop: Shop) -> None:
     shop.reindex(embedder="mean-colour?grid=2")
     assert shop.states() == {1: RETIRED, 2: STANDBY, 3: ACTIVE}
     generations.drop(shop.db, 2)
-    with pytest.raises(NoGeneration):
+    with pytest.raises(WrongState, match="no standby"):
         shop.roll_back()
     with pytest.raises(WrongState):
         generations.drop(shop.db, 3)

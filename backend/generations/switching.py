@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from backend.catalogue.database import Database
 from backend.catalogue.models import ACTIVE, BUILDING, RETIRED, STANDBY, Generation, utcnow
-from backend.errors import NoGeneration, WrongState
+from backend.errors import WrongState
 from backend.generations.rows import active, by_id, in_state, lock
 
 
@@ -42,14 +42,14 @@ def roll_back(db: Database, generation_id: int, *, configured: str) -> Generatio
     """Make this standby the active generation, and the active one the standby; return it.
 
     The row remembers the embedder that is `configured` now: the operator decided against it, so it
-    is no reason to re-index by itself. Raises NoGeneration unless this is the standby.
+    is no reason to re-index by itself. Raises WrongState unless this is the standby.
     """
 
     def work(session: Session) -> Generation:
         lock(session)
         standby = in_state(session, STANDBY)
         if standby is None or standby.id != generation_id:
-            raise NoGeneration("there is no standby generation (any more) to roll back to")
+            raise WrongState(f"generation {generation_id} does not stand by any more")
         standby.configured = configured
         session.flush()
         _switch_to(session, standby.id)
