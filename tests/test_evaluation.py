@@ -27,7 +27,7 @@ from backend.catalogue.models import Base, ImageVector, Product
 from backend.embedders import load
 from backend.errors import NotAnImage, NotEvaluable
 from backend.evaluation.evaluating import Contest, evaluate
-from backend.evaluation.judging import Ranking, confusion, judge
+from backend.evaluation.judging import Ranking, alike_together, confusion, judge
 from backend.evaluation.neighbours import Neighbours
 from backend.evaluation.planning import Options
 from backend.evaluation.products import Labels, label, read_products
@@ -299,6 +299,16 @@ def test_the_confusion_counts_neighbours_by_category() -> None:
     assert np.array(found.shares) == pytest.approx(
         np.array([[2 / 6, 3 / 6, 1 / 6], [2 / 4, 2 / 4, 0]])
     )
+
+
+def test_what_is_taken_for_each_other_stands_together() -> None:
+    shares = np.eye(6) * 0.6
+    for one, other in ((0, 4), (4, 2), (1, 3), (3, 5)):
+        shares[one, other] = shares[other, one] = 0.2
+
+    order = alike_together(shares)
+
+    assert order in ([0, 4, 2, 1, 3, 5], [0, 4, 2, 5, 3, 1], [2, 4, 0, 1, 3, 5], [2, 4, 0, 5, 3, 1])
 
 
 def test_a_joint_label_needs_all_its_parts(services: Services) -> None:

@@ -102,7 +102,10 @@ def coverage(found: Positions, index: int) -> float:
 
 
 def confusion(labels: Labels, asked: npt.NDArray[np.int64], found: Positions) -> Confusion:
-    """Return the share of neighbours in each category, for the categories with most queries."""
+    """Return the share of neighbours in each category, for the categories with most queries.
+
+    Similar ones stand together.
+    """
     sizes = np.bincount(asked[asked >= 0], minlength=len(labels.names))
     largest = [code for code in np.argsort(-sizes, kind="stable")[:SHOWN] if sizes[code]]
     column = np.full(len(labels.names) + 1, len(largest))  # others; -1 is the last of these
@@ -112,7 +115,24 @@ def confusion(labels: Labels, asked: npt.NDArray[np.int64], found: Positions) ->
     counts = np.zeros((len(largest), len(largest) + 1))
     np.add.at(counts, (rows[there], column[labels.codes[found]][there]), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    return Confusion(categories=[labels.names[code] for code in largest], shares=shares.tolist())
+    order = alike_together(shares[:, :-1])
+    return Confusion(
+        categories=[labels.names[largest[row]] for row in order],
+        shares=shares[order][:, [*order, len(largest)]].tolist(),
+    )
+
+
+def alike_together(shares: Values) -> list[int]:
+    """Order categories so that those taken for each other stand together, the largest early.
+
+    That is the order of the Fiedler vector of their likeness (Atkins, Boman, Hendrickson 1998).
+    """
+    if len(shares) < 3:
+        return list(range(len(shares)))
+    likeness = shares + shares.T + 1e-6  # so that no category stands apart from all others
+    laplacian = np.diag(likeness.sum(axis=1)) - likeness
+    order: list[int] = np.argsort(np.linalg.eigh(laplacian)[1][:, 1], kind="stable").tolist()
+    return order if order.index(0) < len(order) / 2 else order[::-1]
 
 
 def _compare(

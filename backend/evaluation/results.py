@@ -45,7 +45,7 @@ class CategoryScore:
 class Confusion:
     """Where the neighbours of each category's queries lie."""
 
-    categories: Sequence[str]  # the largest, by queries
+    categories: Sequence[str]  # the largest by queries, similar ones side by side
     shares: Sequence[Sequence[float]]  # (queries', neighbours' category); a last column of others
 
 
