@@ -43,7 +43,7 @@ def shop(tmp_path: Path, postgres_url: str, settings: Settings, wire: Wire) -> I
         yield found
 
 
-def serve(shop: Fleet) -> str:
+def serve(shop: Fleet, **knobs: int) -> str:
     """Index four products, start the API and return its address once it is ready."""
     shop.worker("w")
     shop.run("beat", name="beat")
@@ -52,7 +52,7 @@ def serve(shop: Fleet) -> str:
     shop.services.ring()
     shop.wait_until_indexed(4, seconds=PATIENCE_SECONDS)
     port = free_port()
-    shop.run("serve", "--port", str(port), name="api")
+    shop.run("serve", "--port", str(port), name="api", **knobs)
     url = f"http://127.0.0.1:{port}"
     wait_for(lambda: is_ready(url), seconds=PATIENCE_SECONDS)
     return url
@@ -104,6 +104,23 @@ def test_two_processes_answer_and_inherit_nothing_and_a_killed_one_is_replaced(
     victim.wait(PATIENCE_SECONDS)
     second = ask_until_two_answer(url, master, wire)
     assert first & second == {max(first)}
+    assert_is_light(master)
+
+
+@pytest.mark.slow
+def test_processes_are_replaced_after_their_requests_and_no_answer_is_lost(
+    shop: Fleet, wire: Wire
+) -> None:
+    url = serve(shop, max_requests=20)
+    master = shop.process("api")
+    seen: set[int] = set()
+
+    def six_processes() -> bool:
+        ask(url)
+        seen.update(who_searches(master, wire))
+        return len(seen) >= 6
+
+    wait_for(six_processes, seconds=2 * PATIENCE_SECONDS, every=0)
     assert_is_light(master)
 
 
