@@ -9,9 +9,11 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+from backend.catalogue.sources.deepfashion import DeepFashion, is_benchmark
 from backend.catalogue.sources.fashion_mnist import FashionMnist, find_folder
 from backend.catalogue.sources.files import STYLES, Archive, Files, Folder
 from backend.catalogue.sources.layout import PLAIN, Layout
+from backend.catalogue.sources.parquet import SUFFIXES, Parquet
 from backend.catalogue.sources.rows import Source
 from backend.catalogue.sources.styles_csv import StylesCsv
 from backend.catalogue.sources.table import Table
@@ -19,15 +21,18 @@ from backend.errors import UnreadableCatalogue
 
 
 def open_source(path: Path, layout: Layout = PLAIN) -> Source:
-    """Open a folder or zip with a styles.csv (or another single CSV), or a bare CSV file.
+    """Open a folder or zip with a styles.csv (or another single table), or a bare table file.
 
-    A folder with the files of FashionMNIST is recognised by their names. Raises
-    UnreadableCatalogue for anything else, ConfigurationError for a wrong layout.
+    Folders with the files of FashionMNIST, or the lists of DeepFashion's benchmark, are recognised
+    by their names. Raises UnreadableCatalogue for anything else, ConfigurationError for a wrong
+    layout, or where a package is missing.
     """
     if not path.exists():
         raise UnreadableCatalogue(f"there is no {path}")
     if path.is_dir() and (folder := find_folder(path)):
         return FashionMnist(folder)
+    if path.is_dir() and is_benchmark(path):
+        return DeepFashion(path)
     files: Files
     if path.is_dir():
         files = Folder(path)
@@ -37,5 +42,7 @@ def open_source(path: Path, layout: Layout = PLAIN) -> Source:
         name = files.table()
     else:
         files, name = Folder(path.parent), path.name
+    if name.lower().endswith(SUFFIXES):
+        return Parquet(files, name, layout)
     kind = StylesCsv if name == STYLES else Table
     return kind(files, name, layout)

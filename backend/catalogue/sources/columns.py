@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 
 from backend.catalogue.drafts import FIELDS
@@ -28,11 +29,11 @@ class Columns:
     fields: Mapping[str, int]
     attributes: Mapping[str, int]
 
-    def sku(self, values: Sequence[str]) -> str:
+    def sku(self, values: Sequence[Any]) -> str:
         """Return a record's sku."""
-        return values[self.fields["sku"]].strip()
+        return as_text(values[self.fields["sku"]])
 
-    def read(self, values: Sequence[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    def read(self, values: Sequence[Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
         """Return a record's fields, and what of them could not be read and is left out.
 
         An empty value clears its field, except that of `in_stock`, which has none.
@@ -40,7 +41,7 @@ class Columns:
         fields: dict[str, Any] = {}
         warnings: list[str] = []
         for field, position in self.fields.items():
-            text = values[position].strip()
+            text = as_text(values[position])
             try:
                 fields[field] = _READ.get(field, _text)(text)
             except ValueError as wrong:
@@ -48,7 +49,7 @@ class Columns:
         if fields.get("in_stock", "") is None:
             del fields["in_stock"]
         open_attributes = {
-            name: values[position].strip() or None for name, position in self.attributes.items()
+            name: _open_value(values[position]) for name, position in self.attributes.items()
         }
         if open_attributes:
             fields["attributes"] = {**open_attributes, **(fields.get("attributes") or {})}
@@ -89,6 +90,37 @@ def _position(header: Sequence[str], column: str, found: str) -> int:
 
 def _plain(name: str) -> str:
     return re.sub(r"[\W_]+", "", name).lower()
+
+
+def as_text(value: Any) -> str:
+    """Write a cell of any type as a CSV would hold it, stripped; nothing is an empty text.
+
+    A whole number stays one where a column with gaps has made it 12.0.
+    """
+    if value is None or value != value:  # noqa: PLR0124 - NaN alone differs from itself
+        return ""
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, list | dict):
+        return json.dumps(value, default=str, ensure_ascii=False)
+    return str(value)
+
+
+def _open_value(value: Any) -> Any:
+    """Return a cell as an attribute can hold it: numbers and flags, and lists of them, stay so."""
+    if isinstance(value, list) and all(isinstance(item, str | int | float) for item in value):
+        return value or None
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, bool | int | float) and value == value:  # noqa: PLR0124 - not NaN
+        return value
+    if isinstance(value, bytes):
+        return None
+    return as_text(value) or None
 
 
 # --- one reader for each field that is no text: the value, or ValueError with the reason -----

@@ -24,6 +24,7 @@ from backend.errors import (
 )
 
 STYLES: Final = "styles.csv"
+TABLES: Final = (".csv", ".tsv", ".parquet", ".pq")
 DAMAGED: Final = (  # what reading a member of a damaged or encrypted zip raises
     OSError,
     EOFError,
@@ -188,7 +189,7 @@ def read_if_there(files: Files, relative: str, *, most: int) -> bytes | None:
 
 
 def _is_table(name: str) -> bool:
-    return name.lower().endswith((".csv", ".tsv")) and not posixpath.basename(name).startswith(".")
+    return name.lower().endswith(TABLES) and not posixpath.basename(name).startswith(".")
 
 
 def _one_table(names: Sequence[str]) -> str:
@@ -198,6 +199,6 @@ def _one_table(names: Sequence[str]) -> str:
     if len(tables) != 1:
         found = ", ".join(tables) or "no CSV at all"
         raise UnreadableCatalogue(
-            f"a catalogue holds {STYLES}, or one CSV; here is {found}. Name the CSV file itself."
+            f"a catalogue holds {STYLES}, or one CSV; here is {found}. Name the file itself."
         )
     return tables[0]

@@ -10,7 +10,7 @@ import csv
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import BinaryIO, Final, NamedTuple
+from typing import Any, BinaryIO, Final, NamedTuple
 
 from backend.catalogue.sources.files import DAMAGED
 from backend.catalogue.sources.rows import Reject
@@ -24,7 +24,7 @@ class Record(NamedTuple):
     """The values of one record, as many as there are columns."""
 
     line: int
-    values: Sequence[str]
+    values: Sequence[Any]  # text, but for what a file with types of its own holds
     warnings: tuple[str, ...] = ()
 
 

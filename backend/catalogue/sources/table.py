@@ -1,4 +1,4 @@
-"""Any shop's CSV: columns by name or by `Layout`, images by a template or a column."""
+"""Any shop's table: columns by name or by `Layout`, images by a template or a column."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from backend.catalogue.sources.columns import Columns, match
+from backend.catalogue.sources.columns import Columns, as_text, match
 from backend.catalogue.sources.files import Files
 from backend.catalogue.sources.layout import Layout
 from backend.catalogue.sources.records import Header, Record, read_header, read_records
@@ -28,8 +28,7 @@ class Table:
     ) -> None:
         self._files = files
         self._name = name
-        with files.open(name) as stream:
-            self._header = read_header(stream)
+        self._header = self._read_header()
         self._columns = match(self._header.columns, layout.columns)
         if "image_uri" in self._columns.fields:
             image = None
@@ -50,6 +49,10 @@ class Table:
     def close(self) -> None:
         """Close the files."""
         self._files.close()
+
+    def _read_header(self) -> Header:
+        with self._files.open(self._name) as stream:
+            return read_header(stream)
 
     def _records(self) -> Iterator[Record | Reject]:
         with self._files.open(self._name) as stream:
@@ -104,7 +107,7 @@ class Template:
         self._positions |= columns.fields
         self._check()
 
-    def fill(self, values: Sequence[str]) -> str:
+    def fill(self, values: Sequence[Any]) -> str:
         """Return the path of a row's image, below `base`."""
         return self._text.format_map(_Values(values, self._positions))
 
@@ -124,9 +127,9 @@ class Template:
 class _Values(dict[str, Any]):
     """The values of one record by name, stripped when asked for."""
 
-    def __init__(self, values: Sequence[str], positions: Mapping[str, int]) -> None:
+    def __init__(self, values: Sequence[Any], positions: Mapping[str, int]) -> None:
         super().__init__()
         self._values, self._positions = values, positions
 
     def __missing__(self, name: str) -> str:
-        return self._values[self._positions[name]].strip()
+        return as_text(self._values[self._positions[name]])

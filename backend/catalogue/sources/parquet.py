@@ -1,0 +1,117 @@
+"""A Parquet file, read by row groups; columns, templates and images are those of any table.
+
+Rows are counted from 1, as a file without text has no lines. A cell keeps its type where it is
+kept in the attributes; a picture may lie in its cell, as bytes or as `{bytes, path}`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, BinaryIO, Final
+
+from backend.catalogue.sources.files import DAMAGED, Files
+from backend.catalogue.sources.layout import Layout
+from backend.catalogue.sources.records import Header, Record
+from backend.catalogue.sources.rows import Picture, Reject, Row
+from backend.catalogue.sources.table import Table
+from backend.errors import ConfigurationError, ImageTooLarge, UnreadableCatalogue
+
+SUFFIXES: Final = (".parquet", ".pq")
+BATCH: Final = 1_000  # rows turned into Python at once, however large a row group is
+
+
+class Parquet(Table):
+    """A Parquet file and the images that its rows name or hold."""
+
+    def __init__(self, files: Files, name: str, layout: Layout) -> None:
+        """Open a file. Raises ConfigurationError without the package pyarrow."""
+        super().__init__(files, name, layout)
+        self._image = self._columns.fields.get("image_uri")
+
+    def skus(self) -> Iterator[tuple[int, str]]:
+        """Yield number and sku of every row, in order; no other column is read."""
+        position = self._columns.fields["sku"]
+        for record in self._read_records([self._header.columns[position]]):
+            if isinstance(record, Record):
+                values = [None] * position + [record.values[0]]
+                yield record.line, self._columns.sku(values)
+
+    def _read_header(self) -> Header:
+        with self._files.open(self._name) as stream:
+            return Header(list(_open(stream, self._name).schema_arrow.names), "")
+
+    def _records(self) -> Iterator[Record | Reject]:
+        return self._read_records(self._header.columns)
+
+    def _read_records(self, columns: Sequence[str]) -> Iterator[Record | Reject]:
+        with self._files.open(self._name) as stream:
+            file = _open(stream, self._name)
+            before = 0
+            for group in range(file.num_row_groups):
+                yield from _read_group(file, group, columns, before=before)
+                before += file.metadata.row_group(group).num_rows
+
+    def _row(self, record: Record) -> Row | Reject:
+        """Take the picture out of its cell, if it lies there, before the row is read."""
+        cell = record.values[self._image] if self._image is not None else None
+        data = cell.get("bytes") if isinstance(cell, Mapping) else cell
+        if not isinstance(data, bytes) or self._template or self._image is None:
+            path = cell.get("path") if isinstance(cell, Mapping) else cell
+            return super()._row(_with(record, self._image, path))
+        row = super()._row(_with(record, self._image, None))
+        if isinstance(row, Reject):
+            return row
+        kept = row.warnings[:-1]  # without the word that no image is named
+        return replace(row, picture=_picture(data), warnings=kept)
+
+
+def _open(stream: BinaryIO, name: str) -> Any:
+    """Open a Parquet file. Raises UnreadableCatalogue, ConfigurationError."""
+    try:
+        from pyarrow import ArrowException  # noqa: PLC0415 - it is an extra
+        from pyarrow.parquet import ParquetFile  # noqa: PLC0415
+    except ImportError:
+        raise ConfigurationError(
+            "Parquet needs the package pyarrow: pip install 'lookalike[parquet]'"
+        ) from None
+    try:
+        return ParquetFile(stream)
+    except (ArrowException, *DAMAGED) as error:
+        raise UnreadableCatalogue(f"{name} is not a readable Parquet file: {error}") from None
+
+
+def _read_group(
+    file: Any, group: int, columns: Sequence[str], *, before: int
+) -> Iterator[Record | Reject]:
+    """Read the rows of one group; if it is damaged, those that are left are rejected."""
+    from pyarrow import ArrowException  # noqa: PLC0415
+
+    count, done = file.metadata.row_group(group).num_rows, 0
+    try:
+        for batch in file.iter_batches(BATCH, row_groups=[group], columns=list(columns)):
+            cells = [batch.column(name).to_pylist() for name in columns]
+            for values in zip(*cells, strict=True):
+                done += 1
+                yield Record(before + done, values)
+    except (ArrowException, UnicodeDecodeError, *DAMAGED) as error:
+        reason = f"row group {group} is damaged: {str(error).splitlines()[0]}"
+        yield from (Reject(before + row + 1, None, reason) for row in range(done, count))
+
+
+def _with(record: Record, position: int | None, value: Any) -> Record:
+    if position is None:
+        return record
+    values = list(record.values)
+    values[position] = value
+    return record._replace(values=values)
+
+
+def _picture(data: bytes) -> Picture:
+    def read(most: int) -> bytes:
+        if len(data) > most:
+            raise ImageTooLarge(f"the image has {len(data):,} bytes, more than {most:,}")
+        return data
+
+    return Picture(uri=None, size=len(data), mtime_ns=zlib.crc32(data), read=read)

@@ -1,0 +1,221 @@
+"""Parquet is read like any shop's table, by row groups, with the types that it has."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+import zipfile
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend.catalogue.database import Database
+from backend.catalogue.image_store import ImageStore
+from backend.catalogue.importing import import_catalogue
+from backend.catalogue.sources import open_source
+from backend.catalogue.sources.layout import PLAIN, Layout
+from backend.catalogue.sources.rows import Reject, Row
+from backend.errors import ConfigurationError, UnreadableCatalogue
+
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+
+
+def parquet(path: Path, columns: dict[str, Any], *, group: int = 1000, **options: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), path, row_group_size=group, **options)
+    return path
+
+
+def read(path: Path, layout: Layout = PLAIN) -> list[Row | Reject]:
+    with closing(open_source(path, layout)) as source:
+        return list(source.read())
+
+
+def only(path: Path, layout: Layout = PLAIN) -> Row:
+    (row,) = read(path, layout)
+    assert isinstance(row, Row)
+    return row
+
+
+def picture(number: int) -> bytes:
+    """Return the bytes of a picture file; no source looks inside."""
+    return b"\xff\xd8" + bytes([number]) * 100
+
+
+def test_typed_columns_become_fields_and_keep_their_types_in_attributes(tmp_path: Path) -> None:
+    path = parquet(
+        tmp_path / "feed.parquet",
+        {
+            "id": [17],
+            "productDisplayName": [" Linen shirt "],
+            "year": [2012.0],
+            "price": [39.9],
+            "in_stock": [False],
+            "season": [None],
+            "rating": [4.5],
+            "sizes": [["S", "M"]],
+            "stars": [3],
+            "organic": [True],
+            "since": [datetime.date(2024, 5, 1)],
+            "maker": [{"name": "Knit", "city": "Porto"}],
+            "gap": [float("nan")],
+        },
+    )
+
+    row = only(path)
+
+    assert (row.line, row.sku) == (1, "17")
+    assert row.fields == {
+        "display_name": "Linen shirt",
+        "year": 2012,
+        "price": 39.9,
+        "in_stock": False,
+        "season": None,
+        "attributes": {
+            "rating": 4.5,
+            "sizes": ["S", "M"],
+            "stars": 3,
+            "organic": True,
+            "since": "2024-05-01",
+            "maker": '{"name": "Knit", "city": "Porto"}',
+            "gap": None,
+        },
+    }
+
+
+def test_the_same_options_map_columns_and_find_images(tmp_path: Path) -> None:
+    path = parquet(tmp_path / "feed.parquet", {"article_id": [108], "prod_name": ["Top"]})
+    (tmp_path / "images" / "108").mkdir(parents=True)
+    (tmp_path / "images" / "108" / "108.jpg").write_bytes(picture(1))
+    layout = Layout(
+        columns={"sku": "article_id", "display_name": "prod_name"},
+        image="images/{sku:.3}/{article_id}.jpg",
+    )
+
+    row = only(path, layout)
+
+    assert (row.sku, row.fields, row.warnings) == ("108", {"display_name": "Top"}, ())
+    assert row.picture
+    assert row.picture.read(100_000) == picture(1)
+
+
+@pytest.mark.parametrize("cell", [picture(2), {"bytes": picture(2), "path": "x.jpg"}])
+def test_a_picture_may_lie_in_its_cell(tmp_path: Path, cell: Any) -> None:
+    row = only(parquet(tmp_path / "feed.parquet", {"id": ["a"], "image": [cell]}))
+
+    assert row.warnings == ()
+    assert row.picture
+    assert row.picture.uri is None
+    assert row.picture.read(100_000) == picture(2)
+
+
+def test_an_empty_cell_is_no_picture_and_a_path_is_one(tmp_path: Path) -> None:
+    (tmp_path / "x.jpg").write_bytes(picture(3))
+    cells = [{"bytes": None, "path": "x.jpg"}, {"bytes": None, "path": None}, None]
+    path = parquet(tmp_path / "feed.parquet", {"id": ["a", "b", "c"], "image": cells})
+
+    there, empty, nothing = read(path)
+
+    assert isinstance(there, Row)
+    assert there.picture
+    for row in (empty, nothing):
+        assert isinstance(row, Row)
+        assert row.warnings == ("no image is named",)
+
+
+def test_rows_of_many_groups_come_in_order_and_their_numbers_go_on(tmp_path: Path) -> None:
+    path = parquet(tmp_path / "feed.parquet", {"id": list(range(2500))}, group=700)
+    source = open_source(path)
+
+    rows = list(source.read())
+
+    assert [row.line for row in rows] == list(range(1, 2501))
+    assert [row.sku for row in rows] == [str(number) for number in range(2500)]
+    assert list(source.skus()) == [(row.line, row.sku) for row in rows]
+
+
+def test_bad_rows_are_rejected_with_their_number_and_reason(tmp_path: Path, db: Database) -> None:
+    path = parquet(
+        tmp_path / "feed.parquet",
+        {
+            "id": ["a", None, "no spaces", "a", "b", "c"],
+            "year": ["2012", "2012", "2012", "2013", "soon", "2014"],
+            "image": [None, None, None, None, None, "../secret.jpg"],
+        },
+    )
+
+    summary = import_catalogue(db, ImageStore(f"file://{tmp_path / 'store'}"), path)
+
+    reasons = {reject.line: reject.reason for reject in summary.rejects}
+    assert summary.added == 2
+    assert reasons.keys() == {1, 2, 3, 6}
+    assert reasons[1] == "line 4 has the same sku"
+    assert reasons[2] == "the sku is empty"
+    assert "must be a string" in reasons[3]
+    assert any("'soon' is not a year" in warning.reason for warning in summary.warnings)
+
+
+def test_a_damaged_row_group_costs_its_own_rows(tmp_path: Path) -> None:
+    names = [f"{number:05}" for number in range(300)]
+    path = parquet(
+        tmp_path / "feed.parquet",
+        {"id": names, "title": names},
+        group=100,
+        compression="none",
+        use_dictionary=False,
+    )
+    start = pq.ParquetFile(path).metadata.row_group(1).column(1).data_page_offset
+    data = bytearray(path.read_bytes())
+    data[start : start + 40] = b"\xff" * 40
+    path.write_bytes(data)
+
+    rows = read(path)
+
+    rejects = [row for row in rows if isinstance(row, Reject)]
+    assert [reject.line for reject in rejects] == list(range(101, 201))
+    assert "row group 1 is damaged" in rejects[0].reason
+    assert len(rows) == 300
+
+
+def test_a_folder_and_a_zip_may_hold_one(tmp_path: Path) -> None:
+    path = parquet(tmp_path / "shop" / "feed.parquet", {"id": ["a"], "image": ["a.jpg"]})
+    (tmp_path / "shop" / "a.jpg").write_bytes(picture(4))
+    with zipfile.ZipFile(tmp_path / "shop.zip", "w") as archive:
+        archive.write(path, "feed.parquet")
+        archive.write(tmp_path / "shop" / "a.jpg", "a.jpg")
+
+    for place in (tmp_path / "shop", tmp_path / "shop.zip"):
+        row = only(place)
+        assert row.picture
+        assert row.picture.read(100_000) == picture(4)
+
+
+def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "feed.parquet").write_bytes(b"id,name\n1,a\n")
+
+    with pytest.raises(UnreadableCatalogue, match=r"feed\.parquet is not a readable Parquet file"):
+        open_source(tmp_path / "feed.parquet")
+    with pytest.raises(UnreadableCatalogue, match="no column is named sku or id"):
+        open_source(parquet(tmp_path / "other.parquet", {"name": ["a"]}))
+
+
+def test_without_the_package_the_extra_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = parquet(tmp_path / "feed.parquet", {"id": ["a"]})
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+
+    with pytest.raises(ConfigurationError, match=r"pip install 'lookalike\[parquet\]'"):
+        open_source(path)
+
+
+def test_a_path_cannot_leave_the_folder(tmp_path: Path) -> None:
+    path = parquet(tmp_path / "shop" / "feed.parquet", {"id": ["a"], "image": ["../../a.jpg"]})
+
+    (reject,) = read(path)
+
+    assert isinstance(reject, Reject)
+    assert "leaves" in reject.reason
