@@ -4,10 +4,11 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 SERVE  ?= 1
 RUNS   ?= 20
+PRODUCTS ?= 10000
 EXTRAS := server,train,projector,test,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fashion-mnist serve test test-all prove-kills check format clean
+.PHONY: help setup demo fashion-mnist serve test test-all prove-kills prove-reindex check format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +39,9 @@ test-all: setup ## Run the slow tests too (LOOKALIKE_SHARED_DATA: a folder with 
 
 prove-kills: setup ## Kill everything at random moments of 20 imports (RUNS=20, or SEED=7 again)
 	PROVE_KILLS_RUNS=$(RUNS) PROVE_KILLS_SEED=$(SEED) $(BIN)/python -m pytest tests/test_workers_kills.py -s
+
+prove-reindex: setup ## Re-index PRODUCTS=10000 real products under load, with kills (LOOKALIKE_SHARED_DATA)
+	PROVE_REINDEX_PRODUCTS=$(PRODUCTS) $(BIN)/python -m pytest tests/test_reindex_live.py -s
 
 check: setup ## Lint, format, types, arrows, migrations, tests
 	$(BIN)/ruff check .

@@ -108,9 +108,13 @@ class Fleet:
     def api(self) -> str:
         """Start the API and return its address once it is ready."""
         self.run("serve", "--port", "0", name="api")
-        url: str = wait_for(lambda: self.services.owner.url, seconds=30)
-        wait_for(lambda: _is_ready(url), seconds=30)
-        return url
+
+        def address() -> str | None:
+            url = self.services.owner.url  # at first perhaps that of a killed predecessor
+            return url if url and _is_ready(url) else None
+
+        found: str = wait_for(address, seconds=60)
+        return found
 
     def log_of(self, name: str) -> str:
         path = self.folder / f"{name}.log"
