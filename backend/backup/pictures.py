@@ -66,6 +66,7 @@ def copy_stored(
     or spoilt.
     """
     total = number(catalogue, "SELECT count(*) FROM stored")
+    report(0, total)
     bad: list[str] = []
     size = 0
     for done, digest in enumerate(stored(catalogue), 1):

@@ -35,6 +35,8 @@ def backup(
 
     made = backups.save(settings(), folder, copy_images=copy_images, bar=bar)
     _tell("Backed up", made, as_json=as_json)
+    if made.in_place and not as_json:
+        err.print("--copy-images takes them in.")
 
 
 def restore(
@@ -72,6 +74,7 @@ def _tell(what: str, manifest: Manifest, *, as_json: bool) -> None:
         f"{what} {manifest.products:,} products and {manifest.images:,} images "
         f"({manifest.image_bytes / 1e6:,.1f} MB), as of {manifest.created_at}.",
         highlight=False,
+        soft_wrap=True,
     )
     if manifest.missing:
         err.print(f"{len(manifest.missing):,} images were lost before the backup was made.")
@@ -79,6 +82,7 @@ def _tell(what: str, manifest: Manifest, *, as_json: bool) -> None:
         folders = ", ".join(manifest.folders)
         err.print(
             f"The images of {manifest.in_place:,} products lie in place and are not in it: "
-            f"{folders}. --copy-images takes them in.",
+            f"{folders}.",
             highlight=False,
+            soft_wrap=True,
         )
