@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
+from functools import partial
 from math import inf
 from types import TracebackType
 from typing import Any, Final
@@ -20,10 +21,10 @@ import structlog
 from backend import generations, indexing, jobs, verifying
 from backend.bootstrap import Services
 from backend.catalogue import outbox
-from backend.catalogue.models import Generation
+from backend.catalogue.models import LIVE, Generation
 from backend.catalogue.outbox import REINDEX, SINGLE, Stage
 from backend.catalogue.progress import Progress, progress
-from backend.errors import IndexGone, LookalikeError, ModelMismatch, UnknownGeneration
+from backend.errors import IndexGone, LookalikeError, ModelMismatch, WrongState
 from backend.jobs import Interrupted, Report
 from backend.pace import Pace
 from backend.reindexing import Reindexing
@@ -264,35 +265,30 @@ class Worker:
 
     def _optimize(self, arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
         """Build the shard of a generation, by default the active one, while the work goes on."""
-        generation = self._named(arguments.get("generation"))
-        while self._optimizer.building not in (None, generation.id):
-            self._wait_beside(report)  # for another one's build, which the policy began
-        if self._optimizer.building is None:
-            self._optimizer.start(generation)
-        while self._optimizer.building == generation.id:
-            self._wait_beside(report)
-        return {"generation": generation.id} | asdict(self._optimizer.outcome(generation.id))
+        generation = self._live_one(arguments.get("generation"))
+        built = self._optimizer.run(generation, meanwhile=partial(self._work_beside, report))
+        return {"generation": generation.id} | asdict(built)
 
-    def _named(self, generation_id: int | None) -> Generation:
+    def _live_one(self, generation_id: int | None) -> Generation:
         with self.services.db.read() as session:
             if generation_id is None:
                 return generations.active(session)
-            found = session.get(Generation, generation_id)
-        if found is None:
-            raise UnknownGeneration(f"there is no generation {generation_id}")
+            found = generations.by_id(session, generation_id)
+        if found.state not in LIVE:
+            raise WrongState(f"generation {found.id} is {found.state}: nobody asks its index")
         return found
 
-    def _wait_beside(self, report: Report) -> None:
+    def _work_beside(self, report: Report) -> None:
         """Work on for a moment while a build goes on; raises Interrupted when told to stop."""
         if self._stopping.is_set():
             raise Interrupted
         report(*self._optimizer.progress)
+        busy = False
         with _Trouble():
-            jobs.run_next(self.services.db, self._prompt)
-            busy = self._round()
-            if not busy:
-                self.bell.wait(min(self.services.settings.poll_seconds, 0.2))
-                self.bell.clear()
+            busy = jobs.run_next(self.services.db, self._prompt) or self._round()
+        if not busy:
+            self.bell.wait(min(self.services.settings.poll_seconds, 0.2))
+            self.bell.clear()
 
     def _tidy_a_little(self, *, idle: bool) -> bool:
         """Clear away now and then what retired generations left; tell whether there is more."""

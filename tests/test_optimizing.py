@@ -295,11 +295,11 @@ DEATHS = {
         wait(lambda: optimizer.step([generation]) or not optimizer.building)
     """,
     "after the swap": """
-        edge_store.Handle.retire = die
+        edge_handle.Handle.retire = die
         wait(lambda: optimizer.step([generation]) or not optimizer.building)
     """,
     "while the old shard is removed": """
-        edge_store.remove = die
+        edge_handle.remove = die
         wait(lambda: optimizer.step([generation]) or not optimizer.building)
     """,
 }
@@ -311,7 +311,7 @@ import os, signal, sys
 from pathlib import Path
 from optimizing import Shop, wait_until as wait
 from backend.settings import read_settings
-from backend.vectors import edge_store
+from backend.vectors import edge_handle, edge_store
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -409,6 +409,16 @@ def test_a_job_for_a_generation_that_is_not_there_fails(shop: Shop) -> None:
     job = jobs.read(shop.services.db, job_id)
     assert job
     assert (job.state, job.error) == (FAILED, "unknown-generation: there is no generation 7")
+
+
+def test_a_job_for_a_generation_that_is_retired_fails(shop: Shop) -> None:
+    retire = update(Generation).values(state=RETIRED)
+    shop.services.db.write(lambda session: session.execute(retire))
+    job_id = jobs.write(shop.services.db, "optimize", {"generation": 1})
+    shop.worker.work_once()
+    job = jobs.read(shop.services.db, job_id)
+    assert job
+    assert job.error == "wrong-state: generation 1 is retired: nobody asks its index"
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,19 @@ class Optimizer:
         self._running = _Running(generation, index, Build(index.begin_build(), orders))
         log.info("optimizing", generation=generation.id, process=self._running.build.pid)
 
+    def run(self, generation: Generation, *, meanwhile: Callable[[], None]) -> Built:
+        """Build a generation's shard and wait; `meanwhile` is called again and again, and steps.
+
+        One that is being built already is waited for. Raises what `start` and `outcome` do.
+        """
+        while self.building not in (None, generation.id):
+            meanwhile()  # another one's build, which the policy began
+        if self.building is None:
+            self.start(generation)
+        while self.building == generation.id:
+            meanwhile()
+        return self.outcome(generation.id)
+
     def outcome(self, generation_id: int) -> Built:
         """Return what came of the last build of a generation; raises what went wrong with it."""
         outcome = self._outcomes.get(generation_id)

@@ -29,13 +29,13 @@ from backend.vectors.edge_folders import (
     Built,
     Failure,
     StoreState,
-    Tally,
     read_state,
     remove,
     remove_leftovers,
     write_state,
 )
-from backend.vectors.edge_shard import check_space, engine_errors, has_graph, open_shard
+from backend.vectors.edge_handle import Handle
+from backend.vectors.edge_shard import check_space, engine_errors
 
 log = structlog.get_logger(__name__)
 
@@ -44,48 +44,6 @@ LAST_PASS: Final = 256
 
 PASSES: Final = 20
 """Then the last pass comes, however much writers have changed meanwhile."""
-
-
-class Handle:
-    """An open shard, who opened it, and how many calls it answers at the moment."""
-
-    def __init__(self, folder: Path, *, size: int, schema: Schema) -> None:
-        self.folder = folder
-        self.pid = os.getpid()
-        self.shard = open_shard(folder, size=size, schema=schema)
-        self.indexed = has_graph(self.shard)
-        self.tally = Tally(folder.with_name(f"{folder.name}.written"))
-        self._changed = threading.Condition()
-        self._calls = 0
-        self._replaced = False
-
-    def enter(self) -> bool:
-        """Begin a call; False when the shard was replaced since it was looked up."""
-        with self._changed:
-            self._calls += not self._replaced
-            return not self._replaced
-
-    def leave(self) -> None:
-        """End a call."""
-        with self._changed:
-            self._calls -= 1
-            self._changed.notify_all()
-
-    def close(self) -> None:
-        """Close the shard, also under calls that are about to begin: they fail."""
-        with engine_errors():
-            self.shard.close()
-        self.tally.close()
-
-    def retire(self) -> None:
-        """Take no more calls, wait for those under way, then close the shard and delete it."""
-        with self._changed:
-            self._replaced = True
-            self._changed.wait_for(lambda: not self._calls)
-        with suppress(IndexUnavailable):  # nobody needs it any more
-            self.close()
-        remove(self.folder)
-        remove(self.folder.with_name(f"{self.folder.name}.written"))
 
 
 class EdgeStore:
