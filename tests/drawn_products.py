@@ -1,0 +1,93 @@
+"""A drawn catalogue as training sees it, without a database: labelled products, and their looks."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from backend import images
+from backend.catalogue.image_store import digest_of
+from backend.decoding import Decoded
+from backend.embedders import Compute
+from backend.errors import ImageError
+from backend.evaluation.products import COLUMNS, Pictured
+from backend.images import Limits, Size
+from backend.sample import draw
+from backend.sample.styles import Item, invent
+from backend.training.finetuning import Workshop
+from backend.training.objective import Aim
+from backend.training.recipe import Recipe
+
+TINY = Recipe(
+    input_size=(64, 48),
+    aims=(Aim(by="article_type", weight=1), Aim(by="base_colour+article_type", weight=1)),
+    held_out=0.25,
+    unseen=0.1,
+    epochs=2,
+    head_epochs=3,
+    batch_size=16,
+    views=2,
+    warm_up=2,
+    size=32,
+)
+"""A recipe of seconds."""
+
+
+class Window:
+    """Products of the sample, drawn when they are looked at."""
+
+    def __init__(self, count: int) -> None:
+        self._items = {str(item.id): item for item in invent(count, seed=3)}
+        self.products = [_pictured(item) for item in self._items.values()]
+
+    def open(self, uris: Sequence[str | None], target: Size) -> Iterator[Decoded | ImageError]:
+        """Decode each picture as a decoder process would; `broken` is no picture."""
+        for uri in uris:
+            data = b"nothing" if uri == "broken" else self._photograph(str(uri))
+            try:
+                yield Decoded(images.decode(data, limits=Limits(), target=target), digest_of(data))
+            except ImageError as error:
+                yield error
+
+    def _photograph(self, uri: str) -> bytes:
+        file = io.BytesIO()
+        draw(self._items[uri]).resize((60, 80)).save(file, "JPEG", quality=90)
+        return file.getvalue()
+
+
+def _pictured(item: Item) -> Pictured:
+    master, sub, article = item.kind.categories
+    known = {
+        "gender": item.gender,
+        "master_category": master,
+        "sub_category": sub,
+        "article_type": article,
+        "base_colour": item.base_colour,
+    }
+    fields = tuple(known.get(name) for name in COLUMNS)
+    sku = str(item.id)
+    return Pictured(sku=sku, name=item.name, uri=sku, digest=None, fields=fields, attributes={})
+
+
+@contextmanager
+def unwatched(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show nobody how far it is."""
+    yield lambda done, total: None
+
+
+def workshop(folder: Path, window: Window, **options: Any) -> Workshop:
+    """A run's surroundings: one thread, and nobody who looks on."""
+    usual = Workshop(
+        folder=folder,
+        products=window.products,
+        open_pictures=window.open,
+        compute=Compute(device="cpu"),
+        watch=unwatched,
+        say=lambda line: None,
+        command="lookalike train finetune …",
+    )
+    return replace(usual, **options)
