@@ -39,8 +39,6 @@ from backend.training.validation import Judge, Scores, fuse, total
 STATE: Final = "state.pt"  # to go on from
 TUNED: Final = "tuned.npz"  # to embed with: the best epoch
 CACHE: Final = "cache"
-SAVE_SECONDS: Final = 300
-
 Say = Callable[[str], None]
 
 
@@ -56,6 +54,7 @@ class Workshop:
     say: Say  # tells a line
     command: str = ""  # that is noted in the card
     notes: str = ""  # on the data and its licence, likewise
+    save_seconds: float = 300  # how much work a kill may cost
 
 
 def finetune(shop: Workshop, recipe: Recipe) -> list[dict[str, Any]]:
@@ -182,7 +181,7 @@ class _Run:
             while learning.epoch == epoch:
                 seen = learning.learn()
                 report(((learning.step - 1) % count + 1) * seen, count * seen)
-                if time.monotonic() - saved > SAVE_SECONDS and learning.epoch == epoch:
+                if time.monotonic() - saved > self._shop.save_seconds and learning.epoch == epoch:
                     self._save()
                     saved = time.monotonic()
         self._close_epoch(epoch)
