@@ -25,7 +25,7 @@ from backend.encoding import (
     RemoteEncoder,
     sample_picture,
 )
-from backend.errors import ConfigurationError, EmbedderBusy, IndexUnavailable
+from backend.errors import ConfigurationError, EmbedderBusy, IndexGone, IndexUnavailable
 from backend.images import Limits
 from backend.indexing import EmbedOptions, schema
 from backend.indexing.reading import Pictures
@@ -82,6 +82,7 @@ class Services:
         self.encode = self._encoder(embed_remotely)
         self._opening = threading.Lock()
         self._indexes: dict[str, VectorIndex] = {}
+        self._dropped: set[str] = set()
 
     def _fetch(self, uri: str) -> bytes:
         """Fetch a remote image, from an allowed host."""
@@ -179,8 +180,13 @@ class Services:
         return embedder.embed([picture])[0], embedder.fingerprint
 
     def index_of(self, generation: Generation) -> VectorIndex:
-        """Return a generation's index. An embedded one is opened by its owner alone."""
+        """Return a generation's index. An embedded one is opened by its owner alone.
+
+        Raises IndexGone after `drop_index`.
+        """
         with self._opening:
+            if generation.collection in self._dropped:  # or it would be made again, and be empty
+                raise IndexGone(f"the index of generation {generation.id} was dropped")
             if generation.collection not in self._indexes:
                 self._indexes[generation.collection] = _index(self.settings, generation)
             return self._indexes[generation.collection]
@@ -231,6 +237,7 @@ class Services:
         """Delete a generation's index with all it holds, for good."""
         with self._opening:
             index = self._indexes.pop(generation.collection, None)
+            self._dropped.add(generation.collection)
         index = index or _index(self.settings, generation)
         index.drop()
 

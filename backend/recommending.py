@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from functools import wraps
+from typing import Any, Final, ParamSpec, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +18,12 @@ from backend.catalogue.database import Database
 from backend.catalogue.models import Generation, IndexEntry, Product
 from backend.catalogue.progress import State, states
 from backend.encoding import Encoder
-from backend.errors import NotSearchable, UnknownProduct
+from backend.errors import IndexGone, NotSearchable, UnknownProduct
 from backend.recall import Search
 from backend.vectors import Condition, Hit, VectorIndex, Where
 
 Vector: TypeAlias = npt.NDArray[np.float32]
+Asked = ParamSpec("Asked")
 
 SLACK: Final = 8
 """Neighbours asked for beyond the limit, in place of those that SQL knows better about."""
@@ -57,6 +59,20 @@ class Answer:
     search: Search
 
 
+def _again_when_gone(ask: Callable[Asked, Answer]) -> Callable[Asked, Answer]:
+    """Ask once more, from a fresh read on, when the index was dropped under a slow question."""
+
+    @wraps(ask)
+    def asked(*args: Asked.args, **options: Asked.kwargs) -> Answer:
+        try:
+            return ask(*args, **options)
+        except IndexGone:
+            return ask(*args, **options)
+
+    return asked
+
+
+@_again_when_gone
 def similar_to_product(
     db: Database, index_of: Callable[[Generation], VectorIndex], sku: str, query: Query
 ) -> Answer:
@@ -79,6 +95,7 @@ def similar_to_product(
     return answer
 
 
+@_again_when_gone
 def similar_to_image(
     db: Database,
     index_of: Callable[[Generation], VectorIndex],

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pytest
-from rows import entries, make_generation, make_products
+from rows import arrange, entries, make_generation, make_products
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from backend import generations
-from backend.catalogue import outbox
+from backend.catalogue import image_vectors, outbox
 from backend.catalogue.database import Database
 from backend.catalogue.models import ACTIVE, BUILDING, RETIRED, STANDBY, Generation, Product, utcnow
-from backend.errors import ModelMismatch, NoGeneration
+from backend.errors import (
+    ModelMismatch,
+    NoGeneration,
+    ReindexRunning,
+    UnknownGeneration,
+    WrongState,
+)
 from backend.generations import Encoder
 
 ENCODER = Encoder(spec="mean-colour", fingerprint="f", size=3)
@@ -96,6 +104,148 @@ def test_another_encoder_is_refused(db: Database) -> None:
     generations.check_fingerprint(generation, "f")
     with pytest.raises(ModelMismatch, match="mean-colour"):
         generations.check_fingerprint(generation, "another")
+
+
+# --- switching and clearing away -------------------------------------------------------------
+
+
+def states(db: Database) -> dict[int, str]:
+    with db.read() as session:
+        return {row.id: row.state for row in session.scalars(select(Generation))}
+
+
+def test_a_promotion_makes_one_standby_and_retires_the_one_before(any_db: Database) -> None:
+    for _ in range(2):
+        generations.ensure_first(any_db, ENCODER)
+        new = generations.start(any_db, ENCODER, state=BUILDING)
+        assert generations.promote(any_db, new.id, quality={"n": new.id}).quality == {"n": new.id}
+    assert states(any_db) == {1: RETIRED, 2: STANDBY, 3: ACTIVE}
+    with any_db.read() as session:
+        assert session.get_one(Generation, 1).retired_at is not None
+        assert session.get_one(Generation, 2).retired_at is None
+
+
+def test_a_rollback_swaps_two_generations_and_nothing_else(any_db: Database) -> None:
+    generations.ensure_first(any_db, ENCODER)
+    second = generations.start(any_db, ENCODER, state=BUILDING)
+    generations.promote(any_db, second.id, quality=None)
+    generations.start(any_db, ENCODER, state=BUILDING)
+    generations.roll_back(any_db, 1, configured="mean-colour")
+    assert states(any_db) == {1: ACTIVE, 2: STANDBY, 3: BUILDING}
+    with pytest.raises(WrongState):
+        generations.roll_back(any_db, 1, configured="mean-colour")
+
+
+def test_two_promotions_at_once_leave_one_active_generation(any_db: Database) -> None:
+    generations.ensure_first(any_db, ENCODER)
+    new = generations.start(any_db, ENCODER, state=BUILDING)
+    barrier = threading.Barrier(2)
+
+    def promote() -> str:
+        barrier.wait()
+        try:
+            return generations.promote(any_db, new.id, quality=None).state
+        except WrongState:
+            return "refused"
+
+    with ThreadPoolExecutor(2) as pool:
+        found = sorted(future.result() for future in [pool.submit(promote) for _ in range(2)])
+    assert found == [ACTIVE, "refused"]
+    assert states(any_db) == {1: STANDBY, 2: ACTIVE}
+
+
+def test_a_second_building_generation_is_refused_by_whoever_is_second(any_db: Database) -> None:
+    generations.ensure_first(any_db, ENCODER)
+    barrier = threading.Barrier(3)
+
+    def start() -> int | None:
+        barrier.wait()
+        try:
+            return generations.start(any_db, ENCODER, state=BUILDING).id
+        except ReindexRunning:
+            return None
+
+    with ThreadPoolExecutor(3) as pool:
+        found = [future.result() for future in [pool.submit(start) for _ in range(3)]]
+    assert found.count(None) == 2
+
+
+def test_the_active_generation_cannot_be_dropped_and_an_unknown_one_is_named(
+    any_db: Database,
+) -> None:
+    generations.ensure_first(any_db, ENCODER)
+    with pytest.raises(WrongState, match="generation 1 is the active one"):
+        generations.drop(any_db, 1)
+    with pytest.raises(UnknownGeneration, match="7"):
+        generations.drop(any_db, 7)
+
+
+def test_a_standby_retires_after_its_keep_time_and_not_before(any_db: Database) -> None:
+    generations.ensure_first(any_db, ENCODER)
+    new = generations.start(any_db, ENCODER, state=BUILDING)
+    generations.promote(any_db, new.id, quality=None)
+    hour = timedelta(hours=1)
+    assert generations.retire_expired(any_db, keep=hour) is None
+    retired = generations.retire_expired(any_db, keep=hour, now=utcnow() + 2 * hour)
+    assert retired is not None
+    assert states(any_db) == {1: RETIRED, 2: ACTIVE}
+
+
+def test_what_a_retired_generation_left_goes_step_by_step_and_nothing_else(
+    any_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backend.generations.dropping.ENTRIES", 2)
+    make_products(any_db, 5)
+    other = Encoder(spec="mean-colour", fingerprint="g", size=3)
+    vector = np.ones(3, np.float32)
+    digests = {f"{number:064x}": vector for number in (0, 2**255, 2**256 - 1)}
+    for fingerprint in "fg":
+        any_db.write(lambda s, f=fingerprint: image_vectors.store(s, f, digests))
+    generations.ensure_first(any_db, ENCODER)
+    generations.promote(any_db, generations.start(any_db, other, state=BUILDING).id, quality=None)
+    generations.drop(any_db, 1)
+    dropped: list[str] = []
+    early = generations.clear_away(
+        any_db, after=timedelta(minutes=5), drop_index=lambda one: dropped.append(one.collection)
+    )
+    assert (early, dropped) == (False, [])
+    while generations.clear_away(
+        any_db, after=timedelta(), drop_index=lambda one: dropped.append(one.collection), seconds=0
+    ):
+        pass
+    assert len(set(dropped)) == 1
+    assert {generation for generation, _ in entries(any_db)} == {2}
+    with any_db.read() as session:
+        assert image_vectors.known(session, "f", digests) == set()
+        assert image_vectors.known(session, "g", digests) == set(digests)
+        assert session.get_one(Generation, 1).dropped_at is not None
+
+
+def test_entries_take_over_what_the_same_embedder_knows(any_db: Database) -> None:
+    known, unknown, given_up, kept = make_products(any_db, 4)
+    values = {known: "d-known", unknown: "d-unknown", given_up: "d-bad", kept: "d-worse"}
+
+    def prepare(session: Session) -> None:
+        for id_, digest in values.items():
+            session.get_one(Product, id_).image_digest = digest
+        image_vectors.store(session, "f", {"d-known": np.ones(3, np.float32)})
+
+    any_db.write(prepare)
+    generations.ensure_first(any_db, ENCODER)
+    rest = {"due_at": None, "last_error": "corrupt-image: x", "failures": 1}
+    arrange(any_db, [given_up], **rest)
+    arrange(any_db, [kept], **rest, embedded_digest="d-before", embedded=1, indexed=1)
+    new = generations.start(any_db, ENCODER, state=BUILDING)
+    found = {id_: entries(any_db)[new.id, id_] for id_ in values}
+    assert (found[known].embedded, found[known].embedded_digest) == (1, "d-known")
+    assert (found[unknown].embedded, found[unknown].embedded_digest) == (0, None)
+    assert (found[given_up].due_at, found[given_up].last_error) == (None, "corrupt-image: x")
+    assert (found[kept].embedded, found[kept].embedded_digest) == (1, "d-before")
+    assert (found[kept].last_error, found[kept].due_at is None) == ("corrupt-image: x", False)
+    other = Encoder(spec="mean-colour", fingerprint="g", size=3)
+    generations.drop(any_db, new.id)
+    another = generations.start(any_db, other, state=BUILDING)
+    assert all(entries(any_db)[another.id, id_].embedded == 0 for id_ in values)
 
 
 # --- a start that races with writers, on a real PostgreSQL -----------------------------------

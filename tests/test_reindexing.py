@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,6 @@ from PIL import Image
 from sqlalchemy import func, select
 
 from backend import bootstrap, embedders, generations, jobs, recommending, reindexing
-from backend.bootstrap import Services
 from backend.catalogue import outbox, products
 from backend.catalogue.models import (
     ACTIVE,
@@ -275,7 +276,7 @@ def test_a_second_reindex_is_refused_while_one_is_asked_for_or_building(shop: Sh
     with pytest.raises(ReindexRunning, match=f"job {job.id}"):
         reindexing.request(shop.db, Plan())
     shop.follow(job.id)
-    with pytest.raises(ReindexRunning, match="generation 2 .* is building already"):
+    with pytest.raises(ReindexRunning, match=r"generation 2 .* is building already"):
         reindexing.request(shop.db, Plan())
     generations.drop(shop.db, 2)
     reindexing.request(shop.db, Plan())
@@ -333,7 +334,9 @@ def test_a_broken_embedder_is_not_promoted_and_the_number_that_failed_is_named(
     job = shop.reindex(embedder=shuffled)
     assert job.state == jobs.FAILED
     error = str(job.error)
-    assert error.startswith("promotion-refused: generation 2 is not promoted: mAP@5 by article_type")
+    assert error.startswith(
+        "promotion-refused: generation 2 is not promoted: mAP@5 by article_type"
+    )
     assert "below the active generation's 1.000" in error
     assert shop.states() == {1: ACTIVE, 2: BUILDING}
     quality = shop.generation(BUILDING).quality
@@ -356,7 +359,7 @@ def test_an_index_that_lost_products_is_not_promoted(shop: Shop) -> None:
     shop.fill(20)
     shop.reindex(embedder=BETTER, promote="manual")
     index = shop.services.index_of(shop.generation(BUILDING))
-    index.delete({id_: claim for id_, claim in list(index.claims())[:3]})
+    index.delete(dict(list(index.claims())[:3]))
     error = str(shop.promote(2).error)
     assert "the index holds 17 products, SQL says 20" in error
     assert shop.states() == {1: ACTIVE, 2: BUILDING}
@@ -405,6 +408,38 @@ def test_products_that_wait_keep_a_generation_from_being_promoted(
     error = str(shop.promote(2).error)
     assert "1 products that were due when the check began are not indexed yet" in error
     assert "a product has been waiting for" in error
+
+
+def test_a_better_embedder_is_promoted_under_live_writes(shop: Shop) -> None:
+    shop.fill(40)
+    stop = threading.Event()
+    written: list[str] = []
+    gone: list[str] = []
+
+    def write() -> None:
+        kinds = list(COLOURS)
+        while not stop.is_set():
+            number = len(written)
+            shop.put(f"live{number}", kinds[number % 3], 1000 + number)
+            written.append(f"live{number}")
+            if number % 4 == 3:
+                shop.remove(f"live{number - 1}")
+                gone.append(f"live{number - 1}")
+            stop.wait(0.02)
+
+    with ThreadPoolExecutor(1) as pool:
+        writer = pool.submit(write)
+        try:
+            job = shop.reindex(embedder=BETTER)
+        finally:
+            stop.set()
+        writer.result()
+    assert job.error is None
+    assert written
+    shop.work()
+    expected = {f"s{number}" for number in range(40)} | set(written) - set(gone)
+    assert shop.skus(shop.generation(ACTIVE)) == expected
+    assert shop.skus(shop.generation(STANDBY)) == expected
 
 
 # --- going back, and clearing away -----------------------------------------------------------
@@ -473,6 +508,23 @@ def test_a_standby_retires_when_its_time_is_over_and_its_index_goes_later(shop: 
     with shop.db.read() as session:
         retired = session.get_one(Generation, 1)
     assert (shop.settings.index_dir / retired.collection).exists()
+
+
+def test_a_question_whose_index_was_dropped_is_asked_again_of_the_active_one(shop: Shop) -> None:
+    shop.fill(6)
+    shop.reindex(embedder=BETTER)
+    old, services = shop.generation(STANDBY), shop.services
+    generations.drop(shop.db, old.id)
+    Reindexing(services).tidy()
+    asked = []
+
+    def slow(generation: Generation) -> Any:
+        asked.append(generation.id)
+        return services.index_of(old if len(asked) == 1 else generation)
+
+    answer = recommending.similar_to_product(shop.db, slow, "s0", Query())
+    assert (asked, answer.generation.id) == ([2, 2], 2)
+    assert not (shop.settings.index_dir / old.collection).exists()
 
 
 # --- upgrades --------------------------------------------------------------------------------

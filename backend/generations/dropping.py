@@ -22,6 +22,9 @@ from backend.catalogue.models import RETIRED, Cursor, Generation, utcnow
 ENTRIES: Final = 5000
 """Entries that are deleted in one transaction."""
 
+STEP_SECONDS: Final = 0.05
+"""How long one transaction deletes vectors."""
+
 DIGESTS: Final = 4096
 """Parts of the space of image digests, by their first three digits; vectors go part by part."""
 
@@ -67,7 +70,7 @@ def _drop_entries(session: Session, *, generation: Generation) -> bool:
 
 
 def _drop_vectors(session: Session, *, generation: Generation) -> bool:
-    """Delete one part of an unused embedder's vectors; return whether there is another part."""
+    """Delete some parts of an unused embedder's vectors; return whether there are more."""
     others = select(Generation.id).where(
         Generation.fingerprint == generation.fingerprint,
         Generation.id != generation.id,
@@ -75,17 +78,16 @@ def _drop_vectors(session: Session, *, generation: Generation) -> bool:
     )
     if session.scalar(others.limit(1)) is not None:
         return False
-    cursor = session.get(Cursor, _cursor(generation)) or Cursor(
-        name=_cursor(generation), position=0
-    )
-    first, beyond = (f"{cursor.position + step:03x}" for step in (0, 1))
-    last = cursor.position + 1 == DIGESTS
-    image_vectors.forget(
-        session, generation.fingerprint, first=first, beyond=None if last else beyond
-    )
-    cursor.position += 1
+    name = _cursor(generation)
+    cursor = session.get(Cursor, name) or Cursor(name=name, position=0)
     session.add(cursor)
-    return not last
+    deadline = time.monotonic() + STEP_SECONDS
+    while cursor.position < DIGESTS and time.monotonic() < deadline:
+        cursor.position += 1
+        beyond = None if cursor.position == DIGESTS else f"{cursor.position:03x}"
+        first = f"{cursor.position - 1:03x}"
+        image_vectors.forget(session, generation.fingerprint, first=first, beyond=beyond)
+    return cursor.position < DIGESTS
 
 
 def _note_dropped(session: Session, *, generation: Generation) -> None:
