@@ -22,8 +22,8 @@ CataloguePath = Annotated[
     Path,
     typer.Argument(
         metavar="PATH",
-        help="A folder or zip with styles.csv and images/, any CSV or Parquet file, or the folder of "
-        "FashionMNIST or of DeepFashion's benchmark.",
+        help="A folder or zip with styles.csv and images/, any CSV or Parquet file, or the folder "
+        "of FashionMNIST or of DeepFashion's benchmark.",
         show_default=False,
     ),
 ]

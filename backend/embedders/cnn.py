@@ -13,7 +13,7 @@ from torch import nn
 from backend.embedders import Compute, FloatArray, colour
 from backend.embedders.fingerprints import fingerprint
 from backend.embedders.network import Network, Pool, cut_at_last_map
-from backend.embedders.pca import Pca
+from backend.embedders.pca import Pca, arrays_of
 from backend.embedders.pixels import middle, normalise, to_pixels
 
 
@@ -91,6 +91,4 @@ class CnnEmbedder:
 
 def _fingerprint(recipe: Mapping[str, Any], graph: nn.Module, pca: Pca | None) -> str:
     arrays = {name: tensor.cpu().numpy() for name, tensor in graph.state_dict().items()}
-    if pca:
-        arrays |= {"pca.mean": pca.mean, "pca.components": pca.components}
-    return fingerprint(recipe, arrays)
+    return fingerprint(recipe, arrays | arrays_of(pca))

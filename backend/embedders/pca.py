@@ -71,6 +71,11 @@ class Pca:
         return cls(mean=mean, components=components, variances=variances, provenance=provenance)
 
 
+def arrays_of(pca: Pca | None) -> dict[str, npt.NDArray[np.float16]]:
+    """Return what a PCA adds to the fingerprint of its features."""
+    return {"pca.mean": pca.mean, "pca.components": pca.components} if pca else {}
+
+
 def load_pca(pca: str, whitening: str, *, shipped: Mapping[str, Path] | None = None) -> Pca | None:
     """Load what an embedder's options `pca` and `whitening` ask for; None for `none`.
 

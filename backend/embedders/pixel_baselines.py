@@ -11,7 +11,7 @@ from PIL.Image import Image
 from backend.embedders import Compute, FloatArray, colour, register
 from backend.embedders.fingerprints import fingerprint
 from backend.embedders.options import choice, whole_number
-from backend.embedders.pca import Pca, load_pca, pca_options
+from backend.embedders.pca import Pca, arrays_of, load_pca, pca_options
 from backend.embedders.pixels import normalise, to_pixels
 from backend.errors import UnknownEmbedder
 
@@ -46,8 +46,7 @@ class RawPixels:
         self._grey = grey
         self._pca = pca
         recipe = {"family": "raw-pixels", "input_size": input_size, "grey": grey}
-        arrays = {"pca.mean": pca.mean, "pca.components": pca.components} if pca else {}
-        self.fingerprint = fingerprint(recipe, arrays)
+        self.fingerprint = fingerprint(recipe, arrays_of(pca))
 
     def embed(self, images: Sequence[Image]) -> FloatArray:
         """Embed images: (n, size) float32, L2-normalised, in input order."""

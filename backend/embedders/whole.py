@@ -17,7 +17,7 @@ from backend.embedders import Compute, FloatArray
 from backend.embedders.cnn import Preprocessing
 from backend.embedders.fingerprints import fingerprint
 from backend.embedders.network import choose_device
-from backend.embedders.pca import Pca
+from backend.embedders.pca import Pca, arrays_of
 from backend.embedders.pixels import Pixels, middle, normalise, to_pixels
 
 BATCH_SIZES: Final = {"cpu": 8, "mps": 32, "cuda": 128}
@@ -100,6 +100,4 @@ def _first(features: Any) -> Tensor:
 
 def _fingerprint(recipe: Mapping[str, Any], model: nn.Module, pca: Pca | None) -> str:
     arrays = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
-    if pca:
-        arrays |= {"pca.mean": pca.mean, "pca.components": pca.components}
-    return fingerprint({**recipe, "resampling": "bicubic"}, arrays)
+    return fingerprint({**recipe, "resampling": "bicubic"}, arrays | arrays_of(pca))
