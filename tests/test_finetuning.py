@@ -74,6 +74,7 @@ def test_a_run_leaves_an_embedder_its_card_and_its_curves(tuned: Path, window: W
     assert vectors.shape == (12, embedder.size)
     assert embedder.input_size == (64, 48)
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
+    assert (tuned / TUNED).stat().st_size < 15_000_000
     assert len(card["epochs"]) == 2
     assert sum(card["data"].values()) == PRODUCTS
     assert "lookalike train finetune" in (tuned / "MODEL-CARD.md").read_text()
@@ -279,6 +280,17 @@ def test_the_fingerprint_tells_weights_and_shares_apart(tuned: Path, tmp_path: P
     assert len(prints) == 4
     again = load(f"tuned?weights={tuned / TUNED}", compute=Compute(precision="fp32"))
     assert again.fingerprint in prints
+
+
+def test_the_shipped_network_is_loaded_by_its_own_name(
+    tuned: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backend.embedders.tuned.SHIPPED", tuned / TUNED)
+
+    shipped, same = load("lookalike-fashion"), load(f"tuned?weights={tuned / TUNED}")
+
+    assert shipped.fingerprint == same.fingerprint
+    assert load(shipped.name).fingerprint == shipped.fingerprint
 
 
 def test_the_name_loads_the_same_again(tuned: Path) -> None:
