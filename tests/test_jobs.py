@@ -15,7 +15,7 @@ from backend import jobs
 from backend.catalogue.database import Database
 from backend.catalogue.models import Job, utcnow
 from backend.errors import NoGeneration
-from backend.jobs import DONE, FAILED, QUEUED, RUNNING, Interrupted, Report
+from backend.jobs import DONE, FAILED, QUEUED, RUNNING, Interrupted, Report, Waiting
 
 
 def double(arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
@@ -181,3 +181,72 @@ def test_a_runner_does_not_wait_for_a_job_that_another_is_about_to_take(pg_db: D
         session.execute(text(f"SELECT * FROM jobs WHERE id = {first} FOR UPDATE"))
         jobs.run_next(pg_db, HANDLERS)
     assert [read(pg_db, id_).state for id_ in (first, second)] == [QUEUED, DONE]
+
+
+# --- jobs that wait for the queue ------------------------------------------------------------
+
+
+def wait_twice(arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
+    step = arguments.get("step", 0)
+    report(10 * step, 20)
+    if step < 2:
+        raise Waiting(seconds=0, arguments={"step": step + 1}, result={"so": "far"})
+    return {"steps": step}
+
+
+def test_a_job_that_waits_is_looked_at_again_and_remembers_where_it_was(any_db: Database) -> None:
+    job_id = jobs.write(any_db, "wait")
+    assert not jobs.run_next(any_db, {"wait": wait_twice})  # its runner may rest, or do other work
+    job = read(any_db, job_id)
+    assert (job.state, job.arguments, job.result) == (RUNNING, {"step": 1}, {"so": "far"})
+    while read(any_db, job_id).state != DONE:
+        jobs.run_next(any_db, {"wait": wait_twice})
+    assert read(any_db, job_id).result == {"steps": 2}
+
+
+def test_a_job_that_waits_keeps_no_other_job_waiting(any_db: Database) -> None:
+    def wait(arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
+        raise Waiting(seconds=3600)
+
+    waiting = jobs.write(any_db, "wait")
+    other = jobs.write(any_db, "double", {"number": 2})
+    handlers = {"wait": wait, **HANDLERS}
+    assert not jobs.run_next(any_db, handlers)
+    assert jobs.run_next(any_db, handlers)
+    assert not jobs.run_next(any_db, handlers)
+    assert [read(any_db, id_).state for id_ in (waiting, other)] == [RUNNING, DONE]
+
+
+def test_a_waiting_job_whose_process_was_killed_is_taken_by_the_next_one(any_db: Database) -> None:
+    def wait(arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
+        raise Waiting(seconds=3600)
+
+    job_id = jobs.write(any_db, "wait")
+    jobs.run_next(any_db, {"wait": wait})
+    jobs.free(any_db)
+    assert jobs.run_next(any_db, {"wait": lambda arguments, report: {}})
+    assert read(any_db, job_id).state == DONE
+
+
+def test_a_job_knows_its_rate_and_how_long_it_will_take(any_db: Database) -> None:
+    def walk(arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
+        report(arguments["done"], 1000)
+        raise Waiting(seconds=0, arguments={"done": arguments["done"] + 100})
+
+    job_id = jobs.write(any_db, "walk", {"done": 100})
+    jobs.run_next(any_db, {"walk": walk})
+    assert read(any_db, job_id).rate is None
+    assert jobs.seconds_left(read(any_db, job_id)) is None
+    ago = update(Job).values(heartbeat_at=utcnow() - timedelta(seconds=10))
+    any_db.write(lambda session: session.execute(ago))
+    jobs.run_next(any_db, {"walk": walk})
+    job = read(any_db, job_id)
+    assert job.rate == pytest.approx(10, rel=0.5)  # 100 in the 10 seconds since the last look
+    assert jobs.seconds_left(job) == pytest.approx(80, rel=0.5)
+
+
+def test_jobs_are_listed_the_newest_first(any_db: Database) -> None:
+    ids = [jobs.write(any_db, "double", {"number": number}) for number in range(3)]
+    with any_db.read() as session:
+        assert [job.id for job in jobs.newest(session, limit=2)] == ids[:0:-1]
+        assert [job.id for job in jobs.newest(session, before_id=ids[1])] == ids[:1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,7 +14,8 @@ from PIL import Image
 from sqlalchemy import func, select
 
 from backend import bootstrap, embedders, generations, jobs, recommending, reindexing
-from backend.catalogue import outbox, products
+from backend.catalogue import migrating, outbox, products
+from backend.catalogue.database import Database
 from backend.catalogue.models import (
     ACTIVE,
     BUILDING,
@@ -133,19 +134,30 @@ class Shop:
             return session.scalar(select(func.count()).select_from(row).filter_by(**where)) or 0
 
 
+KNOBS: Mapping[str, Any] = {
+    "embedder": "mean-colour?grid=1",
+    "poll_seconds": 0.05,
+    "retry_seconds": 0.0,
+    "promote_samples": 40,
+    "drop_seconds": 0.0,
+}
+
+
 @pytest.fixture
 def shop(settings: Settings) -> Iterator[Shop]:
-    found = Shop(
-        settings.model_copy(
-            update={
-                "embedder": "mean-colour?grid=1",
-                "poll_seconds": 0.05,
-                "retry_seconds": 0.0,
-                "promote_samples": 40,
-                "drop_seconds": 0.0,
-            }
-        )
-    )
+    """A shop on SQLite."""
+    found = Shop(settings.model_copy(update=KNOBS))
+    yield found
+    found.services.close()
+
+
+@pytest.fixture
+def pg_shop(settings: Settings, pg_url: str) -> Iterator[Shop]:
+    """A shop on PostgreSQL."""
+    db = Database(pg_url)
+    migrating.migrate(db)
+    db.close()
+    found = Shop(settings.model_copy(update={**KNOBS, "database_url": pg_url}))
     yield found
     found.services.close()
 
@@ -525,6 +537,27 @@ def test_a_question_whose_index_was_dropped_is_asked_again_of_the_active_one(sho
     answer = recommending.similar_to_product(shop.db, slow, "s0", Query())
     assert (asked, answer.generation.id) == ([2, 2], 2)
     assert not (shop.settings.index_dir / old.collection).exists()
+
+
+def test_on_postgresql_too_an_index_is_built_promoted_gone_back_from_and_dropped(
+    pg_shop: Shop,
+) -> None:
+    shop = pg_shop
+    shop.fill(12)
+    assert shop.reindex(embedder=BETTER).error is None
+    shop.put("later", "Green", 71)
+    shop.remove("s1")
+    shop.work()
+    assert shop.similar("later").generation.id == 2
+    assert shop.roll_back()["id"] == 1
+    assert "later" in shop.skus(shop.generation(ACTIVE))
+    assert "s1" not in shop.skus(shop.generation(ACTIVE))
+    assert shop.reindex(quantization="int8").error is None
+    assert shop.states() == {1: STANDBY, 2: RETIRED, 3: ACTIVE}
+    while Reindexing(shop.services).tidy():
+        pass
+    assert shop.count(IndexEntry, generation_id=2) == 0
+    assert shop.count(ImageVector) == 13  # of the embedder that is left
 
 
 # --- upgrades --------------------------------------------------------------------------------
