@@ -445,6 +445,18 @@ def test_the_command_runs_while_another_process_owns_the_index(
     assert printed["queries"] == {"all": 5}
 
 
+def test_an_unseen_category_may_be_a_number(run: Run, services: Services) -> None:
+    with services.db.read() as session:
+        years = label(read_products(session), "year").names
+    options = ["--json", "-", "--timed", "0", "--by", "year", "--held-out", "0"]
+
+    by_name = json.loads(run(*options, "--unseen", years[0]).stdout)
+    by_fraction = json.loads(run(*options, "--unseen", "0.9").stdout)
+
+    assert by_name["unseen"] == [years[0]]
+    assert len(by_fraction["unseen"]) > 1
+
+
 def test_a_wrong_label_is_one_line(run: Run) -> None:
     ran = CliRunner().invoke(cli.app, ["evaluate", "--by", "fabric"])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -145,6 +146,7 @@ def evaluate(
     show(evaluation)
     if json_file:
         text = json.dumps(as_json(evaluation), indent=1, ensure_ascii=False)
+        Path(json_file).parent.mkdir(parents=True, exist_ok=True)
         Path(json_file).write_text(text + "\n", "utf-8")
     for written in (json_file, html):
         if written:
@@ -152,11 +154,10 @@ def evaluate(
 
 
 def _unseen(given: Sequence[str]) -> tuple[str, ...] | float:
-    if len(given) == 1:
-        try:
+    """Tell a fraction from names, which may be numbers too, such as years."""
+    with suppress(ValueError):
+        if len(given) == 1 and 0 < float(given[0]) < 1:
             return float(given[0])
-        except ValueError:
-            pass
     return tuple(given)
 
 
