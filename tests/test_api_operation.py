@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,19 @@ def test_products_are_pending_indexed_or_quarantined(wardrobe: Shop) -> None:
 
 def test_the_status_of_the_command_line_is_the_same_object(wardrobe: Shop) -> None:
     assert wardrobe.client.get("/v1/status").json == status(wardrobe.services)
+
+
+def test_the_status_counts_searches_by_the_shape_of_their_filter(wardrobe: Shop) -> None:
+    def counts() -> Counter[str]:
+        wardrobe.services.recall.save()
+        shapes = wardrobe.client.get("/v1/status").json["filter_recall"]
+        assert {(it["mode"], it["compared"], it["recall"]) for it in shapes} <= {("exact", 0, None)}
+        return Counter({it["shape"]: it["queries"] for it in shapes})
+
+    before = counts()
+    for query in ({"year_gte": 2012}, {"year_gte": 2001}, {}):
+        wardrobe.client.get("/v1/products/0001/similar", query_string=query)
+    assert counts() - before == Counter({"year:range": 2, "": 1})
 
 
 def test_the_quarantine_lists_reasons_page_by_page(shop: Shop) -> None:

@@ -6,6 +6,7 @@ import io
 from typing import Any
 
 import pytest
+import structlog
 from api_fixtures import PROBLEM, Shop, picture
 
 from backend.errors import ModelMismatch
@@ -29,6 +30,15 @@ def test_the_nearest_come_first_without_the_query_product(wardrobe: Shop) -> Non
     assert answer["generation"] == wardrobe.client.get("/v1/status").json["generation"]["id"]
     assert answer["meta"]["query_state"] == "indexed"
     assert answer["meta"]["embedder"] == "mean-colour"
+    assert answer["meta"]["search_mode"] == "exact"  # so few that there is no graph
+
+
+def test_the_log_tells_a_filter_s_shape_and_none_of_its_values(wardrobe: Shop) -> None:
+    wardrobe.client.get(URL, query_string={"base_colour": "Secret", "attributes.secret": "x"})
+    bound = structlog.contextvars.get_contextvars()
+    assert bound["filter"] == "attributes.*:any base_colour:any"
+    assert bound["search_mode"] == "exact"
+    assert "ecret" not in str(bound)
 
 
 def test_ten_items_unless_another_limit_up_to_100_is_given(shop: Shop) -> None:
