@@ -29,7 +29,7 @@ from backend.settings import Settings
 PRODUCTS = 24
 COMMANDS = [
     *("demo", "import", "index", "serve", "similar", "status", "verify", "migrate"),
-    *("backup", "restore"),
+    *("optimize", "backup", "restore", "reindex", "generations"),
 ]
 
 Run = Callable[..., Result]
@@ -221,11 +221,23 @@ def test_every_command_works_beside_a_running_server(
     status = as_json(indexed, "index")
     answer = as_json(indexed, "similar", "new", "--limit", "2")
     verified = as_json(indexed, "verify")
+    optimized = as_json(indexed, "optimize")
+    shard = as_json(indexed, "status")["shard"]
+    again = as_json(indexed, "similar", "new", "--limit", "2")
 
     assert (status["pending"], status["indexed"]) == (0, PRODUCTS)
     assert len(answer["items"]) == 2
     assert verified["drift"] == 0
+    assert (optimized["points"], shard["optimized"], shard["dirty"]) == (PRODUCTS, True, 0)
+    assert [item["sku"] for item in again["items"]] == [item["sku"] for item in answer["items"]]
     assert server.poll() is None
+
+
+def test_the_index_is_optimized_without_a_server_too(indexed: Run) -> None:
+    assert "not optimized" in " ".join(indexed("status").stdout.split())
+    assert str(PRODUCTS - 1) in indexed("optimize").stdout
+    assert "optimized at" in " ".join(indexed("status").stdout.split())
+    assert as_json(indexed, "verify")["drift"] == 0
 
 
 def test_the_demo_ends_with_a_contact_sheet(run: Run, settings: Settings) -> None:
