@@ -645,3 +645,12 @@ def test_a_closed_index_is_unavailable(index: VectorIndex) -> None:
     for use in (index.ping, index.flush, index.count, lambda: index.nearest(direction(1), limit=1)):
         with pytest.raises(IndexUnavailable):
             use()
+
+
+def test_a_dropped_index_is_gone_with_all_it_held(index: VectorIndex) -> None:
+    index.upsert([a_point(1)])
+    index.drop()
+    index.drop()
+    for use in (index.ping, index.count, lambda: index.nearest(direction(1), limit=1)):
+        with pytest.raises(IndexUnavailable):
+            use()

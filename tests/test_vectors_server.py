@@ -32,7 +32,12 @@ from backend.vectors import (
     server_calls,
 )
 from backend.vectors.server import ServerIndex
-from backend.vectors.server_collection import ServerOptions, connector
+from backend.vectors.server_collection import (
+    ServerOptions,
+    connector,
+    ensure_collection,
+    point_alias,
+)
 
 SCHEMA: dict[str, FieldType] = {"gender": "keyword", "attributes.a b": "keyword"}
 ONES = np.ones(4, dtype=np.float32)
@@ -406,3 +411,30 @@ def test_local_mode_answers_without_the_payload_indexes_that_it_does_not_keep() 
     with pytest.raises(IndexGone):
         index.count()
     index.close()
+
+
+# --- outsiders' alias, and the end ----------------------------------------------------------
+
+
+def test_the_alias_follows_the_active_collection() -> None:
+    client = QdrantClient(":memory:")
+    client.close = lambda **_: None  # type: ignore[method-assign]  # its memory would go with it
+    for name in ("first", "second"):
+        ensure_collection(client, name, size=4, schema={}, options=ServerOptions())
+        for _ in range(2):  # saying it again changes nothing
+            point_alias(lambda: client, "lookalike", name)
+        found = {it.alias_name: it.collection_name for it in client.get_aliases().aliases}
+        assert found == {"lookalike": name}
+
+
+def test_a_dropped_collection_is_gone_and_never_made_again() -> None:
+    client = QdrantClient(":memory:")
+    client.close = lambda **_: None  # type: ignore[method-assign]
+    index = ServerIndex("products", size=4, schema=SCHEMA, connect=lambda: client)
+    index.upsert([a_point(1)])
+    index.drop()
+    with pytest.raises(IndexGone):
+        index.count()
+    unused = ServerIndex("never-made", size=4, schema=SCHEMA, connect=lambda: client)
+    unused.drop()
+    assert client.get_collections().collections == []

@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from qdrant_client import QdrantClient, models
 
-from backend.errors import IndexUnavailable
+from backend.errors import IndexGone, IndexUnavailable
 from backend.vectors import CLAIM, Hit, Point, Record, Scalar, Schema, SearchMode, Vector, Where
 from backend.vectors.filters import (
     Dialect,
@@ -96,6 +96,7 @@ class ServerIndex:
         self._connection: _Connection | None = None
         self._is_made = False
         self._closed = False
+        self._gone = False
 
     # --- writing ---
 
@@ -326,7 +327,7 @@ class ServerIndex:
         with self._lock:
             opened = self._connection
             mine = opened is not None and opened.pid == os.getpid()
-            self._is_made = False
+            self._is_made, self._gone = False, True
         client = opened.client if opened is not None and mine else self._connect()
         try:
             drop_collection(client, self._collection)
@@ -347,6 +348,8 @@ class ServerIndex:
 
     def _open(self) -> _Connection:
         with self._lock:
+            if self._gone:
+                raise IndexGone("the index was dropped", collection=self._collection)
             if self._closed:
                 raise IndexUnavailable("the index is closed")
             if self._connection is None or self._connection.pid != os.getpid():
