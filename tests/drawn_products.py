@@ -83,7 +83,7 @@ def workshop(folder: Path, window: Window, **options: Any) -> Workshop:
     """A run's surroundings: one thread, and nobody who looks on."""
     usual = Workshop(
         folder=folder,
-        products=window.products,
+        read_products=lambda: window.products,
         open_pictures=window.open,
         compute=Compute(device="cpu"),
         watch=unwatched,

@@ -27,6 +27,7 @@ from backend.embedders.backbones import load_backbone
 from backend.embedders.checkpoint import Checkpoint
 from backend.embedders.network import fold_batch_norms
 from backend.errors import ConfigurationError, UnknownEmbedder, WeightsUnavailable
+from backend.evaluation.products import Pictured
 from backend.sample import make_sample
 from backend.settings import Settings
 from backend.training.features import look
@@ -200,6 +201,22 @@ def test_a_folder_keeps_to_its_recipe(tuned: Path, window: Window) -> None:
         finetune(workshop(tuned, window), replace(TINY, epochs=3))
 
 
+def test_a_run_stays_with_the_products_it_began_with(tuned: Path, window: Window) -> None:
+    def sold_out() -> list[Pictured]:
+        raise AssertionError("nobody has asked")
+
+    assert len(finetune(workshop(tuned, window, read_products=sold_out), TINY)) == 2
+
+
+def test_a_disk_that_is_too_small_is_refused_in_time(
+    tmp_path: Path, window: Window, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backend.training.features.DISK_LEFT", 10**18)
+
+    with pytest.raises(ConfigurationError, match="GB are free"):
+        finetune(workshop(tmp_path, window), TINY)
+
+
 def test_a_damaged_state_is_refused(tmp_path: Path, window: Window) -> None:
     with pytest.raises(Interrupted):
         finetune(workshop(tmp_path, window, watch=interrupting("Epoch 1", 0)), TINY)
@@ -221,7 +238,8 @@ def test_it_ends_early_when_nothing_gets_better(tmp_path: Path, window: Window) 
 def test_a_picture_that_cannot_be_decoded_is_left_out(tmp_path: Path, window: Window) -> None:
     broken = [replace(product, uri="broken") for product in window.products[:2]]
     said: list[str] = []
-    shop = workshop(tmp_path, window, products=[*broken, *window.products[2:]], say=said.append)
+    products = [*broken, *window.products[2:]]
+    shop = workshop(tmp_path, window, read_products=lambda: products, say=said.append)
 
     finetune(shop, replace(TINY, epochs=1, views=1))
 
@@ -244,12 +262,13 @@ def test_a_residual_network_can_be_tuned_too(tmp_path: Path, window: Window) -> 
 
 
 def test_nothing_held_out_means_nothing_to_judge_by(tmp_path: Path, window: Window) -> None:
-    recipe = replace(TINY, held_out=0, unseen=(), epochs=1, views=1)
+    recipe = replace(TINY, held_out=0, unseen=(), views=1, patience=1)
 
     history = finetune(workshop(tmp_path, window), recipe)
 
-    assert history[0]["scores"] == {}
-    assert (tmp_path / TUNED).exists()
+    assert [entry["scores"] for entry in history] == [{}, {}]
+    assert Checkpoint.load(tmp_path / TUNED).card["best_epoch"] == 2
+    assert "Nothing was held out" in (tmp_path / "MODEL-CARD.md").read_text()
 
 
 def test_views_are_small_crops_and_the_same_every_time() -> None:

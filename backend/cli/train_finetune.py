@@ -12,6 +12,8 @@ import typer
 from backend.cli.common import bar, err, out, services
 
 if TYPE_CHECKING:
+    from backend.bootstrap import Services
+    from backend.evaluation.products import Pictured
     from backend.images import Size
     from backend.training.objective import Aim
 
@@ -79,7 +81,6 @@ def finetune(
     `tuned?weights=FOLDER/tuned.npz`.
     """
     from backend.embedders import Compute
-    from backend.evaluation.products import read_products
     from backend.training.finetuning import Workshop
     from backend.training.finetuning import finetune as run
     from backend.training.recipe import Recipe
@@ -101,11 +102,9 @@ def finetune(
         seed=seed,
     )
     with services() as found:
-        with found.db.read() as session:
-            products = read_products(session)
         shop = Workshop(
             folder=folder,
-            products=products,
+            read_products=lambda: _read(found),
             open_pictures=found.pictures.open,
             compute=Compute(
                 device=found.settings.device,
@@ -124,6 +123,13 @@ def finetune(
         soft_wrap=True,
         highlight=False,
     )
+
+
+def _read(found: Services) -> list[Pictured]:
+    from backend.evaluation.products import read_products
+
+    with found.db.read() as session:
+        return read_products(session)
 
 
 def _aims(labels: str, joint: str) -> tuple[Aim, ...]:

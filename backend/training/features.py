@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -38,6 +39,7 @@ CHUNK: Final = 512
 """Pictures between two notes of how far a view is filled: what a killed run computes again."""
 
 SMALLEST_CROP: Final = 0.8  # of a side
+DISK_LEFT: Final = 500_000_000  # bytes, for checkpoints and for everybody else
 
 
 class Stem:
@@ -108,14 +110,13 @@ class Features:
         self._shape = (len(products), height, width, channels)
         self._channels = stem.pooled(blank).shape[1]
 
-    @property
-    def bytes_of_a_view(self) -> int:
-        """How much disk one view of all pictures takes."""
-        return 2 * int(np.prod(self._shape))
-
     def fill(self, view: int, rows: Rows, *, report: Report) -> None:
-        """Compute one view of some products, those that are not there yet."""
+        """Compute one view of some products, those that are not there yet.
+
+        Raises ConfigurationError where the disk is too small for it.
+        """
         name = f"view-{view}-{hashlib.sha256(rows.tobytes()).hexdigest()[:8]}"
+        self._check_disk(self._folder / f"{name}.npy", len(rows))
         maps = _array(self._folder / f"{name}.npy", self._shape)
         self._views[view] = maps
         note = self._folder / f"{name}.done"
@@ -139,6 +140,16 @@ class Features:
     def starting(self) -> npt.NDArray[np.float16]:
         """The starting network's features by view 0, (products, channels); zeros: no picture."""
         return _array(self._folder / "starting.npy", (len(self._products), self._channels))
+
+    def _check_disk(self, path: Path, count: int) -> None:
+        """Refuse in time: a full disk would end the process in the middle of a mapped array."""
+        needed = 2 * count * int(np.prod(self._shape[1:]))
+        free = shutil.disk_usage(self._folder).free
+        if not path.exists() and free < needed + DISK_LEFT:
+            raise ConfigurationError(
+                f"{self._folder} needs {(needed + DISK_LEFT) / 1e9:.1f} GB, and {free / 1e9:.1f} "
+                "GB are free"
+            )
 
     def _fill(self, view: int, maps: npt.NDArray[np.float16], rows: Rows) -> None:
         starting = self.starting

@@ -31,10 +31,10 @@ from backend.training.hardware import Hardware
 from backend.training.learning import Learning
 from backend.training.material import Material, divide, prepare
 from backend.training.model_card import card, write_card
-from backend.training.recipe import Recipe, keep_to
+from backend.training.recipe import Recipe, keep_to, known_products
 from backend.training.tuned_network import TunedNetwork
 from backend.training.tuning_curves import draw_curves
-from backend.training.validation import Judge, Scores, fuse, total
+from backend.training.validation import Judge, Scores, best, fuse, total
 
 STATE: Final = "state.pt"  # to go on from
 TUNED: Final = "tuned.npz"  # to embed with: the best epoch
@@ -47,7 +47,7 @@ class Workshop:
     """What a run works with."""
 
     folder: Path
-    products: Sequence[Pictured]
+    read_products: Callable[[], Sequence[Pictured]]  # asked when a run begins
     open_pictures: OpenPictures
     compute: Compute
     watch: Watch  # shows progress
@@ -64,19 +64,26 @@ def finetune(shop: Workshop, recipe: Recipe) -> list[dict[str, Any]]:
     too little to train on; NotEvaluable for a label that no product has.
     """
     shop.folder.mkdir(parents=True, exist_ok=True)
-    parts, labels = divide(shop.products, recipe)  # before anything is kept: it may be refused
-    keep_to(shop.folder, recipe)
+    products = known_products(shop.folder) or shop.read_products()
+    parts, labels = divide(products, recipe)  # before anything is kept: it may be refused
+    keep_to(shop.folder, recipe, products)
     hardware = Hardware.of(shop.compute)
     backbone = load_backbone(recipe.backbone, input_size=recipe.input_size)
-    features = _features(shop, recipe, backbone, hardware)
-    _fill(shop, features, 0, np.arange(len(shop.products)))
+    features = _features(shop, products, recipe, backbone, hardware)
+    _fill(shop, features, 0, np.arange(len(products)))
     material = prepare(parts, labels, features.starting, recipe)
     run = _Run(shop, recipe, backbone, hardware, features, material, labels)
     run.go_on()
     return run.learning.history
 
 
-def _features(shop: Workshop, recipe: Recipe, backbone: Backbone, hardware: Hardware) -> Features:
+def _features(
+    shop: Workshop,
+    products: Sequence[Pictured],
+    recipe: Recipe,
+    backbone: Backbone,
+    hardware: Hardware,
+) -> Features:
     stem, tail = backbone.cut(recipe.tune_from or backbone.tune_from)
     arrays = {
         f"{name}.{key}": tensor.numpy()
@@ -94,7 +101,7 @@ def _features(shop: Workshop, recipe: Recipe, backbone: Backbone, hardware: Hard
     return Features(
         shop.folder / CACHE,
         frozen,
-        shop.products,
+        products,
         fingerprint=fingerprint({"precision": hardware.precision}, arrays),
         input_size=backbone.preprocessing.input_size,
         open_pictures=shop.open_pictures,
@@ -168,8 +175,8 @@ class _Run:
 
     def _is_stuck(self) -> bool:
         """Tell whether the last epochs brought nothing."""
-        figures = [entry["total"] for entry in self.learning.history]
-        return bool(figures) and len(figures) - 1 - int(np.argmax(figures)) >= self._recipe.patience
+        history = self.learning.history
+        return bool(history) and len(history) - best(history)["epoch"] >= self._recipe.patience
 
     def _epoch(self) -> None:
         learning, epoch = self.learning, self.learning.epoch
@@ -199,8 +206,7 @@ class _Run:
         learning.history.append(entry)
         learning.losses.clear()
         learning.seconds = 0
-        best = max(learning.history, key=lambda one: one["total"])
-        if best is entry:
+        if best(learning.history) is entry:
             self._checkpoint().save(self._shop.folder / TUNED)
         self._save()
         draw_curves(self._shop.folder, learning.history)

@@ -14,7 +14,7 @@ import torch
 from backend.training.autoencoder_run import replace_file
 from backend.training.material import Material
 from backend.training.recipe import Recipe
-from backend.training.validation import Scores
+from backend.training.validation import Scores, best
 
 CARD: Final = "card.json"
 READABLE: Final = "MODEL-CARD.md"
@@ -30,7 +30,7 @@ def card(
     notes: str,
 ) -> dict[str, Any]:
     """Tell how a network was made and how good it is, in plain values."""
-    best = max(history, key=lambda entry: float(entry["total"]))
+    chosen = best(history)
     return {
         "command": command,
         "notes": notes,
@@ -43,9 +43,9 @@ def card(
             "without_usable_picture": material.unusable,
         },
         "baselines": baselines,
-        "best_epoch": best["epoch"],
-        "scores": best["scores"],
-        "scores_of_the_tuned_part": best["alone"],
+        "best_epoch": chosen["epoch"],
+        "scores": chosen["scores"],
+        "scores_of_the_tuned_part": chosen["alone"],
         "epochs": history,
         "versions": {"torch": torch.__version__, "timm": timm.__version__},
     }
@@ -99,6 +99,9 @@ def _table(made: Mapping[str, Any]) -> Iterator[str]:
         "tuned part alone": made["scores_of_the_tuned_part"],
         "**as shipped**": made["scores"],
     }
+    if not made["scores"]:
+        yield "Nothing was held out to judge by."
+        return
     columns = [(group, by) for group, values in made["scores"].items() for by in values]
     yield "| | " + " | ".join(f"{group}: {by}" for group, by in columns) + " |"
     yield "|---" * (len(columns) + 1) + "|"

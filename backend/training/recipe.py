@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from backend.errors import ConfigurationError
+from backend.evaluation.products import Pictured
 from backend.images import Size
 from backend.training.autoencoder_run import replace_file
 from backend.training.objective import Aim, Weights
 
 RECIPE: Final = "recipe.json"
+PRODUCTS: Final = "products.json"
 
 FASHION: Final = (
     Aim(by="article_type", weight=0.5),
@@ -59,9 +61,24 @@ class Recipe:
         return values
 
 
-def keep_to(folder: Path, recipe: Recipe) -> None:
-    """Note the recipe of a new run. Raises ConfigurationError where the folder has another one."""
+def known_products(folder: Path) -> list[Pictured]:
+    """Return the products that a folder's run began with: a catalogue changes, a run does not."""
+    path = folder / PRODUCTS
+    if not path.exists():
+        return []
+    rows = json.loads(path.read_text("utf-8"))
+    return [Pictured(**row | {"fields": tuple(row["fields"])}) for row in rows]
+
+
+def keep_to(folder: Path, recipe: Recipe, products: Sequence[Pictured]) -> None:
+    """Note what a new run begins with.
+
+    Raises ConfigurationError where the folder has a run of another recipe.
+    """
     path, ours = folder / RECIPE, recipe.plain()
+    if not (folder / PRODUCTS).exists():
+        rows = json.dumps([asdict(product) for product in products])
+        replace_file(folder / PRODUCTS, lambda draft: draft.write_text(rows, "utf-8"))
     if not path.exists():
         replace_file(path, lambda draft: draft.write_text(json.dumps(ours, indent=1) + "\n"))
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +59,12 @@ def total(scores: Scores) -> float:
     seen, unseen = list(scores.get("seen", {}).values()), list(scores.get("unseen", {}).values())
     values = [*seen, *unseen[:1]]
     return float(np.mean(values)) if values else 0.0
+
+
+def best(history: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the entry of the best epoch; the last one where nothing was held out to judge by."""
+    judged = [entry for entry in history if entry["scores"]]
+    return max(judged, key=lambda entry: float(entry["total"])) if judged else history[-1]
 
 
 def fuse(tuned: FloatArray, start: FloatArray, weight: float) -> FloatArray:
