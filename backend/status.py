@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import func, select
@@ -17,12 +18,12 @@ from backend.catalogue.models import Generation, Job, utcnow
 from backend.catalogue.progress import progress
 
 
-def status(services: Services, *, recent: bool = False) -> dict[str, Any]:
+def status(services: Services, *, recent: timedelta | None = None) -> dict[str, Any]:
     """Count the active generation's products: `products = pending + indexed + quarantined`.
 
     Without a generation all of them are pending. `oldest_pending_seconds` is how long the product
-    that waits longest has been waiting, None when nothing waits. A `recent` count of another
-    process may do; `counted_seconds_ago` says how old it is.
+    that waits longest has been waiting, None when nothing waits. With `recent`, another process'
+    count will do if it is good for so long still; `counted_seconds_ago` says how old it is.
     """
     with services.db.read() as session:
         generation = generations.active_or_none(session)
@@ -50,11 +51,13 @@ def status(services: Services, *, recent: bool = False) -> dict[str, Any]:
 
 
 def _count(
-    services: Services, session: Session, generation: Generation | None, *, recent: bool
+    services: Services, session: Session, generation: Generation | None, *, recent: timedelta | None
 ) -> Counted:
     if generation is None:
         return Counted(progress(session, None), utcnow())
-    found = counting.recent(session, generation.id) if recent else None
+    found = None
+    if recent is not None:
+        found = counting.recent(session, generation.id, now=utcnow() + recent)
     return found or counting.count(services.db, generation.id)
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 from api_fixtures import Shop
 from rows import NOON, make_generation
+from sqlalchemy import delete
 
 from backend import generations
 from backend.catalogue import counting
 from backend.catalogue.counting import GOOD_FOR, Counted
 from backend.catalogue.database import Database
+from backend.catalogue.models import Count
 from backend.catalogue.progress import Progress
 from backend.status import status
 
@@ -55,15 +58,25 @@ def test_what_is_counted_in_no_time_is_always_counted(shop: Shop) -> None:
         assert counting.recent(session, generation) is None
 
 
-def test_a_large_catalogue_is_counted_once_for_all(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def large(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    """A shop whose counts are kept, until the end of the test: others go on in it."""
     monkeypatch.setattr(counting, "MANY", 1)
     monkeypatch.setattr(counting, "GOOD_FOR", 1e6)
-    shop.put("one", "red")
-    shop.work()
-    assert shop.client.get("/v1/status").json["products"] == 1
-    shop.put("two", "green")
-    assert shop.client.get("/v1/status").json["products"] == 1, "counted again"
-    assert status(shop.services)["products"] == 2, "whoever wants to know it counts"
-    assert shop.client.get("/v1/status").json["products"] == 2
+    yield shop
+    shop.services.db.write(lambda session: session.execute(delete(Count)))
+
+
+def test_a_large_catalogue_is_counted_once_for_all(large: Shop) -> None:
+    large.put("one", "red")
+    large.work()
+    assert large.client.get("/v1/status").json["products"] == 1
+    large.put("two", "green")
+    assert large.client.get("/v1/status").json["products"] == 1, "counted again"
+    year = timedelta(days=365)
+    assert status(large.services, recent=timedelta(seconds=10))["products"] == 1
+    assert status(large.services, recent=year)["products"] == 2, "good, but not for so long"
+    large.put("three", "blue")
+    assert large.client.get("/v1/status").json["products"] == 2
+    assert status(large.services)["products"] == 3, "whoever wants to know it counts"
+    assert large.client.get("/v1/status").json["products"] == 3

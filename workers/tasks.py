@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Final
 
 import structlog
@@ -51,7 +52,8 @@ def register(app: Celery, worker: Worker, *, ring: Callable[[], None], replies: 
 
     @app.task(name=names.REPORT, Request=Acknowledged)  # type: ignore[untyped-decorator]
     def report() -> None:
-        now = status(worker.services)
+        every = timedelta(seconds=worker.services.settings.report_seconds)
+        now = status(worker.services, recent=every)  # counts where the API would have to, soon
         log.info("progress", **{name: now[name] for name in REPORTED})
 
     @app.task(name=names.EMBED, Request=Acknowledged)  # type: ignore[untyped-decorator]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from backend import status
@@ -24,4 +25,4 @@ api = openapi.blueprint("status", tag="operation")
 def get_status() -> dict[str, Any]:
     """Count the products by their state in the active generation."""
     QueryReader.of_request().finish()
-    return status.status(services(), recent=True)
+    return status.status(services(), recent=timedelta())
