@@ -14,6 +14,7 @@ from sqlalchemy import insert, update
 from backend import bootstrap, indexing
 from backend.bootstrap import Services
 from backend.catalogue import outbox, products
+from backend.catalogue.database import Database
 from backend.catalogue.image_vectors import pack
 from backend.catalogue.models import (
     ACTIVE,
@@ -57,7 +58,7 @@ class Shop:
     def founded(cls, settings: Settings, count: int, **changes: Any) -> Shop:
         """Open it with this many products, indexed, at a price of 1."""
         shop = cls.open(settings, **changes)
-        stock(shop.services, count)
+        stock(shop.services.db, count)
         shop.apply()
         return shop
 
@@ -125,10 +126,10 @@ class Shop:
         self.services.close()
 
 
-def stock(services: Services, count: int) -> None:
+def stock(db: Database, count: int) -> None:
     """Catalogue products whose vectors are known, each due to be written to the index."""
     ids = range(1, count + 1)
-    services.db.write(
+    db.write(
         lambda session: session.add(
             Generation(
                 collection="g1",
@@ -149,7 +150,7 @@ def stock(services: Services, count: int) -> None:
         for n in ids
     ]
     for table, values in ((Product, rows), (ImageVector, vectors), (IndexEntry, entries)):
-        services.db.write(lambda session, t=table, v=values: session.execute(insert(t), v))
+        db.write(lambda session, t=table, v=values: session.execute(insert(t), v))
 
 
 def wait_until(what: Callable[[], object], *, seconds: float = 240) -> None:

@@ -15,16 +15,26 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
-from optimizing import Shop, vector_of, wait_until
-from sqlalchemy import update
+from optimizing import Shop, stock, vector_of, wait_until
+from sqlalchemy import delete, update
 
 from backend import jobs, status
-from backend.catalogue.models import RETIRED, Generation, Product
+from backend.catalogue.database import Database
+from backend.catalogue.models import (
+    RETIRED,
+    Generation,
+    ImageVector,
+    IndexEntry,
+    Product,
+    utcnow,
+)
 from backend.errors import IndexUnavailable
 from backend.jobs import DONE, FAILED
 from backend.optimizing.policy import Policy
+from backend.optimizing.snapshot import count_points, snapshot
 from backend.settings import Settings
 from backend.vectors import Point
 from backend.vectors.edge_copying import differing
@@ -110,25 +120,20 @@ def test_what_changes_during_a_build_is_right_after_the_swap(shop: Shop) -> None
     assert shop.index.dirty == 15
 
 
-def test_a_point_that_was_written_but_not_settled_when_the_build_began_is_not_lost(
+def test_what_the_index_held_when_the_build_began_is_not_lost_whatever_sql_knows_of_it(
     shop: Shop,
 ) -> None:
+    impossible = update(Product).where(Product.id == 7).values(attributes={"a": 2**70})
+    shop.services.db.write(lambda session: session.execute(impossible))
     newer = Point(id=5, vector=vector_of(5), payload={"price": 2.0}, claim=50)
     unknown = replace(newer, id=8888, vector=vector_of(8888))
     shop.index.upsert([newer, unknown])
     shop.index.delete({6: 50})
     start(shop)
-    assert finish(shop).caught_up == 3
+    built = finish(shop)
+    assert (built.points, built.caught_up) == (COUNT - 1, 4)
     prices = shop.prices()
-    assert (prices[5], prices[8888], 6 in prices) == (2.0, 2.0, False)
-
-
-def test_a_product_whose_new_payload_is_refused_keeps_its_point(shop: Shop) -> None:
-    impossible = update(Product).where(Product.id == 7).values(attributes={"a": 2**70})
-    shop.services.db.write(lambda session: session.execute(impossible))
-    start(shop, read=False)
-    assert finish(shop).points == COUNT - 1
-    assert shop.prices()[7] == 1.0
+    assert (prices[5], prices[7], prices[8888], 6 in prices) == (2.0, 1.0, 2.0, False)
 
 
 def test_points_written_after_the_swap_are_found_and_counted_once(
@@ -264,12 +269,9 @@ def test_only_one_shard_is_built_at_a_time(shop: Shop) -> None:
     start(shop, read=False)
     with pytest.raises(IndexUnavailable, match="being optimized"):
         shop.worker._optimizer.start(shop.generation)
-    finish(shop)
 
 
 def test_a_damaged_store_file_is_refused_with_the_way_out(shop: Shop, settings: Settings) -> None:
-    start(shop)
-    finish(shop)
     folder = shop.folder
     shop.close()
     (folder / "store.json").write_text("{")
@@ -443,6 +445,24 @@ def test_a_graph_is_due_for_many_points_of_which_many_lie_outside_of_it(
 
 
 # --- its parts ------------------------------------------------------------------------------
+
+
+def test_a_snapshot_holds_what_sql_knows_to_be_indexed(any_db: Database) -> None:
+    stock(any_db, 6)
+    written = update(IndexEntry).where(IndexEntry.product_id <= 4).values(indexed_claim=3)
+    removed = update(Product).where(Product.id == 2).values(removed_at=utcnow())
+    lost = delete(ImageVector).where(ImageVector.image_digest == "d3")
+    for change in (written, removed, lost):
+        any_db.write(lambda session, it=change: session.execute(it))
+    with any_db.read() as session:
+        generation = session.get_one(Generation, 1)
+    points = [point for page in snapshot(any_db, generation, {}) for point in page]
+    assert count_points(any_db, generation) == 4
+    assert [(point.id, point.claim, point.payload["price"]) for point in points] == [
+        (1, 3, 1.0),
+        (4, 3, 1.0),
+    ]
+    assert np.allclose(points[1].vector, vector_of(4), atol=1e-3)
 
 
 @pytest.mark.parametrize(
