@@ -13,7 +13,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,16 +33,16 @@ PR_SET_PDEATHSIG: Final = 1
 def main() -> None:
     """Read the orders, build, and say how it ended."""
     orders = json.loads(sys.stdin.read())
-    keep_output_apart()
+    tell = keep_output_apart()
     end_with(orders["parent"])
     os.nice(NICENESS)
     try:
-        tell(points=run(orders), peak_bytes=peak_bytes())
+        tell(points=run(orders, tell), peak_bytes=peak_bytes())
     except LookalikeError as error:
         tell(error=error.message)
 
 
-def run(orders: Mapping[str, Any]) -> int:
+def run(orders: Mapping[str, Any], tell: Callable[..., None]) -> int:
     """Build what was ordered; return the number of points."""
     db = Database(orders["database"])
     with db.read() as session:
@@ -81,17 +81,15 @@ def peak_bytes() -> int:
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def keep_output_apart() -> None:
-    """Send what libraries and logs print to standard error: the parent reads our lines alone."""
-    ours = os.dup(1)
+def keep_output_apart() -> Callable[..., None]:
+    """Return what writes one line for the parent; all else that is printed goes to the log."""
+    ours = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
-    sys.stdout = os.fdopen(ours, "w")
 
+    def tell(**news: Any) -> None:
+        ours.write(json.dumps(news) + "\n")
 
-def tell(**news: Any) -> None:
-    """Write one line for the parent."""
-    sys.stdout.write(json.dumps(news) + "\n")
-    sys.stdout.flush()
+    return tell
 
 
 if __name__ == "__main__":
