@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -153,11 +154,12 @@ class _Run:
             f"{material.duplicates:,} near duplicates of those, {material.unusable:,} without a "
             "usable picture"
         )
-        for name, scores in self.baselines().items():
+        for name, scores in self.baselines.items():
             self._shop.say(f"{name}: {spell(scores)}")
 
+    @cached_property
     def baselines(self) -> dict[str, Scores]:
-        """Score what the network gives before it is tuned."""
+        """Return the scores of what the network gives before it is tuned."""
         starting = self._features.starting[self._material.judged]
         return {
             "starting features": self._judge.scores(normalise(starting)),
@@ -248,7 +250,7 @@ class _Run:
         return card(
             self._recipe,
             self._material,
-            baselines=self.baselines(),
+            baselines=self.baselines,
             history=self.learning.history,
             command=self._shop.command,
             notes=self._shop.notes,
