@@ -142,12 +142,12 @@ class Tally:
     def __init__(self, file: Path) -> None:
         self._base = _read_count(file)
         self._ids: set[int] = set()
-        self._file = file.open("r+b" if file.exists() else "w+b", buffering=0)
+        self._file = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
 
     def add(self, ids: Iterable[int]) -> None:
         """Count points by id."""
         self._ids.update(ids)
-        os.pwrite(self._file.fileno(), b"%0*d" % (_WIDTH, self.count), 0)
+        os.pwrite(self._file, b"%0*d" % (_WIDTH, self.count), 0)
 
     @property
     def count(self) -> int:
@@ -156,7 +156,9 @@ class Tally:
 
     def close(self) -> None:
         """Let go of the file."""
-        self._file.close()
+        if self._file >= 0:  # once: the number may soon be another file's
+            os.close(self._file)
+            self._file = -1
 
 
 def _read_count(file: Path) -> int:
