@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import structlog
 
-from backend import generations, indexing, jobs, verifying
+from backend import generations, indexing, jobs, reindexing, verifying
 from backend.bootstrap import Services
 from backend.catalogue import outbox
 from backend.catalogue.models import LIVE, Generation
@@ -27,7 +27,6 @@ from backend.catalogue.progress import Progress, progress
 from backend.errors import IndexGone, LookalikeError, ModelMismatch, WrongState
 from backend.jobs import Interrupted, Report
 from backend.pace import Pace
-from backend.reindexing import Reindexing
 
 log = structlog.get_logger(__name__)
 
@@ -67,8 +66,7 @@ class Worker:
         self.bell = threading.Event()
         self.trouble: str | None = None  # why the last round failed
         self._stopping = threading.Event()
-        self._reindexing = Reindexing(services)
-        self._prompt = self._reindexing.handlers  # so short that they are done beside a long job
+        self._prompt = reindexing.handlers(services)  # short: done beside a long job, too
         self._handlers = {
             **self._prompt,
             "index": self._index,
@@ -85,7 +83,7 @@ class Worker:
         services = self.services
         if services.embeds:
             services.first_generation()
-            self._reindexing.follow_settings()
+            reindexing.follow_settings(services)
         if not services.settings.broker_url:
             jobs.free(services.db)
             freed = services.db.write(outbox.free_leases)
@@ -125,7 +123,7 @@ class Worker:
 
     def reconcile(self) -> None:
         """Compare the next range of ids with the index, generation by generation, and heal it."""
-        self._reindexing.publish_active()
+        reindexing.publish_active(self.services)
         for generation in self._live():
             drift = verifying.verify_slice(self.services, generation)
             if drift.total:
@@ -297,7 +295,7 @@ class Worker:
         pause = TIDY_SECONDS if idle else BUSY_TIDY_SECONDS
         if time.monotonic() < self._tidied + pause:
             return False
-        more = self._reindexing.tidy()
+        more = reindexing.tidy(self.services)
         self._tidied = time.monotonic() - (TIDY_SECONDS if more else 0)
         return more
 

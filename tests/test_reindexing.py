@@ -31,7 +31,7 @@ from backend.catalogue.products import Draft, ImageRef
 from backend.embedders.mean_colour import MeanColour
 from backend.errors import ModelMismatch, ReindexRunning, WrongState
 from backend.recommending import Query
-from backend.reindexing import Plan, Reindexing
+from backend.reindexing import Plan
 from backend.settings import Settings
 from backend.working import Worker
 
@@ -107,8 +107,8 @@ class Shop:
         job = reindexing.request_promotion(self.db, generation_id, force=force)
         return self.follow(job.id)
 
-    def roll_back(self, **arguments: Any) -> dict[str, Any]:
-        return Reindexing(self.services).roll_back(arguments)
+    def roll_back(self, **arguments: bool) -> dict[str, Any]:
+        return reindexing.roll_back(self.services, **arguments)
 
     def states(self) -> dict[int, str]:
         with self.db.read() as session:
@@ -491,7 +491,7 @@ def test_a_retired_generation_goes_with_its_index_entries_and_vectors(shop: Shop
     folder = shop.settings.index_dir / old.collection
     assert folder.exists()
     generations.drop(shop.db, old.id)
-    while Reindexing(shop.services).tidy():
+    while reindexing.tidy(shop.services):
         pass
     assert not folder.exists()
     assert shop.count(IndexEntry, generation_id=old.id) == 0
@@ -506,7 +506,7 @@ def test_vectors_that_another_generation_uses_stay(shop: Shop) -> None:
     shop.fill(9)
     shop.reindex(quantization="int8")
     generations.drop(shop.db, 1)
-    while Reindexing(shop.services).tidy():
+    while reindexing.tidy(shop.services):
         pass
     assert shop.count(ImageVector) == 9
 
@@ -515,7 +515,7 @@ def test_a_standby_retires_when_its_time_is_over_and_its_index_goes_later(shop: 
     shop.restart(standby_hours=0.0, drop_seconds=300.0)
     shop.fill(6)
     shop.reindex(embedder=BETTER)
-    Reindexing(shop.services).tidy()
+    reindexing.tidy(shop.services)
     assert shop.states() == {1: RETIRED, 2: ACTIVE}
     with shop.db.read() as session:
         retired = session.get_one(Generation, 1)
@@ -527,7 +527,7 @@ def test_a_question_whose_index_was_dropped_is_asked_again_of_the_active_one(sho
     shop.reindex(embedder=BETTER)
     old, services = shop.generation(STANDBY), shop.services
     generations.drop(shop.db, old.id)
-    Reindexing(services).tidy()
+    reindexing.tidy(services)
     asked = []
 
     def slow(generation: Generation) -> Any:
@@ -554,7 +554,7 @@ def test_on_postgresql_too_an_index_is_built_promoted_gone_back_from_and_dropped
     assert "s1" not in shop.skus(shop.generation(ACTIVE))
     assert shop.reindex(quantization="int8").error is None
     assert shop.states() == {1: STANDBY, 2: RETIRED, 3: ACTIVE}
-    while Reindexing(shop.services).tidy():
+    while reindexing.tidy(shop.services):
         pass
     assert shop.count(IndexEntry, generation_id=2) == 0
     assert shop.count(ImageVector) == 13  # of the embedder that is left

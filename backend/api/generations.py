@@ -17,7 +17,7 @@ from backend.api.wire.reading import BodyReader, QueryReader, json_body
 from backend.catalogue.models import Generation
 from backend.catalogue.scope import Scope
 from backend.errors import UnknownGeneration
-from backend.reindexing import Plan, Reindexing
+from backend.reindexing import Plan
 
 Json: TypeAlias = dict[str, Any]
 
@@ -101,7 +101,7 @@ def promote_generation(id: str) -> tuple[Json, HTTPStatus, dict[str, str]]:
 def roll_back() -> Json:
     """Go back to the standby generation at once."""
     force = _force()
-    return Reindexing(services()).roll_back({"force": force})
+    return reindexing.roll_back(services(), force=force)
 
 
 @api.delete(

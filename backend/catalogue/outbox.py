@@ -420,8 +420,9 @@ def settle_indexed(
     """Record what was written to the index, as (row, whether it holds a point now).
 
     Returns how many were still ours. A late writer may have written what a newer claim deleted, so
-    its rows are requested once more instead. An error of the index is over now; one of the image,
-    which `failures` still counts, stays.
+    its rows are requested once more instead. What was asked for meanwhile waits since now: a
+    product that is edited all the time is not one that nobody has looked at. An error of the index
+    is over now; one of the image, which `failures` still counts, stays.
     """
     now = now or utcnow()
     settled = 0
@@ -434,6 +435,9 @@ def settle_indexed(
             {
                 "indexed": bindparam("b_wanted"),
                 "indexed_claim": Entry.claim if has_point else null(),
+                "requested_at": case(
+                    (Entry.wanted > bindparam("b_wanted"), now), else_=Entry.requested_at
+                ),
                 "due_at": case((Entry.wanted > bindparam("b_wanted"), now), else_=null()),
                 "last_error": case((Entry.failures == 0, null()), else_=Entry.last_error),
             },

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -143,24 +142,23 @@ def promote(
 def rollback(force: Force = False, as_json: AsJson = False) -> None:
     """Go back to the generation that stands by, at once."""
     with services() as found:
-        item = _roll_back(found, {"force": force})
+        item = _roll_back(found, force=force)
     _tell(item, as_json=as_json)
 
 
-def _roll_back(found: Services, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def _roll_back(found: Services, *, force: bool) -> dict[str, Any]:
     """Do it here if this process may look into the index; else its owner does."""
-    from backend import jobs
+    from backend import jobs, reindexing
     from backend.errors import IndexLocked
-    from backend.reindexing import Reindexing
 
     if not found.writes_index:
         try:
             found.owner.acquire()
         except IndexLocked:
-            job_id = jobs.write(found.db, "rollback", arguments)
+            job_id = jobs.write(found.db, "rollback", {"force": force})
             found.ring()
             return follow_job(found, job_id, what="Rolling back").result or {}
-    return Reindexing(found).roll_back(arguments)
+    return reindexing.roll_back(found, force=force)
 
 
 @generations.command()
