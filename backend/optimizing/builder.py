@@ -14,6 +14,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,7 +36,7 @@ def main() -> None:
     orders = json.loads(sys.stdin.read())
     tell = keep_output_apart()
     end_with(orders["parent"])
-    os.nice(NICENESS)
+    give_way()
     try:
         tell(points=run(orders, tell), peak_bytes=peak_bytes())
     except LookalikeError as error:
@@ -61,6 +62,16 @@ def run(orders: Mapping[str, Any], tell: Callable[..., None]) -> int:
         )
     finally:
         db.close()
+
+
+def give_way() -> None:
+    """Let queries have the processors first, and the server its memory should there be too little.
+
+    A build that the kernel ends is noted and tried again; a server is missed.
+    """
+    os.nice(NICENESS)
+    with suppress(OSError):  # Linux alone has it
+        Path("/proc/self/oom_score_adj").write_text("500")
 
 
 def end_with(parent: int) -> None:
