@@ -155,6 +155,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_killed_run_ends_as_if_it_had_not_been(
     tmp_path: Path, tuned: Path, window: Window
 ) -> None:
