@@ -128,6 +128,7 @@ def subclasses(kind: type[LookalikeError]) -> list[type[LookalikeError]]:
 
 OURS = {errors.LookalikeError, errors.ConfigurationError, errors.UnreadableCatalogue}
 OURS |= {errors.UnknownEmbedder, problems.Problem}
+OURS |= {errors.NotEvaluable, errors.UnusableBackup, errors.WouldOverwrite}  # of commands alone
 
 
 @pytest.mark.parametrize("kind", sorted(set(subclasses(LookalikeError)) - OURS, key=str))
