@@ -4,6 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 SERVE  ?= 1
 RUNS   ?= 20
+PARALLEL := -n 2 --dist worksteal
 PRODUCTS ?= 10000
 EXTRAS := server,train,projector,test,dev
 
@@ -32,7 +33,7 @@ serve: setup ## Serve the API on 127.0.0.1:8000
 	$(BIN)/lookalike serve
 
 test: setup ## Run all fast tests
-	$(BIN)/python -m pytest -m 'not slow' --cov --cov-report=term
+	$(BIN)/python -m pytest -m 'not slow' $(PARALLEL) --cov --cov-report=term
 
 test-all: setup ## Run the slow tests too (LOOKALIKE_SHARED_DATA: a folder with real catalogues)
 	$(BIN)/python -m pytest --cov --cov-report=term
@@ -48,7 +49,7 @@ check: setup ## Lint, format, types, arrows, migrations, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow' $(PARALLEL)
 
 format: setup ## Format the code
 	$(BIN)/ruff check --fix .
