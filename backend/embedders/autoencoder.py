@@ -26,7 +26,7 @@ INPUT_SIZE: Final = (128, 128)  # (height, width) that pictures are stretched to
 
 
 class Layer(NamedTuple):
-    """One convolution of 3 x 3: its maps are smaller than its input by `shrinks`."""
+    """One convolution of 3 x 3, with or without a pooling after it."""
 
     channels: int
     stride: int = 1
@@ -34,6 +34,7 @@ class Layer(NamedTuple):
 
     @property
     def shrinks(self) -> int:
+        """How many times smaller its maps are than its input, along each side."""
         return self.stride * (2 if self.pooled else 1)
 
 

@@ -159,9 +159,7 @@ class _Walk:
     def _heal(self, records: dict[int, Record], drift: Drift) -> None:
         differing = {*drift.missing, *drift.stale, *drift.altered, *drift.moved}
         newcomers = {id_ for id_ in drift.unqueued if id_ in records}  # their points have claims
-        again = {
-            id_: records[id_].claim if id_ in records else 0 for id_ in differing | newcomers
-        }
+        again = {id_: records[id_].claim if id_ in records else 0 for id_ in differing | newcomers}
         found = self._vectors_of(drift.lost)
         generation_id, fingerprint = self._generation.id, self._generation.fingerprint
 
