@@ -265,6 +265,28 @@ def test_a_graph_is_searched_as_its_filter_and_quantization_need(wire: Wire) -> 
     assert (quantized.quantization.rescore, quantized.quantization.oversampling) == (True, 2.0)
 
 
+def test_exact_search_compares_vectors_and_not_their_codes(wire: Wire) -> None:
+    int8 = an_index(wire, quantization="int8")
+    for mode in SearchMode:
+        int8.nearest(ONES, limit=1, mode=mode)
+    int8.nearest(ONES, limit=1, exact=True)
+    asked = [it.params for it in seen(wire, pb.QueryPoints)]
+    assert [it.exact for it in asked] == [False, False, True, True]
+    assert [it.quantization.ignore for it in asked] == [False, False, True, True]
+
+
+def test_a_server_compares_a_few_points_but_no_share_of_them(
+    wire: Wire, index: ServerIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = {"gender": Condition(any_of=("Men",)), "attributes.a b": Condition(none_of=("x",))}
+    index.upsert([a_point(n, gender="Men" if n < 2 else "Women") for n in range(20)])
+    monkeypatch.setattr(search_mode, "NARROW", 1)
+    assert index.search_mode(few) == SearchMode.ACORN  # 2 of 20
+    assert len(seen(wire, pb.CountPoints)) == 1
+    monkeypatch.setattr(search_mode, "NARROW", 2)
+    assert index.search_mode(few) == SearchMode.EXACT
+
+
 def test_several_clauses_are_counted_roughly_before_acorn_is_chosen(
     wire: Wire, index: ServerIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:

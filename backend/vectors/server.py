@@ -187,7 +187,8 @@ class ServerIndex:
     def search_mode(self, where: Where | None = None) -> SearchMode:
         """Return how a search under this filter is done, as if every point were in the graph.
 
-        What the server has not indexed yet it compares point by point, whatever is asked for.
+        What the server has not indexed yet it compares point by point, whatever is asked for. No
+        share of the points is compared: vectors may lie on disk, and every shard would be busy.
         """
         passing = self._filter(where)
 
@@ -226,11 +227,16 @@ class ServerIndex:
 
     def _params(self, mode: SearchMode) -> models.SearchParams:
         """Return what a search sends; int8 without rescoring found 86% of the neighbours."""
-        params = models.SearchParams(exact=mode is SearchMode.EXACT)
+        exact = mode is SearchMode.EXACT
+        params = models.SearchParams(exact=exact)
         if mode is SearchMode.ACORN:
             params.acorn = models.AcornSearchParams(enable=True)
         if self._options.quantization:
-            params.quantization = models.QuantizationSearchParams(rescore=True, oversampling=2.0)
+            params.quantization = models.QuantizationSearchParams(
+                ignore=exact,  # other searches are judged by what it finds
+                rescore=True,
+                oversampling=2.0,
+            )
         return params
 
     # --- reading ---
