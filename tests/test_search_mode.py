@@ -12,7 +12,8 @@ import qdrant_edge as qe
 from backend.vectors import Condition, FieldType, Point, SearchMode, Where, search_mode
 from backend.vectors.edge import EdgeIndex
 from backend.vectors.edge_folders import FIRST
-from backend.vectors.search_mode import NARROW, choose, shape
+from backend.vectors.edge_shard import ShardOptions
+from backend.vectors.search_mode import MOST, NARROW, choose, shape
 
 SCHEMA: dict[str, FieldType] = {"gender": "keyword", "year": "integer", "in_stock": "bool"}
 SIZE = 8
@@ -22,8 +23,9 @@ YEAR = {"year": Condition(gte=2012, lt=2015)}
 OPEN = {"attributes.cut": Condition(any_of=("slim",))}
 
 
-def chosen(where: Where | None, *, passing: int = NARROW + 1, has_graph: bool = True) -> SearchMode:
-    return choose(where, SCHEMA, has_graph=has_graph, estimate=lambda: passing)
+def chosen(where: Where | None, *, passing: int = NARROW + 1, of: int | None = None) -> SearchMode:
+    points = None if of is None else lambda: of
+    return choose(where, SCHEMA, has_graph=True, estimate=lambda: passing, points=points)
 
 
 @pytest.mark.parametrize("where", [None, {}, GENDER, {"year": Condition(none_of=(2012,))}])
@@ -40,6 +42,25 @@ def test_acorn_walks_where_what_passes_has_no_links_of_its_own(where: Where) -> 
 
 def test_what_few_points_pass_is_compared_in_full() -> None:
     assert chosen(GENDER | YEAR, passing=NARROW) == SearchMode.EXACT
+    assert chosen(GENDER | YEAR, passing=NARROW, of=NARROW) == SearchMode.EXACT
+
+
+@pytest.mark.parametrize(
+    ("passing", "of", "mode"),
+    [
+        (10_000, 40_000, SearchMode.EXACT),
+        (10_001, 40_000, SearchMode.ACORN),
+        (60_000, 240_000, SearchMode.EXACT),
+        (60_001, 240_000, SearchMode.ACORN),
+    ],
+)
+def test_up_to_a_quarter_of_the_points_is_compared(passing: int, of: int, mode: SearchMode) -> None:
+    assert chosen(GENDER | YEAR, passing=passing, of=of) == mode
+
+
+def test_a_share_of_millions_is_not_compared() -> None:
+    assert chosen(YEAR, passing=MOST, of=10_000_000) == SearchMode.EXACT
+    assert chosen(YEAR, passing=MOST + 1, of=10_000_000) == SearchMode.ACORN
 
 
 def test_without_a_graph_everything_is_compared_and_nothing_estimated() -> None:
@@ -47,8 +68,9 @@ def test_without_a_graph_everything_is_compared_and_nothing_estimated() -> None:
         raise AssertionError("nobody needs to know")
 
     for where in (None, GENDER, GENDER | YEAR):
-        assert choose(where, SCHEMA, has_graph=False, estimate=never) == SearchMode.EXACT
-    assert choose(GENDER, SCHEMA, has_graph=True, estimate=never) == SearchMode.PLAIN
+        found = choose(where, SCHEMA, has_graph=False, estimate=never, points=never)
+        assert found == SearchMode.EXACT
+    assert choose(GENDER, SCHEMA, has_graph=True, estimate=never, points=never) == SearchMode.PLAIN
 
 
 def test_a_shape_tells_fields_and_kinds_of_clause_but_no_value() -> None:
@@ -110,6 +132,9 @@ def test_an_optimized_index_chooses_by_the_filter(
     assert graph.search_mode() == SearchMode.PLAIN
     assert graph.search_mode(GENDER | YEAR) == SearchMode.EXACT  # 450 of 3,000
     monkeypatch.setattr(search_mode, "NARROW", 100)
+    assert graph.search_mode(GENDER | YEAR) == SearchMode.EXACT  # as less than a quarter
+    assert graph.search_mode({"year": Condition(gte=2010)}) == SearchMode.ACORN  # most of them
+    monkeypatch.setattr(graph, "options", ShardOptions(quantization="int8"))
     assert graph.search_mode(GENDER | YEAR) == SearchMode.ACORN
 
 
