@@ -91,6 +91,7 @@ def shop(scale: Scale, tmp_path: Path, postgres_url: str) -> Iterator[Fleet]:
         "hang_seconds": 60,
         "decode_seconds": 10,
         "interactive_seconds": 10,
+        "promote_map_drop": 0.02,  # small samples scatter; what the gate refuses is tried elsewhere
     }
     with fleet(tmp_path / "fleet", postgres_url, **knobs) as found:
         yield found
