@@ -137,11 +137,11 @@ class Stage:
 
     def open(self) -> None:
         """Fill the first generation."""
-        for name, queue in (("w1", "index"), ("w2", "index"), ("shoppers", "interactive")):
+        for name, queue in (("w1", "index"), ("shoppers", "interactive")):
             self.shop.worker(name, queue=queue)
         self.shop.run("beat", name="beat")
         self.shop.api()
-        self.shop.ready("w1", "w2", "shoppers", seconds=120)
+        self.shop.ready("w1", "shoppers", seconds=120)
         assert self.shop.run("import", str(self.catalogue), name="import").wait(300) == 0
         self.shop.wait_until_indexed(self.scale.products, seconds=self.scale.patience)
         self.reigns.append(Reign(self.shop.generation().id, since=0.0))
@@ -186,8 +186,8 @@ class Stage:
         os.kill(self.shop.pid_of_worker("w1"), signal.SIGKILL)
 
     def kill_a_supervisor(self) -> None:
-        self.shop.end("w2", signal.SIGKILL)
-        self.shop.worker("w2")
+        self.shop.end("w1", signal.SIGKILL)
+        self.shop.worker("w1")
 
     def kill_the_api(self) -> None:
         """Kill the one process that owns the shard; it is away until its successor is ready."""
