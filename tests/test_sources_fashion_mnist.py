@@ -123,6 +123,7 @@ def test_a_label_of_no_class_is_rejected_with_its_line(tmp_path: Path) -> None:
         ),
         ("t10k-labels-idx1-ubyte.gz", None, "without its labels"),
     ],
+    ids=["no gzip", "too short", "empty", "cut off", "too few", "without labels"],
 )
 def test_a_file_that_is_something_else_is_named(
     tmp_path: Path, name: str, data: bytes | None, reason: str
