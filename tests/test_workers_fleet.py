@@ -8,7 +8,7 @@ import random
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -70,10 +70,25 @@ def test_an_import_is_embedded_by_the_workers_and_applied_by_the_owner(shop: Fle
     assert shop.verify()["drift"] == 0
 
 
+@contextmanager
+def frozen(shop: Fleet, *names: str) -> Iterator[None]:
+    """Stop workers where they are."""
+    pids = [shop.pid_of_worker(name) for name in names]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            with suppress(ProcessLookupError):  # its supervisor took it for hung
+                os.kill(pid, signal.SIGCONT)
+
+
 def test_a_single_write_overtakes_an_import(shop: Fleet) -> None:
     before, first = count(shop), fresh(shop)
-    shop.import_products(4000, first=first)
-    shop.put("overtaker", picture(first - 1))
+    with frozen(shop, "w1", "w2"):  # or they might be done before the single write
+        shop.import_products(4000, first=first)
+        shop.put("overtaker", picture(first - 1))
     wait_for(lambda: state_of(shop, "overtaker") is State.INDEXED, every=0.02)
     assert shop.progress().pending > 0, "the import was over before the single write"
     shop.wait_until_indexed(before + 4001)
