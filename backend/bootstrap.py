@@ -61,7 +61,8 @@ class Services:
         self.ring = ring
         self.alive = alive
         self.embeds = embeds
-        self.embedders = LoadedEmbedders(_compute(settings))
+        self.compute = _compute(settings)
+        self.embedders = LoadedEmbedders(self.compute)
         self.db = _database(settings)
         self.image_store = ImageStore(settings.image_store_url)
         self.limits = Limits(

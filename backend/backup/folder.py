@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -17,6 +16,7 @@ from sqlalchemy import make_url
 from backend.catalogue.database import SQLITE_TIMEOUT_SECONDS
 from backend.catalogue.image_store import ImageStore
 from backend.errors import ConfigurationError, UnusableBackup
+from backend.files import replace_file
 from backend.settings import Settings
 
 FORMAT: Final = 1
@@ -57,12 +57,8 @@ class Manifest:
 
     def write(self, folder: Path) -> None:
         """Write the manifest: from then on this is the backup in the folder."""
-        draft = folder / f"{MANIFEST}.new"
-        with draft.open("w", encoding="utf-8") as file:
-            json.dump({"format": FORMAT, **asdict(self)}, file, indent=2)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(folder / MANIFEST)
+        text = json.dumps({"format": FORMAT, **asdict(self)}, indent=2)
+        replace_file(folder / MANIFEST, lambda draft: draft.write_text(text, "utf-8"))
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:

@@ -69,16 +69,11 @@ def autoencoder(
 
 
 def _train(found: Services, folder: Path, recipe: Recipe, *, epochs: int) -> Run:
-    from backend.embedders import Compute
     from backend.training.autoencoder import train
     from backend.training.autoencoder_curves import can_draw
 
     if not can_draw():
         err.print("No curves are drawn: TensorBoard comes with the extra `train`.")
-    settings = found.settings
-    compute = Compute(
-        device=settings.device, precision=settings.precision, threads=settings.torch_threads
-    )
     with bar(f"Training {recipe.dimensions} dimensions") as progress:
         return train(
             folder,
@@ -86,7 +81,7 @@ def _train(found: Services, folder: Path, recipe: Recipe, *, epochs: int) -> Run
             epochs=epochs,
             draw=lambda: _draw(found, recipe),
             open_pictures=found.pictures.open,
-            compute=compute,
+            compute=found.compute,
             report=progress,
         )
 

@@ -80,7 +80,6 @@ def finetune(
     Device, precision and threads are the settings'. What comes out is an embedder like any other:
     `tuned?weights=FOLDER/tuned.npz`.
     """
-    from backend.embedders import Compute
     from backend.training.finetuning import Workshop
     from backend.training.finetuning import finetune as run
     from backend.training.recipe import Recipe
@@ -106,11 +105,7 @@ def finetune(
             folder=folder,
             read_products=lambda: _read(found),
             open_pictures=found.pictures.open,
-            compute=Compute(
-                device=found.settings.device,
-                precision=found.settings.precision,
-                threads=found.settings.torch_threads,
-            ),
+            compute=found.compute,
             watch=bar,
             say=lambda line: err.print(line, highlight=False, soft_wrap=True),
             command=shlex.join(["lookalike", *sys.argv[1:]]),

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.errors import WeightsUnavailable
+from backend.files import replace_file
 from backend.images import Size
 
 Half: TypeAlias = npt.NDArray[np.float16]
@@ -52,9 +53,7 @@ class Checkpoint:
         }
         written = io.BytesIO()
         np.savez(written, about=np.array(json.dumps(about)), **arrays)
-        temporary = path.with_name(f".{path.name}.new")
-        temporary.write_bytes(written.getbuffer())
-        temporary.replace(path)
+        replace_file(path, lambda draft: draft.write_bytes(written.getbuffer()))
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:

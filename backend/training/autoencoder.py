@@ -25,6 +25,7 @@ from backend.embedders import Compute
 from backend.embedders.autoencoder import INPUT_SIZE, Autoencoder, model_file
 from backend.embedders.network import choose_device, choose_precision
 from backend.errors import ConfigurationError, ImageError
+from backend.files import replace_file
 from backend.images import Size
 from backend.training.autoencoder_curves import Curves
 from backend.training.autoencoder_pictures import layer_picture, reconstruction_sheet, to_colours
@@ -37,7 +38,6 @@ from backend.training.autoencoder_run import (
     Recipe,
     Run,
     begin_or_resume,
-    replace_file,
     save_card,
     save_checkpoint,
 )

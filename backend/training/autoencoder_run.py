@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 
 from backend.embedders.weights import read_tensors
 from backend.errors import ConfigurationError
+from backend.files import replace_file
 
 CHECKPOINT: Final = "checkpoint.pt"  # to go on from
 WEIGHTS: Final = "autoencoder.pt"  # to embed with
@@ -126,13 +126,3 @@ def save_card(folder: Path, run: Run) -> None:
     """Write the card as JSON, for people."""
     text = json.dumps(run.card(), indent=1) + "\n"
     replace_file(folder / CARD, lambda path: path.write_text(text, "utf-8"))
-
-
-def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file beside `path`, then put it in its place: it is whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.new")
-    write(draft)
-    with draft.open("rb+") as file:
-        os.fsync(file.fileno())
-    draft.replace(path)

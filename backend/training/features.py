@@ -27,6 +27,7 @@ from backend.embedders.pixels import Pixels, to_pixels
 from backend.errors import ConfigurationError
 from backend.evaluation.products import Pictured
 from backend.evaluation.vectors import OpenPictures
+from backend.files import replace_file
 from backend.images import Size
 from backend.training.hardware import Hardware
 
@@ -192,9 +193,12 @@ def look(image: Image.Image, view: int, *, name: str) -> Image.Image:
 def _array(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.float16]:
     """Open an array on disk, made (sparse, of zeros) if it is not there."""
     if not path.exists():
-        draft = path.with_suffix(".new")
-        np.lib.format.open_memmap(draft, mode="w+", dtype=np.float16, shape=shape).flush()
-        draft.replace(path)
+        replace_file(
+            path,
+            lambda draft: np.lib.format.open_memmap(
+                draft, mode="w+", dtype=np.float16, shape=shape
+            ).flush(),
+        )
     try:
         return np.lib.format.open_memmap(path, mode="r+")
     except ValueError as error:

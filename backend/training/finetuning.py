@@ -26,7 +26,7 @@ from backend.embedders.weights import read_tensors
 from backend.evaluation.evaluating import Watch
 from backend.evaluation.products import Labels, Pictured
 from backend.evaluation.vectors import OpenPictures
-from backend.training.autoencoder_run import replace_file
+from backend.files import replace_file
 from backend.training.features import Features, Stem
 from backend.training.hardware import Hardware
 from backend.training.learning import Learning

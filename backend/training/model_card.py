@@ -11,7 +11,7 @@ from typing import Any, Final
 import timm
 import torch
 
-from backend.training.autoencoder_run import replace_file
+from backend.files import replace_file
 from backend.training.material import Material
 from backend.training.recipe import Recipe
 from backend.training.validation import Scores, best

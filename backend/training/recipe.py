@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from backend.errors import ConfigurationError
 from backend.evaluation.products import Pictured
+from backend.files import replace_file
 from backend.images import Size
-from backend.training.autoencoder_run import replace_file
 from backend.training.objective import Aim, Weights
 
 RECIPE: Final = "recipe.json"

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from PIL import Image, ImageDraw
 
+from backend.files import replace_file
 from backend.training.autoencoder_curves import FOLDER, can_draw
-from backend.training.autoencoder_run import replace_file
 
 PICTURE: Final = "curves.png"
 WIDTH, HEIGHT, MARGIN = 480, 240, 36
