@@ -42,8 +42,8 @@ Unseen = Annotated[
 
 def finetune(
     folder: Annotated[Path, typer.Argument(help="Where state, checkpoint, card and curves go.")],
-    labels: Labels = "article_type:0.5,base_colour:0.4,gender:0.3,sub_category:0.2",
-    joint: Joints = "base_colour+article_type:2,gender+article_type:1",
+    labels: Labels = "article_type:1,gender:0.3,sub_category:0.2",
+    joint: Joints = "base_colour+article_type:1,gender+article_type:1",
     start: Annotated[
         str, typer.Option("--from", help="efficientnet-lite0, or torchvision/NAME[?weights=…].")
     ] = "efficientnet-lite0",
@@ -71,7 +71,7 @@ def finetune(
     ] = 0.98,
     start_weight: Annotated[
         float, typer.Option(min=0, help="Of the starting features beside the tuned ones.")
-    ] = 0.3,
+    ] = 0.6,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of all draws.")] = 0,
     notes: Annotated[str, typer.Option(help="On the data and its licence, for the card.")] = "",
 ) -> None:

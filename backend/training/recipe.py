@@ -18,11 +18,10 @@ RECIPE: Final = "recipe.json"
 PRODUCTS: Final = "products.json"
 
 FASHION: Final = (
-    Aim(by="article_type", weight=0.5),
-    Aim(by="base_colour", weight=0.4),
+    Aim(by="article_type", weight=1),
     Aim(by="gender", weight=0.3),
     Aim(by="sub_category", weight=0.2),
-    Aim(by="base_colour+article_type", weight=2),
+    Aim(by="base_colour+article_type", weight=1),
     Aim(by="gender+article_type", weight=1),
 )
 
@@ -52,7 +51,7 @@ class Recipe:
     warm_up: int = 50  # steps
     averaging: float = 0.998  # of the weights, from step to step
     dropout: float = 0.2  # before the head
-    start_weight: float = 0.3  # of the starting features beside the tuned ones
+    start_weight: float = 0.6  # of the starting features beside the tuned ones
     seed: int = 0
 
     def plain(self) -> dict[str, Any]:
