@@ -42,8 +42,8 @@ Unseen = Annotated[
 
 def finetune(
     folder: Annotated[Path, typer.Argument(help="Where state, checkpoint, card and curves go.")],
-    labels: Labels = "article_type:1,gender:0.3,sub_category:0.2",
-    joint: Joints = "base_colour+article_type:1,gender+article_type:1",
+    labels: Labels = "article_type:1,sub_category:0.2",
+    joint: Joints = "base_colour+article_type:2,gender+article_type:1",
     start: Annotated[
         str, typer.Option("--from", help="efficientnet-lite0, or torchvision/NAME[?weights=…].")
     ] = "efficientnet-lite0",

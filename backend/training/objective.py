@@ -28,7 +28,7 @@ class Weights:
     scale: float = 16  # of the cosines before the softmax
     smoothing: float = 0.05
     contrast: float = 0.5  # of the supervised contrast, by the first joint label
-    contrast_first: float = 1  # of that by the first label, within the contrast
+    contrast_first: float = 0.5  # of that by the first label, within the contrast
     temperature: float = 0.1
     distillation: float = 50
 

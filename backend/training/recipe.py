@@ -19,9 +19,8 @@ PRODUCTS: Final = "products.json"
 
 FASHION: Final = (
     Aim(by="article_type", weight=1),
-    Aim(by="gender", weight=0.3),
     Aim(by="sub_category", weight=0.2),
-    Aim(by="base_colour+article_type", weight=1),
+    Aim(by="base_colour+article_type", weight=2),
     Aim(by="gender+article_type", weight=1),
 )
 
