@@ -70,7 +70,7 @@ def autoencoder(
 
 def _train(found: Services, folder: Path, recipe: Recipe, *, epochs: int) -> Run:
     from backend.training.autoencoder import train
-    from backend.training.autoencoder_curves import can_draw
+    from backend.training.tensorboard import can_draw
 
     if not can_draw():
         err.print("No curves are drawn: TensorBoard comes with the extra `train`.")

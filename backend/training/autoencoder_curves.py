@@ -1,18 +1,13 @@
-"""The curves of a run, for TensorBoard. They need the extra `train`; without it there are none."""
+"""The curves of an autoencoder's run, for TensorBoard."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from backend.training.autoencoder_run import Epoch
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
-
-FOLDER = "curves"
+from backend.training.tensorboard import open_writer
 
 
 class Curves:
@@ -21,7 +16,7 @@ class Curves:
     def __init__(self, folder: Path, *, steps: int) -> None:
         """Go on after `steps`: what an interrupted run drew beyond its checkpoint is dropped."""
         self._steps = steps
-        self._writer = _open(folder / FOLDER, purge_step=steps)
+        self._writer = open_writer(folder, purge_step=steps)
 
     def add(self, epoch: Epoch, batch_losses: Sequence[float]) -> None:
         """Draw one epoch, and each of its batches."""
@@ -43,16 +38,3 @@ class Curves:
     def __exit__(self, *exc_info: object) -> None:
         if self._writer:
             self._writer.close()
-
-
-def can_draw() -> bool:
-    """Tell whether TensorBoard's writer is installed."""
-    return find_spec("tensorboard") is not None
-
-
-def _open(folder: Path, *, purge_step: int) -> SummaryWriter | None:
-    if not can_draw():
-        return None
-    from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415
-
-    return SummaryWriter(str(folder), purge_step=purge_step)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from PIL import Image, ImageDraw
 
 from backend.files import replace_file
-from backend.training.autoencoder_curves import FOLDER, can_draw
+from backend.training.tensorboard import open_writer
 
 PICTURE: Final = "curves.png"
 WIDTH, HEIGHT, MARGIN = 480, 240, 36
@@ -30,8 +30,11 @@ def draw_curves(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
     for position, panel in enumerate(shown):
         _panel(ImageDraw.Draw(sheet), panel, top=position * HEIGHT)
     replace_file(folder / PICTURE, lambda draft: sheet.save(draft, "PNG"))
-    if can_draw():
-        _tell_tensorboard(folder, {name: values[-1] for name, values in series.items()}, history)
+    writer = open_writer(folder, purge_step=len(history))
+    if writer:
+        with writer:
+            for name, values in series.items():
+                writer.add_scalar(name, values[-1], len(history))
 
 
 def _series(history: Sequence[Mapping[str, Any]]) -> Iterator[Curve]:
@@ -61,13 +64,3 @@ def _panel(pencil: ImageDraw.ImageDraw, panel: Mapping[str, list[float]], *, top
         ]
         pencil.line(points, colour, 2)
         pencil.text((right + 6, top + 10 + 14 * number), f"{name} {curve[-1]:.3f}", colour)
-
-
-def _tell_tensorboard(
-    folder: Path, values: Mapping[str, float], history: Sequence[Mapping[str, Any]]
-) -> None:
-    from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415
-
-    with SummaryWriter(str(folder / FOLDER), purge_step=len(history)) as writer:
-        for name, value in values.items():
-            writer.add_scalar(name, value, len(history))
