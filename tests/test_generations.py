@@ -14,7 +14,7 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from backend import generations
-from backend.catalogue import image_vectors, outbox
+from backend.catalogue import backfilling, image_vectors, outbox
 from backend.catalogue.database import Database
 from backend.catalogue.models import ACTIVE, BUILDING, RETIRED, STANDBY, Generation, Product, utcnow
 from backend.errors import (
@@ -61,18 +61,18 @@ def test_a_backfill_that_was_cut_off_goes_on(
 ) -> None:
     ids = make_products(any_db, 5)
     monkeypatch.setattr("backend.generations.starting.BACKFILL_CHUNK", 2)
-    whole = outbox.backfill
-    monkeypatch.setattr(outbox, "backfill", _cut_off_after(1))
+    whole = backfilling.backfill
+    monkeypatch.setattr(backfilling, "backfill", _cut_off_after(1))
     with pytest.raises(KeyboardInterrupt):
         generations.ensure_first(any_db, ENCODER)
     assert len(entries(any_db)) == 2
-    monkeypatch.setattr(outbox, "backfill", whole)
+    monkeypatch.setattr(backfilling, "backfill", whole)
     generations.ensure_first(any_db, ENCODER)
     assert sorted(product for _, product in entries(any_db)) == ids
 
 
 def _cut_off_after(chunks: int) -> Any:
-    whole, done = outbox.backfill, []
+    whole, done = backfilling.backfill, []
 
     def backfill(*args: Any, **options: Any) -> int | None:
         if len(done) == chunks:

@@ -26,8 +26,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    delete,
-    func,
     literal,
     null,
     select,
@@ -36,14 +34,11 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from backend.catalogue.models import (
-    ACTIVE,
-    BUILDING,
     LIVE,
     Generation,
-    ImageVector,
     IndexEntry,
     Product,
     utcnow,
@@ -153,21 +148,21 @@ def _upsert_entries(
     changes |= _asked(now) | {
         "priority": case((idle | (Entry.priority > priority), priority), else_=Entry.priority),
     }
-    session.execute(_insert_entries(session, pairs, changes))
+    session.execute(insert_entries(session, pairs, changes))
 
 
-_NEW_ENTRY: Final = [
+NEW_ENTRY: Final = [
     *("generation_id", "product_id", "wanted", "embedded", "indexed", "claim"),
     *("failures", "priority", "requested_at", "due_at"),
 ]
 
 
-def _insert_entries(
+def insert_entries(
     session: Session,
     rows: Select[Any],
     changes: dict[str, Any] | None,
     *,
-    columns: Sequence[str] = _NEW_ENTRY,
+    columns: Sequence[str] = NEW_ENTRY,
 ) -> Insert:
     """Insert entries from a select; what is there already gets `changes`, or stays as it is."""
     keys = ["generation_id", "product_id"]
@@ -181,7 +176,7 @@ def _insert_entries(
 def _new_entries(
     generation_id: Any, priority: int, now: datetime, *, embedded: int = 0
 ) -> Select[Any]:
-    """Select a new entry for every product, in the order of `_NEW_ENTRY`."""
+    """Select a new entry for every product, in the order of `NEW_ENTRY`."""
     moment = literal(now, Entry.due_at.type)
     zero = literal(0)
     numbers = (literal(1), literal(embedded), zero, zero, zero, literal(priority))
@@ -194,95 +189,6 @@ def share_generations_lock(session: Session) -> None:
         session.execute(
             text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": GENERATIONS_LOCK}
         )
-
-
-def backfill(session: Session, generation_id: int, *, after: int, limit: int) -> int | None:
-    """Give one range of products an entry in a generation; return the last id, None at the end."""
-    ids = select(Product.id).where(Product.id > after).order_by(Product.id).limit(limit)
-    last: int | None = session.scalar(select(func.max(ids.subquery().c.id)))
-    if last is not None:
-        enter(session, generation_id, and_(Product.id > after, Product.id <= last))
-    return last
-
-
-def enter(session: Session, generation_id: int, which: ColumnElement[bool]) -> None:
-    """Give products an entry in one generation; one that has an entry already keeps it.
-
-    Removed products need none. What is known of the image is taken over, so that it stays shut: a
-    stored vector lets the entry skip the embed stage, and what the same embedder could not embed
-    for the active generation is quarantined here too, with its last good vector if it has one. A
-    re-index fills its entries at the lowest priority.
-    """
-    generation = session.get_one(Generation, generation_id)
-    rows = (
-        _known_entries(generation, utcnow())
-        .where(which, Product.removed_at.is_(None))
-        .order_by(Product.id)
-    )
-    session.execute(_insert_entries(session, rows, None, columns=_KNOWN_ENTRY))
-
-
-_KNOWN_ENTRY: Final = [*_NEW_ENTRY, "embedded_digest", "last_error"]
-
-
-def _known_entries(generation: Generation, now: datetime) -> Select[Any]:
-    """Select an entry for every product, in the order of `_KNOWN_ENTRY`."""
-    twin, older = aliased(Entry), aliased(Generation)
-    same_encoder = select(older.id).where(
-        older.state == ACTIVE,
-        older.id != generation.id,
-        older.fingerprint == generation.fingerprint,
-    )
-    given_up = and_(
-        twin.last_error.is_not(None),
-        twin.due_at.is_(None),
-        twin.failures > 0,  # the image's fault, not the index'
-    )
-    digest = case((given_up, twin.embedded_digest), else_=ImageVector.image_digest)
-    moment = literal(now, Entry.due_at.type)
-    zero = literal(0)
-    priority = literal(REINDEX if generation.state == BUILDING else IMPORT)
-    return (
-        select(
-            literal(generation.id),
-            Product.id,
-            literal(1),
-            case((digest.is_not(None), 1), else_=0),
-            zero,
-            zero,
-            case((given_up, twin.failures), else_=0),
-            priority,
-            moment,
-            case((and_(given_up, digest.is_(None)), null()), else_=moment),
-            digest,
-            case((given_up, twin.last_error), else_=null()),
-        )
-        .select_from(Product)
-        .outerjoin(
-            ImageVector,
-            and_(
-                ImageVector.image_digest == Product.image_digest,
-                ImageVector.fingerprint == generation.fingerprint,
-            ),
-        )
-        .outerjoin(
-            twin,
-            and_(twin.product_id == Product.id, twin.generation_id.in_(same_encoder)),
-        )
-    )
-
-
-def forget(session: Session, generation_id: int, *, limit: int) -> int:
-    """Delete up to `limit` entries of a generation that is gone; return how many there were."""
-    some = (
-        select(Entry.product_id)
-        .where(Entry.generation_id == generation_id)
-        .order_by(Entry.product_id)
-        .limit(limit)
-    )
-    gone = delete(Entry).where(Entry.generation_id == generation_id, Entry.product_id.in_(some))
-    result = session.execute(gone, execution_options={"synchronize_session": False})
-    return cast("CursorResult[Any]", result).rowcount
 
 
 # --- claim -------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from typing import Final
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from backend.catalogue import image_vectors, outbox
+from backend.catalogue import backfilling, image_vectors
 from backend.catalogue.database import Database
 from backend.catalogue.models import RETIRED, Cursor, Generation, utcnow
 
@@ -66,7 +66,7 @@ def _next(db: Database, before: datetime) -> Generation | None:
 
 def _drop_entries(session: Session, *, generation: Generation) -> bool:
     """Delete some entries; return whether there may be more."""
-    return outbox.forget(session, generation.id, limit=ENTRIES) == ENTRIES
+    return backfilling.forget(session, generation.id, limit=ENTRIES) == ENTRIES
 
 
 def _drop_vectors(session: Session, *, generation: Generation) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from backend.catalogue import outbox
+from backend.catalogue import backfilling
 from backend.catalogue.database import Database
 from backend.catalogue.models import ACTIVE, BUILDING, Generation, utcnow
 from backend.errors import ReindexRunning
@@ -137,7 +137,7 @@ def backfill(
 
 def _one_range(session: Session, *, generation_id: int) -> bool:
     generation = session.get_one(Generation, generation_id)
-    last = outbox.backfill(
+    last = backfilling.backfill(
         session, generation_id, after=generation.backfilled_to, limit=BACKFILL_CHUNK
     )
     if last is not None:

@@ -15,7 +15,7 @@ import numpy as np
 from sqlalchemy import and_, func, select, true
 from sqlalchemy.orm import Session
 
-from backend.catalogue import image_vectors, outbox
+from backend.catalogue import backfilling, image_vectors, outbox
 from backend.catalogue.database import Database
 from backend.catalogue.models import (
     BUILDING,
@@ -165,7 +165,7 @@ class _Walk:
 
         def ask(session: Session) -> None:
             image_vectors.store(session, fingerprint, found)
-            outbox.enter(session, generation_id, Product.id.in_(drift.unqueued))
+            backfilling.enter(session, generation_id, Product.id.in_(drift.unqueued))
             outbox.request_again(session, generation_id, again)
 
         self._db.write(ask)
