@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from drawn_products import TINY, Window, workshop
 from PIL import Image
 from typer.testing import CliRunner
@@ -26,6 +27,7 @@ from backend.embedders import Compute, load
 from backend.embedders.backbones import load_backbone
 from backend.embedders.checkpoint import Checkpoint
 from backend.embedders.network import fold_batch_norms
+from backend.embedders.weights import read_tensors
 from backend.errors import ConfigurationError, UnknownEmbedder, WeightsUnavailable
 from backend.evaluation.products import Pictured
 from backend.sample import make_sample
@@ -33,6 +35,7 @@ from backend.settings import Settings
 from backend.training.features import look
 from backend.training.finetuning import STATE, TUNED, finetune
 from backend.training.material import divide, prepare
+from backend.training.objective import Aim
 from backend.training.recipe import Recipe
 from backend.training.validation import Judge
 
@@ -231,6 +234,45 @@ def test_it_ends_early_when_nothing_gets_better(tmp_path: Path, window: Window) 
     standing = replace(TINY, epochs=6, patience=1, tail_rate=0, head_rate=0, views=1)
 
     assert len(finetune(workshop(tmp_path, window), standing)) == 2
+
+
+# --- a second schedule -----------------------------------------------------------------------
+
+
+def test_a_run_goes_on_from_another_ones_weights(
+    tuned: Path, tmp_path: Path, window: Window
+) -> None:
+    aims = (*TINY.aims[::-1], Aim(by="gender+article_type", weight=1))
+    standing = replace(TINY, after=str(tuned), aims=TINY.aims[:1] + aims, epochs=1, views=1,
+                       tail_rate=0, head_rate=0)  # fmt: skip
+
+    finetune(workshop(tmp_path, window), standing)
+
+    ours, theirs = (read_tensors(folder / STATE) for folder in (tmp_path, tuned))
+    tail = [name for name in theirs["averaged"] if ".tail." in name]
+    assert tail
+    assert all(torch.equal(ours["averaged"][name], theirs["averaged"][name]) for name in tail)
+    directions = [ours["objective"][f"directions.{i}"] for i in (0, 1, 2)]
+    for one, place in zip(directions, (0, 1, 0), strict=True):  # by their labels, wherever they are
+        assert torch.equal(one, theirs["objective"][f"directions.{place}"])
+    assert not (tmp_path / "cache").exists()
+    commands = Checkpoint.load(tmp_path / TUNED).card["commands"]
+    assert len(commands) == 2
+    assert (tmp_path / "MODEL-CARD.md").read_text().count("    lookalike train finetune") == 2
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [({"held_out": 0.1}, "held_out 0.25, not 0.1"), ({"size": 16}, "size 32"),
+     ({"after": "nowhere"}, "no run to go on from")],
+)  # fmt: skip
+def test_a_run_of_another_kind_cannot_be_gone_on_from(
+    tuned: Path, tmp_path: Path, window: Window, other: dict, reason: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=reason):
+        finetune(workshop(tmp_path, window), replace(TINY, **{"after": str(tuned)} | other))
+
+    assert not list(tmp_path.iterdir())
 
 
 # --- odd catalogues and networks -----------------------------------------------------------

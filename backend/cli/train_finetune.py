@@ -47,6 +47,12 @@ def finetune(
     start: Annotated[
         str, typer.Option("--from", help="efficientnet-lite0, or torchvision/NAME[?weights=…].")
     ] = "efficientnet-lite0",
+    after: Annotated[
+        str,
+        typer.Option(
+            metavar="FOLDER", help="Begin with the weights of this run, for a second schedule."
+        ),
+    ] = "",
     tune_from: Annotated[
         str, typer.Option(help="The first layer that learns. Default: the network's last stages.")
     ] = "",
@@ -92,6 +98,7 @@ def finetune(
         held_out=held_out,
         unseen=_unseen(unseen or ["0.05"]),
         near_duplicate=near_duplicate,
+        after=after,
         epochs=epochs,
         head_epochs=head_epochs,
         patience=patience,

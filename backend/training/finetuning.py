@@ -31,8 +31,8 @@ from backend.training.features import Features, Stem
 from backend.training.hardware import Hardware
 from backend.training.learning import Learning
 from backend.training.material import Material, divide, prepare
-from backend.training.model_card import card, write_card
-from backend.training.recipe import Recipe, keep_to, known_products
+from backend.training.model_card import card, read_card, write_card
+from backend.training.recipe import Recipe, keep_to, known_products, predecessor
 from backend.training.tuned_network import TunedNetwork
 from backend.training.tuning_curves import draw_curves
 from backend.training.validation import Judge, Scores, best, fuse, total
@@ -66,14 +66,15 @@ def finetune(shop: Workshop, recipe: Recipe) -> list[dict[str, Any]]:
     """
     shop.folder.mkdir(parents=True, exist_ok=True)
     products = known_products(shop.folder) or shop.read_products()
-    parts, labels = divide(products, recipe)  # before anything is kept: it may be refused
+    before = predecessor(recipe)  # before anything is kept: it may be refused
+    parts, labels = divide(products, recipe)
     keep_to(shop.folder, recipe, products)
     hardware = Hardware.of(shop.compute)
     backbone = load_backbone(recipe.backbone, input_size=recipe.input_size)
     features = _features(shop, products, recipe, backbone, hardware)
     _fill(shop, features, 0, np.arange(len(products)))
     material = prepare(parts, labels, features.starting, recipe)
-    run = _Run(shop, recipe, backbone, hardware, features, material, labels)
+    run = _Run(shop, recipe, before, backbone, hardware, features, material, labels)
     run.go_on()
     return run.learning.history
 
@@ -100,7 +101,7 @@ def _features(
         hardware=hardware,
     )
     return Features(
-        shop.folder / CACHE,
+        Path(recipe.after or shop.folder) / CACHE,  # what both runs need is there already
         frozen,
         products,
         fingerprint=fingerprint({"precision": hardware.precision}, arrays),
@@ -122,13 +123,14 @@ class _Run:
         self,
         shop: Workshop,
         recipe: Recipe,
+        before: Recipe | None,
         backbone: Backbone,
         hardware: Hardware,
         features: Features,
         material: Material,
         labels: Sequence[Labels],
     ) -> None:
-        self._shop, self._recipe, self._backbone = shop, recipe, backbone
+        self._shop, self._recipe, self._before, self._backbone = shop, recipe, before, backbone
         self._features, self._material = features, material
         self._judge = Judge(material, labels)
         _, tail = backbone.cut(recipe.tune_from or backbone.tune_from)
@@ -170,6 +172,11 @@ class _Run:
         path = self._shop.folder / STATE
         if path.exists():
             self.learning.restore(read_tensors(path))
+            return
+        if self._before:
+            state = read_tensors(Path(self._recipe.after, STATE))
+            self.learning.take_over(state, self._before.aims)
+            self._save()
             return
         with self._shop.watch("The head alone") as report:
             self.learning.learn_head(report)
@@ -246,13 +253,18 @@ class _Run:
             card=self._card(),
         )
 
+    @cached_property
+    def _earlier(self) -> Sequence[str]:
+        """Return the commands of the runs that this one goes on from."""
+        return read_card(Path(self._recipe.after))["commands"] if self._recipe.after else []
+
     def _card(self) -> Mapping[str, Any]:
         return card(
             self._recipe,
             self._material,
             baselines=self.baselines,
             history=self.learning.history,
-            command=self._shop.command,
+            commands=[*self._earlier, self._shop.command],
             notes=self._shop.notes,
         )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from backend.embedders import FloatArray
 from backend.training.features import Features, Report, Rows
 from backend.training.hardware import Hardware
 from backend.training.material import Material
-from backend.training.objective import Objective
+from backend.training.objective import Aim, Objective
 from backend.training.recipe import Recipe
 from backend.training.tuned_network import Head, TunedNetwork
 
@@ -85,6 +85,17 @@ class Learning:
             getattr(self, part if part == "averaged" else f"_{part}").load_state_dict(state[part])
         self.step, self.seconds = state["step"], state["seconds"]
         self.losses, self.history = dict(state["losses"]), state["history"]
+
+    def take_over(self, state: Mapping[str, Any], aims: Sequence[Aim]) -> None:
+        """Begin with the averaged weights of another run, that had these aims."""
+        averaged = {
+            name.removeprefix("module."): tensor
+            for name, tensor in state["averaged"].items()
+            if name.startswith("module.")
+        }
+        for network in (self._network, self.averaged.module):
+            network.load_state_dict(averaged)
+        self._objective.take_over(state["objective"], aims)
 
     # --- learning ----------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 import timm
 import torch
 
+from backend.errors import ConfigurationError
 from backend.files import replace_file
 from backend.training.material import Material
 from backend.training.recipe import Recipe
@@ -26,13 +27,13 @@ def card(
     *,
     baselines: Mapping[str, Scores],
     history: Sequence[Mapping[str, Any]],
-    command: str,
+    commands: Sequence[str],
     notes: str,
 ) -> dict[str, Any]:
     """Tell how a network was made and how good it is, in plain values."""
     chosen = best(history)
     return {
-        "command": command,
+        "commands": commands,
         "notes": notes,
         "recipe": recipe.plain(),
         "data": {
@@ -49,6 +50,15 @@ def card(
         "epochs": history,
         "versions": {"torch": torch.__version__, "timm": timm.__version__},
     }
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """Read the card of a run that has come through an epoch. Raises ConfigurationError."""
+    try:
+        made: dict[str, Any] = json.loads((folder / CARD).read_text("utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{folder} has no epoch to go on from: {error.strerror}") from None
+    return made
 
 
 def write_card(folder: Path, made: Mapping[str, Any]) -> None:
@@ -73,7 +83,7 @@ def _lines(made: Mapping[str, Any]) -> Iterator[str]:
     yield f"- Left out of training: {data['near_duplicates_left_out']:,} products that look like a "
     yield f"  judged one (cosine of the starting features {recipe['near_duplicate']} or more)."
     yield from (f"- Data: {made['notes'] or 'nothing noted on its source and licence'}", "")
-    yield from ("Made by", "", f"    {made['command']}", "")
+    yield from ("Made by", "", *(f"    {command}" for command in made["commands"]), "")
     yield from ("## mAP@5, held-out products as queries and index", "")
     yield from _table(made)
     yield from ("", "## Limits", "")

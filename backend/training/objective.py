@@ -45,6 +45,14 @@ class Objective(nn.Module):
         joint = next((i for i, aim in enumerate(aims) if "+" in aim.by), 0)
         self._contrasts = {joint: 1.0} | ({0: weights.contrast_first} if joint else {})
 
+    def take_over(self, state: Mapping[str, Tensor], aims: Sequence[Aim]) -> None:
+        """Begin with the directions of another objective, for the aims that both have."""
+        theirs = {aim.by: state[f"directions.{i}"] for i, aim in enumerate(aims)}
+        with torch.no_grad():
+            for aim, directions in zip(self.aims, self.directions, strict=True):
+                if aim.by in theirs and theirs[aim.by].shape == directions.shape:
+                    directions.copy_(theirs[aim.by])
+
     def forward(self, vectors: Tensor, targets: Tensor, starting: Tensor) -> Mapping[str, Tensor]:
         """Return the parts, each weighted, of a batch.
 

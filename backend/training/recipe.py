@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,8 +38,9 @@ class Recipe:
     held_out: float = 0.1  # fraction of products
     unseen: tuple[str, ...] | float = 0.05  # categories, or a fraction of them
     near_duplicate: float = 0.98  # cosine to a held-out product from which one is not trained on
+    after: str = ""  # the folder of a run whose weights this one begins with
     epochs: int = 15
-    head_epochs: int = 6  # of the head alone, before
+    head_epochs: int = 6  # of the head alone, before; not after another run
     patience: int = 5  # epochs without a better score before it ends early
     batch_size: int = 128
     views: int = 3  # of each picture: the whole and so many crops less one
@@ -57,6 +58,35 @@ class Recipe:
         """Return all of it as JSON knows it."""
         values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return values
+
+
+SHARED: Final = (
+    *("backbone", "tune_from", "input_size", "size"),
+    *("held_out", "unseen", "near_duplicate", "seed"),
+)
+"""What two runs must have in common for one to go on where the other ended."""
+
+
+def predecessor(recipe: Recipe) -> Recipe | None:
+    """Return the recipe of the run that this one goes on from.
+
+    Raises ConfigurationError if there is none in that folder, or one of another network, or one
+    that was judged by other products: it would have been trained on those that judge now.
+    """
+    if not recipe.after:
+        return None
+    path = Path(recipe.after, RECIPE)
+    try:
+        theirs = json.loads(path.read_text())
+    except OSError as error:
+        raise ConfigurationError(
+            f"there is no run to go on from: {path}: {error.strerror}"
+        ) from None
+    ours = recipe.plain()
+    differing = _differing(theirs, {name: ours[name] for name in SHARED})
+    if differing:
+        raise ConfigurationError(f"{recipe.after} cannot be gone on from: it has {differing[0]}")
+    return replace(recipe, after=theirs["after"], aims=tuple(Aim(**aim) for aim in theirs["aims"]))
 
 
 def known_products(folder: Path) -> list[Pictured]:
