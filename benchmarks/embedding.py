@@ -1,4 +1,4 @@
-"""How fast does the default embedder turn image files into vectors, and where does time go?
+"""How fast does `efficientnet-lite0` turn image files into vectors, and where does time go?
 
     python benchmarks/embedding.py FOLDER [--count 256] [--rounds 3]
 

@@ -168,7 +168,7 @@ def pure_speed(options: argparse.Namespace) -> Speed:
 
 
 def naive_speed(catalogue: Path) -> Speed:
-    """Measure the default network as one would write it on an afternoon: one image at a time."""
+    """Measure EfficientNet-Lite0 as one would write it on an afternoon: one image at a time."""
     here = str(Path(__file__).parent)
     images = str(catalogue / "images")
     return in_a_process(NAIVE.format(benchmarks=here, images=images, count=NAIVE_COUNT))

@@ -17,13 +17,19 @@ from PIL import Image
 
 from backend import images
 from backend.embedders import Compute, Embedder, families, load
+from backend.embedders.checkpoint import Checkpoint
 from backend.embedders.colour import colour_histograms
 from backend.embedders.efficientnet_lite import SHIPPED_PCA
 from backend.embedders.pca import Pca
 from backend.embedders.pixels import normalise, to_pixels
+from backend.embedders.tuned import SHIPPED as SHIPPED_NETWORK
 from backend.errors import UnknownEmbedder, WeightsUnavailable
+from backend.settings import Settings
+from backend.training.model_card import readable
 
 SPECS = (
+    "lookalike-fashion",
+    "lookalike-fashion?start=0",
     "mean-colour",
     "raw-pixels",
     "raw-pixels?height=28&width=28&grey=yes",
@@ -288,8 +294,9 @@ def test_an_unreadable_pca_is_named(tmp_path: Path) -> None:
 # --- fingerprints --------------------------------------------------------------------------
 
 
-def test_device_and_precision_leave_the_fingerprint_and_nearly_the_vector_alone() -> None:
-    exact, fast = loaded("efficientnet-lite0", "fp32"), loaded("efficientnet-lite0", "bf16")
+@pytest.mark.parametrize("spec", ["lookalike-fashion", "efficientnet-lite0"])
+def test_device_and_precision_leave_the_fingerprint_and_nearly_the_vector_alone(spec: str) -> None:
+    exact, fast = loaded(spec, "fp32"), loaded(spec, "bf16")
 
     assert exact.fingerprint == fast.fingerprint
     assert (exact.embed(GARMENTS) * fast.embed(GARMENTS)).sum(axis=1).min() >= 0.999
@@ -300,6 +307,9 @@ def test_whatever_changes_the_vector_changes_the_fingerprint(tmp_path: Path) -> 
     other = Pca(mean=shipped.mean, components=shipped.components[::-1], provenance={})
     other.save(tmp_path / "other.npz")
     specs = [
+        "lookalike-fashion",
+        "lookalike-fashion?start=0",
+        "lookalike-fashion?start=0.1",
         "efficientnet-lite0",
         "efficientnet-lite0?colour=0.2",
         "efficientnet-lite0?colour=0",
@@ -323,6 +333,18 @@ def test_whatever_changes_the_vector_changes_the_fingerprint(tmp_path: Path) -> 
 SHIPPED = "efficientnet-lite0-pca256.npz"
 
 
+def test_the_shipped_network_is_small_and_tells_how_it_was_made() -> None:
+    checkpoint = Checkpoint.load(SHIPPED_NETWORK)
+
+    assert SHIPPED_NETWORK.stat().st_size < 15_000_000
+    assert all(array.dtype == np.float16 for array in checkpoint.tail.values())
+    assert all(one.startswith("lookalike train finetune") for one in checkpoint.card["commands"])
+    page = SHIPPED_NETWORK.with_name("MODEL-CARD.md").read_text("utf-8")
+    _, told = readable(checkpoint.card).split("\n", 1)  # the shipped page has a title of its own
+    assert told in page
+    assert f"`{loaded('lookalike-fashion').name}`" in page
+
+
 def test_the_shipped_pca_is_small_and_tells_how_it_was_made() -> None:
     path = Path(sys.modules["backend.embedders"].__path__[0], "data", SHIPPED)
     pca = Pca.load(path)
@@ -335,7 +357,7 @@ def test_the_shipped_pca_is_small_and_tells_how_it_was_made() -> None:
 
 
 def test_the_default_fits_into_512_dimensions() -> None:
-    assert loaded("efficientnet-lite0").size == 384
+    assert loaded(Settings.model_fields["embedder"].default).size == 512
 
 
 @pytest.fixture(autouse=True, scope="module")

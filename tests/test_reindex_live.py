@@ -53,8 +53,8 @@ SMALL = Scale(
 )
 REAL = Scale(
     products=int(os.environ.get("PROVE_REINDEX_PRODUCTS", "0")),
-    embedder="efficientnet-lite0?pca=none&colour=0",
-    next_embedder="efficientnet-lite0",
+    embedder="efficientnet-lite0",
+    next_embedder="lookalike-fashion",
     per_second=20,
     seconds=30,
     patience=1800,

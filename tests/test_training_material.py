@@ -15,7 +15,7 @@ from backend.evaluation.splits import Split, place
 from backend.training.material import Material, divide, near_duplicates, prepare, whiten
 from backend.training.objective import MISSING, Aim
 from backend.training.recipe import Recipe
-from backend.training.validation import Judge, fuse, total
+from backend.training.validation import Judge, total
 
 WINDOW = Window(120)
 
@@ -149,12 +149,3 @@ def test_the_total_counts_the_first_label_alone_of_unseen_categories() -> None:
 
     assert total(scores) == pytest.approx(0.6)
     assert total({}) == 0
-
-
-def test_the_weight_of_the_starting_features_is_their_length() -> None:
-    tuned, start = normalise(features(3, 4)), normalise(features(3, 5))
-
-    both = fuse(tuned, start, 0.5)
-
-    assert both @ both.T == pytest.approx((tuned @ tuned.T + start @ start.T / 4) / 1.25, abs=1e-5)
-    assert fuse(tuned, start, 0) is tuned

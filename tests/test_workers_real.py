@@ -36,7 +36,7 @@ def catalogue(shared_data: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def shop(tmp_path: Path, postgres_url: str) -> Iterator[Fleet]:
     knobs = {
-        "embedder": "efficientnet-lite0",
+        "embedder": "lookalike-fashion",
         "interactive_seconds": 10,  # the workers take all there is of a small machine
         "lease_seconds": 60,
         "hang_seconds": 60,

@@ -77,7 +77,7 @@ def finetune(
     ] = 0.98,
     start_weight: Annotated[
         float, typer.Option(min=0, help="Of the starting features beside the tuned ones.")
-    ] = 0.6,
+    ] = 0.55,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of all draws.")] = 0,
     notes: Annotated[str, typer.Option(help="On the data and its licence, for the card.")] = "",
 ) -> None:

@@ -23,9 +23,9 @@ Half: TypeAlias = npt.NDArray[np.float16]
 class Checkpoint:
     """A tuned network, without the stem that it shares with the backbone; all in float16.
 
-    A vector is [tuned, `start_weight` * start], both parts and the whole L2-normalised, where
-    tuned = `head` @ pooled + `head_bias` of the tuned tail, and start = `components` @ (pooled -
-    `mean`) of the L2-normalised pooled features of the backbone's own tail.
+    A vector is made by `fuse` of two parts of length 1: tuned = `head` @ pooled + `head_bias` of
+    the tuned tail, and start = `components` @ (pooled - `mean`) of the L2-normalised pooled
+    features of the backbone's own tail.
     """
 
     backbone: str  # the spec for `load_backbone`
@@ -34,6 +34,7 @@ class Checkpoint:
     tail: Mapping[str, Half]  # the tail's state, its batch norms folded
     head: Half  # (size, channels)
     head_bias: Half  # (size,)
+    directions: Half  # (categories, size): where those of the first label lie
     mean: Half  # (channels,)
     components: Half  # (start size, channels)
     start_weight: float
@@ -42,7 +43,7 @@ class Checkpoint:
     def save(self, path: Path) -> None:
         """Write an .npz, whole or not at all."""
         arrays: dict[str, Any] = {f"tail.{name}": array for name, array in self.tail.items()}
-        for name in ("head", "head_bias", "mean", "components"):
+        for name in ("head", "head_bias", "directions", "mean", "components"):
             arrays[name] = getattr(self, name)
         about = {
             "backbone": self.backbone,

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 with ImageNet weights that come as a Python package: the default, offline."""
+"""EfficientNet-Lite0 with ImageNet weights that come as a Python package, offline."""
 
 from __future__ import annotations
 

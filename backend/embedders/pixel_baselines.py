@@ -19,7 +19,7 @@ BATCH: Final = 32
 LONGEST_SIDE: Final = 256
 GREY: Final = np.array([0.299, 0.587, 0.114], np.float32)
 """Of red, green and blue in luma; Rec. ITU-R BT.601."""
-COLOUR_INPUT: Final = (224, 168)  # (height, width): what the default embedder counts colours on
+COLOUR_INPUT: Final = (224, 168)  # (height, width): what `efficientnet-lite0` counts colours on
 
 
 class RawPixels:
@@ -104,7 +104,7 @@ class ColourHistogram:
 
 @register("colour-histogram")
 def load_colour_histogram(variant: str, *, compute: Compute) -> ColourHistogram:
-    """Make the embedder: the colour block of the default one, alone. It has no options."""
+    """Make the embedder: the colour block of `efficientnet-lite0`, alone. It has no options."""
     if variant:
         raise UnknownEmbedder(f"colour-histogram has no variant {variant!r}")
     return ColourHistogram(batch_size=compute.batch_size)

@@ -19,6 +19,7 @@ from backend.embedders.backbones import Backbone, load_backbone
 from backend.embedders.checkpoint import Checkpoint
 from backend.embedders.cutting import Forked
 from backend.embedders.fingerprints import fingerprint
+from backend.embedders.fusing import SHARPNESS, fuse
 from backend.embedders.network import Network, cut_at_last_map, fold_batch_norms
 from backend.embedders.pixels import normalise, to_pixels
 from backend.errors import UnknownEmbedder, WeightsUnavailable
@@ -73,7 +74,9 @@ class TunedEmbedder:
         self.name = name
         backbone = load_backbone(checkpoint.backbone, input_size=checkpoint.input_size)
         self.input_size = checkpoint.input_size
-        self._blocks = _blocks(checkpoint, start_weight)
+        self._start_weight = start_weight
+        self._directions = checkpoint.directions.astype(np.float32)
+        self._blocks = _blocks(checkpoint, with_start=start_weight > 0)
         graph = _fork(backbone, checkpoint, tails=len(self._blocks))
         self.size = sum(len(block.components) for block in self._blocks)
         self.fingerprint = self._fingerprint(backbone, graph)
@@ -95,22 +98,27 @@ class TunedEmbedder:
     def embed(self, images: Sequence[Image]) -> FloatArray:
         """Embed RGB images of any size: (n, size) float32, L2-normalised, in input order."""
         pooled = self._network(to_pixels(images, self.input_size))
-        parts = np.split(pooled, len(self._blocks), axis=1)
-        blocks = zip(self._blocks, parts, strict=True)
-        return normalise(np.hstack([block.project(part) for block, part in blocks]))
+        pooled_parts = np.split(pooled, len(self._blocks), axis=1)
+        blocks = zip(self._blocks, pooled_parts, strict=True)
+        tuned, *start = (block.project(part) for block, part in blocks)
+        if not start:
+            return tuned
+        return fuse(tuned, *start, directions=self._directions, weight=self._start_weight)
 
     def _fingerprint(self, backbone: Backbone, graph: fx.GraphModule) -> str:
         recipe = {
             "preprocessing": vars(backbone.preprocessing),
             "resampling": "bicubic",
             "pool": "avg",
-            "weights": [block.weight for block in self._blocks],
+            "start_weight": self._start_weight,
+            "sharpness": SHARPNESS,
             "network": type(backbone.model).__name__,
         }
         arrays = {name: tensor.cpu().numpy() for name, tensor in graph.state_dict().items()}
         for position, block in enumerate(self._blocks):
             arrays[f"block.{position}.bias"] = block.bias
             arrays[f"block.{position}.components"] = block.components
+        arrays["directions"] = self._directions
         return fingerprint(recipe, arrays)
 
 
@@ -120,23 +128,22 @@ class _Block:
 
     components: FloatArray  # (size, channels)
     bias: FloatArray  # (size,)
-    weight: float  # the length of this part before the whole is normalised
     unit_first: bool  # whether the features are normalised before they are projected
 
     def project(self, pooled: FloatArray) -> FloatArray:
         features = normalise(pooled) if self.unit_first else pooled
-        return self.weight * normalise(features @ self.components.T + self.bias)
+        return normalise(features @ self.components.T + self.bias)
 
 
-def _blocks(checkpoint: Checkpoint, start_weight: float) -> list[_Block]:
+def _blocks(checkpoint: Checkpoint, *, with_start: bool) -> list[_Block]:
     head = checkpoint.head.astype(np.float32)
     bias = checkpoint.head_bias.astype(np.float32)
-    tuned = _Block(components=head, bias=bias, weight=1, unit_first=False)
-    if not start_weight:
+    tuned = _Block(components=head, bias=bias, unit_first=False)
+    if not with_start:
         return [tuned]
     components = checkpoint.components.astype(np.float32)
     centre = -components @ checkpoint.mean.astype(np.float32)
-    start = _Block(components=components, bias=centre, weight=start_weight, unit_first=True)
+    start = _Block(components=components, bias=centre, unit_first=True)
     return [tuned, start]
 
 

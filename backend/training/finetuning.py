@@ -21,6 +21,7 @@ from backend.embedders import Compute
 from backend.embedders.backbones import Backbone, load_backbone
 from backend.embedders.checkpoint import Checkpoint
 from backend.embedders.fingerprints import fingerprint
+from backend.embedders.fusing import fuse
 from backend.embedders.pixels import normalise
 from backend.embedders.weights import read_tensors
 from backend.evaluation.evaluating import Watch
@@ -35,7 +36,7 @@ from backend.training.model_card import card, read_card, write_card
 from backend.training.recipe import Recipe, keep_to, known_products, predecessor
 from backend.training.tuned_network import TunedNetwork
 from backend.training.tuning_curves import draw_curves
-from backend.training.validation import Judge, Scores, best, fuse, total
+from backend.training.validation import Judge, Scores, best, total
 
 STATE: Final = "state.pt"  # to go on from
 TUNED: Final = "tuned.npz"  # to embed with: the best epoch
@@ -230,7 +231,9 @@ class _Run:
         with self._shop.watch("Validation") as report:
             tuned = self.learning.embed(judged, report)
         start = self._material.whitening.project(self._features.starting[judged])
-        scores = self._judge.scores(fuse(tuned, start, self._recipe.start_weight))
+        weight = self._recipe.start_weight
+        whole = fuse(tuned, start, directions=self.learning.directions, weight=weight)
+        scores = self._judge.scores(whole if weight else tuned)
         return {"scores": scores, "alone": self._judge.scores(tuned), "total": total(scores)}
 
     def _save(self) -> None:
@@ -247,6 +250,7 @@ class _Run:
             tail=network.tail_state(),
             head=head,
             head_bias=head_bias,
+            directions=np.asarray(self.learning.directions, np.float16),
             mean=self._material.whitening.mean,
             components=self._material.whitening.components,
             start_weight=self._recipe.start_weight,

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, fx, nn
+from torch.nn import functional as F  # noqa: N812  (as everywhere)
 from torch.optim.swa_utils import AveragedModel
 
 from backend.embedders import FloatArray
@@ -65,6 +66,12 @@ class Learning:
     def epoch(self) -> int:
         """The number of the epoch that the next step belongs to, from 0."""
         return self.step // self.steps_an_epoch
+
+    @property
+    def directions(self) -> FloatArray:
+        """Where the categories of the first label lie, (categories, size) of length 1."""
+        first = self._objective.directions[0].detach()
+        return F.normalize(first).float().cpu().numpy()
 
     def state(self) -> dict[str, Any]:
         """Return everything that the next step depends on, for `torch.save`."""

@@ -51,7 +51,7 @@ class Recipe:
     warm_up: int = 50  # steps
     averaging: float = 0.998  # of the weights, from step to step
     dropout: float = 0.2  # before the head
-    start_weight: float = 0.6  # of the starting features beside the tuned ones
+    start_weight: float = 0.55  # of the starting features beside the tuned ones
     seed: int = 0
 
     def plain(self) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.embedders import FloatArray
-from backend.embedders.pixels import normalise
 from backend.evaluation.judging import hits
 from backend.evaluation.neighbours import nearest
 from backend.evaluation.products import Labels
@@ -65,8 +64,3 @@ def best(history: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """Return the entry of the best epoch; the last one where nothing was held out to judge by."""
     judged = [entry for entry in history if entry["scores"]]
     return max(judged, key=lambda entry: float(entry["total"])) if judged else history[-1]
-
-
-def fuse(tuned: FloatArray, start: FloatArray, weight: float) -> FloatArray:
-    """Put starting features beside tuned ones, both of length 1, as the embedder does."""
-    return normalise(np.hstack([tuned, weight * start])) if weight else tuned
