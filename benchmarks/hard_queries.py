@@ -111,8 +111,8 @@ def main() -> None:
     finally:
         services.close()
     before, after = given.embedders
-    title = f"{before}, then {after}"
-    save(contact_sheet(rows, title=title, tile=TILE), given.out)
+    said = f"{before}, then {after}"
+    save(contact_sheet(rows, title="Ten hard queries", subtitle=said, tile=TILE), given.out)
 
 
 if __name__ == "__main__":
