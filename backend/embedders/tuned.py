@@ -32,7 +32,7 @@ def load_tuned(variant: str, *, compute: Compute, weights: str, start: str = "")
     """Load a checkpoint from the file `weights`.
 
     `start` is how much the starting network's own features weigh beside the tuned ones, by default
-    what the checkpoint says; 0 leaves them out, which saves a quarter of the time.
+    what the checkpoint says; 0 leaves them out, which saves a fifth of the time.
     """
     if variant:
         raise UnknownEmbedder(f"tuned has no variant {variant!r}: say tuned?weights=FILE")
