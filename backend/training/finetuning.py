@@ -132,6 +132,7 @@ class _Run:
         labels: Sequence[Labels],
     ) -> None:
         self._shop, self._recipe, self._before, self._backbone = shop, recipe, before, backbone
+        self._earlier = read_card(Path(recipe.after))["commands"] if before else []
         self._features, self._material = features, material
         self._judge = Judge(material, labels)
         _, tail = backbone.cut(recipe.tune_from or backbone.tune_from)
@@ -256,11 +257,6 @@ class _Run:
             start_weight=self._recipe.start_weight,
             card=self._card(),
         )
-
-    @cached_property
-    def _earlier(self) -> Sequence[str]:
-        """Return the commands of the runs that this one goes on from."""
-        return read_card(Path(self._recipe.after))["commands"] if self._recipe.after else []
 
     def _card(self) -> Mapping[str, Any]:
         return card(

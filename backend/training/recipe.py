@@ -86,7 +86,7 @@ def predecessor(recipe: Recipe) -> Recipe | None:
     differing = _differing(theirs, {name: ours[name] for name in SHARED})
     if differing:
         raise ConfigurationError(f"{recipe.after} cannot be gone on from: it has {differing[0]}")
-    return replace(recipe, after=theirs["after"], aims=tuple(Aim(**aim) for aim in theirs["aims"]))
+    return replace(recipe, aims=tuple(Aim(**aim) for aim in theirs["aims"]))
 
 
 def known_products(folder: Path) -> list[Pictured]:
