@@ -10,36 +10,41 @@ from dataclasses import fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
-from backend import fetching, generations
-from backend.catalogue import migrating
-from backend.catalogue.database import Database
-from backend.catalogue.image_store import ImageStore
-from backend.catalogue.models import Generation
-from backend.decoding import DecoderPool
+from backend import generations
+from backend.database import migrate
+from backend.database.engine import Database
+from backend.database.models import Generation
 from backend.embedders import Compute, Embedder, FloatArray
 from backend.embedders.loaded import LoadedEmbedders
-from backend.encoding import (
+from backend.errors import ConfigurationError, EmbedderBusy, IndexGone, IndexUnavailable
+from backend.images import fetch
+from backend.images.decode import Limits
+from backend.images.decoder_pool import DecoderPool
+from backend.images.open_images import Pictures
+from backend.images.store import ImageStore
+from backend.indexing import EmbedOptions, schema
+from backend.queue.entries import is_busy
+from backend.reindex import Promoter, ReindexJobs, bounds_of
+from backend.search.query_image import (
     EmbedRemotely,
     Encoder,
     LocalEncoder,
     RemoteEncoder,
     sample_picture,
 )
-from backend.errors import ConfigurationError, EmbedderBusy, IndexGone, IndexUnavailable
-from backend.images import Limits
-from backend.indexing import EmbedOptions, schema
-from backend.indexing.reading import Pictures
-from backend.optimizing import Optimizer, Policy
-from backend.owner import Owner
-from backend.recall import RecallGuard
+from backend.search.recall_monitor import RecallGuard
 from backend.settings import Settings
-from backend.vectors import VectorIndex, edge_folders
-from backend.vectors.edge import EdgeIndex
-from backend.vectors.edge_folders import Shard
-from backend.vectors.edge_shard import ShardOptions
+from backend.vectors import VectorIndex
+from backend.vectors.edge import folders
+from backend.vectors.edge.folders import Shard
+from backend.vectors.edge.index import EdgeIndex
+from backend.vectors.edge.optimizer import Optimizer
+from backend.vectors.edge.owner import Owner
+from backend.vectors.edge.policy import Policy
+from backend.vectors.edge.shard import ShardOptions
 
 if TYPE_CHECKING:
-    from backend.vectors.server_collection import Connect
+    from backend.vectors.server.collection import Connect
 
 WORKER_LOADS_SECONDS: Final = 60
 """How long an interactive worker may take until it has loaded a network that is new to it."""
@@ -87,7 +92,7 @@ class Services:
 
     def _fetch(self, uri: str) -> bytes:
         """Fetch a remote image, from an allowed host."""
-        return fetching.fetch(
+        return fetch.fetch(
             uri,
             hosts=self.settings.image_hosts,
             limits=self.limits,
@@ -209,18 +214,42 @@ class Services:
         """Return what is known of a generation's embedded index, whoever owns it."""
         if self.settings.qdrant_url:
             return None
-        return edge_folders.look(self.settings.index_dir / generation.collection)
+        return folders.look(self.settings.index_dir / generation.collection)
 
     def optimizer(self) -> Optimizer:
         """Return what gives the embedded indexes of this process their graphs."""
         settings = self.settings
         return Optimizer(
-            self.db,
             database_url=settings.database,
             policy=Policy(points=settings.optimize_points, dirty=settings.optimize_dirty),
             threads=settings.optimize_threads,
             shard_of=self.shard_of,
-            alive=self.alive,
+            is_busy=lambda generation: is_busy(self.db, generation.id),
+            heartbeat=self.alive,
+        )
+
+    def promoter(self) -> Promoter:
+        """Return what promotes generations and rolls back in this process."""
+        return Promoter(
+            db=self.db,
+            bounds=bounds_of(self.settings),
+            embedder=self.settings.embedder,
+            index_of=self.index_of,
+            check_query_encoder=self.check_query_encoder,
+            point_alias=self.point_alias,
+            heartbeat=self.alive,
+        )
+
+    def reindex_jobs(self) -> ReindexJobs:
+        """Return what runs the jobs of re-indexing in this process."""
+        return ReindexJobs(
+            db=self.db,
+            promoter=self.promoter(),
+            embedder=self.settings.embedder,
+            encoder_now=self.encoder_now,
+            embedder_of=self.embedder_of,
+            has_workers=bool(self.settings.broker_url),
+            heartbeat=self.alive,
         )
 
     def first_generation(self) -> Generation:
@@ -242,10 +271,10 @@ class Services:
         index = index or _index(self.settings, generation)
         index.drop()
 
-    def publish(self, generation: Generation) -> None:
+    def point_alias(self, generation: Generation) -> None:
         """Name a server's active collection to outsiders; an embedded index has none."""
         if self.settings.qdrant_url:
-            from backend.vectors.server_collection import point_alias  # noqa: PLC0415
+            from backend.vectors.server.collection import point_alias  # noqa: PLC0415
 
             connect = _connector(self.settings)
             point_alias(connect, self.settings.qdrant_alias, generation.collection)
@@ -288,8 +317,8 @@ def build(
         embeds=embed_remotely is None if embeds is None else embeds,
     )
     if services.db.is_sqlite:
-        migrating.migrate(services.db)
-    elif not migrating.is_current(services.db):
+        migrate.migrate(services.db)
+    elif not migrate.is_current(services.db):
         raise ConfigurationError("the database lacks a migration: run `lookalike migrate`")
     return services
 
@@ -316,8 +345,8 @@ def _index(settings: Settings, generation: Generation) -> VectorIndex:
             options=_shard_options(settings, generation),
         )
     # Only here: qdrant-client takes a second to import, which the embedded default need not pay.
-    from backend.vectors.server import ServerIndex  # noqa: PLC0415
-    from backend.vectors.server_collection import ServerOptions  # noqa: PLC0415
+    from backend.vectors.server.collection import ServerOptions  # noqa: PLC0415
+    from backend.vectors.server.index import ServerIndex  # noqa: PLC0415
 
     return ServerIndex(
         generation.collection,
@@ -347,7 +376,7 @@ def _quantization(settings: Settings, generation: Generation) -> Literal["int8"]
 
 
 def _connector(settings: Settings) -> Connect:
-    from backend.vectors.server_collection import connector  # noqa: PLC0415
+    from backend.vectors.server.collection import connector  # noqa: PLC0415
 
     return connector(
         str(settings.qdrant_url),

@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 import backend
 from backend import generations, jobs
-from backend.bootstrap import Services
-from backend.catalogue import counting, filter_recall
-from backend.catalogue.counting import Counted
-from backend.catalogue.models import Generation, Job, utcnow
-from backend.catalogue.progress import progress
+from backend.database.engine import Database
+from backend.database.models import Generation, Job, utcnow
+from backend.queue import counting
+from backend.queue.counting import Counted
+from backend.queue.progress import progress
+from backend.search import filter_recall
+from backend.vectors.edge.folders import Shard
+
+ShardOf: TypeAlias = Callable[[Generation], Shard | None]
 
 
-def status(services: Services, *, recent: timedelta | None = None) -> dict[str, Any]:
+def status(
+    db: Database, look_at_shard: ShardOf, *, recent: timedelta | None = None
+) -> dict[str, Any]:
     """Count the active generation's products: `products = pending + indexed + quarantined`.
 
     Without a generation all of them are pending. `oldest_pending_seconds` is how long the product
-    that waits longest has been waiting, None when nothing waits. With `recent`, another process'
-    count will do if it is good for so long still; `counted_seconds_ago` says how old it is.
+    that waits longest has been waiting, None when nothing waits. `look_at_shard` returns what is
+    known of an embedded index. With `recent`, another process' count will do if it is valid for so
+    long still; `counted_seconds_ago` says how old it is.
     """
-    with services.db.read() as session:
+    with db.read() as session:
         generation = generations.active_or_none(session)
-        counted = _count(services, session, generation, recent=recent)
+        counted = _count(db, session, generation, recent=recent)
         now, oldest = counted.progress, counted.progress.oldest_request
         return {
             "products": now.products,
@@ -40,7 +48,7 @@ def status(services: Services, *, recent: timedelta | None = None) -> dict[str, 
             ),
             "counted_seconds_ago": float(round((utcnow() - counted.at).total_seconds())),
             "generation": _describe(generation) if generation else None,
-            "shard": _shard(services, generation) if generation else None,
+            "shard": _shard(look_at_shard(generation)) if generation else None,
             "jobs": _jobs(session),
             "filter_recall": [
                 asdict(shape)
@@ -51,14 +59,14 @@ def status(services: Services, *, recent: timedelta | None = None) -> dict[str, 
 
 
 def _count(
-    services: Services, session: Session, generation: Generation | None, *, recent: timedelta | None
+    db: Database, session: Session, generation: Generation | None, *, recent: timedelta | None
 ) -> Counted:
     if generation is None:
         return Counted(progress(session, None), utcnow())
     found = None
     if recent is not None:
         found = counting.recent(session, generation.id, now=utcnow() + recent)
-    return found or counting.count(services.db, generation.id)
+    return found or counting.count(db, generation.id)
 
 
 def _describe(generation: Generation) -> dict[str, Any]:
@@ -66,9 +74,8 @@ def _describe(generation: Generation) -> dict[str, Any]:
     return {name: getattr(generation, name) for name in names}
 
 
-def _shard(services: Services, generation: Generation) -> dict[str, Any] | None:
+def _shard(shard: Shard | None) -> dict[str, Any] | None:
     """Describe an embedded index; None where a Qdrant server holds it."""
-    shard = services.look_at_shard(generation)
     if shard is None:
         return None
     built, failure = shard.state.built, shard.state.failure

@@ -19,12 +19,12 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
 from backend import logs
-from backend.api import create_app, door
+from backend.api import authentication, create_app
 from backend.bootstrap import Services
 from backend.errors import ConfigurationError, IndexLocked, LookalikeError
-from backend.owner import Owner
 from backend.settings import Settings, read_settings
-from backend.working import Worker
+from backend.vectors.edge.owner import Owner
+from backend.worker.loop import Worker
 from workers import services as distributed
 
 log = structlog.get_logger(__name__)
@@ -147,7 +147,7 @@ class Process:
         else:
             self._guard = Guard(self.services)
         self.app = create_app(self.services, probes=probes)
-        door.warn(self.services)
+        authentication.warn(self.services)
         for thread in (self._background, self._guard):
             if thread:
                 thread.start()

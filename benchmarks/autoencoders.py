@@ -19,15 +19,15 @@ import numpy as np
 from PIL import Image
 
 from backend.bootstrap import Services, build
-from backend.decoding import Decoded
 from backend.embedders import FloatArray, load
 from backend.embedders.autoencoder import INPUT_SIZE, AutoencoderEmbedder
 from backend.embedders.pixels import to_pixels
-from backend.evaluation.judging import hits
-from backend.evaluation.neighbours import Metric, nearest
-from backend.evaluation.planning import Options, Plan, lay_out
-from backend.evaluation.products import read_products
-from backend.evaluation.ranking import average_precision_at_k
+from backend.images.decoder_pool import Decoded
+from backend.lab.evaluation.judging import hits
+from backend.lab.evaluation.neighbours import Metric, nearest
+from backend.lab.evaluation.planning import Options, Plan, lay_out
+from backend.lab.evaluation.products import read_products
+from backend.search.ranking import average_precision_at_k
 from backend.settings import read_settings
 
 BATCH = 64

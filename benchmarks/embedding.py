@@ -19,9 +19,9 @@ import torch
 from PIL import Image
 
 from backend import images
-from backend.decoding import Decoded, DecoderPool
 from backend.embedders import Compute, Embedder, load
 from backend.embedders.efficientnet_lite import PREPROCESSING, load_model
+from backend.images.decoder_pool import Decoded, DecoderPool
 
 LIMITS = images.Limits()
 BATCH = 64

@@ -18,8 +18,8 @@ import numpy as np
 
 from backend import generations
 from backend.bootstrap import Services, build
-from backend.evaluation.products import Pictured, read_products
-from backend.evaluation.vectors import embed_missing, load_vectors
+from backend.lab.evaluation.products import Pictured, read_products
+from backend.lab.evaluation.vectors import embed_missing, load_vectors
 from backend.settings import read_settings
 
 RAW_PIXELS = "raw-pixels?height=28&width=28&grey=yes"

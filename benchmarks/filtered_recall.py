@@ -24,9 +24,10 @@ import numpy.typing as npt
 import qdrant_edge as qe
 from vectors import SCHEMA, Array, clustered, columns, fill, in_turns
 
-from backend.vectors import Condition, Hit, Where
-from backend.vectors.edge import EDGE, EdgeIndex
-from backend.vectors.filters import translate
+from backend.filters import Condition, Where
+from backend.vectors import Hit
+from backend.vectors.edge.index import EDGE, EdgeIndex
+from backend.vectors.translate import translate
 
 LIMIT = 10
 LEAST = 0.99

@@ -19,12 +19,12 @@ import numpy as np
 
 from backend.bootstrap import Services, build
 from backend.cli.common import bar
+from backend.cli.contact_sheet import Row, Tile, contact_sheet, save
 from backend.cli.sheets import open_picture
-from backend.contact_sheet import Row, Tile, contact_sheet, save
-from backend.evaluation.evaluating import Contest, Evidence, evaluate
-from backend.evaluation.judging import hits
-from backend.evaluation.planning import HELD_OUT, UNSEEN, Options
-from backend.evaluation.splits import Positions, draw
+from backend.lab.evaluation.evaluating import Contest, Evidence, evaluate
+from backend.lab.evaluation.judging import hits
+from backend.lab.evaluation.planning import HELD_OUT, UNSEEN, Options
+from backend.lab.evaluation.splits import Positions, draw
 from backend.settings import read_settings
 
 BY = "base_colour+article_type"

@@ -29,10 +29,10 @@ from vectors import Array, clustered, columns, payload, seconds
 from backend import bootstrap
 from backend.bootstrap import Services
 from backend.catalogue.image_vectors import pack, unpack
-from backend.catalogue.models import ACTIVE, Generation, ImageVector, IndexEntry, Product
+from backend.database.models import ACTIVE, Generation, ImageVector, IndexEntry, Product
 from backend.settings import read_settings
 from backend.vectors import Point
-from backend.vectors.edge import EdgeIndex
+from backend.vectors.edge.index import EdgeIndex
 
 PART = 5000
 SWEEP = (0, 1000, 5000, 10_000, 20_000, 40_000)

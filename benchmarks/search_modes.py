@@ -30,13 +30,14 @@ import qdrant_edge as qe
 from sqlalchemy import select
 from vectors import SCHEMA, Array, clustered, columns, fill, in_turns
 
-from backend.catalogue.database import Database
 from backend.catalogue.image_vectors import unpack
-from backend.catalogue.models import ACTIVE, Generation, ImageVector, IndexEntry, Product
+from backend.database.engine import Database
+from backend.database.models import ACTIVE, Generation, ImageVector, IndexEntry, Product
+from backend.filters import Condition, Schema, Where
 from backend.indexing.payload import COLUMNS
-from backend.vectors import Condition, Hit, Schema, SearchMode, Where
-from backend.vectors.edge import EdgeIndex
-from backend.vectors.edge_folders import FIRST
+from backend.vectors import Hit, SearchMode
+from backend.vectors.edge.folders import FIRST
+from backend.vectors.edge.index import EdgeIndex
 
 LIMIT = 10
 LEAST = 0.97

@@ -38,9 +38,9 @@ from distributed import COLUMNS, Fleet, fleet
 from servers import postgres_server
 from sqlalchemy import func, select
 
-from backend.catalogue.importing import import_catalogue
-from backend.catalogue.models import IndexEntry
-from backend.catalogue.outbox import Stage, waits_for
+from backend.catalogue.import_run import import_catalogue
+from backend.database.models import IndexEntry
+from backend.queue.entries import Stage, waits_for
 
 PURE = """
 import time

@@ -21,8 +21,9 @@ import numpy as np
 import numpy.typing as npt
 import qdrant_edge as qe
 
-from backend.vectors import FieldType, Point
-from backend.vectors.edge import EdgeIndex
+from backend.filters import FieldType
+from backend.vectors import Point
+from backend.vectors.edge.index import EdgeIndex
 
 CLUSTERS = 140  # article types of a fashion catalogue
 BATCH = 256

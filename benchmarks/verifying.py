@@ -18,12 +18,13 @@ from sqlalchemy import null
 from vectors import clustered
 
 from backend import indexing
-from backend.catalogue import image_vectors, migrating
-from backend.catalogue.database import Database
-from backend.catalogue.models import ACTIVE, Generation, IndexEntry, Product
+from backend.catalogue import image_vectors
+from backend.database import migrate
+from backend.database.engine import Database
+from backend.database.models import ACTIVE, Generation, IndexEntry, Product
 from backend.indexing import Drift, payload, schema
 from backend.vectors import Point
-from backend.vectors.edge import EdgeIndex
+from backend.vectors.edge.index import EdgeIndex
 
 CHUNK = 2000
 AT_SCALE = 10_000_000
@@ -107,7 +108,7 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         db = Database(f"sqlite:///{folder}/catalogue.sqlite")
-        migrating.migrate(db)
+        migrate.migrate(db)
         index = EdgeIndex(Path(folder) / "index", size=asked.dims, schema=schema())
         generation = fill(db, index, asked.count)
         print(f"{asked.count} products x {asked.dims}\n")

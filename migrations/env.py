@@ -1,8 +1,8 @@
-"""Alembic's environment: `backend.catalogue.migrating` hands the connection in."""
+"""Alembic's environment: `backend.database.migrate` hands the connection in."""
 
 from alembic import context
 
-from backend.catalogue.models import Base
+from backend.database.models import Base
 
 connection = context.config.attributes["connection"]
 context.configure(

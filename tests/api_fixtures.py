@@ -16,9 +16,9 @@ from werkzeug.test import TestResponse
 from backend import generations
 from backend.api import create_app
 from backend.bootstrap import Services, build
-from backend.catalogue.models import ImageVector, IndexEntry, Job, Product
+from backend.database.models import ImageVector, IndexEntry, Job, Product
 from backend.settings import Settings, read_settings
-from backend.working import Worker
+from backend.worker.loop import Worker
 
 PROBLEM = "application/problem+json"
 

@@ -13,8 +13,8 @@ import structlog
 from servers import postgres_server, run_sql
 from sqlalchemy import make_url
 
-from backend.catalogue.database import Database
-from backend.catalogue.models import Base
+from backend.database.engine import Database
+from backend.database.models import Base
 from backend.settings import Settings, read_settings
 
 pytest_plugins = ["api_fixtures", "key_fixtures"]

@@ -21,14 +21,16 @@ from servers import RedisServer, redis_server, run_sql, wait_for
 from sqlalchemy import make_url
 
 from backend import generations, jobs
-from backend.catalogue import migrating, outbox, products
-from backend.catalogue.database import Database
-from backend.catalogue.importing import import_catalogue
-from backend.catalogue.models import Generation
+from backend.catalogue import products
+from backend.catalogue.import_run import import_catalogue
 from backend.catalogue.products import Draft, ImageRef
-from backend.catalogue.progress import Progress
+from backend.database import migrate
+from backend.database.engine import Database
+from backend.database.models import Generation
+from backend.queue import entries
+from backend.queue.progress import Progress
 from backend.settings import Settings, read_settings
-from backend.working import Worker
+from backend.worker.loop import Worker
 from workers import services as distributed
 
 COMMAND = Path(sys.executable).with_name("lookalike")
@@ -55,7 +57,7 @@ def empty_database(server_url: str) -> Iterator[str]:
     run_sql(server_url, f"CREATE DATABASE {name}")
     url = make_url(server_url).set(database=name).render_as_string(hide_password=False)
     db = Database(url)
-    migrating.migrate(db)
+    migrate.migrate(db)
     db.close()
     try:
         yield url
@@ -186,13 +188,13 @@ class Fleet:
         image = ImageRef(uri=f"store://{digest}", digest=digest, bytes=len(picture), mtime_ns=None)
         draft = Draft(sku=sku, values={}, image=image)
         self.db.write(
-            lambda session: products.save(session, [draft], priority=outbox.SINGLE, complete=False)
+            lambda session: products.save(session, [draft], priority=entries.SINGLE, complete=False)
         )
         if ring:
             self.services.ring()
 
     def remove(self, *skus: str) -> None:
-        self.db.write(lambda session: products.remove(session, skus, priority=outbox.SINGLE))
+        self.db.write(lambda session: products.remove(session, skus, priority=entries.SINGLE))
         self.services.ring()
 
     def progress(self) -> Progress:

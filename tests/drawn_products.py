@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from backend import images
-from backend.catalogue.image_store import digest_of
-from backend.decoding import Decoded
 from backend.embedders import Compute
 from backend.errors import ImageError
-from backend.evaluation.products import COLUMNS, Pictured
-from backend.images import Limits, Size
+from backend.images.decode import Limits, Size
+from backend.images.decoder_pool import Decoded
+from backend.images.store import digest_of
+from backend.lab.evaluation.products import COLUMNS, Pictured
+from backend.lab.training.finetuning import Workshop
+from backend.lab.training.objective import Aim
+from backend.lab.training.recipe import Recipe
 from backend.sample import draw
 from backend.sample.styles import Item, invent
-from backend.training.finetuning import Workshop
-from backend.training.objective import Aim
-from backend.training.recipe import Recipe
 
 TINY = Recipe(
     input_size=(64, 48),

@@ -13,18 +13,9 @@ from typing import Any
 import numpy as np
 
 from backend.errors import IndexUnavailable
-from backend.vectors import (
-    Condition,
-    Hit,
-    Point,
-    Record,
-    Scalar,
-    Schema,
-    SearchMode,
-    Vector,
-    Where,
-)
-from backend.vectors.filters import check, check_facet
+from backend.filters import Condition, Scalar, Schema, Where
+from backend.filters.check import check, check_facet
+from backend.vectors import Hit, Point, Record, SearchMode, Vector
 from backend.vectors.points import CANDIDATES, check_diversity, check_patch, checked, examples, unit
 
 

@@ -13,18 +13,18 @@ from PIL import Image
 
 from backend import generations, indexing
 from backend.catalogue import products
-from backend.catalogue.database import Database
-from backend.catalogue.image_store import ImageStore
-from backend.catalogue.models import Generation
-from backend.catalogue.outbox import SINGLE
 from backend.catalogue.products import Draft, ImageRef
-from backend.catalogue.progress import Progress, progress, quarantine
-from backend.decoding import DecoderPool
+from backend.database.engine import Database
+from backend.database.models import Generation
 from backend.embedders.mean_colour import MeanColour
 from backend.errors import ImageUnavailable
-from backend.images import Limits
+from backend.images.decode import Limits
+from backend.images.decoder_pool import DecoderPool
+from backend.images.open_images import Pictures
+from backend.images.store import ImageStore
 from backend.indexing import EmbedOptions
-from backend.indexing.reading import Pictures
+from backend.queue.entries import SINGLE
+from backend.queue.progress import Progress, progress, quarantine
 
 LIMITS = Limits(max_bytes=1_000_000, max_pixels=1_000_000, max_side=2000, min_side=8)
 LEASE = timedelta(minutes=2)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from backend import images
 from backend.errors import NotAnImage
-from backend.images import Limits, Size
+from backend.images.decode import Limits, Size
 
 
 def decode(data: bytes, *, limits: Limits, target: Size) -> Image.Image:

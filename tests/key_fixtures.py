@@ -12,11 +12,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import delete
 
+from backend.access import keys
+from backend.access.scope import Scope
 from backend.api import create_app
 from backend.bootstrap import Services
-from backend.catalogue import keys
-from backend.catalogue.models import ApiKey
-from backend.catalogue.scope import Scope
+from backend.database.models import ApiKey
 from backend.settings import read_settings
 
 UNKNOWN = f"lk_{'0' * 12}_{'f' * 64}"

@@ -13,21 +13,16 @@ from sqlalchemy import insert, update
 
 from backend import bootstrap, indexing
 from backend.bootstrap import Services
-from backend.catalogue import outbox, products
-from backend.catalogue.database import Database
+from backend.catalogue import products
 from backend.catalogue.image_vectors import pack
-from backend.catalogue.models import (
-    ACTIVE,
-    Generation,
-    ImageVector,
-    IndexEntry,
-    Product,
-)
-from backend.catalogue.outbox import SINGLE
+from backend.database.engine import Database
+from backend.database.models import ACTIVE, Generation, ImageVector, IndexEntry, Product
+from backend.queue import entries as outbox
+from backend.queue.entries import SINGLE
 from backend.settings import Settings
 from backend.vectors import Vector
-from backend.vectors.edge import EdgeIndex
-from backend.working import Worker
+from backend.vectors.edge.index import EdgeIndex
+from backend.worker.loop import Worker
 
 SIZE = 8
 FINGERPRINT = "f"

@@ -13,12 +13,12 @@ from floor import picture
 from backend import bootstrap, generations, jobs
 from backend.bootstrap import Services
 from backend.catalogue import products
-from backend.catalogue.outbox import SINGLE
 from backend.catalogue.products import Draft, ImageRef
-from backend.jobs import DONE
+from backend.jobs.run import DONE
+from backend.queue.entries import SINGLE
 from backend.settings import Settings
 from backend.vectors import VectorIndex
-from backend.working import Worker
+from backend.worker.loop import Worker
 
 COLOURS = ("red", "green", "blue", "white")
 

@@ -13,9 +13,9 @@ from exact_index import ExactIndex
 from sqlalchemy.pool import StaticPool
 
 from backend import indexing
-from backend.catalogue.database import Database
-from backend.decoding import Decoded
+from backend.database.engine import Database
 from backend.errors import CorruptImage, ImageUnavailable, NoImage
+from backend.images.decoder_pool import Decoded
 from backend.vectors import Point
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from backend.catalogue import outbox
-from backend.catalogue.database import Database
-from backend.catalogue.models import ACTIVE, Generation, IndexEntry, Product
+from backend.database.engine import Database
+from backend.database.models import ACTIVE, Generation, IndexEntry, Product
+from backend.queue import entries as outbox
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

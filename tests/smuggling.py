@@ -10,8 +10,8 @@ import qdrant_edge as qe
 from qdrant_client import models
 
 from backend.vectors import Vector, VectorIndex
-from backend.vectors.edge import EdgeIndex
-from backend.vectors.server import ServerIndex
+from backend.vectors.edge.index import EdgeIndex
+from backend.vectors.server.index import ServerIndex
 
 
 def smuggle(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from schemathesis import checks
 
-from backend.api.wire import documents
+from backend.api.schemas import documents
 from backend.catalogue.drafts import FIELDS
 
 PICTURES = st.sampled_from([picture("red"), picture("blue", format="JPEG"), b"", b"\xff\xd8\xff"])

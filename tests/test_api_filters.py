@@ -10,7 +10,7 @@ from api_fixtures import Shop
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.api.wire.filters import names, split, target
+from backend.api.schemas.filters import names, split, target
 from backend.indexing import schema
 
 SCHEMA = schema(("fit", "shape_not"))

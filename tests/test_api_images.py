@@ -10,7 +10,7 @@ from api_fixtures import PROBLEM, Shop, picture
 
 from backend.catalogue import products
 from backend.catalogue.products import ImageRef
-from backend.decoding import DecoderPool
+from backend.images.decoder_pool import DecoderPool
 
 NOISE = bytes(range(256)) * 4
 

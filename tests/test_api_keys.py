@@ -24,14 +24,14 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from sqlalchemy.exc import OperationalError
 
 from backend import logs
-from backend.api import create_app, door, scopes
+from backend.access import keys
+from backend.access.scope import Scope
+from backend.api import authentication, create_app, scopes
 from backend.api.scopes import OPEN
 from backend.bootstrap import Services, build
-from backend.catalogue import keys
-from backend.catalogue.scope import Scope
 from backend.cli.similar import ask
-from backend.owner import Owner
 from backend.settings import Settings, read_settings
+from backend.vectors.edge.owner import Owner
 
 READ, INGEST, ADMIN = Scope
 
@@ -361,7 +361,7 @@ def test_the_owners_token_reads_and_does_not_write(shop: Shop, locked: FlaskClie
 def warnings(services: Services, **knobs: Any) -> list[str]:
     """What a server with these settings warns of when it starts."""
     with structlog.testing.capture_logs() as logged, settings_of(services, **knobs):
-        door.warn(services)
+        authentication.warn(services)
     assert {line["log_level"] for line in logged} <= {"warning"}
     return [str(line["event"]) for line in logged]
 

@@ -16,10 +16,10 @@ from flask.testing import FlaskClient
 from key_fixtures import UNKNOWN, app_with, bearer
 from sqlalchemy import event
 
+from backend.access.scope import Scope
 from backend.api import problems
 from backend.api.limits import Limits
 from backend.api.scopes import OPEN, needs
-from backend.catalogue.scope import Scope
 from backend.errors import ConfigurationError, InvalidKey
 from backend.settings import Settings, read_settings
 

@@ -36,7 +36,9 @@ def test_products_are_pending_indexed_or_quarantined(wardrobe: Shop) -> None:
 
 
 def test_the_status_of_the_command_line_is_the_same_object(wardrobe: Shop) -> None:
-    assert wardrobe.client.get("/v1/status").json == status(wardrobe.services)
+    services = wardrobe.services
+    shown = wardrobe.client.get("/v1/status").json
+    assert shown == status(services.db, services.look_at_shard)
 
 
 def test_the_status_counts_searches_by_the_shape_of_their_filter(wardrobe: Shop) -> None:

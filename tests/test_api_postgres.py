@@ -8,8 +8,8 @@ import pytest
 from api_fixtures import Shop, picture
 
 from backend.bootstrap import build
-from backend.catalogue import migrating
-from backend.catalogue.database import Database
+from backend.database import migrate
+from backend.database.engine import Database
 from backend.settings import Settings
 
 
@@ -19,7 +19,7 @@ def postgres_shop(pg_url: str, settings: Settings) -> Iterator[Shop]:
         update={"database_url": pg_url, "embedder": "mean-colour", "facets": ("fit",)}
     )
     db = Database(found.database)
-    migrating.migrate(db)
+    migrate.migrate(db)
     db.close()
     services = build(found)
     services.owner.acquire()

@@ -20,8 +20,8 @@ import requests
 from api_fixtures import Shop, picture
 
 from backend.errors import IndexUnavailable, WeightsUnavailable
-from backend.owner import Owner
-from backend.working import Worker
+from backend.vectors.edge.owner import Owner
+from backend.worker.loop import Worker
 from backend.wsgi import Background
 
 PATIENCE_SECONDS = 60  # for a busy machine; nothing here takes two

@@ -18,17 +18,15 @@ from torch import nn
 from typer.testing import CliRunner
 
 from backend import cli
-from backend.decoding import Decoded, DecoderPool
 from backend.embedders import Compute, load
 from backend.embedders.autoencoder import Autoencoder, model_file, read_model
 from backend.errors import ConfigurationError, ImageError, UnknownEmbedder, WeightsUnavailable
-from backend.evaluation.splits import place
-from backend.images import Limits, Size
-from backend.sample import make_sample
-from backend.settings import Settings
-from backend.training.autoencoder import train
-from backend.training.autoencoder_pictures import layer_picture, reconstruction_sheet, viridis
-from backend.training.autoencoder_run import (
+from backend.images.decode import Limits, Size
+from backend.images.decoder_pool import Decoded, DecoderPool
+from backend.lab.evaluation.splits import place
+from backend.lab.training.autoencoder import train
+from backend.lab.training.autoencoder_pictures import layer_picture, reconstruction_sheet, viridis
+from backend.lab.training.autoencoder_run import (
     CHECKPOINT,
     WEIGHTS,
     Pictures,
@@ -36,6 +34,8 @@ from backend.training.autoencoder_run import (
     Run,
     begin_or_resume,
 )
+from backend.sample import make_sample
+from backend.settings import Settings
 
 Train = Callable[..., Run]
 

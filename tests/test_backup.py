@@ -23,12 +23,12 @@ from backend import backup, bootstrap, cli, generations, jobs
 from backend.backup import Manifest, restoring
 from backend.backup.folder import Report, images_in
 from backend.bootstrap import Services
-from backend.catalogue import migrating, products
-from backend.catalogue.database import Database
-from backend.catalogue.importing import import_catalogue
-from backend.catalogue.models import Product
-from backend.catalogue.outbox import SINGLE
+from backend.catalogue import products
+from backend.catalogue.import_run import import_catalogue
 from backend.catalogue.products import Draft, ImageRef
+from backend.database import migrate
+from backend.database.engine import Database
+from backend.database.models import Product
 from backend.errors import (
     ConfigurationError,
     IndexLocked,
@@ -36,8 +36,9 @@ from backend.errors import (
     UnusableBackup,
     WouldOverwrite,
 )
+from backend.queue.entries import SINGLE
 from backend.settings import Settings
-from backend.working import Worker
+from backend.worker.loop import Worker
 
 
 @pytest.fixture
@@ -368,13 +369,13 @@ def test_an_interrupted_restore_leaves_the_catalogue_that_was_there(
 
 def test_a_backup_of_an_older_version_is_migrated(here: Settings, folder: Path) -> None:
     db = Database(here.database)
-    migrating.migrate(db, revision="0001")
+    migrate.migrate(db, revision="0001")
     db.close()
     assert backup.save(here, folder).revision == "0001"
     there = elsewhere(here)
     backup.restore(there, folder)
     db = Database(there.database)
-    assert migrating.is_current(db)
+    assert migrate.is_current(db)
     db.close()
 
 

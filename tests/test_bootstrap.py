@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backend.evaluation import bootstrap
-from backend.evaluation.bootstrap import estimates
+from backend.lab.evaluation import bootstrap
+from backend.lab.evaluation.bootstrap import estimates
 
 
 def test_the_interval_is_that_of_theory() -> None:

@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from backend import cli
+from backend.access import keys
+from backend.access.scope import Scope
 from backend.bootstrap import build
-from backend.catalogue import keys
-from backend.catalogue.scope import Scope
 from backend.settings import Settings
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from backend.contact_sheet import (
+from backend.cli.contact_sheet import (
     HIT,
     MISS,
     MISSING,

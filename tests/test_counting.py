@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from api_fixtures import Shop
@@ -11,11 +12,11 @@ from rows import NOON, make_generation
 from sqlalchemy import delete
 
 from backend import generations
-from backend.catalogue import counting
-from backend.catalogue.counting import GOOD_FOR, Counted
-from backend.catalogue.database import Database
-from backend.catalogue.models import Count
-from backend.catalogue.progress import Progress
+from backend.database.engine import Database
+from backend.database.models import Count
+from backend.queue import counting
+from backend.queue.counting import GOOD_FOR, Counted
+from backend.queue.progress import Progress
 from backend.status import status
 
 MILLIONS = Progress(
@@ -26,6 +27,10 @@ MILLIONS = Progress(
     removing=1,
     oldest_request=NOON,
 )
+
+
+def count(shop: Shop, **options: timedelta) -> dict[str, Any]:
+    return status(shop.services.db, shop.services.look_at_shard, **options)
 
 
 def test_a_count_is_good_for_a_multiple_of_what_it_took(any_db: Database) -> None:
@@ -74,9 +79,9 @@ def test_a_large_catalogue_is_counted_once_for_all(large: Shop) -> None:
     large.put("two", "green")
     assert large.client.get("/v1/status").json["products"] == 1, "counted again"
     year = timedelta(days=365)
-    assert status(large.services, recent=timedelta(seconds=10))["products"] == 1
-    assert status(large.services, recent=year)["products"] == 2, "good, but not for so long"
+    assert count(large, recent=timedelta(seconds=10))["products"] == 1
+    assert count(large, recent=year)["products"] == 2, "good, but not for so long"
     large.put("three", "blue")
     assert large.client.get("/v1/status").json["products"] == 2
-    assert status(large.services)["products"] == 3, "whoever wants to know it counts"
+    assert count(large)["products"] == 3, "whoever wants to know it counts"
     assert large.client.get("/v1/status").json["products"] == 3

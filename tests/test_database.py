@@ -16,10 +16,10 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 from sqlalchemy.orm import Session
 
-from backend.catalogue import outbox
-from backend.catalogue.database import DEADLOCK_TRIES, Database
-from backend.catalogue.models import Event, Product
-from backend.catalogue.outbox import Stage
+from backend.database.engine import DEADLOCK_TRIES, Database
+from backend.database.models import Event, Product
+from backend.queue import entries as outbox
+from backend.queue.entries import Stage
 
 
 def count_products(db: Database) -> int:

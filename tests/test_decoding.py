@@ -22,7 +22,6 @@ from hostile_decoding import decode
 from PIL import Image
 
 from backend import images
-from backend.decoding import Decoded, DecoderPool
 from backend.errors import (
     ConfigurationError,
     CorruptImage,
@@ -32,7 +31,8 @@ from backend.errors import (
     NoImage,
     NotAnImage,
 )
-from backend.images import Limits
+from backend.images.decode import Limits
+from backend.images.decoder_pool import Decoded, DecoderPool
 
 LIMITS = Limits()
 TARGET = (32, 24)
@@ -311,7 +311,7 @@ def test_a_forked_process_has_decoders_of_its_own(pool: DecoderPool) -> None:
 def test_decoders_end_when_their_parent_is_killed(order: bytes) -> None:
     program = (
         "import psutil, threading, time; from hostile_decoding import decode;"
-        "from backend.decoding import DecoderPool, Limits;"
+        "from backend.images.decoder_pool import DecoderPool, Limits;"
         "pool = DecoderPool(limits=Limits(), seconds=.5, decode=decode);"
         "pool.decode_one(b'SLEEP 0', target=(9, 9));"
         f"threading.Thread(target=pool.decode_one, args=({order!r},), kwargs=dict(target=(9, 9)))"

@@ -11,13 +11,13 @@ import pytest
 
 from backend.catalogue.sources import open_source
 from backend.catalogue.sources.rows import Row
-from backend.decoding import Decoded, DecoderPool
 from backend.embedders import Compute, Embedder, FloatArray, load
 from backend.embedders.checkpoint import Checkpoint
 from backend.embedders.tuned import SHIPPED
-from backend.evaluation.ranking import mean_average_precision
-from backend.evaluation.splits import split
-from backend.images import Limits
+from backend.images.decode import Limits
+from backend.images.decoder_pool import Decoded, DecoderPool
+from backend.lab.evaluation.splits import split
+from backend.search.ranking import mean_average_precision
 from backend.settings import Settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]

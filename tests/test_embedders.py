@@ -24,8 +24,8 @@ from backend.embedders.pca import Pca
 from backend.embedders.pixels import normalise, to_pixels
 from backend.embedders.tuned import SHIPPED as SHIPPED_NETWORK
 from backend.errors import UnknownEmbedder, WeightsUnavailable
+from backend.lab.training.model_card import readable
 from backend.settings import Settings
-from backend.training.model_card import readable
 
 SPECS = (
     "lookalike-fashion",
@@ -352,7 +352,7 @@ def test_the_shipped_pca_is_small_and_tells_how_it_was_made() -> None:
     assert path.stat().st_size < 1_000_000
     assert pca.components.shape == (256, 1280)
     assert pca.components.dtype == np.float16
-    assert pca.provenance["command"].startswith("python -m backend.training.pca")
+    assert pca.provenance["command"].startswith("python -m backend.lab.training.pca")
     assert pca.provenance["products"] == 20_000
 
 

@@ -12,8 +12,8 @@ from PIL import Image
 
 from backend import bootstrap
 from backend.bootstrap import Services
-from backend.encoding import SENT_SIDE, RemoteEncoder, Vector, sent_size
 from backend.errors import CorruptImage, EmbedderBusy, ModelMismatch, NotAnImage
+from backend.search.query_image import SENT_SIDE, RemoteEncoder, Vector, sent_size
 from backend.settings import Settings
 
 

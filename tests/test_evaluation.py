@@ -21,18 +21,18 @@ from typer.testing import CliRunner
 from backend import cli
 from backend.bootstrap import Services, build
 from backend.catalogue import image_vectors
-from backend.catalogue.database import Database
-from backend.catalogue.importing import import_catalogue
-from backend.catalogue.models import Base, ImageVector, Product
+from backend.catalogue.import_run import import_catalogue
+from backend.database.engine import Database
+from backend.database.models import Base, ImageVector, Product
 from backend.embedders import load
 from backend.errors import NotAnImage, NotEvaluable
-from backend.evaluation.evaluating import Contest, evaluate
-from backend.evaluation.judging import Ranking, alike_together, confusion, judge
-from backend.evaluation.neighbours import Neighbours
-from backend.evaluation.planning import Options
-from backend.evaluation.products import Labels, label, read_products
-from backend.evaluation.results import Evaluation, as_json
-from backend.evaluation.speed import images_per_second
+from backend.lab.evaluation.evaluating import Contest, evaluate
+from backend.lab.evaluation.judging import Ranking, alike_together, confusion, judge
+from backend.lab.evaluation.neighbours import Neighbours
+from backend.lab.evaluation.planning import Options
+from backend.lab.evaluation.products import Labels, label, read_products
+from backend.lab.evaluation.results import Evaluation, as_json
+from backend.lab.evaluation.speed import images_per_second
 from backend.sample import make_sample
 from backend.settings import Settings, read_settings
 

@@ -22,8 +22,8 @@ from backend.errors import (
     LookalikeError,
     NoImage,
 )
-from backend.fetching import fetch, is_public
-from backend.images import Limits
+from backend.images.decode import Limits
+from backend.images.fetch import fetch, is_public
 
 LIMITS = Limits(max_bytes=100_000)
 PICTURE = b"a picture" * 1000

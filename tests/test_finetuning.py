@@ -29,15 +29,15 @@ from backend.embedders.checkpoint import Checkpoint
 from backend.embedders.network import fold_batch_norms
 from backend.embedders.weights import read_tensors
 from backend.errors import ConfigurationError, UnknownEmbedder, WeightsUnavailable
-from backend.evaluation.products import Pictured
+from backend.lab.evaluation.products import Pictured
+from backend.lab.training.features import look
+from backend.lab.training.finetuning import STATE, TUNED, finetune
+from backend.lab.training.material import divide, prepare
+from backend.lab.training.objective import Aim
+from backend.lab.training.recipe import Recipe
+from backend.lab.training.validation import Judge
 from backend.sample import make_sample
 from backend.settings import Settings
-from backend.training.features import look
-from backend.training.finetuning import STATE, TUNED, finetune
-from backend.training.material import divide, prepare
-from backend.training.objective import Aim
-from backend.training.recipe import Recipe
-from backend.training.validation import Judge
 
 PRODUCTS = 72
 GENEROUS_SECONDS = 150
@@ -166,7 +166,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(
         "import sys; from pathlib import Path\n"
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "from drawn_products import TINY, Window, workshop\n"
-        "from backend.training.finetuning import finetune\n"
+        "from backend.lab.training.finetuning import finetune\n"
         f"finetune(workshop(Path({str(tmp_path)!r}), Window({PRODUCTS}), save_seconds=0), TINY)\n"
     )
     for _ in range(2):
@@ -215,7 +215,7 @@ def test_a_run_stays_with_the_products_it_began_with(tuned: Path, window: Window
 def test_a_disk_that_is_too_small_is_refused_in_time(
     tmp_path: Path, window: Window, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backend.training.features.DISK_LEFT", 10**18)
+    monkeypatch.setattr("backend.lab.training.features.DISK_LEFT", 10**18)
 
     with pytest.raises(ConfigurationError, match="GB are free"):
         finetune(workshop(tmp_path, window), TINY)

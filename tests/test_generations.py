@@ -14,9 +14,9 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from backend import generations
-from backend.catalogue import backfilling, image_vectors, outbox
-from backend.catalogue.database import Database
-from backend.catalogue.models import ACTIVE, BUILDING, RETIRED, STANDBY, Generation, Product, utcnow
+from backend.catalogue import image_vectors
+from backend.database.engine import Database
+from backend.database.models import ACTIVE, BUILDING, RETIRED, STANDBY, Generation, Product, utcnow
 from backend.errors import (
     ModelMismatch,
     NoGeneration,
@@ -25,6 +25,8 @@ from backend.errors import (
     WrongState,
 )
 from backend.generations import Encoder
+from backend.queue import backfill as backfilling
+from backend.queue import entries as outbox
 
 ENCODER = Encoder(spec="mean-colour", fingerprint="f", size=3)
 
@@ -60,7 +62,7 @@ def test_a_backfill_that_was_cut_off_goes_on(
     any_db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = make_products(any_db, 5)
-    monkeypatch.setattr("backend.generations.starting.BACKFILL_CHUNK", 2)
+    monkeypatch.setattr("backend.generations.states.BACKFILL_CHUNK", 2)
     whole = backfilling.backfill
     monkeypatch.setattr(backfilling, "backfill", _cut_off_after(1))
     with pytest.raises(KeyboardInterrupt):
@@ -118,7 +120,7 @@ def test_a_promotion_makes_one_standby_and_retires_the_one_before(any_db: Databa
     for _ in range(2):
         generations.ensure_first(any_db, ENCODER)
         new = generations.start(any_db, ENCODER, state=BUILDING)
-        assert generations.promote(any_db, new.id, quality={"n": new.id}).quality == {"n": new.id}
+        assert generations.activate(any_db, new.id, quality={"n": new.id}).quality == {"n": new.id}
     assert states(any_db) == {1: RETIRED, 2: STANDBY, 3: ACTIVE}
     with any_db.read() as session:
         assert session.get_one(Generation, 1).retired_at is not None
@@ -128,12 +130,12 @@ def test_a_promotion_makes_one_standby_and_retires_the_one_before(any_db: Databa
 def test_a_rollback_swaps_two_generations_and_nothing_else(any_db: Database) -> None:
     generations.ensure_first(any_db, ENCODER)
     second = generations.start(any_db, ENCODER, state=BUILDING)
-    generations.promote(any_db, second.id, quality=None)
+    generations.activate(any_db, second.id, quality=None)
     generations.start(any_db, ENCODER, state=BUILDING)
-    generations.roll_back(any_db, 1, configured="mean-colour")
+    generations.reactivate(any_db, 1, configured="mean-colour")
     assert states(any_db) == {1: ACTIVE, 2: STANDBY, 3: BUILDING}
     with pytest.raises(WrongState):
-        generations.roll_back(any_db, 1, configured="mean-colour")
+        generations.reactivate(any_db, 1, configured="mean-colour")
 
 
 def test_two_promotions_at_once_leave_one_active_generation(any_db: Database) -> None:
@@ -144,7 +146,7 @@ def test_two_promotions_at_once_leave_one_active_generation(any_db: Database) ->
     def promote() -> str:
         barrier.wait()
         try:
-            return generations.promote(any_db, new.id, quality=None).state
+            return generations.activate(any_db, new.id, quality=None).state
         except WrongState:
             return "refused"
 
@@ -183,7 +185,7 @@ def test_the_active_generation_cannot_be_dropped_and_an_unknown_one_is_named(
 def test_a_standby_retires_after_its_keep_time_and_not_before(any_db: Database) -> None:
     generations.ensure_first(any_db, ENCODER)
     new = generations.start(any_db, ENCODER, state=BUILDING)
-    generations.promote(any_db, new.id, quality=None)
+    generations.activate(any_db, new.id, quality=None)
     hour = timedelta(hours=1)
     assert generations.retire_expired(any_db, keep=hour) is None
     retired = generations.retire_expired(any_db, keep=hour, now=utcnow() + 2 * hour)
@@ -194,7 +196,7 @@ def test_a_standby_retires_after_its_keep_time_and_not_before(any_db: Database) 
 def test_what_a_retired_generation_left_goes_step_by_step_and_nothing_else(
     any_db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backend.generations.dropping.ENTRIES", 2)
+    monkeypatch.setattr("backend.reindex.dropping.ENTRIES", 2)
     make_products(any_db, 5)
     other = Encoder(spec="mean-colour", fingerprint="g", size=3)
     vector = np.ones(3, np.float32)
@@ -202,7 +204,7 @@ def test_what_a_retired_generation_left_goes_step_by_step_and_nothing_else(
     for fingerprint in "fg":
         any_db.write(lambda s, f=fingerprint: image_vectors.store(s, f, digests))
     generations.ensure_first(any_db, ENCODER)
-    generations.promote(any_db, generations.start(any_db, other, state=BUILDING).id, quality=None)
+    generations.activate(any_db, generations.start(any_db, other, state=BUILDING).id, quality=None)
     generations.drop(any_db, 1)
     dropped: list[str] = []
     early = generations.clear_away(
@@ -373,7 +375,7 @@ def test_no_put_and_no_delete_is_lost_while_generations_start(pg_db: Database) -
         writers = [pool.submit(write, name) for name in "ab"]
         for _ in range(3):
             new = generations.start(pg_db, ENCODER, state=BUILDING)
-            generations.promote(pg_db, new.id, quality=None)
+            generations.activate(pg_db, new.id, quality=None)
         stop.set()
         for writer in writers:
             writer.result()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from backend.catalogue.image_store import ImageStore, digest_of
 from backend.errors import ConfigurationError, ImageUnavailable, NoImage
+from backend.images.store import ImageStore, digest_of
 
 DATA = b"not really a picture"
 DIGEST = hashlib.sha256(DATA).hexdigest()

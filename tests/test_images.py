@@ -24,7 +24,7 @@ from backend.errors import (
     NoImage,
     NotAnImage,
 )
-from backend.images import Limits, decode, inside, inspect, local_path, read_file
+from backend.images.decode import Limits, decode, inside, inspect, local_path, read_file
 
 LIMITS = Limits()
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)

@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import text, update
 
 from backend import jobs
-from backend.catalogue.database import Database
-from backend.catalogue.models import Job, utcnow
+from backend.database.engine import Database
+from backend.database.models import Job, utcnow
 from backend.errors import NoGeneration
-from backend.jobs import DONE, FAILED, QUEUED, RUNNING, Interrupted, Report, Waiting
+from backend.jobs.run import DONE, FAILED, QUEUED, RUNNING, Interrupted, Report, Waiting
 
 
 def double(arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:

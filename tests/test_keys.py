@@ -17,12 +17,12 @@ import structlog
 from sqlalchemy import event, select, update
 from sqlalchemy.orm import Session
 
-from backend.catalogue import keys
-from backend.catalogue.database import Database
-from backend.catalogue.keyring import MOST_REFUSED, Keyring
-from backend.catalogue.keys import Key, NewKey
-from backend.catalogue.models import ApiKey, utcnow
-from backend.catalogue.scope import Scope
+from backend.access import keys
+from backend.access.key_cache import MOST_REFUSED, Keyring
+from backend.access.keys import Key, NewKey
+from backend.access.scope import Scope
+from backend.database.engine import Database
+from backend.database.models import ApiKey, utcnow
 from backend.errors import InvalidKey, InvalidKeyRequest
 
 UNKNOWN = f"lk_{'0' * 12}_{'0' * 64}"

@@ -18,9 +18,9 @@ from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 from rows import entries, make_generation, make_products, request
 
-from backend.catalogue import migrating
-from backend.catalogue.database import Database
-from backend.catalogue.models import Base
+from backend.database import migrate as migrating
+from backend.database.engine import Database
+from backend.database.models import Base
 
 ROOT = Path(__file__).parents[1]
 

@@ -7,8 +7,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from backend.evaluation import neighbours
-from backend.evaluation.neighbours import Metric, intra_list_diversity, nearest
+from backend.lab.evaluation import neighbours
+from backend.lab.evaluation.neighbours import Metric, intra_list_diversity, nearest
 
 
 def cloud(items: int, size: int = 8) -> np.ndarray:

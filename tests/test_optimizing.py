@@ -22,23 +22,16 @@ from optimizing import Shop, stock, vector_of, wait_until
 from sqlalchemy import delete, update
 
 from backend import jobs, status
-from backend.catalogue.database import Database
-from backend.catalogue.models import (
-    RETIRED,
-    Generation,
-    ImageVector,
-    IndexEntry,
-    Product,
-    utcnow,
-)
+from backend.database.engine import Database
+from backend.database.models import RETIRED, Generation, ImageVector, IndexEntry, Product, utcnow
 from backend.errors import IndexUnavailable
-from backend.jobs import DONE, FAILED
-from backend.optimizing.policy import Policy
-from backend.optimizing.snapshot import count_points, snapshot
+from backend.indexing.snapshot import count_points, snapshot
+from backend.jobs.run import DONE, FAILED
 from backend.settings import Settings
 from backend.vectors import Point
-from backend.vectors.edge_copying import differing
-from backend.vectors.edge_folders import Built, Tally, look, read_state, write_state
+from backend.vectors.edge.copy import differing
+from backend.vectors.edge.folders import Built, Tally, look, read_state, write_state
+from backend.vectors.edge.policy import Policy
 
 COUNT = 300
 
@@ -231,12 +224,12 @@ def test_a_builder_that_dies_leaves_the_index_as_it_was_and_says_why(shop: Shop)
         finish(shop)
     assert shop.folders() == ["shard-1", "shard-1.written", "store.json"]
     assert len(shop.prices()) == COUNT
-    described = status.status(shop.services)["shard"]
+    described = status.status(shop.services.db, shop.services.look_at_shard)["shard"]
     assert "SIGKILL" in described["failure"]["reason"]
     assert not described["optimized"]
     start(shop)
     finish(shop)
-    described = status.status(shop.services)["shard"]
+    described = status.status(shop.services.db, shop.services.look_at_shard)["shard"]
     assert (described["failure"], described["optimized"]) == (None, True)
 
 

@@ -11,16 +11,11 @@ import pytest
 from rows import NOON, arrange, entries, entry, make_generation, make_products, numbers, request
 from sqlalchemy import delete, event, text
 
-from backend.catalogue import backfilling, outbox
-from backend.catalogue.database import Database
-from backend.catalogue.models import (
-    ACTIVE,
-    BUILDING,
-    RETIRED,
-    STANDBY,
-    Product,
-)
-from backend.catalogue.outbox import IMPORT, REINDEX, SINGLE, Claimed, Stage
+from backend.database.engine import Database
+from backend.database.models import ACTIVE, BUILDING, RETIRED, STANDBY, Product
+from backend.queue import backfill
+from backend.queue import entries as outbox
+from backend.queue.entries import IMPORT, REINDEX, SINGLE, Claimed, Stage
 
 EMBED, APPLY = Stage.EMBED, Stage.APPLY
 LEASE = timedelta(minutes=2)
@@ -641,7 +636,7 @@ def test_a_backfill_gives_products_their_entry_range_by_range(any_db: Database) 
     after: int | None = 0
     while after is not None:
         after = any_db.write(
-            lambda session, after=after: backfilling.backfill(session, 1, after=after, limit=2)
+            lambda session, after=after: backfill.backfill(session, 1, after=after, limit=2)
         )
         reached.append(after)
     assert reached == [ids[1], ids[3], ids[4], None]
@@ -650,7 +645,7 @@ def test_a_backfill_gives_products_their_entry_range_by_range(any_db: Database) 
 
 def test_a_backfill_keeps_the_entries_that_are_there(any_db: Database, three: list[int]) -> None:
     index_all(any_db)
-    any_db.write(lambda session: backfilling.backfill(session, 1, after=0, limit=10))
+    any_db.write(lambda session: backfill.backfill(session, 1, after=0, limit=10))
     row = entry(any_db, three[0])
     assert (numbers(row), row.due_at) == ((1, 1, 1), None)
 
@@ -658,7 +653,7 @@ def test_a_backfill_keeps_the_entries_that_are_there(any_db: Database, three: li
 def test_a_removed_product_gets_no_entry_from_a_backfill(any_db: Database) -> None:
     make_generation(any_db)
     make_products(any_db, 2, removed_at=NOON)
-    any_db.write(lambda session: backfilling.backfill(session, 1, after=0, limit=10))
+    any_db.write(lambda session: backfill.backfill(session, 1, after=0, limit=10))
     assert entries(any_db) == {}
 
 
@@ -668,7 +663,7 @@ def test_a_reindex_fills_its_entries_at_the_lowest_priority(
 ) -> None:
     make_generation(any_db, state=state)
     (id_,) = make_products(any_db, 1)
-    any_db.write(lambda session: backfilling.enter(session, 1, Product.id == id_))
+    any_db.write(lambda session: backfill.enter(session, 1, Product.id == id_))
     assert entry(any_db, id_).priority == priority
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from backend.errors import IndexLocked
-from backend.owner import Owner
+from backend.vectors.edge.owner import Owner
 
 OWNING = """
 import sys, time

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backend.pace import FIRST, LONG_SECONDS, MOST, SHORT_SECONDS, Pace
+from backend.worker.claim_size import FIRST, LONG_SECONDS, MOST, SHORT_SECONDS, Pace
 
 
 def test_short_claims_grow_up_to_a_bound() -> None:

@@ -8,17 +8,9 @@ import pytest
 from rows import NOON, arrange, make_generation, make_products, request
 from sqlalchemy import select, update
 
-from backend.catalogue.database import Database
-from backend.catalogue.models import Product
-from backend.catalogue.progress import (
-    Progress,
-    State,
-    is_in,
-    next_due,
-    progress,
-    quarantine,
-    states,
-)
+from backend.database.engine import Database
+from backend.database.models import Product
+from backend.queue.progress import Progress, State, is_in, next_due, progress, quarantine, states
 
 LATER = NOON + timedelta(minutes=1)
 

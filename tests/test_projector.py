@@ -15,17 +15,17 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from backend.catalogue import image_vectors, products
-from backend.catalogue.database import Database
-from backend.catalogue.image_store import digest_of
 from backend.catalogue.products import Draft, ImageRef
 from backend.cli import app
+from backend.database.engine import Database
 from backend.embedders import load
 from backend.errors import ConfigurationError, NotEvaluable
-from backend.evaluation.products import Labels, Pictured
-from backend.projector.exporting import draw_sample, export, flatten
-from backend.projector.maps import pca_map, umap_map
-from backend.projector.sampling import stratify, telling_fields
-from backend.projector.sprite import LARGEST_SIDE, MOST_TILES, columns, draw_sprite, tile_side
+from backend.images.store import digest_of
+from backend.lab.evaluation.products import Labels, Pictured
+from backend.lab.projector.exporting import draw_sample, export, flatten
+from backend.lab.projector.maps import pca_map, umap_map
+from backend.lab.projector.sampling import stratify, telling_fields
+from backend.lab.projector.sprite import LARGEST_SIDE, MOST_TILES, columns, draw_sprite, tile_side
 
 FINGERPRINT = "f" * 64
 KINDS = ("Shirts", "Ties", "Heels")

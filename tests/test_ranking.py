@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend.evaluation.ranking import (
+from backend.search.ranking import (
     average_precision_at_k,
     mean_average_precision,
     ndcg_at_k,

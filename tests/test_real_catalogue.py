@@ -17,10 +17,10 @@ from sqlalchemy import func, select
 
 from backend.bootstrap import Services, build
 from backend.catalogue import image_vectors
-from backend.catalogue.models import ImageVector, IndexEntry, Product
+from backend.database.models import ImageVector, IndexEntry, Product
+from backend.filters import Condition, Where
 from backend.generations import active
 from backend.settings import read_settings
-from backend.vectors import Condition, Where
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 

@@ -11,13 +11,14 @@ from exact_index import ExactIndex
 from rows import make_generation
 from structlog.testing import capture_logs
 
-from backend.catalogue import filter_recall
-from backend.catalogue.database import Database
-from backend.catalogue.filter_recall import MOST_SHAPES, Key, ShapeRecall, Sums
-from backend.catalogue.models import Generation
+from backend.database.engine import Database
+from backend.database.models import Generation
 from backend.errors import IndexGone
-from backend.recall import ENOUGH, WAITING, RecallGuard, Search, recall_of
-from backend.vectors import Condition, FieldType, Hit, Point, SearchMode, Where
+from backend.filters import Condition, FieldType, Where
+from backend.search import filter_recall
+from backend.search.filter_recall import MOST_SHAPES, Key, ShapeRecall, Sums
+from backend.search.recall_monitor import ENOUGH, WAITING, RecallGuard, Search, recall_of
+from backend.vectors import Hit, Point, SearchMode
 
 SCHEMA: dict[str, FieldType] = {"gender": "keyword", "year": "integer"}
 SIZE = 4

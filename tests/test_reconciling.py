@@ -14,10 +14,11 @@ from rows import arrange, entry, make_products
 from sqlalchemy import delete, select
 
 from backend import indexing
-from backend.catalogue.database import Database
-from backend.catalogue.models import Cursor, IndexEntry, Product
-from backend.decoding import DecoderPool
-from backend.indexing import Drift, reconciling
+from backend.database.engine import Database
+from backend.database.models import Cursor, IndexEntry, Product
+from backend.images.decoder_pool import DecoderPool
+from backend.indexing import Drift
+from backend.indexing import reconcile as reconciling
 from backend.vectors import Point
 
 COLOURS = ("red", "green", "blue")

@@ -25,8 +25,8 @@ from servers import wait_for
 from sqlalchemy import select
 
 from backend.catalogue.image_vectors import unpack
-from backend.catalogue.models import Generation, ImageVector, Product
-from backend.catalogue.progress import progress
+from backend.database.models import Generation, ImageVector, Product
+from backend.queue.progress import progress
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 

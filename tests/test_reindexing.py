@@ -13,10 +13,13 @@ import pytest
 from PIL import Image
 from sqlalchemy import func, select
 
-from backend import bootstrap, embedders, generations, jobs, recommending, reindexing
-from backend.catalogue import migrating, outbox, products
-from backend.catalogue.database import Database
-from backend.catalogue.models import (
+from backend import bootstrap, embedders, generations, jobs
+from backend import reindex as reindexing
+from backend.catalogue import products
+from backend.catalogue.products import Draft, ImageRef
+from backend.database import migrate
+from backend.database.engine import Database
+from backend.database.models import (
     ACTIVE,
     BUILDING,
     RETIRED,
@@ -27,13 +30,14 @@ from backend.catalogue.models import (
     Job,
     Product,
 )
-from backend.catalogue.products import Draft, ImageRef
 from backend.embedders.mean_colour import MeanColour
 from backend.errors import ModelMismatch, ReindexRunning, WrongState
-from backend.recommending import Query
-from backend.reindexing import Plan
+from backend.queue import entries
+from backend.reindex import Plan
+from backend.search import similar as recommending
+from backend.search.similar import Query
 from backend.settings import Settings
-from backend.working import Worker
+from backend.worker.loop import Worker
 
 COLOURS = {"Red": (200, 30, 30), "Green": (30, 160, 40), "Blue": (30, 40, 190)}
 BETTER = "mean-colour?grid=4"
@@ -73,7 +77,7 @@ class Shop:
         image = ImageRef(uri=f"store://{digest}", digest=digest, bytes=1, mtime_ns=None)
         draft = Draft(sku=sku, values={"article_type": kind}, image=image)
         self.db.write(
-            lambda session: products.save(session, [draft], priority=outbox.SINGLE, complete=True)
+            lambda session: products.save(session, [draft], priority=entries.SINGLE, complete=True)
         )
 
     def fill(self, count: int) -> None:
@@ -83,7 +87,7 @@ class Shop:
         self.work()
 
     def remove(self, sku: str) -> None:
-        self.db.write(lambda session: products.remove(session, [sku], priority=outbox.SINGLE))
+        self.db.write(lambda session: products.remove(session, [sku], priority=entries.SINGLE))
 
     def work(self) -> None:
         while self.worker.work_once():
@@ -108,7 +112,7 @@ class Shop:
         return self.follow(job.id)
 
     def roll_back(self, **arguments: bool) -> dict[str, Any]:
-        return reindexing.roll_back(self.services, **arguments)
+        return self.services.promoter().roll_back(**arguments)
 
     def states(self) -> dict[int, str]:
         with self.db.read() as session:
@@ -155,7 +159,7 @@ def shop(settings: Settings) -> Iterator[Shop]:
 def pg_shop(settings: Settings, pg_url: str) -> Iterator[Shop]:
     """A shop on PostgreSQL."""
     db = Database(pg_url)
-    migrating.migrate(db)
+    migrate.migrate(db)
     db.close()
     found = Shop(settings.model_copy(update={**KNOBS, "database_url": pg_url}))
     yield found
@@ -231,7 +235,7 @@ def test_a_quarantined_image_stays_shut_in_a_reindex_and_keeps_its_last_good_vec
         draft = Draft(sku=sku, values={"article_type": kind}, image=image)
         shop.db.write(
             lambda session, draft=draft: products.save(
-                session, [draft], priority=outbox.SINGLE, complete=True
+                session, [draft], priority=entries.SINGLE, complete=True
             )
         )
     shop.work()
@@ -491,7 +495,7 @@ def test_a_retired_generation_goes_with_its_index_entries_and_vectors(shop: Shop
     folder = shop.settings.index_dir / old.collection
     assert folder.exists()
     generations.drop(shop.db, old.id)
-    while reindexing.tidy(shop.services):
+    while Worker(shop.services).clean_up():
         pass
     assert not folder.exists()
     assert shop.count(IndexEntry, generation_id=old.id) == 0
@@ -506,7 +510,7 @@ def test_vectors_that_another_generation_uses_stay(shop: Shop) -> None:
     shop.fill(9)
     shop.reindex(quantization="int8")
     generations.drop(shop.db, 1)
-    while reindexing.tidy(shop.services):
+    while Worker(shop.services).clean_up():
         pass
     assert shop.count(ImageVector) == 9
 
@@ -515,7 +519,7 @@ def test_a_standby_retires_when_its_time_is_over_and_its_index_goes_later(shop: 
     shop.restart(standby_hours=0.0, drop_seconds=300.0)
     shop.fill(6)
     shop.reindex(embedder=BETTER)
-    reindexing.tidy(shop.services)
+    Worker(shop.services).clean_up()
     assert shop.states() == {1: RETIRED, 2: ACTIVE}
     with shop.db.read() as session:
         retired = session.get_one(Generation, 1)
@@ -527,7 +531,7 @@ def test_a_question_whose_index_was_dropped_is_asked_again_of_the_active_one(sho
     shop.reindex(embedder=BETTER)
     old, services = shop.generation(STANDBY), shop.services
     generations.drop(shop.db, old.id)
-    reindexing.tidy(services)
+    Worker(services).clean_up()
     asked = []
 
     def slow(generation: Generation) -> Any:
@@ -554,7 +558,7 @@ def test_on_postgresql_too_an_index_is_built_promoted_gone_back_from_and_dropped
     assert "s1" not in shop.skus(shop.generation(ACTIVE))
     assert shop.reindex(quantization="int8").error is None
     assert shop.states() == {1: STANDBY, 2: RETIRED, 3: ACTIVE}
-    while reindexing.tidy(shop.services):
+    while Worker(shop.services).clean_up():
         pass
     assert shop.count(IndexEntry, generation_id=2) == 0
     assert shop.count(ImageVector) == 13  # of the embedder that is left

@@ -16,10 +16,10 @@ from distributed import COMMAND, draw_catalogue
 from servers import wait_for
 
 from backend import generations
-from backend.catalogue.database import Database
-from backend.catalogue.models import ACTIVE, BUILDING, Generation
-from backend.catalogue.progress import Progress, progress
-from backend.owner import Owner
+from backend.database.engine import Database
+from backend.database.models import ACTIVE, BUILDING, Generation
+from backend.queue.progress import Progress, progress
+from backend.vectors.edge.owner import Owner
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

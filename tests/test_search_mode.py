@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import qdrant_edge as qe
 
-from backend.vectors import Condition, FieldType, Point, SearchMode, Where, search_mode
-from backend.vectors.edge import EdgeIndex
-from backend.vectors.edge_folders import FIRST
-from backend.vectors.edge_shard import ShardOptions
-from backend.vectors.search_mode import MOST, NARROW, choose, shape
+from backend.filters import Condition, FieldType, Where
+from backend.filters.shape import shape
+from backend.vectors import Point, SearchMode, search_mode
+from backend.vectors.edge.folders import FIRST
+from backend.vectors.edge.index import EdgeIndex
+from backend.vectors.edge.shard import ShardOptions
+from backend.vectors.search_mode import MOST, NARROW, choose
 
 SCHEMA: dict[str, FieldType] = {"gender": "keyword", "year": "integer", "in_stock": "bool"}
 SIZE = 8

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from garments import garment
 
-from backend.catalogue.database import Database
-from backend.catalogue.image_store import ImageStore
-from backend.catalogue.importing import import_catalogue
+from backend.catalogue.import_run import import_catalogue
 from backend.catalogue.sources import open_source
 from backend.catalogue.sources.rows import Reject, Row
+from backend.database.engine import Database
 from backend.errors import UnreadableCatalogue
+from backend.images.store import ImageStore
 
 CATEGORIES = [  # the published fifty, with their types; four of them have no picture there
     *(("Anorak", 1), ("Blazer", 1), ("Blouse", 1), ("Bomber", 1), ("Button-Down", 1)),

@@ -17,15 +17,15 @@ from fashion_mnist import idx, pictures_of, write_fashion_mnist
 from PIL import Image
 from typer.testing import CliRunner
 
-from backend.catalogue.database import Database
-from backend.catalogue.image_store import ImageStore
-from backend.catalogue.importing import import_catalogue
+from backend.catalogue.import_run import import_catalogue
 from backend.catalogue.sources import open_source
 from backend.catalogue.sources.fashion_mnist import CLASSES, find_folder
 from backend.catalogue.sources.rows import Reject, Row
 from backend.cli import app
+from backend.database.engine import Database
 from backend.errors import UnreadableCatalogue
-from backend.training.datasets import download_fashion_mnist
+from backend.images.store import ImageStore
+from backend.lab.training.datasets import download_fashion_mnist
 
 REAL = Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from backend.catalogue.database import Database
-from backend.catalogue.image_store import ImageStore
-from backend.catalogue.importing import import_catalogue
+from backend.catalogue.import_run import import_catalogue
 from backend.catalogue.sources import open_source
 from backend.catalogue.sources.layout import PLAIN, Layout
 from backend.catalogue.sources.rows import Reject, Row
+from backend.database.engine import Database
 from backend.errors import ConfigurationError, UnreadableCatalogue
+from backend.images.store import ImageStore
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")

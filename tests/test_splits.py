@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backend.errors import NotEvaluable
-from backend.evaluation.splits import cap, draw, place, split, unseen_categories
+from backend.lab.evaluation.splits import cap, draw, place, split, unseen_categories
 
 SKUS = [f"sku-{number}" for number in range(5000)]
 KINDS = [f"kind-{number % 50}" for number in range(5000)]

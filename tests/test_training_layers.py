@@ -12,8 +12,8 @@ from torch.nn import functional as F  # noqa: N812  (as everywhere)
 from backend.embedders.backbones import load_backbone
 from backend.embedders.network import fold_batch_norms
 from backend.errors import UnknownEmbedder
-from backend.training.layers import FoldedConvolution, folded_state, make_trainable
-from backend.training.tuned_network import Head
+from backend.lab.training.layers import FoldedConvolution, folded_state, make_trainable
+from backend.lab.training.tuned_network import Head
 
 LITE0 = load_backbone("efficientnet-lite0", input_size=(96, 64))
 RESNET = load_backbone("torchvision/resnet18?weights=random", input_size=(64, 64))

@@ -10,12 +10,12 @@ from drawn_products import TINY, Window
 
 from backend.embedders.pixels import normalise
 from backend.errors import ConfigurationError, NotEvaluable
-from backend.evaluation.products import Labels
-from backend.evaluation.splits import Split, place
-from backend.training.material import Material, divide, near_duplicates, prepare, whiten
-from backend.training.objective import MISSING, Aim
-from backend.training.recipe import Recipe
-from backend.training.validation import Judge, total
+from backend.lab.evaluation.products import Labels
+from backend.lab.evaluation.splits import Split, place
+from backend.lab.training.material import Material, divide, near_duplicates, prepare, whiten
+from backend.lab.training.objective import MISSING, Aim
+from backend.lab.training.recipe import Recipe
+from backend.lab.training.validation import Judge, total
 
 WINDOW = Window(120)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (as everywhere)
 
-from backend.training.objective import MISSING, Aim, Objective, Weights, supervised_contrast
+from backend.lab.training.objective import MISSING, Aim, Objective, Weights, supervised_contrast
 
 AIMS = (Aim(by="type", weight=0.5), Aim(by="colour+type", weight=2))
 

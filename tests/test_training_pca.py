@@ -15,7 +15,7 @@ from garments import garment
 from backend.catalogue.sources.rows import Picture
 from backend.embedders import load
 from backend.embedders.pca import Pca
-from backend.training.pca import fit, main, pictures_to_fit_on
+from backend.lab.training.pca import fit, main, pictures_to_fit_on
 
 
 def cloud(spreads: list[float], count: int = 4000) -> np.ndarray:
@@ -80,7 +80,7 @@ def test_the_command_makes_a_pca_that_the_embedder_takes(tmp_path: Path) -> None
     options = ["--out", str(out), "--size", "8", "--queries", "10", "--count", "25"]
 
     subprocess.run(
-        [sys.executable, "-m", "backend.training.pca", str(tmp_path), *options], check=True
+        [sys.executable, "-m", "backend.lab.training.pca", str(tmp_path), *options], check=True
     )
 
     provenance = Pca.load(out).provenance

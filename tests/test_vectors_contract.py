@@ -16,10 +16,11 @@ from qdrant_wire import Wire
 from smuggling import smuggle
 
 from backend.errors import IndexUnavailable, InvalidFilter, InvalidProduct, InvalidVector
-from backend.vectors import Condition, FieldType, Hit, Point, Vector, VectorIndex, Where
-from backend.vectors.edge import EdgeIndex
-from backend.vectors.server import ServerIndex
-from backend.vectors.server_collection import connector
+from backend.filters import Condition, FieldType, Where
+from backend.vectors import Hit, Point, Vector, VectorIndex
+from backend.vectors.edge.index import EdgeIndex
+from backend.vectors.server.collection import connector
+from backend.vectors.server.index import ServerIndex
 
 Make = Callable[[], VectorIndex]
 Fill = Callable[[Sequence[Point]], VectorIndex]

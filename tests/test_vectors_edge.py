@@ -18,8 +18,10 @@ import numpy as np
 import pytest
 
 from backend.errors import ConfigurationError, IndexLocked, IndexUnavailable
-from backend.vectors import Condition, FieldType, Point, edge_shard
-from backend.vectors.edge import EdgeIndex
+from backend.filters import Condition, FieldType
+from backend.vectors import Point
+from backend.vectors.edge import shard
+from backend.vectors.edge.index import EdgeIndex
 
 SCHEMA: dict[str, FieldType] = {"gender": "keyword"}
 
@@ -138,7 +140,7 @@ def test_a_write_is_refused_before_the_disk_is_full(
     index: EdgeIndex, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index.upsert([a_point(1)])
-    monkeypatch.setattr(edge_shard, "RESERVE", 2**62)
+    monkeypatch.setattr(shard, "RESERVE", 2**62)
     with pytest.raises(IndexUnavailable, match="disk"):
         index.upsert([a_point(2)])
     with pytest.raises(IndexUnavailable, match="disk"):

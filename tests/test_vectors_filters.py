@@ -15,9 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backend.errors import InvalidFilter
-from backend.vectors import Condition, FieldType, Point, Scalar, Where
-from backend.vectors.edge import EDGE, EdgeIndex
-from backend.vectors.filters import Spellings, check, path, translate
+from backend.filters import Condition, FieldType, Scalar, Where
+from backend.filters.check import check
+from backend.filters.spellings import Spellings
+from backend.vectors import Point
+from backend.vectors.edge.index import EDGE, EdgeIndex
+from backend.vectors.translate import path, translate
 
 SIZE = 4
 SCHEMA: dict[str, FieldType] = {

@@ -23,21 +23,16 @@ from backend.errors import (
     InvalidFilter,
     LookalikeError,
 )
-from backend.vectors import (
-    Condition,
-    FieldType,
-    Point,
-    SearchMode,
-    search_mode,
-    server_calls,
-)
-from backend.vectors.server import ServerIndex
-from backend.vectors.server_collection import (
+from backend.filters import Condition, FieldType
+from backend.vectors import Point, SearchMode, search_mode
+from backend.vectors.server import calls
+from backend.vectors.server.collection import (
     ServerOptions,
     connector,
     ensure_collection,
     point_alias,
 )
+from backend.vectors.server.index import ServerIndex
 
 SCHEMA: dict[str, FieldType] = {"gender": "keyword", "attributes.a b": "keyword"}
 ONES = np.ones(4, dtype=np.float32)
@@ -68,7 +63,7 @@ def index(wire: Wire) -> Iterator[ServerIndex]:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long it was waited before further tries, instead of waiting."""
     waited: list[float] = []
-    monkeypatch.setattr(server_calls.time, "sleep", waited.append)
+    monkeypatch.setattr(calls.time, "sleep", waited.append)
     return waited
 
 

@@ -17,9 +17,9 @@ from rows import entry
 from smuggling import smuggle
 from sqlalchemy import delete, select, update
 
-from backend import generations, indexing, jobs, verifying
-from backend.catalogue.database import Database
-from backend.catalogue.models import (
+from backend import generations, indexing, jobs
+from backend.database.engine import Database
+from backend.database.models import (
     BUILDING,
     RETIRED,
     STANDBY,
@@ -28,14 +28,15 @@ from backend.catalogue.models import (
     IndexEntry,
     utcnow,
 )
-from backend.decoding import DecoderPool
 from backend.errors import IndexGone
-from backend.indexing import Drift
-from backend.jobs import FAILED
+from backend.images.decoder_pool import DecoderPool
+from backend.indexing import Drift, verify
+from backend.jobs.run import FAILED
 from backend.settings import Settings
-from backend.vectors import Point, VectorIndex, server_collection
-from backend.vectors.edge import EdgeIndex
-from backend.vectors.server import ServerIndex
+from backend.vectors import Point, VectorIndex
+from backend.vectors.edge.index import EdgeIndex
+from backend.vectors.server import collection
+from backend.vectors.server.index import ServerIndex
 
 pytestmark = [  # what local mode warns of: it has neither payload indexes nor search parameters
     pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning"),
@@ -327,7 +328,13 @@ def test_an_index_that_is_gone_with_its_generation_stays_away(plant: Plant) -> N
         generation = generations.active(session)
     plant.execute(update(Generation).values(state=RETIRED))
     wipe_folder(plant)
-    verifying.refill(plant.services, generation)
+    services = plant.services
+    verify.refill(
+        services.db,
+        generation,
+        index_of=services.index_of,
+        close_index=services.close_index,
+    )
     assert not plant.settings.index_dir.exists()
 
 
@@ -346,7 +353,7 @@ def distant(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     def connector(*_args: Any, **_options: Any) -> Callable[[], QdrantClient]:
         return lambda: QdrantClient(path=str(tmp_path / "qdrant"))
 
-    monkeypatch.setattr(server_collection, "connector", connector)
+    monkeypatch.setattr(collection, "connector", connector)
     quick = {
         "embedder": "mean-colour",
         "retry_seconds": 0,

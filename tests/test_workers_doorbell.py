@@ -19,8 +19,8 @@ from backend.errors import ConfigurationError
 from backend.settings import Settings, read_settings
 from workers import names
 from workers.app import make_app, trouble
-from workers.doorbell import DEAF_SECONDS, MAX_WAITING, Doorbell
 from workers.names import Queue
+from workers.notifier import DEAF_SECONDS, MAX_WAITING, Doorbell
 
 NOWHERE = "redis://127.0.0.1:1/0"
 CATALOGUE = "postgresql://nobody@127.0.0.1:1/none"

@@ -19,7 +19,7 @@ from PIL import Image
 from servers import wait_for
 
 from backend.catalogue.products import get
-from backend.catalogue.progress import State, quarantine, states
+from backend.queue.progress import State, quarantine, states
 from workers import names
 from workers.app import make_app
 from workers.names import Queue

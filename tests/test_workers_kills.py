@@ -27,8 +27,8 @@ from sqlalchemy import select
 
 from backend import indexing
 from backend.catalogue import image_vectors
-from backend.catalogue.image_store import digest_of
-from backend.catalogue.models import Product
+from backend.database.models import Product
+from backend.images.store import digest_of
 from backend.vectors import VectorIndex
 from workers.names import Queue
 

@@ -14,8 +14,8 @@ from qdrant_wire import Wire
 from servers import wait_for
 from sqlalchemy import func, select
 
-from backend.catalogue.models import IndexEntry, utcnow
-from backend.catalogue.outbox import Stage, waits_for
+from backend.database.models import IndexEntry, utcnow
+from backend.queue.entries import Stage, waits_for
 from workers.app import make_app
 from workers.names import Queue
 

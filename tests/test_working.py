@@ -11,13 +11,14 @@ from sqlalchemy import select
 
 from backend import bootstrap, generations, jobs
 from backend.bootstrap import Services
-from backend.catalogue import outbox, products
-from backend.catalogue.models import BUILDING, Generation, IndexEntry, Product
-from backend.catalogue.outbox import IMPORT, SINGLE
+from backend.catalogue import products
 from backend.catalogue.products import Draft, ImageRef
+from backend.database.models import BUILDING, Generation, IndexEntry, Product
+from backend.queue import entries
+from backend.queue.entries import IMPORT, SINGLE
 from backend.settings import Settings
-from backend.vectors.server import ServerIndex
-from backend.working import Worker
+from backend.vectors.server.index import ServerIndex
+from backend.worker.loop import Worker
 
 BATCH = 4  # images a forward pass; a round takes one such share of single writes, three of the rest
 
@@ -120,8 +121,8 @@ def test_a_re_index_waits_for_an_import(owner: Worker) -> None:
         pass
     building = another_generation(services, spec="mean-colour?grid=2")
     with services.db.read() as session:
-        first = outbox.first_due(session, building.id, outbox.Stage.EMBED)
-    assert first == outbox.REINDEX
+        first = entries.first_due(session, building.id, entries.Stage.EMBED)
+    assert first == entries.REINDEX
     save(services, *numbered("new", 3 * BATCH))
     owner.work_once()
     assert len(indexed(services, active(services))) == 6 + 3 * BATCH

@@ -11,15 +11,15 @@ from unittest.mock import patch
 from queue_parts import WatchedIndex
 from sqlalchemy import bindparam, true, update
 
-from backend.catalogue import outbox
-from backend.catalogue.models import IndexEntry as Entry
-from backend.catalogue.models import Product
-from backend.catalogue.outbox import Claimed, Stage
+from backend.database.models import IndexEntry as Entry
+from backend.database.models import Product
+from backend.queue import entries
+from backend.queue.entries import Claimed, Stage
 from backend.vectors import Point
 
-claim, fail, request, settle = outbox.claim, outbox.fail, outbox.request, outbox._settle
-request_removal, upsert_entries = outbox.request_removal, outbox._upsert_entries
-once_more = outbox._once_more
+claim, fail, request, settle = entries.claim, entries.fail, entries.request, entries._settle
+request_removal, upsert_entries = entries.request_removal, entries._upsert_entries
+once_more = entries._once_more
 
 
 @dataclass(frozen=True)
@@ -39,16 +39,16 @@ class Rule:
 @contextmanager
 def _settling(which: str, whose: Any) -> Iterator[None]:
     """Let one kind of settling change other rows than those whose claim is still its own."""
-    right = getattr(outbox, which)
+    right = getattr(entries, which)
 
     def wrong(*args: Any, **options: Any) -> int:
         def unguarded(*args: Any, **options: Any) -> int:
             return settle(*args, **{**options, "whose": whose})
 
-        with patch.object(outbox, "_settle", unguarded):
+        with patch.object(entries, "_settle", unguarded):
             return right(*args, **options)
 
-    with patch.object(outbox, which, wrong):
+    with patch.object(entries, which, wrong):
         yield
 
 
@@ -57,7 +57,7 @@ def settle_if_older() -> Any:
 
 
 def ignore_late_writers() -> Any:
-    return patch.object(outbox, "_request_late", lambda *_: None)
+    return patch.object(entries, "_request_late", lambda *_: None)
 
 
 def settle_embedded_by_anyone() -> Any:
@@ -69,7 +69,7 @@ def fail_by_anyone() -> Any:
 
 
 def fail_whatever_came_since() -> Any:
-    return patch.object(outbox, "SAME_IMAGE", true())
+    return patch.object(entries, "SAME_IMAGE", true())
 
 
 def overwrite_newer_points() -> Any:
@@ -111,7 +111,7 @@ def count_failures_afterwards() -> Iterator[None]:
         _raise(session, generation_id, [row for row, _ in failed], 1)
         return fail(session, generation_id, failed, **options)
 
-    with patch.object(outbox, "claim", claim_), patch.object(outbox, "fail", fail_):
+    with patch.object(entries, "claim", claim_), patch.object(entries, "fail", fail_):
         yield
 
 
@@ -124,7 +124,7 @@ def claim_failed_with_healthy() -> Any:
         healthy = claim(session, *args, **options)
         return healthy + claim(session, *args, failed_before=True, **options)
 
-    return patch.object(outbox, "claim", claim_)
+    return patch.object(entries, "claim", claim_)
 
 
 def take_the_products_own_digest() -> Any:
@@ -137,7 +137,7 @@ def take_the_products_own_digest() -> Any:
             for row in rows
         ]
 
-    return patch.object(outbox, "claim", claim_)
+    return patch.object(entries, "claim", claim_)
 
 
 def leave_embedded_at_removals() -> Any:
@@ -147,28 +147,28 @@ def leave_embedded_at_removals() -> Any:
         )
 
     def removal(*args: Any, **options: Any) -> None:
-        with patch.object(outbox, "_upsert_entries", request_):
+        with patch.object(entries, "_upsert_entries", request_):
             request_removal(*args, **options)
 
-    return patch.object(outbox, "request_removal", removal)
+    return patch.object(entries, "request_removal", removal)
 
 
 def open_the_image_for_a_price() -> Any:
     def request_(*args: Any, image: bool, **options: Any) -> None:
         request(*args, **options, image=True)
 
-    return patch.object(outbox, "request", request_)
+    return patch.object(entries, "request", request_)
 
 
 def wake_the_quarantine() -> Any:
     def wrong(now: Any) -> dict[str, Any]:
         return once_more(now) | {"due_at": now}
 
-    return patch.object(outbox, "_once_more", wrong)
+    return patch.object(entries, "_once_more", wrong)
 
 
 def bury_nobody() -> Any:
-    return patch.object(outbox, "bury", lambda *_args, **_options: 0)
+    return patch.object(entries, "bury", lambda *_args, **_options: 0)
 
 
 RIGHT: Final = (

@@ -18,13 +18,13 @@ from backend import bootstrap, generations, logs
 from backend.bootstrap import Services
 from backend.errors import LookalikeError
 from backend.settings import read_settings
-from backend.working import Worker
+from backend.worker.loop import Worker
 from workers import tasks
 from workers.app import keep_logs, make_app
-from workers.doorbell import Doorbell
+from workers.heartbeat import Pulse
 from workers.interactive import RemoteEmbedder, Replies
 from workers.names import Queue
-from workers.pulse import Pulse
+from workers.notifier import Doorbell
 
 log = structlog.get_logger(__name__)
 

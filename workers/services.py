@@ -22,8 +22,8 @@ def build(settings: Settings, *, ring: Callable[[], None] = lambda: None) -> Ser
     if not settings.broker_url:
         return bootstrap.build(settings, ring=ring)
     from workers.app import make_app  # noqa: PLC0415
-    from workers.doorbell import Doorbell  # noqa: PLC0415
     from workers.interactive import RemoteEmbedder  # noqa: PLC0415
+    from workers.notifier import Doorbell  # noqa: PLC0415
 
     app = make_app(settings)
     knock = Doorbell(app, settings)

@@ -12,7 +12,7 @@ from celery.worker.request import Request
 
 from backend.errors import LookalikeError
 from backend.status import status
-from backend.working import Worker
+from backend.worker.loop import Worker
 from workers import names
 from workers.interactive import Replies
 
@@ -53,7 +53,9 @@ def register(app: Celery, worker: Worker, *, ring: Callable[[], None], replies: 
     @app.task(name=names.REPORT, Request=Acknowledged)  # type: ignore[untyped-decorator]
     def report() -> None:
         every = timedelta(seconds=worker.services.settings.report_seconds)
-        now = status(worker.services, recent=every)  # counts where the API would have to, soon
+        services = worker.services
+        # It counts where the API would have to count soon.
+        now = status(services.db, services.look_at_shard, recent=every)
         log.info("progress", **{name: now[name] for name in REPORTED})
 
     @app.task(name=names.EMBED, Request=Acknowledged)  # type: ignore[untyped-decorator]

@@ -12,19 +12,19 @@ from collections.abc import Mapping
 from flask import Flask
 
 from backend.api import (
+    authentication,
     batch,
     context,
-    door,
     facets,
     generations,
     health,
     images,
     jobs,
-    observing,
     openapi,
     problems,
     products,
     quarantine,
+    request_log,
     scopes,
     similar,
     status,
@@ -63,13 +63,13 @@ def create_app(
     app = openapi.build(__name__)
     app.extensions[context.KEY] = services
     locked = services.settings.locked if locked is None else locked
-    ours = {"keys": lambda: door.trouble(services)} if locked else {}
+    ours = {"keys": lambda: authentication.trouble(services)} if locked else {}
     app.extensions[health.KEY] = {**health.PROBES, **ours, **(probes or {})}
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_image_bytes + MULTIPART_OVERHEAD
     app.json.sort_keys = False  # type: ignore[attr-defined]  # as documented, not by alphabet
     problems.register(app)
-    observing.register(app)
-    door.register(app, services, locked=locked)
+    request_log.register(app)
+    authentication.register(app, services, locked=locked)
     for resource in RESOURCES:
         app.register_api(resource.api)
     openapi.finish(app, facets=services.settings.facets)

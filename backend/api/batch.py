@@ -8,18 +8,19 @@ from typing import Any, TypeAlias
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from backend.access.scope import Scope
 from backend.api import openapi, problems
 from backend.api.addresses import check_address
 from backend.api.context import services, write
+from backend.api.schemas import documents
+from backend.api.schemas.products import read_draft
+from backend.api.schemas.reading import BodyReader, QueryReader, json_body
 from backend.api.scopes import needs
-from backend.api.wire import documents
-from backend.api.wire.products import read_draft
-from backend.api.wire.reading import BodyReader, QueryReader, json_body
-from backend.catalogue import outbox, products
-from backend.catalogue.models import Product
+from backend.catalogue import products
 from backend.catalogue.products import Draft, Outcome
-from backend.catalogue.scope import Scope
+from backend.database.models import Product
 from backend.errors import InvalidProduct
+from backend.queue import entries
 
 Json: TypeAlias = dict[str, Any]
 
@@ -63,7 +64,7 @@ def _store(
     """Store the drafts that may be stored; return what became of each."""
     checked = _check_addresses(session, drafts)
     good = [draft for draft in checked if isinstance(draft, Draft)]
-    saved = products.save(session, good, priority=outbox.IMPORT)
+    saved = products.save(session, good, priority=entries.IMPORT)
     stored = iter(
         InvalidProduct(saved.reasons[position]) if outcome is Outcome.REJECTED else outcome
         for position, outcome in enumerate(saved.outcomes)

@@ -9,8 +9,8 @@ from flask import current_app
 from sqlalchemy.orm import Session
 
 from backend.bootstrap import Services
+from backend.filters import Schema
 from backend.indexing import schema
-from backend.vectors import Schema
 
 T = TypeVar("T")
 

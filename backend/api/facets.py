@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from backend import generations
+from backend.access.scope import Scope
 from backend.api import openapi
 from backend.api.context import filterable, services
+from backend.api.schemas import documents, pages
+from backend.api.schemas.reading import QueryReader
 from backend.api.scopes import needs
-from backend.api.wire import documents, pages
-from backend.api.wire.reading import QueryReader
-from backend.catalogue.scope import Scope
 
 COUNTED: Final = ("keyword", "integer", "bool")
 """The types of fields whose values can be counted; a price is a range."""

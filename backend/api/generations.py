@@ -7,17 +7,18 @@ from typing import Any, Final, TypeAlias
 
 from flask import request
 
-from backend import generations, reindexing
+from backend import generations
+from backend import reindex as reindexing
+from backend.access.scope import Scope
 from backend.api import openapi
 from backend.api.context import services
 from backend.api.jobs import accepted
+from backend.api.schemas import documents, pages
+from backend.api.schemas.reading import BodyReader, QueryReader, json_body
 from backend.api.scopes import needs
-from backend.api.wire import documents, pages
-from backend.api.wire.reading import BodyReader, QueryReader, json_body
-from backend.catalogue.models import Generation
-from backend.catalogue.scope import Scope
+from backend.database.models import Generation
 from backend.errors import UnknownGeneration
-from backend.reindexing import Plan
+from backend.reindex import Plan
 
 Json: TypeAlias = dict[str, Any]
 
@@ -101,7 +102,7 @@ def promote_generation(id: str) -> tuple[Json, HTTPStatus, dict[str, str]]:
 def roll_back() -> Json:
     """Go back to the standby generation at once."""
     force = _force()
-    return reindexing.roll_back(services(), force=force)
+    return services().promoter().roll_back(force=force)
 
 
 @api.delete(

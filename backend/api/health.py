@@ -13,9 +13,9 @@ from backend import generations
 from backend.api import openapi
 from backend.api.context import services
 from backend.api.problems import Problem
+from backend.api.schemas import documents
+from backend.api.schemas.reading import QueryReader
 from backend.api.scopes import OPEN, needs
-from backend.api.wire import documents
-from backend.api.wire.reading import QueryReader
 from backend.errors import LookalikeError
 
 Probe: TypeAlias = Callable[[], str | None]

@@ -9,17 +9,18 @@ from flask import Response, redirect, request
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
+from backend.access.scope import Scope
 from backend.api import openapi
 from backend.api.context import services, write
 from backend.api.problems import Problem
+from backend.api.schemas import documents
+from backend.api.schemas.products import write_products
+from backend.api.schemas.reading import QueryReader
 from backend.api.scopes import needs
-from backend.api.wire import documents
-from backend.api.wire.products import write_products
-from backend.api.wire.reading import QueryReader
-from backend.catalogue import outbox, products
+from backend.catalogue import products
 from backend.catalogue.products import ImageRef
-from backend.catalogue.scope import Scope
 from backend.errors import NoImage
+from backend.queue import entries
 
 Json: TypeAlias = dict[str, Any]
 
@@ -68,7 +69,7 @@ def put_image(sku: str) -> tuple[Json, int]:
 
     def store(session: Session) -> tuple[Json, int]:
         status = 200 if products.get(session, sku).image_uri else 201
-        product = products.set_image(session, sku, image, priority=outbox.SINGLE)
+        product = products.set_image(session, sku, image, priority=entries.SINGLE)
         return write_products(session, [product])[0], status
 
     return write(store)

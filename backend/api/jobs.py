@@ -7,13 +7,13 @@ from http import HTTPStatus
 from typing import Any
 
 from backend import jobs
+from backend.access.scope import Scope
 from backend.api import openapi
 from backend.api.context import services
+from backend.api.schemas import documents, pages
+from backend.api.schemas.reading import QueryReader
 from backend.api.scopes import needs
-from backend.api.wire import documents, pages
-from backend.api.wire.reading import QueryReader
-from backend.catalogue.models import Job
-from backend.catalogue.scope import Scope
+from backend.database.models import Job
 from backend.errors import UnknownJob
 
 LONGEST_ID = 18  # digits that every database's integer can hold

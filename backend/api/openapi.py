@@ -15,12 +15,12 @@ from pydantic import BaseModel
 
 import backend
 from backend.api.problems import MEDIA_TYPE
-from backend.api.wire import documents
-from backend.api.wire.filters import OPEN
-from backend.api.wire.products import SPELT
-from backend.catalogue.progress import State
+from backend.api.schemas import documents
+from backend.api.schemas.filters import OPEN
+from backend.api.schemas.products import SPELT
+from backend.filters import Schema as FieldTypes
 from backend.indexing import schema
-from backend.vectors import Schema as FieldTypes
+from backend.queue.progress import State
 
 Json: TypeAlias = dict[str, Any]
 

@@ -9,19 +9,20 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend import generations
+from backend.access.scope import Scope
 from backend.api import openapi
 from backend.api.addresses import check_address
 from backend.api.context import filterable, services, write
+from backend.api.schemas import documents, pages
+from backend.api.schemas.products import SPELT, read_changes, read_draft, write_products
+from backend.api.schemas.reading import QueryReader, json_body
 from backend.api.scopes import needs
-from backend.api.wire import documents, pages
-from backend.api.wire.products import SPELT, read_changes, read_draft, write_products
-from backend.api.wire.reading import QueryReader, json_body
-from backend.catalogue import outbox, products
-from backend.catalogue.models import Product
+from backend.catalogue import products
 from backend.catalogue.products import Outcome
-from backend.catalogue.progress import State, is_in
-from backend.catalogue.scope import Scope
+from backend.database.models import Product
 from backend.errors import UnknownProduct
+from backend.queue import entries
+from backend.queue.progress import State, is_in
 
 Json = dict[str, Any]
 
@@ -48,7 +49,7 @@ def put_product(sku: str) -> tuple[Json, int, dict[str, str]]:
     def store(session: Session) -> tuple[Json, Outcome]:
         stored_uri = session.scalar(select(Product.image_uri).where(Product.sku == sku))
         check_address(draft.image, stored_uri, services().settings)
-        saved = products.save(session, [draft], priority=outbox.SINGLE)
+        saved = products.save(session, [draft], priority=entries.SINGLE)
         return _shown(session, products.get(session, sku)), saved.outcomes[0]
 
     shown, outcome = write(store)
@@ -72,7 +73,7 @@ def patch_product(sku: str) -> Json:
 
     def change(session: Session) -> Json:
         check_address(draft.image, products.get(session, sku).image_uri, services().settings)
-        product = products.patch(session, sku, changes, priority=outbox.SINGLE)
+        product = products.patch(session, sku, changes, priority=entries.SINGLE)
         return _shown(session, product)
 
     return write(change)
@@ -104,7 +105,7 @@ def delete_product(sku: str) -> Response:
     QueryReader.of_request().finish()
 
     def remove(session: Session) -> None:
-        if not products.remove(session, [sku], priority=outbox.SINGLE):
+        if not products.remove(session, [sku], priority=entries.SINGLE):
             raise UnknownProduct(f"there is no product with the sku {sku!r}", sku=sku)
 
     write(remove)

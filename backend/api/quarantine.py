@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from backend import generations
+from backend.access.scope import Scope
 from backend.api import openapi
 from backend.api.context import services
+from backend.api.schemas import documents, pages
+from backend.api.schemas.reading import QueryReader
 from backend.api.scopes import needs
-from backend.api.wire import documents, pages
-from backend.api.wire.reading import QueryReader
-from backend.catalogue.progress import quarantine
-from backend.catalogue.scope import Scope
+from backend.queue.progress import quarantine
 
 api = openapi.blueprint("quarantine", tag="operation")
 

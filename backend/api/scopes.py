@@ -10,9 +10,9 @@ from typing import Any, Final, TypeVar
 from flask import Flask
 from flask_openapi3.openapi import OpenAPI
 
+from backend.access.scope import Scope
 from backend.api.openapi import COMPONENTS
 from backend.api.problems import MEDIA_TYPE
-from backend.catalogue.scope import Scope
 
 View = TypeVar("View", bound=Callable[..., Any])
 

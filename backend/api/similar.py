@@ -8,16 +8,16 @@ import structlog
 from flask import g, request
 from werkzeug.datastructures import MultiDict
 
-from backend import recommending
+from backend.access.scope import Scope
 from backend.api import openapi
 from backend.api.context import filterable, services
-from backend.api.observing import took_ms
+from backend.api.request_log import took_ms
+from backend.api.schemas import documents
+from backend.api.schemas.answers import read_query, write_answer
+from backend.api.schemas.reading import BodyReader, QueryReader, Reader, json_body
 from backend.api.scopes import needs
-from backend.api.wire import documents
-from backend.api.wire.answers import read_query, write_answer
-from backend.api.wire.reading import BodyReader, QueryReader, Reader, json_body
-from backend.catalogue.scope import Scope
-from backend.recommending import Answer, Query
+from backend.search import similar
+from backend.search.similar import Answer, Query
 
 Json: TypeAlias = dict[str, Any]
 
@@ -89,13 +89,13 @@ def _by_form() -> Json:
 def _by_sku(sku: str, reader: Reader) -> Json:
     query, fields = read_query(reader, filterable())
     found = services()
-    answer = recommending.similar_to_product(found.db, found.index_of, sku, query)
+    answer = similar.similar_to_product(found.db, found.index_of, sku, query)
     return _written(answer, fields)
 
 
 def _by_picture(data: bytes, query: Query, fields: list[str]) -> Json:
     found = services()
-    answer = recommending.similar_to_image(found.db, found.index_of, found.encode, data, query)
+    answer = similar.similar_to_image(found.db, found.index_of, found.encode, data, query)
     return _written(answer, fields)
 
 

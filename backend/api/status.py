@@ -6,12 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 from backend import status
+from backend.access.scope import Scope
 from backend.api import openapi
 from backend.api.context import services
+from backend.api.schemas import documents
+from backend.api.schemas.reading import QueryReader
 from backend.api.scopes import needs
-from backend.api.wire import documents
-from backend.api.wire.reading import QueryReader
-from backend.catalogue.scope import Scope
 
 api = openapi.blueprint("status", tag="operation")
 
@@ -25,4 +25,4 @@ api = openapi.blueprint("status", tag="operation")
 def get_status() -> dict[str, Any]:
     """Count the products by their state in the active generation."""
     QueryReader.of_request().finish()
-    return status.status(services(), recent=timedelta())
+    return status.status(services().db, services().look_at_shard, recent=timedelta())

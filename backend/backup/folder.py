@@ -13,10 +13,10 @@ from typing import Any, Final, Literal, TypeAlias
 
 from sqlalchemy import make_url
 
-from backend.catalogue.database import SQLITE_TIMEOUT_SECONDS
-from backend.catalogue.image_store import ImageStore
+from backend.database.engine import SQLITE_TIMEOUT_SECONDS
 from backend.errors import ConfigurationError, UnusableBackup
 from backend.files import replace_file
+from backend.images.store import ImageStore
 from backend.settings import Settings
 
 FORMAT: Final = 1

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from backend.backup import pictures
+from backend.backup import images
 from backend.backup.folder import (
     Bar,
     Manifest,
@@ -26,12 +26,13 @@ from backend.backup.folder import (
     opened,
 )
 from backend.backup.saving import PAGES
-from backend.catalogue import migrating, outbox
-from backend.catalogue.database import Database
-from backend.catalogue.image_store import ImageStore
+from backend.database import migrate
+from backend.database.engine import Database
 from backend.errors import UnusableBackup, WouldOverwrite
-from backend.owner import Owner
+from backend.images.store import ImageStore
+from backend.queue import entries
 from backend.settings import Settings
+from backend.vectors.edge.owner import Owner
 
 OWNERS_FILES: Final = {"owner.lock", "owner.json"}
 EXAMPLES: Final = 3
@@ -41,8 +42,8 @@ def check(folder: Path, *, bar: Bar = no_bar) -> Manifest:
     """Read a whole backup and return its manifest; raises UnusableBackup when it is damaged."""
     manifest = _check_catalogue(folder)
     with opened(manifest.path(folder), mode="ro") as catalogue, bar("Images") as report:
-        pictures.sort_out(catalogue)
-        _refuse(pictures.spoilt(catalogue, images_in(folder), report), manifest)
+        images.sort_out(catalogue)
+        _refuse(images.spoilt(catalogue, images_in(folder), report), manifest)
     return manifest
 
 
@@ -67,9 +68,9 @@ def restore(
         if not force:
             _check_empty(settings, database)
         with opened(manifest.path(folder), mode="ro") as catalogue, bar("Images") as report:
-            pictures.sort_out(catalogue)
+            images.sort_out(catalogue)
             store = ImageStore(settings.image_store_url)
-            *_, lost = pictures.copy_stored(catalogue, images_in(folder), store, report)
+            *_, lost = images.copy_stored(catalogue, images_in(folder), store, report)
             if not partial:
                 _refuse(lost, manifest)
         with bar("Catalogue") as report, _prepared(manifest.path(folder), database) as ready:
@@ -85,7 +86,7 @@ def _check_catalogue(folder: Path) -> Manifest:
         raise UnusableBackup(f"the backup lacks its catalogue, {file.name}")
     if digest_of_file(file) != manifest.catalogue:
         raise UnusableBackup("the catalogue of the backup is damaged: its digest is another one")
-    if not migrating.is_known(manifest.revision):
+    if not migrate.is_known(manifest.revision):
         raise UnusableBackup(
             f"the backup is of version {manifest.version}, revision {manifest.revision}, which "
             "this program is too old for"
@@ -132,8 +133,8 @@ def _prepared(file: Path, database: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(dir=database.parent, prefix=".restoring-") as beside:
         ready = Path(shutil.copyfile(file, Path(beside) / database.name))
         db = Database(f"sqlite:///{ready}")
-        migrating.migrate(db)
-        db.write(outbox.forget_points)
+        migrate.migrate(db)
+        db.write(entries.forget_points)
         db.close()
         yield ready
 

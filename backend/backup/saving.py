@@ -14,7 +14,7 @@ from typing import Any, Final
 from filelock import FileLock, Timeout
 
 import backend
-from backend.backup import pictures
+from backend.backup import images
 from backend.backup.folder import (
     DRAFT,
     IMAGES,
@@ -31,8 +31,8 @@ from backend.backup.folder import (
     number,
     opened,
 )
-from backend.catalogue.image_store import ImageStore
 from backend.errors import ConfigurationError, UnusableBackup, WouldOverwrite
+from backend.images.store import ImageStore
 from backend.settings import Settings
 
 PAGES: Final = 2000
@@ -95,13 +95,13 @@ def _save(
         _copy_catalogue(source, draft, report)
     created_at = datetime.now(UTC).isoformat(timespec="seconds")
     with opened(draft, mode="rw") as catalogue:
-        pictures.sort_out(catalogue)
+        images.sort_out(catalogue)
         if copy_images:
             with bar("Images in place") as report:
                 most = settings.max_image_bytes
-                pictures.take_in(catalogue, kept, max_bytes=most, report=report)
+                images.take_in(catalogue, kept, max_bytes=most, report=report)
         with bar("Images") as report:
-            held, size, missing = pictures.copy_stored(catalogue, store, kept, report)
+            held, size, missing = images.copy_stored(catalogue, store, kept, report)
         about = _describe(catalogue)
     digest = digest_of_file(draft)
     draft.replace(folder / catalogue_name(digest))
@@ -144,7 +144,7 @@ def _describe(catalogue: sqlite3.Connection) -> dict[str, Any]:
     return {
         "revision": catalogue.execute("SELECT version_num FROM alembic_version").fetchone()[0],
         "products": number(catalogue, "SELECT count(*) FROM products WHERE removed_at IS NULL"),
-        **pictures.elsewhere(catalogue),
+        **images.elsewhere(catalogue),
     }
 
 
@@ -154,8 +154,8 @@ def _drop_what_is_no_longer_named(folder: Path, manifest: Manifest) -> None:
         if path != manifest.path(folder):
             path.unlink()
     with opened(manifest.path(folder), mode="ro") as catalogue:
-        pictures.sort_out(catalogue)
-        named = set(pictures.stored(catalogue))
+        images.sort_out(catalogue)
+        named = set(images.stored(catalogue))
     for path in (folder / IMAGES).glob("*/*"):
         if path.name not in named:
             path.unlink()

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from backend.catalogue import image_store
 from backend.errors import InvalidProduct
+from backend.images import store
 
 SKU: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 """What a whole sku must match; leading zeros count."""
@@ -184,7 +184,7 @@ def _image_uri(value: Any) -> ImageRef:
     scheme, separator, rest = uri.partition("://")
     if not separator or not rest or scheme not in SCHEMES:
         raise ValueError("must be a URI that begins with https://, http://, s3:// or gs://")
-    if scheme != image_store.SCHEME:
+    if scheme != store.SCHEME:
         return ImageRef(uri=uri)
     if not _DIGEST.fullmatch(rest):
         raise ValueError("store:// is followed by a sha256 in hex")

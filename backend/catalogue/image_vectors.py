@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, and_, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from backend.catalogue.models import ImageVector, utcnow
+from backend.database.models import ImageVector, utcnow
 
 Vector: TypeAlias = npt.NDArray[np.float32]
 

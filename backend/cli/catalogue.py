@@ -80,7 +80,7 @@ def run_import(
     found: Services, path: Path, layout: Layout, *, prune: bool = False, copy_images: bool = False
 ) -> Summary:
     """Import with a progress bar, and ring for whoever works off the queue."""
-    from backend.catalogue.importing import import_catalogue
+    from backend.catalogue.import_run import import_catalogue
 
     with bar("Importing") as progress:
         progress(0, None)

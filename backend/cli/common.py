@@ -24,7 +24,7 @@ from rich.progress import (
 
 if TYPE_CHECKING:
     from backend.bootstrap import Services
-    from backend.catalogue.models import Job
+    from backend.database.models import Job
     from backend.settings import Settings
 
 out = Console()
@@ -143,7 +143,7 @@ class _Assistant:
             self._services.owner.acquire()
         except IndexLocked:
             return
-        from backend.working import Worker
+        from backend.worker.loop import Worker
 
         self._worker = Worker(self._services)
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)

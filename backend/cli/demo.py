@@ -41,7 +41,7 @@ def demo(
 
         catalogue.show(catalogue.run_import(found, path, PLAIN))
         run_job(found, "index", {}, what="Embedding")
-        queue.show_counts(status(found), as_json=False)
+        queue.show_counts(status(found.db, found.look_at_shard), as_json=False)
         skus = _queries(found, QUERIES)
         answers = {sku: similar.ask(found, sku, limit=NEIGHBOURS, where=[]) for sku in skus}
         for sku in skus[:3]:
@@ -68,7 +68,7 @@ def _queries(found: Services, count: int) -> list[str]:
     """Pick indexed products of as many different article types as there are."""
     from sqlalchemy import select
 
-    from backend.catalogue.models import IndexEntry, Product
+    from backend.database.models import IndexEntry, Product
 
     with found.db.read() as session:
         rows = session.execute(

@@ -17,9 +17,9 @@ from backend.cli.common import bar, err, out, print_json, services
 
 if TYPE_CHECKING:
     from backend.bootstrap import Services
-    from backend.evaluation.bootstrap import Estimate
-    from backend.evaluation.evaluating import Contest, Evidence
-    from backend.evaluation.results import Evaluation, Score
+    from backend.lab.evaluation.bootstrap import Estimate
+    from backend.lab.evaluation.evaluating import Contest, Evidence
+    from backend.lab.evaluation.results import Evaluation, Score
 
 DEFAULT_BY = "article_type,base_colour+article_type"
 DEFAULT_HELD_OUT = 0.2
@@ -117,9 +117,9 @@ def evaluate(
     label is relevant. Stored vectors are used as they are, missing ones are made and kept. Runs
     beside a server.
     """
-    from backend.evaluation.evaluating import evaluate as judge
-    from backend.evaluation.planning import Options
-    from backend.evaluation.results import as_json
+    from backend.lab.evaluation.evaluating import evaluate as judge
+    from backend.lab.evaluation.planning import Options
+    from backend.lab.evaluation.results import as_json
 
     hidden = _unseen(unseen or [])
     splits = bool(hidden) or index is Index.HELD_OUT
@@ -163,7 +163,7 @@ def _unseen(given: Sequence[str]) -> tuple[str, ...] | float:
 
 def _contest(found: Services, specs: Sequence[str]) -> Contest:
     from backend import generations
-    from backend.evaluation.evaluating import Contest
+    from backend.lab.evaluation.evaluating import Contest
 
     with found.db.read() as session:
         generation = generations.active_or_none(session)
@@ -179,7 +179,7 @@ def _contest(found: Services, specs: Sequence[str]) -> Contest:
 
 def _write_report(found: Services, evaluation: Evaluation, evidence: Evidence, path: Path) -> None:
     from backend.cli.sheets import open_picture
-    from backend.evaluation.report import write_report
+    from backend.lab.evaluation.report import write_report
 
     with err.status("Drawing the report"):
         write_report(

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from backend.catalogue.scope import Scope
+from backend.access.scope import Scope
 from backend.cli.common import AsJson, err, out, print_json, services
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from backend.catalogue.keys import Key
+    from backend.access.keys import Key
 
 keys = typer.Typer(
     help="API keys, needed as soon as others than this host can reach the server.",
@@ -43,8 +43,8 @@ def create(
     A name can have two live keys, so that a client changes over without a gap: create the new
     one, hand it out, and revoke the old one when `keys list` shows that it is no longer used.
     """
-    from backend.catalogue import keys as catalogue
-    from backend.catalogue.models import utcnow
+    from backend.access import keys as catalogue
+    from backend.database.models import utcnow
 
     expires_at = utcnow() + timedelta(days=days) if days else None
     with services() as found:
@@ -66,7 +66,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List the keys: whose, what for, and when they were last used (to within ten minutes)."""
-    from backend.catalogue.keys import list_keys
+    from backend.access.keys import list_keys
 
     with services() as found, found.db.read() as session:
         listed = list_keys(session, ended=everything)
@@ -93,7 +93,7 @@ def revoke(
 
     Running servers let them in for five more seconds at most.
     """
-    from backend.catalogue import keys as catalogue
+    from backend.access import keys as catalogue
 
     with services() as found:
         revoked = found.db.write(

@@ -74,7 +74,7 @@ def write(
 ) -> None:
     """Draw the sample and write the folder; say where things lie."""
     from backend.cli.sheets import open_picture
-    from backend.projector import exporting
+    from backend.lab.projector import exporting
 
     spec, fingerprint = _encoder(found, embedder)
     sample = exporting.draw_sample(found.db, fingerprint, count=count, by=by, seed=seed)

@@ -34,7 +34,7 @@ def index(as_json: AsJson = False) -> None:
 
     with services() as found:
         run_job(found, "index", {}, what="Indexing")
-        now = read_status(found)
+        now = read_status(found.db, found.look_at_shard)
     show_counts(now, as_json=as_json)
     raise typer.Exit(0 if now["pending"] == 0 else 1)
 
@@ -44,7 +44,7 @@ def status(as_json: AsJson = False) -> None:
     from backend.status import status as read_status
 
     with services() as found:
-        now = read_status(found)
+        now = read_status(found.db, found.look_at_shard)
     show_counts(now, as_json=as_json)
 
 
@@ -145,7 +145,7 @@ def quarantine_list(
     as_json: AsJson = False,
 ) -> None:
     """List quarantined products with their reasons."""
-    from backend.catalogue.progress import quarantine as read_quarantine
+    from backend.queue.progress import quarantine as read_quarantine
 
     with services() as found, found.db.read() as session:
         generation = _active(session)
@@ -167,13 +167,13 @@ All = Annotated[bool, typer.Option("--all", help="Every quarantined product.")]
 @quarantine.command("retry")
 def quarantine_retry(skus: Skus = None, everything: All = False, as_json: AsJson = False) -> None:
     """Try quarantined products again, from their image on, with a clean failure count."""
-    from backend.catalogue import outbox
+    from backend.queue import entries
 
     with services() as found:
         chosen = _chosen(found, skus or [], everything)
         for part in _parts([row.product_id for row in chosen]):
             found.db.write(
-                partial(outbox.request, product_ids=part, image=True, priority=outbox.SINGLE)
+                partial(entries.request, product_ids=part, image=True, priority=entries.SINGLE)
             )
         found.ring()
     _tell("retried", [row.sku for row in chosen], as_json=as_json)
@@ -182,12 +182,13 @@ def quarantine_retry(skus: Skus = None, everything: All = False, as_json: AsJson
 @quarantine.command("discard")
 def quarantine_discard(skus: Skus = None, everything: All = False, as_json: AsJson = False) -> None:
     """Remove quarantined products from the catalogue, as a DELETE over REST would."""
-    from backend.catalogue import outbox, products
+    from backend.catalogue import products
+    from backend.queue import entries
 
     with services() as found:
         chosen = [row.sku for row in _chosen(found, skus or [], everything)]
         for part in _parts(chosen):
-            found.db.write(partial(products.remove, skus=part, priority=outbox.SINGLE))
+            found.db.write(partial(products.remove, skus=part, priority=entries.SINGLE))
         found.ring()
     _tell("discarded", chosen, as_json=as_json)
 
@@ -207,7 +208,7 @@ def _active(session: Any) -> int | None:
 
 def _chosen(found: Services, skus: list[str], everything: bool) -> list[Any]:
     """Return the quarantined products that are meant; exit with 2 when it is not clear which."""
-    from backend.catalogue.progress import quarantine as read_quarantine
+    from backend.queue.progress import quarantine as read_quarantine
 
     if bool(skus) == everything:
         err.print("Name skus, or say --all.")

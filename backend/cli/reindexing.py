@@ -12,7 +12,7 @@ from backend.cli.common import AsJson, err, follow_job, out, print_json, service
 
 if TYPE_CHECKING:
     from backend.bootstrap import Services
-    from backend.catalogue.models import Job
+    from backend.database.models import Job
 
 generations = typer.Typer(
     help="The indexes there are: one answers, one may be building, one stands by.",
@@ -58,7 +58,7 @@ def reindex(
     Without another embedder it is filled from stored vectors: no image is opened. It takes over if
     it passes the checks of docs/reindexing.md, and `lookalike generations rollback` goes back.
     """
-    from backend import reindexing
+    from backend import reindex as reindexing
 
     plan = reindexing.Plan(
         embedder=embedder,
@@ -91,7 +91,7 @@ def _numbers(text: str) -> dict[str, int]:
 @generations.command("list")
 def list_(as_json: AsJson = False) -> None:
     """List all generations, the newest first."""
-    from backend import reindexing
+    from backend import reindex as reindexing
 
     with services() as found, found.db.read() as session:
         items = [reindexing.describe(session, row) for row in reindexing.listed(session)]
@@ -113,7 +113,7 @@ _COUNTS = ("indexed", "pending", "quarantined")
 def show(id: Id, as_json: AsJson = False) -> None:
     """Show a generation, and the numbers of its last check."""
     from backend import generations as rows
-    from backend import reindexing
+    from backend import reindex as reindexing
 
     with services() as found, found.db.read() as session:
         item = reindexing.describe(session, rows.by_id(session, id))
@@ -129,7 +129,7 @@ def promote(
     as_json: AsJson = False,
 ) -> None:
     """Check a generation, and make it the one that answers; the one before it stands by."""
-    from backend import reindexing
+    from backend import reindex as reindexing
 
     with services() as found:
         asked = reindexing.request_promotion(found.db, id, force=force)
@@ -148,7 +148,7 @@ def rollback(force: Force = False, as_json: AsJson = False) -> None:
 
 def _roll_back(found: Services, *, force: bool) -> dict[str, Any]:
     """Do it here if this process may look into the index; else its owner does."""
-    from backend import jobs, reindexing
+    from backend import jobs
     from backend.errors import IndexLocked
 
     if not found.writes_index:
@@ -158,14 +158,14 @@ def _roll_back(found: Services, *, force: bool) -> dict[str, Any]:
             job_id = jobs.write(found.db, "rollback", {"force": force})
             found.ring()
             return follow_job(found, job_id, what="Rolling back").result or {}
-    return reindexing.roll_back(found, force=force)
+    return found.promoter().roll_back(force=force)
 
 
 @generations.command()
 def drop(id: Id, as_json: AsJson = False) -> None:
     """Give up a generation that does not answer; what it holds is deleted in the background."""
     from backend import generations as rows
-    from backend import reindexing
+    from backend import reindex as reindexing
 
     with services() as found:
         rows.drop(found.db, id)

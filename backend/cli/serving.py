@@ -28,9 +28,9 @@ def serve(
 
 def migrate(as_json: AsJson = False) -> None:
     """Bring the database to the newest revision. Embedded, every start does this by itself."""
-    from backend.catalogue import migrating
-    from backend.catalogue.database import Database
     from backend.cli.common import settings
+    from backend.database import migrate as migrating
+    from backend.database.engine import Database
 
     db = Database(settings().database)
     revision = migrating.migrate(db)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from backend import images
-from backend.catalogue.models import Product
-from backend.contact_sheet import Row, Tile, contact_sheet
+from backend.cli.contact_sheet import Row, Tile, contact_sheet
+from backend.database.models import Product
 from backend.errors import ImageError
 
 if TYPE_CHECKING:

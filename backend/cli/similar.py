@@ -113,6 +113,6 @@ def show(sku: str, answer: dict[str, Any]) -> None:
 def save_sheet(found: Services, answers: Mapping[str, dict[str, Any]], path: Path) -> None:
     """Save a picture of the answers: each query on the left, its neighbours on the right."""
     from backend.cli import sheets
-    from backend.contact_sheet import save
+    from backend.cli.contact_sheet import save
 
     save(sheets.draw(found, answers, title="Similar items"), path)

@@ -12,7 +12,7 @@ from backend.cli.common import bar, err, out, services
 
 if TYPE_CHECKING:
     from backend.bootstrap import Services
-    from backend.training.autoencoder_run import Pictures, Recipe, Run
+    from backend.lab.training.autoencoder_run import Pictures, Recipe, Run
 
 SHOWN_HELD_OUT = 512  # pictures: enough for a loss
 
@@ -53,7 +53,7 @@ def autoencoder(
     Device, precision and threads are the settings'. What comes out is an embedder like any other:
     `autoencoder?weights=FOLDER/autoencoder.pt`.
     """
-    from backend.training.autoencoder_run import Recipe
+    from backend.lab.training.autoencoder_run import Recipe
 
     recipe = Recipe(
         dimensions=int(dimensions),
@@ -69,8 +69,8 @@ def autoencoder(
 
 
 def _train(found: Services, folder: Path, recipe: Recipe, *, epochs: int) -> Run:
-    from backend.training.autoencoder import train
-    from backend.training.tensorboard import can_draw
+    from backend.lab.training.autoencoder import train
+    from backend.lab.training.tensorboard import can_draw
 
     if not can_draw():
         err.print("No curves are drawn: TensorBoard comes with the extra `train`.")
@@ -90,9 +90,9 @@ def _draw(found: Services, recipe: Recipe) -> Pictures:
     """Divide the catalogue's pictures as `evaluate` does, and draw as many as are asked for."""
     import numpy as np
 
-    from backend.evaluation.products import read_products
-    from backend.evaluation.splits import draw, split
-    from backend.training.autoencoder_run import Pictures
+    from backend.lab.evaluation.products import read_products
+    from backend.lab.evaluation.splits import draw, split
+    from backend.lab.training.autoencoder_run import Pictures
 
     with found.db.read() as session:
         there = read_products(session)
@@ -107,7 +107,7 @@ def _draw(found: Services, recipe: Recipe) -> Pictures:
 
 
 def _show(folder: Path, run: Run) -> None:
-    from backend.training.autoencoder_run import WEIGHTS
+    from backend.lab.training.autoencoder_run import WEIGHTS
 
     last = run.epochs[-1]
     held_out = "" if last.held_out_loss is None else f", held out {last.held_out_loss:.5f}"

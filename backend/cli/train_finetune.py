@@ -13,9 +13,9 @@ from backend.cli.common import bar, err, out, services
 
 if TYPE_CHECKING:
     from backend.bootstrap import Services
-    from backend.evaluation.products import Pictured
-    from backend.images import Size
-    from backend.training.objective import Aim
+    from backend.images.decode import Size
+    from backend.lab.evaluation.products import Pictured
+    from backend.lab.training.objective import Aim
 
 Labels = Annotated[
     str,
@@ -86,9 +86,9 @@ def finetune(
     Device, precision and threads are the settings'. What comes out is an embedder like any other:
     `tuned?weights=FOLDER/tuned.npz`.
     """
-    from backend.training.finetuning import Workshop
-    from backend.training.finetuning import finetune as run
-    from backend.training.recipe import Recipe
+    from backend.lab.training.finetuning import Workshop
+    from backend.lab.training.finetuning import finetune as run
+    from backend.lab.training.recipe import Recipe
 
     recipe = Recipe(
         backbone=start,
@@ -128,14 +128,14 @@ def finetune(
 
 
 def _read(found: Services) -> list[Pictured]:
-    from backend.evaluation.products import read_products
+    from backend.lab.evaluation.products import read_products
 
     with found.db.read() as session:
         return read_products(session)
 
 
 def _aims(labels: str, joint: str) -> tuple[Aim, ...]:
-    from backend.training.objective import Aim
+    from backend.lab.training.objective import Aim
 
     found = []
     for given in filter(None, [*labels.split(","), *joint.split(",")]):

@@ -49,7 +49,7 @@ def beat() -> None:
     """
     from backend import logs
     from backend.settings import read_settings
-    from workers import beat as clock
+    from workers import scheduler as clock
 
     settings = read_settings()
     logs.configure(settings.log_level)

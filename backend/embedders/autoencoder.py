@@ -2,7 +2,7 @@
 
 Two of them, for RGB pictures of 128 x 128: a code of 256 x 4 x 4 = 4096 numbers, behind seven
 convolutions and three poolings, and one of 512 x 1 x 1, behind eight and four. Each convolution has
-one transposed convolution that undoes it. `backend.training.autoencoder` trains them.
+one transposed convolution that undoes it. `backend.lab.training.autoencoder` trains them.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from backend.embedders.cnn import Preprocessing
 from backend.embedders.cutting import cut_before
 from backend.embedders.network import cut_at_last_map
 from backend.errors import UnknownEmbedder
-from backend.images import Size
+from backend.images.decode import Size
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from backend.errors import WeightsUnavailable
 from backend.files import replace_file
-from backend.images import Size
+from backend.images.decode import Size
 
 Half: TypeAlias = npt.NDArray[np.float16]
 

@@ -1,4 +1,4 @@
-"""A fitted linear projection of an embedder's features; `backend.training.pca` makes it."""
+"""A fitted linear projection of an embedder's features; `backend.lab.training.pca` makes it."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def arrays_of(pca: Pca | None) -> dict[str, npt.NDArray[np.float16]]:
 def load_pca(pca: str, whitening: str, *, shipped: Mapping[str, Path] | None = None) -> Pca | None:
     """Load what an embedder's options `pca` and `whitening` ask for; None for `none`.
 
-    `pca` is the name of a shipped one, `none`, or the path of a file of `backend.training.pca`;
+    `pca` is the name of a shipped one, `none`, or the path of a file of `backend.lab.training.pca`;
     an empty `whitening` leaves it as it was fitted. Raises UnknownEmbedder, WeightsUnavailable.
     """
     if pca == "none":

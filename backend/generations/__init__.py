@@ -1,11 +1,10 @@
 """Generations: one index of the whole catalogue by one embedder.
 
 A generation is building, then active, then standby (it goes on receiving every write, so that a
-rollback is instant), then retired, and at last dropped. `rows` reads them, `starting` makes one
-without losing a write that races it, `switching` changes their states, `dropping` clears away.
+rollback is instant), then retired, and at last dropped. `rows` reads them, `states` starts one
+without losing a write that races it, `switching` changes their states.
 """
 
-from backend.generations.dropping import clear_away
 from backend.generations.rows import (
     active,
     active_or_none,
@@ -14,24 +13,23 @@ from backend.generations.rows import (
     in_state,
     live,
 )
-from backend.generations.starting import Encoder, Layout, backfill, ensure_first, start
-from backend.generations.switching import drop, promote, retire_expired, roll_back
+from backend.generations.states import Encoder, Layout, backfill, ensure_first, start
+from backend.generations.switching import activate, drop, reactivate, retire_expired
 
 __all__ = [
     "Encoder",
     "Layout",
+    "activate",
     "active",
     "active_or_none",
     "backfill",
     "by_id",
     "check_fingerprint",
-    "clear_away",
     "drop",
     "ensure_first",
     "in_state",
     "live",
-    "promote",
+    "reactivate",
     "retire_expired",
-    "roll_back",
     "start",
 ]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from backend.catalogue import outbox
-from backend.catalogue.models import ACTIVE, LIVE, Generation
+from backend.database.models import ACTIVE, LIVE, Generation
 from backend.errors import ModelMismatch, NoGeneration, UnknownGeneration
+from backend.queue import entries
 
 
 def active(session: Session) -> Generation:
@@ -55,7 +55,7 @@ def lock(session: Session) -> None:
     """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(
-            text("SELECT pg_advisory_xact_lock(:key)"), {"key": outbox.GENERATIONS_LOCK}
+            text("SELECT pg_advisory_xact_lock(:key)"), {"key": entries.GENERATIONS_LOCK}
         )
 
 

@@ -1,6 +1,6 @@
-"""Changing which generation answers: promote, roll back, drop. Each is one short transaction.
+"""Change the states of generations. Each function is one short transaction.
 
-Nothing is checked here but the states; whether a generation is good enough is `promotion`'s word.
+Only the states are checked here; `reindex.decide` measures whether a generation is good enough.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Any
 from sqlalchemy import case, null, or_, update
 from sqlalchemy.orm import Session
 
-from backend.catalogue.database import Database
-from backend.catalogue.models import ACTIVE, BUILDING, RETIRED, STANDBY, Generation, utcnow
+from backend.database.engine import Database
+from backend.database.models import ACTIVE, BUILDING, RETIRED, STANDBY, Generation, utcnow
 from backend.errors import WrongState
 from backend.generations.rows import active, by_id, in_state, lock
 
 
-def promote(db: Database, generation_id: int, *, quality: dict[str, Any] | None) -> Generation:
+def activate(db: Database, generation_id: int, *, quality: dict[str, Any] | None) -> Generation:
     """Make a building (or the standby) generation the active one; return it.
 
     The active one becomes the standby, and the standby before it retires. `quality` is what it was
@@ -38,7 +38,7 @@ def promote(db: Database, generation_id: int, *, quality: dict[str, Any] | None)
     return db.write(work)
 
 
-def roll_back(db: Database, generation_id: int, *, configured: str) -> Generation:
+def reactivate(db: Database, generation_id: int, *, configured: str) -> Generation:
     """Make this standby the active generation, and the active one the standby; return it.
 
     The row remembers the embedder that is `configured` now: the operator decided against it, so it

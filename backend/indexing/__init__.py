@@ -4,11 +4,11 @@ Each call is one claim's worth of work in one generation, safe to run from any n
 at once; who calls it, and how often, is not its concern.
 """
 
-from backend.indexing.applying import apply_pending
+from backend.indexing.apply import apply_pending
 from backend.indexing.drift import Drift
-from backend.indexing.embedding import EmbedOptions, embed_pending
+from backend.indexing.embed import EmbedOptions, embed_pending
 from backend.indexing.payload import payload, schema
-from backend.indexing.reconciling import reconcile, reconcile_slice
+from backend.indexing.reconcile import reconcile, reconcile_slice
 
 __all__ = [
     "Drift",

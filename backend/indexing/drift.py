@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from backend.catalogue.models import Product
+from backend.database.models import Product
 from backend.indexing.payload import payload, payload_digest
 from backend.vectors import Record
 

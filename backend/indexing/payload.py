@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from backend.catalogue.models import Product
-from backend.vectors import FieldType
+from backend.database.models import Product
+from backend.filters import FieldType
 
 COLUMNS: Final[dict[str, FieldType]] = {
     "gender": "keyword",

@@ -10,39 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-Vector: TypeAlias = npt.NDArray[np.float32]
-Scalar: TypeAlias = str | int | float | bool
-FieldType: TypeAlias = Literal["keyword", "integer", "float", "bool"]
-Schema: TypeAlias = Mapping[str, FieldType]
-"""Payload field -> type, of every field that is indexed (created before the points arrive)."""
+from backend.filters import Scalar, Where
 
+Vector: TypeAlias = npt.NDArray[np.float32]
 CLAIM = "claim"
 """The payload field that holds the number of the claim that wrote the point; always indexed."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Condition:
-    """What one payload field must satisfy; the parts that are set are ANDed, and one must be.
-
-    A product that lacks the field satisfies `none_of`, and neither `any_of` nor a range. Keyword
-    and bool fields take no range. How open attributes compare is told in `filters`.
-    """
-
-    any_of: tuple[Scalar, ...] = ()
-    none_of: tuple[Scalar, ...] = ()
-    gte: float | None = None
-    gt: float | None = None
-    lte: float | None = None
-    lt: float | None = None
-
-
-Where: TypeAlias = Mapping[str, Condition]
-"""A neutral filter: AND across fields, each in the schema or an open `attributes.<name>`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from backend.errors import InvalidProduct, InvalidVector, LookalikeError
-from backend.vectors import CLAIM, Point, Record, Scalar, Schema, Vector
-from backend.vectors.filters import EXPECTED, accepts, is_text
+from backend.filters import Scalar, Schema
+from backend.filters.check import EXPECTED, accepts, is_text
+from backend.vectors import CLAIM, Point, Record, Vector
 
 BATCH = 256
 """Points per call: beyond it nothing gets faster, and the embedded engine holds the GIL longer."""

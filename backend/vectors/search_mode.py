@@ -1,4 +1,4 @@
-"""How one query is searched, chosen by its filter; and the filter's shape, which tells no values.
+"""How one query is searched, chosen by its filter.
 
 A graph finds what passes a filter only while it can walk there. The engine adds links for each
 value of an indexed field, so one clause keeps its neighbours together; what two clauses leave
@@ -9,10 +9,12 @@ them grows in step. Figures for each shape: `docs/filters.md`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
-from backend.vectors import Condition, Schema, SearchMode, Where
+from backend.filters import Schema, Where
+from backend.filters.shape import clauses
+from backend.vectors import SearchMode
 
 NARROW: Final = 5000
 """Points up to which comparing all that pass is no slower than a walk (512 dimensions)."""
@@ -23,9 +25,6 @@ measured at 40,000 and 240,000 points, embedded and without quantization."""
 
 MOST: Final = 60_000
 """Points beyond which no share is compared: that share of the largest index measured."""
-
-UNDECLARED: Final = "attributes.*"
-"""Stands for every attribute that is no facet: their names are the client's, and without end."""
 
 
 def choose(
@@ -57,23 +56,3 @@ def _keeps_together(where: Where | None, schema: Schema) -> bool:
     if len(found) > 1:
         return False
     return all(field in schema and kind != "range" for field, kind in found)
-
-
-def clauses(where: Where | None) -> list[tuple[str, str]]:
-    """Return the (field, kind) of each clause; kinds are `any`, `not` and `range`."""
-    return [(field, kind) for field, it in sorted((where or {}).items()) for kind in _kinds(it)]
-
-
-def shape(where: Where | None, schema: Schema) -> str:
-    """Return a filter's shape, such as `gender:any year:range`; empty without a filter."""
-    named = {(field if field in schema else UNDECLARED, kind) for field, kind in clauses(where)}
-    return " ".join(sorted(f"{field}:{kind}" for field, kind in named))
-
-
-def _kinds(condition: Condition) -> Iterator[str]:
-    if condition.any_of:
-        yield "any"
-    if condition.none_of:
-        yield "not"
-    if any(it is not None for it in (condition.gte, condition.gt, condition.lte, condition.lt)):
-        yield "range"

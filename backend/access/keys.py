@@ -1,0 +1,167 @@
+"""API keys: made, checked, listed, revoked. A key is shown once; only its digest is kept.
+
+A key reads `lk_<12 hex digits>_<64 hex digits>`. All before the last underscore is its prefix: in
+the open, it tells keys apart in lists and logs. The rest is 256 bits from `secrets`.
+
+The digest is plain SHA-256. A slow, salted hash makes up for passwords that people think up: it
+slows down who guesses them from a stolen table. Nobody guesses 256 random bits at any speed, and a
+slow hash would cost every request what it costs the thief.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import ColumnElement, or_, select, text, update
+from sqlalchemy.orm import Session
+
+from backend.access.scope import Scope
+from backend.database.models import ApiKey, utcnow
+from backend.errors import InvalidKey, InvalidKeyRequest
+
+LIVE_PER_NAME: Final = 2
+"""The old key and the new one while a client changes over; a third is a leftover."""
+
+USE_RESOLUTION: Final = timedelta(minutes=10)
+"""How exactly `last_used_at` is kept: at most one write a key in this time."""
+
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+KEYS_LOCK: Final = 7_305_801_236
+_TOKEN: Final = re.compile(r"(lk_[0-9a-f]{12})_[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Key:
+    """What may be known of a key."""
+
+    id: int
+    name: str
+    prefix: str
+    scope: Scope
+    created_at: datetime
+    last_used_at: datetime | None
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+    @property
+    def state(self) -> str:
+        """`live`, `revoked` or `expired`."""
+        if self.revoked_at:
+            return "revoked"
+        return "expired" if self.expires_at and self.expires_at <= utcnow() else "live"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewKey:
+    """A key that has just been made, with what its holder sends: shown now or never."""
+
+    key: Key
+    token: str = field(repr=False)
+
+
+def create(
+    session: Session, name: str, *, scope: Scope, expires_at: datetime | None = None
+) -> NewKey:
+    """Make a key for whoever `name` stands for.
+
+    Raises InvalidKeyRequest for a name that is none, a time that is over, and where the name has
+    two live keys already.
+    """
+    if not NAME.fullmatch(name):
+        raise InvalidKeyRequest(
+            f"{name!r} is no name: up to 64 letters, digits, dots, hyphens and underscores"
+        )
+    if expires_at is not None and expires_at <= utcnow():
+        raise InvalidKeyRequest("the key would have expired already")
+    _refuse_leftovers(session, name)
+    prefix = f"lk_{secrets.token_hex(6)}"
+    token = f"{prefix}_{secrets.token_hex(32)}"
+    row = ApiKey(name=name, prefix=prefix, digest=digest(token), scope=scope, expires_at=expires_at)
+    session.add(row)
+    session.flush()
+    return NewKey(key=_read(row), token=token)
+
+
+def _refuse_leftovers(session: Session, name: str) -> None:
+    """Raise InvalidKeyRequest if the name has all the live keys that it may have."""
+    if session.get_bind().dialect.name == "postgresql":  # two might count at once
+        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": KEYS_LOCK})
+    live = [key.prefix for key in list_keys(session) if key.name == name]
+    if len(live) >= LIVE_PER_NAME:
+        raise InvalidKeyRequest(
+            f"{name!r} has {len(live)} live keys already ({', '.join(live)}): the old one and the "
+            "new one. Revoke the one that is no longer used: `lookalike keys revoke PREFIX`"
+        )
+
+
+def check(session: Session, token: str) -> Key:
+    """Return the live key that a client has sent.
+
+    Raises InvalidKey, whose context holds `prefix` and `state` if it was a key once.
+    """
+    shape = _TOKEN.fullmatch(token)
+    row = _find(session, shape[1]) if shape else None
+    if row is None or not hmac.compare_digest(row.digest, digest(token)):
+        raise InvalidKey
+    key = _read(row)
+    if key.state != "live":
+        raise InvalidKey(prefix=key.prefix, state=key.state)
+    return key
+
+
+def revoke(session: Session, prefix: str) -> Key:
+    """Lock out whoever holds the key with this prefix, for good.
+
+    Raises InvalidKeyRequest when there is none, or it was revoked before.
+    """
+    row = _find(session, prefix)
+    if row is None:  # what was asked for is not repeated: it may be a whole key
+        raise InvalidKeyRequest("no key has this prefix; `lookalike keys list` shows them")
+    if row.revoked_at:
+        raise InvalidKeyRequest(f"the key {row.prefix} was revoked before")
+    row.revoked_at = utcnow()
+    session.flush()
+    return _read(row)
+
+
+def list_keys(session: Session, *, ended: bool = False) -> list[Key]:
+    """Return the live keys by name and age; with `ended` the revoked and expired ones too."""
+    rows = select(ApiKey).order_by(ApiKey.name, ApiKey.id)
+    return [_read(row) for row in session.scalars(rows if ended else rows.where(_is_live()))]
+
+
+def is_any_live(session: Session) -> bool:
+    """Tell whether anybody can be let in."""
+    return session.scalar(select(ApiKey.id).where(_is_live()).limit(1)) is not None
+
+
+def note_use(session: Session, id: int) -> None:
+    """Remember that a key is in use, unless that is known already."""
+    now = utcnow()
+    stale = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < now - USE_RESOLUTION)
+    session.execute(update(ApiKey).where(ApiKey.id == id, stale).values(last_used_at=now))
+
+
+def digest(token: str) -> str:
+    """Return the SHA-256 of a key, in hex."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _find(session: Session, prefix: str) -> ApiKey | None:
+    return session.scalar(select(ApiKey).where(ApiKey.prefix == prefix))
+
+
+def _is_live() -> ColumnElement[bool]:
+    unexpired = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > utcnow())
+    return ApiKey.revoked_at.is_(None) & unexpired
+
+
+def _read(row: ApiKey) -> Key:
+    names = ("id", "name", "prefix", "created_at", "last_used_at", "expires_at", "revoked_at")
+    return Key(scope=Scope(row.scope), **{name: getattr(row, name) for name in names})

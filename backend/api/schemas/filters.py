@@ -1,0 +1,184 @@
+r"""The filter grammar: `gender=Women,Men&base_colour_not=Red&year_gte=2012`, or the same as JSON.
+
+In a query string commas and repetition mean any-of; a backslash escapes a comma, or a backslash.
+`_not _gte _gt _lte _lt` after a field's name ask for none-of and for ranges. In JSON a field holds
+a value, a list of values, or an object with the same five words.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from backend.api.problems import Fault, pointer
+from backend.errors import InvalidFilter
+from backend.filters import Condition, Scalar, Schema, Where
+from backend.filters.check import EXPECTED, Kind, check, kind_of
+
+OPEN: Final = "attributes."
+WORDS: Final[Mapping[str, str]] = {"not": "none_of"} | {w: w for w in ("gte", "gt", "lte", "lt")}
+"""The words of a condition, and the part of `Condition` that each one sets."""
+
+LISTS: Final = ("any_of", "none_of")
+INTEGER: Final = re.compile(r"-?[0-9]{1,19}")
+NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+MOST_VALUES: Final = 1000
+"""Values of one any-of or none-of."""
+
+
+def split(text: str) -> list[str]:
+    r"""Split at commas: `a\,b,c` is `a,b` and `c`."""
+    words = [""]
+    for piece in re.findall(r"\\[\\,]|.", text, re.DOTALL):
+        if piece == ",":
+            words.append("")
+        else:
+            words[-1] += piece[-1]  # of an escape the second character
+    return words
+
+
+def names(schema: Schema) -> list[str]:
+    """List the parameters that filter, as a person wants to read them."""
+    found = [name for field in schema for name in (field, *_suffixed(field, schema[field]))]
+    return [*found, OPEN + "<name>"]
+
+
+def _suffixed(field: str, kind: Kind) -> list[str]:
+    words = WORDS if kind in ("integer", "float", "attribute") else ("not",)
+    return [f"{field}_{word}" for word in words]
+
+
+def target(name: str, schema: Schema) -> tuple[str, str] | None:
+    """Return the field that a parameter filters by and the part of the condition that it sets.
+
+    A suffix of an open attribute is a suffix, unless a facet is declared under the whole name; an
+    attribute that really ends so can be named in JSON.
+    """
+    if name in schema:
+        return name, "any_of"
+    field, _, word = name.rpartition("_")
+    if word in WORDS and (field in schema or _is_open(field)):
+        return field, WORDS[word]
+    return (name, "any_of") if _is_open(name) else None
+
+
+def _is_open(name: str) -> bool:
+    return name.startswith(OPEN) and name != OPEN
+
+
+class FilterReader:
+    """Collects conditions, from wherever they come, and what is wrong with them."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.faults: list[Fault] = []
+        self._schema = schema
+        self._parts: dict[str, dict[str, Any]] = {}
+
+    @property
+    def where(self) -> Where:
+        """The filter, as far as it was right."""
+        return {field: Condition(**parts) for field, parts in self._parts.items()}
+
+    def read_parameter(self, name: str, texts: Sequence[str]) -> None:
+        """Take one parameter of a query string; `target` must know it."""
+        field, part = target(name, self._schema) or (name, "any_of")
+        try:
+            kind = kind_of(field, self._schema)
+            words = [word for text in texts for word in split(text)]
+            value = _values(words, kind) if part in LISTS else _bound(words)
+        except (InvalidFilter, ValueError) as error:
+            self.faults.append(Fault(code="invalid-filter", detail=str(error), parameter=name))
+        else:
+            self._add(field, part, value, parameter=name)
+
+    def read_json(self, given: Any, *, at: str = "", parameter: str | None = None) -> None:
+        """Take a filter in JSON; `at` is the pointer to it, in a body or in a parameter."""
+        place = {"parameter": parameter} if parameter else {}
+        if not isinstance(given, dict):
+            self._refuse("must be an object of fields", pointer=at, **place)
+            return
+        for field, value in given.items():
+            here = {"pointer": at + pointer(field), **place}
+            for part, wanted in self._parts_of(value, here):
+                self._add(field, part, wanted, **here)
+
+    def _parts_of(self, value: Any, here: Mapping[str, str]) -> Iterable[tuple[str, Any]]:
+        if not isinstance(value, dict):
+            return [("any_of", _listed(value))]
+        if not value or not value.keys() <= WORDS.keys():
+            self._refuse(f"takes a value, a list, or an object of {', '.join(WORDS)}", **here)
+        return [
+            (part, _listed(value[word]) if part in LISTS else value[word])
+            for word, part in WORDS.items()
+            if word in value
+        ]
+
+    def _add(self, field: str, part: str, value: Any, **place: str) -> None:
+        if part in self._parts.get(field, {}):
+            self._refuse("the same condition is given twice", **place)
+            return
+        try:
+            if part in LISTS and len(value) > MOST_VALUES:
+                raise ValueError(f"has more than {MOST_VALUES} values")
+            check({field: Condition(**{part: value})}, self._schema)
+        except (InvalidFilter, ValueError) as error:
+            self._refuse(str(error), **place)
+        else:
+            self._parts.setdefault(field, {})[part] = value
+
+    def _refuse(self, detail: str, **place: str) -> None:
+        self.faults.append(Fault(code="invalid-filter", detail=detail, **place))
+
+
+def _listed(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, list) else (value,)
+
+
+# --- words of a query string -----------------------------------------------------------------
+
+
+def _values(words: Sequence[str], kind: Kind) -> tuple[Scalar, ...]:
+    return tuple(_READ[kind](word) for word in words)
+
+
+def _bound(words: Sequence[str]) -> float:
+    if len(words) != 1:
+        raise ValueError("takes one number")
+    return number(words[0])
+
+
+def _text(word: str) -> str:
+    if not word:
+        raise ValueError("takes a value; it is empty")
+    return word
+
+
+def integer(word: str) -> int:
+    """Read a whole number; raises ValueError for all that int() would take beside digits."""
+    if not INTEGER.fullmatch(word):
+        raise ValueError(f"takes {EXPECTED['integer']}; got {word[:80]!r}")
+    return int(word)
+
+
+def number(word: str) -> float:
+    """Read a finite number, as JSON spells it; raises ValueError."""
+    if not NUMBER.fullmatch(word) or not math.isfinite(float(word)):
+        raise ValueError(f"takes {EXPECTED['float']}; got {word[:80]!r}")
+    return float(word)
+
+
+def _flag(word: str) -> bool:
+    if word not in ("true", "false"):
+        raise ValueError(f"takes {EXPECTED['bool']}; got {word[:80]!r}")
+    return word == "true"
+
+
+_READ: Final[Mapping[Kind, Callable[[str], Scalar]]] = {
+    "keyword": _text,
+    "integer": integer,
+    "float": number,
+    "bool": _flag,
+    "attribute": _text,
+}

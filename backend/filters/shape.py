@@ -1,0 +1,31 @@
+"""The shape of a filter: which fields it names and how, without its values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from backend.filters import Condition, Schema, Where
+
+UNDECLARED: Final = "attributes.*"
+"""Stands for every attribute that is no facet: their names are the client's, and without end."""
+
+
+def clauses(where: Where | None) -> list[tuple[str, str]]:
+    """Return the (field, kind) of each clause; kinds are `any`, `not` and `range`."""
+    return [(field, kind) for field, it in sorted((where or {}).items()) for kind in _kinds(it)]
+
+
+def shape(where: Where | None, schema: Schema) -> str:
+    """Return a filter's shape, such as `gender:any year:range`; empty without a filter."""
+    named = {(field if field in schema else UNDECLARED, kind) for field, kind in clauses(where)}
+    return " ".join(sorted(f"{field}:{kind}" for field, kind in named))
+
+
+def _kinds(condition: Condition) -> Iterator[str]:
+    if condition.any_of:
+        yield "any"
+    if condition.none_of:
+        yield "not"
+    if any(it is not None for it in (condition.gte, condition.gt, condition.lte, condition.lt)):
+        yield "range"

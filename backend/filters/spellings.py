@@ -1,0 +1,76 @@
+"""Which stored JSON values count as equal to the values of a filter."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from backend.filters import Scalar
+from backend.filters.check import EXACT_IN_FLOAT, Kind, accepts
+
+T = TypeVar("T")
+
+_JSON_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Spellings:
+    """The JSON values that count as equal to one of the values asked for, by JSON type.
+
+    `numbers` are compared as floats, so that 42 also equals 42.0; `integers` exactly.
+    """
+
+    texts: tuple[str, ...] = ()
+    integers: tuple[int, ...] = ()
+    numbers: tuple[float, ...] = ()
+    booleans: tuple[bool, ...] = ()
+
+    @classmethod
+    def typed(cls, kind: Kind, values: Collection[Any]) -> Spellings:
+        """Return values of a typed field: they are stored in that type only."""
+        group = _distinct(values)
+        if kind == "keyword":
+            return cls(texts=group)
+        if kind == "integer":
+            return cls(integers=group)
+        return cls(numbers=group) if kind == "float" else cls(booleans=group)
+
+    @classmethod
+    def of(cls, values: Iterable[Scalar]) -> Spellings:
+        """Return all spellings of an attribute's values."""
+        given = list(values)
+        meant = [_meaning(value) for value in given]
+        numbers = [it for it in meant if not isinstance(it, bool | str)]
+        large = [it for it in numbers if isinstance(it, int) and abs(it) >= EXACT_IN_FLOAT]
+        return cls(
+            texts=_distinct(map(_text, given)),
+            integers=_distinct(large),
+            numbers=_distinct(it for it in numbers if it not in large),
+            booleans=_distinct(it for it in meant if isinstance(it, bool)),
+        )
+
+
+def _distinct(values: Iterable[T]) -> tuple[T, ...]:
+    return tuple(dict.fromkeys(values))
+
+
+def _text(value: Scalar) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _meaning(value: Scalar) -> Scalar:
+    """Return the boolean or number that a text spells in JSON, or the value itself."""
+    if not isinstance(value, str):
+        return value
+    if value in ("true", "false"):
+        return value == "true"
+    if not _JSON_NUMBER.fullmatch(value):
+        return value
+    number = float(value) if set(value) & set(".eE") else int(value)
+    return number if accepts("float", number) else value  # too large to be stored as a number

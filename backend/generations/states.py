@@ -1,0 +1,145 @@
+"""Starting a generation without losing a write that races it, and giving it its entries."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from backend.database.engine import Database
+from backend.database.models import ACTIVE, BUILDING, Generation, utcnow
+from backend.errors import ReindexRunning
+from backend.generations.rows import active_or_none, in_state, lock
+from backend.queue import backfill as backfilling
+
+BACKFILL_CHUNK = 5000
+"""Products that get their entry in one transaction."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoder:
+    """What a generation has to remember of an embedder."""
+
+    spec: str  # what `embedders.load` takes
+    fingerprint: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How a generation's index is laid out."""
+
+    quantization: str | None = None  # int8 or none; absent: as the settings say
+    options: Mapping[str, Any] = field(default_factory=dict)  # hnsw_m, hnsw_ef_construct
+
+
+def ensure_first(db: Database, encoder: Encoder, *, configured: str | None = None) -> Generation:
+    """Return the active generation, started with this encoder if there is none yet.
+
+    A backfill that was cut off goes on.
+    """
+    with db.read() as session:
+        existing = active_or_none(session)
+    if existing is None:
+        return start(db, encoder, state=ACTIVE, configured=configured)
+    backfill(db, existing.id)
+    return existing
+
+
+def start(
+    db: Database,
+    encoder: Encoder,
+    *,
+    state: str,
+    layout: Layout | None = None,
+    configured: str | None = None,
+) -> Generation:
+    """Insert a generation, so that every write from now on reaches it, then backfill the rest.
+
+    Raises ReindexRunning when one is building already.
+    """
+    generation = insert(db, encoder, state=state, layout=layout, configured=configured)
+    backfill(db, generation.id)
+    return generation
+
+
+def insert(
+    db: Database,
+    encoder: Encoder,
+    *,
+    state: str,
+    layout: Layout | None = None,
+    configured: str | None = None,
+) -> Generation:
+    """Insert a generation without any entry; every write from now on reaches it.
+
+    On PostgreSQL the row is inserted under an exclusive advisory lock that writers share:
+    a product written meanwhile either sees the generation, or is seen by the backfill.
+    `configured` is the embedder that the settings named.
+    """
+    layout = layout or Layout()
+
+    def work(session: Session) -> Generation:
+        lock(session)
+        if state == ACTIVE and (other := active_or_none(session)):
+            return other  # another process was first
+        if state == BUILDING:
+            refuse_second(session)
+        generation = Generation(
+            collection=f"lookalike-{utcnow():%Y%m%dT%H%M%S%f}-{encoder.fingerprint[:8]}",
+            embedder=encoder.spec,
+            fingerprint=encoder.fingerprint,
+            configured=configured,
+            size=encoder.size,
+            quantization=layout.quantization,
+            index_options=dict(layout.options),
+            state=state,
+        )
+        session.add(generation)
+        session.flush()
+        return generation
+
+    return db.write(work)
+
+
+def refuse_second(session: Session) -> None:
+    """Raise ReindexRunning when a generation is building."""
+    if building := in_state(session, BUILDING):
+        raise ReindexRunning(
+            f"generation {building.id} ({building.embedder}) is building already: "
+            f"promote it, or drop it with `lookalike generations drop {building.id}`",
+            generation=building.id,
+        )
+
+
+def backfill(
+    db: Database,
+    generation_id: int,
+    *,
+    seconds: float | None = None,
+    heartbeat: Callable[[], None] = lambda: None,
+) -> bool:
+    """Give every product an entry, range by range; goes on where an earlier run was cut off.
+
+    Stops after some `seconds`, if they are given; returns whether every product has its entry.
+    """
+    deadline = None if seconds is None else time.monotonic() + seconds
+    while db.write(partial(_one_range, generation_id=generation_id)):
+        heartbeat()
+        if deadline is not None and time.monotonic() > deadline:
+            return False
+    return True
+
+
+def _one_range(session: Session, *, generation_id: int) -> bool:
+    generation = session.get_one(Generation, generation_id)
+    last = backfilling.backfill(
+        session, generation_id, after=generation.backfilled_to, limit=BACKFILL_CHUNK
+    )
+    if last is not None:
+        generation.backfilled_to = last
+    return last is not None

@@ -1,0 +1,29 @@
+"""Bytes, a path or an address -> an RGB image, within limits."""
+
+from backend.images.decode import (
+    FORMATS,
+    ImageInfo,
+    Limits,
+    Size,
+    decode,
+    fit,
+    inside,
+    inspect,
+    is_remote,
+    local_path,
+    read_file,
+)
+
+__all__ = [
+    "FORMATS",
+    "ImageInfo",
+    "Limits",
+    "Size",
+    "decode",
+    "fit",
+    "inside",
+    "inspect",
+    "is_remote",
+    "local_path",
+    "read_file",
+]

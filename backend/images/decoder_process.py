@@ -1,0 +1,93 @@
+"""What a decoder process runs: one image at a time from a pipe, until the pipe closes.
+
+Started as `python -m backend.images.decoder_process` by the decoder pool, never forked. What goes
+back is JSON and pixels, not pickles: a process that an image has taken over must not take over its
+parent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from PIL.Image import Image
+
+from backend.errors import ImageError, ImageTooLarge
+from backend.images.decode import Limits, read_file
+
+Decode: TypeAlias = Callable[..., Image]
+"""`(data, *, limits, target) -> RGB image of exactly that (height, width)`; `images.decode`."""
+
+READY = b"ready"
+
+
+def main(setup: str) -> None:
+    """Serve the pipe that `setup`, a JSON object, describes; see `backend.images.decoder_pool`."""
+    options = json.loads(setup)
+    module, _, name = options["decode"].partition(":")
+    decode = getattr(import_module(module), name)
+    hush_libraries()
+    limit_process(memory_bytes=options["memory_bytes"])
+    with Connection(options["pipe"]) as pipe, suppress(EOFError, OSError):  # the parent has gone
+        serve(pipe, decode=decode, limits=Limits(**options["limits"]), seconds=options["seconds"])
+
+
+def limit_process(*, memory_bytes: int) -> None:
+    """Bound this process's address space (0: not); leave Ctrl-C to the parent; dump no core."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if memory_bytes:
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+
+
+def hush_libraries() -> None:
+    """Keep standard error for ourselves: libtiff writes there about every damaged file."""
+    ours = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  (a descriptor is all we want)
+        os.dup2(nowhere.fileno(), 2)
+    sys.stderr = open(ours, "w", buffering=1)  # noqa: PTH123, SIM115
+
+
+def serve(pipe: Connection, *, decode: Decode, limits: Limits, seconds: float) -> None:
+    """Answer requests until the other end closes the pipe.
+
+    A request is `{"target": [height, width], "path": …}`, or without a path followed by the
+    bytes; an answer is `{"digest": …}` followed by the RGB pixels, or `{"error": code, "message":
+    …}`. Unless an answer is ready after `seconds`, the kernel ends the process: nobody else would
+    if the parent has been killed meanwhile.
+    """
+    pipe.send_bytes(READY)
+    while True:
+        request = json.loads(pipe.recv_bytes())
+        sent = None if "path" in request else pipe.recv_bytes()
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        try:
+            data = read_file(Path(request["path"]), limits=limits) if sent is None else sent
+            pixels = decode(data, limits=limits, target=tuple(request["target"])).tobytes()
+        except ImageError as error:
+            _send(pipe, {"error": error.code, "message": error.message})
+        except MemoryError:
+            _send(pipe, {"error": ImageTooLarge.code, "message": "it needs too much memory"})
+        else:
+            _send(pipe, {"digest": hashlib.sha256(data).hexdigest()})
+            pipe.send_bytes(pixels)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _send(pipe: Connection, header: dict[str, Any]) -> None:
+    pipe.send_bytes(json.dumps(header).encode())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
+    os._exit(0)  # a decoder has nothing to tidy up, and a parent may be waiting

@@ -1,0 +1,212 @@
+"""Fetch remote images: only from allowed hosts, only over public addresses, never redirected.
+
+The host's name is resolved once, the address checked, and the connection made to that very
+address, so that a name that resolves differently a moment later gains nothing. No proxy is used:
+it would resolve the name again.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from threading import Event, Timer
+from time import monotonic
+from typing import Final, TypeAlias
+from urllib.parse import SplitResult, quote, urlsplit
+
+from backend.errors import ForbiddenImage, ImageUnavailable, NoImage
+from backend.images.decode import Limits
+
+Address: TypeAlias = IPv4Address | IPv6Address
+
+CHUNK: Final = 1 << 16
+PORTS: Final = {"http": 80, "https": 443}
+HEADERS: Final = {"Accept": "image/*", "User-Agent": "lookalike"}
+SAFE: Final = "/?%:@!$&'()*+,;=~"
+"""Characters of a path and query that are sent as they are."""
+
+TRANSIENT: Final = {408, 425, 429}
+"""Answers worth another try, beside those from 500 on."""
+
+GONE: Final = {404, 410}
+
+
+def is_public(address: Address) -> bool:
+    """Tell whether an address is on the public internet, looking into IPv6 wrappings of IPv4."""
+    if isinstance(address, IPv6Address):
+        wrapped = address.ipv4_mapped or address.sixtofour or _nat64(address)
+        if wrapped:
+            return is_public(wrapped)
+    return address.is_global and not address.is_multicast
+
+
+def _nat64(address: IPv6Address) -> IPv4Address | None:
+    prefix, rest = address.packed[:12], address.packed[12:]
+    return IPv4Address(rest) if prefix == bytes.fromhex("0064ff9b" + "00" * 8) else None
+
+
+def fetch(
+    uri: str,
+    *,
+    hosts: Sequence[str],
+    limits: Limits,
+    seconds: float,
+    may_connect: Callable[[Address], bool] = is_public,
+) -> bytes:
+    """Return the bytes behind `https://…`, `http://…` or `s3://bucket/…`.
+
+    `hosts` are the allowed ones: `name`, `name:port` for another port than the scheme's own, or a
+    bucket. All takes at most `seconds`, but for the look-up of the name. Raises ForbiddenImage,
+    NoImage, ImageTooLarge, and ImageUnavailable where trying again may help.
+    """
+    try:
+        parts = urlsplit(uri)
+        port = parts.port
+    except ValueError:
+        raise ForbiddenImage("the image's address is malformed") from None
+    if parts.scheme not in (*PORTS, "s3"):
+        raise ForbiddenImage(f"{parts.scheme}:// is not supported: use https://, http:// or s3://")
+    if parts.username or parts.password or not parts.hostname:
+        raise ForbiddenImage("the image's address has no host, or holds credentials")
+    standard = port in (None, PORTS.get(parts.scheme))
+    host = parts.hostname if standard else f"{parts.hostname}:{port}"
+    if host not in {allowed.lower() for allowed in hosts}:
+        raise ForbiddenImage(f"{host} is not among the hosts that images may be fetched from")
+    if parts.scheme == "s3":
+        return _fetch_s3(uri, limits=limits, seconds=seconds)
+    return _fetch_http(parts, limits=limits, seconds=seconds, may_connect=may_connect)
+
+
+# --- http ----------------------------------------------------------------------------------
+
+
+def _fetch_http(
+    parts: SplitResult,
+    *,
+    limits: Limits,
+    seconds: float,
+    may_connect: Callable[[Address], bool],
+) -> bytes:
+    host = str(parts.hostname)
+    port = parts.port or PORTS[parts.scheme]
+    address = _resolve(host, port, may_connect)
+    ends = monotonic() + seconds
+    try:
+        with socket.create_connection((address, port), timeout=seconds) as plain:
+            connection = _for_tls(plain, host) if parts.scheme == "https" else plain
+            with connection, _deadline(connection, ends - monotonic()):
+                return _get(connection, parts, limits=limits)
+    except ssl.SSLCertVerificationError as error:
+        raise ForbiddenImage(f"{host} has no valid certificate: {error.verify_message}") from None
+    except (OSError, HTTPException) as error:
+        raise ImageUnavailable(f"fetching from {host} failed: {error!r}") from None
+
+
+def _resolve(host: str, port: int, may_connect: Callable[[Address], bool]) -> str:
+    """Return one address of a host. All of them have to be allowed: a mix is a trick."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        raise ImageUnavailable(f"{host} cannot be resolved: {error.strerror}") from None
+    except UnicodeError:
+        raise ForbiddenImage(f"{host} is not a host's name") from None
+    addresses = [str(entry[4][0]) for entry in found]
+    for address in addresses:
+        if not may_connect(ip_address(address)):
+            raise ForbiddenImage(f"{host} has an address that is not public: {address}")
+    return addresses[0]
+
+
+def _for_tls(connection: socket.socket, host: str) -> ssl.SSLSocket:
+    """Wrap a connection for a host of this name; the handshake is made later, by a deadline."""
+    context = ssl.create_default_context()
+    return context.wrap_socket(connection, server_hostname=host, do_handshake_on_connect=False)
+
+
+@contextmanager
+def _deadline(connection: socket.socket, seconds: float) -> Iterator[None]:
+    """Cut the connection after some seconds, and raise TimeoutError then.
+
+    A socket's own timeout would let a host drip byte after byte.
+    """
+    expired = Event()
+
+    def cut() -> None:
+        expired.set()
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+
+    timer = Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        if expired.is_set():  # what was read until the cut may look like the end of an image
+            raise TimeoutError("out of time")
+
+
+def _get(connection: socket.socket, parts: SplitResult, *, limits: Limits) -> bytes:
+    if isinstance(connection, ssl.SSLSocket):
+        connection.do_handshake()
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    with closing(HTTPConnection(parts.netloc)) as http:
+        http.sock = connection  # it is the checked address that we are connected to
+        http.request("GET", quote(path, safe=SAFE), headers=HEADERS)
+        with http.getresponse() as response:
+            _check_status(response, parts)
+            return _read(response, limits)
+
+
+def _check_status(response: HTTPResponse, parts: SplitResult) -> None:
+    status, host = response.status, parts.hostname
+    if status == 200:
+        return
+    if 300 <= status < 400:
+        raise ForbiddenImage(f"{host} redirects the image, which is not followed")
+    if status in GONE:
+        raise NoImage(f"{host} does not have the image (status {status})")
+    if status in TRANSIENT or status >= 500:
+        raise ImageUnavailable(f"{host} answered with status {status}")
+    raise ForbiddenImage(f"{host} refuses the image (status {status})")
+
+
+def _read(response: HTTPResponse, limits: Limits) -> bytes:
+    limits.check_bytes(response.length or 0)
+    data = bytearray()
+    while chunk := response.read(CHUNK):
+        data += chunk
+        limits.check_bytes(len(data))
+    if response.length:  # a cut connection is an early end, not an error, to `read`
+        raise ImageUnavailable("the connection ended before the image did")
+    return bytes(data)
+
+
+# --- s3 ------------------------------------------------------------------------------------
+
+
+def _fetch_s3(uri: str, *, limits: Limits, seconds: float) -> bytes:
+    """Fetch with the credentials and the endpoint of s3fs's own environment."""
+    try:  # an optional dependency, and slow to import
+        import s3fs  # type: ignore[import-untyped]  # noqa: PLC0415
+        from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]  # noqa: PLC0415
+    except ImportError:
+        raise ForbiddenImage("s3:// images need the extra 'server' to be installed") from None
+    timeouts = {"connect_timeout": seconds, "read_timeout": seconds, "retries": {"max_attempts": 1}}
+    try:
+        with s3fs.S3FileSystem(config_kwargs=timeouts).open(uri, "rb") as file:
+            limits.check_bytes(file.size or 0)
+            data: bytes = file.read(limits.max_bytes + 1)
+    except FileNotFoundError:
+        raise NoImage(f"there is no {uri}") from None
+    except PermissionError as error:
+        raise ForbiddenImage(f"no permission to read {uri}: {error}") from None
+    except (OSError, BotoCoreError) as error:
+        raise ImageUnavailable(f"{uri} cannot be fetched: {error}") from None
+    limits.check_bytes(len(data))
+    return data

@@ -1,0 +1,88 @@
+"""Where a product's picture comes from: a file, the image store, or an allowed host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeAlias
+
+from backend.errors import ImageError, NoImage
+from backend.images.decode import Limits, Size, is_remote, local_path, read_file
+from backend.images.decoder_pool import Decoded, DecoderPool, Source
+from backend.images.store import SCHEME, ImageStore
+
+FETCHERS: Final = 8
+"""Threads that fetch remote images of one claim at once."""
+
+AHEAD: Final = 256
+"""Images that are decoded while the network is busy: a call's worth of a large GPU's."""
+
+Fetch: TypeAlias = Callable[[str], bytes]
+"""Fetches a remote image, within limits; raises ImageError."""
+
+
+class Pictures:
+    """Opens products' images by their URIs, in decoder processes."""
+
+    def __init__(self, store: ImageStore, decoders: DecoderPool, *, fetch: Fetch) -> None:
+        self._store = store
+        self._decoders = decoders
+        self._fetch = fetch
+
+    def open(self, uris: Sequence[str | None], target: Size) -> Iterator[Decoded | ImageError]:
+        """Yield each image, upright RGB of `target` (height, width), or its error, in order.
+
+        Images are read and decoded ahead while the caller works on the last ones.
+        """
+        errors: dict[int, ImageError] = {}
+
+        def readable() -> Iterator[Source]:
+            for position, source in enumerate(self._sources(uris)):
+                if isinstance(source, ImageError):
+                    errors[position] = source
+                else:
+                    yield source
+
+        position = 0
+        for decoded in self._decoders.decode_all(readable(), target=target, window=AHEAD):
+            while position in errors:  # known by now: the decoders read in order
+                yield errors.pop(position)
+                position += 1
+            yield decoded
+            position += 1
+        yield from (errors[position] for position in sorted(errors))
+
+    def read(self, uri: str | None, *, limits: Limits) -> bytes:
+        """Return the bytes of an image as they lie there, decoded by nobody; raise ImageError."""
+        source = self._source(uri)
+        if isinstance(source, ImageError):
+            raise source
+        return source if isinstance(source, bytes) else read_file(source, limits=limits)
+
+    def _sources(self, uris: Sequence[str | None]) -> Iterator[Source | ImageError]:
+        if not any(uri and self._is_far(uri) for uri in uris):
+            yield from map(self._source, uris)
+            return
+        with ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch") as threads:
+            yield from threads.map(self._source, uris)
+
+    def _is_far(self, uri: str) -> bool:
+        """Tell whether reading takes a round trip over the network."""
+        if uri.startswith(f"{SCHEME}://"):
+            return not self._store.is_local
+        return is_remote(uri)
+
+    def _source(self, uri: str | None) -> Source | ImageError:
+        try:
+            return self.source(uri)
+        except ImageError as error:
+            return error
+
+    def source(self, uri: str | None) -> Source:
+        """Return an image's bytes, or the path where a decoder shall read it; raises ImageError."""
+        if uri is None:
+            raise NoImage("the product has no image")
+        if uri.startswith(f"{SCHEME}://"):
+            digest = uri.removeprefix(f"{SCHEME}://")
+            return self._store.path(digest) or self._store.read(digest)
+        return self._fetch(uri) if is_remote(uri) else local_path(uri)

@@ -1,0 +1,107 @@
+"""The second stage: what is embedded is written to the index, or deleted from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend.catalogue import image_vectors
+from backend.database.engine import Database
+from backend.database.models import Generation, Product, utcnow
+from backend.errors import IndexUnavailable, InvalidProduct, InvalidVector
+from backend.indexing.payload import payload
+from backend.queue import entries
+from backend.queue.entries import Claimed, Stage
+from backend.vectors import Point, VectorIndex
+
+APPLY_BATCH = 256
+RETRY_AFTER = timedelta(seconds=5)
+
+
+def apply_pending(
+    db: Database,
+    generation: Generation,
+    index: VectorIndex,
+    *,
+    lease: timedelta,
+    limit: int = APPLY_BATCH,
+) -> int:
+    """Write one claim's worth of embedded rows to the index; return how many rows were taken.
+
+    When the index does not answer, the rows are due again a little later and IndexUnavailable is
+    raised. A point that the index refuses is quarantined with its reason.
+    """
+    with db.read() as session:
+        if not entries.is_due(session, generation.id, Stage.APPLY):
+            return 0
+    claimed = db.write(
+        lambda session: entries.claim(session, generation.id, Stage.APPLY, limit=limit, lease=lease)
+    )
+    if claimed:
+        try:
+            _apply(db, generation, index, claimed)
+        except IndexUnavailable as error:
+            _fail(db, generation, claimed, error.message, retry=True)
+            raise
+    return len(claimed)
+
+
+def _apply(
+    db: Database, generation: Generation, index: VectorIndex, claimed: Sequence[Claimed]
+) -> None:
+    with db.read() as session:
+        products = _products(session, claimed)
+        vectors = image_vectors.load(
+            session, generation.fingerprint, {row.embedded_digest or "" for row in claimed}
+        )
+    gone, without_vector, points = [], [], {}
+    for row in claimed:
+        product = products.get(row.product_id)
+        if product is None or product.removed_at is not None or row.embedded_digest is None:
+            gone.append(row)
+        elif row.embedded_digest not in vectors:
+            without_vector.append(row)
+        else:
+            vector = vectors[row.embedded_digest]
+            points[row] = Point(
+                id=row.product_id, vector=vector, payload=payload(product), claim=row.claim
+            )
+    written = _upsert(db, generation, index, points)
+    index.delete({row.product_id: row.claim for row in gone})
+    applied = [(row, True) for row in written] + [(row, False) for row in gone]
+
+    def settle(session: Session) -> None:
+        entries.settle_indexed(session, generation.id, applied)
+        entries.send_back(session, generation.id, without_vector)
+
+    db.write(settle)
+
+
+def _products(session: Session, claimed: Sequence[Claimed]) -> dict[int, Product]:
+    ids = [row.product_id for row in claimed]
+    return {row.id: row for row in session.scalars(select(Product).where(Product.id.in_(ids)))}
+
+
+def _upsert(
+    db: Database, generation: Generation, index: VectorIndex, points: dict[Claimed, Point]
+) -> list[Claimed]:
+    """Upsert all points but those that the index refuses, which are quarantined."""
+    try:
+        index.upsert(list(points.values()))
+    except (InvalidVector, InvalidProduct) as error:
+        bad = [row for row in points if row.product_id in error.context["ids"]]
+        _fail(db, generation, bad, f"{error.code}: {error.message}", retry=False)
+        good = {row: point for row, point in points.items() if row not in bad}
+        return _upsert(db, generation, index, good)  # the other kind of refusal may come next
+    return list(points)
+
+
+def _fail(
+    db: Database, generation: Generation, rows: Sequence[Claimed], reason: str, *, retry: bool
+) -> None:
+    failed = [(row, reason) for row in rows]
+    retry_at = utcnow() + RETRY_AFTER if retry else None
+    db.write(lambda session: entries.fail_apply(session, generation.id, failed, retry_at=retry_at))

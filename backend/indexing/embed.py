@@ -1,0 +1,252 @@
+"""The first stage: the images of due rows become vectors in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Final, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+import structlog
+from PIL.Image import Image
+from sqlalchemy import Table, bindparam, select, update
+from sqlalchemy.orm import Session
+
+from backend.catalogue import image_vectors
+from backend.database.engine import Database
+from backend.database.models import Generation, Product, utcnow
+from backend.embedders import Embedder
+from backend.errors import (
+    DecoderDied,
+    ImageError,
+    ImageUnavailable,
+    InvalidVector,
+    LookalikeError,
+)
+from backend.generations import check_fingerprint
+from backend.images.decoder_pool import Decoded
+from backend.images.open_images import Pictures
+from backend.queue import entries
+from backend.queue.entries import REINDEX, Claimed, Stage
+
+Vector: TypeAlias = npt.NDArray[np.float32]
+
+log = structlog.get_logger(__name__)
+
+RETRYABLE: Final = (ImageUnavailable, DecoderDied)
+"""Image errors that another attempt may cure; the decoder may have died of a busy machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedOptions:
+    """How one claim is worked off."""
+
+    claim_size: int  # rows taken at once
+    batch_size: int  # images in one forward pass, after which rows are settled
+    lease: timedelta
+    max_failures: int
+    retry: timedelta  # the first back-off; it doubles with every failure
+    alive: Callable[[], None] = lambda: None  # called for every picture, so that a hang shows
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A claimed row and the image it stands for."""
+
+    row: Claimed
+    uri: str | None
+    digest: str | None
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What became of one task: a vector of an image content, or an error."""
+
+    task: _Task
+    digest: str = ""
+    vector: Vector | None = None
+    error: Exception | None = None
+
+
+def embed_pending(
+    db: Database,
+    generation: Generation,
+    *,
+    embedder: Embedder,
+    pictures: Pictures,
+    options: EmbedOptions,
+    up_to: int = REINDEX,
+) -> int:
+    """Embed due rows: one batch that never failed, and one row alone that did.
+
+    Takes priorities up to `up_to`, the most urgent first. Returns how many rows were taken. Images
+    whose vector is known are not opened. A bad image is quarantined with its reason and never holds
+    up the others. Raises ModelMismatch when the embedder is not the generation's.
+    """
+    check_fingerprint(generation, embedder.fingerprint)
+    with db.read() as session:
+        if not entries.is_due(session, generation.id, Stage.EMBED):
+            return 0
+    db.write(lambda s: entries.bury(s, generation.id, max_failures=options.max_failures))
+    taken = 0
+    for failed_before in (False, True):
+        claimed = _claim(db, generation, options, failed_before=failed_before, up_to=up_to)
+        taken += len(claimed)
+        if claimed:
+            _work(db, generation, embedder, pictures, options, claimed)
+    return taken
+
+
+def _claim(
+    db: Database,
+    generation: Generation,
+    options: EmbedOptions,
+    *,
+    failed_before: bool,
+    up_to: int,
+) -> list[Claimed]:
+    limit = 1 if failed_before else options.claim_size
+    return db.write(
+        lambda session: entries.claim(
+            session,
+            generation.id,
+            Stage.EMBED,
+            limit=limit,
+            lease=options.lease,
+            failed_before=failed_before,
+            up_to=up_to,
+        )
+    )
+
+
+def _work(
+    db: Database,
+    generation: Generation,
+    embedder: Embedder,
+    pictures: Pictures,
+    options: EmbedOptions,
+    claimed: Sequence[Claimed],
+) -> None:
+    with db.read() as session:
+        tasks = _tasks(session, claimed)
+        digests = {task.digest for task in tasks if task.digest}
+        known = image_vectors.known(session, generation.fingerprint, digests)
+    ready = [_Outcome(task, digest=task.digest) for task in tasks if task.digest in known]
+    _record(db, generation, options, ready)
+    unknown = [task for task in tasks if task.digest not in known]
+    found = pictures.open([task.uri for task in unknown], embedder.input_size)
+    opened = zip(unknown, _watched(found, options.alive), strict=True)
+    while batch := list(islice(opened, options.batch_size)):
+        _record(db, generation, options, _embed(embedder, batch))
+
+
+def _watched(
+    found: Iterator[Decoded | ImageError], alive: Callable[[], None]
+) -> Iterator[Decoded | ImageError]:
+    for one in found:
+        alive()
+        yield one
+
+
+def _tasks(session: Session, claimed: Sequence[Claimed]) -> list[_Task]:
+    ids = [row.product_id for row in claimed]
+    images = session.execute(
+        select(Product.id, Product.image_uri, Product.image_digest).where(Product.id.in_(ids))
+    )
+    found = {id_: (uri, digest) for id_, uri, digest in images}
+    return [_Task(row, *found.get(row.product_id, (None, None))) for row in claimed]
+
+
+def _embed(
+    embedder: Embedder, batch: Sequence[tuple[_Task, Decoded | ImageError]]
+) -> list[_Outcome]:
+    bad = [_Outcome(task, error=got) for task, got in batch if isinstance(got, ImageError)]
+    good = [(task, got) for task, got in batch if not isinstance(got, ImageError)]
+    vectors = _forward(embedder, [decoded.image for _, decoded in good])
+    return bad + [
+        _Outcome(task, error=vector)
+        if isinstance(vector, Exception)
+        else _Outcome(task, digest=decoded.digest, vector=vector)
+        for (task, decoded), vector in zip(good, vectors, strict=True)
+    ]
+
+
+def _forward(embedder: Embedder, images: Sequence[Image]) -> list[Vector | Exception]:
+    """Embed a batch; where it raises, halve it until the image that is to blame stands alone."""
+    if not images:
+        return []
+    try:
+        return [_sound(vector) for vector in embedder.embed(images)]
+    except Exception as error:  # noqa: BLE001  (one claim's failure; it is recorded)
+        if len(images) == 1:
+            log.warning("embedding failed", error=repr(error))
+            return [error]
+    half = len(images) // 2
+    return _forward(embedder, images[:half]) + _forward(embedder, images[half:])
+
+
+def _sound(vector: Vector) -> Vector | Exception:
+    """Return a vector, or why it must not be stored: known vectors are never computed again."""
+    if np.isfinite(vector).all() and vector.any():
+        return vector
+    return InvalidVector("the embedder made a vector that is all zeros or not finite")
+
+
+def _record(
+    db: Database, generation: Generation, options: EmbedOptions, outcomes: Sequence[_Outcome]
+) -> None:
+    """Store the vectors and settle or fail their rows, in one transaction."""
+    if not outcomes:
+        return
+    settled = [(one.task.row, one.digest) for one in outcomes if one.error is None]
+    vectors = {one.digest: one.vector for one in outcomes if one.vector is not None}
+    failed = [(one.task.row, one.error) for one in outcomes if one.error is not None]
+    for_good = [(r, reason(e)) for r, e in failed if not _may_retry(r, e, options)]
+    again = [(r, reason(e), _retry_at(r, options)) for r, e in failed if _may_retry(r, e, options)]
+
+    def write(session: Session) -> None:
+        image_vectors.store(session, generation.fingerprint, vectors)
+        _remember_digests(session, outcomes)
+        entries.settle_embedded(session, generation.id, settled)
+        entries.fail(session, generation.id, for_good)
+        for row, why, retry_at in again:
+            entries.fail(session, generation.id, [(row, why)], retry_at=retry_at)
+
+    db.write(write)
+
+
+def _remember_digests(session: Session, outcomes: Sequence[_Outcome]) -> None:
+    """Note the digest of images that were fetched for the first time, such as remote ones."""
+    table = cast("Table", Product.__table__)
+    new = [
+        {"b_id": one.task.row.product_id, "b_uri": one.task.uri, "b_digest": one.digest}
+        for one in sorted(outcomes, key=lambda one: one.task.row.product_id)
+        if one.error is None and one.task.digest is None
+    ]
+    if new:
+        session.execute(
+            update(table)
+            .where(table.c.id == bindparam("b_id"), table.c.image_uri == bindparam("b_uri"))
+            .where(table.c.image_digest.is_(None))
+            .values(image_digest=bindparam("b_digest")),
+            new,
+        )
+
+
+def reason(error: Exception) -> str:
+    """Say why an image was quarantined: `code: message`."""
+    if isinstance(error, LookalikeError):
+        return f"{error.code}: {error.message}"
+    return f"embedding-failed: {type(error).__name__}: {error}"
+
+
+def _may_retry(row: Claimed, error: Exception, options: EmbedOptions) -> bool:
+    permanent = isinstance(error, ImageError) and not isinstance(error, RETRYABLE)
+    return not permanent and row.failures < options.max_failures
+
+
+def _retry_at(row: Claimed, options: EmbedOptions) -> datetime:
+    return utcnow() + options.retry * 2.0 ** (row.failures - 1)

@@ -1,0 +1,85 @@
+"""What a generation's index should hold, read from SQL: vectors, payloads and claims.
+
+Pages are read one after another, in transactions of their own, so that no writer waits: the whole
+is of no one moment. Whoever takes the shard into use compares claims and copies what differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import structlog
+from sqlalchemy import Select, func, select
+
+from backend.catalogue.image_vectors import unpack
+from backend.database.engine import Database
+from backend.database.models import Generation, ImageVector, IndexEntry, Product
+from backend.errors import InvalidProduct, InvalidVector
+from backend.filters import Schema
+from backend.indexing import payload
+from backend.vectors import Point
+from backend.vectors.points import checked
+
+log = structlog.get_logger(__name__)
+
+PAGE: Final = 1000
+
+
+def count_points(db: Database, generation: Generation) -> int:
+    """Count the points that SQL knows to be in a generation's index."""
+    with db.read() as session:
+        return (
+            session.scalar(
+                select(func.count()).where(
+                    IndexEntry.generation_id == generation.id, IndexEntry.indexed_claim.is_not(None)
+                )
+            )
+            or 0
+        )
+
+
+def snapshot(db: Database, generation: Generation, schema: Schema) -> Iterator[list[Point]]:
+    """Yield those points in id order, some at a time, without those an index would refuse."""
+    after = -1
+    while True:
+        with db.read() as session:
+            rows = session.execute(_page(generation, after)).all()
+        if not rows:
+            return
+        after = rows[-1][0].id
+        points = [
+            Point(id=product.id, vector=unpack(vector), payload=payload(product), claim=claim or 0)
+            for product, claim, vector in rows
+        ]
+        yield _acceptable(points, size=generation.size, schema=schema)
+
+
+def _page(generation: Generation, after: int) -> Select[Product, int | None, bytes]:
+    return (
+        select(Product, IndexEntry.indexed_claim, ImageVector.vector)
+        .join(IndexEntry, IndexEntry.product_id == Product.id)
+        .join(ImageVector, ImageVector.image_digest == IndexEntry.embedded_digest)
+        .where(
+            IndexEntry.generation_id == generation.id,
+            IndexEntry.product_id > after,
+            IndexEntry.indexed_claim.is_not(None),
+            ImageVector.fingerprint == generation.fingerprint,
+            Product.removed_at.is_(None),
+        )
+        .order_by(IndexEntry.product_id)
+        .limit(PAGE)
+    )
+
+
+def _acceptable(points: Sequence[Point], *, size: int, schema: Schema) -> list[Point]:
+    """Leave out what is refused, such as a payload that is quarantined for it at the moment.
+
+    What the index held before that is copied in the end.
+    """
+    try:
+        return checked(points, size=size, schema=schema)
+    except (InvalidVector, InvalidProduct) as error:
+        refused = set(error.context["ids"])
+        log.warning("points are left out of the build", count=len(refused), error=error.message)
+        return _acceptable([it for it in points if it.id not in refused], size=size, schema=schema)

@@ -1,0 +1,95 @@
+"""Compare every live generation's index with SQL, and make one anew that somebody took away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import structlog
+
+from backend import generations, jobs
+from backend.database.engine import Database
+from backend.database.models import Generation
+from backend.errors import IndexGone
+from backend.indexing.drift import Drift
+from backend.indexing.reconcile import reconcile
+from backend.vectors import VectorIndex
+
+log = structlog.get_logger(__name__)
+
+
+IndexOf: TypeAlias = Callable[[Generation], VectorIndex]
+
+
+def verify(
+    db: Database,
+    live: Sequence[Generation],
+    *,
+    index_of: IndexOf,
+    close_index: Callable[[Generation], None],
+    fix: bool,
+    full: bool,
+    report: Callable[[int, int | None], None],
+) -> dict[str, Any]:
+    """Compare each generation's index with SQL; with `fix`, have the difference healed.
+
+    Returns the sums of all generations, and under `generations` those of each. Raises IndexGone
+    for an index that was taken away, unless it may be made anew.
+    """
+    found, each = Drift(), []
+    for generation in live:
+        index = sound_index(generation, index_of=index_of, close_index=close_index, fix=fix)
+        drift = reconcile(db, generation, index, fix=fix, full=full, report=report)
+        each.append({"generation": generation.id, "state": generation.state, **drift.summary()})
+        found.add(drift)
+    return {**found.summary(), "fixed": fix, "generations": each}
+
+
+def sound_index(
+    generation: Generation,
+    *,
+    index_of: IndexOf,
+    close_index: Callable[[Generation], None],
+    fix: bool,
+) -> VectorIndex:
+    """Return a generation's index; one that was taken away is made anew, empty, with `fix`.
+
+    Raises IndexGone without `fix`.
+    """
+    index = index_of(generation)
+    try:
+        index.ping()
+    except IndexGone as error:
+        if not fix:
+            raise IndexGone(f"{error.message}; `lookalike verify --fix` fills a new one") from error
+        return make_index_anew(generation, index_of=index_of, close_index=close_index)
+    return index
+
+
+def refill(
+    db: Database,
+    generation: Generation,
+    *,
+    index_of: IndexOf,
+    close_index: Callable[[Generation], None],
+) -> None:
+    """Make an index that is gone anew and request a `verify` job that fills it.
+
+    Does nothing for a generation that was retired meanwhile.
+    """
+    with db.read() as session:
+        is_live = generation.id in {one.id for one in generations.live(session)}
+    if is_live:
+        make_index_anew(generation, index_of=index_of, close_index=close_index)
+        jobs.write(db, "verify", {"fix": True})
+
+
+def make_index_anew(
+    generation: Generation, *, index_of: IndexOf, close_index: Callable[[Generation], None]
+) -> VectorIndex:
+    """Make an empty index in place of one that is gone, and return it."""
+    log.warning("the index is gone, and made anew", generation=generation.id)
+    close_index(generation)
+    index = index_of(generation)
+    index.ping()
+    return index

@@ -1,0 +1,43 @@
+"""An operator's long tasks: rows that anyone writes, and that the owner of the index runs."""
+
+from backend.jobs.run import (
+    DONE,
+    ENDED,
+    FAILED,
+    QUEUED,
+    RUNNING,
+    STALE_AFTER,
+    Handler,
+    Interrupted,
+    Report,
+    Waiting,
+    add,
+    free,
+    newest,
+    read,
+    run_next,
+    seconds_left,
+    unfinished,
+    write,
+)
+
+__all__ = [
+    "DONE",
+    "ENDED",
+    "FAILED",
+    "QUEUED",
+    "RUNNING",
+    "STALE_AFTER",
+    "Handler",
+    "Interrupted",
+    "Report",
+    "Waiting",
+    "add",
+    "free",
+    "newest",
+    "read",
+    "run_next",
+    "seconds_left",
+    "unfinished",
+    "write",
+]

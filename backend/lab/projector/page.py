@@ -1,0 +1,71 @@
+"""One HTML file that shows a sample as a scatter; it loads nothing from anywhere."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any, Final
+
+from PIL.Image import Image
+
+from backend.lab.projector.maps import Map
+from backend.lab.projector.sampling import Sample
+from backend.lab.projector.sprite import columns
+
+QUALITY: Final = 80
+DIGITS: Final = 4  # of a coordinate: finer than any screen
+
+
+def render(sample: Sample, maps: Mapping[str, Map], sprite: Image, *, side: int, note: str) -> str:
+    """Return the page. `maps` by the name they are chosen by; `note` says what they are of."""
+    data = {
+        "note": note,
+        "skus": [product.sku for product in sample.products],
+        "names": [product.name or product.sku for product in sample.products],
+        "fields": [_field(sample, field) for field in sample.fields or ["product"]],
+        "maps": [
+            {"name": name, "x": _rounded(flat[:, 0].tolist()), "y": _rounded(flat[:, 1].tolist())}
+            for name, flat in maps.items()
+        ],
+        "tile": side,
+        "columns": columns(len(sample.products)),
+    }
+    page = resources.files(__package__).joinpath("page.html").read_text("utf-8")
+    with_sprite = page.replace("SPRITE_URL", _data_url(sprite))  # before the shop's own words come
+    return with_sprite.replace("/*DATA*/null", _script(data))
+
+
+def _field(sample: Sample, field: str) -> dict[str, Any]:
+    """Return a field's values, the most frequent first, and each product's place among them."""
+    values = [product.value(field) for product in sample.products]
+    counts: dict[str, int] = {}
+    for value in values:
+        if value is not None:
+            counts[value] = counts.get(value, 0) + 1
+    ordered = sorted(counts, key=lambda value: (-counts[value], value))
+    place: dict[str | None, int] = {value: at for at, value in enumerate(ordered)} | {None: -1}
+    return {
+        "name": field.removeprefix("attributes.").replace("_", " "),
+        "values": ordered,
+        "counts": [counts[value] for value in ordered],
+        "codes": [place[value] for value in values],
+    }
+
+
+def _rounded(numbers: Sequence[float]) -> list[float]:
+    return [round(number, DIGITS) for number in numbers]
+
+
+def _script(data: Mapping[str, Any]) -> str:
+    """Write JSON that can stand inside a script: nothing in it ends the element."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _data_url(sprite: Image) -> str:
+    buffer = io.BytesIO()
+    sprite.save(buffer, "WEBP", quality=QUALITY)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

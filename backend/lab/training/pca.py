@@ -1,0 +1,117 @@
+"""Fit the PCA of an embedder's features, on products that are not used as queries.
+
+    python -m backend.lab.training.pca CATALOGUE --out FILE.npz [--features SPEC]
+
+Queries are drawn as everywhere in the project: the first 10,000 of a seeded permutation of the
+products with images, in the file's order. The PCA is fitted on a sample of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import typer
+from rich.progress import track
+
+from backend.catalogue.sources import open_source
+from backend.catalogue.sources.rows import Picture, Row
+from backend.embedders import Embedder, FloatArray, load
+from backend.embedders.pca import Pca
+from backend.images.decode import Limits
+from backend.images.decoder_pool import Decoded, DecoderPool
+
+BATCH: Final = 64
+
+FEATURES: Final = "efficientnet-lite0?pool=avg&pca=none&colour=0"
+"""What is projected by default: the network's features alone, L2-normalised."""
+
+MOST_FEATURES: Final = 8_192  # beyond, their covariance is a matrix of a gigabyte
+
+
+class Fitted(NamedTuple):
+    """What a fit gives."""
+
+    mean: npt.NDArray[np.float16]  # (features,)
+    components: npt.NDArray[np.float16]  # (size, features)
+    variances: npt.NDArray[np.float32]  # (size,), of the features along each component
+
+
+def fit(features: Iterator[FloatArray], *, size: int, whitening: float) -> Fitted:
+    """Fit a PCA on chunks of features (n, features).
+
+    Components are scaled by variance ** (-whitening / 2): 0 is a plain PCA, 1 gives all components
+    the same variance. Each points to where its largest weight is positive, so that a second fit
+    gives the same.
+    """
+    rows = np.concatenate(list(features)).astype(np.float64)
+    mean = rows.mean(axis=0)
+    variances, vectors = np.linalg.eigh(np.cov(rows, rowvar=False))
+    largest = np.argsort(variances)[::-1][:size]
+    components = vectors[:, largest].T
+    signs = np.sign(components[np.arange(size), np.abs(components).argmax(axis=1)])
+    scales = signs * variances[largest] ** (-whitening / 2)
+    return Fitted(
+        mean=mean.astype(np.float16),
+        components=(components * scales[:, None]).astype(np.float16),
+        variances=variances[largest].astype(np.float32),
+    )
+
+
+def pictures_to_fit_on(
+    pictures: Sequence[Picture], *, queries: int, count: int, seed: int
+) -> list[Picture]:
+    """Draw up to `count` pictures of products that are none of the `queries` drawn first."""
+    order = np.random.RandomState(seed).permutation(len(pictures))
+    return [pictures[position] for position in order[queries : queries + count]]
+
+
+def embed_pictures(embedder: Embedder, pictures: Sequence[Picture]) -> Iterator[FloatArray]:
+    """Embed pictures in chunks; those that cannot be read or decoded are left out."""
+    limits = Limits()
+    with DecoderPool(1, limits=limits) as decoders:
+        sources = (picture.read(limits.max_bytes) for picture in pictures)
+        decoded = decoders.decode_all(sources, target=embedder.input_size, window=2 * BATCH)
+        images = (one.image for one in decoded if isinstance(one, Decoded))
+        while batch := list(islice(images, BATCH)):
+            yield embedder.embed(batch)
+
+
+def main(
+    catalogue: Annotated[Path, typer.Argument(help="a folder or zip with styles.csv and images/")],
+    out: Annotated[Path, typer.Option(help="the .npz to write")],
+    size: Annotated[int, typer.Option(help="dimensions that are kept")] = 256,
+    whitening: Annotated[float, typer.Option(help="0: plain PCA; 1: equal variances")] = 0.25,
+    count: Annotated[int, typer.Option(help="products to fit on")] = 20_000,
+    queries: Annotated[int, typer.Option(help="products drawn first and left out")] = 10_000,
+    seed: Annotated[int, typer.Option(help="of the permutation of products")] = 0,
+    features: Annotated[str, typer.Option(help="the embedder to project")] = FEATURES,
+) -> None:
+    """Fit a PCA of an embedder's features and write it with its provenance."""
+    embedder = load(features)
+    if embedder.size > MOST_FEATURES:
+        raise typer.BadParameter(f"{features} has more than {MOST_FEATURES:,} dimensions")
+    rows = open_source(catalogue).read()
+    found = [row.picture for row in rows if isinstance(row, Row) and row.picture]
+    chosen = pictures_to_fit_on(found, queries=queries, count=count, seed=seed)
+    chunks = embed_pictures(embedder, chosen)
+    progress = track(chunks, description="embedding", total=-(-len(chosen) // BATCH))
+    fitted = fit(iter(progress), size=size, whitening=whitening)
+    provenance = {
+        "command": f"python -m backend.lab.training.pca CATALOGUE --size {size} "
+        f"--whitening {whitening:g} --count {count} --queries {queries} --seed {seed}"
+        + ("" if features == FEATURES else f" --features '{features}'"),
+        "catalogue": catalogue.name,
+        "products": len(chosen),
+        "features": features,
+        "fingerprint": embedder.fingerprint,
+    }
+    Pca(**fitted._asdict(), provenance=provenance).save(out)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,113 @@
+"""The entries of a whole generation: given to products that have none, and taken away again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final, cast
+
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    Select,
+    and_,
+    case,
+    delete,
+    func,
+    literal,
+    null,
+    select,
+)
+from sqlalchemy.orm import Session, aliased
+
+from backend.database.models import ACTIVE, BUILDING, Generation, ImageVector, Product, utcnow
+from backend.database.models import IndexEntry as Entry
+from backend.queue.entries import IMPORT, NEW_ENTRY, REINDEX, insert_entries
+
+
+def backfill(session: Session, generation_id: int, *, after: int, limit: int) -> int | None:
+    """Give one range of products an entry in a generation; return the last id, None at the end."""
+    ids = select(Product.id).where(Product.id > after).order_by(Product.id).limit(limit)
+    last: int | None = session.scalar(select(func.max(ids.subquery().c.id)))
+    if last is not None:
+        enter(session, generation_id, and_(Product.id > after, Product.id <= last))
+    return last
+
+
+def enter(session: Session, generation_id: int, which: ColumnElement[bool]) -> None:
+    """Give products an entry in one generation; one that has an entry already keeps it.
+
+    Removed products need none. What is known of the image is taken over, so that it stays shut: a
+    stored vector lets the entry skip the embed stage, and what the same embedder could not embed
+    for the active generation is quarantined here too, with its last good vector if it has one. A
+    re-index fills its entries at the lowest priority.
+    """
+    generation = session.get_one(Generation, generation_id)
+    rows = (
+        _known_entries(generation, utcnow())
+        .where(which, Product.removed_at.is_(None))
+        .order_by(Product.id)
+    )
+    session.execute(insert_entries(session, rows, None, columns=_KNOWN_ENTRY))
+
+
+_KNOWN_ENTRY: Final = [*NEW_ENTRY, "embedded_digest", "last_error"]
+
+
+def _known_entries(generation: Generation, now: datetime) -> Select[Any]:
+    """Select an entry for every product, in the order of `_KNOWN_ENTRY`."""
+    twin, older = aliased(Entry), aliased(Generation)
+    same_encoder = select(older.id).where(
+        older.state == ACTIVE,
+        older.id != generation.id,
+        older.fingerprint == generation.fingerprint,
+    )
+    given_up = and_(
+        twin.last_error.is_not(None),
+        twin.due_at.is_(None),
+        twin.failures > 0,  # the image's fault, not the index'
+    )
+    digest = case((given_up, twin.embedded_digest), else_=ImageVector.image_digest)
+    moment = literal(now, Entry.due_at.type)
+    zero = literal(0)
+    priority = literal(REINDEX if generation.state == BUILDING else IMPORT)
+    return (
+        select(
+            literal(generation.id),
+            Product.id,
+            literal(1),
+            case((digest.is_not(None), 1), else_=0),
+            zero,
+            zero,
+            case((given_up, twin.failures), else_=0),
+            priority,
+            moment,
+            case((and_(given_up, digest.is_(None)), null()), else_=moment),
+            digest,
+            case((given_up, twin.last_error), else_=null()),
+        )
+        .select_from(Product)
+        .outerjoin(
+            ImageVector,
+            and_(
+                ImageVector.image_digest == Product.image_digest,
+                ImageVector.fingerprint == generation.fingerprint,
+            ),
+        )
+        .outerjoin(
+            twin,
+            and_(twin.product_id == Product.id, twin.generation_id.in_(same_encoder)),
+        )
+    )
+
+
+def forget(session: Session, generation_id: int, *, limit: int) -> int:
+    """Delete up to `limit` entries of a generation that is gone; return how many there were."""
+    some = (
+        select(Entry.product_id)
+        .where(Entry.generation_id == generation_id)
+        .order_by(Entry.product_id)
+        .limit(limit)
+    )
+    gone = delete(Entry).where(Entry.generation_id == generation_id, Entry.product_id.in_(some))
+    result = session.execute(gone, execution_options={"synchronize_session": False})
+    return cast("CursorResult[Any]", result).rowcount

@@ -1,0 +1,144 @@
+"""How far the queue is: states and counts, all derived from the entries' numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlalchemy.orm import Session
+
+from backend.database.models import IndexEntry, Product
+
+
+class State(StrEnum):
+    """What the shop sees of a product's way into the index."""
+
+    PENDING = "pending"
+    INDEXED = "indexed"
+    QUARANTINED = "quarantined"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Counts of one generation: `products = pending + indexed + quarantined`."""
+
+    products: int
+    pending: int
+    indexed: int
+    quarantined: int
+    removing: int  # removed products whose point is still to be deleted
+    oldest_request: datetime | None  # of what is pending: how fresh the index is
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.pending == 0 and self.removing == 0
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """A product that cannot be indexed as it is, and why."""
+
+    product_id: int
+    sku: str
+    reason: str
+    failures: int
+    image_uri: str | None
+
+
+def state_column() -> ColumnElement[str]:
+    """Return the state as SQL, over products outer-joined with one generation's entries."""
+    settled = and_(IndexEntry.product_id.is_not(None), IndexEntry.due_at.is_(None))
+    return case(
+        (and_(settled, IndexEntry.last_error.is_not(None)), State.QUARANTINED.value),
+        (settled, State.INDEXED.value),
+        else_=State.PENDING.value,
+    )
+
+
+def of_product(generation_id: int | None) -> ColumnElement[bool]:
+    """Return the condition that joins a product with its entry (generation None: with none)."""
+    return and_(
+        IndexEntry.product_id == Product.id,
+        IndexEntry.generation_id == (-1 if generation_id is None else generation_id),
+    )
+
+
+def is_in(wanted: Collection[str], generation_id: int | None) -> ColumnElement[bool]:
+    """Return the condition that a product is in one of these states."""
+    entry = select(state_column()).where(of_product(generation_id)).correlate(Product)
+    return func.coalesce(entry.scalar_subquery(), State.PENDING.value).in_(wanted)
+
+
+def progress(session: Session, generation_id: int | None) -> Progress:
+    """Count the products by state; without a generation all of them are pending."""
+    state, removed = state_column(), Product.removed_at.is_not(None)
+    oldest = func.min(case((state == State.PENDING, IndexEntry.requested_at)))
+    rows = session.execute(
+        select(removed, state, func.count(), oldest)
+        .select_from(Product)
+        .outerjoin(IndexEntry, of_product(generation_id))
+        .where(~removed | IndexEntry.due_at.is_not(None))
+        .group_by(removed, state)
+    ).all()
+    counts = {(bool(gone), State(name)): number for gone, name, number, _ in rows}
+    waiting = [since for gone, _, _, since in rows if since is not None and not gone]
+    live = {name: counts.get((False, name), 0) for name in State}
+    return Progress(
+        products=sum(live.values()),
+        pending=live[State.PENDING],
+        indexed=live[State.INDEXED],
+        quarantined=live[State.QUARANTINED],
+        removing=sum(number for (gone, _), number in counts.items() if gone),
+        oldest_request=min(waiting, default=None),
+    )
+
+
+def states(
+    session: Session, generation_id: int | None, product_ids: Sequence[int]
+) -> dict[int, tuple[State, str | None]]:
+    """Return the state, and the reason of a quarantine, of each product."""
+    rows = session.execute(
+        select(Product.id, state_column(), IndexEntry.last_error)
+        .outerjoin(IndexEntry, of_product(generation_id))
+        .where(Product.id.in_(product_ids))
+    )
+    return {
+        id_: (State(state), error if state == State.QUARANTINED else None)
+        for id_, state, error in rows
+    }
+
+
+def next_due(session: Session, generation_ids: Sequence[int]) -> datetime | None:
+    """Return when the next entry can be claimed: a due row, the end of a lease or a back-off."""
+    return session.scalar(
+        select(func.min(IndexEntry.due_at)).where(IndexEntry.generation_id.in_(generation_ids))
+    )
+
+
+def quarantine(
+    session: Session, generation_id: int, *, after_id: int = 0, limit: int = 100
+) -> list[Quarantined]:
+    """List quarantined products in id order."""
+    rows = session.execute(
+        select(
+            Product.id, Product.sku, IndexEntry.last_error, IndexEntry.failures, Product.image_uri
+        )
+        .join(IndexEntry, IndexEntry.product_id == Product.id)
+        .where(
+            IndexEntry.generation_id == generation_id,
+            IndexEntry.last_error.is_not(None),
+            IndexEntry.due_at.is_(None),
+            Product.removed_at.is_(None),
+            Product.id > after_id,
+        )
+        .order_by(Product.id)
+        .limit(limit)
+    )
+    return [
+        Quarantined(id_, sku, reason or "", failures, uri)
+        for id_, sku, reason, failures, uri in rows
+    ]

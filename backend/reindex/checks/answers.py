@@ -1,0 +1,193 @@
+"""What a generation answers, beside exact search and beside the active generation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from backend.database.engine import Database
+from backend.database.models import IndexEntry, Product
+from backend.reindex.checks.sample import Asked, Vector, sample
+from backend.reindex.checks.settled import arriving, points
+from backend.reindex.checks.verdict import Bounds, Check, Side
+from backend.search.ranking import average_precision_at_k
+from backend.vectors import Hit, VectorIndex
+
+NEIGHBOURS: Final = 10
+MAP_AT: Final = 5
+
+TIE: Final = 1e-5
+"""Scores that differ by less are equal: of equal neighbours either may be named."""
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """What was found for one product: by the candidate, by its exact search, by the active one."""
+
+    asked: Asked
+    found: list[Hit]
+    exact: list[Hit]
+    before: list[Hit] | None  # None where the active generation has no vector
+
+
+def check_answers(
+    db: Database,
+    candidate: Side,
+    current: Side | None,
+    *,
+    bounds: Bounds,
+    heartbeat: Callable[[], None] = lambda: None,
+) -> list[Check]:
+    """Compare the candidate's answers with exact search, and with those of the active generation.
+
+    `current` is the active generation, None where there is none to compare with.
+    """
+    asked, category = sample(db, candidate, current, bounds.samples)
+    trials = []
+    for one in asked:
+        heartbeat()
+        trials.append(_try(one, candidate, current))
+    checks = [_check_coverage(db, candidate, current, bounds), _check_recall(trials, bounds)]
+    trials = [trial for trial in trials if trial.before is not None]
+    if current is not None and trials:
+        same = candidate.generation.fingerprint == current.generation.fingerprint
+        checks.append(_check_overlap(trials, same=same, bounds=bounds))
+        if category is not None:
+            new = _mean_precision(db, candidate, category, trials, [it.found for it in trials])
+            before = [it.before or [] for it in trials]
+            old = _mean_precision(db, current, category, trials, before)
+            checks.append(_check_map(category, new, old, bounds))
+    return checks
+
+
+def _try(one: Asked, candidate: Side, current: Side | None) -> _Trial:
+    return _Trial(
+        one,
+        found=_neighbours(candidate.index, one.id, one.new),
+        exact=_neighbours(candidate.index, one.id, one.new, exact=True),
+        before=None
+        if current is None or one.old is None
+        else _neighbours(current.index, one.id, one.old),
+    )
+
+
+def _neighbours(index: VectorIndex, id_: int, vector: Vector, *, exact: bool = False) -> list[Hit]:
+    return index.nearest(vector, limit=NEIGHBOURS, exclude=[id_], exact=exact)
+
+
+def _check_coverage(db: Database, candidate: Side, current: Side | None, bounds: Bounds) -> Check:
+    with db.read() as session:
+        new = points(session, candidate.generation.id) + arriving(session, candidate.generation.id)
+        old = points(session, current.generation.id) if current else 0
+    share = new / old if old else 1.0
+    return Check(
+        name="coverage",
+        value=round(share, 4),
+        bound=bounds.coverage,
+        passed=share >= bounds.coverage,
+        says=f"it holds {new} products, the active generation {old}: "
+        f"{share:.3f} of them, {bounds.coverage:.3f} are demanded",
+    )
+
+
+def _check_recall(trials: Sequence[_Trial], bounds: Bounds) -> Check:
+    recall = _mean(_agreement(trial.found, trial.exact) for trial in trials)
+    passed = recall is None or recall >= bounds.recall
+    return Check(
+        name=f"recall@{NEIGHBOURS}",
+        value=recall,
+        bound=bounds.recall,
+        passed=passed,
+        says=""
+        if recall is None
+        else f"recall@{NEIGHBOURS} is {recall:.3f}, "
+        f"{bounds.recall - recall:.3f} below the {bounds.recall:.3f} demanded",
+    )
+
+
+def _agreement(found: Sequence[Hit], reference: Sequence[Hit]) -> float:
+    """Return the share of the reference that was found; of equal neighbours any will do."""
+    if not reference:
+        return 1.0
+    ids, worst = {hit.id for hit in reference}, reference[-1].score - TIE
+    good = sum(hit.id in ids or hit.score >= worst for hit in found)
+    return min(1.0, good / len(reference))
+
+
+def _check_overlap(trials: Sequence[_Trial], *, same: bool, bounds: Bounds) -> Check:
+    """Demand overlap of the same embedder; of another one it only tells how much will change."""
+    name, least = f"overlap@{NEIGHBOURS}", bounds.overlap
+    measure = _agreement if same else _shared
+    value = _mean(measure(trial.found, trial.before or []) for trial in trials) or 0.0
+    if not same:
+        says = f"{value:.0%} of the neighbours stay the same"
+        return Check(name=name, value=value, says=says)
+    return Check(
+        name=name,
+        value=value,
+        bound=least,
+        passed=value >= least,
+        says=f"{name} with the active generation of the same embedder is {value:.3f}, "
+        f"{least - value:.3f} below the {least:.3f} demanded",
+    )
+
+
+def _shared(found: Sequence[Hit], reference: Sequence[Hit]) -> float:
+    ids = {hit.id for hit in reference}
+    return sum(hit.id in ids for hit in found) / max(1, len(ids))
+
+
+def _mean_precision(
+    db: Database, side: Side, field: str, trials: Sequence[_Trial], answers: Sequence[list[Hit]]
+) -> float | None:
+    """Return mAP over the sample: a neighbour of the same category is relevant."""
+    with db.read() as session:
+        sizes = _sizes(session, side.generation.id, field)
+    relevant = np.zeros((len(trials), MAP_AT), dtype=np.bool_)
+    others = np.zeros(len(trials), dtype=np.int64)
+    for row, (trial, hits) in enumerate(zip(trials, answers, strict=True)):
+        category = trial.asked.category
+        if category is None:
+            continue  # nothing is relevant to it: it is skipped
+        others[row] = max(0, sizes.get(category, 0) - 1)
+        for rank, hit in enumerate(hits[:MAP_AT]):
+            relevant[row, rank] = hit.payload.get(field) == category
+    precisions = average_precision_at_k(relevant, others)
+    return _mean(precisions[~np.isnan(precisions)])
+
+
+def _sizes(session: Session, generation_id: int, field: str) -> dict[str, int]:
+    """Count the indexed products of each category."""
+    column = getattr(Product, field)
+    rows = session.execute(
+        select(column, func.count())
+        .join(IndexEntry, IndexEntry.product_id == Product.id)
+        .where(IndexEntry.generation_id == generation_id, IndexEntry.indexed_claim.is_not(None))
+        .group_by(column)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def _check_map(field: str, new: float | None, old: float | None, bounds: Bounds) -> Check:
+    least = None if old is None else old - bounds.map_drop
+    passed = new is None or least is None or new >= least
+    return Check(
+        name=f"mAP@{MAP_AT}",
+        value=new,
+        bound=least,
+        passed=passed,
+        says=""
+        if new is None or old is None
+        else f"mAP@{MAP_AT} by {field} is {new:.3f}, {old - new:.3f} below the active "
+        f"generation's {old:.3f}, {bounds.map_drop:.3f} are allowed",
+    )
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    found = list(values)
+    return round(float(np.mean(found)), 4) if found else None

@@ -1,0 +1,85 @@
+"""What the queue says of a generation: is it done, and does the index hold what it says?"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session
+
+from backend.database.engine import Database
+from backend.database.models import Generation, IndexEntry, utcnow
+from backend.reindex.checks.verdict import Bounds, Check, Side
+
+
+def unsettled(session: Session, generation_id: int, *, before: datetime) -> int:
+    """Count the rows that were due before a moment and are neither settled nor quarantined."""
+    return _count(session, generation_id, IndexEntry.requested_at < before, _is_due())
+
+
+def check_queue(
+    db: Database, generation: Generation, *, began: datetime, bounds: Bounds
+) -> list[Check]:
+    """Check that what was due before the check began is done, and that nothing waits for long."""
+    with db.read() as session:
+        left = unsettled(session, generation.id, before=began)
+        oldest = session.scalar(
+            select(func.min(IndexEntry.requested_at)).where(
+                IndexEntry.generation_id == generation.id, _is_due()
+            )
+        )
+    waits = (utcnow() - oldest).total_seconds() if oldest else 0.0
+    longest = bounds.wait.total_seconds()
+    return [
+        Check(
+            name="unsettled",
+            value=left,
+            bound=0,
+            passed=left == 0,
+            says=f"{left} products that were due when the check began are not indexed yet",
+        ),
+        Check(
+            name="longest_wait_seconds",
+            value=round(waits, 1),
+            bound=longest,
+            passed=waits <= longest,
+            says=f"a product has been waiting for {waits:.0f} s, {longest:.0f} s are allowed",
+        ),
+    ]
+
+
+def check_counts(db: Database, side: Side) -> Check:
+    """Check that the index holds as many points as SQL says; what is under way may differ."""
+    with db.read() as session:
+        before = points(session, side.generation.id)
+    found = side.index.count()
+    with db.read() as session:
+        after = points(session, side.generation.id)
+        moving = _count(session, side.generation.id, _is_due())
+    off = max(0, abs(found - after) - abs(after - before) - moving)
+    return Check(
+        name="counts",
+        value=found,
+        bound=after,
+        passed=off == 0,
+        says=f"the index holds {found} products, SQL says {after} ({moving} are under way)",
+    )
+
+
+def points(session: Session, generation_id: int) -> int:
+    """Count the products that the index of a generation holds, as SQL knows it."""
+    return _count(session, generation_id, IndexEntry.indexed_claim.is_not(None))
+
+
+def arriving(session: Session, generation_id: int) -> int:
+    """Count the products that are on their way into the index for the first time."""
+    return _count(session, generation_id, IndexEntry.indexed_claim.is_(None), _is_due())
+
+
+def _count(session: Session, generation_id: int, *which: ColumnElement[bool]) -> int:
+    rows = select(func.count()).where(IndexEntry.generation_id == generation_id, *which)
+    return session.scalar(rows) or 0
+
+
+def _is_due() -> ColumnElement[bool]:
+    return IndexEntry.due_at.is_not(None)

@@ -1,0 +1,86 @@
+"""What a check says, and what all of them together do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from backend.database.models import Generation
+from backend.errors import LookalikeError, PromotionRefused
+from backend.vectors import VectorIndex
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """What a promotion demands."""
+
+    samples: int  # products that are asked for
+    wait: timedelta  # the longest that a row may wait
+    recall: float  # least
+    map_drop: float  # most, in points of mAP
+    overlap: float  # least
+    coverage: float  # least
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One rule and what was found; a check without a verdict is only reported."""
+
+    name: str
+    value: float | None
+    bound: float | None = None
+    passed: bool = True
+    says: str = ""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One generation in the comparison."""
+
+    generation: Generation
+    index: VectorIndex
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Every check of one attempt."""
+
+    checks: Sequence[Check]
+    at: datetime
+
+    @property
+    def failed(self) -> list[Check]:
+        """The checks that speak against a promotion."""
+        return [check for check in self.checks if not check.passed]
+
+    def quality(self, *, forced: bool = False) -> dict[str, Any]:
+        """Return the numbers as they are kept with the generation."""
+        checks = {check.name: _without_name(check) for check in self.checks}
+        return {"checked_at": self.at.isoformat(), "forced": forced, "checks": checks}
+
+    def demand(self, generation: Generation) -> None:
+        """Raise PromotionRefused, naming each number that failed and by how much."""
+        if self.failed:
+            reasons = "; ".join(check.says for check in self.failed)
+            raise PromotionRefused(
+                f"generation {generation.id} is not promoted: {reasons}",
+                checks=self.quality()["checks"],
+            )
+
+
+def _without_name(check: Check) -> dict[str, Any]:
+    found = asdict(check)
+    del found["name"]
+    return found
+
+
+def check_encoder(ask: Callable[[Generation], None], generation: Generation) -> Check:
+    """Check that a query by picture would be answered: `ask` embeds one, or says why not."""
+    try:
+        ask(generation)
+    except LookalikeError as error:
+        says = f"the query encoder does not answer: {error.message}"
+        return Check(name="query_encoder", value=0, bound=1, passed=False, says=says)
+    return Check(name="query_encoder", value=1, bound=1)

@@ -1,0 +1,129 @@
+"""Retire a standby whose time is over, and delete what retired generations left.
+
+That is their index, their entries, and the vectors that no generation uses.
+
+In small steps, each a transaction of its own, so that no writer waits for long; what was done is
+seen in the rows themselves, or in a cursor, so that any process goes on where another one ended.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+import structlog
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from backend import generations
+from backend.catalogue import image_vectors
+from backend.database.engine import Database
+from backend.database.models import RETIRED, Cursor, Generation, utcnow
+from backend.queue import backfill
+
+log = structlog.get_logger(__name__)
+
+ENTRIES: Final = 5000
+"""Entries that are deleted in one transaction."""
+
+STEP_SECONDS: Final = 0.05
+"""How long one transaction deletes vectors."""
+
+DIGESTS: Final = 4096
+"""Parts of the space of image digests, by their first three digits; vectors go part by part."""
+
+
+def clean_up(
+    db: Database,
+    *,
+    keep: timedelta,
+    drop_after: timedelta,
+    drop_index: Callable[[Generation], None],
+    keep_embedders: Callable[[Collection[str]], None],
+) -> bool:
+    """Retire a standby after `keep` and delete some leftovers; return whether there is more.
+
+    `keep_embedders` gets the fingerprints that live generations need.
+    """
+    if retired := generations.retire_expired(db, keep=keep):
+        log.info("the standby's time is over", generation=retired.id)
+    with db.read() as session:
+        keep_embedders({one.fingerprint for one in generations.live(session)})
+    return delete_leftovers(db, after=drop_after, drop_index=drop_index)
+
+
+def delete_leftovers(
+    db: Database,
+    *,
+    after: timedelta,
+    drop_index: Callable[[Generation], None],
+    seconds: float = 0.2,
+    now: datetime | None = None,
+) -> bool:
+    """Go on, for some seconds, with what was retired longer ago than `after`.
+
+    Requests that have read a generation before it retired may use its index until then. Returns
+    whether there is more to do.
+    """
+    deadline = time.monotonic() + seconds
+    while generation := _next(db, (now or utcnow()) - after):
+        drop_index(generation)
+        for step in (_drop_entries, _drop_vectors):
+            while db.write(partial(step, generation=generation)):
+                if time.monotonic() > deadline:
+                    return True
+        db.write(partial(_note_dropped, generation=generation))
+    return False
+
+
+def _next(db: Database, before: datetime) -> Generation | None:
+    with db.read() as session:
+        return session.scalar(
+            select(Generation)
+            .where(Generation.state == RETIRED, Generation.dropped_at.is_(None))
+            .where(Generation.retired_at <= before)
+            .order_by(Generation.id)
+            .limit(1)
+        )
+
+
+def _drop_entries(session: Session, *, generation: Generation) -> bool:
+    """Delete some entries; return whether there may be more."""
+    return backfill.forget(session, generation.id, limit=ENTRIES) == ENTRIES
+
+
+def _drop_vectors(session: Session, *, generation: Generation) -> bool:
+    """Delete some parts of an unused embedder's vectors; return whether there are more."""
+    others = select(Generation.id).where(
+        Generation.fingerprint == generation.fingerprint,
+        Generation.id != generation.id,
+        Generation.dropped_at.is_(None),
+    )
+    if session.scalar(others.limit(1)) is not None:
+        return False
+    name = _cursor(generation)
+    cursor = session.get(Cursor, name) or Cursor(name=name, position=0)
+    session.add(cursor)
+    deadline = time.monotonic() + STEP_SECONDS
+    while cursor.position < DIGESTS and time.monotonic() < deadline:
+        cursor.position += 1
+        beyond = None if cursor.position == DIGESTS else f"{cursor.position:03x}"
+        first = f"{cursor.position - 1:03x}"
+        image_vectors.forget(session, generation.fingerprint, first=first, beyond=beyond)
+    return cursor.position < DIGESTS
+
+
+def _note_dropped(session: Session, *, generation: Generation) -> None:
+    session.get_one(Generation, generation.id).dropped_at = utcnow()
+    session.execute(delete(Cursor).where(Cursor.name.in_(_cursors(generation))))
+
+
+def _cursor(generation: Generation) -> str:
+    return f"drop-vectors:{generation.id}"
+
+
+def _cursors(generation: Generation) -> tuple[str, str]:
+    return _cursor(generation), f"reconcile:{generation.id}"

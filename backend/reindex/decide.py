@@ -1,0 +1,128 @@
+"""Which generation answers: promote one that is good enough, or go back to the standby."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy.orm import Session
+
+from backend import generations
+from backend.database.engine import Database
+from backend.database.models import STANDBY, Generation, utcnow
+from backend.errors import LookalikeError, WrongState
+from backend.reindex import checks
+from backend.reindex.checks import Bounds, Side, Verdict
+from backend.reindex.describe import described
+from backend.settings import Settings
+from backend.vectors import VectorIndex
+
+log = structlog.get_logger(__name__)
+
+
+def bounds_of(settings: Settings) -> Bounds:
+    """Return what the settings demand of a promotion."""
+    return Bounds(
+        samples=settings.promote_samples,
+        wait=timedelta(seconds=settings.promote_wait_seconds),
+        recall=settings.promote_recall,
+        map_drop=settings.promote_map_drop,
+        overlap=settings.promote_overlap,
+        coverage=settings.promote_coverage,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promoter:
+    """Changes which generation answers, in one process."""
+
+    db: Database
+    bounds: Bounds
+    embedder: str  # the spec that the settings name now
+    index_of: Callable[[Generation], VectorIndex]
+    check_query_encoder: Callable[[Generation], None]  # raises when queries by image would fail
+    point_alias: Callable[[Generation], None]  # names the active collection to outsiders
+    heartbeat: Callable[[], None]
+
+    def promote(self, candidate: Generation, *, began: datetime, force: bool) -> Generation:
+        """Measure a generation and make it the active one; its numbers are kept in any case.
+
+        Raises PromotionRefused, which names the numbers that failed, unless `force` is set.
+        """
+        verdict = self._measure(candidate, began=began)
+        _log_failures(verdict, candidate, "promotion", force=force)
+        quality = verdict.quality(forced=force and bool(verdict.failed))
+        if not force and verdict.failed:
+            _keep(self.db, candidate, quality)
+            verdict.demand(candidate)
+        active = generations.activate(self.db, candidate.id, quality=quality)
+        log.info("promoted", generation=active.id, embedder=active.embedder)
+        self.publish(active)
+        return active
+
+    def roll_back(self, *, force: bool = False) -> dict[str, Any]:
+        """Go back to the standby if its counts agree and nothing waits for long; describe it.
+
+        Raises WrongState without a standby, and PromotionRefused unless `force` is set.
+        """
+        with self.db.read() as session:
+            standby = generations.in_state(session, STANDBY)
+        if standby is None:
+            raise WrongState("there is no standby generation to roll back to")
+        oldest = utcnow() - self.bounds.wait
+        found = [
+            checks.check_counts(self.db, Side(standby, self.index_of(standby))),
+            *checks.check_queue(self.db, standby, began=oldest, bounds=self.bounds),
+        ]
+        verdict = Verdict(found, utcnow())
+        _log_failures(verdict, standby, "rollback", force=force)
+        if not force:
+            verdict.demand(standby)
+        active = generations.reactivate(self.db, standby.id, configured=self.embedder)
+        log.info("rolled back", generation=active.id, embedder=active.embedder)
+        self.publish(active)
+        return described(self.db, active.id)
+
+    def publish(self, generation: Generation) -> None:
+        """Point the alias at a generation; what fails now is put right by `publish_active`."""
+        try:
+            self.point_alias(generation)
+        except LookalikeError as error:
+            log.warning("the alias was not changed", error=error.message)
+
+    def publish_active(self) -> None:
+        """Point the alias at the active generation, if there is one."""
+        with self.db.read() as session:
+            active = generations.active_or_none(session)
+        if active is not None:
+            self.publish(active)
+
+    def _measure(self, candidate: Generation, *, began: datetime) -> Verdict:
+        with self.db.read() as session:
+            active = generations.active_or_none(session)
+        new = Side(candidate, self.index_of(candidate))
+        old = Side(active, self.index_of(active)) if active else None
+        found = [
+            checks.check_encoder(self.check_query_encoder, candidate),
+            *checks.check_answers(self.db, new, old, bounds=self.bounds, heartbeat=self.heartbeat),
+            checks.check_counts(self.db, new),
+            *checks.check_queue(self.db, candidate, began=began, bounds=self.bounds),
+        ]
+        return Verdict(found, utcnow())
+
+
+def _log_failures(verdict: Verdict, generation: Generation, what: str, *, force: bool) -> None:
+    if verdict.failed:
+        outcome = f"{what} forced" if force else f"{what} refused"
+        reasons = [check.says for check in verdict.failed]
+        log.warning(outcome, generation=generation.id, failed=reasons)
+
+
+def _keep(db: Database, generation: Generation, quality: dict[str, Any]) -> None:
+    def work(session: Session) -> None:
+        session.get_one(Generation, generation.id).quality = quality
+
+    db.write(work)

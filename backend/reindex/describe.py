@@ -1,0 +1,46 @@
+"""Generations as operators see them, on the command line and over REST alike."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend import generations
+from backend.database.engine import Database
+from backend.database.models import RETIRED, Generation
+from backend.queue.progress import progress
+
+
+def describe(session: Session, generation: Generation) -> dict[str, Any]:
+    """Return a generation as JSON, with the counts of its products."""
+    now = progress(session, generation.id) if generation.state != RETIRED else None
+    names = ("id", "state", "embedder", "fingerprint", "size", "collection", "quantization")
+    times = ("created_at", "promoted_at", "retired_at", "dropped_at")
+    return {
+        **{name: getattr(generation, name) for name in names},
+        "index_options": generation.index_options,
+        "products": now.products if now else None,
+        "pending": now.pending if now else None,
+        "indexed": now.indexed if now else None,
+        "quarantined": now.quarantined if now else None,
+        **{name: _moment(getattr(generation, name)) for name in times},
+        "quality": generation.quality,
+    }
+
+
+def _moment(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
+
+
+def listed(session: Session) -> list[Generation]:
+    """Return all generations, the newest first."""
+    return list(session.scalars(select(Generation).order_by(Generation.id.desc())))
+
+
+def described(db: Database, generation_id: int) -> dict[str, Any]:
+    """Read a generation and return it as JSON; raises UnknownGeneration."""
+    with db.read() as session:
+        return describe(session, generations.by_id(session, generation_id))

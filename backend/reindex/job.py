@@ -1,0 +1,160 @@
+"""The job of a re-index: start a generation, give it entries, wait for the queue, promote it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import structlog
+from sqlalchemy import ColumnElement, func, select
+
+from backend import generations
+from backend.database.engine import Database
+from backend.database.models import BUILDING, RETIRED, Generation, IndexEntry, utcnow
+from backend.embedders import Embedder
+from backend.errors import EmbedderBusy, UnknownEmbedder, WeightsUnavailable, WrongState
+from backend.generations import Encoder, Layout
+from backend.generations.states import insert
+from backend.jobs.run import Handler, Report, Waiting
+from backend.queue import entries
+from backend.queue.progress import progress
+from backend.reindex import checks, requests
+from backend.reindex.decide import Promoter
+from backend.reindex.describe import described
+
+log = structlog.get_logger(__name__)
+
+BACKFILL_SECONDS: Final = 1.0
+"""How long one step gives entries to products, before other work has its turn."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReindexJobs:
+    """Runs the jobs of re-indexing in one process; each call of a handler is short."""
+
+    db: Database
+    promoter: Promoter
+    embedder: str  # the spec that the settings name now
+    encoder_now: Callable[[str], Encoder]  # reads a spec's weights again
+    embedder_of: Callable[[Generation], Embedder]  # raises ModelMismatch
+    has_workers: bool  # whether other processes may hold an embedder that this one lacks
+    heartbeat: Callable[[], None]
+
+    def handlers(self) -> dict[str, Handler]:
+        """Return what runs each verb."""
+        return {
+            requests.REINDEX: self._build,
+            requests.PROMOTE: self._promote,
+            requests.ROLL_BACK: self._roll_back,
+        }
+
+    def _build(self, arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
+        """Take a re-index one step on; raises Waiting until it is over.
+
+        What it has to remember is in the job's arguments, so any process can take the next step.
+        """
+        if (generation_id := arguments.get("generation")) is None:
+            generation = self._start(arguments)
+            raise Waiting(seconds=0, arguments={**arguments, "generation": generation.id})
+        with self.db.read() as session:
+            generation = generations.by_id(session, generation_id)
+        if generation.state == RETIRED:
+            raise WrongState(f"generation {generation.id} was dropped while it was building")
+        if generation.state != BUILDING:
+            return described(self.db, generation.id)  # another process has promoted it
+        if "began" not in arguments:
+            self._fill(generation, report)
+            raise Waiting(seconds=0, arguments={**arguments, "began": utcnow().isoformat()})
+        if arguments["promote"] == "manual":
+            return described(self.db, generation.id)
+        return self._decide(generation, arguments)
+
+    def _promote(self, arguments: Mapping[str, Any], _: Report) -> dict[str, Any]:
+        """Promote a generation if it is good enough, or `force` is set."""
+        with self.db.read() as session:
+            generation = requests.candidate(session, arguments["generation"])
+        return self._decide(generation, {"began": utcnow().isoformat(), **arguments})
+
+    def _roll_back(self, arguments: Mapping[str, Any], _: Report) -> dict[str, Any]:
+        return self.promoter.roll_back(force=bool(arguments.get("force")))
+
+    def _start(self, arguments: Mapping[str, Any]) -> Generation:
+        """Insert the generation; one that is building already is this job's own."""
+        with self.db.read() as session:
+            building = generations.in_state(session, BUILDING)
+            current = generations.active(session)
+        if building is not None:
+            return building
+        encoder = self._encoder(arguments["embedder"], current)
+        hnsw = {f"hnsw_{name}": value for name, value in arguments["hnsw"].items()}
+        layout = Layout(
+            quantization=arguments["quantization"] or current.quantization,
+            options={**current.index_options, **hnsw},
+        )
+        generation = insert(
+            self.db, encoder, state=BUILDING, layout=layout, configured=self.embedder
+        )
+        log.info(
+            "re-index started",
+            generation=generation.id,
+            embedder=encoder.spec,
+            same_vectors=encoder.fingerprint == current.fingerprint,
+        )
+        return generation
+
+    def _encoder(self, spec: str | None, current: Generation) -> Encoder:
+        """Return what the new generation is built with: by default, what the active one names.
+
+        If that embedder cannot be loaded, its stored vectors can still be used.
+        """
+        try:
+            return self.encoder_now(spec or current.embedder)
+        except (EmbedderBusy, UnknownEmbedder, WeightsUnavailable):
+            if spec is not None:
+                raise
+            return Encoder(
+                spec=current.embedder, fingerprint=current.fingerprint, size=current.size
+            )
+
+    def _fill(self, generation: Generation, report: Report) -> None:
+        """Raise Waiting while products lack an entry, or rows of the re-index are not settled."""
+        complete = generations.backfill(
+            self.db, generation.id, seconds=BACKFILL_SECONDS, heartbeat=self.heartbeat
+        )
+        if not complete:
+            raise Waiting(seconds=0, result=described(self.db, generation.id))
+        with self.db.read() as session:
+            now = progress(session, generation.id)
+            left = session.scalar(_due(generation, IndexEntry.priority == entries.REINDEX))
+            unembedded = session.scalar(_due(generation, entries.waits_for(entries.Stage.EMBED)))
+        report(now.products - now.pending, now.products)
+        if unembedded and not self.has_workers:
+            self.embedder_of(generation)  # raises when this process, the only one, lacks it
+        if left:
+            raise Waiting(result=described(self.db, generation.id))
+
+    def _decide(self, generation: Generation, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Promote a generation once the rows from before the check are settled, or time is up.
+
+        Raises Waiting until then, and PromotionRefused.
+        """
+        began, force = datetime.fromisoformat(arguments["began"]), bool(arguments["force"])
+        with self.db.read() as session:
+            left = checks.unsettled(session, generation.id, before=began)
+        if left and not force and utcnow() - began < self.promoter.bounds.wait:
+            raise Waiting(
+                seconds=0.2,
+                arguments=arguments,
+                result={**described(self.db, generation.id), "settling": left},
+            )
+        promoted = self.promoter.promote(generation, began=began, force=force)
+        return described(self.db, promoted.id)
+
+
+def _due(generation: Generation, which: ColumnElement[bool]) -> Any:
+    """Select how many of a generation's rows are to be worked on, and of a kind."""
+    return select(func.count()).where(
+        IndexEntry.generation_id == generation.id, IndexEntry.due_at.is_not(None), which
+    )

@@ -1,0 +1,154 @@
+"""Asking for a re-index or a promotion: what can be asked, and when it is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Final
+
+import structlog
+from sqlalchemy.orm import Session
+
+from backend import generations, jobs
+from backend.database.engine import Database
+from backend.database.models import BUILDING, STANDBY, Generation, Job
+from backend.embedders import Embedder
+from backend.errors import InvalidReindex, LookalikeError, ReindexRunning, WrongState
+from backend.generations.rows import lock
+from backend.generations.states import refuse_second
+
+log = structlog.get_logger(__name__)
+
+REINDEX: Final = "reindex"
+PROMOTE: Final = "promote"
+ROLL_BACK: Final = "rollback"
+"""The verbs of the jobs."""
+
+QUANTIZATIONS: Final = ("int8", "none")
+HNSW: Final = {"m": range(2, 129), "ef_construct": range(4, 2049)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a re-index is asked to make; what is absent stays as it is."""
+
+    embedder: str | None = None
+    quantization: str | None = None
+    hnsw: Mapping[str, int] = field(default_factory=dict)
+    promote: str = "auto"  # or manual
+    force: bool = False
+
+    def check(self) -> None:
+        """Raise InvalidReindex for what cannot be; `context["errors"]` lists field and reason."""
+        errors = []
+        if self.quantization not in (None, *QUANTIZATIONS):
+            errors.append(_fault("quantization", f"must be one of {', '.join(QUANTIZATIONS)}"))
+        if self.promote not in ("auto", "manual"):
+            errors.append(_fault("promote", "must be auto or manual"))
+        if self.embedder is not None and not self.embedder.strip():
+            errors.append(_fault("embedder", "must name one"))
+        for name, value in self.hnsw.items():
+            if name not in HNSW:
+                errors.append(_fault("hnsw", f"has no {name!r}; it has: {', '.join(HNSW)}"))
+            elif value not in HNSW[name]:
+                bounds = HNSW[name]
+                errors.append(_fault("hnsw", f"{name} must lie in {bounds[0]} to {bounds[-1]}"))
+        if errors:
+            message = "; ".join(f"{error['field']} {error['reason']}" for error in errors)
+            raise InvalidReindex(message, errors=errors)
+
+
+def _fault(name: str, reason: str) -> dict[str, str]:
+    return {"field": name, "reason": reason}
+
+
+def request(db: Database, plan: Plan) -> Job:
+    """Ask for a re-index and return its job.
+
+    Raises InvalidReindex, NoGeneration before the first generation, and ReindexRunning when one is
+    building or asked for already.
+    """
+    plan.check()
+
+    def work(session: Session) -> Job:
+        lock(session)
+        generations.active(session)
+        refuse_second(session)
+        if running := jobs.unfinished(session, REINDEX):
+            raise ReindexRunning(f"job {running.id} is a re-index that is not over", job=running.id)
+        return jobs.add(session, REINDEX, asdict(plan))
+
+    return db.write(work)
+
+
+def request_promotion(db: Database, generation_id: int | None, *, force: bool) -> Job:
+    """Ask for the promotion of a generation, by default the building one; return the job.
+
+    Raises UnknownGeneration, and WrongState unless it is building or the standby.
+    """
+
+    def work(session: Session) -> Job:
+        found = candidate(session, generation_id)
+        return jobs.add(session, PROMOTE, {"generation": found.id, "force": force})
+
+    return db.write(work)
+
+
+def candidate(session: Session, generation_id: int | None) -> Generation:
+    """Return the generation that can be promoted, by default the building one.
+
+    Raises UnknownGeneration, and WrongState unless it is building or the standby.
+    """
+    if generation_id is None:
+        building = generations.in_state(session, BUILDING)
+        if building is None:
+            raise WrongState("no generation is building")
+        return building
+    found = generations.by_id(session, generation_id)
+    if found.state not in (BUILDING, STANDBY):
+        raise WrongState(f"generation {found.id} is {found.state}, not building")
+    return found
+
+
+def follow_settings(
+    db: Database,
+    *,
+    configured: str,
+    embedder: Callable[[str], Embedder],
+    has_workers: bool,
+) -> None:
+    """Request a re-index where the embedder that the settings name has changed.
+
+    That is: `configured` (LOOKALIKE_EMBEDDER) names another one than when the active generation
+    was made, or the same name has come to mean another network. With Celery workers this only
+    logs the command: the operator knows which workers have been upgraded.
+    """
+    plan = _changed(db, configured, embedder)
+    if plan is None:
+        return
+    if has_workers:
+        command = f"lookalike reindex --embedder '{plan.embedder}'"
+        log.warning("the active generation is of another embedder", run=command)
+        return
+    try:
+        job = request(db, plan)
+    except ReindexRunning:
+        return
+    log.warning(
+        "the embedder has changed: re-indexing by itself", embedder=plan.embedder, job=job.id
+    )
+
+
+def _changed(db: Database, configured: str, embedder: Callable[[str], Embedder]) -> Plan | None:
+    """Return the re-index that the settings call for, None where nothing has changed."""
+    with db.read() as session:
+        current = generations.active(session)
+        fingerprints = {one.fingerprint for one in generations.live(session)}
+    former = current.configured or current.embedder
+    spec = configured if configured != former else current.embedder
+    try:
+        now = embedder(spec).fingerprint
+    except LookalikeError as error:
+        log.warning("cannot load an embedder", spec=spec, error=error.message)
+        return None
+    return None if now in fingerprints else Plan(embedder=spec)

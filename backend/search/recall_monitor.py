@@ -1,0 +1,151 @@
+"""The recall guard: does a filtered search find what there is?
+
+A graph that loses neighbours under a filter answers as fast as ever, and nothing fails. So a
+sample of the queries is asked once more in the background, as it was and exactly, and what was
+found is summed up per shape of filter. The request itself only leaves a note.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import structlog
+
+from backend.database.engine import Database
+from backend.database.models import Generation
+from backend.errors import LookalikeError
+from backend.filters import Schema, Where
+from backend.filters.shape import shape
+from backend.search import filter_recall
+from backend.search.filter_recall import Key, Sums
+from backend.vectors import Hit, SearchMode, VectorIndex
+
+log = structlog.get_logger(__name__)
+
+DEPTH: Final = 10
+"""Neighbours that are compared: recall@10."""
+
+WAITING: Final = 32
+"""Samples kept in memory; one more is dropped."""
+
+SAVE_SECONDS: Final = 5.0
+ENOUGH: Final = 20
+LOW: Final = 0.9
+"""Mean recall over ENOUGH comparisons of one process, below which it says so in its log."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What was asked of an index, so that it can be asked again."""
+
+    generation: Generation
+    vector: npt.NDArray[np.float32]
+    where: Where
+    exclude: tuple[int, ...]  # product ids
+    mode: SearchMode
+
+
+class RecallGuard:
+    """Notes searches, compares a sample with exact search, and adds up per shape of filter.
+
+    `rate` is the share of searches that are compared. Safe to call from several threads.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        *,
+        schema: Schema,
+        rate: float,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._db = db
+        self._schema = schema
+        self._rate = rate
+        self._chance = chance
+        self._lock = threading.Lock()
+        self._waiting: deque[Search] = deque(maxlen=WAITING)
+        self._unsaved: dict[Key, Sums] = {}
+        self._lately: dict[Key, Sums] = {}  # since the last warning
+        self._saved = time.monotonic()
+
+    def notice(self, search: Search) -> Key:
+        """Count a search and perhaps keep it for comparison; returns what it counts as."""
+        key = self._key(search)
+        with self._lock:
+            self._add(key, Sums(queries=1))
+            sampled = search.mode is not SearchMode.EXACT and self._chance() < self._rate
+            if sampled and len(self._waiting) < WAITING:
+                self._waiting.append(search)
+        return key
+
+    def compare(self, index_of: Callable[[Generation], VectorIndex]) -> bool:
+        """Compare one waiting search, if there is any; save what was counted now and then.
+
+        Returns whether a search was compared. One whose index does not answer is dropped.
+        """
+        with self._lock:
+            search = self._waiting.popleft() if self._waiting else None
+        if search is not None:
+            try:
+                self._judge(search, recall_of(index_of(search.generation), search))
+            except LookalikeError as error:
+                log.debug("a search could not be compared", error=error.message)
+        if time.monotonic() - self._saved >= SAVE_SECONDS:
+            self.save()
+        return search is not None
+
+    def save(self) -> None:
+        """Add what was counted to the totals in SQL."""
+        with self._lock:
+            sums, self._unsaved = self._unsaved, {}
+            self._saved = time.monotonic()
+        if sums:
+            self._db.write(lambda session: filter_recall.add(session, sums))
+
+    def _judge(self, search: Search, recall: float) -> None:
+        key, one = self._key(search), Sums(compared=1, recall=recall)
+        with self._lock:
+            self._add(key, one)
+            lately = self._lately.pop(key, Sums()) + one
+            if lately.compared < ENOUGH and len(self._lately) < filter_recall.MOST_SHAPES:
+                self._lately[key] = lately
+        if lately.compared >= ENOUGH and lately.recall < LOW * lately.compared:
+            mean = round(lately.recall / lately.compared, 3)
+            log.warning("filtered recall is low", filter=key.shape, mode=key.mode, recall=mean)
+
+    def _add(self, key: Key, sums: Sums) -> None:
+        """Add up in memory, which is bounded as the rows in SQL are."""
+        if key not in self._unsaved and len(self._unsaved) >= filter_recall.MOST_SHAPES:
+            key = Key(key.generation_id, filter_recall.OTHER, key.mode)
+        self._unsaved[key] = self._unsaved.get(key, Sums()) + sums
+
+    def _key(self, search: Search) -> Key:
+        return Key(search.generation.id, shape(search.where, self._schema), search.mode.value)
+
+
+def recall_of(index: VectorIndex, search: Search) -> float:
+    """Return the recall@10 of a search that is asked again now, in its mode and exactly.
+
+    A neighbour counts as found when it scores no less than the last exact one: equal ones may
+    stand for each other. 1 where there is none.
+    """
+
+    def ask(mode: SearchMode) -> list[Hit]:
+        return index.nearest(
+            search.vector, limit=DEPTH, where=search.where, exclude=search.exclude, mode=mode
+        )
+
+    best = ask(SearchMode.EXACT)
+    if not best:
+        return 1.0
+    found = [hit for hit in ask(search.mode) if hit.score >= best[-1].score - 1e-5]
+    return min(1.0, len(found) / len(best))

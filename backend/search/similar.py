@@ -1,0 +1,186 @@
+"""The questions that shoppers ask: what looks like this product, what looks like this picture?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any, Final, ParamSpec, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend import generations
+from backend.catalogue import image_vectors
+from backend.database.engine import Database
+from backend.database.models import Generation, IndexEntry, Product
+from backend.errors import IndexGone, NotSearchable, UnknownProduct
+from backend.filters import Condition, Where
+from backend.queue.progress import State, states
+from backend.search.query_image import Encoder
+from backend.search.recall_monitor import Search
+from backend.vectors import Hit, VectorIndex
+
+Vector: TypeAlias = npt.NDArray[np.float32]
+Asked = ParamSpec("Asked")
+
+SLACK: Final = 8
+"""Neighbours asked for beyond the limit, in place of those that SQL knows better about."""
+
+MAX_LIMIT: Final = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """What is asked beside the picture. `exclude` holds skus."""
+
+    limit: int = 10
+    where: Where = field(default_factory=dict)
+    exclude: Sequence[str] = ()
+    min_score: float | None = None
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A product that looks like the query; `score` is the cosine similarity."""
+
+    product: Product
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """Neighbours, best first, and the one generation that they come from."""
+
+    items: list[Neighbour]
+    generation: Generation
+    meta: dict[str, Any]
+    search: Search
+
+
+def _again_when_gone(ask: Callable[Asked, Answer]) -> Callable[Asked, Answer]:
+    """Ask once more, from a fresh read on, when the index was dropped under a slow question."""
+
+    @wraps(ask)
+    def asked(*args: Asked.args, **options: Asked.kwargs) -> Answer:
+        try:
+            return ask(*args, **options)
+        except IndexGone:
+            return ask(*args, **options)
+
+    return asked
+
+
+@_again_when_gone
+def similar_to_product(
+    db: Database, index_of: Callable[[Generation], VectorIndex], sku: str, query: Query
+) -> Answer:
+    """Return what looks like a product of the catalogue, the product itself left out.
+
+    The vector is the one SQL holds, so no network runs. Raises UnknownProduct, NotSearchable when
+    the product has no vector yet (with its state and reason), NoGeneration, InvalidFilter.
+    """
+    with db.read() as session:
+        generation = generations.active(session)
+        product = session.scalar(
+            select(Product).where(Product.sku == sku, Product.removed_at.is_(None))
+        )
+        if product is None:
+            raise UnknownProduct(f"no product has the sku {sku!r}")
+        vector, state = _vector_of(session, generation, product)
+        exclude = [product.id, *_ids(session, query.exclude)]
+    answer = _search(db, generation, index_of(generation), vector, query, exclude)
+    answer.meta["query_state"] = state.value
+    return answer
+
+
+@_again_when_gone
+def similar_to_image(
+    db: Database,
+    index_of: Callable[[Generation], VectorIndex],
+    encode: Encoder,
+    picture: bytes,
+    query: Query,
+) -> Answer:
+    """Return what looks like a picture, given as the bytes of an untrusted file.
+
+    Raises ModelMismatch when the encoder is not the one the active generation was built with: no
+    answer is better than one from another space. Raises what `encode` raises, NoGeneration and
+    InvalidFilter too.
+    """
+    with db.read() as session:
+        generation = generations.active(session)
+        exclude = _ids(session, query.exclude)
+    vector = encode(generation, picture)
+    return _search(db, generation, index_of(generation), vector, query, exclude)
+
+
+def _vector_of(session: Session, generation: Generation, product: Product) -> tuple[Vector, State]:
+    """Return the last good vector of a product, and how current it is."""
+    state, why = states(session, generation.id, [product.id])[product.id]
+    entry = session.get(IndexEntry, (generation.id, product.id))
+    digest = entry.embedded_digest if entry else None
+    vectors = image_vectors.load(session, generation.fingerprint, [digest] if digest else [])
+    if digest is None or digest not in vectors:
+        raise NotSearchable(
+            f"product {product.sku!r} has no vector yet: it is {state}"
+            + (f", {why}" if why else ""),
+            state=state.value,
+            reason=why,
+        )
+    return vectors[digest], state
+
+
+def _ids(session: Session, skus: Sequence[str]) -> list[int]:
+    """Return the ids of known skus; an unknown one excludes nothing."""
+    return list(session.scalars(select(Product.id).where(Product.sku.in_(skus)))) if skus else []
+
+
+def _search(
+    db: Database,
+    generation: Generation,
+    index: VectorIndex,
+    vector: Vector,
+    query: Query,
+    exclude: Sequence[int],
+) -> Answer:
+    search = Search(
+        generation=generation,
+        vector=vector,
+        where=query.where,
+        exclude=tuple(exclude),
+        mode=index.search_mode(query.where),
+    )
+    hits = index.nearest(
+        vector,
+        limit=query.limit + SLACK,
+        where=query.where,
+        exclude=exclude,
+        min_score=query.min_score,
+        mode=search.mode,
+    )
+    with db.read() as session:
+        items = _present(session, hits, query.where)
+    meta = {
+        "embedder": generation.embedder,
+        "fingerprint": generation.fingerprint,
+        "search_mode": search.mode.value,
+    }
+    return Answer(items=items[: query.limit], generation=generation, meta=meta, search=search)
+
+
+def _present(session: Session, hits: Sequence[Hit], where: Where) -> list[Neighbour]:
+    """Read the hits' products, as SQL has them now: what was removed or sold out meanwhile goes."""
+    ids = [hit.id for hit in hits]
+    products = {row.id: row for row in session.scalars(select(Product).where(Product.id.in_(ids)))}
+    stock = where.get("in_stock", Condition())
+    return [
+        Neighbour(products[hit.id], min(1.0, max(-1.0, hit.score)))
+        for hit in hits
+        if hit.id in products
+        and products[hit.id].removed_at is None
+        and (not stock.any_of or products[hit.id].in_stock in stock.any_of)
+        and products[hit.id].in_stock not in stock.none_of
+    ]

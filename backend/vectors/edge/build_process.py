@@ -1,0 +1,102 @@
+"""One shard that another process builds, as its parent sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from backend.database.models import utcnow
+from backend.errors import IndexUnavailable
+from backend.vectors.edge.folders import Built
+
+
+class Build:
+    """A building process, from its start to its end."""
+
+    def __init__(self, folder: Path, orders: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.filled = 0
+        self.total: int | None = None
+        self._started = time.monotonic()
+        self._line = b""
+        self._last: dict[str, Any] = {}
+        # By exec: a fork would copy our threads' locks, and the engine hangs in a forked child.
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-W", "ignore", "-m", "backend.indexing.build_shard"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=_environment(),
+        )
+        self._order({**orders, "folder": str(folder), "parent": os.getpid()})
+        os.set_blocking(self._output, False)
+
+    def _order(self, orders: Mapping[str, Any]) -> None:
+        assert self._process.stdin  # noqa: S101  (for the type checker)
+        with suppress(BrokenPipeError), self._process.stdin as pipe:  # it may be dead already
+            pipe.write(json.dumps(orders).encode())
+
+    @property
+    def pid(self) -> int:
+        """The building process."""
+        return self._process.pid
+
+    @property
+    def _output(self) -> int:
+        assert self._process.stdout  # noqa: S101  (for the type checker)
+        return self._process.stdout.fileno()
+
+    def has_ended(self) -> bool:
+        """Read what the process tells, without waiting; return whether it has ended."""
+        ended = self._process.poll() is not None
+        self._listen()
+        return ended
+
+    def built(self) -> Built:
+        """Return how the shard was built; raises IndexUnavailable when it was not."""
+        status = self._process.wait()
+        if status != 0 or "points" not in self._last:
+            raise IndexUnavailable(f"the builder failed: {self._last.get('error') or _end(status)}")
+        return Built(
+            at=utcnow().isoformat(timespec="seconds"),
+            points=self._last["points"],
+            seconds=round(time.monotonic() - self._started, 1),
+            peak_bytes=self._last["peak_bytes"],
+        )
+
+    def stop(self) -> None:
+        """End the process, whatever it does, and let go of its pipe."""
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdout:
+            self._process.stdout.close()
+
+    def _listen(self) -> None:
+        while chunk := self._read():
+            *lines, self._line = (self._line + chunk).split(b"\n")
+            for line in lines:
+                self._last = json.loads(line)
+                self.filled = self._last.get("filled", self.filled)
+                self.total = self._last.get("total", self.total)
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self._output, 65536)
+        except BlockingIOError:
+            return b""
+
+
+def _end(status: int) -> str:
+    return f"ended by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+
+
+def _environment() -> dict[str, str]:
+    paths = (str(Path(entry).absolute()) for entry in sys.path)
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}

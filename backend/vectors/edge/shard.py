@@ -1,0 +1,137 @@
+"""Opening a qdrant-edge shard, and the meaning of the errors that its engine raises."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import qdrant_edge as qe
+
+from backend.errors import (
+    ConfigurationError,
+    IndexGone,
+    IndexLocked,
+    IndexUnavailable,
+    LookalikeError,
+)
+from backend.filters import FieldType, Schema
+from backend.vectors import CLAIM, Point
+from backend.vectors.edge.folders import sync
+from backend.vectors.translate import path as json_path
+
+_TYPES: Final[dict[FieldType, qe.PayloadSchemaType]] = {
+    "keyword": qe.PayloadSchemaType.Keyword,
+    "integer": qe.PayloadSchemaType.Integer,
+    "float": qe.PayloadSchemaType.Float,
+    "bool": qe.PayloadSchemaType.Bool,
+}
+
+_MEANINGS: Final[tuple[tuple[str, type[LookalikeError], str], ...]] = (
+    ("Kind(WouldBlock)", IndexLocked, "the embedded index has another owner"),
+    ("config is incompatible", ConfigurationError, "the embedded index was made for other vectors"),
+    ("Shard is not initialized", IndexUnavailable, "the embedded index is closed"),
+)
+"""Part of the engine's message -> what it means. Everything else is a store that cannot answer."""
+
+
+RESERVE: Final = 128 * 2**20
+"""Bytes that stay free: the engine writes through memory maps, and on a full disk the kernel kills
+the whole process (SIGBUS)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardOptions:
+    """How a shard's graph is built, and by what it is searched."""
+
+    quantization: Literal["int8"] | None = None
+    hnsw_m: int = 16  # links per node
+    hnsw_ef_construct: int = 100  # neighbours considered while building
+
+
+@contextmanager
+def engine_errors() -> Iterator[None]:
+    """Translate what the engine raises: a bare Exception that only its message tells apart."""
+    try:
+        yield
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        raise _translated(str(error)) from error
+
+
+def _translated(message: str) -> LookalikeError:
+    for part, kind, meaning in _MEANINGS:
+        if part in message:
+            return kind(f"{meaning} ({message})")
+    return IndexUnavailable(f"the embedded index failed: {message}")
+
+
+def open_shard(path: Path, *, size: int, schema: Schema) -> qe.EdgeShard:
+    """Open the shard in a folder, made on first use, with an index for every field of the schema.
+
+    The caller owns the folder. Raises IndexLocked, ConfigurationError for vectors of another size,
+    and IndexUnavailable for a damaged folder, which can be deleted: all it holds can be rebuilt.
+    """
+    with engine_errors():
+        if not path.exists() or not any(path.iterdir()):
+            _create(path, size)
+        shard = qe.EdgeShard.load(str(path), _config(size))
+        index_fields(shard, schema)
+        return shard
+
+
+def has_graph(shard: qe.EdgeShard) -> bool:
+    """Tell whether the shard was optimized: without a graph every search compares all points."""
+    with engine_errors():
+        return shard.info().indexed_vectors_count > 0
+
+
+def rows(points: Iterable[Point]) -> list[qe.Point]:
+    """Return checked points as the engine takes them; lists convert faster than arrays."""
+    return [qe.Point(it.id, it.vector.tolist(), dict(it.payload)) for it in points]
+
+
+def check_space(folder: Path) -> None:
+    """Raise IndexUnavailable before the disk is full, or when the folder was taken away."""
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise IndexGone(f"the embedded index has lost its folder: {error}") from error
+    if free < RESERVE:
+        raise IndexUnavailable(f"the disk of the embedded index is full: {free} bytes are free")
+
+
+def _config(size: int) -> qe.EdgeConfig:
+    return qe.EdgeConfig(
+        vectors=qe.EdgeVectorParams(size=size, distance=qe.Distance.Cosine),
+        wal_enabled=True,  # without it nothing is locked, and a killed process loses everything
+    )
+
+
+def _create(path: Path, size: int) -> None:
+    """Make an empty shard beside the path and rename it, so that it is there whole or not at all.
+
+    What an interrupted creation left is thrown away; the engine could neither load it nor
+    create over it.
+    """
+    building = path.with_name(path.name + ".building")
+    shutil.rmtree(building, ignore_errors=True)
+    check_space(path.parent)
+    shard = qe.EdgeShard.create(str(building), _config(size))
+    shard.flush()
+    shard.close()
+    building.rename(path)
+    sync(path.parent)  # or a power cut could undo the rename under flushed points
+
+
+def index_fields(shard: qe.EdgeShard, schema: Schema) -> None:
+    """Create the payload indexes that are missing: all at first, later those of new fields."""
+    indexes = shard.info().payload_schema
+    present = {key.replace('"', ""): index.data_type for key, index in indexes.items()}
+    for field, kind in {**schema, CLAIM: "integer"}.items():
+        if present.get(field) != _TYPES[kind]:
+            shard.update(qe.UpdateOperation.create_field_index(json_path(field), _TYPES[kind]))

@@ -1,0 +1,135 @@
+"""Making a Qdrant collection: its layout, and its payload indexes before the first point."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Literal, TypeAlias
+
+from qdrant_client import QdrantClient, models
+
+from backend.errors import ConfigurationError
+from backend.filters import FieldType, Schema
+from backend.vectors import CLAIM
+from backend.vectors.server.calls import attempt
+from backend.vectors.translate import path
+
+WRITE_SECONDS: Final = 60
+"""A write may wait behind the optimizer; to give it up early only has it sent again."""
+
+_TYPES: Final[dict[FieldType, models.PayloadSchemaType]] = {
+    "keyword": models.PayloadSchemaType.KEYWORD,
+    "integer": models.PayloadSchemaType.INTEGER,
+    "float": models.PayloadSchemaType.FLOAT,
+    "bool": models.PayloadSchemaType.BOOL,
+}
+
+Connect: TypeAlias = Callable[[], QdrantClient]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerOptions:
+    """How a collection is laid out; what is None is the server's own default."""
+
+    on_disk: bool = False  # vectors and payload; quantized vectors stay in memory
+    quantization: Literal["int8"] | None = None
+    shard_number: int | None = None
+    replication_factor: int | None = None
+    hnsw_m: int | None = None  # links per node
+    hnsw_ef_construct: int | None = None  # neighbours considered while building
+
+
+def connector(url: str, *, api_key: str | None = None, grpc_port: int = 6334) -> Connect:
+    """Return what connects to a server by gRPC; nothing is connected yet."""
+    return partial(
+        QdrantClient,
+        url=url,
+        api_key=api_key,
+        prefer_grpc=True,
+        grpc_port=grpc_port,
+        timeout=WRITE_SECONDS,  # by gRPC a write's deadline is this one, whatever the call says
+        check_compatibility=False,  # it would ask over HTTP, in a thread, only to warn
+    )
+
+
+def ensure_collection(
+    client: QdrantClient, name: str, *, size: int, schema: Schema, options: ServerOptions
+) -> None:
+    """Make the collection unless it is there, and the payload indexes that it lacks.
+
+    Raises ConfigurationError when it is there with vectors of another size or distance.
+    """
+
+    def call(method: str, **arguments: Any) -> Any:
+        return attempt(partial(getattr(client, method), name, **arguments), collection=name)
+
+    if not call("collection_exists"):
+        try:
+            call("create_collection", **_layout(size, options))
+        except ConfigurationError:
+            if not call("collection_exists"):  # it was not that another process was faster
+                raise
+    info = call("get_collection")
+    _check_vectors(info.config.params.vectors, name, size)
+    present = {key.replace('"', ""): it.data_type for key, it in info.payload_schema.items()}
+    for field, kind in {**schema, CLAIM: "integer"}.items():
+        if present.get(field) != _TYPES[kind]:
+            call("create_payload_index", field_name=path(field), field_schema=_TYPES[kind])
+
+
+def drop_collection(client: QdrantClient, name: str) -> None:
+    """Delete a collection; one that is not there is as good."""
+    attempt(partial(client.delete_collection, name, timeout=WRITE_SECONDS), collection=name)
+
+
+def point_alias(connect: Connect, alias: str, collection: str) -> None:
+    """Have an alias name a collection, in one step where it named another one before."""
+    client = connect()
+    try:
+        found = attempt(client.get_aliases, collection=collection).aliases
+        named = {it.alias_name: it.collection_name for it in found}
+        if named.get(alias) == collection:
+            return
+        change: list[Any] = [
+            models.CreateAliasOperation(
+                create_alias=models.CreateAlias(collection_name=collection, alias_name=alias)
+            )
+        ]
+        if alias in named:
+            delete = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))
+            change.insert(0, delete)
+        attempt(
+            partial(client.update_collection_aliases, change_aliases_operations=change),
+            collection=collection,
+        )
+    finally:
+        client.close()
+
+
+def _layout(size: int, options: ServerOptions) -> dict[str, Any]:
+    int8 = models.ScalarQuantization(
+        scalar=models.ScalarQuantizationConfig(
+            type=models.ScalarType.INT8, quantile=0.99, always_ram=True
+        )
+    )
+    return {
+        "vectors_config": models.VectorParams(
+            size=size, distance=models.Distance.COSINE, on_disk=options.on_disk
+        ),
+        "on_disk_payload": options.on_disk,
+        "quantization_config": int8 if options.quantization else None,
+        "hnsw_config": models.HnswConfigDiff(
+            m=options.hnsw_m, ef_construct=options.hnsw_ef_construct
+        ),
+        "shard_number": options.shard_number,
+        "replication_factor": options.replication_factor,
+    }
+
+
+def _check_vectors(found: object, name: str, size: int) -> None:
+    wanted = (size, models.Distance.COSINE)
+    if not isinstance(found, models.VectorParams) or (found.size, found.distance) != wanted:
+        raise ConfigurationError(
+            f"the collection {name!r} is there, but not for {size} dimensions by cosine"
+        )
