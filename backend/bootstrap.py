@@ -18,21 +18,21 @@ from backend.embedders import Compute, Embedder, FloatArray
 from backend.embedders.loaded import LoadedEmbedders
 from backend.errors import ConfigurationError, EmbedderBusy, IndexGone, IndexUnavailable
 from backend.images import fetch
-from backend.images.decode import Limits
+from backend.images.decode import ImageLimits
 from backend.images.decoder_pool import DecoderPool
-from backend.images.open_images import Pictures
+from backend.images.open_images import ImageOpener
 from backend.images.store import ImageStore
 from backend.indexing import EmbedOptions, schema
 from backend.queue.entries import is_busy
 from backend.reindex import Promoter, ReindexJobs, bounds_of
 from backend.search.query_image import (
     EmbedRemotely,
-    Encoder,
-    LocalEncoder,
-    RemoteEncoder,
-    sample_picture,
+    LocalQueryEncoder,
+    QueryEncoder,
+    RemoteQueryEncoder,
+    sample_image,
 )
-from backend.search.recall_monitor import RecallGuard
+from backend.search.recall_monitor import RecallMonitor
 from backend.settings import Settings
 from backend.vectors import VectorIndex
 from backend.vectors.edge import folders
@@ -70,7 +70,7 @@ class Services:
         self.embedders = LoadedEmbedders(self.compute)
         self.db = _database(settings)
         self.image_store = ImageStore(settings.image_store_url)
-        self.limits = Limits(
+        self.limits = ImageLimits(
             max_bytes=settings.max_image_bytes,
             max_pixels=settings.max_image_pixels,
             max_side=settings.max_image_side,
@@ -79,9 +79,9 @@ class Services:
         self.decoders = DecoderPool(
             settings.decoders, limits=self.limits, seconds=settings.decode_seconds
         )
-        self.pictures = Pictures(self.image_store, self.decoders, fetch=self._fetch)
+        self.pictures = ImageOpener(self.image_store, self.decoders, fetch=self._fetch)
         self.owner = Owner(settings.data_dir)
-        self.recall = RecallGuard(
+        self.recall = RecallMonitor(
             self.db, schema=schema(settings.facets), rate=settings.recall_sample
         )
         self._embed_remotely = embed_remotely
@@ -99,10 +99,10 @@ class Services:
             seconds=self.settings.fetch_seconds,
         )
 
-    def _encoder(self, embed_remotely: EmbedRemotely | None) -> Encoder:
+    def _encoder(self, embed_remotely: EmbedRemotely | None) -> QueryEncoder:
         if embed_remotely is None:
-            return LocalEncoder(self.embedder_of, self.decoders)
-        return RemoteEncoder(
+            return LocalQueryEncoder(self.embedder_of, self.decoders)
+        return RemoteQueryEncoder(
             embed_remotely,
             self.decoders,
             limits=self.limits,
@@ -138,18 +138,18 @@ class Services:
         """Return the embedder that built a generation; raises ModelMismatch if it is not here."""
         return self.embedders.exactly(generation.embedder, generation.fingerprint)
 
-    def encoder_now(self, spec: str) -> generations.Encoder:
+    def encoder_now(self, spec: str) -> generations.EmbedderIdentity:
         """Return what a spec means now: its weights are read again, here or by a worker.
 
         Raises what `embedders.load` raises, EmbedderBusy when no worker answers.
         """
         if self.embeds:
             embedder = self.embedders.anew(spec)
-            return generations.Encoder(
+            return generations.EmbedderIdentity(
                 spec=spec, fingerprint=embedder.fingerprint, size=embedder.size
             )
         vector, fingerprint = self._ask_worker(spec)
-        return generations.Encoder(spec=spec, fingerprint=fingerprint, size=len(vector))
+        return generations.EmbedderIdentity(spec=spec, fingerprint=fingerprint, size=len(vector))
 
     def check_query_encoder(self, generation: Generation) -> None:
         """Have a picture embedded where shoppers' pictures are, for a generation.
@@ -157,7 +157,7 @@ class Services:
         Raises ModelMismatch or EmbedderBusy when that does not work.
         """
         if self._embed_remotely is None:
-            self.encode(generation, sample_picture())
+            self.encode(generation, sample_image())
         else:
             generations.check_fingerprint(generation, self._ask_worker(generation.embedder)[1])
 
@@ -170,7 +170,7 @@ class Services:
             self.alive()
             try:
                 return self._embed_remotely(
-                    sample_picture(), spec=spec, seconds=self.settings.interactive_seconds
+                    sample_image(), spec=spec, seconds=self.settings.interactive_seconds
                 )
             except EmbedderBusy as error:
                 if "cause" in error.context or time.monotonic() > deadline:
@@ -257,7 +257,7 @@ class Services:
         encoder = self.embedder()
         return generations.ensure_first(
             self.db,
-            generations.Encoder(
+            generations.EmbedderIdentity(
                 spec=self.settings.embedder, fingerprint=encoder.fingerprint, size=encoder.size
             ),
             configured=self.settings.embedder,

@@ -25,7 +25,7 @@ from backend.embedders.pixels import to_pixels
 from backend.images.decoder_pool import Decoded
 from backend.lab.evaluation.judging import hits
 from backend.lab.evaluation.neighbours import Metric, nearest
-from backend.lab.evaluation.planning import Options, Plan, lay_out
+from backend.lab.evaluation.planning import EvaluationPlan, Options, lay_out
 from backend.lab.evaluation.products import read_products
 from backend.search.ranking import average_precision_at_k
 from backend.settings import read_settings
@@ -42,7 +42,9 @@ def pixels(images: Sequence[Image.Image]) -> FloatArray:
     return to_pixels(images, INPUT_SIZE).reshape(len(images), -1).astype(np.float32) / 255
 
 
-def encode_all(services: Services, plan: Plan, encoders: Sequence[Encode]) -> list[FloatArray]:
+def encode_all(
+    services: Services, plan: EvaluationPlan, encoders: Sequence[Encode]
+) -> list[FloatArray]:
     """Encode the plan's pictures, (pictures, size) for each encoder; one that fails is grey."""
     opened = services.pictures.open([product.uri for product in plan.products], INPUT_SIZE)
     grey = Image.new("RGB", INPUT_SIZE, "grey")
@@ -53,7 +55,7 @@ def encode_all(services: Services, plan: Plan, encoders: Sequence[Encode]) -> li
     return [np.concatenate(chunks) for chunks in zip(*parts, strict=True)]
 
 
-def mean_precision(codes: FloatArray, plan: Plan, by: str, metric: Metric) -> float:
+def mean_precision(codes: FloatArray, plan: EvaluationPlan, by: str, metric: Metric) -> float:
     """Return mAP@5 over all of the plan's products."""
     labels, everybody = plan.labels[by], np.arange(len(plan.products))
     found = nearest(codes, everybody, k=5, metric=metric)

@@ -23,7 +23,7 @@ from backend.embedders import Compute, Embedder, load
 from backend.embedders.efficientnet_lite import PREPROCESSING, load_model
 from backend.images.decoder_pool import Decoded, DecoderPool
 
-LIMITS = images.Limits()
+LIMITS = images.ImageLimits()
 BATCH = 64
 
 

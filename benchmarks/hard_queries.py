@@ -19,7 +19,7 @@ import numpy as np
 
 from backend.bootstrap import Services, build
 from backend.cli.common import bar
-from backend.cli.contact_sheet import Row, Tile, contact_sheet, save
+from backend.cli.contact_sheet import SheetRow, SheetTile, contact_sheet, save
 from backend.cli.sheets import open_picture
 from backend.lab.evaluation.evaluating import Contest, Evidence, evaluate
 from backend.lab.evaluation.judging import hits
@@ -68,22 +68,22 @@ class Sheet:
         self._services, self._evidence = services, evidence
         self._labels = evidence.plan.labels[BY]
 
-    def rows(self, query: int) -> Iterator[Row]:
+    def rows(self, query: int) -> Iterator[SheetRow]:
         """Yield a row for each embedder."""
         position = int(self._evidence.queries[query])
         for name, ranking in zip(("before", "after"), self._evidence.rankings, strict=True):
             found = ranking.neighbours.positions[query].tolist()
             tiles = [self._tile(one, hit=self._same(one, position)) for one in found]
             asked = self._tile(position)
-            yield Row(replace(asked, caption=f"{name}: {asked.caption}"), tiles)
+            yield SheetRow(replace(asked, caption=f"{name}: {asked.caption}"), tiles)
 
     def _same(self, one: int, other: int) -> bool:
         return bool(self._labels.codes[one] == self._labels.codes[other])
 
-    def _tile(self, position: int, *, hit: bool | None = None) -> Tile:
+    def _tile(self, position: int, *, hit: bool | None = None) -> SheetTile:
         name = self._labels.names[self._labels.codes[position]]
         picture = open_picture(self._services, self._evidence.plan.products[position].uri, TILE)
-        return Tile(image=picture, caption=name, hit=hit)
+        return SheetTile(image=picture, caption=name, hit=hit)
 
 
 def main() -> None:

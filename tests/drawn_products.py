@@ -12,17 +12,17 @@ from typing import Any
 from backend import images
 from backend.embedders import Compute
 from backend.errors import ImageError
-from backend.images.decode import Limits, Size
+from backend.images.decode import ImageLimits, Size
 from backend.images.decoder_pool import Decoded
 from backend.images.store import digest_of
 from backend.lab.evaluation.products import COLUMNS, Pictured
-from backend.lab.training.finetuning import Workshop
+from backend.lab.training.finetuning import TrainingContext
 from backend.lab.training.objective import Aim
-from backend.lab.training.recipe import Recipe
+from backend.lab.training.recipe import TuningRecipe
 from backend.sample import draw
 from backend.sample.styles import Item, invent
 
-TINY = Recipe(
+TINY = TuningRecipe(
     input_size=(64, 48),
     aims=(Aim(by="article_type", weight=1), Aim(by="base_colour+article_type", weight=1)),
     held_out=0.25,
@@ -49,7 +49,9 @@ class Window:
         for uri in uris:
             data = b"nothing" if uri == "broken" else self._photograph(str(uri))
             try:
-                yield Decoded(images.decode(data, limits=Limits(), target=target), digest_of(data))
+                yield Decoded(
+                    images.decode(data, limits=ImageLimits(), target=target), digest_of(data)
+                )
             except ImageError as error:
                 yield error
 
@@ -79,9 +81,9 @@ def unwatched(what: str) -> Iterator[Callable[[int, int], None]]:
     yield lambda done, total: None
 
 
-def workshop(folder: Path, window: Window, **options: Any) -> Workshop:
+def workshop(folder: Path, window: Window, **options: Any) -> TrainingContext:
     """A run's surroundings: one thread, and nobody who looks on."""
-    usual = Workshop(
+    usual = TrainingContext(
         folder=folder,
         read_products=lambda: window.products,
         open_pictures=window.open,

@@ -15,7 +15,7 @@ import numpy as np
 from backend.errors import IndexUnavailable
 from backend.filters import Condition, Scalar, Schema, Where
 from backend.filters.check import check, check_facet
-from backend.vectors import Hit, Point, Record, SearchMode, Vector
+from backend.vectors import Hit, Point, SearchMode, StoredPoint, Vector
 from backend.vectors.points import CANDIDATES, check_diversity, check_patch, checked, examples, unit
 
 
@@ -139,10 +139,10 @@ class ExactIndex:
             if number >= start and (stop is None or number < stop):
                 yield number, self._points[number].claim
 
-    def records(self, ids: Sequence[int], *, vectors: bool = False) -> list[Record]:
+    def records(self, ids: Sequence[int], *, vectors: bool = False) -> list[StoredPoint]:
         self.ping()
         return [
-            Record(
+            StoredPoint(
                 id=it.id,
                 claim=it.claim,
                 payload=_given(it),
@@ -152,10 +152,10 @@ class ExactIndex:
             if it
         ]
 
-    def foreign(self, *, limit: int = 1000) -> list[str]:
+    def points_without_claim(self, *, limit: int = 1000) -> list[str]:
         return []
 
-    def discard_foreign(self) -> None:
+    def delete_points_without_claim(self) -> None:
         self.ping()
 
     def flush(self) -> None:

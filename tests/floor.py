@@ -18,15 +18,15 @@ from backend.database.engine import Database
 from backend.database.models import Generation
 from backend.embedders.mean_colour import MeanColour
 from backend.errors import ImageUnavailable
-from backend.images.decode import Limits
+from backend.images.decode import ImageLimits
 from backend.images.decoder_pool import DecoderPool
-from backend.images.open_images import Pictures
+from backend.images.open_images import ImageOpener
 from backend.images.store import ImageStore
 from backend.indexing import EmbedOptions
 from backend.queue.entries import SINGLE
 from backend.queue.progress import Progress, progress, quarantine
 
-LIMITS = Limits(max_bytes=1_000_000, max_pixels=1_000_000, max_side=2000, min_side=8)
+LIMITS = ImageLimits(max_bytes=1_000_000, max_pixels=1_000_000, max_side=2000, min_side=8)
 LEASE = timedelta(minutes=2)
 
 
@@ -42,7 +42,7 @@ def reference(uri: str, data: bytes) -> ImageRef:
     return ImageRef(uri=uri, digest=digest, bytes=len(data), mtime_ns=0)
 
 
-class CountedPictures(Pictures):
+class CountedPictures(ImageOpener):
     """Pictures that remember which of them were opened."""
 
     opened: list[str | None]
@@ -90,7 +90,7 @@ class Floor:
         self.options = EmbedOptions(
             claim_size=8, batch_size=4, lease=LEASE, max_failures=3, retry=timedelta(0)
         )
-        encoder = generations.Encoder(
+        encoder = generations.EmbedderIdentity(
             spec="mean-colour?grid=2",
             fingerprint=self.embedder.fingerprint,
             size=self.embedder.size,

@@ -12,10 +12,10 @@ from PIL import Image
 
 from backend import images
 from backend.errors import NotAnImage
-from backend.images.decode import Limits, Size
+from backend.images.decode import ImageLimits, Size
 
 
-def decode(data: bytes, *, limits: Limits, target: Size) -> Image.Image:
+def decode(data: bytes, *, limits: ImageLimits, target: Size) -> Image.Image:
     """Obey an order in place of an image; decode an image."""
     order, _, argument = data.partition(b" ")
     if order == b"DIE":

@@ -18,7 +18,7 @@ from sqlalchemy import event
 
 from backend.access.scope import Scope
 from backend.api import problems
-from backend.api.limits import Limits
+from backend.api.limits import RateLimits
 from backend.api.scopes import OPEN, needs
 from backend.errors import ConfigurationError, InvalidKey
 from backend.settings import Settings, read_settings
@@ -136,7 +136,7 @@ def counting_app(url: str) -> FlaskClient:
         key_attempts="2/minute",
         rate_limit="2/minute",
     )
-    app, limits = Flask(__name__), Limits(settings)
+    app, limits = Flask(__name__), RateLimits(settings)
     problems.register(app)
     limits.register(app)
 

@@ -21,7 +21,7 @@ from backend import cli
 from backend.embedders import Compute, load
 from backend.embedders.autoencoder import Autoencoder, model_file, read_model
 from backend.errors import ConfigurationError, ImageError, UnknownEmbedder, WeightsUnavailable
-from backend.images.decode import Limits, Size
+from backend.images.decode import ImageLimits, Size
 from backend.images.decoder_pool import Decoded, DecoderPool
 from backend.lab.evaluation.splits import place
 from backend.lab.training.autoencoder import train
@@ -29,9 +29,9 @@ from backend.lab.training.autoencoder_pictures import layer_picture, reconstruct
 from backend.lab.training.autoencoder_run import (
     CHECKPOINT,
     WEIGHTS,
-    Pictures,
-    Recipe,
+    AutoencoderRecipe,
     Run,
+    TrainingImages,
     begin_or_resume,
 )
 from backend.sample import make_sample
@@ -40,7 +40,7 @@ from backend.settings import Settings
 Train = Callable[..., Run]
 
 EXACT = Compute(device="cpu", precision="fp32")
-SMALL = Recipe(dimensions=4096, batch_size=16, seed=5)  # fewer weights than the other
+SMALL = AutoencoderRecipe(dimensions=4096, batch_size=16, seed=5)  # fewer weights than the other
 GENEROUS_SECONDS = 150
 
 
@@ -56,19 +56,21 @@ def shots(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 @pytest.fixture(scope="module")
 def train_on() -> Iterator[Train]:
     """Trains for some epochs in a folder, on the first 32 pictures; the others are held out."""
-    with DecoderPool(1, limits=Limits()) as decoders:
+    with DecoderPool(1, limits=ImageLimits()) as decoders:
 
         def open_pictures(
             uris: Sequence[str | None], target: Size
         ) -> Iterator[Decoded | ImageError]:
             return decoders.decode_all((Path(uri) for uri in uris if uri), target=target)
 
-        def run(folder: Path, epochs: int, shots: list[str], recipe: Recipe = SMALL) -> Run:
+        def run(
+            folder: Path, epochs: int, shots: list[str], recipe: AutoencoderRecipe = SMALL
+        ) -> Run:
             return train(
                 folder,
                 recipe,
                 epochs=epochs,
-                draw=lambda: Pictures(shots[:32], shots[32:]),
+                draw=lambda: TrainingImages(shots[:32], shots[32:]),
                 open_pictures=open_pictures,
                 compute=EXACT,
                 report=lambda done, total: None,
@@ -186,7 +188,7 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
 
 
 def test_training_lowers_the_error_and_leaves_an_embedder(parts: Path) -> None:
-    first, second = begin_or_resume(parts, SMALL, lambda: Pictures([], [])).epochs
+    first, second = begin_or_resume(parts, SMALL, lambda: TrainingImages([], [])).epochs
 
     assert first.pictures == second.pictures == 32
     assert second.loss < first.loss
@@ -220,7 +222,10 @@ def test_another_seed_gives_other_weights(
 ) -> None:
     for seed in (1, 2):
         train_on(
-            tmp_path / str(seed), 1, shots[:2], Recipe(dimensions=4096, batch_size=2, seed=seed)
+            tmp_path / str(seed),
+            1,
+            shots[:2],
+            AutoencoderRecipe(dimensions=4096, batch_size=2, seed=seed),
         )
     assert not same(state_of(tmp_path / "1"), state_of(tmp_path / "2"))
 
@@ -228,7 +233,7 @@ def test_another_seed_gives_other_weights(
 def test_a_folder_keeps_to_its_recipe(tmp_path: Path, shots: list[str], train_on: Train) -> None:
     train_on(tmp_path, 1, shots[:2])
     with pytest.raises(ConfigurationError, match="batch_size 16, not 32"):
-        train_on(tmp_path, 2, shots, Recipe(dimensions=4096, batch_size=32, seed=5))
+        train_on(tmp_path, 2, shots, AutoencoderRecipe(dimensions=4096, batch_size=32, seed=5))
 
 
 def test_pictures_that_cannot_be_decoded_are_left_out(
@@ -319,8 +324,8 @@ def test_the_command_trains_on_the_catalogue_and_holds_out_what_evaluate_asks_fo
 
     run = begin_or_resume(
         shop / "run",
-        Recipe(dimensions=4096, batch_size=8, products=24, held_out=0.3),
-        lambda: Pictures([], []),
+        AutoencoderRecipe(dimensions=4096, batch_size=8, products=24, held_out=0.3),
+        lambda: TrainingImages([], []),
     )
     assert len(run.pictures.training) == 24
     assert run.pictures.held_out
@@ -344,8 +349,8 @@ def test_a_killed_command_goes_on_to_the_same_weights(shop: Path) -> None:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     assert not (shop / "killed" / WEIGHTS).exists()
-    recipe = Recipe(batch_size=8, products=24, held_out=0.2)
-    begun = begin_or_resume(shop / "killed", recipe, lambda: Pictures([], []))
+    recipe = AutoencoderRecipe(batch_size=8, products=24, held_out=0.2)
+    begun = begin_or_resume(shop / "killed", recipe, lambda: TrainingImages([], []))
     epochs = str(len(begun.epochs) + 1)
 
     invoke(*TRAIN, "killed", "--epochs", epochs)

@@ -12,9 +12,9 @@ from backend.cli.contact_sheet import (
     HIT,
     MISS,
     MISSING,
-    Layout,
-    Row,
-    Tile,
+    SheetLayout,
+    SheetRow,
+    SheetTile,
     contact_sheet,
     save,
     shorten,
@@ -33,8 +33,8 @@ def middle_of(box: tuple[int, int, int, int]) -> tuple[int, int]:
     return (box[0] + box[2]) // 2, (box[1] + box[3]) // 2
 
 
-def one_row(*neighbours: Tile) -> list[Row]:
-    return [Row(Tile(image=picture()), neighbours)]
+def one_row(*neighbours: SheetTile) -> list[SheetRow]:
+    return [SheetRow(SheetTile(image=picture()), neighbours)]
 
 
 def has_ink(sheet: Image.Image, box: tuple[int, int, int, int]) -> bool:
@@ -42,22 +42,22 @@ def has_ink(sheet: Image.Image, box: tuple[int, int, int, int]) -> bool:
 
 
 def test_the_sheet_is_as_large_as_its_layout_says() -> None:
-    rows = [Row(Tile(image=picture()), [Tile(image=picture())] * n) for n in (3, 5)]
-    assert contact_sheet(rows).size == Layout(rows=2, columns=6).size
+    rows = [SheetRow(SheetTile(image=picture()), [SheetTile(image=picture())] * n) for n in (3, 5)]
+    assert contact_sheet(rows).size == SheetLayout(rows=2, columns=6).size
 
 
 def test_the_query_is_on_the_left_and_neighbours_follow_in_order() -> None:
     colours = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
-    tiles = [Tile(image=Image.new("RGB", (6, 8), colour)) for colour in colours]
-    sheet = contact_sheet([Row(tiles[0], tiles[1:])])
-    layout = Layout(rows=1, columns=3)
+    tiles = [SheetTile(image=Image.new("RGB", (6, 8), colour)) for colour in colours]
+    sheet = contact_sheet([SheetRow(tiles[0], tiles[1:])])
+    layout = SheetLayout(rows=1, columns=3)
     seen = [sheet.getpixel(middle_of(layout.picture(0, column))) for column in range(3)]
     assert seen == colours
 
 
 @pytest.mark.parametrize("lines", [1, 2, 3])
 def test_no_picture_score_or_caption_overlaps_another(lines: int) -> None:
-    layout = Layout(rows=3, columns=4, caption_lines=lines)
+    layout = SheetLayout(rows=3, columns=4, caption_lines=lines)
     boxes = []
     for row in range(3):
         for column in range(4):
@@ -76,22 +76,22 @@ def test_no_picture_score_or_caption_overlaps_another(lines: int) -> None:
 
 @pytest.mark.parametrize(("hit", "frame"), [(True, HIT), (False, MISS)])
 def test_a_judged_neighbour_is_framed(hit: bool, frame: tuple[int, int, int]) -> None:
-    sheet = contact_sheet(one_row(Tile(image=picture(), hit=hit)))
-    left, top, right, bottom = Layout(rows=1, columns=2).picture(0, 1)
+    sheet = contact_sheet(one_row(SheetTile(image=picture(), hit=hit)))
+    left, top, right, bottom = SheetLayout(rows=1, columns=2).picture(0, 1)
     x, y = middle_of((left, top, right, bottom))
     for at in ((left - 1, y), (right, y), (x, top - 1), (x, bottom)):
         assert sheet.getpixel(at) == frame
 
 
 def test_an_unjudged_neighbour_is_neither_green_nor_red() -> None:
-    sheet = contact_sheet(one_row(Tile(image=picture())))
+    sheet = contact_sheet(one_row(SheetTile(image=picture())))
     colours = {colour for _, colour in sheet.getcolors(1 << 20) or []}
     assert not colours & {HIT, MISS}
 
 
 def test_a_missing_image_is_a_grey_tile() -> None:
-    sheet = contact_sheet(one_row(Tile(image=None, hit=True)))
-    left, top, right, _ = Layout(rows=1, columns=2).picture(0, 1)
+    sheet = contact_sheet(one_row(SheetTile(image=None, hit=True)))
+    left, top, right, _ = SheetLayout(rows=1, columns=2).picture(0, 1)
     assert sheet.getpixel((left + 5, top + 5)) == MISSING
     assert sheet.getpixel((right, top + 5)) == HIT
 
@@ -99,8 +99,8 @@ def test_a_missing_image_is_a_grey_tile() -> None:
 def test_images_of_other_shapes_are_letterboxed_and_never_cropped() -> None:
     wide = Image.new("RGB", (400, 100), BLUE)
     wide.putpixel((0, 0), (0, 0, 0))
-    sheet = contact_sheet(one_row(Tile(image=wide)), tile=(400, 400))
-    left, top, right, bottom = Layout(rows=1, columns=2, tile=(400, 400)).picture(0, 1)
+    sheet = contact_sheet(one_row(SheetTile(image=wide)), tile=(400, 400))
+    left, top, right, bottom = SheetLayout(rows=1, columns=2, tile=(400, 400)).picture(0, 1)
     x, y = middle_of((left, top, right, bottom))
     assert sheet.getpixel((x, top + 20)) == WHITE
     assert sheet.getpixel((x, bottom - 20)) == WHITE
@@ -110,19 +110,21 @@ def test_images_of_other_shapes_are_letterboxed_and_never_cropped() -> None:
 
 @pytest.mark.parametrize("mode", ["L", "P", "CMYK", "RGBA"])
 def test_images_of_other_modes_are_shown(mode: str) -> None:
-    sheet = contact_sheet(one_row(Tile(image=picture(mode=mode))))
-    assert sheet.getpixel(middle_of(Layout(rows=1, columns=2).picture(0, 1))) != WHITE
+    sheet = contact_sheet(one_row(SheetTile(image=picture(mode=mode))))
+    assert sheet.getpixel(middle_of(SheetLayout(rows=1, columns=2).picture(0, 1))) != WHITE
 
 
 def test_transparency_is_shown_on_white() -> None:
-    sheet = contact_sheet(one_row(Tile(image=Image.new("RGBA", (6, 8), (0, 0, 0, 0)))))
-    assert sheet.getpixel(middle_of(Layout(rows=1, columns=2).picture(0, 1))) == WHITE
+    sheet = contact_sheet(one_row(SheetTile(image=Image.new("RGBA", (6, 8), (0, 0, 0, 0)))))
+    assert sheet.getpixel(middle_of(SheetLayout(rows=1, columns=2).picture(0, 1))) == WHITE
 
 
 def test_scores_and_captions_are_written_in_their_boxes() -> None:
-    layout = Layout(rows=1, columns=3)
-    written = Tile(image=picture(), score=0.75, caption="Red shirt with long sleeves and a collar")
-    sheet = contact_sheet(one_row(written, Tile(image=picture())))
+    layout = SheetLayout(rows=1, columns=3)
+    written = SheetTile(
+        image=picture(), score=0.75, caption="Red shirt with long sleeves and a collar"
+    )
+    sheet = contact_sheet(one_row(written, SheetTile(image=picture())))
     for box in (layout.score(0, 1), layout.caption(0, 1, 0), layout.caption(0, 1, 1)):
         assert has_ink(sheet, box)
     for box in (layout.score(0, 2), layout.caption(0, 2, 0)):
@@ -130,7 +132,7 @@ def test_scores_and_captions_are_written_in_their_boxes() -> None:
 
 
 def test_the_title_moves_the_rows_down() -> None:
-    rows = one_row(Tile(image=picture()))
+    rows = one_row(SheetTile(image=picture()))
     plain, titled = contact_sheet(rows), contact_sheet(rows, title="Similar", subtitle="to these")
     assert titled.height > plain.height
     assert has_ink(titled, (24, 24, plain.width - 24, 60))
@@ -160,7 +162,7 @@ def test_a_sheet_without_rows_is_still_an_image() -> None:
 
 
 def test_saving_makes_the_folder_and_keeps_the_pixels(tmp_path: Path) -> None:
-    sheet = contact_sheet(one_row(Tile(image=picture(), hit=True, score=1)))
+    sheet = contact_sheet(one_row(SheetTile(image=picture(), hit=True, score=1)))
     path = tmp_path / "a" / "b" / "sheet.png"
     save(sheet, path)
     with Image.open(path) as read:

@@ -31,10 +31,10 @@ from backend.errors import (
     NoImage,
     NotAnImage,
 )
-from backend.images.decode import Limits
+from backend.images.decode import ImageLimits
 from backend.images.decoder_pool import Decoded, DecoderPool
 
-LIMITS = Limits()
+LIMITS = ImageLimits()
 TARGET = (32, 24)
 
 
@@ -82,7 +82,7 @@ def test_images_come_back_in_order_with_their_digests(pool: DecoderPool, tmp_pat
 def test_bad_images_are_told_apart_and_hold_up_nobody(pool: DecoderPool, tmp_path: Path) -> None:
     sources = [png(1), b"", png(2)[:300], tmp_path / "absent", png(3, 1001, 1000), png(4)]
 
-    with DecoderPool(limits=Limits(max_pixels=1_000_000)) as strict:
+    with DecoderPool(limits=ImageLimits(max_pixels=1_000_000)) as strict:
         results = list(strict.decode_all(sources, target=TARGET))
 
     kinds = [Decoded, NotAnImage, CorruptImage, NoImage, ImageTooLarge, Decoded]

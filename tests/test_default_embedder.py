@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from backend.catalogue.sources import open_source
-from backend.catalogue.sources.rows import Row
+from backend.catalogue.sources.rows import FeedRow
 from backend.embedders import Compute, Embedder, FloatArray, load
 from backend.embedders.checkpoint import Checkpoint
 from backend.embedders.tuned import SHIPPED
-from backend.images.decode import Limits
+from backend.images.decode import ImageLimits
 from backend.images.decoder_pool import Decoded, DecoderPool
 from backend.lab.evaluation.splits import split
 from backend.search.ranking import mean_average_precision
@@ -22,7 +22,7 @@ from backend.settings import Settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
-LIMITS = Limits()
+LIMITS = ImageLimits()
 DEFAULT = Settings.model_fields["embedder"].default
 
 
@@ -32,13 +32,13 @@ def card() -> dict:
 
 
 @pytest.fixture
-def catalogue(shared_data: Path) -> list[Row]:
+def catalogue(shared_data: Path) -> list[FeedRow]:
     """All products with pictures, in the file's order."""
     rows = open_source(shared_data / "fashion-products-small.zip").read()
-    return [row for row in rows if isinstance(row, Row) and row.picture]
+    return [row for row in rows if isinstance(row, FeedRow) and row.picture]
 
 
-def embed(embedder: Embedder, rows: list[Row]) -> Iterator[FloatArray]:
+def embed(embedder: Embedder, rows: list[FeedRow]) -> Iterator[FloatArray]:
     with DecoderPool(1, limits=LIMITS) as decoders:
         data = (row.picture.read(LIMITS.max_bytes) for row in rows if row.picture)
         decoded = decoders.decode_all(data, target=embedder.input_size, window=128)
@@ -64,7 +64,7 @@ def of_group(neighbours: np.ndarray, labels: np.ndarray, members: np.ndarray) ->
 
 
 def test_unseen_products_find_their_type_colour_and_gender(
-    catalogue: list[Row], card: dict
+    catalogue: list[FeedRow], card: dict
 ) -> None:
     types = [str(row.fields["article_type"]) for row in catalogue]
     recipe = card["recipe"]
@@ -101,11 +101,11 @@ def test_unseen_products_find_their_type_colour_and_gender(
     assert measured["seen"]["gender+article_type"] >= 0.65
 
 
-def joint(products: list[Row], other: str) -> np.ndarray:
+def joint(products: list[FeedRow], other: str) -> np.ndarray:
     return np.array([f"{row.fields[other]} {row.fields['article_type']}" for row in products])
 
 
-def test_bf16_gives_the_vectors_of_fp32(catalogue: list[Row]) -> None:
+def test_bf16_gives_the_vectors_of_fp32(catalogue: list[FeedRow]) -> None:
     sample = catalogue[:1000]
     fast, exact = (
         np.concatenate(list(embed(load(DEFAULT, compute=compute), sample)))

@@ -79,7 +79,7 @@ def test_a_vector_does_not_depend_on_the_batch_it_was_made_in(spec: str) -> None
 def test_a_decoders_image_gives_the_same_vector_as_the_original(spec: str) -> None:
     embedder = loaded(spec)
     data = [png(image) for image in GARMENTS[:3]]
-    limits = images.Limits()
+    limits = images.ImageLimits()
 
     original = embedder.embed([images.decode(one, limits=limits) for one in data])
     target = embedder.input_size

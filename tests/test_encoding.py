@@ -13,7 +13,7 @@ from PIL import Image
 from backend import bootstrap
 from backend.bootstrap import Services
 from backend.errors import CorruptImage, EmbedderBusy, ModelMismatch, NotAnImage
-from backend.search.query_image import SENT_SIDE, RemoteEncoder, Vector, sent_size
+from backend.search.query_image import SENT_SIDE, RemoteQueryEncoder, Vector, sent_size
 from backend.settings import Settings
 
 
@@ -38,8 +38,8 @@ class Worker:
         return vector, self._fingerprint or fingerprint
 
 
-def remote(services: Services, worker: Worker) -> RemoteEncoder:
-    return RemoteEncoder(worker, services.decoders, limits=services.limits, seconds=1)
+def remote(services: Services, worker: Worker) -> RemoteQueryEncoder:
+    return RemoteQueryEncoder(worker, services.decoders, limits=services.limits, seconds=1)
 
 
 def photograph(width: int, height: int) -> bytes:
@@ -86,7 +86,7 @@ def test_a_worker_that_is_busy_is_the_shoppers_error(services: Services) -> None
     def busy(picture: bytes, *, spec: str, seconds: float) -> tuple[Vector, str]:
         raise EmbedderBusy
 
-    encode = RemoteEncoder(busy, services.decoders, limits=services.limits, seconds=1)
+    encode = RemoteQueryEncoder(busy, services.decoders, limits=services.limits, seconds=1)
     with pytest.raises(EmbedderBusy):
         encode(services.first_generation(), picture(1))
 

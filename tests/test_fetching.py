@@ -22,10 +22,10 @@ from backend.errors import (
     LookalikeError,
     NoImage,
 )
-from backend.images.decode import Limits
+from backend.images.decode import ImageLimits
 from backend.images.fetch import fetch, is_public
 
-LIMITS = Limits(max_bytes=100_000)
+LIMITS = ImageLimits(max_bytes=100_000)
 PICTURE = b"a picture" * 1000
 
 

@@ -34,7 +34,7 @@ from backend.lab.training.features import look
 from backend.lab.training.finetuning import STATE, TUNED, finetune
 from backend.lab.training.material import divide, prepare
 from backend.lab.training.objective import Aim
-from backend.lab.training.recipe import Recipe
+from backend.lab.training.recipe import TuningRecipe
 from backend.lab.training.validation import Judge
 from backend.sample import make_sample
 from backend.settings import Settings
@@ -444,7 +444,7 @@ def test_a_senseless_option_is_refused(
 
 def test_the_defaults_are_those_of_the_recipe() -> None:
     given = {name: one.default for name, one in inspect.signature(command).parameters.items()}
-    ours = Recipe()
+    ours = TuningRecipe()
 
     assert _aims(given["labels"], given["joint"]) == ours.aims
     same = ("epochs", "head_epochs", "patience", "views", "batch_size", "held_out",

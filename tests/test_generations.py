@@ -24,11 +24,11 @@ from backend.errors import (
     UnknownGeneration,
     WrongState,
 )
-from backend.generations import Encoder
+from backend.generations import EmbedderIdentity
 from backend.queue import backfill as backfilling
 from backend.queue import entries as outbox
 
-ENCODER = Encoder(spec="mean-colour", fingerprint="f", size=3)
+ENCODER = EmbedderIdentity(spec="mean-colour", fingerprint="f", size=3)
 
 
 def test_the_first_generation_knows_its_encoder_and_every_product(any_db: Database) -> None:
@@ -198,7 +198,7 @@ def test_what_a_retired_generation_left_goes_step_by_step_and_nothing_else(
 ) -> None:
     monkeypatch.setattr("backend.reindex.dropping.ENTRIES", 2)
     make_products(any_db, 5)
-    other = Encoder(spec="mean-colour", fingerprint="g", size=3)
+    other = EmbedderIdentity(spec="mean-colour", fingerprint="g", size=3)
     vector = np.ones(3, np.float32)
     digests = {f"{number:064x}": vector for number in (0, 2**255, 2**256 - 1)}
     for fingerprint in "fg":
@@ -244,7 +244,7 @@ def test_entries_take_over_what_the_same_embedder_knows(any_db: Database) -> Non
     assert (found[given_up].due_at, found[given_up].last_error) == (None, "corrupt-image: x")
     assert (found[kept].embedded, found[kept].embedded_digest) == (1, "d-before")
     assert (found[kept].last_error, found[kept].due_at is None) == ("corrupt-image: x", False)
-    other = Encoder(spec="mean-colour", fingerprint="g", size=3)
+    other = EmbedderIdentity(spec="mean-colour", fingerprint="g", size=3)
     generations.drop(any_db, new.id)
     another = generations.start(any_db, other, state=BUILDING)
     assert all(entries(any_db)[another.id, id_].embedded == 0 for id_ in values)

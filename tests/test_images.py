@@ -24,9 +24,9 @@ from backend.errors import (
     NoImage,
     NotAnImage,
 )
-from backend.images.decode import Limits, decode, inside, inspect, local_path, read_file
+from backend.images.decode import ImageLimits, decode, inside, inspect, local_path, read_file
 
-LIMITS = Limits()
+LIMITS = ImageLimits()
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
 
@@ -252,14 +252,14 @@ def test_damaged_bytes_give_a_picture_or_an_image_error_and_nothing_else(format:
         for _ in range(dice.choice((1, 3, 20))):
             damaged[dice.randrange(len(damaged))] = dice.randrange(256)
         with suppress(ImageError):
-            assert decode(bytes(damaged), limits=Limits(max_pixels=1_000_000)).mode == "RGB"
+            assert decode(bytes(damaged), limits=ImageLimits(max_pixels=1_000_000)).mode == "RGB"
 
 
 def test_too_many_bytes_are_refused() -> None:
     data = encode(picture())
 
     with pytest.raises(ImageTooLarge, match="bytes"):
-        decode(data, limits=Limits(max_bytes=len(data) - 1))
+        decode(data, limits=ImageLimits(max_bytes=len(data) - 1))
 
 
 @pytest.mark.parametrize("size", [(60_000, 60_000), (19_000, 19_000), (20_001, 100)])
@@ -269,7 +269,7 @@ def test_a_bomb_is_refused_by_its_header(size: tuple[int, int]) -> None:
 
 
 def test_limits_above_pillows_own_are_honoured() -> None:
-    generous = Limits(max_pixels=10**9)
+    generous = ImageLimits(max_pixels=10**9)
 
     assert inspect(png_that_claims(15_000, 15_000), limits=generous).width == 15_000
 

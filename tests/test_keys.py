@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from backend.access import keys
 from backend.access.key_cache import MOST_REFUSED, Keyring
-from backend.access.keys import Key, NewKey
+from backend.access.keys import KeyInfo, NewKey
 from backend.access.scope import Scope
 from backend.database.engine import Database
 from backend.database.models import ApiKey, utcnow
@@ -32,12 +32,12 @@ def create(db: Database, name: str = "shop", scope: Scope = Scope.READ, **option
     return db.write(lambda session: keys.create(session, name, scope=scope, **options))
 
 
-def check(db: Database, token: str) -> Key:
+def check(db: Database, token: str) -> KeyInfo:
     with db.read() as session:
         return keys.check(session, token)
 
 
-def revoke(db: Database, prefix: str) -> Key:
+def revoke(db: Database, prefix: str) -> KeyInfo:
     return db.write(lambda session: keys.revoke(session, prefix))
 
 

@@ -16,8 +16,8 @@ from backend.database.models import Generation
 from backend.errors import IndexGone
 from backend.filters import Condition, FieldType, Where
 from backend.search import filter_recall
-from backend.search.filter_recall import MOST_SHAPES, Key, ShapeRecall, Sums
-from backend.search.recall_monitor import ENOUGH, WAITING, RecallGuard, Search, recall_of
+from backend.search.filter_recall import MOST_SHAPES, ShapeKey, ShapeRecall, Sums
+from backend.search.recall_monitor import ENOUGH, WAITING, RecallMonitor, Search, recall_of
 from backend.vectors import Hit, Point, SearchMode
 
 SCHEMA: dict[str, FieldType] = {"gender": "keyword", "year": "integer"}
@@ -61,7 +61,7 @@ def generation(db: Database) -> Generation:
 
 def guarding(db: Database, *, rate: float = 1.0, chances: Iterator[float] | None = None) -> Any:
     drawn = chances or iter(lambda: 0.5, None)
-    return RecallGuard(db, schema=SCHEMA, rate=rate, chance=lambda: next(drawn))
+    return RecallMonitor(db, schema=SCHEMA, rate=rate, chance=lambda: next(drawn))
 
 
 def asked(generation: Generation, where: Where, mode: SearchMode = SearchMode.ACORN) -> Search:
@@ -74,7 +74,7 @@ def totals(db: Database, generation: Generation) -> list[ShapeRecall]:
         return filter_recall.by_shape(session, generation.id)
 
 
-def settle(guard: RecallGuard, index: ExactIndex) -> None:
+def settle(guard: RecallMonitor, index: ExactIndex) -> None:
     """Let the background do all that waits."""
     while guard.compare(lambda _generation: index):
         pass
@@ -176,10 +176,12 @@ def test_shapes_beyond_what_is_kept_apart_count_as_others(
     db: Database, generation: Generation
 ) -> None:
     for batch in range(2):
-        keys = [Key(generation.id, f"{batch}-{n}", "plain") for n in range(MOST_SHAPES - 1)]
-        db.write(lambda session, keys=keys: filter_recall.add(session, dict.fromkeys(keys, ONE)))
-    overlong = {Key(generation.id, "x" * 501, "plain"): ONE}
-    db.write(lambda session: filter_recall.add(session, overlong))
+        keys = [ShapeKey(generation.id, f"{batch}-{n}", "plain") for n in range(MOST_SHAPES - 1)]
+        db.write(
+            lambda session, keys=keys: filter_recall.add_sums(session, dict.fromkeys(keys, ONE))
+        )
+    overlong = {ShapeKey(generation.id, "x" * 501, "plain"): ONE}
+    db.write(lambda session: filter_recall.add_sums(session, overlong))
     with db.read() as session:
         rows = filter_recall.by_shape(session, generation.id, limit=10_000)
     assert len(rows) == MOST_SHAPES + 1

@@ -33,7 +33,7 @@ from backend.database.models import (
 from backend.embedders.mean_colour import MeanColour
 from backend.errors import ModelMismatch, ReindexRunning, WrongState
 from backend.queue import entries
-from backend.reindex import Plan
+from backend.reindex import ReindexPlan
 from backend.search import similar as recommending
 from backend.search.similar import Query
 from backend.settings import Settings
@@ -105,7 +105,7 @@ class Shop:
         raise AssertionError(f"{job.verb} is still {job.state}: {job.arguments} {job.result}")
 
     def reindex(self, **plan: Any) -> Job:
-        return self.follow(reindexing.request(self.db, Plan(**plan)).id)
+        return self.follow(reindexing.request(self.db, ReindexPlan(**plan)).id)
 
     def promote(self, generation_id: int, *, force: bool = False) -> Job:
         job = reindexing.request_promotion(self.db, generation_id, force=force)
@@ -288,19 +288,19 @@ def test_a_reindex_that_is_promoted_by_hand_waits_and_receives_every_write(shop:
 
 def test_a_second_reindex_is_refused_while_one_is_asked_for_or_building(shop: Shop) -> None:
     shop.fill(6)
-    job = reindexing.request(shop.db, Plan(embedder=BETTER, promote="manual"))
+    job = reindexing.request(shop.db, ReindexPlan(embedder=BETTER, promote="manual"))
     with pytest.raises(ReindexRunning, match=f"job {job.id}"):
-        reindexing.request(shop.db, Plan())
+        reindexing.request(shop.db, ReindexPlan())
     shop.follow(job.id)
     with pytest.raises(ReindexRunning, match=r"generation 2 .* is building already"):
-        reindexing.request(shop.db, Plan())
+        reindexing.request(shop.db, ReindexPlan())
     generations.drop(shop.db, 2)
-    reindexing.request(shop.db, Plan())
+    reindexing.request(shop.db, ReindexPlan())
 
 
 def test_a_build_goes_on_after_a_restart(shop: Shop) -> None:
     shop.fill(12)
-    job = reindexing.request(shop.db, Plan(embedder=BETTER))
+    job = reindexing.request(shop.db, ReindexPlan(embedder=BETTER))
     while BUILDING not in shop.states().values():
         shop.worker.work_once()
     shop.restart()
@@ -310,7 +310,7 @@ def test_a_build_goes_on_after_a_restart(shop: Shop) -> None:
 
 def test_a_generation_that_is_dropped_while_it_builds_ends_its_job(shop: Shop) -> None:
     shop.fill(6)
-    job = reindexing.request(shop.db, Plan(embedder=BETTER))
+    job = reindexing.request(shop.db, ReindexPlan(embedder=BETTER))
     while BUILDING not in shop.states().values():
         shop.worker.work_once()
     generations.drop(shop.db, 2)
@@ -658,7 +658,7 @@ def test_a_checkpoint_that_was_trained_anew_is_another_embedder(
         self.fingerprint = "retrained"
 
     monkeypatch.setattr(MeanColour, "__init__", retrained)
-    job = reindexing.request(shop.db, Plan(embedder=shop.settings.embedder))
+    job = reindexing.request(shop.db, ReindexPlan(embedder=shop.settings.embedder))
     while BUILDING not in shop.states().values():
         shop.worker.work_once()
     services = shop.services

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from backend.catalogue.sources import open_source
-from backend.catalogue.sources.layout import PLAIN, Layout, read_layout
-from backend.catalogue.sources.records import LONGEST_LINE, Record, read_header, read_records
-from backend.catalogue.sources.rows import Reject, Row
+from backend.catalogue.sources.layout import PLAIN, FeedMapping, read_layout
+from backend.catalogue.sources.records import LONGEST_LINE, TableRecord, read_header, read_records
+from backend.catalogue.sources.rows import FeedRow, Reject
 from backend.errors import (
     ConfigurationError,
     CorruptImage,
@@ -49,23 +49,23 @@ def zipped(path: Path, members: Mapping[str, str | bytes]) -> Path:
     return path
 
 
-def read(path: Path, layout: Layout = PLAIN) -> list[Row | Reject]:
+def read(path: Path, layout: FeedMapping = PLAIN) -> list[FeedRow | Reject]:
     with closing(open_source(path, layout)) as source:
         return list(source.read())
 
 
-def rows(path: Path, layout: Layout = PLAIN) -> list[Row]:
+def rows(path: Path, layout: FeedMapping = PLAIN) -> list[FeedRow]:
     found = read(path, layout)
     assert not [row for row in found if isinstance(row, Reject)]
-    return [row for row in found if isinstance(row, Row)]
+    return [row for row in found if isinstance(row, FeedRow)]
 
 
-def only(path: Path, layout: Layout = PLAIN) -> Row:
+def only(path: Path, layout: FeedMapping = PLAIN) -> FeedRow:
     (row,) = rows(path, layout)
     return row
 
 
-def rejected(path: Path, layout: Layout = PLAIN) -> Reject:
+def rejected(path: Path, layout: FeedMapping = PLAIN) -> Reject:
     (reject,) = (row for row in read(path, layout) if isinstance(row, Reject))
     return reject
 
@@ -192,7 +192,7 @@ def records(text: str | bytes, free_text: int | None = 1) -> list[Any]:
     stream = io.BytesIO(text.encode() if isinstance(text, str) else text)
     header = read_header(stream)
     return [
-        (it.line, *it.values) if isinstance(it, Record) else it
+        (it.line, *it.values) if isinstance(it, TableRecord) else it
         for it in read_records(stream, header, free_text=free_text)
     ]
 
@@ -341,7 +341,7 @@ def test_columns_and_images_of_another_shop_map_by_a_layout(tmp_path: Path) -> N
     (tmp_path / "images" / "010" / "0108775015.jpg").write_bytes(b"picture")
     table = tmp_path / "articles.csv"
     table.write_text("article_id,prod_name,perceived\n0108775015,Strap top,Dark\n")
-    layout = Layout(
+    layout = FeedMapping(
         columns={"sku": "article_id", "display_name": "prod_name"},
         image="images/{sku:.3}/{article_id}.jpg",
     )
@@ -355,7 +355,7 @@ def test_columns_and_images_of_another_shop_map_by_a_layout(tmp_path: Path) -> N
 def test_a_given_column_wins_over_one_that_has_our_name(tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text("id,code,in_stock,price\n7,A1,no,12.50\n")
-    row = only(table, Layout(columns={"sku": "code"}))
+    row = only(table, FeedMapping(columns={"sku": "code"}))
     assert row.sku == "A1"
     assert row.fields == {"in_stock": False, "price": 12.5, "attributes": {"id": "7"}}
 
@@ -427,18 +427,18 @@ def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "layout",
     [
-        Layout(columns={"colour": "id"}),
-        Layout(image="{sku.__class__}.jpg"),
-        Layout(image="{sku[0]}.jpg"),
-        Layout(image="{photo}.jpg"),
-        Layout(image="{}.jpg"),
-        Layout(image="{sku!r}.jpg"),
-        Layout(image="{sku:{id}}.jpg"),
-        Layout(image="{sku.jpg"),
+        FeedMapping(columns={"colour": "id"}),
+        FeedMapping(image="{sku.__class__}.jpg"),
+        FeedMapping(image="{sku[0]}.jpg"),
+        FeedMapping(image="{photo}.jpg"),
+        FeedMapping(image="{}.jpg"),
+        FeedMapping(image="{sku!r}.jpg"),
+        FeedMapping(image="{sku:{id}}.jpg"),
+        FeedMapping(image="{sku.jpg"),
     ],
 )
 def test_a_layout_that_cannot_be_is_refused_before_a_row_is_read(
-    tmp_path: Path, layout: Layout
+    tmp_path: Path, layout: FeedMapping
 ) -> None:
     with pytest.raises(ConfigurationError):
         open_source(catalogue(tmp_path, HEADER + TIE), layout)
@@ -446,7 +446,7 @@ def test_a_layout_that_cannot_be_is_refused_before_a_row_is_read(
 
 def test_a_layout_that_names_a_column_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnreadableCatalogue, match="no column 'code'; there are: id, gender"):
-        open_source(catalogue(tmp_path, HEADER + TIE), Layout(columns={"sku": "code"}))
+        open_source(catalogue(tmp_path, HEADER + TIE), FeedMapping(columns={"sku": "code"}))
 
 
 @pytest.mark.parametrize(
@@ -458,7 +458,7 @@ def test_a_layout_that_names_a_column_that_is_not_there_is_refused(tmp_path: Pat
 )
 def test_a_layout_can_be_a_small_file(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
-    assert read_layout(tmp_path / name) == Layout(columns={"sku": "code"}, image="i/{sku}.jpg")
+    assert read_layout(tmp_path / name) == FeedMapping(columns={"sku": "code"}, image="i/{sku}.jpg")
 
 
 @pytest.mark.parametrize(
@@ -508,7 +508,7 @@ def test_a_member_larger_than_allowed_is_not_unpacked(tmp_path: Path) -> None:
         archive.writestr("images/1.jpg", bytes(50_000_000))
     with closing(open_source(path)) as source:
         (row,) = source.read()
-        assert isinstance(row, Row)
+        assert isinstance(row, FeedRow)
         assert row.picture is not None
         with pytest.raises(ImageTooLarge, match="50,000,000"):
             row.picture.read(1_000_000)
@@ -519,7 +519,7 @@ def test_a_damaged_member_is_a_corrupt_image(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"picture", b"pixture"))
     with closing(open_source(path)) as source:
         (row,) = source.read()
-        assert isinstance(row, Row)
+        assert isinstance(row, FeedRow)
         assert row.picture is not None
         with pytest.raises(CorruptImage, match="CRC"):
             row.picture.read(1_000)
@@ -589,10 +589,10 @@ def test_a_symlink_cannot_lead_out_but_within(tmp_path: Path, secret: Path) -> N
     (path / "images" / "dangling.jpg").symlink_to("nowhere.jpg")
     out, within, dangling = read(path)
     assert isinstance(out, Reject)
-    assert isinstance(within, Row)
+    assert isinstance(within, FeedRow)
     assert within.picture is not None
     assert within.picture.read(10) == b"real"
-    assert isinstance(dangling, Row)
+    assert isinstance(dangling, FeedRow)
     assert dangling.picture is None
 
 

@@ -10,7 +10,7 @@ from garments import garment
 
 from backend.catalogue.import_run import import_catalogue
 from backend.catalogue.sources import open_source
-from backend.catalogue.sources.rows import Reject, Row
+from backend.catalogue.sources.rows import FeedRow, Reject
 from backend.database.engine import Database
 from backend.errors import UnreadableCatalogue
 from backend.images.store import ImageStore
@@ -63,7 +63,7 @@ def benchmark(folder: Path, *, annotations: str = "Anno_coarse") -> Path:
     return folder
 
 
-def read(path: Path) -> list[Row | Reject]:
+def read(path: Path) -> list[FeedRow | Reject]:
     with closing(open_source(path)) as source:
         return list(source.read())
 
@@ -75,7 +75,7 @@ def test_a_picture_is_a_product_with_its_category_split_box_and_attributes(
     rows = read(benchmark(tmp_path, annotations=annotations))
 
     first, second, dress, jeans = rows
-    assert isinstance(first, Row)
+    assert isinstance(first, FeedRow)
     assert (first.line, first.sku) == (3, "Sheer_Pleated-Front_Blouse:img_00000001")
     assert first.fields == {
         "display_name": "Sheer Pleated-Front Blouse",
@@ -90,15 +90,15 @@ def test_a_picture_is_a_product_with_its_category_split_box_and_attributes(
     }
     assert first.picture
     assert first.picture.read(100_000)[:2] == b"\xff\xd8"
-    assert isinstance(second, Row)
+    assert isinstance(second, FeedRow)
     assert second.fields["attributes"]["part"] == ["v-neck"]
     assert second.fields["attributes"]["style"] == ["boho"]
-    assert isinstance(dress, Row)
+    assert isinstance(dress, FeedRow)
     assert dress.sku == "A-F_Wrap_Dress:img_00000001"
     assert dress.fields["article_type"] == "Dress"
     assert dress.fields["sub_category"] == "full-body"
     assert dress.fields["attributes"]["shape"] == ["a-line"]
-    assert isinstance(jeans, Row)
+    assert isinstance(jeans, FeedRow)
     assert jeans.fields["article_type"] == "Jeans"
     assert set(jeans.fields["attributes"]) == {"split", "bbox"}
 
@@ -124,7 +124,7 @@ def test_the_two_lists_of_categories_are_enough(tmp_path: Path) -> None:
 
     rows = read(folder)
 
-    assert [row.fields["attributes"] for row in rows if isinstance(row, Row)] == [{}] * 4
+    assert [row.fields["attributes"] for row in rows if isinstance(row, FeedRow)] == [{}] * 4
 
 
 def test_a_bad_line_costs_itself_alone(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_a_bad_line_costs_itself_alone(tmp_path: Path) -> None:
     assert rejects[0].sku == "Odd:img_1"
     assert "'51' is no category; they are 1 to 50" in rejects[0].reason
     assert len(rows) == 8
-    assert isinstance(rows[0], Row)
+    assert isinstance(rows[0], FeedRow)
     assert rows[0].picture is None
     assert rows[0].warnings == (f"there is no image {PICTURES[0][0]}",)
 

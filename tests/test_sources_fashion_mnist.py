@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from backend.catalogue.import_run import import_catalogue
 from backend.catalogue.sources import open_source
 from backend.catalogue.sources.fashion_mnist import CLASSES, find_folder
-from backend.catalogue.sources.rows import Reject, Row
+from backend.catalogue.sources.rows import FeedRow, Reject
 from backend.cli import app
 from backend.database.engine import Database
 from backend.errors import UnreadableCatalogue
@@ -30,7 +30,7 @@ from backend.lab.training.datasets import download_fashion_mnist
 REAL = Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))
 
 
-def read(path: Path) -> list[Row | Reject]:
+def read(path: Path) -> list[FeedRow | Reject]:
     with closing(open_source(path)) as source:
         return list(source.read())
 
@@ -44,8 +44,8 @@ def test_every_picture_is_a_product_of_its_class(tmp_path: Path, below: str, gzi
 
     assert len(rows) == 60
     first, last = rows[0], rows[-1]
-    assert isinstance(first, Row)
-    assert isinstance(last, Row)
+    assert isinstance(first, FeedRow)
+    assert isinstance(last, FeedRow)
     assert (first.line, first.sku, last.line, last.sku) == (1, "train-00000", 60, "test-00019")
     assert first.fields["article_type"] == CLASSES[0]
     assert last.fields == {
@@ -61,7 +61,7 @@ def test_a_picture_keeps_its_pixels(tmp_path: Path) -> None:
 
     row = read(tmp_path)[7]
 
-    assert isinstance(row, Row)
+    assert isinstance(row, FeedRow)
     assert row.picture
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(row.picture.read(10_000)))), drawn[7])
 
@@ -142,7 +142,7 @@ def test_a_file_that_is_something_else_is_named(
 def test_the_real_files_hold_seventy_thousand_pictures() -> None:
     rows = read(REAL)
 
-    kinds = Counter(row.fields["article_type"] for row in rows if isinstance(row, Row))
+    kinds = Counter(row.fields["article_type"] for row in rows if isinstance(row, FeedRow))
     assert kinds == dict.fromkeys(CLASSES, 7_000)
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from backend.catalogue.import_run import import_catalogue
 from backend.catalogue.sources import open_source
-from backend.catalogue.sources.layout import PLAIN, Layout
-from backend.catalogue.sources.rows import Reject, Row
+from backend.catalogue.sources.layout import PLAIN, FeedMapping
+from backend.catalogue.sources.rows import FeedRow, Reject
 from backend.database.engine import Database
 from backend.errors import ConfigurationError, UnreadableCatalogue
 from backend.images.store import ImageStore
@@ -29,14 +29,14 @@ def parquet(path: Path, columns: dict[str, Any], *, group: int = 1000, **options
     return path
 
 
-def read(path: Path, layout: Layout = PLAIN) -> list[Row | Reject]:
+def read(path: Path, layout: FeedMapping = PLAIN) -> list[FeedRow | Reject]:
     with closing(open_source(path, layout)) as source:
         return list(source.read())
 
 
-def only(path: Path, layout: Layout = PLAIN) -> Row:
+def only(path: Path, layout: FeedMapping = PLAIN) -> FeedRow:
     (row,) = read(path, layout)
-    assert isinstance(row, Row)
+    assert isinstance(row, FeedRow)
     return row
 
 
@@ -90,7 +90,7 @@ def test_the_same_options_map_columns_and_find_images(tmp_path: Path) -> None:
     path = parquet(tmp_path / "feed.parquet", {"article_id": [108], "prod_name": ["Top"]})
     (tmp_path / "images" / "108").mkdir(parents=True)
     (tmp_path / "images" / "108" / "108.jpg").write_bytes(picture(1))
-    layout = Layout(
+    layout = FeedMapping(
         columns={"sku": "article_id", "display_name": "prod_name"},
         image="images/{sku:.3}/{article_id}.jpg",
     )
@@ -119,10 +119,10 @@ def test_an_empty_cell_is_no_picture_and_a_path_is_one(tmp_path: Path) -> None:
 
     there, empty, nothing = read(path)
 
-    assert isinstance(there, Row)
+    assert isinstance(there, FeedRow)
     assert there.picture
     for row in (empty, nothing):
-        assert isinstance(row, Row)
+        assert isinstance(row, FeedRow)
         assert row.warnings == ("no image is named",)
 
 
@@ -190,7 +190,7 @@ def test_a_folder_and_a_zip_may_hold_one(tmp_path: Path) -> None:
     for place in (tmp_path / "shop", tmp_path / "shop.zip"):
         with closing(open_source(place)) as source:
             (row,) = source.read()
-            assert isinstance(row, Row)
+            assert isinstance(row, FeedRow)
             assert row.picture
             assert row.picture.read(100_000) == picture(4)
 

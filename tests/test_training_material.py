@@ -14,7 +14,7 @@ from backend.lab.evaluation.products import Labels
 from backend.lab.evaluation.splits import Split, place
 from backend.lab.training.material import Material, divide, near_duplicates, prepare, whiten
 from backend.lab.training.objective import MISSING, Aim
-from backend.lab.training.recipe import Recipe
+from backend.lab.training.recipe import TuningRecipe
 from backend.lab.training.validation import Judge, total
 
 WINDOW = Window(120)
@@ -24,7 +24,7 @@ def features(count: int = 120, size: int = 40) -> np.ndarray:
     return np.random.default_rng(0).normal(1, 1, (count, size)).astype(np.float16)
 
 
-def material(recipe: Recipe = TINY, starting: np.ndarray | None = None) -> Material:
+def material(recipe: TuningRecipe = TINY, starting: np.ndarray | None = None) -> Material:
     parts, labels = divide(WINDOW.products, recipe)
     return prepare(parts, labels, features() if starting is None else starting, recipe)
 

@@ -590,12 +590,12 @@ def test_points_that_cannot_be_ours_are_named_and_deleted_and_no_other(make: Mak
         smuggle(index, 2, direction(5), {"gender": "Men"})
         smuggle(index, 3, None, {"claim": 4})
         smuggle(index, visitor, direction(6), {})
-        assert set(index.foreign()) == {"2", "3", str(visitor)}
-        assert len(index.foreign(limit=1)) == 1
+        assert set(index.points_without_claim()) == {"2", "3", str(visitor)}
+        assert len(index.points_without_claim(limit=1)) == 1
         assert [id_ for id_, _ in index.claims()] == [1, 3]
         assert {it.id for it in index.records([1, 2, 3])} == {1, 3}
-        index.discard_foreign()
-        assert index.foreign() == []
+        index.delete_points_without_claim()
+        assert index.points_without_claim() == []
         assert list(index.claims()) == [(1, 2)]
         assert index.count() == 1
 

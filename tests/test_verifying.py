@@ -262,7 +262,7 @@ def test_every_live_generation_is_verified(plant: Plant) -> None:
     services = plant.services
     with services.db.read() as session:
         first = generations.active(session)
-    encoder = generations.Encoder(
+    encoder = generations.EmbedderIdentity(
         spec=first.embedder, fingerprint=first.fingerprint, size=first.size
     )
     second = generations.start(services.db, encoder, state=STANDBY)

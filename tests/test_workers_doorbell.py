@@ -20,7 +20,7 @@ from backend.settings import Settings, read_settings
 from workers import names
 from workers.app import make_app, trouble
 from workers.names import Queue
-from workers.notifier import DEAF_SECONDS, MAX_WAITING, Doorbell
+from workers.notifier import DEAF_SECONDS, MAX_WAITING, Notifier
 
 NOWHERE = "redis://127.0.0.1:1/0"
 CATALOGUE = "postgresql://nobody@127.0.0.1:1/none"
@@ -64,7 +64,7 @@ def test_without_a_broker_there_is_no_celery(settings: Settings) -> None:
 def test_the_app_and_the_bell_are_made_and_fail_at_once_without_a_redis(settings: Settings) -> None:
     found = settings_of(NOWHERE)
     app = make_app(found)
-    ring = Doorbell(app, found)
+    ring = Notifier(app, found)
     assert app.conf.accept_content == ["json"]
     started = time.monotonic()
     ring()
@@ -74,7 +74,7 @@ def test_the_app_and_the_bell_are_made_and_fail_at_once_without_a_redis(settings
 
 def test_a_knock_carries_no_data_and_expires(settings: Settings, server: RedisServer) -> None:
     found = settings_of(server.url, knock_seconds=7)
-    Doorbell(make_app(found), found)()
+    Notifier(make_app(found), found)()
     (message,) = knocks(server)
     assert message["headers"]["task"] == names.WORK
     assert message["headers"]["argsrepr"] == "()"
@@ -87,7 +87,7 @@ def test_redis_stays_small_however_often_the_bell_rings(
     settings: Settings, server: RedisServer
 ) -> None:
     found = settings_of(server.url)
-    ring = Doorbell(make_app(found), found)
+    ring = Notifier(make_app(found), found)
     for _ in range(200):
         ring()
     assert len(knocks(server)) == MAX_WAITING
@@ -97,7 +97,7 @@ def test_a_dead_redis_costs_a_request_next_to_nothing_and_heals(
     settings: Settings, server: RedisServer
 ) -> None:
     found = settings_of(server.url)
-    ring = Doorbell(make_app(found), found)
+    ring = Notifier(make_app(found), found)
     ring()
     server.kill(lose_data=True)
     started = time.monotonic()

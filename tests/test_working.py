@@ -64,7 +64,7 @@ def another_generation(
 ) -> Generation:
     """Start a re-index; it has an entry for all that the catalogue holds by now."""
     embedder = services.embedder(spec)
-    encoder = generations.Encoder(
+    encoder = generations.EmbedderIdentity(
         spec=spec,
         fingerprint=changes.get("fingerprint", embedder.fingerprint),
         size=embedder.size,

@@ -14,7 +14,7 @@ from typing import Final
 TICK_SECONDS: Final = 0.5
 
 
-class Pulse:
+class Heartbeat:
     """One end of a socket whose other end the supervisor holds.
 
     While a task runs, only the task's own progress counts as life: it calls this object. While the

@@ -23,7 +23,7 @@ DEAF_SECONDS: Final = 2.0
 """After a failure the bell is left alone for so long, lest every request wait for a dead Redis."""
 
 
-class Doorbell:
+class Notifier:
     """Rings for the index workers. Safe to call from several threads; never raises."""
 
     def __init__(self, app: Celery, settings: Settings) -> None:

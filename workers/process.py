@@ -21,10 +21,10 @@ from backend.settings import read_settings
 from backend.worker.loop import Worker
 from workers import tasks
 from workers.app import keep_logs, make_app
-from workers.heartbeat import Pulse
+from workers.heartbeat import Heartbeat
 from workers.interactive import RemoteEmbedder, Replies
 from workers.names import Queue
-from workers.notifier import Doorbell
+from workers.notifier import Notifier
 
 log = structlog.get_logger(__name__)
 
@@ -35,10 +35,10 @@ def main() -> int:
     settings = read_settings()
     logs.configure(settings.log_level)
     keep_logs()
-    pulse = Pulse(options.pulse, stop_seconds=settings.stop_seconds)
+    pulse = Heartbeat(options.pulse, stop_seconds=settings.stop_seconds)
     pulse.start()
     app = make_app(settings)
-    ring = Doorbell(app, settings)
+    ring = Notifier(app, settings)
     services = bootstrap.build(
         settings,
         ring=ring,

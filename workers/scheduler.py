@@ -21,7 +21,7 @@ from workers.notifier import MAX_WAITING
 log = structlog.get_logger(__name__)
 
 
-class Clock(Scheduler):  # type: ignore[misc]
+class NotifyingScheduler(Scheduler):  # type: ignore[misc]
     """Celery's scheduler without a file of its own, and quiet before a full queue."""
 
     _heard = True  # whether Redis answered last time
@@ -43,7 +43,7 @@ class Clock(Scheduler):  # type: ignore[misc]
         return sent
 
 
-class ClockProcess(Beat):  # type: ignore[misc]
+class SchedulerProcess(Beat):  # type: ignore[misc]
     """Celery's beat, stopped between two knocks.
 
     Celery's own handler raises SystemExit wherever the signal finds it. Inside a read from Redis
@@ -63,6 +63,9 @@ class ClockProcess(Beat):  # type: ignore[misc]
 def run(settings: Settings) -> None:
     """Run the clock until SIGTERM, which ends it within one poll and one answer of Redis."""
     keep_logs()
-    ClockProcess(
-        app=make_app(settings), scheduler=Clock, max_interval=settings.poll_seconds, quiet=True
+    SchedulerProcess(
+        app=make_app(settings),
+        scheduler=NotifyingScheduler,
+        max_interval=settings.poll_seconds,
+        quiet=True,
     ).run()

@@ -23,10 +23,10 @@ def build(settings: Settings, *, ring: Callable[[], None] = lambda: None) -> Ser
         return bootstrap.build(settings, ring=ring)
     from workers.app import make_app  # noqa: PLC0415
     from workers.interactive import RemoteEmbedder  # noqa: PLC0415
-    from workers.notifier import Doorbell  # noqa: PLC0415
+    from workers.notifier import Notifier  # noqa: PLC0415
 
     app = make_app(settings)
-    knock = Doorbell(app, settings)
+    knock = Notifier(app, settings)
 
     def ring_everywhere() -> None:
         ring()

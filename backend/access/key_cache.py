@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from backend.access import keys
-from backend.access.keys import Key
+from backend.access.keys import KeyInfo
 from backend.database.engine import Database
 from backend.database.models import utcnow
 from backend.errors import InvalidKey
@@ -31,7 +31,7 @@ Attempt: TypeAlias = Callable[[], AbstractContextManager[None]]
 
 @dataclass(frozen=True)
 class _Held:
-    key: Key
+    key: KeyInfo
     until: float
 
 
@@ -51,7 +51,7 @@ class Keyring:
         self._held: dict[str, _Held] = {}  # also those that are to be asked about again
         self._refused: dict[str, float] = {}
 
-    def find(self, token: str) -> Key:
+    def find(self, token: str) -> KeyInfo:
         """Return the live key that a client has sent; raises InvalidKey, and what `attempt` does.
 
         A key that was good before is looked up outside `attempt`: others who fail at the same
@@ -74,7 +74,7 @@ class Keyring:
         self._note_use(key)
         return key
 
-    def _look_up(self, token: str) -> Key:
+    def _look_up(self, token: str) -> KeyInfo:
         with self._db.read() as session:
             return keys.check(session, token)
 
@@ -84,7 +84,7 @@ class Keyring:
             self._refused.clear()
         self._refused[digest] = until
 
-    def _note_use(self, key: Key) -> None:
+    def _note_use(self, key: KeyInfo) -> None:
         """Write that the key is in use, now and then. Nobody is refused because that fails."""
         if key.last_used_at and utcnow() - key.last_used_at < keys.USE_RESOLUTION:
             return

@@ -37,7 +37,7 @@ _TOKEN: Final = re.compile(r"(lk_[0-9a-f]{12})_[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Key:
+class KeyInfo:
     """What may be known of a key."""
 
     id: int
@@ -61,7 +61,7 @@ class Key:
 class NewKey:
     """A key that has just been made, with what its holder sends: shown now or never."""
 
-    key: Key
+    key: KeyInfo
     token: str = field(repr=False)
 
 
@@ -100,7 +100,7 @@ def _refuse_leftovers(session: Session, name: str) -> None:
         )
 
 
-def check(session: Session, token: str) -> Key:
+def check(session: Session, token: str) -> KeyInfo:
     """Return the live key that a client has sent.
 
     Raises InvalidKey, whose context holds `prefix` and `state` if it was a key once.
@@ -115,7 +115,7 @@ def check(session: Session, token: str) -> Key:
     return key
 
 
-def revoke(session: Session, prefix: str) -> Key:
+def revoke(session: Session, prefix: str) -> KeyInfo:
     """Lock out whoever holds the key with this prefix, for good.
 
     Raises InvalidKeyRequest when there is none, or it was revoked before.
@@ -130,7 +130,7 @@ def revoke(session: Session, prefix: str) -> Key:
     return _read(row)
 
 
-def list_keys(session: Session, *, ended: bool = False) -> list[Key]:
+def list_keys(session: Session, *, ended: bool = False) -> list[KeyInfo]:
     """Return the live keys by name and age; with `ended` the revoked and expired ones too."""
     rows = select(ApiKey).order_by(ApiKey.name, ApiKey.id)
     return [_read(row) for row in session.scalars(rows if ended else rows.where(_is_live()))]
@@ -162,6 +162,6 @@ def _is_live() -> ColumnElement[bool]:
     return ApiKey.revoked_at.is_(None) & unexpired
 
 
-def _read(row: ApiKey) -> Key:
+def _read(row: ApiKey) -> KeyInfo:
     names = ("id", "name", "prefix", "created_at", "last_used_at", "expires_at", "revoked_at")
-    return Key(scope=Scope(row.scope), **{name: getattr(row, name) for name in names})
+    return KeyInfo(scope=Scope(row.scope), **{name: getattr(row, name) for name in names})

@@ -17,7 +17,7 @@ from backend.access import keys
 from backend.access.key_cache import Keyring
 from backend.access.scope import Scope
 from backend.api import scopes
-from backend.api.limits import Limits
+from backend.api.limits import RateLimits
 from backend.bootstrap import Services
 from backend.errors import InsufficientScope, MissingKey
 from backend.settings import Settings
@@ -33,9 +33,9 @@ def register(app: Flask, services: Services, *, locked: bool) -> None:
     believe_proxies(app, settings)
     if not locked and not settings.rate_limit:
         return
-    limits = Limits(settings)
+    limits = RateLimits(settings)
     if locked:
-        app.before_request(Door(services, limits).admit)
+        app.before_request(Authenticator(services, limits).admit)
     limits.register(app)
 
 
@@ -45,10 +45,10 @@ def believe_proxies(app: Flask, settings: Settings) -> None:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
 
 
-class Door:
+class Authenticator:
     """Asks every request for its key, but those for what is open."""
 
-    def __init__(self, services: Services, limits: Limits) -> None:
+    def __init__(self, services: Services, limits: RateLimits) -> None:
         self._owner = services.owner
         self._keyring = Keyring(services.db, attempt=limits.attempt)
 

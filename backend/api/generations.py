@@ -18,7 +18,7 @@ from backend.api.schemas.reading import BodyReader, QueryReader, json_body
 from backend.api.scopes import needs
 from backend.database.models import Generation
 from backend.errors import UnknownGeneration
-from backend.reindex import Plan
+from backend.reindex import ReindexPlan
 
 Json: TypeAlias = dict[str, Any]
 
@@ -38,7 +38,7 @@ api = openapi.blueprint("generations", tag="operation", url_prefix="/v1/admin")
 def reindex() -> tuple[Json, HTTPStatus, dict[str, str]]:
     """Build another index beside the active one."""
     reader = _body()
-    plan = Plan(
+    plan = ReindexPlan(
         embedder=reader.text("embedder"),
         quantization=reader.text("quantization"),
         hnsw=reader.integers("hnsw"),

@@ -36,7 +36,7 @@ REDIS_OPTIONS: Final[dict[str, Any]] = {
 }
 
 
-class Limits:
+class RateLimits:
     """Counts requests and failed attempts of the clients of one app."""
 
     def __init__(self, settings: Settings) -> None:

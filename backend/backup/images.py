@@ -11,7 +11,7 @@ from typing import Any, Final
 from backend import images
 from backend.backup.folder import Report, number
 from backend.errors import ImageError
-from backend.images.decode import Limits
+from backend.images.decode import ImageLimits
 from backend.images.store import ImageStore, digest_of
 
 PART: Final = 500
@@ -134,7 +134,7 @@ def _take_one(store: ImageStore, uri: str, known: str | None, max_bytes: int) ->
         path = images.local_path(uri)
         if known and store.size(known) == path.stat().st_size:
             return known
-        data = images.read_file(path, limits=Limits(max_bytes=max_bytes))
+        data = images.read_file(path, limits=ImageLimits(max_bytes=max_bytes))
     except (ImageError, OSError, ValueError):
         return None
     return store.put(data) if known in (None, digest_of(data)) else None

@@ -22,8 +22,8 @@ from backend.catalogue import products
 from backend.catalogue.products import Draft, ImageRef, Outcome
 from backend.catalogue.report import Remarks, Summary
 from backend.catalogue.sources import open_source
-from backend.catalogue.sources.layout import PLAIN, Layout
-from backend.catalogue.sources.rows import Picture, Reject, Row, Source
+from backend.catalogue.sources.layout import PLAIN, FeedMapping
+from backend.catalogue.sources.rows import FeedRow, Picture, Reject, Source
 from backend.database.engine import Database
 from backend.database.models import Product
 from backend.errors import ImageError, InvalidProduct, NoImage, UnreadableCatalogue
@@ -31,7 +31,7 @@ from backend.images.store import SCHEME, ImageStore, digest_of
 from backend.queue import entries
 
 T = TypeVar("T")
-Progress: TypeAlias = Callable[[int, int], None]
+ImportProgress: TypeAlias = Callable[[int, int], None]
 """Takes the rows done and the rows there are."""
 Known: TypeAlias = Mapping[str, Any]
 """Stored products by sku: rows with `id` and the columns of the image."""
@@ -45,12 +45,12 @@ def import_catalogue(
     store: ImageStore,
     path: Path,
     *,
-    layout: Layout = PLAIN,
+    layout: FeedMapping = PLAIN,
     prune: bool = False,
     copy_images: bool = False,
     max_image_bytes: int = 20_000_000,
     chunk: int = CHUNK,
-    progress: Progress | None = None,
+    progress: ImportProgress | None = None,
 ) -> Summary:
     """Bring the catalogue to what a folder, zip or CSV file says; see `sources.open_source`.
 
@@ -89,7 +89,7 @@ class _Import:
         with self.db.read() as session:
             self._newest = session.scalar(select(func.max(Product.id))) or 0
 
-    def take(self, part: Sequence[Row | Reject]) -> None:
+    def take(self, part: Sequence[FeedRow | Reject]) -> None:
         """Save a chunk. Files are read and hashed before the transaction begins."""
         known = self._known([row.sku for row in part if row.sku])
         drafted = [(row, self._draft(row, known)) for row in part]
@@ -131,7 +131,7 @@ class _Import:
         with self.db.read() as session:
             return {row.sku: row for row in session.execute(query.where(Product.sku.in_(skus)))}
 
-    def _draft(self, row: Row | Reject, known: Known) -> Draft | None:
+    def _draft(self, row: FeedRow | Reject, known: Known) -> Draft | None:
         """Check a row and refer to its image; note what is wrong with it, None if all is."""
         if isinstance(row, Reject):
             self._reject(row, row.reason, known)
@@ -150,7 +150,7 @@ class _Import:
             self.warnings.add(row.line, row.sku, warning)
         return replace(draft, image=image) if image else draft
 
-    def _reject(self, row: Row | Reject, reason: str, known: Known) -> None:
+    def _reject(self, row: FeedRow | Reject, reason: str, known: Known) -> None:
         """Note a row that gives no product; the file holds the product all the same."""
         self.rejects.add(row.line, row.sku, reason)
         if row.sku is not None and row.sku in known:
@@ -173,7 +173,7 @@ class _Import:
         self.removed += len(removed)
 
 
-def _checked(row: Row) -> tuple[Draft, tuple[str, ...]]:
+def _checked(row: FeedRow) -> tuple[Draft, tuple[str, ...]]:
     """Check a row's fields; those that are wrong are left out, with a warning for each.
 
     Raises InvalidProduct for a wrong sku: nothing can be stored under it.
@@ -255,16 +255,16 @@ class _LastLines:
         again = np.flatnonzero(in_order[1:] == in_order[:-1]) + 1
         self._last = {int(in_order[at]): lines[order[at]] for at in again}
 
-    def after(self, row: Row) -> int | None:
+    def after(self, row: FeedRow) -> int | None:
         """Return the last line with this row's sku, None if it is this row's own."""
         last = self._last.get(hash(row.sku))
         return None if last == row.line else last
 
 
-def _last_only(source: Source, last_lines: _LastLines) -> Iterator[Row | Reject]:
+def _last_only(source: Source, last_lines: _LastLines) -> Iterator[FeedRow | Reject]:
     """Yield a source's rows, with a reject for each that comes again."""
     for row in source.read():
-        later = last_lines.after(row) if isinstance(row, Row) else None
+        later = last_lines.after(row) if isinstance(row, FeedRow) else None
         yield Reject(row.line, row.sku, f"line {later} has the same sku") if later else row
 
 

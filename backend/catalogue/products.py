@@ -40,11 +40,11 @@ __all__ = [
     "set_image",
 ]
 
-Row: TypeAlias = Mapping[str, Any]
+ProductRow: TypeAlias = Mapping[str, Any]
 PRODUCTS: Final = cast("Table", Product.__table__)
 PAYLOAD: Final = tuple(name for name in FIELDS if name != "image_uri")
 IMAGE: Final = ("image_uri", "image_digest", "image_bytes", "image_mtime_ns")
-BLANK: Final[Row] = dict.fromkeys((*PAYLOAD, *IMAGE)) | {
+BLANK: Final[ProductRow] = dict.fromkeys((*PAYLOAD, *IMAGE)) | {
     "in_stock": True,
     "attributes": {},
 }
@@ -186,7 +186,7 @@ class _Plan:
         self.outcomes[position] = Outcome.REJECTED
         self.reasons[position] = reason
 
-    def update(self, position: int, stored: Row) -> dict[str, Any] | None:
+    def update(self, position: int, stored: ProductRow) -> dict[str, Any] | None:
         """Compare a draft with its row, note what follows, and return the row to write, if any."""
         draft = self.drafts[position]
         row = _merged(draft, stored, complete=self.complete)
@@ -236,7 +236,7 @@ def _save_once(session: Session, plan: _Plan, positions: Sequence[int]) -> list[
     return list(missing.values())
 
 
-def _stored(session: Session, skus: Sequence[str]) -> dict[str, Row]:
+def _stored(session: Session, skus: Sequence[str]) -> dict[str, ProductRow]:
     """Read rows by sku and, on PostgreSQL, lock them, in id order."""
     rows = session.execute(
         select(PRODUCTS)
@@ -277,7 +277,7 @@ def _edit(session: Session, draft: Draft, *, priority: int) -> Product:
 # --- what a draft makes of a row -------------------------------------------------------------
 
 
-def _merged(draft: Draft, stored: Row, *, complete: bool) -> dict[str, Any]:
+def _merged(draft: Draft, stored: ProductRow, *, complete: bool) -> dict[str, Any]:
     """Lay a draft over a row: what the row shall be."""
     under = BLANK if complete else stored
     row = {name: draft.values.get(name, under[name]) for name in PAYLOAD}
@@ -287,14 +287,14 @@ def _merged(draft: Draft, stored: Row, *, complete: bool) -> dict[str, Any]:
     return row | _merged_image(draft.image, stored)
 
 
-def _merged_image(image: ImageRef | None, stored: Row) -> dict[str, Any]:
+def _merged_image(image: ImageRef | None, stored: ProductRow) -> dict[str, Any]:
     """Return the image columns; hearsay of the same place adds nothing."""
     if image is None or (image.uri == stored["image_uri"] and image.bytes is None):
         return {name: stored[name] for name in IMAGE}
     return dict(zip(IMAGE, (image.uri, image.digest, image.bytes, image.mtime_ns), strict=True))
 
 
-def _image_differs(stored: Row, row: Row) -> bool:
+def _image_differs(stored: ProductRow, row: ProductRow) -> bool:
     """Tell whether there may be another picture, or the same one elsewhere.
 
     A file that was only touched is the same picture in the same place.
@@ -306,14 +306,14 @@ def _image_differs(stored: Row, row: Row) -> bool:
     return any(stored[name] != row[name] for name in IMAGE)
 
 
-def _payload_differs(stored: Row, row: Row) -> bool:
+def _payload_differs(stored: ProductRow, row: ProductRow) -> bool:
     """Tell whether a field differs; True and 1 in the open attributes do, unlike in Python."""
     return any(stored[name] != row[name] for name in PAYLOAD) or (
         repr(sorted(stored["attributes"].items())) != repr(sorted(row["attributes"].items()))
     )
 
 
-def _is_hearsay_file(image: ImageRef | None, stored: Row | None) -> bool:
+def _is_hearsay_file(image: ImageRef | None, stored: ProductRow | None) -> bool:
     if image is None or image.bytes is not None or not (image.uri or "").startswith("file:"):
         return False
     return stored is None or stored["image_uri"] != image.uri

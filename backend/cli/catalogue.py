@@ -13,7 +13,7 @@ from backend.cli.common import AsJson, bar, err, out, print_json, services
 if TYPE_CHECKING:
     from backend.bootstrap import Services
     from backend.catalogue.report import Summary
-    from backend.catalogue.sources.layout import Layout
+    from backend.catalogue.sources.layout import FeedMapping
 
 SHOWN = 20
 """Rejects printed; all of them are in the report file and in --json."""
@@ -77,7 +77,12 @@ def import_(
 
 
 def run_import(
-    found: Services, path: Path, layout: Layout, *, prune: bool = False, copy_images: bool = False
+    found: Services,
+    path: Path,
+    layout: FeedMapping,
+    *,
+    prune: bool = False,
+    copy_images: bool = False,
 ) -> Summary:
     """Import with a progress bar, and ring for whoever works off the queue."""
     from backend.catalogue.import_run import import_catalogue
@@ -112,11 +117,11 @@ def show(summary: Summary, report: Path | None = None) -> None:
         err.print(f"  … and {hidden:,} more, in {report}")
 
 
-def _layout(mapping: list[str], image: str | None, mapping_file: Path | None) -> Layout:
-    from backend.catalogue.sources.layout import PLAIN, Layout, read_layout
+def _layout(mapping: list[str], image: str | None, mapping_file: Path | None) -> FeedMapping:
+    from backend.catalogue.sources.layout import PLAIN, FeedMapping, read_layout
 
     base = read_layout(mapping_file) if mapping_file else PLAIN
     pairs = dict(pair.split("=", 1) for pair in mapping if "=" in pair)
     if len(pairs) < len(mapping):
         raise typer.BadParameter("expected FIELD=COLUMN, each field once", param_hint="--map")
-    return Layout(columns={**base.columns, **pairs}, image=image or base.image)
+    return FeedMapping(columns={**base.columns, **pairs}, image=image or base.image)

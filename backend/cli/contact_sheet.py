@@ -33,7 +33,7 @@ _LEADING = 1.3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tile:
+class SheetTile:
     """One picture with what is written under it.
 
     image: any aspect ratio, any mode that converts to RGBA; None shows a grey tile that says so
@@ -48,15 +48,15 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Row:
+class SheetRow:
     """A query and its neighbours, best first."""
 
-    query: Tile
-    neighbours: Sequence[Tile]
+    query: SheetTile
+    neighbours: Sequence[SheetTile]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
+class SheetLayout:
     """Where everything lies, in pixels. Column 0 is the query."""
 
     rows: int
@@ -104,7 +104,7 @@ class Layout:
 
 
 def contact_sheet(
-    rows: Sequence[Row],
+    rows: Sequence[SheetRow],
     *,
     title: str = "",
     subtitle: str = "",
@@ -116,7 +116,7 @@ def contact_sheet(
     tile: width and height of a picture; images are fitted into it, never cropped
     caption_lines: lines for a caption; what does not fit ends in an ellipsis
     """
-    layout = Layout(
+    layout = SheetLayout(
         rows=len(rows),
         columns=1 + max((len(row.neighbours) for row in rows), default=0),
         tile=tile,
@@ -153,13 +153,13 @@ def _write_header(draw: ImageDraw.ImageDraw, title: str, subtitle: str, *, width
             y += _line_height(size)
 
 
-def _shade_query(draw: ImageDraw.ImageDraw, layout: Layout, row: int) -> None:
+def _shade_query(draw: ImageDraw.ImageDraw, layout: SheetLayout, row: int) -> None:
     left, top, right, bottom = layout.cell(row, 0)
     pad = _GAP // 2
     draw.rounded_rectangle((left - pad, top - pad, right + pad, bottom + pad), 8, _PANEL)
 
 
-def _place(sheet: Image.Image, item: Tile, layout: Layout, row: int, column: int) -> None:
+def _place(sheet: Image.Image, item: SheetTile, layout: SheetLayout, row: int, column: int) -> None:
     """Paint the frame and, inside it, the picture on white."""
     left, top, right, bottom = layout.picture(row, column)
     draw = ImageDraw.Draw(sheet)
@@ -181,7 +181,9 @@ def _fit(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return ImageOps.pad(opaque.convert("RGB"), size, color="white")
 
 
-def _write(draw: ImageDraw.ImageDraw, item: Tile, layout: Layout, row: int, column: int) -> None:
+def _write(
+    draw: ImageDraw.ImageDraw, item: SheetTile, layout: SheetLayout, row: int, column: int
+) -> None:
     label = "query" if column == 0 else "" if item.score is None else f"{item.score:.3f}"
     left, top, right, _ = layout.score(row, column)
     draw.text((left, top), label, _FAINT if column == 0 else _INK, _font(_SCORE))

@@ -15,7 +15,7 @@ from backend.cli.common import AsJson, err, out, print_json, services
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from backend.access.keys import Key
+    from backend.access.keys import KeyInfo
 
 keys = typer.Typer(
     help="API keys, needed as soon as others than this host can reach the server.",
@@ -106,7 +106,7 @@ def revoke(
         out.print(f"Revoked {key.prefix}, {key.scope} key of {key.name}.", highlight=False)
 
 
-def _document(key: Key) -> dict[str, Any]:
+def _document(key: KeyInfo) -> dict[str, Any]:
     moments = ("created_at", "last_used_at", "expires_at", "revoked_at")
     found = asdict(key) | {"state": key.state}
     return found | {name: found[name] and found[name].isoformat() for name in moments}

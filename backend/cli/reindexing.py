@@ -60,7 +60,7 @@ def reindex(
     """
     from backend import reindex as reindexing
 
-    plan = reindexing.Plan(
+    plan = reindexing.ReindexPlan(
         embedder=embedder,
         quantization=quantization.value if quantization else None,
         hnsw=_numbers(hnsw or ""),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from backend import images
-from backend.cli.contact_sheet import Row, Tile, contact_sheet
+from backend.cli.contact_sheet import SheetRow, SheetTile, contact_sheet
 from backend.database.models import Product
 from backend.errors import ImageError
 
@@ -26,7 +26,9 @@ def draw(found: Services, answers: Mapping[str, dict[str, Any]], *, title: str) 
     products = _products(found, skus)
     tiles = {sku: _Picture(found, product) for sku, product in products.items()}
     rows = [
-        Row(tiles[sku].tile(), [tiles[item["sku"]].tile(item["score"]) for item in body["items"]])
+        SheetRow(
+            tiles[sku].tile(), [tiles[item["sku"]].tile(item["score"]) for item in body["items"]]
+        )
         for sku, body in answers.items()
     ]
     return contact_sheet(rows, title=title, tile=TILE)
@@ -45,8 +47,8 @@ class _Picture:
         self._image = open_picture(found, product.image_uri)
         self._caption = product.display_name or product.sku
 
-    def tile(self, score: float | None = None) -> Tile:
-        return Tile(image=self._image, caption=self._caption, score=score)
+    def tile(self, score: float | None = None) -> SheetTile:
+        return SheetTile(image=self._image, caption=self._caption, score=score)
 
 
 def open_picture(found: Services, uri: str | None, box: tuple[int, int] = TILE) -> Image | None:

@@ -12,7 +12,7 @@ from backend.cli.common import bar, err, out, services
 
 if TYPE_CHECKING:
     from backend.bootstrap import Services
-    from backend.lab.training.autoencoder_run import Pictures, Recipe, Run
+    from backend.lab.training.autoencoder_run import AutoencoderRecipe, Run, TrainingImages
 
 SHOWN_HELD_OUT = 512  # pictures: enough for a loss
 
@@ -53,9 +53,9 @@ def autoencoder(
     Device, precision and threads are the settings'. What comes out is an embedder like any other:
     `autoencoder?weights=FOLDER/autoencoder.pt`.
     """
-    from backend.lab.training.autoencoder_run import Recipe
+    from backend.lab.training.autoencoder_run import AutoencoderRecipe
 
-    recipe = Recipe(
+    recipe = AutoencoderRecipe(
         dimensions=int(dimensions),
         batch_size=batch_size,
         learning_rate=learning_rate,
@@ -68,7 +68,7 @@ def autoencoder(
     _show(folder, run)
 
 
-def _train(found: Services, folder: Path, recipe: Recipe, *, epochs: int) -> Run:
+def _train(found: Services, folder: Path, recipe: AutoencoderRecipe, *, epochs: int) -> Run:
     from backend.lab.training.autoencoder import train
     from backend.lab.training.tensorboard import can_draw
 
@@ -86,13 +86,13 @@ def _train(found: Services, folder: Path, recipe: Recipe, *, epochs: int) -> Run
         )
 
 
-def _draw(found: Services, recipe: Recipe) -> Pictures:
+def _draw(found: Services, recipe: AutoencoderRecipe) -> TrainingImages:
     """Divide the catalogue's pictures as `evaluate` does, and draw as many as are asked for."""
     import numpy as np
 
     from backend.lab.evaluation.products import read_products
     from backend.lab.evaluation.splits import draw, split
-    from backend.lab.training.autoencoder_run import Pictures
+    from backend.lab.training.autoencoder_run import TrainingImages
 
     with found.db.read() as session:
         there = read_products(session)
@@ -100,7 +100,7 @@ def _draw(found: Services, recipe: Recipe) -> Pictures:
     parts = split(skus, [None] * len(skus), held_out=recipe.held_out, seed=recipe.seed)
     drawn = draw(np.flatnonzero(parts.training), recipe.products, seed=recipe.seed)
     judging = draw(np.flatnonzero(parts.held_out), SHOWN_HELD_OUT, seed=recipe.seed)
-    return Pictures(
+    return TrainingImages(
         training=[there[position].uri for position in drawn],
         held_out=[there[position].uri for position in judging],
     )

@@ -86,11 +86,11 @@ def finetune(
     Device, precision and threads are the settings'. What comes out is an embedder like any other:
     `tuned?weights=FOLDER/tuned.npz`.
     """
-    from backend.lab.training.finetuning import Workshop
+    from backend.lab.training.finetuning import TrainingContext
     from backend.lab.training.finetuning import finetune as run
-    from backend.lab.training.recipe import Recipe
+    from backend.lab.training.recipe import TuningRecipe
 
-    recipe = Recipe(
+    recipe = TuningRecipe(
         backbone=start,
         tune_from=tune_from,
         input_size=_size(input_size),
@@ -108,7 +108,7 @@ def finetune(
         seed=seed,
     )
     with services() as found:
-        shop = Workshop(
+        shop = TrainingContext(
             folder=folder,
             read_products=lambda: _read(found),
             open_pictures=found.pictures.open,

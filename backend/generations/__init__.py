@@ -13,12 +13,12 @@ from backend.generations.rows import (
     in_state,
     live,
 )
-from backend.generations.states import Encoder, Layout, backfill, ensure_first, start
+from backend.generations.states import EmbedderIdentity, IndexLayout, backfill, ensure_first, start
 from backend.generations.switching import activate, drop, reactivate, retire_expired
 
 __all__ = [
-    "Encoder",
-    "Layout",
+    "EmbedderIdentity",
+    "IndexLayout",
     "activate",
     "active",
     "active_or_none",

@@ -21,7 +21,7 @@ BACKFILL_CHUNK = 5000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Encoder:
+class EmbedderIdentity:
     """What a generation has to remember of an embedder."""
 
     spec: str  # what `embedders.load` takes
@@ -30,14 +30,16 @@ class Encoder:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
+class IndexLayout:
     """How a generation's index is laid out."""
 
     quantization: str | None = None  # int8 or none; absent: as the settings say
     options: Mapping[str, Any] = field(default_factory=dict)  # hnsw_m, hnsw_ef_construct
 
 
-def ensure_first(db: Database, encoder: Encoder, *, configured: str | None = None) -> Generation:
+def ensure_first(
+    db: Database, encoder: EmbedderIdentity, *, configured: str | None = None
+) -> Generation:
     """Return the active generation, started with this encoder if there is none yet.
 
     A backfill that was cut off goes on.
@@ -52,10 +54,10 @@ def ensure_first(db: Database, encoder: Encoder, *, configured: str | None = Non
 
 def start(
     db: Database,
-    encoder: Encoder,
+    encoder: EmbedderIdentity,
     *,
     state: str,
-    layout: Layout | None = None,
+    layout: IndexLayout | None = None,
     configured: str | None = None,
 ) -> Generation:
     """Insert a generation, so that every write from now on reaches it, then backfill the rest.
@@ -69,10 +71,10 @@ def start(
 
 def insert(
     db: Database,
-    encoder: Encoder,
+    encoder: EmbedderIdentity,
     *,
     state: str,
-    layout: Layout | None = None,
+    layout: IndexLayout | None = None,
     configured: str | None = None,
 ) -> Generation:
     """Insert a generation without any entry; every write from now on reaches it.
@@ -81,7 +83,7 @@ def insert(
     a product written meanwhile either sees the generation, or is seen by the backfill.
     `configured` is the embedder that the settings named.
     """
-    layout = layout or Layout()
+    layout = layout or IndexLayout()
 
     def work(session: Session) -> Generation:
         lock(session)

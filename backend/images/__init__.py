@@ -3,7 +3,7 @@
 from backend.images.decode import (
     FORMATS,
     ImageInfo,
-    Limits,
+    ImageLimits,
     Size,
     decode,
     fit,
@@ -17,7 +17,7 @@ from backend.images.decode import (
 __all__ = [
     "FORMATS",
     "ImageInfo",
-    "Limits",
+    "ImageLimits",
     "Size",
     "decode",
     "fit",

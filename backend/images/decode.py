@@ -43,7 +43,7 @@ from backend.errors import (
 Size: TypeAlias = tuple[int, int]
 """(height, width) in pixels, as arrays have it; PIL's own `size` is the other way round."""
 
-# `Limits` decide, and do so first. Pillow's own guess would only add a warning at 89 megapixels
+# `ImageLimits` are checked first. Pillow's own guess would only add a warning at 89 megapixels
 # and, at 179, an error that is no OSError.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -86,7 +86,7 @@ _BROKEN: Final = (  # what Pillow's parsers are known to raise on damaged files
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class ImageLimits:
     """What an image may measure: bytes of its file, pixels in all, pixels of a side."""
 
     max_bytes: int = 20_000_000
@@ -122,7 +122,7 @@ class ImageInfo:
     height: int
 
 
-def inspect(data: bytes, *, limits: Limits) -> ImageInfo:
+def inspect(data: bytes, *, limits: ImageLimits) -> ImageInfo:
     """Read the header alone. Raises what `decode` raises, as far as a header shows it."""
     with _open(data, limits) as image:
         width, height = image.size
@@ -131,7 +131,7 @@ def inspect(data: bytes, *, limits: Limits) -> ImageInfo:
         return ImageInfo(format=str(image.format), width=width, height=height)
 
 
-def decode(data: bytes, *, limits: Limits, target: Size | None = None) -> Image.Image:
+def decode(data: bytes, *, limits: ImageLimits, target: Size | None = None) -> Image.Image:
     """Decode to an upright RGB image, of exactly `target` (height, width) pixels if that is given.
 
     Alpha is laid on white, 16-bit grey is scaled, an animation gives its first frame. A JPEG is
@@ -161,7 +161,7 @@ def fit(image: Image.Image, target: Size) -> Image.Image:
     return image.resize((width, height), Image.Resampling.BICUBIC)
 
 
-def _open(data: bytes, limits: Limits) -> Image.Image:
+def _open(data: bytes, limits: ImageLimits) -> Image.Image:
     if not data:
         raise NotAnImage("the file is empty")
     limits.check_bytes(len(data))
@@ -241,7 +241,7 @@ def inside(folder: Path, relative: str | Path) -> Path:
     return path
 
 
-def read_file(path: str | Path, *, limits: Limits) -> bytes:
+def read_file(path: str | Path, *, limits: ImageLimits) -> bytes:
     """Read a regular file. Blocks only as long as the file system does.
 
     Raises NoImage, ForbiddenImage (no regular file, or no permission), ImageTooLarge, and

@@ -27,10 +27,10 @@ from PIL import Image
 
 from backend import images
 from backend.errors import ConfigurationError, DecoderDied, ImageError
-from backend.images.decode import Limits, Size
+from backend.images.decode import ImageLimits, Size
 from backend.images.decoder_process import READY, Decode
 
-Source: TypeAlias = bytes | Path
+ImageFile: TypeAlias = bytes | Path
 """The bytes of an image file, or the path where a decoder shall read it."""
 
 START_SECONDS: Final = 60
@@ -50,7 +50,7 @@ class Decoded:
     digest: str
 
 
-def memory_needed(limits: Limits) -> int:
+def memory_needed(limits: ImageLimits) -> int:
     """Return a bound for a decoder's memory: the hungriest format was seen to take 17 B a pixel."""
     return 500_000_000 + 30 * limits.max_pixels + 2 * limits.max_bytes
 
@@ -68,7 +68,7 @@ class DecoderPool:
         self,
         processes: int = 1,
         *,
-        limits: Limits,
+        limits: ImageLimits,
         seconds: float = 10,
         memory_bytes: int | None = None,
         decode: Decode = images.decode,
@@ -81,11 +81,11 @@ class DecoderPool:
             "memory_bytes": memory_needed(limits) if memory_bytes is None else memory_bytes,
             "seconds": 2 * seconds + 1,  # only where we are no longer there to end it in time
         }
-        self._crew: _Crew | None = None
+        self._crew: _DecoderWorkers | None = None
         self._lock = Lock()
 
     def decode_all(
-        self, sources: Iterable[Source], *, target: Size, window: int = 64
+        self, sources: Iterable[ImageFile], *, target: Size, window: int = 64
     ) -> Iterator[Decoded | ImageError]:
         """Decode each source to `target` (height, width); yield results, or errors, in order.
 
@@ -106,7 +106,7 @@ class DecoderPool:
             for future in ahead:
                 future.cancel()
 
-    def decode_one(self, source: Source, *, target: Size) -> Decoded:
+    def decode_one(self, source: ImageFile, *, target: Size) -> Decoded:
         """Decode one image, before all that waits in `decode_all`. Raises its ImageError."""
         result = self._crew_of_this_process().decode(source, target, urgent=True)
         if isinstance(result, ImageError):
@@ -126,15 +126,15 @@ class DecoderPool:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _crew_of_this_process(self) -> _Crew:
+    def _crew_of_this_process(self) -> _DecoderWorkers:
         with self._lock:
             if self._crew is None or self._crew.pid != os.getpid():
                 decoders = [_Decoder(self._setup, self._seconds) for _ in range(self._processes)]
-                self._crew = _Crew(decoders)
+                self._crew = _DecoderWorkers(decoders)
             return self._crew
 
 
-class _Crew:
+class _DecoderWorkers:
     """The decoders of one process, and the threads that keep them busy."""
 
     def __init__(self, decoders: list[_Decoder]) -> None:
@@ -145,7 +145,9 @@ class _Crew:
         self._urgent = 0  # how many urgent images wait for a decoder
         self._changed = Condition()
 
-    def decode(self, source: Source, target: Size, *, urgent: bool = False) -> Decoded | ImageError:
+    def decode(
+        self, source: ImageFile, target: Size, *, urgent: bool = False
+    ) -> Decoded | ImageError:
         """Decode in the next idle process, and in one more if the first one died.
 
         A process can be ended by somebody else, such as the kernel when memory runs out: an image
@@ -198,7 +200,7 @@ class _Decoder:
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
 
-    def decode(self, source: Source, target: Size) -> Decoded | ImageError:
+    def decode(self, source: ImageFile, target: Size) -> Decoded | ImageError:
         """Decode one image, or return what is wrong with it. Raises _Died."""
         pipe = self._pipe or self._start()
         answer: Decoded | ImageError | None = None
@@ -266,7 +268,7 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _send(pipe: Connection, source: Source, target: Size) -> None:
+def _send(pipe: Connection, source: ImageFile, target: Size) -> None:
     if isinstance(source, Path):
         pipe.send_bytes(json.dumps({"target": target, "path": str(source)}).encode())
     else:

@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 from PIL.Image import Image
 
 from backend.errors import ImageError, ImageTooLarge
-from backend.images.decode import Limits, read_file
+from backend.images.decode import ImageLimits, read_file
 
 Decode: TypeAlias = Callable[..., Image]
 """`(data, *, limits, target) -> RGB image of exactly that (height, width)`; `images.decode`."""
@@ -39,7 +39,9 @@ def main(setup: str) -> None:
     hush_libraries()
     limit_process(memory_bytes=options["memory_bytes"])
     with Connection(options["pipe"]) as pipe, suppress(EOFError, OSError):  # the parent has gone
-        serve(pipe, decode=decode, limits=Limits(**options["limits"]), seconds=options["seconds"])
+        serve(
+            pipe, decode=decode, limits=ImageLimits(**options["limits"]), seconds=options["seconds"]
+        )
 
 
 def limit_process(*, memory_bytes: int) -> None:
@@ -58,7 +60,7 @@ def hush_libraries() -> None:
     sys.stderr = open(ours, "w", buffering=1)  # noqa: PTH123, SIM115
 
 
-def serve(pipe: Connection, *, decode: Decode, limits: Limits, seconds: float) -> None:
+def serve(pipe: Connection, *, decode: Decode, limits: ImageLimits, seconds: float) -> None:
     """Answer requests until the other end closes the pipe.
 
     A request is `{"target": [height, width], "path": …}`, or without a path followed by the

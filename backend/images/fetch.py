@@ -19,7 +19,7 @@ from typing import Final, TypeAlias
 from urllib.parse import SplitResult, quote, urlsplit
 
 from backend.errors import ForbiddenImage, ImageUnavailable, NoImage
-from backend.images.decode import Limits
+from backend.images.decode import ImageLimits
 
 Address: TypeAlias = IPv4Address | IPv6Address
 
@@ -53,7 +53,7 @@ def fetch(
     uri: str,
     *,
     hosts: Sequence[str],
-    limits: Limits,
+    limits: ImageLimits,
     seconds: float,
     may_connect: Callable[[Address], bool] = is_public,
 ) -> bytes:
@@ -87,7 +87,7 @@ def fetch(
 def _fetch_http(
     parts: SplitResult,
     *,
-    limits: Limits,
+    limits: ImageLimits,
     seconds: float,
     may_connect: Callable[[Address], bool],
 ) -> bytes:
@@ -151,7 +151,7 @@ def _deadline(connection: socket.socket, seconds: float) -> Iterator[None]:
             raise TimeoutError("out of time")
 
 
-def _get(connection: socket.socket, parts: SplitResult, *, limits: Limits) -> bytes:
+def _get(connection: socket.socket, parts: SplitResult, *, limits: ImageLimits) -> bytes:
     if isinstance(connection, ssl.SSLSocket):
         connection.do_handshake()
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -176,7 +176,7 @@ def _check_status(response: HTTPResponse, parts: SplitResult) -> None:
     raise ForbiddenImage(f"{host} refuses the image (status {status})")
 
 
-def _read(response: HTTPResponse, limits: Limits) -> bytes:
+def _read(response: HTTPResponse, limits: ImageLimits) -> bytes:
     limits.check_bytes(response.length or 0)
     data = bytearray()
     while chunk := response.read(CHUNK):
@@ -190,7 +190,7 @@ def _read(response: HTTPResponse, limits: Limits) -> bytes:
 # --- s3 ------------------------------------------------------------------------------------
 
 
-def _fetch_s3(uri: str, *, limits: Limits, seconds: float) -> bytes:
+def _fetch_s3(uri: str, *, limits: ImageLimits, seconds: float) -> bytes:
     """Fetch with the credentials and the endpoint of s3fs's own environment."""
     try:  # an optional dependency, and slow to import
         import s3fs  # type: ignore[import-untyped]  # noqa: PLC0415

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeAlias
 
 from backend.errors import ImageError, NoImage
-from backend.images.decode import Limits, Size, is_remote, local_path, read_file
-from backend.images.decoder_pool import Decoded, DecoderPool, Source
+from backend.images.decode import ImageLimits, Size, is_remote, local_path, read_file
+from backend.images.decoder_pool import Decoded, DecoderPool, ImageFile
 from backend.images.store import SCHEME, ImageStore
 
 FETCHERS: Final = 8
@@ -21,7 +21,7 @@ Fetch: TypeAlias = Callable[[str], bytes]
 """Fetches a remote image, within limits; raises ImageError."""
 
 
-class Pictures:
+class ImageOpener:
     """Opens products' images by their URIs, in decoder processes."""
 
     def __init__(self, store: ImageStore, decoders: DecoderPool, *, fetch: Fetch) -> None:
@@ -36,7 +36,7 @@ class Pictures:
         """
         errors: dict[int, ImageError] = {}
 
-        def readable() -> Iterator[Source]:
+        def readable() -> Iterator[ImageFile]:
             for position, source in enumerate(self._sources(uris)):
                 if isinstance(source, ImageError):
                     errors[position] = source
@@ -52,14 +52,14 @@ class Pictures:
             position += 1
         yield from (errors[position] for position in sorted(errors))
 
-    def read(self, uri: str | None, *, limits: Limits) -> bytes:
+    def read(self, uri: str | None, *, limits: ImageLimits) -> bytes:
         """Return the bytes of an image as they lie there, decoded by nobody; raise ImageError."""
         source = self._source(uri)
         if isinstance(source, ImageError):
             raise source
         return source if isinstance(source, bytes) else read_file(source, limits=limits)
 
-    def _sources(self, uris: Sequence[str | None]) -> Iterator[Source | ImageError]:
+    def _sources(self, uris: Sequence[str | None]) -> Iterator[ImageFile | ImageError]:
         if not any(uri and self._is_far(uri) for uri in uris):
             yield from map(self._source, uris)
             return
@@ -72,13 +72,13 @@ class Pictures:
             return not self._store.is_local
         return is_remote(uri)
 
-    def _source(self, uri: str | None) -> Source | ImageError:
+    def _source(self, uri: str | None) -> ImageFile | ImageError:
         try:
             return self.source(uri)
         except ImageError as error:
             return error
 
-    def source(self, uri: str | None) -> Source:
+    def source(self, uri: str | None) -> ImageFile:
         """Return an image's bytes, or the path where a decoder shall read it; raises ImageError."""
         if uri is None:
             raise NoImage("the product has no image")

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from backend.database.models import Product
 from backend.indexing.payload import payload, payload_digest
-from backend.vectors import Record
+from backend.vectors import StoredPoint
 
 KINDS: Final = {
     "missing": "SQL says indexed, the index has no point",
@@ -84,7 +84,7 @@ class Drift:
 
 
 @dataclass(frozen=True)
-class Row:
+class ProductState:
     """One product and its entry, as far as the comparison needs them."""
 
     product: Product
@@ -97,7 +97,10 @@ class Row:
 
 
 def compare(
-    records: Mapping[int, Record], rows: Mapping[int, Row], *, backfilled_to: int | None
+    records: Mapping[int, StoredPoint],
+    rows: Mapping[int, ProductState],
+    *,
+    backfilled_to: int | None,
 ) -> Drift:
     """Compare one range. What is due is left to the queue.
 
@@ -118,7 +121,7 @@ def compare(
     return drift
 
 
-def _compare_one(id_: int, record: Record | None, row: Row, drift: Drift) -> None:
+def _compare_one(id_: int, record: StoredPoint | None, row: ProductState, drift: Drift) -> None:
     if record is None:
         # What is quarantined without a stored vector could only come back through its image.
         if row.indexed_claim is not None and (row.stored or not row.quarantined):

@@ -28,7 +28,7 @@ from backend.errors import (
 )
 from backend.generations import check_fingerprint
 from backend.images.decoder_pool import Decoded
-from backend.images.open_images import Pictures
+from backend.images.open_images import ImageOpener
 from backend.queue import entries
 from backend.queue.entries import REINDEX, Claimed, Stage
 
@@ -76,7 +76,7 @@ def embed_pending(
     generation: Generation,
     *,
     embedder: Embedder,
-    pictures: Pictures,
+    pictures: ImageOpener,
     options: EmbedOptions,
     up_to: int = REINDEX,
 ) -> int:
@@ -90,7 +90,9 @@ def embed_pending(
     with db.read() as session:
         if not entries.is_due(session, generation.id, Stage.EMBED):
             return 0
-    db.write(lambda s: entries.bury(s, generation.id, max_failures=options.max_failures))
+    db.write(
+        lambda s: entries.quarantine_exhausted(s, generation.id, max_failures=options.max_failures)
+    )
     taken = 0
     for failed_before in (False, True):
         claimed = _claim(db, generation, options, failed_before=failed_before, up_to=up_to)
@@ -126,7 +128,7 @@ def _work(
     db: Database,
     generation: Generation,
     embedder: Embedder,
-    pictures: Pictures,
+    pictures: ImageOpener,
     options: EmbedOptions,
     claimed: Sequence[Claimed],
 ) -> None:

@@ -18,10 +18,10 @@ from sqlalchemy.orm import Session
 from backend.catalogue import image_vectors
 from backend.database.engine import Database
 from backend.database.models import BUILDING, Cursor, Generation, ImageVector, IndexEntry, Product
-from backend.indexing.drift import Drift, Row, compare
+from backend.indexing.drift import Drift, ProductState, compare
 from backend.queue import backfill, entries
 from backend.queue.progress import of_product
-from backend.vectors import Record, VectorIndex
+from backend.vectors import StoredPoint, VectorIndex
 
 RANGE: Final = 2000
 """Ids that are compared at once."""
@@ -93,10 +93,10 @@ class _Walk:
     def foreign(self) -> Drift:
         """Look for points that cannot be ours; with `fix` delete them, or ours are not written."""
         drift = Drift()
-        for id_ in self._index.foreign():
+        for id_ in self._index.points_without_claim():
             drift.note("foreign", id_)
         if self._fix and drift.total:
-            self._index.discard_foreign()
+            self._index.delete_points_without_claim()
         return drift
 
     def one_range(self, low: int, high: int | None) -> Drift:
@@ -111,7 +111,7 @@ class _Walk:
 
     def _look(
         self, low: int, high: int | None, sample: Collection[int] | None
-    ) -> tuple[Drift, dict[int, Record], Collection[int]]:
+    ) -> tuple[Drift, dict[int, StoredPoint], Collection[int]]:
         """Compare one range once; return the points too, and whose vectors were compared."""
         ids = [id_ for id_, _ in self._index.claims(start=low, stop=high)]
         records = {record.id: record for record in self._index.records(ids)}
@@ -125,7 +125,7 @@ class _Walk:
         self._compare_vectors({id_: rows[id_] for id_ in sample if id_ in rows}, drift)
         return drift, records, sample
 
-    def _sample(self, records: dict[int, Record], rows: dict[int, Row]) -> list[int]:
+    def _sample(self, records: dict[int, StoredPoint], rows: dict[int, ProductState]) -> list[int]:
         """Choose among the points that agree with SQL; at least one of a range."""
         agreeing = [
             id_
@@ -136,7 +136,7 @@ class _Walk:
             return agreeing
         return random.sample(agreeing, max(1, round(self._share * len(agreeing))))
 
-    def _compare_vectors(self, rows: dict[int, Row], drift: Drift) -> None:
+    def _compare_vectors(self, rows: dict[int, ProductState], drift: Drift) -> None:
         """Compare vectors with those in SQL; a point that was written meanwhile is left out."""
         records = self._index.records(list(rows), vectors=True)
         digests = {row.digest for row in rows.values() if row.digest}
@@ -150,7 +150,7 @@ class _Walk:
             if not _equal(record.vector, vectors[row.digest]):
                 drift.note("moved", record.id)
 
-    def _heal(self, records: dict[int, Record], drift: Drift) -> None:
+    def _heal(self, records: dict[int, StoredPoint], drift: Drift) -> None:
         differing = {*drift.missing, *drift.stale, *drift.altered, *drift.moved}
         newcomers = {id_ for id_ in drift.unqueued if id_ in records}  # their points have claims
         again = {id_: records[id_].claim if id_ in records else 0 for id_ in differing | newcomers}
@@ -178,7 +178,7 @@ class _Walk:
             if record.vector is not None and _agrees(record, rows[record.id])
         }
 
-    def _delete_stray(self, records: dict[int, Record]) -> None:
+    def _delete_stray(self, records: dict[int, StoredPoint]) -> None:
         """Delete points that should not be there, unless SQL has changed its mind meanwhile."""
         if not records:
             return
@@ -189,7 +189,7 @@ class _Walk:
         self._index.delete({id_: records[id_].claim for id_ in still})
 
 
-def _agrees(record: Record, row: Row) -> bool:
+def _agrees(record: StoredPoint, row: ProductState) -> bool:
     return row.indexed_claim is not None and record.claim == row.indexed_claim
 
 
@@ -198,7 +198,9 @@ def _equal(found: image_vectors.Vector | None, stored: image_vectors.Vector) -> 
     return found is not None and float(found @ stored) >= EQUAL * float(np.linalg.norm(stored))
 
 
-def _rows(session: Session, generation: Generation, low: int, high: int | None) -> dict[int, Row]:
+def _rows(
+    session: Session, generation: Generation, low: int, high: int | None
+) -> dict[int, ProductState]:
     rows = session.execute(
         select(
             Product,
@@ -219,4 +221,4 @@ def _rows(session: Session, generation: Generation, low: int, high: int | None) 
         )
         .where(Product.id >= low, true() if high is None else Product.id < high)
     )
-    return {row[0].id: Row(*row) for row in rows}
+    return {row[0].id: ProductState(*row) for row in rows}

@@ -47,7 +47,7 @@ REINDEX: Final = 2
 GENERATIONS_LOCK: Final = 7_305_801_234
 """Advisory lock: writers share it, the start of a generation holds it alone (PostgreSQL)."""
 
-BURIED: Final = "decoder-died: the process died or gave up each time it embedded this image"
+EXHAUSTED: Final = "decoder-died: the process died or gave up each time it embedded this image"
 
 Entry = IndexEntry  # the shorter name keeps the SQL below readable
 
@@ -266,7 +266,7 @@ def waits_for(stage: Stage) -> ColumnElement[bool]:
     return and_(Entry.embedded == Entry.wanted, Entry.indexed < Entry.wanted)
 
 
-def bury(
+def quarantine_exhausted(
     session: Session, generation_id: int, *, max_failures: int, now: datetime | None = None
 ) -> int:
     """Quarantine rows whose attempts are used up without anyone having lived to report why."""
@@ -276,7 +276,7 @@ def bury(
         waits_for(Stage.EMBED),
         Entry.failures >= max_failures,
     )
-    return _count(session, update(Entry).where(spent).values(_gave_up(literal(BURIED), now)))
+    return _count(session, update(Entry).where(spent).values(_gave_up(literal(EXHAUSTED), now)))
 
 
 def free_leases(session: Session) -> int:

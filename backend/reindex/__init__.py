@@ -10,12 +10,12 @@ from backend.reindex.cleanup import clean_up
 from backend.reindex.decide import Promoter, bounds_of
 from backend.reindex.describe import describe, listed
 from backend.reindex.job import ReindexJobs
-from backend.reindex.requests import Plan, follow_settings, request, request_promotion
+from backend.reindex.requests import ReindexPlan, follow_settings, request, request_promotion
 
 __all__ = [
-    "Plan",
     "Promoter",
     "ReindexJobs",
+    "ReindexPlan",
     "bounds_of",
     "clean_up",
     "describe",

@@ -15,7 +15,7 @@ from backend.database.engine import Database
 from backend.database.models import BUILDING, RETIRED, Generation, IndexEntry, utcnow
 from backend.embedders import Embedder
 from backend.errors import EmbedderBusy, UnknownEmbedder, WeightsUnavailable, WrongState
-from backend.generations import Encoder, Layout
+from backend.generations import EmbedderIdentity, IndexLayout
 from backend.generations.states import insert
 from backend.jobs.run import Handler, Report, Waiting
 from backend.queue import entries
@@ -37,7 +37,7 @@ class ReindexJobs:
     db: Database
     promoter: Promoter
     embedder: str  # the spec that the settings name now
-    encoder_now: Callable[[str], Encoder]  # reads a spec's weights again
+    encoder_now: Callable[[str], EmbedderIdentity]  # reads a spec's weights again
     embedder_of: Callable[[Generation], Embedder]  # raises ModelMismatch
     has_workers: bool  # whether other processes may hold an embedder that this one lacks
     heartbeat: Callable[[], None]
@@ -89,7 +89,7 @@ class ReindexJobs:
             return building
         encoder = self._encoder(arguments["embedder"], current)
         hnsw = {f"hnsw_{name}": value for name, value in arguments["hnsw"].items()}
-        layout = Layout(
+        layout = IndexLayout(
             quantization=arguments["quantization"] or current.quantization,
             options={**current.index_options, **hnsw},
         )
@@ -104,7 +104,7 @@ class ReindexJobs:
         )
         return generation
 
-    def _encoder(self, spec: str | None, current: Generation) -> Encoder:
+    def _encoder(self, spec: str | None, current: Generation) -> EmbedderIdentity:
         """Return what the new generation is built with: by default, what the active one names.
 
         If that embedder cannot be loaded, its stored vectors can still be used.
@@ -114,7 +114,7 @@ class ReindexJobs:
         except (EmbedderBusy, UnknownEmbedder, WeightsUnavailable):
             if spec is not None:
                 raise
-            return Encoder(
+            return EmbedderIdentity(
                 spec=current.embedder, fingerprint=current.fingerprint, size=current.size
             )
 

@@ -29,7 +29,7 @@ HNSW: Final = {"m": range(2, 129), "ef_construct": range(4, 2049)}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class ReindexPlan:
     """What a re-index is asked to make; what is absent stays as it is."""
 
     embedder: str | None = None
@@ -62,7 +62,7 @@ def _fault(name: str, reason: str) -> dict[str, str]:
     return {"field": name, "reason": reason}
 
 
-def request(db: Database, plan: Plan) -> Job:
+def request(db: Database, plan: ReindexPlan) -> Job:
     """Ask for a re-index and return its job.
 
     Raises InvalidReindex, NoGeneration before the first generation, and ReindexRunning when one is
@@ -139,7 +139,9 @@ def follow_settings(
     )
 
 
-def _changed(db: Database, configured: str, embedder: Callable[[str], Embedder]) -> Plan | None:
+def _changed(
+    db: Database, configured: str, embedder: Callable[[str], Embedder]
+) -> ReindexPlan | None:
     """Return the re-index that the settings call for, None where nothing has changed."""
     with db.read() as session:
         current = generations.active(session)
@@ -151,4 +153,4 @@ def _changed(db: Database, configured: str, embedder: Callable[[str], Embedder])
     except LookalikeError as error:
         log.warning("cannot load an embedder", spec=spec, error=error.message)
         return None
-    return None if now in fingerprints else Plan(embedder=spec)
+    return None if now in fingerprints else ReindexPlan(embedder=spec)

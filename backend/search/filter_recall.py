@@ -20,7 +20,7 @@ LONGEST: Final = 500  # characters of a shape
 
 
 @dataclass(frozen=True)
-class Key:
+class ShapeKey:
     """What is summed up on its own."""
 
     generation_id: int
@@ -55,7 +55,7 @@ class ShapeRecall:
     recall: float | None
 
 
-def add(session: Session, sums: Mapping[Key, Sums]) -> None:
+def add_sums(session: Session, sums: Mapping[ShapeKey, Sums]) -> None:
     """Add to the totals. Shapes beyond MOST_SHAPES, and overlong ones, become `other`."""
     for generation_id in sorted({key.generation_id for key in sums}):
         known = set(
@@ -63,7 +63,7 @@ def add(session: Session, sums: Mapping[Key, Sums]) -> None:
                 select(FilterShape.shape).where(FilterShape.generation_id == generation_id)
             )
         )
-        folded: dict[Key, Sums] = {}
+        folded: dict[ShapeKey, Sums] = {}
         for key, more in sums.items():
             if key.generation_id == generation_id:
                 kept = _fold(key, known)
@@ -91,15 +91,15 @@ def by_shape(session: Session, generation_id: int | None, *, limit: int = 50) ->
     ]
 
 
-def _fold(key: Key, known: set[str]) -> Key:
+def _fold(key: ShapeKey, known: set[str]) -> ShapeKey:
     """Return what a key counts as, and remember its shape."""
     if key.shape not in known and (len(known) >= MOST_SHAPES or len(key.shape) > LONGEST):
-        return Key(key.generation_id, OTHER, key.mode)
+        return ShapeKey(key.generation_id, OTHER, key.mode)
     known.add(key.shape)
     return key
 
 
-def _upsert(session: Session, sums: Mapping[Key, Sums]) -> None:
+def _upsert(session: Session, sums: Mapping[ShapeKey, Sums]) -> None:
     make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     insert = make(FilterShape)
     new = insert.excluded

@@ -14,7 +14,7 @@ from backend import images
 from backend.database.models import Generation
 from backend.embedders import Embedder
 from backend.generations import check_fingerprint
-from backend.images.decode import Limits, Size
+from backend.images.decode import ImageLimits, Size
 from backend.images.decoder_pool import DecoderPool
 
 Vector: TypeAlias = npt.NDArray[np.float32]
@@ -29,7 +29,7 @@ to 0.990 (least 0.936).
 """
 
 
-class Encoder(Protocol):
+class QueryEncoder(Protocol):
     """Turns the bytes of an untrusted image file into a query for one generation.
 
     Raises ImageError, ModelMismatch when the network at hand is not the generation's, and
@@ -49,7 +49,7 @@ class EmbedRemotely(Protocol):
         ...
 
 
-class LocalEncoder:
+class LocalQueryEncoder:
     """Embeds in this process."""
 
     def __init__(
@@ -67,11 +67,11 @@ class LocalEncoder:
         return vector
 
 
-class RemoteEncoder:
+class RemoteQueryEncoder:
     """Checks and shrinks the picture here, where torch is never imported; a worker embeds it."""
 
     def __init__(
-        self, embed: EmbedRemotely, decoders: DecoderPool, *, limits: Limits, seconds: float
+        self, embed: EmbedRemotely, decoders: DecoderPool, *, limits: ImageLimits, seconds: float
     ) -> None:
         self._embed = embed
         self._decoders = decoders
@@ -91,7 +91,7 @@ class RemoteEncoder:
         return vector
 
 
-def sample_picture() -> bytes:
+def sample_image() -> bytes:
     """Return a small grey picture's file, to ask an encoder whether it is there."""
     png = io.BytesIO()
     Image.new("RGB", (64, 64), "grey").save(png, "PNG")

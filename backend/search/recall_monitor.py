@@ -25,7 +25,7 @@ from backend.errors import LookalikeError
 from backend.filters import Schema, Where
 from backend.filters.shape import shape
 from backend.search import filter_recall
-from backend.search.filter_recall import Key, Sums
+from backend.search.filter_recall import ShapeKey, Sums
 from backend.vectors import Hit, SearchMode, VectorIndex
 
 log = structlog.get_logger(__name__)
@@ -53,7 +53,7 @@ class Search:
     mode: SearchMode
 
 
-class RecallGuard:
+class RecallMonitor:
     """Notes searches, compares a sample with exact search, and adds up per shape of filter.
 
     `rate` is the share of searches that are compared. Safe to call from several threads.
@@ -73,11 +73,11 @@ class RecallGuard:
         self._chance = chance
         self._lock = threading.Lock()
         self._waiting: deque[Search] = deque(maxlen=WAITING)
-        self._unsaved: dict[Key, Sums] = {}
-        self._lately: dict[Key, Sums] = {}  # since the last warning
+        self._unsaved: dict[ShapeKey, Sums] = {}
+        self._lately: dict[ShapeKey, Sums] = {}  # since the last warning
         self._saved = time.monotonic()
 
-    def notice(self, search: Search) -> Key:
+    def notice(self, search: Search) -> ShapeKey:
         """Count a search and perhaps keep it for comparison; returns what it counts as."""
         key = self._key(search)
         with self._lock:
@@ -109,7 +109,7 @@ class RecallGuard:
             sums, self._unsaved = self._unsaved, {}
             self._saved = time.monotonic()
         if sums:
-            self._db.write(lambda session: filter_recall.add(session, sums))
+            self._db.write(lambda session: filter_recall.add_sums(session, sums))
 
     def _judge(self, search: Search, recall: float) -> None:
         key, one = self._key(search), Sums(compared=1, recall=recall)
@@ -122,14 +122,14 @@ class RecallGuard:
             mean = round(lately.recall / lately.compared, 3)
             log.warning("filtered recall is low", filter=key.shape, mode=key.mode, recall=mean)
 
-    def _add(self, key: Key, sums: Sums) -> None:
+    def _add(self, key: ShapeKey, sums: Sums) -> None:
         """Add up in memory, which is bounded as the rows in SQL are."""
         if key not in self._unsaved and len(self._unsaved) >= filter_recall.MOST_SHAPES:
-            key = Key(key.generation_id, filter_recall.OTHER, key.mode)
+            key = ShapeKey(key.generation_id, filter_recall.OTHER, key.mode)
         self._unsaved[key] = self._unsaved.get(key, Sums()) + sums
 
-    def _key(self, search: Search) -> Key:
-        return Key(search.generation.id, shape(search.where, self._schema), search.mode.value)
+    def _key(self, search: Search) -> ShapeKey:
+        return ShapeKey(search.generation.id, shape(search.where, self._schema), search.mode.value)
 
 
 def recall_of(index: VectorIndex, search: Search) -> float:

@@ -19,7 +19,7 @@ from backend.database.models import Generation, IndexEntry, Product
 from backend.errors import IndexGone, NotSearchable, UnknownProduct
 from backend.filters import Condition, Where
 from backend.queue.progress import State, states
-from backend.search.query_image import Encoder
+from backend.search.query_image import QueryEncoder
 from backend.search.recall_monitor import Search
 from backend.vectors import Hit, VectorIndex
 
@@ -100,7 +100,7 @@ def similar_to_product(
 def similar_to_image(
     db: Database,
     index_of: Callable[[Generation], VectorIndex],
-    encode: Encoder,
+    encode: QueryEncoder,
     picture: bytes,
     query: Query,
 ) -> Answer:

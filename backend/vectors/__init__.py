@@ -33,7 +33,7 @@ class Point:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
+class StoredPoint:
     """A point as it is stored; the vector, of length 1, is None unless it was asked for."""
 
     id: int
@@ -170,15 +170,15 @@ class VectorIndex(Protocol):
         """Yield (id, claim) of the points with start <= id < stop, in id order; none is foreign."""
         ...
 
-    def records(self, ids: Sequence[int], *, vectors: bool = False) -> list[Record]:
+    def records(self, ids: Sequence[int], *, vectors: bool = False) -> list[StoredPoint]:
         """Return the points with these ids as they are stored, those that are there, no foreign."""
         ...
 
-    def foreign(self, *, limit: int = 1000) -> list[str]:
+    def points_without_claim(self, *, limit: int = 1000) -> list[str]:
         """Return ids of points that cannot be ours: they carry no claim, or no vector."""
         ...
 
-    def discard_foreign(self) -> None:
+    def delete_points_without_claim(self) -> None:
         """Delete the points that cannot be ours: they keep ours from being written."""
         ...
 

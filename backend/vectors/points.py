@@ -17,7 +17,7 @@ import numpy as np
 from backend.errors import InvalidProduct, InvalidVector, LookalikeError
 from backend.filters import Scalar, Schema
 from backend.filters.check import EXPECTED, accepts, is_text
-from backend.vectors import CLAIM, Point, Record, Vector
+from backend.vectors import CLAIM, Point, StoredPoint, Vector
 
 BATCH = 256
 """Points per call: beyond it nothing gets faster, and the embedded engine holds the GIL longer."""
@@ -153,10 +153,10 @@ def without_claim(payload: Mapping[str, Any] | None) -> dict[str, Any]:
     return {field: value for field, value in (payload or {}).items() if field != CLAIM}
 
 
-def records(found: Iterable[Any]) -> list[Record]:
+def records(found: Iterable[Any]) -> list[StoredPoint]:
     """Return what an engine retrieved, without what cannot be ours: it has no claim."""
     return [
-        Record(
+        StoredPoint(
             id=int(it.id),
             claim=it.payload[CLAIM],
             payload=without_claim(it.payload),

@@ -60,7 +60,7 @@ def _tightest(bounds: dict[str, float]) -> dict[str, float]:
     return kept
 
 
-def stored(dialect: Dialect, *, ids: Collection[int] = (), **claim: float) -> Any:
+def points_with_claim(dialect: Dialect, *, ids: Collection[int] = (), **claim: float) -> Any:
     """Return the SDK's filter for points among some ids, whose claim keeps a bound such as `lt`."""
     must = [dialect.has_id(ids)] if ids else []
     if claim:
@@ -68,7 +68,7 @@ def stored(dialect: Dialect, *, ids: Collection[int] = (), **claim: float) -> An
     return dialect.sdk.Filter(must=must)
 
 
-def foreign(dialect: Dialect) -> Any:
+def points_without_claim(dialect: Dialect) -> Any:
     """Return the SDK's filter for points that cannot be ours: without a claim or a vector."""
     vectorless = dialect.sdk.Filter(must_not=[dialect.has_vector("")])
     return dialect.sdk.Filter(should=[dialect.is_empty(CLAIM), vectorless])

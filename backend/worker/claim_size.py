@@ -14,7 +14,7 @@ LONG_SECONDS: Final = 3.0
 """But a single write waits until the claim in hand is done."""
 
 
-class Pace:
+class ClaimSize:
     """The number of batches to take next, learnt from how long the last ones took."""
 
     def __init__(self) -> None:

@@ -28,7 +28,7 @@ from backend.jobs.run import Interrupted, Report
 from backend.queue import entries
 from backend.queue.entries import REINDEX, SINGLE, Stage
 from backend.queue.progress import Progress, progress
-from backend.worker.claim_size import Pace
+from backend.worker.claim_size import ClaimSize
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +77,7 @@ class Worker:
         }
         self._reconciled = self._tidied = time.monotonic()
         self._told: dict[int, float] = {}
-        self._pace = Pace()
+        self._pace = ClaimSize()
         self._optimizer = services.optimizer()
         self._promoter = services.promoter()
 

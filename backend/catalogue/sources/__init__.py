@@ -12,7 +12,7 @@ from pathlib import Path
 from backend.catalogue.sources.deepfashion import DeepFashion, is_benchmark
 from backend.catalogue.sources.fashion_mnist import FashionMnist, find_folder
 from backend.catalogue.sources.files import STYLES, Archive, Files, Folder
-from backend.catalogue.sources.layout import PLAIN, Layout
+from backend.catalogue.sources.layout import PLAIN, FeedMapping
 from backend.catalogue.sources.parquet import SUFFIXES, Parquet
 from backend.catalogue.sources.rows import Source
 from backend.catalogue.sources.styles_csv import StylesCsv
@@ -20,7 +20,7 @@ from backend.catalogue.sources.table import Table
 from backend.errors import UnreadableCatalogue
 
 
-def open_source(path: Path, layout: Layout = PLAIN) -> Source:
+def open_source(path: Path, layout: FeedMapping = PLAIN) -> Source:
     """Open a folder or zip with a styles.csv (or another single table), or a bare table file.
 
     Folders with the files of FashionMNIST, or the lists of DeepFashion's benchmark, are recognised

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from backend.catalogue.sources.files import Folder
-from backend.catalogue.sources.rows import Reject, Row
+from backend.catalogue.sources.rows import FeedRow, Reject
 from backend.errors import ForbiddenImage, UnreadableCatalogue
 
 ANNOTATIONS: Final = ("Anno_coarse", "Anno", ".")
@@ -80,7 +80,7 @@ class DeepFashion:
         for line, name, _ in _entries(self._labels):
             yield line, _sku(name)
 
-    def read(self) -> Iterator[Row | Reject]:
+    def read(self) -> Iterator[FeedRow | Reject]:
         """Yield every picture, in order."""
         for line, name, rest in _entries(self._labels):
             yield self._row(line, name, rest)
@@ -88,7 +88,7 @@ class DeepFashion:
     def close(self) -> None:
         """Do nothing: nothing is open between two pictures."""
 
-    def _row(self, line: int, name: str, rest: Sequence[str]) -> Row | Reject:
+    def _row(self, line: int, name: str, rest: Sequence[str]) -> FeedRow | Reject:
         label = rest[0] if len(rest) == 1 else ""
         if not label.isdecimal() or not 1 <= int(label) <= len(self._categories):
             wrong = " ".join(rest)[:40]
@@ -106,7 +106,7 @@ class DeepFashion:
             "attributes": self._described(name),
         }
         warnings = () if picture else (f"there is no image {name}",)
-        return Row(line=line, sku=_sku(name), fields=fields, picture=picture, warnings=warnings)
+        return FeedRow(line=line, sku=_sku(name), fields=fields, picture=picture, warnings=warnings)
 
     def _described(self, name: str) -> dict[str, Any]:
         described: dict[str, Any] = {}

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from backend.catalogue.sources.rows import Picture, Reject, Row
+from backend.catalogue.sources.rows import FeedRow, Picture, Reject
 from backend.errors import ImageTooLarge, UnreadableCatalogue
 
 Bytes = npt.NDArray[np.uint8]
@@ -59,7 +59,7 @@ class FashionMnist:
                 line += 1
                 yield line, _sku(split, number)
 
-    def read(self) -> Iterator[Row | Reject]:
+    def read(self) -> Iterator[FeedRow | Reject]:
         """Yield every picture, in order."""
         line = 0
         for split, (pictures, labels) in self._splits.items():
@@ -121,7 +121,7 @@ def _sku(split: str, number: int) -> str:
     return f"{split}-{number:05}"
 
 
-def _row(line: int, sku: str, split: str, kind: str, pixels: Bytes) -> Row:
+def _row(line: int, sku: str, split: str, kind: str, pixels: Bytes) -> FeedRow:
     fields: dict[str, Any] = {
         "display_name": f"{kind} {sku}",
         "article_type": kind,
@@ -133,7 +133,7 @@ def _row(line: int, sku: str, split: str, kind: str, pixels: Bytes) -> Row:
         mtime_ns=zlib.crc32(pixels.tobytes()),  # no file has a time: the content stands for it
         read=partial(_png, pixels),
     )
-    return Row(line=line, sku=sku, fields=fields, picture=picture)
+    return FeedRow(line=line, sku=sku, fields=fields, picture=picture)
 
 
 def _png(pixels: Bytes, most: int) -> bytes:

@@ -117,7 +117,7 @@ def _local_picture(path: str, status: os.stat_result) -> Picture | None:
         uri="file://" + quote(path),
         size=status.st_size,
         mtime_ns=status.st_mtime_ns,
-        read=lambda most: images.read_file(path, limits=images.Limits(max_bytes=most)),
+        read=lambda most: images.read_file(path, limits=images.ImageLimits(max_bytes=most)),
     )
 
 

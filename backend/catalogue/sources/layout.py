@@ -13,18 +13,18 @@ from backend.errors import ConfigurationError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
+class FeedMapping:
     """Which of the shop's columns is which of our fields, and where the images lie."""
 
     columns: Mapping[str, str] = field(default_factory=dict)  # our field -> the shop's column
     image: str | None = None  # template over the row, such as images/{sku:.3}/{sku}.jpg
 
 
-PLAIN: Final = Layout()
+PLAIN: Final = FeedMapping()
 """The layout of a table whose header uses our names, or those of styles.csv."""
 
 
-def read_layout(path: Path) -> Layout:
+def read_layout(path: Path) -> FeedMapping:
     """Read a layout from a TOML or JSON file with a table `map` and a template `image`.
 
     Raises ConfigurationError for a file that is not so.
@@ -37,7 +37,7 @@ def read_layout(path: Path) -> Layout:
     return _checked(loaded, path)
 
 
-def _checked(loaded: Any, path: Path) -> Layout:
+def _checked(loaded: Any, path: Path) -> FeedMapping:
     problem = None
     if not isinstance(loaded, dict) or not set(loaded) <= {"map", "image"}:
         problem = "it can hold `map` and `image`, nothing else"
@@ -49,4 +49,4 @@ def _checked(loaded: Any, path: Path) -> Layout:
         problem = "`image` must be a string"
     if problem:
         raise ConfigurationError(f"the mapping file {path}: {problem}")
-    return Layout(columns=loaded.get("map", {}), image=loaded.get("image"))
+    return FeedMapping(columns=loaded.get("map", {}), image=loaded.get("image"))

@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import Any, BinaryIO, Final
 
 from backend.catalogue.sources.files import DAMAGED, Files
-from backend.catalogue.sources.layout import Layout
-from backend.catalogue.sources.records import Header, Record
-from backend.catalogue.sources.rows import Picture, Reject, Row
+from backend.catalogue.sources.layout import FeedMapping
+from backend.catalogue.sources.records import Header, TableRecord
+from backend.catalogue.sources.rows import FeedRow, Picture, Reject
 from backend.catalogue.sources.table import Table
 from backend.errors import ConfigurationError, ImageTooLarge, UnreadableCatalogue
 
@@ -25,7 +25,7 @@ BATCH: Final = 1_000  # rows turned into Python at once, however large a row gro
 class Parquet(Table):
     """A Parquet file and the images that its rows name or hold."""
 
-    def __init__(self, files: Files, name: str, layout: Layout) -> None:
+    def __init__(self, files: Files, name: str, layout: FeedMapping) -> None:
         """Open a file. Raises ConfigurationError without the package pyarrow."""
         super().__init__(files, name, layout)
         self._image = self._columns.fields.get("image_uri")
@@ -34,7 +34,7 @@ class Parquet(Table):
         """Yield number and sku of every row, in order; no other column is read."""
         position = self._columns.fields["sku"]
         for record in self._read_records([self._header.columns[position]]):
-            if isinstance(record, Record):
+            if isinstance(record, TableRecord):
                 values = [None] * position + [record.values[0]]
                 yield record.line, self._columns.sku(values)
 
@@ -42,10 +42,10 @@ class Parquet(Table):
         with self._files.open(self._name) as stream:
             return Header(list(_open(stream, self._name).schema_arrow.names), "")
 
-    def _records(self) -> Iterator[Record | Reject]:
+    def _records(self) -> Iterator[TableRecord | Reject]:
         return self._read_records(self._header.columns)
 
-    def _read_records(self, columns: Sequence[str]) -> Iterator[Record | Reject]:
+    def _read_records(self, columns: Sequence[str]) -> Iterator[TableRecord | Reject]:
         with self._files.open(self._name) as stream:
             file = _open(stream, self._name)
             before = 0
@@ -53,7 +53,7 @@ class Parquet(Table):
                 yield from _read_group(file, group, columns, before=before)
                 before += file.metadata.row_group(group).num_rows
 
-    def _row(self, record: Record) -> Row | Reject:
+    def _row(self, record: TableRecord) -> FeedRow | Reject:
         """Take the picture out of its cell, if it lies there, before the row is read."""
         cell = record.values[self._image] if self._image is not None else None
         data = cell.get("bytes") if isinstance(cell, Mapping) else cell
@@ -84,7 +84,7 @@ def _open(stream: BinaryIO, name: str) -> Any:
 
 def _read_group(
     file: Any, group: int, columns: Sequence[str], *, before: int
-) -> Iterator[Record | Reject]:
+) -> Iterator[TableRecord | Reject]:
     """Read the rows of one group; if it is damaged, those that are left are rejected."""
     from pyarrow import ArrowException  # noqa: PLC0415
 
@@ -94,13 +94,13 @@ def _read_group(
             cells = [batch.column(name).to_pylist() for name in columns]
             for values in zip(*cells, strict=True):
                 done += 1
-                yield Record(before + done, values)
+                yield TableRecord(before + done, values)
     except (ArrowException, UnicodeDecodeError, *DAMAGED) as error:
         reason = f"row group {group} is damaged: {str(error).splitlines()[0]}"
         yield from (Reject(before + row + 1, None, reason) for row in range(done, count))
 
 
-def _with(record: Record, position: int | None, value: Any) -> Record:
+def _with(record: TableRecord, position: int | None, value: Any) -> TableRecord:
     if position is None:
         return record
     values = list(record.values)

@@ -20,7 +20,7 @@ LONGEST_LINE: Final = 1_000_000  # bytes; what is beyond is dropped, so the reco
 DELIMITERS: Final = ",;\t|"
 
 
-class Record(NamedTuple):
+class TableRecord(NamedTuple):
     """The values of one record, as many as there are columns."""
 
     line: int
@@ -54,7 +54,7 @@ def read_header(stream: BinaryIO) -> Header:
 
 def read_records(
     stream: BinaryIO, header: Header, *, key: int = 0, free_text: int | None = None
-) -> Iterator[Record | Reject]:
+) -> Iterator[TableRecord | Reject]:
     """Read what follows the header; empty lines are passed over.
 
     `key` is the column that names a reject. `free_text` is the column whose values may hold
@@ -105,7 +105,7 @@ def _fitted(
     *,
     key: int,
     free_text: int | None,
-) -> Record | Reject:
+) -> TableRecord | Reject:
     """Fit values into the columns, or say why they do not fit."""
     line = lines.taken[0].number
     columns = len(header.columns)
@@ -124,7 +124,7 @@ def _fitted(
         cut_off = ": the line is cut off" if surplus < 0 else ""
         return Reject(line, sku or None, reason + cut_off)
     noted = (warning for taken in lines.taken for warning in taken.warnings)
-    return Record(line, values, (*noted, *warnings))
+    return TableRecord(line, values, (*noted, *warnings))
 
 
 class _Line(NamedTuple):

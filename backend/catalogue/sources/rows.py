@@ -19,7 +19,7 @@ class Picture:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class FeedRow:
     """One product as the shop's file has it, with fields for `products.parse`."""
 
     line: int  # in the file, from 1
@@ -49,7 +49,7 @@ class Source(Protocol):
         """Yield line and sku of every row, in order, without looking at images: the cheap pass."""
         ...
 
-    def read(self) -> Iterator[Row | Reject]:
+    def read(self) -> Iterator[FeedRow | Reject]:
         """Yield every row, in order."""
         ...
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from backend.catalogue.sources.files import Files, read_if_there
-from backend.catalogue.sources.layout import Layout
-from backend.catalogue.sources.rows import Reject, Row
+from backend.catalogue.sources.layout import FeedMapping
+from backend.catalogue.sources.rows import FeedRow, Reject
 from backend.catalogue.sources.table import Table
 
 IMAGE: Final = "images/{sku}.jpg"
@@ -36,7 +36,7 @@ ATTRIBUTES: Final = {
 class StylesCsv:
     """A styles.csv; prices, brands and what else styles/{id}.json knows come with it."""
 
-    def __init__(self, files: Files, name: str, layout: Layout) -> None:
+    def __init__(self, files: Files, name: str, layout: FeedMapping) -> None:
         self._table = Table(files, name, layout, image=IMAGE)
         self._files = files
         self._has_details = files.has_folder("styles")
@@ -45,16 +45,16 @@ class StylesCsv:
         """Yield line and sku of every row, in order."""
         return self._table.skus()
 
-    def read(self) -> Iterator[Row | Reject]:
+    def read(self) -> Iterator[FeedRow | Reject]:
         """Yield every row, in order."""
         for row in self._table.read():
-            yield self._detailed(row) if self._has_details and isinstance(row, Row) else row
+            yield self._detailed(row) if self._has_details and isinstance(row, FeedRow) else row
 
     def close(self) -> None:
         """Close the files."""
         self._table.close()
 
-    def _detailed(self, row: Row) -> Row:
+    def _detailed(self, row: FeedRow) -> FeedRow:
         name = f"styles/{row.sku}.json"
         data = read_if_there(self._files, name, most=LARGEST_JSON)
         if data is None:

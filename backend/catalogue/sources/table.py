@@ -1,4 +1,4 @@
-"""Any shop's table: columns by name or by `Layout`, images by a template or a column."""
+"""Any shop's table: columns by name or by `FeedMapping`, images by a template or a column."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from backend.catalogue.sources.columns import Columns, as_text, match
 from backend.catalogue.sources.files import Files
-from backend.catalogue.sources.layout import Layout
-from backend.catalogue.sources.records import Header, Record, read_header, read_records
-from backend.catalogue.sources.rows import Reject, Row
+from backend.catalogue.sources.layout import FeedMapping
+from backend.catalogue.sources.records import Header, TableRecord, read_header, read_records
+from backend.catalogue.sources.rows import FeedRow, Reject
 from backend.errors import ConfigurationError, ForbiddenImage
 
 REMOTE: Final = ("https", "http", "s3", "gs")
@@ -24,7 +24,7 @@ class Table:
     """
 
     def __init__(
-        self, files: Files, name: str, layout: Layout, *, image: str | None = None
+        self, files: Files, name: str, layout: FeedMapping, *, image: str | None = None
     ) -> None:
         self._files = files
         self._name = name
@@ -38,13 +38,13 @@ class Table:
     def skus(self) -> Iterator[tuple[int, str]]:
         """Yield line and sku of every row, in order."""
         for record in self._records():
-            if isinstance(record, Record):
+            if isinstance(record, TableRecord):
                 yield record.line, self._columns.sku(record.values)
 
-    def read(self) -> Iterator[Row | Reject]:
+    def read(self) -> Iterator[FeedRow | Reject]:
         """Yield every row, in order."""
         for record in self._records():
-            yield self._row(record) if isinstance(record, Record) else record
+            yield self._row(record) if isinstance(record, TableRecord) else record
 
     def close(self) -> None:
         """Close the files."""
@@ -54,19 +54,19 @@ class Table:
         with self._files.open(self._name) as stream:
             return read_header(stream)
 
-    def _records(self) -> Iterator[Record | Reject]:
+    def _records(self) -> Iterator[TableRecord | Reject]:
         with self._files.open(self._name) as stream:
             read_header(stream)
             sku, name = self._columns.fields["sku"], self._columns.fields.get("display_name", -1)
             free_text = name if name > sku else None  # mending must not shift the sku
             yield from read_records(stream, self._header, key=sku, free_text=free_text)
 
-    def _row(self, record: Record) -> Row | Reject:
+    def _row(self, record: TableRecord) -> FeedRow | Reject:
         fields, warnings = self._columns.read(record.values)
         sku, uri = fields.pop("sku"), fields.pop("image_uri", None)
         if sku is None:
             return Reject(record.line, None, "the sku is empty")
-        row = Row(line=record.line, sku=sku, fields=fields, warnings=record.warnings + warnings)
+        row = FeedRow(line=record.line, sku=sku, fields=fields, warnings=record.warnings + warnings)
         try:
             if self._template:
                 return self._with_picture(row, self._template.fill(record.values))
@@ -76,7 +76,7 @@ class Table:
         except ForbiddenImage as error:
             return Reject(record.line, sku, error.message)
 
-    def _with_picture(self, row: Row, relative: str | None) -> Row:
+    def _with_picture(self, row: FeedRow, relative: str | None) -> FeedRow:
         """Look for the row's image; without one the row is kept, and waits in the quarantine."""
         base = self._template.base if self._template else ""
         picture = self._files.picture(relative, base=base) if relative else None
@@ -87,7 +87,7 @@ class Table:
         return replace(row, warnings=(*row.warnings, missing))
 
 
-def _with_remote(row: Row, uri: str) -> Row:
+def _with_remote(row: FeedRow, uri: str) -> FeedRow:
     if uri.partition("://")[0] not in REMOTE:
         raise ForbiddenImage(f"an image can be a path or at {'://, '.join(REMOTE)}://, not {uri!r}")
     return replace(row, fields={**row.fields, "image_uri": uri})

@@ -15,7 +15,7 @@ from backend.embedders import Embedder
 from backend.images.decoder_pool import Decoded
 from backend.lab.evaluation.judging import Ranking, judge
 from backend.lab.evaluation.neighbours import intra_list_diversity, nearest
-from backend.lab.evaluation.planning import Options, Plan, lay_out
+from backend.lab.evaluation.planning import EvaluationPlan, Options, lay_out
 from backend.lab.evaluation.products import Labels, read_products
 from backend.lab.evaluation.results import Contender, Evaluation, Share
 from backend.lab.evaluation.speed import images_per_second
@@ -41,7 +41,7 @@ class Contest:
 class Evidence:
     """What the figures were made of, for whoever wants to show it."""
 
-    plan: Plan
+    plan: EvaluationPlan
     queries: Positions  # in the index
     groups: Mapping[str, Mask]  # over the queries
     rankings: Sequence[Ranking]
@@ -80,7 +80,7 @@ def evaluate(contest: Contest, options: Options) -> tuple[Evaluation, Evidence]:
     return evaluation, Evidence(plan=plan, queries=queries, groups=groups, rankings=rankings)
 
 
-def _usable(contest: Contest, plan: Plan) -> tuple[Plan, dict[str, list[str]]]:
+def _usable(contest: Contest, plan: EvaluationPlan) -> tuple[EvaluationPlan, dict[str, list[str]]]:
     """Make the missing vectors; leave out, for all embedders, what one of them cannot take."""
     digests = {}
     for spec, embedder in contest.embedders.items():
@@ -117,7 +117,7 @@ def _shares(labels: Labels, queries: Positions) -> list[Share]:
     ]
 
 
-def _contenders(contest: Contest, plan: Plan, options: Options) -> list[Contender]:
+def _contenders(contest: Contest, plan: EvaluationPlan, options: Options) -> list[Contender]:
     rates = _rates(contest, plan, options.timed)
     usual = rates.get(contest.yardstick.name)
     return [
@@ -134,7 +134,7 @@ def _contenders(contest: Contest, plan: Plan, options: Options) -> list[Contende
     ]
 
 
-def _rates(contest: Contest, plan: Plan, timed: int) -> dict[str, float]:
+def _rates(contest: Contest, plan: EvaluationPlan, timed: int) -> dict[str, float]:
     """Return images a second by embedders' names; nothing if no picture is to be had or wanted."""
     uris = [product.uri for product in plan.products[:timed]]
     all_ = {one.name: one for one in (contest.yardstick, *contest.embedders.values())}

@@ -41,7 +41,7 @@ class Options:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class EvaluationPlan:
     """The index, product by product, and who of it may be asked for."""
 
     products: Sequence[Pictured]
@@ -49,12 +49,12 @@ class Plan:
     groups: Mapping[str, Mask]  # over the products
     unseen: Sequence[str] = ()  # categories
 
-    def only(self, kept: Mask) -> Plan:
+    def only(self, kept: Mask) -> EvaluationPlan:
         """Return the plan without some products. Raises NotEvaluable for fewer than two."""
         positions = np.flatnonzero(kept)
         if len(positions) < 2:
             raise NotEvaluable("fewer than two products with a picture can be judged")
-        return Plan(
+        return EvaluationPlan(
             products=[self.products[position] for position in positions.tolist()],
             labels={by: labels.take(positions) for by, labels in self.labels.items()},
             groups={name: mask[positions] for name, mask in self.groups.items()},
@@ -69,19 +69,19 @@ class Plan:
         return np.sort(draw(allowed, options.queries, seed=options.seed))
 
 
-def lay_out(products: Sequence[Pictured], options: Options) -> Plan:
+def lay_out(products: Sequence[Pictured], options: Options) -> EvaluationPlan:
     """Draw the sample, cap its categories, split it. Raises NotEvaluable."""
     drawn = draw(np.arange(len(products)), options.sample, seed=options.seed)
     sample = [products[position] for position in drawn.tolist()]
     if not sample:
         raise NotEvaluable("the catalogue has no product with a picture")
     labels = {by: label(sample, by) for by in options.by}
-    plan = Plan(products=sample, labels=labels, groups={ALL: np.ones(len(sample), bool)})
+    plan = EvaluationPlan(products=sample, labels=labels, groups={ALL: np.ones(len(sample), bool)})
     plan = plan.only(cap(labels[options.by[0]].codes, options.per_category, seed=options.seed))
     return _split(plan, options) if options.splits else plan
 
 
-def _split(plan: Plan, options: Options) -> Plan:
+def _split(plan: EvaluationPlan, options: Options) -> EvaluationPlan:
     first = plan.labels[options.by[0]]
     categories = [first.names[code] if code >= 0 else None for code in first.codes]
     skus = [product.sku for product in plan.products]
@@ -90,7 +90,7 @@ def _split(plan: Plan, options: Options) -> Plan:
     )
     groups = {HELD_OUT: parts.held_out, UNSEEN: parts.unseen}
     hidden = unseen_categories(categories, options.unseen, seed=options.seed)
-    whole = Plan(
+    whole = EvaluationPlan(
         products=plan.products,
         labels=plan.labels,
         groups={name: mask for name, mask in groups.items() if mask.any()},

@@ -22,7 +22,7 @@ LAYERS: Final = "layers.png"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class AutoencoderRecipe:
     """What decides the weights, beside the pictures. A run keeps to it."""
 
     dimensions: int = 512
@@ -33,7 +33,7 @@ class Recipe:
     seed: int = 0
 
 
-class Pictures(NamedTuple):
+class TrainingImages(NamedTuple):
     """URIs, in the order in which they were drawn."""
 
     training: list[str]
@@ -54,8 +54,8 @@ class Epoch(NamedTuple):
 class Run:
     """A run as far as it has come; `model` and `optimizer` are state dicts, empty before."""
 
-    recipe: Recipe
-    pictures: Pictures
+    recipe: AutoencoderRecipe
+    pictures: TrainingImages
     epochs: list[Epoch] = field(default_factory=list)
     model: Mapping[str, Any] = field(default_factory=dict)
     optimizer: Mapping[str, Any] = field(default_factory=dict)
@@ -75,7 +75,9 @@ class Run:
         }
 
 
-def begin_or_resume(folder: Path, recipe: Recipe, draw: Callable[[], Pictures]) -> Run:
+def begin_or_resume(
+    folder: Path, recipe: AutoencoderRecipe, draw: Callable[[], TrainingImages]
+) -> Run:
     """Return the run of a folder; a new one, of pictures drawn now, if there is none.
 
     Raises ConfigurationError when the folder holds a run of another recipe, or there is nothing to
@@ -88,17 +90,17 @@ def begin_or_resume(folder: Path, recipe: Recipe, draw: Callable[[], Pictures]) 
             raise ConfigurationError("the catalogue has no picture to train on")
         return Run(recipe=recipe, pictures=pictures)
     found = read_tensors(path)
-    _check(folder, Recipe(**found["recipe"]), recipe)
+    _check(folder, AutoencoderRecipe(**found["recipe"]), recipe)
     return Run(
         recipe=recipe,
-        pictures=Pictures(*found["pictures"]),
+        pictures=TrainingImages(*found["pictures"]),
         epochs=[Epoch(*epoch) for epoch in found["epochs"]],
         model=found["model"],
         optimizer=found["optimizer"],
     )
 
 
-def _check(folder: Path, begun: Recipe, wanted: Recipe) -> None:
+def _check(folder: Path, begun: AutoencoderRecipe, wanted: AutoencoderRecipe) -> None:
     ours, theirs = asdict(wanted), asdict(begun)
     differing = [
         f"{name} {theirs[name]}, not {ours[name]}" for name in ours if ours[name] != theirs[name]

@@ -33,7 +33,7 @@ from backend.lab.training.hardware import Hardware
 from backend.lab.training.learning import Learning
 from backend.lab.training.material import Material, divide, prepare
 from backend.lab.training.model_card import card, read_card, write_card
-from backend.lab.training.recipe import Recipe, keep_to, known_products, predecessor
+from backend.lab.training.recipe import TuningRecipe, keep_to, known_products, predecessor
 from backend.lab.training.tuned_network import TunedNetwork
 from backend.lab.training.tuning_curves import draw_curves
 from backend.lab.training.validation import Judge, Scores, best, total
@@ -45,7 +45,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Workshop:
+class TrainingContext:
     """What a run works with."""
 
     folder: Path
@@ -59,7 +59,7 @@ class Workshop:
     save_seconds: float = 300  # how much work a kill may cost
 
 
-def finetune(shop: Workshop, recipe: Recipe) -> list[dict[str, Any]]:
+def finetune(shop: TrainingContext, recipe: TuningRecipe) -> list[dict[str, Any]]:
     """Run, or go on with, the run of a folder; return its history, an entry for each epoch.
 
     Raises ConfigurationError when the folder holds a run of another recipe, or the catalogue has
@@ -81,9 +81,9 @@ def finetune(shop: Workshop, recipe: Recipe) -> list[dict[str, Any]]:
 
 
 def _features(
-    shop: Workshop,
+    shop: TrainingContext,
     products: Sequence[Pictured],
-    recipe: Recipe,
+    recipe: TuningRecipe,
     backbone: Backbone,
     hardware: Hardware,
 ) -> Features:
@@ -112,7 +112,7 @@ def _features(
     )
 
 
-def _fill(shop: Workshop, features: Features, view: int, rows: Any) -> None:
+def _fill(shop: TrainingContext, features: Features, view: int, rows: Any) -> None:
     with shop.watch(f"Features, view {view + 1}") as report:
         features.fill(view, rows, report=report)
 
@@ -122,9 +122,9 @@ class _Run:
 
     def __init__(
         self,
-        shop: Workshop,
-        recipe: Recipe,
-        before: Recipe | None,
+        shop: TrainingContext,
+        recipe: TuningRecipe,
+        before: TuningRecipe | None,
         backbone: Backbone,
         hardware: Hardware,
         features: Features,

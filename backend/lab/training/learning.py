@@ -22,7 +22,7 @@ from backend.lab.training.features import Features, Report, Rows
 from backend.lab.training.hardware import Hardware
 from backend.lab.training.material import Material
 from backend.lab.training.objective import Aim, Objective
-from backend.lab.training.recipe import Recipe
+from backend.lab.training.recipe import TuningRecipe
 from backend.lab.training.tuned_network import Head, TunedNetwork
 
 JUDGED_BATCH = 64
@@ -34,7 +34,7 @@ class Learning:
     def __init__(
         self,
         tail: fx.GraphModule,
-        recipe: Recipe,
+        recipe: TuningRecipe,
         material: Material,
         features: Features,
         hardware: Hardware,

@@ -17,7 +17,7 @@ from backend.lab.evaluation.products import Labels, Pictured, label
 from backend.lab.evaluation.splits import Split, split
 from backend.lab.training.features import Rows
 from backend.lab.training.objective import MISSING
-from backend.lab.training.recipe import Recipe
+from backend.lab.training.recipe import TuningRecipe
 
 FEWEST: Final = 8
 """Products to train on: below, there is nothing to learn a projection from."""
@@ -57,7 +57,7 @@ class Material:
         return np.concatenate([self.held_out, self.unseen])
 
 
-def divide(products: Sequence[Pictured], recipe: Recipe) -> tuple[Split, list[Labels]]:
+def divide(products: Sequence[Pictured], recipe: TuningRecipe) -> tuple[Split, list[Labels]]:
     """Label the products and split them, as `lookalike evaluate` does with the same options."""
     labels = [label(products, aim.by) for aim in recipe.aims]
     first = recipe.aims[0].by
@@ -72,7 +72,7 @@ def divide(products: Sequence[Pictured], recipe: Recipe) -> tuple[Split, list[La
 
 
 def prepare(
-    parts: Split, labels: Sequence[Labels], starting: npt.NDArray[np.float16], recipe: Recipe
+    parts: Split, labels: Sequence[Labels], starting: npt.NDArray[np.float16], recipe: TuningRecipe
 ) -> Material:
     """Settle what is trained on. Raises ConfigurationError where that is next to nothing."""
     usable = starting.any(axis=1)

@@ -14,7 +14,7 @@ import torch
 from backend.errors import ConfigurationError
 from backend.files import replace_file
 from backend.lab.training.material import Material
-from backend.lab.training.recipe import Recipe
+from backend.lab.training.recipe import TuningRecipe
 from backend.lab.training.validation import Scores, best
 
 CARD: Final = "card.json"
@@ -22,7 +22,7 @@ READABLE: Final = "MODEL-CARD.md"
 
 
 def card(
-    recipe: Recipe,
+    recipe: TuningRecipe,
     material: Material,
     *,
     baselines: Mapping[str, Scores],

@@ -19,10 +19,10 @@ import typer
 from rich.progress import track
 
 from backend.catalogue.sources import open_source
-from backend.catalogue.sources.rows import Picture, Row
+from backend.catalogue.sources.rows import FeedRow, Picture
 from backend.embedders import Embedder, FloatArray, load
 from backend.embedders.pca import Pca
-from backend.images.decode import Limits
+from backend.images.decode import ImageLimits
 from backend.images.decoder_pool import Decoded, DecoderPool
 
 BATCH: Final = 64
@@ -72,7 +72,7 @@ def pictures_to_fit_on(
 
 def embed_pictures(embedder: Embedder, pictures: Sequence[Picture]) -> Iterator[FloatArray]:
     """Embed pictures in chunks; those that cannot be read or decoded are left out."""
-    limits = Limits()
+    limits = ImageLimits()
     with DecoderPool(1, limits=limits) as decoders:
         sources = (picture.read(limits.max_bytes) for picture in pictures)
         decoded = decoders.decode_all(sources, target=embedder.input_size, window=2 * BATCH)
@@ -96,7 +96,7 @@ def main(
     if embedder.size > MOST_FEATURES:
         raise typer.BadParameter(f"{features} has more than {MOST_FEATURES:,} dimensions")
     rows = open_source(catalogue).read()
-    found = [row.picture for row in rows if isinstance(row, Row) and row.picture]
+    found = [row.picture for row in rows if isinstance(row, FeedRow) and row.picture]
     chosen = pictures_to_fit_on(found, queries=queries, count=count, seed=seed)
     chunks = embed_pictures(embedder, chosen)
     progress = track(chunks, description="embedding", total=-(-len(chosen) // BATCH))

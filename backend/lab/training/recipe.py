@@ -26,7 +26,7 @@ FASHION: Final = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class TuningRecipe:
     """A run's options. Figures without a unit are the optimizer's, AdamW."""
 
     backbone: str = "efficientnet-lite0"
@@ -67,7 +67,7 @@ SHARED: Final = (
 """What two runs must have in common for one to go on where the other ended."""
 
 
-def predecessor(recipe: Recipe) -> Recipe | None:
+def predecessor(recipe: TuningRecipe) -> TuningRecipe | None:
     """Return the recipe of the run that this one goes on from.
 
     Raises ConfigurationError if there is none in that folder, or one of another network, or one
@@ -98,7 +98,7 @@ def known_products(folder: Path) -> list[Pictured]:
     return [Pictured(**row | {"fields": tuple(row["fields"])}) for row in rows]
 
 
-def keep_to(folder: Path, recipe: Recipe, products: Sequence[Pictured]) -> None:
+def keep_to(folder: Path, recipe: TuningRecipe, products: Sequence[Pictured]) -> None:
     """Note what a new run begins with.
 
     Raises ConfigurationError where the folder has a run of another recipe.

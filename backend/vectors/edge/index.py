@@ -20,7 +20,7 @@ import qdrant_edge as qe
 
 from backend.filters import Scalar, Schema, Where
 from backend.filters.check import check, check_facet
-from backend.vectors import Hit, Point, Record, SearchMode, Vector
+from backend.vectors import Hit, Point, SearchMode, StoredPoint, Vector
 from backend.vectors.edge.copy import walk
 from backend.vectors.edge.folders import Built, Failure
 from backend.vectors.edge.shard import ShardOptions, rows
@@ -41,7 +41,13 @@ from backend.vectors.points import (
     without_claim,
 )
 from backend.vectors.search_mode import choose
-from backend.vectors.translate import Dialect, foreign, path, stored, translate
+from backend.vectors.translate import (
+    Dialect,
+    path,
+    points_with_claim,
+    points_without_claim,
+    translate,
+)
 
 EDGE: Final = Dialect(
     sdk=qe,
@@ -75,21 +81,21 @@ class EdgeIndex:
         ready = checked(points, size=self.size, schema=self._schema)
         with self._store.writing([point.id for point in ready]) as shard:
             for claim, batch in by_claim(ready, attrgetter("claim")):
-                older = stored(EDGE, lt=claim)
+                older = points_with_claim(EDGE, lt=claim)
                 shard.update(qe.UpdateOperation.upsert_points(rows(batch), condition=older))
 
     def delete(self, claims: Mapping[int, int]) -> None:
         """Delete points {id: claim}, except a point whose claim is newer."""
         with self._store.writing(claims.keys()) as shard:
             for claim, batch in by_claim(claims.items(), itemgetter(1)):
-                doomed = stored(EDGE, ids=[claimed[0] for claimed in batch], lte=claim)
+                doomed = points_with_claim(EDGE, ids=[claimed[0] for claimed in batch], lte=claim)
                 shard.update(qe.UpdateOperation.delete_points_by_filter(doomed))
 
     def set_payload(self, id: int, payload: Mapping[str, Any]) -> None:
         """Merge fields into one point's payload; a point that is not there stays away."""
         check_patch(payload, self._schema)
         with self._store.writing([id]) as shard:  # by id, the engine raises where there is none
-            point = stored(EDGE, ids=[id])
+            point = points_with_claim(EDGE, ids=[id])
             shard.update(qe.UpdateOperation.set_payload_by_filter(point, dict(payload)))
 
     def flush(self) -> None:
@@ -232,7 +238,7 @@ class EdgeIndex:
                 return
             yield point
 
-    def records(self, ids: Sequence[int], *, vectors: bool = False) -> list[Record]:
+    def records(self, ids: Sequence[int], *, vectors: bool = False) -> list[StoredPoint]:
         """Return the points with these ids as they are stored, those that are there."""
         found: list[qe.Record] = []
         for start in range(0, len(ids), BATCH):  # so that other threads run in between
@@ -240,16 +246,18 @@ class EdgeIndex:
                 found += shard.retrieve(list(ids[start : start + BATCH]), True, vectors)
         return records(found)
 
-    def foreign(self, *, limit: int = 1000) -> list[str]:
+    def points_without_claim(self, *, limit: int = 1000) -> list[str]:
         """Return ids of points that cannot be ours: they carry no claim, or no vector."""
-        request = qe.ScrollRequest(limit=limit, filter=foreign(EDGE), with_payload=False)
+        request = qe.ScrollRequest(
+            limit=limit, filter=points_without_claim(EDGE), with_payload=False
+        )
         with self._store.using() as shard:
             return [str(point.id) for point in shard.scroll(request)[0]]
 
-    def discard_foreign(self) -> None:
+    def delete_points_without_claim(self) -> None:
         """Delete the points that cannot be ours."""
         with self._store.writing([]) as shard:
-            shard.update(qe.UpdateOperation.delete_points_by_filter(foreign(EDGE)))
+            shard.update(qe.UpdateOperation.delete_points_by_filter(points_without_claim(EDGE)))
 
     # --- optimizing: the build itself is another process's work ---
 

@@ -20,7 +20,7 @@ from qdrant_client import QdrantClient, models
 from backend.errors import IndexGone, IndexUnavailable
 from backend.filters import Scalar, Schema, Where
 from backend.filters.check import check, check_facet
-from backend.vectors import CLAIM, Hit, Point, Record, SearchMode, Vector
+from backend.vectors import CLAIM, Hit, Point, SearchMode, StoredPoint, Vector
 from backend.vectors.points import (
     CANDIDATES,
     by_claim,
@@ -43,7 +43,13 @@ from backend.vectors.server.collection import (
     drop_collection,
     ensure_collection,
 )
-from backend.vectors.translate import Dialect, foreign, path, stored, translate
+from backend.vectors.translate import (
+    Dialect,
+    path,
+    points_with_claim,
+    points_without_claim,
+    translate,
+)
 
 SERVER: Final = Dialect(
     sdk=models,
@@ -102,18 +108,20 @@ class ServerIndex:
                 models.PointStruct(id=it.id, vector=it.vector.tolist(), payload=dict(it.payload))
                 for it in batch
             ]
-            self._write("upsert", points=rows, update_filter=stored(SERVER, lt=claim))
+            self._write("upsert", points=rows, update_filter=points_with_claim(SERVER, lt=claim))
 
     def delete(self, claims: Mapping[int, int]) -> None:
         """Delete points {id: claim}, except a point whose claim is newer."""
         for claim, batch in by_claim(claims.items(), itemgetter(1)):
-            doomed = stored(SERVER, ids=[claimed[0] for claimed in batch], lte=claim)
+            doomed = points_with_claim(SERVER, ids=[claimed[0] for claimed in batch], lte=claim)
             self._write("delete", points_selector=models.FilterSelector(filter=doomed))
 
     def set_payload(self, id: int, payload: Mapping[str, Any]) -> None:
         """Merge fields into one point's payload; a point that is not there stays away."""
         check_patch(payload, self._schema)
-        self._write("set_payload", payload=dict(payload), points=stored(SERVER, ids=[id]))
+        self._write(
+            "set_payload", payload=dict(payload), points=points_with_claim(SERVER, ids=[id])
+        )
 
     def flush(self) -> None:
         """Do nothing: when the server syncs its log is its own setting."""
@@ -279,7 +287,7 @@ class ServerIndex:
                 if isinstance(claim, int):
                     yield point.id, claim
 
-    def records(self, ids: Sequence[int], *, vectors: bool = False) -> list[Record]:
+    def records(self, ids: Sequence[int], *, vectors: bool = False) -> list[StoredPoint]:
         """Return the points with these ids as they are stored, those that are there."""
         found: list[models.Record] = []
         for start in range(0, len(ids), _PAGE):
@@ -292,20 +300,22 @@ class ServerIndex:
             )
         return records(found)
 
-    def foreign(self, *, limit: int = 1000) -> list[str]:
+    def points_without_claim(self, *, limit: int = 1000) -> list[str]:
         """Return ids of points that cannot be ours: they carry no claim, or no vector."""
         found, _ = self._call(
             "scroll",
-            scroll_filter=foreign(SERVER),
+            scroll_filter=points_without_claim(SERVER),
             limit=limit,
             with_payload=False,
             timeout=READ_SECONDS,
         )
         return [str(point.id) for point in found]
 
-    def discard_foreign(self) -> None:
+    def delete_points_without_claim(self) -> None:
         """Delete the points that cannot be ours."""
-        self._write("delete", points_selector=models.FilterSelector(filter=foreign(SERVER)))
+        self._write(
+            "delete", points_selector=models.FilterSelector(filter=points_without_claim(SERVER))
+        )
 
     # --- the connection ---
 
