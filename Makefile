@@ -39,10 +39,10 @@ test-all: setup ## Run the slow tests too (LOOKALIKE_SHARED_DATA: a folder with 
 	$(BIN)/python -m pytest --cov --cov-report=term
 
 prove-kills: setup ## Kill everything at random moments of 20 imports (RUNS=20, or SEED=7 again)
-	PROVE_KILLS_RUNS=$(RUNS) PROVE_KILLS_SEED=$(SEED) $(BIN)/python -m pytest tests/test_workers_kills.py -s
+	PROVE_KILLS_RUNS=$(RUNS) PROVE_KILLS_SEED=$(SEED) $(BIN)/python -m pytest tests/acceptance/test_workers_kills.py -s
 
 prove-reindex: setup ## Re-index PRODUCTS=10000 real products under load, with kills (LOOKALIKE_SHARED_DATA)
-	PROVE_REINDEX_PRODUCTS=$(PRODUCTS) $(BIN)/python -m pytest tests/test_reindex_live.py -s
+	PROVE_REINDEX_PRODUCTS=$(PRODUCTS) $(BIN)/python -m pytest tests/acceptance/test_reindex_live.py -s
 
 check: setup ## Lint, format, types, arrows, migrations, tests
 	$(BIN)/ruff check .

@@ -34,9 +34,9 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from distributed import COLUMNS, Fleet, fleet
-from servers import postgres_server
 from sqlalchemy import func, select
+from support.installation import COLUMNS, Fleet, fleet
+from support.servers import postgres_server
 
 from backend.catalogue.import_run import import_catalogue
 from backend.database.models import IndexEntry

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 import structlog
-from servers import postgres_server, run_sql
 from sqlalchemy import make_url
+from support.servers import postgres_server, run_sql
 
 from backend.database.engine import Database
 from backend.database.models import Base
 from backend.settings import Settings, read_settings
 
-pytest_plugins = ["api_fixtures", "key_fixtures"]
+pytest_plugins = ["support.shop", "support.keys"]
 
 PLAIN_SETTINGS = ("DATABASE_URL", "BROKER_URL", "QDRANT_URL", "QDRANT_API_KEY")
 SHARED_DATA = "LOOKALIKE_SHARED_DATA"

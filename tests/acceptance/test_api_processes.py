@@ -1,0 +1,153 @@
+"""Several API processes behind one address, beside PostgreSQL, Redis and a vector store's wire."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+from support.installation import Fleet, fleet
+from support.qdrant_wire import Wire
+from support.servers import free_port, wait_for
+
+from backend.errors import ConfigurationError
+from backend.settings import Settings, read_settings
+
+PATIENCE_SECONDS = 60  # for a busy machine
+
+HEAVY = ("cygrpc", "_psycopg", "libpq", "libtorch")
+"""Native parts of the clients and of torch, as they show in a process' memory map."""
+
+pytestmark = [  # what local mode, behind the wire, warns of
+    pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Local mode performs exact:UserWarning"),
+]
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    made = Wire()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def shop(tmp_path: Path, postgres_url: str, settings: Settings, wire: Wire) -> Iterator[Fleet]:
+    """Celery writes to the wire, and `serve` has two processes. `settings` empties the shell's."""
+    knobs = {"qdrant_url": "http://127.0.0.1:1", "qdrant_grpc_port": wire.port}
+    with fleet(tmp_path / "fleet", postgres_url, api_processes=2, **knobs) as found:
+        yield found
+
+
+def serve(shop: Fleet, **knobs: int) -> str:
+    """Index four products, start the API and return its address once it is ready."""
+    shop.worker("w")
+    shop.run("beat", name="beat")
+    shop.ready("w", seconds=PATIENCE_SECONDS)
+    shop.import_products(4)
+    shop.services.ring()
+    shop.wait_until_indexed(4, seconds=PATIENCE_SECONDS)
+    port = free_port()
+    shop.run("serve", "--port", str(port), name="api", **knobs)
+    url = f"http://127.0.0.1:{port}"
+    wait_for(lambda: is_ready(url), seconds=PATIENCE_SECONDS)
+    return url
+
+
+def is_ready(url: str) -> bool:
+    with suppress(requests.ConnectionError):
+        return requests.get(f"{url}/readyz", timeout=PATIENCE_SECONDS).status_code == 200
+    return False
+
+
+def ask(url: str) -> None:
+    """Ask for similar items, over a connection of its own."""
+    answer = requests.get(f"{url}/v1/products/0/similar", timeout=PATIENCE_SECONDS)
+    assert answer.status_code == 200, answer.text
+    assert len(answer.json()["items"]) == 3
+
+
+def who_searches(master: psutil.Process, wire: Wire) -> set[int]:
+    """The API processes that have a connection of their own to the vector store."""
+    found = set()
+    for process in master.children():
+        with suppress(psutil.NoSuchProcess):
+            peers = [peer.raddr.port for peer in process.net_connections("tcp") if peer.raddr]
+            if wire.port in peers:
+                found.add(process.pid)
+    return found
+
+
+def ask_until_two_answer(url: str, master: psutil.Process, wire: Wire) -> set[int]:
+    def both() -> set[int] | None:
+        ask(url)
+        found = who_searches(master, wire)
+        return found if len(found) == 2 else None
+
+    found: set[int] = wait_for(both, seconds=PATIENCE_SECONDS, every=0.01)
+    return found
+
+
+def test_two_processes_answer_and_inherit_nothing_and_a_killed_one_is_replaced(
+    shop: Fleet, wire: Wire
+) -> None:
+    url = serve(shop)
+    master = shop.process("api")
+    first = ask_until_two_answer(url, master, wire)
+    assert_is_light(master)
+    victim = psutil.Process(min(first))
+    victim.send_signal(signal.SIGKILL)
+    victim.wait(PATIENCE_SECONDS)
+    second = ask_until_two_answer(url, master, wire)
+    assert first & second == {max(first)}
+    assert_is_light(master)
+
+
+@pytest.mark.slow
+def test_processes_are_replaced_after_their_requests_and_no_answer_is_lost(
+    shop: Fleet, wire: Wire
+) -> None:
+    url = serve(shop, max_requests=20)
+    master = shop.process("api")
+    seen: set[int] = set()
+
+    def six_processes() -> bool:
+        ask(url)
+        seen.update(who_searches(master, wire))
+        return len(seen) >= 6
+
+    wait_for(six_processes, seconds=2 * PATIENCE_SECONDS, every=0)
+    assert_is_light(master)
+
+
+def assert_is_light(master: psutil.Process) -> None:
+    """Show that a fork inherits no thread, no connection and no client's native code."""
+    assert master.num_threads() == 1
+    assert [one.status for one in master.net_connections("inet")] == [psutil.CONN_LISTEN]
+    assert not [one for one in master.net_connections("unix") if "PGSQL" in one.raddr]
+    mapped = [part.path for part in master.memory_maps()]
+    assert not [path for path in mapped if any(part in path for part in HEAVY)]
+
+
+@pytest.mark.parametrize("knobs", [{"api_processes": 2}, {"max_requests": 1000}])
+@pytest.mark.parametrize(
+    "servers",
+    [
+        {},
+        {"qdrant_url": "http://localhost:6333"},
+        {
+            "broker_url": "redis://localhost",
+            "database_url": "postgresql://localhost/lookalike",
+            "image_store": "file:///images",
+        },
+    ],
+)
+def test_a_process_that_owns_the_index_or_works_stays_alone_and_for_good(
+    settings: Settings, knobs: dict[str, int], servers: dict[str, str]
+) -> None:
+    with pytest.raises(ConfigurationError, match=r"LOOKALIKE_API_PROCESSES.*QDRANT_URL"):
+        read_settings(_env_file=None, **servers, **knobs)

@@ -1,0 +1,274 @@
+"""Two Celery workers, one for shoppers, the clock and the API, over real Redis and PostgreSQL."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+from PIL import Image
+from support.installation import Fleet, big_picture, fleet, picture
+from support.servers import wait_for
+
+from backend.catalogue.products import get
+from backend.queue.progress import State, quarantine, states
+from workers import names
+from workers.app import make_app
+from workers.names import Queue
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory, postgres_url: str) -> Iterator[Fleet]:
+    """One installation for the whole module, with everything running."""
+    with fleet(tmp_path_factory.mktemp("fleet"), postgres_url) as found:
+        found.worker("w1")
+        found.worker("w2")
+        found.worker("shoppers", queue="interactive")
+        found.run("beat", name="beat")
+        found.api()
+        found.ready("w1", "w2", "shoppers")
+        yield found
+
+
+@pytest.fixture
+def url(shop: Fleet) -> str:
+    found = shop.services.owner.url
+    assert found is not None
+    return found
+
+
+def count(shop: Fleet) -> int:
+    return shop.progress().products
+
+
+def fresh(shop: Fleet) -> int:
+    """The first of a range of skus, and of pictures, that no other test has used."""
+    return 1000 * (1 + count(shop))
+
+
+def state_of(shop: Fleet, sku: str) -> State:
+    with shop.db.read() as session:
+        product = get(session, sku)
+        return states(session, shop.generation().id, [product.id])[product.id][0]
+
+
+# --- the queue ------------------------------------------------------------------------------
+
+
+def test_an_import_is_embedded_by_the_workers_and_applied_by_the_owner(shop: Fleet) -> None:
+    before = count(shop)
+    shop.import_products(300, first=fresh(shop))
+    shop.wait_until_indexed(before + 300)
+    assert shop.verify()["drift"] == 0
+
+
+@contextmanager
+def frozen(shop: Fleet, *names: str) -> Iterator[None]:
+    """Stop workers where they are."""
+    pids = [shop.pid_of_worker(name) for name in names]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            with suppress(ProcessLookupError):  # its supervisor took it for hung
+                os.kill(pid, signal.SIGCONT)
+
+
+def test_a_single_write_overtakes_an_import(shop: Fleet) -> None:
+    before, first = count(shop), fresh(shop)
+    with frozen(shop, "w1", "w2"):  # or they might be done before the single write
+        shop.import_products(4000, first=first)
+        shop.put("overtaker", picture(first - 1))
+    wait_for(lambda: state_of(shop, "overtaker") is State.INDEXED, every=0.02)
+    assert shop.progress().pending > 0, "the import was over before the single write"
+    shop.wait_until_indexed(before + 4001)
+
+
+def test_lost_knocks_are_made_up_for_by_the_clock(shop: Fleet) -> None:
+    before, first = count(shop), fresh(shop)
+    shop.put("unheard", picture(first), ring=False)
+    shop.wait_until_indexed(before + 1)
+
+
+def a_knock(shop: Fleet) -> bytes:
+    """A message as the doorbell sends it, taken from a queue that nobody listens at."""
+    make_app(shop.settings).send_task(names.WORK, queue="aside", expires=60)
+    found: bytes = shop.redis.client.rpop("aside")
+    return found
+
+
+def test_doubled_and_dropped_knocks_change_nothing(shop: Fleet) -> None:
+    before, first = count(shop), fresh(shop)
+    knock, chance = a_knock(shop), random.Random(7)
+    shop.import_products(300, first=first)
+    while shop.progress().pending:
+        if chance.random() < 0.5:
+            shop.redis.client.delete(Queue.INDEX)
+        else:
+            shop.redis.client.lpush(Queue.INDEX, *[knock] * 20)
+    shop.wait_until_indexed(before + 300)
+    assert shop.verify()["drift"] == 0
+
+
+@pytest.mark.parametrize("lose_data", [False, True], ids=["keeping", "losing"])
+def test_a_killed_redis_is_survived(shop: Fleet, lose_data: bool) -> None:
+    before, first = count(shop), fresh(shop)
+    shop.import_products(400, first=first)
+    shop.redis.kill(lose_data=lose_data)
+    shop.put(f"without-redis-{lose_data}", picture(first - 1))
+    shop.redis.start()
+    shop.wait_until_indexed(before + 401)
+
+
+def test_a_killed_worker_loses_nothing_and_another_takes_its_place(shop: Fleet) -> None:
+    before = count(shop)
+    killed = shop.pid_of_worker("w1")
+    shop.import_products(600, first=fresh(shop))
+    wait_for(lambda: shop.progress().pending < 600, every=0.02)
+    os.kill(killed, signal.SIGKILL)
+    shop.wait_until_indexed(before + 600)
+    wait_for(lambda: shop.pid_of_worker("w1") != killed)
+    assert shop.verify()["drift"] == 0
+
+
+def test_a_hung_worker_is_replaced(shop: Fleet) -> None:
+    hung = shop.pid_of_worker("w2")
+    os.kill(hung, signal.SIGSTOP)
+    wait_for(lambda: not psutil.pid_exists(hung))
+    assert "no sign of life" in shop.log_of("w2")
+    wait_for(lambda: shop.pid_of_worker("w2"))
+
+
+POISON: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda _: b"",
+    "text": lambda _: b"<html>not found</html>",
+    "truncated": lambda whole: whole[: len(whole) // 2],
+    "bomb": lambda whole: _with_size(whole, 60_000),
+    "speck": lambda whole: _as(whole, "PNG", size=(1, 1)),
+}
+ODD: dict[str, Callable[[bytes], bytes]] = {
+    "CMYK": lambda whole: _as(whole, "JPEG", mode="CMYK"),
+    "palette": lambda whole: _as(whole, "GIF", mode="P"),
+    "grey": lambda whole: _as(whole, "PNG", mode="L"),
+    "see-through": lambda whole: _as(whole, "PNG", mode="RGBA"),
+    "corrupt scan": lambda whole: whole[:-200] + bytes(100) + whole[-100:],
+}
+
+
+def _with_size(jpeg: bytes, side: int) -> bytes:
+    """Have the header claim another size."""
+    start = jpeg.index(b"\xff\xc0") + 5
+    return jpeg[:start] + side.to_bytes(2, "big") * 2 + jpeg[start + 4 :]
+
+
+def _as(whole: bytes, format: str, *, mode: str = "RGB", size: tuple[int, int] = (48, 64)) -> bytes:
+    out = io.BytesIO()
+    Image.open(io.BytesIO(whole)).convert(mode).resize(size).save(out, format)
+    return out.getvalue()
+
+
+def test_poison_is_quarantined_alone_and_harms_no_worker(shop: Fleet) -> None:
+    before, first = shop.progress(), fresh(shop)
+    workers = [shop.pid_of_worker(name) for name in ("w1", "w2")]
+    for number, (kind, change) in enumerate({**POISON, **ODD}.items()):
+        shop.put(kind.replace(" ", "-"), change(picture(first + number)), ring=False)
+        shop.put(f"beside-{number}", picture(first + 100 + number), ring=False)
+    now = wait_for(lambda: (now := shop.progress()).at_rest and now)
+    assert in_quarantine(shop) == set(POISON)
+    assert now.indexed == before.indexed + len(POISON) + 2 * len(ODD)
+    assert workers == [shop.pid_of_worker(name) for name in ("w1", "w2")]
+    shop.remove(*POISON)
+    shop.wait_until_indexed(now.indexed)
+
+
+AT_A_BIG_PICTURE = 45_000_000  # bytes; a decoder takes 28 MB for itself
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["kills", "hangs"])
+def test_an_image_that_ends_every_decoder_is_quarantined_alone(shop: Fleet, number: int) -> None:
+    before, first = count(shop), fresh(shop)
+    workers = [shop.pid_of_worker(name) for name in ("w1", "w2")]
+    shop.put("deadly", big_picture(first))
+    while not in_quarantine(shop):
+        for worker in workers:
+            for decoder in psutil.Process(worker).children():
+                with suppress(psutil.NoSuchProcess):
+                    if decoder.memory_info().rss > AT_A_BIG_PICTURE:
+                        decoder.send_signal(number)
+        time.sleep(0.01)
+    shop.put("beside-deadly", picture(first + 1))
+    wait_for(lambda: state_of(shop, "beside-deadly") is State.INDEXED)
+    assert in_quarantine(shop) == {"deadly"}
+    assert workers == [shop.pid_of_worker(name) for name in ("w1", "w2")]
+    shop.remove("deadly", "beside-deadly")
+    shop.wait_until_indexed(before)
+
+
+def in_quarantine(shop: Fleet) -> set[str]:
+    with shop.db.read() as session:
+        return {row.sku for row in quarantine(session, shop.generation().id)}
+
+
+# --- a shopper's picture ---------------------------------------------------------------------
+
+
+def ask(url: str, seed: int) -> requests.Response:
+    return requests.post(
+        f"{url}/v1/similar?limit=1",
+        data=picture(seed),
+        headers={"Content-Type": "image/jpeg"},
+        timeout=20,
+    )
+
+
+def test_a_picture_is_embedded_by_a_worker_and_finds_its_product(shop: Fleet, url: str) -> None:
+    before, first = count(shop), fresh(shop)
+    shop.put("pictured", picture(first))
+    shop.put("other", picture(first + 1))
+    shop.wait_until_indexed(before + 2)
+    answer = ask(url, first).json()
+    assert answer["items"][0]["sku"] == "pictured"
+    assert answer["items"][0]["score"] > 0.999
+    assert shop.redis.client.keys("lookalike:reply:*") == []
+
+
+def test_without_a_worker_a_picture_is_refused_in_time_and_skus_still_answer(
+    shop: Fleet, url: str
+) -> None:
+    before, first = count(shop), fresh(shop)
+    shop.put("known", picture(first))
+    shop.wait_until_indexed(before + 1)
+    stopped = shop.pid_of_worker("shoppers")
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        started = time.monotonic()
+        refused = ask(url, first)
+        took = time.monotonic() - started
+        by_sku = requests.get(f"{url}/v1/products/known/similar", timeout=5)
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    assert (refused.status_code, refused.json()["code"]) == (503, "embedder-busy")
+    assert refused.headers["Retry-After"]
+    assert shop.settings.interactive_seconds <= took < shop.settings.interactive_seconds + 3
+    assert by_sku.status_code == 200
+    wait_for(lambda: ask(url, first).status_code == 200)
+    assert shop.redis.client.keys("lookalike:reply:*") == [], "an expired picture was embedded"
+
+
+def test_no_network_is_loaded_into_the_web_processes(shop: Fleet, url: str) -> None:
+    assert ask(url, 1).status_code == 200
+    master = shop.process("api")
+    processes = [master, *master.children(recursive=True)]
+    assert len(processes) > 1
+    for process in processes:
+        assert "libtorch" not in Path(f"/proc/{process.pid}/maps").read_text()

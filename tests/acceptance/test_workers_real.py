@@ -1,0 +1,116 @@
+"""The default network and a real catalogue, imported while the shop is open."""
+
+from __future__ import annotations
+
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from support.installation import Fleet, fleet
+from support.servers import wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+PRODUCTS = 5000
+NEW = "new-arrival"
+
+
+@pytest.fixture
+def catalogue(shared_data: Path, tmp_path: Path) -> Path:
+    """The first products of the shared catalogue, with their images."""
+    folder = tmp_path / "shop"
+    with zipfile.ZipFile(shared_data / "fashion-products-small.zip") as archive:
+        names = {Path(name).name: name for name in archive.namelist()}
+        head = archive.read(names["styles.csv"]).decode().splitlines()[: PRODUCTS + 1]
+        (folder / "images").mkdir(parents=True)
+        (folder / "styles.csv").write_text("\n".join(head) + "\n")
+        for sku in (line.split(",", 1)[0] for line in head[1:]):
+            if image := names.get(f"{sku}.jpg"):
+                (folder / "images" / f"{sku}.jpg").write_bytes(archive.read(image))
+    return folder
+
+
+@pytest.fixture
+def shop(tmp_path: Path, postgres_url: str) -> Iterator[Fleet]:
+    knobs = {
+        "embedder": "lookalike-fashion",
+        "interactive_seconds": 10,  # the workers take all there is of a small machine
+        "lease_seconds": 60,
+        "hang_seconds": 60,
+        "decode_seconds": 10,
+    }
+    with fleet(tmp_path / "fleet", postgres_url, **knobs) as found:
+        for name, queue in (("w1", "index"), ("w2", "index"), ("shoppers", "interactive")):
+            found.worker(name, queue=queue)
+        found.run("beat", name="beat")
+        found.api()
+        found.ready("w1", "w2", "shoppers", seconds=120)
+        yield found
+
+
+def first_of(catalogue: Path) -> Path:
+    """Return the picture of the first product in the file that has one."""
+    _, *rows = (catalogue / "styles.csv").read_text().splitlines()
+    pictures = (catalogue / "images" / f"{row.split(',', 1)[0]}.jpg" for row in rows)
+    return next(picture for picture in pictures if picture.exists())
+
+
+def similar(url: str, sku: str) -> requests.Response:
+    return requests.get(f"{url}/v1/products/{sku}/similar", timeout=10)
+
+
+def test_a_real_catalogue_is_imported_while_the_shop_answers(shop: Fleet, catalogue: Path) -> None:
+    url = shop.services.owner.url
+    images = sorted((catalogue / "images").iterdir())
+    expected = (PRODUCTS, PRODUCTS - len(images))
+    importing = shop.run("import", str(catalogue), name="import")
+    first = first_of(catalogue)
+    wait_for(lambda: similar(url, first.stem).status_code == 200, seconds=60)
+
+    took = arrive(url, images[-1].read_bytes())
+    assert shop.progress().pending > 0, "all was indexed before the new arrival"
+    assert took < 10
+    answer = requests.post(
+        f"{url}/v1/similar",
+        data=first.read_bytes(),
+        headers={"Content-Type": "image/jpeg"},
+        timeout=20,
+    )
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["items"][0]["score"] > 0.999
+
+    answered = 0
+    while importing.poll() is None or shop.progress().pending:
+        assert similar(url, first.stem).status_code == 200
+        answered += 1
+        time.sleep(0.1)
+    assert importing.returncode == 0
+    assert answered > 3
+    now = shop.progress()
+    assert (now.products, now.quarantined) == (expected[0] + 1, expected[1])
+    assert shop.verify()["drift"] == 0
+    assert has_torch(shop, "w1")
+    assert not has_torch(shop, "api")
+
+
+def arrive(url: str, picture: bytes) -> float:
+    """Store a new product and its image; return the seconds until it is found."""
+    began = time.monotonic()
+    product = f"{url}/v1/products/{NEW}"
+    assert requests.put(product, json={"article_type": "Tops"}, timeout=10).ok
+    assert requests.put(
+        f"{product}/image", data=picture, headers={"Content-Type": "image/jpeg"}, timeout=10
+    ).ok
+    wait_for(lambda: similar(url, NEW).status_code == 200, seconds=30)
+    return time.monotonic() - began
+
+
+def has_torch(shop: Fleet, name: str) -> bool:
+    parent = shop.process(name)
+    return any(
+        "libtorch" in Path(f"/proc/{process.pid}/maps").read_text()
+        for process in [parent, *parent.children(recursive=True)]
+    )

@@ -1,0 +1,124 @@
+"""The API's description is valid, honest, and readable without the internet."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import schemathesis
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from schemathesis import checks
+from support.shop import Shop, picture
+
+from backend.api.schemas import documents
+from backend.catalogue.drafts import FIELDS
+
+PICTURES = st.sampled_from([picture("red"), picture("blue", format="JPEG"), b"", b"\xff\xd8\xff"])
+for media_type in ("image/*", "image/png"):
+    schemathesis.openapi.media_type(media_type, PICTURES)
+
+
+def test_the_description_is_valid_openapi_3_1(client: FlaskClient) -> None:
+    described = client.get("/openapi.json").json
+    assert described["openapi"].startswith("3.1")
+    assert not list(OpenAPIV31SpecValidator(described).iter_errors())
+
+
+def test_every_operation_and_nothing_else_is_described(shop: Shop) -> None:
+    described = shop.client.get("/openapi.json").json["paths"]
+    found = {(path, method.upper()) for path, item in described.items() for method in item}
+    routes = {
+        (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method)
+        for rule in shop.app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if not rule.rule.startswith(("/docs", "/openapi"))
+    }
+    assert found == routes
+
+
+def test_every_operation_says_what_it_does_and_how_it_fails(client: FlaskClient) -> None:
+    described = client.get("/openapi.json").json["paths"]
+    for path, item in described.items():
+        for operation in item.values():
+            assert operation["summary"], path
+            for status, answer in operation["responses"].items():
+                if status >= "400":
+                    assert set(answer["content"]) == {"application/problem+json"}, path
+
+
+def test_products_are_described_field_by_field() -> None:
+    names = set(documents.Product.model_fields)
+    assert names == set(documents.ProductBody.model_fields) == {*FIELDS, "sku", "state", "reason"}
+
+
+def test_filters_are_described_also_those_that_the_settings_declare(client: FlaskClient) -> None:
+    operation = client.get("/openapi.json").json["paths"]["/v1/products/{sku}/similar"]["get"]
+    names = {parameter["name"] for parameter in operation["parameters"]}
+    wanted = {"limit", "exclude", "fields", "min_score", "filter", "base_colour_not", "year_gte"}
+    assert names >= wanted | {"attributes.fit", "attributes.fit_not"}
+
+
+def test_the_documentation_needs_no_other_host(client: FlaskClient) -> None:
+    assert client.get("/docs").status_code == 308
+    assert "url=swagger" in client.get("/docs/").text
+    page = client.get("/docs/swagger")
+    assert page.status_code == 200
+    sources = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert sources
+    assert not [source for source in sources if "//" in source]
+    for source in sources:
+        with client.get(f"/docs/{source}") as part:
+            assert part.status_code == 200
+
+
+# --- the app against its description -------------------------------------------------------------
+
+
+CHECKS = [
+    checks.not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+]
+OPERATIONS = [
+    *("GET /v1/products", "POST /v1/products:batch", "GET /v1/facets", "GET /v1/quarantine"),
+    *(f"{method} /v1/products/{{sku}}" for method in ("PUT", "PATCH", "GET", "DELETE")),
+    *("PUT /v1/products/{sku}/image", "GET /v1/products/{sku}/image"),
+    *("GET /v1/products/{sku}/similar", "POST /v1/similar"),
+    *("GET /v1/status", "GET /v1/jobs/{id}", "GET /livez", "GET /readyz"),
+    *("GET /v1/admin/jobs", "GET /v1/admin/jobs/{id}", "POST /v1/admin/reindex"),
+    *("GET /v1/admin/generations", "POST /v1/admin/generations/rollback"),
+    *("GET /v1/admin/generations/{id}", "DELETE /v1/admin/generations/{id}"),
+    "POST /v1/admin/generations/{id}/promote",
+]
+
+
+SKUS = st.sampled_from(["0001", "0002", "0003", "nobody"])
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_no_request_meets_an_answer_that_is_not_described(wardrobe: Shop, name: str) -> None:
+    described = schemathesis.openapi.from_wsgi("/openapi.json", wardrobe.app)
+    method, path = name.split()
+
+    @given(case=described[path][method].as_strategy(), sku=SKUS)
+    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    def try_it(case: schemathesis.Case, sku: str) -> None:
+        if "sku" in case.path_parameters:
+            case.path_parameters["sku"] = sku
+        case.call_and_validate(checks=CHECKS)
+
+    try_it()
+    if "/admin/" in path:
+        wardrobe.empty()  # of jobs that were asked for
+
+
+def test_every_operation_is_tried(client: FlaskClient) -> None:
+    described = client.get("/openapi.json").json["paths"]
+    assert set(OPERATIONS) == {
+        f"{method.upper()} {path}" for path, item in described.items() for method in item
+    }

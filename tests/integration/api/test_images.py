@@ -1,0 +1,144 @@
+"""`/v1/products/{sku}/image`: pictures go in and out as raw bytes; what is none is refused."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from support.shop import PROBLEM, Shop, picture
+
+from backend.catalogue import products
+from backend.catalogue.products import ImageRef
+from backend.images.decoder_pool import DecoderPool
+
+NOISE = bytes(range(256)) * 4
+
+
+def hang(data: bytes, **_: object) -> None:
+    """Decode for ever."""
+    while True:
+        pass
+
+
+def test_a_picture_comes_back_byte_for_byte(shop: Shop) -> None:
+    shop.put("1")
+    for kind in ("jpeg", "png", "webp"):
+        data = picture("red", format=kind)
+        assert shop.put_image("1", data).status_code in (200, 201)
+        got = shop.client.get("/v1/products/1/image")
+        assert (got.status_code, got.content_type, got.data) == (200, f"image/{kind}", data)
+        assert got.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_first_picture_is_201_and_the_next_200_with_the_product(shop: Shop) -> None:
+    shop.put("1")
+    first, second = (shop.put_image("1", picture(colour)) for colour in ("red", "blue"))
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert second.json["sku"] == "1"
+    assert second.json["image_uri"] != first.json["image_uri"]
+
+
+def test_a_product_is_found_by_its_new_picture(wardrobe: Shop) -> None:
+    assert wardrobe.skus("/v1/products/0001/similar", limit=1) == ["0002"]
+    wardrobe.put_image("0002", picture("blue"))
+    wardrobe.put_image("0004", picture("#d02020"))
+    wardrobe.work()
+    assert wardrobe.skus("/v1/products/0001/similar", limit=1) == ["0004"]
+
+
+def test_a_known_picture_is_not_sent_again(shop: Shop) -> None:
+    shop.put("1", "red")
+    tag = shop.client.get("/v1/products/1/image").headers["ETag"]
+    again = shop.client.get("/v1/products/1/image", headers={"If-None-Match": tag})
+    assert (again.status_code, again.data) == (304, b"")
+    shop.put_image("1", picture("blue"))
+    assert shop.client.get("/v1/products/1/image", headers={"If-None-Match": tag}).data
+
+
+@pytest.mark.parametrize("data", [b"", NOISE, b"%PDF-1.7", b"<svg/>"])
+def test_what_is_no_image_is_415(shop: Shop, data: bytes) -> None:
+    shop.put("1")
+    refused = shop.put_image("1", data)
+    assert (refused.status_code, refused.content_type) == (415, PROBLEM)
+    assert refused.json["code"] == "not-an-image"
+    assert shop.client.get("/v1/products/1").json["image_uri"] is None
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (picture("red", format="JPEG")[:400], "corrupt-image"),
+        (picture("red", size=(1, 1)), "image-too-small"),
+        (picture("red", size=(900, 10)), "image-too-small"),
+    ],
+)
+def test_a_broken_or_tiny_picture_is_422(shop: Shop, data: bytes, code: str) -> None:
+    shop.put("1")
+    refused = shop.put_image("1", data)
+    assert (refused.status_code, refused.json["code"]) == (422, code)
+
+
+def test_a_picture_of_too_many_bytes_or_pixels_is_413(shop: Shop) -> None:
+    shop.put("1")
+    heavy = picture("red") + bytes(60_000)
+    assert shop.put_image("1", heavy).json["code"] == "image-too-large"
+    wide = shop.put_image("1", picture("red", size=(20_001, 2_000), format="GIF"))
+    assert (wide.status_code, wide.json["code"]) == (413, "image-too-large")
+    heavier = shop.put_image("1", bytes(2_000_000))
+    assert (heavier.status_code, heavier.content_type) == (413, PROBLEM)
+
+
+def test_a_picture_that_hangs_its_decoder_is_422_and_the_next_one_is_served(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.put("1")
+    with DecoderPool(limits=shop.services.limits, seconds=0.5, decode=hang) as decoders:  # type: ignore[arg-type]
+        monkeypatch.setattr(shop.services, "decoders", decoders)
+        refused = shop.put_image("1", picture("red"))
+    assert (refused.status_code, refused.json["code"]) == (422, "decoder-died")
+    monkeypatch.undo()
+    assert shop.put_image("1", picture("red")).status_code == 201
+
+
+def test_a_form_is_told_to_send_the_file_itself(shop: Shop) -> None:
+    shop.put("1")
+    form = {"image": (io.BytesIO(picture("red")), "red.png")}
+    refused = shop.client.put("/v1/products/1/image", data=form)
+    assert (refused.status_code, refused.json["code"]) == (415, "unsupported-media-type")
+
+
+def test_a_picture_of_an_unknown_product_is_404(shop: Shop) -> None:
+    assert shop.put_image("nobody", picture("red")).status_code == 404
+    assert shop.client.get("/v1/products/nobody/image").status_code == 404
+
+
+def test_a_product_without_a_picture_has_none_to_show(shop: Shop) -> None:
+    shop.put("1")
+    missing = shop.client.get("/v1/products/1/image")
+    assert (missing.status_code, missing.json["code"]) == (404, "no-image")
+
+
+def set_file(shop: Shop, path: Path) -> None:
+    """Store a product whose image is a file of this host, as an import does."""
+    image = ImageRef(uri=path.as_uri(), digest="0" * 64, bytes=1, mtime_ns=1)
+    draft = products.Draft(sku="1", values={}, image=image)
+    shop.services.db.write(lambda session: products.save(session, [draft], priority=1))
+
+
+def test_an_imported_file_is_shown_but_only_if_it_is_a_picture(shop: Shop, tmp_path: Path) -> None:
+    shop.put("1")
+    file = tmp_path / "1.jpg"
+    file.write_bytes(picture("red", format="JPEG"))
+    set_file(shop, file)
+    assert shop.client.get("/v1/products/1/image").data == file.read_bytes()
+    file.write_text("root:x:0:0:root:/root:/bin/bash")
+    assert shop.client.get("/v1/products/1/image").status_code == 404
+    file.unlink()
+    assert shop.client.get("/v1/products/1/image").status_code == 404
+
+
+def test_a_picture_elsewhere_is_a_redirect(shop: Shop) -> None:
+    shop.put("1", image_uri="https://images.example/1.jpg")
+    found = shop.client.get("/v1/products/1/image")
+    assert (found.status_code, found.location) == (302, "https://images.example/1.jpg")

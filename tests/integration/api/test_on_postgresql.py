@@ -1,0 +1,54 @@
+"""The same API over PostgreSQL: what SQL spells differently there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from support.shop import Shop, picture
+
+from backend.bootstrap import build
+from backend.database import migrate
+from backend.database.engine import Database
+from backend.settings import Settings
+
+
+@pytest.fixture
+def postgres_shop(pg_url: str, settings: Settings) -> Iterator[Shop]:
+    found = settings.model_copy(
+        update={"database_url": pg_url, "embedder": "mean-colour", "facets": ("fit",)}
+    )
+    db = Database(found.database)
+    migrate.migrate(db)
+    db.close()
+    services = build(found)
+    services.owner.acquire()
+    shop = Shop(services)
+    shop.worker.take_over()
+    yield shop
+    services.close()
+
+
+def test_a_shop_on_postgresql_answers_the_same(postgres_shop: Shop) -> None:
+    shop = postgres_shop
+    items = [{"sku": sku, "attributes": {"fit": "slim", "n": 42}} for sku in ("1", "2")]
+    batch = shop.client.post("/v1/products:batch", json={"items": items}).json
+    assert [item["status"] for item in batch["items"]] == [201, 201]
+    shop.put_image("1", picture("red"))
+    shop.put_image("2", picture("darkred"))
+    assert shop.skus("/v1/products", state="pending") == ["1", "2"]
+    shop.work()
+    shop.put("3", year=2012)
+    assert shop.skus("/v1/products", state="indexed") == ["1", "2"]
+    assert shop.skus("/v1/products", state="pending,quarantined") == ["3"]
+    assert shop.skus("/v1/products", **{"attributes.n": "42", "attributes.fit": "slim"}) == [
+        "1",
+        "2",
+    ]
+    assert shop.skus("/v1/products", year_gte="2012", year_not="2013") == ["3"]
+    assert shop.skus("/v1/products/1/similar") == ["2"]
+    status = shop.client.get("/v1/status").json
+    assert (status["products"], status["pending"], status["indexed"]) == (3, 1, 2)
+    assert shop.client.delete("/v1/products/2").status_code == 204
+    assert shop.skus("/v1/products/1/similar") == []
+    assert shop.client.get("/readyz").status_code == 200

@@ -1,0 +1,166 @@
+"""Every error is a problem document; every request has an id and a line in the log."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import structlog
+from flask.testing import FlaskClient
+from sqlalchemy.exc import OperationalError
+from support.shop import PROBLEM, Shop
+
+from backend import errors
+from backend.api import problems
+from backend.errors import LookalikeError
+
+REFUSED = [
+    ("get", "/v1/nothing", {}, 404, "not-found"),
+    ("get", "/", {}, 404, "not-found"),
+    ("post", "/v1/products/1", {}, 405, "method-not-allowed"),
+    ("delete", "/v1/products", {}, 405, "method-not-allowed"),
+    ("put", "/v1/products/1", {"data": "{"}, 415, "unsupported-media-type"),
+    ("put", "/v1/products/1", {"data": "{", "content_type": "text/plain"}, 415, None),
+    ("post", "/v1/products:batch", {"data": "x"}, 415, "unsupported-media-type"),
+    ("get", "/v1/jobs/1", {}, 404, "unknown-job"),
+    ("get", "/v1/jobs/abc", {}, 404, "unknown-job"),
+    ("get", f"/v1/jobs/{10**30}", {}, 404, "unknown-job"),
+    ("get", "/v1/status?verbose=1", {}, 422, "invalid-request"),
+    ("get", "/v1/products?limit=0", {}, 422, "invalid-request"),
+    ("put", "/v1/products/1?dry=1", {"json": {}}, 422, "invalid-request"),
+    ("get", "/v1/products/1/similar?colour=red", {}, 422, "invalid-request"),
+]
+
+
+@pytest.mark.parametrize(("method", "url", "body", "status", "code"), REFUSED)
+def test_every_error_is_a_problem_document(
+    client: FlaskClient, method: str, url: str, body: dict[str, Any], status: int, code: str | None
+) -> None:
+    refused = getattr(client, method)(url, **body)
+    assert (refused.status_code, refused.content_type) == (status, PROBLEM)
+    problem = refused.json
+    assert problem["status"] == status
+    assert code is None or problem["code"] == code
+    assert problem["type"] == f"urn:lookalike:problem:{problem['code']}"
+    assert problem["title"]
+    assert problem["detail"]
+    assert problem["request_id"] == refused.headers["X-Request-Id"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "{",
+        '{"year": 2012,}',
+        '{"year": NaN}',
+        '{"price": Infinity}',
+        b'{"gender": "\xff"}',
+        "[" * 100_000,
+        '{"year": ' + "9" * 5_000 + "}",
+    ],
+)
+def test_malformed_json_is_400(client: FlaskClient, body: str | bytes) -> None:
+    for url in ("/v1/products/1", "/v1/products:batch", "/v1/similar"):
+        method = client.put if url.endswith("1") else client.post
+        refused = method(url, data=body, content_type="application/json")
+        assert (refused.status_code, refused.json["code"]) == (400, "malformed-json")
+
+
+@pytest.mark.parametrize("body", ["[]", "null", '"text"', "1", "true"])
+def test_json_that_is_no_object_is_422(client: FlaskClient, body: str) -> None:
+    refused = client.put("/v1/products/1", data=body, content_type="application/json")
+    assert (refused.status_code, refused.json["errors"][0]["pointer"]) == (422, "")
+
+
+def test_a_body_beyond_the_limit_is_413(client: FlaskClient) -> None:
+    body = json.dumps({"display_name": "x" * 2_000_000})
+    refused = client.put("/v1/products/1", data=body, content_type="application/json")
+    assert (refused.status_code, refused.content_type) == (413, PROBLEM)
+    assert "1,050,000 bytes" in refused.json["detail"]
+
+
+def test_a_method_that_is_not_allowed_names_the_allowed_ones(client: FlaskClient) -> None:
+    refused = client.post("/v1/products/1")
+    for method in ("GET", "PUT", "PATCH", "DELETE"):
+        assert method in refused.headers["Allow"]
+        assert method in refused.json["detail"]
+
+
+def test_an_unknown_parameter_is_422_and_names_the_allowed_ones(client: FlaskClient) -> None:
+    fault = client.get("/v1/products?colour=red").json["errors"][0]
+    assert (fault["parameter"], fault["code"]) == ("colour", "unknown-parameter")
+    for name in ("limit", "cursor", "base_colour_not", "year_gte", "attributes.<name>"):
+        assert name in fault["detail"]
+
+
+def test_an_unforeseen_error_is_500_and_tells_only_the_log(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_down(*_: object) -> None:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr("backend.catalogue.products.get", break_down)
+    with structlog.testing.capture_logs() as logs:
+        failed = shop.client.get("/v1/products/1")
+    assert (failed.status_code, failed.content_type) == (500, PROBLEM)
+    assert "secret" not in failed.text
+    assert any("secret" in str(line.get("error")) for line in logs)
+
+
+def test_a_database_that_does_not_answer_is_503_and_may_be_asked_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*_: object) -> None:
+        raise OperationalError("SELECT secret", {}, ConnectionError("no route to host"))
+
+    monkeypatch.setattr("backend.catalogue.products.get", unreachable)
+    failed = shop.client.get("/v1/products/1")
+    assert (failed.status_code, failed.json["code"]) == (503, "database-unavailable")
+    assert failed.headers["Retry-After"]
+    assert "secret" not in failed.text
+
+
+def subclasses(kind: type[LookalikeError]) -> list[type[LookalikeError]]:
+    return [kind, *(each for child in kind.__subclasses__() for each in subclasses(child))]
+
+
+OURS = {errors.LookalikeError, errors.ConfigurationError, errors.UnreadableCatalogue}
+OURS |= {errors.UnknownEmbedder, problems.Problem}
+OURS |= {errors.NotEvaluable, errors.UnusableBackup, errors.WouldOverwrite}  # of commands alone
+
+
+@pytest.mark.parametrize("kind", sorted(set(subclasses(LookalikeError)) - OURS, key=str))
+def test_every_domain_error_that_a_request_can_meet_has_a_status(
+    kind: type[LookalikeError],
+) -> None:
+    problem = problems.of(kind())
+    assert 400 <= problem.status <= 503
+    assert problem.status != 500
+    assert (problem.status == 503) == ("Retry-After" in problem.headers) or problem.status == 409
+
+
+# --- ids and logs --------------------------------------------------------------------------------
+
+
+def test_a_request_keeps_the_id_it_came_with(client: FlaskClient) -> None:
+    answered = client.get("/livez", headers={"X-Request-Id": "checkout-42"})
+    assert answered.headers["X-Request-Id"] == "checkout-42"
+
+
+@pytest.mark.parametrize("sent", ["", "x" * 129, "a b", "a\tb"])
+def test_an_id_that_is_none_is_replaced(client: FlaskClient, sent: str) -> None:
+    first, second = (client.get("/livez", headers={"X-Request-Id": sent}) for _ in range(2))
+    assert first.headers["X-Request-Id"] != sent
+    assert first.headers["X-Request-Id"] != second.headers["X-Request-Id"]
+
+
+def test_each_request_is_one_line_in_the_log_without_bodies(client: FlaskClient) -> None:
+    with structlog.testing.capture_logs() as logs:
+        client.put("/v1/products/1?dry=1", json={"display_name": "secret"})
+    (line,) = (each for each in logs if each["event"] == "request")
+    assert (line["method"], line["path"], line["status"]) == ("PUT", "/v1/products/1", 422)
+    assert line["route"] == "/v1/products/<sku>"
+    assert line["ms"] >= 0
+    assert "secret" not in str(logs)

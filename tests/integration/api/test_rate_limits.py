@@ -1,0 +1,180 @@
+"""Who asks too often has to wait: with unknown keys, or, where the settings say so, with any."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import event
+from support.installation import redis_server
+from support.keys import UNKNOWN, app_with, bearer
+from support.shop import PROBLEM, Shop
+
+from backend.access.scope import Scope
+from backend.api import problems
+from backend.api.limits import RateLimits
+from backend.api.scopes import OPEN, needs
+from backend.errors import ConfigurationError, InvalidKey
+from backend.settings import Settings, read_settings
+
+READ, INGEST, _ = Scope
+
+
+@pytest.fixture
+def queries(shop: Shop) -> Iterator[list[str]]:
+    """The statements about keys."""
+    seen: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "api_keys" in statement:
+            seen.append(statement)
+
+    event.listen(shop.services.db.engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(shop.services.db.engine, "before_cursor_execute", note)
+
+
+def unknown_keys() -> Iterator[dict[str, str]]:
+    for number in itertools.count():
+        yield bearer(f"lk_{number:012x}_{'f' * 64}")
+
+
+def test_a_flood_of_unknown_keys_costs_a_few_queries_and_then_429(
+    shop: Shop, locked: FlaskClient, token: Callable[[Scope], str], queries: list[str]
+) -> None:
+    client = app_with(shop.services, require_keys=True, key_attempts="3/minute").test_client()
+    good = bearer(token(READ))
+    assert client.get("/v1/status", headers=good).status_code == 200
+    queries.clear()
+    sent = unknown_keys()
+    answers = [client.get("/v1/status", headers=next(sent)) for _ in range(10)]
+    assert [answer.status_code for answer in answers] == [401] * 3 + [429] * 7
+    assert len(queries) == 3
+    refused = answers[-1]
+    assert (refused.content_type, refused.json["code"]) == (PROBLEM, "too-many-attempts")
+    assert 0 < int(refused.headers["Retry-After"]) <= 60
+    assert client.get("/v1/status", headers=good).status_code == 200, "who was in stays in"
+    elsewhere = {"REMOTE_ADDR": "192.0.2.1"}
+    other = client.get("/v1/status", headers=next(sent), environ_base=elsewhere)
+    assert other.status_code == 401
+    assert client.get("/livez").status_code == 200
+
+
+def test_one_client_with_an_old_key_does_not_use_up_the_attempts(
+    shop: Shop, locked: FlaskClient, token: Callable[[Scope], str]
+) -> None:
+    client = app_with(shop.services, require_keys=True, key_attempts="3/minute").test_client()
+    for _ in range(10):
+        assert client.get("/v1/status", headers=bearer(UNKNOWN)).status_code == 401
+    assert client.get("/v1/status", headers=bearer(token(READ))).status_code == 200
+
+
+def test_the_hosts_of_an_ipv6_network_count_as_one(shop: Shop, locked: FlaskClient) -> None:
+    client = app_with(shop.services, require_keys=True, key_attempts="2/minute").test_client()
+    sent = unknown_keys()
+    statuses = [
+        client.get(
+            "/v1/status", headers=next(sent), environ_base={"REMOTE_ADDR": address}
+        ).status_code
+        for address in ("2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8:0:1::1")
+    ]
+    assert statuses == [401, 401, 429, 401]
+
+
+def test_requests_are_not_limited_unless_the_settings_say_so(client: FlaskClient) -> None:
+    assert {client.get("/v1/products").status_code for _ in range(60)} == {200}
+
+
+def test_each_key_has_a_limit_of_its_own(
+    shop: Shop, locked: FlaskClient, token: Callable[[Scope], str]
+) -> None:
+    client = app_with(shop.services, require_keys=True, rate_limit="2/minute").test_client()
+    urls = ("/v1/status", "/v1/products", "/v1/facets")
+    answers = [client.get(url, headers=bearer(token(READ))) for url in urls]
+    assert [answer.status_code for answer in answers[:2]] == [200, 200]
+    refused = answers[2]
+    assert (refused.status_code, refused.content_type) == (429, PROBLEM)
+    assert refused.json["code"] == "too-many-requests"
+    assert "2 per 1 minute" in refused.json["detail"]
+    assert 0 < int(refused.headers["Retry-After"]) <= 61
+    assert client.get("/v1/status", headers=bearer(token(INGEST))).status_code == 200
+    assert {client.get("/livez").status_code for _ in range(5)} == {200}
+
+
+def test_without_keys_each_address_has_a_limit_of_its_own(shop: Shop) -> None:
+    client = app_with(shop.services, rate_limit="1/minute").test_client()
+    assert [client.get("/v1/status").status_code for _ in range(2)] == [200, 429]
+    elsewhere = {"REMOTE_ADDR": "192.0.2.1"}
+    assert client.get("/v1/status", environ_base=elsewhere).status_code == 200
+
+
+@pytest.mark.parametrize(("proxies", "second"), [(0, 429), (1, 200)])
+def test_the_address_behind_a_proxy_is_the_clients_if_there_is_a_proxy(
+    shop: Shop, proxies: int, second: int
+) -> None:
+    app = app_with(shop.services, rate_limit="1/minute", proxies=proxies, require_keys=False)
+    statuses = [
+        app.test_client().get("/v1/status", headers={"X-Forwarded-For": address}).status_code
+        for address in ("192.0.2.1", "192.0.2.2")
+    ]
+    assert statuses == [200, second]
+
+
+def counting_app(url: str) -> FlaskClient:
+    """An app of two views, /guess and /ask, that counts in a Redis."""
+    settings = read_settings(
+        _env_file=None,
+        database_url="postgresql://nowhere/shop",
+        image_store="s3://nowhere/images",
+        broker_url=url,
+        key_attempts="2/minute",
+        rate_limit="2/minute",
+    )
+    app, limits = Flask(__name__), RateLimits(settings)
+    problems.register(app)
+    limits.register(app)
+
+    @app.get("/guess")
+    @needs(OPEN)
+    def guess() -> None:
+        with limits.attempt():
+            raise InvalidKey
+
+    @app.get("/ask")
+    @needs(READ)
+    def ask() -> str:
+        return "found"
+
+    return app.test_client()
+
+
+def test_the_processes_of_one_installation_count_together_while_redis_answers(
+    tmp_path: Path, settings: Settings
+) -> None:
+    with redis_server(tmp_path / "redis") as server:
+        one, other = counting_app(server.url), counting_app(server.url)
+        assert [app.get("/guess").status_code for app in (one, one, other)] == [401, 401, 429]
+        assert [app.get("/ask").status_code for app in (one, one, other)] == [200, 200, 429]
+        server.kill(lose_data=True)
+        began = time.monotonic()
+        assert [one.get("/guess").status_code for _ in range(3)] == [401] * 3, "nobody counts"
+        for app in (one, other):
+            statuses = [app.get("/ask").status_code for _ in range(3)]
+            assert statuses == [200, 200, 429], "each counts for itself"
+        assert [one.get("/guess").status_code for _ in range(3)] == [401, 401, 429]
+        assert time.monotonic() - began < 2, "no request waits for a dead Redis"
+
+
+@pytest.mark.parametrize("name", ["rate_limit", "key_attempts"])
+@pytest.mark.parametrize("value", ["", "many", "5/fortnight", "minute"])
+def test_a_limit_that_is_none_is_refused_at_the_start(
+    settings: Settings, name: str, value: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name}: .*must be such as 50/second"):
+        read_settings(_env_file=None, **{name: value})

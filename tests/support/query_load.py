@@ -1,0 +1,214 @@
+"""Shoppers who ask all the time, and the judge of what they were told."""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import requests
+
+from support.catalogue_editor import Absence
+from support.installation import Fleet
+
+FILTERS = (
+    "",
+    "gender=Women",
+    "gender=Women&master_category=Apparel&year_gte=2011",
+    "base_colour_not=White&season=Fall,Summer",
+)
+TOLERANCE = {"sku": 0.002, "picture": 0.02}
+"""Between a score and the cosine of two stored vectors; a picture is embedded once more."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One question: when it was sent and answered (seconds since the epoch), and with what."""
+
+    phase: str
+    kind: str  # sku or picture
+    sku: str
+    sent: float
+    received: float
+    status: int  # 0: nobody answered
+    body: Mapping[str, Any]
+
+    @property
+    def ms(self) -> float:
+        return 1000 * (self.received - self.sent)
+
+
+class Crowd:
+    """Threads that ask about products, and about their pictures, at a steady pace."""
+
+    def __init__(self, shop: Fleet, pictures: Sequence[Path], *, per_second: float) -> None:
+        self.phase = "before"
+        self.answers: list[Answered] = []
+        self._shop = shop
+        self._pictures = pictures
+        self._over = threading.Event()
+        self._let_in = threading.Event()
+        self._let_in.set()
+        self._asking = [threading.Lock() for _ in range(3)]
+        self._threads = [
+            threading.Thread(target=self._ask, args=(number, kind, pace))
+            for number, (kind, pace) in enumerate(
+                [("sku", per_second / 2), ("sku", per_second / 2), ("picture", per_second / 10)]
+            )
+        ]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._let_in.set()
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    @contextmanager
+    def kept_out(self) -> Iterator[None]:
+        """Hold all questions back, once those under way are answered, while the door is shut."""
+        self._let_in.clear()
+        for lock in self._asking:
+            with lock:
+                pass
+        try:
+            yield
+        finally:
+            self._let_in.set()
+
+    def _ask(self, number: int, kind: str, per_second: float) -> None:
+        chance = random.Random(number)
+        session = requests.Session()
+        while not self._over.is_set():
+            self._let_in.wait()
+            with self._asking[number]:
+                self.answers.append(self._ask_once(session, kind, chance))
+            self._over.wait(chance.expovariate(per_second))
+        session.close()
+
+    def _ask_once(self, session: requests.Session, kind: str, chance: random.Random) -> Answered:
+        phase, path, asked = self.phase, chance.choice(self._pictures), chance.choice(FILTERS)
+        url = f"{self._shop.services.owner.url}/v1"
+        sent = time.time()
+        try:
+            if kind == "sku":
+                found = session.get(f"{url}/products/{path.stem}/similar?{asked}", timeout=30)
+            else:
+                found = session.post(
+                    f"{url}/similar?{asked}",
+                    data=path.read_bytes(),
+                    headers={"Content-Type": "image/jpeg"},
+                    timeout=30,
+                )
+            status, body = found.status_code, found.json()
+        except requests.RequestException as error:
+            status, body = 0, {"detail": repr(error)}
+        return Answered(phase, kind, path.stem, sent, time.time(), status, body)
+
+
+# --- the judge ---------------------------------------------------------------------------------
+
+
+@dataclass
+class Reign:
+    """When a generation may have been the active one: until another's promotion was over."""
+
+    generation: int
+    since: float
+    until: float = math.inf
+
+
+def failures(answers: Iterable[Answered]) -> list[str]:
+    """Return the questions that had no answer."""
+    return [
+        f"{one.phase}, by {one.kind}: {one.status} {one.body.get('detail')}"
+        for one in answers
+        if one.status != 200
+    ]
+
+
+def usurpers(answers: Iterable[Answered], reigns: Sequence[Reign]) -> list[str]:
+    """Return the answers of a generation that was not active while the question was out."""
+    return [
+        f"{one.phase}: generation {one.body['generation']}"
+        for one in answers
+        if one.status == 200
+        and not any(
+            reign.generation == one.body["generation"]
+            and one.sent < reign.until
+            and one.received > reign.since
+            for reign in reigns
+        )
+    ]
+
+
+def miscalculated(
+    answers: Iterable[Answered],
+    vectors: Mapping[int, Mapping[str, npt.NDArray[np.float32]]],
+) -> tuple[int, list[str]]:
+    """Count the scores that could be checked, and return those from another space.
+
+    `vectors` holds, by generation, the vectors of products whose pictures nobody edited.
+    """
+    checked, wrong = 0, []
+    for one in answers:
+        if one.status != 200:
+            continue
+        known = vectors[one.body["generation"]]
+        for item in one.body["items"]:
+            if item["sku"] in known:
+                checked += 1
+                cosine = float(known[one.sku] @ known[item["sku"]])
+                if abs(cosine - item["score"]) > TOLERANCE[one.kind]:
+                    wrong.append(f"{one.kind} {one.sku}: {item} instead of {cosine:.4f}")
+    return checked, wrong
+
+
+def revenants(answers: Iterable[Answered], absences: Sequence[Absence]) -> list[str]:
+    """Return the removed products that were shown after the removal was acknowledged."""
+    gone: dict[str, list[Absence]] = {}
+    for absence in absences:
+        gone.setdefault(absence.sku, []).append(absence)
+    return [
+        f"{one.phase}: {item['sku']}"
+        for one in answers
+        if one.status == 200
+        for item in one.body["items"]
+        if any(
+            absence.since < one.sent and one.received < absence.until
+            for absence in gone.get(item["sku"], [])
+        )
+    ]
+
+
+def latencies(answers: Sequence[Answered], *, first: str) -> str:
+    """Return a table: p50 and p99 by phase and kind, as ratios to the first phase."""
+    lines = ["phase                          by        asked      p50      p99   to before"]
+    for kind in ("sku", "picture"):
+        base = _percentiles(answers, first, kind)
+        for phase in dict.fromkeys(one.phase for one in answers):
+            here = _percentiles(answers, phase, kind)
+            count = sum(1 for one in answers if (one.phase, one.kind) == (phase, kind))
+            ratios = " ".join(f"{h / b:5.1f}x" for h, b in zip(here, base, strict=True))
+            lines.append(
+                f"{phase:30} {kind:8} {count:6} {here[0]:6.1f} ms {here[1]:6.1f} ms {ratios}"
+            )
+    return "\n".join(lines)
+
+
+def _percentiles(answers: Iterable[Answered], phase: str, kind: str) -> tuple[float, float]:
+    times = [one.ms for one in answers if (one.phase, one.kind) == (phase, kind)] or [math.nan]
+    p50, p99 = np.percentile(times, [50, 99])
+    return float(p50), float(p99)

@@ -1,0 +1,102 @@
+"""The `Dockerfile` copies what exists, runs what exists, and not as root."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import tomllib
+
+import pytest
+import typer
+import yaml
+from support.places import ROOT
+
+from backend.cli import app
+
+FILE = ROOT / "Dockerfile"
+
+
+def stages() -> list[list[tuple[str, str]]]:
+    """Each stage's instructions with their arguments; lines that go on are joined."""
+    text = re.sub(r"(?m)^\s*#.*\n", "", FILE.read_text(encoding="utf-8")).replace("\\\n", " ")
+    found: list[list[tuple[str, str]]] = []
+    for line in filter(None, text.splitlines()):
+        instruction, _, arguments = line.strip().partition(" ")
+        if instruction == "FROM":
+            found.append([])
+        found[-1].append((instruction, " ".join(arguments.split())))
+    return found
+
+
+def of(stage: list[tuple[str, str]], instruction: str) -> list[str]:
+    """The arguments of every such instruction of a stage."""
+    return [arguments for name, arguments in stage if name == instruction]
+
+
+def let_in() -> set[str]:
+    """What `.dockerignore`, which shuts out everything first, lets into the build."""
+    first, *rest = (ROOT / ".dockerignore").read_text(encoding="utf-8").split("\n*\n")
+    assert first.startswith("#")
+    return {line.removeprefix("!") for line in rest[0].splitlines() if line.startswith("!")}
+
+
+def test_every_file_that_is_copied_exists_and_is_let_in() -> None:
+    build, final = stages()
+    copied = {source for line in of(build, "COPY") for source in line.split()[:-1]}
+    assert copied == let_in()
+    assert all((ROOT / source).exists() for source in copied)
+    assert all(line.startswith("--from=build ") for line in of(final, "COPY"))
+
+
+def test_the_wheel_finds_all_it_is_made_of() -> None:
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    packages = pyproject["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    project = pyproject["project"]
+    needed = {*packages, project["readme"], *project["license-files"], "pyproject.toml"}
+    assert needed == let_in()
+
+
+def test_the_image_starts_a_command_that_exists() -> None:
+    *_, final = stages()
+    (entrypoint,), (command,) = of(final, "ENTRYPOINT"), of(final, "CMD")
+    init, _, program = json.loads(entrypoint)
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert program in scripts["project"]["scripts"]
+    assert f"--no-install-recommends {init} " in of(final, "RUN")[0]
+    name, *arguments = json.loads(command)
+    typer.main.get_command(app).commands[name].make_context(  # type: ignore[attr-defined]
+        name, arguments
+    )
+
+
+def test_the_image_serves_as_a_numbered_user_and_is_probed_as_compose_does() -> None:
+    *_, final = stages()
+    user = of(final, "USER")[-1]
+    assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", user)
+    assert f"--uid {user.split(':')[0]} " in of(final, "RUN")[0]
+    probe = json.loads(of(final, "HEALTHCHECK")[0].partition(" CMD ")[2])
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    assert ["CMD", *probe] == compose["services"]["api"]["healthcheck"]["test"]
+
+
+def test_the_image_is_labelled_with_the_version_and_holds_no_secret() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    *_, final = stages()
+    assert f"VERSION={project['version']}" in of(final, "ARG")
+    assert 'org.opencontainers.image.version="${VERSION}"' in of(final, "LABEL")[0]
+    given = [line for stage in stages() for line in of(stage, "ARG") + of(stage, "ENV")]
+    assert not [line for line in given if re.search(r"(?i)password|secret|token|key", line)]
+
+
+def test_both_stages_start_from_the_same_pinned_python() -> None:
+    starts = {of(stage, "FROM")[0].split(" AS ")[0] for stage in stages()}
+    (image,) = starts
+    assert re.fullmatch(r"python:3\.\d+-slim-\w+", image)
+
+
+@pytest.mark.skipif(not shutil.which("hadolint"), reason="hadolint is not installed")
+def test_hadolint_has_nothing_to_say() -> None:
+    said = subprocess.run(["hadolint", FILE], capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stdout

@@ -1,0 +1,122 @@
+"""Metrics at k, checked by hand, against definitions in plain Python, and against ranx."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.places import TESTS
+
+from backend.search.ranking import (
+    average_precision_at_k,
+    mean_average_precision,
+    ndcg_at_k,
+    precision_at_k,
+    recall_at_k,
+)
+
+RANX = TESTS / "support" / "ranx_judge.py"
+
+
+def ap(relevant: list[bool], in_index: int) -> float:
+    return float(average_precision_at_k(np.array([relevant]), np.array([in_index]))[0])
+
+
+def test_a_perfect_ranking_is_one() -> None:
+    assert ap([True] * 5, 100) == 1
+
+
+def test_what_is_not_there_cannot_be_missed() -> None:
+    assert ap([True, True, False, False, False], 2) == 1
+
+
+def test_a_hit_counts_for_more_the_earlier_it_comes() -> None:
+    assert ap([True, False, False, False, False], 5) == pytest.approx(1 / 5)
+    assert ap([False, True, False, False, True], 9) == pytest.approx((1 / 2 + 2 / 5) / 5)
+
+
+def test_a_query_without_a_relevant_item_is_not_a_number_and_is_skipped() -> None:
+    assert math.isnan(ap([False] * 5, 0))
+    labels = np.array(["shirt", "shirt", "lone"])
+    neighbours = np.array([[1, 2], [0, 2], [0, 1]])
+    assert mean_average_precision(neighbours, labels) == 1
+    assert math.isnan(mean_average_precision(neighbours[2:], labels, queries=np.array([2])))
+
+
+def test_a_short_list_is_filled_up_with_nothing() -> None:
+    labels = np.array([7, 7, 7, 1])
+    neighbours = np.array([[1, -1, -1]])
+    result = mean_average_precision(neighbours, labels, queries=np.array([0]))
+    assert result == pytest.approx(1 / 2)
+
+
+def test_it_agrees_with_the_definition_on_random_rankings() -> None:
+    dice = random.Random(0)
+    labels = [dice.choice("aaaabbcd") for _ in range(40)]
+    neighbours = [dice.sample([n for n in range(40) if n != q], 5) for q in range(40)]
+
+    expected = []
+    for query, ranked in enumerate(neighbours):
+        total = labels.count(labels[query]) - 1
+        if total:
+            hits = [labels[item] == labels[query] for item in ranked]
+            gained = sum(sum(hits[: r + 1]) / (r + 1) for r in range(5) if hits[r])
+            expected.append(gained / min(5, total))
+
+    result = mean_average_precision(np.array(neighbours), np.array(labels))
+    assert result == pytest.approx(sum(expected) / len(expected))
+
+
+def test_precision_recall_and_gain_by_hand() -> None:
+    relevant = np.array([[True, False, True, False, False]])
+    in_index = np.array([4])
+
+    assert precision_at_k(relevant) == pytest.approx(2 / 5)
+    assert recall_at_k(relevant, in_index) == pytest.approx(2 / 4)
+    best = 1 + 1 / math.log2(3) + 1 / math.log2(4) + 1 / math.log2(5)
+    assert ndcg_at_k(relevant, in_index) == pytest.approx((1 + 1 / math.log2(4)) / best)
+
+
+def test_nothing_relevant_is_not_a_number_for_recall_and_gain() -> None:
+    relevant, in_index = np.zeros((1, 5), bool), np.array([0])
+
+    assert math.isnan(recall_at_k(relevant, in_index)[0])
+    assert math.isnan(ndcg_at_k(relevant, in_index)[0])
+
+
+def test_ranx_agrees(tmp_path: Path) -> None:
+    k, dice = 5, np.random.default_rng(0)
+    relevant = dice.random((200, 12)) < dice.random((200, 1))
+    relevant[:, 0] |= ~relevant.any(axis=1)  # ranx knows no query without a relevant item
+    elsewhere = dice.integers(0, 8, 200)  # relevant items that are in nobody's list
+    in_index = relevant.sum(axis=1) + elsewhere
+    qrels, run = {}, {}
+    for query, (row, more) in enumerate(zip(relevant, elsewhere, strict=True)):
+        wanted = [f"d{rank}" for rank in np.flatnonzero(row)] + [f"x{n}" for n in range(more)]
+        qrels[f"q{query:03}"] = dict.fromkeys(wanted, 1)
+        run[f"q{query:03}"] = {f"d{rank}": 1 - rank / 100 for rank in range(12)}
+
+    judged = subprocess.run(
+        [sys.executable, RANX],
+        input=json.dumps({"qrels": qrels, "run": run, "k": k}),
+        env=os.environ | {"NUMBA_DISABLE_JIT": "1", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    theirs = json.loads(judged.stdout)
+    ours = relevant[:, :k]
+    assert precision_at_k(ours) == pytest.approx(theirs["precision@5"])
+    assert recall_at_k(ours, in_index) == pytest.approx(theirs["recall@5"])
+    assert ndcg_at_k(ours, in_index) == pytest.approx(theirs["ndcg@5"])
+    # ranx divides by all that is relevant, this project by what k places can hold.
+    scale = np.minimum(k, in_index) / in_index
+    assert average_precision_at_k(ours, in_index) * scale == pytest.approx(theirs["map@5"])
