@@ -57,14 +57,14 @@ class Services:
         self,
         settings: Settings,
         *,
-        ring: Callable[[], None],
-        alive: Callable[[], None],
+        notify: Callable[[], None],
+        heartbeat: Callable[[], None],
         embed_remotely: EmbedRemotely | None,
         embeds: bool,
     ) -> None:
         self.settings = settings
-        self.ring = ring
-        self.alive = alive
+        self.notify = notify
+        self.heartbeat = heartbeat
         self.embeds = embeds
         self.compute = _compute(settings)
         self.embedders = LoadedEmbedders(self.compute)
@@ -79,7 +79,7 @@ class Services:
         self.decoders = DecoderPool(
             settings.decoders, limits=self.limits, seconds=settings.decode_seconds
         )
-        self.pictures = ImageOpener(self.image_store, self.decoders, fetch=self._fetch)
+        self.image_opener = ImageOpener(self.image_store, self.decoders, fetch=self._fetch)
         self.owner = Owner(settings.data_dir)
         self.recall = RecallMonitor(
             self.db, schema=schema(settings.facets), rate=settings.recall_sample
@@ -122,7 +122,7 @@ class Services:
             lease=self.lease,
             max_failures=self.settings.max_failures,
             retry=timedelta(seconds=self.settings.retry_seconds),
-            alive=self.alive,
+            heartbeat=self.heartbeat,
         )
 
     @property
@@ -167,7 +167,7 @@ class Services:
             raise EmbedderBusy("there is no worker to ask")
         deadline = time.monotonic() + WORKER_LOADS_SECONDS
         while True:
-            self.alive()
+            self.heartbeat()
             try:
                 return self._embed_remotely(
                     sample_image(), spec=spec, seconds=self.settings.interactive_seconds
@@ -225,7 +225,7 @@ class Services:
             threads=settings.optimize_threads,
             shard_of=self.shard_of,
             is_busy=lambda generation: is_busy(self.db, generation.id),
-            heartbeat=self.alive,
+            heartbeat=self.heartbeat,
         )
 
     def promoter(self) -> Promoter:
@@ -237,7 +237,7 @@ class Services:
             index_of=self.index_of,
             check_query_encoder=self.check_query_encoder,
             point_alias=self.point_alias,
-            heartbeat=self.alive,
+            heartbeat=self.heartbeat,
         )
 
     def reindex_jobs(self) -> ReindexJobs:
@@ -249,7 +249,7 @@ class Services:
             encoder_now=self.encoder_now,
             embedder_of=self.embedder_of,
             has_workers=bool(self.settings.broker_url),
-            heartbeat=self.alive,
+            heartbeat=self.heartbeat,
         )
 
     def first_generation(self) -> Generation:
@@ -297,22 +297,22 @@ def _nothing() -> None:
 def build(
     settings: Settings,
     *,
-    ring: Callable[[], None] = _nothing,
-    alive: Callable[[], None] = _nothing,
+    notify: Callable[[], None] = _nothing,
+    heartbeat: Callable[[], None] = _nothing,
     embed_remotely: EmbedRemotely | None = None,
     embeds: bool | None = None,
 ) -> Services:
-    """Build the services. The embedded database is migrated; another one has to be current.
+    """Build the services. An embedded database is migrated; another one has to be current.
 
-    `ring` is called after every write that makes work due, `alive` at every step of the work. With
-    `embed_remotely` shoppers' pictures go to workers, and unless it `embeds` products all the same,
-    this process never loads a network. Raises ConfigurationError when a database server lacks a
-    migration.
+    `notify` is called after every write that makes work due, `heartbeat` at every step of the
+    work. With `embed_remotely` a shopper's image goes to the workers, and this process loads no
+    network, unless it `embeds` products all the same. Raises ConfigurationError when a database
+    server lacks a migration.
     """
     services = Services(
         settings,
-        ring=ring,
-        alive=alive,
+        notify=notify,
+        heartbeat=heartbeat,
         embed_remotely=embed_remotely,
         embeds=embed_remotely is None if embeds is None else embeds,
     )

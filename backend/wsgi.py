@@ -135,7 +135,7 @@ class Process:
     """What one serving process holds: the services, the app, and where it works, a thread."""
 
     def __init__(self, settings: Settings, *, url: str) -> None:
-        self.services = distributed.build(settings, ring=self._ring)
+        self.services = distributed.build(settings, notify=self._ring)
         self._background: Background | None = None
         self._guard: Guard | None = None
         probes = distributed.probes(settings)
@@ -163,7 +163,7 @@ class Process:
 
     def _ring(self) -> None:
         if self._background:
-            self._background.ring()
+            self._background.notify()
 
 
 def _become_owner(owner: Owner, url: str) -> None:
@@ -191,9 +191,9 @@ class Background:
         """Say what keeps it from working, or None."""
         return self._trouble or self._worker.trouble
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Wake it: there is work."""
-        self._worker.bell.set()
+        self._worker.wake_up.set()
 
     def start(self) -> None:
         """Start the thread. Only here is torch imported."""
@@ -210,7 +210,7 @@ class Background:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                self._worker.take_over()
+                self._worker.recover()
                 self._trouble = None
                 self._worker.run()
             except LookalikeError as error:

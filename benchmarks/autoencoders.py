@@ -46,7 +46,7 @@ def encode_all(
     services: Services, plan: EvaluationPlan, encoders: Sequence[Encode]
 ) -> list[FloatArray]:
     """Encode the plan's pictures, (pictures, size) for each encoder; one that fails is grey."""
-    opened = services.pictures.open([product.uri for product in plan.products], INPUT_SIZE)
+    opened = services.image_opener.open([product.uri for product in plan.products], INPUT_SIZE)
     grey = Image.new("RGB", INPUT_SIZE, "grey")
     images = (one.image if isinstance(one, Decoded) else grey for one in opened)
     parts: list[list[FloatArray]] = []

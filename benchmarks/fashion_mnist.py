@@ -40,7 +40,7 @@ def vectors_of(found: Services, spec: str, products: Sequence[Pictured]) -> np.n
         found.db,
         embedder,
         products,
-        open_pictures=found.pictures.open,
+        open_images=found.image_opener.open,
         report=lambda *_: None,
     )
     return load_vectors(found.db, embedder.fingerprint, [digest or "" for digest in digests])

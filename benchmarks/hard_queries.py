@@ -41,7 +41,7 @@ def judge(services: Services, specs: list[str], options: Options) -> Evidence:
         db=services.db,
         embedders={spec: services.embedder(spec) for spec in specs},
         yardstick=services.embedder(specs[0]),
-        open_pictures=services.pictures.open,
+        open_images=services.image_opener.open,
         watch=bar,
     )
     return evaluate(contest, options)[1]

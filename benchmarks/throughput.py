@@ -191,7 +191,7 @@ def throughput(shop: Fleet, catalogue: Path, options: argparse.Namespace, worker
     shop.run("beat", name="beat")
     shop.ready(*names, seconds=120)
     import_catalogue(shop.db, shop.services.image_store, catalogue)
-    shop.services.ring()
+    shop.services.notify()
     reach(shop, options.count // 10, options)
     start, began, used = embedded(shop), time.perf_counter(), cpu_seconds(shop, names)
     done = reach(shop, options.count * 9 // 10, options) - start

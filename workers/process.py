@@ -38,18 +38,18 @@ def main() -> int:
     pulse = Heartbeat(options.pulse, stop_seconds=settings.stop_seconds)
     pulse.start()
     app = make_app(settings)
-    ring = Notifier(app, settings)
+    notify = Notifier(app, settings)
     services = bootstrap.build(
         settings,
-        ring=ring,
-        alive=pulse,
+        notify=notify,
+        heartbeat=pulse,
         embed_remotely=RemoteEmbedder(app, settings),
         embeds=True,
     )
     worker = Worker(services)
-    worker.take_over()
+    worker.recover()
     warm_up(services)
-    tasks.register(app, worker, ring=ring, replies=Replies(settings))
+    tasks.register(app, worker, notify=notify, replies=Replies(settings))
     signals.task_prerun.connect(pulse.busy)
     signals.task_postrun.connect(pulse.idle)
     signals.worker_shutting_down.connect(lambda **_: worker.stop(), weak=False)

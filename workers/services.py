@@ -12,15 +12,15 @@ from backend.bootstrap import Services
 from backend.settings import Settings
 
 
-def build(settings: Settings, *, ring: Callable[[], None] = lambda: None) -> Services:
+def build(settings: Settings, *, notify: Callable[[], None] = lambda: None) -> Services:
     """Build the services of an API process or a command: without BROKER_URL, the embedded ones.
 
     With it, pictures go to the workers, no network is loaded here, and writes knock at the workers'
-    door after calling `ring`. Connects to nothing but the database. Raises what `bootstrap.build`
+    door after calling `notify`. Connects to nothing but the database. Raises what `bootstrap.build`
     raises.
     """
     if not settings.broker_url:
-        return bootstrap.build(settings, ring=ring)
+        return bootstrap.build(settings, notify=notify)
     from workers.app import make_app  # noqa: PLC0415
     from workers.interactive import RemoteEmbedder  # noqa: PLC0415
     from workers.notifier import Notifier  # noqa: PLC0415
@@ -29,11 +29,11 @@ def build(settings: Settings, *, ring: Callable[[], None] = lambda: None) -> Ser
     knock = Notifier(app, settings)
 
     def ring_everywhere() -> None:
-        ring()
+        notify()
         knock()
 
     return bootstrap.build(
-        settings, ring=ring_everywhere, embed_remotely=RemoteEmbedder(app, settings)
+        settings, notify=ring_everywhere, embed_remotely=RemoteEmbedder(app, settings)
     )
 
 

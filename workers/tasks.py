@@ -37,14 +37,14 @@ class Acknowledged(Request):  # type: ignore[misc]
             self.acknowledged = True
 
 
-def register(app: Celery, worker: Worker, *, ring: Callable[[], None], replies: Replies) -> None:
+def register(app: Celery, worker: Worker, *, notify: Callable[[], None], replies: Replies) -> None:
     """Give an application its tasks, done by this process' worker."""
 
     @app.task(name=names.WORK, throws=(LookalikeError,), Request=Acknowledged)  # type: ignore[untyped-decorator]
     def work() -> None:
         if worker.work_once():
-            ring()  # to go on here
-            ring()  # and for a colleague who may be idle
+            notify()  # to go on here
+            notify()  # and for a colleague who may be idle
 
     @app.task(name=names.RECONCILE, throws=(LookalikeError,), Request=Acknowledged)  # type: ignore[untyped-decorator]
     def reconcile() -> None:

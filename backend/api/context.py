@@ -27,7 +27,7 @@ def services() -> Services:
 def write(work: Callable[[Session], T]) -> T:
     """Run `work(session)` in one transaction; then ring, since it may have made work due."""
     result = services().db.write(work)
-    services().ring()
+    services().notify()
     return result
 
 

@@ -47,7 +47,7 @@ def reindex() -> tuple[Json, HTTPStatus, dict[str, str]]:
     )
     reader.finish()
     job = reindexing.request(services().db, plan)
-    services().ring()
+    services().notify()
     return accepted(job)
 
 
@@ -89,7 +89,7 @@ def promote_generation(id: str) -> tuple[Json, HTTPStatus, dict[str, str]]:
     """Check a generation and make it the active one."""
     force = _force()
     job = reindexing.request_promotion(services().db, _number(id), force=force)
-    services().ring()
+    services().notify()
     return accepted(job)
 
 
@@ -115,7 +115,7 @@ def drop_generation(id: str) -> Json:
     """Retire a generation that does not answer; what it holds is deleted in the background."""
     QueryReader.of_request().finish()
     found: Generation = generations.drop(services().db, _number(id))
-    services().ring()
+    services().notify()
     return _described(found.id)
 
 

@@ -94,7 +94,7 @@ def get_image(sku: str) -> BaseResponse:
         uri = products.get(session, sku).image_uri
     if uri and uri.startswith(("https://", "http://")):
         return redirect(uri)
-    data = services().pictures.read(uri, limits=services().limits)
+    data = services().image_opener.read(uri, limits=services().limits)
     response = Response(data, mimetype=_media_type(data))
     response.set_etag(hashlib.sha256(data).hexdigest())
     response.headers["Cache-Control"] = "no-cache"  # ask again: the picture may have changed

@@ -99,7 +99,7 @@ def run_import(
             max_image_bytes=found.settings.max_image_bytes,
             progress=progress,
         )
-    found.ring()
+    found.notify()
     return summary
 
 

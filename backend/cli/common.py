@@ -151,7 +151,7 @@ class _Assistant:
 
     def _run(self) -> None:
         try:
-            self._worker.take_over()
+            self._worker.recover()
             self._worker.run()
         except Exception as error:  # noqa: BLE001  (raised again in the main thread)
             self._failed = error

@@ -172,7 +172,7 @@ def _contest(found: Services, specs: Sequence[str]) -> Contest:
         db=found.db,
         embedders={spec: found.embedder(spec) for spec in specs or [usual]},
         yardstick=found.embedder(),
-        open_pictures=found.pictures.open,
+        open_images=found.image_opener.open,
         watch=bar,
     )
 

@@ -175,7 +175,7 @@ def quarantine_retry(skus: Skus = None, everything: All = False, as_json: AsJson
             found.db.write(
                 partial(entries.request, product_ids=part, image=True, priority=entries.SINGLE)
             )
-        found.ring()
+        found.notify()
     _tell("retried", [row.sku for row in chosen], as_json=as_json)
 
 
@@ -189,7 +189,7 @@ def quarantine_discard(skus: Skus = None, everything: All = False, as_json: AsJs
         chosen = [row.sku for row in _chosen(found, skus or [], everything)]
         for part in _parts(chosen):
             found.db.write(partial(products.remove, skus=part, priority=entries.SINGLE))
-        found.ring()
+        found.notify()
     _tell("discarded", chosen, as_json=as_json)
 
 

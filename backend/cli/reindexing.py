@@ -69,7 +69,7 @@ def reindex(
     )
     with services() as found:
         job = reindexing.request(found.db, plan)
-        found.ring()
+        found.notify()
         if not wait:
             _tell_job(job, as_json=as_json)
             return
@@ -133,7 +133,7 @@ def promote(
 
     with services() as found:
         asked = reindexing.request_promotion(found.db, id, force=force)
-        found.ring()
+        found.notify()
         job = follow_job(found, asked.id, what="Checking")
     _tell(job.result or {}, as_json=as_json)
 
@@ -156,7 +156,7 @@ def _roll_back(found: Services, *, force: bool) -> dict[str, Any]:
             found.owner.acquire()
         except IndexLocked:
             job_id = jobs.write(found.db, "rollback", {"force": force})
-            found.ring()
+            found.notify()
             return follow_job(found, job_id, what="Rolling back").result or {}
     return found.promoter().roll_back(force=force)
 
@@ -169,7 +169,7 @@ def drop(id: Id, as_json: AsJson = False) -> None:
 
     with services() as found:
         rows.drop(found.db, id)
-        found.ring()
+        found.notify()
         with found.db.read() as session:
             item = reindexing.describe(session, rows.by_id(session, id))
     _tell(item, as_json=as_json)

@@ -54,7 +54,7 @@ class _Picture:
 def open_picture(found: Services, uri: str | None, box: tuple[int, int] = TILE) -> Image | None:
     """Return a picture fitted into a box (width, height) in its own shape; None if it fails."""
     try:
-        source = found.pictures.source(uri)
+        source = found.image_opener.source(uri)
         data = (
             source if isinstance(source, bytes) else images.read_file(source, limits=found.limits)
         )

@@ -80,7 +80,7 @@ def _train(found: Services, folder: Path, recipe: AutoencoderRecipe, *, epochs: 
             recipe,
             epochs=epochs,
             draw=lambda: _draw(found, recipe),
-            open_pictures=found.pictures.open,
+            open_images=found.image_opener.open,
             compute=found.compute,
             report=progress,
         )

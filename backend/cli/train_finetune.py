@@ -111,7 +111,7 @@ def finetune(
         shop = TrainingContext(
             folder=folder,
             read_products=lambda: _read(found),
-            open_pictures=found.pictures.open,
+            open_images=found.image_opener.open,
             compute=found.compute,
             watch=bar,
             say=lambda line: err.print(line, highlight=False, soft_wrap=True),

@@ -49,7 +49,7 @@ class EmbedOptions:
     lease: timedelta
     max_failures: int
     retry: timedelta  # the first back-off; it doubles with every failure
-    alive: Callable[[], None] = lambda: None  # called for every picture, so that a hang shows
+    heartbeat: Callable[[], None] = lambda: None  # called for every picture, so that a hang shows
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def embed_pending(
     generation: Generation,
     *,
     embedder: Embedder,
-    pictures: ImageOpener,
+    image_opener: ImageOpener,
     options: EmbedOptions,
     up_to: int = REINDEX,
 ) -> int:
@@ -98,7 +98,7 @@ def embed_pending(
         claimed = _claim(db, generation, options, failed_before=failed_before, up_to=up_to)
         taken += len(claimed)
         if claimed:
-            _work(db, generation, embedder, pictures, options, claimed)
+            _work(db, generation, embedder, image_opener, options, claimed)
     return taken
 
 
@@ -128,7 +128,7 @@ def _work(
     db: Database,
     generation: Generation,
     embedder: Embedder,
-    pictures: ImageOpener,
+    image_opener: ImageOpener,
     options: EmbedOptions,
     claimed: Sequence[Claimed],
 ) -> None:
@@ -139,17 +139,17 @@ def _work(
     ready = [_Outcome(task, digest=task.digest) for task in tasks if task.digest in known]
     _record(db, generation, options, ready)
     unknown = [task for task in tasks if task.digest not in known]
-    found = pictures.open([task.uri for task in unknown], embedder.input_size)
-    opened = zip(unknown, _watched(found, options.alive), strict=True)
+    found = image_opener.open([task.uri for task in unknown], embedder.input_size)
+    opened = zip(unknown, _watched(found, options.heartbeat), strict=True)
     while batch := list(islice(opened, options.batch_size)):
         _record(db, generation, options, _embed(embedder, batch))
 
 
 def _watched(
-    found: Iterator[Decoded | ImageError], alive: Callable[[], None]
+    found: Iterator[Decoded | ImageError], heartbeat: Callable[[], None]
 ) -> Iterator[Decoded | ImageError]:
     for one in found:
-        alive()
+        heartbeat()
         yield one
 
 

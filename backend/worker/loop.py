@@ -65,7 +65,7 @@ class Worker:
 
     def __init__(self, services: Services) -> None:
         self.services = services
-        self.bell = threading.Event()
+        self.wake_up = threading.Event()
         self.trouble: str | None = None  # why the last round failed
         self._stopping = threading.Event()
         self._short_jobs = services.reindex_jobs().handlers()  # run beside a long job, too
@@ -81,7 +81,7 @@ class Worker:
         self._optimizer = services.optimizer()
         self._promoter = services.promoter()
 
-    def take_over(self) -> None:
+    def recover(self) -> None:
         """Free what a killed predecessor held, and see that there is a generation to fill."""
         services = self.services
         if services.embeds:
@@ -113,14 +113,14 @@ class Worker:
                 log.exception("work failed", error=repr(error))
                 busy, self.trouble = False, f"failed: {error}"
             if not busy:
-                self.bell.wait(self.services.settings.poll_seconds)
-                self.bell.clear()
+                self.wake_up.wait(self.services.settings.poll_seconds)
+                self.wake_up.clear()
         self._optimizer.stop()
 
     def stop(self) -> None:
         """Let the loop end after what it is doing."""
         self._stopping.set()
-        self.bell.set()
+        self.wake_up.set()
 
     def work_once(self) -> bool:
         """Run one job or one round of both stages; return whether there was anything to do."""
@@ -156,7 +156,7 @@ class Worker:
 
     def _round(self) -> bool:
         """Work on every generation, whatever the others' trouble; raise it if that was all."""
-        self.services.alive()
+        self.services.heartbeat()
         live, trouble, taken = self._live(), _Trouble(), 0
         if self.services.embeds:
             taken += self._embed_urgent(live, trouble)
@@ -229,7 +229,7 @@ class Worker:
             services.db,
             generation,
             embedder=embedder,
-            pictures=services.pictures,
+            image_opener=services.image_opener,
             options=services.embed_options(embedder, batches=batches),
             up_to=up_to,
         )
@@ -264,15 +264,15 @@ class Worker:
             if now.at_rest:
                 return {"indexed": now.indexed, "quarantined": now.quarantined}
             if not busy:
-                self.bell.wait(self.services.settings.poll_seconds)
-                self.bell.clear()
+                self.wake_up.wait(self.services.settings.poll_seconds)
+                self.wake_up.clear()
 
     def _verify(self, arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
         """Compare index and SQL; with `fix`, heal the difference and work until it is gone."""
         fix, full = bool(arguments.get("fix")), bool(arguments.get("full"))
 
         def step(done: int, total: int | None) -> None:
-            self.services.alive()
+            self.services.heartbeat()
             report(done, total)
 
         result = verify.verify(
@@ -312,8 +312,8 @@ class Worker:
         with _Trouble():
             busy = jobs.run_next(self.services.db, self._short_jobs) or self._round()
         if not busy:
-            self.bell.wait(min(self.services.settings.poll_seconds, 0.2))
-            self.bell.clear()
+            self.wake_up.wait(min(self.services.settings.poll_seconds, 0.2))
+            self.wake_up.clear()
 
     def _tidy_a_little(self, *, idle: bool) -> bool:
         """Clear away now and then what retired generations left; tell whether there is more."""

@@ -49,7 +49,7 @@ def serve(shop: Fleet, **knobs: int) -> str:
     shop.run("beat", name="beat")
     shop.ready("w", seconds=PATIENCE_SECONDS)
     shop.import_products(4)
-    shop.services.ring()
+    shop.services.notify()
     shop.wait_until_indexed(4, seconds=PATIENCE_SECONDS)
     port = free_port()
     shop.run("serve", "--port", str(port), name="api", **knobs)

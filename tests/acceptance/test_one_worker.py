@@ -52,7 +52,7 @@ def test_an_acknowledgement_that_fails_does_not_leave_the_worker_deaf(lone: Flee
     lone.worker("w1")
     lone.ready("w1")
     for number in range(3):
-        lone.put(f"slow-{number}", big_picture(number), ring=number == 2)
+        lone.put(f"slow-{number}", big_picture(number), notify=number == 2)
     wait_for(lambda: leased(lone), every=0.02)
     refuse_the_acknowledgement(lone)
     wait_for(lambda: "Connection to broker lost" in lone.log_of("w1"))
@@ -66,7 +66,7 @@ def test_sigterm_lets_the_worker_finish_its_batch(lone: Fleet) -> None:
     supervisor = lone.worker("w1")
     lone.ready("w1")
     for number in range(4):
-        lone.put(f"slow-{number}", big_picture(number), ring=number == 3)
+        lone.put(f"slow-{number}", big_picture(number), notify=number == 3)
     taken = wait_for(lambda: leased(lone), every=0.02)
     supervisor.send_signal(signal.SIGTERM)
     assert supervisor.wait(20) == 0
@@ -79,7 +79,7 @@ def test_a_worker_whose_supervisor_is_killed_finishes_its_batch_and_ends(lone: F
     lone.ready("w1")
     worker = lone.pid_of_worker("w1")
     for number in range(4):
-        lone.put(f"slow-{number}", big_picture(number), ring=number == 3)
+        lone.put(f"slow-{number}", big_picture(number), notify=number == 3)
     taken = wait_for(lambda: leased(lone), every=0.02)
     supervisor.kill()
     supervisor.wait()
@@ -99,7 +99,7 @@ def test_a_knock_that_comes_after_its_time_is_thrown_away(
         wait_for(lambda: shop.redis.client.llen(Queue.INDEX) == 0, seconds=30)
         time.sleep(1)
         assert embedded(shop) == 0
-        shop.services.ring()
+        shop.services.notify()
         wait_for(lambda: embedded(shop) == 1)
 
 

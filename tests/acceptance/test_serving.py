@@ -216,11 +216,11 @@ class Stubborn:
     def __init__(self) -> None:
         self.tries = 0
         self.trouble: str | None = None
-        self.bell = threading.Event()
+        self.wake_up = threading.Event()
         self.may_start = threading.Event()
         self.ended = threading.Event()
 
-    def take_over(self) -> None:
+    def recover(self) -> None:
         self.tries += 1
         if not self.may_start.is_set():
             raise WeightsUnavailable("the weights are not on disk")
@@ -270,7 +270,7 @@ def test_a_round_that_fails_is_told_until_one_succeeds(
         shop.put("1", "red")
         background.start()
         wait_until(lambda: background.trouble() == "failed: the shard has gone")
-    background.ring()
+    background.notify()
     wait_until(lambda: background.trouble() is None)
     assert background.stop(seconds=PATIENCE_SECONDS)
 

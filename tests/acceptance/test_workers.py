@@ -96,7 +96,7 @@ def test_a_single_write_overtakes_an_import(shop: Fleet) -> None:
 
 def test_lost_knocks_are_made_up_for_by_the_clock(shop: Fleet) -> None:
     before, first = count(shop), fresh(shop)
-    shop.put("unheard", picture(first), ring=False)
+    shop.put("unheard", picture(first), notify=False)
     shop.wait_until_indexed(before + 1)
 
 
@@ -181,8 +181,8 @@ def test_poison_is_quarantined_alone_and_harms_no_worker(shop: Fleet) -> None:
     before, first = shop.progress(), fresh(shop)
     workers = [shop.pid_of_worker(name) for name in ("w1", "w2")]
     for number, (kind, change) in enumerate({**POISON, **ODD}.items()):
-        shop.put(kind.replace(" ", "-"), change(picture(first + number)), ring=False)
-        shop.put(f"beside-{number}", picture(first + 100 + number), ring=False)
+        shop.put(kind.replace(" ", "-"), change(picture(first + number)), notify=False)
+        shop.put(f"beside-{number}", picture(first + 100 + number), notify=False)
     now = wait_for(lambda: (now := shop.progress()).at_rest and now)
     assert in_quarantine(shop) == set(POISON)
     assert now.indexed == before.indexed + len(POISON) + 2 * len(ODD)

@@ -86,7 +86,7 @@ def workshop(folder: Path, window: Window, **options: Any) -> TrainingContext:
     usual = TrainingContext(
         folder=folder,
         read_products=lambda: window.products,
-        open_pictures=window.open,
+        open_images=window.open,
         compute=Compute(device="cpu"),
         watch=unwatched,
         say=lambda line: None,

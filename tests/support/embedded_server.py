@@ -36,7 +36,7 @@ class Plant:
         self.services = bootstrap.build(self.settings)
         self.services.owner.acquire()
         self.worker = Worker(self.services)
-        self.worker.take_over()
+        self.worker.recover()
 
     def stop(self) -> None:
         self.services.close()

@@ -180,9 +180,9 @@ class Fleet:
         """Import drawn products with the skus `first` … `first + count - 1`."""
         folder = draw_catalogue(self.folder / f"shop-{first}", count, first=first)
         import_catalogue(self.db, self.services.image_store, folder, chunk=200)
-        self.services.ring()
+        self.services.notify()
 
-    def put(self, sku: str, picture: bytes, *, ring: bool = True) -> None:
+    def put(self, sku: str, picture: bytes, *, notify: bool = True) -> None:
         """Save one product with its image, as the API does."""
         digest = self.services.image_store.put(picture)
         image = ImageRef(uri=f"store://{digest}", digest=digest, bytes=len(picture), mtime_ns=None)
@@ -190,12 +190,12 @@ class Fleet:
         self.db.write(
             lambda session: products.save(session, [draft], priority=entries.SINGLE, complete=False)
         )
-        if ring:
-            self.services.ring()
+        if notify:
+            self.services.notify()
 
     def remove(self, *skus: str) -> None:
         self.db.write(lambda session: products.remove(session, skus, priority=entries.SINGLE))
-        self.services.ring()
+        self.services.notify()
 
     def progress(self) -> Progress:
         return Worker(self.services).progress()

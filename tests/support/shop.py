@@ -106,7 +106,7 @@ def _open_shop(api_settings: Settings) -> Iterator[Shop]:
     services = build(api_settings)
     services.owner.acquire()
     shop = Shop(services)
-    shop.worker.take_over()
+    shop.worker.recover()
     yield shop
     services.close()
 

@@ -126,7 +126,7 @@ class Floor:
             self.db,
             self.generation,
             embedder=self.embedder,
-            pictures=self.pictures,
+            image_opener=self.pictures,
             options=self.options,
         )
 

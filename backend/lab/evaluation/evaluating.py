@@ -33,7 +33,7 @@ class Contest:
     db: Database
     embedders: Mapping[str, Embedder]  # by spec; the others are compared with the first
     yardstick: Embedder  # whose speed counts as 1
-    open_pictures: OpenPictures
+    open_images: OpenPictures
     watch: Watch
 
 
@@ -89,7 +89,7 @@ def _usable(contest: Contest, plan: EvaluationPlan) -> tuple[EvaluationPlan, dic
                 contest.db,
                 embedder,
                 plan.products,
-                open_pictures=contest.open_pictures,
+                open_images=contest.open_images,
                 report=report,
             )
     kept = np.array([all(one) for one in zip(*digests.values(), strict=True)], bool)
@@ -141,7 +141,7 @@ def _rates(contest: Contest, plan: EvaluationPlan, timed: int) -> dict[str, floa
     opened = {
         name: [
             one.image
-            for one in contest.open_pictures(uris, embedder.input_size)
+            for one in contest.open_images(uris, embedder.input_size)
             if isinstance(one, Decoded)
         ]
         for name, embedder in all_.items()

@@ -32,7 +32,7 @@ def embed_missing(
     embedder: Embedder,
     products: Sequence[Pictured],
     *,
-    open_pictures: OpenPictures,
+    open_images: OpenPictures,
     report: Report,
 ) -> list[str | None]:
     """Make and keep the vectors that are missing; return the digest of each product's picture.
@@ -44,7 +44,7 @@ def embed_missing(
     digests = [product.digest for product in products]
     known = _known(db, embedder.fingerprint, digests)
     missing = [position for position, digest in enumerate(digests) if digest not in known]
-    opened = open_pictures([products[position].uri for position in missing], embedder.input_size)
+    opened = open_images([products[position].uri for position in missing], embedder.input_size)
     tasks = zip(missing, opened, strict=True)
     report(done := len(products) - len(missing), len(products))
     while batch := list(islice(tasks, embedder.batch_size)):

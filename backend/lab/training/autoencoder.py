@@ -62,7 +62,7 @@ def train(
     *,
     epochs: int,
     draw: Callable[[], TrainingImages],
-    open_pictures: OpenPictures,
+    open_images: OpenPictures,
     compute: Compute,
     report: Report,
 ) -> Run:
@@ -73,7 +73,7 @@ def train(
     be decoded is left out. Raises ConfigurationError and WeightsUnavailable as `begin_or_resume`.
     """
     run = begin_or_resume(folder, recipe, draw)
-    trainer = Trainer(run, open_pictures=open_pictures, compute=compute)
+    trainer = Trainer(run, open_images=open_images, compute=compute)
     with Curves(folder, steps=run.steps) as curves:
         for number in range(len(run.epochs), epochs):
             epoch, losses = trainer.pass_over(number, _shifted(report, run, number, epochs))
@@ -95,10 +95,10 @@ def _shifted(report: Report, run: Run, number: int, epochs: int) -> Callable[[in
 class Trainer:
     """The network of a run, and what moves its weights."""
 
-    def __init__(self, run: Run, *, open_pictures: OpenPictures, compute: Compute) -> None:
+    def __init__(self, run: Run, *, open_images: OpenPictures, compute: Compute) -> None:
         """Draw the network by the recipe's seed, or take over the run's."""
         self._run = run
-        self._open = open_pictures
+        self._open = open_images
         self._device = choose_device(compute.device)
         precision = choose_precision(compute.precision, self._device)
         if self._device.type == "cpu" and compute.threads:

@@ -94,13 +94,13 @@ class Features:
         *,
         fingerprint: str,
         input_size: Size,
-        open_pictures: OpenPictures,
+        open_images: OpenPictures,
         seed: int = 0,
     ) -> None:
         self._stem = stem
         self._products = products
         self._input_size = input_size
-        self._open = open_pictures
+        self._open = open_images
         self._seed = seed
         which = [fingerprint, input_size, [(one.sku, one.digest, one.uri) for one in products]]
         self._folder = folder / hashlib.sha256(json.dumps(which).encode()).hexdigest()[:16]

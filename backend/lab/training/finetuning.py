@@ -50,7 +50,7 @@ class TrainingContext:
 
     folder: Path
     read_products: Callable[[], Sequence[Pictured]]  # asked when a run begins
-    open_pictures: OpenPictures
+    open_images: OpenPictures
     compute: Compute
     watch: Watch  # shows progress
     say: Say  # tells a line
@@ -107,7 +107,7 @@ def _features(
         products,
         fingerprint=fingerprint({"precision": hardware.precision}, arrays),
         input_size=backbone.preprocessing.input_size,
-        open_pictures=shop.open_pictures,
+        open_images=shop.open_images,
         seed=recipe.seed,
     )
 

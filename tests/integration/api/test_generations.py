@@ -24,7 +24,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
     )
     services.owner.acquire()
     shop = Shop(services)
-    shop.worker.take_over()
+    shop.worker.recover()
     for number in range(9):
         colour = COLOURS[number % 3]
         shop.put(str(number), article_type=colour)
@@ -40,7 +40,7 @@ def follow(shop: Shop, location: str) -> Any:
         if job["state"] in ("done", "failed"):
             return job
         if not shop.worker.work_once():
-            shop.worker.bell.wait(0.05)
+            shop.worker.wake_up.wait(0.05)
     raise AssertionError(job)
 
 

@@ -24,7 +24,7 @@ def postgres_shop(pg_url: str, settings: Settings) -> Iterator[Shop]:
     services = build(found)
     services.owner.acquire()
     shop = Shop(services)
-    shop.worker.take_over()
+    shop.worker.recover()
     yield shop
     services.close()
 

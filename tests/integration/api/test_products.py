@@ -221,11 +221,11 @@ def test_a_product_without_an_image_ends_in_quarantine_with_that_reason(shop: Sh
 def test_every_write_rings(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     rings: list[bool] = []
 
-    def ring() -> None:
+    def notify() -> None:
         with shop.services.db.read() as session:  # committed: another connection sees it
             rings.append(products.page(session, limit=1) != [])
 
-    monkeypatch.setattr(shop.services, "ring", ring)
+    monkeypatch.setattr(shop.services, "ring", notify)
     shop.put("1", "red")
     shop.client.patch("/v1/products/1", json={"year": 2012})
     shop.client.post("/v1/products:batch", json={"items": [{"sku": "2"}]})

@@ -66,7 +66,7 @@ class Shop:
         self.services = services
         services.owner.acquire()
         self.worker = Worker(services)
-        self.worker.take_over()
+        self.worker.recover()
 
     def put(self, sku: str, seed: int | None = None, **values: Any) -> None:
         """Store a product, and its picture in the store if there is one."""

@@ -171,7 +171,7 @@ def loop(plant: Plant) -> Iterator[Plant]:
 
 def test_the_bell_wakes_a_worker_at_once(loop: Plant) -> None:
     loop.save("red", price=2.0)
-    loop.worker.bell.set()
+    loop.worker.wake_up.set()
     eventually(lambda: loop.prices()[1] == 2.0)
 
 
@@ -216,11 +216,11 @@ def test_a_bad_round_is_told_and_survived(loop: Plant, monkeypatch: pytest.Monke
     monkeypatch.setattr(Worker, "trouble", trouble, raising=False)
     monkeypatch.setattr(index, "upsert", down)
     loop.save("red", price=2.0)
-    loop.worker.bell.set()
+    loop.worker.wake_up.set()
     eventually(lambda: "failed: out to lunch" in told)
     monkeypatch.undo()
     loop.services.db.write(entries.free_leases)
-    loop.worker.bell.set()
+    loop.worker.wake_up.set()
     eventually(lambda: loop.prices()[1] == 2.0)
     eventually(lambda: loop.worker.trouble is None)
 

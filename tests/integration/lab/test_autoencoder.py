@@ -58,9 +58,7 @@ def train_on() -> Iterator[Train]:
     """Trains for some epochs in a folder, on the first 32 pictures; the others are held out."""
     with DecoderPool(1, limits=ImageLimits()) as decoders:
 
-        def open_pictures(
-            uris: Sequence[str | None], target: Size
-        ) -> Iterator[Decoded | ImageError]:
+        def open_images(uris: Sequence[str | None], target: Size) -> Iterator[Decoded | ImageError]:
             return decoders.decode_all((Path(uri) for uri in uris if uri), target=target)
 
         def run(
@@ -71,7 +69,7 @@ def train_on() -> Iterator[Train]:
                 recipe,
                 epochs=epochs,
                 draw=lambda: TrainingImages(shots[:32], shots[32:]),
-                open_pictures=open_pictures,
+                open_images=open_images,
                 compute=EXACT,
                 report=lambda done, total: None,
             )

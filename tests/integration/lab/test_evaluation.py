@@ -90,7 +90,7 @@ def contest(services: Services, *specs: str) -> Contest:
         db=services.db,
         embedders={spec: services.embedder(spec) for spec in specs or SPECS},
         yardstick=services.embedder(SPECS[1]),
-        open_pictures=services.pictures.open,
+        open_images=services.image_opener.open,
         watch=nobody_watches,
     )
 
@@ -246,7 +246,7 @@ def test_stored_vectors_are_judged_in_any_database(any_db: Database) -> None:
             db=any_db,
             embedders={"e": embedder},
             yardstick=embedder,
-            open_pictures=lambda uris, size: iter([NotAnImage() for _ in uris]),
+            open_images=lambda uris, size: iter([NotAnImage() for _ in uris]),
             watch=nobody_watches,
         ),
         Options(by=("gender",), resamples=20),
@@ -335,7 +335,7 @@ def test_speed_is_measured_in_turns(services: Services) -> None:
     with services.db.read() as session:
         uris = [product.uri for product in read_products(session)[:16]]
     opened = {
-        name: [one.image for one in services.pictures.open(uris, embedder.input_size)]  # type: ignore[union-attr]
+        name: [one.image for one in services.image_opener.open(uris, embedder.input_size)]  # type: ignore[union-attr]
         for name, embedder in (("quick", quick), ("slow", slow))
     }
 

@@ -64,7 +64,7 @@ class Shop:
         self.services.owner.acquire()
         self.db = self.services.db
         self.worker = Worker(self.services)
-        self.worker.take_over()
+        self.worker.recover()
 
     def restart(self, **changes: Any) -> None:
         """End, and start again under other settings."""
@@ -101,7 +101,7 @@ class Shop:
             if job.state in jobs.ENDED:
                 return job
             if not self.worker.work_once():
-                self.worker.bell.wait(0.05)
+                self.worker.wake_up.wait(0.05)
         raise AssertionError(f"{job.verb} is still {job.state}: {job.arguments} {job.result}")
 
     def reindex(self, **plan: Any) -> Job:
@@ -211,7 +211,7 @@ def test_a_reindex_without_another_embedder_opens_no_image_and_runs_no_network(
         raise AssertionError("an image was opened, or a network run")
 
     shop.work()
-    monkeypatch.setattr(shop.services.pictures, "open", refuse)
+    monkeypatch.setattr(shop.services.image_opener, "open", refuse)
     monkeypatch.setattr(shop.services, "check_query_encoder", lambda _: None)
     monkeypatch.setattr(MeanColour, "embed", refuse)
     job = shop.reindex(quantization="int8", hnsw={"m": 32})
@@ -244,7 +244,7 @@ def test_a_quarantined_image_stays_shut_in_a_reindex_and_keeps_its_last_good_vec
     def refuse(*_: Any, **__: Any) -> Any:
         raise AssertionError("an image was opened")
 
-    monkeypatch.setattr(shop.services.pictures, "open", refuse)
+    monkeypatch.setattr(shop.services.image_opener, "open", refuse)
     job = shop.reindex(quantization="int8")
     assert job.error is None
     assert job.result is not None

@@ -44,7 +44,7 @@ def owner(build: Callable[..., Services]) -> Worker:
     services = build()
     services.owner.acquire()
     worker = Worker(services)
-    worker.take_over()
+    worker.recover()
     return worker
 
 
@@ -170,7 +170,7 @@ def test_a_process_that_has_workers_for_it_never_embeds(build: Callable[..., Ser
     services = build(embed_remotely=refuse)
     services.owner.acquire()
     applying = Worker(services)
-    applying.take_over()
+    applying.recover()
     save(services, "product")
     assert not applying.work_once()
     Worker(elsewhere).work_once()
@@ -180,7 +180,7 @@ def test_a_process_that_has_workers_for_it_never_embeds(build: Callable[..., Ser
 
 def test_every_picture_is_a_sign_of_life(build: Callable[..., Services]) -> None:
     signs: list[None] = []
-    services = build(alive=lambda: signs.append(None))
+    services = build(heartbeat=lambda: signs.append(None))
     services.first_generation()
     save(services, *numbered("product", 7))
     Worker(services).work_once()

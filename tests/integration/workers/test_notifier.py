@@ -64,10 +64,10 @@ def test_without_a_broker_there_is_no_celery(settings: Settings) -> None:
 def test_the_app_and_the_bell_are_made_and_fail_at_once_without_a_redis(settings: Settings) -> None:
     found = settings_of(NOWHERE)
     app = make_app(found)
-    ring = Notifier(app, found)
+    notify = Notifier(app, found)
     assert app.conf.accept_content == ["json"]
     started = time.monotonic()
-    ring()
+    notify()
     assert trouble(app) == "does not answer"
     assert time.monotonic() - started < 2
 
@@ -87,9 +87,9 @@ def test_redis_stays_small_however_often_the_bell_rings(
     settings: Settings, server: RedisServer
 ) -> None:
     found = settings_of(server.url)
-    ring = Notifier(make_app(found), found)
+    notify = Notifier(make_app(found), found)
     for _ in range(200):
-        ring()
+        notify()
     assert len(knocks(server)) == MAX_WAITING
 
 
@@ -97,16 +97,16 @@ def test_a_dead_redis_costs_a_request_next_to_nothing_and_heals(
     settings: Settings, server: RedisServer
 ) -> None:
     found = settings_of(server.url)
-    ring = Notifier(make_app(found), found)
-    ring()
+    notify = Notifier(make_app(found), found)
+    notify()
     server.kill(lose_data=True)
     started = time.monotonic()
     for _ in range(100):
-        ring()
+        notify()
     assert time.monotonic() - started < 2
     server.start()
     time.sleep(DEAF_SECONDS)
-    ring()
+    notify()
     assert len(knocks(server)) == 1
 
 

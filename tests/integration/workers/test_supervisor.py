@@ -30,8 +30,8 @@ sys.exit(supervisor.run())
 WORKER = """
 import os, signal, sys, time
 from pathlib import Path
-from workers.pulse import Pulse
-pulse = Pulse(int(sys.argv[-1]), stop_seconds=1)
+from workers.heartbeat import Heartbeat
+pulse = Heartbeat(int(sys.argv[-1]), stop_seconds=1)
 pulse.start()
 
 def note():

@@ -177,7 +177,7 @@ class World:
                 self.db,
                 self.generation,
                 embedder=ModelEmbedder(self),
-                pictures=self.pictures,
+                image_opener=self.pictures,
                 options=options,
             ),
             embeds=True,
