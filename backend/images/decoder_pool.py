@@ -27,8 +27,9 @@ from PIL import Image
 
 from backend import images
 from backend.errors import ConfigurationError, DecoderDied, ImageError
-from backend.images.decode import ImageLimits, Size
+from backend.images.decode import Size
 from backend.images.decoder_process import READY, Decode
+from backend.images.limits import ImageLimits
 
 ImageFile: TypeAlias = bytes | Path
 """The bytes of an image file, or the path where a decoder shall read it."""

@@ -19,7 +19,7 @@ from typing import Final, TypeAlias
 from urllib.parse import SplitResult, quote, urlsplit
 
 from backend.errors import ForbiddenImage, ImageUnavailable, NoImage
-from backend.images.decode import ImageLimits
+from backend.images.limits import ImageLimits
 
 Address: TypeAlias = IPv4Address | IPv6Address
 

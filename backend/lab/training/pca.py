@@ -22,8 +22,8 @@ from backend.catalogue.sources import open_source
 from backend.catalogue.sources.rows import FeedRow, Picture
 from backend.embedders import Embedder, FloatArray, load
 from backend.embedders.pca import Pca
-from backend.images.decode import ImageLimits
 from backend.images.decoder_pool import Decoded, DecoderPool
+from backend.images.limits import ImageLimits
 
 BATCH: Final = 64
 
