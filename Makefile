@@ -9,7 +9,7 @@ PRODUCTS ?= 10000
 EXTRAS := server,train,projector,test,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fashion-mnist serve test test-all prove-kills prove-reindex check format clean
+.PHONY: help setup demo fashion-mnist serve test test-all prove-kills prove-reindex check format sample clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ check: setup ## Lint, format, types, arrows, migrations, tests
 format: setup ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+sample: setup ## Draw the sample catalogue that ships in the package again
+	cd examples && $(abspath $(BIN))/python -m sample_catalogue
 
 clean: ## Remove what setup, demo and tests made; never ./data
 	rm -rf $(VENV) demo build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
