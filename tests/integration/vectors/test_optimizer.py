@@ -308,7 +308,7 @@ import os, signal, sys
 from pathlib import Path
 from support.graph_shop import Shop, wait_until as wait
 from backend.settings import read_settings
-from backend.vectors import edge_handle, edge_store
+from backend.vectors.edge import handle as edge_handle, store as edge_store
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
