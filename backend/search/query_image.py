@@ -45,7 +45,7 @@ class QueryEncoder(Protocol):
 class EmbedRemotely(Protocol):
     """Has a worker embed a small picture."""
 
-    def __call__(self, picture: bytes, *, spec: str, seconds: float) -> tuple[Vector, str]:
+    def __call__(self, image: bytes, *, spec: str, seconds: float) -> tuple[Vector, str]:
         """Return (vector, fingerprint of the embedder); raise EmbedderBusy after `seconds`."""
         ...
 
