@@ -138,7 +138,7 @@ class Process:
         self.services = distributed.build(settings, notify=self._ring)
         self._background: Background | None = None
         self._guard: Guard | None = None
-        probes = distributed.probes(settings)
+        probes = distributed.make_probes(settings)
         if not settings.qdrant_url:
             _become_owner(self.services.owner, url)
         if _works(settings):

@@ -12,8 +12,9 @@ from typing import Any
 from backend import images
 from backend.embedders import Compute
 from backend.errors import ImageError
-from backend.images.decode import ImageLimits, Size
+from backend.images.decode import Size
 from backend.images.decoder_pool import Decoded
+from backend.images.limits import ImageLimits
 from backend.images.store import digest_of
 from backend.lab.evaluation.products import COLUMNS, Pictured
 from backend.lab.training.finetuning import TrainingContext
