@@ -21,7 +21,8 @@ from typing import Any, Final
 from backend.database.engine import Database
 from backend.database.models import Generation
 from backend.errors import LookalikeError
-from backend.indexing.snapshot import count_points, snapshot
+from backend.indexing.snapshot import snapshot
+from backend.queue.progress import count_points
 from backend.vectors.edge.build import build
 from backend.vectors.edge.shard import ShardOptions
 
@@ -48,7 +49,7 @@ def run(orders: Mapping[str, Any], tell: Callable[..., None]) -> int:
     db = Database(orders["database"])
     with db.read() as session:
         generation = session.get_one(Generation, orders["generation"])
-    total = count_points(db, generation)
+        total = count_points(session, generation.id)
     tell(filled=0, total=total)
     try:
         return build(

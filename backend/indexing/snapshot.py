@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 import structlog
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, select
 
 from backend.catalogue.image_vectors import unpack
 from backend.database.engine import Database
@@ -26,21 +26,8 @@ log = structlog.get_logger(__name__)
 PAGE: Final = 1000
 
 
-def count_points(db: Database, generation: Generation) -> int:
-    """Count the points that SQL knows to be in a generation's index."""
-    with db.read() as session:
-        return (
-            session.scalar(
-                select(func.count()).where(
-                    IndexEntry.generation_id == generation.id, IndexEntry.indexed_claim.is_not(None)
-                )
-            )
-            or 0
-        )
-
-
 def snapshot(db: Database, generation: Generation, schema: Schema) -> Iterator[list[Point]]:
-    """Yield those points in id order, some at a time, without those an index would refuse."""
+    """Yield a generation's points in id order, page by page; what an index refuses is left out."""
     after = -1
     while True:
         with db.read() as session:

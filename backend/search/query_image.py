@@ -14,8 +14,9 @@ from backend import images
 from backend.database.models import Generation
 from backend.embedders import Embedder
 from backend.generations import check_fingerprint
-from backend.images.decode import ImageLimits, Size
+from backend.images.decode import Size
 from backend.images.decoder_pool import DecoderPool
+from backend.images.limits import ImageLimits
 
 Vector: TypeAlias = npt.NDArray[np.float32]
 

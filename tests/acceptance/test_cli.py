@@ -23,8 +23,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from backend import cli
-from backend.sample import make_sample
 from backend.settings import Settings
+from sample_catalogue import make_sample
 
 PRODUCTS = 24
 COMMANDS = [

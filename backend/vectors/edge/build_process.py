@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,6 +13,7 @@ from typing import Any
 
 from backend.database.models import utcnow
 from backend.errors import IndexUnavailable
+from backend.processes import describe_exit, start_module
 from backend.vectors.edge.folders import Built
 
 
@@ -28,12 +27,8 @@ class Build:
         self._started = time.monotonic()
         self._line = b""
         self._last: dict[str, Any] = {}
-        # By exec: a fork would copy our threads' locks, and the engine hangs in a forked child.
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-W", "ignore", "-m", "backend.indexing.build_shard"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=_environment(),
+        self._process = start_module(
+            "backend.indexing.build_shard", stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         self._order({**orders, "folder": str(folder), "parent": os.getpid()})
         os.set_blocking(self._output, False)
@@ -63,7 +58,8 @@ class Build:
         """Return how the shard was built; raises IndexUnavailable when it was not."""
         status = self._process.wait()
         if status != 0 or "points" not in self._last:
-            raise IndexUnavailable(f"the builder failed: {self._last.get('error') or _end(status)}")
+            reason = self._last.get("error") or describe_exit(status)
+            raise IndexUnavailable(f"the builder failed: {reason}")
         return Built(
             at=utcnow().isoformat(timespec="seconds"),
             points=self._last["points"],
@@ -91,12 +87,3 @@ class Build:
             return os.read(self._output, 65536)
         except BlockingIOError:
             return b""
-
-
-def _end(status: int) -> str:
-    return f"ended by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
-
-
-def _environment() -> dict[str, str]:
-    paths = (str(Path(entry).absolute()) for entry in sys.path)
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}

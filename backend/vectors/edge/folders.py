@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from backend.errors import IndexUnavailable
+from backend.files import replace_file
 
 FIRST: Final = "shard-1"
 _WIDTH: Final = 20  # digits of a count, so that each is written over the last one
@@ -94,23 +95,13 @@ def read_state(path: Path) -> StoreState:
 
 
 def write_state(path: Path, state: StoreState) -> None:
-    """Say which shard is in use: after this returns, also after a power cut."""
-    draft = path / "store.json.tmp"
-    with draft.open("w") as file:
-        json.dump(asdict(state), file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path / "store.json")
-    sync(path)
+    """Write which shard is in use. Once this has returned, a power cut does not lose it.
 
-
-def sync(folder: Path) -> None:
-    """Make the names in a folder safe against power loss."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    Raises OSError, also when the folder is gone.
+    """
+    path.stat()  # or `replace_file` would make a folder anew that somebody has removed
+    text = json.dumps(asdict(state), indent=2)
+    replace_file(path / "store.json", lambda draft: draft.write_text(text), flush_folder=True)
 
 
 def remove_leftovers(path: Path, state: StoreState) -> list[str]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from backend.errors import IndexLocked
+from backend.files import replace_file
 
 
 class Owner:
@@ -40,13 +41,9 @@ class Owner:
         self._announce({"pid": os.getpid(), "url": url, "token": self._own_token})
 
     def _announce(self, about: dict[str, object]) -> None:
-        """Write the address, readable by this user alone from its first byte on."""
-        draft = self._address.with_suffix(".tmp")
-        draft.unlink(missing_ok=True)  # left by a killed process; its permissions would stay
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(about, file)
-        draft.replace(self._address)
+        """Write the address, readable only by this user from the first byte on."""
+        text = json.dumps(about)
+        replace_file(self._address, lambda draft: draft.write_text(text), mode=0o600)
 
     @property
     def is_here(self) -> bool:

@@ -18,9 +18,9 @@ from backend.errors import (
     IndexUnavailable,
     LookalikeError,
 )
+from backend.files import sync_folder
 from backend.filters import FieldType, Schema
 from backend.vectors import CLAIM, Point
-from backend.vectors.edge.folders import sync
 from backend.vectors.translate import path as json_path
 
 _TYPES: Final[dict[FieldType, qe.PayloadSchemaType]] = {
@@ -125,7 +125,7 @@ def _create(path: Path, size: int) -> None:
     shard.flush()
     shard.close()
     building.rename(path)
-    sync(path.parent)  # or a power cut could undo the rename under flushed points
+    sync_folder(path.parent)  # or a power cut could undo the rename under flushed points
 
 
 def index_fields(shard: qe.EdgeShard, schema: Schema) -> None:

@@ -26,8 +26,9 @@ from backend import jobs, status
 from backend.database.engine import Database
 from backend.database.models import RETIRED, Generation, ImageVector, IndexEntry, Product, utcnow
 from backend.errors import IndexUnavailable
-from backend.indexing.snapshot import count_points, snapshot
+from backend.indexing.snapshot import snapshot
 from backend.jobs.run import DONE, FAILED
+from backend.queue.progress import count_points
 from backend.settings import Settings
 from backend.vectors import Point
 from backend.vectors.edge.copy import differing
@@ -307,7 +308,7 @@ import os, signal, sys
 from pathlib import Path
 from support.graph_shop import Shop, wait_until as wait
 from backend.settings import read_settings
-from backend.vectors import edge_handle, edge_store
+from backend.vectors.edge import handle as edge_handle, store as edge_store
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -451,7 +452,8 @@ def test_a_snapshot_holds_what_sql_knows_to_be_indexed(any_db: Database) -> None
     with any_db.read() as session:
         generation = session.get_one(Generation, 1)
     points = [point for page in snapshot(any_db, generation, {}) for point in page]
-    assert count_points(any_db, generation) == 4
+    with any_db.read() as session:
+        assert count_points(session, generation.id) == 4
     assert [(point.id, point.claim, point.payload["price"]) for point in points] == [
         (1, 3, 1.0),
         (4, 3, 1.0),
