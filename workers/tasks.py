@@ -31,7 +31,7 @@ class Acknowledged(Request):  # type: ignore[misc]
     acknowledged: bool
 
     def acknowledge(self) -> None:
-        """Acknowledge. When Redis does not answer, the error raised makes the consumer reconnect."""
+        """Acknowledge. If Redis does not answer, the error raised makes the consumer reconnect."""
         if not self.acknowledged:
             self.message.ack()
             self.acknowledged = True
