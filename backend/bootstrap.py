@@ -18,8 +18,8 @@ from backend.embedders import Compute, Embedder, FloatArray
 from backend.embedders.loaded import LoadedEmbedders
 from backend.errors import ConfigurationError, EmbedderBusy, IndexGone, IndexUnavailable
 from backend.images import fetch
-from backend.images.decode import ImageLimits
 from backend.images.decoder_pool import DecoderPool
+from backend.images.limits import ImageLimits
 from backend.images.open_images import ImageOpener
 from backend.images.store import ImageStore
 from backend.indexing import EmbedOptions, schema

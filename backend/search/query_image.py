@@ -14,8 +14,9 @@ from backend import images
 from backend.database.models import Generation
 from backend.embedders import Embedder
 from backend.generations import check_fingerprint
-from backend.images.decode import ImageLimits, Size
+from backend.images.decode import Size
 from backend.images.decoder_pool import DecoderPool
+from backend.images.limits import ImageLimits
 
 Vector: TypeAlias = npt.NDArray[np.float32]
 
@@ -44,7 +45,7 @@ class QueryEncoder(Protocol):
 class EmbedRemotely(Protocol):
     """Has a worker embed a small picture."""
 
-    def __call__(self, picture: bytes, *, spec: str, seconds: float) -> tuple[Vector, str]:
+    def __call__(self, image: bytes, *, spec: str, seconds: float) -> tuple[Vector, str]:
         """Return (vector, fingerprint of the embedder); raise EmbedderBusy after `seconds`."""
         ...
 

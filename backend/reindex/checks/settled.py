@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from backend.database.engine import Database
 from backend.database.models import Generation, IndexEntry, utcnow
+from backend.queue.progress import count_points
 from backend.reindex.checks.verdict import Bounds, Check, Side
 
 
@@ -51,10 +52,10 @@ def check_queue(
 def check_counts(db: Database, side: Side) -> Check:
     """Check that the index holds as many points as SQL says; what is under way may differ."""
     with db.read() as session:
-        before = points(session, side.generation.id)
+        before = count_points(session, side.generation.id)
     found = side.index.count()
     with db.read() as session:
-        after = points(session, side.generation.id)
+        after = count_points(session, side.generation.id)
         moving = _count(session, side.generation.id, _is_due())
     off = max(0, abs(found - after) - abs(after - before) - moving)
     return Check(
@@ -66,12 +67,7 @@ def check_counts(db: Database, side: Side) -> Check:
     )
 
 
-def points(session: Session, generation_id: int) -> int:
-    """Count the products that the index of a generation holds, as SQL knows it."""
-    return _count(session, generation_id, IndexEntry.indexed_claim.is_not(None))
-
-
-def arriving(session: Session, generation_id: int) -> int:
+def count_arriving(session: Session, generation_id: int) -> int:
     """Count the products that are on their way into the index for the first time."""
     return _count(session, generation_id, IndexEntry.indexed_claim.is_(None), _is_due())
 
