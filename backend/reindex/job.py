@@ -17,7 +17,7 @@ from backend.embedders import Embedder
 from backend.errors import EmbedderBusy, UnknownEmbedder, WeightsUnavailable, WrongState
 from backend.generations import EmbedderIdentity, IndexLayout
 from backend.generations.states import insert
-from backend.jobs.run import Handler, Report, Waiting
+from backend.jobs import Handler, Report, Waiting
 from backend.queue.progress import progress
 from backend.reindex import checks, requests
 from backend.reindex.decide import Promoter

@@ -24,7 +24,7 @@ from backend.bootstrap import Services
 from backend.database.models import LIVE, Generation
 from backend.errors import IndexGone, LookalikeError, ModelMismatch, WrongState
 from backend.indexing import verify
-from backend.jobs.run import Interrupted, Report
+from backend.jobs import Interrupted, Report
 from backend.queue import REINDEX, SINGLE, Stage
 from backend.queue.progress import Progress, progress
 from backend.worker.claim_size import ClaimSize

@@ -21,7 +21,7 @@ from backend.catalogue import products
 from backend.catalogue.products import Draft, ImageRef
 from backend.database.models import IndexEntry, Job, utcnow
 from backend.errors import IndexUnavailable
-from backend.jobs.run import DONE, QUEUED, RUNNING
+from backend.jobs import DONE, QUEUED, RUNNING
 from backend.queue import SINGLE, Stage
 from backend.settings import Settings
 from backend.vectors import Point
