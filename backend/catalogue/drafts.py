@@ -1,4 +1,4 @@
-"""What a product may look like: the one check for REST and import alike."""
+"""What a product may hold: one check for REST and import."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 class ImageRef:
     """Where a product's image lies, and what is known of its content.
 
-    Size and time are those of the file when its digest was taken. A reference without a size is
-    hearsay: nobody has looked at what it points to.
+    Size and time are those of the file when its digest was taken. A reference without a size has
+    not been checked: nobody has looked at what it points to.
     """
 
     uri: str | None
@@ -56,12 +56,12 @@ class ImageRef:
 
 
 NO_IMAGE: Final = ImageRef(uri=None)
-"""Takes a product's image away; an image that is None leaves it as it is."""
+"""Removes a product's image; a draft whose image is None leaves it as it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """A product as somebody wants it stored: checked, normalised, not yet compared."""
+    """A product as a client or feed wants it: checked and normalised, not yet compared."""
 
     sku: str
     values: Mapping[str, Any]  # the fields that were given, without image_uri
@@ -71,8 +71,8 @@ class Draft:
 def parse(raw: Mapping[str, Any]) -> Draft:
     """Check a product's sku and fields, and normalise them; fields not given stay absent.
 
-    Text is stripped, and empty text is None, which clears a field; so it is with an attribute, or
-    all attributes, of None. Raises InvalidProduct; `context["errors"]` lists every wrong field
+    Text is stripped. Empty text is None, and None clears a field, an attribute, or all attributes.
+    Raises InvalidProduct; `context["errors"]` lists every wrong field
     with its `reason` and, for an unknown one, what is `allowed`.
     """
     values: dict[str, Any] = {}
