@@ -23,7 +23,7 @@ from backend.images.limits import ImageLimits
 from backend.images.open_images import ImageOpener
 from backend.images.store import ImageStore
 from backend.indexing import EmbedOptions, schema
-from backend.queue.entries import is_busy
+from backend.queue import is_busy
 from backend.reindex import Promoter, ReindexJobs, bounds_of
 from backend.search.query_image import (
     EmbedRemotely,

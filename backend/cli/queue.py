@@ -167,13 +167,13 @@ All = Annotated[bool, typer.Option("--all", help="Every quarantined product.")]
 @quarantine.command("retry")
 def quarantine_retry(skus: Skus = None, everything: All = False, as_json: AsJson = False) -> None:
     """Try quarantined products again, from their image on, with a clean failure count."""
-    from backend.queue import entries
+    from backend import queue
 
     with services() as found:
         chosen = _chosen(found, skus or [], everything)
         for part in _parts([row.product_id for row in chosen]):
             found.db.write(
-                partial(entries.request, product_ids=part, image=True, priority=entries.SINGLE)
+                partial(queue.request, product_ids=part, image=True, priority=queue.SINGLE)
             )
         found.notify()
     _tell("retried", [row.sku for row in chosen], as_json=as_json)
@@ -182,13 +182,13 @@ def quarantine_retry(skus: Skus = None, everything: All = False, as_json: AsJson
 @quarantine.command("discard")
 def quarantine_discard(skus: Skus = None, everything: All = False, as_json: AsJson = False) -> None:
     """Remove quarantined products from the catalogue, as a DELETE over REST would."""
+    from backend import queue
     from backend.catalogue import products
-    from backend.queue import entries
 
     with services() as found:
         chosen = [row.sku for row in _chosen(found, skus or [], everything)]
         for part in _parts(chosen):
-            found.db.write(partial(products.remove, skus=part, priority=entries.SINGLE))
+            found.db.write(partial(products.remove, skus=part, priority=queue.SINGLE))
         found.notify()
     _tell("discarded", chosen, as_json=as_json)
 

@@ -19,14 +19,13 @@ from typing import Any, Final
 
 import structlog
 
-from backend import generations, indexing, jobs, reindex
+from backend import generations, indexing, jobs, queue, reindex
 from backend.bootstrap import Services
 from backend.database.models import LIVE, Generation
 from backend.errors import IndexGone, LookalikeError, ModelMismatch, WrongState
 from backend.indexing import verify
-from backend.jobs.run import Interrupted, Report
-from backend.queue import entries
-from backend.queue.entries import REINDEX, SINGLE, Stage
+from backend.jobs import Interrupted, Report
+from backend.queue import REINDEX, SINGLE, Stage
 from backend.queue.progress import Progress, progress
 from backend.worker.claim_size import ClaimSize
 
@@ -94,7 +93,7 @@ class Worker:
             )
         if not services.settings.broker_url:
             jobs.free(services.db)
-            freed = services.db.write(entries.free_leases)
+            freed = services.db.write(queue.free_leases)
             log.info("took over", freed_leases=freed)
 
     def run(self) -> None:
@@ -176,7 +175,7 @@ class Worker:
         So a new product waits neither behind a million old ones nor behind a re-index.
         """
         with self.services.db.read() as session:
-            first = [(entries.first_due(session, one.id, Stage.EMBED), one) for one in live]
+            first = [(queue.first_due(session, one.id, Stage.EMBED), one) for one in live]
         first = [(priority, one) for priority, one in first if self._can_embed(priority, one)]
         waiting = [(priority, one) for priority, one in first if priority is not None]
         singles = [one for priority, one in waiting if priority == SINGLE]

@@ -13,8 +13,8 @@ from backend import bootstrap, generations, jobs
 from backend.bootstrap import Services
 from backend.catalogue import products
 from backend.catalogue.products import Draft, ImageRef
-from backend.jobs.run import DONE
-from backend.queue.entries import SINGLE
+from backend.jobs import DONE
+from backend.queue import SINGLE
 from backend.settings import Settings
 from backend.vectors import VectorIndex
 from backend.worker.loop import Worker

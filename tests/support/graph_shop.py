@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 from sqlalchemy import insert, update
 
-from backend import bootstrap, indexing
+from backend import bootstrap, indexing, queue
 from backend.bootstrap import Services
 from backend.catalogue import products
 from backend.catalogue.image_vectors import pack
 from backend.database.engine import Database
 from backend.database.models import ACTIVE, Generation, ImageVector, IndexEntry, Product
-from backend.queue import entries as outbox
-from backend.queue.entries import SINGLE
+from backend.queue import SINGLE
 from backend.settings import Settings
 from backend.vectors import Vector
 from backend.vectors.edge.index import EdgeIndex
@@ -82,7 +81,7 @@ class Shop:
 
         def change(session: Any) -> None:
             session.execute(update(Product).where(Product.id.in_(some)).values(price=price))
-            outbox.request(session, some, image=False, priority=SINGLE)
+            queue.request(session, some, image=False, priority=SINGLE)
 
         self.services.db.write(change)
 

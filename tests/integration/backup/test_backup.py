@@ -36,7 +36,7 @@ from backend.errors import (
     UnusableBackup,
     WouldOverwrite,
 )
-from backend.queue.entries import SINGLE
+from backend.queue import SINGLE
 from backend.settings import Settings
 from backend.worker.loop import Worker
 

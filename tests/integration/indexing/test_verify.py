@@ -31,7 +31,7 @@ from backend.database.models import (
 from backend.errors import IndexGone
 from backend.images.decoder_pool import DecoderPool
 from backend.indexing import Drift, verify
-from backend.jobs.run import FAILED
+from backend.jobs import FAILED
 from backend.settings import Settings
 from backend.vectors import Point, VectorIndex
 from backend.vectors.edge.index import EdgeIndex

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from sqlalchemy import func, select
 
-from backend import bootstrap, embedders, generations, jobs
+from backend import bootstrap, embedders, generations, jobs, queue
 from backend import reindex as reindexing
 from backend.catalogue import products
 from backend.catalogue.products import Draft, ImageRef
@@ -32,7 +32,6 @@ from backend.database.models import (
 )
 from backend.embedders.mean_colour import MeanColour
 from backend.errors import ModelMismatch, ReindexRunning, WrongState
-from backend.queue import entries
 from backend.reindex import ReindexPlan
 from backend.search import similar as recommending
 from backend.search.similar import Query
@@ -77,7 +76,7 @@ class Shop:
         image = ImageRef(uri=f"store://{digest}", digest=digest, bytes=1, mtime_ns=None)
         draft = Draft(sku=sku, values={"article_type": kind}, image=image)
         self.db.write(
-            lambda session: products.save(session, [draft], priority=entries.SINGLE, complete=True)
+            lambda session: products.save(session, [draft], priority=queue.SINGLE, complete=True)
         )
 
     def fill(self, count: int) -> None:
@@ -87,7 +86,7 @@ class Shop:
         self.work()
 
     def remove(self, sku: str) -> None:
-        self.db.write(lambda session: products.remove(session, [sku], priority=entries.SINGLE))
+        self.db.write(lambda session: products.remove(session, [sku], priority=queue.SINGLE))
 
     def work(self) -> None:
         while self.worker.work_once():
@@ -235,7 +234,7 @@ def test_a_quarantined_image_stays_shut_in_a_reindex_and_keeps_its_last_good_vec
         draft = Draft(sku=sku, values={"article_type": kind}, image=image)
         shop.db.write(
             lambda session, draft=draft: products.save(
-                session, [draft], priority=entries.SINGLE, complete=True
+                session, [draft], priority=queue.SINGLE, complete=True
             )
         )
     shop.work()

@@ -27,7 +27,7 @@ from backend.database.engine import Database
 from backend.database.models import RETIRED, Generation, ImageVector, IndexEntry, Product, utcnow
 from backend.errors import IndexUnavailable
 from backend.indexing.snapshot import snapshot
-from backend.jobs.run import DONE, FAILED
+from backend.jobs import DONE, FAILED
 from backend.queue.progress import count_points
 from backend.settings import Settings
 from backend.vectors import Point
