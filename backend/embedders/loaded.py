@@ -1,7 +1,7 @@
-"""The embedders that one process holds, by what they are rather than by their name.
+"""The embedders that one process has loaded, by name and by fingerprint.
 
-A name can come to mean another network: the package was upgraded, a checkpoint trained anew. Then
-the old one, while it is in memory, goes on to serve the generation that it built.
+A name can come to mean another network, when the package is upgraded or a checkpoint is trained
+again. As long as the old network is in memory, it serves the generation that was built with it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from backend.embedders import Compute, Embedder
 from backend.errors import LookalikeError, ModelMismatch
 
 AGAIN_SECONDS: Final = 60
-"""How long a name that means something else than what was asked for is not looked up again."""
+"""A name that was loaded with another fingerprint is loaded again only after this time."""
 
 
 @dataclass(frozen=True)
 class _Lookup:
-    """What a name meant when it was last looked up."""
+    """The result of loading a name for the last time."""
 
     embedder: Embedder | None
     error: LookalikeError | None
@@ -39,20 +39,20 @@ class LoadedEmbedders:
         self._held: dict[str, Embedder] = {}
 
     def named(self, spec: str) -> Embedder:
-        """Return what a spec meant when it was first loaded; raises what `embedders.load` does."""
+        """Return the embedder of a spec, loaded once. Raises what `embedders.load` does."""
         with self._lock:
             found = self._names.get(spec)
             return self._load(spec) if found is None or found.embedder is None else found.embedder
 
     def anew(self, spec: str) -> Embedder:
-        """Return what a spec means now: its weights are read again."""
+        """Load the embedder of a spec again, in case its weights have changed."""
         with self._lock:
             return self._load(spec)
 
     def exactly(self, spec: str, fingerprint: str) -> Embedder:
-        """Return the embedder with a fingerprint, which the spec is hoped to mean.
+        """Return the embedder with this fingerprint, which the spec should name.
 
-        Raises ModelMismatch when it means another one by now, or nothing that can be loaded.
+        Raises ModelMismatch when the spec names another one by now, or cannot be loaded.
         """
         with self._lock:
             if fingerprint in self._held:
@@ -70,7 +70,7 @@ class LoadedEmbedders:
         return looked_up.embedder
 
     def keep(self, fingerprints: Collection[str]) -> None:
-        """Let go of embedders that no name means any more, but for these."""
+        """Forget embedders that no name means any more, except those with these fingerprints."""
         with self._lock:
             meant = {one.embedder.fingerprint for one in self._names.values() if one.embedder}
             for gone in self._held.keys() - meant - set(fingerprints):

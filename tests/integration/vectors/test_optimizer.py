@@ -31,7 +31,7 @@ from backend.jobs import DONE, FAILED
 from backend.queue.progress import count_points
 from backend.settings import Settings
 from backend.vectors import Point
-from backend.vectors.edge.copy import differing
+from backend.vectors.edge.copy import differing_ids
 from backend.vectors.edge.folders import BuildResult, WriteCounter, look, read_state, write_state
 from backend.vectors.edge.policy import Policy
 
@@ -475,8 +475,8 @@ def test_a_snapshot_holds_what_sql_knows_to_be_indexed(any_db: Database) -> None
 def test_two_walks_differ_by_what_is_missing_or_of_another_claim(
     one: list[tuple[int, int]], other: list[tuple[int, int]], expected: list[int]
 ) -> None:
-    assert list(differing(one, other)) == expected
-    assert list(differing(other, one)) == expected
+    assert list(differing_ids(one, other)) == expected
+    assert list(differing_ids(other, one)) == expected
 
 
 def test_a_tally_survives_its_process_and_a_torn_one_counts_from_zero(tmp_path: Path) -> None:
