@@ -243,7 +243,7 @@ class Guard:
     def _run(self) -> None:
         while not self._stopping.wait(self._services.settings.poll_seconds):
             try:
-                self._services.recall.compare(self._services.index_of)
+                self._services.recall.compare(self._services.indexes.of)
             except Exception:  # a thread that ends, ends in silence
                 log.exception("searches cannot be compared")
 
