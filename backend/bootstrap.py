@@ -17,8 +17,8 @@ from backend.embedders.loaded import LoadedEmbedders
 from backend.errors import ConfigurationError
 from backend.generations import EmbedderIdentity
 from backend.images import fetch
-from backend.images.decode import ImageLimits
 from backend.images.decoder_pool import DecoderPool
+from backend.images.limits import ImageLimits
 from backend.images.open_images import ImageOpener
 from backend.images.store import ImageStore
 from backend.indexing import schema

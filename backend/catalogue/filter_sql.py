@@ -26,9 +26,11 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
+from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import TableValuedAlias
 
 from backend.catalogue.drafts import CATEGORICAL, UNSTORABLE
+from backend.database.dialect import is_postgresql
 from backend.database.models import Product
 from backend.errors import InvalidFilter
 from backend.filters import Condition, Scalar, Schema, Where
@@ -49,21 +51,21 @@ COLUMNS: Final[Schema] = {
 Has: TypeAlias = Callable[[str, str, Sequence[Scalar]], ColumnElement[bool]]
 
 
-def conditions(where: Where, *, dialect: str) -> list[ColumnElement[bool]]:
-    """Translate a filter for SQLAlchemy's dialect `postgresql` or `sqlite`.
+def conditions(session: Session, where: Where) -> list[ColumnElement[bool]]:
+    """Translate a filter into SQL for the session's database.
 
     Raises InvalidFilter for an unknown field, or a value of a type that it does not compare with.
     """
     check(where, COLUMNS)
-    return [part for name, it in where.items() for part in _translate(name, it, dialect)]
+    has = _in_postgresql if is_postgresql(session) else _in_sqlite
+    return [part for name, it in where.items() for part in _translate(name, it, has)]
 
 
-def _translate(name: str, it: Condition, dialect: str) -> Iterator[ColumnElement[bool]]:
+def _translate(name: str, it: Condition, has: Has) -> Iterator[ColumnElement[bool]]:
     for value in (name, *it.any_of, *it.none_of):
         if isinstance(value, str) and UNSTORABLE.search(value):
             raise InvalidFilter(f"{name!r}: {value!r} cannot be in the catalogue", field=name)
     if name.startswith(OPEN):
-        has = _in_postgresql if dialect == "postgresql" else _in_sqlite
         return _attribute(name.removeprefix(OPEN), it, has)
     return _column(getattr(Product, name), it)
 

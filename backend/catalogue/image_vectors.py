@@ -8,10 +8,10 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import ColumnElement, and_, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from backend.database.models import ImageVector, utcnow
+from backend.database.upsert import upsert
 
 Vector: TypeAlias = npt.NDArray[np.float32]
 
@@ -32,13 +32,12 @@ def store(session: Session, fingerprint: str, vectors: Mapping[str, Vector]) -> 
     """Keep {image digest: vector}; what is there already is as good."""
     if not vectors:
         return
-    make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     now = utcnow()
     rows = [
         {"image_digest": d, "fingerprint": fingerprint, "vector": pack(v), "created_at": now}
         for d, v in sorted(vectors.items())
     ]
-    session.execute(make(ImageVector).on_conflict_do_nothing(), rows)
+    session.execute(upsert(session, ImageVector).on_conflict_do_nothing(), rows)
 
 
 def known(session: Session, fingerprint: str, digests: Iterable[str]) -> set[str]:

@@ -13,12 +13,12 @@ from enum import StrEnum
 from typing import Any, Final, TypeAlias, cast
 
 from sqlalchemy import ColumnElement, Table, bindparam, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from backend.catalogue.drafts import FIELDS, NO_IMAGE, SKU, Draft, ImageRef, parse
 from backend.catalogue.filter_sql import conditions
 from backend.database.models import Product, utcnow
+from backend.database.upsert import upsert
 from backend.errors import InvalidProduct, UnknownProduct
 from backend.filters import Where
 from backend.queue import entries
@@ -159,7 +159,7 @@ def page(
     wanted = (
         select(Product)
         .where(Product.id > after_id, Product.removed_at.is_(None), *also)
-        .where(*conditions(where or {}, dialect=session.get_bind().dialect.name))
+        .where(*conditions(session, where or {}))
         .order_by(Product.id)
         .limit(limit)
     )
@@ -257,8 +257,7 @@ def _insert(session: Session, rows: list[dict[str, Any]]) -> dict[str, int]:
     """Insert rows; return the ids by sku of those that nobody else had inserted by now."""
     if not rows:
         return {}
-    make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    statement = make(PRODUCTS).on_conflict_do_nothing(index_elements=["sku"])
+    statement = upsert(session, PRODUCTS).on_conflict_do_nothing(index_elements=["sku"])
     inserted = session.execute(statement.returning(PRODUCTS.c.sku, PRODUCTS.c.id), rows)
     return {row.sku: row.id for row in inserted}
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from backend.cli import catalogue, queue, similar
-from backend.cli.common import bar, out, run_job, services, settings
+from backend.cli.common import out, run_job, services, settings
 
 if TYPE_CHECKING:
     from backend.bootstrap import Services
@@ -26,7 +26,7 @@ def demo(
         typer.Option("--catalogue", help="Your own catalogue instead of the sample."),
     ] = None,
     serve: Annotated[bool, typer.Option(help="Serve the API afterwards.")] = True,
-    products: Annotated[int, typer.Option(min=20, help="Products of the sample.")] = 300,
+    products: Annotated[int, typer.Option(min=20, max=300, help="Products of the sample.")] = 300,
 ) -> None:
     """Import a sample catalogue, embed it with the real embedder, show similar items, serve.
 
@@ -54,13 +54,13 @@ def demo(
 
 
 def _sample(found: Services, products: int) -> Path:
-    """Draw the sample catalogue, unless it is there already."""
-    from backend.sample import make_sample
+    """Unpack the sample catalogue, unless it is there already."""
+    from backend.catalogue.sample import unpack_sample
+    from backend.catalogue.sources.files import STYLES
 
     folder = found.settings.data_dir / "catalogue"
-    if not (folder / "styles.csv").exists():
-        with bar("Drawing a sample catalogue") as progress:
-            make_sample(folder, products=products, progress=progress)
+    if not (folder / STYLES).exists():
+        unpack_sample(folder, products=products)
     return folder
 
 

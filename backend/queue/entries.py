@@ -29,23 +29,21 @@ from sqlalchemy import (
     literal,
     null,
     select,
-    text,
     true,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from backend.database import locks
 from backend.database.engine import Database
+from backend.database.locks import Lock
 from backend.database.models import LIVE, Generation, IndexEntry, Product, utcnow
+from backend.database.upsert import upsert
 
 SINGLE: Final = 0
 IMPORT: Final = 1
 REINDEX: Final = 2
 """Priorities: a single write goes before an import, an import before a re-index."""
-
-GENERATIONS_LOCK: Final = 7_305_801_234
-"""Advisory lock: writers share it, the start of a generation holds it alone (PostgreSQL)."""
 
 EXHAUSTED: Final = "decoder-died: the process died or gave up each time it embedded this image"
 
@@ -132,7 +130,7 @@ def _upsert_entries(
 ) -> None:
     if not product_ids:
         return
-    share_generations_lock(session)
+    locks.share(session, Lock.GENERATIONS)  # none may start before this transaction ends
     pairs = (
         _new_entries(Generation.id, priority, now, embedded=embedded)
         .join(Generation, Generation.state.in_(LIVE))
@@ -161,8 +159,7 @@ def insert_entries(
 ) -> Insert:
     """Insert entries from a select; what is there already gets `changes`, or stays as it is."""
     keys = ["generation_id", "product_id"]
-    make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    insert = make(Entry).from_select(columns, rows, include_defaults=False)
+    insert = upsert(session, Entry).from_select(columns, rows, include_defaults=False)
     if changes is None:
         return insert.on_conflict_do_nothing(index_elements=keys)
     return insert.on_conflict_do_update(index_elements=keys, set_=changes)
@@ -176,14 +173,6 @@ def _new_entries(
     zero = literal(0)
     numbers = (literal(1), literal(embedded), zero, zero, zero, literal(priority))
     return select(generation_id, Product.id, *numbers, moment, moment).select_from(Product)
-
-
-def share_generations_lock(session: Session) -> None:
-    """Keep a generation from starting before this transaction ends (PostgreSQL)."""
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(
-            text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": GENERATIONS_LOCK}
-        )
 
 
 # --- claim -------------------------------------------------------------------------------

@@ -16,8 +16,9 @@ from backend.database.models import Generation
 from backend.embedders.loaded import LoadedEmbedders
 from backend.errors import EmbedderBusy
 from backend.generations import EmbedderIdentity, check_fingerprint
-from backend.images.decode import ImageLimits, Size
+from backend.images.decode import Size
 from backend.images.decoder_pool import DecoderPool
+from backend.images.limits import ImageLimits
 
 Vector: TypeAlias = npt.NDArray[np.float32]
 

@@ -18,13 +18,12 @@ from typing import Any
 
 import pytest
 import requests
-from click.testing import Result
 from PIL import Image
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from backend import cli
-from backend.sample import make_sample
 from backend.settings import Settings
+from sample_catalogue import make_sample
 
 PRODUCTS = 24
 COMMANDS = [

@@ -14,8 +14,8 @@ from backend.catalogue.sources.rows import FeedRow
 from backend.embedders import Compute, Embedder, FloatArray, load
 from backend.embedders.checkpoint import Checkpoint
 from backend.embedders.tuned import SHIPPED
-from backend.images.decode import ImageLimits
 from backend.images.decoder_pool import Decoded, DecoderPool
+from backend.images.limits import ImageLimits
 from backend.lab.evaluation.splits import split
 from backend.search.ranking import mean_average_precision
 from backend.settings import Settings

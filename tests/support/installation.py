@@ -30,6 +30,7 @@ from backend.queue import entries
 from backend.queue.progress import Progress
 from backend.settings import Settings, read_settings
 from backend.worker.loop import Worker
+from support.env_example import name_of
 from support.servers import RedisServer, redis_server, run_sql, wait_for
 from workers import services as distributed
 
@@ -162,7 +163,7 @@ class Fleet:
         self.services.close()
 
     def environment(self, **knobs: Any) -> dict[str, str]:
-        ours = {_variable(key): str(value) for key, value in (self._knobs | knobs).items()}
+        ours = {name_of(key): str(value) for key, value in (self._knobs | knobs).items()}
         kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
         return (
             kept
@@ -219,10 +220,6 @@ class Fleet:
     def generation(self) -> Generation:
         with self.db.read() as session:
             return generations.active(session)
-
-
-def _variable(field: str) -> str:
-    return str(Settings.model_fields[field].validation_alias or f"LOOKALIKE_{field.upper()}")
 
 
 def _is_ready(url: str) -> bool:

@@ -18,8 +18,8 @@ from backend.database.engine import Database
 from backend.database.models import Generation
 from backend.embedders.mean_colour import MeanColour
 from backend.errors import ImageUnavailable
-from backend.images.decode import ImageLimits
 from backend.images.decoder_pool import DecoderPool
+from backend.images.limits import ImageLimits
 from backend.images.open_images import ImageOpener
 from backend.images.store import ImageStore
 from backend.indexing import EmbedOptions

@@ -22,8 +22,9 @@ from backend.catalogue.sources import open_source
 from backend.catalogue.sources.rows import FeedRow, Picture
 from backend.embedders import Embedder, FloatArray, load
 from backend.embedders.pca import Pca
-from backend.images.decode import ImageLimits
 from backend.images.decoder_pool import Decoded, DecoderPool
+from backend.images.limits import ImageLimits
+from backend.lab.principal_axes import fit_principal_axes
 
 BATCH: Final = 64
 
@@ -48,17 +49,12 @@ def fit(features: Iterator[FloatArray], *, size: int, whitening: float) -> Fitte
     the same variance. Each points to where its largest weight is positive, so that a second fit
     gives the same.
     """
-    rows = np.concatenate(list(features)).astype(np.float64)
-    mean = rows.mean(axis=0)
-    variances, vectors = np.linalg.eigh(np.cov(rows, rowvar=False))
-    largest = np.argsort(variances)[::-1][:size]
-    components = vectors[:, largest].T
-    signs = np.sign(components[np.arange(size), np.abs(components).argmax(axis=1)])
-    scales = signs * variances[largest] ** (-whitening / 2)
+    axes = fit_principal_axes(np.concatenate(list(features)))
+    scales = axes.variances[:size] ** (-whitening / 2)
     return Fitted(
-        mean=mean.astype(np.float16),
-        components=(components * scales[:, None]).astype(np.float16),
-        variances=variances[largest].astype(np.float32),
+        mean=axes.mean.astype(np.float16),
+        components=(axes.directions[:size] * scales[:, None]).astype(np.float16),
+        variances=axes.variances[:size].astype(np.float32),
     )
 
 

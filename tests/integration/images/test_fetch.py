@@ -22,8 +22,8 @@ from backend.errors import (
     LookalikeError,
     NoImage,
 )
-from backend.images.decode import ImageLimits
 from backend.images.fetch import fetch, is_public
+from backend.images.limits import ImageLimits
 
 LIMITS = ImageLimits(max_bytes=100_000)
 PICTURE = b"a picture" * 1000

@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import Result
 from sqlalchemy import func, select, text
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from backend import cli
 from backend.bootstrap import Services, build
@@ -33,8 +32,8 @@ from backend.lab.evaluation.planning import Options
 from backend.lab.evaluation.products import Labels, label, read_products
 from backend.lab.evaluation.results import Evaluation, as_json
 from backend.lab.evaluation.speed import images_per_second
-from backend.sample import make_sample
 from backend.settings import Settings, read_settings
+from sample_catalogue import make_sample
 
 PRODUCTS = 80
 FEW = Options(by=("article_type", "base_colour+article_type"), resamples=50, timed=0)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import islice
 from random import Random
 
-from backend.sample.assortment import Kind, kinds
-from backend.sample.colours import PALETTE, Colour, brightness
-from backend.sample.design import Design
-from backend.sample.fabric import Fabric
+from sample_catalogue.assortment import Kind, kinds
+from sample_catalogue.colours import PALETTE, Colour, brightness
+from sample_catalogue.design import Design
+from sample_catalogue.fabric import Fabric
 
 _BRANDS = (
     "Alderley", "Coppice", "Fennick", "Halden", "Juniper Row", "Kestrel", "Lumen", "Marlowe",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from backend.sample.colours import BRASS
-from backend.sample.design import Design
-from backend.sample.pencil import Path, band, curve, mirror, oval, shift, trace
-from backend.sample.sheet import Sheet
-from backend.sample.torso import SLEEVES, Torso, paint_neck_inside
+from sample_catalogue.colours import BRASS
+from sample_catalogue.design import Design
+from sample_catalogue.pencil import Path, band, curve, mirror, oval, shift, trace
+from sample_catalogue.sheet import Sheet
+from sample_catalogue.torso import SLEEVES, Torso, paint_neck_inside
 
 
 def paint_skirt(sheet: Sheet, design: Design) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from backend.sample.colours import BRASS, STEEL, brightness, darker, lighter, seam
-from backend.sample.design import Design
-from backend.sample.pencil import Path, band, both, box, curve, mirror, oval, shift, trace
-from backend.sample.sheet import Sheet
+from sample_catalogue.colours import BRASS, STEEL, brightness, darker, lighter, seam
+from sample_catalogue.design import Design
+from sample_catalogue.pencil import Path, band, both, box, curve, mirror, oval, shift, trace
+from sample_catalogue.sheet import Sheet
 
 
 def paint_handbag(sheet: Sheet, design: Design) -> None:

@@ -8,12 +8,12 @@ from typing import TypeAlias
 
 from PIL import Image, ImageChops, ImageDraw
 
-from backend.sample.colours import Colour
-from backend.sample.fabric import SCALE, Box, Fabric
-from backend.sample.light import blur, light_on, shadow_on_paper
-from backend.sample.pencil import Path, Point, dashes
+from sample_catalogue.colours import Colour
+from sample_catalogue.fabric import SCALE, Box, Fabric
+from sample_catalogue.light import blur, light_on, shadow_on_paper
+from sample_catalogue.pencil import Path, Point, dashes
 
-SIZE = (240, 320)  # width and height of the finished picture, in pixels
+SIZE = (240, 320)  # width and height of the finished image, in pixels
 _DRAWN = (SIZE[0] * SCALE, SIZE[1] * SCALE)
 
 Cloth: TypeAlias = Fabric | Colour
@@ -23,7 +23,7 @@ class Sheet:
     """A sheet of white paper. What is painted later lies on top."""
 
     def __init__(self) -> None:
-        self._picture = Image.new("RGB", _DRAWN, "white")
+        self._image = Image.new("RGB", _DRAWN, "white")
         self._covered = Image.new("L", _DRAWN, 0)
 
     def paint(
@@ -56,13 +56,13 @@ class Sheet:
         piece = ImageChops.hard_light(
             fabric.cut(area, angle=angle), Image.merge("RGB", (light, light, light))
         )
-        self._picture.paste(piece, area, mask)
+        self._image.paste(piece, area, mask)
         self._covered.paste(255, area, mask)
 
     def line(self, path: Sequence[Point], colour: Colour, width: float = 0.8) -> None:
         """Draw a lace, a zip, an edge."""
         points = [_drawn(p) for p in path]
-        for layer, ink in ((self._picture, colour), (self._covered, 255)):
+        for layer, ink in ((self._image, colour), (self._covered, 255)):
             pen = ImageDraw.Draw(layer)
             pen.line(points, fill=ink, width=max(round(width * SCALE), 1), joint="curve")
 
@@ -72,11 +72,11 @@ class Sheet:
             self.line(piece, colour, width)
 
     def photograph(self) -> Image.Image:
-        """Return the finished RGB picture, 240 x 320, with the shadow that falls on the paper."""
-        picture = self._picture.reduce(SCALE)
+        """Return the finished RGB image, 240 x 320, with the shadow that falls on the paper."""
+        image = self._image.reduce(SCALE)
         bare = ImageChops.invert(self._covered.reduce(SCALE))
         paper = Image.composite(shadow_on_paper(bare), Image.new("L", SIZE, 255), bare)
-        return ImageChops.multiply(picture, Image.merge("RGB", (paper, paper, paper)))
+        return ImageChops.multiply(image, Image.merge("RGB", (paper, paper, paper)))
 
     def _cast(self, mask: Image.Image, area: Box, lift: float) -> None:
         pad = round(4 * lift * SCALE)
@@ -87,7 +87,7 @@ class Sheet:
         shade.paste(140, (pad + drop // 2, pad + drop), mask)
         shade = blur(shade, lift * SCALE)
         beneath = ImageChops.multiply(shade, self._covered.crop(wide))
-        self._picture.paste((10, 10, 16), wide, beneath)
+        self._image.paste((10, 10, 16), wide, beneath)
 
 
 def _drawn(point: Point) -> Point:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from backend.sample.design import Design
-from backend.sample.fabric import Fabric
-from backend.sample.pencil import Path, Point, band, both, box, curve, flip, mirror, turn
-from backend.sample.sheet import Sheet
+from sample_catalogue.design import Design
+from sample_catalogue.fabric import Fabric
+from sample_catalogue.pencil import Path, Point, band, both, box, curve, flip, mirror, turn
+from sample_catalogue.sheet import Sheet
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from backend.sample.colours import BRASS, STEEL, Colour, darker, lighter, seam
-from backend.sample.design import Design
-from backend.sample.fabric import Fabric
-from backend.sample.pencil import Path, both, box, curve, flip, mirror, oval, shift
-from backend.sample.sheet import Sheet
+from sample_catalogue.colours import BRASS, STEEL, Colour, darker, lighter, seam
+from sample_catalogue.design import Design
+from sample_catalogue.fabric import Fabric
+from sample_catalogue.pencil import Path, both, box, curve, flip, mirror, oval, shift
+from sample_catalogue.sheet import Sheet
 
 _THREAD: Colour = (206, 146, 66)  # the stitching of jeans
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from backend.sample.colours import STEEL, WHITE, Colour, brightness, darker, lighter, seam
-from backend.sample.design import Design
-from backend.sample.pencil import Path, band, both, box, curve, mirror, oval, trace, turn
-from backend.sample.sheet import Sheet
-from backend.sample.torso import SLEEVES, Torso, paint_neck_inside
+from sample_catalogue.colours import STEEL, WHITE, Colour, brightness, darker, lighter, seam
+from sample_catalogue.design import Design
+from sample_catalogue.pencil import Path, band, both, box, curve, mirror, oval, trace, turn
+from sample_catalogue.sheet import Sheet
+from sample_catalogue.torso import SLEEVES, Torso, paint_neck_inside
 
 
 def paint_tshirt(sheet: Sheet, design: Design) -> None:

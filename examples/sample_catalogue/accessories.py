@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from backend.sample.colours import (
+from sample_catalogue.colours import (
     BRASS,
     INK,
     STEEL,
@@ -16,8 +16,8 @@ from backend.sample.colours import (
     mix,
     seam,
 )
-from backend.sample.design import Design
-from backend.sample.pencil import (
+from sample_catalogue.design import Design
+from sample_catalogue.pencil import (
     Path,
     Point,
     band,
@@ -30,7 +30,7 @@ from backend.sample.pencil import (
     trace,
     turn,
 )
-from backend.sample.sheet import Sheet
+from sample_catalogue.sheet import Sheet
 
 _MIDDLE: Point = (0, 160)  # of a watch's dial
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from backend.sample.colours import BRASS, CORK, INK, WHITE, brightness, darker, lighter, seam
-from backend.sample.design import Design
-from backend.sample.pencil import Path, band, box, curve, flip, oval, shift, trace, turn
-from backend.sample.sheet import Sheet
+from sample_catalogue.colours import BRASS, CORK, INK, WHITE, brightness, darker, lighter, seam
+from sample_catalogue.design import Design
+from sample_catalogue.pencil import Path, band, box, curve, flip, oval, shift, trace, turn
+from sample_catalogue.sheet import Sheet
 
 _LOW_UPPER = """
     (-102,200 -99,182 -76,164 -44,152 -8,126 14,104) (24,106 46,126 66,130 84,118 94,112)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 
-from backend.sample.colours import Colour, brightness, darker, lighter
-from backend.sample.fabric import Fabric
+from sample_catalogue.colours import Colour, brightness, darker, lighter
+from sample_catalogue.fabric import Fabric
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from PIL import Image, ImageDraw, ImageFilter
 
-from backend.sample.colours import Colour, darker, lighter, mix
+from sample_catalogue.colours import Colour, darker, lighter, mix
 
 SCALE = 3  # drawn at three times the size and reduced: PIL does not smooth edges by itself
 Box: TypeAlias = tuple[int, int, int, int]  # left, top, right, bottom in drawn pixels

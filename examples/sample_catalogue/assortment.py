@@ -9,9 +9,9 @@ from functools import cache
 from importlib import resources
 from typing import Any, TypeAlias
 
-from backend.sample import accessories, bags, bottoms, footwear, skirts, tops
-from backend.sample.design import Design
-from backend.sample.sheet import Sheet
+from sample_catalogue import accessories, bags, bottoms, footwear, skirts, tops
+from sample_catalogue.design import Design
+from sample_catalogue.sheet import Sheet
 
 Words: TypeAlias = tuple[str, ...]
 Painter: TypeAlias = Callable[[Sheet, Design], None]
@@ -82,7 +82,7 @@ class Kind:
 @cache
 def kinds() -> tuple[Kind, ...]:
     """Read the assortment."""
-    table = resources.files("backend.sample").joinpath("assortment.toml").read_text("utf-8")
+    table = resources.files("sample_catalogue").joinpath("assortment.toml").read_text("utf-8")
     return tuple(Kind(**_frozen(row)) for row in tomllib.loads(table)["kind"])
 
 

@@ -8,8 +8,8 @@ from random import Random
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from backend.sample.fabric import SCALE
-from backend.sample.pencil import Path
+from sample_catalogue.fabric import SCALE
+from sample_catalogue.pencil import Path
 
 _NEUTRAL = 128  # the grey that leaves a colour alone in hard light
 

@@ -1,6 +1,6 @@
 """Outlines: points, and smooth curves through them.
 
-A unit is one pixel of the finished picture, which is 240 wide and 320 high. x counts from the
+A unit is one pixel of the finished image, which is 240 wide and 320 high. x counts from the
 vertical middle, because most garments are the same on both sides; y counts down from the top.
 """
 
