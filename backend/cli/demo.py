@@ -41,7 +41,7 @@ def demo(
 
         catalogue.show(catalogue.run_import(found, path, PLAIN))
         run_job(found, "index", {}, what="Embedding")
-        queue.show_counts(status(found.db, found.look_at_shard), as_json=False)
+        queue.show_counts(status(found.db, found.indexes.look_at_shard), as_json=False)
         skus = _queries(found, QUERIES)
         answers = {sku: similar.ask(found, sku, limit=NEIGHBOURS, where=[]) for sku in skus}
         for sku in skus[:3]:

@@ -41,7 +41,7 @@ def fashion_mnist(files: Files = None, sample: Shown = 5_000) -> None:
         folder = files or _files(found_settings.data_dir)
         catalogue.show(catalogue.run_import(found, folder, PLAIN))
         run_job(found, "index", {}, what="Embedding")
-        queue.show_counts(status(found.db, found.look_at_shard), as_json=False)
+        queue.show_counts(status(found.db, found.indexes.look_at_shard), as_json=False)
         projector.write(found, found_settings.data_dir / "projector", count=sample)
     out.print(
         f"Next: LOOKALIKE_DATA_DIR={found_settings.data_dir} lookalike similar test-00000 "

@@ -34,7 +34,7 @@ def index(as_json: AsJson = False) -> None:
 
     with services() as found:
         run_job(found, "index", {}, what="Indexing")
-        now = read_status(found.db, found.look_at_shard)
+        now = read_status(found.db, found.indexes.look_at_shard)
     show_counts(now, as_json=as_json)
     raise typer.Exit(0 if now["pending"] == 0 else 1)
 
@@ -44,7 +44,7 @@ def status(as_json: AsJson = False) -> None:
     from backend.status import status as read_status
 
     with services() as found:
-        now = read_status(found.db, found.look_at_shard)
+        now = read_status(found.db, found.indexes.look_at_shard)
     show_counts(now, as_json=as_json)
 
 

@@ -158,7 +158,7 @@ def _roll_back(found: Services, *, force: bool) -> dict[str, Any]:
             job_id = jobs.write(found.db, "rollback", {"force": force})
             found.notify()
             return follow_job(found, job_id, what="Rolling back").result or {}
-    return found.promoter().roll_back(force=force)
+    return found.promoter.roll_back(force=force)
 
 
 @generations.command()
