@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backend.cli import catalogue, queue, similar
-from backend.cli.common import out, run_job, services, settings
+from backend.cli import catalogue, similar
+from backend.cli.common import out, services, settings
+from backend.cli.jobs import run_job
+from backend.cli.status import print_status
 
 if TYPE_CHECKING:
     from backend.bootstrap import Services
@@ -41,7 +43,7 @@ def demo(
 
         catalogue.show(catalogue.run_import(found, path, PLAIN))
         run_job(found, "index", {}, what="Embedding")
-        queue.show_counts(status(found.db, found.look_at_shard), as_json=False)
+        print_status(status(found.db, found.look_at_shard), as_json=False)
         skus = _queries(found, QUERIES)
         answers = {sku: similar.ask(found, sku, limit=NEIGHBOURS, where=[]) for sku in skus}
         for sku in skus[:3]:
