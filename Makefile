@@ -6,7 +6,7 @@ SERVE  ?= 1
 RUNS   ?= 20
 PARALLEL := -n 2 --dist worksteal
 PRODUCTS ?= 10000
-EXTRAS := server,train,projector,test,dev
+EXTRAS := test,dev
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo fashion-mnist serve test test-unit test-integration test-acceptance test-migration test-all prove-kills prove-reindex check format sample clean

@@ -18,9 +18,8 @@ from typing import Any
 
 import pytest
 import requests
-from click.testing import Result
 from PIL import Image
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from backend import cli
 from backend.settings import Settings

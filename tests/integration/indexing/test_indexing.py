@@ -30,7 +30,7 @@ from backend.indexing import EmbedOptions
 from backend.queue import entries
 from backend.queue.entries import SINGLE
 from backend.vectors.edge.index import EdgeIndex
-from backend.vectors.points import unit
+from backend.vectors.points import unit_vector
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_what_is_indexed_is_the_rounded_vector_that_sql_keeps(any_floor: Floor) 
         (stored,) = session.scalars(select(ImageVector.vector))
     rounded = image_vectors.unpack(stored)
     assert len(stored) == 2 * floor.embedder.size
-    assert np.array_equal(floor.index.vector(id_), unit(rounded, floor.embedder.size))
+    assert np.array_equal(floor.index.vector(id_), unit_vector(rounded, floor.embedder.size))
     exact = MeanColour(grid=2).embed([Image.new("RGB", (16, 16), "teal")])[0]
     assert rounded @ exact == pytest.approx(1, abs=1e-3)
 

@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import Result
 from sqlalchemy import func, select, text
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from backend import cli
 from backend.bootstrap import Services, build

@@ -32,7 +32,7 @@ from backend.queue.progress import count_points
 from backend.settings import Settings
 from backend.vectors import Point
 from backend.vectors.edge.copy import differing
-from backend.vectors.edge.folders import Built, Tally, look, read_state, write_state
+from backend.vectors.edge.folders import BuildResult, WriteCounter, look, read_state, write_state
 from backend.vectors.edge.policy import Policy
 
 COUNT = 300
@@ -60,7 +60,7 @@ def start(shop: Shop, *, read: bool = True) -> psutil.Process:
     return process
 
 
-def finish(shop: Shop) -> Built:
+def finish(shop: Shop) -> BuildResult:
     """Wait for the build to end and put it in its place."""
     optimizer = shop.worker._optimizer
 
@@ -188,7 +188,7 @@ def test_queries_are_answered_and_writes_accepted_all_the_while(shop: Shop) -> N
 
 def test_a_call_under_way_keeps_the_old_shard_until_it_ends(shop: Shop) -> None:
     start(shop)
-    with shop.index._store.using() as old:
+    with shop.index.store.using() as old:
         swapping = threading.Thread(target=finish, args=(shop,))
         swapping.start()
         wait_until(lambda: (shop.folder / "store.json").exists() and shop.index.indexed)
@@ -481,12 +481,12 @@ def test_two_walks_differ_by_what_is_missing_or_of_another_claim(
 
 def test_a_tally_survives_its_process_and_a_torn_one_counts_from_zero(tmp_path: Path) -> None:
     file = tmp_path / "shard-1.written"
-    tally = Tally(file)
+    tally = WriteCounter(file)
     tally.add(range(10))
     tally.add([9, 10])
     assert (tally.count, look(tmp_path).dirty) == (11, 11)
     tally.close()
-    again = Tally(file)
+    again = WriteCounter(file)
     again.add([1])
     assert again.count == 12
     again.close()
@@ -495,7 +495,7 @@ def test_a_tally_survives_its_process_and_a_torn_one_counts_from_zero(tmp_path: 
 
 
 def test_the_state_of_a_store_is_read_as_it_was_written(tmp_path: Path) -> None:
-    built = Built(at="2026-01-01T00:00:00+00:00", points=5, seconds=1.5, caught_up=2)
+    built = BuildResult(at="2026-01-01T00:00:00+00:00", points=5, seconds=1.5, caught_up=2)
     state = replace(read_state(tmp_path), folder="shard-12", built=built)
     write_state(tmp_path, state)
     assert read_state(tmp_path) == state
