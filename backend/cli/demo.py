@@ -30,9 +30,9 @@ def demo(
     serve: Annotated[bool, typer.Option(help="Serve the API afterwards.")] = True,
     products: Annotated[int, typer.Option(min=20, max=300, help="Products of the sample.")] = 300,
 ) -> None:
-    """Import a sample catalogue, embed it with the real embedder, show similar items, serve.
+    """Import a sample catalogue, embed it, show similar items and serve the API.
 
-    Everything lies in ./demo, or in LOOKALIKE_DATA_DIR where that is set.
+    All data is in ./demo, or in LOOKALIKE_DATA_DIR if that is set.
     """
     given = {} if "LOOKALIKE_DATA_DIR" in os.environ else {"data_dir": Path("demo")}
     found_settings = settings(**given)

@@ -35,16 +35,17 @@ class Quantization(StrEnum):
     NONE = "none"
 
 
-Force = Annotated[bool, typer.Option("--force", help="Ignore checks of quality that fail.")]
+Force = Annotated[bool, typer.Option("--force", help="Go on even if a check fails.")]
 Id = Annotated[int, typer.Argument(metavar="ID", help="The generation's id.")]
 
 
 def reindex(
     embedder: Annotated[
-        str | None, typer.Option(help="Its name, with ?option=value&…; absent: the present one.")
+        str | None,
+        typer.Option(help="Its name, with ?option=value&…; absent: that of the active one."),
     ] = None,
     quantization: Annotated[
-        Quantization | None, typer.Option(help="Absent: the present one.")
+        Quantization | None, typer.Option(help="Absent: that of the active one.")
     ] = None,
     hnsw: Annotated[
         str | None,
