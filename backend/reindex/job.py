@@ -36,7 +36,7 @@ class ReindexJobs:
     db: Database
     promoter: Promoter
     embedder: str  # the spec that the settings name now
-    encoder_now: Callable[[str], EmbedderIdentity]  # reads a spec's weights again
+    identify: Callable[[str], EmbedderIdentity]  # reads a spec's weights again
     embedder_of: Callable[[Generation], Embedder]  # raises ModelMismatch
     has_workers: bool  # whether other processes may hold an embedder that this one lacks
     heartbeat: Callable[[], None]
@@ -109,7 +109,7 @@ class ReindexJobs:
         If that embedder cannot be loaded, its stored vectors can still be used.
         """
         try:
-            return self.encoder_now(spec or current.embedder)
+            return self.identify(spec or current.embedder)
         except (EmbedderBusy, UnknownEmbedder, WeightsUnavailable):
             if spec is not None:
                 raise
@@ -141,7 +141,7 @@ class ReindexJobs:
         """
         began, force = datetime.fromisoformat(arguments["began"]), bool(arguments["force"])
         with self.db.read() as session:
-            left = checks.unsettled(session, generation.id, before=began)
+            left = checks.count_unsettled(session, generation.id, before=began)
         if left and not force and utcnow() - began < self.promoter.bounds.wait:
             raise Waiting(
                 seconds=0.2,

@@ -82,6 +82,6 @@ class RecallThread:
     def _run(self) -> None:
         while not self._stopping.wait(self._services.settings.poll_seconds):
             try:
-                self._services.recall.compare(self._services.index_of)
+                self._services.recall.compare(self._services.indexes.of)
             except Exception:  # otherwise the thread would end unnoticed
                 log.exception("cannot compare searches with exact search")

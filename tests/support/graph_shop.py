@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +66,13 @@ class Shop:
     @property
     def index(self) -> EdgeIndex:
         """Its index."""
-        found = self.services.shard_of(self.generation)
+        found = self.services.indexes.shard_of(self.generation)
         assert found
         return found
 
     def apply(self) -> None:
         """Write all that is due to the index."""
-        lease = self.services.lease
+        lease = timedelta(seconds=self.services.settings.lease_seconds)
         while indexing.apply_pending(self.services.db, self.generation, self.index, lease=lease):
             pass
 
@@ -116,7 +117,7 @@ class Shop:
 
     def close(self) -> None:
         """Let go of everything, as the end of `serve` does."""
-        self.worker._optimizer.stop()
+        self.worker.optimizer.stop()
         self.services.close()
 
 

@@ -62,7 +62,7 @@ def another_generation(
     services: Services, *, spec: str = "mean-colour", **changes: str
 ) -> Generation:
     """Start a re-index; it has an entry for all that the catalogue holds by now."""
-    embedder = services.embedder(spec)
+    embedder = services.embedders.named(spec)
     encoder = generations.EmbedderIdentity(
         spec=spec,
         fingerprint=changes.get("fingerprint", embedder.fingerprint),
@@ -194,5 +194,5 @@ def test_with_a_qdrant_server_every_process_may_write_the_index(
     services = bootstrap.build(settings.model_copy(update=given))
     assert services.writes_index
     assert not services.owner.is_here
-    assert isinstance(services.index_of(generation), ServerIndex)
+    assert isinstance(services.indexes.of(generation), ServerIndex)
     services.close()

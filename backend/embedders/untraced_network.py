@@ -1,6 +1,7 @@
-"""The embedder of networks that are run as they are: transformers, and whatever cannot be traced.
+"""The embedder of networks that are run as they are, such as transformers, which cannot be traced.
 
-`cnn` takes a convolutional network apart for speed; here its own forward gives the features.
+`cnn` traces a convolutional network and changes it for speed; here a network's own forward pass
+gives the features.
 """
 
 from __future__ import annotations
@@ -15,19 +16,19 @@ from torch import Tensor, nn
 
 from backend.embedders import Compute, FloatArray
 from backend.embedders.cnn import Preprocessing
+from backend.embedders.devices import choose_device
 from backend.embedders.fingerprints import fingerprint
-from backend.embedders.network import choose_device
 from backend.embedders.pca import Pca, arrays_of
-from backend.embedders.pixels import Pixels, middle, normalise, to_pixels
+from backend.embedders.pixels import Pixels, crop_middle, normalise, to_pixels
 
 BATCH_SIZES: Final = {"cpu": 8, "mps": 32, "cuda": 128}
 SMALLEST_CALL: Final = 32
 
 
-class WholeEmbedder:
-    """The features that a network returns for an image, maybe projected by a PCA.
+class UntracedEmbedder:
+    """Embeds an image as the features that a network returns for it, maybe projected by a PCA.
 
-    Computes in fp32 unless bf16 is asked for: how near bf16 comes differs from one to the next.
+    Computes in fp32 unless bf16 is asked for: how exact bf16 is differs between networks.
     """
 
     def __init__(
@@ -40,17 +41,17 @@ class WholeEmbedder:
         compute: Compute,
         pca: Pca | None = None,
     ) -> None:
-        """Take over `model`, from (n, 3, height, width) to (n, features).
+        """Take `model`, which turns (n, 3, height, width) into (n, features).
 
-        `recipe` is whatever changes the vector beside weights, preprocessing and PCA.
+        `recipe` is whatever else changes the vector, beside weights, preprocessing and PCA.
         """
         self.name = name
         self.input_size = preprocessing.input_size
         self.precision = "bf16" if compute.precision == "bf16" else "fp32"
         self._crop = preprocessing.crop or preprocessing.input_size
         self._device = choose_device(compute.device)
-        self._most = compute.batch_size or BATCH_SIZES.get(self._device.type, 8)
-        self.batch_size = compute.batch_size or max(SMALLEST_CALL, self._most)
+        self._largest_batch = compute.batch_size or BATCH_SIZES.get(self._device.type, 8)
+        self.batch_size = compute.batch_size or max(SMALLEST_CALL, self._largest_batch)
         if self._device.type == "cpu" and compute.threads:
             torch.set_num_threads(compute.threads)
         self._mean = torch.tensor(preprocessing.mean, device=self._device).reshape(1, 3, 1, 1)
@@ -65,20 +66,20 @@ class WholeEmbedder:
 
     def embed(self, images: Sequence[Image]) -> FloatArray:
         """Embed RGB images of any size: (n, size) float32, L2-normalised, in input order."""
-        pixels = middle(to_pixels(images, self.input_size), self._crop)
-        starts = range(0, len(pixels), self._most)
-        parts = [self._computed(pixels[start : start + self._most]) for start in starts]
+        pixels = crop_middle(to_pixels(images, self.input_size), self._crop)
+        starts = range(0, len(pixels), self._largest_batch)
+        parts = [self._computed(pixels[start : start + self._largest_batch]) for start in starts]
         features = normalise(np.concatenate([np.empty((0, self._features), np.float32), *parts]))
         return normalise(self._pca.project(features)) if self._pca else features
 
     def _computed(self, batch: Pixels) -> FloatArray:
-        """Compute a batch, in halves of halves where a GPU's memory does not hold it."""
+        """Compute a batch; halve it, repeatedly, while a GPU's memory is too small for it."""
         try:
             return self._forward(batch)
         except torch.OutOfMemoryError:
             if len(batch) == 1:
                 raise
-        torch.cuda.empty_cache()  # not in the handler: the error holds on to what was computed
+        torch.cuda.empty_cache()  # not in the handler: the error keeps what was computed
         half = len(batch) // 2
         return np.concatenate([self._computed(batch[:half]), self._computed(batch[half:])])
 
@@ -93,7 +94,7 @@ class WholeEmbedder:
 
 
 def _first(features: Any) -> Tensor:
-    """Return the pooled features of a tower that returns its tokens beside them."""
+    """Return the pooled features; some towers return a tuple of these and their tokens."""
     tensor: Tensor = features[0] if isinstance(features, tuple) else features
     return tensor
 

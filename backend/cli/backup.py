@@ -1,4 +1,4 @@
-"""`lookalike backup` and `lookalike restore`: the embedded default's own."""
+"""`lookalike backup` and `lookalike restore`, for the embedded mode."""
 
 from __future__ import annotations
 
@@ -14,45 +14,45 @@ if TYPE_CHECKING:
     from backend.backup import Manifest
 
 Folder = Annotated[
-    Path, typer.Argument(metavar="DIR", help="The backup's folder, apart from the data folder.")
+    Path, typer.Argument(metavar="DIR", help="The backup's folder, outside the data folder.")
 ]
 
 
 def backup(
     folder: Folder,
     copy_images: Annotated[
-        bool, typer.Option("--copy-images", help="Also copy images that lie in a folder of yours.")
+        bool, typer.Option("--copy-images", help="Also copy images that are referenced in place.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Back up catalogue, vectors and stored images, while the server runs and imports go on.
+    """Back up the catalogue, vectors and stored images, also while the server runs.
 
-    A folder that holds a backup already is brought up to date, and only new images are copied. The
-    index is left out: it is derived, and refills after a restore without embedding anything. For
-    PostgreSQL and a Qdrant server see docs/backup.md.
+    If the folder already holds a backup, it is updated, and only new images are copied. The index
+    is not backed up: after a restore it is refilled from the vectors. For PostgreSQL and a Qdrant
+    server see docs/backup.md.
     """
     from backend import backup as backups
 
     made = backups.save(settings(), folder, copy_images=copy_images, bar=bar)
-    _tell("Backed up", made, as_json=as_json)
+    _print_manifest("Backed up", made, as_json=as_json)
     if made.in_place and not as_json:
-        err.print("--copy-images takes them in.")
+        err.print("With --copy-images they are copied, too.")
 
 
 def restore(
     folder: Folder,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace what lies in the data folder.")
+        bool, typer.Option("--force", help="Replace the contents of the data folder.")
     ] = False,
     partial: Annotated[
-        bool, typer.Option("--partial", help="Do without images that the backup has lost.")
+        bool, typer.Option("--partial", help="Restore even if images are missing in the backup.")
     ] = False,
     only_check: Annotated[
-        bool, typer.Option("--check", help="Only read the whole backup and say if it is sound.")
+        bool, typer.Option("--check", help="Only read the whole backup and check it.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Put a backup into the data folder, after checking it; the server must not run.
+    """Check a backup and copy it into the data folder; the server must not be running.
 
     The next start refills the index from the stored vectors. A backup of an older version is
     migrated.
@@ -60,13 +60,13 @@ def restore(
     from backend import backup as backups
 
     if only_check:
-        _tell("Sound:", backups.check(folder, bar=bar), as_json=as_json)
+        _print_manifest("The backup is complete:", backups.check(folder, bar=bar), as_json=as_json)
         return
     done = backups.restore(settings(), folder, force=force, partial=partial, bar=bar)
-    _tell("Restored", done, as_json=as_json)
+    _print_manifest("Restored", done, as_json=as_json)
 
 
-def _tell(what: str, manifest: Manifest, *, as_json: bool) -> None:
+def _print_manifest(what: str, manifest: Manifest, *, as_json: bool) -> None:
     if as_json:
         print_json(asdict(manifest))
         return
@@ -77,12 +77,12 @@ def _tell(what: str, manifest: Manifest, *, as_json: bool) -> None:
         soft_wrap=True,
     )
     if manifest.missing:
-        err.print(f"{len(manifest.missing):,} images were lost before the backup was made.")
+        err.print(f"{len(manifest.missing):,} images were missing when the backup was made.")
     if manifest.in_place:
         folders = ", ".join(manifest.folders)
         err.print(
-            f"The images of {manifest.in_place:,} products lie in place and are not in it: "
-            f"{folders}.",
+            f"The images of {manifest.in_place:,} products are referenced in place and not in the "
+            f"backup: {folders}.",
             highlight=False,
             soft_wrap=True,
         )

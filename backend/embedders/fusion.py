@@ -1,4 +1,4 @@
-"""The two parts of a tuned vector, put together: the tuned one counts as far as it is sure."""
+"""Join the two parts of a tuned vector; the more sure the tuned part is, the more it counts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from backend.embedders import FloatArray
 from backend.embedders.pixels import normalise
 
 SHARPNESS: Final = 12.0
-"""Of the softmax that tells how sure the tuned part is; chosen on the validation of the default."""
+"""Factor of the cosines in the softmax, chosen on validation products of the default network."""
 
 
 def fuse(
@@ -20,14 +20,14 @@ def fuse(
 
     `tuned` (n, size) and `start` (n, any size) have length 1. Confidence, from 0 to 1, is the
     largest share of a softmax over the cosines of `tuned` to `directions` (categories, size): it is
-    near 1 for a picture of a category that training knew. Of another it is small, and what the
-    network knew before tuning decides.
+    near 1 for an image of a category that training knew. For another it is small, and the features
+    from before tuning decide.
     """
     return normalise(np.hstack([confidence(tuned, directions) * tuned, weight * start]))
 
 
 def confidence(tuned: FloatArray, directions: FloatArray) -> FloatArray:
-    """Tell how sure the tuned part is of the category, (n, 1)."""
+    """Return how sure the tuned part is of the category, (n, 1) from 0 to 1."""
     cosines = tuned @ normalise(directions).T
     shares = np.exp(SHARPNESS * (cosines - cosines.max(axis=1, keepdims=True)))
     return np.asarray(1 / shares.sum(axis=1, keepdims=True), np.float32)

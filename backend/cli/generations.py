@@ -1,4 +1,4 @@
-"""`lookalike reindex` and `lookalike generations`: another index beside the one that answers."""
+"""`lookalike reindex` and `lookalike generations`: build, promote and drop generations."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from backend.cli.common import AsJson, err, follow_job, out, print_json, services
+from backend.cli.common import AsJson, err, out, print_json, services
+from backend.cli.jobs import follow_job
 
 if TYPE_CHECKING:
     from backend.bootstrap import Services
     from backend.database.models import Job
 
 generations = typer.Typer(
-    help="The indexes there are: one answers, one may be building, one stands by.",
+    help="Generations of the index: one is active, others are being built or on standby.",
     no_args_is_help=True,
 )
 
 
 class Promote(StrEnum):
-    """When a new index takes over."""
+    """When a new generation becomes the active one."""
 
     AUTO = "auto"
     MANUAL = "manual"
@@ -34,33 +35,39 @@ class Quantization(StrEnum):
     NONE = "none"
 
 
-Force = Annotated[bool, typer.Option("--force", help="Pass over numbers that are not good enough.")]
-Id = Annotated[int, typer.Argument(metavar="ID", help="The generation's number.")]
+Force = Annotated[bool, typer.Option("--force", help="Go on even if a check fails.")]
+Id = Annotated[int, typer.Argument(metavar="ID", help="The generation's id.")]
 
 
 def reindex(
     embedder: Annotated[
-        str | None, typer.Option(help="Its name, with ?option=value&…; absent: the same again.")
+        str | None,
+        typer.Option(help="Its name, with ?option=value&…; absent: that of the active one."),
     ] = None,
-    quantization: Annotated[Quantization | None, typer.Option(help="Absent: as it is.")] = None,
+    quantization: Annotated[
+        Quantization | None, typer.Option(help="Absent: that of the active one.")
+    ] = None,
     hnsw: Annotated[
-        str | None, typer.Option(metavar="m=16,ef_construct=100", help="How its graph is built.")
+        str | None,
+        typer.Option(metavar="m=16,ef_construct=100", help="Parameters of the HNSW graph."),
     ] = None,
     promote: Annotated[
-        Promote, typer.Option(help="auto: as soon as it is good enough; manual: on command.")
+        Promote,
+        typer.Option(help="auto: when it passes the checks; manual: by `generations promote`."),
     ] = Promote.AUTO,
     force: Force = False,
-    wait: Annotated[bool, typer.Option(help="Follow it to its end.")] = True,
+    wait: Annotated[bool, typer.Option(help="Show the progress until it ends.")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Build another index beside the active one; queries and writes go on all the while.
+    """Build a new generation beside the active one, while queries and writes go on.
 
-    Without another embedder it is filled from stored vectors: no image is opened. It takes over if
-    it passes the checks of docs/reindexing.md, and `lookalike generations rollback` goes back.
+    With the same embedder it is filled from stored vectors: no image is opened. If it passes the
+    checks of docs/reindexing.md, it becomes the active one. `lookalike generations rollback` goes
+    back to the old one.
     """
-    from backend import reindex as reindexing
+    from backend import reindex as reindexes
 
-    plan = reindexing.ReindexPlan(
+    plan = reindexes.ReindexPlan(
         embedder=embedder,
         quantization=quantization.value if quantization else None,
         hnsw=_numbers(hnsw or ""),
@@ -68,13 +75,13 @@ def reindex(
         force=force,
     )
     with services() as found:
-        job = reindexing.request(found.db, plan)
+        job = reindexes.request(found.db, plan)
         found.notify()
         if not wait:
-            _tell_job(job, as_json=as_json)
+            _print_job(job, as_json=as_json)
             return
         job = follow_job(found, job.id, what="Re-indexing")
-    _tell(job.result or {}, as_json=as_json)
+    _print_item(job.result or {}, as_json=as_json)
 
 
 def _numbers(text: str) -> dict[str, int]:
@@ -91,10 +98,10 @@ def _numbers(text: str) -> dict[str, int]:
 @generations.command("list")
 def list_(as_json: AsJson = False) -> None:
     """List all generations, the newest first."""
-    from backend import reindex as reindexing
+    from backend import reindex as reindexes
 
     with services() as found, found.db.read() as session:
-        items = [reindexing.describe(session, row) for row in reindexing.listed(session)]
+        items = [reindexes.describe(session, row) for row in reindexes.listed(session)]
     if as_json:
         print_json({"items": items})
         return
@@ -111,43 +118,43 @@ _COUNTS = ("indexed", "pending", "quarantined")
 
 @generations.command()
 def show(id: Id, as_json: AsJson = False) -> None:
-    """Show a generation, and the numbers of its last check."""
+    """Show a generation, and the results of its last checks."""
     from backend import generations as rows
-    from backend import reindex as reindexing
+    from backend import reindex as reindexes
 
     with services() as found, found.db.read() as session:
-        item = reindexing.describe(session, rows.by_id(session, id))
-    _tell(item, as_json=as_json)
+        item = reindexes.describe(session, rows.by_id(session, id))
+    _print_item(item, as_json=as_json)
 
 
 @generations.command()
 def promote(
     id: Annotated[
-        int | None, typer.Argument(metavar="[ID]", help="Absent: the one that is building.")
+        int | None, typer.Argument(metavar="[ID]", help="Absent: the one that is being built.")
     ] = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check a generation, and make it the one that answers; the one before it stands by."""
-    from backend import reindex as reindexing
+    """Check a generation and make it the active one; the old one becomes the standby."""
+    from backend import reindex as reindexes
 
     with services() as found:
-        asked = reindexing.request_promotion(found.db, id, force=force)
+        asked = reindexes.request_promotion(found.db, id, force=force)
         found.notify()
         job = follow_job(found, asked.id, what="Checking")
-    _tell(job.result or {}, as_json=as_json)
+    _print_item(job.result or {}, as_json=as_json)
 
 
 @generations.command()
 def rollback(force: Force = False, as_json: AsJson = False) -> None:
-    """Go back to the generation that stands by, at once."""
+    """Make the standby the active generation again, at once."""
     with services() as found:
         item = _roll_back(found, force=force)
-    _tell(item, as_json=as_json)
+    _print_item(item, as_json=as_json)
 
 
 def _roll_back(found: Services, *, force: bool) -> dict[str, Any]:
-    """Do it here if this process may look into the index; else its owner does."""
+    """Roll back in this process if it can open the index; otherwise let the owner do it."""
     from backend import jobs
     from backend.errors import IndexLocked
 
@@ -158,31 +165,31 @@ def _roll_back(found: Services, *, force: bool) -> dict[str, Any]:
             job_id = jobs.write(found.db, "rollback", {"force": force})
             found.notify()
             return follow_job(found, job_id, what="Rolling back").result or {}
-    return found.promoter().roll_back(force=force)
+    return found.promoter.roll_back(force=force)
 
 
 @generations.command()
 def drop(id: Id, as_json: AsJson = False) -> None:
-    """Give up a generation that does not answer; what it holds is deleted in the background."""
+    """Retire a generation that is not the active one; its data is deleted in the background."""
     from backend import generations as rows
-    from backend import reindex as reindexing
+    from backend import reindex as reindexes
 
     with services() as found:
         rows.drop(found.db, id)
         found.notify()
         with found.db.read() as session:
-            item = reindexing.describe(session, rows.by_id(session, id))
-    _tell(item, as_json=as_json)
+            item = reindexes.describe(session, rows.by_id(session, id))
+    _print_item(item, as_json=as_json)
 
 
-def _tell_job(job: Job, *, as_json: bool) -> None:
+def _print_job(job: Job, *, as_json: bool) -> None:
     if as_json:
         print_json({"job": job.id})
     else:
-        err.print(f"Job {job.id} is under way; `lookalike generations list` shows how far it is.")
+        err.print(f"Job {job.id} has started; `lookalike generations list` shows its progress.")
 
 
-def _tell(item: dict[str, Any], *, as_json: bool) -> None:
+def _print_item(item: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(item)
         return
@@ -192,17 +199,17 @@ def _tell(item: dict[str, Any], *, as_json: bool) -> None:
             table.add_row(name, str(value))
     out.print(table)
     if item.get("quality"):
-        out.print(_checks(item["quality"]))
+        out.print(_checks_table(item["quality"]))
 
 
-def _checks(quality: dict[str, Any]) -> Table:
+def _checks_table(quality: dict[str, Any]) -> Table:
     title = f"Checked at {quality['checked_at'][:19]}" + (", forced" if quality["forced"] else "")
     table = Table("check", "found", "bound", "", title=title, title_justify="left")
     for name, check in quality["checks"].items():
-        shown = [_number(check["value"]), _number(check["bound"])]
+        shown = [_format(check["value"]), _format(check["bound"])]
         table.add_row(name, *shown, "ok" if check["passed"] else check["says"])
     return table
 
 
-def _number(value: float | None) -> str:
+def _format(value: float | None) -> str:
     return "-" if value is None else f"{value:g}"

@@ -1,4 +1,4 @@
-"""`lookalike worker` and `lookalike beat`: what runs beside the API when BROKER_URL is set."""
+"""`lookalike worker` and `lookalike beat`: the processes beside the API when BROKER_URL is set."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from workers.names import Queue
 
 def worker(
     queue: Annotated[
-        Queue, typer.Option(help="index: products; interactive: pictures that shoppers send.")
+        Queue, typer.Option(help="index: products; interactive: images that shoppers send.")
     ] = Queue.INDEX,
     name: Annotated[
         str | None, typer.Option(help="Its name in logs and in flower; unique on this host.")
     ] = None,
 ) -> None:
-    """Run one Celery worker and keep it alive: restarted when it dies, killed when it hangs.
+    """Run one Celery worker; restart it when it dies, kill and restart it when it hangs.
 
-    One process is one network on one device; start several to use more. SIGTERM lets it finish its
-    batch.
+    One worker process uses one network on one device; start several to use more. After SIGTERM it
+    finishes its batch.
     """
     from backend import logs
     from backend.settings import read_settings
@@ -30,7 +30,7 @@ def worker(
     from workers.supervisor import Supervisor
 
     settings = read_settings()
-    make_app(settings)  # says at once what is missing
+    make_app(settings)  # raises now if a setting is missing
     logs.configure(settings.log_level)
     called = name or f"{queue}-{os.getpid()}"
     supervisor = Supervisor(
@@ -42,15 +42,15 @@ def worker(
 
 
 def beat() -> None:
-    """Run the workers' clock: exactly one per installation.
+    """Run the scheduler of the Celery workers: exactly one per installation.
 
-    It sends a knock every second, so that due work is found even if every other knock is lost. A
-    second clock is harmless but useless.
+    It sends the workers a message every second, so that due work is found even if all other
+    messages are lost. A second scheduler does no harm, but is of no use.
     """
     from backend import logs
     from backend.settings import read_settings
-    from workers import scheduler as clock
+    from workers import scheduler
 
     settings = read_settings()
     logs.configure(settings.log_level)
-    clock.run(settings)
+    scheduler.run(settings)

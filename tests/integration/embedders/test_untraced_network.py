@@ -18,7 +18,7 @@ from torch.nn.functional import normalize
 from backend.embedders import Compute, load
 from backend.embedders.cnn import Preprocessing
 from backend.embedders.pca import Pca
-from backend.embedders.whole import WholeEmbedder
+from backend.embedders.untraced_network import UntracedEmbedder
 from backend.errors import UnknownEmbedder, WeightsUnavailable
 
 CPU = Compute(device="cpu")
@@ -66,7 +66,7 @@ def vit_file(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_square_picture_is_treated_as_timm_itself_does(vit_file: Path) -> None:
+def test_a_square_image_is_treated_as_timm_itself_does(vit_file: Path) -> None:
     embedder = load(f"timm/test_vit?weights={vit_file}", compute=CPU)
     model = timm.create_model("test_vit")
     model.load_state_dict(load_file(vit_file))
@@ -259,7 +259,7 @@ class Greedy(torch.nn.Module):
 def test_a_batch_that_does_not_fit_is_halved_and_one_image_is_an_error() -> None:
     model = Greedy()
     preprocessing = Preprocessing(input_size=(8, 8), mean=(0, 0, 0), std=(1, 1, 1))
-    embedder = WholeEmbedder(
+    embedder = UntracedEmbedder(
         model, name="greedy", recipe={}, preprocessing=preprocessing, compute=CPU
     )
     expected = embedder.embed(GARMENTS)

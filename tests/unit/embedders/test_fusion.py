@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backend.embedders.fusing import SHARPNESS, confidence, fuse
+from backend.embedders.fusion import SHARPNESS, confidence, fuse
 from backend.embedders.pixels import normalise
 
 # Of three categories; nothing lies along the fourth axis.
@@ -39,7 +39,7 @@ def test_the_start_decides_where_the_tuned_part_is_not_sure() -> None:
     assert vectors[2] @ vectors[3] == pytest.approx((1 / 9) / (1 / 9 + 1 / 4), abs=1e-3)
 
 
-def test_no_picture_gives_no_vector() -> None:
+def test_no_image_gives_no_vector() -> None:
     nothing = np.empty((0, 4), np.float32)
 
     assert fuse(nothing, nothing, directions=DIRECTIONS, weight=0.5).shape == (0, 8)

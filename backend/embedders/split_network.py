@@ -1,4 +1,4 @@
-"""Cut a network in two: a stem that stays as it is, and a tail that can be tuned."""
+"""Split a network in two: a stem that stays as it is, and a tail that can be tuned."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import Tensor, fx, nn
 from backend.errors import UnknownEmbedder
 
 
-class Forked(nn.Module):
-    """One stem with several tails: their last maps, side by side as channels."""
+class StemWithTails(nn.Module):
+    """One stem with several tails, whose last maps are concatenated along the channels."""
 
     def __init__(self, stem: nn.Module, tails: Sequence[nn.Module]) -> None:
         super().__init__()
@@ -25,11 +25,11 @@ class Forked(nn.Module):
         return torch.cat([tail(maps) for tail in self.tails], dim=1)
 
 
-def cut_before(graph: fx.GraphModule, layer: str) -> tuple[fx.GraphModule, fx.GraphModule]:
-    """Return stem and tail of a network, cut before the first layer within `layer`.
+def split_before(graph: fx.GraphModule, layer: str) -> tuple[fx.GraphModule, fx.GraphModule]:
+    """Return stem and tail of a network, split before the first layer within `layer`.
 
     The two share no parameter with `graph`. Raises UnknownEmbedder where there is no such layer, or
-    where more than one map crosses the cut.
+    where more than one map goes from the stem to the tail.
     """
     nodes = list(graph.graph.nodes)
     first = next((i for i, node in enumerate(nodes) if _is_within(node, layer)), None)
@@ -40,7 +40,7 @@ def cut_before(graph: fx.GraphModule, layer: str) -> tuple[fx.GraphModule, fx.Gr
     crossing = [node for node in before if set(node.users) & set(after)]
     if len(crossing) != 1:
         raise UnknownEmbedder(
-            f"the network cannot be cut before {layer!r}: {len(crossing)} maps cross there"
+            f"the network cannot be split before {layer!r}: {len(crossing)} maps cross there"
         )
     return _part(graph, before, {}, crossing[0]), _tail(graph, after, crossing[0])
 
