@@ -100,7 +100,7 @@ def test_a_label_of_no_class_is_rejected_with_its_line(tmp_path: Path) -> None:
             gzip.compress(idx(np.zeros((9, 28, 28), np.uint8))),
             "has 9 images, its labels are 40",
         ),
-        ("t10k-labels-idx1-ubyte.gz", None, "without its labels"),
+        ("t10k-labels-idx1-ubyte.gz", None, "no file of labels"),
     ],
     ids=["no gzip", "too short", "empty", "cut off", "too few", "without labels"],
 )
