@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from backend import queue
 from backend.access.scope import Scope
 from backend.api import openapi, problems
 from backend.api.addresses import check_address
@@ -20,7 +21,6 @@ from backend.catalogue import products
 from backend.catalogue.products import Draft, Outcome
 from backend.database.models import Product
 from backend.errors import InvalidProduct
-from backend.queue import entries
 
 Json: TypeAlias = dict[str, Any]
 
@@ -64,7 +64,7 @@ def _store(
     """Store the drafts that may be stored; return what became of each."""
     checked = _check_addresses(session, drafts)
     good = [draft for draft in checked if isinstance(draft, Draft)]
-    saved = products.save(session, good, priority=entries.IMPORT)
+    saved = products.save(session, good, priority=queue.IMPORT)
     stored = iter(
         InvalidProduct(saved.reasons[position]) if outcome is Outcome.REJECTED else outcome
         for position, outcome in enumerate(saved.outcomes)

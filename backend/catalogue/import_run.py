@@ -18,6 +18,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 import numpy as np
 from sqlalchemy import func, select
 
+from backend import queue
 from backend.catalogue import products
 from backend.catalogue.products import Draft, ImageRef, Outcome
 from backend.catalogue.report import Remarks, Summary
@@ -28,7 +29,6 @@ from backend.database.engine import Database
 from backend.database.models import Product
 from backend.errors import ImageError, InvalidProduct, NoImage, UnreadableCatalogue
 from backend.images.store import SCHEME, ImageStore, digest_of
-from backend.queue import entries
 
 T = TypeVar("T")
 ImportProgress: TypeAlias = Callable[[int, int], None]
@@ -96,7 +96,7 @@ class _Import:
         rows = [row for row, draft in drafted if draft]
         drafts = [draft for _, draft in drafted if draft]
         saved = self.db.write(
-            lambda session: products.save(session, drafts, priority=entries.IMPORT, complete=False)
+            lambda session: products.save(session, drafts, priority=queue.IMPORT, complete=False)
         )
         self.outcomes.update(saved.outcomes)
         self._held.update(saved.ids.values())
@@ -168,7 +168,7 @@ class _Import:
 
     def _remove(self, skus: Sequence[str]) -> None:
         removed = self.db.write(
-            lambda session: products.remove(session, skus, priority=entries.IMPORT)
+            lambda session: products.remove(session, skus, priority=queue.IMPORT)
         )
         self.removed += len(removed)
 

@@ -15,13 +15,13 @@ from typing import Any, Final, TypeAlias, cast
 from sqlalchemy import ColumnElement, Table, bindparam, select, update
 from sqlalchemy.orm import Session
 
+from backend import queue
 from backend.catalogue.drafts import FIELDS, NO_IMAGE, SKU, Draft, ImageRef, parse
 from backend.catalogue.filter_sql import conditions
 from backend.database.models import Product, utcnow
 from backend.database.upsert import upsert
 from backend.errors import InvalidProduct, UnknownProduct
 from backend.filters import Where
-from backend.queue import entries
 
 __all__ = [
     "FIELDS",
@@ -93,7 +93,7 @@ def save(
     while pending:  # again only for those that another writer inserted in between
         pending = _save_once(session, plan, pending)
     for image, ids in ((True, plan.new_images), (False, plan.new_payloads)):
-        entries.request(session, sorted(ids), image=image, priority=priority)
+        queue.request(session, sorted(ids), image=image, priority=priority)
     return Saved(
         outcomes=tuple(plan.outcomes[position] for position in range(len(drafts))),
         reasons=plan.reasons,
@@ -131,7 +131,7 @@ def remove(session: Session, skus: Sequence[str], *, priority: int) -> tuple[int
         session.execute(
             update(PRODUCTS).where(PRODUCTS.c.id.in_(ids)).values(removed_at=now, updated_at=now)
         )
-        entries.request_removal(session, ids, priority=priority)
+        queue.request_removal(session, ids, priority=priority)
     return ids
 
 

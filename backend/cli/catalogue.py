@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from backend.catalogue.sources.layout import FeedMapping
 
 SHOWN = 20
-"""Rejects printed; all of them are in the report file and in --json."""
+"""Rejects that are printed; the report file and --json contain all of them."""
 
 CataloguePath = Annotated[
     Path,
@@ -29,11 +29,11 @@ CataloguePath = Annotated[
 ]
 ImageTemplate = Annotated[
     str | None,
-    typer.Option("--image", help="Where images lie, such as `images/{sku:.3}/{sku}.jpg`."),
+    typer.Option("--image", help="The path of an image, such as `images/{sku:.3}/{sku}.jpg`."),
 ]
 MappingFile = Annotated[
     Path | None,
-    typer.Option(help="A TOML or JSON file with a table `map` and a template `image`."),
+    typer.Option(help="A TOML or JSON file with a table `map` and a path template `image`."),
 ]
 
 
@@ -42,13 +42,13 @@ def import_(
     mapping: Annotated[
         list[str] | None,
         typer.Option(
-            "--map", metavar="FIELD=COLUMN", help="Which column holds a field; can be repeated."
+            "--map", metavar="FIELD=COLUMN", help="The column of a field; can be repeated."
         ),
     ] = None,
     image: ImageTemplate = None,
     mapping_file: MappingFile = None,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Remove products that the file does not hold.")
+        bool, typer.Option("--prune", help="Remove products that are not in the file.")
     ] = False,
     copy_images: Annotated[
         bool, typer.Option("--copy-images", help="Copy a folder's images to the image store.")
@@ -58,11 +58,11 @@ def import_(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bring the catalogue to what a file says: products and image references, nothing else.
+    """Import products and image references from a file.
 
-    Can be repeated: what has not changed costs nothing, and what has is embedded by the running
-    server, or by `lookalike index`. A bad row is reported with its line and reason, the others go
-    through. Columns that are not mapped are kept in the products' attributes.
+    An import can be repeated: rows that have not changed cost nothing. The running server, or
+    `lookalike index`, embeds what has changed. A bad row is reported with its line and reason; the
+    other rows are imported. Columns that are not mapped are kept in the products' attributes.
     """
     layout = _layout(mapping or [], image, mapping_file)
     with services() as found:
@@ -84,7 +84,7 @@ def run_import(
     prune: bool = False,
     copy_images: bool = False,
 ) -> Summary:
-    """Import with a progress bar, and ring for whoever works off the queue."""
+    """Import with a progress bar, then notify the worker."""
     from backend.catalogue.import_run import import_catalogue
 
     with bar("Importing") as progress:
@@ -104,7 +104,7 @@ def run_import(
 
 
 def show(summary: Summary, report: Path | None = None) -> None:
-    """Print what an import did, and the first of what it could not take."""
+    """Print the counts of an import, and its first rejects and warnings."""
     out.print("  ".join(f"{name} [bold]{number:,}" for name, number in summary.counts().items()))
     for reject in summary.rejects.first(SHOWN):
         err.print(

@@ -1,7 +1,7 @@
-"""The embedders that one process has loaded, by name and by fingerprint.
+"""The embedders that one process holds, by what they are rather than by their name.
 
-A name can come to mean another network, when the package is upgraded or a checkpoint is trained
-again. As long as the old network is in memory, it serves the generation that was built with it.
+A name can come to mean another network: the package was upgraded, a checkpoint trained anew. Then
+the old one, while it is in memory, goes on to serve the generation that it built.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from backend import embedders
+from backend.database.models import Generation
 from backend.embedders import Compute, Embedder
 from backend.errors import LookalikeError, ModelMismatch
 
 AGAIN_SECONDS: Final = 60
-"""A name that was loaded with another fingerprint is loaded again only after this time."""
+"""How long a name that means something else than what was asked for is not looked up again."""
 
 
 @dataclass(frozen=True)
 class _Lookup:
-    """The result of loading a name for the last time."""
+    """What a name meant when it was last looked up."""
 
     embedder: Embedder | None
     error: LookalikeError | None
@@ -33,27 +34,28 @@ class LoadedEmbedders:
     """Loads each embedder once. Safe to call from several threads."""
 
     def __init__(self, compute: Compute) -> None:
-        self._compute = compute
+        self.compute = compute
         self._lock = threading.Lock()
         self._names: dict[str, _Lookup] = {}
         self._held: dict[str, Embedder] = {}
 
     def named(self, spec: str) -> Embedder:
-        """Return the embedder of a spec, loaded once. Raises what `embedders.load` does."""
+        """Return what a spec meant when it was first loaded; raises what `embedders.load` does."""
         with self._lock:
             found = self._names.get(spec)
             return self._load(spec) if found is None or found.embedder is None else found.embedder
 
     def anew(self, spec: str) -> Embedder:
-        """Load the embedder of a spec again, in case its weights have changed."""
+        """Return what a spec means now: its weights are read again."""
         with self._lock:
             return self._load(spec)
 
-    def exactly(self, spec: str, fingerprint: str) -> Embedder:
-        """Return the embedder with this fingerprint, which the spec should name.
+    def of(self, generation: Generation) -> Embedder:
+        """Return the embedder that built a generation.
 
-        Raises ModelMismatch when the spec names another one by now, or cannot be loaded.
+        Raises ModelMismatch when its spec means another one by now, or none that can be loaded.
         """
+        spec, fingerprint = generation.embedder, generation.fingerprint
         with self._lock:
             if fingerprint in self._held:
                 return self._held[fingerprint]
@@ -70,7 +72,7 @@ class LoadedEmbedders:
         return looked_up.embedder
 
     def keep(self, fingerprints: Collection[str]) -> None:
-        """Forget embedders that no name means any more, except those with these fingerprints."""
+        """Let go of embedders that no name means any more, but for these."""
         with self._lock:
             meant = {one.embedder.fingerprint for one in self._names.values() if one.embedder}
             for gone in self._held.keys() - meant - set(fingerprints):
@@ -84,7 +86,7 @@ class LoadedEmbedders:
         return self._names[spec]
 
     def _load(self, spec: str) -> Embedder:
-        found = embedders.load(spec, compute=self._compute)
+        found = embedders.load(spec, compute=self.compute)
         embedder = self._held.setdefault(found.fingerprint, found)
         self._names[spec] = _Lookup(embedder, None, time.monotonic())
         return embedder

@@ -20,8 +20,8 @@ from backend.lab.evaluation.products import COLUMNS, Pictured
 from backend.lab.training.finetuning import TrainingContext
 from backend.lab.training.objective import Aim
 from backend.lab.training.recipe import TuningRecipe
-from backend.sample import draw
-from backend.sample.styles import Item, invent
+from sample_catalogue import draw
+from sample_catalogue.styles import Item, invent
 
 TINY = TuningRecipe(
     input_size=(64, 48),

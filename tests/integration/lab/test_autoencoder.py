@@ -35,8 +35,8 @@ from backend.lab.training.autoencoder_run import (
     TrainingImages,
     begin_or_resume,
 )
-from backend.sample import make_sample
 from backend.settings import Settings
+from sample_catalogue import make_sample
 
 Train = Callable[..., Run]
 

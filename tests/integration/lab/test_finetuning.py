@@ -37,8 +37,8 @@ from backend.lab.training.material import divide, prepare
 from backend.lab.training.objective import Aim
 from backend.lab.training.recipe import TuningRecipe
 from backend.lab.training.validation import Judge
-from backend.sample import make_sample
 from backend.settings import Settings
+from sample_catalogue import make_sample
 
 PRODUCTS = 72
 GENEROUS_SECONDS = 150

@@ -27,7 +27,7 @@ from backend.database.engine import Database
 from backend.database.models import RETIRED, Generation, ImageVector, IndexEntry, Product, utcnow
 from backend.errors import IndexUnavailable
 from backend.indexing.snapshot import snapshot
-from backend.jobs.run import DONE, FAILED
+from backend.jobs import DONE, FAILED
 from backend.queue.progress import count_points
 from backend.settings import Settings
 from backend.vectors import Point
@@ -50,7 +50,7 @@ def shop(settings: Settings) -> Iterator[Shop]:
 
 def start(shop: Shop, *, read: bool = True) -> psutil.Process:
     """Start a build; wait until it has read all points, so that what follows is news to it."""
-    optimizer = shop.worker._optimizer
+    optimizer = shop.worker.optimizer
     optimizer.start(shop.generation)
     running = optimizer._running
     assert running
@@ -62,7 +62,7 @@ def start(shop: Shop, *, read: bool = True) -> psutil.Process:
 
 def finish(shop: Shop) -> BuildResult:
     """Wait for the build to end and put it in its place."""
-    optimizer = shop.worker._optimizer
+    optimizer = shop.worker.optimizer
 
     def has_ended() -> bool:
         optimizer.step([shop.generation])
@@ -226,17 +226,17 @@ def test_a_builder_that_dies_leaves_the_index_as_it_was_and_says_why(shop: Shop)
         finish(shop)
     assert shop.folders() == ["shard-1", "shard-1.written", "store.json"]
     assert len(shop.prices()) == COUNT
-    described = status.status(shop.services.db, shop.services.look_at_shard)["shard"]
+    described = status.status(shop.services.db, shop.services.indexes.look_at_shard)["shard"]
     assert "SIGKILL" in described["failure"]["reason"]
     assert not described["optimized"]
     start(shop)
     finish(shop)
-    described = status.status(shop.services.db, shop.services.look_at_shard)["shard"]
+    described = status.status(shop.services.db, shop.services.indexes.look_at_shard)["shard"]
     assert (described["failure"], described["optimized"]) == (None, True)
 
 
 def test_a_builder_that_cannot_read_the_catalogue_says_so(shop: Shop) -> None:
-    shop.worker._optimizer._database_url = "sqlite:////nowhere/at/all.sqlite"
+    shop.worker.optimizer._database_url = "sqlite:////nowhere/at/all.sqlite"
     start(shop, read=False)
     with pytest.raises(IndexUnavailable, match="the builder failed"):
         finish(shop)
@@ -247,11 +247,11 @@ def test_a_build_of_a_retired_generation_is_given_up(shop: Shop) -> None:
     process = start(shop, read=False)
     retire = update(Generation).values(state=RETIRED)
     shop.services.db.write(lambda session: session.execute(retire))
-    shop.worker._optimizer.step([])
+    shop.worker.optimizer.step([])
     assert not process.is_running()
     assert shop.folders() == ["shard-1", "shard-1.written"]
     with pytest.raises(IndexUnavailable, match="given up"):
-        shop.worker._optimizer.outcome(1)
+        shop.worker.optimizer.outcome(1)
 
 
 def test_the_end_of_the_owner_ends_the_builder_too(shop: Shop) -> None:
@@ -263,7 +263,7 @@ def test_the_end_of_the_owner_ends_the_builder_too(shop: Shop) -> None:
 def test_only_one_shard_is_built_at_a_time(shop: Shop) -> None:
     start(shop, read=False)
     with pytest.raises(IndexUnavailable, match="being optimized"):
-        shop.worker._optimizer.start(shop.generation)
+        shop.worker.optimizer.start(shop.generation)
 
 
 def test_a_damaged_store_file_is_refused_with_the_way_out(shop: Shop, settings: Settings) -> None:
@@ -314,7 +314,7 @@ def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 
 shop = Shop.open(read_settings(_env_file=None, data_dir=Path(sys.argv[1])))
-optimizer, generation = shop.worker._optimizer, shop.generation
+optimizer, generation = shop.worker.optimizer, shop.generation
 optimizer.start(generation)
 running = optimizer._running
 print("builder", running.build.pid, flush=True)
@@ -415,7 +415,7 @@ def test_a_job_for_a_generation_that_is_retired_fails(shop: Shop) -> None:
     shop.worker.work_once()
     job = jobs.read(shop.services.db, job_id)
     assert job
-    assert job.error == "wrong-state: generation 1 is retired: nobody asks its index"
+    assert job.error == "wrong-state: generation 1 is retired: its index is not in use"
 
 
 @pytest.mark.parametrize(

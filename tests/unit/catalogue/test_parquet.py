@@ -11,13 +11,10 @@ from typing import Any
 
 import pytest
 
-from backend.catalogue.import_run import import_catalogue
 from backend.catalogue.sources import open_source
 from backend.catalogue.sources.layout import PLAIN, FeedMapping
 from backend.catalogue.sources.rows import FeedRow, Reject
-from backend.database.engine import Database
 from backend.errors import ConfigurationError, UnreadableCatalogue
-from backend.images.store import ImageStore
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -135,27 +132,6 @@ def test_rows_of_many_groups_come_in_order_and_their_numbers_go_on(tmp_path: Pat
     assert [row.line for row in rows] == list(range(1, 2501))
     assert [row.sku for row in rows] == [str(number) for number in range(2500)]
     assert list(source.skus()) == [(row.line, row.sku) for row in rows]
-
-
-def test_bad_rows_are_rejected_with_their_number_and_reason(tmp_path: Path, db: Database) -> None:
-    path = parquet(
-        tmp_path / "feed.parquet",
-        {
-            "id": ["a", None, "no spaces", "a", "b", "c"],
-            "year": ["2012", "2012", "2012", "2013", "soon", "2014"],
-            "image": [None, None, None, None, None, "../secret.jpg"],
-        },
-    )
-
-    summary = import_catalogue(db, ImageStore(f"file://{tmp_path / 'store'}"), path)
-
-    reasons = {reject.line: reject.reason for reject in summary.rejects}
-    assert summary.added == 2
-    assert reasons.keys() == {1, 2, 3, 6}
-    assert reasons[1] == "line 4 has the same sku"
-    assert reasons[2] == "the sku is empty"
-    assert "must be a string" in reasons[3]
-    assert any("'soon' is not a year" in warning.reason for warning in summary.warnings)
 
 
 def test_a_damaged_row_group_costs_its_own_rows(tmp_path: Path) -> None:
