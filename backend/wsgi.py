@@ -147,7 +147,7 @@ class Process:
         else:
             self._guard = Guard(self.services)
         self.app = create_app(self.services, probes=probes)
-        authentication.warn(self.services)
+        authentication.warn_about_keys(self.services)
         for thread in (self._background, self._guard):
             if thread:
                 thread.start()
