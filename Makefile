@@ -10,7 +10,7 @@ PRODUCTS ?= 10000
 EXTRAS := test,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fashion-mnist serve test test-unit test-integration test-acceptance test-migration test-all prove-kills prove-reindex check format lock sample clean
+.PHONY: help setup demo fashion-mnist serve test test-unit test-integration test-acceptance test-migration test-all prove-kills prove-reindex check format lock record-release sample clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ lock: ## Write the newest releases into constraints.txt (minutes; `make setup` t
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --dry-run --ignore-installed --report $(VENV)/lock.json '.[$(EXTRAS)]'
 	$(BIN)/python .ci/lock.py < $(VENV)/lock.json > constraints.txt
+
+record-release: setup ## Before a tag: record tables and statements, for the next release's migrations
+	cd tests && $(abspath $(BIN))/python -m support.release.record
 
 sample: setup ## Draw the sample catalogue that ships in the package again
 	cd examples && $(abspath $(BIN))/python -m sample_catalogue
