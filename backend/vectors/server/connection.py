@@ -43,7 +43,7 @@ class ServerCollection:
         connect: Connect,
         options: ServerOptions,
     ) -> None:
-        self._name = name
+        self.name = name
         self._size = size
         self._schema = schema
         self._connect = connect
@@ -56,8 +56,8 @@ class ServerCollection:
 
     def call(self, method: str, **arguments: Any) -> Any:
         """Return what a method of the client returns for this collection; raises as `attempt`."""
-        call = partial(getattr(self.open(), method), self._name, **arguments)
-        return attempt(call, collection=self._name)
+        call = partial(getattr(self.open(), method), self.name, **arguments)
+        return attempt(call, collection=self.name)
 
     def open(self) -> QdrantClient:
         """Return the client, connected, with the collection made."""
@@ -69,7 +69,7 @@ class ServerCollection:
     def _open(self) -> _Connection:
         with self._lock:
             if self._gone:
-                raise IndexGone("the index was dropped", collection=self._name)
+                raise IndexGone("the index was dropped", collection=self.name)
             if self._closed:
                 raise IndexUnavailable("the index is closed")
             if self._connection is None or self._connection.pid != os.getpid():
@@ -77,7 +77,7 @@ class ServerCollection:
             if not self._is_made:
                 ensure_collection(
                     self._connection.client,
-                    self._name,
+                    self.name,
                     size=self._size,
                     schema=self._schema,
                     options=self._options,
@@ -93,7 +93,7 @@ class ServerCollection:
             self._is_made, self._gone = False, True
         client = opened.client if opened is not None and mine else self._connect()
         try:
-            drop_collection(client, self._name)
+            drop_collection(client, self.name)
         finally:
             self.close()
             if not mine:

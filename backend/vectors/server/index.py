@@ -63,7 +63,7 @@ class ServerIndex(VectorIndex):
         self.size = size
         self._schema = dict(schema)
         self._options = options or ServerOptions()
-        self._collection = ServerCollection(
+        self.collection = ServerCollection(
             collection, size=size, schema=self._schema, connect=connect, options=self._options
         )
 
@@ -95,11 +95,11 @@ class ServerIndex(VectorIndex):
 
     def flush(self) -> None:
         """Only connect: the server's own settings say when it flushes to disk."""
-        self._collection.open()
+        self.collection.open()
 
     def _write(self, method: str, **arguments: Any) -> None:
         # `wait`: the entry is settled afterwards, so the point must be applied and not only queued.
-        self._collection.call(method, wait=True, ordering=_ORDERING, **arguments)
+        self.collection.call(method, wait=True, ordering=_ORDERING, **arguments)
 
     # --- searching ---
 
@@ -162,7 +162,7 @@ class ServerIndex(VectorIndex):
         passing = self._filter(where)
 
         def estimate() -> int:
-            found = self._collection.call(
+            found = self.collection.call(
                 "count", count_filter=passing, exact=False, timeout=READ_SECONDS
             )
             return int(found.count)
@@ -179,7 +179,7 @@ class ServerIndex(VectorIndex):
         mode: SearchMode | None = None,
         score_threshold: float | None = None,
     ) -> list[Hit]:
-        found = self._collection.call(
+        found = self.collection.call(
             "query_points",
             query=query,
             limit=limit,
@@ -201,7 +201,7 @@ class ServerIndex(VectorIndex):
     # --- reading ---
 
     def vector(self, id: int) -> Vector | None:
-        found = self._collection.call(
+        found = self.collection.call(
             "retrieve", ids=[id], with_payload=False, with_vectors=True, timeout=READ_SECONDS
         )
         return np.asarray(found[0].vector, dtype=np.float32) if found else None
@@ -210,7 +210,7 @@ class ServerIndex(VectorIndex):
         self, field: str, *, limit: int = 200, where: Where | None = None
     ) -> list[tuple[Scalar, int]]:
         check_facet(field, self._schema)
-        found = self._collection.call(
+        found = self.collection.call(
             "facet",
             key=path(field),
             limit=limit,
@@ -222,7 +222,7 @@ class ServerIndex(VectorIndex):
 
     def count(self, where: Where | None = None) -> int:
         passing = self._filter(where)
-        found = self._collection.call(
+        found = self.collection.call(
             "count", count_filter=passing, exact=True, timeout=READ_SECONDS
         )
         return int(found.count)
@@ -230,7 +230,7 @@ class ServerIndex(VectorIndex):
     def claims(self, *, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, int]]:
         offset: Any = start
         while offset is not None:
-            page, offset = self._collection.call(
+            page, offset = self.collection.call(
                 "scroll", offset=offset, limit=_PAGE, with_payload=[CLAIM], timeout=READ_SECONDS
             )
             for point in page:
@@ -245,7 +245,7 @@ class ServerIndex(VectorIndex):
     def records(self, ids: Sequence[int], *, vectors: bool = False) -> list[StoredPoint]:
         found: list[models.Record] = []
         for start in range(0, len(ids), _PAGE):
-            found += self._collection.call(
+            found += self.collection.call(
                 "retrieve",
                 ids=list(ids[start : start + _PAGE]),
                 with_payload=True,
@@ -255,7 +255,7 @@ class ServerIndex(VectorIndex):
         return stored_points(found)
 
     def points_without_claim(self, *, limit: int = 1000) -> list[str]:
-        found, _ = self._collection.call(
+        found, _ = self.collection.call(
             "scroll",
             scroll_filter=points_without_claim(SERVER_FILTERS),
             limit=limit,
@@ -273,10 +273,10 @@ class ServerIndex(VectorIndex):
     # --- opening and closing ---
 
     def ping(self) -> None:
-        self._collection.call("get_collection")
+        self.collection.call("get_collection")
 
     def drop(self) -> None:
-        self._collection.drop()
+        self.collection.drop()
 
     def close(self) -> None:
-        self._collection.close()
+        self.collection.close()
