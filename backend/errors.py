@@ -32,7 +32,6 @@ def _rebuild(kind: type[LookalikeError], message: str, context: dict[str, Any]) 
 
 _REASONS: Final = {
     "missing": "must be given",
-    "extra_forbidden": "there is no such field",
     "dict_type": "must be an object",
     "model_type": "must be an object",
 }
@@ -44,6 +43,13 @@ def reason_of(error: ErrorDetails) -> str:
         return str(error["ctx"]["error"])  # a ValueError of ours
     _, _, allowed = error["msg"].partition(" should ")
     return _REASONS.get(error["type"]) or (f"must {allowed}" if allowed else error["msg"])
+
+
+def unknown_field(error: ErrorDetails) -> str | None:
+    """Return the name for which a pydantic model has no field; None for any other error."""
+    if not error["loc"]:  # the name holds half of a surrogate pair, which no location can
+        return str(error["input"])
+    return str(error["loc"][0]) if error["type"] == "extra_forbidden" else None
 
 
 class ConfigurationError(LookalikeError):

@@ -141,7 +141,7 @@ class ServingProcess:
         else:
             self._recall = RecallThread(self.services)
         self.app = create_app(self.services, probes=probes)
-        authentication.warn(self.services)
+        authentication.warn_about_keys(self.services)
         for thread in (self._worker, self._recall):
             if thread:
                 thread.start()

@@ -21,7 +21,7 @@ from pydantic import (
     ValidationError,
 )
 
-from backend.errors import InvalidProduct, reason_of
+from backend.errors import InvalidProduct, reason_of, unknown_field
 from backend.filters import Scalar
 from backend.images import store
 
@@ -62,7 +62,7 @@ class ImageRef:
 
 
 NO_IMAGE: Final = ImageRef(uri=None)
-"""Takes a product's image away; an image that is None leaves it as it is."""
+"""Removes a product's image; a draft whose image is None leaves it as it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,10 +214,12 @@ def parse(raw: Mapping[str, Any]) -> Draft:
 def _invalid_product(error: ValidationError) -> InvalidProduct:
     errors: list[dict[str, Any]] = []
     for each in error.errors():
-        wrong: dict[str, Any] = {"field": str(each["loc"][0]), "reason": reason_of(each)}
-        if each["type"] == "extra_forbidden":
-            wrong["allowed"] = ["sku", *FIELDS]
-        errors.append(wrong)
+        if (unknown := unknown_field(each)) is not None:
+            allowed = ["sku", *FIELDS]
+            reason = "there is no such field"
+            errors.append({"field": unknown, "reason": reason, "allowed": allowed})
+        else:
+            errors.append({"field": str(each["loc"][0]), "reason": reason_of(each)})
     reasons = "; ".join(f"{wrong['field']}: {wrong['reason']}" for wrong in errors)
     return InvalidProduct(reasons, errors=errors)
 

@@ -13,7 +13,7 @@ from backend.cli.common import AsJson, bar, err, out, print_json, services
 if TYPE_CHECKING:
     from backend.bootstrap import Services
     from backend.catalogue.report import Summary
-    from backend.catalogue.sources.layout import FeedMapping
+    from backend.catalogue.sources.mapping import FeedMapping
 
 SHOWN = 20
 """Rejects that are printed; the report file and --json contain all of them."""
@@ -64,9 +64,9 @@ def import_(
     `lookalike index`, embeds what has changed. A bad row is reported with its line and reason; the
     other rows are imported. Columns that are not mapped are kept in the products' attributes.
     """
-    layout = _layout(mapping or [], image, mapping_file)
+    feed_mapping = _mapping(mapping or [], image, mapping_file)
     with services() as found:
-        summary = run_import(found, path, layout, prune=prune, copy_images=copy_images)
+        summary = run_import(found, path, feed_mapping, prune=prune, copy_images=copy_images)
         report = report or found.settings.data_dir / "last-import.json"
         summary.write_report(report)
     if as_json:
@@ -79,7 +79,7 @@ def import_(
 def run_import(
     found: Services,
     path: Path,
-    layout: FeedMapping,
+    mapping: FeedMapping,
     *,
     prune: bool = False,
     copy_images: bool = False,
@@ -93,7 +93,7 @@ def run_import(
             found.db,
             found.image_store,
             path,
-            layout=layout,
+            mapping=mapping,
             prune=prune,
             copy_images=copy_images,
             max_image_bytes=found.settings.max_image_bytes,
@@ -117,11 +117,11 @@ def show(summary: Summary, report: Path | None = None) -> None:
         err.print(f"  … and {hidden:,} more, in {report}")
 
 
-def _layout(mapping: list[str], image: str | None, mapping_file: Path | None) -> FeedMapping:
-    from backend.catalogue.sources.layout import PLAIN, FeedMapping, read_layout
+def _mapping(pairs: list[str], image: str | None, mapping_file: Path | None) -> FeedMapping:
+    from backend.catalogue.sources.mapping import DEFAULT_MAPPING, FeedMapping, read_mapping
 
-    base = read_layout(mapping_file) if mapping_file else PLAIN
-    pairs = dict(pair.split("=", 1) for pair in mapping if "=" in pair)
-    if len(pairs) < len(mapping):
+    base = read_mapping(mapping_file) if mapping_file else DEFAULT_MAPPING
+    columns = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+    if len(columns) < len(pairs):
         raise typer.BadParameter("expected FIELD=COLUMN, each field once", param_hint="--map")
-    return FeedMapping(columns={**base.columns, **pairs}, image=image or base.image)
+    return FeedMapping(columns={**base.columns, **columns}, image=image or base.image)

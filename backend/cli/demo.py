@@ -38,10 +38,10 @@ def demo(
     found_settings = settings(**given)
     with services(found_settings) as found:
         path = catalogue_path or _sample(found, products)
-        from backend.catalogue.sources.layout import PLAIN
+        from backend.catalogue.sources.mapping import DEFAULT_MAPPING
         from backend.status import status
 
-        catalogue.show(catalogue.run_import(found, path, PLAIN))
+        catalogue.show(catalogue.run_import(found, path, DEFAULT_MAPPING))
         run_job(found, "index", {}, what="Embedding")
         print_status(status(found.db, found.indexes.look_at_shard), as_json=False)
         skus = _queries(found, QUERIES)

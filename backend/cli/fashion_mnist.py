@@ -37,11 +37,11 @@ def fashion_mnist(files: Files = None, sample: Shown = 5_000) -> None:
     given = {} if "LOOKALIKE_DATA_DIR" in os.environ else {"data_dir": Path("fashion-mnist")}
     found_settings = settings(**given)
     with services(found_settings) as found:
-        from backend.catalogue.sources.layout import PLAIN
+        from backend.catalogue.sources.mapping import DEFAULT_MAPPING
         from backend.status import status
 
         folder = files or _files(found_settings.data_dir)
-        catalogue.show(catalogue.run_import(found, folder, PLAIN))
+        catalogue.show(catalogue.run_import(found, folder, DEFAULT_MAPPING))
         run_job(found, "index", {}, what="Embedding")
         print_status(status(found.db, found.indexes.look_at_shard), as_json=False)
         projector.write(found, found_settings.data_dir / "projector", count=sample)

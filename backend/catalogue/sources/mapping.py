@@ -20,11 +20,11 @@ class FeedMapping:
     image: str | None = None  # template over the row, such as images/{sku:.3}/{sku}.jpg
 
 
-PLAIN: Final = FeedMapping()
+DEFAULT_MAPPING: Final = FeedMapping()
 """The layout of a table whose header uses our names, or those of styles.csv."""
 
 
-def read_layout(path: Path) -> FeedMapping:
+def read_mapping(path: Path) -> FeedMapping:
     """Read a layout from a TOML or JSON file with a table `map` and a template `image`.
 
     Raises ConfigurationError for a file that is not so.

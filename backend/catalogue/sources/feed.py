@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture:
+class ImageFile:
     """An image as a source found it: measured, not yet read."""
 
     uri: str | None  # where it can stay; None: it has to be copied out of the source
@@ -25,7 +25,7 @@ class FeedRow:
     line: int  # in the file, from 1
     sku: str
     fields: Mapping[str, Any]
-    picture: Picture | None = None  # None: there is none, or `fields` hold a remote image_uri
+    image: ImageFile | None = None  # None: there is none, or `fields` hold a remote image_uri
     warnings: tuple[str, ...] = ()  # what was mended or left out
 
 

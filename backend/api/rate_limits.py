@@ -1,6 +1,6 @@
-"""How often may a client ask? Flask-Limiter counts, in Redis if there is a broker.
+"""How often a client may ask. Flask-Limiter counts, in Redis if there is a broker.
 
-Where Redis does not answer, each process counts for itself.
+While Redis does not answer, each process counts for itself.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from backend.api import scopes
-from backend.api.problems import Problem, respond
+from backend.api.problems import RequestError, respond
 from backend.errors import InvalidKey
 from backend.settings import Settings
 
@@ -31,7 +31,7 @@ NAMESPACE: Final = "lookalike"
 REDIS_OPTIONS: Final[dict[str, Any]] = {
     "socket_connect_timeout": 1,
     "socket_timeout": 1,
-    "retry": Retry(NoBackoff(), 0),  # a request waits for a dead Redis once, not for each try
+    "retry": Retry(NoBackoff(), 0),  # a request waits for a dead Redis once
     "wrap_exceptions": True,
 }
 
@@ -45,7 +45,7 @@ class RateLimits:
         self._limiter = Limiter(
             _client,
             application_limits=[*limits],
-            application_limits_exempt_when=_is_open,
+            application_limits_exempt_when=_is_public,
             storage_uri=settings.broker_url or "memory://",
             storage_options=REDIS_OPTIONS if settings.broker_url else {},
             in_memory_fallback_enabled=True,
@@ -53,7 +53,7 @@ class RateLimits:
         )
 
     def register(self, app: Flask) -> None:
-        """Refuse what is too much with 429. To be called after the door has put its question."""
+        """Answer 429 beyond the limit; to be called after authentication, which finds the key."""
         self._limiter.init_app(app)
         app.register_error_handler(RateLimitExceeded, self._respond)
 
@@ -64,10 +64,7 @@ class RateLimits:
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """Refuse to look up a key for an address that had too many wrong ones; count a wrong one.
-
-        Raises the 429.
-        """
+        """Count wrong keys by address; raises the 429 before a key is looked up, after too many."""
         where = (NAMESPACE, "keys", _address())
         for limit in self._attempts:
             if not _counted(self._limiter.limiter.test, limit, *where):
@@ -83,7 +80,7 @@ class RateLimits:
 
 
 def _counted(ask: Callable[..., bool], limit: RateLimitItem, *where: str) -> bool:
-    """Test or hit a limit. That nobody counts opens no door: the key is checked in any case."""
+    """Test or hit a limit; True if Redis does not answer, since the key is checked in any case."""
     try:
         return ask(limit, *where)
     except StorageError as error:
@@ -91,19 +88,19 @@ def _counted(ask: Callable[..., bool], limit: RateLimitItem, *where: str) -> boo
         return True
 
 
-def _too_many(detail: str, *, until: float, code: str = "too-many-requests") -> Problem:
+def _too_many(detail: str, *, until: float, code: str = "too-many-requests") -> RequestError:
     seconds = max(1, math.ceil(until - time.time()))
     headers = {"Retry-After": str(seconds)}
-    return Problem(429, code, f"{detail}; try again in {seconds} s", headers=headers)
+    return RequestError(429, code, f"{detail}; try again in {seconds} s", headers=headers)
 
 
 def _client() -> str:
-    """Return who asks: the key, or without one the address."""
+    """Return what counts as one client: the key, or without one the address."""
     return g.get("key_prefix") or _address()
 
 
 def _address() -> str:
-    """Return the client's address; of IPv6 the network, of which one host has 2⁶⁴ addresses."""
+    """Return the client's address; of IPv6 the /64 network, since one host may use all of it."""
     try:
         address = ip_address(request.remote_addr or "")
     except ValueError:
@@ -111,6 +108,6 @@ def _address() -> str:
     return str(ip_network((address, 64), strict=False)) if address.version == 6 else str(address)
 
 
-def _is_open() -> bool:
+def _is_public() -> bool:
     endpoint = request.endpoint
-    return endpoint is None or scopes.of(current_app, endpoint) is scopes.OPEN
+    return endpoint is None or scopes.required_scope(current_app, endpoint) is scopes.PUBLIC

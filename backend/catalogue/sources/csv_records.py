@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final, NamedTuple
 
+from backend.catalogue.sources.feed import Reject
 from backend.catalogue.sources.files import DAMAGED
-from backend.catalogue.sources.rows import Reject
 from backend.errors import UnreadableCatalogue
 
 LONGEST_LINE: Final = 1_000_000  # bytes; what is beyond is dropped, so the record does not fit
