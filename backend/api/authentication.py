@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from backend.access import keys
-from backend.access.key_cache import Keyring
+from backend.access.key_cache import KeyCache
 from backend.access.scope import Scope
 from backend.api import scopes
 from backend.api.rate_limits import RateLimits
@@ -50,7 +50,7 @@ class Authenticator:
 
     def __init__(self, services: Services, limits: RateLimits) -> None:
         self._owner = services.owner
-        self._keyring = Keyring(services.db, attempt=limits.attempt)
+        self._key_cache = KeyCache(services.db, attempt=limits.attempt)
 
     def authenticate(self) -> None:
         """Raise MissingKey, InvalidKey, InsufficientScope or the 429 unless the key allows this."""
@@ -74,7 +74,7 @@ class Authenticator:
         """Return the prefix of a key, and its scope. Raises InvalidKey, or the 429."""
         if self._owner.recognises(token):
             return "owner", Scope.READ
-        key = self._keyring.find(token)
+        key = self._key_cache.find(token)
         return key.prefix, key.scope
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from backend import queue
 from backend.access.scope import Scope
 from backend.api import openapi
 from backend.api.addresses import check_address
@@ -22,7 +23,6 @@ from backend.catalogue import products
 from backend.catalogue.products import Draft, Outcome
 from backend.database.models import Product
 from backend.errors import InvalidProduct
-from backend.queue import entries
 
 api = openapi.blueprint("batch", tag="products")
 
@@ -59,7 +59,7 @@ def _store(
     """Store the drafts that are right; return the outcome or the error of each."""
     checked = _check_addresses(session, drafts)
     good = [draft for draft in checked if isinstance(draft, Draft)]
-    saved = products.save(session, good, priority=entries.IMPORT)
+    saved = products.save(session, good, priority=queue.IMPORT)
     stored = iter(
         InvalidProduct(saved.reasons[position]) if outcome is Outcome.REJECTED else outcome
         for position, outcome in enumerate(saved.outcomes)

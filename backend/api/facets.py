@@ -41,7 +41,7 @@ def get_facets() -> dict[str, Any]:
     reader.finish()
     with services().db.read() as session:
         generation = generations.active(session)
-    index = services().index_of(generation)
+    index = services().indexes.of(generation)
     found = [(field, index.facet(field, limit=limit, where=where)) for field in wanted]
     items = [
         {"field": field, "values": [{"value": value, "count": count} for value, count in values]}

@@ -93,7 +93,7 @@ def promote_generation(id: str) -> tuple[Json, HTTPStatus, dict[str, str]]:
 def roll_back() -> Json:
     """Go back to the standby generation at once."""
     force = _force()
-    return services().promoter().roll_back(force=force)
+    return services().promoter.roll_back(force=force)
 
 
 @api.delete(

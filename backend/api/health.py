@@ -73,7 +73,7 @@ def _index() -> str | None:
     try:
         with services().db.read() as session:
             generation = generations.active(session)
-        services().index_of(generation).ping()
+        services().indexes.of(generation).ping()
     except LookalikeError as error:
         return error.message
     except OperationalError:

@@ -9,6 +9,7 @@ from flask import Response, redirect, request
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
+from backend import queue
 from backend.access.scope import Scope
 from backend.api import openapi
 from backend.api.context import services, write
@@ -20,7 +21,6 @@ from backend.api.scopes import requires_scope
 from backend.catalogue import products
 from backend.catalogue.products import ImageRef
 from backend.errors import NoImage
-from backend.queue import entries
 
 CHECK_SIZE: Final = (64, 64)
 """An upload is decoded to this size, which shows whether it can be decoded."""
@@ -67,7 +67,7 @@ def put_image(sku: str) -> tuple[Json, int]:
 
     def store(session: Session) -> tuple[Json, int]:
         status = 200 if products.get(session, sku).image_uri else 201
-        product = products.set_image(session, sku, image, priority=entries.SINGLE)
+        product = products.set_image(session, sku, image, priority=queue.SINGLE)
         return write_products(session, [product])[0], status
 
     return write(store)

@@ -6,7 +6,7 @@ from flask import Response, url_for
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend import generations
+from backend import generations, queue
 from backend.access.scope import Scope
 from backend.api import openapi
 from backend.api.addresses import check_address
@@ -28,7 +28,6 @@ from backend.catalogue import products
 from backend.catalogue.products import Outcome
 from backend.database import models
 from backend.errors import UnknownProduct
-from backend.queue import entries
 from backend.queue.progress import State, is_in
 
 api = openapi.blueprint("products", tag="products")
@@ -55,7 +54,7 @@ def put_product(sku: str) -> tuple[Json, int, dict[str, str]]:
         row = models.Product
         stored_uri = session.scalar(select(row.image_uri).where(row.sku == sku))
         check_address(draft.image, stored_uri, services().settings)
-        saved = products.save(session, [draft], priority=entries.SINGLE)
+        saved = products.save(session, [draft], priority=queue.SINGLE)
         return _as_json(session, products.get(session, sku)), saved.outcomes[0]
 
     shown, outcome = write(store)
@@ -79,7 +78,7 @@ def patch_product(sku: str) -> Json:
 
     def change(session: Session) -> Json:
         check_address(draft.image, products.get(session, sku).image_uri, services().settings)
-        product = products.patch(session, sku, changes, priority=entries.SINGLE)
+        product = products.patch(session, sku, changes, priority=queue.SINGLE)
         return _as_json(session, product)
 
     return write(change)
@@ -111,7 +110,7 @@ def delete_product(sku: str) -> Response:
     QueryReader.of_request().finish()
 
     def remove(session: Session) -> None:
-        if not products.remove(session, [sku], priority=entries.SINGLE):
+        if not products.remove(session, [sku], priority=queue.SINGLE):
             raise UnknownProduct(f"there is no product with the sku {sku!r}", sku=sku)
 
     write(remove)

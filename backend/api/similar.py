@@ -92,13 +92,15 @@ def _by_form() -> Json:
 
 def _by_sku(sku: str, query: Query, fields: list[str]) -> Json:
     found = services()
-    answer = similar.similar_to_product(found.db, found.index_of, sku, query)
+    answer = similar.similar_to_product(found.db, found.indexes.of, sku, query)
     return _written(answer, fields)
 
 
 def _by_image(data: bytes, query: Query, fields: list[str]) -> Json:
     found = services()
-    answer = similar.similar_to_image(found.db, found.index_of, found.encode, data, query)
+    answer = similar.similar_to_image(
+        found.db, found.indexes.of, found.query_encoder.encode, data, query
+    )
     return _written(answer, fields)
 
 

@@ -25,4 +25,4 @@ api = openapi.blueprint("status", tag="operation")
 def get_status() -> dict[str, Any]:
     """Count the products by their state in the active generation."""
     QueryReader.of_request().finish()
-    return status.status(services().db, services().look_at_shard, recent=timedelta())
+    return status.status(services().db, services().indexes.look_at_shard, recent=timedelta())

@@ -62,7 +62,7 @@ class ImageRef:
 
 
 NO_IMAGE: Final = ImageRef(uri=None)
-"""Takes a product's image away; an image that is None leaves it as it is."""
+"""Removes a product's image; a draft whose image is None leaves it as it is."""
 
 
 @dataclass(frozen=True, kw_only=True)

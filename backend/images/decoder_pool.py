@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,8 +25,10 @@ from PIL import Image
 
 from backend import images
 from backend.errors import ConfigurationError, DecoderDied, ImageError
-from backend.images.decode import ImageLimits, Size
+from backend.images.decode import Size
 from backend.images.decoder_process import READY, Decode
+from backend.images.limits import ImageLimits
+from backend.processes import describe_exit, start_module
 
 ImageFile: TypeAlias = bytes | Path
 """The bytes of an image file, or the path where a decoder shall read it."""
@@ -227,29 +227,19 @@ class _Decoder:
             process.wait(grace)
         except subprocess.TimeoutExpired:
             process.kill()
-        status = process.wait()
-        return signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        return describe_exit(process.wait())
 
     def _start(self) -> Connection:
         ours, theirs = Pipe()
         with theirs:
             setup = json.dumps({**self._setup, "pipe": theirs.fileno()})
-            # By exec: a fork would copy our threads' locks, and multiprocessing's spawn would
-            # import our main module and is not to be had in Celery's daemonic processes.
-            self._process = subprocess.Popen(  # noqa: S603
-                [
-                    sys.executable,
-                    "-P",
-                    "-W",
-                    "ignore",
-                    "-m",
-                    "backend.images.decoder_process",
-                    setup,
-                ],
+            self._process = start_module(
+                "backend.images.decoder_process",
+                setup,
+                keep_environment=ENVIRONMENT,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                env=_environment(),
             )
         self._pipe = ours
         try:
@@ -258,14 +248,6 @@ class _Decoder:
         except EOFError:
             pass
         raise ConfigurationError(f"a decoder process does not start ({self.stop(grace=1)})")
-
-
-def _environment() -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
-    return {
-        **kept,
-        "PYTHONPATH": os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path),
-    }
 
 
 def _send(pipe: Connection, source: ImageFile, target: Size) -> None:

@@ -23,7 +23,8 @@ from typing import Any, TypeAlias
 from PIL.Image import Image
 
 from backend.errors import ImageError, ImageTooLarge
-from backend.images.decode import ImageLimits, read_file
+from backend.images.limits import ImageLimits
+from backend.images.local_files import read_file
 
 Decode: TypeAlias = Callable[..., Image]
 """`(data, *, limits, target) -> RGB image of exactly that (height, width)`; `images.decode`."""

@@ -7,8 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeAlias
 
 from backend.errors import ImageError, NoImage
-from backend.images.decode import ImageLimits, Size, is_remote, local_path, read_file
+from backend.images.decode import Size
 from backend.images.decoder_pool import Decoded, DecoderPool, ImageFile
+from backend.images.limits import ImageLimits
+from backend.images.local_files import is_remote, local_path, read_file
 from backend.images.store import SCHEME, ImageStore
 
 FETCHERS: Final = 8

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -15,6 +13,7 @@ from typing import Any, BinaryIO, Final, cast
 import fsspec
 
 from backend.errors import ConfigurationError, ImageUnavailable, NoImage
+from backend.files import replace_file
 
 SCHEME: Final = "store"
 """The scheme of the URIs that point into the store: store://<digest>."""
@@ -114,21 +113,11 @@ class ImageStore:
         if path is None:
             self._fs.pipe_file(self._place(digest), data)  # object stores replace as a whole
         else:
-            _replace(path, data)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file so that nobody ever sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(temporary).chmod(0o644)  # mkstemp's 0600 would lock out workers of another user
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+            # Not flushed, which would make an import slow: `put` writes again what was cut short.
+            # The mode lets workers of another user read it, whatever the umask is.
+            replace_file(
+                path, lambda draft: draft.write_bytes(data), mode=0o644, unique=True, flush=False
+            )
 
 
 @contextmanager

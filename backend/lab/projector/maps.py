@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.errors import ConfigurationError
+from backend.lab.principal_axes import fit_principal_axes
 
 Map: TypeAlias = npt.NDArray[np.float64]
 """(products, 2), each axis from 0 to 1."""
@@ -18,15 +19,11 @@ FEWEST: Final = 5  # products; of fewer, neighbours make no map
 
 def pca_map(vectors: npt.NDArray[np.float32]) -> tuple[Map, float]:
     """Project on the two directions of most variance; return the share of it that they hold."""
-    centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
-    _, lengths, directions = np.linalg.svd(_few_rows(centred), full_matrices=False)
-    variances = lengths**2
-    axes = directions[:2]
-    axes *= np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])[:, None]
-    flat = centred @ axes.T
+    axes = fit_principal_axes(vectors)
+    flat = (vectors - axes.mean) @ axes.directions[:2].T
     flat = np.pad(flat, ((0, 0), (0, 2 - flat.shape[1])))
-    total = variances.sum()
-    return _to_unit(flat), float(variances[:2].sum() / total) if total else 1.0
+    total = axes.variances.sum()
+    return _to_unit(flat), float(axes.variances[:2].sum() / total) if total else 1.0
 
 
 def umap_map(vectors: npt.NDArray[np.float32], *, seed: int = 0) -> Map:
@@ -51,13 +48,6 @@ def umap_map(vectors: npt.NDArray[np.float32], *, seed: int = 0) -> Map:
         n_jobs=1,  # what a seed costs
     )
     return _to_unit(np.asarray(reducer.fit_transform(vectors), np.float64))
-
-
-def _few_rows(centred: Map) -> Map:
-    """Return a matrix of at most as many rows as columns with the same directions and lengths."""
-    if len(centred) <= centred.shape[1]:
-        return centred
-    return np.asarray(np.linalg.qr(centred, mode="r"))
 
 
 def _to_unit(flat: Map) -> Map:

@@ -15,6 +15,7 @@ from backend.embedders.pixels import normalise
 from backend.errors import ConfigurationError
 from backend.lab.evaluation.products import Labels, Pictured, label
 from backend.lab.evaluation.splits import Split, split
+from backend.lab.principal_axes import fit_principal_axes
 from backend.lab.training.features import Rows
 from backend.lab.training.objective import MISSING
 from backend.lab.training.recipe import TuningRecipe
@@ -109,15 +110,12 @@ def near_duplicates(
 
 def whiten(features: FloatArray, *, size: int) -> Whitening:
     """Fit a whitening of features of length 1, to at most `size` and half as many as there are."""
-    mean = features.mean(axis=0, dtype=np.float64)
-    variances, vectors = np.linalg.eigh(np.cov(features, rowvar=False, dtype=np.float64))
-    kept = np.argsort(variances)[::-1][: min(size, len(features) // 2)]
-    components = vectors[:, kept].T
-    signs = np.sign(components[np.arange(len(kept)), np.abs(components).argmax(axis=1)])
-    scales = signs / np.sqrt(variances[kept] + REGULARIZER)
+    axes = fit_principal_axes(features)
+    kept = min(size, len(features) // 2)
+    scales = 1 / np.sqrt(axes.variances[:kept] + REGULARIZER)
     return Whitening(
-        mean=mean.astype(np.float16),
-        components=(components * scales[:, None]).astype(np.float16),
+        mean=axes.mean.astype(np.float16),
+        components=(axes.directions[:kept] * scales[:, None]).astype(np.float16),
     )
 
 

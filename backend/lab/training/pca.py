@@ -19,11 +19,12 @@ import typer
 from rich.progress import track
 
 from backend.catalogue.sources import open_source
-from backend.catalogue.sources.rows import FeedRow, Picture
+from backend.catalogue.sources.feed import FeedRow, ImageFile
 from backend.embedders import Embedder, FloatArray, load
 from backend.embedders.pca import Pca
-from backend.images.decode import ImageLimits
 from backend.images.decoder_pool import Decoded, DecoderPool
+from backend.images.limits import ImageLimits
+from backend.lab.principal_axes import fit_principal_axes
 
 BATCH: Final = 64
 
@@ -48,29 +49,24 @@ def fit(features: Iterator[FloatArray], *, size: int, whitening: float) -> Fitte
     the same variance. Each points to where its largest weight is positive, so that a second fit
     gives the same.
     """
-    rows = np.concatenate(list(features)).astype(np.float64)
-    mean = rows.mean(axis=0)
-    variances, vectors = np.linalg.eigh(np.cov(rows, rowvar=False))
-    largest = np.argsort(variances)[::-1][:size]
-    components = vectors[:, largest].T
-    signs = np.sign(components[np.arange(size), np.abs(components).argmax(axis=1)])
-    scales = signs * variances[largest] ** (-whitening / 2)
+    axes = fit_principal_axes(np.concatenate(list(features)))
+    scales = axes.variances[:size] ** (-whitening / 2)
     return Fitted(
-        mean=mean.astype(np.float16),
-        components=(components * scales[:, None]).astype(np.float16),
-        variances=variances[largest].astype(np.float32),
+        mean=axes.mean.astype(np.float16),
+        components=(axes.directions[:size] * scales[:, None]).astype(np.float16),
+        variances=axes.variances[:size].astype(np.float32),
     )
 
 
 def pictures_to_fit_on(
-    pictures: Sequence[Picture], *, queries: int, count: int, seed: int
-) -> list[Picture]:
+    pictures: Sequence[ImageFile], *, queries: int, count: int, seed: int
+) -> list[ImageFile]:
     """Draw up to `count` pictures of products that are none of the `queries` drawn first."""
     order = np.random.RandomState(seed).permutation(len(pictures))
     return [pictures[position] for position in order[queries : queries + count]]
 
 
-def embed_pictures(embedder: Embedder, pictures: Sequence[Picture]) -> Iterator[FloatArray]:
+def embed_pictures(embedder: Embedder, pictures: Sequence[ImageFile]) -> Iterator[FloatArray]:
     """Embed pictures in chunks; those that cannot be read or decoded are left out."""
     limits = ImageLimits()
     with DecoderPool(1, limits=limits) as decoders:
@@ -96,7 +92,7 @@ def main(
     if embedder.size > MOST_FEATURES:
         raise typer.BadParameter(f"{features} has more than {MOST_FEATURES:,} dimensions")
     rows = open_source(catalogue).read()
-    found = [row.picture for row in rows if isinstance(row, FeedRow) and row.picture]
+    found = [row.image for row in rows if isinstance(row, FeedRow) and row.image]
     chosen = pictures_to_fit_on(found, queries=queries, count=count, seed=seed)
     chunks = embed_pictures(embedder, chosen)
     progress = track(chunks, description="embedding", total=-(-len(chosen) // BATCH))

@@ -323,7 +323,7 @@ def test_the_owners_token_is_for_its_user_alone_and_another_one_each_time(tmp_pa
     file = tmp_path / "owner.json"
     tokens = []
     for _ in range(2):
-        (tmp_path / "owner.tmp").touch(0o666)  # left by a killed process
+        (tmp_path / ".owner.json.new").touch(0o666)  # left by a killed process
         owner = Owner(tmp_path)
         owner.acquire(url="http://127.0.0.1:8000")
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
