@@ -13,14 +13,15 @@ ENV VIRTUAL_ENV=/opt/lookalike
 WORKDIR /src
 
 # The packages first: this layer, by far the largest, is built again only when they change.
-COPY pyproject.toml ./
-RUN uv pip install --torch-backend "${TORCH}" --requirements pyproject.toml --extra server
+COPY pyproject.toml constraints.txt ./
+RUN uv pip install --torch-backend "${TORCH}" --requirements pyproject.toml --extra server \
+    --constraints constraints.txt
 
 COPY README.md LICENSE ./
 COPY backend backend
 COPY workers workers
 COPY migrations migrations
-RUN uv build --wheel --out-dir /dist \
+RUN uv build --wheel --out-dir /dist --build-constraints constraints.txt \
     && uv pip install --no-deps /dist/*.whl
 
 

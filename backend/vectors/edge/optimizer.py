@@ -48,7 +48,7 @@ class Optimizer:
         `shard_of` returns a generation's embedded index, `is_busy` tells whether more points are
         coming, `heartbeat` is called while points are copied to a new shard.
         """
-        self._database_url = database_url
+        self.database_url = database_url
         self._policy = policy
         self._is_busy = is_busy
         self._threads = threads
@@ -99,7 +99,7 @@ class Optimizer:
         if self._running:
             raise IndexUnavailable(f"generation {self.building} is being optimized")
         request = {
-            "database": self._database_url,
+            "database": self.database_url,
             "generation": generation.id,
             "schema": dict(index.schema),
             "options": asdict(index.options),

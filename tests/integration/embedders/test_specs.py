@@ -358,7 +358,7 @@ def test_the_shipped_pca_is_small_and_tells_how_it_was_made() -> None:
     assert path.stat().st_size < 1_000_000
     assert pca.components.shape == (256, 1280)
     assert pca.components.dtype == np.float16
-    assert pca.provenance["command"].startswith("python -m backend.lab.training.pca")
+    assert pca.provenance["command"].startswith("python -m backend.training.pca")  # its name then
     assert pca.provenance["products"] == 20_000
 
 

@@ -52,11 +52,11 @@ def start(shop: Shop, *, read: bool = True) -> psutil.Process:
     """Start a build; wait until it has read all points, so that what follows is news to it."""
     optimizer = shop.worker.optimizer
     optimizer.start(shop.generation)
-    running = optimizer._running
-    assert running
-    process = psutil.Process(running.build.pid)
+    build = optimizer.build_process
+    assert build
+    process = psutil.Process(build.pid)
     if read:
-        wait_until(lambda: running.build.has_ended() or running.build.filled >= COUNT)
+        wait_until(lambda: build.has_ended() or build.filled >= COUNT)
     return process
 
 
@@ -236,7 +236,7 @@ def test_a_builder_that_dies_leaves_the_index_as_it_was_and_says_why(shop: Shop)
 
 
 def test_a_builder_that_cannot_read_the_catalogue_says_so(shop: Shop) -> None:
-    shop.worker.optimizer._database_url = "sqlite:////nowhere/at/all.sqlite"
+    shop.worker.optimizer.database_url = "sqlite:////nowhere/at/all.sqlite"
     start(shop, read=False)
     with pytest.raises(IndexUnavailable, match="the builder failed"):
         finish(shop)
@@ -279,9 +279,9 @@ def test_a_damaged_store_file_is_refused_with_the_way_out(shop: Shop, settings: 
 # --- kill -9 --------------------------------------------------------------------------------
 
 DEATHS = {
-    "while points are read": "wait(lambda: running.build.has_ended() or running.build.total)",
+    "while points are read": "wait(lambda: build.has_ended() or build.total)",
     "while the graph is built": """
-        wait(lambda: running.build.has_ended() or running.build.filled >= 300)
+        wait(lambda: build.has_ended() or build.filled >= 300)
     """,
     "between build and swap": """
         edge_store.write_state = die
@@ -316,8 +316,8 @@ def die(*_, **__):
 shop = Shop.open(read_settings(_env_file=None, data_dir=Path(sys.argv[1])))
 optimizer, generation = shop.worker.optimizer, shop.generation
 optimizer.start(generation)
-running = optimizer._running
-print("builder", running.build.pid, flush=True)
+build = optimizer.build_process
+print("builder", build.pid, flush=True)
 shop.remove([1, 2])
 shop.reprice([3, 4], 9.5)
 shop.apply()

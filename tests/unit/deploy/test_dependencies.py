@@ -1,4 +1,4 @@
-"""What `pyproject.toml` declares is used, and what is used is declared."""
+"""What `pyproject.toml` declares is used and locked, and what is used is declared."""
 
 from __future__ import annotations
 
@@ -45,6 +45,31 @@ def test_what_is_declared_is_used() -> None:
     assert declared(*extras()) - imported(*TRIED) == set(NEVER_IMPORTED)
 
 
+def test_what_is_declared_is_locked() -> None:
+    """`make lock` makes the file anew, after a change of the dependencies."""
+    assert declared(*extras()) <= set(locked())
+
+
+def test_the_lock_holds_exact_releases_that_every_platform_has() -> None:
+    assert all(re.fullmatch(r"\d[\w.]*", version) for version in locked().values())
+    assert not [name for name in locked() if name.startswith(("nvidia-", "cuda-", "triton"))]
+
+
+def test_the_image_and_the_virtual_environment_are_installed_by_the_lock() -> None:
+    for name in ("Makefile", "Dockerfile"):
+        text = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", " ")
+        installs = re.findall(r"pip install (?!.*--no-deps|.*--dry-run|.*uv==).*", text)
+        installs += re.findall(r"\(PIP\) install (?!.*--dry-run).*", text)
+        assert installs
+        assert all(re.search(r"--constraints? constraints\.txt", line) for line in installs)
+
+
+def locked() -> Mapping[str, str]:
+    """Release of each package in the lock."""
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("==") for line in lines if not line.startswith("#"))
+
+
 def project() -> dict[str, dict[str, list[str]]]:
     loaded: dict[str, dict[str, list[str]]] = tomllib.loads(
         (ROOT / "pyproject.toml").read_text(encoding="utf-8")
@@ -66,16 +91,17 @@ def declared(*extras: str) -> set[str]:
 
 def imported(*folders: str) -> set[str]:
     """The packages whose modules are imported anywhere in some folders."""
-    modules = {
-        name.partition(".")[0]
-        for folder in folders
-        for path in (ROOT / folder).rglob("*.py")
-        for name in imports(path)
+    modules: set[str] = set().union(*map(modules_of, folders))
+    return {plain(packages().get(module, [module])[0]) for module in modules}
+
+
+@cache
+def modules_of(folder: str) -> set[str]:
+    """The foreign modules that a folder imports."""
+    names = {
+        name.partition(".")[0] for path in (ROOT / folder).rglob("*.py") for name in imports(path)
     }
-    return {
-        plain(packages().get(module, [module])[0])
-        for module in modules - OURS - set(sys.stdlib_module_names)
-    }
+    return names - OURS - set(sys.stdlib_module_names)
 
 
 @cache
