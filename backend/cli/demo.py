@@ -30,7 +30,7 @@ def demo(
 ) -> None:
     """Import a sample catalogue, embed it with the real embedder, show similar items, serve.
 
-    Everything lies in ./demo, or in LOOKALIKE_DATA_DIR where that is set.
+    All data is in ./demo, or in LOOKALIKE_DATA_DIR where that is set.
     """
     given = {} if "LOOKALIKE_DATA_DIR" in os.environ else {"data_dir": Path("demo")}
     found_settings = settings(**given)
@@ -54,7 +54,7 @@ def demo(
 
 
 def _sample(found: Services, products: int) -> Path:
-    """Draw the sample catalogue, unless it is there already."""
+    """Create the sample catalogue, unless it is there already."""
     from backend.sample import make_sample
 
     folder = found.settings.data_dir / "catalogue"
