@@ -2,25 +2,26 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
 SERVE  ?= 1
 RUNS   ?= 20
 PARALLEL := -n 2 --dist worksteal
 PRODUCTS ?= 10000
-EXTRAS := server,train,projector,test,dev
+EXTRAS := test,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fashion-mnist serve test test-all prove-kills prove-reindex check format clean
+.PHONY: help setup demo fashion-mnist serve test test-unit test-integration test-acceptance test-migration test-all prove-kills prove-reindex check format lock record-release sample clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  make demo CATALOGUE=path   the same with your own styles.csv and images/"
 	@echo "  make demo SERVE=0          end after the contact sheet"
 
 setup: $(BIN)/.installed ## Make the virtual environment and install everything into it
 
-$(BIN)/.installed: pyproject.toml
+$(BIN)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	@touch $@
 
 demo: setup ## From a sample catalogue to similar items: import, embed, contact sheet, serve
@@ -34,6 +35,13 @@ serve: setup ## Serve the API on 127.0.0.1:8000
 
 test: setup ## Run all fast tests
 	$(BIN)/python -m pytest -m 'not slow' $(PARALLEL) --cov --cov-report=term
+
+test-unit: setup ## Run the fast tests that need no database, network or other process
+test-integration: setup ## Run those with real databases, engines and decoders in one process
+test-acceptance: setup ## Run those of a whole installation, as processes
+test-migration: setup ## Run those of the schema's history
+test-unit test-integration test-acceptance test-migration:
+	$(BIN)/python -m pytest -m '$(@:test-%=%) and not slow' $(PARALLEL) tests/$(@:test-%=%)
 
 test-all: setup ## Run the slow tests too (LOOKALIKE_SHARED_DATA: a folder with real catalogues)
 	$(BIN)/python -m pytest --cov --cov-report=term
@@ -54,6 +62,17 @@ check: setup ## Lint, format, types, arrows, migrations, tests
 format: setup ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+lock: ## Write the newest releases into constraints.txt (minutes; `make setup` then installs them)
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --dry-run --ignore-installed --report $(VENV)/lock.json '.[$(EXTRAS)]'
+	$(BIN)/python .ci/lock.py < $(VENV)/lock.json > constraints.txt
+
+record-release: setup ## Before a tag: record tables and statements, for the next release's migrations
+	cd tests && $(abspath $(BIN))/python -m support.release.record
+
+sample: setup ## Draw the sample catalogue that ships in the package again
+	cd examples && $(abspath $(BIN))/python -m sample_catalogue
 
 clean: ## Remove what setup, demo and tests made; never ./data
 	rm -rf $(VENV) demo build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

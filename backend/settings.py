@@ -1,7 +1,7 @@
-"""Every knob, once. `DATABASE_URL BROKER_URL QDRANT_URL QDRANT_API_KEY`, the rest `LOOKALIKE_…`.
+"""Every setting: `DATABASE_URL BROKER_URL QDRANT_URL QDRANT_API_KEY`, the others `LOOKALIKE_…`.
 
-Which of the first three are present decides how the same code runs: none of them is the embedded
-default (SQLite, a thread, an in-process shard). There is no mode flag.
+The first three decide how the code runs. If none is set, everything is embedded: SQLite, a worker
+thread, an in-process shard. There is no mode flag.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backend.errors import ConfigurationError
@@ -32,19 +32,19 @@ class Settings(BaseSettings):
         None,
         validation_alias="DATABASE_URL",
         repr=False,
-        description="SQLAlchemy URL; absent: SQLite file",
+        description="SQLAlchemy URL; absent: an SQLite file",
     )
     broker_url: str | None = Field(
         None,
         validation_alias="BROKER_URL",
         repr=False,
-        description="Redis for Celery; absent: a thread",
+        description="Redis for Celery; absent: a worker thread",
     )
     qdrant_url: str | None = Field(
-        None, validation_alias="QDRANT_URL", description="Qdrant server; absent: embedded shard"
+        None, validation_alias="QDRANT_URL", description="Qdrant server; absent: an embedded shard"
     )
     qdrant_api_key: str | None = Field(None, validation_alias="QDRANT_API_KEY", repr=False)
-    data_dir: Path = Field(Path("data"), description="where all embedded state lies")
+    data_dir: Path = Field(Path("data"), description="the folder of all embedded state")
     image_store: str | None = Field(
         None, description="fsspec URL of the image store; absent: inside the data folder"
     )
@@ -54,37 +54,44 @@ class Settings(BaseSettings):
     embedder: str = Field("lookalike-fashion", description="name, with ?option=value&…")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    batch_size: int = Field(0, ge=0, le=4096, description="images a forward pass; 0: by device")
-    torch_threads: int = Field(1, ge=0, le=256, description="0 leaves torch's own choice")
+    batch_size: int = Field(0, ge=0, le=4096, description="images per forward pass; 0: by device")
+    torch_threads: int = Field(1, ge=0, le=256, description="0: torch's own default")
     decoders: int = Field(1, ge=1, le=64, description="decoder processes")
-    decode_seconds: float = Field(10, gt=0, description="a decoder busy for longer is killed")
+    decode_seconds: float = Field(10, gt=0, description="time limit of decoding one image")
 
     # --- the database ---
-    db_pool_size: int = Field(5, ge=1, description="connections a process keeps (PostgreSQL)")
-    db_pool_overflow: int = Field(10, ge=0, description="connections beyond them at a peak")
+    db_pool_size: int = Field(5, ge=1, description="connections that a process keeps open")
+    db_pool_overflow: int = Field(10, ge=0, description="more connections, at a peak")
     db_connect_seconds: int = Field(10, ge=2, description="time limit of one new connection")
 
     # --- the queue ---
     poll_seconds: float = Field(1, gt=0, description="how often an idle worker looks for due rows")
-    lease_seconds: float = Field(120, gt=0, description="a claim older than this is free again")
-    max_failures: int = Field(3, ge=1, description="attempts (or deaths) before the quarantine")
-    retry_seconds: float = Field(5, ge=0, description="first back-off; it doubles per failure")
+    lease_seconds: float = Field(120, gt=0, description="how long a claim is valid")
+    max_failures: int = Field(3, ge=1, description="attempts, or crashes, before quarantine")
+    retry_seconds: float = Field(5, ge=0, description="first delay; each failure doubles it")
     reconcile_seconds: float = Field(
         60, gt=0, description="how often the next few products are compared with the index"
     )
 
     # --- Celery workers (BROKER_URL) ---
-    knock_seconds: float = Field(30, gt=0, description="a knock older than this is thrown away")
+    message_seconds: float = Field(
+        30,
+        gt=0,
+        validation_alias=AliasChoices("LOOKALIKE_MESSAGE_SECONDS", "LOOKALIKE_KNOCK_SECONDS"),
+        description="how long a wake-up message is valid",
+    )
     hang_seconds: float = Field(
-        120, gt=0, description="a worker without a sign of life for longer is killed and restarted"
+        120,
+        gt=0,
+        description="a worker without a heartbeat for longer is killed and restarted",
     )
     stop_seconds: float = Field(
-        60, gt=0, description="how long a worker that is told to stop may go on with its batch"
+        60, gt=0, description="how long a worker may go on with its batch after SIGTERM"
     )
     interactive_seconds: float = Field(
-        2, gt=0, description="how long a query by picture waits for an embedding worker"
+        2, gt=0, description="how long a query by image waits for a worker"
     )
-    report_seconds: float = Field(60, gt=0, description="how often beat has the progress counted")
+    report_seconds: float = Field(60, gt=0, description="how often progress is counted and logged")
     task_events: bool = Field(False, description="Celery's events and remote control, for flower")
 
     # --- images ---
@@ -102,76 +109,87 @@ class Settings(BaseSettings):
         (), description="JSON list of attributes that get a payload index and a facet count"
     )
     optimize_points: int = Field(
-        20_000, ge=1, description="an embedded index of as many products is given a graph"
+        20_000,
+        ge=1,
+        description="products from which on an embedded index gets an HNSW graph",
     )
     optimize_dirty: float = Field(
-        0.1, gt=0, le=1, description="share of the products written since, for a new graph"
+        0.1,
+        gt=0,
+        le=1,
+        description="share of products written since, from which on it gets a new one",
     )
     optimize_threads: int = Field(
-        1, ge=0, le=256, description="threads that build a graph; 0: one for each processor"
+        1, ge=0, le=256, description="threads that build a graph; 0: one per processor"
     )
     recall_sample: float = Field(
-        0.01, ge=0, le=1, description="share of searches compared with exact search, in background"
+        0.01, ge=0, le=1, description="share of searches that are compared with exact search"
     )
 
     # --- re-indexing ---
     standby_hours: float = Field(
-        24, ge=0, description="how long the index before stays current, for a rollback"
+        24, ge=0, description="how long the previous index is kept up to date, for a rollback"
     )
     drop_seconds: float = Field(
-        300, ge=0, description="how long a retired index is left to requests that still use it"
+        300, ge=0, description="how long a retired index is kept for requests that still use it"
     )
-    promote_samples: int = Field(300, ge=10, le=10_000, description="products a promotion asks for")
+    promote_samples: int = Field(
+        300, ge=10, le=10_000, description="products queried by the checks"
+    )
     promote_wait_seconds: float = Field(
-        60, gt=0, description="a row that waits longer keeps a generation from being promoted"
+        60, gt=0, description="a generation is not promoted while a row has waited longer"
     )
-    promote_recall: float = Field(0.95, ge=0, le=1, description="least recall@10, to exact search")
-    promote_map_drop: float = Field(0.01, ge=0, le=1, description="most that mAP@5 may fall")
+    promote_recall: float = Field(0.95, ge=0, le=1, description="lowest recall@10 allowed")
+    promote_map_drop: float = Field(0.01, ge=0, le=1, description="largest drop of mAP@5 allowed")
     promote_overlap: float = Field(
-        0.95, ge=0, le=1, description="least overlap@10 with the active index of the same embedder"
+        0.95, ge=0, le=1, description="lowest overlap@10 with an active index of the same embedder"
     )
     promote_coverage: float = Field(
-        0.99, ge=0, le=1, description="least share of the active index's products to be there too"
+        0.99,
+        ge=0,
+        le=1,
+        description="lowest share of the active index's products allowed",
     )
 
     # --- the Qdrant server (QDRANT_URL) ---
     qdrant_grpc_port: int = Field(6334, ge=1, le=65535)
-    qdrant_on_disk: bool = Field(False, description="vectors and payload on disk")
+    qdrant_on_disk: bool = Field(False, description="keep vectors and payload on disk")
     qdrant_quantization: Literal["int8"] | None = Field(
-        None, description="a quarter of the memory; results are rescored with the full vectors"
+        None,
+        description="int8: a quarter of the memory; results are rescored with full vectors",
     )
     qdrant_shards: int | None = Field(None, ge=1, description="absent: the server's default")
     qdrant_replicas: int | None = Field(None, ge=1, description="absent: the server's default")
     qdrant_alias: str = Field(
-        "lookalike", min_length=1, description="kept on the active collection, for outsiders"
+        "lookalike", min_length=1, description="alias of the active collection, for other programs"
     )
 
     # --- serving ---
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
-    threads: int = Field(8, ge=1, le=256, description="request threads of one API process")
+    threads: int = Field(8, ge=1, le=256, description="request threads per API process")
     api_processes: int = Field(
         1, ge=1, le=64, description="processes of one `serve`; several need BROKER_URL, QDRANT_URL"
     )
     max_requests: int = Field(
-        0, ge=0, description="requests after which such a process is replaced; 0: never"
+        0, ge=0, description="requests after which an API process is replaced; 0: never"
     )
     max_batch: int = Field(1000, ge=1, description="products in one POST /v1/products:batch")
     proxies: int = Field(
-        0, ge=0, le=10, description="proxies before us whose X-Forwarded-For names the client"
+        0, ge=0, le=10, description="reverse proxies in front, whose X-Forwarded-For is trusted"
     )
     require_keys: bool | None = Field(
-        None, description="API keys; absent: as soon as others than this host can reach us"
+        None, description="require API keys; absent: if other hosts can reach the server"
     )
-    key_attempts: str = Field("20/minute", description="failed look-ups of a key, an address")
+    key_attempts: str = Field("20/minute", description="wrong keys allowed per address")
     rate_limit: str | None = Field(
-        None, description="requests a key, or an address without one, such as 50/second;1000/minute"
+        None, description="requests per key (or address), such as 50/second;1000/minute"
     )
 
     @field_validator("key_attempts", "rate_limit")
     @classmethod
     def _is_limit(cls, value: str | None) -> str | None:
-        """Refuse what Flask-Limiter would refuse at the first request."""
+        """Refuse now what Flask-Limiter would refuse at the first request."""
         from limits import parse_many  # noqa: PLC0415
 
         try:
@@ -181,8 +199,8 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
-    def _possible(self) -> Self:
-        """Refuse mixes that cannot work, with the reason."""
+    def _refuse_impossible_mixes(self) -> Self:
+        """Refuse combinations of settings that cannot work, and say why."""
         if self.broker_url:
             self._check_celery()
         if self.api_processes > 1 or self.max_requests:
@@ -214,7 +232,7 @@ class Settings(BaseSettings):
             raise ValueError(
                 "LOOKALIKE_API_PROCESSES above 1 and LOOKALIKE_MAX_REQUESTS need QDRANT_URL and "
                 "BROKER_URL: without a Qdrant server the one API process owns the index, and "
-                "without Celery it works off the queue"
+                "without Celery it also indexes the products"
             )
 
     @property
@@ -229,7 +247,7 @@ class Settings(BaseSettings):
 
     @property
     def exposed(self) -> bool:
-        """Whether others than this host can reach the server."""
+        """Whether other hosts can reach the server."""
         return self.proxies > 0 or not _is_loopback(self.host)
 
     @property

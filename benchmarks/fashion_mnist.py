@@ -35,7 +35,7 @@ def first(count: int, products: Sequence[CatalogueProduct]) -> list[CataloguePro
 
 def vectors_of(found: Services, spec: str, products: Sequence[CatalogueProduct]) -> np.ndarray:
     """Return the products' vectors, stored ones as they are."""
-    embedder = found.embedder(spec)
+    embedder = found.embedders.named(spec)
     digests = embed_missing(
         found.db,
         embedder,

@@ -40,8 +40,8 @@ def search(services: Services, specs: list[str], options: EvaluationOptions) -> 
     """Search for all queries with both embedders."""
     context = EvaluationContext(
         db=services.db,
-        embedders={spec: services.embedder(spec) for spec in specs},
-        reference=services.embedder(specs[0]),
+        embedders={spec: services.embedders.named(spec) for spec in specs},
+        reference=services.embedders.named(specs[0]),
         open_images=services.image_opener.open,
         watch=bar,
     )

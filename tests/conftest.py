@@ -19,8 +19,24 @@ from backend.settings import Settings, read_settings
 
 pytest_plugins = ["support.shop", "support.keys"]
 
+HERE = Path(__file__).parent
+TIERS = ("unit", "integration", "acceptance", "migration")
+NOT_IN_UNIT_TESTS = {"db", "any_db", "pg_db", "pg_url", "postgres_url", "shop"}
+
 PLAIN_SETTINGS = ("DATABASE_URL", "BROKER_URL", "QDRANT_URL", "QDRANT_API_KEY")
 SHARED_DATA = "LOOKALIKE_SHARED_DATA"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with the folder that it lies in, and keep databases out of unit tests."""
+    for item in items:
+        tier = item.path.relative_to(HERE).parts[0]
+        if tier not in TIERS:
+            raise pytest.UsageError(f"{item.nodeid} lies in none of {', '.join(TIERS)}")
+        item.add_marker(tier)
+        used = NOT_IN_UNIT_TESTS.intersection(getattr(item, "fixturenames", ()))
+        if tier == "unit" and used:
+            raise pytest.UsageError(f"{item.nodeid} uses {', '.join(used)}: no unit test")
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
-"""Celery: a doorbell for the queue that is SQL, and the one road for a shopper's picture.
+"""Celery: wake-up messages for the queue in SQL, and shoppers' images on their way to a worker.
 
-Reading order: `names` (what goes over the wire), `app` (Celery from settings), `doorbell` and
-`interactive` (what web processes use, by way of `services`), `tasks` (what a worker does when it is
-knocked), `process` (the worker process), `pulse` and `supervisor` (what keeps it alive), `beat`
-(the clock).
+Reading order: `names` (queues and tasks on the wire), `app` (Celery from settings), `notifier` and
+`interactive` (what API processes use, through `services`), `tasks` (what a worker does on a
+message), `process` (the worker process), `heartbeat` and `supervisor` (what keeps it alive),
+`scheduler` (what sends messages at fixed times).
 """

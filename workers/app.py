@@ -1,7 +1,7 @@
 """Celery, made from settings. Making it connects to nothing.
 
-A knock carries no data: it says "look at the queue", which is SQL. So knocks may be lost, doubled
-or late, and everything here is set for few, small and short-lived messages rather than safe ones.
+A wake-up message carries no data: it says "look at the queue", and the queue is in SQL. So messages
+may be lost, doubled or late. The configuration keeps them few, small and short-lived, not safe.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from workers import names
 from workers.names import Queue
 
 VISIBILITY_SECONDS: Final = 300
-"""When Redis hands out again what a killed worker had taken. Longer than any task normally takes;
-a knock is stale by then and dropped, so this only keeps the list of unacknowledged ones short."""
+"""After this time Redis delivers again what a killed worker had taken. It is longer than any task
+normally takes. A wake-up message has expired by then and is dropped, so the only effect is that the
+list of unacknowledged messages stays short."""
 
 BROKER_ERRORS: Final = (KombuError, RedisError, OSError)
 """What is raised when Redis does not answer."""
@@ -51,49 +52,49 @@ def make_app(settings: Settings) -> Celery:
         broker_connection_max_retries=None,
         broker_transport_options={
             "visibility_timeout": VISIBILITY_SECONDS,
-            "max_retries": 0,  # of who sends; a consumer tries again for ever
+            "max_retries": 0,  # for senders; consumers reconnect without end
             "socket_connect_timeout": 2,
             "socket_timeout": 5,
             "socket_keepalive": True,
         },
-        beat_schedule=_schedule(settings),
+        beat_schedule=_make_schedule(settings),
     )
     return app
 
 
-def _schedule(settings: Settings) -> dict[str, dict[str, Any]]:
-    """Return what beat sends. An embedded shard is reconciled by its owner."""
-    options = {"expires": settings.knock_seconds}
-    times = {names.WORK: settings.poll_seconds, names.REPORT: settings.report_seconds}
+def _make_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Return what the scheduler sends. An embedded shard is reconciled by its owner instead."""
+    options = {"expires": settings.message_seconds}
+    intervals = {names.WORK: settings.poll_seconds, names.REPORT: settings.report_seconds}
     if settings.qdrant_url:
-        times[names.RECONCILE] = settings.reconcile_seconds
+        intervals[names.RECONCILE] = settings.reconcile_seconds
     return {
         task: {"task": task, "schedule": seconds, "options": options}
-        for task, seconds in times.items()
+        for task, seconds in intervals.items()
     }
 
 
-def waiting(channel: Any, queue: Queue) -> int:
+def count_waiting(channel: Any, queue: Queue) -> int:
     """Count the messages of a queue that no worker has taken yet."""
     return int(channel.queue_declare(queue=queue.value).message_count)
 
 
-def trouble(app: Celery) -> str | None:
-    """Say that the broker does not answer, or None."""
+def check_broker(app: Celery) -> str | None:
+    """Return None if the broker answers, else a short text that says what is wrong."""
     try:
         with app.producer_pool.acquire(block=True) as producer:
-            waiting(producer.channel, Queue.INDEX)
+            count_waiting(producer.channel, Queue.INDEX)
     except BROKER_ERRORS:
         return "does not answer"
     return None
 
 
-def keep_logs() -> None:
-    """Keep Celery from setting up logs of its own, and from a line for every knock."""
-    signals.setup_logging.connect(_ours)
+def keep_our_logging() -> None:
+    """Stop Celery from configuring logging, and from writing a line for each message."""
+    signals.setup_logging.connect(_leave_logging_alone)
     for name in ("celery.app.trace", "celery.beat", "celery.worker.strategy"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _ours(**_: object) -> None:
-    """Be a receiver: that alone tells Celery that logs are taken care of."""
+def _leave_logging_alone(**_: object) -> None:
+    """Do nothing: Celery configures logging only if its signal has no receiver."""

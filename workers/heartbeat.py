@@ -1,4 +1,4 @@
-"""A worker's signs of life, and its end when nobody is there to see them."""
+"""The heartbeat of a worker process, and the end of the process when its supervisor is dead."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ TICK_SECONDS: Final = 0.5
 
 
 class Heartbeat:
-    """One end of a socket whose other end the supervisor holds.
+    """One end of a socket whose other end the supervisor holds. Each byte is one heartbeat.
 
-    While a task runs, only the task's own progress counts as life: it calls this object. While the
-    worker waits for a knock, or for Redis to come back, a thread does. When the other end closes,
-    the supervisor is dead: the worker finishes its batch, or is gone after `stop_seconds`.
+    While a task runs, only the task itself sends heartbeats: it calls this object as it makes
+    progress. While the worker waits for a message, or for Redis to come back, a thread sends them.
+    When the other end closes, the supervisor is dead. Then the worker finishes its batch, and is
+    ended after `stop_seconds` at the latest.
     """
 
     def __init__(self, fd: int, *, stop_seconds: float) -> None:
@@ -27,34 +28,34 @@ class Heartbeat:
         self._socket.setblocking(False)
         self._stop_seconds = stop_seconds
         self._busy = True  # until it is ready
-        self._last = 0.0
+        self._last_sent = 0.0
 
     def start(self) -> None:
-        """Begin to watch the other end."""
-        threading.Thread(target=self._watch, name="pulse", daemon=True).start()
+        """Start the thread that watches the other end, and sends heartbeats while idle."""
+        threading.Thread(target=self._watch, name="heartbeat", daemon=True).start()
 
     def __call__(self) -> None:
-        """Show progress."""
+        """Send a heartbeat, unless the last one was sent a moment ago."""
         now = time.monotonic()
-        if now - self._last >= TICK_SECONDS / 2:
-            self._last = now
-            with suppress(OSError):  # a supervisor that is stopped, or gone: see _watch
+        if now - self._last_sent >= TICK_SECONDS / 2:
+            self._last_sent = now
+            with suppress(OSError):  # the supervisor is stopped or dead: _watch sees to that
                 self._socket.send(b".")
 
     def busy(self, **_: object) -> None:
-        """Count only progress as life from now on: a task begins."""
+        """Leave the heartbeats to the task that begins now."""
         self()
         self._busy = True
 
     def idle(self, **_: object) -> None:
-        """Count waiting as life from now on."""
+        """Let the thread send heartbeats from now on: no task runs."""
         self._busy = False
         self()
 
     def _watch(self) -> None:
         while True:
             readable, _, _ = select.select([self._socket], [], [], TICK_SECONDS)
-            if readable:  # nothing is ever sent here, so this is the end
+            if readable:  # the supervisor never sends anything, so this is end-of-file
                 break
             if not self._busy:
                 self()

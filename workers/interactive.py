@@ -1,8 +1,8 @@
-"""A shopper's picture, embedded by a worker while the shopper waits: both ends of the road.
+"""A shopper's image, embedded by a worker while the shopper waits: both ends of the exchange.
 
-The picture travels as a Celery message that expires with the deadline. The answer is pushed onto a
-Redis list of its own, which expires too, and is popped by whoever asked: safe in any number of
-threads, and two commands instead of the subscription that a Celery result takes.
+The image is sent as a Celery message that expires with the deadline. The worker pushes its answer
+onto a Redis list made for this one request, which expires too, and the caller pops it. This is safe
+in any number of threads, and takes two commands instead of a Celery result's subscription.
 """
 
 from __future__ import annotations
@@ -24,60 +24,60 @@ from redis.retry import Retry
 from backend.errors import EmbedderBusy, LookalikeError
 from backend.settings import Settings
 from workers import names
-from workers.app import BROKER_ERRORS, waiting
+from workers.app import BROKER_ERRORS, count_waiting
 from workers.names import Queue
 
 Vector: TypeAlias = npt.NDArray[np.float32]
 Embed: TypeAlias = Callable[[bytes, str], tuple[Vector, str]]
-"""(picture, spec of the embedder) -> (vector, fingerprint)."""
+"""(bytes of an image file, spec of the embedder) -> (vector, fingerprint)."""
 
 log = structlog.get_logger(__name__)
 
 MAX_WAITING: Final = 32
-"""Pictures in Redis that no worker has taken: more would expire before their turn."""
+"""Images in Redis that no worker has taken: more would expire before a worker reaches them."""
 
 
 class RemoteEmbedder:
-    """Asks the interactive workers. Safe to call from several threads."""
+    """Has the interactive workers embed an image. Safe to call from several threads."""
 
     def __init__(self, app: Celery, settings: Settings) -> None:
         self._app = app
         self._redis = _connect(settings)
 
-    def __call__(self, picture: bytes, *, spec: str, seconds: float) -> tuple[Vector, str]:
+    def __call__(self, image: bytes, *, spec: str, seconds: float) -> tuple[Vector, str]:
         """Return (vector, fingerprint); raise EmbedderBusy when no worker answers in time."""
         reply_to = f"lookalike:reply:{uuid.uuid4().hex}"
         try:
-            self._send(picture, spec, reply_to, seconds)
+            self._send(image, spec, reply_to, seconds)
             answer = self._redis.blpop([reply_to], timeout=seconds)
         except BROKER_ERRORS as error:
-            log.warning("a picture cannot be sent", error=str(error))
+            log.warning("cannot send an image to the workers", error=str(error))
             raise EmbedderBusy("the message broker does not answer") from None
         if answer is None:
-            raise EmbedderBusy(f"no worker embedded the picture within {seconds:g} seconds")
+            raise EmbedderBusy(f"no worker embedded the image within {seconds:g} seconds")
         return _read(cast("tuple[bytes, bytes]", answer)[1])
 
-    def _send(self, picture: bytes, spec: str, reply_to: str, seconds: float) -> None:
+    def _send(self, image: bytes, spec: str, reply_to: str, seconds: float) -> None:
         with self._app.producer_pool.acquire(block=True) as producer:
-            if waiting(producer.channel, Queue.INTERACTIVE) >= MAX_WAITING:
-                raise EmbedderBusy("too many pictures wait for a worker")
-            arguments = (base64.b64encode(picture).decode(), spec, reply_to)
+            if count_waiting(producer.channel, Queue.INTERACTIVE) >= MAX_WAITING:
+                raise EmbedderBusy("too many images wait for a worker")
+            arguments = (base64.b64encode(image).decode(), spec, reply_to)
             self._app.send_task(names.EMBED, arguments, producer=producer, expires=seconds)
 
 
 class Replies:
-    """Answers, for the length of a deadline."""
+    """Embeds what `RemoteEmbedder` sent, and answers; an answer is kept as long as a deadline."""
 
     def __init__(self, settings: Settings) -> None:
         self._redis = _connect(settings)
         self._keep_ms = int(settings.interactive_seconds * 1000)
 
-    def answer(self, picture: str, spec: str, reply_to: str, *, embed: Embed) -> None:
-        """Embed a picture and push the vector, or what went wrong, to who asked for it."""
+    def answer(self, image: str, spec: str, reply_to: str, *, embed: Embed) -> None:
+        """Embed a base64 image and push the vector, or an error code, onto the list `reply_to`."""
         try:
-            vector, fingerprint = embed(base64.b64decode(picture), spec)
+            vector, fingerprint = embed(base64.b64decode(image), spec)
         except LookalikeError as error:
-            log.warning("a picture cannot be embedded", code=error.code, error=error.message)
+            log.warning("cannot embed an image", code=error.code, error=error.message)
             answer = {"error": error.code}
         else:
             raw = base64.b64encode(vector.astype("<f4").tobytes()).decode()
@@ -89,7 +89,7 @@ class Replies:
 
 
 def _connect(settings: Settings) -> Redis:
-    """Make a client that tries once: by default it would go on for longer than a shopper waits."""
+    """Make a client that tries once: by default it would retry for longer than a shopper waits."""
     return Redis.from_url(
         str(settings.broker_url),
         socket_connect_timeout=2,
@@ -99,9 +99,9 @@ def _connect(settings: Settings) -> Redis:
 
 
 def _read(answer: bytes) -> tuple[Vector, str]:
-    found = json.loads(answer)
-    if "error" in found:
-        cause = found["error"]
-        raise EmbedderBusy(f"a worker cannot embed the picture: {cause}", cause=cause)
-    vector = np.frombuffer(base64.b64decode(found["vector"]), dtype="<f4")
-    return vector.astype(np.float32), str(found["fingerprint"])
+    document = json.loads(answer)
+    if "error" in document:
+        cause = document["error"]
+        raise EmbedderBusy(f"a worker cannot embed the image: {cause}", cause=cause)
+    vector = np.frombuffer(base64.b64decode(document["vector"]), dtype="<f4")
+    return vector.astype(np.float32), str(document["fingerprint"])

@@ -1,4 +1,4 @@
-"""What goes over the wire: queues and tasks by name."""
+"""The names of queues and tasks in messages. Releases share them: they must not change."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 
 class Queue(StrEnum):
-    """A queue has workers of its own: a shopper must not wait behind a batch."""
+    """The queues. Each has its own workers, so that a shopper does not wait behind a batch."""
 
     INDEX = "index"
     INTERACTIVE = "interactive"

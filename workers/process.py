@@ -1,7 +1,8 @@
 """The worker process: `python -m workers.process`, started by `lookalike worker`.
 
-Everything is made after the exec, by one process with one thread of work (Celery's solo pool), so
-a CUDA context is never inherited; and before the first knock is taken, so none waits for a model.
+Everything is made after the exec, in one process that works in one thread (Celery's solo pool), so
+a CUDA context is never inherited. And it is made before the first message is taken, so no message
+waits for a network to load.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from backend.errors import LookalikeError
 from backend.settings import read_settings
 from backend.worker.loop import Worker
 from workers import tasks
-from workers.app import keep_logs, make_app
+from workers.app import keep_our_logging, make_app
 from workers.heartbeat import Heartbeat
 from workers.interactive import RemoteEmbedder, Replies
 from workers.names import Queue
@@ -34,15 +35,15 @@ def main() -> int:
     options = _parse()
     settings = read_settings()
     logs.configure(settings.log_level)
-    keep_logs()
-    pulse = Heartbeat(options.pulse, stop_seconds=settings.stop_seconds)
-    pulse.start()
+    keep_our_logging()
+    heartbeat = Heartbeat(options.heartbeat, stop_seconds=settings.stop_seconds)
+    heartbeat.start()
     app = make_app(settings)
     notify = Notifier(app, settings)
     services = bootstrap.build(
         settings,
         notify=notify,
-        heartbeat=pulse,
+        heartbeat=heartbeat,
         embed_remotely=RemoteEmbedder(app, settings),
         embeds=True,
     )
@@ -50,8 +51,8 @@ def main() -> int:
     worker.recover()
     warm_up(services)
     tasks.register(app, worker, notify=notify, replies=Replies(settings))
-    signals.task_prerun.connect(pulse.busy)
-    signals.task_postrun.connect(pulse.idle)
+    signals.task_prerun.connect(heartbeat.busy)
+    signals.task_postrun.connect(heartbeat.idle)
     signals.worker_shutting_down.connect(lambda **_: worker.stop(), weak=False)
     celery_worker = app.Worker(
         hostname=f"{options.name}@{os.uname().nodename}",
@@ -62,7 +63,7 @@ def main() -> int:
         without_heartbeat=not settings.task_events,
         quiet=True,
     )
-    pulse.idle()
+    heartbeat.idle()
     log.info("worker ready", queue=options.queue, name=options.name)
     try:
         celery_worker.start()
@@ -72,12 +73,12 @@ def main() -> int:
 
 
 def warm_up(services: Services) -> None:
-    """Embed a grey picture with every network that is in use, so that no shopper waits for it."""
+    """Load every network in use and embed a grey image with it, so that no shopper waits for it."""
     with services.db.read() as session:
         live = generations.live(session)
     for generation in live:
         try:
-            embedder = services.embedder_of(generation)
+            embedder = services.embedders.of(generation)
         except LookalikeError as error:
             log.warning("cannot load an embedder", spec=generation.embedder, error=error.message)
             continue
@@ -89,7 +90,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="lookalike-worker")
     parser.add_argument("--queue", choices=list(Queue), required=True)
     parser.add_argument("--name", required=True)
-    parser.add_argument("--pulse", type=int, required=True, help="file descriptor of a socket")
+    parser.add_argument("--heartbeat", type=int, required=True, help="file descriptor of a socket")
     return parser.parse_args()
 
 

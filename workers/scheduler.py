@@ -1,7 +1,8 @@
-"""The clock: knocks once a second, and now and then for a reconcile or a report.
+"""The scheduler: sends a wake-up message every second, and at times one to reconcile or report.
 
-The knocks of the clock are what guarantees that due work is found: a lost or dead doorbell costs a
-second. It sends nothing while enough knocks wait, so that Redis stays small while no worker runs.
+These messages guarantee that due work is found: if the notifier's message is lost, or the notifier
+is paused, the work starts one second later. The scheduler sends nothing while enough messages wait,
+so Redis stays small while no worker runs.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from celery.apps.beat import Beat
 from celery.beat import ScheduleEntry, Scheduler, Service
 
 from backend.settings import Settings
-from workers.app import BROKER_ERRORS, keep_logs, make_app, waiting
+from workers.app import BROKER_ERRORS, count_waiting, keep_our_logging, make_app
 from workers.names import Queue
 from workers.notifier import MAX_WAITING
 
@@ -22,37 +23,37 @@ log = structlog.get_logger(__name__)
 
 
 class NotifyingScheduler(Scheduler):  # type: ignore[misc]
-    """Celery's scheduler without a file of its own, and quiet before a full queue."""
+    """Celery's scheduler, without its schedule file, which sends nothing to a full queue."""
 
-    _heard = True  # whether Redis answered last time
+    _broker_answered = True  # last time
 
     def apply_async(
         self, entry: ScheduleEntry, producer: Any = None, advance: bool = True, **options: Any
     ) -> Any:
-        """Send one entry's knock, unless enough wait or Redis does not answer."""
+        """Send one entry's message, unless enough of them wait or Redis does not answer."""
         sent = None
         try:
-            if waiting(self.producer.channel, Queue.INDEX) < MAX_WAITING:
+            if count_waiting(self.producer.channel, Queue.INDEX) < MAX_WAITING:
                 sent = super().apply_async(entry, producer, advance, **options)
         except BROKER_ERRORS as error:
-            if self._heard:
+            if self._broker_answered:
                 log.warning("the broker does not answer", error=str(error))
-            self._heard = False
+            self._broker_answered = False
         else:
-            self._heard = True
+            self._broker_answered = True
         return sent
 
 
 class SchedulerProcess(Beat):  # type: ignore[misc]
-    """Celery's beat, stopped between two knocks.
+    """Celery's beat, which a signal stops between two messages.
 
     Celery's own handler raises SystemExit wherever the signal finds it. Inside a read from Redis
     the client's clean-up then fails on the closed socket, with an error that takes the place of
-    SystemExit and is logged: the process runs on and SIGTERM is lost.
+    SystemExit and is logged: the process goes on and SIGTERM is lost.
     """
 
     def install_sync_handler(self, service: Service) -> None:
-        """Answer SIGTERM and SIGINT by leaving the loop at its next turn."""
+        """On SIGTERM and SIGINT, leave the loop at its next turn."""
 
         def leave(*_: object) -> None:
             service.stop()
@@ -61,8 +62,8 @@ class SchedulerProcess(Beat):  # type: ignore[misc]
 
 
 def run(settings: Settings) -> None:
-    """Run the clock until SIGTERM, which ends it within one poll and one answer of Redis."""
-    keep_logs()
+    """Run until SIGTERM, which ends the process within one poll and one answer of Redis."""
+    keep_our_logging()
     SchedulerProcess(
         app=make_app(settings),
         scheduler=NotifyingScheduler,

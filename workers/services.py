@@ -1,6 +1,6 @@
-"""What a process holds that leaves the work to the workers, where there are any.
+"""The services of a process that leaves the work to Celery workers, where BROKER_URL is set.
 
-Celery is imported only where BROKER_URL is set.
+Celery is imported only then.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from backend.settings import Settings
 
 
 def build(settings: Settings, *, notify: Callable[[], None] = lambda: None) -> Services:
-    """Build the services of an API process or a command: without BROKER_URL, the embedded ones.
+    """Build the services of an API process or a command.
 
-    With it, pictures go to the workers, no network is loaded here, and writes knock at the workers'
-    door after calling `notify`. Connects to nothing but the database. Raises what `bootstrap.build`
-    raises.
+    Without BROKER_URL these are the embedded ones. With it, shoppers' images go to the workers, no
+    network is loaded here, and each write calls `notify` and then sends the workers a wake-up
+    message. Connects to nothing but the database. Raises what `bootstrap.build` raises.
     """
     if not settings.broker_url:
         return bootstrap.build(settings, notify=notify)
@@ -26,22 +26,25 @@ def build(settings: Settings, *, notify: Callable[[], None] = lambda: None) -> S
     from workers.notifier import Notifier  # noqa: PLC0415
 
     app = make_app(settings)
-    knock = Notifier(app, settings)
+    wake_workers = Notifier(app, settings)
 
-    def ring_everywhere() -> None:
+    def notify_both() -> None:
         notify()
-        knock()
+        wake_workers()
 
     return bootstrap.build(
-        settings, notify=ring_everywhere, embed_remotely=RemoteEmbedder(app, settings)
+        settings, notify=notify_both, embed_remotely=RemoteEmbedder(app, settings)
     )
 
 
-def probes(settings: Settings) -> dict[str, Callable[[], str | None]]:
-    """Return what tells whether the message broker answers, if there is one: None, or what not."""
+def make_probes(settings: Settings) -> dict[str, Callable[[], str | None]]:
+    """Return the readiness check of the message broker by name, or nothing without a broker.
+
+    The check returns None, or a short text that says what is wrong.
+    """
     if not settings.broker_url:
         return {}
-    from workers.app import make_app, trouble  # noqa: PLC0415
+    from workers.app import check_broker, make_app  # noqa: PLC0415
 
     app = make_app(settings)
-    return {"broker": lambda: trouble(app)}
+    return {"broker": lambda: check_broker(app)}

@@ -1,8 +1,9 @@
 """Keep one worker process alive: restart it when it dies, kill it when it hangs.
 
 Celery's solo pool enforces no time limits, and a thread of the worker's own could not end a hung
-forward pass. The worker is started by exec and holds one end of a socket: bytes are its signs of
-life, end-of-file is its death; seen from there, end-of-file is ours.
+forward pass. The worker is started by exec and holds one end of a socket. A byte from it is a
+heartbeat, and end-of-file means that it is dead. The worker in turn sees end-of-file when the
+supervisor is dead.
 """
 
 from __future__ import annotations
@@ -24,18 +25,18 @@ log = structlog.get_logger(__name__)
 
 TICK_SECONDS: Final = 0.2
 START_SECONDS: Final = 600.0
-"""Until the first sign of life: weights may come over a slow network."""
+"""Until the first heartbeat: weights may come over a slow network."""
 
 END_SECONDS: Final = 5.0
-"""After the last sign of life: libraries may take a moment to unload."""
+"""Between end-of-file and the end of the process: libraries may take a moment to unload."""
 
 FIRST_DELAY: Final = 1.0
 LONGEST_DELAY: Final = 60.0
-"""Between two starts; it doubles, and begins anew after a worker that lived for longer."""
+"""Between two starts. The delay doubles, and is reset after a worker that lived for longer."""
 
 
 class Supervisor:
-    """Runs `command --pulse FD`, again and again until told to stop."""
+    """Runs `command --heartbeat FD`, and starts it again when it ends, until told to stop."""
 
     def __init__(
         self,
@@ -54,36 +55,36 @@ class Supervisor:
         self._stop_by: float | None = None
 
     def run(self) -> int:
-        """Supervise until SIGTERM or SIGINT; return 0 if the last worker ended in good order."""
+        """Supervise until SIGTERM or SIGINT; return 0 if the last worker exited with 0, else 1."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop())
         delay = self._first_delay
         while True:
             started = time.monotonic()
-            status = self._live_once()
+            status = self._run_once()
             if self._stop_by is not None:
                 return 0 if status == 0 else 1
             if time.monotonic() - started > LONGEST_DELAY:
                 delay = self._first_delay
-            log.warning("worker ended; starting another", status=status, seconds=delay)
+            log.warning("the worker ended; starting another", status=status, seconds=delay)
             if self._pause(delay * random.uniform(0.8, 1.2)):
                 return 0
             delay = min(2 * delay, LONGEST_DELAY)
 
     def stop(self) -> None:
-        """Tell the worker to finish its batch, and end with it."""
+        """Let the worker finish its batch, then end. Kill it after `stop_seconds`."""
         if self._stop_by is None:
             self._stop_by = time.monotonic() + self._stop_seconds
 
-    def _live_once(self) -> int:
+    def _run_once(self) -> int:
         """Start a worker, watch it, and return its exit status (negative: the signal)."""
         ours, theirs = socket.socketpair()
         with ours, theirs:
             process = subprocess.Popen(  # noqa: S603
-                [*self._command, "--pulse", str(theirs.fileno())],
+                [*self._command, "--heartbeat", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is for us; and what it starts can be ended with it
+                start_new_session=True,  # Ctrl-C reaches only us; and _kill ends its decoders too
             )
             theirs.close()
             log.info("worker started", pid=process.pid)
@@ -91,39 +92,39 @@ class Supervisor:
         _kill(process)
         return process.wait()
 
-    def _watch(self, process: subprocess.Popen[bytes], pulse: socket.socket) -> None:
-        """Return when the worker has ended, or has to be."""
-        silent_by = time.monotonic() + self._start_seconds
-        told = False
+    def _watch(self, process: subprocess.Popen[bytes], heartbeat: socket.socket) -> None:
+        """Return when the worker has ended, or has to be killed."""
+        heartbeat_by = time.monotonic() + self._start_seconds
+        terminated = False
         while True:
-            readable, _, _ = select.select([pulse], [], [], TICK_SECONDS)
+            readable, _, _ = select.select([heartbeat], [], [], TICK_SECONDS)
             now = time.monotonic()
             if readable:
-                if not _receive(pulse):  # it is about to end, or is closing what it holds
+                if not _receive(heartbeat):  # end-of-file: it is about to end
                     _wait(process, END_SECONDS)
                     return
-                silent_by = now + self._hang_seconds
-            if now > silent_by:
-                log.error("worker shows no sign of life: killed", pid=process.pid)
+                heartbeat_by = now + self._hang_seconds
+            if now > heartbeat_by:
+                log.error("no heartbeat from the worker: killed", pid=process.pid)
                 return
-            if self._stop_by is not None and not told:
-                told = True
+            if self._stop_by is not None and not terminated:
+                terminated = True
                 process.terminate()
             if self._stop_by is not None and now > self._stop_by:
-                log.error("worker does not stop: killed", pid=process.pid)
+                log.error("the worker does not stop: killed", pid=process.pid)
                 return
 
     def _pause(self, seconds: float) -> bool:
-        """Wait; return whether we were told to stop meanwhile."""
+        """Wait; return whether `stop` was called meanwhile."""
         until = time.monotonic() + seconds
         while time.monotonic() < until and self._stop_by is None:
             time.sleep(min(TICK_SECONDS, seconds))
         return self._stop_by is not None
 
 
-def _receive(pulse: socket.socket) -> bytes:
+def _receive(heartbeat: socket.socket) -> bytes:
     try:
-        return pulse.recv(4096)
+        return heartbeat.recv(4096)
     except ConnectionError:
         return b""
 
@@ -134,6 +135,6 @@ def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End the worker, if it has not ended, and its decoders with it."""
+    """Kill the worker, if it has not ended, and its decoder processes."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What a worker does when it is knocked: each body is one call into the backend."""
+"""The Celery tasks: each body is one call into the backend."""
 
 from __future__ import annotations
 
@@ -22,42 +22,42 @@ REPORTED: Final = ("products", "pending", "indexed", "quarantined", "oldest_pend
 
 
 class Acknowledged(Request):  # type: ignore[misc]
-    """A message that is acknowledged at once, by the one thread there is.
+    """A message that the worker's only thread acknowledges at once.
 
-    Celery would do it later, and only log a failure. But a message that stays unacknowledged takes
-    the one place that a worker with prefetch 1 has: it would never ask for another, in silence.
+    Celery would acknowledge later, and only log a failure. But a worker with prefetch 1 asks for no
+    further message while one is unacknowledged: after a failure it would wait forever, silently.
     """
 
     acknowledged: bool
 
     def acknowledge(self) -> None:
-        """Acknowledge; raises what makes the consumer connect anew when Redis does not answer."""
+        """Acknowledge. If Redis does not answer, the error raised makes the consumer reconnect."""
         if not self.acknowledged:
             self.message.ack()
             self.acknowledged = True
 
 
 def register(app: Celery, worker: Worker, *, notify: Callable[[], None], replies: Replies) -> None:
-    """Give an application its tasks, done by this process' worker."""
+    """Define the application's tasks; the worker of this process does the work."""
 
     @app.task(name=names.WORK, throws=(LookalikeError,), Request=Acknowledged)  # type: ignore[untyped-decorator]
     def work() -> None:
         if worker.work_once():
-            notify()  # to go on here
-            notify()  # and for a colleague who may be idle
+            notify()  # for this worker, to continue
+            notify()  # for another worker, which may be idle
 
     @app.task(name=names.RECONCILE, throws=(LookalikeError,), Request=Acknowledged)  # type: ignore[untyped-decorator]
     def reconcile() -> None:
-        worker.reconcile()
+        worker.maintenance.reconcile()
 
     @app.task(name=names.REPORT, Request=Acknowledged)  # type: ignore[untyped-decorator]
     def report() -> None:
-        every = timedelta(seconds=worker.services.settings.report_seconds)
+        period = timedelta(seconds=worker.services.settings.report_seconds)
         services = worker.services
-        # It counts where the API would have to count soon.
-        now = status(services.db, services.look_at_shard, recent=every)
+        # This also stores a fresh count, so that the API need not count.
+        now = status(services.db, services.indexes.look_at_shard, recent=period)
         log.info("progress", **{name: now[name] for name in REPORTED})
 
     @app.task(name=names.EMBED, Request=Acknowledged)  # type: ignore[untyped-decorator]
-    def embed(picture: str, spec: str, reply_to: str) -> None:
-        replies.answer(picture, spec, reply_to, embed=worker.services.embed_picture)
+    def embed(image: str, spec: str, reply_to: str) -> None:
+        replies.answer(image, spec, reply_to, embed=worker.services.local_encoder.embed)

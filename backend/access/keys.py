@@ -18,10 +18,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, or_, select, text, update
+from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.orm import Session
 
 from backend.access.scope import Scope
+from backend.database import locks
+from backend.database.locks import Lock
 from backend.database.models import ApiKey, utcnow
 from backend.errors import InvalidKey, InvalidKeyRequest
 
@@ -32,7 +34,6 @@ USE_RESOLUTION: Final = timedelta(minutes=10)
 """How exactly `last_used_at` is kept: at most one write a key in this time."""
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-KEYS_LOCK: Final = 7_305_801_236
 _TOKEN: Final = re.compile(r"(lk_[0-9a-f]{12})_[0-9a-f]{64}")
 
 
@@ -90,8 +91,7 @@ def create(
 
 def _refuse_leftovers(session: Session, name: str) -> None:
     """Raise InvalidKeyRequest if the name has all the live keys that it may have."""
-    if session.get_bind().dialect.name == "postgresql":  # two might count at once
-        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": KEYS_LOCK})
+    locks.hold(session, Lock.API_KEYS)
     live = [key.prefix for key in list_keys(session) if key.name == name]
     if len(live) >= LIVE_PER_NAME:
         raise InvalidKeyRequest(

@@ -11,7 +11,7 @@ from typing import Any, Final
 from backend import images
 from backend.backup.folder import Report, number
 from backend.errors import ImageError
-from backend.images.decode import ImageLimits
+from backend.images.limits import ImageLimits
 from backend.images.store import ImageStore, digest_of
 
 PART: Final = 500

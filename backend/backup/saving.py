@@ -32,6 +32,7 @@ from backend.backup.folder import (
     opened,
 )
 from backend.errors import ConfigurationError, UnusableBackup, WouldOverwrite
+from backend.files import move_into_place
 from backend.images.store import ImageStore
 from backend.settings import Settings
 
@@ -104,7 +105,7 @@ def _save(
             held, size, missing = images.copy_stored(catalogue, store, kept, report)
         about = _describe(catalogue)
     digest = digest_of_file(draft)
-    draft.replace(folder / catalogue_name(digest))
+    move_into_place(draft, folder / catalogue_name(digest))
     manifest = Manifest(
         created_at=created_at,
         version=backend.__version__,

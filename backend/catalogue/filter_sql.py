@@ -1,8 +1,8 @@
-"""One neutral filter -> SQL, for listing the catalogue itself.
+"""A neutral filter -> SQL, for listing the catalogue itself.
 
-It selects what the same filter selects in the index (see `vectors.filters`): a field that is empty
-satisfies none-of and never any-of or a range, an attribute matches in whatever type it was stored,
-and a list of values satisfies any-of by one of them.
+It selects what the same filter selects in the index (see `backend.filters`): an empty field
+satisfies none-of, and never any-of or a range; an attribute matches whatever type it is stored in;
+a list of values satisfies any-of if one of them does.
 """
 
 from __future__ import annotations
@@ -26,9 +26,11 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
+from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import TableValuedAlias
 
 from backend.catalogue.drafts import CATEGORICAL, UNSTORABLE
+from backend.database.dialect import is_postgresql
 from backend.database.models import Product
 from backend.errors import InvalidFilter
 from backend.filters import Condition, Scalar, Schema, Where
@@ -49,27 +51,27 @@ COLUMNS: Final[Schema] = {
 Has: TypeAlias = Callable[[str, str, Sequence[Scalar]], ColumnElement[bool]]
 
 
-def conditions(where: Where, *, dialect: str) -> list[ColumnElement[bool]]:
-    """Translate a filter for SQLAlchemy's dialect `postgresql` or `sqlite`.
+def conditions(session: Session, where: Where) -> list[ColumnElement[bool]]:
+    """Translate a filter into SQL for the session's database.
 
     Raises InvalidFilter for an unknown field, or a value of a type that it does not compare with.
     """
     check(where, COLUMNS)
-    return [part for name, it in where.items() for part in _translate(name, it, dialect)]
+    has = _in_postgresql if is_postgresql(session) else _in_sqlite
+    return [part for name, it in where.items() for part in _translate(name, it, has)]
 
 
-def _translate(name: str, it: Condition, dialect: str) -> Iterator[ColumnElement[bool]]:
+def _translate(name: str, it: Condition, has: Has) -> Iterator[ColumnElement[bool]]:
     for value in (name, *it.any_of, *it.none_of):
         if isinstance(value, str) and UNSTORABLE.search(value):
             raise InvalidFilter(f"{name!r}: {value!r} cannot be in the catalogue", field=name)
     if name.startswith(OPEN):
-        has = _in_postgresql if dialect == "postgresql" else _in_sqlite
         return _attribute(name.removeprefix(OPEN), it, has)
     return _column(getattr(Product, name), it)
 
 
 def _column(column: Any, it: Condition) -> Iterator[ColumnElement[bool]]:
-    if COLUMNS[column.key] == "integer":  # a value of 64 bits is no error, it is just not there
+    if COLUMNS[column.key] == "integer":  # a value of 64 bits is no error, only never found
         column = type_coerce(column, BigInteger())
     if it.any_of:
         yield column.in_(it.any_of)

@@ -1,4 +1,4 @@
-"""The vectors in SQL: float16, so that a rebuilt index equals the original one."""
+"""The vectors of images in SQL, as float16: a rebuilt index equals the original one."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import ColumnElement, and_, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from backend.database.models import ImageVector, utcnow
+from backend.database.upsert import upsert
 
 Vector: TypeAlias = npt.NDArray[np.float32]
 
@@ -29,16 +29,15 @@ def unpack(blob: bytes) -> Vector:
 
 
 def store(session: Session, fingerprint: str, vectors: Mapping[str, Vector]) -> None:
-    """Keep {image digest: vector}; what is there already is as good."""
+    """Store {image digest: vector}; one that is stored already stays, it has the same content."""
     if not vectors:
         return
-    make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     now = utcnow()
     rows = [
         {"image_digest": d, "fingerprint": fingerprint, "vector": pack(v), "created_at": now}
         for d, v in sorted(vectors.items())
     ]
-    session.execute(make(ImageVector).on_conflict_do_nothing(), rows)
+    session.execute(upsert(session, ImageVector).on_conflict_do_nothing(), rows)
 
 
 def known(session: Session, fingerprint: str, digests: Iterable[str]) -> set[str]:

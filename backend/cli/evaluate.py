@@ -172,8 +172,8 @@ def _context(found: Services, specs: Sequence[str]) -> EvaluationContext:
     usual = generation.embedder if generation else found.settings.embedder
     return EvaluationContext(
         db=found.db,
-        embedders={spec: found.embedder(spec) for spec in specs or [usual]},
-        reference=found.embedder(),
+        embedders={spec: found.embedders.named(spec) for spec in specs or [usual]},
+        reference=found.embedders.named(found.settings.embedder),
         open_images=found.image_opener.open,
         watch=bar,
     )

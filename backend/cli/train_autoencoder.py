@@ -87,7 +87,7 @@ def _train(
             epochs=epochs,
             draw=lambda: _draw(found, recipe),
             open_images=found.image_opener.open,
-            compute=found.compute,
+            compute=found.embedders.compute,
             report=progress,
         )
 

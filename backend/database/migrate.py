@@ -15,19 +15,18 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 import migrations
+from backend.database import locks
+from backend.database.dialect import is_postgresql
 from backend.database.engine import Database
+from backend.database.locks import Lock
 from backend.database.models import Base
-
-MIGRATION_LOCK = 7_305_801_235
-"""Advisory lock under which PostgreSQL is migrated: two hosts may start at once."""
 
 
 def migrate(db: Database, *, revision: str = "head") -> str:
     """Upgrade to `revision` (each migration in a transaction) and return where the database is."""
     with db.engine.execution_options(lookalike_write=True).connect() as connection:
         with _tables_can_be_replaced(connection), connection.begin():
-            if not db.is_sqlite:
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
+            locks.hold(connection, Lock.MIGRATION)
             command.upgrade(_config(connection), revision)
         return current(connection) or "base"
 
@@ -39,12 +38,12 @@ def _tables_can_be_replaced(connection: Connection) -> Iterator[None]:
     That is how it alters one; it can only be said outside a transaction.
     """
     driver: Any = connection.connection.driver_connection
-    if connection.dialect.name == "sqlite":
+    if not is_postgresql(connection):
         driver.execute("PRAGMA foreign_keys=OFF")
     try:
         yield
     finally:
-        if connection.dialect.name == "sqlite":
+        if not is_postgresql(connection):
             driver.execute("PRAGMA foreign_keys=ON")
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from backend.database import locks
+from backend.database.locks import Lock
 from backend.database.models import ACTIVE, LIVE, Generation
 from backend.errors import ModelMismatch, NoGeneration, UnknownGeneration
-from backend.queue import entries
 
 
 def active(session: Session) -> Generation:
@@ -49,14 +50,8 @@ def live(session: Session) -> list[Generation]:
 
 
 def lock(session: Session) -> None:
-    """Keep writers, and whoever else changes generations, out until this transaction ends.
-
-    On SQLite every transaction that writes is alone anyway.
-    """
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(
-            text("SELECT pg_advisory_xact_lock(:key)"), {"key": entries.GENERATIONS_LOCK}
-        )
+    """Keep writers, and whoever else changes generations, out until this transaction ends."""
+    locks.hold(session, Lock.GENERATIONS)
 
 
 def check_fingerprint(generation: Generation, fingerprint: str) -> None:

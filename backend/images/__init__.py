@@ -1,18 +1,20 @@
-"""Bytes, a path or an address -> an RGB image, within limits."""
+"""Bytes, a path or an address -> an RGB image, within limits.
 
-from backend.images.decode import (
-    FORMATS,
-    ImageInfo,
-    ImageLimits,
-    Size,
-    decode,
-    fit,
-    inside,
-    inspect,
-    is_remote,
-    local_path,
-    read_file,
-)
+- `limits`: how large an image may be
+- `decode`: bytes -> an upright RGB image
+- `local_files`: image URIs that name local files, and reading them
+- `addresses`: which remote addresses are allowed
+- `fetch`: reading remote images
+- `store`: images by the digest of their bytes
+- `decoder_pool`, `decoder_process`: decoding in separate processes
+- `open_images`: a product's image URI -> a decoded image
+
+This module gives the functions of the first three.
+"""
+
+from backend.images.decode import FORMATS, ImageInfo, Size, decode, fit, inspect
+from backend.images.limits import ImageLimits
+from backend.images.local_files import inside, is_remote, local_path, read_file
 
 __all__ = [
     "FORMATS",

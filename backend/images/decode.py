@@ -1,21 +1,16 @@
-"""Bytes or a path -> RGB image, within limits that are checked before a pixel is decoded.
+"""Bytes -> RGB image, within limits that are checked before a pixel is decoded.
 
-Images come from shops' feeds and shoppers' uploads: nothing about them is trusted. Addresses on
-the network are the matter of `backend.images.fetch`, processes that may die of an image that of
-`backend.images.decoder_pool`.
+Images come from shops' feeds and shoppers' uploads: nothing about them is trusted. An image can
+still crash or stall its decoder, so untrusted ones are decoded by `backend.images.decoder_pool`.
 """
 
 from __future__ import annotations
 
 import io
-import os
-import stat
 import struct
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, TypeAlias
-from urllib.parse import unquote, urlsplit
 
 from PIL import (
     AvifImagePlugin,
@@ -32,13 +27,10 @@ from PIL import (
 
 from backend.errors import (
     CorruptImage,
-    ForbiddenImage,
     ImageTooLarge,
-    ImageTooSmall,
-    ImageUnavailable,
-    NoImage,
     NotAnImage,
 )
+from backend.images.limits import ImageLimits
 
 Size: TypeAlias = tuple[int, int]
 """(height, width) in pixels, as arrays have it; PIL's own `size` is the other way round."""
@@ -60,7 +52,7 @@ FORMATS: Final = tuple(  # naming the plugins keeps Pillow from importing its ot
     )
 )
 
-_UPRIGHT: Final = {  # EXIF orientation -> how to turn the picture
+_UPRIGHT: Final = {  # EXIF orientation -> how to turn the image
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -86,36 +78,8 @@ _BROKEN: Final = (  # what Pillow's parsers are known to raise on damaged files
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageLimits:
-    """What an image may measure: bytes of its file, pixels in all, pixels of a side."""
-
-    max_bytes: int = 20_000_000
-    max_pixels: int = 50_000_000
-    max_side: int = 20_000
-    min_side: int = 8
-    max_aspect: float = 20  # longer side / shorter side
-
-    def check_bytes(self, count: int) -> None:
-        """Raise ImageTooLarge for a file of more bytes than allowed."""
-        if count > self.max_bytes:
-            raise ImageTooLarge(f"the file has {count:,} bytes, more than {self.max_bytes:,}")
-
-    def check_size(self, width: int, height: int) -> None:
-        """Raise ImageTooLarge or ImageTooSmall unless a picture of this size may be decoded."""
-        measured = f"the image is {width} x {height} pixels"
-        if max(width, height) > self.max_side:
-            raise ImageTooLarge(f"{measured}, with a side longer than {self.max_side:,}")
-        if width * height > self.max_pixels:
-            raise ImageTooLarge(f"{measured}, more than {self.max_pixels:,} in all")
-        if min(width, height) < self.min_side:
-            raise ImageTooSmall(f"{measured}, with a side shorter than {self.min_side}")
-        if max(width, height) > self.max_aspect * min(width, height):
-            raise ImageTooSmall(f"{measured}, too narrow: more than {self.max_aspect:g} to 1")
-
-
-@dataclass(frozen=True, kw_only=True)
 class ImageInfo:
-    """What a header says. Width and height are those of the upright picture."""
+    """What a header says. Width and height are those of the upright image."""
 
     format: str  # one of FORMATS
     width: int
@@ -123,10 +87,10 @@ class ImageInfo:
 
 
 def inspect(data: bytes, *, limits: ImageLimits) -> ImageInfo:
-    """Read the header alone. Raises what `decode` raises, as far as a header shows it."""
+    """Read only the header. Raises what `decode` raises, as far as the header shows it."""
     with _open(data, limits) as image:
         width, height = image.size
-        if image.format != "TIFF" and _orientation(image) in _SIDEWAYS:  # a TIFF has done so
+        if image.format != "TIFF" and _orientation(image) in _SIDEWAYS:  # Pillow turns TIFFs
             width, height = height, width
         return ImageInfo(format=str(image.format), width=width, height=height)
 
@@ -134,10 +98,10 @@ def inspect(data: bytes, *, limits: ImageLimits) -> ImageInfo:
 def decode(data: bytes, *, limits: ImageLimits, target: Size | None = None) -> Image.Image:
     """Decode to an upright RGB image, of exactly `target` (height, width) pixels if that is given.
 
-    Alpha is laid on white, 16-bit grey is scaled, an animation gives its first frame. A JPEG is
-    decoded at a reduced scale where that still leaves twice the target. Raises NotAnImage,
-    CorruptImage, ImageTooLarge or ImageTooSmall. Damage inside a JPEG's scan that leaves its
-    length intact is not to be told from a picture.
+    Transparent images are put on white, 16-bit grey is scaled, an animation gives its first frame.
+    A JPEG is decoded at a reduced scale where that still leaves twice the target. Raises
+    NotAnImage, CorruptImage, ImageTooLarge or ImageTooSmall. Damage inside a JPEG's scan that
+    leaves its length intact cannot be detected.
     """
     with _open(data, limits) as image:
         if target:
@@ -145,16 +109,16 @@ def decode(data: bytes, *, limits: ImageLimits, target: Size | None = None) -> I
         try:
             image.load()
             upright = _turn_upright(image)
-            picture = _to_rgb(upright)
+            rgb = _to_rgb(upright)
         except MemoryError:
             raise ImageTooLarge("the image needs more memory than a decoder has") from None
         except _BROKEN as error:
             raise CorruptImage(f"the {image.format} image is damaged: {error}") from None
-    return fit(picture, target) if target else picture
+    return fit(rgb, target) if target else rgb
 
 
 def fit(image: Image.Image, target: Size) -> Image.Image:
-    """Stretch to `target` (height, width): bicubic, the one filter that every embedder uses too."""
+    """Stretch to `target` (height, width): bicubic, as every embedder does."""
     height, width = target
     if image.size == (width, height):
         return image
@@ -185,12 +149,12 @@ def _begins_like_an_image(data: bytes) -> bool:
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except _BROKEN:  # damaged metadata do not spoil the picture
+    except _BROKEN:  # an image with damaged metadata is still usable
         return 1
 
 
 def _turn_upright(image: Image.Image) -> Image.Image:
-    """Turn as EXIF says. Only after `load`: a TIFF turns itself then, a PNG may tell so late."""
+    """Turn as EXIF says. Only after `load`, which turns a TIFF and reads a PNG's late EXIF."""
     turn = _UPRIGHT.get(_orientation(image))
     return image if turn is None else image.transpose(turn)
 
@@ -206,66 +170,3 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     paper = Image.new("RGB", image.size, "white")
     paper.paste(layer, mask=layer)
     return paper
-
-
-def is_remote(uri: str) -> bool:
-    """Tell whether an image's URI is an address on the network rather than a local path."""
-    return "://" in uri and not uri.startswith("file://")
-
-
-def local_path(uri: str, *, folder: Path | None = None) -> Path:
-    """Return the path behind `file:///…` or a plain path; with a `folder`, one inside of it.
-
-    Raises ForbiddenImage for another host's file, or a path that leaves the folder.
-    """
-    if uri.startswith("file://"):
-        parts = urlsplit(uri)
-        if parts.netloc not in ("", "localhost"):
-            raise ForbiddenImage(f"a file on another host: {parts.netloc}")
-        uri = unquote(parts.path)
-    return inside(folder, uri) if folder else Path(uri)
-
-
-def inside(folder: Path, relative: str | Path) -> Path:
-    """Return the real path of a file in a folder.
-
-    Raises ForbiddenImage for a path that leaves it, by `..`, by being absolute or by a symlink.
-    """
-    root = folder.resolve()
-    try:
-        path = (root / relative).resolve()
-    except (ValueError, OSError) as error:  # a NUL byte; a loop of symlinks
-        raise ForbiddenImage(f"not a usable path: {error}") from None
-    if not path.is_relative_to(root):
-        raise ForbiddenImage(f"the path {str(relative)!r} leaves the catalogue's folder")
-    return path
-
-
-def read_file(path: str | Path, *, limits: ImageLimits) -> bytes:
-    """Read a regular file. Blocks only as long as the file system does.
-
-    Raises NoImage, ForbiddenImage (no regular file, or no permission), ImageTooLarge, and
-    ImageUnavailable when the file system failed.
-    """
-    try:
-        with open(path, "rb", opener=_open_without_waiting) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise ForbiddenImage(f"{path} is not a regular file")
-            limits.check_bytes(status.st_size)
-            data = file.read(limits.max_bytes + 1)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        raise NoImage(f"there is no file {path}") from None
-    except IsADirectoryError:
-        raise ForbiddenImage(f"{path} is not a regular file") from None
-    except PermissionError:
-        raise ForbiddenImage(f"no permission to read {path}") from None
-    except OSError as error:
-        raise ImageUnavailable(f"{path} cannot be read: {error.strerror}") from None
-    limits.check_bytes(len(data))
-    return data
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    """Open a FIFO too at once, so that it can be refused: a plain `open` waits for a writer."""
-    return os.open(path, flags | os.O_NONBLOCK)

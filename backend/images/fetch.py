@@ -1,8 +1,8 @@
 """Fetch remote images: only from allowed hosts, only over public addresses, never redirected.
 
-The host's name is resolved once, the address checked, and the connection made to that very
-address, so that a name that resolves differently a moment later gains nothing. No proxy is used:
-it would resolve the name again.
+The host's name is resolved once. Its addresses are checked, and the connection is made to one of
+these, so a name that resolves differently a moment later (DNS rebinding) cannot lead elsewhere. No
+proxy is used, because it would resolve the name again.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from threading import Event, Timer
 from time import monotonic
 from typing import Final, TypeAlias
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, quote
 
 from backend.errors import ForbiddenImage, ImageUnavailable, NoImage
-from backend.images.decode import ImageLimits
+from backend.images.addresses import PORTS, parse_address
+from backend.images.limits import ImageLimits
 
 Address: TypeAlias = IPv4Address | IPv6Address
 
 CHUNK: Final = 1 << 16
-PORTS: Final = {"http": 80, "https": 443}
 HEADERS: Final = {"Accept": "image/*", "User-Agent": "lookalike"}
 SAFE: Final = "/?%:@!$&'()*+,;=~"
 """Characters of a path and query that are sent as they are."""
 
 TRANSIENT: Final = {408, 425, 429}
-"""Answers worth another try, beside those from 500 on."""
+"""Statuses after which another try may help, beside those from 500 on."""
 
 GONE: Final = {404, 410}
 
 
 def is_public(address: Address) -> bool:
-    """Tell whether an address is on the public internet, looking into IPv6 wrappings of IPv4."""
+    """Tell whether an address is on the public internet; one of IPv4 inside of IPv6 is checked."""
     if isinstance(address, IPv6Address):
         wrapped = address.ipv4_mapped or address.sixtofour or _nat64(address)
         if wrapped:
@@ -57,25 +57,12 @@ def fetch(
     seconds: float,
     may_connect: Callable[[Address], bool] = is_public,
 ) -> bytes:
-    """Return the bytes behind `https://…`, `http://…` or `s3://bucket/…`.
+    """Return the bytes behind an address that `parse_address` allows for these `hosts`.
 
-    `hosts` are the allowed ones: `name`, `name:port` for another port than the scheme's own, or a
-    bucket. All takes at most `seconds`, but for the look-up of the name. Raises ForbiddenImage,
-    NoImage, ImageTooLarge, and ImageUnavailable where trying again may help.
+    Takes at most `seconds`, beside the look-up of the host's name. Raises ForbiddenImage, NoImage,
+    ImageTooLarge, and ImageUnavailable where trying again may help.
     """
-    try:
-        parts = urlsplit(uri)
-        port = parts.port
-    except ValueError:
-        raise ForbiddenImage("the image's address is malformed") from None
-    if parts.scheme not in (*PORTS, "s3"):
-        raise ForbiddenImage(f"{parts.scheme}:// is not supported: use https://, http:// or s3://")
-    if parts.username or parts.password or not parts.hostname:
-        raise ForbiddenImage("the image's address has no host, or holds credentials")
-    standard = port in (None, PORTS.get(parts.scheme))
-    host = parts.hostname if standard else f"{parts.hostname}:{port}"
-    if host not in {allowed.lower() for allowed in hosts}:
-        raise ForbiddenImage(f"{host} is not among the hosts that images may be fetched from")
+    parts = parse_address(uri, hosts=hosts)
     if parts.scheme == "s3":
         return _fetch_s3(uri, limits=limits, seconds=seconds)
     return _fetch_http(parts, limits=limits, seconds=seconds, may_connect=may_connect)
@@ -107,7 +94,10 @@ def _fetch_http(
 
 
 def _resolve(host: str, port: int, may_connect: Callable[[Address], bool]) -> str:
-    """Return one address of a host. All of them have to be allowed: a mix is a trick."""
+    """Return one address of a host. Raises ForbiddenImage unless all of them may be connected to.
+
+    No honest host has public and private addresses at once, so one bad address refuses the host.
+    """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
@@ -122,16 +112,16 @@ def _resolve(host: str, port: int, may_connect: Callable[[Address], bool]) -> st
 
 
 def _for_tls(connection: socket.socket, host: str) -> ssl.SSLSocket:
-    """Wrap a connection for a host of this name; the handshake is made later, by a deadline."""
+    """Wrap a connection to this host. The handshake is made later, under the deadline."""
     context = ssl.create_default_context()
     return context.wrap_socket(connection, server_hostname=host, do_handshake_on_connect=False)
 
 
 @contextmanager
 def _deadline(connection: socket.socket, seconds: float) -> Iterator[None]:
-    """Cut the connection after some seconds, and raise TimeoutError then.
+    """Shut the connection down after some seconds, and raise TimeoutError then.
 
-    A socket's own timeout would let a host drip byte after byte.
+    A socket's own timeout begins anew with each byte, so a slow host could hold us for ever.
     """
     expired = Event()
 
@@ -147,7 +137,7 @@ def _deadline(connection: socket.socket, seconds: float) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
-        if expired.is_set():  # what was read until the cut may look like the end of an image
+        if expired.is_set():  # what was read until then may look complete
             raise TimeoutError("out of time")
 
 
@@ -156,7 +146,7 @@ def _get(connection: socket.socket, parts: SplitResult, *, limits: ImageLimits) 
         connection.do_handshake()
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     with closing(HTTPConnection(parts.netloc)) as http:
-        http.sock = connection  # it is the checked address that we are connected to
+        http.sock = connection  # or it would resolve the name and connect by itself
         http.request("GET", quote(path, safe=SAFE), headers=HEADERS)
         with http.getresponse() as response:
             _check_status(response, parts)
@@ -182,7 +172,7 @@ def _read(response: HTTPResponse, limits: ImageLimits) -> bytes:
     while chunk := response.read(CHUNK):
         data += chunk
         limits.check_bytes(len(data))
-    if response.length:  # a cut connection is an early end, not an error, to `read`
+    if response.length:  # `read` takes a cut connection for the end of the data
         raise ImageUnavailable("the connection ended before the image did")
     return bytes(data)
 

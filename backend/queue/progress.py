@@ -97,6 +97,14 @@ def progress(session: Session, generation_id: int | None) -> Progress:
     )
 
 
+def count_points(session: Session, generation_id: int) -> int:
+    """Count the points that SQL knows to be in a generation's index."""
+    rows = select(func.count()).where(
+        IndexEntry.generation_id == generation_id, IndexEntry.indexed_claim.is_not(None)
+    )
+    return session.scalar(rows) or 0
+
+
 def states(
     session: Session, generation_id: int | None, product_ids: Sequence[int]
 ) -> dict[int, tuple[State, str | None]]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from backend.database.models import FilterShape, utcnow
+from backend.database.upsert import upsert
 
 MOST_SHAPES: Final = 500
 """Shapes that a generation keeps apart: clients choose them, and could make up any number."""
@@ -100,8 +100,7 @@ def _fold(key: ShapeKey, known: set[str]) -> ShapeKey:
 
 
 def _upsert(session: Session, sums: Mapping[ShapeKey, Sums]) -> None:
-    make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    insert = make(FilterShape)
+    insert = upsert(session, FilterShape)
     new = insert.excluded
     insert = insert.on_conflict_do_update(
         index_elements=[FilterShape.generation_id, FilterShape.shape, FilterShape.mode],

@@ -26,12 +26,10 @@ from backend.filters import Schema, Where
 from backend.filters.shape import shape
 from backend.search import filter_recall
 from backend.search.filter_recall import ShapeKey, Sums
+from backend.search.recall import NEIGHBOURS, recall
 from backend.vectors import Hit, SearchMode, VectorIndex
 
 log = structlog.get_logger(__name__)
-
-DEPTH: Final = 10
-"""Neighbours that are compared: recall@10."""
 
 WAITING: Final = 32
 """Samples kept in memory; one more is dropped."""
@@ -96,7 +94,7 @@ class RecallMonitor:
             search = self._waiting.popleft() if self._waiting else None
         if search is not None:
             try:
-                self._judge(search, recall_of(index_of(search.generation), search))
+                self._add_comparison(search, recall_of(index_of(search.generation), search))
             except LookalikeError as error:
                 log.debug("a search could not be compared", error=error.message)
         if time.monotonic() - self._saved >= SAVE_SECONDS:
@@ -111,8 +109,8 @@ class RecallMonitor:
         if sums:
             self._db.write(lambda session: filter_recall.add_sums(session, sums))
 
-    def _judge(self, search: Search, recall: float) -> None:
-        key, one = self._key(search), Sums(compared=1, recall=recall)
+    def _add_comparison(self, search: Search, value: float) -> None:
+        key, one = self._key(search), Sums(compared=1, recall=value)
         with self._lock:
             self._add(key, one)
             lately = self._lately.pop(key, Sums()) + one
@@ -133,19 +131,12 @@ class RecallMonitor:
 
 
 def recall_of(index: VectorIndex, search: Search) -> float:
-    """Return the recall@10 of a search that is asked again now, in its mode and exactly.
-
-    A neighbour counts as found when it scores no less than the last exact one: equal ones may
-    stand for each other. 1 where there is none.
-    """
+    """Search again now, in the search's mode and exactly, and return the recall@10."""
 
     def ask(mode: SearchMode) -> list[Hit]:
         return index.nearest(
-            search.vector, limit=DEPTH, where=search.where, exclude=search.exclude, mode=mode
+            search.vector, limit=NEIGHBOURS, where=search.where, exclude=search.exclude, mode=mode
         )
 
-    best = ask(SearchMode.EXACT)
-    if not best:
-        return 1.0
-    found = [hit for hit in ask(search.mode) if hit.score >= best[-1].score - 1e-5]
-    return min(1.0, len(found) / len(best))
+    exact = ask(SearchMode.EXACT)
+    return recall(ask(search.mode), exact) if exact else 1.0

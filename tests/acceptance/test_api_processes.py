@@ -14,8 +14,7 @@ from support.installation import Fleet, fleet
 from support.qdrant_wire import Wire
 from support.servers import free_port, wait_for
 
-from backend.errors import ConfigurationError
-from backend.settings import Settings, read_settings
+from backend.settings import Settings
 
 PATIENCE_SECONDS = 60  # for a busy machine
 
@@ -131,23 +130,3 @@ def assert_is_light(master: psutil.Process) -> None:
     assert not [one for one in master.net_connections("unix") if "PGSQL" in one.raddr]
     mapped = [part.path for part in master.memory_maps()]
     assert not [path for path in mapped if any(part in path for part in HEAVY)]
-
-
-@pytest.mark.parametrize("knobs", [{"api_processes": 2}, {"max_requests": 1000}])
-@pytest.mark.parametrize(
-    "servers",
-    [
-        {},
-        {"qdrant_url": "http://localhost:6333"},
-        {
-            "broker_url": "redis://localhost",
-            "database_url": "postgresql://localhost/lookalike",
-            "image_store": "file:///images",
-        },
-    ],
-)
-def test_a_process_that_owns_the_index_or_works_stays_alone_and_for_good(
-    settings: Settings, knobs: dict[str, int], servers: dict[str, str]
-) -> None:
-    with pytest.raises(ConfigurationError, match=r"LOOKALIKE_API_PROCESSES.*QDRANT_URL"):
-        read_settings(_env_file=None, **servers, **knobs)

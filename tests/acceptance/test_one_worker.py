@@ -15,7 +15,7 @@ from support.qdrant_wire import Wire
 from support.servers import wait_for
 
 from backend.database.models import IndexEntry, utcnow
-from backend.queue.entries import Stage, waits_for
+from backend.queue import Stage, waits_for
 from workers.app import make_app
 from workers.names import Queue
 
@@ -91,7 +91,7 @@ def test_a_worker_whose_supervisor_is_killed_finishes_its_batch_and_ends(lone: F
 def test_a_knock_that_comes_after_its_time_is_thrown_away(
     tmp_path: Path, postgres_url: str
 ) -> None:
-    with fleet(tmp_path, postgres_url, knock_seconds=1) as shop:
+    with fleet(tmp_path, postgres_url, message_seconds=1) as shop:
         shop.put("late", picture(1))
         assert shop.redis.client.llen(Queue.INDEX) == 1
         time.sleep(1.1)

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,12 +16,10 @@ from typing import Any
 import psutil
 import pytest
 import requests
-from support.shop import Shop, picture
+from support.servers import wait_for
+from support.shop import picture
 
-from backend.errors import IndexUnavailable, WeightsUnavailable
 from backend.vectors.edge.owner import Owner
-from backend.worker.loop import Worker
-from backend.wsgi import Background
 
 PATIENCE_SECONDS = 60  # for a busy machine; nothing here takes two
 
@@ -207,83 +204,11 @@ def test_a_port_that_is_taken_is_named(data_dir: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
-# --- the thread beside the API -------------------------------------------------------------------
-
-
-class Stubborn:
-    """A worker whose weights arrive late."""
-
-    def __init__(self) -> None:
-        self.tries = 0
-        self.trouble: str | None = None
-        self.wake_up = threading.Event()
-        self.may_start = threading.Event()
-        self.ended = threading.Event()
-
-    def recover(self) -> None:
-        self.tries += 1
-        if not self.may_start.is_set():
-            raise WeightsUnavailable("the weights are not on disk")
-
-    def run(self) -> None:
-        self.ended.wait(PATIENCE_SECONDS)
-
-    def stop(self) -> None:
-        self.ended.set()
-
-
-def test_a_worker_that_cannot_start_says_so_and_tries_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("backend.wsgi.RETRY_SECONDS", 0.01)
-    worker = Stubborn()
-    background = Background(worker)  # type: ignore[arg-type]
-    assert background.trouble() == "is loading the embedder"
-    background.start()
-    wait_until(lambda: worker.tries > 2)
-    assert background.trouble() == "weights-unavailable: the weights are not on disk"
-    worker.may_start.set()
-    wait_until(lambda: background.trouble() is None)
-    worker.trouble = "failed: the index has gone"
-    assert background.trouble() == "failed: the index has gone", "a round can fail later, too"
-    assert background.stop(seconds=PATIENCE_SECONDS)
-
-
-def wait_until(is_so: Any) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def test_a_round_that_fails_is_told_until_one_succeeds(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    worker = Worker(shop.services)
-    background = Background(worker)
-
-    def refuse(_: object) -> None:
-        raise IndexUnavailable("the shard has gone")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(shop.services, "index_of", refuse)
-        shop.put("1", "red")
-        background.start()
-        wait_until(lambda: background.trouble() == "failed: the shard has gone")
-    background.notify()
-    wait_until(lambda: background.trouble() is None)
-    assert background.stop(seconds=PATIENCE_SECONDS)
-
-
-def test_a_worker_that_never_started_can_be_stopped() -> None:
-    assert Background(Stubborn()).stop(seconds=0)  # type: ignore[arg-type]
-
-
 def test_a_server_whose_embedder_is_unknown_lives_and_names_it(data_dir: Path, port: int) -> None:
     server = Server(data_dir, port=port, embedder="crystal-ball")
     try:
         server.wait_for("/livez")
-        wait_until(lambda: "crystal-ball" in server.get("/readyz").text)
+        wait_for(lambda: "crystal-ball" in server.get("/readyz").text)
         down = server.get("/readyz")
         assert down.status_code == 503
         assert down.json()["checks"]["worker"].startswith("unknown-embedder")

@@ -145,7 +145,7 @@ def test_a_hung_worker_is_replaced(shop: Fleet) -> None:
     hung = shop.pid_of_worker("w2")
     os.kill(hung, signal.SIGSTOP)
     wait_for(lambda: not psutil.pid_exists(hung))
-    assert "no sign of life" in shop.log_of("w2")
+    assert "no heartbeat" in shop.log_of("w2")
     wait_for(lambda: shop.pid_of_worker("w2"))
 
 

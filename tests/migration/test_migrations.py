@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,17 +21,6 @@ from support.rows import entries, make_generation, make_products, request
 from backend.database import migrate as migrating
 from backend.database.engine import Database
 from backend.database.models import Base
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """A database without a single table."""
-    if request.param == "sqlite":
-        database = Database(f"sqlite:///{tmp_path / 'empty.sqlite'}")
-    else:
-        database = Database(request.getfixturevalue("pg_url"))
-    yield database
-    database.close()
 
 
 def tables(db: Database) -> set[str]:
@@ -169,7 +157,7 @@ def test_altering_a_table_of_sqlite_keeps_what_refers_to_it(
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_built_wheel_migrates_outside_the_repository(tmp_path: Path) -> None:
+def test_a_built_wheel_migrates_and_shows_the_demo_outside_the_repository(tmp_path: Path) -> None:
     _run("-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT))
     (wheel,) = tmp_path.glob("*.whl")
     site = tmp_path / "site"
@@ -187,9 +175,16 @@ def test_a_built_wheel_migrates_outside_the_repository(tmp_path: Path) -> None:
     assert migrating.is_current(db)
     assert migrating.differences(db) == []
     db.close()
+    plain = {"LOOKALIKE_EMBEDDER": "mean-colour"}
+    demo = ("demo", "--no-serve", "--products", "20")
+    shown = _run("-c", program, *demo, cwd=elsewhere, site=site, **plain)
+    assert "Similar items at a glance" in shown
+    assert (elsewhere / "demo" / "similar.png").is_file()
 
 
-def _run(*arguments: str, cwd: Path | None = None, site: Path | None = None) -> str:
+def _run(
+    *arguments: str, cwd: Path | None = None, site: Path | None = None, **settings: str
+) -> str:
     """Run Python, with this folder of packages before all others."""
     plain = {
         name: value
@@ -199,7 +194,7 @@ def _run(*arguments: str, cwd: Path | None = None, site: Path | None = None) -> 
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=cwd,
-        env=plain | ({"PYTHONPATH": str(site)} if site else {}),
+        env=plain | ({"PYTHONPATH": str(site)} if site else {}) | settings,
         capture_output=True,
         text=True,
         check=False,

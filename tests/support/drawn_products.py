@@ -12,15 +12,16 @@ from typing import Any
 from backend import images
 from backend.embedders import Compute
 from backend.errors import ImageError
-from backend.images.decode import ImageLimits, Size
+from backend.images.decode import Size
 from backend.images.decoder_pool import Decoded
+from backend.images.limits import ImageLimits
 from backend.images.store import digest_of
 from backend.lab.evaluation.labels import COLUMNS, CatalogueProduct
 from backend.lab.training.objective import Aim
 from backend.lab.training.tuning_recipe import TuningRecipe
 from backend.lab.training.tuning_run import TrainingContext
-from backend.sample import draw
-from backend.sample.styles import Item, invent
+from sample_catalogue import draw
+from sample_catalogue.styles import Item, invent
 
 TINY = TuningRecipe(
     input_size=(64, 48),

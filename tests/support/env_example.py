@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from pydantic import AliasChoices
+
 from backend.settings import Settings
 from support.places import ROOT
 
@@ -16,8 +18,10 @@ VARIABLE = re.compile(r"#?([A-Z][A-Z0-9_]*)=(.*)$")
 
 
 def name_of(field: str) -> str:
-    """Return the environment variable of a field of the settings."""
+    """Return the environment variable of a field of the settings; not its former names."""
     alias = Settings.model_fields[field].validation_alias
+    if isinstance(alias, AliasChoices):
+        alias = alias.choices[0]
     return str(alias) if alias else f"LOOKALIKE_{field.upper()}"
 
 

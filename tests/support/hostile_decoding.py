@@ -12,7 +12,8 @@ from PIL import Image
 
 from backend import images
 from backend.errors import NotAnImage
-from backend.images.decode import ImageLimits, Size
+from backend.images.decode import Size
+from backend.images.limits import ImageLimits
 
 
 def decode(data: bytes, *, limits: ImageLimits, target: Size) -> Image.Image:

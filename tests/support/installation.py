@@ -19,17 +19,17 @@ import requests
 from PIL import Image
 from sqlalchemy import make_url
 
-from backend import generations, jobs
+from backend import generations, jobs, queue
 from backend.catalogue import products
 from backend.catalogue.import_run import import_catalogue
 from backend.catalogue.products import Draft, ImageRef
 from backend.database import migrate
 from backend.database.engine import Database
 from backend.database.models import Generation
-from backend.queue import entries
 from backend.queue.progress import Progress
 from backend.settings import Settings, read_settings
 from backend.worker.loop import Worker
+from support.env_example import name_of
 from support.servers import RedisServer, redis_server, run_sql, wait_for
 from workers import services as distributed
 
@@ -162,7 +162,7 @@ class Fleet:
         self.services.close()
 
     def environment(self, **knobs: Any) -> dict[str, str]:
-        ours = {_variable(key): str(value) for key, value in (self._knobs | knobs).items()}
+        ours = {name_of(key): str(value) for key, value in (self._knobs | knobs).items()}
         kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
         return (
             kept
@@ -188,13 +188,13 @@ class Fleet:
         image = ImageRef(uri=f"store://{digest}", digest=digest, bytes=len(picture), mtime_ns=None)
         draft = Draft(sku=sku, values={}, image=image)
         self.db.write(
-            lambda session: products.save(session, [draft], priority=entries.SINGLE, complete=False)
+            lambda session: products.save(session, [draft], priority=queue.SINGLE, complete=False)
         )
         if notify:
             self.services.notify()
 
     def remove(self, *skus: str) -> None:
-        self.db.write(lambda session: products.remove(session, skus, priority=entries.SINGLE))
+        self.db.write(lambda session: products.remove(session, skus, priority=queue.SINGLE))
         self.services.notify()
 
     def progress(self) -> Progress:
@@ -219,10 +219,6 @@ class Fleet:
     def generation(self) -> Generation:
         with self.db.read() as session:
             return generations.active(session)
-
-
-def _variable(field: str) -> str:
-    return str(Settings.model_fields[field].validation_alias or f"LOOKALIKE_{field.upper()}")
 
 
 def _is_ready(url: str) -> bool:

@@ -18,12 +18,12 @@ from backend.database.engine import Database
 from backend.database.models import Generation
 from backend.embedders.mean_colour import MeanColour
 from backend.errors import ImageUnavailable
-from backend.images.decode import ImageLimits
 from backend.images.decoder_pool import DecoderPool
+from backend.images.limits import ImageLimits
 from backend.images.open_images import ImageOpener
 from backend.images.store import ImageStore
 from backend.indexing import EmbedOptions
-from backend.queue.entries import SINGLE
+from backend.queue import SINGLE
 from backend.queue.progress import Progress, progress, quarantine
 
 LIMITS = ImageLimits(max_bytes=1_000_000, max_pixels=1_000_000, max_side=2000, min_side=8)

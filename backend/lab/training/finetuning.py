@@ -51,7 +51,7 @@ def finetune(context: TrainingContext, recipe: TuningRecipe) -> list[dict[str, A
     with context.watch("Features, view 1") as report:
         features.fill(0, np.arange(len(products)), report=report)
     data = prepare_data(split, labels, features.starting, recipe)
-    _, tail = backbone.cut(recipe.tune_from or backbone.tune_from)
+    _, tail = backbone.split(recipe.tune_from or backbone.tune_from)
     run = TuningRun(
         context,
         recipe,
@@ -72,7 +72,7 @@ def _open_features(
     backbone: Backbone,
     hardware: Hardware,
 ) -> FeatureCache:
-    stem, tail = backbone.cut(recipe.tune_from or backbone.tune_from)
+    stem, tail = backbone.split(recipe.tune_from or backbone.tune_from)
     arrays = {
         f"{name}.{key}": tensor.numpy()
         for name, part in (("stem", stem), ("tail", tail))

@@ -19,11 +19,11 @@ import typer
 from rich.progress import track
 
 from backend.catalogue.sources import open_source
-from backend.catalogue.sources.rows import FeedRow, Picture
+from backend.catalogue.sources.feed import FeedRow, ImageFile
 from backend.embedders import Embedder, FloatArray, load
 from backend.embedders.pca import Pca
-from backend.images.decode import ImageLimits
 from backend.images.decoder_pool import Decoded, DecoderPool
+from backend.images.limits import ImageLimits
 from backend.lab.principal_axes import fit_principal_axes
 
 BATCH: Final = 64
@@ -58,13 +58,15 @@ def fit(features: Iterator[FloatArray], *, size: int, whitening: float) -> Fitte
     )
 
 
-def draw_images(images: Sequence[Picture], *, queries: int, count: int, seed: int) -> list[Picture]:
+def draw_images(
+    images: Sequence[ImageFile], *, queries: int, count: int, seed: int
+) -> list[ImageFile]:
     """Draw up to `count` images, after the first `queries` of the permutation."""
     order = np.random.RandomState(seed).permutation(len(images))
     return [images[position] for position in order[queries : queries + count]]
 
 
-def embed_images(embedder: Embedder, sources: Sequence[Picture]) -> Iterator[FloatArray]:
+def embed_images(embedder: Embedder, sources: Sequence[ImageFile]) -> Iterator[FloatArray]:
     """Embed images in chunks; those that cannot be read or decoded are left out."""
     limits = ImageLimits()
     with DecoderPool(1, limits=limits) as decoders:
@@ -90,7 +92,7 @@ def main(
     if embedder.size > MOST_FEATURES:
         raise typer.BadParameter(f"{features} has more than {MOST_FEATURES:,} dimensions")
     rows = open_source(catalogue).read()
-    found = [row.picture for row in rows if isinstance(row, FeedRow) and row.picture]
+    found = [row.image for row in rows if isinstance(row, FeedRow) and row.image]
     chosen = draw_images(found, queries=queries, count=count, seed=seed)
     chunks = embed_images(embedder, chosen)
     progress = track(chunks, description="embedding", total=-(-len(chosen) // BATCH))

@@ -14,7 +14,7 @@ import numpy as np
 from backend.embedders import Compute
 from backend.embedders.backbones import Backbone
 from backend.embedders.checkpoint import Checkpoint
-from backend.embedders.fusing import fuse
+from backend.embedders.fusion import fuse
 from backend.embedders.pixels import normalise
 from backend.lab.evaluation.labels import CatalogueProduct
 from backend.lab.training.earlier_run import EarlierRun

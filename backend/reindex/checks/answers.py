@@ -12,17 +12,15 @@ from sqlalchemy.orm import Session
 
 from backend.database.engine import Database
 from backend.database.models import IndexEntry, Product
+from backend.queue.progress import count_points
 from backend.reindex.checks.sample import Asked, Vector, sample
-from backend.reindex.checks.settled import arriving, points
+from backend.reindex.checks.settled import count_arriving
 from backend.reindex.checks.verdict import Bounds, Check, Side
 from backend.search.ranking import average_precision_at_k
+from backend.search.recall import NEIGHBOURS, recall
 from backend.vectors import Hit, VectorIndex
 
-NEIGHBOURS: Final = 10
 MAP_AT: Final = 5
-
-TIE: Final = 1e-5
-"""Scores that differ by less are equal: of equal neighbours either may be named."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +80,9 @@ def _neighbours(index: VectorIndex, id_: int, vector: Vector, *, exact: bool = F
 
 def _check_coverage(db: Database, candidate: Side, current: Side | None, bounds: Bounds) -> Check:
     with db.read() as session:
-        new = points(session, candidate.generation.id) + arriving(session, candidate.generation.id)
-        old = points(session, current.generation.id) if current else 0
+        new_id = candidate.generation.id
+        new = count_points(session, new_id) + count_arriving(session, new_id)
+        old = count_points(session, current.generation.id) if current else 0
     share = new / old if old else 1.0
     return Check(
         name="coverage",
@@ -96,33 +95,24 @@ def _check_coverage(db: Database, candidate: Side, current: Side | None, bounds:
 
 
 def _check_recall(trials: Sequence[_Trial], bounds: Bounds) -> Check:
-    recall = _mean(_agreement(trial.found, trial.exact) for trial in trials)
-    passed = recall is None or recall >= bounds.recall
+    value = _mean(recall(trial.found, trial.exact) for trial in trials)
+    passed = value is None or value >= bounds.recall
     return Check(
         name=f"recall@{NEIGHBOURS}",
-        value=recall,
+        value=value,
         bound=bounds.recall,
         passed=passed,
         says=""
-        if recall is None
-        else f"recall@{NEIGHBOURS} is {recall:.3f}, "
-        f"{bounds.recall - recall:.3f} below the {bounds.recall:.3f} demanded",
+        if value is None
+        else f"recall@{NEIGHBOURS} is {value:.3f}, "
+        f"{bounds.recall - value:.3f} below the {bounds.recall:.3f} demanded",
     )
-
-
-def _agreement(found: Sequence[Hit], reference: Sequence[Hit]) -> float:
-    """Return the share of the reference that was found; of equal neighbours any will do."""
-    if not reference:
-        return 1.0
-    ids, worst = {hit.id for hit in reference}, reference[-1].score - TIE
-    good = sum(hit.id in ids or hit.score >= worst for hit in found)
-    return min(1.0, good / len(reference))
 
 
 def _check_overlap(trials: Sequence[_Trial], *, same: bool, bounds: Bounds) -> Check:
     """Demand overlap of the same embedder; of another one it only tells how much will change."""
     name, least = f"overlap@{NEIGHBOURS}", bounds.overlap
-    measure = _agreement if same else _shared
+    measure = recall if same else _shared
     value = _mean(measure(trial.found, trial.before or []) for trial in trials) or 0.0
     if not same:
         says = f"{value:.0%} of the neighbours stay the same"

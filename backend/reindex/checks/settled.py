@@ -9,10 +9,11 @@ from sqlalchemy.orm import Session
 
 from backend.database.engine import Database
 from backend.database.models import Generation, IndexEntry, utcnow
+from backend.queue.progress import count_points
 from backend.reindex.checks.verdict import Bounds, Check, Side
 
 
-def unsettled(session: Session, generation_id: int, *, before: datetime) -> int:
+def count_unsettled(session: Session, generation_id: int, *, before: datetime) -> int:
     """Count the rows that were due before a moment and are neither settled nor quarantined."""
     return _count(session, generation_id, IndexEntry.requested_at < before, _is_due())
 
@@ -22,7 +23,7 @@ def check_queue(
 ) -> list[Check]:
     """Check that what was due before the check began is done, and that nothing waits for long."""
     with db.read() as session:
-        left = unsettled(session, generation.id, before=began)
+        left = count_unsettled(session, generation.id, before=began)
         oldest = session.scalar(
             select(func.min(IndexEntry.requested_at)).where(
                 IndexEntry.generation_id == generation.id, _is_due()
@@ -51,10 +52,10 @@ def check_queue(
 def check_counts(db: Database, side: Side) -> Check:
     """Check that the index holds as many points as SQL says; what is under way may differ."""
     with db.read() as session:
-        before = points(session, side.generation.id)
+        before = count_points(session, side.generation.id)
     found = side.index.count()
     with db.read() as session:
-        after = points(session, side.generation.id)
+        after = count_points(session, side.generation.id)
         moving = _count(session, side.generation.id, _is_due())
     off = max(0, abs(found - after) - abs(after - before) - moving)
     return Check(
@@ -66,12 +67,7 @@ def check_counts(db: Database, side: Side) -> Check:
     )
 
 
-def points(session: Session, generation_id: int) -> int:
-    """Count the products that the index of a generation holds, as SQL knows it."""
-    return _count(session, generation_id, IndexEntry.indexed_claim.is_not(None))
-
-
-def arriving(session: Session, generation_id: int) -> int:
+def count_arriving(session: Session, generation_id: int) -> int:
     """Count the products that are on their way into the index for the first time."""
     return _count(session, generation_id, IndexEntry.indexed_claim.is_(None), _is_due())
 

@@ -1,12 +1,10 @@
-"""One shard that another process builds, as its parent sees it."""
+"""The process that builds one shard, seen by its parent."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,37 +13,34 @@ from typing import Any
 
 from backend.database.models import utcnow
 from backend.errors import IndexUnavailable
-from backend.vectors.edge.folders import Built
+from backend.processes import describe_exit, start_module
+from backend.vectors.edge.folders import BuildResult
 
 
-class Build:
-    """A building process, from its start to its end."""
+class BuildProcess:
+    """Runs `backend.indexing.build_shard`, from its start to its end."""
 
-    def __init__(self, folder: Path, orders: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, request: Mapping[str, Any]) -> None:
         self.folder = folder
         self.filled = 0
         self.total: int | None = None
         self._started = time.monotonic()
         self._line = b""
         self._last: dict[str, Any] = {}
-        # By exec: a fork would copy our threads' locks, and the engine hangs in a forked child.
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-W", "ignore", "-m", "backend.indexing.build_shard"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=_environment(),
+        self._process = start_module(
+            "backend.indexing.build_shard", stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
-        self._order({**orders, "folder": str(folder), "parent": os.getpid()})
+        self._send({**request, "folder": str(folder), "parent": os.getpid()})
         os.set_blocking(self._output, False)
 
-    def _order(self, orders: Mapping[str, Any]) -> None:
+    def _send(self, request: Mapping[str, Any]) -> None:
         assert self._process.stdin  # noqa: S101  (for the type checker)
         with suppress(BrokenPipeError), self._process.stdin as pipe:  # it may be dead already
-            pipe.write(json.dumps(orders).encode())
+            pipe.write(json.dumps(request).encode())
 
     @property
     def pid(self) -> int:
-        """The building process."""
+        """Its process id."""
         return self._process.pid
 
     @property
@@ -54,17 +49,18 @@ class Build:
         return self._process.stdout.fileno()
 
     def has_ended(self) -> bool:
-        """Read what the process tells, without waiting; return whether it has ended."""
+        """Read its progress, without waiting; return whether it has ended."""
         ended = self._process.poll() is not None
-        self._listen()
+        self._read_progress()
         return ended
 
-    def built(self) -> Built:
-        """Return how the shard was built; raises IndexUnavailable when it was not."""
+    def result(self) -> BuildResult:
+        """Wait for the end, and return how the shard was built; raises IndexUnavailable if not."""
         status = self._process.wait()
         if status != 0 or "points" not in self._last:
-            raise IndexUnavailable(f"the builder failed: {self._last.get('error') or _end(status)}")
-        return Built(
+            reason = self._last.get("error") or describe_exit(status)
+            raise IndexUnavailable(f"the builder failed: {reason}")
+        return BuildResult(
             at=utcnow().isoformat(timespec="seconds"),
             points=self._last["points"],
             seconds=round(time.monotonic() - self._started, 1),
@@ -72,13 +68,13 @@ class Build:
         )
 
     def stop(self) -> None:
-        """End the process, whatever it does, and let go of its pipe."""
+        """Kill the process, if it still runs, and close its pipe."""
         self._process.kill()
         self._process.wait()
         if self._process.stdout:
             self._process.stdout.close()
 
-    def _listen(self) -> None:
+    def _read_progress(self) -> None:
         while chunk := self._read():
             *lines, self._line = (self._line + chunk).split(b"\n")
             for line in lines:
@@ -91,12 +87,3 @@ class Build:
             return os.read(self._output, 65536)
         except BlockingIOError:
             return b""
-
-
-def _end(status: int) -> str:
-    return f"ended by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
-
-
-def _environment() -> dict[str, str]:
-    paths = (str(Path(entry).absolute()) for entry in sys.path)
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}

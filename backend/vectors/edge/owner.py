@@ -1,8 +1,8 @@
-"""The one owner of the embedded index: a lock, and beside it the address where it answers.
+"""The one owner of the embedded index: a lock, and beside it the address where the owner answers.
 
-With the address lies a token, for commands of the same user on this host: the owner takes it for a
-key that may read, so that they work beside a locked server. It is another one at every start, and
-the file can be read by its user alone.
+The file with the address also holds a token for commands of the same user on this host. The owner
+accepts it as an API key that may read, so that commands can ask a running server. Each start makes
+a new token, and only its user can read the file.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from backend.errors import IndexLocked
+from backend.files import replace_file
 
 
 class Owner:
-    """The right to open the embedded index of one data folder. Freed when its process dies."""
+    """The right to open the embedded index of one data folder. Released when its process dies."""
 
     def __init__(self, data_dir: Path) -> None:
         self._lock = FileLock(data_dir / "owner.lock", is_singleton=False, thread_local=False)
@@ -27,10 +28,10 @@ class Owner:
         self._own_token = secrets.token_urlsafe(32)
 
     def acquire(self, *, url: str | None = None) -> None:
-        """Become the owner, announcing the address where this process answers HTTP.
+        """Become the owner, and write down the address where this process answers HTTP.
 
-        However often this is called, one `release` is enough. Raises IndexLocked when another
-        process is the owner.
+        One `release` is enough after several calls. Raises IndexLocked when another process is the
+        owner.
         """
         self._address.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -40,13 +41,9 @@ class Owner:
         self._announce({"pid": os.getpid(), "url": url, "token": self._own_token})
 
     def _announce(self, about: dict[str, object]) -> None:
-        """Write the address, readable by this user alone from its first byte on."""
-        draft = self._address.with_suffix(".tmp")
-        draft.unlink(missing_ok=True)  # left by a killed process; its permissions would stay
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(about, file)
-        draft.replace(self._address)
+        """Write the address, readable only by this user from the first byte on."""
+        text = json.dumps(about)
+        replace_file(self._address, lambda draft: draft.write_text(text), mode=0o600)
 
     @property
     def is_here(self) -> bool:
@@ -67,16 +64,16 @@ class Owner:
 
     @property
     def token(self) -> str | None:
-        """What the present owner takes for a key that may read, if this user may know it."""
+        """The token that the present owner accepts, if this user may read the file."""
         token = self._read().get("token")
         return str(token) if token else None
 
     def recognises(self, token: str) -> bool:
-        """Tell whether this process is the owner and the token its own."""
+        """Tell whether this process is the owner and the token is its own."""
         return self.is_here and hmac.compare_digest(token.encode(), self._own_token.encode())
 
     def describe(self) -> str:
-        """Say who the owner is, as far as it announced itself."""
+        """Describe the owner for an error message, as far as it is known."""
         found = self._read()
         where = f", serving {found['url']}" if found.get("url") else ""
         return f"process {found.get('pid', 'unknown')}{where}"

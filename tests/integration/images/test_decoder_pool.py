@@ -31,8 +31,8 @@ from backend.errors import (
     NoImage,
     NotAnImage,
 )
-from backend.images.decode import ImageLimits
 from backend.images.decoder_pool import Decoded, DecoderPool
+from backend.images.limits import ImageLimits
 
 LIMITS = ImageLimits()
 TARGET = (32, 24)
@@ -311,8 +311,9 @@ def test_a_forked_process_has_decoders_of_its_own(pool: DecoderPool) -> None:
 def test_decoders_end_when_their_parent_is_killed(order: bytes) -> None:
     program = (
         "import psutil, threading, time; from support.hostile_decoding import decode;"
-        "from backend.images.decoder_pool import DecoderPool, Limits;"
-        "pool = DecoderPool(limits=Limits(), seconds=.5, decode=decode);"
+        "from backend.images.decoder_pool import DecoderPool;"
+        "from backend.images.limits import ImageLimits;"
+        "pool = DecoderPool(limits=ImageLimits(), seconds=.5, decode=decode);"
         "pool.decode_one(b'SLEEP 0', target=(9, 9));"
         f"threading.Thread(target=pool.decode_one, args=({order!r},), kwargs=dict(target=(9, 9)))"
         ".start(); time.sleep(.3);"

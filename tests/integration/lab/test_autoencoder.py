@@ -22,8 +22,9 @@ from backend import cli
 from backend.embedders import Compute, load
 from backend.embedders.autoencoder import Autoencoder, model_file, read_model
 from backend.errors import ConfigurationError, ImageError, UnknownEmbedder, WeightsUnavailable
-from backend.images.decode import ImageLimits, Size
+from backend.images.decode import Size
 from backend.images.decoder_pool import Decoded, DecoderPool
+from backend.images.limits import ImageLimits
 from backend.lab.evaluation.splits import fraction_of
 from backend.lab.training.autoencoder import train
 from backend.lab.training.autoencoder_images import draw_layers, draw_reconstructions, viridis
@@ -35,8 +36,8 @@ from backend.lab.training.autoencoder_run import (
     TrainingImages,
     begin_or_resume,
 )
-from backend.sample import make_sample
 from backend.settings import Settings
+from sample_catalogue import make_sample
 
 Train = Callable[..., AutoencoderRun]
 

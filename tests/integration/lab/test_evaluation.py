@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import Result
 from sqlalchemy import func, select, text
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from backend import cli
 from backend.bootstrap import Services, build
@@ -33,8 +32,8 @@ from backend.lab.evaluation.planning import EvaluationOptions
 from backend.lab.evaluation.results import Evaluation, as_json
 from backend.lab.evaluation.scoring import Ranking, confusion, order_by_similarity, score_rankings
 from backend.lab.evaluation.speed import images_per_second
-from backend.sample import make_sample
 from backend.settings import Settings, read_settings
+from sample_catalogue import make_sample
 
 PRODUCTS = 80
 FEW = EvaluationOptions(by=("article_type", "base_colour+article_type"), resamples=50, timed=0)
@@ -88,8 +87,8 @@ def show_nothing(what: str) -> Iterator[Callable[[int, int], None]]:
 def context(services: Services, *specs: str) -> EvaluationContext:
     return EvaluationContext(
         db=services.db,
-        embedders={spec: services.embedder(spec) for spec in specs or SPECS},
-        reference=services.embedder(SPECS[1]),
+        embedders={spec: services.embedders.named(spec) for spec in specs or SPECS},
+        reference=services.embedders.named(SPECS[1]),
         open_images=services.image_opener.open,
         watch=show_nothing,
     )
@@ -337,7 +336,7 @@ def test_a_group_without_queries_has_no_figures() -> None:
 
 
 def test_speed_is_measured_in_turns(services: Services) -> None:
-    quick, slow = (services.embedder(f"mean-colour?grid={grid}") for grid in (1, 16))
+    quick, slow = (services.embedders.named(f"mean-colour?grid={grid}") for grid in (1, 16))
     with services.db.read() as session:
         uris = [product.uri for product in read_products(session)[:16]]
     opened = {

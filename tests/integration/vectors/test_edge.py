@@ -29,8 +29,9 @@ PREAMBLE = """
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-from backend.vectors import Point, edge_shard
-from backend.vectors.edge import EdgeIndex
+from backend.vectors import Point
+from backend.vectors.edge import shard as edge_shard
+from backend.vectors.edge.index import EdgeIndex
 
 path = Path(sys.argv[1])
 index = EdgeIndex(path, size=4, schema={"gender": "keyword"})
@@ -173,7 +174,7 @@ def test_a_neighbour_with_just_the_least_score_is_returned(index: EdgeIndex) -> 
 DEATHS = {
     "before the new shard has its name": "Path.rename",
     "before its fields are indexed": "edge_shard.index_fields",
-    "before it is loaded": "edge_shard.sync",
+    "before it is loaded": "edge_shard.sync_folder",
 }
 
 

@@ -18,7 +18,7 @@ from backend.vectors.edge.owner import Owner
 OWNING = """
 import sys, time
 from pathlib import Path
-from backend.owner import Owner
+from backend.vectors.edge.owner import Owner
 owner = Owner(Path(sys.argv[1]))
 owner.acquire(url="http://127.0.0.1:9")
 print("mine", flush=True)
@@ -116,8 +116,8 @@ def test_only_the_owner_recognises_the_token_it_announced(tmp_path: Path) -> Non
 
 
 def test_an_announcement_can_be_read_by_its_user_alone(tmp_path: Path) -> None:
-    (tmp_path / "owner.tmp").write_text("left by a killed process")
-    (tmp_path / "owner.tmp").chmod(0o644)
+    (tmp_path / ".owner.json.new").write_text("left by a killed process")
+    (tmp_path / ".owner.json.new").chmod(0o644)
     owner = Owner(tmp_path)
     owner.acquire()
     assert stat.S_IMODE((tmp_path / "owner.json").stat().st_mode) == 0o600

@@ -1,4 +1,4 @@
-"""A shopper's picture on its way to a worker: bounded, with a deadline at both ends."""
+"""A shopper's image on its way to a worker: bounded, with a deadline at both ends."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def distributed(settings: Settings, server: RedisServer) -> Settings:
     )
 
 
-def embed(picture: bytes, spec: str) -> tuple[Vector, str]:
-    assert (picture, spec) == (b"a picture", "mean-colour")
+def embed(image: bytes, spec: str) -> tuple[Vector, str]:
+    assert (image, spec) == (b"an image", "mean-colour")
     return VECTOR, "a fingerprint"
 
 
@@ -59,16 +59,16 @@ def answer_one(settings: Settings, server: RedisServer, how: Embed = embed) -> t
 
 
 def arguments(raw: bytes) -> tuple[str, str, str]:
-    picture, spec, reply_to = json.loads(base64.b64decode(json.loads(raw)["body"]))[0]
-    return picture, spec, reply_to
+    image, spec, reply_to = json.loads(base64.b64decode(json.loads(raw)["body"]))[0]
+    return image, spec, reply_to
 
 
 def ask(settings: Settings, *, seconds: float = 1) -> tuple[Vector, str]:
     remote = RemoteEmbedder(make_app(settings), settings)
-    return remote(b"a picture", spec="mean-colour", seconds=seconds)
+    return remote(b"an image", spec="mean-colour", seconds=seconds)
 
 
-def test_a_picture_goes_out_and_its_vector_comes_back_exactly(
+def test_an_image_goes_out_and_its_vector_comes_back_exactly(
     distributed: Settings, server: RedisServer
 ) -> None:
     worker = answer_one(distributed, server)
@@ -91,11 +91,11 @@ def test_the_message_expires_with_the_deadline(distributed: Settings, server: Re
 def test_an_answer_that_nobody_waits_for_is_soon_gone(
     distributed: Settings, server: RedisServer
 ) -> None:
-    Replies(distributed).answer("YSBwaWN0dXJl", "mean-colour", "nobody", embed=embed)
+    Replies(distributed).answer("YW4gaW1hZ2U=", "mean-colour", "nobody", embed=embed)
     assert 0 < server.client.pttl("nobody") <= 1000
 
 
-def test_when_many_pictures_wait_the_next_is_refused_at_once(
+def test_when_many_images_wait_the_next_is_refused_at_once(
     distributed: Settings, server: RedisServer
 ) -> None:
     for _ in range(MAX_WAITING):
@@ -108,7 +108,7 @@ def test_when_many_pictures_wait_the_next_is_refused_at_once(
     assert server.client.llen(Queue.INTERACTIVE) == MAX_WAITING
 
 
-def test_without_redis_a_picture_is_refused_at_once_and_no_address_is_told(
+def test_without_redis_an_image_is_refused_at_once_and_no_address_is_told(
     distributed: Settings, server: RedisServer
 ) -> None:
     server.kill(lose_data=True)
@@ -134,11 +134,11 @@ def test_a_redis_that_dies_while_a_shopper_waits_ends_the_waiting(
 def test_what_keeps_the_worker_from_embedding_is_told_by_its_code_alone(
     distributed: Settings, server: RedisServer
 ) -> None:
-    def fail(picture: bytes, spec: str) -> tuple[Vector, str]:
+    def fail(image: bytes, spec: str) -> tuple[Vector, str]:
         raise WeightsUnavailable("no file /secret/path")
 
     worker = answer_one(distributed, server, fail)
     with pytest.raises(EmbedderBusy) as raised:
         ask(distributed, seconds=5)
     worker.join()
-    assert raised.value.message == "a worker cannot embed the picture: weights-unavailable"
+    assert raised.value.message == "a worker cannot embed the image: weights-unavailable"

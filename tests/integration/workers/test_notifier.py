@@ -1,4 +1,4 @@
-"""Knocks: few, small, short-lived, and never in anybody's way."""
+"""Wake-up messages are few, small and short-lived, and sending one never delays a request."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from support.servers import RedisServer, redis_server, wait_for
 from backend.errors import ConfigurationError
 from backend.settings import Settings, read_settings
 from workers import names
-from workers.app import make_app, trouble
+from workers.app import check_broker, make_app
 from workers.names import Queue
-from workers.notifier import DEAF_SECONDS, MAX_WAITING, Notifier
+from workers.notifier import MAX_WAITING, PAUSE_SECONDS, Notifier
 
 NOWHERE = "redis://127.0.0.1:1/0"
 CATALOGUE = "postgresql://nobody@127.0.0.1:1/none"
@@ -32,12 +32,12 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
         yield found
 
 
-def settings_of(url: str, **knobs: Any) -> Settings:
-    given = {"image_store": "file:///images", **knobs}
-    return read_settings(_env_file=None, database_url=CATALOGUE, broker_url=url, **given)
+def settings_of(url: str, **given: Any) -> Settings:
+    settings = {"image_store": "file:///images", **given}
+    return read_settings(_env_file=None, database_url=CATALOGUE, broker_url=url, **settings)
 
 
-def knocks(server: RedisServer) -> list[dict[str, Any]]:
+def messages(server: RedisServer) -> list[dict[str, Any]]:
     return [json.loads(raw) for raw in server.client.lrange(Queue.INDEX, 0, -1)]
 
 
@@ -61,21 +61,23 @@ def test_without_a_broker_there_is_no_celery(settings: Settings) -> None:
         make_app(settings)
 
 
-def test_the_app_and_the_bell_are_made_and_fail_at_once_without_a_redis(settings: Settings) -> None:
+def test_the_app_and_the_notifier_are_made_and_fail_at_once_without_a_redis(
+    settings: Settings,
+) -> None:
     found = settings_of(NOWHERE)
     app = make_app(found)
     notify = Notifier(app, found)
     assert app.conf.accept_content == ["json"]
     started = time.monotonic()
     notify()
-    assert trouble(app) == "does not answer"
+    assert check_broker(app) == "does not answer"
     assert time.monotonic() - started < 2
 
 
-def test_a_knock_carries_no_data_and_expires(settings: Settings, server: RedisServer) -> None:
-    found = settings_of(server.url, knock_seconds=7)
+def test_a_message_carries_no_data_and_expires(settings: Settings, server: RedisServer) -> None:
+    found = settings_of(server.url, message_seconds=7)
     Notifier(make_app(found), found)()
-    (message,) = knocks(server)
+    (message,) = messages(server)
     assert message["headers"]["task"] == names.WORK
     assert message["headers"]["argsrepr"] == "()"
     assert message["headers"]["kwargsrepr"] == "{}"
@@ -83,14 +85,14 @@ def test_a_knock_carries_no_data_and_expires(settings: Settings, server: RedisSe
     assert len(json.dumps(message)) < 1500
 
 
-def test_redis_stays_small_however_often_the_bell_rings(
+def test_redis_stays_small_however_often_the_workers_are_notified(
     settings: Settings, server: RedisServer
 ) -> None:
     found = settings_of(server.url)
     notify = Notifier(make_app(found), found)
     for _ in range(200):
         notify()
-    assert len(knocks(server)) == MAX_WAITING
+    assert len(messages(server)) == MAX_WAITING
 
 
 def test_a_dead_redis_costs_a_request_next_to_nothing_and_heals(
@@ -105,50 +107,51 @@ def test_a_dead_redis_costs_a_request_next_to_nothing_and_heals(
         notify()
     assert time.monotonic() - started < 2
     server.start()
-    time.sleep(DEAF_SECONDS)
+    time.sleep(PAUSE_SECONDS)
     notify()
-    assert len(knocks(server)) == 1
+    assert len(messages(server)) == 1
 
 
-def test_the_clock_knocks_and_stops_before_a_full_queue(
-    tmp_path: Path, server: RedisServer
-) -> None:
-    with running_clock(tmp_path, server):
-        wait_for(lambda: len(knocks(server)) == MAX_WAITING)
+def test_the_scheduler_sends_nothing_to_a_full_queue(tmp_path: Path, server: RedisServer) -> None:
+    with running_scheduler(tmp_path, server):
+        wait_for(lambda: len(messages(server)) == MAX_WAITING)
         time.sleep(0.5)
-        assert len(knocks(server)) == MAX_WAITING
-        assert {knock["headers"]["task"] for knock in knocks(server)} <= {names.WORK, names.REPORT}
+        assert len(messages(server)) == MAX_WAITING
+        assert {message["headers"]["task"] for message in messages(server)} <= {
+            names.WORK,
+            names.REPORT,
+        }
         server.client.delete(Queue.INDEX)  # as if workers had taken them
-        wait_for(lambda: len(knocks(server)) == MAX_WAITING)
+        wait_for(lambda: len(messages(server)) == MAX_WAITING)
 
 
-def test_the_clock_ends_on_a_signal_that_finds_it_waiting_for_redis(
+def test_the_scheduler_ends_on_a_signal_that_finds_it_waiting_for_redis(
     tmp_path: Path, server: RedisServer
 ) -> None:
-    with running_clock(tmp_path, server) as clock:
-        wait_for(lambda: len(knocks(server)) == MAX_WAITING)
+    with running_scheduler(tmp_path, server) as scheduler:
+        wait_for(lambda: len(messages(server)) == MAX_WAITING)
         with server.frozen():
             time.sleep(0.5)
-            clock.terminate()
+            scheduler.terminate()
             time.sleep(0.2)
-        assert clock.wait(30) == 0
+        assert scheduler.wait(30) == 0
 
 
 @contextmanager
-def running_clock(folder: Path, server: RedisServer) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `lookalike beat`; a clock that SIGTERM does not end in half a minute fails the test."""
+def running_scheduler(folder: Path, server: RedisServer) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `lookalike beat`; the test fails if SIGTERM does not end it in half a minute."""
     environment = {
         "PATH": os.environ["PATH"],
         "DATABASE_URL": CATALOGUE,
         "BROKER_URL": server.url,
         "LOOKALIKE_IMAGE_STORE": "file:///images",
         "LOOKALIKE_POLL_SECONDS": "0.02",
-        "LOOKALIKE_KNOCK_SECONDS": "5",
+        "LOOKALIKE_MESSAGE_SECONDS": "5",
     }
-    with subprocess.Popen([COMMAND, "beat"], env=environment, cwd=folder) as clock:
+    with subprocess.Popen([COMMAND, "beat"], env=environment, cwd=folder) as scheduler:
         try:
-            yield clock
-            clock.terminate()
-            assert clock.wait(30) == 0
+            yield scheduler
+            scheduler.terminate()
+            assert scheduler.wait(30) == 0
         finally:
-            clock.kill()
+            scheduler.kill()

@@ -31,20 +31,20 @@ WORKER = """
 import os, signal, sys, time
 from pathlib import Path
 from workers.heartbeat import Heartbeat
-pulse = Heartbeat(int(sys.argv[-1]), stop_seconds=1)
-pulse.start()
+heartbeat = Heartbeat(int(sys.argv[-1]), stop_seconds=1)
+heartbeat.start()
 
-def note():
+def record():
     with Path("lives").open("a") as file:
         file.write(f"{os.getpid()}\\n")
 """
 
-IDLE = "pulse.idle()\nnote()\ntime.sleep(60)"
-HANGING = "pulse.busy()\nnote()\ntime.sleep(60)"
-BUSY = "pulse.busy()\nnote()\nfor _ in range(300):\n    pulse()\n    time.sleep(0.2)"
-DYING = "pulse.idle()\nnote()\nos._exit(3)"
-MUTE = "note()\ntime.sleep(60)"
-TIDY = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n" + IDLE
+IDLE = "heartbeat.idle()\nrecord()\ntime.sleep(60)"
+HANGING = "heartbeat.busy()\nrecord()\ntime.sleep(60)"
+BUSY = "heartbeat.busy()\nrecord()\nfor _ in range(300):\n    heartbeat()\n    time.sleep(0.2)"
+DYING = "heartbeat.idle()\nrecord()\nos._exit(3)"
+SILENT = "record()\ntime.sleep(60)"
+ORDERLY = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n" + IDLE
 STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + IDLE
 
 
@@ -104,10 +104,10 @@ def test_a_worker_whose_task_makes_no_progress_is_killed_and_another_started(
     assert is_gone(first)
 
 
-def test_a_worker_that_never_shows_life_is_killed_after_the_time_for_starting(
+def test_a_worker_that_sends_no_heartbeat_is_killed_after_the_time_for_starting(
     supervise: Start,
 ) -> None:
-    case = supervise(MUTE)
+    case = supervise(SILENT)
     case.wait_for_lives(1)
     time.sleep(3)  # longer than the limit of one that has started
     assert len(case.lives()) == 1
@@ -127,7 +127,7 @@ def test_a_worker_that_waits_or_makes_progress_is_left_alone(supervise: Start, b
 def test_a_signal_is_passed_on_and_the_worker_ends_in_good_order(
     supervise: Start, number: int
 ) -> None:
-    case = supervise(TIDY)
+    case = supervise(ORDERLY)
     (pid,) = case.wait_for_lives(1)
     assert case.stop(number) == 0
     assert is_gone(pid)

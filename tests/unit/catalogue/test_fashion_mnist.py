@@ -1,32 +1,24 @@
-"""FashionMNIST's files, wherever they came from, are a catalogue of pictures with a class."""
+"""FashionMNIST's files, wherever they came from, are a catalogue of images with a class."""
 
 from __future__ import annotations
 
 import gzip
 import io
 import os
-import subprocess
-import sys
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
+from backend.lab.training.datasets import download_fashion_mnist
 from PIL import Image
 from support.fashion_mnist import idx, pictures_of, write_fashion_mnist
-from support.places import ROOT
-from typer.testing import CliRunner
 
-from backend.catalogue.import_run import import_catalogue
 from backend.catalogue.sources import open_source
 from backend.catalogue.sources.fashion_mnist import CLASSES, find_folder
-from backend.catalogue.sources.rows import FeedRow, Reject
-from backend.cli import app
-from backend.database.engine import Database
+from backend.catalogue.sources.feed import FeedRow, Reject
 from backend.errors import UnreadableCatalogue
-from backend.images.store import ImageStore
-from backend.lab.training.datasets import download_fashion_mnist
 
 REAL = Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))
 
@@ -38,7 +30,7 @@ def read(path: Path) -> list[FeedRow | Reject]:
 
 @pytest.mark.parametrize("gzipped", [True, False])
 @pytest.mark.parametrize("below", ["", "FashionMNIST/raw"])
-def test_every_picture_is_a_product_of_its_class(tmp_path: Path, below: str, gzipped: bool) -> None:
+def test_every_image_is_a_product_of_its_class(tmp_path: Path, below: str, gzipped: bool) -> None:
     write_fashion_mnist(tmp_path / below, gzipped=gzipped)
 
     rows = read(tmp_path)
@@ -56,15 +48,15 @@ def test_every_picture_is_a_product_of_its_class(tmp_path: Path, below: str, gzi
     }
 
 
-def test_a_picture_keeps_its_pixels(tmp_path: Path) -> None:
+def test_an_image_keeps_its_pixels(tmp_path: Path) -> None:
     write_fashion_mnist(tmp_path)
     drawn = pictures_of((np.arange(40) % 10).astype(np.uint8))
 
     row = read(tmp_path)[7]
 
     assert isinstance(row, FeedRow)
-    assert row.picture
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(row.picture.read(10_000)))), drawn[7])
+    assert row.image
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(row.image.read(10_000)))), drawn[7])
 
 
 def test_skus_and_rows_agree(tmp_path: Path) -> None:
@@ -73,21 +65,7 @@ def test_skus_and_rows_agree(tmp_path: Path) -> None:
     assert list(source.skus()) == [(row.line, row.sku) for row in source.read()]
 
 
-def test_a_second_import_requests_nothing(tmp_path: Path, db: Database) -> None:
-    store = ImageStore(f"file://{tmp_path / 'store'}")
-    folder = write_fashion_mnist(tmp_path / "files")
-
-    first = import_catalogue(db, store, folder)
-    again = import_catalogue(db, store, folder)
-
-    assert (first.added, first.rejected) == (60, 0)
-    assert again.counts() == {
-        **dict.fromkeys(("added", "changed", "removed", "rejected"), 0),
-        "unchanged": 60,
-    }
-
-
-def test_the_training_pictures_alone_will_do(tmp_path: Path) -> None:
+def test_the_training_images_alone_will_do(tmp_path: Path) -> None:
     write_fashion_mnist(tmp_path)
     for path in tmp_path.glob("t10k*"):
         path.unlink()
@@ -120,7 +98,7 @@ def test_a_label_of_no_class_is_rejected_with_its_line(tmp_path: Path) -> None:
         (
             "train-images-idx3-ubyte.gz",
             gzip.compress(idx(np.zeros((9, 28, 28), np.uint8))),
-            "has 9 pictures, its labels are 40",
+            "has 9 images, its labels are 40",
         ),
         ("t10k-labels-idx1-ubyte.gz", None, "without its labels"),
     ],
@@ -140,37 +118,11 @@ def test_a_file_that_is_something_else_is_named(
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="FASHION_MNIST names no folder")
-def test_the_real_files_hold_seventy_thousand_pictures() -> None:
+def test_the_real_files_hold_seventy_thousand_images() -> None:
     rows = read(REAL)
 
     kinds = Counter(row.fields["article_type"] for row in rows if isinstance(row, FeedRow))
     assert kinds == dict.fromkeys(CLASSES, 7_000)
-
-
-def test_one_command_goes_from_the_files_to_a_map(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, usual_logs: None
-) -> None:
-    monkeypatch.setenv("LOOKALIKE_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("LOOKALIKE_EMBEDDER", "raw-pixels?height=28&width=28&grey=yes")
-    monkeypatch.setattr("backend.cli.projector.find_spec", lambda name: None)  # half a minute
-    files = write_fashion_mnist(tmp_path / "files")
-    command = ["fashion-mnist", str(files), "--sample", "30"]
-
-    done = CliRunner().invoke(app, command, catch_exceptions=False)
-
-    assert done.exit_code == 0, done.output
-    assert "added 60" in done.stdout
-    labels = (tmp_path / "data" / "projector" / "metadata.tsv").read_text().splitlines()
-    assert len(labels) == 31
-    assert (tmp_path / "data" / "projector" / "scatter.html").is_file()
-    told = subprocess.run(
-        [sys.executable, "benchmarks/fashion_mnist.py", "--data-dir", str(tmp_path / "data")],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=ROOT,
-    ).stdout
-    assert told.count("| 784 | 100.00% ± 0.00 | 100.00% ± 0.00 |") == 2
 
 
 def test_without_files_and_network_both_ways_out_are_named(

@@ -1,0 +1,37 @@
+"""PostgreSQL's advisory locks: all of them, so that no two share a number.
+
+A lock is held until the transaction ends. On SQLite these functions do nothing: there a
+transaction that writes keeps all other writers out anyway.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from sqlalchemy import Connection, text
+from sqlalchemy.orm import Session
+
+from backend.database.dialect import is_postgresql
+
+
+class Lock(IntEnum):
+    """What is locked. The numbers are part of the database: running hosts must agree on them."""
+
+    GENERATIONS = 7_305_801_234  # writers of products share it; a change of generations holds it
+    MIGRATION = 7_305_801_235  # two hosts may start, and migrate, at once
+    API_KEYS = 7_305_801_236  # two commands may count a name's keys at once
+
+
+def hold(database: Session | Connection, lock: Lock) -> None:
+    """Wait until nobody holds or shares a lock, then hold it alone."""
+    _lock(database, "pg_advisory_xact_lock", lock)
+
+
+def share(database: Session | Connection, lock: Lock) -> None:
+    """Wait until nobody holds a lock, then keep holders out, but not others who share it."""
+    _lock(database, "pg_advisory_xact_lock_shared", lock)
+
+
+def _lock(database: Session | Connection, function: str, lock: Lock) -> None:
+    if is_postgresql(database):
+        database.execute(text(f"SELECT {function}(:key)"), {"key": lock.value})

@@ -1,0 +1,74 @@
+"""Image URIs that name files on this host, and how such a file is read."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from backend.errors import ForbiddenImage, ImageUnavailable, NoImage
+from backend.images.limits import ImageLimits
+
+
+def is_remote(uri: str) -> bool:
+    """Tell whether an image's URI is an address on the network rather than a local path."""
+    return "://" in uri and not uri.startswith("file://")
+
+
+def local_path(uri: str, *, folder: Path | None = None) -> Path:
+    """Return the path behind `file:///…` or a plain path; with a `folder`, one inside of it.
+
+    Raises ForbiddenImage for another host's file, or a path that leaves the folder.
+    """
+    if uri.startswith("file://"):
+        parts = urlsplit(uri)
+        if parts.netloc not in ("", "localhost"):
+            raise ForbiddenImage(f"a file on another host: {parts.netloc}")
+        uri = unquote(parts.path)
+    return inside(folder, uri) if folder else Path(uri)
+
+
+def inside(folder: Path, relative: str | Path) -> Path:
+    """Return the real path of a file in a folder.
+
+    Raises ForbiddenImage for a path that leaves it, by `..`, by being absolute or by a symlink.
+    """
+    root = folder.resolve()
+    try:
+        path = (root / relative).resolve()
+    except (ValueError, OSError) as error:  # a NUL byte; a loop of symlinks
+        raise ForbiddenImage(f"not a usable path: {error}") from None
+    if not path.is_relative_to(root):
+        raise ForbiddenImage(f"the path {str(relative)!r} leaves the catalogue's folder")
+    return path
+
+
+def read_file(path: str | Path, *, limits: ImageLimits) -> bytes:
+    """Read a regular file. Blocks only as long as the file system does.
+
+    Raises NoImage, ForbiddenImage (no regular file, or no permission), ImageTooLarge, and
+    ImageUnavailable when the file system failed.
+    """
+    try:
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise ForbiddenImage(f"{path} is not a regular file")
+            limits.check_bytes(status.st_size)
+            data = file.read(limits.max_bytes + 1)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        raise NoImage(f"there is no file {path}") from None
+    except IsADirectoryError:
+        raise ForbiddenImage(f"{path} is not a regular file") from None
+    except PermissionError:
+        raise ForbiddenImage(f"no permission to read {path}") from None
+    except OSError as error:
+        raise ImageUnavailable(f"{path} cannot be read: {error.strerror}") from None
+    limits.check_bytes(len(data))
+    return data
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Open a FIFO too at once, so that it can be refused: a plain `open` waits for a writer."""
+    return os.open(path, flags | os.O_NONBLOCK)

@@ -1,0 +1,101 @@
+"""A shopper's picture becomes the same vector here and by way of a worker, or a clear refusal."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.installation import picture
+
+from backend import bootstrap
+from backend.bootstrap import Services
+from backend.errors import CorruptImage, EmbedderBusy, ModelMismatch, NotAnImage
+from backend.search.query_image import SENT_SIDE, RemoteQueryEncoder, Vector, sent_size
+from backend.settings import Settings
+
+
+@pytest.fixture
+def services(settings: Settings) -> Iterator[Services]:
+    found = bootstrap.build(settings.model_copy(update={"embedder": "mean-colour"}))
+    yield found
+    found.close()
+
+
+class Worker:
+    """Embeds as a worker would, in this process; keeps what it was sent."""
+
+    def __init__(self, services: Services, *, fingerprint: str | None = None) -> None:
+        self._services = services
+        self._fingerprint = fingerprint
+        self.sent: list[bytes] = []
+
+    def __call__(self, image: bytes, *, spec: str, seconds: float) -> tuple[Vector, str]:
+        self.sent.append(image)
+        vector, fingerprint = self._services.local_encoder.embed(image, spec)
+        return vector, self._fingerprint or fingerprint
+
+
+def remote(services: Services, worker: Worker) -> RemoteQueryEncoder:
+    return RemoteQueryEncoder(worker, services.decoders, limits=services.limits, seconds=1)
+
+
+def photograph(width: int, height: int) -> bytes:
+    out = io.BytesIO()
+    Image.open(io.BytesIO(picture(3))).resize((width, height)).save(out, "JPEG")
+    return out.getvalue()
+
+
+def test_a_small_image_has_the_very_same_vector_by_way_of_a_worker(services: Services) -> None:
+    generation = services.first_generation()
+    here = services.query_encoder.encode(generation, picture(1))
+    there = remote(services, Worker(services)).encode(generation, picture(1))
+    assert np.array_equal(here, there)
+
+
+def test_a_photograph_is_shrunk_in_its_shape_and_keeps_its_direction(services: Services) -> None:
+    generation = services.first_generation()
+    worker = Worker(services)
+    there = remote(services, worker).encode(generation, photograph(900, 1200))
+    assert there @ services.query_encoder.encode(generation, photograph(900, 1200)) > 0.999
+    with Image.open(io.BytesIO(worker.sent[0])) as sent:
+        assert sent.size == (192, SENT_SIDE)
+
+
+def test_a_worker_of_another_version_is_refused(services: Services) -> None:
+    generation = services.first_generation()
+    with pytest.raises(ModelMismatch):
+        remote(services, Worker(services, fingerprint="newer")).encode(generation, picture(1))
+
+
+@pytest.mark.parametrize(
+    ("data", "error"), [(b"no image", NotAnImage), (picture(1)[:300], CorruptImage)]
+)
+def test_what_is_not_an_image_is_refused_here_and_never_sent(
+    services: Services, data: bytes, error: type[Exception]
+) -> None:
+    worker = Worker(services)
+    with pytest.raises(error):
+        remote(services, worker).encode(services.first_generation(), data)
+    assert worker.sent == []
+
+
+def test_a_worker_that_is_busy_is_the_shoppers_error(services: Services) -> None:
+    def busy(image: bytes, *, spec: str, seconds: float) -> tuple[Vector, str]:
+        raise EmbedderBusy
+
+    encoder = RemoteQueryEncoder(busy, services.decoders, limits=services.limits, seconds=1)
+    with pytest.raises(EmbedderBusy):
+        encoder.encode(services.first_generation(), picture(1))
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(60, 80), (256, 256), (2400, 1800), (20, 400), (400, 20), (5100, 255)]
+)
+def test_what_is_sent_passes_the_limits_that_the_image_passed(height: int, width: int) -> None:
+    sent_height, sent_width = sent_size(height, width)
+    assert max(sent_height, sent_width) <= SENT_SIDE
+    assert max(sent_height, sent_width) <= 20 * min(sent_height, sent_width)
+    assert min(sent_height, sent_width) >= 8
