@@ -1,4 +1,4 @@
-"""The locked door: who is let in and who is not, and that no log learns of a key."""
+"""Authentication: which requests a key allows, and that no key is written to a log."""
 
 from __future__ import annotations
 

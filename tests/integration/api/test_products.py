@@ -160,6 +160,13 @@ def test_an_unknown_field_is_422_and_names_the_allowed_ones(client: FlaskClient)
         assert "base_colour" in faults["/colour~1tone"]["detail"]
 
 
+def test_a_field_whose_name_is_half_a_surrogate_pair_is_422(client: FlaskClient) -> None:
+    refused = client.put("/v1/products/1", json={"\ud800": "x"})
+    assert refused.status_code == 422
+    (fault,) = refused.json["errors"]
+    assert (fault["pointer"], fault["code"]) == ("/\ud800", "unknown-field")
+
+
 @pytest.mark.parametrize(
     "uri",
     [
