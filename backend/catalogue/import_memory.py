@@ -22,6 +22,7 @@ class LastLines:
             lines.append(line)
             hashes.append(hash(sku))
         self.total = len(lines)
+        self.last = lines[-1] if lines else 0  # the last line of all
         order = np.argsort(np.asarray(hashes), kind="stable")
         in_order = np.asarray(hashes)[order]
         again = np.flatnonzero(in_order[1:] == in_order[:-1]) + 1

@@ -72,6 +72,8 @@ def import_catalogue(
             done += len(part)
             if progress:
                 progress(min(done, last_lines.total), last_lines.total)
+        if reason := source.cut_off():
+            run.warnings.add(last_lines.last, None, f"{reason}; the file may be cut off")
     if prune:
         run.prune(chunk)
     return run.summary()

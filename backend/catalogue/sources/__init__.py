@@ -8,42 +8,97 @@ reason. Read `feed` (what a source yields), `table` (any CSV), `styles_csv`, the
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
+from backend.catalogue.sources.archive import Archive
 from backend.catalogue.sources.deepfashion import DeepFashion, is_benchmark
+from backend.catalogue.sources.encodings import unpacked
 from backend.catalogue.sources.fashion_mnist import FashionMnist, find_folder
 from backend.catalogue.sources.feed import Source
-from backend.catalogue.sources.files import STYLES, Archive, Files, Folder
+from backend.catalogue.sources.files import (
+    DAMAGED,
+    PARQUET,
+    STYLES,
+    Files,
+    Folder,
+    choose_tables,
+    tables_of,
+)
+from backend.catalogue.sources.google_xml import GoogleXml
+from backend.catalogue.sources.json_lines import JsonLines
 from backend.catalogue.sources.mapping import DEFAULT_MAPPING, FeedMapping
-from backend.catalogue.sources.parquet import SUFFIXES, Parquet
-from backend.catalogue.sources.styles_csv import StylesCsv
+from backend.catalogue.sources.parquet import Parquet
+from backend.catalogue.sources.styles_csv import IMAGE, StylesCsv
 from backend.catalogue.sources.table import Table
+from backend.catalogue.sources.unreadable import HEAD, check_regular, check_table
 from backend.errors import UnreadableCatalogue
+
+PARQUET_MAGIC = b"PAR1"
 
 
 def open_source(path: Path, mapping: FeedMapping = DEFAULT_MAPPING) -> Source:
     """Open a folder or zip with a styles.csv (or another single table), or a bare table file.
 
     Folders of FashionMNIST or of DeepFashion's benchmark are recognised by the names of their
-    files. Raises UnreadableCatalogue for anything else, ConfigurationError for a wrong mapping, or
-    where a package is missing.
+    files. Raises UnreadableCatalogue for anything else, with what it is; ConfigurationError for a
+    wrong mapping, or where a package is missing.
     """
-    if not path.exists():
-        raise UnreadableCatalogue(f"there is no {path}")
+    check_regular(path)
     if path.is_dir() and (folder := find_folder(path)):
         return FashionMnist(folder)
     if path.is_dir() and is_benchmark(path):
         return DeepFashion(path)
-    files: Files
+    files, names = _files(path)
+    try:
+        return _open_table(files, names, mapping)
+    except BaseException:
+        files.close()
+        raise
+
+
+def _files(path: Path) -> tuple[Files, Sequence[str]]:
+    """Return the files of a catalogue, and the names of its table: more than one are its parts."""
     if path.is_dir():
-        files = Folder(path)
-        name = files.table()
-    elif zipfile.is_zipfile(path):
-        files = Archive(path)
-        name = files.table()
-    else:
-        files, name = Folder(path.parent), path.name
-    if name.lower().endswith(SUFFIXES):
-        return Parquet(files, name, mapping)
-    kind = StylesCsv if name == STYLES else Table
-    return kind(files, name, mapping)
+        folder = Folder(path)
+        below = folder.only_folder()
+        if not tables_of(folder.tables()) and below and tables_of(Folder(below).tables()):
+            folder = Folder(below)
+        return folder, choose_tables(folder.tables())
+    if zipfile.is_zipfile(path):
+        archive = Archive(path)
+        return archive, choose_tables(archive.tables())
+    also = path.resolve().parent if path.is_symlink() else None
+    return Folder(path.parent, also=also), [path.name]
+
+
+def _open_table(files: Files, names: Sequence[str], mapping: FeedMapping) -> Source:
+    """Open a table by its content; its name matters only for styles.csv."""
+    name = names[0]
+    with files.open(name) as stream:
+        head = _head(name, stream)
+    if head.startswith(PARQUET_MAGIC) or name.lower().endswith(PARQUET):
+        return Parquet(files, names, mapping)
+    kind = _kind(head)
+    table = kind(files, name, mapping, image=IMAGE if name == STYLES else None)
+    if name == STYLES or table.preset.name == "kaggle":
+        return StylesCsv(files, table)
+    return table
+
+
+def _head(name: str, stream: BinaryIO) -> bytes:
+    """Return a file's first bytes, unpacked. Raises UnreadableCatalogue if it is no table."""
+    try:
+        head = unpacked(stream).read(HEAD)
+    except DAMAGED as error:
+        raise UnreadableCatalogue(f"{name}: the file is damaged: {error}") from None
+    check_table(name, head)
+    return head
+
+
+def _kind(head: bytes) -> type[Table]:
+    text = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
+    if text.startswith(b"<"):
+        return GoogleXml
+    return JsonLines if text.startswith((b"{", b"[")) else Table

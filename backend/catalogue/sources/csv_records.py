@@ -7,17 +7,30 @@ reader take thousands of lines for one field; here it costs at most its own line
 from __future__ import annotations
 
 import csv
+import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, BinaryIO, Final, NamedTuple
 
+from backend.catalogue.sources.encodings import (
+    TITLES,
+    TextFormat,
+    open_lines,
+    single_byte_encoding,
+)
 from backend.catalogue.sources.feed import Reject
 from backend.catalogue.sources.files import DAMAGED
 from backend.errors import UnreadableCatalogue
 
 LONGEST_LINE: Final = 1_000_000  # bytes; the rest is dropped, so the record does not fit the header
+HEADER_LINES: Final = 50  # at most so many lines of comments, and of the header itself
+COMPARED_ROWS: Final = 20  # from which the delimiter is found
 DELIMITERS: Final = ",;\t|"
+LONGEST_VALUE: Final = 500_000  # characters
+
+csv.field_size_limit(LONGEST_VALUE)  # the module's own limit, 128 KB, loses whole products
 
 
 class TableRecord(NamedTuple):
@@ -30,37 +43,113 @@ class TableRecord(NamedTuple):
 
 @dataclass(frozen=True)
 class Header:
-    """The first line of a file."""
+    """The names of a table's columns."""
 
     columns: Sequence[str]
     delimiter: str
 
 
-def read_header(stream: BinaryIO) -> Header:
-    """Read the first line. Raises UnreadableCatalogue if it cannot be that of a CSV file."""
-    first = _read_line(stream)
-    if first.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise UnreadableCatalogue("the file is in UTF-16; save it as UTF-8")
-    text = _decode(first.removeprefix(b"\xef\xbb\xbf"))[0].strip("\r\n")
-    if not text.strip():
-        raise UnreadableCatalogue("the file is empty, or begins with an empty line")
-    delimiter = max(DELIMITERS, key=text.count)
+def open_csv(stream: BinaryIO, *, encoding: str | None = None) -> Lines:
+    """Return the lines of a CSV file, whatever its encoding; a gzip is unpacked.
+
+    Raises UnreadableCatalogue if the first bytes cannot be read, ConfigurationError for an
+    unknown `encoding`.
+    """
     try:
-        names = next(csv.reader([text], delimiter=delimiter, strict=True))
+        lines, found = open_lines(stream, encoding=encoding)
+    except DAMAGED as error:
+        raise UnreadableCatalogue(f"the file is damaged: {error}") from None
+    return Lines(lines, found)
+
+
+def read_header(lines: Lines, *, delimiter: str | None = None) -> Header:
+    """Read the header, and what lies above it: empty lines, comments, `sep=;`.
+
+    The delimiter is the one that the file names, or the one that divides the header and the rows
+    below it. Raises UnreadableCatalogue if there is no header of a CSV file.
+    """
+    text = _first_line(lines)
+    if named := re.fullmatch(r"\s*\"?sep=(.)\"?\s*", text, re.IGNORECASE):
+        delimiter = delimiter or named[1]
+        text = _first_line(lines)
+    rows = [line.text for line in lines.peek(HEADER_LINES)]
+    delimiter = delimiter or _find_delimiter(text, rows)
+    used = 0
+
+    def following() -> Iterator[str]:
+        nonlocal used
+        yield text
+        for used, row in enumerate(rows, 1):  # noqa: B007 - how many lines the header has
+            yield row
+
+    try:
+        names = next(csv.reader(following(), delimiter=delimiter, strict=True))
     except csv.Error as error:
         raise UnreadableCatalogue(f"the header is not one of a CSV file: {error}") from None
-    return Header([name.strip() for name in names], delimiter)
+    lines.skip(used)
+    return Header([" ".join(name.split()) for name in names], delimiter)
+
+
+def _first_line(lines: Lines) -> str:
+    """Return the next line that is neither empty nor a comment."""
+    for _ in range(HEADER_LINES):
+        line = next(lines, None)
+        lines.taken.clear()
+        if line is None:
+            raise UnreadableCatalogue("the file is empty")
+        text = line.strip("\r\n")
+        if not text.strip(' \t,;|"'):
+            continue
+        if not _is_comment(text):
+            return text
+        is_open = text.count('"') % 2 == 1
+        while is_open and (rest := next(lines, None)) is not None:
+            is_open = rest.count('"') % 2 == 0
+            lines.taken.clear()
+    raise UnreadableCatalogue(f"the first {HEADER_LINES} lines hold no header of a CSV file")
+
+
+def _is_comment(text: str) -> bool:
+    """Tell a comment from a header; one that begins with #, such as `#id,name`, names a sku."""
+    if not text.lstrip('"').startswith("#"):
+        return False
+    cells = {cell.strip('"# ').lower() for cell in re.split(f"[{DELIMITERS}]", text)}
+    return not cells & {"id", "sku"}
+
+
+def _find_delimiter(header: str, rows: Sequence[str]) -> str:
+    """Return the delimiter that the header holds most often, quotes and parentheses left out.
+
+    One that leaves most rows with fewer values than the header is not considered, if there is
+    another.
+    """
+    bare = re.sub(r'"(?:[^"]|"")*"|\([^()]*\)', "", header)
+    counts = {delimiter: bare.count(delimiter) for delimiter in DELIMITERS}
+    if not any(counts.values()):
+        bare = re.sub(r'"(?:[^"]|"")*"', "", header)
+        counts = {delimiter: bare.count(delimiter) for delimiter in DELIMITERS}
+    fitting = [each for each in DELIMITERS if counts[each] and _fits(each, header, rows)]
+    return max(fitting or DELIMITERS, key=counts.__getitem__)
+
+
+def _fits(delimiter: str, header: str, rows: Sequence[str]) -> bool:
+    """Tell whether at least half of the rows have no fewer values than the header."""
+    try:
+        head, *records = islice(csv.reader([header, *rows], delimiter=delimiter), COMPARED_ROWS)
+    except csv.Error:
+        return False
+    filled = [record for record in records if any(record)]
+    return sum(len(record) >= len(head) for record in filled) * 2 >= len(filled)
 
 
 def read_records(
-    stream: BinaryIO, header: Header, *, key: int = 0, free_text: int | None = None
+    lines: Lines, header: Header, *, key: int = 0, free_text: int | None = None
 ) -> Iterator[TableRecord | Reject]:
     """Read what follows the header; empty lines are skipped.
 
     `key` is the column that names a reject. `free_text` is the column whose values may contain
     delimiters without quotes: if a record has too many values, the surplus is joined there.
     """
-    lines = _Lines(stream)
     reader = csv.reader(lines, delimiter=header.delimiter, strict=True)
     while True:
         lines.taken.clear()
@@ -83,7 +172,7 @@ def read_records(
 
 
 def _first_line_alone(
-    lines: _Lines, header: Header, several: Sequence[str] | None
+    lines: Lines, header: Header, several: Sequence[str] | None
 ) -> tuple[Sequence[str], tuple[str, ...]]:
     """Read the first line without regard to quotes, and give the other lines back.
 
@@ -98,7 +187,7 @@ def _first_line_alone(
 
 
 def _fitted(
-    lines: _Lines,
+    lines: Lines,
     header: Header,
     values: Sequence[str],
     warnings: tuple[str, ...],
@@ -123,7 +212,8 @@ def _fitted(
         sku = values[key].strip() if key < len(values) else ""
         cut_off = ": the line is cut off" if surplus < 0 else ""
         return Reject(line, sku or None, reason + cut_off)
-    noted = (warning for taken in lines.taken for warning in taken.warnings)
+    noted = [*lines.notes, *(warning for taken in lines.taken for warning in taken.warnings)]
+    lines.notes = ()
     return TableRecord(line, values, (*noted, *warnings))
 
 
@@ -134,19 +224,24 @@ class _Line(NamedTuple):
 
 
 @dataclass
-class _Lines:
+class Lines:
     """The decoded lines of a file; all that were taken, except the first, can be given back."""
 
     stream: BinaryIO
-    number: int = 1  # of the last line read: the header
+    format: TextFormat
+    number: int = 0  # of the last line read
+    is_cut_off: bool = False  # the last line has no line end
     taken: list[_Line] = field(default_factory=list)
     again: deque[_Line] = field(default_factory=deque)
+    notes: tuple[str, ...] = ()  # about the whole file; the first record takes them
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
         line = self.again.popleft() if self.again else self._read()
+        if line is None:
+            raise StopIteration
         self.taken.append(line)
         return line.text
 
@@ -155,14 +250,43 @@ class _Lines:
         self.again.extendleft(reversed(self.taken[1:]))
         del self.taken[1:]
 
-    def _read(self) -> _Line:
+    def peek(self, count: int) -> list[_Line]:
+        """Return the next lines, which stay to be read."""
+        while len(self.again) < count and (line := self._read()):
+            self.again.append(line)
+        return list(islice(self.again, count))
+
+    def skip(self, count: int) -> None:
+        """Skip lines that were peeked at."""
+        for _ in range(count):
+            self.again.popleft()
+
+    def _read(self) -> _Line | None:
         raw = rest = _read_line(self.stream)
         if not raw:
-            raise StopIteration
+            return None
         while len(rest) == LONGEST_LINE and not rest.endswith(b"\n"):
             rest = _read_line(self.stream)
+        self.is_cut_off = not rest.endswith(b"\n")
         self.number += 1
-        return _Line(self.number, *_decode(raw))
+        text, warnings = self._decode(raw)
+        if self.number == 1 and self.format.note:
+            self.notes = (self.format.note,)
+        return _Line(self.number, text, warnings)
+
+    def _decode(self, raw: bytes) -> tuple[str, tuple[str, ...]]:
+        """Decode one line, because files may mix encodings; return warnings about corrections."""
+        warnings: tuple[str, ...] = ()
+        try:
+            text = raw.decode()
+        except UnicodeDecodeError:
+            fallback = self.format.fallback or single_byte_encoding(raw)
+            text = raw.decode(fallback, errors="replace")
+            if not self.format.note:
+                warnings = (f"not UTF-8; read as {TITLES[fallback]}",)
+        if "\0" in text:
+            return text.replace("\0", ""), (*warnings, "NUL characters were left out")
+        return text, warnings
 
 
 def _read_line(stream: BinaryIO) -> bytes:
@@ -170,16 +294,3 @@ def _read_line(stream: BinaryIO) -> bytes:
         return stream.readline(LONGEST_LINE)
     except DAMAGED as error:
         raise UnreadableCatalogue(f"the file is damaged: {error}") from None
-
-
-def _decode(raw: bytes) -> tuple[str, tuple[str, ...]]:
-    """Decode one line, because files may mix encodings; return warnings about corrections."""
-    warnings: tuple[str, ...] = ()
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError:
-        text = raw.decode("cp1252", errors="replace")
-        warnings = ("not UTF-8; read as Windows-1252, the superset of Latin-1",)
-    if "\0" in text:
-        return text.replace("\0", ""), (*warnings, "NUL characters were left out")
-    return text, warnings

@@ -24,7 +24,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from backend.catalogue.sources.feed import FeedRow, Reject
+from backend.catalogue.sources.feed import Description, FeedRow, Reject
 from backend.catalogue.sources.files import Folder
 from backend.errors import ForbiddenImage, UnreadableCatalogue
 
@@ -84,6 +84,14 @@ class DeepFashion:
         """Yield every image, in order."""
         for line, name, rest in _entries(self._labels):
             yield self._row(line, name, rest)
+
+    def cut_off(self) -> str | None:
+        """Return None: the lists say how long they are."""
+        return None
+
+    def describe(self) -> Description:
+        """Return its name."""
+        return Description("DeepFashion's Category and Attribute Prediction Benchmark")
 
     def close(self) -> None:
         """Do nothing: no file is kept open."""

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from backend.catalogue.sources.feed import FeedRow, ImageFile, Reject
+from backend.catalogue.sources.feed import Description, FeedRow, ImageFile, Reject
 from backend.errors import ImageTooLarge, UnreadableCatalogue
 
 Bytes = npt.NDArray[np.uint8]
@@ -70,6 +70,14 @@ class FashionMnist:
                     yield _row(line, sku, split, CLASSES[label], pixels)
                 else:
                     yield Reject(line, sku, f"there is no class {label}; the last is 9")
+
+    def cut_off(self) -> str | None:
+        """Return None: the lists say how long they are."""
+        return None
+
+    def describe(self) -> Description:
+        """Return its name."""
+        return Description("FashionMNIST")
 
     def close(self) -> None:
         """Free the images."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 
@@ -27,6 +27,7 @@ class FeedRow:
     fields: Mapping[str, Any]
     image: ImageFile | None = None  # None: there is none, or `fields` hold a remote image_uri
     warnings: tuple[str, ...] = ()  # what was corrected or left out
+    more_images: tuple[str, ...] = ()  # paths and addresses of further images, as the feed has them
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,15 @@ class Reject(Remark):
     """A line that gives no product."""
 
 
+@dataclass(frozen=True)
+class Description:
+    """How a source is read: what it is, and which of its columns is which of our fields."""
+
+    title: str
+    columns: Mapping[str, str] = field(default_factory=dict)  # our field -> the shop's column
+    attributes: Sequence[str] = ()  # the columns that are kept as attributes
+
+
 class Source(Protocol):
     """One feed, open for reading; it can be read more than once."""
 
@@ -51,6 +61,14 @@ class Source(Protocol):
 
     def read(self) -> Iterator[FeedRow | Reject]:
         """Yield every row, in order."""
+        ...
+
+    def describe(self) -> Description:
+        """Return how it is read."""
+        ...
+
+    def cut_off(self) -> str | None:
+        """Return why the feed may have ended early; to be asked after it was read."""
         ...
 
     def close(self) -> None:

@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 import posixpath
 import stat
 import zipfile
 import zlib
-from collections.abc import Sequence
-from functools import lru_cache, partial
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol, cast
+from typing import BinaryIO, Final, Protocol
 from urllib.parse import quote
 
 from backend import images
 from backend.catalogue.sources.feed import ImageFile
-from backend.errors import (
-    CorruptImage,
-    ForbiddenImage,
-    ImageError,
-    ImageTooLarge,
-    UnreadableCatalogue,
-)
+from backend.catalogue.sources.image_names import NameIndex, cleaned, spellings
+from backend.errors import ForbiddenImage, ImageError, UnreadableCatalogue
 
 STYLES: Final = "styles.csv"
-TABLES: Final = (".csv", ".tsv", ".parquet", ".pq")
+PARQUET: Final = (".parquet", ".pq")
+TABLES: Final = (".csv", ".tsv", *PARQUET)
+LESS_CERTAIN: Final = (  # names that other files beside a table often have
+    *(".jsonl", ".ndjson", ".xml"),
+    *(".csv.gz", ".tsv.gz", ".jsonl.gz", ".ndjson.gz", ".xml.gz"),
+)
+_ONE_TABLE: Final = f"a catalogue holds {STYLES}, or one CSV, JSON Lines, XML or Parquet file"
+_NAME_IT: Final = "Name the file itself."
 DAMAGED: Final = (  # what reading a member of a damaged or encrypted zip raises
     OSError,
     EOFError,
     RuntimeError,
     NotImplementedError,
+    lzma.LZMAError,
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -38,15 +42,12 @@ DAMAGED: Final = (  # what reading a member of a damaged or encrypted zip raises
 class Files(Protocol):
     """The files of one catalogue, named by paths relative to its table's folder."""
 
-    def table(self) -> str:
-        """Return the name of the table: styles.csv, or the only table there is.
-
-        Raises UnreadableCatalogue, with what is there, if there is none or more than one.
-        """
+    def tables(self) -> list[str]:
+        """Return the names of all files beside which a table may lie; see `choose_table`."""
         ...
 
     def open(self, name: str) -> BinaryIO:
-        """Open a file. Raises UnreadableCatalogue."""
+        """Open a file. Raises UnreadableCatalogue, also for what is no regular file."""
         ...
 
     def has_folder(self, name: str) -> bool:
@@ -56,8 +57,9 @@ class Files(Protocol):
     def image(self, relative: str, *, base: str = "") -> ImageFile | None:
         """Find an image below the folder `base`; None if there is none.
 
-        `base` comes from the operator and may be a symlink; `relative` comes from a row. Raises
-        ForbiddenImage if `relative` leads out of `base`.
+        `base` comes from the operator and may be a symlink; `relative` comes from a row. The exact
+        name comes first, then one that is spelled otherwise (`image_names`). Raises ForbiddenImage
+        if `relative` leads out of `base`.
         """
         ...
 
@@ -67,22 +69,39 @@ class Files(Protocol):
 
 
 class Folder:
-    """A folder on this host; its images can stay where they are."""
+    """A folder on this host; its images can stay where they are.
 
-    def __init__(self, root: Path) -> None:
+    The operator may put links to folders into it. A link to a file has to stay inside.
+    """
+
+    def __init__(self, root: Path, *, also: Path | None = None) -> None:
+        """`also` is a second folder for images: that of a table which `root` holds a link to."""
         self._root = root.resolve()
+        self._also = Folder(also) if also and also.resolve() != self._root else None
         self._real_folder = lru_cache(maxsize=4096)(self._find_folder)
+        self._index = lru_cache(maxsize=64)(_index)
 
-    def table(self) -> str:
-        """Return the name of the one table."""
-        return _one_table([entry.name for entry in self._root.iterdir() if entry.is_file()])
+    def tables(self) -> list[str]:
+        """Return the names of its tables."""
+        return [entry.name for entry in _entries(self._root) if entry.is_file()]
+
+    def only_folder(self) -> Path | None:
+        """Return the folder in it, if there is only one; hidden ones do not count."""
+        found = [entry for entry in _entries(self._root) if not entry.name.startswith((".", "__"))]
+        below = [Path(entry.path) for entry in found if entry.is_dir()]
+        return below[0] if len(below) == 1 else None
 
     def open(self, name: str) -> BinaryIO:
         """Open a file."""
         try:
-            return (self._root / name).open("rb")
-        except OSError as error:
-            raise UnreadableCatalogue(f"{name}: {error.strerror}") from None
+            stream = open(self._root / name, "rb", opener=_open_without_waiting)  # noqa: SIM115
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise UnreadableCatalogue(f"{name}: {reason}") from None
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            stream.close()
+            raise UnreadableCatalogue(f"{name} is not a regular file")
+        return stream
 
     def has_folder(self, name: str) -> bool:
         """Tell whether there is such a folder."""
@@ -90,24 +109,71 @@ class Folder:
 
     def image(self, relative: str, *, base: str = "") -> ImageFile | None:
         """Find an image, with one system call if its folder was looked at before."""
-        parent, name = posixpath.split(relative)
-        if name in ("", ".", "..") or "\0" in relative:
-            raise ForbiddenImage(f"{relative!r} names no file")
+        path = cleaned(relative)
+        for spelled in spellings(path):
+            if found := self._exact(spelled, base):
+                return found
+        for spelled in spellings(path):
+            if found := self._alike(spelled, base):
+                return found
+        return self._also.image(relative, base=base) if self._also else None
+
+    def _exact(self, path: str, base: str) -> ImageFile | None:
+        parent, name = posixpath.split(path)
         folder = self._real_folder(base, parent)
+        return self._in(folder, name) if folder else None
+
+    def _alike(self, path: str, base: str) -> ImageFile | None:
+        """Find an image whose name, or whose folders' names, are spelled otherwise."""
+        *parents, name = path.split("/")
+        folder = self._real_folder(base, "")
+        for part in parents:
+            named = folder and self._index(folder).find(part)
+            folder = named and self._real_folder(folder, named)
+        meant = folder and self._index(folder).find(name)
+        return self._in(folder, meant) if folder and meant else None
+
+    def _in(self, folder: str, name: str) -> ImageFile | None:
         try:
             status = os.lstat(f"{folder}/{name}")
             if stat.S_ISLNK(status.st_mode):
-                target = images.inside(self._root / base, Path(folder, name))
+                target = Path(folder, name).resolve()
+                if not (target.is_relative_to(folder) or target.is_relative_to(self._root)):
+                    raise ForbiddenImage(f"{name!r} is a link that leaves the catalogue's folder")
                 return _local_image(str(target), target.stat())
-        except OSError:
+        except (OSError, RuntimeError, ValueError):  # not there, or links in a circle
             return None
         return _local_image(f"{folder}/{name}", status)
 
     def close(self) -> None:
         """Do nothing: a folder keeps no file open."""
 
-    def _find_folder(self, base: str, parent: str) -> str:
-        return str(images.inside(self._root / base, parent))
+    def _find_folder(self, base: str, parent: str) -> str | None:
+        """Return the real path of a folder; None if there is none."""
+        try:
+            return str((self._root / base / parent).resolve(strict=True))
+        except (OSError, RuntimeError, ValueError):
+            return None
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            return sorted(found, key=lambda entry: entry.name)
+    except OSError as error:
+        raise UnreadableCatalogue(f"{folder}: {error.strerror}") from None
+
+
+def _index(folder: str) -> NameIndex:
+    try:
+        return NameIndex(os.listdir(folder))  # noqa: PTH208 - names, not paths
+    except OSError:
+        return NameIndex([])
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Open a FIFO too at once, so that it can be refused: a plain `open` waits for a writer."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _local_image(path: str, status: os.stat_result) -> ImageFile | None:
@@ -121,64 +187,6 @@ def _local_image(path: str, status: os.stat_result) -> ImageFile | None:
     )
 
 
-class Archive:
-    """A zip, whose table may lie in a folder inside; its images have to be copied out."""
-
-    def __init__(self, path: Path) -> None:
-        try:
-            self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError) as error:
-            raise UnreadableCatalogue(f"{path.name} is not a readable zip: {error}") from None
-        names = [name for name in self._zip.namelist() if not name.startswith("__MACOSX/")]
-        depth = min((name.count("/") for name in names if _is_table(name)), default=0)
-        self._top = [name for name in names if name.count("/") == depth and _is_table(name)]
-        self._root = posixpath.dirname(self._top[0]) if self._top else ""
-
-    def table(self) -> str:
-        """Return the name of the table, at the top or in the uppermost folder that has one."""
-        return _one_table([posixpath.relpath(name, self._root or ".") for name in self._top])
-
-    def open(self, name: str) -> BinaryIO:
-        """Open a member."""
-        try:
-            return cast("BinaryIO", self._zip.open(posixpath.join(self._root, name)))
-        except (KeyError, *DAMAGED) as error:
-            raise UnreadableCatalogue(f"{name} in the zip: {error}") from None
-
-    def has_folder(self, name: str) -> bool:
-        """Tell whether there are members below such a folder."""
-        folder = posixpath.join(self._root, name, "")
-        return any(member.startswith(folder) for member in self._zip.namelist())
-
-    def image(self, relative: str, *, base: str = "") -> ImageFile | None:
-        """Find a member. Its checksum replaces its time, which a zip stores only to two seconds."""
-        base = posixpath.normpath(posixpath.join(self._root, base))
-        name = posixpath.normpath(posixpath.join(base, relative))
-        if base != "." and not name.startswith(base + "/"):
-            raise ForbiddenImage(f"the path {relative!r} leaves the catalogue's folder")
-        info = self._zip.NameToInfo.get(name)
-        if info is None:
-            return None
-        if stat.S_ISLNK(info.external_attr >> 16):
-            raise ForbiddenImage(f"{name} in the zip is a symlink")
-        return ImageFile(
-            uri=None, size=info.file_size, mtime_ns=info.CRC, read=partial(self._read, info)
-        )
-
-    def close(self) -> None:
-        """Close the zip."""
-        self._zip.close()
-
-    def _read(self, info: zipfile.ZipInfo, most: int) -> bytes:
-        if info.file_size > most:
-            raise ImageTooLarge(f"{info.filename} has {info.file_size:,} bytes, more than {most:,}")
-        try:
-            with self._zip.open(info) as member:
-                return member.read(most)
-        except DAMAGED as error:
-            raise CorruptImage(f"{info.filename} in the zip is damaged: {error}") from None
-
-
 def read_if_there(files: Files, relative: str, *, most: int) -> bytes | None:
     """Return a small file's bytes; None if it is missing, damaged or larger than `most`."""
     try:
@@ -188,17 +196,25 @@ def read_if_there(files: Files, relative: str, *, most: int) -> bytes | None:
         return None
 
 
-def _is_table(name: str) -> bool:
-    return name.lower().endswith(TABLES) and not posixpath.basename(name).startswith(".")
+def tables_of(names: Iterable[str]) -> list[str]:
+    """Return the names that are a table's; less certain ones only if there are no others."""
+    shown = sorted(name for name in names if not posixpath.basename(name).startswith((".", "_")))
+    for suffixes in (TABLES, LESS_CERTAIN):
+        if found := [name for name in shown if name.lower().endswith(suffixes)]:
+            return found
+    return []
 
 
-def _one_table(names: Sequence[str]) -> str:
-    tables = sorted(name for name in names if _is_table(name))
+def choose_tables(names: Sequence[str]) -> list[str]:
+    """Return the table to read: styles.csv, the only one there is, or all parts of a Parquet file.
+
+    Raises UnreadableCatalogue, with what is there, if there is none or more than one.
+    """
+    tables = tables_of(names)
     if STYLES in tables:
-        return STYLES
-    if len(tables) != 1:
-        found = ", ".join(tables) or "no CSV at all"
-        raise UnreadableCatalogue(
-            f"a catalogue holds {STYLES}, or one CSV; here is {found}. Name the file itself."
-        )
-    return tables[0]
+        return [STYLES]
+    if len(tables) > 1 and not all(name.lower().endswith(PARQUET) for name in tables):
+        raise UnreadableCatalogue(f"{_ONE_TABLE}; here is {', '.join(tables)}. {_NAME_IT}")
+    if not tables:
+        raise UnreadableCatalogue(f"{_ONE_TABLE}; here is no CSV at all. {_NAME_IT}")
+    return tables

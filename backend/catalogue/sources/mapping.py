@@ -18,6 +18,10 @@ class FeedMapping:
 
     columns: Mapping[str, str] = field(default_factory=dict)  # our field -> the shop's column
     image: str | None = None  # template over the row, such as images/{sku:.3}/{sku}.jpg
+    format: str | None = None  # a preset's name; None: recognised by the header
+    delimiter: str | None = None  # of a CSV file; None: recognised
+    encoding: str | None = None  # of a text file; None: recognised
+    image_folders: tuple[str, ...] = ("",)  # where the paths of a column begin, tried in order
 
 
 DEFAULT_MAPPING: Final = FeedMapping()
@@ -38,15 +42,27 @@ def read_mapping(path: Path) -> FeedMapping:
 
 
 def _checked(loaded: Any, path: Path) -> FeedMapping:
+    texts = ("image", "format", "delimiter", "encoding")
     problem = None
-    if not isinstance(loaded, dict) or not set(loaded) <= {"map", "image"}:
-        problem = "it can hold `map` and `image`, nothing else"
+    if not isinstance(loaded, dict) or not set(loaded) <= {"map", *texts}:
+        problem = f"it can hold `map`, {', '.join(f'`{name}`' for name in texts)}, nothing else"
     elif not isinstance(loaded.get("map", {}), dict):
         problem = "`map` must be a table of field = column"
     elif not all(isinstance(column, str) for column in loaded.get("map", {}).values()):
         problem = "a column in `map` must be a string"
-    elif not isinstance(loaded.get("image", ""), str):
-        problem = "`image` must be a string"
+    elif wrong := [name for name in texts if not isinstance(loaded.get(name, ""), str)]:
+        problem = f"`{wrong[0]}` must be a string"
     if problem:
         raise ConfigurationError(f"the mapping file {path}: {problem}")
-    return FeedMapping(columns=loaded.get("map", {}), image=loaded.get("image"))
+    given = {name: loaded[name] for name in texts if name in loaded}
+    if "delimiter" in given:
+        given["delimiter"] = checked_delimiter(given["delimiter"])
+    return FeedMapping(columns=loaded.get("map", {}), **given)
+
+
+def checked_delimiter(text: str) -> str:
+    """Return a delimiter; `tab` is a tab. Raises ConfigurationError."""
+    found = {"tab": "\t", "\\t": "\t"}.get(text, text)
+    if len(found) != 1 or found in '"\r\n\0':
+        raise ConfigurationError(f"the delimiter must be one character, or `tab`, not {text!r}")
+    return found

@@ -9,29 +9,36 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any, BinaryIO, Final
 
 from backend.catalogue.sources.csv_records import Header, TableRecord
 from backend.catalogue.sources.feed import FeedRow, ImageFile, Reject
 from backend.catalogue.sources.files import DAMAGED, Files
 from backend.catalogue.sources.mapping import FeedMapping
+from backend.catalogue.sources.parquet_cells import WrongCell, cells_of
 from backend.catalogue.sources.table import Table
 from backend.errors import ConfigurationError, ImageTooLarge, UnreadableCatalogue
 
-SUFFIXES: Final = (".parquet", ".pq")
 BATCH: Final = 1_000  # rows that become Python objects at once, even in a large row group
 
 
 class Parquet(Table):
-    """A Parquet file and the images that its rows name or hold."""
+    """A Parquet file, or all its parts in a folder, and the images that rows name or hold."""
 
-    def __init__(self, files: Files, name: str, mapping: FeedMapping) -> None:
-        """Open a file. Raises ConfigurationError without the package pyarrow."""
-        super().__init__(files, name, mapping)
+    form = "Parquet"
+
+    def __init__(self, files: Files, names: Sequence[str], mapping: FeedMapping) -> None:
+        """Open the parts. Raises ConfigurationError without the package pyarrow."""
+        self._parts = names
+        super().__init__(files, names[0], mapping)
         self._image = self._columns.fields.get("image_uri")
 
     def skus(self) -> Iterator[tuple[int, str]]:
         """Yield number and sku of every row, in order; no other column is read."""
+        if self.preset.arrange:
+            yield from super().skus()
+            return
         position = self._columns.fields["sku"]
         for record in self._read_records([self._header.columns[position]]):
             if isinstance(record, TableRecord):
@@ -39,19 +46,24 @@ class Parquet(Table):
                 yield record.line, self._columns.sku(values)
 
     def _read_header(self) -> Header:
-        with self._files.open(self._name) as stream:
-            return Header(list(_open(stream, self._name).schema_arrow.names), "")
+        """Return the columns of all parts; a later part may have more of them."""
+        names: dict[str, None] = {}
+        for part in self._parts:
+            with self._files.open(part) as stream:
+                names.update(dict.fromkeys(_open(stream, part).schema_arrow.names))
+        return Header(list(names), "")
 
-    def _records(self) -> Iterator[TableRecord | Reject]:
+    def _file_records(self) -> Iterator[TableRecord | Reject]:
         return self._read_records(self._header.columns)
 
     def _read_records(self, columns: Sequence[str]) -> Iterator[TableRecord | Reject]:
-        with self._files.open(self._name) as stream:
-            file = _open(stream, self._name)
-            before = 0
-            for group in range(file.num_row_groups):
-                yield from _read_group(file, group, columns, before=before)
-                before += file.metadata.row_group(group).num_rows
+        before = 0
+        for part in self._parts:
+            with self._files.open(part) as stream:
+                file = _open(stream, part)
+                for group in range(file.num_row_groups):
+                    yield from _read_group(file, group, columns, before=before)
+                    before += file.metadata.row_group(group).num_rows
 
     def _row(self, record: TableRecord) -> FeedRow | Reject:
         """Take the image out of its cell, if it is there, before the row is read."""
@@ -89,15 +101,28 @@ def _read_group(
     from pyarrow import ArrowException  # noqa: PLC0415
 
     count, done = file.metadata.row_group(group).num_rows, 0
+    there = [name for name in columns if name in file.schema_arrow.names]
+    nothing: list[Any] = [None] * min(BATCH, count)
     try:
-        for batch in file.iter_batches(BATCH, row_groups=[group], columns=list(columns)):
-            cells = [batch.column(name).to_pylist() for name in columns]
-            for values in zip(*cells, strict=True):
+        for batch in file.iter_batches(BATCH, row_groups=[group], columns=there):
+            read = dict(zip(reversed(batch.schema.names), reversed(batch.columns), strict=True))
+            cells = [cells_of(read[name]) if name in read else nothing for name in columns]
+            for values in islice(zip(*cells, strict=False), batch.num_rows):
                 done += 1
-                yield TableRecord(before + done, values)
+                yield _record(before + done, values, columns)
     except (ArrowException, UnicodeDecodeError, *DAMAGED) as error:
         reason = f"row group {group} is damaged: {str(error).splitlines()[0]}"
         yield from (Reject(before + row + 1, None, reason) for row in range(done, count))
+
+
+def _record(number: int, values: Sequence[Any], columns: Sequence[str]) -> TableRecord:
+    """Make a record; a cell that could not be read is left out, with a warning."""
+    wrong = [at for at, value in enumerate(values) if isinstance(value, WrongCell)]
+    if not wrong:
+        return TableRecord(number, values)
+    kept = [None if isinstance(value, WrongCell) else value for value in values]
+    warnings = tuple(f"{columns[at]}: {values[at].reason}; left out" for at in wrong)
+    return TableRecord(number, kept, warnings)
 
 
 def _with(record: TableRecord, position: int | None, value: Any) -> TableRecord:

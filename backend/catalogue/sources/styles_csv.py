@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from backend.catalogue.sources.feed import FeedRow, Reject
+from backend.catalogue.sources.feed import Description, FeedRow, Reject
 from backend.catalogue.sources.files import Files, read_if_there
-from backend.catalogue.sources.mapping import FeedMapping
 from backend.catalogue.sources.table import Table
 
 IMAGE: Final = "images/{sku}.jpg"
@@ -36,8 +35,8 @@ ATTRIBUTES: Final = {
 class StylesCsv:
     """A styles.csv, completed with prices, brands and more from styles/{id}.json."""
 
-    def __init__(self, files: Files, name: str, mapping: FeedMapping) -> None:
-        self._table = Table(files, name, mapping, image=IMAGE)
+    def __init__(self, files: Files, table: Table) -> None:
+        self._table = table
         self._files = files
         self._has_details = files.has_folder("styles")
 
@@ -49,6 +48,14 @@ class StylesCsv:
         """Yield every row, in order."""
         for row in self._table.read():
             yield self._detailed(row) if self._has_details and isinstance(row, FeedRow) else row
+
+    def cut_off(self) -> str | None:
+        """Return why the feed may have ended early."""
+        return self._table.cut_off()
+
+    def describe(self) -> Description:
+        """Return how the table is read."""
+        return self._table.describe()
 
     def close(self) -> None:
         """Close the files."""

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
 from backend.catalogue.sources.columns import Columns, as_text, match
-from backend.catalogue.sources.csv_records import Header, TableRecord, read_header, read_records
-from backend.catalogue.sources.feed import FeedRow, Reject
+from backend.catalogue.sources.csv_records import (
+    Header,
+    Lines,
+    TableRecord,
+    open_csv,
+    read_header,
+    read_records,
+)
+from backend.catalogue.sources.feed import Description, FeedRow, ImageFile, Reject
 from backend.catalogue.sources.files import Files
+from backend.catalogue.sources.image_cells import checked_address, is_address, split_images
 from backend.catalogue.sources.mapping import FeedMapping
-from backend.errors import ConfigurationError, ForbiddenImage
+from backend.catalogue.sources.presets import apply_preset, category_fields, find_preset, plain
+from backend.errors import ConfigurationError, ForbiddenImage, UnreadableCatalogue
 
-REMOTE: Final = ("https", "http", "s3", "gs")
+IMAGES: Final = {"images", "imageurls", "imagelinks", "imagesrc", "imageuris", "photos"}
+"""Columns that hold the images where no other column does."""
+MORE_IMAGES: Final = {"additionalimagelink", "additionalimagelinks", "additionalimages"}
+"""Columns of further images, without case and underscores; they are no attributes."""
 
 
 class Table:
@@ -23,17 +37,41 @@ class Table:
     `image` is the template if the mapping has none and the table has no column for images.
     """
 
+    form = "CSV"
+
     def __init__(
         self, files: Files, name: str, mapping: FeedMapping, *, image: str | None = None
     ) -> None:
         self._files = files
         self._name = name
+        self._mapping = mapping
+        self._cut_off: str | None = None
         self._header = self._read_header()
-        self._columns = match(self._header.columns, mapping.columns)
+        self.preset = find_preset(self._header.columns, mapping.format)
+        mapping = apply_preset(self.preset, self._header.columns, mapping)
+        self._header = Header([*self._header.columns, *self.preset.added], self._header.delimiter)
+        self._image_folders = mapping.image_folders
+        self._columns, self._more = self._match(mapping)
+        image = self.preset.image or image
         if "image_uri" in self._columns.fields:
             image = None
         image = mapping.image or image
         self._template = Template(image, self._header, self._columns) if image else None
+
+    def _match(self, mapping: FeedMapping) -> tuple[Columns, Sequence[int]]:
+        """Find the columns of our fields, and those of further images, which are no attributes."""
+        names = self._header.columns
+        given = {**_by_bare_names(names, mapping), **mapping.columns}
+        columns = match(names, given)
+        image = columns.fields.get("image_uri")
+        alike = {plain(names[image])} if image is not None else set()
+        more = [
+            at
+            for at, name in enumerate(names)
+            if plain(name) in MORE_IMAGES | alike and at not in columns.fields.values()
+        ]
+        rest = {name: at for name, at in columns.attributes.items() if at not in more}
+        return replace(columns, attributes=rest), more
 
     def skus(self) -> Iterator[tuple[int, str]]:
         """Yield line and sku of every row, in order."""
@@ -46,51 +84,110 @@ class Table:
         for record in self._records():
             yield self._row(record) if isinstance(record, TableRecord) else record
 
+    def cut_off(self) -> str | None:
+        """Return why the feed may have ended early."""
+        return self._cut_off
+
+    def describe(self) -> Description:
+        """Return the platform, and which column is which of our fields."""
+        names = self._header.columns
+        fields = {field: names[position] for field, position in self._columns.fields.items()}
+        title = f"{self.preset.title} ({self.form})"
+        return Description(title, fields, list(self._columns.attributes))
+
     def close(self) -> None:
         """Close the files."""
         self._files.close()
 
     def _read_header(self) -> Header:
         with self._files.open(self._name) as stream:
-            return read_header(stream)
+            return self._header_of(open_csv(stream, encoding=self._mapping.encoding))
+
+    def _header_of(self, lines: Lines) -> Header:
+        return read_header(lines, delimiter=self._mapping.delimiter)
 
     def _records(self) -> Iterator[TableRecord | Reject]:
+        """Yield the records of the file, as the preset arranges them."""
+        records = self._file_records()
+        columns = self._header.columns
+        return self.preset.arrange(columns, records) if self.preset.arrange else records
+
+    def _file_records(self) -> Iterator[TableRecord | Reject]:
         with self._files.open(self._name) as stream:
-            read_header(stream)
+            lines = open_csv(stream, encoding=self._mapping.encoding)
+            header = self._header_of(lines)
             sku, name = self._columns.fields["sku"], self._columns.fields.get("display_name", -1)
             free_text = name if name > sku else None  # a correction must not shift the sku
-            yield from read_records(stream, self._header, key=sku, free_text=free_text)
+            yield from read_records(lines, header, key=sku, free_text=free_text)
+            if lines.is_cut_off:
+                self._cut_off = f"the last line, {lines.number}, has no line end"
 
     def _row(self, record: TableRecord) -> FeedRow | Reject:
         fields, warnings = self._columns.read(record.values)
         sku, uri = fields.pop("sku"), fields.pop("image_uri", None)
         if sku is None:
             return Reject(record.line, None, "the sku is empty")
+        fields = dict(category_fields(self.preset, fields))
         row = FeedRow(line=record.line, sku=sku, fields=fields, warnings=record.warnings + warnings)
         try:
             if self._template:
                 return self._with_image(row, self._template.fill(record.values))
-            if uri and "://" in uri:
-                return _with_remote(row, uri)
-            return self._with_image(row, uri)
+            return self._with_named_image(row, uri, self._more_images(record))
         except ForbiddenImage as error:
-            return Reject(record.line, sku, error.message)
+            return replace(row, warnings=(*row.warnings, error.message))
+
+    def _more_images(self, record: TableRecord) -> list[str]:
+        cells = (as_text(record.values[position]) for position in self._more)
+        return [each for cell in cells for each in split_images(cell)]
+
+    def _with_named_image(self, row: FeedRow, cell: str | None, more: Sequence[str]) -> FeedRow:
+        """Find the image that a cell names; of several images the first is taken.
+
+        A cell that is the name of a file is one image, whatever characters it holds.
+        """
+        named = split_images(cell or "")
+        if cell and not is_address(cell) and len(named) > 1 and self._find(cell):
+            named = [cell]
+        first = named[0] if named else None
+        others = tuple(dict.fromkeys(each for each in (*named[1:], *more) if each != first))
+        row = replace(row, more_images=others)
+        if first and is_address(first):
+            return replace(row, fields={**row.fields, "image_uri": checked_address(first)})
+        return self._with_image(row, first)
+
+    def _find(self, relative: str) -> ImageFile | None:
+        if self._template:
+            return self._files.image(relative, base=self._template.base)
+        found = (self._files.image(relative, base=base) for base in self._image_folders)
+        return next(filter(None, found), None)
 
     def _with_image(self, row: FeedRow, relative: str | None) -> FeedRow:
         """Look for the row's image; without one the row is kept, and will end in the quarantine."""
-        base = self._template.base if self._template else ""
-        image = self._files.image(relative, base=base) if relative else None
+        image = self._find(relative) if relative else None
         if image:
             return replace(row, image=image)
+        base = self._template.base if self._template else ""
         path = "/".join(filter(None, (base, relative)))
         missing = f"there is no image {path}" if relative else "no image is named"
         return replace(row, warnings=(*row.warnings, missing))
 
 
-def _with_remote(row: FeedRow, uri: str) -> FeedRow:
-    if uri.partition("://")[0] not in REMOTE:
-        raise ForbiddenImage(f"an image can be a path or at {'://, '.join(REMOTE)}://, not {uri!r}")
-    return replace(row, fields={**row.fields, "image_uri": uri})
+def _by_bare_names(names: Sequence[str], mapping: FeedMapping) -> dict[str, str]:
+    """Find columns whose names have a hint in parentheses, such as `sku (required)`, and images."""
+    bare = [re.sub(r"\s*\([^()]*\)", "", name) for name in names]
+    found = {}
+    if bare != list(names):
+        with suppress(UnreadableCatalogue):
+            found = {field: names[at] for field, at in match(bare, {}).fields.items()}
+    images = next(
+        (name for name, each in zip(names, bare, strict=True) if plain(each) in IMAGES), None
+    )
+    if images and "image_uri" not in found and not mapping.image:
+        with suppress(UnreadableCatalogue):
+            if "image_uri" not in match(names, {"sku": names[0]}).fields:
+                found["image_uri"] = images
+    taken = set(mapping.columns.values())
+    return {field: column for field, column in found.items() if column not in taken}
 
 
 class Template:

@@ -1,0 +1,217 @@
+"""The encoding of a text file: found from its first bytes, and turned into lines of UTF-8.
+
+A file in UTF-8 may hold single lines in another encoding; those are read as `TextFormat.fallback`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO, Final, TypeAlias
+
+from backend.errors import ConfigurationError
+
+Translate: TypeAlias = Callable[[bytes, bool], bytes]
+"""Takes a chunk, and whether it is the last; returns what stands in its place."""
+
+SAMPLE: Final = 1_000_000  # bytes that are looked at
+CHUNK: Final = 65_536
+GZIP: Final = b"\x1f\x8b"
+TITLES: Final = {
+    "cp1251": "Windows-1251 (Cyrillic)",
+    "cp1252": "Windows-1252, the superset of Latin-1",
+    "utf-16-le": "UTF-16",
+    "utf-16-be": "UTF-16",
+    "utf-32-le": "UTF-32",
+    "utf-32-be": "UTF-32",
+}
+_MARKS: Final = (  # UTF-32 first: its mark begins with that of UTF-16
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+    (codecs.BOM_UTF8, "utf-8"),
+)
+_WORD: Final = re.compile(rb"[A-Za-z\x80-\xff]+")
+_MOSTLY_ZERO: Final = 0.4  # share of zeros at one side of the pairs of bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextFormat:
+    """How the bytes of a file are read."""
+
+    encoding: str
+    fallback: str | None = None  # of lines that are not UTF-8; None: as the line itself looks
+    note: str | None = None  # for the report; None: the file is UTF-8
+    has_lone_returns: bool = False  # lines end in CR alone, as on old Macs
+
+
+def checked_encoding(name: str) -> str:
+    """Return the name that Python gives an encoding. Raises ConfigurationError for an unknown."""
+    try:
+        found = codecs.lookup(name)
+        "a".encode(found.name).decode(found.name)
+    except (LookupError, ValueError):
+        raise ConfigurationError(f"there is no text encoding {name!r}") from None
+    return found.name
+
+
+def find_format(sample: bytes, *, encoding: str | None = None) -> TextFormat:
+    """Return how a file that begins with `sample` is read; `encoding` overrides what is found."""
+    if encoding:
+        given = checked_encoding(encoding)
+        return TextFormat(encoding=given, has_lone_returns=_has_lone_returns(sample, given))
+    marked = next((name for mark, name in _MARKS if sample.startswith(mark)), None)
+    name = marked or _wide_without_mark(sample)
+    if name and name != "utf-8":
+        note = f"the file is in {TITLES[name]}"
+        lone = _has_lone_returns(sample, name)
+        return TextFormat(encoding=name, note=note, has_lone_returns=lone)
+    lone = _has_lone_returns(sample, "utf-8")
+    if not _has_wrong_utf_8(sample):
+        return TextFormat(encoding="utf-8", has_lone_returns=lone)
+    fallback = single_byte_encoding(sample)
+    note: str | None = None
+    if not _has_long_utf_8(sample):
+        note = f"the file is not UTF-8; read as {TITLES[fallback]}. --encoding overrides it"
+    return TextFormat(encoding="utf-8", fallback=fallback, note=note, has_lone_returns=lone)
+
+
+def single_byte_encoding(text: bytes) -> str:
+    """Tell Windows-1251 from Windows-1252.
+
+    In Cyrillic whole words lie above 127; in Western languages single letters of a word do.
+    """
+    words = [word for word in _WORD.findall(text) if not word.isascii() and len(word) > 1]
+    whole = sum(all(byte >= 0xC0 or byte in b"\xa8\xb8" for byte in word) for word in words)
+    return "cp1251" if words and whole * 2 > len(words) else "cp1252"
+
+
+def _wide_without_mark(sample: bytes) -> str | None:
+    """Recognise UTF-16 by its zeros: most characters of a table are ASCII."""
+    head = sample[:CHUNK]
+    pairs = max(len(head) // 2, 1)
+    if head[1::2].count(0) / pairs > _MOSTLY_ZERO and head[::2].count(0) == 0:
+        return "utf-16-le"
+    if head[::2].count(0) / pairs > _MOSTLY_ZERO and head[1::2].count(0) == 0:
+        return "utf-16-be"
+    return None
+
+
+def _has_wrong_utf_8(sample: bytes) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(sample)  # a character may be cut at the end
+    except UnicodeDecodeError:
+        return True
+    return False
+
+
+def _has_long_utf_8(sample: bytes) -> bool:
+    """Tell whether a line is UTF-8 and not ASCII."""
+    for line in re.split(rb"[\r\n]", sample):
+        if not line.isascii():
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                continue
+            return True
+    return False
+
+
+def _has_lone_returns(sample: bytes, encoding: str) -> bool:
+    text = sample.decode(encoding, errors="replace")
+    return "\r" in text and "\n" not in text
+
+
+def open_lines(stream: BinaryIO, *, encoding: str | None = None) -> tuple[BinaryIO, TextFormat]:
+    """Unpack gzip, find the encoding, and return a stream of lines that end in LF.
+
+    A file that is UTF-8 or of one byte a character stays as it is, because its lines may differ:
+    `csv_records` decodes each. All other encodings are turned into UTF-8.
+
+    Raises ConfigurationError for an unknown `encoding`.
+    """
+    stream = unpacked(stream)
+    sample = _read_full(stream, SAMPLE)
+    found = find_format(sample, encoding=encoding)
+    sample = sample.removeprefix(codecs.BOM_UTF8) if found.encoding == "utf-8" else sample
+    translate: Translate = _as_it_is
+    if found.encoding != "utf-8" or encoding:
+        decoder = codecs.getincrementaldecoder(found.encoding)(errors="replace")
+        translate = _recoder(decoder, _returns_to_lines if found.has_lone_returns else str)
+    elif found.has_lone_returns:
+        translate = _bytes_returns_to_lines
+    return io.BufferedReader(_Translated(stream, sample, translate), CHUNK), found
+
+
+def unpacked(stream: BinaryIO) -> BinaryIO:
+    """Unpack a gzip; any other stream is returned from its beginning."""
+    head = stream.read(len(GZIP))
+    whole = io.BufferedReader(_Translated(stream, head, _as_it_is), CHUNK)
+    return gzip.GzipFile(fileobj=whole, mode="rb") if head == GZIP else whole  # type: ignore[return-value]
+
+
+def _read_full(stream: BinaryIO, size: int) -> bytes:
+    parts = []
+    while size > 0 and (part := stream.read(size)):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def _as_it_is(chunk: bytes, _end: bool) -> bytes:
+    return chunk
+
+
+def _bytes_returns_to_lines(chunk: bytes, _end: bool) -> bytes:
+    return chunk.replace(b"\r", b"\n")
+
+
+def _returns_to_lines(text: str) -> str:
+    return text.replace("\r", "\n")
+
+
+def _recoder(decoder: codecs.IncrementalDecoder, change: Callable[[str], str]) -> Translate:
+    is_first = True
+
+    def recode(chunk: bytes, end: bool) -> bytes:
+        nonlocal is_first
+        text = decoder.decode(chunk, end)
+        if is_first and text:
+            text, is_first = text.removeprefix("\ufeff"), False
+        return change(text).encode("utf-8", errors="replace")
+
+    return recode
+
+
+class _Translated(io.RawIOBase):
+    """A stream whose chunks are translated, behind a head that was read before."""
+
+    def __init__(self, stream: BinaryIO, head: bytes, translate: Translate) -> None:
+        super().__init__()
+        self._stream, self._head, self._translate = stream, head, translate
+        self._ready = memoryview(b"")
+        self._is_at_end = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        while not self._ready and not self._is_at_end:
+            chunk, self._head = (self._head, b"") if self._head else (self._next(), b"")
+            self._is_at_end = not chunk
+            self._ready = memoryview(self._translate(chunk, self._is_at_end))
+        size = min(len(buffer), len(self._ready))
+        buffer[:size], self._ready = self._ready[:size], self._ready[size:]
+        return size
+
+    def _next(self) -> bytes:
+        return self._stream.read(CHUNK)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()

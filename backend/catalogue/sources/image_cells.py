@@ -1,0 +1,76 @@
+"""What a cell says about images: one path or address, or several."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from backend.errors import ForbiddenImage
+
+REMOTE: Final = ("https", "http", "s3", "gs")
+NONE: Final = {"no_selection", "none", "null", "n/a"}  # what exports write where there is no image
+_SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+_BETWEEN_ADDRESSES: Final = re.compile(
+    r"(?:\s*[,;|]\s*|\s+)(?=(?:https?:|s3:|gs:)?//)", re.IGNORECASE
+)
+_BETWEEN_PATHS: Final = re.compile(r"\s*[,;|]\s*")
+_ADDRESS_KEYS: Final = ("url", "src", "uri", "link", "path")
+
+
+def split_images(cell: str) -> list[str]:
+    """Return the paths and addresses in a cell: a JSON list, or text with `,` `;` or `|` between.
+
+    An address may hold these characters itself, so it ends only where another one begins.
+    """
+    cell = cell.strip()
+    if cell.startswith(("[", "{", '"')) and (listed := _from_json(cell)) is not None:
+        return listed
+    if "&" in cell:
+        cell = html.unescape(cell)
+    between = _BETWEEN_ADDRESSES if is_address(cell) else _BETWEEN_PATHS
+    named = (_normalised(each.strip(" \t\r\n,;|")) for each in between.split(cell))
+    return [each for each in named if each]
+
+
+def is_address(text: str) -> bool:
+    """Tell an address from a path; `//host/path` is an address."""
+    return bool(_SCHEME.match(text)) or text.startswith("//")
+
+
+def checked_address(text: str) -> str:
+    """Return an address. Raises ForbiddenImage for a scheme that a feed may not use."""
+    if text.partition("://")[0] not in REMOTE:
+        raise ForbiddenImage(
+            f"an image can be a path or at {'://, '.join(REMOTE)}://, not {text!r}"
+        )
+    return text
+
+
+def _normalised(text: str) -> str:
+    """Write the scheme in lower case; `//` means https."""
+    if text.lower() in NONE:
+        return ""
+    if text.startswith("//") and text.strip("/"):
+        return f"https:{text}"
+    scheme = _SCHEME.match(text)
+    return scheme[0].lower() + text[scheme.end() :] if scheme else text
+
+
+def _from_json(cell: str) -> list[str] | None:
+    """Return the addresses of a JSON list or object; None if the cell is no JSON."""
+    try:
+        loaded = json.loads(cell)
+    except (ValueError, RecursionError):
+        return None
+    items = loaded if isinstance(loaded, list) else [loaded]
+    found = (_address_of(item) for item in items)
+    return [each for each in (_normalised(html.unescape(text.strip())) for text in found) if each]
+
+
+def _address_of(item: Any) -> str:
+    if isinstance(item, Mapping):
+        item = next((item[key] for key in _ADDRESS_KEYS if key in item), None)
+    return item if isinstance(item, str) else ""

@@ -1,0 +1,53 @@
+"""JSON Lines: one JSON object a line. Nested values become attributes as JSON text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from backend.catalogue.sources.csv_records import LONGEST_LINE, Lines, open_csv
+from backend.catalogue.sources.feed import Reject
+from backend.catalogue.sources.named_records import NamedRecord, NamedRecords
+
+
+class JsonLines(NamedRecords):
+    """A file of JSON objects, one a line, and the images that they name."""
+
+    form = "JSON Lines"
+    _nothing = (
+        "there is no line with a JSON object; an array has to be written as one object a line"
+    )
+
+    def _parse(self, stream: BinaryIO) -> Iterator[NamedRecord | Reject]:
+        lines = open_csv(stream, encoding=self._mapping.encoding)
+        for text in lines:
+            taken = lines.taken.pop()
+            if not text.strip():
+                continue
+            values, wrong = _object(text)
+            if values is None:
+                yield Reject(taken.number, None, wrong)
+                continue
+            yield NamedRecord(taken.number, values, (*lines.notes, *taken.warnings))
+            lines.notes = ()
+        self._cut_off = _cut_off(lines)
+
+
+def _object(text: str) -> tuple[dict[str, Any] | None, str]:
+    """Return a line's object, or None and what is wrong."""
+    if len(text.encode(errors="replace")) >= LONGEST_LINE:
+        return None, f"the line is longer than {LONGEST_LINE:,} bytes"
+    try:
+        loaded = json.loads(text)
+    except RecursionError:
+        return None, "the JSON is nested too deeply"
+    except ValueError as error:
+        return None, f"not a JSON object: {error}"
+    if not isinstance(loaded, dict):
+        return None, "not a JSON object"
+    return {name.strip(): value for name, value in loaded.items() if name.strip()}, ""
+
+
+def _cut_off(lines: Lines) -> str | None:
+    return f"the last line, {lines.number}, has no line end" if lines.is_cut_off else None

@@ -1,0 +1,58 @@
+"""Records whose values have names, such as the objects of JSON Lines and the items of XML.
+
+The whole file is read once for the names, so that it is then read like any table.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO, Final, NamedTuple
+
+from backend.catalogue.sources.csv_records import Header, TableRecord
+from backend.catalogue.sources.feed import Reject
+from backend.catalogue.sources.table import Table
+from backend.errors import UnreadableCatalogue
+
+MOST_NAMES: Final = 2_000  # of different values in one file
+
+
+class NamedRecord(NamedTuple):
+    """One record: its line, or its number where lines mean nothing."""
+
+    line: int
+    values: Mapping[str, Any]
+    warnings: tuple[str, ...] = ()
+
+
+class NamedRecords(Table):
+    """A file of records with names, read like a table with all these names as columns."""
+
+    @abstractmethod
+    def _parse(self, stream: BinaryIO) -> Iterator[NamedRecord | Reject]:
+        """Yield the records of the file; may set `_cut_off`."""
+
+    def _read_header(self) -> Header:
+        names: dict[str, None] = {}
+        with self._files.open(self._name) as stream:
+            for record in self._parse(stream):
+                if isinstance(record, NamedRecord):
+                    names.update(dict.fromkeys(record.values))
+                if len(names) > MOST_NAMES:
+                    raise UnreadableCatalogue(
+                        f"{self._name}: the records have more than {MOST_NAMES} different names"
+                    )
+        if not names:
+            raise UnreadableCatalogue(f"{self._name}: {self._nothing}")
+        return Header(list(names), "")
+
+    _nothing = "there is no record in it"
+
+    def _file_records(self) -> Iterator[TableRecord | Reject]:
+        with self._files.open(self._name) as stream:
+            for record in self._parse(stream):
+                if isinstance(record, Reject):
+                    yield record
+                else:
+                    values = [record.values.get(name) for name in self._header.columns]
+                    yield TableRecord(record.line, values, record.warnings)

@@ -1,0 +1,218 @@
+"""The exports of well-known platforms: recognised by their headers, read without options."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeAlias
+
+from backend.catalogue.drafts import FIELDS
+from backend.catalogue.sources import shopify, woocommerce
+from backend.catalogue.sources.csv_records import TableRecord
+from backend.catalogue.sources.feed import Reject
+from backend.catalogue.sources.mapping import FeedMapping
+from backend.errors import ConfigurationError
+
+Records: TypeAlias = Iterator[TableRecord | Reject]
+Arrange: TypeAlias = Callable[[Sequence[str], Records], Records]
+"""Takes the columns and the records; returns records that have the preset's `added` columns too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """How one platform's export is read. Names of columns match whatever their case and `_`."""
+
+    name: str  # for --format
+    title: str
+    known_by: Sequence[Sequence[str]]  # the columns of a header that is surely this platform's
+    columns: Mapping[
+        str, Sequence[str]
+    ]  # our field -> the columns to take, the first that is there
+    image_folders: tuple[str, ...] = ("",)
+    image: str | None = None  # template, if no column names the image
+    paths_end: str | None = None  # what divides several category paths in one cell
+    added: tuple[str, ...] = ()  # columns that `arrange` adds
+    arrange: Arrange | None = field(default=None, repr=False)
+
+
+TABLE: Final = Preset(name="table", title="a plain table", known_by=(), columns={})
+
+_GOOGLE: Final = {
+    "sku": ["id"],
+    "display_name": ["title"],
+    "image_uri": ["image_link", "image[0].url", "image"],
+    "in_stock": ["availability"],
+    "price": ["price"],
+    "base_colour": ["color"],
+    "gender": ["gender"],
+    "article_type": ["product_type", "fb_product_category", "google_product_category"],
+    "brand": ["brand"],
+    "link": ["link"],
+    "group_id": ["item_group_id"],
+}
+
+PRESETS: Final = (
+    Preset(
+        name="kaggle",
+        title="Kaggle's Fashion Product Images",
+        known_by=(("id", "masterCategory", "subCategory", "articleType", "productDisplayName"),),
+        columns={},
+        image="images/{sku}.jpg",
+    ),
+    Preset(
+        name="shopify",
+        title="Shopify's product export",
+        known_by=(
+            ("Handle", "Title", "Variant SKU"),
+            ("Handle", "Title", "Image Src"),
+            ("URL handle", "Title", "Product image URL"),
+        ),
+        columns={
+            "sku": ["Variant SKU", "SKU"],
+            "display_name": ["Title"],
+            "image_uri": ["Image Src", "Product image URL"],
+            "price": ["Variant Price", "Price"],
+            "in_stock": ["Variant Inventory Qty", "Inventory quantity"],
+            "article_type": ["Type", "Product Category"],
+            "brand": ["Vendor"],
+            "group_id": ["Handle", "URL handle"],
+        },
+        added=shopify.ADDED,
+        arrange=shopify.arrange,
+    ),
+    Preset(
+        name="woocommerce",
+        title="WooCommerce's product export",
+        known_by=(
+            ("ID", "SKU", "Name", "In stock?"),
+            ("ID", "SKU", "Name", "Regular price"),
+            ("Type", "SKU", "Name", "Regular price", "Images"),
+        ),
+        columns={
+            "sku": ["SKU"],
+            "display_name": ["Name"],
+            "image_uri": ["Images"],
+            "price": ["Regular price"],
+            "in_stock": ["In stock?", "Stock"],
+            "article_type": ["Categories"],
+            "brand": ["Brands"],
+            "group_id": ["Parent"],
+        },
+        paths_end=",",
+        arrange=woocommerce.arrange,
+    ),
+    Preset(
+        name="magento",
+        title="Magento's (Adobe Commerce's) product export",
+        known_by=(
+            ("sku", "base_image"),
+            ("sku", "attribute_set_code", "product_type"),
+            ("sku", "product_websites", "product_type"),
+        ),
+        columns={
+            "sku": ["sku"],
+            "display_name": ["name"],
+            "image_uri": ["base_image", "small_image", "thumbnail_image"],
+            "price": ["price"],
+            "in_stock": ["is_in_stock", "qty"],
+            "article_type": ["categories"],
+            "brand": ["manufacturer", "brand"],
+            "link": ["url"],
+        },
+        image_folders=(
+            "",
+            "pub/media/catalog/product",
+            "media/catalog/product",
+            "pub/media/import",
+        ),
+        paths_end=",",
+    ),
+    Preset(
+        name="meta",
+        title="Meta's (Facebook's) catalogue",
+        known_by=(
+            ("id", "title", "fb_product_category"),
+            ("id", "title", "quantity_to_sell_on_facebook"),
+            ("id", "title", "image[0].url"),
+        ),
+        columns=_GOOGLE,
+    ),
+    Preset(
+        name="google",
+        title="Google Merchant Center's feed",
+        known_by=(
+            ("id", "title", "image_link", "availability"),
+            ("id", "title", "image_link", "link"),
+            ("id", "title", "image_link", "price"),
+        ),
+        columns=_GOOGLE,
+    ),
+    TABLE,
+)
+NAMES: Final = tuple(preset.name for preset in PRESETS)
+
+
+def find_preset(columns: Sequence[str], name: str | None) -> Preset:
+    """Return the preset with a name, or the one whose columns a header has; else the plain table.
+
+    Raises ConfigurationError for an unknown name.
+    """
+    if name is not None:
+        found = next((preset for preset in PRESETS if preset.name == name), None)
+        if found is None:
+            raise ConfigurationError(f"there is no format {name!r}; there are: {', '.join(NAMES)}")
+        return found
+    there = {plain(column) for column in columns}
+    for preset in PRESETS:
+        if any(there.issuperset(map(plain, known)) for known in preset.known_by):
+            return preset
+    return TABLE
+
+
+def apply_preset(preset: Preset, columns: Sequence[str], mapping: FeedMapping) -> FeedMapping:
+    """Lay a mapping over the preset's; a field whose columns are not there is left out.
+
+    A later column that has our own name for a field is not taken for it where the preset names
+    another.
+    """
+    by_name = {plain(column): column for column in reversed(columns)}
+    found = {
+        ours: column
+        for ours, names in preset.columns.items()
+        if ours in ("sku", *FIELDS)
+        and (column := next(filter(None, (by_name.get(plain(each)) for each in names)), None))
+    }
+    taken = set(mapping.columns.values())
+    mapped = {ours: column for ours, column in found.items() if column not in taken}
+    folders = preset.image_folders if mapping.image_folders == ("",) else mapping.image_folders
+    return replace(mapping, columns={**mapped, **mapping.columns}, image_folders=folders)
+
+
+def category_fields(preset: Preset, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Split a category path, such as `Clothing > Tops > Shirts`, into our three categories.
+
+    Of several paths in one cell the deepest is taken.
+    """
+    text = fields.get("article_type")
+    if preset is TABLE or not isinstance(text, str):
+        return fields
+    paths = text.split(preset.paths_end) if preset.paths_end else [text]
+    divider = re.compile(r"[>/]" if preset.name == "magento" else r">")
+    split = [[part for part in map(str.strip, divider.split(path)) if part] for path in paths]
+    deepest = max(split, key=len)
+    if preset.name == "magento" and len(deepest) > 1 and deepest[0] == "Default Category":
+        deepest = deepest[1:]
+    if not deepest:
+        return fields
+    above = {
+        "master_category": deepest[0] if len(deepest) > 1 else None,
+        "sub_category": deepest[-2] if len(deepest) > 2 else None,
+    }
+    given = {name: value for name, value in above.items() if value and not fields.get(name)}
+    return {**fields, **given, "article_type": deepest[-1]}
+
+
+def plain(name: str) -> str:
+    """Return a column's name without case, blanks and underscores."""
+    return re.sub(r"[\W_]+", "", name).lower()
