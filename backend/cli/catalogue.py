@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+from rich.markup import escape
 
 from backend.cli.common import AsJson, bar, err, out, print_json, services
 
 if TYPE_CHECKING:
     from backend.bootstrap import Services
-    from backend.catalogue.report import Summary
+    from backend.catalogue.report import Remarks, Summary
+    from backend.catalogue.sources.feed import Description, FeedRow
     from backend.catalogue.sources.mapping import FeedMapping
 
 SHOWN = 20
 """Rejects that are printed; the report file and --json contain all of them."""
 
+FIELD_NAMES: Final = (  # as in backend.catalogue.drafts, which is heavy to import
+    *("sku", "display_name", "gender", "master_category", "sub_category", "article_type"),
+    *("base_colour", "season", "year", "usage", "price", "in_stock", "attributes", "image_uri"),
+)
+
 CataloguePath = Annotated[
     Path,
     typer.Argument(
         metavar="PATH",
-        help="A folder or zip with styles.csv and images/, any CSV or Parquet file, or the folder "
-        "of FashionMNIST or of DeepFashion's benchmark.",
+        help="A folder or zip with styles.csv and images/, any CSV, JSON Lines or Parquet file, an "
+        "XML feed of Google or Facebook, or the folder of FashionMNIST or of DeepFashion's "
+        "benchmark.",
         show_default=False,
     ),
 ]
@@ -33,25 +43,60 @@ ImageTemplate = Annotated[
 ]
 MappingFile = Annotated[
     Path | None,
-    typer.Option(help="A TOML or JSON file with a table `map` and a path template `image`."),
+    typer.Option(
+        help="A TOML or JSON file with a table `map`, and `image`, `format`, `delimiter`, "
+        "`encoding` as the options."
+    ),
+]
+
+
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="The platform that exported the file: google, meta, shopify, woocommerce, magento, "
+        "kaggle, or table for none. Without it, the header tells.",
+    ),
+]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(metavar="CHARACTER", help="Of a CSV file, or `tab`. Without it, it is found."),
+]
+Encoding = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Of a text file, such as cp1250. Without it, it is found."),
+]
+ColumnOfField = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        metavar="FIELD=COLUMN",
+        help=f"The column of a field; can be repeated. Fields: {', '.join(FIELD_NAMES)}.",
+    ),
 ]
 
 
 def import_(
     path: CataloguePath,
-    mapping: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--map", metavar="FIELD=COLUMN", help="The column of a field; can be repeated."
-        ),
-    ] = None,
+    mapping: ColumnOfField = None,
     image: ImageTemplate = None,
     mapping_file: MappingFile = None,
+    format_: Format = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove products that are not in the file.")
     ] = False,
     copy_images: Annotated[
         bool, typer.Option("--copy-images", help="Copy a folder's images to the image store.")
+    ] = False,
+    is_dry: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Print how the file is read, its first five products and counts; write nothing.",
+        ),
     ] = False,
     report: Annotated[
         Path | None, typer.Option(help="Write counts, rejects and warnings to this JSON file.")
@@ -60,12 +105,20 @@ def import_(
 ) -> None:
     """Import products and image references from a file.
 
-    An import can be repeated: rows that have not changed cost nothing. The running server, or
-    `lookalike index`, embeds what has changed. A bad row is reported with its line and reason; the
-    other rows are imported. Columns that are not mapped are kept in the products' attributes.
+    The exports of Google Merchant Center, Meta, Shopify, WooCommerce and Magento are recognised by
+    their headers and need no options. An import can be repeated: rows that have not changed cost
+    nothing. The running server, or `lookalike index`, embeds what has changed. A bad row is
+    reported with its line and reason; the other rows are imported. Columns that are not mapped are
+    kept in the products' attributes.
     """
     feed_mapping = _mapping(mapping or [], image, mapping_file)
+    feed_mapping = _with_options(feed_mapping, format_, delimiter, encoding)
+    if is_dry:
+        show_dry_run(path, feed_mapping, as_json=as_json)
+        return
     with services() as found:
+        if not as_json:
+            _say_how_it_is_read(path, feed_mapping)
         summary = run_import(found, path, feed_mapping, prune=prune, copy_images=copy_images)
         report = report or found.settings.data_dir / "last-import.json"
         summary.write_report(report)
@@ -74,6 +127,64 @@ def import_(
         print_json({**summary.counts(), "rejects": rejects, "report": str(report)})
     else:
         show(summary, report)
+
+
+def show_dry_run(path: Path, mapping: FeedMapping, *, as_json: bool) -> None:
+    """Print how a feed is read, its first products and the counts."""
+    from backend.catalogue.dry_run import dry_run
+
+    found = dry_run(path, mapping)
+    description = found.description
+    if as_json:
+        print_json(
+            {
+                "format": description.title,
+                "columns": dict(description.columns),
+                "attributes": list(description.attributes),
+                "first": [_product(row) for row in found.first],
+                **found.counts(),
+                "rejects": [asdict(reject) for reject in found.rejects.first(SHOWN)],
+                "warning_examples": [asdict(warning) for warning in found.warnings.first(SHOWN)],
+            }
+        )
+        return
+    _print_description(description)
+    for row in found.first:
+        out.print(f"[bold]{escape(row.sku)}", highlight=False)
+        for name, value in _product(row).items():
+            out.print(f"  {name}: {escape(str(value))}", highlight=False)
+    _print_counts(found.counts())
+    _print_remarks(found.rejects, found.warnings)
+    out.print("Nothing was written.")
+
+
+def _product(row: FeedRow) -> dict[str, Any]:
+    """Return a row as it would be imported, for a reader."""
+    given = {name: value for name, value in row.fields.items() if value not in (None, {}, [])}
+    image = row.image.uri or "in the archive" if row.image else row.fields.get("image_uri")
+    shown = {"sku": row.sku, **given, "image": image, "more_images": list(row.more_images)}
+    shown.pop("image_uri", None)
+    return {name: value for name, value in shown.items() if value not in (None, [])}
+
+
+def _say_how_it_is_read(path: Path, mapping: FeedMapping) -> None:
+    from backend.catalogue.sources import open_source
+
+    with closing(open_source(path, mapping)) as source:
+        out.print(f"Read as {escape(source.describe().title)}.", highlight=False)
+
+
+def _print_description(description: Description) -> None:
+    out.print(f"Read as {escape(description.title)}.", highlight=False)
+    for field, column in description.columns.items():
+        out.print(f"  {field} = {escape(column)}", highlight=False)
+    if description.attributes:
+        names = ", ".join(description.attributes)
+        out.print(f"  attributes: {escape(names)}", highlight=False)
+
+
+def _print_counts(counts: Mapping[str, int]) -> None:
+    out.print("  ".join(f"{name} [bold]{number:,}[/]" for name, number in counts.items()))
 
 
 def run_import(
@@ -105,23 +216,42 @@ def run_import(
 
 def show(summary: Summary, report: Path | None = None) -> None:
     """Print the counts of an import, and its first rejects and warnings."""
-    out.print("  ".join(f"{name} [bold]{number:,}" for name, number in summary.counts().items()))
-    for reject in summary.rejects.first(SHOWN):
-        err.print(
-            f"  line {reject.line}, sku {reject.sku or '?'}: {reject.reason}", highlight=False
-        )
-    for warning in summary.warnings.first(SHOWN):
-        err.print(f"  line {warning.line}: {warning.reason}", style="dim", highlight=False)
-    hidden = max(0, len(summary.rejects) - SHOWN) + max(0, len(summary.warnings) - SHOWN)
+    _print_counts(summary.counts())
+    hidden = _print_remarks(summary.rejects, summary.warnings)
     if hidden and report:
-        err.print(f"  … and {hidden:,} more, in {report}")
+        err.print(f"  … and {hidden:,} more, in {escape(str(report))}")
+
+
+def _print_remarks(rejects: Remarks, warnings: Remarks) -> int:
+    """Print the first rejects and warnings; return how many are not printed."""
+    for reject in rejects.first(SHOWN):
+        text = f"  line {reject.line}, sku {reject.sku or '?'}: {reject.reason}"
+        err.print(escape(text), highlight=False)
+    for warning in warnings.first(SHOWN):
+        text = f"  line {warning.line}: {warning.reason}"
+        err.print(escape(text), style="dim", highlight=False)
+    return max(0, len(rejects) - SHOWN) + max(0, len(warnings) - SHOWN)
 
 
 def _mapping(pairs: list[str], image: str | None, mapping_file: Path | None) -> FeedMapping:
-    from backend.catalogue.sources.mapping import DEFAULT_MAPPING, FeedMapping, read_mapping
+    from backend.catalogue.sources.mapping import DEFAULT_MAPPING, read_mapping
 
     base = read_mapping(mapping_file) if mapping_file else DEFAULT_MAPPING
     columns = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
     if len(columns) < len(pairs):
         raise typer.BadParameter("expected FIELD=COLUMN, each field once", param_hint="--map")
-    return FeedMapping(columns={**base.columns, **columns}, image=image or base.image)
+    return replace(base, columns={**base.columns, **columns}, image=image or base.image)
+
+
+def _with_options(
+    mapping: FeedMapping, format_: str | None, delimiter: str | None, encoding: str | None
+) -> FeedMapping:
+    """Lay options over what a mapping file says."""
+    from backend.catalogue.sources.mapping import checked_delimiter
+
+    return replace(
+        mapping,
+        format=format_ or mapping.format,
+        delimiter=checked_delimiter(delimiter) if delimiter else mapping.delimiter,
+        encoding=encoding or mapping.encoding,
+    )

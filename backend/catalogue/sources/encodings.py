@@ -10,7 +10,7 @@ import gzip
 import io
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO, Final, TypeAlias
 
 from backend.errors import ConfigurationError
@@ -68,17 +68,18 @@ def find_format(sample: bytes, *, encoding: str | None = None) -> TextFormat:
     marked = next((name for mark, name in _MARKS if sample.startswith(mark)), None)
     name = marked or _wide_without_mark(sample)
     if name and name != "utf-8":
-        note = f"the file is in {TITLES[name]}"
         lone = _has_lone_returns(sample, name)
+        note = f"the file is in {TITLES[name]}"
         return TextFormat(encoding=name, note=note, has_lone_returns=lone)
     lone = _has_lone_returns(sample, "utf-8")
     if not _has_wrong_utf_8(sample):
         return TextFormat(encoding="utf-8", has_lone_returns=lone)
     fallback = single_byte_encoding(sample)
-    note: str | None = None
-    if not _has_long_utf_8(sample):
-        note = f"the file is not UTF-8; read as {TITLES[fallback]}. --encoding overrides it"
-    return TextFormat(encoding="utf-8", fallback=fallback, note=note, has_lone_returns=lone)
+    found = TextFormat(encoding="utf-8", fallback=fallback, has_lone_returns=lone)
+    if _has_long_utf_8(sample):
+        return found
+    note = f"the file is not UTF-8; read as {TITLES[fallback]}. --encoding overrides it"
+    return replace(found, note=note)
 
 
 def single_byte_encoding(text: bytes) -> str:
