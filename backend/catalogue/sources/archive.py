@@ -13,7 +13,7 @@ from typing import BinaryIO, Final, cast
 
 from backend.catalogue.sources.feed import ImageFile
 from backend.catalogue.sources.files import DAMAGED, tables_of
-from backend.catalogue.sources.image_names import NameIndex, cleaned, spellings
+from backend.catalogue.sources.image_names import NameIndex, cleaned, folded, spellings
 from backend.catalogue.sources.unreadable import check_zip
 from backend.errors import CorruptImage, ForbiddenImage, ImageTooLarge, UnreadableCatalogue
 
@@ -30,17 +30,24 @@ class Archive:
     def __init__(self, path: Path) -> None:
         try:
             self._file = _Tolerant(io.FileIO(path))
+        except OSError as error:
+            raise UnreadableCatalogue(f"{path.name}: {error.strerror}") from None
+        try:
             self._zip = zipfile.ZipFile(self._file)
+            check_zip(self._zip, path.name)
         except (ValueError, struct.error, *DAMAGED) as error:
             self._file.close()
             raise UnreadableCatalogue(f"{path.name} is not a readable zip: {error}") from None
+        except UnreadableCatalogue:
+            self._file.close()
+            raise
         self._file.is_mending = False
-        check_zip(self._zip, path.name)
         self._members = _by_path(self._zip)
         self._folders: dict[str, dict[str, str]] = {}  # folder -> name in it -> path
         for name in self._members:
             folder, last = posixpath.split(name)
             self._folders.setdefault(folder, {})[last] = name
+        self._spelled = {folded(folder): folder for folder in self._folders}
         self._index = lru_cache(maxsize=64)(lambda folder: NameIndex(self._folders[folder]))
         found = tables_of(self._members)
         depth = min((name.count("/") for name in found), default=0)
@@ -89,7 +96,10 @@ class Archive:
     def _alike(self, name: str) -> str | None:
         folder, last = posixpath.split(name)
         if folder not in self._folders:
-            return None
+            spelled = self._spelled.get(folded(folder))
+            if spelled is None:
+                return None
+            folder = spelled
         meant = self._index(folder).find(last)
         return self._folders[folder][meant] if meant else None
 

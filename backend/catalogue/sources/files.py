@@ -8,7 +8,7 @@ import posixpath
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
@@ -83,12 +83,12 @@ class Folder:
 
     def tables(self) -> list[str]:
         """Return the names of its tables."""
-        return [entry.name for entry in _entries(self._root) if entry.is_file()]
+        return [entry.name for entry in _entries(self._root) if _is(entry, os.DirEntry.is_file)]
 
     def only_folder(self) -> Path | None:
         """Return the folder in it, if there is only one; hidden ones do not count."""
         found = [entry for entry in _entries(self._root) if not entry.name.startswith((".", "__"))]
-        below = [Path(entry.path) for entry in found if entry.is_dir()]
+        below = [Path(entry.path) for entry in found if _is(entry, os.DirEntry.is_dir)]
         return below[0] if len(below) == 1 else None
 
     def open(self, name: str) -> BinaryIO:
@@ -162,6 +162,14 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
             return sorted(found, key=lambda entry: entry.name)
     except OSError as error:
         raise UnreadableCatalogue(f"{folder}: {error.strerror}") from None
+
+
+def _is(entry: os.DirEntry[str], kind: Callable[[os.DirEntry[str]], bool]) -> bool:
+    """Tell whether an entry is of a kind; a link in a circle is of none."""
+    try:
+        return kind(entry)
+    except OSError:
+        return False
 
 
 def _index(folder: str) -> NameIndex:

@@ -1,0 +1,183 @@
+"""The image that a row means is found, however the row spells it, and never outside the folder."""
+
+from __future__ import annotations
+
+import unicodedata
+import zipfile
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from backend.catalogue.sources import open_source
+from backend.catalogue.sources.feed import FeedRow
+from backend.catalogue.sources.image_cells import split_images
+from backend.catalogue.sources.mapping import DEFAULT_MAPPING, FeedMapping
+
+
+def rows(path: Path, mapping: FeedMapping = DEFAULT_MAPPING) -> list[FeedRow]:
+    with closing(open_source(path, mapping)) as source:
+        found = list(source.read())
+    assert all(isinstance(row, FeedRow) for row in found)
+    return [row for row in found if isinstance(row, FeedRow)]
+
+
+def shop(folder: Path, cell: str, *images: str) -> FeedRow:
+    """Return the row of a table with one cell for images, and images beside it."""
+    for image in images:
+        (folder / image).parent.mkdir(parents=True, exist_ok=True)
+        (folder / image).write_bytes(image.encode())
+    quoted = cell.replace('"', '""')
+    (folder / "feed.csv").write_text(f'sku,image\nA,"{quoted}"\n', encoding="utf-8")
+    (row,) = rows(folder)
+    return row
+
+
+def content(row: FeedRow) -> str:
+    assert row.image is not None, row.warnings
+    return unicodedata.normalize("NFC", row.image.read(1_000).decode())
+
+
+@pytest.mark.parametrize(
+    ("cell", "images", "found"),
+    [
+        ("img/a.jpg", ["img/a.jpg", "img/A.JPG"], "img/a.jpg"),
+        ("img/A.JPG", ["img/a.jpg"], "img/a.jpg"),
+        ("IMG/a.jpg", ["img/a.jpg"], "img/a.jpg"),
+        ("img/a.jpg", ["img/a.png"], "img/a.png"),
+        ("img/a", ["img/a.webp"], "img/a.webp"),
+        ("img/a.jpg", ["img/a.webp", "img/a.jpeg"], "img/a.jpeg"),
+        ("img/a.12", ["img/a.12.jpg", "img/a.jpg"], "img/a.12.jpg"),
+        ("img/ä.jpg", [unicodedata.normalize("NFD", "img/ä.jpg")], "img/ä.jpg"),
+        ("/img/a.jpg", ["img/a.jpg"], "img/a.jpg"),
+        ("./img/../img/a.jpg", ["img/a.jpg"], "img/a.jpg"),
+        ("img\\a.jpg", ["img/a.jpg"], "img/a.jpg"),
+        ("img/a%20b.jpg", ["img/a b.jpg"], "img/a b.jpg"),
+        ("img/a%20b.jpg", ["img/a%20b.jpg", "img/a b.jpg"], "img/a%20b.jpg"),
+        ("img/a&amp;b.jpg", ["img/a&b.jpg"], "img/a&b.jpg"),
+        ("img/a.jpg, img/b.jpg", ["img/a.jpg", "img/b.jpg"], "img/a.jpg"),
+        ("img/a, b.jpg", ["img/a, b.jpg"], "img/a, b.jpg"),
+        ('["img/a.jpg", "img/b.jpg"]', ["img/a.jpg", "img/b.jpg"], "img/a.jpg"),
+    ],
+)
+def test_the_exact_name_comes_first_then_other_spellings(
+    tmp_path: Path, cell: str, images: list[str], found: str
+) -> None:
+    assert content(shop(tmp_path, cell, *images)) == found
+
+
+@pytest.mark.parametrize(
+    ("cell", "found"),
+    [
+        ("", []),
+        ("no_selection", []),
+        ("https://c.example/1.jpg", ["https://c.example/1.jpg"]),
+        ("HTTPS://c.example/1.jpg", ["https://c.example/1.jpg"]),
+        ("//c.example/1.jpg", ["https://c.example/1.jpg"]),
+        ("https://c/1.jpg?a=1&amp;b=2", ["https://c/1.jpg?a=1&b=2"]),
+        ("https://c/a%20b.jpg", ["https://c/a%20b.jpg"]),
+        ("https://c/w_1,h_2/1.jpg", ["https://c/w_1,h_2/1.jpg"]),
+        (
+            "https://c/w_1,h_2/1.jpg, https://c/2.jpg",
+            ["https://c/w_1,h_2/1.jpg", "https://c/2.jpg"],
+        ),
+        ("https://c/1.jpg|//c/2.jpg;http://c/3.jpg", "1 2 3"),
+        ("https://c/1.jpg\nhttps://c/2.jpg", ["https://c/1.jpg", "https://c/2.jpg"]),
+        ("a.jpg;b.jpg|c.jpg,", ["a.jpg", "b.jpg", "c.jpg"]),
+        ('[{"src": "//c/1.jpg"}, {"url": "https://c/2.jpg"}, null, 7]', "two"),
+        ("[sale] a.jpg", ["[sale] a.jpg"]),
+    ],
+)
+def test_a_cell_is_split_into_paths_and_addresses(cell: str, found: list[str] | str) -> None:
+    expected = {
+        "1 2 3": ["https://c/1.jpg", "https://c/2.jpg", "http://c/3.jpg"],
+        "two": ["https://c/1.jpg", "https://c/2.jpg"],
+    }
+    assert split_images(cell) == (expected[found] if isinstance(found, str) else found)
+
+
+def test_the_first_image_is_taken_and_the_others_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "feed.csv"
+    path.write_text(
+        "sku,image_link,additional_image_link,colour\n"
+        'A,"https://c/1.jpg, https://c/2.jpg","https://c/3.jpg,https://c/1.jpg",red\n'
+    )
+    (row,) = rows(path)
+    assert row.fields == {"base_colour": "red", "image_uri": "https://c/1.jpg"}
+    assert row.more_images == ("https://c/2.jpg", "https://c/3.jpg")
+
+
+def test_a_second_column_of_the_same_name_holds_another_image(tmp_path: Path) -> None:
+    path = tmp_path / "feed.csv"
+    path.write_text("sku,image_link,image_link\nA,https://c/1.jpg,https://c/2.jpg\n")
+    (row,) = rows(path)
+    assert (row.fields["image_uri"], row.more_images) == ("https://c/1.jpg", ("https://c/2.jpg",))
+
+
+@pytest.mark.parametrize("cell", ["ftp://c/1.jpg", "../a.jpg", "..%2Fa.jpg", "..\\a.jpg", "img/.."])
+def test_a_bad_path_or_address_costs_the_image_alone(tmp_path: Path, cell: str) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"secret")
+    (tmp_path / "shop").mkdir()
+    row = shop(tmp_path / "shop", cell, "img/b.jpg")
+    assert (row.image, row.fields.get("image_uri"), len(row.warnings)) == (None, None, 1)
+
+
+# --- folders ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def linked(tmp_path: Path) -> Path:
+    """A shop whose folder of images is the operator's link to another disk."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "A.jpg").write_bytes(b"from the disk")
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "images").symlink_to("../disk")
+    (tmp_path / "shop" / "feed.csv").write_text("sku,image\nA,images/a.JPG\n")
+    return tmp_path / "shop"
+
+
+def test_a_linked_folder_is_followed_by_column_and_by_template(linked: Path) -> None:
+    (by_column,) = rows(linked)
+    (by_template,) = rows(linked, FeedMapping(image="images/{sku}.jpg"))
+    assert content(by_column) == content(by_template) == "from the disk"
+
+
+def test_images_are_found_beside_a_table_that_is_a_link(linked: Path, tmp_path: Path) -> None:
+    (tmp_path / "today").mkdir()
+    (tmp_path / "today" / "feed.csv").symlink_to(linked / "feed.csv")
+    (row,) = rows(tmp_path / "today" / "feed.csv")
+    assert content(row) == "from the disk"
+
+
+def test_a_linked_folder_lets_no_row_leave_it(linked: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret.jpg").write_bytes(b"secret")
+    (tmp_path / "disk" / "out.jpg").symlink_to(tmp_path / "secret.jpg")
+    table = "sku,image\nA,images/../../secret.jpg\nB,images/out.jpg\n"
+    (linked / "feed.csv").write_text(table)
+    assert [row.image for row in rows(linked)] == [None, None]
+
+
+def test_links_in_a_circle_are_no_images(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").symlink_to("a.jpg")
+    (tmp_path / "img").symlink_to("img")
+    assert shop(tmp_path, "a.jpg").image is None
+    assert shop(tmp_path, "img/b.jpg").image is None
+
+
+def test_a_folder_whose_only_folder_has_the_table_is_read(tmp_path: Path) -> None:
+    row = tmp_path / "unpacked" / "fashion-dataset"
+    row.mkdir(parents=True)
+    shop(row, "img/a.jpg", "img/a.jpg")
+    (tmp_path / "unpacked" / ".DS_Store").write_bytes(b"")
+    (found,) = rows(tmp_path / "unpacked")
+    assert content(found) == "img/a.jpg"
+
+
+def test_a_zip_finds_images_by_the_same_rules(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "shop.zip", "w") as archive:
+        cells = ["img/a.jpg", "/IMG/B", "img/c%20d.jpg", "../img/a.jpg"]
+        archive.writestr("shop/feed.csv", "sku,image\n" + "".join(f"x,{cell}\n" for cell in cells))
+        for name in ("a.JPG", "b.png", "c d.jpg"):
+            archive.writestr(f"shop/img/{name}", b"x")
+    found = [row.image is not None for row in rows(tmp_path / "shop.zip")]
+    assert found == [True, True, True, False]
