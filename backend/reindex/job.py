@@ -45,8 +45,8 @@ class ReindexJobs:
         """Return what runs each verb."""
         return {
             requests.REINDEX: self._build,
-            requests.PROMOTE: self._promote,
-            requests.ROLL_BACK: self._roll_back,
+            requests.PROMOTE: self._run_promotion,
+            requests.ROLL_BACK: self._run_rollback,
         }
 
     def _build(self, arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
@@ -70,13 +70,13 @@ class ReindexJobs:
             return described(self.db, generation.id)
         return self._decide(generation, arguments)
 
-    def _promote(self, arguments: Mapping[str, Any], _: Report) -> dict[str, Any]:
+    def _run_promotion(self, arguments: Mapping[str, Any], _: Report) -> dict[str, Any]:
         """Promote a generation if it is good enough, or `force` is set."""
         with self.db.read() as session:
             generation = requests.candidate(session, arguments["generation"])
         return self._decide(generation, {"began": utcnow().isoformat(), **arguments})
 
-    def _roll_back(self, arguments: Mapping[str, Any], _: Report) -> dict[str, Any]:
+    def _run_rollback(self, arguments: Mapping[str, Any], _: Report) -> dict[str, Any]:
         return self.promoter.roll_back(force=bool(arguments.get("force")))
 
     def _start(self, arguments: Mapping[str, Any]) -> Generation:

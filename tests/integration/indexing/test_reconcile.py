@@ -17,8 +17,7 @@ from backend import indexing
 from backend.database.engine import Database
 from backend.database.models import Cursor, IndexEntry, Product
 from backend.images.decoder_pool import DecoderPool
-from backend.indexing import Drift
-from backend.indexing import reconcile as reconciling
+from backend.indexing import Drift, reconciliation
 from backend.vectors import Point
 
 COLOURS = ("red", "green", "blue")
@@ -254,7 +253,7 @@ def test_what_is_written_between_the_two_looks_is_not_undone(floor: Floor) -> No
 
 @pytest.fixture
 def ranges_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconciling, "RANGE", 2)
+    monkeypatch.setattr(reconciliation, "RANGE", 2)
 
 
 @pytest.mark.usefixtures("ranges_of_two")

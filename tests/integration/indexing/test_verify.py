@@ -369,7 +369,8 @@ def distant(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 def test_a_collection_that_is_dropped_under_a_running_worker_is_filled_again(
     distant: Plant,
 ) -> None:
-    index: Any = distant.index
-    index._client().delete_collection(index._collection)
+    index = distant.index
+    assert isinstance(index, ServerIndex)
+    index.collection.open().delete_collection(index.collection.name)
     assert heal_plant(distant)["missing"] == 4
     assert distant.prices() == {1: 1.0, 2: 1.0, 3: 1.0, 4: 1.0}
