@@ -50,7 +50,7 @@ def clustered(count: int, dims: int, *, seed: int = 0) -> tuple[Array, npt.NDArr
 
 
 def columns(cluster: npt.NDArray[np.int64], *, seed: int = 1) -> dict[str, npt.NDArray[Any]]:
-    """Draw payload columns: 10 even values of `usage`, 100 of `base_colour`, independent of vectors."""
+    """Draw payload columns: 10 even values of `usage`, 100 of `base_colour`."""
     rng = np.random.default_rng(seed)
     count = len(cluster)
     return {

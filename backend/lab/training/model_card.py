@@ -73,8 +73,8 @@ def _lines(card: Mapping[str, Any]) -> Iterator[str]:
     yield from _table(card)
     yield from ("", "## Limits", "")
     yield "- The validation products chose the best epoch: expect others to score a little lower."
-    yield "- If the catalogue has only studio photographs of single products on plain ground, nothing"
-    yield "  is known about street photographs, several garments in one image, and drawings."
+    yield "- If the catalogue has only studio photographs of single products on plain ground, it is"
+    yield "  not tested on street photographs, several garments in one image, or drawings."
     yield "- It was not trained to distinguish what the labels do not, such as the patterns of two"
     yield "  black shirts; the starting features in the vector are for that."
 
