@@ -78,7 +78,7 @@ class Worker:
         self._reconciled = self._tidied = time.monotonic()
         self._told: dict[int, float] = {}
         self._pace = ClaimSize()
-        self._optimizer = services.optimizer()
+        self.optimizer = services.optimizer()
         self._promoter = services.promoter()
 
     def recover(self) -> None:
@@ -115,7 +115,7 @@ class Worker:
             if not busy:
                 self.wake_up.wait(self.services.settings.poll_seconds)
                 self.wake_up.clear()
-        self._optimizer.stop()
+        self.optimizer.stop()
 
     def stop(self) -> None:
         """Let the loop end after what it is doing."""
@@ -165,7 +165,7 @@ class Worker:
                 with trouble:
                     taken += self._apply(generation)
             with trouble:
-                self._optimizer.step(live)
+                self.optimizer.step(live)
         if trouble.first and not taken:
             raise trouble.first
         return taken > 0
@@ -291,7 +291,7 @@ class Worker:
     def _optimize(self, arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
         """Build the shard of a generation, by default the active one, while the work goes on."""
         generation = self._live_one(arguments.get("generation"))
-        built = self._optimizer.run(generation, meanwhile=partial(self._work_beside, report))
+        built = self.optimizer.run(generation, meanwhile=partial(self._work_beside, report))
         return {"generation": generation.id} | asdict(built)
 
     def _live_one(self, generation_id: int | None) -> Generation:
@@ -307,7 +307,7 @@ class Worker:
         """Work on for a moment while a build goes on; raises Interrupted when told to stop."""
         if self._stopping.is_set():
             raise Interrupted
-        report(*self._optimizer.progress)
+        report(*self.optimizer.progress)
         busy = False
         with _Trouble():
             busy = jobs.run_next(self.services.db, self._short_jobs) or self._round()

@@ -267,6 +267,11 @@ class EdgeIndex:
         return self._schema
 
     @property
+    def store(self) -> EdgeStore:
+        """Where the shard lies, for what is no call of an index."""
+        return self._store
+
+    @property
     def indexed(self) -> bool:
         """Whether a graph is searched; all that was written since it was built is compared."""
         return self._store.indexed

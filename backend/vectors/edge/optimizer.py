@@ -65,6 +65,11 @@ class Optimizer:
         return self._running.generation.id if self._running else None
 
     @property
+    def build(self) -> Build | None:
+        """The process that builds now."""
+        return self._running.build if self._running else None
+
+    @property
     def progress(self) -> tuple[int, int | None]:
         """How far the build is: each point is read, then linked, which is only seen at its end."""
         if self._running is None or self._running.build.total is None:
