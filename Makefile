@@ -2,14 +2,15 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
 SERVE  ?= 1
 RUNS   ?= 20
 PARALLEL := -n 2 --dist worksteal
 PRODUCTS ?= 10000
-EXTRAS := server,train,projector,test,dev
+EXTRAS := test,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fashion-mnist serve test test-unit test-integration test-acceptance test-migration test-all prove-kills prove-reindex check format sample clean
+.PHONY: help setup demo fashion-mnist serve test test-unit test-integration test-acceptance test-migration test-all prove-kills prove-reindex check format lock record-release sample clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,9 +19,9 @@ help: ## Show this list
 
 setup: $(BIN)/.installed ## Make the virtual environment and install everything into it
 
-$(BIN)/.installed: pyproject.toml
+$(BIN)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	@touch $@
 
 demo: setup ## From a sample catalogue to similar items: import, embed, contact sheet, serve
@@ -61,6 +62,14 @@ check: setup ## Lint, format, types, arrows, migrations, tests
 format: setup ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+lock: ## Write the newest releases into constraints.txt (minutes; `make setup` then installs them)
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --dry-run --ignore-installed --report $(VENV)/lock.json '.[$(EXTRAS)]'
+	$(BIN)/python .ci/lock.py < $(VENV)/lock.json > constraints.txt
+
+record-release: setup ## Before a tag: record tables and statements, for the next release's migrations
+	cd tests && $(abspath $(BIN))/python -m support.release.record
 
 sample: setup ## Draw the sample catalogue that ships in the package again
 	cd examples && $(abspath $(BIN))/python -m sample_catalogue

@@ -1,4 +1,4 @@
-"""`/v1/admin/jobs`: how far an operator's long tasks are."""
+"""`/v1/admin/jobs`: the progress of an operator's long tasks."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from backend import jobs
 from backend.access.scope import Scope
 from backend.api import openapi
 from backend.api.context import services
-from backend.api.schemas import documents, pages
-from backend.api.schemas.reading import QueryReader
-from backend.api.scopes import needs
+from backend.api.schemas import pages
+from backend.api.schemas.operation import JobDocument, JobPage
+from backend.api.schemas.query import QueryReader
+from backend.api.scopes import requires_scope
 from backend.database.models import Job
 from backend.errors import UnknownJob
 
@@ -24,9 +25,9 @@ api = openapi.blueprint("jobs", tag="operation")
 @api.get(
     "/admin/jobs",
     openapi_extensions=openapi.inputs(openapi.limit(), openapi.CURSOR),
-    responses={200: documents.JobPage, **openapi.refusals()},
+    responses={200: JobPage, **openapi.refusals()},
 )
-@needs(Scope.ADMIN)
+@requires_scope(Scope.ADMIN)
 def list_jobs() -> dict[str, Any]:
     """List jobs, the newest first."""
     reader = QueryReader.of_request()
@@ -36,29 +37,29 @@ def list_jobs() -> dict[str, Any]:
     with services().db.read() as session:
         rows = jobs.newest(session, before_id=before_id, limit=limit + 1)
     more = len(rows) > limit
-    next_cursor = pages.cursor("jobs", rows[limit - 1].id) if more else None
-    return pages.page([document(row) for row in rows[:limit]], next_cursor)
+    next_cursor = pages.make_cursor("jobs", rows[limit - 1].id) if more else None
+    return pages.as_page([document(row) for row in rows[:limit]], next_cursor)
 
 
 @api.get(
     "/admin/jobs/<id>",
     openapi_extensions=openapi.inputs(openapi.JOB_ID),
-    responses={200: documents.JobDocument, **openapi.refusals(404)},
+    responses={200: JobDocument, **openapi.refusals(404)},
 )
-@needs(Scope.ADMIN)
+@requires_scope(Scope.ADMIN)
 def get_admin_job(id: str) -> dict[str, Any]:
-    """Read how far a job is, and what came of it."""
+    """Read the progress of a job, and its result."""
     return _read(id)
 
 
 @api.get(
     "/jobs/<id>",
     openapi_extensions=openapi.inputs(openapi.JOB_ID),
-    responses={200: documents.JobDocument, **openapi.refusals(404)},
+    responses={200: JobDocument, **openapi.refusals(404)},
 )
-@needs(Scope.ADMIN)
+@requires_scope(Scope.ADMIN)
 def get_job(id: str) -> dict[str, Any]:
-    """Read how far a job is, and what came of it; the same as under `/v1/admin`."""
+    """Read the progress of a job, and its result; the same as under `/v1/admin`."""
     return _read(id)
 
 
@@ -76,7 +77,7 @@ def document(job: Job) -> dict[str, Any]:
     derived = {"seconds_left": jobs.seconds_left(job)}
     found = {
         name: derived[name] if name in derived else getattr(job, name)
-        for name in documents.JobDocument.model_fields
+        for name in JobDocument.model_fields
     }
     return {
         name: value.isoformat() if isinstance(value, datetime) else value
@@ -85,5 +86,5 @@ def document(job: Job) -> dict[str, Any]:
 
 
 def accepted(job: Job) -> tuple[dict[str, Any], HTTPStatus, dict[str, str]]:
-    """Answer that a job was asked for, and where to follow it."""
+    """Answer 202 with the job, and with the address at which it can be followed."""
     return document(job), HTTPStatus.ACCEPTED, {"Location": f"/v1/admin/jobs/{job.id}"}

@@ -1,4 +1,4 @@
-"""`/v1/quarantine`: the products that cannot be indexed as they are, and why."""
+"""`/v1/quarantine`: the products that cannot be indexed, and why."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from backend import generations
 from backend.access.scope import Scope
 from backend.api import openapi
 from backend.api.context import services
-from backend.api.schemas import documents, pages
-from backend.api.schemas.reading import QueryReader
-from backend.api.scopes import needs
+from backend.api.schemas import pages
+from backend.api.schemas.operation import QuarantinePage
+from backend.api.schemas.query import QueryReader
+from backend.api.scopes import requires_scope
 from backend.queue.progress import quarantine
 
 api = openapi.blueprint("quarantine", tag="operation")
@@ -19,11 +20,11 @@ api = openapi.blueprint("quarantine", tag="operation")
 @api.get(
     "/quarantine",
     openapi_extensions=openapi.inputs(openapi.limit(), openapi.CURSOR),
-    responses={200: documents.QuarantinePage, **openapi.refusals()},
+    responses={200: QuarantinePage, **openapi.refusals()},
 )
-@needs(Scope.ADMIN)
+@requires_scope(Scope.ADMIN)
 def list_quarantine() -> dict[str, Any]:
-    """List the products that cannot be indexed as they are."""
+    """List the products that cannot be indexed, and why."""
     reader = QueryReader.of_request()
     limit = reader.integer("limit", default=10, least=1, most=100)
     after_id = reader.cursor("quarantine")
@@ -38,6 +39,6 @@ def list_quarantine() -> dict[str, Any]:
     names = ("sku", "reason", "failures", "image_uri")
     items = [{name: getattr(row, name) for name in names} for row in rows[:limit]]
     more = len(rows) > limit
-    return pages.page(
-        items, pages.cursor("quarantine", rows[limit - 1].product_id) if more else None
+    return pages.as_page(
+        items, pages.make_cursor("quarantine", rows[limit - 1].product_id) if more else None
     )

@@ -8,7 +8,7 @@ from backend.indexing.apply import apply_pending
 from backend.indexing.drift import Drift
 from backend.indexing.embed import EmbedOptions, embed_pending
 from backend.indexing.payload import payload, schema
-from backend.indexing.reconcile import reconcile, reconcile_slice
+from backend.indexing.reconciliation import reconcile, reconcile_slice
 
 __all__ = [
     "Drift",

@@ -12,7 +12,7 @@ from backend.database.engine import Database
 from backend.database.models import Generation
 from backend.errors import IndexGone
 from backend.indexing.drift import Drift
-from backend.indexing.reconcile import reconcile
+from backend.indexing.reconciliation import reconcile
 from backend.vectors import VectorIndex
 
 log = structlog.get_logger(__name__)

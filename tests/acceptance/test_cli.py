@@ -16,11 +16,10 @@ from typing import Any
 
 import pytest
 import requests
-from click.testing import Result
 from PIL import Image
 from support.installation import Installation, embedded
 from support.servers import free_port
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from backend import cli
 from backend.settings import Settings
@@ -189,7 +188,7 @@ def test_verify_finds_and_heals_an_index_that_was_deleted(indexed: Run, settings
     found = json.loads(indexed("verify", "--json", code=1).stdout)
     told = indexed("verify", code=1).stdout
     assert "missing" in told
-    assert "`lookalike verify --fix` heals this." in told
+    assert "`lookalike verify --fix` repairs this." in told
     healed = as_json(indexed, "verify", "--fix")
 
     assert (found["missing"], healed["missing"]) == (PRODUCTS - 1, PRODUCTS - 1)

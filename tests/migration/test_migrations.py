@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,17 +21,6 @@ from support.rows import entries, make_generation, make_products, request
 from backend.database import migrate as migrating
 from backend.database.engine import Database
 from backend.database.models import Base
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """A database without a single table."""
-    if request.param == "sqlite":
-        database = Database(f"sqlite:///{tmp_path / 'empty.sqlite'}")
-    else:
-        database = Database(request.getfixturevalue("pg_url"))
-    yield database
-    database.close()
 
 
 def tables(db: Database) -> set[str]:

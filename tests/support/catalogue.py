@@ -15,7 +15,7 @@ from backend.catalogue.products import Draft, ImageRef
 from backend.database.engine import Database
 from backend.database.models import Generation, Product
 from backend.images.store import digest_of
-from backend.queue.entries import SINGLE
+from backend.queue import SINGLE
 from backend.queue.progress import Progress, progress, quarantine
 from backend.vectors import VectorIndex
 from support.image_files import random_image
@@ -100,7 +100,7 @@ class Catalogue:
 
     @property
     def index(self) -> VectorIndex:
-        return self.services.index_of(self.generation)
+        return self.services.indexes.of(self.generation)
 
     def prices(self) -> dict[int, float | None]:
         """The price of every point, as a search sees it."""
@@ -115,7 +115,7 @@ class Catalogue:
 
     def skus_in(self, generation: Generation) -> set[str]:
         """What the index of a generation itself holds."""
-        ids = [id_ for id_, _ in self.services.index_of(generation).claims()]
+        ids = [id_ for id_, _ in self.services.indexes.of(generation).claims()]
         with self.db.read() as session:
             return set(session.scalars(select(Product.sku).where(Product.id.in_(ids))))
 

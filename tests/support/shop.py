@@ -6,6 +6,8 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
 from functools import cached_property
 from threading import Thread
 from typing import Any, Self
@@ -18,7 +20,7 @@ from PIL import Image
 from sqlalchemy import delete, func, insert, select, update
 from werkzeug.test import TestResponse
 
-from backend import indexing, jobs
+from backend import indexing, jobs, queue
 from backend.api import create_app
 from backend.bootstrap import build
 from backend.catalogue.image_vectors import pack
@@ -29,7 +31,7 @@ from backend.errors import ImageUnavailable
 from backend.images.decoder_pool import DecoderPool
 from backend.images.limits import ImageLimits
 from backend.images.open_images import ImageOpener
-from backend.queue import entries
+from backend.indexing import EmbedOptions
 from backend.settings import Settings, read_settings
 from backend.vectors import Vector, VectorIndex
 from backend.worker.loop import Worker
@@ -43,7 +45,9 @@ LIMITS = ImageLimits(max_bytes=1_000_000, max_pixels=1_000_000, max_side=2000, m
 class CountedImages(ImageOpener):
     """Images that remember which of them were opened."""
 
-    opened: list[str | None]
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.opened: list[str | None] = []
 
     def open(self, uris: Sequence[str | None], target: Any) -> Iterator[Any]:
         self.opened += uris
@@ -98,19 +102,17 @@ class Shop(Catalogue):
         for made in ("app", "client"):
             self.__dict__.pop(made, None)
         self.services = build(self.settings)
-        self.services.owner.acquire()
-        self.worker = Worker(self.services)
-        self.worker.recover()
+        if self._decoders:
+            store = self.services.image_store
+            self.images = CountedImages(store, self._decoders, fetch=self._fetch)
+            self.services = replace(self.services, image_opener=self.images)
         if self._index:
             self.index = self._index
         if self.embedder:
-            self.services.embedder_of = lambda generation: self.embedder
-        if self._decoders:
-            self.images = CountedImages(
-                self.services.image_store, self._decoders, fetch=self._fetch
-            )
-            self.images.opened = []
-            self.services.image_opener = self.images
+            self.services.embedders.of = lambda generation: self.embedder
+        self.services.owner.acquire()
+        self.worker = Worker(self.services)
+        self.worker.recover()
 
     def close(self) -> None:
         """Let go of everything, as the end of `serve` does."""
@@ -136,30 +138,40 @@ class Shop(Catalogue):
 
     @property
     def index(self) -> VectorIndex:
-        return self._index or self.services.index_of(self.generation)
+        return self._index or self.services.indexes.of(self.generation)
 
     @index.setter
     def index(self, index: VectorIndex) -> None:
         self._index = index
-        self.services.index_of = lambda generation: index
+        self.services.indexes.of = lambda generation: index
 
     # --- work ------------------------------------------------------------------------------
 
+    @property
+    def lease(self) -> timedelta:
+        return timedelta(seconds=self.settings.lease_seconds)
+
     def embed(self) -> int:
         """Work off one claim of the first stage; return how many products it was."""
-        embedder = self.services.embedder_of(self.generation)
+        embedder = self.services.embedders.of(self.generation)
+        options = EmbedOptions(
+            claim_size=2 * embedder.batch_size,
+            batch_size=embedder.batch_size,
+            lease=self.lease,
+            max_failures=self.settings.max_failures,
+            retry=timedelta(seconds=self.settings.retry_seconds),
+        )
+        opener = self.services.image_opener
         return indexing.embed_pending(
-            self.db,
-            self.generation,
-            embedder=embedder,
-            image_opener=self.services.image_opener,
-            options=self.services.embed_options(embedder, batches=2),
+            self.db, self.generation, embedder=embedder, image_opener=opener, options=options
         )
 
     def apply(self) -> int:
         """Write all that is due to the index; return how many products it was."""
-        lease, total = self.services.lease, 0
-        while done := indexing.apply_pending(self.db, self.generation, self.index, lease=lease):
+        total = 0
+        while done := indexing.apply_pending(
+            self.db, self.generation, self.index, lease=self.lease
+        ):
             total += done
         return total
 
@@ -218,7 +230,7 @@ class Shop(Catalogue):
 
         def change(session: Any) -> None:
             session.execute(update(Product).where(Product.id.in_(some)).values(price=price))
-            entries.request(session, some, image=False, priority=entries.SINGLE)
+            queue.request(session, some, image=False, priority=queue.SINGLE)
 
         self.db.write(change)
 

@@ -1,17 +1,17 @@
 """DeepFashion's Category and Attribute Prediction Benchmark: list files, splits, and img/.
 
-The layout is the benchmark's own, with `Anno_coarse/` as since 2018 or `Anno/` as before:
+The files lie as the benchmark has them, with `Anno_coarse/` since 2018, or `Anno/` before:
 
     Anno_coarse/list_category_cloth.txt   50 categories and their types
-    Anno_coarse/list_category_img.txt     the category of each of 289,222 pictures
+    Anno_coarse/list_category_img.txt     the category of each of 289,222 images
     Anno_coarse/list_attr_cloth.txt       1,000 attributes and their types
-    Anno_coarse/list_attr_img.txt         1, 0 or -1 for each attribute of each picture
-    Anno_coarse/list_bbox.txt             where in the picture the clothing is
+    Anno_coarse/list_attr_img.txt         1, 0 or -1 for each attribute of each image
+    Anno_coarse/list_bbox.txt             where in the image the clothing is
     Eval/list_eval_partition.txt          train, val or test
     Img/img/…
 
-Each list begins with its length and a line of headings. Only the two about categories have to be
-there. See https://mmlab.ie.cuhk.edu.hk/projects/DeepFashion/AttributePrediction.html
+Each list begins with its length and a line of headings. Only the two lists about categories are
+required. See https://mmlab.ie.cuhk.edu.hk/projects/DeepFashion/AttributePrediction.html
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+from backend.catalogue.sources.feed import FeedRow, Reject
 from backend.catalogue.sources.files import Folder
-from backend.catalogue.sources.rows import FeedRow, Reject
 from backend.errors import ForbiddenImage, UnreadableCatalogue
 
 ANNOTATIONS: Final = ("Anno_coarse", "Anno", ".")
@@ -37,7 +37,7 @@ BOXES, SPLITS = "list_bbox.txt", "list_eval_partition.txt"
 
 CATEGORY_TYPES: Final = {1: "upper-body", 2: "lower-body", 3: "full-body"}
 ATTRIBUTE_TYPES: Final = {1: "texture", 2: "fabric", 3: "shape", 4: "part", 5: "style"}
-HEADINGS: Final = 2  # lines before the first entry
+HEADINGS: Final = 2  # number of lines before the first entry
 _NO_SKU: Final = re.compile(r"[^A-Za-z0-9._:-]+")
 
 
@@ -55,15 +55,15 @@ class _Kind:
 
 
 class DeepFashion:
-    """The pictures of the benchmark, each a product of its category.
+    """The images of the benchmark, each a product of its category.
 
     The category is the `article_type`, its type the `sub_category`; split, box and the attributes
-    that are marked 1, by type, are attributes. The sku is the picture's path below img/, its
+    that are marked 1, by type, are attributes. The sku is the image's path below img/, its
     folders joined by colons. Lines are those of list_category_img.txt.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Read all but the list of pictures: 700 bytes a picture are held, 200 MB in all."""
+        """Read all lists except that of the images; takes 700 bytes an image, 200 MB in all."""
         self._labels = _wanted(folder, LABELS)
         self._categories = _kinds(_wanted(folder, CATEGORIES), CATEGORY_TYPES)
         marks, names = _find(folder, ANNOTATIONS, MARKS), _find(folder, ANNOTATIONS, ATTRIBUTES)
@@ -76,17 +76,17 @@ class DeepFashion:
         self._base = next((each for each in IMAGES if (folder / each / "img").is_dir()), ".")
 
     def skus(self) -> Iterator[tuple[int, str]]:
-        """Yield line and sku of every picture, in order."""
+        """Yield line and sku of every image, in order."""
         for line, name, _ in _entries(self._labels):
             yield line, _sku(name)
 
     def read(self) -> Iterator[FeedRow | Reject]:
-        """Yield every picture, in order."""
+        """Yield every image, in order."""
         for line, name, rest in _entries(self._labels):
             yield self._row(line, name, rest)
 
     def close(self) -> None:
-        """Do nothing: nothing is open between two pictures."""
+        """Do nothing: no file is kept open."""
 
     def _row(self, line: int, name: str, rest: Sequence[str]) -> FeedRow | Reject:
         label = rest[0] if len(rest) == 1 else ""
@@ -95,7 +95,7 @@ class DeepFashion:
             last = len(self._categories)
             return Reject(line, _sku(name), f"{wrong!r} is no category; they are 1 to {last}")
         try:
-            picture = self._files.picture(name, base=self._base)
+            image = self._files.image(name, base=self._base)
         except ForbiddenImage as error:
             return Reject(line, _sku(name), error.message)
         category = self._categories[int(label) - 1]
@@ -105,8 +105,8 @@ class DeepFashion:
             "sub_category": category.type,
             "attributes": self._described(name),
         }
-        warnings = () if picture else (f"there is no image {name}",)
-        return FeedRow(line=line, sku=_sku(name), fields=fields, picture=picture, warnings=warnings)
+        warnings = () if image else (f"there is no image {name}",)
+        return FeedRow(line=line, sku=_sku(name), fields=fields, image=image, warnings=warnings)
 
     def _described(self, name: str) -> dict[str, Any]:
         described: dict[str, Any] = {}
@@ -129,12 +129,12 @@ def _find(folder: Path, places: Sequence[str], name: str) -> Path | None:
 def _wanted(folder: Path, name: str) -> Path:
     found = _find(folder, ANNOTATIONS, name)
     if found is None:
-        raise UnreadableCatalogue(f"DeepFashion's {name} lies nowhere in {folder}")
+        raise UnreadableCatalogue(f"DeepFashion's {name} is nowhere in {folder}")
     return found
 
 
 def _entries(path: Path) -> Iterator[tuple[int, str, list[str]]]:
-    """Yield line, first word and the other words of every entry of a list."""
+    """Yield the line, the first word and the other words of every entry of a list."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             for line, text in enumerate(islice(file, HEADINGS, None), HEADINGS + 1):
@@ -145,18 +145,18 @@ def _entries(path: Path) -> Iterator[tuple[int, str, list[str]]]:
 
 
 def _kinds(path: Path, types: Mapping[int, str]) -> list[_Kind]:
-    """Read names and their types; a name may hold blanks, the type is the last word."""
+    """Read names and their types; a name may contain blanks, the type is the last word."""
     kinds = []
     for line, first, rest in _entries(path):
         if not rest or not rest[-1].isdecimal():
-            raise UnreadableCatalogue(f"{path.name}, line {line}: a name and a number are wanted")
+            raise UnreadableCatalogue(f"{path.name}, line {line}: a name and a number are expected")
         kind = int(rest[-1])
         kinds.append(_Kind(" ".join([first, *rest[:-1]]), types.get(kind, f"type {kind}")))
     return kinds
 
 
 def _read_marks(path: Path) -> dict[str, array[int]]:
-    """Read which attributes each picture is marked with, as positions in their list."""
+    """Read which attributes each image is marked with, as positions in their list."""
     return {
         name: array("H", (at for at, mark in enumerate(marks) if mark == "1"))
         for _, name, marks in _entries(path)
@@ -164,7 +164,7 @@ def _read_marks(path: Path) -> dict[str, array[int]]:
 
 
 def _read_boxes(path: Path) -> dict[str, array[int]]:
-    """Read left, top, right and bottom in pixels; what is no box is left out."""
+    """Read left, top, right and bottom in pixels; invalid boxes are left out."""
     return {
         name: array("i", map(int, box))
         for _, name, box in _entries(path)

@@ -1,4 +1,4 @@
-"""Where a catalogue's files lie: in a folder, or in a zip. A row can name nothing outside of it."""
+"""A feed's files, in a folder or in a zip. A row can name no file outside of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import BinaryIO, Final, Protocol, cast
 from urllib.parse import quote
 
 from backend import images
-from backend.catalogue.sources.rows import Picture
+from backend.catalogue.sources.feed import ImageFile
 from backend.errors import (
     CorruptImage,
     ForbiddenImage,
@@ -39,9 +39,9 @@ class Files(Protocol):
     """The files of one catalogue, named by paths relative to its table's folder."""
 
     def table(self) -> str:
-        """Return the name of the one table: styles.csv, or the only CSV there is.
+        """Return the name of the table: styles.csv, or the only table there is.
 
-        Raises UnreadableCatalogue, naming what is there, if it cannot be told.
+        Raises UnreadableCatalogue, with what is there, if there is none or more than one.
         """
         ...
 
@@ -50,14 +50,14 @@ class Files(Protocol):
         ...
 
     def has_folder(self, name: str) -> bool:
-        """Tell whether there is such a folder with something in it."""
+        """Tell whether there is such a folder, and it is not empty."""
         ...
 
-    def picture(self, relative: str, *, base: str = "") -> Picture | None:
+    def image(self, relative: str, *, base: str = "") -> ImageFile | None:
         """Find an image below the folder `base`; None if there is none.
 
-        `base` is the operator's word and may be a symlink; `relative` comes from a row. Raises
-        ForbiddenImage if it leads out of `base`.
+        `base` comes from the operator and may be a symlink; `relative` comes from a row. Raises
+        ForbiddenImage if `relative` leads out of `base`.
         """
         ...
 
@@ -67,7 +67,7 @@ class Files(Protocol):
 
 
 class Folder:
-    """A folder of this host; its images can stay where they are."""
+    """A folder on this host; its images can stay where they are."""
 
     def __init__(self, root: Path) -> None:
         self._root = root.resolve()
@@ -88,8 +88,8 @@ class Folder:
         """Tell whether there is such a folder."""
         return (self._root / name).is_dir()
 
-    def picture(self, relative: str, *, base: str = "") -> Picture | None:
-        """Find an image: one system call, where its folder is known already."""
+    def image(self, relative: str, *, base: str = "") -> ImageFile | None:
+        """Find an image, with one system call if its folder was looked at before."""
         parent, name = posixpath.split(relative)
         if name in ("", ".", "..") or "\0" in relative:
             raise ForbiddenImage(f"{relative!r} names no file")
@@ -98,22 +98,22 @@ class Folder:
             status = os.lstat(f"{folder}/{name}")
             if stat.S_ISLNK(status.st_mode):
                 target = images.inside(self._root / base, Path(folder, name))
-                return _local_picture(str(target), target.stat())
+                return _local_image(str(target), target.stat())
         except OSError:
             return None
-        return _local_picture(f"{folder}/{name}", status)
+        return _local_image(f"{folder}/{name}", status)
 
     def close(self) -> None:
-        """Do nothing: a folder holds nothing open."""
+        """Do nothing: a folder keeps no file open."""
 
     def _find_folder(self, base: str, parent: str) -> str:
         return str(images.inside(self._root / base, parent))
 
 
-def _local_picture(path: str, status: os.stat_result) -> Picture | None:
+def _local_image(path: str, status: os.stat_result) -> ImageFile | None:
     if not stat.S_ISREG(status.st_mode):
         return None
-    return Picture(
+    return ImageFile(
         uri="file://" + quote(path),
         size=status.st_size,
         mtime_ns=status.st_mtime_ns,
@@ -122,7 +122,7 @@ def _local_picture(path: str, status: os.stat_result) -> Picture | None:
 
 
 class Archive:
-    """A zip, whose table may lie in a folder within; its images have to be copied out."""
+    """A zip, whose table may lie in a folder inside; its images have to be copied out."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -135,7 +135,7 @@ class Archive:
         self._root = posixpath.dirname(self._top[0]) if self._top else ""
 
     def table(self) -> str:
-        """Return the name of the one table, at the top or in the uppermost folder that has any."""
+        """Return the name of the table, at the top or in the uppermost folder that has one."""
         return _one_table([posixpath.relpath(name, self._root or ".") for name in self._top])
 
     def open(self, name: str) -> BinaryIO:
@@ -150,8 +150,8 @@ class Archive:
         folder = posixpath.join(self._root, name, "")
         return any(member.startswith(folder) for member in self._zip.namelist())
 
-    def picture(self, relative: str, *, base: str = "") -> Picture | None:
-        """Find a member. Its checksum stands for its time, which a zip stores by two seconds."""
+    def image(self, relative: str, *, base: str = "") -> ImageFile | None:
+        """Find a member. Its checksum replaces its time, which a zip stores only to two seconds."""
         base = posixpath.normpath(posixpath.join(self._root, base))
         name = posixpath.normpath(posixpath.join(base, relative))
         if base != "." and not name.startswith(base + "/"):
@@ -161,7 +161,7 @@ class Archive:
             return None
         if stat.S_ISLNK(info.external_attr >> 16):
             raise ForbiddenImage(f"{name} in the zip is a symlink")
-        return Picture(
+        return ImageFile(
             uri=None, size=info.file_size, mtime_ns=info.CRC, read=partial(self._read, info)
         )
 
@@ -182,7 +182,7 @@ class Archive:
 def read_if_there(files: Files, relative: str, *, most: int) -> bytes | None:
     """Return a small file's bytes; None if it is missing, damaged or larger than `most`."""
     try:
-        found = files.picture(relative)
+        found = files.image(relative)
         return found.read(most) if found else None
     except ImageError:
         return None

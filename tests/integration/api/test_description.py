@@ -14,14 +14,14 @@ from schemathesis import checks
 from support.image_files import colour_image
 from support.shop import Shop
 
-from backend.api.schemas import documents
+from backend.api.schemas.product import Product, ProductBody
 from backend.catalogue.drafts import FIELDS
 
-PICTURES = st.sampled_from(
+IMAGES = st.sampled_from(
     [colour_image("red"), colour_image("blue", format="JPEG"), b"", b"\xff\xd8\xff"]
 )
 for media_type in ("image/*", "image/png"):
-    schemathesis.openapi.media_type(media_type, PICTURES)
+    schemathesis.openapi.media_type(media_type, IMAGES)
 
 
 def test_the_description_is_valid_openapi_3_1(client: FlaskClient) -> None:
@@ -53,8 +53,8 @@ def test_every_operation_says_what_it_does_and_how_it_fails(client: FlaskClient)
 
 
 def test_products_are_described_field_by_field() -> None:
-    names = set(documents.Product.model_fields)
-    assert names == set(documents.ProductBody.model_fields) == {*FIELDS, "sku", "state", "reason"}
+    names = set(Product.model_fields)
+    assert names == set(ProductBody.model_fields) == {*FIELDS, "sku", "state", "reason"}
 
 
 def test_filters_are_described_also_those_that_the_settings_declare(client: FlaskClient) -> None:

@@ -9,7 +9,7 @@ import pytest
 from support.image_files import colour_image
 from support.shop import PROBLEM, Shop
 
-from backend.database.models import BUILDING
+from backend import generations
 from backend.settings import Settings
 
 COLOURS = ("red", "blue", "green")
@@ -91,7 +91,9 @@ def test_a_generation_that_is_not_good_enough_fails_its_job_with_the_number(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reindex(shop, embedder=BETTER, promote="manual")
-    index = shop.services.index_of(shop.generation_in(BUILDING))
+    with shop.services.db.read() as session:
+        building = generations.live(session)[-1]
+    index = shop.services.indexes.of(building)
     index.delete(dict(list(index.claims())[:2]))
     asked = shop.client.post("/v1/admin/generations/2/promote")
     job = follow(shop, asked.headers["Location"])

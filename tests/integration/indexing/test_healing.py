@@ -16,13 +16,12 @@ from support.rows import entry
 from support.servers import wait_for
 from support.shop import QUICK, Shop, four_products
 
-from backend import jobs
+from backend import jobs, queue
 from backend.catalogue.products import ImageRef
 from backend.database.models import IndexEntry, Job, utcnow
 from backend.errors import IndexUnavailable
-from backend.jobs.run import DONE, QUEUED, RUNNING
-from backend.queue import entries
-from backend.queue.entries import Stage
+from backend.jobs import DONE, QUEUED, RUNNING
+from backend.queue import Stage
 from backend.settings import Settings
 from backend.vectors import Point
 from backend.worker.loop import Worker
@@ -119,7 +118,7 @@ def test_what_a_killed_owner_held_is_free_for_the_next(shop: Shop) -> None:
     hour = timedelta(hours=1)
     for stage in Stage:
         shop.db.write(
-            lambda session, stage=stage: entries.claim(session, 1, stage, limit=9, lease=hour)
+            lambda session, stage=stage: queue.claim(session, 1, stage, limit=9, lease=hour)
         )
     killed = jobs.write(shop.db, "index")
     shop.execute(update(Job).where(Job.id == killed).values(state=RUNNING, heartbeat_at=utcnow()))
@@ -145,7 +144,7 @@ def test_an_index_job_waits_out_what_may_pass_and_counts_what_does_not(shop: Sho
 @pytest.fixture
 def loop(shop: Shop) -> Iterator[Shop]:
     """The worker in a thread of its own, that would look again only in a minute."""
-    shop.services.settings = shop.settings.model_copy(update={"poll_seconds": 60})
+    shop.restart(poll_seconds=60)
     with shop.working():
         yield shop
 
@@ -165,7 +164,7 @@ def test_a_worker_finds_what_it_was_not_notified_of(shop: Shop) -> None:
 def test_a_stopped_worker_leaves_its_job_to_the_next(shop: Shop) -> None:
     lease = timedelta(hours=1)
     shop.save("red", price=2.0)
-    shop.db.write(lambda session: entries.claim(session, 1, Stage.APPLY, limit=9, lease=lease))
+    shop.db.write(lambda session: queue.claim(session, 1, Stage.APPLY, limit=9, lease=lease))
     job_id = jobs.write(shop.db, "index")
 
     def state() -> str:
@@ -192,14 +191,14 @@ def test_a_bad_round_is_told_and_survived(loop: Shop, monkeypatch: pytest.Monkey
     loop.worker.wake_up.set()
     wait_for(lambda: "failed: out to lunch" in told)
     monkeypatch.undo()
-    loop.services.db.write(entries.free_leases)
+    loop.services.db.write(queue.free_leases)
     loop.worker.wake_up.set()
     wait_for(lambda: loop.prices()[1] == 2.0)
     wait_for(lambda: loop.worker.trouble is None)
 
 
 def test_an_idle_worker_reconciles_now_and_then(shop: Shop) -> None:
-    shop.services.settings = shop.settings.model_copy(update={"reconcile_seconds": 0.01})
+    shop.restart(reconcile_seconds=0.01)
     shop.index.delete({1: 10})
     with shop.working():
         wait_for(lambda: 1 in shop.prices())

@@ -19,17 +19,16 @@ from support.image_files import colour_image
 from support.rows import entry
 from support.shop import LIMITS, FakeEmbedder, Shop
 
-from backend import indexing
+from backend import indexing, queue
 from backend.catalogue import image_vectors
 from backend.catalogue.products import NO_IMAGE, ImageRef
 from backend.database.models import ImageVector, Product, utcnow
 from backend.embedders.mean_colour import MeanColour
 from backend.errors import IndexUnavailable, ModelMismatch
 from backend.images.decoder_pool import DecoderPool
-from backend.queue import entries
-from backend.queue.entries import SINGLE
+from backend.queue import SINGLE
 from backend.settings import Settings
-from backend.vectors.points import unit
+from backend.vectors.points import unit_vector
 
 SIZE = 13
 SETTINGS = {"embedder": "mean-colour?grid=2", "retry_seconds": 0}
@@ -90,7 +89,7 @@ def test_what_is_indexed_is_the_rounded_vector_that_sql_keeps(any_shop: Shop) ->
         (stored,) = session.scalars(select(ImageVector.vector))
     rounded = image_vectors.unpack(stored)
     assert len(stored) == 2 * shop.embedder.size
-    assert np.array_equal(shop.index.vector(id_), unit(rounded, shop.embedder.size))
+    assert np.array_equal(shop.index.vector(id_), unit_vector(rounded, shop.embedder.size))
     exact = MeanColour(grid=2).embed([Image.new("RGB", (16, 16), "teal")])[0]
     assert rounded @ exact == pytest.approx(1, abs=1e-3)
 
@@ -323,7 +322,7 @@ def test_an_impossible_vector_is_never_stored(shop: Shop) -> None:
     assert all(reason.startswith("invalid-vector: ") for reason in reasons.values())
     shop.embedder.when.clear()
     ids = [shop.save(sku, colour_image(sku)) for sku in reasons]
-    shop.db.write(lambda session: entries.request(session, ids, image=True, priority=SINGLE))
+    shop.db.write(lambda session: queue.request(session, ids, image=True, priority=SINGLE))
     shop.work()
     assert shop.progress().indexed == 3
 
@@ -331,7 +330,7 @@ def test_an_impossible_vector_is_never_stored(shop: Shop) -> None:
 def test_a_failure_that_may_pass_is_tried_again_ever_later_and_then_quarantined(
     shop: Shop,
 ) -> None:
-    shop.services.settings = shop.settings.model_copy(update={"retry_seconds": 10})
+    shop.restart(retry_seconds=10)
     id_ = shop.save("s", image=ImageRef(uri="https://images.example/s.png"))
     for failures, wait in ((1, 10), (2, 20)):
         shop.embed()
@@ -343,7 +342,7 @@ def test_a_failure_that_may_pass_is_tried_again_ever_later_and_then_quarantined(
             "image-unavailable: the host does not answer",
         )
         assert shop.embed() == 0
-        shop.db.write(entries.free_leases)
+        shop.db.write(queue.free_leases)
     shop.embed()
     assert list(shop.quarantine()) == ["s"]
 
@@ -376,7 +375,7 @@ def test_while_the_index_does_not_answer_its_rows_wait(shop: Shop) -> None:
         shop.apply()
     assert (shop.apply(), shop.progress().pending) == (0, 1)
     shop.index = working
-    shop.db.write(entries.free_leases)
+    shop.db.write(queue.free_leases)
     shop.work()
     assert shop.progress().indexed == 1
 

@@ -30,7 +30,7 @@ from backend.database.models import (
 from backend.errors import IndexGone
 from backend.images.decoder_pool import DecoderPool
 from backend.indexing import Drift, verify
-from backend.jobs.run import FAILED
+from backend.jobs import FAILED
 from backend.settings import Settings
 from backend.vectors import Point, VectorIndex
 from backend.vectors.edge.index import EdgeIndex
@@ -120,14 +120,14 @@ def test_an_emptied_index_is_filled_again(shop: Shop) -> None:
 
 def test_a_payload_that_somebody_changed_in_the_index_is_written_again(shop: Shop) -> None:
     shop.index.set_payload(2, {"price": 99.0})
-    assert heal(shop).altered == [2]
+    assert heal(shop).different_payload == [2]
     assert shop.payload(2)["price"] == 1.0
 
 
 def test_a_vector_that_is_another_one_is_written_again(shop: Shop) -> None:
     before = shop.index.vector(2)
     replace(shop, as_it_is(shop, 2, vector=ELSEWHERE))
-    assert heal(shop).moved == [2]
+    assert heal(shop).different_vector == [2]
     np.testing.assert_allclose(shop.index.vector(2), before, atol=1e-6)
 
 
@@ -145,21 +145,21 @@ def test_points_without_a_claim_or_a_vector_are_deleted_and_ours_come_back(shop:
     smuggle(shop.index, 1, ELSEWHERE, {"price": 3.0})
     smuggle(shop.index, 2, None, {"claim": entry(shop.db, 2).indexed_claim})
     drift = heal(shop)
-    assert set(drift.foreign) == {str(visitor), str(10**9), "1", "2"}
-    assert drift.stray == []
+    assert set(drift.point_without_claim) == {str(visitor), str(10**9), "1", "2"}
+    assert drift.unexpected_point == []
 
 
 def test_ids_that_sql_does_not_know_are_deleted(shop: Shop) -> None:
     for id_ in (77, 10**12):
         replace(shop, Point(id=id_, vector=ELSEWHERE, payload={}, claim=1))
-    assert heal(shop).stray == [77, 10**12]
+    assert heal(shop).unexpected_point == [77, 10**12]
 
 
 def test_a_vector_that_sql_has_lost_is_taken_from_its_point(shop: Shop) -> None:
     with shop.db.read() as session:
         before = session.scalars(select(ImageVector.vector)).all()
     shop.db.write(lambda session: session.execute(delete(ImageVector)))
-    assert heal(shop).lost == [1, 2, 3]
+    assert heal(shop).vector_not_in_sql == [1, 2, 3]
     with shop.db.read() as session:
         after = session.scalars(select(ImageVector.vector)).all()
     for old, new in zip(sorted(before), sorted(after), strict=True):
@@ -183,7 +183,7 @@ def test_an_index_that_was_restored_from_an_older_backup_is_brought_up_to_date(
     for point in backup:
         replace(shop, point)
     drift = heal(shop)
-    assert (drift.stale, drift.missing, drift.stray) == ([1], [4], [3])
+    assert (drift.other_claim, drift.missing_point, drift.unexpected_point) == ([1], [4], [3])
     assert shop.payload(1)["price"] == 2.0
 
 
@@ -194,7 +194,7 @@ def test_an_index_from_another_future_with_the_same_claims_is_told_by_its_payloa
     now = as_it_is(shop, 3)
     replace(shop, as_it_is(shop, 3, vector=ELSEWHERE, payload={**now.payload, "sku": "other"}))
     drift = heal(shop)
-    assert (drift.altered, drift.moved) == ([3], [3])
+    assert (drift.different_payload, drift.different_vector) == ([3], [3])
     assert shop.payload(3)["sku"] == "blue"
 
 
@@ -218,7 +218,7 @@ def sleeps(shop: Shop) -> bool:
 
 def test_what_is_quarantined_gets_its_last_good_point_back_and_sleeps_on(asleep: Shop) -> None:
     asleep.index.set_payload(1, {"price": 99.0})
-    assert look(asleep, fix=True).altered == [1]
+    assert look(asleep, fix=True).different_payload == [1]
     asleep.work()
     assert sleeps(asleep)
     assert asleep.payload(1)["price"] == 1.0
@@ -228,7 +228,7 @@ def test_what_is_quarantined_without_any_vector_left_is_never_woken(asleep: Shop
     asleep.db.write(lambda session: session.execute(delete(ImageVector)))
     asleep.index.delete({1: 99})
     drift = look(asleep, fix=True)
-    assert (drift.missing, drift.lost) == ([], [2, 3])
+    assert (drift.missing_point, drift.vector_not_in_sql) == ([], [2, 3])
     asleep.work()
     assert sleeps(asleep)
     assert look(asleep).total == 0
@@ -245,7 +245,7 @@ def test_what_a_build_has_not_reached_yet_is_no_drift(shop: Shop) -> None:
 
     shop.db.write(cut_off)
     shop.index.delete({2: 99, 3: 99})
-    assert look(shop, generation=shop.generation_in(BUILDING)).unqueued == [2]
+    assert look(shop, generation=shop.generation_in(BUILDING)).no_entry == [2]
 
 
 @pytest.fixture
@@ -263,7 +263,7 @@ def test_every_live_generation_is_verified(imageless: Shop) -> None:
     )
     second = generations.start(services.db, encoder, state=STANDBY)
     imageless.work()
-    services.index_of(second).delete({1: 99})
+    services.indexes.of(second).delete({1: 99})
     imageless.index.set_payload(2, {"price": 9.0})
     found = imageless.run("verify", fix=True, full=True)
     kinds = {
@@ -275,7 +275,7 @@ def test_every_live_generation_is_verified(imageless: Shop) -> None:
         "standby": {"missing": 1, "altered": 0},
     }
     imageless.work()
-    assert services.index_of(second).count() == 4
+    assert services.indexes.of(second).count() == 4
     assert imageless.run("verify", full=True)["drift"] == 0
 
 
@@ -323,8 +323,8 @@ def test_an_index_that_is_gone_with_its_generation_stays_away(imageless: Shop) -
     verify.refill(
         services.db,
         generation,
-        index_of=services.index_of,
-        close_index=services.close_index,
+        index_of=services.indexes.of,
+        close_index=services.indexes.close,
     )
     assert not imageless.settings.index_dir.exists()
 
@@ -344,7 +344,8 @@ def distant(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 def test_a_collection_that_is_dropped_under_a_running_worker_is_filled_again(
     distant: Shop,
 ) -> None:
-    index: Any = distant.index
-    index._client().delete_collection(index._collection)
+    index = distant.index
+    assert isinstance(index, ServerIndex)
+    index.collection.open().delete_collection(index.collection.name)
     assert distant.heal(full=True)["missing"] == 4
     assert distant.prices() == {1: 1.0, 2: 1.0, 3: 1.0, 4: 1.0}

@@ -65,15 +65,10 @@ class ReindexedShop(Shop):
         return self.follow(job.id)
 
     def roll_back(self, **arguments: bool) -> dict[str, Any]:
-        return self.services.promoter().roll_back(**arguments)
+        return self.services.promoter.roll_back(**arguments)
 
     def similar(self, sku: str) -> recommending.Answer:
-        return recommending.similar_to_product(self.db, self.services.index_of, sku, Query())
-
-    def check_query_encoder_with(self, check: Callable[[Generation], None]) -> None:
-        """Have another check decide whether the query encoder answers."""
-        self.services.check_query_encoder = check
-        self.worker = Worker(self.services)
+        return recommending.similar_to_product(self.db, self.services.indexes.of, sku, Query())
 
     def unfinished_reindex(self) -> Job | None:
         with self.db.read() as session:
@@ -146,7 +141,7 @@ def test_a_reindex_without_another_embedder_opens_no_image_and_runs_no_network(
 
     shop.work()
     monkeypatch.setattr(shop.services.image_opener, "open", refuse)
-    shop.check_query_encoder_with(lambda _: None)
+    monkeypatch.setattr(shop.services.query_encoder, "check", lambda _: None)
     monkeypatch.setattr(MeanColour, "embed", refuse)
     job = shop.reindex(quantization="int8", hnsw={"m": 32})
     assert job.error is None
@@ -305,7 +300,7 @@ def test_force_promotes_it_all_the_same_and_says_so(shop: ReindexedShop, shuffle
 def test_an_index_that_lost_products_is_not_promoted(shop: ReindexedShop) -> None:
     shop.fill(20)
     shop.reindex(embedder=BETTER, promote="manual")
-    index = shop.services.index_of(shop.generation_in(BUILDING))
+    index = shop.services.indexes.of(shop.generation_in(BUILDING))
     index.delete(dict(list(index.claims())[:3]))
     error = str(shop.promote(2).error)
     assert "the index holds 17 products, SQL says 20" in error
@@ -328,13 +323,15 @@ def test_a_generation_that_embeds_too_few_products_is_not_promoted(
     assert "of them, 0.990 are demanded" in error
 
 
-def test_an_encoder_that_does_not_answer_is_not_promoted(shop: ReindexedShop) -> None:
+def test_an_encoder_that_does_not_answer_is_not_promoted(
+    shop: ReindexedShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shop.fill(12)
 
     def mute(_: Generation) -> None:
         raise ModelMismatch("the interactive worker has another one")
 
-    shop.check_query_encoder_with(mute)
+    monkeypatch.setattr(shop.services.query_encoder, "check", mute)
     error = str(shop.reindex(embedder=BETTER).error)
     assert "the query encoder does not answer: the interactive worker has another one" in error
 
@@ -345,9 +342,11 @@ def test_products_that_wait_keep_a_generation_from_being_promoted(
     shop.restart(promote_wait_seconds=0.3)
     shop.fill(12)
     shop.reindex(embedder=BETTER, promote="manual")
-    apply = shop.worker._apply
+    apply = shop.worker.rounds.apply
     monkeypatch.setattr(
-        shop.worker, "_apply", lambda generation: 0 if generation.id == 2 else apply(generation)
+        shop.worker.rounds,
+        "apply",
+        lambda generation: 0 if generation.id == 2 else apply(generation),
     )
     shop.add("stuck", "Red", 70)
     error = str(shop.promote(2).error)
@@ -424,7 +423,7 @@ def test_a_retired_generation_goes_with_its_index_entries_and_vectors(shop: Rein
     folder = shop.settings.index_dir / old.collection
     assert folder.exists()
     generations.drop(shop.db, old.id)
-    while Worker(shop.services).clean_up():
+    while Worker(shop.services).maintenance.maintenance.clean_up():
         pass
     assert not folder.exists()
     assert shop.count(IndexEntry, generation_id=old.id) == 0
@@ -439,7 +438,7 @@ def test_vectors_that_another_generation_uses_stay(shop: ReindexedShop) -> None:
     shop.fill(9)
     shop.reindex(quantization="int8")
     generations.drop(shop.db, 1)
-    while Worker(shop.services).clean_up():
+    while Worker(shop.services).maintenance.maintenance.clean_up():
         pass
     assert shop.count(ImageVector) == 9
 
@@ -450,7 +449,7 @@ def test_a_standby_retires_when_its_time_is_over_and_its_index_goes_later(
     shop.restart(standby_hours=0.0, drop_seconds=300.0)
     shop.fill(6)
     shop.reindex(embedder=BETTER)
-    Worker(shop.services).clean_up()
+    Worker(shop.services).maintenance.maintenance.clean_up()
     assert shop.states() == {1: RETIRED, 2: ACTIVE}
     with shop.db.read() as session:
         retired = session.get_one(Generation, 1)
@@ -464,12 +463,12 @@ def test_a_question_whose_index_was_dropped_is_asked_again_of_the_active_one(
     shop.reindex(embedder=BETTER)
     old, services = shop.generation_in(STANDBY), shop.services
     generations.drop(shop.db, old.id)
-    Worker(services).clean_up()
+    Worker(services).maintenance.maintenance.clean_up()
     asked = []
 
     def slow(generation: Generation) -> Any:
         asked.append(generation.id)
-        return services.index_of(old if len(asked) == 1 else generation)
+        return services.indexes.of(old if len(asked) == 1 else generation)
 
     answer = recommending.similar_to_product(shop.db, slow, "s0", Query())
     assert (asked, answer.generation.id) == ([2, 2], 2)
@@ -491,7 +490,7 @@ def test_on_postgresql_too_an_index_is_built_promoted_gone_back_from_and_dropped
     assert "s1" not in shop.skus_in(shop.generation_in(ACTIVE))
     assert shop.reindex(quantization="int8").error is None
     assert shop.states() == {1: STANDBY, 2: RETIRED, 3: ACTIVE}
-    while Worker(shop.services).clean_up():
+    while Worker(shop.services).maintenance.maintenance.clean_up():
         pass
     assert shop.count(IndexEntry, generation_id=2) == 0
     assert shop.count(ImageVector) == 13  # of the embedder that is left
@@ -562,7 +561,11 @@ def test_an_upgrade_reindexes_by_itself_and_meanwhile_refuses_only_pictures(
     services = shop.services
     with pytest.raises(ModelMismatch):
         recommending.similar_to_image(
-            shop.db, services.index_of, services.encode, photograph("Red", 1), Query()
+            shop.db,
+            services.indexes.of,
+            services.query_encoder.encode,
+            photograph("Red", 1),
+            Query(),
         )
     shop.add("new", "Red", 72)
     assert shop.follow(job.id).error is None
@@ -570,7 +573,7 @@ def test_an_upgrade_reindexes_by_itself_and_meanwhile_refuses_only_pictures(
     shop.work()
     assert shop.worker.trouble is None
     answer = recommending.similar_to_image(
-        shop.db, services.index_of, services.encode, photograph("Red", 1), Query()
+        shop.db, services.indexes.of, services.query_encoder.encode, photograph("Red", 1), Query()
     )
     assert answer.generation.id == 2
     assert shop.similar("new").generation.id == 2
@@ -593,7 +596,7 @@ def test_a_checkpoint_that_was_trained_anew_is_another_embedder(
     services = shop.services
     picture = photograph("Red", 1)
     old = recommending.similar_to_image(
-        shop.db, services.index_of, services.encode, picture, Query()
+        shop.db, services.indexes.of, services.query_encoder.encode, picture, Query()
     )
     assert old.generation.id == 1  # by the network that this process still holds
     shop.follow(job.id)

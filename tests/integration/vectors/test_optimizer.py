@@ -31,12 +31,12 @@ from backend.database.models import RETIRED, Generation, ImageVector, IndexEntry
 from backend.errors import IndexUnavailable
 from backend.indexing import reconcile
 from backend.indexing.snapshot import snapshot
-from backend.jobs.run import DONE, FAILED
+from backend.jobs import DONE, FAILED
 from backend.queue.progress import count_points
 from backend.settings import Settings
 from backend.vectors import Point
-from backend.vectors.edge.copy import differing
-from backend.vectors.edge.folders import Built, Tally, look, read_state, write_state
+from backend.vectors.edge.copy import differing_ids
+from backend.vectors.edge.folders import BuildResult, WriteCounter, look, read_state, write_state
 from backend.vectors.edge.policy import Policy
 
 COUNT = 300
@@ -66,7 +66,7 @@ def wait_until(what: Callable[[], object]) -> None:
 def start(shop: Shop, *, read: bool = True) -> psutil.Process:
     """Start a build; wait until it has read all points, so that what follows is news to it."""
     shop.worker.optimizer.start(shop.generation)
-    build = shop.worker.optimizer.build
+    build = shop.worker.optimizer.build_process
     assert build
     process = psutil.Process(build.pid)
     if read:
@@ -93,7 +93,7 @@ def drift(shop: Shop) -> int:
     return reconcile(shop.db, shop.generation, shop.index, fix=False).total
 
 
-def finish(shop: Shop) -> Built:
+def finish(shop: Shop) -> BuildResult:
     """Wait for the build to end and put it in its place."""
     optimizer = shop.worker.optimizer
 
@@ -252,19 +252,17 @@ def test_a_builder_that_dies_leaves_the_index_as_it_was_and_says_why(shop: Shop)
         finish(shop)
     assert inside(folder_of(shop)) == ["shard-1", "shard-1.written", "store.json"]
     assert len(shop.prices()) == COUNT
-    described = status.status(shop.db, shop.services.look_at_shard)["shard"]
+    described = status.status(shop.db, shop.services.indexes.look_at_shard)["shard"]
     assert "SIGKILL" in described["failure"]["reason"]
     assert not described["optimized"]
     start(shop)
     finish(shop)
-    described = status.status(shop.db, shop.services.look_at_shard)["shard"]
+    described = status.status(shop.db, shop.services.indexes.look_at_shard)["shard"]
     assert (described["failure"], described["optimized"]) == (None, True)
 
 
 def test_a_builder_that_cannot_read_the_catalogue_says_so(shop: Shop) -> None:
-    changes = {"database_url": "sqlite:////nowhere/at/all.sqlite"}
-    shop.services.settings = shop.settings.model_copy(update=changes)
-    shop.worker.optimizer = shop.services.optimizer()
+    shop.worker.optimizer.database_url = "sqlite:////nowhere/at/all.sqlite"
     start(shop, read=False)
     with pytest.raises(IndexUnavailable, match="the builder failed"):
         finish(shop)
@@ -348,7 +346,7 @@ settings = read_settings(_env_file=None, data_dir=Path(sys.argv[1]))
 shop = Shop(settings, embedder="mean-colour?grid=2")
 optimizer, generation = shop.worker.optimizer, shop.generation
 optimizer.start(generation)
-build = optimizer.build
+build = optimizer.build_process
 print("builder", build.pid, flush=True)
 shop.remove("s1", "s2")
 shop.reprice([3, 4], 9.5)
@@ -435,7 +433,7 @@ def test_a_job_for_a_generation_that_is_retired_fails(shop: Shop) -> None:
     shop.execute(retire)
     job_id = jobs.write(shop.db, "optimize", {"generation": 1})
     job = shop.follow(job_id)
-    assert job.error == "wrong-state: generation 1 is retired: nobody asks its index"
+    assert job.error == "wrong-state: generation 1 is retired: its index is not in use"
 
 
 @pytest.mark.parametrize(
@@ -496,18 +494,18 @@ def test_a_snapshot_holds_what_sql_knows_to_be_indexed(any_db: Database) -> None
 def test_two_walks_differ_by_what_is_missing_or_of_another_claim(
     one: list[tuple[int, int]], other: list[tuple[int, int]], expected: list[int]
 ) -> None:
-    assert list(differing(one, other)) == expected
-    assert list(differing(other, one)) == expected
+    assert list(differing_ids(one, other)) == expected
+    assert list(differing_ids(other, one)) == expected
 
 
 def test_a_tally_survives_its_process_and_a_torn_one_counts_from_zero(tmp_path: Path) -> None:
     file = tmp_path / "shard-1.written"
-    tally = Tally(file)
+    tally = WriteCounter(file)
     tally.add(range(10))
     tally.add([9, 10])
     assert (tally.count, look(tmp_path).dirty) == (11, 11)
     tally.close()
-    again = Tally(file)
+    again = WriteCounter(file)
     again.add([1])
     assert again.count == 12
     again.close()
@@ -516,7 +514,7 @@ def test_a_tally_survives_its_process_and_a_torn_one_counts_from_zero(tmp_path: 
 
 
 def test_the_state_of_a_store_is_read_as_it_was_written(tmp_path: Path) -> None:
-    built = Built(at="2026-01-01T00:00:00+00:00", points=5, seconds=1.5, caught_up=2)
+    built = BuildResult(at="2026-01-01T00:00:00+00:00", points=5, seconds=1.5, caught_up=2)
     state = replace(read_state(tmp_path), folder="shard-12", built=built)
     write_state(tmp_path, state)
     assert read_state(tmp_path) == state

@@ -52,6 +52,7 @@ def test_the_wheel_finds_all_it_is_made_of() -> None:
     packages = pyproject["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
     project = pyproject["project"]
     needed = {*packages, project["readme"], *project["license-files"], "pyproject.toml"}
+    needed |= {"constraints.txt"}  # which releases are installed beside it
     assert needed == let_in()
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (as everywhere)
 
 from backend.embedders.backbones import load_backbone
-from backend.embedders.network import fold_batch_norms
+from backend.embedders.batch_norms import fold_batch_norms
 from backend.errors import UnknownEmbedder
 from backend.lab.training.layers import FoldedConvolution, folded_state, make_trainable
 from backend.lab.training.tuned_network import Head
@@ -19,7 +19,7 @@ LITE0 = load_backbone("efficientnet-lite0", input_size=(96, 64))
 RESNET = load_backbone("torchvision/resnet18?weights=random", input_size=(64, 64))
 
 
-def pictures(count: int = 2) -> Tensor:
+def random_images(count: int = 2) -> Tensor:
     return torch.randn(count, 3, 96, 64, generator=torch.Generator().manual_seed(1))
 
 
@@ -31,15 +31,15 @@ def whole_map(pixels: Tensor) -> Tensor:
 @pytest.mark.parametrize("layer", ["blocks.2", "blocks.4", "blocks.5.2", "conv_head"])
 @torch.inference_mode()
 def test_stem_and_tail_together_are_the_network(layer: str) -> None:
-    stem, tail = LITE0.cut(layer)
+    stem, tail = LITE0.split(layer)
 
-    assert torch.allclose(tail(stem(pictures())), whole_map(pictures()), atol=1e-4)
+    assert torch.allclose(tail(stem(random_images())), whole_map(random_images()), atol=1e-4)
     assert any(name.startswith(layer) for name in tail.state_dict())
     assert not any(name.startswith(f"{layer}.") for name in stem.state_dict())
 
 
 def test_a_residual_network_is_cut_between_its_stages() -> None:
-    stem, tail = RESNET.cut(RESNET.tune_from)
+    stem, tail = RESNET.split(RESNET.tune_from)
 
     assert {name.split(".")[0] for name in tail.state_dict()} == {"layer4"}
     assert tail(stem(torch.zeros(1, 3, 64, 64))).shape == (1, 512, 2, 2)
@@ -51,7 +51,7 @@ def test_a_residual_network_is_cut_between_its_stages() -> None:
 )
 def test_an_impossible_cut_is_refused_with_its_reason(layer: str, reason: str) -> None:
     with pytest.raises(UnknownEmbedder, match=reason):
-        LITE0.cut(layer)
+        LITE0.split(layer)
 
 
 @pytest.mark.parametrize(
@@ -63,8 +63,8 @@ def test_only_a_plain_network_is_tuned(spec: str) -> None:
 
 
 def test_a_trainable_tail_gives_what_it_gave_before() -> None:
-    stem, tail = LITE0.cut("blocks.4")
-    maps = stem(pictures()).detach()
+    stem, tail = LITE0.split("blocks.4")
+    maps = stem(random_images()).detach()
     before = deepcopy(tail)(maps)
 
     make_trainable(tail)
@@ -74,8 +74,8 @@ def test_a_trainable_tail_gives_what_it_gave_before() -> None:
 
 
 def test_its_state_fits_a_tail_with_folded_norms() -> None:
-    stem, tail = LITE0.cut("blocks.5")
-    maps = stem(pictures()).detach()
+    stem, tail = LITE0.split("blocks.5")
+    maps = stem(random_images()).detach()
     folded = deepcopy(tail)
     make_trainable(tail)
     with torch.no_grad():

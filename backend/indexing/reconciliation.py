@@ -1,0 +1,235 @@
+"""Heal what no rule of the queue can: compare the index with SQL, id range by id range.
+
+The index is read first, then SQL, and rows that are due are left to the queue. What differs is
+compared a second time, so that what changes meanwhile is not taken for drift. A quarantined row
+never becomes due by this: its image is not opened.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Collection
+from typing import Final
+
+import numpy as np
+from sqlalchemy import and_, func, select, true
+from sqlalchemy.orm import Session
+
+from backend import queue
+from backend.catalogue import image_vectors
+from backend.database.engine import Database
+from backend.database.models import BUILDING, Cursor, Generation, ImageVector, IndexEntry, Product
+from backend.indexing.drift import Drift, ProductState, compare
+from backend.queue import backfill
+from backend.queue.progress import of_product
+from backend.vectors import StoredPoint, VectorIndex
+
+RANGE: Final = 2000
+"""Ids that are compared at once."""
+
+SAMPLE: Final = 0.01
+"""Share of the vectors that are compared, unless all are."""
+
+EQUAL: Final = 0.999
+"""Cosine from which on vectors count as equal: devices and precisions differ below it."""
+
+
+def reconcile(
+    db: Database,
+    generation: Generation,
+    index: VectorIndex,
+    *,
+    fix: bool,
+    full: bool = False,
+    start: int = 0,
+    stop: int | None = None,
+    report: Callable[[int, int | None], None] = lambda _done, _total: None,
+) -> Drift:
+    """Compare the points with `start <= id < stop` with SQL; with `fix`, heal the difference.
+
+    Claims and payloads are compared for each product, vectors for a sample, or all if `full`.
+    Healing asks the queue to write again what is missing or differs, and gives an entry to each
+    product that has none. A vector that SQL lacks is copied from its point. Only points that should
+    not be there are deleted here, after their rows were read once more.
+    """
+    comparison = _Comparison(db, generation, index, fix=fix, share=1.0 if full else SAMPLE)
+    drift = comparison.points_without_claim() if start == 0 else Drift()
+    with db.read() as session:
+        beyond = (session.scalar(select(func.max(Product.id))) or 0) + 1
+    end = beyond if stop is None else min(stop, beyond)
+    for low in range(start, end, RANGE):
+        high = min(low + RANGE, end)
+        drift.add(comparison.one_range(low, high))
+        report(high - start, end - start)
+    if stop is None or stop > beyond:  # no product is there, so no point should be
+        drift.add(comparison.one_range(max(start, beyond), stop))
+    return drift
+
+
+def reconcile_slice(db: Database, generation: Generation, index: VectorIndex) -> Drift:
+    """Reconcile the next range of ids, from where the last slice ended, and heal it."""
+    name = f"reconcile:{generation.id}"
+    with db.read() as session:
+        cursor = session.get(Cursor, name)
+        start = cursor.position if cursor else 0
+        last = session.scalar(select(func.max(Product.id))) or 0
+    stop = start + RANGE if start + RANGE <= last else None  # the last slice has no end
+    drift = reconcile(db, generation, index, fix=True, start=start, stop=stop)
+    db.write(lambda session: session.merge(Cursor(name=name, position=stop or 0)))
+    return drift
+
+
+class _Comparison:
+    """A comparison of one index with SQL."""
+
+    def __init__(
+        self, db: Database, generation: Generation, index: VectorIndex, *, fix: bool, share: float
+    ) -> None:
+        self._db = db
+        self._generation = generation
+        self._index = index
+        self._fix = fix
+        self._share = share
+
+    def points_without_claim(self) -> Drift:
+        """Find points that another program wrote.
+
+        With `fix` they are deleted: otherwise our points with these ids would not be written.
+        """
+        drift = Drift()
+        for id_ in self._index.points_without_claim():
+            drift.note("point_without_claim", id_)
+        if self._fix and drift.total:
+            self._index.delete_points_without_claim()
+        return drift
+
+    def one_range(self, low: int, high: int | None) -> Drift:
+        """Compare one range, twice where something differs, and heal it."""
+        drift, records, sample = self._compare(low, high, None)
+        if drift.total:
+            second, records, _ = self._compare(low, high, sample)
+            drift = drift.confirmed_by(second)
+        if self._fix and drift.total:
+            self._heal(records, drift)
+        return drift
+
+    def _compare(
+        self, low: int, high: int | None, sample: Collection[int] | None
+    ) -> tuple[Drift, dict[int, StoredPoint], Collection[int]]:
+        """Compare one range once; return the points too, and whose vectors were compared."""
+        ids = [id_ for id_, _ in self._index.claims(start=low, stop=high)]
+        records = {record.id: record for record in self._index.records(ids)}
+        with self._db.read() as session:
+            rows = _rows(session, self._generation, low, high)
+        building = self._generation.state == BUILDING
+        backfilled = self._generation.backfilled_to if building else None
+        drift = compare(records, rows, backfilled_to=backfilled)
+        if sample is None:
+            sample = self._sample(records, rows)
+        self._compare_vectors({id_: rows[id_] for id_ in sample if id_ in rows}, drift)
+        return drift, records, sample
+
+    def _sample(self, records: dict[int, StoredPoint], rows: dict[int, ProductState]) -> list[int]:
+        """Choose among the points that agree with SQL; at least one of a range."""
+        agreeing = [
+            id_
+            for id_, row in rows.items()
+            if row.at_rest and row.stored and id_ in records and _agrees(records[id_], row)
+        ]
+        if self._share >= 1 or not agreeing:
+            return agreeing
+        return random.sample(agreeing, max(1, round(self._share * len(agreeing))))
+
+    def _compare_vectors(self, rows: dict[int, ProductState], drift: Drift) -> None:
+        """Compare vectors with those in SQL; a point that was written meanwhile is left out."""
+        records = self._index.records(list(rows), vectors=True)
+        digests = {row.digest for row in rows.values() if row.digest}
+        with self._db.read() as session:
+            vectors = image_vectors.load(session, self._generation.fingerprint, digests)
+        for record in records:
+            row = rows[record.id]
+            if not _agrees(record, row) or row.digest not in vectors:
+                continue
+            drift.compared += 1
+            if not _equal(record.vector, vectors[row.digest]):
+                drift.note("different_vector", record.id)
+
+    def _heal(self, records: dict[int, StoredPoint], drift: Drift) -> None:
+        differing = {
+            *drift.missing_point,
+            *drift.other_claim,
+            *drift.different_payload,
+            *drift.different_vector,
+        }
+        newcomers = {id_ for id_ in drift.no_entry if id_ in records}  # their points have claims
+        again = {id_: records[id_].claim if id_ in records else 0 for id_ in differing | newcomers}
+        found = self._vectors_of(drift.vector_not_in_sql)
+        generation_id, fingerprint = self._generation.id, self._generation.fingerprint
+
+        def ask(session: Session) -> None:
+            image_vectors.store(session, fingerprint, found)
+            backfill.enter(session, generation_id, Product.id.in_(drift.no_entry))
+            queue.request_again(session, generation_id, again)
+
+        self._db.write(ask)
+        if drift.unexpected_point:
+            self._delete_unexpected(
+                {id_: records[id_] for id_ in drift.unexpected_point if id_ in records}
+            )
+
+    def _vectors_of(self, ids: list[int]) -> dict[str, image_vectors.Vector]:
+        """Return the vectors that SQL lacks as their points hold them, by image digest."""
+        if not ids:
+            return {}
+        with self._db.read() as session:
+            rows = _rows(session, self._generation, min(ids), max(ids) + 1)
+        return {
+            rows[record.id].digest or "": record.vector
+            for record in self._index.records(ids, vectors=True)
+            if record.vector is not None and _agrees(record, rows[record.id])
+        }
+
+    def _delete_unexpected(self, records: dict[int, StoredPoint]) -> None:
+        """Delete points that should not be there, unless SQL says otherwise by now."""
+        if not records:
+            return
+        with self._db.read() as session:
+            rows = _rows(session, self._generation, min(records), max(records) + 1)
+        concerned = {id_: row for id_, row in rows.items() if id_ in records}
+        still = compare(records, concerned, backfilled_to=None).unexpected_point
+        self._index.delete({id_: records[id_].claim for id_ in still})
+
+
+def _agrees(record: StoredPoint, row: ProductState) -> bool:
+    return row.indexed_claim is not None and record.claim == row.indexed_claim
+
+
+def _equal(found: image_vectors.Vector | None, stored: image_vectors.Vector) -> bool:
+    """Tell whether two vectors are the same but for rounding; the stored one is not quite unit."""
+    return found is not None and float(found @ stored) >= EQUAL * float(np.linalg.norm(stored))
+
+
+def _rows(
+    session: Session, generation: Generation, low: int, high: int | None
+) -> dict[int, ProductState]:
+    rows = session.execute(
+        select(
+            Product,
+            IndexEntry.product_id.is_not(None),
+            IndexEntry.due_at.is_(None),
+            IndexEntry.last_error.is_not(None),
+            IndexEntry.indexed_claim,
+            IndexEntry.embedded_digest,
+            ImageVector.image_digest.is_not(None),
+        )
+        .outerjoin(IndexEntry, of_product(generation.id))
+        .outerjoin(
+            ImageVector,
+            and_(
+                ImageVector.image_digest == IndexEntry.embedded_digest,
+                ImageVector.fingerprint == generation.fingerprint,
+            ),
+        )
+        .where(Product.id >= low, true() if high is None else Product.id < high)
+    )
+    return {row[0].id: ProductState(*row) for row in rows}
