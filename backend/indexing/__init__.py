@@ -1,7 +1,7 @@
 """Work off the queue: embed what is pending, apply what is embedded, reconcile the rest.
 
-Each call is one claim's worth of work in one generation, safe to run from any number of processes
-at once; who calls it, and how often, is not its concern.
+Each call of the first two works off one claim in one generation. Any number of processes may call
+them at once.
 """
 
 from backend.indexing.apply import apply_pending

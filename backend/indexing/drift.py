@@ -1,4 +1,4 @@
-"""What can be wrong between SQL and an index, kind by kind."""
+"""The ways in which an index can differ from SQL, and the comparison of one range of ids."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ KINDS: Final = {
 """Each kind by the name of its list in `Drift`."""
 
 KEPT: Final = 10_000
-"""Ids of a kind that a sum remembers; it counts all."""
+"""Ids of one kind that a sum keeps; its counts include all."""
 
 
 @dataclass(kw_only=True)
@@ -61,7 +61,7 @@ class Drift:
         self.counts[kind] += 1
 
     def add(self, other: Drift) -> None:
-        """Add what another range showed; of very many ids only the first are remembered."""
+        """Add the findings of another range; only the first KEPT ids of a kind are kept."""
         self.checked += other.checked
         self.compared += other.compared
         self.counts.update(other.counts)
@@ -81,7 +81,7 @@ class Drift:
 
     @property
     def total(self) -> int:
-        """How many findings there are."""
+        """The number of findings of all kinds."""
         return self.counts.total()
 
     def summary(self) -> dict[str, Any]:
@@ -98,13 +98,13 @@ class Drift:
 
 @dataclass(frozen=True)
 class ProductState:
-    """One product and its entry, as far as the comparison needs them."""
+    """What the comparison needs of one product and its entry."""
 
     product: Product
     known: bool  # whether the product has an entry
     at_rest: bool
     quarantined: bool
-    indexed_claim: int | None  # None: there is to be no point
+    indexed_claim: int | None  # None: there should be no point
     digest: str | None  # of the image that the point's vector came from
     stored: bool  # whether SQL holds that vector
 
@@ -115,7 +115,7 @@ def compare(
     *,
     backfilled_to: int | None,
 ) -> Drift:
-    """Compare one range. What is due is left to the queue.
+    """Compare one range. Rows that are due are skipped: the queue will write them.
 
     Of a generation that is still being built, products beyond `backfilled_to` have no entry yet.
     """
@@ -136,7 +136,7 @@ def compare(
 
 def _compare_one(id_: int, record: StoredPoint | None, row: ProductState, drift: Drift) -> None:
     if record is None:
-        # What is quarantined without a stored vector could only come back through its image.
+        # A quarantined product without a stored vector cannot be written without its image.
         if row.indexed_claim is not None and (row.stored or not row.quarantined):
             drift.note("missing_point", id_)
     elif row.indexed_claim is None:

@@ -1,4 +1,4 @@
-"""Heal what no rule of the queue can: compare the index with SQL, id range by id range.
+"""Compare the index with SQL, id range by id range, and heal what the queue cannot notice.
 
 The index is read first, then SQL, and rows that are due are left to the queue. What differs is
 compared a second time, so that what changes meanwhile is not taken for drift. A quarantined row
@@ -31,7 +31,7 @@ SAMPLE: Final = 0.01
 """Share of the vectors that are compared, unless all are."""
 
 EQUAL: Final = 0.999
-"""Cosine from which on vectors count as equal: devices and precisions differ below it."""
+"""Least cosine of equal vectors: devices and precisions make smaller differences than that."""
 
 
 def reconcile(
@@ -61,7 +61,7 @@ def reconcile(
         high = min(low + RANGE, end)
         drift.add(comparison.one_range(low, high))
         report(high - start, end - start)
-    if stop is None or stop > beyond:  # no product is there, so no point should be
+    if stop is None or stop > beyond:  # there are no products, so there should be no points
         drift.add(comparison.one_range(max(start, beyond), stop))
     return drift
 
@@ -80,7 +80,7 @@ def reconcile_slice(db: Database, generation: Generation, index: VectorIndex) ->
 
 
 class _Comparison:
-    """A comparison of one index with SQL."""
+    """Compares one index with SQL, range by range."""
 
     def __init__(
         self, db: Database, generation: Generation, index: VectorIndex, *, fix: bool, share: float
@@ -116,7 +116,7 @@ class _Comparison:
     def _compare(
         self, low: int, high: int | None, sample: Collection[int] | None
     ) -> tuple[Drift, dict[int, StoredPoint], Collection[int]]:
-        """Compare one range once; return the points too, and whose vectors were compared."""
+        """Compare one range once; return its points, and the ids of the vectors compared."""
         ids = [id_ for id_, _ in self._index.claims(start=low, stop=high)]
         records = {record.id: record for record in self._index.records(ids)}
         with self._db.read() as session:
@@ -130,7 +130,7 @@ class _Comparison:
         return drift, records, sample
 
     def _sample(self, records: dict[int, StoredPoint], rows: dict[int, ProductState]) -> list[int]:
-        """Choose among the points that agree with SQL; at least one of a range."""
+        """Choose some of the points that agree with SQL, at least one per range."""
         agreeing = [
             id_
             for id_, row in rows.items()
@@ -141,7 +141,7 @@ class _Comparison:
         return random.sample(agreeing, max(1, round(self._share * len(agreeing))))
 
     def _compare_vectors(self, rows: dict[int, ProductState], drift: Drift) -> None:
-        """Compare vectors with those in SQL; a point that was written meanwhile is left out."""
+        """Compare vectors with those in SQL, except of points that were written meanwhile."""
         records = self._index.records(list(rows), vectors=True)
         digests = {row.digest for row in rows.values() if row.digest}
         with self._db.read() as session:
@@ -161,24 +161,24 @@ class _Comparison:
             *drift.different_payload,
             *drift.different_vector,
         }
-        newcomers = {id_ for id_ in drift.no_entry if id_ in records}  # their points have claims
-        again = {id_: records[id_].claim if id_ in records else 0 for id_ in differing | newcomers}
+        unknown = {id_ for id_ in drift.no_entry if id_ in records}  # that have points
+        again = {id_: records[id_].claim if id_ in records else 0 for id_ in differing | unknown}
         found = self._vectors_of(drift.vector_not_in_sql)
         generation_id, fingerprint = self._generation.id, self._generation.fingerprint
 
-        def ask(session: Session) -> None:
+        def request(session: Session) -> None:
             image_vectors.store(session, fingerprint, found)
             backfill.enter(session, generation_id, Product.id.in_(drift.no_entry))
             queue.request_again(session, generation_id, again)
 
-        self._db.write(ask)
+        self._db.write(request)
         if drift.unexpected_point:
             self._delete_unexpected(
                 {id_: records[id_] for id_ in drift.unexpected_point if id_ in records}
             )
 
     def _vectors_of(self, ids: list[int]) -> dict[str, image_vectors.Vector]:
-        """Return the vectors that SQL lacks as their points hold them, by image digest."""
+        """Read the vectors that SQL lacks from their points; return them by image digest."""
         if not ids:
             return {}
         with self._db.read() as session:
@@ -205,7 +205,7 @@ def _agrees(record: StoredPoint, row: ProductState) -> bool:
 
 
 def _equal(found: image_vectors.Vector | None, stored: image_vectors.Vector) -> bool:
-    """Tell whether two vectors are the same but for rounding; the stored one is not quite unit."""
+    """Tell whether two vectors are equal; the stored one has a norm a little off 1 (float16)."""
     return found is not None and float(found @ stored) >= EQUAL * float(np.linalg.norm(stored))
 
 

@@ -1,4 +1,4 @@
-"""A shop that asks for keys, and keys to it."""
+"""A shop whose API needs a key, and keys for it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def bearer(token: str) -> dict[str, str]:
 
 @pytest.fixture
 def locked(shop: Shop) -> Iterator[FlaskClient]:
-    """A client without a key of a shop that asks for one."""
+    """A client without a key of an API that needs one."""
     yield create_app(shop.services, locked=True).test_client()
     shop.services.db.write(lambda session: session.execute(delete(ApiKey)))
 

@@ -87,12 +87,13 @@ class Shop(Catalogue):
         fake_embedder: FakeEmbedder | None = None,
         index: VectorIndex | None = None,
         decoders: DecoderPool | None = None,
+        recover: bool = True,
         **changes: Any,
     ) -> None:
         self.settings = settings.model_copy(update={"embedder": "mean-colour"} | changes)
         self.embedder = fake_embedder
         self.remote: dict[str, bytes] = {}  # what the hosts of images answer
-        self._index, self._decoders = index, decoders
+        self._index, self._decoders, self._recover = index, decoders, recover
         self.filled: tuple[Any, ...] | None = None  # what `history` was when it was a wardrobe
         self.start()
 
@@ -112,7 +113,8 @@ class Shop(Catalogue):
             self.services.embedders.of = lambda generation: self.embedder
         self.services.owner.acquire()
         self.worker = Worker(self.services)
-        self.worker.recover()
+        if self._recover:
+            self.worker.recover()
 
     def close(self) -> None:
         """Let go of everything, as the end of `serve` does."""

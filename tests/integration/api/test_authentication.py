@@ -239,7 +239,7 @@ def test_the_log_tells_whose_request_it_was(
     assert token(READ).rpartition("_")[0] in line
 
 
-# --- whether there is a door at all --------------------------------------------------------------
+# --- when a key is needed ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_keys_are_needed_as_soon_as_others_can_reach_the_server(
     assert read_settings(_env_file=None, **changes).locked == is_locked
 
 
-def test_readyz_says_that_nobody_can_be_let_in_and_what_to_do(
+def test_readyz_says_that_there_is_no_valid_key_and_what_to_do(
     shop: Shop, locked: FlaskClient
 ) -> None:
     down = locked.get("/readyz")
@@ -360,14 +360,14 @@ def warnings(services: Services, **changes: Any) -> list[str]:
     return [str(line["event"]) for line in logged]
 
 
-def test_a_server_warns_when_nobody_can_be_let_in_or_everybody_is(
+def test_a_server_warns_when_there_is_no_valid_key_or_none_is_needed(
     shop: Shop, locked: FlaskClient
 ) -> None:
     assert warnings(shop.services) == []
     assert warnings(shop.services, require_keys=False) == [], "nobody else is there"
-    (nobody,) = warnings(shop.services, host="0.0.0.0")
-    assert "there is no valid API key" in nobody
-    (everybody,) = warnings(shop.services, host="0.0.0.0", require_keys=False)
-    assert "no API key is needed" in everybody
+    (no_key,) = warnings(shop.services, host="0.0.0.0")
+    assert "there is no valid API key" in no_key
+    (exposed,) = warnings(shop.services, host="0.0.0.0", require_keys=False)
+    assert "no API key is needed" in exposed
     make_key(shop.services, READ)
     assert warnings(shop.services, host="0.0.0.0") == []
