@@ -63,9 +63,11 @@ def run_shop(url: str, folder: Path) -> list[statements.Statement]:
     settings = read_settings(
         _env_file=None, data_dir=folder / "data", retry_seconds=0, recall_sample=1.0
     )
-    with Shop(settings, database_url=migrated(url), recover=False) as shop:
-        with statements.listening(shop.db.engine) as found:
-            _live(shop, _catalogue(folder))
+    with (
+        Shop(settings, database_url=migrated(url), recover=False) as shop,
+        statements.listening(shop.db.engine) as found,
+    ):
+        _live(shop, _catalogue(folder))
     return found
 
 
@@ -87,7 +89,7 @@ def _live(shop: Shop, catalogue: Path) -> None:
     _ask(shop, "GET", "/v1/products/1/similar?base_colour=Blue&year_gte=2011")
     _ask(shop, "POST", "/v1/similar", data=colour_image("red"), content_type="image/png")
     shop.services.recall.compare(shop.services.indexes.of)
-    shop.worker.reconcile()
+    shop.worker.maintenance.reconcile()
     _follow(shop, jobs.write(shop.db, "verify"))
     _use_a_key(shop.db)
     asked = _ask(shop, "POST", "/v1/admin/reindex", json={"embedder": "mean-colour?grid=2"})
