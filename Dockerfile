@@ -1,10 +1,10 @@
-# One image for every process of ours: migrate, serve, worker, beat differ in their command alone.
+# One image for all our processes: migrate, serve, worker and beat differ only in their command.
 #   docker build --tag lookalike:0.1.0 .
 #   docker build --tag lookalike:0.1.0-cuda --build-arg TORCH=cu128 .
-# Python 3.11 is the version that the tests run on.
+# The tests run on Python 3.11.
 FROM python:3.11-slim-bookworm AS build
 
-# Which build of torch: cpu (a tenth of the size), or cu126, cu128 … for NVIDIA's drivers.
+# The build of torch: cpu (a tenth of the size), or cu126, cu128 … for NVIDIA's drivers.
 ARG TORCH=cpu
 ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_NO_CACHE=1
 RUN pip install --no-cache-dir uv==0.13.8 \
@@ -35,7 +35,7 @@ LABEL org.opencontainers.image.title="lookalike" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 
-# tini reaps decoders that die and hands signals on; Kubernetes has no `init: true` for that.
+# tini reaps dead decoder processes and forwards signals; Kubernetes has no `init: true` for that.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends tini \
@@ -45,18 +45,18 @@ RUN apt-get update \
 
 COPY --from=build /opt/lookalike /opt/lookalike
 
-# All that is ever written lies in /data (and /tmp): the root file system can be read-only.
+# Only /data and /tmp are written, so the root file system can be read-only.
 ENV PATH=/opt/lookalike/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     LOOKALIKE_DATA_DIR=/data \
     TORCH_HOME=/data/torch
 WORKDIR /data
-# A number, so that Kubernetes can tell it is not root.
+# A number, so that Kubernetes can see that it is not root.
 USER 10001:10001
 EXPOSE 8000
 
-# Of the API alone; compose and Kubernetes set the other processes' own.
+# For the API; compose and Kubernetes set checks for the other processes.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/livez', timeout=4)"]
 ENTRYPOINT ["tini", "--", "lookalike"]

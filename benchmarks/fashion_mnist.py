@@ -35,7 +35,7 @@ def first(count: int, products: Sequence[Pictured]) -> list[Pictured]:
 
 def vectors_of(found: Services, spec: str, products: Sequence[Pictured]) -> np.ndarray:
     """Return the products' vectors, stored ones as they are."""
-    embedder = found.embedder(spec)
+    embedder = found.embedders.named(spec)
     digests = embed_missing(
         found.db,
         embedder,

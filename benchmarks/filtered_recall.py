@@ -26,7 +26,8 @@ from vectors import SCHEMA, Array, clustered, columns, fill, in_turns
 
 from backend.filters import Condition, Where
 from backend.vectors import Hit
-from backend.vectors.edge.index import EDGE, EdgeIndex
+from backend.vectors.edge.index import EdgeIndex
+from backend.vectors.edge.requests import EDGE_FILTERS
 from backend.vectors.translate import translate
 
 LIMIT = 10
@@ -109,7 +110,7 @@ def both(index: EdgeIndex, query: Array, where: Where) -> list[Callable[[], obje
     request = qe.QueryRequest(
         query=qe.Query.Nearest(query.tolist()),
         limit=LIMIT,
-        filter=translate(where, SCHEMA, EDGE),
+        filter=translate(where, SCHEMA, EDGE_FILTERS),
         with_payload=True,
     )
     return [

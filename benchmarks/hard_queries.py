@@ -39,8 +39,8 @@ def judge(services: Services, specs: list[str], options: Options) -> Evidence:
     """Ask all queries by both embedders."""
     contest = Contest(
         db=services.db,
-        embedders={spec: services.embedder(spec) for spec in specs},
-        yardstick=services.embedder(specs[0]),
+        embedders={spec: services.embedders.named(spec) for spec in specs},
+        yardstick=services.embedders.named(specs[0]),
         open_images=services.image_opener.open,
         watch=bar,
     )

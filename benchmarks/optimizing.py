@@ -33,6 +33,7 @@ from backend.database.models import ACTIVE, Generation, ImageVector, IndexEntry,
 from backend.settings import read_settings
 from backend.vectors import Point
 from backend.vectors.edge.index import EdgeIndex
+from backend.worker.loop import make_optimizer
 
 PART = 5000
 SWEEP = (0, 1000, 5000, 10_000, 20_000, 40_000)
@@ -143,7 +144,7 @@ def build(services: Services, index: EdgeIndex, vectors: Array) -> Ticks:
     """Build and swap, with a search every 50 ms until the builder has ended; print what it took."""
     with services.db.read() as session:
         generation = session.get_one(Generation, 1)
-    optimizer = services.optimizer()
+    optimizer = make_optimizer(services)
     optimizer.start(generation)
     running = optimizer._running
     assert running
@@ -180,7 +181,7 @@ def main() -> None:
         services = bootstrap.build(settings)
         stock(services, vectors, table, quantization=asked.quantization)
         with services.db.read() as session:
-            index = services.shard_of(session.get_one(Generation, 1))
+            index = services.indexes.shard_of(session.get_one(Generation, 1))
         assert index
         fill(index, vectors, table, range(len(vectors)), claim=1)
         print(f"{asked.count} x {asked.dims}, {asked.quantization or 'not quantized'}")

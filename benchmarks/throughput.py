@@ -40,7 +40,7 @@ from support.servers import postgres_server
 
 from backend.catalogue.import_run import import_catalogue
 from backend.database.models import IndexEntry
-from backend.queue.entries import Stage, waits_for
+from backend.queue import Stage, waits_for
 
 PURE = """
 import time

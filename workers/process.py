@@ -78,7 +78,7 @@ def warm_up(services: Services) -> None:
         live = generations.live(session)
     for generation in live:
         try:
-            embedder = services.embedder_of(generation)
+            embedder = services.embedders.of(generation)
         except LookalikeError as error:
             log.warning("cannot load an embedder", spec=generation.embedder, error=error.message)
             continue

@@ -31,7 +31,7 @@ class Acknowledged(Request):  # type: ignore[misc]
     acknowledged: bool
 
     def acknowledge(self) -> None:
-        """Acknowledge. When Redis does not answer, the error raised makes the consumer reconnect."""
+        """Acknowledge. If Redis does not answer, the error raised makes the consumer reconnect."""
         if not self.acknowledged:
             self.message.ack()
             self.acknowledged = True
@@ -48,16 +48,16 @@ def register(app: Celery, worker: Worker, *, notify: Callable[[], None], replies
 
     @app.task(name=names.RECONCILE, throws=(LookalikeError,), Request=Acknowledged)  # type: ignore[untyped-decorator]
     def reconcile() -> None:
-        worker.reconcile()
+        worker.maintenance.reconcile()
 
     @app.task(name=names.REPORT, Request=Acknowledged)  # type: ignore[untyped-decorator]
     def report() -> None:
         period = timedelta(seconds=worker.services.settings.report_seconds)
         services = worker.services
         # This also stores a fresh count, so that the API need not count.
-        now = status(services.db, services.look_at_shard, recent=period)
+        now = status(services.db, services.indexes.look_at_shard, recent=period)
         log.info("progress", **{name: now[name] for name in REPORTED})
 
     @app.task(name=names.EMBED, Request=Acknowledged)  # type: ignore[untyped-decorator]
     def embed(image: str, spec: str, reply_to: str) -> None:
-        replies.answer(image, spec, reply_to, embed=worker.services.embed_picture)
+        replies.answer(image, spec, reply_to, embed=worker.services.local_encoder.embed)

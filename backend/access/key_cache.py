@@ -35,7 +35,7 @@ class _Held:
     until: float
 
 
-class Keyring:
+class KeyCache:
     """Finds keys, a few seconds out of date. One per process, shared by its threads.
 
     Keys are remembered by their digests: what an attacker can time here is the look-up of a

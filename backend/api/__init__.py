@@ -1,8 +1,8 @@
 """REST: `create_app(services)`, and one module for each resource.
 
-A request meets `observing` (its id and its line in the log), the `door` (its key, where one is
-needed), a resource's view, `wire` (what it says, spelt right or refused), the domain, and on the
-way back `problems` if anything was raised.
+A request passes `request_log` (its id and its line in the log), `authentication` (its API key,
+where one is needed), the view of a resource, `schemas` (which check its parameters and its body)
+and the domain. What is raised on the way becomes an answer in `problems`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ RESOURCES = (
     generations,
     health,
 )
-MULTIPART_OVERHEAD = 1_000_000  # bytes of a form beside its picture
+MULTIPART_OVERHEAD = 1_000_000  # bytes of a form beside its image
 
 __all__ = ["Probe", "create_app"]
 
@@ -55,23 +55,24 @@ def create_app(
     probes: Mapping[str, Probe] | None = None,
     locked: bool | None = None,
 ) -> Flask:
-    """Return the REST API over some services; starts nothing. The settings say if it is `locked`.
+    """Return the REST API over some services; starts no thread and opens nothing.
 
-    `probes` are asked by /readyz beside the database and the index: each says what is wrong with
-    a part of this process, or None.
+    `locked`: does a request need an API key? By default the settings say so. /readyz asks the
+    `probes` beside the database and the index: each says what is wrong with a part of this
+    process, or None.
     """
-    app = openapi.build(__name__)
-    app.extensions[context.KEY] = services
+    app = openapi.build_app(__name__)
+    app.extensions[context.SERVICES] = services
     locked = services.settings.locked if locked is None else locked
-    ours = {"keys": lambda: authentication.trouble(services)} if locked else {}
-    app.extensions[health.KEY] = {**health.PROBES, **ours, **(probes or {})}
+    keys = {"keys": lambda: authentication.check_keys(services)} if locked else {}
+    app.extensions[health.PROBES] = {**health.OWN_PROBES, **keys, **(probes or {})}
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_image_bytes + MULTIPART_OVERHEAD
-    app.json.sort_keys = False  # type: ignore[attr-defined]  # as documented, not by alphabet
-    problems.register(app)
-    request_log.register(app)
-    authentication.register(app, services, locked=locked)
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # members in the order of the documents
+    problems.register_error_handlers(app)
+    request_log.register_request_log(app)
+    authentication.register_authentication(app, services, locked=locked)
     for resource in RESOURCES:
         app.register_api(resource.api)
-    openapi.finish(app, facets=services.settings.facets)
-    scopes.describe(app, locked=locked)
+    openapi.publish(app, facets=services.settings.facets)
+    scopes.describe_scopes(app, locked=locked)
     return app

@@ -1,7 +1,7 @@
-"""The locked door: each request is let in by an API key whose scope its view is content with.
+"""Authentication: a request needs an API key whose scope includes the scope of its view.
 
-A key comes as `Authorization: Bearer` or `X-Api-Key`, never in an address, which ends in logs. This
-is the only place that reads it; it goes on as its prefix.
+A key is sent as `Authorization: Bearer` or `X-Api-Key`, never in the address, because addresses are
+logged. Only this module reads the key; the rest of the program knows its prefix.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from backend.access import keys
-from backend.access.key_cache import Keyring
+from backend.access.key_cache import KeyCache
 from backend.access.scope import Scope
 from backend.api import scopes
-from backend.api.limits import RateLimits
+from backend.api.rate_limits import RateLimits
 from backend.bootstrap import Services
 from backend.errors import InsufficientScope, MissingKey
 from backend.settings import Settings
@@ -27,39 +27,39 @@ log = structlog.get_logger(__name__)
 COMMAND: Final = "`lookalike keys create NAME --scope {scope}`"
 
 
-def register(app: Flask, services: Services, *, locked: bool) -> None:
-    """Let into an app who may come in, and nobody too often."""
+def register_authentication(app: Flask, services: Services, *, locked: bool) -> None:
+    """Check the key of each request if the app is locked, and limit how often a client asks."""
     settings = services.settings
-    believe_proxies(app, settings)
+    trust_proxies(app, settings)
     if not locked and not settings.rate_limit:
         return
     limits = RateLimits(settings)
     if locked:
-        app.before_request(Authenticator(services, limits).admit)
+        app.before_request(Authenticator(services, limits).authenticate)
     limits.register(app)
 
 
-def believe_proxies(app: Flask, settings: Settings) -> None:
-    """Take the client's address from the proxies before us, if there are any."""
+def trust_proxies(app: Flask, settings: Settings) -> None:
+    """Take the client's address from the headers of the proxies before us, if there are any."""
     if hops := settings.proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
 
 
 class Authenticator:
-    """Asks every request for its key, but those for what is open."""
+    """Checks the key of every request, but for public views."""
 
     def __init__(self, services: Services, limits: RateLimits) -> None:
         self._owner = services.owner
-        self._keyring = Keyring(services.db, attempt=limits.attempt)
+        self._key_cache = KeyCache(services.db, attempt=limits.attempt)
 
-    def admit(self) -> None:
-        """Raise MissingKey, InvalidKey, InsufficientScope or the 429, unless it may come in."""
+    def authenticate(self) -> None:
+        """Raise MissingKey, InvalidKey, InsufficientScope or the 429 unless the key allows this."""
         if request.endpoint is None:
-            return  # there is nothing at this address, as the answer will say
-        needed = scopes.of(current_app, request.endpoint)
-        if needed is scopes.OPEN:
+            return  # nothing is at this address; the answer will be 404
+        needed = scopes.required_scope(current_app, request.endpoint)
+        if needed is scopes.PUBLIC:
             return
-        token = _sent()
+        token = _sent_key()
         if token is None:
             raise MissingKey(
                 f"this needs an API key, sent as `Authorization: Bearer …` or `{scopes.HEADER}: …`;"
@@ -71,23 +71,23 @@ class Authenticator:
             raise InsufficientScope(f"this needs the scope {needed}; the key's is {scope}")
 
     def _identify(self, token: str) -> tuple[str, Scope]:
-        """Return what a key may be called, and its scope. Raises InvalidKey, or the 429."""
+        """Return the prefix of a key, and its scope. Raises InvalidKey, or the 429."""
         if self._owner.recognises(token):
             return "owner", Scope.READ
-        key = self._keyring.find(token)
+        key = self._key_cache.find(token)
         return key.prefix, key.scope
 
 
-def _sent() -> str | None:
-    """Return the key that this request came with; another scheme's `Authorization` is none."""
+def _sent_key() -> str | None:
+    """Return the key in the headers of this request; other schemes of `Authorization` have none."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         return token.strip()
     return request.headers.get(scopes.HEADER) or None
 
 
-def trouble(services: Services) -> str | None:
-    """Say that nobody can be let in, or None."""
+def check_keys(services: Services) -> str | None:
+    """Say that no key is valid, so that no request can be answered; None if there is one."""
     try:
         with services.db.read() as session:
             found = keys.is_any_live(session)
@@ -96,10 +96,10 @@ def trouble(services: Services) -> str | None:
     return None if found else f"there is none; {COMMAND.format(scope=Scope.READ)} makes one"
 
 
-def warn(services: Services) -> None:
-    """Say in the log that nobody can be let in, or that everybody is."""
+def warn_about_keys(services: Services) -> None:
+    """Log a warning if no key is valid, or if the API is exposed and needs no key."""
     settings = services.settings
-    if settings.locked and (reason := trouble(services)):
-        log.warning("no API key opens the door", keys=reason)
+    if settings.locked and (reason := check_keys(services)):
+        log.warning("there is no valid API key", keys=reason)
     elif settings.exposed and not settings.locked:
         log.warning("no API key is needed: all who reach this address may read, write and delete")

@@ -1,52 +1,47 @@
-"""`/v1/products:batch`: many products in one request, each with a result of its own."""
+"""`/v1/products:batch`: many products in one request, each with its own result."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from backend import queue
 from backend.access.scope import Scope
-from backend.api import openapi, problems
+from backend.api import openapi
 from backend.api.addresses import check_address
 from backend.api.context import services, write
-from backend.api.schemas import documents
-from backend.api.schemas.products import read_draft
-from backend.api.schemas.reading import BodyReader, QueryReader, json_body
-from backend.api.scopes import needs
+from backend.api.problems import translate
+from backend.api.schemas import Json
+from backend.api.schemas.body import read_body
+from backend.api.schemas.product import BatchAnswer, BatchBody, read_draft
+from backend.api.schemas.query import QueryReader
+from backend.api.scopes import requires_scope
 from backend.catalogue import products
 from backend.catalogue.products import Draft, Outcome
 from backend.database.models import Product
 from backend.errors import InvalidProduct
-from backend.queue import entries
-
-Json: TypeAlias = dict[str, Any]
 
 api = openapi.blueprint("batch", tag="products")
 
 
 @api.post(
     "/products:batch",
-    description="Each item is stored as by a PUT of its own, or refused with its problem; one bad "
+    description="Each item is stored as by a PUT, or refused with its problem; one bad "
     "item never fails the rest. Of several items with the same sku the last one counts.",
-    openapi_extensions=openapi.inputs(body=documents.BatchBody),
-    responses={200: documents.BatchAnswer, **openapi.refusals(400, 413, 415)},
+    openapi_extensions=openapi.inputs(body=BatchBody),
+    responses={200: BatchAnswer, **openapi.refusals(400, 413, 415)},
 )
-@needs(Scope.INGEST)
+@requires_scope(Scope.INGEST)
 def post_batch() -> Json:
     """Store many products."""
     QueryReader.of_request().finish()
-    reader = BodyReader(json_body())
-    items = reader.items("items")
-    most = services().settings.max_batch
-    if len(items) > most:
-        reader.refuse("items", f"holds {len(items)} products; at most {most} are allowed")
-    reader.finish()
+    items = read_body(BatchBody).items
     drafts = [_read(item) for item in items]
     results = write(lambda session: _store(session, drafts))
-    return {"items": list(map(_shown, items, results))}
+    return {"items": list(map(_result, items, results))}
 
 
 def _read(item: Any) -> Draft | InvalidProduct:
@@ -61,10 +56,10 @@ def _read(item: Any) -> Draft | InvalidProduct:
 def _store(
     session: Session, drafts: Sequence[Draft | InvalidProduct]
 ) -> list[Outcome | InvalidProduct]:
-    """Store the drafts that may be stored; return what became of each."""
+    """Store the drafts that are right; return the outcome or the error of each."""
     checked = _check_addresses(session, drafts)
     good = [draft for draft in checked if isinstance(draft, Draft)]
-    saved = products.save(session, good, priority=entries.IMPORT)
+    saved = products.save(session, good, priority=queue.IMPORT)
     stored = iter(
         InvalidProduct(saved.reasons[position]) if outcome is Outcome.REJECTED else outcome
         for position, outcome in enumerate(saved.outcomes)
@@ -89,10 +84,10 @@ def _check_addresses(
     return checked
 
 
-def _shown(item: Any, result: Outcome | InvalidProduct) -> Json:
+def _result(item: Any, result: Outcome | InvalidProduct) -> Json:
     sku = item.get("sku") if isinstance(item, dict) else None
     shown = {"sku": sku if isinstance(sku, str) else None}
     if isinstance(result, Outcome):
         return shown | {"status": 201 if result is Outcome.ADDED else 200}
-    problem = problems.of(result)
+    problem = translate(result)
     return shown | {"status": problem.status, "problem": problem.document()}

@@ -1,4 +1,4 @@
-"""What a request works with: the services of its app."""
+"""The services of the app that answers a request."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from backend.indexing import schema
 
 T = TypeVar("T")
 
-KEY: Final = "lookalike"
-"""Where an app keeps its services: `app.extensions[KEY]`."""
+SERVICES: Final = "lookalike"
+"""Where an app keeps its services: `app.extensions[SERVICES]`."""
 
 
 def services() -> Services:
     """Return the services of the app that answers this request."""
-    found: Services = current_app.extensions[KEY]
+    found: Services = current_app.extensions[SERVICES]
     return found
 
 
 def write(work: Callable[[Session], T]) -> T:
-    """Run `work(session)` in one transaction; then ring, since it may have made work due."""
+    """Run `work(session)` in one transaction; then notify the workers, since work may be due."""
     result = services().db.write(work)
     services().notify()
     return result

@@ -8,9 +8,10 @@ from backend import generations
 from backend.access.scope import Scope
 from backend.api import openapi
 from backend.api.context import filterable, services
-from backend.api.schemas import documents, pages
-from backend.api.schemas.reading import QueryReader
-from backend.api.scopes import needs
+from backend.api.schemas import pages
+from backend.api.schemas.query import QueryReader
+from backend.api.schemas.similar_items import FacetPage
+from backend.api.scopes import requires_scope
 
 COUNTED: Final = ("keyword", "integer", "bool")
 """The types of fields whose values can be counted; a price is a range."""
@@ -26,9 +27,9 @@ api = openapi.blueprint("facets", tag="similar items")
     openapi_extensions=openapi.inputs(
         openapi.limit(default=100, most=MOST_VALUES), openapi.FACETS, *openapi.FILTERS
     ),
-    responses={200: documents.FacetPage, **openapi.refusals(503)},
+    responses={200: FacetPage, **openapi.refusals(503)},
 )
-@needs(Scope.READ)
+@requires_scope(Scope.READ)
 def get_facets() -> dict[str, Any]:
     """Count the searchable products by the values of each field."""
     schema = filterable()
@@ -40,7 +41,7 @@ def get_facets() -> dict[str, Any]:
     reader.finish()
     with services().db.read() as session:
         generation = generations.active(session)
-    index = services().index_of(generation)
+    index = services().indexes.of(generation)
     found = [(field, index.facet(field, limit=limit, where=where)) for field in wanted]
     items = [
         {"field": field, "values": [{"value": value, "count": count} for value, count in values]}

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any, Final, TypeAlias
-
-from flask import request
+from typing import Final
 
 from backend import generations
 from backend import reindex as reindexing
@@ -13,14 +11,14 @@ from backend.access.scope import Scope
 from backend.api import openapi
 from backend.api.context import services
 from backend.api.jobs import accepted
-from backend.api.schemas import documents, pages
-from backend.api.schemas.reading import BodyReader, QueryReader, json_body
-from backend.api.scopes import needs
+from backend.api.schemas import Json, pages
+from backend.api.schemas.body import read_optional_body
+from backend.api.schemas.generation import ForceBody, GenerationDetail, GenerationPage, ReindexBody
+from backend.api.schemas.operation import JobDocument
+from backend.api.schemas.query import QueryReader
+from backend.api.scopes import requires_scope
 from backend.database.models import Generation
 from backend.errors import UnknownGeneration
-from backend.reindex import ReindexPlan
-
-Json: TypeAlias = dict[str, Any]
 
 LONGEST_ID: Final = 18  # digits that every database's integer can hold
 
@@ -31,21 +29,14 @@ api = openapi.blueprint("generations", tag="operation", url_prefix="/v1/admin")
     "/reindex",
     description="What is left out stays as it is. Without another embedder the new index is filled "
     "from stored vectors. Promoted by itself, if it is good enough, or on request.",
-    openapi_extensions=openapi.inputs(body=documents.ReindexBody),
-    responses={202: documents.JobDocument, **openapi.refusals(400, 409, 415, 503)},
+    openapi_extensions=openapi.inputs(body=ReindexBody),
+    responses={202: JobDocument, **openapi.refusals(400, 409, 415, 503)},
 )
-@needs(Scope.ADMIN)
+@requires_scope(Scope.ADMIN)
 def reindex() -> tuple[Json, HTTPStatus, dict[str, str]]:
     """Build another index beside the active one."""
-    reader = _body()
-    plan = ReindexPlan(
-        embedder=reader.text("embedder"),
-        quantization=reader.text("quantization"),
-        hnsw=reader.integers("hnsw"),
-        promote=reader.text("promote") or "auto",
-        force=reader.flag("force"),
-    )
-    reader.finish()
+    QueryReader.of_request().finish()
+    plan = read_optional_body(ReindexBody).plan()
     job = reindexing.request(services().db, plan)
     services().notify()
     return accepted(job)
@@ -54,9 +45,9 @@ def reindex() -> tuple[Json, HTTPStatus, dict[str, str]]:
 @api.get(
     "/generations",
     openapi_extensions=openapi.inputs(),
-    responses={200: documents.GenerationPage, **openapi.refusals()},
+    responses={200: GenerationPage, **openapi.refusals()},
 )
-@needs(Scope.ADMIN)
+@requires_scope(Scope.ADMIN)
 def list_generations() -> Json:
     """List all generations, the newest first."""
     QueryReader.of_request().finish()
@@ -68,9 +59,9 @@ def list_generations() -> Json:
 @api.get(
     "/generations/<id>",
     openapi_extensions=openapi.inputs(openapi.GENERATION_ID),
-    responses={200: documents.GenerationDetail, **openapi.refusals(404)},
+    responses={200: GenerationDetail, **openapi.refusals(404)},
 )
-@needs(Scope.ADMIN)
+@requires_scope(Scope.ADMIN)
 def get_generation(id: str) -> Json:
     """Read one generation, with the numbers of its last check."""
     QueryReader.of_request().finish()
@@ -81,10 +72,10 @@ def get_generation(id: str) -> Json:
     "/generations/<id>/promote",
     description="A job: it measures the generation first, and fails with the numbers that are not "
     "good enough. With `force` it is promoted all the same.",
-    openapi_extensions=openapi.inputs(openapi.GENERATION_ID, body=documents.ForceBody),
-    responses={202: documents.JobDocument, **openapi.refusals(400, 404, 409, 415)},
+    openapi_extensions=openapi.inputs(openapi.GENERATION_ID, body=ForceBody),
+    responses={202: JobDocument, **openapi.refusals(400, 404, 409, 415)},
 )
-@needs(Scope.ADMIN)
+@requires_scope(Scope.ADMIN)
 def promote_generation(id: str) -> tuple[Json, HTTPStatus, dict[str, str]]:
     """Check a generation and make it the active one."""
     force = _force()
@@ -95,22 +86,22 @@ def promote_generation(id: str) -> tuple[Json, HTTPStatus, dict[str, str]]:
 
 @api.post(
     "/generations/rollback",
-    openapi_extensions=openapi.inputs(body=documents.ForceBody),
-    responses={200: documents.GenerationDetail, **openapi.refusals(400, 409, 415, 503)},
+    openapi_extensions=openapi.inputs(body=ForceBody),
+    responses={200: GenerationDetail, **openapi.refusals(400, 409, 415, 503)},
 )
-@needs(Scope.ADMIN)
+@requires_scope(Scope.ADMIN)
 def roll_back() -> Json:
     """Go back to the standby generation at once."""
     force = _force()
-    return services().promoter().roll_back(force=force)
+    return services().promoter.roll_back(force=force)
 
 
 @api.delete(
     "/generations/<id>",
     openapi_extensions=openapi.inputs(openapi.GENERATION_ID),
-    responses={200: documents.GenerationDetail, **openapi.refusals(404, 409)},
+    responses={200: GenerationDetail, **openapi.refusals(404, 409)},
 )
-@needs(Scope.ADMIN)
+@requires_scope(Scope.ADMIN)
 def drop_generation(id: str) -> Json:
     """Retire a generation that does not answer; what it holds is deleted in the background."""
     QueryReader.of_request().finish()
@@ -119,17 +110,9 @@ def drop_generation(id: str) -> Json:
     return _described(found.id)
 
 
-def _body() -> BodyReader:
-    """Return the reader of this request's body, which may be absent."""
-    QueryReader.of_request().finish()
-    return BodyReader(json_body() if request.get_data() else {})
-
-
 def _force() -> bool:
-    reader = _body()
-    force = reader.flag("force")
-    reader.finish()
-    return force
+    QueryReader.of_request().finish()
+    return read_optional_body(ForceBody).force
 
 
 def _number(id: str) -> int:

@@ -1,4 +1,4 @@
-"""`/livez` and `/readyz`: is the process there, and can it answer?"""
+"""`/livez` and `/readyz`: is the process alive, and can it answer?"""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from sqlalchemy.exc import OperationalError
 from backend import generations
 from backend.api import openapi
 from backend.api.context import services
-from backend.api.problems import Problem
-from backend.api.schemas import documents
-from backend.api.schemas.reading import QueryReader
-from backend.api.scopes import OPEN, needs
+from backend.api.problems import RequestError
+from backend.api.schemas.operation import Health
+from backend.api.schemas.query import QueryReader
+from backend.api.scopes import PUBLIC, requires_scope
 from backend.errors import LookalikeError
 
 Probe: TypeAlias = Callable[[], str | None]
 """Says what is wrong with one part, or None."""
 
-KEY: Final = "lookalike.probes"
+PROBES: Final = "lookalike.probes"
+"""Where an app keeps its probes: `app.extensions[PROBES]`."""
+
 RETRY_SECONDS: Final = 2
 
 api = openapi.blueprint("health", tag="operation", url_prefix=None)
@@ -30,11 +32,11 @@ api = openapi.blueprint("health", tag="operation", url_prefix=None)
 @api.get(
     "/livez",
     openapi_extensions=openapi.inputs(),
-    responses={200: documents.Health, **openapi.refusals()},
+    responses={200: Health, **openapi.refusals()},
 )
-@needs(OPEN)
+@requires_scope(PUBLIC)
 def live() -> dict[str, str]:
-    """Tell that the process is there; touches nothing else."""
+    """Tell that the process is alive; asks no other part."""
     QueryReader.of_request().finish()
     return {"status": "ok"}
 
@@ -42,19 +44,19 @@ def live() -> dict[str, str]:
 @api.get(
     "/readyz",
     openapi_extensions=openapi.inputs(),
-    responses={200: documents.Health, **openapi.refusals(503)},
+    responses={200: Health, **openapi.refusals(503)},
 )
-@needs(OPEN)
+@requires_scope(PUBLIC)
 def ready() -> dict[str, Any]:
-    """Tell whether it can answer; otherwise 503, which names what is down."""
+    """Tell whether the process can answer; 503 names what is down."""
     QueryReader.of_request().finish()
-    probes: Mapping[str, Probe] = current_app.extensions[KEY]
+    probes: Mapping[str, Probe] = current_app.extensions[PROBES]
     checks = {name: probe() or "ok" for name, probe in probes.items()}
     down = {name: found for name, found in checks.items() if found != "ok"}
     if down:
         detail = "; ".join(f"{name}: {found}" for name, found in down.items())
         headers = {"Retry-After": str(RETRY_SECONDS)}
-        raise Problem(503, "not-ready", detail, headers=headers, checks=checks)
+        raise RequestError(503, "not-ready", detail, headers=headers, checks=checks)
     return {"status": "ready", "checks": checks}
 
 
@@ -71,7 +73,7 @@ def _index() -> str | None:
     try:
         with services().db.read() as session:
             generation = generations.active(session)
-        services().index_of(generation).ping()
+        services().indexes.of(generation).ping()
     except LookalikeError as error:
         return error.message
     except OperationalError:
@@ -79,4 +81,4 @@ def _index() -> str | None:
     return None
 
 
-PROBES: Final[Mapping[str, Probe]] = {"database": _database, "index": _index}
+OWN_PROBES: Final[Mapping[str, Probe]] = {"database": _database, "index": _index}

@@ -1,31 +1,29 @@
-"""`/v1/products/{sku}/image`: the picture itself, as raw bytes."""
+"""`/v1/products/{sku}/image`: the image itself, as raw bytes."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 from flask import Response, redirect, request
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
+from backend import queue
 from backend.access.scope import Scope
 from backend.api import openapi
 from backend.api.context import services, write
-from backend.api.problems import Problem
-from backend.api.schemas import documents
-from backend.api.schemas.products import write_products
-from backend.api.schemas.reading import QueryReader
-from backend.api.scopes import needs
+from backend.api.problems import RequestError
+from backend.api.schemas import Json
+from backend.api.schemas.product import Product, write_products
+from backend.api.schemas.query import QueryReader
+from backend.api.scopes import requires_scope
 from backend.catalogue import products
 from backend.catalogue.products import ImageRef
 from backend.errors import NoImage
-from backend.queue import entries
 
-Json: TypeAlias = dict[str, Any]
-
-PROOF: Final = (64, 64)
-"""The size to which an upload is decoded, to see whether it can be."""
+CHECK_SIZE: Final = (64, 64)
+"""An upload is decoded to this size, which shows whether it can be decoded."""
 
 SIGNATURES: Final = (  # (offset, bytes there, media type)
     (0, b"\xff\xd8\xff", "image/jpeg"),
@@ -37,7 +35,7 @@ SIGNATURES: Final = (  # (offset, bytes there, media type)
     (8, b"WEBP", "image/webp"),
     (4, b"ftypavif", "image/avif"),
 )
-PICTURE: Final[Json] = {"image/*": {}}
+IMAGE: Final[Json] = {"image/*": {}}
 
 api = openapi.blueprint("images", tag="images")
 
@@ -45,31 +43,31 @@ api = openapi.blueprint("images", tag="images")
 @api.put(
     "/products/<sku>/image",
     description="The body is the file itself: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF. It is "
-    "decoded before it is taken, so that what is wrong with it is said at once.",
-    openapi_extensions=openapi.inputs(openapi.SKU, content=PICTURE),
+    "decoded before it is stored, so that the answer already says what is wrong with it.",
+    openapi_extensions=openapi.inputs(openapi.SKU, content=IMAGE),
     responses={
-        200: documents.Product,
-        201: documents.Product,
+        200: Product,
+        201: Product,
         **openapi.refusals(404, 413, 415, 503),
     },
 )
-@needs(Scope.INGEST)
+@requires_scope(Scope.INGEST)
 def put_image(sku: str) -> tuple[Json, int]:
-    """Give a product its picture."""
+    """Give a product its image."""
     QueryReader.of_request().finish()
     if request.mimetype == "multipart/form-data":
         detail = "the body must be the file itself, not a form"
-        raise Problem(415, "unsupported-media-type", detail)
+        raise RequestError(415, "unsupported-media-type", detail)
     with services().db.read() as session:
         products.get(session, sku)
     data = request.get_data(cache=False)
-    services().decoders.decode_one(data, target=PROOF)
+    services().decoders.decode_one(data, target=CHECK_SIZE)
     digest = services().image_store.put(data)
     image = ImageRef(uri=services().image_store.uri(digest), digest=digest, bytes=len(data))
 
     def store(session: Session) -> tuple[Json, int]:
         status = 200 if products.get(session, sku).image_uri else 201
-        product = products.set_image(session, sku, image, priority=entries.SINGLE)
+        product = products.set_image(session, sku, image, priority=queue.SINGLE)
         return write_products(session, [product])[0], status
 
     return write(store)
@@ -77,18 +75,18 @@ def put_image(sku: str) -> tuple[Json, int]:
 
 @api.get(
     "/products/<sku>/image",
-    description="A picture on another host is answered with a redirect to it.",
+    description="An image on another host is answered with a redirect.",
     openapi_extensions=openapi.inputs(openapi.SKU),
     responses={
-        200: {"content": PICTURE},
-        302: {"description": "the picture lies on another host"},
-        304: {"description": "the picture is the one that the client has"},
+        200: {"content": IMAGE},
+        302: {"description": "the image lies on another host"},
+        304: {"description": "the client has this image already"},
         **openapi.refusals(403, 404, 413, 503),
     },
 )
-@needs(Scope.READ)
+@requires_scope(Scope.READ)
 def get_image(sku: str) -> BaseResponse:
-    """Read a product's picture."""
+    """Read a product's image."""
     QueryReader.of_request().finish()
     with services().db.read() as session:
         uri = products.get(session, sku).image_uri
@@ -97,14 +95,14 @@ def get_image(sku: str) -> BaseResponse:
     data = services().image_opener.read(uri, limits=services().limits)
     response = Response(data, mimetype=_media_type(data))
     response.set_etag(hashlib.sha256(data).hexdigest())
-    response.headers["Cache-Control"] = "no-cache"  # ask again: the picture may have changed
+    response.headers["Cache-Control"] = "no-cache"  # ask again: the image may have changed
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response.make_conditional(request)
 
 
 def _media_type(data: bytes) -> str:
-    """Return the media type that a file begins like; raise NoImage for no image at all."""
+    """Return the media type by the first bytes of a file; raises NoImage for any other file."""
     for offset, signature, media_type in SIGNATURES:
         if data.startswith(signature, offset):
             return media_type
-    raise NoImage("what lies where the image should be is none")
+    raise NoImage("the file at the address of the image is not an image")

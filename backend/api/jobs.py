@@ -10,9 +10,10 @@ from backend import jobs
 from backend.access.scope import Scope
 from backend.api import openapi
 from backend.api.context import services
-from backend.api.schemas import documents, pages
-from backend.api.schemas.reading import QueryReader
-from backend.api.scopes import needs
+from backend.api.schemas import pages
+from backend.api.schemas.operation import JobDocument, JobPage
+from backend.api.schemas.query import QueryReader
+from backend.api.scopes import requires_scope
 from backend.database.models import Job
 from backend.errors import UnknownJob
 
@@ -24,9 +25,9 @@ api = openapi.blueprint("jobs", tag="operation")
 @api.get(
     "/admin/jobs",
     openapi_extensions=openapi.inputs(openapi.limit(), openapi.CURSOR),
-    responses={200: documents.JobPage, **openapi.refusals()},
+    responses={200: JobPage, **openapi.refusals()},
 )
-@needs(Scope.ADMIN)
+@requires_scope(Scope.ADMIN)
 def list_jobs() -> dict[str, Any]:
     """List jobs, the newest first."""
     reader = QueryReader.of_request()
@@ -43,9 +44,9 @@ def list_jobs() -> dict[str, Any]:
 @api.get(
     "/admin/jobs/<id>",
     openapi_extensions=openapi.inputs(openapi.JOB_ID),
-    responses={200: documents.JobDocument, **openapi.refusals(404)},
+    responses={200: JobDocument, **openapi.refusals(404)},
 )
-@needs(Scope.ADMIN)
+@requires_scope(Scope.ADMIN)
 def get_admin_job(id: str) -> dict[str, Any]:
     """Read how far a job is, and what came of it."""
     return _read(id)
@@ -54,9 +55,9 @@ def get_admin_job(id: str) -> dict[str, Any]:
 @api.get(
     "/jobs/<id>",
     openapi_extensions=openapi.inputs(openapi.JOB_ID),
-    responses={200: documents.JobDocument, **openapi.refusals(404)},
+    responses={200: JobDocument, **openapi.refusals(404)},
 )
-@needs(Scope.ADMIN)
+@requires_scope(Scope.ADMIN)
 def get_job(id: str) -> dict[str, Any]:
     """Read how far a job is, and what came of it; the same as under `/v1/admin`."""
     return _read(id)
@@ -76,7 +77,7 @@ def document(job: Job) -> dict[str, Any]:
     derived = {"seconds_left": jobs.seconds_left(job)}
     found = {
         name: derived[name] if name in derived else getattr(job, name)
-        for name in documents.JobDocument.model_fields
+        for name in JobDocument.model_fields
     }
     return {
         name: value.isoformat() if isinstance(value, datetime) else value

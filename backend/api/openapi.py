@@ -1,9 +1,9 @@
-"""What the API's description (OpenAPI 3.1) says of an operation: parameters, bodies, answers."""
+"""The OpenAPI 3.1 document: the app that makes it, and the parts that operations are made of."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.info import Info
@@ -15,47 +15,50 @@ from pydantic import BaseModel
 
 import backend
 from backend.api.problems import MEDIA_TYPE
-from backend.api.schemas import documents
-from backend.api.schemas.filters import OPEN
-from backend.api.schemas.products import SPELT
+from backend.api.schemas import Json
+from backend.api.schemas.generation import ForceBody, ReindexBody
+from backend.api.schemas.problem import Problem
+from backend.api.schemas.product import MEMBERS, BatchBody, ProductBody
+from backend.api.schemas.similar_items import SimilarBody
+from backend.catalogue.drafts import SKU as SKU_CHARACTERS
+from backend.filters import OPEN_PREFIX
 from backend.filters import Schema as FieldTypes
 from backend.indexing import schema
 from backend.queue.progress import State
-
-Json: TypeAlias = dict[str, Any]
 
 INFO: Final = Info(
     title="Lookalike",
     version=backend.__version__,
     description=(
         "What looks like this? Products come in by PUT, and a moment later they are found by "
-        "their pictures.\n\n"
+        "their images.\n\n"
         "**Filters.** A repeated parameter, or commas, mean any-of; a backslash escapes a comma. "
-        f"`<field>_not` excludes; `_gte _gt _lte _lt` bound numbers; `{OPEN}<name>` is any open "
-        "attribute, declared as a facet or not. The parameter `filter` takes the same as JSON: "
+        f"`<field>_not` excludes; `_gte _gt _lte _lt` bound numbers; `{OPEN_PREFIX}<name>` is any "
+        "open attribute, declared as a facet or not. The parameter `filter` takes the same as "
+        "JSON: "
         '`{"gender": ["Women"], "base_colour": {"not": ["Red"]}, "year": {"gte": 2012}}`.\n\n'
         "**Errors** are problem documents (RFC 9457) that name what is allowed."
     ),
 )
 COMPONENTS: Final = "#/components/schemas/"
 BODIES: Final[Sequence[type[BaseModel]]] = (
-    documents.ProductBody,
-    documents.BatchBody,
-    documents.SimilarBody,
-    documents.ReindexBody,
-    documents.ForceBody,
+    ProductBody,
+    BatchBody,
+    SimilarBody,
+    ReindexBody,
+    ForceBody,
 )
 DOCS_PAGE: Final = '<meta http-equiv="refresh" content="0; url=swagger">'
 
 
-def build(import_name: str) -> OpenAPI:
-    """Return a bare app with a description of itself, and a page of it under /docs."""
+def build_app(import_name: str) -> OpenAPI:
+    """Return an app without operations, with the page of its OpenAPI document under /docs."""
     app = OpenAPI(
         import_name,
         info=INFO,
         doc_prefix="/docs",
-        security_schemes={},  # left out, it would be described as null
-        validation_error_model=documents.Problem,
+        security_schemes={},  # without it the document would hold null here
+        validation_error_model=Problem,
         static_folder=None,
     )
     app.config["OPENAPI_HTML_STRING"] = DOCS_PAGE
@@ -66,7 +69,7 @@ def build(import_name: str) -> OpenAPI:
 
 
 class _Blueprint(APIBlueprint):
-    """Describes its views and leaves them as they are: what a request says is read by `wire`."""
+    """Describes its views and leaves them as they are: `schemas` reads the requests."""
 
     @staticmethod
     def create_view_func(func: Callable[..., Any], *_models: Any, **_: Any) -> Callable[..., Any]:
@@ -75,14 +78,14 @@ class _Blueprint(APIBlueprint):
 
 
 def blueprint(name: str, *, tag: str, url_prefix: str | None = "/v1") -> APIBlueprint:
-    """Return the blueprint of one resource; its operations are listed under a tag."""
+    """Return the blueprint of one resource; the page lists its operations under the tag."""
     return _Blueprint(name, __name__, url_prefix=url_prefix, abp_tags=[Tag(name=tag)])
 
 
-def finish(app: OpenAPI, *, facets: Iterable[str]) -> None:
-    """Publish the description at /openapi.json, with the facets that the settings declare."""
+def publish(app: OpenAPI, *, facets: Iterable[str]) -> None:
+    """Serve the document at /openapi.json, with the facets that the settings declare."""
     spec = app.api_doc
-    declared = filter_parameters({f"{OPEN}{name}": "keyword" for name in facets})
+    declared = filter_parameters({f"{OPEN_PREFIX}{name}": "keyword" for name in facets})
     for operations in spec["paths"].values():
         for operation in operations.values():
             parameters = operation.get("parameters", [])
@@ -98,7 +101,7 @@ def _add_component(app: OpenAPI, model: type[BaseModel]) -> None:
     app.components_schemas[model.__name__] = Schema(**found)
 
 
-# --- what goes in ----------------------------------------------------------------------------
+# --- requests --------------------------------------------------------------------------------
 
 
 def inputs(
@@ -135,7 +138,7 @@ def limit(*, default: int = 10, most: int = 100) -> Json:
 
 
 _TEXT: Final[Json] = {"type": "string", "minLength": 1}
-_SKU: Final[Json] = {"type": "string", "pattern": documents.SKU_PATTERN}
+_SKU: Final[Json] = {"type": "string", "pattern": f"^{SKU_CHARACTERS.pattern}$"}
 
 SKU: Final = _parameter("sku", _SKU, "the shop's own key; leading zeros count", place="path")
 JOB_ID: Final = _parameter("id", {"type": "integer"}, "number of the job", place="path")
@@ -145,7 +148,7 @@ GENERATION_ID: Final = _parameter(
 CURSOR: Final = _parameter("cursor", {"type": "string"}, "the `next_cursor` of the page before")
 STATE: Final = _words("state", {"type": "string", "enum": list(State)}, "only in these states")
 FIELDS: Final = _words(
-    "fields", {"type": "string", "enum": list(SPELT)}, "only these members of a product"
+    "fields", {"type": "string", "enum": list(MEMBERS)}, "only these members of a product"
 )
 FACETS: Final = _words("fields", {"type": "string"}, "only these facets")
 EXCLUDE: Final = _words("exclude", _SKU, "skus that are left out")
@@ -181,10 +184,10 @@ FILTERS: Final = (
 SEARCH: Final = (limit(), EXCLUDE, FIELDS, MIN_SCORE, *FILTERS)
 
 
-# --- what comes out --------------------------------------------------------------------------
+# --- answers ---------------------------------------------------------------------------------
 
 
 def refusals(*statuses: int) -> ResponseDict:
-    """Return the problems that an operation may end in; any may be refused for its parameters."""
+    """Return the problem documents that an operation may answer; each may answer 422."""
     content = {MEDIA_TYPE: {"schema": {"$ref": f"{COMPONENTS}Problem"}}}
     return {status: {"content": dict(content)} for status in sorted({*statuses, 422})}

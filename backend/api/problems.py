@@ -1,9 +1,8 @@
-"""Errors on the wire: RFC 9457 problem documents, and the one table from error to status."""
+"""Errors become problem documents (RFC 9457): the one table from error to status."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -18,6 +17,8 @@ from werkzeug.exceptions import (
 )
 
 from backend import errors
+from backend.api.schemas import Json
+from backend.api.schemas.problem import ProblemFault
 from backend.errors import LookalikeError
 
 log = structlog.get_logger(__name__)
@@ -33,7 +34,7 @@ STATUS: Final[Mapping[type[LookalikeError], int]] = {
     errors.UnknownJob: 404,
     errors.InvalidProduct: 422,
     errors.InvalidFilter: 422,
-    errors.InvalidVector: 422,  # only a shopper's own picture can have none
+    errors.InvalidVector: 422,  # only a shopper's own image can lead to one
     errors.ImageError: 422,
     errors.NoImage: 404,
     errors.NotAnImage: 415,
@@ -58,33 +59,16 @@ STATUS: Final[Mapping[type[LookalikeError], int]] = {
 RETRY_SECONDS: Final = {409: 2, 503: 5}
 """When to try again, where that may help."""
 
-
 CHALLENGE: Final[Mapping[type[LookalikeError], str]] = {
     errors.MissingKey: 'Bearer realm="lookalike"',
     errors.InvalidKey: 'Bearer realm="lookalike", error="invalid_token"',
     errors.InsufficientScope: 'Bearer realm="lookalike", error="insufficient_scope"',
 }
-"""What `WWW-Authenticate` says (RFC 6750) to who was not let in."""
+"""What `WWW-Authenticate` says (RFC 6750) to a client that was refused."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fault:
-    """One thing that is wrong with a request: a query parameter, or a part of the body."""
-
-    code: str
-    detail: str
-    parameter: str | None = None
-    pointer: str | None = None  # RFC 6901; "" is the whole body
-
-    def document(self) -> dict[str, str]:
-        """Return the fault as JSON."""
-        parts = {"parameter": self.parameter, "pointer": self.pointer}
-        where = {name: value for name, value in parts.items() if value is not None}
-        return {**where, "code": self.code, "detail": self.detail}
-
-
-class Problem(LookalikeError):
-    """A request cannot be answered; `members` extend the document that says why."""
+class RequestError(LookalikeError):
+    """A request cannot be answered; `members` extend the problem document that says why."""
 
     def __init__(
         self,
@@ -93,7 +77,7 @@ class Problem(LookalikeError):
         detail: str,
         *,
         title: str | None = None,
-        faults: Sequence[Fault] = (),
+        faults: Sequence[ProblemFault] = (),
         headers: Mapping[str, str] | None = None,
         **members: Any,
     ) -> None:
@@ -105,9 +89,9 @@ class Problem(LookalikeError):
         self.headers = dict(headers or {})
         self.members = members
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> Json:
         """Return the problem as JSON, without the request it ended."""
-        found: dict[str, Any] = {
+        found: Json = {
             "type": f"urn:lookalike:problem:{self.code}",
             "title": self.title,
             "status": self.status,
@@ -116,22 +100,22 @@ class Problem(LookalikeError):
             **self.members,
         }
         if self.faults:
-            found["errors"] = [fault.document() for fault in self.faults]
+            found["errors"] = [fault.as_json() for fault in self.faults]
         return found
 
 
-def invalid(faults: Sequence[Fault], *, code: str = "invalid-request") -> Problem:
+def invalid_request(faults: Sequence[ProblemFault]) -> RequestError:
     """Return the 422 that lists everything wrong with a request."""
     places = (fault.parameter or fault.pointer or "body" for fault in faults)
     detail = "; ".join(
         f"{place}: {fault.detail}" for place, fault in zip(places, faults, strict=True)
     )
-    return Problem(422, code, detail, faults=faults)
+    return RequestError(422, "invalid-request", detail, faults=faults)
 
 
-def of(error: LookalikeError) -> Problem:
+def translate(error: LookalikeError) -> RequestError:
     """Translate a domain error: the only place where one becomes a status."""
-    if isinstance(error, Problem):
+    if isinstance(error, RequestError):
         return error
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
     told = ("state", "reason") if isinstance(error, errors.NotSearchable) else ()
@@ -140,7 +124,7 @@ def of(error: LookalikeError) -> Problem:
         headers["Retry-After"] = str(RETRY_SECONDS[status])
     if type(error) in CHALLENGE:
         headers["WWW-Authenticate"] = CHALLENGE[type(error)]
-    return Problem(
+    return RequestError(
         status,
         error.code,
         error.message,
@@ -156,19 +140,19 @@ def pointer(*parts: str | int) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
-def _fault(item: Mapping[str, Any]) -> Fault:
+def _fault(item: Mapping[str, Any]) -> ProblemFault:
     allowed = item.get("allowed")
-    return Fault(
+    return ProblemFault(
         code="unknown-field" if allowed else "invalid-value",
         detail=item["reason"] + (f"; allowed: {', '.join(allowed)}" if allowed else ""),
         pointer=pointer(item["field"]),
     )
 
 
-# --- at the edge ----------------------------------------------------------------------------
+# --- error handlers --------------------------------------------------------------------------
 
 
-def register(app: Flask) -> None:
+def register_error_handlers(app: Flask) -> None:
     """Answer every error of an app with a problem document."""
     app.register_error_handler(LookalikeError, respond)
     app.register_error_handler(HTTPException, _respond_http)
@@ -178,7 +162,7 @@ def register(app: Flask) -> None:
 
 def respond(error: LookalikeError) -> Response:
     """Return the problem document of an error."""
-    problem = of(error)
+    problem = translate(error)
     if problem.status >= 500:
         log.warning("problem", code=problem.code, detail=problem.message)
     document = problem.document() | {"request_id": g.get("request_id")}
@@ -195,7 +179,7 @@ def _respond_http(error: HTTPException) -> Response | HTTPException:
     headers = {name: value for name, value in error.get_headers() if name == "Allow"}
     phrase = HTTPStatus(status).phrase
     code = phrase.lower().replace(" ", "-")
-    return respond(Problem(status, code, _detail(error) or phrase, headers=headers))
+    return respond(RequestError(status, code, _detail(error) or phrase, headers=headers))
 
 
 def _detail(error: HTTPException) -> str | None:
@@ -213,9 +197,10 @@ def _respond_database(error: OperationalError) -> Response:
     log.error("database failed", error=str(error.orig))
     headers = {"Retry-After": str(RETRY_SECONDS[503])}
     detail = "the database does not answer; trying again may help"
-    return respond(Problem(503, "database-unavailable", detail, headers=headers))
+    return respond(RequestError(503, "database-unavailable", detail, headers=headers))
 
 
 def _respond_unexpected(error: Exception) -> Response:
     log.exception("request failed", error=repr(error))
-    return respond(Problem(500, "internal-error", "this is a fault of the server; the log has it"))
+    detail = "this is a fault of the server; its log has the reason"
+    return respond(RequestError(500, "internal-error", detail))

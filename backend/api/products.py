@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import Response, url_for
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend import generations
+from backend import generations, queue
 from backend.access.scope import Scope
 from backend.api import openapi
 from backend.api.addresses import check_address
 from backend.api.context import filterable, services, write
-from backend.api.schemas import documents, pages
-from backend.api.schemas.products import SPELT, read_changes, read_draft, write_products
-from backend.api.schemas.reading import QueryReader, json_body
-from backend.api.scopes import needs
+from backend.api.schemas import Json, pages
+from backend.api.schemas.body import json_body
+from backend.api.schemas.product import (
+    MEMBERS,
+    Product,
+    ProductBody,
+    ProductPage,
+    read_changes,
+    read_draft,
+    write_products,
+)
+from backend.api.schemas.query import QueryReader
+from backend.api.scopes import requires_scope
 from backend.catalogue import products
 from backend.catalogue.products import Outcome
-from backend.database.models import Product
+from backend.database import models
 from backend.errors import UnknownProduct
-from backend.queue import entries
 from backend.queue.progress import State, is_in
-
-Json = dict[str, Any]
 
 api = openapi.blueprint("products", tag="products")
 
@@ -33,24 +37,25 @@ api = openapi.blueprint("products", tag="products")
     "/products/<sku>",
     description="The body is the complete product: a field that is absent becomes empty. Only the "
     "image stays, because it may have come by another way: `image_uri: null` takes it away.",
-    openapi_extensions=openapi.inputs(openapi.SKU, body=documents.ProductBody),
+    openapi_extensions=openapi.inputs(openapi.SKU, body=ProductBody),
     responses={
-        200: documents.Product,
-        201: documents.Product,
+        200: Product,
+        201: Product,
         **openapi.refusals(400, 413, 415),
     },
 )
-@needs(Scope.INGEST)
+@requires_scope(Scope.INGEST)
 def put_product(sku: str) -> tuple[Json, int, dict[str, str]]:
     """Store a product."""
     QueryReader.of_request().finish()
     draft = read_draft(json_body(), sku=sku)
 
     def store(session: Session) -> tuple[Json, Outcome]:
-        stored_uri = session.scalar(select(Product.image_uri).where(Product.sku == sku))
+        row = models.Product
+        stored_uri = session.scalar(select(row.image_uri).where(row.sku == sku))
         check_address(draft.image, stored_uri, services().settings)
-        saved = products.save(session, [draft], priority=entries.SINGLE)
-        return _shown(session, products.get(session, sku)), saved.outcomes[0]
+        saved = products.save(session, [draft], priority=queue.SINGLE)
+        return _as_json(session, products.get(session, sku)), saved.outcomes[0]
 
     shown, outcome = write(store)
     if outcome is Outcome.ADDED:
@@ -61,10 +66,10 @@ def put_product(sku: str) -> tuple[Json, int, dict[str, str]]:
 @api.patch(
     "/products/<sku>",
     description="A field that is absent stays. Attributes are merged; one of null is dropped.",
-    openapi_extensions=openapi.inputs(openapi.SKU, body=documents.ProductBody),
-    responses={200: documents.Product, **openapi.refusals(400, 404, 413, 415)},
+    openapi_extensions=openapi.inputs(openapi.SKU, body=ProductBody),
+    responses={200: Product, **openapi.refusals(400, 404, 413, 415)},
 )
-@needs(Scope.INGEST)
+@requires_scope(Scope.INGEST)
 def patch_product(sku: str) -> Json:
     """Change some fields of a product."""
     QueryReader.of_request().finish()
@@ -73,8 +78,8 @@ def patch_product(sku: str) -> Json:
 
     def change(session: Session) -> Json:
         check_address(draft.image, products.get(session, sku).image_uri, services().settings)
-        product = products.patch(session, sku, changes, priority=entries.SINGLE)
-        return _shown(session, product)
+        product = products.patch(session, sku, changes, priority=queue.SINGLE)
+        return _as_json(session, product)
 
     return write(change)
 
@@ -82,16 +87,16 @@ def patch_product(sku: str) -> Json:
 @api.get(
     "/products/<sku>",
     openapi_extensions=openapi.inputs(openapi.SKU, openapi.FIELDS),
-    responses={200: documents.Product, **openapi.refusals(404)},
+    responses={200: Product, **openapi.refusals(404)},
 )
-@needs(Scope.READ)
+@requires_scope(Scope.READ)
 def get_product(sku: str) -> Json:
     """Read a product, its state, and the reason of a quarantine."""
     reader = QueryReader.of_request()
-    fields = reader.words_among("fields", SPELT)
+    fields = reader.words_among("fields", MEMBERS)
     reader.finish()
     with services().db.read() as session:
-        return _shown(session, products.get(session, sku), fields)
+        return _as_json(session, products.get(session, sku), fields)
 
 
 @api.delete(
@@ -99,13 +104,13 @@ def get_product(sku: str) -> Json:
     openapi_extensions=openapi.inputs(openapi.SKU),
     responses={204: None, **openapi.refusals(404)},
 )
-@needs(Scope.INGEST)
+@requires_scope(Scope.INGEST)
 def delete_product(sku: str) -> Response:
     """Remove a product."""
     QueryReader.of_request().finish()
 
     def remove(session: Session) -> None:
-        if not products.remove(session, [sku], priority=entries.SINGLE):
+        if not products.remove(session, [sku], priority=queue.SINGLE):
             raise UnknownProduct(f"there is no product with the sku {sku!r}", sku=sku)
 
     write(remove)
@@ -117,16 +122,16 @@ def delete_product(sku: str) -> Response:
     openapi_extensions=openapi.inputs(
         openapi.limit(), openapi.CURSOR, openapi.STATE, openapi.FIELDS, *openapi.FILTERS
     ),
-    responses={200: documents.ProductPage, **openapi.refusals()},
+    responses={200: ProductPage, **openapi.refusals()},
 )
-@needs(Scope.READ)
+@requires_scope(Scope.READ)
 def list_products() -> Json:
     """List products."""
     reader = QueryReader.of_request()
     limit = reader.integer("limit", default=10, least=1, most=100)
     after_id = reader.cursor("products")
     wanted = reader.words_among("state", list(State))
-    fields = reader.words_among("fields", SPELT)
+    fields = reader.words_among("fields", MEMBERS)
     where = reader.where(filterable())
     reader.finish()
     with services().db.read() as session:
@@ -138,6 +143,6 @@ def list_products() -> Json:
     return pages.page(items, beyond)
 
 
-def _shown(session: Session, product: Product, fields: list[str] | None = None) -> Json:
+def _as_json(session: Session, product: models.Product, fields: list[str] | None = None) -> Json:
     (shown,) = write_products(session, [product], fields=fields or ())
     return shown

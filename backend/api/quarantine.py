@@ -8,9 +8,10 @@ from backend import generations
 from backend.access.scope import Scope
 from backend.api import openapi
 from backend.api.context import services
-from backend.api.schemas import documents, pages
-from backend.api.schemas.reading import QueryReader
-from backend.api.scopes import needs
+from backend.api.schemas import pages
+from backend.api.schemas.operation import QuarantinePage
+from backend.api.schemas.query import QueryReader
+from backend.api.scopes import requires_scope
 from backend.queue.progress import quarantine
 
 api = openapi.blueprint("quarantine", tag="operation")
@@ -19,9 +20,9 @@ api = openapi.blueprint("quarantine", tag="operation")
 @api.get(
     "/quarantine",
     openapi_extensions=openapi.inputs(openapi.limit(), openapi.CURSOR),
-    responses={200: documents.QuarantinePage, **openapi.refusals()},
+    responses={200: QuarantinePage, **openapi.refusals()},
 )
-@needs(Scope.ADMIN)
+@requires_scope(Scope.ADMIN)
 def list_quarantine() -> dict[str, Any]:
     """List the products that cannot be indexed as they are."""
     reader = QueryReader.of_request()

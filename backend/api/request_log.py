@@ -16,8 +16,8 @@ HEADER: Final = "X-Request-Id"
 _ACCEPTABLE: Final = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
 
 
-def register(app: Flask) -> None:
-    """Give every request of an app an id, its client's or a new one, and log it at its end."""
+def register_request_log(app: Flask) -> None:
+    """Give every request of an app an id, the client's or a new one; log the request at its end."""
     app.before_request(_begin)
     app.after_request(_end)
 
@@ -26,7 +26,7 @@ def _begin() -> None:
     sent = request.headers.get(HEADER, "")
     g.request_id = sent if _ACCEPTABLE.fullmatch(sent) else uuid.uuid4().hex
     g.began = time.perf_counter()
-    structlog.contextvars.clear_contextvars()  # threads are used again
+    structlog.contextvars.clear_contextvars()  # of the request that this thread answered before
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
 
 

@@ -1,4 +1,4 @@
-"""What a view demands of an API key: declared beside the view, enforced by `door`."""
+"""Which scope of an API key a view requires: declared at the view, enforced in `authentication`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from backend.api.problems import MEDIA_TYPE
 View = TypeVar("View", bound=Callable[..., Any])
 
 HEADER: Final = "X-Api-Key"
-OPEN: Final = None
-"""The scope of a view that anybody may see."""
+PUBLIC: Final = None
+"""The scope of a view that needs no key."""
 
 DOCUMENTATION: Final = ("description", "openapi", "swagger")
-"""Where the API's description comes from: endpoints, or blueprints, of the library."""
+"""The endpoints and blueprints that serve the OpenAPI document and its page."""
 
 SCHEMES: Final = {
     "bearer": {
@@ -41,8 +41,8 @@ REFUSALS: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO
 _DECLARED: Final = "lookalike_scope"
 
 
-def needs(scope: Scope | None) -> Callable[[View], View]:
-    """Declare the scope that a view demands, or that it is OPEN."""
+def requires_scope(scope: Scope | None) -> Callable[[View], View]:
+    """Declare the scope that a view requires, or that it is PUBLIC."""
 
     def declare(view: View) -> View:
         setattr(view, _DECLARED, scope)
@@ -51,15 +51,15 @@ def needs(scope: Scope | None) -> Callable[[View], View]:
     return declare
 
 
-def is_declared(app: Flask, endpoint: str) -> bool:
-    """Tell whether an endpoint says what it demands."""
+def declares_scope(app: Flask, endpoint: str) -> bool:
+    """Tell whether an endpoint has declared its scope."""
     return _is_documentation(endpoint) or hasattr(app.view_functions[endpoint], _DECLARED)
 
 
-def of(app: Flask, endpoint: str) -> Scope | None:
-    """Return the scope that an endpoint demands; one that was forgotten is for admins alone."""
+def required_scope(app: Flask, endpoint: str) -> Scope | None:
+    """Return the scope that an endpoint requires; without a declaration it is admin."""
     if _is_documentation(endpoint):
-        return OPEN
+        return PUBLIC
     scope: Scope | None = getattr(app.view_functions[endpoint], _DECLARED, Scope.ADMIN)
     return scope
 
@@ -68,16 +68,16 @@ def _is_documentation(endpoint: str) -> bool:
     return endpoint.partition(".")[0] in DOCUMENTATION
 
 
-def describe(app: OpenAPI, *, locked: bool) -> None:
-    """Add to the API's description which operation demands what.
+def describe_scopes(app: OpenAPI, *, locked: bool) -> None:
+    """Add the required scopes to the OpenAPI document.
 
-    Where the door is not locked, that no key is needed comes first.
+    Where no key is needed, that alternative comes first.
     """
     spec = app.api_doc
     spec["components"]["securitySchemes"] = SCHEMES
     for endpoint, operation in _operations(app):
-        scope = of(app, endpoint)
-        if scope is OPEN:
+        scope = required_scope(app, endpoint)
+        if scope is PUBLIC:
             operation["security"] = []
             continue
         ways = [{name: [scope.value]} for name in SCHEMES]
@@ -87,7 +87,6 @@ def describe(app: OpenAPI, *, locked: bool) -> None:
 
 
 def _refused() -> dict[str, dict[str, Any]]:
-    """Return the answers of the door."""
     content = {MEDIA_TYPE: {"schema": {"$ref": f"{COMPONENTS}Problem"}}}
     return {
         str(status.value): {"description": status.phrase, "content": content} for status in REFUSALS

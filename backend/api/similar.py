@@ -1,8 +1,8 @@
-"""What looks like this product, and what looks like this picture?"""
+"""`…/similar`: the products that look like a product, or like an image."""
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 import structlog
 from flask import g, request
@@ -12,14 +12,18 @@ from backend.access.scope import Scope
 from backend.api import openapi
 from backend.api.context import filterable, services
 from backend.api.request_log import took_ms
-from backend.api.schemas import documents
-from backend.api.schemas.answers import read_query, write_answer
-from backend.api.schemas.reading import BodyReader, QueryReader, Reader, json_body
-from backend.api.scopes import needs
+from backend.api.schemas import Json
+from backend.api.schemas.body import read_body
+from backend.api.schemas.query import QueryReader
+from backend.api.schemas.similar_items import (
+    SimilarAnswer,
+    SimilarBody,
+    read_query,
+    write_answer,
+)
+from backend.api.scopes import requires_scope
 from backend.search import similar
 from backend.search.similar import Answer, Query
-
-Json: TypeAlias = dict[str, Any]
 
 FORM: Final = {
     "schema": {
@@ -33,7 +37,7 @@ FORM: Final = {
         "description": "all parameters of the query string may be fields of the form instead",
     }
 }
-PICTURES: Final[Json] = {"multipart/form-data": FORM, "image/*": {}}
+IMAGES: Final[Json] = {"multipart/form-data": FORM, "image/*": {}}
 
 api = openapi.blueprint("similar", tag="similar items")
 
@@ -43,37 +47,37 @@ api = openapi.blueprint("similar", tag="similar items")
     description="Best first, without the product itself. A product that has no vector yet is "
     "answered with 409, its state and its reason.",
     openapi_extensions=openapi.inputs(openapi.SKU, *openapi.SEARCH),
-    responses={200: documents.SimilarAnswer, **openapi.refusals(404, 409, 503)},
+    responses={200: SimilarAnswer, **openapi.refusals(404, 409, 503)},
 )
-@needs(Scope.READ)
+@requires_scope(Scope.READ)
 def similar_to_product(sku: str) -> Json:
-    """Find what looks like this product."""
-    return _by_sku(sku, QueryReader.of_request())
+    """Find the products that look like this one."""
+    query, fields = read_query(QueryReader.of_request(), filterable())
+    return _by_sku(sku, query, fields)
 
 
 @api.post(
     "/similar",
-    description="The picture is the field `image` of a form, or the body itself. A JSON body asks "
+    operation_id="similar_similar_to_picture_similar_post",  # clients are generated with this name
+    description="The image is the field `image` of a form, or the body itself. A JSON body asks "
     "about a product instead, with a filter that is too long for a query string.",
-    openapi_extensions=openapi.inputs(
-        *openapi.SEARCH, body=documents.SimilarBody, content=PICTURES
-    ),
+    openapi_extensions=openapi.inputs(*openapi.SEARCH, body=SimilarBody, content=IMAGES),
     responses={
-        200: documents.SimilarAnswer,
+        200: SimilarAnswer,
         **openapi.refusals(400, 404, 409, 413, 415, 503),
     },
 )
-@needs(Scope.READ)
-def similar_to_picture() -> Json:
-    """Find what looks like this picture."""
+@requires_scope(Scope.READ)
+def similar_to_image() -> Json:
+    """Find the products that look like this image."""
     if request.is_json:
         QueryReader.of_request().finish()
-        reader = BodyReader(json_body())
-        return _by_sku(reader.sku("sku"), reader)
+        body = read_body(SimilarBody)
+        return _by_sku(body.sku, body.query(), body.fields)
     if request.mimetype == "multipart/form-data":
         return _by_form()
     query, fields = read_query(QueryReader.of_request(), filterable())
-    return _by_picture(request.get_data(cache=False), query, fields)
+    return _by_image(request.get_data(cache=False), query, fields)
 
 
 def _by_form() -> Json:
@@ -83,19 +87,20 @@ def _by_form() -> Json:
     if [name for name, _ in files] != ["image"] or reader.take("image"):
         reader.refuse("image", "the form must hold one file, under this name")
     query, fields = read_query(reader, filterable())
-    return _by_picture(files[0][1].read(), query, fields)
+    return _by_image(files[0][1].read(), query, fields)
 
 
-def _by_sku(sku: str, reader: Reader) -> Json:
-    query, fields = read_query(reader, filterable())
+def _by_sku(sku: str, query: Query, fields: list[str]) -> Json:
     found = services()
-    answer = similar.similar_to_product(found.db, found.index_of, sku, query)
+    answer = similar.similar_to_product(found.db, found.indexes.of, sku, query)
     return _written(answer, fields)
 
 
-def _by_picture(data: bytes, query: Query, fields: list[str]) -> Json:
+def _by_image(data: bytes, query: Query, fields: list[str]) -> Json:
     found = services()
-    answer = similar.similar_to_image(found.db, found.index_of, found.encode, data, query)
+    answer = similar.similar_to_image(
+        found.db, found.indexes.of, found.query_encoder.encode, data, query
+    )
     return _written(answer, fields)
 
 

@@ -9,9 +9,9 @@ from backend import status
 from backend.access.scope import Scope
 from backend.api import openapi
 from backend.api.context import services
-from backend.api.schemas import documents
-from backend.api.schemas.reading import QueryReader
-from backend.api.scopes import needs
+from backend.api.schemas.operation import Status
+from backend.api.schemas.query import QueryReader
+from backend.api.scopes import requires_scope
 
 api = openapi.blueprint("status", tag="operation")
 
@@ -19,10 +19,10 @@ api = openapi.blueprint("status", tag="operation")
 @api.get(
     "/status",
     openapi_extensions=openapi.inputs(),
-    responses={200: documents.Status, **openapi.refusals()},
+    responses={200: Status, **openapi.refusals()},
 )
-@needs(Scope.READ)
+@requires_scope(Scope.READ)
 def get_status() -> dict[str, Any]:
     """Count the products by their state in the active generation."""
     QueryReader.of_request().finish()
-    return status.status(services().db, services().look_at_shard, recent=timedelta())
+    return status.status(services().db, services().indexes.look_at_shard, recent=timedelta())

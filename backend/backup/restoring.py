@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from backend import queue
 from backend.backup import images
 from backend.backup.folder import (
     Bar,
@@ -30,7 +31,6 @@ from backend.database import migrate
 from backend.database.engine import Database
 from backend.errors import UnusableBackup, WouldOverwrite
 from backend.images.store import ImageStore
-from backend.queue import entries
 from backend.settings import Settings
 from backend.vectors.edge.owner import Owner
 
@@ -134,7 +134,7 @@ def _prepared(file: Path, database: Path) -> Iterator[Path]:
         ready = Path(shutil.copyfile(file, Path(beside) / database.name))
         db = Database(f"sqlite:///{ready}")
         migrate.migrate(db)
-        db.write(entries.forget_points)
+        db.write(queue.forget_points)
         db.close()
         yield ready
 

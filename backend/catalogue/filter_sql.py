@@ -1,8 +1,8 @@
-"""One neutral filter -> SQL, for listing the catalogue itself.
+"""A neutral filter -> SQL, for listing the catalogue itself.
 
-It selects what the same filter selects in the index (see `vectors.filters`): a field that is empty
-satisfies none-of and never any-of or a range, an attribute matches in whatever type it was stored,
-and a list of values satisfies any-of by one of them.
+It selects what the same filter selects in the index (see `backend.filters`): an empty field
+satisfies none-of, and never any-of or a range; an attribute matches whatever type it is stored in;
+a list of values satisfies any-of if one of them does.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _translate(name: str, it: Condition, has: Has) -> Iterator[ColumnElement[boo
 
 
 def _column(column: Any, it: Condition) -> Iterator[ColumnElement[bool]]:
-    if COLUMNS[column.key] == "integer":  # a value of 64 bits is no error, it is just not there
+    if COLUMNS[column.key] == "integer":  # a value of 64 bits is no error, only never found
         column = type_coerce(column, BigInteger())
     if it.any_of:
         yield column.in_(it.any_of)

@@ -1,4 +1,4 @@
-"""The vectors in SQL: float16, so that a rebuilt index equals the original one."""
+"""The vectors of images in SQL, as float16: a rebuilt index equals the original one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def unpack(blob: bytes) -> Vector:
 
 
 def store(session: Session, fingerprint: str, vectors: Mapping[str, Vector]) -> None:
-    """Keep {image digest: vector}; what is there already is as good."""
+    """Store {image digest: vector}; one that is stored already stays, it has the same content."""
     if not vectors:
         return
     now = utcnow()

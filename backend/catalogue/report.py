@@ -1,4 +1,4 @@
-"""What an import did, down to each line that it could not take."""
+"""What an import did: counts, and a remark for each line with a fault."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Final
 
-from backend.catalogue.sources.rows import Remark
+from backend.catalogue.sources.feed import Remark
 
 KEPT_IN_MEMORY: Final = 1_000_000  # bytes of remarks; more go to a temporary file
 
 
 class Remarks:
-    """Any number of remarks in flat memory; iterate as often as you like."""
+    """Any number of remarks in little memory; can be iterated more than once."""
 
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(  # noqa: SIM115 - closed with the object
@@ -48,14 +48,14 @@ class Remarks:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """The end of an import: how many products, and which lines were rejected or mended."""
+    """The result of an import: how many products, and which lines were rejected or corrected."""
 
     added: int
     changed: int
     unchanged: int
     removed: int
     rejects: Remarks
-    warnings: Remarks  # of rows that were taken, with something left out or mended
+    warnings: Remarks  # of rows that were taken, with something left out or corrected
 
     @property
     def rejected(self) -> int:

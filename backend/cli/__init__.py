@@ -1,4 +1,4 @@
-"""`lookalike …`: every command that a person types. Heavy imports wait until one needs them."""
+"""The command line `lookalike`. A command imports what is heavy only when it runs."""
 
 from __future__ import annotations
 
@@ -7,56 +7,58 @@ import sys
 import typer
 
 from backend.cli import (
-    backups,
+    backup,
     catalogue,
+    database,
     demo,
     evaluate,
     fashion_mnist,
+    generations,
+    indexing,
     keys,
-    optimizing,
     projector,
-    queue,
-    reindexing,
-    serving,
+    quarantine,
+    server,
     similar,
+    status,
     train,
-    working,
+    workers,
 )
 from backend.errors import LookalikeError
 
 app = typer.Typer(
     name="lookalike",
-    help="Visual recommendations: a catalogue comes in, similar products come out.",
+    help="Visual recommendations: import a catalogue, get similar products.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    epilog="Settings come from the environment (`LOOKALIKE_…`) and from `.env`; see the README.",
+    epilog="Settings are read from the environment (`LOOKALIKE_…`) and `.env`; see the README.",
 )
 app.command("demo")(demo.demo)
 app.command("import")(catalogue.import_)
-app.command("index")(queue.index)
+app.command("index")(indexing.index)
 app.add_typer(train.train, name="train")
 app.command("evaluate")(evaluate.evaluate)
 app.command("fashion-mnist")(fashion_mnist.fashion_mnist)
 app.command("projector")(projector.projector)
-app.command("optimize")(optimizing.optimize)
-app.command("reindex")(reindexing.reindex)
-app.add_typer(reindexing.generations, name="generations")
-app.command("serve")(serving.serve)
+app.command("optimize")(indexing.optimize)
+app.command("reindex")(generations.reindex)
+app.add_typer(generations.generations, name="generations")
+app.command("serve")(server.serve)
 app.command("similar")(similar.similar)
-app.command("status")(queue.status)
-app.command("verify")(queue.verify)
-app.add_typer(queue.quarantine, name="quarantine")
+app.command("status")(status.status)
+app.command("verify")(indexing.verify)
+app.add_typer(quarantine.quarantine, name="quarantine")
 app.add_typer(keys.keys, name="keys")
-app.command("migrate")(serving.migrate)
-app.command("backup")(backups.backup)
-app.command("restore")(backups.restore)
-app.command("worker")(working.worker)
-app.command("beat")(working.beat)
+app.command("migrate")(database.migrate)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
+app.command("worker")(workers.worker)
+app.command("beat")(workers.beat)
 
 
 def main() -> None:
-    """Run the command line; a domain error becomes one line on stderr and exit code 1."""
+    """Run the command line. A LookalikeError becomes one line on stderr and exit code 1."""
     try:
         app()
     except LookalikeError as error:

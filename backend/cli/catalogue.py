@@ -13,10 +13,10 @@ from backend.cli.common import AsJson, bar, err, out, print_json, services
 if TYPE_CHECKING:
     from backend.bootstrap import Services
     from backend.catalogue.report import Summary
-    from backend.catalogue.sources.layout import FeedMapping
+    from backend.catalogue.sources.mapping import FeedMapping
 
 SHOWN = 20
-"""Rejects printed; all of them are in the report file and in --json."""
+"""Rejects that are printed; the report file and --json contain all of them."""
 
 CataloguePath = Annotated[
     Path,
@@ -29,11 +29,11 @@ CataloguePath = Annotated[
 ]
 ImageTemplate = Annotated[
     str | None,
-    typer.Option("--image", help="Where images lie, such as `images/{sku:.3}/{sku}.jpg`."),
+    typer.Option("--image", help="The path of an image, such as `images/{sku:.3}/{sku}.jpg`."),
 ]
 MappingFile = Annotated[
     Path | None,
-    typer.Option(help="A TOML or JSON file with a table `map` and a template `image`."),
+    typer.Option(help="A TOML or JSON file with a table `map` and a path template `image`."),
 ]
 
 
@@ -42,13 +42,13 @@ def import_(
     mapping: Annotated[
         list[str] | None,
         typer.Option(
-            "--map", metavar="FIELD=COLUMN", help="Which column holds a field; can be repeated."
+            "--map", metavar="FIELD=COLUMN", help="The column of a field; can be repeated."
         ),
     ] = None,
     image: ImageTemplate = None,
     mapping_file: MappingFile = None,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Remove products that the file does not hold.")
+        bool, typer.Option("--prune", help="Remove products that are not in the file.")
     ] = False,
     copy_images: Annotated[
         bool, typer.Option("--copy-images", help="Copy a folder's images to the image store.")
@@ -58,15 +58,15 @@ def import_(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bring the catalogue to what a file says: products and image references, nothing else.
+    """Import products and image references from a file.
 
-    Can be repeated: what has not changed costs nothing, and what has is embedded by the running
-    server, or by `lookalike index`. A bad row is reported with its line and reason, the others go
-    through. Columns that are not mapped are kept in the products' attributes.
+    An import can be repeated: rows that have not changed cost nothing. The running server, or
+    `lookalike index`, embeds what has changed. A bad row is reported with its line and reason; the
+    other rows are imported. Columns that are not mapped are kept in the products' attributes.
     """
-    layout = _layout(mapping or [], image, mapping_file)
+    feed_mapping = _mapping(mapping or [], image, mapping_file)
     with services() as found:
-        summary = run_import(found, path, layout, prune=prune, copy_images=copy_images)
+        summary = run_import(found, path, feed_mapping, prune=prune, copy_images=copy_images)
         report = report or found.settings.data_dir / "last-import.json"
         summary.write_report(report)
     if as_json:
@@ -79,12 +79,12 @@ def import_(
 def run_import(
     found: Services,
     path: Path,
-    layout: FeedMapping,
+    mapping: FeedMapping,
     *,
     prune: bool = False,
     copy_images: bool = False,
 ) -> Summary:
-    """Import with a progress bar, and ring for whoever works off the queue."""
+    """Import with a progress bar, then notify the worker."""
     from backend.catalogue.import_run import import_catalogue
 
     with bar("Importing") as progress:
@@ -93,7 +93,7 @@ def run_import(
             found.db,
             found.image_store,
             path,
-            layout=layout,
+            mapping=mapping,
             prune=prune,
             copy_images=copy_images,
             max_image_bytes=found.settings.max_image_bytes,
@@ -104,7 +104,7 @@ def run_import(
 
 
 def show(summary: Summary, report: Path | None = None) -> None:
-    """Print what an import did, and the first of what it could not take."""
+    """Print the counts of an import, and its first rejects and warnings."""
     out.print("  ".join(f"{name} [bold]{number:,}" for name, number in summary.counts().items()))
     for reject in summary.rejects.first(SHOWN):
         err.print(
@@ -117,11 +117,11 @@ def show(summary: Summary, report: Path | None = None) -> None:
         err.print(f"  … and {hidden:,} more, in {report}")
 
 
-def _layout(mapping: list[str], image: str | None, mapping_file: Path | None) -> FeedMapping:
-    from backend.catalogue.sources.layout import PLAIN, FeedMapping, read_layout
+def _mapping(pairs: list[str], image: str | None, mapping_file: Path | None) -> FeedMapping:
+    from backend.catalogue.sources.mapping import DEFAULT_MAPPING, FeedMapping, read_mapping
 
-    base = read_layout(mapping_file) if mapping_file else PLAIN
-    pairs = dict(pair.split("=", 1) for pair in mapping if "=" in pair)
-    if len(pairs) < len(mapping):
+    base = read_mapping(mapping_file) if mapping_file else DEFAULT_MAPPING
+    columns = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+    if len(columns) < len(pairs):
         raise typer.BadParameter("expected FIELD=COLUMN, each field once", param_hint="--map")
-    return FeedMapping(columns={**base.columns, **pairs}, image=image or base.image)
+    return FeedMapping(columns={**base.columns, **columns}, image=image or base.image)

@@ -1,12 +1,11 @@
-"""What the commands share: services, progress bars, JSON, and work as the owner or beside it."""
+"""What the commands share: settings, services, tables and JSON, a progress bar."""
 
 from __future__ import annotations
 
 import json
 import sys
-import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,7 +23,6 @@ from rich.progress import (
 
 if TYPE_CHECKING:
     from backend.bootstrap import Services
-    from backend.database.models import Job
     from backend.settings import Settings
 
 out = Console()
@@ -34,12 +32,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object inst
 
 
 def print_json(value: object) -> None:
-    """Print one JSON object, as a program wants it."""
+    """Print one JSON object to stdout."""
     sys.stdout.write(json.dumps(value, indent=2, default=str, ensure_ascii=False) + "\n")
 
 
 def settings(**overrides: object) -> Settings:
-    """Read the settings and set up the logs of a command: a command says itself what went wrong."""
+    """Read the settings and configure logging for a command, which prints its own errors.
+
+    Below the level `error` nothing is logged, unless LOOKALIKE_LOG_LEVEL is set.
+    """
     from backend import logs
     from backend.settings import read_settings
 
@@ -50,7 +51,7 @@ def settings(**overrides: object) -> Settings:
 
 @contextmanager
 def services(found: Settings | None = None) -> Iterator[Services]:
-    """Build the services for one command and let go of them at its end."""
+    """Build the services for one command, and close them at its end."""
     from workers.services import build
 
     built = build(found or settings())
@@ -62,9 +63,9 @@ def services(found: Settings | None = None) -> Iterator[Services]:
 
 @contextmanager
 def bar(what: str) -> Iterator[Any]:
-    """Show a bar with rate and time left on stderr; yields `report(done, total)`.
+    """Show a progress bar with rate and remaining time on stderr; yields `report(done, total)`.
 
-    The rate is counted from the first report on: what was done before that is not this run's work.
+    The rate counts only what is done after the first report: the rest is not this run's work.
     """
     columns = (
         TextColumn("{task.description}"),
@@ -87,77 +88,3 @@ def bar(what: str) -> Iterator[Any]:
             progress.update(task, completed=done, total=total, rate=f"{rate:,.0f}/s")
 
         yield report
-
-
-def run_job(services: Services, verb: str, arguments: Mapping[str, Any], *, what: str) -> Job:
-    """Run a job that needs the index and follow its progress.
-
-    If nobody owns the index, this process becomes the owner and works itself; otherwise the owner
-    runs it. Should the owner go away meanwhile, this process takes over. Exits with 1 if it failed.
-    """
-    from backend import jobs
-
-    job_id = jobs.write(services.db, verb, arguments)
-    return follow_job(services, job_id, what=what)
-
-
-def follow_job(services: Services, job_id: int, *, what: str) -> Job:
-    """Follow a job to its end, and run it where nobody else does, as `run_job` says."""
-    from backend import jobs
-
-    worker = _Assistant(services)
-    try:
-        with bar(what) as report:
-            while (job := jobs.read(services.db, job_id)) and job.state not in jobs.ENDED:
-                worker.help_out()
-                if job.total is not None:
-                    report(job.done, job.total)
-                time.sleep(0.2)
-            if job is not None and job.total:
-                report(job.total, job.total)
-    finally:
-        worker.stop()
-    if job is None or job.state == jobs.FAILED:
-        typer.secho(f"lookalike: {job.error if job else 'the job is gone'}", err=True, fg="red")
-        raise typer.Exit(1)
-    return job
-
-
-class _Assistant:
-    """A worker thread in this process, from the moment the index has no other owner."""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._thread: threading.Thread | None = None
-        self._failed: Exception | None = None
-
-    def help_out(self) -> None:
-        """Start working if the index is free; raise what went wrong in the thread."""
-        from backend.errors import IndexLocked
-
-        if self._failed:
-            raise self._failed
-        if self._thread or self._services.settings.broker_url:
-            return
-        try:
-            self._services.owner.acquire()
-        except IndexLocked:
-            return
-        from backend.worker.loop import Worker
-
-        self._worker = Worker(self._services)
-        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._worker.recover()
-            self._worker.run()
-        except Exception as error:  # noqa: BLE001  (raised again in the main thread)
-            self._failed = error
-
-    def stop(self) -> None:
-        """End the thread after what it is doing."""
-        if self._thread:
-            self._worker.stop()
-            self._thread.join()

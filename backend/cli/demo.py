@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backend.cli import catalogue, queue, similar
-from backend.cli.common import out, run_job, services, settings
+from backend.cli import catalogue, similar
+from backend.cli.common import out, services, settings
+from backend.cli.jobs import run_job
+from backend.cli.status import print_status
 
 if TYPE_CHECKING:
     from backend.bootstrap import Services
@@ -28,20 +30,20 @@ def demo(
     serve: Annotated[bool, typer.Option(help="Serve the API afterwards.")] = True,
     products: Annotated[int, typer.Option(min=20, max=300, help="Products of the sample.")] = 300,
 ) -> None:
-    """Import a sample catalogue, embed it with the real embedder, show similar items, serve.
+    """Import a sample catalogue, embed it, show similar items and serve the API.
 
-    Everything lies in ./demo, or in LOOKALIKE_DATA_DIR where that is set.
+    All data is in ./demo, or in LOOKALIKE_DATA_DIR if that is set.
     """
     given = {} if "LOOKALIKE_DATA_DIR" in os.environ else {"data_dir": Path("demo")}
     found_settings = settings(**given)
     with services(found_settings) as found:
         path = catalogue_path or _sample(found, products)
-        from backend.catalogue.sources.layout import PLAIN
+        from backend.catalogue.sources.mapping import DEFAULT_MAPPING
         from backend.status import status
 
-        catalogue.show(catalogue.run_import(found, path, PLAIN))
+        catalogue.show(catalogue.run_import(found, path, DEFAULT_MAPPING))
         run_job(found, "index", {}, what="Embedding")
-        queue.show_counts(status(found.db, found.look_at_shard), as_json=False)
+        print_status(status(found.db, found.indexes.look_at_shard), as_json=False)
         skus = _queries(found, QUERIES)
         answers = {sku: similar.ask(found, sku, limit=NEIGHBOURS, where=[]) for sku in skus}
         for sku in skus[:3]:

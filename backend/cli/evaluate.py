@@ -170,8 +170,8 @@ def _contest(found: Services, specs: Sequence[str]) -> Contest:
     usual = generation.embedder if generation else found.settings.embedder
     return Contest(
         db=found.db,
-        embedders={spec: found.embedder(spec) for spec in specs or [usual]},
-        yardstick=found.embedder(),
+        embedders={spec: found.embedders.named(spec) for spec in specs or [usual]},
+        yardstick=found.embedders.named(found.settings.embedder),
         open_images=found.image_opener.open,
         watch=bar,
     )

@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
-from backend.cli import catalogue, projector, queue
-from backend.cli.common import out, run_job, services, settings
+from backend.cli import catalogue, projector
+from backend.cli.common import out, services, settings
+from backend.cli.jobs import run_job
+from backend.cli.status import print_status
 
 PACKAGED = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts the files."""
@@ -35,13 +37,13 @@ def fashion_mnist(files: Files = None, sample: Shown = 5_000) -> None:
     given = {} if "LOOKALIKE_DATA_DIR" in os.environ else {"data_dir": Path("fashion-mnist")}
     found_settings = settings(**given)
     with services(found_settings) as found:
-        from backend.catalogue.sources.layout import PLAIN
+        from backend.catalogue.sources.mapping import DEFAULT_MAPPING
         from backend.status import status
 
         folder = files or _files(found_settings.data_dir)
-        catalogue.show(catalogue.run_import(found, folder, PLAIN))
+        catalogue.show(catalogue.run_import(found, folder, DEFAULT_MAPPING))
         run_job(found, "index", {}, what="Embedding")
-        queue.show_counts(status(found.db, found.look_at_shard), as_json=False)
+        print_status(status(found.db, found.indexes.look_at_shard), as_json=False)
         projector.write(found, found_settings.data_dir / "projector", count=sample)
     out.print(
         f"Next: LOOKALIKE_DATA_DIR={found_settings.data_dir} lookalike similar test-00000 "

@@ -18,38 +18,39 @@ if TYPE_CHECKING:
     from backend.access.keys import KeyInfo
 
 keys = typer.Typer(
-    help="API keys, needed as soon as others than this host can reach the server.",
+    help="API keys, which are needed when other hosts can reach the server.",
     no_args_is_help=True,
 )
 
 
 @keys.command("create")
 def create(
-    name: Annotated[str, typer.Argument(help="Who will hold it, such as `webshop`.")],
+    name: Annotated[str, typer.Argument(help="Who uses it, such as `webshop`.")],
     scope: Annotated[
         Scope,
         typer.Option(
-            help="read: ask for similar items and products. ingest: also store, change and remove "
+            help="read: query similar items and products. ingest: also store, change and remove "
             "them. admin: also see quarantine and jobs."
         ),
     ],
     days: Annotated[
-        int | None, typer.Option(min=1, max=36_500, help="How long it is valid; else for ever.")
+        int | None, typer.Option(min=1, max=36_500, help="How long it is valid; absent: forever.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make an API key and print it, this once: only a digest of it is kept.
+    """Make an API key and print it once: only its digest is stored.
 
-    A name can have two live keys, so that a client changes over without a gap: create the new
-    one, hand it out, and revoke the old one when `keys list` shows that it is no longer used.
+    A name can have two valid keys, so that a client can change its key without a break: create a
+    new key, give it to the client, and revoke the old one when `keys list` shows that it is no
+    longer used.
     """
-    from backend.access import keys as catalogue
+    from backend.access import keys as access_keys
     from backend.database.models import utcnow
 
     expires_at = utcnow() + timedelta(days=days) if days else None
     with services() as found:
         made = found.db.write(
-            lambda session: catalogue.create(session, name, scope=scope, expires_at=expires_at)
+            lambda session: access_keys.create(session, name, scope=scope, expires_at=expires_at)
         )
     if as_json:
         print_json({"key": made.token, **_document(made.key)})
@@ -61,11 +62,11 @@ def create(
 @keys.command("list")
 def list_(
     everything: Annotated[
-        bool, typer.Option("--all", help="Also those that are revoked or expired.")
+        bool, typer.Option("--all", help="Also revoked and expired keys.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the keys: whose, what for, and when they were last used (to within ten minutes)."""
+    """List the keys with their name, scope and time of last use (to within ten minutes)."""
     from backend.access.keys import list_keys
 
     with services() as found, found.db.read() as session:
@@ -75,7 +76,7 @@ def list_(
         return
     table = Table()
     for column in ("prefix", "name", "scope", "state", "created", "last used", "expires"):
-        table.add_column(column, no_wrap=column == "prefix")  # it is what `revoke` wants
+        table.add_column(column, no_wrap=column == "prefix")  # `revoke` needs it in full
     for key in listed:
         times = [_day(moment) for moment in (key.created_at, key.last_used_at, key.expires_at)]
         table.add_row(key.prefix, key.name, key.scope, key.state, *times)
@@ -89,15 +90,15 @@ def revoke(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Lock out whoever holds these keys, for good: all of them, or none if one is wrong.
+    """Make keys invalid forever: all of those given, or none if one does not exist.
 
-    Running servers let them in for five more seconds at most.
+    Running servers accept them for at most five more seconds.
     """
-    from backend.access import keys as catalogue
+    from backend.access import keys as access_keys
 
     with services() as found:
         revoked = found.db.write(
-            lambda session: [catalogue.revoke(session, prefix) for prefix in prefixes]
+            lambda session: [access_keys.revoke(session, prefix) for prefix in prefixes]
         )
     if as_json:
         print_json({"revoked": [_document(key) for key in revoked]})

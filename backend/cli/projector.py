@@ -102,7 +102,7 @@ def _encoder(found: Services, spec: str | None) -> tuple[str, str]:
     from backend import generations
 
     if spec:
-        return spec, found.embedder(spec).fingerprint
+        return spec, found.embedders.named(spec).fingerprint
     with found.db.read() as session:
         generation = generations.active(session)
         return generation.embedder, generation.fingerprint

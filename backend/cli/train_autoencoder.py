@@ -81,7 +81,7 @@ def _train(found: Services, folder: Path, recipe: AutoencoderRecipe, *, epochs: 
             epochs=epochs,
             draw=lambda: _draw(found, recipe),
             open_images=found.image_opener.open,
-            compute=found.compute,
+            compute=found.embedders.compute,
             report=progress,
         )
 

@@ -112,7 +112,7 @@ def finetune(
             folder=folder,
             read_products=lambda: _read(found),
             open_images=found.image_opener.open,
-            compute=found.compute,
+            compute=found.embedders.compute,
             watch=bar,
             say=lambda line: err.print(line, highlight=False, soft_wrap=True),
             command=shlex.join(["lookalike", *sys.argv[1:]]),

@@ -1,7 +1,16 @@
-"""Image -> vector. Torch is imported only in this folder (and in training), and only on `load`.
+"""Image -> vector. Torch is imported only in this folder and in `backend.lab`, and only on `load`.
 
-An embedder is named by a spec: `efficientnet-lite0`, `torchvision/resnet50?pool=max`. The spec is
-what a generation remembers, so it holds every option that changes the vector.
+An embedder is named by a spec: `efficientnet-lite0`, `torchvision/resnet50?pool=max`. A generation
+stores the spec, so it holds every option that changes the vector.
+
+- families without a network: `mean_colour`, `pixel_baselines` (with `colour`)
+- convolutional networks, traced and made faster: `efficientnet_lite` and `torchvision_cnn` (with
+  `cnn`), `autoencoder`, `tuned` (with `backbones`, `checkpoint`, `split_network`, `fusion`)
+- other networks, run as they are: `timm_model`, `open_clip_model` (with `untraced_network`)
+- `network`: running a traced network, with `tracing`, `batch_norms`, `padding`, `bf16`, `devices`
+  and `cuda_transfer`
+- `pixels`, `pca`, `options`, `weights`, `fingerprints`: used by several families
+- `loaded`: the embedders that one process has loaded
 """
 
 from __future__ import annotations
@@ -23,10 +32,10 @@ FloatArray: TypeAlias = npt.NDArray[np.float32]
 
 
 class Embedder(Protocol):
-    """What turns images into vectors. Safe to call from several threads."""
+    """Turns images into vectors. Safe to call from several threads."""
 
     name: str
-    fingerprint: str  # hex digest of weights + preprocessing + head; not of device or precision
+    fingerprint: str  # hex digest of weights, preprocessing and head; not of device or precision
     size: int  # dimensions of the vector
     input_size: tuple[int, int]  # (height, width) in pixels that images are best decoded to
     batch_size: int  # images that one call should hold, for the device at hand
@@ -42,7 +51,7 @@ class Compute:
 
     device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
     precision: str = "auto"  # auto, bf16, fp32
-    batch_size: int = 0  # images a forward pass; 0: by device
+    batch_size: int = 0  # images in one forward pass; 0: by device
     threads: int = 1  # torch's own threads on a CPU; 0: torch's choice
 
 
@@ -66,7 +75,7 @@ _MODULES = {  # family -> the module whose import registers it
 def register(family: str) -> Callable[[Factory], Factory]:
     """Register a factory `(variant, *, compute, option=default, …) -> Embedder` under a family.
 
-    Options arrive as strings; the factory's own keywords say which ones there are.
+    Options are passed as strings. The factory's keywords are the options that exist.
     """
 
     def add(factory: Factory) -> Factory:
@@ -84,8 +93,8 @@ def families() -> list[str]:
 def load(spec: str, *, compute: Compute | None = None) -> Embedder:
     """Load an embedder by its spec `family[/variant][?option=value&…]`.
 
-    Raises UnknownEmbedder for an unknown family, variant or option, WeightsUnavailable when its
-    weights are neither on disk nor to be downloaded.
+    Raises UnknownEmbedder for an unknown family, variant or option, and WeightsUnavailable when its
+    weights are not on disk and cannot be downloaded.
     """
     name, _, query = spec.partition("?")
     family, _, variant = name.partition("/")

@@ -1,8 +1,8 @@
-"""The code of a convolutional autoencoder, trained on a catalogue's own pictures.
+"""The code of a convolutional autoencoder, trained on a catalogue's own images.
 
-Two of them, for RGB pictures of 128 x 128: a code of 256 x 4 x 4 = 4096 numbers, behind seven
-convolutions and three poolings, and one of 512 x 1 x 1, behind eight and four. Each convolution has
-one transposed convolution that undoes it. `backend.lab.training.autoencoder` trains them.
+There are two, for RGB images of 128 x 128. One has a code of 256 x 4 x 4 = 4096 numbers, after
+seven convolutions and three poolings; the other of 512 x 1 x 1, after eight and four. For each
+convolution the decoder has a transposed one. `backend.lab.training.autoencoder` trains them.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from torch import Tensor, nn
 
 from backend.embedders import Compute, FloatArray, register
 from backend.embedders.fingerprints import fingerprint
-from backend.embedders.network import Network, trace
+from backend.embedders.network import Network
 from backend.embedders.pixels import normalise, to_pixels
+from backend.embedders.tracing import trace
 from backend.embedders.weights import read_tensors
 from backend.errors import UnknownEmbedder, WeightsUnavailable
 
-INPUT_SIZE: Final = (128, 128)  # (height, width) that pictures are stretched to
+INPUT_SIZE: Final = (128, 128)  # (height, width) that images are stretched to
 
 
 class Layer(NamedTuple):
@@ -30,11 +31,11 @@ class Layer(NamedTuple):
 
     channels: int
     stride: int = 1
-    pooled: bool = False  # by maxima of 2 x 2
+    pooled: bool = False  # by the maximum of each 2 x 2
 
     @property
     def shrinks(self) -> int:
-        """How many times smaller its maps are than its input, along each side."""
+        """By how much each side of its output is smaller than that of its input."""
         return self.stride * (2 if self.pooled else 1)
 
 
@@ -51,14 +52,14 @@ LAYERS: Final[Mapping[int, tuple[Layer, ...]]] = {
     4096: _BASE,  # 256 x 4 x 4
     512: (*_BASE, Layer(512, stride=2, pooled=True)),  # 512 x 1 x 1
 }
-"""Dimensions of the code -> the encoder's convolutions, in order."""
+"""Dimensions of the code -> the encoder's convolutions in their order."""
 
 
 class Autoencoder(nn.Module):
     """An encoder and the decoder that mirrors it, layer by layer."""
 
     def __init__(self, dimensions: int) -> None:
-        """Draw the weights of the autoencoder of 512 or 4096 dimensions."""
+        """Draw random weights for 512 or 4096 dimensions."""
         super().__init__()
         layers = LAYERS[dimensions]
         inputs = (3, *(layer.channels for layer in layers))
@@ -68,11 +69,11 @@ class Autoencoder(nn.Module):
             *(_convolve(i, layer, is_code=n == last) for n, (i, layer) in enumerate(steps))
         )
         self.decoder = nn.Sequential(
-            *(_undo(i, layer, is_picture=n == last) for n, (i, layer) in enumerate(steps[::-1]))
+            *(_undo(i, layer, is_image=n == last) for n, (i, layer) in enumerate(steps[::-1]))
         )
 
     def forward(self, colours: Tensor) -> Tensor:
-        """Encode and decode (n, 3, 128, 128), from 0 to 1, to the same."""
+        """Encode and decode (n, 3, 128, 128), with values from 0 to 1."""
         decoded: Tensor = self.decoder(self.encoder(colours))
         return decoded
 
@@ -82,25 +83,27 @@ def _convolve(inputs: int, layer: Layer, *, is_code: bool) -> nn.Sequential:
         nn.Conv2d(inputs, layer.channels, 3, stride=layer.stride, padding=1, bias=False),
         nn.BatchNorm2d(layer.channels),
     ]
-    if not is_code:  # which keeps its signs: half as many directions would be lost without
+    if not is_code:  # a ReLU would lose the signs of the code, and with them many directions
         parts.append(nn.ReLU())
     if layer.pooled:
         parts.append(nn.MaxPool2d(2))
     return nn.Sequential(*parts)
 
 
-def _undo(outputs: int, layer: Layer, *, is_picture: bool) -> nn.Sequential:
-    kernel, padding = {1: (3, 1), 2: (4, 1), 4: (4, 0)}[layer.shrinks]  # no overlap is uneven
+def _undo(outputs: int, layer: Layer, *, is_image: bool) -> nn.Sequential:
+    kernel, padding = {1: (3, 1), 2: (4, 1), 4: (4, 0)}[
+        layer.shrinks
+    ]  # kernels whose overlaps are even
     convolution = nn.ConvTranspose2d(
-        layer.channels, outputs, kernel, layer.shrinks, padding, bias=is_picture
+        layer.channels, outputs, kernel, layer.shrinks, padding, bias=is_image
     )
-    if is_picture:
+    if is_image:
         return nn.Sequential(convolution, nn.Sigmoid())
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU())
 
 
 class AutoencoderEmbedder:
-    """Embed a picture as its code."""
+    """Embeds an image as its code."""
 
     def __init__(self, model: Autoencoder, *, name: str, compute: Compute) -> None:
         self.name = name
@@ -115,7 +118,7 @@ class AutoencoderEmbedder:
         self.batch_size = self._network.call_size
 
     def encode(self, images: Sequence[Image]) -> FloatArray:
-        """Return the codes as they are, (n, size) float32, in input order."""
+        """Return the codes without normalising them, (n, size) float32, in input order."""
         return self._network(to_pixels(images, INPUT_SIZE))
 
     def embed(self, images: Sequence[Image]) -> FloatArray:
@@ -127,7 +130,7 @@ class AutoencoderEmbedder:
 def load_autoencoder(variant: str, *, compute: Compute, weights: str = "") -> AutoencoderEmbedder:
     """Load what `lookalike train autoencoder` wrote: `autoencoder?weights=PATH`.
 
-    The path may also stand behind the name, `autoencoder/PATH`. The file tells the dimensions.
+    `autoencoder/PATH` is the same. The number of dimensions is read from the file.
     """
     if bool(variant) == bool(weights):
         raise UnknownEmbedder("name the trained weights: autoencoder?weights=PATH")
@@ -142,7 +145,7 @@ def load_autoencoder(variant: str, *, compute: Compute, weights: str = "") -> Au
 
 
 def model_file(model: Autoencoder, card: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a file of weights holds; `card` tells how they were made, in plain values."""
+    """Return the content of a file of weights; `card` says in plain values how they were made."""
     return {"autoencoder": model.state_dict(), "card": dict(card)}
 
 

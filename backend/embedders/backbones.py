@@ -1,4 +1,4 @@
-"""The networks that tuning starts from, and how each wants its pixels."""
+"""The pretrained networks that can be tuned, and their preprocessing."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from torch import fx, nn
 
 from backend.embedders import efficientnet_lite, torchvision_cnn
 from backend.embedders.cnn import Preprocessing
-from backend.embedders.cutting import cut_before
-from backend.embedders.network import cut_at_last_map
+from backend.embedders.split_network import split_before
+from backend.embedders.tracing import cut_at_last_map
 from backend.errors import UnknownEmbedder
 from backend.images.decode import Size
 
 
 @dataclass(frozen=True, kw_only=True)
 class Backbone:
-    """A pretrained network, as far as its last feature map matters."""
+    """A pretrained network, of which tuning uses the layers up to the last feature map."""
 
     model: nn.Module
     preprocessing: Preprocessing
-    tune_from: str  # the layer that tuning begins with, unless it is told another
-    bf16_from: str  # see `Network`
+    tune_from: str  # the layer that tuning begins with by default; empty: none
+    bf16_from: str  # as in `Network`
 
-    def cut(self, layer: str) -> tuple[fx.GraphModule, fx.GraphModule]:
-        """Return stem and tail, cut before `layer`. Raises UnknownEmbedder."""
+    def split(self, layer: str) -> tuple[fx.GraphModule, fx.GraphModule]:
+        """Return the stem before `layer`, and the tail from it on. Raises UnknownEmbedder."""
         if not layer:
             parts = ", ".join(name for name, _ in self.model.named_children())
             raise UnknownEmbedder(f"say from which layer to tune; the network has: {parts}")
-        return cut_before(cut_at_last_map(self.model, self.preprocessing.input_size), layer)
+        return split_before(cut_at_last_map(self.model, self.preprocessing.input_size), layer)
 
 
 def load_backbone(spec: str, *, input_size: Size | None = None) -> Backbone:
     """Load `efficientnet-lite0`, or `torchvision/NAME[?weights=…&seed=…]`.
 
-    Pictures are stretched to `input_size`, by default what the network's own is after its crop.
+    Images are stretched to `input_size`, by default the size after the network's own crop.
     Raises UnknownEmbedder and WeightsUnavailable as `embedders.load` does.
     """
     name, _, query = spec.partition("?")

@@ -1,4 +1,4 @@
-"""What `lookalike train finetune` leaves behind: a tuned tail, its head, and their story."""
+"""The file that `lookalike train finetune` writes: a tuned tail, its head, and how it was made."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Half: TypeAlias = npt.NDArray[np.float16]
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """A tuned network, without the stem that it shares with the backbone; all in float16.
+    """A tuned network without the stem, which is the backbone's; all in float16.
 
     A vector is made by `fuse` of two parts of length 1: tuned = `head` @ pooled + `head_bias` of
     the tuned tail, and start = `components` @ (pooled - `mean`) of the L2-normalised pooled
@@ -34,14 +34,14 @@ class Checkpoint:
     tail: Mapping[str, Half]  # the tail's state, its batch norms folded
     head: Half  # (size, channels)
     head_bias: Half  # (size,)
-    directions: Half  # (categories, size): where those of the first label lie
+    directions: Half  # (categories, size): one for each value of the first label
     mean: Half  # (channels,)
     components: Half  # (start size, channels)
     start_weight: float
     card: Mapping[str, Any]  # data, split, command, metrics; JSON
 
     def save(self, path: Path) -> None:
-        """Write an .npz, whole or not at all."""
+        """Write an .npz, atomically."""
         arrays: dict[str, Any] = {f"tail.{name}": array for name, array in self.tail.items()}
         for name in ("head", "head_bias", "directions", "mean", "components"):
             arrays[name] = getattr(self, name)

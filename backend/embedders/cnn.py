@@ -1,4 +1,4 @@
-"""The embedder that both families of convolutional networks share: features, PCA, colour."""
+"""The embedder of convolutional networks: pooled features, maybe a PCA, maybe colour."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from torch import nn
 
 from backend.embedders import Compute, FloatArray, colour
 from backend.embedders.fingerprints import fingerprint
-from backend.embedders.network import Network, Pool, cut_at_last_map
+from backend.embedders.network import Network, Pool
 from backend.embedders.pca import Pca, arrays_of
-from backend.embedders.pixels import middle, normalise, to_pixels
+from backend.embedders.pixels import crop_middle, normalise, to_pixels
+from backend.embedders.tracing import cut_at_last_map
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
-    """How a network wants its pixels: stretched, cropped in the middle, (RGB - mean) / std."""
+    """What is done to images before a network: stretch, crop the middle, (RGB - mean) / std."""
 
     input_size: tuple[int, int]  # (height, width) that images are stretched to
     mean: tuple[float, float, float]  # of channels from 0 to 255
     std: tuple[float, float, float]
-    crop: tuple[int, int] | None = None  # (height, width) of the middle that is looked at
+    crop: tuple[int, int] | None = None  # (height, width) of the middle that the network sees
 
 
 class CnnEmbedder:
-    """Pooled features of a network, beside them a share of colour."""
+    """Embeds an image as pooled features of a network, and a histogram of its colours."""
 
     def __init__(
         self,
@@ -42,7 +43,7 @@ class CnnEmbedder:
         colour_share: float = 0,
         bf16_from: str = "",
     ) -> None:
-        """Prepare to embed; of two vectors' cosine, `colour_share` is that of their colours."""
+        """Prepare to embed. `colour_share` is the part of a cosine that comes from the colours."""
         self.name = name
         self.input_size = preprocessing.input_size
         recipe = {
@@ -79,7 +80,7 @@ class CnnEmbedder:
     def embed(self, images: Sequence[Image]) -> FloatArray:
         """Embed RGB images of any size: (n, size) float32, L2-normalised, in input order."""
         pixels = to_pixels(images, self.input_size)
-        features = normalise(self._network(middle(pixels, self._crop)))
+        features = normalise(self._network(crop_middle(pixels, self._crop)))
         if self._pca:
             features = normalise(self._pca.project(features))
         if not self._colour_share:

@@ -1,4 +1,4 @@
-"""What colour the product is: a histogram over the foreground, apart from what a network sees."""
+"""The colours of the product: a histogram over the foreground of an image."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from backend.embedders.pixels import Pixels, normalise
 HUES, SATURATIONS, VALUES = 8, 4, 4
 SIZE: Final = HUES * SATURATIONS * VALUES
 WHITE: Final = 245  # a pixel whose darkest channel reaches this is background
-GREY: Final = 32  # below this saturation or value a hue is noise
-SPREAD: Final = 0.35  # of the weights' Gaussian, in half sides: a model's skin is at the edges
-FEWEST: Final = 0.005  # a foreground smaller than this share is no foreground: a white product
-STEP: Final = 3  # every third pixel, both ways, tells enough
-BITS: Final = 6  # of a channel, of which the table of bins knows
+GREY: Final = 32  # a hue of less saturation or value is noise
+SPREAD: Final = 0.35  # sigma of the weights' Gaussian in half sides: the edges show a model's skin
+FEWEST: Final = 0.005  # if less than this share is foreground, the product is white: take all
+STEP: Final = 3  # every third pixel of every third row is counted
+BITS: Final = 6  # of each channel, that decide the bin
 
 RECIPE: Final = {
     "bins": [HUES, SATURATIONS, VALUES],
@@ -30,7 +30,7 @@ RECIPE: Final = {
     "step": STEP,
     "bits": BITS,
 }
-"""Goes into the fingerprint."""
+"""All constants that change a histogram, for the fingerprint."""
 
 
 def colour_histograms(pixels: Pixels) -> FloatArray:
@@ -48,7 +48,7 @@ def colour_histograms(pixels: Pixels) -> FloatArray:
 
 
 def _weights(sample: Pixels) -> npt.NDArray[np.float64]:
-    """Weigh pixels: nothing for the background, most in the middle."""
+    """Weigh pixels: 0 in the background, most in the middle."""
     foreground = sample.min(axis=3) < WHITE
     foreground |= foreground.mean(axis=(1, 2), keepdims=True) < FEWEST
     centre = _centre(*sample.shape[1:3])
@@ -64,7 +64,7 @@ def _centre(height: int, width: int) -> npt.NDArray[np.float64]:
 
 @cache
 def _table() -> npt.NDArray[np.intp]:
-    """Tell the bin of every colour of BITS bits a channel."""
+    """Return the bin of every colour of BITS bits a channel."""
     levels = (np.arange(1 << BITS) << (8 - BITS)) + (1 << (7 - BITS))  # the middles
     colours = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1)
     hsv = Image.fromarray(colours.astype(np.uint8).reshape(1, -1, 3)).convert("HSV")

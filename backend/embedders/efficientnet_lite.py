@@ -14,7 +14,7 @@ from torch import nn
 from backend.embedders import Compute, register
 from backend.embedders.cnn import CnnEmbedder, Preprocessing
 from backend.embedders.network import Pool
-from backend.embedders.options import choice, share
+from backend.embedders.options import parse_choice, parse_share
 from backend.embedders.pca import load_pca
 from backend.errors import UnknownEmbedder, WeightsUnavailable
 
@@ -23,7 +23,7 @@ PREPROCESSING: Final = Preprocessing(
     mean=(127, 127, 127),
     std=(128, 128, 128),
 )
-BF16_FROM: Final = "blocks.2"  # rounding before costs most of the accuracy and saves little time
+BF16_FROM: Final = "blocks.2"  # in earlier layers bf16 costs most accuracy and saves little time
 SHIPPED_PCA: Final = Path(__file__).parent / "data" / "efficientnet-lite0-pca256.npz"
 
 
@@ -39,17 +39,17 @@ def load_lite0(
 ) -> CnnEmbedder:
     """Load the embedder.
 
-    `pool` is avg or max; `pca` is 256 (the shipped one, fitted on pool=avg and its default), none,
-    or the path of another one; `whitening`, from 0 (a plain PCA) to 1, replaces that which it was
-    fitted with; `colour` is the share of colour in the cosine, from 0 to below 1.
+    `pool` is avg or max. `pca` is 256 (the shipped one, fitted on pool=avg, and the default there),
+    none, or the path of another one. `whitening`, from 0 (a plain PCA) to 1, replaces the one that
+    the PCA was fitted with. `colour` is the share of colour in the cosine, from 0 to below 1.
     """
     if variant:
         raise UnknownEmbedder(f"efficientnet-lite0 has no variant {variant!r}")
-    pool_: Pool = choice("pool", pool, ("avg", "max"))
+    pool_: Pool = parse_choice("pool", pool, ("avg", "max"))
     pca = pca or ("256" if pool_ == "avg" else "none")
     if pca == "256" and pool_ != "avg":
         raise UnknownEmbedder("the shipped PCA was fitted on pool=avg: add pca=none")
-    colour_share = share("colour", colour)
+    colour_share = parse_share("colour", colour)
     loaded = load_pca(pca, whitening, shipped={"256": SHIPPED_PCA})
     whitened = f"&whitening={float(whitening):g}" if whitening else ""
     return CnnEmbedder(

@@ -1,4 +1,4 @@
-"""The digest by which vectors are told apart: equal fingerprints, comparable vectors."""
+"""The fingerprint of an embedder: vectors can be compared only if it is the same for both."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 def fingerprint(recipe: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> str:
     """Digest a recipe (options, constants: JSON) and the arrays (weights, PCA), as sha256 in hex.
 
-    Whatever changes a vector belongs in; the device and the precision do not.
+    Include whatever changes a vector; leave out the device and the precision.
     """
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode())
     for name in sorted(arrays):

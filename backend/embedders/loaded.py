@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from backend import embedders
+from backend.database.models import Generation
 from backend.embedders import Compute, Embedder
 from backend.errors import LookalikeError, ModelMismatch
 
@@ -33,7 +34,7 @@ class LoadedEmbedders:
     """Loads each embedder once. Safe to call from several threads."""
 
     def __init__(self, compute: Compute) -> None:
-        self._compute = compute
+        self.compute = compute
         self._lock = threading.Lock()
         self._names: dict[str, _Lookup] = {}
         self._held: dict[str, Embedder] = {}
@@ -49,11 +50,12 @@ class LoadedEmbedders:
         with self._lock:
             return self._load(spec)
 
-    def exactly(self, spec: str, fingerprint: str) -> Embedder:
-        """Return the embedder with a fingerprint, which the spec is hoped to mean.
+    def of(self, generation: Generation) -> Embedder:
+        """Return the embedder that built a generation.
 
-        Raises ModelMismatch when it means another one by now, or nothing that can be loaded.
+        Raises ModelMismatch when its spec means another one by now, or none that can be loaded.
         """
+        spec, fingerprint = generation.embedder, generation.fingerprint
         with self._lock:
             if fingerprint in self._held:
                 return self._held[fingerprint]
@@ -84,7 +86,7 @@ class LoadedEmbedders:
         return self._names[spec]
 
     def _load(self, spec: str) -> Embedder:
-        found = embedders.load(spec, compute=self._compute)
+        found = embedders.load(spec, compute=self.compute)
         embedder = self._held.setdefault(found.fingerprint, found)
         self._names[spec] = _Lookup(embedder, None, time.monotonic())
         return embedder

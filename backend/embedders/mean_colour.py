@@ -1,4 +1,4 @@
-"""The mean colours of a small grid: deterministic, instant, no network. For tests and trials."""
+"""The mean colours of a small grid: no network, fast. For tests and trials."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from backend.embedders.fingerprints import fingerprint
 from backend.embedders.pixels import normalise, to_pixels
 from backend.errors import UnknownEmbedder
 
-CELL = 8  # pixels, both ways
+CELL = 8  # pixels a side
 
 
 class MeanColour:
-    """Embed an image as the mean red, green and blue of each cell of a grid, beside a constant.
+    """Embeds an image as the mean red, green and blue of each cell of a grid, and a constant.
 
     The constant keeps black from being the zero vector.
     """

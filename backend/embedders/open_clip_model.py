@@ -1,4 +1,4 @@
-"""Image towers of CLIP and its kin, FashionCLIP and SigLIP among them, through open_clip.
+"""Image towers of CLIP, FashionCLIP, SigLIP and similar networks, through open_clip.
 
 `open-clip/ViT-B-32?weights=laion2b_s34b_b79k`, `open-clip/hf-hub:Marqo/marqo-fashionSigLIP`, or
 offline `open-clip/local-dir:/path/to/folder` and `open-clip/ViT-B-32?weights=/path/to/file.pt`.
@@ -16,15 +16,15 @@ from torch import nn
 
 from backend.embedders import Compute, register
 from backend.embedders.cnn import Preprocessing
-from backend.embedders.options import whole_number
+from backend.embedders.options import parse_whole_number
 from backend.embedders.pca import load_pca, pca_options
-from backend.embedders.pixels import to_bytes
+from backend.embedders.pixels import to_byte_range
+from backend.embedders.untraced_network import UntracedEmbedder
 from backend.embedders.weights import UNREADABLE
-from backend.embedders.whole import WholeEmbedder
 from backend.errors import UnknownEmbedder, WeightsUnavailable
 
 RANDOM: Final = "random"
-WITH_WEIGHTS: Final = ("hf-hub:", "local-dir:")  # a name that begins so has its weights with it
+WITH_WEIGHTS: Final = ("hf-hub:", "local-dir:")  # such a name comes with its weights
 
 
 @register("open-clip")
@@ -36,23 +36,24 @@ def load_open_clip(
     seed: str = "0",
     pca: str = "none",
     whitening: str = "",
-) -> WholeEmbedder:
-    """Load an image tower; its text tower is let go.
+) -> UntracedEmbedder:
+    """Load an image tower, without its text tower.
 
     `variant` is a name of open_clip's, or `hf-hub:owner/name`, or `local-dir:/folder`. `weights` is
     one of open_clip's tags for it, the path of a checkpoint, or `random`, a baseline drawn with
-    `seed`; the last two kinds of names bring their own. `pca` and `whitening` are as everywhere.
+    `seed`; names of the last two kinds come with their weights. `pca` and `whitening` are as in
+    `load_pca`.
 
-    The picture is stretched as a whole to the tower's input, as SigLIP's own transform does;
-    CLIP's crops a square out of the middle, which costs a tall photograph its head and hem.
+    The whole image is stretched to the tower's input, as SigLIP's own transform does. CLIP's crops
+    a square out of the middle, which would cut off the top and bottom of a tall photograph.
     """
     if find_spec("open_clip") is None:
         raise UnknownEmbedder(
             "open-clip needs the package open-clip-torch: pip install 'lookalike[clip]'"
         )
-    tower = _tower(variant, weights, whole_number("seed", seed))
+    tower = _tower(variant, weights, parse_whole_number("seed", seed))
     options = f"weights={quote(weights, safe='/')}" + (f"&seed={seed}" if weights == RANDOM else "")
-    return WholeEmbedder(
+    return UntracedEmbedder(
         tower,
         name=f"open-clip/{variant}?{options}{pca_options(pca, whitening)}",
         recipe={"family": "open-clip", "network": _network(variant)},
@@ -63,12 +64,12 @@ def load_open_clip(
 
 
 def _network(variant: str) -> str:
-    """Name the network for its fingerprint; where its folder lies changes no vector."""
+    """Name the network for its fingerprint, in which the path of a folder does not belong."""
     return "" if variant.startswith("local-dir:") else variant
 
 
 def _tower(variant: str, weights: str, seed: int) -> Any:
-    import open_clip  # noqa: PLC0415 - it is an extra
+    import open_clip  # noqa: PLC0415  (an optional dependency)
 
     bundled = variant.startswith(WITH_WEIGHTS)
     if not bundled:
@@ -89,7 +90,7 @@ def _tower(variant: str, weights: str, seed: int) -> Any:
 
 
 def _check(variant: str, weights: str) -> None:
-    """Refuse a name that open_clip does not know, and weights that are neither file nor tag."""
+    """Raise UnknownEmbedder for an unknown name, and WeightsUnavailable for unknown weights."""
     import open_clip  # noqa: PLC0415
 
     if variant not in open_clip.list_models():
@@ -107,7 +108,9 @@ def _preprocessing(config: dict[str, Any]) -> Preprocessing:
     size = config["size"]
     height, width = (size, size) if isinstance(size, int) else size
     return Preprocessing(
-        input_size=(height, width), mean=to_bytes(config["mean"]), std=to_bytes(config["std"])
+        input_size=(height, width),
+        mean=to_byte_range(config["mean"]),
+        std=to_byte_range(config["std"]),
     )
 
 

@@ -1,8 +1,9 @@
-"""Take the padding of TensorFlow's strided convolutions into their weights.
+"""Fold the padding of TensorFlow's strided convolutions into their weights.
 
-"Same" padding of an even side by a stride of 2 is one pixel wider behind than before. Torch pads
-both sides alike, so timm copies the whole map into a larger one first, which took a sixth of the
-forward pass. A filter with a row and a column of zeros in front gives the same sums without it.
+TensorFlow's "same" padding, of an even side with a stride of 2, is one pixel wider at the end than
+at the start. Torch pads both sides alike, so timm first copies the whole map into a larger one,
+which took a sixth of the forward pass. A filter with an extra row and column of zeros at its start
+gives the same result without the copy.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch import fx, nn
 def fold_padding(graph: fx.GraphModule) -> None:
     """Replace each `Conv2dSame` of a graph by a plain convolution, in place.
 
-    The graph has to be traced with the size of image that it will see.
+    The graph must have been traced with the size of images that it will see.
     """
     for node in graph.graph.nodes:
         if node.op != "call_module":
@@ -29,7 +30,7 @@ def fold_padding(graph: fx.GraphModule) -> None:
 
 
 def _plain(layer: nn.Conv2d, sides: tuple[int, int]) -> nn.Conv2d:
-    """Return a convolution that does for an input of these sides what `layer` does."""
+    """Return a convolution with the same output as `layer` for an input of these sides."""
     total = [
         get_same_padding(side, kernel, stride, dilation)
         for side, kernel, stride, dilation in zip(

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.embedders import FloatArray
-from backend.embedders.options import proportion
+from backend.embedders.options import parse_proportion
 from backend.errors import UnknownEmbedder, WeightsUnavailable
 
 
@@ -31,9 +31,9 @@ class Pca:
         return (features - self.mean.astype(np.float32)) @ self.components.astype(np.float32).T
 
     def whitened(self, strength: float) -> Pca:
-        """Scale the components anew: 0 is a plain PCA, 1 gives all of them the same variance.
+        """Return it with other scales: 0 is a plain PCA, 1 gives all components the same variance.
 
-        Raises UnknownEmbedder if the file does not tell the variances.
+        Raises UnknownEmbedder if the file does not hold the variances.
         """
         if self.variances is None:
             raise UnknownEmbedder("this PCA's file does not hold its variances: fit it again")
@@ -43,7 +43,7 @@ class Pca:
         return replace(self, components=(directions * scales[:, None]).astype(np.float16))
 
     def check(self, features: int) -> None:
-        """Raise WeightsUnavailable unless this was fitted on so many features."""
+        """Raise WeightsUnavailable unless it was fitted on this number of features."""
         if len(self.mean) != features:
             raise WeightsUnavailable(
                 f"the PCA was fitted on {len(self.mean)} features, of "
@@ -72,25 +72,25 @@ class Pca:
 
 
 def arrays_of(pca: Pca | None) -> dict[str, npt.NDArray[np.float16]]:
-    """Return what a PCA adds to the fingerprint of its features."""
+    """Return the arrays that a PCA adds to a fingerprint."""
     return {"pca.mean": pca.mean, "pca.components": pca.components} if pca else {}
 
 
 def load_pca(pca: str, whitening: str, *, shipped: Mapping[str, Path] | None = None) -> Pca | None:
-    """Load what an embedder's options `pca` and `whitening` ask for; None for `none`.
+    """Load the PCA that an embedder's options `pca` and `whitening` name; None for `none`.
 
     `pca` is the name of a shipped one, `none`, or the path of a file of `backend.lab.training.pca`;
-    an empty `whitening` leaves it as it was fitted. Raises UnknownEmbedder, WeightsUnavailable.
+    with an empty `whitening` it stays as it was fitted. Raises UnknownEmbedder, WeightsUnavailable.
     """
     if pca == "none":
         if whitening:
             raise UnknownEmbedder(f"whitening={whitening}: there is no PCA to whiten")
         return None
     loaded = Pca.load((shipped or {}).get(pca, Path(pca)))
-    return loaded.whitened(proportion("whitening", whitening)) if whitening else loaded
+    return loaded.whitened(parse_proportion("whitening", whitening)) if whitening else loaded
 
 
 def pca_options(pca: str, whitening: str) -> str:
-    """Spell the two options as they stand in an embedder's name, each with its `&`."""
+    """Return the two options as in an embedder's name, each with a leading `&`."""
     named = f"&pca={quote(pca, safe='/')}" if pca != "none" else ""
     return named + (f"&whitening={float(whitening):g}" if whitening else "")

@@ -10,7 +10,7 @@ from PIL.Image import Image
 
 from backend.embedders import Compute, FloatArray, colour, register
 from backend.embedders.fingerprints import fingerprint
-from backend.embedders.options import choice, whole_number
+from backend.embedders.options import parse_choice, parse_whole_number
 from backend.embedders.pca import Pca, arrays_of, load_pca, pca_options
 from backend.embedders.pixels import normalise, to_pixels
 from backend.errors import UnknownEmbedder
@@ -18,12 +18,12 @@ from backend.errors import UnknownEmbedder
 BATCH: Final = 32
 LONGEST_SIDE: Final = 256
 GREY: Final = np.array([0.299, 0.587, 0.114], np.float32)
-"""Of red, green and blue in luma; Rec. ITU-R BT.601."""
-COLOUR_INPUT: Final = (224, 168)  # (height, width): what `efficientnet-lite0` counts colours on
+"""Weights of red, green and blue in luma, by Rec. ITU-R BT.601."""
+COLOUR_INPUT: Final = (224, 168)  # (height, width): as in `efficientnet-lite0`
 
 
 class RawPixels:
-    """Embed an image as its pixels, from 0 to 1, row by row. Two black images are alike."""
+    """Embeds an image as its pixels, from 0 to 1, row by row."""
 
     def __init__(
         self,
@@ -71,10 +71,10 @@ def load_raw_pixels(
 
     `pca` is the path of one that was fitted on these pixels, `whitening` from 0 to 1.
     """
-    sides = (whole_number("height", height), whole_number("width", width))
+    sides = (parse_whole_number("height", height), parse_whole_number("width", width))
     if variant or not all(1 <= side <= LONGEST_SIDE for side in sides):
         raise UnknownEmbedder(f"raw-pixels takes sides of 1 to {LONGEST_SIDE} and no variant")
-    is_grey = choice("grey", grey, ("yes", "no")) == "yes"
+    is_grey = parse_choice("grey", grey, ("yes", "no")) == "yes"
     options = f"height={sides[0]}&width={sides[1]}&grey={grey}{pca_options(pca, whitening)}"
     return RawPixels(
         sides,
@@ -86,7 +86,7 @@ def load_raw_pixels(
 
 
 class ColourHistogram:
-    """Embed an image as the colours of its foreground, and nothing else."""
+    """Embeds an image as the colours of its foreground."""
 
     name = "colour-histogram"
     input_size = COLOUR_INPUT
@@ -104,7 +104,7 @@ class ColourHistogram:
 
 @register("colour-histogram")
 def load_colour_histogram(variant: str, *, compute: Compute) -> ColourHistogram:
-    """Make the embedder: the colour block of `efficientnet-lite0`, alone. It has no options."""
+    """Make the embedder: only the colour part of `efficientnet-lite0`. It has no options."""
     if variant:
         raise UnknownEmbedder(f"colour-histogram has no variant {variant!r}")
     return ColourHistogram(batch_size=compute.batch_size)

@@ -1,4 +1,4 @@
-"""From images to arrays, the same way in every embedder."""
+"""Images -> arrays, in the same way for every embedder."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 def to_pixels(images: Sequence[Image], input_size: tuple[int, int]) -> Pixels:
     """Stretch images to `input_size` (height, width), bicubic.
 
-    Decoders do the same: an image that one of them has shrunk passes unchanged.
+    `images.fit` does the same, so an image that a decoder has shrunk stays as it is.
     """
     height, width = input_size
     pixels = np.empty((len(images), height, width, 3), np.uint8)
     for row, image in zip(pixels, images, strict=True):
-        picture = image if image.mode == "RGB" else image.convert("RGB")
-        if picture.size != (width, height):
-            picture = picture.resize((width, height), Resampling.BICUBIC)
-        row[:] = np.asarray(picture)
+        rgb = image if image.mode == "RGB" else image.convert("RGB")
+        if rgb.size != (width, height):
+            rgb = rgb.resize((width, height), Resampling.BICUBIC)
+        row[:] = np.asarray(rgb)
     return pixels
 
 
-def middle(pixels: Pixels, crop: tuple[int, int]) -> Pixels:
-    """Return the middle of each picture, of `crop` (height, width)."""
+def crop_middle(pixels: Pixels, crop: tuple[int, int]) -> Pixels:
+    """Return the middle of each image, of `crop` (height, width)."""
     top, left = (pixels.shape[1] - crop[0]) // 2, (pixels.shape[2] - crop[1]) // 2
     return pixels[:, top : top + crop[0], left : left + crop[1]]
 
 
-def to_bytes(channels: Sequence[float]) -> tuple[float, float, float]:
-    """Scale red, green and blue from 0 to 1, as libraries state them, to 0 to 255."""
+def to_byte_range(channels: Sequence[float]) -> tuple[float, float, float]:
+    """Scale red, green and blue from the range 0 to 1, as in the libraries, to 0 to 255."""
     red, green, blue = (255 * value for value in channels)
     return red, green, blue
 
 
 def normalise(vectors: npt.NDArray[np.floating]) -> FloatArray:
-    """Scale rows to length 1; a row of zeros becomes the diagonal, for an index refuses zeros."""
+    """Scale rows to length 1. A row of zeros, which an index refuses, becomes the diagonal."""
     rows = np.asarray(vectors, np.float32)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     diagonal = np.float32(rows.shape[1] ** -0.5)

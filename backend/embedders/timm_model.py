@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from backend.embedders import Compute, register
 from backend.embedders.cnn import Preprocessing
-from backend.embedders.options import choice, whole_number
+from backend.embedders.options import parse_choice, parse_whole_number
 from backend.embedders.pca import load_pca, pca_options
-from backend.embedders.pixels import to_bytes
+from backend.embedders.pixels import to_byte_range
+from backend.embedders.untraced_network import UntracedEmbedder
 from backend.embedders.weights import UNREADABLE, fit_tensors
-from backend.embedders.whole import WholeEmbedder
 from backend.errors import UnknownEmbedder, WeightsUnavailable
 
 PRETRAINED: Final = "pretrained"
@@ -38,7 +38,7 @@ def load_timm(
     seed: str = "0",
     pca: str = "none",
     whitening: str = "",
-) -> WholeEmbedder:
+) -> UntracedEmbedder:
     """Load a network of timm and take its features before the classifier.
 
     `weights` is `pretrained` (those of the name's tag, from the hub or its cache), the path of a
@@ -46,14 +46,14 @@ def load_timm(
     what the network was trained with (a mean, or a class token), avg or max. `pca` is the path of
     one that was fitted on these features, `whitening` from 0 to 1.
 
-    The picture is stretched as a whole to the size that the network's own transform resizes to,
-    then cropped as it does: on a square picture of that size it is exactly timm's own.
+    The whole image is stretched to the size that the network's own transform resizes to, then
+    cropped as there. For a square image of that size the result is exactly timm's.
     """
-    pool_ = choice("pool", pool, (OWN, "avg", "max"))
-    model = _model(variant, weights, whole_number("seed", seed), pool_)
+    pool_ = parse_choice("pool", pool, (OWN, "avg", "max"))
+    model = _model(variant, weights, parse_whole_number("seed", seed), pool_)
     options = f"pool={pool_}&weights={quote(weights, safe='/')}"
     options += f"&seed={int(seed)}" if weights == RANDOM else ""
-    return WholeEmbedder(
+    return UntracedEmbedder(
         model,
         name=f"timm/{variant}?{options}{pca_options(pca, whitening)}",
         recipe={"family": "timm", "network": variant, "pool": pool_},
@@ -87,13 +87,13 @@ def _create(variant: str, **options: Any) -> nn.Module:
 
 
 def _alike(variant: str) -> str:
-    """Name what may have been meant; timm has more than a thousand."""
+    """List names that are similar; timm has more than a thousand."""
     names = timm.list_models(f"*{variant.partition('.')[0][:8]}*")
     return f"; it has {', '.join(names[:8])} …" if names else ""
 
 
 def _pretrained(variant: str, pooling: Mapping[str, Any]) -> nn.Module:
-    _create(variant, **pooling)  # a wrong name is told from weights that are out of reach
+    _create(variant, **pooling)  # a wrong name raises UnknownEmbedder here
     try:
         model: nn.Module = timm.create_model(variant, num_classes=0, pretrained=True, **pooling)
     except (OSError, RuntimeError) as error:
@@ -114,13 +114,13 @@ def _read(path: Path) -> Mapping[str, Tensor]:
 
 
 def _preprocessing(model: nn.Module) -> Preprocessing:
-    """Turn timm's own words into ours: resize by 1 / crop_pct, then crop the middle."""
+    """Convert timm's configuration: resize to 1 / crop_pct of the input, then crop the middle."""
     config: Mapping[str, Any] = resolve_model_data_config(model)  # type: ignore[no-untyped-call]
     _, height, width = config["input_size"]
     resized = tuple(math.floor(side / config["crop_pct"]) for side in (height, width))
     return Preprocessing(
         input_size=(resized[0], resized[1]),
         crop=(height, width),
-        mean=to_bytes(config["mean"]),
-        std=to_bytes(config["std"]),
+        mean=to_byte_range(config["mean"]),
+        std=to_byte_range(config["std"]),
     )

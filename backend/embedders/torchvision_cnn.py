@@ -16,20 +16,16 @@ from torchvision import models
 from backend.embedders import Compute, register
 from backend.embedders.cnn import CnnEmbedder, Preprocessing
 from backend.embedders.network import Pool
-from backend.embedders.options import choice, share, whole_number
+from backend.embedders.options import parse_choice, parse_share, parse_whole_number
 from backend.embedders.pca import load_pca, pca_options
-from backend.embedders.pixels import to_bytes
+from backend.embedders.pixels import to_byte_range
 from backend.embedders.weights import fit_tensors, read_tensors
 from backend.errors import UnknownEmbedder, WeightsUnavailable
 
 NO_CNN: Final = ("vit_", "swin_", "maxvit")
-INCEPTIONS: Final = ("googlenet", "inception_v3")  # alone in having options of their own
-UNUSED: Final = (
-    "fc.",
-    "classifier.",
-    "aux",
-    "AuxLogits.",
-)  # the classifier, and training's helpers
+INCEPTIONS: Final = ("googlenet", "inception_v3")  # the only ones with options of their own
+UNUSED: Final = ("fc.", "classifier.", "aux", "AuxLogits.")
+"""Prefixes of layers that features do not need: classifiers, and outputs for training only."""
 RANDOM: Final = "random"
 
 
@@ -47,17 +43,17 @@ def load_torchvision(
 ) -> CnnEmbedder:
     """Load a network and pool its last feature map.
 
-    `weights` is a name of torchvision's own enum for this network (`DEFAULT`, `IMAGENET1K_V1` …),
-    the path of a state dict, or `random`, a baseline drawn with `seed`. Only the enum's weights
-    may have to be downloaded. `pca` is the path of one that was fitted on these features, with
-    `whitening` from 0 to 1 where not as fitted; `colour` is the share of colour in the cosine.
+    `weights` is a name of torchvision's enum for this network (`DEFAULT`, `IMAGENET1K_V1` …), the
+    path of a state dict, or `random`, a baseline drawn with `seed`. Only the enum's weights may
+    have to be downloaded. `pca` is the path of one that was fitted on these features; `whitening`,
+    from 0 to 1, replaces its own. `colour` is the share of colour in the cosine.
 
-    The enum's transforms give the input: their resize, but of the whole picture to a square, not
-    of its shorter side, for a tall photograph would lose head and hem; their crop of the middle,
-    mean and deviation. On a square picture of that size it is exactly theirs.
+    The preprocessing is that of the enum's transforms, with one difference: the whole image is
+    resized to a square. Torchvision resizes the shorter side, and its crop would cut off the top
+    and bottom of a tall photograph. For a square image of that size the result is the same.
     """
-    pool_: Pool = choice("pool", pool, ("avg", "max"))
-    colour_share = share("colour", colour)
+    pool_: Pool = parse_choice("pool", pool, ("avg", "max"))
+    colour_share = parse_share("colour", colour)
     model, preprocessing = load_network(variant, weights=weights, seed=seed)
     options = f"pool={pool_}&weights={quote(weights, safe='/')}"
     options += f"&seed={int(seed)}" if weights == RANDOM else ""
@@ -77,9 +73,9 @@ def load_torchvision(
 def load_network(
     variant: str, *, weights: str = "DEFAULT", seed: str = "0"
 ) -> tuple[nn.Module, Preprocessing]:
-    """Load a whole network and how it wants its pixels; `weights` and `seed` as above."""
+    """Load a whole network and its preprocessing; `weights` and `seed` as in `load_torchvision`."""
     enum = _weights_enum(variant)
-    model = _build(variant, enum, weights, whole_number("seed", seed))
+    model = _build(variant, enum, weights, parse_whole_number("seed", seed))
     chosen = enum[weights] if weights in enum.__members__ else enum["DEFAULT"]
     return model, _preprocessing(chosen.transforms())
 
@@ -111,7 +107,7 @@ def _bare(variant: str, **inception_options: bool) -> nn.Module:
 
 
 def _with_state(variant: str, state: Mapping[str, torch.Tensor]) -> nn.Module:
-    """Build a network with given weights, whatever the classes that its classifier was for."""
+    """Build a network with given weights, for whatever classes they were trained."""
     model = _bare(variant, init_weights=False, transform_input=True)
     fit_tensors(model, state, name=f"torchvision/{variant}", unused=UNUSED)
     return model
@@ -120,14 +116,14 @@ def _with_state(variant: str, state: Mapping[str, torch.Tensor]) -> nn.Module:
 def _read(path: Path) -> Mapping[str, torch.Tensor]:
     state: Mapping[str, torch.Tensor] = read_tensors(path)
     if not isinstance(state, Mapping) or not all(torch.is_tensor(v) for v in state.values()):
-        raise WeightsUnavailable(f"{path} holds something else than a state dict of tensors")
+        raise WeightsUnavailable(f"{path} is not a state dict of tensors")
     return state
 
 
 def _download(variant: str, weights: Any) -> Mapping[str, torch.Tensor]:
     """Return the enum's state dict, from torch's cache if it is there."""
     try:
-        with redirect_stdout(sys.stderr):  # where torch says what it downloads
+        with redirect_stdout(sys.stderr):  # torch prints what it downloads
             state: Mapping[str, torch.Tensor] = weights.get_state_dict(
                 progress=False, check_hash=True, weights_only=True, map_location="cpu"
             )
@@ -145,6 +141,6 @@ def _preprocessing(transforms: Any) -> Preprocessing:
     return Preprocessing(
         input_size=(resized, resized),
         crop=(cropped, cropped),
-        mean=to_bytes(transforms.mean),
-        std=to_bytes(transforms.std),
+        mean=to_byte_range(transforms.mean),
+        std=to_byte_range(transforms.std),
     )

@@ -1,4 +1,4 @@
-"""Tuned networks: `tuned?weights=FILE` by `lookalike train finetune`, and the one that we ship."""
+"""Tuned networks: `tuned?weights=FILE` from `lookalike train finetune`, and the shipped one."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from torch import fx
 
 from backend.embedders import Compute, FloatArray, register
 from backend.embedders.backbones import Backbone, load_backbone
+from backend.embedders.batch_norms import fold_batch_norms
 from backend.embedders.checkpoint import Checkpoint
-from backend.embedders.cutting import Forked
 from backend.embedders.fingerprints import fingerprint
-from backend.embedders.fusing import SHARPNESS, fuse
-from backend.embedders.network import Network, cut_at_last_map, fold_batch_norms
+from backend.embedders.fusion import SHARPNESS, fuse
+from backend.embedders.network import Network
 from backend.embedders.pixels import normalise, to_pixels
+from backend.embedders.split_network import StemWithTails
+from backend.embedders.tracing import cut_at_last_map
 from backend.errors import UnknownEmbedder, WeightsUnavailable
 
 SHIPPED: Final = Path(__file__).parent / "data" / "lookalike-fashion.npz"
@@ -31,8 +33,8 @@ SHIPPED: Final = Path(__file__).parent / "data" / "lookalike-fashion.npz"
 def load_tuned(variant: str, *, compute: Compute, weights: str, start: str = "") -> TunedEmbedder:
     """Load a checkpoint from the file `weights`.
 
-    `start` is how much the starting network's own features weigh beside the tuned ones, by default
-    what the checkpoint says; 0 leaves them out, which saves a fifth of the time.
+    `start` is the weight of the features that the backbone had before tuning, by default that of
+    the checkpoint. 0 leaves them out, which saves a fifth of the time.
     """
     if variant:
         raise UnknownEmbedder(f"tuned has no variant {variant!r}: say tuned?weights=FILE")
@@ -41,7 +43,7 @@ def load_tuned(variant: str, *, compute: Compute, weights: str, start: str = "")
 
 @register("lookalike-fashion")
 def load_shipped(variant: str, *, compute: Compute, start: str = "") -> TunedEmbedder:
-    """Load the network that the package ships, tuned on fashion products; `start` as above."""
+    """Load the shipped network, tuned on fashion products; `start` as in `load_tuned`."""
     if variant:
         raise UnknownEmbedder(f"lookalike-fashion has no variant {variant!r}")
     return _load(SHIPPED, "lookalike-fashion", start, compute)
@@ -66,7 +68,7 @@ def _weight(start: str) -> float:
 
 
 class TunedEmbedder:
-    """A tuned tail and its head, beside the features that the backbone had before."""
+    """Embeds an image by a tuned tail and its head, and by the features from before tuning."""
 
     def __init__(
         self, checkpoint: Checkpoint, *, name: str, start_weight: float, compute: Compute
@@ -77,7 +79,7 @@ class TunedEmbedder:
         self._start_weight = start_weight
         self._directions = checkpoint.directions.astype(np.float32)
         self._blocks = _blocks(checkpoint, with_start=start_weight > 0)
-        graph = _fork(backbone, checkpoint, tails=len(self._blocks))
+        graph = _join_tails(backbone, checkpoint, tails=len(self._blocks))
         self.size = sum(len(block.components) for block in self._blocks)
         self.fingerprint = self._fingerprint(backbone, graph)
         self._network = Network(
@@ -124,32 +126,32 @@ class TunedEmbedder:
 
 @dataclass(frozen=True, kw_only=True)
 class _Block:
-    """A part of the vector: what one tail's pooled features are projected to."""
+    """A part of the vector: the projection of one tail's pooled features."""
 
     components: FloatArray  # (size, channels)
     bias: FloatArray  # (size,)
-    unit_first: bool  # whether the features are normalised before they are projected
+    normalise_first: bool  # before the projection, too
 
     def project(self, pooled: FloatArray) -> FloatArray:
-        features = normalise(pooled) if self.unit_first else pooled
+        features = normalise(pooled) if self.normalise_first else pooled
         return normalise(features @ self.components.T + self.bias)
 
 
 def _blocks(checkpoint: Checkpoint, *, with_start: bool) -> list[_Block]:
     head = checkpoint.head.astype(np.float32)
     bias = checkpoint.head_bias.astype(np.float32)
-    tuned = _Block(components=head, bias=bias, unit_first=False)
+    tuned = _Block(components=head, bias=bias, normalise_first=False)
     if not with_start:
         return [tuned]
     components = checkpoint.components.astype(np.float32)
     centre = -components @ checkpoint.mean.astype(np.float32)
-    start = _Block(components=components, bias=centre, unit_first=True)
+    start = _Block(components=components, bias=centre, normalise_first=True)
     return [tuned, start]
 
 
-def _fork(backbone: Backbone, checkpoint: Checkpoint, *, tails: int) -> fx.GraphModule:
-    """Return the stem with the tuned tail and, if there are two, the backbone's own."""
-    stem, own = backbone.cut(checkpoint.tune_from)
+def _join_tails(backbone: Backbone, checkpoint: Checkpoint, *, tails: int) -> fx.GraphModule:
+    """Return the stem with the tuned tail and, if `tails` is 2, the backbone's own."""
+    stem, own = backbone.split(checkpoint.tune_from)
     fold_batch_norms(own)
     tuned = deepcopy(own)
     state = {name: torch.from_numpy(array) for name, array in checkpoint.tail.items()}
@@ -159,4 +161,4 @@ def _fork(backbone: Backbone, checkpoint: Checkpoint, *, tails: int) -> fx.Graph
         raise WeightsUnavailable(
             f"the checkpoint does not fit {checkpoint.backbone}: {error}"
         ) from None
-    return cut_at_last_map(Forked(stem, [tuned, own][:tails]), checkpoint.input_size)
+    return cut_at_last_map(StemWithTails(stem, [tuned, own][:tails]), checkpoint.input_size)

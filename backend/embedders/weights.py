@@ -1,4 +1,4 @@
-"""Read tensors that somebody trained, without trusting the file."""
+"""Read trained weights from files that are not trusted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from backend.errors import WeightsUnavailable
 
-UNREADABLE: Final = (  # what torch raises for a file that is something else
+UNREADABLE: Final = (  # what torch raises for a file of another kind
     OSError,
     RuntimeError,
     EOFError,
@@ -23,7 +23,7 @@ UNREADABLE: Final = (  # what torch raises for a file that is something else
 
 
 def read_tensors(path: Path) -> Any:
-    """Return what `torch.save` wrote, on the CPU: tensors and plain values, never code.
+    """Return what `torch.save` wrote: tensors, on the CPU, and plain values, never code.
 
     Raises WeightsUnavailable for a file that is missing or holds anything else.
     """
@@ -36,11 +36,11 @@ def read_tensors(path: Path) -> Any:
 def fit_tensors(
     model: nn.Module, state: Mapping[str, Tensor], *, name: str, unused: tuple[str, ...] = ()
 ) -> None:
-    """Load a state dict into a network, whatever the classes that its classifier was for.
+    """Load a state dict into a network, for whatever classes it was trained.
 
-    Tensors that the network has not are passed over, and so are its own whose names begin with one
-    of `unused`. Raises WeightsUnavailable, naming the network, if others are missing or of another
-    shape.
+    Tensors that the network does not have are ignored, and those of its own whose names begin with
+    one of `unused` may be missing. Raises WeightsUnavailable, with the `name` of the network, if
+    others are missing or of another shape.
     """
     own = model.state_dict()
     fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}

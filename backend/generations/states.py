@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from backend.database.engine import Database
 from backend.database.models import ACTIVE, BUILDING, Generation, utcnow
+from backend.embedders import Embedder
 from backend.errors import ReindexRunning
 from backend.generations.rows import active_or_none, in_state, lock
 from backend.queue import backfill as backfilling
@@ -27,6 +28,11 @@ class EmbedderIdentity:
     spec: str  # what `embedders.load` takes
     fingerprint: str
     size: int
+
+    @classmethod
+    def of(cls, spec: str, embedder: Embedder) -> EmbedderIdentity:
+        """Return what a spec means, given the embedder that it was loaded as."""
+        return cls(spec=spec, fingerprint=embedder.fingerprint, size=embedder.size)
 
 
 @dataclass(frozen=True, kw_only=True)

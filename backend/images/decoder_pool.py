@@ -1,8 +1,8 @@
-"""Decode untrusted images in processes that may die or hang without harm.
+"""Decode untrusted images in separate processes, which may crash or hang without harm.
 
-A process works on one image at a time, so whatever happens to it happened over that image. Reading
-a file, its digest, decoding and shrinking are done over there; what comes back is as small as the
-embedder wants it. Threads of ours only wait for the pipes.
+A process works on one image at a time, so it is clear which image made it crash. The process reads
+the file, takes its digest, decodes it and shrinks it to the size that the embedder needs. Our own
+threads only wait for the pipes.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from backend.images.limits import ImageLimits
 from backend.processes import describe_exit, start_module
 
 ImageFile: TypeAlias = bytes | Path
-"""The bytes of an image file, or the path where a decoder shall read it."""
+"""The bytes of an image file, or the path from which a decoder process reads it."""
 
 START_SECONDS: Final = 60
 ENVIRONMENT: Final = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL")
-"""All that decoders see of our environment: its credentials are not for them."""
+"""The environment variables that decoders get: a taken-over decoder must not find credentials."""
 
 _ERRORS: Final[Mapping[str, type[ImageError]]] = {
     kind.code: kind for kind in ImageError.__subclasses__()
@@ -51,17 +51,17 @@ class Decoded:
 
 
 def memory_needed(limits: ImageLimits) -> int:
-    """Return a bound for a decoder's memory: the hungriest format was seen to take 17 B a pixel."""
+    """Return a bound for a decoder's memory in bytes. Measured: at most 17 B a pixel, by format."""
     return 500_000_000 + 30 * limits.max_pixels + 2 * limits.max_bytes
 
 
 class DecoderPool:
     """A few decoder processes, shared by all threads of this process.
 
-    They start with the first image, and anew after a death or a fork; they end when this process
-    does, however it does. `memory_bytes` bounds the address space of each (0: not at all), by
-    default generously for what `limits` allow. `decode` is a function of some module;
-    `images.decode` outside of tests.
+    They start with the first image, and again after a crash or a fork. They end when this process
+    does, even if it is killed. `memory_bytes` bounds the address space of each (0: no bound), by
+    default with room for what `limits` allow. `decode` is a module's function; only tests pass
+    another than `images.decode`.
     """
 
     def __init__(
@@ -79,9 +79,9 @@ class DecoderPool:
             "decode": f"{decode.__module__}:{decode.__qualname__}",
             "limits": asdict(limits),
             "memory_bytes": memory_needed(limits) if memory_bytes is None else memory_bytes,
-            "seconds": 2 * seconds + 1,  # only where we are no longer there to end it in time
+            "seconds": 2 * seconds + 1,  # for a decoder whose parent was killed and cannot end it
         }
-        self._crew: _DecoderWorkers | None = None
+        self._workers: _DecoderWorkers | None = None
         self._lock = Lock()
 
     def decode_all(
@@ -89,15 +89,15 @@ class DecoderPool:
     ) -> Iterator[Decoded | ImageError]:
         """Decode each source to `target` (height, width); yield results, or errors, in order.
 
-        Up to `window` images are decoded ahead while the caller is busy with the last one: take at
-        least the size of its batches. A result is that of `images.decode(…, target=target)`, so
-        that an embedder whose `input_size` is the target gives the same vector for both.
+        Up to `window` images are decoded ahead while the caller works: it should be at least the
+        size of the caller's batches. A result is that of `images.decode(…, target=target)`, so that
+        an embedder whose `input_size` is the target gives the same vector for both.
         """
-        crew = self._crew_of_this_process()
+        workers = self._workers_of_this_process()
         ahead: deque[Future[Decoded | ImageError]] = deque()
         try:
             for source in sources:
-                ahead.append(crew.threads.submit(crew.decode, source, target))
+                ahead.append(workers.threads.submit(workers.decode, source, target))
                 if len(ahead) >= window:
                     yield ahead.popleft().result()
             while ahead:
@@ -107,18 +107,18 @@ class DecoderPool:
                 future.cancel()
 
     def decode_one(self, source: ImageFile, *, target: Size) -> Decoded:
-        """Decode one image, before all that waits in `decode_all`. Raises its ImageError."""
-        result = self._crew_of_this_process().decode(source, target, urgent=True)
+        """Decode one image, ahead of those that wait in `decode_all`. Raises its ImageError."""
+        result = self._workers_of_this_process().decode(source, target, urgent=True)
         if isinstance(result, ImageError):
             raise result
         return result
 
     def close(self) -> None:
-        """End the processes, after the images they are at. The next use starts new ones."""
+        """End the processes when their current images are decoded; the next use starts new ones."""
         with self._lock:
-            crew, self._crew = self._crew, None
-        if crew and crew.pid == os.getpid():
-            crew.close()
+            workers, self._workers = self._workers, None
+        if workers and workers.pid == os.getpid():
+            workers.close()
 
     def __enter__(self) -> Self:
         return self
@@ -126,12 +126,12 @@ class DecoderPool:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _crew_of_this_process(self) -> _DecoderWorkers:
+    def _workers_of_this_process(self) -> _DecoderWorkers:
         with self._lock:
-            if self._crew is None or self._crew.pid != os.getpid():
+            if self._workers is None or self._workers.pid != os.getpid():
                 decoders = [_Decoder(self._setup, self._seconds) for _ in range(self._processes)]
-                self._crew = _DecoderWorkers(decoders)
-            return self._crew
+                self._workers = _DecoderWorkers(decoders)
+            return self._workers
 
 
 class _DecoderWorkers:
@@ -148,10 +148,10 @@ class _DecoderWorkers:
     def decode(
         self, source: ImageFile, target: Size, *, urgent: bool = False
     ) -> Decoded | ImageError:
-        """Decode in the next idle process, and in one more if the first one died.
+        """Decode in the next idle process, and a second time if that process died.
 
-        A process can be ended by somebody else, such as the kernel when memory runs out: an image
-        is to blame when it has ended two.
+        Other causes can end a process, too, such as the kernel when memory runs out. So an image is
+        only blamed when two processes have died over it.
         """
         with self._borrow(urgent=urgent) as decoder:
             try:
@@ -192,7 +192,7 @@ class _Died(Exception):
 
 
 class _Decoder:
-    """At most one process, started when there is something to decode."""
+    """At most one process, started when there is an image to decode."""
 
     def __init__(self, setup: Mapping[str, Any], seconds: float) -> None:
         self._setup = setup
@@ -210,14 +210,14 @@ class _Decoder:
                 return DecoderDied(f"decoding took longer than {self._seconds:g} s")
             answer = _receive(pipe, target)
             return answer
-        except (EOFError, OSError, ValueError, LookupError):  # no answer, or a senseless one
+        except (EOFError, OSError, ValueError, LookupError):  # no answer, or a malformed one
             raise _Died(self.stop(grace=1)) from None
         finally:
-            if answer is None:  # or the next image would be given the answer that is still due
+            if answer is None:  # or the late answer would be taken for the next image's
                 self.stop()
 
     def stop(self, *, grace: float = 0) -> str:
-        """End the process, at once or after some seconds; say how it ended."""
+        """End the process, killing it after `grace` seconds; return how it ended."""
         process, pipe = self._process, self._pipe
         self._process = self._pipe = None
         if process is None or pipe is None:

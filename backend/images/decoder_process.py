@@ -1,8 +1,7 @@
-"""What a decoder process runs: one image at a time from a pipe, until the pipe closes.
+"""The program of a decoder process: decode images from a pipe, until the pipe closes.
 
-Started as `python -m backend.images.decoder_process` by the decoder pool, never forked. What goes
-back is JSON and pixels, not pickles: a process that an image has taken over must not take over its
-parent.
+Started as `python -m backend.images.decoder_process` by the decoder pool. It answers in JSON and
+pixels, not in pickles: if a malicious image takes over this process, it must not get at its parent.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ def main(setup: str) -> None:
     options = json.loads(setup)
     module, _, name = options["decode"].partition(":")
     decode = getattr(import_module(module), name)
-    hush_libraries()
+    silence_libraries()
     limit_process(memory_bytes=options["memory_bytes"])
     with Connection(options["pipe"]) as pipe, suppress(EOFError, OSError):  # the parent has gone
         serve(
@@ -46,17 +45,17 @@ def main(setup: str) -> None:
 
 
 def limit_process(*, memory_bytes: int) -> None:
-    """Bound this process's address space (0: not); leave Ctrl-C to the parent; dump no core."""
+    """Bound the address space (0: no bound), leave Ctrl-C to the parent, dump no core."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if memory_bytes:
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
 
 
-def hush_libraries() -> None:
-    """Keep standard error for ourselves: libtiff writes there about every damaged file."""
+def silence_libraries() -> None:
+    """Discard what C libraries write to standard error, such as libtiff about damaged files."""
     ours = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  (a descriptor is all we want)
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  (only its descriptor is needed)
         os.dup2(nowhere.fileno(), 2)
     sys.stderr = open(ours, "w", buffering=1)  # noqa: PTH123, SIM115
 
@@ -66,8 +65,8 @@ def serve(pipe: Connection, *, decode: Decode, limits: ImageLimits, seconds: flo
 
     A request is `{"target": [height, width], "path": …}`, or without a path followed by the
     bytes; an answer is `{"digest": …}` followed by the RGB pixels, or `{"error": code, "message":
-    …}`. Unless an answer is ready after `seconds`, the kernel ends the process: nobody else would
-    if the parent has been killed meanwhile.
+    …}`. The kernel kills the process when an answer takes longer than `seconds`, because the parent
+    may have been killed itself.
     """
     pipe.send_bytes(READY)
     while True:
@@ -93,4 +92,4 @@ def _send(pipe: Connection, header: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     main(sys.argv[1])
-    os._exit(0)  # a decoder has nothing to tidy up, and a parent may be waiting
+    os._exit(0)  # at once: there is nothing to clean up, and the parent may be waiting

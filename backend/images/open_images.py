@@ -1,4 +1,4 @@
-"""Where a product's picture comes from: a file, the image store, or an allowed host."""
+"""Open a product's image from where its URI says: a file, the image store, or an allowed host."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from backend.images.local_files import is_remote, local_path, read_file
 from backend.images.store import SCHEME, ImageStore
 
 FETCHERS: Final = 8
-"""Threads that fetch remote images of one claim at once."""
+"""Threads that fetch remote images of one batch."""
 
 AHEAD: Final = 256
-"""Images that are decoded while the network is busy: a call's worth of a large GPU's."""
+"""Images that are decoded ahead of the caller: as many as one call on a large GPU takes."""
 
 Fetch: TypeAlias = Callable[[str], bytes]
 """Fetches a remote image, within limits; raises ImageError."""
@@ -34,7 +34,7 @@ class ImageOpener:
     def open(self, uris: Sequence[str | None], target: Size) -> Iterator[Decoded | ImageError]:
         """Yield each image, upright RGB of `target` (height, width), or its error, in order.
 
-        Images are read and decoded ahead while the caller works on the last ones.
+        Images are read and decoded ahead while the caller works.
         """
         errors: dict[int, ImageError] = {}
 
@@ -47,7 +47,7 @@ class ImageOpener:
 
         position = 0
         for decoded in self._decoders.decode_all(readable(), target=target, window=AHEAD):
-            while position in errors:  # known by now: the decoders read in order
+            while position in errors:  # already there, because images are read in order
                 yield errors.pop(position)
                 position += 1
             yield decoded
@@ -55,20 +55,20 @@ class ImageOpener:
         yield from (errors[position] for position in sorted(errors))
 
     def read(self, uri: str | None, *, limits: ImageLimits) -> bytes:
-        """Return the bytes of an image as they lie there, decoded by nobody; raise ImageError."""
+        """Return the bytes of an image's file, which may be damaged. Raises ImageError."""
         source = self._source(uri)
         if isinstance(source, ImageError):
             raise source
         return source if isinstance(source, bytes) else read_file(source, limits=limits)
 
     def _sources(self, uris: Sequence[str | None]) -> Iterator[ImageFile | ImageError]:
-        if not any(uri and self._is_far(uri) for uri in uris):
+        if not any(uri and self._is_on_network(uri) for uri in uris):
             yield from map(self._source, uris)
             return
         with ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch") as threads:
             yield from threads.map(self._source, uris)
 
-    def _is_far(self, uri: str) -> bool:
+    def _is_on_network(self, uri: str) -> bool:
         """Tell whether reading takes a round trip over the network."""
         if uri.startswith(f"{SCHEME}://"):
             return not self._store.is_local
@@ -81,7 +81,7 @@ class ImageOpener:
             return error
 
     def source(self, uri: str | None) -> ImageFile:
-        """Return an image's bytes, or the path where a decoder shall read it; raises ImageError."""
+        """Return an image's bytes, or a path from which a decoder can read it; raises ImageError."""
         if uri is None:
             raise NoImage("the product has no image")
         if uri.startswith(f"{SCHEME}://"):

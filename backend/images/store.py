@@ -27,9 +27,9 @@ def digest_of(data: bytes) -> str:
 class ImageStore:
     """Keeps images under `<url>/<first two digits>/<digest>`. Safe to share between threads.
 
-    Storing is idempotent and atomic: what `exists` is whole. One level of folders (256) holds
-    millions of images; two levels would give a small catalogue a folder for every image.
-    Connects when first used, so that it can be made before a fork.
+    Storing is idempotent and atomic: an image that `exists` is complete. One level of 256 folders
+    is enough for millions of images; with two levels, a small catalogue would have a folder for
+    each image. Connects when first used, so that it can be made before a fork.
     """
 
     def __init__(self, url: str) -> None:
@@ -41,18 +41,18 @@ class ImageStore:
         Raises ImageUnavailable when the store cannot be reached or is full.
         """
         digest = digest_of(data)
-        with _reaching():
-            if self._find(digest) != len(data):  # a power loss can leave a file cut short
+        with _store_errors_translated():
+            if self._find(digest) != len(data):  # a power cut can leave a file incomplete
                 self._write(digest, data)
         return digest
 
     @contextmanager
     def open(self, digest: str) -> Iterator[BinaryIO]:
-        """Open an image for reading. Raises NoImage, or ImageUnavailable for a store out of reach.
+        """Open an image for reading. Raises NoImage, and ImageUnavailable if the store fails.
 
-        What is read inside the `with` raises the same.
+        Reading inside of the `with` raises the same.
         """
-        with _reaching():
+        with _store_errors_translated():
             try:
                 file = cast("BinaryIO", self._fs.open(self._place(digest), "rb"))
             except FileNotFoundError:
@@ -70,8 +70,8 @@ class ImageStore:
         return self.size(digest) is not None
 
     def size(self, digest: str) -> int | None:
-        """Return how many bytes an image has, None for one that the store does not hold."""
-        with _reaching():
+        """Return the number of bytes of an image, None if the store does not hold it."""
+        with _store_errors_translated():
             return self._find(digest)
 
     def uri(self, digest: str) -> str:
@@ -79,7 +79,7 @@ class ImageStore:
         return f"{SCHEME}://{digest}"
 
     def path(self, digest: str) -> Path | None:
-        """Return where an image lies on disk; None if the store is not a local folder."""
+        """Return the path of an image on disk, None if the store is not a local folder."""
         return Path(self._place(digest)) if self.is_local else None
 
     @property
@@ -111,9 +111,9 @@ class ImageStore:
     def _write(self, digest: str, data: bytes) -> None:
         path = self.path(digest)
         if path is None:
-            self._fs.pipe_file(self._place(digest), data)  # object stores replace as a whole
+            self._fs.pipe_file(self._place(digest), data)  # object stores replace atomically
         else:
-            # Not flushed, which would make an import slow: `put` writes again what was cut short.
+            # Not flushed, which would make an import slow: `put` replaces an incomplete file.
             # The mode lets workers of another user read it, whatever the umask is.
             replace_file(
                 path, lambda draft: draft.write_bytes(data), mode=0o644, unique=True, flush=False
@@ -121,8 +121,8 @@ class ImageStore:
 
 
 @contextmanager
-def _reaching() -> Iterator[None]:
-    """Raise ImageUnavailable for what fsspec and the SDK beneath it raise."""
+def _store_errors_translated() -> Iterator[None]:
+    """Raise ImageUnavailable for the errors of fsspec and of the SDK below it."""
     try:
         yield
     except _store_errors() as error:
@@ -130,6 +130,6 @@ def _reaching() -> Iterator[None]:
 
 
 def _store_errors() -> tuple[type[Exception], ...]:
-    """Return what a store out of reach raises; s3fs lets botocore's own errors through."""
+    """Return the errors of a store that cannot be reached; s3fs does not translate botocore's."""
     botocore = sys.modules.get("botocore.exceptions")
     return (OSError, botocore.BotoCoreError) if botocore else (OSError,)

@@ -8,13 +8,13 @@ from datetime import timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from backend import queue
 from backend.catalogue import image_vectors
 from backend.database.engine import Database
 from backend.database.models import Generation, Product, utcnow
 from backend.errors import IndexUnavailable, InvalidProduct, InvalidVector
 from backend.indexing.payload import payload
-from backend.queue import entries
-from backend.queue.entries import Claimed, Stage
+from backend.queue import Claimed, Stage
 from backend.vectors import Point, VectorIndex
 
 APPLY_BATCH = 256
@@ -35,10 +35,10 @@ def apply_pending(
     raised. A point that the index refuses is quarantined with its reason.
     """
     with db.read() as session:
-        if not entries.is_due(session, generation.id, Stage.APPLY):
+        if not queue.is_due(session, generation.id, Stage.APPLY):
             return 0
     claimed = db.write(
-        lambda session: entries.claim(session, generation.id, Stage.APPLY, limit=limit, lease=lease)
+        lambda session: queue.claim(session, generation.id, Stage.APPLY, limit=limit, lease=lease)
     )
     if claimed:
         try:
@@ -74,8 +74,8 @@ def _apply(
     applied = [(row, True) for row in written] + [(row, False) for row in gone]
 
     def settle(session: Session) -> None:
-        entries.settle_indexed(session, generation.id, applied)
-        entries.send_back(session, generation.id, without_vector)
+        queue.settle_indexed(session, generation.id, applied)
+        queue.send_back(session, generation.id, without_vector)
 
     db.write(settle)
 
@@ -104,4 +104,4 @@ def _fail(
 ) -> None:
     failed = [(row, reason) for row in rows]
     retry_at = utcnow() + RETRY_AFTER if retry else None
-    db.write(lambda session: entries.fail_apply(session, generation.id, failed, retry_at=retry_at))
+    db.write(lambda session: queue.fail_apply(session, generation.id, failed, retry_at=retry_at))

@@ -1,8 +1,8 @@
-"""What the building process runs: a shard from SQL, then its graph, then it ends.
+"""The program of the building process: build one shard, with its graph, from what SQL holds.
 
-Started as `python -m backend.indexing.build_shard` by the optimizer, never forked, with its orders,
-a JSON object, on standard input: the database's URL must not be in the process list. On standard
-output it tells how far it is, a JSON object a line; the last one holds `points` or an `error`.
+Started as `python -m backend.indexing.build_shard` by the optimizer. Standard input is a JSON
+object that says what to build; as an argument, the database's URL would be in the process list.
+Standard output is the progress, one JSON object a line; the last one holds `points` or an `error`.
 """
 
 from __future__ import annotations
@@ -27,63 +27,63 @@ from backend.vectors.edge.build import build
 from backend.vectors.edge.shard import ShardOptions
 
 NICENESS: Final = 5
-"""Queries go first: the builder takes what processors have left."""
+"""The builder gets the processors only when the server leaves them idle."""
 
 PR_SET_PDEATHSIG: Final = 1
 
 
 def main() -> None:
-    """Read the orders, build, and say how it ended."""
-    orders = json.loads(sys.stdin.read())
-    tell = keep_output_apart()
-    end_with(orders["parent"])
-    give_way()
+    """Read the request, build, and report how it ended."""
+    request = json.loads(sys.stdin.read())
+    report = separate_output()
+    die_with_parent(request["parent"])
+    lower_priority()
     try:
-        tell(points=run(orders, tell), peak_bytes=peak_bytes())
+        report(points=run(request, report), peak_bytes=peak_bytes())
     except LookalikeError as error:
-        tell(error=error.message)
+        report(error=error.message)
 
 
-def run(orders: Mapping[str, Any], tell: Callable[..., None]) -> int:
-    """Build what was ordered; return the number of points."""
-    db = Database(orders["database"])
+def run(request: Mapping[str, Any], report: Callable[..., None]) -> int:
+    """Build the shard; return its number of points."""
+    db = Database(request["database"])
     with db.read() as session:
-        generation = session.get_one(Generation, orders["generation"])
+        generation = session.get_one(Generation, request["generation"])
         total = count_points(session, generation.id)
-    tell(filled=0, total=total)
+    report(filled=0, total=total)
     try:
         return build(
-            Path(orders["folder"]),
-            snapshot(db, generation, orders["schema"]),
+            Path(request["folder"]),
+            snapshot(db, generation, request["schema"]),
             size=generation.size,
-            schema=orders["schema"],
-            options=ShardOptions(**orders["options"]),
-            threads=orders["threads"],
-            filled=lambda count: tell(filled=count, total=max(count, total)),
+            schema=request["schema"],
+            options=ShardOptions(**request["options"]),
+            threads=request["threads"],
+            filled=lambda count: report(filled=count, total=max(count, total)),
         )
     finally:
         db.close()
 
 
-def give_way() -> None:
-    """Let queries have the processors first, and the server its memory should there be too little.
+def lower_priority() -> None:
+    """Let queries go first, and let the kernel kill this process first when memory runs out.
 
-    A build that the kernel ends is noted and tried again; a server is missed.
+    A build that was killed is tried again later; a killed server would interrupt the shop.
     """
     os.nice(NICENESS)
-    with suppress(OSError):  # Linux alone has it
+    with suppress(OSError):  # only Linux has it
         Path("/proc/self/oom_score_adj").write_text("500")
 
 
-def end_with(parent: int) -> None:
-    """Have the kernel end this process with the thread that started it, however that ends.
+def die_with_parent(parent: int) -> None:
+    """Let the kernel kill this process when the thread that started it ends, for whatever reason.
 
-    A signal, because no Python runs while the graph is built. Elsewhere than on Linux an orphan
-    builds on in vain, in a folder that the next owner removes.
+    By a signal, because no Python code runs while the graph is built. On other systems than Linux
+    an orphan builds to its end, in a folder that the next owner removes.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it was gone before the kernel knew
+    if os.getppid() != parent:  # it ended before `prctl` was called
         sys.exit("the parent has gone")
 
 
@@ -93,15 +93,15 @@ def peak_bytes() -> int:
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def keep_output_apart() -> Callable[..., None]:
-    """Return what writes one line for the parent; all else that is printed goes to the log."""
+def separate_output() -> Callable[..., None]:
+    """Return a function that writes one line to the parent; other output goes to standard error."""
     ours = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
 
-    def tell(**news: Any) -> None:
-        ours.write(json.dumps(news) + "\n")
+    def report(**progress: Any) -> None:
+        ours.write(json.dumps(progress) + "\n")
 
-    return tell
+    return report
 
 
 if __name__ == "__main__":

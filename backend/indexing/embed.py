@@ -15,6 +15,7 @@ from PIL.Image import Image
 from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.orm import Session
 
+from backend import queue
 from backend.catalogue import image_vectors
 from backend.database.engine import Database
 from backend.database.models import Generation, Product, utcnow
@@ -29,8 +30,7 @@ from backend.errors import (
 from backend.generations import check_fingerprint
 from backend.images.decoder_pool import Decoded
 from backend.images.open_images import ImageOpener
-from backend.queue import entries
-from backend.queue.entries import REINDEX, Claimed, Stage
+from backend.queue import REINDEX, Claimed, Stage
 
 Vector: TypeAlias = npt.NDArray[np.float32]
 
@@ -88,10 +88,10 @@ def embed_pending(
     """
     check_fingerprint(generation, embedder.fingerprint)
     with db.read() as session:
-        if not entries.is_due(session, generation.id, Stage.EMBED):
+        if not queue.is_due(session, generation.id, Stage.EMBED):
             return 0
     db.write(
-        lambda s: entries.quarantine_exhausted(s, generation.id, max_failures=options.max_failures)
+        lambda s: queue.quarantine_exhausted(s, generation.id, max_failures=options.max_failures)
     )
     taken = 0
     for failed_before in (False, True):
@@ -112,7 +112,7 @@ def _claim(
 ) -> list[Claimed]:
     limit = 1 if failed_before else options.claim_size
     return db.write(
-        lambda session: entries.claim(
+        lambda session: queue.claim(
             session,
             generation.id,
             Stage.EMBED,
@@ -212,10 +212,10 @@ def _record(
     def write(session: Session) -> None:
         image_vectors.store(session, generation.fingerprint, vectors)
         _remember_digests(session, outcomes)
-        entries.settle_embedded(session, generation.id, settled)
-        entries.fail(session, generation.id, for_good)
+        queue.settle_embedded(session, generation.id, settled)
+        queue.fail(session, generation.id, for_good)
         for row, why, retry_at in again:
-            entries.fail(session, generation.id, [(row, why)], retry_at=retry_at)
+            queue.fail(session, generation.id, [(row, why)], retry_at=retry_at)
 
     db.write(write)
 

@@ -15,11 +15,12 @@ import numpy as np
 from sqlalchemy import and_, func, select, true
 from sqlalchemy.orm import Session
 
+from backend import queue
 from backend.catalogue import image_vectors
 from backend.database.engine import Database
 from backend.database.models import BUILDING, Cursor, Generation, ImageVector, IndexEntry, Product
 from backend.indexing.drift import Drift, ProductState, compare
-from backend.queue import backfill, entries
+from backend.queue import backfill
 from backend.queue.progress import of_product
 from backend.vectors import StoredPoint, VectorIndex
 
@@ -160,7 +161,7 @@ class _Walk:
         def ask(session: Session) -> None:
             image_vectors.store(session, fingerprint, found)
             backfill.enter(session, generation_id, Product.id.in_(drift.unqueued))
-            entries.request_again(session, generation_id, again)
+            queue.request_again(session, generation_id, again)
 
         self._db.write(ask)
         if drift.stray:

@@ -1,7 +1,7 @@
 """What a generation's index should hold, read from SQL: vectors, payloads and claims.
 
-Pages are read one after another, in transactions of their own, so that no writer waits: the whole
-is of no one moment. Whoever takes the shard into use compares claims and copies what differs.
+Each page is read in a transaction of its own, so that no writer waits. The pages are therefore not
+from one moment: whoever uses the new shard compares claims first, and copies what differs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from backend.errors import InvalidProduct, InvalidVector
 from backend.filters import Schema
 from backend.indexing import payload
 from backend.vectors import Point
-from backend.vectors.points import checked
+from backend.vectors.points import check_points
 
 log = structlog.get_logger(__name__)
 
@@ -60,12 +60,12 @@ def _page(generation: Generation, after: int) -> Select[Product, int | None, byt
 
 
 def _acceptable(points: Sequence[Point], *, size: int, schema: Schema) -> list[Point]:
-    """Leave out what is refused, such as a payload that is quarantined for it at the moment.
+    """Leave out points that are refused, such as those whose payload is quarantined for it.
 
-    What the index held before that is copied in the end.
+    If the shard in use holds an older version of such a point, that is copied in the end.
     """
     try:
-        return checked(points, size=size, schema=schema)
+        return check_points(points, size=size, schema=schema)
     except (InvalidVector, InvalidProduct) as error:
         refused = set(error.context["ids"])
         log.warning("points are left out of the build", count=len(refused), error=error.message)

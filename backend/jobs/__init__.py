@@ -1,25 +1,25 @@
-"""An operator's long tasks: rows that anyone writes, and that the owner of the index runs."""
+"""An operator's long tasks, such as a re-index or a check of the index.
 
-from backend.jobs.run import (
+Anybody writes a job; a process that owns what the job needs runs it. Callers use this face:
+`from backend import jobs`, then `jobs.write(…)`. `rows` asks for jobs and reads them, `run` runs
+them, `reporting` writes how far a running job is.
+"""
+
+from backend.jobs.reporting import Report
+from backend.jobs.rows import (
     DONE,
     ENDED,
     FAILED,
     QUEUED,
     RUNNING,
-    STALE_AFTER,
-    Handler,
-    Interrupted,
-    Report,
-    Waiting,
     add,
-    free,
     newest,
     read,
-    run_next,
     seconds_left,
     unfinished,
     write,
 )
+from backend.jobs.run import STALE_AFTER, Handler, Interrupted, Waiting, free, run_next
 
 __all__ = [
     "DONE",

@@ -1,1 +1,49 @@
-"""."""
+"""The queue: what each generation still has to do for each product, as a few numbers in SQL.
+
+Callers use this face: `from backend import queue`, then `queue.claim(…)`. Reading order:
+
+1. `entries`: the row, its two stages, and the conditions that all statements share
+2. `requests`: ask for work, in the transaction that changes a product
+3. `claims`: take due rows for a while
+4. `settlements`: record that claimed work is done, or why it failed
+5. `backfill`: the entries of a new generation
+6. `progress`, `counting`: how far a generation is
+"""
+
+from backend.queue.claims import claim, first_due, free_leases, is_busy, is_due
+from backend.queue.entries import IMPORT, REINDEX, SINGLE, Claimed, Stage, waits_for
+from backend.queue.requests import forget_points, request, request_again, request_removal
+from backend.queue.settlements import (
+    EXHAUSTED,
+    fail,
+    fail_apply,
+    quarantine_exhausted,
+    send_back,
+    settle_embedded,
+    settle_indexed,
+)
+
+__all__ = [
+    "EXHAUSTED",
+    "IMPORT",
+    "REINDEX",
+    "SINGLE",
+    "Claimed",
+    "Stage",
+    "claim",
+    "fail",
+    "fail_apply",
+    "first_due",
+    "forget_points",
+    "free_leases",
+    "is_busy",
+    "is_due",
+    "quarantine_exhausted",
+    "request",
+    "request_again",
+    "request_removal",
+    "send_back",
+    "settle_embedded",
+    "settle_indexed",
+    "waits_for",
+]

@@ -17,6 +17,7 @@ from backend.errors import LookalikeError, WrongState
 from backend.reindex import checks
 from backend.reindex.checks import Bounds, Side, Verdict
 from backend.reindex.describe import described
+from backend.search.query_image import QueryEncoder
 from backend.settings import Settings
 from backend.vectors import VectorIndex
 
@@ -43,7 +44,7 @@ class Promoter:
     bounds: Bounds
     embedder: str  # the spec that the settings name now
     index_of: Callable[[Generation], VectorIndex]
-    check_query_encoder: Callable[[Generation], None]  # raises when queries by image would fail
+    query_encoder: QueryEncoder
     point_alias: Callable[[Generation], None]  # names the active collection to outsiders
     heartbeat: Callable[[], None]
 
@@ -106,7 +107,7 @@ class Promoter:
         new = Side(candidate, self.index_of(candidate))
         old = Side(active, self.index_of(active)) if active else None
         found = [
-            checks.check_encoder(self.check_query_encoder, candidate),
+            checks.check_query_encoder(self.query_encoder, candidate),
             *checks.check_answers(self.db, new, old, bounds=self.bounds, heartbeat=self.heartbeat),
             checks.check_counts(self.db, new),
             *checks.check_queue(self.db, candidate, began=began, bounds=self.bounds),

@@ -10,15 +10,14 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import ColumnElement, func, select
 
-from backend import generations
+from backend import generations, queue
 from backend.database.engine import Database
 from backend.database.models import BUILDING, RETIRED, Generation, IndexEntry, utcnow
 from backend.embedders import Embedder
 from backend.errors import EmbedderBusy, UnknownEmbedder, WeightsUnavailable, WrongState
 from backend.generations import EmbedderIdentity, IndexLayout
 from backend.generations.states import insert
-from backend.jobs.run import Handler, Report, Waiting
-from backend.queue import entries
+from backend.jobs import Handler, Report, Waiting
 from backend.queue.progress import progress
 from backend.reindex import checks, requests
 from backend.reindex.decide import Promoter
@@ -37,7 +36,7 @@ class ReindexJobs:
     db: Database
     promoter: Promoter
     embedder: str  # the spec that the settings name now
-    encoder_now: Callable[[str], EmbedderIdentity]  # reads a spec's weights again
+    identify: Callable[[str], EmbedderIdentity]  # reads a spec's weights again
     embedder_of: Callable[[Generation], Embedder]  # raises ModelMismatch
     has_workers: bool  # whether other processes may hold an embedder that this one lacks
     heartbeat: Callable[[], None]
@@ -110,7 +109,7 @@ class ReindexJobs:
         If that embedder cannot be loaded, its stored vectors can still be used.
         """
         try:
-            return self.encoder_now(spec or current.embedder)
+            return self.identify(spec or current.embedder)
         except (EmbedderBusy, UnknownEmbedder, WeightsUnavailable):
             if spec is not None:
                 raise
@@ -127,8 +126,8 @@ class ReindexJobs:
             raise Waiting(seconds=0, result=described(self.db, generation.id))
         with self.db.read() as session:
             now = progress(session, generation.id)
-            left = session.scalar(_due(generation, IndexEntry.priority == entries.REINDEX))
-            unembedded = session.scalar(_due(generation, entries.waits_for(entries.Stage.EMBED)))
+            left = session.scalar(_due(generation, IndexEntry.priority == queue.REINDEX))
+            unembedded = session.scalar(_due(generation, queue.waits_for(queue.Stage.EMBED)))
         report(now.products - now.pending, now.products)
         if unembedded and not self.has_workers:
             self.embedder_of(generation)  # raises when this process, the only one, lacks it
@@ -142,7 +141,7 @@ class ReindexJobs:
         """
         began, force = datetime.fromisoformat(arguments["began"]), bool(arguments["force"])
         with self.db.read() as session:
-            left = checks.unsettled(session, generation.id, before=began)
+            left = checks.count_unsettled(session, generation.id, before=began)
         if left and not force and utcnow() - began < self.promoter.bounds.wait:
             raise Waiting(
                 seconds=0.2,

@@ -1,8 +1,9 @@
-"""A shopper's picture -> vector: by this process's network, or by a worker that holds one."""
+"""A shopper's image -> query vector: by this process's network, or by a worker that holds one."""
 
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable
 from typing import Final, Protocol, TypeAlias
 
@@ -12,8 +13,9 @@ from PIL import Image
 
 from backend import images
 from backend.database.models import Generation
-from backend.embedders import Embedder
-from backend.generations import check_fingerprint
+from backend.embedders.loaded import LoadedEmbedders
+from backend.errors import EmbedderBusy
+from backend.generations import EmbedderIdentity, check_fingerprint
 from backend.images.decode import Size
 from backend.images.decoder_pool import DecoderPool
 from backend.images.limits import ImageLimits
@@ -21,31 +23,45 @@ from backend.images.limits import ImageLimits
 Vector: TypeAlias = npt.NDArray[np.float32]
 
 SENT_SIDE: Final = 256
-"""The longer side, in pixels, of a picture that is sent to a worker.
+"""The longer side, in pixels, of an image that is sent to a worker.
 
-It travels without loss, as a PNG of 5 to 70 KB. So a picture that is no larger keeps its vector,
+It is sent without loss, as a PNG of 5 to 70 KB. So an image that is no larger keeps its vector,
 and 60 photographs of 1800 x 2400 kept a cosine of 0.997 (least 0.991), which is what resizing in
 two steps costs. JPEG at quality 95 would take half the bytes, and 60 x 80 thumbnails from 1.0 down
 to 0.990 (least 0.936).
 """
 
+WORKER_LOADS_SECONDS: Final = 60
+"""How long an interactive worker may take until it has loaded a network that is new to it."""
+
 
 class QueryEncoder(Protocol):
-    """Turns the bytes of an untrusted image file into a query for one generation.
+    """Turns images into query vectors, where shoppers' images are embedded."""
 
-    Raises ImageError, ModelMismatch when the network at hand is not the generation's, and
-    EmbedderBusy when none answers in time.
-    """
+    def encode(self, generation: Generation, data: bytes) -> Vector:
+        """Return the vector of an untrusted image file, (size,) float32, L2-normalised.
 
-    def __call__(self, generation: Generation, data: bytes) -> Vector:
-        """Return the vector, (size,) float32, L2-normalised."""
+        Raises ImageError, ModelMismatch when the network at hand is not the one that the generation
+        was built with, and EmbedderBusy when none answers in time.
+        """
+        ...
+
+    def check(self, generation: Generation) -> None:
+        """Embed a sample image for a generation; raises ModelMismatch or EmbedderBusy."""
+        ...
+
+    def identify(self, spec: str) -> EmbedderIdentity:
+        """Return what a spec means now: its weights are read again.
+
+        Raises what `embedders.load` raises, and EmbedderBusy when no worker answers.
+        """
         ...
 
 
 class EmbedRemotely(Protocol):
-    """Has a worker embed a small picture."""
+    """Has a worker embed a small image."""
 
-    def __call__(self, image: bytes, *, spec: str, seconds: float) -> tuple[Vector, str]:
+    def __call__(self, image: bytes, /, *, spec: str, seconds: float) -> tuple[Vector, str]:
         """Return (vector, fingerprint of the embedder); raise EmbedderBusy after `seconds`."""
         ...
 
@@ -53,34 +69,59 @@ class EmbedRemotely(Protocol):
 class LocalQueryEncoder:
     """Embeds in this process."""
 
-    def __init__(
-        self, embedder_of: Callable[[Generation], Embedder], decoders: DecoderPool
-    ) -> None:
-        self._embedder_of = embedder_of
+    def __init__(self, embedders: LoadedEmbedders, decoders: DecoderPool) -> None:
+        self._embedders = embedders
         self._decoders = decoders
 
-    def __call__(self, generation: Generation, data: bytes) -> Vector:
-        """See Encoder."""
-        embedder = self._embedder_of(generation)
+    def encode(self, generation: Generation, data: bytes) -> Vector:
+        """See QueryEncoder."""
+        embedder = self._embedders.of(generation)
         check_fingerprint(generation, embedder.fingerprint)
-        picture = self._decoders.decode_one(data, target=embedder.input_size).image
-        vector: Vector = embedder.embed([picture])[0]
+        image = self._decoders.decode_one(data, target=embedder.input_size).image
+        vector: Vector = embedder.embed([image])[0]
         return vector
+
+    def check(self, generation: Generation) -> None:
+        """See QueryEncoder."""
+        self.encode(generation, sample_image())
+
+    def identify(self, spec: str) -> EmbedderIdentity:
+        """See QueryEncoder."""
+        return EmbedderIdentity.of(spec, self._embedders.anew(spec))
+
+    def embed(self, data: bytes, spec: str) -> tuple[Vector, str]:
+        """Embed one untrusted image file: its vector, and the embedder's fingerprint.
+
+        Raises ImageError, and what `embedders.load` raises.
+        """
+        embedder = self._embedders.named(spec)
+        image = self._decoders.decode_one(data, target=embedder.input_size).image
+        return embedder.embed([image])[0], embedder.fingerprint
 
 
 class RemoteQueryEncoder:
-    """Checks and shrinks the picture here, where torch is never imported; a worker embeds it."""
+    """Checks and shrinks the image here, where torch is never imported; a worker embeds it.
+
+    `seconds` is how long a shopper waits for the worker.
+    """
 
     def __init__(
-        self, embed: EmbedRemotely, decoders: DecoderPool, *, limits: ImageLimits, seconds: float
+        self,
+        embed: EmbedRemotely,
+        decoders: DecoderPool,
+        *,
+        limits: ImageLimits,
+        seconds: float,
+        heartbeat: Callable[[], None] = lambda: None,
     ) -> None:
         self._embed = embed
         self._decoders = decoders
         self._limits = limits
         self._seconds = seconds
+        self._heartbeat = heartbeat
 
-    def __call__(self, generation: Generation, data: bytes) -> Vector:
-        """See Encoder."""
+    def encode(self, generation: Generation, data: bytes) -> Vector:
+        """See QueryEncoder."""
         info = images.inspect(data, limits=self._limits)
         target = sent_size(info.height, info.width)
         png = io.BytesIO()
@@ -91,15 +132,35 @@ class RemoteQueryEncoder:
         check_fingerprint(generation, fingerprint)
         return vector
 
+    def check(self, generation: Generation) -> None:
+        """See QueryEncoder."""
+        check_fingerprint(generation, self._embed_sample(generation.embedder)[1])
+
+    def identify(self, spec: str) -> EmbedderIdentity:
+        """See QueryEncoder."""
+        vector, fingerprint = self._embed_sample(spec)
+        return EmbedderIdentity(spec=spec, fingerprint=fingerprint, size=len(vector))
+
+    def _embed_sample(self, spec: str) -> tuple[Vector, str]:
+        """Have a worker embed a sample image; it may have to load the network first."""
+        deadline = time.monotonic() + WORKER_LOADS_SECONDS
+        while True:
+            self._heartbeat()
+            try:
+                return self._embed(sample_image(), spec=spec, seconds=self._seconds)
+            except EmbedderBusy as error:
+                if "cause" in error.context or time.monotonic() > deadline:
+                    raise
+
 
 def sample_image() -> bytes:
-    """Return a small grey picture's file, to ask an encoder whether it is there."""
+    """Return the file of a small grey image, to ask an encoder whether it is there."""
     png = io.BytesIO()
     Image.new("RGB", (64, 64), "grey").save(png, "PNG")
     return png.getvalue()
 
 
 def sent_size(height: int, width: int) -> Size:
-    """Return the (height, width) that a picture is sent in: its own shape, within SENT_SIDE."""
+    """Return the (height, width) that an image is sent in: its own shape, within SENT_SIDE."""
     scale = min(1.0, SENT_SIDE / max(height, width))
     return max(1, round(height * scale)), max(1, round(width * scale))

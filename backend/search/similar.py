@@ -1,4 +1,4 @@
-"""The questions that shoppers ask: what looks like this product, what looks like this picture?"""
+"""The questions that shoppers ask: what looks like this product, what looks like this image?"""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from backend.database.models import Generation, IndexEntry, Product
 from backend.errors import IndexGone, NotSearchable, UnknownProduct
 from backend.filters import Condition, Where
 from backend.queue.progress import State, states
-from backend.search.query_image import QueryEncoder
 from backend.search.recall_monitor import Search
 from backend.vectors import Hit, VectorIndex
 
@@ -34,7 +33,7 @@ MAX_LIMIT: Final = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """What is asked beside the picture. `exclude` holds skus."""
+    """What is asked beside the image. `exclude` holds skus."""
 
     limit: int = 10
     where: Where = field(default_factory=dict)
@@ -100,11 +99,11 @@ def similar_to_product(
 def similar_to_image(
     db: Database,
     index_of: Callable[[Generation], VectorIndex],
-    encode: QueryEncoder,
-    picture: bytes,
+    encode: Callable[[Generation, bytes], Vector],
+    image: bytes,
     query: Query,
 ) -> Answer:
-    """Return what looks like a picture, given as the bytes of an untrusted file.
+    """Return what looks like an image, given as the bytes of an untrusted file.
 
     Raises ModelMismatch when the encoder is not the one the active generation was built with: no
     answer is better than one from another space. Raises what `encode` raises, NoGeneration and
@@ -113,7 +112,7 @@ def similar_to_image(
     with db.read() as session:
         generation = generations.active(session)
         exclude = _ids(session, query.exclude)
-    vector = encode(generation, picture)
+    vector = encode(generation, image)
     return _search(db, generation, index_of(generation), vector, query, exclude)
 
 

@@ -1,8 +1,11 @@
-"""Vector -> nearest ids. Qdrant is imported only in this folder.
+"""Vector -> nearest ids. Qdrant is imported only in this folder, and not by this module.
 
-One `VectorIndex` is one generation. Adapters: `edge` (embedded shard), `server` (qdrant-client).
-Both check points (`points`) and filters (`filters`) before their engine sees them, since the
-engines store and answer what is wrong without a word.
+- this module: the `VectorIndex` protocol; one index is one generation
+- `edge`: the embedded index, a qdrant-edge shard in this process
+- `server`: the index on a Qdrant server or cluster
+- `points`: checks of points and vectors, used by both, because the engines make none
+- `translate`: a filter in the words of either SDK; `backend.filters` has checked it before
+- `search_mode`: whether a query walks the graph or compares points
 """
 
 from __future__ import annotations
@@ -52,18 +55,18 @@ class Hit:
 
 
 class SearchMode(StrEnum):
-    """How a search was done; the value is what an answer's `meta.search_mode` says."""
+    """How a search is done; the value is the answer's `meta.search_mode`."""
 
-    PLAIN = "plain"  # walk the graph, through points that pass
-    ACORN = "acorn"  # walk the graph, also through points that do not
-    EXACT = "exact"  # compare all points that pass
+    PLAIN = "plain"  # walk the graph through points that pass the filter
+    ACORN = "acorn"  # walk the graph through all points
+    EXACT = "exact"  # compare all points that pass the filter
 
 
 class VectorIndex(Protocol):
     """One generation's vectors. Safe to call from several threads.
 
-    Nothing is opened before the first call, which makes the store, with a payload index for each
-    field of the schema, where it is not there. Every method raises IndexUnavailable when the store
+    Nothing is opened before the first call. That creates the store if there is none, with a payload
+    index for each field of the schema. Every method raises IndexUnavailable when the store
     does not answer (trying again may help) or was closed, IndexGone when a server's collection
     was dropped, IndexLocked when another process owns an embedded one, and ConfigurationError when
     it was made for other vectors.
@@ -85,7 +88,7 @@ class VectorIndex(Protocol):
         ...
 
     def set_payload(self, id: int, payload: Mapping[str, Any]) -> None:
-        """Merge fields into one point's payload; a point that is not there stays away.
+        """Merge fields into one point's payload; does nothing if there is no such point.
 
         Raises InvalidProduct for fields that could not be stored, and for the claim.
         """
@@ -108,10 +111,10 @@ class VectorIndex(Protocol):
     ) -> list[Hit]:
         """Return up to `limit` neighbours, best first, with a score of at least `min_score`.
 
-        `mode` is how to search, by default what `search_mode` says; `exact` is short for
-        SearchMode.EXACT. Raises InvalidVector for a query of the wrong size, not
-        finite or all zeros, InvalidFilter for a field that is neither indexed nor an open
-        attribute, or a value of the wrong type.
+        `mode` is how to search, by default what `search_mode` returns; `exact` is short for
+        SearchMode.EXACT. Raises InvalidVector for a query of the wrong size, not finite or all
+        zeros; InvalidFilter for a field that is neither indexed nor an open attribute, or a value
+        of the wrong type.
         """
         ...
 
@@ -167,19 +170,19 @@ class VectorIndex(Protocol):
         ...
 
     def claims(self, *, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, int]]:
-        """Yield (id, claim) of the points with start <= id < stop, in id order; none is foreign."""
+        """Yield (id, claim) of the points that we wrote, with start <= id < stop, in id order."""
         ...
 
     def records(self, ids: Sequence[int], *, vectors: bool = False) -> list[StoredPoint]:
-        """Return the points with these ids as they are stored, those that are there, no foreign."""
+        """Return the points with these ids as they are stored, except what we did not write."""
         ...
 
     def points_without_claim(self, *, limit: int = 1000) -> list[str]:
-        """Return ids of points that cannot be ours: they carry no claim, or no vector."""
+        """Return ids of points that we did not write: they have no claim, or no vector."""
         ...
 
     def delete_points_without_claim(self) -> None:
-        """Delete the points that cannot be ours: they keep ours from being written."""
+        """Delete the points that we did not write: a conditional write never replaces them."""
         ...
 
     def flush(self) -> None:
@@ -195,5 +198,5 @@ class VectorIndex(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the store; the object cannot be used afterwards."""
+        """Close the store; the object cannot be used afterwards."""
         ...

@@ -1,7 +1,7 @@
-"""What goes into an engine and what comes out: checked here, because the engines do not.
+"""Checks of what goes into an engine, and conversion of what comes out.
 
-They store NaN and zero vectors without a word, apply part of a batch before they refuse a bad
-point, and never find a payload value of another type than its index.
+The engines store NaN and zero vectors without an error, apply part of a batch before they refuse a
+bad point, and never find a payload value of another type than its index.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from backend.filters.check import EXPECTED, accepts, is_text
 from backend.vectors import CLAIM, Point, StoredPoint, Vector
 
 BATCH = 256
-"""Points per call: beyond it nothing gets faster, and the embedded engine holds the GIL longer."""
+"""Points per call. Larger batches are no faster, and the embedded engine holds the GIL longer."""
 
 CANDIDATES = 5
-"""Neighbours per wanted hit that maximal marginal relevance chooses from."""
+"""Maximal marginal relevance chooses from so many neighbours for each hit that is wanted."""
 
 T = TypeVar("T")
 
@@ -31,8 +31,8 @@ T = TypeVar("T")
 # --- in ---------------------------------------------------------------
 
 
-def unit(vector: Vector, size: int) -> Vector:
-    """Return a vector scaled to length 1, so that no engine's own idea of "zero" matters.
+def unit_vector(vector: Vector, size: int) -> Vector:
+    """Return a vector scaled to length 1, (size,) float32.
 
     Raises InvalidVector when it does not have `size` dimensions, is not finite or all zeros.
     """
@@ -47,13 +47,13 @@ def unit(vector: Vector, size: int) -> Vector:
     return (wide / length).astype(np.float32)
 
 
-def checked(points: Sequence[Point], *, size: int, schema: Schema) -> list[Point]:
+def check_points(points: Sequence[Point], *, size: int, schema: Schema) -> list[Point]:
     """Return points ready to be stored: vectors of length 1, the claim in the payload, no id twice.
 
     Of points with the same id the newest claim stays, and the first among equals. Raises
     InvalidVector, then InvalidProduct, with `context["ids"]`, before anything is stored.
     """
-    vectors = _each(points, lambda point: unit(point.vector, size), InvalidVector)
+    vectors = _each(points, lambda point: unit_vector(point.vector, size), InvalidVector)
     _each(points, lambda point: check_payload(point.payload, schema), InvalidProduct)
     newest: dict[int, Point] = {}
     for point, vector in zip(points, vectors, strict=True):
@@ -78,15 +78,15 @@ def check_payload(payload: Mapping[str, Any], schema: Schema) -> None:
         raise InvalidProduct(message, errors=errors)
 
 
-def examples(
+def check_examples(
     positives: Sequence[Vector], negatives: Sequence[Vector], size: int
 ) -> tuple[list[Any], list[Any]]:
     """Return both kinds of examples as lists of floats; InvalidVector without a positive one."""
     if not len(positives):
         raise InvalidVector("a recommendation needs a positive example")
     return (
-        [unit(vector, size).tolist() for vector in positives],
-        [unit(vector, size).tolist() for vector in negatives],
+        [unit_vector(vector, size).tolist() for vector in positives],
+        [unit_vector(vector, size).tolist() for vector in negatives],
     )
 
 
@@ -96,8 +96,10 @@ def check_diversity(diversity: float) -> None:
         raise ValueError(f"diversity is {diversity}, outside [0, 1]")
 
 
-def by_claim(items: Iterable[T], claim: Callable[[T], int]) -> Iterator[tuple[int, list[T]]]:
-    """Yield (claim, items) in batches, oldest claim first: an engine's condition names one."""
+def batches_by_claim(
+    items: Iterable[T], claim: Callable[[T], int]
+) -> Iterator[tuple[int, list[T]]]:
+    """Yield (claim, items) in batches, lowest claim first: a write's condition names one claim."""
     groups: defaultdict[int, list[T]] = defaultdict(list)
     for item in items:
         groups[claim(item)].append(item)
@@ -109,7 +111,7 @@ def by_claim(items: Iterable[T], claim: Callable[[T], int]) -> Iterator[tuple[in
 def _each(
     points: Sequence[Point], check: Callable[[Point], T], refusal: type[LookalikeError]
 ) -> list[T]:
-    """Return the check's results; if it refuses points, raise one refusal that names them all."""
+    """Return the check's results; if it refuses points, raise one error that names them all."""
     results: list[T] = []
     refused: dict[int, LookalikeError] = {}
     for point in points:
@@ -149,12 +151,12 @@ def _is_json(value: object) -> bool:
 
 
 def without_claim(payload: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return a stored payload as it was given."""
+    """Return a stored payload as it was written, without the claim."""
     return {field: value for field, value in (payload or {}).items() if field != CLAIM}
 
 
-def records(found: Iterable[Any]) -> list[StoredPoint]:
-    """Return what an engine retrieved, without what cannot be ours: it has no claim."""
+def stored_points(found: Iterable[Any]) -> list[StoredPoint]:
+    """Convert what an engine retrieved, except points without a claim, which we did not write."""
     return [
         StoredPoint(
             id=int(it.id),
@@ -167,13 +169,13 @@ def records(found: Iterable[Any]) -> list[StoredPoint]:
     ]
 
 
-def most_first(counts: Iterable[tuple[Scalar, int]]) -> list[tuple[Scalar, int]]:
-    """Return counts by size, equal ones by value; the engines also list values with no point."""
+def sort_counts(counts: Iterable[tuple[Scalar, int]]) -> list[tuple[Scalar, int]]:
+    """Return counts, largest first, equal ones by value, without those of 0 that engines list."""
     present = [(value, count) for value, count in counts if count]
     return sorted(present, key=lambda pair: (-pair[1], str(pair[0])))
 
 
-def threshold(min_score: float | None) -> float | None:
+def float32_threshold(min_score: float | None) -> float | None:
     """Return the engine's bound for "at least `min_score`": it wants more than its bound.
 
     Scores are float32, so that is the next smaller one.
@@ -188,7 +190,7 @@ def threshold(min_score: float | None) -> float | None:
 def cosine_of_best_score(score: float) -> float:
     """Return the cosine to the closest positive example behind a best-score in (0, 1).
 
-    Qdrant squashes the cosine x to s = (1 + x / (1 + |x|)) / 2, and a point that is closer to a
+    Qdrant maps the cosine x to s = (1 + x / (1 + |x|)) / 2, and a point that is closer to a
     negative example to less than 0 (lib/segment, `reco_query.rs`).
     """
     y = 2 * score - 1

@@ -1,10 +1,11 @@
 """How one query is searched, chosen by its filter.
 
-A graph finds what passes a filter only while it can walk there. The engine adds links for each
-value of an indexed field, so one clause keeps its neighbours together; what two clauses leave
-has no links of its own, and the walk ends in islands. ACORN walks through what the filter drops,
-at several times the cost, which hardly depends on how many pass, while that of comparing all of
-them grows in step. Figures for each shape: `docs/filters.md`.
+A walk over the graph finds the points that pass a filter only if links between them lead there.
+The engine adds links for each value of an indexed field, so the points of one clause stay
+connected. The points of two clauses together have no such links, and the walk misses some. ACORN
+(https://arxiv.org/abs/2403.04871) also walks through points that do not pass. It costs several
+times as much, however many points pass, while the cost of comparing all that pass grows with their
+number. Figures for each shape of filter: `docs/filters.md`.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from backend.filters.shape import clauses
 from backend.vectors import SearchMode
 
 NARROW: Final = 5000
-"""Points up to which comparing all that pass is no slower than a walk (512 dimensions)."""
+"""Up to so many passing points, comparing all of them is no slower than a walk (512 dimensions)."""
 
 LARGEST_SHARE: Final = 0.25
-"""Share of all points up to which comparing those that pass costs about what ACORN does, or less;
-measured at 40,000 and 240,000 points, embedded and without quantization."""
+"""Up to this share of all points, comparing those that pass costs no more than about ACORN's time.
+Measured at 40,000 and 240,000 points, embedded and without quantization."""
 
 MOST: Final = 60_000
-"""Points beyond which no share is compared: that share of the largest index measured."""
+"""More passing points are never compared: LARGEST_SHARE of the largest index measured."""
 
 
 def choose(
@@ -37,8 +38,8 @@ def choose(
 ) -> SearchMode:
     """Return how to search under a checked filter.
 
-    `estimate` counts the points that pass, `points` all of them, both roughly; they are asked only
-    where it matters. Without `points`, no more than NARROW are compared.
+    `estimate` returns about how many points pass, `points` about how many there are; they are
+    called only where it matters. Without `points`, no more than NARROW points are compared.
     """
     if not has_graph:
         return SearchMode.EXACT
@@ -51,7 +52,7 @@ def choose(
 
 
 def _keeps_together(where: Where | None, schema: Schema) -> bool:
-    """Tell whether what passes is linked: everything, one clause on values, or all but some."""
+    """Tell whether the points that pass are linked: no clause, or one on indexed values."""
     found = clauses(where)
     if len(found) > 1:
         return False

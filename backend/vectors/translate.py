@@ -1,4 +1,4 @@
-"""A checked filter -> the filter of either SDK: qdrant-edge's and qdrant-client's."""
+"""A checked filter -> the filter of qdrant-edge or qdrant-client."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from backend.vectors import CLAIM
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dialect:
-    """What the two SDKs spell differently; all other class names are the same in both."""
+class SdkFilters:
+    """How one SDK spells a filter: what differs from the other, and where the rest is found."""
 
-    sdk: Any  # the namespace that holds Filter, FieldCondition, MatchAny, MatchValue
+    types: Any  # the module that holds Filter, FieldCondition, MatchAny, MatchValue
     range: Callable[..., Any]  # takes gte, gt, lte, lt
     has_id: Callable[[Collection[int]], Any]
     is_empty: Callable[[str], Any]  # takes a field
@@ -25,13 +25,13 @@ class Dialect:
 
 
 def path(field: str) -> str:
-    """Return the JSON path of a field: an attribute's name is quoted, so that it is one key."""
+    """Return the JSON path of a field. An attribute's name is quoted: it may contain a dot."""
     name = field.removeprefix(OPEN_PREFIX)
     return field if name == field else f'{OPEN_PREFIX}"{name}"'
 
 
 def translate(
-    where: Where | None, schema: Schema, dialect: Dialect, *, exclude: Iterable[int] = ()
+    where: Where | None, schema: Schema, sdk: SdkFilters, *, exclude: Iterable[int] = ()
 ) -> Any:
     """Return the SDK's filter for a checked `where` without some ids; None if all points pass."""
     must: list[Any] = []
@@ -39,19 +39,19 @@ def translate(
     for field, condition in (where or {}).items():
         kind = kind_of(field, schema)
         if condition.any_of:
-            must.append(_any(list(_matches(field, kind, condition.any_of, dialect)), dialect))
+            must.append(_any(list(_matches(field, kind, condition.any_of, sdk)), sdk))
         if bounds := _tightest(bounds_of(condition)):
-            must.append(_field(field, dialect, range=dialect.range(**bounds)))
-        must_not.extend(_matches(field, kind, condition.none_of, dialect))
+            must.append(_field(field, sdk, range=sdk.range(**bounds)))
+        must_not.extend(_matches(field, kind, condition.none_of, sdk))
     if ids := set(exclude):
-        must_not.append(dialect.has_id(ids))
+        must_not.append(sdk.has_id(ids))
     if not must and not must_not:
         return None
-    return dialect.sdk.Filter(must=must, must_not=must_not)
+    return sdk.types.Filter(must=must, must_not=must_not)
 
 
 def _tightest(bounds: dict[str, float]) -> dict[str, float]:
-    """Keep one bound a side: given both, the engine's float index ignores one of them."""
+    """Keep one bound on each side: of two, the engine's float index ignores one."""
     kept = dict(bounds)
     if "gt" in kept and "gte" in kept:
         kept.pop("gte" if kept["gt"] >= kept["gte"] else "gt")
@@ -60,37 +60,40 @@ def _tightest(bounds: dict[str, float]) -> dict[str, float]:
     return kept
 
 
-def points_with_claim(dialect: Dialect, *, ids: Collection[int] = (), **claim: float) -> Any:
-    """Return the SDK's filter for points among some ids, whose claim keeps a bound such as `lt`."""
-    must = [dialect.has_id(ids)] if ids else []
+def points_with_claim(sdk: SdkFilters, *, ids: Collection[int] = (), **claim: float) -> Any:
+    """Return the SDK's filter for points with these ids (all by default) and a claim within bounds.
+
+    The bounds are those of a range: `lt`, `lte`, `gt`, `gte`.
+    """
+    must = [sdk.has_id(ids)] if ids else []
     if claim:
-        must.append(_field(CLAIM, dialect, range=dialect.range(**claim)))
-    return dialect.sdk.Filter(must=must)
+        must.append(_field(CLAIM, sdk, range=sdk.range(**claim)))
+    return sdk.types.Filter(must=must)
 
 
-def points_without_claim(dialect: Dialect) -> Any:
-    """Return the SDK's filter for points that cannot be ours: without a claim or a vector."""
-    vectorless = dialect.sdk.Filter(must_not=[dialect.has_vector("")])
-    return dialect.sdk.Filter(should=[dialect.is_empty(CLAIM), vectorless])
+def points_without_claim(sdk: SdkFilters) -> Any:
+    """Return the SDK's filter for points that we did not write: without a claim or a vector."""
+    vectorless = sdk.types.Filter(must_not=[sdk.has_vector("")])
+    return sdk.types.Filter(should=[sdk.is_empty(CLAIM), vectorless])
 
 
-def _any(alternatives: list[Any], dialect: Dialect) -> Any:
+def _any(alternatives: list[Any], sdk: SdkFilters) -> Any:
     # The planner estimates a plain condition better than one wrapped in a filter of its own.
-    return alternatives[0] if len(alternatives) == 1 else dialect.sdk.Filter(should=alternatives)
+    return alternatives[0] if len(alternatives) == 1 else sdk.types.Filter(should=alternatives)
 
 
-def _field(field: str, dialect: Dialect, **condition: Any) -> Any:
-    return dialect.sdk.FieldCondition(key=path(field), **condition)
+def _field(field: str, sdk: SdkFilters, **condition: Any) -> Any:
+    return sdk.types.FieldCondition(key=path(field), **condition)
 
 
-def _matches(field: str, kind: Kind, values: Collection[Scalar], dialect: Dialect) -> Iterator[Any]:
-    """Yield the conditions of which one is true where the field equals one of the values."""
+def _matches(field: str, kind: Kind, values: Collection[Scalar], sdk: SdkFilters) -> Iterator[Any]:
+    """Yield conditions, at least one of which is true where the field equals one of the values."""
     spellings = Spellings.of(values) if kind == "attribute" else Spellings.typed(kind, values)
     for group in (spellings.texts, spellings.integers):
         if group:
-            yield _field(field, dialect, match=dialect.sdk.MatchAny(any=list(group)))
+            yield _field(field, sdk, match=sdk.types.MatchAny(any=list(group)))
     for number in spellings.numbers:
-        yield _field(field, dialect, range=dialect.range(gte=number, lte=number))
+        yield _field(field, sdk, range=sdk.range(gte=number, lte=number))
     for value in spellings.booleans:
-        operand = dialect.boolean(value)
-        yield _field(field, dialect, match=dialect.sdk.MatchValue(value=operand))
+        operand = sdk.boolean(value)
+        yield _field(field, sdk, match=sdk.types.MatchValue(value=operand))

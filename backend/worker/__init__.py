@@ -1,1 +1,5 @@
-"""."""
+"""What a process does beside answering: the queue, the jobs, maintenance.
+
+Reading order: `loop` (what is done when), `rounds` (embed and apply), `handlers` (jobs),
+`maintenance`, `claim_size`; `threads` runs it beside the API.
+"""

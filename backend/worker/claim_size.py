@@ -1,4 +1,4 @@
-"""How much a worker takes at once: as much as lasts a second or two, on whatever it runs."""
+"""How much a worker claims at once: as much as takes a second or two, on whatever it runs."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from typing import Final
 
 FIRST: Final = 3
 MOST: Final = 12
-"""Batches of a claim. At its begin the network waits for the first decoded pictures, at its end the
-decoders for the network, and around it are transactions and a knock: few large claims cost less."""
+"""Batches of a claim. At the start of a claim the network waits for the first decoded images, at
+its end the decoders wait for the network, and each claim costs transactions and a notification: so
+few large claims cost less."""
 
 SHORT_SECONDS: Final = 1.0
 LONG_SECONDS: Final = 3.0
-"""But a single write waits until the claim in hand is done."""
+"""A longer claim is too large: a single write waits until the claim in hand is done."""
 
 
 class ClaimSize:
-    """The number of batches to take next, learnt from how long the last ones took."""
+    """The number of batches to claim next, learnt from how long the last claims took."""
 
     def __init__(self) -> None:
         self.batches = FIRST

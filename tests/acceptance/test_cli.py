@@ -199,7 +199,7 @@ def test_verify_finds_and_heals_an_index_that_was_deleted(indexed: Run, settings
     found = json.loads(indexed("verify", "--json", code=1).stdout)
     told = indexed("verify", code=1).stdout
     assert "missing" in told
-    assert "`lookalike verify --fix` heals this." in told
+    assert "`lookalike verify --fix` repairs this." in told
     healed = as_json(indexed, "verify", "--fix")
 
     assert (found["missing"], healed["missing"]) == (PRODUCTS - 1, PRODUCTS - 1)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from backend.catalogue.sources import open_source
-from backend.catalogue.sources.rows import FeedRow
+from backend.catalogue.sources.feed import FeedRow
 from backend.embedders import Compute, Embedder, FloatArray, load
 from backend.embedders.checkpoint import Checkpoint
 from backend.embedders.tuned import SHIPPED
@@ -35,12 +35,12 @@ def card() -> dict:
 def catalogue(shared_data: Path) -> list[FeedRow]:
     """All products with pictures, in the file's order."""
     rows = open_source(shared_data / "fashion-products-small.zip").read()
-    return [row for row in rows if isinstance(row, FeedRow) and row.picture]
+    return [row for row in rows if isinstance(row, FeedRow) and row.image]
 
 
 def embed(embedder: Embedder, rows: list[FeedRow]) -> Iterator[FloatArray]:
     with DecoderPool(1, limits=LIMITS) as decoders:
-        data = (row.picture.read(LIMITS.max_bytes) for row in rows if row.picture)
+        data = (row.image.read(LIMITS.max_bytes) for row in rows if row.image)
         decoded = decoders.decode_all(data, target=embedder.input_size, window=128)
         images = (one.image for one in decoded if isinstance(one, Decoded))
         while batch := list(islice(images, 64)):

@@ -15,7 +15,7 @@ from support.qdrant_wire import Wire
 from support.servers import wait_for
 
 from backend.database.models import IndexEntry, utcnow
-from backend.queue.entries import Stage, waits_for
+from backend.queue import Stage, waits_for
 from workers.app import make_app
 from workers.names import Queue
 

@@ -161,7 +161,7 @@ def test_filtered_recall_is_that_of_a_full_scan(services: Services, name: str) -
     ids = np.array(sorted(allowed & set(digests)))
     matrix = _unit(np.stack([stored[digests[id_]] for id_ in ids]))
     queries = np.random.RandomState(0).permutation(sorted(digests))[:100]
-    index = services.index_of(generation)
+    index = services.indexes.of(generation)
 
     found = [
         _recall(index, id_, stored[digests[id_]], ids, matrix, FILTERS[name]) for id_ in queries

@@ -219,7 +219,7 @@ def compare(shop: Fleet, clerk: Clerk) -> None:
     """Open the index and compare each point with what the shop was told to sell."""
     generation = shop.generation()
     shop.services.owner.acquire()
-    index = shop.services.index_of(generation)
+    index = shop.services.indexes.of(generation)
     expected = {row.id: row for row in live_products(shop)}
     assert {row.sku for row in expected.values()} == set(clerk.has) | set(map(str, range(IMPORTED)))
     found = payloads(index, generation.size)

@@ -64,7 +64,7 @@ def test_a_round_that_fails_is_told_until_one_succeeds(
         raise IndexUnavailable("the shard has gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(shop.services, "index_of", refuse)
+        patch.setattr(shop.services.indexes, "of", refuse)
         shop.put("1", "red")
         background.start()
         wait_for(lambda: background.trouble() == "failed: the shard has gone")

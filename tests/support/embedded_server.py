@@ -13,8 +13,8 @@ from backend import bootstrap, generations, jobs
 from backend.bootstrap import Services
 from backend.catalogue import products
 from backend.catalogue.products import Draft, ImageRef
-from backend.jobs.run import DONE
-from backend.queue.entries import SINGLE
+from backend.jobs import DONE
+from backend.queue import SINGLE
 from backend.settings import Settings
 from backend.vectors import VectorIndex
 from backend.worker.loop import Worker
@@ -44,7 +44,7 @@ class Plant:
     @property
     def index(self) -> VectorIndex:
         with self.services.db.read() as session:
-            return self.services.index_of(generations.active(session))
+            return self.services.indexes.of(generations.active(session))
 
     def save(self, sku: str, data: bytes | None = None, **values: Any) -> int:
         """Save a product, and its image in the store if there is one."""
@@ -62,7 +62,7 @@ class Plant:
     def run(self, verb: str, **arguments: Any) -> Mapping[str, Any]:
         """Ask for a job, run it, and return its result."""
         job_id = jobs.write(self.services.db, verb, arguments)
-        assert jobs.run_next(self.services.db, self.worker._handlers)
+        assert self.worker.handlers.run_next()
         job = jobs.read(self.services.db, job_id)
         assert job
         assert job.state == DONE, job.error

@@ -16,7 +16,14 @@ from backend.errors import IndexUnavailable
 from backend.filters import Condition, Scalar, Schema, Where
 from backend.filters.check import check, check_facet
 from backend.vectors import Hit, Point, SearchMode, StoredPoint, Vector
-from backend.vectors.points import CANDIDATES, check_diversity, check_patch, checked, examples, unit
+from backend.vectors.points import (
+    CANDIDATES,
+    check_diversity,
+    check_examples,
+    check_patch,
+    check_points,
+    unit_vector,
+)
 
 
 class ExactIndex:
@@ -30,7 +37,7 @@ class ExactIndex:
 
     def upsert(self, points: Sequence[Point]) -> None:
         self.ping()
-        for point in checked(points, size=self.size, schema=self._schema):
+        for point in check_points(points, size=self.size, schema=self._schema):
             old = self._points.get(point.id)
             if old is None or old.claim < point.claim:
                 self._points[point.id] = point
@@ -63,7 +70,7 @@ class ExactIndex:
         exact: bool = False,
         mode: SearchMode | None = None,
     ) -> list[Hit]:
-        query = unit(vector, self.size)
+        query = unit_vector(vector, self.size)
         points = self._passing(where, exclude)
         scores = {point.id: float(point.vector @ query) for point in points}
         best = sorted(points, key=lambda point: -scores[point.id])
@@ -87,7 +94,7 @@ class ExactIndex:
         where: Where | None = None,
         exclude: Sequence[int] = (),
     ) -> list[Hit]:
-        wanted, unwanted = examples(positives, negatives, self.size)
+        wanted, unwanted = check_examples(positives, negatives, self.size)
         hits = []
         for point in self._passing(where, exclude):
             closest = max(float(point.vector @ np.float32(each)) for each in wanted)

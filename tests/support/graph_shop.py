@@ -5,20 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sqlalchemy import insert, update
 
-from backend import bootstrap, indexing
+from backend import bootstrap, indexing, queue
 from backend.bootstrap import Services
 from backend.catalogue import products
 from backend.catalogue.image_vectors import pack
 from backend.database.engine import Database
 from backend.database.models import ACTIVE, Generation, ImageVector, IndexEntry, Product
-from backend.queue import entries as outbox
-from backend.queue.entries import SINGLE
+from backend.queue import SINGLE
 from backend.settings import Settings
 from backend.vectors import Vector
 from backend.vectors.edge.index import EdgeIndex
@@ -66,13 +66,13 @@ class Shop:
     @property
     def index(self) -> EdgeIndex:
         """Its index."""
-        found = self.services.shard_of(self.generation)
+        found = self.services.indexes.shard_of(self.generation)
         assert found
         return found
 
     def apply(self) -> None:
         """Write all that is due to the index."""
-        lease = self.services.lease
+        lease = timedelta(seconds=self.services.settings.lease_seconds)
         while indexing.apply_pending(self.services.db, self.generation, self.index, lease=lease):
             pass
 
@@ -82,7 +82,7 @@ class Shop:
 
         def change(session: Any) -> None:
             session.execute(update(Product).where(Product.id.in_(some)).values(price=price))
-            outbox.request(session, some, image=False, priority=SINGLE)
+            queue.request(session, some, image=False, priority=SINGLE)
 
         self.services.db.write(change)
 
@@ -117,7 +117,7 @@ class Shop:
 
     def close(self) -> None:
         """Let go of everything, as the end of `serve` does."""
-        self.worker._optimizer.stop()
+        self.worker.optimizer.stop()
         self.services.close()
 
 

@@ -19,14 +19,13 @@ import requests
 from PIL import Image
 from sqlalchemy import make_url
 
-from backend import generations, jobs
+from backend import generations, jobs, queue
 from backend.catalogue import products
 from backend.catalogue.import_run import import_catalogue
 from backend.catalogue.products import Draft, ImageRef
 from backend.database import migrate
 from backend.database.engine import Database
 from backend.database.models import Generation
-from backend.queue import entries
 from backend.queue.progress import Progress
 from backend.settings import Settings, read_settings
 from backend.worker.loop import Worker
@@ -189,13 +188,13 @@ class Fleet:
         image = ImageRef(uri=f"store://{digest}", digest=digest, bytes=len(picture), mtime_ns=None)
         draft = Draft(sku=sku, values={}, image=image)
         self.db.write(
-            lambda session: products.save(session, [draft], priority=entries.SINGLE, complete=False)
+            lambda session: products.save(session, [draft], priority=queue.SINGLE, complete=False)
         )
         if notify:
             self.services.notify()
 
     def remove(self, *skus: str) -> None:
-        self.db.write(lambda session: products.remove(session, skus, priority=entries.SINGLE))
+        self.db.write(lambda session: products.remove(session, skus, priority=queue.SINGLE))
         self.services.notify()
 
     def progress(self) -> Progress:

@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import select, update
 
+from backend import queue
 from backend.database.engine import Database
 from backend.database.models import ACTIVE, Generation, IndexEntry, Product
-from backend.queue import entries as outbox
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -30,8 +30,8 @@ def make_products(db: Database, count: int, **values: Any) -> list[int]:
 
 
 def request(db: Database, ids: list[int], *, image: bool = True, **options: Any) -> None:
-    options = {"priority": outbox.IMPORT, "now": NOON} | options
-    db.write(lambda session: outbox.request(session, ids, image=image, **options))
+    options = {"priority": queue.IMPORT, "now": NOON} | options
+    db.write(lambda session: queue.request(session, ids, image=image, **options))
 
 
 def entry(db: Database, product_id: int, generation_id: int = 1) -> IndexEntry:

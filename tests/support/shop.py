@@ -73,7 +73,7 @@ class Shop:
     def empty(self) -> None:
         """Forget every product, also in the index."""
         with self.services.db.read() as session:
-            index = self.services.index_of(generations.active(session))
+            index = self.services.indexes.of(generations.active(session))
         index.delete(dict(index.claims()))
         self.services.db.write(
             lambda session: [

@@ -20,11 +20,11 @@ def smuggle(
     """Write a point straight into the store; without a vector if there is none."""
     if isinstance(index, EdgeIndex):
         point = qe.Point(id, {} if vector is None else vector.tolist(), dict(payload))
-        with index._store.writing([]) as shard:
+        with index.store.writing([]) as shard:
             shard.update(qe.UpdateOperation.upsert_points([point]))
     else:
         assert isinstance(index, ServerIndex)
         given: Any = {} if vector is None else vector.tolist()
         number = str(id) if isinstance(id, UUID) else id
         struct = models.PointStruct(id=number, vector=given, payload=dict(payload))
-        index._client().upsert(index._collection, [struct], wait=True)
+        index.collection.open().upsert(index.collection.name, [struct], wait=True)

@@ -23,7 +23,7 @@ from backend.images.limits import ImageLimits
 from backend.images.open_images import ImageOpener
 from backend.images.store import ImageStore
 from backend.indexing import EmbedOptions
-from backend.queue.entries import SINGLE
+from backend.queue import SINGLE
 from backend.queue.progress import Progress, progress, quarantine
 
 LIMITS = ImageLimits(max_bytes=1_000_000, max_pixels=1_000_000, max_side=2000, min_side=8)

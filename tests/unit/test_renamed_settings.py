@@ -1,26 +1,28 @@
-"""Settings that were renamed go on working under their former names."""
+"""Settings that contradict one another are refused."""
 
 from __future__ import annotations
 
 import pytest
 
+from backend.errors import ConfigurationError
 from backend.settings import Settings, read_settings
 
 
-def read() -> Settings:
-    return read_settings(_env_file=None)
-
-
-def test_the_former_name_of_a_setting_still_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOOKALIKE_KNOCK_SECONDS", "7")
-    assert read().message_seconds == 7
-
-
-def test_the_present_name_wins_over_the_former_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOOKALIKE_KNOCK_SECONDS", "7")
-    monkeypatch.setenv("LOOKALIKE_MESSAGE_SECONDS", "8")
-    assert read().message_seconds == 8
-
-
-def test_a_keyword_sets_it_too() -> None:
-    assert read_settings(_env_file=None, message_seconds=9).message_seconds == 9
+@pytest.mark.parametrize("knobs", [{"api_processes": 2}, {"max_requests": 1000}])
+@pytest.mark.parametrize(
+    "servers",
+    [
+        {},
+        {"qdrant_url": "http://localhost:6333"},
+        {
+            "broker_url": "redis://localhost",
+            "database_url": "postgresql://localhost/lookalike",
+            "image_store": "file:///images",
+        },
+    ],
+)
+def test_a_process_that_owns_the_index_or_works_stays_alone_and_for_good(
+    settings: Settings, knobs: dict[str, int], servers: dict[str, str]
+) -> None:
+    with pytest.raises(ConfigurationError, match=r"LOOKALIKE_API_PROCESSES.*QDRANT_URL"):
+        read_settings(_env_file=None, **servers, **knobs)

@@ -1,5 +1,13 @@
-"""How things are spelt on the wire: the only folder that knows.
+"""What JSON may come in and what goes out: pydantic models, by subject.
 
-`products` (JSON of a product), `filters` (the grammar), `reading` (what a request may say),
-`answers` (similar items), `pages` (cursors), `documents` (what the API's description says).
+A model is the schema in the OpenAPI document and the check of a body, so the two are one text:
+`product`, `similar_items`, `generation`, `operation`, `problem`, on the base of `document`.
+`body` and `query` read a request, `filters` has the grammar of filters, `pages` the cursors.
 """
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+Json: TypeAlias = dict[str, Any]
+"""A JSON object."""

@@ -10,14 +10,18 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
-from backend.api.problems import Fault, pointer
+from pydantic import Field, PlainValidator, ValidationInfo
+from pydantic_core import PydanticCustomError
+
+from backend.api.problems import pointer
+from backend.api.schemas.document import BodyLimits, Document
+from backend.api.schemas.problem import ProblemFault
 from backend.errors import InvalidFilter
-from backend.filters import Condition, Scalar, Schema, Where
+from backend.filters import OPEN_PREFIX, Condition, Scalar, Schema, Where
 from backend.filters.check import EXPECTED, Kind, check, kind_of
 
-OPEN: Final = "attributes."
 WORDS: Final[Mapping[str, str]] = {"not": "none_of"} | {w: w for w in ("gte", "gt", "lte", "lt")}
 """The words of a condition, and the part of `Condition` that each one sets."""
 
@@ -42,7 +46,7 @@ def split(text: str) -> list[str]:
 def names(schema: Schema) -> list[str]:
     """List the parameters that filter, as a person wants to read them."""
     found = [name for field in schema for name in (field, *_suffixed(field, schema[field]))]
-    return [*found, OPEN + "<name>"]
+    return [*found, OPEN_PREFIX + "<name>"]
 
 
 def _suffixed(field: str, kind: Kind) -> list[str]:
@@ -65,14 +69,14 @@ def target(name: str, schema: Schema) -> tuple[str, str] | None:
 
 
 def _is_open(name: str) -> bool:
-    return name.startswith(OPEN) and name != OPEN
+    return name.startswith(OPEN_PREFIX) and name != OPEN_PREFIX
 
 
 class FilterReader:
     """Collects conditions, from wherever they come, and what is wrong with them."""
 
     def __init__(self, schema: Schema) -> None:
-        self.faults: list[Fault] = []
+        self.faults: list[ProblemFault] = []
         self._schema = schema
         self._parts: dict[str, dict[str, Any]] = {}
 
@@ -89,7 +93,7 @@ class FilterReader:
             words = [word for text in texts for word in split(text)]
             value = _values(words, kind) if part in LISTS else _bound(words)
         except (InvalidFilter, ValueError) as error:
-            self.faults.append(Fault(code="invalid-filter", detail=str(error), parameter=name))
+            self._refuse(str(error), parameter=name)
         else:
             self._add(field, part, value, parameter=name)
 
@@ -129,11 +133,39 @@ class FilterReader:
             self._parts.setdefault(field, {})[part] = value
 
     def _refuse(self, detail: str, **place: str) -> None:
-        self.faults.append(Fault(code="invalid-filter", detail=detail, **place))
+        self.faults.append(ProblemFault(code="invalid-filter", detail=detail, **place))
 
 
 def _listed(value: Any) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, list) else (value,)
+
+
+# --- the filter in a JSON body ---------------------------------------------------------------
+
+
+class Bound(Document):
+    """A negation or a range."""
+
+    none_of: Scalar | list[Scalar] | None = Field(None, alias="not")
+    gte: float | None = None
+    gt: float | None = None
+    lte: float | None = None
+    lt: float | None = None
+
+
+def _read_filter(given: Any, info: ValidationInfo[BodyLimits]) -> Where:
+    """Check a filter as one in a query string is checked, by the fields that the settings allow."""
+    reader = FilterReader(info.context.filterable)
+    reader.read_json(given, at=pointer(info.field_name or ""))
+    if reader.faults:
+        raise PydanticCustomError("filter", "wrong filter", {"faults": reader.faults})
+    return reader.where
+
+
+Filter: TypeAlias = Annotated[
+    Where,
+    PlainValidator(_read_filter, json_schema_input_type=dict[str, Scalar | list[Scalar] | Bound]),
+]
 
 
 # --- words of a query string -----------------------------------------------------------------

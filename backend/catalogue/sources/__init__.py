@@ -11,21 +11,21 @@ from pathlib import Path
 
 from backend.catalogue.sources.deepfashion import DeepFashion, is_benchmark
 from backend.catalogue.sources.fashion_mnist import FashionMnist, find_folder
+from backend.catalogue.sources.feed import Source
 from backend.catalogue.sources.files import STYLES, Archive, Files, Folder
-from backend.catalogue.sources.layout import PLAIN, FeedMapping
+from backend.catalogue.sources.mapping import DEFAULT_MAPPING, FeedMapping
 from backend.catalogue.sources.parquet import SUFFIXES, Parquet
-from backend.catalogue.sources.rows import Source
 from backend.catalogue.sources.styles_csv import StylesCsv
 from backend.catalogue.sources.table import Table
 from backend.errors import UnreadableCatalogue
 
 
-def open_source(path: Path, layout: FeedMapping = PLAIN) -> Source:
+def open_source(path: Path, mapping: FeedMapping = DEFAULT_MAPPING) -> Source:
     """Open a folder or zip with a styles.csv (or another single table), or a bare table file.
 
     Folders with the files of FashionMNIST, or the lists of DeepFashion's benchmark, are recognised
     by their names. Raises UnreadableCatalogue for anything else, ConfigurationError for a wrong
-    layout, or where a package is missing.
+    mapping, or where a package is missing.
     """
     if not path.exists():
         raise UnreadableCatalogue(f"there is no {path}")
@@ -43,6 +43,6 @@ def open_source(path: Path, layout: FeedMapping = PLAIN) -> Source:
     else:
         files, name = Folder(path.parent), path.name
     if name.lower().endswith(SUFFIXES):
-        return Parquet(files, name, layout)
+        return Parquet(files, name, mapping)
     kind = StylesCsv if name == STYLES else Table
-    return kind(files, name, layout)
+    return kind(files, name, mapping)

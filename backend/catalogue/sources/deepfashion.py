@@ -3,10 +3,10 @@
 The layout is the benchmark's own, with `Anno_coarse/` as since 2018 or `Anno/` as before:
 
     Anno_coarse/list_category_cloth.txt   50 categories and their types
-    Anno_coarse/list_category_img.txt     the category of each of 289,222 pictures
+    Anno_coarse/list_category_img.txt     the category of each of 289,222 images
     Anno_coarse/list_attr_cloth.txt       1,000 attributes and their types
-    Anno_coarse/list_attr_img.txt         1, 0 or -1 for each attribute of each picture
-    Anno_coarse/list_bbox.txt             where in the picture the clothing is
+    Anno_coarse/list_attr_img.txt         1, 0 or -1 for each attribute of each image
+    Anno_coarse/list_bbox.txt             where in the image the clothing is
     Eval/list_eval_partition.txt          train, val or test
     Img/img/…
 
@@ -24,8 +24,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+from backend.catalogue.sources.feed import FeedRow, Reject
 from backend.catalogue.sources.files import Folder
-from backend.catalogue.sources.rows import FeedRow, Reject
 from backend.errors import ForbiddenImage, UnreadableCatalogue
 
 ANNOTATIONS: Final = ("Anno_coarse", "Anno", ".")
@@ -55,15 +55,15 @@ class _Kind:
 
 
 class DeepFashion:
-    """The pictures of the benchmark, each a product of its category.
+    """The images of the benchmark, each a product of its category.
 
     The category is the `article_type`, its type the `sub_category`; split, box and the attributes
-    that are marked 1, by type, are attributes. The sku is the picture's path below img/, its
+    that are marked 1, by type, are attributes. The sku is the image's path below img/, its
     folders joined by colons. Lines are those of list_category_img.txt.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Read all but the list of pictures: 700 bytes a picture are held, 200 MB in all."""
+        """Read all but the list of images: 700 bytes a image are held, 200 MB in all."""
         self._labels = _wanted(folder, LABELS)
         self._categories = _kinds(_wanted(folder, CATEGORIES), CATEGORY_TYPES)
         marks, names = _find(folder, ANNOTATIONS, MARKS), _find(folder, ANNOTATIONS, ATTRIBUTES)
@@ -76,17 +76,17 @@ class DeepFashion:
         self._base = next((each for each in IMAGES if (folder / each / "img").is_dir()), ".")
 
     def skus(self) -> Iterator[tuple[int, str]]:
-        """Yield line and sku of every picture, in order."""
+        """Yield line and sku of every image, in order."""
         for line, name, _ in _entries(self._labels):
             yield line, _sku(name)
 
     def read(self) -> Iterator[FeedRow | Reject]:
-        """Yield every picture, in order."""
+        """Yield every image, in order."""
         for line, name, rest in _entries(self._labels):
             yield self._row(line, name, rest)
 
     def close(self) -> None:
-        """Do nothing: nothing is open between two pictures."""
+        """Do nothing: nothing is open between two images."""
 
     def _row(self, line: int, name: str, rest: Sequence[str]) -> FeedRow | Reject:
         label = rest[0] if len(rest) == 1 else ""
@@ -95,7 +95,7 @@ class DeepFashion:
             last = len(self._categories)
             return Reject(line, _sku(name), f"{wrong!r} is no category; they are 1 to {last}")
         try:
-            picture = self._files.picture(name, base=self._base)
+            image = self._files.image(name, base=self._base)
         except ForbiddenImage as error:
             return Reject(line, _sku(name), error.message)
         category = self._categories[int(label) - 1]
@@ -105,8 +105,8 @@ class DeepFashion:
             "sub_category": category.type,
             "attributes": self._described(name),
         }
-        warnings = () if picture else (f"there is no image {name}",)
-        return FeedRow(line=line, sku=_sku(name), fields=fields, picture=picture, warnings=warnings)
+        warnings = () if image else (f"there is no image {name}",)
+        return FeedRow(line=line, sku=_sku(name), fields=fields, image=image, warnings=warnings)
 
     def _described(self, name: str) -> dict[str, Any]:
         described: dict[str, Any] = {}
@@ -156,7 +156,7 @@ def _kinds(path: Path, types: Mapping[int, str]) -> list[_Kind]:
 
 
 def _read_marks(path: Path) -> dict[str, array[int]]:
-    """Read which attributes each picture is marked with, as positions in their list."""
+    """Read which attributes each image is marked with, as positions in their list."""
     return {
         name: array("H", (at for at, mark in enumerate(marks) if mark == "1"))
         for _, name, marks in _entries(path)

@@ -1,4 +1,4 @@
-"""FashionMNIST: 70,000 pictures of 28 by 28 grey pixels in ten classes, as Zalando published them.
+"""FashionMNIST: 70,000 images of 28 by 28 grey pixels in ten classes, as Zalando published them.
 
 The four files, gzipped or not, lie in one folder: torchvision's download, Debian's package
 `dataset-fashion-mnist`, or the originals. Their format (IDX) is that of MNIST: a magic number, the
@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from backend.catalogue.sources.rows import FeedRow, Picture, Reject
+from backend.catalogue.sources.feed import FeedRow, ImageFile, Reject
 from backend.errors import ImageTooLarge, UnreadableCatalogue
 
 Bytes = npt.NDArray[np.uint8]
@@ -36,15 +36,15 @@ UNSIGNED_BYTES: Final = 0x08  # the magic number is this and the number of dimen
 
 
 def find_folder(path: Path) -> Path | None:
-    """Return where, in or below `path`, the training pictures lie; None if they do not."""
+    """Return where, in or below `path`, the training images lie; None if they do not."""
     places = (path / folder for folder in FOLDERS)
     return next((place for place in places if _file(place, "train", "images", 3)), None)
 
 
 class FashionMnist:
-    """The pictures of one folder, training before test; skus are train-00000 to test-09999.
+    """The images of one folder, training before test; skus are train-00000 to test-09999.
 
-    The class is the `article_type`, the split an attribute. Pictures are white on black, as
+    The class is the `article_type`, the split an attribute. Images are white on black, as
     published, and are copied out as PNG. A split whose files are missing is left out.
     """
 
@@ -52,7 +52,7 @@ class FashionMnist:
         self._folder = folder
 
     def skus(self) -> Iterator[tuple[int, str]]:
-        """Yield line and sku of every picture, in order."""
+        """Yield line and sku of every image, in order."""
         line = 0
         for split, (_, labels) in self._splits.items():
             for number in range(len(labels)):
@@ -60,10 +60,10 @@ class FashionMnist:
                 yield line, _sku(split, number)
 
     def read(self) -> Iterator[FeedRow | Reject]:
-        """Yield every picture, in order."""
+        """Yield every image, in order."""
         line = 0
-        for split, (pictures, labels) in self._splits.items():
-            for number, (pixels, label) in enumerate(zip(pictures, labels.tolist(), strict=True)):
+        for split, (images, labels) in self._splits.items():
+            for number, (pixels, label) in enumerate(zip(images, labels.tolist(), strict=True)):
                 line += 1
                 sku = _sku(split, number)
                 if label < len(CLASSES):
@@ -72,7 +72,7 @@ class FashionMnist:
                     yield Reject(line, sku, f"there is no class {label}; the last is 9")
 
     def close(self) -> None:
-        """Let go of the pictures."""
+        """Let go of the images."""
         self.__dict__.pop("_splits", None)
 
     @cached_property
@@ -81,17 +81,17 @@ class FashionMnist:
         return {split: arrays for split, arrays in found.items() if arrays}
 
     def _read_split(self, name: str) -> tuple[Bytes, Bytes] | None:
-        pictures = _file(self._folder, name, "images", 3)
-        if pictures is None:
+        images = _file(self._folder, name, "images", 3)
+        if images is None:
             return None
         labels = _file(self._folder, name, "labels", 1)
         if labels is None:
-            raise UnreadableCatalogue(f"{pictures.name} lies here without its labels")
-        arrays = read_idx(pictures, dimensions=3), read_idx(labels, dimensions=1)
+            raise UnreadableCatalogue(f"{images.name} lies here without its labels")
+        arrays = read_idx(images, dimensions=3), read_idx(labels, dimensions=1)
         counts = [len(array) for array in arrays]
         if counts[0] != counts[1]:
             raise UnreadableCatalogue(
-                f"{pictures.name} has {counts[0]:,} pictures, its labels are {counts[1]:,}"
+                f"{images.name} has {counts[0]:,} images, its labels are {counts[1]:,}"
             )
         return arrays
 
@@ -127,18 +127,18 @@ def _row(line: int, sku: str, split: str, kind: str, pixels: Bytes) -> FeedRow:
         "article_type": kind,
         "attributes": {"split": split},
     }
-    picture = Picture(
+    image = ImageFile(
         uri=None,
         size=pixels.size,
         mtime_ns=zlib.crc32(pixels.tobytes()),  # no file has a time: the content stands for it
         read=partial(_png, pixels),
     )
-    return FeedRow(line=line, sku=sku, fields=fields, picture=picture)
+    return FeedRow(line=line, sku=sku, fields=fields, image=image)
 
 
 def _png(pixels: Bytes, most: int) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     if buffer.tell() > most:
-        raise ImageTooLarge(f"the picture has {buffer.tell():,} bytes, more than {most:,}")
+        raise ImageTooLarge(f"the image has {buffer.tell():,} bytes, more than {most:,}")
     return buffer.getvalue()

@@ -14,7 +14,7 @@ from typing import BinaryIO, Final, Protocol, cast
 from urllib.parse import quote
 
 from backend import images
-from backend.catalogue.sources.rows import Picture
+from backend.catalogue.sources.feed import ImageFile
 from backend.errors import (
     CorruptImage,
     ForbiddenImage,
@@ -53,7 +53,7 @@ class Files(Protocol):
         """Tell whether there is such a folder with something in it."""
         ...
 
-    def picture(self, relative: str, *, base: str = "") -> Picture | None:
+    def image(self, relative: str, *, base: str = "") -> ImageFile | None:
         """Find an image below the folder `base`; None if there is none.
 
         `base` is the operator's word and may be a symlink; `relative` comes from a row. Raises
@@ -88,7 +88,7 @@ class Folder:
         """Tell whether there is such a folder."""
         return (self._root / name).is_dir()
 
-    def picture(self, relative: str, *, base: str = "") -> Picture | None:
+    def image(self, relative: str, *, base: str = "") -> ImageFile | None:
         """Find an image: one system call, where its folder is known already."""
         parent, name = posixpath.split(relative)
         if name in ("", ".", "..") or "\0" in relative:
@@ -98,10 +98,10 @@ class Folder:
             status = os.lstat(f"{folder}/{name}")
             if stat.S_ISLNK(status.st_mode):
                 target = images.inside(self._root / base, Path(folder, name))
-                return _local_picture(str(target), target.stat())
+                return _local_image(str(target), target.stat())
         except OSError:
             return None
-        return _local_picture(f"{folder}/{name}", status)
+        return _local_image(f"{folder}/{name}", status)
 
     def close(self) -> None:
         """Do nothing: a folder holds nothing open."""
@@ -110,10 +110,10 @@ class Folder:
         return str(images.inside(self._root / base, parent))
 
 
-def _local_picture(path: str, status: os.stat_result) -> Picture | None:
+def _local_image(path: str, status: os.stat_result) -> ImageFile | None:
     if not stat.S_ISREG(status.st_mode):
         return None
-    return Picture(
+    return ImageFile(
         uri="file://" + quote(path),
         size=status.st_size,
         mtime_ns=status.st_mtime_ns,
@@ -150,7 +150,7 @@ class Archive:
         folder = posixpath.join(self._root, name, "")
         return any(member.startswith(folder) for member in self._zip.namelist())
 
-    def picture(self, relative: str, *, base: str = "") -> Picture | None:
+    def image(self, relative: str, *, base: str = "") -> ImageFile | None:
         """Find a member. Its checksum stands for its time, which a zip stores by two seconds."""
         base = posixpath.normpath(posixpath.join(self._root, base))
         name = posixpath.normpath(posixpath.join(base, relative))
@@ -161,7 +161,7 @@ class Archive:
             return None
         if stat.S_ISLNK(info.external_attr >> 16):
             raise ForbiddenImage(f"{name} in the zip is a symlink")
-        return Picture(
+        return ImageFile(
             uri=None, size=info.file_size, mtime_ns=info.CRC, read=partial(self._read, info)
         )
 
@@ -182,7 +182,7 @@ class Archive:
 def read_if_there(files: Files, relative: str, *, most: int) -> bytes | None:
     """Return a small file's bytes; None if it is missing, damaged or larger than `most`."""
     try:
-        found = files.picture(relative)
+        found = files.image(relative)
         return found.read(most) if found else None
     except ImageError:
         return None

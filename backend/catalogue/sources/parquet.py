@@ -1,7 +1,7 @@
 """A Parquet file, read by row groups; columns, templates and images are those of any table.
 
 Rows are counted from 1, as a file without text has no lines. A cell keeps its type where it is
-kept in the attributes; a picture may lie in its cell, as bytes or as `{bytes, path}`.
+kept in the attributes; a image may lie in its cell, as bytes or as `{bytes, path}`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, BinaryIO, Final
 
+from backend.catalogue.sources.csv_records import Header, TableRecord
+from backend.catalogue.sources.feed import FeedRow, ImageFile, Reject
 from backend.catalogue.sources.files import DAMAGED, Files
-from backend.catalogue.sources.layout import FeedMapping
-from backend.catalogue.sources.records import Header, TableRecord
-from backend.catalogue.sources.rows import FeedRow, Picture, Reject
+from backend.catalogue.sources.mapping import FeedMapping
 from backend.catalogue.sources.table import Table
 from backend.errors import ConfigurationError, ImageTooLarge, UnreadableCatalogue
 
@@ -25,9 +25,9 @@ BATCH: Final = 1_000  # rows turned into Python at once, however large a row gro
 class Parquet(Table):
     """A Parquet file and the images that its rows name or hold."""
 
-    def __init__(self, files: Files, name: str, layout: FeedMapping) -> None:
+    def __init__(self, files: Files, name: str, mapping: FeedMapping) -> None:
         """Open a file. Raises ConfigurationError without the package pyarrow."""
-        super().__init__(files, name, layout)
+        super().__init__(files, name, mapping)
         self._image = self._columns.fields.get("image_uri")
 
     def skus(self) -> Iterator[tuple[int, str]]:
@@ -54,7 +54,7 @@ class Parquet(Table):
                 before += file.metadata.row_group(group).num_rows
 
     def _row(self, record: TableRecord) -> FeedRow | Reject:
-        """Take the picture out of its cell, if it lies there, before the row is read."""
+        """Take the image out of its cell, if it lies there, before the row is read."""
         cell = record.values[self._image] if self._image is not None else None
         data = cell.get("bytes") if isinstance(cell, Mapping) else cell
         if not isinstance(data, bytes) or self._template or self._image is None:
@@ -64,7 +64,7 @@ class Parquet(Table):
         if isinstance(row, Reject):
             return row
         kept = row.warnings[:-1]  # without the word that no image is named
-        return replace(row, picture=_picture(data), warnings=kept)
+        return replace(row, image=_image_file(data), warnings=kept)
 
 
 def _open(stream: BinaryIO, name: str) -> Any:
@@ -108,10 +108,10 @@ def _with(record: TableRecord, position: int | None, value: Any) -> TableRecord:
     return record._replace(values=values)
 
 
-def _picture(data: bytes) -> Picture:
+def _image_file(data: bytes) -> ImageFile:
     def read(most: int) -> bytes:
         if len(data) > most:
             raise ImageTooLarge(f"the image has {len(data):,} bytes, more than {most:,}")
         return data
 
-    return Picture(uri=None, size=len(data), mtime_ns=zlib.crc32(data), read=read)
+    return ImageFile(uri=None, size=len(data), mtime_ns=zlib.crc32(data), read=read)

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from backend.catalogue.sources.feed import FeedRow, Reject
 from backend.catalogue.sources.files import Files, read_if_there
-from backend.catalogue.sources.layout import FeedMapping
-from backend.catalogue.sources.rows import FeedRow, Reject
+from backend.catalogue.sources.mapping import FeedMapping
 from backend.catalogue.sources.table import Table
 
 IMAGE: Final = "images/{sku}.jpg"
@@ -36,8 +36,8 @@ ATTRIBUTES: Final = {
 class StylesCsv:
     """A styles.csv; prices, brands and what else styles/{id}.json knows come with it."""
 
-    def __init__(self, files: Files, name: str, layout: FeedMapping) -> None:
-        self._table = Table(files, name, layout, image=IMAGE)
+    def __init__(self, files: Files, name: str, mapping: FeedMapping) -> None:
+        self._table = Table(files, name, mapping, image=IMAGE)
         self._files = files
         self._has_details = files.has_folder("styles")
 

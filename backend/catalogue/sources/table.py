@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any, Final
 
 from backend.catalogue.sources.columns import Columns, as_text, match
+from backend.catalogue.sources.csv_records import Header, TableRecord, read_header, read_records
+from backend.catalogue.sources.feed import FeedRow, Reject
 from backend.catalogue.sources.files import Files
-from backend.catalogue.sources.layout import FeedMapping
-from backend.catalogue.sources.records import Header, TableRecord, read_header, read_records
-from backend.catalogue.sources.rows import FeedRow, Reject
+from backend.catalogue.sources.mapping import FeedMapping
 from backend.errors import ConfigurationError, ForbiddenImage
 
 REMOTE: Final = ("https", "http", "s3", "gs")
@@ -24,15 +24,15 @@ class Table:
     """
 
     def __init__(
-        self, files: Files, name: str, layout: FeedMapping, *, image: str | None = None
+        self, files: Files, name: str, mapping: FeedMapping, *, image: str | None = None
     ) -> None:
         self._files = files
         self._name = name
         self._header = self._read_header()
-        self._columns = match(self._header.columns, layout.columns)
+        self._columns = match(self._header.columns, mapping.columns)
         if "image_uri" in self._columns.fields:
             image = None
-        image = layout.image or image
+        image = mapping.image or image
         self._template = Template(image, self._header, self._columns) if image else None
 
     def skus(self) -> Iterator[tuple[int, str]]:
@@ -69,19 +69,19 @@ class Table:
         row = FeedRow(line=record.line, sku=sku, fields=fields, warnings=record.warnings + warnings)
         try:
             if self._template:
-                return self._with_picture(row, self._template.fill(record.values))
+                return self._with_image(row, self._template.fill(record.values))
             if uri and "://" in uri:
                 return _with_remote(row, uri)
-            return self._with_picture(row, uri)
+            return self._with_image(row, uri)
         except ForbiddenImage as error:
             return Reject(record.line, sku, error.message)
 
-    def _with_picture(self, row: FeedRow, relative: str | None) -> FeedRow:
+    def _with_image(self, row: FeedRow, relative: str | None) -> FeedRow:
         """Look for the row's image; without one the row is kept, and waits in the quarantine."""
         base = self._template.base if self._template else ""
-        picture = self._files.picture(relative, base=base) if relative else None
-        if picture:
-            return replace(row, picture=picture)
+        image = self._files.image(relative, base=base) if relative else None
+        if image:
+            return replace(row, image=image)
         path = "/".join(filter(None, (base, relative)))
         missing = f"there is no image {path}" if relative else "no image is named"
         return replace(row, warnings=(*row.warnings, missing))

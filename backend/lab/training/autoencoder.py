@@ -22,7 +22,7 @@ from torch.nn.functional import mse_loss
 
 from backend.embedders import Compute
 from backend.embedders.autoencoder import INPUT_SIZE, Autoencoder, model_file
-from backend.embedders.network import choose_device, choose_precision
+from backend.embedders.devices import choose_device, choose_precision
 from backend.errors import ConfigurationError, ImageError
 from backend.files import replace_file
 from backend.images.decode import Size

@@ -21,7 +21,8 @@ from PIL import Image
 from torch import Tensor, fx
 
 from backend.embedders import FloatArray
-from backend.embedders.network import cast_to_bf16, fold_batch_norms
+from backend.embedders.batch_norms import fold_batch_norms
+from backend.embedders.bf16 import cast_to_bf16
 from backend.embedders.pixels import Pixels, to_pixels
 from backend.errors import ConfigurationError
 from backend.files import replace_file

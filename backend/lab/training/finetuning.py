@@ -21,7 +21,7 @@ from backend.embedders import Compute
 from backend.embedders.backbones import Backbone, load_backbone
 from backend.embedders.checkpoint import Checkpoint
 from backend.embedders.fingerprints import fingerprint
-from backend.embedders.fusing import fuse
+from backend.embedders.fusion import fuse
 from backend.embedders.pixels import normalise
 from backend.embedders.weights import read_tensors
 from backend.files import replace_file
@@ -87,7 +87,7 @@ def _features(
     backbone: Backbone,
     hardware: Hardware,
 ) -> Features:
-    stem, tail = backbone.cut(recipe.tune_from or backbone.tune_from)
+    stem, tail = backbone.split(recipe.tune_from or backbone.tune_from)
     arrays = {
         f"{name}.{key}": tensor.numpy()
         for name, part in (("stem", stem), ("tail", tail))
@@ -135,7 +135,7 @@ class _Run:
         self._earlier = read_card(Path(recipe.after))["commands"] if before else []
         self._features, self._material = features, material
         self._judge = Judge(material, labels)
-        _, tail = backbone.cut(recipe.tune_from or backbone.tune_from)
+        _, tail = backbone.split(recipe.tune_from or backbone.tune_from)
         self.learning = Learning(tail, recipe, material, features, hardware)
 
     def go_on(self) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from backend.embedders import Compute
-from backend.embedders.network import choose_device, choose_precision
+from backend.embedders.devices import choose_device, choose_precision
 
 Module = TypeVar("Module", bound=nn.Module)
 

@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F  # noqa: N812  (as everywhere)
 
-from backend.embedders.network import normed_convolutions
+from backend.embedders.batch_norms import normed_convolutions
 
 ESTIMATING: Final = 4
 """One picture in so many estimates the gradient of depthwise weights, where that is slow …"""

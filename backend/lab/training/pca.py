@@ -19,7 +19,7 @@ import typer
 from rich.progress import track
 
 from backend.catalogue.sources import open_source
-from backend.catalogue.sources.rows import FeedRow, Picture
+from backend.catalogue.sources.feed import FeedRow, ImageFile
 from backend.embedders import Embedder, FloatArray, load
 from backend.embedders.pca import Pca
 from backend.images.decoder_pool import Decoded, DecoderPool
@@ -59,14 +59,14 @@ def fit(features: Iterator[FloatArray], *, size: int, whitening: float) -> Fitte
 
 
 def pictures_to_fit_on(
-    pictures: Sequence[Picture], *, queries: int, count: int, seed: int
-) -> list[Picture]:
+    pictures: Sequence[ImageFile], *, queries: int, count: int, seed: int
+) -> list[ImageFile]:
     """Draw up to `count` pictures of products that are none of the `queries` drawn first."""
     order = np.random.RandomState(seed).permutation(len(pictures))
     return [pictures[position] for position in order[queries : queries + count]]
 
 
-def embed_pictures(embedder: Embedder, pictures: Sequence[Picture]) -> Iterator[FloatArray]:
+def embed_pictures(embedder: Embedder, pictures: Sequence[ImageFile]) -> Iterator[FloatArray]:
     """Embed pictures in chunks; those that cannot be read or decoded are left out."""
     limits = ImageLimits()
     with DecoderPool(1, limits=limits) as decoders:
@@ -92,7 +92,7 @@ def main(
     if embedder.size > MOST_FEATURES:
         raise typer.BadParameter(f"{features} has more than {MOST_FEATURES:,} dimensions")
     rows = open_source(catalogue).read()
-    found = [row.picture for row in rows if isinstance(row, FeedRow) and row.picture]
+    found = [row.image for row in rows if isinstance(row, FeedRow) and row.image]
     chosen = pictures_to_fit_on(found, queries=queries, count=count, seed=seed)
     chunks = embed_pictures(embedder, chosen)
     progress = track(chunks, description="embedding", total=-(-len(chosen) // BATCH))

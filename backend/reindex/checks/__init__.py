@@ -6,8 +6,8 @@ opened, and two checks of the same catalogue ask the same questions.
 """
 
 from backend.reindex.checks.answers import check_answers
-from backend.reindex.checks.settled import check_counts, check_queue, unsettled
-from backend.reindex.checks.verdict import Bounds, Check, Side, Verdict, check_encoder
+from backend.reindex.checks.settled import check_counts, check_queue, count_unsettled
+from backend.reindex.checks.verdict import Bounds, Check, Side, Verdict, check_query_encoder
 
 __all__ = [
     "Bounds",
@@ -16,7 +16,7 @@ __all__ = [
     "Verdict",
     "check_answers",
     "check_counts",
-    "check_encoder",
+    "check_query_encoder",
     "check_queue",
-    "unsettled",
+    "count_unsettled",
 ]

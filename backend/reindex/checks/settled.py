@@ -13,7 +13,7 @@ from backend.queue.progress import count_points
 from backend.reindex.checks.verdict import Bounds, Check, Side
 
 
-def unsettled(session: Session, generation_id: int, *, before: datetime) -> int:
+def count_unsettled(session: Session, generation_id: int, *, before: datetime) -> int:
     """Count the rows that were due before a moment and are neither settled nor quarantined."""
     return _count(session, generation_id, IndexEntry.requested_at < before, _is_due())
 
@@ -23,7 +23,7 @@ def check_queue(
 ) -> list[Check]:
     """Check that what was due before the check began is done, and that nothing waits for long."""
     with db.read() as session:
-        left = unsettled(session, generation.id, before=began)
+        left = count_unsettled(session, generation.id, before=began)
         oldest = session.scalar(
             select(func.min(IndexEntry.requested_at)).where(
                 IndexEntry.generation_id == generation.id, _is_due()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from backend.database.models import Generation
 from backend.errors import LookalikeError, PromotionRefused
+from backend.search.query_image import QueryEncoder
 from backend.vectors import VectorIndex
 
 
@@ -76,10 +77,10 @@ def _without_name(check: Check) -> dict[str, Any]:
     return found
 
 
-def check_encoder(ask: Callable[[Generation], None], generation: Generation) -> Check:
-    """Check that a query by picture would be answered: `ask` embeds one, or says why not."""
+def check_query_encoder(encoder: QueryEncoder, generation: Generation) -> Check:
+    """Check that a query by image would be answered, by embedding a sample image."""
     try:
-        ask(generation)
+        encoder.check(generation)
     except LookalikeError as error:
         says = f"the query encoder does not answer: {error.message}"
         return Check(name="query_encoder", value=0, bound=1, passed=False, says=says)

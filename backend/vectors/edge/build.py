@@ -1,4 +1,4 @@
-"""Building a shard with its graph: by a process of its own, as it holds the GIL for minutes."""
+"""Building a shard with its graph, outside of the server: the engine holds the GIL for minutes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,14 @@ import qdrant_edge as qe
 
 from backend.filters import Schema
 from backend.vectors import Point
-from backend.vectors.edge.shard import ShardOptions, check_space, engine_errors, index_fields, rows
-from backend.vectors.points import BATCH, checked
+from backend.vectors.edge.shard import (
+    ShardOptions,
+    check_space,
+    engine_errors,
+    engine_points,
+    index_fields,
+)
+from backend.vectors.points import BATCH, check_points
 
 
 def build(
@@ -23,10 +29,11 @@ def build(
     threads: int,
     filled: Callable[[int], None] = lambda _count: None,
 ) -> int:
-    """Fill a new shard with points, link them, flush and close it; return how many it holds.
+    """Fill a new shard with points, build its graph, flush and close it; return how many it holds.
 
     No id may come twice. `threads` (0: as many as there are processors) build the graph. `filled`
-    is told the number of points so far. Raises IndexUnavailable, also before the disk is full.
+    is called with the number of points so far. Raises IndexUnavailable, also before the disk is
+    full.
     """
     check_space(folder.parent)
     with engine_errors():
@@ -34,11 +41,11 @@ def build(
         index_fields(shard, schema)  # before the graph, which gets links for each value
     count = 0
     for page in pages:
-        ready = checked(page, size=size, schema=schema)
+        ready = check_points(page, size=size, schema=schema)
         for start in range(0, len(ready), BATCH):
             check_space(folder)
             with engine_errors():
-                batch = rows(ready[start : start + BATCH])
+                batch = engine_points(ready[start : start + BATCH])
                 shard.update(qe.UpdateOperation.upsert_points(batch))
         count += len(ready)
         filled(count)
@@ -61,7 +68,7 @@ def _config(size: int, options: ShardOptions, threads: int) -> qe.EdgeConfig:
             max_indexing_threads=threads,
         ),
         quantization_config=int8 if options.quantization else None,
-        # One segment, whose graph is built however small it is: whoever asks has decided that.
+        # One segment, whose graph is built however small it is: the policy decided that already.
         optimizers=qe.EdgeOptimizersConfig(default_segment_number=1, indexing_threshold=1),
         wal_enabled=True,
     )

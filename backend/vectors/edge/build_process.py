@@ -1,4 +1,4 @@
-"""One shard that another process builds, as its parent sees it."""
+"""The process that builds one shard, seen by its parent."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import Any
 from backend.database.models import utcnow
 from backend.errors import IndexUnavailable
 from backend.processes import describe_exit, start_module
-from backend.vectors.edge.folders import Built
+from backend.vectors.edge.folders import BuildResult
 
 
-class Build:
-    """A building process, from its start to its end."""
+class BuildProcess:
+    """Runs `backend.indexing.build_shard`, from its start to its end."""
 
-    def __init__(self, folder: Path, orders: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, request: Mapping[str, Any]) -> None:
         self.folder = folder
         self.filled = 0
         self.total: int | None = None
@@ -30,17 +30,17 @@ class Build:
         self._process = start_module(
             "backend.indexing.build_shard", stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
-        self._order({**orders, "folder": str(folder), "parent": os.getpid()})
+        self._send({**request, "folder": str(folder), "parent": os.getpid()})
         os.set_blocking(self._output, False)
 
-    def _order(self, orders: Mapping[str, Any]) -> None:
+    def _send(self, request: Mapping[str, Any]) -> None:
         assert self._process.stdin  # noqa: S101  (for the type checker)
         with suppress(BrokenPipeError), self._process.stdin as pipe:  # it may be dead already
-            pipe.write(json.dumps(orders).encode())
+            pipe.write(json.dumps(request).encode())
 
     @property
     def pid(self) -> int:
-        """The building process."""
+        """Its process id."""
         return self._process.pid
 
     @property
@@ -49,18 +49,18 @@ class Build:
         return self._process.stdout.fileno()
 
     def has_ended(self) -> bool:
-        """Read what the process tells, without waiting; return whether it has ended."""
+        """Read its progress, without waiting; return whether it has ended."""
         ended = self._process.poll() is not None
-        self._listen()
+        self._read_progress()
         return ended
 
-    def built(self) -> Built:
-        """Return how the shard was built; raises IndexUnavailable when it was not."""
+    def result(self) -> BuildResult:
+        """Wait for the end, and return how the shard was built; raises IndexUnavailable if not."""
         status = self._process.wait()
         if status != 0 or "points" not in self._last:
             reason = self._last.get("error") or describe_exit(status)
             raise IndexUnavailable(f"the builder failed: {reason}")
-        return Built(
+        return BuildResult(
             at=utcnow().isoformat(timespec="seconds"),
             points=self._last["points"],
             seconds=round(time.monotonic() - self._started, 1),
@@ -68,13 +68,13 @@ class Build:
         )
 
     def stop(self) -> None:
-        """End the process, whatever it does, and let go of its pipe."""
+        """Kill the process, if it still runs, and close its pipe."""
         self._process.kill()
         self._process.wait()
         if self._process.stdout:
             self._process.stdout.close()
 
-    def _listen(self) -> None:
+    def _read_progress(self) -> None:
         while chunk := self._read():
             *lines, self._line = (self._line + chunk).split(b"\n")
             for line in lines:

@@ -1,4 +1,4 @@
-"""Make one shard equal to another, while the other is in use."""
+"""Make a new shard equal to the one in use, while that is searched and written."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from backend.vectors.points import BATCH
 PAGE: Final = 1000
 """Points per page of a walk: about 3 ms, in which no other thread runs."""
 
-Using: TypeAlias = Callable[[], AbstractContextManager[qe.EdgeShard]]
-"""Gives the shard for one call."""
+UseShard: TypeAlias = Callable[[], AbstractContextManager[qe.EdgeShard]]
+"""Gives an open shard for one call of the engine."""
 
 
-def walk(using: Using, *, start: int = 0) -> Iterator[tuple[int, int]]:
+def walk(using: UseShard, *, start: int = 0) -> Iterator[tuple[int, int]]:
     """Yield (id, claim) of the points from `start` on, in id order."""
     offset: Any = start
     while offset is not None:
@@ -32,8 +32,10 @@ def walk(using: Using, *, start: int = 0) -> Iterator[tuple[int, int]]:
                 yield point.id, claim
 
 
-def differing(one: Iterable[tuple[int, int]], other: Iterable[tuple[int, int]]) -> Iterator[int]:
-    """Yield the ids that two walks in id order do not have in common with the same claim."""
+def differing_ids(
+    one: Iterable[tuple[int, int]], other: Iterable[tuple[int, int]]
+) -> Iterator[int]:
+    """Yield the ids that only one of two walks has, or that have another claim in each."""
     left, right = iter(one), iter(other)
     a, b = next(left, None), next(right, None)
     while a is not None or b is not None:
@@ -50,10 +52,10 @@ def differing(one: Iterable[tuple[int, int]], other: Iterable[tuple[int, int]]) 
             a, b = next(left, None), next(right, None)
 
 
-def copy(ids: Iterable[int], using: Using, target: qe.EdgeShard) -> None:
-    """Give the target the points of these ids as the source has them now, or none."""
-    todo = iter(sorted(ids))
-    while chunk := list(islice(todo, BATCH)):
+def copy_points(ids: Iterable[int], using: UseShard, target: qe.EdgeShard) -> None:
+    """Copy the points with these ids to `target`; delete there those that the source lacks."""
+    remaining = iter(sorted(ids))
+    while chunk := list(islice(remaining, BATCH)):
         with using() as source:
             found = source.retrieve([*chunk], True, True)
         points = [qe.Point(int(it.id), it.vector or [], it.payload or {}) for it in found]

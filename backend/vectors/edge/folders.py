@@ -1,12 +1,12 @@
-"""Where the shards of one generation lie, and which of them answers.
+"""The files of one generation's shards, and which of the shards is in use.
 
-    <collection>.lock                 its one owner
+    <collection>.lock                 held by its one owner
     <collection>/store.json           the folder in use, how it was built, why a later build failed
     <collection>/shard-1/             a shard
     <collection>/shard-1.written      how many of its points were written since it was built
 
-The file that names the folder is replaced as one, so that a killed process leaves either the old
-shard in use or the new one. Everything here can be read without owning the index.
+`store.json` is replaced atomically, so that a killed process leaves either the old shard in use or
+the new one. Everything here can be read without owning the index.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from backend.errors import IndexUnavailable
 from backend.files import replace_file
 
 FIRST: Final = "shard-1"
-_WIDTH: Final = 20  # digits of a count, so that each is written over the last one
+_WIDTH: Final = 20  # digits of a count, so that each overwrites the last one
 
 
 @dataclass(frozen=True, kw_only=True)
-class Built:
+class BuildResult:
     """How an optimized shard was built."""
 
     at: str  # when it came into use, UTC in ISO 8601
     points: int  # that its graph holds
     seconds: float  # from the start of the build until it was ready to be loaded
-    caught_up: int = 0  # points that were copied because they had changed meanwhile
-    stall_seconds: float = 0  # of every thread of the owner, while the engine loaded it
+    caught_up: int = 0  # points that were copied because they had changed during the build
+    stall_seconds: float = 0  # how long the engine took to load it, while no thread ran
     peak_bytes: int = 0  # resident memory of the builder
 
 
 @dataclass(frozen=True, kw_only=True)
-class Failure:
-    """Why the last build, newer than the shard in use, came to nothing."""
+class BuildFailure:
+    """Why the last build failed, if it began after the one of the shard in use."""
 
     at: str  # UTC in ISO 8601
     reason: str
@@ -48,11 +48,11 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class StoreState:
-    """Which shard answers; the rest is for operators."""
+    """Which shard is in use; the rest is shown to operators."""
 
     folder: str = FIRST
-    built: Built | None = None  # None: no graph; every search compares all points
-    failure: Failure | None = None
+    built: BuildResult | None = None  # None: no graph; every search compares all points
+    failure: BuildFailure | None = None
 
     @property
     def next_folder(self) -> str:
@@ -62,15 +62,15 @@ class StoreState:
 
 @dataclass(frozen=True)
 class Shard:
-    """What anyone may know of the shard in use."""
+    """The shard in use, as any process may see it."""
 
     state: StoreState
     dirty: int  # points written or deleted since the graph was built
-    building: bool  # whether another is being built, or was when the owner was killed
+    building: bool  # whether the next one is being built, or was when the owner was killed
 
 
 def look(path: Path) -> Shard:
-    """Read how the store in a folder stands; one that was never opened looks like a new one."""
+    """Read which shard a store's folder has in use; one that was never opened looks like new."""
     state = read_state(path)
     dirty = _read_count(path / f"{state.folder}.written")
     return Shard(state, dirty, building=(path / state.next_folder).exists())
@@ -83,8 +83,8 @@ def read_state(path: Path) -> StoreState:
         built, failure = found["built"], found["failure"]
         return StoreState(
             folder=found["folder"],
-            built=Built(**built) if built else None,
-            failure=Failure(**failure) if failure else None,
+            built=BuildResult(**built) if built else None,
+            failure=BuildFailure(**failure) if failure else None,
         )
     except FileNotFoundError:
         return StoreState()
@@ -105,9 +105,9 @@ def write_state(path: Path, state: StoreState) -> None:
 
 
 def remove_leftovers(path: Path, state: StoreState) -> list[str]:
-    """Remove all but the shard in use: half-built ones, and those that it replaced.
+    """Remove all but the shard in use: half-built shards, and replaced ones.
 
-    Only for the owner, before anything is built. Returns the names of what was removed.
+    Only for the owner, before anything is built. Returns the names of the removed entries.
     """
     keep = {"store.json", state.folder, f"{state.folder}.written"}
     leftovers = [entry for entry in path.iterdir() if entry.name not in keep]
@@ -124,10 +124,11 @@ def remove(entry: Path) -> None:
         entry.unlink(missing_ok=True)
 
 
-class Tally:
-    """Counts the points that were written since a shard was built; a killed process loses none.
+class WriteCounter:
+    """Counts the points written since a shard was built, in a file that survives a killed process.
 
-    A point counts once, or once more after a restart: it is a hint for when to build again.
+    A point counts once, and once more after each restart: the count only helps to decide when to
+    build again.
     """
 
     def __init__(self, file: Path) -> None:
@@ -146,8 +147,8 @@ class Tally:
         return self._base + len(self._ids)
 
     def close(self) -> None:
-        """Let go of the file."""
-        if self._file >= 0:  # once: the number may soon be another file's
+        """Close the file."""
+        if self._file >= 0:  # only once: the descriptor may soon be another file's
             os.close(self._file)
             self._file = -1
 

@@ -1,4 +1,4 @@
-"""Sees builds through: one process at a time, then the swap."""
+"""Builds shards with a graph, one process at a time, and swaps them in."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import structlog
 
 from backend.database.models import Generation, utcnow
 from backend.errors import IndexUnavailable, LookalikeError
-from backend.vectors.edge.build_process import Build
-from backend.vectors.edge.folders import Built, Failure
+from backend.vectors.edge.build_process import BuildProcess
+from backend.vectors.edge.folders import BuildFailure, BuildResult
 from backend.vectors.edge.index import EdgeIndex
 from backend.vectors.edge.policy import Policy
 
@@ -20,14 +20,14 @@ log = structlog.get_logger(__name__)
 
 LOOK_EVERY_SECONDS: Final = 5.0
 RETRY_SECONDS: Final = 600.0
-"""A build that failed is tried again so much later, or at once when somebody asks."""
+"""A build that failed is tried again after this time, or at once when `start` is called."""
 
 
 @dataclass(frozen=True)
 class _Running:
     generation: Generation
     index: EdgeIndex
-    build: Build
+    build: BuildProcess
 
 
 class Optimizer:
@@ -43,12 +43,12 @@ class Optimizer:
         is_busy: Callable[[Generation], bool],
         heartbeat: Callable[[], None] = lambda: None,
     ) -> None:
-        """Take what builds need.
+        """Only keep the arguments; `step` and `run` start builds.
 
         `shard_of` returns a generation's embedded index, `is_busy` tells whether more points are
-        coming, `heartbeat` is called while an index catches up.
+        coming, `heartbeat` is called while points are copied to a new shard.
         """
-        self._database_url = database_url
+        self.database_url = database_url
         self._policy = policy
         self._is_busy = is_busy
         self._threads = threads
@@ -57,7 +57,9 @@ class Optimizer:
         self._running: _Running | None = None
         self._looked = -LOOK_EVERY_SECONDS
         self._failed: dict[int, float] = {}  # generation -> when
-        self._outcomes: dict[int, Built | LookalikeError] = {}  # of each generation's last build
+        self._outcomes: dict[
+            int, BuildResult | LookalikeError
+        ] = {}  # of each generation's last build
 
     @property
     def building(self) -> int | None:
@@ -65,16 +67,21 @@ class Optimizer:
         return self._running.generation.id if self._running else None
 
     @property
+    def build_process(self) -> BuildProcess | None:
+        """The process that builds at the moment."""
+        return self._running.build if self._running else None
+
+    @property
     def progress(self) -> tuple[int, int | None]:
-        """How far the build is: each point is read, then linked, which is only seen at its end."""
+        """Steps done, and all steps: each point is read and linked; linking counts at its end."""
         if self._running is None or self._running.build.total is None:
             return 0, None
         return self._running.build.filled, 2 * self._running.build.total
 
     def step(self, live: Sequence[Generation]) -> None:
-        """Start a build that is due, or put one that has ended in its place."""
+        """Start a build that is due, or swap in the shard of one that has ended."""
         if self._running:
-            self._go_on(self._running, live)
+            self._continue(self._running, live)
         elif time.monotonic() - self._looked >= LOOK_EVERY_SECONDS:
             self._looked = time.monotonic()
             due = next((one for one in live if self._is_due(one)), None)
@@ -91,32 +98,35 @@ class Optimizer:
             raise IndexUnavailable("there is no embedded index here: a server optimizes by itself")
         if self._running:
             raise IndexUnavailable(f"generation {self.building} is being optimized")
-        orders = {
-            "database": self._database_url,
+        request = {
+            "database": self.database_url,
             "generation": generation.id,
             "schema": dict(index.schema),
             "options": asdict(index.options),
             "threads": self._threads,
         }
         self._outcomes.pop(generation.id, None)
-        self._running = _Running(generation, index, Build(index.begin_build(), orders))
+        self._running = _Running(
+            generation, index, BuildProcess(index.store.begin_build(), request)
+        )
         log.info("optimizing", generation=generation.id, process=self._running.build.pid)
 
-    def run(self, generation: Generation, *, meanwhile: Callable[[], None]) -> Built:
-        """Build a generation's shard and wait; `meanwhile` is called again and again, and steps.
+    def run(self, generation: Generation, *, meanwhile: Callable[[], None]) -> BuildResult:
+        """Build a generation's shard, or wait for the build under way, and return its result.
 
-        One that is being built already is waited for. Raises what `start` and `outcome` do.
+        `meanwhile` is called again and again; it has to call `step`. Raises what `start` and
+        `outcome` do.
         """
         while self.building not in (None, generation.id):
-            meanwhile()  # another one's build, which the policy began
+            meanwhile()  # another generation's build, which the policy started
         if self.building is None:
             self.start(generation)
         while self.building == generation.id:
             meanwhile()
         return self.outcome(generation.id)
 
-    def outcome(self, generation_id: int) -> Built:
-        """Return what came of the last build of a generation; raises what went wrong with it."""
+    def outcome(self, generation_id: int) -> BuildResult:
+        """Return the result of a generation's last build; raises the error that it ended with."""
         outcome = self._outcomes.get(generation_id)
         if outcome is None:
             raise IndexUnavailable("the build was given up")
@@ -125,31 +135,31 @@ class Optimizer:
         return outcome
 
     def stop(self) -> None:
-        """End a build that is under way; the next owner starts it anew."""
+        """Kill a build that is under way; the next owner starts it again."""
         running, self._running = self._running, None
         if running:
             running.build.stop()
-            running.index.abandon(running.build.folder)
+            running.index.store.abandon_build(running.build.folder)
 
-    def _go_on(self, running: _Running, live: Sequence[Generation]) -> None:
+    def _continue(self, running: _Running, live: Sequence[Generation]) -> None:
         if running.generation.id not in {one.id for one in live}:
-            self.stop()  # nobody will ask this index any more
+            self.stop()  # this generation is no longer in use
             return
         if running.build.has_ended():
             self._running = None
             self._outcomes[running.generation.id] = self._finish(running)
             running.build.stop()
 
-    def _finish(self, running: _Running) -> Built | LookalikeError:
-        """Put what was built in its place; what keeps it from that is noted, and returned."""
+    def _finish(self, running: _Running) -> BuildResult | LookalikeError:
+        """Swap in the new shard; an error is stored as the reason of the failure, and returned."""
         index, folder, number = running.index, running.build.folder, running.generation.id
         try:
-            built = index.adopt(folder, running.build.built(), heartbeat=self._heartbeat)
+            built = index.store.swap_in(folder, running.build.result(), heartbeat=self._heartbeat)
         except LookalikeError as error:
             log.warning("not optimized", generation=number, error=error.message)
             self._failed[number] = time.monotonic()
-            failure = Failure(at=utcnow().isoformat(timespec="seconds"), reason=error.message)
-            index.abandon(folder, failure=failure)
+            failure = BuildFailure(at=utcnow().isoformat(timespec="seconds"), reason=error.message)
+            index.store.abandon_build(folder, failure=failure)
             return error
         log.info("optimized", generation=number, **asdict(built))
         return built

@@ -1,8 +1,8 @@
-"""The one owner of the embedded index: a lock, and beside it the address where it answers.
+"""The one owner of the embedded index: a lock, and beside it the address where the owner answers.
 
-With the address lies a token, for commands of the same user on this host: the owner takes it for a
-key that may read, so that they work beside a locked server. It is another one at every start, and
-the file can be read by its user alone.
+The file with the address also holds a token for commands of the same user on this host. The owner
+accepts it as an API key that may read, so that commands can ask a running server. Each start makes
+a new token, and only its user can read the file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from backend.files import replace_file
 
 
 class Owner:
-    """The right to open the embedded index of one data folder. Freed when its process dies."""
+    """The right to open the embedded index of one data folder. Released when its process dies."""
 
     def __init__(self, data_dir: Path) -> None:
         self._lock = FileLock(data_dir / "owner.lock", is_singleton=False, thread_local=False)
@@ -28,10 +28,10 @@ class Owner:
         self._own_token = secrets.token_urlsafe(32)
 
     def acquire(self, *, url: str | None = None) -> None:
-        """Become the owner, announcing the address where this process answers HTTP.
+        """Become the owner, and write down the address where this process answers HTTP.
 
-        However often this is called, one `release` is enough. Raises IndexLocked when another
-        process is the owner.
+        One `release` is enough after several calls. Raises IndexLocked when another process is the
+        owner.
         """
         self._address.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -64,16 +64,16 @@ class Owner:
 
     @property
     def token(self) -> str | None:
-        """What the present owner takes for a key that may read, if this user may know it."""
+        """The token that the present owner accepts, if this user may read the file."""
         token = self._read().get("token")
         return str(token) if token else None
 
     def recognises(self, token: str) -> bool:
-        """Tell whether this process is the owner and the token its own."""
+        """Tell whether this process is the owner and the token is its own."""
         return self.is_here and hmac.compare_digest(token.encode(), self._own_token.encode())
 
     def describe(self) -> str:
-        """Say who the owner is, as far as it announced itself."""
+        """Describe the owner for an error message, as far as it is known."""
         found = self._read()
         where = f", serving {found['url']}" if found.get("url") else ""
         return f"process {found.get('pid', 'unknown')}{where}"

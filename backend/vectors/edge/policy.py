@@ -1,4 +1,4 @@
-"""When a shard is worth a graph."""
+"""When a shard is rebuilt with a graph."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """How large a shard must be for a graph, and how much of it may be compared beside it."""
+    """How large a shard must be for a graph, and how much may be written before the next one."""
 
-    points: int  # a smaller shard is compared point by point
-    dirty: float  # share of the points that may have been written since
+    points: int  # a smaller shard gets no graph
+    dirty: float  # share of the points that may have been written since the last build
 
     def is_due(self, *, points: int, dirty: int | None, busy: bool) -> bool:
-        """Tell whether to build; `dirty` None: there is no graph yet.
+        """Tell whether to build. `dirty` is how many points were written since; None: no graph yet.
 
-        While more is coming (`busy`), such as an import, a build would be out of date when it is
-        ready: then only where half of the points are out of the graph, so that all builds of an
-        import together take no more than about twice the last one.
+        While more points are coming (`busy`), such as in an import, a build would soon be out of
+        date. Then one is due only when half of the points are outside the graph, so that all
+        builds of an import together take no more than about twice the time of the last one.
         """
         if points < self.points:
             return False

@@ -1,4 +1,4 @@
-"""Opening a qdrant-edge shard, and the meaning of the errors that its engine raises."""
+"""Opening a qdrant-edge shard, and translating the errors of its engine."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ _MEANINGS: Final[tuple[tuple[str, type[LookalikeError], str], ...]] = (
     ("config is incompatible", ConfigurationError, "the embedded index was made for other vectors"),
     ("Shard is not initialized", IndexUnavailable, "the embedded index is closed"),
 )
-"""Part of the engine's message -> what it means. Everything else is a store that cannot answer."""
+"""Part of the engine's message -> the error that it means. Every other is IndexUnavailable."""
 
 
 RESERVE: Final = 128 * 2**20
-"""Bytes that stay free: the engine writes through memory maps, and on a full disk the kernel kills
-the whole process (SIGBUS)."""
+"""Bytes of disk that stay free. The engine writes through memory maps: on a full disk the kernel
+kills the whole process (SIGBUS)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShardOptions:
-    """How a shard's graph is built, and by what it is searched."""
+    """How a shard's graph is built, and which vectors it is searched by."""
 
     quantization: Literal["int8"] | None = None
     hnsw_m: int = 16  # links per node
@@ -54,7 +54,7 @@ class ShardOptions:
 
 @contextmanager
 def engine_errors() -> Iterator[None]:
-    """Translate what the engine raises: a bare Exception that only its message tells apart."""
+    """Translate what the engine raises: a bare Exception, whose kind only the message tells."""
     try:
         yield
     except Exception as error:
@@ -90,13 +90,13 @@ def has_graph(shard: qe.EdgeShard) -> bool:
         return shard.info().indexed_vectors_count > 0
 
 
-def rows(points: Iterable[Point]) -> list[qe.Point]:
+def engine_points(points: Iterable[Point]) -> list[qe.Point]:
     """Return checked points as the engine takes them; lists convert faster than arrays."""
     return [qe.Point(it.id, it.vector.tolist(), dict(it.payload)) for it in points]
 
 
 def check_space(folder: Path) -> None:
-    """Raise IndexUnavailable before the disk is full, or when the folder was taken away."""
+    """Raise IndexUnavailable before the disk is full, and IndexGone when the folder was removed."""
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
@@ -108,15 +108,15 @@ def check_space(folder: Path) -> None:
 def _config(size: int) -> qe.EdgeConfig:
     return qe.EdgeConfig(
         vectors=qe.EdgeVectorParams(size=size, distance=qe.Distance.Cosine),
-        wal_enabled=True,  # without it nothing is locked, and a killed process loses everything
+        wal_enabled=True,  # without it there is no lock, and a killed process loses everything
     )
 
 
 def _create(path: Path, size: int) -> None:
-    """Make an empty shard beside the path and rename it, so that it is there whole or not at all.
+    """Create an empty shard beside the path and rename it, so that the path never has half a shard.
 
-    What an interrupted creation left is thrown away; the engine could neither load it nor
-    create over it.
+    The remains of an interrupted creation are removed: the engine can neither load nor overwrite
+    them.
     """
     building = path.with_name(path.name + ".building")
     shutil.rmtree(building, ignore_errors=True)
@@ -125,7 +125,7 @@ def _create(path: Path, size: int) -> None:
     shard.flush()
     shard.close()
     building.rename(path)
-    sync_folder(path.parent)  # or a power cut could undo the rename under flushed points
+    sync_folder(path.parent)  # or a power cut could undo it, and lose flushed points
 
 
 def index_fields(shard: qe.EdgeShard, schema: Schema) -> None:

@@ -1,10 +1,10 @@
-"""The life of the shard that answers: opened by the first call, replaced while it is in use.
+"""The shard in use: opened by the first call, and replaced while it is searched and written.
 
 - The engine holds the GIL through every call, loading and closing included.
-- After a fork its handle hangs in the child: the shard is opened by the first call, and a child
-  that inherits it is refused.
-- A call pins the shard that it began with; one that was replaced is closed and deleted when the
-  last call has left it.
+- After a fork, an open shard hangs in the child. So the shard is opened by the first call, and a
+  child that inherits an open one gets an error.
+- A call ends on the shard that it began with. A replaced shard is closed and deleted when its last
+  call has ended.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from filelock import FileLock, Timeout
 
 from backend.errors import ConfigurationError, IndexGone, IndexLocked, IndexUnavailable
 from backend.filters import Schema
-from backend.vectors.edge.copy import copy, differing, walk
+from backend.vectors.edge.copy import copy_points, differing_ids, walk
 from backend.vectors.edge.folders import (
-    Built,
-    Failure,
+    BuildFailure,
+    BuildResult,
     StoreState,
     read_state,
     remove,
@@ -40,25 +40,25 @@ from backend.vectors.edge.shard import check_space, engine_errors
 log = structlog.get_logger(__name__)
 
 LAST_PASS: Final = 256
-"""Points that are copied while writers wait: a few milliseconds."""
+"""Points that may be left for the last pass, during which writers wait: a few milliseconds."""
 
 PASSES: Final = 20
-"""Then the last pass comes, however much writers have changed meanwhile."""
+"""After as many passes the last one follows, however much was written meanwhile."""
 
 
 class EdgeStore:
-    """The shards of one generation, of which one answers.
+    """The shards of one generation, of which one is in use.
 
     A second owner, in this process or another, gets IndexLocked; one that inherited the open store
     through a fork gets ConfigurationError.
     """
 
     def __init__(self, path: Path, *, size: int, schema: Schema) -> None:
-        self._path = path  # never opened by anyone but the owner of its lock
+        self._path = path  # opened only by the owner of its lock
         self._size = size
         self._schema = schema
-        self._lock = threading.RLock()  # of opening, closing, replacing and writing
-        self._owner: FileLock | None = None
+        self._lock = threading.RLock()  # for opening, closing, replacing and writing
+        self._file_lock: FileLock | None = None
         self._handle: Handle | None = None
         self._state = StoreState()
         self._journal: set[int] | None = None  # ids written since a build began
@@ -69,7 +69,7 @@ class EdgeStore:
 
     @contextmanager
     def using(self) -> Iterator[qe.EdgeShard]:
-        """Give the shard for one call, and translate what the engine raises."""
+        """Give the shard for one call, and translate the engine's errors."""
         handle = self._opened()
         while not handle.enter():
             handle = self._opened()
@@ -81,17 +81,20 @@ class EdgeStore:
 
     @contextmanager
     def writing(self, ids: Collection[int]) -> Iterator[qe.EdgeShard]:
-        """Give the shard for writing these points, alone; raises before the disk is full."""
+        """Give the shard for writing these points, to one thread at a time.
+
+        Raises IndexUnavailable before the disk is full.
+        """
         with self._lock, self.using() as shard:
             self.check_folder()
             check_space(self._path)
             if self._journal is not None:
                 self._journal.update(ids)
-            self._opened().tally.add(ids)
+            self._opened().writes.add(ids)
             yield shard
 
     def check_folder(self) -> None:
-        """Raise IndexGone when somebody took the folder away: the open shard would still answer."""
+        """Raise IndexGone when the folder was removed: the open shard would still answer."""
         folder = self._opened().folder
         if not (folder / "segments").is_dir():
             raise IndexGone(f"the embedded index has lost its folder {folder}")
@@ -104,12 +107,15 @@ class EdgeStore:
     @property
     def dirty(self) -> int:
         """How many points were written since the shard was built."""
-        return self._opened().tally.count
+        return self._opened().writes.count
 
     # --- replacing ---
 
     def begin_build(self) -> Path:
-        """Return the folder where a shard may be built, and note from now on what changes."""
+        """Return the folder for a new shard, and record from now on which points are written.
+
+        Raises IndexUnavailable while another build is under way.
+        """
         self._opened()
         with self._lock:
             if self._journal is not None:
@@ -117,25 +123,25 @@ class EdgeStore:
             self._journal = set()
             return self._path / self._state.next_folder
 
-    def abandon(self, folder: Path, *, failure: Failure | None = None) -> None:
-        """Forget a build, whose process has ended, and keep why it failed."""
+    def abandon_build(self, folder: Path, *, failure: BuildFailure | None = None) -> None:
+        """Remove a build, whose process has ended, and store why it failed."""
         with self._lock:
             self._journal = None
             if self._closed or folder.name == self._state.folder:
-                return  # the next owner tidies up
+                return  # the next owner removes it
             remove(folder)
             if failure:
-                with suppress(IndexUnavailable):  # such as a full disk, which is the failure
-                    self._note(replace(self._state, failure=failure))
+                with suppress(IndexUnavailable):  # such as a full disk, which made the build fail
+                    self._write_state(replace(self._state, failure=failure))
 
-    def adopt(
-        self, folder: Path, built: Built, *, heartbeat: Callable[[], None] = lambda: None
-    ) -> Built:
-        """Answer from the shard that was built in a folder, once it holds all that this one holds.
+    def swap_in(
+        self, folder: Path, built: BuildResult, *, heartbeat: Callable[[], None] = lambda: None
+    ) -> BuildResult:
+        """Use the shard that was built in a folder, after copying to it what it lacks.
 
-        Queries go on all the while but for the time the engine takes to load the shard; writers
-        wait for the last pass alone. Returns `built` with the number of points that were copied.
-        What goes wrong is raised, and leaves everything as it was.
+        Queries wait only while the engine loads the new shard, writers also during the last pass.
+        Returns `built` with the time of loading and the number of copied points. After an error
+        the old shard is still in use.
         """
         if not folder.is_dir():
             raise IndexUnavailable(f"no shard was built in {folder}")
@@ -146,8 +152,8 @@ class EdgeStore:
             self._catch_up(fresh, heartbeat)
             with self._lock:
                 self._copy(self._journal or (), fresh)
-                old, built = self._opened(), replace(built, caught_up=fresh.tally.count)
-                self._note(StoreState(folder=folder.name, built=built))
+                old, built = self._opened(), replace(built, caught_up=fresh.writes.count)
+                self._write_state(StoreState(folder=folder.name, built=built))
                 self._handle, self._journal = fresh, None
         except BaseException:
             fresh.close()
@@ -158,8 +164,8 @@ class EdgeStore:
     def _catch_up(self, fresh: Handle, heartbeat: Callable[[], None]) -> None:
         """Copy what differs, then what was written meanwhile, until little is left.
 
-        The journal alone would not do: what had been written before the build began may have been
-        settled in SQL only after the builder read it.
+        The journal alone is not enough: a point may have been written before the build began, and
+        settled in SQL only after the builder had read its row.
         """
 
         @contextmanager
@@ -167,7 +173,7 @@ class EdgeStore:
             with engine_errors():
                 yield fresh.shard
 
-        changed = self._take_journal() | {*differing(walk(self.using), walk(using_fresh))}
+        changed = self._take_journal() | {*differing_ids(walk(self.using), walk(using_fresh))}
         for _ in range(PASSES):
             heartbeat()
             self._copy(changed, fresh)
@@ -183,11 +189,11 @@ class EdgeStore:
             return taken
 
     def _copy(self, ids: Collection[int], fresh: Handle) -> None:
-        fresh.tally.add(ids)
+        fresh.writes.add(ids)
         with engine_errors():
-            copy(ids, self.using, fresh.shard)
+            copy_points(ids, self.using, fresh.shard)
 
-    def _note(self, state: StoreState) -> None:
+    def _write_state(self, state: StoreState) -> None:
         try:
             write_state(self._path, state)
         except OSError as error:
@@ -197,7 +203,7 @@ class EdgeStore:
     # --- opening and closing ---
 
     def close(self) -> None:
-        """Let go of the shard; a child of a fork only forgets it, since it never was its own."""
+        """Close the shard and release the lock; a forked child, which owns neither, does not."""
         with self._lock:
             self._closed = True
             handle = self._handle
@@ -207,14 +213,14 @@ class EdgeStore:
             try:
                 handle.close()
             finally:
-                self._disown()
+                self._release_lock()
 
     def drop(self) -> None:
-        """Close the shard and delete the folder; raises IndexLocked when another owner has it."""
+        """Close the shard and delete the folder. Raises IndexLocked when there is another owner."""
         self.close()
         self._gone = True
         if self._path.exists():
-            owner = _own(self._path)
+            owner = _acquire_lock(self._path)
             remove(self._path)
             owner.release()
         self._path.with_name(f"{self._path.name}.lock").unlink(missing_ok=True)
@@ -235,11 +241,11 @@ class EdgeStore:
             if self._closed:
                 raise IndexUnavailable("the embedded index is closed")
             if self._handle is None:
-                self._owner = _own(self._path)
+                self._file_lock = _acquire_lock(self._path)
                 try:
                     self._handle = self._load()
                 except BaseException:
-                    self._disown()
+                    self._release_lock()
                     raise
             return self._handle
 
@@ -248,20 +254,23 @@ class EdgeStore:
             self._path.mkdir(exist_ok=True)
             self._state = read_state(self._path)
             if removed := remove_leftovers(self._path, self._state):
-                log.info("removed what was left of a build", entries=removed)
+                log.info("removed the remains of an earlier build", entries=removed)
         except OSError as error:
             raise IndexUnavailable(f"the embedded index cannot be opened: {error}") from error
         folder = self._path / self._state.folder
         return Handle(folder, size=self._size, schema=self._schema)
 
-    def _disown(self) -> None:
-        if self._owner is not None:
-            self._owner.release()
-            self._owner = None
+    def _release_lock(self) -> None:
+        if self._file_lock is not None:
+            self._file_lock.release()
+            self._file_lock = None
 
 
-def _own(path: Path) -> FileLock:
-    """Take the lock beside the folder: the engine's own does not cover its creation."""
+def _acquire_lock(path: Path) -> FileLock:
+    """Take the lock beside the folder; the engine's own does not cover creating a shard.
+
+    Raises IndexLocked when another owner has it.
+    """
     lock = FileLock(f"{path}.lock", thread_local=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -23,16 +23,16 @@ from backend.errors import (
 T = TypeVar("T")
 
 PAUSES: Final = (0.1, 0.4)
-"""Seconds before each further try, give or take a half: a shopper is waiting, and the outbox tries
-writes again much later by itself."""
+"""Seconds before each further try, plus or minus a half. Few, because a shopper may be waiting; the
+queue tries failed writes again by itself, much later."""
 
 
 class _Meaning(Enum):
-    AWAY = auto()  # it did not even begin: try again
+    AWAY = auto()  # it did not begin: try again
     GONE = auto()
     DENIED = auto()
     REFUSED = auto()
-    FAILED = auto()  # it may be overloaded, or have done it: not again at once
+    FAILED = auto()  # it may be overloaded, or have done it: do not try again at once
 
 
 _GRPC: Final = {
@@ -63,7 +63,8 @@ _HTTP: Final = {
 def attempt(call: Callable[[], T], *, collection: str) -> T:
     """Return a call's result, trying again while the server is away for a moment.
 
-    Only for calls that may run twice; all of ours may, since writes are conditional on their claim.
+    Only for calls that may run twice. All of ours may, because writes are conditional on their
+    claim.
     """
     pauses = iter(PAUSES)
     while True:
@@ -78,7 +79,7 @@ def attempt(call: Callable[[], T], *, collection: str) -> T:
 
 
 def _read(error: Exception) -> tuple[_Meaning, str]:
-    """Return what an error of the client means; raise it again if it is none of the server's."""
+    """Return what the server's error means and says; raise an error of another origin again."""
     if isinstance(error, grpc.Call):
         return _GRPC.get(error.code(), _Meaning.FAILED), error.details() or error.code().name
     if isinstance(error, UnexpectedResponse):

@@ -1,4 +1,4 @@
-"""Making a Qdrant collection: its layout, and its payload indexes before the first point."""
+"""Making a Qdrant collection, with its payload indexes before the first point, and dropping it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from backend.vectors.server.calls import attempt
 from backend.vectors.translate import path
 
 WRITE_SECONDS: Final = 60
-"""A write may wait behind the optimizer; to give it up early only has it sent again."""
+"""Time limit of a write, which may have to wait for the server's optimizer."""
 
 _TYPES: Final[dict[FieldType, models.PayloadSchemaType]] = {
     "keyword": models.PayloadSchemaType.KEYWORD,
@@ -41,7 +41,7 @@ class ServerOptions:
 
 
 def connector(url: str, *, api_key: str | None = None, grpc_port: int = 6334) -> Connect:
-    """Return what connects to a server by gRPC; nothing is connected yet."""
+    """Return a function that connects to a server by gRPC."""
     return partial(
         QdrantClient,
         url=url,
@@ -68,7 +68,7 @@ def ensure_collection(
         try:
             call("create_collection", **_layout(size, options))
         except ConfigurationError:
-            if not call("collection_exists"):  # it was not that another process was faster
+            if not call("collection_exists"):  # otherwise another process was faster
                 raise
     info = call("get_collection")
     _check_vectors(info.config.params.vectors, name, size)
@@ -79,12 +79,12 @@ def ensure_collection(
 
 
 def drop_collection(client: QdrantClient, name: str) -> None:
-    """Delete a collection; one that is not there is as good."""
+    """Delete a collection if it is there."""
     attempt(partial(client.delete_collection, name, timeout=WRITE_SECONDS), collection=name)
 
 
 def point_alias(connect: Connect, alias: str, collection: str) -> None:
-    """Have an alias name a collection, in one step where it named another one before."""
+    """Let an alias name a collection. If it named another one, both changes are one atomic step."""
     client = connect()
     try:
         found = attempt(client.get_aliases, collection=collection).aliases

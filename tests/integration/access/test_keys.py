@@ -18,7 +18,7 @@ from sqlalchemy import event, select, update
 from sqlalchemy.orm import Session
 
 from backend.access import keys
-from backend.access.key_cache import MOST_REFUSED, Keyring
+from backend.access.key_cache import MOST_REFUSED, KeyCache
 from backend.access.keys import KeyInfo, NewKey
 from backend.access.scope import Scope
 from backend.database.engine import Database
@@ -261,49 +261,49 @@ def statements(db: Database, about: str = "api_keys") -> Iterator[list[str]]:
 
 
 def test_a_key_in_use_is_looked_up_once_in_a_while_and_written_once(db: Database) -> None:
-    notify, made = Keyring(db, seconds=0.2), create(db)
+    cache, made = KeyCache(db, seconds=0.2), create(db)
     with statements(db) as seen:
         for _ in range(10):
-            assert notify.find(made.token).prefix == made.key.prefix
+            assert cache.find(made.token).prefix == made.key.prefix
     assert seen == ["SELECT", "UPDATE"]
     time.sleep(0.2)
     with statements(db) as seen:
-        notify.find(made.token)
+        cache.find(made.token)
     assert seen == ["SELECT"]
 
 
 def test_a_revoked_key_opens_the_door_no_longer_than_it_is_remembered(db: Database) -> None:
-    notify, made = Keyring(db, seconds=0.1), create(db)
-    notify.find(made.token)
+    cache, made = KeyCache(db, seconds=0.1), create(db)
+    cache.find(made.token)
     revoke(db, made.key.prefix)
     time.sleep(0.1)
     with structlog.testing.capture_logs() as logs, pytest.raises(InvalidKey):
-        notify.find(made.token)
+        cache.find(made.token)
     assert [(line["prefix"], line["state"]) for line in logs] == [(made.key.prefix, "revoked")]
 
 
 def test_a_key_that_was_refused_is_not_asked_about_at_once_again(db: Database) -> None:
-    notify = Keyring(db)
+    cache = KeyCache(db)
     with statements(db) as seen:
         for _ in range(10):
             with pytest.raises(InvalidKey):
-                notify.find(UNKNOWN)
+                cache.find(UNKNOWN)
     assert seen == ["SELECT"]
 
 
 def test_what_cannot_be_a_key_is_refused_without_the_database(db: Database) -> None:
-    notify = Keyring(db)
+    cache = KeyCache(db)
     with statements(db, about="") as seen, pytest.raises(InvalidKey):
-        notify.find("secret")
+        cache.find("secret")
     assert seen == []
 
 
 def test_refused_keys_do_not_fill_the_memory(db: Database) -> None:
-    notify = Keyring(db)
+    cache = KeyCache(db)
     for number in range(MOST_REFUSED + 10):
         with pytest.raises(InvalidKey):
-            notify.find(str(number))
-    assert len(notify._refused) <= MOST_REFUSED
+            cache.find(str(number))
+    assert len(cache._refused) <= MOST_REFUSED
 
 
 class Refused(Exception):
@@ -319,14 +319,14 @@ def test_others_who_fail_do_not_lock_out_who_has_a_key(db: Database) -> None:
             raise Refused
         yield
 
-    notify, made, new = Keyring(db, attempt=attempt, seconds=0), create(db), create(db, "new")
-    notify.find(made.token)
+    cache, made, new = KeyCache(db, attempt=attempt, seconds=0), create(db), create(db, "new")
+    cache.find(made.token)
     full = True
-    assert notify.find(made.token).prefix == made.key.prefix
+    assert cache.find(made.token).prefix == made.key.prefix
     with pytest.raises(Refused):
-        notify.find(new.token)
+        cache.find(new.token)
     with pytest.raises(Refused):
-        notify.find(UNKNOWN)
+        cache.find(UNKNOWN)
 
 
 def test_who_has_a_key_is_let_in_also_where_its_use_cannot_be_noted(
@@ -340,6 +340,6 @@ def test_who_has_a_key_is_let_in_also_where_its_use_cannot_be_noted(
         lambda connection, _: connection.execute("PRAGMA query_only=ON"),
     )
     with structlog.testing.capture_logs() as logs:
-        assert Keyring(read_only).find(made.token).prefix == made.key.prefix
+        assert KeyCache(read_only).find(made.token).prefix == made.key.prefix
     assert [line["event"] for line in logs] == ["use of a key not noted"]
     read_only.close()

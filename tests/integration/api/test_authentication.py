@@ -27,7 +27,7 @@ from backend import logs
 from backend.access import keys
 from backend.access.scope import Scope
 from backend.api import authentication, create_app, scopes
-from backend.api.scopes import OPEN
+from backend.api.scopes import PUBLIC
 from backend.bootstrap import Services, build
 from backend.cli.similar import ask
 from backend.settings import Settings, read_settings
@@ -58,15 +58,15 @@ OPERATIONS = [
     ("POST", "/v1/admin/generations/<id>/promote", ADMIN),
     ("POST", "/v1/admin/generations/rollback", ADMIN),
     ("DELETE", "/v1/admin/generations/<id>", ADMIN),
-    ("GET", "/livez", OPEN),
-    ("GET", "/readyz", OPEN),
-    ("GET", "/openapi.json", OPEN),
-    ("GET", "/docs/", OPEN),
-    ("GET", "/docs/openapi.json", OPEN),
-    ("GET", "/docs/swagger", OPEN),
-    ("GET", "/docs/oauth2-redirect.html", OPEN),
-    ("GET", "/docs/static/<path:filename>", OPEN),
-    ("GET", "/docs/swagger/<path:filename>", OPEN),
+    ("GET", "/livez", PUBLIC),
+    ("GET", "/readyz", PUBLIC),
+    ("GET", "/openapi.json", PUBLIC),
+    ("GET", "/docs/", PUBLIC),
+    ("GET", "/docs/openapi.json", PUBLIC),
+    ("GET", "/docs/swagger", PUBLIC),
+    ("GET", "/docs/oauth2-redirect.html", PUBLIC),
+    ("GET", "/docs/static/<path:filename>", PUBLIC),
+    ("GET", "/docs/swagger/<path:filename>", PUBLIC),
 ]
 
 
@@ -75,12 +75,12 @@ OPERATIONS = [
 
 def test_every_route_declares_what_it_demands(shop: Shop) -> None:
     for rule in shop.app.url_map.iter_rules():
-        assert scopes.is_declared(shop.app, rule.endpoint), rule.rule
+        assert scopes.declares_scope(shop.app, rule.endpoint), rule.rule
 
 
 def test_every_route_demands_what_was_decided(shop: Shop) -> None:
     found = {
-        (method, rule.rule, scopes.of(shop.app, rule.endpoint))
+        (method, rule.rule, scopes.required_scope(shop.app, rule.endpoint))
         for rule in shop.app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
@@ -96,7 +96,7 @@ def test_a_view_answers_keys_of_its_scope_and_above_alone(
     needed: Scope | None,
 ) -> None:
     url = re.sub(r"<\w+:?\w*>", "1", rule)
-    if needed is OPEN:
+    if needed is PUBLIC:
         assert locked.open(url, method=method).status_code not in (401, 403, 429)
         return
     assert locked.open(url, method=method).status_code == 401
@@ -111,7 +111,7 @@ def test_a_view_that_was_forgotten_is_for_admins_alone(
 ) -> None:
     app = create_app(shop.services, locked=True)
     app.add_url_rule("/new", "new", lambda: "secret")
-    assert not scopes.is_declared(app, "new")
+    assert not scopes.declares_scope(app, "new")
     statuses = {
         scope: app.test_client().get("/new", headers=bearer(token(scope))).status_code
         for scope in Scope
@@ -361,7 +361,7 @@ def test_the_owners_token_reads_and_does_not_write(shop: Shop, locked: FlaskClie
 def warnings(services: Services, **knobs: Any) -> list[str]:
     """What a server with these settings warns of when it starts."""
     with structlog.testing.capture_logs() as logged, settings_of(services, **knobs):
-        authentication.warn(services)
+        authentication.warn_about_keys(services)
     assert {line["log_level"] for line in logged} <= {"warning"}
     return [str(line["event"]) for line in logged]
 
@@ -372,7 +372,7 @@ def test_a_server_warns_when_nobody_can_be_let_in_or_everybody_is(
     assert warnings(shop.services) == []
     assert warnings(shop.services, require_keys=False) == [], "nobody else is there"
     (nobody,) = warnings(shop.services, host="0.0.0.0")
-    assert "no API key opens the door" in nobody
+    assert "there is no valid API key" in nobody
     (everybody,) = warnings(shop.services, host="0.0.0.0", require_keys=False)
     assert "no API key is needed" in everybody
     make_key(shop.services, READ)

@@ -13,7 +13,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from schemathesis import checks
 from support.shop import Shop, picture
 
-from backend.api.schemas import documents
+from backend.api.schemas.product import Product, ProductBody
 from backend.catalogue.drafts import FIELDS
 
 PICTURES = st.sampled_from([picture("red"), picture("blue", format="JPEG"), b"", b"\xff\xd8\xff"])
@@ -50,8 +50,8 @@ def test_every_operation_says_what_it_does_and_how_it_fails(client: FlaskClient)
 
 
 def test_products_are_described_field_by_field() -> None:
-    names = set(documents.Product.model_fields)
-    assert names == set(documents.ProductBody.model_fields) == {*FIELDS, "sku", "state", "reason"}
+    names = set(Product.model_fields)
+    assert names == set(ProductBody.model_fields) == {*FIELDS, "sku", "state", "reason"}
 
 
 def test_filters_are_described_also_those_that_the_settings_declare(client: FlaskClient) -> None:

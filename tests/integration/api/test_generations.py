@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from support.shop import PROBLEM, Shop, picture
 
+from backend import generations
 from backend.bootstrap import build
 from backend.settings import read_settings
 
@@ -96,7 +97,9 @@ def test_a_generation_that_is_not_good_enough_fails_its_job_with_the_number(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reindex(shop, embedder=BETTER, promote="manual")
-    index = shop.services.index_of(shop.worker._live()[-1])
+    with shop.services.db.read() as session:
+        building = generations.live(session)[-1]
+    index = shop.services.indexes.of(building)
     index.delete(dict(list(index.claims())[:2]))
     asked = shop.client.post("/v1/admin/generations/2/promote")
     job = follow(shop, asked.headers["Location"])

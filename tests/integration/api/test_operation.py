@@ -28,7 +28,7 @@ def test_products_are_pending_indexed_or_quarantined(wardrobe: Shop) -> None:
     assert 0 <= found["oldest_pending_seconds"] < 60
     generation = found["generation"]
     assert (generation["state"], generation["embedder"]) == ("active", "mean-colour")
-    assert generation["size"] == wardrobe.services.embedder().size
+    assert generation["size"] == wardrobe.services.embedders.named("mean-colour").size
     wardrobe.work()
     rested = wardrobe.client.get("/v1/status").json
     assert (rested["pending"], rested["removing"]) == (0, 0)
@@ -38,7 +38,7 @@ def test_products_are_pending_indexed_or_quarantined(wardrobe: Shop) -> None:
 def test_the_status_of_the_command_line_is_the_same_object(wardrobe: Shop) -> None:
     services = wardrobe.services
     shown = wardrobe.client.get("/v1/status").json
-    assert shown == status(services.db, services.look_at_shard)
+    assert shown == status(services.db, services.indexes.look_at_shard)
 
 
 def test_the_status_counts_searches_by_the_shape_of_their_filter(wardrobe: Shop) -> None:
@@ -98,7 +98,7 @@ def test_an_index_that_is_down_is_named(shop: Shop, monkeypatch: pytest.MonkeyPa
     def refuse(_: object) -> None:
         raise IndexUnavailable("the shard has gone")
 
-    monkeypatch.setattr(shop.services, "index_of", refuse)
+    monkeypatch.setattr(shop.services.indexes, "of", refuse)
     down = shop.client.get("/readyz")
     assert (down.status_code, down.content_type) == (503, PROBLEM)
     assert down.json["checks"] == {"database": "ok", "index": "the shard has gone"}

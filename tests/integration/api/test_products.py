@@ -218,19 +218,19 @@ def test_a_product_without_an_image_ends_in_quarantine_with_that_reason(shop: Sh
     assert read["reason"].startswith("no-image")
 
 
-def test_every_write_rings(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    rings: list[bool] = []
+def test_every_write_notifies(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    notified: list[bool] = []
 
     def notify() -> None:
         with shop.services.db.read() as session:  # committed: another connection sees it
-            rings.append(products.page(session, limit=1) != [])
+            notified.append(products.page(session, limit=1) != [])
 
-    monkeypatch.setattr(shop.services, "ring", notify)
+    monkeypatch.setattr(shop.services, "notify", notify)
     shop.put("1", "red")
     shop.client.patch("/v1/products/1", json={"year": 2012})
     shop.client.post("/v1/products:batch", json={"items": [{"sku": "2"}]})
     shop.client.delete("/v1/products/2")
-    assert rings == [True] * 5
+    assert notified == [True] * 5
 
 
 def test_one_of_many_putting_the_same_sku_is_the_first(shop: Shop) -> None:

@@ -18,8 +18,8 @@ from support.shop import PROBLEM, Shop
 
 from backend.access.scope import Scope
 from backend.api import problems
-from backend.api.limits import RateLimits
-from backend.api.scopes import OPEN, needs
+from backend.api.rate_limits import RateLimits
+from backend.api.scopes import PUBLIC, requires_scope
 from backend.errors import ConfigurationError, InvalidKey
 from backend.settings import Settings, read_settings
 
@@ -137,17 +137,17 @@ def counting_app(url: str) -> FlaskClient:
         rate_limit="2/minute",
     )
     app, limits = Flask(__name__), RateLimits(settings)
-    problems.register(app)
+    problems.register_error_handlers(app)
     limits.register(app)
 
     @app.get("/guess")
-    @needs(OPEN)
+    @requires_scope(PUBLIC)
     def guess() -> None:
         with limits.attempt():
             raise InvalidKey
 
     @app.get("/ask")
-    @needs(READ)
+    @requires_scope(READ)
     def ask() -> str:
         return "found"
 

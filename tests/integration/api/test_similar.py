@@ -231,7 +231,7 @@ def test_a_part_of_a_form_without_a_name_is_refused(wardrobe: Shop) -> None:
 def test_an_encoder_of_another_generation_is_refused(
     wardrobe: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    embedder = wardrobe.services.embedder()
+    embedder = wardrobe.services.embedders.named(wardrobe.services.settings.embedder)
     monkeypatch.setattr(embedder, "fingerprint", "f" * 64)
     refused = upload(wardrobe, picture("red"))
     assert (refused.status_code, refused.json["code"]) == (503, ModelMismatch.code)

@@ -36,7 +36,7 @@ from backend.errors import (
     UnusableBackup,
     WouldOverwrite,
 )
-from backend.queue.entries import SINGLE
+from backend.queue import SINGLE
 from backend.settings import Settings
 from backend.worker.loop import Worker
 
@@ -103,7 +103,7 @@ class Shop:
         with self.services.db.read() as session:
             rows = session.execute(select(Product.id, Product.sku))
             skus = {row.id: row.sku for row in rows}
-            index = self.services.index_of(generations.active(session))
+            index = self.services.indexes.of(generations.active(session))
         query = np.ones(index.size, dtype=np.float32)
         return {skus[hit.id]: hit.payload.get("price") for hit in index.nearest(query, limit=1000)}
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from sqlalchemy import event, select
 
+from backend import queue
 from backend.catalogue import products
 from backend.catalogue.products import NO_IMAGE, Draft, ImageRef, Outcome, Saved, parse
 from backend.database.engine import Database
 from backend.database.models import ACTIVE, Generation, IndexEntry, Product
 from backend.errors import InvalidFilter, InvalidProduct, UnknownProduct
 from backend.filters import Condition
-from backend.queue import entries
 
 PICTURE = ImageRef(uri="file:///shop/1.jpg", digest="a" * 64, bytes=10, mtime_ns=1_000)
 OTHER = ImageRef(uri="file:///shop/1.jpg", digest="b" * 64, bytes=11, mtime_ns=2_000)
@@ -41,7 +41,7 @@ def draft(sku: str = "1", image: ImageRef | None = PICTURE, **values: Any) -> Dr
 
 def save(db: Database, *drafts: Draft, complete: bool = True) -> Saved:
     return db.write(
-        lambda session: products.save(session, drafts, priority=entries.SINGLE, complete=complete)
+        lambda session: products.save(session, drafts, priority=queue.SINGLE, complete=complete)
     )
 
 
@@ -367,11 +367,11 @@ def test_two_writers_of_the_same_new_products_store_each_once(catalogue: Databas
 
 
 def remove(db: Database, skus: list[str]) -> tuple[int, ...]:
-    return db.write(lambda session: products.remove(session, skus, priority=entries.SINGLE))
+    return db.write(lambda session: products.remove(session, skus, priority=queue.SINGLE))
 
 
 def patch(db: Database, sku: str, **changes: Any) -> Product:
-    return db.write(lambda session: products.patch(session, sku, changes, priority=entries.SINGLE))
+    return db.write(lambda session: products.patch(session, sku, changes, priority=queue.SINGLE))
 
 
 def test_a_patch_changes_what_it_names_and_returns_the_product(catalogue: Database) -> None:
@@ -402,7 +402,7 @@ def test_setting_an_image_requests_it_once(catalogue: Database) -> None:
     finish(catalogue)
     image = ImageRef(uri="store://" + "c" * 64, digest="c" * 64, bytes=9)
     for expected in ({"1": "image"}, {}):
-        catalogue.write(lambda s: products.set_image(s, "1", image, priority=entries.SINGLE))
+        catalogue.write(lambda s: products.set_image(s, "1", image, priority=queue.SINGLE))
         assert asked(catalogue) == expected
         finish(catalogue)
     assert stored(catalogue).image_uri == image.uri

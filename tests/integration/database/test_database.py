@@ -16,10 +16,10 @@ from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 from sqlalchemy.orm import Session
 from support.rows import NOON, entries, make_generation, make_products, request
 
+from backend import queue
 from backend.database.engine import DEADLOCK_TRIES, Database
 from backend.database.models import Event, Product
-from backend.queue import entries as outbox
-from backend.queue.entries import Stage
+from backend.queue import Stage
 
 
 def count_products(db: Database) -> int:
@@ -154,7 +154,7 @@ def test_three_writers_beside_a_background_thread_never_find_sqlite_locked(db: D
                 product = Product(sku=sku, price=found)
                 session.add(product)
                 session.flush()
-                outbox.request(session, [product.id], image=True, priority=outbox.SINGLE)
+                queue.request(session, [product.id], image=True, priority=queue.SINGLE)
 
             db.write(put)
 
@@ -162,14 +162,14 @@ def test_three_writers_beside_a_background_thread_never_find_sqlite_locked(db: D
         taken = 0
         while not done.is_set():
             with db.read() as session:
-                outbox.is_due(session, 1, Stage.EMBED)
+                queue.is_due(session, 1, Stage.EMBED)
             claimed = db.write(
-                lambda session: outbox.claim(
+                lambda session: queue.claim(
                     session, 1, Stage.EMBED, limit=5, lease=timedelta(hours=1)
                 )
             )
             db.write(
-                lambda session, rows=claimed: outbox.settle_embedded(
+                lambda session, rows=claimed: queue.settle_embedded(
                     session, 1, [(row, "d") for row in rows]
                 )
             )
@@ -188,18 +188,19 @@ def test_three_writers_beside_a_background_thread_never_find_sqlite_locked(db: D
 
 WRITER = """
 import sys
-from backend.catalogue import migrating, outbox
-from backend.catalogue.database import Database
-from backend.catalogue.models import Product
+from backend import queue
+from backend.database.engine import Database
+from backend.database.migrate import migrate
+from backend.database.models import Product
 
 db = Database(sys.argv[1])
-migrating.migrate(db)
+migrate(db)
 for number in range(20):
     def put(session):
         product = Product(sku=f"{sys.argv[2]}-{number}")
         session.add(product)
         session.flush()
-        outbox.request(session, [product.id], image=True, priority=0)
+        queue.request(session, [product.id], image=True, priority=0)
     db.write(put)
 """
 

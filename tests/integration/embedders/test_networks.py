@@ -16,18 +16,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (as everywhere)
 
 from backend.embedders import Compute, load
+from backend.embedders.batch_norms import fold_batch_norms
+from backend.embedders.bf16 import cast_to_bf16, round_diffusing
+from backend.embedders.cuda_transfer import FinishTransfer, prefetch
 from backend.embedders.efficientnet_lite import PREPROCESSING, load_model
-from backend.embedders.network import (
-    Network,
-    cast_to_bf16,
-    cut_at_last_map,
-    fold_batch_norms,
-    round_diffusing,
-    trace,
-)
+from backend.embedders.network import Network
 from backend.embedders.padding import fold_padding
 from backend.embedders.pixels import Pixels
-from backend.embedders.uploading import Arrival, in_turn
+from backend.embedders.tracing import cut_at_last_map, trace
 from backend.errors import WeightsUnavailable
 
 FP32 = Compute(device="cpu", precision="fp32")
@@ -235,7 +231,7 @@ def test_the_next_batch_is_on_its_way_before_one_is_handed_out() -> None:
     """What a GPU's second stream needs; the streams themselves run nowhere here."""
     steps: list[str] = []
 
-    def send(batch: Pixels) -> Arrival:
+    def send(batch: Pixels) -> FinishTransfer:
         number = int(batch[0, 0, 0, 0])
         steps.append(f"send {number}")
 
@@ -246,14 +242,14 @@ def test_the_next_batch_is_on_its_way_before_one_is_handed_out() -> None:
         return arrive
 
     batches = [np.full((1, 1, 1, 3), number, np.uint8) for number in range(3)]
-    sent = in_turn(iter(batches), send)
+    sent = prefetch(iter(batches), send)
     steps.extend(f"compute {int(batch[0, 0, 0, 0])}" for batch in sent)
 
     assert steps == [
         *("send 0", "send 1", "arrive 0", "compute 0"),
         *("send 2", "arrive 1", "compute 1", "arrive 2", "compute 2"),
     ]
-    assert list(in_turn([], send)) == []
+    assert list(prefetch([], send)) == []
 
 
 # --- torchvision ---------------------------------------------------------------------------

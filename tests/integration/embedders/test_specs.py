@@ -1,4 +1,4 @@
-"""Embedders: unit vectors in input order, the same for the same picture however it arrives."""
+"""Embedders: unit vectors in input order, the same for the same image however it is passed."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_threads_may_share_an_embedder(spec: str) -> None:
 
 
 @pytest.mark.parametrize("spec", SPECS)
-def test_odd_pictures_have_vectors_too(spec: str) -> None:
+def test_odd_shown_imageshave_vectors_too(spec: str) -> None:
     embedder = loaded(spec)
     odd = [
         Image.new("RGB", (60, 80), "black"),
@@ -183,14 +183,14 @@ def test_the_mean_colour_of_a_cell_is_its_mean_colour() -> None:
 
 
 def test_raw_pixels_are_the_pixels_row_by_row() -> None:
-    picture = garment(3).resize((6, 8))
+    image = garment(3).resize((6, 8))
 
-    coloured = load("raw-pixels?height=8&width=6").embed([picture])[0]
-    grey = load("raw-pixels?height=8&width=6&grey=yes").embed([picture])[0]
+    coloured = load("raw-pixels?height=8&width=6").embed([image])[0]
+    grey = load("raw-pixels?height=8&width=6&grey=yes").embed([image])[0]
 
-    pixels = np.asarray(picture, float)
+    pixels = np.asarray(image, float)
     assert coloured / coloured[0] == pytest.approx(pixels.ravel() / pixels[0, 0, 0], rel=1e-4)
-    luma = np.asarray(picture.convert("L"), float).ravel()
+    luma = np.asarray(image.convert("L"), float).ravel()
     assert grey @ luma / np.linalg.norm(luma) == pytest.approx(1, abs=1e-4)
 
 
@@ -243,8 +243,14 @@ def test_colours_are_told_apart_and_the_background_is_not_seen() -> None:
         image.paste(colour, (90 - width, 40, 90 + width, 200))
         return image
 
-    pictures = [shown("red"), shown("red", width=40), shown("blue"), shown("white"), shown("#777")]
-    vectors = colour_histograms(to_pixels(pictures, (224, 168)))
+    shown_images = [
+        shown("red"),
+        shown("red", width=40),
+        shown("blue"),
+        shown("white"),
+        shown("#777"),
+    ]
+    vectors = colour_histograms(to_pixels(shown_images, (224, 168)))
     likeness = vectors @ vectors.T
 
     assert np.diag(likeness) == pytest.approx(1, abs=1e-5)
@@ -352,7 +358,7 @@ def test_the_shipped_pca_is_small_and_tells_how_it_was_made() -> None:
     assert path.stat().st_size < 1_000_000
     assert pca.components.shape == (256, 1280)
     assert pca.components.dtype == np.float16
-    assert pca.provenance["command"].startswith("python -m backend.lab.training.pca")
+    assert pca.provenance["command"].startswith("python -m backend.training.pca")  # its name then
     assert pca.provenance["products"] == 20_000
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 from support.rows import arrange, entries, make_generation, make_products
 
-from backend import generations
+from backend import generations, queue
 from backend.catalogue import image_vectors
 from backend.database.engine import Database
 from backend.database.models import ACTIVE, BUILDING, RETIRED, STANDBY, Generation, Product, utcnow
@@ -26,7 +26,6 @@ from backend.errors import (
 )
 from backend.generations import EmbedderIdentity
 from backend.queue import backfill as backfilling
-from backend.queue import entries as outbox
 
 ENCODER = EmbedderIdentity(spec="mean-colour", fingerprint="f", size=3)
 
@@ -266,12 +265,12 @@ class Writer:
         return product.id
 
     def request(self, id_: int) -> None:
-        outbox.request(self.session, [id_], image=True, priority=outbox.SINGLE)
+        queue.request(self.session, [id_], image=True, priority=queue.SINGLE)
 
     def remove(self, id_: int) -> None:
         gone = update(Product).where(Product.id == id_).values(removed_at=utcnow())
         self.session.execute(gone)
-        outbox.request_removal(self.session, [id_], priority=outbox.SINGLE)
+        queue.request_removal(self.session, [id_], priority=queue.SINGLE)
 
     def commit(self) -> None:
         self.session.commit()
@@ -349,7 +348,7 @@ def test_a_delete_that_began_before_a_start_and_ends_after_it_reaches_both_gener
     gone = update(Product).where(Product.id == id_).values(removed_at=utcnow())
     writer.session.execute(gone)
     new = starting().result()  # its backfill still saw the product
-    outbox.request_removal(writer.session, [id_], priority=outbox.SINGLE)
+    queue.request_removal(writer.session, [id_], priority=queue.SINGLE)
     writer.commit()
     assert [entries(pg_db)[one, id_].wanted for one in (first.id, new.id)] == [2, 2]
 
@@ -367,7 +366,7 @@ def test_no_put_and_no_delete_is_lost_while_generations_start(pg_db: Database) -
             def put(session: Session, product: Product = product) -> None:
                 session.add(product)
                 session.flush()
-                outbox.request(session, [product.id], image=True, priority=outbox.SINGLE)
+                queue.request(session, [product.id], image=True, priority=queue.SINGLE)
 
             pg_db.write(put)
 

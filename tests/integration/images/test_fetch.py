@@ -26,7 +26,7 @@ from backend.images.fetch import fetch, is_public
 from backend.images.limits import ImageLimits
 
 LIMITS = ImageLimits(max_bytes=100_000)
-PICTURE = b"a picture" * 1000
+IMAGE = b"an image" * 1000
 
 
 class Shop(BaseHTTPRequestHandler):
@@ -49,8 +49,8 @@ class Shop(BaseHTTPRequestHandler):
         if self.command == "GET":
             self.wfile.write(data)
 
-    def give_picture(self, _name: str) -> None:
-        self.give(PICTURE)
+    def give_image(self, _name: str) -> None:
+        self.give(IMAGE)
 
     def give_status(self, name: str) -> None:
         self.give(b"no", status=int(name) if name.isdecimal() else 200)
@@ -68,7 +68,7 @@ class Shop(BaseHTTPRequestHandler):
             pass
 
     def give_short(self, _name: str) -> None:
-        self.give(PICTURE, length=len(PICTURE) + 1)
+        self.give(IMAGE, length=len(IMAGE) + 1)
 
     def give_dripping(self, _name: str) -> None:
         self.send_response(200)
@@ -133,9 +133,9 @@ def refuse(uri: str, hosts: list[str]) -> LookalikeError:
 
 
 def test_an_image_of_an_allowed_host_is_fetched(get: Callable[..., bytes], port: int) -> None:
-    assert get("picture") == PICTURE
-    assert get("picture?size=große Größe&v=%20") == PICTURE
-    assert Shop.asked[-1] == f"localhost:{port}/picture?size=gro%C3%9Fe%20Gr%C3%B6%C3%9Fe&v=%20"
+    assert get("image") == IMAGE
+    assert get("image?size=große Größe&v=%20") == IMAGE
+    assert Shop.asked[-1] == f"localhost:{port}/image?size=gro%C3%9Fe%20Gr%C3%B6%C3%9Fe&v=%20"
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_nothing_else_is_asked(uri: str) -> None:
 
 def test_without_allowed_hosts_nothing_is_fetched(port: int) -> None:
     asked = len(Shop.asked)
-    error = refuse(f"http://localhost:{port}/picture", [])
+    error = refuse(f"http://localhost:{port}/image", [])
 
     assert isinstance(error, ForbiddenImage)
     assert "not among the hosts" in error.message
@@ -173,7 +173,7 @@ def test_an_allowed_name_may_not_lead_to_a_private_address(port: int) -> None:
     asked = len(Shop.asked)
     for host in ("localhost", "127.0.0.1", "[::ffff:127.0.0.1]", "0.0.0.0", "2130706433"):
         name = host.strip("[]")
-        error = refuse(f"http://{host}:{port}/picture", [f"{name}:{port}"])
+        error = refuse(f"http://{host}:{port}/image", [f"{name}:{port}"])
         assert isinstance(error, ForbiddenImage), host
         assert "not public" in error.message
     assert len(Shop.asked) == asked
@@ -208,14 +208,14 @@ def test_the_connection_goes_to_the_address_that_was_checked(
         return resolve("127.0.0.1", *args, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", first_time_only)
-    assert get("picture") == PICTURE
+    assert get("image") == IMAGE
     assert answers.count("localhost") == 1
 
 
 def test_a_proxy_is_not_used(get: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
 
-    assert get("picture") == PICTURE
+    assert get("image") == IMAGE
 
 
 # --- what they answer ----------------------------------------------------------------------
@@ -300,7 +300,7 @@ def get_tls(certificate: tuple[Path, Path]) -> Iterator[Callable[[str], bytes]]:
 
         def get(host: str, port: int = port) -> bytes:
             return fetch(
-                f"https://{host}:{port}/picture",
+                f"https://{host}:{port}/image",
                 hosts=[f"{host}:{port}"],
                 limits=LIMITS,
                 seconds=5,
@@ -322,7 +322,7 @@ def test_the_certificate_has_to_be_for_the_name_and_not_the_address(
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
 
-    assert get_tls("localhost") == PICTURE
+    assert get_tls("localhost") == IMAGE
     with pytest.raises(ForbiddenImage, match="certificate"):
         get_tls("127.0.0.1")
 
@@ -333,7 +333,7 @@ def test_the_certificate_has_to_be_for_the_name_and_not_the_address(
 class Bucket(BaseHTTPRequestHandler):
     """As much of S3 as reading one object takes."""
 
-    objects = {"/bucket/a/1.jpg": PICTURE, "/bucket/large.jpg": b"x" * 200_000}
+    objects = {"/bucket/a/1.jpg": IMAGE, "/bucket/large.jpg": b"x" * 200_000}
     listing = (
         b'<?xml version="1.0"?><ListBucketResult><Name>bucket</Name><KeyCount>0</KeyCount>'
         b"<IsTruncated>false</IsTruncated></ListBucketResult>"
@@ -378,7 +378,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], bytes]]:
 
 
 def test_an_object_of_an_allowed_bucket_is_fetched(bucket: Callable[[str], bytes]) -> None:
-    assert bucket("s3://bucket/a/1.jpg") == PICTURE
+    assert bucket("s3://bucket/a/1.jpg") == IMAGE
 
 
 def test_what_s3_refuses_is_refused_for_the_same_reason(bucket: Callable[[str], bytes]) -> None:

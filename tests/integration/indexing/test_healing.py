@@ -16,14 +16,13 @@ from support.embedded_server import Plant, eventually, fill
 from support.rows import entry
 from support.stages import picture
 
-from backend import jobs
+from backend import jobs, queue
 from backend.catalogue import products
 from backend.catalogue.products import Draft, ImageRef
 from backend.database.models import IndexEntry, Job, utcnow
 from backend.errors import IndexUnavailable
-from backend.jobs.run import DONE, QUEUED, RUNNING
-from backend.queue import entries
-from backend.queue.entries import SINGLE, Stage
+from backend.jobs import DONE, QUEUED, RUNNING
+from backend.queue import SINGLE, Stage
 from backend.settings import Settings
 from backend.vectors import Point
 from backend.worker.loop import Worker
@@ -132,7 +131,7 @@ def test_what_a_killed_owner_held_is_free_for_the_next(plant: Plant) -> None:
     hour = timedelta(hours=1)
     for stage in Stage:
         plant.services.db.write(
-            lambda session, stage=stage: entries.claim(session, 1, stage, limit=9, lease=hour)
+            lambda session, stage=stage: queue.claim(session, 1, stage, limit=9, lease=hour)
         )
     killed = jobs.write(plant.services.db, "index")
     plant.execute(update(Job).where(Job.id == killed).values(state=RUNNING, heartbeat_at=utcnow()))
@@ -188,7 +187,7 @@ def test_a_stopped_worker_leaves_its_job_to_the_next(plant: Plant) -> None:
     lease = timedelta(hours=1)
     plant.save("red", price=2.0)
     plant.services.db.write(
-        lambda session: entries.claim(session, 1, Stage.APPLY, limit=9, lease=lease)
+        lambda session: queue.claim(session, 1, Stage.APPLY, limit=9, lease=lease)
     )
     job_id = jobs.write(plant.services.db, "index")
     thread = threading.Thread(target=plant.worker.run)
@@ -219,7 +218,7 @@ def test_a_bad_round_is_told_and_survived(loop: Plant, monkeypatch: pytest.Monke
     loop.worker.wake_up.set()
     eventually(lambda: "failed: out to lunch" in told)
     monkeypatch.undo()
-    loop.services.db.write(entries.free_leases)
+    loop.services.db.write(queue.free_leases)
     loop.worker.wake_up.set()
     eventually(lambda: loop.prices()[1] == 2.0)
     eventually(lambda: loop.worker.trouble is None)

@@ -18,7 +18,7 @@ from support.exact_index import ExactIndex
 from support.rows import entry
 from support.stages import LEASE, LIMITS, Floor, broken, picture, reference
 
-from backend import indexing
+from backend import indexing, queue
 from backend.catalogue import image_vectors
 from backend.catalogue.products import NO_IMAGE, ImageRef
 from backend.database.engine import Database
@@ -27,10 +27,9 @@ from backend.embedders.mean_colour import MeanColour
 from backend.errors import IndexUnavailable, ModelMismatch
 from backend.images.decoder_pool import DecoderPool
 from backend.indexing import EmbedOptions
-from backend.queue import entries
-from backend.queue.entries import SINGLE
+from backend.queue import SINGLE
 from backend.vectors.edge.index import EdgeIndex
-from backend.vectors.points import unit
+from backend.vectors.points import unit_vector
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +78,7 @@ def test_what_is_indexed_is_the_rounded_vector_that_sql_keeps(any_floor: Floor) 
         (stored,) = session.scalars(select(ImageVector.vector))
     rounded = image_vectors.unpack(stored)
     assert len(stored) == 2 * floor.embedder.size
-    assert np.array_equal(floor.index.vector(id_), unit(rounded, floor.embedder.size))
+    assert np.array_equal(floor.index.vector(id_), unit_vector(rounded, floor.embedder.size))
     exact = MeanColour(grid=2).embed([Image.new("RGB", (16, 16), "teal")])[0]
     assert rounded @ exact == pytest.approx(1, abs=1e-3)
 
@@ -312,7 +311,7 @@ def test_an_impossible_vector_is_never_stored(floor: Floor) -> None:
     assert all(reason.startswith("invalid-vector: ") for reason in reasons.values())
     floor.embedder.moods.clear()
     ids = [floor.save(sku, picture(sku)) for sku in reasons]
-    floor.db.write(lambda session: entries.request(session, ids, image=True, priority=SINGLE))
+    floor.db.write(lambda session: queue.request(session, ids, image=True, priority=SINGLE))
     floor.work()
     assert floor.progress().indexed == 3
 
@@ -338,7 +337,7 @@ def test_a_failure_that_may_pass_is_tried_again_ever_later_and_then_quarantined(
             "image-unavailable: the host does not answer",
         )
         assert floor.embed() == 0
-        floor.db.write(entries.free_leases)
+        floor.db.write(queue.free_leases)
     floor.embed()
     assert list(floor.quarantine()) == ["s"]
 
@@ -371,7 +370,7 @@ def test_while_the_index_does_not_answer_its_rows_wait(floor: Floor) -> None:
         floor.apply()
     assert (floor.apply(), floor.progress().pending) == (0, 1)
     floor.index = working
-    floor.db.write(entries.free_leases)
+    floor.db.write(queue.free_leases)
     floor.work()
     assert floor.progress().indexed == 1
 

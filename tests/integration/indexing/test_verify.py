@@ -31,7 +31,7 @@ from backend.database.models import (
 from backend.errors import IndexGone
 from backend.images.decoder_pool import DecoderPool
 from backend.indexing import Drift, verify
-from backend.jobs.run import FAILED
+from backend.jobs import FAILED
 from backend.settings import Settings
 from backend.vectors import Point, VectorIndex
 from backend.vectors.edge.index import EdgeIndex
@@ -268,7 +268,7 @@ def test_every_live_generation_is_verified(plant: Plant) -> None:
     second = generations.start(services.db, encoder, state=STANDBY)
     while plant.worker.work_once():
         pass
-    services.index_of(second).delete({1: 99})
+    services.indexes.of(second).delete({1: 99})
     plant.index.set_payload(2, {"price": 9.0})
     found = plant.run("verify", fix=True, full=True)
     kinds = {
@@ -281,7 +281,7 @@ def test_every_live_generation_is_verified(plant: Plant) -> None:
     }
     while plant.worker.work_once():
         pass
-    assert services.index_of(second).count() == 4
+    assert services.indexes.of(second).count() == 4
     assert plant.run("verify", full=True)["drift"] == 0
 
 
@@ -303,7 +303,7 @@ def test_a_folder_that_is_wiped_under_a_running_server_is_filled_again(
 ) -> None:
     wipe(plant)
     job_id = jobs.write(plant.services.db, "verify", {})
-    assert jobs.run_next(plant.services.db, plant.worker._handlers)
+    assert plant.worker.handlers.run_next()
     job = jobs.read(plant.services.db, job_id)
     assert job
     assert (job.state, "verify --fix" in (job.error or "")) == (FAILED, True)
@@ -332,8 +332,8 @@ def test_an_index_that_is_gone_with_its_generation_stays_away(plant: Plant) -> N
     verify.refill(
         services.db,
         generation,
-        index_of=services.index_of,
-        close_index=services.close_index,
+        index_of=services.indexes.of,
+        close_index=services.indexes.close,
     )
     assert not plant.settings.index_dir.exists()
 

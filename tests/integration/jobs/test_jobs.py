@@ -15,7 +15,7 @@ from backend import jobs
 from backend.database.engine import Database
 from backend.database.models import Job, utcnow
 from backend.errors import NoGeneration
-from backend.jobs.run import DONE, FAILED, QUEUED, RUNNING, Interrupted, Report, Waiting
+from backend.jobs import DONE, FAILED, QUEUED, RUNNING, Interrupted, Report, Waiting, reporting
 
 
 def double(arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
@@ -112,12 +112,12 @@ def test_progress_is_written_no_more_often_than_anyone_looks(
         for done in range(100):
             report(done, 100)
             shown.append(read(any_db, job_id).done)
-        monkeypatch.setattr(jobs, "REPORT_EVERY_SECONDS", 0)
+        monkeypatch.setattr(reporting, "REPORT_EVERY_SECONDS", 0)
         report(100, 100)
         shown.append(read(any_db, job_id).done)
         return {}
 
-    monkeypatch.setattr(jobs, "REPORT_EVERY_SECONDS", 3600)
+    monkeypatch.setattr(reporting, "REPORT_EVERY_SECONDS", 3600)
     jobs.run_next(any_db, {"walk": walk})
     assert set(shown[:-1]) == {0}
     assert shown[-1] == 100

@@ -87,8 +87,8 @@ def nobody_watches(what: str) -> Iterator[Callable[[int, int], None]]:
 def contest(services: Services, *specs: str) -> Contest:
     return Contest(
         db=services.db,
-        embedders={spec: services.embedder(spec) for spec in specs or SPECS},
-        yardstick=services.embedder(SPECS[1]),
+        embedders={spec: services.embedders.named(spec) for spec in specs or SPECS},
+        yardstick=services.embedders.named(SPECS[1]),
         open_images=services.image_opener.open,
         watch=nobody_watches,
     )
@@ -330,7 +330,7 @@ def test_a_group_without_queries_has_no_figures() -> None:
 
 
 def test_speed_is_measured_in_turns(services: Services) -> None:
-    quick, slow = (services.embedder(f"mean-colour?grid={grid}") for grid in (1, 16))
+    quick, slow = (services.embedders.named(f"mean-colour?grid={grid}") for grid in (1, 16))
     with services.db.read() as session:
         uris = [product.uri for product in read_products(session)[:16]]
     opened = {

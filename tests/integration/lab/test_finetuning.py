@@ -26,8 +26,8 @@ from backend.cli.train_finetune import _aims
 from backend.cli.train_finetune import finetune as command
 from backend.embedders import Compute, load
 from backend.embedders.backbones import load_backbone
+from backend.embedders.batch_norms import fold_batch_norms
 from backend.embedders.checkpoint import Checkpoint
-from backend.embedders.network import fold_batch_norms
 from backend.embedders.weights import read_tensors
 from backend.errors import ConfigurationError, UnknownEmbedder, WeightsUnavailable
 from backend.lab.evaluation.products import Pictured
@@ -111,7 +111,7 @@ def test_it_learns_what_it_is_shown(tuned: Path) -> None:
 
 def test_tuning_changes_the_tail_and_leaves_the_stem(tuned: Path) -> None:
     tail = Checkpoint.load(tuned / TUNED).tail
-    _, before = load_backbone("efficientnet-lite0", input_size=(64, 48)).cut("blocks.4")
+    _, before = load_backbone("efficientnet-lite0", input_size=(64, 48)).split("blocks.4")
     fold_batch_norms(before)
 
     untouched = {

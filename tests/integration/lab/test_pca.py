@@ -12,7 +12,7 @@ import pytest
 import typer
 from support.garments import garment
 
-from backend.catalogue.sources.rows import Picture
+from backend.catalogue.sources.feed import ImageFile
 from backend.embedders import load
 from backend.embedders.pca import Pca
 from backend.lab.training.pca import fit, main, pictures_to_fit_on
@@ -58,7 +58,7 @@ def test_a_second_fit_points_the_same_way() -> None:
 
 def test_no_query_is_fitted_on() -> None:
     pictures = [
-        Picture(uri=str(n), size=1, mtime_ns=0, read=lambda most: b"") for n in range(10_050)
+        ImageFile(uri=str(n), size=1, mtime_ns=0, read=lambda most: b"") for n in range(10_050)
     ]
     queries = np.random.RandomState(0).permutation(10_050)[:10_000]
 

@@ -30,7 +30,7 @@ MILLIONS = Progress(
 
 
 def count(shop: Shop, **options: timedelta) -> dict[str, Any]:
-    return status(shop.services.db, shop.services.look_at_shard, **options)
+    return status(shop.services.db, shop.services.indexes.look_at_shard, **options)
 
 
 def test_a_count_is_good_for_a_multiple_of_what_it_took(any_db: Database) -> None:

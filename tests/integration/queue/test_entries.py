@@ -20,11 +20,10 @@ from support.rows import (
     request,
 )
 
+from backend import queue
 from backend.database.engine import Database
 from backend.database.models import ACTIVE, BUILDING, RETIRED, STANDBY, Product
-from backend.queue import backfill
-from backend.queue import entries as outbox
-from backend.queue.entries import IMPORT, REINDEX, SINGLE, Claimed, Stage
+from backend.queue import IMPORT, REINDEX, SINGLE, Claimed, Stage, backfill
 
 EMBED, APPLY = Stage.EMBED, Stage.APPLY
 LEASE = timedelta(minutes=2)
@@ -43,7 +42,7 @@ def three(any_db: Database) -> list[int]:
 
 def claim(db: Database, stage: Stage = EMBED, **options: Any) -> list[Claimed]:
     options = {"limit": 10, "lease": LEASE, "now": NOON} | options
-    return db.write(lambda session: outbox.claim(session, 1, stage, **options))
+    return db.write(lambda session: queue.claim(session, 1, stage, **options))
 
 
 def ids_of(claimed: list[Claimed]) -> list[int]:
@@ -52,26 +51,26 @@ def ids_of(claimed: list[Claimed]) -> list[int]:
 
 def settle_embedded(db: Database, claimed: list[Claimed], digest: str = "good") -> int:
     done = [(row, digest) for row in claimed]
-    return db.write(lambda session: outbox.settle_embedded(session, 1, done, now=LATER))
+    return db.write(lambda session: queue.settle_embedded(session, 1, done, now=LATER))
 
 
 def settle_indexed(db: Database, claimed: list[Claimed], *, point: bool = True) -> int:
     done = [(row, point) for row in claimed]
-    return db.write(lambda session: outbox.settle_indexed(session, 1, done, now=LATER))
+    return db.write(lambda session: queue.settle_indexed(session, 1, done, now=LATER))
 
 
 def fail(db: Database, claimed: list[Claimed], *, reason: str = "bad", **options: Any) -> int:
     rows = [(row, reason) for row in claimed]
-    return db.write(lambda session: outbox.fail(session, 1, rows, **{"now": LATER} | options))
+    return db.write(lambda session: queue.fail(session, 1, rows, **{"now": LATER} | options))
 
 
 def fail_apply(db: Database, claimed: list[Claimed], **options: Any) -> int:
     rows = [(row, "refused") for row in claimed]
-    return db.write(lambda session: outbox.fail_apply(session, 1, rows, **{"now": LATER} | options))
+    return db.write(lambda session: queue.fail_apply(session, 1, rows, **{"now": LATER} | options))
 
 
 def remove(db: Database, ids: list[int]) -> None:
-    db.write(lambda session: outbox.request_removal(session, ids, priority=SINGLE, now=LATER))
+    db.write(lambda session: queue.request_removal(session, ids, priority=SINGLE, now=LATER))
 
 
 def index_all(db: Database) -> None:
@@ -212,8 +211,8 @@ def test_a_request_takes_as_many_statements_for_a_thousand_products_as_for_one(
 def test_a_request_for_nothing_asks_the_database_nothing(any_db: Database) -> None:
     make_generation(any_db)
     with any_db.read() as session, statements(any_db) as seen:
-        outbox.request(session, [], image=True, priority=IMPORT)
-        outbox.request_removal(session, [], priority=IMPORT)
+        queue.request(session, [], image=True, priority=IMPORT)
+        queue.request_removal(session, [], priority=IMPORT)
     assert seen == []
 
 
@@ -285,9 +284,9 @@ def test_whether_something_is_due_is_what_a_claim_would_find(
     arrange(any_db, three[:1], embedded=1, due_at=LATER, priority=SINGLE)
     for now in (NOON - LEASE, NOON, LATER):
         with any_db.read() as session:
-            due = outbox.is_due(session, 1, stage, now=now)
-            first = outbox.first_due(session, 1, stage, now=now)
-            found = outbox.claim(session, 1, stage, limit=10, lease=LEASE, now=now)
+            due = queue.is_due(session, 1, stage, now=now)
+            first = queue.first_due(session, 1, stage, now=now)
+            found = queue.claim(session, 1, stage, limit=10, lease=LEASE, now=now)
             first_found = entry(any_db, found[0].product_id).priority if found else None
         assert due == bool(found)
         assert first == first_found
@@ -301,8 +300,8 @@ def test_two_workers_of_postgresql_claim_different_rows_without_waiting_for_each
     request(pg_db, ids)
     with pg_db.read() as one, pg_db.read() as other:
         other.execute(text("SET lock_timeout = '1s'"))
-        first = outbox.claim(one, 1, EMBED, limit=2, lease=LEASE, now=NOON)
-        second = outbox.claim(other, 1, EMBED, limit=10, lease=LEASE, now=NOON)
+        first = queue.claim(one, 1, EMBED, limit=2, lease=LEASE, now=NOON)
+        second = queue.claim(other, 1, EMBED, limit=10, lease=LEASE, now=NOON)
     assert ids_of(first) == ids[:2]
     assert ids_of(second) == ids[2:]
 
@@ -315,7 +314,7 @@ def test_a_claim_takes_no_more_than_its_limit_whatever_plan_postgresql_makes(
     with pg_db.read() as session:
         for plan in ("hashjoin", "mergejoin", "hashagg", "sort", "material"):
             session.execute(text(f"SET LOCAL enable_{plan} = off"))
-        taken = outbox.claim(session, 1, EMBED, limit=1, lease=LEASE, now=NOON)
+        taken = queue.claim(session, 1, EMBED, limit=1, lease=LEASE, now=NOON)
     assert len(taken) == 1
 
 
@@ -329,8 +328,8 @@ def test_an_idle_poll_reads_the_index_of_due_rows_alone(any_db: Database, stage:
     with any_db.read() as session:
         session.execute(text("ANALYZE"))
         with statements(any_db) as asked:
-            outbox.is_due(session, 1, stage)
-            outbox.first_due(session, 1, stage)
+            queue.is_due(session, 1, stage)
+            queue.first_due(session, 1, stage)
         for statement, parameters in asked:
             plan = session.connection().exec_driver_sql(explain + statement, parameters)
             assert "ix_index_entries_due" in str(plan.all())
@@ -409,7 +408,7 @@ def test_points_and_deletions_are_settled_in_one_go(any_db: Database, three: lis
     settle_embedded(any_db, claim(any_db))
     rows = claim(any_db, APPLY, now=LATER)
     mixed = [(row, row.product_id != three[1]) for row in rows]
-    assert any_db.write(lambda session: outbox.settle_indexed(session, 1, mixed)) == 3
+    assert any_db.write(lambda session: queue.settle_indexed(session, 1, mixed)) == 3
     assert [entry(any_db, id_).indexed_claim for id_ in three] == [2, None, 2]
 
 
@@ -499,7 +498,7 @@ def test_a_point_whose_vector_is_lost_and_whose_image_is_bad_is_deleted(
     index_all(any_db)
     request(any_db, three, image=False, now=LATER)
     lost = claim(any_db, APPLY, now=LATER)
-    any_db.write(lambda session: outbox.send_back(session, 1, lost, now=LATER))
+    any_db.write(lambda session: queue.send_back(session, 1, lost, now=LATER))
     fail(any_db, claim(any_db, now=LATER))
     (row, *_) = claim(any_db, APPLY, now=LATER)
     assert row.embedded_digest is None
@@ -558,33 +557,40 @@ def test_a_point_that_the_index_refuses_rests_in_quarantine_unless_it_has_change
     assert (refused.due_at, refused.last_error) == (None, "refused")
 
 
-# --- bury, free, ask again, send back --------------------------------------------------------
+# --- quarantine, free, ask again, send back --------------------------------------------------
 
 
-def test_a_row_whose_attempts_all_died_is_buried_when_its_lease_has_ended(
+def quarantine_exhausted(db: Database) -> int:
+    return db.write(
+        lambda session: queue.quarantine_exhausted(session, 1, max_failures=3, now=LATER)
+    )
+
+
+def test_a_row_whose_attempts_all_died_is_quarantined_when_its_lease_has_ended(
     any_db: Database, three: list[int]
 ) -> None:
     arrange(any_db, three[:2], failures=3)
     arrange(any_db, three[1:2], due_at=AFTER_LEASE)
     arrange(any_db, three[2:], failures=2)
-    buried = any_db.write(lambda session: outbox.bury(session, 1, max_failures=3, now=LATER))
-    assert buried == 1
+    assert quarantine_exhausted(any_db) == 1
     row = entry(any_db, three[0])
-    assert (row.due_at, row.last_error) == (None, outbox.BURIED)
+    assert (row.due_at, row.last_error) == (None, queue.EXHAUSTED)
 
 
-def test_a_buried_product_keeps_its_last_good_vector(any_db: Database, three: list[int]) -> None:
+def test_a_quarantined_product_keeps_its_last_good_vector(
+    any_db: Database, three: list[int]
+) -> None:
     index_all(any_db)
     request(any_db, three, now=LATER)
     arrange(any_db, three, failures=3)
-    any_db.write(lambda session: outbox.bury(session, 1, max_failures=3, now=LATER))
+    quarantine_exhausted(any_db)
     assert ids_of(claim(any_db, APPLY, now=LATER)) == three
 
 
-def test_what_waits_for_the_index_is_never_buried(any_db: Database, three: list[int]) -> None:
+def test_what_waits_for_the_index_is_never_quarantined(any_db: Database, three: list[int]) -> None:
     settle_embedded(any_db, claim(any_db))
     arrange(any_db, three, failures=9)
-    assert any_db.write(lambda session: outbox.bury(session, 1, max_failures=3, now=LATER)) == 0
+    assert quarantine_exhausted(any_db) == 0
 
 
 def test_an_owner_that_is_alone_frees_leases_but_wakes_nothing_that_rests(
@@ -593,7 +599,7 @@ def test_an_owner_that_is_alone_frees_leases_but_wakes_nothing_that_rests(
     fail(any_db, claim(any_db, limit=1))
     in_time = {"now": None, "lease": timedelta(hours=1)}
     claim(any_db, **in_time)
-    assert any_db.write(outbox.free_leases) == 2
+    assert any_db.write(queue.free_leases) == 2
     assert entry(any_db, three[0]).due_at is None
     assert ids_of(claim(any_db, failed_before=True, **in_time)) == three[1:]
 
@@ -603,7 +609,7 @@ def test_a_point_that_is_asked_for_again_is_written_by_a_newer_claim_than_the_in
 ) -> None:
     index_all(any_db)
     found = {three[0]: 0, three[1]: 50}
-    asked = any_db.write(lambda session: outbox.request_again(session, 1, found, now=LATER))
+    asked = any_db.write(lambda session: queue.request_again(session, 1, found, now=LATER))
     assert asked == 2
     assert [row.claim for row in claim(any_db, APPLY, now=LATER)] == [3, 51]
     assert entry(any_db, three[2]).due_at is None
@@ -611,7 +617,7 @@ def test_a_point_that_is_asked_for_again_is_written_by_a_newer_claim_than_the_in
 
 def test_asking_again_does_not_wake_the_quarantine(any_db: Database, three: list[int]) -> None:
     fail(any_db, claim(any_db))
-    any_db.write(lambda session: outbox.request_again(session, 1, {three[0]: 0}, now=LATER))
+    any_db.write(lambda session: queue.request_again(session, 1, {three[0]: 0}, now=LATER))
     assert entry(any_db, three[0]).due_at is None
 
 
@@ -620,7 +626,7 @@ def test_a_row_whose_vector_is_lost_goes_back_to_the_embed_stage(
 ) -> None:
     settle_embedded(any_db, claim(any_db))
     rows = claim(any_db, APPLY, now=LATER)
-    assert any_db.write(lambda session: outbox.send_back(session, 1, rows, now=LATER)) == 3
+    assert any_db.write(lambda session: queue.send_back(session, 1, rows, now=LATER)) == 3
     assert ids_of(claim(any_db, EMBED, now=LATER)) == three
 
 
@@ -630,7 +636,7 @@ def test_a_product_that_was_removed_meanwhile_is_not_sent_back(
     settle_embedded(any_db, claim(any_db))
     rows = claim(any_db, APPLY, now=LATER)
     remove(any_db, three)
-    any_db.write(lambda session: outbox.send_back(session, 1, rows, now=LATER))
+    any_db.write(lambda session: queue.send_back(session, 1, rows, now=LATER))
     assert claim(any_db, EMBED, now=LATER) == []
     assert ids_of(claim(any_db, APPLY, now=LATER)) == three
 

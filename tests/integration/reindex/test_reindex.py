@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from sqlalchemy import func, select
 
-from backend import bootstrap, embedders, generations, jobs
+from backend import bootstrap, embedders, generations, jobs, queue
 from backend import reindex as reindexing
 from backend.catalogue import products
 from backend.catalogue.products import Draft, ImageRef
@@ -32,7 +32,6 @@ from backend.database.models import (
 )
 from backend.embedders.mean_colour import MeanColour
 from backend.errors import ModelMismatch, ReindexRunning, WrongState
-from backend.queue import entries
 from backend.reindex import ReindexPlan
 from backend.search import similar as recommending
 from backend.search.similar import Query
@@ -77,7 +76,7 @@ class Shop:
         image = ImageRef(uri=f"store://{digest}", digest=digest, bytes=1, mtime_ns=None)
         draft = Draft(sku=sku, values={"article_type": kind}, image=image)
         self.db.write(
-            lambda session: products.save(session, [draft], priority=entries.SINGLE, complete=True)
+            lambda session: products.save(session, [draft], priority=queue.SINGLE, complete=True)
         )
 
     def fill(self, count: int) -> None:
@@ -87,7 +86,7 @@ class Shop:
         self.work()
 
     def remove(self, sku: str) -> None:
-        self.db.write(lambda session: products.remove(session, [sku], priority=entries.SINGLE))
+        self.db.write(lambda session: products.remove(session, [sku], priority=queue.SINGLE))
 
     def work(self) -> None:
         while self.worker.work_once():
@@ -112,7 +111,7 @@ class Shop:
         return self.follow(job.id)
 
     def roll_back(self, **arguments: bool) -> dict[str, Any]:
-        return self.services.promoter().roll_back(**arguments)
+        return self.services.promoter.roll_back(**arguments)
 
     def states(self) -> dict[int, str]:
         with self.db.read() as session:
@@ -126,12 +125,12 @@ class Shop:
 
     def skus(self, generation: Generation) -> set[str]:
         """What the index itself holds."""
-        ids = [id_ for id_, _ in self.services.index_of(generation).claims()]
+        ids = [id_ for id_, _ in self.services.indexes.of(generation).claims()]
         with self.db.read() as session:
             return set(session.scalars(select(Product.sku).where(Product.id.in_(ids))))
 
     def similar(self, sku: str) -> recommending.Answer:
-        return recommending.similar_to_product(self.db, self.services.index_of, sku, Query())
+        return recommending.similar_to_product(self.db, self.services.indexes.of, sku, Query())
 
     def count(self, row: Any, **where: Any) -> int:
         with self.db.read() as session:
@@ -212,7 +211,7 @@ def test_a_reindex_without_another_embedder_opens_no_image_and_runs_no_network(
 
     shop.work()
     monkeypatch.setattr(shop.services.image_opener, "open", refuse)
-    monkeypatch.setattr(shop.services, "check_query_encoder", lambda _: None)
+    monkeypatch.setattr(shop.services.query_encoder, "check", lambda _: None)
     monkeypatch.setattr(MeanColour, "embed", refuse)
     job = shop.reindex(quantization="int8", hnsw={"m": 32})
     assert job.error is None
@@ -235,7 +234,7 @@ def test_a_quarantined_image_stays_shut_in_a_reindex_and_keeps_its_last_good_vec
         draft = Draft(sku=sku, values={"article_type": kind}, image=image)
         shop.db.write(
             lambda session, draft=draft: products.save(
-                session, [draft], priority=entries.SINGLE, complete=True
+                session, [draft], priority=queue.SINGLE, complete=True
             )
         )
     shop.work()
@@ -374,7 +373,7 @@ def test_force_promotes_it_all_the_same_and_says_so(shop: Shop, shuffled: str) -
 def test_an_index_that_lost_products_is_not_promoted(shop: Shop) -> None:
     shop.fill(20)
     shop.reindex(embedder=BETTER, promote="manual")
-    index = shop.services.index_of(shop.generation(BUILDING))
+    index = shop.services.indexes.of(shop.generation(BUILDING))
     index.delete(dict(list(index.claims())[:3]))
     error = str(shop.promote(2).error)
     assert "the index holds 17 products, SQL says 20" in error
@@ -405,7 +404,7 @@ def test_an_encoder_that_does_not_answer_is_not_promoted(
     def mute(_: Generation) -> None:
         raise ModelMismatch("the interactive worker has another one")
 
-    monkeypatch.setattr(shop.services, "check_query_encoder", mute)
+    monkeypatch.setattr(shop.services.query_encoder, "check", mute)
     error = str(shop.reindex(embedder=BETTER).error)
     assert "the query encoder does not answer: the interactive worker has another one" in error
 
@@ -416,9 +415,11 @@ def test_products_that_wait_keep_a_generation_from_being_promoted(
     shop.restart(promote_wait_seconds=0.3)
     shop.fill(12)
     shop.reindex(embedder=BETTER, promote="manual")
-    apply = shop.worker._apply
+    apply = shop.worker.rounds.apply
     monkeypatch.setattr(
-        shop.worker, "_apply", lambda generation: 0 if generation.id == 2 else apply(generation)
+        shop.worker.rounds,
+        "apply",
+        lambda generation: 0 if generation.id == 2 else apply(generation),
     )
     shop.put("stuck", "Red", 70)
     error = str(shop.promote(2).error)
@@ -495,7 +496,7 @@ def test_a_retired_generation_goes_with_its_index_entries_and_vectors(shop: Shop
     folder = shop.settings.index_dir / old.collection
     assert folder.exists()
     generations.drop(shop.db, old.id)
-    while Worker(shop.services).clean_up():
+    while Worker(shop.services).maintenance.clean_up():
         pass
     assert not folder.exists()
     assert shop.count(IndexEntry, generation_id=old.id) == 0
@@ -510,7 +511,7 @@ def test_vectors_that_another_generation_uses_stay(shop: Shop) -> None:
     shop.fill(9)
     shop.reindex(quantization="int8")
     generations.drop(shop.db, 1)
-    while Worker(shop.services).clean_up():
+    while Worker(shop.services).maintenance.clean_up():
         pass
     assert shop.count(ImageVector) == 9
 
@@ -519,7 +520,7 @@ def test_a_standby_retires_when_its_time_is_over_and_its_index_goes_later(shop: 
     shop.restart(standby_hours=0.0, drop_seconds=300.0)
     shop.fill(6)
     shop.reindex(embedder=BETTER)
-    Worker(shop.services).clean_up()
+    Worker(shop.services).maintenance.clean_up()
     assert shop.states() == {1: RETIRED, 2: ACTIVE}
     with shop.db.read() as session:
         retired = session.get_one(Generation, 1)
@@ -531,12 +532,12 @@ def test_a_question_whose_index_was_dropped_is_asked_again_of_the_active_one(sho
     shop.reindex(embedder=BETTER)
     old, services = shop.generation(STANDBY), shop.services
     generations.drop(shop.db, old.id)
-    Worker(services).clean_up()
+    Worker(services).maintenance.clean_up()
     asked = []
 
     def slow(generation: Generation) -> Any:
         asked.append(generation.id)
-        return services.index_of(old if len(asked) == 1 else generation)
+        return services.indexes.of(old if len(asked) == 1 else generation)
 
     answer = recommending.similar_to_product(shop.db, slow, "s0", Query())
     assert (asked, answer.generation.id) == ([2, 2], 2)
@@ -558,7 +559,7 @@ def test_on_postgresql_too_an_index_is_built_promoted_gone_back_from_and_dropped
     assert "s1" not in shop.skus(shop.generation(ACTIVE))
     assert shop.reindex(quantization="int8").error is None
     assert shop.states() == {1: STANDBY, 2: RETIRED, 3: ACTIVE}
-    while Worker(shop.services).clean_up():
+    while Worker(shop.services).maintenance.clean_up():
         pass
     assert shop.count(IndexEntry, generation_id=2) == 0
     assert shop.count(ImageVector) == 13  # of the embedder that is left
@@ -633,7 +634,11 @@ def test_an_upgrade_reindexes_by_itself_and_meanwhile_refuses_only_pictures(
     services = shop.services
     with pytest.raises(ModelMismatch):
         recommending.similar_to_image(
-            shop.db, services.index_of, services.encode, photograph("Red", 1), Query()
+            shop.db,
+            services.indexes.of,
+            services.query_encoder.encode,
+            photograph("Red", 1),
+            Query(),
         )
     shop.put("new", "Red", 72)
     assert shop.follow(job.id).error is None
@@ -641,7 +646,7 @@ def test_an_upgrade_reindexes_by_itself_and_meanwhile_refuses_only_pictures(
     shop.work()
     assert shop.worker.trouble is None
     answer = recommending.similar_to_image(
-        shop.db, services.index_of, services.encode, photograph("Red", 1), Query()
+        shop.db, services.indexes.of, services.query_encoder.encode, photograph("Red", 1), Query()
     )
     assert answer.generation.id == 2
     assert shop.similar("new").generation.id == 2
@@ -664,7 +669,7 @@ def test_a_checkpoint_that_was_trained_anew_is_another_embedder(
     services = shop.services
     picture = photograph("Red", 1)
     old = recommending.similar_to_image(
-        shop.db, services.index_of, services.encode, picture, Query()
+        shop.db, services.indexes.of, services.query_encoder.encode, picture, Query()
     )
     assert old.generation.id == 1  # by the network that this process still holds
     shop.follow(job.id)

@@ -27,12 +27,12 @@ from backend.database.engine import Database
 from backend.database.models import RETIRED, Generation, ImageVector, IndexEntry, Product, utcnow
 from backend.errors import IndexUnavailable
 from backend.indexing.snapshot import snapshot
-from backend.jobs.run import DONE, FAILED
+from backend.jobs import DONE, FAILED
 from backend.queue.progress import count_points
 from backend.settings import Settings
 from backend.vectors import Point
-from backend.vectors.edge.copy import differing
-from backend.vectors.edge.folders import Built, Tally, look, read_state, write_state
+from backend.vectors.edge.copy import differing_ids
+from backend.vectors.edge.folders import BuildResult, WriteCounter, look, read_state, write_state
 from backend.vectors.edge.policy import Policy
 
 COUNT = 300
@@ -50,19 +50,19 @@ def shop(settings: Settings) -> Iterator[Shop]:
 
 def start(shop: Shop, *, read: bool = True) -> psutil.Process:
     """Start a build; wait until it has read all points, so that what follows is news to it."""
-    optimizer = shop.worker._optimizer
+    optimizer = shop.worker.optimizer
     optimizer.start(shop.generation)
-    running = optimizer._running
-    assert running
-    process = psutil.Process(running.build.pid)
+    build = optimizer.build_process
+    assert build
+    process = psutil.Process(build.pid)
     if read:
-        wait_until(lambda: running.build.has_ended() or running.build.filled >= COUNT)
+        wait_until(lambda: build.has_ended() or build.filled >= COUNT)
     return process
 
 
-def finish(shop: Shop) -> Built:
+def finish(shop: Shop) -> BuildResult:
     """Wait for the build to end and put it in its place."""
-    optimizer = shop.worker._optimizer
+    optimizer = shop.worker.optimizer
 
     def has_ended() -> bool:
         optimizer.step([shop.generation])
@@ -188,7 +188,7 @@ def test_queries_are_answered_and_writes_accepted_all_the_while(shop: Shop) -> N
 
 def test_a_call_under_way_keeps_the_old_shard_until_it_ends(shop: Shop) -> None:
     start(shop)
-    with shop.index._store.using() as old:
+    with shop.index.store.using() as old:
         swapping = threading.Thread(target=finish, args=(shop,))
         swapping.start()
         wait_until(lambda: (shop.folder / "store.json").exists() and shop.index.indexed)
@@ -226,17 +226,17 @@ def test_a_builder_that_dies_leaves_the_index_as_it_was_and_says_why(shop: Shop)
         finish(shop)
     assert shop.folders() == ["shard-1", "shard-1.written", "store.json"]
     assert len(shop.prices()) == COUNT
-    described = status.status(shop.services.db, shop.services.look_at_shard)["shard"]
+    described = status.status(shop.services.db, shop.services.indexes.look_at_shard)["shard"]
     assert "SIGKILL" in described["failure"]["reason"]
     assert not described["optimized"]
     start(shop)
     finish(shop)
-    described = status.status(shop.services.db, shop.services.look_at_shard)["shard"]
+    described = status.status(shop.services.db, shop.services.indexes.look_at_shard)["shard"]
     assert (described["failure"], described["optimized"]) == (None, True)
 
 
 def test_a_builder_that_cannot_read_the_catalogue_says_so(shop: Shop) -> None:
-    shop.worker._optimizer._database_url = "sqlite:////nowhere/at/all.sqlite"
+    shop.worker.optimizer.database_url = "sqlite:////nowhere/at/all.sqlite"
     start(shop, read=False)
     with pytest.raises(IndexUnavailable, match="the builder failed"):
         finish(shop)
@@ -247,11 +247,11 @@ def test_a_build_of_a_retired_generation_is_given_up(shop: Shop) -> None:
     process = start(shop, read=False)
     retire = update(Generation).values(state=RETIRED)
     shop.services.db.write(lambda session: session.execute(retire))
-    shop.worker._optimizer.step([])
+    shop.worker.optimizer.step([])
     assert not process.is_running()
     assert shop.folders() == ["shard-1", "shard-1.written"]
     with pytest.raises(IndexUnavailable, match="given up"):
-        shop.worker._optimizer.outcome(1)
+        shop.worker.optimizer.outcome(1)
 
 
 def test_the_end_of_the_owner_ends_the_builder_too(shop: Shop) -> None:
@@ -263,7 +263,7 @@ def test_the_end_of_the_owner_ends_the_builder_too(shop: Shop) -> None:
 def test_only_one_shard_is_built_at_a_time(shop: Shop) -> None:
     start(shop, read=False)
     with pytest.raises(IndexUnavailable, match="being optimized"):
-        shop.worker._optimizer.start(shop.generation)
+        shop.worker.optimizer.start(shop.generation)
 
 
 def test_a_damaged_store_file_is_refused_with_the_way_out(shop: Shop, settings: Settings) -> None:
@@ -279,9 +279,9 @@ def test_a_damaged_store_file_is_refused_with_the_way_out(shop: Shop, settings: 
 # --- kill -9 --------------------------------------------------------------------------------
 
 DEATHS = {
-    "while points are read": "wait(lambda: running.build.has_ended() or running.build.total)",
+    "while points are read": "wait(lambda: build.has_ended() or build.total)",
     "while the graph is built": """
-        wait(lambda: running.build.has_ended() or running.build.filled >= 300)
+        wait(lambda: build.has_ended() or build.filled >= 300)
     """,
     "between build and swap": """
         edge_store.write_state = die
@@ -314,10 +314,10 @@ def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 
 shop = Shop.open(read_settings(_env_file=None, data_dir=Path(sys.argv[1])))
-optimizer, generation = shop.worker._optimizer, shop.generation
+optimizer, generation = shop.worker.optimizer, shop.generation
 optimizer.start(generation)
-running = optimizer._running
-print("builder", running.build.pid, flush=True)
+build = optimizer.build_process
+print("builder", build.pid, flush=True)
 shop.remove([1, 2])
 shop.reprice([3, 4], 9.5)
 shop.apply()
@@ -415,7 +415,7 @@ def test_a_job_for_a_generation_that_is_retired_fails(shop: Shop) -> None:
     shop.worker.work_once()
     job = jobs.read(shop.services.db, job_id)
     assert job
-    assert job.error == "wrong-state: generation 1 is retired: nobody asks its index"
+    assert job.error == "wrong-state: generation 1 is retired: its index is not in use"
 
 
 @pytest.mark.parametrize(
@@ -475,18 +475,18 @@ def test_a_snapshot_holds_what_sql_knows_to_be_indexed(any_db: Database) -> None
 def test_two_walks_differ_by_what_is_missing_or_of_another_claim(
     one: list[tuple[int, int]], other: list[tuple[int, int]], expected: list[int]
 ) -> None:
-    assert list(differing(one, other)) == expected
-    assert list(differing(other, one)) == expected
+    assert list(differing_ids(one, other)) == expected
+    assert list(differing_ids(other, one)) == expected
 
 
 def test_a_tally_survives_its_process_and_a_torn_one_counts_from_zero(tmp_path: Path) -> None:
     file = tmp_path / "shard-1.written"
-    tally = Tally(file)
+    tally = WriteCounter(file)
     tally.add(range(10))
     tally.add([9, 10])
     assert (tally.count, look(tmp_path).dirty) == (11, 11)
     tally.close()
-    again = Tally(file)
+    again = WriteCounter(file)
     again.add([1])
     assert again.count == 12
     again.close()
@@ -495,7 +495,7 @@ def test_a_tally_survives_its_process_and_a_torn_one_counts_from_zero(tmp_path: 
 
 
 def test_the_state_of_a_store_is_read_as_it_was_written(tmp_path: Path) -> None:
-    built = Built(at="2026-01-01T00:00:00+00:00", points=5, seconds=1.5, caught_up=2)
+    built = BuildResult(at="2026-01-01T00:00:00+00:00", points=5, seconds=1.5, caught_up=2)
     state = replace(read_state(tmp_path), folder="shard-12", built=built)
     write_state(tmp_path, state)
     assert read_state(tmp_path) == state

@@ -19,7 +19,8 @@ from backend.filters import Condition, FieldType, Scalar, Where
 from backend.filters.check import check
 from backend.filters.spellings import Spellings
 from backend.vectors import Point
-from backend.vectors.edge.index import EDGE, EdgeIndex
+from backend.vectors.edge.index import EdgeIndex
+from backend.vectors.edge.requests import EDGE_FILTERS
 from backend.vectors.translate import path, translate
 
 SIZE = 4
@@ -99,8 +100,8 @@ def test_an_attribute_without_its_name_is_an_unknown_field(field: str) -> None:
 
 
 def test_no_filter_is_made_where_everything_passes() -> None:
-    assert translate(None, SCHEMA, EDGE) is None
-    assert translate({}, SCHEMA, EDGE, exclude=[]) is None
+    assert translate(None, SCHEMA, EDGE_FILTERS) is None
+    assert translate({}, SCHEMA, EDGE_FILTERS, exclude=[]) is None
 
 
 def test_an_attribute_name_is_one_quoted_key() -> None:
@@ -133,9 +134,9 @@ def test_an_attribute_value_is_spelled_as_text_and_as_what_the_text_means(
 
 
 def test_the_embedded_engine_still_takes_a_python_true_for_a_one() -> None:
-    """The trap that `EDGE.boolean` is for; when this fails, the detour can go."""
+    """The trap that `EDGE_FILTERS.boolean` is for; when this fails, the detour can go."""
     assert qdrant_edge.MatchValue(value=True).value is not True
-    assert qdrant_edge.MatchValue(value=EDGE.boolean(True)).value is True
+    assert qdrant_edge.MatchValue(value=EDGE_FILTERS.boolean(True)).value is True
 
 
 def test_filters_are_checked_without_loading_an_engine() -> None:

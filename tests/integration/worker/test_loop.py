@@ -9,13 +9,12 @@ import pytest
 from sqlalchemy import select
 from support.installation import picture
 
-from backend import bootstrap, generations, jobs
+from backend import bootstrap, generations, jobs, queue
 from backend.bootstrap import Services
 from backend.catalogue import products
 from backend.catalogue.products import Draft, ImageRef
 from backend.database.models import BUILDING, Generation, IndexEntry, Product
-from backend.queue import entries
-from backend.queue.entries import IMPORT, SINGLE
+from backend.queue import IMPORT, SINGLE
 from backend.settings import Settings
 from backend.vectors.server.index import ServerIndex
 from backend.worker.loop import Worker
@@ -63,7 +62,7 @@ def another_generation(
     services: Services, *, spec: str = "mean-colour", **changes: str
 ) -> Generation:
     """Start a re-index; it has an entry for all that the catalogue holds by now."""
-    embedder = services.embedder(spec)
+    embedder = services.embedders.named(spec)
     encoder = generations.EmbedderIdentity(
         spec=spec,
         fingerprint=changes.get("fingerprint", embedder.fingerprint),
@@ -121,8 +120,8 @@ def test_a_re_index_waits_for_an_import(owner: Worker) -> None:
         pass
     building = another_generation(services, spec="mean-colour?grid=2")
     with services.db.read() as session:
-        first = entries.first_due(session, building.id, entries.Stage.EMBED)
-    assert first == entries.REINDEX
+        first = queue.first_due(session, building.id, queue.Stage.EMBED)
+    assert first == queue.REINDEX
     save(services, *numbered("new", 3 * BATCH))
     owner.work_once()
     assert len(indexed(services, active(services))) == 6 + 3 * BATCH
@@ -195,5 +194,5 @@ def test_with_a_qdrant_server_every_process_may_write_the_index(
     services = bootstrap.build(settings.model_copy(update=given))
     assert services.writes_index
     assert not services.owner.is_here
-    assert isinstance(services.index_of(generation), ServerIndex)
+    assert isinstance(services.indexes.of(generation), ServerIndex)
     services.close()

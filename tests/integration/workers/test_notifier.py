@@ -139,7 +139,7 @@ def test_the_scheduler_ends_on_a_signal_that_finds_it_waiting_for_redis(
 
 @contextmanager
 def running_scheduler(folder: Path, server: RedisServer) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `lookalike beat`; a scheduler that SIGTERM does not end in half a minute fails the test."""
+    """Run `lookalike beat`; the test fails if SIGTERM does not end it in half a minute."""
     environment = {
         "PATH": os.environ["PATH"],
         "DATABASE_URL": CATALOGUE,

@@ -18,12 +18,12 @@ from unittest.mock import patch
 import numpy as np
 from sqlalchemy import update
 
-from backend import indexing
+from backend import indexing, queue
 from backend.database.models import ACTIVE, Base, Generation, Product
 from backend.indexing import EmbedOptions
 from backend.indexing import apply as applying
 from backend.indexing import embed as embedding
-from backend.queue import entries
+from backend.queue import claims, requests, settlements
 from backend.queue.progress import progress, quarantine
 from support.queue_model.parts import (
     BAD,
@@ -70,7 +70,7 @@ class World:
         self.db = SteppedDatabase(self)
         Base.metadata.create_all(self.db.engine)
         self._stack = ExitStack()
-        for module in (entries, applying, embedding):
+        for module in (claims, requests, settlements, applying, embedding):
             self._stack.enter_context(patch.object(module, "utcnow", lambda: self.now))
 
     def __enter__(self) -> Self:
@@ -123,7 +123,7 @@ class World:
                 shelf.id = product.id
             else:
                 session.execute(update(Product).where(Product.id == shelf.id).values(values))
-            entries.request(session, [shelf.id], image=True, priority=0)
+            queue.request(session, [shelf.id], image=True, priority=0)
 
         if picture not in BAD:
             shelf.past.add(picture)
@@ -134,14 +134,14 @@ class World:
         shelf = self.shelves[number]
         if shelf.live:
             shelf.price += 1
-            self._change(shelf, {"price": shelf.price}, entries.request, image=False)
+            self._change(shelf, {"price": shelf.price}, queue.request, image=False)
 
     def remove(self, number: int) -> None:
         """Take a product out of the catalogue."""
         shelf = self.shelves[number]
         if shelf.live:
             shelf.live, shelf.needed_until = False, self.moment
-            self._change(shelf, {"removed_at": self.now}, entries.request_removal)
+            self._change(shelf, {"removed_at": self.now}, queue.request_removal)
 
     def lose_points(self) -> None:
         """Lose the index."""

@@ -10,16 +10,21 @@ from unittest.mock import patch
 
 from sqlalchemy import bindparam, true, update
 
+from backend import queue
 from backend.database.models import IndexEntry as Entry
 from backend.database.models import Product
-from backend.queue import entries
-from backend.queue.entries import Claimed, Stage
+from backend.queue import Claimed, Stage, requests, settlements
 from backend.vectors import Point
 from support.queue_model.parts import WatchedIndex
 
-claim, fail, request, settle = entries.claim, entries.fail, entries.request, entries._settle
-request_removal, upsert_entries = entries.request_removal, entries._upsert_entries
-once_more = entries._once_more
+claim, fail, request, request_removal = (
+    queue.claim,
+    queue.fail,
+    queue.request,
+    queue.request_removal,
+)
+once_more, upsert_entries = requests.once_more, requests._upsert_entries
+update_claimed = settlements.update_claimed
 
 
 @dataclass(frozen=True)
@@ -39,16 +44,16 @@ class Rule:
 @contextmanager
 def _settling(which: str, whose: Any) -> Iterator[None]:
     """Let one kind of settling change other rows than those whose claim is still its own."""
-    right = getattr(entries, which)
+    right = getattr(queue, which)
 
     def wrong(*args: Any, **options: Any) -> int:
         def unguarded(*args: Any, **options: Any) -> int:
-            return settle(*args, **{**options, "whose": whose})
+            return update_claimed(*args, **{**options, "whose": whose})
 
-        with patch.object(entries, "_settle", unguarded):
+        with patch.object(settlements, "update_claimed", unguarded):
             return right(*args, **options)
 
-    with patch.object(entries, which, wrong):
+    with patch.object(queue, which, wrong):
         yield
 
 
@@ -57,7 +62,7 @@ def settle_if_older() -> Any:
 
 
 def ignore_late_writers() -> Any:
-    return patch.object(entries, "_request_late", lambda *_: None)
+    return patch.object(settlements, "_request_late", lambda *_: None)
 
 
 def settle_embedded_by_anyone() -> Any:
@@ -69,7 +74,7 @@ def fail_by_anyone() -> Any:
 
 
 def fail_whatever_came_since() -> Any:
-    return patch.object(entries, "SAME_IMAGE", true())
+    return patch.object(settlements, "SAME_IMAGE", true())
 
 
 def overwrite_newer_points() -> Any:
@@ -111,7 +116,7 @@ def count_failures_afterwards() -> Iterator[None]:
         _raise(session, generation_id, [row for row, _ in failed], 1)
         return fail(session, generation_id, failed, **options)
 
-    with patch.object(entries, "claim", claim_), patch.object(entries, "fail", fail_):
+    with patch.object(queue, "claim", claim_), patch.object(queue, "fail", fail_):
         yield
 
 
@@ -124,7 +129,7 @@ def claim_failed_with_healthy() -> Any:
         healthy = claim(session, *args, **options)
         return healthy + claim(session, *args, failed_before=True, **options)
 
-    return patch.object(entries, "claim", claim_)
+    return patch.object(queue, "claim", claim_)
 
 
 def take_the_products_own_digest() -> Any:
@@ -137,7 +142,7 @@ def take_the_products_own_digest() -> Any:
             for row in rows
         ]
 
-    return patch.object(entries, "claim", claim_)
+    return patch.object(queue, "claim", claim_)
 
 
 def leave_embedded_at_removals() -> Any:
@@ -147,28 +152,28 @@ def leave_embedded_at_removals() -> Any:
         )
 
     def removal(*args: Any, **options: Any) -> None:
-        with patch.object(entries, "_upsert_entries", request_):
+        with patch.object(requests, "_upsert_entries", request_):
             request_removal(*args, **options)
 
-    return patch.object(entries, "request_removal", removal)
+    return patch.object(queue, "request_removal", removal)
 
 
 def open_the_image_for_a_price() -> Any:
     def request_(*args: Any, image: bool, **options: Any) -> None:
         request(*args, **options, image=True)
 
-    return patch.object(entries, "request", request_)
+    return patch.object(queue, "request", request_)
 
 
 def wake_the_quarantine() -> Any:
     def wrong(now: Any) -> dict[str, Any]:
         return once_more(now) | {"due_at": now}
 
-    return patch.object(entries, "_once_more", wrong)
+    return patch.object(requests, "once_more", wrong)
 
 
-def bury_nobody() -> Any:
-    return patch.object(entries, "bury", lambda *_args, **_options: 0)
+def quarantine_no_exhausted_row() -> Any:
+    return patch.object(queue, "quarantine_exhausted", lambda *_args, **_options: 0)
 
 
 RIGHT: Final = (
@@ -192,7 +197,7 @@ WRONG: Final = (
     ),
     Rule("count a failure when it is reported", count_failures_afterwards, "deaths"),
     Rule("claim failed rows with healthy ones", claim_failed_with_healthy, "deaths"),
-    Rule("bury nobody", bury_nobody, "deaths"),
+    Rule("leave exhausted rows in the queue", quarantine_no_exhausted_row, "deaths"),
     Rule("apply the product's own digest", take_the_products_own_digest, "bad images"),
     Rule("a removal leaves `embedded`", leave_embedded_at_removals, "bad images"),
     Rule("a price opens the image", open_the_image_for_a_price, "bad images"),

@@ -22,7 +22,8 @@ from backend.catalogue.import_run import import_catalogue
 from backend.database import migrate
 from backend.database.engine import Database
 from backend.database.models import Base
-from backend.queue import entries
+from backend.queue import requests
+from backend.queue.entries import SINGLE
 from backend.settings import read_settings
 from support.release import FOLDER, schema, statements
 from support.servers import postgres_server, run_sql
@@ -69,6 +70,7 @@ def run_shop(url: str, folder: Path) -> list[statements.Statement]:
         embedder="mean-colour",
         retry_seconds=0,
         recall_sample=1.0,
+        drop_seconds=0,
     )
     _migrated(url).close()
     services = build(settings)
@@ -93,15 +95,15 @@ def _live(shop: Shop, catalogue: Path) -> None:
     _ask(shop, "DELETE", "/v1/products/5")
     import_catalogue(shop.services.db, shop.services.image_store, catalogue)
     shop.services.db.write(
-        lambda session: entries.request(session, [3], image=True, priority=entries.SINGLE)
+        lambda session: requests.request(session, [3], image=True, priority=SINGLE)
     )
     shop.work()
     for url in ("products", "products/4", "status", "facets", "quarantine", "admin/generations"):
         _ask(shop, "GET", f"/v1/{url}")
     _ask(shop, "GET", "/v1/products/1/similar?base_colour=Blue&year_gte=2011")
     _ask(shop, "POST", "/v1/similar", data=picture("red"), content_type="image/png")
-    shop.services.recall.compare(shop.services.index_of)
-    shop.worker.reconcile()
+    shop.services.recall.compare(shop.services.indexes.of)
+    shop.worker.maintenance.reconcile()
     _follow(shop, jobs.write(shop.services.db, "verify"))
     _use_a_key(shop.services.db)
     asked = _ask(shop, "POST", "/v1/admin/reindex", json={"embedder": "mean-colour?grid=2"})
@@ -110,7 +112,7 @@ def _live(shop: Shop, catalogue: Path) -> None:
     shop.work()
     _ask(shop, "POST", "/v1/admin/generations/rollback", json={"force": True})
     _ask(shop, "DELETE", "/v1/admin/generations/2")
-    shop.work()
+    shop.worker.maintenance.clean_up()  # all of it would be thousands of statements of few kinds
 
 
 def _ask(shop: Shop, method: str, url: str, **body: Any) -> Any:

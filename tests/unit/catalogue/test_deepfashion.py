@@ -9,7 +9,7 @@ import pytest
 from support.deepfashion import IMAGES, write_deepfashion
 
 from backend.catalogue.sources import open_source
-from backend.catalogue.sources.rows import FeedRow, Reject
+from backend.catalogue.sources.feed import FeedRow, Reject
 from backend.errors import UnreadableCatalogue
 
 
@@ -19,7 +19,7 @@ def read(path: Path) -> list[FeedRow | Reject]:
 
 
 @pytest.mark.parametrize("annotations", ["Anno_coarse", "Anno"])
-def test_a_picture_is_a_product_with_its_category_split_box_and_attributes(
+def test_an_image_is_a_product_with_its_category_split_box_and_attributes(
     tmp_path: Path, annotations: str
 ) -> None:
     rows = read(write_deepfashion(tmp_path, annotations=annotations))
@@ -38,8 +38,8 @@ def test_a_picture_is_a_product_with_its_category_split_box_and_attributes(
             "fabric": ["chiffon"],
         },
     }
-    assert first.picture
-    assert first.picture.read(100_000)[:2] == b"\xff\xd8"
+    assert first.image
+    assert first.image.read(100_000)[:2] == b"\xff\xd8"
     assert isinstance(second, FeedRow)
     assert second.fields["attributes"]["part"] == ["v-neck"]
     assert second.fields["attributes"]["style"] == ["boho"]
@@ -79,7 +79,7 @@ def test_a_bad_line_costs_itself_alone(tmp_path: Path) -> None:
     assert "'51' is no category; they are 1 to 50" in rejects[0].reason
     assert len(rows) == 8
     assert isinstance(rows[0], FeedRow)
-    assert rows[0].picture is None
+    assert rows[0].image is None
     assert rows[0].warnings == (f"there is no image {IMAGES[0][0]}",)
 
 

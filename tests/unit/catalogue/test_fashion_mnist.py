@@ -1,4 +1,4 @@
-"""FashionMNIST's files, wherever they came from, are a catalogue of pictures with a class."""
+"""FashionMNIST's files, wherever they came from, are a catalogue of images with a class."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support.fashion_mnist import idx, pictures_of, write_fashion_mnist
 
 from backend.catalogue.sources import open_source
 from backend.catalogue.sources.fashion_mnist import CLASSES, find_folder
-from backend.catalogue.sources.rows import FeedRow, Reject
+from backend.catalogue.sources.feed import FeedRow, Reject
 from backend.errors import UnreadableCatalogue
 from backend.lab.training.datasets import download_fashion_mnist
 
@@ -30,7 +30,7 @@ def read(path: Path) -> list[FeedRow | Reject]:
 
 @pytest.mark.parametrize("gzipped", [True, False])
 @pytest.mark.parametrize("below", ["", "FashionMNIST/raw"])
-def test_every_picture_is_a_product_of_its_class(tmp_path: Path, below: str, gzipped: bool) -> None:
+def test_every_image_is_a_product_of_its_class(tmp_path: Path, below: str, gzipped: bool) -> None:
     write_fashion_mnist(tmp_path / below, gzipped=gzipped)
 
     rows = read(tmp_path)
@@ -48,15 +48,15 @@ def test_every_picture_is_a_product_of_its_class(tmp_path: Path, below: str, gzi
     }
 
 
-def test_a_picture_keeps_its_pixels(tmp_path: Path) -> None:
+def test_an_image_keeps_its_pixels(tmp_path: Path) -> None:
     write_fashion_mnist(tmp_path)
     drawn = pictures_of((np.arange(40) % 10).astype(np.uint8))
 
     row = read(tmp_path)[7]
 
     assert isinstance(row, FeedRow)
-    assert row.picture
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(row.picture.read(10_000)))), drawn[7])
+    assert row.image
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(row.image.read(10_000)))), drawn[7])
 
 
 def test_skus_and_rows_agree(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_skus_and_rows_agree(tmp_path: Path) -> None:
     assert list(source.skus()) == [(row.line, row.sku) for row in source.read()]
 
 
-def test_the_training_pictures_alone_will_do(tmp_path: Path) -> None:
+def test_the_training_images_alone_will_do(tmp_path: Path) -> None:
     write_fashion_mnist(tmp_path)
     for path in tmp_path.glob("t10k*"):
         path.unlink()
@@ -98,7 +98,7 @@ def test_a_label_of_no_class_is_rejected_with_its_line(tmp_path: Path) -> None:
         (
             "train-images-idx3-ubyte.gz",
             gzip.compress(idx(np.zeros((9, 28, 28), np.uint8))),
-            "has 9 pictures, its labels are 40",
+            "has 9 images, its labels are 40",
         ),
         ("t10k-labels-idx1-ubyte.gz", None, "without its labels"),
     ],
@@ -118,7 +118,7 @@ def test_a_file_that_is_something_else_is_named(
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="FASHION_MNIST names no folder")
-def test_the_real_files_hold_seventy_thousand_pictures() -> None:
+def test_the_real_files_hold_seventy_thousand_images() -> None:
     rows = read(REAL)
 
     kinds = Counter(row.fields["article_type"] for row in rows if isinstance(row, FeedRow))

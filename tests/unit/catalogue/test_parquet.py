@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from backend.catalogue.sources import open_source
-from backend.catalogue.sources.layout import PLAIN, FeedMapping
-from backend.catalogue.sources.rows import FeedRow, Reject
+from backend.catalogue.sources.feed import FeedRow, Reject
+from backend.catalogue.sources.mapping import DEFAULT_MAPPING, FeedMapping
 from backend.errors import ConfigurationError, UnreadableCatalogue
 
 pa = pytest.importorskip("pyarrow")
@@ -26,19 +26,19 @@ def parquet(path: Path, columns: dict[str, Any], *, group: int = 1000, **options
     return path
 
 
-def read(path: Path, layout: FeedMapping = PLAIN) -> list[FeedRow | Reject]:
-    with closing(open_source(path, layout)) as source:
+def read(path: Path, mapping: FeedMapping = DEFAULT_MAPPING) -> list[FeedRow | Reject]:
+    with closing(open_source(path, mapping)) as source:
         return list(source.read())
 
 
-def only(path: Path, layout: FeedMapping = PLAIN) -> FeedRow:
-    (row,) = read(path, layout)
+def only(path: Path, mapping: FeedMapping = DEFAULT_MAPPING) -> FeedRow:
+    (row,) = read(path, mapping)
     assert isinstance(row, FeedRow)
     return row
 
 
-def picture(number: int) -> bytes:
-    """Return the bytes of a picture file; no source looks inside."""
+def image_bytes(number: int) -> bytes:
+    """Return the bytes of an image file; no source looks inside."""
     return b"\xff\xd8" + bytes([number]) * 100
 
 
@@ -86,38 +86,38 @@ def test_typed_columns_become_fields_and_keep_their_types_in_attributes(tmp_path
 def test_the_same_options_map_columns_and_find_images(tmp_path: Path) -> None:
     path = parquet(tmp_path / "feed.parquet", {"article_id": [108], "prod_name": ["Top"]})
     (tmp_path / "images" / "108").mkdir(parents=True)
-    (tmp_path / "images" / "108" / "108.jpg").write_bytes(picture(1))
-    layout = FeedMapping(
+    (tmp_path / "images" / "108" / "108.jpg").write_bytes(image_bytes(1))
+    mapping = FeedMapping(
         columns={"sku": "article_id", "display_name": "prod_name"},
         image="images/{sku:.3}/{article_id}.jpg",
     )
 
-    row = only(path, layout)
+    row = only(path, mapping)
 
     assert (row.sku, row.fields, row.warnings) == ("108", {"display_name": "Top"}, ())
-    assert row.picture
-    assert row.picture.read(100_000) == picture(1)
+    assert row.image
+    assert row.image.read(100_000) == image_bytes(1)
 
 
-@pytest.mark.parametrize("cell", [picture(2), {"bytes": picture(2), "path": "x.jpg"}])
-def test_a_picture_may_lie_in_its_cell(tmp_path: Path, cell: Any) -> None:
+@pytest.mark.parametrize("cell", [image_bytes(2), {"bytes": image_bytes(2), "path": "x.jpg"}])
+def test_an_image_may_lie_in_its_cell(tmp_path: Path, cell: Any) -> None:
     row = only(parquet(tmp_path / "feed.parquet", {"id": ["a"], "image": [cell]}))
 
     assert row.warnings == ()
-    assert row.picture
-    assert row.picture.uri is None
-    assert row.picture.read(100_000) == picture(2)
+    assert row.image
+    assert row.image.uri is None
+    assert row.image.read(100_000) == image_bytes(2)
 
 
-def test_an_empty_cell_is_no_picture_and_a_path_is_one(tmp_path: Path) -> None:
-    (tmp_path / "x.jpg").write_bytes(picture(3))
+def test_an_empty_cell_is_no_image_and_a_path_is_one(tmp_path: Path) -> None:
+    (tmp_path / "x.jpg").write_bytes(image_bytes(3))
     cells = [{"bytes": None, "path": "x.jpg"}, {"bytes": None, "path": None}, None]
     path = parquet(tmp_path / "feed.parquet", {"id": ["a", "b", "c"], "image": cells})
 
     there, empty, nothing = read(path)
 
     assert isinstance(there, FeedRow)
-    assert there.picture
+    assert there.image
     for row in (empty, nothing):
         assert isinstance(row, FeedRow)
         assert row.warnings == ("no image is named",)
@@ -158,7 +158,7 @@ def test_a_damaged_row_group_costs_its_own_rows(tmp_path: Path) -> None:
 
 def test_a_folder_and_a_zip_may_hold_one(tmp_path: Path) -> None:
     path = parquet(tmp_path / "shop" / "feed.parquet", {"id": ["a"], "image": ["a.jpg"]})
-    (tmp_path / "shop" / "a.jpg").write_bytes(picture(4))
+    (tmp_path / "shop" / "a.jpg").write_bytes(image_bytes(4))
     with zipfile.ZipFile(tmp_path / "shop.zip", "w") as archive:
         archive.write(path, "feed.parquet")
         archive.write(tmp_path / "shop" / "a.jpg", "a.jpg")
@@ -167,8 +167,8 @@ def test_a_folder_and_a_zip_may_hold_one(tmp_path: Path) -> None:
         with closing(open_source(place)) as source:
             (row,) = source.read()
             assert isinstance(row, FeedRow)
-            assert row.picture
-            assert row.picture.read(100_000) == picture(4)
+            assert row.image
+            assert row.image.read(100_000) == image_bytes(4)
 
 
 def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from backend.catalogue.sample import PRODUCTS, unpack_sample
 from backend.catalogue.sources import open_source
-from backend.catalogue.sources.rows import FeedRow
+from backend.catalogue.sources.feed import FeedRow
 
 
 def products(folder: Path) -> list[FeedRow]:
@@ -25,7 +25,7 @@ def test_all_products_are_there_and_all_but_one_have_an_image(tmp_path: Path) ->
     unpack_sample(tmp_path)
     found = products(tmp_path)
     assert len({row.sku for row in found}) == PRODUCTS
-    assert sum(row.picture is not None for row in found) == PRODUCTS - 1
+    assert sum(row.image is not None for row in found) == PRODUCTS - 1
     assert sum(row.fields.get("price") is not None for row in found) == PRODUCTS * 2 // 3
 
 
@@ -34,5 +34,5 @@ def test_a_few_products_are_the_first_ones(tmp_path: Path) -> None:
     unpack_sample(tmp_path / "few", products=21)
     few = products(tmp_path / "few")
     assert [row.fields for row in few] == [row.fields for row in products(tmp_path / "all")[:21]]
-    assert all(row.picture for row in few)
+    assert all(row.image for row in few)
     assert files(tmp_path / "few") == 1 + 21 + 14

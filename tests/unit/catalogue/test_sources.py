@@ -15,9 +15,14 @@ from typing import Any
 import pytest
 
 from backend.catalogue.sources import open_source
-from backend.catalogue.sources.layout import PLAIN, FeedMapping, read_layout
-from backend.catalogue.sources.records import LONGEST_LINE, TableRecord, read_header, read_records
-from backend.catalogue.sources.rows import FeedRow, Reject
+from backend.catalogue.sources.csv_records import (
+    LONGEST_LINE,
+    TableRecord,
+    read_header,
+    read_records,
+)
+from backend.catalogue.sources.feed import FeedRow, Reject
+from backend.catalogue.sources.mapping import DEFAULT_MAPPING, FeedMapping, read_mapping
 from backend.errors import (
     ConfigurationError,
     CorruptImage,
@@ -49,24 +54,24 @@ def zipped(path: Path, members: Mapping[str, str | bytes]) -> Path:
     return path
 
 
-def read(path: Path, layout: FeedMapping = PLAIN) -> list[FeedRow | Reject]:
-    with closing(open_source(path, layout)) as source:
+def read(path: Path, mapping: FeedMapping = DEFAULT_MAPPING) -> list[FeedRow | Reject]:
+    with closing(open_source(path, mapping)) as source:
         return list(source.read())
 
 
-def rows(path: Path, layout: FeedMapping = PLAIN) -> list[FeedRow]:
-    found = read(path, layout)
+def rows(path: Path, mapping: FeedMapping = DEFAULT_MAPPING) -> list[FeedRow]:
+    found = read(path, mapping)
     assert not [row for row in found if isinstance(row, Reject)]
     return [row for row in found if isinstance(row, FeedRow)]
 
 
-def only(path: Path, layout: FeedMapping = PLAIN) -> FeedRow:
-    (row,) = rows(path, layout)
+def only(path: Path, mapping: FeedMapping = DEFAULT_MAPPING) -> FeedRow:
+    (row,) = rows(path, mapping)
     return row
 
 
-def rejected(path: Path, layout: FeedMapping = PLAIN) -> Reject:
-    (reject,) = (row for row in read(path, layout) if isinstance(row, Reject))
+def rejected(path: Path, mapping: FeedMapping = DEFAULT_MAPPING) -> Reject:
+    (reject,) = (row for row in read(path, mapping) if isinstance(row, Reject))
     return reject
 
 
@@ -74,7 +79,7 @@ def rejected(path: Path, layout: FeedMapping = PLAIN) -> Reject:
 
 
 def test_a_row_of_styles_csv_becomes_a_product(tmp_path: Path) -> None:
-    row = only(catalogue(tmp_path, HEADER + TIE, {"1.jpg": b"picture"}))
+    row = only(catalogue(tmp_path, HEADER + TIE, {"1.jpg": b"content"}))
     assert (row.line, row.sku, row.warnings) == (2, "1", ())
     assert row.fields == {
         "gender": "Men",
@@ -87,11 +92,11 @@ def test_a_row_of_styles_csv_becomes_a_product(tmp_path: Path) -> None:
         "usage": "Formal",
         "display_name": "Silk Tie",
     }
-    assert row.picture is not None
-    assert row.picture.read(100) == b"picture"
-    assert row.picture.uri == (tmp_path / "images" / "1.jpg").resolve().as_uri()
-    assert row.picture.size == 7
-    assert row.picture.mtime_ns == (tmp_path / "images" / "1.jpg").stat().st_mtime_ns
+    assert row.image is not None
+    assert row.image.read(100) == b"content"
+    assert row.image.uri == (tmp_path / "images" / "1.jpg").resolve().as_uri()
+    assert row.image.size == 7
+    assert row.image.mtime_ns == (tmp_path / "images" / "1.jpg").stat().st_mtime_ns
 
 
 def test_an_unquoted_comma_in_the_name_is_joined_again(tmp_path: Path) -> None:
@@ -102,7 +107,7 @@ def test_an_unquoted_comma_in_the_name_is_joined_again(tmp_path: Path) -> None:
 
 def test_a_row_without_its_image_file_is_kept_with_a_warning(tmp_path: Path) -> None:
     row = only(catalogue(tmp_path, HEADER + TIE))
-    assert row.picture is None
+    assert row.image is None
     assert row.warnings == ("there is no image images/1.jpg",)
 
 
@@ -336,20 +341,20 @@ def test_the_json_is_read_from_a_zip_too(tmp_path: Path) -> None:
 # --- other shops' tables ---------------------------------------------------------------------
 
 
-def test_columns_and_images_of_another_shop_map_by_a_layout(tmp_path: Path) -> None:
+def test_columns_and_images_of_another_shop_map_by_a_mapping(tmp_path: Path) -> None:
     (tmp_path / "images" / "010").mkdir(parents=True)
-    (tmp_path / "images" / "010" / "0108775015.jpg").write_bytes(b"picture")
+    (tmp_path / "images" / "010" / "0108775015.jpg").write_bytes(b"content")
     table = tmp_path / "articles.csv"
     table.write_text("article_id,prod_name,perceived\n0108775015,Strap top,Dark\n")
-    layout = FeedMapping(
+    mapping = FeedMapping(
         columns={"sku": "article_id", "display_name": "prod_name"},
         image="images/{sku:.3}/{article_id}.jpg",
     )
-    row = only(table, layout)
+    row = only(table, mapping)
     assert row.sku == "0108775015"
     assert row.fields == {"display_name": "Strap top", "attributes": {"perceived": "Dark"}}
-    assert row.picture is not None
-    assert row.picture.read(10) == b"picture"
+    assert row.image is not None
+    assert row.image.read(10) == b"content"
 
 
 def test_a_given_column_wins_over_one_that_has_our_name(tmp_path: Path) -> None:
@@ -373,21 +378,21 @@ def test_the_names_that_shops_mostly_use_are_known(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["image", "image_uri", "imageUrl", "IMAGE_PATH", "filename"])
 def test_an_image_column_holds_paths_beside_the_csv_or_uris(tmp_path: Path, name: str) -> None:
-    (tmp_path / "p.png").write_bytes(b"picture")
+    (tmp_path / "p.png").write_bytes(b"content")
     table = tmp_path / "t.csv"
     table.write_text(f"sku,{name}\n1,p.png\n2,https://cdn.example/2.jpg\n3,\n4,gone.png\n")
     local, remote, without, gone = rows(table)
-    assert local.picture is not None
-    assert (remote.picture, remote.fields["image_uri"]) == (None, "https://cdn.example/2.jpg")
-    assert (without.picture, without.warnings) == (None, ("no image is named",))
+    assert local.image is not None
+    assert (remote.image, remote.fields["image_uri"]) == (None, "https://cdn.example/2.jpg")
+    assert (without.image, without.warnings) == (None, ("no image is named",))
     assert gone.warnings == ("there is no image gone.png",)
 
 
 def test_an_image_column_of_styles_csv_wins_over_the_images_folder(tmp_path: Path) -> None:
     catalogue(tmp_path, "id,image\n1,images/b.jpg\n", {"1.jpg": b"a", "b.jpg": b"b"})
-    picture = only(tmp_path).picture
-    assert picture is not None
-    assert picture.read(1) == b"b"
+    image = only(tmp_path).image
+    assert image is not None
+    assert image.read(1) == b"b"
 
 
 def test_a_stock_column_that_is_empty_says_nothing(tmp_path: Path) -> None:
@@ -425,7 +430,7 @@ def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "layout",
+    "mapping",
     [
         FeedMapping(columns={"colour": "id"}),
         FeedMapping(image="{sku.__class__}.jpg"),
@@ -437,14 +442,14 @@ def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
         FeedMapping(image="{sku.jpg"),
     ],
 )
-def test_a_layout_that_cannot_be_is_refused_before_a_row_is_read(
-    tmp_path: Path, layout: FeedMapping
+def test_a_mapping_that_cannot_be_is_refused_before_a_row_is_read(
+    tmp_path: Path, mapping: FeedMapping
 ) -> None:
     with pytest.raises(ConfigurationError):
-        open_source(catalogue(tmp_path, HEADER + TIE), layout)
+        open_source(catalogue(tmp_path, HEADER + TIE), mapping)
 
 
-def test_a_layout_that_names_a_column_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_mapping_that_names_a_column_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnreadableCatalogue, match="no column 'code'; there are: id, gender"):
         open_source(catalogue(tmp_path, HEADER + TIE), FeedMapping(columns={"sku": "code"}))
 
@@ -456,9 +461,11 @@ def test_a_layout_that_names_a_column_that_is_not_there_is_refused(tmp_path: Pat
         ("m.json", '{"image": "i/{sku}.jpg", "map": {"sku": "code"}}'),
     ],
 )
-def test_a_layout_can_be_a_small_file(tmp_path: Path, name: str, text: str) -> None:
+def test_a_mapping_can_be_a_small_file(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
-    assert read_layout(tmp_path / name) == FeedMapping(columns={"sku": "code"}, image="i/{sku}.jpg")
+    assert read_mapping(tmp_path / name) == FeedMapping(
+        columns={"sku": "code"}, image="i/{sku}.jpg"
+    )
 
 
 @pytest.mark.parametrize(
@@ -468,7 +475,7 @@ def test_a_layout_can_be_a_small_file(tmp_path: Path, name: str, text: str) -> N
 def test_a_mapping_file_that_is_not_one_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "m.json").write_text(text)
     with pytest.raises(ConfigurationError, match=r"m\.json"):
-        read_layout(tmp_path / "m.json")
+        read_mapping(tmp_path / "m.json")
 
 
 # --- zips ------------------------------------------------------------------------------------
@@ -479,12 +486,12 @@ def test_a_zip_may_hold_its_catalogue_in_a_folder(tmp_path: Path, prefix: str) -
     members = {
         "__MACOSX/._styles.csv": "junk",
         f"{prefix}styles.csv": HEADER + TIE,
-        f"{prefix}images/1.jpg": b"picture",
+        f"{prefix}images/1.jpg": b"content",
         f"{prefix}deeper/styles.csv": "junk",
     }
     row = only(zipped(tmp_path / "c.zip", members))
-    assert row.picture is not None
-    assert (row.picture.uri, row.picture.size) == (None, 7)
+    assert row.image is not None
+    assert (row.image.uri, row.image.size) == (None, 7)
 
 
 def test_a_members_checksum_stands_for_its_time(tmp_path: Path) -> None:
@@ -492,9 +499,9 @@ def test_a_members_checksum_stands_for_its_time(tmp_path: Path) -> None:
         with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
             archive.writestr("styles.csv", HEADER + TIE)
             archive.writestr(zipfile.ZipInfo("images/1.jpg", (*when, 0, 0, 0)), content)
-        picture = only(tmp_path / "c.zip").picture
-        assert picture is not None
-        return picture.mtime_ns
+        image = only(tmp_path / "c.zip").image
+        assert image is not None
+        return image.mtime_ns
 
     first = stamp(b"aaa", (2020, 1, 1))
     assert stamp(b"aaa", (2024, 1, 1)) == first
@@ -509,20 +516,20 @@ def test_a_member_larger_than_allowed_is_not_unpacked(tmp_path: Path) -> None:
     with closing(open_source(path)) as source:
         (row,) = source.read()
         assert isinstance(row, FeedRow)
-        assert row.picture is not None
+        assert row.image is not None
         with pytest.raises(ImageTooLarge, match="50,000,000"):
-            row.picture.read(1_000_000)
+            row.image.read(1_000_000)
 
 
 def test_a_damaged_member_is_a_corrupt_image(tmp_path: Path) -> None:
-    path = zipped(tmp_path / "c.zip", {"styles.csv": HEADER + TIE, "images/1.jpg": b"picture"})
-    path.write_bytes(path.read_bytes().replace(b"picture", b"pixture"))
+    path = zipped(tmp_path / "c.zip", {"styles.csv": HEADER + TIE, "images/1.jpg": b"content"})
+    path.write_bytes(path.read_bytes().replace(b"content", b"conxent"))
     with closing(open_source(path)) as source:
         (row,) = source.read()
         assert isinstance(row, FeedRow)
-        assert row.picture is not None
+        assert row.image is not None
         with pytest.raises(CorruptImage, match="CRC"):
-            row.picture.read(1_000)
+            row.image.read(1_000)
 
 
 def test_a_damaged_table_in_a_zip_makes_it_unreadable(tmp_path: Path) -> None:
@@ -590,28 +597,28 @@ def test_a_symlink_cannot_lead_out_but_within(tmp_path: Path, secret: Path) -> N
     out, within, dangling = read(path)
     assert isinstance(out, Reject)
     assert isinstance(within, FeedRow)
-    assert within.picture is not None
-    assert within.picture.read(10) == b"real"
+    assert within.image is not None
+    assert within.image.read(10) == b"real"
     assert isinstance(dangling, FeedRow)
-    assert dangling.picture is None
+    assert dangling.image is None
 
 
 def test_the_images_folder_itself_may_be_a_symlink_of_the_operator(tmp_path: Path) -> None:
-    elsewhere = catalogue(tmp_path / "elsewhere", "", {"1.jpg": b"picture"})
+    elsewhere = catalogue(tmp_path / "elsewhere", "", {"1.jpg": b"content"})
     shop = tmp_path / "shop"
     shop.mkdir()
     (shop / "styles.csv").write_text(HEADER + TIE)
     (shop / "images").symlink_to(elsewhere / "images")
-    picture = only(shop).picture
-    assert picture is not None
-    assert picture.read(10) == b"picture"
+    image = only(shop).image
+    assert image is not None
+    assert image.read(10) == b"content"
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["folder", "pipe"])
 def test_what_is_no_regular_file_is_no_image(tmp_path: Path, make: Callable[[Path], None]) -> None:
     path = catalogue(tmp_path, HEADER + TIE)
     make(path / "images" / "1.jpg")
-    assert only(path).picture is None
+    assert only(path).image is None
 
 
 @pytest.mark.parametrize("sku", ["../secret", "/secret", "../../etc/passwd"])
@@ -633,9 +640,9 @@ def test_a_symlink_in_a_zip_is_refused(tmp_path: Path) -> None:
     assert "symlink" in rejected(tmp_path / "c.zip").reason
 
 
-def test_a_picture_of_a_folder_is_read_within_its_limit(tmp_path: Path) -> None:
-    picture = only(catalogue(tmp_path, HEADER + TIE, {"1.jpg": bytes(1001)})).picture
-    assert picture is not None
+def test_an_image_of_a_folder_is_read_within_its_limit(tmp_path: Path) -> None:
+    image = only(catalogue(tmp_path, HEADER + TIE, {"1.jpg": bytes(1001)})).image
+    assert image is not None
     with pytest.raises(ImageTooLarge):
-        picture.read(1000)
-    assert len(picture.read(1001)) == 1001
+        image.read(1000)
+    assert len(image.read(1001)) == 1001

@@ -13,7 +13,7 @@ import pytest
 from backend.errors import ConfigurationError, ImageUnavailable, NoImage
 from backend.images.store import ImageStore, digest_of
 
-DATA = b"not really a picture"
+DATA = b"not really an image"
 DIGEST = hashlib.sha256(DATA).hexdigest()
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (as everywhere)
 
 from backend.embedders.backbones import load_backbone
-from backend.embedders.network import fold_batch_norms
+from backend.embedders.batch_norms import fold_batch_norms
 from backend.errors import UnknownEmbedder
 from backend.lab.training.layers import FoldedConvolution, folded_state, make_trainable
 from backend.lab.training.tuned_network import Head
@@ -31,7 +31,7 @@ def whole_map(pixels: Tensor) -> Tensor:
 @pytest.mark.parametrize("layer", ["blocks.2", "blocks.4", "blocks.5.2", "conv_head"])
 @torch.inference_mode()
 def test_stem_and_tail_together_are_the_network(layer: str) -> None:
-    stem, tail = LITE0.cut(layer)
+    stem, tail = LITE0.split(layer)
 
     assert torch.allclose(tail(stem(pictures())), whole_map(pictures()), atol=1e-4)
     assert any(name.startswith(layer) for name in tail.state_dict())
@@ -39,7 +39,7 @@ def test_stem_and_tail_together_are_the_network(layer: str) -> None:
 
 
 def test_a_residual_network_is_cut_between_its_stages() -> None:
-    stem, tail = RESNET.cut(RESNET.tune_from)
+    stem, tail = RESNET.split(RESNET.tune_from)
 
     assert {name.split(".")[0] for name in tail.state_dict()} == {"layer4"}
     assert tail(stem(torch.zeros(1, 3, 64, 64))).shape == (1, 512, 2, 2)
@@ -51,7 +51,7 @@ def test_a_residual_network_is_cut_between_its_stages() -> None:
 )
 def test_an_impossible_cut_is_refused_with_its_reason(layer: str, reason: str) -> None:
     with pytest.raises(UnknownEmbedder, match=reason):
-        LITE0.cut(layer)
+        LITE0.split(layer)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_only_a_plain_network_is_tuned(spec: str) -> None:
 
 
 def test_a_trainable_tail_gives_what_it_gave_before() -> None:
-    stem, tail = LITE0.cut("blocks.4")
+    stem, tail = LITE0.split("blocks.4")
     maps = stem(pictures()).detach()
     before = deepcopy(tail)(maps)
 
@@ -74,7 +74,7 @@ def test_a_trainable_tail_gives_what_it_gave_before() -> None:
 
 
 def test_its_state_fits_a_tail_with_folded_norms() -> None:
-    stem, tail = LITE0.cut("blocks.5")
+    stem, tail = LITE0.split("blocks.5")
     maps = stem(pictures()).detach()
     folded = deepcopy(tail)
     make_trainable(tail)

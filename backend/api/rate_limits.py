@@ -1,0 +1,113 @@
+"""How often a client may ask. Flask-Limiter counts, in Redis if there is a broker.
+
+While Redis does not answer, each process counts for itself.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address, ip_network
+from typing import Any, Final
+
+import structlog
+from flask import Flask, Response, current_app, g, request
+from flask_limiter import Limiter, RateLimitExceeded
+from limits import RateLimitItem, parse_many
+from limits.errors import StorageError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from backend.api import scopes
+from backend.api.problems import RequestError, respond
+from backend.errors import InvalidKey
+from backend.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+NAMESPACE: Final = "lookalike"
+REDIS_OPTIONS: Final[dict[str, Any]] = {
+    "socket_connect_timeout": 1,
+    "socket_timeout": 1,
+    "retry": Retry(NoBackoff(), 0),  # a request waits for a dead Redis once
+    "wrap_exceptions": True,
+}
+
+
+class RateLimits:
+    """Counts requests and failed attempts of the clients of one app."""
+
+    def __init__(self, settings: Settings) -> None:
+        limits = [settings.rate_limit] if settings.rate_limit else []
+        self._attempts: list[RateLimitItem] = parse_many(settings.key_attempts)
+        self._limiter = Limiter(
+            _client,
+            application_limits=[*limits],
+            application_limits_exempt_when=_is_public,
+            storage_uri=settings.broker_url or "memory://",
+            storage_options=REDIS_OPTIONS if settings.broker_url else {},
+            in_memory_fallback_enabled=True,
+            key_prefix=NAMESPACE,
+        )
+
+    def register(self, app: Flask) -> None:
+        """Answer 429 beyond the limit; to be called after authentication, which finds the key."""
+        self._limiter.init_app(app)
+        app.register_error_handler(RateLimitExceeded, self._respond)
+
+    def _respond(self, error: RateLimitExceeded) -> Response:
+        now = self._limiter.current_limit
+        until = now.reset_at if now else time.time() + error.limit.limit.get_expiry()
+        return respond(_too_many(f"at most {error.description} are allowed", until=until))
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Count wrong keys by address; raises the 429 before a key is looked up, after too many."""
+        where = (NAMESPACE, "keys", _address())
+        for limit in self._attempts:
+            if not _counted(self._limiter.limiter.test, limit, *where):
+                detail = f"too many unknown keys from this address: {limit} are allowed"
+                until = time.time() + limit.get_expiry()
+                raise _too_many(detail, until=until, code="too-many-attempts")
+        try:
+            yield
+        except InvalidKey:
+            for limit in self._attempts:
+                _counted(self._limiter.limiter.hit, limit, *where)
+            raise
+
+
+def _counted(ask: Callable[..., bool], limit: RateLimitItem, *where: str) -> bool:
+    """Test or hit a limit; True if Redis does not answer, since the key is checked in any case."""
+    try:
+        return ask(limit, *where)
+    except StorageError as error:
+        log.warning("attempts are not counted", error=str(error.storage_error))
+        return True
+
+
+def _too_many(detail: str, *, until: float, code: str = "too-many-requests") -> RequestError:
+    seconds = max(1, math.ceil(until - time.time()))
+    headers = {"Retry-After": str(seconds)}
+    return RequestError(429, code, f"{detail}; try again in {seconds} s", headers=headers)
+
+
+def _client() -> str:
+    """Return what counts as one client: the key, or without one the address."""
+    return g.get("key_prefix") or _address()
+
+
+def _address() -> str:
+    """Return the client's address; of IPv6 the /64 network, since one host may use all of it."""
+    try:
+        address = ip_address(request.remote_addr or "")
+    except ValueError:
+        return "unknown"
+    return str(ip_network((address, 64), strict=False)) if address.version == 6 else str(address)
+
+
+def _is_public() -> bool:
+    endpoint = request.endpoint
+    return endpoint is None or scopes.required_scope(current_app, endpoint) is scopes.PUBLIC

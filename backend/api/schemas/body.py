@@ -1,0 +1,88 @@
+"""JSON bodies: `read_body` validates one against its model and explains what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Never, TypeVar
+
+from flask import request
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from backend.api.context import filterable, services
+from backend.api.problems import RequestError, invalid_request, pointer
+from backend.api.schemas import Json
+from backend.api.schemas.document import BodyLimits, RequestBody
+from backend.api.schemas.problem import ProblemFault
+from backend.errors import reason_of, unknown_field
+
+Body = TypeVar("Body", bound=RequestBody)
+
+
+def read_body(model: type[Body]) -> Body:
+    """Return this request's JSON body, checked; raises RequestError with everything wrong in it."""
+    return _validate(model, json_body())
+
+
+def read_optional_body(model: type[Body]) -> Body:
+    """Return this request's JSON body, checked; one that is absent counts as `{}`."""
+    return _validate(model, json_body() if request.get_data() else {})
+
+
+def _validate(model: type[Body], given: Json) -> Body:
+    limits = BodyLimits(filterable(), max_batch=services().settings.max_batch)
+    try:
+        return model.model_validate(given, context=limits)
+    except ValidationError as error:
+        raise _refused(error, model) from None
+
+
+def _refused(error: ValidationError, model: type[RequestBody]) -> RequestError:
+    """Translate what pydantic refused: the only place where that becomes a problem document."""
+    faults = [fault for each in error.errors() for fault in _faults(each, model)]
+    return invalid_request(list(dict.fromkeys(faults)))
+
+
+def _faults(error: ErrorDetails, model: type[RequestBody]) -> list[ProblemFault]:
+    """Return one fault that points at a member of the body; a filter brings its own faults."""
+    if faults := error.get("ctx", {}).get("faults"):
+        return list(faults)
+    if (unknown := unknown_field(error)) is not None:
+        detail = f"there is no such member; allowed: {', '.join(model.model_fields)}"
+        return [ProblemFault(code="unknown-parameter", detail=detail, pointer=pointer(unknown))]
+    member, *inner = error["loc"]
+    names = [part for part in inner if isinstance(part, str)]
+    detail = " ".join([*names, reason_of(error)])
+    return [ProblemFault(code="invalid-value", detail=detail, pointer=pointer(member))]
+
+
+def json_body() -> Json:
+    """Return this request's body, a JSON object.
+
+    Ends the request with 415 without a JSON content type, 400 for what is not JSON, and 422 for
+    JSON that is no object.
+    """
+    if not request.is_json:
+        got = request.mimetype or "nothing"
+        detail = f"the content type must be application/json; got {got}"
+        raise RequestError(415, "unsupported-media-type", detail)
+    try:
+        body = parse_json(request.get_data(cache=False))
+    except ValueError as error:
+        raise RequestError(400, "malformed-json", f"the body is not JSON: {error}") from None
+    if not isinstance(body, dict):
+        fault = ProblemFault(code="invalid-value", detail="must be a JSON object", pointer="")
+        raise invalid_request([fault])
+    return body
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON as RFC 8259 has it, without Python's NaN; raises ValueError."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _refuse_constant(name: str) -> Never:
+    raise ValueError(f"{name} is no JSON value")

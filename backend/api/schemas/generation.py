@@ -1,0 +1,98 @@
+"""Generations in JSON, and the bodies that ask for a re-index or a promotion."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import AfterValidator, ConfigDict, Field
+
+from backend.api.schemas.document import Document, RequestBody
+from backend.catalogue.drafts import storable
+from backend.reindex.requests import HNSW, QUANTIZATIONS, ReindexPlan
+
+
+class GenerationDocument(Document):
+    """One index of the whole catalogue by one embedder."""
+
+    id: int
+    collection: str
+    embedder: str
+    fingerprint: str
+    size: int
+    state: str
+
+
+class GenerationDetail(GenerationDocument):
+    """A generation with its progress, and the numbers of its last check."""
+
+    state: Literal["building", "active", "standby", "retired"]
+    quantization: str | None
+    index_options: dict[str, Any]
+    products: int | None = Field(description="null once it is retired, like the next three")
+    pending: int | None
+    indexed: int | None
+    quarantined: int | None
+    created_at: datetime
+    promoted_at: datetime | None
+    retired_at: datetime | None
+    dropped_at: datetime | None
+    quality: dict[str, Any] | None = Field(description="each number, its bound and its verdict")
+
+
+class GenerationPage(Document):
+    """All generations, the newest first."""
+
+    items: list[GenerationDetail]
+    next_cursor: str | None
+
+
+# --- bodies: types are checked here; `ReindexPlan.check` refuses wrong values, also a command's ---
+
+
+def _hnsw_number(name: str) -> Any:
+    bounds = HNSW[name]
+    return Field(json_schema_extra={"minimum": bounds[0], "maximum": bounds[-1]})
+
+
+class HnswBody(RequestBody):
+    """How a graph is built."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra={"additionalProperties": False})
+    __pydantic_extra__: dict[str, int | None]
+
+    m: Annotated[int, _hnsw_number("m")] | None = Field(None, description="links of a point")
+    ef_construct: Annotated[int, _hnsw_number("ef_construct")] | None = Field(
+        None, description="candidates for each link"
+    )
+
+
+Text: TypeAlias = Annotated[str, AfterValidator(storable)]
+Quantization: TypeAlias = Annotated[Text, Field(json_schema_extra={"enum": [*QUANTIZATIONS]})]
+Promote: TypeAlias = Annotated[Text, Field(json_schema_extra={"enum": ["auto", "manual"]})]
+
+
+class ReindexBody(RequestBody):
+    """What another index is to be like; what is absent stays as it is."""
+
+    embedder: Text | None = Field(None, description="name, with ?option=value&…")
+    quantization: Quantization | None = None
+    hnsw: HnswBody = HnswBody(m=None, ef_construct=None)
+    promote: Promote = "auto"
+    force: bool = Field(False, description="promote it however it is; the failed numbers are kept")
+
+    def plan(self) -> ReindexPlan:
+        """Return what is asked for, its values not yet checked."""
+        return ReindexPlan(
+            embedder=self.embedder,
+            quantization=self.quantization,
+            hnsw=self.hnsw.model_dump(exclude_none=True),
+            promote=self.promote or "auto",
+            force=self.force,
+        )
+
+
+class ForceBody(RequestBody):
+    """Whether to pass over numbers that are not good enough."""
+
+    force: bool = False

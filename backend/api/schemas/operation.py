@@ -1,0 +1,115 @@
+"""What an operator reads: status, quarantine, jobs, health."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from backend.api.schemas.document import Document
+from backend.api.schemas.generation import GenerationDocument
+from backend.vectors import SearchMode
+
+
+class FilterRecall(Document):
+    """How often filters of one shape were asked, and what a sample of them found."""
+
+    shape: str = Field(description="fields and kinds of clause, no values; empty: no filter")
+    mode: SearchMode
+    queries: int
+    compared: int = Field(description="how many were compared with exact search")
+    recall: float | None = Field(description="mean recall@10 of those; null: none was compared")
+
+
+class ShardBuilt(Document):
+    """How the graph of an embedded index was built."""
+
+    at: datetime
+    points: int
+    seconds: float
+    caught_up: int = Field(description="points that had changed meanwhile")
+    stall_seconds: float = Field(description="for which nothing was answered, as it was loaded")
+    peak_bytes: int = Field(description="memory of the process that built it")
+
+
+class ShardFailure(Document):
+    """Why the last build came to nothing; the index before it goes on answering."""
+
+    at: datetime
+    reason: str
+
+
+class ShardDocument(Document):
+    """The embedded index of the active generation."""
+
+    optimized: bool = Field(description="whether it has a graph; else all points are compared")
+    dirty: int = Field(description="points written since it was made, which are outside the graph")
+    building: bool
+    built: ShardBuilt | None
+    failure: ShardFailure | None
+
+
+class Status(Document):
+    """Counts of the active generation: products = pending + indexed + quarantined."""
+
+    products: int
+    pending: int
+    indexed: int
+    quarantined: int
+    removing: int
+    oldest_pending_seconds: float | None
+    counted_seconds_ago: float = Field(description="0 but for catalogues that take long to count")
+    generation: GenerationDocument | None
+    shard: ShardDocument | None = Field(description="null where a Qdrant server holds the index")
+    jobs: dict[str, int]
+    filter_recall: list[FilterRecall] = Field(description="the most frequent shapes first")
+    version: str
+
+
+class QuarantinedProduct(Document):
+    """A product that cannot be indexed as it is, and why."""
+
+    sku: str
+    reason: str
+    failures: int
+    image_uri: str | None
+
+
+class QuarantinePage(Document):
+    """The quarantine, in the order in which the products were added."""
+
+    items: list[QuarantinedProduct]
+    next_cursor: str | None
+
+
+class JobDocument(Document):
+    """An operator's long task."""
+
+    id: int
+    verb: str
+    arguments: dict[str, Any]
+    state: Literal["queued", "running", "done", "failed"]
+    done: int
+    total: int | None
+    rate: float | None = Field(description="a second, lately")
+    seconds_left: float | None = Field(description="by that rate; null where it is unknown")
+    result: dict[str, Any] | None
+    error: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class JobPage(Document):
+    """Jobs, the newest first."""
+
+    items: list[JobDocument]
+    next_cursor: str | None
+
+
+class Health(Document):
+    """Whether the process is there, and whether each part it needs is."""
+
+    status: Literal["ok", "ready"]
+    checks: dict[str, str] = {}

@@ -1,0 +1,141 @@
+"""Query strings and the text fields of forms: read name by name; an unknown name is refused.
+
+The reader collects everything wrong and raises it at once in `finish`; until then a wrong value
+reads as its default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Final
+
+from flask import request
+from werkzeug.datastructures import MultiDict
+
+from backend.api.problems import invalid_request
+from backend.api.schemas import filters, pages
+from backend.api.schemas.body import parse_json
+from backend.api.schemas.filters import FilterReader
+from backend.api.schemas.problem import ProblemFault
+from backend.catalogue.products import SKU
+from backend.filters import Schema, Where
+
+MOST_WORDS: Final = 1000
+
+
+class QueryReader:
+    """The parameters of one request, from its query string or the text fields of its form."""
+
+    def __init__(self, given: MultiDict[str, str]) -> None:
+        # A part of a form may come without a name, which is then None.
+        self._left = {name or "": given.getlist(name) for name in given}
+        self._allowed: list[str] = []
+        self.faults: list[ProblemFault] = []
+        for name, texts in list(self._left.items()):
+            if "\0" in name or any("\0" in text for text in texts):
+                self.refuse(name, "holds a NUL character")
+                del self._left[name]
+
+    @classmethod
+    def of_request(cls) -> QueryReader:
+        """Return the reader of this request's query string."""
+        return cls(request.args)
+
+    def refuse(self, name: str, detail: str, *, code: str = "invalid-value") -> None:
+        """Note that something is wrong with a parameter."""
+        self.faults.append(ProblemFault(code=code, detail=detail, parameter=name))
+
+    def take(self, name: str) -> list[str] | None:
+        """Return what was given under a name that is allowed, or None."""
+        self._allowed.append(name)
+        return self._left.pop(name, None)
+
+    def finish(self) -> None:
+        """Raise RequestError if anything was wrong, or a name was given that nobody took."""
+        for name in self._left:
+            detail = f"there is no such parameter; allowed: {', '.join(self._allowed) or 'none'}"
+            self.refuse(name, detail, code="unknown-parameter")
+        if self.faults:
+            raise invalid_request(self.faults)
+
+    def text(self, name: str) -> str | None:
+        """Return a text that may be given once."""
+        texts = self.take(name)
+        if texts and len(texts) > 1:
+            self.refuse(name, "may be given once")
+        return texts[0] if texts else None
+
+    def number(self, name: str, *, least: float, most: float) -> float | None:
+        """Return a finite number in a range."""
+        text = self.text(name)
+        try:
+            value = None if text is None else filters.number(text)
+        except ValueError as error:
+            self.refuse(name, str(error))
+            return None
+        return value if value is not None and self._in_range(name, value, least, most) else None
+
+    def integer(self, name: str, *, default: int, least: int, most: int) -> int:
+        """Return a whole number in a range."""
+        text = self.text(name)
+        try:
+            value = default if text is None else filters.integer(text)
+        except ValueError as error:
+            self.refuse(name, str(error))
+            return default
+        return value if self._in_range(name, value, least, most) else default
+
+    def words(self, name: str) -> list[str]:
+        """Return what stands between commas, in one parameter or several."""
+        found = [word for text in self.take(name) or () for word in filters.split(text)]
+        if "" in found or len(found) > MOST_WORDS:
+            self.refuse(name, f"takes 1 to {MOST_WORDS} words between commas, none of them empty")
+            return []
+        return found
+
+    def words_among(self, name: str, allowed: Collection[str]) -> list[str]:
+        """Return a list of strings of which each is allowed."""
+        found = self.words(name)
+        if unknown := [word for word in found if word not in allowed]:
+            self.refuse(name, f"{', '.join(unknown)[:200]}: allowed are {', '.join(allowed)}")
+        return found
+
+    def skus(self, name: str) -> list[str]:
+        """Return a list of skus."""
+        found = self.words(name)
+        if not all(map(SKU.fullmatch, found)):
+            self.refuse(name, "holds what is no sku: 1 to 128 of A-Z a-z 0-9 . _ : -")
+        return found
+
+    def cursor(self, collection: str) -> int:
+        """Return the id that the list goes on behind."""
+        text = self.text("cursor")
+        try:
+            return pages.position(text, collection) if text is not None else 0
+        except ValueError as error:
+            self.refuse("cursor", str(error), code="invalid-cursor")
+            return 0
+
+    def where(self, schema: Schema) -> Where:
+        """Return the filter: parameters, and JSON under the name `filter`."""
+        reader = FilterReader(schema)
+        if (text := self.text("filter")) is not None:
+            reader.read_json(self._json("filter", text), parameter="filter")
+        self._allowed += filters.names(schema)
+        for name in [name for name in self._left if filters.target(name, schema)]:
+            reader.read_parameter(name, self._left.pop(name))
+        self.faults += reader.faults
+        return reader.where
+
+    def _json(self, name: str, text: str) -> Any:
+        try:
+            return parse_json(text)
+        except ValueError as error:
+            self.refuse(name, f"is not JSON: {error}")
+            return {}
+
+    def _in_range(self, name: str, value: float, least: float, most: float) -> bool:
+        inside = least <= value <= most
+        if not inside:
+            self.refuse(name, f"must lie between {least:g} and {most:g}")
+        return inside

@@ -1,0 +1,127 @@
+"""Similar items and facets: the question, and the answer in JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from backend.api.schemas import Json
+from backend.api.schemas.document import Document, RequestBody
+from backend.api.schemas.filters import Filter
+from backend.api.schemas.product import MEMBERS, Product, write_products
+from backend.api.schemas.query import QueryReader
+from backend.catalogue.drafts import Sku
+from backend.database.engine import Database
+from backend.filters import Scalar, Schema
+from backend.queue.progress import State
+from backend.search.similar import MAX_LIMIT, Answer, Query
+from backend.vectors import SearchMode
+
+
+class Neighbour(Document):
+    """A product that looks like the query."""
+
+    sku: str
+    score: float = Field(ge=-1, le=1, description="cosine similarity")
+    product: Product
+
+
+class SimilarMeta(BaseModel):
+    """How the answer came about."""
+
+    embedder: str
+    fingerprint: str
+    search_mode: SearchMode = Field(
+        description="plain: a walk of the graph; acorn: one that also passes through what the "
+        "filter drops; exact: all that pass the filter were compared"
+    )
+    took_ms: float
+    query_state: State | None = Field(None, description="of the query product")
+
+
+class SimilarAnswer(Document):
+    """Similar items, best first, without the query product."""
+
+    items: list[Neighbour]
+    generation: int
+    request_id: str
+    meta: SimilarMeta
+
+
+class SimilarBody(RequestBody):
+    """A query by a product of the catalogue, for filters too long for a query string."""
+
+    sku: Sku
+    limit: int = Field(10, ge=1, le=MAX_LIMIT)
+    exclude: list[Sku] = Field([], description="skus that are left out")
+    fields: list[Literal[MEMBERS]] = Field(  # type: ignore[valid-type]
+        [], description="members of the products that are wanted"
+    )
+    min_score: float | None = Field(None, ge=-1, le=1)
+    filter: Filter = {}
+
+    def query(self) -> Query:
+        """Return what is asked beside the product."""
+        return Query(
+            limit=self.limit, where=self.filter, exclude=self.exclude, min_score=self.min_score
+        )
+
+
+class FacetValue(Document):
+    """A value and how many searchable products have it."""
+
+    value: Scalar
+    count: int
+
+
+class Facet(Document):
+    """A field's values, the most frequent first."""
+
+    field: str
+    values: list[FacetValue]
+
+
+class FacetPage(Document):
+    """The facets, each of which can be filtered by."""
+
+    items: list[Facet]
+    next_cursor: str | None
+    generation: int
+
+
+def read_query(reader: QueryReader, fields: Schema) -> tuple[Query, list[str]]:
+    """Return the query, and the members of the products that are wanted.
+
+    To be called last: raises RequestError if anything was wrong.
+    """
+    limit = reader.integer("limit", default=10, least=1, most=MAX_LIMIT)
+    exclude = reader.skus("exclude")
+    wanted = reader.words_among("fields", MEMBERS)
+    min_score = reader.number("min_score", least=-1, most=1)
+    where = reader.where(fields)
+    reader.finish()
+    return Query(limit=limit, where=where, exclude=exclude, min_score=min_score), wanted
+
+
+def write_answer(
+    db: Database,
+    answer: Answer,
+    *,
+    fields: Collection[str] = (),
+    request_id: str | None = None,
+    took_ms: float | None = None,
+) -> Json:
+    """Return similar items as JSON, best first."""
+    with db.read() as session:
+        shown = write_products(session, [item.product for item in answer.items], fields=fields)
+    return {
+        "items": [
+            {"sku": item.product.sku, "score": item.score, "product": product}
+            for item, product in zip(answer.items, shown, strict=True)
+        ],
+        "generation": answer.generation.id,
+        "request_id": request_id,
+        "meta": answer.meta | ({} if took_ms is None else {"took_ms": took_ms}),
+    }

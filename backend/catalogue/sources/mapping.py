@@ -1,0 +1,52 @@
+"""How a shop's table is laid out, as far as its header does not tell."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from backend.errors import ConfigurationError
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeedMapping:
+    """Which of the shop's columns is which of our fields, and where the images lie."""
+
+    columns: Mapping[str, str] = field(default_factory=dict)  # our field -> the shop's column
+    image: str | None = None  # template over the row, such as images/{sku:.3}/{sku}.jpg
+
+
+DEFAULT_MAPPING: Final = FeedMapping()
+"""The layout of a table whose header uses our names, or those of styles.csv."""
+
+
+def read_mapping(path: Path) -> FeedMapping:
+    """Read a layout from a TOML or JSON file with a table `map` and a template `image`.
+
+    Raises ConfigurationError for a file that is not so.
+    """
+    try:
+        text = path.read_text("utf-8")
+        loaded = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"the mapping file {path}: {error}") from None
+    return _checked(loaded, path)
+
+
+def _checked(loaded: Any, path: Path) -> FeedMapping:
+    problem = None
+    if not isinstance(loaded, dict) or not set(loaded) <= {"map", "image"}:
+        problem = "it can hold `map` and `image`, nothing else"
+    elif not isinstance(loaded.get("map", {}), dict):
+        problem = "`map` must be a table of field = column"
+    elif not all(isinstance(column, str) for column in loaded.get("map", {}).values()):
+        problem = "a column in `map` must be a string"
+    elif not isinstance(loaded.get("image", ""), str):
+        problem = "`image` must be a string"
+    if problem:
+        raise ConfigurationError(f"the mapping file {path}: {problem}")
+    return FeedMapping(columns=loaded.get("map", {}), image=loaded.get("image"))

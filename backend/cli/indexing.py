@@ -1,0 +1,95 @@
+"""`lookalike index`, `verify` and `optimize`: fill the index, check it, make it fast."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from backend.cli.common import AsJson, out, print_json, services
+from backend.cli.jobs import run_job
+from backend.cli.status import print_status
+
+
+def index(as_json: AsJson = False) -> None:
+    """Embed every image and write every point, until nothing is pending.
+
+    If a server is running, the server does the work and this command shows the progress. It also
+    waits for products that are retried later, and for the leases of a killed process. Exit code 0
+    when nothing is pending, even if some products are in quarantine.
+    """
+    from backend.status import status as read_status
+
+    with services() as found:
+        run_job(found, "index", {}, what="Indexing")
+        now = read_status(found.db, found.indexes.look_at_shard)
+    print_status(now, as_json=as_json)
+    raise typer.Exit(0 if now["pending"] == 0 else 1)
+
+
+def verify(
+    fix: Annotated[bool, typer.Option("--fix", help="Repair the differences.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Compare every vector, not a sample of 1%.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the index of every live generation with SQL, product by product.
+
+    Claims and payloads are compared for all products, vectors for a sample. `--fix` writes what is
+    missing or differs again, from stored vectors, deletes what should not be there, and refills an
+    index that was emptied. It does not retry quarantined products. Exit code 1 when there are
+    differences and `--fix` is not given.
+    """
+    arguments = {"fix": fix, "full": full}
+    with services() as found:
+        result = run_job(found, "verify", arguments, what="Verifying").result or {}
+    if as_json:
+        print_json(result)
+    else:
+        _print_drift(result)
+    raise typer.Exit(1 if result.get("drift") and not fix else 0)
+
+
+def _print_drift(result: dict[str, Any]) -> None:
+    """Print what verify found: each kind of drift that occurs, with the first few ids."""
+    from backend.indexing.drift import KINDS
+
+    for one in result["generations"]:
+        out.print(
+            f"Generation {one['generation']} ({one['state']}): {one['checked']:,} products, "
+            f"{one['compared']:,} vectors compared, {one['drift']:,} differences"
+        )
+        table = Table("kind", "products", "first", "what it means", box=None)
+        for kind, meaning in KINDS.items():
+            if one[kind]:
+                first = ", ".join(map(str, one["examples"][kind][:3]))
+                table.add_row(kind, f"{one[kind]:,}", first, meaning)
+        if table.rows:
+            out.print(table)
+    if result["drift"]:
+        out.print("Repaired." if result["fixed"] else "`lookalike verify --fix` repairs this.")
+
+
+def optimize(
+    generation: Annotated[
+        int | None, typer.Option(help="The generation's id; the active one by default.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Build an HNSW graph for the embedded index, which makes searches of many products fast.
+
+    A separate process builds it; the server goes on answering queries and accepting writes. From
+    LOOKALIKE_OPTIMIZE_POINTS products on, the server also does this by itself.
+    """
+    arguments = {} if generation is None else {"generation": generation}
+    with services() as found:
+        result = run_job(found, "optimize", arguments, what="Optimizing").result or {}
+    if as_json:
+        print_json(result)
+        return
+    table = Table(show_header=False, box=None)
+    for name, value in result.items():
+        table.add_row(name, f"{value:,}" if isinstance(value, int) else str(value))
+    out.print(table)

@@ -1,0 +1,113 @@
+"""`lookalike quarantine`: list, retry and discard products that cannot be indexed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+from rich.table import Table
+
+from backend.cli.common import AsJson, err, out, print_json, services
+
+if TYPE_CHECKING:
+    from backend.bootstrap import Services
+
+CHUNK: Final = 1000
+"""Products that one transaction requests or removes: a statement has a limit of parameters."""
+
+quarantine = typer.Typer(
+    help="Products that cannot be indexed as they are: list, retry or discard them.",
+    no_args_is_help=True,
+)
+
+Skus = Annotated[list[str] | None, typer.Argument(help="The products' skus.")]
+All = Annotated[bool, typer.Option("--all", help="Every quarantined product.")]
+
+
+@quarantine.command("list")
+def list_(
+    limit: Annotated[int, typer.Option(min=1, help="How many to show.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """List quarantined products with their reasons."""
+    with services() as found, found.db.read() as session:
+        rows = _read(session, limit=limit)
+    if as_json:
+        keys = ("sku", "reason", "failures", "image_uri")
+        print_json({"items": [{key: getattr(row, key) for key in keys} for row in rows]})
+        return
+    table = Table("sku", "reason", "failures", "image")
+    for row in rows:
+        table.add_row(row.sku, row.reason, str(row.failures), row.image_uri or "-")
+    out.print(table if rows else "The quarantine is empty.")
+
+
+@quarantine.command("retry")
+def retry(skus: Skus = None, everything: All = False, as_json: AsJson = False) -> None:
+    """Try quarantined products again, starting with their image, and reset their failure count."""
+    from backend import queue
+
+    with services() as found:
+        chosen = _choose(found, skus or [], everything)
+        for chunk in _split([row.product_id for row in chosen]):
+            found.db.write(
+                partial(queue.request, product_ids=chunk, image=True, priority=queue.SINGLE)
+            )
+        found.notify()
+    _print_skus("retried", [row.sku for row in chosen], as_json=as_json)
+
+
+@quarantine.command("discard")
+def discard(skus: Skus = None, everything: All = False, as_json: AsJson = False) -> None:
+    """Remove quarantined products from the catalogue, as a DELETE over REST does."""
+    from backend import queue
+    from backend.catalogue import products
+
+    with services() as found:
+        chosen = [row.sku for row in _choose(found, skus or [], everything)]
+        for chunk in _split(chosen):
+            found.db.write(partial(products.remove, skus=chunk, priority=queue.SINGLE))
+        found.notify()
+    _print_skus("discarded", chosen, as_json=as_json)
+
+
+def _split(items: list[Any]) -> Iterator[list[Any]]:
+    for start in range(0, len(items), CHUNK):
+        yield items[start : start + CHUNK]
+
+
+def _read(session: Any, *, limit: int) -> list[Any]:
+    """Return the quarantined products of the active generation."""
+    from backend import generations
+    from backend.queue.progress import quarantine as read_quarantine
+
+    generation = generations.active_or_none(session)
+    return list(read_quarantine(session, generation.id, limit=limit)) if generation else []
+
+
+def _choose(found: Services, skus: list[str], everything: bool) -> list[Any]:
+    """Return the quarantined products named by `skus`, or all.
+
+    Exits with 2 when neither or both are given, and with 1 when a sku is not in quarantine.
+    """
+    if bool(skus) == everything:
+        err.print("Give skus, or --all.")
+        raise typer.Exit(2)
+    with found.db.read() as session:
+        rows = _read(session, limit=10**9)
+    named = set(skus)
+    chosen = [row for row in rows if everything or row.sku in named]
+    unknown = sorted(named - {row.sku for row in chosen})
+    if unknown:
+        err.print(f"Not in quarantine: {', '.join(unknown)}")
+        raise typer.Exit(1)
+    return chosen
+
+
+def _print_skus(what: str, skus: list[str], *, as_json: bool) -> None:
+    if as_json:
+        print_json({what: skus})
+    else:
+        out.print(f"{what.capitalize()} {len(skus)}: {', '.join(skus[:20])}")

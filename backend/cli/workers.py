@@ -1,0 +1,56 @@
+"""`lookalike worker` and `lookalike beat`: the processes beside the API when BROKER_URL is set."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from workers.names import Queue
+
+
+def worker(
+    queue: Annotated[
+        Queue, typer.Option(help="index: products; interactive: images that shoppers send.")
+    ] = Queue.INDEX,
+    name: Annotated[
+        str | None, typer.Option(help="Its name in logs and in flower; unique on this host.")
+    ] = None,
+) -> None:
+    """Run one Celery worker; restart it when it dies, kill and restart it when it hangs.
+
+    One worker process uses one network on one device; start several to use more. After SIGTERM it
+    finishes its batch.
+    """
+    from backend import logs
+    from backend.settings import read_settings
+    from workers.app import make_app
+    from workers.supervisor import Supervisor
+
+    settings = read_settings()
+    make_app(settings)  # raises now if a setting is missing
+    logs.configure(settings.log_level)
+    called = name or f"{queue}-{os.getpid()}"
+    supervisor = Supervisor(
+        [sys.executable, "-m", "workers.process", "--queue", queue, "--name", called],
+        hang_seconds=settings.hang_seconds,
+        stop_seconds=settings.stop_seconds,
+    )
+    raise typer.Exit(supervisor.run())
+
+
+def beat() -> None:
+    """Run the scheduler of the Celery workers: exactly one per installation.
+
+    It sends the workers a message every second, so that due work is found even if all other
+    messages are lost. A second scheduler does no harm, but is of no use.
+    """
+    from backend import logs
+    from backend.settings import read_settings
+    from workers import scheduler
+
+    settings = read_settings()
+    logs.configure(settings.log_level)
+    scheduler.run(settings)

@@ -1,0 +1,59 @@
+"""The rows of jobs: ask for one, and read how far it is. Anybody may; nothing is run here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend.database.engine import Database
+from backend.database.models import Job
+
+QUEUED: Final = "queued"
+RUNNING: Final = "running"
+DONE: Final = "done"
+FAILED: Final = "failed"
+ENDED: Final = (DONE, FAILED)
+
+
+def write(db: Database, verb: str, arguments: Mapping[str, Any] | None = None) -> int:
+    """Ask for a job and return its id."""
+    return db.write(lambda session: add(session, verb, arguments)).id
+
+
+def add(session: Session, verb: str, arguments: Mapping[str, Any] | None = None) -> Job:
+    """Ask for a job within the caller's transaction."""
+    job = Job(verb=verb, arguments=dict(arguments or {}), state=QUEUED)
+    session.add(job)
+    session.flush()
+    return job
+
+
+def read(db: Database, job_id: int) -> Job | None:
+    """Return a job in its present state, None if there is none with this id."""
+    with db.read() as session:
+        return session.get(Job, job_id)
+
+
+def unfinished(session: Session, verb: str) -> Job | None:
+    """Return the oldest job of a verb that has not ended."""
+    return session.scalar(
+        select(Job).where(Job.verb == verb, Job.state.not_in(ENDED)).order_by(Job.id).limit(1)
+    )
+
+
+def newest(session: Session, *, before_id: int | None = None, limit: int = 100) -> list[Job]:
+    """Return jobs, the newest first."""
+    rows = select(Job).order_by(Job.id.desc()).limit(limit)
+    if before_id is not None:
+        rows = rows.where(Job.id < before_id)
+    return list(session.scalars(rows))
+
+
+def seconds_left(job: Job) -> float | None:
+    """Estimate how long a running job will take, by its rate; None where that is unknown."""
+    if job.state != RUNNING or job.total is None or not job.rate:
+        return None
+    return max(0, job.total - job.done) / job.rate

@@ -1,0 +1,99 @@
+"""Take due rows for a while, and look what is due."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, select, update
+from sqlalchemy.orm import Session
+
+from backend.database.engine import Database
+from backend.database.models import utcnow
+from backend.queue.entries import (
+    REINDEX,
+    Claimed,
+    Entry,
+    Stage,
+    update_and_count,
+    waits_for,
+)
+
+
+def claim(
+    session: Session,
+    generation_id: int,
+    stage: Stage,
+    *,
+    limit: int,
+    lease: timedelta,
+    failed_before: bool = False,
+    up_to: int = REINDEX,
+    now: datetime | None = None,
+) -> list[Claimed]:
+    """Take due rows of a priority up to `up_to`, by priority, then age, until the lease ends.
+
+    The embed stage takes rows that never failed or, with `failed_before`, rows that did. Ask for
+    those one at a time: an image that kills the process must not bring others into the quarantine
+    with it. The failure counter rises before the attempt, so that a death counts too.
+    """
+    now = now or utcnow()
+    due = (
+        select(Entry.product_id)
+        .where(_is_due(generation_id, stage, now), Entry.priority <= up_to)
+        .order_by(Entry.priority, Entry.due_at, Entry.product_id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    taken: dict[str, Any] = {"claim": Entry.claim + 1, "due_at": now + lease}
+    if stage is Stage.EMBED:
+        due = due.where(Entry.failures > 0 if failed_before else Entry.failures == 0)
+        taken["failures"] = Entry.failures + 1
+    # A CTE runs once; a plain IN may run again for each row, and lock others each time.
+    taken_ids = select(due.cte("due").c.product_id)
+    rows = session.execute(
+        update(Entry)
+        .where(Entry.generation_id == generation_id, Entry.product_id.in_(taken_ids))
+        .values(taken)
+        .returning(
+            Entry.product_id, Entry.claim, Entry.wanted, Entry.failures, Entry.embedded_digest
+        )
+        .execution_options(synchronize_session=False)
+    )
+    return sorted((Claimed(*row) for row in rows), key=lambda row: row.product_id)
+
+
+def is_due(
+    session: Session, generation_id: int, stage: Stage, *, now: datetime | None = None
+) -> bool:
+    """Tell whether `claim` would find a row; takes no lock, so that an idle poll costs nothing."""
+    due = select(Entry.product_id).where(_is_due(generation_id, stage, now or utcnow()))
+    return session.scalar(due.limit(1)) is not None
+
+
+def first_due(
+    session: Session, generation_id: int, stage: Stage, *, now: datetime | None = None
+) -> int | None:
+    """Return the priority of what `claim` would take first, None when nothing is due."""
+    due = select(Entry.priority).where(_is_due(generation_id, stage, now or utcnow()))
+    return session.scalar(due.order_by(Entry.priority).limit(1))
+
+
+def is_busy(db: Database, generation_id: int) -> bool:
+    """Tell whether any stage of a generation has something due now."""
+    with db.read() as session:
+        return any(is_due(session, generation_id, stage) for stage in Stage)
+
+
+def free_leases(session: Session) -> int:
+    """Make every leased row due again; return how many.
+
+    Only for a process that knows that no other works on the queue.
+    """
+    now = utcnow()
+    leased = update(Entry).where(Entry.due_at > now)
+    return update_and_count(session, leased.values(due_at=now))
+
+
+def _is_due(generation_id: int, stage: Stage, now: datetime) -> ColumnElement[bool]:
+    return and_(Entry.generation_id == generation_id, Entry.due_at <= now, waits_for(stage))

@@ -1,0 +1,199 @@
+"""Record what became of claimed rows: embedded, indexed, sent back, failed, quarantined."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import BindParameter, and_, bindparam, case, literal, null, update
+from sqlalchemy.orm import Session
+
+from backend.database.models import utcnow
+from backend.queue import requests
+from backend.queue.entries import (
+    MINE,
+    Claimed,
+    Entry,
+    Stage,
+    update_and_count,
+    update_claimed,
+    waits_for,
+)
+
+EXHAUSTED: Final = "decoder-died: the process died or gave up each time it embedded this image"
+
+SAME_IMAGE: Final = Entry.failures > 0
+"""Whether the image is still that of our claim: the claim raised the failures, and only a request
+with another image, or a removal, resets them."""
+
+
+def settle_embedded(
+    session: Session,
+    generation_id: int,
+    embedded: Sequence[tuple[Claimed, str]],
+    *,
+    now: datetime | None = None,
+) -> int:
+    """Record that the vector of each (row, image digest) is stored; return how many rows changed.
+
+    A late embedder, whose row another worker has claimed since, changes nothing. A removal in
+    between has lifted `embedded` beyond what was claimed; that value stays.
+    """
+    now = now or utcnow()
+    claimed: BindParameter[int] = bindparam("b_wanted")
+    return update_claimed(
+        session,
+        generation_id,
+        [row for row, _ in embedded],
+        {
+            "embedded": case((Entry.embedded > claimed, Entry.embedded), else_=claimed),
+            "embedded_digest": bindparam("b_digest"),
+            "failures": 0,
+            "last_error": null(),
+            "due_at": now,
+        },
+        extra=[{"b_digest": digest} for _, digest in embedded],
+    )
+
+
+def settle_indexed(
+    session: Session,
+    generation_id: int,
+    applied: Sequence[tuple[Claimed, bool]],
+    *,
+    now: datetime | None = None,
+) -> int:
+    """Record what was written to the index, as (row, whether it holds a point now).
+
+    Returns how many claims were still ours. A late writer may have written what a newer claim
+    deleted, so its rows are requested again instead. A row that was requested meanwhile waits
+    since now, not since its first request: else a product that is edited all the time would look
+    like one that nobody works on. An error of the index is cleared; one of the image, which
+    `failures` still counts, stays.
+    """
+    now = now or utcnow()
+    settled = 0
+    for has_point in (True, False):
+        rows = [row for row, point in applied if point is has_point]
+        settled += update_claimed(
+            session,
+            generation_id,
+            rows,
+            {
+                "indexed": bindparam("b_wanted"),
+                "indexed_claim": Entry.claim if has_point else null(),
+                "requested_at": case(
+                    (Entry.wanted > bindparam("b_wanted"), now), else_=Entry.requested_at
+                ),
+                "due_at": case((Entry.wanted > bindparam("b_wanted"), now), else_=null()),
+                "last_error": case((Entry.failures == 0, null()), else_=Entry.last_error),
+            },
+        )
+    if settled < len(applied):
+        _request_late(session, generation_id, [row for row, _ in applied], now)
+    return settled
+
+
+def _request_late(
+    session: Session, generation_id: int, rows: Sequence[Claimed], now: datetime
+) -> None:
+    """Request those of the rows that another worker has claimed since."""
+    update_claimed(session, generation_id, rows, requests.once_more(now), whose=~MINE)
+
+
+def send_back(
+    session: Session, generation_id: int, rows: Sequence[Claimed], *, now: datetime | None = None
+) -> int:
+    """Return rows to the embed stage, because their vector is not stored; return how many.
+
+    A row that was requested meanwhile keeps its numbers: that may be a removal, which needs no
+    vector.
+    """
+    newer = Entry.wanted > bindparam("b_wanted")
+    values = {
+        "embedded": case((newer, Entry.embedded), else_=0),
+        "embedded_digest": case((newer, Entry.embedded_digest), else_=null()),
+        "due_at": now or utcnow(),
+    }
+    return update_claimed(session, generation_id, rows, values)
+
+
+def fail(
+    session: Session,
+    generation_id: int,
+    failed: Sequence[tuple[Claimed, str]],
+    *,
+    retry_at: datetime | None = None,
+    now: datetime | None = None,
+) -> int:
+    """Record why rows failed in the embed stage: until `retry_at`, or for good.
+
+    A product whose new image failed for good keeps its last good vector where it has one, and is
+    indexed with that; in any case it is listed in the quarantine. Where the shop has sent another
+    image meanwhile, or removed the product, the error is dropped and the row is due at once.
+    """
+    now = now or utcnow()
+    reasons = [{"b_error": reason} for _, reason in failed]
+    rows = [row for row, _ in failed]
+    if retry_at is not None:
+        outcome: dict[str, Any] = {"due_at": retry_at, "last_error": bindparam("b_error")}
+    else:
+        outcome = _failed_for_good(bindparam("b_error"), now)
+    values = {
+        key: case((SAME_IMAGE, value), else_=getattr(Entry, key)) for key, value in outcome.items()
+    }
+    values["due_at"] = case((SAME_IMAGE, outcome["due_at"]), else_=now)
+    return update_claimed(session, generation_id, rows, values, extra=reasons)
+
+
+def fail_apply(
+    session: Session,
+    generation_id: int,
+    failed: Sequence[tuple[Claimed, str]],
+    *,
+    retry_at: datetime | None = None,
+    now: datetime | None = None,
+) -> int:
+    """Record why rows could not be written to the index: until `retry_at`, or for good."""
+    rows = [row for row, _ in failed]
+    if retry_at is not None:
+        return update_claimed(session, generation_id, rows, {"due_at": retry_at})
+    newer = Entry.wanted > bindparam("b_wanted")
+    return update_claimed(
+        session,
+        generation_id,
+        rows,
+        {
+            "due_at": case((newer, now or utcnow()), else_=null()),
+            "last_error": case((newer, Entry.last_error), else_=bindparam("b_error")),
+        },
+        extra=[{"b_error": reason} for _, reason in failed],
+    )
+
+
+def quarantine_exhausted(
+    session: Session, generation_id: int, *, max_failures: int, now: datetime | None = None
+) -> int:
+    """Quarantine rows that have used all attempts in processes that died; return how many."""
+    exhausted = and_(
+        Entry.generation_id == generation_id,
+        Entry.due_at <= (now or utcnow()),
+        waits_for(Stage.EMBED),
+        Entry.failures >= max_failures,
+    )
+    values = _failed_for_good(literal(EXHAUSTED), now)
+    return update_and_count(session, update(Entry).where(exhausted).values(values))
+
+
+def _failed_for_good(reason: Any, now: datetime | None) -> dict[str, Any]:
+    """Return the changes that quarantine a row, with its last good vector if it has one.
+
+    The apply stage comes next where there is a vector to write or a point to delete.
+    """
+    to_apply = Entry.embedded_digest.is_not(None) | Entry.indexed_claim.is_not(None)
+    return {
+        "last_error": reason,
+        "embedded": case((to_apply, Entry.wanted), else_=Entry.embedded),
+        "due_at": case((to_apply, now or utcnow()), else_=null()),
+    }

@@ -1,0 +1,137 @@
+"""The indexes of the generations that one process works with, embedded or on a Qdrant server."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from dataclasses import fields
+from typing import TYPE_CHECKING, Literal
+
+from backend.database.models import Generation
+from backend.errors import IndexGone, IndexUnavailable
+from backend.filters import Schema
+from backend.settings import Settings
+from backend.vectors import VectorIndex
+from backend.vectors.edge import folders
+from backend.vectors.edge.folders import Shard
+from backend.vectors.edge.index import EdgeIndex
+from backend.vectors.edge.shard import ShardOptions
+
+if TYPE_CHECKING:
+    from backend.vectors.server.collection import Connect
+
+
+class Indexes:
+    """One index per generation, opened on first use and kept open. Safe to use from threads."""
+
+    def __init__(self, settings: Settings, *, schema: Schema) -> None:
+        self._settings = settings
+        self._schema = schema
+        self._lock = threading.Lock()
+        self._open: dict[str, VectorIndex] = {}
+        self._dropped: set[str] = set()
+
+    def of(self, generation: Generation) -> VectorIndex:
+        """Return a generation's index. An embedded one is opened by its owner alone.
+
+        Raises IndexGone after `drop`.
+        """
+        with self._lock:
+            if generation.collection in self._dropped:  # or it would be made again, and be empty
+                raise IndexGone(f"the index of generation {generation.id} was dropped")
+            if generation.collection not in self._open:
+                self._open[generation.collection] = self._make(generation)
+            return self._open[generation.collection]
+
+    def shard_of(self, generation: Generation) -> EdgeIndex | None:
+        """Return a generation's embedded index, None where a server holds it."""
+        index = self.of(generation)
+        return index if isinstance(index, EdgeIndex) else None
+
+    def look_at_shard(self, generation: Generation) -> Shard | None:
+        """Return what is known of a generation's embedded index, whoever owns it."""
+        if self._settings.qdrant_url:
+            return None
+        return folders.look(self._settings.index_dir / generation.collection)
+
+    def close(self, generation: Generation) -> None:
+        """Close a generation's index, which may be gone; the next use opens it anew."""
+        with self._lock:
+            index = self._open.pop(generation.collection, None)
+        if index is not None:
+            with suppress(IndexUnavailable):  # what is gone cannot be flushed
+                index.close()
+
+    def drop(self, generation: Generation) -> None:
+        """Delete a generation's index with all it holds, for good."""
+        with self._lock:
+            index = self._open.pop(generation.collection, None)
+            self._dropped.add(generation.collection)
+        index = index or self._make(generation)
+        index.drop()
+
+    def point_alias(self, generation: Generation) -> None:
+        """Point the server's alias at a generation's collection; an embedded index has none."""
+        if self._settings.qdrant_url:
+            from backend.vectors.server.collection import point_alias  # noqa: PLC0415
+
+            connect = _connector(self._settings)
+            point_alias(connect, self._settings.qdrant_alias, generation.collection)
+
+    def close_all(self) -> None:
+        """Flush and close every index."""
+        with self._lock:
+            for index in self._open.values():
+                index.close()
+            self._open.clear()
+
+    def _make(self, generation: Generation) -> VectorIndex:
+        make = _server_index if self._settings.qdrant_url else _edge_index
+        return make(self._settings, self._schema, generation)
+
+
+def _edge_index(settings: Settings, schema: Schema, generation: Generation) -> VectorIndex:
+    names = {field.name for field in fields(ShardOptions)}
+    options = {name: it for name, it in generation.index_options.items() if name in names}
+    return EdgeIndex(
+        settings.index_dir / generation.collection,
+        size=generation.size,
+        schema=schema,
+        options=ShardOptions(**options, quantization=_quantization(settings, generation)),
+    )
+
+
+def _server_index(settings: Settings, schema: Schema, generation: Generation) -> VectorIndex:
+    # Only here: qdrant-client takes a second to import, which the embedded default need not pay.
+    from backend.vectors.server.collection import ServerOptions  # noqa: PLC0415
+    from backend.vectors.server.index import ServerIndex  # noqa: PLC0415
+
+    return ServerIndex(
+        generation.collection,
+        size=generation.size,
+        schema=schema,
+        connect=_connector(settings),
+        options=ServerOptions(
+            on_disk=settings.qdrant_on_disk,
+            quantization=_quantization(settings, generation),
+            shard_number=settings.qdrant_shards,
+            replication_factor=settings.qdrant_replicas,
+            hnsw_m=generation.index_options.get("hnsw_m"),
+            hnsw_ef_construct=generation.index_options.get("hnsw_ef_construct"),
+        ),
+    )
+
+
+def _quantization(settings: Settings, generation: Generation) -> Literal["int8"] | None:
+    chosen = generation.quantization or settings.qdrant_quantization
+    return "int8" if chosen == "int8" else None
+
+
+def _connector(settings: Settings) -> Connect:
+    from backend.vectors.server.collection import connector  # noqa: PLC0415
+
+    return connector(
+        str(settings.qdrant_url),
+        api_key=settings.qdrant_api_key,
+        grpc_port=settings.qdrant_grpc_port,
+    )

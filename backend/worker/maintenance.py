@@ -1,0 +1,74 @@
+"""What a worker does now and then beside the queue: delete leftovers, look for drift."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from math import inf
+from typing import Final
+
+import structlog
+
+from backend import generations, indexing, reindex
+from backend.bootstrap import Services
+from backend.indexing import verify
+
+log = structlog.get_logger(__name__)
+
+CLEAN_UP_SECONDS: Final = 1.0
+BUSY_CLEAN_UP_SECONDS: Final = 10.0
+
+
+class Maintenance:
+    """Cleans up and reconciles, a little at a time, where this process may write the index."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._reconciled_at = self._cleaned_at = time.monotonic()
+
+    def clean_up_if_due(self, *, idle: bool) -> bool:
+        """Delete some leftovers now and then; return whether there are more."""
+        if not self._services.writes_index:
+            return False
+        pause = CLEAN_UP_SECONDS if idle else BUSY_CLEAN_UP_SECONDS
+        if time.monotonic() < self._cleaned_at + pause:
+            return False
+        more = self.clean_up()
+        self._cleaned_at = time.monotonic() - (CLEAN_UP_SECONDS if more else 0)
+        return more
+
+    def clean_up(self) -> bool:
+        """Delete some of what retired generations left; return whether there is more."""
+        services, settings = self._services, self._services.settings
+        return reindex.clean_up(
+            services.db,
+            keep=timedelta(hours=settings.standby_hours),
+            drop_after=timedelta(seconds=settings.drop_seconds),
+            drop_index=services.indexes.drop,
+            keep_embedders=services.embedders.keep,
+        )
+
+    def reconcile_if_due(self) -> None:
+        """Reconcile the next range of ids now and then: a slow full pass beside the daily one."""
+        due = self._reconciled_at + self._services.settings.reconcile_seconds
+        if time.monotonic() >= due and self._services.writes_index:
+            self._reconciled_at = time.monotonic()
+            self.reconcile()
+
+    def reconcile(self) -> None:
+        """Compare the next range of ids with the index, generation by generation, and heal it."""
+        services = self._services
+        services.promoter.publish_active()
+        with services.db.read() as session:
+            live = generations.live(session)
+        for generation in live:
+            index = verify.sound_index(
+                generation,
+                index_of=services.indexes.of,
+                close_index=services.indexes.close,
+                fix=True,
+            )
+            drift = indexing.reconcile_slice(services.db, generation, index)
+            if drift.total:
+                self._reconciled_at = -inf  # where something is wrong, the next range is due now
+                log.warning("healed drift", generation=generation.id, **drift.summary())

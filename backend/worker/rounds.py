@@ -1,0 +1,177 @@
+"""One round of work on the queue: embed what is most urgent, then apply what is embedded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from types import TracebackType
+from typing import Final
+
+import structlog
+
+from backend import generations, indexing, queue
+from backend.bootstrap import Services
+from backend.database.models import Generation
+from backend.embedders import Embedder
+from backend.errors import IndexGone, LookalikeError, ModelMismatch
+from backend.indexing import EmbedOptions, verify
+from backend.queue import REINDEX, SINGLE, Stage
+from backend.vectors.edge.optimizer import Optimizer
+from backend.worker.claim_size import ClaimSize
+
+log = structlog.get_logger(__name__)
+
+SINGLE_BATCHES: Final = 1
+"""Batches of single writes per round, in each generation; beside whatever is most urgent."""
+
+WARN_EVERY_SECONDS: Final = 60.0
+
+
+class FirstError(AbstractContextManager[None]):
+    """Logs an error of one generation, so that the work on the others goes on; keeps the first."""
+
+    def __init__(self) -> None:
+        self.error: LookalikeError | None = None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        if not isinstance(error, LookalikeError):
+            return False
+        log.warning("one generation fails", error=error.message)
+        self.error = self.error or error
+        return True
+
+
+class Rounds:
+    """Works on all live generations, a round at a time. Call it from one thread.
+
+    It embeds if this process may load a network, and applies if it may write the index.
+    """
+
+    def __init__(self, services: Services, optimizer: Optimizer) -> None:
+        self._services = services
+        self._optimizer = optimizer
+        self._claim_size = ClaimSize()
+        self._warned_at: dict[int, float] = {}  # generation -> when
+        self._lease = timedelta(seconds=services.settings.lease_seconds)
+
+    def run_one(self) -> bool:
+        """Work on every generation; return whether there was anything to do.
+
+        An error of one generation does not stop the others; it is raised if nothing was done.
+        """
+        services = self._services
+        services.heartbeat()
+        with services.db.read() as session:
+            live = generations.live(session)
+        failed, taken = FirstError(), 0
+        if services.embeds:
+            taken += self._embed_urgent(live, failed)
+        if services.writes_index:
+            for generation in live:
+                with failed:
+                    taken += self.apply(generation)
+            with failed:
+                self._optimizer.step(live)
+        if failed.error and not taken:
+            raise failed.error
+        return taken > 0
+
+    def apply(self, generation: Generation) -> int:
+        """Apply one claim; return how many rows were taken. Refills an index that is gone."""
+        services = self._services
+        index = services.indexes.of(generation)
+        try:
+            return indexing.apply_pending(services.db, generation, index, lease=self._lease)
+        except IndexGone:
+            verify.refill(
+                services.db,
+                generation,
+                index_of=services.indexes.of,
+                close_index=services.indexes.close,
+            )
+            raise
+
+    def _embed_urgent(self, live: Sequence[Generation], failed: FirstError) -> int:
+        """Embed single writes of all generations, then one claim of what is most urgent.
+
+        So a new product waits neither behind a million old ones nor behind a re-index.
+        """
+        with self._services.db.read() as session:
+            first = [(queue.first_due(session, one.id, Stage.EMBED), one) for one in live]
+        waiting = [
+            (priority, one)
+            for priority, one in first
+            if priority is not None and self._has_embedder(one)
+        ]
+        singles = [one for priority, one in waiting if priority == SINGLE]
+        urgent = [one for _, one in sorted(waiting, key=lambda pair: pair[0])]
+        taken = 0
+        for generation in singles:
+            with failed:
+                taken += self._embed(generation, batches=SINGLE_BATCHES, up_to=SINGLE)
+        for generation in urgent:
+            with failed:
+                if count := self._embed_claim(generation):
+                    return taken + count
+        return taken
+
+    def _embed_claim(self, generation: Generation) -> int:
+        """Embed what is most urgent, as much as takes about two seconds."""
+        began, batches = time.monotonic(), self._claim_size.batches
+        taken = self._embed(generation, batches=batches)
+        if taken >= batches * self._services.embedders.of(generation).batch_size:
+            self._claim_size.learn(time.monotonic() - began)
+        return taken
+
+    def _has_embedder(self, generation: Generation) -> bool:
+        """Tell whether the embedder of a generation can be loaded here.
+
+        An upgrade may have replaced it. Then its products stay as they are indexed, and wait for
+        the next generation; everything else goes on.
+        """
+        try:
+            self._services.embedders.of(generation)
+        except ModelMismatch as error:
+            self._warn(generation, error)
+            return False
+        return True
+
+    def _warn(self, generation: Generation, error: ModelMismatch) -> None:
+        if time.monotonic() < self._warned_at.get(generation.id, 0) + WARN_EVERY_SECONDS:
+            return
+        self._warned_at[generation.id] = time.monotonic()
+        log.warning(
+            "products wait for an embedder that is not here",
+            generation=generation.id,
+            error=error.message,
+            run=f"lookalike reindex --embedder '{self._services.settings.embedder}'",
+        )
+
+    def _embed(self, generation: Generation, *, batches: int, up_to: int = REINDEX) -> int:
+        embedder = self._services.embedders.of(generation)
+        return indexing.embed_pending(
+            self._services.db,
+            generation,
+            embedder=embedder,
+            image_opener=self._services.image_opener,
+            options=self._options(embedder, batches=batches),
+            up_to=up_to,
+        )
+
+    def _options(self, embedder: Embedder, *, batches: int) -> EmbedOptions:
+        settings = self._services.settings
+        return EmbedOptions(
+            claim_size=batches * embedder.batch_size,
+            batch_size=embedder.batch_size,
+            lease=self._lease,
+            max_failures=settings.max_failures,
+            retry=timedelta(seconds=settings.retry_seconds),
+            heartbeat=self._services.heartbeat,
+        )
