@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import sqlalchemy as sa
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from support.release import FOLDER, statements
+from support.release.record import run_shop
 from support.release.schema import Schema, describe, stricter
 
 from backend.database import migrate as migrating
@@ -68,6 +70,17 @@ def test_the_recorded_statements_touch_every_table_of_the_release(head: Database
     said = " ".join(one["sql"] for one in recorded)
     unused = {"events"}  # a table that no code of release 0.1 writes
     assert {name for name in released_tables(head) if name not in said} == unused
+
+
+@pytest.mark.slow
+def test_this_release_can_be_recorded(tmp_path: Path) -> None:
+    """`make record-release` works, and what it records can be run again."""
+    recorded = run_shop(f"sqlite:///{tmp_path}/shop.sqlite", tmp_path)
+    statements.save(tmp_path / "all.jsonl", recorded)
+    again = Database(f"sqlite:///{tmp_path}/again.sqlite")
+    migrating.migrate(again)
+    assert statements.replay(again.engine, statements.load(tmp_path / "all.jsonl")) == []
+    again.close()
 
 
 # --- what a migration may not do, until no running release needs it ----------------------------
