@@ -69,7 +69,7 @@ class Shop:
         self.worker.recover()
 
     def put(self, sku: str, seed: int | None = None, **values: Any) -> None:
-        """Store a product, and its picture in the store if there is one."""
+        """Store a product, and its image in the store if there is one."""
         image = None
         if seed is not None:
             data = picture(seed)
@@ -231,7 +231,7 @@ def test_an_interrupted_backup_leaves_the_one_before_whole(four: Settings, folde
 # --- what is not in the store ----------------------------------------------------------------
 
 
-def test_pictures_in_place_are_counted_by_folder(
+def test_images_in_place_are_counted_by_folder(
     here: Settings, folder: Path, tmp_path: Path
 ) -> None:
     with shop(here) as plant:
@@ -243,7 +243,7 @@ def test_pictures_in_place_are_counted_by_folder(
     assert manifest.folders == {str(catalogue / "images"): 3}
 
 
-def test_pictures_in_place_can_come_along_and_are_in_the_store_afterwards(
+def test_images_in_place_can_come_along_and_are_in_the_store_afterwards(
     here: Settings, folder: Path, tmp_path: Path
 ) -> None:
     with shop(here) as plant:

@@ -221,7 +221,7 @@ def test_a_bad_round_is_told_and_survived(loop: Plant, monkeypatch: pytest.Monke
     loop.services.db.write(queue.free_leases)
     loop.worker.wake_up.set()
     eventually(lambda: loop.prices()[1] == 2.0)
-    eventually(lambda: loop.worker.trouble is None)
+    eventually(lambda: loop.worker.problem is None)
 
 
 def test_an_idle_worker_reconciles_now_and_then(plant: Plant) -> None:

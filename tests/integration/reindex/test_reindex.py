@@ -43,7 +43,7 @@ BETTER = "mean-colour?grid=4"
 
 
 def photograph(kind: str, number: int) -> bytes:
-    """A garment of a colour, with noise that differs from picture to picture."""
+    """A garment of a colour, with noise that differs from image to image."""
     noise = np.random.default_rng(number).normal(0, 25, (16, 12, 3))
     pixels = np.clip(np.asarray(COLOURS[kind]) + noise, 0, 255).astype(np.uint8)
     out = io.BytesIO()
@@ -268,7 +268,7 @@ def test_a_second_embedder_computes_only_what_is_not_stored(
     monkeypatch.setattr(MeanColour, "embed", counted)
     job = shop.reindex(embedder="mean-colour?grid=1")
     assert job.error is None
-    assert sum(seen) == 1  # the picture that asks whether the encoder is there
+    assert sum(seen) == 1  # the sample image of the check
 
 
 def test_a_reindex_that_is_promoted_by_hand_waits_and_receives_every_write(shop: Shop) -> None:
@@ -622,7 +622,7 @@ def upgrade(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return make
 
 
-def test_an_upgrade_reindexes_by_itself_and_meanwhile_refuses_only_pictures(
+def test_an_upgrade_reindexes_by_itself_and_meanwhile_refuses_only_images(
     shop: Shop, upgrade: Callable[[], None]
 ) -> None:
     shop.fill(12)
@@ -644,7 +644,7 @@ def test_an_upgrade_reindexes_by_itself_and_meanwhile_refuses_only_pictures(
     assert shop.follow(job.id).error is None
     assert shop.states() == {1: STANDBY, 2: ACTIVE}
     shop.work()
-    assert shop.worker.trouble is None
+    assert shop.worker.problem is None
     answer = recommending.similar_to_image(
         shop.db, services.indexes.of, services.query_encoder.encode, photograph("Red", 1), Query()
     )
@@ -667,9 +667,9 @@ def test_a_checkpoint_that_was_trained_anew_is_another_embedder(
     while BUILDING not in shop.states().values():
         shop.worker.work_once()
     services = shop.services
-    picture = photograph("Red", 1)
+    image = photograph("Red", 1)
     old = recommending.similar_to_image(
-        shop.db, services.indexes.of, services.query_encoder.encode, picture, Query()
+        shop.db, services.indexes.of, services.query_encoder.encode, image, Query()
     )
     assert old.generation.id == 1  # by the network that this process still holds
     shop.follow(job.id)
