@@ -194,7 +194,7 @@ def test_a_bad_round_is_told_and_survived(loop: Shop, monkeypatch: pytest.Monkey
     loop.services.db.write(queue.free_leases)
     loop.worker.wake_up.set()
     wait_for(lambda: loop.prices()[1] == 2.0)
-    wait_for(lambda: loop.worker.trouble is None)
+    wait_for(lambda: loop.worker.problem is None)
 
 
 def test_an_idle_worker_reconciles_now_and_then(shop: Shop) -> None:
