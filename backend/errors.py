@@ -1,6 +1,6 @@
-"""The domain's errors: raised inside, translated once at the edge (`backend.api.problems`).
+"""The errors of the domain. The API turns them into problem documents in `backend.api.problems`.
 
-The docstring is the default message; `code` is what a program may rely on.
+A class's docstring is its default message. Programs may rely on its `code`.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ class ModelMismatch(LookalikeError):
 
 
 class EmbedderBusy(LookalikeError):
-    """No worker embeds pictures at the moment; trying again may help."""
+    """No worker embeds images at the moment; trying again may help."""
 
     code = "embedder-busy"
 
@@ -191,13 +191,13 @@ class InvalidReindex(LookalikeError):
 
 
 class ReindexRunning(LookalikeError):
-    """A re-index is under way already."""
+    """A re-index is running already."""
 
     code = "reindex-running"
 
 
 class WrongState(LookalikeError):
-    """The generation is not in a state in which this can be done to it."""
+    """The generation's state does not allow this."""
 
     code = "wrong-state"
 
@@ -221,7 +221,7 @@ class InvalidVector(LookalikeError):
 
 
 class IndexLocked(LookalikeError):
-    """Another process has the embedded index open; it has exactly one owner."""
+    """Another process has the embedded index open; only one can own it."""
 
     code = "index-locked"
 
@@ -254,7 +254,7 @@ class UnusableBackup(LookalikeError):
 
 
 class WouldOverwrite(LookalikeError):
-    """There is something here already that would be overwritten."""
+    """Something that exists already would be overwritten."""
 
     code = "would-overwrite"
 
@@ -263,12 +263,12 @@ class WouldOverwrite(LookalikeError):
 
 
 class NotEvaluable(LookalikeError):
-    """There is nothing to judge by: no such label, category, or too few products."""
+    """The evaluation has nothing to compare: no such label or category, or too few products."""
 
     code = "not-evaluable"
 
 
-# --- the locked door --------------------------------------------------
+# --- authentication ---------------------------------------------------
 
 
 class MissingKey(LookalikeError):

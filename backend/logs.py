@@ -1,4 +1,4 @@
-"""Structured logs on stderr: for people at a terminal, one JSON object a line elsewhere."""
+"""Structured logs on stderr: readable text at a terminal, elsewhere one JSON object a line."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import sys
 import structlog
 
 PLAIN_TRACEBACK = structlog.dev.RichTracebackFormatter(show_locals=False)
-"""A function's variables may hold passwords and keys."""
+"""Tracebacks without local variables, which may hold passwords and keys."""
 
 
 def configure(level: str) -> None:
-    """Set up structlog and the standard library's loggers alike."""
+    """Set up structlog, and the standard library's loggers to look the same."""
     terminal = sys.stderr.isatty()
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -37,4 +37,4 @@ def configure(level: str) -> None:
         structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared)
     )
     logging.basicConfig(level=number, handlers=[handler], force=True)
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every start
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it logs every start

@@ -1,4 +1,4 @@
-"""How far the catalogue is: what `GET /v1/status` and `lookalike status --json` both show."""
+"""The state of the catalogue, as `GET /v1/status` and `lookalike status --json` show it."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def status(
 
     Without a generation all of them are pending. `oldest_pending_seconds` is how long the product
     that waits longest has been waiting, None when nothing waits. `look_at_shard` returns what is
-    known of an embedded index. With `recent`, another process' count will do if it is valid for so
-    long still; `counted_seconds_ago` says how old it is.
+    known of an embedded index. With `recent`, a count by another process is used if it is valid
+    for that much longer; `counted_seconds_ago` says how old it is.
     """
     with db.read() as session:
         generation = generations.active_or_none(session)
@@ -89,7 +89,7 @@ def _shard(shard: Shard | None) -> dict[str, Any] | None:
 
 
 def _jobs(session: Session) -> dict[str, int]:
-    """Count the jobs that are not over."""
+    """Count the jobs that have not ended, by state."""
     rows = session.execute(
         select(Job.state, func.count()).where(Job.state.not_in(jobs.ENDED)).group_by(Job.state)
     )

@@ -1,11 +1,11 @@
-"""How good are autoencoders' codes as they are, by euclidean distance and by cosine?
+"""mAP@5 of autoencoders' codes, by Euclidean distance and by cosine.
 
     python benchmarks/autoencoders.py WEIGHTS… [--sample 10000] [--held-out 0.2]
 
-An embedder's vectors have length 1, by which both metrics give the same order; the field's article
-compares raw codes. The catalogue is that of LOOKALIKE_DATA_DIR; index and queries are the held-out
-products of the sample, as with `lookalike evaluate --index held-out`. Raw pixels of the same size
-stand beside. Nothing is stored.
+The vectors of an embedder have length 1, so both metrics give the same order; the article that
+these networks are from compares raw codes. The catalogue is that of LOOKALIKE_DATA_DIR; index and
+queries are the held-out products of the sample, as with `lookalike evaluate --index held-out`. Raw
+pixels of the same size are evaluated too. Nothing is stored.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from backend.embedders import FloatArray, load
 from backend.embedders.autoencoder import INPUT_SIZE, AutoencoderEmbedder
 from backend.embedders.pixels import to_pixels
 from backend.images.decoder_pool import Decoded
-from backend.lab.evaluation.judging import hits
+from backend.lab.evaluation.labels import read_products
 from backend.lab.evaluation.neighbours import Metric, nearest
-from backend.lab.evaluation.planning import EvaluationPlan, Options, lay_out
-from backend.lab.evaluation.products import read_products
+from backend.lab.evaluation.planning import EvaluationOptions, EvaluationPlan, make_plan
+from backend.lab.evaluation.scoring import hits
 from backend.search.ranking import average_precision_at_k
 from backend.settings import read_settings
 
@@ -45,7 +45,7 @@ def pixels(images: Sequence[Image.Image]) -> FloatArray:
 def encode_all(
     services: Services, plan: EvaluationPlan, encoders: Sequence[Encode]
 ) -> list[FloatArray]:
-    """Encode the plan's pictures, (pictures, size) for each encoder; one that fails is grey."""
+    """Encode the images, (images, size) for each encoder; grey stands for one that fails."""
     opened = services.image_opener.open([product.uri for product in plan.products], INPUT_SIZE)
     grey = Image.new("RGB", INPUT_SIZE, "grey")
     images = (one.image if isinstance(one, Decoded) else grey for one in opened)
@@ -57,8 +57,8 @@ def encode_all(
 
 def mean_precision(codes: FloatArray, plan: EvaluationPlan, by: str, metric: Metric) -> float:
     """Return mAP@5 over all of the plan's products."""
-    labels, everybody = plan.labels[by], np.arange(len(plan.products))
-    found = nearest(codes, everybody, k=5, metric=metric)
+    labels, positions = plan.labels[by], np.arange(len(plan.products))
+    found = nearest(codes, positions, k=5, metric=metric)
     others = np.where(labels.codes >= 0, labels.counts()[labels.codes] - 1, 0)
     relevant = hits(labels, labels.codes, found.positions)
     return float(np.nanmean(average_precision_at_k(relevant, others)))
@@ -71,14 +71,16 @@ def main() -> None:
     parser.add_argument("--sample", type=int)
     parser.add_argument("--held-out", type=float, default=0.2)
     given = parser.parse_args()
-    options = Options(by=LABELS, sample=given.sample, held_out=given.held_out, index="held-out")
+    options = EvaluationOptions(
+        by=LABELS, sample=given.sample, held_out=given.held_out, index="held-out"
+    )
     loaded = [load(f"autoencoder?weights={path}") for path in given.weights]
     encoders = {e.name: e.encode for e in loaded if isinstance(e, AutoencoderEmbedder)}
     encoders["pixels"] = pixels
     services = build(read_settings())
     try:
         with services.db.read() as session:
-            plan = lay_out(read_products(session), options)
+            plan = make_plan(read_products(session), options)
         codes = encode_all(services, plan, list(encoders.values()))
     finally:
         services.close()

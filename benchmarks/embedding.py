@@ -1,9 +1,9 @@
-"""How fast does `efficientnet-lite0` turn image files into vectors, and where does time go?
+"""How fast does `efficientnet-lite0` embed image files, and which step takes the time?
 
     python benchmarks/embedding.py FOLDER [--count 256] [--rounds 3]
 
-All variants run in turns within one run, on one torch thread, and each keeps its best round:
-compare the ratios, for the milliseconds are this machine's. The decoder's CPU is not counted.
+All variants run in turns, on one torch thread, and the best round of each counts. Compare ratios:
+milliseconds depend on the machine. The CPU time of the decoder process is not counted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BATCH = 64
 
 
 def naive(paths: list[Path]) -> Callable[[], None]:
-    """One image at a time: open, resize, forward, as written on an afternoon."""
+    """One image at a time: open, resize, forward."""
     model = load_model().eval()
     height, width = PREPROCESSING.input_size
 
@@ -43,9 +43,9 @@ def naive(paths: list[Path]) -> Callable[[], None]:
     return run
 
 
-def forward(embedder: Embedder, pictures: list[Image.Image]) -> Callable[[], None]:
-    """Embed what is decoded already."""
-    return lambda: [embedder.embed(pictures[i : i + BATCH]) for i in range(0, len(pictures), BATCH)]
+def forward(embedder: Embedder, decoded: list[Image.Image]) -> Callable[[], None]:
+    """Embed images that are decoded already."""
+    return lambda: [embedder.embed(decoded[i : i + BATCH]) for i in range(0, len(decoded), BATCH)]
 
 
 def in_process(paths: list[Path], embedder: Embedder) -> Callable[[], None]:
@@ -61,12 +61,12 @@ def in_process(paths: list[Path], embedder: Embedder) -> Callable[[], None]:
 
 
 def pooled(paths: list[Path], embedder: Embedder, decoders: DecoderPool) -> Callable[[], None]:
-    """Decode in the pool while the last batch is embedded: what the product does."""
+    """Decode in the pool while the last batch is embedded, as Lookalike does."""
 
     def run() -> None:
         found = decoders.decode_all(paths, target=embedder.input_size, window=2 * BATCH)
-        pictures = (one.image for one in found if isinstance(one, Decoded))
-        while batch := list(islice(pictures, BATCH)):
+        decoded = (one.image for one in found if isinstance(one, Decoded))
+        while batch := list(islice(decoded, BATCH)):
             embedder.embed(batch)
 
     return run
@@ -85,11 +85,11 @@ def main() -> None:
     bf16 = load("efficientnet-lite0", compute=Compute(device="cpu", precision="bf16"))
     with DecoderPool(1, limits=LIMITS) as decoders:
         results = decoders.decode_all(paths, target=bf16.input_size)
-        pictures = [one.image for one in results if isinstance(one, Decoded)]
+        decoded = [one.image for one in results if isinstance(one, Decoded)]
         variants = {
             "naive loop, fp32": naive(paths),
-            "forward only, fp32": forward(fp32, pictures),
-            "forward only, bf16": forward(bf16, pictures),
+            "forward only, fp32": forward(fp32, decoded),
+            "forward only, bf16": forward(bf16, decoded),
             "decode, then embed, bf16": in_process(paths, bf16),
             "decoder process beside, bf16": pooled(paths, bf16, decoders),
         }

@@ -1,11 +1,11 @@
-"""How often is the nearest training picture of FashionMNIST of the right class?
+"""How often does the nearest training image of FashionMNIST have the right class?
 
     lookalike fashion-mnist          # imports and embeds them, in ./fashion-mnist
     python benchmarks/fashion_mnist.py [--train 60000] [--embedder SPEC]…
 
-The 10,000 test pictures are asked for, the 60,000 training pictures answer: exact search, cosine,
-vectors as they are stored. Baselines that nobody stored are embedded on the way (raw pixels: half
-a minute). Prints accuracy at 1, and by a vote of 5, with its standard error.
+The 10,000 test images are the queries, the 60,000 training images are the index; the search is
+exact, by cosine, on stored vectors. Missing vectors of a baseline are computed first (raw pixels:
+half a minute). Prints accuracy at 1, and by a vote of 5, with its standard error.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import numpy as np
 
 from backend import generations
 from backend.bootstrap import Services, build
-from backend.lab.evaluation.products import Pictured, read_products
-from backend.lab.evaluation.vectors import embed_missing, load_vectors
+from backend.lab.evaluation.labels import CatalogueProduct, read_products
+from backend.lab.evaluation.stored_vectors import embed_missing, load_vectors
 from backend.settings import read_settings
 
 RAW_PIXELS = "raw-pixels?height=28&width=28&grey=yes"
@@ -27,13 +27,13 @@ PART = 1_000  # queries at a time: 1,000 x 60,000 similarities are 240 MB
 VOTES = 5
 
 
-def first(count: int, products: Sequence[Pictured]) -> list[Pictured]:
-    """Return the first training pictures, and all test pictures."""
+def first(count: int, products: Sequence[CatalogueProduct]) -> list[CatalogueProduct]:
+    """Return the first training images, and all test images."""
     train = [product for product in products if product.value("split") == "train"]
     return train[:count] + [product for product in products if product.value("split") == "test"]
 
 
-def vectors_of(found: Services, spec: str, products: Sequence[Pictured]) -> np.ndarray:
+def vectors_of(found: Services, spec: str, products: Sequence[CatalogueProduct]) -> np.ndarray:
     """Return the products' vectors, stored ones as they are."""
     embedder = found.embedders.named(spec)
     digests = embed_missing(
@@ -50,9 +50,9 @@ def neighbours(queries: np.ndarray, index: np.ndarray) -> np.ndarray:
     """Return the positions of the nearest vectors of the index, best first, (queries, VOTES)."""
     found = []
     for start in range(0, len(queries), PART):
-        likeness = queries[start : start + PART] @ index.T
-        best = np.argpartition(-likeness, VOTES, axis=1)[:, :VOTES]
-        order = np.argsort(-np.take_along_axis(likeness, best, axis=1), axis=1)
+        similarity = queries[start : start + PART] @ index.T
+        best = np.argpartition(-similarity, VOTES, axis=1)[:, :VOTES]
+        order = np.argsort(-np.take_along_axis(similarity, best, axis=1), axis=1)
         found.append(np.take_along_axis(best, order, axis=1))
     return np.concatenate(found)
 
@@ -63,7 +63,7 @@ def vote(classes: np.ndarray) -> np.ndarray:
     return classes[np.arange(len(classes)), counts.argmax(axis=1)]
 
 
-def judge(found: Services, spec: str, products: Sequence[Pictured]) -> str:
+def evaluate(found: Services, spec: str, products: Sequence[CatalogueProduct]) -> str:
     vectors = vectors_of(found, spec, products)
     kinds = np.array([product.value("article_type") for product in products])
     split = np.array([product.value("split") for product in products])
@@ -89,7 +89,7 @@ def main() -> None:
         indexed = generations.active(session).embedder
     print("| embedder | dimensions | 1 neighbour | vote of 5 |\n|---|---|---|---|")
     for spec in options.embedder or [indexed, RAW_PIXELS]:
-        print(judge(found, spec, products), flush=True)
+        print(evaluate(found, spec, products), flush=True)
     found.close()
 
 

@@ -1,11 +1,11 @@
-"""Before and after: ten hard queries, their neighbours by two embedders, as a contact sheet.
+"""A contact sheet of ten hard queries, with their neighbours by two embedders.
 
     python benchmarks/hard_queries.py BEFORE AFTER --out FILE [--held-out 0.1] [--unseen NAME …]
 
-Index and queries are the held-out products and the unseen categories. Hard is a query of which
-BEFORE finds nothing right among five, by base colour and article type, although there are five or
-more. Ten of them are drawn by the seed, three of them of unseen categories: nobody picked them. The
-catalogue is that of LOOKALIKE_DATA_DIR; missing vectors are made and kept.
+Index and queries are the held-out products and the unseen categories. A query is hard if none of
+the five neighbours that BEFORE finds has its base colour and article type, although more than five
+products have. Ten hard queries are drawn by the seed, three of them of unseen categories. The
+catalogue is that of LOOKALIKE_DATA_DIR; missing vectors are computed and stored.
 """
 
 from __future__ import annotations
@@ -19,36 +19,37 @@ import numpy as np
 
 from backend.bootstrap import Services, build
 from backend.cli.common import bar
-from backend.cli.contact_sheet import SheetRow, SheetTile, contact_sheet, save
-from backend.cli.sheets import open_picture
-from backend.lab.evaluation.evaluating import Contest, Evidence, evaluate
-from backend.lab.evaluation.judging import hits
-from backend.lab.evaluation.planning import HELD_OUT, UNSEEN, Options
-from backend.lab.evaluation.splits import Positions, draw
+from backend.cli.sheets import open_image
+from backend.lab.contact_sheet import SheetRow, SheetTile, contact_sheet, save
+from backend.lab.evaluation.evaluating import EvaluationContext, Evidence, evaluate
+from backend.lab.evaluation.planning import HELD_OUT, UNSEEN, EvaluationOptions
+from backend.lab.evaluation.scoring import hits
+from backend.lab.evaluation.splits import draw
+from backend.lab.types import Positions
 from backend.settings import read_settings
 
 BY = "base_colour+article_type"
 FEWEST = 5
-"""Right answers that there have to be."""
+"""Relevant products that a query must have."""
 
 COUNTS = {HELD_OUT: 7, UNSEEN: 3}
 TILE = (90, 120)
 
 
-def judge(services: Services, specs: list[str], options: Options) -> Evidence:
-    """Ask all queries by both embedders."""
-    contest = Contest(
+def search(services: Services, specs: list[str], options: EvaluationOptions) -> Evidence:
+    """Search for all queries with both embedders."""
+    context = EvaluationContext(
         db=services.db,
         embedders={spec: services.embedders.named(spec) for spec in specs},
-        yardstick=services.embedders.named(specs[0]),
+        reference=services.embedders.named(specs[0]),
         open_images=services.image_opener.open,
         watch=bar,
     )
-    return evaluate(contest, options)[1]
+    return evaluate(context, options)[1]
 
 
 def hard(evidence: Evidence, *, seed: int) -> Positions:
-    """Draw the queries that the first embedder fails, as positions among the queries."""
+    """Draw queries for which the first embedder finds nothing, as positions among the queries."""
     labels, before = evidence.plan.labels[BY], evidence.rankings[0]
     asked = labels.codes[evidence.queries]
     failed = ~hits(labels, asked, before.neighbours.positions).any(axis=1)
@@ -61,8 +62,8 @@ def hard(evidence: Evidence, *, seed: int) -> Positions:
     return np.concatenate(drawn)
 
 
-class Sheet:
-    """Draws rows of a query and what one embedder finds."""
+class HardQueries:
+    """Makes the rows of the sheet: a query and the neighbours by one embedder."""
 
     def __init__(self, services: Services, evidence: Evidence) -> None:
         self._services, self._evidence = services, evidence
@@ -82,8 +83,8 @@ class Sheet:
 
     def _tile(self, position: int, *, hit: bool | None = None) -> SheetTile:
         name = self._labels.names[self._labels.codes[position]]
-        picture = open_picture(self._services, self._evidence.plan.products[position].uri, TILE)
-        return SheetTile(image=picture, caption=name, hit=hit)
+        image = open_image(self._services, self._evidence.plan.products[position].uri, TILE)
+        return SheetTile(image=image, caption=name, hit=hit)
 
 
 def main() -> None:
@@ -95,7 +96,7 @@ def main() -> None:
     parser.add_argument("--unseen", action="append", default=[])
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    options = Options(
+    options = EvaluationOptions(
         by=("article_type", BY),
         held_out=given.held_out,
         unseen=given.unseen,
@@ -105,14 +106,18 @@ def main() -> None:
     )
     services = build(read_settings())
     try:
-        evidence = judge(services, given.embedders, options)
-        sheet = Sheet(services, evidence)
-        rows = [row for query in hard(evidence, seed=given.seed) for row in sheet.rows(int(query))]
+        evidence = search(services, given.embedders, options)
+        queries = HardQueries(services, evidence)
+        rows = [
+            row
+            for query in hard(evidence, seed=given.seed).tolist()
+            for row in queries.rows(int(query))
+        ]
     finally:
         services.close()
     before, after = given.embedders
-    said = f"{before}, then {after}"
-    save(contact_sheet(rows, title="Ten hard queries", subtitle=said, tile=TILE), given.out)
+    subtitle = f"{before}, then {after}"
+    save(contact_sheet(rows, title="Ten hard queries", subtitle=subtitle, tile=TILE), given.out)
 
 
 if __name__ == "__main__":

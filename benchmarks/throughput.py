@@ -1,17 +1,17 @@
-"""How much of the network's pure speed reaches the catalogue: 1 and 2 Celery workers.
+"""The speed of 1 and 2 Celery workers, as a share of the network's own speed.
 
     python benchmarks/throughput.py --catalogue fashion-products-small.zip [--count 2000]
     python benchmarks/throughput.py --catalogue fashion-products-fullres.zip --count 600
     python benchmarks/throughput.py --catalogue … --side 224
     python benchmarks/throughput.py --catalogue … --count 20000 --workers 1 --memory
 
-Everything is real: PostgreSQL, Redis, `lookalike worker` and its decoders. *Pure* is the forward
-pass alone, over batches that lie in memory ready to go, in a process of its own with one thread,
-run before, between and after, so that the ratio holds on a machine that is not quite quiet. The
-naive loop opens, resizes and embeds one image at a time, in fp32, and writes nothing. Where the
-machine is busy, look at the CPU time an image instead: decoding overlaps with the forward pass, so
-a worker on a core of its own is as fast as the greater of its two figures allows.
-A catalogue with fewer images than `--count` is used several times over, each time another file.
+It runs PostgreSQL, Redis, `lookalike worker` and its decoders. *Pure* is the forward pass alone, on
+batches that are in memory already, in its own process with one thread. It is measured before,
+between and after the workers, so that other work on the machine changes the ratio little. The naive
+loop opens, resizes and embeds one image at a time, in fp32, and writes nothing. On a busy machine,
+look at the CPU time of an image: decoding overlaps with the forward pass, so a worker with its own
+core is as fast as the greater of its two figures allows. A catalogue with fewer images than
+`--count` is used several times, with different files each time.
 """
 
 from __future__ import annotations
@@ -141,15 +141,15 @@ def unpack(options: argparse.Namespace, folder: Path) -> Path:
     """Write a catalogue of `count` different files."""
     (folder / "images").mkdir(parents=True)
     rows = [COLUMNS]
-    for number, data in zip(range(options.count), pictures(options), strict=False):
-        # Bytes behind the end of a JPEG change its digest, not its picture.
+    for number, data in zip(range(options.count), image_files(options), strict=False):
+        # Bytes behind the end of a JPEG change its digest, not its image.
         (folder / "images" / f"{number}.jpg").write_bytes(data + f"{number}".encode())
         rows.append(f"{number},Women,Apparel,Topwear,Tops,Red,Fall,2012,Casual")
     (folder / "styles.csv").write_text("\n".join(rows) + "\n")
     return folder
 
 
-def pictures(options: argparse.Namespace) -> Iterator[bytes]:
+def image_files(options: argparse.Namespace) -> Iterator[bytes]:
     with zipfile.ZipFile(options.catalogue) as archive:
         names = [name for name in archive.namelist() if name.endswith(".jpg")]
         for name in itertools.cycle(names):
@@ -168,7 +168,7 @@ def pure_speed(options: argparse.Namespace) -> Speed:
 
 
 def naive_speed(catalogue: Path) -> Speed:
-    """Measure EfficientNet-Lite0 as one would write it on an afternoon: one image at a time."""
+    """Measure EfficientNet-Lite0 in a simple loop: one image at a time."""
     here = str(Path(__file__).parent)
     images = str(catalogue / "images")
     return in_a_process(NAIVE.format(benchmarks=here, images=images, count=NAIVE_COUNT))
@@ -200,18 +200,18 @@ def throughput(shop: Fleet, catalogue: Path, options: argparse.Namespace, worker
 
 
 def cpu_seconds(shop: Fleet, names: Sequence[str]) -> list[float]:
-    """Return what workers, and their decoders, have used by now."""
+    """Return the CPU time that workers and their decoders have used so far."""
     workers = [psutil.Process(shop.pid_of_worker(name)) for name in names]
     decoders = [decoder for worker in workers for decoder in worker.children()]
     return [sum(sum(one.cpu_times()[:2]) for one in group) for group in (workers, decoders)]
 
 
 def reach(shop: Fleet, count: int, options: argparse.Namespace) -> int:
-    """Wait until so many are embedded; return how many are."""
-    told = 0
+    """Wait until so many are embedded; return their number."""
+    printed = 0
     while (now := embedded(shop)) < count:
-        if options.memory and now >= told + 1000:
-            told = now
+        if options.memory and now >= printed + 1000:
+            printed = now
             print(f"  {now:6d} images: {memory(shop)}", flush=True)
         time.sleep(0.05)
     return now

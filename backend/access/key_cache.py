@@ -1,4 +1,4 @@
-"""The keys that one process has seen, so that a request need not ask the database for its own."""
+"""The keys that one process has checked, so that most requests need no query for theirs."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from backend.errors import InvalidKey
 log = structlog.get_logger(__name__)
 
 CACHE_SECONDS: Final = 5.0
-"""How long an answer of the database counts: so long may a revoked key still open the door."""
+"""How long an answer of the database is used. A revoked key may be accepted for so long."""
 
 MOST_REFUSED: Final = 1000
-"""Refused keys that are remembered, so that a client with an old key costs no query a request."""
+"""Refused keys that are remembered, so that a client with an old key causes few queries."""
 
 Attempt: TypeAlias = Callable[[], AbstractContextManager[None]]
-"""Surrounds the look-up of a key that was never good before. May refuse it, and sees its end."""
+"""A context for the look-up of a key that was never valid here; it may refuse by raising."""
 
 
 @dataclass(frozen=True)
-class _Held:
+class _Valid:
     key: KeyInfo
     until: float
 
 
 class KeyCache:
-    """Finds keys, a few seconds out of date. One per process, shared by its threads.
+    """Finds valid keys; its answers may be a few seconds old. One per process, for all its threads.
 
-    Keys are remembered by their digests: what an attacker can time here is the look-up of a
-    SHA-256, which they cannot steer.
+    Keys are stored by their digests. An attacker who measures times can learn only about SHA-256
+    digests, which nobody can choose.
     """
 
     def __init__(
@@ -48,44 +48,49 @@ class KeyCache:
         self._db = db
         self._attempt = attempt
         self._seconds = seconds
-        self._held: dict[str, _Held] = {}  # also those that are to be asked about again
+        self._valid: dict[str, _Valid] = {}  # also those that have to be checked again
         self._refused: dict[str, float] = {}
 
     def find(self, token: str) -> KeyInfo:
         """Return the live key that a client has sent; raises InvalidKey, and what `attempt` does.
 
-        A key that was good before is looked up outside `attempt`: others who fail at the same
-        address do not lock out who has a key.
+        A key that was valid before is looked up outside `attempt`: a client with a key is not
+        refused because others have failed at the same address.
         """
         digest, now = keys.digest(token), time.monotonic()
         if self._refused.get(digest, 0) > now:
             raise InvalidKey
-        held = self._held.get(digest)
-        if held and held.until > now:
-            return held.key
+        valid = self._valid.get(digest)
+        if valid and valid.until > now:
+            return valid.key
         try:
-            with nullcontext() if held else self._attempt():
+            with nullcontext() if valid else self._attempt():
                 key = self._look_up(token)
         except InvalidKey as error:
             log.warning("key refused", **error.context)
             self._refuse(digest, until=now + self._seconds)
             raise
-        self._held[digest] = _Held(key, until=now + self._seconds)
+        self._valid[digest] = _Valid(key, until=now + self._seconds)
         self._note_use(key)
         return key
+
+    @property
+    def refused_count(self) -> int:
+        """How many refused keys are remembered."""
+        return len(self._refused)
 
     def _look_up(self, token: str) -> KeyInfo:
         with self._db.read() as session:
             return keys.check(session, token)
 
     def _refuse(self, digest: str, *, until: float) -> None:
-        self._held.pop(digest, None)
+        self._valid.pop(digest, None)
         if len(self._refused) >= MOST_REFUSED:
             self._refused.clear()
         self._refused[digest] = until
 
     def _note_use(self, key: KeyInfo) -> None:
-        """Write that the key is in use, now and then. Nobody is refused because that fails."""
+        """Write now and then that the key is in use. If that fails, the request goes on."""
         if key.last_used_at and utcnow() - key.last_used_at < keys.USE_RESOLUTION:
             return
         try:

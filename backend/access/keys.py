@@ -1,11 +1,12 @@
 """API keys: made, checked, listed, revoked. A key is shown once; only its digest is kept.
 
-A key reads `lk_<12 hex digits>_<64 hex digits>`. All before the last underscore is its prefix: in
-the open, it tells keys apart in lists and logs. The rest is 256 bits from `secrets`.
+A key has the form `lk_<12 hex digits>_<64 hex digits>`. Everything before the last underscore is
+its prefix, which is public and names the key in lists and logs. The rest is 256 bits from
+`secrets`.
 
-The digest is plain SHA-256. A slow, salted hash makes up for passwords that people think up: it
-slows down who guesses them from a stolen table. Nobody guesses 256 random bits at any speed, and a
-slow hash would cost every request what it costs the thief.
+The digest is plain SHA-256. Passwords need a slow, salted hash, because a thief of the table can
+guess what people think up. Nobody can guess 256 random bits at any speed, and a slow hash would
+cost every request as much as it costs the thief.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from backend.database.models import ApiKey, utcnow
 from backend.errors import InvalidKey, InvalidKeyRequest
 
 LIVE_PER_NAME: Final = 2
-"""The old key and the new one while a client changes over; a third is a leftover."""
+"""An old key and a new one, while a client changes from one to the other."""
 
 USE_RESOLUTION: Final = timedelta(minutes=10)
 """How exactly `last_used_at` is kept: at most one write a key in this time."""
@@ -39,7 +40,7 @@ _TOKEN: Final = re.compile(r"(lk_[0-9a-f]{12})_[0-9a-f]{64}")
 
 @dataclass(frozen=True, kw_only=True)
 class KeyInfo:
-    """What may be known of a key."""
+    """What lists and logs may show of a key."""
 
     id: int
     name: str
@@ -60,7 +61,7 @@ class KeyInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class NewKey:
-    """A key that has just been made, with what its holder sends: shown now or never."""
+    """A key that has just been made, and the token its holder sends: this is shown only once."""
 
     key: KeyInfo
     token: str = field(repr=False)
@@ -69,9 +70,9 @@ class NewKey:
 def create(
     session: Session, name: str, *, scope: Scope, expires_at: datetime | None = None
 ) -> NewKey:
-    """Make a key for whoever `name` stands for.
+    """Make a key for the client called `name`.
 
-    Raises InvalidKeyRequest for a name that is none, a time that is over, and where the name has
+    Raises InvalidKeyRequest for a malformed name, an expiry in the past, and where the name has
     two live keys already.
     """
     if not NAME.fullmatch(name):
@@ -80,7 +81,7 @@ def create(
         )
     if expires_at is not None and expires_at <= utcnow():
         raise InvalidKeyRequest("the key would have expired already")
-    _refuse_leftovers(session, name)
+    _refuse_third_key(session, name)
     prefix = f"lk_{secrets.token_hex(6)}"
     token = f"{prefix}_{secrets.token_hex(32)}"
     row = ApiKey(name=name, prefix=prefix, digest=digest(token), scope=scope, expires_at=expires_at)
@@ -89,8 +90,8 @@ def create(
     return NewKey(key=_read(row), token=token)
 
 
-def _refuse_leftovers(session: Session, name: str) -> None:
-    """Raise InvalidKeyRequest if the name has all the live keys that it may have."""
+def _refuse_third_key(session: Session, name: str) -> None:
+    """Raise InvalidKeyRequest if the name has LIVE_PER_NAME live keys already."""
     locks.hold(session, Lock.API_KEYS)
     live = [key.prefix for key in list_keys(session) if key.name == name]
     if len(live) >= LIVE_PER_NAME:
@@ -103,7 +104,7 @@ def _refuse_leftovers(session: Session, name: str) -> None:
 def check(session: Session, token: str) -> KeyInfo:
     """Return the live key that a client has sent.
 
-    Raises InvalidKey, whose context holds `prefix` and `state` if it was a key once.
+    Raises InvalidKey; its context holds `prefix` and `state` of a revoked or expired key.
     """
     shape = _TOKEN.fullmatch(token)
     row = _find(session, shape[1]) if shape else None
@@ -116,9 +117,9 @@ def check(session: Session, token: str) -> KeyInfo:
 
 
 def revoke(session: Session, prefix: str) -> KeyInfo:
-    """Lock out whoever holds the key with this prefix, for good.
+    """Make the key with this prefix invalid for ever.
 
-    Raises InvalidKeyRequest when there is none, or it was revoked before.
+    Raises InvalidKeyRequest if there is no such key, or if it was revoked before.
     """
     row = _find(session, prefix)
     if row is None:  # what was asked for is not repeated: it may be a whole key
@@ -137,12 +138,12 @@ def list_keys(session: Session, *, ended: bool = False) -> list[KeyInfo]:
 
 
 def is_any_live(session: Session) -> bool:
-    """Tell whether anybody can be let in."""
+    """Tell whether any key can be used."""
     return session.scalar(select(ApiKey.id).where(_is_live()).limit(1)) is not None
 
 
 def note_use(session: Session, id: int) -> None:
-    """Remember that a key is in use, unless that is known already."""
+    """Write that a key is in use, at most once in USE_RESOLUTION."""
     now = utcnow()
     stale = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < now - USE_RESOLUTION)
     session.execute(update(ApiKey).where(ApiKey.id == id, stale).values(last_used_at=now))

@@ -1,4 +1,4 @@
-"""What API keys are for; a module of its own, since the command line needs it before SQL."""
+"""The scopes of API keys. Kept apart from `keys`: the command line needs it without SQL."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from enum import StrEnum
 
 
 class Scope(StrEnum):
-    """What a key is for. Each scope includes those before it."""
+    """What a key allows. Each scope includes those before it."""
 
     READ = "read"
     INGEST = "ingest"
     ADMIN = "admin"
 
     def includes(self, other: Scope) -> bool:
-        """Tell whether who has this scope may do what `other` is needed for."""
+        """Tell whether this scope allows what needs the scope `other`."""
         order = list(Scope)
         return order.index(self) >= order.index(other)

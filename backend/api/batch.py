@@ -12,8 +12,8 @@ from backend import queue
 from backend.access.scope import Scope
 from backend.api import openapi
 from backend.api.addresses import check_address
-from backend.api.context import services, write
-from backend.api.problems import translate
+from backend.api.context import services, write_and_notify
+from backend.api.problems import to_request_error
 from backend.api.schemas import Json
 from backend.api.schemas.body import read_body
 from backend.api.schemas.product import BatchAnswer, BatchBody, read_draft
@@ -40,7 +40,7 @@ def post_batch() -> Json:
     QueryReader.of_request().finish()
     items = read_body(BatchBody).items
     drafts = [_read(item) for item in items]
-    results = write(lambda session: _store(session, drafts))
+    results = write_and_notify(lambda session: _store(session, drafts))
     return {"items": list(map(_result, items, results))}
 
 
@@ -70,7 +70,7 @@ def _store(
 def _check_addresses(
     session: Session, drafts: Sequence[Draft | InvalidProduct]
 ) -> list[Draft | InvalidProduct]:
-    """Put the error in the place of each draft whose image may not be fetched."""
+    """Replace each draft whose image may not be fetched by its error."""
     skus = [draft.sku for draft in drafts if isinstance(draft, Draft)]
     rows = session.execute(select(Product.sku, Product.image_uri).where(Product.sku.in_(skus)))
     stored = {row.sku: row.image_uri for row in rows}
@@ -89,5 +89,5 @@ def _result(item: Any, result: Outcome | InvalidProduct) -> Json:
     shown = {"sku": sku if isinstance(sku, str) else None}
     if isinstance(result, Outcome):
         return shown | {"status": 201 if result is Outcome.ADDED else 200}
-    problem = translate(result)
+    problem = to_request_error(result)
     return shown | {"status": problem.status, "problem": problem.document()}

@@ -24,7 +24,7 @@ def services() -> Services:
     return found
 
 
-def write(work: Callable[[Session], T]) -> T:
+def write_and_notify(work: Callable[[Session], T]) -> T:
     """Run `work(session)` in one transaction; then notify the workers, since work may be due."""
     result = services().db.write(work)
     services().notify()

@@ -47,4 +47,4 @@ def get_facets() -> dict[str, Any]:
         {"field": field, "values": [{"value": value, "count": count} for value, count in values]}
         for field, values in found
     ]
-    return pages.page(items, None) | {"generation": generation.id}
+    return pages.as_page(items, None) | {"generation": generation.id}

@@ -1,4 +1,4 @@
-"""`/v1/admin/generations` and `/v1/admin/reindex`: another index beside the one that answers."""
+"""`/v1/admin/generations` and `/v1/admin/reindex`: build another index, switch to it, drop it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def list_generations() -> Json:
     QueryReader.of_request().finish()
     with services().db.read() as session:
         rows = reindexing.listed(session)
-        return pages.page([reindexing.describe(session, row) for row in rows], None)
+        return pages.as_page([reindexing.describe(session, row) for row in rows], None)
 
 
 @api.get(

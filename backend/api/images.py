@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from backend import queue
 from backend.access.scope import Scope
 from backend.api import openapi
-from backend.api.context import services, write
+from backend.api.context import services, write_and_notify
 from backend.api.problems import RequestError
 from backend.api.schemas import Json
 from backend.api.schemas.product import Product, write_products
@@ -70,7 +70,7 @@ def put_image(sku: str) -> tuple[Json, int]:
         product = products.set_image(session, sku, image, priority=queue.SINGLE)
         return write_products(session, [product])[0], status
 
-    return write(store)
+    return write_and_notify(store)
 
 
 @api.get(

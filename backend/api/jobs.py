@@ -1,4 +1,4 @@
-"""`/v1/admin/jobs`: how far an operator's long tasks are."""
+"""`/v1/admin/jobs`: the progress of an operator's long tasks."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def list_jobs() -> dict[str, Any]:
     with services().db.read() as session:
         rows = jobs.newest(session, before_id=before_id, limit=limit + 1)
     more = len(rows) > limit
-    next_cursor = pages.cursor("jobs", rows[limit - 1].id) if more else None
-    return pages.page([document(row) for row in rows[:limit]], next_cursor)
+    next_cursor = pages.make_cursor("jobs", rows[limit - 1].id) if more else None
+    return pages.as_page([document(row) for row in rows[:limit]], next_cursor)
 
 
 @api.get(
@@ -48,7 +48,7 @@ def list_jobs() -> dict[str, Any]:
 )
 @requires_scope(Scope.ADMIN)
 def get_admin_job(id: str) -> dict[str, Any]:
-    """Read how far a job is, and what came of it."""
+    """Read the progress of a job, and its result."""
     return _read(id)
 
 
@@ -59,7 +59,7 @@ def get_admin_job(id: str) -> dict[str, Any]:
 )
 @requires_scope(Scope.ADMIN)
 def get_job(id: str) -> dict[str, Any]:
-    """Read how far a job is, and what came of it; the same as under `/v1/admin`."""
+    """Read the progress of a job, and its result; the same as under `/v1/admin`."""
     return _read(id)
 
 
@@ -86,5 +86,5 @@ def document(job: Job) -> dict[str, Any]:
 
 
 def accepted(job: Job) -> tuple[dict[str, Any], HTTPStatus, dict[str, str]]:
-    """Answer that a job was asked for, and where to follow it."""
+    """Answer 202 with the job, and with the address at which it can be followed."""
     return document(job), HTTPStatus.ACCEPTED, {"Location": f"/v1/admin/jobs/{job.id}"}

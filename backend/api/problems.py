@@ -113,12 +113,12 @@ def invalid_request(faults: Sequence[ProblemFault]) -> RequestError:
     return RequestError(422, "invalid-request", detail, faults=faults)
 
 
-def translate(error: LookalikeError) -> RequestError:
-    """Translate a domain error: the only place where one becomes a status."""
+def to_request_error(error: LookalikeError) -> RequestError:
+    """Translate a domain error: the only place where one gets a status."""
     if isinstance(error, RequestError):
         return error
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
-    told = ("state", "reason") if isinstance(error, errors.NotSearchable) else ()
+    extra = ("state", "reason") if isinstance(error, errors.NotSearchable) else ()
     headers = {}
     if status in RETRY_SECONDS and error.context.get("state") != "quarantined":
         headers["Retry-After"] = str(RETRY_SECONDS[status])
@@ -131,7 +131,7 @@ def translate(error: LookalikeError) -> RequestError:
         title=(type(error).__doc__ or "").splitlines()[0].partition(";")[0].rstrip("."),
         faults=[_fault(item) for item in error.context.get("errors", ())],
         headers=headers,
-        **{name: error.context.get(name) for name in told},
+        **{name: error.context.get(name) for name in extra},
     )
 
 
@@ -162,7 +162,7 @@ def register_error_handlers(app: Flask) -> None:
 
 def respond(error: LookalikeError) -> Response:
     """Return the problem document of an error."""
-    problem = translate(error)
+    problem = to_request_error(error)
     if problem.status >= 500:
         log.warning("problem", code=problem.code, detail=problem.message)
     document = problem.document() | {"request_id": g.get("request_id")}
@@ -183,7 +183,7 @@ def _respond_http(error: HTTPException) -> Response | HTTPException:
 
 
 def _detail(error: HTTPException) -> str | None:
-    """Say what is allowed, where werkzeug only says what is not."""
+    """Say what is allowed; werkzeug only says what is not."""
     if isinstance(error, NotFound):
         return "there is nothing at this address; /docs lists what there is"
     if isinstance(error, MethodNotAllowed):

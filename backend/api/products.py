@@ -10,7 +10,7 @@ from backend import generations, queue
 from backend.access.scope import Scope
 from backend.api import openapi
 from backend.api.addresses import check_address
-from backend.api.context import filterable, services, write
+from backend.api.context import filterable, services, write_and_notify
 from backend.api.schemas import Json, pages
 from backend.api.schemas.body import json_body
 from backend.api.schemas.product import (
@@ -57,7 +57,7 @@ def put_product(sku: str) -> tuple[Json, int, dict[str, str]]:
         saved = products.save(session, [draft], priority=queue.SINGLE)
         return _as_json(session, products.get(session, sku)), saved.outcomes[0]
 
-    shown, outcome = write(store)
+    shown, outcome = write_and_notify(store)
     if outcome is Outcome.ADDED:
         return shown, 201, {"Location": url_for("products.get_product", sku=sku)}
     return shown, 200, {}
@@ -81,7 +81,7 @@ def patch_product(sku: str) -> Json:
         product = products.patch(session, sku, changes, priority=queue.SINGLE)
         return _as_json(session, product)
 
-    return write(change)
+    return write_and_notify(change)
 
 
 @api.get(
@@ -113,7 +113,7 @@ def delete_product(sku: str) -> Response:
         if not products.remove(session, [sku], priority=queue.SINGLE):
             raise UnknownProduct(f"there is no product with the sku {sku!r}", sku=sku)
 
-    write(remove)
+    write_and_notify(remove)
     return Response(status=204)
 
 
@@ -139,8 +139,8 @@ def list_products() -> Json:
         also = [is_in(wanted, generation.id if generation else None)] if wanted else []
         found = products.page(session, limit=limit + 1, after_id=after_id, where=where, also=also)
         items = write_products(session, found[:limit], fields=fields)
-    beyond = pages.cursor("products", found[limit - 1].id) if len(found) > limit else None
-    return pages.page(items, beyond)
+    beyond = pages.make_cursor("products", found[limit - 1].id) if len(found) > limit else None
+    return pages.as_page(items, beyond)
 
 
 def _as_json(session: Session, product: models.Product, fields: list[str] | None = None) -> Json:

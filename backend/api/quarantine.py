@@ -1,4 +1,4 @@
-"""`/v1/quarantine`: the products that cannot be indexed as they are, and why."""
+"""`/v1/quarantine`: the products that cannot be indexed, and why."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ api = openapi.blueprint("quarantine", tag="operation")
 )
 @requires_scope(Scope.ADMIN)
 def list_quarantine() -> dict[str, Any]:
-    """List the products that cannot be indexed as they are."""
+    """List the products that cannot be indexed, and why."""
     reader = QueryReader.of_request()
     limit = reader.integer("limit", default=10, least=1, most=100)
     after_id = reader.cursor("quarantine")
@@ -39,6 +39,6 @@ def list_quarantine() -> dict[str, Any]:
     names = ("sku", "reason", "failures", "image_uri")
     items = [{name: getattr(row, name) for name in names} for row in rows[:limit]]
     more = len(rows) > limit
-    return pages.page(
-        items, pages.cursor("quarantine", rows[limit - 1].product_id) if more else None
+    return pages.as_page(
+        items, pages.make_cursor("quarantine", rows[limit - 1].product_id) if more else None
     )

@@ -1,4 +1,4 @@
-"""`/v1/status`: how far the catalogue is."""
+"""`/v1/status`: how much of the catalogue is indexed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lies where in a backup's folder, and how the SQLite file in it is read."""
+"""The files in a backup's folder, its manifest, and how its SQLite file is read."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ MANIFEST: Final = "manifest.json"
 IMAGES: Final = "images"
 DRAFT: Final = "draft.sqlite"
 LOCK: Final = "backup.lock"
-RECIPE: Final = "docs/backup.md has the recipe for PostgreSQL and a Qdrant server"
+SERVERS: Final = "docs/backup.md says how to back up PostgreSQL and a Qdrant server"
 
 Report: TypeAlias = Callable[[int, int | None], None]
-"""Told (done, total) again and again."""
+"""Called with (done, total) after each step; total None: not known."""
 
 Bar: TypeAlias = Callable[[str], AbstractContextManager[Report]]
-"""Shows one step of the work by its name."""
+"""Shows the progress of one named step."""
 
 
 @contextmanager
@@ -41,28 +41,28 @@ def no_bar(_what: str) -> Iterator[Report]:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What a backup is of, and what it holds."""
+    """Describes a backup: when and of what it was made, and what it holds."""
 
-    created_at: str  # ISO 8601, UTC: when the catalogue was as it is in here
+    created_at: str  # ISO 8601, UTC: the moment that the copy of the catalogue shows
     version: str  # of the program
     revision: str  # of the database's tables
     catalogue: str  # sha256 of the SQLite file
     products: int  # in the catalogue, without removed ones
     images: int
     image_bytes: int
-    missing: list[str] = field(default_factory=list)  # digests that the store had lost before
-    in_place: int = 0  # products whose picture is a file of the shop's, which is not in here
-    folders: dict[str, int] = field(default_factory=dict)  # where those lie, and how many
-    remote: int = 0  # products whose picture lies on another host
+    missing: list[str] = field(default_factory=list)  # digests that the store lacked already
+    in_place: int = 0  # products whose image is a file of the shop's; it is not in the backup
+    folders: dict[str, int] = field(default_factory=dict)  # those files' folders: files in each
+    remote: int = 0  # products whose image lies on another host
 
     def write(self, folder: Path) -> None:
-        """Write the manifest: from then on this is the backup in the folder."""
+        """Write the manifest, which makes this the folder's backup."""
         text = json.dumps({"format": FORMAT, **asdict(self)}, indent=2)
         replace_file(folder / MANIFEST, lambda draft: draft.write_text(text, "utf-8"))
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
-        """Read the manifest of a folder; raises UnusableBackup when there is none to be used."""
+        """Read the manifest of a folder; raises UnusableBackup if it is missing or damaged."""
         try:
             found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -80,8 +80,8 @@ class Manifest:
         except TypeError as error:
             raise UnusableBackup(f"the manifest is damaged: {error}") from None
 
-    def path(self, folder: Path) -> Path:
-        """Return where the catalogue lies in a backup's folder."""
+    def catalogue_path(self, folder: Path) -> Path:
+        """Return the catalogue's path in a backup's folder."""
         return folder / catalogue_name(self.catalogue)
 
 
@@ -91,19 +91,19 @@ def catalogue_name(digest: str) -> str:
 
 
 def images_in(folder: Path) -> ImageStore:
-    """Return the image store that is a backup's."""
+    """Return the image store inside a backup's folder."""
     return ImageStore((folder / IMAGES).absolute().as_uri())
 
 
 def database_file(settings: Settings) -> Path:
-    """Return where the embedded catalogue lies.
+    """Return the file of the embedded catalogue.
 
     Raises ConfigurationError where the settings name servers, which have backups of their own.
     """
     if not settings.database.startswith("sqlite"):
-        raise ConfigurationError(f"DATABASE_URL names a database server: {RECIPE}")
+        raise ConfigurationError(f"DATABASE_URL names a database server: {SERVERS}")
     if settings.qdrant_url:
-        raise ConfigurationError(f"QDRANT_URL names a vector store of its own: {RECIPE}")
+        raise ConfigurationError(f"QDRANT_URL names a vector store of its own: {SERVERS}")
     found = make_url(settings.database).database
     if not found or found == ":memory:":
         raise ConfigurationError("DATABASE_URL names no file")
@@ -112,7 +112,7 @@ def database_file(settings: Settings) -> Path:
 
 @contextmanager
 def opened(file: Path, *, mode: Literal["ro", "rw"]) -> Iterator[sqlite3.Connection]:
-    """Open a SQLite file that is there; each statement is its own transaction."""
+    """Open an existing SQLite file; each statement is its own transaction."""
     uri = f"{file.absolute().as_uri()}?mode={mode}"
     connection = sqlite3.connect(uri, uri=True, timeout=SQLITE_TIMEOUT_SECONDS)
     connection.isolation_level = None
@@ -128,6 +128,6 @@ def digest_of_file(file: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def number(connection: sqlite3.Connection, query: str) -> int:
-    """Return the number that a query comes to."""
+def read_number(connection: sqlite3.Connection, query: str) -> int:
+    """Return the only number that a query selects."""
     return int(connection.execute(query).fetchone()[0])

@@ -1,4 +1,4 @@
-"""Which pictures a catalogue names, and how they come from one place to another."""
+"""The images that a catalogue names, and copying them between image stores."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ from pathlib import Path
 from typing import Any, Final
 
 from backend import images
-from backend.backup.folder import Report, number
+from backend.backup.folder import Report, read_number
 from backend.errors import ImageError
 from backend.images.limits import ImageLimits
 from backend.images.store import ImageStore, digest_of
 
-PART: Final = 500
-FOLDERS_TOLD: Final = 20
+CHUNK: Final = 500
+MOST_FOLDERS: Final = 20
 
 VIEWS: Final = """
-CREATE TEMP VIEW pictures AS
+CREATE TEMP VIEW images AS
     SELECT id, image_uri AS uri, image_digest AS digest, removed_at, CASE
         WHEN image_uri LIKE 'store://%' THEN 'stored'
         WHEN image_uri NOT LIKE '%://%' OR image_uri LIKE 'file://%' THEN 'in place'
         ELSE 'remote' END AS place
     FROM main.products WHERE image_uri IS NOT NULL;
 CREATE TEMP VIEW stored AS
-    SELECT DISTINCT substr(uri, 9) AS digest FROM pictures WHERE place = 'stored';
+    SELECT DISTINCT substr(uri, 9) AS digest FROM images WHERE place = 'stored';
 """
 
 
-def sort_out(catalogue: sqlite3.Connection) -> None:
-    """Give this connection the views `pictures` and `stored`, which the rest needs."""
+def create_views(catalogue: sqlite3.Connection) -> None:
+    """Create the views `images` and `stored` on this connection; all functions here read them."""
     catalogue.executescript(VIEWS)
 
 
-def stored(catalogue: sqlite3.Connection) -> Iterator[str]:
+def stored_digests(catalogue: sqlite3.Connection) -> Iterator[str]:
     """Yield the digests of the images that a catalogue has in the store, each once, in order."""
     return (row[0] for row in catalogue.execute("SELECT digest FROM stored ORDER BY 1"))
 
 
-def elsewhere(catalogue: sqlite3.Connection) -> dict[str, Any]:
-    """Count the products whose picture is not in the store, and say where those files lie."""
+def count_elsewhere(catalogue: sqlite3.Connection) -> dict[str, Any]:
+    """Count the products whose image is not in the store, and list the folders of those files."""
     rows = catalogue.execute(
-        "SELECT place, uri FROM pictures WHERE removed_at IS NULL AND place <> 'stored'"
+        "SELECT place, uri FROM images WHERE removed_at IS NULL AND place <> 'stored'"
     )
     places: Counter[str] = Counter()
     folders: Counter[str] = Counter()
@@ -52,7 +52,7 @@ def elsewhere(catalogue: sqlite3.Connection) -> dict[str, Any]:
             folders[str(Path(uri.removeprefix("file://")).parent)] += 1
     return {
         "in_place": places["in place"],
-        "folders": dict(folders.most_common(FOLDERS_TOLD)),
+        "folders": dict(folders.most_common(MOST_FOLDERS)),
         "remote": places["remote"],
     }
 
@@ -60,16 +60,16 @@ def elsewhere(catalogue: sqlite3.Connection) -> dict[str, Any]:
 def copy_stored(
     catalogue: sqlite3.Connection, source: ImageStore, target: ImageStore, report: Report
 ) -> tuple[int, int, list[str]]:
-    """Copy the images that a catalogue has in the store, but for those that are there already.
+    """Copy the images that a catalogue has in the store; those that the target has are skipped.
 
-    Returns how many are there now, their bytes, and the digests of those that the source has lost
-    or spoilt.
+    Returns how many the target has now, their bytes, and the digests of those that are missing or
+    damaged in the source.
     """
-    total = number(catalogue, "SELECT count(*) FROM stored")
+    total = read_number(catalogue, "SELECT count(*) FROM stored")
     report(0, total)
     bad: list[str] = []
     size = 0
-    for done, digest in enumerate(stored(catalogue), 1):
+    for done, digest in enumerate(stored_digests(catalogue), 1):
         there = _copy(digest, source, target)
         if there is None:
             bad.append(digest)
@@ -79,7 +79,7 @@ def copy_stored(
 
 
 def _copy(digest: str, source: ImageStore, target: ImageStore) -> int | None:
-    """Return the bytes of an image that the target holds now, None if the source has it not."""
+    """Copy one image if need be; return its size in bytes, None if the source lacks it."""
     size, there = source.size(digest), target.size(digest)
     if there is not None and size in (there, None):
         return there
@@ -92,44 +92,44 @@ def _copy(digest: str, source: ImageStore, target: ImageStore) -> int | None:
     return len(data)
 
 
-def spoilt(catalogue: sqlite3.Connection, store: ImageStore, report: Report) -> list[str]:
-    """Read all images that a catalogue has in a store; return those that are lost or damaged."""
-    total = number(catalogue, "SELECT count(*) FROM stored")
+def find_damaged(catalogue: sqlite3.Connection, store: ImageStore, report: Report) -> list[str]:
+    """Read all images that a catalogue has in a store; return those that are missing or damaged."""
+    total = read_number(catalogue, "SELECT count(*) FROM stored")
     bad = []
-    for done, digest in enumerate(stored(catalogue), 1):
+    for done, digest in enumerate(stored_digests(catalogue), 1):
         if not store.exists(digest) or digest_of(store.read(digest)) != digest:
             bad.append(digest)
         report(done, total)
     return bad
 
 
-def take_in(
+def copy_in_place(
     catalogue: sqlite3.Connection, store: ImageStore, *, max_bytes: int, report: Report
 ) -> None:
-    """Copy pictures that lie in place into a store, and let their rows refer to the copies.
+    """Copy images that lie in the shop's folders into a store, and point their rows to the copies.
 
-    One that cannot be read, or is no longer the one that was imported, stays a reference.
+    One that cannot be read, or has changed since it was imported, keeps its old address.
     """
-    total = number(catalogue, "SELECT count(*) FROM pictures WHERE place = 'in place'")
+    total = read_number(catalogue, "SELECT count(*) FROM images WHERE place = 'in place'")
     done = last = 0
-    while part := catalogue.execute(
-        "SELECT id, uri, digest FROM pictures WHERE place = 'in place' AND id > ?"
+    while chunk := catalogue.execute(
+        "SELECT id, uri, digest FROM images WHERE place = 'in place' AND id > ?"
         " ORDER BY id LIMIT ?",
-        (last, PART),
+        (last, CHUNK),
     ).fetchall():
-        taken = [(_take_one(store, uri, digest, max_bytes), id_) for id_, uri, digest in part]
+        copied = [(_copy_one(store, uri, digest, max_bytes), id_) for id_, uri, digest in chunk]
         catalogue.execute("BEGIN")
         catalogue.executemany(
             "UPDATE products SET image_uri = ? WHERE id = ?",
-            [(store.uri(digest), id_) for digest, id_ in taken if digest],
+            [(store.uri(digest), id_) for digest, id_ in copied if digest],
         )
         catalogue.execute("COMMIT")
-        last, done = part[-1][0], done + len(part)
+        last, done = chunk[-1][0], done + len(chunk)
         report(done, total)
 
 
-def _take_one(store: ImageStore, uri: str, known: str | None, max_bytes: int) -> str | None:
-    """Copy one picture; return its digest, or None where it has to stay what it is."""
+def _copy_one(store: ImageStore, uri: str, known: str | None, max_bytes: int) -> str | None:
+    """Copy one image; return its digest, or None where its row has to keep the old address."""
     try:
         path = images.local_path(uri)
         if known and store.size(known) == path.stat().st_size:

@@ -1,8 +1,8 @@
-"""`lookalike restore`: put a backup in the place of the catalogue.
+"""`lookalike restore`: replace the catalogue with a backup.
 
-Everything is checked, brought to the program's own revision and told that its index is gone before
-anything is touched. The catalogue itself is then replaced in one transaction, by SQLite's backup
-read the other way round, so that a kill leaves either the one or the other.
+First a copy of the backup is checked, migrated, and all its points are marked as to be written
+again. Then the catalogue is replaced in one transaction, by SQLite's backup API in the other
+direction: a process that is killed leaves either the old catalogue or the new one.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ EXAMPLES: Final = 3
 def check(folder: Path, *, bar: Bar = no_bar) -> Manifest:
     """Read a whole backup and return its manifest; raises UnusableBackup when it is damaged."""
     manifest = _check_catalogue(folder)
-    with opened(manifest.path(folder), mode="ro") as catalogue, bar("Images") as report:
-        images.sort_out(catalogue)
-        _refuse(images.spoilt(catalogue, images_in(folder), report), manifest)
+    with opened(manifest.catalogue_path(folder), mode="ro") as catalogue, bar("Images") as report:
+        images.create_views(catalogue)
+        _refuse_lost(images.find_damaged(catalogue, images_in(folder), report), manifest)
     return manifest
 
 
@@ -57,23 +57,29 @@ def restore(
 ) -> Manifest:
     """Restore a backup; the index refills from the stored vectors with the next start.
 
-    `force` replaces what lies in the data folder, `partial` does without images that the backup
-    has lost: their products are found by their stored vectors. Raises IndexLocked while a server
-    runs, WouldOverwrite without `force`, UnusableBackup for a damaged backup; then nothing but
-    images was added.
+    `force` replaces what lies in the data folder. `partial` accepts that images are missing from
+    the backup: their products are found by their stored vectors. Raises IndexLocked while a server
+    runs, WouldOverwrite without `force`, UnusableBackup for a damaged backup; nothing has
+    changed then, except that images may have been added to the store.
     """
     database = database_file(settings)
     manifest = _check_catalogue(folder)
-    with _alone(settings):
+    with _owning(settings):
         if not force:
             _check_empty(settings, database)
-        with opened(manifest.path(folder), mode="ro") as catalogue, bar("Images") as report:
-            images.sort_out(catalogue)
+        with (
+            opened(manifest.catalogue_path(folder), mode="ro") as catalogue,
+            bar("Images") as report,
+        ):
+            images.create_views(catalogue)
             store = ImageStore(settings.image_store_url)
             *_, lost = images.copy_stored(catalogue, images_in(folder), store, report)
             if not partial:
-                _refuse(lost, manifest)
-        with bar("Catalogue") as report, _prepared(manifest.path(folder), database) as ready:
+                _refuse_lost(lost, manifest)
+        with (
+            bar("Catalogue") as report,
+            _prepared(manifest.catalogue_path(folder), database) as ready,
+        ):
             shutil.rmtree(settings.index_dir, ignore_errors=True)
             _replace(database, ready, report)
     return manifest
@@ -81,21 +87,21 @@ def restore(
 
 def _check_catalogue(folder: Path) -> Manifest:
     manifest = Manifest.read(folder)
-    file = manifest.path(folder)
+    file = manifest.catalogue_path(folder)
     if not file.exists():
         raise UnusableBackup(f"the backup lacks its catalogue, {file.name}")
     if digest_of_file(file) != manifest.catalogue:
-        raise UnusableBackup("the catalogue of the backup is damaged: its digest is another one")
+        raise UnusableBackup("the catalogue of the backup is damaged: its digest differs")
     if not migrate.is_known(manifest.revision):
         raise UnusableBackup(
-            f"the backup is of version {manifest.version}, revision {manifest.revision}, which "
-            "this program is too old for"
+            f"the backup is of version {manifest.version}, revision {manifest.revision}: this "
+            "program is too old for it"
         )
     return manifest
 
 
-def _refuse(lost: list[str], manifest: Manifest) -> None:
-    """Raise UnusableBackup for images that the backup once had."""
+def _refuse_lost(lost: list[str], manifest: Manifest) -> None:
+    """Raise UnusableBackup for images that the backup had when it was made."""
     lost = sorted({*lost} - {*manifest.missing})
     if lost:
         raise UnusableBackup(
@@ -106,8 +112,8 @@ def _refuse(lost: list[str], manifest: Manifest) -> None:
 
 
 @contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
-    """Be the owner of the index, so that no server runs or starts meanwhile."""
+def _owning(settings: Settings) -> Iterator[None]:
+    """Hold the lock of the index, so that no server runs or starts meanwhile."""
     owner = Owner(settings.data_dir)
     owner.acquire()
     try:
@@ -128,7 +134,7 @@ def _check_empty(settings: Settings, database: Path) -> None:
 
 @contextmanager
 def _prepared(file: Path, database: Path) -> Iterator[Path]:
-    """Copy a catalogue beside its place, migrated, with every point to be written anew."""
+    """Copy a backup's catalogue beside its target, migrate it, and request every point again."""
     database.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=database.parent, prefix=".restoring-") as beside:
         ready = Path(shutil.copyfile(file, Path(beside) / database.name))
@@ -140,7 +146,7 @@ def _prepared(file: Path, database: Path) -> Iterator[Path]:
 
 
 def _replace(database: Path, ready: Path, report: Report) -> None:
-    """Replace the content of a catalogue, whoever may have it open, in one transaction."""
+    """Replace the content of a catalogue in one transaction; other processes may have it open."""
     database.touch()
     with opened(ready, mode="rw") as source, opened(database, mode="rw") as target:
         source.backup(target, pages=PAGES, progress=lambda _, left, all_: report(all_ - left, all_))

@@ -1,7 +1,7 @@
 """`lookalike backup`: copy the catalogue as it is now, then the images that it names.
 
-In this order: an image is in the store before any row names it, and is never changed, so what the
-copied rows name is there, whatever is imported meanwhile. Nobody has to stop.
+The order matters. An image is in the store before any row names it, and is never changed: so the
+images that the copied rows name are there, whatever is imported meanwhile. No process has to stop.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from backend.backup.folder import (
     digest_of_file,
     images_in,
     no_bar,
-    number,
     opened,
+    read_number,
 )
 from backend.errors import ConfigurationError, UnusableBackup, WouldOverwrite
 from backend.files import move_into_place
@@ -37,16 +37,16 @@ from backend.images.store import ImageStore
 from backend.settings import Settings
 
 PAGES: Final = 2000
-"""Pages of SQLite's that are copied between two looks at the bar."""
+"""SQLite pages that are copied between two reports of progress."""
 
 
 def save(
     settings: Settings, folder: Path, *, copy_images: bool = False, bar: Bar = no_bar
 ) -> Manifest:
-    """Back the embedded catalogue up into a folder, beside whoever works with it.
+    """Back up the embedded catalogue into a folder, while other processes work with it.
 
-    A folder that holds a backup already is brought up to date: only new images are copied.
-    `copy_images` also takes pictures that lie in a folder of the shop's; in the backup, and where
+    A folder that already holds a backup is brought up to date: only new images are copied.
+    `copy_images` also copies images that lie in a folder of the shop's; in the backup, and after
     it is restored, they are in the store. Raises ConfigurationError where there is nothing to back
     up here, WouldOverwrite for a folder of something else, UnusableBackup for a damaged catalogue.
     """
@@ -63,15 +63,15 @@ def save(
 
 
 def _check_folder(folder: Path, settings: Settings) -> None:
-    """Refuse a folder that is somebody's: what a backup no longer names is deleted from it."""
+    """Refuse a folder with other content: files that a backup does not name are deleted from it."""
     ours, theirs = folder.resolve(), settings.data_dir.resolve()
     if ours == theirs or ours in theirs.parents or theirs in ours.parents:
         raise WouldOverwrite(f"a backup has to lie apart from the data folder {theirs}")
     if images_in(ours).url == settings.image_store_url:
         raise WouldOverwrite(f"{ours / IMAGES} is the image store itself")
-    strangers = [path.name for path in _content(folder) if not _is_ours(path.name)]
-    if strangers:
-        raise WouldOverwrite(f"{folder} holds something else: {strangers[0]}")
+    others = [path.name for path in _content(folder) if not _is_ours(path.name)]
+    if others:
+        raise WouldOverwrite(f"{folder} holds something else: {others[0]}")
 
 
 def _content(folder: Path) -> list[Path]:
@@ -96,11 +96,11 @@ def _save(
         _copy_catalogue(source, draft, report)
     created_at = datetime.now(UTC).isoformat(timespec="seconds")
     with opened(draft, mode="rw") as catalogue:
-        images.sort_out(catalogue)
+        images.create_views(catalogue)
         if copy_images:
             with bar("Images in place") as report:
                 most = settings.max_image_bytes
-                images.take_in(catalogue, kept, max_bytes=most, report=report)
+                images.copy_in_place(catalogue, kept, max_bytes=most, report=report)
         with bar("Images") as report:
             held, size, missing = images.copy_stored(catalogue, store, kept, report)
         about = _describe(catalogue)
@@ -116,22 +116,22 @@ def _save(
         **about,
     )
     manifest.write(folder)
-    _drop_what_is_no_longer_named(folder, manifest)
+    _delete_unnamed_files(folder, manifest)
     return manifest
 
 
 def _copy_catalogue(source: Path, draft: Path, report: Report) -> None:
-    """Copy a SQLite file that others go on writing, as it is at this moment.
+    """Copy a SQLite file as it is at this moment, while other processes write to it.
 
-    The open transaction holds the moment fast: without it, every write of another process would
-    make SQLite begin again.
+    The open transaction keeps the copy at one moment: without it, every write of another process
+    would make SQLite start the copy again.
     """
     for left in (draft, draft.with_name(f"{DRAFT}-journal")):
         left.unlink(missing_ok=True)
     draft.touch()
     with opened(source, mode="rw") as ours, opened(draft, mode="rw") as copy:
         ours.execute("BEGIN")
-        number(ours, "SELECT count(*) FROM sqlite_schema")
+        read_number(ours, "SELECT count(*) FROM sqlite_schema")
         ours.backup(copy, pages=PAGES, progress=lambda _, left, all_: report(all_ - left, all_))
         ours.execute("ROLLBACK")
         copy.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
@@ -141,22 +141,24 @@ def _copy_catalogue(source: Path, draft: Path, report: Report) -> None:
 
 
 def _describe(catalogue: sqlite3.Connection) -> dict[str, Any]:
-    """Return what the manifest says of the rows."""
+    """Return what the manifest says about the rows."""
     return {
         "revision": catalogue.execute("SELECT version_num FROM alembic_version").fetchone()[0],
-        "products": number(catalogue, "SELECT count(*) FROM products WHERE removed_at IS NULL"),
-        **images.elsewhere(catalogue),
+        "products": read_number(
+            catalogue, "SELECT count(*) FROM products WHERE removed_at IS NULL"
+        ),
+        **images.count_elsewhere(catalogue),
     }
 
 
-def _drop_what_is_no_longer_named(folder: Path, manifest: Manifest) -> None:
-    """Delete the catalogue of the backup before, and images that only that one named."""
+def _delete_unnamed_files(folder: Path, manifest: Manifest) -> None:
+    """Delete the previous backup's catalogue, and images that only that catalogue named."""
     for path in folder.glob("catalogue-*.sqlite"):
-        if path != manifest.path(folder):
+        if path != manifest.catalogue_path(folder):
             path.unlink()
-    with opened(manifest.path(folder), mode="ro") as catalogue:
-        images.sort_out(catalogue)
-        named = set(images.stored(catalogue))
+    with opened(manifest.catalogue_path(folder), mode="ro") as catalogue:
+        images.create_views(catalogue)
+        named = set(images.stored_digests(catalogue))
     for path in (folder / IMAGES).glob("*/*"):
         if path.name not in named:
             path.unlink()

@@ -1,4 +1,4 @@
-"""`lookalike evaluate`: does it recommend well? As a table, as JSON, and as one HTML page."""
+"""`lookalike evaluate`: how well embedders recommend, as tables, JSON, or an HTML report."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from backend.cli.common import bar, err, out, print_json, services
 
 if TYPE_CHECKING:
     from backend.bootstrap import Services
-    from backend.lab.evaluation.bootstrap import Estimate
-    from backend.lab.evaluation.evaluating import Contest, Evidence
+    from backend.lab.evaluation.evaluating import EvaluationContext, Evidence
+    from backend.lab.evaluation.intervals import Estimate
     from backend.lab.evaluation.results import Evaluation, Score
 
 DEFAULT_BY = "article_type,base_colour+article_type"
@@ -26,14 +26,14 @@ DEFAULT_HELD_OUT = 0.2
 
 
 class Index(StrEnum):
-    """What is searched."""
+    """The products of the index."""
 
     ALL = "all"
     HELD_OUT = "held-out"
 
 
 class MetricName(StrEnum):
-    """How nearness is measured."""
+    """The measure of similarity."""
 
     COSINE = "cosine"
     EUCLIDEAN = "euclidean"
@@ -52,46 +52,46 @@ By = Annotated[
     str,
     typer.Option(
         metavar="FIELD[+FIELD],…",
-        help="What a relevant neighbour shares: columns or attributes, joined with +.",
+        help="The labels that make a neighbour relevant: columns or attributes, joined with +.",
     ),
 ]
 Sample = Annotated[
     int | None,
-    typer.Option(min=2, help="Judge so many products, drawn by the seed. Default: all."),
+    typer.Option(min=2, help="Evaluate so many products, drawn by the seed. Default: all."),
 ]
 PerCategory = Annotated[
     int | None,
     typer.Option(min=1, help="At most so many products of each category of the first label."),
 ]
 Queries = Annotated[
-    int | None, typer.Option(min=1, help="Ask for so many of them. Default: for each.")
+    int | None, typer.Option(min=1, help="So many of them are queries. Default: all.")
 ]
 Searched = Annotated[
-    Index, typer.Option(help="Search all products, or those alone that training never sees.")
+    Index, typer.Option(help="The index: all products, or only those that are never trained on.")
 ]
 HeldOut = Annotated[
     float | None,
     typer.Option(
         min=0,
         max=1,
-        help="Fraction of products that training never sees, told by their sku; only they are "
-        f"asked for. Default: {DEFAULT_HELD_OUT} where the next option or the last one needs it.",
+        help="Fraction of products that are never trained on, chosen by their sku; only they are "
+        f"queries. Default: {DEFAULT_HELD_OUT} with --unseen or --index held-out, 0 otherwise.",
     ),
 ]
 Unseen = Annotated[
     list[str] | None,
     typer.Option(
         metavar="CATEGORY|FRACTION",
-        help="Whole categories of the first label that training never sees: by name (repeat it), "
+        help="Whole categories of the first label that are never trained on: by name (repeat it), "
         "or a fraction of them. The strict cold start.",
     ),
 ]
-Timed = Annotated[int, typer.Option(min=0, help="Pictures to measure speed with; 0: do not.")]
+Timed = Annotated[int, typer.Option(min=0, help="Images to measure speed with, or 0.")]
 JsonFile = Annotated[
     str | None, typer.Option("--json", metavar="FILE", help="Write every figure; - prints them.")
 ]
 HtmlFile = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Write a report with pictures, in one file.")
+    Path | None, typer.Option(metavar="FILE", help="Write a report with images, in one file.")
 ]
 
 
@@ -104,26 +104,28 @@ def evaluate(
     index: Searched = Index.ALL,
     held_out: HeldOut = None,
     unseen: Unseen = None,
-    metric: Annotated[MetricName, typer.Option(help="How near is told.")] = MetricName.COSINE,
+    metric: Annotated[
+        MetricName, typer.Option(help="How similarity is measured.")
+    ] = MetricName.COSINE,
     k: Annotated[int, typer.Option("--k", min=1, max=100, help="Neighbours that count.")] = 5,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of all draws.")] = 0,
     timed: Timed = 64,
     json_file: JsonFile = None,
     html: HtmlFile = None,
 ) -> None:
-    """Judge embedders by the catalogue's own labels: mAP@k and more, with 95% intervals.
+    """Evaluate embedders by the catalogue's own labels: mAP@k and more, with 95% intervals.
 
-    Every product is asked for, itself left out, over an exact search; a neighbour with the same
-    label is relevant. Stored vectors are used as they are, missing ones are made and kept. Runs
-    beside a server.
+    Each product is a query of an exact search, which leaves out the product itself; a neighbour
+    with the same label is relevant. Stored vectors are used, missing ones are computed and stored.
+    The command can run beside a server.
     """
-    from backend.lab.evaluation.evaluating import evaluate as judge
-    from backend.lab.evaluation.planning import Options
+    from backend.lab.evaluation.evaluating import evaluate as run
+    from backend.lab.evaluation.planning import EvaluationOptions
     from backend.lab.evaluation.results import as_json
 
     hidden = _unseen(unseen or [])
     splits = bool(hidden) or index is Index.HELD_OUT
-    options = Options(
+    options = EvaluationOptions(
         by=tuple(by.split(",")),
         k=k,
         metric=metric.value,
@@ -137,7 +139,7 @@ def evaluate(
         timed=timed,
     )
     with services() as found:
-        evaluation, evidence = judge(_contest(found, embedder or []), options)
+        evaluation, evidence = run(_context(found, embedder or []), options)
         if html:
             _write_report(found, evaluation, evidence, html)
     if json_file == "-":
@@ -154,36 +156,36 @@ def evaluate(
 
 
 def _unseen(given: Sequence[str]) -> tuple[str, ...] | float:
-    """Tell a fraction from names, which may be numbers too, such as years."""
+    """Return a fraction, or names; a name may be a number too, such as a year."""
     with suppress(ValueError):
         if len(given) == 1 and 0 < float(given[0]) < 1:
             return float(given[0])
     return tuple(given)
 
 
-def _contest(found: Services, specs: Sequence[str]) -> Contest:
+def _context(found: Services, specs: Sequence[str]) -> EvaluationContext:
     from backend import generations
-    from backend.lab.evaluation.evaluating import Contest
+    from backend.lab.evaluation.evaluating import EvaluationContext
 
     with found.db.read() as session:
         generation = generations.active_or_none(session)
     usual = generation.embedder if generation else found.settings.embedder
-    return Contest(
+    return EvaluationContext(
         db=found.db,
         embedders={spec: found.embedders.named(spec) for spec in specs or [usual]},
-        yardstick=found.embedders.named(found.settings.embedder),
+        reference=found.embedders.named(found.settings.embedder),
         open_images=found.image_opener.open,
         watch=bar,
     )
 
 
 def _write_report(found: Services, evaluation: Evaluation, evidence: Evidence, path: Path) -> None:
-    from backend.cli.sheets import open_picture
+    from backend.cli.sheets import open_image
     from backend.lab.evaluation.report import write_report
 
     with err.status("Drawing the report"):
         write_report(
-            path, evaluation, evidence, open_picture=lambda uri, box: open_picture(found, uri, box)
+            path, evaluation, evidence, open_image=lambda uri, box: open_image(found, uri, box)
         )
 
 
@@ -191,14 +193,14 @@ def _write_report(found: Services, evaluation: Evaluation, evidence: Evidence, p
 
 
 def show(evaluation: Evaluation) -> None:
-    """Print a table for each label and group of queries, and one of what the embedders cost."""
+    """Print a table for each label and group of queries, and one of size and speed."""
     for by in evaluation.distribution:
         for group in evaluation.queries:
             scores = [s for s in evaluation.scores if (s.by, s.group) == (by, group)]
             out.print(_score_table(evaluation, scores))
     out.print(_other_table(evaluation))
     if evaluation.unusable:
-        out.print(f"{evaluation.unusable:,} products left out: their pictures cannot be used.")
+        out.print(f"{evaluation.unusable:,} products left out: their images cannot be used.")
 
 
 def _table(title: str, *columns: str, caption: str | None = None) -> Table:
@@ -215,7 +217,7 @@ def _score_table(evaluation: Evaluation, scores: Sequence[Score]) -> Table:
     table = _table(
         f"By {first.by}: {asked}; {evaluation.index:,} in the index",
         *(f"mAP@{k}", "lead", f"P@{k}", f"R@{k}", "nDCG", "macro"),
-        caption=f"{first.skipped:,} more have nothing relevant" if first.skipped else None,
+        caption=f"{first.skipped:,} more have no relevant product" if first.skipped else None,
     )
     for score in scores:
         plain = [f"{score.metrics[name].value:.3f}" for name in ("precision", "recall", "ndcg")]
@@ -230,15 +232,15 @@ def _interval(estimate: Estimate) -> str:
 
 
 def _lead(estimate: Estimate) -> str:
-    """Write the lead over the first embedder, in bold where its interval leaves out zero."""
+    """Return the lead over the first embedder, in bold where its interval excludes zero."""
     text = f"{estimate.value:+.3f}"
     return f"[bold]{text}[/]" if estimate.low > 0 or estimate.high < 0 else text
 
 
 def _other_table(evaluation: Evaluation) -> Table:
-    """Tell what does not depend on the label; of several groups, the first stands for all."""
+    """Return a table of the figures that do not depend on labels, for the first group."""
     by, group = next(iter(evaluation.distribution)), next(iter(evaluation.queries))
-    table = _table("Beyond", "coverage", "diversity", "size", "MB", "images/s", "speed")
+    table = _table("Not by label", "coverage", "diversity", "size", "MB", "images/s", "speed")
     for one in evaluation.contenders:
         score = evaluation.score(one.spec, by, group)
         table.add_row(

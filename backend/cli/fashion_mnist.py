@@ -1,4 +1,4 @@
-"""`lookalike fashion-mnist`: the field's "hello world", from files to similar items and a map."""
+"""`lookalike fashion-mnist`: import, embed and map a data set that everybody knows."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ Files = Annotated[
     Path | None,
     typer.Argument(
         metavar="[FOLDER]",
-        help="Where the four files lie. Default: those of Debian's dataset-fashion-mnist, else "
+        help="The folder of the four files. Default: that of Debian's dataset-fashion-mnist, else "
         "they are downloaded (30 MB).",
         show_default=False,
     ),
 ]
-Shown = Annotated[int, typer.Option("--sample", min=2, help="Pictures on the map.")]
+Shown = Annotated[int, typer.Option("--sample", min=2, help="Images on the map.")]
 
 
 def fashion_mnist(files: Files = None, sample: Shown = 5_000) -> None:
-    """Import FashionMNIST, embed it and draw its map: 70,000 pictures, a quarter of an hour.
+    """Import FashionMNIST, embed it and draw its map: 70,000 images, a quarter of an hour.
 
-    Everything lies in ./fashion-mnist, or in LOOKALIKE_DATA_DIR where that is set. It can be
-    interrupted: the next run goes on where this one ended.
+    All data is in ./fashion-mnist, or in LOOKALIKE_DATA_DIR where that is set. The command can be
+    interrupted: the next call continues where this one stopped.
     """
     given = {} if "LOOKALIKE_DATA_DIR" in os.environ else {"data_dir": Path("fashion-mnist")}
     found_settings = settings(**given)
@@ -54,12 +54,12 @@ def fashion_mnist(files: Files = None, sample: Shown = 5_000) -> None:
 
 
 def _files(data_dir: Path) -> Path:
-    """Return where the files are, after a download if they are nowhere."""
+    """Return the folder of the files; download them if they are nowhere."""
     from backend.catalogue.sources.fashion_mnist import find_folder
 
     for place in (data_dir, PACKAGED):
         if found := find_folder(place):
             return found
-    from backend.lab.training.datasets import download_fashion_mnist
+    from backend.lab.training.downloads import download_fashion_mnist
 
     return download_fashion_mnist(data_dir)

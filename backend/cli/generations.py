@@ -127,8 +127,8 @@ def show(id: Id, as_json: AsJson = False) -> None:
     _print_item(item, as_json=as_json)
 
 
-@generations.command()
-def promote(
+@generations.command("promote")
+def promote_generation(
     id: Annotated[
         int | None, typer.Argument(metavar="[ID]", help="Absent: the one that is being built.")
     ] = None,

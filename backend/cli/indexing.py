@@ -62,10 +62,10 @@ def _print_drift(result: dict[str, Any]) -> None:
             f"{one['compared']:,} vectors compared, {one['drift']:,} differences"
         )
         table = Table("kind", "products", "first", "what it means", box=None)
-        for kind, meaning in KINDS.items():
-            if one[kind]:
-                first = ", ".join(map(str, one["examples"][kind][:3]))
-                table.add_row(kind, f"{one[kind]:,}", first, meaning)
+        for kind in KINDS.values():
+            if one[kind.key]:
+                first = ", ".join(map(str, one["examples"][kind.key][:3]))
+                table.add_row(kind.key, f"{one[kind.key]:,}", first, kind.meaning)
         if table.rows:
             out.print(table)
     if result["drift"]:

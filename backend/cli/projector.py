@@ -1,4 +1,4 @@
-"""`lookalike projector`: the latent space to look at."""
+"""`lookalike projector`: maps of the vectors, to look at."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Folder = Annotated[
 ]
 Count = Annotated[
     int,
-    typer.Option("--sample", min=2, max=100_000, help="Products shown; each category has a share."),
+    typer.Option("--sample", min=2, max=100_000, help="Products shown, of all categories."),
 ]
 By = Annotated[
     str | None,
     typer.Option(
         metavar="FIELD",
-        help="The category that the sample is drawn and first coloured by. Default: article_type.",
+        help="Stratify the sample and colour it by this field. Default: article_type.",
     ),
 ]
 Spec = Annotated[
@@ -32,14 +32,14 @@ Spec = Annotated[
     typer.Option(
         "--embedder",
         metavar="SPEC",
-        help="Show the stored vectors of another embedder, such as `lookalike evaluate` leaves.",
+        help="Show the vectors of another embedder that are stored, by `lookalike evaluate` say.",
     ),
 ]
 Umap = Annotated[
     bool | None,
     typer.Option(
         "--umap/--no-umap",
-        help="Lay out by neighbours too: a minute. Default: if umap-learn is installed.",
+        help="Also draw a map by neighbours: a minute. Default: if umap-learn is installed.",
     ),
 ]
 
@@ -52,11 +52,11 @@ def projector(
     umap: Umap = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the sample.")] = 0,
 ) -> None:
-    """Export vectors, labels and pictures for TensorBoard's projector, and a page of their own.
+    """Export vectors, labels and images for TensorBoard's projector, and as an HTML page.
 
     DIR/scatter.html shows PCA and, with the extra `projector`, UMAP: coloured by any category,
-    pictures on hover, in one file. `tensorboard --logdir DIR` shows the same products in its
-    projector. Reads SQL and pictures alone, so it runs beside a server.
+    images on hover, in one file. `tensorboard --logdir DIR` shows the same products in its
+    projector. The command reads SQL and images alone, so it can run beside a server.
     """
     with services() as found:
         write(found, folder, count=count, by=by, embedder=embedder, umap=umap, seed=seed)
@@ -72,8 +72,8 @@ def write(
     umap: bool | None = None,
     seed: int = 0,
 ) -> None:
-    """Draw the sample and write the folder; say where things lie."""
-    from backend.cli.sheets import open_picture
+    """Draw the sample, write the folder, print its path."""
+    from backend.cli.sheets import open_image
     from backend.lab.projector import exporting
 
     spec, fingerprint = _encoder(found, embedder)
@@ -81,16 +81,16 @@ def write(
     if umap is None:
         umap = find_spec("umap") is not None
         if not umap:
-            err.print("Without UMAP: pip install 'lookalike\\[projector]' adds it.", style="dim")
-    with err.status("Laying out the map"):
+            err.print("No UMAP map: `pip install 'lookalike\\[projector]'` adds it.", style="dim")
+    with err.status("Computing the map"):
         flat = exporting.flatten(sample, with_umap=umap)
-    with bar("Drawing the pictures") as report:
+    with bar("Drawing the images") as report:
         page = exporting.export(
             folder,
             sample,
             flat,
             note=f"{len(sample.products):,} products · {spec}",
-            open_picture=lambda uri, box: open_picture(found, uri, box),
+            open_image=lambda uri, box: open_image(found, uri, box),
             report=report,
         )
     out.print(f"A page to open in a browser: {page.absolute()}", soft_wrap=True, highlight=False)
@@ -98,7 +98,7 @@ def write(
 
 
 def _encoder(found: Services, spec: str | None) -> tuple[str, str]:
-    """Return spec and fingerprint: those of the active generation unless another is named."""
+    """Return spec and fingerprint of the embedder; by default the active generation's."""
     from backend import generations
 
     if spec:

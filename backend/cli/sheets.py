@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from backend import images
-from backend.cli.contact_sheet import SheetRow, SheetTile, contact_sheet
 from backend.database.models import Product
 from backend.errors import ImageError
+from backend.lab.contact_sheet import SheetRow, SheetTile, contact_sheet
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 TILE = (150, 200)  # width, height in pixels
 
 
-def draw(found: Services, answers: Mapping[str, dict[str, Any]], *, title: str) -> Image:
-    """Draw answers of the API, {sku of the query: body}; a picture that fails is a grey tile."""
-    skus = {item["sku"] for body in answers.values() for item in body["items"]} | set(answers)
+def draw(found: Services, responses: Mapping[str, dict[str, Any]], *, title: str) -> Image:
+    """Draw responses of the API by the sku of their query; an image that fails is a grey tile."""
+    skus = {item["sku"] for body in responses.values() for item in body["items"]} | set(responses)
     products = _products(found, skus)
-    tiles = {sku: _Picture(found, product) for sku, product in products.items()}
+    tiles = {sku: _ProductImage(found, product) for sku, product in products.items()}
     rows = [
         SheetRow(
             tiles[sku].tile(), [tiles[item["sku"]].tile(item["score"]) for item in body["items"]]
         )
-        for sku, body in answers.items()
+        for sku, body in responses.items()
     ]
     return contact_sheet(rows, title=title, tile=TILE)
 
@@ -40,19 +40,19 @@ def _products(found: Services, skus: Iterable[str]) -> dict[str, Product]:
         return {row.sku: row for row in rows}
 
 
-class _Picture:
-    """One product's picture, opened once however often it is shown."""
+class _ProductImage:
+    """The image of a product; opened once, even if it is drawn several times."""
 
     def __init__(self, found: Services, product: Product) -> None:
-        self._image = open_picture(found, product.image_uri)
+        self._image = open_image(found, product.image_uri)
         self._caption = product.display_name or product.sku
 
     def tile(self, score: float | None = None) -> SheetTile:
         return SheetTile(image=self._image, caption=self._caption, score=score)
 
 
-def open_picture(found: Services, uri: str | None, box: tuple[int, int] = TILE) -> Image | None:
-    """Return a picture fitted into a box (width, height) in its own shape; None if it fails."""
+def open_image(found: Services, uri: str | None, box: tuple[int, int] = TILE) -> Image | None:
+    """Return an image that fits into a box (width, height), not stretched; None if it fails."""
     try:
         source = found.image_opener.source(uri)
         data = (

@@ -1,4 +1,4 @@
-"""`lookalike similar SKU`: similar items in the terminal, as JSON, or as a picture."""
+"""`lookalike similar SKU`: similar items in the terminal, as JSON, or as an image."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def similar(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what looks like a product, best first, with cosine similarities.
+    """Show the products that look like a product, best first, with their cosine similarities.
 
-    Works beside a running server, which is asked over HTTP.
+    If a server is running, the command asks it over HTTP.
     """
     with services() as found:
         answers = {sku: ask(found, sku, limit=limit, where=where or []) for sku in skus}
@@ -58,7 +58,7 @@ def similar(
 
 
 def ask(found: Services, sku: str, *, limit: int, where: Sequence[str]) -> dict[str, Any]:
-    """Ask the API: of the process that owns the index over HTTP, or else our own, in this one."""
+    """Ask the API: over HTTP if another process owns the index, and in this process otherwise."""
     parameters = [("limit", str(limit)), *map(_pair, where)]
     path = f"/v1/products/{quote(sku, safe='')}/similar"
     try:
@@ -77,10 +77,10 @@ def ask(found: Services, sku: str, *, limit: int, where: Sequence[str]) -> dict[
 def _ask_owner(
     url: str, parameters: Sequence[tuple[str, str]], *, token: str | None
 ) -> dict[str, Any]:
-    """Ask over HTTP, with the token that the owner leaves for commands of the same user."""
+    """Ask over HTTP, with the token that the owner of the index writes for the same user."""
     headers = {"X-Api-Key": token} if token else {}
     with requests.Session() as session:
-        session.trust_env = False  # the token is for this host: no proxy, nothing from ~/.netrc
+        session.trust_env = False  # the token is for this host alone: no proxy, no ~/.netrc
         response = session.get(url, params=parameters, headers=headers, timeout=ASK_SECONDS)
     return _body(response.json(), response.status_code)
 
@@ -100,7 +100,7 @@ def _body(body: dict[str, Any], status: int) -> dict[str, Any]:
 
 
 def show(sku: str, answer: dict[str, Any]) -> None:
-    """Print one answer as a table."""
+    """Print one response as a table."""
     table = Table("score", "sku", "article type", "colour", "gender", "name", title=f"Like {sku}")
     for item in answer["items"]:
         product = item["product"]
@@ -111,8 +111,8 @@ def show(sku: str, answer: dict[str, Any]) -> None:
 
 
 def save_sheet(found: Services, answers: Mapping[str, dict[str, Any]], path: Path) -> None:
-    """Save a picture of the answers: each query on the left, its neighbours on the right."""
+    """Save the responses as a contact sheet: queries on the left, neighbours on the right."""
     from backend.cli import sheets
-    from backend.cli.contact_sheet import save
+    from backend.lab.contact_sheet import save
 
     save(sheets.draw(found, answers, title="Similar items"), path)

@@ -1,4 +1,4 @@
-"""`lookalike train …`: one module for each thing that can be trained."""
+"""`lookalike train …`: one module for each kind of training."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import typer
 
 from backend.cli import train_autoencoder, train_finetune
 
-train = typer.Typer(help="Train an embedder on the catalogue's own pictures.", no_args_is_help=True)
+train = typer.Typer(help="Train an embedder on the catalogue's own images.", no_args_is_help=True)
 train.command("autoencoder")(train_autoencoder.autoencoder)
 train.command("finetune")(train_finetune.finetune)

@@ -1,4 +1,4 @@
-"""`lookalike train autoencoder`: an embedder that needs no labels and no weights of others."""
+"""`lookalike train autoencoder`: an embedder without labels and without pretrained weights."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from backend.cli.common import bar, err, out, services
 
 if TYPE_CHECKING:
     from backend.bootstrap import Services
-    from backend.lab.training.autoencoder_run import AutoencoderRecipe, Run, TrainingImages
+    from backend.lab.training.autoencoder_run import (
+        AutoencoderRecipe,
+        AutoencoderRun,
+        TrainingImages,
+    )
 
-SHOWN_HELD_OUT = 512  # pictures: enough for a loss
+HELD_OUT_IMAGES = 512  # enough to measure a loss
 
 
 class Dimensions(StrEnum):
-    """Of the code."""
+    """Dimensions of the code."""
 
     SMALL = "512"
     LARGE = "4096"
@@ -26,12 +30,12 @@ class Dimensions(StrEnum):
 
 def autoencoder(
     folder: Annotated[
-        Path, typer.Argument(help="Where checkpoint, weights, curves and pictures go.")
+        Path, typer.Argument(help="The folder for checkpoint, weights, curves and images.")
     ],
     dimensions: Annotated[
-        Dimensions, typer.Option(help="4096 keeps where things are, 512 does not.")
+        Dimensions, typer.Option(help="4096 keeps the positions of details, 512 does not.")
     ] = Dimensions.SMALL,
-    epochs: Annotated[int, typer.Option(min=1, help="In all, those done before included.")] = 40,
+    epochs: Annotated[int, typer.Option(min=1, help="In all, with those of earlier calls.")] = 40,
     products: Annotated[
         int | None, typer.Option(min=1, help="Train on so many, drawn by the seed. Default: all.")
     ] = None,
@@ -40,17 +44,17 @@ def autoencoder(
         typer.Option(
             min=0,
             max=0.9,
-            help="Fraction of products never trained on, told by their sku: those that `evaluate "
-            "--held-out` of the same fraction and seed asks for.",
+            help="Fraction of products never trained on, by sku: the queries of `evaluate "
+            "--held-out` with the same fraction and seed.",
         ),
     ] = 0.2,
-    batch_size: Annotated[int, typer.Option(min=2, help="Pictures in one step.")] = 128,
-    learning_rate: Annotated[float, typer.Option(min=1e-7, help="Adam's.")] = 3e-4,
+    batch_size: Annotated[int, typer.Option(min=2, help="Images in one step.")] = 128,
+    learning_rate: Annotated[float, typer.Option(min=1e-7, help="Of the optimizer, Adam.")] = 3e-4,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of all draws.")] = 0,
 ) -> None:
-    """Train a convolutional autoencoder; the same command again goes on where it stopped.
+    """Train a convolutional autoencoder; run the same command again to resume it.
 
-    Device, precision and threads are the settings'. What comes out is an embedder like any other:
+    Device, precision and threads come from the settings. The result is an embedder like any other:
     `autoencoder?weights=FOLDER/autoencoder.pt`.
     """
     from backend.lab.training.autoencoder_run import AutoencoderRecipe
@@ -68,12 +72,14 @@ def autoencoder(
     _show(folder, run)
 
 
-def _train(found: Services, folder: Path, recipe: AutoencoderRecipe, *, epochs: int) -> Run:
+def _train(
+    found: Services, folder: Path, recipe: AutoencoderRecipe, *, epochs: int
+) -> AutoencoderRun:
     from backend.lab.training.autoencoder import train
-    from backend.lab.training.tensorboard import can_draw
+    from backend.lab.training.tensorboard import can_write_curves
 
-    if not can_draw():
-        err.print("No curves are drawn: TensorBoard comes with the extra `train`.")
+    if not can_write_curves():
+        err.print("No curves are written: TensorBoard comes with the extra `train`.")
     with bar(f"Training {recipe.dimensions} dimensions") as progress:
         return train(
             folder,
@@ -87,32 +93,32 @@ def _train(found: Services, folder: Path, recipe: AutoencoderRecipe, *, epochs: 
 
 
 def _draw(found: Services, recipe: AutoencoderRecipe) -> TrainingImages:
-    """Divide the catalogue's pictures as `evaluate` does, and draw as many as are asked for."""
+    """Split the catalogue's images as `evaluate` does, and draw as many as the recipe wants."""
     import numpy as np
 
-    from backend.lab.evaluation.products import read_products
+    from backend.lab.evaluation.labels import read_products
     from backend.lab.evaluation.splits import draw, split
     from backend.lab.training.autoencoder_run import TrainingImages
 
     with found.db.read() as session:
-        there = read_products(session)
-    skus = [product.sku for product in there]
+        products = read_products(session)
+    skus = [product.sku for product in products]
     parts = split(skus, [None] * len(skus), held_out=recipe.held_out, seed=recipe.seed)
     drawn = draw(np.flatnonzero(parts.training), recipe.products, seed=recipe.seed)
-    judging = draw(np.flatnonzero(parts.held_out), SHOWN_HELD_OUT, seed=recipe.seed)
+    held_out = draw(np.flatnonzero(parts.held_out), HELD_OUT_IMAGES, seed=recipe.seed)
     return TrainingImages(
-        training=[there[position].uri for position in drawn],
-        held_out=[there[position].uri for position in judging],
+        training=[products[position].uri for position in drawn],
+        held_out=[products[position].uri for position in held_out],
     )
 
 
-def _show(folder: Path, run: Run) -> None:
+def _show(folder: Path, run: AutoencoderRun) -> None:
     from backend.lab.training.autoencoder_run import WEIGHTS
 
     last = run.epochs[-1]
     held_out = "" if last.held_out_loss is None else f", held out {last.held_out_loss:.5f}"
     out.print(
-        f"{len(run.epochs)} epochs of {last.pictures:,} pictures; mean squared error "
+        f"{len(run.epochs)} epochs of {last.images:,} images; mean squared error "
         f"{last.loss:.5f}{held_out}. Embed with:\n\n"
         f"  LOOKALIKE_EMBEDDER='autoencoder?weights={folder.absolute() / WEIGHTS}'\n",
         soft_wrap=True,

@@ -1,4 +1,4 @@
-"""`lookalike train finetune`: teach a pretrained network the catalogue's own labels."""
+"""`lookalike train finetune`: tune a pretrained network to the catalogue's own labels."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ from backend.cli.common import bar, err, out, services
 if TYPE_CHECKING:
     from backend.bootstrap import Services
     from backend.images.decode import Size
-    from backend.lab.evaluation.products import Pictured
+    from backend.lab.evaluation.labels import CatalogueProduct
     from backend.lab.training.objective import Aim
 
 Labels = Annotated[
     str,
     typer.Option(
         metavar="FIELD[:WEIGHT],…",
-        help="Columns or attributes to learn by; unseen categories are of the first.",
+        help="Columns or attributes to train on; unseen categories are those of the first.",
     ),
 ]
 Joints = Annotated[
     str,
     typer.Option(
-        "--joint", metavar="FIELD+FIELD[:WEIGHT],…", help="Labels to learn together; may be empty."
+        "--joint",
+        metavar="FIELD+FIELD[:WEIGHT],…",
+        help="Joint labels to train on; may be empty.",
     ),
 ]
 Unseen = Annotated[
@@ -41,7 +43,7 @@ Unseen = Annotated[
 
 
 def finetune(
-    folder: Annotated[Path, typer.Argument(help="Where state, checkpoint, card and curves go.")],
+    folder: Annotated[Path, typer.Argument(help="The folder for state, weights, card, curves.")],
     labels: Labels = "article_type:1,sub_category:0.2",
     joint: Joints = "base_colour+article_type:2,gender+article_type:1",
     start: Annotated[
@@ -50,11 +52,12 @@ def finetune(
     after: Annotated[
         str,
         typer.Option(
-            metavar="FOLDER", help="Begin with the weights of this run, for a second schedule."
+            metavar="FOLDER", help="Start from the weights of this run, with a new schedule."
         ),
     ] = "",
     tune_from: Annotated[
-        str, typer.Option(help="The first layer that learns. Default: the network's last stages.")
+        str,
+        typer.Option(help="The first layer to train. Default: the network's last stages."),
     ] = "",
     input_size: Annotated[
         str, typer.Option(metavar="HEIGHTxWIDTH", help="Default: the network's own.")
@@ -62,33 +65,34 @@ def finetune(
     epochs: Annotated[int, typer.Option(min=1, help="In all; the rate falls to 0 by then.")] = 15,
     head_epochs: Annotated[int, typer.Option(min=1, help="Of the head alone, before.")] = 6,
     patience: Annotated[
-        int, typer.Option(min=1, help="End early after so many epochs without a better score.")
+        int, typer.Option(min=1, help="Stop after so many epochs without a better score.")
     ] = 5,
     views: Annotated[
-        int, typer.Option(min=1, help="Of each picture; each takes as much disk as the first.")
+        int, typer.Option(min=1, help="Of each image; each takes as much disk as the first.")
     ] = 3,
-    batch_size: Annotated[int, typer.Option(min=2, help="Pictures in one step.")] = 128,
+    batch_size: Annotated[int, typer.Option(min=2, help="Images in one step.")] = 128,
     held_out: Annotated[
-        float, typer.Option(min=0, max=0.9, help="Fraction of products to judge by, by their sku.")
+        float, typer.Option(min=0, max=0.9, help="Fraction of products to validate with, by sku.")
     ] = 0.1,
     unseen: Unseen = None,
     near_duplicate: Annotated[
-        float, typer.Option(help="Do not train on products with such a cosine to a judged one.")
+        float,
+        typer.Option(help="Do not train on products with such a cosine to a held-out one."),
     ] = 0.98,
     start_weight: Annotated[
-        float, typer.Option(min=0, help="Of the starting features beside the tuned ones.")
+        float, typer.Option(min=0, help="Weight of the starting features beside the tuned ones.")
     ] = 0.55,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of all draws.")] = 0,
     notes: Annotated[str, typer.Option(help="On the data and its licence, for the card.")] = "",
 ) -> None:
-    """Tune a network to the catalogue; the same command again goes on where it stopped.
+    """Tune a network to the catalogue; run the same command again to resume it.
 
-    Device, precision and threads are the settings'. What comes out is an embedder like any other:
+    Device, precision and threads come from the settings. The result is an embedder like any other:
     `tuned?weights=FOLDER/tuned.npz`.
     """
-    from backend.lab.training.finetuning import TrainingContext
     from backend.lab.training.finetuning import finetune as run
-    from backend.lab.training.recipe import TuningRecipe
+    from backend.lab.training.tuning_recipe import TuningRecipe
+    from backend.lab.training.tuning_run import TrainingContext
 
     recipe = TuningRecipe(
         backbone=start,
@@ -108,17 +112,17 @@ def finetune(
         seed=seed,
     )
     with services() as found:
-        shop = TrainingContext(
+        context = TrainingContext(
             folder=folder,
             read_products=lambda: _read(found),
             open_images=found.image_opener.open,
             compute=found.embedders.compute,
             watch=bar,
-            say=lambda line: err.print(line, highlight=False, soft_wrap=True),
+            print_line=lambda line: err.print(line, highlight=False, soft_wrap=True),
             command=shlex.join(["lookalike", *sys.argv[1:]]),
             notes=notes,
         )
-        history = run(shop, recipe)
+        history = run(context, recipe)
     out.print(
         f"{len(history)} epochs. Embed with:\n\n"
         f"  LOOKALIKE_EMBEDDER='tuned?weights={(folder / 'tuned.npz').absolute()}'\n",
@@ -127,8 +131,8 @@ def finetune(
     )
 
 
-def _read(found: Services) -> list[Pictured]:
-    from backend.lab.evaluation.products import read_products
+def _read(found: Services) -> list[CatalogueProduct]:
+    from backend.lab.evaluation.labels import read_products
 
     with found.db.read() as session:
         return read_products(session)

@@ -1,8 +1,9 @@
-"""One engine, two ways in: `read()` and `write(work)`.
+"""The engine, with two kinds of sessions: `read()` and `write(work)`.
 
-Writing on SQLite begins IMMEDIATE: with the deferred default, concurrent writers fail with
-"database is locked" as soon as one of them upgrades its lock. On PostgreSQL a transaction that
-the server chose as deadlock victim is run again here, and only here.
+On SQLite a write session starts with BEGIN IMMEDIATE. With the default, a deferred BEGIN,
+concurrent writers fail with "database is locked" as soon as one of them upgrades its lock. On
+PostgreSQL, a transaction that the server aborted to end a deadlock is run again here, and only
+here.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ RETRYABLE = {"40001", "40P01"}  # serialization failure, deadlock detected
 
 
 class Database:
-    """The catalogue's database. Share one per process; sessions are short."""
+    """The database of the product. Share one per process; keep sessions short."""
 
     def __init__(self, url: str, **engine_options: Any) -> None:
         self.engine = _make_engine(url, **engine_options)
@@ -38,14 +39,14 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """Open a session for reading; what it changed is rolled back."""
+        """Open a session for reading; changes made in it are rolled back."""
         with Session(self.engine, expire_on_commit=False) as session:
             yield session
 
     def write(self, work: Callable[[Session], T]) -> T:
-        """Run `work(session)` in one transaction, again if the database chose it as a victim.
+        """Run `work(session)` in one transaction; run it again if a deadlock has aborted it.
 
-        `work` must be safe to run twice: all it does outside the session happens twice too.
+        `work` must be safe to run twice: what it does outside the session happens twice too.
         """
         writer = self.engine.execution_options(lookalike_write=True)
         for attempt in range(DEADLOCK_TRIES):
@@ -74,8 +75,8 @@ def _make_engine(url: str, **options: Any) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves, below
-        _keep_a_log(connection)
+        connection.isolation_level = None  # _begin sends BEGIN itself
+        _switch_to_wal(connection)
         for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
@@ -87,10 +88,10 @@ def _make_engine(url: str, **options: Any) -> Engine:
     return engine
 
 
-def _keep_a_log(connection: Any) -> None:
+def _switch_to_wal(connection: Any) -> None:
     """Switch to the write-ahead log.
 
-    Where several open a new file at once, SQLite does not wait here as it does elsewhere.
+    SQLite does not wait here, as it does elsewhere, while other processes open the same new file.
     """
     deadline = time.monotonic() + SQLITE_TIMEOUT_SECONDS
     while True:

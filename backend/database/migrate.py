@@ -1,4 +1,4 @@
-"""Bring a database to the models' state, with the migrations that travel in the wheel."""
+"""Bring a database to the state of the models, with the migrations that the wheel contains."""
 
 from __future__ import annotations
 
@@ -23,19 +23,20 @@ from backend.database.models import Base
 
 
 def migrate(db: Database, *, revision: str = "head") -> str:
-    """Upgrade to `revision` (each migration in a transaction) and return where the database is."""
+    """Upgrade to `revision`, each migration in a transaction; return the revision reached."""
     with db.engine.execution_options(lookalike_write=True).connect() as connection:
-        with _tables_can_be_replaced(connection), connection.begin():
+        with _foreign_keys_off(connection), connection.begin():
             locks.hold(connection, Lock.MIGRATION)
             command.upgrade(_config(connection), revision)
         return current(connection) or "base"
 
 
 @contextmanager
-def _tables_can_be_replaced(connection: Connection) -> Iterator[None]:
-    """Let SQLite drop a table whose new version is ready, without what refers to it going too.
+def _foreign_keys_off(connection: Connection) -> Iterator[None]:
+    """On SQLite, do not enforce foreign keys for a while.
 
-    That is how it alters one; it can only be said outside a transaction.
+    To alter a table, a migration copies it and drops the original. With foreign keys enforced, the
+    drop would delete the rows that refer to it. The switch works only outside a transaction.
     """
     driver: Any = connection.connection.driver_connection
     if not is_postgresql(connection):
@@ -48,7 +49,7 @@ def _tables_can_be_replaced(connection: Connection) -> Iterator[None]:
 
 
 def current(connection: Connection) -> str | None:
-    """Return the revision that the database is at, None before the first migration."""
+    """Return the database's revision, None before the first migration."""
     return MigrationContext.configure(connection).get_current_revision()
 
 
@@ -60,20 +61,20 @@ def is_current(db: Database) -> bool:
 
 
 def is_known(revision: str) -> bool:
-    """Tell whether the migrations lead on from a revision, or a newer program made it."""
+    """Tell whether a revision is one of ours; if not, a newer program has made it."""
     folder = ScriptDirectory(str(Path(migrations.__file__).parent))
     return revision in {script.revision for script in folder.walk_revisions()}
 
 
 def differences(db: Database) -> list[object]:
-    """List what the models have that the database has not, and the other way round."""
+    """List the differences between the models and the database."""
     with db.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         return list(compare_metadata(context, Base.metadata))
 
 
 def draft(db: Database, message: str) -> None:
-    """Write a new migration from the difference between the models and an upgraded database."""
+    """Write a new migration file with what an upgraded database lacks of the models."""
     with db.engine.execution_options(lookalike_write=True).connect() as connection:
         command.revision(_config(connection), message, autogenerate=True)
 

@@ -1,4 +1,4 @@
-"""The rows. Products, the vectors of their images, and what still has to be done."""
+"""The tables. Products, the vectors of their images, and what still has to be done."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ BigKey = BigInteger().with_variant(Integer, "sqlite")
 
 
 def utcnow() -> datetime:
-    """Return the time now, aware, in UTC."""
+    """Return the present time in UTC, with its time zone."""
     return datetime.now(UTC)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware UTC datetime, on SQLite too (which forgets the zone)."""
+    """A datetime in UTC with its time zone, on SQLite too, which does not store zones."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse naive datetimes; store UTC."""
+        """Convert to UTC; raises ValueError for a datetime without a zone."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -47,14 +47,14 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give the zone back that SQLite dropped."""
+        """Add the zone that SQLite does not store."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Base(DeclarativeBase):
-    """Base of all rows; constraint names are fixed so that migrations can name them."""
+    """Base of all tables; constraints have fixed names, so that migrations can refer to them."""
 
     metadata = MetaData(
         naming_convention={
@@ -69,7 +69,7 @@ class Base(DeclarativeBase):
 
 
 class Product(Base):
-    """One thing the shop sells. `id` is the point id; `sku` is the shop's own key."""
+    """One product of the shop. `id` is also its point's id; `sku` is the shop's own key."""
 
     __tablename__ = "products"
     __table_args__ = {"sqlite_autoincrement": True}  # an id is never used twice
@@ -90,7 +90,7 @@ class Product(Base):
     attributes: Mapped[dict[str, Any]] = mapped_column(default=dict)
     image_uri: Mapped[str | None] = mapped_column(Text)
     image_digest: Mapped[str | None] = mapped_column(String(64))  # sha256 of the bytes, in hex
-    image_bytes: Mapped[int | None] = mapped_column(BigInteger)  # with the next: has it changed?
+    image_bytes: Mapped[int | None] = mapped_column(BigInteger)  # with the time: has it changed?
     image_mtime_ns: Mapped[int | None] = mapped_column(BigInteger)
     removed_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
@@ -98,7 +98,7 @@ class Product(Base):
 
 
 class ImageVector(Base):
-    """The vector of one image content by one embedder: computed once, whatever happens after."""
+    """The vector of one image content by one embedder; computed once, and used by every index."""
 
     __tablename__ = "image_vectors"
 
@@ -113,7 +113,7 @@ ACTIVE: Final = "active"
 STANDBY: Final = "standby"
 RETIRED: Final = "retired"
 LIVE: Final = (BUILDING, ACTIVE, STANDBY)
-"""The states of a generation that receives every write."""
+"""The states in which a generation receives every write."""
 
 
 class Generation(Base):
@@ -126,25 +126,25 @@ class Generation(Base):
     collection: Mapped[str] = mapped_column(String(255), unique=True)
     embedder: Mapped[str] = mapped_column(String(255))  # the spec that loads it: name?option=value
     fingerprint: Mapped[str] = mapped_column(String(64))
-    configured: Mapped[str | None] = mapped_column(String(255))  # LOOKALIKE_EMBEDDER back then
+    configured: Mapped[str | None] = mapped_column(String(255))  # LOOKALIKE_EMBEDDER when it began
     size: Mapped[int]
     distance: Mapped[str] = mapped_column(String(16), default="cosine")
     quantization: Mapped[str | None] = mapped_column(String(16))
     index_options: Mapped[dict[str, Any]] = mapped_column(default=dict)
     state: Mapped[str] = mapped_column(String(16), index=True)
     backfilled_to: Mapped[int] = mapped_column(BigInteger, default=0)  # last product id with a row
-    quality: Mapped[dict[str, Any] | None]  # the numbers it was promoted with
+    quality: Mapped[dict[str, Any] | None]  # the measured numbers it was promoted with
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     promoted_at: Mapped[datetime | None]
     retired_at: Mapped[datetime | None]
-    dropped_at: Mapped[datetime | None]  # when the last of its index, entries and vectors went
+    dropped_at: Mapped[datetime | None]  # when its index, entries and vectors were deleted
 
 
 class IndexEntry(Base):
     """What one generation holds of one product, and what it still has to do.
 
-    Nothing here is a status: pending, failed and indexed are derived, so they cannot contradict
-    the numbers. `outbox` is the only module that writes these rows.
+    There is no column for a status: pending, quarantined and indexed are derived from the numbers,
+    so they cannot contradict them. Only `backend.queue` writes these rows.
     """
 
     __tablename__ = "index_entries"
@@ -156,8 +156,8 @@ class IndexEntry(Base):
         BigKey, ForeignKey("products.id", ondelete="CASCADE"), primary_key=True
     )
     wanted: Mapped[int] = mapped_column(BigInteger, default=1)  # version the shop wants indexed
-    embedded: Mapped[int] = mapped_column(BigInteger, default=0)  # version whose vector is known
-    embedded_digest: Mapped[str | None] = mapped_column(String(64))  # the image it came from
+    embedded: Mapped[int] = mapped_column(BigInteger, default=0)  # version whose vector is stored
+    embedded_digest: Mapped[str | None] = mapped_column(String(64))  # the image of that vector
     indexed: Mapped[int] = mapped_column(BigInteger, default=0)  # version in the index
     claim: Mapped[int] = mapped_column(BigInteger, default=0)  # number of the newest claim
     indexed_claim: Mapped[int | None] = mapped_column(BigInteger)  # of the point; NULL: no point
@@ -187,7 +187,7 @@ class IndexEntry(Base):
 
 
 class Job(Base):
-    """An operator's long task: written by whoever asks, run by whoever owns what it needs."""
+    """An operator's long task. Anybody may write it; a process that owns what it needs runs it."""
 
     __tablename__ = "jobs"
 
@@ -197,18 +197,18 @@ class Job(Base):
     state: Mapped[str] = mapped_column(String(16), default="queued", index=True)
     done: Mapped[int] = mapped_column(BigInteger, default=0)
     total: Mapped[int | None] = mapped_column(BigInteger)
-    rate: Mapped[float | None] = mapped_column(Float)  # a second, lately
+    rate: Mapped[float | None] = mapped_column(Float)  # a second, by the last reports
     result: Mapped[dict[str, Any] | None]
     error: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     started_at: Mapped[datetime | None]
     heartbeat_at: Mapped[datetime | None]
-    wake_at: Mapped[datetime | None]  # a job that waits for the queue is looked at again then
+    wake_at: Mapped[datetime | None]  # when to look again at a job that waits for the queue
     finished_at: Mapped[datetime | None]
 
 
 class Cursor(Base):
-    """Where a walk over the catalogue, such as reconcile, goes on after a restart."""
+    """The position of a walk over the catalogue, such as reconcile; it survives a restart."""
 
     __tablename__ = "cursors"
 
@@ -218,7 +218,7 @@ class Cursor(Base):
 
 
 class FilterShape(Base):
-    """How often filters of one shape were asked, and what a sample of them found."""
+    """How often filters of one shape were used, and the recall of a sample of these queries."""
 
     __tablename__ = "filter_shapes"
 
@@ -234,7 +234,7 @@ class FilterShape(Base):
 
 
 class Count(Base):
-    """How far a generation was when one process counted, for the others to read."""
+    """The progress of a generation as one process counted it; other processes read it too."""
 
     __tablename__ = "counts"
 
@@ -247,7 +247,7 @@ class Count(Base):
 
 
 class Event(Base):
-    """One thing a shopper did with a product: viewed it, put it in the cart, bought it."""
+    """One act of a shopper with a product: viewed it, put it in the cart, bought it."""
 
     __tablename__ = "events"
     __table_args__ = (Index("ix_events_shopper_at", "shopper", "at"),)
@@ -263,13 +263,13 @@ class Event(Base):
 
 
 class ApiKey(Base):
-    """What a client shows to be let in. The key itself is nowhere, only its digest."""
+    """A key with which a client authenticates. Only its digest is stored, never the key."""
 
     __tablename__ = "api_keys"
 
     id: Mapped[int] = mapped_column(BigKey, primary_key=True)
     name: Mapped[str] = mapped_column(String(64), index=True)  # who holds it
-    prefix: Mapped[str] = mapped_column(String(16), unique=True)  # its open part: lk_1f2e3d4c5b6a
+    prefix: Mapped[str] = mapped_column(String(16), unique=True)  # its public part: lk_1f2e3d4c5b6a
     digest: Mapped[str] = mapped_column(String(64))  # sha256 of the whole key, in hex
     scope: Mapped[str] = mapped_column(String(16))
     created_at: Mapped[datetime] = mapped_column(default=utcnow)

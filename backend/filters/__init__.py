@@ -1,18 +1,18 @@
-"""The neutral filter: what a query may say, whichever database answers it.
+"""The neutral filter: what a query may demand, whichever database answers it.
 
 A field is either in the schema (typed, with a payload index) or an open attribute,
-`attributes.<name>`, which needs no index: it is found by reading payloads, so it is slower. The
-whole rest of the name is one key, dots and all.
+`attributes.<name>`. An open attribute has no index; payloads have to be read, which is slower. All
+that follows the prefix is one key, even if it contains dots.
 
-An attribute's value comes from a shop's feed as text or from JSON as a number, so it matches in
-whatever type it was stored: "42" also finds 42, 42 also finds "42", "true" also finds True, and
-the same under negation. Ranges on attributes compare numbers only.
+The value of an attribute may come from a feed as text or from JSON as a number. So it matches
+whatever its stored type: "42" also finds 42, 42 also finds "42", "true" also finds True; the same
+holds under negation. Ranges on attributes compare numbers only.
 
-A product that lacks the field matches no `any_of` and no range, and does match `none_of`.
+A product that lacks the field matches `none_of`, but no `any_of` and no range.
 
-`check` refuses what a schema does not allow, `spellings` says which stored values count as equal,
-`shape` describes a filter without its values. `vectors.translate` makes Qdrant's filter of it,
-`catalogue.filter_sql` an SQL condition.
+`check` refuses what a schema does not allow, `spellings` tells which stored values count as equal,
+`shape` describes a filter without its values. `vectors.translate` turns a filter into Qdrant's,
+`catalogue.filter_sql` into SQL.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from typing import Final, Literal, TypeAlias
 Scalar: TypeAlias = str | int | float | bool
 FieldType: TypeAlias = Literal["keyword", "integer", "float", "bool"]
 Schema: TypeAlias = Mapping[str, FieldType]
-"""Payload field -> type, of every field that is indexed (created before the points arrive)."""
+"""Payload field -> type, for every indexed field (the indexes are created before the points)."""
 
 OPEN_PREFIX: Final = "attributes."
-"""Before the name of an open attribute."""
+"""The prefix of an open attribute's name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """What one payload field must satisfy; the parts that are set are ANDed, and one must be.
+    """What one payload field must satisfy: all parts that are set. At least one must be set.
 
     A product that lacks the field satisfies `none_of`, and neither `any_of` nor a range. Keyword
-    and bool fields take no range. How open attributes compare is told in `filters`.
+    and bool fields take no range. The package's docstring describes how attributes compare.
     """
 
     any_of: tuple[Scalar, ...] = ()

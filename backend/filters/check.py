@@ -1,6 +1,6 @@
-"""Check a filter against a schema, before any engine or database sees it.
+"""Check a filter against a schema, before any engine or database receives it.
 
-The vector engines answer an unknown field or a value of a wrong type with nothing, and no error.
+For an unknown field, or a value of a wrong type, the vector engines find nothing and raise nothing.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ EXPECTED: dict[Kind, str] = {
 }
 
 EXACT_IN_FLOAT: Final = 2**53
-"""From here on ranges, which compare floats, confuse neighbouring integers."""
+"""Above this, ranges confuse neighbouring integers, because they compare floats."""
 
 
 def check(where: Where | None, schema: Schema) -> None:
     """Raise InvalidFilter unless every field is known and every value has its type.
 
-    The context holds `field`, and `expected` (of a wrong value) or `allowed` (of an unknown
-    field). The engines answer such filters with nothing and no error. A condition with no part
-    set is refused too: an empty any-of could mean everything as well as nothing.
+    The context holds `field`, and `expected` (for a wrong value) or `allowed` (for an unknown
+    field). A condition with no part set is refused too: an empty any-of could mean everything or
+    nothing.
     """
     for field, condition in (where or {}).items():
         _check_condition(field, kind_of(field, schema), condition)
 
 
 def kind_of(field: str, schema: Schema) -> Kind:
-    """Return what a field holds; raise InvalidFilter, naming the allowed ones, if it is unknown."""
+    """Return the kind of a field; raise InvalidFilter, with the allowed ones, if it is unknown."""
     if field.startswith(OPEN_PREFIX) and field != OPEN_PREFIX:
-        if '"' in field or "\\" in field or not is_text(field):  # no JSON path can spell these
+        if '"' in field or "\\" in field or not is_text(field):  # not possible in a JSON path
             raise InvalidFilter(f"the attribute {field!r} cannot be filtered by", field=field)
         return "attribute"
     if field in schema:
@@ -64,7 +64,7 @@ def accepts(kind: Kind, value: object) -> bool:
         return any(accepts(each, value) for each in ("keyword", "float", "bool"))
     if isinstance(value, bool):
         return kind == "bool"
-    if isinstance(value, int):  # beyond 64 bits the engines silently make it a float
+    if isinstance(value, int):  # beyond 64 bits the engines turn it into a float, without an error
         return kind in ("integer", "float") and -(2**63) <= value < 2**63
     if isinstance(value, float):
         return kind == "float" and math.isfinite(value)

@@ -8,7 +8,7 @@ from typing import Final
 from backend.filters import Condition, Schema, Where
 
 UNDECLARED: Final = "attributes.*"
-"""Stands for every attribute that is no facet: their names are the client's, and without end."""
+"""Stands for every attribute that is no facet: clients may use any number of names."""
 
 
 def clauses(where: Where | None) -> list[tuple[str, str]]:

@@ -29,7 +29,7 @@ class Spellings:
 
     @classmethod
     def typed(cls, kind: Kind, values: Collection[Any]) -> Spellings:
-        """Return values of a typed field: they are stored in that type only."""
+        """Return the spellings of a typed field's values; these are stored in that type only."""
         group = _distinct(values)
         if kind == "keyword":
             return cls(texts=group)
@@ -39,7 +39,7 @@ class Spellings:
 
     @classmethod
     def of(cls, values: Iterable[Scalar]) -> Spellings:
-        """Return all spellings of an attribute's values."""
+        """Return the spellings of an attribute's values, in every type that counts as equal."""
         given = list(values)
         meant = [_meaning(value) for value in given]
         numbers = [it for it in meant if not isinstance(it, bool | str)]

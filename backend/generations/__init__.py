@@ -1,8 +1,8 @@
 """Generations: one index of the whole catalogue by one embedder.
 
-A generation is building, then active, then standby (it goes on receiving every write, so that a
-rollback is instant), then retired, and at last dropped. `rows` reads them, `states` starts one
-without losing a write that races it, `switching` changes their states.
+A generation is building, then active, then standby (it still receives every write, so that a
+rollback is instant), then retired, and in the end dropped. `rows` reads them, `states` starts one
+without losing a concurrent write, `switching` changes their states.
 """
 
 from backend.generations.rows import (

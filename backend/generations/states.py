@@ -1,4 +1,4 @@
-"""Starting a generation without losing a write that races it, and giving it its entries."""
+"""Start a generation without losing a concurrent write, and give it its entries."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from backend.generations.rows import active_or_none, in_state, lock
 from backend.queue import backfill as backfilling
 
 BACKFILL_CHUNK = 5000
-"""Products that get their entry in one transaction."""
+"""Products that get their entries in one transaction."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedderIdentity:
-    """What a generation has to remember of an embedder."""
+    """What a generation stores of its embedder."""
 
     spec: str  # what `embedders.load` takes
     fingerprint: str
@@ -48,7 +48,7 @@ def ensure_first(
 ) -> Generation:
     """Return the active generation, started with this encoder if there is none yet.
 
-    A backfill that was cut off goes on.
+    A backfill that was interrupted is continued.
     """
     with db.read() as session:
         existing = active_or_none(session)
@@ -66,7 +66,7 @@ def start(
     layout: IndexLayout | None = None,
     configured: str | None = None,
 ) -> Generation:
-    """Insert a generation, so that every write from now on reaches it, then backfill the rest.
+    """Insert a generation, which every later write reaches, then backfill the earlier products.
 
     Raises ReindexRunning when one is building already.
     """
@@ -83,7 +83,7 @@ def insert(
     layout: IndexLayout | None = None,
     configured: str | None = None,
 ) -> Generation:
-    """Insert a generation without any entry; every write from now on reaches it.
+    """Insert a generation without any entry; every later write reaches it.
 
     On PostgreSQL the row is inserted under an exclusive advisory lock that writers share:
     a product written meanwhile either sees the generation, or is seen by the backfill.
@@ -131,7 +131,7 @@ def backfill(
     seconds: float | None = None,
     heartbeat: Callable[[], None] = lambda: None,
 ) -> bool:
-    """Give every product an entry, range by range; goes on where an earlier run was cut off.
+    """Give every product an entry, range by range; continues an interrupted run.
 
     Stops after some `seconds`, if they are given; returns whether every product has its entry.
     """

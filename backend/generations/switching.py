@@ -41,15 +41,15 @@ def activate(db: Database, generation_id: int, *, quality: dict[str, Any] | None
 def reactivate(db: Database, generation_id: int, *, configured: str) -> Generation:
     """Make this standby the active generation, and the active one the standby; return it.
 
-    The row remembers the embedder that is `configured` now: the operator decided against it, so it
-    is no reason to re-index by itself. Raises WrongState unless this is the standby.
+    The row stores the embedder that is `configured` now: the operator decided against it, so it
+    must not start a re-index by itself. Raises WrongState unless this is the standby.
     """
 
     def work(session: Session) -> Generation:
         lock(session)
         standby = in_state(session, STANDBY)
         if standby is None or standby.id != generation_id:
-            raise WrongState(f"generation {generation_id} does not stand by any more")
+            raise WrongState(f"generation {generation_id} is not the standby any more")
         standby.configured = configured
         session.flush()
         _switch_to(session, standby.id)
@@ -59,7 +59,7 @@ def reactivate(db: Database, generation_id: int, *, configured: str) -> Generati
 
 
 def _switch_to(session: Session, generation_id: int) -> None:
-    """Change all states in one statement: nobody ever sees two active generations, or none."""
+    """Change all states in one statement: there are never two active generations, or none."""
     now = utcnow()
     is_next = Generation.id == generation_id
     session.execute(
@@ -77,7 +77,7 @@ def _switch_to(session: Session, generation_id: int) -> None:
 
 
 def drop(db: Database, generation_id: int) -> Generation:
-    """Retire a generation that does not answer queries; its index goes in the background.
+    """Retire a generation that does not answer queries; its index is deleted in the background.
 
     Raises UnknownGeneration, and WrongState for the active one. A retired one stays retired.
     """
@@ -97,7 +97,7 @@ def drop(db: Database, generation_id: int) -> Generation:
 def retire_expired(
     db: Database, *, keep: timedelta, now: datetime | None = None
 ) -> Generation | None:
-    """Retire the standby whose keep time, counted from the promotion, is over; return it."""
+    """Retire and return the standby if `keep` has passed since the promotion of the active one."""
     before = (now or utcnow()) - keep
 
     def is_over(session: Session) -> Generation | None:

@@ -81,7 +81,7 @@ class ImageOpener:
             return error
 
     def source(self, uri: str | None) -> ImageFile:
-        """Return an image's bytes, or a path from which a decoder can read it; raises ImageError."""
+        """Return an image's bytes, or a path that a decoder can read. Raises ImageError."""
         if uri is None:
             raise NoImage("the product has no image")
         if uri.startswith(f"{SCHEME}://"):

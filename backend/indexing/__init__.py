@@ -1,14 +1,14 @@
 """Work off the queue: embed what is pending, apply what is embedded, reconcile the rest.
 
-Each call is one claim's worth of work in one generation, safe to run from any number of processes
-at once; who calls it, and how often, is not its concern.
+Each call of the first two works off one claim in one generation. Any number of processes may call
+them at once.
 """
 
 from backend.indexing.apply import apply_pending
 from backend.indexing.drift import Drift
 from backend.indexing.embed import EmbedOptions, embed_pending
 from backend.indexing.payload import payload, schema
-from backend.indexing.reconcile import reconcile, reconcile_slice
+from backend.indexing.reconciliation import reconcile, reconcile_slice
 
 __all__ = [
     "Drift",

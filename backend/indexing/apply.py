@@ -1,4 +1,4 @@
-"""The second stage: what is embedded is written to the index, or deleted from it."""
+"""The second stage: points of embedded rows are written to the index, or deleted from it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def apply_pending(
     lease: timedelta,
     limit: int = APPLY_BATCH,
 ) -> int:
-    """Write one claim's worth of embedded rows to the index; return how many rows were taken.
+    """Claim embedded rows and write them to the index; return how many rows were claimed.
 
     When the index does not answer, the rows are due again a little later and IndexUnavailable is
     raised. A point that the index refuses is quarantined with its reason.
@@ -88,14 +88,14 @@ def _products(session: Session, claimed: Sequence[Claimed]) -> dict[int, Product
 def _upsert(
     db: Database, generation: Generation, index: VectorIndex, points: dict[Claimed, Point]
 ) -> list[Claimed]:
-    """Upsert all points but those that the index refuses, which are quarantined."""
+    """Upsert the points; rows whose points the index refuses are quarantined."""
     try:
         index.upsert(list(points.values()))
     except (InvalidVector, InvalidProduct) as error:
         bad = [row for row in points if row.product_id in error.context["ids"]]
         _fail(db, generation, bad, f"{error.code}: {error.message}", retry=False)
         good = {row: point for row, point in points.items() if row not in bad}
-        return _upsert(db, generation, index, good)  # the other kind of refusal may come next
+        return _upsert(db, generation, index, good)  # which may be refused for another reason
     return list(points)
 
 

@@ -1,4 +1,4 @@
-"""What can be wrong between SQL and an index, kind by kind."""
+"""The ways in which an index can differ from SQL, and the comparison of one range of ids."""
 
 from __future__ import annotations
 
@@ -11,44 +11,57 @@ from backend.database.models import Product
 from backend.indexing.payload import payload, payload_digest
 from backend.vectors import StoredPoint
 
+
+@dataclass(frozen=True)
+class DriftKind:
+    """One way in which an index can differ from SQL."""
+
+    key: str  # its name in JSON, which clients read
+    meaning: str
+
+
 KINDS: Final = {
-    "missing": "SQL says indexed, the index has no point",
-    "stale": "the point was written by another claim",
-    "altered": "the point's payload is not the product's",
-    "moved": "the point's vector is not the one SQL holds",
-    "stray": "a point that should not be there",
-    "foreign": "a point without a claim or a vector",
-    "unqueued": "a product that the queue does not know",
-    "lost": "SQL lacks the vector of a point",
+    "missing_point": DriftKind("missing", "SQL says indexed, the index has no point"),
+    "other_claim": DriftKind("stale", "the point was written by another claim"),
+    "different_payload": DriftKind("altered", "the point's payload is not the product's"),
+    "different_vector": DriftKind("moved", "the point's vector is not the one SQL holds"),
+    "unexpected_point": DriftKind("stray", "a point that should not be there"),
+    "point_without_claim": DriftKind("foreign", "a point without a claim or a vector"),
+    "no_entry": DriftKind("unqueued", "a product that the queue does not know"),
+    "vector_not_in_sql": DriftKind("lost", "SQL lacks the vector of a point"),
 }
+"""Each kind by the name of its list in `Drift`."""
 
 KEPT: Final = 10_000
-"""Ids of a kind that a sum remembers; it counts all."""
+"""Ids of one kind that a sum keeps; its counts include all."""
 
 
 @dataclass(kw_only=True)
 class Drift:
-    """What was found; each list holds product ids, the foreign one what the index calls them."""
+    """What was found: product ids by kind.
+
+    A point without a claim may not be a product's, so its id is the text that the index shows.
+    """
 
     checked: int = 0  # products
     compared: int = 0  # vectors
-    missing: list[int] = field(default_factory=list)
-    stale: list[int] = field(default_factory=list)
-    altered: list[int] = field(default_factory=list)
-    moved: list[int] = field(default_factory=list)
-    stray: list[int] = field(default_factory=list)
-    foreign: list[str] = field(default_factory=list)
-    unqueued: list[int] = field(default_factory=list)
-    lost: list[int] = field(default_factory=list)
+    missing_point: list[int] = field(default_factory=list)
+    other_claim: list[int] = field(default_factory=list)
+    different_payload: list[int] = field(default_factory=list)
+    different_vector: list[int] = field(default_factory=list)
+    unexpected_point: list[int] = field(default_factory=list)
+    point_without_claim: list[str] = field(default_factory=list)
+    no_entry: list[int] = field(default_factory=list)
+    vector_not_in_sql: list[int] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 
     def note(self, kind: str, id: int | str) -> None:
-        """Add one finding."""
+        """Add one finding; `kind` is a name in KINDS."""
         getattr(self, kind).append(id)
         self.counts[kind] += 1
 
     def add(self, other: Drift) -> None:
-        """Add what another range showed; of very many ids only the first are remembered."""
+        """Add the findings of another range; only the first KEPT ids of a kind are kept."""
         self.checked += other.checked
         self.compared += other.compared
         self.counts.update(other.counts)
@@ -57,7 +70,7 @@ class Drift:
             mine.extend(getattr(other, kind)[: max(0, KEPT - len(mine))])
 
     def confirmed_by(self, again: Drift) -> Drift:
-        """Return what a second look shows too: what only passed between two writes is no drift."""
+        """Return what a second comparison shows too; the rest was a write that was under way."""
         both = Drift(checked=self.checked, compared=self.compared)
         for kind in KINDS:
             still = set(getattr(again, kind))
@@ -68,30 +81,30 @@ class Drift:
 
     @property
     def total(self) -> int:
-        """How many findings there are."""
+        """The number of findings of all kinds."""
         return self.counts.total()
 
     def summary(self) -> dict[str, Any]:
-        """Count each kind, and name the first few ids of each."""
-        found = {kind: getattr(self, kind)[:10] for kind in KINDS}
+        """Return as JSON the count of each kind, and the first few ids of each."""
+        found = {kind.key: getattr(self, name)[:10] for name, kind in KINDS.items()}
         return {
             "checked": self.checked,
             "compared": self.compared,
             "drift": self.total,
-            **{kind: self.counts[kind] for kind in KINDS},
-            "examples": {kind: ids for kind, ids in found.items() if ids},
+            **{kind.key: self.counts[name] for name, kind in KINDS.items()},
+            "examples": {key: ids for key, ids in found.items() if ids},
         }
 
 
 @dataclass(frozen=True)
 class ProductState:
-    """One product and its entry, as far as the comparison needs them."""
+    """What the comparison needs of one product and its entry."""
 
     product: Product
     known: bool  # whether the product has an entry
     at_rest: bool
     quarantined: bool
-    indexed_claim: int | None  # None: there is to be no point
+    indexed_claim: int | None  # None: there should be no point
     digest: str | None  # of the image that the point's vector came from
     stored: bool  # whether SQL holds that vector
 
@@ -102,36 +115,36 @@ def compare(
     *,
     backfilled_to: int | None,
 ) -> Drift:
-    """Compare one range. What is due is left to the queue.
+    """Compare one range. Rows that are due are skipped: the queue will write them.
 
     Of a generation that is still being built, products beyond `backfilled_to` have no entry yet.
     """
     drift = Drift(checked=len(rows))
     for id_ in records.keys() - rows.keys():
-        drift.note("stray", id_)
+        drift.note("unexpected_point", id_)
     for id_, row in sorted(rows.items()):
         if row.known and row.at_rest:
             _compare_one(id_, records.get(id_), row, drift)
         elif not row.known and row.product.removed_at is not None:
             if id_ in records:
-                drift.note("stray", id_)
+                drift.note("unexpected_point", id_)
         elif not row.known and (backfilled_to is None or id_ <= backfilled_to):
-            drift.note("unqueued", id_)
-    drift.stray.sort()
+            drift.note("no_entry", id_)
+    drift.unexpected_point.sort()
     return drift
 
 
 def _compare_one(id_: int, record: StoredPoint | None, row: ProductState, drift: Drift) -> None:
     if record is None:
-        # What is quarantined without a stored vector could only come back through its image.
+        # A quarantined product without a stored vector cannot be written without its image.
         if row.indexed_claim is not None and (row.stored or not row.quarantined):
-            drift.note("missing", id_)
+            drift.note("missing_point", id_)
     elif row.indexed_claim is None:
-        drift.note("stray", id_)
+        drift.note("unexpected_point", id_)
     elif record.claim != row.indexed_claim:
-        drift.note("stale", id_)
+        drift.note("other_claim", id_)
     else:
         if not row.stored:
-            drift.note("lost", id_)
+            drift.note("vector_not_in_sql", id_)
         if payload_digest(record.payload) != payload_digest(payload(row.product)):
-            drift.note("altered", id_)
+            drift.note("different_payload", id_)

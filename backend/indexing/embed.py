@@ -37,24 +37,24 @@ Vector: TypeAlias = npt.NDArray[np.float32]
 log = structlog.get_logger(__name__)
 
 RETRYABLE: Final = (ImageUnavailable, DecoderDied)
-"""Image errors that another attempt may cure; the decoder may have died of a busy machine."""
+"""Image errors that may not occur again; a decoder may also die because the machine is busy."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedOptions:
-    """How one claim is worked off."""
+    """How one claim is made and embedded."""
 
     claim_size: int  # rows taken at once
     batch_size: int  # images in one forward pass, after which rows are settled
     lease: timedelta
     max_failures: int
     retry: timedelta  # the first back-off; it doubles with every failure
-    heartbeat: Callable[[], None] = lambda: None  # called for every picture, so that a hang shows
+    heartbeat: Callable[[], None] = lambda: None  # called for every image, so that a hang is seen
 
 
 @dataclass(frozen=True)
 class _Task:
-    """A claimed row and the image it stands for."""
+    """A claimed row and its image."""
 
     row: Claimed
     uri: str | None
@@ -63,7 +63,7 @@ class _Task:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What became of one task: a vector of an image content, or an error."""
+    """The result of one task: the vector of an image's content, or an error."""
 
     task: _Task
     digest: str = ""
@@ -80,11 +80,11 @@ def embed_pending(
     options: EmbedOptions,
     up_to: int = REINDEX,
 ) -> int:
-    """Embed due rows: one batch that never failed, and one row alone that did.
+    """Embed due rows: one claim of rows that never failed, then one row that has failed before.
 
     Takes priorities up to `up_to`, the most urgent first. Returns how many rows were taken. Images
-    whose vector is known are not opened. A bad image is quarantined with its reason and never holds
-    up the others. Raises ModelMismatch when the embedder is not the generation's.
+    whose vector is known are not opened. A bad image is quarantined with its reason; the others
+    are embedded all the same. Raises ModelMismatch when the embedder is not the generation's.
     """
     check_fingerprint(generation, embedder.fingerprint)
     with db.read() as session:
@@ -140,12 +140,12 @@ def _work(
     _record(db, generation, options, ready)
     unknown = [task for task in tasks if task.digest not in known]
     found = image_opener.open([task.uri for task in unknown], embedder.input_size)
-    opened = zip(unknown, _watched(found, options.heartbeat), strict=True)
+    opened = zip(unknown, _with_heartbeat(found, options.heartbeat), strict=True)
     while batch := list(islice(opened, options.batch_size)):
         _record(db, generation, options, _embed(embedder, batch))
 
 
-def _watched(
+def _with_heartbeat(
     found: Iterator[Decoded | ImageError], heartbeat: Callable[[], None]
 ) -> Iterator[Decoded | ImageError]:
     for one in found:
@@ -177,11 +177,11 @@ def _embed(
 
 
 def _forward(embedder: Embedder, images: Sequence[Image]) -> list[Vector | Exception]:
-    """Embed a batch; where it raises, halve it until the image that is to blame stands alone."""
+    """Embed a batch; if it raises, halve it until the image that raises is alone in its batch."""
     if not images:
         return []
     try:
-        return [_sound(vector) for vector in embedder.embed(images)]
+        return [_check_vector(vector) for vector in embedder.embed(images)]
     except Exception as error:  # noqa: BLE001  (one claim's failure; it is recorded)
         if len(images) == 1:
             log.warning("embedding failed", error=repr(error))
@@ -190,8 +190,8 @@ def _forward(embedder: Embedder, images: Sequence[Image]) -> list[Vector | Excep
     return _forward(embedder, images[:half]) + _forward(embedder, images[half:])
 
 
-def _sound(vector: Vector) -> Vector | Exception:
-    """Return a vector, or why it must not be stored: known vectors are never computed again."""
+def _check_vector(vector: Vector) -> Vector | Exception:
+    """Return a vector, or the error that keeps it from being stored (and so used for good)."""
     if np.isfinite(vector).all() and vector.any():
         return vector
     return InvalidVector("the embedder made a vector that is all zeros or not finite")
@@ -221,7 +221,7 @@ def _record(
 
 
 def _remember_digests(session: Session, outcomes: Sequence[_Outcome]) -> None:
-    """Note the digest of images that were fetched for the first time, such as remote ones."""
+    """Store the digest of images that were read for the first time, such as remote ones."""
     table = cast("Table", Product.__table__)
     new = [
         {"b_id": one.task.row.product_id, "b_uri": one.task.uri, "b_digest": one.digest}
@@ -239,7 +239,7 @@ def _remember_digests(session: Session, outcomes: Sequence[_Outcome]) -> None:
 
 
 def reason(error: Exception) -> str:
-    """Say why an image was quarantined: `code: message`."""
+    """Return the reason of a quarantine, `code: message`."""
     if isinstance(error, LookalikeError):
         return f"{error.code}: {error.message}"
     return f"embedding-failed: {type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""What a point carries beside its vector: everything a shop filters by."""
+"""The payload of a point: everything that a shop filters by."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def schema(facets: Sequence[str] = ()) -> dict[str, FieldType]:
 
 
 def payload(product: Product) -> dict[str, Any]:
-    """Return what a product's point carries; what the product lacks is left out."""
+    """Return the payload of a product's point; attributes that the product lacks are left out."""
     columns = {name: getattr(product, name) for name in ("sku", *COLUMNS)}
     columns["attributes"] = product.attributes
     return {name: value for name, value in columns.items() if value is not None}
 
 
 def payload_digest(payload: Mapping[str, Any]) -> bytes:
-    """Return the same 16 bytes for the same JSON, in whatever order its members come."""
+    """Return a digest of 16 bytes that does not depend on the order of the members."""
     text = json.dumps(payload, sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=16).digest()

@@ -1,4 +1,4 @@
-"""Compare every live generation's index with SQL, and make one anew that somebody took away."""
+"""Compare every live generation's index with SQL, and replace an index that was deleted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from backend.database.engine import Database
 from backend.database.models import Generation
 from backend.errors import IndexGone
 from backend.indexing.drift import Drift
-from backend.indexing.reconcile import reconcile
+from backend.indexing.reconciliation import reconcile
 from backend.vectors import VectorIndex
 
 log = structlog.get_logger(__name__)
@@ -31,28 +31,28 @@ def verify(
     full: bool,
     report: Callable[[int, int | None], None],
 ) -> dict[str, Any]:
-    """Compare each generation's index with SQL; with `fix`, have the difference healed.
+    """Compare each generation's index with SQL; with `fix`, heal the differences.
 
     Returns the sums of all generations, and under `generations` those of each. Raises IndexGone
-    for an index that was taken away, unless it may be made anew.
+    for an index that was deleted, unless `fix` is set.
     """
     found, each = Drift(), []
     for generation in live:
-        index = sound_index(generation, index_of=index_of, close_index=close_index, fix=fix)
+        index = existing_index(generation, index_of=index_of, close_index=close_index, fix=fix)
         drift = reconcile(db, generation, index, fix=fix, full=full, report=report)
         each.append({"generation": generation.id, "state": generation.state, **drift.summary()})
         found.add(drift)
     return {**found.summary(), "fixed": fix, "generations": each}
 
 
-def sound_index(
+def existing_index(
     generation: Generation,
     *,
     index_of: IndexOf,
     close_index: Callable[[Generation], None],
     fix: bool,
 ) -> VectorIndex:
-    """Return a generation's index; one that was taken away is made anew, empty, with `fix`.
+    """Return a generation's index. With `fix`, a deleted one is replaced by an empty one.
 
     Raises IndexGone without `fix`.
     """
@@ -62,7 +62,7 @@ def sound_index(
     except IndexGone as error:
         if not fix:
             raise IndexGone(f"{error.message}; `lookalike verify --fix` fills a new one") from error
-        return make_index_anew(generation, index_of=index_of, close_index=close_index)
+        return replace_index(generation, index_of=index_of, close_index=close_index)
     return index
 
 
@@ -73,22 +73,22 @@ def refill(
     index_of: IndexOf,
     close_index: Callable[[Generation], None],
 ) -> None:
-    """Make an index that is gone anew and request a `verify` job that fills it.
+    """Replace an index that is gone by an empty one, and request a `verify` job that fills it.
 
     Does nothing for a generation that was retired meanwhile.
     """
     with db.read() as session:
         is_live = generation.id in {one.id for one in generations.live(session)}
     if is_live:
-        make_index_anew(generation, index_of=index_of, close_index=close_index)
+        replace_index(generation, index_of=index_of, close_index=close_index)
         jobs.write(db, "verify", {"fix": True})
 
 
-def make_index_anew(
+def replace_index(
     generation: Generation, *, index_of: IndexOf, close_index: Callable[[Generation], None]
 ) -> VectorIndex:
-    """Make an empty index in place of one that is gone, and return it."""
-    log.warning("the index is gone, and made anew", generation=generation.id)
+    """Replace an index that is gone by an empty one, and return it."""
+    log.warning("the index is gone: an empty one replaces it", generation=generation.id)
     close_index(generation)
     index = index_of(generation)
     index.ping()

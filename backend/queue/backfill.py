@@ -1,4 +1,4 @@
-"""The entries of a whole generation: given to products that have none, and taken away again."""
+"""The entries of a whole generation: made for products that have none, and deleted at its end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from backend.queue.entries import IMPORT, NEW_ENTRY, REINDEX, insert_entries
 
 
 def backfill(session: Session, generation_id: int, *, after: int, limit: int) -> int | None:
-    """Give one range of products an entry in a generation; return the last id, None at the end."""
+    """Give a range of products entries in a generation; return the last id, None at the end."""
     ids = select(Product.id).where(Product.id > after).order_by(Product.id).limit(limit)
     last: int | None = session.scalar(select(func.max(ids.subquery().c.id)))
     if last is not None:
@@ -36,10 +36,10 @@ def backfill(session: Session, generation_id: int, *, after: int, limit: int) ->
 def enter(session: Session, generation_id: int, which: ColumnElement[bool]) -> None:
     """Give products an entry in one generation; one that has an entry already keeps it.
 
-    Removed products need none. What is known of the image is taken over, so that it stays shut: a
-    stored vector lets the entry skip the embed stage, and what the same embedder could not embed
-    for the active generation is quarantined here too, with its last good vector if it has one. A
-    re-index fills its entries at the lowest priority.
+    Removed products get none. No image is opened whose result is known. Where its vector is
+    stored, the entry skips the embed stage. Where the same embedder has failed for the active
+    generation, the entry is quarantined here too, with the last good vector if there is one.
+    Entries of a re-index have the lowest priority.
     """
     generation = session.get_one(Generation, generation_id)
     rows = (
@@ -55,18 +55,18 @@ _KNOWN_ENTRY: Final = [*NEW_ENTRY, "embedded_digest", "last_error"]
 
 def _known_entries(generation: Generation, now: datetime) -> Select[Any]:
     """Select an entry for every product, in the order of `_KNOWN_ENTRY`."""
-    twin, older = aliased(Entry), aliased(Generation)
+    sibling, older = aliased(Entry), aliased(Generation)
     same_encoder = select(older.id).where(
         older.state == ACTIVE,
         older.id != generation.id,
         older.fingerprint == generation.fingerprint,
     )
-    given_up = and_(
-        twin.last_error.is_not(None),
-        twin.due_at.is_(None),
-        twin.failures > 0,  # the image's fault, not the index'
+    has_failed = and_(
+        sibling.last_error.is_not(None),
+        sibling.due_at.is_(None),
+        sibling.failures > 0,  # the image failed, not the index
     )
-    digest = case((given_up, twin.embedded_digest), else_=ImageVector.image_digest)
+    digest = case((has_failed, sibling.embedded_digest), else_=ImageVector.image_digest)
     moment = literal(now, Entry.due_at.type)
     zero = literal(0)
     priority = literal(REINDEX if generation.state == BUILDING else IMPORT)
@@ -78,12 +78,12 @@ def _known_entries(generation: Generation, now: datetime) -> Select[Any]:
             case((digest.is_not(None), 1), else_=0),
             zero,
             zero,
-            case((given_up, twin.failures), else_=0),
+            case((has_failed, sibling.failures), else_=0),
             priority,
             moment,
-            case((and_(given_up, digest.is_(None)), null()), else_=moment),
+            case((and_(has_failed, digest.is_(None)), null()), else_=moment),
             digest,
-            case((given_up, twin.last_error), else_=null()),
+            case((has_failed, sibling.last_error), else_=null()),
         )
         .select_from(Product)
         .outerjoin(
@@ -94,14 +94,14 @@ def _known_entries(generation: Generation, now: datetime) -> Select[Any]:
             ),
         )
         .outerjoin(
-            twin,
-            and_(twin.product_id == Product.id, twin.generation_id.in_(same_encoder)),
+            sibling,
+            and_(sibling.product_id == Product.id, sibling.generation_id.in_(same_encoder)),
         )
     )
 
 
 def forget(session: Session, generation_id: int, *, limit: int) -> int:
-    """Delete up to `limit` entries of a generation that is gone; return how many there were."""
+    """Delete up to `limit` entries of a generation that is dropped; return how many."""
     some = (
         select(Entry.product_id)
         .where(Entry.generation_id == generation_id)

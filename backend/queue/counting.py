@@ -1,9 +1,10 @@
-"""How far a generation is, counted by one process for all.
+"""The progress of a generation, counted by one process and stored for the others.
 
-Counting reads every entry: milliseconds in a small shop, seconds in one of ten million products,
-and each API process is asked again and again. So the count of a large catalogue is left for the
-others, and is good for a multiple of what it took: however often anyone asks, the database is busy
-with counting for a small share of the time. A small shop's counts are always those of the moment.
+Counting reads every entry: that takes milliseconds in a small shop, seconds with ten million
+products, and each API process is asked again and again. So the count of a large catalogue is
+stored, and used for a multiple of the time that counting took. However often anyone asks, the
+database spends only a small share of its time on counting. A small catalogue is always counted
+afresh.
 """
 
 from __future__ import annotations
@@ -20,22 +21,22 @@ from backend.database.models import Count, utcnow
 from backend.queue.progress import Progress, progress
 
 GOOD_FOR: Final = 20
-"""Times what counting took, for which a count is good."""
+"""A count is used for this many times as long as counting took."""
 
 MANY: Final = 100_000
-"""Products from which on a count is left for others; fewer are counted in no time."""
+"""With fewer products than this, a count is not stored: counting is fast."""
 
 
 @dataclass(frozen=True)
 class Counted:
-    """A count, and when it was true."""
+    """A count and its time."""
 
     progress: Progress
     at: datetime
 
 
 def recent(session: Session, generation_id: int, *, now: datetime | None = None) -> Counted | None:
-    """Return a count that is good still, if a process has left one."""
+    """Return a stored count that may still be used, None if there is none."""
     kept = session.get(Count, generation_id)
     if kept is None or kept.good_until < (now or utcnow()):
         return None
@@ -45,7 +46,7 @@ def recent(session: Session, generation_id: int, *, now: datetime | None = None)
 
 
 def count(db: Database, generation_id: int) -> Counted:
-    """Count now, and leave the count for the others where there was much to count."""
+    """Count now; store the count for other processes if there are MANY products or more."""
     began, at = time.monotonic(), utcnow()
     with db.read() as session:
         counted = Counted(progress(session, generation_id), at)
@@ -56,7 +57,7 @@ def count(db: Database, generation_id: int) -> Counted:
 
 
 def keep(session: Session, generation_id: int, counted: Counted, *, took: float) -> None:
-    """Leave a count that took some seconds for the other processes."""
+    """Store a count for other processes. `took` is the seconds that counting took."""
     oldest = counted.progress.oldest_request
     values = asdict(counted.progress) | {"oldest_request": oldest and oldest.isoformat()}
     good_until = counted.at + timedelta(seconds=GOOD_FOR * took)

@@ -1,4 +1,4 @@
-"""How far the queue is: states and counts, all derived from the entries' numbers."""
+"""The state of products and of a generation, all derived from the entries' numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from backend.database.models import IndexEntry, Product
 
 
 class State(StrEnum):
-    """What the shop sees of a product's way into the index."""
+    """How far a product is on its way into the index, as the shop sees it."""
 
     PENDING = "pending"
     INDEXED = "indexed"
@@ -29,8 +29,8 @@ class Progress:
     pending: int
     indexed: int
     quarantined: int
-    removing: int  # removed products whose point is still to be deleted
-    oldest_request: datetime | None  # of what is pending: how fresh the index is
+    removing: int  # removed products whose point still has to be deleted
+    oldest_request: datetime | None  # of the pending products: how old the index is
 
     @property
     def at_rest(self) -> bool:
@@ -60,7 +60,7 @@ def state_column() -> ColumnElement[str]:
 
 
 def of_product(generation_id: int | None) -> ColumnElement[bool]:
-    """Return the condition that joins a product with its entry (generation None: with none)."""
+    """Return the condition that joins a product with its entry; for generation None, with none."""
     return and_(
         IndexEntry.product_id == Product.id,
         IndexEntry.generation_id == (-1 if generation_id is None else generation_id),
@@ -74,7 +74,7 @@ def is_in(wanted: Collection[str], generation_id: int | None) -> ColumnElement[b
 
 
 def progress(session: Session, generation_id: int | None) -> Progress:
-    """Count the products by state; without a generation all of them are pending."""
+    """Count the products by state; without a generation, all are pending."""
     state, removed = state_column(), Product.removed_at.is_not(None)
     oldest = func.min(case((state == State.PENDING, IndexEntry.requested_at)))
     rows = session.execute(
@@ -108,7 +108,7 @@ def count_points(session: Session, generation_id: int) -> int:
 def states(
     session: Session, generation_id: int | None, product_ids: Sequence[int]
 ) -> dict[int, tuple[State, str | None]]:
-    """Return the state, and the reason of a quarantine, of each product."""
+    """Return {product id: (state, reason of its quarantine or None)}."""
     rows = session.execute(
         select(Product.id, state_column(), IndexEntry.last_error)
         .outerjoin(IndexEntry, of_product(generation_id))
@@ -121,7 +121,10 @@ def states(
 
 
 def next_due(session: Session, generation_ids: Sequence[int]) -> datetime | None:
-    """Return when the next entry can be claimed: a due row, the end of a lease or a back-off."""
+    """Return the time from which the next entry can be claimed; None where nothing is pending.
+
+    It may be in the past, or the end of a lease or a back-off.
+    """
     return session.scalar(
         select(func.min(IndexEntry.due_at)).where(IndexEntry.generation_id.in_(generation_ids))
     )

@@ -1,9 +1,9 @@
 """An operator's re-index: request it, build it, check it, promote it, roll back.
 
-The work itself is the queue's: a building generation's rows are worked off as any others are. What
-is here runs as jobs, a short step at a time, so that the process that runs them goes on working.
-Reading order: `requests` (what is asked for), `job` (the steps), `checks` (the measurements),
-`decide` (promote and roll back), `cleanup` (what retired generations left), `describe`.
+The queue does the work itself: the rows of a building generation are processed like all others. The
+code here runs as jobs, in short steps, so that the process can work on the queue in between.
+Reading order: `requests` (what can be requested), `job` (the steps), `checks` (the measurements),
+`decide` (promote and roll back), `cleanup` (delete what retired generations left), `describe`.
 """
 
 from backend.reindex.cleanup import clean_up

@@ -2,8 +2,8 @@
 
 That is their index, their entries, and the vectors that no generation uses.
 
-In small steps, each a transaction of its own, so that no writer waits for long; what was done is
-seen in the rows themselves, or in a cursor, so that any process goes on where another one ended.
+Each step is a short transaction, so that no writer waits for long. The rows, and a cursor for the
+vectors, show what has been done, so that any process can continue.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from backend.queue import backfill
 
 log = structlog.get_logger(__name__)
 
-ENTRIES: Final = 5000
+ENTRIES_PER_STEP: Final = 5000
 """Entries that are deleted in one transaction."""
 
 STEP_SECONDS: Final = 0.05
 """How long one transaction deletes vectors."""
 
-DIGESTS: Final = 4096
-"""Parts of the space of image digests, by their first three digits; vectors go part by part."""
+DIGEST_PARTS: Final = 4096
+"""Vectors are deleted part by part: a part has the same first three digits of the image digest."""
 
 
 def clean_up(
@@ -63,13 +63,13 @@ def delete_leftovers(
     seconds: float = 0.2,
     now: datetime | None = None,
 ) -> bool:
-    """Go on, for some seconds, with what was retired longer ago than `after`.
+    """Delete, for some seconds, what generations left that retired longer ago than `after`.
 
-    Requests that have read a generation before it retired may use its index until then. Returns
-    whether there is more to do.
+    Requests that read a generation before it retired may use its index until then. Returns whether
+    there is more to delete.
     """
     deadline = time.monotonic() + seconds
-    while generation := _next(db, (now or utcnow()) - after):
+    while generation := _next_retired(db, (now or utcnow()) - after):
         drop_index(generation)
         for step in (_drop_entries, _drop_vectors):
             while db.write(partial(step, generation=generation)):
@@ -79,7 +79,7 @@ def delete_leftovers(
     return False
 
 
-def _next(db: Database, before: datetime) -> Generation | None:
+def _next_retired(db: Database, before: datetime) -> Generation | None:
     with db.read() as session:
         return session.scalar(
             select(Generation)
@@ -92,7 +92,7 @@ def _next(db: Database, before: datetime) -> Generation | None:
 
 def _drop_entries(session: Session, *, generation: Generation) -> bool:
     """Delete some entries; return whether there may be more."""
-    return backfill.forget(session, generation.id, limit=ENTRIES) == ENTRIES
+    return backfill.forget(session, generation.id, limit=ENTRIES_PER_STEP) == ENTRIES_PER_STEP
 
 
 def _drop_vectors(session: Session, *, generation: Generation) -> bool:
@@ -108,12 +108,12 @@ def _drop_vectors(session: Session, *, generation: Generation) -> bool:
     cursor = session.get(Cursor, name) or Cursor(name=name, position=0)
     session.add(cursor)
     deadline = time.monotonic() + STEP_SECONDS
-    while cursor.position < DIGESTS and time.monotonic() < deadline:
+    while cursor.position < DIGEST_PARTS and time.monotonic() < deadline:
         cursor.position += 1
-        beyond = None if cursor.position == DIGESTS else f"{cursor.position:03x}"
+        beyond = None if cursor.position == DIGEST_PARTS else f"{cursor.position:03x}"
         first = f"{cursor.position - 1:03x}"
         image_vectors.forget(session, generation.fingerprint, first=first, beyond=beyond)
-    return cursor.position < DIGESTS
+    return cursor.position < DIGEST_PARTS
 
 
 def _note_dropped(session: Session, *, generation: Generation) -> None:

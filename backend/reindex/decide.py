@@ -1,4 +1,4 @@
-"""Which generation answers: promote one that is good enough, or go back to the standby."""
+"""Decide which generation answers queries: promote one, or roll back to the standby."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 
 def bounds_of(settings: Settings) -> Bounds:
-    """Return what the settings demand of a promotion."""
+    """Return the bounds of a promotion that the settings give."""
     return Bounds(
         samples=settings.promote_samples,
         wait=timedelta(seconds=settings.promote_wait_seconds),
@@ -38,7 +38,7 @@ def bounds_of(settings: Settings) -> Bounds:
 
 @dataclass(frozen=True, kw_only=True)
 class Promoter:
-    """Changes which generation answers, in one process."""
+    """Changes which generation answers queries."""
 
     db: Database
     bounds: Bounds
@@ -65,7 +65,7 @@ class Promoter:
         return active
 
     def roll_back(self, *, force: bool = False) -> dict[str, Any]:
-        """Go back to the standby if its counts agree and nothing waits for long; describe it.
+        """Make the standby active if its counts agree and no row waits too long; describe it.
 
         Raises WrongState without a standby, and PromotionRefused unless `force` is set.
         """
@@ -88,7 +88,7 @@ class Promoter:
         return described(self.db, active.id)
 
     def publish(self, generation: Generation) -> None:
-        """Point the alias at a generation; what fails now is put right by `publish_active`."""
+        """Point the alias at a generation; if that fails, a later `publish_active` repeats it."""
         try:
             self.point_alias(generation)
         except LookalikeError as error:

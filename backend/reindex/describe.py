@@ -1,4 +1,4 @@
-"""Generations as operators see them, on the command line and over REST alike."""
+"""Generations as JSON, for the command line and REST."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def describe(session: Session, generation: Generation) -> dict[str, Any]:
         "pending": now.pending if now else None,
         "indexed": now.indexed if now else None,
         "quarantined": now.quarantined if now else None,
-        **{name: _moment(getattr(generation, name)) for name in times},
+        **{name: _iso(getattr(generation, name)) for name in times},
         "quality": generation.quality,
     }
 
 
-def _moment(at: datetime | None) -> str | None:
+def _iso(at: datetime | None) -> str | None:
     return at.isoformat() if at else None
 
 

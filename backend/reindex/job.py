@@ -26,7 +26,7 @@ from backend.reindex.describe import described
 log = structlog.get_logger(__name__)
 
 BACKFILL_SECONDS: Final = 1.0
-"""How long one step gives entries to products, before other work has its turn."""
+"""How long one step of the backfill takes, before the process does other work."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,17 +42,17 @@ class ReindexJobs:
     heartbeat: Callable[[], None]
 
     def handlers(self) -> dict[str, Handler]:
-        """Return what runs each verb."""
+        """Return the handler of each verb."""
         return {
             requests.REINDEX: self._build,
-            requests.PROMOTE: self._promote,
-            requests.ROLL_BACK: self._roll_back,
+            requests.PROMOTE: self._run_promotion,
+            requests.ROLL_BACK: self._run_rollback,
         }
 
     def _build(self, arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
-        """Take a re-index one step on; raises Waiting until it is over.
+        """Run the next step of a re-index; raises Waiting until it has ended.
 
-        What it has to remember is in the job's arguments, so any process can take the next step.
+        Its state is in the job's arguments, so any process can run the next step.
         """
         if (generation_id := arguments.get("generation")) is None:
             generation = self._start(arguments)
@@ -68,19 +68,19 @@ class ReindexJobs:
             raise Waiting(seconds=0, arguments={**arguments, "began": utcnow().isoformat()})
         if arguments["promote"] == "manual":
             return described(self.db, generation.id)
-        return self._decide(generation, arguments)
+        return self._promote_when_settled(generation, arguments)
 
-    def _promote(self, arguments: Mapping[str, Any], _: Report) -> dict[str, Any]:
-        """Promote a generation if it is good enough, or `force` is set."""
+    def _run_promotion(self, arguments: Mapping[str, Any], _: Report) -> dict[str, Any]:
+        """Promote a generation if it passes the checks, or `force` is set."""
         with self.db.read() as session:
             generation = requests.candidate(session, arguments["generation"])
-        return self._decide(generation, {"began": utcnow().isoformat(), **arguments})
+        return self._promote_when_settled(generation, {"began": utcnow().isoformat(), **arguments})
 
-    def _roll_back(self, arguments: Mapping[str, Any], _: Report) -> dict[str, Any]:
+    def _run_rollback(self, arguments: Mapping[str, Any], _: Report) -> dict[str, Any]:
         return self.promoter.roll_back(force=bool(arguments.get("force")))
 
     def _start(self, arguments: Mapping[str, Any]) -> Generation:
-        """Insert the generation; one that is building already is this job's own."""
+        """Insert the generation; one that is already building was started by this job."""
         with self.db.read() as session:
             building = generations.in_state(session, BUILDING)
             current = generations.active(session)
@@ -104,7 +104,7 @@ class ReindexJobs:
         return generation
 
     def _encoder(self, spec: str | None, current: Generation) -> EmbedderIdentity:
-        """Return what the new generation is built with: by default, what the active one names.
+        """Return the embedder of the new generation: by default the one that the active one names.
 
         If that embedder cannot be loaded, its stored vectors can still be used.
         """
@@ -118,7 +118,7 @@ class ReindexJobs:
             )
 
     def _fill(self, generation: Generation, report: Report) -> None:
-        """Raise Waiting while products lack an entry, or rows of the re-index are not settled."""
+        """Raise Waiting while products lack an entry, or rows of the re-index are due."""
         complete = generations.backfill(
             self.db, generation.id, seconds=BACKFILL_SECONDS, heartbeat=self.heartbeat
         )
@@ -134,10 +134,12 @@ class ReindexJobs:
         if left:
             raise Waiting(result=described(self.db, generation.id))
 
-    def _decide(self, generation: Generation, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Promote a generation once the rows from before the check are settled, or time is up.
+    def _promote_when_settled(
+        self, generation: Generation, arguments: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Promote a generation once all rows are settled that were due before the check began.
 
-        Raises Waiting until then, and PromotionRefused.
+        Raises Waiting until then, for at most the bound `wait`, and PromotionRefused.
         """
         began, force = datetime.fromisoformat(arguments["began"]), bool(arguments["force"])
         with self.db.read() as session:
@@ -153,7 +155,7 @@ class ReindexJobs:
 
 
 def _due(generation: Generation, which: ColumnElement[bool]) -> Any:
-    """Select how many of a generation's rows are to be worked on, and of a kind."""
+    """Return the query that counts a generation's due rows of some kind."""
     return select(func.count()).where(
         IndexEntry.generation_id == generation.id, IndexEntry.due_at.is_not(None), which
     )

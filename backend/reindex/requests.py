@@ -1,4 +1,4 @@
-"""Asking for a re-index or a promotion: what can be asked, and when it is refused."""
+"""Request a re-index or a promotion: what can be requested, and when it is refused."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HNSW: Final = {"m": range(2, 129), "ef_construct": range(4, 2049)}
 
 @dataclass(frozen=True, kw_only=True)
 class ReindexPlan:
-    """What a re-index is asked to make; what is absent stays as it is."""
+    """What a re-index is to build; what is absent stays as in the active generation."""
 
     embedder: str | None = None
     quantization: str | None = None
@@ -39,7 +39,7 @@ class ReindexPlan:
     force: bool = False
 
     def check(self) -> None:
-        """Raise InvalidReindex for what cannot be; `context["errors"]` lists field and reason."""
+        """Raise InvalidReindex for an invalid plan; `context["errors"]` lists field and reason."""
         errors = []
         if self.quantization not in (None, *QUANTIZATIONS):
             errors.append(_fault("quantization", f"must be one of {', '.join(QUANTIZATIONS)}"))
@@ -63,10 +63,10 @@ def _fault(name: str, reason: str) -> dict[str, str]:
 
 
 def request(db: Database, plan: ReindexPlan) -> Job:
-    """Ask for a re-index and return its job.
+    """Request a re-index and return its job.
 
     Raises InvalidReindex, NoGeneration before the first generation, and ReindexRunning when one is
-    building or asked for already.
+    building or already requested.
     """
     plan.check()
 
@@ -75,14 +75,16 @@ def request(db: Database, plan: ReindexPlan) -> Job:
         generations.active(session)
         refuse_second(session)
         if running := jobs.unfinished(session, REINDEX):
-            raise ReindexRunning(f"job {running.id} is a re-index that is not over", job=running.id)
+            raise ReindexRunning(
+                f"job {running.id} is a re-index that has not ended", job=running.id
+            )
         return jobs.add(session, REINDEX, asdict(plan))
 
     return db.write(work)
 
 
 def request_promotion(db: Database, generation_id: int | None, *, force: bool) -> Job:
-    """Ask for the promotion of a generation, by default the building one; return the job.
+    """Request the promotion of a generation, by default the building one; return the job.
 
     Raises UnknownGeneration, and WrongState unless it is building or the standby.
     """
@@ -120,7 +122,7 @@ def follow_settings(
     """Request a re-index where the embedder that the settings name has changed.
 
     That is: `configured` (LOOKALIKE_EMBEDDER) names another one than when the active generation
-    was made, or the same name has come to mean another network. With Celery workers this only
+    was made, or the same name means another network by now. With Celery workers this only
     logs the command: the operator knows which workers have been upgraded.
     """
     plan = _changed(db, configured, embedder)
@@ -142,7 +144,7 @@ def follow_settings(
 def _changed(
     db: Database, configured: str, embedder: Callable[[str], Embedder]
 ) -> ReindexPlan | None:
-    """Return the re-index that the settings call for, None where nothing has changed."""
+    """Return the re-index that the settings require, None where nothing has changed."""
     with db.read() as session:
         current = generations.active(session)
         fingerprints = {one.fingerprint for one in generations.live(session)}

@@ -1,8 +1,8 @@
-"""How good are ranked neighbours? Average precision at k, as the project states it, and the rest.
+"""Metrics of ranked neighbours: average precision at k, and others.
 
 AP@k of a query is the sum over ranks r <= k of rel(r) · P@r, divided by min(k, R), where R is the
 number of relevant items in the index, the query itself left out. A query without a relevant item
-says nothing and is skipped.
+has no value and is skipped.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def average_precision_at_k(relevant: Hits, relevant_in_index: Counts) -> Values:
     """Return AP@k of each query, (queries,); NaN where nothing in the index is relevant.
 
     `relevant` (queries, k) tells of each of the k best neighbours, best first, whether it is
-    relevant; an index of fewer than k items is filled up with False. `relevant_in_index` (queries,)
-    counts the relevant items without the query itself.
+    relevant; a list of fewer than k neighbours is filled up with False. `relevant_in_index`
+    (queries,) counts the relevant items without the query itself.
     """
     k = relevant.shape[1]
     precisions = np.cumsum(relevant, axis=1) / np.arange(1, k + 1)

@@ -1,8 +1,8 @@
-"""The recall guard: does a filtered search find what there is?
+"""Compare a sample of the searches with exact search.
 
-A graph that loses neighbours under a filter answers as fast as ever, and nothing fails. So a
-sample of the queries is asked once more in the background, as it was and exactly, and what was
-found is summed up per shape of filter. The request itself only leaves a note.
+A graph that loses neighbours under a filter still answers fast, and nothing fails. So a sample of
+the searches is repeated in the background, in the same mode and exactly, and the recall is added
+up by shape of filter. The request itself only adds its search to a list.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ WAITING: Final = 32
 SAVE_SECONDS: Final = 5.0
 ENOUGH: Final = 20
 LOW: Final = 0.9
-"""Mean recall over ENOUGH comparisons of one process, below which it says so in its log."""
+"""Mean recall over ENOUGH comparisons of one process, below which a warning is logged."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """What was asked of an index, so that it can be asked again."""
+    """A search, with all that is needed to repeat it."""
 
     generation: Generation
     vector: npt.NDArray[np.float32]
@@ -52,7 +52,7 @@ class Search:
 
 
 class RecallMonitor:
-    """Notes searches, compares a sample with exact search, and adds up per shape of filter.
+    """Counts searches, compares a sample with exact search, and adds up by shape of filter.
 
     `rate` is the share of searches that are compared. Safe to call from several threads.
     """
@@ -76,7 +76,7 @@ class RecallMonitor:
         self._saved = time.monotonic()
 
     def notice(self, search: Search) -> ShapeKey:
-        """Count a search and perhaps keep it for comparison; returns what it counts as."""
+        """Count a search and perhaps keep it for comparison; return the key it is counted under."""
         key = self._key(search)
         with self._lock:
             self._add(key, Sums(queries=1))
@@ -86,7 +86,7 @@ class RecallMonitor:
         return key
 
     def compare(self, index_of: Callable[[Generation], VectorIndex]) -> bool:
-        """Compare one waiting search, if there is any; save what was counted now and then.
+        """Compare one waiting search, if there is any; save the counts now and then.
 
         Returns whether a search was compared. One whose index does not answer is dropped.
         """
@@ -102,7 +102,7 @@ class RecallMonitor:
         return search is not None
 
     def save(self) -> None:
-        """Add what was counted to the totals in SQL."""
+        """Add the counts to the totals in SQL."""
         with self._lock:
             sums, self._unsaved = self._unsaved, {}
             self._saved = time.monotonic()
@@ -121,7 +121,7 @@ class RecallMonitor:
             log.warning("filtered recall is low", filter=key.shape, mode=key.mode, recall=mean)
 
     def _add(self, key: ShapeKey, sums: Sums) -> None:
-        """Add up in memory, which is bounded as the rows in SQL are."""
+        """Add up in memory; the number of shapes is bounded as it is in SQL."""
         if key not in self._unsaved and len(self._unsaved) >= filter_recall.MOST_SHAPES:
             key = ShapeKey(key.generation_id, filter_recall.OTHER, key.mode)
         self._unsaved[key] = self._unsaved.get(key, Sums()) + sums

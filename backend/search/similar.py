@@ -1,4 +1,4 @@
-"""The questions that shoppers ask: what looks like this product, what looks like this image?"""
+"""The queries of shoppers: what looks like this product, what looks like this image?"""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ Vector: TypeAlias = npt.NDArray[np.float32]
 Asked = ParamSpec("Asked")
 
 SLACK: Final = 8
-"""Neighbours asked for beyond the limit, in place of those that SQL knows better about."""
+"""Neighbours requested beyond the limit: they replace hits that SQL knows to be removed."""
 
 MAX_LIMIT: Final = 100
 
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """What is asked beside the image. `exclude` holds skus."""
+    """What a query says beside the product or the image. `exclude` holds skus."""
 
     limit: int = 10
     where: Where = field(default_factory=dict)
@@ -60,16 +60,16 @@ class Answer:
 
 
 def _again_when_gone(ask: Callable[Asked, Answer]) -> Callable[Asked, Answer]:
-    """Ask once more, from a fresh read on, when the index was dropped under a slow question."""
+    """Repeat a query, reading the active generation again, if its index was dropped meanwhile."""
 
     @wraps(ask)
-    def asked(*args: Asked.args, **options: Asked.kwargs) -> Answer:
+    def repeat(*args: Asked.args, **options: Asked.kwargs) -> Answer:
         try:
             return ask(*args, **options)
         except IndexGone:
             return ask(*args, **options)
 
-    return asked
+    return repeat
 
 
 @_again_when_gone
@@ -105,9 +105,9 @@ def similar_to_image(
 ) -> Answer:
     """Return what looks like an image, given as the bytes of an untrusted file.
 
-    Raises ModelMismatch when the encoder is not the one the active generation was built with: no
-    answer is better than one from another space. Raises what `encode` raises, NoGeneration and
-    InvalidFilter too.
+    Raises ModelMismatch when the encoder is not the one that the active generation was built with:
+    its vector would give a wrong answer. Also raises what `encode` raises, NoGeneration and
+    InvalidFilter.
     """
     with db.read() as session:
         generation = generations.active(session)
@@ -117,7 +117,7 @@ def similar_to_image(
 
 
 def _vector_of(session: Session, generation: Generation, product: Product) -> tuple[Vector, State]:
-    """Return the last good vector of a product, and how current it is."""
+    """Return the last good vector of a product, and the product's state."""
     state, why = states(session, generation.id, [product.id])[product.id]
     entry = session.get(IndexEntry, (generation.id, product.id))
     digest = entry.embedded_digest if entry else None
@@ -171,7 +171,7 @@ def _search(
 
 
 def _present(session: Session, hits: Sequence[Hit], where: Where) -> list[Neighbour]:
-    """Read the hits' products, as SQL has them now: what was removed or sold out meanwhile goes."""
+    """Read the hits' products from SQL, without those removed or sold out meanwhile."""
     ids = [hit.id for hit in hits]
     products = {row.id: row for row in session.scalars(select(Product).where(Product.id.in_(ids)))}
     stock = where.get("in_stock", Condition())

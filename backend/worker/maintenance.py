@@ -62,7 +62,7 @@ class Maintenance:
         with services.db.read() as session:
             live = generations.live(session)
         for generation in live:
-            index = verify.sound_index(
+            index = verify.existing_index(
                 generation,
                 index_of=services.indexes.of,
                 close_index=services.indexes.close,

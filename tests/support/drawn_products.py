@@ -1,4 +1,4 @@
-"""A drawn catalogue as training sees it, without a database: labelled products, and their looks."""
+"""A drawn catalogue for training, without a database: labelled products and their images."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from backend.images.decode import Size
 from backend.images.decoder_pool import Decoded
 from backend.images.limits import ImageLimits
 from backend.images.store import digest_of
-from backend.lab.evaluation.products import COLUMNS, Pictured
-from backend.lab.training.finetuning import TrainingContext
+from backend.lab.evaluation.labels import COLUMNS, CatalogueProduct
 from backend.lab.training.objective import Aim
-from backend.lab.training.recipe import TuningRecipe
+from backend.lab.training.tuning_recipe import TuningRecipe
+from backend.lab.training.tuning_run import TrainingContext
 from sample_catalogue import draw
 from sample_catalogue.styles import Item, invent
 
@@ -35,18 +35,18 @@ TINY = TuningRecipe(
     warm_up=2,
     size=32,
 )
-"""A recipe of seconds."""
+"""The recipe of a run that takes seconds."""
 
 
 class Window:
-    """Products of the sample, drawn when they are looked at."""
+    """Products of the sample; an image is drawn when it is opened."""
 
     def __init__(self, count: int) -> None:
         self._items = {str(item.id): item for item in invent(count, seed=3)}
-        self.products = [_pictured(item) for item in self._items.values()]
+        self.products = [_product(item) for item in self._items.values()]
 
     def open(self, uris: Sequence[str | None], target: Size) -> Iterator[Decoded | ImageError]:
-        """Decode each picture as a decoder process would; `broken` is no picture."""
+        """Decode each image as a decoder process would; the URI `broken` is no image."""
         for uri in uris:
             data = b"nothing" if uri == "broken" else self._photograph(str(uri))
             try:
@@ -62,7 +62,7 @@ class Window:
         return file.getvalue()
 
 
-def _pictured(item: Item) -> Pictured:
+def _product(item: Item) -> CatalogueProduct:
     master, sub, article = item.kind.categories
     known = {
         "gender": item.gender,
@@ -73,24 +73,26 @@ def _pictured(item: Item) -> Pictured:
     }
     fields = tuple(known.get(name) for name in COLUMNS)
     sku = str(item.id)
-    return Pictured(sku=sku, name=item.name, uri=sku, digest=None, fields=fields, attributes={})
+    return CatalogueProduct(
+        sku=sku, name=item.name, uri=sku, digest=None, fields=fields, attributes={}
+    )
 
 
 @contextmanager
-def unwatched(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show nobody how far it is."""
+def show_nothing(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show no progress."""
     yield lambda done, total: None
 
 
-def workshop(folder: Path, window: Window, **options: Any) -> TrainingContext:
-    """A run's surroundings: one thread, and nobody who looks on."""
+def training_context(folder: Path, window: Window, **options: Any) -> TrainingContext:
+    """Return the context of a run on the CPU that shows no progress."""
     usual = TrainingContext(
         folder=folder,
         read_products=lambda: window.products,
         open_images=window.open,
         compute=Compute(device="cpu"),
-        watch=unwatched,
-        say=lambda line: None,
+        watch=show_nothing,
+        print_line=lambda line: None,
         command="lookalike train finetune …",
     )
     return replace(usual, **options)

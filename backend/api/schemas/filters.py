@@ -32,7 +32,7 @@ MOST_VALUES: Final = 1000
 """Values of one any-of or none-of."""
 
 
-def split(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     r"""Split at commas: `a\,b,c` is `a,b` and `c`."""
     words = [""]
     for piece in re.findall(r"\\[\\,]|.", text, re.DOTALL):
@@ -43,8 +43,8 @@ def split(text: str) -> list[str]:
     return words
 
 
-def names(schema: Schema) -> list[str]:
-    """List the parameters that filter, as a person wants to read them."""
+def parameter_names(schema: Schema) -> list[str]:
+    """List the parameters that filter, for a sentence about what is allowed."""
     found = [name for field in schema for name in (field, *_suffixed(field, schema[field]))]
     return [*found, OPEN_PREFIX + "<name>"]
 
@@ -54,7 +54,7 @@ def _suffixed(field: str, kind: Kind) -> list[str]:
     return [f"{field}_{word}" for word in words]
 
 
-def target(name: str, schema: Schema) -> tuple[str, str] | None:
+def target_of(name: str, schema: Schema) -> tuple[str, str] | None:
     """Return the field that a parameter filters by and the part of the condition that it sets.
 
     A suffix of an open attribute is a suffix, unless a facet is declared under the whole name; an
@@ -73,7 +73,7 @@ def _is_open(name: str) -> bool:
 
 
 class FilterReader:
-    """Collects conditions, from wherever they come, and what is wrong with them."""
+    """Collects conditions from parameters and from JSON, and what is wrong with them."""
 
     def __init__(self, schema: Schema) -> None:
         self.faults: list[ProblemFault] = []
@@ -82,15 +82,15 @@ class FilterReader:
 
     @property
     def where(self) -> Where:
-        """The filter, as far as it was right."""
+        """The conditions that were right."""
         return {field: Condition(**parts) for field, parts in self._parts.items()}
 
     def read_parameter(self, name: str, texts: Sequence[str]) -> None:
-        """Take one parameter of a query string; `target` must know it."""
-        field, part = target(name, self._schema) or (name, "any_of")
+        """Take one parameter of a query string; `target_of` must know it."""
+        field, part = target_of(name, self._schema) or (name, "any_of")
         try:
             kind = kind_of(field, self._schema)
-            words = [word for text in texts for word in split(text)]
+            words = [word for text in texts for word in split_words(text)]
             value = _values(words, kind) if part in LISTS else _bound(words)
         except (InvalidFilter, ValueError) as error:
             self._refuse(str(error), parameter=name)
@@ -154,7 +154,7 @@ class Bound(Document):
 
 
 def _read_filter(given: Any, info: ValidationInfo[BodyLimits]) -> Where:
-    """Check a filter as one in a query string is checked, by the fields that the settings allow."""
+    """Check a filter of a JSON body, with the same rules and errors as one in a query string."""
     reader = FilterReader(info.context.filterable)
     reader.read_json(given, at=pointer(info.field_name or ""))
     if reader.faults:
@@ -178,7 +178,7 @@ def _values(words: Sequence[str], kind: Kind) -> tuple[Scalar, ...]:
 def _bound(words: Sequence[str]) -> float:
     if len(words) != 1:
         raise ValueError("takes one number")
-    return number(words[0])
+    return read_number(words[0])
 
 
 def _text(word: str) -> str:
@@ -187,15 +187,15 @@ def _text(word: str) -> str:
     return word
 
 
-def integer(word: str) -> int:
-    """Read a whole number; raises ValueError for all that int() would take beside digits."""
+def read_integer(word: str) -> int:
+    """Read a whole number; raises ValueError for anything but digits, such as "1_0"."""
     if not INTEGER.fullmatch(word):
         raise ValueError(f"takes {EXPECTED['integer']}; got {word[:80]!r}")
     return int(word)
 
 
-def number(word: str) -> float:
-    """Read a finite number, as JSON spells it; raises ValueError."""
+def read_number(word: str) -> float:
+    """Read a finite number in the notation of JSON; raises ValueError."""
     if not NUMBER.fullmatch(word) or not math.isfinite(float(word)):
         raise ValueError(f"takes {EXPECTED['float']}; got {word[:80]!r}")
     return float(word)
@@ -209,8 +209,8 @@ def _flag(word: str) -> bool:
 
 _READ: Final[Mapping[Kind, Callable[[str], Scalar]]] = {
     "keyword": _text,
-    "integer": integer,
-    "float": number,
+    "integer": read_integer,
+    "float": read_number,
     "bool": _flag,
     "attribute": _text,
 }

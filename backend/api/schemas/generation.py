@@ -67,19 +67,21 @@ class HnswBody(RequestBody):
     )
 
 
-Text: TypeAlias = Annotated[str, AfterValidator(storable)]
-Quantization: TypeAlias = Annotated[Text, Field(json_schema_extra={"enum": [*QUANTIZATIONS]})]
-Promote: TypeAlias = Annotated[Text, Field(json_schema_extra={"enum": ["auto", "manual"]})]
+_Text: TypeAlias = Annotated[str, AfterValidator(storable)]
+_Quantization: TypeAlias = Annotated[_Text, Field(json_schema_extra={"enum": [*QUANTIZATIONS]})]
+_Promote: TypeAlias = Annotated[_Text, Field(json_schema_extra={"enum": ["auto", "manual"]})]
 
 
 class ReindexBody(RequestBody):
-    """What another index is to be like; what is absent stays as it is."""
+    """What the new index is made with; what is absent stays as it is."""
 
-    embedder: Text | None = Field(None, description="name, with ?option=value&…")
-    quantization: Quantization | None = None
+    embedder: _Text | None = Field(None, description="name, with ?option=value&…")
+    quantization: _Quantization | None = None
     hnsw: HnswBody = HnswBody(m=None, ef_construct=None)
-    promote: Promote = "auto"
-    force: bool = Field(False, description="promote it however it is; the failed numbers are kept")
+    promote: _Promote = "auto"
+    force: bool = Field(
+        False, description="promote it also when checks fail; their numbers are kept"
+    )
 
     def plan(self) -> ReindexPlan:
         """Return what is asked for, its values not yet checked."""
@@ -93,6 +95,6 @@ class ReindexBody(RequestBody):
 
 
 class ForceBody(RequestBody):
-    """Whether to pass over numbers that are not good enough."""
+    """Whether to ignore checks that failed."""
 
     force: bool = False

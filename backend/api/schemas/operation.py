@@ -13,7 +13,7 @@ from backend.vectors import SearchMode
 
 
 class FilterRecall(Document):
-    """How often filters of one shape were asked, and what a sample of them found."""
+    """How often filters of one shape were asked, and the recall of a sample of them."""
 
     shape: str = Field(description="fields and kinds of clause, no values; empty: no filter")
     mode: SearchMode
@@ -29,12 +29,12 @@ class ShardBuilt(Document):
     points: int
     seconds: float
     caught_up: int = Field(description="points that had changed meanwhile")
-    stall_seconds: float = Field(description="for which nothing was answered, as it was loaded")
+    stall_seconds: float = Field(description="without an answer, while the graph was loaded")
     peak_bytes: int = Field(description="memory of the process that built it")
 
 
 class ShardFailure(Document):
-    """Why the last build came to nothing; the index before it goes on answering."""
+    """Why the last build failed; the index before it still answers."""
 
     at: datetime
     reason: str
@@ -59,7 +59,7 @@ class Status(Document):
     quarantined: int
     removing: int
     oldest_pending_seconds: float | None
-    counted_seconds_ago: float = Field(description="0 but for catalogues that take long to count")
+    counted_seconds_ago: float = Field(description="0 unless the catalogue takes long to count")
     generation: GenerationDocument | None
     shard: ShardDocument | None = Field(description="null where a Qdrant server holds the index")
     jobs: dict[str, int]
@@ -109,7 +109,7 @@ class JobPage(Document):
 
 
 class Health(Document):
-    """Whether the process is there, and whether each part it needs is."""
+    """Whether the process is alive, and whether each part that it needs works."""
 
     status: Literal["ok", "ready"]
     checks: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Cursors: where a list goes on. Opaque, so that what they hold can change."""
+"""Cursors: from which row the next page of a list starts. Clients do not look into them."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import Any, Final
 _INSIDE: Final = re.compile(r"([a-z]+):([0-9]{1,18})")
 
 
-def cursor(collection: str, after_id: int) -> str:
-    """Return the cursor behind a row of a collection."""
+def make_cursor(collection: str, after_id: int) -> str:
+    """Return the cursor of the page that starts after a row of a collection."""
     return urlsafe_b64encode(f"{collection}:{after_id}".encode()).decode().rstrip("=")
 
 
-def position(text: str, collection: str) -> int:
-    """Return the id that a cursor stands behind; ValueError if it is not of this collection."""
+def read_cursor(text: str, collection: str) -> int:
+    """Return the id after which the page starts; ValueError if the cursor is of another list."""
     try:
         padded = text.encode("ascii") + b"=" * (-len(text) % 4)
         found = _INSIDE.fullmatch(urlsafe_b64decode(padded).decode("ascii"))
     except (UnicodeError, binascii.Error):
         found = None
     if not found or found[1] != collection:
-        raise ValueError("is no `next_cursor` of this list")
+        raise ValueError("is not a `next_cursor` of this list")
     return int(found[2])
 
 
-def page(items: Sequence[dict[str, Any]], next_cursor: str | None) -> dict[str, Any]:
+def as_page(items: Sequence[dict[str, Any]], next_cursor: str | None) -> dict[str, Any]:
     """Return a list as every endpoint answers it."""
     return {"items": items, "next_cursor": next_cursor}

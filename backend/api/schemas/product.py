@@ -51,7 +51,7 @@ class BatchProduct(ProductBody):
 
 
 def _pass(item: Any) -> Any:
-    """Leave an item unchecked: `parse` checks each alone, so that a wrong one costs no other."""
+    """Leave an item unchecked: `parse` checks each one alone, so that the right ones are stored."""
     return item
 
 
@@ -59,7 +59,7 @@ BatchInput: TypeAlias = Annotated[Any, PlainValidator(_pass, json_schema_input_t
 
 
 class BatchBody(RequestBody):
-    """Products, each written as if by a PUT of its own."""
+    """Products, each written as by a PUT."""
 
     items: list[BatchInput]
 
@@ -73,7 +73,7 @@ class BatchBody(RequestBody):
 
 
 class BatchItem(Document):
-    """What became of one product of a batch."""
+    """The result of one product of a batch."""
 
     sku: str | None
     status: int = Field(description="201 new, 200 stored, or that of the problem")
@@ -81,7 +81,7 @@ class BatchItem(Document):
 
 
 class BatchAnswer(Document):
-    """What became of each product, in the order of the request."""
+    """The result of each product, in the order of the request."""
 
     items: list[BatchItem]
 
@@ -96,7 +96,7 @@ def write_products(
 ) -> list[Json]:
     """Return products as JSON, with their state in the active generation.
 
-    `fields` names the members that are wanted, none of them meaning all; the sku always is.
+    `fields` names the members that are wanted; if it is empty, all are. The sku always is.
     """
     generation = generations.active_or_none(session)
     found = states(session, generation.id if generation else None, [it.id for it in products])

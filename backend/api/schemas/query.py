@@ -69,7 +69,7 @@ class QueryReader:
         """Return a finite number in a range."""
         text = self.text(name)
         try:
-            value = None if text is None else filters.number(text)
+            value = None if text is None else filters.read_number(text)
         except ValueError as error:
             self.refuse(name, str(error))
             return None
@@ -79,7 +79,7 @@ class QueryReader:
         """Return a whole number in a range."""
         text = self.text(name)
         try:
-            value = default if text is None else filters.integer(text)
+            value = default if text is None else filters.read_integer(text)
         except ValueError as error:
             self.refuse(name, str(error))
             return default
@@ -87,7 +87,7 @@ class QueryReader:
 
     def words(self, name: str) -> list[str]:
         """Return what stands between commas, in one parameter or several."""
-        found = [word for text in self.take(name) or () for word in filters.split(text)]
+        found = [word for text in self.take(name) or () for word in filters.split_words(text)]
         if "" in found or len(found) > MOST_WORDS:
             self.refuse(name, f"takes 1 to {MOST_WORDS} words between commas, none of them empty")
             return []
@@ -104,25 +104,28 @@ class QueryReader:
         """Return a list of skus."""
         found = self.words(name)
         if not all(map(SKU.fullmatch, found)):
-            self.refuse(name, "holds what is no sku: 1 to 128 of A-Z a-z 0-9 . _ : -")
+            self.refuse(name, "takes skus: 1 to 128 of A-Z a-z 0-9 . _ : -")
         return found
 
     def cursor(self, collection: str) -> int:
-        """Return the id that the list goes on behind."""
+        """Return the id after which the page starts, 0 for the first page."""
         text = self.text("cursor")
         try:
-            return pages.position(text, collection) if text is not None else 0
+            return pages.read_cursor(text, collection) if text is not None else 0
         except ValueError as error:
             self.refuse("cursor", str(error), code="invalid-cursor")
             return 0
 
     def where(self, schema: Schema) -> Where:
-        """Return the filter: parameters, and JSON under the name `filter`."""
+        """Return the filter: parameters, and JSON under the name `filter`.
+
+        To be called last: it takes every name that filters.
+        """
         reader = FilterReader(schema)
         if (text := self.text("filter")) is not None:
             reader.read_json(self._json("filter", text), parameter="filter")
-        self._allowed += filters.names(schema)
-        for name in [name for name in self._left if filters.target(name, schema)]:
+        self._allowed += filters.parameter_names(schema)
+        for name in [name for name in self._left if filters.target_of(name, schema)]:
             reader.read_parameter(name, self._left.pop(name))
         self.faults += reader.faults
         return reader.where

@@ -29,7 +29,7 @@ class Neighbour(Document):
 
 
 class SimilarMeta(BaseModel):
-    """How the answer came about."""
+    """How the answer was found."""
 
     embedder: str
     fingerprint: str

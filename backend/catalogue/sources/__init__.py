@@ -1,7 +1,8 @@
-"""Where products come from: each source reads one kind of catalogue into rows and rejects.
+"""Sources of products: each reads one kind of feed, and yields rows and rejects.
 
-`open_source(path)` picks one. A source never raises for a bad row: it says what is wrong with it.
-Read `rows` (what a source gives), `table` (any CSV), `styles_csv`, then `records` and `files`.
+`open_source(path)` chooses one. A source never raises for a bad row; it yields a reject with the
+reason. Read `feed` (what a source yields), `table` (any CSV), `styles_csv`, then `csv_records` and
+`files`.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from backend.errors import UnreadableCatalogue
 def open_source(path: Path, mapping: FeedMapping = DEFAULT_MAPPING) -> Source:
     """Open a folder or zip with a styles.csv (or another single table), or a bare table file.
 
-    Folders with the files of FashionMNIST, or the lists of DeepFashion's benchmark, are recognised
-    by their names. Raises UnreadableCatalogue for anything else, ConfigurationError for a wrong
-    mapping, or where a package is missing.
+    Folders of FashionMNIST or of DeepFashion's benchmark are recognised by the names of their
+    files. Raises UnreadableCatalogue for anything else, ConfigurationError for a wrong mapping, or
+    where a package is missing.
     """
     if not path.exists():
         raise UnreadableCatalogue(f"there is no {path}")

@@ -1,4 +1,4 @@
-"""A table's header -> which column is which of our fields, and text -> values."""
+"""Which column of a table is which of our fields, and how its text becomes a value."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Final
 from backend.catalogue.drafts import FIELDS
 from backend.errors import ConfigurationError, UnreadableCatalogue
 
-_ALSO: Final[Mapping[str, Sequence[str]]] = {  # beside the field's own name
+_ALSO: Final[Mapping[str, Sequence[str]]] = {  # in addition to the field's own name
     "sku": ["id"],
     "display_name": ["productDisplayName", "productName", "name", "title"],
     "base_colour": ["baseColor", "colour", "color"],
@@ -24,7 +24,7 @@ _FALSE: Final = {"false", "no", "n", "f", "0"}
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """Which column holds what: by position, and the rest by the name it keeps in `attributes`."""
+    """The position of each field's column; all other columns become `attributes` by their names."""
 
     fields: Mapping[str, int]
     attributes: Mapping[str, int]
@@ -34,9 +34,9 @@ class Columns:
         return as_text(values[self.fields["sku"]])
 
     def read(self, values: Sequence[Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-        """Return a record's fields, and what of them could not be read and is left out.
+        """Return a record's fields, and a warning for each that could not be read and is left out.
 
-        An empty value clears its field, except that of `in_stock`, which has none.
+        An empty value clears its field; that of `in_stock`, which cannot be empty, is left out.
         """
         fields: dict[str, Any] = {}
         warnings: list[str] = []
@@ -57,10 +57,10 @@ class Columns:
 
 
 def match(header: Sequence[str], given: Mapping[str, str]) -> Columns:
-    """Find the columns of our fields: as given, else by name, whatever its case and underscores.
+    """Find the columns of our fields: as given, else by name, ignoring case and underscores.
 
-    Raises ConfigurationError for a field that does not exist, UnreadableCatalogue for a column
-    that does not, and for a table without a sku.
+    Raises ConfigurationError for a field that does not exist; UnreadableCatalogue for a column
+    that does not exist, and for a table without a sku.
     """
     unknown = sorted(set(given) - {"sku", *FIELDS})
     if unknown:
@@ -93,9 +93,9 @@ def _plain(name: str) -> str:
 
 
 def as_text(value: Any) -> str:
-    """Write a cell of any type as a CSV would hold it, stripped; nothing is an empty text.
+    """Return a cell of any type as stripped text, as a CSV would hold it; None and NaN are empty.
 
-    A whole number stays one where a column with gaps has made it 12.0.
+    12.0 becomes 12: a column of whole numbers with gaps is often exported as floats.
     """
     if value is None or value != value:  # noqa: PLR0124 - NaN alone differs from itself
         return ""
@@ -111,7 +111,7 @@ def as_text(value: Any) -> str:
 
 
 def _open_value(value: Any) -> Any:
-    """Return a cell as an attribute can hold it: numbers and flags, and lists of them, stay so."""
+    """Return a cell as an attribute can hold it; numbers, flags and lists keep their types."""
     if isinstance(value, list) and all(isinstance(item, str | int | float) for item in value):
         return value or None
     if isinstance(value, Decimal):
@@ -123,7 +123,7 @@ def _open_value(value: Any) -> Any:
     return as_text(value) or None
 
 
-# --- one reader for each field that is no text: the value, or ValueError with the reason -----
+# --- one reader for each field that is not text: the value, or ValueError with the reason ----
 
 
 def _text(text: str) -> str | None:
@@ -131,7 +131,7 @@ def _text(text: str) -> str | None:
 
 
 def _year(text: str) -> int | None:
-    """Read a year, also as 2012.0: what a table with gaps is exported as."""
+    """Read a year, also as 2012.0, because a table with gaps is exported like that."""
     if not text:
         return None
     if not re.fullmatch(r"[0-9]{1,9}(\.0+)?", text):

@@ -1,7 +1,7 @@
-"""A CSV file's bytes -> records, however badly it was exported.
+"""The bytes of a CSV file -> records, even if it was badly exported.
 
-The reader gives up on one line at a time, never on the file: a stray quote, which to a CSV reader
-opens a field that swallows thousands of lines, costs at most its own line.
+Only single lines are rejected, never the rest of the file. A quote in the wrong place makes a CSV
+reader take thousands of lines for one field; here it costs at most its own line.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from backend.catalogue.sources.feed import Reject
 from backend.catalogue.sources.files import DAMAGED
 from backend.errors import UnreadableCatalogue
 
-LONGEST_LINE: Final = 1_000_000  # bytes; what is beyond is dropped, so the record does not fit
+LONGEST_LINE: Final = 1_000_000  # bytes; the rest is dropped, so the record does not fit the header
 DELIMITERS: Final = ",;\t|"
 
 
@@ -24,13 +24,13 @@ class TableRecord(NamedTuple):
     """The values of one record, as many as there are columns."""
 
     line: int
-    values: Sequence[Any]  # text, but for what a file with types of its own holds
+    values: Sequence[Any]  # text; a file with types, such as Parquet, holds other values too
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Header:
-    """What the first line of a file says."""
+    """The first line of a file."""
 
     columns: Sequence[str]
     delimiter: str
@@ -55,10 +55,10 @@ def read_header(stream: BinaryIO) -> Header:
 def read_records(
     stream: BinaryIO, header: Header, *, key: int = 0, free_text: int | None = None
 ) -> Iterator[TableRecord | Reject]:
-    """Read what follows the header; empty lines are passed over.
+    """Read what follows the header; empty lines are skipped.
 
-    `key` is the column that names a reject. `free_text` is the column whose values may hold
-    delimiters that nobody quoted: where a record has too many values, the surplus is joined there.
+    `key` is the column that names a reject. `free_text` is the column whose values may contain
+    delimiters without quotes: if a record has too many values, the surplus is joined there.
     """
     lines = _Lines(stream)
     reader = csv.reader(lines, delimiter=header.delimiter, strict=True)
@@ -85,9 +85,9 @@ def read_records(
 def _first_line_alone(
     lines: _Lines, header: Header, several: Sequence[str] | None
 ) -> tuple[Sequence[str], tuple[str, ...]]:
-    """Read the first line taken as if quotes meant nothing, and leave the others to be read again.
+    """Read the first line without regard to quotes, and give the other lines back.
 
-    Unless that helps no more than `several`, what all the lines gave together.
+    If that does not fit the header either, return `several`: what all lines gave together.
     """
     text = lines.taken[0].text.replace("\r", " ")
     values = next(csv.reader([text], delimiter=header.delimiter, quoting=csv.QUOTE_NONE))
@@ -106,7 +106,7 @@ def _fitted(
     key: int,
     free_text: int | None,
 ) -> TableRecord | Reject:
-    """Fit values into the columns, or say why they do not fit."""
+    """Fit values into the columns; return a reject with the reason if they do not fit."""
     line = lines.taken[0].number
     columns = len(header.columns)
     surplus = len(values) - columns
@@ -135,7 +135,7 @@ class _Line(NamedTuple):
 
 @dataclass
 class _Lines:
-    """The lines of a file, decoded; those that were taken can be given back, but for the first."""
+    """The decoded lines of a file; all that were taken, except the first, can be given back."""
 
     stream: BinaryIO
     number: int = 1  # of the last line read: the header
@@ -151,7 +151,7 @@ class _Lines:
         return line.text
 
     def give_back(self) -> None:
-        """Let all lines but the first of this record be read again."""
+        """Let all lines of this record, except the first, be read again."""
         self.again.extendleft(reversed(self.taken[1:]))
         del self.taken[1:]
 
@@ -173,7 +173,7 @@ def _read_line(stream: BinaryIO) -> bytes:
 
 
 def _decode(raw: bytes) -> tuple[str, tuple[str, ...]]:
-    """Decode one line, for files may mix encodings; say what had to be mended."""
+    """Decode one line, because files may mix encodings; return warnings about corrections."""
     warnings: tuple[str, ...] = ()
     try:
         text = raw.decode()

@@ -1,6 +1,6 @@
 """DeepFashion's Category and Attribute Prediction Benchmark: list files, splits, and img/.
 
-The layout is the benchmark's own, with `Anno_coarse/` as since 2018 or `Anno/` as before:
+The files lie as the benchmark has them, with `Anno_coarse/` since 2018, or `Anno/` before:
 
     Anno_coarse/list_category_cloth.txt   50 categories and their types
     Anno_coarse/list_category_img.txt     the category of each of 289,222 images
@@ -10,8 +10,8 @@ The layout is the benchmark's own, with `Anno_coarse/` as since 2018 or `Anno/` 
     Eval/list_eval_partition.txt          train, val or test
     Img/img/…
 
-Each list begins with its length and a line of headings. Only the two about categories have to be
-there. See https://mmlab.ie.cuhk.edu.hk/projects/DeepFashion/AttributePrediction.html
+Each list begins with its length and a line of headings. Only the two lists about categories are
+required. See https://mmlab.ie.cuhk.edu.hk/projects/DeepFashion/AttributePrediction.html
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ BOXES, SPLITS = "list_bbox.txt", "list_eval_partition.txt"
 
 CATEGORY_TYPES: Final = {1: "upper-body", 2: "lower-body", 3: "full-body"}
 ATTRIBUTE_TYPES: Final = {1: "texture", 2: "fabric", 3: "shape", 4: "part", 5: "style"}
-HEADINGS: Final = 2  # lines before the first entry
+HEADINGS: Final = 2  # number of lines before the first entry
 _NO_SKU: Final = re.compile(r"[^A-Za-z0-9._:-]+")
 
 
@@ -63,7 +63,7 @@ class DeepFashion:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Read all but the list of images: 700 bytes a image are held, 200 MB in all."""
+        """Read all lists except that of the images; takes 700 bytes an image, 200 MB in all."""
         self._labels = _wanted(folder, LABELS)
         self._categories = _kinds(_wanted(folder, CATEGORIES), CATEGORY_TYPES)
         marks, names = _find(folder, ANNOTATIONS, MARKS), _find(folder, ANNOTATIONS, ATTRIBUTES)
@@ -86,7 +86,7 @@ class DeepFashion:
             yield self._row(line, name, rest)
 
     def close(self) -> None:
-        """Do nothing: nothing is open between two images."""
+        """Do nothing: no file is kept open."""
 
     def _row(self, line: int, name: str, rest: Sequence[str]) -> FeedRow | Reject:
         label = rest[0] if len(rest) == 1 else ""
@@ -129,12 +129,12 @@ def _find(folder: Path, places: Sequence[str], name: str) -> Path | None:
 def _wanted(folder: Path, name: str) -> Path:
     found = _find(folder, ANNOTATIONS, name)
     if found is None:
-        raise UnreadableCatalogue(f"DeepFashion's {name} lies nowhere in {folder}")
+        raise UnreadableCatalogue(f"DeepFashion's {name} is nowhere in {folder}")
     return found
 
 
 def _entries(path: Path) -> Iterator[tuple[int, str, list[str]]]:
-    """Yield line, first word and the other words of every entry of a list."""
+    """Yield the line, the first word and the other words of every entry of a list."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             for line, text in enumerate(islice(file, HEADINGS, None), HEADINGS + 1):
@@ -145,11 +145,11 @@ def _entries(path: Path) -> Iterator[tuple[int, str, list[str]]]:
 
 
 def _kinds(path: Path, types: Mapping[int, str]) -> list[_Kind]:
-    """Read names and their types; a name may hold blanks, the type is the last word."""
+    """Read names and their types; a name may contain blanks, the type is the last word."""
     kinds = []
     for line, first, rest in _entries(path):
         if not rest or not rest[-1].isdecimal():
-            raise UnreadableCatalogue(f"{path.name}, line {line}: a name and a number are wanted")
+            raise UnreadableCatalogue(f"{path.name}, line {line}: a name and a number are expected")
         kind = int(rest[-1])
         kinds.append(_Kind(" ".join([first, *rest[:-1]]), types.get(kind, f"type {kind}")))
     return kinds
@@ -164,7 +164,7 @@ def _read_marks(path: Path) -> dict[str, array[int]]:
 
 
 def _read_boxes(path: Path) -> dict[str, array[int]]:
-    """Read left, top, right and bottom in pixels; what is no box is left out."""
+    """Read left, top, right and bottom in pixels; invalid boxes are left out."""
     return {
         name: array("i", map(int, box))
         for _, name, box in _entries(path)

@@ -30,13 +30,13 @@ CLASSES: Final = (
     *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
     *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
 )
-SPLITS: Final = {"train": "train", "test": "t10k"}  # our word -> the files'
+SPLITS: Final = {"train": "train", "test": "t10k"}  # our word -> the word in the file names
 FOLDERS: Final = ("", "FashionMNIST/raw", "raw")  # the last two are torchvision's
 UNSIGNED_BYTES: Final = 0x08  # the magic number is this and the number of dimensions
 
 
 def find_folder(path: Path) -> Path | None:
-    """Return where, in or below `path`, the training images lie; None if they do not."""
+    """Return the folder, `path` or below, that holds the training images; None if there is none."""
     places = (path / folder for folder in FOLDERS)
     return next((place for place in places if _file(place, "train", "images", 3)), None)
 
@@ -72,7 +72,7 @@ class FashionMnist:
                     yield Reject(line, sku, f"there is no class {label}; the last is 9")
 
     def close(self) -> None:
-        """Let go of the images."""
+        """Free the images."""
         self.__dict__.pop("_splits", None)
 
     @cached_property
@@ -86,7 +86,7 @@ class FashionMnist:
             return None
         labels = _file(self._folder, name, "labels", 1)
         if labels is None:
-            raise UnreadableCatalogue(f"{images.name} lies here without its labels")
+            raise UnreadableCatalogue(f"{images.name} has no file of labels beside it")
         arrays = read_idx(images, dimensions=3), read_idx(labels, dimensions=1)
         counts = [len(array) for array in arrays]
         if counts[0] != counts[1]:
@@ -130,7 +130,7 @@ def _row(line: int, sku: str, split: str, kind: str, pixels: Bytes) -> FeedRow:
     image = ImageFile(
         uri=None,
         size=pixels.size,
-        mtime_ns=zlib.crc32(pixels.tobytes()),  # no file has a time: the content stands for it
+        mtime_ns=zlib.crc32(pixels.tobytes()),  # a checksum: there is no file with a time
         read=partial(_png, pixels),
     )
     return FeedRow(line=line, sku=sku, fields=fields, image=image)

@@ -1,4 +1,4 @@
-"""What every source gives: rows and rejects."""
+"""What every source yields: rows and rejects."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFile:
-    """An image as a source found it: measured, not yet read."""
+    """An image that a source has found: its size and time are known, its bytes are not yet read."""
 
-    uri: str | None  # where it can stay; None: it has to be copied out of the source
+    uri: str | None  # where it can stay; None: it must be copied out of the source
     size: int  # bytes
     mtime_ns: int
     read: Callable[[int], bytes]
-    """Takes the most bytes to read; raises an ImageError."""
+    """Takes the largest number of bytes allowed; raises an ImageError."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FeedRow:
-    """One product as the shop's file has it, with fields for `products.parse`."""
+    """One product of a feed, with fields for `products.parse`."""
 
     line: int  # in the file, from 1
     sku: str
     fields: Mapping[str, Any]
     image: ImageFile | None = None  # None: there is none, or `fields` hold a remote image_uri
-    warnings: tuple[str, ...] = ()  # what was mended or left out
+    warnings: tuple[str, ...] = ()  # what was corrected or left out
 
 
 @dataclass(frozen=True)
 class Remark:
-    """What was found wrong in one line of the file."""
+    """What is wrong in one line of the feed."""
 
     line: int
     sku: str | None
@@ -43,10 +43,10 @@ class Reject(Remark):
 
 
 class Source(Protocol):
-    """One catalogue, open for reading; it can be read more than once."""
+    """One feed, open for reading; it can be read more than once."""
 
     def skus(self) -> Iterator[tuple[int, str]]:
-        """Yield line and sku of every row, in order, without looking at images: the cheap pass."""
+        """Yield line and sku of every row, in order; does not look at images, so it is fast."""
         ...
 
     def read(self) -> Iterator[FeedRow | Reject]:

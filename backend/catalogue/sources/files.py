@@ -1,4 +1,4 @@
-"""Where a catalogue's files lie: in a folder, or in a zip. A row can name nothing outside of it."""
+"""A feed's files, in a folder or in a zip. A row can name no file outside of it."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Files(Protocol):
     """The files of one catalogue, named by paths relative to its table's folder."""
 
     def table(self) -> str:
-        """Return the name of the one table: styles.csv, or the only CSV there is.
+        """Return the name of the table: styles.csv, or the only table there is.
 
-        Raises UnreadableCatalogue, naming what is there, if it cannot be told.
+        Raises UnreadableCatalogue, with what is there, if there is none or more than one.
         """
         ...
 
@@ -50,14 +50,14 @@ class Files(Protocol):
         ...
 
     def has_folder(self, name: str) -> bool:
-        """Tell whether there is such a folder with something in it."""
+        """Tell whether there is such a folder, and it is not empty."""
         ...
 
     def image(self, relative: str, *, base: str = "") -> ImageFile | None:
         """Find an image below the folder `base`; None if there is none.
 
-        `base` is the operator's word and may be a symlink; `relative` comes from a row. Raises
-        ForbiddenImage if it leads out of `base`.
+        `base` comes from the operator and may be a symlink; `relative` comes from a row. Raises
+        ForbiddenImage if `relative` leads out of `base`.
         """
         ...
 
@@ -67,7 +67,7 @@ class Files(Protocol):
 
 
 class Folder:
-    """A folder of this host; its images can stay where they are."""
+    """A folder on this host; its images can stay where they are."""
 
     def __init__(self, root: Path) -> None:
         self._root = root.resolve()
@@ -89,7 +89,7 @@ class Folder:
         return (self._root / name).is_dir()
 
     def image(self, relative: str, *, base: str = "") -> ImageFile | None:
-        """Find an image: one system call, where its folder is known already."""
+        """Find an image, with one system call if its folder was looked at before."""
         parent, name = posixpath.split(relative)
         if name in ("", ".", "..") or "\0" in relative:
             raise ForbiddenImage(f"{relative!r} names no file")
@@ -104,7 +104,7 @@ class Folder:
         return _local_image(f"{folder}/{name}", status)
 
     def close(self) -> None:
-        """Do nothing: a folder holds nothing open."""
+        """Do nothing: a folder keeps no file open."""
 
     def _find_folder(self, base: str, parent: str) -> str:
         return str(images.inside(self._root / base, parent))
@@ -122,7 +122,7 @@ def _local_image(path: str, status: os.stat_result) -> ImageFile | None:
 
 
 class Archive:
-    """A zip, whose table may lie in a folder within; its images have to be copied out."""
+    """A zip, whose table may lie in a folder inside; its images have to be copied out."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -135,7 +135,7 @@ class Archive:
         self._root = posixpath.dirname(self._top[0]) if self._top else ""
 
     def table(self) -> str:
-        """Return the name of the one table, at the top or in the uppermost folder that has any."""
+        """Return the name of the table, at the top or in the uppermost folder that has one."""
         return _one_table([posixpath.relpath(name, self._root or ".") for name in self._top])
 
     def open(self, name: str) -> BinaryIO:
@@ -151,7 +151,7 @@ class Archive:
         return any(member.startswith(folder) for member in self._zip.namelist())
 
     def image(self, relative: str, *, base: str = "") -> ImageFile | None:
-        """Find a member. Its checksum stands for its time, which a zip stores by two seconds."""
+        """Find a member. Its checksum replaces its time, which a zip stores only to two seconds."""
         base = posixpath.normpath(posixpath.join(self._root, base))
         name = posixpath.normpath(posixpath.join(base, relative))
         if base != "." and not name.startswith(base + "/"):

@@ -1,4 +1,4 @@
-"""How a shop's table is laid out, as far as its header does not tell."""
+"""How to read a shop's table, as far as its header does not tell."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class FeedMapping:
 
 
 DEFAULT_MAPPING: Final = FeedMapping()
-"""The layout of a table whose header uses our names, or those of styles.csv."""
+"""The mapping of a table whose header uses our names, or those of styles.csv."""
 
 
 def read_mapping(path: Path) -> FeedMapping:
-    """Read a layout from a TOML or JSON file with a table `map` and a template `image`.
+    """Read a mapping from a TOML or JSON file with a table `map` and a template `image`.
 
-    Raises ConfigurationError for a file that is not so.
+    Raises ConfigurationError for any other content.
     """
     try:
         text = path.read_text("utf-8")

@@ -1,7 +1,7 @@
-"""A Parquet file, read by row groups; columns, templates and images are those of any table.
+"""A Parquet file, read by row groups; columns, templates and images work as in any table.
 
-Rows are counted from 1, as a file without text has no lines. A cell keeps its type where it is
-kept in the attributes; a image may lie in its cell, as bytes or as `{bytes, path}`.
+Rows are counted from 1, because the file has no lines of text. Values in `attributes` keep their
+types. An image may lie in its cell, as bytes or as `{bytes, path}`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from backend.catalogue.sources.table import Table
 from backend.errors import ConfigurationError, ImageTooLarge, UnreadableCatalogue
 
 SUFFIXES: Final = (".parquet", ".pq")
-BATCH: Final = 1_000  # rows turned into Python at once, however large a row group is
+BATCH: Final = 1_000  # rows that become Python objects at once, even in a large row group
 
 
 class Parquet(Table):
@@ -54,7 +54,7 @@ class Parquet(Table):
                 before += file.metadata.row_group(group).num_rows
 
     def _row(self, record: TableRecord) -> FeedRow | Reject:
-        """Take the image out of its cell, if it lies there, before the row is read."""
+        """Take the image out of its cell, if it is there, before the row is read."""
         cell = record.values[self._image] if self._image is not None else None
         data = cell.get("bytes") if isinstance(cell, Mapping) else cell
         if not isinstance(data, bytes) or self._template or self._image is None:
@@ -63,7 +63,7 @@ class Parquet(Table):
         row = super()._row(_with(record, self._image, None))
         if isinstance(row, Reject):
             return row
-        kept = row.warnings[:-1]  # without the word that no image is named
+        kept = row.warnings[:-1]  # without the warning that no image is named
         return replace(row, image=_image_file(data), warnings=kept)
 
 
@@ -85,7 +85,7 @@ def _open(stream: BinaryIO, name: str) -> Any:
 def _read_group(
     file: Any, group: int, columns: Sequence[str], *, before: int
 ) -> Iterator[TableRecord | Reject]:
-    """Read the rows of one group; if it is damaged, those that are left are rejected."""
+    """Read the rows of one group; if it is damaged, the rows not yet read are rejected."""
     from pyarrow import ArrowException  # noqa: PLC0415
 
     count, done = file.metadata.row_group(group).num_rows, 0

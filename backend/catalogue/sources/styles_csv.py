@@ -1,4 +1,4 @@
-"""The layout of Kaggle's "Fashion Product Images": styles.csv, images/, and maybe styles/."""
+"""Kaggle's "Fashion Product Images": styles.csv, images/, and optionally styles/."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from backend.catalogue.sources.table import Table
 
 IMAGE: Final = "images/{sku}.jpg"
 LARGEST_JSON: Final = 1_000_000  # bytes
-FIELDS: Final = {  # of styles/{id}.json, for what the row leaves empty
+FIELDS: Final = {  # of styles/{id}.json, for fields that the row leaves empty
     "productDisplayName": "display_name",
     "gender": "gender",
     "baseColour": "base_colour",
@@ -34,7 +34,7 @@ ATTRIBUTES: Final = {
 
 
 class StylesCsv:
-    """A styles.csv; prices, brands and what else styles/{id}.json knows come with it."""
+    """A styles.csv, completed with prices, brands and more from styles/{id}.json."""
 
     def __init__(self, files: Files, name: str, mapping: FeedMapping) -> None:
         self._table = Table(files, name, mapping, image=IMAGE)
@@ -68,7 +68,7 @@ class StylesCsv:
 
 
 def _merged(fields: Mapping[str, Any], details: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay a row's fields over its details: where both know something, the row is right."""
+    """Lay a row's fields over its details: where both have a value, the row's is taken."""
     merged = {ours: _known(details.get(theirs)) for theirs, ours in FIELDS.items()}
     described = {ours: _known(details.get(theirs)) for theirs, ours in ATTRIBUTES.items()}
     described |= {
@@ -79,7 +79,7 @@ def _merged(fields: Mapping[str, Any], details: Mapping[str, Any]) -> dict[str, 
 
 
 def _known(value: Any) -> str | int | float | bool | None:
-    """Return a value that says something, None for all others."""
+    """Return a value that can be used, None for all others."""
     if isinstance(value, str):
         return value.strip() or None
     known = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
@@ -87,7 +87,10 @@ def _known(value: Any) -> str | int | float | bool | None:
 
 
 def _overlaid(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay what is not None over what is not None; what the upper one leaves empty stays named."""
+    """Combine two mappings: the first value that is not None, of `over` and then of `under`.
+
+    A name that `over` holds stays, even where both values are None.
+    """
     known = {
         name: value for side in (under, over) for name, value in side.items() if value is not None
     }

@@ -1,4 +1,4 @@
-"""Any shop's table: columns by name or by `FeedMapping`, images by a template or a column."""
+"""Any shop's table: columns by name or `FeedMapping`, images by a template or a column."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REMOTE: Final = ("https", "http", "s3", "gs")
 class Table:
     """A CSV file and the images that its rows name.
 
-    `image` is the template where neither the layout has one nor the table a column.
+    `image` is the template if the mapping has none and the table has no column for images.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Table:
         with self._files.open(self._name) as stream:
             read_header(stream)
             sku, name = self._columns.fields["sku"], self._columns.fields.get("display_name", -1)
-            free_text = name if name > sku else None  # mending must not shift the sku
+            free_text = name if name > sku else None  # a correction must not shift the sku
             yield from read_records(stream, self._header, key=sku, free_text=free_text)
 
     def _row(self, record: TableRecord) -> FeedRow | Reject:
@@ -77,7 +77,7 @@ class Table:
             return Reject(record.line, sku, error.message)
 
     def _with_image(self, row: FeedRow, relative: str | None) -> FeedRow:
-        """Look for the row's image; without one the row is kept, and waits in the quarantine."""
+        """Look for the row's image; without one the row is kept, and will end in the quarantine."""
         base = self._template.base if self._template else ""
         image = self._files.image(relative, base=base) if relative else None
         if image:
@@ -94,9 +94,9 @@ def _with_remote(row: FeedRow, uri: str) -> FeedRow:
 
 
 class Template:
-    """Where a row's image lies, as a format string over our fields and the shop's columns.
+    """The path of a row's image, as a format string over our fields and the shop's columns.
 
-    Only plain names with a format: `{sku.__class__}` and the like would reach into Python.
+    Only plain names with a format are allowed: `{sku.__class__}` would give access to Python.
     """
 
     def __init__(self, text: str, header: Header, columns: Columns) -> None:
@@ -125,7 +125,7 @@ class Template:
 
 
 class _Values(dict[str, Any]):
-    """The values of one record by name, stripped when asked for."""
+    """The values of one record by name, stripped when they are read."""
 
     def __init__(self, values: Sequence[Any], positions: Mapping[str, int]) -> None:
         super().__init__()

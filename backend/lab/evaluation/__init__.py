@@ -1,1 +1,1 @@
-"""Does it recommend well? A number and a picture that anyone can reproduce."""
+"""How well an embedder recommends: figures and example images that anyone can reproduce."""

@@ -1,45 +1,40 @@
-"""Ask for a catalogue's own pictures, and judge their neighbours by its labels."""
+"""Evaluate embedders: search for a catalogue's own images, score neighbours by its labels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TypeAlias
 
 import numpy as np
 
 from backend.database.engine import Database
 from backend.embedders import Embedder
 from backend.images.decoder_pool import Decoded
-from backend.lab.evaluation.judging import Ranking, judge
+from backend.lab.evaluation.labels import Labels, read_products
 from backend.lab.evaluation.neighbours import intra_list_diversity, nearest
-from backend.lab.evaluation.planning import EvaluationPlan, Options, lay_out
-from backend.lab.evaluation.products import Labels, read_products
+from backend.lab.evaluation.planning import EvaluationOptions, EvaluationPlan, make_plan
 from backend.lab.evaluation.results import Contender, Evaluation, Share
+from backend.lab.evaluation.scoring import Ranking, score_rankings
 from backend.lab.evaluation.speed import images_per_second
-from backend.lab.evaluation.splits import Mask, Positions
-from backend.lab.evaluation.vectors import OpenPictures, Report, embed_missing, load_vectors
-
-Watch: TypeAlias = Callable[[str], AbstractContextManager[Report]]
-"""Shows the progress of something that takes long."""
+from backend.lab.evaluation.stored_vectors import embed_missing, load_vectors
+from backend.lab.types import Mask, OpenImages, Positions, Watch
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contest:
-    """What takes part, and what it works with."""
+class EvaluationContext:
+    """The embedders to evaluate, and what an evaluation works with."""
 
     db: Database
-    embedders: Mapping[str, Embedder]  # by spec; the others are compared with the first
-    yardstick: Embedder  # whose speed counts as 1
-    open_images: OpenPictures
+    embedders: Mapping[str, Embedder]  # by spec; the first is the one to compare with
+    reference: Embedder  # its speed counts as 1
+    open_images: OpenImages
     watch: Watch
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What the figures were made of, for whoever wants to show it."""
+    """The neighbours behind the figures, to show examples of them."""
 
     plan: EvaluationPlan
     queries: Positions  # in the index
@@ -47,22 +42,22 @@ class Evidence:
     rankings: Sequence[Ranking]
 
 
-def evaluate(contest: Contest, options: Options) -> tuple[Evaluation, Evidence]:
-    """Judge embedders over the same index and the same queries.
+def evaluate(context: EvaluationContext, options: EvaluationOptions) -> tuple[Evaluation, Evidence]:
+    """Evaluate embedders with the same index and the same queries.
 
-    Reads SQL alone, and writes nothing there but vectors that had to be made: it needs no index,
-    and runs beside a server. Raises NotEvaluable, and what embedders raise.
+    It reads SQL alone and writes only missing vectors, so it can run beside a server. Raises
+    NotEvaluable, and what embedders raise.
     """
-    with contest.db.read() as session:
-        planned = lay_out(read_products(session), options)
-    plan, digests = _usable(contest, planned)
+    with context.db.read() as session:
+        planned = make_plan(read_products(session), options)
+    plan, digests = _usable(context, planned)
     queries = plan.queries(options)
     groups = {name: mask[queries] for name, mask in plan.groups.items()}
-    rankings = [_rank(contest, spec, digests[spec], queries, options) for spec in contest.embedders]
+    rankings = [_rank(context, spec, digests[spec], queries, options) for spec in context.embedders]
     scores = [
         score
         for labels in plan.labels.values()
-        for score in judge(
+        for score in score_rankings(
             rankings, labels, queries, groups, seed=options.seed, resamples=options.resamples
         )
     ]
@@ -74,22 +69,24 @@ def evaluate(contest: Contest, options: Options) -> tuple[Evaluation, Evidence]:
         unusable=len(planned.products) - len(plan.products),
         unseen=plan.unseen,
         distribution={by: _shares(labels, queries) for by, labels in plan.labels.items()},
-        contenders=_contenders(contest, plan, options),
+        contenders=_contenders(context, plan, options),
         scores=scores,
     )
     return evaluation, Evidence(plan=plan, queries=queries, groups=groups, rankings=rankings)
 
 
-def _usable(contest: Contest, plan: EvaluationPlan) -> tuple[EvaluationPlan, dict[str, list[str]]]:
-    """Make the missing vectors; leave out, for all embedders, what one of them cannot take."""
+def _usable(
+    context: EvaluationContext, plan: EvaluationPlan
+) -> tuple[EvaluationPlan, dict[str, list[str]]]:
+    """Embed what is missing; leave out products whose image one of the embedders cannot use."""
     digests = {}
-    for spec, embedder in contest.embedders.items():
-        with contest.watch(f"Embedding: {spec}") as report:
+    for spec, embedder in context.embedders.items():
+        with context.watch(f"Embedding: {spec}") as report:
             digests[spec] = embed_missing(
-                contest.db,
+                context.db,
                 embedder,
                 plan.products,
-                open_images=contest.open_images,
+                open_images=context.open_images,
                 report=report,
             )
     kept = np.array([all(one) for one in zip(*digests.values(), strict=True)], bool)
@@ -100,9 +97,13 @@ def _usable(contest: Contest, plan: EvaluationPlan) -> tuple[EvaluationPlan, dic
 
 
 def _rank(
-    contest: Contest, spec: str, digests: Sequence[str], queries: Positions, options: Options
+    context: EvaluationContext,
+    spec: str,
+    digests: Sequence[str],
+    queries: Positions,
+    options: EvaluationOptions,
 ) -> Ranking:
-    vectors = load_vectors(contest.db, contest.embedders[spec].fingerprint, digests)
+    vectors = load_vectors(context.db, context.embedders[spec].fingerprint, digests)
     neighbours = nearest(vectors, queries, k=options.k, metric=options.metric)
     diversity = intra_list_diversity(vectors, neighbours.positions)
     return Ranking(embedder=spec, neighbours=neighbours, diversity=diversity)
@@ -117,9 +118,11 @@ def _shares(labels: Labels, queries: Positions) -> list[Share]:
     ]
 
 
-def _contenders(contest: Contest, plan: EvaluationPlan, options: Options) -> list[Contender]:
-    rates = _rates(contest, plan, options.timed)
-    usual = rates.get(contest.yardstick.name)
+def _contenders(
+    context: EvaluationContext, plan: EvaluationPlan, options: EvaluationOptions
+) -> list[Contender]:
+    rates = _rates(context, plan, options.timed)
+    usual = rates.get(context.reference.name)
     return [
         Contender(
             spec=spec,
@@ -130,18 +133,18 @@ def _contenders(contest: Contest, plan: EvaluationPlan, options: Options) -> lis
             images_per_second=(rate := rates.get(embedder.name)),
             speed=rate / usual if rate and usual else None,
         )
-        for spec, embedder in contest.embedders.items()
+        for spec, embedder in context.embedders.items()
     ]
 
 
-def _rates(contest: Contest, plan: EvaluationPlan, timed: int) -> dict[str, float]:
-    """Return images a second by embedders' names; nothing if no picture is to be had or wanted."""
+def _rates(context: EvaluationContext, plan: EvaluationPlan, timed: int) -> dict[str, float]:
+    """Return images a second by embedder's name; empty if no image is wanted or can be opened."""
     uris = [product.uri for product in plan.products[:timed]]
-    all_ = {one.name: one for one in (contest.yardstick, *contest.embedders.values())}
+    all_ = {one.name: one for one in (context.reference, *context.embedders.values())}
     opened = {
         name: [
             one.image
-            for one in contest.open_images(uris, embedder.input_size)
+            for one in context.open_images(uris, embedder.input_size)
             if isinstance(one, Decoded)
         ]
         for name, embedder in all_.items()

@@ -1,4 +1,4 @@
-"""The exact nearest neighbours, by a full scan in blocks: what an index approximates."""
+"""The exact nearest neighbours, by a full scan in blocks."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
+
+from backend.embedders import FloatArray
+from backend.lab.types import Floats, Positions
 
 Metric: TypeAlias = Literal["cosine", "euclidean"]
-Vectors: TypeAlias = npt.NDArray[np.float32]
-Positions: TypeAlias = npt.NDArray[np.int64]
 
 BLOCK: Final = 32_000_000
-"""Scores held at once: 128 MB."""
+"""Scores in memory at once: 128 MB."""
 
 GROUP: Final = 64
 
 
 @dataclass(frozen=True, kw_only=True)
 class Neighbours:
-    """The k nearest of each query, best first; -1 fills up where the index holds fewer."""
+    """The k nearest of each query, best first; -1 where the index has fewer."""
 
     positions: Positions  # (queries, k), in the index
-    scores: npt.NDArray[np.float32]  # (queries, k): cosine, or minus the euclidean distance
+    scores: FloatArray  # (queries, k): cosine, or minus the euclidean distance
 
 
 def nearest(
-    vectors: Vectors, queries: Positions, *, k: int, metric: Metric = "cosine"
+    vectors: FloatArray, queries: Positions, *, k: int, metric: Metric = "cosine"
 ) -> Neighbours:
-    """Return the k nearest of some positions of `vectors` (items, size), themselves left out.
+    """Return the k nearest of some positions of `vectors` (items, size), without themselves.
 
     Equal scores come in any order, the same every time. For vectors of length 1 both metrics give
     the same order.
@@ -50,11 +50,11 @@ def nearest(
     return Neighbours(positions=positions, scores=scores)
 
 
-def intra_list_diversity(vectors: Vectors, neighbours: Positions) -> npt.NDArray[np.float64]:
+def intra_list_diversity(vectors: FloatArray, neighbours: Positions) -> Floats:
     """Return, for each list, the mean cosine distance of its pairs (Ziegler et al. 2005).
 
-    (queries,); NaN for a list of fewer than two. Of the pairs' cosines only the sum is needed:
-    that of n unit vectors v is (|sum v|² - n) / 2.
+    (queries,); NaN for a list of fewer than two. The cosines of all pairs of n unit vectors v add
+    up to (|sum v|² - n) / 2.
     """
     lengths = (neighbours >= 0).sum(axis=1)
     norms = np.linalg.norm(vectors, axis=1)
@@ -71,8 +71,8 @@ def intra_list_diversity(vectors: Vectors, neighbours: Positions) -> npt.NDArray
     return 1 - mean
 
 
-def _padded(vectors: Vectors, *, unit: bool) -> Vectors:
-    """Return a copy, filled up to whole groups with zeros, at length 1 if so wished."""
+def _padded(vectors: FloatArray, *, unit: bool) -> FloatArray:
+    """Return a copy with rows of zeros up to whole groups; `unit` normalises its rows."""
     width = -(-len(vectors) // GROUP) * GROUP
     padded = np.zeros((width, vectors.shape[1]), np.float32)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True) if unit else np.float32(1)
@@ -80,8 +80,8 @@ def _padded(vectors: Vectors, *, unit: bool) -> Vectors:
     return padded
 
 
-def _scores(index: Vectors, queries: Positions, metric: Metric) -> Vectors:
-    """Score all items of the index, (queries, items), the more the nearer; the query itself last.
+def _scores(index: FloatArray, queries: Positions, metric: Metric) -> FloatArray:
+    """Score all items, (queries, items); nearer is higher, and the query itself is lowest.
 
     The euclidean score is 2 qx - |x|², which is |q|² minus the squared distance.
     """
@@ -93,10 +93,10 @@ def _scores(index: Vectors, queries: Positions, metric: Metric) -> Vectors:
     return scores
 
 
-def _best(scores: Vectors, k: int) -> tuple[Positions, Vectors]:
+def _best(scores: FloatArray, k: int) -> tuple[Positions, FloatArray]:
     """Return the k best columns of each row, best first, and their scores.
 
-    The k best lie in the k groups whose maxima are the greatest, and maxima are cheap: this sorts
+    The k best are in the k groups with the greatest maxima, and maxima are cheap: this sorts
     k * GROUP scores a row instead of all of them.
     """
     rows, width = scores.shape

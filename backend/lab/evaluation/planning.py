@@ -1,4 +1,4 @@
-"""Who is searched and who is asked for: drawn by seeds and digests, before anything is computed."""
+"""Which products are the index and which the queries; decided before anything is computed."""
 
 from __future__ import annotations
 
@@ -9,42 +9,43 @@ from typing import Literal
 import numpy as np
 
 from backend.errors import NotEvaluable
+from backend.lab.evaluation.labels import CatalogueProduct, Labels, label
 from backend.lab.evaluation.neighbours import Metric
-from backend.lab.evaluation.products import Labels, Pictured, label
-from backend.lab.evaluation.splits import Mask, Positions, cap, draw, split, unseen_categories
+from backend.lab.evaluation.splits import cap, draw, split, unseen_categories
+from backend.lab.types import Mask, Positions
 
 ALL, HELD_OUT, UNSEEN = "all", "held-out", "unseen"
-"""The groups of queries: the first alone, or the other two."""
+"""The groups of queries: `all`, or the other two where there is a split."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """What is asked. All draws are by the seed."""
+class EvaluationOptions:
+    """The options of an evaluation. The seed decides all draws."""
 
     by: Sequence[str] = ("article_type", "base_colour+article_type")
     k: int = 5
     metric: Metric = "cosine"
-    sample: int | None = None  # products that take part, drawn in catalogue order; None: all
-    per_category: int | None = None  # at most so many of each category of the first label
-    queries: int | None = None  # None: every product that may be asked for
+    sample: int | None = None  # products, drawn; None: all
+    per_category: int | None = None  # the most of each category of the first label
+    queries: int | None = None  # None: every product that may be a query
     held_out: float = 0  # fraction of products that count as never trained on
-    unseen: Sequence[str] | float = ()  # categories of the first label that do, or a fraction
+    unseen: Sequence[str] | float = ()  # such categories of the first label, or a fraction
     index: Literal["all", "held-out"] = "all"  # held-out: without the training products
     seed: int = 0
     resamples: int = 1000
-    timed: int = 64  # pictures by which speed is measured; 0: not at all
+    timed: int = 64  # images to measure speed with; 0: speed is not measured
 
     @property
     def splits(self) -> bool:
-        """Whether training products are told apart, which are then never asked for."""
+        """Whether there are training products, which are never queries."""
         return self.held_out > 0 or bool(self.unseen) or self.index == HELD_OUT
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationPlan:
-    """The index, product by product, and who of it may be asked for."""
+    """The products of the index, and which of them may be queries."""
 
-    products: Sequence[Pictured]
+    products: Sequence[CatalogueProduct]
     labels: Mapping[str, Labels]  # by label
     groups: Mapping[str, Mask]  # over the products
     unseen: Sequence[str] = ()  # categories
@@ -53,7 +54,7 @@ class EvaluationPlan:
         """Return the plan without some products. Raises NotEvaluable for fewer than two."""
         positions = np.flatnonzero(kept)
         if len(positions) < 2:
-            raise NotEvaluable("fewer than two products with a picture can be judged")
+            raise NotEvaluable("fewer than two products with an image can be evaluated")
         return EvaluationPlan(
             products=[self.products[position] for position in positions.tolist()],
             labels={by: labels.take(positions) for by, labels in self.labels.items()},
@@ -61,27 +62,27 @@ class EvaluationPlan:
             unseen=self.unseen,
         )
 
-    def queries(self, options: Options) -> Positions:
-        """Draw who is asked for. Raises NotEvaluable when that is nobody."""
+    def queries(self, options: EvaluationOptions) -> Positions:
+        """Draw the queries. Raises NotEvaluable when there are none."""
         allowed = np.flatnonzero(np.any(list(self.groups.values()), axis=0))
         if not len(allowed):
-            raise NotEvaluable("the split leaves no product to ask for")
+            raise NotEvaluable("the split leaves no product to query")
         return np.sort(draw(allowed, options.queries, seed=options.seed))
 
 
-def lay_out(products: Sequence[Pictured], options: Options) -> EvaluationPlan:
-    """Draw the sample, cap its categories, split it. Raises NotEvaluable."""
+def make_plan(products: Sequence[CatalogueProduct], options: EvaluationOptions) -> EvaluationPlan:
+    """Draw the sample, limit its categories, split it. Raises NotEvaluable."""
     drawn = draw(np.arange(len(products)), options.sample, seed=options.seed)
     sample = [products[position] for position in drawn.tolist()]
     if not sample:
-        raise NotEvaluable("the catalogue has no product with a picture")
+        raise NotEvaluable("the catalogue has no product with an image")
     labels = {by: label(sample, by) for by in options.by}
     plan = EvaluationPlan(products=sample, labels=labels, groups={ALL: np.ones(len(sample), bool)})
     plan = plan.only(cap(labels[options.by[0]].codes, options.per_category, seed=options.seed))
     return _split(plan, options) if options.splits else plan
 
 
-def _split(plan: EvaluationPlan, options: Options) -> EvaluationPlan:
+def _split(plan: EvaluationPlan, options: EvaluationOptions) -> EvaluationPlan:
     first = plan.labels[options.by[0]]
     categories = [first.names[code] if code >= 0 else None for code in first.codes]
     skus = [product.sku for product in plan.products]

@@ -1,4 +1,4 @@
-"""The evaluation as one HTML page that needs nothing else: no script, no link, every picture in."""
+"""The evaluation as one HTML file with all its images: no scripts, no links to other files."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from typing import Final
 import jinja2
 
 from backend.lab.evaluation.evaluating import Evidence
-from backend.lab.evaluation.gallery import Gallery, OpenPicture
+from backend.lab.evaluation.example_queries import ExampleQueries
 from backend.lab.evaluation.results import Evaluation
+from backend.lab.types import OpenImage
 
 SHOWN: Final = 40
-"""Categories that get a bar: beyond, they have hardly a query each."""
+"""Categories with a bar; smaller ones have hardly any queries."""
 
 
 def write_report(
-    path: Path, evaluation: Evaluation, evidence: Evidence, *, open_picture: OpenPicture
+    path: Path, evaluation: Evaluation, evidence: Evidence, *, open_image: OpenImage
 ) -> None:
-    """Write the page; missing folders are made."""
+    """Write the page; create missing folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(evaluation, evidence, open_picture=open_picture), "utf-8")
+    path.write_text(render(evaluation, evidence, open_image=open_image), "utf-8")
 
 
-def render(evaluation: Evaluation, evidence: Evidence, *, open_picture: OpenPicture) -> str:
-    """Return the page. Pictures are those of the first embedder, judged by the first label."""
+def render(evaluation: Evaluation, evidence: Evidence, *, open_image: OpenImage) -> str:
+    """Return the page. Its examples are of the first embedder, scored by the first label."""
     labels = list(evaluation.distribution)
-    gallery = Gallery(evidence, labels[0], open_picture)
+    examples = ExampleQueries(evidence, labels[0], open_image)
     first = evidence.rankings[0]
     return (
         _environment()
@@ -38,8 +39,8 @@ def render(evaluation: Evaluation, evidence: Evidence, *, open_picture: OpenPict
             labels=labels,
             groups=list(evaluation.queries),
             shown=SHOWN,
-            sheets=gallery.sheets(first),
-            disputes=gallery.side_by_side(evidence.rankings),
+            sections=examples.sections(first),
+            disagreements=examples.disagreements(evidence.rankings),
         )
     )
 
@@ -53,12 +54,12 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["told"] = told
+    environment.filters["label_text"] = label_text
     return environment
 
 
-def told(by: str) -> str:
-    """Say a label as a reader would: base_colour+article_type is base colour and article type."""
+def label_text(by: str) -> str:
+    """Return a label for readers: base_colour+article_type is base colour and article type."""
     return " and ".join(part.removeprefix("attributes.") for part in by.split("+")).replace(
         "_", " "
     )

@@ -1,4 +1,4 @@
-"""What an evaluation found, as plain values: the JSON file is these, field by field."""
+"""The results of an evaluation. The JSON file has these fields."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
-from backend.lab.evaluation.bootstrap import Estimate
+from backend.lab.evaluation.intervals import Estimate
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
-    """An embedder, and what it costs."""
+    """An embedder, its size and its speed."""
 
     spec: str
     name: str  # with every option that changes the vector
@@ -20,12 +20,12 @@ class Contender:
     size: int  # dimensions
     index_mb: float  # the vectors of the index as float32, in 10⁶ bytes
     images_per_second: float | None  # forward passes alone; None: not timed
-    speed: float | None  # images a second, over those of the default embedder
+    speed: float | None  # ratio to the default embedder's images a second
 
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
-    """A category's part of the products."""
+    """The number of products in a category."""
 
     category: str
     index: int  # products
@@ -34,7 +34,7 @@ class Share:
 
 @dataclass(frozen=True, kw_only=True)
 class CategoryScore:
-    """How well the queries of one category did."""
+    """The score of the queries of one category."""
 
     category: str
     queries: int
@@ -43,7 +43,7 @@ class CategoryScore:
 
 @dataclass(frozen=True, kw_only=True)
 class Confusion:
-    """Where the neighbours of each category's queries lie."""
+    """The categories of the neighbours of each category's queries."""
 
     categories: Sequence[str]  # the largest by queries, similar ones side by side
     shares: Sequence[Sequence[float]]  # (queries', neighbours' category); a last column of others
@@ -51,31 +51,31 @@ class Confusion:
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """How well one embedder did by one label for one group of queries."""
+    """The score of one embedder by one label for one group of queries."""
 
     embedder: str  # its spec
     by: str
     group: str  # all, held-out or unseen
-    queries: int  # that have something relevant in the index: only they count
-    skipped: int  # the others
+    queries: int  # with a relevant product in the index: only these count
+    skipped: int  # without a relevant product
     metrics: Mapping[str, Estimate]
-    macro: Mapping[str, float]  # means over categories, each counting the same
+    macro: Mapping[str, float]  # means over categories with equal weights
     lead: Mapping[str, Estimate]  # over the first embedder, query by query
-    coverage: float  # share of the index that is somebody's neighbour
+    coverage: float  # share of the index that is a neighbour of some query
     categories: Sequence[CategoryScore]
     confusion: Confusion
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Everything that was found, and how."""
+    """All results, and the options that led to them."""
 
     made_at: str  # ISO 8601, UTC
     options: Mapping[str, Any]
-    index: int  # products that are searched
-    queries: Mapping[str, int]  # group -> products that are asked for
-    unusable: int  # products whose picture an embedder could not take; nobody was asked about them
-    unseen: Sequence[str]  # categories that count as never trained on
+    index: int  # its products
+    queries: Mapping[str, int]  # group -> its queries
+    unusable: int  # products left out, because an embedder could not use their image
+    unseen: Sequence[str]  # categories that are never trained on
     distribution: Mapping[str, Sequence[Share]]  # label -> categories, the largest first
     contenders: Sequence[Contender]
     scores: Sequence[Score]
@@ -87,7 +87,7 @@ class Evaluation:
 
 
 def as_json(value: Any) -> Any:
-    """Turn results into what JSON can hold; not-a-number becomes null."""
+    """Return results as JSON values; NaN and infinity become null."""
     if is_dataclass(value):
         return {field.name: as_json(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):

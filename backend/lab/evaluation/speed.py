@@ -1,4 +1,4 @@
-"""How fast is an embedder? In images a second, beside others under the same conditions."""
+"""The speed of embedders in images a second, measured under the same conditions."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ ROUNDS: Final = 3
 
 
 def images_per_second(
-    embedders: Mapping[str, Embedder], pictures: Mapping[str, Sequence[Image]]
+    embedders: Mapping[str, Embedder], images: Mapping[str, Sequence[Image]]
 ) -> dict[str, float]:
-    """Time the forward pass of each embedder on its pictures, decoded beforehand.
+    """Time the forward pass of each embedder on its images, which are decoded already.
 
-    The embedders take turns and the fastest round of each counts, after one that is not timed: so
-    a machine that is busy elsewhere slows them down alike, and ratios hold better than figures.
+    The embedders run in turns, after one round that is not timed, and the fastest round of each
+    counts. So other work on the machine slows all of them down: ratios are more reliable than
+    figures.
     """
     least = dict.fromkeys(embedders, float("inf"))
     for name, embedder in embedders.items():
-        embedder.embed(pictures[name])
+        embedder.embed(images[name])
     for _ in range(ROUNDS):
         for name, embedder in embedders.items():
             started = time.perf_counter()
-            embedder.embed(pictures[name])
+            embedder.embed(images[name])
             least[name] = min(least[name], time.perf_counter() - started)
-    return {name: len(pictures[name]) / seconds for name, seconds in least.items()}
+    return {name: len(images[name]) / seconds for name, seconds in least.items()}

@@ -1,5 +1,6 @@
-"""The latent space to look at: a folder for TensorBoard's projector, and a page of its own.
+"""Maps of the vectors: a folder for TensorBoard's projector, and an HTML page.
 
-`sampling` draws products evenly by category, `sprite` lays their pictures side by side,
-`tensorboard` writes the folder, `maps` flattens vectors to two dimensions, `page` shows them.
+`sampling` draws products of all categories, `sprite` draws their images on one sheet,
+`tensorboard_folder` writes the folder, `maps` projects vectors to two dimensions, `page` writes the
+page.
 """

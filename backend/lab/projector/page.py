@@ -1,4 +1,4 @@
-"""One HTML file that shows a sample as a scatter; it loads nothing from anywhere."""
+"""One HTML file with a scatter plot of a sample; it loads nothing."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from typing import Any, Final
 
 from PIL.Image import Image
 
-from backend.lab.projector.maps import Map
 from backend.lab.projector.sampling import Sample
 from backend.lab.projector.sprite import columns
+from backend.lab.types import Floats
 
 QUALITY: Final = 80
-DIGITS: Final = 4  # of a coordinate: finer than any screen
+DIGITS: Final = 4  # of a coordinate: finer than a pixel
 
 
-def render(sample: Sample, maps: Mapping[str, Map], sprite: Image, *, side: int, note: str) -> str:
-    """Return the page. `maps` by the name they are chosen by; `note` says what they are of."""
+def render(
+    sample: Sample, maps: Mapping[str, Floats], sprite: Image, *, side: int, note: str
+) -> str:
+    """Return the page. `maps` are by their names on it; `note` describes the sample."""
     data = {
         "note": note,
         "skus": [product.sku for product in sample.products],
@@ -34,24 +36,24 @@ def render(sample: Sample, maps: Mapping[str, Map], sprite: Image, *, side: int,
         "columns": columns(len(sample.products)),
     }
     page = resources.files(__package__).joinpath("page.html").read_text("utf-8")
-    with_sprite = page.replace("SPRITE_URL", _data_url(sprite))  # before the shop's own words come
+    with_sprite = page.replace("SPRITE_URL", _data_url(sprite))  # before the catalogue's text
     return with_sprite.replace("/*DATA*/null", _script(data))
 
 
 def _field(sample: Sample, field: str) -> dict[str, Any]:
-    """Return a field's values, the most frequent first, and each product's place among them."""
+    """Return a field's values, the most frequent first, and each product's position in them."""
     values = [product.value(field) for product in sample.products]
     counts: dict[str, int] = {}
     for value in values:
         if value is not None:
             counts[value] = counts.get(value, 0) + 1
     ordered = sorted(counts, key=lambda value: (-counts[value], value))
-    place: dict[str | None, int] = {value: at for at, value in enumerate(ordered)} | {None: -1}
+    position: dict[str | None, int] = {value: at for at, value in enumerate(ordered)} | {None: -1}
     return {
         "name": field.removeprefix("attributes.").replace("_", " "),
         "values": ordered,
         "counts": [counts[value] for value in ordered],
-        "codes": [place[value] for value in values],
+        "codes": [position[value] for value in values],
     }
 
 
@@ -60,7 +62,7 @@ def _rounded(numbers: Sequence[float]) -> list[float]:
 
 
 def _script(data: Mapping[str, Any]) -> str:
-    """Write JSON that can stand inside a script: nothing in it ends the element."""
+    """Return JSON that is safe inside a script element: it cannot end the element."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 

@@ -1,50 +1,47 @@
-"""All pictures on one sheet, row by row: what a browser loads at once."""
+"""All images of a sample on one sheet, row by row."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from PIL import Image, ImageOps
 
+from backend.lab.types import OpenImage, Report
+
 LARGEST_SIDE: Final = 8192
-"""Pixels of a sheet: the most that graphics hardware takes as one texture everywhere."""
+"""Pixels of a sheet: the largest texture that all graphics hardware supports."""
 LARGEST_TILE: Final = 64
 SMALLEST_TILE: Final = 16
 MOST_TILES: Final = (LARGEST_SIDE // SMALLEST_TILE) ** 2
 
-OpenPicture: TypeAlias = Callable[[str, tuple[int, int]], Image.Image | None]
-"""Opens a picture by its URI, fitted into a box (width, height); None if it cannot be opened."""
-
 
 def tile_side(count: int) -> int:
-    """Return the side of a square tile in pixels, so that `count` tiles make one sheet."""
+    """Return the side of a square tile in pixels, so that `count` tiles fit on one sheet."""
     return min(LARGEST_TILE, LARGEST_SIDE // columns(count))
 
 
 def columns(count: int) -> int:
-    """Return how many tiles stand in a row: the sheet is about square."""
+    """Return the number of tiles in a row; the sheet is about square."""
     return max(1, math.isqrt(max(count, 1) - 1) + 1)
 
 
-def draw_sprite(
-    uris: Sequence[str], open_picture: OpenPicture, *, report: Callable[[int, int], None]
-) -> Image.Image:
-    """Draw the pictures, letterboxed on white; grey stands for one that cannot be opened."""
+def draw_sprite(uris: Sequence[str], open_image: OpenImage, *, report: Report) -> Image.Image:
+    """Draw the images, letterboxed on white; a grey tile stands for one that cannot be opened."""
     side, across = tile_side(len(uris)), columns(len(uris))
     sheet = Image.new("RGB", (across * side, -(-len(uris) // across) * side), "white")
-    for position, tile in enumerate(_tiles(uris, open_picture, side)):
+    for position, tile in enumerate(_tiles(uris, open_image, side)):
         row, column = divmod(position, across)
         sheet.paste(tile, (column * side, row * side))
         report(position + 1, len(uris))
     return sheet
 
 
-def _tiles(uris: Sequence[str], open_picture: OpenPicture, side: int) -> Iterable[Image.Image]:
+def _tiles(uris: Sequence[str], open_image: OpenImage, side: int) -> Iterable[Image.Image]:
     for uri in uris:
-        picture = open_picture(uri, (side, side))
-        if picture is None:
+        image = open_image(uri, (side, side))
+        if image is None:
             yield Image.new("RGB", (side, side), "lightgrey")
         else:
-            yield ImageOps.pad(picture.convert("RGB"), (side, side), color="white")
+            yield ImageOps.pad(image.convert("RGB"), (side, side), color="white")

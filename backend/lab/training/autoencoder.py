@@ -1,9 +1,10 @@
-"""Train an autoencoder on pictures: the mean squared error of every pixel, from 0 to 1.
+"""Train an autoencoder on images. The loss is the mean squared error of pixels from 0 to 1.
 
-A run lives in one folder. After each epoch it writes a checkpoint; the same call goes on from
-there, to the same weights as if it had never been interrupted (on the same device, with as many
-threads). That rests on three things: the order of an epoch is drawn from seed and epoch alone, the
-pictures are those that the run began with, and nothing else is random.
+A run lives in one folder. It writes a checkpoint after each epoch. When the same call is made
+again, it resumes from there, and reaches the same weights as a run that was never interrupted (on
+the same device, with the same number of threads). This works for three reasons: seed and epoch
+alone decide the order of an epoch, the run keeps the list of images that it began with, and nothing
+else is random.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 import torch
@@ -22,38 +23,30 @@ from torch.nn.functional import mse_loss
 
 from backend.embedders import Compute
 from backend.embedders.autoencoder import INPUT_SIZE, Autoencoder, model_file
-from backend.embedders.devices import choose_device, choose_precision
-from backend.errors import ConfigurationError, ImageError
-from backend.files import replace_file
-from backend.images.decode import Size
+from backend.errors import ConfigurationError
 from backend.images.decoder_pool import Decoded
 from backend.lab.training.autoencoder_curves import Curves
-from backend.lab.training.autoencoder_pictures import (
-    layer_picture,
-    reconstruction_sheet,
+from backend.lab.training.autoencoder_images import (
+    draw_layers,
+    draw_reconstructions,
     to_colours,
 )
 from backend.lab.training.autoencoder_run import (
     LAYERS,
     RECONSTRUCTIONS,
-    WEIGHTS,
     AutoencoderRecipe,
+    AutoencoderRun,
     Epoch,
-    Run,
     TrainingImages,
     begin_or_resume,
-    save_card,
     save_checkpoint,
+    save_result,
 )
-
-OpenPictures: TypeAlias = Callable[[Sequence[str | None], Size], Iterator[Decoded | ImageError]]
-"""Opens pictures by their URIs: each as RGB of (height, width), or its error, in order."""
-
-Report: TypeAlias = Callable[[int, int], None]
-"""Is told how many pictures were shown to the network, of how many in all epochs."""
+from backend.lab.training.hardware import Hardware
+from backend.lab.types import OpenImages, Report
 
 SHOWN: Final = 8
-"""Pictures of a reconstruction sheet."""
+"""Images on a sheet of reconstructions."""
 
 
 def train(
@@ -62,72 +55,72 @@ def train(
     *,
     epochs: int,
     draw: Callable[[], TrainingImages],
-    open_images: OpenPictures,
+    open_images: OpenImages,
     compute: Compute,
     report: Report,
-) -> Run:
-    """Train for `epochs` in all, going on from the folder's checkpoint if it has one.
+) -> AutoencoderRun:
+    """Train until the run has `epochs` in all; resume from the folder's checkpoint if it has one.
 
-    `draw` is asked for the pictures of a new run. The folder then holds the weights, their card,
-    curves, the layers' maps, and a sheet of reconstructions for each epoch. A picture that cannot
-    be decoded is left out. Raises ConfigurationError and WeightsUnavailable as `begin_or_resume`.
+    `draw` returns the images of a new run. The folder then holds the weights, their card, curves,
+    the layers' maps, and a sheet of reconstructions for each epoch. An image that cannot be decoded
+    is left out; `report` counts the images of all epochs. Raises ConfigurationError and
+    WeightsUnavailable as `begin_or_resume` does.
     """
     run = begin_or_resume(folder, recipe, draw)
-    trainer = Trainer(run, open_images=open_images, compute=compute)
+    trainer = AutoencoderTrainer(run, open_images=open_images, compute=compute)
     with Curves(folder, steps=run.steps) as curves:
         for number in range(len(run.epochs), epochs):
-            epoch, losses = trainer.pass_over(number, _shifted(report, run, number, epochs))
+            epoch, losses = trainer.train_epoch(number, _report_epoch(report, run, number, epochs))
             run.epochs.append(epoch)
             run.model, run.optimizer = trainer.state()
             save_checkpoint(folder, run)
             curves.add(epoch, losses)
-            trainer.draw_reconstructions(folder / RECONSTRUCTIONS.format(epoch=number + 1))
+            trainer.save_reconstructions(folder / RECONSTRUCTIONS.format(epoch=number + 1))
     trainer.finish(folder)
     return run
 
 
-def _shifted(report: Report, run: Run, number: int, epochs: int) -> Callable[[int], None]:
-    """Return a report of epoch `number` alone that reports on all epochs."""
-    pictures = len(run.pictures.training)
-    return lambda done: report(number * pictures + done, epochs * pictures)
+def _report_epoch(
+    report: Report, run: AutoencoderRun, number: int, epochs: int
+) -> Callable[[int], None]:
+    """Return a function that takes the progress of one epoch and reports that of all of them."""
+    images = len(run.images.training)
+    return lambda done: report(number * images + done, epochs * images)
 
 
-class Trainer:
-    """The network of a run, and what moves its weights."""
+class AutoencoderTrainer:
+    """The network and the optimizer of a run."""
 
-    def __init__(self, run: Run, *, open_images: OpenPictures, compute: Compute) -> None:
-        """Draw the network by the recipe's seed, or take over the run's."""
+    def __init__(self, run: AutoencoderRun, *, open_images: OpenImages, compute: Compute) -> None:
+        """Initialise the network by the recipe's seed, or from the run's checkpoint."""
         self._run = run
         self._open = open_images
-        self._device = choose_device(compute.device)
-        precision = choose_precision(compute.precision, self._device)
-        if self._device.type == "cpu" and compute.threads:
-            torch.set_num_threads(compute.threads)
+        self._hardware = Hardware.of(compute)
         self._autocast = torch.autocast(
-            self._device.type, torch.bfloat16, enabled=precision == "bf16"
+            self._hardware.device.type, torch.bfloat16, enabled=self._hardware.precision == "bf16"
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(run.recipe.seed)
             model = Autoencoder(run.recipe.dimensions)
-        self.model = model.to(self._device).to(memory_format=torch.channels_last)
+        self.model = self._hardware.place(model)
         self._optimizer = torch.optim.Adam(self.model.parameters(), lr=run.recipe.learning_rate)
         if run.epochs:
             self.model.load_state_dict(run.model)
             self._optimizer.load_state_dict(dict(run.optimizer))
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, object]]:
-        """Return the state dicts of the network and the optimiser."""
+        """Return the state dicts of the network and the optimizer."""
         return self.model.state_dict(), self._optimizer.state_dict()
 
-    def pass_over(
+    def train_epoch(
         self, number: int, report: Callable[[int], None]
     ) -> tuple[Epoch, Sequence[float]]:
-        """Train on every picture once, in the order of epoch `number`; also return batch losses.
+        """Train once on each image, in the order of epoch `number`; also return batch losses.
 
-        Raises ConfigurationError if none of them can be decoded.
+        Raises ConfigurationError if no image can be decoded.
         """
         started = time.monotonic()
-        uris = self._run.pictures.training
+        uris = self._run.images.training
         order = np.random.default_rng([self._run.recipe.seed, number]).permutation(len(uris))
         self.model.train()
         losses, sizes = [], []
@@ -137,19 +130,19 @@ class Trainer:
             report(sum(sizes))
         seconds = time.monotonic() - started
         if not sizes:
-            raise ConfigurationError("none of the pictures can be decoded")
-        seen = torch.stack(losses).double().cpu().numpy()  # once: on a GPU, reading waits for it
+            raise ConfigurationError("none of the images can be decoded")
+        seen = torch.stack(losses).double().cpu().numpy()  # one read only: on a GPU each one blocks
         epoch = Epoch(
             loss=float(np.average(seen, weights=sizes)),
             held_out_loss=self._held_out_loss(),
-            pictures=sum(sizes),
+            images=sum(sizes),
             steps=len(sizes),
             seconds=seconds,
         )
         return epoch, seen.tolist()
 
     def _step(self, batch: Sequence[Image]) -> Tensor:
-        colours = to_colours(batch, self._device)
+        colours = to_colours(batch, self._hardware.device)
         with self._autocast:
             decoded = self.model(colours)
         loss = mse_loss(decoded.float(), colours)
@@ -161,14 +154,14 @@ class Trainer:
     @torch.inference_mode()
     def _held_out_loss(self) -> float | None:
         self.model.eval()
-        total = pictures = 0.0
-        for batch in self._batches(self._run.pictures.held_out):
-            colours = to_colours(batch, self._device)
+        total = images = 0.0
+        for batch in self._batches(self._run.images.held_out):
+            colours = to_colours(batch, self._hardware.device)
             with self._autocast:
                 decoded = self.model(colours)
             total += float(mse_loss(decoded.float(), colours)) * len(batch)
-            pictures += len(batch)
-        return total / pictures if pictures else None
+            images += len(batch)
+        return total / images if images else None
 
     def _batches(self, uris: Sequence[str]) -> Iterator[list[Image]]:
         opened = self._open(uris, INPUT_SIZE)
@@ -177,20 +170,18 @@ class Trainer:
             yield batch
 
     def _examples(self) -> list[Image]:
-        """Open the first few pictures that the network was not trained on, if there are any."""
-        uris = self._run.pictures.held_out or self._run.pictures.training
+        """Open a few held-out images; training images where none are held out."""
+        uris = self._run.images.held_out or self._run.images.training
         opened = self._open(uris[:SHOWN], INPUT_SIZE)
         return [one.image for one in opened if isinstance(one, Decoded)]
 
-    def draw_reconstructions(self, path: Path) -> None:
-        """Write a sheet of pictures and what the network makes of them."""
+    def save_reconstructions(self, path: Path) -> None:
+        """Write a sheet of a few images with their reconstructions."""
         if examples := self._examples():
-            reconstruction_sheet(self.model, examples).save(path, optimize=True)
+            draw_reconstructions(self.model, examples).save(path, optimize=True)
 
     def finish(self, folder: Path) -> None:
-        """Write the weights to embed with, their card, and the layers' maps of one picture."""
-        held = model_file(self.model, self._run.card())
-        replace_file(folder / WEIGHTS, lambda path: torch.save(held, path))
-        save_card(folder, self._run)
+        """Write the weights to embed with, their card, and the layers' maps of one image."""
+        save_result(folder, self._run, model_file(self.model, self._run.card()))
         if examples := self._examples():
-            layer_picture(self.model, examples[0]).save(folder / LAYERS, optimize=True)
+            draw_layers(self.model, examples[0]).save(folder / LAYERS, optimize=True)

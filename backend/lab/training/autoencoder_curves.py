@@ -11,15 +11,15 @@ from backend.lab.training.tensorboard import open_writer
 
 
 class Curves:
-    """Writes beside the checkpoint; the optimiser's steps are the one axis of all curves."""
+    """Writes the curves beside the checkpoint. Their x axis counts steps of the optimizer."""
 
     def __init__(self, folder: Path, *, steps: int) -> None:
-        """Go on after `steps`: what an interrupted run drew beyond its checkpoint is dropped."""
+        """Continue after `steps`; drop what a killed run wrote after its checkpoint."""
         self._steps = steps
         self._writer = open_writer(folder, purge_step=steps)
 
     def add(self, epoch: Epoch, batch_losses: Sequence[float]) -> None:
-        """Draw one epoch, and each of its batches."""
+        """Add the points of one epoch and of each of its batches."""
         start, self._steps = self._steps, self._steps + epoch.steps
         if self._writer is None:
             return
@@ -27,7 +27,7 @@ class Curves:
             self._writer.add_scalar("loss/batch", loss, step)
         last = self._steps - 1
         self._writer.add_scalar("loss/epoch", epoch.loss, last)
-        self._writer.add_scalar("pictures a second", epoch.pictures / epoch.seconds, last)
+        self._writer.add_scalar("images a second", epoch.images / epoch.seconds, last)
         if epoch.held_out_loss is not None:
             self._writer.add_scalar("loss/held out", epoch.held_out_loss, last)
         self._writer.flush()

@@ -1,34 +1,29 @@
-"""The folder of one training run: what it was asked for, and how far it has come."""
+"""What one run of the autoencoder's training has reached, and how it is kept in its folder."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import torch
-
-from backend.embedders.weights import read_tensors
 from backend.errors import ConfigurationError
-from backend.files import replace_file
+from backend.lab.training.run_folder import CARD, RunFolder
 
-CHECKPOINT: Final = "checkpoint.pt"  # to go on from
+CHECKPOINT: Final = "checkpoint.pt"  # to resume from
 WEIGHTS: Final = "autoencoder.pt"  # to embed with
-CARD: Final = "card.json"
 RECONSTRUCTIONS: Final = "reconstructions-{epoch:03}.png"
 LAYERS: Final = "layers.png"
 
 
 @dataclass(frozen=True, kw_only=True)
 class AutoencoderRecipe:
-    """What decides the weights, beside the pictures. A run keeps to it."""
+    """The options that decide the weights, together with the images. A run never changes them."""
 
     dimensions: int = 512
     batch_size: int = 128
     learning_rate: float = 3e-4
-    products: int | None = None  # drawn at most
+    products: int | None = None  # the most that are drawn
     held_out: float = 0  # fraction of the catalogue
     seed: int = 0
 
@@ -37,94 +32,98 @@ class TrainingImages(NamedTuple):
     """URIs, in the order in which they were drawn."""
 
     training: list[str]
-    held_out: list[str]  # never trained on: the loss that tells whether more epochs help
+    held_out: list[str]  # never trained on: their loss shows whether more epochs help
 
 
 class Epoch(NamedTuple):
-    """What one pass over the pictures gave."""
+    """The results of one pass over the images."""
 
     loss: float  # mean squared error of a pixel, from 0 to 1, while training
-    held_out_loss: float | None  # the same afterwards; None without held-out pictures
-    pictures: int  # trained on; those that cannot be decoded are left out
-    steps: int  # of the optimiser
+    held_out_loss: float | None  # the same after the epoch; None without held-out images
+    images: int  # trained on; an image that cannot be decoded does not count
+    steps: int  # of the optimizer
     seconds: float
+
+    def card_entry(self) -> dict[str, Any]:
+        """Return the epoch as it is written in the card."""
+        return {
+            "loss": self.loss,
+            "held_out_loss": self.held_out_loss,
+            "pictures": self.images,
+            "steps": self.steps,
+            "seconds": self.seconds,
+        }
 
 
 @dataclass(kw_only=True)
-class Run:
-    """A run as far as it has come; `model` and `optimizer` are state dicts, empty before."""
+class AutoencoderRun:
+    """A run and its progress; `model` and `optimizer` are state dicts, empty before an epoch."""
 
     recipe: AutoencoderRecipe
-    pictures: TrainingImages
+    images: TrainingImages
     epochs: list[Epoch] = field(default_factory=list)
     model: Mapping[str, Any] = field(default_factory=dict)
     optimizer: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def steps(self) -> int:
-        """The optimiser's steps so far."""
+        """The steps of the optimizer so far."""
         return sum(epoch.steps for epoch in self.epochs)
 
     def card(self) -> dict[str, Any]:
-        """Tell how the weights were made, in plain values."""
+        """Return how the weights were made, as JSON values."""
         return {
             **asdict(self.recipe),
-            "pictures": len(self.pictures.training),
-            "held_out_pictures": len(self.pictures.held_out),
-            "epochs": [epoch._asdict() for epoch in self.epochs],
+            "pictures": len(self.images.training),
+            "held_out_pictures": len(self.images.held_out),
+            "epochs": [epoch.card_entry() for epoch in self.epochs],
         }
 
 
-def begin_or_resume(
-    folder: Path, recipe: AutoencoderRecipe, draw: Callable[[], TrainingImages]
-) -> Run:
-    """Return the run of a folder; a new one, of pictures drawn now, if there is none.
+def run_folder(path: Path) -> RunFolder:
+    """Return the folder of an autoencoder's run."""
+    return RunFolder(path, CHECKPOINT)
 
-    Raises ConfigurationError when the folder holds a run of another recipe, or there is nothing to
-    train on; WeightsUnavailable when its checkpoint is damaged.
+
+def begin_or_resume(
+    path: Path, recipe: AutoencoderRecipe, draw: Callable[[], TrainingImages]
+) -> AutoencoderRun:
+    """Return the run in a folder; a new one, with images that `draw` returns, if there is none.
+
+    Raises ConfigurationError when the folder holds a run of another recipe, or when there is no
+    image to train on; WeightsUnavailable when the checkpoint is damaged.
     """
-    path = folder / CHECKPOINT
-    if not path.exists():
-        pictures = draw()
-        if not pictures.training:
-            raise ConfigurationError("the catalogue has no picture to train on")
-        return Run(recipe=recipe, pictures=pictures)
-    found = read_tensors(path)
-    _check(folder, AutoencoderRecipe(**found["recipe"]), recipe)
-    return Run(
+    folder = run_folder(path)
+    found = folder.read_checkpoint()
+    if found is None:
+        images = draw()
+        if not images.training:
+            raise ConfigurationError("the catalogue has no image to train on")
+        return AutoencoderRun(recipe=recipe, images=images)
+    folder.check_recipe(asdict(AutoencoderRecipe(**found["recipe"])), asdict(recipe))
+    return AutoencoderRun(
         recipe=recipe,
-        pictures=TrainingImages(*found["pictures"]),
+        images=TrainingImages(*found["pictures"]),
         epochs=[Epoch(*epoch) for epoch in found["epochs"]],
         model=found["model"],
         optimizer=found["optimizer"],
     )
 
 
-def _check(folder: Path, begun: AutoencoderRecipe, wanted: AutoencoderRecipe) -> None:
-    ours, theirs = asdict(wanted), asdict(begun)
-    differing = [
-        f"{name} {theirs[name]}, not {ours[name]}" for name in ours if ours[name] != theirs[name]
-    ]
-    if differing:
-        raise ConfigurationError(
-            f"{folder} holds a run with {'; '.join(differing)}: name another folder, or go on "
-            "with the same options"
-        )
-
-
-def save_checkpoint(folder: Path, run: Run) -> None:
-    """Replace the folder's checkpoint; whoever is killed meanwhile leaves the old one."""
-    whole = {
+def save_checkpoint(path: Path, run: AutoencoderRun) -> None:
+    """Save all that `begin_or_resume` reads."""
+    content = {
         "recipe": asdict(run.recipe),
-        "pictures": list(run.pictures),
+        "pictures": list(run.images),
         "epochs": [list(epoch) for epoch in run.epochs],
         "model": run.model,
         "optimizer": run.optimizer,
     }
-    replace_file(folder / CHECKPOINT, lambda path: torch.save(whole, path))
+    run_folder(path).save_checkpoint(content)
 
 
-def save_card(folder: Path, run: Run) -> None:
-    """Write the card as JSON, for people."""
-    text = json.dumps(run.card(), indent=1) + "\n"
-    replace_file(folder / CARD, lambda path: path.write_text(text, "utf-8"))
+def save_result(path: Path, run: AutoencoderRun, weights: Mapping[str, Any]) -> None:
+    """Write the weights to embed with, and the card for people."""
+    folder = run_folder(path)
+    folder.save_tensors(WEIGHTS, weights)
+    folder.write_json(CARD, run.card())

@@ -1,4 +1,4 @@
-"""What training runs on."""
+"""The device and the precision of a training."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Module = TypeVar("Module", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Hardware:
-    """A device, and the precision that maps have on it; weights are float32 while they learn."""
+    """A device, and the precision of maps on it. Weights that learn are float32."""
 
     device: torch.device
     precision: str  # bf16 or fp32
 
     @classmethod
     def of(cls, compute: Compute) -> Hardware:
-        """Choose as embedders do."""
+        """Choose device and precision as embedders do; set the threads of a CPU."""
         device = choose_device(compute.device)
         if device.type == "cpu" and compute.threads:
             torch.set_num_threads(compute.threads)
@@ -31,9 +31,9 @@ class Hardware:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type of the maps."""
+        """The dtype of maps."""
         return torch.bfloat16 if self.precision == "bf16" else torch.float32
 
     def place(self, module: Module) -> Module:
-        """Put a module there, its convolutions channels last."""
+        """Move a module to the device, its convolutions channels last."""
         return module.to(self.device).to(memory_format=torch.channels_last)

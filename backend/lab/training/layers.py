@@ -1,4 +1,4 @@
-"""A tail whose batch norms keep their statistics, fast to train on a CPU too."""
+"""Layers to train a tail whose batch norms keep their statistics; fast on a CPU too."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from torch.nn import functional as F  # noqa: N812  (as everywhere)
 from backend.embedders.batch_norms import normed_convolutions
 
 ESTIMATING: Final = 4
-"""One picture in so many estimates the gradient of depthwise weights, where that is slow …"""
+"""Where the gradient of depthwise weights is slow, one image in so many estimates it."""
 
 FEWEST_ESTIMATING: Final = 32
-"""… and at least so many. Batches are drawn by lot, so the first ones are as good as any."""
+"""The fewest images of that estimate. Batches are random, so the first images will do."""
 
 
 class FoldedConvolution(nn.Module):
-    """A convolution and its batch norm as one: both learn, the norm's statistics stay.
+    """A convolution and its batch norm as one layer: both learn, the norm's statistics do not.
 
-    Weights are float32; the folded ones are cast to whatever the maps are.
+    Weights are float32; the folded weights are cast to the dtype of the maps.
     """
 
     def __init__(self, convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
@@ -32,12 +32,12 @@ class FoldedConvolution(nn.Module):
         self.norm = norm
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Convolve (n, channels, height, width), which lie channels last."""
+        """Convolve maps (n, channels, height, width) that are stored channels last."""
         weight, bias = self.folded()
         return _convolve(maps, weight.to(maps.dtype), bias.to(maps.dtype), self.convolution)
 
     def folded(self) -> tuple[Tensor, Tensor]:
-        """Return the weights and the bias of one convolution that does the same."""
+        """Return the weights and the bias of one convolution with the same output."""
         norm, convolution = self.norm, self.convolution
         mean, deviation = statistics(norm)
         scale = norm.weight / deviation
@@ -47,24 +47,24 @@ class FoldedConvolution(nn.Module):
 
 
 def statistics(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Return the mean and the deviation that a batch norm has gathered, each (channels,)."""
+    """Return the running mean and standard deviation of a batch norm, each (channels,)."""
     mean, variance = cast("Tensor", norm.running_mean), cast("Tensor", norm.running_var)
     return mean, torch.sqrt(variance + norm.eps)
 
 
 def make_trainable(tail: fx.GraphModule) -> None:
-    """Make one layer of each convolution and its batch norm, in place."""
+    """Replace each convolution and its batch norm by one FoldedConvolution, in place."""
     for name, convolution, norm_name, norm in normed_convolutions(tail):
         tail.set_submodule(name, FoldedConvolution(convolution, norm))
         tail.set_submodule(norm_name, getattr(norm, "act", nn.Identity()))
     for module in tail.modules():
         if isinstance(module, nn.ReLU | nn.ReLU6):
-            module.inplace = False  # on a view, autograd pays for it with a copy
+            module.inplace = False  # in place on a view, autograd would copy it
     tail.recompile()
 
 
 def folded_state(tail: fx.GraphModule) -> dict[str, Tensor]:
-    """Return the state of a trained tail, as one has it whose batch norms are folded."""
+    """Return the state dict that a trained tail has after its batch norms are folded."""
     pairs = {n: m for n, m in tail.named_modules() if isinstance(m, FoldedConvolution)}
     state = {
         name: tensor
@@ -78,7 +78,7 @@ def folded_state(tail: fx.GraphModule) -> dict[str, Tensor]:
 
 def _convolve(maps: Tensor, weight: Tensor, bias: Tensor, like: nn.Conv2d) -> Tensor:
     if weight.shape[2:] == (1, 1) and like.stride == (1, 1) and like.groups == 1:
-        # A matrix product: in bf16 on a CPU more than twice as fast as a convolution.
+        # A matrix product: in bf16 on a CPU more than twice as fast as conv2d.
         product = F.linear(maps.permute(0, 2, 3, 1), weight.flatten(1), bias)
         return product.permute(0, 3, 1, 2)
     padding = like.padding
@@ -92,11 +92,12 @@ def _convolve(maps: Tensor, weight: Tensor, bias: Tensor, like: nn.Conv2d) -> Te
 
 
 class _Depthwise(torch.autograd.Function):
-    """A depthwise convolution in bf16 whose gradients are taken in float32 where bf16 is slow.
+    """A depthwise convolution in bf16; its gradients are computed in float32 where bf16 is slow.
 
     On a CPU, PyTorch's bf16 kernel for the weights' gradient takes four to six times as long as the
-    float32 one, and with a stride that for the maps' does as well. Even so the weights' gradient
-    would make up half of a step, for a hundredth of all weights: a part of the batch estimates it.
+    float32 kernel; so does the one for the maps' gradient if there is a stride. Even in float32 the
+    weights' gradient would be half of a step, for 1% of all weights: so a part of the batch
+    estimates it.
     """
 
     @staticmethod
@@ -127,7 +128,7 @@ class _Depthwise(torch.autograd.Function):
 
 
 def _backward(ctx: Any, gradient: Tensor, maps: Tensor, weight: Tensor, *, wanted: int) -> Tensor:
-    """Return the gradient for the maps (0) or the weights (1)."""
+    """Return the gradient of the maps (`wanted` 0) or of the weights (1)."""
     channels = len(weight)
     mask = (wanted == 0, wanted == 1, False)
     found: tuple[Tensor, ...] = torch.ops.aten.convolution_backward(

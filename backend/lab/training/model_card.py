@@ -1,47 +1,42 @@
-"""What one has to know about a tuned network before one uses it."""
+"""The model card of a tuned network: how it was made, on what data, and how good it is."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import timm
 import torch
 
-from backend.errors import ConfigurationError
-from backend.files import replace_file
-from backend.lab.training.material import Material
-from backend.lab.training.recipe import TuningRecipe
+from backend.lab.training.run_folder import CARD, RunFolder
+from backend.lab.training.tuning_data import TuningData
+from backend.lab.training.tuning_recipe import TuningRecipe
 from backend.lab.training.validation import Scores, best
 
-CARD: Final = "card.json"
 READABLE: Final = "MODEL-CARD.md"
 
 
-def card(
+def make_card(
     recipe: TuningRecipe,
-    material: Material,
+    data: TuningData,
     *,
     baselines: Mapping[str, Scores],
     history: Sequence[Mapping[str, Any]],
     commands: Sequence[str],
     notes: str,
 ) -> dict[str, Any]:
-    """Tell how a network was made and how good it is, in plain values."""
+    """Return how a network was made and how good it is, as JSON values."""
     chosen = best(history)
     return {
         "commands": commands,
         "notes": notes,
         "recipe": recipe.plain(),
         "data": {
-            "training": len(material.training),
-            "held_out": len(material.held_out),
-            "unseen": len(material.unseen),
-            "near_duplicates_left_out": material.duplicates,
-            "without_usable_picture": material.unusable,
+            "training": len(data.training),
+            "held_out": len(data.held_out),
+            "unseen": len(data.unseen),
+            "near_duplicates_left_out": data.duplicates,
+            "without_usable_picture": data.unusable,
         },
         "baselines": baselines,
         "best_epoch": chosen["epoch"],
@@ -52,46 +47,36 @@ def card(
     }
 
 
-def read_card(folder: Path) -> dict[str, Any]:
-    """Read the card of a run that has come through an epoch. Raises ConfigurationError."""
-    try:
-        made: dict[str, Any] = json.loads((folder / CARD).read_text("utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"{folder} has no epoch to go on from: {error.strerror}") from None
-    return made
+def write_card(folder: RunFolder, card: Mapping[str, Any]) -> None:
+    """Write the card into the run's folder, as JSON and as Markdown."""
+    folder.write_json(CARD, card)
+    folder.write_text(READABLE, readable(card))
 
 
-def write_card(folder: Path, made: Mapping[str, Any]) -> None:
-    """Write the card into the run's folder, as JSON and as a page."""
-    texts = {CARD: json.dumps(made, indent=1) + "\n", READABLE: readable(made)}
-    for name, text in texts.items():
-        replace_file(folder / name, partial(Path.write_text, data=text, encoding="utf-8"))
+def readable(card: Mapping[str, Any]) -> str:
+    """Return a card as Markdown."""
+    return "\n".join(_lines(card)) + "\n"
 
 
-def readable(made: Mapping[str, Any]) -> str:
-    """Write a card as Markdown."""
-    return "\n".join(_lines(made)) + "\n"
-
-
-def _lines(made: Mapping[str, Any]) -> Iterator[str]:
-    recipe, data = made["recipe"], made["data"]
+def _lines(card: Mapping[str, Any]) -> Iterator[str]:
+    recipe, data = card["recipe"], card["data"]
     yield from ("# A network tuned on a catalogue", "")
     yield f"- Starts from `{recipe['backbone']}`, whose weights keep their own licence."
     yield f"- Trained on {data['training']:,} products, by {_labels(recipe)}."
-    yield f"- Judged by {data['held_out']:,} products that it never saw, and {data['unseen']:,} of "
-    yield f"  whole categories that it never saw: {_unseen(recipe)}."
-    yield f"- Left out of training: {data['near_duplicates_left_out']:,} products that look like a "
-    yield f"  judged one (cosine of the starting features {recipe['near_duplicate']} or more)."
-    yield from (f"- Data: {made['notes'] or 'nothing noted on its source and licence'}", "")
-    yield from ("Made by", "", *(f"    {command}" for command in made["commands"]), "")
+    yield f"- Validated with {data['held_out']:,} products that it was not trained on, and"
+    yield f"  {data['unseen']:,} of whole categories that it was not trained on: {_unseen(recipe)}."
+    yield f"- Left out of training: {data['near_duplicates_left_out']:,} products with a cosine of"
+    yield f"  {recipe['near_duplicate']} or more to a validation product, by the starting features."
+    yield from (f"- Data: {card['notes'] or 'source and licence are not given'}", "")
+    yield from ("Made by", "", *(f"    {command}" for command in card["commands"]), "")
     yield from ("## mAP@5, held-out products as queries and index", "")
-    yield from _table(made)
+    yield from _table(card)
     yield from ("", "## Limits", "")
-    yield "- The judged products chose the best epoch: others will read a little lower."
-    yield "- Studio photographs of single products on plain ground, if the catalogue has no others;"
-    yield "  street photographs, several garments at once and drawings were not looked at."
-    yield "- What the labels do not tell apart, such as the pattern of two black shirts, it has not"
-    yield "  been taught; the starting features beside it carry that."
+    yield "- The validation products chose the best epoch: expect others to score a little lower."
+    yield "- If the catalogue has only studio photographs of single products on plain ground, it is"
+    yield "  not tested on street photographs, several garments in one image, or drawings."
+    yield "- It was not trained to distinguish what the labels do not, such as the patterns of two"
+    yield "  black shirts; the starting features in the vector are for that."
 
 
 def _labels(recipe: Mapping[str, Any]) -> str:
@@ -103,16 +88,16 @@ def _unseen(recipe: Mapping[str, Any]) -> str:
     return ", ".join(unseen) if isinstance(unseen, list) else f"a fraction of {unseen:g}"
 
 
-def _table(made: Mapping[str, Any]) -> Iterator[str]:
+def _table(card: Mapping[str, Any]) -> Iterator[str]:
     rows: dict[str, Scores] = {
-        **made["baselines"],
-        "tuned part alone": made["scores_of_the_tuned_part"],
-        "**as shipped**": made["scores"],
+        **card["baselines"],
+        "tuned part alone": card["scores_of_the_tuned_part"],
+        "**as shipped**": card["scores"],
     }
-    if not made["scores"]:
-        yield "Nothing was held out to judge by."
+    if not card["scores"]:
+        yield "Nothing was held out for validation."
         return
-    columns = [(group, by) for group, values in made["scores"].items() for by in values]
+    columns = [(group, by) for group, values in card["scores"].items() for by in values]
     yield "| | " + " | ".join(f"{group}: {by}" for group, by in columns) + " |"
     yield "|---" * (len(columns) + 1) + "|"
     for name, scores in rows.items():

@@ -1,4 +1,4 @@
-"""What a tuned embedding is drawn towards: its labels, its kin, and what it was before."""
+"""The loss of a tuning run: labels, pairs with the same label, and changed similarities."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (as everywhere)
 
 MISSING = -1
-"""The code of a product without this label: it teaches nothing about it."""
+"""The code of a product without this label; the label's loss ignores the product."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Aim:
-    """One label, or several joined with +, and how much it weighs."""
+    """A label to train on, or several joined with +, and the weight of its loss."""
 
     by: str
     weight: float
@@ -23,12 +23,12 @@ class Aim:
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """Of the parts of the objective; the defaults are what worked best of what was tried."""
+    """The weights and constants of the loss. The defaults gave the best scores of those tried."""
 
     scale: float = 16  # of the cosines before the softmax
     smoothing: float = 0.05
-    contrast: float = 0.5  # of the supervised contrast, by the first joint label
-    contrast_first: float = 0.5  # of that by the first label, within the contrast
+    contrast: float = 0.5  # of the supervised contrastive loss, by the first joint label
+    contrast_first: float = 0.5  # of the same loss by the first label, within `contrast`
     temperature: float = 0.1
     distillation: float = 50
 
@@ -45,8 +45,8 @@ class Objective(nn.Module):
         joint = next((i for i, aim in enumerate(aims) if "+" in aim.by), 0)
         self._contrasts = {joint: 1.0} | ({0: weights.contrast_first} if joint else {})
 
-    def take_over(self, state: Mapping[str, Tensor], aims: Sequence[Aim]) -> None:
-        """Begin with the directions of another objective, for the aims that both have."""
+    def load_directions(self, state: Mapping[str, Tensor], aims: Sequence[Aim]) -> None:
+        """Copy the directions of another objective, for the aims that both have."""
         theirs = {aim.by: state[f"directions.{i}"] for i, aim in enumerate(aims)}
         with torch.no_grad():
             for aim, directions in zip(self.aims, self.directions, strict=True):
@@ -54,7 +54,7 @@ class Objective(nn.Module):
                     directions.copy_(theirs[aim.by])
 
     def forward(self, vectors: Tensor, targets: Tensor, starting: Tensor) -> Mapping[str, Tensor]:
-        """Return the parts, each weighted, of a batch.
+        """Return the weighted parts of the loss of a batch.
 
         `vectors` (n, size) and `starting` (n, any size) have length 1; `targets` (n, aims) are
         codes, MISSING for none.
@@ -69,8 +69,8 @@ class Objective(nn.Module):
             for i, weight in self._contrasts.items()
         ]
         parts["contrast"] = self.weights.contrast * torch.stack(contrasts).sum()
-        drift = (cosines - starting @ starting.T).square().mean()
-        parts["distillation"] = self.weights.distillation * drift
+        change = (cosines - starting @ starting.T).square().mean()
+        parts["distillation"] = self.weights.distillation * change
         return parts
 
     def _softmax(self, vectors: Tensor, directions: Tensor, targets: Tensor) -> Tensor:
@@ -89,7 +89,7 @@ class Objective(nn.Module):
 def supervised_contrast(cosines: Tensor, targets: Tensor, temperature: float) -> Tensor:
     """Return the supervised contrastive loss of a batch (Khosla et al. 2020, L_out).
 
-    Averaged over those that have a positive, which is another one with the same target.
+    It is the mean over those that have a positive: another product with the same target.
     """
     itself = torch.eye(len(targets), dtype=torch.bool, device=targets.device)
     same = (targets[:, None] == targets) & (targets != MISSING)[:, None] & ~itself

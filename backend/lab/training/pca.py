@@ -1,4 +1,4 @@
-"""Fit the PCA of an embedder's features, on products that are not used as queries.
+"""Fit the PCA of an embedder's features, on products that benchmarks do not use as queries.
 
     python -m backend.lab.training.pca CATALOGUE --out FILE.npz [--features SPEC]
 
@@ -29,20 +29,20 @@ from backend.lab.principal_axes import fit_principal_axes
 BATCH: Final = 64
 
 FEATURES: Final = "efficientnet-lite0?pool=avg&pca=none&colour=0"
-"""What is projected by default: the network's features alone, L2-normalised."""
+"""The embedder that is projected by default: the network's features alone, L2-normalised."""
 
 MOST_FEATURES: Final = 8_192  # beyond, their covariance is a matrix of a gigabyte
 
 
-class Fitted(NamedTuple):
-    """What a fit gives."""
+class FittedPca(NamedTuple):
+    """The arrays of a fitted PCA."""
 
     mean: npt.NDArray[np.float16]  # (features,)
     components: npt.NDArray[np.float16]  # (size, features)
     variances: npt.NDArray[np.float32]  # (size,), of the features along each component
 
 
-def fit(features: Iterator[FloatArray], *, size: int, whitening: float) -> Fitted:
+def fit(features: Iterator[FloatArray], *, size: int, whitening: float) -> FittedPca:
     """Fit a PCA on chunks of features (n, features).
 
     Components are scaled by variance ** (-whitening / 2): 0 is a plain PCA, 1 gives all components
@@ -51,27 +51,27 @@ def fit(features: Iterator[FloatArray], *, size: int, whitening: float) -> Fitte
     """
     axes = fit_principal_axes(np.concatenate(list(features)))
     scales = axes.variances[:size] ** (-whitening / 2)
-    return Fitted(
+    return FittedPca(
         mean=axes.mean.astype(np.float16),
         components=(axes.directions[:size] * scales[:, None]).astype(np.float16),
         variances=axes.variances[:size].astype(np.float32),
     )
 
 
-def pictures_to_fit_on(
-    pictures: Sequence[ImageFile], *, queries: int, count: int, seed: int
+def draw_images(
+    images: Sequence[ImageFile], *, queries: int, count: int, seed: int
 ) -> list[ImageFile]:
-    """Draw up to `count` pictures of products that are none of the `queries` drawn first."""
-    order = np.random.RandomState(seed).permutation(len(pictures))
-    return [pictures[position] for position in order[queries : queries + count]]
+    """Draw up to `count` images, after the first `queries` of the permutation."""
+    order = np.random.RandomState(seed).permutation(len(images))
+    return [images[position] for position in order[queries : queries + count]]
 
 
-def embed_pictures(embedder: Embedder, pictures: Sequence[ImageFile]) -> Iterator[FloatArray]:
-    """Embed pictures in chunks; those that cannot be read or decoded are left out."""
+def embed_images(embedder: Embedder, sources: Sequence[ImageFile]) -> Iterator[FloatArray]:
+    """Embed images in chunks; those that cannot be read or decoded are left out."""
     limits = ImageLimits()
     with DecoderPool(1, limits=limits) as decoders:
-        sources = (picture.read(limits.max_bytes) for picture in pictures)
-        decoded = decoders.decode_all(sources, target=embedder.input_size, window=2 * BATCH)
+        files = (source.read(limits.max_bytes) for source in sources)
+        decoded = decoders.decode_all(files, target=embedder.input_size, window=2 * BATCH)
         images = (one.image for one in decoded if isinstance(one, Decoded))
         while batch := list(islice(images, BATCH)):
             yield embedder.embed(batch)
@@ -93,8 +93,8 @@ def main(
         raise typer.BadParameter(f"{features} has more than {MOST_FEATURES:,} dimensions")
     rows = open_source(catalogue).read()
     found = [row.image for row in rows if isinstance(row, FeedRow) and row.image]
-    chosen = pictures_to_fit_on(found, queries=queries, count=count, seed=seed)
-    chunks = embed_pictures(embedder, chosen)
+    chosen = draw_images(found, queries=queries, count=count, seed=seed)
+    chunks = embed_images(embedder, chosen)
     progress = track(chunks, description="embedding", total=-(-len(chosen) // BATCH))
     fitted = fit(iter(progress), size=size, whitening=whitening)
     provenance = {

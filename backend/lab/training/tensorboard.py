@@ -1,4 +1,4 @@
-"""Where a run's curves go for TensorBoard: nowhere without the extra `train`."""
+"""Curves for TensorBoard; without the extra `train` none are written."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 FOLDER: Final = "curves"
 
 
-def can_draw() -> bool:
-    """Tell whether TensorBoard's writer is installed."""
+def can_write_curves() -> bool:
+    """Return whether TensorBoard's writer is installed."""
     return find_spec("tensorboard") is not None
 
 
 def open_writer(run: Path, *, purge_step: int) -> SummaryWriter | None:
-    """Open a run's curves, dropping what was drawn from a step on; None without TensorBoard."""
-    if not can_draw():
+    """Open a run's curves, without the points from `purge_step` on; None without TensorBoard."""
+    if not can_write_curves():
         return None
     from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415
 

@@ -26,7 +26,7 @@ class Head(nn.Module):
         return F.normalize(self.norm(self.linear(self.dropout(pooled))))
 
     def folded(self) -> tuple[Half, Half]:
-        """Return weights (size, channels) and bias (size,) that do the same but the length."""
+        """Return weights (size, channels) and bias (size,): the same, but not normalised."""
         mean, deviation = statistics(self.norm)
         return _half(self.linear.weight / deviation[:, None]), _half(-mean / deviation)
 
@@ -35,20 +35,20 @@ class TunedNetwork(nn.Module):
     """Maps at the cut -> an embedding of length 1."""
 
     def __init__(self, tail: fx.GraphModule, head: Head) -> None:
-        """Take over both; the tail's batch norms keep their statistics from now on."""
+        """Use both; the tail is changed in place, so that its batch norms keep their statistics."""
         super().__init__()
         make_trainable(tail)
         self.tail = tail
         self.head = head
 
     def train(self, mode: bool = True) -> Self:
-        """Let the head alone change its ways: the tail goes on as it will be used."""
+        """Set the mode of the head alone: the tail always computes as it will when it embeds."""
         super().train(mode)
         self.tail.eval()
         return self
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Embed maps of any float type; what the head does is done in float32."""
+        """Embed maps of any float dtype; the head computes in float32."""
         return self.head(self.tail(maps).float().mean(dim=(2, 3)))  # type: ignore[no-any-return]
 
     def tail_state(self) -> dict[str, Half]:

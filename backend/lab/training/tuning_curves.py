@@ -1,4 +1,4 @@
-"""A run's curves: for TensorBoard where it is installed, and as one picture in any case."""
+"""The curves of a run: as one image, and for TensorBoard where it is installed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from backend.files import replace_file
 from backend.lab.training.tensorboard import open_writer
 
-PICTURE: Final = "curves.png"
+CURVES_IMAGE: Final = "curves.png"
 WIDTH, HEIGHT, MARGIN = 480, 240, 36
 COLOURS: Final = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2")
 
@@ -19,7 +19,7 @@ Curve = tuple[str, list[float]]
 
 
 def draw_curves(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
-    """Draw all epochs so far."""
+    """Draw the curves of all epochs so far; add the last epoch to TensorBoard's."""
     series = dict(_series(history))
     panels = [
         {name: values for name, values in series.items() if name.startswith(start)}
@@ -29,7 +29,7 @@ def draw_curves(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
     sheet = Image.new("RGB", (WIDTH, HEIGHT * len(shown)), "white")
     for position, panel in enumerate(shown):
         _panel(ImageDraw.Draw(sheet), panel, top=position * HEIGHT)
-    replace_file(folder / PICTURE, lambda draft: sheet.save(draft, "PNG"))
+    replace_file(folder / CURVES_IMAGE, lambda draft: sheet.save(draft, "PNG"))
     writer = open_writer(folder, purge_step=len(history))
     if writer:
         with writer:

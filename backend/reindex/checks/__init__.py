@@ -1,8 +1,8 @@
-"""Is a generation good enough to answer? Each rule is a number, its bound, and what it says.
+"""Is a generation good enough to be active? Each check is a number, its bound, and a sentence.
 
-`verdict` holds the words, `queue` looks at the rows and counts, `sampling` chooses products and
-`answers` compares what is found for them. Everything is measured on stored vectors: no image is
-opened, and two checks of the same catalogue ask the same questions.
+`verdict` has the types, `settled` checks rows and counts, `sample` chooses products, and `answers`
+compares what the generations find for them. Everything is measured on stored vectors: no image is
+opened, and two checks of the same catalogue use the same sample.
 """
 
 from backend.reindex.checks.answers import check_answers

@@ -1,4 +1,4 @@
-"""What a generation answers, beside exact search and beside the active generation."""
+"""Compare the answers of a generation with exact search and with the active generation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from backend.database.engine import Database
 from backend.database.models import IndexEntry, Product
 from backend.queue.progress import count_points
-from backend.reindex.checks.sample import Asked, Vector, sample
+from backend.reindex.checks.sample import SampledProduct, Vector, sample
 from backend.reindex.checks.settled import count_arriving
 from backend.reindex.checks.verdict import Bounds, Check, Side
 from backend.search.ranking import average_precision_at_k
@@ -25,9 +25,9 @@ MAP_AT: Final = 5
 
 @dataclass(frozen=True)
 class _Trial:
-    """What was found for one product: by the candidate, by its exact search, by the active one."""
+    """The neighbours of one product: by the candidate, by its exact search, by the active one."""
 
-    asked: Asked
+    asked: SampledProduct
     found: list[Hit]
     exact: list[Hit]
     before: list[Hit] | None  # None where the active generation has no vector
@@ -41,9 +41,9 @@ def check_answers(
     bounds: Bounds,
     heartbeat: Callable[[], None] = lambda: None,
 ) -> list[Check]:
-    """Compare the candidate's answers with exact search, and with those of the active generation.
+    """Check coverage, recall, overlap and mAP of a candidate.
 
-    `current` is the active generation, None where there is none to compare with.
+    `current` is the active generation, None if there is none to compare with.
     """
     asked, category = sample(db, candidate, current, bounds.samples)
     trials = []
@@ -63,7 +63,7 @@ def check_answers(
     return checks
 
 
-def _try(one: Asked, candidate: Side, current: Side | None) -> _Trial:
+def _try(one: SampledProduct, candidate: Side, current: Side | None) -> _Trial:
     return _Trial(
         one,
         found=_neighbours(candidate.index, one.id, one.new),
@@ -110,7 +110,7 @@ def _check_recall(trials: Sequence[_Trial], bounds: Bounds) -> Check:
 
 
 def _check_overlap(trials: Sequence[_Trial], *, same: bool, bounds: Bounds) -> Check:
-    """Demand overlap of the same embedder; of another one it only tells how much will change."""
+    """With the same embedder check the overlap; with another one only report it."""
     name, least = f"overlap@{NEIGHBOURS}", bounds.overlap
     measure = recall if same else _shared
     value = _mean(measure(trial.found, trial.before or []) for trial in trials) or 0.0
@@ -143,7 +143,7 @@ def _mean_precision(
     for row, (trial, hits) in enumerate(zip(trials, answers, strict=True)):
         category = trial.asked.category
         if category is None:
-            continue  # nothing is relevant to it: it is skipped
+            continue  # nothing is relevant to it, so it has no precision
         others[row] = max(0, sizes.get(category, 0) - 1)
         for rank, hit in enumerate(hits[:MAP_AT]):
             relevant[row, rank] = hit.payload.get(field) == category

@@ -1,4 +1,4 @@
-"""Which products a generation is judged by."""
+"""Choose the products that a generation is checked with."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ from backend.reindex.checks.verdict import Side
 Vector: TypeAlias = npt.NDArray[np.float32]
 
 CATEGORIES: Final = ("article_type", "sub_category", "master_category")
-"""What makes two products alike, the finest first; the first one that most products have counts."""
+"""Fields by which products are alike, the finest first; the first one is used that half of the
+sample has."""
 
 SEED: Final = 20_220_601
 DRAWN: Final = 30_000
-"""Ids of which the sample is taken: some are of removed products. A statement takes few more."""
+"""Ids that the sample is taken from, since some are of removed products. It is close to the most
+parameters that a statement takes."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class SampledProduct:
     """One product of the sample: its vector in either generation, and its category."""
 
     id: int
@@ -39,7 +41,7 @@ class Asked:
 
 def sample(
     db: Database, candidate: Side, current: Side | None, count: int
-) -> tuple[list[Asked], str | None]:
+) -> tuple[list[SampledProduct], str | None]:
     """Choose products that have a vector in the candidate, and the category to judge them by."""
     with db.read() as session:
         chosen = _draw(session, candidate.generation.id, count)
@@ -51,16 +53,18 @@ def sample(
             )
         ).all()
     categories = {row.id: row for row in products}
-    field = _category(products)
+    field = _choose_category(products)
     return [
-        Asked(id_, new[id_], old.get(id_), getattr(categories[id_], field) if field else None)
+        SampledProduct(
+            id_, new[id_], old.get(id_), getattr(categories[id_], field) if field else None
+        )
         for id_ in chosen
         if id_ in new and id_ in categories
     ], field
 
 
 def _draw(session: Session, generation_id: int, count: int) -> list[int]:
-    """Draw products that the generation's index holds, the same ones as long as they are there."""
+    """Draw products that the generation's index holds: the same ones in every check."""
     last = session.scalar(select(func.max(Product.id))) or 0
     drawn = Random(SEED).sample(range(1, last + 1), min(last, DRAWN))
     there = set(
@@ -86,7 +90,7 @@ def _vectors(session: Session, generation: Generation, ids: Sequence[int]) -> di
     return {id_: stored[digest] for id_, digest in digests.items() if digest in stored}
 
 
-def _category(products: Sequence[Any]) -> str | None:
+def _choose_category(products: Sequence[Any]) -> str | None:
     """Return the finest category that half of the products have, in more than one value."""
     for name in CATEGORIES:
         values = [value for row in products if (value := getattr(row, name))]

@@ -1,4 +1,4 @@
-"""What the queue says of a generation: is it done, and does the index hold what it says?"""
+"""Check the queue's rows of a generation: are they settled, and does the index agree?"""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def count_unsettled(session: Session, generation_id: int, *, before: datetime) -
 def check_queue(
     db: Database, generation: Generation, *, began: datetime, bounds: Bounds
 ) -> list[Check]:
-    """Check that what was due before the check began is done, and that nothing waits for long."""
+    """Check that rows from before the check are settled, and that no row waits too long."""
     with db.read() as session:
         left = count_unsettled(session, generation.id, before=began)
         oldest = session.scalar(
@@ -50,7 +50,7 @@ def check_queue(
 
 
 def check_counts(db: Database, side: Side) -> Check:
-    """Check that the index holds as many points as SQL says; what is under way may differ."""
+    """Check that the index holds as many points as SQL says, except for rows that are due."""
     with db.read() as session:
         before = count_points(session, side.generation.id)
     found = side.index.count()

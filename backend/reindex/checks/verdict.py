@@ -1,4 +1,4 @@
-"""What a check says, and what all of them together do."""
+"""The result of one check, and of all of them together."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from backend.vectors import VectorIndex
 
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
-    """What a promotion demands."""
+    """The bounds that a promotion must meet."""
 
-    samples: int  # products that are asked for
+    samples: int  # products in the sample
     wait: timedelta  # the longest that a row may wait
     recall: float  # least
     map_drop: float  # most, in points of mAP
@@ -27,7 +27,7 @@ class Bounds:
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One rule and what was found; a check without a verdict is only reported."""
+    """One number with its bound; without a bound it is only reported."""
 
     name: str
     value: float | None
@@ -46,14 +46,14 @@ class Side:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Every check of one attempt."""
+    """All checks of one attempt."""
 
     checks: Sequence[Check]
     at: datetime
 
     @property
     def failed(self) -> list[Check]:
-        """The checks that speak against a promotion."""
+        """The checks that did not pass."""
         return [check for check in self.checks if not check.passed]
 
     def quality(self, *, forced: bool = False) -> dict[str, Any]:

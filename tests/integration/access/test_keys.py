@@ -1,4 +1,4 @@
-"""API keys are shown once and kept as digests; a process remembers those it has seen, briefly."""
+"""API keys are shown once and stored as digests; a process caches those it has checked."""
 
 from __future__ import annotations
 
@@ -303,7 +303,7 @@ def test_refused_keys_do_not_fill_the_memory(db: Database) -> None:
     for number in range(MOST_REFUSED + 10):
         with pytest.raises(InvalidKey):
             cache.find(str(number))
-    assert len(cache._refused) <= MOST_REFUSED
+    assert cache.refused_count <= MOST_REFUSED
 
 
 class Refused(Exception):

@@ -1,4 +1,4 @@
-"""The locked door: who is let in and who is not, and that no log learns of a key."""
+"""Authentication: which requests a key allows, and that no key is written to a log."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from flask.testing import FlaskClient
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from sqlalchemy.exc import OperationalError
 from support.installation import COMMAND, wait_for
-from support.keys import UNKNOWN, bearer, make_key, settings_of
+from support.keys import UNKNOWN, bearer, make_key, with_settings
 from support.shop import PROBLEM, Shop, picture
 
 from backend import logs
@@ -245,7 +245,7 @@ def test_the_log_tells_whose_request_it_was(
     assert token(READ).rpartition("_")[0] in line
 
 
-# --- whether there is a door at all --------------------------------------------------------------
+# --- when a key is needed ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_keys_are_needed_as_soon_as_others_can_reach_the_server(
     assert read_settings(_env_file=None, **knobs).locked == is_locked
 
 
-def test_readyz_says_that_nobody_can_be_let_in_and_what_to_do(
+def test_readyz_says_that_there_is_no_valid_key_and_what_to_do(
     shop: Shop, locked: FlaskClient
 ) -> None:
     down = locked.get("/readyz")
@@ -360,21 +360,21 @@ def test_the_owners_token_reads_and_does_not_write(shop: Shop, locked: FlaskClie
 
 def warnings(services: Services, **knobs: Any) -> list[str]:
     """What a server with these settings warns of when it starts."""
-    with structlog.testing.capture_logs() as logged, settings_of(services, **knobs):
-        authentication.warn_about_keys(services)
+    with structlog.testing.capture_logs() as logged:
+        authentication.warn_about_keys(with_settings(services, **knobs))
     assert {line["log_level"] for line in logged} <= {"warning"}
     return [str(line["event"]) for line in logged]
 
 
-def test_a_server_warns_when_nobody_can_be_let_in_or_everybody_is(
+def test_a_server_warns_when_there_is_no_valid_key_or_none_is_needed(
     shop: Shop, locked: FlaskClient
 ) -> None:
     assert warnings(shop.services) == []
     assert warnings(shop.services, require_keys=False) == [], "nobody else is there"
-    (nobody,) = warnings(shop.services, host="0.0.0.0")
-    assert "there is no valid API key" in nobody
-    (everybody,) = warnings(shop.services, host="0.0.0.0", require_keys=False)
-    assert "no API key is needed" in everybody
+    (no_key,) = warnings(shop.services, host="0.0.0.0")
+    assert "there is no valid API key" in no_key
+    (exposed,) = warnings(shop.services, host="0.0.0.0", require_keys=False)
+    assert "no API key is needed" in exposed
     make_key(shop.services, READ)
     assert warnings(shop.services, host="0.0.0.0") == []
 

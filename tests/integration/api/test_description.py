@@ -16,9 +16,9 @@ from support.shop import Shop, picture
 from backend.api.schemas.product import Product, ProductBody
 from backend.catalogue.drafts import FIELDS
 
-PICTURES = st.sampled_from([picture("red"), picture("blue", format="JPEG"), b"", b"\xff\xd8\xff"])
+IMAGES = st.sampled_from([picture("red"), picture("blue", format="JPEG"), b"", b"\xff\xd8\xff"])
 for media_type in ("image/*", "image/png"):
-    schemathesis.openapi.media_type(media_type, PICTURES)
+    schemathesis.openapi.media_type(media_type, IMAGES)
 
 
 def test_the_description_is_valid_openapi_3_1(client: FlaskClient) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.shop import Shop
 
-from backend.api.schemas.filters import names, split, target
+from backend.api.schemas.filters import parameter_names, split_words, target_of
 from backend.indexing import schema
 
 SCHEMA = schema(("fit", "shape_not"))
@@ -30,26 +30,26 @@ SCHEMA = schema(("fit", "shape_not"))
     ],
 )
 def test_commas_separate_unless_a_backslash_precedes(text: str, words: list[str]) -> None:
-    assert split(text) == words
+    assert split_words(text) == words
 
 
 @given(st.lists(st.text(), min_size=1))
 def test_every_list_of_words_can_be_written(words: list[str]) -> None:
     escaped = [word.replace("\\", r"\\").replace(",", r"\,") for word in words]
-    assert split(",".join(escaped)) == words
+    assert split_words(",".join(escaped)) == words
 
 
 def test_a_suffix_is_part_of_a_name_only_where_a_facet_is_declared_so() -> None:
-    assert target("base_colour_not", SCHEMA) == ("base_colour", "none_of")
-    assert target("attributes.weight_gte", SCHEMA) == ("attributes.weight", "gte")
-    assert target("attributes.shape_not", SCHEMA) == ("attributes.shape_not", "any_of")
-    assert target("attributes.shape_not_not", SCHEMA) == ("attributes.shape_not", "none_of")
-    assert target("colour", SCHEMA) is target("attributes.", SCHEMA) is None
-    assert target("limit", SCHEMA) is target("_not", SCHEMA) is None
+    assert target_of("base_colour_not", SCHEMA) == ("base_colour", "none_of")
+    assert target_of("attributes.weight_gte", SCHEMA) == ("attributes.weight", "gte")
+    assert target_of("attributes.shape_not", SCHEMA) == ("attributes.shape_not", "any_of")
+    assert target_of("attributes.shape_not_not", SCHEMA) == ("attributes.shape_not", "none_of")
+    assert target_of("colour", SCHEMA) is target_of("attributes.", SCHEMA) is None
+    assert target_of("limit", SCHEMA) is target_of("_not", SCHEMA) is None
 
 
 def test_every_name_that_is_offered_is_understood() -> None:
-    assert all(target(name, SCHEMA) for name in names(SCHEMA))
+    assert all(target_of(name, SCHEMA) for name in parameter_names(SCHEMA))
 
 
 QUERIES = [
@@ -92,13 +92,13 @@ def test_a_filter_selects_the_same_in_the_list_and_among_similar_items(
     assert wardrobe.skus(f"/v1/products?{query}") == skus
     if "0001" not in skus:
         assert sorted(wardrobe.skus(f"/v1/products/0001/similar?{query}")) == skus
-    by_picture = wardrobe.client.post(
-        f"/v1/similar?{query}", data=picture_of("0001", wardrobe), content_type="image/png"
+    by_image = wardrobe.client.post(
+        f"/v1/similar?{query}", data=image_of("0001", wardrobe), content_type="image/png"
     )
-    assert sorted(item["sku"] for item in by_picture.json["items"]) == skus
+    assert sorted(item["sku"] for item in by_image.json["items"]) == skus
 
 
-def picture_of(sku: str, shop: Shop) -> bytes:
+def image_of(sku: str, shop: Shop) -> bytes:
     return shop.client.get(f"/v1/products/{sku}/image").data
 
 

@@ -90,7 +90,7 @@ def test_a_second_reindex_is_a_conflict(shop: Shop) -> None:
     second = shop.client.post("/v1/admin/reindex", json={})
     assert (second.status_code, second.content_type) == (409, PROBLEM)
     assert second.json["code"] == "reindex-running"
-    assert "not over" in second.json["detail"]
+    assert "not ended" in second.json["detail"]
 
 
 def test_a_generation_that_is_not_good_enough_fails_its_job_with_the_number(

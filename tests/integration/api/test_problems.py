@@ -135,7 +135,7 @@ OURS |= {errors.NotEvaluable, errors.UnusableBackup, errors.WouldOverwrite}  # o
 def test_every_domain_error_that_a_request_can_meet_has_a_status(
     kind: type[LookalikeError],
 ) -> None:
-    problem = problems.translate(kind())
+    problem = problems.to_request_error(kind())
     assert 400 <= problem.status <= 503
     assert problem.status != 500
     assert (problem.status == 503) == ("Retry-After" in problem.headers) or problem.status == 409

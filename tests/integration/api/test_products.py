@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from support.shop import PROBLEM, Shop
+from support.shop import PROBLEM, Shop, picture
 
+from backend.api import create_app
 from backend.catalogue import products
 from backend.catalogue.products import ImageRef
 
@@ -160,6 +162,13 @@ def test_an_unknown_field_is_422_and_names_the_allowed_ones(client: FlaskClient)
         assert "base_colour" in faults["/colour~1tone"]["detail"]
 
 
+def test_a_field_whose_name_is_half_a_surrogate_pair_is_422(client: FlaskClient) -> None:
+    refused = client.put("/v1/products/1", json={"\ud800": "x"})
+    assert refused.status_code == 422
+    (fault,) = refused.json["errors"]
+    assert (fault["pointer"], fault["code"]) == ("/\ud800", "unknown-field")
+
+
 @pytest.mark.parametrize(
     "uri",
     [
@@ -218,18 +227,19 @@ def test_a_product_without_an_image_ends_in_quarantine_with_that_reason(shop: Sh
     assert read["reason"].startswith("no-image")
 
 
-def test_every_write_notifies(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_write_notifies(shop: Shop) -> None:
     notified: list[bool] = []
 
     def notify() -> None:
         with shop.services.db.read() as session:  # committed: another connection sees it
             notified.append(products.page(session, limit=1) != [])
 
-    monkeypatch.setattr(shop.services, "notify", notify)
-    shop.put("1", "red")
-    shop.client.patch("/v1/products/1", json={"year": 2012})
-    shop.client.post("/v1/products:batch", json={"items": [{"sku": "2"}]})
-    shop.client.delete("/v1/products/2")
+    client = create_app(replace(shop.services, notify=notify)).test_client()
+    client.put("/v1/products/1", json={})
+    client.put("/v1/products/1/image", data=picture("red"), content_type="image/png")
+    client.patch("/v1/products/1", json={"year": 2012})
+    client.post("/v1/products:batch", json={"items": [{"sku": "2"}]})
+    client.delete("/v1/products/2")
     assert notified == [True] * 5
 
 

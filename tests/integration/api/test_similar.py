@@ -1,4 +1,4 @@
-"""Similar items, by product and by picture."""
+"""Similar items, by product and by image."""
 
 from __future__ import annotations
 
@@ -111,10 +111,10 @@ def test_what_was_sold_out_a_moment_ago_is_not_offered(wardrobe: Shop) -> None:
     assert wardrobe.skus(URL, in_stock="true") == ["0005", "0004"]
 
 
-# --- by picture ----------------------------------------------------------------------------------
+# --- by image ----------------------------------------------------------------------------------
 
 
-def test_a_picture_in_a_form_finds_its_product_first(wardrobe: Shop) -> None:
+def test_an_image_in_a_form_finds_its_product_first(wardrobe: Shop) -> None:
     answer = upload(wardrobe, picture("#d02020")).json
     assert answer["items"][0]["sku"] == "0001"
     assert answer["items"][0]["score"] == pytest.approx(1, abs=1e-3)
@@ -134,7 +134,7 @@ def test_a_form_holds_the_other_parameters_too(wardrobe: Shop) -> None:
     assert [item["sku"] for item in plain["items"]] == ["0003", "0004"]
 
 
-def test_a_raw_picture_is_asked_with_a_query_string(wardrobe: Shop) -> None:
+def test_a_raw_image_is_asked_with_a_query_string(wardrobe: Shop) -> None:
     for kind in ("jpeg", "png"):
         answer = wardrobe.client.post(
             "/v1/similar?gender=Men&limit=1",
@@ -172,6 +172,8 @@ def test_a_body_asks_about_a_product_with_a_filter(wardrobe: Shop) -> None:
         ({"sku": "0001", "min_score": "1"}, "/min_score"),
         ({"sku": "0001", "min_score": 2}, "/min_score"),
         ({"sku": "0001", "gender": ["Men"]}, "/gender"),
+        ({"sku": "0001", "gender": None}, "/gender"),
+        ({"sku": "0001", "\ud800": 1}, "/\ud800"),
     ],
 )
 def test_a_wrong_body_is_422_and_points_at_the_fault(
@@ -180,6 +182,26 @@ def test_a_wrong_body_is_422_and_points_at_the_fault(
     refused = wardrobe.client.post("/v1/similar", json=body)
     assert (refused.status_code, refused.content_type) == (422, PROBLEM)
     assert [fault["pointer"] for fault in refused.json["errors"]] == [pointer]
+
+
+def test_a_member_of_null_counts_as_absent(wardrobe: Shop) -> None:
+    body = dict.fromkeys(("filter", "limit", "exclude", "fields", "min_score")) | {"sku": "0001"}
+    answer = wardrobe.client.post("/v1/similar", json=body).json
+    assert [item["sku"] for item in answer["items"]] == wardrobe.skus(URL)
+
+
+def test_everything_wrong_with_a_body_is_told_at_once(wardrobe: Shop) -> None:
+    body = {"limit": 0, "filter": {"year": "x", "colour": "Red"}, "gender": "Men"}
+    refused = wardrobe.client.post("/v1/similar", json=body).json
+    assert (refused["code"], len(refused["errors"])) == ("invalid-request", 5)
+    found = {fault["pointer"]: fault["code"] for fault in refused["errors"]}
+    assert found == {
+        "/sku": "invalid-value",
+        "/limit": "invalid-value",
+        "/filter/year": "invalid-filter",
+        "/filter/colour": "invalid-filter",
+        "/gender": "unknown-parameter",
+    }
 
 
 @pytest.mark.parametrize(
@@ -192,7 +214,7 @@ def test_a_wrong_body_is_422_and_points_at_the_fault(
         (picture("red") + bytes(60_000), 413, "image-too-large"),
     ],
 )
-def test_what_is_no_usable_picture_is_refused(
+def test_what_is_no_usable_image_is_refused(
     wardrobe: Shop, data: bytes, status: int, code: str
 ) -> None:
     raw = wardrobe.client.post("/v1/similar", data=data, content_type="image/jpeg")
@@ -211,7 +233,7 @@ def test_what_is_no_usable_picture_is_refused(
         {"image": (io.BytesIO(b"x"), "x.png"), "mask": (io.BytesIO(b"x"), "m.png")},
     ],
 )
-def test_a_form_without_exactly_one_picture_is_422(wardrobe: Shop, form: Any) -> None:
+def test_a_form_without_exactly_one_image_is_422(wardrobe: Shop, form: Any) -> None:
     refused = wardrobe.client.post(
         "/v1/similar", data=form, content_type="multipart/form-data; boundary=b"
     )

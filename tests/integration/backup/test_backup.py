@@ -204,7 +204,9 @@ def test_a_second_backup_copies_what_is_new_and_drops_what_is_no_longer_named(
     assert (first.images, second.images) == (4, 4)
     now = {path: path.stat().st_mtime_ns for path in folder.glob("images/*/*")}
     assert len(now.items() & kept.items()) == 3
-    assert [path.name for path in folder.glob("catalogue-*")] == [second.path(folder).name]
+    assert [path.name for path in folder.glob("catalogue-*")] == [
+        second.catalogue_path(folder).name
+    ]
     assert backup.check(folder) == second
 
 
@@ -391,13 +393,13 @@ def lose_an_image(folder: Path, manifest: Manifest) -> None:
 
 
 def spoil_the_catalogue(folder: Path, manifest: Manifest) -> None:
-    with manifest.path(folder).open("r+b") as file:
+    with manifest.catalogue_path(folder).open("r+b") as file:
         file.seek(5000)
         file.write(b"!")
 
 
 def lose_the_catalogue(folder: Path, manifest: Manifest) -> None:
-    manifest.path(folder).unlink()
+    manifest.catalogue_path(folder).unlink()
 
 
 def lose_the_manifest(folder: Path, manifest: Manifest) -> None:

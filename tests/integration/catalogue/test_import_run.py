@@ -1,4 +1,4 @@
-"""An import brings the catalogue to what the file says, and asks for no more work than that is."""
+"""An import makes the catalogue equal to the file, and requests no more work than that needs."""
 
 from __future__ import annotations
 

@@ -17,8 +17,7 @@ from backend import indexing
 from backend.database.engine import Database
 from backend.database.models import Cursor, IndexEntry, Product
 from backend.images.decoder_pool import DecoderPool
-from backend.indexing import Drift
-from backend.indexing import reconcile as reconciling
+from backend.indexing import Drift, reconciliation
 from backend.vectors import Point
 
 COLOURS = ("red", "green", "blue")
@@ -69,20 +68,20 @@ def test_what_agrees_is_left_alone(floor: Floor) -> None:
 
 def test_an_emptied_index_is_filled_again_from_sql(floor: Floor) -> None:
     floor.index = ExactIndex(size=13, schema=indexing.schema())
-    assert heal(floor).missing == [1, 2, 3]
+    assert heal(floor).missing_point == [1, 2, 3]
     assert floor.index.count() == 3
 
 
 def test_a_deleted_point_comes_back(floor: Floor) -> None:
     floor.index.delete({2: 10})
-    assert heal(floor).missing == [2]
+    assert heal(floor).missing_point == [2]
     assert floor.payload(2)["price"] == 1.0
 
 
 def test_a_point_of_another_claim_is_written_anew(floor: Floor) -> None:
     floor.index.upsert([point(floor, 2, claim=40)])
     drift = heal(floor)
-    assert (drift.stale, drift.total) == ([2], 1)
+    assert (drift.other_claim, drift.total) == ([2], 1)
     assert floor.payload(2)["price"] == 1.0
     assert entry(floor.db, 2).claim > 40
 
@@ -91,7 +90,7 @@ def test_foreign_points_are_deleted_wherever_they_lie(floor: Floor) -> None:
     floor.db.write(lambda session: session.execute(delete(Product).where(Product.id == 2)))
     strays = [point(floor, 10**12, claim=3), point(floor, 77, claim=1)]
     floor.index.upsert(strays)
-    assert heal(floor).stray == [2, 77, 10**12]
+    assert heal(floor).unexpected_point == [2, 77, 10**12]
     assert dict(floor.index.claims()).keys() == {1, 3}
 
 
@@ -99,7 +98,7 @@ def test_the_point_of_a_removed_product_is_deleted(floor: Floor) -> None:
     floor.remove("red")
     floor.work()
     floor.index.upsert([point(floor, 1, claim=2)])
-    assert heal(floor).stray == [1]
+    assert heal(floor).unexpected_point == [1]
     assert floor.index.vector(1) is None
 
 
@@ -107,7 +106,7 @@ def test_a_product_that_the_queue_does_not_know_is_taken_in(floor: Floor) -> Non
     gone = delete(IndexEntry).where(IndexEntry.product_id == 3)
     floor.db.write(lambda session: session.execute(gone))
     floor.index.delete({3: 10})
-    assert heal(floor).unqueued == [3]
+    assert heal(floor).no_entry == [3]
     assert floor.index.count() == 3
 
 
@@ -116,7 +115,7 @@ def test_a_product_and_its_point_that_the_queue_has_forgotten_agree_again(floor:
     floor.index.upsert([point(floor, 3, claim=40)])
     gone = delete(IndexEntry).where(IndexEntry.product_id == 3)
     floor.db.write(lambda session: session.execute(gone))
-    assert heal(floor).unqueued == [3]
+    assert heal(floor).no_entry == [3]
     assert floor.payload(3)["price"] == 1.0
     assert entry(floor.db, 3).claim > 40
 
@@ -146,7 +145,7 @@ def test_a_backup_of_sql_that_is_older_than_the_index_wins(floor: Floor) -> None
 
     floor.db.write(restore)
     drift = heal(floor)
-    assert (drift.stale, drift.stray) == ([1, 2], [newest])
+    assert (drift.other_claim, drift.unexpected_point) == ([1, 2], [newest])
     assert [floor.payload(id_)["price"] for id_ in (1, 2)] == [1.0, 1.0]
 
 
@@ -164,7 +163,7 @@ def test_the_quarantine_is_never_woken(floor: Floor) -> None:
     floor.work()
     floor.pictures.opened.clear()
     floor.index.upsert([point(floor, id_, claim=1)])
-    assert heal(floor).stray == [id_]
+    assert heal(floor).unexpected_point == [id_]
     assert list(floor.quarantine()) == ["bad"]
 
 
@@ -173,7 +172,7 @@ def test_a_product_in_quarantine_gets_the_point_of_its_last_good_image_back(floo
     floor.work()
     floor.pictures.opened.clear()
     floor.index.delete({1: 10})
-    assert heal(floor).missing == [1]
+    assert heal(floor).missing_point == [1]
     assert list(floor.quarantine()) == ["red"]
 
 
@@ -216,7 +215,7 @@ def test_a_product_that_comes_back_while_its_stray_point_is_looked_at_keeps_it(
         return done
 
     monkeypatch.setattr(floor.db, "write", revive)
-    assert reconcile(floor, fix=True).stray == [1]
+    assert reconcile(floor, fix=True).unexpected_point == [1]
     assert floor.payload(1)["price"] == 5.0
 
 
@@ -254,7 +253,7 @@ def test_what_is_written_between_the_two_looks_is_not_undone(floor: Floor) -> No
 
 @pytest.fixture
 def ranges_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconciling, "RANGE", 2)
+    monkeypatch.setattr(reconciliation, "RANGE", 2)
 
 
 @pytest.mark.usefixtures("ranges_of_two")
@@ -262,14 +261,14 @@ def test_a_walk_compares_range_by_range_and_says_how_far_it_is(floor: Floor) -> 
     seen: list[Sequence[int | None]] = []
     floor.index.delete({1: 10, 3: 10})
     drift = reconcile(floor, report=lambda *progress: seen.append(progress))
-    assert drift.missing == [1, 3]
+    assert drift.missing_point == [1, 3]
     assert seen == [(2, 4), (4, 4)]
 
 
 @pytest.mark.usefixtures("ranges_of_two")
 def test_a_part_of_the_ids_can_be_compared_alone(floor: Floor) -> None:
     floor.index.delete({1: 10, 2: 10, 3: 10})
-    assert reconcile(floor, start=2, stop=3).missing == [2]
+    assert reconcile(floor, start=2, stop=3).missing_point == [2]
 
 
 @pytest.mark.usefixtures("ranges_of_two")
@@ -279,7 +278,7 @@ def test_slices_follow_each_other_and_begin_anew_at_the_end(floor: Floor) -> Non
     found = []
     for _ in range(3):
         drift = indexing.reconcile_slice(floor.db, floor.generation, floor.index)
-        found.append((drift.missing, drift.stray))
+        found.append((drift.missing_point, drift.unexpected_point))
         floor.work()
     assert found == [([1], []), ([3], [10**9]), ([], [])]
     with floor.db.read() as session:
@@ -292,7 +291,7 @@ def test_an_empty_catalogue_is_compared_too(db: Database, tmp_path: Path) -> Non
     with DecoderPool(1, limits=LIMITS) as decoders:
         floor = Floor(db, tmp_path, decoders, index)
     floor.index.upsert([point(floor, 5, claim=1)])
-    assert reconcile(floor, fix=True).stray == [5]
+    assert reconcile(floor, fix=True).unexpected_point == [5]
     drift = indexing.reconcile_slice(floor.db, floor.generation, floor.index)
     assert (drift.checked, drift.total) == (0, 0)
 

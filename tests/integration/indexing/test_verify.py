@@ -113,19 +113,19 @@ def test_a_sound_index_has_no_drift_and_every_vector_was_compared(floor: Floor) 
 
 def test_an_emptied_index_is_filled_again(floor: Floor) -> None:
     floor.index.delete({1: 99, 2: 99, 3: 99})
-    assert heal(floor).missing == [1, 2, 3]
+    assert heal(floor).missing_point == [1, 2, 3]
 
 
 def test_a_payload_that_somebody_changed_in_the_index_is_written_again(floor: Floor) -> None:
     floor.index.set_payload(2, {"price": 99.0})
-    assert heal(floor).altered == [2]
+    assert heal(floor).different_payload == [2]
     assert floor.payload(2)["price"] == 1.0
 
 
 def test_a_vector_that_is_another_one_is_written_again(floor: Floor) -> None:
     before = floor.index.vector(2)
     replace(floor, as_it_is(floor, 2, vector=ELSEWHERE))
-    assert heal(floor).moved == [2]
+    assert heal(floor).different_vector == [2]
     np.testing.assert_allclose(floor.index.vector(2), before, atol=1e-6)
 
 
@@ -143,21 +143,21 @@ def test_points_without_a_claim_or_a_vector_are_deleted_and_ours_come_back(floor
     smuggle(floor.index, 1, ELSEWHERE, {"price": 3.0})
     smuggle(floor.index, 2, None, {"claim": entry(floor.db, 2).indexed_claim})
     drift = heal(floor)
-    assert set(drift.foreign) == {str(visitor), str(10**9), "1", "2"}
-    assert drift.stray == []
+    assert set(drift.point_without_claim) == {str(visitor), str(10**9), "1", "2"}
+    assert drift.unexpected_point == []
 
 
 def test_ids_that_sql_does_not_know_are_deleted(floor: Floor) -> None:
     for id_ in (77, 10**12):
         replace(floor, Point(id=id_, vector=ELSEWHERE, payload={}, claim=1))
-    assert heal(floor).stray == [77, 10**12]
+    assert heal(floor).unexpected_point == [77, 10**12]
 
 
 def test_a_vector_that_sql_has_lost_is_taken_from_its_point(floor: Floor) -> None:
     with floor.db.read() as session:
         before = session.scalars(select(ImageVector.vector)).all()
     floor.db.write(lambda session: session.execute(delete(ImageVector)))
-    assert heal(floor).lost == [1, 2, 3]
+    assert heal(floor).vector_not_in_sql == [1, 2, 3]
     with floor.db.read() as session:
         after = session.scalars(select(ImageVector.vector)).all()
     for old, new in zip(sorted(before), sorted(after), strict=True):
@@ -181,7 +181,7 @@ def test_an_index_that_was_restored_from_an_older_backup_is_brought_up_to_date(
     for point in backup:
         replace(floor, point)
     drift = heal(floor)
-    assert (drift.stale, drift.missing, drift.stray) == ([1], [4], [3])
+    assert (drift.other_claim, drift.missing_point, drift.unexpected_point) == ([1], [4], [3])
     assert floor.payload(1)["price"] == 2.0
 
 
@@ -192,7 +192,7 @@ def test_an_index_from_another_future_with_the_same_claims_is_told_by_its_payloa
     now = as_it_is(floor, 3)
     replace(floor, as_it_is(floor, 3, vector=ELSEWHERE, payload={**now.payload, "sku": "other"}))
     drift = heal(floor)
-    assert (drift.altered, drift.moved) == ([3], [3])
+    assert (drift.different_payload, drift.different_vector) == ([3], [3])
     assert floor.payload(3)["sku"] == "blue"
 
 
@@ -216,7 +216,7 @@ def sleeps(floor: Floor) -> bool:
 
 def test_what_is_quarantined_gets_its_last_good_point_back_and_sleeps_on(asleep: Floor) -> None:
     asleep.index.set_payload(1, {"price": 99.0})
-    assert look(asleep, fix=True).altered == [1]
+    assert look(asleep, fix=True).different_payload == [1]
     asleep.work()
     assert sleeps(asleep)
     assert asleep.payload(1)["price"] == 1.0
@@ -226,7 +226,7 @@ def test_what_is_quarantined_without_any_vector_left_is_never_woken(asleep: Floo
     asleep.db.write(lambda session: session.execute(delete(ImageVector)))
     asleep.index.delete({1: 99})
     drift = look(asleep, fix=True)
-    assert (drift.missing, drift.lost) == ([], [2, 3])
+    assert (drift.missing_point, drift.vector_not_in_sql) == ([], [2, 3])
     asleep.work()
     assert sleeps(asleep)
     assert look(asleep).total == 0
@@ -245,7 +245,7 @@ def test_what_a_build_has_not_reached_yet_is_no_drift(floor: Floor) -> None:
     with floor.db.read() as session:
         floor.generation = session.get_one(Generation, floor.generation.id)
     floor.index.delete({2: 99, 3: 99})
-    assert look(floor).unqueued == [2]
+    assert look(floor).no_entry == [2]
 
 
 @pytest.fixture
@@ -369,7 +369,8 @@ def distant(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 def test_a_collection_that_is_dropped_under_a_running_worker_is_filled_again(
     distant: Plant,
 ) -> None:
-    index: Any = distant.index
-    index._client().delete_collection(index._collection)
+    index = distant.index
+    assert isinstance(index, ServerIndex)
+    index.collection.open().delete_collection(index.collection.name)
     assert heal_plant(distant)["missing"] == 4
     assert distant.prices() == {1: 1.0, 2: 1.0, 3: 1.0, 4: 1.0}

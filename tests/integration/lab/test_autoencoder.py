@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -24,21 +25,21 @@ from backend.errors import ConfigurationError, ImageError, UnknownEmbedder, Weig
 from backend.images.decode import Size
 from backend.images.decoder_pool import Decoded, DecoderPool
 from backend.images.limits import ImageLimits
-from backend.lab.evaluation.splits import place
+from backend.lab.evaluation.splits import fraction_of
 from backend.lab.training.autoencoder import train
-from backend.lab.training.autoencoder_pictures import layer_picture, reconstruction_sheet, viridis
+from backend.lab.training.autoencoder_images import draw_layers, draw_reconstructions, viridis
 from backend.lab.training.autoencoder_run import (
     CHECKPOINT,
     WEIGHTS,
     AutoencoderRecipe,
-    Run,
+    AutoencoderRun,
     TrainingImages,
     begin_or_resume,
 )
 from backend.settings import Settings
 from sample_catalogue import make_sample
 
-Train = Callable[..., Run]
+Train = Callable[..., AutoencoderRun]
 
 EXACT = Compute(device="cpu", precision="fp32")
 SMALL = AutoencoderRecipe(dimensions=4096, batch_size=16, seed=5)  # fewer weights than the other
@@ -56,7 +57,7 @@ def shots(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 @pytest.fixture(scope="module")
 def train_on() -> Iterator[Train]:
-    """Trains for some epochs in a folder, on the first 32 pictures; the others are held out."""
+    """Trains for some epochs in a folder, on the first 32 images; the others are held out."""
     with DecoderPool(1, limits=ImageLimits()) as decoders:
 
         def open_images(uris: Sequence[str | None], target: Size) -> Iterator[Decoded | ImageError]:
@@ -64,7 +65,7 @@ def train_on() -> Iterator[Train]:
 
         def run(
             folder: Path, epochs: int, shots: list[str], recipe: AutoencoderRecipe = SMALL
-        ) -> Run:
+        ) -> AutoencoderRun:
             return train(
                 folder,
                 recipe,
@@ -83,7 +84,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory, shots: list[str], train_on: 
     """The folder of a run that was interrupted after its first epoch."""
     folder = tmp_path_factory.mktemp("parts")
     train_on(folder, 1, shots)
-    train_on(folder, 2, [])  # the pictures are those that it began with
+    train_on(folder, 2, [])  # the images are those that it began with
     return folder
 
 
@@ -189,7 +190,7 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
 def test_training_lowers_the_error_and_leaves_an_embedder(parts: Path) -> None:
     first, second = begin_or_resume(parts, SMALL, lambda: TrainingImages([], [])).epochs
 
-    assert first.pictures == second.pictures == 32
+    assert first.images == second.images == 32
     assert second.loss < first.loss
     assert second.held_out_loss is not None
     assert {path.name for path in parts.iterdir()} == {
@@ -235,17 +236,17 @@ def test_a_folder_keeps_to_its_recipe(tmp_path: Path, shots: list[str], train_on
         train_on(tmp_path, 2, shots, AutoencoderRecipe(dimensions=4096, batch_size=32, seed=5))
 
 
-def test_pictures_that_cannot_be_decoded_are_left_out(
+def test_images_that_cannot_be_decoded_are_left_out(
     tmp_path: Path, shots: list[str], train_on: Train
 ) -> None:
     done = train_on(tmp_path, 1, [*shots[:3], str(tmp_path / "gone.png")])
-    assert done.epochs[0].pictures == 3
-    with pytest.raises(ConfigurationError, match="none of the pictures"):
+    assert done.epochs[0].images == 3
+    with pytest.raises(ConfigurationError, match="none of the images"):
         train_on(tmp_path / "none", 1, [str(tmp_path / "gone.png")])
 
 
-def test_without_pictures_there_is_nothing_to_train_on(tmp_path: Path, train_on: Train) -> None:
-    with pytest.raises(ConfigurationError, match="no picture"):
+def test_without_images_there_is_nothing_to_train_on(tmp_path: Path, train_on: Train) -> None:
+    with pytest.raises(ConfigurationError, match="no image"):
         train_on(tmp_path, 1, [])
 
 
@@ -265,7 +266,7 @@ def test_curves_of_a_resumed_run_have_each_step_once(parts: Path) -> None:
     assert [event.step for event in events.Scalars("loss/held out")] == [1, 3]
 
 
-# --- pictures --------------------------------------------------------------------------------
+# --- drawings --------------------------------------------------------------------------------
 
 
 def test_viridis_runs_from_dark_violet_to_yellow() -> None:
@@ -275,17 +276,17 @@ def test_viridis_runs_from_dark_violet_to_yellow() -> None:
     assert (np.diff(shades) > 0).all()
 
 
-def test_a_reconstruction_sheet_has_the_pictures_above() -> None:
-    pictures = [one.resize((128, 128)) for one in GARMENTS[:3]]
-    sheet = reconstruction_sheet(Autoencoder(512), pictures)
+def test_a_reconstruction_sheet_has_the_images_above() -> None:
+    originals = [one.resize((128, 128)) for one in GARMENTS[:3]]
+    sheet = draw_reconstructions(Autoencoder(512), originals)
     assert sheet.size == (3 * 132 - 4, 2 * 132 - 4)
-    assert sheet.crop((132, 0, 260, 128)).tobytes() == pictures[1].tobytes()
+    assert sheet.crop((132, 0, 260, 128)).tobytes() == originals[1].tobytes()
     assert sheet.crop((132, 132, 260, 260)).getcolors(1 << 15) != [(128 * 128, (255, 255, 255))]
 
 
 @pytest.mark.parametrize(("dimensions", "layers"), [(4096, 7), (512, 8)])
-def test_a_layer_picture_has_a_row_for_each_layer(dimensions: int, layers: int) -> None:
-    sheet = layer_picture(Autoencoder(dimensions), GARMENTS[0])
+def test_the_drawing_of_layers_has_a_row_for_each_layer(dimensions: int, layers: int) -> None:
+    sheet = draw_layers(Autoencoder(dimensions), GARMENTS[0])
     rows = [sheet.crop((112, 100 * n, 208, 100 * n + 96)) for n in range(layers + 1)]
     assert sheet.height == 100 * (layers + 1) - 4
     assert all(len(row.getcolors(1 << 15) or []) > 2 for row in rows)
@@ -316,6 +317,13 @@ def invoke(*arguments: str) -> str:
 TRAIN = ("train", "autoencoder", "--batch-size", "8", "--products", "24")
 
 
+def test_the_card_keeps_its_keys(parts: Path) -> None:
+    card = json.loads((parts / "card.json").read_text())
+
+    assert (card["pictures"], card["held_out_pictures"]) == (32, 8)
+    assert set(card["epochs"][0]) == {"loss", "held_out_loss", "pictures", "steps", "seconds"}
+
+
 def test_the_command_trains_on_the_catalogue_and_holds_out_what_evaluate_asks_for(
     shop: Path,
 ) -> None:
@@ -326,10 +334,10 @@ def test_the_command_trains_on_the_catalogue_and_holds_out_what_evaluate_asks_fo
         AutoencoderRecipe(dimensions=4096, batch_size=8, products=24, held_out=0.3),
         lambda: TrainingImages([], []),
     )
-    assert len(run.pictures.training) == 24
-    assert run.pictures.held_out
-    for uris, held_out in ((run.pictures.training, False), (run.pictures.held_out, True)):
-        assert {place(Path(uri).stem) < 0.3 for uri in uris} == {held_out}
+    assert len(run.images.training) == 24
+    assert run.images.held_out
+    for uris, held_out in ((run.images.training, False), (run.images.held_out, True)):
+        assert {fraction_of(Path(uri).stem) < 0.3 for uri in uris} == {held_out}
     spec = said.split("LOOKALIKE_EMBEDDER='")[1].split("'")[0]
     assert load(spec).size == 4096
 

@@ -25,18 +25,18 @@ from backend.database.engine import Database
 from backend.database.models import Base, ImageVector, Product
 from backend.embedders import load
 from backend.errors import NotAnImage, NotEvaluable
-from backend.lab.evaluation.evaluating import Contest, evaluate
-from backend.lab.evaluation.judging import Ranking, alike_together, confusion, judge
+from backend.lab.evaluation.evaluating import EvaluationContext, evaluate
+from backend.lab.evaluation.labels import Labels, label, read_products
 from backend.lab.evaluation.neighbours import Neighbours
-from backend.lab.evaluation.planning import Options
-from backend.lab.evaluation.products import Labels, label, read_products
+from backend.lab.evaluation.planning import EvaluationOptions
 from backend.lab.evaluation.results import Evaluation, as_json
+from backend.lab.evaluation.scoring import Ranking, confusion, order_by_similarity, score_rankings
 from backend.lab.evaluation.speed import images_per_second
 from backend.settings import Settings, read_settings
 from sample_catalogue import make_sample
 
 PRODUCTS = 80
-FEW = Options(by=("article_type", "base_colour+article_type"), resamples=50, timed=0)
+FEW = EvaluationOptions(by=("article_type", "base_colour+article_type"), resamples=50, timed=0)
 SPECS = ("mean-colour?grid=8", "mean-colour?grid=1")
 
 Run = Callable[..., Result]
@@ -51,7 +51,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def fresh(settings: Settings, sample: Path) -> Iterator[Services]:
-    """A catalogue of pictures of its own, that nobody has embedded; one product has none."""
+    """A catalogue with its own images, none embedded yet; one product has no image."""
     folder = shutil.copytree(sample, settings.data_dir.parent / "shop")
     services = build(settings)
     import_catalogue(services.db, services.image_store, folder)
@@ -80,22 +80,22 @@ def services(settings: Settings, embedded: Path) -> Iterator[Services]:
 
 
 @contextmanager
-def nobody_watches(what: str) -> Iterator[Callable[[int, int], None]]:
+def show_nothing(what: str) -> Iterator[Callable[[int, int], None]]:
     yield lambda done, total: None
 
 
-def contest(services: Services, *specs: str) -> Contest:
-    return Contest(
+def context(services: Services, *specs: str) -> EvaluationContext:
+    return EvaluationContext(
         db=services.db,
         embedders={spec: services.embedders.named(spec) for spec in specs or SPECS},
-        yardstick=services.embedders.named(SPECS[1]),
+        reference=services.embedders.named(SPECS[1]),
         open_images=services.image_opener.open,
-        watch=nobody_watches,
+        watch=show_nothing,
     )
 
 
-def ask(services: Services, options: Options = FEW, *specs: str) -> Evaluation:
-    found, _ = evaluate(contest(services, *specs), options)
+def ask(services: Services, options: EvaluationOptions = FEW, *specs: str) -> Evaluation:
+    found, _ = evaluate(context(services, *specs), options)
     return found
 
 
@@ -151,11 +151,11 @@ def test_vectors_are_made_once_and_then_used_as_they_are(fresh: Services) -> Non
     assert as_json(second.scores) == as_json(first.scores)
 
 
-def test_a_picture_that_cannot_be_used_is_left_out_for_everybody(fresh: Services) -> None:
+def test_an_image_that_cannot_be_used_is_left_out_for_everybody(fresh: Services) -> None:
     with fresh.db.read() as session:
         victim = read_products(session)[3]
     ask(fresh, FEW, SPECS[0])
-    Path(victim.uri.removeprefix("file://")).write_bytes(b"no picture")
+    Path(victim.uri.removeprefix("file://")).write_bytes(b"no image")
 
     found = ask(fresh)
 
@@ -177,10 +177,12 @@ def test_nothing_but_vectors_is_written(fresh: Services) -> None:
 
 
 def test_whole_categories_are_unseen_and_only_what_is_new_is_asked_for(services: Services) -> None:
-    options = Options(by=("article_type",), held_out=0.3, unseen=0.3, resamples=20, timed=0)
+    options = EvaluationOptions(
+        by=("article_type",), held_out=0.3, unseen=0.3, resamples=20, timed=0
+    )
 
     everywhere = ask(services, options)
-    narrow = ask(services, Options(**{**vars(options), "index": "held-out"}))
+    narrow = ask(services, EvaluationOptions(**{**vars(options), "index": "held-out"}))
 
     assert everywhere.unseen == narrow.unseen != ()
     assert everywhere.queries == narrow.queries
@@ -194,7 +196,9 @@ def test_whole_categories_are_unseen_and_only_what_is_new_is_asked_for(services:
 
 
 def test_a_sample_a_cap_and_fewer_queries(services: Services) -> None:
-    options = Options(by=("gender",), sample=60, per_category=12, queries=9, resamples=20, timed=0)
+    options = EvaluationOptions(
+        by=("gender",), sample=60, per_category=12, queries=9, resamples=20, timed=0
+    )
 
     found = ask(services, options)
 
@@ -208,7 +212,9 @@ def test_any_attribute_can_be_the_label(services: Services) -> None:
         products = read_products(session)
     name = next(iter(products[0].attributes or products[1].attributes))
 
-    found = ask(services, Options(by=(f"attributes.{name}", "year"), resamples=20, timed=0))
+    found = ask(
+        services, EvaluationOptions(by=(f"attributes.{name}", "year"), resamples=20, timed=0)
+    )
 
     assert set(found.distribution) == {f"attributes.{name}", "year"}
 
@@ -216,14 +222,14 @@ def test_any_attribute_can_be_the_label(services: Services) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (Options(by=("fabric",)), "no product has 'fabric'; there is gender"),
-        (Options(by=("gender",), unseen=("Mne",)), "'Mne'; there is Men"),
-        (Options(by=("gender",), held_out=1e-9), "no product to ask for"),
-        (Options(by=("gender",), index="held-out"), "fewer than two products"),
+        (EvaluationOptions(by=("fabric",)), "no product has 'fabric'; there is gender"),
+        (EvaluationOptions(by=("gender",), unseen=("Mne",)), "'Mne'; there is Men"),
+        (EvaluationOptions(by=("gender",), held_out=1e-9), "no product to query"),
+        (EvaluationOptions(by=("gender",), index="held-out"), "fewer than two products"),
     ],
 )
 def test_what_cannot_be_judged_is_refused_with_what_can(
-    services: Services, options: Options, says: str
+    services: Services, options: EvaluationOptions, says: str
 ) -> None:
     with pytest.raises(NotEvaluable, match=says):
         ask(services, options)
@@ -241,14 +247,14 @@ def test_stored_vectors_are_judged_in_any_database(any_db: Database) -> None:
     any_db.write(lambda s: image_vectors.store(s, embedder.fingerprint, vectors))
 
     found, _ = evaluate(
-        Contest(
+        EvaluationContext(
             db=any_db,
             embedders={"e": embedder},
-            yardstick=embedder,
+            reference=embedder,
             open_images=lambda uris, size: iter([NotAnImage() for _ in uris]),
-            watch=nobody_watches,
+            watch=show_nothing,
         ),
-        Options(by=("gender",), resamples=20),
+        EvaluationOptions(by=("gender",), resamples=20),
     )
 
     assert found.unusable == 0
@@ -258,7 +264,7 @@ def test_stored_vectors_are_judged_in_any_database(any_db: Database) -> None:
 
 def test_euclidean_distance_orders_unit_vectors_as_the_cosine_does(services: Services) -> None:
     cosine = ask(services)
-    euclidean = ask(services, Options(**{**vars(FEW), "metric": "euclidean"}))
+    euclidean = ask(services, EvaluationOptions(**{**vars(FEW), "metric": "euclidean"}))
 
     for one, other in zip(cosine.scores, euclidean.scores, strict=True):
         assert one.metrics["map"].value == pytest.approx(other.metrics["map"].value, abs=0.02)
@@ -278,7 +284,7 @@ def test_a_score_by_hand() -> None:
     ranking, labels = by_hand()
     everybody = {"all": np.ones(6, bool)}
 
-    (score,) = judge([ranking], labels, np.arange(6), everybody, seed=0, resamples=20)
+    (score,) = score_rankings([ranking], labels, np.arange(6), everybody, seed=0, resamples=20)
 
     # a: (1 + 0) / 2, (0 + 1/2) / 2, 0; b: 1 / 1, (0 + 1/2) / 1; the one without a kind is skipped
     assert (score.queries, score.skipped) == (5, 1)
@@ -305,7 +311,7 @@ def test_what_is_taken_for_each_other_stands_together() -> None:
     for one, other in ((0, 4), (4, 2), (1, 3), (3, 5)):
         shares[one, other] = shares[other, one] = 0.2
 
-    order = alike_together(shares)
+    order = order_by_similarity(shares)
 
     assert order in ([0, 4, 2, 1, 3, 5], [0, 4, 2, 5, 3, 1], [2, 4, 0, 1, 3, 5], [2, 4, 0, 5, 3, 1])
 
@@ -323,7 +329,7 @@ def test_a_group_without_queries_has_no_figures() -> None:
     ranking, labels = by_hand()
     nobody = {"unseen": np.zeros(6, bool)}
 
-    (score,) = judge([ranking], labels, np.arange(6), nobody, seed=0, resamples=20)
+    (score,) = score_rankings([ranking], labels, np.arange(6), nobody, seed=0, resamples=20)
 
     assert math.isnan(score.metrics["map"].value)
     assert as_json(score)["metrics"]["map"]["value"] is None
@@ -412,9 +418,10 @@ def test_the_page_shows_queries_with_framed_neighbours(run: Run, tmp_path: Path)
     run("--html", str(file), "--timed", "0", "--by", "article_type", "--k", "3")
 
     page = Page(file.read_text())
-    lines, hits, misses = (page.with_class(name) for name in ("line", "hit", "miss"))
-    assert lines == page.with_class("query") > 6
-    assert hits + misses == 3 * lines
+    rows = [attrs["alt"] or "" for tag, attrs in page.tags if tag == "img"]
+    hits, misses = (sum(row.count(f"; {word} ") for row in rows) for word in ("hit", "miss"))
+    assert len(rows) == page.with_class("line") == sum("query: " in row for row in rows) > 6
+    assert hits + misses == 3 * len(rows)
     assert min(hits, misses) > 0
 
 

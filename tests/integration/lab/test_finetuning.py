@@ -1,4 +1,4 @@
-"""Tuning to a catalogue's labels, from the first picture to the embedder, killed and not."""
+"""Tuning to a catalogue's labels, from the first image to the embedder, killed and not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.drawn_products import TINY, Window, workshop
+from support.drawn_products import TINY, Window, training_context
 from support.places import TESTS
 from typer.testing import CliRunner
 
@@ -30,13 +30,14 @@ from backend.embedders.batch_norms import fold_batch_norms
 from backend.embedders.checkpoint import Checkpoint
 from backend.embedders.weights import read_tensors
 from backend.errors import ConfigurationError, UnknownEmbedder, WeightsUnavailable
-from backend.lab.evaluation.products import Pictured
-from backend.lab.training.features import look
-from backend.lab.training.finetuning import STATE, TUNED, finetune
-from backend.lab.training.material import divide, prepare
+from backend.lab.evaluation.labels import CatalogueProduct
+from backend.lab.training.feature_cache import make_view
+from backend.lab.training.finetuning import finetune
 from backend.lab.training.objective import Aim
-from backend.lab.training.recipe import TuningRecipe
-from backend.lab.training.validation import Judge
+from backend.lab.training.tuning_data import label_and_split, prepare_data
+from backend.lab.training.tuning_recipe import CHECKPOINT, TuningRecipe
+from backend.lab.training.tuning_run import TUNED
+from backend.lab.training.validation import Validator
 from backend.settings import Settings
 from sample_catalogue import make_sample
 
@@ -53,7 +54,7 @@ def window() -> Window:
 def tuned(tmp_path_factory: pytest.TempPathFactory, window: Window) -> Path:
     """The folder of a whole run."""
     folder = tmp_path_factory.mktemp("tuned")
-    finetune(workshop(folder, window), TINY)
+    finetune(training_context(folder, window), TINY)
     return folder
 
 
@@ -62,7 +63,7 @@ def weights_of(folder: Path) -> dict[str, np.ndarray]:
         return {name: file[name] for name in file.files if name != "about"}
 
 
-def pictures(window: Window, count: int = 12) -> list[Image.Image]:
+def images_of(window: Window, count: int = 12) -> list[Image.Image]:
     uris = [product.uri for product in window.products[:count]]
     return [one.image for one in window.open(uris, (80, 60))]  # type: ignore[union-attr]
 
@@ -73,7 +74,7 @@ def pictures(window: Window, count: int = 12) -> list[Image.Image]:
 def test_a_run_leaves_an_embedder_its_card_and_its_curves(tuned: Path, window: Window) -> None:
     embedder = load(f"tuned?weights={tuned / TUNED}")
 
-    vectors = embedder.embed(pictures(window))
+    vectors = embedder.embed(images_of(window))
     card = json.loads((tuned / "card.json").read_text())
 
     assert vectors.shape == (12, embedder.size)
@@ -90,15 +91,15 @@ def test_a_run_leaves_an_embedder_its_card_and_its_curves(tuned: Path, window: W
 
 def test_the_embedder_scores_what_validation_has_said(tuned: Path, window: Window) -> None:
     card = json.loads((tuned / "card.json").read_text())
-    parts, labels = divide(window.products, TINY)
+    parts, labels = label_and_split(window.products, TINY)
     starting = np.load(next(tuned.glob("cache/*/starting.npy")))
-    material = prepare(parts, labels, starting, TINY)
-    uris = [window.products[row].uri for row in material.judged]
+    data = prepare_data(parts, labels, starting, TINY)
+    uris = [window.products[row].uri for row in data.validation]
     opened = [one.image for one in window.open(uris, (64, 48))]  # type: ignore[union-attr]
 
     vectors = load(f"tuned?weights={tuned / TUNED}").embed(opened)
 
-    found = Judge(material, labels).scores(vectors)
+    found = Validator(data, labels).scores(vectors)
     for group, by_label in card["scores"].items():
         assert found[group] == pytest.approx(by_label, abs=0.03)
 
@@ -147,11 +148,11 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
     tmp_path: Path, tuned: Path, window: Window
 ) -> None:
     for what, at in (("Features, view 1", 1), ("Epoch 1", 32), ("Validation", 1), ("Epoch 2", 16)):
-        shop = workshop(tmp_path, window, watch=interrupting(what, at), save_seconds=0)
+        context = training_context(tmp_path, window, watch=interrupting(what, at), save_seconds=0)
         with pytest.raises(Interrupted):
-            finetune(shop, TINY)
+            finetune(context, TINY)
 
-    finetune(workshop(tmp_path, window), TINY)
+    finetune(training_context(tmp_path, window), TINY)
 
     ours, theirs = weights_of(tmp_path), weights_of(tuned)
     assert ours.keys() == theirs.keys()
@@ -166,9 +167,10 @@ def test_a_killed_run_ends_as_if_it_had_not_been(
     script = (
         "import sys; from pathlib import Path\n"
         f"sys.path.insert(0, {str(TESTS)!r})\n"
-        "from support.drawn_products import TINY, Window, workshop\n"
+        "from support.drawn_products import TINY, Window, training_context\n"
         "from backend.lab.training.finetuning import finetune\n"
-        f"finetune(workshop(Path({str(tmp_path)!r}), Window({PRODUCTS}), save_seconds=0), TINY)\n"
+        f"folder, window = Path({str(tmp_path)!r}), Window({PRODUCTS})\n"
+        "finetune(training_context(folder, window, save_seconds=0), TINY)\n"
     )
     for _ in range(2):
         process = subprocess.Popen([sys.executable, "-c", script])
@@ -187,7 +189,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(
 
 def _written(folder: Path) -> int:
     try:
-        return (folder / STATE).stat().st_mtime_ns
+        return (folder / CHECKPOINT).stat().st_mtime_ns
     except FileNotFoundError:
         return 0
 
@@ -195,7 +197,7 @@ def _written(folder: Path) -> int:
 def test_a_finished_run_is_left_as_it_is(tuned: Path, window: Window) -> None:
     before = (tuned / TUNED).read_bytes()
 
-    history = finetune(workshop(tuned, window), TINY)
+    history = finetune(training_context(tuned, window), TINY)
 
     assert len(history) == 2
     assert (tuned / TUNED).read_bytes() == before
@@ -203,38 +205,38 @@ def test_a_finished_run_is_left_as_it_is(tuned: Path, window: Window) -> None:
 
 def test_a_folder_keeps_to_its_recipe(tuned: Path, window: Window) -> None:
     with pytest.raises(ConfigurationError, match="epochs 2, not 3"):
-        finetune(workshop(tuned, window), replace(TINY, epochs=3))
+        finetune(training_context(tuned, window), replace(TINY, epochs=3))
 
 
 def test_a_run_stays_with_the_products_it_began_with(tuned: Path, window: Window) -> None:
-    def sold_out() -> list[Pictured]:
-        raise AssertionError("nobody has asked")
+    def sold_out() -> list[CatalogueProduct]:
+        raise AssertionError("the catalogue was read again")
 
-    assert len(finetune(workshop(tuned, window, read_products=sold_out), TINY)) == 2
+    assert len(finetune(training_context(tuned, window, read_products=sold_out), TINY)) == 2
 
 
 def test_a_disk_that_is_too_small_is_refused_in_time(
     tmp_path: Path, window: Window, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backend.lab.training.features.DISK_LEFT", 10**18)
+    monkeypatch.setattr("backend.lab.training.feature_cache.DISK_LEFT", 10**18)
 
     with pytest.raises(ConfigurationError, match="GB are free"):
-        finetune(workshop(tmp_path, window), TINY)
+        finetune(training_context(tmp_path, window), TINY)
 
 
 def test_a_damaged_state_is_refused(tmp_path: Path, window: Window) -> None:
     with pytest.raises(Interrupted):
-        finetune(workshop(tmp_path, window, watch=interrupting("Epoch 1", 0)), TINY)
-    (tmp_path / STATE).write_bytes(b"half of it")
+        finetune(training_context(tmp_path, window, watch=interrupting("Epoch 1", 0)), TINY)
+    (tmp_path / CHECKPOINT).write_bytes(b"half of it")
 
     with pytest.raises(WeightsUnavailable, match="not a readable state"):
-        finetune(workshop(tmp_path, window), TINY)
+        finetune(training_context(tmp_path, window), TINY)
 
 
 def test_it_ends_early_when_nothing_gets_better(tmp_path: Path, window: Window) -> None:
     standing = replace(TINY, epochs=6, patience=1, tail_rate=0, head_rate=0, views=1)
 
-    assert len(finetune(workshop(tmp_path, window), standing)) == 2
+    assert len(finetune(training_context(tmp_path, window), standing)) == 2
 
 
 # --- a second schedule -----------------------------------------------------------------------
@@ -247,9 +249,9 @@ def test_a_run_goes_on_from_another_ones_weights(
     standing = replace(TINY, after=str(tuned), aims=TINY.aims[:1] + aims, epochs=1, views=1,
                        tail_rate=0, head_rate=0)  # fmt: skip
 
-    finetune(workshop(tmp_path, window), standing)
+    finetune(training_context(tmp_path, window), standing)
 
-    ours, theirs = (read_tensors(folder / STATE) for folder in (tmp_path, tuned))
+    ours, theirs = (read_tensors(folder / CHECKPOINT) for folder in (tmp_path, tuned))
     tail = [name for name in theirs["averaged"] if ".tail." in name]
     assert tail
     assert all(torch.equal(ours["averaged"][name], theirs["averaged"][name]) for name in tail)
@@ -265,13 +267,13 @@ def test_a_run_goes_on_from_another_ones_weights(
 @pytest.mark.parametrize(
     ("other", "reason"),
     [({"held_out": 0.1}, "held_out 0.25, not 0.1"), ({"size": 16}, "size 32"),
-     ({"after": "nowhere"}, "no run to go on from")],
+     ({"after": "nowhere"}, "no run to start from")],
 )  # fmt: skip
 def test_a_run_of_another_kind_cannot_be_gone_on_from(
     tuned: Path, tmp_path: Path, window: Window, other: dict, reason: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=reason):
-        finetune(workshop(tmp_path, window), replace(TINY, **{"after": str(tuned)} | other))
+        finetune(training_context(tmp_path, window), replace(TINY, **{"after": str(tuned)} | other))
 
     assert not list(tmp_path.iterdir())
 
@@ -279,15 +281,17 @@ def test_a_run_of_another_kind_cannot_be_gone_on_from(
 # --- odd catalogues and networks -----------------------------------------------------------
 
 
-def test_a_picture_that_cannot_be_decoded_is_left_out(tmp_path: Path, window: Window) -> None:
+def test_an_image_that_cannot_be_decoded_is_left_out(tmp_path: Path, window: Window) -> None:
     broken = [replace(product, uri="broken") for product in window.products[:2]]
     said: list[str] = []
     products = [*broken, *window.products[2:]]
-    shop = workshop(tmp_path, window, read_products=lambda: products, say=said.append)
+    context = training_context(
+        tmp_path, window, read_products=lambda: products, print_line=said.append
+    )
 
-    finetune(shop, replace(TINY, epochs=1, views=1))
+    finetune(context, replace(TINY, epochs=1, views=1))
 
-    assert "2 without a usable picture" in said[0]
+    assert "2 without a usable image" in said[0]
 
 
 def test_a_residual_network_can_be_tuned_too(tmp_path: Path, window: Window) -> None:
@@ -299,16 +303,16 @@ def test_a_residual_network_can_be_tuned_too(tmp_path: Path, window: Window) -> 
         views=1,
     )
 
-    finetune(workshop(tmp_path, window), recipe)
+    finetune(training_context(tmp_path, window), recipe)
 
     embedder = load(f"tuned?weights={tmp_path / TUNED}&start=0")
-    assert embedder.embed(pictures(window)).shape == (12, 32)
+    assert embedder.embed(images_of(window)).shape == (12, 32)
 
 
 def test_nothing_held_out_means_nothing_to_judge_by(tmp_path: Path, window: Window) -> None:
     recipe = replace(TINY, held_out=0, unseen=(), views=1, patience=1)
 
-    history = finetune(workshop(tmp_path, window), recipe)
+    history = finetune(training_context(tmp_path, window), recipe)
 
     assert [entry["scores"] for entry in history] == [{}, {}]
     assert Checkpoint.load(tmp_path / TUNED).card["best_epoch"] == 2
@@ -316,10 +320,9 @@ def test_nothing_held_out_means_nothing_to_judge_by(tmp_path: Path, window: Wind
 
 
 def test_views_are_small_crops_and_the_same_every_time() -> None:
-    picture = Window(4)
-    image = pictures(picture, 1)[0]
+    image = images_of(Window(4), 1)[0]
 
-    whole, one, again, other = (look(image, view, name="a") for view in (0, 1, 1, 2))
+    whole, one, again, other = (make_view(image, view, name="a") for view in (0, 1, 1, 2))
 
     assert whole is image
     assert one.size == image.size
@@ -367,7 +370,7 @@ def test_bf16_gives_the_vectors_of_fp32(tuned: Path, window: Window) -> None:
         load(f"tuned?weights={tuned / TUNED}", compute=Compute(device="cpu", precision=precision))
         for precision in ("bf16", "fp32")
     )
-    shown = pictures(window, 40)
+    shown = images_of(window, 40)
 
     cosines = (fast.embed(shown) * exact.embed(shown)).sum(axis=1)
 

@@ -15,14 +15,14 @@ from support.garments import garment
 from backend.catalogue.sources.feed import ImageFile
 from backend.embedders import load
 from backend.embedders.pca import Pca
-from backend.lab.training.pca import fit, main, pictures_to_fit_on
+from backend.lab.training.pca import draw_images, fit, main
 
 
 def cloud(spreads: list[float], count: int = 4000) -> np.ndarray:
     """Points around (3, 3, …) with these standard deviations along turned axes."""
-    dice = np.random.default_rng(0)
-    turn, _ = np.linalg.qr(dice.normal(size=(len(spreads), len(spreads))))
-    points = dice.normal(size=(count, len(spreads))) * spreads @ turn.T + 3
+    rng = np.random.default_rng(0)
+    turn, _ = np.linalg.qr(rng.normal(size=(len(spreads), len(spreads))))
+    points = rng.normal(size=(count, len(spreads))) * spreads @ turn.T + 3
     return points.astype(np.float32)
 
 
@@ -57,15 +57,15 @@ def test_a_second_fit_points_the_same_way() -> None:
 
 
 def test_no_query_is_fitted_on() -> None:
-    pictures = [
+    sources = [
         ImageFile(uri=str(n), size=1, mtime_ns=0, read=lambda most: b"") for n in range(10_050)
     ]
     queries = np.random.RandomState(0).permutation(10_050)[:10_000]
 
-    chosen = pictures_to_fit_on(pictures, queries=10_000, count=20, seed=0)
+    chosen = draw_images(sources, queries=10_000, count=20, seed=0)
 
-    assert len({picture.uri for picture in chosen}) == 20
-    assert not {picture.uri for picture in chosen} & {str(number) for number in queries}
+    assert len({source.uri for source in chosen}) == 20
+    assert not {source.uri for source in chosen} & {str(number) for number in queries}
 
 
 def test_the_command_makes_a_pca_that_the_embedder_takes(tmp_path: Path) -> None:

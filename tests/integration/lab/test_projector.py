@@ -21,10 +21,10 @@ from backend.database.engine import Database
 from backend.embedders import load
 from backend.errors import ConfigurationError, NotEvaluable
 from backend.images.store import digest_of
-from backend.lab.evaluation.products import Labels, Pictured
+from backend.lab.evaluation.labels import CatalogueProduct, Labels
 from backend.lab.projector.exporting import draw_sample, export, flatten
 from backend.lab.projector.maps import pca_map, umap_map
-from backend.lab.projector.sampling import stratify, telling_fields
+from backend.lab.projector.sampling import distinguishing_fields, stratify
 from backend.lab.projector.sprite import LARGEST_SIDE, MOST_TILES, columns, draw_sprite, tile_side
 
 FINGERPRINT = "f" * 64
@@ -57,7 +57,7 @@ def fill(db: Database, count: int, *, size: int = 4) -> np.ndarray:
 
 
 def draw(uri: str, box: tuple[int, int]) -> Image.Image | None:
-    """Draw one colour for each picture; the first one cannot be opened."""
+    """Draw one colour for each image; the first one cannot be opened."""
     if uri.endswith(digest_of(bytes([0]))):
         return None
     return Image.new("RGB", (box[0] // 2, box[1]), "#" + uri.removeprefix("store://")[:6])
@@ -67,7 +67,7 @@ def exported(db: Database, folder: Path, *, count: int = 1000) -> Path:
     sample = draw_sample(db, FINGERPRINT, count=count)
     flat = flatten(sample, with_umap=False)
     return export(
-        folder, sample, flat, note="a note", open_picture=draw, report=lambda done, total: None
+        folder, sample, flat, note="a note", open_image=draw, report=lambda done, total: None
     )
 
 
@@ -136,19 +136,19 @@ def test_products_without_any_category_can_be_shown_too(db: Database, tmp_path: 
 
 def test_numbers_of_many_values_are_no_category() -> None:
     many = [
-        Pictured(
+        CatalogueProduct(
             sku=str(n), name=None, uri="", digest=None, fields=(None,) * 8, attributes={"n": n}
         )
         for n in range(2000)
     ]
 
-    assert telling_fields(many, first="article_type") == []
+    assert distinguishing_fields(many, first="article_type") == []
 
 
 # --- TensorBoard -----------------------------------------------------------------------------
 
 
-def test_vectors_labels_and_pictures_stand_in_the_same_order(db: Database, tmp_path: Path) -> None:
+def test_vectors_labels_and_images_stand_in_the_same_order(db: Database, tmp_path: Path) -> None:
     vectors = fill(db, 10)
 
     exported(db, tmp_path)
@@ -198,7 +198,7 @@ def test_no_sheet_is_larger_than_a_texture_may_be(count: int) -> None:
     assert columns(count) ** 2 >= count
 
 
-def test_a_picture_keeps_its_shape_on_white() -> None:
+def test_an_image_keeps_its_shape_on_white() -> None:
     sheet = draw_sprite(["store://ff0000"], draw, report=lambda done, total: None)
 
     assert sheet.getpixel((32, 32)) == (255, 0, 0)
@@ -209,8 +209,8 @@ def test_a_picture_keeps_its_shape_on_white() -> None:
 
 
 def test_the_linear_map_shows_the_two_directions_of_most_variance() -> None:
-    dice = np.random.default_rng(1)
-    points = (dice.normal(size=(300, 6)) * [5, 3, 0.1, 0.1, 0.1, 0.1]).astype(np.float32)
+    rng = np.random.default_rng(1)
+    points = (rng.normal(size=(300, 6)) * [5, 3, 0.1, 0.1, 0.1, 0.1]).astype(np.float32)
 
     flat, share = pca_map(points)
 
@@ -243,9 +243,9 @@ def test_without_umap_the_extra_is_named(db: Database) -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_umap_keeps_neighbours_together_and_gives_the_same_map_again() -> None:
     pytest.importorskip("umap")
-    dice = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     centres = np.eye(3, 20)
-    points = np.repeat(centres, 40, axis=0) + dice.normal(size=(120, 20)) * 0.02
+    points = np.repeat(centres, 40, axis=0) + rng.normal(size=(120, 20)) * 0.02
     vectors = points.astype(np.float32)
 
     flat = umap_map(vectors, seed=3)

@@ -15,15 +15,13 @@ from typing import Any
 
 from sqlalchemy import make_url
 
-from backend import jobs
+from backend import jobs, queue
 from backend.access import keys
 from backend.bootstrap import build
 from backend.catalogue.import_run import import_catalogue
 from backend.database import migrate
 from backend.database.engine import Database
 from backend.database.models import Base
-from backend.queue import requests
-from backend.queue.entries import SINGLE
 from backend.settings import read_settings
 from support.release import FOLDER, schema, statements
 from support.servers import postgres_server, run_sql
@@ -95,7 +93,7 @@ def _live(shop: Shop, catalogue: Path) -> None:
     _ask(shop, "DELETE", "/v1/products/5")
     import_catalogue(shop.services.db, shop.services.image_store, catalogue)
     shop.services.db.write(
-        lambda session: requests.request(session, [3], image=True, priority=SINGLE)
+        lambda session: queue.request(session, [3], image=True, priority=queue.SINGLE)
     )
     shop.work()
     for url in ("products", "products/4", "status", "facets", "quarantine", "admin/generations"):

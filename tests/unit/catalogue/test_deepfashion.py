@@ -97,5 +97,5 @@ def test_a_list_that_is_missing_or_something_else_is_named(tmp_path: Path) -> No
     with pytest.raises(UnreadableCatalogue, match=r"list_category_cloth.txt, line 3"):
         open_source(folder)
     categories.unlink()
-    with pytest.raises(UnreadableCatalogue, match=r"list_category_cloth.txt lies nowhere"):
+    with pytest.raises(UnreadableCatalogue, match=r"list_category_cloth.txt is nowhere"):
         open_source(folder)

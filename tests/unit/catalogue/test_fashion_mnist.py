@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from backend.lab.training.datasets import download_fashion_mnist
 from PIL import Image
 from support.fashion_mnist import idx, pictures_of, write_fashion_mnist
 
@@ -18,7 +19,6 @@ from backend.catalogue.sources import open_source
 from backend.catalogue.sources.fashion_mnist import CLASSES, find_folder
 from backend.catalogue.sources.feed import FeedRow, Reject
 from backend.errors import UnreadableCatalogue
-from backend.lab.training.datasets import download_fashion_mnist
 
 REAL = Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))
 
@@ -100,7 +100,7 @@ def test_a_label_of_no_class_is_rejected_with_its_line(tmp_path: Path) -> None:
             gzip.compress(idx(np.zeros((9, 28, 28), np.uint8))),
             "has 9 images, its labels are 40",
         ),
-        ("t10k-labels-idx1-ubyte.gz", None, "without its labels"),
+        ("t10k-labels-idx1-ubyte.gz", None, "no file of labels"),
     ],
     ids=["no gzip", "too short", "empty", "cut off", "too few", "without labels"],
 )

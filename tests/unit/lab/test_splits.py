@@ -1,4 +1,4 @@
-"""Who trains and who judges: decided by names and the seed alone."""
+"""The split of products: names and the seed alone decide it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backend.errors import NotEvaluable
-from backend.lab.evaluation.splits import cap, draw, place, split, unseen_categories
+from backend.lab.evaluation.splits import cap, draw, fraction_of, split, unseen_categories
 
 SKUS = [f"sku-{number}" for number in range(5000)]
 KINDS = [f"kind-{number % 50}" for number in range(5000)]
@@ -40,8 +40,8 @@ def test_a_growing_catalogue_moves_nobody() -> None:
 
 
 def test_a_place_is_the_same_on_every_machine() -> None:
-    assert place("15970") == pytest.approx(0.8626859513102154, abs=1e-12)
-    assert place("15970", seed=1) != place("15970")
+    assert fraction_of("15970") == pytest.approx(0.8626859513102154, abs=1e-12)
+    assert fraction_of("15970", seed=1) != fraction_of("15970")
 
 
 def test_a_larger_fraction_only_adds() -> None:

@@ -19,7 +19,7 @@ LITE0 = load_backbone("efficientnet-lite0", input_size=(96, 64))
 RESNET = load_backbone("torchvision/resnet18?weights=random", input_size=(64, 64))
 
 
-def pictures(count: int = 2) -> Tensor:
+def random_images(count: int = 2) -> Tensor:
     return torch.randn(count, 3, 96, 64, generator=torch.Generator().manual_seed(1))
 
 
@@ -33,7 +33,7 @@ def whole_map(pixels: Tensor) -> Tensor:
 def test_stem_and_tail_together_are_the_network(layer: str) -> None:
     stem, tail = LITE0.split(layer)
 
-    assert torch.allclose(tail(stem(pictures())), whole_map(pictures()), atol=1e-4)
+    assert torch.allclose(tail(stem(random_images())), whole_map(random_images()), atol=1e-4)
     assert any(name.startswith(layer) for name in tail.state_dict())
     assert not any(name.startswith(f"{layer}.") for name in stem.state_dict())
 
@@ -64,7 +64,7 @@ def test_only_a_plain_network_is_tuned(spec: str) -> None:
 
 def test_a_trainable_tail_gives_what_it_gave_before() -> None:
     stem, tail = LITE0.split("blocks.4")
-    maps = stem(pictures()).detach()
+    maps = stem(random_images()).detach()
     before = deepcopy(tail)(maps)
 
     make_trainable(tail)
@@ -75,7 +75,7 @@ def test_a_trainable_tail_gives_what_it_gave_before() -> None:
 
 def test_its_state_fits_a_tail_with_folded_norms() -> None:
     stem, tail = LITE0.split("blocks.5")
-    maps = stem(pictures()).detach()
+    maps = stem(random_images()).detach()
     folded = deepcopy(tail)
     make_trainable(tail)
     with torch.no_grad():

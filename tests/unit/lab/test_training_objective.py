@@ -1,4 +1,4 @@
-"""What an embedding is drawn towards, against the formulas written out."""
+"""The loss of a tuning run, compared with its formulas."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_contrast_is_the_mean_log_share_of_the_positives() -> None:
     assert float(found) == pytest.approx(sum(by_hand) / 3, rel=1e-4)
 
 
-def test_products_without_a_label_are_nobodys_kin() -> None:
+def test_products_without_a_label_have_no_positives() -> None:
     cosines = unit(3, 8) @ unit(3, 8).T
 
     assert float(supervised_contrast(cosines, torch.full((3,), MISSING), 0.1)) == 0

@@ -1,7 +1,8 @@
-"""What the frozen stem makes of each picture, computed once and kept on disk as float16.
+"""The output of the frozen part of a network for each image, computed once and kept on disk.
 
-A view is one way to look at a picture: view 0 is all of it, the others are small crops, half of
-them mirrored. More views keep a tail that sees only cached maps from learning them by heart.
+A view is a version of an image: view 0 is the whole image, the others are random crops that keep at
+least 80% of each side, half of them mirrored. With one view only, the part that learns would
+memorise the cached maps.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -28,24 +29,20 @@ from backend.errors import ConfigurationError
 from backend.files import replace_file
 from backend.images.decode import Size
 from backend.images.decoder_pool import Decoded
-from backend.lab.evaluation.products import Pictured
-from backend.lab.evaluation.vectors import OpenPictures
+from backend.lab.evaluation.labels import CatalogueProduct
 from backend.lab.training.hardware import Hardware
-
-Rows: TypeAlias = npt.NDArray[np.int64]
-Report: TypeAlias = Callable[[int, int], None]
-"""Is told how many pictures are done, of how many."""
+from backend.lab.types import OpenImages, Positions, Report
 
 BATCH: Final = 32
 CHUNK: Final = 512
-"""Pictures between two notes of how far a view is filled: what a killed run computes again."""
+"""Images after which progress is written down: a killed run computes the last chunk again."""
 
 SMALLEST_CROP: Final = 0.8  # of a side
-DISK_LEFT: Final = 500_000_000  # bytes, for checkpoints and for everybody else
+DISK_LEFT: Final = 500_000_000  # bytes that stay free, for checkpoints and for other programs
 
 
-class Stem:
-    """The frozen part of a network, with the tail that it was trained with."""
+class FrozenStem:
+    """The part of a network that does not learn, with the tail that it was trained with."""
 
     def __init__(
         self,
@@ -57,7 +54,7 @@ class Stem:
         bf16_from: str,
         hardware: Hardware,
     ) -> None:
-        """Take over both parts; they expect (RGB - mean) / std of 0 to 255."""
+        """Prepare both parts in place. Their input is (RGB - mean) / std of RGB from 0 to 255."""
         for part, start in ((stem, bf16_from), (tail, "")):
             fold_batch_norms(part)
             if hardware.precision == "bf16":
@@ -80,22 +77,22 @@ class Stem:
         return np.asarray(self._tail(maps).float().mean(dim=(2, 3)).cpu().numpy(), np.float32)
 
 
-class Features:
-    """The maps and starting features of all pictures, filled as far as they are asked for.
+class FeatureCache:
+    """The maps and the starting features of images as float16; `fill` computes them.
 
-    A folder is one stem, input size and list of pictures, told by the digest in its name; another
-    combination gets another folder. Filling goes on where a killed run stopped.
+    Each combination of stem, input size and list of images has a folder, named by its digest.
+    Filling resumes where a killed run stopped.
     """
 
     def __init__(
         self,
         folder: Path,
-        stem: Stem,
-        products: Sequence[Pictured],
+        stem: FrozenStem,
+        products: Sequence[CatalogueProduct],
         *,
         fingerprint: str,
         input_size: Size,
-        open_images: OpenPictures,
+        open_images: OpenImages,
         seed: int = 0,
     ) -> None:
         self._stem = stem
@@ -112,39 +109,39 @@ class Features:
         self._shape = (len(products), height, width, channels)
         self._channels = stem.pooled(blank).shape[1]
 
-    def fill(self, view: int, rows: Rows, *, report: Report) -> None:
-        """Compute one view of some products, those that are not there yet.
+    def fill(self, view: int, rows: Positions, *, report: Report) -> None:
+        """Compute one view of some products, unless it is there already.
 
-        Raises ConfigurationError where the disk is too small for it.
+        Raises ConfigurationError where the disk has too little space.
         """
         name = f"view-{view}-{hashlib.sha256(rows.tobytes()).hexdigest()[:8]}"
         self._check_disk(self._folder / f"{name}.npy", len(rows))
         maps = _array(self._folder / f"{name}.npy", self._shape)
         self._views[view] = maps
-        note = self._folder / f"{name}.done"
-        done = int(note.read_text()) if note.exists() else 0
+        progress = self._folder / f"{name}.done"
+        done = int(progress.read_text()) if progress.exists() else 0
         report(done, len(rows))
         for start in range(done, len(rows), CHUNK):
             chunk = rows[start : start + CHUNK]
             self._fill(view, maps, chunk)
-            note.write_text(str(start + len(chunk)))
+            progress.write_text(str(start + len(chunk)))
             report(start + len(chunk), len(rows))
 
-    def maps(self, rows: Rows, views: npt.NDArray[np.integer]) -> Tensor:
-        """Return the maps of some products, each of its own view, (n, channels, height, width)."""
-        there = np.empty((len(rows), *self._shape[1:]), np.float16)
+    def maps(self, rows: Positions, views: npt.NDArray[np.integer]) -> Tensor:
+        """Return maps (n, channels, height, width), each of a product and a view of it."""
+        maps = np.empty((len(rows), *self._shape[1:]), np.float16)
         for view in np.unique(views):
             chosen = views == view
-            there[chosen] = self._views[int(view)][rows[chosen]]
-        return torch.from_numpy(there).permute(0, 3, 1, 2)  # channels last, as they lie
+            maps[chosen] = self._views[int(view)][rows[chosen]]
+        return torch.from_numpy(maps).permute(0, 3, 1, 2)  # they are stored channels last
 
     @property
     def starting(self) -> npt.NDArray[np.float16]:
-        """The starting network's features by view 0, (products, channels); zeros: no picture."""
+        """The starting features of view 0, (products, channels); zeros without an image."""
         return _array(self._folder / "starting.npy", (len(self._products), self._channels))
 
     def _check_disk(self, path: Path, count: int) -> None:
-        """Refuse in time: a full disk would end the process in the middle of a mapped array."""
+        """Check before writing: a full disk kills a process that writes to a mapped array."""
         needed = 2 * count * int(np.prod(self._shape[1:]))
         free = shutil.disk_usage(self._folder).free
         if not path.exists() and free < needed + DISK_LEFT:
@@ -153,46 +150,46 @@ class Features:
                 "GB are free"
             )
 
-    def _fill(self, view: int, maps: npt.NDArray[np.float16], rows: Rows) -> None:
+    def _fill(self, view: int, maps: npt.NDArray[np.float16], rows: Positions) -> None:
         starting = self.starting
         for some, pixels in self._pixels(view, rows):
-            made = self._stem.maps(pixels)
-            maps[some] = made.permute(0, 2, 3, 1).cpu().to(torch.float16).numpy()
+            output = self._stem.maps(pixels)
+            maps[some] = output.permute(0, 2, 3, 1).cpu().to(torch.float16).numpy()
             if view == 0:
-                starting[some] = self._stem.pooled(made)
+                starting[some] = self._stem.pooled(output)
         for array in (maps, starting):
             array.flush()  # type: ignore[attr-defined]
 
-    def _pixels(self, view: int, rows: Rows) -> Iterator[tuple[list[int], Pixels]]:
-        """Yield batches of decoded pictures and their rows; those that cannot be used are left."""
+    def _pixels(self, view: int, rows: Positions) -> Iterator[tuple[list[int], Pixels]]:
+        """Yield batches of decoded images with their rows; images that fail are left out."""
         uris = [self._products[row].uri for row in rows]
         opened = zip(rows.tolist(), self._open(uris, self._input_size), strict=True)
         while batch := list(islice(opened, BATCH)):
             good = [(row, one.image) for row, one in batch if isinstance(one, Decoded)]
             if good:
-                pictures = [self._look(row, image, view) for row, image in good]
-                yield [row for row, _ in good], to_pixels(pictures, self._input_size)
+                views = [self._view(row, image, view) for row, image in good]
+                yield [row for row, _ in good], to_pixels(views, self._input_size)
 
-    def _look(self, row: int, image: Image.Image, view: int) -> Image.Image:
-        return look(image, view, name=f"{self._seed}:{self._products[row].sku}")
+    def _view(self, row: int, image: Image.Image, number: int) -> Image.Image:
+        return make_view(image, number, name=f"{self._seed}:{self._products[row].sku}")
 
 
-def look(image: Image.Image, view: int, *, name: str) -> Image.Image:
-    """Return one view of a picture: the same for the same name, whatever was looked at before."""
-    if view == 0:
+def make_view(image: Image.Image, number: int, *, name: str) -> Image.Image:
+    """Return one view of an image. Name and number alone decide the crop."""
+    if number == 0:
         return image
-    digest = hashlib.sha256(f"{name}:{view}".encode()).digest()
-    dice = np.random.default_rng(int.from_bytes(digest[:8], "big"))
-    width, height = (side * dice.uniform(SMALLEST_CROP, 1) for side in image.size)
-    left = dice.uniform(0, image.width - width)
-    top = dice.uniform(0, image.height - height)
+    digest = hashlib.sha256(f"{name}:{number}".encode()).digest()
+    rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
+    width, height = (side * rng.uniform(SMALLEST_CROP, 1) for side in image.size)
+    left = rng.uniform(0, image.width - width)
+    top = rng.uniform(0, image.height - height)
     box = (left, top, left + width, top + height)
     crop = image.resize(image.size, Image.Resampling.BICUBIC, box=box)
-    return crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if dice.random() < 0.5 else crop
+    return crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else crop
 
 
 def _array(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.float16]:
-    """Open an array on disk, made (sparse, of zeros) if it is not there."""
+    """Open an array on disk; create it, sparse and filled with zeros, if it is not there."""
     if not path.exists():
         replace_file(
             path,

@@ -1,7 +1,7 @@
 """A folder that TensorBoard's projector opens: `tensorboard --logdir FOLDER`.
 
 The format is that of its plugin: tab-separated vectors and metadata, a sprite, and a configuration
-in protobuf's text format. None of it needs TensorBoard to be written.
+in protobuf's text format. TensorBoard is not needed to write it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def write_folder(folder: Path, sample: Sample, sprite: Image, *, side: int) -> N
 
 
 def _metadata(sample: Sample) -> str:
-    """Name every product in a row; the first column is the label that the projector shows."""
+    """Return a row for each product; the projector shows the first column as its label."""
     rows = [["name", "sku", *sample.fields]]
     for product in sample.products:
         values = (product.value(field) or "" for field in sample.fields)

@@ -1,4 +1,4 @@
-"""What an autoencoder sees: pictures beside their reconstructions, and its layers' maps."""
+"""Images that show what an autoencoder learned: its reconstructions, and its layers' maps."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from torch import Tensor
 from backend.embedders.autoencoder import INPUT_SIZE, Autoencoder
 from backend.embedders.pixels import Pixels, to_pixels
 
-Map: TypeAlias = npt.NDArray[np.floating[Any]]
-"""(height, width), of any range."""
+Maps: TypeAlias = npt.NDArray[np.floating[Any]]
+"""(height, width) or (channels, height, width), of any range."""
 
 _VIRIDIS: Final = (  # matplotlib's colour map (CC0), every sixteenth of it
     "440154 48186a 472d7b 424086 3b528b 33638d 2c728e 26828e 21918c"
@@ -26,7 +26,7 @@ _GAP: Final = 4
 _LABEL: Final = 112
 
 
-def viridis(values: Map) -> Pixels:
+def viridis(values: Maps) -> Pixels:
     """Colour values from 0 (dark violet) to 1 (yellow): (…, 3) uint8."""
     anchors = np.array([list(bytes.fromhex(colour)) for colour in _VIRIDIS.split()], np.float64)
     positions = np.linspace(0, 1, len(anchors))
@@ -35,39 +35,39 @@ def viridis(values: Map) -> Pixels:
 
 
 def to_colours(images: Sequence[Image.Image], device: torch.device) -> Tensor:
-    """Return pictures as the network wants them: (n, 3, 128, 128) float32 from 0 to 1."""
+    """Return the network's input: (n, 3, 128, 128) float32 from 0 to 1."""
     sent = torch.from_numpy(to_pixels(images, INPUT_SIZE))
     if device.type == "cuda":
         sent = sent.pin_memory()
     pixels = sent.to(device, non_blocking=True)
-    return pixels.permute(0, 3, 1, 2).float() / 255  # channels_last, as it lies
+    return pixels.permute(0, 3, 1, 2).float() / 255  # so it is channels_last
 
 
 @torch.inference_mode()
-def reconstruction_sheet(model: Autoencoder, images: Sequence[Image.Image]) -> Image.Image:
-    """Draw pictures in a row, and below each what the code remembers of it."""
+def draw_reconstructions(model: Autoencoder, images: Sequence[Image.Image]) -> Image.Image:
+    """Draw images in a row, and below each its reconstruction."""
     model.eval()
     originals = to_colours(images, _device(model))
-    rows = [_to_pictures(originals), _to_pictures(model(originals))]
+    rows = [_to_images(originals), _to_images(model(originals))]
     height, width = INPUT_SIZE
     sheet = _blank(len(images) * (width + _GAP), 2 * (height + _GAP))
-    for row, pictures in enumerate(rows):
-        for column, picture in enumerate(pictures):
-            sheet.paste(picture, (column * (width + _GAP), row * (height + _GAP)))
+    for row, row_images in enumerate(rows):
+        for column, image in enumerate(row_images):
+            sheet.paste(image, (column * (width + _GAP), row * (height + _GAP)))
     return sheet
 
 
 @torch.inference_mode()
-def layer_picture(model: Autoencoder, image: Image.Image, *, maps: int = 8) -> Image.Image:
-    """Draw the maps of every layer of the encoder that vary most, one row a layer, in viridis.
+def draw_layers(model: Autoencoder, image: Image.Image, *, maps: int = 8) -> Image.Image:
+    """Draw the maps that vary most of each layer of the encoder, one row for a layer, in viridis.
 
-    Each map is scaled to its own range. The code, if it is one pixel a map, is one strip.
+    Each map is scaled to its own range. A code of one pixel for each map is drawn as one strip.
     """
     model.eval()
     colours = to_colours([image], _device(model))
-    picture = _to_pictures(colours)[0]
+    original = _to_images(colours)[0]
     sheet = _blank(_LABEL + maps * (_TILE + _GAP), (len(model.encoder) + 1) * (_TILE + _GAP))
-    _place(sheet, 0, "input\n3 x 128 x 128", [picture])
+    _place(sheet, 0, "input\n3 x 128 x 128", [original])
     for row, layer in enumerate(model.encoder, 1):
         colours = layer(colours)
         channels, height, width = colours.shape[1:]
@@ -81,7 +81,7 @@ def _device(model: Autoencoder) -> torch.device:
     return next(model.parameters()).device
 
 
-def _to_pictures(colours: Tensor) -> list[Image.Image]:
+def _to_images(colours: Tensor) -> list[Image.Image]:
     pixels = (colours.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     return [Image.fromarray(one) for one in pixels]
 
@@ -90,7 +90,7 @@ def _blank(width: int, height: int) -> Image.Image:
     return Image.new("RGB", (width - _GAP, height - _GAP), "white")
 
 
-def _show(layer_maps: Map, count: int) -> list[Image.Image]:
+def _show(layer_maps: Maps, count: int) -> list[Image.Image]:
     if layer_maps[0].size == 1:
         strip = layer_maps.reshape(8, -1)
         return [Image.fromarray(viridis(_scaled(strip))).resize((8 * _TILE, _TILE), 0)]
@@ -98,18 +98,18 @@ def _show(layer_maps: Map, count: int) -> list[Image.Image]:
     return [Image.fromarray(viridis(_scaled(layer_maps[channel]))) for channel in strongest]
 
 
-def _scaled(values: Map) -> Map:
+def _scaled(values: Maps) -> Maps:
     low, high = values.min(), values.max()
-    scaled: Map = (values - low) / max(high - low, np.finfo(np.float32).tiny)
+    scaled: Maps = (values - low) / max(high - low, np.finfo(np.float32).tiny)
     return scaled
 
 
-def _place(sheet: Image.Image, row: int, label: str, pictures: Sequence[Image.Image]) -> None:
+def _place(sheet: Image.Image, row: int, label: str, images: Sequence[Image.Image]) -> None:
     top = row * (_TILE + _GAP)
     ink = ImageDraw.Draw(sheet)
     ink.multiline_text((0, top + _TILE // 3), label, "black", ImageFont.load_default(13))
-    for column, picture in enumerate(pictures):
+    for column, image in enumerate(images):
         height = _TILE
-        width = max(_TILE, picture.width if picture.height == _TILE else 0)
-        shown = picture.resize((width, height), Image.Resampling.NEAREST)
+        width = max(_TILE, image.width if image.height == _TILE else 0)
+        shown = image.resize((width, height), Image.Resampling.NEAREST)
         sheet.paste(shown, (_LABEL + column * (_TILE + _GAP), top))

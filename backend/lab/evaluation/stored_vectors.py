@@ -1,45 +1,37 @@
-"""The vectors of the products that are judged: those in SQL as they are, the missing ones made."""
+"""The vectors of the products that are evaluated: read from SQL, and computed where missing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from backend.catalogue import image_vectors
 from backend.database.engine import Database
-from backend.embedders import Embedder
+from backend.embedders import Embedder, FloatArray
 from backend.errors import ImageError, NotEvaluable
-from backend.images.decode import Size
 from backend.images.decoder_pool import Decoded
-from backend.lab.evaluation.products import Pictured
-
-OpenPictures: TypeAlias = Callable[[Sequence[str | None], Size], Iterator[Decoded | ImageError]]
-"""Opens pictures by their URIs: each as RGB of (height, width), or its error, in order."""
-
-Report: TypeAlias = Callable[[int, int], None]
-"""Is told how many products have a vector, of how many."""
+from backend.lab.evaluation.labels import CatalogueProduct
+from backend.lab.types import OpenImages, Report
 
 PART: Final = 1000
-"""Digests of one query."""
+"""Digests in one SQL query."""
 
 
 def embed_missing(
     db: Database,
     embedder: Embedder,
-    products: Sequence[Pictured],
+    products: Sequence[CatalogueProduct],
     *,
-    open_images: OpenPictures,
+    open_images: OpenImages,
     report: Report,
 ) -> list[str | None]:
-    """Make and keep the vectors that are missing; return the digest of each product's picture.
+    """Compute and store the missing vectors; return the digest of each product's image.
 
-    None stands for a picture that cannot be used. What is stored is not computed again. A vector is
-    kept under the digest of what was opened, so this may run beside a server, which would make the
-    same one.
+    None stands for an image that cannot be used. A vector is stored under the digest of the file
+    that was opened, so this may run beside a server, which would store the same vector.
     """
     digests = [product.digest for product in products]
     known = _known(db, embedder.fingerprint, digests)
@@ -48,34 +40,34 @@ def embed_missing(
     tasks = zip(missing, opened, strict=True)
     report(done := len(products) - len(missing), len(products))
     while batch := list(islice(tasks, embedder.batch_size)):
-        made = _embed(db, embedder, [one for _, one in batch])
-        for (position, _), digest in zip(batch, made, strict=True):
+        embedded = _embed(db, embedder, [one for _, one in batch])
+        for (position, _), digest in zip(batch, embedded, strict=True):
             digests[position] = digest
         report(done := done + len(batch), len(products))
     return digests
 
 
-def load_vectors(db: Database, fingerprint: str, digests: Sequence[str]) -> npt.NDArray[np.float32]:
-    """Return the stored vectors of these pictures, (pictures, size) float32.
+def load_vectors(db: Database, fingerprint: str, digests: Sequence[str]) -> FloatArray:
+    """Return the stored vectors of these images, (images, size) float32.
 
-    Raises NotEvaluable when one is gone, which happens when a retired generation is dropped.
+    Raises NotEvaluable when one is missing, which happens when a retired generation is dropped.
     """
-    stored: dict[str, npt.NDArray[np.float32]] = {}
+    stored: dict[str, FloatArray] = {}
     with db.read() as session:
         for part in _parts(sorted(set(digests))):
             stored |= image_vectors.load(session, fingerprint, part)
     try:
         return np.stack([stored[digest] for digest in digests])
     except KeyError:
-        raise NotEvaluable("vectors were dropped meanwhile: evaluate again") from None
+        raise NotEvaluable("vectors were deleted in the meantime: evaluate again") from None
 
 
 def _known(db: Database, fingerprint: str, digests: Sequence[str | None]) -> set[str]:
-    there = sorted({digest for digest in digests if digest})
+    present = sorted({digest for digest in digests if digest})
     with db.read() as session:
         return {
             digest
-            for part in _parts(there)
+            for part in _parts(present)
             for digest in image_vectors.known(session, fingerprint, part)
         }
 
@@ -88,13 +80,13 @@ def _parts(digests: Sequence[str]) -> Iterator[Sequence[str]]:
 def _embed(
     db: Database, embedder: Embedder, opened: Sequence[Decoded | ImageError]
 ) -> list[str | None]:
-    """Embed and keep one batch; return the digest of each picture, None of a useless one."""
+    """Embed and store one batch; return the digest of each image, None if it is unusable."""
     good = [one for one in opened if isinstance(one, Decoded)]
     vectors = embedder.embed([one.image for one in good]) if good else np.empty((0, 1), np.float32)
     sound = {
         one.digest: vector
         for one, vector in zip(good, vectors, strict=True)
-        if np.isfinite(vector).all() and vector.any()  # else it would be taken for known
+        if np.isfinite(vector).all() and vector.any()  # a stored vector would not be computed again
     }
     db.write(lambda session: image_vectors.store(session, embedder.fingerprint, sound))
     return [

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backend.lab.evaluation import bootstrap
-from backend.lab.evaluation.bootstrap import estimates
+from backend.lab.evaluation import intervals
+from backend.lab.evaluation.intervals import estimates
 
 
 def test_the_interval_is_that_of_theory() -> None:
@@ -49,7 +49,7 @@ def test_blocks_make_no_difference_to_what_is_promised(monkeypatch: pytest.Monke
     values = np.random.default_rng(0).random((400, 1))
     (whole,) = estimates(values)
 
-    monkeypatch.setattr(bootstrap, "DRAWS", 1000)  # two resamples a block
+    monkeypatch.setattr(intervals, "DRAWS", 1000)  # two resamples a block
     (parts,) = estimates(values)
 
     assert parts.value == whole.value

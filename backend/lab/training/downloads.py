@@ -10,9 +10,9 @@ from backend.errors import UnreadableCatalogue
 
 
 def download_fashion_mnist(folder: Path) -> Path:
-    """Download FashionMNIST's four files, 30 MB, below `folder`, and return where they lie.
+    """Download FashionMNIST's four files, 30 MB, below `folder`; return their folder.
 
-    What is there already is not fetched again. Raises UnreadableCatalogue without a network.
+    Files that are there are not downloaded again. Raises UnreadableCatalogue without a network.
     """
     from torchvision.datasets import FashionMNIST  # noqa: PLC0415 - seconds, for this alone
 

@@ -1,6 +1,6 @@
 """A contact sheet: queries on the left, their neighbours on the right, scores and captions below.
 
-Works on images that are already loaded; knows nothing of catalogues or indexes.
+It draws images that are already loaded, and depends neither on a catalogue nor on an index.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 HIT: Final = (24, 140, 72)
 MISS: Final = (204, 44, 44)
-UNJUDGED: Final = (214, 216, 220)
+UNSCORED: Final = (214, 216, 220)
 MISSING: Final = (228, 229, 232)
 _PAPER, _PANEL = (255, 255, 255), (244, 245, 248)
 _INK, _FAINT = (28, 30, 36), (104, 108, 118)
@@ -34,14 +34,16 @@ _LEADING = 1.3
 
 @dataclass(frozen=True, kw_only=True)
 class SheetTile:
-    """One picture with what is written under it.
+    """One image with the text under it.
 
-    image: any aspect ratio, any mode that converts to RGBA; None shows a grey tile that says so
-    score: not shown for a query
-    hit: whether it is relevant to the query (green frame) or not (red); None: not judged
+    image: any aspect ratio, any mode that converts to RGBA; None draws a grey tile without an image
+    name: not drawn; for texts that describe the sheet
+    score: not drawn for a query
+    hit: whether it is relevant to the query (green frame) or not (red); None: not scored
     """
 
     image: Image.Image | None
+    name: str = ""
     caption: str = ""
     score: float | None = None
     hit: bool | None = None
@@ -57,7 +59,7 @@ class SheetRow:
 
 @dataclass(frozen=True, kw_only=True)
 class SheetLayout:
-    """Where everything lies, in pixels. Column 0 is the query."""
+    """The boxes of everything on a sheet, in pixels. Column 0 is the query."""
 
     rows: int
     columns: int
@@ -73,7 +75,7 @@ class SheetLayout:
 
     @property
     def cell_height(self) -> int:
-        """The height of a picture with the text under it."""
+        """The height of an image with the text under it."""
         text = _line_height(_SCORE) + self.caption_lines * _line_height(_CAPTION)
         return self.tile[1] + 2 * _FRAME + text + _GAP // 2
 
@@ -84,15 +86,15 @@ class SheetLayout:
         top = _MARGIN + self.header + row * (self.cell_height + _ROW_GAP)
         return left, top, left + width, top + self.cell_height
 
-    def picture(self, row: int, column: int) -> Box:
-        """Return the box of the picture inside its frame."""
+    def image(self, row: int, column: int) -> Box:
+        """Return the box of the image inside its frame."""
         left, top, _, _ = self.cell(row, column)
         width, height = self.tile
         return left + _FRAME, top + _FRAME, left + _FRAME + width, top + _FRAME + height
 
     def score(self, row: int, column: int) -> Box:
         """Return the box of the score's line."""
-        left, _, right, bottom = self.picture(row, column)
+        left, _, right, bottom = self.image(row, column)
         top = bottom + _FRAME + _GAP // 2
         return left, top, right, top + _line_height(_SCORE)
 
@@ -113,7 +115,7 @@ def contact_sheet(
 ) -> Image.Image:
     """Draw the rows one below the other: an RGB image.
 
-    tile: width and height of a picture; images are fitted into it, never cropped
+    tile: width and height of an image; images are fitted into it, never cropped
     caption_lines: lines for a caption; what does not fit ends in an ellipsis
     """
     layout = SheetLayout(
@@ -135,7 +137,7 @@ def contact_sheet(
 
 
 def save(sheet: Image.Image, path: Path) -> None:
-    """Write a sheet in the format of the path's suffix; missing folders are made."""
+    """Write a sheet in the format of the path's suffix; create missing folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)
 
@@ -160,10 +162,10 @@ def _shade_query(draw: ImageDraw.ImageDraw, layout: SheetLayout, row: int) -> No
 
 
 def _place(sheet: Image.Image, item: SheetTile, layout: SheetLayout, row: int, column: int) -> None:
-    """Paint the frame and, inside it, the picture on white."""
-    left, top, right, bottom = layout.picture(row, column)
+    """Draw the frame and, inside it, the image on white."""
+    left, top, right, bottom = layout.image(row, column)
     draw = ImageDraw.Draw(sheet)
-    frame = {True: HIT, False: MISS, None: UNJUDGED}[item.hit]
+    frame = {True: HIT, False: MISS, None: UNSCORED}[item.hit]
     width = _FRAME if item.hit is not None else 1
     edge = (left - width, top - width, right + width - 1, bottom + width - 1)
     draw.rectangle(edge, fill=_PAPER if item.image else MISSING, outline=frame, width=width)
@@ -184,13 +186,19 @@ def _fit(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 def _write(
     draw: ImageDraw.ImageDraw, item: SheetTile, layout: SheetLayout, row: int, column: int
 ) -> None:
-    label = "query" if column == 0 else "" if item.score is None else f"{item.score:.3f}"
+    label = "query" if column == 0 else _judgement(item)
     left, top, right, _ = layout.score(row, column)
     draw.text((left, top), label, _FAINT if column == 0 else _INK, _font(_SCORE))
     lines = wrap(item.caption, width=right - left, lines=layout.caption_lines)
     for i, line in enumerate(lines):
         left, top, _, _ = layout.caption(row, column, i)
         draw.text((left, top), line, _FAINT, _font(_CAPTION))
+
+
+def _judgement(item: SheetTile) -> str:
+    """Return the score and, for readers who do not see the colour of the frame, hit or miss."""
+    score = "" if item.score is None else f"{item.score:.3f}"
+    return score if item.hit is None else f"{score} {'hit' if item.hit else 'miss'}".lstrip()
 
 
 def wrap(text: str, *, width: int, lines: int, size: int = _CAPTION) -> list[str]:

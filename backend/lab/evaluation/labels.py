@@ -1,10 +1,10 @@
-"""What is judged: the products with a picture, and the labels by which neighbours are relevant."""
+"""The products that are evaluated, and the labels that make a neighbour relevant."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,29 +14,28 @@ from sqlalchemy.orm import Session
 from backend.catalogue.drafts import CATEGORICAL
 from backend.database.models import Product
 from backend.errors import NotEvaluable
-
-Codes: TypeAlias = npt.NDArray[np.int64]
+from backend.lab.types import Positions
 
 COLUMNS: Final = (*CATEGORICAL, "year")
-"""What a product can be labelled by, beside its open attributes."""
+"""The columns that can be labels; open attributes can be labels too."""
 
 JOINT: Final = " · "
 """Between the parts of a label of several fields."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pictured:
-    """A product with a picture, as far as judging needs it."""
+class CatalogueProduct:
+    """A product with an image: what an evaluation and a training read of it."""
 
     sku: str
     name: str | None
     uri: str
-    digest: str | None  # None: nobody has opened the picture yet
+    digest: str | None  # None: the image has not been opened yet
     fields: tuple[Any, ...]  # values of COLUMNS
     attributes: dict[str, Any]
 
     def value(self, field: str) -> str | None:
-        """Return a field's value as a text; None where the product has none."""
+        """Return a field's value as text; None where the product has none."""
         if field in COLUMNS:
             found = self.fields[COLUMNS.index(field)]
         else:
@@ -50,19 +49,19 @@ class Labels:
 
     by: str  # such as base_colour+article_type
     names: Sequence[str]  # of the categories, sorted
-    codes: Codes  # (products,): positions in names; -1: without a category
+    codes: Positions  # (products,): in names; -1: without a category
 
     def take(self, positions: npt.NDArray[np.integer]) -> Labels:
         """Return the labels of some products."""
         return Labels(by=self.by, names=self.names, codes=self.codes[positions])
 
-    def counts(self) -> Codes:
+    def counts(self) -> Positions:
         """Return how many products each category has, (names,)."""
         return np.bincount(self.codes[self.codes >= 0], minlength=len(self.names))
 
 
-def read_products(session: Session) -> list[Pictured]:
-    """Read all products that have a picture and are not removed, in the order they came."""
+def read_products(session: Session) -> list[CatalogueProduct]:
+    """Read all products that have an image and are not removed, in the order of their ids."""
     columns = [getattr(Product, name) for name in COLUMNS]
     rows = session.execute(
         select(
@@ -77,17 +76,17 @@ def read_products(session: Session) -> list[Pictured]:
         .order_by(Product.id)
     )
     return [
-        Pictured(
+        CatalogueProduct(
             sku=sku, name=name, uri=uri, digest=digest, attributes=attributes, fields=tuple(fields)
         )
         for sku, name, uri, digest, attributes, *fields in map(tuple, rows)
     ]
 
 
-def label(products: Sequence[Pictured], by: str) -> Labels:
+def label(products: Sequence[CatalogueProduct], by: str) -> Labels:
     """Label products by a field, or by several joined with +, such as base_colour+article_type.
 
-    A product that lacks one of them has no category: it stays in the index and is never relevant.
+    A product without one of the fields has no category: it stays in the index, never relevant.
     Raises NotEvaluable for a field that no product has.
     """
     fields = by.split("+")
@@ -100,15 +99,15 @@ def label(products: Sequence[Pictured], by: str) -> Labels:
     return Labels(by=by, names=names, codes=np.array([code[text] for text in texts], np.int64))
 
 
-def _joint(product: Pictured, fields: Sequence[str]) -> str | None:
+def _joint(product: CatalogueProduct, fields: Sequence[str]) -> str | None:
     values = [product.value(field) for field in fields]
     known = [value for value in values if value is not None]
     return JOINT.join(known) if len(known) == len(fields) else None
 
 
-def _known(products: Sequence[Pictured]) -> str:
+def _known(products: Sequence[CatalogueProduct]) -> str:
     columns = [name for name in COLUMNS if any(product.value(name) for product in products)]
     attributes = sorted(
         {f"attributes.{name}" for product in products for name in product.attributes}
     )
-    return f"there is {', '.join([*columns, *attributes[:20]]) or 'nothing to label by'}"
+    return f"there is {', '.join([*columns, *attributes[:20]]) or 'no label at all'}"

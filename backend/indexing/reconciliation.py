@@ -1,8 +1,8 @@
-"""Heal what no rule of the queue can: compare the index with SQL, id range by id range.
+"""Compare the index with SQL, id range by id range, and heal what the queue cannot notice.
 
 The index is read first, then SQL, and rows that are due are left to the queue. What differs is
-looked at a second time, so that what changes meanwhile is not taken for drift. A quarantined row
-is never woken: its image stays shut.
+compared a second time, so that what changes meanwhile is not taken for drift. A quarantined row
+never becomes due by this: its image is not opened.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SAMPLE: Final = 0.01
 """Share of the vectors that are compared, unless all are."""
 
 EQUAL: Final = 0.999
-"""Cosine from which on vectors count as equal: devices and precisions differ below it."""
+"""Least cosine of equal vectors: devices and precisions make smaller differences than that."""
 
 
 def reconcile(
@@ -48,21 +48,21 @@ def reconcile(
     """Compare the points with `start <= id < stop` with SQL; with `fix`, heal the difference.
 
     Claims and payloads are compared for each product, vectors for a sample, or all if `full`.
-    Healing asks the queue to write again what is missing or differs and to take in what it does
-    not know; a vector that SQL lacks is taken from its point; only points that nobody wants are
-    deleted here, after their rows were read once more.
+    Healing asks the queue to write again what is missing or differs, and gives an entry to each
+    product that has none. A vector that SQL lacks is copied from its point. Only points that should
+    not be there are deleted here, after their rows were read once more.
     """
-    walk = _Walk(db, generation, index, fix=fix, share=1.0 if full else SAMPLE)
-    drift = walk.foreign() if start == 0 else Drift()
+    comparison = _Comparison(db, generation, index, fix=fix, share=1.0 if full else SAMPLE)
+    drift = comparison.points_without_claim() if start == 0 else Drift()
     with db.read() as session:
         beyond = (session.scalar(select(func.max(Product.id))) or 0) + 1
     end = beyond if stop is None else min(stop, beyond)
     for low in range(start, end, RANGE):
         high = min(low + RANGE, end)
-        drift.add(walk.one_range(low, high))
+        drift.add(comparison.one_range(low, high))
         report(high - start, end - start)
-    if stop is None or stop > beyond:  # no product is there, so no point should be
-        drift.add(walk.one_range(max(start, beyond), stop))
+    if stop is None or stop > beyond:  # there are no products, so there should be no points
+        drift.add(comparison.one_range(max(start, beyond), stop))
     return drift
 
 
@@ -79,8 +79,8 @@ def reconcile_slice(db: Database, generation: Generation, index: VectorIndex) ->
     return drift
 
 
-class _Walk:
-    """A comparison of one index with SQL."""
+class _Comparison:
+    """Compares one index with SQL, range by range."""
 
     def __init__(
         self, db: Database, generation: Generation, index: VectorIndex, *, fix: bool, share: float
@@ -91,29 +91,32 @@ class _Walk:
         self._fix = fix
         self._share = share
 
-    def foreign(self) -> Drift:
-        """Look for points that cannot be ours; with `fix` delete them, or ours are not written."""
+    def points_without_claim(self) -> Drift:
+        """Find points that another program wrote.
+
+        With `fix` they are deleted: otherwise our points with these ids would not be written.
+        """
         drift = Drift()
         for id_ in self._index.points_without_claim():
-            drift.note("foreign", id_)
+            drift.note("point_without_claim", id_)
         if self._fix and drift.total:
             self._index.delete_points_without_claim()
         return drift
 
     def one_range(self, low: int, high: int | None) -> Drift:
         """Compare one range, twice where something differs, and heal it."""
-        drift, records, sample = self._look(low, high, None)
+        drift, records, sample = self._compare(low, high, None)
         if drift.total:
-            again, records, _ = self._look(low, high, sample)
-            drift = drift.confirmed_by(again)
+            second, records, _ = self._compare(low, high, sample)
+            drift = drift.confirmed_by(second)
         if self._fix and drift.total:
             self._heal(records, drift)
         return drift
 
-    def _look(
+    def _compare(
         self, low: int, high: int | None, sample: Collection[int] | None
     ) -> tuple[Drift, dict[int, StoredPoint], Collection[int]]:
-        """Compare one range once; return the points too, and whose vectors were compared."""
+        """Compare one range once; return its points, and the ids of the vectors compared."""
         ids = [id_ for id_, _ in self._index.claims(start=low, stop=high)]
         records = {record.id: record for record in self._index.records(ids)}
         with self._db.read() as session:
@@ -127,7 +130,7 @@ class _Walk:
         return drift, records, sample
 
     def _sample(self, records: dict[int, StoredPoint], rows: dict[int, ProductState]) -> list[int]:
-        """Choose among the points that agree with SQL; at least one of a range."""
+        """Choose some of the points that agree with SQL, at least one per range."""
         agreeing = [
             id_
             for id_, row in rows.items()
@@ -138,7 +141,7 @@ class _Walk:
         return random.sample(agreeing, max(1, round(self._share * len(agreeing))))
 
     def _compare_vectors(self, rows: dict[int, ProductState], drift: Drift) -> None:
-        """Compare vectors with those in SQL; a point that was written meanwhile is left out."""
+        """Compare vectors with those in SQL, except of points that were written meanwhile."""
         records = self._index.records(list(rows), vectors=True)
         digests = {row.digest for row in rows.values() if row.digest}
         with self._db.read() as session:
@@ -149,26 +152,33 @@ class _Walk:
                 continue
             drift.compared += 1
             if not _equal(record.vector, vectors[row.digest]):
-                drift.note("moved", record.id)
+                drift.note("different_vector", record.id)
 
     def _heal(self, records: dict[int, StoredPoint], drift: Drift) -> None:
-        differing = {*drift.missing, *drift.stale, *drift.altered, *drift.moved}
-        newcomers = {id_ for id_ in drift.unqueued if id_ in records}  # their points have claims
-        again = {id_: records[id_].claim if id_ in records else 0 for id_ in differing | newcomers}
-        found = self._vectors_of(drift.lost)
+        differing = {
+            *drift.missing_point,
+            *drift.other_claim,
+            *drift.different_payload,
+            *drift.different_vector,
+        }
+        unknown = {id_ for id_ in drift.no_entry if id_ in records}  # that have points
+        again = {id_: records[id_].claim if id_ in records else 0 for id_ in differing | unknown}
+        found = self._vectors_of(drift.vector_not_in_sql)
         generation_id, fingerprint = self._generation.id, self._generation.fingerprint
 
-        def ask(session: Session) -> None:
+        def request(session: Session) -> None:
             image_vectors.store(session, fingerprint, found)
-            backfill.enter(session, generation_id, Product.id.in_(drift.unqueued))
+            backfill.enter(session, generation_id, Product.id.in_(drift.no_entry))
             queue.request_again(session, generation_id, again)
 
-        self._db.write(ask)
-        if drift.stray:
-            self._delete_stray({id_: records[id_] for id_ in drift.stray if id_ in records})
+        self._db.write(request)
+        if drift.unexpected_point:
+            self._delete_unexpected(
+                {id_: records[id_] for id_ in drift.unexpected_point if id_ in records}
+            )
 
     def _vectors_of(self, ids: list[int]) -> dict[str, image_vectors.Vector]:
-        """Return the vectors that SQL lacks as their points hold them, by image digest."""
+        """Read the vectors that SQL lacks from their points; return them by image digest."""
         if not ids:
             return {}
         with self._db.read() as session:
@@ -179,14 +189,14 @@ class _Walk:
             if record.vector is not None and _agrees(record, rows[record.id])
         }
 
-    def _delete_stray(self, records: dict[int, StoredPoint]) -> None:
-        """Delete points that should not be there, unless SQL has changed its mind meanwhile."""
+    def _delete_unexpected(self, records: dict[int, StoredPoint]) -> None:
+        """Delete points that should not be there, unless SQL says otherwise by now."""
         if not records:
             return
         with self._db.read() as session:
             rows = _rows(session, self._generation, min(records), max(records) + 1)
         concerned = {id_: row for id_, row in rows.items() if id_ in records}
-        still = compare(records, concerned, backfilled_to=None).stray
+        still = compare(records, concerned, backfilled_to=None).unexpected_point
         self._index.delete({id_: records[id_].claim for id_ in still})
 
 
@@ -195,7 +205,7 @@ def _agrees(record: StoredPoint, row: ProductState) -> bool:
 
 
 def _equal(found: image_vectors.Vector | None, stored: image_vectors.Vector) -> bool:
-    """Tell whether two vectors are the same but for rounding; the stored one is not quite unit."""
+    """Tell whether two vectors are equal; the stored one has a norm a little off 1 (float16)."""
     return found is not None and float(found @ stored) >= EQUAL * float(np.linalg.norm(stored))
 
 

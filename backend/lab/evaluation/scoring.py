@@ -1,44 +1,39 @@
-"""From neighbours to figures: each label, each group of queries, each embedder, each category."""
+"""Scores from neighbours: for each label, group of queries, embedder and category."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from backend.lab.evaluation.bootstrap import Estimate, estimates
-from backend.lab.evaluation.neighbours import Neighbours, Positions
-from backend.lab.evaluation.products import Labels
+from backend.lab.evaluation.intervals import Estimate, estimates
+from backend.lab.evaluation.labels import Labels
+from backend.lab.evaluation.neighbours import Neighbours
 from backend.lab.evaluation.results import CategoryScore, Confusion, Score
+from backend.lab.types import Floats, Mask, Positions
 from backend.search import ranking
 
-Values: TypeAlias = npt.NDArray[np.float64]
-
 METRICS: Final = ("map", "precision", "recall", "ndcg", "diversity")
-JUDGED: Final = METRICS[:4]
-"""Those that depend on the label."""
-
 SHOWN: Final = 20
-"""Categories of a confusion: more cannot be read."""
+"""Categories of a confusion matrix: more would be unreadable."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ranking:
-    """What one embedder returned for all queries."""
+    """The neighbours that one embedder finds for all queries."""
 
     embedder: str  # its spec
     neighbours: Neighbours
-    diversity: Values  # (queries,)
+    diversity: Floats  # (queries,)
 
 
-def judge(
+def score_rankings(
     rankings: Sequence[Ranking],
     labels: Labels,
     queries: Positions,
-    groups: Mapping[str, npt.NDArray[np.bool_]],
+    groups: Mapping[str, Mask],
     *,
     seed: int,
     resamples: int,
@@ -51,9 +46,9 @@ def judge(
     asked = labels.codes[queries]
     for group, members in groups.items():
         known = members & ~np.isnan(values[0][:, 0])
-        judged = [one[known] for one in values]
-        overall = _compare(judged, seed=seed, resamples=resamples)
-        by_category = _by_category(judged, labels, asked[known], seed=seed, resamples=resamples)
+        scored = [one[known] for one in values]
+        overall = _compare(scored, seed=seed, resamples=resamples)
+        by_category = _by_category(scored, labels, asked[known], seed=seed, resamples=resamples)
         for position, ranked in enumerate(rankings):
             found = ranked.neighbours.positions[members]
             categories = [one[position] for one in by_category]
@@ -72,7 +67,7 @@ def judge(
             )
 
 
-def per_query(ranked: Ranking, labels: Labels, queries: Positions) -> Values:
+def per_query(ranked: Ranking, labels: Labels, queries: Positions) -> Floats:
     """Return METRICS of each query, (queries, metrics); NaN without anything relevant."""
     found = ranked.neighbours.positions
     asked = labels.codes[queries]
@@ -90,21 +85,21 @@ def per_query(ranked: Ranking, labels: Labels, queries: Positions) -> Values:
     )
 
 
-def hits(labels: Labels, asked: npt.NDArray[np.int64], found: Positions) -> ranking.Hits:
-    """Tell of each neighbour (queries, k) whether it is of its query's category."""
+def hits(labels: Labels, asked: Positions, found: Positions) -> ranking.Hits:
+    """Return of each neighbour (queries, k) whether it has its query's category."""
     same: ranking.Hits = labels.codes[found] == asked[:, None]
     return same & (found >= 0) & (asked >= 0)[:, None]
 
 
 def coverage(found: Positions, index: int) -> float:
-    """Return the share of the index that is among anybody's neighbours."""
+    """Return the share of the index that is a neighbour of some query."""
     return len(np.unique(found[found >= 0])) / index
 
 
-def confusion(labels: Labels, asked: npt.NDArray[np.int64], found: Positions) -> Confusion:
+def confusion(labels: Labels, asked: Positions, found: Positions) -> Confusion:
     """Return the share of neighbours in each category, for the categories with most queries.
 
-    Similar ones stand together.
+    Similar categories are next to each other.
     """
     sizes = np.bincount(asked[asked >= 0], minlength=len(labels.names))
     largest = [code for code in np.argsort(-sizes, kind="stable")[:SHOWN] if sizes[code]]
@@ -115,44 +110,44 @@ def confusion(labels: Labels, asked: npt.NDArray[np.int64], found: Positions) ->
     counts = np.zeros((len(largest), len(largest) + 1))
     np.add.at(counts, (rows[there], column[labels.codes[found]][there]), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    order = alike_together(shares[:, :-1])
+    order = order_by_similarity(shares[:, :-1])
     return Confusion(
         categories=[labels.names[largest[row]] for row in order],
         shares=shares[order][:, [*order, len(largest)]].tolist(),
     )
 
 
-def alike_together(shares: Values) -> list[int]:
-    """Order categories so that those taken for each other stand together, the largest early.
+def order_by_similarity(shares: Floats) -> list[int]:
+    """Order categories so that confused ones are next to each other, the largest early.
 
-    That is the order of the Fiedler vector of their likeness (Atkins, Boman, Hendrickson 1998).
+    This is the order of the Fiedler vector of their similarity (Atkins, Boman, Hendrickson 1998).
     """
     if len(shares) < 3:
         return list(range(len(shares)))
-    likeness = shares + shares.T + 1e-6  # so that no category stands apart from all others
-    laplacian = np.diag(likeness.sum(axis=1)) - likeness
+    similarity = shares + shares.T + 1e-6  # above 0, so that the graph is connected
+    laplacian = np.diag(similarity.sum(axis=1)) - similarity
     order: list[int] = np.argsort(np.linalg.eigh(laplacian)[1][:, 1], kind="stable").tolist()
     return order if order.index(0) < len(order) / 2 else order[::-1]
 
 
 def _compare(
-    judged: Sequence[Values], *, seed: int, resamples: int
+    scored: Sequence[Floats], *, seed: int, resamples: int
 ) -> tuple[list[list[Estimate]], list[list[Estimate]]]:
-    """Estimate the metrics of each embedder, and its lead over the first, on the same resamples."""
+    """Estimate the metrics of each embedder and its lead over the first, by the same resamples."""
     width = len(METRICS)
-    columns = np.hstack([*judged, *(one - judged[0] for one in judged)])
+    columns = np.hstack([*scored, *(one - scored[0] for one in scored)])
     if len(columns):
         found = estimates(columns, seed=seed, resamples=resamples)
     else:
         found = [Estimate(*[float("nan")] * 3)] * columns.shape[1]
     parts = [found[start : start + width] for start in range(0, len(found), width)]
-    return parts[: len(judged)], parts[len(judged) :]
+    return parts[: len(scored)], parts[len(scored) :]
 
 
 def _by_category(
-    judged: Sequence[Values],
+    scored: Sequence[Floats],
     labels: Labels,
-    asked: npt.NDArray[np.int64],
+    asked: Positions,
     *,
     seed: int,
     resamples: int,
@@ -161,7 +156,7 @@ def _by_category(
     codes, sizes = np.unique(asked, return_counts=True)
     scores = []
     for code in codes[np.argsort(-sizes, kind="stable")]:
-        members = [one[asked == code] for one in judged]
+        members = [one[asked == code] for one in scored]
         found, _ = _compare(members, seed=seed, resamples=resamples)
         scores.append(
             [
