@@ -35,7 +35,8 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from sqlalchemy import func, select
-from support.installation import COLUMNS, Fleet, fleet
+from support.catalogue import COLUMNS
+from support.installation import Installation, distributed
 from support.servers import postgres_server
 
 from backend.catalogue.import_run import import_catalogue
@@ -103,8 +104,8 @@ def main() -> None:
             naive = naive_speed(catalogue)
             print(f"naive loop: {naive}, {naive.rate / before.rate:.2f} of pure", flush=True)
             for workers in options.workers:
-                with fleet(folder / f"with-{workers}", url, **knobs(options)) as shop:
-                    shop.tells = False
+                with distributed(folder / f"with-{workers}", url, **knobs(options)) as shop:
+                    shop.prints_logs = False
                     speed = throughput(shop, catalogue, options, workers)
                 after = pure_speed(options)
                 tell(workers, speed, before, after)
@@ -183,13 +184,15 @@ def in_a_process(code: str) -> Speed:
     return Speed(*map(float, ran.stdout.split()))
 
 
-def throughput(shop: Fleet, catalogue: Path, options: argparse.Namespace, workers: int) -> Speed:
+def throughput(
+    shop: Installation, catalogue: Path, options: argparse.Namespace, workers: int
+) -> Speed:
     """Measure between the first tenth of the catalogue and the last."""
     names = [f"w{number}" for number in range(workers)]
     for name in names:
         shop.worker(name)
-    shop.run("beat", name="beat")
-    shop.ready(*names, seconds=120)
+    shop.start("beat")
+    shop.wait_until_ready(*names, seconds=120)
     import_catalogue(shop.db, shop.services.image_store, catalogue)
     shop.services.notify()
     reach(shop, options.count // 10, options)
@@ -199,14 +202,14 @@ def throughput(shop: Fleet, catalogue: Path, options: argparse.Namespace, worker
     return Speed(done / (time.perf_counter() - began), spent[0] / done, spent[1] / done)
 
 
-def cpu_seconds(shop: Fleet, names: Sequence[str]) -> list[float]:
+def cpu_seconds(shop: Installation, names: Sequence[str]) -> list[float]:
     """Return the CPU time that workers and their decoders have used so far."""
     workers = [psutil.Process(shop.pid_of_worker(name)) for name in names]
     decoders = [decoder for worker in workers for decoder in worker.children()]
     return [sum(sum(one.cpu_times()[:2]) for one in group) for group in (workers, decoders)]
 
 
-def reach(shop: Fleet, count: int, options: argparse.Namespace) -> int:
+def reach(shop: Installation, count: int, options: argparse.Namespace) -> int:
     """Wait until so many are embedded; return their number."""
     printed = 0
     while (now := embedded(shop)) < count:
@@ -217,7 +220,7 @@ def reach(shop: Fleet, count: int, options: argparse.Namespace) -> int:
     return now
 
 
-def embedded(shop: Fleet) -> int:
+def embedded(shop: Installation) -> int:
     with shop.db.read() as session:
         return (
             session.scalar(
@@ -227,7 +230,7 @@ def embedded(shop: Fleet) -> int:
         )
 
 
-def memory(shop: Fleet) -> str:
+def memory(shop: Installation) -> str:
     """Return the resident memory of the first worker and of its decoder, in megabytes."""
     worker = psutil.Process(shop.pid_of_worker("w0"))
     parts = {"worker": worker, "decoder": worker.children()[0]}

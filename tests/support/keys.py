@@ -48,12 +48,12 @@ def token(locked: FlaskClient, shop: Shop) -> Callable[[Scope], str]:
     return lambda scope: made.get(scope) or made.setdefault(scope, make_key(shop.services, scope))
 
 
-def with_settings(services: Services, **knobs: Any) -> Services:
+def with_settings(services: Services, **changes: Any) -> Services:
     """The same services under other settings."""
-    settings = read_settings(**{**services.settings.model_dump(), **knobs}, _env_file=None)
+    settings = read_settings(**{**services.settings.model_dump(), **changes}, _env_file=None)
     return replace(services, settings=settings)
 
 
-def app_with(services: Services, **knobs: Any) -> Flask:
+def app_with(services: Services, **changes: Any) -> Flask:
     """The app that these services have under other settings."""
-    return create_app(with_settings(services, **knobs))
+    return create_app(with_settings(services, **changes))

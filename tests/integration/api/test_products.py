@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from support.shop import PROBLEM, Shop, picture
+from support.image_files import colour_image
+from support.shop import PROBLEM, Shop
 
 from backend.api import create_app
 from backend.catalogue import products
@@ -236,7 +237,7 @@ def test_every_write_notifies(shop: Shop) -> None:
 
     client = create_app(replace(shop.services, notify=notify)).test_client()
     client.put("/v1/products/1", json={})
-    client.put("/v1/products/1/image", data=picture("red"), content_type="image/png")
+    client.put("/v1/products/1/image", data=colour_image("red"), content_type="image/png")
     client.patch("/v1/products/1", json={"year": 2012})
     client.post("/v1/products:batch", json={"items": [{"sku": "2"}]})
     client.delete("/v1/products/2")
