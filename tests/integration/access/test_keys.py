@@ -1,4 +1,4 @@
-"""API keys are shown once and kept as digests; a process remembers those it has seen, briefly."""
+"""API keys are shown once and stored as digests; a process caches those it has checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Products are checked, compared and written; what changed is asked of the queue, nothing else."""
+"""Products are checked, compared and written; only what changed is requested from the queue."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from backend.database.models import ACTIVE, Generation, IndexEntry, Product
 from backend.errors import InvalidFilter, InvalidProduct, UnknownProduct
 from backend.filters import Condition
 
-PICTURE = ImageRef(uri="file:///shop/1.jpg", digest="a" * 64, bytes=10, mtime_ns=1_000)
+IMAGE = ImageRef(uri="file:///shop/1.jpg", digest="a" * 64, bytes=10, mtime_ns=1_000)
 OTHER = ImageRef(uri="file:///shop/1.jpg", digest="b" * 64, bytes=11, mtime_ns=2_000)
 
 
@@ -35,7 +35,7 @@ def catalogue(any_db: Database) -> Database:
     return any_db
 
 
-def draft(sku: str = "1", image: ImageRef | None = PICTURE, **values: Any) -> Draft:
+def draft(sku: str = "1", image: ImageRef | None = IMAGE, **values: Any) -> Draft:
     return Draft(sku=sku, values=parse({"sku": sku, **values}).values, image=image)
 
 
@@ -240,7 +240,7 @@ def test_a_touched_image_is_noted_and_requests_nothing(catalogue: Database) -> N
     save(catalogue, draft())
     finish(catalogue)
     before = stored(catalogue).updated_at
-    touched = ImageRef(uri=PICTURE.uri, digest=PICTURE.digest, bytes=10, mtime_ns=9_999)
+    touched = ImageRef(uri=IMAGE.uri, digest=IMAGE.digest, bytes=10, mtime_ns=9_999)
     assert save(catalogue, draft(image=touched)).outcomes == (Outcome.UNCHANGED,)
     assert asked(catalogue) == {}
     assert stored(catalogue).image_mtime_ns == 9_999
@@ -271,7 +271,7 @@ def test_a_remote_image_has_changed_when_its_uri_has(catalogue: Database) -> Non
 def test_a_draft_without_an_image_keeps_the_one_that_is_stored(catalogue: Database) -> None:
     save(catalogue, draft())
     assert save(catalogue, draft(image=None)).outcomes == (Outcome.UNCHANGED,)
-    assert stored(catalogue).image_uri == PICTURE.uri
+    assert stored(catalogue).image_uri == IMAGE.uri
 
 
 def test_a_product_read_and_written_back_is_unchanged(catalogue: Database) -> None:
@@ -326,7 +326,7 @@ def test_a_removed_product_comes_back_as_the_same_row_with_its_image(catalogue: 
     saved = save(catalogue, draft(image=None))
     assert saved.outcomes == (Outcome.ADDED,)
     assert stored(catalogue).id == product_id
-    assert stored(catalogue).image_uri == PICTURE.uri
+    assert stored(catalogue).image_uri == IMAGE.uri
     assert asked(catalogue) == {"1": "image"}
 
 
@@ -336,7 +336,7 @@ def test_the_number_of_statements_does_not_depend_on_the_number_of_drafts(
     def statements_for(size: int, first: int) -> int:
         skus = range(first, first + size)
         save(catalogue, *(draft(str(n)) for n in skus if n % 3))
-        mixed = [draft(str(n), OTHER if n % 3 == 1 else PICTURE, price=n) for n in skus]
+        mixed = [draft(str(n), OTHER if n % 3 == 1 else IMAGE, price=n) for n in skus]
         with counted(catalogue) as statements:
             saved = save(catalogue, *mixed)
         assert {*saved.outcomes} == {Outcome.ADDED, Outcome.CHANGED}

@@ -1,4 +1,4 @@
-"""One engine, two ways in: writers wait for each other, victims try again, nothing is half done."""
+"""Writers wait for each other, a deadlock's victim is run again, and nothing is half written."""
 
 from __future__ import annotations
 

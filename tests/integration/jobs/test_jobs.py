@@ -1,4 +1,4 @@
-"""A job is run once by whoever can, survives its runner, and says how it ended."""
+"""A job is run once, survives the death of its runner, and tells how it ended."""
 
 from __future__ import annotations
 

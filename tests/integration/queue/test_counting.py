@@ -1,4 +1,4 @@
-"""A count that one process leaves for the others: how long it is good, and who may use it."""
+"""A count that one process stores for the others: how long it is used, and by whom."""
 
 from __future__ import annotations
 

@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
-from support.installation import picture
+from support.catalogue import Catalogue
+from support.image_files import random_image
 
 from backend import bootstrap, generations, jobs, queue
 from backend.bootstrap import Services
-from backend.catalogue import products
-from backend.catalogue.products import Draft, ImageRef
 from backend.database.models import BUILDING, Generation, IndexEntry, Product
 from backend.queue import IMPORT, SINGLE
 from backend.settings import Settings
@@ -48,14 +47,8 @@ def owner(build: Callable[..., Services]) -> Worker:
 
 
 def save(services: Services, *skus: str, priority: int = IMPORT) -> None:
-    drafts = []
     for sku in skus:
-        digest = services.image_store.put(picture(hash(sku)))
-        image = ImageRef(uri=f"store://{digest}", digest=digest, bytes=1, mtime_ns=None)
-        drafts.append(Draft(sku=sku, values={}, image=image))
-    services.db.write(
-        lambda session: products.save(session, drafts, priority=priority, complete=True)
-    )
+        Catalogue(services).save(sku, random_image(hash(sku)), priority=priority)
 
 
 def another_generation(
