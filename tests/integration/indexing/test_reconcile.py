@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from support.shop import LIMITS, Shop
 from backend import indexing
 from backend.database.models import Cursor, IndexEntry, Product
 from backend.images.decoder_pool import DecoderPool
-from backend.indexing import Drift
+from backend.indexing import Drift, reconciliation
 from backend.settings import Settings
 from backend.vectors import Point
 
@@ -262,7 +261,7 @@ def test_what_is_written_between_the_two_looks_is_not_undone(shop: Shop) -> None
 
 @pytest.fixture
 def ranges_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_module("backend.indexing.reconcile"), "RANGE", 2)
+    monkeypatch.setattr(reconciliation, "RANGE", 2)
 
 
 @pytest.mark.usefixtures("ranges_of_two")
