@@ -58,7 +58,7 @@ def fresh(shop: Installation) -> int:
 def state_of(shop: Installation, sku: str) -> State:
     with shop.db.read() as session:
         product = get(session, sku)
-        return states(session, shop.generation().id, [product.id])[product.id][0]
+        return states(session, shop.generation.id, [product.id])[product.id][0]
 
 
 # --- the queue ------------------------------------------------------------------------------
@@ -219,7 +219,7 @@ def test_an_image_that_ends_every_decoder_is_quarantined_alone(
 
 def in_quarantine(shop: Installation) -> set[str]:
     with shop.db.read() as session:
-        return {row.sku for row in quarantine(session, shop.generation().id)}
+        return {row.sku for row in quarantine(session, shop.generation.id)}
 
 
 # --- a shopper's picture ---------------------------------------------------------------------
