@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from backend.cli.common import bar, err, out, print_json, services
@@ -215,7 +216,7 @@ def _score_table(evaluation: Evaluation, scores: Sequence[Score]) -> Table:
     first, k = scores[0], evaluation.options["k"]
     asked = f"{first.queries:,} queries" + ("" if first.group == "all" else f", {first.group}")
     table = _table(
-        f"By {first.by}: {asked}; {evaluation.index:,} in the index",
+        f"By {escape(first.by)}: {escape(asked)}; {evaluation.index:,} in the index",
         *(f"mAP@{k}", "lead", f"P@{k}", f"R@{k}", "nDCG", "macro"),
         caption=f"{first.skipped:,} more have no relevant product" if first.skipped else None,
     )
@@ -223,7 +224,7 @@ def _score_table(evaluation: Evaluation, scores: Sequence[Score]) -> Table:
         plain = [f"{score.metrics[name].value:.3f}" for name in ("precision", "recall", "ndcg")]
         lead = "" if score is first else _lead(score.lead["map"])
         row = (_interval(score.metrics["map"]), lead, *plain, f"{score.macro['map']:.3f}")
-        table.add_row(score.embedder, *row)
+        table.add_row(escape(score.embedder), *row)
     return table
 
 
@@ -244,7 +245,7 @@ def _other_table(evaluation: Evaluation) -> Table:
     for one in evaluation.contenders:
         score = evaluation.score(one.spec, by, group)
         table.add_row(
-            one.spec,
+            escape(one.spec),
             f"{score.coverage:.1%}",
             f"{score.metrics['diversity'].value:.3f}",
             str(one.size),

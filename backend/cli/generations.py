@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from backend.cli.common import AsJson, err, out, print_json, services
@@ -109,7 +110,7 @@ def list_(as_json: AsJson = False) -> None:
     for item in items:
         counts = ["-" if item[n] is None else f"{item[n]:,}" for n in _COUNTS]
         since = item["retired_at"] or item["promoted_at"] or item["created_at"]
-        table.add_row(str(item["id"]), item["state"], item["embedder"], *counts, since[:19])
+        table.add_row(str(item["id"]), item["state"], escape(item["embedder"]), *counts, since[:19])
     out.print(table)
 
 
@@ -196,7 +197,7 @@ def _print_item(item: dict[str, Any], *, as_json: bool) -> None:
     table = Table(show_header=False, box=None)
     for name, value in item.items():
         if name not in ("quality", "index_options") and value is not None:
-            table.add_row(name, str(value))
+            table.add_row(name, escape(str(value)))
     out.print(table)
     if item.get("quality"):
         out.print(_checks_table(item["quality"]))

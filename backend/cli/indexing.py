@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from backend.cli.common import AsJson, out, print_json, services
@@ -64,7 +65,7 @@ def _print_drift(result: dict[str, Any]) -> None:
         table = Table("kind", "products", "first", "what it means", box=None)
         for kind in KINDS.values():
             if one[kind.key]:
-                first = ", ".join(map(str, one["examples"][kind.key][:3]))
+                first = escape(", ".join(map(str, one["examples"][kind.key][:3])))
                 table.add_row(kind.key, f"{one[kind.key]:,}", first, kind.meaning)
         if table.rows:
             out.print(table)

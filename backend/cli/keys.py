@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from backend.access.scope import Scope
@@ -55,7 +56,7 @@ def create(
     if as_json:
         print_json({"key": made.token, **_document(made.key)})
         return
-    err.print(f"The key of {name}, scope {scope}. It is not shown again:", highlight=False)
+    err.print(f"The key of {escape(name)}, scope {scope}. It is not shown again:", highlight=False)
     typer.echo(made.token)
 
 
@@ -79,7 +80,7 @@ def list_(
         table.add_column(column, no_wrap=column == "prefix")  # `revoke` needs it in full
     for key in listed:
         times = [_day(moment) for moment in (key.created_at, key.last_used_at, key.expires_at)]
-        table.add_row(key.prefix, key.name, key.scope, key.state, *times)
+        table.add_row(key.prefix, escape(key.name), key.scope, key.state, *times)
     out.print(table if listed else "There are no keys.")
 
 
@@ -104,7 +105,7 @@ def revoke(
         print_json({"revoked": [_document(key) for key in revoked]})
         return
     for key in revoked:
-        out.print(f"Revoked {key.prefix}, {key.scope} key of {key.name}.", highlight=False)
+        out.print(f"Revoked {key.prefix}, {key.scope} key of {escape(key.name)}.", highlight=False)
 
 
 def _document(key: KeyInfo) -> dict[str, Any]:

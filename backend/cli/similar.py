@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import requests
 import typer
+from rich.markup import escape
 from rich.table import Table
 from werkzeug.datastructures import MultiDict
 
@@ -54,7 +55,7 @@ def similar(
     for sku, answer in answers.items():
         show(sku, answer)
     if sheet:
-        out.print(f"Contact sheet: {sheet}")
+        out.print(escape(f"Contact sheet: {sheet}"))
 
 
 def ask(found: Services, sku: str, *, limit: int, where: Sequence[str]) -> dict[str, Any]:
@@ -101,12 +102,14 @@ def _body(body: dict[str, Any], status: int) -> dict[str, Any]:
 
 def show(sku: str, answer: dict[str, Any]) -> None:
     """Print one response as a table."""
-    table = Table("score", "sku", "article type", "colour", "gender", "name", title=f"Like {sku}")
+    table = Table(
+        "score", "sku", "article type", "colour", "gender", "name", title=escape(f"Like {sku}")
+    )
     for item in answer["items"]:
         product = item["product"]
         names = ("article_type", "base_colour", "gender", "display_name")
-        shown = [str(product.get(name) or "-") for name in names]
-        table.add_row(f"{item['score']:.3f}", item["sku"], *shown)
+        shown = [escape(str(product.get(name) or "-")) for name in names]
+        table.add_row(f"{item['score']:.3f}", escape(item["sku"]), *shown)
     out.print(table)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from backend.cli.common import AsJson, out, print_json, services
@@ -46,7 +47,7 @@ def _print_recall(shapes: list[dict[str, Any]]) -> None:
     for row in shapes:
         recall = "-" if row["recall"] is None else f"{row['recall']:.3f}"
         counts = (f"{row['queries']:,}", f"{row['compared']:,}")
-        table.add_row(row["shape"] or "none", row["mode"], *counts, recall)
+        table.add_row(escape(row["shape"] or "none"), row["mode"], *counts, recall)
     out.print(table)
 
 
