@@ -7,6 +7,7 @@ reason. Read `feed` (what a source yields), `table` (any CSV), `styles_csv`, the
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -101,4 +102,6 @@ def _kind(head: bytes) -> type[Table]:
     text = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
     if text.startswith(b"<"):
         return GoogleXml
-    return JsonLines if text.startswith((b"{", b"[")) else Table
+    if re.match(rb"\[\s*[{\[\]]", text):
+        raise UnreadableCatalogue("this is a JSON array; write one object a line (JSON Lines)")
+    return JsonLines if text.startswith(b"{") else Table

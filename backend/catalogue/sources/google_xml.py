@@ -6,6 +6,7 @@ refused: with it, a small file can declare entities that expand to gigabytes or 
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, Final
 from xml.parsers import expat
@@ -95,6 +96,8 @@ class _Items:
         parser.CharacterDataHandler = self._text
         parser.StartDoctypeDeclHandler = _refuse_doctype
         parser.EntityDeclHandler = _refuse_doctype
+        parser.UseForeignDTD(True)  # makes an undeclared entity a skipped one, not an error
+        parser.SkippedEntityHandler = self._entity
 
     def feed(self, chunk: bytes, *, is_last: bool) -> Iterator[NamedRecord | Reject]:
         """Parse a chunk, and yield the items that end in it. Raises ExpatError."""
@@ -141,6 +144,10 @@ class _Items:
             self._size += len(text)
             if not self._is_too_large():
                 self._open[-1].text.append(text)
+
+    def _entity(self, name: str, _is_parameter: bool) -> None:
+        """Read an entity of HTML, such as `&nbsp;`, which feeds use without declaring it."""
+        self._text(html.unescape(f"&{name};"))
 
     def _is_too_large(self) -> bool:
         return self._size > LARGEST_ITEM or self._elements > MOST_ELEMENTS

@@ -150,7 +150,7 @@ class Table:
             named = [cell]
         first = named[0] if named else None
         others = tuple(dict.fromkeys(each for each in (*named[1:], *more) if each != first))
-        row = replace(row, more_images=others)
+        row = replace(row, more_images=others) if others else row
         if first and is_address(first):
             return replace(row, fields={**row.fields, "image_uri": checked_address(first)})
         return self._with_image(row, first)

@@ -289,12 +289,15 @@ def test_a_file_that_is_too_large_is_referred_to_so_that_the_quarantine_names_it
     assert product.image_digest is None
 
 
-def test_a_row_that_names_a_file_outside_is_rejected(feed: Feed) -> None:
+def test_a_row_that_names_a_file_outside_gives_a_product_without_an_image(feed: Feed) -> None:
     table = feed.folder / "table.csv"
     table.write_text(
         "sku,image\n1,../../secret.jpg\n2,file:///etc/passwd\n3,https://h.example/3.jpg\n"
     )
-    assert counts(feed.run(table)) == (1, 0, 0, 0, 2)
+    summary = feed.run(table)
+    assert counts(summary) == (3, 0, 0, 0, 0)
+    assert [warning.line for warning in summary.warnings] == [2, 3]
+    assert (feed.product("1").image_uri, feed.product("2").image_uri) == (None, None)
     assert feed.product("3").image_uri == "https://h.example/3.jpg"
 
 

@@ -192,7 +192,7 @@ RSS = """<?xml version="1.0"?>
 <g:additional_image_link>https://c.example/3.jpg</g:additional_image_link>
 <g:shipping><g:country>DE</g:country><g:price>4 EUR</g:price></g:shipping>
 <description><![CDATA[<b>warm</b>]]></description></item>
-<item><g:id>B</g:id><g:title>Cap</g:title></item></channel></rss>
+<item><g:id>B</g:id><g:title>Caf&eacute;&nbsp;cap</g:title></item></channel></rss>
 """
 ATOM = """<feed xmlns="http://www.w3.org/2005/Atom" xmlns:g="http://base.google.com/ns/1.0">
 <entry><id>tag:shop.example,2020:1</id><g:id>A</g:id><title>Hat</title>
@@ -206,7 +206,7 @@ def test_an_rss_feed_is_a_table(tmp_path: Path) -> None:
     assert first.more_images == ("https://c.example/2.jpg", "https://c.example/3.jpg")
     assert first.fields["attributes"]["description"] == "<b>warm</b>"
     assert json.loads(first.fields["attributes"]["shipping"])["country"] == "DE"
-    assert second.sku == "B"
+    assert (second.sku, second.fields["display_name"]) == ("B", "Café\xa0cap")
 
 
 def test_an_atom_feed_is_a_table(tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_a_document_type_is_refused(tmp_path: Path, declared: str) -> None:
 
 
 def test_broken_xml_gives_what_stands_before(tmp_path: Path) -> None:
-    path = written(tmp_path, RSS.replace("<g:title>Cap", "<g:title>Cap & hat"), "feed.xml")
+    path = written(tmp_path, RSS.replace("<g:title>Caf", "<g:title>Cap & hat"), "feed.xml")
     with closing(open_source(path)) as source:
         first, reject = source.read()
         assert first.sku == "A"
