@@ -7,7 +7,7 @@ empty from it. Rows with an image alone add it to the variants of their Handle.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
@@ -31,7 +31,7 @@ def arrange(columns: Sequence[str], records: Iterator[TableRecord | Reject]) -> 
     if places is None:
         yield from (_padded(record) for record in records)
         return
-    for _, rows in groupby(records, key=places.handle_of):
+    for _, rows in groupby(records, key=places.group_key()):
         group = list(rows)
         yield from (record for record in group if isinstance(record, Reject))
         yield from places.variants([row for row in group if isinstance(row, TableRecord)])
@@ -77,8 +77,24 @@ class _Places:
             ],
         )
 
-    def handle_of(self, record: TableRecord | Reject) -> str:
-        return as_text(record.values[self.handle]) if isinstance(record, TableRecord) else ""
+    def handle_of(self, record: TableRecord) -> str:
+        """Return a record's Handle."""
+        return as_text(record.values[self.handle])
+
+    def group_key(self) -> Callable[[TableRecord | Reject], object]:
+        """Return a key for neighbours of one Handle; a row without one stands alone.
+
+        A reject belongs to the rows above it, so that those below it stay in their group.
+        """
+        last: object = None
+
+        def key(record: TableRecord | Reject) -> object:
+            nonlocal last
+            if isinstance(record, TableRecord):
+                last = self.handle_of(record) or object()
+            return last
+
+        return key
 
     def variants(self, rows: Sequence[TableRecord]) -> Iterator[TableRecord]:
         """Yield the variants among the rows of one Handle."""

@@ -100,6 +100,14 @@ def test_each_variant_of_shopify_is_a_product_with_the_texts_of_the_first(tmp_pa
     assert found["belt"].fields["image_uri"] == "https://c/b.jpg"
 
 
+def test_a_broken_row_of_shopify_does_not_part_its_handle(tmp_path: Path) -> None:
+    text = "Handle,Title,Variant SKU\nscarf,Wool scarf,A\nscarf,x,y,z\nscarf,,B\n,,C\n,,D\n"
+    with closing(open_source(export(tmp_path, text))) as source:
+        found = {row.sku: row for row in source.read() if isinstance(row, FeedRow)}
+    names = [found[sku].fields["display_name"] for sku in "ABCD"]
+    assert names == ["Wool scarf", "Wool scarf", None, None]
+
+
 def test_the_lines_of_shopify_are_those_of_the_file(tmp_path: Path) -> None:
     path = export(tmp_path, SHOPIFY)
     with closing(open_source(path)) as source:
