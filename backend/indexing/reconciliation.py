@@ -168,7 +168,7 @@ class _Comparison:
 
         def request(session: Session) -> None:
             image_vectors.store(session, fingerprint, found)
-            backfill.enter(session, generation_id, Product.id.in_(drift.no_entry))
+            backfill.insert_missing(session, generation_id, Product.id.in_(drift.no_entry))
             queue.request_again(session, generation_id, again)
 
         self._db.write(request)
