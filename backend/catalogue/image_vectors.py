@@ -29,7 +29,7 @@ def unpack(blob: bytes) -> Vector:
 
 
 def store(session: Session, fingerprint: str, vectors: Mapping[str, Vector]) -> None:
-    """Store {image digest: vector}; one that is stored already stays, it has the same content."""
+    """Store {image digest: vector}; a vector that is stored already is the same, and stays."""
     if not vectors:
         return
     now = utcnow()
