@@ -69,7 +69,7 @@ def build_app(import_name: str) -> OpenAPI:
 
 
 class _Blueprint(APIBlueprint):
-    """Describes its views and leaves them as they are: `schemas` reads the requests."""
+    """Describes its views without validating their requests, which `schemas` does."""
 
     @staticmethod
     def create_view_func(func: Callable[..., Any], *_models: Any, **_: Any) -> Callable[..., Any]:

@@ -38,7 +38,7 @@ def _validate(model: type[Body], given: Json) -> Body:
 
 
 def _refused(error: ValidationError, model: type[RequestBody]) -> RequestError:
-    """Translate what pydantic refused: the only place where that becomes a problem document."""
+    """Translate pydantic's errors into a problem document; only here that is done."""
     faults = [fault for each in error.errors() for fault in _faults(each, model)]
     return invalid_request(list(dict.fromkeys(faults)))
 
