@@ -64,7 +64,7 @@ def load_open_clip(
 
 
 def _network(variant: str) -> str:
-    """Name the network for its fingerprint, in which the path of a folder does not belong."""
+    """Name the network for its fingerprint, without the path of a folder."""
     return "" if variant.startswith("local-dir:") else variant
 
 
@@ -81,7 +81,7 @@ def _tower(variant: str, weights: str, seed: int) -> Any:
             model = open_clip.create_model(variant, pretrained=pretrained, precision="fp32")
     except UNREADABLE as error:
         raise WeightsUnavailable(
-            f"the weights of open-clip/{variant} are not at hand and cannot be downloaded "
+            f"the weights of open-clip/{variant} are not on disk and cannot be downloaded "
             f"({_line(error)}). Name a checkpoint, open-clip/NAME?weights=/path/to/file.pt, or a "
             "folder with open_clip_config.json, open-clip/local-dir:/path"
         ) from None
