@@ -27,7 +27,7 @@ from backend.vectors.edge.build import build
 from backend.vectors.edge.shard import ShardOptions
 
 NICENESS: Final = 5
-"""The builder gets the processors only when the server leaves them idle."""
+"""The builder gets the processors mostly when the server does not use them."""
 
 PR_SET_PDEATHSIG: Final = 1
 
