@@ -1,4 +1,4 @@
-"""Retire a standby whose time is over, and delete what retired generations left.
+"""Retire an expired standby; delete what retired generations left.
 
 That is their index, their entries, and the vectors that no generation uses.
 
@@ -49,7 +49,7 @@ def clean_up(
     `keep_embedders` gets the fingerprints that live generations need.
     """
     if retired := generations.retire_expired(db, keep=keep):
-        log.info("the standby's time is over", generation=retired.id)
+        log.info("the standby has expired", generation=retired.id)
     with db.read() as session:
         keep_embedders({one.fingerprint for one in generations.live(session)})
     return delete_leftovers(db, after=drop_after, drop_index=drop_index)

@@ -18,14 +18,12 @@ def describe(session: Session, generation: Generation) -> dict[str, Any]:
     """Return a generation as JSON, with the counts of its products."""
     now = progress(session, generation.id) if generation.state != RETIRED else None
     names = ("id", "state", "embedder", "fingerprint", "size", "collection", "quantization")
+    counts = ("products", "pending", "indexed", "quarantined")
     times = ("created_at", "promoted_at", "retired_at", "dropped_at")
     return {
         **{name: getattr(generation, name) for name in names},
         "index_options": generation.index_options,
-        "products": now.products if now else None,
-        "pending": now.pending if now else None,
-        "indexed": now.indexed if now else None,
-        "quarantined": now.quarantined if now else None,
+        **{name: getattr(now, name, None) for name in counts},
         **{name: _iso(getattr(generation, name)) for name in times},
         "quality": generation.quality,
     }

@@ -61,8 +61,8 @@ class Verdict:
         checks = {check.name: _without_name(check) for check in self.checks}
         return {"checked_at": self.at.isoformat(), "forced": forced, "checks": checks}
 
-    def demand(self, generation: Generation) -> None:
-        """Raise PromotionRefused, naming each number that failed and by how much."""
+    def raise_if_failed(self, generation: Generation) -> None:
+        """Raise PromotionRefused if a check failed, naming each number and by how much."""
         if self.failed:
             reasons = "; ".join(check.says for check in self.failed)
             raise PromotionRefused(
