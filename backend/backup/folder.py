@@ -51,9 +51,9 @@ class Manifest:
     images: int
     image_bytes: int
     missing: list[str] = field(default_factory=list)  # digests that the store lacked already
-    in_place: int = 0  # products whose image is a file of the shop's; it is not in the backup
+    in_place: int = 0  # products whose image is a file outside the store, not in the backup
     folders: dict[str, int] = field(default_factory=dict)  # those files' folders: files in each
-    remote: int = 0  # products whose image lies on another host
+    remote: int = 0  # products whose image is on another host
 
     def write(self, folder: Path) -> None:
         """Write the manifest, which makes this the folder's backup."""
