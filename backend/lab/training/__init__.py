@@ -1,1 +1,1 @@
-"""What is fitted from data: the PCA of an embedder's features."""
+"""What is fitted to data: PCAs, autoencoders and tuned networks."""
