@@ -135,7 +135,7 @@ class ServingProcess:
         probes = distributed.make_probes(settings)
         if not settings.qdrant_url:
             _become_owner(self.services.owner, url)
-        if _needs_worker(settings):
+        if not (settings.broker_url and settings.qdrant_url):  # else Celery workers do the work
             self._worker = WorkerThread(Worker(self.services))
             probes["worker"] = self._worker.problem
         else:
@@ -158,11 +158,6 @@ class ServingProcess:
     def _notify(self) -> None:
         if self._worker:
             self._worker.notify()
-
-
-def _needs_worker(settings: Settings) -> bool:
-    """Tell whether this process has work to do: not if workers write to a Qdrant server."""
-    return not (settings.broker_url and settings.qdrant_url)
 
 
 def _become_owner(owner: Owner, url: str) -> None:

@@ -64,8 +64,8 @@ class KeyCache:
         if valid and valid.until > now:
             return valid.key
         try:
-            with nullcontext() if valid else self._attempt():
-                key = self._look_up(token)
+            with nullcontext() if valid else self._attempt(), self._db.read() as session:
+                key = keys.check(session, token)
         except InvalidKey as error:
             log.warning("key refused", **error.context)
             self._refuse(digest, until=now + self._seconds)
@@ -78,10 +78,6 @@ class KeyCache:
     def refused_count(self) -> int:
         """How many refused keys are remembered."""
         return len(self._refused)
-
-    def _look_up(self, token: str) -> KeyInfo:
-        with self._db.read() as session:
-            return keys.check(session, token)
 
     def _refuse(self, digest: str, *, until: float) -> None:
         self._valid.pop(digest, None)

@@ -69,13 +69,10 @@ def _check_folder(folder: Path, settings: Settings) -> None:
         raise WouldOverwrite(f"a backup must be outside the data folder {theirs}")
     if images_in(ours).url == settings.image_store_url:
         raise WouldOverwrite(f"{ours / IMAGES} is the image store itself")
-    others = [path.name for path in _content(folder) if not _is_ours(path.name)]
+    content = sorted(folder.iterdir()) if folder.exists() else []
+    others = [path.name for path in content if not _is_ours(path.name)]
     if others:
         raise WouldOverwrite(f"{folder} holds something else: {others[0]}")
-
-
-def _content(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir()) if folder.exists() else []
 
 
 def _is_ours(name: str) -> bool:

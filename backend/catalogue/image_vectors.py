@@ -59,7 +59,7 @@ def _of(fingerprint: str, digests: Iterable[str]) -> ColumnElement[bool]:
 
 
 def forget(session: Session, fingerprint: str, *, first: str, beyond: str | None) -> None:
-    """Delete the vectors of one embedder, of the digests from `first` to before `beyond`."""
+    """Delete the vectors of one embedder with `first` <= image digest < `beyond`."""
     which = and_(ImageVector.fingerprint == fingerprint, ImageVector.image_digest >= first)
     if beyond is not None:
         which = and_(which, ImageVector.image_digest < beyond)

@@ -144,7 +144,7 @@ def load_autoencoder(variant: str, *, compute: Compute, weights: str = "") -> Au
 
 
 def model_file(model: Autoencoder, card: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content of a file of weights; `card` says in plain values how they were made."""
+    """Return the content of a file of weights; `card` has JSON values on how they were made."""
     return {"autoencoder": model.state_dict(), "card": dict(card)}
 
 

@@ -55,8 +55,9 @@ def run_next(db: Database, handlers: Mapping[str, Handler]) -> bool:
     A job whose handler raises Interrupted or Waiting is run again later. Any other exception ends
     the job, which stores the message; if it is not a LookalikeError, it is raised too.
     """
-    if not _is_any_ready(db, handlers):
-        return False
+    with db.read() as session:
+        if session.scalar(_first_ready(handlers)) is None:
+            return False
     taken = db.write(lambda session: _take(session, handlers))
     if taken is None:
         return False
@@ -96,11 +97,6 @@ def _first_ready(handlers: Mapping[str, Handler]) -> Select[Job]:
         .order_by(Job.wake_at.is_not(None), Job.id)
         .limit(1)
     )
-
-
-def _is_any_ready(db: Database, handlers: Mapping[str, Handler]) -> bool:
-    with db.read() as session:
-        return session.scalar(_first_ready(handlers)) is not None
 
 
 def _take(session: Session, handlers: Mapping[str, Handler]) -> tuple[Job, datetime | None] | None:

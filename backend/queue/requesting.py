@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, bindparam, case, literal, null, select, true, update
+from sqlalchemy import bindparam, case, literal, null, select, true, update
 from sqlalchemy.orm import Session
 
 from backend.database import locks
@@ -118,8 +118,12 @@ def _upsert_entries(
     if not product_ids:
         return
     locks.share(session, Lock.GENERATIONS)  # no generation may start before this transaction ends
-    pairs = (
-        _new_entries(Generation.id, priority, now, embedded=embedded)
+    moment, zero = literal(now, Entry.due_at.type), literal(0)
+    columns: list[Any] = [Generation.id, Product.id, literal(1), literal(embedded), zero, zero]
+    columns += [zero, literal(priority), moment, moment]  # in the order of NEW_ENTRY
+    rows = (
+        select(*columns)
+        .select_from(Product)
         .join(Generation, Generation.state.in_(LIVE))
         .where(Product.id.in_(product_ids))
         .order_by(Generation.id, Product.id)
@@ -128,14 +132,4 @@ def _upsert_entries(
     changes |= _waiting_since(now) | {
         "priority": case((idle | (Entry.priority > priority), priority), else_=Entry.priority),
     }
-    session.execute(insert_entries(session, pairs, changes))
-
-
-def _new_entries(
-    generation_id: Any, priority: int, now: datetime, *, embedded: int = 0
-) -> Select[Any]:
-    """Select a new entry for every product, in the order of `NEW_ENTRY`."""
-    moment = literal(now, Entry.due_at.type)
-    zero = literal(0)
-    numbers = (literal(1), literal(embedded), zero, zero, zero, literal(priority))
-    return select(generation_id, Product.id, *numbers, moment, moment).select_from(Product)
+    session.execute(insert_entries(session, rows, changes))

@@ -118,12 +118,9 @@ def _drop_vectors(session: Session, *, generation: Generation) -> bool:
 
 def _note_dropped(session: Session, *, generation: Generation) -> None:
     session.get_one(Generation, generation.id).dropped_at = utcnow()
-    session.execute(delete(Cursor).where(Cursor.name.in_(_cursors(generation))))
+    cursors = (_cursor(generation), f"reconcile:{generation.id}")
+    session.execute(delete(Cursor).where(Cursor.name.in_(cursors)))
 
 
 def _cursor(generation: Generation) -> str:
     return f"drop-vectors:{generation.id}"
-
-
-def _cursors(generation: Generation) -> tuple[str, str]:
-    return _cursor(generation), f"reconcile:{generation.id}"

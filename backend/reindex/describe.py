@@ -19,18 +19,15 @@ def describe(session: Session, generation: Generation) -> dict[str, Any]:
     now = progress(session, generation.id) if generation.state != RETIRED else None
     names = ("id", "state", "embedder", "fingerprint", "size", "collection", "quantization")
     counts = ("products", "pending", "indexed", "quarantined")
-    times = ("created_at", "promoted_at", "retired_at", "dropped_at")
+    moments = ("created_at", "promoted_at", "retired_at", "dropped_at")
+    times: dict[str, datetime | None] = {name: getattr(generation, name) for name in moments}
     return {
         **{name: getattr(generation, name) for name in names},
         "index_options": generation.index_options,
         **{name: getattr(now, name, None) for name in counts},
-        **{name: _iso(getattr(generation, name)) for name in times},
+        **{name: at and at.isoformat() for name, at in times.items()},
         "quality": generation.quality,
     }
-
-
-def _iso(at: datetime | None) -> str | None:
-    return at.isoformat() if at else None
 
 
 def listed(session: Session) -> list[Generation]:

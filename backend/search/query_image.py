@@ -74,7 +74,6 @@ class LocalQueryEncoder:
         self._decoders = decoders
 
     def encode(self, generation: Generation, data: bytes) -> Vector:
-        """See QueryEncoder."""
         embedder = self._embedders.of(generation)
         check_fingerprint(generation, embedder.fingerprint)
         image = self._decoders.decode_one(data, target=embedder.input_size).image
@@ -82,11 +81,9 @@ class LocalQueryEncoder:
         return vector
 
     def check(self, generation: Generation) -> None:
-        """See QueryEncoder."""
         self.encode(generation, sample_image())
 
     def identify(self, spec: str) -> EmbedderIdentity:
-        """See QueryEncoder."""
         return EmbedderIdentity.of(spec, self._embedders.reload(spec))
 
     def embed(self, data: bytes, spec: str) -> tuple[Vector, str]:
@@ -121,7 +118,6 @@ class RemoteQueryEncoder:
         self._heartbeat = heartbeat
 
     def encode(self, generation: Generation, data: bytes) -> Vector:
-        """See QueryEncoder."""
         info = images.inspect(data, limits=self._limits)
         target = sent_size(info.height, info.width)
         png = io.BytesIO()
@@ -133,11 +129,9 @@ class RemoteQueryEncoder:
         return vector
 
     def check(self, generation: Generation) -> None:
-        """See QueryEncoder."""
         check_fingerprint(generation, self._embed_sample(generation.embedder)[1])
 
     def identify(self, spec: str) -> EmbedderIdentity:
-        """See QueryEncoder."""
         vector, fingerprint = self._embed_sample(spec)
         return EmbedderIdentity(spec=spec, fingerprint=fingerprint, size=len(vector))
 

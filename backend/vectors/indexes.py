@@ -63,7 +63,7 @@ class Indexes:
                 index.close()
 
     def drop(self, generation: Generation) -> None:
-        """Delete a generation's index with all it holds, for good."""
+        """Delete a generation's index with all it holds, permanently."""
         with self._lock:
             index = self._open.pop(generation.collection, None)
             self._dropped.add(generation.collection)

@@ -43,7 +43,7 @@ class FirstError(AbstractContextManager[None]):
     ) -> bool:
         if not isinstance(error, LookalikeError):
             return False
-        log.warning("one generation fails", error=error.message)
+        log.warning("work on one generation failed", error=error.message)
         self.error = self.error or error
         return True
 

@@ -28,8 +28,8 @@ class ShardBuilt(Document):
     at: datetime
     points: int
     seconds: float
-    caught_up: int = Field(description="points that had changed meanwhile")
-    stall_seconds: float = Field(description="without an answer, while the graph was loaded")
+    caught_up: int = Field(description="points that changed during the build")
+    stall_seconds: float = Field(description="no query was answered while the graph was loaded")
     peak_bytes: int = Field(description="memory of the process that built it")
 
 

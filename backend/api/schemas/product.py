@@ -33,7 +33,7 @@ class Product(ProductFields):
     attributes: Attributes = Field({}, description="open attributes: scalars, or lists of scalars")
     state: State = Field(State.PENDING, json_schema_extra={"readOnly": True})
     reason: str | None = Field(
-        None, description="of the quarantine", json_schema_extra={"readOnly": True}
+        None, description="why it is quarantined", json_schema_extra={"readOnly": True}
     )
 
 

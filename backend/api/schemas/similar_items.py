@@ -38,7 +38,7 @@ class SimilarMeta(BaseModel):
         "excludes; exact: all points that pass the filter were compared"
     )
     took_ms: float
-    query_state: State | None = Field(None, description="of the query product")
+    query_state: State | None = Field(None, description="state of the query product")
 
 
 class SimilarAnswer(Document):

@@ -33,7 +33,7 @@ def draw_sample(
     products = [product for product in everything if product.digest in known]
     if not products:
         raise NotEvaluable("no product has a vector of this embedder yet: run `lookalike index`")
-    by = by or _default_field(products)
+    by = by or next(iter(distinguishing_fields(products, first="article_type")), None)
     chosen = stratify(_labels(products, by), count, seed=seed)
     drawn = [products[position] for position in chosen]
     vectors = load_vectors(db, fingerprint, [str(product.digest) for product in drawn])
@@ -68,11 +68,6 @@ def flatten(sample: Sample, *, with_umap: bool) -> Mapping[str, Floats]:
     pca, share = maps.pca_map(sample.vectors)
     linear = {f"PCA ({share:.0%} of variance)": pca}
     return {"UMAP": maps.umap_map(sample.vectors), **linear} if with_umap else linear
-
-
-def _default_field(products: list[CatalogueProduct]) -> str | None:
-    found = distinguishing_fields(products, first="article_type")
-    return found[0] if found else None
 
 
 def _labels(products: list[CatalogueProduct], by: str | None) -> Labels:
