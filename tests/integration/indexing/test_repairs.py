@@ -184,8 +184,8 @@ def test_a_bad_round_is_told_and_survived(loop: Shop, monkeypatch: pytest.Monkey
         raise IndexUnavailable("out to lunch")
 
     told: list[str | None] = []  # all of it: the next round, with nothing due, takes it back
-    trouble = property(lambda _worker: None, lambda _worker, value: told.append(value))
-    monkeypatch.setattr(Worker, "trouble", trouble, raising=False)
+    problem = property(lambda _worker: None, lambda _worker, value: told.append(value))
+    monkeypatch.setattr(Worker, "problem", problem, raising=False)
     monkeypatch.setattr(index, "upsert", down)
     loop.save("red", price=2.0)
     loop.worker.wake_up.set()
