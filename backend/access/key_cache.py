@@ -86,7 +86,7 @@ class KeyCache:
         self._refused[digest] = until
 
     def _note_use(self, key: KeyInfo) -> None:
-        """Write that the key is in use, unless that was written recently. Failures are logged."""
+        """Write that the key is in use, unless that was written recently. Only log a failure."""
         if key.last_used_at and utcnow() - key.last_used_at < keys.USE_RESOLUTION:
             return
         try:

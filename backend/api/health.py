@@ -36,7 +36,7 @@ api = openapi.blueprint("health", tag="operation", url_prefix=None)
 )
 @requires_scope(PUBLIC)
 def live() -> dict[str, str]:
-    """Tell that the process is alive; checks nothing else."""
+    """Confirm that the process is alive, and check nothing else."""
     QueryReader.of_request().finish()
     return {"status": "ok"}
 

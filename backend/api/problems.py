@@ -114,7 +114,7 @@ def invalid_request(faults: Sequence[ProblemFault]) -> RequestError:
 
 
 def to_request_error(error: LookalikeError) -> RequestError:
-    """Translate a domain error; only here it gets a status."""
+    """Translate a domain error; no other code gives it a status."""
     if isinstance(error, RequestError):
         return error
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)

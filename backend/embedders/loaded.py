@@ -18,7 +18,7 @@ from backend.embedders import Compute, Embedder
 from backend.errors import LookalikeError, ModelMismatch
 
 AGAIN_SECONDS: Final = 60
-"""How long a spec is not loaded again that names another network than the generation's."""
+"""How long to wait until a spec that named another network is loaded again."""
 
 
 @dataclass(frozen=True)

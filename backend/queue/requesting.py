@@ -36,7 +36,7 @@ def request(
     current; elsewhere its schedule (a lease, a back-off, the quarantine) does not change.
     """
     now = now or utcnow()
-    changes = reapply(now)
+    changes = changes_to_reapply(now)
     if image:
         changes = {
             "wanted": Entry.wanted + 1,
@@ -76,18 +76,18 @@ def request_again(
     """
     rows = [Claimed(id_, found, 0, 0, None) for id_, found in claims.items()]
     newest = case((Entry.claim < bindparam("b_claim"), bindparam("b_claim")), else_=Entry.claim)
-    values = reapply(now or utcnow()) | {"claim": newest}
+    values = changes_to_reapply(now or utcnow()) | {"claim": newest}
     return update_claimed(session, generation_id, rows, values, where=true())
 
 
 def forget_points(session: Session, *, now: datetime | None = None) -> int:
     """Request every point again, from stored vectors, because all indexes are gone; count them."""
     lost = update(Entry).where(Entry.indexed_claim.is_not(None))
-    values = reapply(now or utcnow()) | {"indexed_claim": null()}
+    values = changes_to_reapply(now or utcnow()) | {"indexed_claim": null()}
     return update_and_count(session, lost.values(values))
 
 
-def reapply(now: datetime) -> dict[str, Any]:
+def changes_to_reapply(now: datetime) -> dict[str, Any]:
     """Return the changes that request a row's point again, without opening its image."""
     waits_for_image = Entry.embedded < Entry.wanted
     return _waiting_since(now) | {

@@ -99,7 +99,8 @@ def _request_late(
     session: Session, generation_id: int, rows: Sequence[Claimed], now: datetime
 ) -> None:
     """Request those of the rows that another worker has claimed since."""
-    update_claimed(session, generation_id, rows, requesting.reapply(now), where=~IS_OUR_CLAIM)
+    changes = requesting.changes_to_reapply(now)
+    update_claimed(session, generation_id, rows, changes, where=~IS_OUR_CLAIM)
 
 
 def send_back(

@@ -23,7 +23,7 @@ claim, fail, request, request_removal = (
     queue.request,
     queue.request_removal,
 )
-reapply, upsert_entries = requesting.reapply, requesting._upsert_entries
+changes_to_reapply, upsert_entries = requesting.changes_to_reapply, requesting._upsert_entries
 update_claimed = settlements.update_claimed
 
 
@@ -167,9 +167,9 @@ def open_the_image_for_a_price() -> Any:
 
 def wake_the_quarantine() -> Any:
     def wrong(now: Any) -> dict[str, Any]:
-        return reapply(now) | {"due_at": now}
+        return changes_to_reapply(now) | {"due_at": now}
 
-    return patch.object(requesting, "reapply", wrong)
+    return patch.object(requesting, "changes_to_reapply", wrong)
 
 
 def quarantine_no_exhausted_row() -> Any:
