@@ -115,7 +115,7 @@ def test_a_sound_index_has_no_drift_and_every_vector_was_compared(shop: Shop) ->
 
 def test_an_emptied_index_is_filled_again(shop: Shop) -> None:
     shop.index.delete({1: 99, 2: 99, 3: 99})
-    assert heal(shop).missing == [1, 2, 3]
+    assert heal(shop).missing_point == [1, 2, 3]
 
 
 def test_a_payload_that_somebody_changed_in_the_index_is_written_again(shop: Shop) -> None:
