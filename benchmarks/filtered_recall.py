@@ -27,7 +27,7 @@ from vectors import SCHEMA, Array, clustered, columns, fill, in_turns
 from backend.filters import Condition, Where
 from backend.vectors import Hit
 from backend.vectors.edge.index import EdgeIndex
-from backend.vectors.edge.requests import EDGE_FILTERS
+from backend.vectors.edge.queries import EDGE_FILTERS
 from backend.vectors.translate import translate
 
 LIMIT = 10

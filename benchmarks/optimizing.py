@@ -146,10 +146,10 @@ def build(services: Services, index: EdgeIndex, vectors: Array) -> Ticks:
         generation = session.get_one(Generation, 1)
     optimizer = make_optimizer(services)
     optimizer.start(generation)
-    running = optimizer._running
-    assert running
+    process = optimizer.build_process
+    assert process
     with ticking(index, vectors[0]) as beside:
-        while not running.build.has_ended():
+        while not process.has_ended():
             time.sleep(0.1)
     with ticking() as swap:
         optimizer.step([generation])

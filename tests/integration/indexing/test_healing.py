@@ -184,8 +184,8 @@ def test_a_bad_round_is_told_and_survived(loop: Shop, monkeypatch: pytest.Monkey
         raise IndexUnavailable("out to lunch")
 
     told: list[str | None] = []  # all of it: the next round, with nothing due, takes it back
-    trouble = property(lambda _worker: None, lambda _worker, value: told.append(value))
-    monkeypatch.setattr(Worker, "trouble", trouble, raising=False)
+    problem = property(lambda _worker: None, lambda _worker, value: told.append(value))
+    monkeypatch.setattr(Worker, "problem", problem, raising=False)
     monkeypatch.setattr(index, "upsert", down)
     loop.save("red", price=2.0)
     loop.worker.wake_up.set()
@@ -194,7 +194,7 @@ def test_a_bad_round_is_told_and_survived(loop: Shop, monkeypatch: pytest.Monkey
     loop.services.db.write(queue.free_leases)
     loop.worker.wake_up.set()
     wait_for(lambda: loop.prices()[1] == 2.0)
-    wait_for(lambda: loop.worker.trouble is None)
+    wait_for(lambda: loop.worker.problem is None)
 
 
 def test_an_idle_worker_reconciles_now_and_then(shop: Shop) -> None:

@@ -1,4 +1,4 @@
-"""From picture to point: bad images stand aside, and what is known opens nothing."""
+"""From image to point: bad images are quarantined, and known vectors open no image."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_a_new_price_shows_though_the_image_is_gone_and_nothing_was_opened(
     assert shop.progress().indexed == 1
 
 
-def test_a_second_product_with_the_same_picture_is_indexed_too_without_opening_it(
+def test_a_second_product_with_the_same_image_is_indexed_too_without_opening_it(
     shop: Shop,
 ) -> None:
     first = shop.save("first", colour_image("red"))
@@ -133,7 +133,7 @@ def test_a_second_product_with_the_same_picture_is_indexed_too_without_opening_i
     assert np.array_equal(shop.index.vector(first), shop.index.vector(second))
 
 
-def test_two_products_with_the_same_picture_can_come_in_one_batch(shop: Shop) -> None:
+def test_two_products_with_the_same_image_can_come_in_one_batch(shop: Shop) -> None:
     ids = [shop.save(sku, colour_image("red")) for sku in "ab"]
     shop.work()
     assert shop.index.count() == len(ids)

@@ -191,7 +191,7 @@ def test_a_second_embedder_computes_only_what_is_not_stored(
     monkeypatch.setattr(MeanColour, "embed", counted)
     job = shop.reindex(embedder="mean-colour?grid=1")
     assert job.error is None
-    assert sum(seen) == 1  # the picture that asks whether the encoder is there
+    assert sum(seen) == 1  # the sample image of the check
 
 
 def test_a_reindex_that_is_promoted_by_hand_waits_and_receives_every_write(
@@ -550,7 +550,7 @@ def upgrade(shop: ReindexedShop, monkeypatch: pytest.MonkeyPatch) -> Callable[[]
     return make
 
 
-def test_an_upgrade_reindexes_by_itself_and_meanwhile_refuses_only_pictures(
+def test_an_upgrade_reindexes_by_itself_and_meanwhile_refuses_only_images(
     shop: ReindexedShop, upgrade: Callable[[], None]
 ) -> None:
     shop.fill(12)
@@ -571,7 +571,7 @@ def test_an_upgrade_reindexes_by_itself_and_meanwhile_refuses_only_pictures(
     assert shop.follow(job.id).error is None
     assert shop.states() == {1: STANDBY, 2: ACTIVE}
     shop.work()
-    assert shop.worker.trouble is None
+    assert shop.worker.problem is None
     answer = recommending.similar_to_image(
         shop.db, services.indexes.of, services.query_encoder.encode, photograph("Red", 1), Query()
     )
@@ -594,9 +594,9 @@ def test_a_checkpoint_that_was_trained_anew_is_another_embedder(
     while BUILDING not in shop.states().values():
         shop.worker.work_once()
     services = shop.services
-    picture = photograph("Red", 1)
+    image = photograph("Red", 1)
     old = recommending.similar_to_image(
-        shop.db, services.indexes.of, services.query_encoder.encode, picture, Query()
+        shop.db, services.indexes.of, services.query_encoder.encode, image, Query()
     )
     assert old.generation.id == 1  # by the network that this process still holds
     shop.follow(job.id)

@@ -1,4 +1,4 @@
-"""A shopper's picture becomes the same vector here and by way of a worker, or a clear refusal."""
+"""A shopper's image becomes the same vector here and by way of a worker, or a clear refusal."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def main() -> None:
 def run_shop(url: str, folder: Path) -> list[statements.Statement]:
     """Import, index, ask, edit, remove, quarantine and re-index; return what SQL was told."""
     settings = read_settings(
-        _env_file=None, data_dir=folder / "data", retry_seconds=0, recall_sample=1.0
+        _env_file=None, data_dir=folder / "data", retry_seconds=0, recall_sample=1.0, drop_seconds=0
     )
     with (
         Shop(settings, database_url=migrated(url), recover=False) as shop,
@@ -98,7 +98,7 @@ def _live(shop: Shop, catalogue: Path) -> None:
     shop.work()
     _ask(shop, "POST", "/v1/admin/generations/rollback", json={"force": True})
     _ask(shop, "DELETE", "/v1/admin/generations/2")
-    shop.work()
+    shop.worker.maintenance.clean_up()  # all of it would be thousands of statements of few kinds
 
 
 def _ask(shop: Shop, method: str, url: str, **body: Any) -> Any:
