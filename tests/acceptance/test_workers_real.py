@@ -52,10 +52,10 @@ def shop(tmp_path: Path, postgres_url: str) -> Iterator[Installation]:
 
 
 def first_of(catalogue: Path) -> Path:
-    """Return the picture of the first product in the file that has one."""
+    """Return the image of the first product in the file that has one."""
     _, *rows = (catalogue / "styles.csv").read_text().splitlines()
-    pictures = (catalogue / "images" / f"{row.split(',', 1)[0]}.jpg" for row in rows)
-    return next(picture for picture in pictures if picture.exists())
+    images = (catalogue / "images" / f"{row.split(',', 1)[0]}.jpg" for row in rows)
+    return next(image for image in images if image.exists())
 
 
 def similar(url: str, sku: str) -> requests.Response:
