@@ -98,7 +98,7 @@ def finetune(
         backbone=start,
         tune_from=tune_from,
         input_size=_size(input_size),
-        aims=_aims(labels, joint),
+        aims=parse_aims(labels, joint),
         held_out=held_out,
         unseen=_unseen(unseen or ["0.05"]),
         near_duplicate=near_duplicate,
@@ -138,7 +138,8 @@ def _read(found: Services) -> list[CatalogueProduct]:
         return read_products(session)
 
 
-def _aims(labels: str, joint: str) -> tuple[Aim, ...]:
+def parse_aims(labels: str, joint: str) -> tuple[Aim, ...]:
+    """Parse `label:weight` pairs, separated by commas. Raises typer.BadParameter."""
     from backend.lab.training.objective import Aim
 
     found = []

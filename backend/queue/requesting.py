@@ -44,7 +44,7 @@ def request(
             "failures": 0,
             "last_error": null(),
         }
-    _upsert_entries(session, product_ids, changes, priority=priority, now=now)
+    upsert_entries(session, product_ids, changes, priority=priority, now=now)
 
 
 def request_removal(
@@ -59,7 +59,7 @@ def request_removal(
         "failures": 0,
         "last_error": null(),
     }
-    _upsert_entries(session, product_ids, changes, priority=priority, now=now, embedded=1)
+    upsert_entries(session, product_ids, changes, priority=priority, now=now, embedded=1)
 
 
 def request_again(
@@ -102,7 +102,7 @@ def _waiting_since(now: datetime) -> dict[str, Any]:
     return {"requested_at": case((Entry.due_at.is_(None), now), else_=Entry.requested_at)}
 
 
-def _upsert_entries(
+def upsert_entries(
     session: Session,
     product_ids: Sequence[int],
     changes: dict[str, Any],

@@ -91,11 +91,11 @@ def settle_indexed(
             },
         )
     if settled < len(applied):
-        _request_late(session, generation_id, [row for row, _ in applied], now)
+        request_late(session, generation_id, [row for row, _ in applied], now)
     return settled
 
 
-def _request_late(
+def request_late(
     session: Session, generation_id: int, rows: Sequence[Claimed], now: datetime
 ) -> None:
     """Request those of the rows that another worker has claimed since."""

@@ -23,7 +23,7 @@ claim, fail, request, request_removal = (
     queue.request,
     queue.request_removal,
 )
-changes_to_reapply, upsert_entries = requesting.changes_to_reapply, requesting._upsert_entries
+changes_to_reapply, upsert_entries = requesting.changes_to_reapply, requesting.upsert_entries
 update_claimed = settlements.update_claimed
 
 
@@ -62,7 +62,7 @@ def settle_if_older() -> Any:
 
 
 def ignore_late_writers() -> Any:
-    return patch.object(settlements, "_request_late", lambda *_: None)
+    return patch.object(settlements, "request_late", lambda *_: None)
 
 
 def settle_embedded_by_anyone() -> Any:
@@ -152,7 +152,7 @@ def leave_embedded_at_removals() -> Any:
         )
 
     def removal(*args: Any, **options: Any) -> None:
-        with patch.object(requesting, "_upsert_entries", request_):
+        with patch.object(requesting, "upsert_entries", request_):
             request_removal(*args, **options)
 
     return patch.object(queue, "request_removal", removal)
