@@ -35,7 +35,7 @@ def migrate(db: Database, *, revision: str = "head") -> str:
         with _foreign_keys_off(connection), connection.begin():
             locks.hold(connection, Lock.MIGRATION)
             if not _is_newer(current(connection)):
-                command.upgrade(_config(connection), revision)
+                command.upgrade(alembic_config(connection), revision)
         return current(connection) or "base"
 
 
@@ -64,13 +64,13 @@ def current(connection: Connection) -> str | None:
 def is_current(db: Database) -> bool:
     """Tell whether the database is at the newest revision, or at one of a newer release."""
     with db.engine.connect() as connection:
-        head = ScriptDirectory.from_config(_config(connection)).get_current_head()
+        head = ScriptDirectory.from_config(alembic_config(connection)).get_current_head()
         found = current(connection)
     return found == head or _is_newer(found)
 
 
 def is_known(revision: str) -> bool:
-    """Tell whether a revision is one of ours; if not, a newer program has made it."""
+    """Tell whether this program has a revision; if not, a newer program made it."""
     folder = ScriptDirectory(str(Path(migrations.__file__).parent))
     return revision in {script.revision for script in folder.walk_revisions()}
 
@@ -90,12 +90,13 @@ def differences(db: Database) -> list[object]:
 
 
 def draft(db: Database, message: str) -> None:
-    """Write a new migration file with what an upgraded database lacks of the models."""
+    """Write a migration file that brings an upgraded database to the models."""
     with db.engine.execution_options(lookalike_write=True).connect() as connection:
-        command.revision(_config(connection), message, autogenerate=True)
+        command.revision(alembic_config(connection), message, autogenerate=True)
 
 
-def _config(connection: Connection) -> Config:
+def alembic_config(connection: Connection) -> Config:
+    """Return what Alembic needs to run our migrations over a connection."""
     config = Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     config.set_main_option("path_separator", "os")

@@ -26,6 +26,7 @@ from backend.database.models import (
     IndexEntry,
     Job,
 )
+from backend.embedders import Compute
 from backend.embedders.mean_colour import MeanColour
 from backend.errors import ModelMismatch, ReindexRunning, WrongState
 from backend.reindex import ReindexPlan
@@ -263,10 +264,12 @@ class Shuffled(MeanColour):
 
 
 @pytest.fixture
-def shuffled() -> Iterator[str]:
-    embedders.register("shuffled")(lambda variant, *, compute: Shuffled())
-    yield "shuffled"
-    del embedders._factories["shuffled"]
+def shuffled(monkeypatch: pytest.MonkeyPatch) -> str:
+    def make(variant: str, *, compute: Compute) -> Shuffled:
+        return Shuffled()
+
+    monkeypatch.setitem(embedders.FACTORIES, "shuffled", make)
+    return "shuffled"
 
 
 def test_a_broken_embedder_is_not_promoted_and_the_number_that_failed_is_named(
