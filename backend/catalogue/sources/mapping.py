@@ -17,6 +17,7 @@ class FeedMapping:
     """Which of the shop's columns is which of our fields, and where the images lie."""
 
     columns: Mapping[str, str] = field(default_factory=dict)  # our field -> the shop's column
+    decimal: str | None = None  # the separator of decimals in prices; None: as the column tells
     image: str | None = None  # template over the row, such as images/{sku:.3}/{sku}.jpg
 
 
@@ -25,7 +26,7 @@ DEFAULT_MAPPING: Final = FeedMapping()
 
 
 def read_mapping(path: Path) -> FeedMapping:
-    """Read a mapping from a TOML or JSON file with a table `map` and a template `image`.
+    """Read a mapping from a TOML or JSON file with a table `map`, a template `image` and `decimal`.
 
     Raises ConfigurationError for any other content.
     """
@@ -39,14 +40,18 @@ def read_mapping(path: Path) -> FeedMapping:
 
 def _checked(loaded: Any, path: Path) -> FeedMapping:
     problem = None
-    if not isinstance(loaded, dict) or not set(loaded) <= {"map", "image"}:
-        problem = "it can hold `map` and `image`, nothing else"
+    if not isinstance(loaded, dict) or not set(loaded) <= {"map", "image", "decimal"}:
+        problem = "it can hold `map`, `image` and `decimal`, nothing else"
     elif not isinstance(loaded.get("map", {}), dict):
         problem = "`map` must be a table of field = column"
     elif not all(isinstance(column, str) for column in loaded.get("map", {}).values()):
         problem = "a column in `map` must be a string"
     elif not isinstance(loaded.get("image", ""), str):
         problem = "`image` must be a string"
+    elif loaded.get("decimal", ".") not in (".", ","):
+        problem = "`decimal` must be . or ,"
     if problem:
         raise ConfigurationError(f"the mapping file {path}: {problem}")
-    return FeedMapping(columns=loaded.get("map", {}), image=loaded.get("image"))
+    return FeedMapping(
+        columns=loaded.get("map", {}), image=loaded.get("image"), decimal=loaded.get("decimal")
+    )

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from backend.catalogue.sources.columns import Columns, as_text, match
 from backend.catalogue.sources.csv_records import Header, TableRecord, read_header, read_records
-from backend.catalogue.sources.feed import FeedRow, Reject
+from backend.catalogue.sources.feed import FeedRow, Reject, RowWarning, WarningKind
 from backend.catalogue.sources.files import Files
 from backend.catalogue.sources.mapping import FeedMapping
 from backend.errors import ConfigurationError, ForbiddenImage
@@ -29,7 +29,13 @@ class Table:
         self._files = files
         self._name = name
         self._header = self._read_header()
-        self._columns = match(self._header.columns, mapping.columns)
+        self._columns = match(
+            self._header.columns,
+            mapping.columns,
+            decimal=mapping.decimal,
+            delimiter=self._header.delimiter,
+        )
+        self._prices_seen = mapping.decimal is not None or "price" not in self._columns.fields
         if "image_uri" in self._columns.fields:
             image = None
         image = mapping.image or image
@@ -39,16 +45,26 @@ class Table:
         """Yield line and sku of every row, in order."""
         for record in self._records():
             if isinstance(record, TableRecord):
+                self._columns.see(record.values)
                 yield record.line, self._columns.sku(record.values)
+        self._prices_seen = True
 
     def read(self) -> Iterator[FeedRow | Reject]:
-        """Yield every row, in order."""
+        """Yield every row, in order. Prices need a look at all of them before the first."""
+        if not self._prices_seen:
+            self._see_prices()
+            self._prices_seen = True
         for record in self._records():
             yield self._row(record) if isinstance(record, TableRecord) else record
 
     def close(self) -> None:
         """Close the files."""
         self._files.close()
+
+    def _see_prices(self) -> None:
+        for record in self._records():
+            if isinstance(record, TableRecord):
+                self._columns.see(record.values)
 
     def _read_header(self) -> Header:
         with self._files.open(self._name) as stream:
@@ -67,30 +83,44 @@ class Table:
         if sku is None:
             return Reject(record.line, None, "the sku is empty")
         row = FeedRow(line=record.line, sku=sku, fields=fields, warnings=record.warnings + warnings)
+        named = self._template.fill(record.values) if self._template else uri
         try:
-            if self._template:
-                return self._with_image(row, self._template.fill(record.values))
-            if uri and "://" in uri:
-                return _with_remote(row, uri)
-            return self._with_image(row, uri)
+            address = None if self._template else _address(uri or "")
+            if address:
+                return replace(row, fields={**row.fields, "image_uri": address})
+            return self._with_image(row, (named or "").lstrip("/"))
         except ForbiddenImage as error:
-            return Reject(record.line, sku, error.message)
+            return _warned(row, WarningKind.IMAGE, error.message)
 
-    def _with_image(self, row: FeedRow, relative: str | None) -> FeedRow:
+    def _with_image(self, row: FeedRow, relative: str) -> FeedRow:
         """Look for the row's image; without one the row is kept, and will end in the quarantine."""
         base = self._template.base if self._template else ""
         image = self._files.image(relative, base=base) if relative else None
         if image:
             return replace(row, image=image)
+        if not relative:
+            return _warned(row, WarningKind.NO_IMAGE, "no image is named")
         path = "/".join(filter(None, (base, relative)))
-        missing = f"there is no image {path}" if relative else "no image is named"
-        return replace(row, warnings=(*row.warnings, missing))
+        return _warned(row, WarningKind.IMAGE, f"there is no image {path}")
 
 
-def _with_remote(row: FeedRow, uri: str) -> FeedRow:
-    if uri.partition("://")[0] not in REMOTE:
+def _warned(row: FeedRow, kind: WarningKind, text: str) -> FeedRow:
+    return replace(row, warnings=(*row.warnings, RowWarning(kind, text)))
+
+
+def _address(uri: str) -> str | None:
+    """Return the address of a remote image, None for a path.
+
+    Raises ForbiddenImage for a scheme under which no image of a feed can be.
+    """
+    if uri.startswith("//"):
+        return f"https:{uri}"
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        return None
+    if scheme.lower() not in REMOTE:
         raise ForbiddenImage(f"an image can be a path or at {'://, '.join(REMOTE)}://, not {uri!r}")
-    return replace(row, fields={**row.fields, "image_uri": uri})
+    return f"{scheme.lower()}://{rest}"
 
 
 class Template:
