@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from backend.cli.common import AsJson, bar, err, out, print_json, services
 
@@ -47,6 +47,13 @@ def import_(
     ] = None,
     image: ImageTemplate = None,
     mapping_file: MappingFile = None,
+    decimal: Annotated[
+        str | None,
+        typer.Option(
+            metavar=",|.",
+            help="The separator of decimals in prices; by default the column tells.",
+        ),
+    ] = None,
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove products that are not in the file.")
     ] = False,
@@ -56,6 +63,9 @@ def import_(
     report: Annotated[
         Path | None, typer.Option(help="Write counts, rejects and warnings to this JSON file.")
     ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with an error if a row was rejected.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Import products and image references from a file.
@@ -64,16 +74,26 @@ def import_(
     `lookalike index`, embeds what has changed. A bad row is reported with its line and reason; the
     other rows are imported. Columns that are not mapped are kept in the products' attributes.
     """
-    feed_mapping = _mapping(mapping or [], image, mapping_file)
+    from backend.catalogue.report import as_json as remark_json
+
+    feed_mapping = _mapping(mapping or [], image, mapping_file, decimal)
     with services() as found:
         summary = run_import(found, path, feed_mapping, prune=prune, copy_images=copy_images)
         report = report or found.settings.data_dir / "last-import.json"
         summary.write_report(report)
     if as_json:
-        rejects = [asdict(reject) for reject in summary.rejects]
-        print_json({**summary.counts(), "rejects": rejects, "report": str(report)})
+        print_json(
+            {
+                **summary.counts(),
+                "rejects": [remark_json(reject) for reject in summary.rejects],
+                "warnings_by_kind": summary.warnings_by_kind(),
+                "report": str(report),
+            }
+        )
     else:
         show(summary, report)
+    if strict and summary.rejected:
+        raise typer.Exit(1)
 
 
 def run_import(
@@ -107,21 +127,33 @@ def show(summary: Summary, report: Path | None = None) -> None:
     """Print the counts of an import, and its first rejects and warnings."""
     out.print("  ".join(f"{name} [bold]{number:,}" for name, number in summary.counts().items()))
     for reject in summary.rejects.first(SHOWN):
-        err.print(
-            f"  line {reject.line}, sku {reject.sku or '?'}: {reject.reason}", highlight=False
-        )
+        said = f"  line {reject.line}, sku {reject.sku or '?'}: {reject.reason}"
+        err.print(escape(said), highlight=False)
+    kinds = summary.warnings.by_kind()
+    if kinds:
+        shown = ", ".join(f"{kind.value} {it.count:,}" for kind, it in kinds.items())
+        err.print(f"  warnings: {shown}", highlight=False)
     for warning in summary.warnings.first(SHOWN):
-        err.print(f"  line {warning.line}: {warning.reason}", style="dim", highlight=False)
+        said = f"  line {warning.line}: {warning.reason}"
+        err.print(escape(said), style="dim", highlight=False)
     hidden = max(0, len(summary.rejects) - SHOWN) + max(0, len(summary.warnings) - SHOWN)
     if hidden and report:
         err.print(f"  … and {hidden:,} more, in {report}")
 
 
-def _mapping(pairs: list[str], image: str | None, mapping_file: Path | None) -> FeedMapping:
+def _mapping(
+    pairs: list[str], image: str | None, mapping_file: Path | None, decimal: str | None
+) -> FeedMapping:
     from backend.catalogue.sources.mapping import DEFAULT_MAPPING, FeedMapping, read_mapping
 
     base = read_mapping(mapping_file) if mapping_file else DEFAULT_MAPPING
     columns = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
     if len(columns) < len(pairs):
         raise typer.BadParameter("expected FIELD=COLUMN, each field once", param_hint="--map")
-    return FeedMapping(columns={**base.columns, **columns}, image=image or base.image)
+    if decimal not in (None, ".", ","):
+        raise typer.BadParameter("expected . or ,", param_hint="--decimal")
+    return FeedMapping(
+        columns={**base.columns, **columns},
+        image=image or base.image,
+        decimal=decimal or base.decimal,
+    )

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from backend.cli.common import AsJson, err, out, print_json, services
@@ -40,7 +41,9 @@ def list_(
         return
     table = Table("sku", "reason", "failures", "image")
     for row in rows:
-        table.add_row(row.sku, row.reason, str(row.failures), row.image_uri or "-")
+        table.add_row(
+            escape(row.sku), escape(row.reason), str(row.failures), escape(row.image_uri or "-")
+        )
     out.print(table if rows else "The quarantine is empty.")
 
 
@@ -101,7 +104,7 @@ def _choose(found: Services, skus: list[str], everything: bool) -> list[Any]:
     chosen = [row for row in rows if everything or row.sku in named]
     unknown = sorted(named - {row.sku for row in chosen})
     if unknown:
-        err.print(f"Not in quarantine: {', '.join(unknown)}")
+        err.print(escape(f"Not in quarantine: {', '.join(unknown)}"))
         raise typer.Exit(1)
     return chosen
 
@@ -110,4 +113,4 @@ def _print_skus(what: str, skus: list[str], *, as_json: bool) -> None:
     if as_json:
         print_json({what: skus})
     else:
-        out.print(f"{what.capitalize()} {len(skus)}: {', '.join(skus[:20])}")
+        out.print(escape(f"{what.capitalize()} {len(skus)}: {', '.join(skus[:20])}"))

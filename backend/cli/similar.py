@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import requests
 import typer
+from rich.markup import escape
 from rich.table import Table
 from werkzeug.datastructures import MultiDict
 
@@ -101,12 +102,14 @@ def _body(body: dict[str, Any], status: int) -> dict[str, Any]:
 
 def show(sku: str, answer: dict[str, Any]) -> None:
     """Print one response as a table."""
-    table = Table("score", "sku", "article type", "colour", "gender", "name", title=f"Like {sku}")
+    table = Table(
+        "score", "sku", "article type", "colour", "gender", "name", title=escape(f"Like {sku}")
+    )
     for item in answer["items"]:
         product = item["product"]
         names = ("article_type", "base_colour", "gender", "display_name")
         shown = [str(product.get(name) or "-") for name in names]
-        table.add_row(f"{item['score']:.3f}", item["sku"], *shown)
+        table.add_row(f"{item['score']:.3f}", *map(escape, [item["sku"], *shown]))
     out.print(table)
 
 

@@ -8,23 +8,23 @@ from typing import Final
 
 _WORDS_IN: Final = """
     true, yes, y, t, on, in stock, available, available now, available for order, low stock,
-    limited availability, online only, in store only,
-    wahr, ja, j, auf lager, lagernd, lieferbar, sofort lieferbar, verfügbar, verfuegbar,
-    sofort verfügbar, vorrätig, vrai, oui, en stock, disponible, verdadero, si, sí, vero, sì,
-    disponibile, in magazzino, verdadeiro, sim, disponível, em estoque, em stock, waar, op voorraad, leverbar,
-    prawda, tak, dostępny, pravda, ano, skladem, sant, i lager, på lager, kyllä, varastossa,
-    igaz, igen, raktáron, doğru, evet, stokta, да, истина, есть, в наличии
+    limited availability, online only, in store only, wahr, ja, j, auf lager, lagernd,
+    lieferbar, sofort lieferbar, verfügbar, verfuegbar, sofort verfügbar, vorrätig, vrai, oui,
+    en stock, disponible, verdadero, si, sí, vero, sì, disponibile, in magazzino, verdadeiro,
+    sim, disponível, em estoque, em stock, waar, op voorraad, leverbar, prawda, tak, dostępny,
+    pravda, ano, skladem, sant, i lager, på lager, kyllä, varastossa, igaz, igen, raktáron,
+    doğru, evet, stokta, да, истина, есть, в наличии
 """
 _WORDS_OUT: Final = """
     false, no, n, f, off, out of stock, sold out, not in stock, unavailable, not available,
-    temporarily out of stock, currently unavailable, no longer available, discontinued, reserved,
-    pre order, available for preorder, pre sale, coming soon, back order, back ordered,
-    on back order, available on backorder, made to order,
-    falsch, nein, nicht auf lager, ausverkauft, vergriffen, nicht lieferbar, nicht verfügbar,
-    nicht vorrätig, vorbestellbar, faux, non, épuisé, rupture, rupture de stock, en rupture,
-    en rupture de stock, indisponible, non disponible, falso, agotado, sin stock, no disponible,
-    esaurito, non disponibile, não, esgotado, indisponível, sem estoque, onwaar, nee, uitverkocht,
-    niet op voorraad, fałsz, nie, niedostępny, nepravda, ne, vyprodáno, není skladem, falskt, nej,
+    temporarily out of stock, currently unavailable, no longer available, discontinued,
+    reserved, pre order, available for preorder, pre sale, coming soon, back order, back
+    ordered, on back order, available on backorder, made to order, falsch, nein, nicht auf
+    lager, ausverkauft, vergriffen, nicht lieferbar, nicht verfügbar, nicht vorrätig,
+    vorbestellbar, faux, non, épuisé, rupture, rupture de stock, en rupture, en rupture de
+    stock, indisponible, non disponible, falso, agotado, sin stock, no disponible, esaurito, non
+    disponibile, não, esgotado, indisponível, sem estoque, onwaar, nee, uitverkocht, niet op
+    voorraad, fałsz, nie, niedostępny, nepravda, ne, vyprodáno, není skladem, falskt, nej,
     slutsåld, nei, udsolgt, utsolgt, ei, loppu, hamis, nem, elfogyott, yanlış, hayır, tükendi,
     нет, ложь, нет в наличии
 """  # noqa: RUF001 - Turkish

@@ -68,7 +68,7 @@ class Columns:
                     fields[name] = _READ.get(name, _text)(as_text(values[position]))
             except ValueError as wrong:
                 kind = _KINDS.get(name, WarningKind.VALUE)
-                warnings.append(RowWarning(kind, f"{name}: {wrong}; left out"))
+                warnings.append(RowWarning(kind, f"{name}: {wrong}"))
         if fields.get("in_stock", "") is None:
             del fields["in_stock"]
         open_attributes = {

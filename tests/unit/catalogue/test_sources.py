@@ -21,7 +21,7 @@ from backend.catalogue.sources.csv_records import (
     read_header,
     read_records,
 )
-from backend.catalogue.sources.feed import FeedRow, Reject
+from backend.catalogue.sources.feed import FeedRow, Reject, kind_of
 from backend.catalogue.sources.mapping import DEFAULT_MAPPING, FeedMapping, read_mapping
 from backend.errors import (
     ConfigurationError,
@@ -580,13 +580,16 @@ def outside_by_column(folder: Path, value: str) -> Path:
 def test_an_image_column_cannot_name_a_file_outside(
     tmp_path: Path, secret: Path, value: str
 ) -> None:
-    reject = rejected(outside_by_column(tmp_path / "shop", value.format(secret=secret)))
-    assert (reject.line, reject.sku) == (2, "1")
+    row = only(outside_by_column(tmp_path / "shop", value.format(secret=secret)))
+    assert (row.line, row.sku, row.image, row.fields) == (2, "1", None, {})
+    assert [kind_of(warning) for warning in row.warnings] == ["image"]
 
 
 def test_a_sku_cannot_climb_out_of_the_images_folder(tmp_path: Path, secret: Path) -> None:
     path = catalogue(tmp_path / "shop", HEADER + TIE.replace("1,", "../../secret,", 1))
-    assert "leaves the catalogue's folder" in rejected(path).reason
+    row = only(path)
+    assert row.image is None
+    assert "leaves the catalogue's folder" in row.warnings[0]
 
 
 def test_a_symlink_cannot_lead_out_but_within(tmp_path: Path, secret: Path) -> None:
@@ -595,7 +598,8 @@ def test_a_symlink_cannot_lead_out_but_within(tmp_path: Path, secret: Path) -> N
     (path / "images" / "in.jpg").symlink_to("real.jpg")
     (path / "images" / "dangling.jpg").symlink_to("nowhere.jpg")
     out, within, dangling = read(path)
-    assert isinstance(out, Reject)
+    assert isinstance(out, FeedRow)
+    assert out.image is None
     assert isinstance(within, FeedRow)
     assert within.image is not None
     assert within.image.read(10) == b"real"
@@ -628,7 +632,7 @@ def test_a_sku_cannot_name_another_member_of_a_zip(tmp_path: Path, sku: str) -> 
         "secret.jpg": b"secret",
         "../secret.jpg": b"secret",
     }
-    assert isinstance(read(zipped(tmp_path / "c.zip", members))[0], Reject)
+    assert only(zipped(tmp_path / "c.zip", members)).image is None
 
 
 def test_a_symlink_in_a_zip_is_refused(tmp_path: Path) -> None:
@@ -637,7 +641,9 @@ def test_a_symlink_in_a_zip_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
         archive.writestr("styles.csv", HEADER + TIE)
         archive.writestr(link, "/etc/passwd")
-    assert "symlink" in rejected(tmp_path / "c.zip").reason
+    row = only(tmp_path / "c.zip")
+    assert row.image is None
+    assert "symlink" in row.warnings[0]
 
 
 def test_an_image_of_a_folder_is_read_within_its_limit(tmp_path: Path) -> None:
