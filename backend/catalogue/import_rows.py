@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
@@ -27,6 +28,9 @@ MOST_HELD: Final = 20_000
 
 _ROW_BYTES: Final = 4_096
 """An image in memory counts as one more row for every so many bytes."""
+
+_SHORTENED: Final = re.compile(r"[0-9]\.[0-9]+E\+[0-9]+")
+_LIKE_A_NUMBER: Final = "probably a number that a spreadsheet has shortened"
 
 _KINDS: Final[Mapping[str, WarningKind]] = {
     "price": WarningKind.PRICE,
@@ -85,6 +89,8 @@ def check_row(row: FeedRow) -> CheckedRow:
     """
     draft, wrong = _parse({**row.fields, "sku": row.sku})
     warnings = [*row.warnings, *wrong]
+    if _SHORTENED.fullmatch(draft.sku):
+        warnings.append(RowWarning(WarningKind.SKU, f"the sku {draft.sku}: {_LIKE_A_NUMBER}"))
     if "in_stock" not in draft.values and any(
         kind_of(warning) is WarningKind.AVAILABILITY for warning in warnings
     ):

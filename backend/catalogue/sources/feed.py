@@ -14,6 +14,7 @@ class WarningKind(StrEnum):
     AVAILABILITY = "availability"  # a word that does not say whether there is stock
     PRICE = "price"  # not a price, or one that cannot be stored
     DECIMAL = "decimal"  # a price such as 1.299, decided from the whole column
+    SKU = "sku"  # one that a spreadsheet has probably changed
     VALUE = "value"  # another field that cannot be stored
     ATTRIBUTE = "attribute"
     IMAGE = "image"  # a path or address that gives no image

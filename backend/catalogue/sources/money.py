@@ -236,11 +236,11 @@ class PriceColumn:
         self._explained = True
         name = {POINT: "point", COMMA: "comma"}[self.decimal]
         commas, points = self._seen[COMMA], self._seen[POINT]
-        why = f"{commas:,} prices of the column are written with a comma, {points:,} with a point"
+        why = f"{commas:,} prices are written with a comma, {points:,} with a point"
         if commas == points:
             why = f"nothing in the column decides it: {why}"
         amount = read_price(text, decimal=self.decimal).amount.normalize()
         return (
-            f"{text[:40]!r} is read as {amount:f}, with a decimal {name}, "
-            f"like {self._ambiguous:,} ambiguous prices: {why}; --decimal decides otherwise"
+            f"{text[:40]!r} is read as {amount:f}, with a decimal {name}; such prices in the "
+            f"column: {self._ambiguous:,}; {why}; --decimal decides otherwise"
         )

@@ -139,6 +139,7 @@ def test_skus_are_what_shops_have(feed: Catalogue) -> None:
     summary = feed.run(f"sku,name\n{lines}..,y\n.,z\n{'x' * 129},w\n")
     assert feed.all("sku").keys() == set(SKUS)
     assert summary.rejected == 3
+    assert [it.sku for it in summary.warnings if it.kind == "sku"] == ["1.23457E+12"]
 
 
 def test_two_spellings_of_one_sku_are_one_product(feed: Catalogue) -> None:
