@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 from sqlalchemy import ColumnElement, and_, delete, select
 from sqlalchemy.orm import Session
 
 from backend.database.models import ImageVector, utcnow
 from backend.database.upsert import upsert
-
-Vector: TypeAlias = npt.NDArray[np.float32]
+from backend.vectors import Vector
 
 STORED = np.dtype("<f2")
 
@@ -29,7 +26,7 @@ def unpack(blob: bytes) -> Vector:
 
 
 def store(session: Session, fingerprint: str, vectors: Mapping[str, Vector]) -> None:
-    """Store {image digest: vector}; one that is stored already stays, it has the same content."""
+    """Store {image digest: vector}; a vector that is stored already is the same, and stays."""
     if not vectors:
         return
     now = utcnow()
@@ -59,7 +56,7 @@ def _of(fingerprint: str, digests: Iterable[str]) -> ColumnElement[bool]:
 
 
 def forget(session: Session, fingerprint: str, *, first: str, beyond: str | None) -> None:
-    """Delete the vectors of one embedder, of the digests from `first` to before `beyond`."""
+    """Delete the vectors of one embedder with `first` <= image digest < `beyond`."""
     which = and_(ImageVector.fingerprint == fingerprint, ImageVector.image_digest >= first)
     if beyond is not None:
         which = and_(which, ImageVector.image_digest < beyond)

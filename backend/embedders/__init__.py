@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from inspect import signature
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 from urllib.parse import parse_qsl
 
 import numpy as np
@@ -38,7 +38,7 @@ class Embedder(Protocol):
     fingerprint: str  # hex digest of weights, preprocessing and head; not of device or precision
     size: int  # dimensions of the vector
     input_size: tuple[int, int]  # (height, width) in pixels that images are best decoded to
-    batch_size: int  # images that one call should hold, for the device at hand
+    batch_size: int  # images that one call should hold on this device
 
     def embed(self, images: Sequence[Image]) -> FloatArray:
         """Embed RGB images of any size: (n, size) float32, L2-normalised, in input order."""
@@ -56,7 +56,8 @@ class Compute:
 
 
 Factory: TypeAlias = Callable[..., Embedder]
-_factories: dict[str, Factory] = {}
+FACTORIES: Final[dict[str, Factory]] = {}
+"""What makes the embedders of a family; `register` adds to it."""
 
 _MODULES = {  # family -> the module whose import registers it
     "efficientnet-lite0": "efficientnet_lite",
@@ -79,7 +80,7 @@ def register(family: str) -> Callable[[Factory], Factory]:
     """
 
     def add(factory: Factory) -> Factory:
-        _factories[family] = factory
+        FACTORIES[family] = factory
         return factory
 
     return add
@@ -87,7 +88,7 @@ def register(family: str) -> Callable[[Factory], Factory]:
 
 def families() -> list[str]:
     """List the names that `load` knows."""
-    return sorted({*_MODULES, *_factories})
+    return sorted({*_MODULES, *FACTORIES})
 
 
 def load(spec: str, *, compute: Compute | None = None) -> Embedder:
@@ -98,11 +99,11 @@ def load(spec: str, *, compute: Compute | None = None) -> Embedder:
     """
     name, _, query = spec.partition("?")
     family, _, variant = name.partition("/")
-    if family not in _factories and family in _MODULES:
+    if family not in FACTORIES and family in _MODULES:
         import_module(f"{__name__}.{_MODULES[family]}")
-    if family not in _factories:
+    if family not in FACTORIES:
         raise UnknownEmbedder(f"no embedder {family!r}; there are: {', '.join(families())}")
-    factory = _factories[family]
+    factory = FACTORIES[family]
     options = dict(parse_qsl(query, keep_blank_values=True))
     known = signature(factory).parameters.keys() - {"variant", "compute"}
     if unknown := sorted(options.keys() - known):

@@ -1,14 +1,12 @@
-"""The queries of shoppers: what looks like this product, what looks like this image?"""
+"""The queries of shoppers: what looks like this product, or like this image?"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any, Final, ParamSpec, TypeAlias
+from typing import Any, Final, ParamSpec
 
-import numpy as np
-import numpy.typing as npt
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -21,9 +19,8 @@ from backend.errors import IndexGone, NotSearchable, UnknownProduct
 from backend.filters import Condition, Where
 from backend.queue.progress import State, states
 from backend.search.recall_monitor import Search
-from backend.vectors import Hit, VectorIndex
+from backend.vectors import Hit, Vector, VectorIndex
 
-Vector: TypeAlias = npt.NDArray[np.float32]
 Asked = ParamSpec("Asked")
 
 SLACK: Final = 8
@@ -34,7 +31,7 @@ MAX_LIMIT: Final = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """What a query says beside the product or the image. `exclude` holds skus."""
+    """The options of a query for a product or an image. `exclude` holds skus."""
 
     limit: int = 10
     where: Where = field(default_factory=dict)
@@ -60,7 +57,7 @@ class Answer:
     search: Search
 
 
-def _again_when_gone(ask: Callable[Asked, Answer]) -> Callable[Asked, Answer]:
+def _repeat_if_gone(ask: Callable[Asked, Answer]) -> Callable[Asked, Answer]:
     """Repeat a query, reading the active generation again, if its index was dropped meanwhile."""
 
     @wraps(ask)
@@ -73,14 +70,14 @@ def _again_when_gone(ask: Callable[Asked, Answer]) -> Callable[Asked, Answer]:
     return repeat
 
 
-@_again_when_gone
+@_repeat_if_gone
 def similar_to_product(
     db: Database, index_of: Callable[[Generation], VectorIndex], sku: str, query: Query
 ) -> Answer:
     """Return what looks like a product of the catalogue, the product itself left out.
 
-    The vector is the one SQL holds, so no network runs. Raises UnknownProduct, NotSearchable when
-    the product has no vector yet (with its state and reason), NoGeneration, InvalidFilter.
+    The vector is read from SQL, so no network runs. Raises UnknownProduct, NotSearchable when the
+    product has no vector yet (with its state and reason), NoGeneration, InvalidFilter.
     """
     with db.read() as session:
         generation = generations.active(session)
@@ -100,7 +97,7 @@ def similar_to_product(
     return answer
 
 
-@_again_when_gone
+@_repeat_if_gone
 def similar_to_image(
     db: Database,
     index_of: Callable[[Generation], VectorIndex],

@@ -128,11 +128,11 @@ def test_the_index_command_works_until_nothing_is_pending(run: Run, sample: Path
     assert status == as_json(run, "status") | {"oldest_pending_seconds": None}
 
 
-def test_similar_items_come_as_json_as_a_table_and_as_a_picture(
+def test_similar_items_come_as_json_as_a_table_and_as_an_image(
     indexed: Run, sample: Path, tmp_path: Path
 ) -> None:
     sku = min(path.stem for path in (sample / "images").iterdir())
-    sheet = tmp_path / "pictures" / "sheet.png"
+    sheet = tmp_path / "images" / "sheet.png"
 
     answer = as_json(indexed, "similar", sku, "--limit", "3", "--where", "year_gte=1990")
     table = indexed("similar", sku, "--limit", "2", "--sheet", str(sheet)).stdout
@@ -180,7 +180,7 @@ def test_a_quarantined_product_is_listed_retried_and_discarded(indexed: Run) -> 
     indexed("quarantine", "retry", code=2)
 
 
-def test_verify_finds_and_heals_an_index_that_was_deleted(indexed: Run, settings: Settings) -> None:
+def test_verify_repairs_an_index_that_was_deleted(indexed: Run, settings: Settings) -> None:
     assert as_json(indexed, "verify")["drift"] == 0
     for shard in settings.index_dir.iterdir():
         subprocess.run(["rm", "-r", shard], check=True)
@@ -189,9 +189,9 @@ def test_verify_finds_and_heals_an_index_that_was_deleted(indexed: Run, settings
     told = indexed("verify", code=1).stdout
     assert "missing" in told
     assert "`lookalike verify --fix` repairs this." in told
-    healed = as_json(indexed, "verify", "--fix")
+    repaired = as_json(indexed, "verify", "--fix")
 
-    assert (found["missing"], healed["missing"]) == (PRODUCTS - 1, PRODUCTS - 1)
+    assert (found["missing"], repaired["missing"]) == (PRODUCTS - 1, PRODUCTS - 1)
     assert as_json(indexed, "verify")["drift"] == 0
 
 
@@ -203,8 +203,8 @@ def test_every_command_works_beside_a_running_server(
     server: Installation, indexed: Run, sample: Path, tmp_path: Path
 ) -> None:
     feed = tmp_path / "feed.csv"
-    picture = next((sample / "images").iterdir())
-    with Image.open(picture) as image:
+    photograph = next((sample / "images").iterdir())
+    with Image.open(photograph) as image:
         image.rotate(180).save(tmp_path / "new.png")
     feed.write_text("sku,article_type,image\nnew,Shirts,new.png\n")
 

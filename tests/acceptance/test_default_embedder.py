@@ -33,7 +33,7 @@ def card() -> dict:
 
 @pytest.fixture
 def catalogue(shared_data: Path) -> list[FeedRow]:
-    """All products with pictures, in the file's order."""
+    """All products with images, in the file's order."""
     rows = open_source(shared_data / "fashion-products-small.zip").read()
     return [row for row in rows if isinstance(row, FeedRow) and row.image]
 

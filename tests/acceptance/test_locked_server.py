@@ -25,7 +25,7 @@ def test_commands_work_beside_a_locked_server_which_tells_nobody_its_keys(
         wait_for(lambda: '"event": "serving"' in shop.log_of("api"), seconds=PATIENCE_SECONDS)
         assert requests.get(f"{url}/v1/status", timeout=PATIENCE_SECONDS).status_code == 401
         with requests.Session() as session:
-            session.headers |= headers
+            session.headers.update(headers)
             for sku, colour in (("1", "red"), ("2", "darkred")):
                 address = f"{url}/v1/products/{sku}"
                 assert session.put(address, json={}).status_code == 201

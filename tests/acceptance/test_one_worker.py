@@ -91,7 +91,7 @@ def test_a_worker_whose_supervisor_is_killed_finishes_its_batch_and_ends(
     assert leased(lone) == 0
 
 
-def test_a_knock_that_comes_after_its_time_is_thrown_away(
+def test_a_message_that_comes_after_its_time_is_thrown_away(
     tmp_path: Path, postgres_url: str
 ) -> None:
     with distributed(tmp_path, postgres_url, message_seconds=1) as shop:

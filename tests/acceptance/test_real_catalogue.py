@@ -1,4 +1,4 @@
-"""40,000 real products through the front door: import, a killed index run, filters, pictures."""
+"""40,000 real products over the command line: import, a killed index run, filters, images."""
 
 from __future__ import annotations
 
@@ -97,9 +97,9 @@ def test_a_killed_run_left_nothing_out_and_nothing_twice(shop: Installation) -> 
 def test_each_picture_has_one_vector(services: Services) -> None:
     with services.db.read() as session:
         vectors = session.scalar(select(func.count()).select_from(ImageVector))
-        pictures = session.scalar(select(func.count(func.distinct(Product.image_digest))))
+        images = session.scalar(select(func.count(func.distinct(Product.image_digest))))
 
-    assert vectors == pictures
+    assert vectors == images
 
 
 def test_similar_items_of_ten_products_fill_a_contact_sheet(
@@ -149,7 +149,7 @@ def test_filtered_recall_is_that_of_a_full_scan(services: Services, name: str) -
 
 
 def _recall(index: Any, query_id: int, vector: Any, ids: Any, matrix: Any, where: Where) -> float:
-    """Compare with numpy by score: equal pictures may come in any order."""
+    """Compare with numpy by score: equal images may come in any order."""
     hits = index.nearest(vector, limit=K, where=where, exclude=[int(query_id)])
     scores = np.where(ids == query_id, -1, matrix @ (vector / np.linalg.norm(vector)))
     least = np.sort(scores)[-K]

@@ -122,15 +122,16 @@ def test_a_server_whose_embedder_is_unknown_lives_and_names_it(shop: Installatio
     shop.start("serve", "--port", str(port), name="api", embedder="crystal-ball")
     url = f"http://127.0.0.1:{port}"
 
-    def named() -> requests.Response | None:
+    def status_and_checks() -> tuple[int, Any] | None:
         with suppress(requests.ConnectionError):
             answer = requests.get(f"{url}/readyz", timeout=PATIENCE_SECONDS)
-            return answer if "crystal-ball" in answer.text else None
+            if "crystal-ball" in answer.text:
+                return answer.status_code, answer.json()["checks"]
         return None
 
-    down = wait_for(named, seconds=PATIENCE_SECONDS)
-    assert down.status_code == 503
-    assert down.json()["checks"]["worker"].startswith("unknown-embedder")
+    status, checks = wait_for(status_and_checks, seconds=PATIENCE_SECONDS)
+    assert status == 503
+    assert checks["worker"].startswith("unknown-embedder")
     assert requests.get(f"{url}/livez", timeout=PATIENCE_SECONDS).ok
     assert get(url, "/v1/status")["products"] == 0
     assert shop.end("api") == 0

@@ -95,7 +95,7 @@ class Trouble:
         self.shop = shop
         self.chance = chance
         self.done: Counter[str] = Counter()
-        self._knocks: set[bytes] = set()
+        self._messages: set[bytes] = set()
         self._kinds: dict[str, Callable[[], None]] = {
             "worker killed": self._kill_worker,
             "supervisor killed": self._kill_supervisor,
@@ -103,7 +103,7 @@ class Trouble:
             "Redis killed": lambda: self._kill_redis(lose_data=False),
             "Redis killed with its data": lambda: self._kill_redis(lose_data=True),
             "PostgreSQL restarted": self._restart_postgres,
-            "clock killed": self._kill_clock,
+            "scheduler killed": self._kill_scheduler,
             "messages doubled": self._double,
             "messages dropped": self._drop,
         }
@@ -123,7 +123,7 @@ class Trouble:
         began = time.monotonic()
         for kind, moment in zip(kinds, moments, strict=True):
             while time.monotonic() < began + moment:
-                self._overhear()
+                self._note_messages()
                 time.sleep(0.05)
             self._kinds[kind]()
             self.done[kind] += 1
@@ -150,7 +150,7 @@ class Trouble:
         self.shop.kill_api()
         self.shop.start("serve", "--port", "0", name="api")
 
-    def _kill_clock(self) -> None:
+    def _kill_scheduler(self) -> None:
         self.shop.end("beat", signal.SIGKILL)
         self.shop.start("beat")
 
@@ -165,12 +165,12 @@ class Trouble:
         with wait_for(lambda: _connected(url)) as connection:
             os.kill(connection.info.backend_pid, signal.SIGKILL)
 
-    def _overhear(self) -> None:
-        self._knocks.update(self.shop.redis.client.lrange(Queue.INDEX, 0, -1))
+    def _note_messages(self) -> None:
+        self._messages.update(self.shop.redis.client.lrange(Queue.INDEX, 0, -1))
 
     def _double(self) -> None:
-        if self._knocks:
-            copies = self.chance.choices(sorted(self._knocks), k=30)
+        if self._messages:
+            copies = self.chance.choices(sorted(self._messages), k=30)
             self.shop.redis.client.lpush(Queue.INDEX, *copies)
 
     def _drop(self) -> None:
@@ -208,7 +208,7 @@ class importing:  # noqa: N801  (reads as a statement)
 
 def compare(shop: Installation, editor: CatalogueEditor) -> None:
     """Open the index and compare each point with what the shop was told to sell."""
-    generation = shop.generation()
+    generation = shop.generation
     shop.services.owner.acquire()
     index = shop.services.indexes.of(generation)
     expected = {row.id: row for row in live_products(shop)}
@@ -236,7 +236,7 @@ def payloads(index: VectorIndex, size: int) -> dict[int, dict[str, Any]]:
 def check_vectors(
     shop: Installation, index: VectorIndex, expected: dict[int, Product], editor: CatalogueEditor
 ) -> None:
-    """Each point has the vector of its product's present picture, and the shop's present price."""
+    """Each point has the vector of its product's present image, and the shop's present price."""
     digests = {}
     for id_, row in expected.items():
         if row.sku in editor.has:
@@ -246,7 +246,7 @@ def check_vectors(
             seed = int(row.sku)
         digests[id_] = digest_of(random_image(seed))
     with shop.db.read() as session:
-        vectors = image_vectors.load(session, shop.generation().fingerprint, set(digests.values()))
+        vectors = image_vectors.load(session, shop.generation.fingerprint, set(digests.values()))
     for id_, digest in digests.items():
         stored = index.vector(id_)
         assert stored is not None

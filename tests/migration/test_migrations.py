@@ -94,7 +94,7 @@ def test_a_second_run_changes_nothing(empty: Database) -> None:
 def test_every_migration_can_be_undone(empty: Database) -> None:
     migrating.migrate(empty)
     with empty.engine.execution_options(lookalike_write=True).begin() as connection:
-        command.downgrade(migrating._config(connection), "base")
+        command.downgrade(migrating.alembic_config(connection), "base")
     assert tables(empty) == {"alembic_version"}
     migrating.migrate(empty)
     assert migrating.differences(empty) == []

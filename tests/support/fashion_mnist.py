@@ -1,4 +1,4 @@
-"""Files in FashionMNIST's format, of any few pictures."""
+"""Files in FashionMNIST's format, of any few images."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def idx(array: np.ndarray) -> bytes:
     return struct.pack(f">{1 + array.ndim}I", magic, *array.shape) + array.tobytes()
 
 
-def pictures_of(labels: np.ndarray) -> np.ndarray:
-    """Draw one 28 by 28 picture a label: each class has a bar at its own height, and some noise."""
+def images_of(labels: np.ndarray) -> np.ndarray:
+    """Draw one 28 by 28 image a label: each class has a bar at its own height, and some noise."""
     dice = np.random.default_rng(len(labels))
     drawn = dice.integers(0, 40, (len(labels), 28, 28), np.uint8)
-    for picture, label in zip(drawn, labels, strict=True):
-        picture[2 * label + 2 : 2 * label + 6, 4:24] = 200 + label
+    for image, label in zip(drawn, labels, strict=True):
+        image[2 * label + 2 : 2 * label + 6, 4:24] = 200 + label
     return drawn
 
 
@@ -33,7 +33,7 @@ def write_fashion_mnist(
     folder.mkdir(parents=True, exist_ok=True)
     for name, count in (("train", train), ("t10k", test)):
         labels = (np.arange(count) % len(CLASSES)).astype(np.uint8)
-        for what, array in (("images-idx3", pictures_of(labels)), ("labels-idx1", labels)):
+        for what, array in (("images-idx3", images_of(labels)), ("labels-idx1", labels)):
             data = gzip.compress(idx(array)) if gzipped else idx(array)
             (folder / f"{name}-{what}-ubyte{'.gz' if gzipped else ''}").write_bytes(data)
     return folder

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -16,17 +14,15 @@ from backend.catalogue import image_vectors
 from backend.database.engine import Database
 from backend.database.models import Generation, IndexEntry, Product
 from backend.reindex.checks.verdict import Side
-
-Vector: TypeAlias = npt.NDArray[np.float32]
+from backend.vectors import Vector
 
 CATEGORIES: Final = ("article_type", "sub_category", "master_category")
-"""Fields by which products are alike, the finest first; the first one is used that half of the
-sample has."""
+"""Categories of products, the finest first; the first that half of the sample has is used."""
 
 SEED: Final = 20_220_601
 DRAWN: Final = 30_000
-"""Ids that the sample is taken from, since some are of removed products. It is close to the most
-parameters that a statement takes."""
+"""Ids that the sample is taken from, since some products are removed; close to the largest number
+of parameters in a statement."""
 
 
 @dataclass(frozen=True)

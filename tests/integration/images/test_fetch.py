@@ -29,10 +29,11 @@ LIMITS = ImageLimits(max_bytes=100_000)
 IMAGE = b"an image" * 1000
 
 
-class Shop(BaseHTTPRequestHandler):
+class ImageHost(BaseHTTPRequestHandler):
     """An image host with every bad habit."""
 
     asked: list[str] = []
+    over = threading.Event()
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -81,7 +82,7 @@ class Shop(BaseHTTPRequestHandler):
             pass
 
     def give_silence(self, _name: str) -> None:
-        time.sleep(2)
+        self.over.wait(600)
 
     def give_elsewhere(self, _name: str) -> None:
         self.send_response(302)
@@ -97,6 +98,7 @@ def serve(server: ThreadingHTTPServer) -> Iterator[int]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server.server_address[1]
+    ImageHost.over.set()
     server.shutdown()
     thread.join()
     server.server_close()
@@ -104,7 +106,7 @@ def serve(server: ThreadingHTTPServer) -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    yield from serve(ThreadingHTTPServer(("127.0.0.1", 0), Shop))
+    yield from serve(ThreadingHTTPServer(("127.0.0.1", 0), ImageHost))
 
 
 @pytest.fixture
@@ -135,7 +137,7 @@ def refuse(uri: str, hosts: list[str]) -> LookalikeError:
 def test_an_image_of_an_allowed_host_is_fetched(get: Callable[..., bytes], port: int) -> None:
     assert get("image") == IMAGE
     assert get("image?size=große Größe&v=%20") == IMAGE
-    assert Shop.asked[-1] == f"localhost:{port}/image?size=gro%C3%9Fe%20Gr%C3%B6%C3%9Fe&v=%20"
+    assert ImageHost.asked[-1] == f"localhost:{port}/image?size=gro%C3%9Fe%20Gr%C3%B6%C3%9Fe&v=%20"
 
 
 @pytest.mark.parametrize(
@@ -161,22 +163,22 @@ def test_nothing_else_is_asked(uri: str) -> None:
 
 
 def test_without_allowed_hosts_nothing_is_fetched(port: int) -> None:
-    asked = len(Shop.asked)
+    asked = len(ImageHost.asked)
     error = refuse(f"http://localhost:{port}/image", [])
 
     assert isinstance(error, ForbiddenImage)
     assert "not among the hosts" in error.message
-    assert len(Shop.asked) == asked
+    assert len(ImageHost.asked) == asked
 
 
 def test_an_allowed_name_may_not_lead_to_a_private_address(port: int) -> None:
-    asked = len(Shop.asked)
+    asked = len(ImageHost.asked)
     for host in ("localhost", "127.0.0.1", "[::ffff:127.0.0.1]", "0.0.0.0", "2130706433"):
         name = host.strip("[]")
         error = refuse(f"http://{host}:{port}/image", [f"{name}:{port}"])
         assert isinstance(error, ForbiddenImage), host
         assert "not public" in error.message
-    assert len(Shop.asked) == asked
+    assert len(ImageHost.asked) == asked
 
 
 @pytest.mark.parametrize(
@@ -246,10 +248,9 @@ def test_too_many_bytes_are_refused_while_they_come(get: Callable[..., bytes], p
 
 @pytest.mark.parametrize("path", ["silence", "dripping"])
 def test_a_slow_host_is_given_up(get: Callable[..., bytes], path: str) -> None:
-    started = time.monotonic()
+    """Nothing else ends these answers."""
     with pytest.raises(ImageUnavailable):
         get(path, seconds=0.5)
-    assert time.monotonic() - started < 1.5
 
 
 def test_half_an_image_is_none(get: Callable[..., bytes]) -> None:
@@ -290,7 +291,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture
 def get_tls(certificate: tuple[Path, Path]) -> Iterator[Callable[[str], bytes]]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Shop)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), ImageHost)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
     server.socket = context.wrap_socket(server.socket, server_side=True)

@@ -22,8 +22,8 @@ from support.places import TESTS
 from typer.testing import CliRunner
 
 from backend import cli
-from backend.cli.train_finetune import _aims
 from backend.cli.train_finetune import finetune as command
+from backend.cli.train_finetune import parse_aims
 from backend.embedders import Compute, load
 from backend.embedders.backbones import load_backbone
 from backend.embedders.batch_norms import fold_batch_norms
@@ -450,7 +450,7 @@ def test_the_defaults_are_those_of_the_recipe() -> None:
     given = {name: one.default for name, one in inspect.signature(command).parameters.items()}
     ours = TuningRecipe()
 
-    assert _aims(given["labels"], given["joint"]) == ours.aims
+    assert parse_aims(given["labels"], given["joint"]) == ours.aims
     same = ("epochs", "head_epochs", "patience", "views", "batch_size", "held_out",
             "near_duplicate", "start_weight", "seed")  # fmt: skip
     assert {name: given[name] for name in same} == {name: getattr(ours, name) for name in same}

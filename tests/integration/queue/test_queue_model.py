@@ -91,9 +91,9 @@ class Shop(RuleBasedStateMachine):
         self.world = world
         world.begin()
 
-    @rule(number=st.integers(0, 2), picture=st.sampled_from(KINDS), seen=st.booleans())
-    def put(self, number: int, picture: str, seen: bool) -> None:
-        self.world.put(number, picture, seen=seen)
+    @rule(number=st.integers(0, 2), image=st.sampled_from(KINDS), seen=st.booleans())
+    def put(self, number: int, image: str, seen: bool) -> None:
+        self.world.put(number, image, seen=seen)
 
     @rule(number=st.integers(0, 2))
     def edit(self, number: int) -> None:

@@ -26,6 +26,7 @@ from backend.database.models import (
     IndexEntry,
     Job,
 )
+from backend.embedders import Compute
 from backend.embedders.mean_colour import MeanColour
 from backend.errors import ModelMismatch, ReindexRunning, WrongState
 from backend.reindex import ReindexPlan
@@ -263,10 +264,12 @@ class Shuffled(MeanColour):
 
 
 @pytest.fixture
-def shuffled() -> Iterator[str]:
-    embedders.register("shuffled")(lambda variant, *, compute: Shuffled())
-    yield "shuffled"
-    del embedders._factories["shuffled"]
+def shuffled(monkeypatch: pytest.MonkeyPatch) -> str:
+    def make(variant: str, *, compute: Compute) -> Shuffled:
+        return Shuffled()
+
+    monkeypatch.setitem(embedders.FACTORIES, "shuffled", make)
+    return "shuffled"
 
 
 def test_a_broken_embedder_is_not_promoted_and_the_number_that_failed_is_named(
@@ -423,7 +426,7 @@ def test_a_retired_generation_goes_with_its_index_entries_and_vectors(shop: Rein
     folder = shop.settings.index_dir / old.collection
     assert folder.exists()
     generations.drop(shop.db, old.id)
-    while Worker(shop.services).maintenance.maintenance.clean_up():
+    while Worker(shop.services).maintenance.clean_up():
         pass
     assert not folder.exists()
     assert shop.count(IndexEntry, generation_id=old.id) == 0
@@ -438,7 +441,7 @@ def test_vectors_that_another_generation_uses_stay(shop: ReindexedShop) -> None:
     shop.fill(9)
     shop.reindex(quantization="int8")
     generations.drop(shop.db, 1)
-    while Worker(shop.services).maintenance.maintenance.clean_up():
+    while Worker(shop.services).maintenance.clean_up():
         pass
     assert shop.count(ImageVector) == 9
 
@@ -449,7 +452,7 @@ def test_a_standby_retires_when_its_time_is_over_and_its_index_goes_later(
     shop.restart(standby_hours=0.0, drop_seconds=300.0)
     shop.fill(6)
     shop.reindex(embedder=BETTER)
-    Worker(shop.services).maintenance.maintenance.clean_up()
+    Worker(shop.services).maintenance.clean_up()
     assert shop.states() == {1: RETIRED, 2: ACTIVE}
     with shop.db.read() as session:
         retired = session.get_one(Generation, 1)
@@ -463,7 +466,7 @@ def test_a_question_whose_index_was_dropped_is_asked_again_of_the_active_one(
     shop.reindex(embedder=BETTER)
     old, services = shop.generation_in(STANDBY), shop.services
     generations.drop(shop.db, old.id)
-    Worker(services).maintenance.maintenance.clean_up()
+    Worker(services).maintenance.clean_up()
     asked = []
 
     def slow(generation: Generation) -> Any:
@@ -490,7 +493,7 @@ def test_on_postgresql_too_an_index_is_built_promoted_gone_back_from_and_dropped
     assert "s1" not in shop.skus_in(shop.generation_in(ACTIVE))
     assert shop.reindex(quantization="int8").error is None
     assert shop.states() == {1: STANDBY, 2: RETIRED, 3: ACTIVE}
-    while Worker(shop.services).maintenance.maintenance.clean_up():
+    while Worker(shop.services).maintenance.clean_up():
         pass
     assert shop.count(IndexEntry, generation_id=2) == 0
     assert shop.count(ImageVector) == 13  # of the embedder that is left

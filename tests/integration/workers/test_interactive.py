@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import threading
-import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,9 @@ def answer_one(settings: Settings, server: RedisServer, how: Embed = embed) -> t
     return thread
 
 
+FAR_TOO_LONG = 3600  # seconds; a test that waited for them would not end in time
+
+
 def arguments(raw: bytes) -> tuple[str, str, str]:
     image, spec, reply_to = json.loads(base64.b64decode(json.loads(raw)["body"]))[0]
     return image, spec, reply_to
@@ -80,12 +83,10 @@ def test_an_image_goes_out_and_its_vector_comes_back_exactly(
 
 
 def test_the_message_expires_with_the_deadline(distributed: Settings, server: RedisServer) -> None:
-    started = time.monotonic()
     with pytest.raises(EmbedderBusy, match="within"):
         ask(distributed, seconds=0.3)
-    assert time.monotonic() - started < 1.3
     message: dict[str, Any] = json.loads(server.client.lindex(Queue.INTERACTIVE, 0))
-    assert message["headers"]["expires"] is not None
+    assert datetime.fromisoformat(message["headers"]["expires"]) <= datetime.now(UTC)
 
 
 def test_an_answer_that_nobody_waits_for_is_soon_gone(
@@ -101,10 +102,8 @@ def test_when_many_images_wait_the_next_is_refused_at_once(
     for _ in range(MAX_WAITING):
         with pytest.raises(EmbedderBusy, match="within"):
             ask(distributed, seconds=0.01)
-    started = time.monotonic()
     with pytest.raises(EmbedderBusy, match="too many"):
-        ask(distributed, seconds=5)
-    assert time.monotonic() - started < 1
+        ask(distributed, seconds=FAR_TOO_LONG)
     assert server.client.llen(Queue.INTERACTIVE) == MAX_WAITING
 
 
@@ -112,10 +111,8 @@ def test_without_redis_an_image_is_refused_at_once_and_no_address_is_told(
     distributed: Settings, server: RedisServer
 ) -> None:
     server.kill(lose_data=True)
-    started = time.monotonic()
     with pytest.raises(EmbedderBusy) as raised:
-        ask(distributed, seconds=5)
-    assert time.monotonic() - started < 2
+        ask(distributed, seconds=FAR_TOO_LONG)
     assert raised.value.message == "the message broker does not answer"
 
 
@@ -124,10 +121,8 @@ def test_a_redis_that_dies_while_a_shopper_waits_ends_the_waiting(
 ) -> None:
     killer = threading.Timer(0.3, server.kill, kwargs={"lose_data": True})
     killer.start()
-    started = time.monotonic()
     with pytest.raises(EmbedderBusy, match="broker"):
-        ask(distributed, seconds=5)
-    assert time.monotonic() - started < 3
+        ask(distributed, seconds=FAR_TOO_LONG)
     killer.join()
 
 

@@ -16,7 +16,7 @@ class Theme:
     """What may happen in a history: an uneven mix reaches deeper than an even one."""
 
     acts: str
-    pictures: tuple[str, ...]
+    images: tuple[str, ...]
     shelves: tuple[int, ...] = (1,)
     begun: float = 1.0  # how often everything is indexed when the history begins
     openings: tuple[str, ...] = ("",)  # acts with which it begins
@@ -66,18 +66,18 @@ def play(
     allowed = {"crash": crashes, "reconcile": reconciles, "lose_points": reconciles}
     acts = [act for act in about.acts.split() if allowed.get(act, True)]
     for act in (*rng.choice(about.openings).split(), *rng.choices(acts, k=rng.randint(2, 6))):
-        _act(world, rng, act, about.pictures)
+        _act(world, rng, act, about.images)
     _end(world, rng, crashes=crashes)
 
 
-def _act(world: World, rng: Random, act: str, pictures: tuple[str, ...]) -> None:
+def _act(world: World, rng: Random, act: str, images: tuple[str, ...]) -> None:
     if act in ("step", "finish", "crash"):
         if world.workers:
             _go_on(world, rng.choice(world.workers), act)
         return
     number = rng.randrange(len(world.shelves))
     acts: dict[str, Callable[[], object]] = {
-        "put": lambda: world.put(number, rng.choice(pictures), seen=rng.random() < 0.7),
+        "put": lambda: world.put(number, rng.choice(images), seen=rng.random() < 0.7),
         "edit": lambda: world.edit(number),
         "remove": lambda: world.remove(number),
         "lose_points": world.lose_points,

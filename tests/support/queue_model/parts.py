@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from support.queue_model.world import World
 
 BAD: Final = ("bad", "killer", "none")
-"""Pictures that never get a vector: one does not decode, one kills its process, one is missing."""
+"""Images that never get a vector: one does not decode, one kills its process, one is missing."""
 
 KINDS: Final = ("good0", "good1", "good2", "flaky", *BAD)
 
@@ -168,8 +168,8 @@ class WatchedIndex(ExactIndex):
             expect(now >= claim, "a late writer has replaced a newer point")
 
 
-class ModelPictures:
-    """Pictures by their kind; nobody may open one about which nothing has changed."""
+class ModelImages:
+    """Images by their kind; nobody may open one about which nothing has changed."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -181,18 +181,18 @@ class ModelPictures:
             yield self._open(uri) if uri else NoImage()
 
     def _open(self, uri: str) -> Any:
-        picture, sku, _ = uri.split("/")
+        image, sku, _ = uri.split("/")
         self.world.see_opened(sku)
-        if picture == "bad":
+        if image == "bad":
             return CorruptImage()
-        if picture == "flaky" and uri not in self._flaked:
+        if image == "flaky" and uri not in self._flaked:
             self._flaked.add(uri)
             return ImageUnavailable()
-        return Decoded(picture, digest=picture)  # type: ignore[arg-type]
+        return Decoded(image, digest=image)  # type: ignore[arg-type]
 
 
 class ModelEmbedder:
-    """Vectors by a picture's kind; one kind kills the process."""
+    """Vectors by an image's kind; one kind kills the process."""
 
     name, fingerprint, size, input_size = "e", "f", 3, (8, 8)
 
@@ -203,12 +203,12 @@ class ModelEmbedder:
         _outside_transactions(self.world)
         if "killer" in images:
             raise Died
-        return np.stack([vector_of(picture) for picture in images])
+        return np.stack([vector_of(image) for image in images])
 
 
-def vector_of(picture: str) -> Any:
-    """Return the vector of a kind of picture: each points elsewhere."""
-    angle = KINDS.index(picture)
+def vector_of(image: str) -> Any:
+    """Return the vector of a kind of image: each points elsewhere."""
+    angle = KINDS.index(image)
     return np.array([np.cos(angle), np.sin(angle), 0], dtype=np.float32)
 
 

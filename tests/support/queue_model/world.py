@@ -1,6 +1,6 @@
 """A small world around the real queue: workers that interleave, crash and come late.
 
-Whatever production code does to the database, the index, a picture or the embedder is a step.
+Whatever production code does to the database, the index, an image or the embedder is a step.
 Before each step a worker halts, and the history decides who goes next, or that this one died here.
 The code under test is the production code itself: a worker is a thread, and only one of them moves
 at a time.
@@ -28,7 +28,7 @@ from backend.queue.progress import progress, quarantine
 from support.queue_model.parts import (
     BAD,
     ModelEmbedder,
-    ModelPictures,
+    ModelImages,
     SteppedDatabase,
     WatchedIndex,
     Worker,
@@ -48,19 +48,19 @@ class Shelf:
 
     sku: str
     id: int = 0
-    picture: str = "none"
+    image: str = "none"
     price: float = 1.0
     live: bool = False
     versions: int = 0
-    past: set[str] = field(default_factory=set)  # good pictures it has had
+    past: set[str] = field(default_factory=set)  # good images it has had
     needed_until: float = 0.0  # opening its image is fine for who began before; inf: still is
 
     @property
     def uri(self) -> str | None:
-        """Where the picture lies: a place of its own for every change."""
-        if self.picture == "none":
+        """Where the image lies: a place of its own for every change."""
+        if self.image == "none":
             return None
-        return f"{self.picture}/{self.sku}/{self.versions}"
+        return f"{self.image}/{self.sku}/{self.versions}"
 
 
 class World:
@@ -92,7 +92,7 @@ class World:
         self.workers: list[Worker] = []
         self.active: Worker | None = None
         self.harm = 0  # claims that ended in a crash or came late, for no fault of an image
-        self.pictures = ModelPictures(self)
+        self.images = ModelImages(self)
         self.vectors_lost = False
         self.shelves = [Shelf(sku=f"s{number}") for number in range(shelves)]
         for table in ("index_entries", "image_vectors", "products", "generations"):
@@ -104,15 +104,15 @@ class World:
 
     # --- what the shop does ---
 
-    def put(self, number: int, picture: str, *, seen: bool = True) -> None:
-        """Catalogue a product, give it another picture, or bring it back after a removal.
+    def put(self, number: int, image: str, *, seen: bool = True) -> None:
+        """Catalogue a product, give it another image, or bring it back after a removal.
 
         `seen`: the image's digest is known, as it is for a file; else it is somewhere remote.
         """
         shelf = self.shelves[number]
-        shelf.picture, shelf.live, shelf.needed_until = picture, True, float("inf")
+        shelf.image, shelf.live, shelf.needed_until = image, True, float("inf")
         shelf.versions += 1
-        digest = picture if seen and picture != "none" else None
+        digest = image if seen and image != "none" else None
         values = {"image_uri": shelf.uri, "image_digest": digest, "removed_at": None}
 
         def write(session: Any) -> None:
@@ -125,8 +125,8 @@ class World:
                 session.execute(update(Product).where(Product.id == shelf.id).values(values))
             queue.request(session, [shelf.id], image=True, priority=0)
 
-        if picture not in BAD:
-            shelf.past.add(picture)
+        if image not in BAD:
+            shelf.past.add(image)
         self.db.write(write)
 
     def edit(self, number: int) -> None:
@@ -177,7 +177,7 @@ class World:
                 self.db,
                 self.generation,
                 embedder=ModelEmbedder(self),
-                image_opener=self.pictures,
+                image_opener=self.images,
                 options=options,
             ),
             embeds=True,
@@ -300,26 +300,26 @@ class World:
 
     def _judge_quarantine(self, shelf: Shelf, held_back: bool) -> None:
         """A bad image is in quarantine; a good one only if bad luck used all its attempts up."""
-        if shelf.picture in BAD:
+        if shelf.image in BAD:
             expect(held_back, f"{shelf.sku} has a bad image and is not in quarantine")
         elif held_back:
             spent = self.harm + 2  # a batch shared with one killer, and a failure to fetch
             expect(spent >= MAX_FAILURES, f"{shelf.sku} is in quarantine for another's sake")
 
     def _judge_vector(self, shelf: Shelf, digest: str | None, held_back: bool) -> None:
-        """The point shows the present price, and the present picture or the last good one."""
+        """The point shows the present price, and the present image or the last good one."""
         if not held_back:
-            expect(digest == shelf.picture, f"{shelf.sku} was embedded from another image")
+            expect(digest == shelf.image, f"{shelf.sku} was embedded from another image")
         if digest is None:
             return
-        expect(digest in shelf.past, f"{shelf.sku} was embedded from a picture it never had")
+        expect(digest in shelf.past, f"{shelf.sku} was embedded from an image it never had")
         point = self.index.points.get(shelf.id)
         expect(point is not None, f"{shelf.sku} has a vector and no point")
         if point:
             price = point.payload["price"]
             expect(price == shelf.price, f"{shelf.sku} shows an old price")
             same = np.allclose(point.vector, vector_of(digest), atol=1e-3)
-            expect(same, f"{shelf.sku} shows another picture than SQL says")
+            expect(same, f"{shelf.sku} shows another image than SQL says")
 
 
 def _moment(stored: str) -> datetime:

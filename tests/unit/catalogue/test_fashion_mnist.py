@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support.fashion_mnist import idx, pictures_of, write_fashion_mnist
+from support.fashion_mnist import idx, images_of, write_fashion_mnist
 
 from backend.catalogue.sources import open_source
 from backend.catalogue.sources.fashion_mnist import CLASSES, find_folder
@@ -50,7 +50,7 @@ def test_every_image_is_a_product_of_its_class(tmp_path: Path, below: str, gzipp
 
 def test_an_image_keeps_its_pixels(tmp_path: Path) -> None:
     write_fashion_mnist(tmp_path)
-    drawn = pictures_of((np.arange(40) % 10).astype(np.uint8))
+    drawn = images_of((np.arange(40) % 10).astype(np.uint8))
 
     row = read(tmp_path)[7]
 
