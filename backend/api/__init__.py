@@ -21,6 +21,7 @@ from backend.api import (
     images,
     jobs,
     openapi,
+    paths,
     problems,
     products,
     quarantine,
@@ -67,6 +68,7 @@ def create_app(
     app.extensions[health.PROBES] = {**health.OWN_PROBES, **keys, **(probes or {})}
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_image_bytes + MULTIPART_OVERHEAD
     app.json.sort_keys = False  # type: ignore[attr-defined]  # members in the order of the documents
+    paths.register_paths(app)
     problems.register_error_handlers(app)
     request_log.register_request_log(app)
     authentication.register_authentication(app, services, locked=locked)

@@ -20,7 +20,7 @@ from backend.api.schemas.generation import ForceBody, ReindexBody
 from backend.api.schemas.problem import Problem
 from backend.api.schemas.product import MEMBERS, BatchBody, ProductBody
 from backend.api.schemas.similar_items import SimilarBody
-from backend.catalogue.drafts import SKU as SKU_CHARACTERS
+from backend.catalogue import skus
 from backend.filters import OPEN_PREFIX
 from backend.filters import Schema as FieldTypes
 from backend.indexing import schema
@@ -138,9 +138,9 @@ def limit(*, default: int = 10, most: int = 100) -> Json:
 
 
 _TEXT: Final[Json] = {"type": "string", "minLength": 1}
-_SKU: Final[Json] = {"type": "string", "pattern": f"^{SKU_CHARACTERS.pattern}$"}
+_SKU: Final[Json] = skus.SCHEMA
 
-SKU: Final = _parameter("sku", _SKU, "the shop's own key; leading zeros count", place="path")
+SKU: Final = _parameter("sku", _SKU, "the shop's own key, percent-encoded", place="path")
 JOB_ID: Final = _parameter("id", {"type": "integer"}, "number of the job", place="path")
 GENERATION_ID: Final = _parameter(
     "id", {"type": "integer"}, "number of the generation", place="path"

@@ -9,7 +9,8 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Annotated, Any, Final, TypeAlias
 
 from pydantic import (
@@ -19,14 +20,13 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    WithJsonSchema,
 )
 
+from backend.catalogue import skus
 from backend.errors import InvalidProduct, reason_of, unknown_field
 from backend.filters import Scalar
 from backend.images import store
-
-SKU: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-"""What a whole sku must match; leading zeros count."""
 
 CATEGORICAL: Final = (
     *("gender", "master_category", "sub_category", "article_type"),
@@ -37,13 +37,15 @@ LONGEST_CATEGORY: Final = 255  # characters
 LONGEST_URI: Final = 2_048
 LONGEST_KEY: Final = 128
 MOST_ATTRIBUTES: Final = 200
-LARGEST_ATTRIBUTES: Final = 32_768  # bytes of JSON
+LARGEST_ATTRIBUTES: Final = 32_768  # bytes of JSON in UTF-8
 YEARS: Final = range(1900, 2101)
 DEAREST: Final = 9_999_999_999.99  # what NUMERIC(12, 2) holds
+CENT: Final = Decimal("0.01")
 SCHEMES: Final = ("https", "http", "s3", "gs", "store", "file")
 UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 """What PostgreSQL cannot hold in a text, although JSON and Python can."""
 
+_CURRENCY: Final = re.compile("[A-Z]{3}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -72,15 +74,11 @@ class Draft:
     sku: str
     values: Mapping[str, Any]  # the fields that were given, without image_uri
     image: ImageRef | None = None
+    if_new: Mapping[str, Any] = field(default_factory=dict)
+    """Fields that are set only if no product has the sku yet."""
 
 
 # --- one type for each kind of field: normalised, or ValueError with the reason -------------
-
-
-def _check_sku(value: Any) -> Any:
-    if not isinstance(value, str) or not SKU.fullmatch(value):
-        raise ValueError("must be a string of 1 to 128 of A-Z a-z 0-9 . _ : -")
-    return value
 
 
 def storable(text: str) -> str:
@@ -95,8 +93,30 @@ def _normalise(value: Any) -> Any:
     return storable(value).strip() or None if isinstance(value, str) else value
 
 
+def round_money(amount: Decimal) -> float:
+    """Round an amount half up to cents.
+
+    The result has at most 12 digits, which a double carries without loss. Raises ValueError for
+    what would become 0, and for more than can be stored.
+    """
+    if amount > Decimal(str(DEAREST)):
+        raise ValueError(f"must be less than or equal to {DEAREST}")
+    rounded = amount.quantize(CENT, ROUND_HALF_UP)
+    if amount and not rounded:
+        raise ValueError("must be 0, or at least 0.01 after rounding")
+    return float(rounded)
+
+
 def _round_price(price: float | None) -> float | None:
-    return None if price is None else round(price, 2)
+    return None if price is None else round_money(Decimal(repr(price)))
+
+
+def _check_currency(code: str | None) -> str | None:
+    if code is None:
+        return None
+    if not _CURRENCY.fullmatch(code := code.upper()):
+        raise ValueError("must be a code of three letters (ISO 4217), such as EUR")
+    return code
 
 
 def _check_attributes(value: Any) -> Any:
@@ -104,13 +124,65 @@ def _check_attributes(value: Any) -> Any:
         return None
     if not isinstance(value, Mapping):
         raise ValueError("must be an object")
-    if len(value) > MOST_ATTRIBUTES:
-        raise ValueError(f"has {len(value)} keys; at most {MOST_ATTRIBUTES} are allowed")
+    if (count := len(_not_empty(value))) > MOST_ATTRIBUTES:
+        raise ValueError(f"has {count} keys; at most {MOST_ATTRIBUTES} are allowed")
     for key, item in value.items():
         _check_attribute(key, item)
-    if len(json.dumps(value)) > LARGEST_ATTRIBUTES:
+    if _size(_not_empty(value)) > LARGEST_ATTRIBUTES:
         raise ValueError(f"takes more than {LARGEST_ATTRIBUTES} bytes as JSON")
     return dict(value)
+
+
+def _not_empty(attributes: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return the attributes that are stored: None only drops one, and counts for no limit."""
+    return {key: value for key, value in attributes.items() if value is not None}
+
+
+def _size(value: Any) -> int:
+    """Return how many bytes a value takes as JSON in UTF-8."""
+    return len(json.dumps(value, ensure_ascii=False).encode())
+
+
+def sift_attributes(attributes: Mapping[Any, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the attributes that can be stored, and the reason for each that cannot.
+
+    One that cannot is None in the first result, so that it drops what was stored under its name.
+    If all together are too large, the largest are left out.
+    """
+    kept: dict[str, Any] = {}
+    reasons: dict[str, str] = {}
+    for key, value in attributes.items():
+        try:
+            _check_attribute(key, value)
+        except ValueError as wrong:
+            reasons[str(key)] = str(wrong).removeprefix(f"{key} ")
+        else:
+            kept[key] = value
+    for key in list(_not_empty(kept))[MOST_ATTRIBUTES:]:
+        reasons[key] = f"only {MOST_ATTRIBUTES} attributes are kept"
+    reasons |= _too_large({key: it for key, it in kept.items() if key not in reasons})
+    return kept | dict.fromkeys(filter(_is_key, reasons)), reasons
+
+
+def _too_large(attributes: Mapping[str, Any]) -> dict[str, str]:
+    """Return the reason for each attribute without which the rest is small enough."""
+    left = _not_empty(attributes)
+    if _size(left) <= LARGEST_ATTRIBUTES:
+        return {}
+    sizes = {key: _size({key: value}) for key, value in left.items()}
+    total, reasons = _size(left), {}
+    for key in sorted(sizes, key=lambda key: -sizes[key]):
+        if total <= LARGEST_ATTRIBUTES:
+            break
+        total -= sizes[key]
+        reasons[key] = (
+            f"{sizes[key]:,} bytes; all attributes may have {LARGEST_ATTRIBUTES:,} together"
+        )
+    return reasons
+
+
+def _is_key(key: Any) -> bool:
+    return isinstance(key, str) and 1 <= len(key) <= LONGEST_KEY and not UNSTORABLE.search(key)
 
 
 def _check_attribute(key: Any, value: Any) -> None:
@@ -136,20 +208,30 @@ def _check_image_uri(uri: str | None) -> str | None:
     if uri is None:
         return None
     scheme, separator, rest = uri.partition("://")
+    scheme = scheme.lower()
     if not separator or not rest or scheme not in SCHEMES:
         raise ValueError("must be a URI that begins with https://, http://, s3:// or gs://")
     if scheme == store.SCHEME and not _DIGEST.fullmatch(rest):
         raise ValueError("store:// is followed by a sha256 in hex")
-    return uri
+    return f"{scheme}://{rest}"
 
 
-Sku: TypeAlias = Annotated[str, Field(pattern=f"^{SKU.pattern}$"), BeforeValidator(_check_sku)]
+Sku: TypeAlias = Annotated[
+    str,
+    BeforeValidator(skus.check_sku),
+    WithJsonSchema(skus.SCHEMA),
+]
 Name: TypeAlias = Annotated[str | None, Field(max_length=LONGEST_NAME), BeforeValidator(_normalise)]
 Category: TypeAlias = Annotated[
     str | None, Field(max_length=LONGEST_CATEGORY), BeforeValidator(_normalise)
 ]
 Year: TypeAlias = Annotated[int | None, Field(ge=YEARS[0], le=YEARS[-1])]
 Price: TypeAlias = Annotated[float | None, Field(ge=0, le=DEAREST), AfterValidator(_round_price)]
+Currency: TypeAlias = Annotated[
+    str | None,
+    BeforeValidator(_normalise),
+    AfterValidator(_check_currency),
+]
 Attributes: TypeAlias = dict[str, Scalar | list[Scalar] | None]
 ImageUri: TypeAlias = Annotated[
     str | None,
@@ -175,6 +257,7 @@ class ProductFields(BaseModel):
     year: Year = None
     usage: Category = None
     price: Price = None
+    currency: Currency = Field(None, description="of the price: a code of ISO 4217, such as EUR")
     in_stock: bool = True
     attributes: Annotated[
         Attributes | None,

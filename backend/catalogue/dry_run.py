@@ -10,7 +10,7 @@ from typing import Final
 from backend.catalogue.import_memory import LastLines
 from backend.catalogue.report import Remarks
 from backend.catalogue.sources import open_source
-from backend.catalogue.sources.feed import Description, FeedRow
+from backend.catalogue.sources.feed import Description, FeedRow, WarningKind, kind_of
 from backend.catalogue.sources.mapping import DEFAULT_MAPPING, FeedMapping
 
 SHOWN: Final = 5  # products
@@ -51,14 +51,16 @@ def dry_run(path: Path, mapping: FeedMapping = DEFAULT_MAPPING) -> DryRun:
                 rejects.add(row.line, row.sku, row.reason)
                 continue
             rows += 1
-            repeated += last_lines.after(row) is not None
+            repeated += last_lines.last(row.sku) not in (None, row.line)
             images += row.image is not None or "image_uri" in row.fields
             if len(first) < SHOWN:
                 first.append(row)
             for warning in row.warnings:
-                warnings.add(row.line, row.sku, warning)
+                warnings.add(row.line, row.sku, warning, kind_of(warning))
         if reason := source.cut_off():
-            warnings.add(last_lines.last, None, f"{reason}; the file may be cut off")
+            warnings.add(
+                last_lines.end, None, f"{reason}; the file may be cut off", WarningKind.OTHER
+            )
         description = source.describe()
     return DryRun(
         description=description,

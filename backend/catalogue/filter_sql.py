@@ -44,6 +44,7 @@ COLUMNS: Final[Schema] = {
     **dict.fromkeys(CATEGORICAL, "keyword"),
     "year": "integer",
     "price": "float",
+    "currency": "keyword",
     "in_stock": "bool",
 }
 """The columns that can be filtered by, beside the open attributes."""

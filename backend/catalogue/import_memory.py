@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from backend.catalogue.sources.feed import FeedRow
+from backend.catalogue.skus import normalise
 
 
 class LastLines:
@@ -20,18 +20,17 @@ class LastLines:
         lines, hashes = array("q"), array("q")
         for line, sku in skus:
             lines.append(line)
-            hashes.append(hash(sku))
+            hashes.append(hash(normalise(sku)))
         self.total = len(lines)
-        self.last = lines[-1] if lines else 0  # the last line of all
+        self.end = lines[-1] if lines else 0  # the last line of all
         order = np.argsort(np.asarray(hashes), kind="stable")
         in_order = np.asarray(hashes)[order]
         again = np.flatnonzero(in_order[1:] == in_order[:-1]) + 1
         self._last = {int(in_order[at]): lines[order[at]] for at in again}
 
-    def after(self, row: FeedRow) -> int | None:
-        """Return the last line with this row's sku, None if it is this row's own."""
-        last = self._last.get(hash(row.sku))
-        return None if last == row.line else last
+    def last(self, sku: str) -> int | None:
+        """Return the last line with this sku; None for a sku that comes once."""
+        return self._last.get(hash(normalise(sku)))
 
 
 class IdSet:

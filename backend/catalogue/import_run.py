@@ -1,11 +1,13 @@
 """A feed -> products: streamed, repeatable, one short transaction a chunk.
 
-The feed is read twice. The first time only its skus are read: of several rows with one sku only
-the last is written, and progress has a total. The second time its rows are read, chunk by chunk:
+The feed is read twice. The first time only its skus are read (and its prices, to see how they are
+written): which of them come more than once is known then, and progress has a total. The second
+time its rows are read, chunk by chunk:
 
-1. check each row's fields (`drafts`) and refer to its image (`import_images`)
-2. save the chunk in one transaction, which also puts what has changed into the queue
-3. after the last chunk, if asked: remove the products that the feed does not hold
+1. check each row's fields, and merge the rows of one sku (`import_rows`)
+2. refer to each product's image (`import_images`)
+3. save the chunk in one transaction, which also puts what has changed into the queue
+4. after the last chunk, if asked: remove the products that the feed does not hold
 """
 
 from __future__ import annotations
@@ -24,14 +26,16 @@ from backend import queue
 from backend.catalogue import products
 from backend.catalogue.import_images import ImageReferrer
 from backend.catalogue.import_memory import IdSet, LastLines
+from backend.catalogue.import_rows import CheckedRow, read_rows
 from backend.catalogue.products import Draft, Outcome
 from backend.catalogue.report import Remarks, Summary
+from backend.catalogue.skus import is_sku, normalise
 from backend.catalogue.sources import open_source
-from backend.catalogue.sources.feed import FeedRow, Reject, Source
+from backend.catalogue.sources.feed import Reject, WarningKind, kind_of
 from backend.catalogue.sources.mapping import DEFAULT_MAPPING, FeedMapping
 from backend.database.engine import Database
 from backend.database.models import Product
-from backend.errors import ImageError, InvalidProduct, UnreadableCatalogue
+from backend.errors import ImageError, UnreadableCatalogue
 from backend.images.store import ImageStore
 
 T = TypeVar("T")
@@ -61,29 +65,26 @@ def import_catalogue(
     Fields and images that the feed does not name stay as they are. Images of a folder are
     referred to where they lie, unless copied; those of a zip are copied to the store. With
     `prune`, products that the feed does not hold are removed. Raises UnreadableCatalogue, also for
-    a prune by a feed without one valid row, and ConfigurationError for a wrong mapping.
+    a prune by a feed that has no valid row or may be cut off, and ConfigurationError for a wrong
+    mapping.
     """
     with closing(open_source(path, mapping)) as source:
         last_lines = LastLines(source.skus())
         run = _Import(db, ImageReferrer(store, copy=copy_images, max_bytes=max_image_bytes))
         done = 0
-        for part in _chunks(_last_only(source, last_lines), chunk):
+        for part in _chunks(read_rows(source, last_lines), chunk):
             run.take(part)
-            done += len(part)
+            done += sum(len(row.lines) if isinstance(row, CheckedRow) else 1 for row in part)
             if progress:
                 progress(min(done, last_lines.total), last_lines.total)
-        if reason := source.cut_off():
-            run.warnings.add(last_lines.last, None, f"{reason}; the file may be cut off")
+        if cut_off := source.cut_off():
+            text = f"{cut_off}; the file may be cut off"
+            run.warnings.add(last_lines.end, None, text, WarningKind.OTHER)
+    if prune and cut_off:
+        raise UnreadableCatalogue(f"nothing was pruned: {cut_off}; the file may be cut off")
     if prune:
         run.prune(chunk)
     return run.summary()
-
-
-def _last_only(source: Source, last_lines: LastLines) -> Iterator[FeedRow | Reject]:
-    """Yield a source's rows; of those with one sku, all but the last become rejects."""
-    for row in source.read():
-        later = last_lines.after(row) if isinstance(row, FeedRow) else None
-        yield Reject(row.line, row.sku, f"line {later} has the same sku") if later else row
 
 
 def _chunks(items: Iterator[T], size: int) -> Iterator[list[T]]:
@@ -107,19 +108,22 @@ class _Import:
         with self.db.read() as session:
             self._newest = session.scalar(select(func.max(Product.id))) or 0
 
-    def take(self, part: Sequence[FeedRow | Reject]) -> None:
+    def take(self, part: Sequence[CheckedRow | Reject]) -> None:
         """Save a chunk. Files are read and hashed before the transaction begins."""
-        known = self._known([row.sku for row in part if row.sku])
-        drafted = [(row, self._draft(row, known)) for row in part]
-        rows = [row for row, draft in drafted if draft]
-        drafts = [draft for _, draft in drafted if draft]
+        named = {normalise(row.sku) for row in part if row.sku}
+        known = self._known(list(filter(is_sku, named)))
+        rows = [row for row in part if isinstance(row, CheckedRow)]
+        for row in part:
+            if isinstance(row, Reject):
+                self._reject(row.line, row.sku, row.reason, known)
+        drafts = [self._draft(row, known) for row in rows]
         saved = self.db.write(
             lambda session: products.save(session, drafts, priority=queue.IMPORT, complete=False)
         )
         self.outcomes.update(saved.outcomes)
         self._held.update(saved.ids.values())
         for position, reason in saved.reasons.items():
-            self._reject(rows[position], reason, known)
+            self._reject(rows[position].lines[-1], rows[position].sku, reason, known)
 
     def prune(self, chunk: int) -> None:
         """Remove what the feed does not hold, except what was added while the import ran."""
@@ -149,30 +153,23 @@ class _Import:
         with self.db.read() as session:
             return {row.sku: row for row in session.execute(query.where(Product.sku.in_(skus)))}
 
-    def _draft(self, row: FeedRow | Reject, known: Known) -> Draft | None:
-        """Check a row and refer to its image; note what is wrong. None: it gives no product."""
-        if isinstance(row, Reject):
-            self._reject(row, row.reason, known)
-            return None
-        try:
-            draft, warnings = _checked(row)
-        except InvalidProduct as error:
-            self._reject(row, error.message, known)
-            return None
-        try:
-            image = self.images.refer(row.image, known.get(row.sku)) if row.image else None
-        except ImageError as error:
-            image = None
-            warnings = (*warnings, error.message)
-        for warning in (*row.warnings, *warnings):
-            self.warnings.add(row.line, row.sku, warning)
-        return replace(draft, image=image) if image else draft
+    def _draft(self, row: CheckedRow, known: Known) -> Draft:
+        """Refer to a row's image, and note what is wrong with the row."""
+        image = None
+        for line, warning in row.warnings:
+            self.warnings.add(line, row.sku, warning, kind_of(warning))
+        if row.image:
+            try:
+                image = self.images.refer(row.image, known.get(row.sku))
+            except ImageError as error:
+                self.warnings.add(row.lines[-1], row.sku, error.message, WarningKind.IMAGE)
+        return replace(row.draft, image=image) if image else row.draft
 
-    def _reject(self, row: FeedRow | Reject, reason: str, known: Known) -> None:
+    def _reject(self, line: int, sku: str | None, reason: str, known: Known) -> None:
         """Note a row that gives no product. A stored product that it names is not pruned."""
-        self.rejects.add(row.line, row.sku, reason)
-        if row.sku is not None and row.sku in known:
-            self._held.update([known[row.sku].id])
+        self.rejects.add(line, sku, reason)
+        if sku is not None and normalise(sku) in known:
+            self._held.update([known[normalise(sku)].id])
 
     def _page(self, after: int, limit: int) -> Sequence[Any]:
         wanted = (
@@ -189,19 +186,3 @@ class _Import:
             lambda session: products.remove(session, skus, priority=queue.IMPORT)
         )
         self.removed += len(removed)
-
-
-def _checked(row: FeedRow) -> tuple[Draft, tuple[str, ...]]:
-    """Check a row's fields; those that are wrong are left out, with a warning for each.
-
-    Raises InvalidProduct for a wrong sku: nothing can be stored under it.
-    """
-    try:
-        return products.parse({**row.fields, "sku": row.sku}), ()
-    except InvalidProduct as error:
-        wrong = {each["field"]: each["reason"] for each in error.context["errors"]}
-        if "sku" in wrong:
-            raise InvalidProduct(f"sku: {wrong['sku']}") from None
-    rest = {name: value for name, value in row.fields.items() if name not in wrong}
-    draft = products.parse({**rest, "sku": row.sku})
-    return draft, tuple(f"{name}: {reason}; left out" for name, reason in wrong.items())

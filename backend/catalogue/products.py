@@ -13,9 +13,10 @@ from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from backend import queue
-from backend.catalogue.drafts import FIELDS, NO_IMAGE, SKU, Draft, ImageRef, parse
+from backend.catalogue.drafts import FIELDS, NO_IMAGE, Draft, ImageRef, parse
 from backend.catalogue.filter_sql import conditions
 from backend.catalogue.save_products import PRODUCTS, Outcome, Saved, save
+from backend.catalogue.skus import is_sku, normalise
 from backend.database.models import Product, utcnow
 from backend.errors import InvalidProduct, UnknownProduct
 from backend.filters import Where
@@ -23,7 +24,6 @@ from backend.filters import Where
 __all__ = [
     "FIELDS",
     "NO_IMAGE",
-    "SKU",
     "Draft",
     "ImageRef",
     "Outcome",
@@ -58,7 +58,7 @@ def remove(session: Session, skus: Sequence[str], *, priority: int) -> tuple[int
     """
     there = (
         select(Product.id)
-        .where(Product.sku.in_(skus), Product.removed_at.is_(None))
+        .where(Product.sku.in_(_possible(skus)), Product.removed_at.is_(None))
         .order_by(Product.id)
         .with_for_update(key_share=True)
     )
@@ -74,7 +74,7 @@ def remove(session: Session, skus: Sequence[str], *, priority: int) -> tuple[int
 
 def get(session: Session, sku: str) -> Product:
     """Return a product by its sku. Raises UnknownProduct, for a removed one too."""
-    wanted = select(Product).where(Product.sku == sku, Product.removed_at.is_(None))
+    wanted = select(Product).where(Product.sku.in_(_possible([sku])), Product.removed_at.is_(None))
     product = session.scalar(wanted, execution_options={"populate_existing": True})
     if product is None:
         raise UnknownProduct(f"there is no product with the sku {sku!r}", sku=sku)
@@ -101,6 +101,11 @@ def page(
         .limit(limit)
     )
     return session.scalars(wanted).all()
+
+
+def _possible(skus: Sequence[str]) -> list[str]:
+    """Return the skus that a product can have, as they are stored."""
+    return [sku for sku in map(normalise, skus) if is_sku(sku)]
 
 
 def _edit(session: Session, draft: Draft, *, priority: int) -> Product:

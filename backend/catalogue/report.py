@@ -7,14 +7,26 @@ import json
 import tempfile
 import weakref
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
-from backend.catalogue.sources.feed import Remark
+from backend.catalogue.sources.feed import Remark, WarningKind
 
 KEPT_IN_MEMORY: Final = 1_000_000  # bytes of remarks; more go to a temporary file
+
+
+EXAMPLES: Final = 3
+"""The first warnings of a kind that are shown as its examples."""
+
+
+@dataclass(kw_only=True)
+class KindOfWarnings:
+    """How many warnings of one kind there are, and the first of them."""
+
+    count: int
+    first: list[Remark]
 
 
 class Remarks:
@@ -25,13 +37,23 @@ class Remarks:
             max_size=KEPT_IN_MEMORY, mode="w+", encoding="utf-8"
         )
         self._count = 0
+        self._by_kind: dict[WarningKind, KindOfWarnings] = {}
         weakref.finalize(self, self._file.close)
 
-    def add(self, line: int, sku: str | None, reason: str) -> None:
+    def add(self, line: int, sku: str | None, reason: str, kind: WarningKind | None = None) -> None:
         """Note what was wrong in a line of the file."""
         self._file.seek(0, io.SEEK_END)
-        self._file.write(json.dumps({"line": line, "sku": sku, "reason": reason}) + "\n")
+        self._file.write(json.dumps([line, sku, reason, kind]) + "\n")
         self._count += 1
+        if kind is not None:
+            first = self._by_kind.setdefault(kind, KindOfWarnings(count=0, first=[]))
+            first.count += 1
+            if len(first.first) < EXAMPLES:
+                first.first.append(Remark(line, sku, reason, kind))
+
+    def by_kind(self) -> dict[WarningKind, KindOfWarnings]:
+        """Return how many warnings there are of each kind, the most frequent first."""
+        return dict(sorted(self._by_kind.items(), key=lambda item: -item[1].count))
 
     def first(self, count: int) -> list[Remark]:
         """Return the first few."""
@@ -43,7 +65,8 @@ class Remarks:
     def __iter__(self) -> Iterator[Remark]:
         self._file.seek(0)
         for text in self._file:
-            yield Remark(**json.loads(text))
+            line, sku, reason, kind = json.loads(text)
+            yield Remark(line, sku, reason, WarningKind(kind) if kind else None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,10 +90,18 @@ class Summary:
         names = ("added", "changed", "unchanged", "removed", "rejected")
         return {name: getattr(self, name) for name in names}
 
+    def warnings_by_kind(self) -> dict[str, dict[str, Any]]:
+        """Return the number of warnings of each kind, and the first of them, as JSON."""
+        return {
+            kind.value: {"count": it.count, "first": [as_json(remark) for remark in it.first]}
+            for kind, it in self.warnings.by_kind().items()
+        }
+
     def write_report(self, path: Path) -> None:
         """Write the counts, all rejects and all warnings to a JSON file."""
         with path.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(self.counts())[:-1])
+            counts = {**self.counts(), "warnings_by_kind": self.warnings_by_kind()}
+            file.write(json.dumps(counts, ensure_ascii=False)[:-1])
             for name, remarks in (("rejects", self.rejects), ("warnings", self.warnings)):
                 file.write(f', "{name}": [')
                 _write_list(file, remarks)
@@ -78,8 +109,14 @@ class Summary:
             file.write("}\n")
 
 
+def as_json(remark: Remark) -> dict[str, Any]:
+    """Return a remark as JSON; only a warning has a kind."""
+    found = {"line": remark.line, "sku": remark.sku, "reason": remark.reason}
+    return found if remark.kind is None else found | {"kind": remark.kind.value}
+
+
 def _write_list(file: IO[str], remarks: Remarks) -> None:
     separator = "\n"
     for remark in remarks:
-        file.write(separator + json.dumps(asdict(remark), ensure_ascii=False))
+        file.write(separator + json.dumps(as_json(remark), ensure_ascii=False))
         separator = ",\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, cast
@@ -118,7 +118,7 @@ class _Plan:
     def insert(self, position: int) -> dict[str, Any]:
         """Return a new row for a draft."""
         draft = self.drafts[position]
-        row = merged(draft, BLANK, complete=True)
+        row = merged(replace(draft, values={**draft.if_new, **draft.values}), BLANK, complete=True)
         return {**row, "sku": draft.sku, "created_at": self.now, "updated_at": self.now}
 
 

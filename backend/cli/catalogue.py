@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -24,7 +24,8 @@ SHOWN = 20
 
 FIELD_NAMES: Final = (  # as in backend.catalogue.drafts, which is heavy to import
     *("sku", "display_name", "gender", "master_category", "sub_category", "article_type"),
-    *("base_colour", "season", "year", "usage", "price", "in_stock", "attributes", "image_uri"),
+    *("base_colour", "season", "year", "usage", "price", "currency", "in_stock"),
+    *("attributes", "image_uri"),
 )
 
 CataloguePath = Annotated[
@@ -45,7 +46,7 @@ MappingFile = Annotated[
     Path | None,
     typer.Option(
         help="A TOML or JSON file with a table `map`, and `image`, `format`, `delimiter`, "
-        "`encoding` as the options."
+        "`encoding`, `decimal` as the options."
     ),
 ]
 
@@ -67,6 +68,12 @@ Encoding = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Of a text file, such as cp1250. Without it, it is found."),
 ]
+Decimal = Annotated[
+    str | None,
+    typer.Option(
+        metavar=",|.", help="The separator of decimals in prices; by default the column tells."
+    ),
+]
 ColumnOfField = Annotated[
     list[str] | None,
     typer.Option(
@@ -85,6 +92,7 @@ def import_(
     format_: Format = None,
     delimiter: Delimiter = None,
     encoding: Encoding = None,
+    decimal: Decimal = None,
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove products that are not in the file.")
     ] = False,
@@ -101,6 +109,9 @@ def import_(
     report: Annotated[
         Path | None, typer.Option(help="Write counts, rejects and warnings to this JSON file.")
     ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with an error if a row was rejected.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Import products and image references from a file.
@@ -111,8 +122,10 @@ def import_(
     reported with its line and reason; the other rows are imported. Columns that are not mapped are
     kept in the products' attributes.
     """
+    from backend.catalogue.report import as_json as remark_json
+
     feed_mapping = _mapping(mapping or [], image, mapping_file)
-    feed_mapping = _with_options(feed_mapping, format_, delimiter, encoding)
+    feed_mapping = _with_options(feed_mapping, format_, delimiter, encoding, decimal)
     if is_dry:
         show_dry_run(path, feed_mapping, as_json=as_json)
         return
@@ -123,15 +136,24 @@ def import_(
         report = report or found.settings.data_dir / "last-import.json"
         summary.write_report(report)
     if as_json:
-        rejects = [asdict(reject) for reject in summary.rejects]
-        print_json({**summary.counts(), "rejects": rejects, "report": str(report)})
+        print_json(
+            {
+                **summary.counts(),
+                "rejects": [remark_json(reject) for reject in summary.rejects],
+                "warnings_by_kind": summary.warnings_by_kind(),
+                "report": str(report),
+            }
+        )
     else:
         show(summary, report)
+    if strict and summary.rejected:
+        raise typer.Exit(1)
 
 
 def show_dry_run(path: Path, mapping: FeedMapping, *, as_json: bool) -> None:
     """Print how a feed is read, its first products and the counts."""
     from backend.catalogue.dry_run import dry_run
+    from backend.catalogue.report import as_json as remark_json
 
     found = dry_run(path, mapping)
     description = found.description
@@ -143,8 +165,8 @@ def show_dry_run(path: Path, mapping: FeedMapping, *, as_json: bool) -> None:
                 "attributes": list(description.attributes),
                 "first": [_product(row) for row in found.first],
                 **found.counts(),
-                "rejects": [asdict(reject) for reject in found.rejects.first(SHOWN)],
-                "warning_examples": [asdict(warning) for warning in found.warnings.first(SHOWN)],
+                "rejects": [remark_json(reject) for reject in found.rejects.first(SHOWN)],
+                "warning_examples": [remark_json(it) for it in found.warnings.first(SHOWN)],
             }
         )
         return
@@ -227,6 +249,10 @@ def _print_remarks(rejects: Remarks, warnings: Remarks) -> int:
     for reject in rejects.first(SHOWN):
         text = f"  line {reject.line}, sku {reject.sku or '?'}: {reject.reason}"
         err.print(escape(text), highlight=False)
+    kinds = warnings.by_kind()
+    if kinds:
+        counted = ", ".join(f"{kind.value} {it.count:,}" for kind, it in kinds.items())
+        err.print(f"  warnings: {counted}", highlight=False)
     for warning in warnings.first(SHOWN):
         text = f"  line {warning.line}: {warning.reason}"
         err.print(escape(text), style="dim", highlight=False)
@@ -244,14 +270,21 @@ def _mapping(pairs: list[str], image: str | None, mapping_file: Path | None) -> 
 
 
 def _with_options(
-    mapping: FeedMapping, format_: str | None, delimiter: str | None, encoding: str | None
+    mapping: FeedMapping,
+    format_: str | None,
+    delimiter: str | None,
+    encoding: str | None,
+    decimal: str | None,
 ) -> FeedMapping:
     """Lay options over what a mapping file says."""
     from backend.catalogue.sources.mapping import checked_delimiter
 
+    if decimal not in (None, ".", ","):
+        raise typer.BadParameter("expected . or ,", param_hint="--decimal")
     return replace(
         mapping,
         format=format_ or mapping.format,
         delimiter=checked_delimiter(delimiter) if delimiter else mapping.delimiter,
         encoding=encoding or mapping.encoding,
+        decimal=decimal or mapping.decimal,
     )

@@ -86,6 +86,7 @@ class Product(Base):
     year: Mapped[int | None]
     usage: Mapped[str | None] = mapped_column(String(255))
     price: Mapped[float | None] = mapped_column(Numeric(12, 2, asdecimal=False))
+    currency: Mapped[str | None] = mapped_column(String(3))
     in_stock: Mapped[bool] = mapped_column(default=True)
     attributes: Mapped[dict[str, Any]] = mapped_column(default=dict)
     image_uri: Mapped[str | None] = mapped_column(Text)

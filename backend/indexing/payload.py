@@ -20,6 +20,7 @@ COLUMNS: Final[dict[str, FieldType]] = {
     "usage": "keyword",
     "year": "integer",
     "price": "float",
+    "currency": "keyword",
     "in_stock": "bool",
 }
 """The product columns that are indexed payload fields."""

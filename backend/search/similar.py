@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from backend import generations
 from backend.catalogue import image_vectors
+from backend.catalogue.skus import is_sku, normalise
 from backend.database.engine import Database
 from backend.database.models import Generation, IndexEntry, Product
 from backend.errors import IndexGone, NotSearchable, UnknownProduct
@@ -80,8 +81,12 @@ def similar_to_product(
     """
     with db.read() as session:
         generation = generations.active(session)
-        product = session.scalar(
-            select(Product).where(Product.sku == sku, Product.removed_at.is_(None))
+        product = (
+            session.scalar(
+                select(Product).where(Product.sku == normalise(sku), Product.removed_at.is_(None))
+            )
+            if is_sku(normalise(sku))
+            else None
         )
         if product is None:
             raise UnknownProduct(f"no product has the sku {sku!r}")

@@ -14,6 +14,7 @@ from backend.api.schemas.document import BodyLimits, Document, RequestBody
 from backend.api.schemas.problem import BatchProblem
 from backend.catalogue.drafts import Attributes, ProductFields, Sku
 from backend.catalogue.products import FIELDS, Draft, parse
+from backend.catalogue.skus import normalise
 from backend.database import models
 from backend.errors import InvalidProduct
 from backend.queue.progress import State, states
@@ -122,7 +123,8 @@ def read_changes(body: Mapping[str, Any], *, sku: str) -> Json:
     Clients write back what they read, so the read-only members are ignored. A sku in the body must
     be that of the path. Raises InvalidProduct.
     """
-    if body.get("sku", sku) != sku:
+    given = body.get("sku", sku)
+    if (normalise(given) if isinstance(given, str) else given) != normalise(sku):
         errors = [{"field": "sku", "reason": f"must be absent or the path's, {sku!r}"}]
         raise InvalidProduct("the body has another sku than the path", errors=errors)
     return {name: value for name, value in body.items() if name not in READ_ONLY} | {"sku": sku}

@@ -17,7 +17,7 @@ from backend.api.schemas import filters, pages
 from backend.api.schemas.body import parse_json
 from backend.api.schemas.filters import FilterReader
 from backend.api.schemas.problem import ProblemFault
-from backend.catalogue.products import SKU
+from backend.catalogue import skus
 from backend.filters import Schema, Where
 
 MOST_WORDS: Final = 1000
@@ -108,9 +108,9 @@ class QueryReader:
 
     def skus(self, name: str) -> list[str]:
         """Return a list of skus."""
-        found = self.words(name)
-        if not all(map(SKU.fullmatch, found)):
-            self.refuse(name, "takes skus: 1 to 128 of A-Z a-z 0-9 . _ : -")
+        found = list(map(skus.normalise, self.words(name)))
+        if not all(map(skus.is_sku, found)):
+            self.refuse(name, f"takes skus; each {skus.RULE}")
         return found
 
     def cursor(self, collection: str) -> int:

@@ -5,21 +5,34 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
-from backend.catalogue.drafts import FIELDS
+from backend.catalogue.drafts import FIELDS, round_money
+from backend.catalogue.sources.availability import read_availability
+from backend.catalogue.sources.feed import RowWarning, WarningKind
+from backend.catalogue.sources.money import COMMA, POINT, SYMBOLS, Price, PriceColumn, read_price
 from backend.errors import ConfigurationError, UnreadableCatalogue
 
 _ALSO: Final[Mapping[str, Sequence[str]]] = {  # in addition to the field's own name
     "sku": ["id"],
     "display_name": ["productDisplayName", "productName", "name", "title"],
     "base_colour": ["baseColor", "colour", "color"],
+    "currency": ["currencyCode", "priceCurrency"],
     "image_uri": ["image", "imageUrl", "imageLink", "imagePath", "imageFile", "filename"],
 }
-_TRUE: Final = {"true", "yes", "y", "t", "1"}
-_FALSE: Final = {"false", "no", "n", "f", "0"}
+_STOCK: Final = (
+    *("availability", "isInStock", "stockStatus", "quantity", "qty", "inventoryQuantity"),
+    *("variantInventoryQty", "stockQuantity", "stock"),
+)
+"""Columns for `in_stock`; they also stay in the attributes, since they say more than yes or no."""
+
+_KINDS: Final[Mapping[str, WarningKind]] = {
+    "in_stock": WarningKind.AVAILABILITY,
+    "price": WarningKind.PRICE,
+    "attributes": WarningKind.ATTRIBUTE,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +41,13 @@ class Columns:
 
     fields: Mapping[str, int]
     attributes: Mapping[str, int]
+    prices: PriceColumn = field(default_factory=PriceColumn)
+
+    def see(self, values: Sequence[Any]) -> None:
+        """Look at a record's price: how all are written decides what 1.299 means."""
+        position = self.fields.get("price")
+        if position is not None and isinstance(cell := values[position], str):
+            self.prices.see(cell)
 
     def sku(self, values: Sequence[Any]) -> str:
         """Return a record's sku."""
@@ -40,12 +60,15 @@ class Columns:
         """
         fields: dict[str, Any] = {}
         warnings: list[str] = []
-        for field, position in self.fields.items():
-            text = as_text(values[position])
+        for name, position in self.fields.items():
             try:
-                fields[field] = _READ.get(field, _text)(text)
+                if name == "price":
+                    warnings += self._read_price(values[position], fields)
+                else:
+                    fields[name] = _READ.get(name, _text)(as_text(values[position]))
             except ValueError as wrong:
-                warnings.append(f"{field}: {wrong}")
+                kind = _KINDS.get(name, WarningKind.VALUE)
+                warnings.append(RowWarning(kind, f"{name}: {wrong}"))
         if fields.get("in_stock", "") is None:
             del fields["in_stock"]
         open_attributes = {
@@ -55,10 +78,39 @@ class Columns:
             fields["attributes"] = {**open_attributes, **(fields.get("attributes") or {})}
         return fields, tuple(warnings)
 
+    def _read_price(self, cell: Any, fields: dict[str, Any]) -> list[RowWarning]:
+        """Read a price and its currency into the fields; `currency` is read before `price`.
 
-def match(header: Sequence[str], given: Mapping[str, str]) -> Columns:
+        Returns what has to be said of them. Raises ValueError for a price that cannot be stored.
+        """
+        text = as_text(cell)
+        if not text:
+            fields["price"] = None
+            return []
+        price = _number(cell) or read_price(text, decimal=self.prices.decimal)
+        fields["price"] = round_money(price.amount)
+        warnings = []
+        if price.currency:
+            if (other := fields.get("currency")) and other.upper() != price.currency:
+                said = f"currency: {other[:20]!r}, but the price is {text[:40]!r}"
+                warnings.append(RowWarning(WarningKind.PRICE, said))
+            fields["currency"] = price.currency
+        if isinstance(cell, str) and (why := self.prices.explain(text)):
+            warnings.append(RowWarning(WarningKind.DECIMAL, f"price: {why}"))
+        return warnings
+
+
+def match(
+    header: Sequence[str],
+    given: Mapping[str, str],
+    *,
+    decimal: str | None = None,
+    delimiter: str = "",
+) -> Columns:
     """Find the columns of our fields: as given, else by name, ignoring case and underscores.
 
+    `decimal` is the separator of decimals in prices, where the operator has named it. Without it,
+    and where no price tells, a `delimiter` of ; means a comma: it is used where commas are taken.
     Raises ConfigurationError for a field that does not exist; UnreadableCatalogue for a column
     that does not exist, and for a table without a sku.
     """
@@ -67,19 +119,28 @@ def match(header: Sequence[str], given: Mapping[str, str]) -> Columns:
         allowed = ", ".join(["sku", *FIELDS])
         raise ConfigurationError(f"there is no field {', '.join(unknown)}; there are: {allowed}")
     found = ", ".join(filter(None, header))
-    fields = {field: _position(header, column, found) for field, column in given.items()}
+    fields = {name: _position(header, column, found) for name, column in given.items()}
     by_name = {_plain(name): position for position, name in reversed(list(enumerate(header)))}
-    for field in ("sku", *FIELDS):
-        for name in (field, *_ALSO.get(field, ())):
+    for ours in ("sku", *FIELDS):
+        for name in (ours, *_ALSO.get(ours, ())):
             position = by_name.get(_plain(name))
             if position is not None and position not in fields.values():
-                fields.setdefault(field, position)
+                fields.setdefault(ours, position)
     if "sku" not in fields:
         raise UnreadableCatalogue(
             f"no column is named sku or id; there are: {found}. Name it with --map sku=COLUMN."
         )
     rest = {name: at for at, name in enumerate(header) if name and at not in fields.values()}
-    return Columns(fields=fields, attributes=rest)
+    if "in_stock" not in fields:
+        known = (by_name[_plain(name)] for name in _STOCK if _plain(name) in by_name)
+        if (stock := next((at for at in known if at in rest.values()), None)) is not None:
+            fields["in_stock"] = stock
+    if "price" in fields:
+        fields["price"] = fields.pop("price")  # behind the currency
+    default = COMMA if delimiter == ";" else POINT
+    return Columns(
+        fields=fields, attributes=rest, prices=PriceColumn(given=decimal, default=default)
+    )
 
 
 def _position(header: Sequence[str], column: str, found: str) -> int:
@@ -139,20 +200,18 @@ def _year(text: str) -> int | None:
     return int(text.partition(".")[0])
 
 
-def _price(text: str) -> float | None:
-    if not text:
+def _number(cell: Any) -> Price | None:
+    """Return the price of a cell that holds a number, None for any other cell."""
+    if isinstance(cell, bool) or not isinstance(cell, int | float | Decimal):
         return None
-    if not re.fullmatch(r"[0-9]{1,15}(\.[0-9]*)?", text):
-        raise ValueError(f"{text[:40]!r} is not a price such as 1299.50")
-    return float(text)
+    amount = Decimal(str(cell))
+    if not amount.is_finite() or amount < 0:
+        raise ValueError(f"{cell} is not a price")
+    return Price(amount, None)
 
 
-def _flag(text: str) -> bool | None:
-    if not text:
-        return None
-    if text.lower() not in _TRUE | _FALSE:
-        raise ValueError(f"{text[:40]!r} is neither true nor false")
-    return text.lower() in _TRUE
+def _currency(text: str) -> str | None:
+    return SYMBOLS.get(text.upper(), text) or None
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -167,7 +226,7 @@ def _object(text: str) -> dict[str, Any]:
 
 _READ: Final[Mapping[str, Callable[[str], Any]]] = {
     "year": _year,
-    "price": _price,
-    "in_stock": _flag,
+    "currency": _currency,
+    "in_stock": read_availability,
     "attributes": _object,
 }

@@ -4,7 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from enum import StrEnum
+from typing import Any, Protocol, Self
+
+
+class WarningKind(StrEnum):
+    """What a warning is about: reports count warnings by kind."""
+
+    AVAILABILITY = "availability"  # a word that does not say whether there is stock
+    PRICE = "price"  # not a price, or one that cannot be stored
+    DECIMAL = "decimal"  # a price such as 1.299, decided from the whole column
+    SKU = "sku"  # one that a spreadsheet has probably changed
+    VALUE = "value"  # another field that cannot be stored
+    ATTRIBUTE = "attribute"
+    IMAGE = "image"  # a path or address that gives no image
+    NO_IMAGE = "no-image"  # no image is named
+    TEXT = "text"  # encodings and quotes
+    DUPLICATE = "duplicate"  # rows of one sku that could not be merged
+    OTHER = "other"
+
+
+class RowWarning(str):
+    """What was corrected or left out in a row. A plain string is a warning of the kind `other`."""
+
+    kind: WarningKind
+    __slots__ = ("kind",)
+
+    def __new__(cls, kind: WarningKind, text: str) -> Self:
+        """Return a warning of a kind."""
+        warning = super().__new__(cls, text)
+        warning.kind = kind
+        return warning
+
+
+def kind_of(warning: str) -> WarningKind:
+    """Return the kind of a warning."""
+    return warning.kind if isinstance(warning, RowWarning) else WarningKind.OTHER
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +51,7 @@ class ImageFile:
     mtime_ns: int
     read: Callable[[int], bytes]
     """Takes the largest number of bytes allowed; raises an ImageError."""
+    held: int = 0  # bytes of memory that this object itself takes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +73,7 @@ class Remark:
     line: int
     sku: str | None
     reason: str
+    kind: WarningKind | None = None  # of a warning; a reject has none
 
 
 class Reject(Remark):

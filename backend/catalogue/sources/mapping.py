@@ -17,6 +17,7 @@ class FeedMapping:
     """Which of the shop's columns is which of our fields, and where the images lie."""
 
     columns: Mapping[str, str] = field(default_factory=dict)  # our field -> the shop's column
+    decimal: str | None = None  # the separator of decimals in prices; None: as the column tells
     image: str | None = None  # template over the row, such as images/{sku:.3}/{sku}.jpg
     format: str | None = None  # a preset's name; None: recognised by the header
     delimiter: str | None = None  # of a CSV file; None: recognised
@@ -29,7 +30,7 @@ DEFAULT_MAPPING: Final = FeedMapping()
 
 
 def read_mapping(path: Path) -> FeedMapping:
-    """Read a mapping from a TOML or JSON file with a table `map` and a template `image`.
+    """Read a mapping from a TOML or JSON file with a table `map`, a template `image` and `decimal`.
 
     Raises ConfigurationError for any other content.
     """
@@ -42,7 +43,7 @@ def read_mapping(path: Path) -> FeedMapping:
 
 
 def _checked(loaded: Any, path: Path) -> FeedMapping:
-    texts = ("image", "format", "delimiter", "encoding")
+    texts = ("image", "decimal", "format", "delimiter", "encoding")
     problem = None
     if not isinstance(loaded, dict) or not set(loaded) <= {"map", *texts}:
         problem = f"it can hold `map`, {', '.join(f'`{name}`' for name in texts)}, nothing else"
@@ -52,6 +53,8 @@ def _checked(loaded: Any, path: Path) -> FeedMapping:
         problem = "a column in `map` must be a string"
     elif wrong := [name for name in texts if not isinstance(loaded.get(name, ""), str)]:
         problem = f"`{wrong[0]}` must be a string"
+    elif loaded.get("decimal", ".") not in (".", ","):
+        problem = "`decimal` must be . or ,"
     if problem:
         raise ConfigurationError(f"the mapping file {path}: {problem}")
     given = {name: loaded[name] for name in texts if name in loaded}

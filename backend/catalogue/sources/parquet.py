@@ -45,6 +45,13 @@ class Parquet(Table):
                 values = [None] * position + [record.values[0]]
                 yield record.line, self._columns.sku(values)
 
+    def _see_prices(self) -> None:
+        """Look at the prices; no other column is read."""
+        position = self._columns.fields["price"]
+        for record in self._read_records([self._header.columns[position]]):
+            if isinstance(record, TableRecord):
+                self._columns.see([None] * position + [record.values[0]])
+
     def _read_header(self) -> Header:
         """Return the columns of all parts; a later part may have more of them."""
         names: dict[str, None] = {}
@@ -139,4 +146,4 @@ def _image_file(data: bytes) -> ImageFile:
             raise ImageTooLarge(f"the image has {len(data):,} bytes, more than {most:,}")
         return data
 
-    return ImageFile(uri=None, size=len(data), mtime_ns=zlib.crc32(data), read=read)
+    return ImageFile(uri=None, size=len(data), mtime_ns=zlib.crc32(data), read=read, held=len(data))

@@ -18,7 +18,14 @@ from backend.catalogue.sources.csv_records import (
     read_header,
     read_records,
 )
-from backend.catalogue.sources.feed import Description, FeedRow, ImageFile, Reject
+from backend.catalogue.sources.feed import (
+    Description,
+    FeedRow,
+    ImageFile,
+    Reject,
+    RowWarning,
+    WarningKind,
+)
 from backend.catalogue.sources.files import Files
 from backend.catalogue.sources.image_cells import checked_address, is_address, split_images
 from backend.catalogue.sources.mapping import FeedMapping
@@ -52,6 +59,7 @@ class Table:
         self._header = Header([*self._header.columns, *self.preset.added], self._header.delimiter)
         self._image_folders = mapping.image_folders
         self._columns, self._more = self._match(mapping)
+        self._prices_seen = mapping.decimal is not None or "price" not in self._columns.fields
         image = self.preset.image or image
         if "image_uri" in self._columns.fields:
             image = None
@@ -62,7 +70,7 @@ class Table:
         """Find the columns of our fields, and those of further images, which are no attributes."""
         names = self._header.columns
         given = {**_by_bare_names(names, mapping), **mapping.columns}
-        columns = match(names, given)
+        columns = match(names, given, decimal=mapping.decimal, delimiter=self._header.delimiter)
         image = columns.fields.get("image_uri")
         alike = {plain(names[image])} if image is not None else set()
         more = [
@@ -77,10 +85,15 @@ class Table:
         """Yield line and sku of every row, in order."""
         for record in self._records():
             if isinstance(record, TableRecord):
+                self._columns.see(record.values)
                 yield record.line, self._columns.sku(record.values)
+        self._prices_seen = True
 
     def read(self) -> Iterator[FeedRow | Reject]:
-        """Yield every row, in order."""
+        """Yield every row, in order. Prices need a look at all of them before the first."""
+        if not self._prices_seen:
+            self._see_prices()
+            self._prices_seen = True
         for record in self._records():
             yield self._row(record) if isinstance(record, TableRecord) else record
 
@@ -98,6 +111,11 @@ class Table:
     def close(self) -> None:
         """Close the files."""
         self._files.close()
+
+    def _see_prices(self) -> None:
+        for record in self._records():
+            if isinstance(record, TableRecord):
+                self._columns.see(record.values)
 
     def _read_header(self) -> Header:
         with self._files.open(self._name) as stream:
@@ -134,7 +152,7 @@ class Table:
                 return self._with_image(row, self._template.fill(record.values))
             return self._with_named_image(row, uri, self._more_images(record))
         except ForbiddenImage as error:
-            return replace(row, warnings=(*row.warnings, error.message))
+            return _warned(row, WarningKind.IMAGE, error.message)
 
     def _more_images(self, record: TableRecord) -> list[str]:
         cells = (as_text(record.values[position]) for position in self._more)
@@ -166,10 +184,15 @@ class Table:
         image = self._find(relative) if relative else None
         if image:
             return replace(row, image=image)
+        if not relative:
+            return _warned(row, WarningKind.NO_IMAGE, "no image is named")
         base = self._template.base if self._template else ""
         path = "/".join(filter(None, (base, relative)))
-        missing = f"there is no image {path}" if relative else "no image is named"
-        return replace(row, warnings=(*row.warnings, missing))
+        return _warned(row, WarningKind.IMAGE, f"there is no image {path}")
+
+
+def _warned(row: FeedRow, kind: WarningKind, text: str) -> FeedRow:
+    return replace(row, warnings=(*row.warnings, RowWarning(kind, text)))
 
 
 def _by_bare_names(names: Sequence[str], mapping: FeedMapping) -> dict[str, str]:

@@ -124,7 +124,7 @@ WRONG = [
     ('attributes.a"b=x', 'attributes.a"b', "cannot be filtered by"),
     ("min_score=2", "min_score", "between -1 and 1"),
     ("min_score=high", "min_score", "finite number"),
-    ("exclude=a b", "exclude", "sku"),
+    ("exclude=a%09b", "exclude", "sku"),
     ("exclude=", "exclude", "words"),
     ("limit=5&limit=6", "limit", "once"),
     ("fields=colour", "fields", "base_colour"),

@@ -26,6 +26,7 @@ FULL = {
     "year": 2011,
     "usage": "Casual",
     "price": 39.9,
+    "currency": "EUR",
     "in_stock": False,
     "attributes": {"fit": "slim", "sizes": ["S", "M"], "weight": 1.5, "washable": True},
     "image_uri": "https://images.example/15970.jpg",
@@ -48,12 +49,12 @@ def test_a_sku_keeps_its_leading_zeros(client: FlaskClient) -> None:
     assert client.get("/v1/products/7").status_code == 404
 
 
-@pytest.mark.parametrize("sku", ["a b", "é", "a,b", "x" * 129, "a%00", "~"])
+@pytest.mark.parametrize("sku", ["%20a", "a%09b", "x" * 129, "a%00", "%FF"])
 def test_a_sku_of_other_characters_is_refused(client: FlaskClient, sku: str) -> None:
     refused = client.put(f"/v1/products/{sku}", json={})
     assert refused.status_code == 422
     assert refused.json["errors"][0]["pointer"] == "/sku"
-    assert "A-Z a-z 0-9 . _ : -" in refused.json["errors"][0]["detail"]
+    assert "printable characters" in refused.json["errors"][0]["detail"]
 
 
 def test_a_put_is_the_complete_product(client: FlaskClient) -> None:

@@ -41,7 +41,7 @@ def test_bad_rows_of_parquet_are_rejected_with_their_number_and_reason(
     tmp_path: Path, db: Database, store: ImageStore
 ) -> None:
     columns = {
-        "id": ["a", None, "no spaces", "a", "b", "c"],
+        "id": ["a", None, "no\ttabs", "a", "b", "c"],
         "year": ["2012", "2012", "2012", "2013", "soon", "2014"],
         "image": [None, None, None, None, None, "../secret.jpg"],
     }

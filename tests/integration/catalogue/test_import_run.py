@@ -234,10 +234,10 @@ def test_a_removed_product_is_added_again_by_its_row(feed: Feed) -> None:
 
 
 def test_bad_rows_are_rejected_with_line_sku_and_reason_and_the_others_taken(feed: Feed) -> None:
-    feed.write("1,Men,Blue,2012,Tie", "bad sku,Men,Blue,2012,Tie", ",Men,,,", "3,Men", "4,,,,")
+    feed.write("1,Men,Blue,2012,Tie", "bad\tsku,Men,Blue,2012,Tie", ",Men,,,", "3,Men", "4,,,,")
     summary = feed.run()
     assert counts(summary) == (2, 0, 0, 0, 3)
-    assert [(r.line, r.sku) for r in summary.rejects] == [(3, "bad sku"), (4, None), (5, "3")]
+    assert [(r.line, r.sku) for r in summary.rejects] == [(3, "bad\tsku"), (4, None), (5, "3")]
     assert "1 to 128" in summary.rejects.first(1)[0].reason
 
 
@@ -289,25 +289,27 @@ def test_a_file_that_is_too_large_is_referred_to_so_that_the_quarantine_names_it
     assert product.image_digest is None
 
 
-def test_a_row_that_names_a_file_outside_gives_a_product_without_an_image(feed: Feed) -> None:
+def test_a_path_or_address_that_is_refused_costs_the_image_not_the_product(feed: Feed) -> None:
     table = feed.folder / "table.csv"
     table.write_text(
-        "sku,image\n1,../../secret.jpg\n2,file:///etc/passwd\n3,https://h.example/3.jpg\n"
+        "sku,image\n1,../../secret.jpg\n2,file:///etc/passwd\n3,HTTPS://h.example/3.jpg\n"
+        "4,//h.example/4.jpg\n"
     )
     summary = feed.run(table)
-    assert counts(summary) == (3, 0, 0, 0, 0)
-    assert [warning.line for warning in summary.warnings] == [2, 3]
-    assert (feed.product("1").image_uri, feed.product("2").image_uri) == (None, None)
+    assert counts(summary) == (4, 0, 0, 0, 0)
+    assert [(it.line, it.kind) for it in summary.warnings] == [(2, "image"), (3, "image")]
+    assert feed.product("1").image_uri is feed.product("2").image_uri is None
     assert feed.product("3").image_uri == "https://h.example/3.jpg"
+    assert feed.product("4").image_uri == "https://h.example/4.jpg"
 
 
 def test_the_report_holds_every_reject_and_warning(feed: Feed, tmp_path: Path) -> None:
-    feed.write("1,Men,Blue,when,Tie", "no good,,,,", "é,,,,")
+    feed.write("1,Men,Blue,when,Tie", "no\tgood,,,,", "..,,,,")
     summary = feed.run()
     summary.write_report(tmp_path / "report.json")
     report = json.loads((tmp_path / "report.json").read_text())
     assert {name: report[name] for name in summary.counts()} == summary.counts()
-    assert [(r["line"], r["sku"]) for r in report["rejects"]] == [(3, "no good"), (4, "é")]
+    assert [(r["line"], r["sku"]) for r in report["rejects"]] == [(3, "no\tgood"), (4, "..")]
     assert [warning["line"] for warning in report["warnings"]] == [2, 2]
 
 
@@ -355,7 +357,7 @@ def test_prune_keeps_a_product_whose_row_was_rejected(feed: Feed) -> None:
 def test_prune_by_a_file_without_a_valid_row_is_refused(feed: Feed) -> None:
     feed.fill(3)
     feed.run()
-    feed.write("no good,,,,", "1,Men")
+    feed.write("..,,,,", "1,Men")
     with pytest.raises(UnreadableCatalogue, match="no valid row"):
         feed.run(prune=True)
     assert feed.skus() == ["1", "2", "3"]
@@ -427,7 +429,8 @@ def test_memory_does_not_grow_with_the_file(sqlite_feed: Feed) -> None:
         return most
 
     peak(200)  # whatever is made once
-    assert peak(4_000) < 1.5 * peak(400)
+    kept = 2_000 * 200  # CPython 3.11 keeps as many freed tuples of 20 values: an INSERT has 20
+    assert peak(4_000) < 1.5 * peak(400) + kept
 
 
 @pytest.mark.slow

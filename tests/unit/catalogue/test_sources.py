@@ -23,7 +23,7 @@ from backend.catalogue.sources.csv_records import (
     read_header,
     read_records,
 )
-from backend.catalogue.sources.feed import FeedRow, Reject
+from backend.catalogue.sources.feed import FeedRow, Reject, kind_of
 from backend.catalogue.sources.mapping import DEFAULT_MAPPING, FeedMapping, read_mapping
 from backend.errors import (
     ConfigurationError,
@@ -592,8 +592,8 @@ def test_an_image_column_cannot_name_a_file_outside(
     tmp_path: Path, secret: Path, value: str
 ) -> None:
     row = only(outside_by_column(tmp_path / "shop", value.format(secret=secret)))
-    assert (row.sku, row.image, row.fields.get("image_uri")) == ("1", None, None)
-    assert row.warnings
+    assert (row.line, row.sku, row.image, row.fields) == (2, "1", None, {})
+    assert [kind_of(warning) for warning in row.warnings] == ["image"]
 
 
 def test_a_sku_cannot_climb_out_of_the_images_folder(tmp_path: Path, secret: Path) -> None:

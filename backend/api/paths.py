@@ -1,0 +1,77 @@
+"""Skus in paths: any characters, percent-encoded, a slash as `%2F`.
+
+WSGI servers decode the path before an app sees it, after which `%2F` is a slash like any other.
+So the path is taken as the client has sent it, and decoded here, segment by segment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, unquote, unquote_to_bytes
+
+from flask import Flask
+from werkzeug.routing import BaseConverter
+
+from backend.catalogue.skus import normalise
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+RAW: Final = ("RAW_URI", "REQUEST_URI")
+"""Where gunicorn and other servers keep the target of the request, not decoded."""
+
+
+def register_paths(app: Flask) -> None:
+    """Let rules of an app hold `<sku:name>`; to be called before the first of them is added."""
+    app.url_map.converters["sku"] = SkuConverter
+    app.wsgi_app = _RawPaths(app.wsgi_app)  # type: ignore[method-assign]
+
+
+class SkuConverter(BaseConverter):
+    """One segment of a path: a sku, encoded once more than a WSGI server leaves it."""
+
+    def to_python(self, value: str) -> str:
+        """Return the sku in its composed form. The views check whether it can be one."""
+        return normalise(unquote(value))
+
+    def to_url(self, value: Any) -> str:
+        """Return a sku as it stands in an address."""
+        return quote(str(value), safe=":")
+
+
+class _RawPaths:
+    """Puts the path as it was sent, still percent-encoded, in the place of the decoded one."""
+
+    def __init__(self, app: WSGIApplication) -> None:
+        self._app = app
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request."""
+        decoded = environ.get("PATH_INFO", "").encode("latin-1")
+        if decoded.startswith(b"/v1/products/"):
+            environ["PATH_INFO"] = _sent_path(environ, decoded) or quote(decoded, safe="/")
+        return self._app(environ, start_response)
+
+
+def _sent_path(environ: WSGIEnvironment, decoded: bytes) -> str | None:
+    """Return the path as it was sent, if the server has kept it and nothing has changed it."""
+    root = environ.get("SCRIPT_NAME", "").encode("latin-1")
+    for name in RAW:
+        sent = environ.get(name, "").partition("?")[0]
+        if not sent.startswith("/"):  # the absolute form: http://host/path
+            sent = "/" + sent.partition("://")[2].partition("/")[2]
+        whole = unquote_to_bytes(sent.encode("latin-1"))
+        if whole == root + decoded:
+            return _without_root(sent, root)
+    return None
+
+
+def _without_root(sent: str, root: bytes) -> str | None:
+    """Return a path without the prefix below which the app lies."""
+    end = root.count(b"/")
+    head, tail = sent.split("/")[: end + 1], sent.split("/")[end + 1 :]
+    if unquote_to_bytes("/".join(head).encode("latin-1")) != root:
+        return None
+    segments = (unquote_to_bytes(part.encode("latin-1")) for part in tail)
+    return "/" + "/".join(quote(segment, safe="") for segment in segments)

@@ -1,0 +1,61 @@
+"""`lookalike import` prints what was wrong as it stands in the data; its exit code is right."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from backend import cli
+from backend.settings import Settings
+
+
+@pytest.fixture
+def run(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, usual_logs: None
+) -> Callable[..., Any]:
+    """Imports a table into a catalogue of the test's own."""
+    monkeypatch.setenv("LOOKALIKE_DATA_DIR", str(settings.data_dir))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(settings.data_dir.parent)
+
+    def invoke(text: str, *options: str) -> Any:
+        Path("feed.csv").write_text(text, "utf-8")
+        return CliRunner().invoke(cli.app, ["import", "feed.csv", *options])
+
+    return invoke
+
+
+BAD = "sku,name\na,x\n..,y\n"
+
+
+def test_strict_ends_with_an_error_if_a_row_was_rejected(run: Callable[..., Any]) -> None:
+    assert run(BAD).exit_code == 0
+    assert run(BAD, "--strict").exit_code == 1
+    strict = run(BAD, "--strict", "--json")
+    assert strict.exit_code == 1
+    assert json.loads(strict.stdout)["unchanged"] == 1, "and the other rows were taken"
+    assert run("sku,name\na,x\n", "--strict").exit_code == 0
+
+
+def test_json_counts_the_warnings_of_each_kind(run: Callable[..., Any]) -> None:
+    found = json.loads(run("sku,price,image\na,cheap,../a.jpg\n", "--json").stdout)
+    kinds = found["warnings_by_kind"]
+    assert {kind: it["count"] for kind, it in kinds.items()} == {"price": 1, "image": 1}
+    assert kinds["price"]["first"][0]["line"] == 2
+
+
+@pytest.mark.parametrize(("decimal", "code"), [(",", 0), (".", 0), (";", 2)])
+def test_decimal_takes_a_comma_or_a_point(run: Callable[..., Any], decimal: str, code: int) -> None:
+    assert run("sku,price\na,1.299\n", "--decimal", decimal).exit_code == code
+
+
+def test_text_of_the_data_is_printed_as_it_is(run: Callable[..., Any]) -> None:
+    ran = run("sku,year\n[/x]\t[/y],1\n[/z],[/bold]\n")
+    assert ran.exit_code == 0, ran.output
+    assert "[/x][/y]" in "".join(ran.output.split())
+    assert "'[/bold]' is not a year" in ran.output
