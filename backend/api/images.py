@@ -41,7 +41,7 @@ api = openapi.blueprint("images", tag="images")
 
 
 @api.put(
-    "/products/<sku:sku>/image",
+    "/products/<sku>/image",
     description="The body is the file itself: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF. It is "
     "decoded before it is stored, so the answer says what is wrong with it.",
     openapi_extensions=openapi.inputs(openapi.SKU, content=IMAGE),
@@ -74,7 +74,7 @@ def put_image(sku: str) -> tuple[Json, int]:
 
 
 @api.get(
-    "/products/<sku:sku>/image",
+    "/products/<sku>/image",
     description="An image on another host is answered with a redirect.",
     openapi_extensions=openapi.inputs(openapi.SKU),
     responses={

@@ -23,8 +23,11 @@ RAW: Final = ("RAW_URI", "REQUEST_URI")
 
 
 def register_paths(app: Flask) -> None:
-    """Let rules of an app hold `<sku:name>`; to be called before the first of them is added."""
-    app.url_map.converters["sku"] = SkuConverter
+    """Let `<sku>` in rules of an app stand for any sku; call it before the first rule is added.
+
+    The converter is the default one: ids, in other paths, are not encoded and stay as they are.
+    """
+    app.url_map.converters["default"] = SkuConverter
     app.wsgi_app = _RawPaths(app.wsgi_app)  # type: ignore[method-assign]
 
 

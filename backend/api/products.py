@@ -34,7 +34,7 @@ api = openapi.blueprint("products", tag="products")
 
 
 @api.put(
-    "/products/<sku:sku>",
+    "/products/<sku>",
     description="The body is the complete product: absent fields become empty. Only the image "
     "stays, because it may have been uploaded: `image_uri: null` removes it.",
     openapi_extensions=openapi.inputs(openapi.SKU, body=ProductBody),
@@ -64,7 +64,7 @@ def put_product(sku: str) -> tuple[Json, int, dict[str, str]]:
 
 
 @api.patch(
-    "/products/<sku:sku>",
+    "/products/<sku>",
     description="Absent fields stay. Attributes are merged; an attribute of null is removed.",
     openapi_extensions=openapi.inputs(openapi.SKU, body=ProductBody),
     responses={200: Product, **openapi.refusals(400, 404, 413, 415)},
@@ -85,7 +85,7 @@ def patch_product(sku: str) -> Json:
 
 
 @api.get(
-    "/products/<sku:sku>",
+    "/products/<sku>",
     openapi_extensions=openapi.inputs(openapi.SKU, openapi.FIELDS),
     responses={200: Product, **openapi.refusals(404)},
 )
@@ -100,7 +100,7 @@ def get_product(sku: str) -> Json:
 
 
 @api.delete(
-    "/products/<sku:sku>",
+    "/products/<sku>",
     openapi_extensions=openapi.inputs(openapi.SKU),
     responses={204: None, **openapi.refusals(404)},
 )

@@ -37,7 +37,7 @@ def _end(response: Response) -> Response:
         "request",
         method=request.method,
         path=request.path,
-        route=str(request.url_rule).replace("<sku:", "<") if request.url_rule else None,
+        route=str(request.url_rule) if request.url_rule else None,
         status=response.status_code,
         ms=took_ms(),
         bytes=response.content_length,

@@ -43,7 +43,7 @@ api = openapi.blueprint("similar", tag="similar items")
 
 
 @api.get(
-    "/products/<sku:sku>/similar",
+    "/products/<sku>/similar",
     description="Best first, without the product itself. A product that has no vector yet is "
     "answered with 409, its state and its reason.",
     openapi_extensions=openapi.inputs(openapi.SKU, *openapi.SEARCH),

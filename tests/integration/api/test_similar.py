@@ -168,7 +168,7 @@ def test_a_body_asks_about_a_product_with_a_filter(wardrobe: Shop) -> None:
         ({"sku": "0001", "limit": True}, "/limit"),
         ({"sku": "0001", "limit": 101}, "/limit"),
         ({"sku": "0001", "exclude": "0002"}, "/exclude"),
-        ({"sku": "0001", "exclude": ["a b"]}, "/exclude"),
+        ({"sku": "0001", "exclude": ["a\tb"]}, "/exclude"),
         ({"sku": "0001", "fields": ["colour"]}, "/fields"),
         ({"sku": "0001", "min_score": "1"}, "/min_score"),
         ({"sku": "0001", "min_score": 2}, "/min_score"),
