@@ -64,7 +64,7 @@ def mode_to_convert(image: Image.Image) -> str:
 
 def is_changed_by(profile: bytes | None, mode: str) -> bool:
     """Tell whether pixels of a mode ("RGB", "L", "CMYK", "LAB") change when they are converted."""
-    return _transform(profile, mode) is not None
+    return transform_for(profile, mode) is not None
 
 
 def convert(image: Image.Image, profile: bytes | None) -> Image.Image:
@@ -73,11 +73,17 @@ def convert(image: Image.Image, profile: bytes | None) -> Image.Image:
     Returns the image itself where that changes nothing: the profile is sRGB, broken, too large, or
     belongs to another kind of image.
     """
-    transform = _transform(profile, image.mode)
+    transform = transform_for(profile, image.mode)
     return transform.apply(image) if transform else image
 
 
-def _transform(profile: bytes | None, mode: str) -> _Transform:
+def count_transforms() -> int:
+    """Return how many transforms are kept."""
+    return len(_transforms)
+
+
+def transform_for(profile: bytes | None, mode: str) -> _Transform:
+    """Return the transform to sRGB, None if there is none to be made. The last few are kept."""
     if mode not in COLOUR_SPACES or (profile is None and mode != "LAB"):
         return None
     most = MAX_PRINTER_PROFILE if mode == "CMYK" else MAX_PROFILE

@@ -67,11 +67,13 @@ def decode(data: bytes, *, limits: ImageLimits, target: Size | None = None) -> I
     try:
         loaded = _load(opened, data, limits, target)
         profile = colour.profile_of(loaded)
-        return _to_srgb(_turn_upright(loaded), profile, target)
+        srgb = _to_srgb(_turn_upright(loaded), profile, target)
     except MemoryError:
         raise ImageTooLarge("the image needs more memory than a decoder has") from None
     except BROKEN as error:
         raise CorruptImage(f"the {opened.image.format} image is damaged: {error}") from None
+    srgb.info = {}  # or whoever saves the image would write the profile that it no longer has
+    return srgb
 
 
 def fit(image: Image.Image, target: Size) -> Image.Image:

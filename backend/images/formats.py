@@ -42,6 +42,17 @@ UNSUPPORTED: Final = (  # (offset, bytes there, what it is called)
 HEAD: Final = 1024
 """Bytes within which a text file shows what it is."""
 
+COLOURS: Final = {  # TIFF's PhotometricInterpretation
+    0: "grey, white as zero",
+    1: "grey",
+    2: "RGB",
+    3: "a palette",
+    5: "CMYK",
+    6: "YCbCr",
+    8: "Lab",
+    32803: "a camera's raw colours",
+    34892: "a camera's raw colours",
+}
 FLOATING_POINT: Final = 3  # TIFF's SampleFormat
 COMPRESSIONS: Final = {  # those of TIFF that Pillow does not know, and what they are called
     34712: "JPEG 2000",
@@ -75,8 +86,9 @@ def describe_unsupported(data: bytes) -> str | None:
     for offset, signature, name in UNSUPPORTED:
         if data.startswith(signature, offset):
             return name
-    if _brands(data):
-        return "a video"
+    brands = _brands(data)
+    if brands:
+        return "HEIF of a kind that is not read" if brands & {b"mif1", b"msf1"} else "a video"
     text = data[:HEAD].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if not text.startswith(b"<"):
         return None
@@ -102,7 +114,7 @@ def describe_tiff(data: bytes) -> str | None:
         return f"compressed by {COMPRESSIONS.get(compression, f'method {compression}')}"
     if FLOATING_POINT in kinds:
         return f"with floating-point numbers of {bits} bits"
-    return f"with {bits} bits a channel and colours of kind {colours}"
+    return f"with {bits} bits a channel and {COLOURS.get(colours, f'colours of kind {colours}')}"
 
 
 def _tiff_tags(data: bytes) -> TiffImagePlugin.ImageFileDirectory_v2:

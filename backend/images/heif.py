@@ -17,6 +17,8 @@ HEAD: Final = 1 << 18
 """Bytes within which the boxes lie that say how large the images of a file are."""
 
 _SIZE: Final = re.compile(rb"ispe\0{4}(.{8})", re.DOTALL)
+_CROP: Final = re.compile(rb"clap(.{16})", re.DOTALL)
+_PADDING: Final = 64  # an encoder pads each side to fewer pixels more than this
 _TURN: Final = re.compile(rb"irot(.)", re.DOTALL)
 
 
@@ -30,8 +32,17 @@ def read_size(data: bytes) -> tuple[int, int]:
     if not sizes:
         raise CorruptImage("the image's header is damaged or cut off")
     width, height = max(sizes, key=lambda size: size[0] * size[1])
+    for found in _CROP.finditer(data, 0, HEAD):
+        crop_width, per_width, crop_height, per_height = struct.unpack(">4I", found[1])
+        if per_width == per_height == 1 and _is_padded(width, crop_width, height, crop_height):
+            width, height = crop_width, crop_height
+            break
     turn = _TURN.search(data, 0, HEAD)
     return (height, width) if turn and turn[1][0] % 2 else (width, height)
+
+
+def _is_padded(width: int, inner_width: int, height: int, inner_height: int) -> bool:
+    return 0 <= width - inner_width < _PADDING and 0 <= height - inner_height < _PADDING
 
 
 def open_heif(data: bytes) -> Image.Image:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain, cycle
 from random import Random
 from typing import Final
 
@@ -17,6 +18,8 @@ PROGRESSIVE: Final = {0xC2, 0xCA}
 DECODABLE: Final = {0xC0, 0xC1, 0xC2, 0xC3, 0xC9, 0xCA}
 FRAMES: Final = {*range(0xC0, 0xD0), JPEG_LS} - {0xC4, 0xC8, 0xCC}
 SCAN: Final = 0xDA
+RESTART_INTERVAL: Final = 0xDD
+RESTART_AFTER: Final = 16
 COEFFICIENTS: Final = 64
 
 MOST_LOST: Final = 0.005
@@ -105,15 +108,28 @@ def decode_unended(data: bytes, decode: Callable[[bytes], Image.Image]) -> Image
         return None
     body = data[:-1] if data.endswith(b"\xff") else data
     image = decode(body + END)
-    for filling in _fillings((1 << 16) + len(body) // 50):
+    for filling in _fillings((1 << 16) + len(body) // 50, restarts=_has_restarts(data)):
         if _share_that_differs(image, decode(body + filling + END)) > MOST_LOST:
             return None
     return image
 
 
-def _fillings(length: int) -> list[bytes]:
+def _has_restarts(data: bytes) -> bool:
+    return any(kind == RESTART_INTERVAL and any(body) for kind, body in _segments(data))
+
+
+def _fillings(length: int, *, restarts: bool) -> list[bytes]:
+    """Return bytes of no meaning. With `restarts`, also such with restart markers.
+
+    Without markers they fill what is left until the next one is due, with them what comes then.
+    """
     noise = bytes(Random(0).choices(range(0xFF), k=1 << 12))
-    return [pattern * (length // len(pattern) + 1) for pattern in (b"\0", b"\x55", noise)]
+    found = [pattern * (length // len(pattern) + 1) for pattern in (b"\0", b"\x55", noise)]
+    if restarts:
+        parts = (noise[:RESTART_AFTER] for _ in range(length // RESTART_AFTER))
+        markers = cycle(bytes([0xFF, 0xD0 + n]) for n in range(8))
+        found.append(b"".join(chain.from_iterable(zip(parts, markers, strict=False))))
+    return found
 
 
 def _share_that_differs(one: Image.Image, other: Image.Image) -> float:

@@ -34,6 +34,12 @@ Image.MAX_IMAGE_PIXELS = None
 # Pillow's own reader of uncompressed TIFFs takes planes of 16 bits for planes of 8 bits.
 TiffImagePlugin.READ_LIBTIFF = True
 
+# It knows 16-bit grey with white as zero only as Intel writes it. `decode` inverts both.
+TiffImagePlugin.OPEN_INFO[TiffImagePlugin.MM, 0, (1,), 1, (16,), ()] = ("I;16B", "I;16B")
+
+PLANAR: Final = {"1", "L", "P", "RGB", "RGBA", "RGBX", "CMYK"}
+"""The modes that are read right where a TIFF has a plane for each channel."""
+
 FORMATS: Final = tuple(  # naming the plugins keeps Pillow from importing its other forty
     str(plugin.format)
     for plugin in (
@@ -101,8 +107,13 @@ def open_image(data: bytes, *, limits: ImageLimits, target: Size | None) -> Open
     except BROKEN as error:
         raise CorruptImage(f"the image's header is damaged: {error}") from None
     if isinstance(image, JpegImagePlugin.JpegImageFile):
-        return Opened(image, _reduction(image.size, jpeg.read_frame(data), limits, target))
+        frame = jpeg.read_frame(data)
+        if frame and frame.unsupported:
+            raise NotAnImage(f"{frame.unsupported} is not supported")
+        return Opened(image, _reduction(image.size, frame, limits, target))
     limits.check_size(*image.size)
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        _check_planes(image)
     return Opened(image)
 
 
@@ -112,6 +123,14 @@ def _open(data: bytes, kind: str | None) -> Image.Image:
     if kind == "image/png":
         data = png.clean(data)
     return Image.open(io.BytesIO(data), formats=FORMATS)
+
+
+def _check_planes(image: TiffImagePlugin.TiffImageFile) -> None:
+    """Raise NotAnImage for a TIFF whose planes would be mixed up."""
+    is_planar = image.tag_v2.get(TiffImagePlugin.PLANAR_CONFIGURATION, 1) == 2
+    samples = image.tag_v2.get(TiffImagePlugin.SAMPLESPERPIXEL, 1)
+    if is_planar and samples > 1 and image.mode not in PLANAR:
+        raise NotAnImage(f"a TIFF with a plane for each channel of {image.mode} is not supported")
 
 
 def _reduction(
