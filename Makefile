@@ -27,7 +27,7 @@ $(BIN)/.installed: pyproject.toml constraints.txt
 demo: setup ## From a sample catalogue to similar items: import, embed, contact sheet, serve
 	$(BIN)/lookalike demo $(if $(CATALOGUE),--catalogue '$(CATALOGUE)') $(if $(filter 0,$(SERVE)),--no-serve)
 
-fashion-mnist: setup ## Import and embed 70,000 pictures, draw their map (FILES=folder, else downloaded)
+fashion-mnist: setup ## Import and embed 70,000 images, draw their map (FILES=folder, else downloaded)
 	$(BIN)/lookalike fashion-mnist $(if $(FILES),'$(FILES)')
 
 serve: setup ## Serve the API on 127.0.0.1:8000
@@ -52,7 +52,7 @@ prove-kills: setup ## Kill everything at random moments of 20 imports (RUNS=20, 
 prove-reindex: setup ## Re-index PRODUCTS=10000 real products under load, with kills (LOOKALIKE_SHARED_DATA)
 	PROVE_REINDEX_PRODUCTS=$(PRODUCTS) $(BIN)/python -m pytest tests/acceptance/test_reindex_live.py -s
 
-check: setup ## Lint, format, types, arrows, migrations, tests
+check: setup ## Lint, format, types, imports between folders, fast tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -1,14 +1,10 @@
-"""Lookalike: what looks like this?
+"""Lookalike: similar products by their images.
 
-Reading order:
-
-1. `errors`, `settings`: the words and the knobs
-2. `catalogue`: products and the queue, in SQL: `models`, `products`, `outbox`
-3. `images`, `embedders`: a picture becomes a vector
-4. `vectors`: a vector finds its neighbours
-5. `indexing`: embed what is pending, apply what is embedded, reconcile
-6. `recommending`: the questions that shoppers ask
-7. `bootstrap`: which of these adapters run here; `api`, `cli`: the doors
+Reading order: `settings` (what an operator can set), `database.models` (the rows),
+`queue` (what is left to do), `catalogue.products` (how a product comes in), `images.decoder_pool`
+(bytes -> image), `embedders` (image -> vector), `vectors` (vector -> nearest ids), `indexing` (from
+a product to a point), `worker.loop` (who does it), `search.similar` (the query), `bootstrap` (how
+it is put together), then the entry points: `api`, `cli`, `wsgi`. ARCHITECTURE.md has the whole map.
 """
 
 __version__ = "0.1.0"

@@ -35,7 +35,7 @@ from backend.vectors.edge.owner import Owner
 from backend.vectors.indexes import Indexes
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Services:
     """What one process works with. What is expensive is opened on first use."""
 

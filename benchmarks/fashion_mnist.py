@@ -63,7 +63,7 @@ def vote(classes: np.ndarray) -> np.ndarray:
     return classes[np.arange(len(classes)), counts.argmax(axis=1)]
 
 
-def judge(found: Services, spec: str, products: Sequence[CatalogueProduct]) -> str:
+def evaluate(found: Services, spec: str, products: Sequence[CatalogueProduct]) -> str:
     vectors = vectors_of(found, spec, products)
     kinds = np.array([product.value("article_type") for product in products])
     split = np.array([product.value("split") for product in products])
@@ -89,7 +89,7 @@ def main() -> None:
         indexed = generations.active(session).embedder
     print("| embedder | dimensions | 1 neighbour | vote of 5 |\n|---|---|---|---|")
     for spec in options.embedder or [indexed, RAW_PIXELS]:
-        print(judge(found, spec, products), flush=True)
+        print(evaluate(found, spec, products), flush=True)
     found.close()
 
 

@@ -27,7 +27,7 @@ from vectors import SCHEMA, Array, clustered, columns, fill, in_turns
 from backend.filters import Condition, Where
 from backend.vectors import Hit
 from backend.vectors.edge.index import EdgeIndex
-from backend.vectors.edge.requests import EDGE_FILTERS
+from backend.vectors.edge.queries import EDGE_FILTERS
 from backend.vectors.translate import translate
 
 LIMIT = 10
@@ -37,7 +37,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 def filters(table: Table, row: int) -> dict[str, tuple[Where, Mask]]:
-    """Return filters to ask with a row as the query, and the rows that pass each."""
+    """Return filters for a row as the query, and the rows that pass each."""
     kind = str(table["article_type"][row])
     clauses = {
         "gender": Condition(any_of=("Men", "Unisex")),
@@ -81,7 +81,7 @@ def recall(hits: list[Hit], best: Array, mask: Mask) -> float:
 
 
 def measure(index: EdgeIndex, vectors: Array, table: Table, queries: list[int]) -> bool:
-    """Print one line per filter; tell whether recall was good enough everywhere."""
+    """Print one line per filter; return whether recall was good enough for all of them."""
     heading = f"{'filter':<20}{'passing':>8}{'recall@10':>11}{'ms':>8}{'bare':>8}{'numpy':>8}"
     print(heading + f"{'x bare':>8}{'x numpy':>9}")
     good = True
@@ -105,7 +105,7 @@ def measure(index: EdgeIndex, vectors: Array, table: Table, queries: list[int]) 
 
 
 def both(index: EdgeIndex, query: Array, where: Where) -> list[Callable[[], object]]:
-    """Return one question as it is asked through the index, and of the engine itself."""
+    """Return one query as a call of the index, and as a call of the engine itself."""
     shard = index._store._opened().shard
     request = qe.QueryRequest(
         query=qe.Query.Nearest(query.tolist()),

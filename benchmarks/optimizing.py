@@ -1,4 +1,4 @@
-"""Build a graph for an embedded index that answers meanwhile: what it costs, and what it brings.
+"""The cost and the benefit of building a graph for an embedded index that keeps answering.
 
     python benchmarks/optimizing.py [--count 40000] [--dims 384] [--quantization int8] [--threads 1]
 
@@ -41,7 +41,7 @@ Table = dict[str, Any]
 
 
 def stock(services: Services, vectors: Array, table: Table, *, quantization: str | None) -> None:
-    """Write products, vectors and entries at rest, as after an import."""
+    """Write products, vectors and settled entries, as after an import."""
     made = Generation(
         collection="g1",
         embedder="drawn",
@@ -114,7 +114,7 @@ def found(index: EdgeIndex, vectors: Array, table: Table, *, times: int = 50) ->
 
 @dataclass
 class Ticks:
-    """The longest time for which no other thread ran, and the searches that were answered."""
+    """The longest time in which no other thread ran, and the times of the searches."""
 
     longest: float = 0.0
     searches: list[float] = field(default_factory=list)
@@ -122,7 +122,7 @@ class Ticks:
 
 @contextmanager
 def ticking(index: EdgeIndex | None = None, query: Array | None = None) -> Iterator[Ticks]:
-    """Tick every millisecond in a thread, or search every 50; what is written meanwhile counts."""
+    """Tick every millisecond in a thread, or search every 50; the context collects the times."""
     ticks, done = Ticks(), threading.Event()
 
     def tick() -> None:
@@ -146,10 +146,10 @@ def build(services: Services, index: EdgeIndex, vectors: Array) -> Ticks:
         generation = session.get_one(Generation, 1)
     optimizer = make_optimizer(services)
     optimizer.start(generation)
-    running = optimizer._running
-    assert running
+    process = optimizer.build_process
+    assert process
     with ticking(index, vectors[0]) as beside:
-        while not running.build.has_ended():
+        while not process.has_ended():
             time.sleep(0.1)
     with ticking() as swap:
         optimizer.step([generation])

@@ -55,11 +55,11 @@ class Shop:
     schema: Schema
 
 
-# --- what is searched -----------------------------------------------------
+# --- the catalogue --------------------------------------------------------
 
 
 def drawn(count: int, dims: int) -> Shop:
-    """Draw a shop in clusters, with columns that have nothing to do with them."""
+    """Draw vectors in clusters, with columns that are independent of the clusters."""
     vectors, cluster = clustered(count, dims)
     return Shop(vectors, columns(cluster), SCHEMA)
 
@@ -93,7 +93,7 @@ def _column(values: list[Any], kind: str) -> Column:
     return np.array([value or "" for value in values])
 
 
-# --- what is asked --------------------------------------------------------
+# --- the filters ----------------------------------------------------------
 
 
 def shapes(table: Table) -> dict[str, Where]:
@@ -118,7 +118,7 @@ def shapes(table: Table) -> dict[str, Where]:
 
 
 def near(table: Table, share: float) -> Where:
-    """Return the one clause on a colour or usage whose share comes nearest."""
+    """Return the one clause on a colour or usage with the nearest share."""
     found: list[tuple[float, str, str]] = []
     for field in ("usage", "base_colour"):
         values, counts = np.unique(table[field], return_counts=True)
@@ -133,7 +133,7 @@ def near(table: Table, share: float) -> Where:
 
 
 def some_of(column: Column, share: float) -> Condition:
-    """Return values that make up about a share together, rare ones first."""
+    """Return values that have about this share together, rare ones first."""
     values, counts = np.unique(column, return_counts=True)
     order = np.argsort(counts, kind="stable")
     upto = int(np.searchsorted(np.cumsum(counts[order]) / len(column), share)) + 1
@@ -147,7 +147,7 @@ def most(column: Column) -> Condition:
 
 
 def span(column: Column, share: float) -> Condition:
-    """Return a range that about a share of the numbers lies in."""
+    """Return a range with about this share of the numbers."""
     low, high = np.quantile(column, [0.5 - share / 2, 0.5 + share / 2])
     return Condition(gte=float(low), lt=float(max(high, low + 1)))
 
@@ -166,18 +166,18 @@ def passing(table: Table, where: Where) -> Mask:
     return mask
 
 
-# --- asking ---------------------------------------------------------------
+# --- the searches ---------------------------------------------------------
 
 
 def optimized(shop: Shop, folder: Path, arguments: list[str]) -> EdgeIndex:
-    """Return the optimized index in a folder, built in a process of its own if it is not there."""
+    """Return the optimized index in a folder; build it in its own process if it is not there."""
     if not folder.exists():
         subprocess.run([sys.executable, __file__, *arguments, "--build", str(folder)], check=True)
     return EdgeIndex(folder, size=shop.vectors.shape[1], schema=shop.schema)
 
 
 def build(shop: Shop, folder: Path) -> None:
-    """Fill a shard and optimize it, by the engine's defaults."""
+    """Fill a shard and optimize it with the engine's defaults."""
     index = EdgeIndex(folder, size=shop.vectors.shape[1], schema=shop.schema)
     fill(index, shop.vectors, shop.table)
     index.close()
@@ -209,7 +209,7 @@ def ways(index: EdgeIndex) -> dict[str, Callable[..., list[Hit]]]:
 
 
 def measure(index: EdgeIndex, shop: Shop, queries: list[int]) -> bool:
-    """Print a line per shape; tell whether what is chosen finds enough everywhere."""
+    """Print a line per shape; return whether the chosen way finds enough for all of them."""
     asked = ways(index)
     print(f"{'filter':<16}{'passing':>9}  {'chosen':<8}", end="")
     print("".join(f"{way:>8}{'x':>6}" for way in asked), f"{'plain ms':>10}")

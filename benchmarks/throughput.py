@@ -1,17 +1,17 @@
-"""How much of the network's pure speed reaches the catalogue: 1 and 2 Celery workers.
+"""The speed of 1 and 2 Celery workers, as a share of the network's own speed.
 
     python benchmarks/throughput.py --catalogue fashion-products-small.zip [--count 2000]
     python benchmarks/throughput.py --catalogue fashion-products-fullres.zip --count 600
     python benchmarks/throughput.py --catalogue … --side 224
     python benchmarks/throughput.py --catalogue … --count 20000 --workers 1 --memory
 
-Everything is real: PostgreSQL, Redis, `lookalike worker` and its decoders. *Pure* is the forward
-pass alone, over batches that lie in memory ready to go, in a process of its own with one thread,
-run before, between and after, so that the ratio holds on a machine that is not quite quiet. The
-naive loop opens, resizes and embeds one image at a time, in fp32, and writes nothing. Where the
-machine is busy, look at the CPU time an image instead: decoding overlaps with the forward pass, so
-a worker on a core of its own is as fast as the greater of its two figures allows.
-A catalogue with fewer images than `--count` is used several times over, each time another file.
+It runs PostgreSQL, Redis, `lookalike worker` and its decoders. *Pure* is the forward pass alone, on
+batches that are in memory already, in its own process with one thread. It is measured before,
+between and after the workers, so that other work on the machine changes the ratio little. The naive
+loop opens, resizes and embeds one image at a time, in fp32, and writes nothing. On a busy machine,
+look at the CPU time of an image: decoding overlaps with the forward pass, so a worker with its own
+core is as fast as the greater of its two figures allows. A catalogue with fewer images than
+`--count` is used several times, with different files each time.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from sqlalchemy import func, select
-from support.installation import COLUMNS, Fleet, fleet
+from support.catalogue import COLUMNS
+from support.installation import Installation, distributed
 from support.servers import postgres_server
 
 from backend.catalogue.import_run import import_catalogue
@@ -103,8 +104,8 @@ def main() -> None:
             naive = naive_speed(catalogue)
             print(f"naive loop: {naive}, {naive.rate / before.rate:.2f} of pure", flush=True)
             for workers in options.workers:
-                with fleet(folder / f"with-{workers}", url, **knobs(options)) as shop:
-                    shop.tells = False
+                with distributed(folder / f"with-{workers}", url, **knobs(options)) as shop:
+                    shop.prints_logs = False
                     speed = throughput(shop, catalogue, options, workers)
                 after = pure_speed(options)
                 tell(workers, speed, before, after)
@@ -141,15 +142,15 @@ def unpack(options: argparse.Namespace, folder: Path) -> Path:
     """Write a catalogue of `count` different files."""
     (folder / "images").mkdir(parents=True)
     rows = [COLUMNS]
-    for number, data in zip(range(options.count), pictures(options), strict=False):
-        # Bytes behind the end of a JPEG change its digest, not its picture.
+    for number, data in zip(range(options.count), image_files(options), strict=False):
+        # Bytes behind the end of a JPEG change its digest, not its image.
         (folder / "images" / f"{number}.jpg").write_bytes(data + f"{number}".encode())
         rows.append(f"{number},Women,Apparel,Topwear,Tops,Red,Fall,2012,Casual")
     (folder / "styles.csv").write_text("\n".join(rows) + "\n")
     return folder
 
 
-def pictures(options: argparse.Namespace) -> Iterator[bytes]:
+def image_files(options: argparse.Namespace) -> Iterator[bytes]:
     with zipfile.ZipFile(options.catalogue) as archive:
         names = [name for name in archive.namelist() if name.endswith(".jpg")]
         for name in itertools.cycle(names):
@@ -168,7 +169,7 @@ def pure_speed(options: argparse.Namespace) -> Speed:
 
 
 def naive_speed(catalogue: Path) -> Speed:
-    """Measure EfficientNet-Lite0 as one would write it on an afternoon: one image at a time."""
+    """Measure EfficientNet-Lite0 in a simple loop: one image at a time."""
     here = str(Path(__file__).parent)
     images = str(catalogue / "images")
     return in_a_process(NAIVE.format(benchmarks=here, images=images, count=NAIVE_COUNT))
@@ -183,13 +184,15 @@ def in_a_process(code: str) -> Speed:
     return Speed(*map(float, ran.stdout.split()))
 
 
-def throughput(shop: Fleet, catalogue: Path, options: argparse.Namespace, workers: int) -> Speed:
+def throughput(
+    shop: Installation, catalogue: Path, options: argparse.Namespace, workers: int
+) -> Speed:
     """Measure between the first tenth of the catalogue and the last."""
     names = [f"w{number}" for number in range(workers)]
     for name in names:
         shop.worker(name)
-    shop.run("beat", name="beat")
-    shop.ready(*names, seconds=120)
+    shop.start("beat")
+    shop.wait_until_ready(*names, seconds=120)
     import_catalogue(shop.db, shop.services.image_store, catalogue)
     shop.services.notify()
     reach(shop, options.count // 10, options)
@@ -199,25 +202,25 @@ def throughput(shop: Fleet, catalogue: Path, options: argparse.Namespace, worker
     return Speed(done / (time.perf_counter() - began), spent[0] / done, spent[1] / done)
 
 
-def cpu_seconds(shop: Fleet, names: Sequence[str]) -> list[float]:
-    """Return what workers, and their decoders, have used by now."""
+def cpu_seconds(shop: Installation, names: Sequence[str]) -> list[float]:
+    """Return the CPU time that workers and their decoders have used so far."""
     workers = [psutil.Process(shop.pid_of_worker(name)) for name in names]
     decoders = [decoder for worker in workers for decoder in worker.children()]
     return [sum(sum(one.cpu_times()[:2]) for one in group) for group in (workers, decoders)]
 
 
-def reach(shop: Fleet, count: int, options: argparse.Namespace) -> int:
-    """Wait until so many are embedded; return how many are."""
-    told = 0
+def reach(shop: Installation, count: int, options: argparse.Namespace) -> int:
+    """Wait until so many are embedded; return their number."""
+    printed = 0
     while (now := embedded(shop)) < count:
-        if options.memory and now >= told + 1000:
-            told = now
+        if options.memory and now >= printed + 1000:
+            printed = now
             print(f"  {now:6d} images: {memory(shop)}", flush=True)
         time.sleep(0.05)
     return now
 
 
-def embedded(shop: Fleet) -> int:
+def embedded(shop: Installation) -> int:
     with shop.db.read() as session:
         return (
             session.scalar(
@@ -227,7 +230,7 @@ def embedded(shop: Fleet) -> int:
         )
 
 
-def memory(shop: Fleet) -> str:
+def memory(shop: Installation) -> str:
     """Return the resident memory of the first worker and of its decoder, in megabytes."""
     worker = psutil.Process(shop.pid_of_worker("w0"))
     parts = {"worker": worker, "decoder": worker.children()[0]}

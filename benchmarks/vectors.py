@@ -1,4 +1,4 @@
-"""What the embedded index adds to the engine's own calls: writing, searching, walking.
+"""The time that the embedded index adds to the engine's own calls: write, search, scroll.
 
     python benchmarks/vectors.py [--count 40000] [--dims 384]
 
@@ -50,7 +50,7 @@ def clustered(count: int, dims: int, *, seed: int = 0) -> tuple[Array, npt.NDArr
 
 
 def columns(cluster: npt.NDArray[np.int64], *, seed: int = 1) -> dict[str, npt.NDArray[Any]]:
-    """Draw payload columns: `usage` has 10 even values and `base_colour` 100, whatever the look."""
+    """Draw payload columns: 10 even values of `usage`, 100 of `base_colour`."""
     rng = np.random.default_rng(seed)
     count = len(cluster)
     return {
@@ -88,7 +88,7 @@ def seconds(call: Callable[[], object]) -> float:
 
 
 def in_turns(calls: Sequence[Callable[[], object]]) -> list[float]:
-    """Time calls in milliseconds, each once, in random order, as each leaves its own caches."""
+    """Time calls in milliseconds, each once, in random order, because each warms other caches."""
     times = [0.0] * len(calls)
     for which in random.sample(range(len(calls)), len(calls)):
         times[which] = 1000 * seconds(calls[which])

@@ -1,4 +1,4 @@
-"""What `lookalike verify` costs a product: CPU time, on SQLite and the embedded index.
+"""The CPU time of `lookalike verify` for a product, on SQLite and the embedded index.
 
     python benchmarks/verifying.py [--count 20000] [--dims 384]
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import structlog
 from sqlalchemy import make_url
-from support.servers import postgres_server, run_sql
+from support.servers import empty_database, postgres_server, run_sql
 
 from backend.database.engine import Database
 from backend.database.models import Base
@@ -90,10 +89,8 @@ def postgres_url() -> Iterator[str]:
 @pytest.fixture
 def pg_url(postgres_url: str) -> Iterator[str]:
     """The URL of an empty PostgreSQL database of the test's own."""
-    name = f"test_{uuid.uuid4().hex}"
-    run_sql(postgres_url, f"CREATE DATABASE {name}")
-    yield make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
-    run_sql(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+    with empty_database(postgres_url) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

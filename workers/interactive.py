@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import Final, TypeAlias, cast
 
 import numpy as np
-import numpy.typing as npt
 import structlog
 from celery import Celery
 from redis import Redis
@@ -23,11 +22,11 @@ from redis.retry import Retry
 
 from backend.errors import EmbedderBusy, LookalikeError
 from backend.settings import Settings
+from backend.vectors import Vector
 from workers import names
 from workers.app import BROKER_ERRORS, count_waiting
 from workers.names import Queue
 
-Vector: TypeAlias = npt.NDArray[np.float32]
 Embed: TypeAlias = Callable[[bytes, str], tuple[Vector, str]]
 """(bytes of an image file, spec of the embedder) -> (vector, fingerprint)."""
 

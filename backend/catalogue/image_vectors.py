@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 from sqlalchemy import ColumnElement, and_, delete, select
 from sqlalchemy.orm import Session
 
 from backend.database.models import ImageVector, utcnow
 from backend.database.upsert import upsert
-
-Vector: TypeAlias = npt.NDArray[np.float32]
+from backend.vectors import Vector
 
 STORED = np.dtype("<f2")
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import structlog
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
@@ -21,13 +22,20 @@ from backend.database.engine import Database
 from backend.database.locks import Lock
 from backend.database.models import Base
 
+log = structlog.get_logger(__name__)
+
 
 def migrate(db: Database, *, revision: str = "head") -> str:
-    """Upgrade to `revision`, each migration in a transaction; return the revision reached."""
+    """Upgrade to `revision`, each migration in a transaction; return the revision reached.
+
+    A database that a newer release has migrated stays as it is: migrations only add, so this
+    release can work with it while a shop upgrades one process after the other.
+    """
     with db.engine.execution_options(lookalike_write=True).connect() as connection:
         with _foreign_keys_off(connection), connection.begin():
             locks.hold(connection, Lock.MIGRATION)
-            command.upgrade(_config(connection), revision)
+            if not _is_newer(current(connection)):
+                command.upgrade(_config(connection), revision)
         return current(connection) or "base"
 
 
@@ -54,16 +62,24 @@ def current(connection: Connection) -> str | None:
 
 
 def is_current(db: Database) -> bool:
-    """Tell whether the database is at the newest revision."""
+    """Tell whether the database is at the newest revision, or at one of a newer release."""
     with db.engine.connect() as connection:
         head = ScriptDirectory.from_config(_config(connection)).get_current_head()
-        return current(connection) == head
+        found = current(connection)
+    return found == head or _is_newer(found)
 
 
 def is_known(revision: str) -> bool:
     """Tell whether a revision is one of ours; if not, a newer program has made it."""
     folder = ScriptDirectory(str(Path(migrations.__file__).parent))
     return revision in {script.revision for script in folder.walk_revisions()}
+
+
+def _is_newer(revision: str | None) -> bool:
+    if revision is None or is_known(revision):
+        return False
+    log.warning("a newer release has migrated the database", revision=revision)
+    return True
 
 
 def differences(db: Database) -> list[object]:

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Final, TypeAlias, cast
+from typing import Final, cast
 
 import numpy as np
-import numpy.typing as npt
 import structlog
 from PIL.Image import Image
 from sqlalchemy import Table, bindparam, select, update
@@ -31,8 +30,7 @@ from backend.generations import check_fingerprint
 from backend.images.decoder_pool import Decoded
 from backend.images.open_images import ImageOpener
 from backend.queue import REINDEX, Claimed, Stage
-
-Vector: TypeAlias = npt.NDArray[np.float32]
+from backend.vectors import Vector
 
 log = structlog.get_logger(__name__)
 

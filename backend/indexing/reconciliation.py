@@ -22,7 +22,7 @@ from backend.database.models import BUILDING, Cursor, Generation, ImageVector, I
 from backend.indexing.drift import Drift, ProductState, compare
 from backend.queue import backfill
 from backend.queue.progress import of_product
-from backend.vectors import StoredPoint, VectorIndex
+from backend.vectors import StoredPoint, Vector, VectorIndex
 
 RANGE: Final = 2000
 """Ids that are compared at once."""
@@ -177,7 +177,7 @@ class _Comparison:
                 {id_: records[id_] for id_ in drift.unexpected_point if id_ in records}
             )
 
-    def _vectors_of(self, ids: list[int]) -> dict[str, image_vectors.Vector]:
+    def _vectors_of(self, ids: list[int]) -> dict[str, Vector]:
         """Read the vectors that SQL lacks from their points; return them by image digest."""
         if not ids:
             return {}
@@ -204,7 +204,7 @@ def _agrees(record: StoredPoint, row: ProductState) -> bool:
     return row.indexed_claim is not None and record.claim == row.indexed_claim
 
 
-def _equal(found: image_vectors.Vector | None, stored: image_vectors.Vector) -> bool:
+def _equal(found: Vector | None, stored: Vector) -> bool:
     """Tell whether two vectors are equal; the stored one has a norm a little off 1 (float16)."""
     return found is not None and float(found @ stored) >= EQUAL * float(np.linalg.norm(stored))
 

@@ -1,12 +1,11 @@
 """An operator's long tasks, such as a re-index or a check of the index.
 
 Anybody writes a job; a process that owns what the job needs runs it. Callers use this face:
-`from backend import jobs`, then `jobs.write(…)`. `rows` asks for jobs and reads them, `run` runs
+`from backend import jobs`, then `jobs.write(…)`. `records` asks for jobs and reads them, `run` runs
 them, `reporting` writes how far a running job is.
 """
 
-from backend.jobs.reporting import Report
-from backend.jobs.rows import (
+from backend.jobs.records import (
     DONE,
     ENDED,
     FAILED,
@@ -19,6 +18,7 @@ from backend.jobs.rows import (
     unfinished,
     write,
 )
+from backend.jobs.reporting import Report
 from backend.jobs.run import STALE_AFTER, Handler, Interrupted, Waiting, free, run_next
 
 __all__ = [

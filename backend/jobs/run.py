@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from backend.database.engine import Database
 from backend.database.models import Job, utcnow
 from backend.errors import LookalikeError
+from backend.jobs.records import DONE, FAILED, QUEUED, RUNNING
 from backend.jobs.reporting import JobReport, Report
-from backend.jobs.rows import DONE, FAILED, QUEUED, RUNNING
 
 STALE_AFTER = timedelta(seconds=60)
 """A running job is run again elsewhere when its heartbeat is older than this."""

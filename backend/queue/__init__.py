@@ -3,7 +3,7 @@
 Callers use this face: `from backend import queue`, then `queue.claim(…)`. Reading order:
 
 1. `entries`: the row, its two stages, and the conditions that all statements share
-2. `requests`: ask for work, in the transaction that changes a product
+2. `requesting`: ask for work, in the transaction that changes a product
 3. `claims`: take due rows for a while
 4. `settlements`: record that claimed work is done, or why it failed
 5. `backfill`: the entries of a new generation
@@ -12,7 +12,7 @@ Callers use this face: `from backend import queue`, then `queue.claim(…)`. Rea
 
 from backend.queue.claims import claim, first_due, free_leases, is_busy, is_due
 from backend.queue.entries import IMPORT, REINDEX, SINGLE, Claimed, Stage, waits_for
-from backend.queue.requests import forget_points, request, request_again, request_removal
+from backend.queue.requesting import forget_points, request, request_again, request_removal
 from backend.queue.settlements import (
     EXHAUSTED,
     fail,

@@ -10,7 +10,7 @@ from sqlalchemy import BindParameter, and_, bindparam, case, literal, null, upda
 from sqlalchemy.orm import Session
 
 from backend.database.models import utcnow
-from backend.queue import requests
+from backend.queue import requesting
 from backend.queue.entries import (
     MINE,
     Claimed,
@@ -99,7 +99,7 @@ def _request_late(
     session: Session, generation_id: int, rows: Sequence[Claimed], now: datetime
 ) -> None:
     """Request those of the rows that another worker has claimed since."""
-    update_claimed(session, generation_id, rows, requests.once_more(now), whose=~MINE)
+    update_claimed(session, generation_id, rows, requesting.once_more(now), whose=~MINE)
 
 
 def send_back(

@@ -5,10 +5,8 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol
 
-import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from backend import images
@@ -19,8 +17,7 @@ from backend.generations import EmbedderIdentity, check_fingerprint
 from backend.images.decode import Size
 from backend.images.decoder_pool import DecoderPool
 from backend.images.limits import ImageLimits
-
-Vector: TypeAlias = npt.NDArray[np.float32]
+from backend.vectors import Vector
 
 SENT_SIDE: Final = 256
 """The longer side, in pixels, of an image that is sent to a worker.

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any, Final, ParamSpec, TypeAlias
+from typing import Any, Final, ParamSpec
 
-import numpy as np
-import numpy.typing as npt
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -20,9 +18,8 @@ from backend.errors import IndexGone, NotSearchable, UnknownProduct
 from backend.filters import Condition, Where
 from backend.queue.progress import State, states
 from backend.search.recall_monitor import Search
-from backend.vectors import Hit, VectorIndex
+from backend.vectors import Hit, Vector, VectorIndex
 
-Vector: TypeAlias = npt.NDArray[np.float32]
 Asked = ParamSpec("Asked")
 
 SLACK: Final = 8

@@ -30,7 +30,7 @@ class Worker:
     def __init__(self, services: Services) -> None:
         self.services = services
         self.wake_up = threading.Event()
-        self.trouble: str | None = None  # why the last round failed
+        self.problem: str | None = None  # why the last round failed
         self.optimizer = make_optimizer(services)
         self.rounds = Rounds(services, self.optimizer)
         self.maintenance = Maintenance(services)
@@ -67,13 +67,13 @@ class Worker:
                 self.services.recall.compare(self.services.indexes.of)
                 if not busy:
                     self.maintenance.reconcile_if_due()
-                self.trouble = None
+                self.problem = None
             except LookalikeError as error:
                 log.warning("work failed", code=error.code, error=error.message)
-                busy, self.trouble = False, f"failed: {error.message}"
+                busy, self.problem = False, f"failed: {error.message}"
             except Exception as error:  # the thread must outlive one bad round
                 log.exception("work failed", error=repr(error))
-                busy, self.trouble = False, f"failed: {error}"
+                busy, self.problem = False, f"failed: {error}"
             if not busy:
                 self._wait(self.services.settings.poll_seconds)
         self.optimizer.stop()

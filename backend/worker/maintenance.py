@@ -49,7 +49,7 @@ class Maintenance:
         )
 
     def reconcile_if_due(self) -> None:
-        """Reconcile the next range of ids now and then: a slow full pass beside the daily one."""
+        """Reconcile the next range of ids now and then; with time, all ranges have their turn."""
         due = self._reconciled_at + self._services.settings.reconcile_seconds
         if time.monotonic() >= due and self._services.writes_index:
             self._reconciled_at = time.monotonic()

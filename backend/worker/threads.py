@@ -28,7 +28,7 @@ class WorkerThread:
 
     def problem(self) -> str | None:
         """Return what keeps the worker from working, or None."""
-        return self._problem or self._worker.trouble
+        return self._problem or self._worker.problem
 
     def notify(self) -> None:
         """Wake the worker up: a row may be due."""

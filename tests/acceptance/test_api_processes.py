@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 import requests
-from support.installation import Fleet, fleet
+from support.installation import PATIENCE_SECONDS, Installation, distributed
 from support.qdrant_wire import Wire
 from support.servers import free_port, wait_for
 
 from backend.settings import Settings
-
-PATIENCE_SECONDS = 60  # for a busy machine
 
 HEAVY = ("cygrpc", "_psycopg", "libpq", "libtorch")
 """Native parts of the clients and of torch, as they show in a process' memory map."""
@@ -35,32 +34,23 @@ def wire() -> Iterator[Wire]:
 
 
 @pytest.fixture
-def shop(tmp_path: Path, postgres_url: str, settings: Settings, wire: Wire) -> Iterator[Fleet]:
+def shop(
+    tmp_path: Path, postgres_url: str, settings: Settings, wire: Wire
+) -> Iterator[Installation]:
     """Celery writes to the wire, and `serve` has two processes. `settings` empties the shell's."""
-    knobs = {"qdrant_url": "http://127.0.0.1:1", "qdrant_grpc_port": wire.port}
-    with fleet(tmp_path / "fleet", postgres_url, api_processes=2, **knobs) as found:
+    changes = {"qdrant_url": "http://127.0.0.1:1", "qdrant_grpc_port": wire.port}
+    with distributed(tmp_path / "installation", postgres_url, api_processes=2, **changes) as found:
         yield found
 
 
-def serve(shop: Fleet, **knobs: int) -> str:
+def serve(shop: Installation, **changes: int) -> str:
     """Index four products, start the API and return its address once it is ready."""
     shop.worker("w")
-    shop.run("beat", name="beat")
-    shop.ready("w", seconds=PATIENCE_SECONDS)
+    shop.start("beat")
+    shop.wait_until_ready("w")
     shop.import_products(4)
-    shop.services.notify()
-    shop.wait_until_indexed(4, seconds=PATIENCE_SECONDS)
-    port = free_port()
-    shop.run("serve", "--port", str(port), name="api", **knobs)
-    url = f"http://127.0.0.1:{port}"
-    wait_for(lambda: is_ready(url), seconds=PATIENCE_SECONDS)
-    return url
-
-
-def is_ready(url: str) -> bool:
-    with suppress(requests.ConnectionError):
-        return requests.get(f"{url}/readyz", timeout=PATIENCE_SECONDS).status_code == 200
-    return False
+    shop.wait_until_indexed(4)
+    return shop.api(free_port(), **changes)
 
 
 def ask(url: str) -> None:
@@ -82,8 +72,11 @@ def who_searches(master: psutil.Process, wire: Wire) -> set[int]:
 
 
 def ask_until_two_answer(url: str, master: psutil.Process, wire: Wire) -> set[int]:
+    """Ask several at once: one alone is answered by whoever is quicker, perhaps always the same."""
+
     def both() -> set[int] | None:
-        ask(url)
+        with ThreadPoolExecutor(8) as askers:
+            list(askers.map(ask, [url] * 8))
         found = who_searches(master, wire)
         return found if len(found) == 2 else None
 
@@ -92,7 +85,7 @@ def ask_until_two_answer(url: str, master: psutil.Process, wire: Wire) -> set[in
 
 
 def test_two_processes_answer_and_inherit_nothing_and_a_killed_one_is_replaced(
-    shop: Fleet, wire: Wire
+    shop: Installation, wire: Wire
 ) -> None:
     url = serve(shop)
     master = shop.process("api")
@@ -108,7 +101,7 @@ def test_two_processes_answer_and_inherit_nothing_and_a_killed_one_is_replaced(
 
 @pytest.mark.slow
 def test_processes_are_replaced_after_their_requests_and_no_answer_is_lost(
-    shop: Fleet, wire: Wire
+    shop: Installation, wire: Wire
 ) -> None:
     url = serve(shop, max_requests=20)
     master = shop.process("api")

@@ -6,8 +6,6 @@ import contextlib
 import json
 import os
 import re
-import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +17,8 @@ from typing import Any
 import pytest
 import requests
 from PIL import Image
+from support.installation import Installation, embedded
+from support.servers import free_port
 from typer.testing import CliRunner, Result
 
 from backend import cli
@@ -75,22 +75,11 @@ def indexed(run: Run, sample: Path) -> Run:
 
 
 @pytest.fixture
-def server(indexed: Run, settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
+def server(indexed: Run, settings: Settings) -> Iterator[Installation]:
     """A server over the same catalogue."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "backend.wsgi"],
-        env={**os.environ, "LOOKALIKE_PORT": "0"},
-        stderr=subprocess.DEVNULL,
-    )
-    announced = settings.data_dir / "owner.json"
-    deadline = time.monotonic() + 60
-    while not announced.exists():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    yield process
-    process.send_signal(signal.SIGTERM)
-    process.wait(60)
+    with embedded(settings.data_dir.parent, embedder="mean-colour") as shop:
+        shop.api()
+        yield shop
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -211,7 +200,7 @@ def test_migrate_says_where_the_database_is(run: Run) -> None:
 
 
 def test_every_command_works_beside_a_running_server(
-    server: subprocess.Popen[bytes], indexed: Run, sample: Path, tmp_path: Path
+    server: Installation, indexed: Run, sample: Path, tmp_path: Path
 ) -> None:
     feed = tmp_path / "feed.csv"
     picture = next((sample / "images").iterdir())
@@ -232,7 +221,7 @@ def test_every_command_works_beside_a_running_server(
     assert verified["drift"] == 0
     assert (optimized["points"], shard["optimized"], shard["dirty"]) == (PRODUCTS, True, 0)
     assert [item["sku"] for item in again["items"]] == [item["sku"] for item in answer["items"]]
-    assert server.poll() is None
+    assert server.end("api") == 0
 
 
 def test_the_index_is_optimized_without_a_server_too(indexed: Run) -> None:
@@ -250,11 +239,9 @@ def test_the_demo_ends_with_a_contact_sheet(run: Run, settings: Settings) -> Non
 
 
 def test_the_demo_serves_what_its_curl_lines_ask_for(run: Run, settings: Settings) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
     demo = subprocess.Popen(
         [sys.executable, "-c", "from backend.cli import main; main()", "demo", "--products", "24"],
-        env={**os.environ, "LOOKALIKE_PORT": port},
+        env={**os.environ, "LOOKALIKE_PORT": str(free_port())},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

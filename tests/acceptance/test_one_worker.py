@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 from sqlalchemy import func, select
-from support.installation import Fleet, big_picture, fleet, picture
+from support.image_files import big_image, random_image
+from support.installation import Installation, distributed
 from support.qdrant_wire import Wire
 from support.servers import wait_for
 
@@ -21,24 +22,24 @@ from workers.names import Queue
 
 
 @pytest.fixture
-def lone(tmp_path: Path, postgres_url: str) -> Iterator[Fleet]:
+def lone(tmp_path: Path, postgres_url: str) -> Iterator[Installation]:
     """An installation where nothing runs yet; without an owner, products stay embedded."""
-    with fleet(tmp_path, postgres_url, lease_seconds=30) as found:
+    with distributed(tmp_path, postgres_url, lease_seconds=30) as found:
         yield found
 
 
-def embedded(shop: Fleet) -> int:
+def embedded(shop: Installation) -> int:
     with shop.db.read() as session:
         return session.scalar(select(func.count()).where(waits_for(Stage.APPLY))) or 0
 
 
-def leased(shop: Fleet) -> int:
+def leased(shop: Installation) -> int:
     with shop.db.read() as session:
         held = select(func.count()).where(waits_for(Stage.EMBED), IndexEntry.due_at > utcnow())
         return session.scalar(held) or 0
 
 
-def refuse_the_acknowledgement(shop: Fleet) -> None:
+def refuse_the_acknowledgement(shop: Installation) -> None:
     """Close the connections that acknowledge, and let no new one in; the others stay."""
     clients = shop.redis.client.client_list()
     closed = [one for one in clients if one["cmd"] == "exec"]
@@ -48,25 +49,25 @@ def refuse_the_acknowledgement(shop: Fleet) -> None:
         shop.redis.client.client_kill_filter(_id=one["id"])
 
 
-def test_an_acknowledgement_that_fails_does_not_leave_the_worker_deaf(lone: Fleet) -> None:
+def test_an_acknowledgement_that_fails_does_not_leave_the_worker_deaf(lone: Installation) -> None:
     lone.worker("w1")
-    lone.ready("w1")
+    lone.wait_until_ready("w1")
     for number in range(3):
-        lone.put(f"slow-{number}", big_picture(number), notify=number == 2)
+        lone.put(f"slow-{number}", big_image(number), notify=number == 2)
     wait_for(lambda: leased(lone), every=0.02)
     refuse_the_acknowledgement(lone)
     wait_for(lambda: "Connection to broker lost" in lone.log_of("w1"))
     lone.redis.client.config_set("maxclients", 1000)
-    lone.put("after", picture(1))
+    lone.put("after", random_image(1))
     wait_for(lambda: embedded(lone) == 4, seconds=10)
     assert lone.log_of("w1").count("Connection to broker lost") == 1
 
 
-def test_sigterm_lets_the_worker_finish_its_batch(lone: Fleet) -> None:
+def test_sigterm_lets_the_worker_finish_its_batch(lone: Installation) -> None:
     supervisor = lone.worker("w1")
-    lone.ready("w1")
+    lone.wait_until_ready("w1")
     for number in range(4):
-        lone.put(f"slow-{number}", big_picture(number), notify=number == 3)
+        lone.put(f"slow-{number}", big_image(number), notify=number == 3)
     taken = wait_for(lambda: leased(lone), every=0.02)
     supervisor.send_signal(signal.SIGTERM)
     assert supervisor.wait(20) == 0
@@ -74,12 +75,14 @@ def test_sigterm_lets_the_worker_finish_its_batch(lone: Fleet) -> None:
     assert leased(lone) == 0
 
 
-def test_a_worker_whose_supervisor_is_killed_finishes_its_batch_and_ends(lone: Fleet) -> None:
+def test_a_worker_whose_supervisor_is_killed_finishes_its_batch_and_ends(
+    lone: Installation,
+) -> None:
     supervisor = lone.worker("w1")
-    lone.ready("w1")
+    lone.wait_until_ready("w1")
     worker = lone.pid_of_worker("w1")
     for number in range(4):
-        lone.put(f"slow-{number}", big_picture(number), notify=number == 3)
+        lone.put(f"slow-{number}", big_image(number), notify=number == 3)
     taken = wait_for(lambda: leased(lone), every=0.02)
     supervisor.kill()
     supervisor.wait()
@@ -91,8 +94,8 @@ def test_a_worker_whose_supervisor_is_killed_finishes_its_batch_and_ends(lone: F
 def test_a_knock_that_comes_after_its_time_is_thrown_away(
     tmp_path: Path, postgres_url: str
 ) -> None:
-    with fleet(tmp_path, postgres_url, message_seconds=1) as shop:
-        shop.put("late", picture(1))
+    with distributed(tmp_path, postgres_url, message_seconds=1) as shop:
+        shop.put("late", random_image(1))
         assert shop.redis.client.llen(Queue.INDEX) == 1
         time.sleep(1.1)
         shop.worker("w1")
@@ -109,14 +112,14 @@ def test_with_a_qdrant_server_the_workers_apply_and_run_jobs_too(
     wire = Wire()
     qdrant = {"qdrant_url": "http://127.0.0.1", "qdrant_grpc_port": wire.port}
     try:
-        with fleet(tmp_path, postgres_url, **qdrant) as shop:
+        with distributed(tmp_path, postgres_url, **qdrant) as shop:
             shop.worker("w1")
             shop.worker("w2")
-            shop.run("beat", name="beat")
-            shop.ready("w1", "w2")
+            shop.start("beat")
+            shop.wait_until_ready("w1", "w2")
             shop.import_products(60)
             shop.wait_until_indexed(60)
-            shop.remove("7")
+            shop.delete("7")
             shop.wait_until_indexed(59)
             result = shop.verify()
         assert (result["drift"], result["checked"]) == (0, 60)
@@ -128,9 +131,9 @@ def test_with_a_qdrant_server_the_workers_apply_and_run_jobs_too(
 
 @pytest.mark.parametrize("shown", [True, False], ids=["where it is asked for", "otherwise not"])
 def test_a_worker_shows_itself_to_flower(tmp_path: Path, postgres_url: str, shown: bool) -> None:
-    with fleet(tmp_path, postgres_url, task_events=shown) as shop:
+    with distributed(tmp_path, postgres_url, task_events=shown) as shop:
         shop.worker("w1")
-        shop.ready("w1")
+        shop.wait_until_ready("w1")
         control = make_app(shop.settings).control
         answers = [control.ping(timeout=1) for _ in range(3)]
         assert any(answers) is shown

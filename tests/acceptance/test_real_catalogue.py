@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sqlalchemy import func, select
+from support.installation import Installation, embedded
 
 from backend.bootstrap import Services, build
 from backend.catalogue import image_vectors
@@ -24,7 +23,6 @@ from backend.settings import read_settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
-LOOKALIKE = Path(sys.executable).with_name("lookalike")
 PRODUCTS, WITHOUT_IMAGE = 40_000, {"39403", "39410", "39401", "39425", "12347"}
 K = 10
 
@@ -39,29 +37,6 @@ FILTERS: dict[str, Where] = {
 }
 
 
-class Shop:
-    """The command line over one data folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.environment = {**os.environ, "LOOKALIKE_DATA_DIR": str(folder)}
-        self.folder = folder
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [LOOKALIKE, *arguments],
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            text=True,
-            process_group=0,
-        )
-
-    def run(self, *arguments: str) -> Any:
-        process = self.start(*arguments, "--json")
-        output, _ = process.communicate()
-        assert process.returncode == 0
-        return json.loads(output)
-
-
 @pytest.fixture(scope="module")
 def catalogue() -> Path:
     if "LOOKALIKE_SHARED_DATA" not in os.environ:
@@ -70,53 +45,53 @@ def catalogue() -> Path:
 
 
 @pytest.fixture(scope="module")
-def shop(catalogue: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+def shop(catalogue: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """A shop whose index run was killed in the middle, and then done again."""
-    shop = Shop(tmp_path_factory.mktemp("shop"))
-    started = time.monotonic()
-    assert shop.run("import", str(catalogue))["added"] == PRODUCTS
-    print(f"\nimported in {time.monotonic() - started:.0f} s")
-    killed = shop.start("index")
-    while shop.run("status")["indexed"] < 1000:
-        assert killed.poll() is None
-        time.sleep(1)
-    killed.kill()
-    killed.communicate()
-    before = shop.run("status")["indexed"]
-    started = time.monotonic()
-    after = shop.run("index")
-    rate = (after["indexed"] - before) / (time.monotonic() - started)
-    print(f"killed at {before}; the rest at {rate:.0f} products/s")
-    return shop
+    with embedded(tmp_path_factory.mktemp("shop")) as shop:
+        shop.prints_logs = False
+        started = time.monotonic()
+        assert shop.json("import", str(catalogue))["added"] == PRODUCTS
+        print(f"\nimported in {time.monotonic() - started:.0f} s")
+        killed = shop.start("index")
+        while shop.json("status")["indexed"] < 1000:
+            assert killed.poll() is None
+            time.sleep(1)
+        shop.end("index", signal.SIGKILL)
+        before = shop.json("status")["indexed"]
+        started = time.monotonic()
+        after = shop.json("index")
+        rate = (after["indexed"] - before) / (time.monotonic() - started)
+        print(f"killed at {before}; the rest at {rate:.0f} products/s")
+        yield shop
 
 
 @pytest.fixture
-def services(shop: Shop) -> Iterator[Services]:
+def services(shop: Installation) -> Iterator[Services]:
     """The same shop from within, as the owner of its index for one test."""
-    services = build(read_settings(_env_file=None, data_dir=shop.folder))
+    services = build(read_settings(_env_file=None, data_dir=shop.settings.data_dir))
     services.owner.acquire()
     yield services
     services.close()
 
 
-def test_a_second_import_asks_for_no_work(shop: Shop, catalogue: Path) -> None:
-    counts = shop.run("import", str(catalogue))
+def test_a_second_import_asks_for_no_work(shop: Installation, catalogue: Path) -> None:
+    counts = shop.json("import", str(catalogue))
 
     assert counts["unchanged"] == PRODUCTS
-    assert shop.run("status")["pending"] == 0
+    assert shop.json("status")["pending"] == 0
 
 
-def test_every_product_is_indexed_but_those_without_an_image(shop: Shop) -> None:
-    status = shop.run("status")
+def test_every_product_is_indexed_but_those_without_an_image(shop: Installation) -> None:
+    status = shop.json("status")
 
     assert (status["indexed"], status["quarantined"]) == (PRODUCTS - len(WITHOUT_IMAGE), 5)
-    quarantine = shop.run("quarantine", "list")["items"]
+    quarantine = shop.json("quarantine", "list")["items"]
     assert {row["sku"] for row in quarantine} == WITHOUT_IMAGE
     assert {row["reason"].partition(":")[0] for row in quarantine} == {"no-image"}
 
 
-def test_a_killed_run_left_nothing_out_and_nothing_twice(shop: Shop) -> None:
-    assert shop.run("verify")["drift"] == 0
+def test_a_killed_run_left_nothing_out_and_nothing_twice(shop: Installation) -> None:
+    assert shop.json("verify")["drift"] == 0
 
 
 def test_each_picture_has_one_vector(services: Services) -> None:
@@ -127,11 +102,13 @@ def test_each_picture_has_one_vector(services: Services) -> None:
     assert vectors == pictures
 
 
-def test_similar_items_of_ten_products_fill_a_contact_sheet(shop: Shop, tmp_path: Path) -> None:
+def test_similar_items_of_ten_products_fill_a_contact_sheet(
+    shop: Installation, tmp_path: Path
+) -> None:
     skus = ["15970", "39386", "59263", "21379", "53759", "1855", "30805", "26960", "29114", "30039"]
     sheet = tmp_path / "sheet.png"
 
-    answers = shop.run("similar", *skus, "--where", "base_colour_not=White", "--sheet", str(sheet))
+    answers = shop.json("similar", *skus, "--where", "base_colour_not=White", "--sheet", str(sheet))
 
     assert sheet.stat().st_size > 100_000
     assert list(answers) == skus

@@ -1,4 +1,4 @@
-"""A shop that is asked and edited all through a re-index answers always, and never wrongly.
+"""A shop that is queried and edited all through a re-index answers always, and never wrongly.
 
 `make prove-reindex` runs it on real products (PRODUCTS=10000) and prints the latencies.
 """
@@ -19,9 +19,18 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from sqlalchemy import select
-from support.catalogue_editor import Clerk
-from support.installation import Fleet, draw_catalogue, fleet
-from support.query_load import Crowd, Reign, failures, latencies, miscalculated, revenants, usurpers
+from support.catalogue import draw_catalogue
+from support.catalogue_editor import CatalogueEditor
+from support.installation import Installation, distributed
+from support.query_load import (
+    ActivePeriod,
+    QueryLoad,
+    failures,
+    inactive_answers,
+    latencies,
+    removed_but_shown,
+    wrong_scores,
+)
 from support.servers import wait_for
 
 from backend.catalogue.image_vectors import unpack
@@ -84,84 +93,84 @@ def catalogue(scale: Scale, tmp_path: Path, request: pytest.FixtureRequest) -> P
 
 
 @pytest.fixture
-def shop(scale: Scale, tmp_path: Path, postgres_url: str) -> Iterator[Fleet]:
-    knobs = {
+def shop(scale: Scale, tmp_path: Path, postgres_url: str) -> Iterator[Installation]:
+    changes = {
         "embedder": scale.embedder,
         "lease_seconds": 20,
         "hang_seconds": 60,
         "decode_seconds": 10,
         "interactive_seconds": 10,
-        "promote_map_drop": 0.02,  # small samples scatter; what the gate refuses is tried elsewhere
+        "promote_map_drop": 0.02,  # small samples scatter; other tests try the checks
     }
-    with fleet(tmp_path / "fleet", postgres_url, **knobs) as found:
+    with distributed(tmp_path / "installation", postgres_url, **changes) as found:
         yield found
 
 
 def test_a_reindex_under_load_is_killed_resumes_is_promoted_and_rolled_back(
-    shop: Fleet, catalogue: Path, scale: Scale
+    shop: Installation, catalogue: Path, scale: Scale
 ) -> None:
-    stage = Stage(shop, catalogue, scale)
-    stage.open()
-    clerk = Clerk(shop, random.Random(5), pause=1 / scale.per_second)
+    run = ReindexRun(shop, catalogue, scale)
+    run.fill()
+    editor = CatalogueEditor(shop, random.Random(5), pause=1 / scale.per_second)
     images = sorted((catalogue / "images").iterdir())
-    with Crowd(shop, images, per_second=scale.per_second) as crowd, clerk:
-        stage.play(crowd)
-    stage.settle(scale.products + clerk.count)
+    with QueryLoad(shop, images, per_second=scale.per_second) as load, editor:
+        run.go(load)
+    run.settle(scale.products + editor.count)
 
-    assert failures(crowd.answers) == []
-    assert usurpers(crowd.answers, stage.reigns) == []
-    assert revenants(crowd.answers, clerk.absences) == []
-    vectors = {reign.generation: stage.vectors(reign.generation) for reign in stage.reigns}
-    checked, wrong = miscalculated(crowd.answers, vectors)
+    assert failures(load.answers) == []
+    assert inactive_answers(load.answers, run.periods) == []
+    assert removed_but_shown(load.answers, editor.absences) == []
+    vectors = {period.generation: run.vectors(period.generation) for period in run.periods}
+    checked, wrong = wrong_scores(load.answers, vectors)
     assert wrong == []
-    assert checked > len(crowd.answers)
-    assert {reign.generation for reign in stage.reigns} == {
-        one.body["generation"] for one in crowd.answers
+    assert checked > len(load.answers)
+    assert {period.generation for period in run.periods} == {
+        one.body["generation"] for one in load.answers
     }
-    shop.tells = False
+    shop.prints_logs = False
     sys.stdout.write(
-        f"\n{scale.products} products, {clerk.writes} writes and {len(clerk.absences)} removals; "
-        f"{checked} scores checked; {stage.story}\n{latencies(crowd.answers, first='before')}\n"
+        f"\n{scale.products} products, {editor.writes} writes and {len(editor.absences)} removals; "
+        f"{checked} scores checked; {run.story}\n{latencies(load.answers, first='before')}\n"
     )
 
 
-class Stage:
+class ReindexRun:
     """The shop, and what is done to it."""
 
-    def __init__(self, shop: Fleet, catalogue: Path, scale: Scale) -> None:
+    def __init__(self, shop: Installation, catalogue: Path, scale: Scale) -> None:
         self.shop = shop
         self.catalogue = catalogue
         self.scale = scale
-        self.reigns: list[Reign] = []
+        self.periods: list[ActivePeriod] = []
         self.story = ""
 
-    def open(self) -> None:
+    def fill(self) -> None:
         """Fill the first generation."""
         for name, queue in (("w1", "index"), ("shoppers", "interactive")):
             self.shop.worker(name, queue=queue)
-        self.shop.run("beat", name="beat")
+        self.shop.start("beat")
         self.shop.api()
-        self.shop.ready("w1", "shoppers", seconds=120)
-        assert self.shop.run("import", str(self.catalogue), name="import").wait(300) == 0
+        self.shop.wait_until_ready("w1", "shoppers", seconds=120)
+        self.shop.run("import", str(self.catalogue))
         self.shop.wait_until_indexed(self.scale.products, seconds=self.scale.patience)
-        self.reigns.append(Reign(self.shop.generation().id, since=0.0))
+        self.periods.append(ActivePeriod(self.shop.generation.id, since=0.0))
 
-    def play(self, crowd: Crowd) -> None:
-        """Re-index with kills, promote, roll back, each under the eyes of the crowd."""
+    def go(self, load: QueryLoad) -> None:
+        """Re-index with kills, promote, roll back, each under the eyes of the load."""
         time.sleep(self.scale.seconds)
-        crowd.phase = "building"
+        load.phase = "building"
         spec = self.scale.next_embedder
-        self.ask("reindex", "--embedder", spec, "--promote", "manual", "--no-wait")
+        self.shop.run("reindex", "--embedder", spec, "--promote", "manual", "--no-wait")
         new = wait_for(self.building, seconds=60)
         self.at(new, 0.2, self.kill_a_worker)
         self.at(new, 0.4, self.kill_a_supervisor)
-        with crowd.kept_out():
+        with load.paused():
             self.at(new, 0.5, self.kill_the_api)
         self.reach(new, 1.0)
         for phase, verb in (("promoted", "promote"), ("rolled back", "rollback")):
-            crowd.phase = f"{verb}…"
-            self.change_reign(verb, new.id)
-            crowd.phase = phase
+            load.phase = f"{verb}…"
+            self.change_active(verb, new.id)
+            load.phase = phase
             time.sleep(self.scale.seconds)
 
     def building(self) -> Generation | None:
@@ -192,28 +201,18 @@ class Stage:
     def kill_the_api(self) -> None:
         """Kill the one process that owns the shard; it is away until its successor is ready."""
         began = time.time()
-        master = self.shop.process("api")
-        for process in [*master.children(recursive=True), master]:
-            process.kill()
-        self.shop.end("api", signal.SIGKILL)
+        self.shop.kill_api()
         self.shop.api()
         self.story += f"away for {time.time() - began:.1f} s"
 
-    def change_reign(self, verb: str, new: int) -> None:
+    def change_active(self, verb: str, new: int) -> None:
         """Promote or roll back; the old generation may answer until the command is over."""
         began = time.time()
-        self.ask("generations", verb, *([str(new)] if verb == "promote" else []), seconds=300)
-        old = self.reigns[-1]
+        self.shop.run("generations", verb, *([str(new)] if verb == "promote" else []))
+        old = self.periods[-1]
         old.until = time.time()
-        self.reigns.append(Reign(self.shop.generation().id, since=began))
-        assert self.reigns[-1].generation != old.generation
-
-    def ask(self, *arguments: str, seconds: float = 60) -> str:
-        """Run a command beside the running shop and return what it prints."""
-        name = "-".join(word for word in arguments[:2] if word.isalpha())
-        status = self.shop.run(*arguments, name=name).wait(seconds)
-        assert status == 0, self.shop.log_of(name)
-        return self.shop.log_of(name)
+        self.periods.append(ActivePeriod(self.shop.generation.id, since=began))
+        assert self.periods[-1].generation != old.generation
 
     def settle(self, count: int) -> None:
         """Wait until nothing is due, and compare SQL with the index product by product."""

@@ -2,216 +2,136 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import signal
 import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 import requests
-from support.servers import wait_for
-from support.shop import picture
+from support.image_files import colour_image
+from support.installation import PATIENCE_SECONDS, Installation, embedded, is_ready
+from support.servers import free_port, wait_for
 
 from backend.vectors.edge.owner import Owner
 
-PATIENCE_SECONDS = 60  # for a busy machine; nothing here takes two
 
-
-class Server:
-    """`python -m backend.wsgi` over a data folder of its own."""
-
-    def __init__(self, data_dir: Path, *, port: int, embedder: str = "mean-colour") -> None:
-        kept = {"PATH", "HOME", "LANG"}
-        self.url = f"http://127.0.0.1:{port}"
-        self.log = data_dir.with_suffix(".log")
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "backend.wsgi"],
-                env={
-                    **{name: value for name, value in os.environ.items() if name in kept},
-                    "LOOKALIKE_DATA_DIR": str(data_dir),
-                    "LOOKALIKE_EMBEDDER": embedder,
-                    "LOOKALIKE_PORT": str(port),
-                },
-                cwd=data_dir.parent,
-                stderr=log,
-            )
-
-    def get(self, path: str) -> requests.Response:
-        return requests.get(self.url + path, timeout=PATIENCE_SECONDS)
-
-    def put(self, sku: str, colour: str, **fields: Any) -> None:
-        url = f"{self.url}/v1/products/{sku}"
-        requests.put(url, json=fields, timeout=PATIENCE_SECONDS).raise_for_status()
-        requests.put(
-            f"{url}/image", data=picture(colour), timeout=PATIENCE_SECONDS
-        ).raise_for_status()
-
-    def wait_for(self, path: str, seconds: float = PATIENCE_SECONDS) -> requests.Response:
-        """Ask until it answers 200."""
-        deadline = time.monotonic() + seconds
-        while True:
-            with contextlib.suppress(requests.ConnectionError):
-                if (answer := self.get(path)).ok:
-                    return answer
-            assert time.monotonic() < deadline, self.log.read_text()
-            assert self.process.poll() is None, self.log.read_text()
-            time.sleep(0.1)
-
-    @property
-    def worker(self) -> psutil.Process:
-        """The process that gunicorn's master has forked."""
-        (child,) = psutil.Process(self.process.pid).children()
-        return child
-
-    def stop(self) -> int:
-        """Ask it to end; return its exit code."""
-        self.process.terminate()
-        return self.process.wait(PATIENCE_SECONDS)
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Installation]:
+    with embedded(tmp_path, embedder="mean-colour") as found:
+        yield found
 
 
 @pytest.fixture
-def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def url(shop: Installation) -> str:
+    """The address of a server that is ready."""
+    return shop.api()
 
 
-@pytest.fixture
-def data_dir(tmp_path: Path) -> Path:
-    return tmp_path / "data"
+def put(url: str, sku: str, colour: str, **fields: Any) -> None:
+    product = f"{url}/v1/products/{sku}"
+    requests.put(product, json=fields, timeout=PATIENCE_SECONDS).raise_for_status()
+    image = colour_image(colour)
+    requests.put(f"{product}/image", data=image, timeout=PATIENCE_SECONDS).raise_for_status()
 
 
-@pytest.fixture
-def server(data_dir: Path, port: int) -> Iterator[Server]:
-    server = Server(data_dir, port=port)
-    yield server
-    with contextlib.suppress(psutil.NoSuchProcess):
-        for child in psutil.Process(server.process.pid).children(recursive=True):
-            child.kill()
-    server.process.kill()
-    server.process.wait(PATIENCE_SECONDS)
+def get(url: str, path: str) -> Any:
+    return requests.get(url + path, timeout=PATIENCE_SECONDS).json()
 
 
-def test_a_product_is_findable_within_seconds_of_its_put_and_its_image(
-    server: Server, data_dir: Path
-) -> None:
-    server.wait_for("/readyz")
-    assert Owner(data_dir).url == server.url, "commands find the server by its lock"
-    server.put("1", "red", gender="Women")
-    server.put("2", "darkred", gender="Men")
-    began = time.monotonic()
-    answer = server.wait_for("/v1/products/1/similar", 10).json()
-    while not answer["items"] and time.monotonic() - began < 10:
-        time.sleep(0.1)
-        answer = server.get("/v1/products/1/similar").json()
-    assert [item["sku"] for item in answer["items"]] == ["2"]
-    assert server.stop() == 0
-    assert Owner(data_dir).url is None, "the lock is free"
-    assert "Traceback" not in server.log.read_text()
+def wait_for_similar(url: str, sku: str) -> list[str]:
+    """Ask until there are similar items; return their skus."""
+
+    def items() -> list[Any] | None:
+        found: list[Any] | None = get(url, f"/v1/products/{sku}/similar").get("items")
+        return found
+
+    return [item["sku"] for item in wait_for(items, seconds=PATIENCE_SECONDS)]
+
+
+def server_processes(shop: Installation) -> set[psutil.Process]:
+    """The processes that gunicorn's master has forked."""
+    return set(shop.process("api").children())
+
+
+def test_a_product_is_findable_after_its_put_and_its_image(shop: Installation, url: str) -> None:
+    assert shop.url == url, "commands find the server by its lock"
+    put(url, "1", "red", gender="Women")
+    put(url, "2", "darkred", gender="Men")
+    assert wait_for_similar(url, "1") == ["2"]
+    assert shop.end("api") == 0
+    assert shop.url is None, "the lock is free"
+    assert "Traceback" not in shop.log_of("api")
 
 
 def test_what_was_indexed_is_there_after_a_kill_of_all_processes(
-    server: Server, data_dir: Path, port: int
+    shop: Installation, url: str
 ) -> None:
-    server.wait_for("/readyz")
     for number in range(5):
-        server.put(str(number), f"#{number * 50:02x}8080")
-    for child in psutil.Process(server.process.pid).children(recursive=True):
-        child.kill()
-    server.process.kill()
-    server.process.wait(PATIENCE_SECONDS)
-    again = Server(data_dir, port=port)
-    try:
-        again.wait_for("/readyz")
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while (status := again.get("/v1/status").json())["pending"]:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        assert (status["indexed"], status["products"]) == (5, 5)
-        assert len(again.get("/v1/products/0/similar").json()["items"]) == 4
-    finally:
-        assert again.stop() == 0
+        put(url, str(number), f"#{number * 50:02x}8080")
+    shop.kill_api()
+    url = shop.api()
+    shop.wait_until_indexed(5)
+    assert get(url, "/v1/status")["products"] == 5
+    assert len(get(url, "/v1/products/0/similar")["items"]) == 4
+    assert shop.end("api") == 0
 
 
-def test_a_killed_worker_process_is_replaced_and_goes_on(server: Server) -> None:
-    server.wait_for("/readyz")
-    server.put("1", "red")
-    killed = server.worker
+def test_a_killed_worker_process_is_replaced_and_goes_on(shop: Installation, url: str) -> None:
+    put(url, "1", "red")
+    (killed,) = server_processes(shop)
     killed.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not (found := psutil.Process(server.process.pid).children()) or found == [killed]:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    server.wait_for("/readyz")
-    server.put("2", "darkred")
-    server.wait_for("/v1/products/1/similar")
-    assert server.stop() == 0
+    wait_for(lambda: server_processes(shop) - {killed}, seconds=PATIENCE_SECONDS)
+    wait_for(lambda: is_ready(url), seconds=PATIENCE_SECONDS)
+    put(url, "2", "darkred")
+    assert wait_for_similar(url, "1") == ["2"]
+    assert shop.end("api") == 0
 
 
-def test_a_reload_hands_the_index_over(server: Server) -> None:
-    server.wait_for("/readyz")
-    before = server.worker.pid
-    server.process.send_signal(signal.SIGHUP)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while {child.pid for child in psutil.Process(server.process.pid).children()} & {before}:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    server.wait_for("/readyz")
-    assert server.stop() == 0
+def test_a_reload_hands_the_index_over(shop: Installation, url: str) -> None:
+    before = server_processes(shop)
+    shop.process("api").send_signal(signal.SIGHUP)
+    wait_for(lambda: not server_processes(shop) & before, seconds=PATIENCE_SECONDS)
+    wait_for(lambda: is_ready(url), seconds=PATIENCE_SECONDS)
+    assert shop.end("api") == 0
 
 
-def run(data_dir: Path, port: int) -> subprocess.CompletedProcess[str]:
-    """Start a server that is expected to end by itself."""
-    environment = os.environ | {"LOOKALIKE_DATA_DIR": str(data_dir), "LOOKALIKE_PORT": str(port)}
-    return subprocess.run(
-        [sys.executable, "-m", "backend.wsgi"],
-        env=environment,
-        cwd=data_dir.parent,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
-
-
-def test_a_second_server_on_the_same_data_is_told_who_owns_the_index(
-    data_dir: Path, port: int
-) -> None:
-    owner = Owner(data_dir)
+def test_a_second_server_on_the_same_data_is_told_who_owns_the_index(shop: Installation) -> None:
+    owner = Owner(shop.settings.data_dir)
     owner.acquire(url="http://127.0.0.1:1")
-    ended = run(data_dir, port)
-    assert ended.returncode != 0
-    assert "another process owns the index" in ended.stderr
-    assert "http://127.0.0.1:1" in ended.stderr
-    assert "Traceback" not in ended.stderr
+    said = shop.run("serve", "--port", "0", status=1)
+    assert "another process owns the index" in said
+    assert "http://127.0.0.1:1" in said
+    assert "Traceback" not in said
     owner.release()
 
 
-def test_a_port_that_is_taken_is_named(data_dir: Path) -> None:
+def test_a_port_that_is_taken_is_named(shop: Installation) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        ended = run(data_dir, port)
-    assert ended.returncode != 0
-    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in ended.stderr
-    assert "Traceback" not in ended.stderr
+        said = shop.run("serve", "--port", str(port), status=1)
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in said
+    assert "Traceback" not in said
 
 
-def test_a_server_whose_embedder_is_unknown_lives_and_names_it(data_dir: Path, port: int) -> None:
-    server = Server(data_dir, port=port, embedder="crystal-ball")
-    try:
-        server.wait_for("/livez")
-        wait_for(lambda: "crystal-ball" in server.get("/readyz").text)
-        down = server.get("/readyz")
-        assert down.status_code == 503
-        assert down.json()["checks"]["worker"].startswith("unknown-embedder")
-        assert server.get("/v1/status").json()["products"] == 0
-    finally:
-        assert server.stop() == 0
+def test_a_server_whose_embedder_is_unknown_lives_and_names_it(shop: Installation) -> None:
+    port = free_port()
+    shop.start("serve", "--port", str(port), name="api", embedder="crystal-ball")
+    url = f"http://127.0.0.1:{port}"
+
+    def status_and_checks() -> tuple[int, Any] | None:
+        with suppress(requests.ConnectionError):
+            answer = requests.get(f"{url}/readyz", timeout=PATIENCE_SECONDS)
+            if "crystal-ball" in answer.text:
+                return answer.status_code, answer.json()["checks"]
+        return None
+
+    status, checks = wait_for(status_and_checks, seconds=PATIENCE_SECONDS)
+    assert status == 503
+    assert checks["worker"].startswith("unknown-embedder")
+    assert requests.get(f"{url}/livez", timeout=PATIENCE_SECONDS).ok
+    assert get(url, "/v1/status")["products"] == 0
+    assert shop.end("api") == 0

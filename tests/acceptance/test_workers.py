@@ -15,7 +15,8 @@ import psutil
 import pytest
 import requests
 from PIL import Image
-from support.installation import Fleet, big_picture, fleet, picture
+from support.image_files import big_image, random_image
+from support.installation import Installation, distributed
 from support.servers import wait_for
 
 from backend.catalogue.products import get
@@ -26,44 +27,44 @@ from workers.names import Queue
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory, postgres_url: str) -> Iterator[Fleet]:
+def shop(tmp_path_factory: pytest.TempPathFactory, postgres_url: str) -> Iterator[Installation]:
     """One installation for the whole module, with everything running."""
-    with fleet(tmp_path_factory.mktemp("fleet"), postgres_url) as found:
+    with distributed(tmp_path_factory.mktemp("installation"), postgres_url) as found:
         found.worker("w1")
         found.worker("w2")
         found.worker("shoppers", queue="interactive")
-        found.run("beat", name="beat")
+        found.start("beat")
         found.api()
-        found.ready("w1", "w2", "shoppers")
+        found.wait_until_ready("w1", "w2", "shoppers")
         yield found
 
 
 @pytest.fixture
-def url(shop: Fleet) -> str:
-    found = shop.services.owner.url
+def url(shop: Installation) -> str:
+    found = shop.url
     assert found is not None
     return found
 
 
-def count(shop: Fleet) -> int:
+def count(shop: Installation) -> int:
     return shop.progress().products
 
 
-def fresh(shop: Fleet) -> int:
+def fresh(shop: Installation) -> int:
     """The first of a range of skus, and of pictures, that no other test has used."""
     return 1000 * (1 + count(shop))
 
 
-def state_of(shop: Fleet, sku: str) -> State:
+def state_of(shop: Installation, sku: str) -> State:
     with shop.db.read() as session:
         product = get(session, sku)
-        return states(session, shop.generation().id, [product.id])[product.id][0]
+        return states(session, shop.generation.id, [product.id])[product.id][0]
 
 
 # --- the queue ------------------------------------------------------------------------------
 
 
-def test_an_import_is_embedded_by_the_workers_and_applied_by_the_owner(shop: Fleet) -> None:
+def test_an_import_is_embedded_by_the_workers_and_applied_by_the_owner(shop: Installation) -> None:
     before = count(shop)
     shop.import_products(300, first=fresh(shop))
     shop.wait_until_indexed(before + 300)
@@ -71,7 +72,7 @@ def test_an_import_is_embedded_by_the_workers_and_applied_by_the_owner(shop: Fle
 
 
 @contextmanager
-def frozen(shop: Fleet, *names: str) -> Iterator[None]:
+def frozen(shop: Installation, *names: str) -> Iterator[None]:
     """Stop workers where they are."""
     pids = [shop.pid_of_worker(name) for name in names]
     for pid in pids:
@@ -84,30 +85,30 @@ def frozen(shop: Fleet, *names: str) -> Iterator[None]:
                 os.kill(pid, signal.SIGCONT)
 
 
-def test_a_single_write_overtakes_an_import(shop: Fleet) -> None:
+def test_a_single_write_overtakes_an_import(shop: Installation) -> None:
     before, first = count(shop), fresh(shop)
     with frozen(shop, "w1", "w2"):  # or they might be done before the single write
         shop.import_products(4000, first=first)
-        shop.put("overtaker", picture(first - 1))
+        shop.put("overtaker", random_image(first - 1))
     wait_for(lambda: state_of(shop, "overtaker") is State.INDEXED, every=0.02)
     assert shop.progress().pending > 0, "the import was over before the single write"
     shop.wait_until_indexed(before + 4001)
 
 
-def test_lost_knocks_are_made_up_for_by_the_clock(shop: Fleet) -> None:
+def test_lost_knocks_are_made_up_for_by_the_clock(shop: Installation) -> None:
     before, first = count(shop), fresh(shop)
-    shop.put("unheard", picture(first), notify=False)
+    shop.put("unheard", random_image(first), notify=False)
     shop.wait_until_indexed(before + 1)
 
 
-def a_knock(shop: Fleet) -> bytes:
+def a_knock(shop: Installation) -> bytes:
     """A message as the doorbell sends it, taken from a queue that nobody listens at."""
     make_app(shop.settings).send_task(names.WORK, queue="aside", expires=60)
     found: bytes = shop.redis.client.rpop("aside")
     return found
 
 
-def test_doubled_and_dropped_knocks_change_nothing(shop: Fleet) -> None:
+def test_doubled_and_dropped_knocks_change_nothing(shop: Installation) -> None:
     before, first = count(shop), fresh(shop)
     knock, chance = a_knock(shop), random.Random(7)
     shop.import_products(300, first=first)
@@ -121,16 +122,16 @@ def test_doubled_and_dropped_knocks_change_nothing(shop: Fleet) -> None:
 
 
 @pytest.mark.parametrize("lose_data", [False, True], ids=["keeping", "losing"])
-def test_a_killed_redis_is_survived(shop: Fleet, lose_data: bool) -> None:
+def test_a_killed_redis_is_survived(shop: Installation, lose_data: bool) -> None:
     before, first = count(shop), fresh(shop)
     shop.import_products(400, first=first)
     shop.redis.kill(lose_data=lose_data)
-    shop.put(f"without-redis-{lose_data}", picture(first - 1))
+    shop.put(f"without-redis-{lose_data}", random_image(first - 1))
     shop.redis.start()
     shop.wait_until_indexed(before + 401)
 
 
-def test_a_killed_worker_loses_nothing_and_another_takes_its_place(shop: Fleet) -> None:
+def test_a_killed_worker_loses_nothing_and_another_takes_its_place(shop: Installation) -> None:
     before = count(shop)
     killed = shop.pid_of_worker("w1")
     shop.import_products(600, first=fresh(shop))
@@ -141,7 +142,7 @@ def test_a_killed_worker_loses_nothing_and_another_takes_its_place(shop: Fleet) 
     assert shop.verify()["drift"] == 0
 
 
-def test_a_hung_worker_is_replaced(shop: Fleet) -> None:
+def test_a_hung_worker_is_replaced(shop: Installation) -> None:
     hung = shop.pid_of_worker("w2")
     os.kill(hung, signal.SIGSTOP)
     wait_for(lambda: not psutil.pid_exists(hung))
@@ -177,17 +178,17 @@ def _as(whole: bytes, format: str, *, mode: str = "RGB", size: tuple[int, int] =
     return out.getvalue()
 
 
-def test_poison_is_quarantined_alone_and_harms_no_worker(shop: Fleet) -> None:
+def test_poison_is_quarantined_alone_and_harms_no_worker(shop: Installation) -> None:
     before, first = shop.progress(), fresh(shop)
     workers = [shop.pid_of_worker(name) for name in ("w1", "w2")]
     for number, (kind, change) in enumerate({**POISON, **ODD}.items()):
-        shop.put(kind.replace(" ", "-"), change(picture(first + number)), notify=False)
-        shop.put(f"beside-{number}", picture(first + 100 + number), notify=False)
+        shop.put(kind.replace(" ", "-"), change(random_image(first + number)), notify=False)
+        shop.put(f"beside-{number}", random_image(first + 100 + number), notify=False)
     now = wait_for(lambda: (now := shop.progress()).at_rest and now)
     assert in_quarantine(shop) == set(POISON)
     assert now.indexed == before.indexed + len(POISON) + 2 * len(ODD)
     assert workers == [shop.pid_of_worker(name) for name in ("w1", "w2")]
-    shop.remove(*POISON)
+    shop.delete(*POISON)
     shop.wait_until_indexed(now.indexed)
 
 
@@ -195,10 +196,12 @@ AT_A_BIG_PICTURE = 45_000_000  # bytes; a decoder takes 28 MB for itself
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["kills", "hangs"])
-def test_an_image_that_ends_every_decoder_is_quarantined_alone(shop: Fleet, number: int) -> None:
+def test_an_image_that_ends_every_decoder_is_quarantined_alone(
+    shop: Installation, number: int
+) -> None:
     before, first = count(shop), fresh(shop)
     workers = [shop.pid_of_worker(name) for name in ("w1", "w2")]
-    shop.put("deadly", big_picture(first))
+    shop.put("deadly", big_image(first))
     while not in_quarantine(shop):
         for worker in workers:
             for decoder in psutil.Process(worker).children():
@@ -206,17 +209,17 @@ def test_an_image_that_ends_every_decoder_is_quarantined_alone(shop: Fleet, numb
                     if decoder.memory_info().rss > AT_A_BIG_PICTURE:
                         decoder.send_signal(number)
         time.sleep(0.01)
-    shop.put("beside-deadly", picture(first + 1))
+    shop.put("beside-deadly", random_image(first + 1))
     wait_for(lambda: state_of(shop, "beside-deadly") is State.INDEXED)
     assert in_quarantine(shop) == {"deadly"}
     assert workers == [shop.pid_of_worker(name) for name in ("w1", "w2")]
-    shop.remove("deadly", "beside-deadly")
+    shop.delete("deadly", "beside-deadly")
     shop.wait_until_indexed(before)
 
 
-def in_quarantine(shop: Fleet) -> set[str]:
+def in_quarantine(shop: Installation) -> set[str]:
     with shop.db.read() as session:
-        return {row.sku for row in quarantine(session, shop.generation().id)}
+        return {row.sku for row in quarantine(session, shop.generation.id)}
 
 
 # --- a shopper's picture ---------------------------------------------------------------------
@@ -225,16 +228,18 @@ def in_quarantine(shop: Fleet) -> set[str]:
 def ask(url: str, seed: int) -> requests.Response:
     return requests.post(
         f"{url}/v1/similar?limit=1",
-        data=picture(seed),
+        data=random_image(seed),
         headers={"Content-Type": "image/jpeg"},
         timeout=20,
     )
 
 
-def test_a_picture_is_embedded_by_a_worker_and_finds_its_product(shop: Fleet, url: str) -> None:
+def test_a_picture_is_embedded_by_a_worker_and_finds_its_product(
+    shop: Installation, url: str
+) -> None:
     before, first = count(shop), fresh(shop)
-    shop.put("pictured", picture(first))
-    shop.put("other", picture(first + 1))
+    shop.put("pictured", random_image(first))
+    shop.put("other", random_image(first + 1))
     shop.wait_until_indexed(before + 2)
     answer = ask(url, first).json()
     assert answer["items"][0]["sku"] == "pictured"
@@ -243,10 +248,10 @@ def test_a_picture_is_embedded_by_a_worker_and_finds_its_product(shop: Fleet, ur
 
 
 def test_without_a_worker_a_picture_is_refused_in_time_and_skus_still_answer(
-    shop: Fleet, url: str
+    shop: Installation, url: str
 ) -> None:
     before, first = count(shop), fresh(shop)
-    shop.put("known", picture(first))
+    shop.put("known", random_image(first))
     shop.wait_until_indexed(before + 1)
     stopped = shop.pid_of_worker("shoppers")
     os.kill(stopped, signal.SIGSTOP)
@@ -265,7 +270,7 @@ def test_without_a_worker_a_picture_is_refused_in_time_and_skus_still_answer(
     assert shop.redis.client.keys("lookalike:reply:*") == [], "an expired picture was embedded"
 
 
-def test_no_network_is_loaded_into_the_web_processes(shop: Fleet, url: str) -> None:
+def test_no_network_is_loaded_into_the_web_processes(shop: Installation, url: str) -> None:
     assert ask(url, 1).status_code == 200
     master = shop.process("api")
     processes = [master, *master.children(recursive=True)]

@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
-import requests
 from sqlalchemy import select
-from support.catalogue_editor import Clerk
-from support.installation import Fleet, draw_catalogue, fleet, picture
+from support.catalogue import draw_catalogue
+from support.catalogue_editor import CatalogueEditor
+from support.image_files import random_image
+from support.installation import PATIENCE_SECONDS, Installation, distributed, is_ready
 from support.servers import wait_for
 
 from backend import indexing
@@ -55,34 +56,34 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_whatever_is_killed_every_product_is_indexed_once_and_right(
     seed: int, tmp_path: Path, postgres_url: str, catalogue: Path
 ) -> None:
-    with fleet(tmp_path, postgres_url) as shop:
+    with distributed(tmp_path, postgres_url) as shop:
         trouble = Trouble(shop, random.Random(seed))
         trouble.start_everything()
-        clerk = Clerk(shop, random.Random(seed + 1))
-        with clerk, importing(shop, catalogue):
+        editor = CatalogueEditor(shop, random.Random(seed + 1))
+        with editor, importing(shop, catalogue):
             trouble.make()
         trouble.restore()
         began = time.monotonic()
-        wait_for(lambda: is_at_rest(shop, IMPORTED + clerk.count), seconds=90)
+        wait_for(lambda: is_at_rest(shop, IMPORTED + editor.count), seconds=90)
         found = shop.verify()
-        report(seed, trouble, clerk, took=time.monotonic() - began)
+        report(seed, trouble, editor, took=time.monotonic() - began)
         assert found["drift"] == 0, found
         trouble.stop_the_api()
-        compare(shop, clerk)
+        compare(shop, editor)
 
 
-def is_at_rest(shop: Fleet, count: int) -> bool:
+def is_at_rest(shop: Installation, count: int) -> bool:
     now = shop.progress()
     return now.at_rest and (now.products, now.quarantined) == (count, 0)
 
 
-def report(seed: int, trouble: Trouble, clerk: Clerk, *, took: float) -> None:
+def report(seed: int, trouble: Trouble, editor: CatalogueEditor, *, took: float) -> None:
     done = ", ".join(
         f"{what} {times} times" if times > 1 else what
         for what, times in sorted(trouble.done.items())
     )
     sys.stdout.write(
-        f"\nseed {seed}: {IMPORTED + clerk.count} products; {clerk.writes} writes over REST; "
+        f"\nseed {seed}: {IMPORTED + editor.count} products; {editor.writes} writes over REST; "
         f"{done}; at rest {took:.1f} s after the last\n"
     )
 
@@ -90,7 +91,7 @@ def report(seed: int, trouble: Trouble, clerk: Clerk, *, took: float) -> None:
 class Trouble:
     """Kills, restarts, doubles and drops; what has no supervisor is started again at once."""
 
-    def __init__(self, shop: Fleet, chance: random.Random) -> None:
+    def __init__(self, shop: Installation, chance: random.Random) -> None:
         self.shop = shop
         self.chance = chance
         self.done: Counter[str] = Counter()
@@ -110,9 +111,9 @@ class Trouble:
     def start_everything(self) -> None:
         for name in ("w1", "w2"):
             self.shop.worker(name)
-        self.shop.run("beat", name="beat")
+        self.shop.start("beat")
         self.shop.api()
-        self.shop.ready("w1", "w2")
+        self.shop.wait_until_ready("w1", "w2")
 
     def make(self) -> None:
         """Do all kinds, and some of them again, in any order, each at a moment of its own."""
@@ -129,7 +130,7 @@ class Trouble:
 
     def restore(self) -> None:
         """See that all is running again."""
-        wait_for(lambda: self.shop.services.owner.url and self._api_is_ready(), seconds=60)
+        wait_for(lambda: self.shop.url and is_ready(self.shop.url), seconds=PATIENCE_SECONDS)
         for name in ("w1", "w2"):
             self.shop.pid_of_worker(name)
 
@@ -146,15 +147,12 @@ class Trouble:
         self.shop.worker(name)
 
     def _kill_api(self) -> None:
-        master = self.shop.process("api")
-        for process in [*master.children(recursive=True), master]:
-            process.kill()
-        self.shop.end("api", signal.SIGKILL)
-        self.shop.run("serve", "--port", "0", name="api")
+        self.shop.kill_api()
+        self.shop.start("serve", "--port", "0", name="api")
 
     def _kill_clock(self) -> None:
         self.shop.end("beat", signal.SIGKILL)
-        self.shop.run("beat", name="beat")
+        self.shop.start("beat")
 
     def _kill_redis(self, *, lose_data: bool) -> None:
         self.shop.redis.kill(lose_data=lose_data)
@@ -178,13 +176,6 @@ class Trouble:
     def _drop(self) -> None:
         self.shop.redis.client.flushall()
 
-    def _api_is_ready(self) -> bool:
-        try:
-            url = f"{self.shop.services.owner.url}/readyz"
-            return requests.get(url, timeout=5).status_code == 200
-        except requests.RequestException:
-            return False
-
 
 def _connected(url: str) -> psycopg.Connection | None:
     """Connect, unless the server is just recovering."""
@@ -197,8 +188,8 @@ def _connected(url: str) -> psycopg.Connection | None:
 class importing:  # noqa: N801  (reads as a statement)
     """Runs `lookalike import`, again if it dies of what happens, until it has gone through."""
 
-    def __init__(self, shop: Fleet, catalogue: Path) -> None:
-        self._start = lambda: shop.run("import", str(catalogue), name="import")
+    def __init__(self, shop: Installation, catalogue: Path) -> None:
+        self._start = lambda: shop.start("import", str(catalogue))
         self._process = self._start()
 
     def __enter__(self) -> None:
@@ -215,20 +206,22 @@ class importing:  # noqa: N801  (reads as a statement)
 # --- what the index really holds ---------------------------------------------------------------
 
 
-def compare(shop: Fleet, clerk: Clerk) -> None:
+def compare(shop: Installation, editor: CatalogueEditor) -> None:
     """Open the index and compare each point with what the shop was told to sell."""
-    generation = shop.generation()
+    generation = shop.generation
     shop.services.owner.acquire()
     index = shop.services.indexes.of(generation)
     expected = {row.id: row for row in live_products(shop)}
-    assert {row.sku for row in expected.values()} == set(clerk.has) | set(map(str, range(IMPORTED)))
+    assert {row.sku for row in expected.values()} == set(editor.has) | set(
+        map(str, range(IMPORTED))
+    )
     found = payloads(index, generation.size)
     assert found == {id_: indexing.payload(row) for id_, row in expected.items()}
     assert [id_ for id_, _ in index.claims()] == sorted(expected)
-    check_pictures(shop, index, expected, clerk)
+    check_vectors(shop, index, expected, editor)
 
 
-def live_products(shop: Fleet) -> Iterator[Product]:
+def live_products(shop: Installation) -> Iterator[Product]:
     with shop.db.read() as session:
         yield from session.scalars(select(Product).where(Product.removed_at.is_(None)))
 
@@ -240,20 +233,20 @@ def payloads(index: VectorIndex, size: int) -> dict[int, dict[str, Any]]:
     return {hit.id: dict(hit.payload) for hit in hits}
 
 
-def check_pictures(
-    shop: Fleet, index: VectorIndex, expected: dict[int, Product], clerk: Clerk
+def check_vectors(
+    shop: Installation, index: VectorIndex, expected: dict[int, Product], editor: CatalogueEditor
 ) -> None:
     """Each point has the vector of its product's present picture, and the shop's present price."""
     digests = {}
     for id_, row in expected.items():
-        if row.sku in clerk.has:
-            price, seed = clerk.has[row.sku]
+        if row.sku in editor.has:
+            price, seed = editor.has[row.sku]
             assert row.price == price
         else:
             seed = int(row.sku)
-        digests[id_] = digest_of(picture(seed))
+        digests[id_] = digest_of(random_image(seed))
     with shop.db.read() as session:
-        vectors = image_vectors.load(session, shop.generation().fingerprint, set(digests.values()))
+        vectors = image_vectors.load(session, shop.generation.fingerprint, set(digests.values()))
     for id_, digest in digests.items():
         stored = index.vector(id_)
         assert stored is not None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from support.installation import Fleet, fleet
+from support.installation import Installation, distributed
 from support.servers import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -34,20 +34,20 @@ def catalogue(shared_data: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def shop(tmp_path: Path, postgres_url: str) -> Iterator[Fleet]:
-    knobs = {
+def shop(tmp_path: Path, postgres_url: str) -> Iterator[Installation]:
+    changes = {
         "embedder": "lookalike-fashion",
         "interactive_seconds": 10,  # the workers take all there is of a small machine
         "lease_seconds": 60,
         "hang_seconds": 60,
         "decode_seconds": 10,
     }
-    with fleet(tmp_path / "fleet", postgres_url, **knobs) as found:
+    with distributed(tmp_path / "installation", postgres_url, **changes) as found:
         for name, queue in (("w1", "index"), ("w2", "index"), ("shoppers", "interactive")):
             found.worker(name, queue=queue)
-        found.run("beat", name="beat")
+        found.start("beat")
         found.api()
-        found.ready("w1", "w2", "shoppers", seconds=120)
+        found.wait_until_ready("w1", "w2", "shoppers", seconds=120)
         yield found
 
 
@@ -62,11 +62,13 @@ def similar(url: str, sku: str) -> requests.Response:
     return requests.get(f"{url}/v1/products/{sku}/similar", timeout=10)
 
 
-def test_a_real_catalogue_is_imported_while_the_shop_answers(shop: Fleet, catalogue: Path) -> None:
-    url = shop.services.owner.url
+def test_a_real_catalogue_is_imported_while_the_shop_answers(
+    shop: Installation, catalogue: Path
+) -> None:
+    url = shop.url
     images = sorted((catalogue / "images").iterdir())
     expected = (PRODUCTS, PRODUCTS - len(images))
-    importing = shop.run("import", str(catalogue), name="import")
+    importing = shop.start("import", str(catalogue))
     first = first_of(catalogue)
     wait_for(lambda: similar(url, first.stem).status_code == 200, seconds=60)
 
@@ -108,7 +110,7 @@ def arrive(url: str, picture: bytes) -> float:
     return time.monotonic() - began
 
 
-def has_torch(shop: Fleet, name: str) -> bool:
+def has_torch(shop: Installation, name: str) -> bool:
     parent = shop.process(name)
     return any(
         "libtorch" in Path(f"/proc/{process.pid}/maps").read_text()

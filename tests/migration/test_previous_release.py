@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import sqlalchemy as sa
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from support.release import FOLDER, statements
+from support.release.record import run_shop
 from support.release.schema import Schema, describe, stricter
 
 from backend.database import migrate as migrating
@@ -55,6 +57,14 @@ def alter(table: str, what: Callable[[Any], Any]) -> Change:
     return altered
 
 
+def test_this_release_works_with_a_database_that_a_newer_one_has_migrated(head: Database) -> None:
+    with head.engine.execution_options(lookalike_write=True).begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    assert migrating.is_current(head)
+    assert migrating.migrate(head) == "9999"
+    assert replay(head) == []
+
+
 def test_no_table_is_stricter_than_the_previous_release_knows_it(head: Database) -> None:
     assert stricter(released_tables(head), describe(head.engine)) == []
 
@@ -68,6 +78,17 @@ def test_the_recorded_statements_touch_every_table_of_the_release(head: Database
     said = " ".join(one["sql"] for one in recorded)
     unused = {"events"}  # a table that no code of release 0.1 writes
     assert {name for name in released_tables(head) if name not in said} == unused
+
+
+@pytest.mark.slow
+def test_this_release_can_be_recorded(tmp_path: Path) -> None:
+    """`make record-release` works, and what it records can be run again."""
+    recorded = run_shop(f"sqlite:///{tmp_path}/shop.sqlite", tmp_path)
+    statements.save(tmp_path / "all.jsonl", recorded)
+    again = Database(f"sqlite:///{tmp_path}/again.sqlite")
+    migrating.migrate(again)
+    assert statements.replay(again.engine, statements.load(tmp_path / "all.jsonl")) == []
+    again.close()
 
 
 # --- what a migration may not do, until no running release needs it ----------------------------

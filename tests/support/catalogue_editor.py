@@ -1,4 +1,4 @@
-"""A clerk who edits the shop over REST while something happens to it."""
+"""Edits a shop's catalogue over REST while something happens to the shop."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 
 import requests
 
-from support.installation import Fleet, picture
+from support.image_files import random_image
+from support.installation import Installation
 
 LIVE = 150  # skus that are written, priced and removed
 
@@ -25,15 +26,15 @@ class Absence:
     until: float = math.inf
 
 
-class Clerk:
+class CatalogueEditor:
     """Writes, prices and removes products over REST, one at a time; remembers what the shop has."""
 
-    def __init__(self, shop: Fleet, chance: random.Random, *, pause: float = 0.0) -> None:
+    def __init__(self, shop: Installation, chance: random.Random, *, pause: float = 0.0) -> None:
         self.shop = shop
         self.chance = chance
         self.absences: list[Absence] = []
         self._pause = pause  # seconds between two writes
-        self.has: dict[str, tuple[float, int]] = {}  # sku -> price, seed of its picture
+        self.has: dict[str, tuple[float, int]] = {}  # sku -> price, seed of its image
         self.removed: set[str] = set()
         self.writes = 0
         self._over = threading.Event()
@@ -59,7 +60,7 @@ class Clerk:
                 self._write_one()
                 self.writes += 1
                 self._over.wait(self._pause)
-        except Exception as error:  # noqa: BLE001  (it is raised again when the clerk goes)
+        except Exception as error:  # noqa: BLE001  (it is raised again at the end)
             self._failed = error
 
     def _write_one(self) -> None:
@@ -78,7 +79,7 @@ class Clerk:
             price, seed = self.chance.randrange(1, 1000), self.chance.randrange(10**6, 10**7)
             self._end_absence(sku)
             self._send("PUT", sku, json={"price": price})
-            self._send("PUT", f"{sku}/image", data=picture(seed))
+            self._send("PUT", f"{sku}/image", data=random_image(seed))
             self.has[sku] = (price, seed)
             self.removed.discard(sku)
 
@@ -93,7 +94,7 @@ class Clerk:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             try:
-                url = f"{self.shop.services.owner.url}/v1/products/{path}"
+                url = f"{self.shop.url}/v1/products/{path}"
                 answer = requests.request(method, url, timeout=10, **body)
             except requests.RequestException:
                 answer = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from support.garments import garment
+from support.image_files import garment
 
 CATEGORIES = [  # the published fifty, with their types; four of them have no image there
     *(("Anorak", 1), ("Blazer", 1), ("Blouse", 1), ("Bomber", 1), ("Button-Down", 1)),

@@ -1,14 +1,12 @@
-"""A distributed installation of a test's own: real Redis, PostgreSQL, Celery workers and API."""
+"""A shop of several processes, of a test's own: `lookalike serve`, workers, scheduler, commands."""
 
 from __future__ import annotations
 
-import io
+import json
 import os
-import random
 import signal
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,25 +14,19 @@ from typing import Any
 
 import psutil
 import requests
-from PIL import Image
-from sqlalchemy import make_url
 
-from backend import generations, jobs, queue
-from backend.catalogue import products
+from backend import jobs
 from backend.catalogue.import_run import import_catalogue
-from backend.catalogue.products import Draft, ImageRef
-from backend.database import migrate
-from backend.database.engine import Database
-from backend.database.models import Generation
 from backend.queue.progress import Progress
 from backend.settings import Settings, read_settings
-from backend.worker.loop import Worker
+from support.catalogue import Catalogue, draw_catalogue
 from support.env_example import name_of
-from support.servers import RedisServer, redis_server, run_sql, wait_for
-from workers import services as distributed
+from support.servers import RedisServer, empty_database, migrated, redis_server, wait_for
+from workers import services as distributed_services
 
 COMMAND = Path(sys.executable).with_name("lookalike")
-COLUMNS = "id,gender,masterCategory,subCategory,articleType,baseColour,season,year,usage"
+KEPT = ("PATH", "HOME", "LANG", "PYTHONPATH")
+PATIENCE_SECONDS = 60  # for a busy machine
 
 QUICK: Mapping[str, Any] = {
     "embedder": "mean-colour",
@@ -50,52 +42,48 @@ QUICK: Mapping[str, Any] = {
 """Settings under which what takes a minute in a shop takes seconds here."""
 
 
-@contextmanager
-def empty_database(server_url: str) -> Iterator[str]:
-    """A migrated PostgreSQL database that is gone afterwards."""
-    name = f"fleet_{uuid.uuid4().hex}"
-    run_sql(server_url, f"CREATE DATABASE {name}")
-    url = make_url(server_url).set(database=name).render_as_string(hide_password=False)
-    db = Database(url)
-    migrate.migrate(db)
-    db.close()
-    try:
-        yield url
-    finally:
-        run_sql(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+class Installation(Catalogue):
+    """An installation's processes, and this test's own access to its catalogue."""
 
-
-class Fleet:
-    """One installation's processes, and this test's own access to its catalogue."""
-
-    def __init__(self, folder: Path, database_url: str, server: RedisServer, **knobs: Any) -> None:
-        self.folder = folder
-        self.redis = server
-        self._knobs = {
-            **QUICK,
-            "data_dir": folder / "data",
-            "image_store": f"file://{folder}/images",
-        } | knobs
-        self.settings: Settings = read_settings(
-            _env_file=None, database_url=database_url, broker_url=server.url, **self._knobs
-        )
-        self.services = distributed.build(self.settings)
-        self.db = self.services.db
-        self.tells = True  # whether the processes' logs are printed at the end
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+    def __init__(self, folder: Path, *, redis: RedisServer | None = None, **settings: Any) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.prints_logs = True  # at the end, where they are shown if a test failed
+        self._given = {"data_dir": folder / "data"} | settings
+        self._redis = redis
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.settings: Settings = read_settings(_env_file=None, **self._given)
+        super().__init__(distributed_services.build(self.settings))
+
+    @property
+    def redis(self) -> RedisServer:
+        assert self._redis
+        return self._redis
+
+    def close(self) -> None:
+        """End all processes."""
+        for process in self._processes.values():
+            process.send_signal(signal.SIGTERM)
+        for name, process in self._processes.items():
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                _kill(process)
+            if self.prints_logs:
+                sys.stdout.write(f"--- {name} ---\n{self.log_of(name)}")
+        self.services.close()
 
     # --- processes -------------------------------------------------------------------------
 
-    def run(
-        self, *arguments: str, name: str | None = None, **knobs: Any
+    def start(
+        self, *arguments: str, name: str | None = None, **settings: Any
     ) -> subprocess.Popen[bytes]:
         """Start a `lookalike` command; its output goes into a file named after it."""
-        name = name or f"{arguments[0]}-{len(self._processes)}"
+        name = name or arguments[0]
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [COMMAND, *arguments],
-                env=self.environment(**knobs),
+                env=self.environment(**settings),
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -104,25 +92,59 @@ class Fleet:
         self._processes[name] = process
         return process
 
-    def worker(self, name: str, queue: str = "index", **knobs: Any) -> subprocess.Popen[bytes]:
-        return self.run("worker", "--queue", queue, "--name", name, name=name, **knobs)
+    def run(self, *arguments: str, status: int = 0, seconds: float = 600) -> str:
+        """Run a `lookalike` command to its end; return what it prints, or why it failed."""
+        found = subprocess.run(
+            [COMMAND, *arguments],
+            env=self.environment(),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+        assert found.returncode == status, found.stdout + found.stderr
+        return found.stdout if status == 0 else found.stderr
 
-    def api(self) -> str:
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self.run(*arguments, "--json"))
+
+    def environment(self, **settings: Any) -> dict[str, str]:
+        """The settings, and of this process' own variables only what every program needs."""
+        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+        ours = {name_of(key): str(value) for key, value in (self._given | settings).items()}
+        share = {"OMP_NUM_THREADS": "1"} if self.settings.broker_url else {}  # there are several
+        return kept | ours | share
+
+    def worker(self, name: str, queue: str = "index", **settings: Any) -> subprocess.Popen[bytes]:
+        return self.start("worker", "--queue", queue, "--name", name, name=name, **settings)
+
+    def api(self, port: int = 0, **settings: Any) -> str:
         """Start the API and return its address once it is ready."""
-        self.run("serve", "--port", "0", name="api")
+        process = self.start("serve", "--port", str(port), name="api", **settings)
 
         def address() -> str | None:
-            url = self.services.owner.url  # at first perhaps that of a killed predecessor
-            return url if url and _is_ready(url) else None
+            assert process.poll() is None, self.log_of("api")
+            url = f"http://127.0.0.1:{port}" if port else self.url  # perhaps a predecessor's
+            return url if url and is_ready(url) else None
 
-        found: str = wait_for(address, seconds=60)
+        found: str = wait_for(address, seconds=PATIENCE_SECONDS)
         return found
+
+    @property
+    def url(self) -> str | None:
+        """The address of the process that owns the index."""
+        return self.services.owner.url
+
+    def kill_api(self) -> None:
+        """Kill all its processes at once; none of them is told that it ends."""
+        _kill(self._processes.pop("api"))
 
     def log_of(self, name: str) -> str:
         path = self.folder / f"{name}.log"
         return path.read_text() if path.exists() else ""
 
-    def ready(self, *names: str, seconds: float = 30) -> None:
+    def wait_until_ready(self, *names: str, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until workers have warmed up."""
         wait_for(
             lambda: all("worker ready" in self.log_of(name) for name in names), seconds=seconds
@@ -142,37 +164,11 @@ class Fleet:
         pid: int = found[0]
         return pid
 
-    def end(self, name: str, number: int) -> None:
-        """Signal a process of ours and wait for its end."""
+    def end(self, name: str, number: int = signal.SIGTERM) -> int:
+        """Signal a process of ours, wait for its end, and return its exit code."""
         process = self._processes.pop(name)
         process.send_signal(number)
-        process.wait(30)
-
-    def stop(self) -> None:
-        for process in self._processes.values():
-            process.send_signal(signal.SIGTERM)
-        for name, process in self._processes.items():
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            if self.tells:
-                sys.stdout.write(f"--- {name} ---\n{self.log_of(name)}")  # shown if a test failed
-        self.services.close()
-
-    def environment(self, **knobs: Any) -> dict[str, str]:
-        ours = {name_of(key): str(value) for key, value in (self._knobs | knobs).items()}
-        kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
-        return (
-            kept
-            | ours
-            | {
-                "DATABASE_URL": str(self.settings.database_url),
-                "BROKER_URL": str(self.settings.broker_url),
-                "OMP_NUM_THREADS": "1",
-            }
-        )
+        return process.wait(PATIENCE_SECONDS)
 
     # --- the catalogue ---------------------------------------------------------------------
 
@@ -182,25 +178,18 @@ class Fleet:
         import_catalogue(self.db, self.services.image_store, folder, chunk=200)
         self.services.notify()
 
-    def put(self, sku: str, picture: bytes, *, notify: bool = True) -> None:
+    def put(self, sku: str, image: bytes, *, notify: bool = True) -> None:
         """Save one product with its image, as the API does."""
-        digest = self.services.image_store.put(picture)
-        image = ImageRef(uri=f"store://{digest}", digest=digest, bytes=len(picture), mtime_ns=None)
-        draft = Draft(sku=sku, values={}, image=image)
-        self.db.write(
-            lambda session: products.save(session, [draft], priority=queue.SINGLE, complete=False)
-        )
+        self.save(sku, image)
         if notify:
             self.services.notify()
 
-    def remove(self, *skus: str) -> None:
-        self.db.write(lambda session: products.remove(session, skus, priority=queue.SINGLE))
+    def delete(self, *skus: str) -> None:
+        """Remove products, as the API does."""
+        self.remove(*skus)
         self.services.notify()
 
-    def progress(self) -> Progress:
-        return Worker(self.services).progress()
-
-    def wait_until_indexed(self, count: int, *, seconds: float = 25) -> None:
+    def wait_until_indexed(self, count: int, *, seconds: float = PATIENCE_SECONDS) -> None:
         def at_rest() -> Progress | None:
             now = self.progress()
             return now if now.at_rest and now.products == count else None
@@ -216,50 +205,39 @@ class Fleet:
         result: dict[str, Any] = job.result
         return result
 
-    def generation(self) -> Generation:
-        with self.db.read() as session:
-            return generations.active(session)
 
-
-def _is_ready(url: str) -> bool:
+def is_ready(url: str) -> bool:
     with suppress(requests.ConnectionError):
-        return requests.get(f"{url}/readyz", timeout=5).status_code == 200
+        return requests.get(f"{url}/readyz", timeout=PATIENCE_SECONDS).status_code == 200
     return False
 
 
-def picture(seed: int) -> bytes:
-    """A small JPEG unlike any other seed's."""
-    chance = random.Random(seed)
-    image = Image.frombytes("RGB", (4, 6), chance.randbytes(72)).resize((48, 64))
-    out = io.BytesIO()
-    image.save(out, "JPEG")
-    return out.getvalue()
-
-
-def big_picture(seed: int) -> bytes:
-    """A small file that takes a good part of a second to decode."""
-    out = io.BytesIO()
-    Image.new("RGB", (3500, 3500), (seed % 256, seed // 256 % 256, 40)).save(out, "PNG")
-    return out.getvalue()
-
-
-def draw_catalogue(folder: Path, count: int, *, first: int = 0) -> Path:
-    """Write a styles.csv and its images."""
-    (folder / "images").mkdir(parents=True)
-    rows = [f"{COLUMNS},productDisplayName"]
-    for number in range(first, first + count):
-        (folder / "images" / f"{number}.jpg").write_bytes(picture(number))
-        rows.append(f"{number},Women,Apparel,Topwear,Tops,Red,Fall,2012,Casual,Top {number}")
-    (folder / "styles.csv").write_text("\n".join(rows) + "\n")
-    return folder
+def _kill(master: subprocess.Popen[bytes]) -> None:
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(master.pid).children(recursive=True):
+            child.kill()
+    master.kill()
+    master.wait()
 
 
 @contextmanager
-def fleet(folder: Path, postgres_url: str, **knobs: Any) -> Iterator[Fleet]:
-    """An installation without any process of ours yet."""
-    with empty_database(postgres_url) as url, redis_server(folder / "redis") as server:
-        found = Fleet(folder, url, server, **knobs)
+def embedded(folder: Path, **settings: Any) -> Iterator[Installation]:
+    """An installation without servers, and without any process yet."""
+    found = Installation(folder, **settings)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+@contextmanager
+def distributed(folder: Path, postgres_url: str, **settings: Any) -> Iterator[Installation]:
+    """An installation with PostgreSQL and Redis of its own, and without any process of ours yet."""
+    with empty_database(postgres_url) as url, redis_server(folder / "redis") as redis:
+        servers = {"database_url": migrated(url), "broker_url": redis.url}
+        store = {"image_store": f"file://{folder}/images"}
+        found = Installation(folder, redis=redis, **QUICK | servers | store | settings)
         try:
             yield found
         finally:
-            found.stop()
+            found.close()

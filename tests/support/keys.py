@@ -1,9 +1,9 @@
-"""A shop whose door is locked, and keys to it."""
+"""A shop whose API needs a key, and keys for it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -36,7 +36,7 @@ def bearer(token: str) -> dict[str, str]:
 
 @pytest.fixture
 def locked(shop: Shop) -> Iterator[FlaskClient]:
-    """A client without a key, before a locked door."""
+    """A client without a key of an API that needs one."""
     yield create_app(shop.services, locked=True).test_client()
     shop.services.db.write(lambda session: session.execute(delete(ApiKey)))
 
@@ -48,18 +48,12 @@ def token(locked: FlaskClient, shop: Shop) -> Callable[[Scope], str]:
     return lambda scope: made.get(scope) or made.setdefault(scope, make_key(shop.services, scope))
 
 
-@contextmanager
-def settings_of(services: Services, **knobs: Any) -> Iterator[None]:
-    """Change settings of some services for a while."""
-    usual = services.settings
-    services.settings = read_settings(**{**usual.model_dump(), **knobs}, _env_file=None)
-    try:
-        yield
-    finally:
-        services.settings = usual
+def with_settings(services: Services, **changes: Any) -> Services:
+    """The same services under other settings."""
+    settings = read_settings(**{**services.settings.model_dump(), **changes}, _env_file=None)
+    return replace(services, settings=settings)
 
 
-def app_with(services: Services, **knobs: Any) -> Flask:
+def app_with(services: Services, **changes: Any) -> Flask:
     """The app that these services have under other settings."""
-    with settings_of(services, **knobs):
-        return create_app(services)
+    return create_app(with_settings(services, **changes))

@@ -1,4 +1,4 @@
-"""Shoppers who ask all the time, and the judge of what they were told."""
+"""Queries all the time, and checks of what was answered."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 import requests
 
 from support.catalogue_editor import Absence
-from support.installation import Fleet
+from support.installation import Installation
 
 FILTERS = (
     "",
@@ -25,8 +25,8 @@ FILTERS = (
     "gender=Women&master_category=Apparel&year_gte=2011",
     "base_colour_not=White&season=Fall,Summer",
 )
-TOLERANCE = {"sku": 0.002, "picture": 0.02}
-"""Between a score and the cosine of two stored vectors; a picture is embedded once more."""
+TOLERANCE = {"sku": 0.002, "image": 0.02}
+"""Between a score and the cosine of two stored vectors; an image is embedded once more."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Answered:
     """One question: when it was sent and answered (seconds since the epoch), and with what."""
 
     phase: str
-    kind: str  # sku or picture
+    kind: str  # sku or image
     sku: str
     sent: float
     received: float
@@ -46,22 +46,22 @@ class Answered:
         return 1000 * (self.received - self.sent)
 
 
-class Crowd:
-    """Threads that ask about products, and about their pictures, at a steady pace."""
+class QueryLoad:
+    """Threads that ask about products, and about their images, at a steady rate."""
 
-    def __init__(self, shop: Fleet, pictures: Sequence[Path], *, per_second: float) -> None:
+    def __init__(self, shop: Installation, images: Sequence[Path], *, per_second: float) -> None:
         self.phase = "before"
         self.answers: list[Answered] = []
         self._shop = shop
-        self._pictures = pictures
+        self._images = images
         self._over = threading.Event()
-        self._let_in = threading.Event()
-        self._let_in.set()
+        self._may_ask = threading.Event()
+        self._may_ask.set()
         self._asking = [threading.Lock() for _ in range(3)]
         self._threads = [
-            threading.Thread(target=self._ask, args=(number, kind, pace))
-            for number, (kind, pace) in enumerate(
-                [("sku", per_second / 2), ("sku", per_second / 2), ("picture", per_second / 10)]
+            threading.Thread(target=self._ask, args=(number, kind, rate))
+            for number, (kind, rate) in enumerate(
+                [("sku", per_second / 2), ("sku", per_second / 2), ("image", per_second / 10)]
             )
         ]
 
@@ -71,36 +71,36 @@ class Crowd:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._let_in.set()
+        self._may_ask.set()
         self._over.set()
         for thread in self._threads:
             thread.join()
 
     @contextmanager
-    def kept_out(self) -> Iterator[None]:
-        """Hold all questions back, once those under way are answered, while the door is shut."""
-        self._let_in.clear()
+    def paused(self) -> Iterator[None]:
+        """Wait for the answers under way, and ask nothing meanwhile."""
+        self._may_ask.clear()
         for lock in self._asking:
             with lock:
                 pass
         try:
             yield
         finally:
-            self._let_in.set()
+            self._may_ask.set()
 
     def _ask(self, number: int, kind: str, per_second: float) -> None:
         chance = random.Random(number)
         session = requests.Session()
         while not self._over.is_set():
-            self._let_in.wait()
+            self._may_ask.wait()
             with self._asking[number]:
                 self.answers.append(self._ask_once(session, kind, chance))
             self._over.wait(chance.expovariate(per_second))
         session.close()
 
     def _ask_once(self, session: requests.Session, kind: str, chance: random.Random) -> Answered:
-        phase, path, asked = self.phase, chance.choice(self._pictures), chance.choice(FILTERS)
-        url = f"{self._shop.services.owner.url}/v1"
+        phase, path, asked = self.phase, chance.choice(self._images), chance.choice(FILTERS)
+        url = f"{self._shop.url}/v1"
         sent = time.time()
         try:
             if kind == "sku":
@@ -118,11 +118,11 @@ class Crowd:
         return Answered(phase, kind, path.stem, sent, time.time(), status, body)
 
 
-# --- the judge ---------------------------------------------------------------------------------
+# --- the checks ---------------------------------------------------------------------------------
 
 
 @dataclass
-class Reign:
+class ActivePeriod:
     """When a generation may have been the active one: until another's promotion was over."""
 
     generation: int
@@ -139,28 +139,28 @@ def failures(answers: Iterable[Answered]) -> list[str]:
     ]
 
 
-def usurpers(answers: Iterable[Answered], reigns: Sequence[Reign]) -> list[str]:
+def inactive_answers(answers: Iterable[Answered], periods: Sequence[ActivePeriod]) -> list[str]:
     """Return the answers of a generation that was not active while the question was out."""
     return [
         f"{one.phase}: generation {one.body['generation']}"
         for one in answers
         if one.status == 200
         and not any(
-            reign.generation == one.body["generation"]
-            and one.sent < reign.until
-            and one.received > reign.since
-            for reign in reigns
+            period.generation == one.body["generation"]
+            and one.sent < period.until
+            and one.received > period.since
+            for period in periods
         )
     ]
 
 
-def miscalculated(
+def wrong_scores(
     answers: Iterable[Answered],
     vectors: Mapping[int, Mapping[str, npt.NDArray[np.float32]]],
 ) -> tuple[int, list[str]]:
     """Count the scores that could be checked, and return those from another space.
 
-    `vectors` holds, by generation, the vectors of products whose pictures nobody edited.
+    `vectors` holds, by generation, the vectors of products whose images nobody edited.
     """
     checked, wrong = 0, []
     for one in answers:
@@ -176,7 +176,7 @@ def miscalculated(
     return checked, wrong
 
 
-def revenants(answers: Iterable[Answered], absences: Sequence[Absence]) -> list[str]:
+def removed_but_shown(answers: Iterable[Answered], absences: Sequence[Absence]) -> list[str]:
     """Return the removed products that were shown after the removal was acknowledged."""
     gone: dict[str, list[Absence]] = {}
     for absence in absences:
@@ -196,7 +196,7 @@ def revenants(answers: Iterable[Answered], absences: Sequence[Absence]) -> list[
 def latencies(answers: Sequence[Answered], *, first: str) -> str:
     """Return a table: p50 and p99 by phase and kind, as ratios to the first phase."""
     lines = ["phase                          by        asked      p50      p99   to before"]
-    for kind in ("sku", "picture"):
+    for kind in ("sku", "image"):
         base = _percentiles(answers, first, kind)
         for phase in dict.fromkeys(one.phase for one in answers):
             here = _percentiles(answers, phase, kind)

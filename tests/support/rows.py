@@ -14,9 +14,9 @@ from backend.database.models import ACTIVE, Generation, IndexEntry, Product
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def make_generation(db: Database, *, state: str = ACTIVE, name: str = "g1") -> int:
+def make_generation(db: Database, *, state: str = ACTIVE, name: str = "g1", size: int = 3) -> int:
     generation = Generation(
-        collection=name, embedder="mean-colour", fingerprint="f", size=3, state=state
+        collection=name, embedder="mean-colour", fingerprint="f", size=size, state=state
     )
     db.write(lambda session: session.add(generation))
     return generation.id

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,7 +17,10 @@ from typing import Any
 from unittest import mock
 
 import redis
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
+
+from backend.database import migrate
+from backend.database.engine import Database
 
 
 def wait_for(what: Callable[[], Any], *, seconds: float = 20, every: float = 0.1) -> Any:
@@ -65,6 +69,25 @@ def run_sql(url: str, *statements: str) -> None:
         for statement in statements:
             connection.execute(text(statement))
     engine.dispose()
+
+
+@contextmanager
+def empty_database(server_url: str) -> Iterator[str]:
+    """A database without tables on a server, gone afterwards: its URL."""
+    name = f"test_{uuid.uuid4().hex}"
+    run_sql(server_url, f"CREATE DATABASE {name}")
+    try:
+        yield make_url(server_url).set(database=name).render_as_string(hide_password=False)
+    finally:
+        run_sql(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def migrated(url: str) -> str:
+    """Bring a database to the newest revision; return its URL."""
+    db = Database(url)
+    migrate.migrate(db)
+    db.close()
+    return url
 
 
 # --- Redis -------------------------------------------------------------------------------------

@@ -96,7 +96,7 @@ def _scores(index: FloatArray, queries: Positions, metric: Metric) -> FloatArray
 def _best(scores: FloatArray, k: int) -> tuple[Positions, FloatArray]:
     """Return the k best columns of each row, best first, and their scores.
 
-    The k best lie in the k groups whose maxima are the greatest, and maxima are cheap: this sorts
+    The k best are in the k groups with the greatest maxima, and maxima are cheap: this sorts
     k * GROUP scores a row instead of all of them.
     """
     rows, width = scores.shape

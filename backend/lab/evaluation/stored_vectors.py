@@ -40,8 +40,8 @@ def embed_missing(
     tasks = zip(missing, opened, strict=True)
     report(done := len(products) - len(missing), len(products))
     while batch := list(islice(tasks, embedder.batch_size)):
-        made = _embed(db, embedder, [one for _, one in batch])
-        for (position, _), digest in zip(batch, made, strict=True):
+        embedded = _embed(db, embedder, [one for _, one in batch])
+        for (position, _), digest in zip(batch, embedded, strict=True):
             digests[position] = digest
         report(done := done + len(batch), len(products))
     return digests

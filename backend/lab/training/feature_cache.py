@@ -78,7 +78,7 @@ class FrozenStem:
 
 
 class FeatureCache:
-    """The maps and the starting features of all images as float16; only what is asked for.
+    """The maps and the starting features of images as float16; `fill` computes them.
 
     Each combination of stem, input size and list of images has a folder, named by its digest.
     Filling resumes where a killed run stopped.
@@ -153,10 +153,10 @@ class FeatureCache:
     def _fill(self, view: int, maps: npt.NDArray[np.float16], rows: Positions) -> None:
         starting = self.starting
         for some, pixels in self._pixels(view, rows):
-            made = self._stem.maps(pixels)
-            maps[some] = made.permute(0, 2, 3, 1).cpu().to(torch.float16).numpy()
+            output = self._stem.maps(pixels)
+            maps[some] = output.permute(0, 2, 3, 1).cpu().to(torch.float16).numpy()
             if view == 0:
-                starting[some] = self._stem.pooled(made)
+                starting[some] = self._stem.pooled(output)
         for array in (maps, starting):
             array.flush()  # type: ignore[attr-defined]
 

@@ -63,20 +63,20 @@ def _lines(card: Mapping[str, Any]) -> Iterator[str]:
     yield from ("# A network tuned on a catalogue", "")
     yield f"- Starts from `{recipe['backbone']}`, whose weights keep their own licence."
     yield f"- Trained on {data['training']:,} products, by {_labels(recipe)}."
-    yield f"- Judged by {data['held_out']:,} products that it never saw, and {data['unseen']:,} of "
-    yield f"  whole categories that it never saw: {_unseen(recipe)}."
-    yield f"- Left out of training: {data['near_duplicates_left_out']:,} products that look like a "
-    yield f"  judged one (cosine of the starting features {recipe['near_duplicate']} or more)."
-    yield from (f"- Data: {card['notes'] or 'nothing noted on its source and licence'}", "")
+    yield f"- Validated with {data['held_out']:,} products that it was not trained on, and"
+    yield f"  {data['unseen']:,} of whole categories that it was not trained on: {_unseen(recipe)}."
+    yield f"- Left out of training: {data['near_duplicates_left_out']:,} products with a cosine of"
+    yield f"  {recipe['near_duplicate']} or more to a validation product, by the starting features."
+    yield from (f"- Data: {card['notes'] or 'source and licence are not given'}", "")
     yield from ("Made by", "", *(f"    {command}" for command in card["commands"]), "")
     yield from ("## mAP@5, held-out products as queries and index", "")
     yield from _table(card)
     yield from ("", "## Limits", "")
-    yield "- The judged products chose the best epoch: others will read a little lower."
-    yield "- Studio photographs of single products on plain ground, if the catalogue has no others;"
-    yield "  street photographs, several garments at once and drawings were not looked at."
-    yield "- What the labels do not tell apart, such as the pattern of two black shirts, it has not"
-    yield "  been taught; the starting features beside it carry that."
+    yield "- The validation products chose the best epoch: expect others to score a little lower."
+    yield "- If the catalogue has only studio photographs of single products on plain ground, it is"
+    yield "  not tested on street photographs, several garments in one image, or drawings."
+    yield "- It was not trained to distinguish what the labels do not, such as the patterns of two"
+    yield "  black shirts; the starting features in the vector are for that."
 
 
 def _labels(recipe: Mapping[str, Any]) -> str:
@@ -95,7 +95,7 @@ def _table(card: Mapping[str, Any]) -> Iterator[str]:
         "**as shipped**": card["scores"],
     }
     if not card["scores"]:
-        yield "Nothing was held out to judge by."
+        yield "Nothing was held out for validation."
         return
     columns = [(group, by) for group, values in card["scores"].items() for by in values]
     yield "| | " + " | ".join(f"{group}: {by}" for group, by in columns) + " |"

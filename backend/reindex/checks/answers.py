@@ -13,12 +13,12 @@ from sqlalchemy.orm import Session
 from backend.database.engine import Database
 from backend.database.models import IndexEntry, Product
 from backend.queue.progress import count_points
-from backend.reindex.checks.sample import SampledProduct, Vector, sample
+from backend.reindex.checks.sample import SampledProduct, sample
 from backend.reindex.checks.settled import count_arriving
 from backend.reindex.checks.verdict import Bounds, Check, Side
 from backend.search.ranking import average_precision_at_k
 from backend.search.recall import NEIGHBOURS, recall
-from backend.vectors import Hit, VectorIndex
+from backend.vectors import Hit, Vector, VectorIndex
 
 MAP_AT: Final = 5
 

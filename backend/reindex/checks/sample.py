@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -16,8 +14,7 @@ from backend.catalogue import image_vectors
 from backend.database.engine import Database
 from backend.database.models import Generation, IndexEntry, Product
 from backend.reindex.checks.verdict import Side
-
-Vector: TypeAlias = npt.NDArray[np.float32]
+from backend.vectors import Vector
 
 CATEGORIES: Final = ("article_type", "sub_category", "master_category")
 """Fields by which products are alike, the finest first; the first one is used that half of the

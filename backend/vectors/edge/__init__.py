@@ -1,7 +1,7 @@
 """The embedded index: one qdrant-edge shard, in the process that owns it.
 
 - `owner`: the lock that makes a process the owner, and the address where it answers
-- `index`: the `VectorIndex` of one generation; `requests`: what it sends to the engine
+- `index`: the `VectorIndex` of one generation; `queries`: what it sends to the engine
 - `store`: the shard that answers, opened by the first call and replaced while in use; `handle`: an
   open shard; `copy`: making two shards equal; `folders`: the files on disk
 - `shard`: opening a shard, and the engine's errors

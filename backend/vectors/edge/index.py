@@ -22,7 +22,7 @@ from backend.filters import Scalar, Schema, Where
 from backend.filters.check import check, check_facet
 from backend.vectors import Hit, Point, SearchMode, StoredPoint, Vector, VectorIndex
 from backend.vectors.edge.copy import walk
-from backend.vectors.edge.requests import EDGE_FILTERS, search_params
+from backend.vectors.edge.queries import EDGE_FILTERS, search_params
 from backend.vectors.edge.shard import ShardOptions, engine_points
 from backend.vectors.edge.store import EdgeStore
 from backend.vectors.points import (

@@ -29,7 +29,7 @@ from backend.vectors.points import (
 from backend.vectors.search_mode import choose
 from backend.vectors.server.collection import Connect, ServerOptions
 from backend.vectors.server.connection import ServerCollection
-from backend.vectors.server.requests import SERVER_FILTERS, search_params
+from backend.vectors.server.queries import SERVER_FILTERS, search_params
 from backend.vectors.translate import (
     path,
     points_with_claim,

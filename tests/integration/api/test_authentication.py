@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import io
-import os
 import re
-import signal
 import stat
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 import structlog
 from flask.testing import FlaskClient
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from sqlalchemy.exc import OperationalError
-from support.installation import COMMAND, wait_for
-from support.keys import UNKNOWN, bearer, make_key, settings_of
-from support.shop import PROBLEM, Shop, picture
+from support.keys import UNKNOWN, bearer, make_key, with_settings
+from support.shop import PROBLEM, Shop
 
 from backend import logs
 from backend.access import keys
 from backend.access.scope import Scope
 from backend.api import authentication, create_app, scopes
 from backend.api.scopes import PUBLIC
-from backend.bootstrap import Services, build
-from backend.cli.similar import ask
+from backend.bootstrap import Services
 from backend.settings import Settings, read_settings
 from backend.vectors.edge.owner import Owner
 
@@ -245,11 +239,11 @@ def test_the_log_tells_whose_request_it_was(
     assert token(READ).rpartition("_")[0] in line
 
 
-# --- whether there is a door at all --------------------------------------------------------------
+# --- when a key is needed ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("knobs", "is_locked"),
+    ("changes", "is_locked"),
     [
         ({}, False),
         ({"host": "localhost"}, False),
@@ -267,12 +261,12 @@ def test_the_log_tells_whose_request_it_was(
     ],
 )
 def test_keys_are_needed_as_soon_as_others_can_reach_the_server(
-    settings: Settings, knobs: dict[str, Any], is_locked: bool
+    settings: Settings, changes: dict[str, Any], is_locked: bool
 ) -> None:
-    assert read_settings(_env_file=None, **knobs).locked == is_locked
+    assert read_settings(_env_file=None, **changes).locked == is_locked
 
 
-def test_readyz_says_that_nobody_can_be_let_in_and_what_to_do(
+def test_readyz_says_that_there_is_no_valid_key_and_what_to_do(
     shop: Shop, locked: FlaskClient
 ) -> None:
     down = locked.get("/readyz")
@@ -358,63 +352,22 @@ def test_the_owners_token_reads_and_does_not_write(shop: Shop, locked: FlaskClie
 # --- a server that others can reach --------------------------------------------------------------
 
 
-def warnings(services: Services, **knobs: Any) -> list[str]:
+def warnings(services: Services, **changes: Any) -> list[str]:
     """What a server with these settings warns of when it starts."""
-    with structlog.testing.capture_logs() as logged, settings_of(services, **knobs):
-        authentication.warn_about_keys(services)
+    with structlog.testing.capture_logs() as logged:
+        authentication.warn_about_keys(with_settings(services, **changes))
     assert {line["log_level"] for line in logged} <= {"warning"}
     return [str(line["event"]) for line in logged]
 
 
-def test_a_server_warns_when_nobody_can_be_let_in_or_everybody_is(
+def test_a_server_warns_when_there_is_no_valid_key_or_none_is_needed(
     shop: Shop, locked: FlaskClient
 ) -> None:
     assert warnings(shop.services) == []
     assert warnings(shop.services, require_keys=False) == [], "nobody else is there"
-    (nobody,) = warnings(shop.services, host="0.0.0.0")
-    assert "there is no valid API key" in nobody
-    (everybody,) = warnings(shop.services, host="0.0.0.0", require_keys=False)
-    assert "no API key is needed" in everybody
+    (no_key,) = warnings(shop.services, host="0.0.0.0")
+    assert "there is no valid API key" in no_key
+    (exposed,) = warnings(shop.services, host="0.0.0.0", require_keys=False)
+    assert "no API key is needed" in exposed
     make_key(shop.services, READ)
     assert warnings(shop.services, host="0.0.0.0") == []
-
-
-@pytest.fixture
-def server(settings: Settings, tmp_path: Path) -> Iterator[Path]:
-    """A server beyond loopback; the path is that of its log."""
-    log = tmp_path / "serve.log"
-    environment = {
-        "PATH": os.environ["PATH"],
-        "LOOKALIKE_DATA_DIR": str(settings.data_dir),
-        "LOOKALIKE_EMBEDDER": "mean-colour",
-    }
-    command = [COMMAND, "serve", "--host", "0.0.0.0", "--port", "0"]
-    with (
-        log.open("wb") as file,
-        subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=file) as process,
-    ):
-        yield log
-        process.send_signal(signal.SIGTERM)
-
-
-def test_commands_work_beside_a_locked_server_which_tells_nobody_its_keys(
-    server: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    services = build(settings)
-    url = wait_for(lambda: services.owner.url, seconds=30)
-    headers = bearer(make_key(services, INGEST))
-    wait_for(lambda: b'"event": "serving"' in server.read_bytes(), seconds=30)
-    assert requests.get(f"{url}/v1/status", timeout=5).status_code == 401
-    for sku, colour in (("1", "red"), ("2", "darkred")):
-        address = f"{url}/v1/products/{sku}"
-        assert requests.put(address, json={}, headers=headers, timeout=5).status_code == 201
-        image = requests.put(f"{address}/image", data=picture(colour), headers=headers, timeout=5)
-        assert image.status_code == 201
-    wait_for(
-        lambda: requests.get(f"{url}/v1/status", headers=headers, timeout=5).json()["indexed"] == 2
-    )
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # the token must not go there
-    assert [item["sku"] for item in ask(services, "1", limit=5, where=[])["items"]] == ["2"]
-    for secret in (headers["Authorization"], str(services.owner.token)):
-        assert secret.rpartition("_")[2] not in server.read_text()
-    services.close()

@@ -11,12 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from schemathesis import checks
-from support.shop import Shop, picture
+from support.image_files import colour_image
+from support.shop import Shop
 
 from backend.api.schemas.product import Product, ProductBody
 from backend.catalogue.drafts import FIELDS
 
-IMAGES = st.sampled_from([picture("red"), picture("blue", format="JPEG"), b"", b"\xff\xd8\xff"])
+IMAGES = st.sampled_from(
+    [colour_image("red"), colour_image("blue", format="JPEG"), b"", b"\xff\xd8\xff"]
+)
 for media_type in ("image/*", "image/png"):
     schemathesis.openapi.media_type(media_type, IMAGES)
 

@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from support.shop import PROBLEM, Shop, picture
+from support.image_files import colour_image
+from support.shop import PROBLEM, Shop
 
 from backend import generations
-from backend.bootstrap import build
-from backend.settings import read_settings
+from backend.settings import Settings
 
 COLOURS = ("red", "blue", "green")
 BETTER = "mean-colour?grid=2"
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
+def shop(settings: Settings) -> Iterator[Shop]:
     """A shop of its own: generations would stay behind in the common one."""
-    services = build(
-        read_settings(_env_file=None, data_dir=tmp_path, embedder="mean-colour", promote_samples=10)
-    )
-    services.owner.acquire()
-    shop = Shop(services)
-    shop.worker.recover()
+    shop = Shop(settings, promote_samples=10)
     for number in range(9):
         colour = COLOURS[number % 3]
         shop.put(str(number), article_type=colour)
-        shop.put_image(str(number), picture(colour, size=(30 + number, 40)))
+        shop.put_image(str(number), colour_image(colour, size=(30 + number, 40)))
     shop.work()
     yield shop
-    services.close()
+    shop.close()
 
 
 def follow(shop: Shop, location: str) -> Any:

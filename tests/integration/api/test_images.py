@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.shop import PROBLEM, Shop, picture
+from support.image_files import colour_image
+from support.shop import PROBLEM, Shop
 
+from backend.api import create_app
 from backend.catalogue import products
 from backend.catalogue.products import ImageRef
 from backend.images.decoder_pool import DecoderPool
@@ -24,7 +27,7 @@ def hang(data: bytes, **_: object) -> None:
 def test_an_image_comes_back_byte_for_byte(shop: Shop) -> None:
     shop.put("1")
     for kind in ("jpeg", "png", "webp"):
-        data = picture("red", format=kind)
+        data = colour_image("red", format=kind)
         assert shop.put_image("1", data).status_code in (200, 201)
         got = shop.client.get("/v1/products/1/image")
         assert (got.status_code, got.content_type, got.data) == (200, f"image/{kind}", data)
@@ -33,7 +36,7 @@ def test_an_image_comes_back_byte_for_byte(shop: Shop) -> None:
 
 def test_the_first_image_is_201_and_the_next_200_with_the_product(shop: Shop) -> None:
     shop.put("1")
-    first, second = (shop.put_image("1", picture(colour)) for colour in ("red", "blue"))
+    first, second = (shop.put_image("1", colour_image(colour)) for colour in ("red", "blue"))
     assert (first.status_code, second.status_code) == (201, 200)
     assert second.json["sku"] == "1"
     assert second.json["image_uri"] != first.json["image_uri"]
@@ -41,8 +44,8 @@ def test_the_first_image_is_201_and_the_next_200_with_the_product(shop: Shop) ->
 
 def test_a_product_is_found_by_its_new_image(wardrobe: Shop) -> None:
     assert wardrobe.skus("/v1/products/0001/similar", limit=1) == ["0002"]
-    wardrobe.put_image("0002", picture("blue"))
-    wardrobe.put_image("0004", picture("#d02020"))
+    wardrobe.put_image("0002", colour_image("blue"))
+    wardrobe.put_image("0004", colour_image("#d02020"))
     wardrobe.work()
     assert wardrobe.skus("/v1/products/0001/similar", limit=1) == ["0004"]
 
@@ -52,7 +55,7 @@ def test_a_known_image_is_not_sent_again(shop: Shop) -> None:
     tag = shop.client.get("/v1/products/1/image").headers["ETag"]
     again = shop.client.get("/v1/products/1/image", headers={"If-None-Match": tag})
     assert (again.status_code, again.data) == (304, b"")
-    shop.put_image("1", picture("blue"))
+    shop.put_image("1", colour_image("blue"))
     assert shop.client.get("/v1/products/1/image", headers={"If-None-Match": tag}).data
 
 
@@ -68,9 +71,9 @@ def test_what_is_no_image_is_415(shop: Shop, data: bytes) -> None:
 @pytest.mark.parametrize(
     ("data", "code"),
     [
-        (picture("red", format="JPEG")[:400], "corrupt-image"),
-        (picture("red", size=(1, 1)), "image-too-small"),
-        (picture("red", size=(900, 10)), "image-too-small"),
+        (colour_image("red", format="JPEG")[:400], "corrupt-image"),
+        (colour_image("red", size=(1, 1)), "image-too-small"),
+        (colour_image("red", size=(900, 10)), "image-too-small"),
     ],
 )
 def test_a_broken_or_tiny_image_is_422(shop: Shop, data: bytes, code: str) -> None:
@@ -81,35 +84,33 @@ def test_a_broken_or_tiny_image_is_422(shop: Shop, data: bytes, code: str) -> No
 
 def test_an_image_of_too_many_bytes_or_pixels_is_413(shop: Shop) -> None:
     shop.put("1")
-    heavy = picture("red") + bytes(60_000)
+    heavy = colour_image("red") + bytes(60_000)
     assert shop.put_image("1", heavy).json["code"] == "image-too-large"
-    wide = shop.put_image("1", picture("red", size=(20_001, 2_000), format="GIF"))
+    wide = shop.put_image("1", colour_image("red", size=(20_001, 2_000), format="GIF"))
     assert (wide.status_code, wide.json["code"]) == (413, "image-too-large")
     heavier = shop.put_image("1", bytes(2_000_000))
     assert (heavier.status_code, heavier.content_type) == (413, PROBLEM)
 
 
-def test_an_image_that_hangs_its_decoder_is_422_and_the_next_one_is_served(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_image_that_hangs_its_decoder_is_422_and_the_next_one_is_served(shop: Shop) -> None:
     shop.put("1")
+    image = colour_image("red")
     with DecoderPool(limits=shop.services.limits, seconds=0.5, decode=hang) as decoders:  # type: ignore[arg-type]
-        monkeypatch.setattr(shop.services, "decoders", decoders)
-        refused = shop.put_image("1", picture("red"))
+        client = create_app(replace(shop.services, decoders=decoders)).test_client()
+        refused = client.put("/v1/products/1/image", data=image, content_type="image/png")
     assert (refused.status_code, refused.json["code"]) == (422, "decoder-died")
-    monkeypatch.undo()
-    assert shop.put_image("1", picture("red")).status_code == 201
+    assert shop.put_image("1", image).status_code == 201
 
 
 def test_a_form_is_told_to_send_the_file_itself(shop: Shop) -> None:
     shop.put("1")
-    form = {"image": (io.BytesIO(picture("red")), "red.png")}
+    form = {"image": (io.BytesIO(colour_image("red")), "red.png")}
     refused = shop.client.put("/v1/products/1/image", data=form)
     assert (refused.status_code, refused.json["code"]) == (415, "unsupported-media-type")
 
 
 def test_an_image_of_an_unknown_product_is_404(shop: Shop) -> None:
-    assert shop.put_image("nobody", picture("red")).status_code == 404
+    assert shop.put_image("nobody", colour_image("red")).status_code == 404
     assert shop.client.get("/v1/products/nobody/image").status_code == 404
 
 
@@ -129,7 +130,7 @@ def set_file(shop: Shop, path: Path) -> None:
 def test_an_imported_file_is_shown_but_only_if_it_is_an_image(shop: Shop, tmp_path: Path) -> None:
     shop.put("1")
     file = tmp_path / "1.jpg"
-    file.write_bytes(picture("red", format="JPEG"))
+    file.write_bytes(colour_image("red", format="JPEG"))
     set_file(shop, file)
     assert shop.client.get("/v1/products/1/image").data == file.read_bytes()
     file.write_text("root:x:0:0:root:/root:/bin/bash")

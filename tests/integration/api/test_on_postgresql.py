@@ -5,28 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from support.shop import Shop, picture
+from support.image_files import colour_image
+from support.servers import migrated
+from support.shop import Shop
 
-from backend.bootstrap import build
-from backend.database import migrate
-from backend.database.engine import Database
 from backend.settings import Settings
 
 
 @pytest.fixture
 def postgres_shop(pg_url: str, settings: Settings) -> Iterator[Shop]:
-    found = settings.model_copy(
-        update={"database_url": pg_url, "embedder": "mean-colour", "facets": ("fit",)}
-    )
-    db = Database(found.database)
-    migrate.migrate(db)
-    db.close()
-    services = build(found)
-    services.owner.acquire()
-    shop = Shop(services)
-    shop.worker.recover()
-    yield shop
-    services.close()
+    with Shop(settings, database_url=migrated(pg_url), facets=("fit",)) as found:
+        yield found
 
 
 def test_a_shop_on_postgresql_answers_the_same(postgres_shop: Shop) -> None:
@@ -34,8 +23,8 @@ def test_a_shop_on_postgresql_answers_the_same(postgres_shop: Shop) -> None:
     items = [{"sku": sku, "attributes": {"fit": "slim", "n": 42}} for sku in ("1", "2")]
     batch = shop.client.post("/v1/products:batch", json={"items": items}).json
     assert [item["status"] for item in batch["items"]] == [201, 201]
-    shop.put_image("1", picture("red"))
-    shop.put_image("2", picture("darkred"))
+    shop.put_image("1", colour_image("red"))
+    shop.put_image("2", colour_image("darkred"))
     assert shop.skus("/v1/products", state="pending") == ["1", "2"]
     shop.work()
     shop.put("3", year=2012)

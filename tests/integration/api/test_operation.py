@@ -6,7 +6,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from support.shop import PROBLEM, Shop, picture
+from support.image_files import colour_image
+from support.shop import PROBLEM, Shop
 
 from backend import jobs
 from backend.api import create_app
@@ -129,7 +130,7 @@ def test_before_the_first_generation_only_similar_items_have_to_wait(tmp_path: P
             client.get("/readyz"),
             client.get("/v1/products/1/similar"),
             client.get("/v1/facets"),
-            client.post("/v1/similar", data=picture("red"), content_type="image/png"),
+            client.post("/v1/similar", data=colour_image("red"), content_type="image/png"),
         ]
         assert {response.status_code for response in waiting} == {503}
         assert {response.content_type for response in waiting} == {PROBLEM}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from support.image_files import colour_image
 from support.shop import PROBLEM, Shop
 
+from backend.api import create_app
 from backend.catalogue import products
 from backend.catalogue.products import ImageRef
 
@@ -225,18 +228,19 @@ def test_a_product_without_an_image_ends_in_quarantine_with_that_reason(shop: Sh
     assert read["reason"].startswith("no-image")
 
 
-def test_every_write_notifies(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_write_notifies(shop: Shop) -> None:
     notified: list[bool] = []
 
     def notify() -> None:
         with shop.services.db.read() as session:  # committed: another connection sees it
             notified.append(products.page(session, limit=1) != [])
 
-    monkeypatch.setattr(shop.services, "notify", notify)
-    shop.put("1", "red")
-    shop.client.patch("/v1/products/1", json={"year": 2012})
-    shop.client.post("/v1/products:batch", json={"items": [{"sku": "2"}]})
-    shop.client.delete("/v1/products/2")
+    client = create_app(replace(shop.services, notify=notify)).test_client()
+    client.put("/v1/products/1", json={})
+    client.put("/v1/products/1/image", data=colour_image("red"), content_type="image/png")
+    client.patch("/v1/products/1", json={"year": 2012})
+    client.post("/v1/products:batch", json={"items": [{"sku": "2"}]})
+    client.delete("/v1/products/2")
     assert notified == [True] * 5
 
 

@@ -12,8 +12,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event
-from support.installation import redis_server
 from support.keys import UNKNOWN, app_with, bearer
+from support.servers import redis_server
 from support.shop import PROBLEM, Shop
 
 from backend.access.scope import Scope

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import structlog
-from support.shop import PROBLEM, Shop, picture
+from support.image_files import colour_image
+from support.shop import PROBLEM, Shop
 
 from backend.errors import ModelMismatch
 
@@ -115,7 +116,7 @@ def test_what_was_sold_out_a_moment_ago_is_not_offered(wardrobe: Shop) -> None:
 
 
 def test_an_image_in_a_form_finds_its_product_first(wardrobe: Shop) -> None:
-    answer = upload(wardrobe, picture("#d02020")).json
+    answer = upload(wardrobe, colour_image("#d02020")).json
     assert answer["items"][0]["sku"] == "0001"
     assert answer["items"][0]["score"] == pytest.approx(1, abs=1e-3)
     assert set(answer) == {"items", "generation", "request_id", "meta"}
@@ -128,9 +129,9 @@ def test_a_form_holds_the_other_parameters_too(wardrobe: Shop) -> None:
         "fields": "gender",
         "exclude": "0003",
     }
-    (item,) = upload(wardrobe, picture("#d02020"), **fields).json["items"]
+    (item,) = upload(wardrobe, colour_image("#d02020"), **fields).json["items"]
     assert item["product"] == {"sku": "0004", "gender": "Men"}
-    plain = upload(wardrobe, picture("#d02020"), gender=["Men", "Kids"], min_score="0.1").json
+    plain = upload(wardrobe, colour_image("#d02020"), gender=["Men", "Kids"], min_score="0.1").json
     assert [item["sku"] for item in plain["items"]] == ["0003", "0004"]
 
 
@@ -138,7 +139,7 @@ def test_a_raw_image_is_asked_with_a_query_string(wardrobe: Shop) -> None:
     for kind in ("jpeg", "png"):
         answer = wardrobe.client.post(
             "/v1/similar?gender=Men&limit=1",
-            data=picture("#d02020", format=kind),
+            data=colour_image("#d02020", format=kind),
             content_type=f"image/{kind}",
         ).json
         assert [item["sku"] for item in answer["items"]] == ["0003"]
@@ -209,9 +210,9 @@ def test_everything_wrong_with_a_body_is_told_at_once(wardrobe: Shop) -> None:
     [
         (b"", 415, "not-an-image"),
         (b"plain text", 415, "not-an-image"),
-        (picture("red", format="JPEG")[:400], 422, "corrupt-image"),
-        (picture("red", size=(2, 2)), 422, "image-too-small"),
-        (picture("red") + bytes(60_000), 413, "image-too-large"),
+        (colour_image("red", format="JPEG")[:400], 422, "corrupt-image"),
+        (colour_image("red", size=(2, 2)), 422, "image-too-small"),
+        (colour_image("red") + bytes(60_000), 413, "image-too-large"),
     ],
 )
 def test_what_is_no_usable_image_is_refused(
@@ -255,7 +256,7 @@ def test_an_encoder_of_another_generation_is_refused(
 ) -> None:
     embedder = wardrobe.services.embedders.named(wardrobe.services.settings.embedder)
     monkeypatch.setattr(embedder, "fingerprint", "f" * 64)
-    refused = upload(wardrobe, picture("red"))
+    refused = upload(wardrobe, colour_image("red"))
     assert (refused.status_code, refused.json["code"]) == (503, ModelMismatch.code)
 
 

@@ -7,25 +7,23 @@ import json
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-from sqlalchemy import func, select
-from support.installation import draw_catalogue, picture
+from sqlalchemy import select
+from support.catalogue import draw_catalogue
+from support.image_files import random_image
+from support.shop import Shop
 from typer.testing import CliRunner
 
-from backend import backup, bootstrap, cli, generations, jobs
+from backend import backup, cli
 from backend.backup import Manifest, restoring
 from backend.backup.folder import Report, images_in
-from backend.bootstrap import Services
-from backend.catalogue import products
 from backend.catalogue.import_run import import_catalogue
-from backend.catalogue.products import Draft, ImageRef
 from backend.database import migrate
 from backend.database.engine import Database
 from backend.database.models import Product
@@ -36,9 +34,7 @@ from backend.errors import (
     UnusableBackup,
     WouldOverwrite,
 )
-from backend.queue import SINGLE
 from backend.settings import Settings
-from backend.worker.loop import Worker
 
 
 @pytest.fixture
@@ -51,61 +47,17 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "backup"
 
 
-@contextmanager
-def shop(settings: Settings) -> Iterator[Shop]:
-    """The embedded server without its HTTP: the owner of an index, and its worker."""
-    services = bootstrap.build(settings)
-    try:
-        yield Shop(services)
-    finally:
-        services.close()
+def settle(shop: Shop) -> None:
+    """Work until nothing is pending, and show that index and catalogue agree."""
+    shop.run("index")
+    assert shop.run("verify")["drift"] == 0
 
 
-class Shop:
-    def __init__(self, services: Services) -> None:
-        self.services = services
-        services.owner.acquire()
-        self.worker = Worker(services)
-        self.worker.recover()
-
-    def put(self, sku: str, seed: int | None = None, **values: Any) -> None:
-        """Store a product, and its picture in the store if there is one."""
-        image = None
-        if seed is not None:
-            data = picture(seed)
-            digest = self.services.image_store.put(data)
-            uri = self.services.image_store.uri(digest)
-            image = ImageRef(uri=uri, digest=digest, bytes=len(data))
-        draft = Draft(sku=sku, values=values, image=image)
-        self.services.db.write(
-            lambda session: products.save(session, [draft], priority=SINGLE, complete=False)
-        )
-
-    def remove(self, sku: str) -> None:
-        self.services.db.write(lambda session: products.remove(session, [sku], priority=SINGLE))
-
-    def run(self, verb: str, **arguments: Any) -> Mapping[str, Any]:
-        job_id = jobs.write(self.services.db, verb, arguments)
-        while self.worker.work_once():
-            pass
-        job = jobs.read(self.services.db, job_id)
-        assert job
-        assert job.error is None
-        return job.result or {}
-
-    def settle(self) -> None:
-        """Work until nothing is pending, and show that index and catalogue agree."""
-        self.run("index")
-        assert self.run("verify")["drift"] == 0
-
-    def prices(self) -> dict[str, float | None]:
-        """What the index shows, by sku."""
-        with self.services.db.read() as session:
-            rows = session.execute(select(Product.id, Product.sku))
-            skus = {row.id: row.sku for row in rows}
-            index = self.services.indexes.of(generations.active(session))
-        query = np.ones(index.size, dtype=np.float32)
-        return {skus[hit.id]: hit.payload.get("price") for hit in index.nearest(query, limit=1000)}
+def prices(shop: Shop) -> dict[str, float | None]:
+    """What the index shows, by sku."""
+    with shop.db.read() as session:
+        skus = {row.id: row.sku for row in session.execute(select(Product.id, Product.sku))}
+    return {skus[id_]: price for id_, price in shop.prices().items()}
 
 
 @pytest.fixture(scope="module")
@@ -118,10 +70,10 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def four(here: Settings, template: Path) -> Settings:
     """A shop whose four products are indexed."""
     if not template.exists():
-        with shop(here.model_copy(update={"data_dir": template})) as plant:
+        with Shop(here, data_dir=template) as shop:
             for number in range(4):
-                plant.put(f"p{number}", number, price=1.0)
-            plant.settle()
+                shop.save(f"p{number}", random_image(number), price=1.0)
+            settle(shop)
     shutil.copytree(template, here.data_dir)
     return here
 
@@ -142,9 +94,9 @@ def test_a_backup_beside_imports_edits_and_the_worker_is_one_moment_of_all_of_th
 ) -> None:
     """Pending products open their images from the restored store: all that are named came along."""
     catalogue = draw_catalogue(tmp_path / "shop", 150)
-    with shop(here) as plant:
-        plant.put("first", 10_000, price=1.0)
-        with writing(plant, catalogue) as written:
+    with Shop(here) as shop:
+        shop.save("first", random_image(10_000), price=1.0)
+        with writing(shop, catalogue) as written:
             while written() < 30:
                 pass
             manifests = [backup.save(here, folder / str(number)) for number in range(2)]
@@ -152,44 +104,37 @@ def test_a_backup_beside_imports_edits_and_the_worker_is_one_moment_of_all_of_th
     for number, manifest in enumerate(manifests):
         there = elsewhere(here, f"restored-{number}")
         assert backup.restore(there, folder / str(number)) == manifest
-        with shop(there) as restored:
-            restored.settle()
-            now = restored.worker.progress()
+        with Shop(there) as restored:
+            settle(restored)
+            now = restored.progress()
         assert (now.products, now.indexed) == (manifest.products, manifest.products)
 
 
 @contextmanager
-def writing(plant: Shop, catalogue: Path) -> Iterator[Callable[[], int]]:
+def writing(shop: Shop, catalogue: Path) -> Iterator[Callable[[], int]]:
     """Import, edit, remove and index without a pause; yields how many products there are."""
     over = threading.Event()
-    db, store = plant.services.db, plant.services.image_store
 
     def edit() -> None:
         for number in itertools.count():
             if over.is_set():
                 return
-            plant.put(f"new{number}", 20_000 + number, price=float(number))
-            plant.put("first", 30_000 + number)
+            shop.save(f"new{number}", random_image(20_000 + number), price=float(number))
+            shop.save("first", random_image(30_000 + number))
             if number % 5 == 4:
-                plant.remove(f"new{number - 1}")
+                shop.remove(f"new{number - 1}")
 
     def run_import() -> None:
-        import_catalogue(db, store, catalogue, copy_images=True, chunk=10)
+        import_catalogue(shop.db, shop.services.image_store, catalogue, copy_images=True, chunk=10)
 
-    def count() -> int:
-        with db.read() as session:
-            return session.scalar(select(func.count()).select_from(Product)) or 0
-
-    threads = [threading.Thread(target=do) for do in (edit, run_import, plant.worker.run)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield count
-    finally:
-        over.set()
-        plant.worker.stop()
-        for thread in threads:
-            thread.join()
+    with shop.working(), ThreadPoolExecutor(2) as threads:
+        writers = [threads.submit(do) for do in (edit, run_import)]
+        try:
+            yield lambda: shop.count(Product)
+        finally:
+            over.set()
+        for writer in writers:
+            writer.result()
 
 
 def test_a_second_backup_copies_what_is_new_and_drops_what_is_no_longer_named(
@@ -197,9 +142,9 @@ def test_a_second_backup_copies_what_is_new_and_drops_what_is_no_longer_named(
 ) -> None:
     first = backup.save(four, folder)
     kept = {path: path.stat().st_mtime_ns for path in folder.glob("images/*/*")}
-    with shop(four) as plant:
-        plant.put("p0", 100)
-        plant.settle()
+    with Shop(four) as shop:
+        shop.save("p0", random_image(100))
+        settle(shop)
     second = backup.save(four, folder)
     assert (first.images, second.images) == (4, 4)
     now = {path: path.stat().st_mtime_ns for path in folder.glob("images/*/*")}
@@ -212,9 +157,9 @@ def test_a_second_backup_copies_what_is_new_and_drops_what_is_no_longer_named(
 
 def test_an_interrupted_backup_leaves_the_one_before_whole(four: Settings, folder: Path) -> None:
     first = backup.save(four, folder)
-    with shop(four) as plant:
-        plant.put("p4", 4)
-        plant.remove("p0")
+    with Shop(four) as shop:
+        shop.save("p4", random_image(4))
+        shop.remove("p0")
 
     @contextmanager
     def interrupted(what: str) -> Iterator[Report]:
@@ -231,33 +176,33 @@ def test_an_interrupted_backup_leaves_the_one_before_whole(four: Settings, folde
 # --- what is not in the store ----------------------------------------------------------------
 
 
-def test_pictures_in_place_are_counted_by_folder(
+def test_images_in_place_are_counted_by_folder(
     here: Settings, folder: Path, tmp_path: Path
 ) -> None:
-    with shop(here) as plant:
+    with Shop(here) as shop:
         catalogue = draw_catalogue(tmp_path / "shop", 3)
-        import_catalogue(plant.services.db, plant.services.image_store, catalogue)
-        plant.put("ours", 9)
+        import_catalogue(shop.db, shop.services.image_store, catalogue)
+        shop.save("ours", random_image(9))
     manifest = backup.save(here, folder)
     assert (manifest.images, manifest.in_place) == (1, 3)
     assert manifest.folders == {str(catalogue / "images"): 3}
 
 
-def test_pictures_in_place_can_come_along_and_are_in_the_store_afterwards(
+def test_images_in_place_can_come_along_and_are_in_the_store_afterwards(
     here: Settings, folder: Path, tmp_path: Path
 ) -> None:
-    with shop(here) as plant:
+    with Shop(here) as shop:
         catalogue = draw_catalogue(tmp_path / "shop", 3)
-        import_catalogue(plant.services.db, plant.services.image_store, catalogue)
-    (catalogue / "images" / "2.jpg").write_bytes(picture(77))  # not what was imported
+        import_catalogue(shop.db, shop.services.image_store, catalogue)
+    (catalogue / "images" / "2.jpg").write_bytes(random_image(77))  # not what was imported
     manifest = backup.save(here, folder, copy_images=True)
     assert (manifest.images, manifest.in_place) == (2, 1)
     shutil.rmtree(catalogue)
     there = elsewhere(here)
     backup.restore(there, folder)
-    with shop(there) as restored:
-        restored.settle()
-        now = restored.worker.progress()
+    with Shop(there) as restored:
+        settle(restored)
+        now = restored.progress()
     assert (now.indexed, now.quarantined) == (2, 1)
 
 
@@ -270,9 +215,9 @@ def test_an_image_that_the_store_had_lost_is_told_and_no_reason_to_refuse(
     assert (manifest.images, manifest.missing) == (3, [lost.name])
     there = elsewhere(four)
     assert backup.restore(there, folder) == manifest
-    with shop(there) as restored:
-        restored.settle()
-        assert len(restored.prices()) == 4, "its vector is in SQL"
+    with Shop(there) as restored:
+        settle(restored)
+        assert len(prices(restored)) == 4, "its vector is in SQL"
 
 
 # --- restore ---------------------------------------------------------------------------------
@@ -280,24 +225,24 @@ def test_an_image_that_the_store_had_lost_is_told_and_no_reason_to_refuse(
 
 def test_an_older_backup_wins_over_a_newer_index(four: Settings, folder: Path) -> None:
     backup.save(four, folder)
-    with shop(four) as plant:
+    with Shop(four) as shop:
         for price in (2.0, 3.0):
-            plant.put("p0", price=price)
-            plant.settle()
-        plant.put("p1", 50)
-        plant.remove("p2")
-        plant.put("younger", 60, price=9.0)
-        plant.settle()
-        assert plant.prices() == {"p0": 3.0, "p1": 1.0, "p3": 1.0, "younger": 9.0}
+            shop.save("p0", price=price)
+            settle(shop)
+        shop.save("p1", random_image(50))
+        shop.remove("p2")
+        shop.save("younger", random_image(60), price=9.0)
+        settle(shop)
+        assert prices(shop) == {"p0": 3.0, "p1": 1.0, "p3": 1.0, "younger": 9.0}
     backup.restore(four, folder, force=True)
-    with shop(four) as plant:
-        plant.settle()
-        assert plant.prices() == {f"p{number}": 1.0 for number in range(4)}
-        plant.put("another", 61, price=5.0)  # takes the id that `younger` had
-        plant.put("p0", price=4.0)
-        plant.settle()
-        assert plant.prices()["another"] == 5.0
-        assert plant.prices()["p0"] == 4.0
+    with Shop(four) as shop:
+        settle(shop)
+        assert prices(shop) == {f"p{number}": 1.0 for number in range(4)}
+        shop.save("another", random_image(61), price=5.0)  # takes the id that `younger` had
+        shop.save("p0", price=4.0)
+        settle(shop)
+        assert prices(shop)["another"] == 5.0
+        assert prices(shop)["p0"] == 4.0
 
 
 def test_a_restored_catalogue_is_indexed_from_its_vectors_alone(
@@ -307,24 +252,24 @@ def test_a_restored_catalogue_is_indexed_from_its_vectors_alone(
     there = elsewhere(four)
     backup.restore(there, folder)
     shutil.rmtree(there.data_dir / "images")
-    with shop(there) as restored:
-        restored.settle()
-        assert len(restored.prices()) == 4
+    with Shop(there) as restored:
+        settle(restored)
+        assert len(prices(restored)) == 4
 
 
 def test_the_quarantine_sleeps_on_after_a_restore(here: Settings, folder: Path) -> None:
-    with shop(here) as plant:
-        plant.put("good", 1)
-        plant.put("none")  # has no image
-        plant.settle()
-        assert plant.worker.progress().quarantined == 1
+    with Shop(here) as shop:
+        shop.save("good", random_image(1))
+        shop.save("none")  # has no image
+        settle(shop)
+        assert shop.progress().quarantined == 1
     backup.save(here, folder)
     there = elsewhere(here)
     backup.restore(there, folder)
-    with shop(there) as restored:
-        assert restored.worker.progress().quarantined == 1
-        restored.settle()
-        now = restored.worker.progress()
+    with Shop(there) as restored:
+        assert restored.progress().quarantined == 1
+        settle(restored)
+        now = restored.progress()
     assert (now.indexed, now.quarantined) == (1, 1)
 
 
@@ -336,7 +281,7 @@ def test_a_catalogue_that_is_there_is_not_overwritten_unasked(four: Settings, fo
 
 def test_nothing_is_restored_under_a_running_server(four: Settings, folder: Path) -> None:
     backup.save(four, folder)
-    with shop(four), pytest.raises(IndexLocked):
+    with Shop(four), pytest.raises(IndexLocked):
         backup.restore(four, folder, force=True)
 
 
@@ -344,9 +289,9 @@ def test_an_interrupted_restore_leaves_the_catalogue_that_was_there(
     four: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backup.save(four, folder)
-    with shop(four) as plant:
-        plant.put("p0", price=2.0)
-        plant.settle()
+    with Shop(four) as shop:
+        shop.save("p0", price=2.0)
+        settle(shop)
     monkeypatch.setattr(restoring, "PAGES", 1)
 
     @contextmanager
@@ -360,13 +305,13 @@ def test_an_interrupted_restore_leaves_the_catalogue_that_was_there(
     with pytest.raises(KeyboardInterrupt):
         backup.restore(four, folder, force=True, bar=interrupted)
     assert not list(four.data_dir.glob(".restoring-*"))
-    with shop(four) as plant:
-        plant.run("verify", fix=True)
-        assert plant.prices() == {"p0": 2.0, "p1": 1.0, "p2": 1.0, "p3": 1.0}
+    with Shop(four) as shop:
+        shop.run("verify", fix=True)
+        assert prices(shop) == {"p0": 2.0, "p1": 1.0, "p2": 1.0, "p3": 1.0}
     backup.restore(four, folder, force=True)
-    with shop(four) as plant:
-        plant.settle()
-        assert plant.prices()["p0"] == 1.0
+    with Shop(four) as shop:
+        settle(shop)
+        assert prices(shop)["p0"] == 1.0
 
 
 def test_a_backup_of_an_older_version_is_migrated(here: Settings, folder: Path) -> None:
@@ -449,9 +394,9 @@ def test_what_is_left_of_a_damaged_backup_can_be_had(four: Settings, folder: Pat
     spoil_an_image(folder, backup.save(four, folder))
     there = elsewhere(four)
     backup.restore(there, folder, partial=True)
-    with shop(there) as restored:
-        restored.settle()
-        assert len(restored.prices()) == 4
+    with Shop(there) as restored:
+        settle(restored)
+        assert len(prices(restored)) == 4
     assert len(list(there.data_dir.glob("images/*/*"))) == 3
 
 
@@ -467,16 +412,16 @@ def test_a_damaged_catalogue_is_not_backed_up(four: Settings, folder: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "knobs",
+    "changes",
     [
         {"database_url": "postgresql://localhost/lookalike"},
         {"qdrant_url": "http://localhost:6333"},
     ],
 )
 def test_servers_are_left_to_their_own_tools(
-    here: Settings, folder: Path, knobs: dict[str, str]
+    here: Settings, folder: Path, changes: dict[str, str]
 ) -> None:
-    spread = here.model_copy(update=knobs)
+    spread = here.model_copy(update=changes)
     for do in (backup.save, backup.restore):
         with pytest.raises(ConfigurationError, match=r"docs/backup\.md"):
             do(spread, folder)

@@ -27,13 +27,13 @@ from backend.images.store import ImageStore, digest_of
 HEADER = "id,gender,baseColour,year,productDisplayName"
 
 
-class Shop:
+class Feed:
     """A catalogue's folder, and the database that it is imported into."""
 
     def __init__(self, db: Database, folder: Path) -> None:
         self.db = db
         self.store = ImageStore(f"file://{folder}/store")
-        self.folder = folder / "shop"
+        self.folder = folder / "feed"
         (self.folder / "images").mkdir(parents=True)
         generation = Generation(
             collection="g", embedder="mean-colour", fingerprint="f", size=3, state=ACTIVE
@@ -53,7 +53,7 @@ class Shop:
         )
 
     def zip(self) -> Path:
-        path = self.folder.parent / "shop.zip"
+        path = self.folder.parent / "feed.zip"
         with zipfile.ZipFile(path, "w") as archive:
             for file in sorted(self.folder.rglob("*.*")):
                 archive.write(file, file.relative_to(self.folder))
@@ -86,13 +86,13 @@ class Shop:
 
 
 @pytest.fixture
-def shop(any_db: Database, tmp_path: Path) -> Shop:
-    return Shop(any_db, tmp_path)
+def feed(any_db: Database, tmp_path: Path) -> Feed:
+    return Feed(any_db, tmp_path)
 
 
 @pytest.fixture
-def sqlite_shop(db: Database, tmp_path: Path) -> Shop:
-    return Shop(db, tmp_path)
+def sqlite_feed(db: Database, tmp_path: Path) -> Feed:
+    return Feed(db, tmp_path)
 
 
 def counts(summary: Summary) -> tuple[int, ...]:
@@ -103,148 +103,148 @@ def counts(summary: Summary) -> tuple[int, ...]:
 # --- what is written and asked for ---------------------------------------------------------
 
 
-def test_a_folder_is_imported_with_its_images_where_they_lie(shop: Shop) -> None:
-    shop.fill(3)
-    assert counts(shop.run()) == (3, 0, 0, 0, 0)
-    product = shop.product("2")
+def test_a_folder_is_imported_with_its_images_where_they_lie(feed: Feed) -> None:
+    feed.fill(3)
+    assert counts(feed.run()) == (3, 0, 0, 0, 0)
+    product = feed.product("2")
     assert (product.display_name, product.year, product.base_colour) == ("Tie 2", 2012, "Blue")
-    assert product.image_uri == (shop.folder / "images" / "2.jpg").as_uri()
+    assert product.image_uri == (feed.folder / "images" / "2.jpg").as_uri()
     assert product.image_digest == digest_of(b"content 2")
-    assert shop.asked() == dict.fromkeys("123", "image")
-    assert not shop.store.exists(digest_of(b"content 2"))
+    assert feed.asked() == dict.fromkeys("123", "image")
+    assert not feed.store.exists(digest_of(b"content 2"))
 
 
 @pytest.mark.parametrize("how", ["folder", "copied folder", "zip"])
-def test_a_second_import_asks_for_nothing_and_reads_no_image(shop: Shop, how: str) -> None:
-    shop.fill(30)
-    path = shop.zip() if how == "zip" else shop.folder
+def test_a_second_import_asks_for_nothing_and_reads_no_image(feed: Feed, how: str) -> None:
+    feed.fill(30)
+    path = feed.zip() if how == "zip" else feed.folder
     options = {"copy_images": how == "copied folder", "chunk": 7}
-    shop.run(path, **options)
-    shop.asked()
-    for image in (shop.folder / "images").iterdir():
+    feed.run(path, **options)
+    feed.asked()
+    for image in (feed.folder / "images").iterdir():
         stamp = image.stat().st_mtime_ns
         image.write_bytes(b"x" * image.stat().st_size)  # would show if it were read
         os.utime(image, ns=(stamp, stamp))
-    assert counts(shop.run(path, **options)) == (0, 0, 30, 0, 0)
-    assert shop.asked() == {}
+    assert counts(feed.run(path, **options)) == (0, 0, 30, 0, 0)
+    assert feed.asked() == {}
 
 
-def test_a_changed_row_asks_for_just_itself(shop: Shop) -> None:
-    shop.fill(5)
-    shop.run()
-    shop.asked()
-    path = shop.folder / "styles.csv"
+def test_a_changed_row_asks_for_just_itself(feed: Feed) -> None:
+    feed.fill(5)
+    feed.run()
+    feed.asked()
+    path = feed.folder / "styles.csv"
     path.write_text(path.read_text().replace("3,Men", "3,Women"))
-    assert counts(shop.run()) == (0, 1, 4, 0, 0)
-    assert shop.asked() == {"3": "payload"}
+    assert counts(feed.run()) == (0, 1, 4, 0, 0)
+    assert feed.asked() == {"3": "payload"}
 
 
 @pytest.mark.parametrize("how", ["folder", "copied folder", "zip"])
-def test_a_changed_image_asks_for_just_itself(shop: Shop, how: str) -> None:
+def test_a_changed_image_asks_for_just_itself(feed: Feed, how: str) -> None:
     def run() -> Summary:
-        path = shop.zip() if how == "zip" else shop.folder
-        return shop.run(path, copy_images=how == "copied folder")
+        path = feed.zip() if how == "zip" else feed.folder
+        return feed.run(path, copy_images=how == "copied folder")
 
-    shop.fill(5)
+    feed.fill(5)
     run()
-    shop.asked()
-    (shop.folder / "images" / "3.jpg").write_bytes(b"pictura 3")
+    feed.asked()
+    (feed.folder / "images" / "3.jpg").write_bytes(b"pictura 3")
     assert counts(run()) == (0, 1, 4, 0, 0)
-    assert shop.asked() == {"3": "image"}
-    assert shop.product("3").image_digest == digest_of(b"pictura 3")
+    assert feed.asked() == {"3": "image"}
+    assert feed.product("3").image_digest == digest_of(b"pictura 3")
 
 
-def test_a_touched_but_identical_image_asks_for_nothing(shop: Shop) -> None:
-    shop.fill(2)
-    shop.run()
-    shop.asked()
-    os.utime(shop.folder / "images" / "1.jpg", ns=(5, 5))
-    assert counts(shop.run()) == (0, 0, 2, 0, 0)
-    assert shop.asked() == {}
-    assert shop.product("1").image_mtime_ns == 5
+def test_a_touched_but_identical_image_asks_for_nothing(feed: Feed) -> None:
+    feed.fill(2)
+    feed.run()
+    feed.asked()
+    os.utime(feed.folder / "images" / "1.jpg", ns=(5, 5))
+    assert counts(feed.run()) == (0, 0, 2, 0, 0)
+    assert feed.asked() == {}
+    assert feed.product("1").image_mtime_ns == 5
 
 
-def test_the_images_of_a_zip_are_copied_to_the_store(shop: Shop) -> None:
-    shop.fill(3)
-    shop.run(shop.zip())
-    product = shop.product("2")
+def test_the_images_of_a_zip_are_copied_to_the_store(feed: Feed) -> None:
+    feed.fill(3)
+    feed.run(feed.zip())
+    product = feed.product("2")
     assert product.image_uri == f"store://{digest_of(b'content 2')}"
-    assert shop.store.read(digest_of(b"content 2")) == b"content 2"
+    assert feed.store.read(digest_of(b"content 2")) == b"content 2"
 
 
-def test_copied_images_survive_the_folder(shop: Shop) -> None:
-    shop.fill(1)
-    shop.run(copy_images=True)
-    shutil.rmtree(shop.folder)
-    digest = shop.product("1").image_digest
+def test_copied_images_survive_the_folder(feed: Feed) -> None:
+    feed.fill(1)
+    feed.run(copy_images=True)
+    shutil.rmtree(feed.folder)
+    digest = feed.product("1").image_digest
     assert digest is not None
-    assert shop.store.read(digest) == b"content 1"
+    assert feed.store.read(digest) == b"content 1"
 
 
-def test_a_store_that_was_lost_is_filled_again(shop: Shop) -> None:
-    shop.fill(2)
-    path = shop.zip()
-    shop.run(path)
-    shutil.rmtree(shop.folder.parent / "store")
-    assert counts(shop.run(path)) == (0, 0, 2, 0, 0)
-    assert shop.store.exists(digest_of(b"content 1"))
+def test_a_store_that_was_lost_is_filled_again(feed: Feed) -> None:
+    feed.fill(2)
+    path = feed.zip()
+    feed.run(path)
+    shutil.rmtree(feed.folder.parent / "store")
+    assert counts(feed.run(path)) == (0, 0, 2, 0, 0)
+    assert feed.store.exists(digest_of(b"content 1"))
 
 
-def test_a_folder_that_moved_is_followed(shop: Shop) -> None:
-    shop.fill(1)
-    shop.run()
-    shop.asked()
-    moved = shop.folder.rename(shop.folder.with_name("moved"))
-    assert counts(shop.run(moved)) == (0, 1, 0, 0, 0)
-    assert shop.product("1").image_uri == (moved / "images" / "1.jpg").as_uri()
+def test_a_folder_that_moved_is_followed(feed: Feed) -> None:
+    feed.fill(1)
+    feed.run()
+    feed.asked()
+    moved = feed.folder.rename(feed.folder.with_name("moved"))
+    assert counts(feed.run(moved)) == (0, 1, 0, 0, 0)
+    assert feed.product("1").image_uri == (moved / "images" / "1.jpg").as_uri()
 
 
-def test_an_image_that_went_missing_leaves_the_product_its_reference(shop: Shop) -> None:
-    shop.fill(1)
-    shop.run()
-    shop.asked()
-    (shop.folder / "images" / "1.jpg").unlink()
-    shop.write("1,Men,Red,2012,Tie 1")
-    summary = shop.run()
+def test_an_image_that_went_missing_leaves_the_product_its_reference(feed: Feed) -> None:
+    feed.fill(1)
+    feed.run()
+    feed.asked()
+    (feed.folder / "images" / "1.jpg").unlink()
+    feed.write("1,Men,Red,2012,Tie 1")
+    summary = feed.run()
     assert counts(summary) == (0, 1, 0, 0, 0)
     assert [remark.reason for remark in summary.warnings] == ["there is no image images/1.jpg"]
-    assert shop.product("1").image_digest == digest_of(b"content 1")
-    assert shop.asked() == {"1": "payload"}
+    assert feed.product("1").image_digest == digest_of(b"content 1")
+    assert feed.asked() == {"1": "payload"}
 
 
-def test_what_the_file_does_not_name_stays_as_it_is(shop: Shop) -> None:
-    shop.fill(1)
-    shop.run()
+def test_what_the_file_does_not_name_stays_as_it_is(feed: Feed) -> None:
+    feed.fill(1)
+    feed.run()
     changes = {"price": 9.5, "in_stock": False, "attributes": {"brand": "Ace"}}
-    shop.db.write(lambda s: products.patch(s, "1", changes, priority=queue.SINGLE))
-    assert counts(shop.run()) == (0, 0, 1, 0, 0)
-    product = shop.product("1")
+    feed.db.write(lambda s: products.patch(s, "1", changes, priority=queue.SINGLE))
+    assert counts(feed.run()) == (0, 0, 1, 0, 0)
+    product = feed.product("1")
     assert (product.price, product.in_stock, product.attributes) == (9.5, False, {"brand": "Ace"})
 
 
-def test_a_removed_product_is_added_again_by_its_row(shop: Shop) -> None:
-    shop.fill(2)
-    shop.run()
-    shop.db.write(lambda s: products.remove(s, ["1"], priority=queue.SINGLE))
-    assert counts(shop.run()) == (1, 0, 1, 0, 0)
-    assert shop.skus() == ["1", "2"]
+def test_a_removed_product_is_added_again_by_its_row(feed: Feed) -> None:
+    feed.fill(2)
+    feed.run()
+    feed.db.write(lambda s: products.remove(s, ["1"], priority=queue.SINGLE))
+    assert counts(feed.run()) == (1, 0, 1, 0, 0)
+    assert feed.skus() == ["1", "2"]
 
 
 # --- rejects and warnings ------------------------------------------------------------------
 
 
-def test_bad_rows_are_rejected_with_line_sku_and_reason_and_the_others_taken(shop: Shop) -> None:
-    shop.write("1,Men,Blue,2012,Tie", "bad sku,Men,Blue,2012,Tie", ",Men,,,", "3,Men", "4,,,,")
-    summary = shop.run()
+def test_bad_rows_are_rejected_with_line_sku_and_reason_and_the_others_taken(feed: Feed) -> None:
+    feed.write("1,Men,Blue,2012,Tie", "bad sku,Men,Blue,2012,Tie", ",Men,,,", "3,Men", "4,,,,")
+    summary = feed.run()
     assert counts(summary) == (2, 0, 0, 0, 3)
     assert [(r.line, r.sku) for r in summary.rejects] == [(3, "bad sku"), (4, None), (5, "3")]
     assert "1 to 128" in summary.rejects.first(1)[0].reason
 
 
-def test_a_field_that_cannot_be_stored_is_left_out_with_a_warning(shop: Shop) -> None:
-    shop.write(f"1,{'x' * 300},Blue,99999,Tie", images={"1": b""})
-    summary = shop.run()
-    product = shop.product("1")
+def test_a_field_that_cannot_be_stored_is_left_out_with_a_warning(feed: Feed) -> None:
+    feed.write(f"1,{'x' * 300},Blue,99999,Tie", images={"1": b""})
+    summary = feed.run()
+    product = feed.product("1")
     assert (product.gender, product.year, product.display_name) == (None, None, "Tie")
     reasons = [remark.reason for remark in summary.warnings]
     assert reasons[0].startswith("gender: must have at most 255 characters")
@@ -253,54 +253,54 @@ def test_a_field_that_cannot_be_stored_is_left_out_with_a_warning(shop: Shop) ->
 
 @pytest.mark.parametrize("chunk", [1, 2, 100])
 def test_of_rows_with_one_sku_the_last_is_written_and_the_earlier_rejected(
-    shop: Shop, chunk: int
+    feed: Feed, chunk: int
 ) -> None:
-    shop.write("1,Men,Red,2012,A", "2,Men,Red,2012,B", "1,Men,Green,2012,C", "1,Men,Blue,2012,D")
+    feed.write("1,Men,Red,2012,A", "2,Men,Red,2012,B", "1,Men,Green,2012,C", "1,Men,Blue,2012,D")
     for expected in ((2, 0, 0, 0, 2), (0, 0, 2, 0, 2)):
-        summary = shop.run(chunk=chunk)
+        summary = feed.run(chunk=chunk)
         assert counts(summary) == expected
         assert [(r.line, r.sku) for r in summary.rejects] == [(2, "1"), (4, "1")]
         assert summary.rejects.first(1)[0].reason == "line 5 has the same sku"
-        assert shop.product("1").display_name == "D"
+        assert feed.product("1").display_name == "D"
 
 
-def test_a_member_of_a_zip_that_is_too_large_or_damaged_costs_only_the_image(shop: Shop) -> None:
-    shop.fill(3)
-    (shop.folder / "images" / "1.jpg").write_bytes(bytes(2_000))
-    path = shop.zip()
+def test_a_member_of_a_zip_that_is_too_large_or_damaged_costs_only_the_image(feed: Feed) -> None:
+    feed.fill(3)
+    (feed.folder / "images" / "1.jpg").write_bytes(bytes(2_000))
+    path = feed.zip()
     path.write_bytes(path.read_bytes().replace(b"content 2", b"conxent 2"))
-    summary = shop.run(path, max_image_bytes=1_000)
+    summary = feed.run(path, max_image_bytes=1_000)
     assert counts(summary) == (3, 0, 0, 0, 0)
     large, damaged = (remark.reason for remark in summary.warnings)
     assert "2,000 bytes, more than 1,000" in large
     assert "damaged" in damaged
-    assert [shop.product(sku).image_uri is None for sku in "123"] == [True, True, False]
+    assert [feed.product(sku).image_uri is None for sku in "123"] == [True, True, False]
 
 
 def test_a_file_that_is_too_large_is_referred_to_so_that_the_quarantine_names_it(
-    shop: Shop,
+    feed: Feed,
 ) -> None:
-    shop.fill(1)
-    (shop.folder / "images" / "1.jpg").write_bytes(bytes(2_000))
+    feed.fill(1)
+    (feed.folder / "images" / "1.jpg").write_bytes(bytes(2_000))
     for expected in ((1, 0, 0, 0, 0), (0, 0, 1, 0, 0)):
-        assert counts(shop.run(max_image_bytes=1_000)) == expected
-    product = shop.product("1")
+        assert counts(feed.run(max_image_bytes=1_000)) == expected
+    product = feed.product("1")
     assert product.image_uri is not None
     assert product.image_digest is None
 
 
-def test_a_row_that_names_a_file_outside_is_rejected(shop: Shop) -> None:
-    table = shop.folder / "table.csv"
+def test_a_row_that_names_a_file_outside_is_rejected(feed: Feed) -> None:
+    table = feed.folder / "table.csv"
     table.write_text(
         "sku,image\n1,../../secret.jpg\n2,file:///etc/passwd\n3,https://h.example/3.jpg\n"
     )
-    assert counts(shop.run(table)) == (1, 0, 0, 0, 2)
-    assert shop.product("3").image_uri == "https://h.example/3.jpg"
+    assert counts(feed.run(table)) == (1, 0, 0, 0, 2)
+    assert feed.product("3").image_uri == "https://h.example/3.jpg"
 
 
-def test_the_report_holds_every_reject_and_warning(shop: Shop, tmp_path: Path) -> None:
-    shop.write("1,Men,Blue,when,Tie", "no good,,,,", "é,,,,")
-    summary = shop.run()
+def test_the_report_holds_every_reject_and_warning(feed: Feed, tmp_path: Path) -> None:
+    feed.write("1,Men,Blue,when,Tie", "no good,,,,", "é,,,,")
+    summary = feed.run()
     summary.write_report(tmp_path / "report.json")
     report = json.loads((tmp_path / "report.json").read_text())
     assert {name: report[name] for name in summary.counts()} == summary.counts()
@@ -321,52 +321,52 @@ def test_remarks_beyond_memory_can_be_read_while_more_come() -> None:
 # --- prune ---------------------------------------------------------------------------------
 
 
-def test_without_prune_nothing_is_removed(shop: Shop) -> None:
-    shop.fill(3)
-    shop.run()
-    shop.fill(1)
-    assert counts(shop.run()) == (0, 0, 1, 0, 0)
-    assert shop.skus() == ["1", "2", "3"]
+def test_without_prune_nothing_is_removed(feed: Feed) -> None:
+    feed.fill(3)
+    feed.run()
+    feed.fill(1)
+    assert counts(feed.run()) == (0, 0, 1, 0, 0)
+    assert feed.skus() == ["1", "2", "3"]
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 100])
-def test_prune_removes_what_the_file_no_longer_holds(shop: Shop, chunk: int) -> None:
-    shop.fill(20)
-    shop.run()
-    shop.asked()
-    shop.fill(5, first=8)
-    assert counts(shop.run(prune=True, chunk=chunk)) == (0, 0, 5, 15, 0)
-    assert shop.skus() == ["8", "9", "10", "11", "12"]
-    assert set(shop.asked().values()) == {"payload"}
-    assert counts(shop.run(prune=True, chunk=chunk)) == (0, 0, 5, 0, 0)
+def test_prune_removes_what_the_file_no_longer_holds(feed: Feed, chunk: int) -> None:
+    feed.fill(20)
+    feed.run()
+    feed.asked()
+    feed.fill(5, first=8)
+    assert counts(feed.run(prune=True, chunk=chunk)) == (0, 0, 5, 15, 0)
+    assert feed.skus() == ["8", "9", "10", "11", "12"]
+    assert set(feed.asked().values()) == {"payload"}
+    assert counts(feed.run(prune=True, chunk=chunk)) == (0, 0, 5, 0, 0)
 
 
-def test_prune_keeps_a_product_whose_row_was_rejected(shop: Shop) -> None:
-    shop.fill(3)
-    shop.run()
-    shop.write("1,Men,Blue,2012,Tie 1", "2,Men,Bl")
-    assert counts(shop.run(prune=True)) == (0, 0, 1, 1, 1)
-    assert shop.skus() == ["1", "2"]
+def test_prune_keeps_a_product_whose_row_was_rejected(feed: Feed) -> None:
+    feed.fill(3)
+    feed.run()
+    feed.write("1,Men,Blue,2012,Tie 1", "2,Men,Bl")
+    assert counts(feed.run(prune=True)) == (0, 0, 1, 1, 1)
+    assert feed.skus() == ["1", "2"]
 
 
-def test_prune_by_a_file_without_a_valid_row_is_refused(shop: Shop) -> None:
-    shop.fill(3)
-    shop.run()
-    shop.write("no good,,,,", "1,Men")
+def test_prune_by_a_file_without_a_valid_row_is_refused(feed: Feed) -> None:
+    feed.fill(3)
+    feed.run()
+    feed.write("no good,,,,", "1,Men")
     with pytest.raises(UnreadableCatalogue, match="no valid row"):
-        shop.run(prune=True)
-    assert shop.skus() == ["1", "2", "3"]
+        feed.run(prune=True)
+    assert feed.skus() == ["1", "2", "3"]
 
 
-def test_prune_leaves_a_product_that_came_while_the_import_ran(shop: Shop) -> None:
-    shop.fill(2)
+def test_prune_leaves_a_product_that_came_while_the_import_ran(feed: Feed) -> None:
+    feed.fill(2)
 
     def put(_done: int, _total: int) -> None:
         draft = products.parse({"sku": "new"})
-        shop.db.write(lambda s: products.save(s, [draft], priority=queue.SINGLE))
+        feed.db.write(lambda s: products.save(s, [draft], priority=queue.SINGLE))
 
-    assert shop.run(prune=True, progress=put).removed == 0
-    assert shop.skus() == ["1", "2", "new"]
+    assert feed.run(prune=True, progress=put).removed == 0
+    assert feed.skus() == ["1", "2", "new"]
 
 
 # --- size ------------------------------------------------------------------------------------
@@ -386,39 +386,39 @@ def counted(db: Database) -> Iterator[list[str]]:
 
 @pytest.mark.parametrize("case", ["new", "same", "mixed"])
 def test_a_chunk_takes_the_same_number_of_statements_whatever_its_size(
-    shop: Shop, case: str
+    feed: Feed, case: str
 ) -> None:
     def statements_for(size: int, first: int) -> int:
-        shop.fill(size, first)
+        feed.fill(size, first)
         if case != "new":
-            shop.run()
+            feed.run()
         if case == "mixed":  # new, changed row, changed image
-            path = shop.folder / "styles.csv"
+            path = feed.folder / "styles.csv"
             path.write_text(path.read_text().replace("0,Men", "0,Women"))
             with path.open("a") as file:
                 file.writelines(f"new-{first}-{n},,,,\n" for n in range(size // 5))
-            (shop.folder / "images" / f"{first + 1}.jpg").write_bytes(b"another")
-        with counted(shop.db) as statements:
-            shop.run(chunk=2_000)
+            (feed.folder / "images" / f"{first + 1}.jpg").write_bytes(b"another")
+        with counted(feed.db) as statements:
+            feed.run(chunk=2_000)
         return len(statements)
 
     assert statements_for(10, first=10_000) == statements_for(1_000, first=20_000) <= 12
 
 
-def test_progress_ends_at_the_number_of_rows(sqlite_shop: Shop) -> None:
-    sqlite_shop.fill(10)
+def test_progress_ends_at_the_number_of_rows(sqlite_feed: Feed) -> None:
+    sqlite_feed.fill(10)
     seen: list[tuple[int, int]] = []
-    sqlite_shop.run(chunk=4, progress=lambda done, total: seen.append((done, total)))
+    sqlite_feed.run(chunk=4, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(4, 10), (8, 10), (10, 10)]
 
 
-def test_memory_does_not_grow_with_the_file(sqlite_shop: Shop) -> None:
+def test_memory_does_not_grow_with_the_file(sqlite_feed: Feed) -> None:
     def peak(rows: int) -> int:
-        table = sqlite_shop.folder / "table.csv"
+        table = sqlite_feed.folder / "table.csv"
         lines = (f"{n},https://cdn.example/{n}.jpg,Tie {n}\n" for n in range(rows))
         table.write_text("sku,image,display_name\n" + "".join(lines))
         tracemalloc.start()
-        sqlite_shop.run(table, chunk=100)
+        sqlite_feed.run(table, chunk=100)
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return most
@@ -431,11 +431,11 @@ def test_memory_does_not_grow_with_the_file(sqlite_shop: Shop) -> None:
 def test_the_real_catalogue_is_imported_whole(
     db: Database, tmp_path: Path, shared_data: Path
 ) -> None:
-    shop = Shop(db, tmp_path)
-    summary = shop.run(shared_data / "fashion-products-small.zip")
+    feed = Feed(db, tmp_path)
+    summary = feed.run(shared_data / "fashion-products-small.zip")
     assert counts(summary) == (40_000, 0, 0, 0, 0)
     missing = {remark.sku for remark in summary.warnings}
     assert missing == {"39403", "39410", "39401", "39425", "12347"}
-    shop.asked()
-    assert counts(shop.run(shared_data / "fashion-products-small.zip")) == (0, 0, 40_000, 0, 0)
-    assert shop.asked() == {}
+    feed.asked()
+    assert counts(feed.run(shared_data / "fashion-products-small.zip")) == (0, 0, 40_000, 0, 0)
+    assert feed.asked() == {}

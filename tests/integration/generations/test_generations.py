@@ -26,6 +26,7 @@ from backend.errors import (
 )
 from backend.generations import EmbedderIdentity
 from backend.queue import backfill as backfilling
+from backend.reindex import cleanup
 
 ENCODER = EmbedderIdentity(spec="mean-colour", fingerprint="f", size=3)
 
@@ -195,7 +196,7 @@ def test_a_standby_retires_after_its_keep_time_and_not_before(any_db: Database) 
 def test_what_a_retired_generation_left_goes_step_by_step_and_nothing_else(
     any_db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backend.reindex.dropping.ENTRIES", 2)
+    monkeypatch.setattr("backend.reindex.cleanup.ENTRIES_PER_STEP", 2)
     make_products(any_db, 5)
     other = EmbedderIdentity(spec="mean-colour", fingerprint="g", size=3)
     vector = np.ones(3, np.float32)
@@ -206,11 +207,11 @@ def test_what_a_retired_generation_left_goes_step_by_step_and_nothing_else(
     generations.activate(any_db, generations.start(any_db, other, state=BUILDING).id, quality=None)
     generations.drop(any_db, 1)
     dropped: list[str] = []
-    early = generations.clear_away(
+    early = cleanup.delete_leftovers(
         any_db, after=timedelta(minutes=5), drop_index=lambda one: dropped.append(one.collection)
     )
     assert (early, dropped) == (False, [])
-    while generations.clear_away(
+    while cleanup.delete_leftovers(
         any_db, after=timedelta(), drop_index=lambda one: dropped.append(one.collection), seconds=0
     ):
         pass

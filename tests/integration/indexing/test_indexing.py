@@ -1,11 +1,10 @@
-"""From picture to point: bad images stand aside, and what is known opens nothing."""
+"""From image to point: bad images are quarantined, and known vectors open no image."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +13,25 @@ import pytest
 from PIL import Image
 from sqlalchemy import delete, select
 from support import hostile_decoding
+from support.catalogue import file_reference
 from support.exact_index import ExactIndex
+from support.image_files import colour_image
 from support.rows import entry
-from support.stages import LEASE, LIMITS, Floor, broken, picture, reference
+from support.shop import LIMITS, FakeEmbedder, Shop
 
 from backend import indexing, queue
 from backend.catalogue import image_vectors
 from backend.catalogue.products import NO_IMAGE, ImageRef
-from backend.database.engine import Database
 from backend.database.models import ImageVector, Product, utcnow
 from backend.embedders.mean_colour import MeanColour
 from backend.errors import IndexUnavailable, ModelMismatch
 from backend.images.decoder_pool import DecoderPool
-from backend.indexing import EmbedOptions
 from backend.queue import SINGLE
-from backend.vectors.edge.index import EdgeIndex
+from backend.settings import Settings
 from backend.vectors.points import unit_vector
+
+SIZE = 13
+SETTINGS = {"embedder": "mean-colour?grid=2", "retry_seconds": 0}
 
 
 @pytest.fixture(scope="module")
@@ -38,217 +40,226 @@ def decoders() -> Iterator[DecoderPool]:
         yield pool
 
 
+def shop_with(
+    index: ExactIndex | None, settings: Settings, decoders: DecoderPool
+) -> Iterator[Shop]:
+    """A shop that quarantines after three failures and tries again at once."""
+    fake = FakeEmbedder()
+    shop = Shop(settings, fake_embedder=fake, decoders=decoders, index=index, **SETTINGS)
+    yield shop
+    shop.close()
+
+
+def raises(_vector: Any) -> Any:
+    raise ValueError("this one hurts")
+
+
 @pytest.fixture
-def floor(db: Database, tmp_path: Path, decoders: DecoderPool) -> Floor:
-    index = ExactIndex(size=13, schema=indexing.schema())
-    return Floor(db, tmp_path, decoders, index)
+def shop(settings: Settings, decoders: DecoderPool) -> Iterator[Shop]:
+    yield from shop_with(ExactIndex(size=SIZE, schema=indexing.schema()), settings, decoders)
 
 
 @pytest.fixture(params=["exact", "edge"])
-def any_floor(
-    request: pytest.FixtureRequest, db: Database, tmp_path: Path, decoders: DecoderPool
-) -> Iterator[Floor]:
-    schema = indexing.schema()
-    index: Any = ExactIndex(size=13, schema=schema)
-    if request.param == "edge":
-        index = EdgeIndex(tmp_path / "index", size=13, schema=schema)
-    yield Floor(db, tmp_path, decoders, index)
-    index.close()
+def any_shop(
+    request: pytest.FixtureRequest, settings: Settings, decoders: DecoderPool
+) -> Iterator[Shop]:
+    exact = ExactIndex(size=SIZE, schema=indexing.schema())
+    yield from shop_with(exact if request.param == "exact" else None, settings, decoders)
 
 
 # --- one product's way -----------------------------------------------------------------------
 
 
-def test_a_product_becomes_a_point_with_its_payload(any_floor: Floor) -> None:
-    floor = any_floor
-    id_ = floor.save("s", picture("red"), display_name="Shirt", gender="Men", price=9.5)
-    floor.work()
-    shown = floor.payload(id_)
+def test_a_product_becomes_a_point_with_its_payload(any_shop: Shop) -> None:
+    shop = any_shop
+    id_ = shop.save("s", colour_image("red"), display_name="Shirt", gender="Men", price=9.5)
+    shop.work()
+    shown = shop.payload(id_)
     assert (shown["sku"], shown["gender"], shown["price"]) == ("s", "Men", 9.5)
     assert (shown["in_stock"], shown["attributes"]) == (True, {})
     assert "season" not in shown
-    assert floor.progress().indexed == 1
+    assert shop.progress().indexed == 1
 
 
-def test_what_is_indexed_is_the_rounded_vector_that_sql_keeps(any_floor: Floor) -> None:
-    floor = any_floor
-    id_ = floor.save("s", picture("teal"))
-    floor.work()
-    with floor.db.read() as session:
+def test_what_is_indexed_is_the_rounded_vector_that_sql_keeps(any_shop: Shop) -> None:
+    shop = any_shop
+    id_ = shop.save("s", colour_image("teal"))
+    shop.work()
+    with shop.db.read() as session:
         (stored,) = session.scalars(select(ImageVector.vector))
     rounded = image_vectors.unpack(stored)
-    assert len(stored) == 2 * floor.embedder.size
-    assert np.array_equal(floor.index.vector(id_), unit_vector(rounded, floor.embedder.size))
+    assert len(stored) == 2 * shop.embedder.size
+    assert np.array_equal(shop.index.vector(id_), unit_vector(rounded, shop.embedder.size))
     exact = MeanColour(grid=2).embed([Image.new("RGB", (16, 16), "teal")])[0]
     assert rounded @ exact == pytest.approx(1, abs=1e-3)
 
 
-def test_a_rebuilt_index_equals_the_first_and_opens_nothing(floor: Floor) -> None:
-    ids = [floor.save(colour, picture(colour)) for colour in ("red", "green", "blue")]
-    floor.work()
-    first = [floor.index.vector(id_) for id_ in ids]
-    floor.index = ExactIndex(size=13, schema=indexing.schema())
-    indexing.reconcile(floor.db, floor.generation, floor.index, fix=True)
-    floor.pictures.opened.clear()
-    floor.work()
-    assert np.array_equal(first, [floor.index.vector(id_) for id_ in ids])
-    assert floor.pictures.opened == []
+def test_a_rebuilt_index_equals_the_first_and_opens_nothing(shop: Shop) -> None:
+    ids = [shop.save(colour, colour_image(colour)) for colour in ("red", "green", "blue")]
+    shop.work()
+    first = [shop.index.vector(id_) for id_ in ids]
+    shop.index = ExactIndex(size=SIZE, schema=indexing.schema())
+    indexing.reconcile(shop.db, shop.generation, shop.index, fix=True)
+    shop.images.opened.clear()
+    shop.work()
+    assert np.array_equal(first, [shop.index.vector(id_) for id_ in ids])
+    assert shop.images.opened == []
 
 
 def test_a_new_price_shows_though_the_image_is_gone_and_nothing_was_opened(
-    any_floor: Floor,
+    any_shop: Shop,
 ) -> None:
-    floor = any_floor
-    id_ = floor.save("s", picture("red"), price=1.0)
-    floor.work()
-    (floor.folder / "s.png").unlink()
-    floor.pictures.opened.clear()
-    floor.save("s", price=2.0)
-    floor.work()
-    assert floor.payload(id_)["price"] == 2.0
-    assert floor.pictures.opened == []
-    assert floor.progress().indexed == 1
+    shop = any_shop
+    id_ = shop.save_in_place("s", colour_image("red"), price=1.0)
+    shop.work()
+    (shop.settings.data_dir.parent / "s.png").unlink()
+    shop.images.opened.clear()
+    shop.save("s", price=2.0)
+    shop.work()
+    assert shop.payload(id_)["price"] == 2.0
+    assert shop.images.opened == []
+    assert shop.progress().indexed == 1
 
 
-def test_a_second_product_with_the_same_picture_is_indexed_too_without_opening_it(
-    floor: Floor,
+def test_a_second_product_with_the_same_image_is_indexed_too_without_opening_it(
+    shop: Shop,
 ) -> None:
-    first = floor.save("first", picture("red"))
-    floor.work()
-    floor.pictures.opened.clear()
-    second = floor.save("second", picture("red"))
-    floor.work()
-    assert floor.pictures.opened == []
-    assert np.array_equal(floor.index.vector(first), floor.index.vector(second))
+    first = shop.save("first", colour_image("red"))
+    shop.work()
+    shop.images.opened.clear()
+    second = shop.save("second", colour_image("red"))
+    shop.work()
+    assert shop.images.opened == []
+    assert np.array_equal(shop.index.vector(first), shop.index.vector(second))
 
 
-def test_two_products_with_the_same_picture_can_come_in_one_batch(floor: Floor) -> None:
-    ids = [floor.save(sku, picture("red")) for sku in "ab"]
-    floor.work()
-    assert floor.index.count() == len(ids)
+def test_two_products_with_the_same_image_can_come_in_one_batch(shop: Shop) -> None:
+    ids = [shop.save(sku, colour_image("red")) for sku in "ab"]
+    shop.work()
+    assert shop.index.count() == len(ids)
 
 
 def test_a_removed_product_leaves_the_index_and_comes_back_without_its_image_being_opened(
-    any_floor: Floor,
+    any_shop: Shop,
 ) -> None:
-    floor = any_floor
-    id_ = floor.save("s", picture("red"))
-    floor.work()
-    floor.remove("s")
-    floor.work()
-    assert floor.index.count() == 0
-    assert floor.progress().at_rest
-    floor.pictures.opened.clear()
-    assert floor.save("s", price=3.0) == id_
-    floor.work()
-    assert floor.payload(id_)["price"] == 3.0
-    assert floor.pictures.opened == []
+    shop = any_shop
+    id_ = shop.save("s", colour_image("red"))
+    shop.work()
+    shop.remove("s")
+    shop.work()
+    assert shop.index.count() == 0
+    assert shop.progress().at_rest
+    shop.images.opened.clear()
+    assert shop.save("s", price=3.0) == id_
+    shop.work()
+    assert shop.payload(id_)["price"] == 3.0
+    assert shop.images.opened == []
 
 
-def test_a_product_that_is_removed_before_it_was_embedded_is_never_opened(floor: Floor) -> None:
-    floor.save("s", picture("red"))
-    floor.remove("s")
-    floor.work()
-    assert floor.pictures.opened == []
-    assert floor.progress().at_rest
+def test_a_product_that_is_removed_before_it_was_embedded_is_never_opened(shop: Shop) -> None:
+    shop.save("s", colour_image("red"))
+    shop.remove("s")
+    shop.work()
+    assert shop.images.opened == []
+    assert shop.progress().at_rest
 
 
-def test_images_are_embedded_in_batches(floor: Floor) -> None:
+def test_images_are_embedded_in_batches(shop: Shop) -> None:
     for number in range(6):
-        floor.save(f"s{number}", picture(f"rgb({40 * number},0,0)"))
-    assert floor.embed() == 6
-    assert floor.embedder.batches == [4, 2]
+        shop.save(f"s{number}", colour_image(f"rgb({40 * number},0,0)"))
+    assert shop.embed() == 6
+    assert shop.embedder.batches == [4, 2]
 
 
-def test_another_embedder_than_the_generations_is_refused(floor: Floor) -> None:
-    floor.save("s", picture("red"))
-    floor.embedder.fingerprint = "another"
+def test_another_embedder_than_the_generations_is_refused(shop: Shop) -> None:
+    shop.save("s", colour_image("red"))
+    shop.embedder.fingerprint = "another"
     with pytest.raises(ModelMismatch):
-        floor.embed()
+        shop.embed()
 
 
-def test_nothing_due_means_nothing_written(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
-    floor.save("s", picture("red"))
-    floor.work()
-    monkeypatch.setattr(floor.db, "write", broken)
-    assert floor.embed() == floor.apply() == 0
+def test_nothing_due_means_nothing_written(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.save("s", colour_image("red"))
+    shop.work()
+    monkeypatch.setattr(shop.db, "write", raises)
+    assert shop.embed() == shop.apply() == 0
 
 
 # --- images that are edited ------------------------------------------------------------------
 
 
-def test_an_edited_image_replaces_the_vector(floor: Floor) -> None:
-    id_ = floor.save("s", picture("red"))
-    floor.work()
-    before = floor.index.vector(id_)
-    floor.save("s", picture("blue"))
-    floor.work()
-    assert not np.allclose(before, floor.index.vector(id_))
+def test_an_edited_image_replaces_the_vector(shop: Shop) -> None:
+    id_ = shop.save("s", colour_image("red"))
+    shop.work()
+    before = shop.index.vector(id_)
+    shop.save("s", colour_image("blue"))
+    shop.work()
+    assert not np.allclose(before, shop.index.vector(id_))
 
 
-def test_an_image_that_is_edited_while_it_is_embedded_is_embedded_again(floor: Floor) -> None:
-    id_ = floor.save("s", picture("red"))
+def test_an_image_that_is_edited_while_it_is_embedded_is_embedded_again(shop: Shop) -> None:
+    id_ = shop.save("s", colour_image("red"))
 
     def edit(vector: Any) -> Any:
-        floor.save("s", picture("blue"))
+        shop.save("s", colour_image("blue"))
         return vector
 
-    floor.embedder.moods["red"] = edit
-    floor.work()
+    shop.embedder.when["red"] = edit
+    shop.work()
     blue = MeanColour(grid=2).embed([Image.new("RGB", (16, 16), "blue")])[0]
-    assert floor.index.vector(id_) @ blue == pytest.approx(1, abs=1e-3)
-    assert floor.progress().indexed == 1
+    assert shop.index.vector(id_) @ blue == pytest.approx(1, abs=1e-3)
+    assert shop.progress().indexed == 1
 
 
 def test_a_file_that_was_replaced_behind_the_catalogues_back_keeps_its_own_digest(
-    floor: Floor,
+    shop: Shop,
 ) -> None:
     """The vector belongs to the content that was read, never to what the product says it was."""
-    id_ = floor.save("s", picture("red"))
-    (floor.folder / "s.png").write_bytes(picture("blue"))
-    floor.work()
-    content = hashlib.sha256(picture("blue")).hexdigest()
-    assert entry(floor.db, id_).embedded_digest == content
-    other = floor.save("other", picture("red"))
-    floor.work()
-    assert not np.allclose(floor.index.vector(id_), floor.index.vector(other))
+    id_ = shop.save_in_place("s", colour_image("red"))
+    (shop.settings.data_dir.parent / "s.png").write_bytes(colour_image("blue"))
+    shop.work()
+    content = hashlib.sha256(colour_image("blue")).hexdigest()
+    assert entry(shop.db, id_).embedded_digest == content
+    other = shop.save("other", colour_image("red"))
+    shop.work()
+    assert not np.allclose(shop.index.vector(id_), shop.index.vector(other))
 
 
 def test_a_product_whose_new_image_is_bad_stays_findable_at_its_present_price(
-    floor: Floor,
+    shop: Shop,
 ) -> None:
-    id_ = floor.save("s", picture("red"), price=1.0)
-    floor.work()
-    before = floor.index.vector(id_)
-    floor.save("s", b"no image", price=2.0)
-    floor.work()
-    assert np.array_equal(floor.index.vector(id_), before)
-    assert floor.payload(id_)["price"] == 2.0
-    assert floor.quarantine()["s"].startswith("not-an-image: ")
-    floor.save("s", price=3.0)
-    floor.pictures.opened.clear()
-    floor.work()
-    assert floor.payload(id_)["price"] == 3.0
-    assert (list(floor.quarantine()), floor.pictures.opened) == (["s"], [])
+    id_ = shop.save("s", colour_image("red"), price=1.0)
+    shop.work()
+    before = shop.index.vector(id_)
+    shop.save("s", b"no image", price=2.0)
+    shop.work()
+    assert np.array_equal(shop.index.vector(id_), before)
+    assert shop.payload(id_)["price"] == 2.0
+    assert shop.quarantine()["s"].startswith("not-an-image: ")
+    shop.save("s", price=3.0)
+    shop.images.opened.clear()
+    shop.work()
+    assert shop.payload(id_)["price"] == 3.0
+    assert (list(shop.quarantine()), shop.images.opened) == (["s"], [])
 
 
-def test_a_product_leaves_the_quarantine_with_a_good_image(floor: Floor) -> None:
-    id_ = floor.save("s", b"no image")
-    floor.work()
-    assert floor.index.vector(id_) is None
-    floor.save("s", picture("red"))
-    floor.work()
-    assert floor.quarantine() == {}
-    assert floor.progress().indexed == 1
+def test_a_product_leaves_the_quarantine_with_a_good_image(shop: Shop) -> None:
+    id_ = shop.save("s", b"no image")
+    shop.work()
+    assert shop.index.vector(id_) is None
+    shop.save("s", colour_image("red"))
+    shop.work()
+    assert shop.quarantine() == {}
+    assert shop.progress().indexed == 1
 
 
 # --- bad images ------------------------------------------------------------------------------
 
 
 def test_bad_images_stand_aside_with_their_reasons_and_the_others_go_through(
-    floor: Floor,
+    shop: Shop,
 ) -> None:
-    whole = picture("red")
+    whole = colour_image("red")
     bad = {
         "text": (b"<html>", "not-an-image"),
         "empty": (b"", "not-an-image"),
@@ -258,13 +269,13 @@ def test_bad_images_stand_aside_with_their_reasons_and_the_others_go_through(
         "killer": (b"DIE", "decoder-died"),
     }
     for sku, (data, _) in bad.items():
-        floor.save(sku, data)
-    floor.save_reference("none", NO_IMAGE)
-    floor.save_reference("gone", reference("file:///nowhere/x.png", b"gone"))
-    good = [floor.save(f"good{number}", picture(f"rgb(0,{number},0)")) for number in range(20)]
-    floor.work()
-    assert floor.progress().indexed == floor.index.count() == len(good)
-    codes = {sku: reason.partition(":")[0] for sku, reason in floor.quarantine().items()}
+        shop.save(sku, data)
+    shop.save("none", image=NO_IMAGE)
+    shop.save("gone", image=file_reference(Path("/nowhere/x.png"), b"gone"))
+    good = [shop.save(f"good{number}", colour_image(f"rgb(0,{number},0)")) for number in range(20)]
+    shop.work()
+    assert shop.progress().indexed == shop.index.count() == len(good)
+    codes = {sku: reason.partition(":")[0] for sku, reason in shop.quarantine().items()}
     assert codes == {sku: code for sku, (_, code) in bad.items()} | {
         "none": "no-image",
         "gone": "no-image",
@@ -278,152 +289,146 @@ def _png(size: tuple[int, int]) -> bytes:
 
 
 @pytest.mark.parametrize("count", [40, pytest.param(1000, marks=pytest.mark.slow)])
-def test_exactly_the_image_that_kills_its_decoder_is_quarantined(floor: Floor, count: int) -> None:
+def test_exactly_the_image_that_kills_its_decoder_is_quarantined(shop: Shop, count: int) -> None:
     for number in range(count):
         colour = f"rgb({number % 256},{number // 256},9)"
-        floor.save(f"s{number}", b"DIE" if number == 17 else picture(colour))
-    floor.work()
-    assert list(floor.quarantine()) == ["s17"]
-    assert floor.progress().indexed == count - 1
+        shop.save(f"s{number}", b"DIE" if number == 17 else colour_image(colour))
+    shop.work()
+    assert list(shop.quarantine()) == ["s17"]
+    assert shop.progress().indexed == count - 1
 
 
-def test_an_image_that_breaks_the_embedder_is_found_by_halving_its_batch(floor: Floor) -> None:
-    floor.embedder.moods["red"] = broken
+def test_an_image_that_breaks_the_embedder_is_found_by_halving_its_batch(shop: Shop) -> None:
+    shop.embedder.when["red"] = raises
     for colour in ("green", "red", "blue", "white"):
-        floor.save(colour, picture(colour))
-    floor.embed()
-    assert floor.embedder.batches[:5] == [4, 2, 1, 1, 2]
-    floor.work()
-    assert floor.quarantine() == {"red": "embedding-failed: ValueError: this one hurts"}
-    assert floor.progress().indexed == 3
+        shop.save(colour, colour_image(colour))
+    shop.embed()
+    assert shop.embedder.batches[:5] == [4, 2, 1, 1, 2]
+    shop.work()
+    assert shop.quarantine() == {"red": "embedding-failed: ValueError: this one hurts"}
+    assert shop.progress().indexed == 3
 
 
-def test_an_impossible_vector_is_never_stored(floor: Floor) -> None:
-    floor.embedder.moods = {
+def test_an_impossible_vector_is_never_stored(shop: Shop) -> None:
+    shop.embedder.when = {
         "red": lambda vector: vector * np.nan,
         "green": lambda vector: vector * 0,
     }
     for colour in ("red", "green", "blue"):
-        floor.save(colour, picture(colour))
-    floor.work()
-    reasons = floor.quarantine()
+        shop.save(colour, colour_image(colour))
+    shop.work()
+    reasons = shop.quarantine()
     assert set(reasons) == {"red", "green"}
     assert all(reason.startswith("invalid-vector: ") for reason in reasons.values())
-    floor.embedder.moods.clear()
-    ids = [floor.save(sku, picture(sku)) for sku in reasons]
-    floor.db.write(lambda session: queue.request(session, ids, image=True, priority=SINGLE))
-    floor.work()
-    assert floor.progress().indexed == 3
+    shop.embedder.when.clear()
+    ids = [shop.save(sku, colour_image(sku)) for sku in reasons]
+    shop.db.write(lambda session: queue.request(session, ids, image=True, priority=SINGLE))
+    shop.work()
+    assert shop.progress().indexed == 3
 
 
 def test_a_failure_that_may_pass_is_tried_again_ever_later_and_then_quarantined(
-    floor: Floor,
+    shop: Shop,
 ) -> None:
-    floor.options = EmbedOptions(
-        claim_size=8,
-        batch_size=4,
-        lease=LEASE,
-        max_failures=3,
-        retry=timedelta(seconds=10),
-    )
-    id_ = floor.save_reference("s", ImageRef(uri="https://images.example/s.png"))
+    shop.restart(retry_seconds=10)
+    id_ = shop.save("s", image=ImageRef(uri="https://images.example/s.png"))
     for failures, wait in ((1, 10), (2, 20)):
-        floor.embed()
-        row = entry(floor.db, id_)
+        shop.embed()
+        row = entry(shop.db, id_)
         assert row.due_at
         assert (row.due_at - utcnow()).total_seconds() == pytest.approx(wait, abs=3)
         assert (row.failures, row.last_error) == (
             failures,
             "image-unavailable: the host does not answer",
         )
-        assert floor.embed() == 0
-        floor.db.write(queue.free_leases)
-    floor.embed()
-    assert list(floor.quarantine()) == ["s"]
+        assert shop.embed() == 0
+        shop.db.write(queue.free_leases)
+    shop.embed()
+    assert list(shop.quarantine()) == ["s"]
 
 
-def test_a_remote_image_is_fetched_once_and_known_from_then_on(floor: Floor) -> None:
+def test_a_remote_image_is_fetched_once_and_known_from_then_on(shop: Shop) -> None:
     uri = "https://images.example/s.png"
-    id_ = floor.save_reference("s", ImageRef(uri=uri))
-    floor.embed()
-    floor.remote[uri] = picture("red")
-    floor.work()
-    assert floor.progress().indexed == 1
-    assert entry(floor.db, id_).embedded_digest == hashlib.sha256(picture("red")).hexdigest()
-    with floor.db.read() as session:
-        assert session.get_one(Product, id_).image_digest == entry(floor.db, id_).embedded_digest
-    floor.remote.clear()
-    floor.save("s", price=2.0)
-    floor.work()
-    assert floor.payload(id_)["price"] == 2.0
+    id_ = shop.save("s", image=ImageRef(uri=uri))
+    shop.embed()
+    shop.remote[uri] = colour_image("red")
+    shop.work()
+    assert shop.progress().indexed == 1
+    assert entry(shop.db, id_).embedded_digest == hashlib.sha256(colour_image("red")).hexdigest()
+    with shop.db.read() as session:
+        assert session.get_one(Product, id_).image_digest == entry(shop.db, id_).embedded_digest
+    shop.remote.clear()
+    shop.save("s", price=2.0)
+    shop.work()
+    assert shop.payload(id_)["price"] == 2.0
 
 
 # --- the index's own trouble -----------------------------------------------------------------
 
 
-def test_while_the_index_does_not_answer_its_rows_wait(floor: Floor) -> None:
-    floor.save("s", picture("red"))
-    floor.embed()
-    working, floor.index = floor.index, ExactIndex(size=13, schema=indexing.schema())
-    floor.index.close()
+def test_while_the_index_does_not_answer_its_rows_wait(shop: Shop) -> None:
+    shop.save("s", colour_image("red"))
+    shop.embed()
+    working, shop.index = shop.index, ExactIndex(size=SIZE, schema=indexing.schema())
+    shop.index.close()
     with pytest.raises(IndexUnavailable):
-        floor.apply()
-    assert (floor.apply(), floor.progress().pending) == (0, 1)
-    floor.index = working
-    floor.db.write(queue.free_leases)
-    floor.work()
-    assert floor.progress().indexed == 1
+        shop.apply()
+    assert (shop.apply(), shop.progress().pending) == (0, 1)
+    shop.index = working
+    shop.db.write(queue.free_leases)
+    shop.work()
+    assert shop.progress().indexed == 1
 
 
 def test_a_product_that_the_index_refuses_stands_aside_until_it_is_mended(
-    any_floor: Floor,
+    any_shop: Shop,
 ) -> None:
-    floor = any_floor
-    floor.save("good", picture("red"), attributes={"stitches": 2**40})
-    floor.save("bad", picture("blue"), attributes={"stitches": 2**70})
-    floor.work()
-    assert floor.quarantine()["bad"].startswith("invalid-product: ")
-    assert floor.progress().indexed == 1
-    floor.save("bad", attributes={"stitches": 7})
-    floor.work()
-    assert (floor.quarantine(), floor.progress().indexed) == ({}, 2)
+    shop = any_shop
+    shop.save("good", colour_image("red"), attributes={"stitches": 2**40})
+    shop.save("bad", colour_image("blue"), attributes={"stitches": 2**70})
+    shop.work()
+    assert shop.quarantine()["bad"].startswith("invalid-product: ")
+    assert shop.progress().indexed == 1
+    shop.save("bad", attributes={"stitches": 7})
+    shop.work()
+    assert (shop.quarantine(), shop.progress().indexed) == ({}, 2)
 
 
-def test_vectors_of_the_wrong_size_and_wrong_payloads_stand_aside_together(floor: Floor) -> None:
-    floor.save("good", picture("red"))
-    floor.save("payload", picture("green"), attributes={"stitches": 2**70})
-    floor.save("vector", picture("blue"))
-    floor.embed()
-    digest = hashlib.sha256(picture("blue")).hexdigest()
+def test_vectors_of_the_wrong_size_and_wrong_payloads_stand_aside_together(shop: Shop) -> None:
+    shop.save("good", colour_image("red"))
+    shop.save("payload", colour_image("green"), attributes={"stitches": 2**70})
+    shop.save("vector", colour_image("blue"))
+    shop.embed()
+    digest = hashlib.sha256(colour_image("blue")).hexdigest()
     short = image_vectors.pack(np.ones(5, dtype=np.float32))
 
     def shorten(session: Any) -> None:
-        row = session.get_one(ImageVector, (digest, floor.embedder.fingerprint))
+        row = session.get_one(ImageVector, (digest, shop.embedder.fingerprint))
         row.vector = short
 
-    floor.db.write(shorten)
-    floor.work()
-    codes = {sku: reason.partition(":")[0] for sku, reason in floor.quarantine().items()}
+    shop.db.write(shorten)
+    shop.work()
+    codes = {sku: reason.partition(":")[0] for sku, reason in shop.quarantine().items()}
     assert codes == {"payload": "invalid-product", "vector": "invalid-vector"}
-    assert floor.progress().indexed == 1
+    assert shop.progress().indexed == 1
 
 
-def test_a_vector_that_sql_has_lost_is_computed_again(floor: Floor) -> None:
-    id_ = floor.save("s", picture("red"), price=1.0)
-    floor.work()
-    floor.db.write(lambda session: session.execute(delete(ImageVector)))
-    floor.save("s", price=2.0)
-    floor.work()
-    assert floor.payload(id_)["price"] == 2.0
-    assert floor.progress().indexed == 1
+def test_a_vector_that_sql_has_lost_is_computed_again(shop: Shop) -> None:
+    id_ = shop.save("s", colour_image("red"), price=1.0)
+    shop.work()
+    shop.db.write(lambda session: session.execute(delete(ImageVector)))
+    shop.save("s", price=2.0)
+    shop.work()
+    assert shop.payload(id_)["price"] == 2.0
+    assert shop.progress().indexed == 1
 
 
-def test_a_point_whose_vector_is_lost_and_whose_image_is_gone_is_deleted(floor: Floor) -> None:
-    id_ = floor.save("s", picture("red"))
-    floor.work()
-    floor.db.write(lambda session: session.execute(delete(ImageVector)))
-    (floor.folder / "s.png").write_bytes(b"no image")
-    floor.save("s", price=2.0)
-    floor.work()
-    assert list(floor.quarantine()) == ["s"]
-    assert floor.index.vector(id_) is None
+def test_a_point_whose_vector_is_lost_and_whose_image_is_gone_is_deleted(shop: Shop) -> None:
+    id_ = shop.save_in_place("s", colour_image("red"))
+    shop.work()
+    shop.db.write(lambda session: session.execute(delete(ImageVector)))
+    (shop.settings.data_dir.parent / "s.png").write_bytes(b"no image")
+    shop.save("s", price=2.0)
+    shop.work()
+    assert list(shop.quarantine()) == ["s"]
+    assert shop.index.vector(id_) is None

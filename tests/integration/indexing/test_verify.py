@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 from qdrant_client import QdrantClient
 from sqlalchemy import delete, select, update
-from support.embedded_server import Plant, fill
+from support.image_files import colour_image
 from support.rows import entry
+from support.shop import LIMITS, QUICK, Shop, four_products
 from support.smuggling import smuggle
-from support.stages import LIMITS, Floor, picture
 
 from backend import generations, indexing, jobs
-from backend.database.engine import Database
 from backend.database.models import (
     BUILDING,
     RETIRED,
@@ -66,99 +65,102 @@ def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorInde
 
 
 @pytest.fixture
-def floor(db: Database, tmp_path: Path, decoders: DecoderPool, index: VectorIndex) -> Floor:
+def shop(settings: Settings, decoders: DecoderPool, index: VectorIndex) -> Iterator[Shop]:
     """Three indexed products, whose images nobody may open any more."""
-    floor = Floor(db, tmp_path, decoders, index)
+    quick = {"embedder": "mean-colour?grid=2", "retry_seconds": 0}
+    shop = Shop(settings, decoders=decoders, index=index, **quick)
     for colour in ("red", "green", "blue"):
-        floor.save(colour, picture(colour), price=1.0, attributes={"cut": ["slim", None, 2.5]})
-    floor.work()
-    floor.pictures.opened.clear()
-    return floor
+        shop.save(colour, colour_image(colour), price=1.0, attributes={"cut": ["slim", None, 2.5]})
+    shop.work()
+    shop.images.opened.clear()
+    yield shop
+    shop.close()
 
 
-def look(floor: Floor, *, fix: bool = False) -> Drift:
-    return indexing.reconcile(floor.db, floor.generation, floor.index, fix=fix, full=True)
+def look(shop: Shop, *, fix: bool = False, generation: Generation | None = None) -> Drift:
+    generation = generation or shop.generation
+    return indexing.reconcile(shop.db, generation, shop.index, fix=fix, full=True)
 
 
-def heal(floor: Floor) -> Drift:
+def heal(shop: Shop) -> Drift:
     """Heal, and show that this was all: nothing differs any more, nothing was opened."""
-    drift = look(floor, fix=True)
-    floor.work()
-    assert look(floor).total == 0
-    assert floor.progress().at_rest
-    assert floor.pictures.opened == []
-    assert floor.index.count() == floor.progress().indexed
+    drift = look(shop, fix=True)
+    shop.work()
+    assert look(shop).total == 0
+    assert shop.progress().at_rest
+    assert shop.images.opened == []
+    assert shop.index.count() == shop.progress().indexed
     return drift
 
 
-def as_it_is(floor: Floor, id_: int, **changes: Any) -> Point:
+def as_it_is(shop: Shop, id_: int, **changes: Any) -> Point:
     """A point as it is stored, but for some part of it."""
-    [record] = floor.index.records([id_], vectors=True)
+    [record] = shop.index.records([id_], vectors=True)
     parts = {"vector": record.vector, "payload": record.payload, "claim": record.claim}
     return Point(id=id_, **{**parts, **changes})
 
 
-def replace(floor: Floor, point: Point) -> None:
+def replace(shop: Shop, point: Point) -> None:
     """Put a point into the store as somebody else would: whatever was there."""
-    smuggle(floor.index, point.id, point.vector, {**point.payload, "claim": point.claim})
+    smuggle(shop.index, point.id, point.vector, {**point.payload, "claim": point.claim})
 
 
 # --- each kind -------------------------------------------------------------------------------
 
 
-def test_a_sound_index_has_no_drift_and_every_vector_was_compared(floor: Floor) -> None:
-    drift = heal(floor)
+def test_a_sound_index_has_no_drift_and_every_vector_was_compared(shop: Shop) -> None:
+    drift = heal(shop)
     assert (drift.checked, drift.compared, drift.total) == (3, 3, 0)
 
 
-def test_an_emptied_index_is_filled_again(floor: Floor) -> None:
-    floor.index.delete({1: 99, 2: 99, 3: 99})
-    assert heal(floor).missing_point == [1, 2, 3]
+def test_an_emptied_index_is_filled_again(shop: Shop) -> None:
+    shop.index.delete({1: 99, 2: 99, 3: 99})
+    assert heal(shop).missing_point == [1, 2, 3]
 
 
-def test_a_payload_that_somebody_changed_in_the_index_is_written_again(floor: Floor) -> None:
-    floor.index.set_payload(2, {"price": 99.0})
-    assert heal(floor).different_payload == [2]
-    assert floor.payload(2)["price"] == 1.0
+def test_a_payload_that_somebody_changed_in_the_index_is_written_again(shop: Shop) -> None:
+    shop.index.set_payload(2, {"price": 99.0})
+    assert heal(shop).different_payload == [2]
+    assert shop.payload(2)["price"] == 1.0
 
 
-def test_a_vector_that_is_another_one_is_written_again(floor: Floor) -> None:
-    before = floor.index.vector(2)
-    replace(floor, as_it_is(floor, 2, vector=ELSEWHERE))
-    assert heal(floor).different_vector == [2]
-    np.testing.assert_allclose(floor.index.vector(2), before, atol=1e-6)
+def test_a_vector_that_is_another_one_is_written_again(shop: Shop) -> None:
+    before = shop.index.vector(2)
+    replace(shop, as_it_is(shop, 2, vector=ELSEWHERE))
+    assert heal(shop).different_vector == [2]
+    np.testing.assert_allclose(shop.index.vector(2), before, atol=1e-6)
 
 
-def test_a_vector_that_was_rounded_otherwise_counts_as_equal(floor: Floor) -> None:
-    vector = floor.index.vector(2)
+def test_a_vector_that_was_rounded_otherwise_counts_as_equal(shop: Shop) -> None:
+    vector = shop.index.vector(2)
     assert vector is not None
-    replace(floor, as_it_is(floor, 2, vector=vector + np.float32(1e-3)))
-    assert look(floor).total == 0
+    replace(shop, as_it_is(shop, 2, vector=vector + np.float32(1e-3)))
+    assert look(shop).total == 0
 
 
-def test_points_without_a_claim_or_a_vector_are_deleted_and_ours_come_back(floor: Floor) -> None:
+def test_points_without_a_claim_or_a_vector_are_deleted_and_ours_come_back(shop: Shop) -> None:
     visitor = uuid4()
-    smuggle(floor.index, visitor, ELSEWHERE, {"price": 3.0})
-    smuggle(floor.index, 10**9, ELSEWHERE, {})
-    smuggle(floor.index, 1, ELSEWHERE, {"price": 3.0})
-    smuggle(floor.index, 2, None, {"claim": entry(floor.db, 2).indexed_claim})
-    drift = heal(floor)
+    smuggle(shop.index, visitor, ELSEWHERE, {"price": 3.0})
+    smuggle(shop.index, 10**9, ELSEWHERE, {})
+    smuggle(shop.index, 1, ELSEWHERE, {"price": 3.0})
+    smuggle(shop.index, 2, None, {"claim": entry(shop.db, 2).indexed_claim})
+    drift = heal(shop)
     assert set(drift.point_without_claim) == {str(visitor), str(10**9), "1", "2"}
     assert drift.unexpected_point == []
 
 
-def test_ids_that_sql_does_not_know_are_deleted(floor: Floor) -> None:
+def test_ids_that_sql_does_not_know_are_deleted(shop: Shop) -> None:
     for id_ in (77, 10**12):
-        replace(floor, Point(id=id_, vector=ELSEWHERE, payload={}, claim=1))
-    assert heal(floor).unexpected_point == [77, 10**12]
+        replace(shop, Point(id=id_, vector=ELSEWHERE, payload={}, claim=1))
+    assert heal(shop).unexpected_point == [77, 10**12]
 
 
-def test_a_vector_that_sql_has_lost_is_taken_from_its_point(floor: Floor) -> None:
-    with floor.db.read() as session:
+def test_a_vector_that_sql_has_lost_is_taken_from_its_point(shop: Shop) -> None:
+    with shop.db.read() as session:
         before = session.scalars(select(ImageVector.vector)).all()
-    floor.db.write(lambda session: session.execute(delete(ImageVector)))
-    assert heal(floor).vector_not_in_sql == [1, 2, 3]
-    with floor.db.read() as session:
+    shop.db.write(lambda session: session.execute(delete(ImageVector)))
+    assert heal(shop).vector_not_in_sql == [1, 2, 3]
+    with shop.db.read() as session:
         after = session.scalars(select(ImageVector.vector)).all()
     for old, new in zip(sorted(before), sorted(after), strict=True):
         one, other = (np.frombuffer(it, "<f2").astype(np.float32) for it in (old, new))
@@ -169,52 +171,52 @@ def test_a_vector_that_sql_has_lost_is_taken_from_its_point(floor: Floor) -> Non
 
 
 def test_an_index_that_was_restored_from_an_older_backup_is_brought_up_to_date(
-    floor: Floor,
+    shop: Shop,
 ) -> None:
-    backup = [as_it_is(floor, id_) for id_ in (1, 2, 3)]
-    floor.save("red", price=2.0)
-    floor.save("new", picture("white"), price=5.0)
-    floor.remove("blue")
-    floor.work()
-    floor.pictures.opened.clear()
-    floor.index.delete({1: 99, 2: 99, 4: 99})
+    backup = [as_it_is(shop, id_) for id_ in (1, 2, 3)]
+    shop.save("red", price=2.0)
+    shop.save("new", colour_image("white"), price=5.0)
+    shop.remove("blue")
+    shop.work()
+    shop.images.opened.clear()
+    shop.index.delete({1: 99, 2: 99, 4: 99})
     for point in backup:
-        replace(floor, point)
-    drift = heal(floor)
+        replace(shop, point)
+    drift = heal(shop)
     assert (drift.other_claim, drift.missing_point, drift.unexpected_point) == ([1], [4], [3])
-    assert floor.payload(1)["price"] == 2.0
+    assert shop.payload(1)["price"] == 2.0
 
 
 def test_an_index_from_another_future_with_the_same_claims_is_told_by_its_payload(
-    floor: Floor,
+    shop: Shop,
 ) -> None:
     """SQL was restored, went on, and gave out the same claims and ids for other products."""
-    now = as_it_is(floor, 3)
-    replace(floor, as_it_is(floor, 3, vector=ELSEWHERE, payload={**now.payload, "sku": "other"}))
-    drift = heal(floor)
+    now = as_it_is(shop, 3)
+    replace(shop, as_it_is(shop, 3, vector=ELSEWHERE, payload={**now.payload, "sku": "other"}))
+    drift = heal(shop)
     assert (drift.different_payload, drift.different_vector) == ([3], [3])
-    assert floor.payload(3)["sku"] == "blue"
+    assert shop.payload(3)["sku"] == "blue"
 
 
 # --- the quarantine --------------------------------------------------------------------------
 
 
 @pytest.fixture
-def asleep(floor: Floor) -> Floor:
+def asleep(shop: Shop) -> Shop:
     """The first product's new image is none: it is quarantined, with its last good vector."""
-    floor.save("red", b"no image")
-    floor.work()
-    assert list(floor.quarantine()) == ["red"]
-    floor.pictures.opened.clear()
-    return floor
+    shop.save("red", b"no image")
+    shop.work()
+    assert list(shop.quarantine()) == ["red"]
+    shop.images.opened.clear()
+    return shop
 
 
-def sleeps(floor: Floor) -> bool:
-    row = entry(floor.db, 1)
-    return row.due_at is None and row.last_error is not None and not floor.pictures.opened
+def sleeps(shop: Shop) -> bool:
+    row = entry(shop.db, 1)
+    return row.due_at is None and row.last_error is not None and not shop.images.opened
 
 
-def test_what_is_quarantined_gets_its_last_good_point_back_and_sleeps_on(asleep: Floor) -> None:
+def test_what_is_quarantined_gets_its_last_good_point_back_and_sleeps_on(asleep: Shop) -> None:
     asleep.index.set_payload(1, {"price": 99.0})
     assert look(asleep, fix=True).different_payload == [1]
     asleep.work()
@@ -222,7 +224,7 @@ def test_what_is_quarantined_gets_its_last_good_point_back_and_sleeps_on(asleep:
     assert asleep.payload(1)["price"] == 1.0
 
 
-def test_what_is_quarantined_without_any_vector_left_is_never_woken(asleep: Floor) -> None:
+def test_what_is_quarantined_without_any_vector_left_is_never_woken(asleep: Shop) -> None:
     asleep.db.write(lambda session: session.execute(delete(ImageVector)))
     asleep.index.delete({1: 99})
     drift = look(asleep, fix=True)
@@ -235,42 +237,35 @@ def test_what_is_quarantined_without_any_vector_left_is_never_woken(asleep: Floo
 # --- generations -----------------------------------------------------------------------------
 
 
-def test_what_a_build_has_not_reached_yet_is_no_drift(floor: Floor) -> None:
+def test_what_a_build_has_not_reached_yet_is_no_drift(shop: Shop) -> None:
     def cut_off(session: Any) -> None:
         session.execute(delete(IndexEntry).where(IndexEntry.product_id > 1))
         values = {"state": BUILDING, "backfilled_to": 2}
         session.execute(update(Generation).values(values))
 
-    floor.db.write(cut_off)
-    with floor.db.read() as session:
-        floor.generation = session.get_one(Generation, floor.generation.id)
-    floor.index.delete({2: 99, 3: 99})
-    assert look(floor).no_entry == [2]
+    shop.db.write(cut_off)
+    shop.index.delete({2: 99, 3: 99})
+    assert look(shop, generation=shop.generation_in(BUILDING)).no_entry == [2]
 
 
 @pytest.fixture
-def plant(settings: Settings) -> Iterator[Plant]:
+def imageless(settings: Settings) -> Iterator[Shop]:
     """An embedded server's worker with four indexed products, whose images are gone by now."""
-    quick = {"embedder": "mean-colour", "retry_seconds": 0, "poll_seconds": 0.02}
-    plant = Plant(settings.model_copy(update=quick))
-    fill(plant)
-    yield plant
-    plant.stop()
+    with four_products(Shop(settings, **QUICK)) as found:
+        yield found
 
 
-def test_every_live_generation_is_verified(plant: Plant) -> None:
-    services = plant.services
-    with services.db.read() as session:
-        first = generations.active(session)
+def test_every_live_generation_is_verified(imageless: Shop) -> None:
+    services = imageless.services
+    first = imageless.generation
     encoder = generations.EmbedderIdentity(
         spec=first.embedder, fingerprint=first.fingerprint, size=first.size
     )
     second = generations.start(services.db, encoder, state=STANDBY)
-    while plant.worker.work_once():
-        pass
+    imageless.work()
     services.indexes.of(second).delete({1: 99})
-    plant.index.set_payload(2, {"price": 9.0})
-    found = plant.run("verify", fix=True, full=True)
+    imageless.index.set_payload(2, {"price": 9.0})
+    found = imageless.run("verify", fix=True, full=True)
     kinds = {
         one["state"]: {kind: one[kind] for kind in ("missing", "altered")}
         for one in found["generations"]
@@ -279,98 +274,78 @@ def test_every_live_generation_is_verified(plant: Plant) -> None:
         "active": {"missing": 0, "altered": 1},
         "standby": {"missing": 1, "altered": 0},
     }
-    while plant.worker.work_once():
-        pass
+    imageless.work()
     assert services.indexes.of(second).count() == 4
-    assert plant.run("verify", full=True)["drift"] == 0
+    assert imageless.run("verify", full=True)["drift"] == 0
 
 
 # --- taken away under a running server -------------------------------------------------------
 
 
-def wipe_folder(plant: Plant) -> None:
-    shutil.rmtree(plant.settings.index_dir)
+def wipe_folder(imageless: Shop) -> None:
+    shutil.rmtree(imageless.settings.index_dir)
 
 
-def empty_folder(plant: Plant) -> None:
-    for inside in plant.settings.index_dir.glob("*/*"):
+def empty_folder(imageless: Shop) -> None:
+    for inside in imageless.settings.index_dir.glob("*/*"):
         shutil.rmtree(inside) if inside.is_dir() else inside.unlink()
 
 
 @pytest.mark.parametrize("wipe", [wipe_folder, empty_folder])
 def test_a_folder_that_is_wiped_under_a_running_server_is_filled_again(
-    plant: Plant, wipe: Callable[[Plant], None]
+    imageless: Shop, wipe: Callable[[Shop], None]
 ) -> None:
-    wipe(plant)
-    job_id = jobs.write(plant.services.db, "verify", {})
-    assert plant.worker.handlers.run_next()
-    job = jobs.read(plant.services.db, job_id)
-    assert job
+    wipe(imageless)
+    job = imageless.follow(jobs.write(imageless.db, "verify", {}))
     assert (job.state, "verify --fix" in (job.error or "")) == (FAILED, True)
-    assert heal_plant(plant)["missing"] == 4
-    assert plant.prices() == {1: 1.0, 2: 1.0, 3: 1.0, 4: 1.0}
+    assert imageless.heal(full=True)["missing"] == 4
+    assert imageless.prices() == {1: 1.0, 2: 1.0, 3: 1.0, 4: 1.0}
 
 
-def test_a_write_that_finds_its_folder_gone_has_all_of_it_filled_again(plant: Plant) -> None:
-    wipe_folder(plant)
-    plant.save("red", price=2.0)
+def test_a_write_that_finds_its_folder_gone_has_all_of_it_filled_again(imageless: Shop) -> None:
+    wipe_folder(imageless)
+    imageless.save("red", price=2.0)
     with pytest.raises(IndexGone):
-        plant.worker.work_once()
-    assert plant.prices() == {}
-    plant.execute(update(IndexEntry).where(IndexEntry.due_at.is_not(None)).values(due_at=utcnow()))
-    while plant.worker.work_once():
-        pass
-    assert plant.prices() == {1: 2.0, 2: 1.0, 3: 1.0, 4: 1.0}
+        imageless.worker.work_once()
+    assert imageless.prices() == {}
+    imageless.execute(
+        update(IndexEntry).where(IndexEntry.due_at.is_not(None)).values(due_at=utcnow())
+    )
+    imageless.work()
+    assert imageless.prices() == {1: 2.0, 2: 1.0, 3: 1.0, 4: 1.0}
 
 
-def test_an_index_that_is_gone_with_its_generation_stays_away(plant: Plant) -> None:
-    with plant.services.db.read() as session:
-        generation = generations.active(session)
-    plant.execute(update(Generation).values(state=RETIRED))
-    wipe_folder(plant)
-    services = plant.services
+def test_an_index_that_is_gone_with_its_generation_stays_away(imageless: Shop) -> None:
+    generation = imageless.generation
+    imageless.execute(update(Generation).values(state=RETIRED))
+    wipe_folder(imageless)
+    services = imageless.services
     verify.refill(
         services.db,
         generation,
         index_of=services.indexes.of,
         close_index=services.indexes.close,
     )
-    assert not plant.settings.index_dir.exists()
-
-
-def heal_plant(plant: Plant) -> Any:
-    """Let `verify --fix` heal, show that it did, and return what it found."""
-    found = plant.run("verify", fix=True, full=True)
-    assert plant.run("verify", full=True)["drift"] == 0
-    assert plant.worker.progress().at_rest
-    return found
+    assert not imageless.settings.index_dir.exists()
 
 
 @pytest.fixture
-def distant(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Plant]:
+def distant(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Shop]:
     """The same with a Qdrant server's adapter, on local mode in a folder."""
 
     def connector(*_args: Any, **_options: Any) -> Callable[[], QdrantClient]:
         return lambda: QdrantClient(path=str(tmp_path / "qdrant"))
 
     monkeypatch.setattr(collection, "connector", connector)
-    quick = {
-        "embedder": "mean-colour",
-        "retry_seconds": 0,
-        "poll_seconds": 0.02,
-        "qdrant_url": "http://qdrant.invalid",
-    }
-    plant = Plant(settings.model_copy(update=quick))
-    fill(plant)
-    yield plant
-    plant.stop()
+    with four_products(Shop(settings, qdrant_url="http://qdrant.invalid", **QUICK)) as found:
+        yield found
 
 
 def test_a_collection_that_is_dropped_under_a_running_worker_is_filled_again(
-    distant: Plant,
+    distant: Shop,
 ) -> None:
     index = distant.index
     assert isinstance(index, ServerIndex)
     index.collection.open().delete_collection(index.collection.name)
-    assert heal_plant(distant)["missing"] == 4
+    assert distant.heal(full=True)["missing"] == 4
     assert distant.prices() == {1: 1.0, 2: 1.0, 3: 1.0, 4: 1.0}

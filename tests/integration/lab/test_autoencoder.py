@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.garments import GARMENTS, garment
+from support.image_files import GARMENTS, garment
 from torch import nn
 from typer.testing import CliRunner
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-from support.garments import garment
+from support.image_files import garment
 
 from backend.catalogue.sources.feed import ImageFile
 from backend.embedders import load

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support.garments import garment
+from support.image_files import garment
 from typer.testing import CliRunner
 
 from backend.catalogue import image_vectors, products

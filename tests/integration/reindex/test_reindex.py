@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,14 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from sqlalchemy import func, select
+from support.image_files import encoded
+from support.servers import migrated
+from support.shop import Shop
 
-from backend import bootstrap, embedders, generations, jobs, queue
+from backend import embedders, generations, jobs
 from backend import reindex as reindexing
-from backend.catalogue import products
-from backend.catalogue.products import Draft, ImageRef
-from backend.database import migrate
-from backend.database.engine import Database
 from backend.database.models import (
     ACTIVE,
     BUILDING,
@@ -28,7 +25,6 @@ from backend.database.models import (
     ImageVector,
     IndexEntry,
     Job,
-    Product,
 )
 from backend.embedders.mean_colour import MeanColour
 from backend.errors import ModelMismatch, ReindexRunning, WrongState
@@ -43,65 +39,23 @@ BETTER = "mean-colour?grid=4"
 
 
 def photograph(kind: str, number: int) -> bytes:
-    """A garment of a colour, with noise that differs from picture to picture."""
+    """A garment of a colour, with noise that differs from image to image."""
     noise = np.random.default_rng(number).normal(0, 25, (16, 12, 3))
     pixels = np.clip(np.asarray(COLOURS[kind]) + noise, 0, 255).astype(np.uint8)
-    out = io.BytesIO()
-    Image.fromarray(pixels).resize((48, 64)).save(out, "PNG")
-    return out.getvalue()
+    return encoded(Image.fromarray(pixels).resize((48, 64)))
 
 
-class Shop:
-    """A shop in one process, as `serve` runs it, without its thread."""
+class ReindexedShop(Shop):
+    """A shop whose products have labels, and which is re-indexed."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.open()
-
-    def open(self) -> None:
-        self.services = bootstrap.build(self.settings)
-        self.services.owner.acquire()
-        self.db = self.services.db
-        self.worker = Worker(self.services)
-        self.worker.recover()
-
-    def restart(self, **changes: Any) -> None:
-        """End, and start again under other settings."""
-        self.services.close()
-        self.settings = self.settings.model_copy(update=changes)
-        self.open()
-
-    def put(self, sku: str, kind: str, number: int) -> None:
-        digest = self.services.image_store.put(photograph(kind, number))
-        image = ImageRef(uri=f"store://{digest}", digest=digest, bytes=1, mtime_ns=None)
-        draft = Draft(sku=sku, values={"article_type": kind}, image=image)
-        self.db.write(
-            lambda session: products.save(session, [draft], priority=queue.SINGLE, complete=True)
-        )
+    def add(self, sku: str, kind: str, number: int) -> None:
+        self.save(sku, photograph(kind, number), article_type=kind)
 
     def fill(self, count: int) -> None:
         kinds = list(COLOURS)
         for number in range(count):
-            self.put(f"s{number}", kinds[number % len(kinds)], number)
+            self.add(f"s{number}", kinds[number % len(kinds)], number)
         self.work()
-
-    def remove(self, sku: str) -> None:
-        self.db.write(lambda session: products.remove(session, [sku], priority=queue.SINGLE))
-
-    def work(self) -> None:
-        while self.worker.work_once():
-            pass
-
-    def follow(self, job_id: int, *, rounds: int = 500) -> Job:
-        """Work, as the server's loop does, until a job is over."""
-        for _ in range(rounds):
-            job = jobs.read(self.db, job_id)
-            assert job is not None
-            if job.state in jobs.ENDED:
-                return job
-            if not self.worker.work_once():
-                self.worker.wake_up.wait(0.05)
-        raise AssertionError(f"{job.verb} is still {job.state}: {job.arguments} {job.result}")
 
     def reindex(self, **plan: Any) -> Job:
         return self.follow(reindexing.request(self.db, ReindexPlan(**plan)).id)
@@ -113,31 +67,15 @@ class Shop:
     def roll_back(self, **arguments: bool) -> dict[str, Any]:
         return self.services.promoter.roll_back(**arguments)
 
-    def states(self) -> dict[int, str]:
-        with self.db.read() as session:
-            return {row.id: row.state for row in session.scalars(select(Generation))}
-
-    def generation(self, state: str) -> Generation:
-        with self.db.read() as session:
-            found = generations.in_state(session, state)
-        assert found is not None, self.states()
-        return found
-
-    def skus(self, generation: Generation) -> set[str]:
-        """What the index itself holds."""
-        ids = [id_ for id_, _ in self.services.indexes.of(generation).claims()]
-        with self.db.read() as session:
-            return set(session.scalars(select(Product.sku).where(Product.id.in_(ids))))
-
     def similar(self, sku: str) -> recommending.Answer:
         return recommending.similar_to_product(self.db, self.services.indexes.of, sku, Query())
 
-    def count(self, row: Any, **where: Any) -> int:
+    def unfinished_reindex(self) -> Job | None:
         with self.db.read() as session:
-            return session.scalar(select(func.count()).select_from(row).filter_by(**where)) or 0
+            return jobs.unfinished(session, "reindex")
 
 
-KNOBS: Mapping[str, Any] = {
+SETTINGS: Mapping[str, Any] = {
     "embedder": "mean-colour?grid=1",
     "poll_seconds": 0.05,
     "retry_seconds": 0.0,
@@ -147,28 +85,23 @@ KNOBS: Mapping[str, Any] = {
 
 
 @pytest.fixture
-def shop(settings: Settings) -> Iterator[Shop]:
+def shop(settings: Settings) -> Iterator[ReindexedShop]:
     """A shop on SQLite."""
-    found = Shop(settings.model_copy(update=KNOBS))
-    yield found
-    found.services.close()
+    with ReindexedShop(settings, **SETTINGS) as found:
+        yield found
 
 
 @pytest.fixture
-def pg_shop(settings: Settings, pg_url: str) -> Iterator[Shop]:
+def pg_shop(settings: Settings, pg_url: str) -> Iterator[ReindexedShop]:
     """A shop on PostgreSQL."""
-    db = Database(pg_url)
-    migrate.migrate(db)
-    db.close()
-    found = Shop(settings.model_copy(update={**KNOBS, "database_url": pg_url}))
-    yield found
-    found.services.close()
+    with ReindexedShop(settings, database_url=migrated(pg_url), **SETTINGS) as found:
+        yield found
 
 
 # --- building and promoting ------------------------------------------------------------------
 
 
-def test_another_embedder_is_built_checked_and_promoted_by_itself(shop: Shop) -> None:
+def test_another_embedder_is_built_checked_and_promoted_by_itself(shop: ReindexedShop) -> None:
     shop.fill(30)
     job = shop.reindex(embedder=BETTER)
     assert job.error is None
@@ -178,13 +111,13 @@ def test_another_embedder_is_built_checked_and_promoted_by_itself(shop: Shop) ->
     answer = shop.similar("s0")
     assert answer.generation.id == 2
     assert {item.product.article_type for item in answer.items[:5]} == {"Red"}
-    assert shop.skus(shop.generation(ACTIVE)) == {f"s{number}" for number in range(30)}
+    assert shop.skus_in(shop.generation_in(ACTIVE)) == {f"s{number}" for number in range(30)}
 
 
-def test_the_numbers_of_the_check_are_kept_with_the_generation(shop: Shop) -> None:
+def test_the_numbers_of_the_check_are_kept_with_the_generation(shop: ReindexedShop) -> None:
     shop.fill(30)
     shop.reindex(embedder=BETTER)
-    quality = shop.generation(ACTIVE).quality
+    quality = shop.generation_in(ACTIVE).quality
     assert quality is not None
     checks = quality["checks"]
     assert checks["recall@10"]["value"] == 1.0
@@ -198,13 +131,10 @@ def test_the_numbers_of_the_check_are_kept_with_the_generation(shop: Shop) -> No
 
 
 def test_a_reindex_without_another_embedder_opens_no_image_and_runs_no_network(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: ReindexedShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.fill(20)
-    shop.put("bad", "Red", 1)
-    with shop.db.read() as session:
-        bad = session.scalar(select(Product).where(Product.sku == "bad"))
-    assert bad is not None
+    shop.add("bad", "Red", 1)
 
     def refuse(*_: Any, **__: Any) -> Any:
         raise AssertionError("an image was opened, or a network run")
@@ -215,28 +145,21 @@ def test_a_reindex_without_another_embedder_opens_no_image_and_runs_no_network(
     monkeypatch.setattr(MeanColour, "embed", refuse)
     job = shop.reindex(quantization="int8", hnsw={"m": 32})
     assert job.error is None
-    new = shop.generation(ACTIVE)
+    new = shop.generation_in(ACTIVE)
     assert (new.id, new.quantization, new.index_options) == (2, "int8", {"hnsw_m": 32})
     assert shop.count(IndexEntry, generation_id=2) == 21
-    assert len(shop.skus(new)) == 21
+    assert len(shop.skus_in(new)) == 21
     assert new.quality is not None
     assert new.quality["checks"]["overlap@10"]["value"] == 1.0
     assert new.quality["checks"]["overlap@10"]["bound"] == 0.95
 
 
 def test_a_quarantined_image_stays_shut_in_a_reindex_and_keeps_its_last_good_vector(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: ReindexedShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.fill(12)
-    for sku, kind in (("s0", "Red"), ("new", "Red")):
-        digest = shop.services.image_store.put(b"no image at all " + sku.encode())
-        image = ImageRef(uri=f"store://{digest}", digest=digest, bytes=1, mtime_ns=None)
-        draft = Draft(sku=sku, values={"article_type": kind}, image=image)
-        shop.db.write(
-            lambda session, draft=draft: products.save(
-                session, [draft], priority=queue.SINGLE, complete=True
-            )
-        )
+    for sku in ("s0", "new"):
+        shop.save(sku, b"no image at all " + sku.encode(), article_type="Red")
     shop.work()
     assert shop.count(IndexEntry, generation_id=1) == 13
 
@@ -248,15 +171,15 @@ def test_a_quarantined_image_stays_shut_in_a_reindex_and_keeps_its_last_good_vec
     assert job.error is None
     assert job.result is not None
     assert (job.result["indexed"], job.result["quarantined"]) == (11, 2)
-    assert shop.skus(shop.generation(ACTIVE)) == {f"s{number}" for number in range(12)}
+    assert shop.skus_in(shop.generation_in(ACTIVE)) == {f"s{number}" for number in range(12)}
 
 
 def test_a_second_embedder_computes_only_what_is_not_stored(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: ReindexedShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.fill(9)
     shop.reindex(embedder=BETTER)
-    shop.put("late", "Red", 99)
+    shop.add("late", "Red", 99)
     shop.work()
     seen: list[int] = []
     embed = MeanColour.embed
@@ -268,24 +191,28 @@ def test_a_second_embedder_computes_only_what_is_not_stored(
     monkeypatch.setattr(MeanColour, "embed", counted)
     job = shop.reindex(embedder="mean-colour?grid=1")
     assert job.error is None
-    assert sum(seen) == 1  # the picture that asks whether the encoder is there
+    assert sum(seen) == 1  # the sample image of the check
 
 
-def test_a_reindex_that_is_promoted_by_hand_waits_and_receives_every_write(shop: Shop) -> None:
+def test_a_reindex_that_is_promoted_by_hand_waits_and_receives_every_write(
+    shop: ReindexedShop,
+) -> None:
     shop.fill(15)
     job = shop.reindex(embedder=BETTER, promote="manual")
     assert job.result is not None
     assert (job.state, job.result["state"]) == (jobs.DONE, BUILDING)
-    shop.put("later", "Blue", 70)
+    shop.add("later", "Blue", 70)
     shop.remove("s3")
     shop.work()
-    assert "later" in shop.skus(shop.generation(BUILDING))
-    assert "s3" not in shop.skus(shop.generation(BUILDING))
+    assert "later" in shop.skus_in(shop.generation_in(BUILDING))
+    assert "s3" not in shop.skus_in(shop.generation_in(BUILDING))
     assert shop.promote(2).error is None
     assert shop.states() == {1: STANDBY, 2: ACTIVE}
 
 
-def test_a_second_reindex_is_refused_while_one_is_asked_for_or_building(shop: Shop) -> None:
+def test_a_second_reindex_is_refused_while_one_is_asked_for_or_building(
+    shop: ReindexedShop,
+) -> None:
     shop.fill(6)
     job = reindexing.request(shop.db, ReindexPlan(embedder=BETTER, promote="manual"))
     with pytest.raises(ReindexRunning, match=f"job {job.id}"):
@@ -297,7 +224,7 @@ def test_a_second_reindex_is_refused_while_one_is_asked_for_or_building(shop: Sh
     reindexing.request(shop.db, ReindexPlan())
 
 
-def test_a_build_goes_on_after_a_restart(shop: Shop) -> None:
+def test_a_build_goes_on_after_a_restart(shop: ReindexedShop) -> None:
     shop.fill(12)
     job = reindexing.request(shop.db, ReindexPlan(embedder=BETTER))
     while BUILDING not in shop.states().values():
@@ -307,7 +234,7 @@ def test_a_build_goes_on_after_a_restart(shop: Shop) -> None:
     assert shop.states() == {1: STANDBY, 2: ACTIVE}
 
 
-def test_a_generation_that_is_dropped_while_it_builds_ends_its_job(shop: Shop) -> None:
+def test_a_generation_that_is_dropped_while_it_builds_ends_its_job(shop: ReindexedShop) -> None:
     shop.fill(6)
     job = reindexing.request(shop.db, ReindexPlan(embedder=BETTER))
     while BUILDING not in shop.states().values():
@@ -319,7 +246,7 @@ def test_a_generation_that_is_dropped_while_it_builds_ends_its_job(shop: Shop) -
     assert shop.states() == {1: ACTIVE, 2: RETIRED}
 
 
-# --- the gate --------------------------------------------------------------------------------
+# --- the checks --------------------------------------------------------------------------------
 
 
 class Shuffled(MeanColour):
@@ -343,7 +270,7 @@ def shuffled() -> Iterator[str]:
 
 
 def test_a_broken_embedder_is_not_promoted_and_the_number_that_failed_is_named(
-    shop: Shop, shuffled: str
+    shop: ReindexedShop, shuffled: str
 ) -> None:
     shop.fill(30)
     job = shop.reindex(embedder=shuffled)
@@ -354,26 +281,26 @@ def test_a_broken_embedder_is_not_promoted_and_the_number_that_failed_is_named(
     )
     assert "below the active generation's 1.000" in error
     assert shop.states() == {1: ACTIVE, 2: BUILDING}
-    quality = shop.generation(BUILDING).quality
+    quality = shop.generation_in(BUILDING).quality
     assert quality is not None
     assert not quality["checks"]["mAP@5"]["passed"]
     assert shop.similar("s0").generation.id == 1
 
 
-def test_force_promotes_it_all_the_same_and_says_so(shop: Shop, shuffled: str) -> None:
+def test_force_promotes_it_all_the_same_and_says_so(shop: ReindexedShop, shuffled: str) -> None:
     shop.fill(30)
     shop.reindex(embedder=shuffled)
     assert shop.promote(2, force=True).error is None
-    quality = shop.generation(ACTIVE).quality
+    quality = shop.generation_in(ACTIVE).quality
     assert quality is not None
     assert quality["forced"]
     assert not quality["checks"]["mAP@5"]["passed"]
 
 
-def test_an_index_that_lost_products_is_not_promoted(shop: Shop) -> None:
+def test_an_index_that_lost_products_is_not_promoted(shop: ReindexedShop) -> None:
     shop.fill(20)
     shop.reindex(embedder=BETTER, promote="manual")
-    index = shop.services.indexes.of(shop.generation(BUILDING))
+    index = shop.services.indexes.of(shop.generation_in(BUILDING))
     index.delete(dict(list(index.claims())[:3]))
     error = str(shop.promote(2).error)
     assert "the index holds 17 products, SQL says 20" in error
@@ -381,7 +308,7 @@ def test_an_index_that_lost_products_is_not_promoted(shop: Shop) -> None:
 
 
 def test_a_generation_that_embeds_too_few_products_is_not_promoted(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: ReindexedShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.fill(20)
     embed = MeanColour.embed
@@ -397,7 +324,7 @@ def test_a_generation_that_embeds_too_few_products_is_not_promoted(
 
 
 def test_an_encoder_that_does_not_answer_is_not_promoted(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: ReindexedShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.fill(12)
 
@@ -410,7 +337,7 @@ def test_an_encoder_that_does_not_answer_is_not_promoted(
 
 
 def test_products_that_wait_keep_a_generation_from_being_promoted(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: ReindexedShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.restart(promote_wait_seconds=0.3)
     shop.fill(12)
@@ -421,13 +348,13 @@ def test_products_that_wait_keep_a_generation_from_being_promoted(
         "apply",
         lambda generation: 0 if generation.id == 2 else apply(generation),
     )
-    shop.put("stuck", "Red", 70)
+    shop.add("stuck", "Red", 70)
     error = str(shop.promote(2).error)
     assert "1 products that were due when the check began are not indexed yet" in error
     assert "a product has been waiting for" in error
 
 
-def test_a_better_embedder_is_promoted_under_live_writes(shop: Shop) -> None:
+def test_a_better_embedder_is_promoted_under_live_writes(shop: ReindexedShop) -> None:
     shop.fill(40)
     stop = threading.Event()
     written: list[str] = []
@@ -437,7 +364,7 @@ def test_a_better_embedder_is_promoted_under_live_writes(shop: Shop) -> None:
         kinds = list(COLOURS)
         while not stop.is_set():
             number = len(written)
-            shop.put(f"live{number}", kinds[number % 3], 1000 + number)
+            shop.add(f"live{number}", kinds[number % 3], 1000 + number)
             written.append(f"live{number}")
             if number % 4 == 3:
                 shop.remove(f"live{number - 1}")
@@ -455,29 +382,29 @@ def test_a_better_embedder_is_promoted_under_live_writes(shop: Shop) -> None:
     assert written
     shop.work()
     expected = {f"s{number}" for number in range(40)} | set(written) - set(gone)
-    assert shop.skus(shop.generation(ACTIVE)) == expected
-    assert shop.skus(shop.generation(STANDBY)) == expected
+    assert shop.skus_in(shop.generation_in(ACTIVE)) == expected
+    assert shop.skus_in(shop.generation_in(STANDBY)) == expected
 
 
 # --- going back, and clearing away -----------------------------------------------------------
 
 
-def test_a_rollback_is_one_step_and_the_standby_has_every_write(shop: Shop) -> None:
+def test_a_rollback_is_one_step_and_the_standby_has_every_write(shop: ReindexedShop) -> None:
     shop.fill(12)
     shop.reindex(embedder=BETTER)
-    shop.put("later", "Green", 71)
+    shop.add("later", "Green", 71)
     shop.remove("s1")
     shop.work()
     assert shop.roll_back()["id"] == 1
     assert shop.states() == {1: ACTIVE, 2: STANDBY}
-    held = shop.skus(shop.generation(ACTIVE))
+    held = shop.skus_in(shop.generation_in(ACTIVE))
     assert "later" in held
     assert "s1" not in held
     assert shop.similar("later").generation.id == 1
     assert shop.roll_back()["id"] == 2
 
 
-def test_there_is_exactly_one_standby(shop: Shop) -> None:
+def test_there_is_exactly_one_standby(shop: ReindexedShop) -> None:
     shop.fill(9)
     shop.reindex(embedder=BETTER)
     shop.reindex(embedder="mean-colour?grid=2")
@@ -489,10 +416,10 @@ def test_there_is_exactly_one_standby(shop: Shop) -> None:
         generations.drop(shop.db, 3)
 
 
-def test_a_retired_generation_goes_with_its_index_entries_and_vectors(shop: Shop) -> None:
+def test_a_retired_generation_goes_with_its_index_entries_and_vectors(shop: ReindexedShop) -> None:
     shop.fill(9)
     shop.reindex(embedder=BETTER)
-    old = shop.generation(STANDBY)
+    old = shop.generation_in(STANDBY)
     folder = shop.settings.index_dir / old.collection
     assert folder.exists()
     generations.drop(shop.db, old.id)
@@ -507,7 +434,7 @@ def test_a_retired_generation_goes_with_its_index_entries_and_vectors(shop: Shop
         assert session.get_one(Generation, old.id).dropped_at is not None
 
 
-def test_vectors_that_another_generation_uses_stay(shop: Shop) -> None:
+def test_vectors_that_another_generation_uses_stay(shop: ReindexedShop) -> None:
     shop.fill(9)
     shop.reindex(quantization="int8")
     generations.drop(shop.db, 1)
@@ -516,7 +443,9 @@ def test_vectors_that_another_generation_uses_stay(shop: Shop) -> None:
     assert shop.count(ImageVector) == 9
 
 
-def test_a_standby_retires_when_its_time_is_over_and_its_index_goes_later(shop: Shop) -> None:
+def test_a_standby_retires_when_its_time_is_over_and_its_index_goes_later(
+    shop: ReindexedShop,
+) -> None:
     shop.restart(standby_hours=0.0, drop_seconds=300.0)
     shop.fill(6)
     shop.reindex(embedder=BETTER)
@@ -527,10 +456,12 @@ def test_a_standby_retires_when_its_time_is_over_and_its_index_goes_later(shop: 
     assert (shop.settings.index_dir / retired.collection).exists()
 
 
-def test_a_question_whose_index_was_dropped_is_asked_again_of_the_active_one(shop: Shop) -> None:
+def test_a_question_whose_index_was_dropped_is_asked_again_of_the_active_one(
+    shop: ReindexedShop,
+) -> None:
     shop.fill(6)
     shop.reindex(embedder=BETTER)
-    old, services = shop.generation(STANDBY), shop.services
+    old, services = shop.generation_in(STANDBY), shop.services
     generations.drop(shop.db, old.id)
     Worker(services).maintenance.clean_up()
     asked = []
@@ -545,18 +476,18 @@ def test_a_question_whose_index_was_dropped_is_asked_again_of_the_active_one(sho
 
 
 def test_on_postgresql_too_an_index_is_built_promoted_gone_back_from_and_dropped(
-    pg_shop: Shop,
+    pg_shop: ReindexedShop,
 ) -> None:
     shop = pg_shop
     shop.fill(12)
     assert shop.reindex(embedder=BETTER).error is None
-    shop.put("later", "Green", 71)
+    shop.add("later", "Green", 71)
     shop.remove("s1")
     shop.work()
     assert shop.similar("later").generation.id == 2
     assert shop.roll_back()["id"] == 1
-    assert "later" in shop.skus(shop.generation(ACTIVE))
-    assert "s1" not in shop.skus(shop.generation(ACTIVE))
+    assert "later" in shop.skus_in(shop.generation_in(ACTIVE))
+    assert "s1" not in shop.skus_in(shop.generation_in(ACTIVE))
     assert shop.reindex(quantization="int8").error is None
     assert shop.states() == {1: STANDBY, 2: RETIRED, 3: ACTIVE}
     while Worker(shop.services).maintenance.clean_up():
@@ -568,45 +499,42 @@ def test_on_postgresql_too_an_index_is_built_promoted_gone_back_from_and_dropped
 # --- upgrades --------------------------------------------------------------------------------
 
 
-def test_another_embedder_in_the_settings_is_built_by_itself(shop: Shop) -> None:
+def test_another_embedder_in_the_settings_is_built_by_itself(shop: ReindexedShop) -> None:
     shop.fill(12)
     shop.restart(embedder=BETTER)
     assert shop.similar("s0").generation.id == 1  # stored vectors answer meanwhile
-    with shop.db.read() as session:
-        job = jobs.unfinished(session, "reindex")
+    job = shop.unfinished_reindex()
     assert job is not None
     assert shop.follow(job.id).error is None
     assert shop.similar("s0").generation.embedder == BETTER
     shop.restart()
-    with shop.db.read() as session:
-        assert jobs.unfinished(session, "reindex") is None
+    assert shop.unfinished_reindex() is None
 
 
-def test_a_rollback_from_the_settings_embedder_is_respected_by_the_next_start(shop: Shop) -> None:
+def test_a_rollback_from_the_settings_embedder_is_respected_by_the_next_start(
+    shop: ReindexedShop,
+) -> None:
     shop.fill(9)
     shop.restart(embedder=BETTER)
-    with shop.db.read() as session:
-        job = jobs.unfinished(session, "reindex")
+    job = shop.unfinished_reindex()
     assert job is not None
     shop.follow(job.id)
     shop.roll_back()
     generations.drop(shop.db, 2)
     shop.restart()
-    with shop.db.read() as session:
-        assert jobs.unfinished(session, "reindex") is None
+    assert shop.unfinished_reindex() is None
 
 
-def test_an_embedder_chosen_on_the_command_line_stays_after_a_restart(shop: Shop) -> None:
+def test_an_embedder_chosen_on_the_command_line_stays_after_a_restart(shop: ReindexedShop) -> None:
     shop.fill(9)
     shop.reindex(embedder=BETTER)
     generations.drop(shop.db, 1)
     shop.restart()
-    with shop.db.read() as session:
-        assert jobs.unfinished(session, "reindex") is None
+    assert shop.unfinished_reindex() is None
 
 
 @pytest.fixture
-def upgrade(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+def upgrade(shop: ReindexedShop, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Restart with a package in which the same name means another network."""
 
     def make() -> None:
@@ -622,13 +550,12 @@ def upgrade(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return make
 
 
-def test_an_upgrade_reindexes_by_itself_and_meanwhile_refuses_only_pictures(
-    shop: Shop, upgrade: Callable[[], None]
+def test_an_upgrade_reindexes_by_itself_and_meanwhile_refuses_only_images(
+    shop: ReindexedShop, upgrade: Callable[[], None]
 ) -> None:
     shop.fill(12)
     upgrade()
-    with shop.db.read() as session:
-        job = jobs.unfinished(session, "reindex")
+    job = shop.unfinished_reindex()
     assert job is not None
     assert shop.similar("s0").generation.id == 1
     services = shop.services
@@ -640,11 +567,11 @@ def test_an_upgrade_reindexes_by_itself_and_meanwhile_refuses_only_pictures(
             photograph("Red", 1),
             Query(),
         )
-    shop.put("new", "Red", 72)
+    shop.add("new", "Red", 72)
     assert shop.follow(job.id).error is None
     assert shop.states() == {1: STANDBY, 2: ACTIVE}
     shop.work()
-    assert shop.worker.trouble is None
+    assert shop.worker.problem is None
     answer = recommending.similar_to_image(
         shop.db, services.indexes.of, services.query_encoder.encode, photograph("Red", 1), Query()
     )
@@ -653,7 +580,7 @@ def test_an_upgrade_reindexes_by_itself_and_meanwhile_refuses_only_pictures(
 
 
 def test_a_checkpoint_that_was_trained_anew_is_another_embedder(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: ReindexedShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.fill(12)
     init = MeanColour.__init__
@@ -667,10 +594,10 @@ def test_a_checkpoint_that_was_trained_anew_is_another_embedder(
     while BUILDING not in shop.states().values():
         shop.worker.work_once()
     services = shop.services
-    picture = photograph("Red", 1)
+    image = photograph("Red", 1)
     old = recommending.similar_to_image(
-        shop.db, services.indexes.of, services.query_encoder.encode, picture, Query()
+        shop.db, services.indexes.of, services.query_encoder.encode, image, Query()
     )
     assert old.generation.id == 1  # by the network that this process still holds
     shop.follow(job.id)
-    assert shop.generation(ACTIVE).fingerprint == "retrained"
+    assert shop.generation_in(ACTIVE).fingerprint == "retrained"

@@ -1,4 +1,4 @@
-"""A shopper's picture becomes the same vector here and by way of a worker, or a clear refusal."""
+"""A shopper's image becomes the same vector here and by way of a worker, or a clear refusal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from PIL import Image
-from support.installation import picture
+from support.image_files import random_image
 
 from backend import bootstrap
 from backend.bootstrap import Services
@@ -44,14 +44,14 @@ def remote(services: Services, worker: Worker) -> RemoteQueryEncoder:
 
 def photograph(width: int, height: int) -> bytes:
     out = io.BytesIO()
-    Image.open(io.BytesIO(picture(3))).resize((width, height)).save(out, "JPEG")
+    Image.open(io.BytesIO(random_image(3))).resize((width, height)).save(out, "JPEG")
     return out.getvalue()
 
 
 def test_a_small_image_has_the_very_same_vector_by_way_of_a_worker(services: Services) -> None:
     generation = services.first_generation()
-    here = services.query_encoder.encode(generation, picture(1))
-    there = remote(services, Worker(services)).encode(generation, picture(1))
+    here = services.query_encoder.encode(generation, random_image(1))
+    there = remote(services, Worker(services)).encode(generation, random_image(1))
     assert np.array_equal(here, there)
 
 
@@ -67,11 +67,11 @@ def test_a_photograph_is_shrunk_in_its_shape_and_keeps_its_direction(services: S
 def test_a_worker_of_another_version_is_refused(services: Services) -> None:
     generation = services.first_generation()
     with pytest.raises(ModelMismatch):
-        remote(services, Worker(services, fingerprint="newer")).encode(generation, picture(1))
+        remote(services, Worker(services, fingerprint="newer")).encode(generation, random_image(1))
 
 
 @pytest.mark.parametrize(
-    ("data", "error"), [(b"no image", NotAnImage), (picture(1)[:300], CorruptImage)]
+    ("data", "error"), [(b"no image", NotAnImage), (random_image(1)[:300], CorruptImage)]
 )
 def test_what_is_not_an_image_is_refused_here_and_never_sent(
     services: Services, data: bytes, error: type[Exception]
@@ -88,7 +88,7 @@ def test_a_worker_that_is_busy_is_the_shoppers_error(services: Services) -> None
 
     encoder = RemoteQueryEncoder(busy, services.decoders, limits=services.limits, seconds=1)
     with pytest.raises(EmbedderBusy):
-        encoder.encode(services.first_generation(), picture(1))
+        encoder.encode(services.first_generation(), random_image(1))
 
 
 @pytest.mark.parametrize(

@@ -11,21 +11,25 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
 import pytest
 from sqlalchemy import delete, update
-from support.graph_shop import Shop, stock, vector_of, wait_until
-from support.places import TESTS
+from support.places import ROOT, TESTS
+from support.rows import make_generation
+from support.servers import wait_for
+from support.shop import Shop, stock, vector_of
 
 from backend import jobs, status
 from backend.database.engine import Database
 from backend.database.models import RETIRED, Generation, ImageVector, IndexEntry, Product, utcnow
 from backend.errors import IndexUnavailable
+from backend.indexing import reconcile
 from backend.indexing.snapshot import snapshot
 from backend.jobs import DONE, FAILED
 from backend.queue.progress import count_points
@@ -40,24 +44,53 @@ COUNT = 300
 pytestmark = pytest.mark.timeout(600)  # builders are nice, and other tests may be about
 
 
+def stocked(settings: Settings, **changes: Any) -> Shop:
+    """A shop of COUNT products, whose index has no graph yet."""
+    shop = Shop(settings, embedder="mean-colour?grid=2", **changes)
+    stock(shop.db, shop.generation, COUNT)
+    shop.apply()
+    return shop
+
+
 @pytest.fixture
 def shop(settings: Settings) -> Iterator[Shop]:
-    """A shop of COUNT products, whose index has no graph yet."""
-    made = Shop.founded(settings, COUNT)
-    yield made
-    made.close()
+    with stocked(settings) as made:
+        yield made
+
+
+def wait_until(what: Callable[[], object]) -> None:
+    """Wait for a builder, which gives way to everything else on the machine."""
+    wait_for(what, seconds=240, every=0.02)
 
 
 def start(shop: Shop, *, read: bool = True) -> psutil.Process:
     """Start a build; wait until it has read all points, so that what follows is news to it."""
-    optimizer = shop.worker.optimizer
-    optimizer.start(shop.generation)
-    build = optimizer.build_process
+    shop.worker.optimizer.start(shop.generation)
+    build = shop.worker.optimizer.build_process
     assert build
     process = psutil.Process(build.pid)
     if read:
         wait_until(lambda: build.has_ended() or build.filled >= COUNT)
     return process
+
+
+def folder_of(shop: Shop) -> Path:
+    return shop.settings.index_dir / shop.generation.collection
+
+
+def inside(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def finds(shop: Shop, product_id: int) -> bool:
+    """Tell whether a search with a product's own vector finds it first."""
+    hits = shop.index.nearest(vector_of(product_id), limit=1)
+    return bool(hits) and hits[0].id == product_id
+
+
+def drift(shop: Shop) -> int:
+    """Count the products that are not in the index as SQL says."""
+    return reconcile(shop.db, shop.generation, shop.index, fix=False).total
 
 
 def finish(shop: Shop) -> BuildResult:
@@ -76,25 +109,23 @@ def finish(shop: Shop) -> BuildResult:
 
 
 def test_an_index_has_a_graph_after_a_build_and_keeps_it_when_it_is_opened_again(
-    shop: Shop, settings: Settings
+    shop: Shop,
 ) -> None:
     assert not shop.index.indexed
     start(shop)
     built = finish(shop)
     assert (built.points, built.caught_up) == (COUNT, 0)
     assert shop.index.indexed
-    assert (shop.index.dirty, shop.drift()) == (0, 0)
-    assert shop.folders() == ["shard-2", "shard-2.written", "store.json"]
-    shop.close()
-    again = Shop.open(settings)
-    assert again.index.indexed
-    assert all(again.finds(number) for number in range(1, COUNT + 1))
-    again.close()
+    assert (shop.index.dirty, drift(shop)) == (0, 0)
+    assert inside(folder_of(shop)) == ["shard-2", "shard-2.written", "store.json"]
+    shop.restart()
+    assert shop.index.indexed
+    assert all(finds(shop, number) for number in range(1, COUNT + 1))
 
 
 def test_what_changes_during_a_build_is_right_after_the_swap(shop: Shop) -> None:
     start(shop)
-    shop.remove([1, 2, 3])
+    shop.remove("s1", "s2", "s3")
     shop.reprice(range(10, 20), 9.5)
     shop.apply()
     late = Point(id=9999, vector=vector_of(9999), payload={"price": 3.0}, claim=1)
@@ -111,7 +142,7 @@ def test_what_changes_during_a_build_is_right_after_the_swap(shop: Shop) -> None
         21: 1.0,
         9999: 3.0,
     }
-    assert shop.finds(9999)
+    assert finds(shop, 9999)
     assert shop.index.dirty == 15
 
 
@@ -119,7 +150,7 @@ def test_what_the_index_held_when_the_build_began_is_not_lost_whatever_sql_knows
     shop: Shop,
 ) -> None:
     impossible = update(Product).where(Product.id == 7).values(attributes={"a": 2**70})
-    shop.services.db.write(lambda session: session.execute(impossible))
+    shop.execute(impossible)
     newer = Point(id=5, vector=vector_of(5), payload={"price": 2.0}, claim=50)
     unknown = replace(newer, id=8888, vector=vector_of(8888))
     shop.index.upsert([newer, unknown])
@@ -131,21 +162,17 @@ def test_what_the_index_held_when_the_build_began_is_not_lost_whatever_sql_knows
     assert (prices[5], prices[7], prices[8888], 6 in prices) == (2.0, 1.0, 2.0, False)
 
 
-def test_points_written_after_the_swap_are_found_and_counted_once(
-    shop: Shop, settings: Settings
-) -> None:
+def test_points_written_after_the_swap_are_found_and_counted_once(shop: Shop) -> None:
     start(shop)
     finish(shop)
     news = [Point(id=n, vector=vector_of(n), payload={}, claim=1) for n in range(1000, 1050)]
     shop.index.upsert(news)
     shop.index.upsert([replace(point, claim=2) for point in news])
-    assert all(shop.finds(point.id) for point in news)
+    assert all(finds(shop, point.id) for point in news)
     assert shop.index.dirty == 50
-    shop.close()
-    again = Shop.open(settings)
-    assert again.index.dirty == 50
-    assert all(again.finds(point.id) for point in news)
-    again.close()
+    shop.restart()
+    assert shop.index.dirty == 50
+    assert all(finds(shop, point.id) for point in news)
 
 
 @pytest.mark.slow
@@ -159,7 +186,7 @@ def test_queries_are_answered_and_writes_accepted_all_the_while(shop: Shop) -> N
             try:
                 number = counts[name] % 200 + 1
                 if name == "queries":
-                    assert shop.finds(number)
+                    assert finds(shop, number)
                 else:
                     shop.index.set_payload(number, {"price": float(counts[name] // 200 + 2)})
             except BaseException as error:  # noqa: BLE001
@@ -183,7 +210,7 @@ def test_queries_are_answered_and_writes_accepted_all_the_while(shop: Shop) -> N
     prices = shop.prices()
     for write in range(max(0, last - 199), last + 1):
         assert prices[write % 200 + 1] == float(write // 200 + 2)
-    assert shop.folders() == ["shard-3", "shard-3.written", "store.json"]
+    assert inside(folder_of(shop)) == ["shard-3", "shard-3.written", "store.json"]
 
 
 def test_a_call_under_way_keeps_the_old_shard_until_it_ends(shop: Shop) -> None:
@@ -191,29 +218,28 @@ def test_a_call_under_way_keeps_the_old_shard_until_it_ends(shop: Shop) -> None:
     with shop.index.store.using() as old:
         swapping = threading.Thread(target=finish, args=(shop,))
         swapping.start()
-        wait_until(lambda: (shop.folder / "store.json").exists() and shop.index.indexed)
-        assert shop.finds(3)
+        wait_until(lambda: (folder_of(shop) / "store.json").exists() and shop.index.indexed)
+        assert finds(shop, 3)
         assert old.info().points_count == COUNT
-        assert "shard-1" in shop.folders()
+        assert "shard-1" in inside(folder_of(shop))
     swapping.join(timeout=240)
-    assert shop.folders() == ["shard-2", "shard-2.written", "store.json"]
+    assert inside(folder_of(shop)) == ["shard-2", "shard-2.written", "store.json"]
 
 
 def test_the_options_of_a_generation_shape_its_graph(settings: Settings) -> None:
-    shop = Shop.founded(settings, COUNT)
+    shop = stocked(settings)
     change = update(Generation).values(
         quantization="int8", index_options={"hnsw_m": 24, "hnsw_ef_construct": 77}
     )
-    shop.services.db.write(lambda session: session.execute(change))
-    shop.close()
-    shop = Shop.open(settings)
+    shop.execute(change)
+    shop.restart()
     start(shop)
     finish(shop)
-    config = json.loads((shop.folder / "shard-2" / "edge_config.json").read_text())
+    config = json.loads((folder_of(shop) / "shard-2" / "edge_config.json").read_text())
     assert config["hnsw_config"]["m"] == 24
     assert config["hnsw_config"]["ef_construct"] == 77
     assert config["quantization_config"]["scalar"]["type"] == "int8"
-    assert all(shop.finds(number) for number in range(1, 100))
+    assert all(finds(shop, number) for number in range(1, 100))
     shop.close()
 
 
@@ -224,14 +250,14 @@ def test_a_builder_that_dies_leaves_the_index_as_it_was_and_says_why(shop: Shop)
     start(shop, read=False).kill()
     with pytest.raises(IndexUnavailable, match="SIGKILL"):
         finish(shop)
-    assert shop.folders() == ["shard-1", "shard-1.written", "store.json"]
+    assert inside(folder_of(shop)) == ["shard-1", "shard-1.written", "store.json"]
     assert len(shop.prices()) == COUNT
-    described = status.status(shop.services.db, shop.services.indexes.look_at_shard)["shard"]
+    described = status.status(shop.db, shop.services.indexes.look_at_shard)["shard"]
     assert "SIGKILL" in described["failure"]["reason"]
     assert not described["optimized"]
     start(shop)
     finish(shop)
-    described = status.status(shop.services.db, shop.services.indexes.look_at_shard)["shard"]
+    described = status.status(shop.db, shop.services.indexes.look_at_shard)["shard"]
     assert (described["failure"], described["optimized"]) == (None, True)
 
 
@@ -240,16 +266,16 @@ def test_a_builder_that_cannot_read_the_catalogue_says_so(shop: Shop) -> None:
     start(shop, read=False)
     with pytest.raises(IndexUnavailable, match="the builder failed"):
         finish(shop)
-    assert shop.finds(1)
+    assert finds(shop, 1)
 
 
 def test_a_build_of_a_retired_generation_is_given_up(shop: Shop) -> None:
-    process = start(shop, read=False)
+    process, folder = start(shop, read=False), folder_of(shop)
     retire = update(Generation).values(state=RETIRED)
-    shop.services.db.write(lambda session: session.execute(retire))
+    shop.execute(retire)
     shop.worker.optimizer.step([])
     assert not process.is_running()
-    assert shop.folders() == ["shard-1", "shard-1.written"]
+    assert inside(folder) == ["shard-1", "shard-1.written"]
     with pytest.raises(IndexUnavailable, match="given up"):
         shop.worker.optimizer.outcome(1)
 
@@ -266,14 +292,13 @@ def test_only_one_shard_is_built_at_a_time(shop: Shop) -> None:
         shop.worker.optimizer.start(shop.generation)
 
 
-def test_a_damaged_store_file_is_refused_with_the_way_out(shop: Shop, settings: Settings) -> None:
-    folder = shop.folder
+def test_a_damaged_store_file_is_refused_with_the_way_out(shop: Shop) -> None:
+    folder = folder_of(shop)
     shop.close()
     (folder / "store.json").write_text("{")
-    again = Shop.open(settings)
+    shop.start()
     with pytest.raises(IndexUnavailable, match=r"store\.json is damaged"):
-        again.index.ping()
-    again.close()
+        shop.index.ping()
 
 
 # --- kill -9 --------------------------------------------------------------------------------
@@ -306,19 +331,24 @@ SWAPPED = [DEATHS[moment] for moment in ("after the swap", "while the old shard 
 OWNER = """
 import os, signal, sys
 from pathlib import Path
-from support.graph_shop import Shop, wait_until as wait
+from functools import partial
+from support.servers import wait_for
+from support.shop import Shop
 from backend.settings import read_settings
 from backend.vectors.edge import handle as edge_handle, store as edge_store
+
+wait = partial(wait_for, seconds=240, every=0.02)
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 
-shop = Shop.open(read_settings(_env_file=None, data_dir=Path(sys.argv[1])))
+settings = read_settings(_env_file=None, data_dir=Path(sys.argv[1]))
+shop = Shop(settings, embedder="mean-colour?grid=2")
 optimizer, generation = shop.worker.optimizer, shop.generation
 optimizer.start(generation)
 build = optimizer.build_process
 print("builder", build.pid, flush=True)
-shop.remove([1, 2])
+shop.remove("s1", "s2")
 shop.reprice([3, 4], 9.5)
 shop.apply()
 """
@@ -333,12 +363,12 @@ def run_owner(moment: str, settings: Settings) -> subprocess.CompletedProcess[st
         text=True,
         timeout=300,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{TESTS}"},
     )
 
 
 def is_alive(pid: int) -> bool:
-    """Tell whether a process runs; one that ended may still wait to be buried."""
+    """Tell whether a process runs; one that ended may not have been waited for."""
     with contextlib.suppress(psutil.NoSuchProcess):
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     return False
@@ -349,50 +379,42 @@ def is_alive(pid: int) -> bool:
 def test_an_owner_killed_at_any_moment_leaves_a_whole_index(
     shop: Shop, settings: Settings, moment: str
 ) -> None:
-    folder = shop.folder
+    folder = folder_of(shop)
     shop.close()
     killed = run_owner(moment, settings)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     [builder] = re.findall(r"^builder (\d+)$", killed.stdout, re.MULTILINE)
     wait_until(lambda: not is_alive(int(builder)))
     optimized = read_state(folder).built is not None
-    again = Shop.open(settings)
-    prices = again.prices()
-    assert again.index.indexed == optimized
+    shop.start()
+    prices = shop.prices()
+    assert shop.index.indexed == optimized
     assert optimized == (moment in SWAPPED)
     assert prices == {n: 9.5 if n in (3, 4) else 1.0 for n in range(3, COUNT + 1)}
-    assert all(again.finds(number) for number in range(3, COUNT + 1))
-    assert again.drift() == 0
-    shards = [name for name in again.folders() if not name.endswith((".written", ".json"))]
+    assert all(finds(shop, number) for number in range(3, COUNT + 1))
+    assert drift(shop) == 0
+    shards = [name for name in inside(folder_of(shop)) if not name.endswith((".written", ".json"))]
     assert shards == [read_state(folder).folder]
-    start(again, read=False)
-    finish(again)
-    assert again.index.indexed
-    again.close()
+    start(shop, read=False)
+    finish(shop)
+    assert shop.index.indexed
 
 
 # --- who asks -------------------------------------------------------------------------------
 
 
 def test_the_worker_builds_as_soon_as_an_index_is_large_enough(settings: Settings) -> None:
-    shop = Shop.founded(settings, COUNT, optimize_points=COUNT, poll_seconds=0.1)
-    loop = threading.Thread(target=shop.worker.run)
-    loop.start()
-    try:
+    shop = stocked(settings, optimize_points=COUNT, poll_seconds=0.1)
+    with shop.working():
         wait_until(lambda: shop.index.indexed)
-    finally:
-        shop.worker.stop()
-        loop.join()
-    assert shop.drift() == 0
+    assert drift(shop) == 0
     shop.close()
 
 
 def test_a_job_builds_while_the_work_goes_on_and_tells_what_came_of_it(shop: Shop) -> None:
-    job_id = jobs.write(shop.services.db, "optimize", {})
+    job_id = jobs.write(shop.db, "optimize", {})
     shop.reprice([3], 9.5)
-    shop.worker.work_once()
-    job = jobs.read(shop.services.db, job_id)
-    assert job
+    job = shop.follow(job_id)
     assert job.state == DONE, job.error
     assert job.result
     assert (job.result["generation"], job.result["points"]) == (1, COUNT)
@@ -401,20 +423,16 @@ def test_a_job_builds_while_the_work_goes_on_and_tells_what_came_of_it(shop: Sho
 
 
 def test_a_job_for_a_generation_that_is_not_there_fails(shop: Shop) -> None:
-    job_id = jobs.write(shop.services.db, "optimize", {"generation": 7})
-    shop.worker.work_once()
-    job = jobs.read(shop.services.db, job_id)
-    assert job
+    job_id = jobs.write(shop.db, "optimize", {"generation": 7})
+    job = shop.follow(job_id)
     assert (job.state, job.error) == (FAILED, "unknown-generation: there is no generation 7")
 
 
 def test_a_job_for_a_generation_that_is_retired_fails(shop: Shop) -> None:
     retire = update(Generation).values(state=RETIRED)
-    shop.services.db.write(lambda session: session.execute(retire))
-    job_id = jobs.write(shop.services.db, "optimize", {"generation": 1})
-    shop.worker.work_once()
-    job = jobs.read(shop.services.db, job_id)
-    assert job
+    shop.execute(retire)
+    job_id = jobs.write(shop.db, "optimize", {"generation": 1})
+    job = shop.follow(job_id)
     assert job.error == "wrong-state: generation 1 is retired: its index is not in use"
 
 
@@ -443,14 +461,15 @@ def test_a_graph_is_due_for_many_points_of_which_many_lie_outside_of_it(
 
 
 def test_a_snapshot_holds_what_sql_knows_to_be_indexed(any_db: Database) -> None:
-    stock(any_db, 6)
+    make_generation(any_db, size=13)
+    with any_db.read() as session:
+        generation = session.get_one(Generation, 1)
+    stock(any_db, generation, 6)
     written = update(IndexEntry).where(IndexEntry.product_id <= 4).values(indexed_claim=3)
     removed = update(Product).where(Product.id == 2).values(removed_at=utcnow())
     lost = delete(ImageVector).where(ImageVector.image_digest == "d3")
     for change in (written, removed, lost):
         any_db.write(lambda session, it=change: session.execute(it))
-    with any_db.read() as session:
-        generation = session.get_one(Generation, 1)
     points = [point for page in snapshot(any_db, generation, {}) for point in page]
     with any_db.read() as session:
         assert count_points(session, generation.id) == 4

@@ -20,7 +20,7 @@ from backend.filters.check import check
 from backend.filters.spellings import Spellings
 from backend.vectors import Point
 from backend.vectors.edge.index import EdgeIndex
-from backend.vectors.edge.requests import EDGE_FILTERS
+from backend.vectors.edge.queries import EDGE_FILTERS
 from backend.vectors.translate import path, translate
 
 SIZE = 4

@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
-from support.installation import picture
+from support.catalogue import Catalogue
+from support.image_files import random_image
 
 from backend import bootstrap, generations, jobs, queue
 from backend.bootstrap import Services
-from backend.catalogue import products
-from backend.catalogue.products import Draft, ImageRef
 from backend.database.models import BUILDING, Generation, IndexEntry, Product
 from backend.queue import IMPORT, SINGLE
 from backend.settings import Settings
@@ -48,14 +47,8 @@ def owner(build: Callable[..., Services]) -> Worker:
 
 
 def save(services: Services, *skus: str, priority: int = IMPORT) -> None:
-    drafts = []
     for sku in skus:
-        digest = services.image_store.put(picture(hash(sku)))
-        image = ImageRef(uri=f"store://{digest}", digest=digest, bytes=1, mtime_ns=None)
-        drafts.append(Draft(sku=sku, values={}, image=image))
-    services.db.write(
-        lambda session: products.save(session, drafts, priority=priority, complete=True)
-    )
+        Catalogue(services).save(sku, random_image(hash(sku)), priority=priority)
 
 
 def another_generation(
@@ -140,7 +133,7 @@ def test_a_generation_whose_embedder_is_gone_holds_up_nobody_and_is_told_once(
     assert owner.work_once()
     assert indexed(services, active(services)) == {"product"}
     assert not owner.work_once()
-    assert owner.trouble is None
+    assert owner.problem is None
     assert capsys.readouterr().out.count("products wait for an embedder that is not here") == 1
 
 
@@ -161,7 +154,7 @@ def test_a_process_without_the_index_embeds_and_leaves_the_rest_to_its_owner(
 
 
 def test_a_process_that_has_workers_for_it_never_embeds(build: Callable[..., Services]) -> None:
-    def refuse(picture: bytes, *, spec: str, seconds: float) -> Any:
+    def refuse(image: bytes, *, spec: str, seconds: float) -> Any:
         raise AssertionError("no shopper asked")
 
     elsewhere = build()
@@ -177,7 +170,7 @@ def test_a_process_that_has_workers_for_it_never_embeds(build: Callable[..., Ser
     assert indexed(services, active(services)) == {"product"}
 
 
-def test_every_picture_is_a_sign_of_life(build: Callable[..., Services]) -> None:
+def test_the_heartbeat_is_called_for_every_image(build: Callable[..., Services]) -> None:
     signs: list[None] = []
     services = build(heartbeat=lambda: signs.append(None))
     services.first_generation()

@@ -20,7 +20,7 @@ class StubbornWorker:
 
     def __init__(self) -> None:
         self.tries = 0
-        self.trouble: str | None = None
+        self.problem: str | None = None
         self.wake_up = threading.Event()
         self.may_start = threading.Event()
         self.ended = threading.Event()
@@ -46,7 +46,7 @@ def test_a_worker_that_cannot_start_says_so_and_tries_again() -> None:
     assert thread.problem() == "weights-unavailable: the weights are not on disk"
     worker.may_start.set()
     wait_for(lambda: thread.problem() is None)
-    worker.trouble = "failed: the index has gone"
+    worker.problem = "failed: the index has gone"
     assert thread.problem() == "failed: the index has gone", "a round can fail later, too"
     assert thread.stop(seconds=PATIENCE_SECONDS)
 

@@ -23,7 +23,7 @@ from backend.database.models import ACTIVE, Base, Generation, Product
 from backend.indexing import EmbedOptions
 from backend.indexing import apply as applying
 from backend.indexing import embed as embedding
-from backend.queue import claims, requests, settlements
+from backend.queue import claims, requesting, settlements
 from backend.queue.progress import progress, quarantine
 from support.queue_model.parts import (
     BAD,
@@ -70,7 +70,7 @@ class World:
         self.db = SteppedDatabase(self)
         Base.metadata.create_all(self.db.engine)
         self._stack = ExitStack()
-        for module in (claims, requests, settlements, applying, embedding):
+        for module in (claims, requesting, settlements, applying, embedding):
             self._stack.enter_context(patch.object(module, "utcnow", lambda: self.now))
 
     def __enter__(self) -> Self:

@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, true, update
 from backend import queue
 from backend.database.models import IndexEntry as Entry
 from backend.database.models import Product
-from backend.queue import Claimed, Stage, requests, settlements
+from backend.queue import Claimed, Stage, requesting, settlements
 from backend.vectors import Point
 from support.queue_model.parts import WatchedIndex
 
@@ -23,7 +23,7 @@ claim, fail, request, request_removal = (
     queue.request,
     queue.request_removal,
 )
-once_more, upsert_entries = requests.once_more, requests._upsert_entries
+once_more, upsert_entries = requesting.once_more, requesting._upsert_entries
 update_claimed = settlements.update_claimed
 
 
@@ -152,7 +152,7 @@ def leave_embedded_at_removals() -> Any:
         )
 
     def removal(*args: Any, **options: Any) -> None:
-        with patch.object(requests, "_upsert_entries", request_):
+        with patch.object(requesting, "_upsert_entries", request_):
             request_removal(*args, **options)
 
     return patch.object(queue, "request_removal", removal)
@@ -169,7 +169,7 @@ def wake_the_quarantine() -> Any:
     def wrong(now: Any) -> dict[str, Any]:
         return once_more(now) | {"due_at": now}
 
-    return patch.object(requests, "once_more", wrong)
+    return patch.object(requesting, "once_more", wrong)
 
 
 def quarantine_no_exhausted_row() -> Any:

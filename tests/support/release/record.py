@@ -15,18 +15,16 @@ from typing import Any
 
 from sqlalchemy import make_url
 
-from backend import jobs
+from backend import jobs, queue
 from backend.access import keys
-from backend.bootstrap import build
 from backend.catalogue.import_run import import_catalogue
-from backend.database import migrate
 from backend.database.engine import Database
 from backend.database.models import Base
-from backend.queue import entries
 from backend.settings import read_settings
+from support.image_files import colour_image
 from support.release import FOLDER, schema, statements
-from support.servers import postgres_server, run_sql
-from support.shop import Shop, picture
+from support.servers import migrated, postgres_server, run_sql
+from support.shop import Shop
 
 STYLES = """\
 id,gender,masterCategory,subCategory,articleType,baseColour,season,year,usage,productDisplayName
@@ -63,54 +61,44 @@ def main() -> None:
 def run_shop(url: str, folder: Path) -> list[statements.Statement]:
     """Import, index, ask, edit, remove, quarantine and re-index; return what SQL was told."""
     settings = read_settings(
-        _env_file=None,
-        database_url=url,
-        data_dir=folder / "data",
-        embedder="mean-colour",
-        retry_seconds=0,
-        recall_sample=1.0,
+        _env_file=None, data_dir=folder / "data", retry_seconds=0, recall_sample=1.0, drop_seconds=0
     )
-    _migrated(url).close()
-    services = build(settings)
-    try:
-        services.owner.acquire()
-        with statements.listening(services.db.engine) as found:
-            _live(Shop(services), _catalogue(folder))
-    finally:
-        services.close()
+    with (
+        Shop(settings, database_url=migrated(url), recover=False) as shop,
+        statements.listening(shop.db.engine) as found,
+    ):
+        _live(shop, _catalogue(folder))
     return found
 
 
 def _live(shop: Shop, catalogue: Path) -> None:
     """Go through what a shop does in a year."""
     shop.worker.recover()
-    import_catalogue(shop.services.db, shop.services.image_store, catalogue)
+    import_catalogue(shop.db, shop.services.image_store, catalogue)
     shop.work()
     shop.put("4", "green", article_type="Shirts", price=12.5, attributes={"fit": "slim"})
     shop.put("5", "red", article_type="Shirts")
     shop.work()
     shop.put("4", article_type="Shirts", price=9.5, in_stock=False)
     _ask(shop, "DELETE", "/v1/products/5")
-    import_catalogue(shop.services.db, shop.services.image_store, catalogue)
-    shop.services.db.write(
-        lambda session: entries.request(session, [3], image=True, priority=entries.SINGLE)
-    )
+    import_catalogue(shop.db, shop.services.image_store, catalogue)
+    shop.db.write(lambda session: queue.request(session, [3], image=True, priority=queue.SINGLE))
     shop.work()
     for url in ("products", "products/4", "status", "facets", "quarantine", "admin/generations"):
         _ask(shop, "GET", f"/v1/{url}")
     _ask(shop, "GET", "/v1/products/1/similar?base_colour=Blue&year_gte=2011")
-    _ask(shop, "POST", "/v1/similar", data=picture("red"), content_type="image/png")
-    shop.services.recall.compare(shop.services.index_of)
-    shop.worker.reconcile()
-    _follow(shop, jobs.write(shop.services.db, "verify"))
-    _use_a_key(shop.services.db)
+    _ask(shop, "POST", "/v1/similar", data=colour_image("red"), content_type="image/png")
+    shop.services.recall.compare(shop.services.indexes.of)
+    shop.worker.maintenance.reconcile()
+    _follow(shop, jobs.write(shop.db, "verify"))
+    _use_a_key(shop.db)
     asked = _ask(shop, "POST", "/v1/admin/reindex", json={"embedder": "mean-colour?grid=2"})
     _follow(shop, asked.json["id"])
     shop.put("1", "black", article_type="Shirts")
     shop.work()
     _ask(shop, "POST", "/v1/admin/generations/rollback", json={"force": True})
     _ask(shop, "DELETE", "/v1/admin/generations/2")
-    shop.work()
+    shop.worker.maintenance.clean_up()  # all of it would be thousands of statements of few kinds
 
 
 def _ask(shop: Shop, method: str, url: str, **body: Any) -> Any:
@@ -136,7 +124,7 @@ def _catalogue(folder: Path) -> Path:
     """Write three products, the last with an image that is none."""
     (folder / "images").mkdir(parents=True)
     (folder / "styles.csv").write_text(STYLES, encoding="utf-8")
-    for sku, image in (("1", picture("red")), ("2", picture("blue")), ("3", b"nothing")):
+    for sku, image in (("1", colour_image("red")), ("2", colour_image("blue")), ("3", b"nothing")):
         (folder / "images" / f"{sku}.jpg").write_bytes(image)
     return folder
 
@@ -150,14 +138,8 @@ def _tables(url: str) -> schema.Schema:
     return found
 
 
-def _migrated(url: str) -> Database:
-    db = Database(url)
-    migrate.migrate(db)
-    return db
-
-
 def _replayed(url: str, found: list[statements.Statement]) -> list[str]:
-    db = _migrated(url)
+    db = Database(migrated(url))
     wrong = statements.replay(db.engine, found)
     db.close()
     return wrong

@@ -19,17 +19,16 @@ Statement = dict[str, Any]
 
 @contextmanager
 def listening(engine: sa.Engine) -> Iterator[list[Statement]]:
-    """Collect the statements that succeed: every write, and each SELECT once."""
+    """Collect the statements that succeed; those that change nothing, once each."""
     found: list[Statement] = []
-    asked: set[str] = set()
+    heard: set[str] = set()
 
     def note(_connection: Any, cursor: Any, sql: str, given: Any, *_context: Any) -> None:
         word = sql.split(maxsplit=1)[0].upper()
-        if word in ("BEGIN", "PRAGMA") or sql in asked:
-            return
-        if word == "SELECT":
-            asked.add(sql)
-        found.append({"sql": sql, "given": given, "rows": cursor.rowcount})
+        idle = word == "SELECT" or (word == "DELETE" and cursor.rowcount == 0)
+        if word not in ("BEGIN", "PRAGMA") and not (idle and sql in heard):
+            found.append({"sql": sql, "given": given, "rows": cursor.rowcount})
+        heard.add(sql)
 
     sa.event.listen(engine, "after_cursor_execute", note)
     try:

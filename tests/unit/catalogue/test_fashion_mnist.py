@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from backend.lab.training.datasets import download_fashion_mnist
 from PIL import Image
 from support.fashion_mnist import idx, pictures_of, write_fashion_mnist
 
@@ -19,6 +18,7 @@ from backend.catalogue.sources import open_source
 from backend.catalogue.sources.fashion_mnist import CLASSES, find_folder
 from backend.catalogue.sources.feed import FeedRow, Reject
 from backend.errors import UnreadableCatalogue
+from backend.lab.training.downloads import download_fashion_mnist
 
 REAL = Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))
 

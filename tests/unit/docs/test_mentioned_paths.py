@@ -18,6 +18,10 @@ PLACE = re.compile(
 )
 DOTTED = re.compile(r"`((?:backend|workers)(?:\.\w+)+)")
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+MAP_LINE = re.compile(r"^\| `((?:backend/)?\w+/)`[^|]*\|[^|]*\| ([^|]+) \|$", re.MULTILINE)
+IN_BRACKETS = re.compile(r"\([^)]*\)")
+MODULE = re.compile(r"`([a-z_/]+)`")
+SHORT = re.compile(r"`([a-z_]+/[a-z_/]*[a-z_])`")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -39,6 +43,29 @@ def test_every_link_between_documents_leads_somewhere(document: str) -> None:
     folder = (ROOT / document).parent
     links = LINK.findall((ROOT / document).read_text())
     assert not {link for link in links if not (folder / link).exists()}
+
+
+def test_every_module_in_a_reading_order_of_the_map_exists() -> None:
+    lines = MAP_LINE.findall((ROOT / "ARCHITECTURE.md").read_text())
+    assert len(lines) > 10
+    named = [
+        folder + name
+        for folder, order in lines
+        for name in MODULE.findall(IN_BRACKETS.sub("", order))
+    ]
+    assert not [name for name in named if not _is_module(name)]
+
+
+def test_every_module_that_a_walk_names_without_backend_exists() -> None:
+    walks = (ROOT / "ARCHITECTURE.md").read_text().partition("\n## The walk of one product\n")[2]
+    named = SHORT.findall(walks)
+    assert len(named) > 20
+    assert not [name for name in named if not (_is_module(name) or _is_module(f"backend/{name}"))]
+
+
+def _is_module(name: str) -> bool:
+    """Tell whether a path without a suffix is a module or a folder."""
+    return (ROOT / name).is_dir() or (ROOT / f"{name}.py").is_file()
 
 
 def _is_in_a_module(name: str) -> bool:

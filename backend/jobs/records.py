@@ -1,4 +1,4 @@
-"""The rows of jobs: ask for one, and read how far it is. Anybody may; nothing is run here."""
+"""The jobs in the database: ask for one, and read how far it is. Nothing is run here."""
 
 from __future__ import annotations
 

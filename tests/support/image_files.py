@@ -1,9 +1,34 @@
-"""Pictures that look a little like a catalogue's photographs."""
+"""Image files for tests: of one colour, of noise, big ones, and a little like photographs."""
 
 from __future__ import annotations
 
+import io
+import random
+
 import numpy as np
 from PIL import Image, ImageDraw
+
+
+def encoded(image: Image.Image, format: str = "PNG") -> bytes:
+    """Return an image's file."""
+    file = io.BytesIO()
+    image.save(file, format)
+    return file.getvalue()
+
+
+def colour_image(colour: str, *, size: tuple[int, int] = (30, 40), format: str = "PNG") -> bytes:
+    return encoded(Image.new("RGB", size, colour), format)
+
+
+def random_image(seed: int) -> bytes:
+    """A small JPEG unlike any other seed's."""
+    pixels = random.Random(seed).randbytes(72)
+    return encoded(Image.frombytes("RGB", (4, 6), pixels).resize((48, 64)), "JPEG")
+
+
+def big_image(seed: int) -> bytes:
+    """A small file that takes a good part of a second to decode."""
+    return encoded(Image.new("RGB", (3500, 3500), (seed % 256, seed // 256 % 256, 40)))
 
 
 def garment(seed: int, width: int = 180, height: int = 240) -> Image.Image:

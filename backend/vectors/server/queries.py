@@ -1,4 +1,4 @@
-"""What a request to the server is made of: its filter classes, and how it shall search."""
+"""What a request to the server is made of: its filter classes, and how it searches."""
 
 from __future__ import annotations
 
