@@ -17,7 +17,7 @@ from backend.images import colour, formats, heif, jpeg
 from backend.images.limits import ImageLimits
 from backend.images.opening import BROKEN, FORMATS, Opened, Size, open_image
 
-__all__ = ["FORMATS", "ImageInfo", "Size", "decode", "fit", "inspect"]
+__all__ = ["FORMATS", "ImageInfo", "Size", "decode", "fit", "inspect", "mark_changed"]
 
 _UPRIGHT: Final = {  # EXIF orientation -> how to turn the image
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -74,6 +74,19 @@ def decode(data: bytes, *, limits: ImageLimits, target: Size | None = None) -> I
         raise CorruptImage(f"the {opened.image.format} image is damaged: {error}") from None
     srgb.info = {}  # or whoever saves the image would write the profile that it no longer has
     return srgb
+
+
+def mark_changed(data: bytes, *, limits: ImageLimits, target: Size) -> Image.Image:
+    """Return white if an image's pixels are read otherwise than before colours were managed.
+
+    Black otherwise. A stand-in for `decode` in a decoder pool, because it runs lcms. Concerns
+    images with a profile that is not sRGB, and TIFFs of more than 8 bits a channel.
+    """
+    image = open_image(data, limits=limits, target=target).image
+    changed = colour.is_changed_by(colour.profile_of(image), colour.mode_to_convert(image))
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        changed |= max(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (1,))) > 8
+    return Image.new("RGB", target[::-1], "white" if changed else "black")
 
 
 def fit(image: Image.Image, target: Size) -> Image.Image:
@@ -137,12 +150,23 @@ def _to_srgb(image: Image.Image, profile: bytes | None, target: Size | None) -> 
         return fit(rgb, target) if target else rgb
     is_transparent = image.has_transparency_data
     layer = image.convert({"L": "LA", "RGB": "RGBA"}[mode] if is_transparent else mode)
-    if target:  # first, so that only the pixels that are left have to be converted
-        layer = fit(layer, target)
+    if target:
+        layer = _shrink_roughly(layer, target)
     rgb = colour.convert(layer.convert(mode), profile)
     if is_transparent:
         rgb.putalpha(layer.getchannel("A"))
-    return _lay_on_white(rgb)
+    rgb = _lay_on_white(rgb)
+    return fit(rgb, target) if target else rgb
+
+
+def _shrink_roughly(image: Image.Image, target: Size) -> Image.Image:
+    """Shrink to no less than twice the target, so that fewer pixels have to be converted.
+
+    The rest of the way is left for after the conversion: edges come out otherwise in linear light.
+    """
+    height, width = target
+    factor = min(image.width // (2 * width), image.height // (2 * height))
+    return image.reduce(factor) if factor > 1 else image
 
 
 def _lay_on_white(image: Image.Image) -> Image.Image:

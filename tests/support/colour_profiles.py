@@ -10,6 +10,8 @@ from itertools import product
 from PIL import Image, ImageCms
 
 from backend.images.colour import matrix_profile
+from sample_catalogue import draw
+from sample_catalogue.styles import invent
 
 D65, D50 = (0.3127, 0.3290), (0.3457, 0.3585)
 SPACES = {  # white, red, green and blue; the exponent of the curve, None for sRGB's
@@ -25,9 +27,14 @@ FORMATS = ("JPEG", "PNG", "WebP", "TIFF")
 GRID = [(space, kind) for space in (*SPACES, "grey", "CMYK") for kind in FORMATS]
 
 
+def photographs(count: int, *, size: tuple[int, int] = (720, 960)) -> list[Image.Image]:
+    """Drawn products, as large as a shop's photographs."""
+    return [draw(item).resize(size, Image.Resampling.BICUBIC) for item in invent(count, seed=3)]
+
+
 def encode(image: Image.Image, format: str, **options: object) -> bytes:
     buffer = io.BytesIO()
-    exact = {"JPEG": {"quality": 95}, "WebP": {"lossless": True}}.get(format, {})
+    exact = {"JPEG": {"quality": 97, "subsampling": 0}, "WebP": {"lossless": True}}.get(format, {})
     image.save(buffer, format, **exact, **options)
     return buffer.getvalue()
 

@@ -16,7 +16,7 @@ from support.colour_profiles import (
     in_rgb,
     written_in,
 )
-from support.garments import garment
+from support.image_files import garment
 
 from backend.images import ImageLimits, colour
 from backend.images.colour import matrix_profile
