@@ -23,7 +23,7 @@ from backend import embedders
 from backend.images import ImageLimits, decode
 
 LIMITS = ImageLimits()
-REPEATS = 15
+REPEATS = 5
 
 
 def embed_files(embedder: embedders.Embedder, files: list[bytes]) -> np.ndarray:
