@@ -15,7 +15,7 @@ from backend.images.decoder_pool import DecoderPool
 PICTURES = photographs(4)
 LEAST = 0.97
 LOSSY = {("linear", "JPEG"): 0.96}
-"""A JPEG of 8 bits in linear light has lost dark shades before it is read (0.966 for the darkest)."""
+"""A JPEG in linear light has lost dark shades before it is read (0.966 for the darkest)."""
 
 
 @pytest.fixture(scope="module")
