@@ -9,7 +9,7 @@ from flask import Response, redirect, request
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
-from backend import queue
+from backend import images, queue
 from backend.access.scope import Scope
 from backend.api import openapi
 from backend.api.context import services, write_and_notify
@@ -23,18 +23,8 @@ from backend.catalogue.products import ImageRef
 from backend.errors import NoImage
 
 CHECK_SIZE: Final = (64, 64)
-"""An upload is decoded at this size, only to see whether it can be decoded."""
+"""An upload is decoded to this size, which shows whether it can be decoded."""
 
-SIGNATURES: Final = (  # (offset, bytes there, media type)
-    (0, b"\xff\xd8\xff", "image/jpeg"),
-    (0, b"\x89PNG", "image/png"),
-    (0, b"GIF8", "image/gif"),
-    (0, b"BM", "image/bmp"),
-    (0, b"II*\0", "image/tiff"),
-    (0, b"MM\0*", "image/tiff"),
-    (8, b"WEBP", "image/webp"),
-    (4, b"ftypavif", "image/avif"),
-)
 IMAGE: Final[Json] = {"image/*": {}}
 
 api = openapi.blueprint("images", tag="images")
@@ -42,8 +32,9 @@ api = openapi.blueprint("images", tag="images")
 
 @api.put(
     "/products/<sku>/image",
-    description="The body is the file itself: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF. It is "
-    "decoded before it is stored, so the answer says what is wrong with it.",
+    description="The body is the file itself: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF, or HEIC "
+    "where the server has the extra `heif`. It is decoded before it is stored, so the answer says "
+    "what is wrong with it.",
     openapi_extensions=openapi.inputs(openapi.SKU, content=IMAGE),
     responses={
         200: Product,
@@ -102,7 +93,7 @@ def get_image(sku: str) -> BaseResponse:
 
 def _media_type(data: bytes) -> str:
     """Return the media type by the first bytes of a file; raises NoImage for any other file."""
-    for offset, signature, media_type in SIGNATURES:
-        if data.startswith(signature, offset):
-            return media_type
-    raise NoImage("the file at the address of the image is not an image")
+    media_type = images.media_type(data)
+    if media_type is None:
+        raise NoImage("the file at the address of the image is not an image")
+    return media_type

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from backend.cli.common import AsJson, out, print_json, services
+from backend.cli.common import AsJson, err, out, print_json, services
 from backend.cli.jobs import run_job
 from backend.cli.status import print_status
 
+if TYPE_CHECKING:
+    from backend.bootstrap import Services
 
-def index(as_json: AsJson = False) -> None:
+
+def index(
+    as_json: AsJson = False,
+    renew: Annotated[
+        bool,
+        typer.Option("--renew", help="First ask again for images whose colours are now managed."),
+    ] = False,
+) -> None:
     """Embed every image and write every point, until nothing is pending.
 
     If a server is running, the server does the work and this command shows the progress. It also
@@ -23,10 +32,25 @@ def index(as_json: AsJson = False) -> None:
     from backend.status import status as read_status
 
     with services() as found:
+        if renew:
+            _renew(found)
         run_job(found, "index", {}, what="Indexing")
         now = read_status(found.db, found.indexes.look_at_shard)
     print_status(now, as_json=as_json)
     raise typer.Exit(0 if now["pending"] == 0 else 1)
+
+
+def _renew(found: Services) -> None:
+    """Request the images that are decoded otherwise than when they were embedded."""
+    from backend.images.decode import mark_changed
+    from backend.images.decoder_pool import DecoderPool
+    from backend.indexing.renewal import renew_changed
+
+    pool = DecoderPool(found.settings.decoders, limits=found.limits, decode=mark_changed)
+    with pool:
+        count = renew_changed(found.db, found.image_opener.by(pool))
+    found.notify()
+    err.print(f"{count} products with images in other colours are embedded again.")
 
 
 def verify(

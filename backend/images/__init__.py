@@ -1,7 +1,10 @@
 """Bytes, a path or an address -> an RGB image, within limits.
 
 - `limits`: how large an image may be
-- `decode`: bytes -> an upright RGB image
+- `formats`: what kind of file some bytes are
+- `opening`: bytes -> an opened image; `png`, `jpeg` and `heif` know what is special about those
+- `decode`: bytes -> an upright sRGB image
+- `colour`: embedded colour profiles -> sRGB
 - `local_files`: image URIs that name local files, and reading them
 - `addresses`: which remote addresses are allowed
 - `fetch`: reading remote images
@@ -9,10 +12,11 @@
 - `decoder_pool`, `decoder_process`: decoding in separate processes
 - `open_images`: a product's image URI -> a decoded image
 
-This module gives the functions of the first three.
+This module gives the functions of `limits`, `formats`, `decode` and `local_files`.
 """
 
 from backend.images.decode import FORMATS, ImageInfo, Size, decode, fit, inspect
+from backend.images.formats import media_type
 from backend.images.limits import ImageLimits
 from backend.images.local_files import inside, is_remote, local_path, read_file
 
@@ -27,5 +31,6 @@ __all__ = [
     "inspect",
     "is_remote",
     "local_path",
+    "media_type",
     "read_file",
 ]

@@ -6,51 +6,18 @@ still crash or stall its decoder, so untrusted ones are decoded by `backend.imag
 
 from __future__ import annotations
 
-import io
-import struct
-import zlib
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
 
-from PIL import (
-    AvifImagePlugin,
-    BmpImagePlugin,
-    ExifTags,
-    GifImagePlugin,
-    Image,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    UnidentifiedImageError,
-    WebPImagePlugin,
-)
+from PIL import ExifTags, Image, ImageOps, JpegImagePlugin, TiffImagePlugin
 
-from backend.errors import (
-    CorruptImage,
-    ImageTooLarge,
-    NotAnImage,
-)
+from backend.errors import CorruptImage, ImageTooLarge, NotAnImage
+from backend.images import colour, formats, heif, jpeg
 from backend.images.limits import ImageLimits
+from backend.images.opening import BROKEN, FORMATS, Opened, Size, open_image
 
-Size: TypeAlias = tuple[int, int]
-"""(height, width) in pixels, as arrays have it; PIL's own `size` is the other way round."""
-
-# `ImageLimits` are checked first. Pillow's own guess would only add a warning at 89 megapixels
-# and, at 179, an error that is no OSError.
-Image.MAX_IMAGE_PIXELS = None
-
-FORMATS: Final = tuple(  # naming the plugins keeps Pillow from importing its other forty
-    str(plugin.format)
-    for plugin in (
-        JpegImagePlugin.JpegImageFile,
-        PngImagePlugin.PngImageFile,
-        WebPImagePlugin.WebPImageFile,
-        GifImagePlugin.GifImageFile,
-        BmpImagePlugin.BmpImageFile,
-        TiffImagePlugin.TiffImageFile,
-        AvifImagePlugin.AvifImageFile,
-    )
-)
+__all__ = ["FORMATS", "ImageInfo", "Size", "decode", "fit", "inspect", "mark_changed"]
 
 _UPRIGHT: Final = {  # EXIF orientation -> how to turn the image
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -63,58 +30,63 @@ _UPRIGHT: Final = {  # EXIF orientation -> how to turn the image
 }
 _SIDEWAYS: Final = {5, 6, 7, 8}
 
-_BROKEN: Final = (  # what Pillow's parsers are known to raise on damaged files
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    LookupError,
-    TypeError,
-    ArithmeticError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-)
-
 
 @dataclass(frozen=True, kw_only=True)
 class ImageInfo:
     """What a header says. Width and height are those of the upright image."""
 
-    format: str  # one of FORMATS
+    format: str  # one of FORMATS, or HEIF
     width: int
     height: int
 
 
 def inspect(data: bytes, *, limits: ImageLimits) -> ImageInfo:
-    """Read only the header. Raises what `decode` raises, as far as the header shows it."""
-    with _open(data, limits) as image:
-        width, height = image.size
-        if image.format != "TIFF" and _orientation(image) in _SIDEWAYS:  # Pillow turns TIFFs
-            width, height = height, width
-        return ImageInfo(format=str(image.format), width=width, height=height)
+    """Read only the header. Raises what `decode` to a small target raises, as far as it shows."""
+    limits.check_bytes(len(data))
+    if formats.media_type(data) == heif.MEDIA_TYPE:  # libheif is for decoder processes only
+        width, height = heif.read_size(data)
+        limits.check_size(width, height)
+        return ImageInfo(format="HEIF", width=width, height=height)
+    image = open_image(data, limits=limits, target=(1, 1)).image
+    width, height = image.size
+    if image.format != "TIFF" and _orientation(image) in _SIDEWAYS:  # Pillow turns TIFFs
+        width, height = height, width
+    return ImageInfo(format=str(image.format), width=width, height=height)
 
 
 def decode(data: bytes, *, limits: ImageLimits, target: Size | None = None) -> Image.Image:
-    """Decode to an upright RGB image, of exactly `target` (height, width) pixels if that is given.
+    """Decode to an upright sRGB image, of exactly `target` (height, width) pixels if that is given.
 
-    Transparent images are put on white, 16-bit grey is scaled, an animation gives its first frame.
-    A JPEG is decoded at a reduced scale where that still leaves twice the target. Raises
-    NotAnImage, CorruptImage, ImageTooLarge or ImageTooSmall. Damage inside a JPEG's scan that
-    leaves its length intact cannot be detected.
+    Colours are converted from an embedded profile, transparent images are put on white, 16-bit grey
+    is scaled, an animation gives its first frame. A JPEG is decoded at a reduced scale where that
+    still leaves twice the target, or where it is too large otherwise. Raises NotAnImage,
+    CorruptImage, ImageTooLarge or ImageTooSmall. Damage inside a JPEG's scan that leaves its length
+    intact cannot be detected.
     """
-    with _open(data, limits) as image:
-        if target:
-            image.draft(None, (2 * max(target), 2 * max(target)))
-        try:
-            image.load()
-            upright = _turn_upright(image)
-            rgb = _to_rgb(upright)
-        except MemoryError:
-            raise ImageTooLarge("the image needs more memory than a decoder has") from None
-        except _BROKEN as error:
-            raise CorruptImage(f"the {image.format} image is damaged: {error}") from None
-    return fit(rgb, target) if target else rgb
+    opened = open_image(data, limits=limits, target=target)
+    try:
+        loaded = _load(opened, data, limits, target)
+        profile = colour.profile_of(loaded)
+        srgb = _to_srgb(_turn_upright(loaded), profile, target)
+    except MemoryError:
+        raise ImageTooLarge("the image needs more memory than a decoder has") from None
+    except BROKEN as error:
+        raise CorruptImage(f"the {opened.image.format} image is damaged: {error}") from None
+    srgb.info = {}  # or whoever saves the image would write the profile that it no longer has
+    return srgb
+
+
+def mark_changed(data: bytes, *, limits: ImageLimits, target: Size) -> Image.Image:
+    """Return white if an image's pixels are read otherwise than before colours were managed.
+
+    Black otherwise. A stand-in for `decode` in a decoder pool, because it runs lcms. Concerns
+    images with a profile that is not sRGB, and TIFFs of more than 8 bits a channel.
+    """
+    image = open_image(data, limits=limits, target=target).image
+    changed = colour.is_changed_by(colour.profile_of(image), colour.mode_to_convert(image))
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        changed |= max(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (1,))) > 8
+    return Image.new("RGB", target[::-1], "white" if changed else "black")
 
 
 def fit(image: Image.Image, target: Size) -> Image.Image:
@@ -125,45 +97,79 @@ def fit(image: Image.Image, target: Size) -> Image.Image:
     return image.resize((width, height), Image.Resampling.BICUBIC)
 
 
-def _open(data: bytes, limits: ImageLimits) -> Image.Image:
-    if not data:
-        raise NotAnImage("the file is empty")
-    limits.check_bytes(len(data))
+def _load(opened: Opened, data: bytes, limits: ImageLimits, target: Size | None) -> Image.Image:
+    """Decode the pixels of an opened image. A JPEG may lack its end, but hardly any pixel."""
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except UnidentifiedImageError:
-        if _begins_like_an_image(data):
-            raise CorruptImage("the image's header is damaged or cut off") from None
-        raise NotAnImage(f"the file is not one of {', '.join(FORMATS)}") from None
-    except _BROKEN as error:
-        raise CorruptImage(f"the image's header is damaged: {error}") from None
-    limits.check_size(*image.size)
-    return image
+        return opened.load()
+    except OSError:
+        if not isinstance(opened.image, JpegImagePlugin.JpegImageFile):
+            raise
+        whole = jpeg.decode_unended(data, partial(_decode_again, limits=limits, target=target))
+        if whole is None:
+            raise
+        return whole
 
 
-def _begins_like_an_image(data: bytes) -> bool:
-    signatures = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*")
-    return data.startswith(signatures) or data[8:12] == b"WEBP" or data[4:12] == b"ftypavif"
+def _decode_again(data: bytes, *, limits: ImageLimits, target: Size | None) -> Image.Image:
+    more = replace(limits, max_bytes=limits.max_bytes + len(data))  # the filling is our own
+    return open_image(data, limits=more, target=target).load()
 
 
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except _BROKEN:  # an image with damaged metadata is still usable
+    except BROKEN:  # an image with damaged metadata is still usable
         return 1
 
 
 def _turn_upright(image: Image.Image) -> Image.Image:
     """Turn as EXIF says. Only after `load`, which turns a TIFF and reads a PNG's late EXIF."""
+    if image.mode.startswith("I;16"):  # `convert` alone would clip all above 255 to white
+        image = _to_eight_bits(image)
     turn = _UPRIGHT.get(_orientation(image))
     return image if turn is None else image.transpose(turn)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):  # `convert` alone would clip all above 255 to white
-        image = image.convert("I").point(lambda value: value * (1 / 257) + 0.5).convert("L")
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    """Scale grey of up to 16 bits. Pillow reads 12 bits, and white as zero, as they are stored."""
+    bits, zero_is_white = 16, False
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        bits = image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (16,))[0]
+        zero_is_white = image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0
+    scale = 255 / ((1 << bits) - 1)
+    grey = image.convert("I").point(lambda value: value * scale + 0.5).convert("L")
+    return ImageOps.invert(grey) if zero_is_white else grey
+
+
+def _to_srgb(image: Image.Image, profile: bytes | None, target: Size | None) -> Image.Image:
     if image.mode in ("I", "F"):
         raise NotAnImage("an image of 32 bits a channel is not supported")
+    mode = colour.mode_to_convert(image)
+    if not colour.is_changed_by(profile, mode):
+        rgb = _lay_on_white(image)
+        return fit(rgb, target) if target else rgb
+    is_transparent = image.has_transparency_data
+    layer = image.convert({"L": "LA", "RGB": "RGBA"}[mode] if is_transparent else mode)
+    if target:
+        layer = _shrink_roughly(layer, target)
+    rgb = colour.convert(layer.convert(mode), profile)
+    if is_transparent:
+        rgb.putalpha(layer.getchannel("A"))
+    rgb = _lay_on_white(rgb)
+    return fit(rgb, target) if target else rgb
+
+
+def _shrink_roughly(image: Image.Image, target: Size) -> Image.Image:
+    """Shrink to no less than twice the target, so that fewer pixels have to be converted.
+
+    The rest of the way is left for after the conversion: edges come out otherwise in linear light.
+    """
+    height, width = target
+    factor = min(image.width // (2 * width), image.height // (2 * height))
+    return image.reduce(factor) if factor > 1 else image
+
+
+def _lay_on_white(image: Image.Image) -> Image.Image:
     if not image.has_transparency_data:
         return image.convert("RGB")
     layer = image.convert("RGBA")

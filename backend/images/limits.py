@@ -22,12 +22,15 @@ class ImageLimits:
         if count > self.max_bytes:
             raise ImageTooLarge(f"the file has {count:,} bytes, more than {self.max_bytes:,}")
 
-    def check_size(self, width: int, height: int) -> None:
-        """Raise ImageTooLarge or ImageTooSmall unless an image of this size may be decoded."""
+    def check_size(self, width: int, height: int, *, decoded: int | None = None) -> None:
+        """Raise ImageTooLarge or ImageTooSmall unless an image of this size may be decoded.
+
+        `decoded` is how many pixels are decoded, where a reduced scale makes them fewer than all.
+        """
         measured = f"the image is {width} x {height} pixels"
         if max(width, height) > self.max_side:
             raise ImageTooLarge(f"{measured}, with a side longer than {self.max_side:,}")
-        if width * height > self.max_pixels:
+        if (width * height if decoded is None else decoded) > self.max_pixels:
             raise ImageTooLarge(f"{measured}, more than {self.max_pixels:,} in all")
         if min(width, height) < self.min_side:
             raise ImageTooSmall(f"{measured}, with a side shorter than {self.min_side}")

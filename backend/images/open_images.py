@@ -31,6 +31,10 @@ class ImageOpener:
         self._decoders = decoders
         self._fetch = fetch
 
+    def by(self, decoders: DecoderPool) -> ImageOpener:
+        """Return an opener of the same images, decoded by another pool."""
+        return ImageOpener(self._store, decoders, fetch=self._fetch)
+
     def open(self, uris: Sequence[str | None], target: Size) -> Iterator[Decoded | ImageError]:
         """Yield each image, upright RGB of `target` (height, width), or its error, in order.
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 from support.image_files import colour_image
 from support.shop import PROBLEM, Shop
 
@@ -32,6 +34,36 @@ def test_an_image_comes_back_byte_for_byte(shop: Shop) -> None:
         got = shop.client.get("/v1/products/1/image")
         assert (got.status_code, got.content_type, got.data) == (200, f"image/{kind}", data)
         assert got.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("media_type", "options"),
+    [
+        ("image/tiff", {"format": "TIFF", "big_tiff": True}),
+        ("image/avif", {"format": "AVIF", "save_all": True}),
+        ("image/gif", {"format": "GIF"}),
+        ("image/bmp", {"format": "BMP"}),
+    ],
+)
+def test_what_was_taken_comes_back_with_its_media_type(
+    shop: Shop, media_type: str, options: dict[str, Any]
+) -> None:
+    shop.put("1")
+    frames = [Image.new("RGB", (60, 80), colour) for colour in ("red", "blue")]
+    file = io.BytesIO()
+    more = {"append_images": frames[1:]} if "save_all" in options else {}
+    frames[0].save(file, **options, **more)
+    assert shop.put_image("1", file.getvalue()).status_code == 201
+    got = shop.client.get("/v1/products/1/image")
+    assert (got.status_code, got.content_type) == (200, media_type)
+    assert got.data == file.getvalue()
+
+
+def test_what_is_not_supported_is_named(shop: Shop) -> None:
+    shop.put("1")
+    refused = shop.put_image("1", b"<svg xmlns='http://www.w3.org/2000/svg'/>")
+    assert refused.status_code == 415
+    assert "SVG" in refused.json["detail"]
 
 
 def test_the_first_image_is_201_and_the_next_200_with_the_product(shop: Shop) -> None:

@@ -1,0 +1,134 @@
+"""What kind of file some bytes are, told by the bytes alone: their media type, or their name."""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import Final
+
+from PIL import TiffImagePlugin
+
+AVIF_BRANDS: Final = {b"avif", b"avis"}
+HEIF_BRANDS: Final = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
+
+TIFF_SIGNATURES: Final = (b"II*\0", b"MM\0*", b"II\0*", b"MM*\0", b"II+\0", b"MM\0+")
+"""Those of TIFF, TIFF with its 42 in the other byte order, and BigTIFF."""
+
+SIGNATURES: Final = (  # (offset, bytes there, media type)
+    (0, b"\xff\xd8\xff", "image/jpeg"),
+    (0, b"\x89PNG", "image/png"),
+    (0, b"GIF8", "image/gif"),
+    (0, b"BM", "image/bmp"),
+    *((0, signature, "image/tiff") for signature in TIFF_SIGNATURES),
+    (8, b"WEBP", "image/webp"),
+)
+
+UNSUPPORTED: Final = (  # (offset, bytes there, what it is called)
+    (0, b"\xff\x0a", "JPEG XL"),
+    (0, b"\0\0\0\x0cJXL ", "JPEG XL"),
+    (0, b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (0, b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (0, b"II\xbc", "JPEG XR"),
+    (0, b"%PDF", "PDF"),
+    (0, b"%!PS", "PostScript"),
+    (0, b"8BPS", "a Photoshop document"),
+    (0, b"\0\0\1\0", "an icon"),
+    (0, b"\x76\x2f\x31\x01", "OpenEXR"),
+    (0, b"PK\x03\x04", "a zip archive"),
+    (0, b"\x1f\x8b", "gzip"),
+    (0, b"\x1aE\xdf\xa3", "a video"),
+    (0, b"{", "JSON"),
+)
+HEAD: Final = 1024
+"""Bytes within which a text file shows what it is."""
+
+COLOURS: Final = {  # TIFF's PhotometricInterpretation
+    0: "grey, white as zero",
+    1: "grey",
+    2: "RGB",
+    3: "a palette",
+    5: "CMYK",
+    6: "YCbCr",
+    8: "Lab",
+    32803: "a camera's raw colours",
+    34892: "a camera's raw colours",
+}
+FLOATING_POINT: Final = 3  # TIFF's SampleFormat
+COMPRESSIONS: Final = {  # those of TIFF that Pillow does not know, and what they are called
+    34712: "JPEG 2000",
+    33003: "JPEG 2000",
+    33005: "JPEG 2000",
+    34892: "lossy DNG",
+    34933: "PNG",
+    34934: "JPEG XR",
+    22610: "JPEG XR",
+    34661: "JBIG",
+    34887: "LERC",
+    50001: "WebP",
+    50002: "JPEG XL",
+    52546: "JPEG XL",
+}
+
+
+def media_type(data: bytes) -> str | None:
+    """Return the media type of an image that `decode` may read; None for any other file."""
+    for offset, signature, kind in SIGNATURES:
+        if data.startswith(signature, offset):
+            return kind
+    brands = _brands(data)
+    if brands & AVIF_BRANDS:
+        return "image/avif"
+    return "image/heic" if brands & HEIF_BRANDS else None
+
+
+def describe_unsupported(data: bytes) -> str | None:
+    """Return what a file is that no decoder here reads, such as "SVG"; None if that is unknown."""
+    for offset, signature, name in UNSUPPORTED:
+        if data.startswith(signature, offset):
+            return name
+    brands = _brands(data)
+    if brands:
+        return "HEIF of a kind that is not read" if brands & {b"mif1", b"msf1"} else "a video"
+    text = data[:HEAD].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if not text.startswith(b"<"):
+        return None
+    if b"<svg" in text:
+        return "SVG"
+    return "HTML" if b"<html" in text or b"<!doctype html" in text else "XML"
+
+
+def describe_tiff(data: bytes) -> str | None:
+    """Return what about a TIFF's first image is not supported; None if its header is unreadable."""
+    try:
+        tags = _tiff_tags(data)
+        compression = int(tags.get(TiffImagePlugin.COMPRESSION, 1))
+        bits = max(tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,)))
+        kinds = tags.get(TiffImagePlugin.SAMPLEFORMAT, (1,))
+        colours = int(tags[TiffImagePlugin.PHOTOMETRIC_INTERPRETATION])
+        width, length = tags[TiffImagePlugin.IMAGEWIDTH], tags[TiffImagePlugin.IMAGELENGTH]
+    except (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error):
+        return None
+    if not (isinstance(width, int) and isinstance(length, int)):
+        return None
+    if compression not in TiffImagePlugin.COMPRESSION_INFO:
+        return f"compressed by {COMPRESSIONS.get(compression, f'method {compression}')}"
+    if FLOATING_POINT in kinds:
+        return f"with floating-point numbers of {bits} bits"
+    return f"with {bits} bits a channel and {COLOURS.get(colours, f'colours of kind {colours}')}"
+
+
+def _tiff_tags(data: bytes) -> TiffImagePlugin.ImageFileDirectory_v2:
+    file = io.BytesIO(data)
+    header = file.read(16 if data[2:4] in (b"+\0", b"\0+") else 8)
+    tags = TiffImagePlugin.ImageFileDirectory_v2(header)
+    file.seek(tags.next)
+    tags.load(file)
+    return tags
+
+
+def _brands(data: bytes) -> set[bytes]:
+    """Return the brands that an ISO media file (AVIF, HEIC, MP4 …) says it conforms to."""
+    if data[4:8] != b"ftyp":
+        return set()
+    size = min(int.from_bytes(data[:4], "big"), HEAD)
+    return {data[8:12], *(data[at : at + 4] for at in range(16, size - 3, 4))}
