@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, BinaryIO, Final, NamedTuple
@@ -20,7 +20,7 @@ from backend.catalogue.sources.encodings import (
     open_lines,
     single_byte_encoding,
 )
-from backend.catalogue.sources.feed import Reject
+from backend.catalogue.sources.feed import Reject, RowWarning, WarningKind
 from backend.catalogue.sources.files import DAMAGED
 from backend.errors import UnreadableCatalogue
 
@@ -212,9 +212,16 @@ def _fitted(
         sku = values[key].strip() if key < len(values) else ""
         cut_off = ": the line is cut off" if surplus < 0 else ""
         return Reject(line, sku or None, reason + cut_off)
-    noted = [*lines.notes, *(warning for taken in lines.taken for warning in taken.warnings)]
-    lines.notes = ()
-    return TableRecord(line, values, (*noted, *warnings))
+    if lines.notes or any(taken.warnings for taken in lines.taken):
+        noted = (warning for taken in lines.taken for warning in taken.warnings)
+        warnings = (*lines.notes, *noted, *warnings)
+        lines.notes = ()
+    return TableRecord(line, values, text_warnings(warnings))
+
+
+def text_warnings(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return warnings about encodings and quotes."""
+    return tuple(RowWarning(WarningKind.TEXT, text) for text in texts)
 
 
 class _Line(NamedTuple):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from backend.catalogue.sources.csv_records import LONGEST_LINE, Lines, open_csv
+from backend.catalogue.sources.csv_records import LONGEST_LINE, Lines, open_csv, text_warnings
 from backend.catalogue.sources.feed import Reject
 from backend.catalogue.sources.named_records import NamedRecord, NamedRecords
 
@@ -29,7 +29,7 @@ class JsonLines(NamedRecords):
             if values is None:
                 yield Reject(taken.number, None, wrong)
                 continue
-            yield NamedRecord(taken.number, values, (*lines.notes, *taken.warnings))
+            yield NamedRecord(taken.number, values, text_warnings((*lines.notes, *taken.warnings)))
             lines.notes = ()
         self._cut_off = _cut_off(lines)
 

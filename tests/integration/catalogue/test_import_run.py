@@ -363,6 +363,25 @@ def test_prune_by_a_file_without_a_valid_row_is_refused(feed: Feed) -> None:
     assert feed.skus() == ["1", "2", "3"]
 
 
+def test_prune_by_a_file_that_may_be_cut_off_is_refused(feed: Feed) -> None:
+    feed.fill(40)
+    feed.run()
+    table = feed.folder / "today.csv"
+    table.write_text("sku,name\n1,Tie 1\n2,Tie 2\n3,Ti")
+    with pytest.raises(UnreadableCatalogue, match="nothing was pruned: the last line, 4, has no"):
+        feed.run(table, prune=True)
+    assert len(feed.skus()) == 40
+    table.write_text("sku,name\n1,Tie 1\n2,Tie 2\n3,Tie 3\n")
+    assert feed.run(table, prune=True).removed == 37
+
+
+def test_what_was_corrected_in_the_text_is_a_warning_of_its_kind(feed: Feed) -> None:
+    table = feed.folder / "table.csv"
+    table.write_bytes("sku,name\n1,Gr\xfcner Hut\n".encode("cp1252"))
+    kinds = feed.run(table).warnings_by_kind()
+    assert kinds["text"]["count"] == 1
+
+
 def test_prune_leaves_a_product_that_came_while_the_import_ran(feed: Feed) -> None:
     feed.fill(2)
 
