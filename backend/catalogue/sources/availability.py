@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Final
 
 _WORDS_IN: Final = """
@@ -46,6 +47,7 @@ IN_STOCK: Final = _words(_WORDS_IN)
 NOT_IN_STOCK: Final = _words(_WORDS_OUT)
 
 
+@lru_cache(maxsize=1_024)
 def read_availability(text: str) -> bool | None:
     """Tell whether a cell says that its product is in stock; None for an empty cell.
 

@@ -158,10 +158,10 @@ def as_text(value: Any) -> str:
 
     12.0 becomes 12: a column of whole numbers with gaps is often exported as floats.
     """
-    if value is None or value != value:  # noqa: PLR0124 - NaN alone differs from itself
-        return ""
     if isinstance(value, str):
         return value.strip()
+    if value is None or value != value:  # noqa: PLR0124 - NaN alone differs from itself
+        return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():
@@ -173,6 +173,8 @@ def as_text(value: Any) -> str:
 
 def _open_value(value: Any) -> Any:
     """Return a cell as an attribute can hold it; numbers, flags and lists keep their types."""
+    if isinstance(value, str):
+        return value.strip() or None
     if isinstance(value, list) and all(isinstance(item, str | int | float) for item in value):
         return value or None
     if isinstance(value, Decimal):

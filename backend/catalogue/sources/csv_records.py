@@ -216,7 +216,7 @@ def _fitted(
         noted = (warning for taken in lines.taken for warning in taken.warnings)
         warnings = (*lines.notes, *noted, *warnings)
         lines.notes = ()
-    return TableRecord(line, values, text_warnings(warnings))
+    return TableRecord(line, values, text_warnings(warnings) if warnings else ())
 
 
 def text_warnings(texts: Iterable[str]) -> tuple[str, ...]:

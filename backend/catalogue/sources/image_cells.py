@@ -16,6 +16,7 @@ _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _BETWEEN_ADDRESSES: Final = re.compile(
     r"(?:\s*[,;|]\s*|\s+)(?=(?:https?:|s3:|gs:)?//)", re.IGNORECASE
 )
+_SEVERAL: Final = re.compile(r"[\s,;|&\[{\"]")  # a cell without these is one image as written
 _BETWEEN_PATHS: Final = re.compile(r"\s*[,;|]\s*")
 _ADDRESS_KEYS: Final = ("url", "src", "uri", "link", "path")
 
@@ -26,6 +27,8 @@ def split_images(cell: str) -> list[str]:
     An address may hold these characters itself, so it ends only where another one begins.
     """
     cell = cell.strip()
+    if not _SEVERAL.search(cell):
+        return [named] if (named := _normalised(cell)) else []
     if cell.startswith(("[", "{", '"')) and (listed := _from_json(cell)) is not None:
         return listed
     if "&" in cell:

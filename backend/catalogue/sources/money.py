@@ -80,6 +80,8 @@ _PARTS: Final = re.compile(
     r"(?P<number>\.?\d(?:[\d.,\s'’`´]*\d)?)(?:(?P<none>[.,][-–—]{1,2})|[.,])?\s*"  # noqa: RUF001
     r"(?P<after>[^\d\s+-]*)"
 )
+_PLAIN: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,2})?")
+"""Most prices; nothing about them needs to be found out."""
 _GROUPS: Final = re.compile(r"\d{1,3}(?:[., ](?:\d{2}|\d{3}))*[., ]\d{3}")
 
 
@@ -103,6 +105,8 @@ def read_price(text: str, *, decimal: str = POINT) -> Price:
 
     Raises ValueError for everything that is not one price, and for one below 0.
     """
+    if _PLAIN.fullmatch(text):
+        return Price(Decimal(text), None)
     written = _written(text)
     if written is None:
         raise _not_a_price(text)
@@ -114,6 +118,8 @@ def read_price(text: str, *, decimal: str = POINT) -> Price:
 
 def is_ambiguous(text: str) -> bool:
     """Tell whether a price such as 1.299 can be a thousand, or one with three decimals."""
+    if _PLAIN.fullmatch(text):
+        return False
     written = _written(text)
     return written is not None and _decimal_of(written.number) is None
 
@@ -213,6 +219,9 @@ class PriceColumn:
 
     def see(self, text: str) -> None:
         """Look at one price."""
+        if plain := _PLAIN.fullmatch(text):
+            self._seen[POINT] += plain[1] is not None
+            return
         written = _written(text)
         if written is None:
             return
