@@ -212,7 +212,7 @@ def _fitted(
         sku = values[key].strip() if key < len(values) else ""
         cut_off = ": the line is cut off" if surplus < 0 else ""
         return Reject(line, sku or None, reason + cut_off)
-    if lines.notes or any(taken.warnings for taken in lines.taken):
+    if lines.notes or len(lines.taken) > 1 or lines.taken[0].warnings:
         noted = (warning for taken in lines.taken for warning in taken.warnings)
         warnings = (*lines.notes, *noted, *warnings)
         lines.notes = ()

@@ -28,7 +28,7 @@ def split_images(cell: str) -> list[str]:
     """
     cell = cell.strip()
     if not _SEVERAL.search(cell):
-        return [named] if (named := _normalised(cell)) else []
+        return [only] if (only := _normalised(cell)) else []
     if cell.startswith(("[", "{", '"')) and (listed := _from_json(cell)) is not None:
         return listed
     if "&" in cell:

@@ -79,6 +79,10 @@ class Table:
             if plain(name) in MORE_IMAGES | alike and at not in columns.fields.values()
         ]
         rest = {name: at for name, at in columns.attributes.items() if at not in more}
+        stock = columns.fields.get("in_stock")
+        is_mapped = "in_stock" in self._mapping.columns
+        if stock is not None and not is_mapped and plain(names[stock]) != "instock":
+            rest[names[stock]] = stock  # it says more than yes or no
         return replace(columns, attributes=rest), more
 
     def skus(self) -> Iterator[tuple[int, str]]:
@@ -164,11 +168,11 @@ class Table:
         A cell that is the name of a file is one image, whatever characters it holds.
         """
         named = split_images(cell or "")
-        if cell and not is_address(cell) and len(named) > 1 and self._find(cell):
+        if cell and len(named) > 1 and not is_address(cell) and self._find(cell):
             named = [cell]
         first = named[0] if named else None
-        others = tuple(dict.fromkeys(each for each in (*named[1:], *more) if each != first))
-        row = replace(row, more_images=others) if others else row
+        if others := [each for each in (*named[1:], *more) if each != first]:
+            row = replace(row, more_images=tuple(dict.fromkeys(others)))
         if first and is_address(first):
             return replace(row, fields={**row.fields, "image_uri": checked_address(first)})
         return self._with_image(row, first)

@@ -184,3 +184,15 @@ def test_a_format_can_be_given(tmp_path: Path) -> None:
 def test_the_help_names_every_field_and_format() -> None:
     assert ("sku", *FIELDS) == FIELD_NAMES
     assert set(NAMES) == {"kaggle", "shopify", "woocommerce", "magento", "meta", "google", "table"}
+
+
+@pytest.mark.parametrize(
+    ("text", "sku", "column", "value"),
+    [(GOOGLE, "G1", "availability", "in_stock"), (MAGENTO, "B1", "is_in_stock", "1")],
+)
+def test_the_word_for_the_stock_stays_in_the_attributes(
+    tmp_path: Path, text: str, sku: str, column: str, value: str
+) -> None:
+    row = read(export(tmp_path, text))[sku]
+    assert row.fields["in_stock"] is True
+    assert row.fields["attributes"][column] == value
