@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from backend.catalogue.import_memory import LastLines
+from backend.catalogue.import_rows import check_row
 from backend.catalogue.report import Remarks
 from backend.catalogue.sources import open_source
 from backend.catalogue.sources.feed import Description, FeedRow, WarningKind, kind_of
 from backend.catalogue.sources.mapping import DEFAULT_MAPPING, FeedMapping
+from backend.errors import InvalidProduct
 
 SHOWN: Final = 5  # products
 
@@ -50,13 +52,18 @@ def dry_run(path: Path, mapping: FeedMapping = DEFAULT_MAPPING) -> DryRun:
             if not isinstance(row, FeedRow):
                 rejects.add(row.line, row.sku, row.reason)
                 continue
+            try:
+                checked = check_row(row)
+            except InvalidProduct as error:
+                rejects.add(row.line, row.sku, error.message)
+                continue
             rows += 1
             repeated += last_lines.last(row.sku) not in (None, row.line)
             images += row.image is not None or "image_uri" in row.fields
             if len(first) < SHOWN:
                 first.append(row)
-            for warning in row.warnings:
-                warnings.add(row.line, row.sku, warning, kind_of(warning))
+            for line, warning in checked.warnings:
+                warnings.add(line, row.sku, warning, kind_of(warning))
         if reason := source.cut_off():
             warnings.add(
                 last_lines.end, None, f"{reason}; the file may be cut off", WarningKind.OTHER

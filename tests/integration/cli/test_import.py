@@ -97,3 +97,11 @@ def test_the_help_lists_fields_and_formats(monkeypatch: pytest.MonkeyPatch) -> N
     shown = CliRunner().invoke(cli.app, ["import", "--help"]).output
     for word in ("master_category", "image_uri", "woocommerce", "--dry-run"):
         assert word in shown
+
+
+def test_a_dry_run_shows_what_could_not_be_stored(run: Callable[..., Any], tmp_path: Path) -> None:
+    feed = tmp_path / "feed.csv"
+    feed.write_text("sku,year\nA,1200\n..,2020\n")
+    found = json.loads(run(str(feed), "--dry-run", "--json").stdout)
+    assert (found["products"], found["rejected"]) == (1, 1)
+    assert any(warning["kind"] == "value" for warning in found["warning_examples"])
