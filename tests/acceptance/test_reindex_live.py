@@ -153,7 +153,7 @@ class ReindexRun:
         self.shop.wait_until_ready("w1", "shoppers", seconds=120)
         self.shop.run("import", str(self.catalogue))
         self.shop.wait_until_indexed(self.scale.products, seconds=self.scale.patience)
-        self.periods.append(ActivePeriod(self.shop.generation().id, since=0.0))
+        self.periods.append(ActivePeriod(self.shop.generation.id, since=0.0))
 
     def go(self, load: QueryLoad) -> None:
         """Re-index with kills, promote, roll back, each under the eyes of the load."""
@@ -211,7 +211,7 @@ class ReindexRun:
         self.shop.run("generations", verb, *([str(new)] if verb == "promote" else []))
         old = self.periods[-1]
         old.until = time.time()
-        self.periods.append(ActivePeriod(self.shop.generation().id, since=began))
+        self.periods.append(ActivePeriod(self.shop.generation.id, since=began))
         assert self.periods[-1].generation != old.generation
 
     def settle(self, count: int) -> None:

@@ -208,7 +208,7 @@ class importing:  # noqa: N801  (reads as a statement)
 
 def compare(shop: Installation, editor: CatalogueEditor) -> None:
     """Open the index and compare each point with what the shop was told to sell."""
-    generation = shop.generation()
+    generation = shop.generation
     shop.services.owner.acquire()
     index = shop.services.indexes.of(generation)
     expected = {row.id: row for row in live_products(shop)}
@@ -246,7 +246,7 @@ def check_vectors(
             seed = int(row.sku)
         digests[id_] = digest_of(random_image(seed))
     with shop.db.read() as session:
-        vectors = image_vectors.load(session, shop.generation().fingerprint, set(digests.values()))
+        vectors = image_vectors.load(session, shop.generation.fingerprint, set(digests.values()))
     for id_, digest in digests.items():
         stored = index.vector(id_)
         assert stored is not None
