@@ -1,6 +1,6 @@
 """The composition root: settings -> services. Only the entry points (api, cli, worker) take them.
 
-What is below takes the few objects and functions that it uses, never the services.
+All other code takes the few objects and functions that it uses, never the services.
 """
 
 from __future__ import annotations
@@ -86,9 +86,8 @@ def build(
 ) -> Services:
     """Build the services. An embedded database is migrated; another one has to be current.
 
-    With `embed_remotely` the workers embed shoppers' images, and this process loads no network,
-    unless it `embeds` products all the same. Raises ConfigurationError when a database server
-    lacks a migration.
+    With `embed_remotely` the workers embed shoppers' images, and this process loads no network
+    unless it `embeds` products. Raises ConfigurationError when a database server lacks a migration.
     """
     embeds = embed_remotely is None if embeds is None else embeds
     db, indexed = _database(settings), schema(settings.facets)

@@ -38,7 +38,7 @@ _REASONS: Final = {
 
 
 def reason_of(error: ErrorDetails) -> str:
-    """Say what pydantic refused: "must be a valid integer"; the field's name comes before it."""
+    """Describe pydantic's error without the field's name, such as "must be a valid integer"."""
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])  # a ValueError of ours
     _, _, allowed = error["msg"].partition(" should ")

@@ -1,8 +1,7 @@
 """Child processes that run a module of this package, started by exec.
 
-Never by fork, which would copy the locks that our threads hold, and after which the embedded index
-hangs; nor by multiprocessing, whose spawn imports our main module, and which Celery's daemonic
-processes may not use.
+A fork would copy locks that our threads hold, and the embedded index hangs after one. The spawn of
+multiprocessing imports our main module, and Celery's daemonic processes may not use it.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ def start_module(
 
 
 def describe_exit(status: int) -> str:
-    """Say how a process ended, by the `returncode` that `subprocess` gives."""
+    """Say how a process ended, by its `returncode` in `subprocess`."""
     return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
 
 

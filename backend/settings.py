@@ -111,13 +111,13 @@ class Settings(BaseSettings):
     optimize_points: int = Field(
         20_000,
         ge=1,
-        description="products from which on an embedded index gets an HNSW graph",
+        description="an embedded index of at least so many products gets an HNSW graph",
     )
     optimize_dirty: float = Field(
         0.1,
         gt=0,
         le=1,
-        description="share of products written since, from which on it gets a new one",
+        description="it gets a new one when more than this share of products was written since",
     )
     optimize_threads: int = Field(
         1, ge=0, le=256, description="threads that build a graph; 0: one per processor"
@@ -199,7 +199,7 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
-    def _refuse_impossible_mixes(self) -> Self:
+    def _refuse_impossible_combinations(self) -> Self:
         """Refuse combinations of settings that cannot work, and say why."""
         if self.broker_url:
             self._check_celery()

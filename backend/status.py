@@ -30,8 +30,8 @@ def status(
 
     Without a generation all of them are pending. `oldest_pending_seconds` is how long the product
     that waits longest has been waiting, None when nothing waits. `look_at_shard` returns what is
-    known of an embedded index. With `recent`, a count by another process is used if it is valid
-    for that much longer; `counted_seconds_ago` says how old it is.
+    known of an embedded index. With `recent`, a stored count is used if it is still valid after
+    that time; `counted_seconds_ago` says how old it is.
     """
     with db.read() as session:
         generation = generations.active_or_none(session)

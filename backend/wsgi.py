@@ -1,8 +1,8 @@
 """The API as a process: gunicorn, started from here, and the worker thread of the embedded mode.
 
-An embedded index has one owner. So there is exactly one API process then, with threads, and it is
-never replaced while it lives. Where Celery and a Qdrant server do the work there may be several
-processes. Nothing is opened, and no thread is started, before gunicorn forks them.
+An embedded index has one owner, so there is exactly one API process then, with threads. If Celery
+and a Qdrant server do the work, there may be several processes. Nothing is opened, and no thread is
+started, before gunicorn forks them.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _check_owner(settings: Settings, url: str) -> None:
 
 
 class _Gunicorn(BaseApplication):  # type: ignore[misc]  # untyped
-    """gunicorn, configured here only: it reads no file, no environment and no arguments."""
+    """gunicorn, configured only here: it reads no file, no environment and no arguments."""
 
     def __init__(self, settings: Settings, listener: socket.socket, url: str) -> None:
         self._settings = settings
@@ -135,7 +135,7 @@ class ServingProcess:
         probes = distributed.make_probes(settings)
         if not settings.qdrant_url:
             _become_owner(self.services.owner, url)
-        if _needs_worker(settings):
+        if not (settings.broker_url and settings.qdrant_url):  # else Celery workers do the work
             self._worker = WorkerThread(Worker(self.services))
             probes["worker"] = self._worker.problem
         else:
@@ -158,11 +158,6 @@ class ServingProcess:
     def _notify(self) -> None:
         if self._worker:
             self._worker.notify()
-
-
-def _needs_worker(settings: Settings) -> bool:
-    """Tell whether this process has work to do: not if workers write to a Qdrant server."""
-    return not (settings.broker_url and settings.qdrant_url)
 
 
 def _become_owner(owner: Owner, url: str) -> None:

@@ -1,7 +1,7 @@
 """Celery, made from settings. Making it connects to nothing.
 
 A wake-up message carries no data: it says "look at the queue", and the queue is in SQL. So messages
-may be lost, doubled or late. The configuration keeps them few, small and short-lived, not safe.
+may be lost, doubled or late. The configuration only keeps them few, small and short-lived.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from workers import names
 from workers.names import Queue
 
 VISIBILITY_SECONDS: Final = 300
-"""After this time Redis delivers again what a killed worker had taken. It is longer than any task
-normally takes. A wake-up message has expired by then and is dropped, so the only effect is that the
-list of unacknowledged messages stays short."""
+"""After this time, longer than a task takes, Redis delivers again what a killed worker had taken. A
+wake-up message has expired by then and is dropped, so the only effect is that the list of
+unacknowledged messages stays short."""
 
 BROKER_ERRORS: Final = (KombuError, RedisError, OSError)
 """What is raised when Redis does not answer."""

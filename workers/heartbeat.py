@@ -39,16 +39,16 @@ class Heartbeat:
         now = time.monotonic()
         if now - self._last_sent >= TICK_SECONDS / 2:
             self._last_sent = now
-            with suppress(OSError):  # the supervisor is stopped or dead: _watch sees to that
+            with suppress(OSError):  # the supervisor has stopped or died, which _watch handles
                 self._socket.send(b".")
 
     def busy(self, **_: object) -> None:
-        """Leave the heartbeats to the task that begins now."""
+        """Let only the task send heartbeats, which begins now."""
         self()
         self._busy = True
 
     def idle(self, **_: object) -> None:
-        """Let the thread send heartbeats from now on: no task runs."""
+        """Let the thread send heartbeats: the task has ended."""
         self._busy = False
         self()
 

@@ -1,4 +1,4 @@
-"""The notifier: it tells the index workers that a row is due. A message is only ever a hint."""
+"""The notifier: it tells the index workers that a row is due. A message is only a hint."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from workers.names import Queue
 log = structlog.get_logger(__name__)
 
 MAX_WAITING: Final = 16
-"""Wake-up messages in Redis that no worker has taken. A worker that finds work sends new ones, so
-all workers become busy, however few messages wait; and Redis stays small while no worker runs."""
+"""The most wake-up messages in Redis, so that it stays small while no worker runs. A worker that
+finds work sends more, so a few messages are enough for all workers."""
 
 PAUSE_SECONDS: Final = 2.0
 """After a failure nothing is sent for this time; otherwise each request would wait for Redis."""

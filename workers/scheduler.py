@@ -1,4 +1,4 @@
-"""The scheduler: sends a wake-up message every second, and at times one to reconcile or report.
+"""The scheduler: sends a wake-up message every second, and less often one to reconcile or report.
 
 These messages guarantee that due work is found: if the notifier's message is lost, or the notifier
 is paused, the work starts one second later. The scheduler sends nothing while enough messages wait,
@@ -47,9 +47,9 @@ class NotifyingScheduler(Scheduler):  # type: ignore[misc]
 class SchedulerProcess(Beat):  # type: ignore[misc]
     """Celery's beat, which a signal stops between two messages.
 
-    Celery's own handler raises SystemExit wherever the signal finds it. Inside a read from Redis
-    the client's clean-up then fails on the closed socket, with an error that takes the place of
-    SystemExit and is logged: the process goes on and SIGTERM is lost.
+    Celery's own handler raises SystemExit at any point. During a read from Redis the client's
+    clean-up then fails on the closed socket, with an error that replaces SystemExit and is logged:
+    the process goes on and SIGTERM is lost.
     """
 
     def install_sync_handler(self, service: Service) -> None:

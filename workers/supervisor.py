@@ -1,9 +1,8 @@
 """Keep one worker process alive: restart it when it dies, kill it when it hangs.
 
-Celery's solo pool enforces no time limits, and a thread of the worker's own could not end a hung
-forward pass. The worker is started by exec and holds one end of a socket. A byte from it is a
-heartbeat, and end-of-file means that it is dead. The worker in turn sees end-of-file when the
-supervisor is dead.
+Celery's solo pool enforces no time limits, and a thread of the worker could not end a hung forward
+pass. The worker is started by exec and holds one end of a socket: a byte from it is a heartbeat,
+and end-of-file means that it is dead. The worker sees end-of-file when the supervisor is dead.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ LONGEST_DELAY: Final = 60.0
 
 
 class Supervisor:
-    """Runs `command --heartbeat FD`, and starts it again when it ends, until told to stop."""
+    """Runs `command --heartbeat FD`, and starts it again when it ends, until `stop` is called."""
 
     def __init__(
         self,

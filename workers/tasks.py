@@ -24,8 +24,8 @@ REPORTED: Final = ("products", "pending", "indexed", "quarantined", "oldest_pend
 class Acknowledged(Request):  # type: ignore[misc]
     """A message that the worker's only thread acknowledges at once.
 
-    Celery would acknowledge later, and only log a failure. But a worker with prefetch 1 asks for no
-    further message while one is unacknowledged: after a failure it would wait forever, silently.
+    Celery would acknowledge later, and only log a failure. But a worker with prefetch 1 takes no
+    further message while one is unacknowledged: after a failure it would wait forever.
     """
 
     acknowledged: bool

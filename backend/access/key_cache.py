@@ -1,4 +1,4 @@
-"""The keys that one process has checked, so that most requests need no query for theirs."""
+"""The keys that one process has checked, so that most requests need no query of the database."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CACHE_SECONDS: Final = 5.0
 """How long an answer of the database is used. A revoked key may be accepted for so long."""
 
 MOST_REFUSED: Final = 1000
-"""Refused keys that are remembered, so that a client with an old key causes few queries."""
+"""Number of refused keys that are remembered: a client with an old key causes few queries."""
 
 Attempt: TypeAlias = Callable[[], AbstractContextManager[None]]
 """A context for the look-up of a key that was never valid here; it may refuse by raising."""
@@ -52,10 +52,10 @@ class KeyCache:
         self._refused: dict[str, float] = {}
 
     def find(self, token: str) -> KeyInfo:
-        """Return the live key that a client has sent; raises InvalidKey, and what `attempt` does.
+        """Return the live key that a client has sent; raises InvalidKey, and what `attempt` raises.
 
-        A key that was valid before is looked up outside `attempt`: a client with a key is not
-        refused because others have failed at the same address.
+        A key that was valid before is looked up outside `attempt`, so that its client is not
+        refused for wrong keys that others have sent from the same address.
         """
         digest, now = keys.digest(token), time.monotonic()
         if self._refused.get(digest, 0) > now:
@@ -64,8 +64,8 @@ class KeyCache:
         if valid and valid.until > now:
             return valid.key
         try:
-            with nullcontext() if valid else self._attempt():
-                key = self._look_up(token)
+            with nullcontext() if valid else self._attempt(), self._db.read() as session:
+                key = keys.check(session, token)
         except InvalidKey as error:
             log.warning("key refused", **error.context)
             self._refuse(digest, until=now + self._seconds)
@@ -79,10 +79,6 @@ class KeyCache:
         """How many refused keys are remembered."""
         return len(self._refused)
 
-    def _look_up(self, token: str) -> KeyInfo:
-        with self._db.read() as session:
-            return keys.check(session, token)
-
     def _refuse(self, digest: str, *, until: float) -> None:
         self._valid.pop(digest, None)
         if len(self._refused) >= MOST_REFUSED:
@@ -90,7 +86,7 @@ class KeyCache:
         self._refused[digest] = until
 
     def _note_use(self, key: KeyInfo) -> None:
-        """Write now and then that the key is in use. If that fails, the request goes on."""
+        """Write that the key is in use, unless that was written recently. Only log a failure."""
         if key.last_used_at and utcnow() - key.last_used_at < keys.USE_RESOLUTION:
             return
         try:

@@ -32,7 +32,7 @@ LIVE_PER_NAME: Final = 2
 """An old key and a new one, while a client changes from one to the other."""
 
 USE_RESOLUTION: Final = timedelta(minutes=10)
-"""How exactly `last_used_at` is kept: at most one write a key in this time."""
+"""How exact `last_used_at` is: it is written at most once in this time."""
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TOKEN: Final = re.compile(r"(lk_[0-9a-f]{12})_[0-9a-f]{64}")
@@ -61,7 +61,7 @@ class KeyInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class NewKey:
-    """A key that has just been made, and the token its holder sends: this is shown only once."""
+    """A new key, and the token that its holder sends. The token is shown only once."""
 
     key: KeyInfo
     token: str = field(repr=False)
@@ -122,7 +122,7 @@ def revoke(session: Session, prefix: str) -> KeyInfo:
     Raises InvalidKeyRequest if there is no such key, or if it was revoked before.
     """
     row = _find(session, prefix)
-    if row is None:  # what was asked for is not repeated: it may be a whole key
+    if row is None:  # the message does not repeat `prefix`: it may be a whole key
         raise InvalidKeyRequest("no key has this prefix; `lookalike keys list` shows them")
     if row.revoked_at:
         raise InvalidKeyRequest(f"the key {row.prefix} was revoked before")

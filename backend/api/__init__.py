@@ -57,9 +57,8 @@ def create_app(
 ) -> Flask:
     """Return the REST API over some services; starts no thread and opens nothing.
 
-    `locked`: does a request need an API key? By default the settings say so. /readyz asks the
-    `probes` beside the database and the index: each says what is wrong with a part of this
-    process, or None.
+    `locked` says whether requests need an API key; by default the settings do. /readyz also runs
+    the `probes`: each returns what is wrong with a part of this process, or None.
     """
     app = openapi.build_app(__name__)
     app.extensions[context.SERVICES] = services

@@ -9,7 +9,7 @@ from backend.settings import Settings
 
 
 def check_address(image: ImageRef | None, stored_uri: str | None, settings: Settings) -> None:
-    """Raise InvalidProduct unless the image is on an allowed host, or where it was already."""
+    """Raise InvalidProduct unless the image is on an allowed host, or its address is unchanged."""
     if image is None or image.uri is None or image.uri == stored_uri:
         return
     try:

@@ -28,7 +28,7 @@ COMMAND: Final = "`lookalike keys create NAME --scope {scope}`"
 
 
 def register_authentication(app: Flask, services: Services, *, locked: bool) -> None:
-    """Check the key of each request if the app is locked, and limit how often a client asks."""
+    """Check the key of each request if the app is locked, and limit the rate of requests."""
     settings = services.settings
     trust_proxies(app, settings)
     if not locked and not settings.rate_limit:
@@ -87,7 +87,7 @@ def _sent_key() -> str | None:
 
 
 def check_keys(services: Services) -> str | None:
-    """Say that no key is valid, so that no request can be answered; None if there is one."""
+    """Return a sentence if no key is valid, since then every request is refused; else None."""
     try:
         with services.db.read() as session:
             found = keys.is_any_live(session)

@@ -56,7 +56,7 @@ def _read(item: Any) -> Draft | InvalidProduct:
 def _store(
     session: Session, drafts: Sequence[Draft | InvalidProduct]
 ) -> list[Outcome | InvalidProduct]:
-    """Store the drafts that are right; return the outcome or the error of each."""
+    """Store the valid drafts; return the outcome or the error of each."""
     checked = _check_addresses(session, drafts)
     good = [draft for draft in checked if isinstance(draft, Draft)]
     saved = products.save(session, good, priority=queue.IMPORT)
@@ -70,7 +70,7 @@ def _store(
 def _check_addresses(
     session: Session, drafts: Sequence[Draft | InvalidProduct]
 ) -> list[Draft | InvalidProduct]:
-    """Replace each draft whose image may not be fetched by its error."""
+    """Return the drafts, with an error instead of each one whose image address is not allowed."""
     skus = [draft.sku for draft in drafts if isinstance(draft, Draft)]
     rows = session.execute(select(Product.sku, Product.image_uri).where(Product.sku.in_(skus)))
     stored = {row.sku: row.image_uri for row in rows}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Final
 
 from backend import generations
 from backend import reindex as reindexing
@@ -15,20 +14,18 @@ from backend.api.schemas import Json, pages
 from backend.api.schemas.body import read_optional_body
 from backend.api.schemas.generation import ForceBody, GenerationDetail, GenerationPage, ReindexBody
 from backend.api.schemas.operation import JobDocument
-from backend.api.schemas.query import QueryReader
+from backend.api.schemas.query import QueryReader, read_id
 from backend.api.scopes import requires_scope
-from backend.database.models import Generation
 from backend.errors import UnknownGeneration
-
-LONGEST_ID: Final = 18  # digits that every database's integer can hold
 
 api = openapi.blueprint("generations", tag="operation", url_prefix="/v1/admin")
 
 
 @api.post(
     "/reindex",
-    description="What is left out stays as it is. Without another embedder the new index is filled "
-    "from stored vectors. Promoted by itself, if it is good enough, or on request.",
+    description="Absent members keep the values of the active index. If the embedder stays the "
+    "same, stored vectors are used. The new index is promoted when it passes the checks, or on "
+    "request.",
     openapi_extensions=openapi.inputs(body=ReindexBody),
     responses={202: JobDocument, **openapi.refusals(400, 409, 415, 503)},
 )
@@ -103,11 +100,11 @@ def roll_back() -> Json:
 )
 @requires_scope(Scope.ADMIN)
 def drop_generation(id: str) -> Json:
-    """Retire a generation that does not answer; what it holds is deleted in the background."""
+    """Retire a generation that is not active; its data is deleted in the background."""
     QueryReader.of_request().finish()
-    found: Generation = generations.drop(services().db, _number(id))
+    dropped = generations.drop(services().db, _number(id))
     services().notify()
-    return _described(found.id)
+    return _described(dropped.id)
 
 
 def _force() -> bool:
@@ -116,9 +113,10 @@ def _force() -> bool:
 
 
 def _number(id: str) -> int:
-    if not (id.isascii() and id.isdigit() and len(id) <= LONGEST_ID):
+    number = read_id(id)
+    if number is None:
         raise UnknownGeneration(f"there is no generation {id!r}")
-    return int(id)
+    return number
 
 
 def _described(generation_id: int) -> Json:

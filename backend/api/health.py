@@ -19,7 +19,7 @@ from backend.api.scopes import PUBLIC, requires_scope
 from backend.errors import LookalikeError
 
 Probe: TypeAlias = Callable[[], str | None]
-"""Says what is wrong with one part, or None."""
+"""Returns what is wrong with one part, or None."""
 
 PROBES: Final = "lookalike.probes"
 """Where an app keeps its probes: `app.extensions[PROBES]`."""
@@ -36,7 +36,7 @@ api = openapi.blueprint("health", tag="operation", url_prefix=None)
 )
 @requires_scope(PUBLIC)
 def live() -> dict[str, str]:
-    """Tell that the process is alive; asks no other part."""
+    """Confirm that the process is alive, and check nothing else."""
     QueryReader.of_request().finish()
     return {"status": "ok"}
 

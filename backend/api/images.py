@@ -23,7 +23,7 @@ from backend.catalogue.products import ImageRef
 from backend.errors import NoImage
 
 CHECK_SIZE: Final = (64, 64)
-"""An upload is decoded to this size, which shows whether it can be decoded."""
+"""An upload is decoded at this size, only to see whether it can be decoded."""
 
 SIGNATURES: Final = (  # (offset, bytes there, media type)
     (0, b"\xff\xd8\xff", "image/jpeg"),
@@ -43,7 +43,7 @@ api = openapi.blueprint("images", tag="images")
 @api.put(
     "/products/<sku>/image",
     description="The body is the file itself: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF. It is "
-    "decoded before it is stored, so that the answer already says what is wrong with it.",
+    "decoded before it is stored, so the answer says what is wrong with it.",
     openapi_extensions=openapi.inputs(openapi.SKU, content=IMAGE),
     responses={
         200: Product,
@@ -79,7 +79,7 @@ def put_image(sku: str) -> tuple[Json, int]:
     openapi_extensions=openapi.inputs(openapi.SKU),
     responses={
         200: {"content": IMAGE},
-        302: {"description": "the image lies on another host"},
+        302: {"description": "the image is on another host"},
         304: {"description": "the client has this image already"},
         **openapi.refusals(403, 404, 413, 503),
     },
@@ -95,7 +95,7 @@ def get_image(sku: str) -> BaseResponse:
     data = services().image_opener.read(uri, limits=services().limits)
     response = Response(data, mimetype=_media_type(data))
     response.set_etag(hashlib.sha256(data).hexdigest())
-    response.headers["Cache-Control"] = "no-cache"  # ask again: the image may have changed
+    response.headers["Cache-Control"] = "no-cache"  # revalidate: the image may have changed
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response.make_conditional(request)
 

@@ -12,12 +12,10 @@ from backend.api import openapi
 from backend.api.context import services
 from backend.api.schemas import pages
 from backend.api.schemas.operation import JobDocument, JobPage
-from backend.api.schemas.query import QueryReader
+from backend.api.schemas.query import QueryReader, read_id
 from backend.api.scopes import requires_scope
 from backend.database.models import Job
 from backend.errors import UnknownJob
-
-LONGEST_ID = 18  # digits that every database's integer can hold
 
 api = openapi.blueprint("jobs", tag="operation")
 
@@ -36,8 +34,7 @@ def list_jobs() -> dict[str, Any]:
     reader.finish()
     with services().db.read() as session:
         rows = jobs.newest(session, before_id=before_id, limit=limit + 1)
-    more = len(rows) > limit
-    next_cursor = pages.make_cursor("jobs", rows[limit - 1].id) if more else None
+    next_cursor = pages.next_cursor("jobs", [row.id for row in rows], limit)
     return pages.as_page([document(row) for row in rows[:limit]], next_cursor)
 
 
@@ -65,8 +62,8 @@ def get_job(id: str) -> dict[str, Any]:
 
 def _read(id: str) -> dict[str, Any]:
     QueryReader.of_request().finish()
-    is_number = id.isascii() and id.isdigit() and len(id) <= LONGEST_ID
-    job = jobs.read(services().db, int(id)) if is_number else None
+    number = read_id(id)
+    job = None if number is None else jobs.read(services().db, number)
     if job is None:
         raise UnknownJob(f"there is no job {id!r}")
     return document(job)

@@ -69,7 +69,7 @@ def build_app(import_name: str) -> OpenAPI:
 
 
 class _Blueprint(APIBlueprint):
-    """Describes its views and leaves them as they are: `schemas` reads the requests."""
+    """Describes its views without validating their requests, which `schemas` does."""
 
     @staticmethod
     def create_view_func(func: Callable[..., Any], *_models: Any, **_: Any) -> Callable[..., Any]:
@@ -78,7 +78,7 @@ class _Blueprint(APIBlueprint):
 
 
 def blueprint(name: str, *, tag: str, url_prefix: str | None = "/v1") -> APIBlueprint:
-    """Return the blueprint of one resource; the page lists its operations under the tag."""
+    """Return the blueprint of one resource; the document lists its operations under the tag."""
     return _Blueprint(name, __name__, url_prefix=url_prefix, abp_tags=[Tag(name=tag)])
 
 
@@ -153,7 +153,7 @@ FIELDS: Final = _words(
 FACETS: Final = _words("fields", {"type": "string"}, "only these facets")
 EXCLUDE: Final = _words("exclude", _SKU, "skus that are left out")
 MIN_SCORE: Final = _parameter(
-    "min_score", {"type": "number", "minimum": -1, "maximum": 1}, "cosine similarity at least"
+    "min_score", {"type": "number", "minimum": -1, "maximum": 1}, "lowest cosine similarity"
 )
 
 _KINDS: Final[dict[str, Json]] = {

@@ -54,10 +54,10 @@ STATUS: Final[Mapping[type[LookalikeError], int]] = {
     errors.IndexLocked: 503,
     errors.IndexUnavailable: 503,
 }
-"""The nearest class counts; an error that is not here is our own fault, so 500."""
+"""The nearest base class counts; an error without one here is a fault of the server, 500."""
 
 RETRY_SECONDS: Final = {409: 2, 503: 5}
-"""When to try again, where that may help."""
+"""Status -> Retry-After, where a retry may help."""
 
 CHALLENGE: Final[Mapping[type[LookalikeError], str]] = {
     errors.MissingKey: 'Bearer realm="lookalike"',
@@ -90,7 +90,7 @@ class RequestError(LookalikeError):
         self.members = members
 
     def document(self) -> Json:
-        """Return the problem as JSON, without the request it ended."""
+        """Return the problem as JSON, without the request's id."""
         found: Json = {
             "type": f"urn:lookalike:problem:{self.code}",
             "title": self.title,
@@ -114,7 +114,7 @@ def invalid_request(faults: Sequence[ProblemFault]) -> RequestError:
 
 
 def to_request_error(error: LookalikeError) -> RequestError:
-    """Translate a domain error: the only place where one gets a status."""
+    """Translate a domain error; no other code gives it a status."""
     if isinstance(error, RequestError):
         return error
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
@@ -196,7 +196,7 @@ def _detail(error: HTTPException) -> str | None:
 def _respond_database(error: OperationalError) -> Response:
     log.error("database failed", error=str(error.orig))
     headers = {"Retry-After": str(RETRY_SECONDS[503])}
-    detail = "the database does not answer; trying again may help"
+    detail = "the database does not answer; a retry may help"
     return respond(RequestError(503, "database-unavailable", detail, headers=headers))
 
 

@@ -35,8 +35,8 @@ api = openapi.blueprint("products", tag="products")
 
 @api.put(
     "/products/<sku>",
-    description="The body is the complete product: a field that is absent becomes empty. Only the "
-    "image stays, because it may have come by another way: `image_uri: null` takes it away.",
+    description="The body is the complete product: absent fields become empty. Only the image "
+    "stays, because it may have been uploaded: `image_uri: null` removes it.",
     openapi_extensions=openapi.inputs(openapi.SKU, body=ProductBody),
     responses={
         200: Product,
@@ -65,7 +65,7 @@ def put_product(sku: str) -> tuple[Json, int, dict[str, str]]:
 
 @api.patch(
     "/products/<sku>",
-    description="A field that is absent stays. Attributes are merged; one of null is dropped.",
+    description="Absent fields stay. Attributes are merged; an attribute of null is removed.",
     openapi_extensions=openapi.inputs(openapi.SKU, body=ProductBody),
     responses={200: Product, **openapi.refusals(400, 404, 413, 415)},
 )
@@ -139,8 +139,7 @@ def list_products() -> Json:
         also = [is_in(wanted, generation.id if generation else None)] if wanted else []
         found = products.page(session, limit=limit + 1, after_id=after_id, where=where, also=also)
         items = write_products(session, found[:limit], fields=fields)
-    beyond = pages.make_cursor("products", found[limit - 1].id) if len(found) > limit else None
-    return pages.as_page(items, beyond)
+    return pages.as_page(items, pages.next_cursor("products", [row.id for row in found], limit))
 
 
 def _as_json(session: Session, product: models.Product, fields: list[str] | None = None) -> Json:

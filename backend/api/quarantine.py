@@ -38,7 +38,5 @@ def list_quarantine() -> dict[str, Any]:
         )
     names = ("sku", "reason", "failures", "image_uri")
     items = [{name: getattr(row, name) for name in names} for row in rows[:limit]]
-    more = len(rows) > limit
-    return pages.as_page(
-        items, pages.make_cursor("quarantine", rows[limit - 1].product_id) if more else None
-    )
+    ids = [row.product_id for row in rows]
+    return pages.as_page(items, pages.next_cursor("quarantine", ids, limit))

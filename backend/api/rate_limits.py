@@ -1,6 +1,6 @@
-"""How often a client may ask. Flask-Limiter counts, in Redis if there is a broker.
+"""Rate limits, by Flask-Limiter: counted in Redis if there is a broker, else in each process.
 
-While Redis does not answer, each process counts for itself.
+While Redis does not answer, each process counts its own requests.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ REDIS_OPTIONS: Final[dict[str, Any]] = {
 
 
 class RateLimits:
-    """Counts requests and failed attempts of the clients of one app."""
+    """Counts the requests of each client of one app, and its requests with a wrong key."""
 
     def __init__(self, settings: Settings) -> None:
         limits = [settings.rate_limit] if settings.rate_limit else []
@@ -53,7 +53,7 @@ class RateLimits:
         )
 
     def register(self, app: Flask) -> None:
-        """Answer 429 beyond the limit; to be called after authentication, which finds the key."""
+        """Answer 429 beyond the limit. Call it after authentication, which finds the key."""
         self._limiter.init_app(app)
         app.register_error_handler(RateLimitExceeded, self._respond)
 
@@ -64,7 +64,7 @@ class RateLimits:
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """Count wrong keys by address; raises the 429 before a key is looked up, after too many."""
+        """Count wrong keys by address; after too many, raise a 429 before a key is looked up."""
         where = (NAMESPACE, "keys", _address())
         for limit in self._attempts:
             if not _counted(self._limiter.limiter.test, limit, *where):
@@ -95,12 +95,12 @@ def _too_many(detail: str, *, until: float, code: str = "too-many-requests") -> 
 
 
 def _client() -> str:
-    """Return what counts as one client: the key, or without one the address."""
+    """Return what identifies a client: its key, or else its address."""
     return g.get("key_prefix") or _address()
 
 
 def _address() -> str:
-    """Return the client's address; of IPv6 the /64 network, since one host may use all of it."""
+    """Return the client's address; for IPv6 its /64 network, since one host may use all of it."""
     try:
         address = ip_address(request.remote_addr or "")
     except ValueError:

@@ -69,10 +69,7 @@ def _is_documentation(endpoint: str) -> bool:
 
 
 def describe_scopes(app: OpenAPI, *, locked: bool) -> None:
-    """Add the required scopes to the OpenAPI document.
-
-    Where no key is needed, that alternative comes first.
-    """
+    """Add the required scopes to the OpenAPI document; unless `locked`, no key is an option."""
     spec = app.api_doc
     spec["components"]["securitySchemes"] = SCHEMES
     for endpoint, operation in _operations(app):

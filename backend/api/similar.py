@@ -59,8 +59,8 @@ def similar_to_product(sku: str) -> Json:
 @api.post(
     "/similar",
     operation_id="similar_similar_to_picture_similar_post",  # clients are generated with this name
-    description="The image is the field `image` of a form, or the body itself. A JSON body asks "
-    "about a product instead, with a filter that is too long for a query string.",
+    description="The image is the field `image` of a form, or the body itself. A JSON body names "
+    "a product instead, for filters that are too long for a query string.",
     openapi_extensions=openapi.inputs(*openapi.SEARCH, body=SimilarBody, content=IMAGES),
     responses={
         200: SimilarAnswer,

@@ -6,7 +6,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
@@ -51,9 +51,9 @@ class Manifest:
     images: int
     image_bytes: int
     missing: list[str] = field(default_factory=list)  # digests that the store lacked already
-    in_place: int = 0  # products whose image is a file of the shop's; it is not in the backup
+    in_place: int = 0  # products whose image is a file outside the store, not in the backup
     folders: dict[str, int] = field(default_factory=dict)  # those files' folders: files in each
-    remote: int = 0  # products whose image lies on another host
+    remote: int = 0  # products whose image is on another host
 
     def write(self, folder: Path) -> None:
         """Write the manifest, which makes this the folder's backup."""
@@ -114,12 +114,9 @@ def database_file(settings: Settings) -> Path:
 def opened(file: Path, *, mode: Literal["ro", "rw"]) -> Iterator[sqlite3.Connection]:
     """Open an existing SQLite file; each statement is its own transaction."""
     uri = f"{file.absolute().as_uri()}?mode={mode}"
-    connection = sqlite3.connect(uri, uri=True, timeout=SQLITE_TIMEOUT_SECONDS)
-    connection.isolation_level = None
-    try:
+    with closing(sqlite3.connect(uri, uri=True, timeout=SQLITE_TIMEOUT_SECONDS)) as connection:
+        connection.isolation_level = None
         yield connection
-    finally:
-        connection.close()
 
 
 def digest_of_file(file: Path) -> str:

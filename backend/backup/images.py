@@ -106,9 +106,9 @@ def find_damaged(catalogue: sqlite3.Connection, store: ImageStore, report: Repor
 def copy_in_place(
     catalogue: sqlite3.Connection, store: ImageStore, *, max_bytes: int, report: Report
 ) -> None:
-    """Copy images that lie in the shop's folders into a store, and point their rows to the copies.
+    """Copy the images in the shop's folders into a store, and point their rows to the copies.
 
-    One that cannot be read, or has changed since it was imported, keeps its old address.
+    An image that cannot be read, or has changed since it was imported, keeps its old address.
     """
     total = read_number(catalogue, "SELECT count(*) FROM images WHERE place = 'in place'")
     done = last = 0

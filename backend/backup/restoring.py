@@ -1,8 +1,8 @@
 """`lookalike restore`: replace the catalogue with a backup.
 
-First a copy of the backup is checked, migrated, and all its points are marked as to be written
-again. Then the catalogue is replaced in one transaction, by SQLite's backup API in the other
-direction: a process that is killed leaves either the old catalogue or the new one.
+First a copy of the backup is checked and migrated, and all its points are requested again. Then
+SQLite's backup API replaces the catalogue in one transaction: a process that is killed leaves
+either the old catalogue or the new one.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ def restore(
     partial: bool = False,
     bar: Bar = no_bar,
 ) -> Manifest:
-    """Restore a backup; the index refills from the stored vectors with the next start.
+    """Restore a backup; the next start refills the index from the stored vectors.
 
-    `force` replaces what lies in the data folder. `partial` accepts that images are missing from
-    the backup: their products are found by their stored vectors. Raises IndexLocked while a server
-    runs, WouldOverwrite without `force`, UnusableBackup for a damaged backup; nothing has
-    changed then, except that images may have been added to the store.
+    `force` replaces what is in the data folder. `partial` accepts that images are missing from the
+    backup: their products are found by their stored vectors. Raises IndexLocked while a server
+    runs, WouldOverwrite without `force`, UnusableBackup for a damaged backup; then at most images
+    have been added to the store.
     """
     database = database_file(settings)
     manifest = _check_catalogue(folder)

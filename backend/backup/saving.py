@@ -1,7 +1,7 @@
 """`lookalike backup`: copy the catalogue as it is now, then the images that it names.
 
-The order matters. An image is in the store before any row names it, and is never changed: so the
-images that the copied rows name are there, whatever is imported meanwhile. No process has to stop.
+The order matters. An image is in the store before a row names it, and never changes. So the images
+that the copied rows name are there, whatever is imported meanwhile, and no process has to stop.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def save(
     """Back up the embedded catalogue into a folder, while other processes work with it.
 
     A folder that already holds a backup is brought up to date: only new images are copied.
-    `copy_images` also copies images that lie in a folder of the shop's; in the backup, and after
-    it is restored, they are in the store. Raises ConfigurationError where there is nothing to back
-    up here, WouldOverwrite for a folder of something else, UnusableBackup for a damaged catalogue.
+    `copy_images` also copies images from the shop's folders; in the backup, and after a restore,
+    they are in the store. Raises ConfigurationError if there is nothing to back up here,
+    WouldOverwrite for a folder with other content, UnusableBackup for a damaged catalogue.
     """
     source, store = database_file(settings), ImageStore(settings.image_store_url)
     if not source.exists():
@@ -66,16 +66,13 @@ def _check_folder(folder: Path, settings: Settings) -> None:
     """Refuse a folder with other content: files that a backup does not name are deleted from it."""
     ours, theirs = folder.resolve(), settings.data_dir.resolve()
     if ours == theirs or ours in theirs.parents or theirs in ours.parents:
-        raise WouldOverwrite(f"a backup has to lie apart from the data folder {theirs}")
+        raise WouldOverwrite(f"a backup must be outside the data folder {theirs}")
     if images_in(ours).url == settings.image_store_url:
         raise WouldOverwrite(f"{ours / IMAGES} is the image store itself")
-    others = [path.name for path in _content(folder) if not _is_ours(path.name)]
+    content = sorted(folder.iterdir()) if folder.exists() else []
+    others = [path.name for path in content if not _is_ours(path.name)]
     if others:
         raise WouldOverwrite(f"{folder} holds something else: {others[0]}")
-
-
-def _content(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir()) if folder.exists() else []
 
 
 def _is_ours(name: str) -> bool:

@@ -71,7 +71,7 @@ def _translate(name: str, it: Condition, has: Has) -> Iterator[ColumnElement[boo
 
 
 def _column(column: Any, it: Condition) -> Iterator[ColumnElement[bool]]:
-    if COLUMNS[column.key] == "integer":  # a value of 64 bits is no error, only never found
+    if COLUMNS[column.key] == "integer":  # so that a value of 64 bits is accepted, and not found
         column = type_coerce(column, BigInteger())
     if it.any_of:
         yield column.in_(it.any_of)
@@ -116,7 +116,7 @@ def _in_postgresql(key: str, operator: str, values: Sequence[Scalar]) -> ColumnE
 def _in_sqlite(key: str, operator: str, values: Sequence[Scalar]) -> ColumnElement[bool]:
     """Test an attribute, or one element of it, against any of the values.
 
-    The key is compared, not put into a JSON path: there SQLite misses keys that JSON has escaped.
+    The key is compared, because in a JSON path SQLite does not find keys with escapes.
     """
     entry = _json_each(Product.attributes, "entry")
     element = _json_each(case((entry.c.type == "array", entry.c.value), else_="[]"), "element")

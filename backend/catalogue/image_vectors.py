@@ -26,7 +26,7 @@ def unpack(blob: bytes) -> Vector:
 
 
 def store(session: Session, fingerprint: str, vectors: Mapping[str, Vector]) -> None:
-    """Store {image digest: vector}; one that is stored already stays, it has the same content."""
+    """Store {image digest: vector}; a vector that is stored already is the same, and stays."""
     if not vectors:
         return
     now = utcnow()
@@ -56,7 +56,7 @@ def _of(fingerprint: str, digests: Iterable[str]) -> ColumnElement[bool]:
 
 
 def forget(session: Session, fingerprint: str, *, first: str, beyond: str | None) -> None:
-    """Delete the vectors of one embedder, of the digests from `first` to before `beyond`."""
+    """Delete the vectors of one embedder with `first` <= image digest < `beyond`."""
     which = and_(ImageVector.fingerprint == fingerprint, ImageVector.image_digest >= first)
     if beyond is not None:
         which = and_(which, ImageVector.image_digest < beyond)

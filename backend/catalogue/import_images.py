@@ -1,4 +1,4 @@
-"""The images of an import: referred to where they lie, or copied to the image store."""
+"""The images of an import: referred to where they are, or copied to the image store."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ImageReferrer:
         return ImageRef(uri=uri, digest=digest, bytes=image.size, mtime_ns=image.mtime_ns)
 
     def _is_unchanged(self, image: ImageFile, known: Any) -> bool:
-        """Compare size and time, not the bytes; a stored digest tells that they were read once."""
+        """Compare size and time, not the bytes. Without a digest, the image was never read."""
         measured = (image.size, image.mtime_ns)
         if not known.image_digest or measured != (known.image_bytes, known.image_mtime_ns):
             return False

@@ -53,7 +53,7 @@ class Saved:
 def save(
     session: Session, drafts: Sequence[Draft], *, priority: int, complete: bool = True
 ) -> Saved:
-    """Write products and request what follows, in a number of statements that does not grow.
+    """Write products and request their work; the number of SQL statements does not grow with them.
 
     A complete draft clears the fields that it does not name. Otherwise they stay, and attributes
     are merged. In both cases an image that is not named stays, even through a removal. A draft
@@ -66,7 +66,7 @@ def save(
         if last[draft.sku] != position:
             plan.reject(position, "the same sku comes again later")
     pending = list(last.values())
-    while pending:  # a second time only for those that another writer has inserted meanwhile
+    while pending:  # runs again only for products that another writer has inserted meanwhile
         pending = _save_once(session, plan, pending)
     for image, ids in ((True, plan.new_images), (False, plan.new_payloads)):
         queue.request(session, sorted(ids), image=image, priority=priority)

@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -54,11 +54,8 @@ def services(found: Settings | None = None) -> Iterator[Services]:
     """Build the services for one command, and close them at its end."""
     from workers.services import build
 
-    built = build(found or settings())
-    try:
+    with closing(build(found or settings())) as built:
         yield built
-    finally:
-        built.close()
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -79,13 +78,8 @@ def _queries(found: Services, count: int) -> list[str]:
             .where(IndexEntry.indexed_claim.is_not(None), Product.removed_at.is_(None))
             .order_by(Product.id)
         ).all()
-    return list(_one_of_each([(sku, kind or "") for sku, kind in rows], count))
-
-
-def _one_of_each(rows: Sequence[tuple[str, str]], count: int) -> Iterable[str]:
     first = {kind: sku for sku, kind in reversed(rows)}
-    chosen = list(dict.fromkeys([*first.values(), *(sku for sku, _ in rows)]))
-    return chosen[:count]
+    return list(dict.fromkeys([*first.values(), *(sku for sku, _ in rows)]))[:count]
 
 
 def _serve(data_dir: Path, sku: str) -> None:

@@ -57,14 +57,14 @@ By = Annotated[
 ]
 Sample = Annotated[
     int | None,
-    typer.Option(min=2, help="Evaluate so many products, drawn by the seed. Default: all."),
+    typer.Option(min=2, help="Products to evaluate, drawn by the seed. Default: all."),
 ]
 PerCategory = Annotated[
     int | None,
-    typer.Option(min=1, help="At most so many products of each category of the first label."),
+    typer.Option(min=1, help="The most products of each category of the first label."),
 ]
 Queries = Annotated[
-    int | None, typer.Option(min=1, help="So many of them are queries. Default: all.")
+    int | None, typer.Option(min=1, help="The number of them that are queries. Default: all.")
 ]
 Searched = Annotated[
     Index, typer.Option(help="The index: all products, or only those that are never trained on.")
@@ -108,7 +108,7 @@ def evaluate(
         MetricName, typer.Option(help="How similarity is measured.")
     ] = MetricName.COSINE,
     k: Annotated[int, typer.Option("--k", min=1, max=100, help="Neighbours that count.")] = 5,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of all draws.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Decides all draws.")] = 0,
     timed: Timed = 64,
     json_file: JsonFile = None,
     html: HtmlFile = None,

@@ -1,4 +1,4 @@
-"""`lookalike fashion-mnist`: import, embed and map a data set that everybody knows."""
+"""`lookalike fashion-mnist`: import, embed and map a well-known data set."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def fashion_mnist(files: Files = None, sample: Shown = 5_000) -> None:
 
 
 def _files(data_dir: Path) -> Path:
-    """Return the folder of the files; download them if they are nowhere."""
+    """Return the folder of the files; download them if there is none."""
     from backend.catalogue.sources.fashion_mnist import find_folder
 
     for place in (data_dir, PACKAGED):

@@ -42,10 +42,10 @@ Id = Annotated[int, typer.Argument(metavar="ID", help="The generation's id.")]
 def reindex(
     embedder: Annotated[
         str | None,
-        typer.Option(help="Its name, with ?option=value&…; absent: that of the active one."),
+        typer.Option(help="A name, with ?option=value&…; absent: as in the active generation."),
     ] = None,
     quantization: Annotated[
-        Quantization | None, typer.Option(help="Absent: that of the active one.")
+        Quantization | None, typer.Option(help="Absent: as in the active generation.")
     ] = None,
     hnsw: Annotated[
         str | None,

@@ -86,7 +86,7 @@ class _LocalWorker:
             self._error = error
 
     def stop(self) -> None:
-        """End the thread after what it is doing."""
+        """End the thread after its current round."""
         if self._thread:
             self._worker.stop()
             self._thread.join()

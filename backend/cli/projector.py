@@ -1,4 +1,4 @@
-"""`lookalike projector`: maps of the vectors, to look at."""
+"""`lookalike projector`: maps of the vectors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Spec = Annotated[
     typer.Option(
         "--embedder",
         metavar="SPEC",
-        help="Show the vectors of another embedder that are stored, by `lookalike evaluate` say.",
+        help="Show the stored vectors of another embedder, such as those of `lookalike evaluate`.",
     ),
 ]
 Umap = Annotated[
@@ -50,7 +50,7 @@ def projector(
     by: By = None,
     embedder: Spec = None,
     umap: Umap = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the sample.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Decides the sample.")] = 0,
 ) -> None:
     """Export vectors, labels and images for TensorBoard's projector, and as an HTML page.
 
@@ -76,7 +76,7 @@ def write(
     from backend.cli.sheets import open_image
     from backend.lab.projector import exporting
 
-    spec, fingerprint = _encoder(found, embedder)
+    spec, fingerprint = _identify(found, embedder)
     sample = exporting.draw_sample(found.db, fingerprint, count=count, by=by, seed=seed)
     if umap is None:
         umap = find_spec("umap") is not None
@@ -97,7 +97,7 @@ def write(
     out.print(f"Or: tensorboard --logdir {folder.absolute()}", soft_wrap=True, highlight=False)
 
 
-def _encoder(found: Services, spec: str | None) -> tuple[str, str]:
+def _identify(found: Services, spec: str | None) -> tuple[str, str]:
     """Return spec and fingerprint of the embedder; by default the active generation's."""
     from backend import generations
 

@@ -51,7 +51,7 @@ def _print_recall(shapes: list[dict[str, Any]]) -> None:
 
 
 def _describe_shard(shard: dict[str, Any]) -> str:
-    """Say whether the shard has a graph, and how many points lie outside it."""
+    """Say whether the shard has a graph, and how many points are outside it."""
     parts = [f"not optimized, {shard['dirty']:,} points written"]
     if built := shard["built"]:
         parts = [

@@ -35,9 +35,10 @@ def autoencoder(
     dimensions: Annotated[
         Dimensions, typer.Option(help="4096 keeps the positions of details, 512 does not.")
     ] = Dimensions.SMALL,
-    epochs: Annotated[int, typer.Option(min=1, help="In all, with those of earlier calls.")] = 40,
+    epochs: Annotated[int, typer.Option(min=1, help="Including those of earlier calls.")] = 40,
     products: Annotated[
-        int | None, typer.Option(min=1, help="Train on so many, drawn by the seed. Default: all.")
+        int | None,
+        typer.Option(min=1, help="Products to train on, drawn by seed. Default: all."),
     ] = None,
     held_out: Annotated[
         float,
@@ -49,8 +50,8 @@ def autoencoder(
         ),
     ] = 0.2,
     batch_size: Annotated[int, typer.Option(min=2, help="Images in one step.")] = 128,
-    learning_rate: Annotated[float, typer.Option(min=1e-7, help="Of the optimizer, Adam.")] = 3e-4,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of all draws.")] = 0,
+    learning_rate: Annotated[float, typer.Option(min=1e-7, help="The optimizer is Adam.")] = 3e-4,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Decides all draws.")] = 0,
 ) -> None:
     """Train a convolutional autoencoder; run the same command again to resume it.
 

@@ -62,13 +62,13 @@ def finetune(
     input_size: Annotated[
         str, typer.Option(metavar="HEIGHTxWIDTH", help="Default: the network's own.")
     ] = "",
-    epochs: Annotated[int, typer.Option(min=1, help="In all; the rate falls to 0 by then.")] = 15,
-    head_epochs: Annotated[int, typer.Option(min=1, help="Of the head alone, before.")] = 6,
+    epochs: Annotated[int, typer.Option(min=1, help="In all; at the end the rate is 0.")] = 15,
+    head_epochs: Annotated[int, typer.Option(min=1, help="Epochs of the head alone.")] = 6,
     patience: Annotated[
-        int, typer.Option(min=1, help="Stop after so many epochs without a better score.")
+        int, typer.Option(min=1, help="Stop after this number of epochs without a better score.")
     ] = 5,
     views: Annotated[
-        int, typer.Option(min=1, help="Of each image; each takes as much disk as the first.")
+        int, typer.Option(min=1, help="Versions of each image; each takes as much disk space.")
     ] = 3,
     batch_size: Annotated[int, typer.Option(min=2, help="Images in one step.")] = 128,
     held_out: Annotated[
@@ -82,8 +82,8 @@ def finetune(
     start_weight: Annotated[
         float, typer.Option(min=0, help="Weight of the starting features beside the tuned ones.")
     ] = 0.55,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of all draws.")] = 0,
-    notes: Annotated[str, typer.Option(help="On the data and its licence, for the card.")] = "",
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Decides all draws.")] = 0,
+    notes: Annotated[str, typer.Option(help="About the data and its licence, for the card.")] = "",
 ) -> None:
     """Tune a network to the catalogue; run the same command again to resume it.
 

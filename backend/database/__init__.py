@@ -1,6 +1,6 @@
-"""The database: rows, engine, migrations. Only this package tells PostgreSQL from SQLite.
+"""The database: rows, engine, migrations, and what differs between PostgreSQL and SQLite.
 
-Read `models` (the rows), `engine` (sessions for reading and writing), `migrate`, then what differs
-between the two databases: `dialect`, `upsert` and `locks`. Conditions on JSON are the exception:
-they stand in `catalogue.filter_sql`.
+Read `models` (the rows), `engine` (sessions for reading and writing), `migrate`, then the
+differences: `dialect`, `upsert` and `locks`. Only conditions on JSON, which differ too, are in
+`catalogue.filter_sql`.
 """

@@ -1,4 +1,4 @@
-"""Which database it is: PostgreSQL, or the embedded SQLite. Nothing else here is supported."""
+"""Which database it is: PostgreSQL, or the embedded SQLite. No other is supported."""
 
 from __future__ import annotations
 

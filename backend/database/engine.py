@@ -91,7 +91,7 @@ def _make_engine(url: str, **options: Any) -> Engine:
 def _switch_to_wal(connection: Any) -> None:
     """Switch to the write-ahead log.
 
-    SQLite does not wait here, as it does elsewhere, while other processes open the same new file.
+    Unlike elsewhere, SQLite does not wait here while other processes open the same new file.
     """
     deadline = time.monotonic() + SQLITE_TIMEOUT_SECONDS
     while True:

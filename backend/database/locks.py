@@ -1,7 +1,7 @@
 """PostgreSQL's advisory locks: all of them, so that no two share a number.
 
-A lock is held until the transaction ends. On SQLite these functions do nothing: there a
-transaction that writes keeps all other writers out anyway.
+A lock is held until the transaction ends. On SQLite these functions do nothing: there only one
+transaction can write at a time.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ class Lock(IntEnum):
 
 
 def hold(database: Session | Connection, lock: Lock) -> None:
-    """Wait until nobody holds or shares a lock, then hold it alone."""
+    """Wait until no other transaction holds or shares a lock, then hold it exclusively."""
     _lock(database, "pg_advisory_xact_lock", lock)
 
 
 def share(database: Session | Connection, lock: Lock) -> None:
-    """Wait until nobody holds a lock, then keep holders out, but not others who share it."""
+    """Wait until no other transaction holds a lock exclusively, then share it."""
     _lock(database, "pg_advisory_xact_lock_shared", lock)
 
 

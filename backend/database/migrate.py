@@ -70,7 +70,7 @@ def is_current(db: Database) -> bool:
 
 
 def is_known(revision: str) -> bool:
-    """Tell whether a revision is one of ours; if not, a newer program has made it."""
+    """Tell whether this program has a revision; if not, a newer program made it."""
     folder = ScriptDirectory(str(Path(migrations.__file__).parent))
     return revision in {script.revision for script in folder.walk_revisions()}
 
@@ -90,7 +90,7 @@ def differences(db: Database) -> list[object]:
 
 
 def draft(db: Database, message: str) -> None:
-    """Write a new migration file with what an upgraded database lacks of the models."""
+    """Write a migration file that brings an upgraded database to the models."""
     with db.engine.execution_options(lookalike_write=True).connect() as connection:
         command.revision(alembic_config(connection), message, autogenerate=True)
 

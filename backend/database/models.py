@@ -187,7 +187,7 @@ class IndexEntry(Base):
 
 
 class Job(Base):
-    """An operator's long task. Anybody may write it; a process that owns what it needs runs it."""
+    """An operator's long task. Any process may insert it; one that has what it needs runs it."""
 
     __tablename__ = "jobs"
 
@@ -208,7 +208,7 @@ class Job(Base):
 
 
 class Cursor(Base):
-    """The position of a walk over the catalogue, such as reconcile; it survives a restart."""
+    """How far a repeated task, such as reconcile, has come in the catalogue."""
 
     __tablename__ = "cursors"
 

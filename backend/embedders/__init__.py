@@ -38,7 +38,7 @@ class Embedder(Protocol):
     fingerprint: str  # hex digest of weights, preprocessing and head; not of device or precision
     size: int  # dimensions of the vector
     input_size: tuple[int, int]  # (height, width) in pixels that images are best decoded to
-    batch_size: int  # images that one call should hold, for the device at hand
+    batch_size: int  # images that one call should hold on this device
 
     def embed(self, images: Sequence[Image]) -> FloatArray:
         """Embed RGB images of any size: (n, size) float32, L2-normalised, in input order."""

@@ -69,7 +69,7 @@ class Autoencoder(nn.Module):
             *(_convolve(i, layer, is_code=n == last) for n, (i, layer) in enumerate(steps))
         )
         self.decoder = nn.Sequential(
-            *(_undo(i, layer, is_image=n == last) for n, (i, layer) in enumerate(steps[::-1]))
+            *(_transpose(i, layer, is_image=n == last) for n, (i, layer) in enumerate(steps[::-1]))
         )
 
     def forward(self, colours: Tensor) -> Tensor:
@@ -90,10 +90,9 @@ def _convolve(inputs: int, layer: Layer, *, is_code: bool) -> nn.Sequential:
     return nn.Sequential(*parts)
 
 
-def _undo(outputs: int, layer: Layer, *, is_image: bool) -> nn.Sequential:
-    kernel, padding = {1: (3, 1), 2: (4, 1), 4: (4, 0)}[
-        layer.shrinks
-    ]  # kernels whose overlaps are even
+def _transpose(outputs: int, layer: Layer, *, is_image: bool) -> nn.Sequential:
+    # Kernels whose overlaps are even.
+    kernel, padding = {1: (3, 1), 2: (4, 1), 4: (4, 0)}[layer.shrinks]
     convolution = nn.ConvTranspose2d(
         layer.channels, outputs, kernel, layer.shrinks, padding, bias=is_image
     )
@@ -145,7 +144,7 @@ def load_autoencoder(variant: str, *, compute: Compute, weights: str = "") -> Au
 
 
 def model_file(model: Autoencoder, card: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content of a file of weights; `card` says in plain values how they were made."""
+    """Return the content of a file of weights; `card` has JSON values on how they were made."""
     return {"autoencoder": model.state_dict(), "card": dict(card)}
 
 

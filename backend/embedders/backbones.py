@@ -28,7 +28,7 @@ class Backbone:
         """Return the stem before `layer`, and the tail from it on. Raises UnknownEmbedder."""
         if not layer:
             parts = ", ".join(name for name, _ in self.model.named_children())
-            raise UnknownEmbedder(f"say from which layer to tune; the network has: {parts}")
+            raise UnknownEmbedder(f"name the layer to tune from; the network has: {parts}")
         return split_before(cut_at_last_map(self.model, self.preprocessing.input_size), layer)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 
 
 def cast_to_bf16(graph: fx.GraphModule, *, start: str = "") -> None:
-    """Let a network compute in bf16 from the layer `start…` on, in place. Fold its norms before."""
+    """Let a network compute in bf16 from the layer `start…` on, in place. Fold its norms first."""
     layers = [node for node in graph.graph.nodes if node.op == "call_module"]
     first = next(i for i, node in enumerate(layers) if str(node.target).startswith(start))
     with graph.graph.inserting_before(layers[first]):

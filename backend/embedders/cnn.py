@@ -1,4 +1,4 @@
-"""The embedder of convolutional networks: pooled features, maybe a PCA, maybe colour."""
+"""The embedder of convolutional networks: pooled features, optionally with a PCA and colours."""
 
 from __future__ import annotations
 

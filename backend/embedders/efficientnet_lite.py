@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 with ImageNet weights that come as a Python package, offline."""
+"""EfficientNet-Lite0 with ImageNet weights from a Python package, so nothing is downloaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Join the two parts of a tuned vector; the more sure the tuned part is, the more it counts."""
+"""Join the two parts of a tuned vector; the tuned part counts as much as it is confident."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def fuse(
     """Return [confidence * tuned, weight * start] at length 1, (n, both sizes).
 
     `tuned` (n, size) and `start` (n, any size) have length 1. Confidence, from 0 to 1, is the
-    largest share of a softmax over the cosines of `tuned` to `directions` (categories, size): it is
-    near 1 for an image of a category that training knew. For another it is small, and the features
-    from before tuning decide.
+    largest share of a softmax over the cosines of `tuned` to `directions` (categories, size): near
+    1 for an image of a trained category. For others it is small, and the features from before
+    tuning decide.
     """
     return normalise(np.hstack([confidence(tuned, directions) * tuned, weight * start]))
 

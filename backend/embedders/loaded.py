@@ -1,7 +1,7 @@
-"""The embedders that one process holds, by what they are rather than by their name.
+"""The embedders that one process has loaded, by fingerprint.
 
-A name can come to mean another network: the package was upgraded, a checkpoint trained anew. Then
-the old one, while it is in memory, goes on to serve the generation that it built.
+A spec may name another network later: after an upgrade, or when a checkpoint was trained again.
+While the old network is in memory, it still serves the generation that it built.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from backend.embedders import Compute, Embedder
 from backend.errors import LookalikeError, ModelMismatch
 
 AGAIN_SECONDS: Final = 60
-"""How long a name that means something else than what was asked for is not looked up again."""
+"""How long to wait until a spec that named another network is loaded again."""
 
 
 @dataclass(frozen=True)
 class _Lookup:
-    """What a name meant when it was last looked up."""
+    """What a spec named when it was last loaded."""
 
     embedder: Embedder | None
     error: LookalikeError | None
@@ -40,20 +40,20 @@ class LoadedEmbedders:
         self._held: dict[str, Embedder] = {}
 
     def named(self, spec: str) -> Embedder:
-        """Return what a spec meant when it was first loaded; raises what `embedders.load` does."""
+        """Return what a spec named when it was first loaded; raises what `embedders.load` does."""
         with self._lock:
             found = self._names.get(spec)
             return self._load(spec) if found is None or found.embedder is None else found.embedder
 
-    def anew(self, spec: str) -> Embedder:
-        """Return what a spec means now: its weights are read again."""
+    def reload(self, spec: str) -> Embedder:
+        """Return what a spec names now: its weights are read again."""
         with self._lock:
             return self._load(spec)
 
     def of(self, generation: Generation) -> Embedder:
         """Return the embedder that built a generation.
 
-        Raises ModelMismatch when its spec means another one by now, or none that can be loaded.
+        Raises ModelMismatch when its spec names another one now, or none that can be loaded.
         """
         spec, fingerprint = generation.embedder, generation.fingerprint
         with self._lock:
@@ -72,11 +72,11 @@ class LoadedEmbedders:
         return looked_up.embedder
 
     def keep(self, fingerprints: Collection[str]) -> None:
-        """Let go of embedders that no name means any more, but for these."""
+        """Forget the embedders that no spec names any more, except those with `fingerprints`."""
         with self._lock:
-            meant = {one.embedder.fingerprint for one in self._names.values() if one.embedder}
-            for gone in self._held.keys() - meant - set(fingerprints):
-                del self._held[gone]
+            named = {one.embedder.fingerprint for one in self._names.values() if one.embedder}
+            for unused in self._held.keys() - named - set(fingerprints):
+                del self._held[unused]
 
     def _look_up(self, spec: str) -> _Lookup:
         try:

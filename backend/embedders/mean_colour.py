@@ -18,7 +18,7 @@ CELL = 8  # pixels a side
 class MeanColour:
     """Embeds an image as the mean red, green and blue of each cell of a grid, and a constant.
 
-    The constant keeps black from being the zero vector.
+    Because of the constant, a black image has no zero vector.
     """
 
     def __init__(self, grid: int, *, batch_size: int = 0) -> None:

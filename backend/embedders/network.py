@@ -23,7 +23,7 @@ Pool: TypeAlias = Literal["avg", "max", "none"]
 
 BATCH_SIZES: Final = {"cpu": 8, "mps": 64, "cuda": 128}  # 8: then the maps fit into a CPU's cache
 SMALLEST_CALL: Final = 32
-"""Fewest images of one call: with fewer, the work around it, such as a transaction, shows."""
+"""Fewest images of one call: with fewer, the work around it, such as a transaction, costs more."""
 
 
 class Network:

@@ -53,19 +53,15 @@ def load_open_clip(
         )
     tower = _tower(variant, weights, parse_whole_number("seed", seed))
     options = f"weights={quote(weights, safe='/')}" + (f"&seed={seed}" if weights == RANDOM else "")
+    is_folder = variant.startswith("local-dir:")  # its path must not change the fingerprint
     return UntracedEmbedder(
         tower,
         name=f"open-clip/{variant}?{options}{pca_options(pca, whitening)}",
-        recipe={"family": "open-clip", "network": _network(variant)},
+        recipe={"family": "open-clip", "network": "" if is_folder else variant},
         preprocessing=_preprocessing(tower.preprocess_cfg),
         compute=compute,
         pca=load_pca(pca, whitening),
     )
-
-
-def _network(variant: str) -> str:
-    """Name the network for its fingerprint, in which the path of a folder does not belong."""
-    return "" if variant.startswith("local-dir:") else variant
 
 
 def _tower(variant: str, weights: str, seed: int) -> Any:
@@ -80,9 +76,10 @@ def _tower(variant: str, weights: str, seed: int) -> Any:
             torch.manual_seed(seed)
             model = open_clip.create_model(variant, pretrained=pretrained, precision="fp32")
     except UNREADABLE as error:
+        reason = (str(error) or repr(error)).splitlines()[0]
         raise WeightsUnavailable(
-            f"the weights of open-clip/{variant} are not at hand and cannot be downloaded "
-            f"({_line(error)}). Name a checkpoint, open-clip/NAME?weights=/path/to/file.pt, or a "
+            f"the weights of open-clip/{variant} are not on disk and cannot be downloaded "
+            f"({reason}). Name a checkpoint, open-clip/NAME?weights=/path/to/file.pt, or a "
             "folder with open_clip_config.json, open-clip/local-dir:/path"
         ) from None
     tower: nn.Module = model.visual
@@ -112,7 +109,3 @@ def _preprocessing(config: dict[str, Any]) -> Preprocessing:
         mean=to_byte_range(config["mean"]),
         std=to_byte_range(config["std"]),
     )
-
-
-def _line(error: BaseException) -> str:
-    return (str(error) or repr(error)).splitlines()[0]

@@ -80,9 +80,7 @@ def _create(variant: str, **options: Any) -> nn.Module:
     try:
         model: nn.Module = timm.create_model(variant, num_classes=0, **options)
     except (RuntimeError, TypeError, AssertionError, ValueError) as error:
-        raise UnknownEmbedder(
-            f"timm cannot make {variant!r} so: {error}{_alike(variant)}"
-        ) from None
+        raise UnknownEmbedder(f"timm cannot make {variant!r}: {error}{_alike(variant)}") from None
     return model
 
 
@@ -98,7 +96,7 @@ def _pretrained(variant: str, pooling: Mapping[str, Any]) -> nn.Module:
         model: nn.Module = timm.create_model(variant, num_classes=0, pretrained=True, **pooling)
     except (OSError, RuntimeError) as error:
         raise WeightsUnavailable(
-            f"the weights of timm/{variant} are not at hand and cannot be downloaded "
+            f"the weights of timm/{variant} are not on disk and cannot be downloaded "
             f"({str(error).splitlines()[0]}). Name a local state dict: "
             f"timm/{variant}?weights=/path/to/file.safetensors"
         ) from None

@@ -107,7 +107,7 @@ def _bare(variant: str, **inception_options: bool) -> nn.Module:
 
 
 def _with_state(variant: str, state: Mapping[str, torch.Tensor]) -> nn.Module:
-    """Build a network with given weights, for whatever classes they were trained."""
+    """Build a network with given weights; the trained classes may be others."""
     model = _bare(variant, init_weights=False, transform_input=True)
     fit_tensors(model, state, name=f"torchvision/{variant}", unused=UNUSED)
     return model

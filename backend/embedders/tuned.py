@@ -37,7 +37,7 @@ def load_tuned(variant: str, *, compute: Compute, weights: str, start: str = "")
     the checkpoint. 0 leaves them out, which saves a fifth of the time.
     """
     if variant:
-        raise UnknownEmbedder(f"tuned has no variant {variant!r}: say tuned?weights=FILE")
+        raise UnknownEmbedder(f"tuned has no variant {variant!r}: use tuned?weights=FILE")
     return _load(Path(weights), f"tuned?weights={quote(weights, safe='/')}", start, compute)
 
 

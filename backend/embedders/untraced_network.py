@@ -26,7 +26,7 @@ SMALLEST_CALL: Final = 32
 
 
 class UntracedEmbedder:
-    """Embeds an image as the features that a network returns for it, maybe projected by a PCA.
+    """Embeds an image as the features that a network returns, optionally projected by a PCA.
 
     Computes in fp32 unless bf16 is asked for: how exact bf16 is differs between networks.
     """

@@ -36,7 +36,7 @@ def read_tensors(path: Path) -> Any:
 def fit_tensors(
     model: nn.Module, state: Mapping[str, Tensor], *, name: str, unused: tuple[str, ...] = ()
 ) -> None:
-    """Load a state dict into a network, for whatever classes it was trained.
+    """Load a state dict into a network; the trained classes may be others.
 
     Tensors that the network does not have are ignored, and those of its own whose names begin with
     one of `unused` may be missing. Raises WeightsUnavailable, with the `name` of the network, if

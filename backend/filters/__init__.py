@@ -1,4 +1,4 @@
-"""The neutral filter: what a query may demand, whichever database answers it.
+"""The neutral filter: the conditions of a query, whichever database answers it.
 
 A field is either in the schema (typed, with a payload index) or an open attribute,
 `attributes.<name>`. An open attribute has no index; payloads have to be read, which is slower. All
@@ -32,10 +32,9 @@ OPEN_PREFIX: Final = "attributes."
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """What one payload field must satisfy: all parts that are set. At least one must be set.
+    """What one payload field must satisfy: all parts that are set, at least one.
 
-    A product that lacks the field satisfies `none_of`, and neither `any_of` nor a range. Keyword
-    and bool fields take no range. The package's docstring describes how attributes compare.
+    Keyword and bool fields take no range.
     """
 
     any_of: tuple[Scalar, ...] = ()

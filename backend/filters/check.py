@@ -72,7 +72,7 @@ def accepts(kind: Kind, value: object) -> bool:
 
 
 def is_text(value: str) -> bool:
-    """Tell whether a string is Unicode text; a lone surrogate, possible in JSON, is not."""
+    """Tell whether a string is Unicode text; half of a surrogate pair, as in JSON, is not."""
     try:
         value.encode()
     except UnicodeEncodeError:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from backend.filters import Condition, Schema, Where
+from backend.filters.check import bounds_of
 
 UNDECLARED: Final = "attributes.*"
 """Stands for every attribute that is no facet: clients may use any number of names."""
@@ -27,5 +28,5 @@ def _kinds(condition: Condition) -> Iterator[str]:
         yield "any"
     if condition.none_of:
         yield "not"
-    if any(it is not None for it in (condition.gte, condition.gt, condition.lte, condition.lt)):
+    if bounds_of(condition):
         yield "range"

@@ -25,13 +25,13 @@ def active_or_none(session: Session) -> Generation | None:
 
 
 def in_state(session: Session, state: str) -> Generation | None:
-    """Return the newest generation in a state; there is one at most, but for the retired ones."""
+    """Return the newest generation in a state; only the retired ones can be several."""
     return session.scalar(
         select(Generation)
         .where(Generation.state == state)
         .order_by(Generation.id.desc())
         .limit(1)
-        .execution_options(populate_existing=True)  # after an update this session has made itself
+        .execution_options(populate_existing=True)  # this session may have updated it
     )
 
 
@@ -50,15 +50,15 @@ def live(session: Session) -> list[Generation]:
 
 
 def lock(session: Session) -> None:
-    """Keep writers, and whoever else changes generations, out until this transaction ends."""
+    """Lock out writers of products and other changes of generations until the transaction ends."""
     locks.hold(session, Lock.GENERATIONS)
 
 
 def check_fingerprint(generation: Generation, fingerprint: str) -> None:
-    """Raise ModelMismatch unless the generation was built with this encoder."""
+    """Raise ModelMismatch unless the generation was built with this embedder."""
     if generation.fingerprint != fingerprint:
         raise ModelMismatch(
             f"generation {generation.id} was built with {generation.embedder} "
-            f"({generation.fingerprint[:12]}), the encoder here is {fingerprint[:12]}",
+            f"({generation.fingerprint[:12]}), the embedder here is {fingerprint[:12]}",
             generation=generation.id,
         )

@@ -31,7 +31,7 @@ class EmbedderIdentity:
 
     @classmethod
     def of(cls, spec: str, embedder: Embedder) -> EmbedderIdentity:
-        """Return what a spec means, given the embedder that it was loaded as."""
+        """Return the identity of an embedder and the spec that it was loaded by."""
         return cls(spec=spec, fingerprint=embedder.fingerprint, size=embedder.size)
 
 
@@ -44,50 +44,50 @@ class IndexLayout:
 
 
 def ensure_first(
-    db: Database, encoder: EmbedderIdentity, *, configured: str | None = None
+    db: Database, embedder: EmbedderIdentity, *, configured: str | None = None
 ) -> Generation:
-    """Return the active generation, started with this encoder if there is none yet.
+    """Return the active generation, started with this embedder if there is none yet.
 
     A backfill that was interrupted is continued.
     """
     with db.read() as session:
         existing = active_or_none(session)
     if existing is None:
-        return start(db, encoder, state=ACTIVE, configured=configured)
+        return start(db, embedder, state=ACTIVE, configured=configured)
     backfill(db, existing.id)
     return existing
 
 
 def start(
     db: Database,
-    encoder: EmbedderIdentity,
+    embedder: EmbedderIdentity,
     *,
     state: str,
     layout: IndexLayout | None = None,
     configured: str | None = None,
 ) -> Generation:
-    """Insert a generation, which every later write reaches, then backfill the earlier products.
+    """Insert a generation, which receives every later write, then backfill earlier products.
 
     Raises ReindexRunning when one is building already.
     """
-    generation = insert(db, encoder, state=state, layout=layout, configured=configured)
+    generation = insert(db, embedder, state=state, layout=layout, configured=configured)
     backfill(db, generation.id)
     return generation
 
 
 def insert(
     db: Database,
-    encoder: EmbedderIdentity,
+    embedder: EmbedderIdentity,
     *,
     state: str,
     layout: IndexLayout | None = None,
     configured: str | None = None,
 ) -> Generation:
-    """Insert a generation without any entry; every later write reaches it.
+    """Insert a generation without any entry; it receives every later write.
 
-    On PostgreSQL the row is inserted under an exclusive advisory lock that writers share:
-    a product written meanwhile either sees the generation, or is seen by the backfill.
-    `configured` is the embedder that the settings named.
+    On PostgreSQL the row is inserted under an exclusive advisory lock that writers share: a writer
+    either sees the generation, or its product is seen by the backfill. `configured` is the embedder
+    that the settings named.
     """
     layout = layout or IndexLayout()
 
@@ -98,11 +98,11 @@ def insert(
         if state == BUILDING:
             refuse_second(session)
         generation = Generation(
-            collection=f"lookalike-{utcnow():%Y%m%dT%H%M%S%f}-{encoder.fingerprint[:8]}",
-            embedder=encoder.spec,
-            fingerprint=encoder.fingerprint,
+            collection=f"lookalike-{utcnow():%Y%m%dT%H%M%S%f}-{embedder.fingerprint[:8]}",
+            embedder=embedder.spec,
+            fingerprint=embedder.fingerprint,
             configured=configured,
-            size=encoder.size,
+            size=embedder.size,
             quantization=layout.quantization,
             index_options=dict(layout.options),
             state=state,

@@ -41,8 +41,8 @@ def activate(db: Database, generation_id: int, *, quality: dict[str, Any] | None
 def reactivate(db: Database, generation_id: int, *, configured: str) -> Generation:
     """Make this standby the active generation, and the active one the standby; return it.
 
-    The row stores the embedder that is `configured` now: the operator decided against it, so it
-    must not start a re-index by itself. Raises WrongState unless this is the standby.
+    The row stores the embedder that is `configured` now, so that `follow_settings` does not start a
+    re-index: the operator decided against it. Raises WrongState unless this is the standby.
     """
 
     def work(session: Session) -> Generation:

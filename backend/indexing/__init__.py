@@ -1,7 +1,7 @@
-"""Work off the queue: embed what is pending, apply what is embedded, reconcile the rest.
+"""Process the queue: embed what is pending, apply what is embedded; reconcile index and SQL.
 
-Each call of the first two works off one claim in one generation. Any number of processes may call
-them at once.
+A call of `embed_pending` or `apply_pending` processes one claim of one generation. Any number of
+processes may call them at once.
 """
 
 from backend.indexing.apply import apply_pending

@@ -52,8 +52,10 @@ def apply_pending(
 def _apply(
     db: Database, generation: Generation, index: VectorIndex, claimed: Sequence[Claimed]
 ) -> None:
+    ids = [row.product_id for row in claimed]
     with db.read() as session:
-        products = _products(session, claimed)
+        rows = session.scalars(select(Product).where(Product.id.in_(ids)))
+        products = {row.id: row for row in rows}
         vectors = image_vectors.load(
             session, generation.fingerprint, {row.embedded_digest or "" for row in claimed}
         )
@@ -78,11 +80,6 @@ def _apply(
         queue.send_back(session, generation.id, without_vector)
 
     db.write(settle)
-
-
-def _products(session: Session, claimed: Sequence[Claimed]) -> dict[int, Product]:
-    ids = [row.product_id for row in claimed]
-    return {row.id: row for row in session.scalars(select(Product).where(Product.id.in_(ids)))}
 
 
 def _upsert(

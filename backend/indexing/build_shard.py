@@ -14,7 +14,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ from backend.vectors.edge.build import build
 from backend.vectors.edge.shard import ShardOptions
 
 NICENESS: Final = 5
-"""The builder gets the processors only when the server leaves them idle."""
+"""The builder gets the processors mostly when the server does not use them."""
 
 PR_SET_PDEATHSIG: Final = 1
 
@@ -46,12 +46,11 @@ def main() -> None:
 
 def run(request: Mapping[str, Any], report: Callable[..., None]) -> int:
     """Build the shard; return its number of points."""
-    db = Database(request["database"])
-    with db.read() as session:
-        generation = session.get_one(Generation, request["generation"])
-        total = count_points(session, generation.id)
-    report(filled=0, total=total)
-    try:
+    with closing(Database(request["database"])) as db:
+        with db.read() as session:
+            generation = session.get_one(Generation, request["generation"])
+            total = count_points(session, generation.id)
+        report(filled=0, total=total)
         return build(
             Path(request["folder"]),
             snapshot(db, generation, request["schema"]),
@@ -61,8 +60,6 @@ def run(request: Mapping[str, Any], report: Callable[..., None]) -> int:
             threads=request["threads"],
             filled=lambda count: report(filled=count, total=max(count, total)),
         )
-    finally:
-        db.close()
 
 
 def lower_priority() -> None:

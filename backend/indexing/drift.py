@@ -70,7 +70,7 @@ class Drift:
             mine.extend(getattr(other, kind)[: max(0, KEPT - len(mine))])
 
     def confirmed_by(self, again: Drift) -> Drift:
-        """Return what a second comparison shows too; the rest was a write that was under way."""
+        """Return what a second comparison shows too; the rest were writes under way."""
         both = Drift(checked=self.checked, compared=self.compared)
         for kind in KINDS:
             still = set(getattr(again, kind))

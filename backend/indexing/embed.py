@@ -81,8 +81,8 @@ def embed_pending(
     """Embed due rows: one claim of rows that never failed, then one row that has failed before.
 
     Takes priorities up to `up_to`, the most urgent first. Returns how many rows were taken. Images
-    whose vector is known are not opened. A bad image is quarantined with its reason; the others
-    are embedded all the same. Raises ModelMismatch when the embedder is not the generation's.
+    whose vector is known are not opened. A bad image is quarantined with its reason; it does not
+    affect the others. Raises ModelMismatch when the embedder is not the generation's.
     """
     check_fingerprint(generation, embedder.fingerprint)
     with db.read() as session:
@@ -189,7 +189,7 @@ def _forward(embedder: Embedder, images: Sequence[Image]) -> list[Vector | Excep
 
 
 def _check_vector(vector: Vector) -> Vector | Exception:
-    """Return a vector, or the error that keeps it from being stored (and so used for good)."""
+    """Return a vector, or the error for which it must not be stored."""
     if np.isfinite(vector).all() and vector.any():
         return vector
     return InvalidVector("the embedder made a vector that is all zeros or not finite")
@@ -204,21 +204,21 @@ def _record(
     settled = [(one.task.row, one.digest) for one in outcomes if one.error is None]
     vectors = {one.digest: one.vector for one in outcomes if one.vector is not None}
     failed = [(one.task.row, one.error) for one in outcomes if one.error is not None]
-    for_good = [(r, reason(e)) for r, e in failed if not _may_retry(r, e, options)]
+    permanent = [(r, reason(e)) for r, e in failed if not _may_retry(r, e, options)]
     again = [(r, reason(e), _retry_at(r, options)) for r, e in failed if _may_retry(r, e, options)]
 
     def write(session: Session) -> None:
         image_vectors.store(session, generation.fingerprint, vectors)
-        _remember_digests(session, outcomes)
+        _store_digests(session, outcomes)
         queue.settle_embedded(session, generation.id, settled)
-        queue.fail(session, generation.id, for_good)
+        queue.fail(session, generation.id, permanent)
         for row, why, retry_at in again:
             queue.fail(session, generation.id, [(row, why)], retry_at=retry_at)
 
     db.write(write)
 
 
-def _remember_digests(session: Session, outcomes: Sequence[_Outcome]) -> None:
+def _store_digests(session: Session, outcomes: Sequence[_Outcome]) -> None:
     """Store the digest of images that were read for the first time, such as remote ones."""
     table = cast("Table", Product.__table__)
     new = [

@@ -1,4 +1,4 @@
-"""The payload of a point: everything that a shop filters by."""
+"""The payload of a point: the fields by which queries are filtered."""
 
 from __future__ import annotations
 

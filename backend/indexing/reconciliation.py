@@ -1,8 +1,8 @@
-"""Compare the index with SQL, id range by id range, and heal what the queue cannot notice.
+"""Compare the index with SQL, id range by id range, and repair what the queue cannot notice.
 
 The index is read first, then SQL, and rows that are due are left to the queue. What differs is
-compared a second time, so that what changes meanwhile is not taken for drift. A quarantined row
-never becomes due by this: its image is not opened.
+compared a second time, so that what changes meanwhile does not count as drift. Quarantined rows
+do not become due: their images are not opened.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ def reconcile(
     stop: int | None = None,
     report: Callable[[int, int | None], None] = lambda _done, _total: None,
 ) -> Drift:
-    """Compare the points with `start <= id < stop` with SQL; with `fix`, heal the difference.
+    """Compare the points with `start <= id < stop` with SQL; with `fix`, repair the differences.
 
-    Claims and payloads are compared for each product, vectors for a sample, or all if `full`.
-    Healing asks the queue to write again what is missing or differs, and gives an entry to each
-    product that has none. A vector that SQL lacks is copied from its point. Only points that should
-    not be there are deleted here, after their rows were read once more.
+    Claims and payloads are compared for each product, vectors for a sample, or all if `full`. A
+    repair requests again what is missing or differs, and gives an entry to each product that has
+    none. A vector that SQL lacks is copied from its point. Only points that should not be there are
+    deleted here, after their rows were read again.
     """
     comparison = _Comparison(db, generation, index, fix=fix, share=1.0 if full else SAMPLE)
     drift = comparison.points_without_claim() if start == 0 else Drift()
@@ -67,7 +67,7 @@ def reconcile(
 
 
 def reconcile_slice(db: Database, generation: Generation, index: VectorIndex) -> Drift:
-    """Reconcile the next range of ids, from where the last slice ended, and heal it."""
+    """Reconcile the next range of ids, from where the last slice ended, and repair it."""
     name = f"reconcile:{generation.id}"
     with db.read() as session:
         cursor = session.get(Cursor, name)
@@ -104,13 +104,13 @@ class _Comparison:
         return drift
 
     def one_range(self, low: int, high: int | None) -> Drift:
-        """Compare one range, twice where something differs, and heal it."""
+        """Compare one range, twice if something differs, and repair it."""
         drift, records, sample = self._compare(low, high, None)
         if drift.total:
             second, records, _ = self._compare(low, high, sample)
             drift = drift.confirmed_by(second)
         if self._fix and drift.total:
-            self._heal(records, drift)
+            self._repair(records, drift)
         return drift
 
     def _compare(
@@ -154,7 +154,7 @@ class _Comparison:
             if not _equal(record.vector, vectors[row.digest]):
                 drift.note("different_vector", record.id)
 
-    def _heal(self, records: dict[int, StoredPoint], drift: Drift) -> None:
+    def _repair(self, records: dict[int, StoredPoint], drift: Drift) -> None:
         differing = {
             *drift.missing_point,
             *drift.other_claim,
@@ -168,7 +168,7 @@ class _Comparison:
 
         def request(session: Session) -> None:
             image_vectors.store(session, fingerprint, found)
-            backfill.enter(session, generation_id, Product.id.in_(drift.no_entry))
+            backfill.insert_missing(session, generation_id, Product.id.in_(drift.no_entry))
             queue.request_again(session, generation_id, again)
 
         self._db.write(request)
@@ -190,7 +190,7 @@ class _Comparison:
         }
 
     def _delete_unexpected(self, records: dict[int, StoredPoint]) -> None:
-        """Delete points that should not be there, unless SQL says otherwise by now."""
+        """Delete points that should not be there, unless SQL has changed meanwhile."""
         if not records:
             return
         with self._db.read() as session:

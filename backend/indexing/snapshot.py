@@ -1,7 +1,7 @@
 """What a generation's index should hold, read from SQL: vectors, payloads and claims.
 
-Each page is read in a transaction of its own, so that no writer waits. The pages are therefore not
-from one moment: whoever uses the new shard compares claims first, and copies what differs.
+Each page is read in its own transaction, so that no writer waits. So the pages are not from one
+moment: before the new shard is used, claims are compared and what differs is copied.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ def _page(generation: Generation, after: int) -> Select[Product, int | None, byt
 
 
 def _acceptable(points: Sequence[Point], *, size: int, schema: Schema) -> list[Point]:
-    """Leave out points that are refused, such as those whose payload is quarantined for it.
+    """Leave out points that an index refuses, such as quarantined ones.
 
-    If the shard in use holds an older version of such a point, that is copied in the end.
+    If the shard in use holds an older version of such a point, that version is copied later.
     """
     try:
         return check_points(points, size=size, schema=schema)

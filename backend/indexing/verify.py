@@ -31,7 +31,7 @@ def verify(
     full: bool,
     report: Callable[[int, int | None], None],
 ) -> dict[str, Any]:
-    """Compare each generation's index with SQL; with `fix`, heal the differences.
+    """Compare each generation's index with SQL; with `fix`, repair the differences.
 
     Returns the sums of all generations, and under `generations` those of each. Raises IndexGone
     for an index that was deleted, unless `fix` is set.

@@ -1,8 +1,8 @@
 """An operator's long tasks, such as a re-index or a check of the index.
 
-Anybody writes a job; a process that owns what the job needs runs it. Callers use this face:
-`from backend import jobs`, then `jobs.write(…)`. `records` asks for jobs and reads them, `run` runs
-them, `reporting` writes how far a running job is.
+Any process may request a job; one that has what the job needs runs it. Callers use
+`from backend import jobs`, then `jobs.write(…)`. `records` requests and reads jobs, `run` runs
+them, `reporting` writes their progress.
 """
 
 from backend.jobs.records import (

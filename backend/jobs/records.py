@@ -1,4 +1,4 @@
-"""The jobs in the database: ask for one, and read how far it is. Nothing is run here."""
+"""The jobs in the database: request one, and read its progress. Nothing is run here."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ ENDED: Final = (DONE, FAILED)
 
 
 def write(db: Database, verb: str, arguments: Mapping[str, Any] | None = None) -> int:
-    """Ask for a job and return its id."""
+    """Request a job and return its id."""
     return db.write(lambda session: add(session, verb, arguments)).id
 
 
 def add(session: Session, verb: str, arguments: Mapping[str, Any] | None = None) -> Job:
-    """Ask for a job within the caller's transaction."""
+    """Request a job within the caller's transaction."""
     job = Job(verb=verb, arguments=dict(arguments or {}), state=QUEUED)
     session.add(job)
     session.flush()

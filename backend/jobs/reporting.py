@@ -1,4 +1,4 @@
-"""A running job's progress: what its handler reports, and how that reaches the row."""
+"""A running job's progress: what its handler reports, and how that is written to the row."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NEWEST_SHARE: Final = 0.3
 
 
 class Report(Protocol):
-    """How a running job tells how far it is."""
+    """Reports the progress of a running job."""
 
     def __call__(self, done: int, total: int | None) -> None:
         """Record progress; cheap enough to be called for every chunk."""
@@ -38,7 +38,7 @@ class JobReport:
         self._rate = _Rate(job, last_heartbeat=last_heartbeat)
 
     def __call__(self, done: int, total: int | None) -> None:
-        """Keep the newest progress, and write it if the last writing is long enough ago."""
+        """Keep the newest progress; write it if the last write is long enough ago."""
         self._progress = {"done": done, "total": total}
         if time.monotonic() - self._written >= REPORT_EVERY_SECONDS:
             self.write()

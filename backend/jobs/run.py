@@ -27,10 +27,10 @@ class Interrupted(Exception):
 
 
 class Waiting(Exception):
-    """Raised by a handler: the queue does the work, and the job has nothing to do for a while.
+    """Raised by a handler: the job has to wait, because the queue does the work.
 
-    Its runner goes on to other things; whoever can run it looks at it again after some `seconds`.
-    `arguments` and `result` are kept with the job: what it has to remember, and what it can tell.
+    After `seconds`, any process that can run the job calls its handler again. `arguments` (what
+    the next call needs) and `result` (what is shown meanwhile) are stored with the job.
     """
 
     def __init__(
@@ -50,14 +50,14 @@ class Waiting(Exception):
 
 
 def run_next(db: Database, handlers: Mapping[str, Handler]) -> bool:
-    """Run the oldest job that waits, or whose runner died; return whether there was work to do.
+    """Run the oldest job that waits, or whose process died; return whether there was work to do.
 
-    A handler that raises Interrupted leaves its job to the next runner; one that raises Waiting,
-    to whoever looks later. The message of a domain error is kept with the job. So is any other
-    exception, which is then raised to the caller.
+    A job whose handler raises Interrupted or Waiting is run again later. Any other exception ends
+    the job, which stores the message; if it is not a LookalikeError, it is raised too.
     """
-    if not _is_any_ready(db, handlers):
-        return False
+    with db.read() as session:
+        if session.scalar(_first_ready(handlers)) is None:
+            return False
     taken = db.write(lambda session: _take(session, handlers))
     if taken is None:
         return False
@@ -81,10 +81,7 @@ def run_next(db: Database, handlers: Mapping[str, Handler]) -> bool:
 
 
 def free(db: Database) -> None:
-    """Let every running job be taken again.
-
-    Only for a process that knows that no other runs jobs.
-    """
+    """Queue every running job again. Only for a process that knows that no other runs jobs."""
     running = update(Job).where(Job.state == RUNNING).values(state=QUEUED, wake_at=None)
     db.write(lambda session: session.execute(running))
 
@@ -100,11 +97,6 @@ def _first_ready(handlers: Mapping[str, Handler]) -> Select[Job]:
         .order_by(Job.wake_at.is_not(None), Job.id)
         .limit(1)
     )
-
-
-def _is_any_ready(db: Database, handlers: Mapping[str, Handler]) -> bool:
-    with db.read() as session:
-        return session.scalar(_first_ready(handlers)) is not None
 
 
 def _take(session: Session, handlers: Mapping[str, Handler]) -> tuple[Job, datetime | None] | None:

@@ -1,10 +1,10 @@
 """The queue: what each generation still has to do for each product, as a few numbers in SQL.
 
-Callers use this face: `from backend import queue`, then `queue.claim(…)`. Reading order:
+Callers use `from backend import queue`, then `queue.claim(…)`. Reading order:
 
 1. `entries`: the row, its two stages, and the conditions that all statements share
-2. `requesting`: ask for work, in the transaction that changes a product
-3. `claims`: take due rows for a while
+2. `requesting`: request work, in the transaction that changes a product
+3. `claims`: take due rows for the time of a lease
 4. `settlements`: record that claimed work is done, or why it failed
 5. `backfill`: the entries of a new generation
 6. `progress`, `counting`: how far a generation is

@@ -1,4 +1,4 @@
-"""The entries of a whole generation: made for products that have none, and deleted at its end."""
+"""The entries of a whole generation: made for products that have none, and deleted with it."""
 
 from __future__ import annotations
 
@@ -29,17 +29,16 @@ def backfill(session: Session, generation_id: int, *, after: int, limit: int) ->
     ids = select(Product.id).where(Product.id > after).order_by(Product.id).limit(limit)
     last: int | None = session.scalar(select(func.max(ids.subquery().c.id)))
     if last is not None:
-        enter(session, generation_id, and_(Product.id > after, Product.id <= last))
+        insert_missing(session, generation_id, and_(Product.id > after, Product.id <= last))
     return last
 
 
-def enter(session: Session, generation_id: int, which: ColumnElement[bool]) -> None:
-    """Give products an entry in one generation; one that has an entry already keeps it.
+def insert_missing(session: Session, generation_id: int, which: ColumnElement[bool]) -> None:
+    """Give products an entry in one generation; existing entries do not change.
 
-    Removed products get none. No image is opened whose result is known. Where its vector is
-    stored, the entry skips the embed stage. Where the same embedder has failed for the active
-    generation, the entry is quarantined here too, with the last good vector if there is one.
-    Entries of a re-index have the lowest priority.
+    Removed products get none. An entry whose vector is stored skips the embed stage. An entry that
+    the active generation has quarantined with the same embedder is quarantined here too, with the
+    last good vector if there is one. Entries of a re-index have the lowest priority.
     """
     generation = session.get_one(Generation, generation_id)
     rows = (
@@ -56,7 +55,7 @@ _KNOWN_ENTRY: Final = [*NEW_ENTRY, "embedded_digest", "last_error"]
 def _known_entries(generation: Generation, now: datetime) -> Select[Any]:
     """Select an entry for every product, in the order of `_KNOWN_ENTRY`."""
     sibling, older = aliased(Entry), aliased(Generation)
-    same_encoder = select(older.id).where(
+    same_embedder = select(older.id).where(
         older.state == ACTIVE,
         older.id != generation.id,
         older.fingerprint == generation.fingerprint,
@@ -95,7 +94,7 @@ def _known_entries(generation: Generation, now: datetime) -> Select[Any]:
         )
         .outerjoin(
             sibling,
-            and_(sibling.product_id == Product.id, sibling.generation_id.in_(same_encoder)),
+            and_(sibling.product_id == Product.id, sibling.generation_id.in_(same_embedder)),
         )
     )
 

@@ -1,4 +1,4 @@
-"""Take due rows for a while, and look what is due."""
+"""Claim due rows, and find out whether any are due."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def claim(
 ) -> list[Claimed]:
     """Take due rows of a priority up to `up_to`, by priority, then age, until the lease ends.
 
-    The embed stage takes rows that never failed or, with `failed_before`, rows that did. Ask for
-    those one at a time: an image that kills the process must not bring others into the quarantine
-    with it. The failure counter rises before the attempt, so that a death counts too.
+    The embed stage takes rows that never failed or, with `failed_before`, rows that did. Take
+    those one at a time: an image that kills the process must not quarantine others. The failure
+    counter rises before the attempt, so that a killed process counts too.
     """
     now = now or utcnow()
     due = (

@@ -1,10 +1,9 @@
 """The progress of a generation, counted by one process and stored for the others.
 
-Counting reads every entry: that takes milliseconds in a small shop, seconds with ten million
-products, and each API process is asked again and again. So the count of a large catalogue is
-stored, and used for a multiple of the time that counting took. However often anyone asks, the
-database spends only a small share of its time on counting. A small catalogue is always counted
-afresh.
+Counting reads every entry: that takes milliseconds in a small shop, and seconds with ten million
+products. So the count of a large catalogue is stored and used for a multiple of the time that
+counting took: the database spends only a small share of its time on counting, however many requests
+there are. The count of a small catalogue is never stored.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ An entry goes through two stages. While `embedded < wanted`, its image has to be
 vector. While `embedded = wanted > indexed`, the result has to be written to the index.
 
 A claim takes a row: it raises the row's `claim` number and moves `due_at` to the end of a lease.
-Whoever records a result must still hold the newest claim.
+Only the holder of the newest claim may record a result.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ REINDEX: Final = 2
 
 Entry = IndexEntry  # the shorter name keeps the SQL of this package readable
 
-MINE: Final = Entry.claim == bindparam("b_claim")
+IS_OUR_CLAIM: Final = Entry.claim == bindparam("b_claim")
 """Whether the row's newest claim is still the one that is being settled."""
 
 NEW_ENTRY: Final = [
@@ -94,7 +94,7 @@ def update_claimed(
     values: dict[str, Any],
     *,
     extra: Sequence[dict[str, Any]] | None = None,
-    whose: ColumnElement[bool] = MINE,
+    where: ColumnElement[bool] = IS_OUR_CLAIM,
 ) -> int:
     """Update rows in id order, by default only where the claim is still ours; return how many.
 
@@ -107,7 +107,7 @@ def update_claimed(
         .where(
             Entry.generation_id == generation_id,
             Entry.product_id == bindparam("b_id"),
-            whose,
+            where,
         )
         .values(values)
     )

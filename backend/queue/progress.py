@@ -14,7 +14,7 @@ from backend.database.models import IndexEntry, Product
 
 
 class State(StrEnum):
-    """How far a product is on its way into the index, as the shop sees it."""
+    """The state of a product, as the shop sees it."""
 
     PENDING = "pending"
     INDEXED = "indexed"

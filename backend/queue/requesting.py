@@ -1,4 +1,4 @@
-"""Ask for work: every live generation shall take in what has changed."""
+"""Request work: every live generation must index what has changed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, bindparam, case, literal, null, select, true, update
+from sqlalchemy import bindparam, case, literal, null, select, true, update
 from sqlalchemy.orm import Session
 
 from backend.database import locks
@@ -29,14 +29,14 @@ def request(
     priority: int,
     now: datetime | None = None,
 ) -> None:
-    """Ask every live generation to take in a changed payload, or a changed image.
+    """Request that every live generation indexes a changed payload, or a changed image.
 
     Call it in the transaction that changes the products. Only a changed image resets the failures.
-    A payload change opens no image: it skips the embed stage where the vector is current, and
-    elsewhere leaves that stage's schedule (a lease, a back-off, the quarantine) alone.
+    For a changed payload no image is opened: the embed stage is skipped where the vector is
+    current; elsewhere its schedule (a lease, a back-off, the quarantine) does not change.
     """
     now = now or utcnow()
-    changes = once_more(now)
+    changes = changes_to_reapply(now)
     if image:
         changes = {
             "wanted": Entry.wanted + 1,
@@ -50,7 +50,7 @@ def request(
 def request_removal(
     session: Session, product_ids: Sequence[int], *, priority: int, now: datetime | None = None
 ) -> None:
-    """Ask every live generation to delete the points of removed products. No image is opened."""
+    """Request that every live generation deletes the points of removed products."""
     now = now or utcnow()
     changes = {
         "wanted": Entry.wanted + 1,
@@ -69,26 +69,26 @@ def request_again(
     *,
     now: datetime | None = None,
 ) -> int:
-    """Ask one generation to write points anew from the vectors it has; return how many rows.
+    """Request that one generation writes points again, from stored vectors; return how many rows.
 
-    No image is opened. `claims` is {product id: claim found in the index, or 0}. The next claim
-    will be greater than that, even where the database is an old backup with smaller numbers.
+    `claims` is {product id: claim found in the index, or 0}. The next claim will be greater than
+    that, even if the database is an old backup with smaller numbers.
     """
     rows = [Claimed(id_, found, 0, 0, None) for id_, found in claims.items()]
     newest = case((Entry.claim < bindparam("b_claim"), bindparam("b_claim")), else_=Entry.claim)
-    values = once_more(now or utcnow()) | {"claim": newest}
-    return update_claimed(session, generation_id, rows, values, whose=true())
+    values = changes_to_reapply(now or utcnow()) | {"claim": newest}
+    return update_claimed(session, generation_id, rows, values, where=true())
 
 
 def forget_points(session: Session, *, now: datetime | None = None) -> int:
-    """Ask for every point anew, where the indexes are gone; return how many. Opens no image."""
+    """Request every point again, from stored vectors, because all indexes are gone; count them."""
     lost = update(Entry).where(Entry.indexed_claim.is_not(None))
-    values = once_more(now or utcnow()) | {"indexed_claim": null()}
+    values = changes_to_reapply(now or utcnow()) | {"indexed_claim": null()}
     return update_and_count(session, lost.values(values))
 
 
-def once_more(now: datetime) -> dict[str, Any]:
-    """Return the changes that ask for a row's point again, without opening its image."""
+def changes_to_reapply(now: datetime) -> dict[str, Any]:
+    """Return the changes that request a row's point again, without opening its image."""
     waits_for_image = Entry.embedded < Entry.wanted
     return _waiting_since(now) | {
         "wanted": Entry.wanted + 1,
@@ -98,7 +98,7 @@ def once_more(now: datetime) -> dict[str, Any]:
 
 
 def _waiting_since(now: datetime) -> dict[str, Any]:
-    """Return the change that notes since when a row waits: an idle row begins to wait now."""
+    """Return the change of `requested_at`: an idle row begins to wait now."""
     return {"requested_at": case((Entry.due_at.is_(None), now), else_=Entry.requested_at)}
 
 
@@ -111,15 +111,19 @@ def upsert_entries(
     now: datetime,
     embedded: int = 0,
 ) -> None:
-    """Change the entries of these products in every live generation; insert those that lack.
+    """Change the entries of these products in every live generation; insert missing ones.
 
-    A row that waits already keeps its priority where that is more urgent.
+    A row that waits already keeps its priority if that is more urgent.
     """
     if not product_ids:
         return
-    locks.share(session, Lock.GENERATIONS)  # none may start before this transaction ends
-    pairs = (
-        _new_entries(Generation.id, priority, now, embedded=embedded)
+    locks.share(session, Lock.GENERATIONS)  # no generation may start before this transaction ends
+    moment, zero = literal(now, Entry.due_at.type), literal(0)
+    columns: list[Any] = [Generation.id, Product.id, literal(1), literal(embedded), zero, zero]
+    columns += [zero, literal(priority), moment, moment]  # in the order of NEW_ENTRY
+    rows = (
+        select(*columns)
+        .select_from(Product)
         .join(Generation, Generation.state.in_(LIVE))
         .where(Product.id.in_(product_ids))
         .order_by(Generation.id, Product.id)
@@ -128,14 +132,4 @@ def upsert_entries(
     changes |= _waiting_since(now) | {
         "priority": case((idle | (Entry.priority > priority), priority), else_=Entry.priority),
     }
-    session.execute(insert_entries(session, pairs, changes))
-
-
-def _new_entries(
-    generation_id: Any, priority: int, now: datetime, *, embedded: int = 0
-) -> Select[Any]:
-    """Select a new entry for every product, in the order of `NEW_ENTRY`."""
-    moment = literal(now, Entry.due_at.type)
-    zero = literal(0)
-    numbers = (literal(1), literal(embedded), zero, zero, zero, literal(priority))
-    return select(generation_id, Product.id, *numbers, moment, moment).select_from(Product)
+    session.execute(insert_entries(session, rows, changes))

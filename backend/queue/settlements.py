@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from backend.database.models import utcnow
 from backend.queue import requesting
 from backend.queue.entries import (
-    MINE,
+    IS_OUR_CLAIM,
     Claimed,
     Entry,
     Stage,
@@ -37,8 +37,8 @@ def settle_embedded(
 ) -> int:
     """Record that the vector of each (row, image digest) is stored; return how many rows changed.
 
-    A late embedder, whose row another worker has claimed since, changes nothing. A removal in
-    between has lifted `embedded` beyond what was claimed; that value stays.
+    Rows that another worker has claimed since do not change. If the product was removed meanwhile,
+    `embedded` is already greater than what was claimed; that value stays.
     """
     now = now or utcnow()
     claimed: BindParameter[int] = bindparam("b_wanted")
@@ -66,10 +66,10 @@ def settle_indexed(
 ) -> int:
     """Record what was written to the index, as (row, whether it holds a point now).
 
-    Returns how many claims were still ours. A late writer may have written what a newer claim
-    deleted, so its rows are requested again instead. A row that was requested meanwhile waits
-    since now, not since its first request: else a product that is edited all the time would look
-    like one that nobody works on. An error of the index is cleared; one of the image, which
+    Returns how many claims were still ours. The other rows are requested again, since a late
+    writer may have written what a newer claim deleted. A row that was requested meanwhile waits
+    from now on, not since its first request: else a product that is edited all the time would look
+    like one that no worker takes. An error of the index is cleared; one of the image, which
     `failures` still counts, stays.
     """
     now = now or utcnow()
@@ -99,13 +99,14 @@ def request_late(
     session: Session, generation_id: int, rows: Sequence[Claimed], now: datetime
 ) -> None:
     """Request those of the rows that another worker has claimed since."""
-    update_claimed(session, generation_id, rows, requesting.once_more(now), whose=~MINE)
+    changes = requesting.changes_to_reapply(now)
+    update_claimed(session, generation_id, rows, changes, where=~IS_OUR_CLAIM)
 
 
 def send_back(
     session: Session, generation_id: int, rows: Sequence[Claimed], *, now: datetime | None = None
 ) -> int:
-    """Return rows to the embed stage, because their vector is not stored; return how many.
+    """Send rows back to the embed stage, because their vector is not stored; return how many.
 
     A row that was requested meanwhile keeps its numbers: that may be a removal, which needs no
     vector.
@@ -127,11 +128,11 @@ def fail(
     retry_at: datetime | None = None,
     now: datetime | None = None,
 ) -> int:
-    """Record why rows failed in the embed stage: until `retry_at`, or for good.
+    """Record why rows failed in the embed stage: until `retry_at`, or permanently.
 
-    A product whose new image failed for good keeps its last good vector where it has one, and is
-    indexed with that; in any case it is listed in the quarantine. Where the shop has sent another
-    image meanwhile, or removed the product, the error is dropped and the row is due at once.
+    A product whose new image failed permanently is listed in the quarantine; if it has an older
+    vector, it is indexed with that. If the shop has sent another image meanwhile, or removed the
+    product, the error is dropped and the row is due at once.
     """
     now = now or utcnow()
     reasons = [{"b_error": reason} for _, reason in failed]
@@ -139,7 +140,7 @@ def fail(
     if retry_at is not None:
         outcome: dict[str, Any] = {"due_at": retry_at, "last_error": bindparam("b_error")}
     else:
-        outcome = _failed_for_good(bindparam("b_error"), now)
+        outcome = _quarantined(bindparam("b_error"), now)
     values = {
         key: case((SAME_IMAGE, value), else_=getattr(Entry, key)) for key, value in outcome.items()
     }
@@ -155,7 +156,7 @@ def fail_apply(
     retry_at: datetime | None = None,
     now: datetime | None = None,
 ) -> int:
-    """Record why rows could not be written to the index: until `retry_at`, or for good."""
+    """Record why rows could not be written to the index: until `retry_at`, or permanently."""
     rows = [row for row, _ in failed]
     if retry_at is not None:
         return update_claimed(session, generation_id, rows, {"due_at": retry_at})
@@ -182,11 +183,11 @@ def quarantine_exhausted(
         waits_for(Stage.EMBED),
         Entry.failures >= max_failures,
     )
-    values = _failed_for_good(literal(EXHAUSTED), now)
+    values = _quarantined(literal(EXHAUSTED), now)
     return update_and_count(session, update(Entry).where(exhausted).values(values))
 
 
-def _failed_for_good(reason: Any, now: datetime | None) -> dict[str, Any]:
+def _quarantined(reason: Any, now: datetime | None) -> dict[str, Any]:
     """Return the changes that quarantine a row, with its last good vector if it has one.
 
     The apply stage comes next where there is a vector to write or a point to delete.

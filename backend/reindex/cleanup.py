@@ -1,4 +1,4 @@
-"""Retire a standby whose time is over, and delete what retired generations left.
+"""Retire an expired standby; delete what retired generations left.
 
 That is their index, their entries, and the vectors that no generation uses.
 
@@ -49,7 +49,7 @@ def clean_up(
     `keep_embedders` gets the fingerprints that live generations need.
     """
     if retired := generations.retire_expired(db, keep=keep):
-        log.info("the standby's time is over", generation=retired.id)
+        log.info("the standby has expired", generation=retired.id)
     with db.read() as session:
         keep_embedders({one.fingerprint for one in generations.live(session)})
     return delete_leftovers(db, after=drop_after, drop_index=drop_index)
@@ -118,12 +118,9 @@ def _drop_vectors(session: Session, *, generation: Generation) -> bool:
 
 def _note_dropped(session: Session, *, generation: Generation) -> None:
     session.get_one(Generation, generation.id).dropped_at = utcnow()
-    session.execute(delete(Cursor).where(Cursor.name.in_(_cursors(generation))))
+    cursors = (_cursor(generation), f"reconcile:{generation.id}")
+    session.execute(delete(Cursor).where(Cursor.name.in_(cursors)))
 
 
 def _cursor(generation: Generation) -> str:
     return f"drop-vectors:{generation.id}"
-
-
-def _cursors(generation: Generation) -> tuple[str, str]:
-    return _cursor(generation), f"reconcile:{generation.id}"

@@ -45,7 +45,7 @@ class Promoter:
     embedder: str  # the spec that the settings name now
     index_of: Callable[[Generation], VectorIndex]
     query_encoder: QueryEncoder
-    point_alias: Callable[[Generation], None]  # names the active collection to outsiders
+    point_alias: Callable[[Generation], None]  # the alias is for other programs
     heartbeat: Callable[[], None]
 
     def promote(self, candidate: Generation, *, began: datetime, force: bool) -> Generation:
@@ -58,7 +58,7 @@ class Promoter:
         quality = verdict.quality(forced=force and bool(verdict.failed))
         if not force and verdict.failed:
             _keep(self.db, candidate, quality)
-            verdict.demand(candidate)
+            verdict.raise_if_failed(candidate)
         active = generations.activate(self.db, candidate.id, quality=quality)
         log.info("promoted", generation=active.id, embedder=active.embedder)
         self.publish(active)
@@ -81,7 +81,7 @@ class Promoter:
         verdict = Verdict(found, utcnow())
         _log_failures(verdict, standby, "rollback", force=force)
         if not force:
-            verdict.demand(standby)
+            verdict.raise_if_failed(standby)
         active = generations.reactivate(self.db, standby.id, configured=self.embedder)
         log.info("rolled back", generation=active.id, embedder=active.embedder)
         self.publish(active)

@@ -18,21 +18,16 @@ def describe(session: Session, generation: Generation) -> dict[str, Any]:
     """Return a generation as JSON, with the counts of its products."""
     now = progress(session, generation.id) if generation.state != RETIRED else None
     names = ("id", "state", "embedder", "fingerprint", "size", "collection", "quantization")
-    times = ("created_at", "promoted_at", "retired_at", "dropped_at")
+    counts = ("products", "pending", "indexed", "quarantined")
+    moments = ("created_at", "promoted_at", "retired_at", "dropped_at")
+    times: dict[str, datetime | None] = {name: getattr(generation, name) for name in moments}
     return {
         **{name: getattr(generation, name) for name in names},
         "index_options": generation.index_options,
-        "products": now.products if now else None,
-        "pending": now.pending if now else None,
-        "indexed": now.indexed if now else None,
-        "quarantined": now.quarantined if now else None,
-        **{name: _iso(getattr(generation, name)) for name in times},
+        **{name: getattr(now, name, None) for name in counts},
+        **{name: at and at.isoformat() for name, at in times.items()},
         "quality": generation.quality,
     }
-
-
-def _iso(at: datetime | None) -> str | None:
-    return at.isoformat() if at else None
 
 
 def listed(session: Session) -> list[Generation]:

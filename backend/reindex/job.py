@@ -86,27 +86,27 @@ class ReindexJobs:
             current = generations.active(session)
         if building is not None:
             return building
-        encoder = self._encoder(arguments["embedder"], current)
+        embedder = self._embedder(arguments["embedder"], current)
         hnsw = {f"hnsw_{name}": value for name, value in arguments["hnsw"].items()}
         layout = IndexLayout(
             quantization=arguments["quantization"] or current.quantization,
             options={**current.index_options, **hnsw},
         )
         generation = insert(
-            self.db, encoder, state=BUILDING, layout=layout, configured=self.embedder
+            self.db, embedder, state=BUILDING, layout=layout, configured=self.embedder
         )
         log.info(
             "re-index started",
             generation=generation.id,
-            embedder=encoder.spec,
-            same_vectors=encoder.fingerprint == current.fingerprint,
+            embedder=embedder.spec,
+            same_vectors=embedder.fingerprint == current.fingerprint,
         )
         return generation
 
-    def _encoder(self, spec: str | None, current: Generation) -> EmbedderIdentity:
-        """Return the embedder of the new generation: by default the one that the active one names.
+    def _embedder(self, spec: str | None, current: Generation) -> EmbedderIdentity:
+        """Return the embedder of the new generation: by default that of the active one.
 
-        If that embedder cannot be loaded, its stored vectors can still be used.
+        If the latter cannot be loaded, its stored vectors can still be used.
         """
         try:
             return self.identify(spec or current.embedder)

@@ -119,26 +119,24 @@ def follow_settings(
     embedder: Callable[[str], Embedder],
     has_workers: bool,
 ) -> None:
-    """Request a re-index where the embedder that the settings name has changed.
+    """Request a re-index if the embedder that the settings name has changed.
 
-    That is: `configured` (LOOKALIKE_EMBEDDER) names another one than when the active generation
-    was made, or the same name means another network by now. With Celery workers this only
-    logs the command: the operator knows which workers have been upgraded.
+    That is: `configured` (LOOKALIKE_EMBEDDER) is not what it was when the active generation was
+    made, or now names another network. With Celery workers this only logs the command, since only
+    the operator knows which workers have been upgraded.
     """
     plan = _changed(db, configured, embedder)
     if plan is None:
         return
     if has_workers:
         command = f"lookalike reindex --embedder '{plan.embedder}'"
-        log.warning("the active generation is of another embedder", run=command)
+        log.warning("the active generation was built with another embedder", run=command)
         return
     try:
         job = request(db, plan)
     except ReindexRunning:
         return
-    log.warning(
-        "the embedder has changed: re-indexing by itself", embedder=plan.embedder, job=job.id
-    )
+    log.warning("the embedder has changed: re-indexing", embedder=plan.embedder, job=job.id)
 
 
 def _changed(

@@ -1,4 +1,4 @@
-"""Answer what looks alike, and measure how good the answers are.
+"""Find similar products, and measure how good the answers are.
 
 Reading order: `similar` (the queries), `query_image` (an image becomes a query vector), `recall`,
 `recall_monitor` and `filter_recall` (compare a sample with exact search), `ranking` (metrics).

@@ -1,4 +1,4 @@
-"""Recall by shape of filter: sums in SQL, to which every process adds."""
+"""Recall by shape of filter: sums in SQL, shared by all processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from backend.database.models import FilterShape, utcnow
 from backend.database.upsert import upsert
 
 MOST_SHAPES: Final = 500
-"""Shapes that are counted apart per generation: clients choose them, so there is a limit."""
+"""Shapes counted separately in each generation: clients choose them, so there is a limit."""
 
 OTHER: Final = "other"
 LONGEST: Final = 500  # characters of a shape
@@ -21,7 +21,7 @@ LONGEST: Final = 500  # characters of a shape
 
 @dataclass(frozen=True)
 class ShapeKey:
-    """What is counted apart."""
+    """What is counted separately."""
 
     generation_id: int
     shape: str  # fields and kinds of clause, such as "gender:any year:range"; "" is no filter
@@ -92,7 +92,7 @@ def by_shape(session: Session, generation_id: int | None, *, limit: int = 50) ->
 
 
 def _fold(key: ShapeKey, known: set[str]) -> ShapeKey:
-    """Return the key that a key is counted under, and add its shape to the known ones."""
+    """Return the key to count under, and add its shape to the known ones."""
     if key.shape not in known and (len(known) >= MOST_SHAPES or len(key.shape) > LONGEST):
         return ShapeKey(key.generation_id, OTHER, key.mode)
     known.add(key.shape)

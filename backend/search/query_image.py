@@ -1,4 +1,4 @@
-"""A shopper's image -> query vector: by this process's network, or by a worker that holds one."""
+"""A shopper's image -> query vector, by a network in this process or in a worker."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from backend.vectors import Vector
 SENT_SIDE: Final = 256
 """The longer side, in pixels, of an image that is sent to a worker.
 
-It is sent without loss, as a PNG of 5 to 70 KB. So an image that is no larger keeps its vector,
-and 60 photographs of 1800 x 2400 kept a cosine of 0.997 (least 0.991), which is what resizing in
-two steps costs. JPEG at quality 95 would take half the bytes, and 60 x 80 thumbnails from 1.0 down
-to 0.990 (least 0.936).
+It is sent without loss, as a PNG of 5 to 70 KB. So an image that is no larger keeps its vector. For
+60 photographs of 1800 x 2400 the cosine to the vector of the original was 0.997 (least 0.991),
+because they are resized twice. A JPEG of quality 95 has half the bytes, but for 60 x 80 thumbnails
+it lowers the cosine from 1.0 to 0.990 (least 0.936).
 """
 
 WORKER_LOADS_SECONDS: Final = 60
-"""How long an interactive worker may take until it has loaded a network that is new to it."""
+"""How long an interactive worker may take to load another network."""
 
 
 class QueryEncoder(Protocol):
@@ -48,7 +48,7 @@ class QueryEncoder(Protocol):
         ...
 
     def identify(self, spec: str) -> EmbedderIdentity:
-        """Return what a spec means now: its weights are read again.
+        """Return what a spec names now: its weights are read again.
 
         Raises what `embedders.load` raises, and EmbedderBusy when no worker answers.
         """
@@ -71,7 +71,6 @@ class LocalQueryEncoder:
         self._decoders = decoders
 
     def encode(self, generation: Generation, data: bytes) -> Vector:
-        """See QueryEncoder."""
         embedder = self._embedders.of(generation)
         check_fingerprint(generation, embedder.fingerprint)
         image = self._decoders.decode_one(data, target=embedder.input_size).image
@@ -79,12 +78,10 @@ class LocalQueryEncoder:
         return vector
 
     def check(self, generation: Generation) -> None:
-        """See QueryEncoder."""
         self.encode(generation, sample_image())
 
     def identify(self, spec: str) -> EmbedderIdentity:
-        """See QueryEncoder."""
-        return EmbedderIdentity.of(spec, self._embedders.anew(spec))
+        return EmbedderIdentity.of(spec, self._embedders.reload(spec))
 
     def embed(self, data: bytes, spec: str) -> tuple[Vector, str]:
         """Embed one untrusted image file: its vector, and the embedder's fingerprint.
@@ -118,7 +115,6 @@ class RemoteQueryEncoder:
         self._heartbeat = heartbeat
 
     def encode(self, generation: Generation, data: bytes) -> Vector:
-        """See QueryEncoder."""
         info = images.inspect(data, limits=self._limits)
         target = sent_size(info.height, info.width)
         png = io.BytesIO()
@@ -130,11 +126,9 @@ class RemoteQueryEncoder:
         return vector
 
     def check(self, generation: Generation) -> None:
-        """See QueryEncoder."""
         check_fingerprint(generation, self._embed_sample(generation.embedder)[1])
 
     def identify(self, spec: str) -> EmbedderIdentity:
-        """See QueryEncoder."""
         vector, fingerprint = self._embed_sample(spec)
         return EmbedderIdentity(spec=spec, fingerprint=fingerprint, size=len(vector))
 
@@ -151,13 +145,13 @@ class RemoteQueryEncoder:
 
 
 def sample_image() -> bytes:
-    """Return the file of a small grey image, to ask an encoder whether it is there."""
+    """Return the file of a small grey image, to check whether an encoder answers."""
     png = io.BytesIO()
     Image.new("RGB", (64, 64), "grey").save(png, "PNG")
     return png.getvalue()
 
 
 def sent_size(height: int, width: int) -> Size:
-    """Return the (height, width) that an image is sent in: its own shape, within SENT_SIDE."""
+    """Return the (height, width) in which an image is sent: its own shape, within SENT_SIDE."""
     scale = min(1.0, SENT_SIDE / max(height, width))
     return max(1, round(height * scale)), max(1, round(width * scale))

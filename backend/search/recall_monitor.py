@@ -1,8 +1,8 @@
 """Compare a sample of the searches with exact search.
 
-A graph that loses neighbours under a filter still answers fast, and nothing fails. So a sample of
-the searches is repeated in the background, in the same mode and exactly, and the recall is added
-up by shape of filter. The request itself only adds its search to a list.
+If a graph misses neighbours under a filter, no error shows it. So a sample of the searches is
+repeated in the background, in the same mode and exactly, and the recall is summed by shape of
+filter. The request itself only adds its search to a list.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from backend.vectors import Hit, SearchMode, VectorIndex
 log = structlog.get_logger(__name__)
 
 WAITING: Final = 32
-"""Samples kept in memory; one more is dropped."""
+"""Samples kept in memory; further ones are dropped."""
 
 SAVE_SECONDS: Final = 5.0
 ENOUGH: Final = 20
@@ -52,7 +52,7 @@ class Search:
 
 
 class RecallMonitor:
-    """Counts searches, compares a sample with exact search, and adds up by shape of filter.
+    """Counts searches, compares a sample with exact search, and sums by shape of filter.
 
     `rate` is the share of searches that are compared. Safe to call from several threads.
     """
@@ -72,7 +72,7 @@ class RecallMonitor:
         self._lock = threading.Lock()
         self._waiting: deque[Search] = deque(maxlen=WAITING)
         self._unsaved: dict[ShapeKey, Sums] = {}
-        self._lately: dict[ShapeKey, Sums] = {}  # since the last warning
+        self._recent: dict[ShapeKey, Sums] = {}  # of fewer than ENOUGH comparisons
         self._saved = time.monotonic()
 
     def notice(self, search: Search) -> ShapeKey:
@@ -86,9 +86,9 @@ class RecallMonitor:
         return key
 
     def compare(self, index_of: Callable[[Generation], VectorIndex]) -> bool:
-        """Compare one waiting search, if there is any; save the counts now and then.
+        """Compare one waiting search, if there is any; save the counts every SAVE_SECONDS.
 
-        Returns whether a search was compared. One whose index does not answer is dropped.
+        Returns whether there was one. A search whose index does not answer is dropped.
         """
         with self._lock:
             search = self._waiting.popleft() if self._waiting else None
@@ -113,11 +113,11 @@ class RecallMonitor:
         key, one = self._key(search), Sums(compared=1, recall=value)
         with self._lock:
             self._add(key, one)
-            lately = self._lately.pop(key, Sums()) + one
-            if lately.compared < ENOUGH and len(self._lately) < filter_recall.MOST_SHAPES:
-                self._lately[key] = lately
-        if lately.compared >= ENOUGH and lately.recall < LOW * lately.compared:
-            mean = round(lately.recall / lately.compared, 3)
+            recent = self._recent.pop(key, Sums()) + one
+            if recent.compared < ENOUGH and len(self._recent) < filter_recall.MOST_SHAPES:
+                self._recent[key] = recent
+        if recent.compared >= ENOUGH and recent.recall < LOW * recent.compared:
+            mean = round(recent.recall / recent.compared, 3)
             log.warning("filtered recall is low", filter=key.shape, mode=key.mode, recall=mean)
 
     def _add(self, key: ShapeKey, sums: Sums) -> None:

@@ -1,4 +1,4 @@
-"""The queries of shoppers: what looks like this product, what looks like this image?"""
+"""The queries of shoppers: what looks like this product, or like this image?"""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MAX_LIMIT: Final = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """What a query says beside the product or the image. `exclude` holds skus."""
+    """The options of a query for a product or an image. `exclude` holds skus."""
 
     limit: int = 10
     where: Where = field(default_factory=dict)
@@ -56,7 +56,7 @@ class Answer:
     search: Search
 
 
-def _again_when_gone(ask: Callable[Asked, Answer]) -> Callable[Asked, Answer]:
+def _repeat_if_gone(ask: Callable[Asked, Answer]) -> Callable[Asked, Answer]:
     """Repeat a query, reading the active generation again, if its index was dropped meanwhile."""
 
     @wraps(ask)
@@ -69,14 +69,14 @@ def _again_when_gone(ask: Callable[Asked, Answer]) -> Callable[Asked, Answer]:
     return repeat
 
 
-@_again_when_gone
+@_repeat_if_gone
 def similar_to_product(
     db: Database, index_of: Callable[[Generation], VectorIndex], sku: str, query: Query
 ) -> Answer:
     """Return what looks like a product of the catalogue, the product itself left out.
 
-    The vector is the one SQL holds, so no network runs. Raises UnknownProduct, NotSearchable when
-    the product has no vector yet (with its state and reason), NoGeneration, InvalidFilter.
+    The vector is read from SQL, so no network runs. Raises UnknownProduct, NotSearchable when the
+    product has no vector yet (with its state and reason), NoGeneration, InvalidFilter.
     """
     with db.read() as session:
         generation = generations.active(session)
@@ -92,7 +92,7 @@ def similar_to_product(
     return answer
 
 
-@_again_when_gone
+@_repeat_if_gone
 def similar_to_image(
     db: Database,
     index_of: Callable[[Generation], VectorIndex],

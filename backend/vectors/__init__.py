@@ -5,7 +5,7 @@
 - `server`: the index on a Qdrant server or cluster
 - `points`: checks of points and vectors, used by both, because the engines make none
 - `translate`: a filter in the words of either SDK; `backend.filters` has checked it before
-- `search_mode`: whether a query walks the graph or compares points
+- `search_mode`: whether a query searches the graph or compares points
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class StoredPoint:
 
     id: int
     claim: int
-    payload: Mapping[str, Any]  # as it was written, claim apart
+    payload: Mapping[str, Any]  # as it was written, without the claim
     vector: Vector | None = None
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One neighbour; `score` is the cosine similarity, `payload` what was written, claim apart."""
+    """One neighbour; `score` is the cosine similarity, `payload` as in StoredPoint."""
 
     id: int
     score: float
@@ -57,8 +57,8 @@ class Hit:
 class SearchMode(StrEnum):
     """How a search is done; the value is the answer's `meta.search_mode`."""
 
-    PLAIN = "plain"  # walk the graph through points that pass the filter
-    ACORN = "acorn"  # walk the graph through all points
+    PLAIN = "plain"  # search the graph through points that pass the filter
+    ACORN = "acorn"  # search the graph through all points
     EXACT = "exact"  # compare all points that pass the filter
 
 
@@ -186,7 +186,7 @@ class VectorIndex(Protocol):
         ...
 
     def flush(self) -> None:
-        """Make what was acknowledged safe against power loss."""
+        """Write everything to disk, so that it survives a power loss."""
         ...
 
     def ping(self) -> None:

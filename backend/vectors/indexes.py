@@ -37,7 +37,7 @@ class Indexes:
         Raises IndexGone after `drop`.
         """
         with self._lock:
-            if generation.collection in self._dropped:  # or it would be made again, and be empty
+            if generation.collection in self._dropped:  # it must not be created again, empty
                 raise IndexGone(f"the index of generation {generation.id} was dropped")
             if generation.collection not in self._open:
                 self._open[generation.collection] = self._make(generation)
@@ -49,13 +49,13 @@ class Indexes:
         return index if isinstance(index, EdgeIndex) else None
 
     def look_at_shard(self, generation: Generation) -> Shard | None:
-        """Return what is known of a generation's embedded index, whoever owns it."""
+        """Return what is known of a generation's embedded index, whichever process owns it."""
         if self._settings.qdrant_url:
             return None
         return folders.look(self._settings.index_dir / generation.collection)
 
     def close(self, generation: Generation) -> None:
-        """Close a generation's index, which may be gone; the next use opens it anew."""
+        """Close a generation's index, which may be gone; the next use opens it again."""
         with self._lock:
             index = self._open.pop(generation.collection, None)
         if index is not None:
@@ -63,7 +63,7 @@ class Indexes:
                 index.close()
 
     def drop(self, generation: Generation) -> None:
-        """Delete a generation's index with all it holds, for good."""
+        """Delete a generation's index with all it holds, permanently."""
         with self._lock:
             index = self._open.pop(generation.collection, None)
             self._dropped.add(generation.collection)

@@ -23,7 +23,7 @@ BATCH = 256
 """Points per call. Larger batches are no faster, and the embedded engine holds the GIL longer."""
 
 CANDIDATES = 5
-"""Maximal marginal relevance chooses from so many neighbours for each hit that is wanted."""
+"""Neighbours for each wanted hit, from which maximal marginal relevance chooses."""
 
 T = TypeVar("T")
 

@@ -1,11 +1,11 @@
 """How one query is searched, chosen by its filter.
 
-A walk over the graph finds the points that pass a filter only if links between them lead there.
-The engine adds links for each value of an indexed field, so the points of one clause stay
-connected. The points of two clauses together have no such links, and the walk misses some. ACORN
-(https://arxiv.org/abs/2403.04871) also walks through points that do not pass. It costs several
-times as much, however many points pass, while the cost of comparing all that pass grows with their
-number. Figures for each shape of filter: `docs/filters.md`.
+A search of the graph finds the points that pass a filter only if they are linked to each other. The
+engine adds links for each value of an indexed field, so the points of one clause are linked. The
+points that pass two clauses have no such links, and the search misses some. ACORN
+(https://arxiv.org/abs/2403.04871) also visits points that do not pass. It costs several times as
+much, however many points pass, while the cost of comparing all that pass grows with their number.
+Figures for each shape of filter: `docs/filters.md`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from backend.filters.shape import clauses
 from backend.vectors import SearchMode
 
 NARROW: Final = 5000
-"""Up to so many passing points, comparing all of them is no slower than a walk (512 dimensions)."""
+"""Up to so many passing points, comparing all is no slower than the graph (512 dimensions)."""
 
 LARGEST_SHARE: Final = 0.25
 """Up to this share of all points, comparing those that pass costs no more than about ACORN's time.
@@ -43,7 +43,7 @@ def choose(
     """
     if not has_graph:
         return SearchMode.EXACT
-    if _keeps_together(where, schema):
+    if _are_linked(where, schema):
         return SearchMode.PLAIN
     passing = estimate()
     if passing <= NARROW or (points and passing <= min(LARGEST_SHARE * points(), MOST)):
@@ -51,7 +51,7 @@ def choose(
     return SearchMode.ACORN
 
 
-def _keeps_together(where: Where | None, schema: Schema) -> bool:
+def _are_linked(where: Where | None, schema: Schema) -> bool:
     """Tell whether the points that pass are linked: no clause, or one on indexed values."""
     found = clauses(where)
     if len(found) > 1:

@@ -14,7 +14,7 @@ from backend.vectors import CLAIM
 
 @dataclass(frozen=True, kw_only=True)
 class SdkFilters:
-    """How one SDK spells a filter: what differs from the other, and where the rest is found."""
+    """The classes of a filter in one SDK: those that differ, and the module with the others."""
 
     types: Any  # the module that holds Filter, FieldCondition, MatchAny, MatchValue
     range: Callable[..., Any]  # takes gte, gt, lte, lt

@@ -1,4 +1,4 @@
-"""What a process does beside answering: the queue, the jobs, maintenance.
+"""What a process does besides answering requests: the queue, the jobs, maintenance.
 
 Reading order: `loop` (what is done when), `rounds` (embed and apply), `handlers` (jobs),
 `maintenance`, `claim_size`; `threads` runs it beside the API.

@@ -1,4 +1,4 @@
-"""How much a worker claims at once: as much as takes a second or two, on whatever it runs."""
+"""How much a worker claims at once: as much as takes it one to three seconds."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Final
 
 FIRST: Final = 3
 MOST: Final = 12
-"""Batches of a claim. At the start of a claim the network waits for the first decoded images, at
-its end the decoders wait for the network, and each claim costs transactions and a notification: so
-few large claims cost less."""
+"""Batches of a claim. A few large claims cost less: at the start of each the network waits for the
+first decoded images, at its end the decoders wait for the network, and each needs transactions and
+a notification."""
 
 SHORT_SECONDS: Final = 1.0
 LONG_SECONDS: Final = 3.0
-"""A longer claim is too large: a single write waits until the claim in hand is done."""
+"""A longer claim is too large: a single write waits until the running claim is done."""
 
 
 class ClaimSize:
@@ -22,7 +22,7 @@ class ClaimSize:
         self.batches = FIRST
 
     def learn(self, seconds: float) -> None:
-        """Take note of how long a claim of this size took."""
+        """Adapt the size to how long a claim of this size took."""
         if seconds < SHORT_SECONDS:
             self.batches = min(MOST, self.batches + 1)
         elif seconds > LONG_SECONDS:

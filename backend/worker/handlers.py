@@ -23,7 +23,7 @@ COUNT_EVERY_SECONDS: Final = 2.0
 
 
 class JobHandlers:
-    """Runs jobs in the worker's thread; the queue is worked off beside a long one.
+    """Runs jobs in the worker's thread; during a long job the queue is processed too.
 
     `wait` waits up to some seconds for a notification, `is_stopping` tells whether to end soon.
     """
@@ -55,7 +55,7 @@ class JobHandlers:
         return jobs.run_next(self._services.db, self._all)
 
     def _index(self, _arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
-        """Work until nothing is pending, waiting out back-offs and other processes' leases."""
+        """Work until nothing is pending; wait for back-offs and other processes' leases."""
         counted_at = 0.0
         while True:
             busy = self._rounds.run_one()
@@ -73,7 +73,7 @@ class JobHandlers:
                 self._wait(self._services.settings.poll_seconds)
 
     def _verify(self, arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
-        """Compare index and SQL; with `fix`, heal the difference and work until it is gone."""
+        """Compare index and SQL; with `fix`, repair the differences and work until it is done."""
         services = self._services
         fix, full = bool(arguments.get("fix")), bool(arguments.get("full"))
 
@@ -112,7 +112,7 @@ class JobHandlers:
         return found
 
     def _work_beside(self, report: Report) -> None:
-        """Work for a moment while a build goes on; raises Interrupted when told to stop."""
+        """Work for a moment while a build goes on; raises Interrupted if the worker must stop."""
         if self._is_stopping():
             raise Interrupted
         report(*self._optimizer.progress)

@@ -1,7 +1,6 @@
-"""Work off jobs and queue: the embedded server in a loop, a Celery worker once per notification.
+"""Process jobs and queue: the embedded server in a loop, a Celery worker once per message.
 
-What a process does follows from what it has: it embeds if it may load a network, and applies and
-runs jobs if it may write the index.
+A process embeds if it may load a network, and applies and runs jobs if it may write the index.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 class Worker:
-    """Works off what is due in this process. The caller owns the index."""
+    """Does what is due in this process. The caller owns the index."""
 
     def __init__(self, services: Services) -> None:
         self.services = services
@@ -44,7 +43,7 @@ class Worker:
         )
 
     def recover(self) -> None:
-        """Free what a killed predecessor held, and see that there is a generation to fill."""
+        """Free the leases and jobs of a killed process; start the first generation if need be."""
         services = self.services
         if services.embeds:
             services.first_generation()
@@ -60,7 +59,7 @@ class Worker:
             log.info("recovered", freed_leases=freed)
 
     def run(self) -> None:
-        """Work until `stop`. Looks every second, and at once after a notification."""
+        """Work until `stop`. Looks for work every `poll_seconds`, and after a notification."""
         while not self._stopping.is_set():
             try:
                 busy = self.work_once()
@@ -71,7 +70,7 @@ class Worker:
             except LookalikeError as error:
                 log.warning("work failed", code=error.code, error=error.message)
                 busy, self.problem = False, f"failed: {error.message}"
-            except Exception as error:  # the thread must outlive one bad round
+            except Exception as error:  # one failed round must not end the thread
                 log.exception("work failed", error=repr(error))
                 busy, self.problem = False, f"failed: {error}"
             if not busy:
@@ -79,7 +78,7 @@ class Worker:
         self.optimizer.stop()
 
     def stop(self) -> None:
-        """Let the loop end after what it is doing."""
+        """Let the loop end after its current round."""
         self._stopping.set()
         self.wake_up.set()
 
@@ -94,7 +93,7 @@ class Worker:
         return active_progress(self.services.db)
 
     def _wait(self, seconds: float) -> None:
-        """Wait for a notification, at most so long."""
+        """Wait for a notification, at most `seconds`."""
         self.wake_up.wait(seconds)
         self.wake_up.clear()
 

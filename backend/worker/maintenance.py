@@ -1,4 +1,4 @@
-"""What a worker does now and then beside the queue: delete leftovers, look for drift."""
+"""What a worker does regularly besides the queue: delete leftovers, look for drift."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ BUSY_CLEAN_UP_SECONDS: Final = 10.0
 
 
 class Maintenance:
-    """Cleans up and reconciles, a little at a time, where this process may write the index."""
+    """Cleans up and reconciles, a little at a time, if this process may write the index."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._reconciled_at = self._cleaned_at = time.monotonic()
 
     def clean_up_if_due(self, *, idle: bool) -> bool:
-        """Delete some leftovers now and then; return whether there are more."""
+        """Delete some leftovers if it is time for that; return whether there are more."""
         if not self._services.writes_index:
             return False
         pause = CLEAN_UP_SECONDS if idle else BUSY_CLEAN_UP_SECONDS
@@ -49,14 +49,14 @@ class Maintenance:
         )
 
     def reconcile_if_due(self) -> None:
-        """Reconcile the next range of ids now and then; with time, all ranges have their turn."""
+        """Reconcile the next range of ids every `reconcile_seconds`."""
         due = self._reconciled_at + self._services.settings.reconcile_seconds
         if time.monotonic() >= due and self._services.writes_index:
             self._reconciled_at = time.monotonic()
             self.reconcile()
 
     def reconcile(self) -> None:
-        """Compare the next range of ids with the index, generation by generation, and heal it."""
+        """Compare the next range of ids with each generation's index, and repair it."""
         services = self._services
         services.promoter.publish_active()
         with services.db.read() as session:
@@ -70,5 +70,5 @@ class Maintenance:
             )
             drift = indexing.reconcile_slice(services.db, generation, index)
             if drift.total:
-                self._reconciled_at = -inf  # where something is wrong, the next range is due now
-                log.warning("healed drift", generation=generation.id, **drift.summary())
+                self._reconciled_at = -inf  # if there is drift, the next range is due now
+                log.warning("repaired drift", generation=generation.id, **drift.summary())

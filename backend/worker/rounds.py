@@ -24,7 +24,7 @@ from backend.worker.claim_size import ClaimSize
 log = structlog.get_logger(__name__)
 
 SINGLE_BATCHES: Final = 1
-"""Batches of single writes per round, in each generation; beside whatever is most urgent."""
+"""Batches of single writes per round and generation, besides the most urgent work."""
 
 WARN_EVERY_SECONDS: Final = 60.0
 
@@ -43,7 +43,7 @@ class FirstError(AbstractContextManager[None]):
     ) -> bool:
         if not isinstance(error, LookalikeError):
             return False
-        log.warning("one generation fails", error=error.message)
+        log.warning("work on one generation failed", error=error.message)
         self.error = self.error or error
         return True
 
@@ -101,7 +101,7 @@ class Rounds:
     def _embed_urgent(self, live: Sequence[Generation], failed: FirstError) -> int:
         """Embed single writes of all generations, then one claim of what is most urgent.
 
-        So a new product waits neither behind a million old ones nor behind a re-index.
+        So a new product waits neither for an import of a million products nor for a re-index.
         """
         with self._services.db.read() as session:
             first = [(queue.first_due(session, one.id, Stage.EMBED), one) for one in live]
@@ -123,7 +123,7 @@ class Rounds:
         return taken
 
     def _embed_claim(self, generation: Generation) -> int:
-        """Embed what is most urgent, as much as takes about two seconds."""
+        """Embed one claim of what is most urgent, and learn how long it took."""
         began, batches = time.monotonic(), self._claim_size.batches
         taken = self._embed(generation, batches=batches)
         if taken >= batches * self._services.embedders.of(generation).batch_size:
@@ -133,8 +133,8 @@ class Rounds:
     def _has_embedder(self, generation: Generation) -> bool:
         """Tell whether the embedder of a generation can be loaded here.
 
-        An upgrade may have replaced it. Then its products stay as they are indexed, and wait for
-        the next generation; everything else goes on.
+        An upgrade may have replaced it. Then only its pending products wait, for the next
+        generation.
         """
         try:
             self._services.embedders.of(generation)

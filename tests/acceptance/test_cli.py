@@ -180,7 +180,7 @@ def test_a_quarantined_product_is_listed_retried_and_discarded(indexed: Run) -> 
     indexed("quarantine", "retry", code=2)
 
 
-def test_verify_finds_and_heals_an_index_that_was_deleted(indexed: Run, settings: Settings) -> None:
+def test_verify_repairs_an_index_that_was_deleted(indexed: Run, settings: Settings) -> None:
     assert as_json(indexed, "verify")["drift"] == 0
     for shard in settings.index_dir.iterdir():
         subprocess.run(["rm", "-r", shard], check=True)
@@ -189,9 +189,9 @@ def test_verify_finds_and_heals_an_index_that_was_deleted(indexed: Run, settings
     told = indexed("verify", code=1).stdout
     assert "missing" in told
     assert "`lookalike verify --fix` repairs this." in told
-    healed = as_json(indexed, "verify", "--fix")
+    repaired = as_json(indexed, "verify", "--fix")
 
-    assert (found["missing"], healed["missing"]) == (PRODUCTS - 1, PRODUCTS - 1)
+    assert (found["missing"], repaired["missing"]) == (PRODUCTS - 1, PRODUCTS - 1)
     assert as_json(indexed, "verify")["drift"] == 0
 
 

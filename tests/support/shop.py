@@ -211,8 +211,8 @@ class Shop(Catalogue):
         assert job.state == jobs.DONE, job.error
         return job.result or {}
 
-    def heal(self, **arguments: Any) -> Mapping[str, Any]:
-        """Let `verify --fix` heal, show that it did, and return what it found."""
+    def repair(self, **arguments: Any) -> Mapping[str, Any]:
+        """Let `verify --fix` repair, show that it did, and return what it found."""
         found = self.run("verify", fix=True, **arguments)
         assert self.run("verify", **arguments)["drift"] == 0
         assert self.progress().at_rest

@@ -1,8 +1,8 @@
-"""What JSON may come in and what goes out: pydantic models, by subject.
+"""The JSON of requests and answers: pydantic models, by subject.
 
-A model is the schema in the OpenAPI document and the check of a body, so the two are one text:
-`product`, `similar_items`, `generation`, `operation`, `problem`, on the base of `document`.
-`body` and `query` read a request, `filters` has the grammar of filters, `pages` the cursors.
+A model both checks a body and is the schema in the OpenAPI document, so the two agree: `product`,
+`similar_items`, `generation`, `operation`, `problem`; `document` has their base classes. `body` and
+`query` read a request, `filters` has the grammar of filters, `pages` the cursors.
 """
 
 from __future__ import annotations

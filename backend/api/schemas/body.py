@@ -34,13 +34,8 @@ def _validate(model: type[Body], given: Json) -> Body:
     try:
         return model.model_validate(given, context=limits)
     except ValidationError as error:
-        raise _refused(error, model) from None
-
-
-def _refused(error: ValidationError, model: type[RequestBody]) -> RequestError:
-    """Translate what pydantic refused: the only place where that becomes a problem document."""
-    faults = [fault for each in error.errors() for fault in _faults(each, model)]
-    return invalid_request(list(dict.fromkeys(faults)))
+        faults = [fault for each in error.errors() for fault in _faults(each, model)]
+        raise invalid_request(list(dict.fromkeys(faults))) from None
 
 
 def _faults(error: ErrorDetails, model: type[RequestBody]) -> list[ProblemFault]:

@@ -12,14 +12,14 @@ from backend.filters import Schema
 
 @dataclass(frozen=True)
 class BodyLimits:
-    """What the settings allow in a body; validators find it as the context of the validation."""
+    """What the settings allow in a body; pydantic passes it to validators as their context."""
 
     filterable: Schema
     max_batch: int
 
 
 class Document(BaseModel):
-    """A JSON object of which every member is described. No value is converted."""
+    """A JSON object without undeclared members. No value is converted."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 

@@ -39,7 +39,7 @@ def split_words(text: str) -> list[str]:
         if piece == ",":
             words.append("")
         else:
-            words[-1] += piece[-1]  # of an escape the second character
+            words[-1] += piece[-1]  # the second character of an escape
     return words
 
 
@@ -57,8 +57,8 @@ def _suffixed(field: str, kind: Kind) -> list[str]:
 def target_of(name: str, schema: Schema) -> tuple[str, str] | None:
     """Return the field that a parameter filters by and the part of the condition that it sets.
 
-    A suffix of an open attribute is a suffix, unless a facet is declared under the whole name; an
-    attribute that really ends so can be named in JSON.
+    `attributes.fit_not` negates `attributes.fit`, unless a facet has the whole name. An attribute
+    whose name ends like that can be used in JSON.
     """
     if name in schema:
         return name, "any_of"
@@ -82,11 +82,11 @@ class FilterReader:
 
     @property
     def where(self) -> Where:
-        """The conditions that were right."""
+        """The valid conditions."""
         return {field: Condition(**parts) for field, parts in self._parts.items()}
 
     def read_parameter(self, name: str, texts: Sequence[str]) -> None:
-        """Take one parameter of a query string; `target_of` must know it."""
+        """Read one parameter of a query string; `target_of` must know it."""
         field, part = target_of(name, self._schema) or (name, "any_of")
         try:
             kind = kind_of(field, self._schema)
@@ -98,7 +98,7 @@ class FilterReader:
             self._add(field, part, value, parameter=name)
 
     def read_json(self, given: Any, *, at: str = "", parameter: str | None = None) -> None:
-        """Take a filter in JSON; `at` is the pointer to it, in a body or in a parameter."""
+        """Read a filter in JSON; `at` is the pointer to it, in a body or in a parameter."""
         place = {"parameter": parameter} if parameter else {}
         if not isinstance(given, dict):
             self._refuse("must be an object of fields", pointer=at, **place)

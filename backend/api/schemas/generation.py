@@ -73,18 +73,16 @@ _Promote: TypeAlias = Annotated[_Text, Field(json_schema_extra={"enum": ["auto",
 
 
 class ReindexBody(RequestBody):
-    """What the new index is made with; what is absent stays as it is."""
+    """Settings of the new index; absent ones stay as in the active index."""
 
     embedder: _Text | None = Field(None, description="name, with ?option=value&…")
     quantization: _Quantization | None = None
     hnsw: HnswBody = HnswBody(m=None, ef_construct=None)
     promote: _Promote = "auto"
-    force: bool = Field(
-        False, description="promote it also when checks fail; their numbers are kept"
-    )
+    force: bool = Field(False, description="promote it even if checks fail; their numbers are kept")
 
     def plan(self) -> ReindexPlan:
-        """Return what is asked for, its values not yet checked."""
+        """Return the plan; its values are not checked yet."""
         return ReindexPlan(
             embedder=self.embedder,
             quantization=self.quantization,

@@ -13,7 +13,7 @@ from backend.vectors import SearchMode
 
 
 class FilterRecall(Document):
-    """How often filters of one shape were asked, and the recall of a sample of them."""
+    """How often filters of one shape were used, and the recall of a sample of them."""
 
     shape: str = Field(description="fields and kinds of clause, no values; empty: no filter")
     mode: SearchMode
@@ -28,8 +28,8 @@ class ShardBuilt(Document):
     at: datetime
     points: int
     seconds: float
-    caught_up: int = Field(description="points that had changed meanwhile")
-    stall_seconds: float = Field(description="without an answer, while the graph was loaded")
+    caught_up: int = Field(description="points that changed during the build")
+    stall_seconds: float = Field(description="no query was answered while the graph was loaded")
     peak_bytes: int = Field(description="memory of the process that built it")
 
 
@@ -44,7 +44,7 @@ class ShardDocument(Document):
     """The embedded index of the active generation."""
 
     optimized: bool = Field(description="whether it has a graph; else all points are compared")
-    dirty: int = Field(description="points written since it was made, which are outside the graph")
+    dirty: int = Field(description="points written since it was built; they are not in the graph")
     building: bool
     built: ShardBuilt | None
     failure: ShardFailure | None
@@ -92,7 +92,7 @@ class JobDocument(Document):
     state: Literal["queued", "running", "done", "failed"]
     done: int
     total: int | None
-    rate: float | None = Field(description="a second, lately")
+    rate: float | None = Field(description="steps per second, recently")
     seconds_left: float | None = Field(description="by that rate; null where it is unknown")
     result: dict[str, Any] | None
     error: str | None

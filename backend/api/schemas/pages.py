@@ -1,4 +1,4 @@
-"""Cursors: from which row the next page of a list starts. Clients do not look into them."""
+"""Cursors: where the next page of a list starts. To clients they are opaque."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from typing import Any, Final
 _INSIDE: Final = re.compile(r"([a-z]+):([0-9]{1,18})")
 
 
-def make_cursor(collection: str, after_id: int) -> str:
-    """Return the cursor of the page that starts after a row of a collection."""
-    return urlsafe_b64encode(f"{collection}:{after_id}".encode()).decode().rstrip("=")
+def next_cursor(collection: str, ids: Sequence[int], limit: int) -> str | None:
+    """Return the cursor of the page after the first `limit` rows, None if there are no more."""
+    if len(ids) <= limit:
+        return None
+    return urlsafe_b64encode(f"{collection}:{ids[limit - 1]}".encode()).decode().rstrip("=")
 
 
 def read_cursor(text: str, collection: str) -> int:
@@ -29,5 +31,5 @@ def read_cursor(text: str, collection: str) -> int:
 
 
 def as_page(items: Sequence[dict[str, Any]], next_cursor: str | None) -> dict[str, Any]:
-    """Return a list as every endpoint answers it."""
+    """Return a list in the form that all endpoints use."""
     return {"items": items, "next_cursor": next_cursor}

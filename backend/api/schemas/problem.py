@@ -30,7 +30,7 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str
-    code: str = Field(description="what a program may rely on")
+    code: str = Field(description="the kind of problem, for programs")
     request_id: str | None
     errors: list[ProblemFault] = Field([], description="everything wrong with the request")
 

@@ -1,4 +1,4 @@
-"""A product in JSON: its columns, and beside them, read-only, its state and its reason."""
+"""A product in JSON: its columns, and the read-only members `state` and `reason`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from backend.queue.progress import State, states
 
 
 class ProductBody(ProductFields):
-    """A product as a client writes it. `state` and `reason` are read-only and passed over."""
+    """A product as a client writes it. `state` and `reason` are read-only and ignored."""
 
     sku: Sku = Field(default_factory=str, description="absent, or the sku of the path")
     state: str | None = Field(None, json_schema_extra={"readOnly": True})
@@ -28,12 +28,12 @@ class ProductBody(ProductFields):
 
 
 class Product(ProductFields):
-    """A product as it is read; with `fields`, only the sku and what was asked for."""
+    """A product as it is read; with `fields`, only the sku and the named members."""
 
     attributes: Attributes = Field({}, description="open attributes: scalars, or lists of scalars")
     state: State = Field(State.PENDING, json_schema_extra={"readOnly": True})
     reason: str | None = Field(
-        None, description="of the quarantine", json_schema_extra={"readOnly": True}
+        None, description="why it is quarantined", json_schema_extra={"readOnly": True}
     )
 
 
@@ -51,7 +51,7 @@ class BatchProduct(ProductBody):
 
 
 def _pass(item: Any) -> Any:
-    """Leave an item unchecked: `parse` checks each one alone, so that the right ones are stored."""
+    """Leave an item unchecked: `parse` checks each one alone, so that valid ones are stored."""
     return item
 
 
@@ -96,7 +96,7 @@ def write_products(
 ) -> list[Json]:
     """Return products as JSON, with their state in the active generation.
 
-    `fields` names the members that are wanted; if it is empty, all are. The sku always is.
+    `fields` names the members to return besides the sku; if it is empty, all are returned.
     """
     generation = generations.active_or_none(session)
     found = states(session, generation.id if generation else None, [it.id for it in products])
@@ -119,8 +119,8 @@ def _as_json(product: models.Product, state: str, reason: str | None) -> Json:
 def read_changes(body: Mapping[str, Any], *, sku: str) -> Json:
     """Return the fields of a body that a client may write, checked by `parse` later.
 
-    Clients write back what they read, so the read-only members are passed over. A sku in the body
-    has to be that of the path. Raises InvalidProduct.
+    Clients write back what they read, so the read-only members are ignored. A sku in the body must
+    be that of the path. Raises InvalidProduct.
     """
     if body.get("sku", sku) != sku:
         errors = [{"field": "sku", "reason": f"must be absent or the path's, {sku!r}"}]

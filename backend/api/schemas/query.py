@@ -1,11 +1,11 @@
-"""Query strings and the text fields of forms: read name by name; an unknown name is refused.
+"""Read the parameters of query strings and forms, name by name; other names are refused.
 
-The reader collects everything wrong and raises it at once in `finish`; until then a wrong value
-reads as its default.
+The reader collects all faults; `finish` raises them together. A wrong value is read as its default.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import Any, Final
 
@@ -21,6 +21,12 @@ from backend.catalogue.products import SKU
 from backend.filters import Schema, Where
 
 MOST_WORDS: Final = 1000
+ID: Final = re.compile("[0-9]{1,18}")
+
+
+def read_id(text: str) -> int | None:
+    """Return the id that a path ends with, None unless every database can hold it."""
+    return int(text) if ID.fullmatch(text) else None
 
 
 class QueryReader:
@@ -51,7 +57,7 @@ class QueryReader:
         return self._left.pop(name, None)
 
     def finish(self) -> None:
-        """Raise RequestError if anything was wrong, or a name was given that nobody took."""
+        """Raise RequestError if anything was wrong, or a parameter was not read."""
         for name in self._left:
             detail = f"there is no such parameter; allowed: {', '.join(self._allowed) or 'none'}"
             self.refuse(name, detail, code="unknown-parameter")
@@ -119,7 +125,7 @@ class QueryReader:
     def where(self, schema: Schema) -> Where:
         """Return the filter: parameters, and JSON under the name `filter`.
 
-        To be called last: it takes every name that filters.
+        Call it last: it reads every parameter whose name is that of a filter.
         """
         reader = FilterReader(schema)
         if (text := self.text("filter")) is not None:

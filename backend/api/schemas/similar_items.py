@@ -1,4 +1,4 @@
-"""Similar items and facets: the question, and the answer in JSON."""
+"""Similar items and facets: the query, and the answer in JSON."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class SimilarMeta(BaseModel):
     embedder: str
     fingerprint: str
     search_mode: SearchMode = Field(
-        description="plain: a walk of the graph; acorn: one that also passes through what the "
-        "filter drops; exact: all that pass the filter were compared"
+        description="plain: the graph was searched; acorn: also through points that the filter "
+        "excludes; exact: all points that pass the filter were compared"
     )
     took_ms: float
-    query_state: State | None = Field(None, description="of the query product")
+    query_state: State | None = Field(None, description="state of the query product")
 
 
 class SimilarAnswer(Document):
@@ -63,7 +63,7 @@ class SimilarBody(RequestBody):
     filter: Filter = {}
 
     def query(self) -> Query:
-        """Return what is asked beside the product."""
+        """Return the query, without its product."""
         return Query(
             limit=self.limit, where=self.filter, exclude=self.exclude, min_score=self.min_score
         )
@@ -92,9 +92,9 @@ class FacetPage(Document):
 
 
 def read_query(reader: QueryReader, fields: Schema) -> tuple[Query, list[str]]:
-    """Return the query, and the members of the products that are wanted.
+    """Read a query and the wanted members of products; call it last, since it finishes the reader.
 
-    To be called last: raises RequestError if anything was wrong.
+    Raises RequestError if anything was wrong.
     """
     limit = reader.integer("limit", default=10, least=1, most=MAX_LIMIT)
     exclude = reader.skus("exclude")

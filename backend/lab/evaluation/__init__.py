@@ -1,1 +1,1 @@
-"""How well an embedder recommends: figures and example images that anyone can reproduce."""
+"""How well an embedder recommends: reproducible figures, and example images."""

@@ -138,7 +138,7 @@ def _contenders(
 
 
 def _rates(context: EvaluationContext, plan: EvaluationPlan, timed: int) -> dict[str, float]:
-    """Return images a second by embedder's name; empty if no image is wanted or can be opened."""
+    """Return images a second by embedder's name; empty if `timed` is 0 or no image opens."""
     uris = [product.uri for product in plan.products[:timed]]
     all_ = {one.name: one for one in (context.reference, *context.embedders.values())}
     opened = {

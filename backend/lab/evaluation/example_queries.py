@@ -27,7 +27,7 @@ class ExampleQuery:
     """A query and its neighbours, as one drawn row."""
 
     image: str  # data URI
-    alt: str  # the same as text
+    alt: str  # the row as text
     width: int  # pixels
     height: int
     precision: float  # AP@k

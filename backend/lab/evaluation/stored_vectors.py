@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
@@ -34,7 +34,7 @@ def embed_missing(
     that was opened, so this may run beside a server, which would store the same vector.
     """
     digests = [product.digest for product in products]
-    known = _known(db, embedder.fingerprint, digests)
+    known = known_digests(db, embedder.fingerprint, digests)
     missing = [position for position, digest in enumerate(digests) if digest not in known]
     opened = open_images([products[position].uri for position in missing], embedder.input_size)
     tasks = zip(missing, opened, strict=True)
@@ -62,7 +62,8 @@ def load_vectors(db: Database, fingerprint: str, digests: Sequence[str]) -> Floa
         raise NotEvaluable("vectors were deleted in the meantime: evaluate again") from None
 
 
-def _known(db: Database, fingerprint: str, digests: Sequence[str | None]) -> set[str]:
+def known_digests(db: Database, fingerprint: str, digests: Iterable[str | None]) -> set[str]:
+    """Return the digests whose vector is stored."""
     present = sorted({digest for digest in digests if digest})
     with db.read() as session:
         return {

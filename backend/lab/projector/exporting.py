@@ -8,17 +8,15 @@ from typing import Final
 
 import numpy as np
 
-from backend.catalogue import image_vectors
 from backend.database.engine import Database
 from backend.errors import NotEvaluable
 from backend.lab.evaluation.labels import COLUMNS, CatalogueProduct, Labels, label, read_products
-from backend.lab.evaluation.stored_vectors import load_vectors
+from backend.lab.evaluation.stored_vectors import known_digests, load_vectors
 from backend.lab.projector import maps, page, sprite, tensorboard_folder
 from backend.lab.projector.sampling import Sample, distinguishing_fields, stratify
 from backend.lab.types import Floats, OpenImage, Report
 
 PAGE: Final = "scatter.html"
-PART: Final = 1000  # digests in one SQL query
 
 
 def draw_sample(
@@ -31,10 +29,11 @@ def draw_sample(
     """
     with db.read() as session:
         everything = read_products(session)
-    products = _with_vectors(db, fingerprint, everything)
+    known = known_digests(db, fingerprint, (product.digest for product in everything))
+    products = [product for product in everything if product.digest in known]
     if not products:
         raise NotEvaluable("no product has a vector of this embedder yet: run `lookalike index`")
-    by = by or _default_field(products)
+    by = by or next(iter(distinguishing_fields(products, first="article_type")), None)
     chosen = stratify(_labels(products, by), count, seed=seed)
     drawn = [products[position] for position in chosen]
     vectors = load_vectors(db, fingerprint, [str(product.digest) for product in drawn])
@@ -69,22 +68,6 @@ def flatten(sample: Sample, *, with_umap: bool) -> Mapping[str, Floats]:
     pca, share = maps.pca_map(sample.vectors)
     linear = {f"PCA ({share:.0%} of variance)": pca}
     return {"UMAP": maps.umap_map(sample.vectors), **linear} if with_umap else linear
-
-
-def _with_vectors(
-    db: Database, fingerprint: str, products: list[CatalogueProduct]
-) -> list[CatalogueProduct]:
-    digests = sorted({product.digest for product in products if product.digest})
-    known: set[str] = set()
-    with db.read() as session:
-        for start in range(0, len(digests), PART):
-            known |= image_vectors.known(session, fingerprint, digests[start : start + PART])
-    return [product for product in products if product.digest in known]
-
-
-def _default_field(products: list[CatalogueProduct]) -> str | None:
-    found = distinguishing_fields(products, first="article_type")
-    return found[0] if found else None
 
 
 def _labels(products: list[CatalogueProduct], by: str | None) -> Labels:

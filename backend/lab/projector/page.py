@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any, Final
@@ -43,10 +44,7 @@ def render(
 def _field(sample: Sample, field: str) -> dict[str, Any]:
     """Return a field's values, the most frequent first, and each product's position in them."""
     values = [product.value(field) for product in sample.products]
-    counts: dict[str, int] = {}
-    for value in values:
-        if value is not None:
-            counts[value] = counts.get(value, 0) + 1
+    counts = Counter(value for value in values if value is not None)
     ordered = sorted(counts, key=lambda value: (-counts[value], value))
     position: dict[str | None, int] = {value: at for at, value in enumerate(ordered)} | {None: -1}
     return {

@@ -28,7 +28,7 @@ def columns(count: int) -> int:
 
 
 def draw_sprite(uris: Sequence[str], open_image: OpenImage, *, report: Report) -> Image.Image:
-    """Draw the images, letterboxed on white; a grey tile stands for one that cannot be opened."""
+    """Draw the images, letterboxed on white; one that cannot be opened becomes a grey tile."""
     side, across = tile_side(len(uris)), columns(len(uris))
     sheet = Image.new("RGB", (across * side, -(-len(uris) // across) * side), "white")
     for position, tile in enumerate(_tiles(uris, open_image, side)):

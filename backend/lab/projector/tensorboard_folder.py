@@ -42,8 +42,4 @@ def _metadata(sample: Sample) -> str:
     for product in sample.products:
         values = (product.value(field) or "" for field in sample.fields)
         rows.append([product.name or product.sku, product.sku, *values])
-    return "".join("\t".join(map(_one_line, row)) + "\n" for row in rows)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return "".join("\t".join(" ".join(text.split()) for text in row) + "\n" for row in rows)

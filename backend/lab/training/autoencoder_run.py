@@ -1,4 +1,4 @@
-"""What one run of the autoencoder's training has reached, and how it is kept in its folder."""
+"""The progress of one training of an autoencoder, and how it is kept in its folder."""
 
 from __future__ import annotations
 

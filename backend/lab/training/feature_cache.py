@@ -110,7 +110,7 @@ class FeatureCache:
         self._channels = stem.pooled(blank).shape[1]
 
     def fill(self, view: int, rows: Positions, *, report: Report) -> None:
-        """Compute one view of some products, unless it is there already.
+        """Compute one view of some products, unless it is stored already.
 
         Raises ConfigurationError where the disk has too little space.
         """

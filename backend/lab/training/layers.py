@@ -14,10 +14,10 @@ from torch.nn import functional as F  # noqa: N812  (as everywhere)
 from backend.embedders.batch_norms import normed_convolutions
 
 ESTIMATING: Final = 4
-"""Where the gradient of depthwise weights is slow, one image in so many estimates it."""
+"""If the gradient of depthwise weights is slow, it is estimated from one image in four."""
 
 FEWEST_ESTIMATING: Final = 32
-"""The fewest images of that estimate. Batches are random, so the first images will do."""
+"""The fewest images of that estimate. Batches are random, so the first images are used."""
 
 
 class FoldedConvolution(nn.Module):

@@ -89,7 +89,7 @@ class Objective(nn.Module):
 def supervised_contrast(cosines: Tensor, targets: Tensor, temperature: float) -> Tensor:
     """Return the supervised contrastive loss of a batch (Khosla et al. 2020, L_out).
 
-    It is the mean over those that have a positive: another product with the same target.
+    It is the mean over the products with a positive: another product with the same target.
     """
     itself = torch.eye(len(targets), dtype=torch.bool, device=targets.device)
     same = (targets[:, None] == targets) & (targets != MISSING)[:, None] & ~itself

@@ -84,7 +84,7 @@ def main(
     whitening: Annotated[float, typer.Option(help="0: plain PCA; 1: equal variances")] = 0.25,
     count: Annotated[int, typer.Option(help="products to fit on")] = 20_000,
     queries: Annotated[int, typer.Option(help="products drawn first and left out")] = 10_000,
-    seed: Annotated[int, typer.Option(help="of the permutation of products")] = 0,
+    seed: Annotated[int, typer.Option(help="decides the permutation of products")] = 0,
     features: Annotated[str, typer.Option(help="the embedder to project")] = FEATURES,
 ) -> None:
     """Fit a PCA of an embedder's features and write it with its provenance."""

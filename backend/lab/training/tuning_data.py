@@ -97,7 +97,7 @@ def near_duplicates(features: FloatArray, others: FloatArray, threshold: float) 
 
 
 def _encode_targets(codes: Positions, training: Positions) -> tuple[Positions, int]:
-    """Give the categories that training has numbers from 0; all others become MISSING."""
+    """Map the categories of the training products to 0, 1, …, and all others to MISSING."""
     trained = np.unique(codes[training])
     trained = trained[trained >= 0]
     numbers = np.searchsorted(trained, codes).clip(max=max(len(trained) - 1, 0))

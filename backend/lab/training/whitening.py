@@ -14,7 +14,7 @@ from backend.embedders.pixels import normalise
 from backend.lab.principal_axes import fit_principal_axes
 
 REGULARIZER: Final = 1e-5
-"""Added to each variance: keeps directions of almost no variance from becoming noise."""
+"""Added to each variance, so that directions of almost no variance do not become noise."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ MAP_AT: Final = 5
 
 @dataclass(frozen=True)
 class _Trial:
-    """The neighbours of one product: by the candidate, by its exact search, by the active one."""
+    """The neighbours of one product: in the candidate, by its exact search, in the active one."""
 
     asked: SampledProduct
     found: list[Hit]

@@ -17,13 +17,12 @@ from backend.reindex.checks.verdict import Side
 from backend.vectors import Vector
 
 CATEGORIES: Final = ("article_type", "sub_category", "master_category")
-"""Fields by which products are alike, the finest first; the first one is used that half of the
-sample has."""
+"""Categories of products, the finest first; the first that half of the sample has is used."""
 
 SEED: Final = 20_220_601
 DRAWN: Final = 30_000
-"""Ids that the sample is taken from, since some are of removed products. It is close to the most
-parameters that a statement takes."""
+"""Ids that the sample is taken from, since some products are removed; close to the largest number
+of parameters in a statement."""
 
 
 @dataclass(frozen=True)

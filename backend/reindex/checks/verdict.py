@@ -58,23 +58,18 @@ class Verdict:
 
     def quality(self, *, forced: bool = False) -> dict[str, Any]:
         """Return the numbers as they are kept with the generation."""
-        checks = {check.name: _without_name(check) for check in self.checks}
+        members = [asdict(check) for check in self.checks]
+        checks = {member.pop("name"): member for member in members}
         return {"checked_at": self.at.isoformat(), "forced": forced, "checks": checks}
 
-    def demand(self, generation: Generation) -> None:
-        """Raise PromotionRefused, naming each number that failed and by how much."""
+    def raise_if_failed(self, generation: Generation) -> None:
+        """Raise PromotionRefused if a check failed, naming each number and by how much."""
         if self.failed:
             reasons = "; ".join(check.says for check in self.failed)
             raise PromotionRefused(
                 f"generation {generation.id} is not promoted: {reasons}",
                 checks=self.quality()["checks"],
             )
-
-
-def _without_name(check: Check) -> dict[str, Any]:
-    found = asdict(check)
-    del found["name"]
-    return found
 
 
 def check_query_encoder(encoder: QueryEncoder, generation: Generation) -> Check:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from itertools import islice
+from heapq import merge
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 import qdrant_edge as qe
@@ -13,13 +15,13 @@ from backend.vectors import CLAIM
 from backend.vectors.points import BATCH
 
 PAGE: Final = 1000
-"""Points per page of a walk: about 3 ms, in which no other thread runs."""
+"""Points per page: about 3 ms, in which no other thread runs."""
 
 UseShard: TypeAlias = Callable[[], AbstractContextManager[qe.EdgeShard]]
 """Gives an open shard for one call of the engine."""
 
 
-def walk(using: UseShard, *, start: int = 0) -> Iterator[tuple[int, int]]:
+def scroll_claims(using: UseShard, *, start: int = 0) -> Iterator[tuple[int, int]]:
     """Yield (id, claim) of the points from `start` on, in id order."""
     offset: Any = start
     while offset is not None:
@@ -35,21 +37,14 @@ def walk(using: UseShard, *, start: int = 0) -> Iterator[tuple[int, int]]:
 def differing_ids(
     one: Iterable[tuple[int, int]], other: Iterable[tuple[int, int]]
 ) -> Iterator[int]:
-    """Yield the ids that only one of two walks has, or that have another claim in each."""
-    left, right = iter(one), iter(other)
-    a, b = next(left, None), next(right, None)
-    while a is not None or b is not None:
-        if b is None or (a is not None and a[0] < b[0]):
-            assert a is not None  # noqa: S101  (for the type checker)
-            yield a[0]
-            a = next(left, None)
-        elif a is None or b[0] < a[0]:
-            yield b[0]
-            b = next(right, None)
-        else:
-            if a[1] != b[1]:
-                yield a[0]
-            a, b = next(left, None), next(right, None)
+    """Yield the ids that only one of two shards has, or that have different claims.
+
+    Takes the (id, claim) of each shard, in id order.
+    """
+    for id_, pairs in groupby(merge(one, other), key=itemgetter(0)):
+        claims = [claim for _, claim in pairs]
+        if len(claims) == 1 or claims[0] != claims[1]:
+            yield id_
 
 
 def copy_points(ids: Iterable[int], using: UseShard, target: qe.EdgeShard) -> None:

@@ -70,7 +70,7 @@ class Shard:
 
 
 def look(path: Path) -> Shard:
-    """Read which shard a store's folder has in use; one that was never opened looks like new."""
+    """Read which shard a store's folder has in use; before the first opening it looks empty."""
     state = read_state(path)
     dirty = _read_count(path / f"{state.folder}.written")
     return Shard(state, dirty, building=(path / state.next_folder).exists())
@@ -95,11 +95,8 @@ def read_state(path: Path) -> StoreState:
 
 
 def write_state(path: Path, state: StoreState) -> None:
-    """Write which shard is in use. Once this has returned, a power cut does not lose it.
-
-    Raises OSError, also when the folder is gone.
-    """
-    path.stat()  # or `replace_file` would make a folder anew that somebody has removed
+    """Write which shard is in use, safe against a power cut. Raises OSError."""
+    path.stat()  # raises if the folder was removed; `replace_file` would create it again
     text = json.dumps(asdict(state), indent=2)
     replace_file(path / "store.json", lambda draft: draft.write_text(text), flush_folder=True)
 
@@ -127,8 +124,7 @@ def remove(entry: Path) -> None:
 class WriteCounter:
     """Counts the points written since a shard was built, in a file that survives a killed process.
 
-    A point counts once, and once more after each restart: the count only helps to decide when to
-    build again.
+    After a restart a point counts again: the count only helps to decide when to build.
     """
 
     def __init__(self, file: Path) -> None:

@@ -1,4 +1,4 @@
-"""An open shard that stays open, until its last call has ended, when another replaces it."""
+"""An open shard. When another shard replaces it, it is closed after its last call has ended."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Handle:
         with self._changed:
             self._replaced = True
             self._changed.wait_for(lambda: not self._calls)
-        with suppress(IndexUnavailable):  # it is deleted anyhow
+        with suppress(IndexUnavailable):  # it is deleted anyway
             self.close()
         remove(self.folder)
         remove(self.folder.with_name(f"{self.folder.name}.written"))

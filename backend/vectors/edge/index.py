@@ -21,7 +21,7 @@ import qdrant_edge as qe
 from backend.filters import Scalar, Schema, Where
 from backend.filters.check import check, check_facet
 from backend.vectors import Hit, Point, SearchMode, StoredPoint, Vector, VectorIndex
-from backend.vectors.edge.copy import walk
+from backend.vectors.edge.copy import scroll_claims
 from backend.vectors.edge.queries import EDGE_FILTERS, search_params
 from backend.vectors.edge.shard import ShardOptions, engine_points
 from backend.vectors.edge.store import EdgeStore
@@ -85,9 +85,8 @@ class EdgeIndex(VectorIndex):
 
     def set_payload(self, id: int, payload: Mapping[str, Any]) -> None:
         check_patch(payload, self._schema)
-        with self.store.writing(
-            [id]
-        ) as shard:  # by id alone, the engine raises where there is none
+        with self.store.writing([id]) as shard:
+            # A filter, because by id alone the engine raises if there is no such point.
             point = points_with_claim(EDGE_FILTERS, ids=[id])
             shard.update(qe.UpdateOperation.set_payload_by_filter(point, dict(payload)))
 
@@ -160,7 +159,7 @@ class EdgeIndex(VectorIndex):
             self._schema,
             has_graph=self.indexed,
             estimate=lambda: self._estimate(passing),
-            # With int8 a walk reads small codes, but comparing a share reads whole vectors.
+            # With int8 a graph search reads small codes, but a comparison reads whole vectors.
             points=None if self.options.quantization else self._estimate,
         )
 
@@ -217,7 +216,7 @@ class EdgeIndex(VectorIndex):
             return shard.count(request)
 
     def claims(self, *, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, int]]:
-        for point in walk(self.store.using, start=start):
+        for point in scroll_claims(self.store.using, start=start):
             if stop is not None and point[0] >= stop:
                 return
             yield point

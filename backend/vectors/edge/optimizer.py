@@ -18,7 +18,7 @@ from backend.vectors.edge.policy import Policy
 
 log = structlog.get_logger(__name__)
 
-LOOK_EVERY_SECONDS: Final = 5.0
+CHECK_EVERY_SECONDS: Final = 5.0
 RETRY_SECONDS: Final = 600.0
 """A build that failed is tried again after this time, or at once when `start` is called."""
 
@@ -55,11 +55,9 @@ class Optimizer:
         self._shard_of = shard_of
         self._heartbeat = heartbeat
         self._running: _Running | None = None
-        self._looked = -LOOK_EVERY_SECONDS
+        self._checked_at = -CHECK_EVERY_SECONDS
         self._failed: dict[int, float] = {}  # generation -> when
-        self._outcomes: dict[
-            int, BuildResult | LookalikeError
-        ] = {}  # of each generation's last build
+        self._outcomes: dict[int, BuildResult | LookalikeError] = {}  # generation -> last build
 
     @property
     def building(self) -> int | None:
@@ -82,10 +80,9 @@ class Optimizer:
         """Start a build that is due, or swap in the shard of one that has ended."""
         if self._running:
             self._continue(self._running, live)
-        elif time.monotonic() - self._looked >= LOOK_EVERY_SECONDS:
-            self._looked = time.monotonic()
-            due = next((one for one in live if self._is_due(one)), None)
-            if due:
+        elif time.monotonic() - self._checked_at >= CHECK_EVERY_SECONDS:
+            self._checked_at = time.monotonic()
+            if due := next((one for one in live if self._is_due(one)), None):
                 self.start(due)
 
     def start(self, generation: Generation) -> None:
@@ -95,7 +92,7 @@ class Optimizer:
         """
         index = self._shard_of(generation)
         if index is None:
-            raise IndexUnavailable("there is no embedded index here: a server optimizes by itself")
+            raise IndexUnavailable("there is no embedded index here; a server optimizes its own")
         if self._running:
             raise IndexUnavailable(f"generation {self.building} is being optimized")
         request = {
@@ -129,7 +126,7 @@ class Optimizer:
         """Return the result of a generation's last build; raises the error that it ended with."""
         outcome = self._outcomes.get(generation_id)
         if outcome is None:
-            raise IndexUnavailable("the build was given up")
+            raise IndexUnavailable("the build was stopped")
         if isinstance(outcome, LookalikeError):
             raise outcome
         return outcome

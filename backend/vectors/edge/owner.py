@@ -38,11 +38,7 @@ class Owner:
             self._lock.acquire(timeout=0)
         except Timeout:
             raise IndexLocked(f"another process owns the index: {self.describe()}") from None
-        self._announce({"pid": os.getpid(), "url": url, "token": self._own_token})
-
-    def _announce(self, about: dict[str, object]) -> None:
-        """Write the address, readable only by this user from the first byte on."""
-        text = json.dumps(about)
+        text = json.dumps({"pid": os.getpid(), "url": url, "token": self._own_token})
         replace_file(self._address, lambda draft: draft.write_text(text), mode=0o600)
 
     @property

@@ -1,4 +1,4 @@
-"""What a request to the shard is made of: its filter classes, and how it searches."""
+"""The parts of a request to the shard: filter classes and search parameters."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 
 from backend.errors import ConfigurationError, IndexGone, IndexLocked, IndexUnavailable
 from backend.filters import Schema
-from backend.vectors.edge.copy import copy_points, differing_ids, walk
+from backend.vectors.edge.copy import copy_points, differing_ids, scroll_claims
 from backend.vectors.edge.folders import (
     BuildFailure,
     BuildResult,
@@ -43,7 +43,7 @@ LAST_PASS: Final = 256
 """Points that may be left for the last pass, during which writers wait: a few milliseconds."""
 
 PASSES: Final = 20
-"""After as many passes the last one follows, however much was written meanwhile."""
+"""The most passes before the last one, even if much is written meanwhile."""
 
 
 class EdgeStore:
@@ -173,7 +173,9 @@ class EdgeStore:
             with engine_errors():
                 yield fresh.shard
 
-        changed = self._take_journal() | {*differing_ids(walk(self.using), walk(using_fresh))}
+        changed = self._take_journal() | {
+            *differing_ids(scroll_claims(self.using), scroll_claims(using_fresh))
+        }
         for _ in range(PASSES):
             heartbeat()
             self._copy(changed, fresh)

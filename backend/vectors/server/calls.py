@@ -23,16 +23,16 @@ from backend.errors import (
 T = TypeVar("T")
 
 PAUSES: Final = (0.1, 0.4)
-"""Seconds before each further try, plus or minus a half. Few, because a shopper may be waiting; the
-queue tries failed writes again by itself, much later."""
+"""Seconds before each retry, plus or minus a half. Few, because a shopper may be waiting; the queue
+retries failed writes later."""
 
 
 class _Meaning(Enum):
-    AWAY = auto()  # it did not begin: try again
+    AWAY = auto()  # the call did not begin: try again
     GONE = auto()
     DENIED = auto()
     REFUSED = auto()
-    FAILED = auto()  # it may be overloaded, or have done it: do not try again at once
+    FAILED = auto()  # overloaded, or the call was done: do not try again at once
 
 
 _GRPC: Final = {
@@ -79,7 +79,7 @@ def attempt(call: Callable[[], T], *, collection: str) -> T:
 
 
 def _read(error: Exception) -> tuple[_Meaning, str]:
-    """Return what the server's error means and says; raise an error of another origin again."""
+    """Return the meaning and the message of a server's error; raise any other error again."""
     if isinstance(error, grpc.Call):
         return _GRPC.get(error.code(), _Meaning.FAILED), error.details() or error.code().name
     if isinstance(error, UnexpectedResponse):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias
@@ -85,8 +86,7 @@ def drop_collection(client: QdrantClient, name: str) -> None:
 
 def point_alias(connect: Connect, alias: str, collection: str) -> None:
     """Let an alias name a collection. If it named another one, both changes are one atomic step."""
-    client = connect()
-    try:
+    with closing(connect()) as client:
         found = attempt(client.get_aliases, collection=collection).aliases
         named = {it.alias_name: it.collection_name for it in found}
         if named.get(alias) == collection:
@@ -103,8 +103,6 @@ def point_alias(connect: Connect, alias: str, collection: str) -> None:
             partial(client.update_collection_aliases, change_aliases_operations=change),
             collection=collection,
         )
-    finally:
-        client.close()
 
 
 def _layout(size: int, options: ServerOptions) -> dict[str, Any]:

@@ -45,7 +45,7 @@ _ORDERING: Final = models.WriteOrdering.MEDIUM
 a later delete in different orders, which no claim can repair. With strong ordering, writing stops
 when the leader does."""
 
-_PAGE = 1000  # points per page of a walk
+_PAGE = 1000  # points per request
 
 
 class ServerIndex(VectorIndex):
@@ -154,7 +154,7 @@ class ServerIndex(VectorIndex):
         return self._search(query, limit, where, exclude)
 
     def search_mode(self, where: Where | None = None) -> SearchMode:
-        """Choose as if every point were in the graph; the server compares the others anyhow.
+        """Choose as if every point were in the graph; the server compares the others anyway.
 
         A share of all points is never compared: vectors may lie on disk, and every shard of the
         collection would be busy.

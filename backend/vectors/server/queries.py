@@ -1,4 +1,4 @@
-"""What a request to the server is made of: its filter classes, and how it searches."""
+"""The parts of a request to the server: filter classes and search parameters."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def search_params(mode: SearchMode, options: ServerOptions) -> models.SearchPara
         params.acorn = models.AcornSearchParams(enable=True)
     if options.quantization:
         params.quantization = models.QuantizationSearchParams(
-            ignore=exact,  # an exact search is the measure of the others
+            ignore=exact,  # other searches are compared with an exact one
             rescore=True,
             oversampling=2.0,
         )

@@ -225,11 +225,11 @@ def test_what_open_clip_cannot_load_is_refused_with_what_it_can(
 
     with pytest.raises(WeightsUnavailable, match="neither a file nor one of openai"):
         load("open-clip/ViT-B-32")
-    with pytest.raises(WeightsUnavailable, match="not at hand"):
+    with pytest.raises(WeightsUnavailable, match="not on disk"):
         load("open-clip/hf-hub:nobody/nothing")
     with pytest.raises(WeightsUnavailable, match="local-dir:/path"):
         load(f"open-clip/local-dir:{tmp_path / 'absent'}")
-    with pytest.raises(WeightsUnavailable, match="not at hand"):
+    with pytest.raises(WeightsUnavailable, match="not on disk"):
         load(f"open-clip/tiny-clip?weights={tmp_path / 'text.pt'}")
     with pytest.raises(UnknownEmbedder, match="begins with hf-hub:"):
         load("open-clip/ViT-Z")

@@ -1,4 +1,4 @@
-"""Whatever makes index and SQL differ is found and healed, and no image is opened for it."""
+"""Whatever makes index and SQL differ is found and repaired, and no image is opened for it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def reconcile(shop: Shop, *, fix: bool = False, **options: Any) -> Drift:
     return indexing.reconcile(shop.db, shop.generation, shop.index, fix=fix, **options)
 
 
-def heal(shop: Shop) -> Drift:
+def repair(shop: Shop) -> Drift:
     """Heal, and show that this was all: nothing differs any more, nothing was opened."""
     drift = reconcile(shop, fix=True)
     shop.work()
@@ -76,19 +76,19 @@ def test_what_agrees_is_left_alone(shop: Shop) -> None:
 
 def test_an_emptied_index_is_filled_again_from_sql(shop: Shop) -> None:
     shop.index = ExactIndex(size=SIZE, schema=indexing.schema())
-    assert heal(shop).missing_point == [1, 2, 3]
+    assert repair(shop).missing_point == [1, 2, 3]
     assert shop.index.count() == 3
 
 
 def test_a_deleted_point_comes_back(shop: Shop) -> None:
     shop.index.delete({2: 10})
-    assert heal(shop).missing_point == [2]
+    assert repair(shop).missing_point == [2]
     assert shop.payload(2)["price"] == 1.0
 
 
 def test_a_point_of_another_claim_is_written_anew(shop: Shop) -> None:
     shop.index.upsert([point(shop, 2, claim=40)])
-    drift = heal(shop)
+    drift = repair(shop)
     assert (drift.other_claim, drift.total) == ([2], 1)
     assert shop.payload(2)["price"] == 1.0
     assert entry(shop.db, 2).claim > 40
@@ -98,7 +98,7 @@ def test_foreign_points_are_deleted_wherever_they_lie(shop: Shop) -> None:
     shop.db.write(lambda session: session.execute(delete(Product).where(Product.id == 2)))
     strays = [point(shop, 10**12, claim=3), point(shop, 77, claim=1)]
     shop.index.upsert(strays)
-    assert heal(shop).unexpected_point == [2, 77, 10**12]
+    assert repair(shop).unexpected_point == [2, 77, 10**12]
     assert dict(shop.index.claims()).keys() == {1, 3}
 
 
@@ -106,7 +106,7 @@ def test_the_point_of_a_removed_product_is_deleted(shop: Shop) -> None:
     shop.remove("red")
     shop.work()
     shop.index.upsert([point(shop, 1, claim=2)])
-    assert heal(shop).unexpected_point == [1]
+    assert repair(shop).unexpected_point == [1]
     assert shop.index.vector(1) is None
 
 
@@ -114,7 +114,7 @@ def test_a_product_that_the_queue_does_not_know_is_taken_in(shop: Shop) -> None:
     gone = delete(IndexEntry).where(IndexEntry.product_id == 3)
     shop.db.write(lambda session: session.execute(gone))
     shop.index.delete({3: 10})
-    assert heal(shop).no_entry == [3]
+    assert repair(shop).no_entry == [3]
     assert shop.index.count() == 3
 
 
@@ -123,7 +123,7 @@ def test_a_product_and_its_point_that_the_queue_has_forgotten_agree_again(shop: 
     shop.index.upsert([point(shop, 3, claim=40)])
     gone = delete(IndexEntry).where(IndexEntry.product_id == 3)
     shop.db.write(lambda session: session.execute(gone))
-    assert heal(shop).no_entry == [3]
+    assert repair(shop).no_entry == [3]
     assert shop.payload(3)["price"] == 1.0
     assert entry(shop.db, 3).claim > 40
 
@@ -152,7 +152,7 @@ def test_a_backup_of_sql_that_is_older_than_the_index_wins(shop: Shop) -> None:
             session.get_one(Product, id_).price = 1.0
 
     shop.db.write(restore)
-    drift = heal(shop)
+    drift = repair(shop)
     assert (drift.other_claim, drift.unexpected_point) == ([1, 2], [newest])
     assert [shop.payload(id_)["price"] for id_ in (1, 2)] == [1.0, 1.0]
 
@@ -171,7 +171,7 @@ def test_the_quarantine_is_never_woken(shop: Shop) -> None:
     shop.work()
     shop.images.opened.clear()
     shop.index.upsert([point(shop, id_, claim=1)])
-    assert heal(shop).unexpected_point == [id_]
+    assert repair(shop).unexpected_point == [id_]
     assert list(shop.quarantine()) == ["bad"]
 
 
@@ -180,7 +180,7 @@ def test_a_product_in_quarantine_gets_the_point_of_its_last_good_image_back(shop
     shop.work()
     shop.images.opened.clear()
     shop.index.delete({1: 10})
-    assert heal(shop).missing_point == [1]
+    assert repair(shop).missing_point == [1]
     assert list(shop.quarantine()) == ["red"]
 
 
@@ -240,7 +240,7 @@ class BusyIndex(ExactIndex):
 def test_what_is_written_between_the_two_looks_is_not_undone(shop: Shop) -> None:
     shop.index = BusyIndex(size=SIZE, schema=indexing.schema())
     shop.index.meanwhile = lambda: None
-    heal(shop)
+    repair(shop)
 
     def write() -> None:
         shop.index.meanwhile = lambda: None
@@ -251,7 +251,7 @@ def test_what_is_written_between_the_two_looks_is_not_undone(shop: Shop) -> None
         shop.images.opened.clear()
 
     shop.index.meanwhile = write
-    heal(shop)
+    repair(shop)
     assert shop.payload(1)["price"] == 5.0
     assert sorted(dict(shop.index.claims())) == [1, 3, 4]
 

@@ -1,4 +1,4 @@
-"""Every kind of drift is found and healed, on the embedded index and on a server's adapter."""
+"""Every kind of drift is found and repaired, on the embedded index and on a server's adapter."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def look(shop: Shop, *, fix: bool = False, generation: Generation | None = None)
     return indexing.reconcile(shop.db, generation, shop.index, fix=fix, full=True)
 
 
-def heal(shop: Shop) -> Drift:
+def repair(shop: Shop) -> Drift:
     """Heal, and show that this was all: nothing differs any more, nothing was opened."""
     drift = look(shop, fix=True)
     shop.work()
@@ -109,25 +109,25 @@ def replace(shop: Shop, point: Point) -> None:
 
 
 def test_a_sound_index_has_no_drift_and_every_vector_was_compared(shop: Shop) -> None:
-    drift = heal(shop)
+    drift = repair(shop)
     assert (drift.checked, drift.compared, drift.total) == (3, 3, 0)
 
 
 def test_an_emptied_index_is_filled_again(shop: Shop) -> None:
     shop.index.delete({1: 99, 2: 99, 3: 99})
-    assert heal(shop).missing_point == [1, 2, 3]
+    assert repair(shop).missing_point == [1, 2, 3]
 
 
 def test_a_payload_that_somebody_changed_in_the_index_is_written_again(shop: Shop) -> None:
     shop.index.set_payload(2, {"price": 99.0})
-    assert heal(shop).different_payload == [2]
+    assert repair(shop).different_payload == [2]
     assert shop.payload(2)["price"] == 1.0
 
 
 def test_a_vector_that_is_another_one_is_written_again(shop: Shop) -> None:
     before = shop.index.vector(2)
     replace(shop, as_it_is(shop, 2, vector=ELSEWHERE))
-    assert heal(shop).different_vector == [2]
+    assert repair(shop).different_vector == [2]
     np.testing.assert_allclose(shop.index.vector(2), before, atol=1e-6)
 
 
@@ -144,7 +144,7 @@ def test_points_without_a_claim_or_a_vector_are_deleted_and_ours_come_back(shop:
     smuggle(shop.index, 10**9, ELSEWHERE, {})
     smuggle(shop.index, 1, ELSEWHERE, {"price": 3.0})
     smuggle(shop.index, 2, None, {"claim": entry(shop.db, 2).indexed_claim})
-    drift = heal(shop)
+    drift = repair(shop)
     assert set(drift.point_without_claim) == {str(visitor), str(10**9), "1", "2"}
     assert drift.unexpected_point == []
 
@@ -152,14 +152,14 @@ def test_points_without_a_claim_or_a_vector_are_deleted_and_ours_come_back(shop:
 def test_ids_that_sql_does_not_know_are_deleted(shop: Shop) -> None:
     for id_ in (77, 10**12):
         replace(shop, Point(id=id_, vector=ELSEWHERE, payload={}, claim=1))
-    assert heal(shop).unexpected_point == [77, 10**12]
+    assert repair(shop).unexpected_point == [77, 10**12]
 
 
 def test_a_vector_that_sql_has_lost_is_taken_from_its_point(shop: Shop) -> None:
     with shop.db.read() as session:
         before = session.scalars(select(ImageVector.vector)).all()
     shop.db.write(lambda session: session.execute(delete(ImageVector)))
-    assert heal(shop).vector_not_in_sql == [1, 2, 3]
+    assert repair(shop).vector_not_in_sql == [1, 2, 3]
     with shop.db.read() as session:
         after = session.scalars(select(ImageVector.vector)).all()
     for old, new in zip(sorted(before), sorted(after), strict=True):
@@ -182,7 +182,7 @@ def test_an_index_that_was_restored_from_an_older_backup_is_brought_up_to_date(
     shop.index.delete({1: 99, 2: 99, 4: 99})
     for point in backup:
         replace(shop, point)
-    drift = heal(shop)
+    drift = repair(shop)
     assert (drift.other_claim, drift.missing_point, drift.unexpected_point) == ([1], [4], [3])
     assert shop.payload(1)["price"] == 2.0
 
@@ -193,7 +193,7 @@ def test_an_index_from_another_future_with_the_same_claims_is_told_by_its_payloa
     """SQL was restored, went on, and gave out the same claims and ids for other products."""
     now = as_it_is(shop, 3)
     replace(shop, as_it_is(shop, 3, vector=ELSEWHERE, payload={**now.payload, "sku": "other"}))
-    drift = heal(shop)
+    drift = repair(shop)
     assert (drift.different_payload, drift.different_vector) == ([3], [3])
     assert shop.payload(3)["sku"] == "blue"
 
@@ -298,7 +298,7 @@ def test_a_folder_that_is_wiped_under_a_running_server_is_filled_again(
     wipe(imageless)
     job = imageless.follow(jobs.write(imageless.db, "verify", {}))
     assert (job.state, "verify --fix" in (job.error or "")) == (FAILED, True)
-    assert imageless.heal(full=True)["missing"] == 4
+    assert imageless.repair(full=True)["missing"] == 4
     assert imageless.prices() == {1: 1.0, 2: 1.0, 3: 1.0, 4: 1.0}
 
 
@@ -347,5 +347,5 @@ def test_a_collection_that_is_dropped_under_a_running_worker_is_filled_again(
     index = distant.index
     assert isinstance(index, ServerIndex)
     index.collection.open().delete_collection(index.collection.name)
-    assert distant.heal(full=True)["missing"] == 4
+    assert distant.repair(full=True)["missing"] == 4
     assert distant.prices() == {1: 1.0, 2: 1.0, 3: 1.0, 4: 1.0}

@@ -678,7 +678,7 @@ def test_a_reindex_fills_its_entries_at_the_lowest_priority(
 ) -> None:
     make_generation(any_db, state=state)
     (id_,) = make_products(any_db, 1)
-    any_db.write(lambda session: backfill.enter(session, 1, Product.id == id_))
+    any_db.write(lambda session: backfill.insert_missing(session, 1, Product.id == id_))
     assert entry(any_db, id_).priority == priority
 
 

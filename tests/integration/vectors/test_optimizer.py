@@ -276,7 +276,7 @@ def test_a_build_of_a_retired_generation_is_given_up(shop: Shop) -> None:
     shop.worker.optimizer.step([])
     assert not process.is_running()
     assert inside(folder) == ["shard-1", "shard-1.written"]
-    with pytest.raises(IndexUnavailable, match="given up"):
+    with pytest.raises(IndexUnavailable, match="was stopped"):
         shop.worker.optimizer.outcome(1)
 
 

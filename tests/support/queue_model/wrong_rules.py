@@ -23,7 +23,7 @@ claim, fail, request, request_removal = (
     queue.request,
     queue.request_removal,
 )
-once_more, upsert_entries = requesting.once_more, requesting.upsert_entries
+changes_to_reapply, upsert_entries = requesting.changes_to_reapply, requesting.upsert_entries
 update_claimed = settlements.update_claimed
 
 
@@ -42,13 +42,13 @@ class Rule:
 
 
 @contextmanager
-def _settling(which: str, whose: Any) -> Iterator[None]:
+def _settling(which: str, where: Any) -> Iterator[None]:
     """Let one kind of settling change other rows than those whose claim is still its own."""
     right = getattr(queue, which)
 
     def wrong(*args: Any, **options: Any) -> int:
         def unguarded(*args: Any, **options: Any) -> int:
-            return update_claimed(*args, **{**options, "whose": whose})
+            return update_claimed(*args, **{**options, "where": where})
 
         with patch.object(settlements, "update_claimed", unguarded):
             return right(*args, **options)
@@ -167,9 +167,9 @@ def open_the_image_for_a_price() -> Any:
 
 def wake_the_quarantine() -> Any:
     def wrong(now: Any) -> dict[str, Any]:
-        return once_more(now) | {"due_at": now}
+        return changes_to_reapply(now) | {"due_at": now}
 
-    return patch.object(requesting, "once_more", wrong)
+    return patch.object(requesting, "changes_to_reapply", wrong)
 
 
 def quarantine_no_exhausted_row() -> Any:

@@ -1,4 +1,4 @@
-"""A worker carries on where a killed one stopped, and heals what happened to its index."""
+"""A worker carries on where a killed one stopped, and repairs what happened to its index."""
 
 from __future__ import annotations
 
@@ -55,18 +55,18 @@ def test_an_index_whose_folder_was_deleted_is_filled_again_without_one_image(sho
     shop.close()
     shutil.rmtree(shop.settings.index_dir)
     shop.start()
-    assert shop.heal()["missing"] == 4
+    assert shop.repair()["missing"] == 4
     assert shop.prices() == {1: 1.0, 2: 1.0, 3: 1.0, 4: 1.0}
 
 
-def test_everything_that_can_be_wrong_is_healed_at_once(shop: Shop) -> None:
+def test_everything_that_can_be_wrong_is_repaired_at_once(shop: Shop) -> None:
     vector = np.ones(shop.index.size, dtype=np.float32)
     shop.index.delete({1: 10})
     shop.index.upsert(
         [Point(id=id_, vector=vector, payload={"price": 99.0}, claim=30) for id_ in (2, 77)]
     )
     shop.execute(delete(IndexEntry).where(IndexEntry.product_id == 3))
-    found = shop.heal()
+    found = shop.repair()
     kinds = {kind: found[kind] for kind in ("missing", "stale", "stray", "unqueued")}
     assert kinds == {"missing": 1, "stale": 1, "stray": 1, "unqueued": 1}
     assert shop.prices() == {1: 1.0, 2: 1.0, 3: 1.0, 4: 1.0}
@@ -93,18 +93,18 @@ def test_a_backup_of_sql_that_is_older_than_the_index_wins(shop: Shop, tmp_path:
     shop.close()
     shutil.copy(backup, database)
     shop.start()
-    found = shop.heal()
+    found = shop.repair()
     assert (found["stale"], found["stray"]) == (1, 1)
     assert shop.prices() == {1: 1.0, 2: 1.0, 3: 1.0, 4: 1.0}
 
 
-def test_healing_never_wakes_the_quarantine(shop: Shop) -> None:
+def test_a_repair_never_wakes_the_quarantine(shop: Shop) -> None:
     id_ = shop.save("bad", b"no image")
     shop.run("index")
     asleep = entry(shop.db, id_)
     vector = np.ones(shop.index.size, dtype=np.float32)
     shop.index.upsert([Point(id=id_, vector=vector, payload={}, claim=1)])
-    assert shop.heal()["stray"] == 1
+    assert shop.repair()["stray"] == 1
     awake = entry(shop.db, id_)
     assert (awake.claim, awake.failures, awake.due_at) == (asleep.claim, asleep.failures, None)
 
