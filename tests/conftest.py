@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import structlog
 from sqlalchemy import make_url
 from support.servers import empty_database, postgres_server, run_sql
+from typer.testing import CliRunner, Result
 
+from backend import cli
 from backend.database.engine import Database
 from backend.database.models import Base
 from backend.settings import Settings, read_settings
@@ -57,6 +59,22 @@ def usual_logs() -> Iterator[None]:
     for handler in list(logging.root.handlers):
         if type(handler) is logging.StreamHandler:  # pytest's own are of other types
             logging.root.removeHandler(handler)
+
+
+@pytest.fixture
+def run_command(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, usual_logs: None
+) -> Callable[..., Result]:
+    """Runs `lookalike …` in this process, on a catalogue and in a folder of the test's own."""
+    monkeypatch.setenv("LOOKALIKE_DATA_DIR", str(settings.data_dir))
+    monkeypatch.chdir(settings.data_dir.parent)
+
+    def run(*arguments: str, code: int = 0) -> Result:
+        ran = CliRunner().invoke(cli.app, arguments)
+        assert ran.exit_code == code, ran.output
+        return ran
+
+    return run
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import psutil
 import pytest
 import requests
 from support.installation import PATIENCE_SECONDS, Installation, distributed
-from support.qdrant_wire import Wire
+from support.qdrant_wire import LOCAL_MODE_WARNINGS, Wire
 from support.servers import free_port, wait_for
 
 from backend.settings import Settings
@@ -20,10 +20,7 @@ from backend.settings import Settings
 HEAVY = ("cygrpc", "_psycopg", "libpq", "libtorch")
 """Native parts of the clients and of torch, as they show in a process' memory map."""
 
-pytestmark = [  # what local mode, behind the wire, warns of
-    pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning"),
-    pytest.mark.filterwarnings("ignore:Local mode performs exact:UserWarning"),
-]
+pytestmark = LOCAL_MODE_WARNINGS
 
 
 @pytest.fixture

@@ -43,18 +43,9 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(settings: Settings, monkeypatch: pytest.MonkeyPatch, usual_logs: None) -> Run:
-    """Runs `lookalike …` in a folder of the test's own."""
-    monkeypatch.setenv("LOOKALIKE_DATA_DIR", str(settings.data_dir))
+def run(run_command: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("LOOKALIKE_EMBEDDER", "mean-colour")
-    monkeypatch.chdir(settings.data_dir.parent)
-
-    def invoke(*arguments: str, code: int = 0) -> Result:
-        ran = CliRunner().invoke(cli.app, arguments)
-        assert ran.exit_code == code, ran.output
-        return ran
-
-    return invoke
+    return run_command
 
 
 def as_json(run: Run, *arguments: str) -> Any:

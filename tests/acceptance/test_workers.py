@@ -20,7 +20,7 @@ from support.installation import PATIENCE_SECONDS, Installation, distributed
 from support.servers import wait_for
 
 from backend.catalogue.products import get
-from backend.queue.progress import State, quarantine, states
+from backend.queue.progress import State, states
 from workers import names
 from workers.app import make_app
 from workers.names import Queue
@@ -73,16 +73,16 @@ def test_an_import_is_embedded_by_the_workers_and_applied_by_the_owner(shop: Ins
 
 @contextmanager
 def frozen(shop: Installation, *names: str) -> Iterator[None]:
-    """Stop workers where they are."""
-    pids = [shop.pid_of_worker(name) for name in names]
-    for pid in pids:
+    """Stop workers where they are, and their supervisors, which would take them for hung."""
+    workers = [shop.pid_of_worker(name) for name in names]
+    supervisors = [shop.process(name).pid for name in names]
+    for pid in [*supervisors, *workers]:
         os.kill(pid, signal.SIGSTOP)
     try:
         yield
     finally:
-        for pid in pids:
-            with suppress(ProcessLookupError):  # its supervisor took it for hung
-                os.kill(pid, signal.SIGCONT)
+        for pid in [*workers, *supervisors]:
+            os.kill(pid, signal.SIGCONT)
 
 
 def test_a_single_write_overtakes_an_import(shop: Installation) -> None:
@@ -185,7 +185,7 @@ def test_poison_is_quarantined_alone_and_harms_no_worker(shop: Installation) -> 
         shop.put(kind.replace(" ", "-"), change(random_image(first + number)), notify=False)
         shop.put(f"beside-{number}", random_image(first + 100 + number), notify=False)
     now = wait_for(lambda: (now := shop.progress()).at_rest and now)
-    assert in_quarantine(shop) == set(POISON)
+    assert set(shop.quarantine()) == set(POISON)
     assert now.indexed == before.indexed + len(POISON) + 2 * len(ODD)
     assert workers == [shop.pid_of_worker(name) for name in ("w1", "w2")]
     shop.delete(*POISON)
@@ -202,7 +202,7 @@ def test_an_image_that_ends_every_decoder_is_quarantined_alone(
     before, first = count(shop), fresh(shop)
     workers = [shop.pid_of_worker(name) for name in ("w1", "w2")]
     shop.put("deadly", big_image(first))
-    while not in_quarantine(shop):
+    while not shop.quarantine():
         for worker in workers:
             for decoder in psutil.Process(worker).children():
                 with suppress(psutil.NoSuchProcess):
@@ -211,15 +211,10 @@ def test_an_image_that_ends_every_decoder_is_quarantined_alone(
         time.sleep(0.01)
     shop.put("beside-deadly", random_image(first + 1))
     wait_for(lambda: state_of(shop, "beside-deadly") is State.INDEXED)
-    assert in_quarantine(shop) == {"deadly"}
+    assert set(shop.quarantine()) == {"deadly"}
     assert workers == [shop.pid_of_worker(name) for name in ("w1", "w2")]
     shop.delete("deadly", "beside-deadly")
     shop.wait_until_indexed(before)
-
-
-def in_quarantine(shop: Installation) -> set[str]:
-    with shop.db.read() as session:
-        return {row.sku for row in quarantine(session, shop.generation.id)}
 
 
 # --- a shopper's image -----------------------------------------------------------------------

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
+import pytest
 from qdrant_client import QdrantClient
 from qdrant_client import grpc as pb
 from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc
@@ -20,6 +21,12 @@ from qdrant_client.grpc import collections_service_pb2_grpc as collections_rpc
 from qdrant_client.grpc import points_service_pb2_grpc as points_rpc
 
 Handler = Callable[[Any, Any], Any]
+
+LOCAL_MODE_WARNINGS = [  # it has neither payload indexes nor search parameters
+    pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Local mode performs exact:UserWarning"),
+]
+"""The `pytestmark` of a module that uses qdrant-client's local mode."""
 
 
 class Wire:

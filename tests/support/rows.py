@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 
 from backend import queue
 from backend.database.engine import Database
@@ -55,3 +57,16 @@ def arrange(db: Database, ids: list[int], **values: Any) -> None:
 def numbers(row: IndexEntry) -> tuple[int, int, int]:
     """Return (wanted, embedded, indexed)."""
     return row.wanted, row.embedded, row.indexed
+
+
+@contextmanager
+def statements_of(db: Database) -> Iterator[list[str]]:
+    """Collect the statements that reach the database."""
+    statements: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        statements.append(statement)
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    yield statements
+    event.remove(db.engine, "before_cursor_execute", note)

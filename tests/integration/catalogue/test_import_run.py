@@ -7,13 +7,13 @@ import os
 import shutil
 import tracemalloc
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import select
+from support.rows import statements_of
 
 from backend import queue
 from backend.catalogue import products
@@ -396,18 +396,6 @@ def test_prune_leaves_a_product_that_came_while_the_import_ran(feed: Feed) -> No
 # --- size ------------------------------------------------------------------------------------
 
 
-@contextmanager
-def counted(db: Database) -> Iterator[list[str]]:
-    statements: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        statements.append(statement)
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    yield statements
-    event.remove(db.engine, "before_cursor_execute", note)
-
-
 @pytest.mark.parametrize("case", ["new", "same", "mixed"])
 def test_a_chunk_takes_the_same_number_of_statements_whatever_its_size(
     feed: Feed, case: str
@@ -422,7 +410,7 @@ def test_a_chunk_takes_the_same_number_of_statements_whatever_its_size(
             with path.open("a") as file:
                 file.writelines(f"new-{first}-{n},,,,\n" for n in range(size // 5))
             (feed.folder / "images" / f"{first + 1}.jpg").write_bytes(b"another")
-        with counted(feed.db) as statements:
+        with statements_of(feed.db) as statements:
             feed.run(chunk=2_000)
         return len(statements)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import select
+from support.rows import statements_of
 
 from backend import queue
 from backend.catalogue import products
@@ -71,19 +71,6 @@ def asked(db: Database) -> dict[str, str]:
         for sku, entry in rows
         if entry.due_at is not None
     }
-
-
-@contextmanager
-def counted(db: Database) -> Iterator[list[str]]:
-    """Collect the statements that reach the database."""
-    statements: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        statements.append(statement)
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    yield statements
-    event.remove(db.engine, "before_cursor_execute", note)
 
 
 # --- parse ---------------------------------------------------------------------------------
@@ -233,7 +220,7 @@ def test_saving_the_same_again_changes_and_requests_nothing(catalogue: Database)
     save(catalogue, same)
     finish(catalogue)
     before = stored(catalogue).updated_at
-    with counted(catalogue) as statements:
+    with statements_of(catalogue) as statements:
         assert save(catalogue, same).outcomes == (Outcome.UNCHANGED,)
     assert asked(catalogue) == {}
     assert stored(catalogue).updated_at == before
@@ -367,7 +354,7 @@ def test_the_number_of_statements_does_not_depend_on_the_number_of_drafts(
         skus = range(first, first + size)
         save(catalogue, *(draft(str(n)) for n in skus if n % 3))
         mixed = [draft(str(n), OTHER if n % 3 == 1 else IMAGE, price=n) for n in skus]
-        with counted(catalogue) as statements:
+        with statements_of(catalogue) as statements:
             saved = save(catalogue, *mixed)
         assert {*saved.outcomes} == {Outcome.ADDED, Outcome.CHANGED}
         return len(statements)

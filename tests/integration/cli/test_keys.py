@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from backend import cli
 from backend.access import keys
 from backend.access.scope import Scope
 from backend.bootstrap import build
@@ -17,19 +16,9 @@ from backend.settings import Settings
 
 
 @pytest.fixture
-def run(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, usual_logs: None
-) -> Callable[..., Any]:
+def run(run_command: Callable[..., Any]) -> Callable[..., Any]:
     """Runs a `lookalike keys …` command on a catalogue of the test's own."""
-    monkeypatch.setenv("LOOKALIKE_DATA_DIR", str(settings.data_dir))
-    monkeypatch.chdir(settings.data_dir.parent)
-
-    def invoke(*arguments: str, code: int = 0) -> Any:
-        ran = CliRunner().invoke(cli.app, ["keys", *arguments])
-        assert ran.exit_code == code, ran.output
-        return ran
-
-    return invoke
+    return partial(run_command, "keys")
 
 
 def test_a_key_is_printed_alone_and_works(run: Callable[..., Any], settings: Settings) -> None:

@@ -13,6 +13,7 @@ import pytest
 from qdrant_client import QdrantClient
 from sqlalchemy import delete, select, update
 from support.image_files import colour_image
+from support.qdrant_wire import LOCAL_MODE_WARNINGS
 from support.rows import entry
 from support.shop import LIMITS, QUICK, Shop, four_products
 from support.smuggling import smuggle
@@ -37,10 +38,7 @@ from backend.vectors.edge.index import EdgeIndex
 from backend.vectors.server import collection
 from backend.vectors.server.index import ServerIndex
 
-pytestmark = [  # what local mode warns of: it has neither payload indexes nor search parameters
-    pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning"),
-    pytest.mark.filterwarnings("ignore:Local mode performs exact:UserWarning"),
-]
+pytestmark = LOCAL_MODE_WARNINGS
 
 SIZE = 13
 ELSEWHERE = np.eye(SIZE, dtype=np.float32)[0]

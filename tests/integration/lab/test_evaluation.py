@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -353,19 +354,9 @@ def test_speed_is_measured_in_turns(services: Services) -> None:
 
 
 @pytest.fixture
-def run(
-    services: Services, settings: Settings, monkeypatch: pytest.MonkeyPatch, usual_logs: None
-) -> Run:
-    monkeypatch.setenv("LOOKALIKE_DATA_DIR", str(settings.data_dir))
+def run(services: Services, run_command: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("LOOKALIKE_EMBEDDER", SPECS[0])
-    monkeypatch.chdir(settings.data_dir.parent)
-
-    def invoke(*arguments: str, code: int = 0) -> Result:
-        ran = CliRunner().invoke(cli.app, ["evaluate", *arguments])
-        assert ran.exit_code == code, ran.output
-        return ran
-
-    return invoke
+    return partial(run_command, "evaluate")
 
 
 class Page(HTMLParser):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from qdrant_client import QdrantClient
 from support.exact_index import ExactIndex
-from support.qdrant_wire import Wire
+from support.qdrant_wire import LOCAL_MODE_WARNINGS, Wire
 from support.smuggling import smuggle
 
 from backend.errors import IndexUnavailable, InvalidFilter, InvalidProduct, InvalidVector
@@ -25,10 +25,7 @@ from backend.vectors.server.index import ServerIndex
 Make = Callable[[], VectorIndex]
 Fill = Callable[[Sequence[Point]], VectorIndex]
 
-pytestmark = [  # what local mode warns of: it has neither payload indexes nor search parameters
-    pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning"),
-    pytest.mark.filterwarnings("ignore:Local mode performs exact:UserWarning"),
-]
+pytestmark = LOCAL_MODE_WARNINGS
 
 SIZE = 8
 SCHEMA: dict[str, FieldType] = {

@@ -14,7 +14,7 @@ import pytest
 from grpc import StatusCode
 from qdrant_client import QdrantClient
 from qdrant_client import grpc as pb
-from support.qdrant_wire import Wire
+from support.qdrant_wire import LOCAL_MODE_WARNINGS, Wire
 
 from backend.errors import (
     ConfigurationError,
@@ -37,10 +37,7 @@ from backend.vectors.server.index import ServerIndex
 SCHEMA: dict[str, FieldType] = {"gender": "keyword", "attributes.a b": "keyword"}
 ONES = np.ones(4, dtype=np.float32)
 
-pytestmark = [  # what local mode warns of: it has neither payload indexes nor search parameters
-    pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning"),
-    pytest.mark.filterwarnings("ignore:Local mode performs exact:UserWarning"),
-]
+pytestmark = LOCAL_MODE_WARNINGS
 
 
 @pytest.fixture
