@@ -16,7 +16,7 @@ from werkzeug.routing import BaseConverter
 from backend.catalogue.skus import normalise
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 RAW: Final = ("RAW_URI", "REQUEST_URI")
 """Where gunicorn and other servers keep the target of the request, not decoded."""
