@@ -47,7 +47,7 @@ def test_a_residual_network_is_cut_between_its_stages() -> None:
 
 @pytest.mark.parametrize(
     ("layer", "reason"),
-    [("blocks.9", "no layer 'blocks.9'"), ("blocks.4.1.bn1", "maps cross"), ("", "which layer")],
+    [("blocks.9", "no layer 'blocks.9'"), ("blocks.4.1.bn1", "maps cross"), ("", "name the layer")],
 )
 def test_an_impossible_cut_is_refused_with_its_reason(layer: str, reason: str) -> None:
     with pytest.raises(UnknownEmbedder, match=reason):
