@@ -18,7 +18,7 @@ import pytest
 import torch
 from PIL import Image
 from support.drawn_products import TINY, Window, training_context
-from support.places import TESTS
+from support.places import ROOT, TESTS
 from typer.testing import CliRunner
 
 from backend import cli
@@ -166,7 +166,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(
 ) -> None:
     script = (
         "import sys; from pathlib import Path\n"
-        f"sys.path.insert(0, {str(TESTS)!r})\n"
+        f"sys.path[:0] = [{str(TESTS)!r}, {str(ROOT / 'examples')!r}]\n"
         "from support.drawn_products import TINY, Window, training_context\n"
         "from backend.lab.training.finetuning import finetune\n"
         f"folder, window = Path({str(tmp_path)!r}), Window({PRODUCTS})\n"
