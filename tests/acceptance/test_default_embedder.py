@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
@@ -32,10 +33,10 @@ def card() -> dict:
 
 
 @pytest.fixture
-def catalogue(shared_data: Path) -> list[FeedRow]:
+def catalogue(shared_data: Path) -> Iterator[list[FeedRow]]:
     """All products with images, in the file's order."""
-    rows = open_source(shared_data / "fashion-products-small.zip").read()
-    return [row for row in rows if isinstance(row, FeedRow) and row.image]
+    with closing(open_source(shared_data / "fashion-products-small.zip")) as source:
+        yield [row for row in source.read() if isinstance(row, FeedRow) and row.image]
 
 
 def embed(embedder: Embedder, rows: list[FeedRow]) -> Iterator[FloatArray]:
