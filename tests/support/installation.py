@@ -92,7 +92,7 @@ class Installation(Catalogue):
         self._processes[name] = process
         return process
 
-    def run(self, *arguments: str, status: int = 0, seconds: float = 600) -> str:
+    def run(self, *arguments: str, status: int = 0, seconds: float = 2000) -> str:
         """Run a `lookalike` command to its end; return what it prints, or why it failed."""
         found = subprocess.run(
             [COMMAND, *arguments],
