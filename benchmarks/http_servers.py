@@ -3,7 +3,7 @@
     python benchmarks/http_servers.py compare --servers ours,granian,waitress,gunicorn
 
 The others have to be installed beside Lookalike (`pip install granian waitress gunicorn`), and
-`wrk` makes the load. All run the same WSGI app, which spends a third of a millisecond on each answer, in
+`wrk` makes the load. All run the same WSGI app, which makes some JSON for each answer, in
 four threads. granian and ours read bodies by `backend.serving.gateway`.
 """
 
