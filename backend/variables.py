@@ -78,9 +78,8 @@ def unknown(
 def _nearest(name: str, known: Collection[str]) -> str | None:
     """Return the most similar name; the prefix, which they have in common, does not count."""
     short = {other.removeprefix(PREFIX): other for other in sorted(known)}
-    return next(
-        (short[it] for it in get_close_matches(name.removeprefix(PREFIX), short, n=1)), None
-    )
+    found = get_close_matches(name.removeprefix(PREFIX), short, n=1)
+    return short[found[0]] if found else None
 
 
 def warn_about_unknown(model: type[BaseSettings]) -> None:
