@@ -19,6 +19,7 @@ from backend.catalogue.sources.csv_records import (
     read_records,
 )
 from backend.catalogue.sources.feed import (
+    CutOff,
     Description,
     FeedRow,
     ImageFile,
@@ -54,7 +55,7 @@ class Table:
         self._files = files
         self._name = name
         self._mapping = mapping
-        self._cut_off: str | None = None
+        self._cut_off: CutOff | None = None
         self._header = self._read_header()
         self.preset = find_preset(self._header.columns, mapping.format)
         columns = [*self._header.columns, *self.preset.added]
@@ -110,7 +111,7 @@ class Table:
         for record in self._records():
             yield self._row(record) if isinstance(record, TableRecord) else record
 
-    def cut_off(self) -> str | None:
+    def cut_off(self) -> CutOff | None:
         """Return why the feed may have ended early."""
         return self._cut_off
 
@@ -149,9 +150,11 @@ class Table:
             header = self._header_of(lines)
             sku, name = self._columns.fields["sku"], self._columns.fields.get("display_name", -1)
             free_text = name if name > sku else None  # a correction must not shift the sku
-            yield from read_records(lines, header, key=sku, free_text=free_text)
-            if lines.is_cut_off:
-                self._cut_off = f"the last line, {lines.number}, has no line end"
+            last: TableRecord | Reject | None = None
+            for last in read_records(lines, header, key=sku, free_text=free_text):
+                yield last
+            is_broken = isinstance(last, Reject)
+            self._cut_off = lines.cut_off(is_broken=is_broken, proven=self._files.proves_the_end)
 
     def _row(self, record: TableRecord) -> FeedRow | Reject:
         fields, warnings = self._columns.read(record.values)
