@@ -16,7 +16,7 @@ from typing import Final
 
 import structlog
 
-from backend import logs
+from backend import logs, variables
 from backend.api import authentication, create_app, health
 from backend.errors import IndexLocked, LookalikeError
 from backend.serving import listening
@@ -50,6 +50,7 @@ def serve(settings: Settings) -> None:
     taken.
     """
     logs.configure(settings.log_level)
+    variables.warn_about_unknown(Settings)
     listener = listening.listen(settings.host, settings.port)
     url = listening.local_url(settings.host, listener.getsockname()[1])
     if not settings.qdrant_url:
