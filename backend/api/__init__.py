@@ -1,6 +1,7 @@
 """REST: `create_app(services)`, and one module for each resource.
 
-A request passes `request_log` (its id and its line in the log), `authentication` (its API key,
+A request passes `request_log` (its id and its line in the log), `browsers` (which refuses the pages
+of other sites), `authentication` (its API key,
 where one is needed), the view of a resource, `schemas` (which check its parameters and its body)
 and the domain. What is raised on the way becomes an answer in `problems`.
 """
@@ -14,6 +15,7 @@ from flask import Flask
 from backend.api import (
     authentication,
     batch,
+    browsers,
     context,
     facets,
     generations,
@@ -71,6 +73,7 @@ def create_app(
     paths.register_paths(app)
     problems.register_error_handlers(app)
     request_log.register_request_log(app)
+    browsers.register_browser_rules(app, services.settings, locked=locked)
     authentication.register_authentication(app, services, locked=locked)
     for resource in RESOURCES:
         app.register_api(resource.api)

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from backend import images, queue
 from backend.access.scope import Scope
-from backend.api import openapi
+from backend.api import image_urls, openapi
 from backend.api.context import services, write_and_notify
 from backend.api.problems import RequestError
 from backend.api.schemas import Json
@@ -20,12 +20,23 @@ from backend.api.schemas.query import QueryReader
 from backend.api.scopes import requires_scope
 from backend.catalogue import products
 from backend.catalogue.products import ImageRef
-from backend.errors import NoImage
+from backend.errors import ImageError, NoImage
 
 CHECK_SIZE: Final = (64, 64)
 """An upload is decoded to this size, which shows whether it can be decoded."""
 
 IMAGE: Final[Json] = {"image/*": {}}
+
+SIGNATURE: Final[tuple[Json, ...]] = tuple(
+    openapi.optional(name, text)
+    for name, text in (
+        ("v", "of an `image_url`: the image's version"),
+        ("expires", "of an `image_url`: when it ends"),
+        ("key", "of an `image_url`: the prefix of the key that it was made with"),
+        ("signature", "of an `image_url`; it stands in the place of a key"),
+    )
+)
+
 
 api = openapi.blueprint("images", tag="images")
 
@@ -67,7 +78,7 @@ def put_image(sku: str) -> tuple[Json, int]:
 @api.get(
     "/products/<sku>/image",
     description="An image on another host is answered with a redirect.",
-    openapi_extensions=openapi.inputs(openapi.SKU),
+    openapi_extensions=openapi.inputs(openapi.SKU, *SIGNATURE),
     responses={
         200: {"content": IMAGE},
         302: {"description": "the image is on another host"},
@@ -78,17 +89,31 @@ def put_image(sku: str) -> tuple[Json, int]:
 @requires_scope(Scope.READ)
 def get_image(sku: str) -> BaseResponse:
     """Read a product's image."""
-    QueryReader.of_request().finish()
+    reader = QueryReader.of_request()
+    for parameter in SIGNATURE:
+        reader.text(parameter["name"])
+    reader.finish()
     with services().db.read() as session:
         uri = products.get(session, sku).image_uri
     if uri and uri.startswith(("https://", "http://")):
         return redirect(uri)
-    data = services().image_opener.read(uri, limits=services().limits)
+    data = _read(uri)
+    digest = hashlib.sha256(data).hexdigest()
     response = Response(data, mimetype=_media_type(data))
-    response.set_etag(hashlib.sha256(data).hexdigest())
-    response.headers["Cache-Control"] = "no-cache"  # revalidate: the image may have changed
+    response.set_etag(digest)
+    response.headers["Cache-Control"] = image_urls.cache_control(digest)
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response.make_conditional(request)
+
+
+def _read(uri: str | None) -> bytes:
+    """Read an image; an error names its file only to those who may see paths."""
+    try:
+        return services().image_opener.read(uri, limits=services().limits)
+    except ImageError as error:
+        if uri is None or image_urls.may_see_paths():
+            raise
+        raise type(error)("the image's file cannot be read") from None
 
 
 def _media_type(data: bytes) -> str:

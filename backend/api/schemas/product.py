@@ -9,6 +9,7 @@ from pydantic import Field, PlainValidator, ValidationInfo, field_validator
 from sqlalchemy.orm import Session
 
 from backend import generations
+from backend.api.image_urls import image_url, may_see_paths
 from backend.api.schemas import Json
 from backend.api.schemas.document import BodyLimits, Document, RequestBody
 from backend.api.schemas.problem import BatchProblem
@@ -21,11 +22,12 @@ from backend.queue.progress import State, states
 
 
 class ProductBody(ProductFields):
-    """A product as a client writes it. `state` and `reason` are read-only and ignored."""
+    """A product as a client writes it. `state`, `reason`, `image_url` are read-only and ignored."""
 
     sku: Sku = Field(default_factory=str, description="absent, or the sku of the path")
     state: str | None = Field(None, json_schema_extra={"readOnly": True})
     reason: str | None = Field(None, json_schema_extra={"readOnly": True})
+    image_url: str | None = Field(None, json_schema_extra={"readOnly": True})
 
 
 class Product(ProductFields):
@@ -35,6 +37,11 @@ class Product(ProductFields):
     state: State = Field(State.PENDING, json_schema_extra={"readOnly": True})
     reason: str | None = Field(
         None, description="why it is quarantined", json_schema_extra={"readOnly": True}
+    )
+    image_url: str | None = Field(
+        None,
+        description="where the image can be had without a key, for a day or two",
+        json_schema_extra={"readOnly": True},
     )
 
 
@@ -87,7 +94,10 @@ class BatchAnswer(Document):
     items: list[BatchItem]
 
 
-READ_ONLY: Final = ("state", "reason")
+PUBLIC_SCHEMES: Final = ("https://", "http://", "store://")
+"""What an `image_uri` begins with that says nothing about the server's files."""
+
+READ_ONLY: Final = ("state", "reason", "image_url")
 MEMBERS: Final = ("sku", *FIELDS, *READ_ONLY)
 """The members of a product, in the order in which they are written."""
 
@@ -113,8 +123,18 @@ def write_products(
 
 
 def _as_json(product: models.Product, state: str, reason: str | None) -> Json:
-    columns = {name: getattr(product, name) for name in ("sku", *FIELDS)}
-    return columns | {"state": str(state), "reason": reason}
+    shown = {name: getattr(product, name) for name in ("sku", *FIELDS)}
+    url = image_url(product.sku, uri=product.image_uri, digest=product.image_digest)
+    shown |= {"state": str(state), "reason": reason, "image_url": url}
+    return shown if may_see_paths() else _without_paths(shown)
+
+
+def _without_paths(shown: Json) -> Json:
+    """Leave out where the image's file lies on the server; its error may name it too."""
+    uri, reason = shown["image_uri"], shown["reason"]
+    if uri is None or uri.startswith(PUBLIC_SCHEMES):
+        return shown
+    return shown | {"image_uri": None, "reason": reason and reason.partition(":")[0]}
 
 
 def read_changes(body: Mapping[str, Any], *, sku: str) -> Json:
