@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
 
+from backend.catalogue.sources import named_options
 from backend.catalogue.sources.columns import as_text
 from backend.catalogue.sources.csv_records import TableRecord
 from backend.catalogue.sources.feed import Reject
 
-ADDED: Final = ("additional_images",)
+ADDED: Final = (*named_options.ADDED, "additional_images")
 _OWN: Final = re.compile(  # columns of one variant or one image, which no other row inherits
     r"variant.*|option\d+ ?(value|linked to)|sku|barcode|price.*|compare-at price|cost per item|"
     r"inventory.*|continue selling.*|weight.*|requires shipping|fulfillment service|charge tax|"
@@ -26,20 +27,27 @@ _OWN: Final = re.compile(  # columns of one variant or one image, which no other
 
 
 def arrange(columns: Sequence[str], records: Iterator[TableRecord | Reject]) -> Iterator[Any]:
-    """Yield a record for each variant, completed from the other rows of its Handle."""
+    """Yield a record for each variant, completed from the other rows of its Handle.
+
+    `columns` ends with those of `ADDED`.
+    """
     places = _Places.find(columns)
     if places is None:
         yield from (_padded(record) for record in records)
         return
+    options = named_options.NamedOptions.find(columns)
     for _, rows in groupby(records, key=places.group_key()):
         group = list(rows)
         yield from (record for record in group if isinstance(record, Reject))
-        yield from places.variants([row for row in group if isinstance(row, TableRecord)])
+        variants = places.variants([row for row in group if isinstance(row, TableRecord)])
+        for row in variants:
+            *values, images = row.values
+            yield row._replace(values=[*values, *options.read(values), images])
 
 
 def _padded(record: TableRecord | Reject) -> TableRecord | Reject:
     return (
-        record._replace(values=[*record.values, None])
+        record._replace(values=[*record.values, *[None] * len(ADDED)])
         if isinstance(record, TableRecord)
         else record
     )

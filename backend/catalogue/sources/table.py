@@ -55,8 +55,8 @@ class Table:
         self._cut_off: str | None = None
         self._header = self._read_header()
         self.preset = find_preset(self._header.columns, mapping.format)
-        mapping = apply_preset(self.preset, self._header.columns, mapping)
         self._header = Header([*self._header.columns, *self.preset.added], self._header.delimiter)
+        mapping = apply_preset(self.preset, self._header.columns, mapping)
         self._image_folders = mapping.image_folders
         self._columns, self._more = self._match(mapping)
         self._prices_seen = mapping.decimal is not None or "price" not in self._columns.fields
@@ -78,7 +78,12 @@ class Table:
             for at, name in enumerate(names)
             if plain(name) in MORE_IMAGES | alike and at not in columns.fields.values()
         ]
-        rest = {name: at for name, at in columns.attributes.items() if at not in more}
+        of_file = len(names) - len(self.preset.added)
+        rest = {
+            name: at
+            for name, at in columns.attributes.items()
+            if at not in more and at < of_file  # an added column is no attribute
+        }
         stock = columns.fields.get("in_stock")
         is_mapped = "in_stock" in self._mapping.columns
         if stock is not None and not is_mapped and plain(names[stock]) != "instock":
