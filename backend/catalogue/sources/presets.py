@@ -78,7 +78,7 @@ PRESETS: Final = (
             "base_colour": [named_options.COLOUR],
             "gender": [named_options.GENDER],
             "brand": ["Vendor"],
-            "group_id": ["Handle", "URL handle"],
+            "group_id": [shopify.GROUP],
         },
         added=shopify.ADDED,
         arrange=shopify.arrange,
@@ -125,6 +125,7 @@ PRESETS: Final = (
             "base_colour": ["color", named_options.COLOUR],
             "gender": ["gender", named_options.GENDER],
             "brand": ["manufacturer", "brand"],
+            "group_id": ["parent_sku"],
             "link": ["url"],
         },
         image_folders=(

@@ -1,7 +1,7 @@
 """WooCommerce's product export, where a variation leaves to its parent what they share.
 
 A product without a SKU is named by its ID, as `id:11`. That is how the export itself names it, in
-the column Parent of its variations.
+the column Parent of its variations. A product that has variations belongs to their group.
 """
 
 from __future__ import annotations
@@ -59,11 +59,17 @@ class _Parents:
         """Remember a parent; fill the empty cells of a variation from its parent."""
         if self._kind is None or self._parent is None:
             return
-        if as_text(values[self._kind]).startswith("variable"):
+        if as_text(values[self._kind]).lower().startswith("variable"):
             self._remember(values)
+            values[self._parent] = as_text(values[self._parent]) or self._name_of(values)
         elif parent := self._known.get(as_text(values[self._parent])):
             for position, value in zip(self._inherited, parent, strict=True):
                 values[position] = values[position] if as_text(values[position]) else value
+
+    def _name_of(self, values: Sequence[Any]) -> str:
+        """Return how a parent's variations name it; empty if nothing names it."""
+        names = (prefix + name for at, prefix in self._names if (name := as_text(values[at])))
+        return next(names, "")
 
     def _remember(self, values: Sequence[Any]) -> None:
         inherited = [values[position] for position in self._inherited]
