@@ -104,6 +104,15 @@ class Settings(BaseSettings):
     )
     fetch_seconds: float = Field(10, gt=0, description="time limit of one remote image")
 
+    # --- feeds ---
+    feed_hosts: tuple[str, ...] = Field(
+        (), description="JSON list of hosts of feeds; those of images count too"
+    )
+    max_feed_bytes: int = Field(
+        2_000_000_000, gt=0, description="size limit of one feed, also when it is unpacked"
+    )
+    feed_seconds: float = Field(1800, gt=0, description="time limit of fetching one feed")
+
     # --- the index ---
     facets: tuple[str, ...] = Field(
         (), description="JSON list of attributes that get a payload index and a facet count"
@@ -259,6 +268,11 @@ class Settings(BaseSettings):
     def image_store_url(self) -> str:
         """The image store's fsspec URL, the embedded default included."""
         return self.image_store or f"file://{self.data_dir.absolute() / 'images'}"
+
+    @property
+    def hosts_of_feeds(self) -> tuple[str, ...]:
+        """The hosts that feeds may be fetched from."""
+        return self.feed_hosts + self.image_hosts
 
     @property
     def index_dir(self) -> Path:
