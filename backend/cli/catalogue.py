@@ -25,8 +25,8 @@ SHOWN = 20
 
 FIELD_NAMES: Final = (  # as in backend.catalogue.drafts, which is heavy to import
     *("sku", "display_name", "gender", "master_category", "sub_category", "article_type"),
-    *("base_colour", "season", "year", "usage", "price", "currency", "in_stock"),
-    *("attributes", "image_uri"),
+    *("base_colour", "season", "year", "usage", "group_id", "brand", "price", "currency"),
+    *("in_stock", "link", "attributes", "image_uri"),
 )
 
 CataloguePath = Annotated[

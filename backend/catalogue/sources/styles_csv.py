@@ -20,6 +20,7 @@ FIELDS: Final = {  # of styles/{id}.json, for fields that the row leaves empty
     "baseColour": "base_colour",
     "season": "season",
     "usage": "usage",
+    "brandName": "brand",
     "price": "price",
 }
 ATTRIBUTES: Final = {

@@ -35,6 +35,8 @@ from backend.errors import ConfigurationError, ForbiddenImage, UnreadableCatalog
 
 IMAGES: Final = {"images", "imageurls", "imagelinks", "imagesrc", "imageuris", "photos"}
 """Columns that hold the images where no other column does."""
+ALSO_ATTRIBUTES: Final = ("in_stock", "group_id", "brand", "link")
+"""Fields whose columns stay in the attributes too, where filters and facets may name them."""
 MORE_IMAGES: Final = {"additionalimagelink", "additionalimagelinks", "additionalimages"}
 """Columns of further images, without case and underscores; they are no attributes."""
 
@@ -56,8 +58,9 @@ class Table:
         self._cut_off: CutOff | None = None
         self._header = self._read_header()
         self.preset = find_preset(self._header.columns, mapping.format)
-        mapping = apply_preset(self.preset, self._header.columns, mapping)
-        self._header = Header([*self._header.columns, *self.preset.added], self._header.delimiter)
+        columns = [*self._header.columns, *self.preset.added]
+        mapping = apply_preset(self.preset, columns, mapping)
+        self._header = Header(columns, self._header.delimiter)
         self._image_folders = mapping.image_folders
         self._columns, self._more = self._match(mapping)
         self._prices_seen = mapping.decimal is not None or "price" not in self._columns.fields
@@ -80,11 +83,17 @@ class Table:
             if plain(name) in MORE_IMAGES | alike and at not in columns.fields.values()
         ]
         rest = {name: at for name, at in columns.attributes.items() if at not in more}
-        stock = columns.fields.get("in_stock")
-        is_mapped = "in_stock" in self._mapping.columns
-        if stock is not None and not is_mapped and plain(names[stock]) != "instock":
-            rest[names[stock]] = stock  # it says more than yes or no
+        for field in ALSO_ATTRIBUTES:
+            at = columns.fields.get(field)
+            if at is not None and field not in self._mapping.columns and self._says_more(field, at):
+                rest[names[at]] = at
         return replace(columns, attributes=rest), more
+
+    def _says_more(self, field: str, at: int) -> bool:
+        """Tell whether a field's column is worth an attribute, as it was in the file."""
+        name = self._header.columns[at]
+        is_plain_stock = field == "in_stock" and plain(name) == "instock"
+        return not is_plain_stock and name not in self.preset.added
 
     def skus(self) -> Iterator[tuple[int, str]]:
         """Yield line and sku of every row, in order."""
