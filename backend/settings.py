@@ -111,8 +111,8 @@ class Settings(BaseSettings):
     fetch_seconds: float = Field(10, gt=0, description="time limit of one remote image")
 
     # --- feeds ---
-    feed_hosts: tuple[str, ...] = Field(
-        (), description="JSON list of hosts of feeds; those of images count too"
+    feed_hosts: Names = Field(
+        (), description="hosts of feeds, a,b or JSON; those of images count too"
     )
     max_feed_bytes: int = Field(
         2_000_000_000, gt=0, description="size limit of one feed, also when it is unpacked"
@@ -201,7 +201,7 @@ class Settings(BaseSettings):
         None, description="requests per key (or address), such as 50/second;1000/minute"
     )
 
-    @field_validator("image_hosts", "facets", mode="before")
+    @field_validator("image_hosts", "feed_hosts", "facets", mode="before")
     @classmethod
     def _split_names(cls, value: object) -> object:
         """Read a list from one variable: separated by commas, or JSON."""

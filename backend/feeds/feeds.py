@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.database import clock
@@ -89,7 +90,10 @@ def add(
         created_at=now,
     )
     session.add(feed)
-    session.flush()
+    try:
+        session.flush()
+    except IntegrityError:  # another process has just added it
+        raise FeedExists(f"there is a feed {feed.name!r} already") from None
     return feed
 
 

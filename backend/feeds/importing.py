@@ -87,7 +87,8 @@ class FeedRunner:
     def _end(self, feed: Feed, run_id: int, ending: Ending) -> None:
         self.db.write(lambda session: runs.end(session, run_id, ending))
         counts = ending.report["counts"] if ending.report else {}
-        log.info("a feed was run", feed=feed.name, outcome=ending.outcome, reason=ending.reason, **counts)
+        told = {"outcome": ending.outcome, "reason": ending.reason, **counts}
+        log.info("a feed was run", feed=feed.name, **told)
 
     def _import(self, feed: Feed, progress: Progress, *, force: bool) -> Ending:
         seen = feed.seen if feed.seen and not force else None

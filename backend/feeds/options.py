@@ -50,7 +50,8 @@ class FeedOptions:
 
     def as_row(self) -> dict[str, Any]:
         """Return what is stored: the options that differ from the default."""
-        return {name: value for name, value in asdict(self).items() if value not in (None, {})}
+        default = asdict(FeedOptions())
+        return {name: value for name, value in asdict(self).items() if value != default[name]}
 
     @property
     def mapping(self) -> FeedMapping:

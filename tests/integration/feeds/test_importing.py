@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 from structlog.testing import capture_logs
 from support.feed_host import FeedHost, feed_host
 from support.image_files import colour_image
@@ -52,7 +52,6 @@ def _open_shop(
 def shop(_open_shop: FeedShop, host: FeedHost) -> FeedShop:
     """A shop without products and feeds, which may connect to the host on loopback."""
     _open_shop.empty()
-    _open_shop.execute(delete(Feed))
     _open_shop.may_connect_to_loopback()
     host.status = 200
     host.asked.clear()
