@@ -15,6 +15,8 @@ from backend.database.models import Generation
 from backend.embedders import Compute
 from backend.embedders.loaded import LoadedEmbedders
 from backend.errors import ConfigurationError
+from backend.feeds.download import FeedLimits
+from backend.feeds.importing import FeedRunner
 from backend.generations import EmbedderIdentity
 from backend.images import fetch
 from backend.images.decoder_pool import DecoderPool
@@ -56,6 +58,7 @@ class Services:
     recall: RecallMonitor
     promoter: Promoter
     reindex_jobs: ReindexJobs
+    feeds: FeedRunner
 
     @property
     def writes_index(self) -> bool:
@@ -139,6 +142,14 @@ def build(
             embedder_of=embedders.of,
             has_workers=bool(settings.broker_url),
             heartbeat=heartbeat,
+        ),
+        feeds=FeedRunner(
+            db=db,
+            image_store=store,
+            hosts=settings.hosts_of_feeds,
+            limits=FeedLimits(max_bytes=settings.max_feed_bytes, seconds=settings.feed_seconds),
+            folder=settings.data_dir.absolute() / "feeds",
+            max_image_bytes=settings.max_image_bytes,
         ),
     )
     _check_database(db)

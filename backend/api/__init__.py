@@ -16,6 +16,7 @@ from backend.api import (
     batch,
     context,
     facets,
+    feeds,
     generations,
     health,
     images,
@@ -43,6 +44,7 @@ RESOURCES = (
     status,
     jobs,
     generations,
+    feeds,
     health,
 )
 MULTIPART_OVERHEAD = 1_000_000  # bytes of a form beside its image

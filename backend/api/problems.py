@@ -32,6 +32,9 @@ STATUS: Final[Mapping[type[LookalikeError], int]] = {
     errors.InvalidKeyRequest: 422,
     errors.UnknownProduct: 404,
     errors.UnknownJob: 404,
+    errors.UnknownFeed: 404,
+    errors.FeedExists: 409,
+    errors.InvalidFeed: 422,
     errors.InvalidProduct: 422,
     errors.InvalidFilter: 422,
     errors.InvalidVector: 422,  # only a shopper's own image can lead to one
@@ -120,7 +123,9 @@ def to_request_error(error: LookalikeError) -> RequestError:
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
     extra = ("state", "reason") if isinstance(error, errors.NotSearchable) else ()
     headers = {}
-    if status in RETRY_SECONDS and error.context.get("state") != "quarantined":
+    is_final = isinstance(error, errors.FeedExists)
+    is_final = is_final or error.context.get("state") == "quarantined"
+    if status in RETRY_SECONDS and not is_final:
         headers["Retry-After"] = str(RETRY_SECONDS[status])
     if type(error) in CHALLENGE:
         headers["WWW-Authenticate"] = CHALLENGE[type(error)]

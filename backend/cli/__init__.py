@@ -13,6 +13,7 @@ from backend.cli import (
     demo,
     evaluate,
     fashion_mnist,
+    feeds,
     generations,
     indexing,
     keys,
@@ -48,6 +49,7 @@ app.command("serve")(server.serve)
 app.command("similar")(similar.similar)
 app.command("status")(status.status)
 app.command("verify")(indexing.verify)
+app.add_typer(feeds.feeds, name="feeds")
 app.add_typer(quarantine.quarantine, name="quarantine")
 app.add_typer(keys.keys, name="keys")
 app.command("migrate")(database.migrate)

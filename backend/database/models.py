@@ -211,6 +211,42 @@ class Job(Base):
     finished_at: Mapped[datetime | None]
 
 
+class Feed(Base):
+    """A feed that is imported by itself, again and again."""
+
+    __tablename__ = "feeds"
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    location: Mapped[str] = mapped_column(Text)  # an address, or a path on the server
+    every_seconds: Mapped[int] = mapped_column(BigInteger)  # 0: only when somebody asks
+    options: Mapped[dict[str, Any]] = mapped_column(default=dict)  # `backend.feeds.options`
+    seen: Mapped[dict[str, Any] | None]  # tells whether the feed has changed since its last run
+    failures: Mapped[int] = mapped_column(default=0)  # runs since the last good one
+    job_id: Mapped[int | None] = mapped_column(BigInteger)  # of the newest run
+    due_at: Mapped[datetime | None] = mapped_column(index=True)
+    paused_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class FeedRun(Base):
+    """One import of a feed, and what came of it; the newest are kept."""
+
+    __tablename__ = "feed_runs"
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    feed_id: Mapped[int] = mapped_column(
+        BigKey, ForeignKey("feeds.id", ondelete="CASCADE"), index=True
+    )
+    job_id: Mapped[int | None] = mapped_column(BigInteger)
+    outcome: Mapped[str] = mapped_column(String(16))  # `backend.feeds.runs.Outcome`
+    reason: Mapped[str | None] = mapped_column(Text)
+    bytes: Mapped[int | None] = mapped_column(BigInteger)  # of the file that was fetched
+    report: Mapped[dict[str, Any] | None]  # counts, warnings by kind, the first rejects
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+
 class Cursor(Base):
     """How far a repeated task, such as reconcile, has come in the catalogue."""
 

@@ -12,6 +12,7 @@ import structlog
 from backend import jobs, queue, reindex
 from backend.bootstrap import Services
 from backend.errors import LookalikeError
+from backend.feeds import workspace
 from backend.queue import is_busy
 from backend.queue.progress import Progress
 from backend.vectors.edge.optimizer import Optimizer
@@ -45,6 +46,7 @@ class Worker:
     def recover(self) -> None:
         """Free the leases and jobs of a killed process; start the first generation if need be."""
         services = self.services
+        workspace.remove_leftovers(services.feeds.folder)
         if services.embeds:
             services.first_generation()
             reindex.follow_settings(
@@ -84,6 +86,7 @@ class Worker:
 
     def work_once(self) -> bool:
         """Run one job or one round of both stages; return whether there was anything to do."""
+        self.maintenance.request_due_feeds()
         ran = self.services.writes_index and self.handlers.run_next()
         busy = self.rounds.run_one() or ran
         return self.maintenance.clean_up_if_due(idle=not busy) or busy

@@ -1,4 +1,4 @@
-"""What a worker does regularly besides the queue: delete leftovers, look for drift."""
+"""What a worker does regularly besides the queue: delete leftovers, look for drift and feeds."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import structlog
 
 from backend import generations, indexing, reindex
 from backend.bootstrap import Services
+from backend.feeds import schedule
 from backend.indexing import verify
 
 log = structlog.get_logger(__name__)
@@ -25,6 +26,10 @@ class Maintenance:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._reconciled_at = self._cleaned_at = time.monotonic()
+
+    def request_due_feeds(self) -> int:
+        """Request a run of every feed that is due; return how many it was."""
+        return schedule.request_due(self._services.db) if self._services.writes_index else 0
 
     def clean_up_if_due(self, *, idle: bool) -> bool:
         """Delete some leftovers if it is time for that; return whether there are more."""
