@@ -11,7 +11,7 @@ from backend.api.schemas import Json
 from backend.api.schemas.document import Document, RequestBody
 from backend.api.schemas.filters import Filter
 from backend.api.schemas.product import MEMBERS, Product, write_products
-from backend.api.schemas.query import QueryReader
+from backend.api.schemas.query import MOST_WORDS, QueryReader
 from backend.catalogue.drafts import Sku
 from backend.database.engine import Database
 from backend.filters import Scalar, Schema
@@ -55,9 +55,9 @@ class SimilarBody(RequestBody):
 
     sku: Sku
     limit: int = Field(10, ge=1, le=MAX_LIMIT)
-    exclude: list[Sku] = Field([], description="skus that are left out")
+    exclude: list[Sku] = Field([], max_length=MOST_WORDS, description="skus that are left out")
     fields: list[Literal[MEMBERS]] = Field(  # type: ignore[valid-type]
-        [], description="members of the products that are wanted"
+        [], max_length=MOST_WORDS, description="members of the products that are wanted"
     )
     min_score: float | None = Field(None, ge=-1, le=1)
     filter: Filter = {}
