@@ -45,6 +45,8 @@ COLUMNS: Final[Schema] = {
     "sku": "keyword",
     "display_name": "keyword",
     **dict.fromkeys(CATEGORICAL, "keyword"),
+    "group_id": "keyword",
+    "brand": "keyword",
     "year": "integer",
     "price": "float",
     "currency": "keyword",

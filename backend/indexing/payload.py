@@ -19,6 +19,8 @@ COLUMNS: Final[dict[str, FieldType]] = {
     "base_colour": "keyword",
     "season": "keyword",
     "usage": "keyword",
+    "group_id": "keyword",
+    "brand": "keyword",
     "year": "integer",
     "price": "float",
     "currency": "keyword",
