@@ -112,9 +112,13 @@ def _shown(fault: ProblemFault, named: set[str]) -> ProblemFault:
     return ProblemFault(
         code=fault.code,
         detail=shorten(said, _LONGEST) + (separator + allowed if is_new else ""),
-        parameter=shorten(fault.parameter, _LONGEST_PLACE) if fault.parameter else None,
-        pointer=None if fault.pointer is None else shorten(fault.pointer, _LONGEST_PLACE),
+        parameter=_place(fault.parameter),
+        pointer=_place(fault.pointer),
     )
+
+
+def _place(name: str | None) -> str | None:
+    return None if name is None else shorten(name, _LONGEST_PLACE)
 
 
 def shorten(text: str, most: int) -> str:
