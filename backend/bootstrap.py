@@ -23,6 +23,7 @@ from backend.images.open_images import ImageOpener
 from backend.images.store import ImageStore
 from backend.indexing import schema
 from backend.reindex import Promoter, ReindexJobs, bounds_of
+from backend.search.coverage import CoverageMonitor
 from backend.search.query_image import (
     EmbedRemotely,
     LocalQueryEncoder,
@@ -54,6 +55,7 @@ class Services:
     local_encoder: LocalQueryEncoder  # embeds images in this process
     query_encoder: QueryEncoder  # embeds shoppers' images, here or in a worker
     recall: RecallMonitor
+    coverage: CoverageMonitor
     promoter: Promoter
     reindex_jobs: ReindexJobs
 
@@ -130,6 +132,7 @@ def build(
         local_encoder=local_encoder,
         query_encoder=query_encoder,
         recall=RecallMonitor(db, schema=indexed, rate=settings.recall_sample),
+        coverage=CoverageMonitor(db, indexes.of),
         promoter=promoter,
         reindex_jobs=ReindexJobs(
             db=db,

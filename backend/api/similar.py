@@ -107,4 +107,10 @@ def _by_image(data: bytes, query: Query, fields: list[str]) -> Json:
 def _written(answer: Answer, fields: list[str]) -> Json:
     noted = services().recall.notice(answer.search)
     structlog.contextvars.bind_contextvars(filter=noted.shape, search_mode=noted.mode)
-    return write_answer(answer, fields=fields, request_id=g.request_id, took_ms=took_ms())
+    return write_answer(
+        answer,
+        coverage=services().coverage.known(answer.generation).share,
+        fields=fields,
+        request_id=g.request_id,
+        took_ms=took_ms(),
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Final, ParamSpec
 
 from sqlalchemy import select
@@ -18,8 +18,6 @@ from backend.database.models import Generation, IndexEntry, Product
 from backend.errors import IndexGone, NotSearchable, UnknownProduct
 from backend.filters import Schema, Where
 from backend.filters.matching import matcher
-from backend.indexing.payload import payload
-from backend.indexing.payload import schema as indexed_fields
 from backend.queue.progress import State, of_product, state_column, states
 from backend.search.recall_monitor import Search
 from backend.vectors import Hit, Vector, VectorIndex
@@ -47,7 +45,7 @@ class Query:
 
     limit: int = 10
     where: Where = field(default_factory=dict)
-    schema: Schema = field(default_factory=indexed_fields)
+    schema: Schema = field(default_factory=dict)
     exclude: Sequence[str] = ()
     min_score: float | None = None
 
@@ -203,7 +201,7 @@ def _current(
         seen += [hit.id for hit in hits]
         with db.read() as session:
             found = _read(session, search.generation, hits)
-        items += [one for one in found if not passes or passes(payload(one.product))]
+        items += [one for one in found if not passes or passes(partial(getattr, one.product))]
         if len(items) >= query.limit or len(hits) < wanted:
             break
         wanted *= GROWTH

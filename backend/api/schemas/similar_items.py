@@ -37,6 +37,9 @@ class SimilarMeta(BaseModel):
         "excludes; exact: all points that pass the filter were compared"
     )
     took_ms: float
+    coverage: float = Field(
+        ge=0, le=1, description="share of the catalogue that the index holds: below 1 it is filling"
+    )
     index_lags: bool = Field(
         description="fewer items than `limit` came, since products have changed after indexing"
     )
@@ -115,6 +118,7 @@ def read_query(reader: QueryReader, fields: Schema) -> tuple[Query, list[str]]:
 def write_answer(
     answer: Answer,
     *,
+    coverage: float,
     fields: Collection[str] = (),
     request_id: str | None = None,
     took_ms: float | None = None,
@@ -131,5 +135,7 @@ def write_answer(
         ],
         "generation": answer.generation.id,
         "request_id": request_id,
-        "meta": answer.meta | ({} if took_ms is None else {"took_ms": took_ms}),
+        "meta": answer.meta
+        | {"coverage": round(coverage, 4)}
+        | ({} if took_ms is None else {"took_ms": took_ms}),
     }
