@@ -25,6 +25,7 @@ from backend.images.open_images import ImageOpener
 from backend.images.store import ImageStore
 from backend.indexing import schema
 from backend.reindex import Promoter, ReindexJobs, bounds_of
+from backend.search.coverage import CoverageMonitor
 from backend.search.query_image import (
     EmbedRemotely,
     LocalQueryEncoder,
@@ -56,6 +57,7 @@ class Services:
     local_encoder: LocalQueryEncoder  # embeds images in this process
     query_encoder: QueryEncoder  # embeds shoppers' images, here or in a worker
     recall: RecallMonitor
+    coverage: CoverageMonitor
     promoter: Promoter
     reindex_jobs: ReindexJobs
     feeds: FeedRunner
@@ -133,6 +135,7 @@ def build(
         local_encoder=local_encoder,
         query_encoder=query_encoder,
         recall=RecallMonitor(db, schema=indexed, rate=settings.recall_sample),
+        coverage=CoverageMonitor(db, indexes.of),
         promoter=promoter,
         reindex_jobs=ReindexJobs(
             db=db,

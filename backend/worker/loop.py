@@ -66,6 +66,8 @@ class Worker:
             try:
                 busy = self.work_once()
                 self.services.recall.compare(self.services.indexes.of)
+                if self.services.writes_index:
+                    self.services.coverage.refresh()
                 if not busy:
                     self.maintenance.reconcile_if_due()
                 self.problem = None
