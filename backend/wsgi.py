@@ -17,7 +17,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
-from backend import logs
+from backend import logs, variables
 from backend.api import authentication, create_app
 from backend.errors import ConfigurationError, IndexLocked, LookalikeError
 from backend.settings import Settings, read_settings
@@ -46,6 +46,7 @@ def serve(settings: Settings) -> None:
     taken.
     """
     logs.configure(settings.log_level)
+    variables.warn_about_unknown(Settings)
     listener = _listen(settings.host, settings.port)
     url = _local_url(settings.host, listener.getsockname()[1])
     if not settings.qdrant_url:

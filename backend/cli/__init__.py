@@ -55,6 +55,7 @@ app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.command("worker")(workers.worker)
 app.command("beat")(workers.beat)
+app.command("health")(workers.health)
 
 
 def main() -> None:
