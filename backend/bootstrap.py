@@ -99,14 +99,18 @@ def build(
     indexes = Indexes(settings, schema=indexed)
     embedders = LoadedEmbedders(_compute(settings))
     limits, store = _limits(settings), ImageStore(settings.image_store_url)
-    decoders = DecoderPool(settings.decoders, limits=limits, seconds=settings.decode_seconds)
+    decoders = DecoderPool(
+        settings.decoders,
+        limits=limits,
+        seconds=settings.decode_seconds,
+        wait_seconds=settings.decode_seconds,
+    )
     local_encoder = LocalQueryEncoder(embedders, decoders)
     query_encoder: QueryEncoder = local_encoder
     if embed_remotely is not None:
         query_encoder = RemoteQueryEncoder(
             embed_remotely,
             decoders,
-            limits=limits,
             seconds=settings.interactive_seconds,
             heartbeat=heartbeat,
         )

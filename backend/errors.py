@@ -175,6 +175,18 @@ class ImageUnavailable(ImageError):
     code = "image-unavailable"
 
 
+class DecoderBusy(LookalikeError):
+    """No decoder is free to decode the image; trying again may help."""
+
+    code = "decoder-busy"
+
+
+class DecoderUnavailable(LookalikeError):
+    """No process can be started to decode images; the host lacks something, not the image."""
+
+    code = "decoder-unavailable"
+
+
 # --- embedders --------------------------------------------------------
 
 

@@ -32,6 +32,8 @@ STATUS: Final[Mapping[type[LookalikeError], int]] = {
     errors.ImageTooLarge: 413,
     errors.ForbiddenImage: 403,
     errors.ImageUnavailable: 503,
+    errors.DecoderBusy: 503,
+    errors.DecoderUnavailable: 503,
     errors.NotSearchable: 409,
     errors.UnknownGeneration: 404,
     errors.InvalidReindex: 422,
