@@ -15,6 +15,7 @@ from backend.cli import (
     fashion_mnist,
     generations,
     indexing,
+    jobs,
     keys,
     projector,
     quarantine,
@@ -49,6 +50,7 @@ app.command("similar")(similar.similar)
 app.command("status")(status.status)
 app.command("verify")(indexing.verify)
 app.add_typer(quarantine.quarantine, name="quarantine")
+app.add_typer(jobs.jobs, name="jobs")
 app.add_typer(keys.keys, name="keys")
 app.command("migrate")(database.migrate)
 app.command("backup")(backup.backup)
