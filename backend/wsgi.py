@@ -17,9 +17,10 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
-from backend import logs, variables
-from backend.api import authentication, create_app
+from backend import logs, monitoring, variables
+from backend.api import authentication, create_app, metrics
 from backend.errors import ConfigurationError, IndexLocked, LookalikeError
+from backend.metrics.snapshots import Publisher
 from backend.settings import Settings, read_settings
 from backend.vectors.edge.owner import Owner
 from backend.worker.loop import Worker
@@ -141,8 +142,12 @@ class ServingProcess:
             probes["worker"] = self._worker.problem
         else:
             self._recall = RecallThread(self.services)
+        self._metrics = Publisher(settings.metrics_dir, role=monitoring.API)
         self.app = create_app(self.services, probes=probes)
         authentication.warn_about_keys(self.services)
+        self._metrics.start()
+        if settings.metrics_port:
+            monitoring.show_apart(self.app.extensions[metrics.EXPOSITION], settings)
         for thread in (self._worker, self._recall):
             if thread:
                 thread.start()
@@ -151,6 +156,7 @@ class ServingProcess:
         """End the thread after its batch, flush the index and close everything."""
         if self._recall:
             self._recall.stop(seconds=STOP_SECONDS)
+        self._metrics.stop()
         if not self._worker or self._worker.stop(seconds=STOP_SECONDS):
             self.services.close()
         else:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
+from typing import Final
 
 import structlog
 from celery import signals
@@ -18,6 +20,7 @@ from PIL import Image
 from backend import bootstrap, generations, logs
 from backend.bootstrap import Services
 from backend.errors import LookalikeError
+from backend.metrics.snapshots import Publisher
 from backend.settings import read_settings
 from backend.worker.loop import Worker
 from workers import tasks
@@ -28,6 +31,9 @@ from workers.names import Queue
 from workers.notifier import Notifier
 
 log = structlog.get_logger(__name__)
+
+ROLES: Final = {Queue.INDEX: "worker", Queue.INTERACTIVE: "interactive"}
+"""What a worker of each queue is called in metrics."""
 
 
 def main() -> int:
@@ -48,6 +54,8 @@ def main() -> int:
         embeds=True,
     )
     worker = Worker(services)
+    publisher = Publisher(options.metrics or settings.metrics_dir, role=ROLES[options.queue])
+    publisher.start()
     worker.recover()
     warm_up(services)
     tasks.register(app, worker, notify=notify, replies=Replies(settings))
@@ -68,6 +76,7 @@ def main() -> int:
     try:
         celery_worker.start()
     finally:
+        publisher.stop()
         services.close()
     return int(celery_worker.exitcode or 0)
 
@@ -91,6 +100,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--queue", choices=list(Queue), required=True)
     parser.add_argument("--name", required=True)
     parser.add_argument("--heartbeat", type=int, required=True, help="file descriptor of a socket")
+    parser.add_argument("--metrics", type=Path, help="where this group of processes counts")
     return parser.parse_args()
 
 

@@ -1,8 +1,8 @@
 """REST: `create_app(services)`, and one module for each resource.
 
-A request passes `request_log` (its id and its line in the log), `authentication` (its API key,
-where one is needed), the view of a resource, `schemas` (which check its parameters and its body)
-and the domain. What is raised on the way becomes an answer in `problems`.
+A request passes `metrics` (which measures it), `request_log` (its id and its line in the log),
+`authentication` (its API key, where one is needed), the view of a resource, `schemas` (which check
+its parameters and its body) and the domain. What is raised on the way becomes an answer in `problems`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from backend.api import (
     health,
     images,
     jobs,
+    metrics,
     openapi,
     paths,
     problems,
@@ -32,6 +33,7 @@ from backend.api import (
 )
 from backend.api.health import Probe
 from backend.bootstrap import Services
+from backend.monitoring import of_installation
 
 RESOURCES = (
     products,
@@ -44,6 +46,7 @@ RESOURCES = (
     jobs,
     generations,
     health,
+    metrics,
 )
 MULTIPART_OVERHEAD = 1_000_000  # bytes of a form beside its image
 
@@ -70,6 +73,7 @@ def create_app(
     app.json.sort_keys = False  # type: ignore[attr-defined]  # members in the order of the documents
     paths.register_paths(app)
     problems.register_error_handlers(app)
+    metrics.register_metrics(app, of_installation(services.settings, services.db))
     request_log.register_request_log(app)
     authentication.register_authentication(app, services, locked=locked)
     for resource in RESOURCES:

@@ -27,12 +27,12 @@ def _begin() -> None:
     g.request_id = sent if _ACCEPTABLE.fullmatch(sent) else uuid.uuid4().hex
     g.began = time.perf_counter()
     structlog.contextvars.clear_contextvars()  # of the request that this thread answered before
-    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+    structlog.contextvars.bind_contextvars(request_id=g.request_id, client=request.remote_addr)
 
 
 def _end(response: Response) -> Response:
     response.headers[HEADER] = g.request_id
-    quiet = request.path in ("/livez", "/readyz") and response.status_code < 400
+    quiet = request.path in ("/livez", "/readyz", "/metrics") and response.status_code < 400
     (log.debug if quiet else log.info)(
         "request",
         method=request.method,

@@ -27,6 +27,7 @@ def worker(
     from backend import logs, variables
     from backend.settings import Settings, read_settings
     from workers.app import make_app
+    from workers.metrics_port import show_counts
     from workers.supervisor import Supervisor
 
     settings = read_settings()
@@ -34,12 +35,14 @@ def worker(
     logs.configure(settings.log_level)
     variables.warn_about_unknown(Settings)
     called = name or f"{queue}-{os.getpid()}"
-    supervisor = Supervisor(
-        [sys.executable, "-m", "workers.process", "--queue", queue, "--name", called],
-        hang_seconds=settings.hang_seconds,
-        stop_seconds=settings.stop_seconds,
-    )
-    raise typer.Exit(supervisor.run())
+    command = [sys.executable, "-m", "workers.process", "--queue", queue, "--name", called]
+    with show_counts(settings) as folder:
+        supervisor = Supervisor(
+            [*command, *(["--metrics", str(folder)] if folder else [])],
+            hang_seconds=settings.hang_seconds,
+            stop_seconds=settings.stop_seconds,
+        )
+        raise typer.Exit(supervisor.run())
 
 
 def health() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,6 +29,7 @@ from backend.errors import ConfigurationError, DecoderDied, ImageError
 from backend.images.decode import Size
 from backend.images.decoder_process import READY, Decode
 from backend.images.limits import ImageLimits
+from backend.metrics.instruments import count_decoded
 from backend.processes import describe_exit, start_module
 
 ImageFile: TypeAlias = bytes | Path
@@ -154,13 +156,11 @@ class _DecoderWorkers:
         only blamed when two processes have died over it.
         """
         with self._borrow(urgent=urgent) as decoder:
-            try:
-                try:
-                    return decoder.decode(source, target)
-                except _Died:
-                    return decoder.decode(source, target)
-            except _Died as death:
-                return DecoderDied(f"the image ended its decoder twice ({death})")
+            began = time.perf_counter()
+            result = _decode_twice(decoder, source, target)
+        outcome = result.code if isinstance(result, ImageError) else "ok"
+        count_decoded(outcome, seconds=time.perf_counter() - began)
+        return result
 
     @contextmanager
     def _borrow(self, *, urgent: bool) -> Iterator[_Decoder]:
@@ -185,6 +185,16 @@ class _DecoderWorkers:
             self._changed.wait_for(lambda: len(self._idle) == len(self._decoders))
             for decoder in self._decoders:
                 decoder.stop()
+
+
+def _decode_twice(decoder: _Decoder, source: ImageFile, target: Size) -> Decoded | ImageError:
+    try:
+        try:
+            return decoder.decode(source, target)
+        except _Died:
+            return decoder.decode(source, target)
+    except _Died as death:
+        return DecoderDied(f"the image ended its decoder twice ({death})")
 
 
 class _Died(Exception):
