@@ -2,7 +2,8 @@
 
 A request passes `metrics` (which measures it), `request_log` (its id and its line in the log),
 `authentication` (its API key, where one is needed), the view of a resource, `schemas` (which check
-its parameters and its body) and the domain. What is raised on the way becomes an answer in `problems`.
+its parameters and its body) and the domain. What is raised on the way becomes an answer in
+`problems`.
 """
 
 from __future__ import annotations

@@ -16,7 +16,10 @@ from backend.monitoring import Exposition
 EXPOSITION: Final = "lookalike.metrics"
 """Where an app keeps what it shows: `app.extensions[EXPOSITION]`."""
 
-TEXT: Final = {"text/plain": {"schema": {"type": "string"}}}
+TEXT: Final = {
+    media_type: {"schema": {"type": "string"}}
+    for media_type in ("text/plain", "application/openmetrics-text")
+}
 
 api = openapi.blueprint("metrics", tag="operation", url_prefix=None)
 

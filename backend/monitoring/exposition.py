@@ -36,11 +36,17 @@ class Exposition(Collector):
     """
 
     def __init__(
-        self, folder: Path, parts: Sequence[Part] = (), *, role: str | None = None
+        self,
+        folder: Path,
+        parts: Sequence[Part] = (),
+        *,
+        role: str | None = None,
+        wait_seconds: float = WAIT_SECONDS,
     ) -> None:
         self._folder = folder
         self._parts = parts
         self._role = role
+        self._wait_seconds = wait_seconds
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -75,7 +81,7 @@ class Exposition(Collector):
             "1 if this part of the answer could be read, else 0.",
             labels=("part",),
         )
-        until = time.monotonic() + WAIT_SECONDS
+        until = time.monotonic() + self._wait_seconds
         for part in self._parts:
             part.start()
         for part in self._parts:

@@ -50,7 +50,9 @@ class MetricsServer:
         self._server.server_close()
 
 
-def show_apart(exposition: Exposition, settings: Settings) -> None:
+def show_apart(
+    exposition: Exposition, settings: Settings, *, retry_seconds: float = RETRY_SECONDS
+) -> None:
     """Answer on LOOKALIKE_METRICS_PORT, in a thread, as soon as that port is free.
 
     Of several API processes one has the port; another takes it when that one ends.
@@ -58,10 +60,12 @@ def show_apart(exposition: Exposition, settings: Settings) -> None:
     make = partial(
         MetricsServer, exposition, host=settings.metrics_host, port=settings.metrics_port or 0
     )
-    threading.Thread(target=_take_port, args=(make,), name="metrics port", daemon=True).start()
+    threading.Thread(
+        target=_take_port, args=(make, retry_seconds), name="metrics port", daemon=True
+    ).start()
 
 
-def _take_port(make: Callable[[], MetricsServer]) -> None:
+def _take_port(make: Callable[[], MetricsServer], retry_seconds: float) -> None:
     warned = False
     while True:
         try:
@@ -70,7 +74,7 @@ def _take_port(make: Callable[[], MetricsServer]) -> None:
             if not warned:
                 log.info("another process may have the port", error=error.message)
             warned = True
-            time.sleep(RETRY_SECONDS)
+            time.sleep(retry_seconds)
 
 
 def _handler_of(exposition: Exposition) -> type[BaseHTTPRequestHandler]:
