@@ -214,6 +214,18 @@ class InvalidFilter(LookalikeError):
     code = "invalid-filter"
 
 
+class FilterTooLarge(InvalidFilter):
+    """The filter has more values, clauses or bytes than allowed; the message names the limit."""
+
+    code = "filter-too-large"
+
+
+class FilterTooCostly(InvalidFilter):
+    """The filter would keep the embedded index busy for too long."""
+
+    code = "filter-too-costly"
+
+
 class InvalidVector(LookalikeError):
     """A vector has the wrong size, is not finite, or is all zeros."""
 

@@ -85,6 +85,9 @@ class Product(Base):
     season: Mapped[str | None] = mapped_column(String(255))
     year: Mapped[int | None]
     usage: Mapped[str | None] = mapped_column(String(255))
+    group_id: Mapped[str | None] = mapped_column(String(255))  # the same for all variants of one
+    brand: Mapped[str | None] = mapped_column(String(255))
+    link: Mapped[str | None] = mapped_column(Text)  # the product's page
     price: Mapped[float | None] = mapped_column(Numeric(12, 2, asdecimal=False))
     currency: Mapped[str | None] = mapped_column(String(3))
     in_stock: Mapped[bool] = mapped_column(default=True)

@@ -76,7 +76,7 @@ PRESETS: Final = (
             "in_stock": ["Variant Inventory Qty", "Inventory quantity"],
             "article_type": ["Type", "Product Category"],
             "brand": ["Vendor"],
-            "group_id": ["Handle", "URL handle"],
+            "group_id": [shopify.GROUP],
         },
         added=shopify.ADDED,
         arrange=shopify.arrange,
@@ -118,6 +118,7 @@ PRESETS: Final = (
             "in_stock": ["is_in_stock", "qty"],
             "article_type": ["categories"],
             "brand": ["manufacturer", "brand"],
+            "group_id": ["parent_sku"],
             "link": ["url"],
         },
         image_folders=(

@@ -16,7 +16,8 @@ from backend.catalogue.sources.columns import as_text
 from backend.catalogue.sources.csv_records import TableRecord
 from backend.catalogue.sources.feed import Reject
 
-ADDED: Final = ("additional_images",)
+GROUP: Final = "variant_group"
+ADDED: Final = ("additional_images", GROUP)
 _OWN: Final = re.compile(  # columns of one variant or one image, which no other row inherits
     r"variant.*|option\d+ ?(value|linked to)|sku|barcode|price.*|compare-at price|cost per item|"
     r"inventory.*|continue selling.*|weight.*|requires shipping|fulfillment service|charge tax|"
@@ -39,7 +40,7 @@ def arrange(columns: Sequence[str], records: Iterator[TableRecord | Reject]) -> 
 
 def _padded(record: TableRecord | Reject) -> TableRecord | Reject:
     return (
-        record._replace(values=[*record.values, None])
+        record._replace(values=[*record.values, *(None for _ in ADDED)])
         if isinstance(record, TableRecord)
         else record
     )
@@ -97,16 +98,13 @@ class _Places:
         return key
 
     def variants(self, rows: Sequence[TableRecord]) -> Iterator[TableRecord]:
-        """Yield the variants among the rows of one Handle."""
+        """Yield the variants among the rows of one Handle; the Handle is the group of several."""
         images = self._images(rows)
+        variants = [row for row in rows if row is rows[0] or self._is_variant(row)]
+        group = self.handle_of(rows[0]) if len(variants) > 1 else None
         unnamed = 0
-        for row in rows:
-            if (
-                not any(as_text(row.values[at]) for at in (self.sku, *self.marks))
-                and row != rows[0]
-            ):
-                continue  # an image alone
-            values = [*row.values, None]
+        for row in variants:
+            values = [*row.values, None, group]
             for at in self.inherited:
                 values[at] = values[at] if as_text(values[at]) else rows[0].values[at]
             if not as_text(values[self.sku]):
@@ -114,6 +112,10 @@ class _Places:
                 unnamed += 1
             self._set_images(values, images)
             yield row._replace(values=values)
+
+    def _is_variant(self, row: TableRecord) -> bool:
+        """Tell a variant from an image alone."""
+        return any(as_text(row.values[at]) for at in (self.sku, *self.marks))
 
     def _images(self, rows: Sequence[TableRecord]) -> list[str]:
         if self.image is None:
@@ -128,4 +130,4 @@ class _Places:
         own = as_text(values[self.variant_image]) if self.variant_image is not None else ""
         first = own or as_text(values[self.image]) or next(iter(images), "")
         values[self.image] = first
-        values[-1] = [image for image in images if image != first]
+        values[-len(ADDED)] = [image for image in images if image != first]

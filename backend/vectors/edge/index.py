@@ -22,6 +22,7 @@ from backend.filters import Scalar, Schema, Where
 from backend.filters.check import check, check_facet
 from backend.vectors import Hit, Point, SearchMode, StoredPoint, Vector, VectorIndex
 from backend.vectors.edge.copy import scroll_claims
+from backend.vectors.edge.cost import check_cost
 from backend.vectors.edge.queries import EDGE_FILTERS, search_params
 from backend.vectors.edge.shard import ShardOptions, engine_points
 from backend.vectors.edge.store import EdgeStore
@@ -168,6 +169,9 @@ class EdgeIndex(VectorIndex):
         with self.store.using() as shard:
             return shard.count(qe.CountRequest(exact=False, filter=passing))
 
+    def _estimate_passing(self, where: Where) -> int:
+        return self._estimate(self._translate(where))
+
     def _search(
         self,
         query: Any,
@@ -190,6 +194,10 @@ class EdgeIndex(VectorIndex):
 
     def _filter(self, where: Where | None, exclude: Sequence[int] = ()) -> qe.Filter | None:
         check(where, self._schema)
+        check_cost(where, self._schema, self._estimate_passing)
+        return self._translate(where, exclude)
+
+    def _translate(self, where: Where | None, exclude: Sequence[int] = ()) -> qe.Filter | None:
         found: qe.Filter | None = translate(where, self._schema, EDGE_FILTERS, exclude=exclude)
         return found
 

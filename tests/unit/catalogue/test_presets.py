@@ -28,17 +28,18 @@ belt,Belt,,Ace,Belts,Title,Default Title,,9.90,https://c/b.jpg,1,,active
 WOO = """\ufeffID,Type,SKU,Name,"In stock?",Stock,"Regular price",Categories,Images,Parent
 21,variable,,Coat,1,,,"Clothing, Clothing > Outer > Coats","https://c/1.jpg, https://c/2.jpg",
 22,variation,COAT-M,Coat M,1,3,80,,https://c/1.jpg,id:21
+23,simple,HAT,Hat,1,,9,,https://c/3.jpg,
 """
 MAGENTO = """sku,attribute_set_code,product_type,categories,name,price,base_image,\
-additional_images,is_in_stock
+additional_images,is_in_stock,manufacturer,parent_sku
 B1,Bag,simple,"Default Category/Gear,Default Category/Gear/Bags",Bag,34.0,/b/1/b1.jpg,\
-"/b/1/b1.jpg,/b/1/b2.jpg",1
-B2,Bag,simple,,Bag two,34.0,no_selection,,1
+"/b/1/b1.jpg,/b/1/b2.jpg",1,Ace,B
+B2,Bag,simple,,Bag two,34.0,no_selection,,1,,
 """
 GOOGLE = """id\ttitle\tdescription\tlink\timage link\tadditional image link\tavailability\tprice\t\
-product_type\tcolor
+product_type\tcolor\tbrand\titem_group_id
 G1\tShirt 15" wide\tx\thttps://s/1\thttps://c/1.jpg\thttps://c/2.jpg\tin_stock\t10\t\
-Clothing > Tops > Shirts\tRed
+Clothing > Tops > Shirts\tRed\tAce\tg1
 """
 META = """# Required | a unique id,# Required | title,# Optional
 id,title,availability,price,link,image_link,fb_product_category
@@ -116,7 +117,7 @@ def test_the_lines_of_shopify_are_those_of_the_file(tmp_path: Path) -> None:
 
 def test_a_product_of_woocommerce_without_a_sku_is_named_by_its_id(tmp_path: Path) -> None:
     found = read(export(tmp_path, WOO))
-    assert list(found) == ["id:21", "COAT-M"]
+    assert list(found) == ["id:21", "COAT-M", "HAT"]
     coat = found["id:21"]
     names = ("master_category", "sub_category", "article_type", "image_uri")
     assert [coat.fields[name] for name in names] == [
@@ -196,3 +197,37 @@ def test_the_word_for_the_stock_stays_in_the_attributes(
     row = read(export(tmp_path, text))[sku]
     assert row.fields["in_stock"] is True
     assert row.fields["attributes"][column] == value
+
+
+@pytest.mark.parametrize(
+    ("text", "groups"),
+    [
+        (SHOPIFY, {"SC-R": "scarf", "SC-B": "scarf", "belt": None}),
+        (WOO, {"id:21": "id:21", "COAT-M": "id:21", "HAT": None}),
+        (MAGENTO, {"B1": "B", "B2": None}),
+        (GOOGLE, {"G1": "g1"}),
+    ],
+)
+def test_variants_of_one_product_are_of_one_group(
+    tmp_path: Path, text: str, groups: dict[str, str | None]
+) -> None:
+    found = read(export(tmp_path, text))
+    assert {sku: row.fields["group_id"] for sku, row in found.items()} == groups
+
+
+def test_brand_and_link_are_fields_whose_columns_stay_attributes(tmp_path: Path) -> None:
+    google = read(export(tmp_path, GOOGLE))["G1"].fields
+    assert (google["brand"], google["link"]) == ("Ace", "https://s/1")
+    assert google["attributes"]["brand"] == "Ace"
+    shopify = read(export(tmp_path, SHOPIFY))["SC-B"].fields
+    assert (shopify["brand"], shopify["attributes"]["Vendor"]) == ("Ace", "Ace")
+    assert shopify["attributes"]["Handle"] == "scarf"
+    assert "variant_group" not in shopify["attributes"]
+    assert read(export(tmp_path, MAGENTO))["B1"].fields["brand"] == "Ace"
+
+
+def test_a_column_can_be_named_as_the_group(tmp_path: Path) -> None:
+    text = "article_id,product_code\n108775015,0108775\n"
+    mapping = FeedMapping(columns={"sku": "article_id", "group_id": "product_code"})
+    fields = read(export(tmp_path, text), mapping)["108775015"].fields
+    assert (fields["group_id"], fields.get("attributes")) == ("0108775", None)
