@@ -47,6 +47,7 @@ def serve(settings: Settings) -> None:
     taken.
     """
     logs.configure(settings.log_level)
+    logs.log_uncaught_errors()
     variables.warn_about_unknown(Settings)
     listener = _listen(settings.host, settings.port)
     url = _local_url(settings.host, listener.getsockname()[1])

@@ -41,6 +41,7 @@ def main() -> int:
     options = _parse()
     settings = read_settings()
     logs.configure(settings.log_level)
+    logs.log_uncaught_errors()
     keep_our_logging()
     heartbeat = Heartbeat(options.heartbeat, stop_seconds=settings.stop_seconds)
     heartbeat.start()

@@ -33,6 +33,7 @@ def worker(
     settings = read_settings()
     make_app(settings)  # raises now if a setting is missing
     logs.configure(settings.log_level)
+    logs.log_uncaught_errors()
     variables.warn_about_unknown(Settings)
     called = name or f"{queue}-{os.getpid()}"
     command = [sys.executable, "-m", "workers.process", "--queue", queue, "--name", called]
@@ -73,5 +74,6 @@ def beat() -> None:
 
     settings = read_settings()
     logs.configure(settings.log_level)
+    logs.log_uncaught_errors()
     variables.warn_about_unknown(Settings)
     scheduler.run(settings)

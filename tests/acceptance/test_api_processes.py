@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import time
@@ -98,6 +99,8 @@ def test_two_processes_answer_and_inherit_nothing_and_a_killed_one_is_replaced(
     second = ask_until_two_answer(url, master, wire)
     assert first & second == {max(first)}
     assert_is_light(master)
+    for name in ("w", "beat"):
+        assert [line for line in shop.log_of(name).splitlines() if not is_json(line)] == []
 
 
 @pytest.mark.slow
@@ -136,6 +139,12 @@ def assert_counts_of_all_processes_are_shown(url: str) -> None:
         counts.add(float(count))
         assert [line for line in wanted if not re.search(line, shown)] == []
     assert len(counts) <= 2, "only the counts of the last second may be missing"
+
+
+def is_json(line: str) -> bool:
+    with suppress(ValueError):
+        return isinstance(json.loads(line), dict)
+    return False
 
 
 def assert_is_light(master: psutil.Process) -> None:
