@@ -10,16 +10,19 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import structlog
 from celery import signals
 from PIL import Image
+from sqlalchemy.exc import DBAPIError
 
 from backend import bootstrap, generations, logs
 from backend.bootstrap import Services
 from backend.errors import LookalikeError
+from backend.jobs import runners
 from backend.metrics.snapshots import Publisher
 from backend.settings import read_settings
 from backend.worker.loop import Worker
@@ -78,6 +81,8 @@ def main() -> int:
         celery_worker.start()
     finally:
         publisher.stop()
+        with suppress(DBAPIError):  # else its row is forgotten after a minute
+            runners.forget(services.db)
         services.close()
     return int(celery_worker.exitcode or 0)
 

@@ -17,8 +17,10 @@ from backend.api import (
     batch,
     context,
     facets,
+    feeds,
     generations,
     health,
+    image_slots,
     images,
     jobs,
     metrics,
@@ -46,6 +48,7 @@ RESOURCES = (
     status,
     jobs,
     generations,
+    feeds,
     health,
     metrics,
 )
@@ -72,6 +75,7 @@ def create_app(
     app.extensions[health.PROBES] = {**health.OWN_PROBES, **keys, **(probes or {})}
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_image_bytes + MULTIPART_OVERHEAD
     app.json.sort_keys = False  # type: ignore[attr-defined]  # members in the order of the documents
+    image_slots.reserve_threads(app, threads=services.settings.threads)
     paths.register_paths(app)
     problems.register_error_handlers(app)
     metrics.register_metrics(app, of_installation(services.settings, services.db))

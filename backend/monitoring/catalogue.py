@@ -16,9 +16,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from backend import generations, jobs
+from backend.database import clock
 from backend.database.bounds import bounded
 from backend.database.engine import Database
-from backend.database.models import Generation, Job, utcnow
+from backend.database.models import Generation, Job
 from backend.metrics.instruments import PRIORITIES
 from backend.queue import counting, waiting
 from backend.queue.progress import State, progress
@@ -46,7 +47,7 @@ def read_queue(db: Database) -> Sequence[Metric]:
     with db.read() as session, bounded(session, seconds=STATEMENT_SECONDS):
         live = generations.live(session)
         found = waiting.by_priority(session, [one.id for one in live])
-        now = utcnow()
+        now = clock.now(session)
     for generation in live:
         for priority, name in enumerate(PRIORITIES):
             labels = (str(generation.id), generation.state, name)
