@@ -7,7 +7,7 @@ so Redis stays small while no worker runs.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from celery import platforms
@@ -16,16 +16,21 @@ from celery.beat import ScheduleEntry, Scheduler, Service
 
 from backend.settings import Settings
 from workers.app import BROKER_ERRORS, count_waiting, keep_our_logging, make_app
+from workers.health import SignOfLife
 from workers.names import Queue
 from workers.notifier import MAX_WAITING
 
 log = structlog.get_logger(__name__)
+
+ALLOWED_SECONDS: Final = 60.0
+"""How long the scheduler may be without an answer of the broker before it counts as unhealthy."""
 
 
 class NotifyingScheduler(Scheduler):  # type: ignore[misc]
     """Celery's scheduler, without its schedule file, which sends nothing to a full queue."""
 
     _broker_answered = True  # last time
+    _sign = SignOfLife("beat", allowed_seconds=ALLOWED_SECONDS)
 
     def apply_async(
         self, entry: ScheduleEntry, producer: Any = None, advance: bool = True, **options: Any
@@ -41,6 +46,7 @@ class NotifyingScheduler(Scheduler):  # type: ignore[misc]
             self._broker_answered = False
         else:
             self._broker_answered = True
+            self._sign.touch()
         return sent
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Annotated, Any, Final, TypeAlias
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -41,11 +42,13 @@ LARGEST_ATTRIBUTES: Final = 32_768  # bytes of JSON in UTF-8
 YEARS: Final = range(1900, 2101)
 DEAREST: Final = 9_999_999_999.99  # what NUMERIC(12, 2) holds
 CENT: Final = Decimal("0.01")
-SCHEMES: Final = ("https", "http", "s3", "gs", "store", "file")
+WEB_SCHEMES: Final = ("https", "http")
+SCHEMES: Final = (*WEB_SCHEMES, "s3", "gs", "store", "file")
 UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 """What PostgreSQL cannot hold in a text, although JSON and Python can."""
 
 _CURRENCY: Final = re.compile("[A-Z]{3}")
+_NOT_IN_LINKS: Final = re.compile(r"[\s\x00-\x1f\x7f\"<>\\]")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -204,6 +207,27 @@ def _check_attribute(key: Any, value: Any) -> None:
             raise ValueError(f"{key} is a whole number of more than 64 bits")
 
 
+def _check_link(link: str | None) -> str | None:
+    """Return an address that a browser opens as a page: a link is shown, and never fetched."""
+    if link is None:
+        return None
+    scheme, separator, rest = link.partition("://")
+    scheme = scheme.lower()
+    if scheme not in WEB_SCHEMES or not separator:
+        raise ValueError("must be an address that begins with https:// or http://")
+    if _NOT_IN_LINKS.search(rest) or not _host(f"{scheme}://{rest}"):
+        raise ValueError("must be an address with a host, without white space")
+    return f"{scheme}://{rest}"
+
+
+def _host(address: str) -> str | None:
+    """Return the host of an address; None for one that cannot be split, such as `https://[`."""
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None
+
+
 def _check_image_uri(uri: str | None) -> str | None:
     if uri is None:
         return None
@@ -232,6 +256,12 @@ Currency: TypeAlias = Annotated[
     BeforeValidator(_normalise),
     AfterValidator(_check_currency),
 ]
+Link: TypeAlias = Annotated[
+    str | None,
+    Field(max_length=LONGEST_URI),
+    BeforeValidator(_normalise),
+    AfterValidator(_check_link),
+]
 Attributes: TypeAlias = dict[str, Scalar | list[Scalar] | None]
 ImageUri: TypeAlias = Annotated[
     str | None,
@@ -256,9 +286,12 @@ class ProductFields(BaseModel):
     season: Category = None
     year: Year = None
     usage: Category = None
+    group_id: Category = Field(None, description="the same for all variants of one product")
+    brand: Category = None
     price: Price = None
     currency: Currency = Field(None, description="of the price: a code of ISO 4217, such as EUR")
     in_stock: bool = True
+    link: Link = Field(None, description="http(s) address of the product's page")
     attributes: Annotated[
         Attributes | None,
         Field(description="open attributes: scalars, or lists of scalars"),

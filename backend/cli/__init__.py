@@ -13,6 +13,7 @@ from backend.cli import (
     demo,
     evaluate,
     fashion_mnist,
+    feeds,
     generations,
     indexing,
     jobs,
@@ -49,6 +50,7 @@ app.command("serve")(server.serve)
 app.command("similar")(similar.similar)
 app.command("status")(status.status)
 app.command("verify")(indexing.verify)
+app.add_typer(feeds.feeds, name="feeds")
 app.add_typer(quarantine.quarantine, name="quarantine")
 app.add_typer(jobs.jobs, name="jobs")
 app.add_typer(keys.keys, name="keys")
@@ -57,6 +59,7 @@ app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.command("worker")(workers.worker)
 app.command("beat")(workers.beat)
+app.command("health")(workers.health)
 
 
 def main() -> None:

@@ -41,11 +41,14 @@ def settings(**overrides: object) -> Settings:
 
     Below the level `error` nothing is logged, unless LOOKALIKE_LOG_LEVEL is set.
     """
-    from backend import logs
-    from backend.settings import read_settings
+    from backend import logs, variables
+    from backend.settings import Settings, read_settings
 
     found = read_settings(**overrides)
     logs.configure("error" if found.log_level == "info" else found.log_level)
+    for name, nearest in variables.unknown(Settings).items():
+        hint = f"; the nearest is {nearest}" if nearest else ""
+        err.print(f"[yellow]Warning:[/yellow] {name} is no setting{hint}.", soft_wrap=True)
     return found
 
 

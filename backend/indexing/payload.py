@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from backend.database.models import Product
 from backend.filters import FieldType
+from backend.filters.spellings import FLOATS, float_token
 
 COLUMNS: Final[dict[str, FieldType]] = {
     "gender": "keyword",
@@ -18,6 +19,8 @@ COLUMNS: Final[dict[str, FieldType]] = {
     "base_colour": "keyword",
     "season": "keyword",
     "usage": "keyword",
+    "group_id": "keyword",
+    "brand": "keyword",
     "year": "integer",
     "price": "float",
     "currency": "keyword",
@@ -36,7 +39,20 @@ def payload(product: Product) -> dict[str, Any]:
     """Return the payload of a product's point; attributes that the product lacks are left out."""
     columns = {name: getattr(product, name) for name in ("sku", *COLUMNS)}
     columns["attributes"] = product.attributes
+    columns[FLOATS] = _floats(product.attributes or {}) or None
     return {name: value for name, value in columns.items() if value is not None}
+
+
+def _floats(attributes: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the floats of the attributes, as the texts that a filter with many numbers needs."""
+    listed = {
+        name: value if isinstance(value, list) else [value] for name, value in attributes.items()
+    }
+    found = {
+        name: [float_token(value) for value in values if isinstance(value, float)]
+        for name, values in listed.items()
+    }
+    return {name: tokens for name, tokens in found.items() if tokens}
 
 
 def payload_digest(payload: Mapping[str, Any]) -> bytes:

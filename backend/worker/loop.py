@@ -14,6 +14,7 @@ from backend import jobs, queue, reindex
 from backend.bootstrap import Services
 from backend.database import clock
 from backend.errors import LookalikeError
+from backend.feeds import workspace
 from backend.queue import Stage, is_busy
 from backend.queue.progress import Progress
 from backend.vectors.edge.optimizer import Optimizer
@@ -47,6 +48,7 @@ class Worker:
     def recover(self) -> None:
         """Free the leases and jobs of a killed process; start the first generation if need be."""
         services = self.services
+        workspace.remove_leftovers(services.feeds.folder)
         self._free_what_is_held()
         if services.embeds:
             services.first_generation()
@@ -82,6 +84,8 @@ class Worker:
             try:
                 busy = self.work_once()
                 self.services.recall.compare(self.services.indexes.of)
+                if self.services.writes_index:
+                    self.services.coverage.refresh()
                 if not busy:
                     self.maintenance.reconcile_if_due()
                 self.problem = None
@@ -102,6 +106,7 @@ class Worker:
 
     def work_once(self) -> bool:
         """Run one job or one round of both stages; return whether there was anything to do."""
+        self.maintenance.request_due_feeds()
         self.maintenance.note_if_due()
         ran = self.services.writes_index and self.handlers.run_next()
         busy = self.rounds.run_one() or ran

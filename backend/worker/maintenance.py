@@ -1,4 +1,4 @@
-"""What a worker does regularly besides the queue: delete leftovers, look for drift."""
+"""What a worker does regularly besides the queue: delete leftovers, look for drift and feeds."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import structlog
 from backend import generations, indexing, reindex
 from backend.bootstrap import Services
 from backend.database import clock
+from backend.feeds import schedule
 from backend.indexing import verify
 from backend.jobs import runners
 
@@ -41,6 +42,10 @@ class Maintenance:
         if clock.is_skewed(skew) and not self._warned_of_skew:
             log.warning("this host's clock is not the database's", seconds_ahead=round(skew, 1))
         self._warned_of_skew = clock.is_skewed(skew)
+
+    def request_due_feeds(self) -> int:
+        """Request a run of every feed that is due; return how many it was."""
+        return schedule.request_due(self._services.db) if self._services.writes_index else 0
 
     def clean_up_if_due(self, *, idle: bool) -> bool:
         """Delete some leftovers if it is time for that; return whether there are more."""

@@ -1,14 +1,14 @@
 """The clock of the database, the workers that were seen, and the claims of jobs.
 
 Revision ID: 0013
-Revises: 0006
+Revises: 0009
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0013"
-down_revision = "0006"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 

@@ -126,8 +126,17 @@ class JobPage(Document):
     next_cursor: str | None
 
 
+class IndexCounts(Document):
+    """How much of the catalogue the active index holds."""
+
+    points: int
+    products: int = Field(description="without those in quarantine that never had a vector")
+    coverage: float = Field(ge=0, le=1, description="the share of the products; 1: all, or none")
+
+
 class Health(Document):
     """Whether the process is alive, and whether each part that it needs works."""
 
     status: Literal["ok", "ready"]
     checks: dict[str, str] = {}
+    index: IndexCounts | None = None
