@@ -33,40 +33,45 @@ def status(
     known of an embedded index. With `recent`, a stored count is used if it is still valid after
     that time; `counted_seconds_ago` says how old it is.
     """
-    with db.read() as session:
+    with db.read() as session:  # closed before anything is counted: one connection at a time
         generation = generations.active_or_none(session)
-        counted = _count(db, session, generation, recent=recent)
-        now, oldest = counted.progress, counted.progress.oldest_request
-        return {
-            "products": now.products,
-            "pending": now.pending,
-            "indexed": now.indexed,
-            "quarantined": now.quarantined,
-            "removing": now.removing,
-            "oldest_pending_seconds": (
-                round((utcnow() - oldest).total_seconds(), 1) if oldest else None
-            ),
-            "counted_seconds_ago": float(round((utcnow() - counted.at).total_seconds())),
-            "generation": _describe(generation) if generation else None,
-            "shard": _shard(look_at_shard(generation)) if generation else None,
-            "jobs": _jobs(session),
-            "filter_recall": [
-                asdict(shape)
-                for shape in filter_recall.by_shape(session, generation.id if generation else None)
-            ],
-            "version": backend.__version__,
-        }
+        found = _stored(session, generation, recent)
+    counted = found or _count(db, generation)
+    with db.read() as session:
+        waiting = _jobs(session)
+        shapes = filter_recall.by_shape(session, generation.id if generation else None)
+    now, oldest = counted.progress, counted.progress.oldest_request
+    return {
+        "products": now.products,
+        "pending": now.pending,
+        "indexed": now.indexed,
+        "quarantined": now.quarantined,
+        "removing": now.removing,
+        "oldest_pending_seconds": (
+            round((utcnow() - oldest).total_seconds(), 1) if oldest else None
+        ),
+        "counted_seconds_ago": float(round((utcnow() - counted.at).total_seconds())),
+        "generation": _describe(generation) if generation else None,
+        "shard": _shard(look_at_shard(generation)) if generation else None,
+        "jobs": waiting,
+        "filter_recall": [asdict(shape) for shape in shapes],
+        "version": backend.__version__,
+    }
 
 
-def _count(
-    db: Database, session: Session, generation: Generation | None, *, recent: timedelta | None
-) -> Counted:
-    if generation is None:
+def _stored(
+    session: Session, generation: Generation | None, recent: timedelta | None
+) -> Counted | None:
+    if generation is None or recent is None:
+        return None
+    return counting.recent(session, generation.id, now=utcnow() + recent)
+
+
+def _count(db: Database, generation: Generation | None) -> Counted:
+    if generation is not None:
+        return counting.count(db, generation.id)
+    with db.read() as session:
         return Counted(progress(session, None), utcnow())
-    found = None
-    if recent is not None:
-        found = counting.recent(session, generation.id, now=utcnow() + recent)
-    return found or counting.count(db, generation.id)
 
 
 def _describe(generation: Generation) -> dict[str, Any]:
