@@ -15,6 +15,8 @@ from backend.database.models import Generation
 from backend.embedders import Compute
 from backend.embedders.loaded import LoadedEmbedders
 from backend.errors import ConfigurationError
+from backend.feeds.download import FeedLimits
+from backend.feeds.importing import FeedRunner
 from backend.generations import EmbedderIdentity
 from backend.images import fetch
 from backend.images.decoder_pool import DecoderPool
@@ -58,6 +60,7 @@ class Services:
     coverage: CoverageMonitor
     promoter: Promoter
     reindex_jobs: ReindexJobs
+    feeds: FeedRunner
 
     @property
     def writes_index(self) -> bool:
@@ -96,14 +99,18 @@ def build(
     indexes = Indexes(settings, schema=indexed)
     embedders = LoadedEmbedders(_compute(settings))
     limits, store = _limits(settings), ImageStore(settings.image_store_url)
-    decoders = DecoderPool(settings.decoders, limits=limits, seconds=settings.decode_seconds)
+    decoders = DecoderPool(
+        settings.decoders,
+        limits=limits,
+        seconds=settings.decode_seconds,
+        wait_seconds=settings.decode_seconds,
+    )
     local_encoder = LocalQueryEncoder(embedders, decoders)
     query_encoder: QueryEncoder = local_encoder
     if embed_remotely is not None:
         query_encoder = RemoteQueryEncoder(
             embed_remotely,
             decoders,
-            limits=limits,
             seconds=settings.interactive_seconds,
             heartbeat=heartbeat,
         )
@@ -142,6 +149,14 @@ def build(
             embedder_of=embedders.of,
             has_workers=bool(settings.broker_url),
             heartbeat=heartbeat,
+        ),
+        feeds=FeedRunner(
+            db=db,
+            image_store=store,
+            hosts=settings.hosts_of_feeds,
+            limits=FeedLimits(max_bytes=settings.max_feed_bytes, seconds=settings.feed_seconds),
+            folder=settings.data_dir.absolute() / "feeds",
+            max_image_bytes=settings.max_image_bytes,
         ),
     )
     _check_database(db)

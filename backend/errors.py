@@ -85,6 +85,39 @@ class UnreadableCatalogue(LookalikeError):
     code = "unreadable-catalogue"
 
 
+# --- feeds that come by themselves ------------------------------------
+
+
+class UnknownFeed(LookalikeError):
+    """There is no feed of this name."""
+
+    code = "unknown-feed"
+
+
+class FeedExists(LookalikeError):
+    """There is a feed of this name already."""
+
+    code = "feed-exists"
+
+
+class InvalidFeed(LookalikeError):
+    """The feed cannot be read as asked; `context["errors"]` lists field and reason."""
+
+    code = "invalid-feed"
+
+
+class ForbiddenFeed(LookalikeError):
+    """The feed lies on a host that is not allowed, or the host refuses it."""
+
+    code = "forbidden-feed"
+
+
+class FeedUnavailable(LookalikeError):
+    """The feed cannot be fetched now; trying again may help."""
+
+    code = "feed-unavailable"
+
+
 # --- images: permanent unless the class says otherwise ----------------
 
 
@@ -140,6 +173,18 @@ class ImageUnavailable(ImageError):
     """The image cannot be fetched now; trying again may help (the only transient image error)."""
 
     code = "image-unavailable"
+
+
+class DecoderBusy(LookalikeError):
+    """No decoder is free to decode the image; trying again may help."""
+
+    code = "decoder-busy"
+
+
+class DecoderUnavailable(LookalikeError):
+    """No process can be started to decode images; the host lacks something, not the image."""
+
+    code = "decoder-unavailable"
 
 
 # --- embedders --------------------------------------------------------

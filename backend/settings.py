@@ -110,6 +110,15 @@ class Settings(BaseSettings):
     )
     fetch_seconds: float = Field(10, gt=0, description="time limit of one remote image")
 
+    # --- feeds ---
+    feed_hosts: Names = Field(
+        (), description="hosts of feeds, a,b or JSON; those of images count too"
+    )
+    max_feed_bytes: int = Field(
+        2_000_000_000, gt=0, description="size limit of one feed, also when it is unpacked"
+    )
+    feed_seconds: float = Field(1800, gt=0, description="time limit of fetching one feed")
+
     # --- the index ---
     facets: Names = Field(
         (), description="attributes that get a payload index and a facet count, a,b or JSON"
@@ -198,7 +207,7 @@ class Settings(BaseSettings):
         None, description="requests per key (or address), such as 50/second;1000/minute"
     )
 
-    @field_validator("image_hosts", "facets", mode="before")
+    @field_validator("image_hosts", "feed_hosts", "facets", mode="before")
     @classmethod
     def _split_names(cls, value: object) -> object:
         """Read a list from one variable: separated by commas, or JSON."""
@@ -284,6 +293,11 @@ class Settings(BaseSettings):
     def image_store_url(self) -> str:
         """The image store's fsspec URL, the embedded default included."""
         return self.image_store or f"file://{self.data_dir.absolute() / 'images'}"
+
+    @property
+    def hosts_of_feeds(self) -> tuple[str, ...]:
+        """The hosts that feeds may be fetched from."""
+        return self.feed_hosts + self.image_hosts
 
     @property
     def index_dir(self) -> Path:

@@ -16,8 +16,10 @@ from backend.api import (
     batch,
     context,
     facets,
+    feeds,
     generations,
     health,
+    image_slots,
     images,
     jobs,
     openapi,
@@ -43,6 +45,7 @@ RESOURCES = (
     status,
     jobs,
     generations,
+    feeds,
     health,
 )
 MULTIPART_OVERHEAD = 1_000_000  # bytes of a form beside its image
@@ -68,6 +71,7 @@ def create_app(
     app.extensions[health.PROBES] = {**health.OWN_PROBES, **keys, **(probes or {})}
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_image_bytes + MULTIPART_OVERHEAD
     app.json.sort_keys = False  # type: ignore[attr-defined]  # members in the order of the documents
+    image_slots.reserve_threads(app, threads=services.settings.threads)
     paths.register_paths(app)
     problems.register_error_handlers(app)
     request_log.register_request_log(app)

@@ -28,6 +28,9 @@ PROBES: Final = "lookalike.probes"
 
 RETRY_SECONDS: Final = 2
 
+ALIVE: Final = b'{"status":"ok"}\n'
+"""The answer of /livez, for a server that gives it without calling the app."""
+
 api = openapi.blueprint("health", tag="operation", url_prefix=None)
 
 

@@ -20,6 +20,9 @@ STATUS: Final[Mapping[type[LookalikeError], int]] = {
     errors.InvalidKeyRequest: 422,
     errors.UnknownProduct: 404,
     errors.UnknownJob: 404,
+    errors.UnknownFeed: 404,
+    errors.FeedExists: 409,
+    errors.InvalidFeed: 422,
     errors.InvalidProduct: 422,
     errors.InvalidFilter: 422,
     errors.InvalidVector: 422,  # only a shopper's own image can lead to one
@@ -29,6 +32,8 @@ STATUS: Final[Mapping[type[LookalikeError], int]] = {
     errors.ImageTooLarge: 413,
     errors.ForbiddenImage: 403,
     errors.ImageUnavailable: 503,
+    errors.DecoderBusy: 503,
+    errors.DecoderUnavailable: 503,
     errors.NotSearchable: 409,
     errors.UnknownGeneration: 404,
     errors.InvalidReindex: 422,

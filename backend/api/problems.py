@@ -133,7 +133,9 @@ def to_request_error(error: LookalikeError) -> RequestError:
     status = problem_codes.status_of(type(error))
     extra = ("state", "reason") if isinstance(error, errors.NotSearchable) else ()
     headers = {}
-    if status in RETRY_SECONDS and error.context.get("state") != "quarantined":
+    is_final = isinstance(error, errors.FeedExists)
+    is_final = is_final or error.context.get("state") == "quarantined"
+    if status in RETRY_SECONDS and not is_final:
         headers["Retry-After"] = str(RETRY_SECONDS[status])
     if type(error) in CHALLENGE:
         headers["WWW-Authenticate"] = CHALLENGE[type(error)]

@@ -11,6 +11,7 @@ from werkzeug.datastructures import MultiDict
 from backend.access.scope import Scope
 from backend.api import openapi
 from backend.api.context import filterable, services
+from backend.api.image_slots import image_slot
 from backend.api.request_log import took_ms
 from backend.api.schemas import Json
 from backend.api.schemas.body import read_body
@@ -22,8 +23,10 @@ from backend.api.schemas.similar_items import (
     write_answer,
 )
 from backend.api.scopes import requires_scope
+from backend.database.models import Generation
 from backend.search import similar
 from backend.search.similar import Answer, Query
+from backend.vectors import Vector
 
 FORM: Final = {
     "schema": {
@@ -98,9 +101,12 @@ def _by_sku(sku: str, query: Query, fields: list[str]) -> Json:
 
 def _by_image(data: bytes, query: Query, fields: list[str]) -> Json:
     found = services()
-    answer = similar.similar_to_image(
-        found.db, found.indexes.of, found.query_encoder.encode, data, query
-    )
+
+    def encode(generation: Generation, image: bytes) -> Vector:
+        with image_slot():
+            return found.query_encoder.encode(generation, image)
+
+    answer = similar.similar_to_image(found.db, found.indexes.of, encode, data, query)
     return _written(answer, fields)
 
 

@@ -13,8 +13,10 @@ from backend.cli import (
     demo,
     evaluate,
     fashion_mnist,
+    feeds,
     generations,
     indexing,
+    jobs,
     keys,
     projector,
     quarantine,
@@ -48,7 +50,9 @@ app.command("serve")(server.serve)
 app.command("similar")(similar.similar)
 app.command("status")(status.status)
 app.command("verify")(indexing.verify)
+app.add_typer(feeds.feeds, name="feeds")
 app.add_typer(quarantine.quarantine, name="quarantine")
+app.add_typer(jobs.jobs, name="jobs")
 app.add_typer(keys.keys, name="keys")
 app.command("migrate")(database.migrate)
 app.command("backup")(backup.backup)

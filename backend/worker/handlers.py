@@ -1,11 +1,10 @@
-"""What runs each verb of a job: `index`, `verify`, `optimize`, and those of a re-index."""
+"""What runs each verb of a job: `index`, `verify`, `optimize`, `feed`, those of a re-index."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from functools import partial
 from typing import Any, Final
 
 from backend import generations, jobs
@@ -13,14 +12,19 @@ from backend.bootstrap import Services
 from backend.database.engine import Database
 from backend.database.models import LIVE, Generation
 from backend.errors import WrongState
+from backend.feeds.importing import Progress as FeedProgress
+from backend.feeds.schedule import VERB
 from backend.indexing import verify
 from backend.jobs import Handler, Interrupted, Report
 from backend.queue.counting import GOOD_FOR
 from backend.queue.progress import Progress, progress
 from backend.vectors.edge.optimizer import Optimizer
+from backend.worker.feed_thread import FeedThread
 from backend.worker.rounds import FirstError, Rounds
 
 COUNT_EVERY_SECONDS: Final = 2.0
+FEED_SECONDS: Final = 0.02
+"""How long a running feed is waited for, between two rounds of other work."""
 
 
 class JobHandlers:
@@ -49,6 +53,7 @@ class JobHandlers:
             "index": self._index,
             "verify": self._verify,
             "optimize": self._optimize,
+            VERB: self._feed,
         }
 
     def run_next(self) -> bool:
@@ -100,7 +105,11 @@ class JobHandlers:
     def _optimize(self, arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
         """Build the shard of a generation, by default the active one, while the work goes on."""
         generation = self._live_generation(arguments.get("generation"))
-        built = self._optimizer.run(generation, meanwhile=partial(self._work_beside, report))
+
+        def meanwhile() -> None:
+            self._work_beside(report, self._optimizer.progress)
+
+        built = self._optimizer.run(generation, meanwhile=meanwhile)
         return {"generation": generation.id} | asdict(built)
 
     def _live_generation(self, generation_id: int | None) -> Generation:
@@ -112,11 +121,24 @@ class JobHandlers:
             raise WrongState(f"generation {found.id} is {found.state}: its index is not in use")
         return found
 
-    def _work_beside(self, report: Report) -> None:
-        """Work for a moment while a build goes on; raises Interrupted if the worker must stop."""
+    def _feed(self, arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
+        """Fetch and import a feed in a thread, while the work goes on."""
+        feed_id, force = int(arguments["feed"]), bool(arguments.get("force"))
+
+        def run(progress: FeedProgress) -> dict[str, Any]:
+            return self._services.feeds.run(feed_id, force=force, progress=progress)
+
+        with FeedThread(run) as thread:
+            while not thread.wait(FEED_SECONDS):
+                self._work_beside(report, thread.progress)
+            report(*thread.progress)
+            return thread.result()
+
+    def _work_beside(self, report: Report, now: tuple[int, int | None]) -> None:
+        """Work for a moment while something goes on; raises Interrupted if the worker must stop."""
         if self._is_stopping():
             raise Interrupted
-        report(*self._optimizer.progress)
+        report(*now)
         busy = False
         with FirstError():
             busy = jobs.run_next(self._services.db, self._short) or self._rounds.run_one()

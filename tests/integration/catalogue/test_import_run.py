@@ -429,7 +429,7 @@ def test_a_last_line_without_its_end_is_believed_only_with_a_proof(
     feed.run()
     table = feed.folder / "today.csv"
     table.write_text(f"sku,name\n1,Tie 1\n{last}")
-    summary = feed.run(table, prune=True, prune_at_most=ALL, transfer=transfer)
+    summary = feed.run(table, prune=True, prune_at_most=ALL, transfer=lambda: transfer)
     assert (summary.not_pruned is None, summary.removed) == (is_pruned, int(is_pruned))
     assert summary.ended_early is None or not is_pruned
 
