@@ -25,6 +25,7 @@ from backend.images.open_images import ImageOpener
 from backend.images.store import ImageStore
 from backend.indexing import schema
 from backend.reindex import Promoter, ReindexJobs, bounds_of
+from backend.search.coverage import CoverageMonitor
 from backend.search.query_image import (
     EmbedRemotely,
     LocalQueryEncoder,
@@ -56,6 +57,7 @@ class Services:
     local_encoder: LocalQueryEncoder  # embeds images in this process
     query_encoder: QueryEncoder  # embeds shoppers' images, here or in a worker
     recall: RecallMonitor
+    coverage: CoverageMonitor
     promoter: Promoter
     reindex_jobs: ReindexJobs
     feeds: FeedRunner
@@ -97,14 +99,18 @@ def build(
     indexes = Indexes(settings, schema=indexed)
     embedders = LoadedEmbedders(_compute(settings))
     limits, store = _limits(settings), ImageStore(settings.image_store_url)
-    decoders = DecoderPool(settings.decoders, limits=limits, seconds=settings.decode_seconds)
+    decoders = DecoderPool(
+        settings.decoders,
+        limits=limits,
+        seconds=settings.decode_seconds,
+        wait_seconds=settings.decode_seconds,
+    )
     local_encoder = LocalQueryEncoder(embedders, decoders)
     query_encoder: QueryEncoder = local_encoder
     if embed_remotely is not None:
         query_encoder = RemoteQueryEncoder(
             embed_remotely,
             decoders,
-            limits=limits,
             seconds=settings.interactive_seconds,
             heartbeat=heartbeat,
         )
@@ -133,6 +139,7 @@ def build(
         local_encoder=local_encoder,
         query_encoder=query_encoder,
         recall=RecallMonitor(db, schema=indexed, rate=settings.recall_sample),
+        coverage=CoverageMonitor(db, indexes.of),
         promoter=promoter,
         reindex_jobs=ReindexJobs(
             db=db,

@@ -140,6 +140,12 @@ class Settings(BaseSettings):
     recall_sample: float = Field(
         0.01, ge=0, le=1, description="share of searches that are compared with exact search"
     )
+    ready_coverage: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="least share of the products with a vector that a ready index holds; 0: any",
+    )
 
     # --- re-indexing ---
     standby_hours: float = Field(

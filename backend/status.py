@@ -12,8 +12,10 @@ from sqlalchemy.orm import Session
 
 import backend
 from backend import generations, jobs
+from backend.database import clock
 from backend.database.engine import Database
-from backend.database.models import Generation, Job, utcnow
+from backend.database.models import Generation, Job
+from backend.jobs import runners
 from backend.queue import counting
 from backend.queue.counting import Counted
 from backend.queue.progress import progress
@@ -43,10 +45,8 @@ def status(
             "indexed": now.indexed,
             "quarantined": now.quarantined,
             "removing": now.removing,
-            "oldest_pending_seconds": (
-                round((utcnow() - oldest).total_seconds(), 1) if oldest else None
-            ),
-            "counted_seconds_ago": float(round((utcnow() - counted.at).total_seconds())),
+            "oldest_pending_seconds": (round(clock.age(session, oldest), 1) if oldest else None),
+            "counted_seconds_ago": float(round(clock.age(session, counted.at))),
             "generation": _describe(generation) if generation else None,
             "shard": _shard(look_at_shard(generation)) if generation else None,
             "jobs": _jobs(session),
@@ -54,18 +54,34 @@ def status(
                 asdict(shape)
                 for shape in filter_recall.by_shape(session, generation.id if generation else None)
             ],
+            "clock_skew_seconds": round(clock.skew(session), 1),
+            "workers": [asdict(one) for one in runners.seen(session)],
+            "warnings": _warnings(session),
             "version": backend.__version__,
         }
+
+
+def _warnings(session: Session) -> list[str]:
+    """Say which hosts' clocks differ from the database's by more than a few seconds."""
+    skews = {"this host": clock.skew(session)}
+    skews |= {f"worker {one.name}": one.skew_seconds for one in runners.seen(session)}
+    return [
+        f"the clock of {name} is {abs(seconds):,.0f} s "
+        f"{'ahead of' if seconds > 0 else 'behind'} the database's: no work is delayed, but "
+        "logs and keys' expiry use it"
+        for name, seconds in skews.items()
+        if clock.is_skewed(seconds)
+    ]
 
 
 def _count(
     db: Database, session: Session, generation: Generation | None, *, recent: timedelta | None
 ) -> Counted:
     if generation is None:
-        return Counted(progress(session, None), utcnow())
+        return Counted(progress(session, None), clock.now(session))
     found = None
     if recent is not None:
-        found = counting.recent(session, generation.id, now=utcnow() + recent)
+        found = counting.recent(session, generation.id, now=clock.now(session) + recent)
     return found or counting.count(db, generation.id)
 
 

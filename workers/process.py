@@ -10,14 +10,17 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import suppress
 
 import structlog
 from celery import signals
 from PIL import Image
+from sqlalchemy.exc import DBAPIError
 
 from backend import bootstrap, generations, logs
 from backend.bootstrap import Services
 from backend.errors import LookalikeError
+from backend.jobs import runners
 from backend.settings import read_settings
 from backend.worker.loop import Worker
 from workers import tasks
@@ -68,6 +71,8 @@ def main() -> int:
     try:
         celery_worker.start()
     finally:
+        with suppress(DBAPIError):  # else its row is forgotten after a minute
+            runners.forget(services.db)
         services.close()
     return int(celery_worker.exitcode or 0)
 

@@ -19,6 +19,7 @@ from backend.api import (
     feeds,
     generations,
     health,
+    image_slots,
     images,
     jobs,
     openapi,
@@ -70,6 +71,7 @@ def create_app(
     app.extensions[health.PROBES] = {**health.OWN_PROBES, **keys, **(probes or {})}
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_image_bytes + MULTIPART_OVERHEAD
     app.json.sort_keys = False  # type: ignore[attr-defined]  # members in the order of the documents
+    image_slots.reserve_threads(app, threads=services.settings.threads)
     paths.register_paths(app)
     problems.register_error_handlers(app)
     request_log.register_request_log(app)

@@ -192,7 +192,12 @@ SEARCH: Final = (limit(), EXCLUDE, FIELDS, MIN_SCORE, *FILTERS)
 # --- answers ---------------------------------------------------------------------------------
 
 
+ANYWHERE: Final = (400, 408, 414, 417, 422, 431, 503)
+"""What every request may meet: malformed, late, too long, an unknown expectation or parameter, and
+a server that is busy."""
+
+
 def refusals(*statuses: int) -> ResponseDict:
-    """Return the problem documents that an operation may answer; each may answer 422."""
+    """Return the problem documents that an operation may answer, those of ANYWHERE included."""
     content = {MEDIA_TYPE: {"schema": {"$ref": f"{COMPONENTS}Problem"}}}
-    return {status: {"content": dict(content)} for status in sorted({*statuses, 422})}
+    return {status: {"content": dict(content)} for status in sorted({*statuses, *ANYWHERE})}

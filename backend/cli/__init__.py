@@ -16,6 +16,7 @@ from backend.cli import (
     feeds,
     generations,
     indexing,
+    jobs,
     keys,
     projector,
     quarantine,
@@ -51,6 +52,7 @@ app.command("status")(status.status)
 app.command("verify")(indexing.verify)
 app.add_typer(feeds.feeds, name="feeds")
 app.add_typer(quarantine.quarantine, name="quarantine")
+app.add_typer(jobs.jobs, name="jobs")
 app.add_typer(keys.keys, name="keys")
 app.command("migrate")(database.migrate)
 app.command("backup")(backup.backup)

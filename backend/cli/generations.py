@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from backend.cli.common import AsJson, err, out, print_json, services
-from backend.cli.jobs import follow_job
+from backend.cli.following import follow_job
 
 if TYPE_CHECKING:
     from backend.bootstrap import Services

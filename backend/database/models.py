@@ -199,6 +199,7 @@ class Job(Base):
     verb: Mapped[str] = mapped_column(String(64))
     arguments: Mapped[dict[str, Any]] = mapped_column(default=dict)
     state: Mapped[str] = mapped_column(String(16), default="queued", index=True)
+    claim: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")  # newest runner's
     done: Mapped[int] = mapped_column(BigInteger, default=0)
     total: Mapped[int | None] = mapped_column(BigInteger)
     rate: Mapped[float | None] = mapped_column(Float)  # a second, by the last reports
@@ -209,6 +210,31 @@ class Job(Base):
     heartbeat_at: Mapped[datetime | None]
     wake_at: Mapped[datetime | None]  # when to look again at a job that waits for the queue
     finished_at: Mapped[datetime | None]
+    cancelled_at: Mapped[datetime | None]  # when an operator asked for its end
+
+
+class ClockRow(Base):
+    """The clock of the database: one row; `backend.database.clock` reads and writes it."""
+
+    __tablename__ = "clock"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    boot: Mapped[str | None] = mapped_column(String(64))  # SQLite: which start of the host
+    origin: Mapped[datetime | None]  # SQLite: what time it was then
+    ahead_seconds: Mapped[float] = mapped_column(Float, default=0.0, server_default="0")
+    seen_at: Mapped[datetime | None]  # PostgreSQL: a time that was reached
+
+
+class WorkerRow(Base):
+    """A process that works on queue or jobs, and when it was last seen."""
+
+    __tablename__ = "workers"
+
+    name: Mapped[str] = mapped_column(String(255), primary_key=True)  # host:process id
+    embeds: Mapped[bool]
+    applies: Mapped[bool]  # and runs jobs
+    skew_seconds: Mapped[float] = mapped_column(Float)  # its host's clock less the database's
+    seen_at: Mapped[datetime]
 
 
 class Feed(Base):

@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 
 from backend import queue
 from backend.catalogue import image_vectors
+from backend.database import clock
 from backend.database.engine import Database
-from backend.database.models import Generation, Product, utcnow
+from backend.database.models import Generation, Product
 from backend.errors import IndexUnavailable, InvalidProduct, InvalidVector
 from backend.indexing.payload import payload
 from backend.queue import Claimed, Stage
@@ -100,5 +101,9 @@ def _fail(
     db: Database, generation: Generation, rows: Sequence[Claimed], reason: str, *, retry: bool
 ) -> None:
     failed = [(row, reason) for row in rows]
-    retry_at = utcnow() + RETRY_AFTER if retry else None
-    db.write(lambda session: queue.fail_apply(session, generation.id, failed, retry_at=retry_at))
+
+    def write(session: Session) -> None:
+        retry_at = clock.now(session) + RETRY_AFTER if retry else None
+        queue.fail_apply(session, generation.id, failed, retry_at=retry_at)
+
+    db.write(write)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import islice
 from typing import Final, cast
 
@@ -16,8 +16,9 @@ from sqlalchemy.orm import Session
 
 from backend import queue
 from backend.catalogue import image_vectors
+from backend.database import clock
 from backend.database.engine import Database
-from backend.database.models import Generation, Product, utcnow
+from backend.database.models import Generation, Product
 from backend.embedders import Embedder
 from backend.errors import (
     DecoderDied,
@@ -205,14 +206,16 @@ def _record(
     vectors = {one.digest: one.vector for one in outcomes if one.vector is not None}
     failed = [(one.task.row, one.error) for one in outcomes if one.error is not None]
     permanent = [(r, reason(e)) for r, e in failed if not _may_retry(r, e, options)]
-    again = [(r, reason(e), _retry_at(r, options)) for r, e in failed if _may_retry(r, e, options)]
+    again = [(r, reason(e)) for r, e in failed if _may_retry(r, e, options)]
 
     def write(session: Session) -> None:
         image_vectors.store(session, generation.fingerprint, vectors)
         _store_digests(session, outcomes)
         queue.settle_embedded(session, generation.id, settled)
         queue.fail(session, generation.id, permanent)
-        for row, why, retry_at in again:
+        now = clock.now(session)
+        for row, why in again:
+            retry_at = now + _back_off(row, options)
             queue.fail(session, generation.id, [(row, why)], retry_at=retry_at)
 
     db.write(write)
@@ -248,5 +251,5 @@ def _may_retry(row: Claimed, error: Exception, options: EmbedOptions) -> bool:
     return not permanent and row.failures < options.max_failures
 
 
-def _retry_at(row: Claimed, options: EmbedOptions) -> datetime:
-    return utcnow() + options.retry * 2.0 ** (row.failures - 1)
+def _back_off(row: Claimed, options: EmbedOptions) -> timedelta:
+    return options.retry * 2.0 ** (row.failures - 1)

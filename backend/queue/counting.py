@@ -15,8 +15,9 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
+from backend.database import clock
 from backend.database.engine import Database
-from backend.database.models import Count, utcnow
+from backend.database.models import Count
 from backend.queue.progress import Progress, progress
 
 GOOD_FOR: Final = 20
@@ -37,7 +38,7 @@ class Counted:
 def recent(session: Session, generation_id: int, *, now: datetime | None = None) -> Counted | None:
     """Return a stored count that may still be used, None if there is none."""
     kept = session.get(Count, generation_id)
-    if kept is None or kept.good_until < (now or utcnow()):
+    if kept is None or kept.good_until < (now or clock.now(session)):
         return None
     oldest = kept.progress["oldest_request"]
     values = kept.progress | {"oldest_request": oldest and datetime.fromisoformat(oldest)}
@@ -46,8 +47,8 @@ def recent(session: Session, generation_id: int, *, now: datetime | None = None)
 
 def count(db: Database, generation_id: int) -> Counted:
     """Count now; store the count for other processes if there are MANY products or more."""
-    began, at = time.monotonic(), utcnow()
     with db.read() as session:
+        began, at = time.monotonic(), clock.now(session)
         counted = Counted(progress(session, generation_id), at)
     took = time.monotonic() - began
     if counted.progress.products >= MANY:
