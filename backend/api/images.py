@@ -13,6 +13,7 @@ from backend import images, queue
 from backend.access.scope import Scope
 from backend.api import image_urls, openapi
 from backend.api.context import services, write_and_notify
+from backend.api.image_slots import image_slot
 from backend.api.problems import RequestError
 from backend.api.schemas import Json
 from backend.api.schemas.product import Product, write_products
@@ -63,7 +64,8 @@ def put_image(sku: str) -> tuple[Json, int]:
     with services().db.read() as session:
         products.get(session, sku)
     data = request.get_data(cache=False)
-    services().decoders.decode_one(data, target=CHECK_SIZE)
+    with image_slot():
+        services().decoders.decode_one(data, target=CHECK_SIZE)
     digest = services().image_store.put(data)
     image = ImageRef(uri=services().image_store.uri(digest), digest=digest, bytes=len(data))
 

@@ -1,28 +1,28 @@
 """Fetch remote images: only from allowed hosts, only over public addresses, never redirected.
 
-The host's name is resolved once. Its addresses are checked, and the connection is made to one of
-these, so a name that resolves differently a moment later (DNS rebinding) cannot lead elsewhere. No
-proxy is used, because it would resolve the name again.
+`open_http` is the one way to another host, for feeds too: what it refuses, nobody can reach. The
+host's name is resolved once. Its addresses are checked, and the connection is made to one of these,
+so a name that resolves differently a moment later (DNS rebinding) cannot lead elsewhere. No proxy
+is used, because it would resolve the name again.
 """
 
 from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 from threading import Event, Timer
 from time import monotonic
-from typing import Final, TypeAlias
+from typing import Final
 from urllib.parse import SplitResult, quote
 
 from backend.errors import ForbiddenImage, ImageUnavailable, NoImage
 from backend.images.addresses import PORTS, parse_address
 from backend.images.limits import ImageLimits
-
-Address: TypeAlias = IPv4Address | IPv6Address
+from backend.images.public_addresses import Address, is_public
 
 CHUNK: Final = 1 << 16
 HEADERS: Final = {"Accept": "image/*", "User-Agent": "lookalike"}
@@ -33,20 +33,6 @@ TRANSIENT: Final = {408, 425, 429}
 """Statuses after which another try may help, beside those from 500 on."""
 
 GONE: Final = {404, 410}
-
-
-def is_public(address: Address) -> bool:
-    """Tell whether an address is on the public internet; one of IPv4 inside of IPv6 is checked."""
-    if isinstance(address, IPv6Address):
-        wrapped = address.ipv4_mapped or address.sixtofour or _nat64(address)
-        if wrapped:
-            return is_public(wrapped)
-    return address.is_global and not address.is_multicast
-
-
-def _nat64(address: IPv6Address) -> IPv4Address | None:
-    prefix, rest = address.packed[:12], address.packed[12:]
-    return IPv4Address(rest) if prefix == bytes.fromhex("0064ff9b" + "00" * 8) else None
 
 
 def fetch(
@@ -78,6 +64,24 @@ def _fetch_http(
     seconds: float,
     may_connect: Callable[[Address], bool],
 ) -> bytes:
+    with open_http(parts, headers=HEADERS, seconds=seconds, may_connect=may_connect) as response:
+        _check_status(response, parts)
+        return _read(response, limits)
+
+
+@contextmanager
+def open_http(
+    parts: SplitResult,
+    *,
+    headers: Mapping[str, str],
+    seconds: float,
+    may_connect: Callable[[Address], bool] = is_public,
+) -> Iterator[HTTPResponse]:
+    """Ask for an address of `parse_address`, and yield the answer, whatever its status.
+
+    The block included, it takes at most `seconds`, beside the look-up of the host's name. Raises
+    ForbiddenImage, and ImageUnavailable for what fails here, in the block, or by time.
+    """
     host = str(parts.hostname)
     port = parts.port or PORTS[parts.scheme]
     address = _resolve(host, port, may_connect)
@@ -85,8 +89,12 @@ def _fetch_http(
     try:
         with socket.create_connection((address, port), timeout=seconds) as plain:
             connection = _for_tls(plain, host) if parts.scheme == "https" else plain
-            with connection, _deadline(connection, ends - monotonic()):
-                return _get(connection, parts, limits=limits)
+            with (
+                connection,
+                _deadline(connection, ends - monotonic()),
+                _get(connection, parts, headers) as response,
+            ):
+                yield response
     except ssl.SSLCertVerificationError as error:
         raise ForbiddenImage(f"{host} has no valid certificate: {error.verify_message}") from None
     except (OSError, HTTPException) as error:
@@ -141,16 +149,18 @@ def _deadline(connection: socket.socket, seconds: float) -> Iterator[None]:
             raise TimeoutError("out of time")
 
 
-def _get(connection: socket.socket, parts: SplitResult, *, limits: ImageLimits) -> bytes:
+@contextmanager
+def _get(
+    connection: socket.socket, parts: SplitResult, headers: Mapping[str, str]
+) -> Iterator[HTTPResponse]:
     if isinstance(connection, ssl.SSLSocket):
         connection.do_handshake()
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     with closing(HTTPConnection(parts.netloc)) as http:
         http.sock = connection  # or it would resolve the name and connect by itself
-        http.request("GET", quote(path, safe=SAFE), headers=HEADERS)
+        http.request("GET", quote(path, safe=SAFE), headers=dict(headers))
         with http.getresponse() as response:
-            _check_status(response, parts)
-            return _read(response, limits)
+            yield response
 
 
 def _check_status(response: HTTPResponse, parts: SplitResult) -> None:

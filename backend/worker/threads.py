@@ -68,7 +68,10 @@ class WorkerThread:
 
 
 class RecallThread:
-    """Compares a sample of the searches with exact search, where no `WorkerThread` does."""
+    """Compares a sample of the searches with exact search and counts the index's points.
+
+    It runs where no `WorkerThread` does.
+    """
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -89,5 +92,6 @@ class RecallThread:
         while not self._stopping.wait(self._services.settings.poll_seconds):
             try:
                 self._services.recall.compare(self._services.indexes.of)
+                self._services.coverage.refresh()
             except Exception:  # otherwise the thread would end unnoticed
                 log.exception("cannot compare searches with exact search")
