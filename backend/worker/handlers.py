@@ -16,6 +16,7 @@ from backend.feeds.importing import Progress as FeedProgress
 from backend.feeds.schedule import VERB
 from backend.indexing import verify
 from backend.jobs import Handler, Interrupted, Report
+from backend.logs import RunLog
 from backend.queue.counting import GOOD_FOR
 from backend.queue.progress import Progress, progress
 from backend.vectors.edge.optimizer import Optimizer
@@ -50,9 +51,9 @@ class JobHandlers:
         self._short = services.reindex_jobs.handlers()  # these also run beside a long job
         self._all: dict[str, Handler] = {
             **self._short,
-            "index": self._index,
-            "verify": self._verify,
-            "optimize": self._optimize,
+            "index": _logged("index", self._index),
+            "verify": _logged("verify", self._verify),
+            "optimize": _logged("optimize", self._optimize),
             VERB: self._feed,
         }
 
@@ -144,6 +145,30 @@ class JobHandlers:
             busy = jobs.run_next(self._services.db, self._short) or self._rounds.run_one()
         if not busy:
             self._wait(min(self._services.settings.poll_seconds, 0.2))
+
+
+def _logged(verb: str, handler: Handler) -> Handler:
+    """Have a handler leave lines about its start, its progress and its end."""
+
+    def run(arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
+        lines = RunLog("job", verb=verb, **arguments)
+
+        def report_and_tell(done: int, total: int | None) -> None:
+            report(done, total)
+            lines.progress(done=done, total=total)
+
+        try:
+            result = handler(arguments, report_and_tell)
+        except Interrupted:
+            lines.end(interrupted=True)
+            raise
+        except Exception as error:
+            lines.fail(error)
+            raise
+        lines.end(**{key: value for key, value in result.items() if isinstance(value, int | str)})
+        return result
+
+    return run
 
 
 class PacedProgress:
