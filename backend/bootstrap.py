@@ -97,7 +97,7 @@ def build(
     embeds = embed_remotely is None if embeds is None else embeds
     db, indexed = _database(settings), schema(settings.facets)
     indexes = Indexes(settings, schema=indexed)
-    embedders = LoadedEmbedders(_compute(settings))
+    embedders = LoadedEmbedders(_compute(settings), heartbeat=heartbeat)
     limits, store = _limits(settings), ImageStore(settings.image_store_url)
     decoders = DecoderPool(
         settings.decoders,

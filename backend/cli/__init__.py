@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from typing import Final
 
+import structlog
 import typer
 
+from backend import logs
 from backend.cli import (
     backup,
     catalogue,
@@ -27,6 +30,11 @@ from backend.cli import (
     workers,
 )
 from backend.errors import LookalikeError
+
+log = structlog.get_logger(__name__)
+
+PROCESSES: Final = {"serve", "worker", "beat"}
+"""The commands that run until they are stopped."""
 
 app = typer.Typer(
     name="lookalike",
@@ -67,7 +75,16 @@ def main() -> None:
     try:
         app()
     except LookalikeError as error:
-        typer.secho(f"lookalike: {error.message}", err=True, fg=typer.colors.RED)
+        _show(error)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _show(error: LookalikeError) -> None:
+    """Show why a command failed; in the log of a process that nobody watches, as a line of it."""
+    if sys.argv[1:2] and sys.argv[1] in PROCESSES and not sys.stderr.isatty():
+        logs.configure("error")
+        log.error("cannot start", error=error.message)
+    else:
+        typer.secho(f"lookalike: {error.message}", err=True, fg=typer.colors.RED)
