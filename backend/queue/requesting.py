@@ -43,6 +43,7 @@ def request(
             "due_at": now,
             "failures": 0,
             "last_error": null(),
+            "image_errors": null(),
         }
     upsert_entries(session, product_ids, changes, priority=priority, now=now)
 
@@ -58,6 +59,7 @@ def request_removal(
         "due_at": now,
         "failures": 0,
         "last_error": null(),
+        "image_errors": null(),
     }
     upsert_entries(session, product_ids, changes, priority=priority, now=now, embedded=1)
 

@@ -11,15 +11,18 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend import generations
-from backend.catalogue import image_vectors
+from backend.catalogue import image_vectors, product_images
+from backend.catalogue.draft_images import ImageRef
 from backend.catalogue.skus import is_sku, normalise
 from backend.database.engine import Database
 from backend.database.models import Generation, IndexEntry, Product
-from backend.errors import IndexGone, NotSearchable, UnknownProduct
+from backend.errors import IndexGone, NoImage, NotSearchable, UnknownProduct
 from backend.filters import Condition, Where
-from backend.queue.progress import State, states
+from backend.queue.progress import State, image_errors, states
+from backend.search.nearest_products import nearest_products
 from backend.search.recall_monitor import Search
 from backend.vectors import Hit, Vector, VectorIndex
+from backend.vectors.image_points import product_of, slot_of
 
 Asked = ParamSpec("Asked")
 
@@ -31,12 +34,17 @@ MAX_LIMIT: Final = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """The options of a query for a product or an image. `exclude` holds skus."""
+    """The options of a query for a product or an image. `exclude` holds skus.
+
+    `image` is the number of the product's image that is compared, from 1; None: as the first, and
+    if that has no vector, the first that has one.
+    """
 
     limit: int = 10
     where: Where = field(default_factory=dict)
     exclude: Sequence[str] = ()
     min_score: float | None = None
+    image: int | None = None
 
 
 @dataclass(frozen=True)
@@ -76,8 +84,9 @@ def similar_to_product(
 ) -> Answer:
     """Return what looks like a product of the catalogue, the product itself left out.
 
-    The vector is read from SQL, so no network runs. Raises UnknownProduct, NotSearchable when the
-    product has no vector yet (with its state and reason), NoGeneration, InvalidFilter.
+    The vector is read from SQL, so no network runs. Raises UnknownProduct, NoImage when the product
+    has no image of the number that is asked for, NotSearchable when it has no vector yet (with its
+    state and reason), NoGeneration, InvalidFilter.
     """
     with db.read() as session:
         generation = generations.active(session)
@@ -90,7 +99,7 @@ def similar_to_product(
         )
         if product is None:
             raise UnknownProduct(f"no product has the sku {sku!r}")
-        vector, state = _vector_of(session, generation, product)
+        vector, state = _vector_of(session, generation, product, query.image)
         exclude = [product.id, *_ids(session, query.exclude)]
     answer = _search(db, generation, index_of(generation), vector, query, exclude)
     answer.meta["query_state"] = state.value
@@ -118,20 +127,36 @@ def similar_to_image(
     return _search(db, generation, index_of(generation), vector, query, exclude)
 
 
-def _vector_of(session: Session, generation: Generation, product: Product) -> tuple[Vector, State]:
-    """Return the last good vector of a product, and the product's state."""
+def _vector_of(
+    session: Session, generation: Generation, product: Product, image: int | None
+) -> tuple[Vector, State]:
+    """Return the last good vector of a product, or that of one image, and the product's state."""
     state, why = states(session, generation.id, [product.id])[product.id]
-    entry = session.get(IndexEntry, (generation.id, product.id))
-    digest = entry.embedded_digest if entry else None
+    if image is None or (image == 1 and not product.more_images):
+        entry = session.get(IndexEntry, (generation.id, product.id))
+        digest, name = entry.embedded_digest if entry else None, "it"
+    else:
+        asked = _image_of(session, product, image)
+        digest, name = asked.digest, f"its image {image}"
+        errors = image_errors(session, generation.id, [product.id]).get(product.id, {})
+        if error := errors.get(asked.uri or ""):
+            state, why = State.QUARANTINED, error
     vectors = image_vectors.load(session, generation.fingerprint, [digest] if digest else [])
     if digest is None or digest not in vectors:
         raise NotSearchable(
-            f"product {product.sku!r} has no vector yet: it is {state}"
+            f"product {product.sku!r} has no vector yet: {name} is {state}"
             + (f", {why}" if why else ""),
             state=state.value,
             reason=why,
         )
     return vectors[digest], state
+
+
+def _image_of(session: Session, product: Product, number: int) -> ImageRef:
+    images = product_images.load_all(session, [product])[product.id]
+    if not 1 <= number <= len(images):
+        raise NoImage(f"product {product.sku!r} has {len(images)} images, numbered from 1")
+    return images[number - 1]
 
 
 def _ids(session: Session, skus: Sequence[str]) -> list[int]:
@@ -154,16 +179,26 @@ def _search(
         exclude=tuple(exclude),
         mode=index.search_mode(query.where),
     )
-    hits = index.nearest(
+    products: dict[int, Product] = {}
+
+    def keep(hits: list[Hit]) -> list[Hit]:
+        with db.read() as session:
+            products.update(_present(session, hits, query.where))
+            stray = _strays(session, generation, hits)
+        return [hit for hit in hits if product_of(hit.id) in products and hit.id not in stray]
+
+    hits = nearest_products(
+        index,
         vector,
         limit=query.limit + SLACK,
+        most_images=generation.most_images,
         where=query.where,
         exclude=exclude,
         min_score=query.min_score,
         mode=search.mode,
+        keep=keep,
     )
-    with db.read() as session:
-        items = _present(session, hits, query.where)
+    items = [Neighbour(products[hit.id], min(1.0, max(-1.0, hit.score))) for hit in hits]
     meta = {
         "embedder": generation.embedder,
         "fingerprint": generation.fingerprint,
@@ -172,16 +207,32 @@ def _search(
     return Answer(items=items[: query.limit], generation=generation, meta=meta, search=search)
 
 
-def _present(session: Session, hits: Sequence[Hit], where: Where) -> list[Neighbour]:
+def _present(session: Session, hits: Sequence[Hit], where: Where) -> dict[int, Product]:
     """Read the hits' products from SQL, without those removed or sold out meanwhile."""
-    ids = [hit.id for hit in hits]
-    products = {row.id: row for row in session.scalars(select(Product).where(Product.id.in_(ids)))}
+    ids = {product_of(hit.id) for hit in hits}
     stock = where.get("in_stock", Condition())
-    return [
-        Neighbour(products[hit.id], min(1.0, max(-1.0, hit.score)))
-        for hit in hits
-        if hit.id in products
-        and products[hit.id].removed_at is None
-        and (not stock.any_of or products[hit.id].in_stock in stock.any_of)
-        and products[hit.id].in_stock not in stock.none_of
-    ]
+    return {
+        row.id: row
+        for row in session.scalars(select(Product).where(Product.id.in_(ids)))
+        if row.removed_at is None
+        and (not stock.any_of or row.in_stock in stock.any_of)
+        and row.in_stock not in stock.none_of
+    }
+
+
+def _strays(session: Session, generation: Generation, hits: Sequence[Hit]) -> set[int]:
+    """Return the points of images that their products have no more; runs no SQL without such.
+
+    A worker that is killed at the worst moment leaves one, until it is reconciled.
+    """
+    further = [hit.id for hit in hits if slot_of(hit.id)]
+    if not further:
+        return set()
+    rows = session.execute(
+        select(IndexEntry.product_id, IndexEntry.more_digests).where(
+            IndexEntry.generation_id == generation.id,
+            IndexEntry.product_id.in_({product_of(id_) for id_ in further}),
+        )
+    )
+    counts = {id_: len(digests or ()) for id_, digests in rows}
+    return {id_ for id_ in further if slot_of(id_) > counts.get(product_of(id_), 0)}

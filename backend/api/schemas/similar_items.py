@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, Field
 
@@ -18,6 +18,11 @@ from backend.filters import Scalar, Schema
 from backend.queue.progress import State
 from backend.search.similar import MAX_LIMIT, Answer, Query
 from backend.vectors import SearchMode
+from backend.vectors.image_points import MOST_IMAGES
+
+IMAGE: Final = (
+    "number of the product's image that is compared, from 1; absent: the first that has a vector"
+)
 
 
 class Neighbour(Document):
@@ -60,12 +65,17 @@ class SimilarBody(RequestBody):
         [], description="members of the products that are wanted"
     )
     min_score: float | None = Field(None, ge=-1, le=1)
+    image: int | None = Field(None, ge=1, le=MOST_IMAGES, description=IMAGE)
     filter: Filter = {}
 
     def query(self) -> Query:
         """Return the query, without its product."""
         return Query(
-            limit=self.limit, where=self.filter, exclude=self.exclude, min_score=self.min_score
+            limit=self.limit,
+            where=self.filter,
+            exclude=self.exclude,
+            min_score=self.min_score,
+            image=self.image,
         )
 
 
