@@ -39,6 +39,7 @@ RETRYABLE: Final = (ImageUnavailable, DecoderDied)
 
 
 GAVE_UP: Final = DecoderDied(queue.EXHAUSTED.partition(": ")[2])
+"""Why an image has no vector whose product has used all attempts in processes that died."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,9 +122,10 @@ def _work(
     gathered = Gathered(tasks)
     ready = [Outcome(task, digest=task.digest) for task in tasks if task.digest in known]
     unknown = [task for task in tasks if task.digest not in known]
-    given_up = [Outcome(task, error=GAVE_UP) for task in unknown if _is_spent(task.row, options)]
+    spent = {row for row in gathered.several if row.failures > options.max_failures}
+    given_up = [Outcome(task, error=GAVE_UP) for task in unknown if task.row in spent]
     _record(db, generation, options, [*ready, *given_up], gathered)
-    left = [task for task in unknown if not _is_spent(task.row, options)]
+    left = [task for task in unknown if task.row not in spent]
     batch_size = options.batch_size
     if any(task.row.failures > 1 for task in left):
         left, batch_size = _one_by_one(left), 1
@@ -131,11 +133,6 @@ def _work(
     opened = zip(left, _with_heartbeat(found, options.heartbeat), strict=True)
     while batch := list(islice(opened, batch_size)):
         _record(db, generation, options, _embed(embedder, batch), gathered)
-
-
-def _is_spent(row: Claimed, options: EmbedOptions) -> bool:
-    """Tell whether a row has used all its attempts in processes that died."""
-    return row.failures > options.max_failures
 
 
 def _one_by_one(tasks: list[ImageTask]) -> list[ImageTask]:

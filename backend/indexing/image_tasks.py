@@ -63,6 +63,11 @@ class Gathered:
         self._left = Counter(task.row for task in tasks)
         self._found: dict[Claimed, list[Outcome]] = {}
 
+    @property
+    def several(self) -> list[Claimed]:
+        """The rows with more than one image that have not begun."""
+        return [row for row, count in self._left.items() if count > 1]
+
     def add(self, outcomes: Sequence[Outcome]) -> Iterator[tuple[Claimed, list[Outcome]]]:
         """Add outcomes; yield the rows that are complete with them, and all outcomes of each.
 
