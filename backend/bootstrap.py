@@ -15,6 +15,8 @@ from backend.database.models import Generation
 from backend.embedders import Compute
 from backend.embedders.loaded import LoadedEmbedders
 from backend.errors import ConfigurationError
+from backend.feeds.download import FeedLimits
+from backend.feeds.importing import FeedRunner
 from backend.generations import EmbedderIdentity
 from backend.images import fetch
 from backend.images.decoder_pool import DecoderPool
@@ -23,6 +25,7 @@ from backend.images.open_images import ImageOpener
 from backend.images.store import ImageStore
 from backend.indexing import schema
 from backend.reindex import Promoter, ReindexJobs, bounds_of
+from backend.search.coverage import CoverageMonitor
 from backend.search.query_image import (
     EmbedRemotely,
     LocalQueryEncoder,
@@ -54,8 +57,10 @@ class Services:
     local_encoder: LocalQueryEncoder  # embeds images in this process
     query_encoder: QueryEncoder  # embeds shoppers' images, here or in a worker
     recall: RecallMonitor
+    coverage: CoverageMonitor
     promoter: Promoter
     reindex_jobs: ReindexJobs
+    feeds: FeedRunner
 
     @property
     def writes_index(self) -> bool:
@@ -92,16 +97,20 @@ def build(
     embeds = embed_remotely is None if embeds is None else embeds
     db, indexed = _database(settings), schema(settings.facets)
     indexes = Indexes(settings, schema=indexed)
-    embedders = LoadedEmbedders(_compute(settings))
+    embedders = LoadedEmbedders(_compute(settings), heartbeat=heartbeat)
     limits, store = _limits(settings), ImageStore(settings.image_store_url)
-    decoders = DecoderPool(settings.decoders, limits=limits, seconds=settings.decode_seconds)
+    decoders = DecoderPool(
+        settings.decoders,
+        limits=limits,
+        seconds=settings.decode_seconds,
+        wait_seconds=settings.decode_seconds,
+    )
     local_encoder = LocalQueryEncoder(embedders, decoders)
     query_encoder: QueryEncoder = local_encoder
     if embed_remotely is not None:
         query_encoder = RemoteQueryEncoder(
             embed_remotely,
             decoders,
-            limits=limits,
             seconds=settings.interactive_seconds,
             heartbeat=heartbeat,
         )
@@ -130,6 +139,7 @@ def build(
         local_encoder=local_encoder,
         query_encoder=query_encoder,
         recall=RecallMonitor(db, schema=indexed, rate=settings.recall_sample),
+        coverage=CoverageMonitor(db, indexes.of),
         promoter=promoter,
         reindex_jobs=ReindexJobs(
             db=db,
@@ -139,6 +149,14 @@ def build(
             embedder_of=embedders.of,
             has_workers=bool(settings.broker_url),
             heartbeat=heartbeat,
+        ),
+        feeds=FeedRunner(
+            db=db,
+            image_store=store,
+            hosts=settings.hosts_of_feeds,
+            limits=FeedLimits(max_bytes=settings.max_feed_bytes, seconds=settings.feed_seconds),
+            folder=settings.data_dir.absolute() / "feeds",
+            max_image_bytes=settings.max_image_bytes,
         ),
     )
     _check_database(db)

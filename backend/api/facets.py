@@ -16,6 +16,9 @@ from backend.api.scopes import requires_scope
 COUNTED: Final = ("keyword", "integer", "bool")
 """The types of fields whose values can be counted; a price is a range."""
 
+ONLY_IF_NAMED: Final = ("group_id",)
+"""Fields with about as many values as there are products."""
+
 MOST_VALUES: Final = 1000
 
 api = openapi.blueprint("facets", tag="similar items")
@@ -23,7 +26,8 @@ api = openapi.blueprint("facets", tag="similar items")
 
 @api.get(
     "/facets",
-    description="The filter applies to every facet, its own included.",
+    description="The filter applies to every facet, its own included. `group_id` is only counted "
+    "where `fields` names it.",
     openapi_extensions=openapi.inputs(
         openapi.limit(default=100, most=MOST_VALUES), openapi.FACETS, *openapi.FILTERS
     ),
@@ -36,7 +40,8 @@ def get_facets() -> dict[str, Any]:
     countable = [field for field, kind in schema.items() if kind in COUNTED]
     reader = QueryReader.of_request()
     limit = reader.integer("limit", default=100, least=1, most=MOST_VALUES)
-    wanted = reader.words_among("fields", countable) or countable
+    usual = [field for field in countable if field not in ONLY_IF_NAMED]
+    wanted = reader.words_among("fields", countable) or usual
     where = reader.where(schema)
     reader.finish()
     with services().db.read() as session:

@@ -49,6 +49,26 @@ def get_admin_job(id: str) -> dict[str, Any]:
     return _read(id)
 
 
+@api.post(
+    "/admin/jobs/<id>/cancel",
+    description="A job that waits ends at once, one that is running at its next step: its state is "
+    "then `failed`, and `cancelled_at` says when its end was asked for. What a re-index has built "
+    "is dropped.",
+    openapi_extensions=openapi.inputs(openapi.JOB_ID),
+    responses={202: JobDocument, **openapi.refusals(404, 409)},
+)
+@requires_scope(Scope.ADMIN)
+def cancel_job(id: str) -> tuple[dict[str, Any], HTTPStatus, dict[str, str]]:
+    """End a job."""
+    QueryReader.of_request().finish()
+    number = read_id(id)
+    if number is None:
+        raise UnknownJob(f"there is no job {id!r}")
+    job = jobs.cancel(services().db, number)
+    services().notify()
+    return accepted(job)
+
+
 @api.get(
     "/jobs/<id>",
     openapi_extensions=openapi.inputs(openapi.JOB_ID),

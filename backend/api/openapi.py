@@ -16,6 +16,7 @@ from pydantic import BaseModel
 import backend
 from backend.api.problems import MEDIA_TYPE
 from backend.api.schemas import Json
+from backend.api.schemas.feed import FeedBody, FeedChange, FeedRunBody
 from backend.api.schemas.generation import ForceBody, ReindexBody
 from backend.api.schemas.problem import Problem
 from backend.api.schemas.product import MEMBERS, BatchBody, ProductBody
@@ -48,6 +49,9 @@ BODIES: Final[Sequence[type[BaseModel]]] = (
     SimilarBody,
     ReindexBody,
     ForceBody,
+    FeedBody,
+    FeedChange,
+    FeedRunBody,
 )
 DOCS_PAGE: Final = '<meta http-equiv="refresh" content="0; url=swagger">'
 
@@ -155,6 +159,7 @@ JOB_ID: Final = _parameter("id", {"type": "integer"}, "number of the job", place
 GENERATION_ID: Final = _parameter(
     "id", {"type": "integer"}, "number of the generation", place="path"
 )
+FEED_NAME: Final = _parameter("name", {"type": "string"}, "name of the feed", place="path")
 CURSOR: Final = _parameter("cursor", {"type": "string"}, "the `next_cursor` of the page before")
 STATE: Final = _words("state", {"type": "string", "enum": list(State)}, "only in these states")
 FIELDS: Final = _words(
@@ -197,7 +202,12 @@ SEARCH: Final = (limit(), EXCLUDE, FIELDS, MIN_SCORE, *FILTERS)
 # --- answers ---------------------------------------------------------------------------------
 
 
+ANYWHERE: Final = (400, 408, 414, 417, 422, 431, 503)
+"""What every request may meet: malformed, late, too long, an unknown expectation or parameter, and
+a server that is busy."""
+
+
 def refusals(*statuses: int) -> ResponseDict:
-    """Return the problem documents that an operation may answer; each may answer 422."""
+    """Return the problem documents that an operation may answer, those of ANYWHERE included."""
     content = {MEDIA_TYPE: {"schema": {"$ref": f"{COMPONENTS}Problem"}}}
-    return {status: {"content": dict(content)} for status in sorted({*statuses, 422})}
+    return {status: {"content": dict(content)} for status in sorted({*statuses, *ANYWHERE})}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 RAW: Final = ("RAW_URI", "REQUEST_URI")
-"""Where gunicorn and other servers keep the target of the request, not decoded."""
+"""Where servers keep the target of the request, not decoded."""
 
 
 def register_paths(app: Flask) -> None:

@@ -55,7 +55,7 @@ def put_product(sku: str) -> tuple[Json, int, dict[str, str]]:
         stored = products.image_uris(session, [sku])
         check_addresses(draft, stored[sku], services().settings)
         saved = products.save(session, [draft], priority=queue.SINGLE)
-        products.raise_if_rejected(saved)
+        products.refuse_rejected(saved)
         return _as_json(session, products.get(session, sku)), saved.outcomes[0]
 
     shown, outcome = write_and_notify(store)

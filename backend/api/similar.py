@@ -12,6 +12,7 @@ from werkzeug.datastructures import MultiDict
 from backend.access.scope import Scope
 from backend.api import openapi
 from backend.api.context import filterable, services
+from backend.api.image_slots import image_slot
 from backend.api.request_log import took_ms
 from backend.api.schemas import Json
 from backend.api.schemas.body import read_body
@@ -23,8 +24,10 @@ from backend.api.schemas.similar_items import (
     write_answer,
 )
 from backend.api.scopes import requires_scope
+from backend.database.models import Generation
 from backend.search import similar
 from backend.search.similar import Answer, Query
+from backend.vectors import Vector
 from backend.vectors.image_points import MOST_IMAGES
 
 FORM: Final = {
@@ -77,7 +80,7 @@ def similar_to_image() -> Json:
     if request.is_json:
         QueryReader.of_request().finish()
         body = read_body(SimilarBody)
-        return _by_sku(body.sku, body.query(), body.fields)
+        return _by_sku(body.sku, body.query(filterable()), body.fields)
     if request.mimetype == "multipart/form-data":
         return _by_form()
     query, fields = read_query(QueryReader.of_request(), filterable())
@@ -102,15 +105,24 @@ def _by_sku(sku: str, query: Query, fields: list[str]) -> Json:
 
 def _by_image(data: bytes, query: Query, fields: list[str]) -> Json:
     found = services()
-    answer = similar.similar_to_image(
-        found.db, found.indexes.of, found.query_encoder.encode, data, query
-    )
+
+    def encode(generation: Generation, image: bytes) -> Vector:
+        with image_slot():
+            return found.query_encoder.encode(generation, image)
+
+    answer = similar.similar_to_image(found.db, found.indexes.of, encode, data, query)
     return _written(answer, fields)
 
 
 def _written(answer: Answer, fields: list[str]) -> Json:
     noted = services().recall.notice(answer.search)
     structlog.contextvars.bind_contextvars(filter=noted.shape, search_mode=noted.mode)
-    return write_answer(
-        services().db, answer, fields=fields, request_id=g.request_id, took_ms=took_ms()
-    )
+    with services().db.read() as session:
+        return write_answer(
+            session,
+            answer,
+            coverage=services().coverage.known(answer.generation).share,
+            fields=fields,
+            request_id=g.request_id,
+            took_ms=took_ms(),
+        )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from backend.api.context import services
+from backend.api.image_slots import image_slot
 from backend.catalogue.products import Draft, ImageRef
 from backend.errors import ImageError, ImageUnavailable, InvalidProduct
 
@@ -15,7 +16,8 @@ CHECK_SIZE: Final = (64, 64)
 
 def store_upload(data: bytes, *, role: str | None = None) -> ImageRef:
     """Store an image file and return what refers to it. Raises ImageError for what is none."""
-    services().decoders.decode_one(data, target=CHECK_SIZE)
+    with image_slot():
+        services().decoders.decode_one(data, target=CHECK_SIZE)
     store = services().image_store
     digest = store.put(data)
     return ImageRef(uri=store.uri(digest), digest=digest, bytes=len(data), role=role)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Annotated, Any, Final, TypeAlias
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -25,7 +26,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from backend.catalogue import skus
-from backend.catalogue.draft_images import ImageItem, ImageRef, ImageUri, image_ref
+from backend.catalogue.draft_images import LONGEST_URI, ImageItem, ImageRef, ImageUri, image_ref
 from backend.catalogue.texts import UNSTORABLE, normalise_text, storable
 from backend.errors import InvalidProduct, reason_of, unknown_field
 from backend.filters import Scalar
@@ -43,8 +44,10 @@ LARGEST_ATTRIBUTES: Final = 32_768  # bytes of JSON in UTF-8
 YEARS: Final = range(1900, 2101)
 DEAREST: Final = 9_999_999_999.99  # what NUMERIC(12, 2) holds
 CENT: Final = Decimal("0.01")
+WEB_SCHEMES: Final = ("https", "http")
 
 _CURRENCY: Final = re.compile("[A-Z]{3}")
+_NOT_IN_LINKS: Final = re.compile(r"[\s\x00-\x1f\x7f\"<>\\]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +176,27 @@ def _check_attribute(key: Any, value: Any) -> None:
             raise ValueError(f"{key} is a whole number of more than 64 bits")
 
 
+def _check_link(link: str | None) -> str | None:
+    """Return an address that a browser opens as a page: a link is shown, and never fetched."""
+    if link is None:
+        return None
+    scheme, separator, rest = link.partition("://")
+    scheme = scheme.lower()
+    if scheme not in WEB_SCHEMES or not separator:
+        raise ValueError("must be an address that begins with https:// or http://")
+    if _NOT_IN_LINKS.search(rest) or not _host(f"{scheme}://{rest}"):
+        raise ValueError("must be an address with a host, without white space")
+    return f"{scheme}://{rest}"
+
+
+def _host(address: str) -> str | None:
+    """Return the host of an address; None for one that cannot be split, such as `https://[`."""
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None
+
+
 Sku: TypeAlias = Annotated[
     str,
     BeforeValidator(skus.check_sku),
@@ -190,6 +214,12 @@ Currency: TypeAlias = Annotated[
     str | None,
     BeforeValidator(normalise_text),
     AfterValidator(_check_currency),
+]
+Link: TypeAlias = Annotated[
+    str | None,
+    Field(max_length=LONGEST_URI),
+    BeforeValidator(normalise_text),
+    AfterValidator(_check_link),
 ]
 Attributes: TypeAlias = dict[str, Scalar | list[Scalar] | None]
 
@@ -209,9 +239,12 @@ class ProductFields(BaseModel):
     season: Category = None
     year: Year = None
     usage: Category = None
+    group_id: Category = Field(None, description="the same for all variants of one product")
+    brand: Category = None
     price: Price = None
     currency: Currency = Field(None, description="of the price: a code of ISO 4217, such as EUR")
     in_stock: bool = True
+    link: Link = Field(None, description="http(s) address of the product's page")
     attributes: Annotated[
         Attributes | None,
         Field(description="open attributes: scalars, or lists of scalars"),

@@ -36,7 +36,6 @@ __all__ = [
     "page",
     "parse",
     "patch",
-    "raise_if_rejected",
     "remove",
     "save",
     "set_image",
@@ -105,6 +104,13 @@ def get(session: Session, sku: str) -> Product:
     return product
 
 
+def refuse_rejected(saved: Saved) -> None:
+    """Raise InvalidProduct if a draft was rejected: another writer may have changed the row."""
+    for reason in saved.reasons.values():
+        name, _, why = reason.partition(": ")
+        raise InvalidProduct(reason, errors=[{"field": name, "reason": why}])
+
+
 def page(
     session: Session,
     *,
@@ -135,7 +141,7 @@ def _possible(skus: Sequence[str]) -> list[str]:
 def edit(session: Session, draft: Draft, *, priority: int) -> Product:
     """Lay a draft over a product. Raises UnknownProduct, and InvalidProduct if it is rejected."""
     lock(session, draft.sku)
-    raise_if_rejected(save(session, [draft], priority=priority, complete=False))
+    refuse_rejected(save(session, [draft], priority=priority, complete=False))
     return get(session, draft.sku)
 
 
@@ -146,10 +152,3 @@ def lock(session: Session, sku: str) -> None:
     )
     if session.scalar(locked.with_for_update(key_share=True)) is None:
         raise UnknownProduct(f"there is no product with the sku {sku!r}", sku=sku)
-
-
-def raise_if_rejected(saved: Saved) -> None:
-    """Raise InvalidProduct for the first draft that was rejected."""
-    for reason in saved.reasons.values():
-        name, _, why = reason.partition(": ")
-        raise InvalidProduct(reason, errors=[{"field": name, "reason": why}])

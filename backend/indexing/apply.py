@@ -10,11 +10,13 @@ from sqlalchemy.orm import Session
 
 from backend import queue
 from backend.catalogue import image_vectors
+from backend.database import clock
 from backend.database.engine import Database
-from backend.database.models import Generation, Product, utcnow
+from backend.database.models import ACTIVE, Generation, Product
 from backend.errors import IndexUnavailable, InvalidProduct, InvalidVector
 from backend.indexing.payload import payload
-from backend.queue import Claimed, Stage
+from backend.metrics.instruments import count_searchable
+from backend.queue import Claimed, Stage, waiting
 from backend.vectors import Point, Vector, VectorIndex
 from backend.vectors.image_points import point_id, point_ids, product_of
 
@@ -77,7 +79,21 @@ def _apply(
         queue.settle_indexed(session, generation.id, applied)
         queue.send_back(session, generation.id, without_vector)
 
+    with db.read() as session:
+        waits = _waits(session, generation, written)
     db.write(settle)
+    count_searchable(waits)
+
+
+def _waits(
+    session: Session, generation: Generation, written: Sequence[Claimed]
+) -> list[tuple[int, float]]:
+    """Return (priority, seconds since the change) of products that the active index shows now."""
+    if generation.state != ACTIVE:
+        return []
+    now, ids = clock.now(session), [row.product_id for row in written]
+    changed = waiting.since(session, generation.id, ids).values()
+    return [(priority, (now - since).total_seconds()) for priority, since in changed]
 
 
 def _digests(row: Claimed) -> set[str]:
@@ -128,5 +144,9 @@ def _fail(
     db: Database, generation: Generation, rows: Sequence[Claimed], reason: str, *, retry: bool
 ) -> None:
     failed = [(row, reason) for row in rows]
-    retry_at = utcnow() + RETRY_AFTER if retry else None
-    db.write(lambda session: queue.fail_apply(session, generation.id, failed, retry_at=retry_at))
+
+    def write(session: Session) -> None:
+        retry_at = clock.now(session) + RETRY_AFTER if retry else None
+        queue.fail_apply(session, generation.id, failed, retry_at=retry_at)
+
+    db.write(write)

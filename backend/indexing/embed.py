@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import islice
 from typing import Final
 
@@ -15,8 +16,9 @@ from sqlalchemy.orm import Session
 
 from backend import generations, queue
 from backend.catalogue import image_vectors
+from backend.database import clock
 from backend.database.engine import Database
-from backend.database.models import Generation, utcnow
+from backend.database.models import Generation
 from backend.embedders import Embedder
 from backend.errors import (
     DecoderDied,
@@ -29,6 +31,7 @@ from backend.generations import check_fingerprint
 from backend.images.decoder_pool import Decoded
 from backend.images.open_images import ImageOpener
 from backend.indexing.image_tasks import Gathered, ImageTask, Outcome, read_tasks, store_digests
+from backend.metrics.instruments import count_batch
 from backend.queue import REINDEX, Claimed, FurtherImages, Stage
 from backend.vectors import Vector
 
@@ -170,12 +173,16 @@ def _forward(embedder: Embedder, images: Sequence[Image]) -> list[Vector | Excep
     """Embed a batch; if it raises, halve it until the image that raises is alone in its batch."""
     if not images:
         return []
+    began = time.perf_counter()
     try:
-        return [_check_vector(vector) for vector in embedder.embed(images)]
+        vectors = [_check_vector(vector) for vector in embedder.embed(images)]
     except Exception as error:  # noqa: BLE001  (one claim's failure; it is recorded)
         if len(images) == 1:
             log.warning("embedding failed", error=repr(error))
             return [error]
+    else:
+        count_batch(images=len(images), seconds=time.perf_counter() - began)
+        return vectors
     half = len(images) // 2
     return _forward(embedder, images[:half]) + _forward(embedder, images[half:])
 
@@ -202,7 +209,7 @@ def _record(
     further = {one.row: one.further for one in verdicts}
     settled = [(one.row, one.digest) for one in verdicts if one.digest is not None]
     failed = [one for one in verdicts if one.digest is None]
-    permanent = [(one.row, one.reason) for one in failed if one.retry_at is None]
+    permanent = [(one.row, one.reason) for one in failed if one.back_off is None]
 
     def write(session: Session) -> None:
         image_vectors.store(session, generation.fingerprint, vectors)
@@ -210,10 +217,11 @@ def _record(
         generations.note_images(session, generation.id, most=_most_images(verdicts))
         queue.settle_embedded(session, generation.id, settled, further=further)
         queue.fail(session, generation.id, permanent, further=further)
+        now = clock.now(session)
         for one in failed:
-            if one.retry_at is not None:
+            if one.back_off is not None:
                 again = [(one.row, one.reason)]
-                queue.fail(session, generation.id, again, retry_at=one.retry_at)
+                queue.fail(session, generation.id, again, retry_at=now + one.back_off)
 
     db.write(write)
 
@@ -226,7 +234,7 @@ class _Verdict:
     digest: str | None
     further: FurtherImages
     reason: str = ""
-    retry_at: datetime | None = None
+    back_off: timedelta | None = None  # until it is tried again; None: it is not
 
 
 def _judge(row: Claimed, outcomes: Sequence[Outcome], options: EmbedOptions) -> _Verdict:
@@ -242,7 +250,7 @@ def _judge(row: Claimed, outcomes: Sequence[Outcome], options: EmbedOptions) -> 
     further = FurtherImages(digests=[each for each in more if each], errors=reasons)
     waits_for = next((error for error in errors if _may_retry(row, error, options)), None)
     if waits_for is not None:
-        return _Verdict(row, None, further, reason(waits_for), _retry_at(row, options))
+        return _Verdict(row, None, further, reason(waits_for), _back_off(row, options))
     return _Verdict(row, digest, further, reason(errors[0]) if errors else "")
 
 
@@ -263,5 +271,5 @@ def _may_retry(row: Claimed, error: Exception, options: EmbedOptions) -> bool:
     return not permanent and row.failures < options.max_failures
 
 
-def _retry_at(row: Claimed, options: EmbedOptions) -> datetime:
-    return utcnow() + options.retry * 2.0 ** (row.failures - 1)
+def _back_off(row: Claimed, options: EmbedOptions) -> timedelta:
+    return options.retry * 2.0 ** (row.failures - 1)

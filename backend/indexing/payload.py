@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from backend.database.models import Product
 from backend.filters import FieldType
+from backend.filters.spellings import FLOATS, float_token
 from backend.vectors import SLOT
 
 COLUMNS: Final[dict[str, FieldType]] = {
@@ -19,6 +20,8 @@ COLUMNS: Final[dict[str, FieldType]] = {
     "base_colour": "keyword",
     "season": "keyword",
     "usage": "keyword",
+    "group_id": "keyword",
+    "brand": "keyword",
     "year": "integer",
     "price": "float",
     "currency": "keyword",
@@ -41,7 +44,20 @@ def payload(product: Product, *, slot: int = 0) -> dict[str, Any]:
     columns = {name: getattr(product, name) for name in ("sku", *COLUMNS)}
     columns["attributes"] = product.attributes
     columns[SLOT] = slot or None
+    columns[FLOATS] = _floats(product.attributes or {}) or None
     return {name: value for name, value in columns.items() if value is not None}
+
+
+def _floats(attributes: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the floats of the attributes, as the texts that a filter with many numbers needs."""
+    listed = {
+        name: value if isinstance(value, list) else [value] for name, value in attributes.items()
+    }
+    found = {
+        name: [float_token(value) for value in values if isinstance(value, float)]
+        for name, values in listed.items()
+    }
+    return {name: tokens for name, tokens in found.items() if tokens}
 
 
 def payload_digest(payload: Mapping[str, Any]) -> bytes:

@@ -9,7 +9,8 @@ from typing import Any, Final
 from sqlalchemy import BindParameter, and_, bindparam, case, func, literal, null, select, update
 from sqlalchemy.orm import Session
 
-from backend.database.models import Product, utcnow
+from backend.database import clock
+from backend.database.models import Product
 from backend.queue import requesting
 from backend.queue.entries import (
     IS_OUR_CLAIM,
@@ -52,7 +53,9 @@ def settle_embedded(
     worker has claimed since do not change. If the product was removed meanwhile, `embedded` is
     already greater than what was claimed; that value stays.
     """
-    now = now or utcnow()
+    if not embedded:
+        return 0
+    now = now or clock.now(session)
     images = further or {}
     claimed: BindParameter[int] = bindparam("b_wanted")
     return update_claimed(
@@ -102,7 +105,9 @@ def settle_indexed(
     like one that no worker takes. An error of the index is cleared; one of the image, which
     `failures` still counts, stays.
     """
-    now = now or utcnow()
+    if not applied:
+        return 0
+    now = now or clock.now(session)
     settled = 0
     for has_point in (True, False):
         rows = [row for row, point in applied if point is has_point]
@@ -147,12 +152,14 @@ def send_back(
     A row that was requested meanwhile keeps its numbers: that may be a removal, which needs no
     vector.
     """
+    if not rows:
+        return 0
     newer = Entry.wanted > bindparam("b_wanted")
     values = {
         "embedded": case((newer, Entry.embedded), else_=0),
         "embedded_digest": case((newer, Entry.embedded_digest), else_=null()),
         "more_digests": case((newer, Entry.more_digests), else_=null()),
-        "due_at": now or utcnow(),
+        "due_at": now or clock.now(session),
     }
     return update_claimed(session, generation_id, rows, values)
 
@@ -173,7 +180,9 @@ def fail(
     vector, it is indexed with that. If the shop has sent another image meanwhile, or removed the
     product, the error is dropped and the row is due at once.
     """
-    now = now or utcnow()
+    if not failed:
+        return 0
+    now = now or clock.now(session)
     images = further or {}
     reasons = [
         {"b_error": reason, "b_image_errors": dict(images.get(row, NO_FURTHER).errors) or None}
@@ -210,7 +219,7 @@ def fail_apply(
         generation_id,
         rows,
         {
-            "due_at": case((newer, now or utcnow()), else_=null()),
+            "due_at": case((newer, now or clock.now(session)), else_=null()),
             "last_error": case((newer, Entry.last_error), else_=bindparam("b_error")),
         },
         extra=[{"b_error": reason} for _, reason in failed],
@@ -224,12 +233,13 @@ def quarantine_exhausted(
 
     Rows of products with several images stay: which of the images it was has to be found out.
     """
+    now = now or clock.now(session)
     several = select(Product.id).where(
         Product.id == Entry.product_id, Product.more_images.is_not(None)
     )
     exhausted = and_(
         Entry.generation_id == generation_id,
-        Entry.due_at <= (now or utcnow()),
+        Entry.due_at <= now,
         waits_for(Stage.EMBED),
         Entry.failures >= max_failures,
         ~several.exists(),
@@ -238,7 +248,7 @@ def quarantine_exhausted(
     return update_and_count(session, update(Entry).where(exhausted).values(values))
 
 
-def _quarantined(reason: Any, now: datetime | None) -> dict[str, Any]:
+def _quarantined(reason: Any, now: datetime) -> dict[str, Any]:
     """Return the changes that quarantine a row, with its last good vector if it has one.
 
     The apply stage comes next where there is a vector to write or a point to delete.
@@ -247,5 +257,5 @@ def _quarantined(reason: Any, now: datetime | None) -> dict[str, Any]:
     return {
         "last_error": reason,
         "embedded": case((to_apply, Entry.wanted), else_=Entry.embedded),
-        "due_at": case((to_apply, now or utcnow()), else_=null()),
+        "due_at": case((to_apply, now), else_=null()),
     }

@@ -6,7 +6,7 @@ are wanted, and once more, without the products found so far, if they were too f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -31,13 +31,12 @@ def nearest_products(
     exclude: Sequence[int] = (),
     min_score: float | None = None,
     mode: SearchMode | None = None,
-    keep: Callable[[list[Hit]], list[Hit]] = lambda hits: hits,
+    payloads: bool = True,
 ) -> list[Hit]:
     """Return up to `limit` products, best first; the id of a hit is that of its product.
 
     `most_images` is that of the generation: where products have one image each, the index is asked
-    once, for `limit` points. `exclude` holds ids of products. `keep` returns those of some points
-    that may be shown. Raises what `VectorIndex.nearest` raises.
+    once, for `limit` points. `exclude` holds ids of products. Raises as `VectorIndex.nearest` does.
     """
     images = most_images or 1
     found: dict[int, Hit] = {}
@@ -51,8 +50,9 @@ def nearest_products(
             exclude=point_ids(sorted(seen), images),
             min_score=min_score,
             mode=mode,
+            payloads=payloads,
         )
-        for hit in keep([hit for hit in hits if product_of(hit.id) not in seen]):
+        for hit in hits:
             found.setdefault(product_of(hit.id), replace(hit, id=product_of(hit.id)))
         seen |= {product_of(hit.id) for hit in hits}
         is_all = len(hits) < asked or not any(slot_of(hit.id) for hit in hits)

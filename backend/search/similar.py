@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Final, ParamSpec
 
 from sqlalchemy import select
@@ -17,17 +17,24 @@ from backend.catalogue.skus import is_sku, normalise
 from backend.database.engine import Database
 from backend.database.models import Generation, IndexEntry, Product
 from backend.errors import IndexGone, NoImage, NotSearchable, UnknownProduct
-from backend.filters import Condition, Where
-from backend.queue.progress import State, image_errors, states
-from backend.search.nearest_products import nearest_products
+from backend.filters import Schema, Where
+from backend.filters.matching import matcher
+from backend.queue.progress import State, image_errors, of_product, state_column, states
+from backend.search.nearest_products import MOST_TIMES
 from backend.search.recall_monitor import Search
 from backend.vectors import Hit, Vector, VectorIndex
-from backend.vectors.image_points import product_of, slot_of
+from backend.vectors.image_points import point_ids, product_of, slot_of
 
 Asked = ParamSpec("Asked")
 
 SLACK: Final = 8
-"""Neighbours requested beyond the limit: they replace hits that SQL knows to be removed."""
+"""Neighbours requested beyond the limit: they replace hits that do not pass any more."""
+
+REFILLS: Final = 3
+"""How often more neighbours are requested when those do not suffice, each time GROWTH times as
+many: only while the index lags behind a change of many products."""
+
+GROWTH: Final = 4
 
 MAX_LIMIT: Final = 100
 
@@ -36,12 +43,13 @@ MAX_LIMIT: Final = 100
 class Query:
     """The options of a query for a product or an image. `exclude` holds skus.
 
-    `image` is the number of the product's image that is compared, from 1; None: as the first, and
-    if that has no vector, the first that has one.
+    `schema` is what `where` was checked with. `image` is the number of the product's image that
+    is compared, from 1; None: as the first, and if that has no vector, the first that has one.
     """
 
     limit: int = 10
     where: Where = field(default_factory=dict)
+    schema: Schema = field(default_factory=dict)
     exclude: Sequence[str] = ()
     min_score: float | None = None
     image: int | None = None
@@ -49,9 +57,11 @@ class Query:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A product that looks like the query; `score` is the cosine similarity."""
+    """A product that looks like the query, as SQL has it; `score` is the cosine similarity."""
 
     product: Product
+    state: State
+    reason: str | None  # of its quarantine
     score: float
 
 
@@ -179,60 +189,71 @@ def _search(
         exclude=tuple(exclude),
         mode=index.search_mode(query.where),
     )
-    products: dict[int, Product] = {}
-
-    def keep(hits: list[Hit]) -> list[Hit]:
-        with db.read() as session:
-            products.update(_present(session, hits, query.where))
-            stray = _strays(session, generation, hits)
-        return [hit for hit in hits if product_of(hit.id) in products and hit.id not in stray]
-
-    hits = nearest_products(
-        index,
-        vector,
-        limit=query.limit + SLACK,
-        most_images=generation.most_images,
-        where=query.where,
-        exclude=exclude,
-        min_score=query.min_score,
-        mode=search.mode,
-        keep=keep,
-    )
-    items = [Neighbour(products[hit.id], min(1.0, max(-1.0, hit.score))) for hit in hits]
+    items, lags = _current(db, index, search, query)
     meta = {
         "embedder": generation.embedder,
         "fingerprint": generation.fingerprint,
         "search_mode": search.mode.value,
+        "index_lags": lags,
     }
-    return Answer(items=items[: query.limit], generation=generation, meta=meta, search=search)
+    return Answer(items=items, generation=generation, meta=meta, search=search)
 
 
-def _present(session: Session, hits: Sequence[Hit], where: Where) -> dict[int, Product]:
-    """Read the hits' products from SQL, without those removed or sold out meanwhile."""
-    ids = {product_of(hit.id) for hit in hits}
-    stock = where.get("in_stock", Condition())
-    return {
-        row.id: row
-        for row in session.scalars(select(Product).where(Product.id.in_(ids)))
-        if row.removed_at is None
-        and (not stock.any_of or row.in_stock in stock.any_of)
-        and row.in_stock not in stock.none_of
-    }
+def _current(
+    db: Database, index: VectorIndex, search: Search, query: Query
+) -> tuple[list[Neighbour], bool]:
+    """Return neighbours that pass the filter now, and whether fewer came than the index has.
 
-
-def _strays(session: Session, generation: Generation, hits: Sequence[Hit]) -> set[int]:
-    """Return the points of images that their products have no more; runs no SQL without such.
-
-    A worker that is killed at the worst moment leaves one, until it is reconciled.
+    Hits that do not pass any more are replaced by further ones.
     """
-    further = [hit.id for hit in hits if slot_of(hit.id)]
-    if not further:
-        return set()
-    rows = session.execute(
-        select(IndexEntry.product_id, IndexEntry.more_digests).where(
-            IndexEntry.generation_id == generation.id,
-            IndexEntry.product_id.in_({product_of(id_) for id_ in further}),
+    passes = matcher(query.where, query.schema) if query.where else None
+    images = search.generation.most_images or 1
+    items: dict[int, Neighbour] = {}
+    seen: dict[int, None] = {}  # products, in the order in which they were found
+    wanted = query.limit + SLACK
+    for _ in range(1 + REFILLS):
+        points = wanted * min(images, MOST_TIMES)
+        hits = index.nearest(
+            search.vector,
+            limit=points,
+            where=query.where,
+            exclude=point_ids([*search.exclude, *seen], images),
+            min_score=query.min_score,
+            mode=search.mode,
+            payloads=False,
         )
+        seen |= dict.fromkeys(product_of(hit.id) for hit in hits)
+        with db.read() as session:
+            found = _read(session, search.generation, hits)
+        for one in found:
+            if not passes or passes(partial(getattr, one.product)):
+                items.setdefault(one.product.id, one)  # by its nearest image
+        if len(items) >= query.limit or len(hits) < points:
+            break
+        wanted *= GROWTH
+    return list(items.values())[: query.limit], len(items) < min(query.limit, len(seen))
+
+
+def _read(session: Session, generation: Generation, hits: Sequence[Hit]) -> list[Neighbour]:
+    """Read all that an answer shows of the hits' products, in one query.
+
+    Removed products are left out, and points of images that their products have no more: a worker
+    that is killed at the worst moment leaves one, until it is reconciled.
+    """
+    ids = {product_of(hit.id) for hit in hits}
+    rows = session.execute(
+        select(Product, state_column(), IndexEntry.last_error, IndexEntry.more_digests)
+        .outerjoin(IndexEntry, of_product(generation.id))
+        .where(Product.id.in_(ids), Product.removed_at.is_(None))
     )
-    counts = {id_: len(digests or ()) for id_, digests in rows}
-    return {id_ for id_ in further if slot_of(id_) > counts.get(product_of(id_), 0)}
+    found = {row[0].id: row for row in rows}
+    items = []
+    for hit in hits:
+        if (row := found.get(product_of(hit.id))) is None:
+            continue
+        product, state, reason, more = row
+        if slot_of(hit.id) <= len(more or ()):
+            why = reason if state == State.QUARANTINED else None
+            score = min(1.0, max(-1.0, hit.score))
+            items.append(Neighbour(product, State(state), why, score))
+    return items

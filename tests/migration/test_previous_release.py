@@ -109,9 +109,9 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "a new column that has to be given": (
         alter(
             "products",
-            lambda table: table.add_column(sa.Column("brand", sa.String(255), nullable=False)),
+            lambda table: table.add_column(sa.Column("maker", sa.String(255), nullable=False)),
         ),
-        "products.brand is new and has to be given",
+        "products.maker is new and has to be given",
     ),
     "a column that may no longer be empty": (
         alter(
@@ -145,9 +145,9 @@ REFUSED: dict[str, tuple[Change, str]] = {
     ),
     "a reference that keeps rows": (
         lambda operations: operations.create_table(
-            "feeds", sa.Column("product_id", sa.BigInteger, sa.ForeignKey("products.id"))
+            "reviews", sa.Column("product_id", sa.BigInteger, sa.ForeignKey("products.id"))
         ),
-        "feeds refers to products and keeps its rows from being deleted",
+        "reviews refers to products and keeps its rows from being deleted",
     ),
 }
 SEEN_IN_THE_TABLES_ALONE = {"a narrower column", "a new check", "a reference that keeps rows"}
@@ -164,12 +164,12 @@ def test_a_change_that_the_previous_release_cannot_bear_is_found(head: Database,
 
 def add_everything_new(operations: Operations) -> None:
     with operations.batch_alter_table("products") as products:
-        products.add_column(sa.Column("brand", sa.String(255)))
+        products.add_column(sa.Column("maker", sa.String(255)))
         products.add_column(sa.Column("rank", sa.Integer, nullable=False, server_default="0"))
         products.alter_column("season", type_=sa.Text, existing_type=sa.String(255))
-    operations.create_index("ix_products_brand", "products", ["brand"])
+    operations.create_index("ix_products_maker", "products", ["maker"])
     operations.create_table(
-        "feeds",
+        "reviews",
         sa.Column("id", sa.Integer, primary_key=True),
         sa.Column("product_id", sa.BigInteger, sa.ForeignKey("products.id", ondelete="CASCADE")),
     )

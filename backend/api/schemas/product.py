@@ -119,26 +119,27 @@ def write_products(
     generation = generations.active_or_none(session)
     generation_id = generation.id if generation else None
     found = states(session, generation_id, [it.id for it in products])
-    wanted = {"sku", *(fields or MEMBERS)}
-    images = _write_images(session, generation_id, products, found) if "images" in wanted else {}
+    images = write_images(session, generation_id, products, found, fields=fields)
     return [
-        {
-            name: value
-            for name, value in _as_json(product, *found[product.id]).items()
-            if name in wanted
-        }
-        | ({"images": images[product.id]} if images else {})
+        write_product(product, *found[product.id], images=images[product.id], fields=fields)
         for product in products
     ]
 
 
-def _write_images(
+def write_images(
     session: Session,
     generation_id: int | None,
     products: Sequence[models.Product],
     found: Mapping[int, tuple[State, str | None]],
+    *,
+    fields: Collection[str] = (),
 ) -> dict[int, list[Json]]:
-    """Return the images of each product as JSON; runs no SQL where each has one at most."""
+    """Return the images of each product as JSON, by product id; empty lists if not wanted.
+
+    `found` holds state and reason of each product. Runs no SQL where each has one image at most.
+    """
+    if fields and "images" not in fields:
+        return {product.id: [] for product in products}
     images = product_images.load_all(session, products)
     several = [product.id for product in products if product.more_images]
     errors = image_errors(session, generation_id, several)
@@ -165,9 +166,19 @@ def _state_of_image(
     return {"state": state.value, "reason": reason}
 
 
-def _as_json(product: models.Product, state: str, reason: str | None) -> Json:
-    columns = {name: getattr(product, name) for name in ("sku", *FIELDS)}
-    return columns | {"state": str(state), "reason": reason}
+def write_product(
+    product: models.Product,
+    state: str,
+    reason: str | None,
+    *,
+    images: Sequence[Json],
+    fields: Collection[str] = (),
+) -> Json:
+    """Return one product as JSON; `fields` as in `write_products`, `images` as `write_images`."""
+    whole = {name: getattr(product, name) for name in ("sku", *FIELDS)}
+    whole |= {"images": list(images), "state": str(state), "reason": reason}
+    wanted = {"sku", *fields} if fields else whole.keys()
+    return {name: value for name, value in whole.items() if name in wanted}
 
 
 def read_changes(body: Mapping[str, Any], *, sku: str) -> Json:

@@ -19,7 +19,10 @@ _ALSO: Final[Mapping[str, Sequence[str]]] = {  # in addition to the field's own 
     "sku": ["id"],
     "display_name": ["productDisplayName", "productName", "name", "title"],
     "base_colour": ["baseColor", "colour", "color"],
+    "group_id": ["itemGroupId", "parentSku"],
+    "brand": ["brandName", "manufacturer"],
     "currency": ["currencyCode", "priceCurrency"],
+    "link": ["productLink", "productUrl"],
     "image_uri": ["image", "imageUrl", "imageLink", "imagePath", "imageFile", "filename"],
 }
 _STOCK: Final = (
@@ -216,6 +219,12 @@ def _currency(text: str) -> str | None:
     return SYMBOLS.get(text.upper(), text) or None
 
 
+def _link(text: str) -> str | None:
+    """Read an address as a cell may write it: with `&amp;`, or beginning with `//`."""
+    text = text.replace("&amp;", "&")
+    return f"https:{text}" if text.startswith("//") else text or None
+
+
 def _object(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text or "{}")
@@ -229,6 +238,7 @@ def _object(text: str) -> dict[str, Any]:
 _READ: Final[Mapping[str, Callable[[str], Any]]] = {
     "year": _year,
     "currency": _currency,
+    "link": _link,
     "in_stock": read_availability,
     "attributes": _object,
 }

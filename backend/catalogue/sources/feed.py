@@ -20,6 +20,7 @@ class WarningKind(StrEnum):
     IMAGE = "image"  # a path or address that gives no image
     NO_IMAGE = "no-image"  # no image is named
     TEXT = "text"  # encodings and quotes
+    PRUNE = "prune"  # what was to be removed and was not
     DUPLICATE = "duplicate"  # rows of one sku that could not be merged
     OTHER = "other"
 
@@ -83,6 +84,14 @@ class Reject(Remark):
 
 
 @dataclass(frozen=True)
+class CutOff:
+    """Why a feed may have ended early."""
+
+    reason: str
+    is_certain: bool  # something is missing; otherwise the last line only lacks its end
+
+
+@dataclass(frozen=True)
 class Description:
     """How a source is read: what it is, and which of its columns is which of our fields."""
 
@@ -106,7 +115,7 @@ class Source(Protocol):
         """Return how it is read."""
         ...
 
-    def cut_off(self) -> str | None:
+    def cut_off(self) -> CutOff | None:
         """Return why the feed may have ended early; to be asked after it was read."""
         ...
 

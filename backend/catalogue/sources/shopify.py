@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
 
+from backend.catalogue.sources import named_options
 from backend.catalogue.sources.columns import as_text
 from backend.catalogue.sources.csv_records import TableRecord
 from backend.catalogue.sources.feed import Reject
 
-ADDED: Final = ("additional_images",)
+GROUP: Final = "variant_group"
+ADDED: Final = ("additional_images", GROUP, *named_options.ADDED)
 _OWN: Final = re.compile(  # columns of one variant or one image, which no other row inherits
     r"variant.*|option\d+ ?(value|linked to)|sku|barcode|price.*|compare-at price|cost per item|"
     r"inventory.*|continue selling.*|weight.*|requires shipping|fulfillment service|charge tax|"
@@ -26,20 +28,25 @@ _OWN: Final = re.compile(  # columns of one variant or one image, which no other
 
 
 def arrange(columns: Sequence[str], records: Iterator[TableRecord | Reject]) -> Iterator[Any]:
-    """Yield a record for each variant, completed from the other rows of its Handle."""
+    """Yield a record for each variant, completed from the other rows of its Handle.
+
+    `columns` ends with those of `ADDED`.
+    """
     places = _Places.find(columns)
     if places is None:
         yield from (_padded(record) for record in records)
         return
+    options = named_options.NamedOptions.find(columns)
     for _, rows in groupby(records, key=places.group_key()):
         group = list(rows)
         yield from (record for record in group if isinstance(record, Reject))
-        yield from places.variants([row for row in group if isinstance(row, TableRecord)])
+        for row in places.variants([row for row in group if isinstance(row, TableRecord)]):
+            yield row._replace(values=[*row.values, *options.read(row.values)])
 
 
 def _padded(record: TableRecord | Reject) -> TableRecord | Reject:
     return (
-        record._replace(values=[*record.values, None])
+        record._replace(values=[*record.values, *(None for _ in ADDED)])
         if isinstance(record, TableRecord)
         else record
     )
@@ -97,16 +104,13 @@ class _Places:
         return key
 
     def variants(self, rows: Sequence[TableRecord]) -> Iterator[TableRecord]:
-        """Yield the variants among the rows of one Handle."""
+        """Yield the variants among the rows of one Handle; the Handle is the group of several."""
         images = self._images(rows)
+        variants = [row for row in rows if row is rows[0] or self._is_variant(row)]
+        group = self.handle_of(rows[0]) if len(variants) > 1 else None
         unnamed = 0
-        for row in rows:
-            if (
-                not any(as_text(row.values[at]) for at in (self.sku, *self.marks))
-                and row != rows[0]
-            ):
-                continue  # an image alone
-            values = [*row.values, None]
+        for row in variants:
+            values = [*row.values, None, group]
             for at in self.inherited:
                 values[at] = values[at] if as_text(values[at]) else rows[0].values[at]
             if not as_text(values[self.sku]):
@@ -114,6 +118,10 @@ class _Places:
                 unnamed += 1
             self._set_images(values, images)
             yield row._replace(values=values)
+
+    def _is_variant(self, row: TableRecord) -> bool:
+        """Tell a variant from an image alone."""
+        return any(as_text(row.values[at]) for at in (self.sku, *self.marks))
 
     def _images(self, rows: Sequence[TableRecord]) -> list[str]:
         if self.image is None:
@@ -128,4 +136,4 @@ class _Places:
         own = as_text(values[self.variant_image]) if self.variant_image is not None else ""
         first = own or as_text(values[self.image]) or next(iter(images), "")
         values[self.image] = first
-        values[-1] = [image for image in images if image != first]
+        values[-2] = [image for image in images if image != first]

@@ -19,6 +19,7 @@ from backend.catalogue.sources.csv_records import (
     read_records,
 )
 from backend.catalogue.sources.feed import (
+    CutOff,
     Description,
     FeedRow,
     ImageFile,
@@ -35,6 +36,8 @@ from backend.vectors.image_points import MOST_IMAGES
 
 IMAGES: Final = {"images", "imageurls", "imagelinks", "imagesrc", "imageuris", "photos"}
 """Columns that hold the images where no other column does."""
+ALSO_ATTRIBUTES: Final = ("in_stock", "group_id", "brand", "link")
+"""Fields whose columns stay in the attributes too, where filters and facets may name them."""
 MORE_IMAGES: Final = {"additionalimagelink", "additionalimagelinks", "additionalimages"}
 """Columns of further images, without case and underscores; they are no attributes."""
 
@@ -53,11 +56,12 @@ class Table:
         self._files = files
         self._name = name
         self._mapping = mapping
-        self._cut_off: str | None = None
+        self._cut_off: CutOff | None = None
         self._header = self._read_header()
         self.preset = find_preset(self._header.columns, mapping.format)
-        mapping = apply_preset(self.preset, self._header.columns, mapping)
-        self._header = Header([*self._header.columns, *self.preset.added], self._header.delimiter)
+        columns = [*self._header.columns, *self.preset.added]
+        mapping = apply_preset(self.preset, columns, mapping)
+        self._header = Header(columns, self._header.delimiter)
         self._image_folders = mapping.image_folders
         self._columns, self._more = self._match(mapping)
         image_at = self._columns.fields.get("image_uri")
@@ -82,12 +86,23 @@ class Table:
             for at, name in enumerate(names)
             if plain(name) in MORE_IMAGES | alike and at not in columns.fields.values()
         ]
-        rest = {name: at for name, at in columns.attributes.items() if at not in more}
-        stock = columns.fields.get("in_stock")
-        is_mapped = "in_stock" in self._mapping.columns
-        if stock is not None and not is_mapped and plain(names[stock]) != "instock":
-            rest[names[stock]] = stock  # it says more than yes or no
+        of_file = len(names) - len(self.preset.added)
+        rest = {
+            name: at
+            for name, at in columns.attributes.items()
+            if at not in more and at < of_file  # an added column is no attribute
+        }
+        for field in ALSO_ATTRIBUTES:
+            at = columns.fields.get(field)
+            if at is not None and field not in self._mapping.columns and self._says_more(field, at):
+                rest[names[at]] = at
         return replace(columns, attributes=rest), more
+
+    def _says_more(self, field: str, at: int) -> bool:
+        """Tell whether a field's column is worth an attribute, as it was in the file."""
+        name = self._header.columns[at]
+        is_plain_stock = field == "in_stock" and plain(name) == "instock"
+        return not is_plain_stock and name not in self.preset.added
 
     def skus(self) -> Iterator[tuple[int, str]]:
         """Yield line and sku of every row, in order."""
@@ -105,7 +120,7 @@ class Table:
         for record in self._records():
             yield self._row(record) if isinstance(record, TableRecord) else record
 
-    def cut_off(self) -> str | None:
+    def cut_off(self) -> CutOff | None:
         """Return why the feed may have ended early."""
         return self._cut_off
 
@@ -144,9 +159,11 @@ class Table:
             header = self._header_of(lines)
             sku, name = self._columns.fields["sku"], self._columns.fields.get("display_name", -1)
             free_text = name if name > sku else None  # a correction must not shift the sku
-            yield from read_records(lines, header, key=sku, free_text=free_text)
-            if lines.is_cut_off:
-                self._cut_off = f"the last line, {lines.number}, has no line end"
+            last: TableRecord | Reject | None = None
+            for last in read_records(lines, header, key=sku, free_text=free_text):
+                yield last
+            is_broken = isinstance(last, Reject)
+            self._cut_off = lines.cut_off(is_broken=is_broken, proven=self._files.proves_the_end)
 
     def _row(self, record: TableRecord) -> FeedRow | Reject:
         fields, warnings = self._columns.read(record.values)

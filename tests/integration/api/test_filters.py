@@ -3,15 +3,18 @@ r"""The filter grammar: in query strings and bodies, for similar items and for t
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.shop import Shop
+from support.shop import FakeEmbedder, Shop
 
 from backend.api.schemas.filters import parameter_names, split_words, target_of
 from backend.indexing import schema
+from backend.indexing.payload import COLUMNS
+from backend.settings import Settings
 
 SCHEMA = schema(("fit", "shape_not"))
 
@@ -188,3 +191,35 @@ def test_everything_wrong_is_told_at_once(wardrobe: Shop) -> None:
     refused = wardrobe.client.get("/v1/products?limit=0&year=x&colour=Red&state=lost")
     found = {fault["parameter"] for fault in refused.json["errors"]}
     assert found == {"limit", "year", "colour", "state"}
+
+
+def test_brand_and_group_filter_an_index_that_was_made_without_them(
+    api_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Old points lack the fields, as their products do; a new value needs no forward pass."""
+    with monkeypatch.context() as earlier:
+        for name in ("brand", "group_id"):
+            earlier.delitem(COLUMNS, name)
+        shop = Shop(api_settings.model_copy(update={"data_dir": tmp_path}))
+        for sku in ("a", "b", "c"):
+            shop.put(sku, "#d02020")
+        shop.work()
+        shop.close()
+    with Shop(shop.settings, fake_embedder=FakeEmbedder()) as later:
+        assert later.skus("/v1/products/c/similar", brand="Ace") == []
+        assert sorted(later.skus("/v1/products/c/similar", brand_not="Ace")) == ["a", "b"]
+        later.client.patch("/v1/products/a", json={"brand": "Ace", "group_id": "g1"})
+        later.client.patch("/v1/products/b", json={"brand": "Bolt", "group_id": "g1"})
+        later.work()
+        assert later.embedder.batches == []
+        for url in ("/v1/products/c/similar", "/v1/products"):
+            assert later.skus(url, brand="Ace") == ["a"]
+            assert sorted(later.skus(url, group_id="g1", brand_not="Bolt,x")) == ["a"]
+        every = later.client.get("/v1/facets").json["items"]
+        assert "group_id" not in [it["field"] for it in every], "only where it is asked for"
+        facets = later.client.get("/v1/facets", query_string={"fields": "brand,group_id"}).json
+        assert [(it["field"], len(it["values"])) for it in facets["items"]] == [
+            ("brand", 2),
+            ("group_id", 1),
+        ]
+        assert later.run("verify")["drift"] == 0

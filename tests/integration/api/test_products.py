@@ -25,9 +25,12 @@ FULL = {
     "season": "Fall",
     "year": 2011,
     "usage": "Casual",
+    "group_id": "turtle-check",
+    "brand": "Turtle",
     "price": 39.9,
     "currency": "EUR",
     "in_stock": False,
+    "link": "https://shop.example/p/15970?ref=a&b=ü",
     "attributes": {"fit": "slim", "sizes": ["S", "M"], "weight": 1.5, "washable": True},
     "image_uri": "https://images.example/15970.jpg",
 }
@@ -80,6 +83,31 @@ def test_a_put_is_the_complete_product(client: FlaskClient) -> None:
     assert emptied["year"] is emptied["display_name"] is None
     assert emptied["attributes"] == {}
     assert emptied["in_stock"] is True
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "shop.example/p/1",
+        "javascript:alert(1)",
+        "javascript://shop.example/%0aalert(1)",
+        "https://",
+        "https:///p/1",
+        "https://[",
+        "https://shop.example/a b",
+        'https://shop.example/"><script>',
+        f"https://shop.example/{'x' * 2048}",
+    ],
+)
+def test_a_link_is_the_http_address_of_a_page(client: FlaskClient, link: str) -> None:
+    refused = client.put("/v1/products/1", json={"link": link})
+    assert refused.status_code == 422
+    assert refused.json["errors"][0]["pointer"] == "/link"
+
+
+def test_the_scheme_of_a_link_can_be_in_any_case(client: FlaskClient) -> None:
+    stored = client.put("/v1/products/1", json={"link": "HTTPS://Shop.example/P"}).json
+    assert stored["link"] == "https://Shop.example/P"
 
 
 def test_a_put_without_an_image_keeps_the_one_there_is(shop: Shop) -> None:

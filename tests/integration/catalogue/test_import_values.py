@@ -52,6 +52,22 @@ def kinds(summary: Summary) -> dict[str, int]:
     return {kind.value: it.count for kind, it in summary.warnings.by_kind().items()}
 
 
+def test_a_bad_link_or_brand_is_left_out_and_the_row_is_kept(feed: Catalogue) -> None:
+    summary = feed.run(
+        "sku,brand,item_group_id,product_link\n"
+        "a,Ace,g1,//shop.example/a?x=1&amp;y=2\n"
+        f"b,{'x' * 256},g1,javascript:alert(1)\n"
+        "c,,,\n"
+    )
+    assert feed.all("brand", "group_id", "link") == {
+        "a": ("Ace", "g1", "https://shop.example/a?x=1&y=2"),
+        "b": (None, "g1", None),
+        "c": (None, None, None),
+    }
+    assert kinds(summary)["value"] == 2
+    assert feed.all("attributes")["a"]["brand"] == "Ace", "filters may name it so"
+
+
 def test_a_merchant_feed_gives_prices_currencies_and_stock(feed: Catalogue) -> None:
     feed.run(
         "id\ttitle\tavailability\tprice\n"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from backend.catalogue.drafts import FIELDS
-from backend.catalogue.sources import open_source
+from backend.catalogue.sources import open_source, woocommerce
 from backend.catalogue.sources.feed import FeedRow
 from backend.catalogue.sources.mapping import DEFAULT_MAPPING, FeedMapping
 from backend.catalogue.sources.presets import NAMES
@@ -28,17 +28,18 @@ belt,Belt,,Ace,Belts,Title,Default Title,,9.90,https://c/b.jpg,1,,active
 WOO = """\ufeffID,Type,SKU,Name,"In stock?",Stock,"Regular price",Categories,Images,Parent
 21,variable,,Coat,1,,,"Clothing, Clothing > Outer > Coats","https://c/1.jpg, https://c/2.jpg",
 22,variation,COAT-M,Coat M,1,3,80,,https://c/1.jpg,id:21
+23,simple,HAT,Hat,1,,9,,https://c/3.jpg,
 """
 MAGENTO = """sku,attribute_set_code,product_type,categories,name,price,base_image,\
-additional_images,is_in_stock
+additional_images,is_in_stock,manufacturer,parent_sku
 B1,Bag,simple,"Default Category/Gear,Default Category/Gear/Bags",Bag,34.0,/b/1/b1.jpg,\
-"/b/1/b1.jpg,/b/1/b2.jpg",1
-B2,Bag,simple,,Bag two,34.0,no_selection,,1
+"/b/1/b1.jpg,/b/1/b2.jpg",1,Ace,B
+B2,Bag,simple,,Bag two,34.0,no_selection,,1,,
 """
 GOOGLE = """id\ttitle\tdescription\tlink\timage link\tadditional image link\tavailability\tprice\t\
-product_type\tcolor
+product_type\tcolor\tbrand\titem_group_id
 G1\tShirt 15" wide\tx\thttps://s/1\thttps://c/1.jpg\thttps://c/2.jpg\tin_stock\t10\t\
-Clothing > Tops > Shirts\tRed
+Clothing > Tops > Shirts\tRed\tAce\tg1
 """
 META = """# Required | a unique id,# Required | title,# Optional
 id,title,availability,price,link,image_link,fb_product_category
@@ -116,7 +117,7 @@ def test_the_lines_of_shopify_are_those_of_the_file(tmp_path: Path) -> None:
 
 def test_a_product_of_woocommerce_without_a_sku_is_named_by_its_id(tmp_path: Path) -> None:
     found = read(export(tmp_path, WOO))
-    assert list(found) == ["id:21", "COAT-M"]
+    assert list(found) == ["id:21", "COAT-M", "HAT"]
     coat = found["id:21"]
     names = ("master_category", "sub_category", "article_type", "image_uri")
     assert [coat.fields[name] for name in names] == [
@@ -126,6 +127,92 @@ def test_a_product_of_woocommerce_without_a_sku_is_named_by_its_id(tmp_path: Pat
         "https://c/1.jpg",
     ]
     assert coat.more_images == ("https://c/2.jpg",)
+
+
+def test_a_variation_of_woocommerce_takes_from_its_parent_what_it_leaves_empty(
+    tmp_path: Path,
+) -> None:
+    head = "ID,Type,SKU,Name,In stock?,Categories,Images,Parent\n"
+    rows = (
+        "1,variable,TEE,Tee,1,Clothing > Tops,https://c/t.jpg,\n"
+        "2,variation,TEE-S,Tee S,0,,,TEE\n"
+        "3,variation,TEE-M,Tee M,1,Sale,https://c/m.jpg,id:1\n"
+        "4,variation,LOST,Lost,1,,,id:9\n"
+    )
+    found = read(export(tmp_path, head + rows))
+
+    fields = {sku: row.fields for sku, row in found.items()}
+    assert [fields[sku]["article_type"] for sku in found] == ["Tops", "Tops", "Sale", None]
+    assert fields["TEE-S"]["image_uri"] == "https://c/t.jpg"
+    assert fields["TEE-M"]["image_uri"] == "https://c/m.jpg"
+    assert (fields["TEE-S"]["in_stock"], fields["TEE-S"]["display_name"]) == (False, "Tee S")
+
+
+def test_parents_of_woocommerce_are_remembered_up_to_a_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(woocommerce, "MOST_PARENTS", 1)
+    head = "ID,Type,SKU,Name,In stock?,Categories,Parent\n"
+    rows = (
+        "1,variable,A,A,1,Old,\n2,variable,B,B,1,New,\n"
+        "3,variation,A-S,A,1,,A\n4,variation,B-S,B,1,,B\n"
+    )
+    found = read(export(tmp_path, head + rows))
+    assert found["A-S"].fields["article_type"] is None
+    assert found["B-S"].fields["article_type"] == "New"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            (
+                "Handle,Title,Variant SKU,Option1 Name,Option1 Value,Option2 Name,Option2 Value,"
+                "Google Shopping / Gender\na,A,A,Size,S,Colour,Red,women\n"
+            ),
+            ("Red", "women"),
+        ),
+        (
+            (
+                "Handle,Title,Variant SKU,Color (product.metafields.shopify.color-pattern)\n"
+                "a,A,A,green\n"
+            ),
+            ("green", None),
+        ),
+        (
+            "ID,SKU,Name,In stock?,Attribute 1 name,Attribute 1 value(s)\n1,A,A,1,Farbe,Rot\n",
+            ("Rot", None),
+        ),
+        (
+            (
+                "ID,SKU,Name,In stock?,Attribute 1 name,Attribute 1 value(s)\n"
+                '1,A,A,1,pa_color,"Red, Blue"\n'
+            ),
+            (None, None),
+        ),
+        (
+            (
+                "sku,product_type,attribute_set_code,additional_attributes\n"
+                'A,simple,Bag,"material=Wool, silk,color=Red,gender=Men"\n'
+            ),
+            ("Red", "Men"),
+        ),
+        ("sku,product_type,attribute_set_code,color\nA,simple,Bag,Grey\n", ("Grey", None)),
+    ],
+)
+def test_colour_and_gender_are_taken_from_options(
+    tmp_path: Path, text: str, expected: tuple[str | None, str | None]
+) -> None:
+    fields = read(export(tmp_path, text))["A"].fields
+    assert (fields["base_colour"], fields.get("gender")) == expected
+    assert not any("of the options" in name for name in fields.get("attributes", {}))
+
+
+def test_an_added_column_is_no_attribute_if_a_mapping_takes_its_field(tmp_path: Path) -> None:
+    mapping = FeedMapping(columns={"base_colour": "Type"})
+    fields = read(export(tmp_path, SHOPIFY), mapping)["SC-B"].fields
+    assert fields["base_colour"] == "Scarves"
+    assert not any("of the options" in name for name in fields["attributes"])
 
 
 def test_the_images_of_magento_lie_below_its_folder_of_media(tmp_path: Path) -> None:
@@ -196,3 +283,37 @@ def test_the_word_for_the_stock_stays_in_the_attributes(
     row = read(export(tmp_path, text))[sku]
     assert row.fields["in_stock"] is True
     assert row.fields["attributes"][column] == value
+
+
+@pytest.mark.parametrize(
+    ("text", "groups"),
+    [
+        (SHOPIFY, {"SC-R": "scarf", "SC-B": "scarf", "belt": None}),
+        (WOO, {"id:21": "id:21", "COAT-M": "id:21", "HAT": None}),
+        (MAGENTO, {"B1": "B", "B2": None}),
+        (GOOGLE, {"G1": "g1"}),
+    ],
+)
+def test_variants_of_one_product_are_of_one_group(
+    tmp_path: Path, text: str, groups: dict[str, str | None]
+) -> None:
+    found = read(export(tmp_path, text))
+    assert {sku: row.fields["group_id"] for sku, row in found.items()} == groups
+
+
+def test_brand_and_link_are_fields_whose_columns_stay_attributes(tmp_path: Path) -> None:
+    google = read(export(tmp_path, GOOGLE))["G1"].fields
+    assert (google["brand"], google["link"]) == ("Ace", "https://s/1")
+    assert google["attributes"]["brand"] == "Ace"
+    shopify = read(export(tmp_path, SHOPIFY))["SC-B"].fields
+    assert (shopify["brand"], shopify["attributes"]["Vendor"]) == ("Ace", "Ace")
+    assert shopify["attributes"]["Handle"] == "scarf"
+    assert "variant_group" not in shopify["attributes"]
+    assert read(export(tmp_path, MAGENTO))["B1"].fields["brand"] == "Ace"
+
+
+def test_a_column_can_be_named_as_the_group(tmp_path: Path) -> None:
+    text = "article_id,product_code\n108775015,0108775\n"
+    mapping = FeedMapping(columns={"sku": "article_id", "group_id": "product_code"})
+    fields = read(export(tmp_path, text), mapping)["108775015"].fields
+    assert (fields["group_id"], fields.get("attributes")) == ("0108775", None)

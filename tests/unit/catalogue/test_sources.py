@@ -314,7 +314,7 @@ def with_details(folder: Path, text: str, details: object) -> Path:
 
 def test_price_and_attributes_come_from_the_json_beside_it(tmp_path: Path) -> None:
     row = only(with_details(tmp_path, HEADER + TIE, DETAILS))
-    assert row.fields["price"] == 499
+    assert (row.fields["price"], row.fields["brand"]) == (499, "Ace")
     assert row.fields["attributes"] == {
         "brand": "Ace",
         "age_group": "Adults-Men",
@@ -330,7 +330,7 @@ def test_the_json_fills_what_the_row_leaves_empty_and_overrides_nothing(tmp_path
     row = only(with_details(tmp_path, text, DETAILS))
     assert row.fields["gender"] == "Men"
     assert row.fields["display_name"] == "Ace Silk Tie"
-    assert row.fields["attributes"]["brand"] == "Bolt"
+    assert row.fields["brand"] == row.fields["attributes"]["brand"] == "Bolt"
     assert row.fields["attributes"]["Fit"] == "Slim"
 
 
