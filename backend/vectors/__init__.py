@@ -179,8 +179,8 @@ class VectorIndex(Protocol):
         """
         ...
 
-    def count(self, where: Where | None = None) -> int:
-        """Count the points, exactly."""
+    def count(self, where: Where | None = None, *, several: bool = False) -> int:
+        """Count the points, exactly; with `several` only first points, as `facet` does."""
         ...
 
     def claims(self, *, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, int]]:

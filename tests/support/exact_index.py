@@ -145,8 +145,8 @@ class ExactIndex:
             counts.update(set(_values(point.payload, field)))
         return sorted(counts.items(), key=lambda pair: (-pair[1], str(pair[0])))[:limit]
 
-    def count(self, where: Where | None = None) -> int:
-        return len(self._passing(where))
+    def count(self, where: Where | None = None, *, several: bool = False) -> int:
+        return sum(not (several and SLOT in it.payload) for it in self._passing(where))
 
     def claims(self, *, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, int]]:
         self.ping()

@@ -226,8 +226,10 @@ class EdgeIndex(VectorIndex):
         with self.store.using() as shard:
             return sort_counts((hit.value, hit.count) for hit in shard.facet(request).hits)
 
-    def count(self, where: Where | None = None) -> int:
-        request = qe.CountRequest(exact=True, filter=self._filter(where))
+    def count(self, where: Where | None = None, *, several: bool = False) -> int:
+        check(where, self._schema)
+        passing = translate(where, self._schema, EDGE_FILTERS, first_only=several)
+        request = qe.CountRequest(exact=True, filter=passing)
         with self.store.using() as shard:
             return shard.count(request)
 

@@ -231,8 +231,9 @@ class ServerIndex(VectorIndex):
         )
         return sort_counts((hit.value, hit.count) for hit in found.hits)
 
-    def count(self, where: Where | None = None) -> int:
-        passing = self._filter(where)
+    def count(self, where: Where | None = None, *, several: bool = False) -> int:
+        check(where, self._schema)
+        passing = translate(where, self._schema, SERVER_FILTERS, first_only=several)
         found = self.collection.call(
             "count", count_filter=passing, exact=True, timeout=READ_SECONDS
         )

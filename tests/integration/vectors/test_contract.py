@@ -690,6 +690,8 @@ def test_a_product_with_several_images_counts_once_in_facets(filled: Fill) -> No
     assert index.facet("gender", several=True) == [("g0", 6), ("g1", 6)]
     women = {"gender": Condition(any_of=("g1",))}
     assert index.facet("gender", where=women, several=True) == [("g1", 6)]
+    assert (index.count(), index.count(several=True)) == (48, 12)
+    assert index.count(women, several=True) == 6
 
 
 @pytest.mark.parametrize("images", [1, 4])
