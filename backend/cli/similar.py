@@ -36,6 +36,10 @@ def similar(
     skus: Annotated[list[str], typer.Argument(metavar="SKU...", help="Products to compare with.")],
     limit: Annotated[int, typer.Option(min=1, max=100)] = 10,
     where: Where = None,
+    image: Annotated[
+        int | None,
+        typer.Option(min=1, max=16, help="Compare this image of the product, counted from 1."),
+    ] = None,
     sheet: Annotated[
         Path | None, typer.Option(help="Save a contact sheet: query left, neighbours right.")
     ] = None,
@@ -46,7 +50,9 @@ def similar(
     If a server is running, the command asks it over HTTP.
     """
     with services() as found:
-        answers = {sku: ask(found, sku, limit=limit, where=where or []) for sku in skus}
+        answers = {
+            sku: ask(found, sku, limit=limit, where=where or [], image=image) for sku in skus
+        }
         if sheet:
             save_sheet(found, answers, sheet)
     if as_json:
@@ -70,9 +76,13 @@ def _warn_about_coverage(answers: Iterable[dict[str, Any]]) -> None:
         )
 
 
-def ask(found: Services, sku: str, *, limit: int, where: Sequence[str]) -> dict[str, Any]:
+def ask(
+    found: Services, sku: str, *, limit: int, where: Sequence[str], image: int | None = None
+) -> dict[str, Any]:
     """Ask the API: over HTTP if another process owns the index, and in this process otherwise."""
     parameters = [("limit", str(limit)), *map(_pair, where)]
+    if image is not None:
+        parameters.append(("image", str(image)))
     path = f"/v1/products/{quote(sku, safe='')}/similar"
     try:
         found.owner.acquire()
