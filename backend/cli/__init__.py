@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -62,12 +63,28 @@ app.command("beat")(workers.beat)
 app.command("health")(workers.health)
 
 
+def _end(reason: str) -> NoReturn:
+    typer.secho(f"lookalike: {reason}", err=True, fg=typer.colors.RED)
+    sys.exit(1)
+
+
 def main() -> None:
-    """Run the command line. A LookalikeError becomes one line on stderr and exit code 1."""
+    """Run the command line.
+
+    A LookalikeError, and what the host or the database lacks, becomes one line on stderr and exit
+    code 1.
+    """
     try:
         app()
     except LookalikeError as error:
-        typer.secho(f"lookalike: {error.message}", err=True, fg=typer.colors.RED)
-        sys.exit(1)
+        _end(error.message)
+    except Exception as error:
+        from backend.bootstrap import explain
+        from backend.settings import read_settings
+
+        said = explain(error, read_settings())
+        if said is None:
+            raise
+        _end(said)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -21,7 +21,7 @@ from backend.cli.catalogue import (
     read_mapping_options,
 )
 from backend.cli.common import AsJson, err, out, print_json, services
-from backend.cli.jobs import follow_job
+from backend.cli.following import follow_job
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
