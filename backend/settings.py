@@ -196,6 +196,13 @@ class Settings(BaseSettings):
         0, ge=0, description="requests after which an API process is replaced; 0: never"
     )
     max_batch: int = Field(1000, ge=1, description="products in one POST /v1/products:batch")
+    metrics_host: str = Field("127.0.0.1", description="address of the ports for /metrics")
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="a port of its own for /metrics, without keys"
+    )
+    worker_metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="the same for the worker beside which it is set"
+    )
     proxies: int = Field(
         0, ge=0, le=10, description="reverse proxies in front, whose X-Forwarded-For is trusted"
     )
@@ -293,6 +300,11 @@ class Settings(BaseSettings):
     def image_store_url(self) -> str:
         """The image store's fsspec URL, the embedded default included."""
         return self.image_store or f"file://{self.data_dir.absolute() / 'images'}"
+
+    @property
+    def metrics_dir(self) -> Path:
+        """The folder in which the processes of this host add up what they count."""
+        return self.data_dir.absolute() / "metrics"
 
     @property
     def hosts_of_feeds(self) -> tuple[str, ...]:

@@ -35,10 +35,13 @@ def status(
     known of an embedded index. With `recent`, a stored count is used if it is still valid after
     that time; `counted_seconds_ago` says how old it is.
     """
-    with db.read() as session:
+    with db.read() as session:  # closed before anything is counted: one connection at a time
         generation = generations.active_or_none(session)
-        counted = _count(db, session, generation, recent=recent)
-        now, oldest = counted.progress, counted.progress.oldest_request
+        found = _stored(session, generation, recent)
+    counted = found or _count(db, generation)
+    now, oldest = counted.progress, counted.progress.oldest_request
+    with db.read() as session:
+        shapes = filter_recall.by_shape(session, generation.id if generation else None)
         return {
             "products": now.products,
             "pending": now.pending,
@@ -50,10 +53,7 @@ def status(
             "generation": _describe(generation) if generation else None,
             "shard": _shard(look_at_shard(generation)) if generation else None,
             "jobs": _jobs(session),
-            "filter_recall": [
-                asdict(shape)
-                for shape in filter_recall.by_shape(session, generation.id if generation else None)
-            ],
+            "filter_recall": [asdict(shape) for shape in shapes],
             "clock_skew_seconds": round(clock.skew(session), 1),
             "workers": [asdict(one) for one in runners.seen(session)],
             "warnings": _warnings(session),
@@ -74,15 +74,19 @@ def _warnings(session: Session) -> list[str]:
     ]
 
 
-def _count(
-    db: Database, session: Session, generation: Generation | None, *, recent: timedelta | None
-) -> Counted:
-    if generation is None:
+def _stored(
+    session: Session, generation: Generation | None, recent: timedelta | None
+) -> Counted | None:
+    if generation is None or recent is None:
+        return None
+    return counting.recent(session, generation.id, now=clock.now(session) + recent)
+
+
+def _count(db: Database, generation: Generation | None) -> Counted:
+    if generation is not None:
+        return counting.count(db, generation.id)
+    with db.read() as session:
         return Counted(progress(session, None), clock.now(session))
-    found = None
-    if recent is not None:
-        found = counting.recent(session, generation.id, now=clock.now(session) + recent)
-    return found or counting.count(db, generation.id)
 
 
 def _describe(generation: Generation) -> dict[str, Any]:

@@ -16,10 +16,11 @@ from typing import Final
 
 import structlog
 
-from backend import logs, variables
-from backend.api import authentication, create_app, health
+from backend import logs, monitoring, variables
+from backend.api import authentication, create_app, health, metrics
 from backend.bootstrap import explain
 from backend.errors import IndexLocked, LookalikeError
+from backend.metrics.snapshots import Publisher
 from backend.serving import listening
 from backend.serving.master import CANNOT_START, Master
 from backend.settings import Settings, read_settings
@@ -51,6 +52,7 @@ def serve(settings: Settings) -> None:
     taken.
     """
     logs.configure(settings.log_level)
+    logs.log_uncaught_errors()
     variables.warn_about_unknown(Settings)
     listener = listening.listen(settings.host, settings.port)
     url = listening.local_url(settings.host, listener.getsockname()[1])
@@ -117,7 +119,11 @@ class ServingProcess:
             self._recall = RecallThread(self.services)
         self._arrival = ArrivalThread(self.services.arrival, then=self._begin)
         probes["start"] = self._arrival.problem
+        self._metrics = Publisher(settings.metrics_dir, role=monitoring.API)
         self.app = create_app(self.services, probes=probes)
+        self._metrics.start()
+        if settings.metrics_port:
+            monitoring.show_apart(self.app.extensions[metrics.EXPOSITION], settings)
         if self.services.arrival.problem:
             self._arrival.start()
         else:
@@ -148,6 +154,7 @@ class ServingProcess:
         left = max(0.0, (self._stops_at or 0) - time.monotonic())
         if self._recall:
             self._recall.stop(seconds=left)
+        self._metrics.stop()
         if not self._worker or self._worker.stop(seconds=0 if self._worker.is_loading else left):
             self.services.close()
         else:

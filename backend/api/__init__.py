@@ -1,8 +1,9 @@
 """REST: `create_app(services)`, and one module for each resource.
 
-A request passes `request_log` (its id and its line in the log), `authentication` (its API key,
-where one is needed), the view of a resource, `schemas` (which check its parameters and its body)
-and the domain. What is raised on the way becomes an answer in `problems`.
+A request passes `metrics` (which measures it), `request_log` (its id and its line in the log),
+`authentication` (its API key, where one is needed), the view of a resource, `schemas` (which check
+its parameters and its body) and the domain. What is raised on the way becomes an answer in
+`problems`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from backend.api import (
     image_slots,
     images,
     jobs,
+    metrics,
     openapi,
     paths,
     problems,
@@ -35,6 +37,7 @@ from backend.api import (
 from backend.api.health import Probe
 from backend.bootstrap import Services
 from backend.database import sqlite_file
+from backend.monitoring import of_installation
 
 RESOURCES = (
     products,
@@ -48,6 +51,7 @@ RESOURCES = (
     generations,
     feeds,
     health,
+    metrics,
 )
 MULTIPART_OVERHEAD = 1_000_000  # bytes of a form beside its image
 
@@ -76,6 +80,7 @@ def create_app(
     paths.register_paths(app)
     problems.register_error_handlers(app)
     app.before_request(_limit_waits)
+    metrics.register_metrics(app, of_installation(services.settings, services.db))
     request_log.register_request_log(app)
     authentication.register_authentication(app, services, locked=locked)
     for resource in RESOURCES:

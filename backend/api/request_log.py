@@ -31,12 +31,12 @@ def _begin() -> None:
     g.request_id = choose_id(request.headers.get(HEADER, ""))
     g.began = time.perf_counter()
     structlog.contextvars.clear_contextvars()  # of the request that this thread answered before
-    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+    structlog.contextvars.bind_contextvars(request_id=g.request_id, client=request.remote_addr)
 
 
 def _end(response: Response) -> Response:
     response.headers[HEADER] = g.request_id
-    quiet = request.path in ("/livez", "/readyz") and response.status_code < 400
+    quiet = request.path in ("/livez", "/readyz", "/metrics") and response.status_code < 400
     (log.debug if quiet else log.info)(
         "request",
         method=request.method,

@@ -38,6 +38,7 @@ from backend.database.engine import Database
 from backend.database.models import Product
 from backend.errors import ImageError
 from backend.images.store import ImageStore
+from backend.logs import RunLog
 
 T = TypeVar("T")
 
@@ -87,10 +88,12 @@ def import_catalogue(
         last_lines = LastLines(source.skus())
         referrer = ImageReferrer(store, copy=copy_images, max_bytes=max_image_bytes)
         run = _Import(db, source.describe().title, referrer)
+        lines = RunLog("import", path=str(path), rows=last_lines.total)
         done = 0
         for part in _chunks(read_rows(source, last_lines), chunk):
             run.take(part)
             done += sum(len(row.lines) if isinstance(row, CheckedRow) else 1 for row in part)
+            lines.progress(done=done)
             if progress:
                 progress(min(done, last_lines.total), last_lines.total)
         if cut_off := _cut_off(source.cut_off(), transfer()):
@@ -99,7 +102,9 @@ def import_catalogue(
             run.warnings.add(last_lines.end, None, text, WarningKind.OTHER)
     if prune:
         run.prune(pruner, last_lines.end)
-    return run.summary()
+    summary = run.summary()
+    lines.end(**summary.counts())
+    return summary
 
 
 def _cut_off(found: CutOff | None, transfer: Transfer) -> CutOff | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from typing import Final, NoReturn
 
+import structlog
 import typer
 
+from backend import logs
 from backend.cli import (
     backup,
     catalogue,
@@ -28,6 +30,11 @@ from backend.cli import (
     workers,
 )
 from backend.errors import LookalikeError
+
+log = structlog.get_logger(__name__)
+
+PROCESSES: Final = {"serve", "worker", "beat"}
+"""The commands that run until they are stopped."""
 
 app = typer.Typer(
     name="lookalike",
@@ -63,11 +70,6 @@ app.command("beat")(workers.beat)
 app.command("health")(workers.health)
 
 
-def _end(reason: str) -> NoReturn:
-    typer.secho(f"lookalike: {reason}", err=True, fg=typer.colors.RED)
-    sys.exit(1)
-
-
 def main() -> None:
     """Run the command line.
 
@@ -88,3 +90,13 @@ def main() -> None:
         _end(said)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _end(reason: str) -> NoReturn:
+    """Show why a command failed; in the log of a process that nobody watches, as a line of it."""
+    if sys.argv[1:2] and sys.argv[1] in PROCESSES and not sys.stderr.isatty():
+        logs.configure("error")
+        log.error("cannot start", error=reason)
+    else:
+        typer.secho(f"lookalike: {reason}", err=True, fg=typer.colors.RED)
+    sys.exit(1)

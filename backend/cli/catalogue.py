@@ -141,7 +141,7 @@ def import_(
     if is_dry:
         show_dry_run(path, feed_mapping, as_json=as_json)
         return
-    with services() as found:
+    with services(is_long=True) as found:
         if not as_json:
             _say_how_it_is_read(path, feed_mapping)
         summary = run_import(

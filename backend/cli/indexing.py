@@ -31,7 +31,7 @@ def index(
     """
     from backend.status import status as read_status
 
-    with services() as found:
+    with services(is_long=True) as found:
         if renew:
             _renew(found)
         run_job(found, "index", {}, what="Indexing")

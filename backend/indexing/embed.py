@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -30,6 +31,7 @@ from backend.errors import (
 from backend.generations import check_fingerprint
 from backend.images.decoder_pool import Decoded
 from backend.images.open_images import ImageOpener
+from backend.metrics.instruments import count_batch
 from backend.queue import REINDEX, Claimed, Stage
 from backend.vectors import Vector
 
@@ -179,12 +181,16 @@ def _forward(embedder: Embedder, images: Sequence[Image]) -> list[Vector | Excep
     """Embed a batch; if it raises, halve it until the image that raises is alone in its batch."""
     if not images:
         return []
+    began = time.perf_counter()
     try:
-        return [_check_vector(vector) for vector in embedder.embed(images)]
+        vectors = [_check_vector(vector) for vector in embedder.embed(images)]
     except Exception as error:  # noqa: BLE001  (one claim's failure; it is recorded)
         if len(images) == 1:
             log.warning("embedding failed", error=repr(error))
             return [error]
+    else:
+        count_batch(images=len(images), seconds=time.perf_counter() - began)
+        return vectors
     half = len(images) // 2
     return _forward(embedder, images[:half]) + _forward(embedder, images[half:])
 

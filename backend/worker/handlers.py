@@ -16,6 +16,8 @@ from backend.feeds.importing import Progress as FeedProgress
 from backend.feeds.schedule import VERB
 from backend.indexing import verify
 from backend.jobs import Handler, Interrupted, Report
+from backend.logs import RunLog
+from backend.queue.counting import GOOD_FOR
 from backend.queue.progress import Progress, progress
 from backend.vectors.edge.optimizer import Optimizer
 from backend.worker.feed_thread import FeedThread
@@ -49,9 +51,9 @@ class JobHandlers:
         self._short = services.reindex_jobs.handlers()  # these also run beside a long job
         self._all: dict[str, Handler] = {
             **self._short,
-            "index": self._index,
-            "verify": self._verify,
-            "optimize": self._optimize,
+            "index": _logged("index", self._index),
+            "verify": _logged("verify", self._verify),
+            "optimize": _logged("optimize", self._optimize),
             VERB: self._feed,
         }
 
@@ -61,14 +63,14 @@ class JobHandlers:
 
     def _index(self, _arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
         """Work until nothing is pending; wait for back-offs and other processes' leases."""
-        counted_at = 0.0
+        looked_at, counts = 0.0, PacedProgress(self._services.db)
         while True:
             busy = self._rounds.run_one()
-            if busy and time.monotonic() - counted_at < COUNT_EVERY_SECONDS:
+            if busy and time.monotonic() - looked_at < COUNT_EVERY_SECONDS:
                 continue
-            counted_at = time.monotonic()
+            looked_at = time.monotonic()
             jobs.run_next(self._services.db, self._short)
-            now = active_progress(self._services.db)
+            now = counts.current(busy=busy)
             report(now.products - now.pending, now.products)
             if self._is_stopping() and not now.at_rest:
                 raise Interrupted
@@ -143,6 +145,55 @@ class JobHandlers:
             busy = jobs.run_next(self._services.db, self._short) or self._rounds.run_one()
         if not busy:
             self._wait(min(self._services.settings.poll_seconds, 0.2))
+
+
+def _logged(verb: str, handler: Handler) -> Handler:
+    """Have a handler leave lines about its start, its progress and its end."""
+
+    def run(arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
+        lines = RunLog("job", verb=verb, **arguments)
+
+        def report_and_tell(done: int, total: int | None) -> None:
+            report(done, total)
+            lines.progress(done=done, total=total)
+
+        try:
+            result = handler(arguments, report_and_tell)
+        except Interrupted:
+            lines.end(interrupted=True)
+            raise
+        except Exception as error:
+            lines.fail(error)
+            raise
+        lines.end(**{key: value for key, value in result.items() if isinstance(value, int | str)})
+        return result
+
+    return run
+
+
+class PacedProgress:
+    """Counts the active generation's products, so seldom that the work gets most of the time.
+
+    While there is work, counting takes one part in `counting.GOOD_FOR`; while there is none, half:
+    then only the count can tell that all is done.
+    """
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._last: Progress | None = None
+        self._counted_at = 0.0
+        self._took = 0.0
+
+    def current(self, *, busy: bool) -> Progress:
+        """Return the last count, or a new one if it is time for that."""
+        pause = self._took * (GOOD_FOR if busy else 1)
+        is_due = time.monotonic() - self._counted_at >= pause
+        if self._last is None or self._last.at_rest or is_due:  # never at rest by an old count
+            began = time.monotonic()
+            self._last = active_progress(self._db)
+            self._counted_at = time.monotonic()
+            self._took = self._counted_at - began
+        return self._last
 
 
 def active_progress(db: Database) -> Progress:
