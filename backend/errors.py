@@ -328,6 +328,12 @@ class DatabaseFull(LookalikeError):
     code = "database-full"
 
 
+class DiskFull(LookalikeError):
+    """A disk is full; nothing can be written until an operator makes room."""
+
+    code = "disk-full"
+
+
 class DatabaseReadOnly(LookalikeError):
     """The database cannot be written to; reading goes on."""
 

@@ -52,6 +52,7 @@ STATUS: Final[Mapping[type[LookalikeError], int]] = {
     errors.DatabaseBusy: 503,
     errors.DatabaseLocked: 503,
     errors.DatabaseFull: 507,
+    errors.DiskFull: 507,
     errors.DatabaseReadOnly: 503,
     errors.DatabaseDamaged: 503,
     errors.TooManyParameters: 422,
