@@ -31,8 +31,11 @@ def may_see_paths() -> bool:
     return scope.includes(Scope.INGEST)
 
 
-def image_url(sku: str, *, uri: str | None, digest: str | None) -> str | None:
-    """Return the address of a product's image for this request's client, None without an image."""
+def image_url(sku: str, number: int = 1, *, uri: str | None, digest: str | None) -> str | None:
+    """Return the address of a product's image for this request's client, None without an image.
+
+    Images are numbered from 1.
+    """
     if uri is None or uri.startswith(("https://", "http://")):
         return uri
     version = (digest or "")[:VERSION_LENGTH]
@@ -41,19 +44,20 @@ def image_url(sku: str, *, uri: str | None, digest: str | None) -> str | None:
         if (secret := g.get("key_digest")) is None:  # the owner's token, which ends with it
             return None
         expires = str((int(time.time()) // DAY + 2) * DAY)
-        signature = sign(secret, sku=sku, version=version, expires=expires)
+        signature = sign(secret, sku, str(number), version, expires)
         parameters |= {"expires": expires, "key": prefix, "signature": signature}
-    base = f"{request.url_root}v1/products/{quote(sku, safe='')}/image"
+    name = "image" if number == 1 else f"images/{number}"
+    base = f"{request.url_root}v1/products/{quote(sku, safe='')}/{name}"
     return f"{base}?{urlencode(parameters)}" if parameters else base
 
 
-def sign(secret: str, *, sku: str, version: str, expires: str) -> str:
-    """Return the signature of one image's address."""
-    message = "\n".join((sku, version, expires)).encode()
+def sign(secret: str, *parts: str) -> str:
+    """Return the signature of one image's address: sku, number, version, end."""
+    message = "\n".join(parts).encode()
     return hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()[:LENGTH]
 
 
-def check_signature(sku: str, find_secret: Callable[[str], str]) -> str:
+def check_signature(sku: str, number: str, find_secret: Callable[[str], str]) -> str:
     """Check the signed address of this request; return the prefix of its key.
 
     `find_secret(prefix)` returns the digest of a live key, or raises InvalidKey. Raises
@@ -67,7 +71,7 @@ def check_signature(sku: str, find_secret: Callable[[str], str]) -> str:
         )
     prefix = given.get("key", "")
     secret = find_secret(prefix)
-    expected = sign(secret, sku=sku, version=given.get("v", ""), expires=expires)
+    expected = sign(secret, sku, number, given.get("v", ""), expires)
     if not hmac.compare_digest(expected.encode(), given.get("signature", "").encode()):
         raise RequestError(403, "invalid-signature", "this address was not made here")
     return prefix

@@ -10,7 +10,7 @@ import structlog
 
 from backend.api.problems import MEDIA_TYPE, RequestError
 from backend.api.request_log import HEADER, choose_id
-from backend.metrics.instruments import count_request
+from backend.metrics.instruments import count_refused
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +24,7 @@ def refuse(
     client: str | None,
 ) -> tuple[list[tuple[bytes, bytes]], bytes]:
     """Log and count a refusal; return the headers and the body of its answer."""
-    count_request(route=None, method=method or "", status=error.status, seconds=0)
+    count_refused(error.status)
     log.info(
         "request",
         request_id=request_id,

@@ -13,12 +13,13 @@ from backend.api.image_urls import image_url, may_see_paths
 from backend.api.schemas import Json
 from backend.api.schemas.document import BodyLimits, Document, RequestBody
 from backend.api.schemas.problem import BatchProblem
+from backend.catalogue import product_images
 from backend.catalogue.drafts import Attributes, ProductFields, Sku
 from backend.catalogue.products import FIELDS, Draft, parse
 from backend.catalogue.skus import normalise
 from backend.database import models
 from backend.errors import InvalidProduct
-from backend.queue.progress import State, states
+from backend.queue.progress import State, image_errors, states
 
 
 class ProductBody(ProductFields):
@@ -30,9 +31,28 @@ class ProductBody(ProductFields):
     image_url: str | None = Field(None, json_schema_extra={"readOnly": True})
 
 
+class ImageDocument(Document):
+    """One image of a product as it is read. The number in its address counts from 1."""
+
+    uri: str | None = Field(description="null for a file of the server, where the key only reads")
+    url: str | None = Field(
+        description="as `image_url` of the product", json_schema_extra={"readOnly": True}
+    )
+    role: str | None = Field(description="the shop's own word for it")
+    digest: str | None = Field(description="sha256 of the file, null until somebody has read it")
+    state: State = Field(json_schema_extra={"readOnly": True})
+    reason: str | None = Field(
+        description="why it is quarantined; the product is found by its other images",
+        json_schema_extra={"readOnly": True},
+    )
+
+
 class Product(ProductFields):
     """A product as it is read; with `fields`, only the sku and the named members."""
 
+    images: list[ImageDocument] = Field(  # type: ignore[assignment]
+        [], description="all images in order; the first is shown"
+    )
     attributes: Attributes = Field({}, description="open attributes: scalars, or lists of scalars")
     state: State = Field(State.PENDING, json_schema_extra={"readOnly": True})
     reason: str | None = Field(
@@ -98,7 +118,7 @@ PUBLIC_SCHEMES: Final = ("https://", "http://", "store://")
 """What an `image_uri` begins with that says nothing about the server's files."""
 
 READ_ONLY: Final = ("state", "reason", "image_url")
-MEMBERS: Final = ("sku", *FIELDS, *READ_ONLY)
+MEMBERS: Final = ("sku", *FIELDS, "images", *READ_ONLY)
 """The members of a product, in the order in which they are written."""
 
 
@@ -110,17 +130,68 @@ def write_products(
     `fields` names the members to return besides the sku; if it is empty, all are returned.
     """
     generation = generations.active_or_none(session)
-    found = states(session, generation.id if generation else None, [it.id for it in products])
-    return [write_product(product, *found[product.id], fields=fields) for product in products]
+    generation_id = generation.id if generation else None
+    found = states(session, generation_id, [it.id for it in products])
+    images = write_images(session, generation_id, products, found, fields=fields)
+    return [
+        write_product(product, *found[product.id], images=images[product.id], fields=fields)
+        for product in products
+    ]
+
+
+def write_images(
+    session: Session,
+    generation_id: int | None,
+    products: Sequence[models.Product],
+    found: Mapping[int, tuple[State, str | None]],
+    *,
+    fields: Collection[str] = (),
+) -> dict[int, list[Json]]:
+    """Return the images of each product as JSON, by product id; empty lists if not wanted.
+
+    `found` holds state and reason of each product. Runs no SQL where each has one image at most.
+    """
+    if fields and "images" not in fields:
+        return {product.id: [] for product in products}
+    images = product_images.load_all(session, products)
+    several = [product.id for product in products if product.more_images]
+    errors = image_errors(session, generation_id, several)
+    return {
+        product.id: [
+            {
+                "uri": image.uri,
+                "role": image.role,
+                "digest": image.digest,
+                "url": image_url(product.sku, number, uri=image.uri, digest=image.digest),
+                **_state_of_image(image.uri, *found[product.id], errors.get(product.id, {})),
+            }
+            for number, image in enumerate(images[product.id], start=1)
+        ]
+        for product in products
+    }
+
+
+def _state_of_image(
+    uri: str | None, state: State, reason: str | None, errors: Mapping[str, str]
+) -> Json:
+    """Return state and reason of one image: its own reason before that of its product."""
+    if state is not State.PENDING and (why := errors.get(uri or "")):
+        return {"state": State.QUARANTINED.value, "reason": why}
+    return {"state": state.value, "reason": reason}
 
 
 def write_product(
-    product: models.Product, state: str, reason: str | None, *, fields: Collection[str] = ()
+    product: models.Product,
+    state: str,
+    reason: str | None,
+    *,
+    images: Sequence[Json],
+    fields: Collection[str] = (),
 ) -> Json:
-    """Return one product as JSON; `fields` as in `write_products`."""
+    """Return one product as JSON; `fields` as in `write_products`, `images` as `write_images`."""
     whole = {name: getattr(product, name) for name in ("sku", *FIELDS)}
     url = image_url(product.sku, uri=product.image_uri, digest=product.image_digest)
-    whole |= {"state": str(state), "reason": reason, "image_url": url}
+    whole |= {"images": list(images), "state": str(state), "reason": reason, "image_url": url}
     if not may_see_paths():
         whole = _without_paths(whole)
     wanted = {"sku", *fields} if fields else whole.keys()
@@ -128,11 +199,16 @@ def write_product(
 
 
 def _without_paths(shown: Json) -> Json:
-    """Leave out where the image's file lies on the server; its error may name it too."""
-    uri, reason = shown["image_uri"], shown["reason"]
+    """Leave out where the files of images lie on the server; their errors may name it too."""
+    images = [_without_path(image, "uri") for image in shown["images"]]
+    return _without_path(shown, "image_uri") | {"images": images}
+
+
+def _without_path(shown: Json, name: str) -> Json:
+    uri, reason = shown[name], shown["reason"]
     if uri is None or uri.startswith(PUBLIC_SCHEMES):
         return shown
-    return shown | {"image_uri": None, "reason": reason and reason.partition(":")[0]}
+    return shown | {name: None, "reason": reason and reason.partition(":")[0]}
 
 
 def read_changes(body: Mapping[str, Any], *, sku: str) -> Json:

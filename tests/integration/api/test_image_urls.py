@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -20,7 +21,7 @@ from backend.api.image_urls import DAY
 RED = colour_image("red")
 
 
-def products_of(client: FlaskClient, token: str) -> list[dict[str, str]]:
+def products_of(client: FlaskClient, token: str) -> list[dict[str, Any]]:
     """The product with the sku 1 in each kind of answer."""
     headers = bearer(token)
     one = client.get("/v1/products/1", headers=headers).json
@@ -109,6 +110,20 @@ def test_without_keys_the_url_is_plain(shop: Shop) -> None:
     assert urlsplit(found).path == "/v1/products/a%2Fb/image"
     assert set(parse_qs(urlsplit(found).query)) == {"v"}
     assert shop.client.get(found).data == RED
+
+
+def test_each_of_several_images_has_its_url(
+    shop: Shop, locked: FlaskClient, token: Callable[[Scope], str], url: str
+) -> None:
+    blue = colour_image("blue")
+    second = shop.client.put("/v1/products/1/images/2", data=blue, content_type="image/png")
+    assert second.status_code == 201
+    first_url, second_url = (
+        image["url"] for image in products_of(locked, token(Scope.READ))[0]["images"]
+    )
+    assert (first_url, locked.get(second_url).data) == (url, blue)
+    exchanged = second_url.replace("/images/2", "/images/1")
+    assert locked.get(exchanged).json["code"] == "invalid-signature"
 
 
 def test_an_image_elsewhere_is_where_it_is_and_none_is_none(shop: Shop) -> None:

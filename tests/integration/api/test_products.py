@@ -34,7 +34,19 @@ FULL = {
     "attributes": {"fit": "slim", "sizes": ["S", "M"], "weight": 1.5, "washable": True},
     "image_uri": "https://images.example/15970.jpg",
 }
-READ_ONLY = {"state": "pending", "reason": None, "image_url": FULL["image_uri"]}
+IMAGES = [
+    {
+        "uri": FULL["image_uri"],
+        "url": FULL["image_uri"],
+        "role": None,
+        "digest": None,
+        "state": "pending",
+        "reason": None,
+    }
+]
+
+
+READ_ONLY = {"state": "pending", "reason": None, "image_url": FULL["image_uri"], "images": IMAGES}
 
 
 def test_a_put_answers_201_and_the_product_then_200(client: FlaskClient) -> None:
