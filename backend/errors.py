@@ -101,7 +101,7 @@ class FeedExists(LookalikeError):
 
 
 class InvalidFeed(LookalikeError):
-    """The feed cannot be read as asked; `context["errors"]` lists field and reason."""
+    """The feed cannot be read as asked; `errors` lists field and reason."""
 
     code = "invalid-feed"
 
@@ -326,6 +326,12 @@ class DatabaseFull(LookalikeError):
     """The disk of the database is full; nothing can be written until an operator makes room."""
 
     code = "database-full"
+
+
+class DiskFull(LookalikeError):
+    """A disk is full; nothing can be written until an operator makes room."""
+
+    code = "disk-full"
 
 
 class DatabaseReadOnly(LookalikeError):
