@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from backend.access.scope import Scope
 from backend.api import openapi
-from backend.api.context import services, write_and_notify
+from backend.api.context import below_root, services, write_and_notify
 from backend.api.jobs import accepted
 from backend.api.schemas import Json, pages
 from backend.api.schemas.body import read_body, read_optional_body
@@ -75,7 +75,7 @@ def add_feed() -> tuple[Json, HTTPStatus, dict[str, str]]:
         return describe(session, feed)
 
     added = write_and_notify(add)
-    return added, HTTPStatus.CREATED, {"Location": f"/v1/admin/feeds/{added['name']}"}
+    return added, HTTPStatus.CREATED, {"Location": below_root(f"/v1/admin/feeds/{added['name']}")}
 
 
 @api.get(

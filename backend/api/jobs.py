@@ -9,7 +9,7 @@ from typing import Any
 from backend import jobs
 from backend.access.scope import Scope
 from backend.api import openapi
-from backend.api.context import services
+from backend.api.context import below_root, services
 from backend.api.schemas import pages
 from backend.api.schemas.operation import JobDocument, JobPage
 from backend.api.schemas.query import QueryReader, read_id
@@ -104,4 +104,4 @@ def document(job: Job) -> dict[str, Any]:
 
 def accepted(job: Job) -> tuple[dict[str, Any], HTTPStatus, dict[str, str]]:
     """Answer 202 with the job, and with the address at which it can be followed."""
-    return document(job), HTTPStatus.ACCEPTED, {"Location": f"/v1/admin/jobs/{job.id}"}
+    return document(job), HTTPStatus.ACCEPTED, {"Location": below_root(f"/v1/admin/jobs/{job.id}")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
+from flask import has_request_context, request
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.info import Info
 from flask_openapi3.models.schema import Schema
@@ -56,9 +57,21 @@ BODIES: Final[Sequence[type[BaseModel]]] = (
 DOCS_PAGE: Final = '<meta http-equiv="refresh" content="0; url=swagger">'
 
 
+class DescribedApp(OpenAPI):
+    """An app whose OpenAPI document says where clients reach it, if a proxy has told that."""
+
+    @property
+    def api_doc(self) -> dict[str, Any]:
+        """Return the document; outside a request, the one that all requests share."""
+        spec: dict[str, Any] = super().api_doc
+        if not has_request_context() or "werkzeug.proxy_fix.orig" not in request.environ:
+            return spec
+        return {**spec, "servers": [{"url": request.url_root.rstrip("/")}]}
+
+
 def build_app(import_name: str) -> OpenAPI:
     """Return an app without operations, with the page of its OpenAPI document under /docs."""
-    app = OpenAPI(
+    app = DescribedApp(
         import_name,
         info=INFO,
         doc_prefix="/docs",
@@ -96,7 +109,7 @@ def publish(app: OpenAPI, *, facets: Iterable[str]) -> None:
             parameters = operation.get("parameters", [])
             if any(parameter["name"] == "filter" for parameter in parameters):
                 parameters += declared
-    app.add_url_rule("/openapi.json", "description", lambda: spec)
+    app.add_url_rule("/openapi.json", "description", lambda: app.api_doc)
 
 
 def _add_component(app: OpenAPI, model: type[BaseModel]) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend import jobs
@@ -37,22 +37,31 @@ def request_due(db: Database) -> int:
     Returns how many it was. Any number of processes may call this at the same time.
     """
     with db.read() as session:
-        due = session.scalars(_due_ids(session)).all()
+        due = _due_ids(session)
     return sum(db.write(partial(_request_if_due, feed_id=number)) for number in due)
 
 
-def _due_ids(session: Session) -> Select[int]:
+def _due_ids(session: Session) -> list[int]:
     running = select(Job.id).where(Job.id == Feed.job_id, Job.state.not_in(jobs.ENDED)).exists()
-    return select(Feed.id).where(
-        Feed.due_at <= clock.now(session), Feed.paused_at.is_(None), ~running
-    )
+    waiting = select(Feed).where(Feed.due_at.is_not(None), Feed.paused_at.is_(None), ~running)
+    feeds = session.scalars(waiting).all()
+    if not feeds:
+        return []
+    now = clock.now(session)
+    return [feed.id for feed in feeds if _is_due(feed, now)]
+
+
+def _is_due(feed: Feed, now: datetime) -> bool:
+    """Tell whether it is time; a time that lies too far ahead is from a clock that was wrong."""
+    if feed.due_at is None or feed.paused_at is not None:
+        return False
+    return not now < feed.due_at <= now + timedelta(seconds=feed.every_seconds)
 
 
 def _request_if_due(session: Session, *, feed_id: int) -> int:
-    due = _due_ids(session).where(Feed.id == feed_id)
-    feed = session.scalar(select(Feed).where(Feed.id.in_(due)).with_for_update())
-    # On PostgreSQL another process may have requested it while this one waited for the lock.
-    if feed is None or _unfinished(session, feed):
+    feed = session.scalar(select(Feed).where(Feed.id == feed_id).with_for_update())
+    # Another process may have requested it before this one had the lock.
+    if feed is None or not _is_due(feed, clock.now(session)) or _unfinished(session, feed):
         return 0
     _request(session, feed, force=False)
     return 1

@@ -1,14 +1,14 @@
 """Several images of a product, and the points of all of them.
 
 Revision ID: 0008
-Revises: 0013
+Revises: 0007
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0008"
-down_revision = "0013"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 

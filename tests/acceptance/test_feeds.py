@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select
 from support.catalogue import draw_catalogue
 from support.installation import PATIENCE_SECONDS, Installation, distributed, embedded
-from support.qdrant_wire import LOCAL_MODE_WARNINGS, Wire
+from support.qdrant_wire import Wire
 from support.servers import wait_for
 
 from backend import jobs
@@ -67,16 +67,15 @@ def test_a_run_that_is_killed_in_the_middle_is_begun_again(shop: Installation) -
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings(*LOCAL_MODE_WARNINGS)
 def test_a_worker_imports_a_due_feed(tmp_path: Path, postgres_url: str) -> None:
     wire = Wire()
     qdrant = {"qdrant_url": "http://127.0.0.1", "qdrant_grpc_port": wire.port}
     try:
-        with distributed(tmp_path, postgres_url, **qdrant) as shop:
+        with distributed(tmp_path, postgres_url, hang_seconds=60, **qdrant) as shop:
             shop.worker("one")
             shop.start("beat")
             shop.run("feeds", "add", str(draw_catalogue(tmp_path / "shop", 20)), "--every", "1h")
-            shop.wait_until_indexed(20)
             wait(lambda: outcomes(shop) == ["imported"])
+            shop.wait_until_indexed(20)
     finally:
         wire.stop()

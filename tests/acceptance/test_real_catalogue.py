@@ -1,6 +1,7 @@
 """Real products over the command line: import, a killed index run, filters, images.
 
-By default the first 6,100 products, of which one has no image; `make prove-catalogue PRODUCTS=40000`
+By default the first 6,100 products, of which one has no image;
+`make prove-catalogue PRODUCTS=40000`
 takes all.
 """
 

@@ -398,6 +398,18 @@ def test_a_feed_is_never_requested_twice(shop: FeedShop, host: FeedHost) -> None
     assert schedule.request_due(shop.db) == 0, "its last run has seen to it"
 
 
+def test_a_time_from_a_clock_that_was_wrong_does_not_delay_a_feed(
+    shop: FeedShop, host: FeedHost
+) -> None:
+    shop.add(host.url(), every_seconds=3600)
+    shop.work()
+    due = shop.feed().due_at
+    assert due
+    shop.execute(update(Feed).values(due_at=due + timedelta(days=365)))
+    shop.work()
+    assert [run.outcome for run in shop.history()] == [Outcome.UNCHANGED, Outcome.IMPORTED]
+
+
 def test_a_run_whose_process_was_killed_is_begun_again(shop: FeedShop, host: FeedHost) -> None:
     feed = shop.add(host.url())
     job = shop.db.write(lambda session: schedule.request(session, feed.id))
