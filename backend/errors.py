@@ -101,7 +101,7 @@ class FeedExists(LookalikeError):
 
 
 class InvalidFeed(LookalikeError):
-    """The feed cannot be read as asked; `context["errors"]` lists field and reason."""
+    """The feed cannot be read as asked; `errors` lists field and reason."""
 
     code = "invalid-feed"
 

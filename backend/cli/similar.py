@@ -41,6 +41,10 @@ def similar(
     skus: Annotated[list[str], typer.Argument(metavar="SKU...", help="Products to compare with.")],
     limit: Annotated[int, typer.Option(min=1, max=100)] = 10,
     where: Where = None,
+    image: Annotated[
+        int | None,
+        typer.Option(min=1, max=16, help="Compare this image of the product, counted from 1."),
+    ] = None,
     sheet: Annotated[
         Path | None, typer.Option(help="Save a contact sheet: query left, neighbours right.")
     ] = None,
@@ -52,7 +56,9 @@ def similar(
     """
     with ExitStack() as stack:
         found = stack.enter_context(services(_writable(settings(), stack)))
-        answers = {sku: ask(found, sku, limit=limit, where=where or []) for sku in skus}
+        answers = {
+            sku: ask(found, sku, limit=limit, where=where or [], image=image) for sku in skus
+        }
         if sheet:
             save_sheet(found, answers, sheet)
     if as_json:
@@ -68,7 +74,7 @@ def similar(
 def _warn_about_coverage(answers: Iterable[dict[str, Any]]) -> None:
     from backend.search.coverage import COMMAND
 
-    share = min(answer["meta"]["coverage"] for answer in answers)
+    share = min(answer["meta"].get("coverage", 1) for answer in answers)
     if share < 1:
         out.print(
             f"The index holds {share:.0%} of the catalogue: `lookalike index` works off what is "
@@ -94,9 +100,13 @@ def _writable(found: Settings, stack: ExitStack) -> Settings:
     return found.model_copy(update={"data_dir": copy, **elsewhere})
 
 
-def ask(found: Services, sku: str, *, limit: int, where: Sequence[str]) -> dict[str, Any]:
+def ask(
+    found: Services, sku: str, *, limit: int, where: Sequence[str], image: int | None = None
+) -> dict[str, Any]:
     """Ask the API: over HTTP if another process owns the index, and in this process otherwise."""
     parameters = [("limit", str(limit)), *map(_pair, where)]
+    if image is not None:
+        parameters.append(("image", str(image)))
     path = f"/v1/products/{quote(sku, safe='')}/similar"
     try:
         found.owner.acquire()
