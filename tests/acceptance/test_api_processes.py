@@ -99,7 +99,8 @@ def test_two_processes_answer_and_inherit_nothing_and_a_killed_one_is_replaced(
     second = ask_until_two_answer(url, master, wire)
     assert first & second == {max(first)}
     assert_is_light(master)
-    for name in ("w", "beat"):
+    for name in ("w", "beat", "api"):
+        shop.end(name)
         assert [line for line in shop.log_of(name).splitlines() if not is_json(line)] == []
 
 
