@@ -13,8 +13,10 @@ import structlog
 from backend import jobs, queue, reindex
 from backend.bootstrap import Services
 from backend.database import clock
+from backend.database.failures import meaning_of, why
 from backend.errors import LookalikeError
 from backend.feeds import workspace
+from backend.logs import Repeats
 from backend.queue import Stage, is_busy
 from backend.queue.progress import Progress
 from backend.vectors.edge.optimizer import Optimizer
@@ -33,6 +35,7 @@ class Worker:
         self.services = services
         self.wake_up = threading.Event()
         self.problem: str | None = None  # why the last round failed
+        self._repeats = Repeats(log)
         self.optimizer = make_optimizer(services)
         self.rounds = Rounds(services, self.optimizer)
         self.maintenance = Maintenance(services)
@@ -92,12 +95,19 @@ class Worker:
             except LookalikeError as error:
                 log.warning("work failed", code=error.code, error=error.message)
                 busy, self.problem = False, f"failed: {error.message}"
-            except Exception as error:  # one failed round must not end the thread
-                log.exception("work failed", error=repr(error))
-                busy, self.problem = False, f"failed: {error}"
+            except Exception as error:  # noqa: BLE001  (one failed round must not end the thread)
+                busy, self.problem = False, self._explain(error)
             if not busy:
                 self._wait(self.services.settings.poll_seconds)
         self.optimizer.stop()
+
+    def _explain(self, error: Exception) -> str:
+        """Log why a round failed, and return it; what the database's host lacks, only once."""
+        if meaning := meaning_of(error):
+            self._repeats.log("work failed", code=meaning.code, error=why(error))
+            return f"failed: {meaning.message.rstrip('.')}: {why(error)}"
+        log.exception("work failed", error=repr(error))
+        return f"failed: {error}"
 
     def stop(self) -> None:
         """Let the loop end after its current round."""
