@@ -40,6 +40,7 @@ def shop(
 ) -> Iterator[Installation]:
     """Celery writes to the wire, and `serve` has two processes. `settings` empties the shell's."""
     changes = {"qdrant_url": "http://127.0.0.1:1", "qdrant_grpc_port": wire.port}
+    changes |= {"hang_seconds": 60}  # a busy machine imports the client of Qdrant for seconds
     with distributed(tmp_path / "installation", postgres_url, api_processes=2, **changes) as found:
         yield found
 
