@@ -340,6 +340,12 @@ class DatabaseReadOnly(LookalikeError):
     code = "database-read-only"
 
 
+class DatabaseNotMigrated(LookalikeError):
+    """The database lacks a migration; `lookalike migrate` makes it."""
+
+    code = "database-not-migrated"
+
+
 class DatabaseDamaged(LookalikeError):
     """The database is damaged; `lookalike restore` takes a backup into use."""
 

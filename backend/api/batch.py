@@ -40,7 +40,8 @@ def post_batch() -> Json:
     items = read_body(BatchBody).items
     drafts = [_read(item) for item in items]
     results = write_and_notify(lambda session: _store(session, drafts))
-    return {"items": list(map(_result, items, results))}
+    named: set[str] = set()  # what is allowed stands in the first problem that needs it
+    return {"items": [_result(*each, named) for each in zip(items, results, strict=True)]}
 
 
 def _read(item: Any) -> Draft | InvalidProduct:
@@ -82,10 +83,10 @@ def _check_addresses(
     return checked
 
 
-def _result(item: Any, result: Outcome | InvalidProduct) -> Json:
+def _result(item: Any, result: Outcome | InvalidProduct, named: set[str]) -> Json:
     sku = item.get("sku") if isinstance(item, dict) else None
     shown = {"sku": sku if isinstance(sku, str) else None}
     if isinstance(result, Outcome):
         return shown | {"status": 201 if result is Outcome.ADDED else 200}
     problem = to_request_error(result)
-    return shown | {"status": problem.status, "problem": problem.document()}
+    return shown | {"status": problem.status, "problem": problem.document(named)}

@@ -54,6 +54,7 @@ STATUS: Final[Mapping[type[LookalikeError], int]] = {
     errors.DatabaseFull: 507,
     errors.DiskFull: 507,
     errors.DatabaseReadOnly: 503,
+    errors.DatabaseNotMigrated: 503,
     errors.DatabaseDamaged: 503,
     errors.TooManyParameters: 422,
     errors.NulByte: 422,

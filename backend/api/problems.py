@@ -71,8 +71,11 @@ class RequestError(LookalikeError):
         self.headers = dict(headers or {})
         self.members = members
 
-    def document(self) -> Json:
-        """Return the problem as JSON, without the request's id."""
+    def document(self, named: set[str] | None = None) -> Json:
+        """Return the problem as JSON, without the request's id.
+
+        Problems of one answer share `named`: what it holds as allowed is not named again.
+        """
         found: Json = {
             "type": f"urn:lookalike:problem:{self.code}",
             "title": self.title,
@@ -82,7 +85,7 @@ class RequestError(LookalikeError):
             **self.members,
         }
         if self.faults:
-            found["errors"] = [fault.as_json() for fault in shown_faults(self.faults)]
+            found["errors"] = [fault.as_json() for fault in shown_faults(self.faults, named)]
         if len(self.faults) > MOST_FAULTS:
             found["errors_left_out"] = len(self.faults) - MOST_FAULTS
         return found
@@ -99,10 +102,12 @@ def invalid_request(faults: Sequence[ProblemFault]) -> RequestError:
     return RequestError(422, "invalid-request", "; ".join(shown), faults=faults)
 
 
-def shown_faults(faults: Sequence[ProblemFault]) -> list[ProblemFault]:
+def shown_faults(
+    faults: Sequence[ProblemFault], named: set[str] | None = None
+) -> list[ProblemFault]:
     """Return the first MOST_FAULTS faults; what is allowed is named by the first that does so."""
-    named: set[str] = set()
-    return [_shown(fault, named) for fault in faults[:MOST_FAULTS]]
+    seen = set() if named is None else named
+    return [_shown(fault, seen) for fault in faults[:MOST_FAULTS]]
 
 
 def _shown(fault: ProblemFault, named: set[str]) -> ProblemFault:

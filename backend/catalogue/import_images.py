@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from backend.catalogue.draft_images import ImageRef, image_ref
 from backend.catalogue.product_images import Images
@@ -30,7 +30,7 @@ class ImageReferrer:
             return image_ref(image)
         before = self._before(image, known, place)
         if before is not None and self._is_unchanged(image, before):
-            return replace(before, role=None)
+            return before
         uri, digest = image.uri, None
         if uri is None or self.copy:
             digest = self.store.put(image.read(self.max_bytes))

@@ -201,7 +201,12 @@ class _Import:
         if row.further is None:
             return replace(row.draft, image=first)
         found = (self._refer(row, it, before, at) for at, it in enumerate(row.further, 1))
-        images = [image for image in (first, *found) if image is not None]
+        roles = {image.uri: image.role for image in before}
+        images = [
+            replace(image, role=roles.get(image.uri))
+            for image in (first, *found)
+            if image is not None
+        ]
         return replace(row.draft, image=None, images=images or None)
 
     def _refer(

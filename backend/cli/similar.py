@@ -74,7 +74,7 @@ def similar(
 def _warn_about_coverage(answers: Iterable[dict[str, Any]]) -> None:
     from backend.search.coverage import COMMAND
 
-    share = min(answer["meta"]["coverage"] for answer in answers)
+    share = min(answer["meta"].get("coverage", 1) for answer in answers)
     if share < 1:
         out.print(
             f"The index holds {share:.0%} of the catalogue: `lookalike index` works off what is "

@@ -38,6 +38,8 @@ _POSTGRESQL: Final[dict[str, type[LookalikeError]]] = {
     "55P03": errors.DatabaseLocked,
     "40": errors.DatabaseLocked,  # deadlocks and serialization failures
     "25006": errors.DatabaseReadOnly,
+    "42P01": errors.DatabaseNotMigrated,  # no such table
+    "42703": errors.DatabaseNotMigrated,  # no such column
     "XX001": errors.DatabaseDamaged,
     "XX002": errors.DatabaseDamaged,
     "54": errors.TooManyParameters,  # program limits: too complex, too many arguments
@@ -52,6 +54,8 @@ _MESSAGES: Final[tuple[tuple[str, type[LookalikeError]], ...]] = (
     ("Expression tree is too large", errors.TooManyParameters),
     ("parser stack overflow", errors.TooManyParameters),
     ("number of parameters must be between", errors.TooManyParameters),
+    ("no such table", errors.DatabaseNotMigrated),
+    ("no such column", errors.DatabaseNotMigrated),
     ("NUL (0x00)", errors.NulByte),
     ("null character", errors.NulByte),
 )

@@ -120,6 +120,14 @@ def test_a_domain_error_with_many_faults_is_cut_too() -> None:
     assert len(document["detail"]) == 4000
 
 
+def test_a_batch_names_what_is_allowed_once(client: FlaskClient) -> None:
+    body = {"items": [{"sku": f"s{n}", **unknown_members(100)} for n in range(5)]}
+    answered = client.post("/v1/products:batch", json=body)
+    assert {item["status"] for item in answered.json["items"]} == {422}
+    assert answered.text.count("allowed: ") == 1
+    assert {len(item["problem"]["errors"]) for item in answered.json["items"]} == {MOST_FAULTS}
+
+
 @pytest.mark.parametrize(
     ("count", "status"), [(1000, 200), (1001, 422)], ids=["at the limit", "one more"]
 )

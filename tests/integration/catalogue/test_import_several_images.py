@@ -8,10 +8,11 @@ import pytest
 from sqlalchemy import select
 from support.rows import statements_of
 
-from backend.catalogue import product_images
+from backend.catalogue import product_images, products
 from backend.catalogue.import_images import ImageReferrer
 from backend.catalogue.import_run import import_catalogue
 from backend.catalogue.product_images import Images
+from backend.catalogue.products import ImageRef
 from backend.catalogue.report import Summary
 from backend.database.engine import Database
 from backend.database.models import Product
@@ -117,6 +118,15 @@ def test_an_empty_list_removes_images_but_a_feed_of_single_images_does_not(feed:
     assert feed.names() == ["z", "b"]
     feed.run(HEADER, "1,Hat,https://c/z,")
     assert feed.names() == ["z"]
+
+
+def test_an_import_leaves_the_roles_that_a_shop_has_given(feed: Feed, db: Database) -> None:
+    feed.run(HEADER, "1,Hat,https://c/a,https://c/b")
+    images = [ImageRef(uri=f"https://c/{name}", role=f"role of {name}") for name in "ab"]
+    db.write(lambda session: products.set_images(session, "1", images, priority=1))
+    assert feed.run(HEADER, "1,Hat,https://c/a,https://c/b").unchanged == 1
+    feed.run(HEADER, "1,Hat,https://c/b,https://c/a")
+    assert [image.role for image in feed.images()] == ["role of b", "role of a"]
 
 
 def test_a_later_row_of_a_sku_leaves_the_images_that_it_does_not_name(feed: Feed) -> None:
