@@ -89,7 +89,7 @@ def test_a_failed_write_leaves_nothing_behind(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(ImageUnavailable, match="No space left"):
+    with pytest.raises(DiskFull, match="No space left"):
         local.put(DATA)
     path = local.path(DIGEST)
     assert path is not None
