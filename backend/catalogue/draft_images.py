@@ -96,7 +96,9 @@ class ImageItem(BaseModel):
     upload: Annotated[
         bytes | None,
         BeforeValidator(_read_upload),
-        WithJsonSchema({"type": "string", "format": "byte", "writeOnly": True}),
+        WithJsonSchema(
+            {"anyOf": [{"type": "string", "format": "byte"}, {"type": "null"}], "writeOnly": True}
+        ),
     ] = Field(None, description="the image file in base64, instead of a `uri`")
     role: Annotated[str | None, Field(max_length=LONGEST_ROLE), BeforeValidator(normalise_text)] = (
         Field(None, description="the shop's own word for it, such as `back`")
