@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 import backend
-from backend import generations, jobs
+from backend import generations, jobs, queue
 from backend.database.engine import Database
 from backend.database.models import Generation, Job, utcnow
 from backend.queue import counting
@@ -48,6 +48,9 @@ def status(
             ),
             "counted_seconds_ago": float(round((utcnow() - counted.at).total_seconds())),
             "generation": _describe(generation) if generation else None,
+            "waiting": (
+                [asdict(row) for row in queue.waiting(session, generation.id)] if generation else []
+            ),
             "shard": _shard(look_at_shard(generation)) if generation else None,
             "jobs": _jobs(session),
             "filter_recall": [

@@ -53,6 +53,7 @@ STATUS: Final[Mapping[type[LookalikeError], int]] = {
     errors.ModelMismatch: 503,
     errors.WeightsUnavailable: 503,
     errors.EmbedderBusy: 503,
+    errors.EmbedderFailed: 503,
     errors.IndexLocked: 503,
     errors.IndexUnavailable: 503,
 }

@@ -5,20 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
+import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend import queue
 from backend.catalogue import image_vectors
 from backend.database.engine import Database
-from backend.database.models import Generation, Product, utcnow
-from backend.errors import IndexUnavailable, InvalidProduct, InvalidVector
+from backend.database.models import Generation, Product
+from backend.errors import IndexRefused, IndexUnavailable, InvalidProduct, InvalidVector
 from backend.indexing.payload import payload
+from backend.indexing.refusals import upsert_apart
+from backend.outages import Outages
 from backend.queue import Claimed, Stage
 from backend.vectors import Point, VectorIndex
 
+log = structlog.get_logger(__name__)
+
 APPLY_BATCH = 256
 RETRY_AFTER = timedelta(seconds=5)
+LONGEST_SECONDS = 10.0
+"""Between two tries of an index that does not answer: when it is back, shoppers see old prices."""
 
 
 def apply_pending(
@@ -28,15 +35,20 @@ def apply_pending(
     *,
     lease: timedelta,
     limit: int = APPLY_BATCH,
+    outages: Outages | None = None,
 ) -> int:
     """Claim embedded rows and write them to the index; return how many rows were claimed.
 
-    When the index does not answer, the rows are due again a little later and IndexUnavailable is
-    raised. A point that the index refuses is quarantined with its reason.
+    When the index does not answer, the rows wait with that reason and IndexUnavailable is raised;
+    with `outages`, none are claimed until it is time to try again. A point that the index refuses
+    is quarantined with its reason.
     """
+    outages, what = outages or Outages(), f"index of generation {generation.id}"
     with db.read() as session:
         if not queue.is_due(session, generation.id, Stage.APPLY):
             return 0
+    if not outages.may_try(what):
+        return 0
     claimed = db.write(
         lambda session: queue.claim(session, generation.id, Stage.APPLY, limit=limit, lease=lease)
     )
@@ -44,8 +56,10 @@ def apply_pending(
         try:
             _apply(db, generation, index, claimed)
         except IndexUnavailable as error:
-            _fail(db, generation, claimed, error.message, retry=True)
+            seconds = outages.fail(what, error.message, longest=LONGEST_SECONDS)
+            _postpone(db, generation, claimed, error, timedelta(seconds=seconds))
             raise
+        outages.work(what)
     return len(claimed)
 
 
@@ -87,18 +101,38 @@ def _upsert(
 ) -> list[Claimed]:
     """Upsert the points; rows whose points the index refuses are quarantined."""
     try:
-        index.upsert(list(points.values()))
+        refused = upsert_apart(index, list(points.values()))
     except (InvalidVector, InvalidProduct) as error:
         bad = [row for row in points if row.product_id in error.context["ids"]]
-        _fail(db, generation, bad, f"{error.code}: {error.message}", retry=False)
+        _fail(db, generation, bad, f"{error.code}: {error.message}")
         good = {row: point for row, point in points.items() if row not in bad}
         return _upsert(db, generation, index, good)  # which may be refused for another reason
-    return list(points)
+    for row in points:
+        if row.product_id in refused:
+            _set_aside(db, generation, row, refused[row.product_id])
+    return [row for row in points if row.product_id not in refused]
 
 
-def _fail(
-    db: Database, generation: Generation, rows: Sequence[Claimed], reason: str, *, retry: bool
-) -> None:
+def _set_aside(db: Database, generation: Generation, row: Claimed, error: Exception) -> None:
+    """Quarantine a row whose point alone is refused; where the index may recover, it waits."""
+    log.warning("the index refuses a point", product=row.product_id, error=str(error))
+    if isinstance(error, IndexUnavailable):
+        _postpone(db, generation, [row], error, RETRY_AFTER)
+    else:
+        _fail(db, generation, [row], f"{IndexRefused.code}: point {row.product_id}: {error}")
+
+
+def _fail(db: Database, generation: Generation, rows: Sequence[Claimed], reason: str) -> None:
     failed = [(row, reason) for row in rows]
-    retry_at = utcnow() + RETRY_AFTER if retry else None
-    db.write(lambda session: queue.fail_apply(session, generation.id, failed, retry_at=retry_at))
+    db.write(lambda session: queue.fail_apply(session, generation.id, failed))
+
+
+def _postpone(
+    db: Database,
+    generation: Generation,
+    rows: Sequence[Claimed],
+    error: IndexUnavailable,
+    wait: timedelta,
+) -> None:
+    reason = f"{error.code}: {error.message}"
+    db.write(lambda session: queue.postpone_apply(session, generation.id, rows, reason, wait))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final, cast
 
 import numpy as np
+import PIL.Image
 import structlog
 from PIL.Image import Image
 from sqlalchemy import Table, bindparam, select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from backend import queue
@@ -20,15 +23,21 @@ from backend.database.engine import Database
 from backend.database.models import Generation, Product, utcnow
 from backend.embedders import Embedder
 from backend.errors import (
+    DecoderBusy,
     DecoderDied,
+    DecoderUnavailable,
+    EmbedderFailed,
+    HostUnavailable,
     ImageError,
     ImageUnavailable,
+    IndexRefused,
     InvalidVector,
     LookalikeError,
 )
 from backend.generations import check_fingerprint
 from backend.images.decoder_pool import Decoded
 from backend.images.open_images import ImageOpener
+from backend.outages import Outages
 from backend.queue import REINDEX, Claimed, Stage
 from backend.vectors import Vector
 
@@ -36,6 +45,14 @@ log = structlog.get_logger(__name__)
 
 RETRYABLE: Final = (ImageUnavailable, DecoderDied)
 """Image errors that may not occur again; a decoder may also die because the machine is busy."""
+
+HOST_FAULTS: Final = (DecoderBusy, DecoderUnavailable, EmbedderFailed)
+"""What keeps this process from embedding any image."""
+
+HOST_CODES: Final = tuple(
+    sorted({kind.code for kind in (*HOST_FAULTS, ImageUnavailable, IndexRefused)})
+)
+"""Codes of the quarantine's reasons that may be the host's fault, and so are tried again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +65,7 @@ class EmbedOptions:
     max_failures: int
     retry: timedelta  # the first back-off; it doubles with every failure
     heartbeat: Callable[[], None] = lambda: None  # called for every image, so that a hang is seen
+    outages: Outages = field(default_factory=Outages)
 
 
 @dataclass(frozen=True)
@@ -83,11 +101,20 @@ def embed_pending(
     Takes priorities up to `up_to`, the most urgent first. Returns how many rows were taken. Images
     whose vector is known are not opened. A bad image is quarantined with its reason; it does not
     affect the others. Raises ModelMismatch when the embedder is not the generation's.
+
+    What is the host's fault (decoders or a device that do not work, an image host that does not
+    answer, a database that fails) is not counted against the images: their rows wait with that
+    reason. While this process cannot embed, it takes no rows, and then a few to try.
     """
     check_fingerprint(generation, embedder.fingerprint)
     with db.read() as session:
         if not queue.is_due(session, generation.id, Stage.EMBED):
             return 0
+    what = outage_of(generation)
+    if not options.outages.may_try(what):
+        return 0
+    if options.outages.reason(what):
+        options = replace(options, claim_size=options.batch_size)
     db.write(
         lambda s: queue.quarantine_exhausted(s, generation.id, max_failures=options.max_failures)
     )
@@ -95,9 +122,16 @@ def embed_pending(
     for failed_before in (False, True):
         claimed = _claim(db, generation, options, failed_before=failed_before, up_to=up_to)
         taken += len(claimed)
-        if claimed:
-            _work(db, generation, embedder, image_opener, options, claimed)
+        if claimed and not _work_or_give_back(
+            db, generation, embedder, image_opener, options, claimed
+        ):
+            return taken - len(claimed)
     return taken
+
+
+def outage_of(generation: Generation) -> str:
+    """Return the name of an outage in which this process cannot embed for a generation."""
+    return f"embedding for generation {generation.id}"
 
 
 def _claim(
@@ -122,25 +156,66 @@ def _claim(
     )
 
 
-def _work(
+def _work_or_give_back(
     db: Database,
     generation: Generation,
     embedder: Embedder,
     image_opener: ImageOpener,
     options: EmbedOptions,
     claimed: Sequence[Claimed],
+) -> bool:
+    """Work on a claim; return False if this process cannot embed now.
+
+    Whatever interrupts the work, the rows that are left wait, and their claim counts for nothing.
+    """
+    open_rows = dict.fromkeys(claimed)
+    try:
+        _work(db, generation, embedder, image_opener, options, open_rows)
+    except HOST_FAULTS as error:
+        seconds = options.outages.fail(outage_of(generation), reason(error))
+        _give_back(db, generation, open_rows, error, timedelta(seconds=seconds))
+        return False
+    except Exception as error:
+        with suppress(SQLAlchemyError):  # it may be the database that fails; then the lease ends
+            _give_back(db, generation, open_rows, error, options.retry)
+        raise
+    options.outages.work(outage_of(generation))
+    return True
+
+
+def _give_back(
+    db: Database,
+    generation: Generation,
+    rows: Iterable[Claimed],
+    error: Exception,
+    wait: timedelta,
 ) -> None:
+    left = [(row, reason(error), wait) for row in rows]
+    db.write(lambda session: queue.postpone(session, generation.id, left))
+
+
+def _work(
+    db: Database,
+    generation: Generation,
+    embedder: Embedder,
+    image_opener: ImageOpener,
+    options: EmbedOptions,
+    open_rows: dict[Claimed, None],
+) -> None:
+    """Work on a claim. Rows are taken out of `open_rows` as soon as their outcome is recorded."""
     with db.read() as session:
-        tasks = _tasks(session, claimed)
+        tasks = _tasks(session, list(open_rows))
         digests = {task.digest for task in tasks if task.digest}
         known = image_vectors.known(session, generation.fingerprint, digests)
     ready = [_Outcome(task, digest=task.digest) for task in tasks if task.digest in known]
-    _record(db, generation, options, ready)
+    _record(db, generation, options, ready, open_rows)
     unknown = [task for task in tasks if task.digest not in known]
-    found = image_opener.open([task.uri for task in unknown], embedder.input_size)
+    unknown.sort(key=lambda task: image_opener.is_doubtful(task.uri))  # who may wait goes last
+    uris = [task.uri for task in unknown]
+    found = image_opener.open(uris, embedder.input_size, heartbeat=options.heartbeat)
     opened = zip(unknown, _with_heartbeat(found, options.heartbeat), strict=True)
     while batch := list(islice(opened, options.batch_size)):
-        _record(db, generation, options, _embed(embedder, batch))
+        _record(db, generation, options, _embed(embedder, batch), open_rows)
 
 
 def _with_heartbeat(
@@ -165,13 +240,29 @@ def _embed(
 ) -> list[_Outcome]:
     bad = [_Outcome(task, error=got) for task, got in batch if isinstance(got, ImageError)]
     good = [(task, got) for task, got in batch if not isinstance(got, ImageError)]
-    vectors = _forward(embedder, [decoded.image for _, decoded in good])
+    vectors = _forward_checked(embedder, [decoded.image for _, decoded in good])
     return bad + [
         _Outcome(task, error=vector)
         if isinstance(vector, Exception)
         else _Outcome(task, digest=decoded.digest, vector=vector)
         for (task, decoded), vector in zip(good, vectors, strict=True)
     ]
+
+
+def _forward_checked(embedder: Embedder, images: Sequence[Image]) -> list[Vector | Exception]:
+    """Embed a batch. If images fail, a grey one shows whether the embedder works at all.
+
+    Raises EmbedderFailed if it does not, as after a device's error, which breaks each later call.
+    """
+    vectors = _forward(embedder, images)
+    errors = [vector for vector in vectors if isinstance(vector, Exception)]
+    if errors:
+        height, width = embedder.input_size
+        (grey,) = _forward(embedder, [PIL.Image.new("RGB", (width, height), "grey")])
+        if isinstance(grey, Exception):
+            raise EmbedderFailed(f"{type(grey).__name__}: {grey}")
+        log.warning("embedding failed", images=len(errors), error=repr(errors[0]))
+    return vectors
 
 
 def _forward(embedder: Embedder, images: Sequence[Image]) -> list[Vector | Exception]:
@@ -182,7 +273,6 @@ def _forward(embedder: Embedder, images: Sequence[Image]) -> list[Vector | Excep
         return [_check_vector(vector) for vector in embedder.embed(images)]
     except Exception as error:  # noqa: BLE001  (one claim's failure; it is recorded)
         if len(images) == 1:
-            log.warning("embedding failed", error=repr(error))
             return [error]
     half = len(images) // 2
     return _forward(embedder, images[:half]) + _forward(embedder, images[half:])
@@ -196,14 +286,20 @@ def _check_vector(vector: Vector) -> Vector | Exception:
 
 
 def _record(
-    db: Database, generation: Generation, options: EmbedOptions, outcomes: Sequence[_Outcome]
+    db: Database,
+    generation: Generation,
+    options: EmbedOptions,
+    outcomes: Sequence[_Outcome],
+    open_rows: dict[Claimed, None],
 ) -> None:
-    """Store the vectors and settle or fail their rows, in one transaction."""
+    """Store the vectors and settle, fail or postpone their rows, in one transaction."""
     if not outcomes:
         return
     settled = [(one.task.row, one.digest) for one in outcomes if one.error is None]
     vectors = {one.digest: one.vector for one in outcomes if one.vector is not None}
-    failed = [(one.task.row, one.error) for one in outcomes if one.error is not None]
+    errors = [(one.task.row, one.error) for one in outcomes if one.error is not None]
+    waiting = [(r, reason(e), _wait(e, options)) for r, e in errors if _waits_for_host(e)]
+    failed = [(row, error) for row, error in errors if not _waits_for_host(error)]
     permanent = [(r, reason(e)) for r, e in failed if not _may_retry(r, e, options)]
     again = [(r, reason(e), _retry_at(r, options)) for r, e in failed if _may_retry(r, e, options)]
 
@@ -212,10 +308,13 @@ def _record(
         _store_digests(session, outcomes)
         queue.settle_embedded(session, generation.id, settled)
         queue.fail(session, generation.id, permanent)
+        queue.postpone(session, generation.id, waiting)
         for row, why, retry_at in again:
             queue.fail(session, generation.id, [(row, why)], retry_at=retry_at)
 
     db.write(write)
+    for outcome in outcomes:
+        open_rows.pop(outcome.task.row, None)
 
 
 def _store_digests(session: Session, outcomes: Sequence[_Outcome]) -> None:
@@ -241,6 +340,16 @@ def reason(error: Exception) -> str:
     if isinstance(error, LookalikeError):
         return f"{error.code}: {error.message}"
     return f"embedding-failed: {type(error).__name__}: {error}"
+
+
+def _waits_for_host(error: Exception) -> bool:
+    return isinstance(error, HostUnavailable)
+
+
+def _wait(error: Exception, options: EmbedOptions) -> timedelta:
+    """Return how long a row waits for its image's host."""
+    seconds = error.context.get("wait", 0) if isinstance(error, LookalikeError) else 0
+    return max(options.retry, timedelta(seconds=seconds))
 
 
 def _may_retry(row: Claimed, error: Exception, options: EmbedOptions) -> bool:

@@ -28,6 +28,9 @@ it lowers the cosine from 1.0 to 0.990 (least 0.936).
 WORKER_LOADS_SECONDS: Final = 60
 """How long an interactive worker may take to load another network."""
 
+PAUSE_SECONDS: Final = 0.2
+"""Between two tries to reach a worker that may be loading: a refusal can come at once."""
+
 
 class QueryEncoder(Protocol):
     """Turns images into query vectors, where shoppers' images are embedded."""
@@ -136,6 +139,7 @@ class RemoteQueryEncoder:
             except EmbedderBusy as error:
                 if "cause" in error.context or time.monotonic() > deadline:
                     raise
+                time.sleep(PAUSE_SECONDS)
 
 
 def sample_image() -> bytes:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Any, Final
 
-from backend import generations, jobs
+from backend import generations, jobs, queue
 from backend.bootstrap import Services
 from backend.database.engine import Database
 from backend.database.models import LIVE, Generation
@@ -20,6 +21,8 @@ from backend.vectors.edge.optimizer import Optimizer
 from backend.worker.rounds import FirstError, Rounds
 
 COUNT_EVERY_SECONDS: Final = 2.0
+HOST_PATIENCE: Final = 4
+"""First back-offs (LOOKALIKE_RETRY_SECONDS) for which a job waits for the host."""
 
 
 class JobHandlers:
@@ -55,8 +58,12 @@ class JobHandlers:
         return jobs.run_next(self._services.db, self._all)
 
     def _index(self, _arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
-        """Work until nothing is pending; wait for back-offs and other processes' leases."""
-        counted_at = 0.0
+        """Work until nothing is pending; wait for back-offs and other processes' leases.
+
+        When all that is left waits for the host, wait for that no longer than a few back-offs: an
+        image host may be gone for days. The queue goes on trying.
+        """
+        counted_at, stuck_since = 0.0, math.inf
         while True:
             busy = self._rounds.run_one()
             if busy and time.monotonic() - counted_at < COUNT_EVERY_SECONDS:
@@ -69,6 +76,12 @@ class JobHandlers:
                 raise Interrupted
             if now.at_rest:
                 return {"indexed": now.indexed, "quarantined": now.quarantined}
+            waiting = now.pending and now.pending == count_waiting(self._services.db)
+            stuck_since = min(stuck_since, time.monotonic()) if waiting else math.inf
+            patience = HOST_PATIENCE * self._services.settings.retry_seconds
+            if time.monotonic() - stuck_since > patience:
+                outcome = {"indexed": now.indexed, "quarantined": now.quarantined}
+                return {**outcome, "waiting": now.pending}
             if not busy:
                 self._wait(self._services.settings.poll_seconds)
 
@@ -128,3 +141,10 @@ def active_progress(db: Database) -> Progress:
     with db.read() as session:
         generation = generations.active_or_none(session)
         return progress(session, generation.id if generation else None)
+
+
+def count_waiting(db: Database) -> int:
+    """Count the active generation's products that wait for the host."""
+    with db.read() as session:
+        generation = generations.active_or_none(session)
+        return queue.count_waiting(session, generation.id) if generation else 0

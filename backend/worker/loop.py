@@ -16,6 +16,7 @@ from backend.queue import is_busy
 from backend.queue.progress import Progress
 from backend.vectors.edge.optimizer import Optimizer
 from backend.vectors.edge.policy import Policy
+from backend.worker.failures import RepeatedFailures
 from backend.worker.handlers import JobHandlers, active_progress
 from backend.worker.maintenance import Maintenance
 from backend.worker.rounds import Rounds
@@ -33,6 +34,7 @@ class Worker:
         self.optimizer = make_optimizer(services)
         self.rounds = Rounds(services, self.optimizer)
         self.maintenance = Maintenance(services)
+        self._failures = RepeatedFailures("work failed")
         self._stopping = threading.Event()
         self.handlers = JobHandlers(
             services,
@@ -67,14 +69,15 @@ class Worker:
                 if not busy:
                     self.maintenance.reconcile_if_due()
                 self.problem = None
+                self._failures.end()
             except LookalikeError as error:
-                log.warning("work failed", code=error.code, error=error.message)
                 busy, self.problem = False, f"failed: {error.message}"
-            except Exception as error:  # one failed round must not end the thread
-                log.exception("work failed", error=repr(error))
+                self._failures.note(self.problem, code=error.code)
+            except Exception as error:  # noqa: BLE001  (one failed round must not end the thread)
                 busy, self.problem = False, f"failed: {error}"
+                self._failures.note(self.problem, error=repr(error), exc_info=True)
             if not busy:
-                self._wait(self.services.settings.poll_seconds)
+                self._wait(self._failures.pause(self.services.settings.poll_seconds))
         self.optimizer.stop()
 
     def stop(self) -> None:
@@ -84,6 +87,7 @@ class Worker:
 
     def work_once(self) -> bool:
         """Run one job or one round of both stages; return whether there was anything to do."""
+        self.maintenance.heal_if_due()
         ran = self.services.writes_index and self.handlers.run_next()
         busy = self.rounds.run_one() or ran
         return self.maintenance.clean_up_if_due(idle=not busy) or busy

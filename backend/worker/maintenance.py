@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from functools import partial
 from math import inf
 from typing import Final
 
 import structlog
+from sqlalchemy.orm import Session
 
-from backend import generations, indexing, reindex
+from backend import generations, indexing, queue, reindex
 from backend.bootstrap import Services
 from backend.indexing import verify
+from backend.indexing.embed import HOST_CODES
 
 log = structlog.get_logger(__name__)
 
 CLEAN_UP_SECONDS: Final = 1.0
+HEAL_SECONDS: Final = 600.0
+"""How often rows are tried again that are in quarantine for what may be the host's fault."""
+
 BUSY_CLEAN_UP_SECONDS: Final = 10.0
 
 
@@ -25,6 +31,29 @@ class Maintenance:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._reconciled_at = self._cleaned_at = time.monotonic()
+        self._healed_at, self._outages_ended = -inf, services.outages.ended
+
+    def heal_if_due(self) -> None:
+        """Request what the host kept from being indexed: regularly, and when an outage is over."""
+        services = self._services
+        ended = services.outages.ended
+        if not services.embeds or (
+            ended == self._outages_ended and time.monotonic() < self._healed_at + HEAL_SECONDS
+        ):
+            return
+        self._outages_ended, self._healed_at = ended, time.monotonic()
+        self.heal()
+
+    def heal(self) -> int:
+        """Request rows whose quarantine may be the host's fault; return how many."""
+        services, healed = self._services, 0
+        with services.db.read() as session:
+            live = generations.live(session)
+        for generation in live:
+            healed += services.db.write(partial(_heal, generation_id=generation.id))
+        if healed:
+            log.info("trying products again that the host kept from being indexed", rows=healed)
+        return healed
 
     def clean_up_if_due(self, *, idle: bool) -> bool:
         """Delete some leftovers if it is time for that; return whether there are more."""
@@ -72,3 +101,7 @@ class Maintenance:
             if drift.total:
                 self._reconciled_at = -inf  # if there is drift, the next range is due now
                 log.warning("repaired drift", generation=generation.id, **drift.summary())
+
+
+def _heal(session: Session, *, generation_id: int) -> int:
+    return queue.heal(session, generation_id, codes=HOST_CODES)

@@ -9,6 +9,7 @@ import structlog
 
 from backend.bootstrap import Services
 from backend.errors import LookalikeError
+from backend.worker.failures import RepeatedFailures
 from backend.worker.loop import Worker
 
 log = structlog.get_logger(__name__)
@@ -23,6 +24,7 @@ class WorkerThread:
         self._worker = worker
         self._retry_seconds = retry_seconds
         self._problem: str | None = "is loading the embedder"
+        self._failures = RepeatedFailures("the worker cannot start")
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
@@ -51,13 +53,14 @@ class WorkerThread:
             try:
                 self._worker.recover()
                 self._problem = None
+                self._failures.end()
                 self._worker.run()
             except LookalikeError as error:
                 self._problem = f"{error.code}: {error.message}"
-                log.error("the worker cannot start", error=self._problem, retry=self._retry_seconds)
-            except Exception as error:  # otherwise the thread would end unnoticed
+                self._failures.note(self._problem, retry=self._retry_seconds)
+            except Exception as error:  # noqa: BLE001  (or the thread would end unnoticed)
                 self._problem = f"{type(error).__name__}: {error}"
-                log.exception("the worker cannot start", retry=self._retry_seconds)
+                self._failures.note(self._problem, retry=self._retry_seconds, exc_info=True)
             self._stopping.wait(self._retry_seconds)
 
 

@@ -49,9 +49,9 @@ class CountedImages(ImageOpener):
         super().__init__(*args, **options)
         self.opened: list[str | None] = []
 
-    def open(self, uris: Sequence[str | None], target: Any) -> Iterator[Any]:
+    def open(self, uris: Sequence[str | None], target: Any, **options: Any) -> Iterator[Any]:
         self.opened += uris
-        return super().open(uris, target)
+        return super().open(uris, target, **options)
 
 
 class FakeEmbedder(MeanColour):
