@@ -308,7 +308,8 @@ def _record(
         _store_digests(session, outcomes)
         queue.settle_embedded(session, generation.id, settled)
         queue.fail(session, generation.id, permanent)
-        queue.postpone(session, generation.id, waiting)
+        # Tries before the host was known to be at fault are forgotten with it.
+        queue.postpone(session, generation.id, waiting, forget=True)
         for row, why, retry_at in again:
             queue.fail(session, generation.id, [(row, why)], retry_at=retry_at)
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from backend.errors import IndexGone, IndexLocked, IndexRefused, IndexUnavailable
+from backend.errors import (
+    ConfigurationError,
+    IndexGone,
+    IndexLocked,
+    IndexRefused,
+    IndexUnavailable,
+    InvalidProduct,
+    InvalidVector,
+)
 from backend.vectors import Point, VectorIndex
 
-REFUSALS: Final = (
-    IndexRefused,
-    IndexUnavailable,  # an engine may have no other word for what it cannot store
-    TypeError,  # the engines' converters, which no check of ours can foresee in full
-    ValueError,
-    OverflowError,
-    RecursionError,
-)
+NO_REFUSALS: Final = (IndexGone, IndexLocked, InvalidVector, InvalidProduct)
+"""What is raised as it is: it says already what is wrong with the index, or with which points."""
 
 SURE: Final = 8
 """Points refused one by one, none accepted, after which it is the index that does not work."""
@@ -30,16 +32,28 @@ def upsert_apart(index: VectorIndex, points: Sequence[Point]) -> dict[int, Excep
     """
     if not points:
         return {}
+    refusal = _upsert(index, points)
+    if refusal is None:
+        return {}
+    index.ping()  # raises when the index is away
+    return _halve(index, points, refusal) if len(points) > 1 else {points[0].id: refusal}
+
+
+def _upsert(index: VectorIndex, points: Sequence[Point]) -> Exception | None:
+    """Write points, or return why they are refused.
+
+    Any exception may be a refusal: the engines' converters have many, and an engine may have no
+    better word for what it cannot store than that it failed.
+    """
     try:
         index.upsert(points)
-    except (IndexGone, IndexLocked):
+    except NO_REFUSALS:
         raise
-    except REFUSALS as error:
-        index.ping()  # raises when the index is away
-        if len(points) == 1:
-            return {points[0].id: error}
-        return _halve(index, points, error)
-    return {}
+    except Exception as error:
+        if isinstance(error, ConfigurationError) and not isinstance(error, IndexRefused):
+            raise  # access is denied, or the index was made for other vectors
+        return error
+    return None
 
 
 def _halve(index: VectorIndex, points: Sequence[Point], refusal: Exception) -> dict[int, Exception]:
@@ -49,16 +63,13 @@ def _halve(index: VectorIndex, points: Sequence[Point], refusal: Exception) -> d
     parts = [points[: len(points) // 2], points[len(points) // 2 :]]
     while parts:
         part = parts.pop()
-        try:
-            index.upsert(part)
+        error = _upsert(index, part)
+        if error is None:
             accepted += len(part)
-        except (IndexGone, IndexLocked):
-            raise
-        except REFUSALS as error:
-            if len(part) == 1:
-                refused[part[0].id] = error
-            else:
-                parts += [part[: len(part) // 2], part[len(part) // 2 :]]
+        elif len(part) == 1:
+            refused[part[0].id] = error
+        else:
+            parts += [part[: len(part) // 2], part[len(part) // 2 :]]
         if not accepted and len(refused) >= min(SURE, len(points)):
             raise IndexUnavailable(f"the index refuses every point: {refusal}") from refusal
     return refused

@@ -40,8 +40,12 @@ def postpone(
     session: Session,
     generation_id: int,
     rows: Sequence[tuple[Claimed, str, timedelta]],
+    *,
+    forget: bool = False,
 ) -> int:
     """Give back (row, reason, wait) of the embed stage: what was claimed did not count as a try.
+
+    With `forget`, tries before it do not count either.
 
     Rows that another worker has claimed since do not change. If the shop has sent another image
     meanwhile, or removed the product, the row is due at once. Returns how many rows changed.
@@ -51,7 +55,7 @@ def postpone(
     changed = 0
     for (reason, wait), same in _by_reason(rows).items():
         values = {
-            "failures": case((is_same, Entry.failures - 1), else_=Entry.failures),
+            "failures": case((is_same, 0 if forget else Entry.failures - 1), else_=Entry.failures),
             "last_error": case((is_same, reason), else_=Entry.last_error),
             "due_at": case((is_same, now + wait), else_=now),
         }

@@ -105,7 +105,8 @@ class Shop(Catalogue):
         self.services = build(self.settings)
         if self._decoders:
             store = self.services.image_store
-            self.images = CountedImages(store, self._decoders, fetch=self._fetch)
+            outages = self.services.outages
+            self.images = CountedImages(store, self._decoders, fetch=self._fetch, outages=outages)
             self.services = replace(self.services, image_opener=self.images)
         if self._index:
             self.index = self._index
