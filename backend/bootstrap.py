@@ -15,6 +15,8 @@ from backend.database.models import Generation
 from backend.embedders import Compute
 from backend.embedders.loaded import LoadedEmbedders
 from backend.errors import ConfigurationError
+from backend.feeds.download import FeedLimits
+from backend.feeds.importing import FeedRunner
 from backend.generations import EmbedderIdentity
 from backend.images import fetch
 from backend.images.decoder_pool import DecoderPool
@@ -24,6 +26,7 @@ from backend.images.store import ImageStore
 from backend.indexing import schema
 from backend.outages import Outages
 from backend.reindex import Promoter, ReindexJobs, bounds_of
+from backend.search.coverage import CoverageMonitor
 from backend.search.query_image import (
     EmbedRemotely,
     LocalQueryEncoder,
@@ -56,8 +59,10 @@ class Services:
     query_encoder: QueryEncoder  # embeds shoppers' images, here or in a worker
     outages: Outages  # what does not work at the moment
     recall: RecallMonitor
+    coverage: CoverageMonitor
     promoter: Promoter
     reindex_jobs: ReindexJobs
+    feeds: FeedRunner
 
     @property
     def writes_index(self) -> bool:
@@ -95,7 +100,7 @@ def build(
     db, indexed = _database(settings), schema(settings.facets)
     outages = Outages(first_seconds=settings.retry_seconds)
     indexes = Indexes(settings, schema=indexed)
-    embedders = LoadedEmbedders(_compute(settings))
+    embedders = LoadedEmbedders(_compute(settings), heartbeat=heartbeat)
     limits, store = _limits(settings), ImageStore(settings.image_store_url)
     decoders = DecoderPool(
         settings.decoders,
@@ -140,6 +145,7 @@ def build(
         query_encoder=query_encoder,
         outages=outages,
         recall=RecallMonitor(db, schema=indexed, rate=settings.recall_sample),
+        coverage=CoverageMonitor(db, indexes.of),
         promoter=promoter,
         reindex_jobs=ReindexJobs(
             db=db,
@@ -149,6 +155,14 @@ def build(
             embedder_of=embedders.of,
             has_workers=bool(settings.broker_url),
             heartbeat=heartbeat,
+        ),
+        feeds=FeedRunner(
+            db=db,
+            image_store=store,
+            hosts=settings.hosts_of_feeds,
+            limits=FeedLimits(max_bytes=settings.max_feed_bytes, seconds=settings.feed_seconds),
+            folder=settings.data_dir.absolute() / "feeds",
+            max_image_bytes=settings.max_image_bytes,
         ),
     )
     _check_database(db)

@@ -74,7 +74,7 @@ class UnknownJob(LookalikeError):
 
 
 class InvalidProduct(LookalikeError):
-    """The product has a field that cannot be stored; `context["errors"]` lists field and reason."""
+    """The product has a field that cannot be stored; `errors` lists field and reason."""
 
     code = "invalid-product"
 
@@ -83,6 +83,39 @@ class UnreadableCatalogue(LookalikeError):
     """The catalogue's file cannot be read at all (missing, not a CSV, no sku column)."""
 
     code = "unreadable-catalogue"
+
+
+# --- feeds that come by themselves ------------------------------------
+
+
+class UnknownFeed(LookalikeError):
+    """There is no feed of this name."""
+
+    code = "unknown-feed"
+
+
+class FeedExists(LookalikeError):
+    """There is a feed of this name already."""
+
+    code = "feed-exists"
+
+
+class InvalidFeed(LookalikeError):
+    """The feed cannot be read as asked; `context["errors"]` lists field and reason."""
+
+    code = "invalid-feed"
+
+
+class ForbiddenFeed(LookalikeError):
+    """The feed lies on a host that is not allowed, or the host refuses it."""
+
+    code = "forbidden-feed"
+
+
+class FeedUnavailable(LookalikeError):
+    """The feed cannot be fetched now; trying again may help."""
+
+    code = "feed-unavailable"
 
 
 # --- images: permanent unless the class says otherwise ----------------
@@ -279,9 +312,72 @@ class IndexRefused(ConfigurationError):
 
 
 class NotSearchable(LookalikeError):
-    """The product has no vector yet; `context` holds its `state` and `reason`."""
+    """The product has no vector yet; `state` and `reason` say why."""
 
     code = "not-searchable"
+
+
+# --- the database -----------------------------------------------------
+
+
+class DatabaseUnavailable(LookalikeError):
+    """The database does not answer; trying again may help."""
+
+    code = "database-unavailable"
+
+
+class DatabaseBusy(LookalikeError):
+    """The database has no connection or memory left; trying again may help."""
+
+    code = "database-busy"
+
+
+class DatabaseLocked(LookalikeError):
+    """Another process holds the database's lock; trying again may help."""
+
+    code = "database-locked"
+
+
+class DatabaseFull(LookalikeError):
+    """The disk of the database is full; nothing can be written until an operator makes room."""
+
+    code = "database-full"
+
+
+class DatabaseReadOnly(LookalikeError):
+    """The database cannot be written to; reading goes on."""
+
+    code = "database-read-only"
+
+
+class DatabaseDamaged(LookalikeError):
+    """The database is damaged; `lookalike restore` takes a backup into use."""
+
+    code = "database-damaged"
+
+
+class TooManyParameters(LookalikeError):
+    """The request makes a query with more parts than the database takes."""
+
+    code = "too-many-parameters"
+
+
+class NulByte(LookalikeError):
+    """A text holds a NUL byte, which the database cannot store."""
+
+    code = "nul-byte"
+
+
+class BadEncoding(LookalikeError):
+    """A text is not Unicode, so the database cannot store or compare it."""
+
+    code = "bad-encoding"
+
+
+class NumberTooLarge(LookalikeError):
+    """A number is larger than the database can store or compare."""
+
+    code = "number-too-large"
 
 
 # --- backups ----------------------------------------------------------

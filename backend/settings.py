@@ -110,6 +110,15 @@ class Settings(BaseSettings):
     )
     fetch_seconds: float = Field(10, gt=0, description="time limit of one remote image")
 
+    # --- feeds ---
+    feed_hosts: Names = Field(
+        (), description="hosts of feeds, a,b or JSON; those of images count too"
+    )
+    max_feed_bytes: int = Field(
+        2_000_000_000, gt=0, description="size limit of one feed, also when it is unpacked"
+    )
+    feed_seconds: float = Field(1800, gt=0, description="time limit of fetching one feed")
+
     # --- the index ---
     facets: Names = Field(
         (), description="attributes that get a payload index and a facet count, a,b or JSON"
@@ -130,6 +139,12 @@ class Settings(BaseSettings):
     )
     recall_sample: float = Field(
         0.01, ge=0, le=1, description="share of searches that are compared with exact search"
+    )
+    ready_coverage: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="least share of the products with a vector that a ready index holds; 0: any",
     )
 
     # --- re-indexing ---
@@ -181,6 +196,13 @@ class Settings(BaseSettings):
         0, ge=0, description="requests after which an API process is replaced; 0: never"
     )
     max_batch: int = Field(1000, ge=1, description="products in one POST /v1/products:batch")
+    metrics_host: str = Field("127.0.0.1", description="address of the ports for /metrics")
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="a port of its own for /metrics, without keys"
+    )
+    worker_metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="the same for the worker beside which it is set"
+    )
     proxies: int = Field(
         0, ge=0, le=10, description="reverse proxies in front, whose X-Forwarded-For is trusted"
     )
@@ -192,7 +214,7 @@ class Settings(BaseSettings):
         None, description="requests per key (or address), such as 50/second;1000/minute"
     )
 
-    @field_validator("image_hosts", "facets", mode="before")
+    @field_validator("image_hosts", "feed_hosts", "facets", mode="before")
     @classmethod
     def _split_names(cls, value: object) -> object:
         """Read a list from one variable: separated by commas, or JSON."""
@@ -278,6 +300,16 @@ class Settings(BaseSettings):
     def image_store_url(self) -> str:
         """The image store's fsspec URL, the embedded default included."""
         return self.image_store or f"file://{self.data_dir.absolute() / 'images'}"
+
+    @property
+    def metrics_dir(self) -> Path:
+        """The folder in which the processes of this host add up what they count."""
+        return self.data_dir.absolute() / "metrics"
+
+    @property
+    def hosts_of_feeds(self) -> tuple[str, ...]:
+        """The hosts that feeds may be fetched from."""
+        return self.feed_hosts + self.image_hosts
 
     @property
     def index_dir(self) -> Path:

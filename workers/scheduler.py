@@ -15,6 +15,7 @@ from celery.apps.beat import Beat
 from celery.beat import ScheduleEntry, Scheduler, Service
 
 from backend.settings import Settings
+from workers import names
 from workers.app import BROKER_ERRORS, count_waiting, keep_our_logging, make_app
 from workers.health import SignOfLife
 from workers.names import Queue
@@ -24,6 +25,11 @@ log = structlog.get_logger(__name__)
 
 ALLOWED_SECONDS: Final = 60.0
 """How long the scheduler may be without an answer of the broker before it counts as unhealthy."""
+
+
+RARE: Final = 8
+"""Messages to report and to reconcile that may wait beside MAX_WAITING wake-up messages, of which
+busy workers always have so many."""
 
 
 class NotifyingScheduler(Scheduler):  # type: ignore[misc]
@@ -38,7 +44,8 @@ class NotifyingScheduler(Scheduler):  # type: ignore[misc]
         """Send one entry's message, unless enough of them wait or Redis does not answer."""
         sent = None
         try:
-            if count_waiting(self.producer.channel, Queue.INDEX) < MAX_WAITING:
+            most = MAX_WAITING if entry.task == names.WORK else MAX_WAITING + RARE
+            if count_waiting(self.producer.channel, Queue.INDEX) < most:
                 sent = super().apply_async(entry, producer, advance, **options)
         except BROKER_ERRORS as error:
             if self._broker_answered:

@@ -1,8 +1,9 @@
 """REST: `create_app(services)`, and one module for each resource.
 
-A request passes `request_log` (its id and its line in the log), `authentication` (its API key,
-where one is needed), the view of a resource, `schemas` (which check its parameters and its body)
-and the domain. What is raised on the way becomes an answer in `problems`.
+A request passes `metrics` (which measures it), `request_log` (its id and its line in the log),
+`authentication` (its API key, where one is needed), the view of a resource, `schemas` (which check
+its parameters and its body) and the domain. What is raised on the way becomes an answer in
+`problems`.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from backend.api import (
     batch,
     context,
     facets,
+    feeds,
     generations,
     health,
     image_slots,
     images,
     jobs,
+    metrics,
     openapi,
     paths,
     problems,
@@ -33,6 +36,7 @@ from backend.api import (
 )
 from backend.api.health import Probe
 from backend.bootstrap import Services
+from backend.monitoring import of_installation
 
 RESOURCES = (
     products,
@@ -44,7 +48,9 @@ RESOURCES = (
     status,
     jobs,
     generations,
+    feeds,
     health,
+    metrics,
 )
 MULTIPART_OVERHEAD = 1_000_000  # bytes of a form beside its image
 
@@ -72,6 +78,7 @@ def create_app(
     image_slots.reserve_threads(app, threads=services.settings.threads)
     paths.register_paths(app)
     problems.register_error_handlers(app)
+    metrics.register_metrics(app, of_installation(services.settings, services.db))
     request_log.register_request_log(app)
     authentication.register_authentication(app, services, locked=locked)
     for resource in RESOURCES:

@@ -55,6 +55,7 @@ def put_product(sku: str) -> tuple[Json, int, dict[str, str]]:
         stored_uri = session.scalar(select(row.image_uri).where(row.sku == sku))
         check_address(draft.image, stored_uri, services().settings)
         saved = products.save(session, [draft], priority=queue.SINGLE)
+        products.refuse_rejected(saved)
         return _as_json(session, products.get(session, sku)), saved.outcomes[0]
 
     shown, outcome = write_and_notify(store)

@@ -76,7 +76,7 @@ def similar_to_image() -> Json:
     if request.is_json:
         QueryReader.of_request().finish()
         body = read_body(SimilarBody)
-        return _by_sku(body.sku, body.query(), body.fields)
+        return _by_sku(body.sku, body.query(filterable()), body.fields)
     if request.mimetype == "multipart/form-data":
         return _by_form()
     query, fields = read_query(QueryReader.of_request(), filterable())
@@ -114,5 +114,9 @@ def _written(answer: Answer, fields: list[str]) -> Json:
     noted = services().recall.notice(answer.search)
     structlog.contextvars.bind_contextvars(filter=noted.shape, search_mode=noted.mode)
     return write_answer(
-        services().db, answer, fields=fields, request_id=g.request_id, took_ms=took_ms()
+        answer,
+        coverage=services().coverage.known(answer.generation).share,
+        fields=fields,
+        request_id=g.request_id,
+        took_ms=took_ms(),
     )

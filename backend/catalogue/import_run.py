@@ -38,6 +38,7 @@ from backend.database.engine import Database
 from backend.database.models import Product
 from backend.errors import ImageError
 from backend.images.store import ImageStore
+from backend.logs import RunLog
 
 T = TypeVar("T")
 
@@ -50,7 +51,6 @@ class Transfer:
     ended_early: str | None = None  # why the rest did not come
 
 
-UNKNOWN_TRANSFER: Final = Transfer()
 ImportProgress: TypeAlias = Callable[[int, int], None]
 """Takes the rows done and the rows there are."""
 Known: TypeAlias = Mapping[str, Any]
@@ -68,7 +68,7 @@ def import_catalogue(
     mapping: FeedMapping = DEFAULT_MAPPING,
     prune: bool = False,
     prune_at_most: PruneLimit = DEFAULT_LIMIT,
-    transfer: Transfer = UNKNOWN_TRANSFER,
+    transfer: Callable[[], Transfer] = Transfer,
     copy_images: bool = False,
     max_image_bytes: int = 20_000_000,
     chunk: int = CHUNK,
@@ -80,32 +80,38 @@ def import_catalogue(
     referred to where they lie, unless copied; those of a zip are copied to the store. With
     `prune`, products that the feed does not hold are removed; none is if the feed has no valid row
     or may be cut off, or if more would go than `prune_at_most` allows. `Summary.not_pruned` says
-    why. Raises UnreadableCatalogue, and ConfigurationError for a wrong mapping.
+    why. `transfer` is asked after the last row how the file came here. Raises UnreadableCatalogue,
+    and ConfigurationError for a wrong mapping.
     """
     pruner = Pruner(db, limit=prune_at_most, page=chunk)
     with closing(open_source(path, mapping)) as source:
         last_lines = LastLines(source.skus())
-        run = _Import(db, ImageReferrer(store, copy=copy_images, max_bytes=max_image_bytes))
+        referrer = ImageReferrer(store, copy=copy_images, max_bytes=max_image_bytes)
+        run = _Import(db, source.describe().title, referrer)
+        lines = RunLog("import", path=str(path), rows=last_lines.total)
         done = 0
         for part in _chunks(read_rows(source, last_lines), chunk):
             run.take(part)
             done += sum(len(row.lines) if isinstance(row, CheckedRow) else 1 for row in part)
+            lines.progress(done=done)
             if progress:
                 progress(min(done, last_lines.total), last_lines.total)
-        if cut_off := _cut_off(source.cut_off(), transfer):
-            run.ended_early = f"{cut_off}; the file may be cut off"
-            run.warnings.add(last_lines.end, None, run.ended_early, WarningKind.OTHER)
+        if cut_off := _cut_off(source.cut_off(), transfer()):
+            run.cut_off = cut_off
+            text = f"{cut_off.reason}; the file may be cut off"
+            run.warnings.add(last_lines.end, None, text, WarningKind.OTHER)
     if prune:
         run.prune(pruner, last_lines.end)
-    return run.summary()
+    summary = run.summary()
+    lines.end(**summary.counts())
+    return summary
 
 
-def _cut_off(found: CutOff | None, transfer: Transfer) -> str | None:
+def _cut_off(found: CutOff | None, transfer: Transfer) -> CutOff | None:
     """Return why a feed may have ended early: by what the transfer says, and the file itself."""
     if transfer.ended_early:
-        return transfer.ended_early
-    doubtful = found is not None and (found.is_certain or not transfer.is_proven)
-    return found.reason if found and doubtful else None
+        return CutOff(transfer.ended_early, is_certain=True)
+    return found if found and (found.is_certain or not transfer.is_proven) else None
 
 
 def _chunks(items: Iterator[T], size: int) -> Iterator[list[T]]:
@@ -118,12 +124,13 @@ class _Import:
     """One import while it runs."""
 
     db: Database
+    read_as: str
     images: ImageReferrer
     rejects: Remarks = field(default_factory=Remarks)
     warnings: Remarks = field(default_factory=Remarks)
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     removed: int = 0
-    ended_early: str | None = None
+    cut_off: CutOff | None = None
     not_pruned: str | None = None
 
     def __post_init__(self) -> None:
@@ -148,7 +155,7 @@ class _Import:
 
     def prune(self, pruner: Pruner, line: int) -> None:
         """Remove what the feed does not hold, or note at its last line why nothing is removed."""
-        reason = self.ended_early
+        reason = f"{self.cut_off.reason}; the file may be cut off" if self.cut_off else None
         if not reason and not any(self.outcomes[outcome] for outcome in TAKEN):
             reason = "the file holds no valid row"
         if not reason:
@@ -160,13 +167,14 @@ class _Import:
     def summary(self) -> Summary:
         """Return what was done so far."""
         return Summary(
+            read_as=self.read_as,
             added=self.outcomes[Outcome.ADDED],
             changed=self.outcomes[Outcome.CHANGED],
             unchanged=self.outcomes[Outcome.UNCHANGED],
             removed=self.removed,
             rejects=self.rejects,
             warnings=self.warnings,
-            ended_early=self.ended_early,
+            ended_early=self.cut_off.reason if self.cut_off and self.cut_off.is_certain else None,
             not_pruned=self.not_pruned,
         )
 

@@ -81,6 +81,13 @@ def get(session: Session, sku: str) -> Product:
     return product
 
 
+def refuse_rejected(saved: Saved) -> None:
+    """Raise InvalidProduct if a draft was rejected: another writer may have changed the row."""
+    for reason in saved.reasons.values():
+        name, _, why = reason.partition(": ")
+        raise InvalidProduct(reason, errors=[{"field": name, "reason": why}])
+
+
 def page(
     session: Session,
     *,
@@ -112,8 +119,5 @@ def _edit(session: Session, draft: Draft, *, priority: int) -> Product:
     locked = select(Product.id).where(Product.sku == draft.sku, Product.removed_at.is_(None))
     if session.scalar(locked.with_for_update(key_share=True)) is None:
         raise UnknownProduct(f"there is no product with the sku {draft.sku!r}", sku=draft.sku)
-    saved = save(session, [draft], priority=priority, complete=False)
-    for reason in saved.reasons.values():
-        name, _, why = reason.partition(": ")
-        raise InvalidProduct(reason, errors=[{"field": name, "reason": why}])
+    refuse_rejected(save(session, [draft], priority=priority, complete=False))
     return get(session, draft.sku)

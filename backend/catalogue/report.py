@@ -73,13 +73,14 @@ class Remarks:
 class Summary:
     """The result of an import: how many products, and which lines were rejected or corrected."""
 
+    read_as: str  # what the feed is
     added: int
     changed: int
     unchanged: int
     removed: int
     rejects: Remarks
     warnings: Remarks  # of rows that were taken, with something left out or corrected
-    ended_early: str | None = None  # why the feed may have ended early
+    ended_early: str | None = None  # why something of the feed is surely missing
     not_pruned: str | None = None  # why nothing was removed although it was asked for
 
     @property

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from typing import Final
 
+import structlog
 import typer
 
+from backend import logs
 from backend.cli import (
     backup,
     catalogue,
@@ -13,8 +16,10 @@ from backend.cli import (
     demo,
     evaluate,
     fashion_mnist,
+    feeds,
     generations,
     indexing,
+    jobs,
     keys,
     projector,
     quarantine,
@@ -25,6 +30,11 @@ from backend.cli import (
     workers,
 )
 from backend.errors import LookalikeError
+
+log = structlog.get_logger(__name__)
+
+PROCESSES: Final = {"serve", "worker", "beat"}
+"""The commands that run until they are stopped."""
 
 app = typer.Typer(
     name="lookalike",
@@ -48,7 +58,9 @@ app.command("serve")(server.serve)
 app.command("similar")(similar.similar)
 app.command("status")(status.status)
 app.command("verify")(indexing.verify)
+app.add_typer(feeds.feeds, name="feeds")
 app.add_typer(quarantine.quarantine, name="quarantine")
+app.add_typer(jobs.jobs, name="jobs")
 app.add_typer(keys.keys, name="keys")
 app.command("migrate")(database.migrate)
 app.command("backup")(backup.backup)
@@ -63,7 +75,16 @@ def main() -> None:
     try:
         app()
     except LookalikeError as error:
-        typer.secho(f"lookalike: {error.message}", err=True, fg=typer.colors.RED)
+        _show(error)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _show(error: LookalikeError) -> None:
+    """Show why a command failed; in the log of a process that nobody watches, as a line of it."""
+    if sys.argv[1:2] and sys.argv[1] in PROCESSES and not sys.stderr.isatty():
+        logs.configure("error")
+        log.error("cannot start", error=error.message)
+    else:
+        typer.secho(f"lookalike: {error.message}", err=True, fg=typer.colors.RED)

@@ -135,12 +135,13 @@ def import_(
     from backend.catalogue.report import as_json as remark_json
 
     limit = PruneLimit.parse(prune_at_most)
-    feed_mapping = _mapping(mapping or [], image, mapping_file)
-    feed_mapping = _with_options(feed_mapping, format_, delimiter, encoding, decimal)
+    feed_mapping = read_mapping_options(
+        mapping or [], image, mapping_file, format_, delimiter, encoding, decimal
+    )
     if is_dry:
         show_dry_run(path, feed_mapping, as_json=as_json)
         return
-    with services() as found:
+    with services(is_long=True) as found:
         if not as_json:
             _say_how_it_is_read(path, feed_mapping)
         summary = run_import(
@@ -276,6 +277,20 @@ def _print_remarks(rejects: Remarks, warnings: Remarks) -> int:
         text = f"  line {warning.line}: {warning.reason}"
         err.print(escape(text), style="dim", highlight=False)
     return max(0, len(rejects) - SHOWN) + max(0, len(warnings) - SHOWN)
+
+
+def read_mapping_options(
+    pairs: list[str],
+    image: str | None,
+    mapping_file: Path | None,
+    format_: str | None,
+    delimiter: str | None,
+    encoding: str | None,
+    decimal: str | None,
+) -> FeedMapping:
+    """Return what the options of a command say about a feed."""
+    mapping = _mapping(pairs, image, mapping_file)
+    return _with_options(mapping, format_, delimiter, encoding, decimal)
 
 
 def _mapping(pairs: list[str], image: str | None, mapping_file: Path | None) -> FeedMapping:

@@ -53,11 +53,18 @@ def settings(**overrides: object) -> Settings:
 
 
 @contextmanager
-def services(found: Settings | None = None) -> Iterator[Services]:
-    """Build the services for one command, and close them at its end."""
+def services(found: Settings | None = None, *, is_long: bool = False) -> Iterator[Services]:
+    """Build the services for one command, and close them at its end.
+
+    A command that `is_long` logs what it does, where nobody sees its progress bar.
+    """
+    from backend import logs
     from workers.services import build
 
-    with closing(build(found or settings())) as built:
+    found = found or settings()
+    if is_long and not sys.stderr.isatty():
+        logs.configure(found.log_level)
+    with closing(build(found)) as built:
         yield built
 
 

@@ -103,7 +103,7 @@ def _read_waiting(session: Any) -> list[Any]:
     from backend import generations, queue
 
     generation = generations.active_or_none(session)
-    return list(queue.waiting(session, generation.id)) if generation else []
+    return list(queue.waiting_by_reason(session, generation.id)) if generation else []
 
 
 def _choose(found: Services, skus: list[str], everything: bool) -> list[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -54,8 +54,20 @@ def similar(
         return
     for sku, answer in answers.items():
         show(sku, answer)
+    _warn_about_coverage(answers.values())
     if sheet:
         out.print(escape(f"Contact sheet: {sheet}"))
+
+
+def _warn_about_coverage(answers: Iterable[dict[str, Any]]) -> None:
+    from backend.search.coverage import COMMAND
+
+    share = min(answer["meta"]["coverage"] for answer in answers)
+    if share < 1:
+        out.print(
+            f"The index holds {share:.0%} of the catalogue: `lookalike index` works off what is "
+            f"waiting, `{COMMAND}` refills an index that was lost."
+        )
 
 
 def ask(found: Services, sku: str, *, limit: int, where: Sequence[str]) -> dict[str, Any]:

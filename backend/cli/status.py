@@ -7,7 +7,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from backend.cli.common import AsJson, out, print_json, services
+from backend.cli.common import AsJson, err, out, print_json, services
 
 
 def status(as_json: AsJson = False) -> None:
@@ -38,6 +38,8 @@ def print_status(now: dict[str, Any], *, as_json: bool) -> None:
     if shard := now["shard"]:
         table.add_row("embedded index", _describe_shard(shard))
     out.print(table)
+    for warning in now["warnings"]:
+        err.print(f"Warning: {warning}.", soft_wrap=True, highlight=False)
     _print_recall(now["filter_recall"])
 
 

@@ -27,19 +27,23 @@ def worker(
     from backend import logs, variables
     from backend.settings import Settings, read_settings
     from workers.app import make_app
+    from workers.metrics_port import show_counts
     from workers.supervisor import Supervisor
 
     settings = read_settings()
     make_app(settings)  # raises now if a setting is missing
     logs.configure(settings.log_level)
+    logs.log_uncaught_errors()
     variables.warn_about_unknown(Settings)
     called = name or f"{queue}-{os.getpid()}"
-    supervisor = Supervisor(
-        [sys.executable, "-m", "workers.process", "--queue", queue, "--name", called],
-        hang_seconds=settings.hang_seconds,
-        stop_seconds=settings.stop_seconds,
-    )
-    raise typer.Exit(supervisor.run())
+    command = [sys.executable, "-m", "workers.process", "--queue", queue, "--name", called]
+    with show_counts(settings) as folder:
+        supervisor = Supervisor(
+            [*command, *(["--metrics", str(folder)] if folder else [])],
+            hang_seconds=settings.hang_seconds,
+            stop_seconds=settings.stop_seconds,
+        )
+        raise typer.Exit(supervisor.run())
 
 
 def health() -> None:
@@ -70,5 +74,6 @@ def beat() -> None:
 
     settings = read_settings()
     logs.configure(settings.log_level)
+    logs.log_uncaught_errors()
     variables.warn_about_unknown(Settings)
     scheduler.run(settings)

@@ -17,7 +17,10 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
+
+from backend.database import clock
+from backend.database.clock import DatabaseClock
 
 T = TypeVar("T")
 
@@ -31,6 +34,7 @@ class Database:
 
     def __init__(self, url: str, **engine_options: Any) -> None:
         self.engine = _make_engine(url, **engine_options)
+        self._session = sessionmaker(expire_on_commit=False, info={clock.INFO: DatabaseClock()})
 
     @property
     def is_sqlite(self) -> bool:
@@ -40,7 +44,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """Open a session for reading; changes made in it are rolled back."""
-        with Session(self.engine, expire_on_commit=False) as session:
+        with self._session(bind=self.engine) as session:
             yield session
 
     def write(self, work: Callable[[Session], T]) -> T:
@@ -51,7 +55,7 @@ class Database:
         writer = self.engine.execution_options(lookalike_write=True)
         for attempt in range(DEADLOCK_TRIES):
             try:
-                with Session(writer, expire_on_commit=False) as session, session.begin():
+                with self._session(bind=writer) as session, session.begin():
                     return work(session)
             except OperationalError as error:
                 if getattr(error.orig, "sqlstate", None) not in RETRYABLE:

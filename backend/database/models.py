@@ -199,6 +199,7 @@ class Job(Base):
     verb: Mapped[str] = mapped_column(String(64))
     arguments: Mapped[dict[str, Any]] = mapped_column(default=dict)
     state: Mapped[str] = mapped_column(String(16), default="queued", index=True)
+    claim: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")  # newest runner's
     done: Mapped[int] = mapped_column(BigInteger, default=0)
     total: Mapped[int | None] = mapped_column(BigInteger)
     rate: Mapped[float | None] = mapped_column(Float)  # a second, by the last reports
@@ -208,6 +209,67 @@ class Job(Base):
     started_at: Mapped[datetime | None]
     heartbeat_at: Mapped[datetime | None]
     wake_at: Mapped[datetime | None]  # when to look again at a job that waits for the queue
+    finished_at: Mapped[datetime | None]
+    cancelled_at: Mapped[datetime | None]  # when an operator asked for its end
+
+
+class ClockRow(Base):
+    """The clock of the database: one row; `backend.database.clock` reads and writes it."""
+
+    __tablename__ = "clock"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    boot: Mapped[str | None] = mapped_column(String(64))  # SQLite: which start of the host
+    origin: Mapped[datetime | None]  # SQLite: what time it was then
+    ahead_seconds: Mapped[float] = mapped_column(Float, default=0.0, server_default="0")
+    seen_at: Mapped[datetime | None]  # PostgreSQL: a time that was reached
+
+
+class WorkerRow(Base):
+    """A process that works on queue or jobs, and when it was last seen."""
+
+    __tablename__ = "workers"
+
+    name: Mapped[str] = mapped_column(String(255), primary_key=True)  # host:process id
+    embeds: Mapped[bool]
+    applies: Mapped[bool]  # and runs jobs
+    skew_seconds: Mapped[float] = mapped_column(Float)  # its host's clock less the database's
+    seen_at: Mapped[datetime]
+
+
+class Feed(Base):
+    """A feed that is imported by itself, again and again."""
+
+    __tablename__ = "feeds"
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    location: Mapped[str] = mapped_column(Text)  # an address, or a path on the server
+    every_seconds: Mapped[int] = mapped_column(BigInteger)  # 0: only when somebody asks
+    options: Mapped[dict[str, Any]] = mapped_column(default=dict)  # `backend.feeds.options`
+    seen: Mapped[dict[str, Any] | None]  # tells whether the feed has changed since its last run
+    failures: Mapped[int] = mapped_column(default=0)  # runs since the last good one
+    job_id: Mapped[int | None] = mapped_column(BigInteger)  # of the newest run
+    due_at: Mapped[datetime | None] = mapped_column(index=True)
+    paused_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class FeedRun(Base):
+    """One import of a feed, and what came of it; the newest are kept."""
+
+    __tablename__ = "feed_runs"
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    feed_id: Mapped[int] = mapped_column(
+        BigKey, ForeignKey("feeds.id", ondelete="CASCADE"), index=True
+    )
+    job_id: Mapped[int | None] = mapped_column(BigInteger)
+    outcome: Mapped[str] = mapped_column(String(16))  # `backend.feeds.runs.Outcome`
+    reason: Mapped[str | None] = mapped_column(Text)
+    bytes: Mapped[int | None] = mapped_column(BigInteger)  # of the file that was fetched
+    report: Mapped[dict[str, Any] | None]  # counts, warnings by kind, the first rejects
+    started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
 
 

@@ -10,14 +10,14 @@ from backend.filters import OPEN_PREFIX, Condition, Schema, Where
 from backend.filters.check import Kind, bounds_of, kind_of
 from backend.filters.spellings import Spellings
 
-Fields: TypeAlias = Mapping[str, Any]
-"""A payload: fields by name, the open attributes as an object under `attributes`."""
+ValueOf: TypeAlias = Callable[[str], Any]
+"""Returns a field of a product by name, the open attributes as an object under `attributes`."""
 
 _Test: TypeAlias = Callable[[Any], bool]
 
 
-def matcher(where: Where, schema: Schema) -> Callable[[Fields], bool]:
-    """Return a function that tells whether fields pass a checked filter.
+def matcher(where: Where, schema: Schema) -> Callable[[ValueOf], bool]:
+    """Return a function that tells whether a product passes a checked filter.
 
     The values are spelled once, so that one filter can be compared with many products.
     """
@@ -26,15 +26,15 @@ def matcher(where: Where, schema: Schema) -> Callable[[Fields], bool]:
         for field, condition in where.items()
         for test in _tests(condition, kind_of(field, schema))
     ]
-    return lambda fields: all(test(_stored(fields, field)) for field, test in tests)
+    return lambda value_of: all(test(_stored(value_of, field)) for field, test in tests)
 
 
-def _stored(fields: Fields, field: str) -> list[Any]:
+def _stored(value_of: ValueOf, field: str) -> list[Any]:
     """Return the values of a field: one, those of a list, or none."""
     if field.startswith(OPEN_PREFIX):
-        value = (fields.get("attributes") or {}).get(field.removeprefix(OPEN_PREFIX))
+        value = (value_of("attributes") or {}).get(field.removeprefix(OPEN_PREFIX))
     else:
-        value = fields.get(field)
+        value = value_of(field)
     return value if isinstance(value, list) else [] if value is None else [value]
 
 

@@ -28,6 +28,7 @@ from backend.images.decode import Size
 from backend.images.decoder import Decoded, Decoder, DecoderEnded, ImageFile, Target
 from backend.images.decoder_process import Decode
 from backend.images.limits import ImageLimits
+from backend.metrics.instruments import count_decoded
 
 __all__ = ["Decoded", "DecoderPool", "ImageFile", "memory_needed"]
 
@@ -179,14 +180,20 @@ class _DecoderWorkers:
         beside which no other decoder runs.
         """
         with self._borrow(urgent=urgent, start_by=start_by) as decoder:
+            began = monotonic()
             result = _decode_by(decoder, source, target, tries=TRIES, start_by=start_by)
+            seconds = monotonic() - began
         if isinstance(result, DecoderEnded) and result.was_killed:
             with self._borrow_all(start_by) as decoder:
                 result = _decode_by(decoder, source, target, tries=1, start_by=start_by)
             if isinstance(result, DecoderEnded):
-                return DecoderDied(f"the image ended its decoder three times, also alone: {result}")
+                result = DecoderDied(
+                    f"the image ended its decoder three times, also alone: {result}"
+                )
         if isinstance(result, DecoderEnded):
-            return DecoderDied(f"the image ended its decoder twice ({result})")
+            result = DecoderDied(f"the image ended its decoder twice ({result})")
+        outcome = result.code if isinstance(result, ImageError) else "ok"
+        count_decoded(outcome, seconds=seconds)
         return result
 
     @contextmanager

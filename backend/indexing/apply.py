@@ -11,13 +11,15 @@ from sqlalchemy.orm import Session
 
 from backend import queue
 from backend.catalogue import image_vectors
+from backend.database import clock
 from backend.database.engine import Database
-from backend.database.models import Generation, Product
+from backend.database.models import ACTIVE, Generation, Product
 from backend.errors import IndexRefused, IndexUnavailable, InvalidProduct, InvalidVector
 from backend.indexing.payload import payload
 from backend.indexing.refusals import upsert_apart
+from backend.metrics.instruments import count_searchable
 from backend.outages import Outages
-from backend.queue import Claimed, Stage
+from backend.queue import Claimed, Stage, waiting
 from backend.vectors import Point, VectorIndex
 
 log = structlog.get_logger(__name__)
@@ -93,7 +95,21 @@ def _apply(
         queue.settle_indexed(session, generation.id, applied)
         queue.send_back(session, generation.id, without_vector)
 
+    with db.read() as session:
+        waits = _waits(session, generation, written)
     db.write(settle)
+    count_searchable(waits)
+
+
+def _waits(
+    session: Session, generation: Generation, written: Sequence[Claimed]
+) -> list[tuple[int, float]]:
+    """Return (priority, seconds since the change) of products that the active index shows now."""
+    if generation.state != ACTIVE:
+        return []
+    now, ids = clock.now(session), [row.product_id for row in written]
+    changed = waiting.since(session, generation.id, ids).values()
+    return [(priority, (now - since).total_seconds()) for priority, since in changed]
 
 
 def _upsert(

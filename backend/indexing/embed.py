@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import islice
 from typing import Final, cast
 
@@ -19,8 +20,9 @@ from sqlalchemy.orm import Session
 
 from backend import queue
 from backend.catalogue import image_vectors
+from backend.database import clock
 from backend.database.engine import Database
-from backend.database.models import Generation, Product, utcnow
+from backend.database.models import Generation, Product
 from backend.embedders import Embedder
 from backend.errors import (
     DecoderBusy,
@@ -37,6 +39,7 @@ from backend.errors import (
 from backend.generations import check_fingerprint
 from backend.images.decoder_pool import Decoded
 from backend.images.open_images import ImageOpener
+from backend.metrics.instruments import count_batch
 from backend.outages import Outages
 from backend.queue import REINDEX, Claimed, Stage
 from backend.vectors import Vector
@@ -269,11 +272,15 @@ def _forward(embedder: Embedder, images: Sequence[Image]) -> list[Vector | Excep
     """Embed a batch; if it raises, halve it until the image that raises is alone in its batch."""
     if not images:
         return []
+    began = time.perf_counter()
     try:
-        return [_check_vector(vector) for vector in embedder.embed(images)]
+        vectors = [_check_vector(vector) for vector in embedder.embed(images)]
     except Exception as error:  # noqa: BLE001  (one claim's failure; it is recorded)
         if len(images) == 1:
             return [error]
+    else:
+        count_batch(images=len(images), seconds=time.perf_counter() - began)
+        return vectors
     half = len(images) // 2
     return _forward(embedder, images[:half]) + _forward(embedder, images[half:])
 
@@ -301,7 +308,7 @@ def _record(
     waiting = [(r, reason(e), _wait(e, options)) for r, e in errors if _waits_for_host(e)]
     failed = [(row, error) for row, error in errors if not _waits_for_host(error)]
     permanent = [(r, reason(e)) for r, e in failed if not _may_retry(r, e, options)]
-    again = [(r, reason(e), _retry_at(r, options)) for r, e in failed if _may_retry(r, e, options)]
+    again = [(r, reason(e)) for r, e in failed if _may_retry(r, e, options)]
 
     def write(session: Session) -> None:
         image_vectors.store(session, generation.fingerprint, vectors)
@@ -310,7 +317,9 @@ def _record(
         queue.fail(session, generation.id, permanent)
         # Tries before the host was known to be at fault are forgotten with it.
         queue.postpone(session, generation.id, waiting, forget=True)
-        for row, why, retry_at in again:
+        now = clock.now(session)
+        for row, why in again:
+            retry_at = now + _back_off(row, options)
             queue.fail(session, generation.id, [(row, why)], retry_at=retry_at)
 
     db.write(write)
@@ -358,5 +367,5 @@ def _may_retry(row: Claimed, error: Exception, options: EmbedOptions) -> bool:
     return not permanent and row.failures < options.max_failures
 
 
-def _retry_at(row: Claimed, options: EmbedOptions) -> datetime:
-    return utcnow() + options.retry * 2.0 ** (row.failures - 1)
+def _back_off(row: Claimed, options: EmbedOptions) -> timedelta:
+    return options.retry * 2.0 ** (row.failures - 1)

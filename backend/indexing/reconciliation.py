@@ -18,7 +18,16 @@ from sqlalchemy.orm import Session
 from backend import queue
 from backend.catalogue import image_vectors
 from backend.database.engine import Database
-from backend.database.models import BUILDING, Cursor, Generation, ImageVector, IndexEntry, Product
+from backend.database.models import (
+    BUILDING,
+    Cursor,
+    Generation,
+    ImageVector,
+    IndexEntry,
+    Product,
+    utcnow,
+)
+from backend.database.upsert import upsert
 from backend.indexing.drift import Drift, ProductState, compare
 from backend.queue import backfill
 from backend.queue.progress import of_product
@@ -75,8 +84,20 @@ def reconcile_slice(db: Database, generation: Generation, index: VectorIndex) ->
         last = session.scalar(select(func.max(Product.id))) or 0
     stop = start + RANGE if start + RANGE <= last else None  # the last slice has no end
     drift = reconcile(db, generation, index, fix=True, start=start, stop=stop)
-    db.write(lambda session: session.merge(Cursor(name=name, position=stop or 0)))
+    db.write(lambda session: _move(session, name, stop or 0))
     return drift
+
+
+def _move(session: Session, name: str, position: int) -> None:
+    """Store how far it has come; two processes may do so at once."""
+    insert = upsert(session, Cursor).values(name=name, position=position, updated_at=utcnow())
+    new = insert.excluded
+    session.execute(
+        insert.on_conflict_do_update(
+            index_elements=[Cursor.name],
+            set_={"position": new.position, "updated_at": new.updated_at},
+        )
+    )
 
 
 class _Comparison:

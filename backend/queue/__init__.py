@@ -19,7 +19,7 @@ from backend.queue.postponing import (
     heal,
     postpone,
     postpone_apply,
-    waiting,
+    waiting_by_reason,
     waits_for_host,
 )
 from backend.queue.requesting import forget_points, request, request_again, request_removal
@@ -60,7 +60,7 @@ __all__ = [
     "send_back",
     "settle_embedded",
     "settle_indexed",
-    "waiting",
+    "waiting_by_reason",
     "waits_for",
     "waits_for_host",
 ]

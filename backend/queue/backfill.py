@@ -19,7 +19,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, aliased
 
-from backend.database.models import ACTIVE, BUILDING, Generation, ImageVector, Product, utcnow
+from backend.database import clock
+from backend.database.models import ACTIVE, BUILDING, Generation, ImageVector, Product
 from backend.database.models import IndexEntry as Entry
 from backend.queue.entries import IMPORT, NEW_ENTRY, REINDEX, insert_entries
 
@@ -42,7 +43,7 @@ def insert_missing(session: Session, generation_id: int, which: ColumnElement[bo
     """
     generation = session.get_one(Generation, generation_id)
     rows = (
-        _known_entries(generation, utcnow())
+        _known_entries(generation, clock.now(session))
         .where(which, Product.removed_at.is_(None))
         .order_by(Product.id)
     )

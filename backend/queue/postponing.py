@@ -15,7 +15,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, and_, case, func, null, or_, select, update
 from sqlalchemy.orm import Session
 
-from backend.database.models import utcnow
+from backend.database import clock
 from backend.queue.entries import (
     REINDEX,
     Claimed,
@@ -50,7 +50,7 @@ def postpone(
     Rows that another worker has claimed since do not change. If the shop has sent another image
     meanwhile, or removed the product, the row is due at once. Returns how many rows changed.
     """
-    now = utcnow()
+    now = clock.now(session)
     is_same = Entry.failures > 0  # as in `settlements`: the claim raised them
     changed = 0
     for (reason, wait), same in _by_reason(rows).items():
@@ -71,7 +71,7 @@ def postpone_apply(
     The reason of an image that failed, which `failures` still counts, stays.
     """
     values = {
-        "due_at": utcnow() + wait,
+        "due_at": clock.now(session) + wait,
         "last_error": case((Entry.failures == 0, reason), else_=Entry.last_error),
     }
     return update_claimed(session, generation_id, rows, values)
@@ -87,7 +87,9 @@ def waits_for_host() -> ColumnElement[bool]:
     )
 
 
-def waiting(session: Session, generation_id: int, *, limit: int = 20) -> list[WaitingRows]:
+def waiting_by_reason(
+    session: Session, generation_id: int, *, limit: int = 20
+) -> list[WaitingRows]:
     """Count the rows that wait for the host, by reason, the most frequent first."""
     count = func.count()
     rows = session.execute(
@@ -111,7 +113,7 @@ def heal(session: Session, generation_id: int, *, codes: Sequence[str]) -> int:
 
     They are tried like new ones, at the lowest priority. Returns how many; there may be more.
     """
-    now = utcnow()
+    now = clock.now(session)
     chosen = (
         select(Entry.product_id)
         .where(Entry.generation_id == generation_id, Entry.due_at.is_(None))

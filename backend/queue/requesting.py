@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import bindparam, case, literal, null, select, true, update
 from sqlalchemy.orm import Session
 
-from backend.database import locks
+from backend.database import clock, locks
 from backend.database.locks import Lock
-from backend.database.models import LIVE, Generation, Product, utcnow
+from backend.database.models import LIVE, Generation, Product
 from backend.queue.entries import (
     Claimed,
     Entry,
@@ -35,7 +35,9 @@ def request(
     For a changed payload no image is opened: the embed stage is skipped where the vector is
     current; elsewhere its schedule (a lease, a back-off, the quarantine) does not change.
     """
-    now = now or utcnow()
+    if not product_ids:
+        return
+    now = now or clock.now(session)
     changes = changes_to_reapply(now)
     if image:
         changes = {
@@ -51,7 +53,9 @@ def request_removal(
     session: Session, product_ids: Sequence[int], *, priority: int, now: datetime | None = None
 ) -> None:
     """Request that every live generation deletes the points of removed products."""
-    now = now or utcnow()
+    if not product_ids:
+        return
+    now = now or clock.now(session)
     changes = {
         "wanted": Entry.wanted + 1,
         "embedded": Entry.wanted + 1,
@@ -76,14 +80,14 @@ def request_again(
     """
     rows = [Claimed(id_, found, 0, 0, None) for id_, found in claims.items()]
     newest = case((Entry.claim < bindparam("b_claim"), bindparam("b_claim")), else_=Entry.claim)
-    values = changes_to_reapply(now or utcnow()) | {"claim": newest}
+    values = changes_to_reapply(now or clock.now(session)) | {"claim": newest}
     return update_claimed(session, generation_id, rows, values, where=true())
 
 
 def forget_points(session: Session, *, now: datetime | None = None) -> int:
     """Request every point again, from stored vectors, because all indexes are gone; count them."""
     lost = update(Entry).where(Entry.indexed_claim.is_not(None))
-    values = changes_to_reapply(now or utcnow()) | {"indexed_claim": null()}
+    values = changes_to_reapply(now or clock.now(session)) | {"indexed_claim": null()}
     return update_and_count(session, lost.values(values))
 
 
@@ -115,8 +119,6 @@ def upsert_entries(
 
     A row that waits already keeps its priority if that is more urgent.
     """
-    if not product_ids:
-        return
     locks.share(session, Lock.GENERATIONS)  # no generation may start before this transaction ends
     moment, zero = literal(now, Entry.due_at.type), literal(0)
     columns: list[Any] = [Generation.id, Product.id, literal(1), literal(embedded), zero, zero]

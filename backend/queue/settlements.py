@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import BindParameter, and_, bindparam, case, literal, null, update
 from sqlalchemy.orm import Session
 
-from backend.database.models import utcnow
+from backend.database import clock
 from backend.queue import requesting
 from backend.queue.entries import (
     IS_OUR_CLAIM,
@@ -40,7 +40,9 @@ def settle_embedded(
     Rows that another worker has claimed since do not change. If the product was removed meanwhile,
     `embedded` is already greater than what was claimed; that value stays.
     """
-    now = now or utcnow()
+    if not embedded:
+        return 0
+    now = now or clock.now(session)
     claimed: BindParameter[int] = bindparam("b_wanted")
     return update_claimed(
         session,
@@ -72,7 +74,9 @@ def settle_indexed(
     like one that no worker takes. An error of the index is cleared; one of the image, which
     `failures` still counts, stays.
     """
-    now = now or utcnow()
+    if not applied:
+        return 0
+    now = now or clock.now(session)
     settled = 0
     for has_point in (True, False):
         rows = [row for row, point in applied if point is has_point]
@@ -111,11 +115,13 @@ def send_back(
     A row that was requested meanwhile keeps its numbers: that may be a removal, which needs no
     vector.
     """
+    if not rows:
+        return 0
     newer = Entry.wanted > bindparam("b_wanted")
     values = {
         "embedded": case((newer, Entry.embedded), else_=0),
         "embedded_digest": case((newer, Entry.embedded_digest), else_=null()),
-        "due_at": now or utcnow(),
+        "due_at": now or clock.now(session),
     }
     return update_claimed(session, generation_id, rows, values)
 
@@ -134,7 +140,9 @@ def fail(
     vector, it is indexed with that. If the shop has sent another image meanwhile, or removed the
     product, the error is dropped and the row is due at once.
     """
-    now = now or utcnow()
+    if not failed:
+        return 0
+    now = now or clock.now(session)
     reasons = [{"b_error": reason} for _, reason in failed]
     rows = [row for row, _ in failed]
     if retry_at is not None:
@@ -166,7 +174,7 @@ def fail_apply(
         generation_id,
         rows,
         {
-            "due_at": case((newer, now or utcnow()), else_=null()),
+            "due_at": case((newer, now or clock.now(session)), else_=null()),
             "last_error": case((newer, Entry.last_error), else_=bindparam("b_error")),
         },
         extra=[{"b_error": reason} for _, reason in failed],
@@ -177,9 +185,10 @@ def quarantine_exhausted(
     session: Session, generation_id: int, *, max_failures: int, now: datetime | None = None
 ) -> int:
     """Quarantine rows that have used all attempts in processes that died; return how many."""
+    now = now or clock.now(session)
     exhausted = and_(
         Entry.generation_id == generation_id,
-        Entry.due_at <= (now or utcnow()),
+        Entry.due_at <= now,
         waits_for(Stage.EMBED),
         Entry.failures >= max_failures,
     )
@@ -187,7 +196,7 @@ def quarantine_exhausted(
     return update_and_count(session, update(Entry).where(exhausted).values(values))
 
 
-def _quarantined(reason: Any, now: datetime | None) -> dict[str, Any]:
+def _quarantined(reason: Any, now: datetime) -> dict[str, Any]:
     """Return the changes that quarantine a row, with its last good vector if it has one.
 
     The apply stage comes next where there is a vector to write or a point to delete.
@@ -196,5 +205,5 @@ def _quarantined(reason: Any, now: datetime | None) -> dict[str, Any]:
     return {
         "last_error": reason,
         "embedded": case((to_apply, Entry.wanted), else_=Entry.embedded),
-        "due_at": case((to_apply, now or utcnow()), else_=null()),
+        "due_at": case((to_apply, now), else_=null()),
     }

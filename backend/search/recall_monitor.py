@@ -106,8 +106,15 @@ class RecallMonitor:
         with self._lock:
             sums, self._unsaved = self._unsaved, {}
             self._saved = time.monotonic()
-        if sums:
+        if not sums:
+            return
+        try:
             self._db.write(lambda session: filter_recall.add_sums(session, sums))
+        except Exception:  # also of the host: the counts are kept for the next time
+            with self._lock:
+                for key, more in sums.items():
+                    self._add(key, more)
+            raise
 
     def _add_comparison(self, search: Search, value: float) -> None:
         key, one = self._key(search), Sums(compared=1, recall=value)
@@ -135,7 +142,12 @@ def recall_of(index: VectorIndex, search: Search) -> float:
 
     def ask(mode: SearchMode) -> list[Hit]:
         return index.nearest(
-            search.vector, limit=NEIGHBOURS, where=search.where, exclude=search.exclude, mode=mode
+            search.vector,
+            limit=NEIGHBOURS,
+            where=search.where,
+            exclude=search.exclude,
+            mode=mode,
+            payloads=False,
         )
 
     exact = ask(SearchMode.EXACT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Final, ParamSpec
 
 from sqlalchemy import select
@@ -16,34 +16,47 @@ from backend.catalogue.skus import is_sku, normalise
 from backend.database.engine import Database
 from backend.database.models import Generation, IndexEntry, Product
 from backend.errors import IndexGone, NotSearchable, UnknownProduct
-from backend.filters import Condition, Where
-from backend.queue.progress import State, states
+from backend.filters import Schema, Where
+from backend.filters.matching import matcher
+from backend.queue.progress import State, of_product, state_column, states
 from backend.search.recall_monitor import Search
 from backend.vectors import Hit, Vector, VectorIndex
 
 Asked = ParamSpec("Asked")
 
 SLACK: Final = 8
-"""Neighbours requested beyond the limit: they replace hits that SQL knows to be removed."""
+"""Neighbours requested beyond the limit: they replace hits that do not pass any more."""
+
+REFILLS: Final = 3
+"""How often more neighbours are requested when those do not suffice, each time GROWTH times as
+many: only while the index lags behind a change of many products."""
+
+GROWTH: Final = 4
 
 MAX_LIMIT: Final = 100
 
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """The options of a query for a product or an image. `exclude` holds skus."""
+    """The options of a query for a product or an image. `exclude` holds skus.
+
+    `schema` is what `where` was checked with.
+    """
 
     limit: int = 10
     where: Where = field(default_factory=dict)
+    schema: Schema = field(default_factory=dict)
     exclude: Sequence[str] = ()
     min_score: float | None = None
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A product that looks like the query; `score` is the cosine similarity."""
+    """A product that looks like the query, as SQL has it; `score` is the cosine similarity."""
 
     product: Product
+    state: State
+    reason: str | None  # of its quarantine
     score: float
 
 
@@ -154,34 +167,63 @@ def _search(
         exclude=tuple(exclude),
         mode=index.search_mode(query.where),
     )
-    hits = index.nearest(
-        vector,
-        limit=query.limit + SLACK,
-        where=query.where,
-        exclude=exclude,
-        min_score=query.min_score,
-        mode=search.mode,
-    )
-    with db.read() as session:
-        items = _present(session, hits, query.where)
+    items, lags = _current(db, index, search, query)
     meta = {
         "embedder": generation.embedder,
         "fingerprint": generation.fingerprint,
         "search_mode": search.mode.value,
+        "index_lags": lags,
     }
-    return Answer(items=items[: query.limit], generation=generation, meta=meta, search=search)
+    return Answer(items=items, generation=generation, meta=meta, search=search)
 
 
-def _present(session: Session, hits: Sequence[Hit], where: Where) -> list[Neighbour]:
-    """Read the hits' products from SQL, without those removed or sold out meanwhile."""
-    ids = [hit.id for hit in hits]
-    products = {row.id: row for row in session.scalars(select(Product).where(Product.id.in_(ids)))}
-    stock = where.get("in_stock", Condition())
+def _current(
+    db: Database, index: VectorIndex, search: Search, query: Query
+) -> tuple[list[Neighbour], bool]:
+    """Return neighbours that pass the filter now, and whether fewer came than the index has.
+
+    Hits that do not pass any more are replaced by further ones.
+    """
+    passes = matcher(query.where, query.schema) if query.where else None
+    items: list[Neighbour] = []
+    seen: list[int] = []
+    wanted = query.limit + SLACK
+    for _ in range(1 + REFILLS):
+        hits = index.nearest(
+            search.vector,
+            limit=wanted,
+            where=query.where,
+            exclude=[*search.exclude, *seen],
+            min_score=query.min_score,
+            mode=search.mode,
+            payloads=False,
+        )
+        seen += [hit.id for hit in hits]
+        with db.read() as session:
+            found = _read(session, search.generation, hits)
+        items += [one for one in found if not passes or passes(partial(getattr, one.product))]
+        if len(items) >= query.limit or len(hits) < wanted:
+            break
+        wanted *= GROWTH
+    return items[: query.limit], len(items) < min(query.limit, len(seen))
+
+
+def _read(session: Session, generation: Generation, hits: Sequence[Hit]) -> list[Neighbour]:
+    """Read all that an answer shows of the hits' products, without removed ones, in one query."""
+    rows = session.execute(
+        select(Product, state_column(), IndexEntry.last_error)
+        .outerjoin(IndexEntry, of_product(generation.id))
+        .where(Product.id.in_([hit.id for hit in hits]), Product.removed_at.is_(None))
+    )
+    found = {product.id: (product, State(state), reason) for product, state, reason in rows}
     return [
-        Neighbour(products[hit.id], min(1.0, max(-1.0, hit.score)))
+        Neighbour(
+            product,
+            state,
+            reason if state is State.QUARANTINED else None,
+            min(1.0, max(-1.0, hit.score)),
+        )
         for hit in hits
-        if hit.id in products
-        and products[hit.id].removed_at is None
-        and (not stock.any_of or products[hit.id].in_stock in stock.any_of)
-        and products[hit.id].in_stock not in stock.none_of
+        if hit.id in found
+        for product, state, reason in [found[hit.id]]
     ]

@@ -108,13 +108,14 @@ class VectorIndex(Protocol):
         min_score: float | None = None,
         exact: bool = False,
         mode: SearchMode | None = None,
+        payloads: bool = True,
     ) -> list[Hit]:
         """Return up to `limit` neighbours, best first, with a score of at least `min_score`.
 
-        `mode` is how to search, by default what `search_mode` returns; `exact` is short for
-        SearchMode.EXACT. Raises InvalidVector for a query of the wrong size, not finite or all
-        zeros; InvalidFilter for a field that is neither indexed nor an open attribute, or a value
-        of the wrong type.
+        Without `payloads`, the hits' payloads are empty and are not read. `mode` is how to search,
+        by default what `search_mode` returns; `exact` is short for SearchMode.EXACT. Raises
+        InvalidVector for a query of the wrong size, not finite or all zeros; InvalidFilter for a
+        field that is neither indexed nor an open attribute, or a value of the wrong type.
         """
         ...
 

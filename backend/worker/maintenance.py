@@ -1,4 +1,4 @@
-"""What a worker does regularly besides the queue: delete leftovers, look for drift."""
+"""What a worker does regularly besides the queue: delete leftovers, look for drift and feeds."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from sqlalchemy.orm import Session
 
 from backend import generations, indexing, queue, reindex
 from backend.bootstrap import Services
+from backend.database import clock
+from backend.feeds import schedule
 from backend.indexing import verify
 from backend.indexing.embed import HOST_CODES
+from backend.jobs import runners
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +35,8 @@ class Maintenance:
         self._services = services
         self._reconciled_at = self._cleaned_at = time.monotonic()
         self._healed_at, self._outages_ended = -inf, services.outages.ended
+        self._noted_at = -inf
+        self._warned_of_skew = False
 
     def heal_if_due(self) -> None:
         """Request what the host kept from being indexed: regularly, and when an outage is over."""
@@ -54,6 +59,22 @@ class Maintenance:
         if healed:
             log.info("trying products again that the host kept from being indexed", rows=healed)
         return healed
+
+    def note_if_due(self) -> None:
+        """Where several processes work, note every few seconds that this one does."""
+        services = self._services
+        due = self._noted_at + runners.SEEN_EVERY_SECONDS
+        if not services.settings.broker_url or time.monotonic() < due:
+            return
+        self._noted_at = time.monotonic()
+        skew = runners.note(services.db, embeds=services.embeds, applies=services.writes_index)
+        if clock.is_skewed(skew) and not self._warned_of_skew:
+            log.warning("this host's clock is not the database's", seconds_ahead=round(skew, 1))
+        self._warned_of_skew = clock.is_skewed(skew)
+
+    def request_due_feeds(self) -> int:
+        """Request a run of every feed that is due; return how many it was."""
+        return schedule.request_due(self._services.db) if self._services.writes_index else 0
 
     def clean_up_if_due(self, *, idle: bool) -> bool:
         """Delete some leftovers if it is time for that; return whether there are more."""

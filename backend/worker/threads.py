@@ -25,12 +25,18 @@ class WorkerThread:
         self._retry_seconds = retry_seconds
         self._problem: str | None = "is loading the embedder"
         self._failures = RepeatedFailures("the worker cannot start")
+        self._loads = True
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
     def problem(self) -> str | None:
         """Return what keeps the worker from working, or None."""
         return self._problem or self._worker.problem
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether the worker has not begun to work yet, because its embedder is being loaded."""
+        return self._loads
 
     def notify(self) -> None:
         """Wake the worker up: a row may be due."""
@@ -52,7 +58,7 @@ class WorkerThread:
         while not self._stopping.is_set():
             try:
                 self._worker.recover()
-                self._problem = None
+                self._problem, self._loads = None, False
                 self._failures.end()
                 self._worker.run()
             except LookalikeError as error:
@@ -65,7 +71,10 @@ class WorkerThread:
 
 
 class RecallThread:
-    """Compares a sample of the searches with exact search, where no `WorkerThread` does."""
+    """Compares a sample of the searches with exact search and counts the index's points.
+
+    It runs where no `WorkerThread` does.
+    """
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -86,5 +95,6 @@ class RecallThread:
         while not self._stopping.wait(self._services.settings.poll_seconds):
             try:
                 self._services.recall.compare(self._services.indexes.of)
+                self._services.coverage.refresh()
             except Exception:  # otherwise the thread would end unnoticed
                 log.exception("cannot compare searches with exact search")

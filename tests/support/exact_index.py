@@ -69,13 +69,14 @@ class ExactIndex:
         min_score: float | None = None,
         exact: bool = False,
         mode: SearchMode | None = None,
+        payloads: bool = True,
     ) -> list[Hit]:
         query = unit_vector(vector, self.size)
         points = self._passing(where, exclude)
         scores = {point.id: float(point.vector @ query) for point in points}
         best = sorted(points, key=lambda point: -scores[point.id])
         return [
-            Hit(point.id, scores[point.id], _given(point))
+            Hit(point.id, scores[point.id], _given(point) if payloads else {})
             for point in best[:limit]
             if min_score is None or scores[point.id] >= min_score
         ]

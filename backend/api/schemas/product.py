@@ -101,20 +101,17 @@ def write_products(
     """
     generation = generations.active_or_none(session)
     found = states(session, generation.id if generation else None, [it.id for it in products])
-    wanted = {"sku", *(fields or MEMBERS)}
-    return [
-        {
-            name: value
-            for name, value in _as_json(product, *found[product.id]).items()
-            if name in wanted
-        }
-        for product in products
-    ]
+    return [write_product(product, *found[product.id], fields=fields) for product in products]
 
 
-def _as_json(product: models.Product, state: str, reason: str | None) -> Json:
-    columns = {name: getattr(product, name) for name in ("sku", *FIELDS)}
-    return columns | {"state": str(state), "reason": reason}
+def write_product(
+    product: models.Product, state: str, reason: str | None, *, fields: Collection[str] = ()
+) -> Json:
+    """Return one product as JSON; `fields` as in `write_products`."""
+    whole = {name: getattr(product, name) for name in ("sku", *FIELDS)}
+    whole |= {"state": str(state), "reason": reason}
+    wanted = {"sku", *fields} if fields else whole.keys()
+    return {name: value for name, value in whole.items() if name in wanted}
 
 
 def read_changes(body: Mapping[str, Any], *, sku: str) -> Json:

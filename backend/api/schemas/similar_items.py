@@ -10,10 +10,9 @@ from pydantic import BaseModel, Field
 from backend.api.schemas import Json
 from backend.api.schemas.document import Document, RequestBody
 from backend.api.schemas.filters import Filter
-from backend.api.schemas.product import MEMBERS, Product, write_products
-from backend.api.schemas.query import QueryReader
+from backend.api.schemas.product import MEMBERS, Product, write_product
+from backend.api.schemas.query import MOST_WORDS, QueryReader
 from backend.catalogue.drafts import Sku
-from backend.database.engine import Database
 from backend.filters import Scalar, Schema
 from backend.queue.progress import State
 from backend.search.similar import MAX_LIMIT, Answer, Query
@@ -38,6 +37,12 @@ class SimilarMeta(BaseModel):
         "excludes; exact: all points that pass the filter were compared"
     )
     took_ms: float
+    coverage: float = Field(
+        ge=0, le=1, description="share of the catalogue that the index holds: below 1 it is filling"
+    )
+    index_lags: bool = Field(
+        description="fewer items than `limit` came, since products have changed after indexing"
+    )
     query_state: State | None = Field(None, description="state of the query product")
 
 
@@ -55,17 +60,21 @@ class SimilarBody(RequestBody):
 
     sku: Sku
     limit: int = Field(10, ge=1, le=MAX_LIMIT)
-    exclude: list[Sku] = Field([], description="skus that are left out")
+    exclude: list[Sku] = Field([], max_length=MOST_WORDS, description="skus that are left out")
     fields: list[Literal[MEMBERS]] = Field(  # type: ignore[valid-type]
-        [], description="members of the products that are wanted"
+        [], max_length=MOST_WORDS, description="members of the products that are wanted"
     )
     min_score: float | None = Field(None, ge=-1, le=1)
     filter: Filter = {}
 
-    def query(self) -> Query:
-        """Return the query, without its product."""
+    def query(self, fields: Schema) -> Query:
+        """Return the query, without its product; `fields` are those that can be filtered by."""
         return Query(
-            limit=self.limit, where=self.filter, exclude=self.exclude, min_score=self.min_score
+            limit=self.limit,
+            where=self.filter,
+            schema=fields,
+            exclude=self.exclude,
+            min_score=self.min_score,
         )
 
 
@@ -102,26 +111,31 @@ def read_query(reader: QueryReader, fields: Schema) -> tuple[Query, list[str]]:
     min_score = reader.number("min_score", least=-1, most=1)
     where = reader.where(fields)
     reader.finish()
-    return Query(limit=limit, where=where, exclude=exclude, min_score=min_score), wanted
+    query = Query(limit=limit, where=where, schema=fields, exclude=exclude, min_score=min_score)
+    return query, wanted
 
 
 def write_answer(
-    db: Database,
     answer: Answer,
     *,
+    coverage: float,
     fields: Collection[str] = (),
     request_id: str | None = None,
     took_ms: float | None = None,
 ) -> Json:
     """Return similar items as JSON, best first."""
-    with db.read() as session:
-        shown = write_products(session, [item.product for item in answer.items], fields=fields)
     return {
         "items": [
-            {"sku": item.product.sku, "score": item.score, "product": product}
-            for item, product in zip(answer.items, shown, strict=True)
+            {
+                "sku": item.product.sku,
+                "score": item.score,
+                "product": write_product(item.product, item.state, item.reason, fields=fields),
+            }
+            for item in answer.items
         ],
         "generation": answer.generation.id,
         "request_id": request_id,
-        "meta": answer.meta | ({} if took_ms is None else {"took_ms": took_ms}),
+        "meta": answer.meta
+        | {"coverage": round(coverage, 4)}
+        | ({} if took_ms is None else {"took_ms": took_ms}),
     }

@@ -167,11 +167,12 @@ def unpacked(stream: BinaryIO, packing: Packing | None = None) -> BinaryIO:
     a damaged one.
     """
     head = stream.read(len(GZIP))
-    translate = _gunzip(packing or Packing()) if head == GZIP else _as_it_is
+    translate = gunzip(packing or Packing()) if head == GZIP else _as_it_is
     return io.BufferedReader(_Translated(stream, head, translate), CHUNK)
 
 
-def _gunzip(packing: Packing) -> Translate:
+def gunzip(packing: Packing) -> Translate:
+    """Return what unpacks a gzip chunk by chunk; with the last one, `packing` says how it ended."""
     member = zlib.decompressobj(GZIP_WINDOW)
 
     def unpack(chunk: bytes, end: bool) -> bytes:

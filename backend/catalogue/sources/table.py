@@ -82,7 +82,12 @@ class Table:
             for at, name in enumerate(names)
             if plain(name) in MORE_IMAGES | alike and at not in columns.fields.values()
         ]
-        rest = {name: at for name, at in columns.attributes.items() if at not in more}
+        of_file = len(names) - len(self.preset.added)
+        rest = {
+            name: at
+            for name, at in columns.attributes.items()
+            if at not in more and at < of_file  # an added column is no attribute
+        }
         for field in ALSO_ATTRIBUTES:
             at = columns.fields.get(field)
             if at is not None and field not in self._mapping.columns and self._says_more(field, at):

@@ -8,8 +8,9 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from backend import queue
+from backend.database import clock
 from backend.database.engine import Database
-from backend.database.models import Generation, IndexEntry, utcnow
+from backend.database.models import Generation, IndexEntry
 from backend.queue.progress import count_points
 from backend.reindex.checks.verdict import Bounds, Check, Side
 
@@ -35,7 +36,7 @@ def check_queue(
                 IndexEntry.generation_id == generation.id, _is_due(), ~queue.waits_for_host()
             )
         )
-    waits = (utcnow() - oldest).total_seconds() if oldest else 0.0
+        waits = clock.age(session, oldest) if oldest else 0.0
     longest = bounds.wait.total_seconds()
     return [
         Check(

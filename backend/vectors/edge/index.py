@@ -107,12 +107,14 @@ class EdgeIndex(VectorIndex):
         min_score: float | None = None,
         exact: bool = False,
         mode: SearchMode | None = None,
+        payloads: bool = True,
     ) -> list[Hit]:
         return self._search(
             qe.Query.Nearest(unit_vector(vector, self.size).tolist()),
             where,
             exclude,
             mode=SearchMode.EXACT if exact else mode,
+            payloads=payloads,
             limit=limit,
             score_threshold=float32_threshold(min_score),
         )
@@ -179,13 +181,14 @@ class EdgeIndex(VectorIndex):
         exclude: Sequence[int],
         *,
         mode: SearchMode | None = None,
+        payloads: bool = True,
         **options: Any,
     ) -> list[Hit]:
         request = qe.QueryRequest(
             query=query,
             filter=self._filter(where, exclude),
             params=search_params(mode or self.search_mode(where), self.options),
-            with_payload=True,
+            with_payload=payloads,
             **options,
         )
         with self.store.using() as shard:

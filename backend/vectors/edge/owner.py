@@ -38,7 +38,22 @@ class Owner:
             self._lock.acquire(timeout=0)
         except Timeout:
             raise IndexLocked(f"another process owns the index: {self.describe()}") from None
-        text = json.dumps({"pid": os.getpid(), "url": url, "token": self._own_token})
+        self._announce(pid=os.getpid(), url=url, token=self._own_token)
+
+    def leave(self) -> None:
+        """Announce that this process will soon stop being the owner, for whoever wants to be it."""
+        if self.is_here:
+            self._announce(**self._read() | {"leaving": True})
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the present owner ends, or is dead: the lock will soon be free."""
+        found = self._read()
+        pid = found.get("pid")
+        return bool(found.get("leaving")) or (isinstance(pid, int) and not _is_alive(pid))
+
+    def _announce(self, **known: object) -> None:
+        text = json.dumps(known)
         replace_file(self._address, lambda draft: draft.write_text(text), mode=0o600)
 
     @property
@@ -80,3 +95,13 @@ class Owner:
         except (OSError, ValueError):
             return {}
         return content if isinstance(content, dict) else {}
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is another user's
+        return True
+    return True

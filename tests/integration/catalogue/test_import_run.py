@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from support import real_catalogue
 from support.rows import statements_of
 
 from backend import queue
@@ -429,7 +430,7 @@ def test_a_last_line_without_its_end_is_believed_only_with_a_proof(
     feed.run()
     table = feed.folder / "today.csv"
     table.write_text(f"sku,name\n1,Tie 1\n{last}")
-    summary = feed.run(table, prune=True, prune_at_most=ALL, transfer=transfer)
+    summary = feed.run(table, prune=True, prune_at_most=ALL, transfer=lambda: transfer)
     assert (summary.not_pruned is None, summary.removed) == (is_pruned, int(is_pruned))
     assert summary.ended_early is None or not is_pruned
 
@@ -504,10 +505,10 @@ def test_the_real_catalogue_is_imported_whole(
     db: Database, tmp_path: Path, shared_data: Path
 ) -> None:
     feed = Feed(db, tmp_path)
-    summary = feed.run(shared_data / "fashion-products-small.zip")
+    summary = feed.run(real_catalogue.whole(shared_data))
     assert counts(summary) == (40_000, 0, 0, 0, 0)
     missing = {remark.sku for remark in summary.warnings}
     assert missing == {"39403", "39410", "39401", "39425", "12347"}
     feed.asked()
-    assert counts(feed.run(shared_data / "fashion-products-small.zip")) == (0, 0, 40_000, 0, 0)
+    assert counts(feed.run(real_catalogue.whole(shared_data))) == (0, 0, 40_000, 0, 0)
     assert feed.asked() == {}

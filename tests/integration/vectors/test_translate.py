@@ -288,7 +288,7 @@ def test_one_product_is_compared_as_the_engine_compares_its_point(
 ) -> None:
     oracle = ExactIndex(size=SIZE, schema=SCHEMA)
     oracle.upsert([Point(id=1, vector=np.ones(SIZE, np.float32), payload=fields, claim=1)])
-    assert matcher(where, SCHEMA)(fields) == (oracle.count(where) == 1)
+    assert matcher(where, SCHEMA)(fields.get) == (oracle.count(where) == 1)
 
 
 # --- what a filter may cost -------------------------------------------------------------------

@@ -19,11 +19,9 @@ import numpy as np
 from sqlalchemy import update
 
 from backend import indexing, queue
+from backend.database import clock
 from backend.database.models import ACTIVE, Base, Generation, Product
 from backend.indexing import EmbedOptions
-from backend.indexing import apply as applying
-from backend.indexing import embed as embedding
-from backend.queue import claims, requesting, settlements
 from backend.queue.progress import progress, quarantine
 from support.queue_model.parts import (
     BAD,
@@ -70,8 +68,7 @@ class World:
         self.db = SteppedDatabase(self)
         Base.metadata.create_all(self.db.engine)
         self._stack = ExitStack()
-        for module in (claims, requesting, settlements, applying, embedding):
-            self._stack.enter_context(patch.object(module, "utcnow", lambda: self.now))
+        self._stack.enter_context(patch.object(clock, "now", lambda _session: self.now))
 
     def __enter__(self) -> Self:
         return self
