@@ -11,7 +11,6 @@ from itertools import islice
 from typing import Final, cast
 
 import numpy as np
-import PIL.Image
 import structlog
 from PIL.Image import Image
 from sqlalchemy import Table, bindparam, select, update
@@ -24,6 +23,7 @@ from backend.database import clock
 from backend.database.engine import Database
 from backend.database.models import Generation, Product
 from backend.embedders import Embedder
+from backend.embedders.control import check_works
 from backend.errors import (
     DecoderBusy,
     DecoderDied,
@@ -260,10 +260,7 @@ def _forward_checked(embedder: Embedder, images: Sequence[Image]) -> list[Vector
     vectors = _forward(embedder, images)
     errors = [vector for vector in vectors if isinstance(vector, Exception)]
     if errors:
-        height, width = embedder.input_size
-        (grey,) = _forward(embedder, [PIL.Image.new("RGB", (width, height), "grey")])
-        if isinstance(grey, Exception):
-            raise EmbedderFailed(f"{type(grey).__name__}: {grey}")
+        check_works(embedder)
         log.warning("embedding failed", images=len(errors), error=repr(errors[0]))
     return vectors
 

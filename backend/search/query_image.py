@@ -10,6 +10,8 @@ from typing import Final, Protocol
 from PIL import Image
 
 from backend.database.models import Generation
+from backend.embedders import Embedder
+from backend.embedders.control import check_works
 from backend.embedders.loaded import LoadedEmbedders
 from backend.errors import EmbedderBusy
 from backend.generations import EmbedderIdentity, check_fingerprint
@@ -39,8 +41,8 @@ class QueryEncoder(Protocol):
         """Return the vector of an untrusted image file, (size,) float32, L2-normalised.
 
         Raises ImageError, ModelMismatch when the network at hand is not the one that the generation
-        was built with, EmbedderBusy when none answers in time, and DecoderBusy or
-        DecoderUnavailable.
+        was built with, EmbedderBusy when none answers in time, EmbedderFailed when its device is
+        broken, and DecoderBusy or DecoderUnavailable.
         """
         ...
 
@@ -75,8 +77,7 @@ class LocalQueryEncoder:
         embedder = self._embedders.of(generation)
         check_fingerprint(generation, embedder.fingerprint)
         image = self._decoders.decode_one(data, target=embedder.input_size).image
-        vector: Vector = embedder.embed([image])[0]
-        return vector
+        return _embed(embedder, image)
 
     def check(self, generation: Generation) -> None:
         self.encode(generation, sample_image())
@@ -91,7 +92,7 @@ class LocalQueryEncoder:
         """
         embedder = self._embedders.named(spec)
         image = self._decoders.decode_one(data, target=embedder.input_size).image
-        return embedder.embed([image])[0], embedder.fingerprint
+        return _embed(embedder, image), embedder.fingerprint
 
 
 class RemoteQueryEncoder:
@@ -140,6 +141,16 @@ class RemoteQueryEncoder:
                 if "cause" in error.context or time.monotonic() > deadline:
                     raise
                 time.sleep(PAUSE_SECONDS)
+
+
+def _embed(embedder: Embedder, image: Image.Image) -> Vector:
+    """Embed one image. Raises EmbedderFailed if the embedder fails for any other image, too."""
+    try:
+        vector: Vector = embedder.embed([image])[0]
+    except Exception:
+        check_works(embedder)
+        raise
+    return vector
 
 
 def sample_image() -> bytes:
