@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import make_url
 
 from backend import generations
-from backend.database import migrate
+from backend.database import arrival, failures
+from backend.database.arrival import Arrival
 from backend.database.engine import Database
 from backend.database.models import Generation
 from backend.embedders import Compute
@@ -48,6 +52,7 @@ class Services:
     heartbeat: Callable[[], None]  # called at every step of the work
     embeds: bool  # whether this process may load a network, and so embeds products
     db: Database
+    arrival: Arrival  # of the database
     owner: Owner  # the lock of the embedded index
     indexes: Indexes
     limits: ImageLimits
@@ -90,8 +95,12 @@ def build(
     heartbeat: Callable[[], None] = lambda: None,
     embed_remotely: EmbedRemotely | None = None,
     embeds: bool | None = None,
+    wait: bool = False,
 ) -> Services:
     """Build the services. An embedded database is migrated; another one has to be current.
+
+    With `wait`, a database server that does not answer is no error; `services.arrival` can wait
+    for it.
 
     With `embed_remotely` the workers embed shoppers' images, and this process loads no network
     unless it `embeds` products. Raises ConfigurationError when a database server lacks a migration.
@@ -132,6 +141,7 @@ def build(
         heartbeat=heartbeat,
         embeds=embeds,
         db=db,
+        arrival=Arrival(db),
         owner=Owner(settings.data_dir),
         indexes=indexes,
         limits=limits,
@@ -165,12 +175,25 @@ def build(
             max_image_bytes=settings.max_image_bytes,
         ),
     )
-    _check_database(db)
+    _prepare(services, wait=wait)
     return services
+
+
+def _prepare(services: Services, *, wait: bool) -> None:
+    """Check the database now; with `wait`, leave one that does not answer to the caller."""
+    try:
+        if wait:
+            services.arrival.try_once()
+        else:
+            arrival.check(services.db)
+    except BaseException:
+        services.close()
+        raise
 
 
 def _database(settings: Settings) -> Database:
     if settings.database.startswith("sqlite"):
+        _check_not_lost(settings)
         return Database(settings.database)
     return Database(
         settings.database,
@@ -180,11 +203,27 @@ def _database(settings: Settings) -> Database:
     )
 
 
-def _check_database(db: Database) -> None:
-    if db.is_sqlite:
-        migrate.migrate(db)
-    elif not migrate.is_current(db):
-        raise ConfigurationError("the database lacks a migration: run `lookalike migrate`")
+def explain(error: BaseException, settings: Settings) -> str | None:
+    """Say in one line what failed, where, and what to do; None for a fault of the program."""
+    url = make_url(settings.database)
+    place = (
+        url.database if url.get_backend_name() == "sqlite" else f"at {url.host}:{url.port or 5432}"
+    )
+    return failures.explain(error, database=str(place))
+
+
+def _check_not_lost(settings: Settings) -> None:
+    """Raise ConfigurationError if the catalogue is gone and its index is there.
+
+    An empty catalogue would be made, and the index, which agrees with it in nothing, emptied.
+    """
+    file = Path(make_url(settings.database).database or ":memory:")
+    is_gone = settings.database_url is None and (not file.exists() or file.stat().st_size == 0)
+    if is_gone and settings.index_dir.is_dir() and any(settings.index_dir.iterdir()):
+        raise ConfigurationError(
+            f"the database file {file} is missing, but {settings.index_dir} holds an index: bring "
+            "the file back or use `lookalike restore`; to begin anew, delete that folder"
+        )
 
 
 def _compute(settings: Settings) -> Compute:

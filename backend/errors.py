@@ -101,7 +101,7 @@ class FeedExists(LookalikeError):
 
 
 class InvalidFeed(LookalikeError):
-    """The feed cannot be read as asked; `context["errors"]` lists field and reason."""
+    """The feed cannot be read as asked; `errors` lists field and reason."""
 
     code = "invalid-feed"
 
@@ -344,10 +344,22 @@ class DatabaseFull(LookalikeError):
     code = "database-full"
 
 
+class DiskFull(LookalikeError):
+    """A disk is full; nothing can be written until an operator makes room."""
+
+    code = "disk-full"
+
+
 class DatabaseReadOnly(LookalikeError):
     """The database cannot be written to; reading goes on."""
 
     code = "database-read-only"
+
+
+class DatabaseNotMigrated(LookalikeError):
+    """The database lacks a migration; `lookalike migrate` makes it."""
+
+    code = "database-not-migrated"
 
 
 class DatabaseDamaged(LookalikeError):

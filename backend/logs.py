@@ -7,21 +7,50 @@ and the client's address, from structlog's context variables.
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import threading
 import time
 from types import TracebackType
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
 log = structlog.get_logger(__name__)
+
+REPEAT_SECONDS: Final = 60.0
+MOST_SEEN: Final = 1000
+"""Errors that are remembered, so that endless different ones need no memory."""
 
 PLAIN_TRACEBACK = structlog.dev.RichTracebackFormatter(show_locals=False)
 """Tracebacks without local variables, which may hold passwords and keys."""
 
 PROGRESS_SECONDS: Final = 30.0
 """Between two lines about one long run."""
+
+
+class Repeats:
+    """Logs an error once, then at most once a minute, with the number of times. Thread-safe."""
+
+    def __init__(self, log: Any, *, seconds: float = REPEAT_SECONDS) -> None:
+        self._log = log
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._seen: dict[tuple[object, ...], tuple[float, int]] = {}  # (logged when, since then)
+
+    def log(self, event: str, **fields: object) -> None:
+        """Log an error, unless the same event with the same fields was logged a moment ago."""
+        key, now = (event, *fields.values()), time.monotonic()
+        with self._lock:
+            if len(self._seen) > MOST_SEEN:
+                self._seen.clear()
+            logged, times = self._seen.get(key, (-math.inf, 0))
+            is_time = now - logged >= self._seconds
+            self._seen[key] = (now, 0) if is_time else (logged, times + 1)
+        if is_time and times:
+            self._log.error(event, times_since=times + 1, **fields)
+        elif is_time:
+            self._log.error(event, **fields)
 
 
 def configure(level: str) -> None:

@@ -18,6 +18,7 @@ import structlog
 
 from backend import logs, monitoring, variables
 from backend.api import authentication, create_app, health, metrics
+from backend.bootstrap import explain
 from backend.errors import IndexLocked, LookalikeError
 from backend.metrics.snapshots import Publisher
 from backend.serving import listening
@@ -25,7 +26,7 @@ from backend.serving.master import CANNOT_START, Master
 from backend.settings import Settings, read_settings
 from backend.vectors.edge.owner import Owner
 from backend.worker.loop import Worker
-from backend.worker.threads import RecallThread, WorkerThread
+from backend.worker.threads import ArrivalThread, RecallThread, WorkerThread
 from workers import services as distributed
 
 log = structlog.get_logger(__name__)
@@ -80,6 +81,12 @@ def _serve_in_child(
     except LookalikeError as error:
         log.error("cannot start", error=error.message)
         return CANNOT_START
+    except Exception as error:
+        said = explain(error, settings)
+        if said is None:
+            raise
+        log.error("cannot start", error=said)
+        return CANNOT_START
     run(
         process.app,
         threads=settings.threads,
@@ -98,7 +105,7 @@ class ServingProcess:
     """One API process: its services, its Flask app, and the thread that works beside the app."""
 
     def __init__(self, settings: Settings, *, url: str) -> None:
-        self.services = distributed.build(settings, notify=self._notify)
+        self.services = distributed.build(settings, notify=self._notify, wait=True)
         self._worker: WorkerThread | None = None
         self._recall: RecallThread | None = None
         self._stops_at: float | None = None
@@ -110,12 +117,21 @@ class ServingProcess:
             probes["worker"] = self._worker.problem
         else:
             self._recall = RecallThread(self.services)
+        self._arrival = ArrivalThread(self.services.arrival, then=self._begin)
+        probes["start"] = self._arrival.problem
         self._metrics = Publisher(settings.metrics_dir, role=monitoring.API)
         self.app = create_app(self.services, probes=probes)
-        authentication.warn_about_keys(self.services)
         self._metrics.start()
         if settings.metrics_port:
             monitoring.show_apart(self.app.extensions[metrics.EXPOSITION], settings)
+        if self.services.arrival.problem:
+            self._arrival.start()
+        else:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Begin to work: the database answers."""
+        authentication.warn_about_keys(self.services)
         for thread in (self._worker, self._recall):
             if thread:
                 thread.start()
@@ -134,6 +150,7 @@ class ServingProcess:
 
         A thread that loads a network cannot be interrupted, and has nothing to finish.
         """
+        self._arrival.stop()
         left = max(0.0, (self._stops_at or 0) - time.monotonic())
         if self._recall:
             self._recall.stop(seconds=left)
@@ -166,10 +183,17 @@ def _become_owner(owner: Owner, url: str, *, seconds: float, patient: bool = Fal
 
 def main() -> None:
     """Serve with the settings of the environment: `python -m backend.wsgi`."""
+    settings = None
     try:
-        serve(read_settings())
+        settings = read_settings()
+        serve(settings)
     except LookalikeError as error:
         sys.exit(f"lookalike: {error.message}")
+    except Exception as error:
+        said = explain(error, settings) if settings else None
+        if said is None:
+            raise
+        sys.exit(f"lookalike: {said}")
 
 
 if __name__ == "__main__":

@@ -56,7 +56,10 @@ def main() -> int:
         heartbeat=heartbeat,
         embed_remotely=RemoteEmbedder(app, settings),
         embeds=True,
+        wait=True,
     )
+    if services.arrival.problem:
+        services.arrival.wait(heartbeat=heartbeat)
     worker = Worker(services)
     publisher = Publisher(options.metrics or settings.metrics_dir, role=ROLES[options.queue])
     publisher.start()
@@ -115,4 +118,10 @@ if __name__ == "__main__":
         sys.exit(main())
     except LookalikeError as error:
         log.error("the worker cannot start", error=error.message)
+        sys.exit(1)
+    except Exception as error:
+        said = bootstrap.explain(error, read_settings())
+        if said is None:
+            raise
+        log.error("the worker cannot go on", error=said)
         sys.exit(1)

@@ -36,6 +36,7 @@ from backend.api import (
 )
 from backend.api.health import Probe
 from backend.bootstrap import Services
+from backend.database import sqlite_file
 from backend.monitoring import of_installation
 
 RESOURCES = (
@@ -78,6 +79,7 @@ def create_app(
     image_slots.reserve_threads(app, threads=services.settings.threads)
     paths.register_paths(app)
     problems.register_error_handlers(app)
+    app.before_request(_limit_waits)
     metrics.register_metrics(app, of_installation(services.settings, services.db))
     request_log.register_request_log(app)
     authentication.register_authentication(app, services, locked=locked)
@@ -86,3 +88,8 @@ def create_app(
     openapi.publish(app, facets=services.settings.facets)
     scopes.describe_scopes(app, locked=locked)
     return app
+
+
+def _limit_waits() -> None:
+    """Let no request wait for long for the lock of a SQLite file: others need its thread."""
+    sqlite_file.patience.set(sqlite_file.REQUEST_SECONDS)

@@ -77,6 +77,8 @@ def _database() -> str | None:
     try:
         with services().db.read() as session:
             session.execute(text("SELECT 1"))
+    except LookalikeError as error:
+        return error.message
     except SQLAlchemyError as error:
         return _failure(error)
     return None

@@ -21,12 +21,13 @@ from backend.api.schemas.feed import FeedBody, FeedChange, FeedRunBody
 from backend.api.schemas.generation import ForceBody, ReindexBody
 from backend.api.schemas.problem import Problem
 from backend.api.schemas.product import MEMBERS, BatchBody, ProductBody
-from backend.api.schemas.similar_items import SimilarBody
+from backend.api.schemas.similar_items import IMAGE, SimilarBody
 from backend.catalogue import skus
 from backend.filters import OPEN_PREFIX
 from backend.filters import Schema as FieldTypes
 from backend.indexing import schema
 from backend.queue.progress import State
+from backend.vectors.image_points import MOST_IMAGES
 
 INFO: Final = Info(
     title="Lookalike",
@@ -158,6 +159,15 @@ _TEXT: Final[Json] = {"type": "string", "minLength": 1}
 _SKU: Final[Json] = skus.SCHEMA
 
 SKU: Final = _parameter("sku", _SKU, "the shop's own key, percent-encoded", place="path")
+IMAGE_NUMBER: Final = _parameter(
+    "number",
+    {"type": "integer", "minimum": 1, "maximum": MOST_IMAGES},
+    "number of the image, from 1",
+    place="path",
+)
+IMAGE_ASKED: Final = _parameter(
+    "image", {"type": "integer", "minimum": 1, "maximum": MOST_IMAGES}, IMAGE
+)
 JOB_ID: Final = _parameter("id", {"type": "integer"}, "number of the job", place="path")
 GENERATION_ID: Final = _parameter(
     "id", {"type": "integer"}, "number of the generation", place="path"

@@ -23,6 +23,8 @@ STATUS: Final[Mapping[type[LookalikeError], int]] = {
     errors.UnknownFeed: 404,
     errors.FeedExists: 409,
     errors.InvalidFeed: 422,
+    errors.ForbiddenFeed: 422,
+    errors.FeedUnavailable: 503,
     errors.InvalidProduct: 422,
     errors.InvalidFilter: 422,
     errors.InvalidVector: 422,  # only a shopper's own image can lead to one
@@ -51,7 +53,9 @@ STATUS: Final[Mapping[type[LookalikeError], int]] = {
     errors.DatabaseBusy: 503,
     errors.DatabaseLocked: 503,
     errors.DatabaseFull: 507,
+    errors.DiskFull: 507,
     errors.DatabaseReadOnly: 503,
+    errors.DatabaseNotMigrated: 503,
     errors.DatabaseDamaged: 503,
     errors.TooManyParameters: 422,
     errors.NulByte: 422,
@@ -69,7 +73,7 @@ HTTP: Final[Mapping[int, str]] = {
     411: "length-required",
     412: "precondition-failed",
     413: "request-entity-too-large",
-    414: "request-uri-too-long",
+    414: "uri-too-long",
     415: "unsupported-media-type",
     416: "requested-range-not-satisfiable",
     417: "expectation-failed",
@@ -89,7 +93,9 @@ _OF_REQUESTS: Final[Mapping[str, tuple[int, str]]] = {
     "invalid-request": (422, "A parameter or a member of the body is wrong; `errors` lists them."),
     "too-many-requests": (429, "The client's rate limit is used up."),
     "too-many-attempts": (429, "This address has sent too many unknown keys."),
-    "too-many-images": (503, "As many images are being worked on as the server takes at once."),
+    "too-many-images": (503, "All threads for requests with an image are taken."),
+    "server-busy": (503, "The server holds as many requests or bytes as it may."),
+    "server-stopping": (503, "The server is ending; another process answers soon."),
     "not-ready": (503, "A part that the process needs does not work; `checks` names it."),
     "internal-error": (500, "A fault of the server; its log has the reason."),
 }
@@ -141,3 +147,18 @@ def _kinds(kind: type[LookalikeError]) -> Iterator[type[LookalikeError]]:
 
 def _meaning(kind: type[LookalikeError]) -> str:
     return (kind.__doc__ or "").splitlines()[0]
+
+
+def as_markdown() -> str:
+    """Return the tables of docs/errors.md."""
+    codes = [f"| `{it.code}` | {it.status} | {it.meaning} |" for it in all_codes()]
+    faults = [f"| `{code}` | {meaning} |" for code, meaning in FAULTS.items()]
+    return "\n".join(
+        [
+            "## Codes of a problem\n\n| code | status | meaning |\n|---|---|---|",
+            *codes,
+            "\n## Codes of a fault, in `errors`\n\n| code | meaning |\n|---|---|",
+            *faults,
+            "",
+        ]
+    )

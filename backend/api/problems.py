@@ -20,10 +20,12 @@ from backend import errors
 from backend.api import problem_codes
 from backend.api.schemas import Json
 from backend.api.schemas.problem import ProblemFault
-from backend.database.failures import meaning_of
+from backend.database.failures import disk_full, meaning_of, why
 from backend.errors import LookalikeError
+from backend.logs import Repeats
 
 log = structlog.get_logger(__name__)
+_repeats = Repeats(log)
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -69,8 +71,11 @@ class RequestError(LookalikeError):
         self.headers = dict(headers or {})
         self.members = members
 
-    def document(self) -> Json:
-        """Return the problem as JSON, without the request's id."""
+    def document(self, named: set[str] | None = None) -> Json:
+        """Return the problem as JSON, without the request's id.
+
+        Problems of one answer share `named`: what it holds as allowed is not named again.
+        """
         found: Json = {
             "type": f"urn:lookalike:problem:{self.code}",
             "title": self.title,
@@ -80,7 +85,7 @@ class RequestError(LookalikeError):
             **self.members,
         }
         if self.faults:
-            found["errors"] = [fault.as_json() for fault in shown_faults(self.faults)]
+            found["errors"] = [fault.as_json() for fault in shown_faults(self.faults, named)]
         if len(self.faults) > MOST_FAULTS:
             found["errors_left_out"] = len(self.faults) - MOST_FAULTS
         return found
@@ -97,10 +102,12 @@ def invalid_request(faults: Sequence[ProblemFault]) -> RequestError:
     return RequestError(422, "invalid-request", "; ".join(shown), faults=faults)
 
 
-def shown_faults(faults: Sequence[ProblemFault]) -> list[ProblemFault]:
+def shown_faults(
+    faults: Sequence[ProblemFault], named: set[str] | None = None
+) -> list[ProblemFault]:
     """Return the first MOST_FAULTS faults; what is allowed is named by the first that does so."""
-    named: set[str] = set()
-    return [_shown(fault, named) for fault in faults[:MOST_FAULTS]]
+    seen = set() if named is None else named
+    return [_shown(fault, seen) for fault in faults[:MOST_FAULTS]]
 
 
 def _shown(fault: ProblemFault, named: set[str]) -> ProblemFault:
@@ -174,6 +181,7 @@ def register_error_handlers(app: Flask) -> None:
     app.register_error_handler(SQLAlchemyError, _respond_database)
     app.register_error_handler(UnicodeEncodeError, _respond_database)
     app.register_error_handler(OverflowError, _respond_database)
+    app.register_error_handler(OSError, _respond_file)
     app.register_error_handler(Exception, _respond_unexpected)
 
 
@@ -182,6 +190,10 @@ def respond(error: LookalikeError) -> Response:
     problem = to_request_error(error)
     if problem.status >= 500:
         log.warning("problem", code=problem.code, detail=problem.message)
+    return _answer(problem)
+
+
+def _answer(problem: RequestError) -> Response:
     document = problem.document() | {"request_id": g.get("request_id")}
     response = Response(json.dumps(document), problem.status, mimetype=MEDIA_TYPE)
     response.headers.update(problem.headers)
@@ -215,8 +227,23 @@ def _respond_database(error: SQLAlchemyError | UnicodeEncodeError | OverflowErro
     meaning = meaning_of(error)
     if meaning is None:
         return _respond_unexpected(error)
-    log.error("database failed", error=str(getattr(error, "orig", error)), code=meaning.code)
-    return respond(meaning)
+    return _respond_host(meaning, error)
+
+
+def _respond_file(error: OSError) -> Response:
+    """Answer when a file cannot be written, because the disk is full or for another reason."""
+    meaning = disk_full(error)
+    return _respond_unexpected(error) if meaning is None else _respond_host(meaning, error)
+
+
+def _respond_host(meaning: LookalikeError, error: Exception) -> Response:
+    """Answer with what the host lacks, and in its words; what repeats is logged once a minute."""
+    said = why(error)
+    _repeats.log("the host failed", error=said, code=meaning.code)
+    problem = to_request_error(meaning)
+    if problem.status == HTTPStatus.INSUFFICIENT_STORAGE:
+        problem.message = f"{problem.message.rstrip('.')}: {said}"
+    return _answer(problem)
 
 
 def _respond_unexpected(error: Exception) -> Response:

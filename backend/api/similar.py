@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -27,6 +28,7 @@ from backend.database.models import Generation
 from backend.search import similar
 from backend.search.similar import Answer, Query
 from backend.vectors import Vector
+from backend.vectors.image_points import MOST_IMAGES
 
 FORM: Final = {
     "schema": {
@@ -49,14 +51,16 @@ api = openapi.blueprint("similar", tag="similar items")
     "/products/<sku>/similar",
     description="Best first, without the product itself. A product that has no vector yet is "
     "answered with 409, its state and its reason.",
-    openapi_extensions=openapi.inputs(openapi.SKU, *openapi.SEARCH),
+    openapi_extensions=openapi.inputs(openapi.SKU, openapi.IMAGE_ASKED, *openapi.SEARCH),
     responses={200: SimilarAnswer, **openapi.refusals(404, 409, 503)},
 )
 @requires_scope(Scope.READ)
 def similar_to_product(sku: str) -> Json:
     """Find the products that look like this one."""
-    query, fields = read_query(QueryReader.of_request(), filterable())
-    return _by_sku(sku, query, fields)
+    reader = QueryReader.of_request()
+    image = reader.integer_or_none("image", least=1, most=MOST_IMAGES)
+    query, fields = read_query(reader, filterable())
+    return _by_sku(sku, replace(query, image=image), fields)
 
 
 @api.post(
@@ -113,10 +117,12 @@ def _by_image(data: bytes, query: Query, fields: list[str]) -> Json:
 def _written(answer: Answer, fields: list[str]) -> Json:
     noted = services().recall.notice(answer.search)
     structlog.contextvars.bind_contextvars(filter=noted.shape, search_mode=noted.mode)
-    return write_answer(
-        answer,
-        coverage=services().coverage.known(answer.generation).share,
-        fields=fields,
-        request_id=g.request_id,
-        took_ms=took_ms(),
-    )
+    with services().db.read() as session:
+        return write_answer(
+            session,
+            answer,
+            coverage=services().coverage.known(answer.generation).share,
+            fields=fields,
+            request_id=g.request_id,
+            took_ms=took_ms(),
+        )

@@ -32,7 +32,8 @@ from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import TableValuedAlias
 
-from backend.catalogue.drafts import CATEGORICAL, UNSTORABLE
+from backend.catalogue.drafts import CATEGORICAL
+from backend.catalogue.texts import UNSTORABLE
 from backend.database.dialect import is_postgresql
 from backend.database.models import Product
 from backend.errors import InvalidFilter

@@ -18,21 +18,22 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from sqlalchemy import select
 
 from backend import queue
-from backend.catalogue import products
+from backend.catalogue import product_images, products
 from backend.catalogue.import_images import ImageReferrer
 from backend.catalogue.import_memory import IdSet, LastLines
 from backend.catalogue.import_rows import CheckedRow, read_rows
-from backend.catalogue.products import Draft, Outcome
+from backend.catalogue.product_images import Images
+from backend.catalogue.products import Draft, ImageRef, Outcome
 from backend.catalogue.pruning import DEFAULT_LIMIT, PruneLimit, Pruner
 from backend.catalogue.report import Remarks, Summary
 from backend.catalogue.skus import is_sku, normalise
 from backend.catalogue.sources import open_source
-from backend.catalogue.sources.feed import CutOff, Reject, WarningKind, kind_of
+from backend.catalogue.sources.feed import CutOff, ImageFile, Reject, WarningKind, kind_of
 from backend.catalogue.sources.mapping import DEFAULT_MAPPING, FeedMapping
 from backend.database.engine import Database
 from backend.database.models import Product
@@ -53,8 +54,8 @@ class Transfer:
 
 ImportProgress: TypeAlias = Callable[[int, int], None]
 """Takes the rows done and the rows there are."""
-Known: TypeAlias = Mapping[str, Any]
-"""Stored products by sku: rows with `id` and the columns of the image."""
+Known: TypeAlias = Mapping[str, tuple[int, Images]]
+"""Stored products by sku: id and images."""
 
 CHUNK: Final = 1_000
 TAKEN: Final = (Outcome.ADDED, Outcome.CHANGED, Outcome.UNCHANGED)
@@ -180,24 +181,45 @@ class _Import:
 
     def _known(self, skus: Sequence[str]) -> Known:
         columns = (Product.id, Product.sku, Product.image_uri, Product.image_digest)
-        query = select(*columns, Product.image_bytes, Product.image_mtime_ns)
+        query = select(*columns, Product.image_bytes, Product.image_mtime_ns, Product.image_role)
+        query = query.add_columns(Product.more_images).where(Product.sku.in_(skus))
         with self.db.read() as session:
-            return {row.sku: row for row in session.execute(query.where(Product.sku.in_(skus)))}
+            rows = session.execute(query).all()
+            several = [row.id for row in rows if row.more_images]
+            further = product_images.load_further(session, several)
+        return {
+            row.sku: (row.id, (*product_images.first_of(row), *further.get(row.id, ())))
+            for row in rows
+        }
 
     def _draft(self, row: CheckedRow, known: Known) -> Draft:
-        """Refer to a row's image, and note what is wrong with the row."""
-        image = None
+        """Refer to a row's images, and note what is wrong with the row."""
         for line, warning in row.warnings:
             self.warnings.add(line, row.sku, warning, kind_of(warning))
-        if row.image:
-            try:
-                image = self.images.refer(row.image, known.get(row.sku))
-            except ImageError as error:
-                self.warnings.add(row.lines[-1], row.sku, error.message, WarningKind.IMAGE)
-        return replace(row.draft, image=image) if image else row.draft
+        _, before = known.get(row.sku, (0, ()))
+        first = self._refer(row, row.image, before, 0) if row.image else row.draft.image
+        if row.further is None:
+            return replace(row.draft, image=first)
+        found = (self._refer(row, it, before, at) for at, it in enumerate(row.further, 1))
+        roles = {image.uri: image.role for image in before}
+        images = [
+            replace(image, role=roles.get(image.uri))
+            for image in (first, *found)
+            if image is not None
+        ]
+        return replace(row.draft, image=None, images=images or None)
+
+    def _refer(
+        self, row: CheckedRow, image: ImageFile | str, known: Images, place: int
+    ) -> ImageRef | None:
+        try:
+            return self.images.refer(image, known, place=place)
+        except ImageError as error:
+            self.warnings.add(row.lines[-1], row.sku, error.message, WarningKind.IMAGE)
+            return None
 
     def _reject(self, line: int, sku: str | None, reason: str, known: Known) -> None:
         """Note a row that gives no product. A stored product that it names is not pruned."""
         self.rejects.add(line, sku, reason)
         if sku is not None and normalise(sku) in known:
-            self._held.update([known[normalise(sku)].id])
+            self._held.update([known[normalise(sku)][0]])

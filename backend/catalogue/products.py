@@ -13,11 +13,12 @@ from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from backend import queue
-from backend.catalogue.drafts import FIELDS, NO_IMAGE, Draft, ImageRef, parse
+from backend.catalogue.draft_images import NO_IMAGE, ImageRef
+from backend.catalogue.drafts import FIELDS, Draft, parse
 from backend.catalogue.filter_sql import conditions
 from backend.catalogue.save_products import PRODUCTS, Outcome, Saved, save
 from backend.catalogue.skus import is_sku, normalise
-from backend.database.models import Product, utcnow
+from backend.database.models import Product, ProductImage, utcnow
 from backend.errors import InvalidProduct, UnknownProduct
 from backend.filters import Where
 
@@ -28,13 +29,17 @@ __all__ = [
     "ImageRef",
     "Outcome",
     "Saved",
+    "edit",
     "get",
+    "image_uris",
+    "lock",
     "page",
     "parse",
     "patch",
     "remove",
     "save",
     "set_image",
+    "set_images",
 ]
 
 
@@ -43,12 +48,17 @@ def patch(session: Session, sku: str, changes: Mapping[str, Any], *, priority: i
 
     Raises UnknownProduct, and InvalidProduct as `parse` does.
     """
-    return _edit(session, parse({**changes, "sku": sku}), priority=priority)
+    return edit(session, parse({**changes, "sku": sku}), priority=priority)
+
+
+def set_images(session: Session, sku: str, images: Sequence[ImageRef], *, priority: int) -> Product:
+    """Give a product these images, in this order. Raises UnknownProduct."""
+    return edit(session, Draft(sku=sku, values={}, images=images), priority=priority)
 
 
 def set_image(session: Session, sku: str, image: ImageRef, *, priority: int) -> Product:
-    """Give a product another image, or none (NO_IMAGE). Raises UnknownProduct."""
-    return _edit(session, Draft(sku=sku, values={}, image=image), priority=priority)
+    """Give a product another first image, or remove it (NO_IMAGE). Raises UnknownProduct."""
+    return edit(session, Draft(sku=sku, values={}, image=image), priority=priority)
 
 
 def remove(session: Session, skus: Sequence[str], *, priority: int) -> tuple[int, ...]:
@@ -70,6 +80,19 @@ def remove(session: Session, skus: Sequence[str], *, priority: int) -> tuple[int
         )
         queue.request_removal(session, ids, priority=priority)
     return ids
+
+
+def image_uris(session: Session, skus: Sequence[str]) -> dict[str, set[str]]:
+    """Return the addresses of the stored images of each sku, of a removed product too."""
+    rows = session.execute(
+        select(Product.sku, Product.image_uri, ProductImage.uri)
+        .outerjoin(ProductImage, ProductImage.product_id == Product.id)
+        .where(Product.sku.in_(skus))
+    )
+    found: dict[str, set[str]] = {sku: set() for sku in skus}
+    for sku, *uris in rows:
+        found[sku].update(uri for uri in uris if uri is not None)
+    return found
 
 
 def get(session: Session, sku: str) -> Product:
@@ -115,9 +138,17 @@ def _possible(skus: Sequence[str]) -> list[str]:
     return [sku for sku in map(normalise, skus) if is_sku(sku)]
 
 
-def _edit(session: Session, draft: Draft, *, priority: int) -> Product:
-    locked = select(Product.id).where(Product.sku == draft.sku, Product.removed_at.is_(None))
-    if session.scalar(locked.with_for_update(key_share=True)) is None:
-        raise UnknownProduct(f"there is no product with the sku {draft.sku!r}", sku=draft.sku)
+def edit(session: Session, draft: Draft, *, priority: int) -> Product:
+    """Lay a draft over a product. Raises UnknownProduct, and InvalidProduct if it is rejected."""
+    lock(session, draft.sku)
     refuse_rejected(save(session, [draft], priority=priority, complete=False))
     return get(session, draft.sku)
+
+
+def lock(session: Session, sku: str) -> None:
+    """Let no other writer change a product until the transaction ends. Raises UnknownProduct."""
+    locked = select(Product.id).where(
+        Product.sku.in_(_possible([sku])), Product.removed_at.is_(None)
+    )
+    if session.scalar(locked.with_for_update(key_share=True)) is None:
+        raise UnknownProduct(f"there is no product with the sku {sku!r}", sku=sku)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Final
+from typing import Final, NoReturn
 
 import structlog
 import typer
@@ -71,20 +71,32 @@ app.command("health")(workers.health)
 
 
 def main() -> None:
-    """Run the command line. A LookalikeError becomes one line on stderr and exit code 1."""
+    """Run the command line.
+
+    A LookalikeError, and what the host or the database lacks, becomes one line on stderr and exit
+    code 1.
+    """
     try:
         app()
     except LookalikeError as error:
-        _show(error)
-        sys.exit(1)
+        _end(error.message)
+    except Exception as error:
+        from backend.bootstrap import explain
+        from backend.settings import read_settings
+
+        said = explain(error, read_settings())
+        if said is None:
+            raise
+        _end(said)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _show(error: LookalikeError) -> None:
+def _end(reason: str) -> NoReturn:
     """Show why a command failed; in the log of a process that nobody watches, as a line of it."""
     if sys.argv[1:2] and sys.argv[1] in PROCESSES and not sys.stderr.isatty():
         logs.configure("error")
-        log.error("cannot start", error=error.message)
+        log.error("cannot start", error=reason)
     else:
-        typer.secho(f"lookalike: {error.message}", err=True, fg=typer.colors.RED)
+        typer.secho(f"lookalike: {reason}", err=True, fg=typer.colors.RED)
+    sys.exit(1)

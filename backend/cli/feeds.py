@@ -20,12 +20,19 @@ from backend.cli.catalogue import (
     PruneAtMost,
     read_mapping_options,
 )
-from backend.cli.common import AsJson, err, out, print_json, services
+from backend.cli.common import AsJson, out, print_json, services
+from backend.cli.feed_tables import (
+    counts_of,
+    due_of,
+    every_of,
+    outcome_of,
+    print_feed,
+    print_job,
+    print_run,
+)
 from backend.cli.following import follow_job
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from backend.bootstrap import Services
     from backend.catalogue.sources.mapping import FeedMapping
     from backend.feeds.options import FeedOptions
@@ -103,7 +110,7 @@ def add(
             )
         )
         found.notify()
-    _print_feed(item, as_json=as_json)
+    print_feed(item, as_json=as_json)
 
 
 def _options(
@@ -138,8 +145,8 @@ def list_(as_json: AsJson = False) -> None:
     table = Table("name", "location", "every", "last run", "counts", "due")
     for item in items:
         run = item["last_run"]
-        cells = [_outcome(run), _counts(run), _due(item)]
-        shown = [item["name"], item["location"], _every(item), *cells]
+        cells = [outcome_of(run), counts_of(run), due_of(item)]
+        shown = [item["name"], item["location"], every_of(item), *cells]
         table.add_row(*map(escape, shown))
     out.print(table if items else "There are no feeds.")
 
@@ -155,7 +162,7 @@ def show(name: Name, as_json: AsJson = False) -> None:
         feed = rows.by_name(session, name)
         history = runs.history(session, feed.id, limit=runs.KEPT)
         item = describe(session, feed) | {"runs": [describe_run(run) for run in history]}
-    _print_feed(item, as_json=as_json)
+    print_feed(item, as_json=as_json)
 
 
 @feeds.command("run")
@@ -180,13 +187,13 @@ def run(
         )
         found.notify()
         if not wait:
-            _print_job(job.id, as_json=as_json)
+            print_job(job.id, as_json=as_json)
             return
         result = follow_job(found, job.id, what="Importing").result or {}
     if as_json:
         print_json(result)
     else:
-        _print_run(result)
+        print_run(result)
     if result.get("reason"):
         raise typer.Exit(1)
 
@@ -206,7 +213,7 @@ def pause(name: Name, as_json: AsJson = False) -> None:
     """Stop importing a feed by itself; `feeds run` still does."""
     with services() as found:
         item = _set_paused(found, name, paused=True)
-    _print_feed(item, as_json=as_json)
+    print_feed(item, as_json=as_json)
 
 
 @feeds.command("resume")
@@ -215,7 +222,7 @@ def resume(name: Name, as_json: AsJson = False) -> None:
     with services() as found:
         item = _set_paused(found, name, paused=False)
         found.notify()
-    _print_feed(item, as_json=as_json)
+    print_feed(item, as_json=as_json)
 
 
 def _set_paused(found: Services, name: str, *, paused: bool) -> dict[str, Any]:
@@ -225,71 +232,3 @@ def _set_paused(found: Services, name: str, *, paused: bool) -> dict[str, Any]:
     return found.db.write(
         lambda session: describe(session, rows.change(session, name, hosts=(), paused=paused))
     )
-
-
-# --- what is printed -------------------------------------------------------------------------
-
-
-def _print_job(job_id: int, *, as_json: bool) -> None:
-    if as_json:
-        print_json({"job": job_id})
-    else:
-        err.print(f"Job {job_id} has started; `lookalike feeds list` shows what comes of it.")
-
-
-def _print_feed(item: Mapping[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print_json(item)
-        return
-    options = ", ".join(f"{name}={value}" for name, value in item["options"].items())
-    table = Table(show_header=False, box=None)
-    for name, text in (
-        ("name", item["name"]),
-        ("location", item["location"]),
-        ("every", _every(item)),
-        ("options", options),
-        ("due", _due(item)),
-    ):
-        table.add_row(name, escape(text))
-    out.print(table)
-    if item.get("runs"):
-        out.print(_history(item["runs"]))
-
-
-def _history(runs: list[dict[str, Any]]) -> Table:
-    table = Table("started", "seconds", "outcome", "counts", "reason")
-    for each in runs:
-        seconds = "-" if each["seconds"] is None else f"{each['seconds']:,.1f}"
-        cells = [each["started_at"][:19], seconds, each["outcome"], _counts(each)]
-        table.add_row(*map(escape, [*cells, each["reason"] or ""]))
-    return table
-
-
-def _print_run(result: Mapping[str, Any]) -> None:
-    out.print(f"{result.get('outcome')}  {_counts(result)}", highlight=False)
-    for reject in result.get("rejects", ()):
-        text = f"  line {reject['line']}, sku {reject['sku'] or '?'}: {reject['reason']}"
-        err.print(escape(text), highlight=False)
-    if result.get("reason"):
-        err.print(escape(result["reason"]), style="red", highlight=False)
-
-
-def _every(item: Mapping[str, Any]) -> str:
-    from backend.feeds.options import show_interval
-
-    return show_interval(item["every_seconds"])
-
-
-def _outcome(run: Mapping[str, Any] | None) -> str:
-    return f"{run['outcome']} {run['started_at'][:16]}" if run else "-"
-
-
-def _counts(run: Mapping[str, Any] | None) -> str:
-    counts = (run or {}).get("counts") or {}
-    return "  ".join(f"{name} {number:,}" for name, number in counts.items() if number)
-
-
-def _due(item: Mapping[str, Any]) -> str:
-    if item["job"]:
-        return f"running (job {item['job']})"
-    return "paused" if item["paused"] else (item["due_at"] or "on request")[:16]

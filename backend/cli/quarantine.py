@@ -33,7 +33,7 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, help="How many to show.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """List quarantined products with their reasons.
+    """List quarantined products, and single images of other products, with their reasons.
 
     Below them stands what is not in quarantine: products that wait for the host, such as a server
     of images that does not answer. They are tried again by themselves.
@@ -42,13 +42,14 @@ def list_(
         rows = _read(session, limit=limit)
         waiting = _read_waiting(session)
     if as_json:
-        keys = ("sku", "reason", "failures", "image_uri")
+        keys = ("sku", "reason", "failures", "image_uri", "image")
         items = [{key: getattr(row, key) for key in keys} for row in rows]
         print_json({"items": items, "waiting": [asdict(row) for row in waiting]})
         return
     table = Table("sku", "reason", "failures", "image")
     for row in rows:
-        texts = (row.sku, row.reason, str(row.failures), row.image_uri or "-")
+        number = f"{row.image}: " if row.image else ""
+        texts = (row.sku, row.reason, str(row.failures), number + (row.image_uri or "-"))
         table.add_row(*map(escape, texts))
     out.print(table if rows else "The quarantine is empty.")
     for row in waiting:
@@ -62,22 +63,26 @@ def retry(skus: Skus = None, everything: All = False, as_json: AsJson = False) -
 
     with services() as found:
         chosen = _choose(found, skus or [], everything)
-        for chunk in _split([row.product_id for row in chosen]):
+        for chunk in _split(list(dict.fromkeys(row.product_id for row in chosen))):
             found.db.write(
                 partial(queue.request, product_ids=chunk, image=True, priority=queue.SINGLE)
             )
         found.notify()
-    _print_skus("retried", [row.sku for row in chosen], as_json=as_json)
+    _print_skus("retried", list(dict.fromkeys(row.sku for row in chosen)), as_json=as_json)
 
 
 @quarantine.command("discard")
 def discard(skus: Skus = None, everything: All = False, as_json: AsJson = False) -> None:
-    """Remove quarantined products from the catalogue, as a DELETE over REST does."""
+    """Remove quarantined products from the catalogue, as a DELETE over REST does.
+
+    A product that is indexed by other images than the one in quarantine stays.
+    """
     from backend import queue
     from backend.catalogue import products
 
     with services() as found:
-        chosen = [row.sku for row in _choose(found, skus or [], everything)]
+        rows = _choose(found, skus or [], everything)
+        chosen = [row.sku for row in rows if row.image is None]
         for chunk in _split(chosen):
             found.db.write(partial(products.remove, skus=chunk, priority=queue.SINGLE))
         found.notify()
@@ -90,12 +95,19 @@ def _split(items: list[Any]) -> Iterator[list[Any]]:
 
 
 def _read(session: Any, *, limit: int) -> list[Any]:
-    """Return the quarantined products of the active generation."""
+    """Return what the active generation has in quarantine: products, and single images."""
     from backend import generations
     from backend.queue.progress import quarantine as read_quarantine
+    from backend.queue.progress import quarantined_images
 
     generation = generations.active_or_none(session)
-    return list(read_quarantine(session, generation.id, limit=limit)) if generation else []
+    if generation is None:
+        return []
+    found = [
+        *read_quarantine(session, generation.id, limit=limit),
+        *quarantined_images(session, generation.id, limit=limit),
+    ]
+    return sorted(found, key=lambda row: (row.product_id, row.image or 0))[:limit]
 
 
 def _read_waiting(session: Any) -> list[Any]:

@@ -6,9 +6,11 @@ are raised by the driver itself, before anything is sent, and have only a messag
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from typing import Final
 
+from alembic.util import CommandError
 from sqlalchemy import exc
 
 from backend import errors
@@ -36,6 +38,8 @@ _POSTGRESQL: Final[dict[str, type[LookalikeError]]] = {
     "55P03": errors.DatabaseLocked,
     "40": errors.DatabaseLocked,  # deadlocks and serialization failures
     "25006": errors.DatabaseReadOnly,
+    "42P01": errors.DatabaseNotMigrated,  # no such table
+    "42703": errors.DatabaseNotMigrated,  # no such column
     "XX001": errors.DatabaseDamaged,
     "XX002": errors.DatabaseDamaged,
     "54": errors.TooManyParameters,  # program limits: too complex, too many arguments
@@ -50,6 +54,8 @@ _MESSAGES: Final[tuple[tuple[str, type[LookalikeError]], ...]] = (
     ("Expression tree is too large", errors.TooManyParameters),
     ("parser stack overflow", errors.TooManyParameters),
     ("number of parameters must be between", errors.TooManyParameters),
+    ("no such table", errors.DatabaseNotMigrated),
+    ("no such column", errors.DatabaseNotMigrated),
     ("NUL (0x00)", errors.NulByte),
     ("null character", errors.NulByte),
 )
@@ -88,3 +94,46 @@ def _kind_of(error: exc.DBAPIError) -> type[LookalikeError] | None:
         return errors.DatabaseUnavailable if is_lost else None
     starts = [start for start in _POSTGRESQL if state.startswith(start)]
     return _POSTGRESQL[max(starts, key=len)] if starts else None
+
+
+def disk_full(error: OSError) -> LookalikeError | None:
+    """Return what an error of a file means where its disk is full; None for any other."""
+    return errors.DiskFull() if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
+
+
+def why(error: BaseException) -> str:
+    """Return what the driver says, in one line and without the statement."""
+    said = str(getattr(error, "orig", None) or error).strip()
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def explain(error: BaseException, *, database: str) -> str | None:
+    """Say in one line what failed, where, and what to do; None for a fault of the program.
+
+    `database` names the database without its password, such as a path or a host.
+    """
+    if isinstance(error, CommandError):  # of Alembic
+        return f"the database {database} cannot be migrated: {why(error)}"
+    if isinstance(error, OSError) and error.strerror:
+        return _explain_file(error)
+    meaning = meaning_of(error)
+    if meaning is None:
+        return None
+    return f"{meaning.message.rstrip('.')}: {database}: {why(error)}"
+
+
+def _explain_file(error: OSError) -> str:
+    place = f" {error.filename}" if error.filename else ""
+    advice = _ADVICE.get(error.errno or 0, "")
+    return f"cannot use{place}: {error.strerror}{advice and f'; {advice}'}"
+
+
+_ADVICE: Final = {
+    errno.ENOSPC: "make room on the disk",
+    errno.EDQUOT: "make room on the disk",
+    errno.EACCES: "give the user of this process access to it",
+    errno.EPERM: "give the user of this process access to it",
+    errno.EROFS: "this file system can only be read",
+    errno.EMFILE: "raise the limit of open files",
+}

@@ -96,9 +96,27 @@ class Product(Base):
     image_digest: Mapped[str | None] = mapped_column(String(64))  # sha256 of the bytes, in hex
     image_bytes: Mapped[int | None] = mapped_column(BigInteger)  # with the time: has it changed?
     image_mtime_ns: Mapped[int | None] = mapped_column(BigInteger)
+    image_role: Mapped[str | None] = mapped_column(String(64))
+    more_images: Mapped[int | None]  # how many rows of `product_images` there are; NULL: none
     removed_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class ProductImage(Base):
+    """One more image of a product; the first one is in the product's own row."""
+
+    __tablename__ = "product_images"
+
+    product_id: Mapped[int] = mapped_column(
+        BigKey, ForeignKey("products.id", ondelete="CASCADE"), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(primary_key=True)  # from 1; the first image has 0
+    uri: Mapped[str] = mapped_column(Text)
+    digest: Mapped[str | None] = mapped_column(String(64), index=True)
+    bytes: Mapped[int | None] = mapped_column(BigInteger)
+    mtime_ns: Mapped[int | None] = mapped_column(BigInteger)
+    role: Mapped[str | None] = mapped_column(String(64))  # the shop's own word
 
 
 class ImageVector(Base):
@@ -137,6 +155,7 @@ class Generation(Base):
     index_options: Mapped[dict[str, Any]] = mapped_column(default=dict)
     state: Mapped[str] = mapped_column(String(16), index=True)
     backfilled_to: Mapped[int] = mapped_column(BigInteger, default=0)  # last product id with a row
+    most_images: Mapped[int | None]  # of one product, that the index may hold; NULL: one
     quality: Mapped[dict[str, Any] | None]  # the measured numbers it was promoted with
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     promoted_at: Mapped[datetime | None]
@@ -170,8 +189,22 @@ class IndexEntry(Base):
     requested_at: Mapped[datetime] = mapped_column(default=utcnow)
     due_at: Mapped[datetime | None] = mapped_column(default=utcnow)
     last_error: Mapped[str | None] = mapped_column(Text)
+    more_digests: Mapped[list[str] | None] = mapped_column(
+        JSON(none_as_null=True)
+    )  # the images of the product's points beyond the first
+    more_points: Mapped[int | None]  # how many points beyond the first the index may hold
+    image_errors: Mapped[dict[str, str] | None] = mapped_column(
+        JSON(none_as_null=True)
+    )  # why single images have no point: {uri: reason}
 
     __table_args__ = (
+        Index(
+            "ix_index_entries_image_errors",
+            "generation_id",
+            "product_id",
+            postgresql_where=text("image_errors IS NOT NULL"),
+            sqlite_where=text("image_errors IS NOT NULL"),
+        ),
         Index(
             "ix_index_entries_due",
             "generation_id",

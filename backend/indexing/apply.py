@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import structlog
@@ -20,7 +20,8 @@ from backend.indexing.refusals import upsert_apart
 from backend.metrics.instruments import count_searchable
 from backend.outages import Outages
 from backend.queue import Claimed, Stage, waiting
-from backend.vectors import Point, VectorIndex
+from backend.vectors import Point, Vector, VectorIndex
+from backend.vectors.image_points import point_id, point_ids, product_of
 
 log = structlog.get_logger(__name__)
 
@@ -69,26 +70,23 @@ def _apply(
     db: Database, generation: Generation, index: VectorIndex, claimed: Sequence[Claimed]
 ) -> None:
     ids = [row.product_id for row in claimed]
+    digests = {digest for row in claimed for digest in _digests(row)}
     with db.read() as session:
         rows = session.scalars(select(Product).where(Product.id.in_(ids)))
         products = {row.id: row for row in rows}
-        vectors = image_vectors.load(
-            session, generation.fingerprint, {row.embedded_digest or "" for row in claimed}
-        )
+        vectors = image_vectors.load(session, generation.fingerprint, digests)
     gone, without_vector, points = [], [], {}
     for row in claimed:
         product = products.get(row.product_id)
         if product is None or product.removed_at is not None or row.embedded_digest is None:
             gone.append(row)
-        elif row.embedded_digest not in vectors:
+        elif not vectors.keys() >= _digests(row):
             without_vector.append(row)
         else:
-            vector = vectors[row.embedded_digest]
-            points[row] = Point(
-                id=row.product_id, vector=vector, payload=payload(product), claim=row.claim
-            )
+            points[row] = _points(row, product, vectors)
     written = _upsert(db, generation, index, points)
-    index.delete({row.product_id: row.claim for row in gone})
+    surplus = {id_: row.claim for row in written for id_ in _surplus(row)}
+    index.delete(surplus | {id_: row.claim for row in gone for id_ in _all_points(row)})
     applied = [(row, True) for row in written] + [(row, False) for row in gone]
 
     def settle(session: Session) -> None:
@@ -112,30 +110,63 @@ def _waits(
     return [(priority, (now - since).total_seconds()) for priority, since in changed]
 
 
+def _digests(row: Claimed) -> set[str]:
+    return {row.embedded_digest or "", *row.more_digests}
+
+
+def _points(row: Claimed, product: Product, vectors: Mapping[str, Vector]) -> list[Point]:
+    """Return the points of a product, one for each of its images."""
+    return [
+        Point(
+            id=point_id(row.product_id, slot),
+            vector=vectors[digest],
+            payload=payload(product, slot=slot),
+            claim=row.claim,
+        )
+        for slot, digest in enumerate([row.embedded_digest or "", *row.more_digests])
+    ]
+
+
+def _surplus(row: Claimed) -> list[int]:
+    """Return the points that a product had, or may have had, for images that it has no more."""
+    slots = range(len(row.more_digests) + 1, row.more_points + 1)
+    return [point_id(row.product_id, slot) for slot in slots]
+
+
+def _all_points(row: Claimed) -> list[int]:
+    """Return the points that a product that is gone may have."""
+    most = max(row.more_points, len(row.more_digests))
+    return point_ids([row.product_id], 1 + most)
+
+
 def _upsert(
-    db: Database, generation: Generation, index: VectorIndex, points: dict[Claimed, Point]
+    db: Database, generation: Generation, index: VectorIndex, points: dict[Claimed, list[Point]]
 ) -> list[Claimed]:
-    """Upsert the points; rows whose points the index refuses are quarantined."""
+    """Upsert the points; rows of which the index refuses a point are quarantined."""
     try:
-        refused = upsert_apart(index, list(points.values()))
+        refused = upsert_apart(index, [point for several in points.values() for point in several])
     except (InvalidVector, InvalidProduct) as error:
-        bad = [row for row in points if row.product_id in error.context["ids"]]
+        named = {product_of(id_) for id_ in error.context["ids"]}
+        bad = [row for row in points if row.product_id in named]
         _fail(db, generation, bad, f"{error.code}: {error.message}")
-        good = {row: point for row, point in points.items() if row not in bad}
+        good = {row: several for row, several in points.items() if row not in bad}
         return _upsert(db, generation, index, good)  # which may be refused for another reason
+    by_product = {product_of(id_): (id_, error) for id_, error in refused.items()}
     for row in points:
-        if row.product_id in refused:
-            _set_aside(db, generation, row, refused[row.product_id])
-    return [row for row in points if row.product_id not in refused]
+        if row.product_id in by_product:
+            _set_aside(db, generation, row, *by_product[row.product_id])
+    return [row for row in points if row.product_id not in by_product]
 
 
-def _set_aside(db: Database, generation: Generation, row: Claimed, error: Exception) -> None:
-    """Quarantine a row whose point alone is refused; where the index may recover, it waits."""
-    log.warning("the index refuses a point", product=row.product_id, error=str(error))
+def _set_aside(
+    db: Database, generation: Generation, row: Claimed, point: int, error: Exception
+) -> None:
+    """Quarantine a row of which one point is refused; where the index may recover, it waits."""
+    log.warning("the index refuses a point", product=row.product_id, point=point, error=str(error))
     if isinstance(error, IndexUnavailable):
         _postpone(db, generation, [row], error, RETRY_AFTER)
     else:
-        _fail(db, generation, [row], f"{IndexRefused.code}: point {row.product_id}: {error}")
+        _fail(db, generation, [row], f"{IndexRefused.code}: point {point}: {error}")
 
 
 def _fail(db: Database, generation: Generation, rows: Sequence[Claimed], reason: str) -> None:

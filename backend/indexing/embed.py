@@ -8,20 +8,19 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import islice
-from typing import Final, cast
+from typing import Final
 
 import numpy as np
 import structlog
 from PIL.Image import Image
-from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from backend import queue
+from backend import generations, queue
 from backend.catalogue import image_vectors
 from backend.database import clock
 from backend.database.engine import Database
-from backend.database.models import Generation, Product
+from backend.database.models import Generation
 from backend.embedders import Embedder
 from backend.embedders.control import check_works
 from backend.errors import (
@@ -39,9 +38,10 @@ from backend.errors import (
 from backend.generations import check_fingerprint
 from backend.images.decoder_pool import Decoded
 from backend.images.open_images import ImageOpener
+from backend.indexing.image_tasks import Gathered, ImageTask, Outcome, read_tasks, store_digests
 from backend.metrics.instruments import count_batch
 from backend.outages import Outages
-from backend.queue import REINDEX, Claimed, Stage
+from backend.queue import REINDEX, Claimed, FurtherImages, Stage
 from backend.vectors import Vector
 
 log = structlog.get_logger(__name__)
@@ -58,6 +58,10 @@ HOST_CODES: Final = tuple(
 """Codes of the quarantine's reasons that may be the host's fault, and so are tried again."""
 
 
+GAVE_UP: Final = DecoderDied(queue.EXHAUSTED.partition(": ")[2])
+"""Why an image has no vector whose product has used all attempts in processes that died."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class EmbedOptions:
     """How one claim is made and embedded."""
@@ -69,25 +73,6 @@ class EmbedOptions:
     retry: timedelta  # the first back-off; it doubles with every failure
     heartbeat: Callable[[], None] = lambda: None  # called for every image, so that a hang is seen
     outages: Outages = field(default_factory=Outages)
-
-
-@dataclass(frozen=True)
-class _Task:
-    """A claimed row and its image."""
-
-    row: Claimed
-    uri: str | None
-    digest: str | None
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """The result of one task: the vector of an image's content, or an error."""
-
-    task: _Task
-    digest: str = ""
-    vector: Vector | None = None
-    error: Exception | None = None
 
 
 def embed_pending(
@@ -207,18 +192,35 @@ def _work(
 ) -> None:
     """Work on a claim. Rows are taken out of `open_rows` as soon as their outcome is recorded."""
     with db.read() as session:
-        tasks = _tasks(session, list(open_rows))
+        tasks = read_tasks(session, list(open_rows))
         digests = {task.digest for task in tasks if task.digest}
         known = image_vectors.known(session, generation.fingerprint, digests)
-    ready = [_Outcome(task, digest=task.digest) for task in tasks if task.digest in known]
-    _record(db, generation, options, ready, open_rows)
+    gathered = Gathered(tasks)
+    ready = [Outcome(task, digest=task.digest) for task in tasks if task.digest in known]
     unknown = [task for task in tasks if task.digest not in known]
-    unknown.sort(key=lambda task: image_opener.is_doubtful(task.uri))  # who may wait goes last
-    uris = [task.uri for task in unknown]
+    spent = {row for row in gathered.several if row.failures > options.max_failures}
+    given_up = [Outcome(task, error=GAVE_UP) for task in unknown if task.row in spent]
+    _record(db, generation, options, [*ready, *given_up], gathered, open_rows)
+    left = [task for task in unknown if task.row not in spent]
+    batch_size = options.batch_size
+    if any(task.row.failures > 1 for task in left):
+        left, batch_size = _one_by_one(left), 1
+    else:
+        left.sort(key=lambda task: image_opener.is_doubtful(task.uri))  # who may wait goes last
+    uris = [task.uri for task in left]
     found = image_opener.open(uris, embedder.input_size, heartbeat=options.heartbeat)
-    opened = zip(unknown, _with_heartbeat(found, options.heartbeat), strict=True)
-    while batch := list(islice(opened, options.batch_size)):
-        _record(db, generation, options, _embed(embedder, batch), open_rows)
+    opened = zip(left, _with_heartbeat(found, options.heartbeat), strict=True)
+    while batch := list(islice(opened, batch_size)):
+        _record(db, generation, options, _embed(embedder, batch), gathered, open_rows)
+
+
+def _one_by_one(tasks: list[ImageTask]) -> list[ImageTask]:
+    """Order the images of a row that has failed before, so that one that kills costs itself.
+
+    They are embedded and stored one by one, from either end in turn: so only those between two
+    images that kill the process are never reached.
+    """
+    return tasks[::-1] if tasks[0].row.failures % 2 == 0 else tasks
 
 
 def _with_heartbeat(
@@ -229,25 +231,16 @@ def _with_heartbeat(
         yield one
 
 
-def _tasks(session: Session, claimed: Sequence[Claimed]) -> list[_Task]:
-    ids = [row.product_id for row in claimed]
-    images = session.execute(
-        select(Product.id, Product.image_uri, Product.image_digest).where(Product.id.in_(ids))
-    )
-    found = {id_: (uri, digest) for id_, uri, digest in images}
-    return [_Task(row, *found.get(row.product_id, (None, None))) for row in claimed]
-
-
 def _embed(
-    embedder: Embedder, batch: Sequence[tuple[_Task, Decoded | ImageError]]
-) -> list[_Outcome]:
-    bad = [_Outcome(task, error=got) for task, got in batch if isinstance(got, ImageError)]
+    embedder: Embedder, batch: Sequence[tuple[ImageTask, Decoded | ImageError]]
+) -> list[Outcome]:
+    bad = [Outcome(task, error=got) for task, got in batch if isinstance(got, ImageError)]
     good = [(task, got) for task, got in batch if not isinstance(got, ImageError)]
     vectors = _forward_checked(embedder, [decoded.image for _, decoded in good])
     return bad + [
-        _Outcome(task, error=vector)
+        Outcome(task, error=vector)
         if isinstance(vector, Exception)
-        else _Outcome(task, digest=decoded.digest, vector=vector)
+        else Outcome(task, digest=decoded.digest, vector=vector)
         for (task, decoded), vector in zip(good, vectors, strict=True)
     ]
 
@@ -293,53 +286,83 @@ def _record(
     db: Database,
     generation: Generation,
     options: EmbedOptions,
-    outcomes: Sequence[_Outcome],
+    outcomes: Sequence[Outcome],
+    gathered: Gathered,
     open_rows: dict[Claimed, None],
 ) -> None:
-    """Store the vectors and settle, fail or postpone their rows, in one transaction."""
+    """Store the vectors; settle, fail or postpone the rows of which no image is left.
+
+    In one transaction. Those rows are no longer open.
+    """
     if not outcomes:
         return
-    settled = [(one.task.row, one.digest) for one in outcomes if one.error is None]
     vectors = {one.digest: one.vector for one in outcomes if one.vector is not None}
-    errors = [(one.task.row, one.error) for one in outcomes if one.error is not None]
-    waiting = [(r, reason(e), _wait(e, options)) for r, e in errors if _waits_for_host(e)]
-    failed = [(row, error) for row, error in errors if not _waits_for_host(error)]
-    permanent = [(r, reason(e)) for r, e in failed if not _may_retry(r, e, options)]
-    again = [(r, reason(e)) for r, e in failed if _may_retry(r, e, options)]
+    verdicts = [_judge(row, every, options) for row, every in gathered.add(outcomes)]
+    further = {one.row: one.further for one in verdicts}
+    settled = [(one.row, one.digest) for one in verdicts if one.digest is not None]
+    failed = [one for one in verdicts if one.digest is None]
+    waiting = [(one.row, one.reason, one.wait) for one in failed if one.wait is not None]
+    permanent = [(one.row, one.reason) for one in failed if one.may_not_retry]
 
     def write(session: Session) -> None:
         image_vectors.store(session, generation.fingerprint, vectors)
-        _store_digests(session, outcomes)
-        queue.settle_embedded(session, generation.id, settled)
-        queue.fail(session, generation.id, permanent)
+        store_digests(session, outcomes)
+        generations.note_images(session, generation.id, most=_most_images(verdicts))
+        queue.settle_embedded(session, generation.id, settled, further=further)
+        queue.fail(session, generation.id, permanent, further=further)
         # Tries before the host was known to be at fault are forgotten with it.
         queue.postpone(session, generation.id, waiting, forget=True)
         now = clock.now(session)
-        for row, why in again:
-            retry_at = now + _back_off(row, options)
-            queue.fail(session, generation.id, [(row, why)], retry_at=retry_at)
+        for one in failed:
+            if one.back_off is not None:
+                again = [(one.row, one.reason)]
+                queue.fail(session, generation.id, again, retry_at=now + one.back_off)
 
     db.write(write)
-    for outcome in outcomes:
-        open_rows.pop(outcome.task.row, None)
+    for verdict in verdicts:
+        open_rows.pop(verdict.row, None)
 
 
-def _store_digests(session: Session, outcomes: Sequence[_Outcome]) -> None:
-    """Store the digest of images that were read for the first time, such as remote ones."""
-    table = cast("Table", Product.__table__)
-    new = [
-        {"b_id": one.task.row.product_id, "b_uri": one.task.uri, "b_digest": one.digest}
-        for one in sorted(outcomes, key=lambda one: one.task.row.product_id)
-        if one.error is None and one.task.digest is None
-    ]
-    if new:
-        session.execute(
-            update(table)
-            .where(table.c.id == bindparam("b_id"), table.c.image_uri == bindparam("b_uri"))
-            .where(table.c.image_digest.is_(None))
-            .values(image_digest=bindparam("b_digest")),
-            new,
-        )
+@dataclass(frozen=True)
+class _Verdict:
+    """What is recorded of a row: the digest of its first good image, or a reason."""
+
+    row: Claimed
+    digest: str | None
+    further: FurtherImages
+    reason: str = ""
+    back_off: timedelta | None = None  # until it is tried again after a failure of its own
+    wait: timedelta | None = None  # until it is tried again after a failure of the host
+
+    @property
+    def may_not_retry(self) -> bool:
+        """Whether it is not tried again."""
+        return self.back_off is None and self.wait is None
+
+
+def _judge(row: Claimed, outcomes: Sequence[Outcome], options: EmbedOptions) -> _Verdict:
+    """Decide what becomes of a row. A bad image costs itself, unless there is no good one.
+
+    While one of the images may still be had, the row waits for it.
+    """
+    errors = [one.error for one in outcomes if one.error is not None]
+    good = dict.fromkeys(one.digest for one in outcomes if one.error is None)
+    digest, *more = good or [None]
+    several = len(outcomes) > 1
+    reasons = {one.task.uri or "": reason(one.error) for one in outcomes if one.error and several}
+    further = FurtherImages(digests=[each for each in more if each], errors=reasons)
+    host = next((error for error in errors if isinstance(error, HostUnavailable)), None)
+    if host is not None:
+        return _Verdict(row, None, further, reason(host), wait=_wait(host, options))
+    waits_for = next((error for error in errors if _may_retry(row, error, options)), None)
+    if waits_for is not None:
+        return _Verdict(row, None, further, reason(waits_for), _back_off(row, options))
+    return _Verdict(row, digest, further, reason(errors[0]) if errors else "")
+
+
+def _most_images(verdicts: Sequence[_Verdict]) -> int:
+    """Return how many points one of these products will have at most."""
+    return max((1 + len(one.further.digests) for one in verdicts), default=1)
 
 
 def reason(error: Exception) -> str:
@@ -349,14 +372,9 @@ def reason(error: Exception) -> str:
     return f"embedding-failed: {type(error).__name__}: {error}"
 
 
-def _waits_for_host(error: Exception) -> bool:
-    return isinstance(error, HostUnavailable)
-
-
-def _wait(error: Exception, options: EmbedOptions) -> timedelta:
+def _wait(error: HostUnavailable, options: EmbedOptions) -> timedelta:
     """Return how long a row waits for its image's host."""
-    seconds = error.context.get("wait", 0) if isinstance(error, LookalikeError) else 0
-    return max(options.retry, timedelta(seconds=seconds))
+    return max(options.retry, timedelta(seconds=error.context.get("wait", 0)))
 
 
 def _may_retry(row: Claimed, error: Exception, options: EmbedOptions) -> bool:

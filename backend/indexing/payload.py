@@ -10,6 +10,7 @@ from typing import Any, Final
 from backend.database.models import Product
 from backend.filters import FieldType
 from backend.filters.spellings import FLOATS, float_token
+from backend.vectors import SLOT
 
 COLUMNS: Final[dict[str, FieldType]] = {
     "gender": "keyword",
@@ -35,10 +36,14 @@ def schema(facets: Sequence[str] = ()) -> dict[str, FieldType]:
     return COLUMNS | declared
 
 
-def payload(product: Product) -> dict[str, Any]:
-    """Return the payload of a product's point; attributes that the product lacks are left out."""
+def payload(product: Product, *, slot: int = 0) -> dict[str, Any]:
+    """Return the payload of a product's point; attributes that the product lacks are left out.
+
+    `slot` is 0 for its first point. The others are marked, so that they are not counted twice.
+    """
     columns = {name: getattr(product, name) for name in ("sku", *COLUMNS)}
     columns["attributes"] = product.attributes
+    columns[SLOT] = slot or None
     columns[FLOATS] = _floats(product.attributes or {}) or None
     return {name: value for name, value in columns.items() if value is not None}
 

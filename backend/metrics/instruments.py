@@ -36,6 +36,12 @@ REQUESTS: Final = Histogram(
     buckets=HTTP_SECONDS,
     registry=REGISTRY,
 )
+REFUSED: Final = Counter(
+    "lookalike_refused_requests",
+    "Requests that were refused before the app saw them: late, malformed, too large, too many.",
+    ("http_response_status_code",),
+    registry=REGISTRY,
+)
 FRESHNESS: Final = Histogram(
     "lookalike_freshness_seconds",
     "From the change of a product until the active index shows it.",
@@ -69,6 +75,7 @@ DECODE_SECONDS: Final = Histogram(
 )
 INSTRUMENTS: Final[tuple[MetricWrapperBase, ...]] = (
     REQUESTS,
+    REFUSED,
     FRESHNESS,
     BATCH_SIZES,
     BATCH_SECONDS,
@@ -77,10 +84,24 @@ INSTRUMENTS: Final[tuple[MetricWrapperBase, ...]] = (
 )
 
 
+_requests: dict[tuple[str | None, str, int], Histogram] = {}
+"""The series of requests that have occurred: looking one up in REQUESTS takes longer."""
+
+
 def count_request(*, route: str | None, method: str, status: int, seconds: float) -> None:
     """Count one HTTP request; `route` is its template, None where no route matched."""
-    known = method if method in METHODS else OTHER_METHOD
-    REQUESTS.labels(route or "", known, str(status)).observe(seconds)
+    series = _requests.get((route, method, status))
+    if series is None:
+        known = method if method in METHODS else OTHER_METHOD
+        series = REQUESTS.labels(route or "", known, str(status))
+        if known == method:  # or clients could fill the memory
+            _requests[route, method, status] = series
+    series.observe(seconds)
+
+
+def count_refused(status: int) -> None:
+    """Count one request that never reached the app."""
+    REFUSED.labels(str(status)).inc()
 
 
 def count_searchable(waits: Iterable[tuple[int, float]]) -> None:

@@ -37,9 +37,10 @@ def backfill(session: Session, generation_id: int, *, after: int, limit: int) ->
 def insert_missing(session: Session, generation_id: int, which: ColumnElement[bool]) -> None:
     """Give products an entry in one generation; existing entries do not change.
 
-    Removed products get none. An entry whose vector is stored skips the embed stage. An entry that
-    the active generation has quarantined with the same embedder is quarantined here too, with the
-    last good vector if there is one. Entries of a re-index have the lowest priority.
+    Removed products get none. An entry whose vector is stored skips the embed stage; with several
+    images it does not, since that stage finds which of the vectors are stored. An entry that the
+    active generation has quarantined with the same embedder is quarantined here too, with the
+    last good vectors if there are any. Entries of a re-index have the lowest priority.
     """
     generation = session.get_one(Generation, generation_id)
     rows = (
@@ -50,7 +51,10 @@ def insert_missing(session: Session, generation_id: int, which: ColumnElement[bo
     session.execute(insert_entries(session, rows, None, columns=_KNOWN_ENTRY))
 
 
-_KNOWN_ENTRY: Final = [*NEW_ENTRY, "embedded_digest", "last_error"]
+_KNOWN_ENTRY: Final = [
+    *NEW_ENTRY,
+    *("embedded_digest", "last_error", "more_digests", "more_points", "image_errors"),
+]
 
 
 def _known_entries(generation: Generation, now: datetime) -> Select[Any]:
@@ -66,7 +70,11 @@ def _known_entries(generation: Generation, now: datetime) -> Select[Any]:
         sibling.due_at.is_(None),
         sibling.failures > 0,  # the image failed, not the index
     )
-    digest = case((has_failed, sibling.embedded_digest), else_=ImageVector.image_digest)
+    digest = case(
+        (has_failed, sibling.embedded_digest),
+        (Product.more_images.is_not(None), null()),
+        else_=ImageVector.image_digest,
+    )
     moment = literal(now, Entry.due_at.type)
     zero = literal(0)
     priority = literal(REINDEX if generation.state == BUILDING else IMPORT)
@@ -84,6 +92,9 @@ def _known_entries(generation: Generation, now: datetime) -> Select[Any]:
             case((and_(has_failed, digest.is_(None)), null()), else_=moment),
             digest,
             case((has_failed, sibling.last_error), else_=null()),
+            case((has_failed, sibling.more_digests), else_=null()),
+            case((has_failed, sibling.more_points), else_=null()),
+            case((has_failed, sibling.image_errors), else_=null()),
         )
         .select_from(Product)
         .outerjoin(

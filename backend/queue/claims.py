@@ -56,11 +56,12 @@ def claim(
         .where(Entry.generation_id == generation_id, Entry.product_id.in_(taken_ids))
         .values(taken)
         .returning(
-            Entry.product_id, Entry.claim, Entry.wanted, Entry.failures, Entry.embedded_digest
+            *(Entry.product_id, Entry.claim, Entry.wanted, Entry.failures),
+            *(Entry.embedded_digest, Entry.more_digests, Entry.more_points),
         )
         .execution_options(synchronize_session=False)
     )
-    return sorted((Claimed(*row) for row in rows), key=lambda row: row.product_id)
+    return sorted((Claimed.of_row(row) for row in rows), key=lambda row: row.product_id)
 
 
 def is_due(

@@ -45,6 +45,7 @@ def request(
             "due_at": now,
             "failures": 0,
             "last_error": null(),
+            "image_errors": null(),
         }
     upsert_entries(session, product_ids, changes, priority=priority, now=now)
 
@@ -62,6 +63,7 @@ def request_removal(
         "due_at": now,
         "failures": 0,
         "last_error": null(),
+        "image_errors": null(),
     }
     upsert_entries(session, product_ids, changes, priority=priority, now=now, embedded=1)
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, and_, bindparam, case, literal, null, update
+from sqlalchemy import BindParameter, and_, bindparam, case, func, literal, null, select, update
 from sqlalchemy.orm import Session
 
 from backend.database import clock
+from backend.database.models import Product
 from backend.queue import requesting
 from backend.queue.entries import (
     IS_OUR_CLAIM,
     Claimed,
     Entry,
+    FurtherImages,
     Stage,
     update_and_count,
     update_claimed,
@@ -22,6 +24,15 @@ from backend.queue.entries import (
 )
 
 EXHAUSTED: Final = "decoder-died: the process died or gave up each time it embedded this image"
+
+NO_FURTHER: Final = FurtherImages()
+
+FURTHER_MAY_BE: Final = case(
+    (func.coalesce(Entry.more_points, 0) >= bindparam("b_more_points"), Entry.more_points),
+    else_=bindparam("b_more_points"),
+)
+"""How many points beyond the first the index may hold once so many are written. The number is in
+SQL before the first of them is in the index, so that a removal finds them whoever dies between."""
 
 SAME_IMAGE: Final = Entry.failures > 0
 """Whether the image is still that of our claim: the claim raised the failures, and only a request
@@ -33,16 +44,19 @@ def settle_embedded(
     generation_id: int,
     embedded: Sequence[tuple[Claimed, str]],
     *,
+    further: Mapping[Claimed, FurtherImages] | None = None,
     now: datetime | None = None,
 ) -> int:
     """Record that the vector of each (row, image digest) is stored; return how many rows changed.
 
-    Rows that another worker has claimed since do not change. If the product was removed meanwhile,
-    `embedded` is already greater than what was claimed; that value stays.
+    `further` says what became of the other images of those rows that have any. Rows that another
+    worker has claimed since do not change. If the product was removed meanwhile, `embedded` is
+    already greater than what was claimed; that value stays.
     """
     if not embedded:
         return 0
     now = now or clock.now(session)
+    images = further or {}
     claimed: BindParameter[int] = bindparam("b_wanted")
     return update_claimed(
         session,
@@ -51,12 +65,29 @@ def settle_embedded(
         {
             "embedded": case((Entry.embedded > claimed, Entry.embedded), else_=claimed),
             "embedded_digest": bindparam("b_digest"),
+            "more_digests": bindparam("b_more_digests", type_=Entry.more_digests.type),
+            "more_points": FURTHER_MAY_BE,
+            "image_errors": bindparam("b_image_errors", type_=Entry.image_errors.type),
             "failures": 0,
             "last_error": null(),
             "due_at": now,
         },
-        extra=[{"b_digest": digest} for _, digest in embedded],
+        extra=[
+            {
+                "b_digest": digest,
+                **_further(images.get(row, NO_FURTHER)),
+            }
+            for row, digest in embedded
+        ],
     )
+
+
+def _further(images: FurtherImages) -> dict[str, Any]:
+    return {
+        "b_more_digests": list(images.digests) or None,
+        "b_more_points": len(images.digests),
+        "b_image_errors": dict(images.errors) or None,
+    }
 
 
 def settle_indexed(
@@ -87,12 +118,14 @@ def settle_indexed(
             {
                 "indexed": bindparam("b_wanted"),
                 "indexed_claim": Entry.claim if has_point else null(),
+                "more_points": bindparam("b_more_points") if has_point else null(),
                 "requested_at": case(
                     (Entry.wanted > bindparam("b_wanted"), now), else_=Entry.requested_at
                 ),
                 "due_at": case((Entry.wanted > bindparam("b_wanted"), now), else_=null()),
                 "last_error": case((Entry.failures == 0, null()), else_=Entry.last_error),
             },
+            extra=[{"b_more_points": len(row.more_digests) or None} for row in rows],
         )
     if settled < len(applied):
         request_late(session, generation_id, [row for row, _ in applied], now)
@@ -102,9 +135,13 @@ def settle_indexed(
 def request_late(
     session: Session, generation_id: int, rows: Sequence[Claimed], now: datetime
 ) -> None:
-    """Request those of the rows that another worker has claimed since."""
-    changes = requesting.changes_to_reapply(now)
-    update_claimed(session, generation_id, rows, changes, where=~IS_OUR_CLAIM)
+    """Request those of the rows that another worker has claimed since.
+
+    Their points beyond the first, which that worker may have deleted, may be there again.
+    """
+    changes = requesting.changes_to_reapply(now) | {"more_points": FURTHER_MAY_BE}
+    written = [{"b_more_points": len(row.more_digests)} for row in rows]
+    update_claimed(session, generation_id, rows, changes, extra=written, where=~IS_OUR_CLAIM)
 
 
 def send_back(
@@ -121,6 +158,7 @@ def send_back(
     values = {
         "embedded": case((newer, Entry.embedded), else_=0),
         "embedded_digest": case((newer, Entry.embedded_digest), else_=null()),
+        "more_digests": case((newer, Entry.more_digests), else_=null()),
         "due_at": now or clock.now(session),
     }
     return update_claimed(session, generation_id, rows, values)
@@ -132,10 +170,12 @@ def fail(
     failed: Sequence[tuple[Claimed, str]],
     *,
     retry_at: datetime | None = None,
+    further: Mapping[Claimed, FurtherImages] | None = None,
     now: datetime | None = None,
 ) -> int:
     """Record why rows failed in the embed stage: until `retry_at`, or permanently.
 
+    `further` holds the errors of their single images.
     A product whose new image failed permanently is listed in the quarantine; if it has an older
     vector, it is indexed with that. If the shop has sent another image meanwhile, or removed the
     product, the error is dropped and the row is due at once.
@@ -143,12 +183,17 @@ def fail(
     if not failed:
         return 0
     now = now or clock.now(session)
-    reasons = [{"b_error": reason} for _, reason in failed]
+    images = further or {}
+    reasons = [
+        {"b_error": reason, "b_image_errors": dict(images.get(row, NO_FURTHER).errors) or None}
+        for row, reason in failed
+    ]
     rows = [row for row, _ in failed]
     if retry_at is not None:
         outcome: dict[str, Any] = {"due_at": retry_at, "last_error": bindparam("b_error")}
     else:
-        outcome = _quarantined(bindparam("b_error"), now)
+        errors = bindparam("b_image_errors", type_=Entry.image_errors.type)
+        outcome = _quarantined(bindparam("b_error"), now) | {"image_errors": errors}
     values = {
         key: case((SAME_IMAGE, value), else_=getattr(Entry, key)) for key, value in outcome.items()
     }
@@ -184,13 +229,20 @@ def fail_apply(
 def quarantine_exhausted(
     session: Session, generation_id: int, *, max_failures: int, now: datetime | None = None
 ) -> int:
-    """Quarantine rows that have used all attempts in processes that died; return how many."""
+    """Quarantine rows that have used all attempts in processes that died; return how many.
+
+    Rows of products with several images stay: which of the images it was has to be found out.
+    """
     now = now or clock.now(session)
+    several = select(Product.id).where(
+        Product.id == Entry.product_id, Product.more_images.is_not(None)
+    )
     exhausted = and_(
         Entry.generation_id == generation_id,
         Entry.due_at <= now,
         waits_for(Stage.EMBED),
         Entry.failures >= max_failures,
+        ~several.exists(),
     )
     values = _quarantined(literal(EXHAUSTED), now)
     return update_and_count(session, update(Entry).where(exhausted).values(values))

@@ -110,7 +110,8 @@ class CoverageMonitor:
             return found
 
     def _count(self, generation: Generation) -> Coverage:
-        points = self._index_of(generation).count()
+        several = bool(generation.most_images)  # then a product has more points than one
+        points = self._index_of(generation).count(several=several)
         with self._db.read() as session:
             products, embedded = _products(session, generation.id)
         return Coverage(points=points, products=products, embedded=embedded)

@@ -26,6 +26,7 @@ from backend.filters import Schema, Where
 from backend.filters.shape import shape
 from backend.search import filter_recall
 from backend.search.filter_recall import ShapeKey, Sums
+from backend.search.nearest_products import nearest_products
 from backend.search.recall import NEIGHBOURS, recall
 from backend.vectors import Hit, SearchMode, VectorIndex
 
@@ -141,9 +142,11 @@ def recall_of(index: VectorIndex, search: Search) -> float:
     """Search again now, in the search's mode and exactly, and return the recall@10."""
 
     def ask(mode: SearchMode) -> list[Hit]:
-        return index.nearest(
+        return nearest_products(
+            index,
             search.vector,
             limit=NEIGHBOURS,
+            most_images=search.generation.most_images,
             where=search.where,
             exclude=search.exclude,
             mode=mode,

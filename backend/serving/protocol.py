@@ -12,6 +12,7 @@ from typing import Any, Final, NoReturn
 
 import httptools
 
+from backend.api.problem_codes import HTTP
 from backend.api.problems import RequestError
 from backend.serving.deadlines import TimedConnection
 from backend.serving.refusals import id_of, raw_answer, refuse
@@ -223,11 +224,4 @@ def _bad_request(reason: str) -> RequestError:
 
 
 def _problem(status: int, detail: str) -> RequestError:
-    codes = {
-        400: "bad-request",
-        408: "request-timeout",
-        414: "uri-too-long",
-        417: "expectation-failed",
-        431: "request-header-fields-too-large",
-    }
-    return RequestError(status, codes[status], detail)
+    return RequestError(status, HTTP[status], detail)

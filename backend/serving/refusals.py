@@ -10,6 +10,7 @@ import structlog
 
 from backend.api.problems import MEDIA_TYPE, RequestError
 from backend.api.request_log import HEADER, choose_id
+from backend.metrics.instruments import count_refused
 
 log = structlog.get_logger(__name__)
 
@@ -22,7 +23,8 @@ def refuse(
     path: str | None,
     client: str | None,
 ) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """Log a refusal; return the headers and the body of its answer."""
+    """Log and count a refusal; return the headers and the body of its answer."""
+    count_refused(error.status)
     log.info(
         "request",
         request_id=request_id,

@@ -9,7 +9,7 @@ from typing import Any, Final
 from backend.filters import OPEN_PREFIX, Scalar, Schema, Where
 from backend.filters.check import Kind, bounds_of, kind_of
 from backend.filters.spellings import FLOATS, Spellings, float_token
-from backend.vectors import CLAIM
+from backend.vectors import CLAIM, SLOT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +42,17 @@ def _quoted(field: str) -> str:
 
 
 def translate(
-    where: Where | None, schema: Schema, sdk: SdkFilters, *, exclude: Iterable[int] = ()
+    where: Where | None,
+    schema: Schema,
+    sdk: SdkFilters,
+    *,
+    exclude: Iterable[int] = (),
+    first_only: bool = False,
 ) -> Any:
-    """Return the SDK's filter for a checked `where` without some ids; None if all points pass."""
+    """Return the SDK's filter for a checked `where` without some ids; None if all points pass.
+
+    With `first_only` a product's further points do not pass.
+    """
     must: list[Any] = []
     must_not: list[Any] = []
     for field, condition in (where or {}).items():
@@ -56,6 +64,8 @@ def translate(
         must_not.extend(matches(field, kind, condition.none_of, sdk))
     if ids := set(exclude):
         must_not.append(sdk.has_id(ids))
+    if first_only:
+        must_not.append(_field(SLOT, sdk, range=sdk.range(gte=1)))
     if not must and not must_not:
         return None
     return sdk.types.Filter(must=must, must_not=must_not)

@@ -13,6 +13,7 @@ import structlog
 from backend import jobs, queue, reindex
 from backend.bootstrap import Services
 from backend.database import clock
+from backend.database.failures import meaning_of, why
 from backend.errors import LookalikeError
 from backend.feeds import workspace
 from backend.queue import Stage, is_busy
@@ -96,8 +97,10 @@ class Worker:
                 busy, self.problem = False, f"failed: {error.message}"
                 self._failures.note(self.problem, code=error.code)
             except Exception as error:  # noqa: BLE001  (one failed round must not end the thread)
-                busy, self.problem = False, f"failed: {error}"
-                self._failures.note(self.problem, error=repr(error), exc_info=True)
+                busy, self.problem = False, _explain(error)
+                self._failures.note(
+                    self.problem, error=repr(error), exc_info=meaning_of(error) is None
+                )
             if not busy:
                 self._wait(self._failures.pause(self.services.settings.poll_seconds))
         self.optimizer.stop()
@@ -124,6 +127,13 @@ class Worker:
         """Wait for a notification, at most `seconds`."""
         self.wake_up.wait(seconds)
         self.wake_up.clear()
+
+
+def _explain(error: Exception) -> str:
+    """Return why a round failed; what the database's host lacks, in its words."""
+    if meaning := meaning_of(error):
+        return f"failed: {meaning.message.rstrip('.')}: {why(error)}"
+    return f"failed: {error}"
 
 
 def make_optimizer(services: Services) -> Optimizer:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Final
 
 import structlog
 
 from backend.bootstrap import Services
+from backend.database.arrival import Arrival
+from backend.database.failures import meaning_of, why
 from backend.errors import LookalikeError
 from backend.worker.failures import RepeatedFailures
 from backend.worker.loop import Worker
@@ -65,9 +68,46 @@ class WorkerThread:
                 self._problem = f"{error.code}: {error.message}"
                 self._failures.note(self._problem, retry=self._retry_seconds)
             except Exception as error:  # noqa: BLE001  (or the thread would end unnoticed)
-                self._problem = f"{type(error).__name__}: {error}"
-                self._failures.note(self._problem, retry=self._retry_seconds, exc_info=True)
+                if meaning := meaning_of(error):
+                    self._problem = f"{meaning.code}: {why(error)}"
+                else:
+                    self._problem = f"{type(error).__name__}: {error}"
+                self._failures.note(
+                    self._problem, retry=self._retry_seconds, exc_info=meaning is None
+                )
             self._stopping.wait(self._retry_seconds)
+
+
+class ArrivalThread:
+    """Waits for a database that did not answer at the start, then lets the process begin."""
+
+    def __init__(self, arrival: Arrival, *, then: Callable[[], None]) -> None:
+        self._arrival = arrival
+        self._then = then
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="arrival", daemon=True)
+
+    def problem(self) -> str | None:
+        """Return why the database cannot be used yet, or None."""
+        return self._arrival.problem
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, if it still waits."""
+        self._stopping.set()
+        if self._thread.ident:
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            if self._arrival.wait(is_stopping=self._stopping.is_set):
+                self._then()
+        except Exception as error:  # otherwise the thread would end unnoticed
+            self._arrival.problem = f"failed: {error}"
+            log.exception("the process cannot begin", error=repr(error))
 
 
 class RecallThread:

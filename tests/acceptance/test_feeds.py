@@ -71,11 +71,11 @@ def test_a_worker_imports_a_due_feed(tmp_path: Path, postgres_url: str) -> None:
     wire = Wire()
     qdrant = {"qdrant_url": "http://127.0.0.1", "qdrant_grpc_port": wire.port}
     try:
-        with distributed(tmp_path, postgres_url, **qdrant) as shop:
+        with distributed(tmp_path, postgres_url, hang_seconds=60, **qdrant) as shop:
             shop.worker("one")
             shop.start("beat")
             shop.run("feeds", "add", str(draw_catalogue(tmp_path / "shop", 20)), "--every", "1h")
-            shop.wait_until_indexed(20)
             wait(lambda: outcomes(shop) == ["imported"])
+            shop.wait_until_indexed(20)
     finally:
         wire.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from contextlib import contextmanager, suppress
 from email.utils import formatdate
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 
 class FeedHost(ThreadingHTTPServer):
@@ -17,9 +19,15 @@ class FeedHost(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: tuple[Path, Path] | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        self.scheme = "https" if certificate else "http"
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            self.socket = context.wrap_socket(self.socket, server_side=True)
         self.text = ""
+        self.elsewhere = ""  # where `/elsewhere` leads
         self.status = 200
         self.asked: list[str] = []  # the paths, in order
         self.over = threading.Event()  # ends the silence of `/silent`
@@ -29,7 +37,7 @@ class FeedHost(ThreadingHTTPServer):
         return f"localhost:{self.server_address[1]}"
 
     def url(self, path: str = "feed.csv") -> str:
-        return f"http://{self.name}/{path}"
+        return f"{self.scheme}://{self.name}/{path}"
 
     def fill(self, count: int, first: int = 0) -> None:
         numbers = range(first, first + count)
@@ -37,8 +45,8 @@ class FeedHost(ThreadingHTTPServer):
 
 
 @contextmanager
-def feed_host() -> Iterator[FeedHost]:
-    with FeedHost() as host:
+def feed_host(certificate: tuple[Path, Path] | None = None) -> Iterator[FeedHost]:
+    with FeedHost(certificate) as host:
         thread = threading.Thread(target=host.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
@@ -130,6 +138,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def give_moved(self) -> None:
         self.head(302, Location="/feed.csv", Content_Length=0)
+
+    def give_elsewhere(self) -> None:
+        self.head(302, Location=self.server.elsewhere, Content_Length=0)
 
     def give_circle(self) -> None:
         self.head(301, Location="/circle", Content_Length=0)

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import AfterValidator, Field
 
 from backend.api.schemas.document import Document, RequestBody
-from backend.catalogue.drafts import storable
 from backend.catalogue.pruning import DEFAULT_LIMIT
+from backend.catalogue.texts import storable
 from backend.feeds.options import DEFAULT_SECONDS, MOST_SECONDS, NAME, FeedOptions
 
 

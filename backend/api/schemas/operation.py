@@ -99,6 +99,10 @@ class QuarantinedProduct(Document):
     reason: str
     failures: int
     image_uri: str | None
+    image: int | None = Field(
+        description="null for a whole product; the number, from 1, of a single image that cannot "
+        "be used, while the product is indexed by its others"
+    )
 
 
 class QuarantinePage(Document):

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, Field
+from sqlalchemy.orm import Session
 
 from backend.api.schemas import Json
 from backend.api.schemas.document import Document, RequestBody
 from backend.api.schemas.filters import Filter
-from backend.api.schemas.product import MEMBERS, Product, write_product
+from backend.api.schemas.product import MEMBERS, Product, write_images, write_product
 from backend.api.schemas.query import MOST_WORDS, QueryReader
 from backend.catalogue.drafts import Sku
 from backend.filters import Scalar, Schema
 from backend.queue.progress import State
 from backend.search.similar import MAX_LIMIT, Answer, Query
 from backend.vectors import SearchMode
+from backend.vectors.image_points import MOST_IMAGES
+
+IMAGE: Final = (
+    "number of the product's image that is compared, from 1; absent: the first that has a vector"
+)
 
 
 class Neighbour(Document):
@@ -65,6 +71,7 @@ class SimilarBody(RequestBody):
         [], max_length=MOST_WORDS, description="members of the products that are wanted"
     )
     min_score: float | None = Field(None, ge=-1, le=1)
+    image: int | None = Field(None, ge=1, le=MOST_IMAGES, description=IMAGE)
     filter: Filter = {}
 
     def query(self, fields: Schema) -> Query:
@@ -75,6 +82,7 @@ class SimilarBody(RequestBody):
             schema=fields,
             exclude=self.exclude,
             min_score=self.min_score,
+            image=self.image,
         )
 
 
@@ -116,6 +124,7 @@ def read_query(reader: QueryReader, fields: Schema) -> tuple[Query, list[str]]:
 
 
 def write_answer(
+    session: Session,
     answer: Answer,
     *,
     coverage: float,
@@ -123,15 +132,20 @@ def write_answer(
     request_id: str | None = None,
     took_ms: float | None = None,
 ) -> Json:
-    """Return similar items as JSON, best first."""
+    """Return similar items as JSON, best first; runs no SQL where each has one image at most."""
+    products = [item.product for item in answer.items]
+    states = {item.product.id: (item.state, item.reason) for item in answer.items}
+    images = write_images(session, answer.generation.id, products, states, fields=fields)
+    shown = {
+        product.id: write_product(
+            product, *states[product.id], images=images[product.id], fields=fields
+        )
+        for product in products
+    }
     return {
         "items": [
-            {
-                "sku": item.product.sku,
-                "score": item.score,
-                "product": write_product(item.product, item.state, item.reason, fields=fields),
-            }
-            for item in answer.items
+            {"sku": it.product.sku, "score": it.score, "product": shown[it.product.id]}
+            for it in answer.items
         ],
         "generation": answer.generation.id,
         "request_id": request_id,

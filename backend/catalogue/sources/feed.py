@@ -65,6 +65,8 @@ class FeedRow:
     image: ImageFile | None = None  # None: there is none, or `fields` hold a remote image_uri
     warnings: tuple[str, ...] = ()  # what was corrected or left out
     more_images: tuple[str, ...] = ()  # paths and addresses of further images, as the feed has them
+    further: tuple[ImageFile | str, ...] | None = None
+    """Those of them that were found, addresses as text; None: the feed names one image a row."""
 
 
 @dataclass(frozen=True)

@@ -64,13 +64,15 @@ def check_counts(db: Database, side: Side) -> Check:
     with db.read() as session:
         after = count_points(session, side.generation.id)
         moving = _count(session, side.generation.id, _is_due())
-    off = max(0, abs(found - after) - abs(after - before) - moving)
+        points_moving = moving * (side.generation.most_images or 1)
+    what = "points" if side.generation.most_images else "products"
+    off = max(0, abs(found - after) - abs(after - before) - points_moving)
     return Check(
         name="counts",
         value=found,
         bound=after,
         passed=off == 0,
-        says=f"the index holds {found} products, SQL says {after} ({moving} are under way)",
+        says=f"the index holds {found} {what}, SQL says {after} ({moving} are under way)",
     )
 
 

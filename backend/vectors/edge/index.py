@@ -212,17 +212,24 @@ class EdgeIndex(VectorIndex):
         return np.asarray(found[0].vector, dtype=np.float32) if found else None
 
     def facet(
-        self, field: str, *, limit: int = 200, where: Where | None = None
+        self,
+        field: str,
+        *,
+        limit: int = 200,
+        where: Where | None = None,
+        several: bool = False,
     ) -> list[tuple[Scalar, int]]:
         check_facet(field, self._schema)
-        request = qe.FacetRequest(
-            key=path(field), limit=limit, exact=True, filter=self._filter(where)
-        )
+        check(where, self._schema)
+        passing = translate(where, self._schema, EDGE_FILTERS, first_only=several)
+        request = qe.FacetRequest(key=path(field), limit=limit, exact=True, filter=passing)
         with self.store.using() as shard:
             return sort_counts((hit.value, hit.count) for hit in shard.facet(request).hits)
 
-    def count(self, where: Where | None = None) -> int:
-        request = qe.CountRequest(exact=True, filter=self._filter(where))
+    def count(self, where: Where | None = None, *, several: bool = False) -> int:
+        check(where, self._schema)
+        passing = translate(where, self._schema, EDGE_FILTERS, first_only=several)
+        request = qe.CountRequest(exact=True, filter=passing)
         with self.store.using() as shard:
             return shard.count(request)
 

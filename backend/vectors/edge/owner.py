@@ -7,16 +7,20 @@ a new token, and only its user can read the file.
 
 from __future__ import annotations
 
+import errno
 import hmac
 import json
 import os
 import secrets
 from pathlib import Path
 
+import structlog
 from filelock import FileLock, Timeout
 
 from backend.errors import IndexLocked
 from backend.files import replace_file
+
+log = structlog.get_logger(__name__)
 
 
 class Owner:
@@ -53,8 +57,17 @@ class Owner:
         return bool(found.get("leaving")) or (isinstance(pid, int) and not _is_alive(pid))
 
     def _announce(self, **known: object) -> None:
+        """Write down who the owner is. A full disk keeps nobody from starting or stopping."""
         text = json.dumps(known)
-        replace_file(self._address, lambda draft: draft.write_text(text), mode=0o600)
+        try:
+            replace_file(self._address, lambda draft: draft.write_text(text), mode=0o600)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            log.warning(
+                "commands will not find this process", file=str(self._address), error=str(error)
+            )
+            self._address.unlink(missing_ok=True)  # it names the former owner
 
     @property
     def is_here(self) -> bool:

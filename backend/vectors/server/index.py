@@ -211,21 +211,29 @@ class ServerIndex(VectorIndex):
         return np.asarray(found[0].vector, dtype=np.float32) if found else None
 
     def facet(
-        self, field: str, *, limit: int = 200, where: Where | None = None
+        self,
+        field: str,
+        *,
+        limit: int = 200,
+        where: Where | None = None,
+        several: bool = False,
     ) -> list[tuple[Scalar, int]]:
         check_facet(field, self._schema)
+        check(where, self._schema)
+        passing = translate(where, self._schema, SERVER_FILTERS, first_only=several)
         found = self.collection.call(
             "facet",
             key=path(field),
             limit=limit,
             exact=True,
-            facet_filter=self._filter(where),
+            facet_filter=passing,
             timeout=READ_SECONDS,
         )
         return sort_counts((hit.value, hit.count) for hit in found.hits)
 
-    def count(self, where: Where | None = None) -> int:
-        passing = self._filter(where)
+    def count(self, where: Where | None = None, *, several: bool = False) -> int:
+        check(where, self._schema)
+        passing = translate(where, self._schema, SERVER_FILTERS, first_only=several)
         found = self.collection.call(
             "count", count_filter=passing, exact=True, timeout=READ_SECONDS
         )

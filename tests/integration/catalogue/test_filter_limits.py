@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import json
 from typing import Any
 
 import pytest
 from sqlalchemy import insert, select
 from support.shop import Shop
+from werkzeug.test import TestResponse
 
 from backend.catalogue import products
 from backend.catalogue.filter_sql import conditions
 from backend.database.engine import Database
 from backend.database.models import Product
 from backend.filters import Condition, Where
-from backend.filters.budget import MOST_CLAUSES, MOST_VALUES
+from backend.filters.budget import MOST_BYTES, MOST_CLAUSES, MOST_VALUES
 
 STORED: dict[str, Any] = {
     "whole": 42,
@@ -91,33 +94,59 @@ def test_the_statement_does_not_grow_with_the_values(stored: Database) -> None:
     assert text_of(2) == text_of(1000)
 
 
-def over_rest(count: int, part: str) -> list[dict[str, Any]]:
-    """A filter of so many values on an open attribute: as parameters, and as JSON of a body."""
-    numbers = [number + 0.5 for number in range(count)]
-    condition = numbers if part == "any_of" else {"not": numbers}
-    suffix = "" if part == "any_of" else "_not"
-    words = ",".join(map(str, numbers))
+def sized(values: int = 0, clauses: int = 0, size: int = 0) -> dict[str, Any]:
+    """A filter in JSON with so many values or clauses, or of so many bytes."""
+    if values:
+        return {"attributes.size": [number + 0.5 for number in range(values)]}
+    if clauses:
+        return {f"attributes.a{number}": {"not": "x"} for number in range(clauses)}
+    return {"attributes.a": "x" * (size - len(json.dumps({"attributes.a": ""})))}
+
+
+def answers(shop: Shop, where: dict[str, Any]) -> list[TestResponse]:
+    """Ask with a filter in every form: query strings, a form, a JSON body."""
+    text, client = json.dumps(where), shop.client
+    image = (io.BytesIO(shop.client.get("/v1/products/0001/image").data), "x.png")
     return [
-        {"query_string": {f"attributes.size{suffix}": words}},
-        {"json": {"sku": "0001", "filter": {"attributes.size": condition}}},
+        client.get("/v1/products", query_string={"filter": text}),
+        client.get("/v1/products/0001/similar", query_string={"filter": text}),
+        client.get("/v1/facets", query_string={"filter": text, "fields": "gender"}),
+        client.post("/v1/similar", data={"image": image, "filter": text}),
+        client.post("/v1/similar", json={"sku": "0001", "filter": where}),
     ]
 
 
-@pytest.mark.parametrize("part", ["any_of", "none_of"])
-def test_one_value_more_than_allowed_is_422_in_every_form(wardrobe: Shop, part: str) -> None:
-    query, body = over_rest(MOST_VALUES, part)
-    assert wardrobe.client.get("/v1/products", **query).status_code == 200
-    assert wardrobe.client.get("/v1/products/0001/similar", **query).status_code == 200
-    assert wardrobe.client.get("/v1/facets", **query).status_code == 200
-    assert wardrobe.client.post("/v1/similar", **body).status_code == 200
-    query, body = over_rest(MOST_VALUES + 1, part)
-    for refused in (
-        wardrobe.client.get("/v1/products", **query),
-        wardrobe.client.get("/v1/products/0001/similar", **query),
-        wardrobe.client.get("/v1/facets", **query),
-        wardrobe.client.post("/v1/similar", **body),
-    ):
+LIMITS = [
+    ("values", MOST_VALUES, "1000 values in all clauses"),
+    ("clauses", MOST_CLAUSES, "100 clauses"),
+    ("size", MOST_BYTES, "65536 bytes"),
+]
+
+
+@pytest.mark.parametrize(("what", "most", "said"), LIMITS, ids=[each[0] for each in LIMITS])
+def test_a_filter_may_be_as_large_in_every_form_and_no_larger(
+    wardrobe: Shop, what: str, most: int, said: str
+) -> None:
+    assert {it.status_code for it in answers(wardrobe, sized(**{what: most}))} == {200}
+    for refused in answers(wardrobe, sized(**{what: most + 1})):
         assert refused.status_code == 422
         (fault,) = refused.json["errors"]
         assert fault["code"] == "filter-too-large"
-        assert "1000 values" in fault["detail"]
+        assert said in fault["detail"]
+
+
+def test_parameters_share_the_budget_of_the_filter_beside_them(wardrobe: Shop) -> None:
+    half = {"filter": json.dumps(sized(values=600)), "year": ",".join(map(str, range(401)))}
+    refused = wardrobe.client.get("/v1/products", query_string=half)
+    assert refused.status_code == 422
+    assert [fault["code"] for fault in refused.json["errors"]] == ["filter-too-large"]
+    half["year"] = ",".join(map(str, range(400)))
+    assert wardrobe.client.get("/v1/products", query_string=half).status_code == 200
+
+
+def test_beyond_the_budget_nothing_more_is_read(wardrobe: Shop) -> None:
+    """Sixty clauses of a thousand exclusions took the server two minutes."""
+    where = {f"attributes.a{number}": {"not": list(range(1000))} for number in range(60)}
+    for refused in answers(wardrobe, where):
+        assert refused.status_code == 422
+        assert len(refused.json["errors"]) == 1

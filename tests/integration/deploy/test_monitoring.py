@@ -15,6 +15,8 @@ import yaml
 from support.places import ROOT
 from support.shop import Shop
 
+from backend.metrics.instruments import count_refused
+
 FOLDER = ROOT / "deploy" / "monitoring"
 NAME = re.compile(r"\b(?:lookalike|http)_\w+")
 LABEL = re.compile(r"(?:by|without|on|ignoring) \(([^)]*)\)|[{,]\s*(\w+)\s*(?:=~|!~|!=|=)")
@@ -55,6 +57,7 @@ def shown(wardrobe: Shop) -> str:
     wardrobe.work()
     wardrobe.client.get("/v1/products/0001/similar?year_gte=2012")
     wardrobe.services.recall.save()
+    count_refused(408)  # what the server does, which stands before the app
     answer = wardrobe.client.get("/metrics")
     assert answer.status_code == 200
     return answer.text

@@ -97,8 +97,9 @@ def test_two_processes_that_store_the_first_count_at_once_both_succeed(any_db: D
 
     def both_insert(session: Session) -> None:
         for moment in moments:
-            session.expunge_all()
             counting.keep(session, generation, Counted(MILLIONS, moment), took=3)
+            session.flush()
+            session.expunge_all()
 
     original = Session.get
 
