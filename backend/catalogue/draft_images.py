@@ -103,6 +103,7 @@ class ImageItem(BaseModel):
     role: Annotated[str | None, Field(max_length=LONGEST_ROLE), BeforeValidator(normalise_text)] = (
         Field(None, description="the shop's own word for it, such as `back`")
     )
+    url: Any = Field(None, json_schema_extra={"readOnly": True})
     digest: Any = Field(None, json_schema_extra={"readOnly": True})
     state: Any = Field(None, json_schema_extra={"readOnly": True})
     reason: Any = Field(None, json_schema_extra={"readOnly": True})

@@ -54,7 +54,8 @@ def test_every_operation_says_what_it_does_and_how_it_fails(client: FlaskClient)
 
 def test_products_are_described_field_by_field() -> None:
     names = set(Product.model_fields)
-    assert names == set(ProductBody.model_fields) == {*FIELDS, "sku", "images", "state", "reason"}
+    others = {"sku", "images", "state", "reason", "image_url"}
+    assert names == set(ProductBody.model_fields) == {*FIELDS, *others}
 
 
 def test_filters_are_described_also_those_that_the_settings_declare(client: FlaskClient) -> None:
