@@ -46,6 +46,7 @@ STATUS: Final[Mapping[type[LookalikeError], int]] = {
     errors.ModelMismatch: 503,
     errors.WeightsUnavailable: 503,
     errors.EmbedderBusy: 503,
+    errors.EmbedderFailed: 503,
     errors.IndexLocked: 503,
     errors.IndexUnavailable: 503,
     errors.DatabaseUnavailable: 503,
@@ -130,7 +131,7 @@ def status_of(kind: type[LookalikeError]) -> int:
 
 def all_codes() -> list[ProblemCode]:
     """Return every code of a problem document, by status, then by name."""
-    found = {kind.code: kind for kind in _kinds(LookalikeError)}
+    found = {kind.code: kind for kind in _kinds(LookalikeError) if "code" in vars(kind)}
     of_errors = [ProblemCode(it, status_of(kind), _meaning(kind)) for it, kind in found.items()]
     of_requests = [ProblemCode(it, *rest) for it, rest in _OF_REQUESTS.items()]
     of_http = [ProblemCode(it, status, "An error of HTTP itself.") for status, it in HTTP.items()]

@@ -19,7 +19,7 @@ from time import monotonic
 from typing import Final
 from urllib.parse import SplitResult, quote
 
-from backend.errors import ForbiddenImage, ImageUnavailable, NoImage
+from backend.errors import ForbiddenImage, HostUnavailable, ImageUnavailable, NoImage
 from backend.images.addresses import PORTS, parse_address
 from backend.images.limits import ImageLimits
 from backend.images.public_addresses import Address, is_public
@@ -87,7 +87,7 @@ def open_http(
     address = _resolve(host, port, may_connect)
     ends = monotonic() + seconds
     try:
-        with socket.create_connection((address, port), timeout=seconds) as plain:
+        with _connect(host, address, port, seconds) as plain:
             connection = _for_tls(plain, host) if parts.scheme == "https" else plain
             with (
                 connection,
@@ -99,6 +99,15 @@ def open_http(
         raise ForbiddenImage(f"{host} has no valid certificate: {error.verify_message}") from None
     except (OSError, HTTPException) as error:
         raise ImageUnavailable(f"fetching from {host} failed: {error!r}") from None
+    except ValueError as error:
+        raise ForbiddenImage(f"the image's address is malformed: {error}") from None
+
+
+def _connect(host: str, address: str, port: int, seconds: float) -> socket.socket:
+    try:
+        return socket.create_connection((address, port), timeout=seconds)
+    except OSError as error:
+        raise HostUnavailable(f"{host} cannot be reached: {error!r}") from None
 
 
 def _resolve(host: str, port: int, may_connect: Callable[[Address], bool]) -> str:
@@ -109,7 +118,7 @@ def _resolve(host: str, port: int, may_connect: Callable[[Address], bool]) -> st
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
-        raise ImageUnavailable(f"{host} cannot be resolved: {error.strerror}") from None
+        raise HostUnavailable(f"{host} cannot be resolved: {error.strerror}") from None
     except UnicodeError:
         raise ForbiddenImage(f"{host} is not a host's name") from None
     addresses = [str(entry[4][0]) for entry in found]

@@ -117,15 +117,17 @@ def _is_indexed(generation_id: int) -> tuple[ColumnElement[bool], ...]:
 def states(
     session: Session, generation_id: int | None, product_ids: Sequence[int]
 ) -> dict[int, tuple[State, str | None]]:
-    """Return {product id: (state, reason of its quarantine or None)}."""
+    """Return {product id: (state, why it is not indexed or None)}.
+
+    A pending product has a reason if its last try failed; it is tried again.
+    """
     rows = session.execute(
         select(Product.id, state_column(), IndexEntry.last_error)
         .outerjoin(IndexEntry, of_product(generation_id))
         .where(Product.id.in_(product_ids))
     )
     return {
-        id_: (State(state), error if state == State.QUARANTINED else None)
-        for id_, state, error in rows
+        id_: (State(state), error if state != State.INDEXED else None) for id_, state, error in rows
     }
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
-from backend import generations, jobs
+from backend import generations, jobs, queue
 from backend.bootstrap import Services
 from backend.database.engine import Database
 from backend.database.models import LIVE, Generation
@@ -24,6 +25,8 @@ from backend.worker.feed_thread import FeedThread
 from backend.worker.rounds import FirstError, Rounds
 
 COUNT_EVERY_SECONDS: Final = 2.0
+HOST_PATIENCE: Final = 4
+"""First back-offs (LOOKALIKE_RETRY_SECONDS) for which a job waits for the host."""
 FEED_SECONDS: Final = 0.02
 """How long a running feed is waited for, between two rounds of other work."""
 
@@ -62,8 +65,13 @@ class JobHandlers:
         return jobs.run_next(self._services.db, self._all)
 
     def _index(self, _arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
-        """Work until nothing is pending; wait for back-offs and other processes' leases."""
-        looked_at, counts = 0.0, PacedProgress(self._services.db)
+        """Work until nothing is pending; wait for back-offs and other processes' leases.
+
+        When all that is left waits for the host, wait for that no longer than a few back-offs: an
+        image host may be gone for days. The queue goes on trying.
+        """
+        looked_at, stuck_since = 0.0, math.inf
+        counts = PacedProgress(self._services.db)
         while True:
             busy = self._rounds.run_one()
             if busy and time.monotonic() - looked_at < COUNT_EVERY_SECONDS:
@@ -76,6 +84,12 @@ class JobHandlers:
                 raise Interrupted
             if now.at_rest:
                 return {"indexed": now.indexed, "quarantined": now.quarantined}
+            waiting = now.pending and now.pending == count_waiting(self._services.db)
+            stuck_since = min(stuck_since, time.monotonic()) if waiting else math.inf
+            patience = HOST_PATIENCE * self._services.settings.retry_seconds
+            if time.monotonic() - stuck_since > patience:
+                outcome = {"indexed": now.indexed, "quarantined": now.quarantined}
+                return {**outcome, "waiting": now.pending}
             if not busy:
                 self._wait(self._services.settings.poll_seconds)
 
@@ -201,3 +215,10 @@ def active_progress(db: Database) -> Progress:
     with db.read() as session:
         generation = generations.active_or_none(session)
         return progress(session, generation.id if generation else None)
+
+
+def count_waiting(db: Database) -> int:
+    """Count the active generation's products that wait for the host."""
+    with db.read() as session:
+        generation = generations.active_or_none(session)
+        return queue.count_waiting(session, generation.id) if generation else 0

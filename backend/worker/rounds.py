@@ -91,7 +91,9 @@ class Rounds:
         services = self._services
         index = services.indexes.of(generation)
         try:
-            return indexing.apply_pending(services.db, generation, index, lease=self._lease)
+            return indexing.apply_pending(
+                services.db, generation, index, lease=self._lease, outages=services.outages
+            )
         except IndexGone:
             verify.refill(
                 services.db,
@@ -177,4 +179,5 @@ class Rounds:
             max_failures=settings.max_failures,
             retry=timedelta(seconds=settings.retry_seconds),
             heartbeat=self._services.heartbeat,
+            outages=self._services.outages,
         )

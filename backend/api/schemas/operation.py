@@ -50,6 +50,13 @@ class ShardDocument(Document):
     failure: ShardFailure | None
 
 
+class WaitingProducts(Document):
+    """Products that wait for the host (a server, a device, a disk), and are tried again."""
+
+    reason: str = Field(description="code and message, as in the quarantine")
+    products: int
+
+
 class WorkerDocument(Document):
     """A process that works on queue or jobs."""
 
@@ -71,6 +78,9 @@ class Status(Document):
     oldest_pending_seconds: float | None
     counted_seconds_ago: float = Field(description="0 unless the catalogue takes long to count")
     generation: GenerationDocument | None
+    waiting: list[WaitingProducts] = Field(
+        description="of the pending products, those that wait for the host; most frequent first"
+    )
     shard: ShardDocument | None = Field(description="null where a Qdrant server holds the index")
     jobs: dict[str, int]
     filter_recall: list[FilterRecall] = Field(description="the most frequent shapes first")
