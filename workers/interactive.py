@@ -27,6 +27,7 @@ from backend.settings import Settings
 from backend.vectors import Vector
 from workers import names
 from workers.app import BROKER_ERRORS, count_waiting
+from workers.broker_clock import BrokerClock
 from workers.names import Queue
 
 Embed: TypeAlias = Callable[[bytes, str], tuple[Vector, str]]
@@ -57,6 +58,7 @@ class RemoteEmbedder:
     def __init__(self, app: Celery, settings: Settings) -> None:
         self._app = app
         self._redis = _connect(settings)
+        self._clock = BrokerClock(str(settings.broker_url))
         self._outages = Outages(first_seconds=PROBE_SECONDS, longest_seconds=PROBE_SECONDS)
 
     def __call__(self, image: bytes, *, spec: str, seconds: float) -> tuple[Vector, str]:
@@ -82,6 +84,7 @@ class RemoteEmbedder:
                 raise EmbedderBusy("too many images wait for a worker")
             arguments = (base64.b64encode(image).decode(), spec, reply_to)
             headers = {names.REQUEST_ID: get_contextvars().get("request_id")}
+            headers |= self._clock.stamp(seconds)
             self._app.send_task(
                 names.EMBED, arguments, producer=producer, expires=seconds, headers=headers
             )

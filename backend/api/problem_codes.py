@@ -91,6 +91,9 @@ OTHER_HTTP: Final = "http-error"
 _OF_REQUESTS: Final[Mapping[str, tuple[int, str]]] = {
     "malformed-json": (400, "The body is not JSON."),
     "invalid-request": (422, "A parameter or a member of the body is wrong; `errors` lists them."),
+    "cross-site-request": (403, "A web page of another site may not change anything here."),
+    "expired-url": (403, "The time of this `image_url` is over."),
+    "invalid-signature": (403, "The `image_url` was changed."),
     "too-many-requests": (429, "The client's rate limit is used up."),
     "too-many-attempts": (429, "This address has sent too many unknown keys."),
     "too-many-images": (503, "All threads for requests with an image are taken."),

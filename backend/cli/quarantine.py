@@ -81,8 +81,7 @@ def discard(skus: Skus = None, everything: All = False, as_json: AsJson = False)
     from backend.catalogue import products
 
     with services() as found:
-        rows = _choose(found, skus or [], everything)
-        chosen = [row.sku for row in rows if row.image is None]
+        chosen = [row.sku for row in _choose(found, skus or [], everything, images=False)]
         for chunk in _split(chosen):
             found.db.write(partial(products.remove, skus=chunk, priority=queue.SINGLE))
         found.notify()
@@ -118,8 +117,10 @@ def _read_waiting(session: Any) -> list[Any]:
     return list(queue.waiting_by_reason(session, generation.id)) if generation else []
 
 
-def _choose(found: Services, skus: list[str], everything: bool) -> list[Any]:
-    """Return the quarantined products named by `skus`, or all.
+def _choose(
+    found: Services, skus: list[str], everything: bool, *, images: bool = True
+) -> list[Any]:
+    """Return the quarantined products named by `skus`, or all; single images only with `images`.
 
     Exits with 2 when neither or both are given, and with 1 when a sku is not in quarantine.
     """
@@ -127,7 +128,7 @@ def _choose(found: Services, skus: list[str], everything: bool) -> list[Any]:
         err.print("Give skus, or --all.")
         raise typer.Exit(2)
     with found.db.read() as session:
-        rows = _read(session, limit=10**9)
+        rows = [row for row in _read(session, limit=10**9) if images or row.image is None]
     named = set(skus)
     chosen = [row for row in rows if everything or row.sku in named]
     unknown = sorted(named - {row.sku for row in chosen})

@@ -13,17 +13,16 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 from threading import Event, Timer
 from time import monotonic
-from typing import Final, TypeAlias
+from typing import Final
 from urllib.parse import SplitResult, quote
 
 from backend.errors import ForbiddenImage, HostUnavailable, ImageUnavailable, NoImage
 from backend.images.addresses import PORTS, parse_address
 from backend.images.limits import ImageLimits
-
-Address: TypeAlias = IPv4Address | IPv6Address
+from backend.images.public_addresses import Address, is_public
 
 CHUNK: Final = 1 << 16
 HEADERS: Final = {"Accept": "image/*", "User-Agent": "lookalike"}
@@ -34,20 +33,6 @@ TRANSIENT: Final = {408, 425, 429}
 """Statuses after which another try may help, beside those from 500 on."""
 
 GONE: Final = {404, 410}
-
-
-def is_public(address: Address) -> bool:
-    """Tell whether an address is on the public internet; one of IPv4 inside of IPv6 is checked."""
-    if isinstance(address, IPv6Address):
-        wrapped = address.ipv4_mapped or address.sixtofour or _nat64(address)
-        if wrapped:
-            return is_public(wrapped)
-    return address.is_global and not address.is_multicast
-
-
-def _nat64(address: IPv6Address) -> IPv4Address | None:
-    prefix, rest = address.packed[:12], address.packed[12:]
-    return IPv4Address(rest) if prefix == bytes.fromhex("0064ff9b" + "00" * 8) else None
 
 
 def fetch(

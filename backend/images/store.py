@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any, BinaryIO, Final, cast
 
 import fsspec
 
-from backend.errors import ConfigurationError, ImageUnavailable, NoImage
+from backend.errors import ConfigurationError, DiskFull, ImageUnavailable, NoImage
 from backend.files import replace_file
 
 SCHEME: Final = "store"
@@ -38,7 +39,7 @@ class ImageStore:
     def put(self, data: bytes) -> str:
         """Store an image unless it is there already, and return its digest.
 
-        Raises ImageUnavailable when the store cannot be reached or is full.
+        Raises ImageUnavailable when the store cannot be reached, DiskFull when it is full.
         """
         digest = digest_of(data)
         with _store_errors_translated():
@@ -122,10 +123,12 @@ class ImageStore:
 
 @contextmanager
 def _store_errors_translated() -> Iterator[None]:
-    """Raise ImageUnavailable for the errors of fsspec and of the SDK below it."""
+    """Raise ImageUnavailable, or DiskFull, for the errors of fsspec and of the SDK below it."""
     try:
         yield
     except _store_errors() as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(f"the image store has no room: {error}") from error
         raise ImageUnavailable(f"the image store failed: {error}") from error
 
 

@@ -16,7 +16,7 @@ from backend.errors import WrongState
 from backend.feeds.importing import Progress as FeedProgress
 from backend.feeds.schedule import VERB
 from backend.indexing import verify
-from backend.jobs import Handler, Interrupted, Report
+from backend.jobs import Cancelled, Handler, Interrupted, Report, Superseded
 from backend.logs import RunLog
 from backend.queue.counting import GOOD_FOR
 from backend.queue.progress import Progress, progress
@@ -173,7 +173,7 @@ def _logged(verb: str, handler: Handler) -> Handler:
 
         try:
             result = handler(arguments, report_and_tell)
-        except Interrupted:
+        except (Interrupted, Cancelled, Superseded):
             lines.end(interrupted=True)
             raise
         except Exception as error:
