@@ -343,7 +343,8 @@ class _Verdict:
 def _judge(row: Claimed, outcomes: Sequence[Outcome], options: EmbedOptions) -> _Verdict:
     """Decide what becomes of a row. A bad image costs itself, unless there is no good one.
 
-    While one of the images may still be had, the row waits for it.
+    While one of the images may still be had, the row waits for it: for a few tries if it has
+    another one, else for as long as the host does not answer.
     """
     errors = [one.error for one in outcomes if one.error is not None]
     good = dict.fromkeys(one.digest for one in outcomes if one.error is None)
@@ -352,7 +353,7 @@ def _judge(row: Claimed, outcomes: Sequence[Outcome], options: EmbedOptions) -> 
     reasons = {one.task.uri or "": reason(one.error) for one in outcomes if one.error and several}
     further = FurtherImages(digests=[each for each in more if each], errors=reasons)
     host = next((error for error in errors if isinstance(error, HostUnavailable)), None)
-    if host is not None:
+    if host is not None and digest is None:
         return _Verdict(row, None, further, reason(host), wait=_wait(host, options))
     waits_for = next((error for error in errors if _may_retry(row, error, options)), None)
     if waits_for is not None:
