@@ -95,7 +95,12 @@ OPERATIONS = [
     *(f"{method} /v1/products/{{sku}}/images/{{number}}" for method in ("PUT", "GET", "DELETE")),
     *("GET /v1/products/{sku}/similar", "POST /v1/similar"),
     *("GET /v1/status", "GET /v1/jobs/{id}", "GET /livez", "GET /readyz", "GET /metrics"),
-    *("GET /v1/admin/jobs", "GET /v1/admin/jobs/{id}", "POST /v1/admin/reindex"),
+    *(
+        "GET /v1/admin/jobs",
+        "GET /v1/admin/jobs/{id}",
+        "POST /v1/admin/jobs/{id}/cancel",
+        "POST /v1/admin/reindex",
+    ),
     *("GET /v1/admin/generations", "POST /v1/admin/generations/rollback"),
     *("GET /v1/admin/generations/{id}", "DELETE /v1/admin/generations/{id}"),
     "POST /v1/admin/generations/{id}/promote",
