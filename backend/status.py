@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 import backend
 from backend import generations, jobs
+from backend.catalogue import unnamed_images
 from backend.database.engine import Database
 from backend.database.models import Generation, Job, utcnow
 from backend.queue import counting
@@ -40,6 +41,7 @@ def status(
         return {
             "products": now.products,
             "pending": now.pending,
+            "awaited": now.awaited,
             "indexed": now.indexed,
             "quarantined": now.quarantined,
             "removing": now.removing,
@@ -50,6 +52,7 @@ def status(
             "generation": _describe(generation) if generation else None,
             "shard": _shard(look_at_shard(generation)) if generation else None,
             "jobs": _jobs(session),
+            "unnamed": unnamed_images.summary(session),
             "filter_recall": [
                 asdict(shape)
                 for shape in filter_recall.by_shape(session, generation.id if generation else None)

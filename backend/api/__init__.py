@@ -24,6 +24,7 @@ from backend.api import (
     paths,
     problems,
     products,
+    purge,
     quarantine,
     request_log,
     scopes,
@@ -43,6 +44,7 @@ RESOURCES = (
     status,
     jobs,
     generations,
+    purge,
     health,
 )
 MULTIPART_OVERHEAD = 1_000_000  # bytes of a form beside its image

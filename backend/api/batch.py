@@ -72,8 +72,9 @@ def _check_addresses(
 ) -> list[Draft | InvalidProduct]:
     """Return the drafts, with an error instead of each one whose image address is not allowed."""
     skus = [draft.sku for draft in drafts if isinstance(draft, Draft)]
-    rows = session.execute(select(Product.sku, Product.image_uri).where(Product.sku.in_(skus)))
-    stored = {row.sku: row.image_uri for row in rows}
+    wanted = select(Product.sku, Product.image_uri).where(Product.sku.in_(skus))
+    live = session.execute(wanted.where(Product.removed_at.is_(None)))
+    stored = {row.sku: row.image_uri for row in live}
     checked = list(drafts)
     for position, draft in enumerate(drafts):
         if isinstance(draft, Draft):

@@ -17,6 +17,7 @@ import backend
 from backend.api.problems import MEDIA_TYPE
 from backend.api.schemas import Json
 from backend.api.schemas.generation import ForceBody, ReindexBody
+from backend.api.schemas.operation import PurgeBody
 from backend.api.schemas.problem import Problem
 from backend.api.schemas.product import MEMBERS, BatchBody, ProductBody
 from backend.api.schemas.similar_items import SimilarBody
@@ -47,6 +48,7 @@ BODIES: Final[Sequence[type[BaseModel]]] = (
     SimilarBody,
     ReindexBody,
     ForceBody,
+    PurgeBody,
 )
 DOCS_PAGE: Final = '<meta http-equiv="refresh" content="0; url=swagger">'
 

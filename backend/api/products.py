@@ -52,7 +52,8 @@ def put_product(sku: str) -> tuple[Json, int, dict[str, str]]:
 
     def store(session: Session) -> tuple[Json, Outcome]:
         row = models.Product
-        stored_uri = session.scalar(select(row.image_uri).where(row.sku == sku))
+        live = select(row.image_uri).where(row.sku == sku, row.removed_at.is_(None))
+        stored_uri = session.scalar(live)
         check_address(draft.image, stored_uri, services().settings)
         saved = products.save(session, [draft], priority=queue.SINGLE)
         return _as_json(session, products.get(session, sku)), saved.outcomes[0]

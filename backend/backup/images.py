@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from backend import images
 from backend.backup.folder import Report, read_number
-from backend.errors import ImageError
+from backend.errors import ImageError, NoImage
 from backend.images.limits import ImageLimits
 from backend.images.store import ImageStore, digest_of
 
@@ -25,7 +25,8 @@ CREATE TEMP VIEW images AS
         ELSE 'remote' END AS place
     FROM main.products WHERE image_uri IS NOT NULL;
 CREATE TEMP VIEW stored AS
-    SELECT DISTINCT substr(uri, 9) AS digest FROM images WHERE place = 'stored';
+    SELECT DISTINCT substr(uri, 9) AS digest FROM images
+    WHERE place = 'stored' AND removed_at IS NULL;
 """
 
 
@@ -85,7 +86,10 @@ def _copy(digest: str, source: ImageStore, target: ImageStore) -> int | None:
         return there
     if size is None:
         return None
-    data = source.read(digest)
+    try:
+        data = source.read(digest)
+    except NoImage:  # deleted meanwhile, by `lookalike purge`
+        return None
     if digest_of(data) != digest:
         return None
     target.put(data)

@@ -150,8 +150,9 @@ class _Import:
     def _known(self, skus: Sequence[str]) -> Known:
         columns = (Product.id, Product.sku, Product.image_uri, Product.image_digest)
         query = select(*columns, Product.image_bytes, Product.image_mtime_ns)
+        live = query.where(Product.sku.in_(skus), Product.removed_at.is_(None))
         with self.db.read() as session:
-            return {row.sku: row for row in session.execute(query.where(Product.sku.in_(skus)))}
+            return {row.sku: row for row in session.execute(live)}
 
     def _draft(self, row: CheckedRow, known: Known) -> Draft:
         """Refer to a row's image, and note what is wrong with the row."""

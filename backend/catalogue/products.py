@@ -32,6 +32,7 @@ __all__ = [
     "page",
     "parse",
     "patch",
+    "possible_skus",
     "remove",
     "save",
     "set_image",
@@ -58,7 +59,7 @@ def remove(session: Session, skus: Sequence[str], *, priority: int) -> tuple[int
     """
     there = (
         select(Product.id)
-        .where(Product.sku.in_(_possible(skus)), Product.removed_at.is_(None))
+        .where(Product.sku.in_(possible_skus(skus)), Product.removed_at.is_(None))
         .order_by(Product.id)
         .with_for_update(key_share=True)
     )
@@ -74,7 +75,9 @@ def remove(session: Session, skus: Sequence[str], *, priority: int) -> tuple[int
 
 def get(session: Session, sku: str) -> Product:
     """Return a product by its sku. Raises UnknownProduct, for a removed one too."""
-    wanted = select(Product).where(Product.sku.in_(_possible([sku])), Product.removed_at.is_(None))
+    wanted = select(Product).where(
+        Product.sku.in_(possible_skus([sku])), Product.removed_at.is_(None)
+    )
     product = session.scalar(wanted, execution_options={"populate_existing": True})
     if product is None:
         raise UnknownProduct(f"there is no product with the sku {sku!r}", sku=sku)
@@ -103,7 +106,7 @@ def page(
     return session.scalars(wanted).all()
 
 
-def _possible(skus: Sequence[str]) -> list[str]:
+def possible_skus(skus: Sequence[str]) -> list[str]:
     """Return the skus that a product can have, as they are stored."""
     return [sku for sku in map(normalise, skus) if is_sku(sku)]
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, cast
 
-from sqlalchemy import Table, bindparam, select, update
+from sqlalchemy import Table, bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
 from backend import queue
@@ -22,7 +22,7 @@ from backend.catalogue.merge import (
     merged,
     payload_differs,
 )
-from backend.database.models import Product, utcnow
+from backend.database.models import Event, Product, utcnow
 from backend.database.upsert import upsert
 
 PRODUCTS: Final = cast("Table", Product.__table__)
@@ -56,7 +56,8 @@ def save(
     """Write products and request their work; the number of SQL statements does not grow with them.
 
     A complete draft clears the fields that it does not name. Otherwise they stay, and attributes
-    are merged. In both cases an image that is not named stays, even through a removal. A draft
+    are merged. In both cases an image that is not named stays. A product that was removed starts
+    blank: nothing of what it was is kept but its row. A draft
     that equals the stored row requests nothing. Of several drafts with one sku the last is written
     and the earlier ones are rejected. A `file:` URI that no import has looked at is rejected too.
     """
@@ -70,6 +71,7 @@ def save(
         pending = _save_once(session, plan, pending)
     for image, ids in ((True, plan.new_images), (False, plan.new_payloads)):
         queue.request(session, sorted(ids), image=image, priority=priority)
+    _begin_anew(session, sorted(plan.revived), priority=priority)
     return Saved(
         outcomes=tuple(plan.outcomes[position] for position in range(len(drafts))),
         reasons=plan.reasons,
@@ -89,6 +91,7 @@ class _Plan:
     ids: dict[str, int] = field(default_factory=dict)
     new_images: set[int] = field(default_factory=set)
     new_payloads: set[int] = field(default_factory=set)
+    revived: set[int] = field(default_factory=set)
 
     def reject(self, position: int, reason: str) -> None:
         self.outcomes[position] = Outcome.REJECTED
@@ -97,29 +100,35 @@ class _Plan:
     def update(self, position: int, stored: ProductRow) -> dict[str, Any] | None:
         """Compare a draft with its row and note the outcome; return the row to write, if any."""
         draft = self.drafts[position]
-        row = merged(draft, stored, complete=self.complete)
         self.ids[draft.sku] = stored["id"]
-        revived = stored["removed_at"] is not None
+        if stored["removed_at"] is not None:
+            self.outcomes[position] = Outcome.ADDED
+            self.revived.add(stored["id"])
+            return {**self._begun(draft), "b_id": stored["id"], "removed_at": None}
+        row = merged(draft, stored, complete=self.complete)
         changed = True
-        if revived or image_differs(stored, row):
+        if image_differs(stored, row):
             self.new_images.add(stored["id"])
         elif payload_differs(stored, row):
             self.new_payloads.add(stored["id"])
         else:
             changed = False
-        self.outcomes[position] = (
-            Outcome.ADDED if revived else Outcome.CHANGED if changed else Outcome.UNCHANGED
-        )
+        self.outcomes[position] = Outcome.CHANGED if changed else Outcome.UNCHANGED
         if not changed and all(stored[name] == row[name] for name in IMAGE):
             return None
         at = self.now if changed else stored["updated_at"]
-        return {**row, "b_id": stored["id"], "removed_at": None, "updated_at": at}
+        same = {"b_id": stored["id"], "created_at": stored["created_at"], "removed_at": None}
+        return {**row, **same, "updated_at": at}
 
     def insert(self, position: int) -> dict[str, Any]:
         """Return a new row for a draft."""
         draft = self.drafts[position]
+        return {**self._begun(draft), "sku": draft.sku}
+
+    def _begun(self, draft: Draft) -> dict[str, Any]:
+        """Return the columns of a product that begins now."""
         row = merged(replace(draft, values={**draft.if_new, **draft.values}), BLANK, complete=True)
-        return {**row, "sku": draft.sku, "created_at": self.now, "updated_at": self.now}
+        return {**row, "created_at": self.now, "updated_at": self.now}
 
 
 def _save_once(session: Session, plan: _Plan, positions: Sequence[int]) -> list[int]:
@@ -129,7 +138,8 @@ def _save_once(session: Session, plan: _Plan, positions: Sequence[int]) -> list[
     for position in positions:
         draft = plan.drafts[position]
         row = stored.get(draft.sku)
-        if is_unseen_file(draft.image, row):
+        is_live = row is not None and row["removed_at"] is None
+        if is_unseen_file(draft.image, row if is_live else None):
             plan.reject(position, "image_uri: a file: URI can only be set by an import")
         elif row is None:
             missing[draft.sku] = position
@@ -142,6 +152,13 @@ def _save_once(session: Session, plan: _Plan, positions: Sequence[int]) -> list[
         plan.ids[sku] = product_id
         plan.new_images.add(product_id)
     return list(missing.values())
+
+
+def _begin_anew(session: Session, ids: Sequence[int], *, priority: int) -> None:
+    """Forget what shoppers did with the products before, and void all work on them."""
+    if ids:
+        session.execute(delete(Event).where(Event.product_id.in_(ids)))
+        queue.request_anew(session, ids, priority=priority)
 
 
 def _stored(session: Session, skus: Sequence[str]) -> dict[str, ProductRow]:

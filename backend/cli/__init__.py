@@ -17,6 +17,7 @@ from backend.cli import (
     indexing,
     keys,
     projector,
+    purge,
     quarantine,
     server,
     similar,
@@ -49,6 +50,7 @@ app.command("similar")(similar.similar)
 app.command("status")(status.status)
 app.command("verify")(indexing.verify)
 app.add_typer(quarantine.quarantine, name="quarantine")
+app.command("purge")(purge.purge)
 app.add_typer(keys.keys, name="keys")
 app.command("migrate")(database.migrate)
 app.command("backup")(backup.backup)

@@ -30,11 +30,15 @@ All = Annotated[bool, typer.Option("--all", help="Every quarantined product.")]
 @quarantine.command("list")
 def list_(
     limit: Annotated[int, typer.Option(min=1, help="How many to show.")] = 100,
+    awaited: Annotated[
+        bool,
+        typer.Option("--awaited", help="List the products whose image is still to come instead."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """List quarantined products with their reasons."""
     with services() as found, found.db.read() as session:
-        rows = _read(session, limit=limit)
+        rows = _read(session, limit=limit, awaited=awaited)
     if as_json:
         keys = ("sku", "reason", "failures", "image_uri")
         print_json({"items": [{key: getattr(row, key) for key in keys} for row in rows]})
@@ -43,7 +47,8 @@ def list_(
     for row in rows:
         texts = (row.sku, row.reason, str(row.failures), row.image_uri or "-")
         table.add_row(*map(escape, texts))
-    out.print(table if rows else "The quarantine is empty.")
+    nothing = "No image is still to come." if awaited else "The quarantine is empty."
+    out.print(table if rows else nothing)
 
 
 @quarantine.command("retry")
@@ -80,13 +85,15 @@ def _split(items: list[Any]) -> Iterator[list[Any]]:
         yield items[start : start + CHUNK]
 
 
-def _read(session: Any, *, limit: int) -> list[Any]:
-    """Return the quarantined products of the active generation."""
+def _read(session: Any, *, limit: int, awaited: bool = False) -> list[Any]:
+    """Return the quarantined products of the active generation, or those that wait for an image."""
     from backend import generations
     from backend.queue.progress import quarantine as read_quarantine
 
     generation = generations.active_or_none(session)
-    return list(read_quarantine(session, generation.id, limit=limit)) if generation else []
+    if generation is None:
+        return []
+    return list(read_quarantine(session, generation.id, limit=limit, awaited=awaited))
 
 
 def _choose(found: Services, skus: list[str], everything: bool) -> list[Any]:

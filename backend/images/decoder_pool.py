@@ -24,7 +24,7 @@ from typing import Any, Final, Self, TypeAlias
 from PIL import Image
 
 from backend import images
-from backend.errors import ConfigurationError, DecoderDied, ImageError
+from backend.errors import ConfigurationError, DecoderDied, ImageError, MissingImage
 from backend.images.decode import Size
 from backend.images.decoder_process import READY, Decode
 from backend.images.limits import ImageLimits
@@ -38,7 +38,7 @@ ENVIRONMENT: Final = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL")
 """The environment variables that decoders get: a taken-over decoder must not find credentials."""
 
 _ERRORS: Final[Mapping[str, type[ImageError]]] = {
-    kind.code: kind for kind in ImageError.__subclasses__()
+    kind.__name__: kind for kind in (*ImageError.__subclasses__(), MissingImage)
 }
 
 

@@ -64,7 +64,7 @@ def serve(pipe: Connection, *, decode: Decode, limits: ImageLimits, seconds: flo
     """Answer requests until the other end closes the pipe.
 
     A request is `{"target": [height, width], "path": …}`, or without a path followed by the
-    bytes; an answer is `{"digest": …}` followed by the RGB pixels, or `{"error": code, "message":
+    bytes; an answer is `{"digest": …}` followed by the RGB pixels, or `{"error": class, "message":
     …}`. The kernel kills the process when an answer takes longer than `seconds`, because the parent
     may have been killed itself.
     """
@@ -77,9 +77,9 @@ def serve(pipe: Connection, *, decode: Decode, limits: ImageLimits, seconds: flo
             data = read_file(Path(request["path"]), limits=limits) if sent is None else sent
             pixels = decode(data, limits=limits, target=tuple(request["target"])).tobytes()
         except ImageError as error:
-            _send(pipe, {"error": error.code, "message": error.message})
+            _send(pipe, {"error": type(error).__name__, "message": error.message})
         except MemoryError:
-            _send(pipe, {"error": ImageTooLarge.code, "message": "it needs too much memory"})
+            _send(pipe, {"error": ImageTooLarge.__name__, "message": "it needs too much memory"})
         else:
             _send(pipe, {"digest": hashlib.sha256(data).hexdigest()})
             pipe.send_bytes(pixels)

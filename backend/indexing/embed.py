@@ -25,6 +25,7 @@ from backend.errors import (
     ImageUnavailable,
     InvalidVector,
     LookalikeError,
+    MissingImage,
 )
 from backend.generations import check_fingerprint
 from backend.images.decoder_pool import Decoded
@@ -38,6 +39,11 @@ RETRYABLE: Final = (ImageUnavailable, DecoderDied)
 """Image errors that may not occur again; a decoder may also die because the machine is busy."""
 
 
+LONGEST_PAUSE: Final = timedelta(hours=1)
+SHORTEST_PAUSE: Final = timedelta(seconds=1)
+"""Between two looks for an image that is still to come."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class EmbedOptions:
     """How one claim is made and embedded."""
@@ -47,6 +53,7 @@ class EmbedOptions:
     lease: timedelta
     max_failures: int
     retry: timedelta  # the first back-off; it doubles with every failure
+    image_wait: timedelta = timedelta(0)  # how long an image may be missing before quarantine
     heartbeat: Callable[[], None] = lambda: None  # called for every image, so that a hang is seen
 
 
@@ -204,13 +211,26 @@ def _record(
     settled = [(one.task.row, one.digest) for one in outcomes if one.error is None]
     vectors = {one.digest: one.vector for one in outcomes if one.vector is not None}
     failed = [(one.task.row, one.error) for one in outcomes if one.error is not None]
+    now = utcnow()
+    awaited = [
+        (row, reason(error), _look_again_at(row, options, now))
+        for row, error in failed
+        if isinstance(error, MissingImage) and _may_come(row, options, now)
+    ]
+    waiting = {row for row, _, _ in awaited}
+    failed = [(row, error) for row, error in failed if row not in waiting]
     permanent = [(r, reason(e)) for r, e in failed if not _may_retry(r, e, options)]
     again = [(r, reason(e), _retry_at(r, options)) for r, e in failed if _may_retry(r, e, options)]
 
     def write(session: Session) -> None:
-        image_vectors.store(session, generation.fingerprint, vectors)
+        # A late worker's vector may be of an image that was purged meanwhile.
+        ours = queue.still_ours(session, generation.id, [row for row, _ in settled])
+        wanted = {digest for row, digest in settled if row in ours}
+        new = {digest: vector for digest, vector in vectors.items() if digest in wanted}
+        image_vectors.store(session, generation.fingerprint, new)
         _store_digests(session, outcomes)
         queue.settle_embedded(session, generation.id, settled)
+        queue.await_image(session, generation.id, awaited)
         queue.fail(session, generation.id, permanent)
         for row, why, retry_at in again:
             queue.fail(session, generation.id, [(row, why)], retry_at=retry_at)
@@ -250,3 +270,14 @@ def _may_retry(row: Claimed, error: Exception, options: EmbedOptions) -> bool:
 
 def _retry_at(row: Claimed, options: EmbedOptions) -> datetime:
     return utcnow() + options.retry * 2.0 ** (row.failures - 1)
+
+
+def _may_come(row: Claimed, options: EmbedOptions, now: datetime) -> bool:
+    return now < (row.image_awaited_since or now) + options.image_wait
+
+
+def _look_again_at(row: Claimed, options: EmbedOptions, now: datetime) -> datetime:
+    """Wait as long again as the image was waited for, and look a last time when the time is up."""
+    since = row.image_awaited_since or now
+    pause = min(max(now - since, options.retry, SHORTEST_PAUSE), LONGEST_PAUSE)
+    return min(now + pause, since + options.image_wait)

@@ -12,15 +12,25 @@ Callers use `from backend import queue`, then `queue.claim(…)`. Reading order:
 
 from backend.queue.claims import claim, first_due, free_leases, is_busy, is_due
 from backend.queue.entries import IMPORT, REINDEX, SINGLE, Claimed, Stage, waits_for
-from backend.queue.requesting import forget_points, request, request_again, request_removal
+from backend.queue.requesting import (
+    forget_points,
+    is_awaited_due,
+    request,
+    request_again,
+    request_anew,
+    request_removal,
+    wake_awaited,
+)
 from backend.queue.settlements import (
     EXHAUSTED,
+    await_image,
     fail,
     fail_apply,
     quarantine_exhausted,
     send_back,
     settle_embedded,
     settle_indexed,
+    still_ours,
 )
 
 __all__ = [
@@ -30,20 +40,25 @@ __all__ = [
     "SINGLE",
     "Claimed",
     "Stage",
+    "await_image",
     "claim",
     "fail",
     "fail_apply",
     "first_due",
     "forget_points",
     "free_leases",
+    "is_awaited_due",
     "is_busy",
     "is_due",
     "quarantine_exhausted",
     "request",
     "request_again",
+    "request_anew",
     "request_removal",
     "send_back",
     "settle_embedded",
     "settle_indexed",
+    "still_ours",
     "waits_for",
+    "wake_awaited",
 ]

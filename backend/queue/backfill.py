@@ -49,7 +49,10 @@ def insert_missing(session: Session, generation_id: int, which: ColumnElement[bo
     session.execute(insert_entries(session, rows, None, columns=_KNOWN_ENTRY))
 
 
-_KNOWN_ENTRY: Final = [*NEW_ENTRY, "embedded_digest", "last_error"]
+_KNOWN_ENTRY: Final = [
+    *NEW_ENTRY,
+    *("embedded_digest", "last_error", "image_awaited_since", "image_retry_at"),
+]
 
 
 def _known_entries(generation: Generation, now: datetime) -> Select[Any]:
@@ -66,6 +69,7 @@ def _known_entries(generation: Generation, now: datetime) -> Select[Any]:
         sibling.failures > 0,  # the image failed, not the index
     )
     digest = case((has_failed, sibling.embedded_digest), else_=ImageVector.image_digest)
+    failed_so = (sibling.last_error, sibling.image_awaited_since, sibling.image_retry_at)
     moment = literal(now, Entry.due_at.type)
     zero = literal(0)
     priority = literal(REINDEX if generation.state == BUILDING else IMPORT)
@@ -82,7 +86,7 @@ def _known_entries(generation: Generation, now: datetime) -> Select[Any]:
             moment,
             case((and_(has_failed, digest.is_(None)), null()), else_=moment),
             digest,
-            case((has_failed, sibling.last_error), else_=null()),
+            *(case((has_failed, value), else_=null()) for value in failed_so),
         )
         .select_from(Product)
         .outerjoin(

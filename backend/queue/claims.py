@@ -56,7 +56,12 @@ def claim(
         .where(Entry.generation_id == generation_id, Entry.product_id.in_(taken_ids))
         .values(taken)
         .returning(
-            Entry.product_id, Entry.claim, Entry.wanted, Entry.failures, Entry.embedded_digest
+            Entry.product_id,
+            Entry.claim,
+            Entry.wanted,
+            Entry.failures,
+            Entry.embedded_digest,
+            Entry.image_awaited_since,
         )
         .execution_options(synchronize_session=False)
     )

@@ -41,7 +41,7 @@ def recent(session: Session, generation_id: int, *, now: datetime | None = None)
         return None
     oldest = kept.progress["oldest_request"]
     values = kept.progress | {"oldest_request": oldest and datetime.fromisoformat(oldest)}
-    return Counted(Progress(**values), kept.counted_at)
+    return Counted(Progress(**values, awaited=kept.awaited or 0), kept.counted_at)
 
 
 def count(db: Database, generation_id: int) -> Counted:
@@ -59,11 +59,13 @@ def keep(session: Session, generation_id: int, counted: Counted, *, took: float)
     """Store a count for other processes. `took` is the seconds that counting took."""
     oldest = counted.progress.oldest_request
     values = asdict(counted.progress) | {"oldest_request": oldest and oldest.isoformat()}
+    del values["awaited"]  # an earlier release, which may still run, does not know it
     good_until = counted.at + timedelta(seconds=GOOD_FOR * took)
     session.merge(
         Count(
             generation_id=generation_id,
             progress=values,
+            awaited=counted.progress.awaited,
             counted_at=counted.at,
             good_until=good_until,
         )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, cast
 
@@ -23,6 +24,7 @@ from sqlalchemy import (
     Update,
     and_,
     bindparam,
+    null,
     update,
 )
 from sqlalchemy.orm import Session
@@ -39,6 +41,9 @@ Entry = IndexEntry  # the shorter name keeps the SQL of this package readable
 
 IS_OUR_CLAIM: Final = Entry.claim == bindparam("b_claim")
 """Whether the row's newest claim is still the one that is being settled."""
+
+NOT_AWAITED: Final = {"image_awaited_since": null(), "image_retry_at": null()}
+"""The changes that end the wait for an image."""
 
 NEW_ENTRY: Final = [
     *("generation_id", "product_id", "wanted", "embedded", "indexed", "claim"),
@@ -63,6 +68,7 @@ class Claimed:
     wanted: int
     failures: int
     embedded_digest: str | None
+    image_awaited_since: datetime | None = None
 
 
 def waits_for(stage: Stage) -> ColumnElement[bool]:

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, and_, bindparam, case, literal, null, update
+from sqlalchemy import BindParameter, and_, bindparam, case, func, literal, null, select, update
 from sqlalchemy.orm import Session
 
 from backend.database.models import utcnow
 from backend.queue import requesting
 from backend.queue.entries import (
     IS_OUR_CLAIM,
+    NOT_AWAITED,
     Claimed,
     Entry,
     Stage,
@@ -26,6 +27,21 @@ EXHAUSTED: Final = "decoder-died: the process died or gave up each time it embed
 SAME_IMAGE: Final = Entry.failures > 0
 """Whether the image is still that of our claim: the claim raised the failures, and only a request
 with another image, or a removal, resets them."""
+
+
+def still_ours(session: Session, generation_id: int, rows: Sequence[Claimed]) -> set[Claimed]:
+    """Return the rows that nobody has claimed or begun anew since, and lock them."""
+    if not rows:
+        return set()
+    ids = [row.product_id for row in rows]
+    locked = session.execute(
+        select(Entry.product_id, Entry.claim)
+        .where(Entry.generation_id == generation_id, Entry.product_id.in_(ids))
+        .order_by(Entry.product_id)
+        .with_for_update()
+    )
+    claims = {id_: claim for id_, claim in locked}  # noqa: C416 - dict() takes no rows
+    return {row for row in rows if claims.get(row.product_id) == row.claim}
 
 
 def settle_embedded(
@@ -52,6 +68,7 @@ def settle_embedded(
             "failures": 0,
             "last_error": null(),
             "due_at": now,
+            **NOT_AWAITED,
         },
         extra=[{"b_digest": digest} for _, digest in embedded],
     )
@@ -135,17 +152,52 @@ def fail(
     product, the error is dropped and the row is due at once.
     """
     now = now or utcnow()
-    reasons = [{"b_error": reason} for _, reason in failed]
-    rows = [row for row, _ in failed]
     if retry_at is not None:
         outcome: dict[str, Any] = {"due_at": retry_at, "last_error": bindparam("b_error")}
     else:
         outcome = _quarantined(bindparam("b_error"), now)
+    parameters = [{"b_error": reason} for _, reason in failed]
+    rows = [row for row, _ in failed]
+    return _settle_failed(session, generation_id, rows, outcome, parameters, now=now)
+
+
+def await_image(
+    session: Session,
+    generation_id: int,
+    awaited: Sequence[tuple[Claimed, str, datetime]],
+    *,
+    now: datetime | None = None,
+) -> int:
+    """Record that images are not there yet, as (row, reason, when to look again).
+
+    Until then the row is at rest like one in quarantine, with its last good vector if it has one;
+    `wake_awaited` requests it again. The product counts as pending.
+    """
+    now = now or utcnow()
+    outcome = _quarantined(bindparam("b_error"), now) | {
+        "image_awaited_since": func.coalesce(Entry.image_awaited_since, now),
+        "image_retry_at": bindparam("b_retry_at", type_=Entry.image_retry_at.type),
+    }
+    parameters = [{"b_error": reason, "b_retry_at": retry_at} for _, reason, retry_at in awaited]
+    rows = [row for row, _, _ in awaited]
+    return _settle_failed(session, generation_id, rows, outcome, parameters, now=now)
+
+
+def _settle_failed(
+    session: Session,
+    generation_id: int,
+    rows: Sequence[Claimed],
+    outcome: dict[str, Any],
+    parameters: Sequence[dict[str, Any]],
+    *,
+    now: datetime | None = None,
+) -> int:
+    """Record an outcome, unless the shop has sent another image: then the row is due at once."""
     values = {
         key: case((SAME_IMAGE, value), else_=getattr(Entry, key)) for key, value in outcome.items()
     }
-    values["due_at"] = case((SAME_IMAGE, outcome["due_at"]), else_=now)
-    return update_claimed(session, generation_id, rows, values, extra=reasons)
+    values["due_at"] = case((SAME_IMAGE, outcome["due_at"]), else_=now or utcnow())
+    return update_claimed(session, generation_id, rows, values, extra=parameters)
 
 
 def fail_apply(
@@ -197,4 +249,5 @@ def _quarantined(reason: Any, now: datetime | None) -> dict[str, Any]:
         "last_error": reason,
         "embedded": case((to_apply, Entry.wanted), else_=Entry.embedded),
         "due_at": case((to_apply, now or utcnow()), else_=null()),
+        **NOT_AWAITED,
     }

@@ -17,7 +17,8 @@ from backend.database.engine import Database
 from backend.database.models import Generation, IndexEntry, Product
 from backend.errors import IndexGone, NotSearchable, UnknownProduct
 from backend.filters import Condition, Where
-from backend.queue.progress import State, states
+from backend.queue.progress import State, of_product, states
+from backend.queue.requesting import FORMER_LIFE
 from backend.search.recall_monitor import Search
 from backend.vectors import Hit, Vector, VectorIndex
 
@@ -163,7 +164,7 @@ def _search(
         mode=search.mode,
     )
     with db.read() as session:
-        items = _present(session, hits, query.where)
+        items = _present(session, generation.id, hits, query.where)
     meta = {
         "embedder": generation.embedder,
         "fingerprint": generation.fingerprint,
@@ -172,10 +173,20 @@ def _search(
     return Answer(items=items[: query.limit], generation=generation, meta=meta, search=search)
 
 
-def _present(session: Session, hits: Sequence[Hit], where: Where) -> list[Neighbour]:
-    """Read the hits' products from SQL, without those removed or sold out meanwhile."""
+def _present(
+    session: Session, generation_id: int, hits: Sequence[Hit], where: Where
+) -> list[Neighbour]:
+    """Read the hits' products from SQL, without those removed or sold out meanwhile.
+
+    A product that was removed and came again is left out as long as the index holds its old point.
+    """
     ids = [hit.id for hit in hits]
-    products = {row.id: row for row in session.scalars(select(Product).where(Product.id.in_(ids)))}
+    rows = session.execute(
+        select(Product, IndexEntry.indexed_claim)
+        .outerjoin(IndexEntry, of_product(generation_id))
+        .where(Product.id.in_(ids))
+    )
+    products = {row.id: row for row, claim in rows if claim != FORMER_LIFE}
     stock = where.get("in_stock", Condition())
     return [
         Neighbour(products[hit.id], min(1.0, max(-1.0, hit.score)))

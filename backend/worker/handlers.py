@@ -1,4 +1,4 @@
-"""What runs each verb of a job: `index`, `verify`, `optimize`, and those of a re-index."""
+"""What runs each verb of a job: `index`, `verify`, `optimize`, `purge`, those of a re-index."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from backend.database.engine import Database
 from backend.database.models import LIVE, Generation
 from backend.errors import WrongState
 from backend.indexing import verify
+from backend.indexing.purge import purge
 from backend.jobs import Handler, Interrupted, Report
 from backend.queue.progress import Progress, progress
 from backend.vectors.edge.optimizer import Optimizer
+from backend.worker.maintenance import wake_awaited
 from backend.worker.rounds import FirstError, Rounds
 
 COUNT_EVERY_SECONDS: Final = 2.0
@@ -42,7 +44,10 @@ class JobHandlers:
         self._optimizer = optimizer
         self._wait = wait
         self._is_stopping = is_stopping
-        self._short = services.reindex_jobs.handlers()  # these also run beside a long job
+        self._short: dict[str, Handler] = {  # these also run beside a long job
+            **services.reindex_jobs.handlers(),
+            "purge": self._purge,
+        }
         self._all: dict[str, Handler] = {
             **self._short,
             "index": self._index,
@@ -55,8 +60,12 @@ class JobHandlers:
         return jobs.run_next(self._services.db, self._all)
 
     def _index(self, _arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
-        """Work until nothing is pending; wait for back-offs and other processes' leases."""
+        """Work until nothing is pending; wait for back-offs and other processes' leases.
+
+        Images that are still to come are looked for once, and not waited for.
+        """
         counted_at = 0.0
+        wake_awaited(self._services.db)
         while True:
             busy = self._rounds.run_one()
             if busy and time.monotonic() - counted_at < COUNT_EVERY_SECONDS:
@@ -68,7 +77,11 @@ class JobHandlers:
             if self._is_stopping() and not now.at_rest:
                 raise Interrupted
             if now.at_rest:
-                return {"indexed": now.indexed, "quarantined": now.quarantined}
+                return {
+                    "indexed": now.indexed,
+                    "quarantined": now.quarantined,
+                    "awaited": now.awaited,
+                }
             if not busy:
                 self._wait(self._services.settings.poll_seconds)
 
@@ -95,6 +108,21 @@ class JobHandlers:
         if fix and result["drift"]:
             self._index({}, report)
         return result
+
+    def _purge(self, arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
+        """Take products down, with what no other product names."""
+        services = self._services
+        with services.db.read() as session:
+            live = generations.live(session)
+        return purge(
+            services.db,
+            services.image_store,
+            live,
+            index_of=services.indexes.of,
+            skus=arguments["skus"],
+            everywhere=bool(arguments.get("everywhere")),
+            report=report,
+        )
 
     def _optimize(self, arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
         """Build the shard of a generation, by default the active one, while the work goes on."""

@@ -96,7 +96,7 @@ OPERATIONS = [
     *("GET /v1/admin/jobs", "GET /v1/admin/jobs/{id}", "POST /v1/admin/reindex"),
     *("GET /v1/admin/generations", "POST /v1/admin/generations/rollback"),
     *("GET /v1/admin/generations/{id}", "DELETE /v1/admin/generations/{id}"),
-    "POST /v1/admin/generations/{id}/promote",
+    *("POST /v1/admin/generations/{id}/promote", "POST /v1/admin/purge"),
 ]
 
 

@@ -110,6 +110,9 @@ class World:
         `seen`: the image's digest is known, as it is for a file; else it is somewhere remote.
         """
         shelf = self.shelves[number]
+        comes_back = bool(shelf.id) and not shelf.live
+        if comes_back:
+            shelf.past = set()  # a new life: its former images are no more its own
         shelf.image, shelf.live, shelf.needed_until = image, True, float("inf")
         shelf.versions += 1
         digest = image if seen and image != "none" else None
@@ -123,7 +126,10 @@ class World:
                 shelf.id = product.id
             else:
                 session.execute(update(Product).where(Product.id == shelf.id).values(values))
-            queue.request(session, [shelf.id], image=True, priority=0)
+            if comes_back:
+                queue.request_anew(session, [shelf.id], priority=0)
+            else:
+                queue.request(session, [shelf.id], image=True, priority=0)
 
         if image not in BAD:
             shelf.past.add(image)
