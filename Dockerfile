@@ -40,7 +40,8 @@ LABEL org.opencontainers.image.title="lookalike" \
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends tini \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --user-group --no-create-home --home-dir /data lookalike \
+    && groupadd --system --gid 10001 lookalike \
+    && useradd --system --uid 10001 --gid 10001 --no-create-home --home-dir /data lookalike \
     && install --directory --owner lookalike --group lookalike /data /data/images
 
 COPY --from=build /opt/lookalike /opt/lookalike

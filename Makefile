@@ -10,7 +10,7 @@ PRODUCTS ?= 10000
 EXTRAS := test,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fashion-mnist serve test test-unit test-integration test-acceptance test-migration test-all prove-kills prove-reindex check format lock record-release sample clean
+.PHONY: help setup demo fashion-mnist serve test test-unit test-integration test-acceptance test-migration test-all prove-kills prove-catalogue prove-reindex check format lock record-release sample clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ test-all: setup ## Run the slow tests too (LOOKALIKE_SHARED_DATA: a folder with 
 
 prove-kills: setup ## Kill everything at random moments of 20 imports (RUNS=20, or SEED=7 again)
 	PROVE_KILLS_RUNS=$(RUNS) PROVE_KILLS_SEED=$(SEED) $(BIN)/python -m pytest tests/acceptance/test_workers_kills.py -s
+
+prove-catalogue: setup ## Import and index PRODUCTS=10000 real products over the command line, with a kill
+	PROVE_CATALOGUE_PRODUCTS=$(PRODUCTS) $(BIN)/python -m pytest tests/acceptance/test_real_catalogue.py -s
 
 prove-reindex: setup ## Re-index PRODUCTS=10000 real products under load, with kills (LOOKALIKE_SHARED_DATA)
 	PROVE_REINDEX_PRODUCTS=$(PRODUCTS) $(BIN)/python -m pytest tests/acceptance/test_reindex_live.py -s

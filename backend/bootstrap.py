@@ -7,14 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import make_url
 
 from backend import generations
-from backend.database import migrate
+from backend.database import arrival, failures
+from backend.database.arrival import Arrival
 from backend.database.engine import Database
 from backend.database.models import Generation
 from backend.embedders import Compute
 from backend.embedders.loaded import LoadedEmbedders
 from backend.errors import ConfigurationError
+from backend.feeds.download import FeedLimits
+from backend.feeds.importing import FeedRunner
 from backend.generations import EmbedderIdentity
 from backend.images import fetch
 from backend.images.decoder_pool import DecoderPool
@@ -23,6 +29,7 @@ from backend.images.open_images import ImageOpener
 from backend.images.store import ImageStore
 from backend.indexing import schema
 from backend.reindex import Promoter, ReindexJobs, bounds_of
+from backend.search.coverage import CoverageMonitor
 from backend.search.query_image import (
     EmbedRemotely,
     LocalQueryEncoder,
@@ -44,6 +51,7 @@ class Services:
     heartbeat: Callable[[], None]  # called at every step of the work
     embeds: bool  # whether this process may load a network, and so embeds products
     db: Database
+    arrival: Arrival  # of the database
     owner: Owner  # the lock of the embedded index
     indexes: Indexes
     limits: ImageLimits
@@ -54,8 +62,10 @@ class Services:
     local_encoder: LocalQueryEncoder  # embeds images in this process
     query_encoder: QueryEncoder  # embeds shoppers' images, here or in a worker
     recall: RecallMonitor
+    coverage: CoverageMonitor
     promoter: Promoter
     reindex_jobs: ReindexJobs
+    feeds: FeedRunner
 
     @property
     def writes_index(self) -> bool:
@@ -83,8 +93,12 @@ def build(
     heartbeat: Callable[[], None] = lambda: None,
     embed_remotely: EmbedRemotely | None = None,
     embeds: bool | None = None,
+    wait: bool = False,
 ) -> Services:
     """Build the services. An embedded database is migrated; another one has to be current.
+
+    With `wait`, a database server that does not answer is no error; `services.arrival` can wait
+    for it.
 
     With `embed_remotely` the workers embed shoppers' images, and this process loads no network
     unless it `embeds` products. Raises ConfigurationError when a database server lacks a migration.
@@ -92,16 +106,20 @@ def build(
     embeds = embed_remotely is None if embeds is None else embeds
     db, indexed = _database(settings), schema(settings.facets)
     indexes = Indexes(settings, schema=indexed)
-    embedders = LoadedEmbedders(_compute(settings))
+    embedders = LoadedEmbedders(_compute(settings), heartbeat=heartbeat)
     limits, store = _limits(settings), ImageStore(settings.image_store_url)
-    decoders = DecoderPool(settings.decoders, limits=limits, seconds=settings.decode_seconds)
+    decoders = DecoderPool(
+        settings.decoders,
+        limits=limits,
+        seconds=settings.decode_seconds,
+        wait_seconds=settings.decode_seconds,
+    )
     local_encoder = LocalQueryEncoder(embedders, decoders)
     query_encoder: QueryEncoder = local_encoder
     if embed_remotely is not None:
         query_encoder = RemoteQueryEncoder(
             embed_remotely,
             decoders,
-            limits=limits,
             seconds=settings.interactive_seconds,
             heartbeat=heartbeat,
         )
@@ -120,6 +138,7 @@ def build(
         heartbeat=heartbeat,
         embeds=embeds,
         db=db,
+        arrival=Arrival(db),
         owner=Owner(settings.data_dir),
         indexes=indexes,
         limits=limits,
@@ -130,6 +149,7 @@ def build(
         local_encoder=local_encoder,
         query_encoder=query_encoder,
         recall=RecallMonitor(db, schema=indexed, rate=settings.recall_sample),
+        coverage=CoverageMonitor(db, indexes.of),
         promoter=promoter,
         reindex_jobs=ReindexJobs(
             db=db,
@@ -140,13 +160,34 @@ def build(
             has_workers=bool(settings.broker_url),
             heartbeat=heartbeat,
         ),
+        feeds=FeedRunner(
+            db=db,
+            image_store=store,
+            hosts=settings.hosts_of_feeds,
+            limits=FeedLimits(max_bytes=settings.max_feed_bytes, seconds=settings.feed_seconds),
+            folder=settings.data_dir.absolute() / "feeds",
+            max_image_bytes=settings.max_image_bytes,
+        ),
     )
-    _check_database(db)
+    _prepare(services, wait=wait)
     return services
+
+
+def _prepare(services: Services, *, wait: bool) -> None:
+    """Check the database now; with `wait`, leave one that does not answer to the caller."""
+    try:
+        if wait:
+            services.arrival.try_once()
+        else:
+            arrival.check(services.db)
+    except BaseException:
+        services.close()
+        raise
 
 
 def _database(settings: Settings) -> Database:
     if settings.database.startswith("sqlite"):
+        _check_not_lost(settings)
         return Database(settings.database)
     return Database(
         settings.database,
@@ -156,11 +197,27 @@ def _database(settings: Settings) -> Database:
     )
 
 
-def _check_database(db: Database) -> None:
-    if db.is_sqlite:
-        migrate.migrate(db)
-    elif not migrate.is_current(db):
-        raise ConfigurationError("the database lacks a migration: run `lookalike migrate`")
+def explain(error: BaseException, settings: Settings) -> str | None:
+    """Say in one line what failed, where, and what to do; None for a fault of the program."""
+    url = make_url(settings.database)
+    place = (
+        url.database if url.get_backend_name() == "sqlite" else f"at {url.host}:{url.port or 5432}"
+    )
+    return failures.explain(error, database=str(place))
+
+
+def _check_not_lost(settings: Settings) -> None:
+    """Raise ConfigurationError if the catalogue is gone and its index is there.
+
+    An empty catalogue would be made, and the index, which agrees with it in nothing, emptied.
+    """
+    file = Path(make_url(settings.database).database or ":memory:")
+    is_gone = settings.database_url is None and (not file.exists() or file.stat().st_size == 0)
+    if is_gone and settings.index_dir.is_dir() and any(settings.index_dir.iterdir()):
+        raise ConfigurationError(
+            f"the database file {file} is missing, but {settings.index_dir} holds an index: bring "
+            "the file back or use `lookalike restore`; to begin anew, delete that folder"
+        )
 
 
 def _compute(settings: Settings) -> Compute:

@@ -74,7 +74,7 @@ class UnknownJob(LookalikeError):
 
 
 class InvalidProduct(LookalikeError):
-    """The product has a field that cannot be stored; `context["errors"]` lists field and reason."""
+    """The product has a field that cannot be stored; `errors` lists field and reason."""
 
     code = "invalid-product"
 
@@ -83,6 +83,39 @@ class UnreadableCatalogue(LookalikeError):
     """The catalogue's file cannot be read at all (missing, not a CSV, no sku column)."""
 
     code = "unreadable-catalogue"
+
+
+# --- feeds that come by themselves ------------------------------------
+
+
+class UnknownFeed(LookalikeError):
+    """There is no feed of this name."""
+
+    code = "unknown-feed"
+
+
+class FeedExists(LookalikeError):
+    """There is a feed of this name already."""
+
+    code = "feed-exists"
+
+
+class InvalidFeed(LookalikeError):
+    """The feed cannot be read as asked; `errors` lists field and reason."""
+
+    code = "invalid-feed"
+
+
+class ForbiddenFeed(LookalikeError):
+    """The feed lies on a host that is not allowed, or the host refuses it."""
+
+    code = "forbidden-feed"
+
+
+class FeedUnavailable(LookalikeError):
+    """The feed cannot be fetched now; trying again may help."""
+
+    code = "feed-unavailable"
 
 
 # --- images: permanent unless the class says otherwise ----------------
@@ -144,6 +177,18 @@ class ImageUnavailable(ImageError):
     """The image cannot be fetched now; trying again may help (the only transient image error)."""
 
     code = "image-unavailable"
+
+
+class DecoderBusy(LookalikeError):
+    """No decoder is free to decode the image; trying again may help."""
+
+    code = "decoder-busy"
+
+
+class DecoderUnavailable(LookalikeError):
+    """No process can be started to decode images; the host lacks something, not the image."""
+
+    code = "decoder-unavailable"
 
 
 # --- embedders --------------------------------------------------------
@@ -218,6 +263,18 @@ class InvalidFilter(LookalikeError):
     code = "invalid-filter"
 
 
+class FilterTooLarge(InvalidFilter):
+    """The filter has more values, clauses or bytes than allowed; the message names the limit."""
+
+    code = "filter-too-large"
+
+
+class FilterTooCostly(InvalidFilter):
+    """The filter would keep the embedded index busy for too long."""
+
+    code = "filter-too-costly"
+
+
 class InvalidVector(LookalikeError):
     """A vector has the wrong size, is not finite, or is all zeros."""
 
@@ -243,9 +300,84 @@ class IndexGone(IndexUnavailable):
 
 
 class NotSearchable(LookalikeError):
-    """The product has no vector yet; `context` holds its `state` and `reason`."""
+    """The product has no vector yet; `state` and `reason` say why."""
 
     code = "not-searchable"
+
+
+# --- the database -----------------------------------------------------
+
+
+class DatabaseUnavailable(LookalikeError):
+    """The database does not answer; trying again may help."""
+
+    code = "database-unavailable"
+
+
+class DatabaseBusy(LookalikeError):
+    """The database has no connection or memory left; trying again may help."""
+
+    code = "database-busy"
+
+
+class DatabaseLocked(LookalikeError):
+    """Another process holds the database's lock; trying again may help."""
+
+    code = "database-locked"
+
+
+class DatabaseFull(LookalikeError):
+    """The disk of the database is full; nothing can be written until an operator makes room."""
+
+    code = "database-full"
+
+
+class DiskFull(LookalikeError):
+    """A disk is full; nothing can be written until an operator makes room."""
+
+    code = "disk-full"
+
+
+class DatabaseReadOnly(LookalikeError):
+    """The database cannot be written to; reading goes on."""
+
+    code = "database-read-only"
+
+
+class DatabaseNotMigrated(LookalikeError):
+    """The database lacks a migration; `lookalike migrate` makes it."""
+
+    code = "database-not-migrated"
+
+
+class DatabaseDamaged(LookalikeError):
+    """The database is damaged; `lookalike restore` takes a backup into use."""
+
+    code = "database-damaged"
+
+
+class TooManyParameters(LookalikeError):
+    """The request makes a query with more parts than the database takes."""
+
+    code = "too-many-parameters"
+
+
+class NulByte(LookalikeError):
+    """A text holds a NUL byte, which the database cannot store."""
+
+    code = "nul-byte"
+
+
+class BadEncoding(LookalikeError):
+    """A text is not Unicode, so the database cannot store or compare it."""
+
+    code = "bad-encoding"
+
+
+class NumberTooLarge(LookalikeError):
+    """A number is larger than the database can store or compare."""
+
+    code = "number-too-large"
 
 
 # --- backups ----------------------------------------------------------

@@ -1,14 +1,56 @@
-"""Structured logs on stderr: readable text at a terminal, elsewhere one JSON object a line."""
+"""Structured logs on stderr: readable text at a terminal, elsewhere one JSON object a line.
+
+A line of a request, also one of Celery's messages on behalf of a request, carries the request's id
+and the client's address, from structlog's context variables.
+"""
 
 from __future__ import annotations
 
 import logging
+import math
 import sys
+import threading
+import time
+from types import TracebackType
+from typing import Any, Final
 
 import structlog
 
+log = structlog.get_logger(__name__)
+
+REPEAT_SECONDS: Final = 60.0
+MOST_SEEN: Final = 1000
+"""Errors that are remembered, so that endless different ones need no memory."""
+
 PLAIN_TRACEBACK = structlog.dev.RichTracebackFormatter(show_locals=False)
 """Tracebacks without local variables, which may hold passwords and keys."""
+
+PROGRESS_SECONDS: Final = 30.0
+"""Between two lines about one long run."""
+
+
+class Repeats:
+    """Logs an error once, then at most once a minute, with the number of times. Thread-safe."""
+
+    def __init__(self, log: Any, *, seconds: float = REPEAT_SECONDS) -> None:
+        self._log = log
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._seen: dict[tuple[object, ...], tuple[float, int]] = {}  # (logged when, since then)
+
+    def log(self, event: str, **fields: object) -> None:
+        """Log an error, unless the same event with the same fields was logged a moment ago."""
+        key, now = (event, *fields.values()), time.monotonic()
+        with self._lock:
+            if len(self._seen) > MOST_SEEN:
+                self._seen.clear()
+            logged, times = self._seen.get(key, (-math.inf, 0))
+            is_time = now - logged >= self._seconds
+            self._seen[key] = (now, 0) if is_time else (logged, times + 1)
+        if is_time and times:
+            self._log.error(event, times_since=times + 1, **fields)
+        elif is_time:
+            self._log.error(event, **fields)
 
 
 def configure(level: str) -> None:
@@ -33,8 +75,74 @@ def configure(level: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     handler = logging.StreamHandler(sys.stderr)
+    foreign: list[structlog.types.Processor] = [
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        *shared,
+    ]
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared)
+        structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=foreign)
     )
     logging.basicConfig(level=number, handlers=[handler], force=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it logs every start
+    _take_over_other_handlers()
+
+
+def _take_over_other_handlers() -> None:
+    """Have libraries that brought handlers of their own write as all others do."""
+    for logger in logging.root.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger) and logger.handlers:
+            logger.handlers.clear()
+            logger.propagate = True
+
+
+def log_uncaught_errors() -> None:
+    """Log what would end the process or a thread with a plain traceback, and Python's warnings.
+
+    For a process that runs by itself. A command shows its errors to whoever started it.
+    """
+    sys.excepthook = _log_uncaught
+    threading.excepthook = _log_uncaught_in_thread
+    logging.captureWarnings(capture=True)
+
+
+def _log_uncaught(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    log.critical("the process ends by an error", exc_info=(kind, error, traceback))
+
+
+def _log_uncaught_in_thread(arguments: threading.ExceptHookArgs) -> None:
+    name = arguments.thread.name if arguments.thread else None
+    error = (arguments.exc_type, arguments.exc_value, arguments.exc_traceback)
+    log.error("a thread ended by an error", thread=name, exc_info=error)
+
+
+class RunLog:
+    """The lines of one long run: that it started, how far it is now and then, how it ended."""
+
+    def __init__(self, event: str, **about: object) -> None:
+        self._event = event
+        self._log = log.bind(**about)
+        self._began = self._told = time.monotonic()
+        self._log.info(f"{event} started")
+
+    def progress(self, **counts: object) -> None:
+        """Tell how far the run is, at most every PROGRESS_SECONDS."""
+        if time.monotonic() - self._told >= PROGRESS_SECONDS:
+            self._told = time.monotonic()
+            self._log.info(f"{self._event} goes on", seconds=self._seconds(), **counts)
+
+    def end(self, **counts: object) -> None:
+        """Tell how the run ended."""
+        self._log.info(f"{self._event} ended", seconds=self._seconds(), **counts)
+
+    def fail(self, error: BaseException) -> None:
+        """Tell that the run ended by an error."""
+        reason = str(error) or type(error).__name__
+        self._log.warning(f"{self._event} failed", seconds=self._seconds(), error=reason)
+
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self._began, 1)

@@ -10,7 +10,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Collection
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
@@ -38,6 +41,27 @@ def start_module(
         pass_fds=tuple(pass_fds),
         env=_environment(keep_environment),
     )
+
+
+@contextmanager
+def repeating(
+    call: Callable[[], None], *, every_seconds: float = 0.5, most_seconds: float
+) -> Iterator[None]:
+    """Call something again and again from a thread meanwhile, at most for some seconds."""
+    over = threading.Event()
+
+    def repeat() -> None:
+        until = time.monotonic() + most_seconds
+        while not over.wait(every_seconds) and time.monotonic() < until:
+            call()
+
+    thread = threading.Thread(target=repeat, name="repeating", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def describe_exit(status: int) -> str:

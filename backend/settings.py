@@ -6,21 +6,27 @@ thread, an in-process shard. There is no mode flag.
 
 from __future__ import annotations
 
+import json
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from backend import variables
 from backend.errors import ConfigurationError
+from backend.variables import PREFIX
+
+Names: TypeAlias = Annotated[tuple[str, ...], NoDecode]
+"""A list in one variable: `a,b` or `["a", "b"]`."""
 
 
 class Settings(BaseSettings):
     """The settings of one process, read from the environment and an `.env` file beside it."""
 
     model_config = SettingsConfigDict(
-        env_prefix="LOOKALIKE_",
+        env_prefix=PREFIX,
         env_file=".env",
         extra="ignore",
         populate_by_name=True,
@@ -99,8 +105,8 @@ class Settings(BaseSettings):
     max_image_pixels: int = Field(50_000_000, gt=0)
     max_image_side: int = Field(20_000, gt=0)
     min_image_side: int = Field(8, gt=0)
-    image_hosts: tuple[str, ...] = Field(
-        (), description="JSON list of hosts that images may be fetched from; empty: none"
+    image_hosts: Names = Field(
+        (), description="hosts that images may be fetched from, a,b or JSON; empty: none"
     )
     fetch_seconds: float = Field(10, gt=0, description="time limit of one remote image")
     image_wait_hours: float = Field(
@@ -110,9 +116,18 @@ class Settings(BaseSettings):
         168, ge=1, description="how long an image is kept that no product names any more"
     )
 
+    # --- feeds ---
+    feed_hosts: Names = Field(
+        (), description="hosts of feeds, a,b or JSON; those of images count too"
+    )
+    max_feed_bytes: int = Field(
+        2_000_000_000, gt=0, description="size limit of one feed, also when it is unpacked"
+    )
+    feed_seconds: float = Field(1800, gt=0, description="time limit of fetching one feed")
+
     # --- the index ---
-    facets: tuple[str, ...] = Field(
-        (), description="JSON list of attributes that get a payload index and a facet count"
+    facets: Names = Field(
+        (), description="attributes that get a payload index and a facet count, a,b or JSON"
     )
     optimize_points: int = Field(
         20_000,
@@ -130,6 +145,12 @@ class Settings(BaseSettings):
     )
     recall_sample: float = Field(
         0.01, ge=0, le=1, description="share of searches that are compared with exact search"
+    )
+    ready_coverage: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="least share of the products with a vector that a ready index holds; 0: any",
     )
 
     # --- re-indexing ---
@@ -181,6 +202,13 @@ class Settings(BaseSettings):
         0, ge=0, description="requests after which an API process is replaced; 0: never"
     )
     max_batch: int = Field(1000, ge=1, description="products in one POST /v1/products:batch")
+    metrics_host: str = Field("127.0.0.1", description="address of the ports for /metrics")
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="a port of its own for /metrics, without keys"
+    )
+    worker_metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="the same for the worker beside which it is set"
+    )
     proxies: int = Field(
         0, ge=0, le=10, description="reverse proxies in front, whose X-Forwarded-For is trusted"
     )
@@ -191,6 +219,19 @@ class Settings(BaseSettings):
     rate_limit: str | None = Field(
         None, description="requests per key (or address), such as 50/second;1000/minute"
     )
+
+    @field_validator("image_hosts", "feed_hosts", "facets", mode="before")
+    @classmethod
+    def _split_names(cls, value: object) -> object:
+        """Read a list from one variable: separated by commas, or JSON."""
+        if not isinstance(value, str):
+            return value
+        if not value.lstrip().startswith("["):
+            return tuple(name for part in value.split(",") if (name := part.strip()))
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError('must be names as a,b or as JSON: ["a", "b"]') from None
 
     @field_validator("key_attempts", "rate_limit")
     @classmethod
@@ -267,6 +308,16 @@ class Settings(BaseSettings):
         return self.image_store or f"file://{self.data_dir.absolute() / 'images'}"
 
     @property
+    def metrics_dir(self) -> Path:
+        """The folder in which the processes of this host add up what they count."""
+        return self.data_dir.absolute() / "metrics"
+
+    @property
+    def hosts_of_feeds(self) -> tuple[str, ...]:
+        """The hosts that feeds may be fetched from."""
+        return self.feed_hosts + self.image_hosts
+
+    @property
     def index_dir(self) -> Path:
         """The folder of the embedded shards."""
         return self.data_dir.absolute() / "index"
@@ -282,12 +333,10 @@ def _is_loopback(host: str) -> bool:
 def read_settings(**overrides: object) -> Settings:
     """Read the settings; `overrides` win over the environment.
 
-    Raises ConfigurationError with one line per wrong setting.
+    Raises ConfigurationError that names each wrong variable and says what is allowed.
     """
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors()
-        ]
-        raise ConfigurationError("; ".join(lines)) from None
+        wrong = [variables.describe(Settings, one) for one in error.errors()]
+        raise ConfigurationError("; ".join(wrong)) from None

@@ -13,8 +13,10 @@ from sqlalchemy.orm import Session
 import backend
 from backend import generations, jobs
 from backend.catalogue import unnamed_images
+from backend.database import clock
 from backend.database.engine import Database
-from backend.database.models import Generation, Job, utcnow
+from backend.database.models import Generation, Job
+from backend.jobs import runners
 from backend.queue import counting
 from backend.queue.counting import Counted
 from backend.queue.progress import progress
@@ -34,10 +36,13 @@ def status(
     known of an embedded index. With `recent`, a stored count is used if it is still valid after
     that time; `counted_seconds_ago` says how old it is.
     """
-    with db.read() as session:
+    with db.read() as session:  # closed before anything is counted: one connection at a time
         generation = generations.active_or_none(session)
-        counted = _count(db, session, generation, recent=recent)
-        now, oldest = counted.progress, counted.progress.oldest_request
+        found = _stored(session, generation, recent)
+    counted = found or _count(db, generation)
+    now, oldest = counted.progress, counted.progress.oldest_request
+    with db.read() as session:
+        shapes = filter_recall.by_shape(session, generation.id if generation else None)
         return {
             "products": now.products,
             "pending": now.pending,
@@ -45,31 +50,46 @@ def status(
             "indexed": now.indexed,
             "quarantined": now.quarantined,
             "removing": now.removing,
-            "oldest_pending_seconds": (
-                round((utcnow() - oldest).total_seconds(), 1) if oldest else None
-            ),
-            "counted_seconds_ago": float(round((utcnow() - counted.at).total_seconds())),
+            "oldest_pending_seconds": (round(clock.age(session, oldest), 1) if oldest else None),
+            "counted_seconds_ago": float(round(clock.age(session, counted.at))),
             "generation": _describe(generation) if generation else None,
             "shard": _shard(look_at_shard(generation)) if generation else None,
             "jobs": _jobs(session),
             "unnamed": unnamed_images.summary(session),
-            "filter_recall": [
-                asdict(shape)
-                for shape in filter_recall.by_shape(session, generation.id if generation else None)
-            ],
+            "filter_recall": [asdict(shape) for shape in shapes],
+            "clock_skew_seconds": round(clock.skew(session), 1),
+            "workers": [asdict(one) for one in runners.seen(session)],
+            "warnings": _warnings(session),
             "version": backend.__version__,
         }
 
 
-def _count(
-    db: Database, session: Session, generation: Generation | None, *, recent: timedelta | None
-) -> Counted:
-    if generation is None:
-        return Counted(progress(session, None), utcnow())
-    found = None
-    if recent is not None:
-        found = counting.recent(session, generation.id, now=utcnow() + recent)
-    return found or counting.count(db, generation.id)
+def _warnings(session: Session) -> list[str]:
+    """Say which hosts' clocks differ from the database's by more than a few seconds."""
+    skews = {"this host": clock.skew(session)}
+    skews |= {f"worker {one.name}": one.skew_seconds for one in runners.seen(session)}
+    return [
+        f"the clock of {name} is {abs(seconds):,.0f} s "
+        f"{'ahead of' if seconds > 0 else 'behind'} the database's: no work is delayed, but "
+        "logs and keys' expiry use it"
+        for name, seconds in skews.items()
+        if clock.is_skewed(seconds)
+    ]
+
+
+def _stored(
+    session: Session, generation: Generation | None, recent: timedelta | None
+) -> Counted | None:
+    if generation is None or recent is None:
+        return None
+    return counting.recent(session, generation.id, now=clock.now(session) + recent)
+
+
+def _count(db: Database, generation: Generation | None) -> Counted:
+    if generation is not None:
+        return counting.count(db, generation.id)
+    with db.read() as session:
+        return Counted(progress(session, None), clock.now(session))
 
 
 def _describe(generation: Generation) -> dict[str, Any]:

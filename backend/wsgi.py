@@ -1,42 +1,48 @@
-"""The API as a process: gunicorn, started from here, and the worker thread of the embedded mode.
+"""The API as a process: its settings, its services, and the worker thread of the embedded mode.
 
 An embedded index has one owner, so there is exactly one API process then, with threads. If Celery
 and a Qdrant server do the work, there may be several processes. Nothing is opened, and no thread is
-started, before gunicorn forks them.
+started, before the master forks them.
 """
 
 from __future__ import annotations
 
+import signal
 import socket
 import sys
 import time
+from functools import partial
 from typing import Final
 
 import structlog
-from flask import Flask
-from gunicorn.app.base import BaseApplication
-from gunicorn.arbiter import Arbiter
 
-from backend import logs
-from backend.api import authentication, create_app
-from backend.errors import ConfigurationError, IndexLocked, LookalikeError
+from backend import logs, monitoring, variables
+from backend.api import authentication, create_app, health, metrics
+from backend.bootstrap import explain
+from backend.errors import IndexLocked, LookalikeError
+from backend.metrics.snapshots import Publisher
+from backend.serving import listening
+from backend.serving.master import CANNOT_START, Master
 from backend.settings import Settings, read_settings
 from backend.vectors.edge.owner import Owner
 from backend.worker.loop import Worker
-from backend.worker.threads import RecallThread, WorkerThread
+from backend.worker.threads import ArrivalThread, RecallThread, WorkerThread
 from workers import services as distributed
 
 log = structlog.get_logger(__name__)
 
-OWNER_WAIT_SECONDS: Final = 10
+OWNER_WAIT_SECONDS: Final = 30
 """How long a new process waits for the lock of the process that it replaces."""
 
-STOP_SECONDS: Final = 30
-"""How long the worker may take to finish its batch. What is not finished is done again later."""
+OWNER_LEAVES_SECONDS: Final = 2
+"""How long the lock of a process that was just killed may still be held."""
 
-BACKLOG: Final = 1024
-LOCAL_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
-"""Where a client on this host reaches a server that is bound to all addresses."""
+STOP_SECONDS: Final = 20
+"""How long the worker may take to finish its batch, from the signal on. What is not finished is
+done again later."""
+
+LAST_SECONDS: Final = 24
+"""So long after the signal, the kernel ends a process that did not end by itself."""
 
 
 def serve(settings: Settings) -> None:
@@ -46,138 +52,148 @@ def serve(settings: Settings) -> None:
     taken.
     """
     logs.configure(settings.log_level)
-    listener = _listen(settings.host, settings.port)
-    url = _local_url(settings.host, listener.getsockname()[1])
+    logs.log_uncaught_errors()
+    variables.warn_about_unknown(Settings)
+    listener = listening.listen(settings.host, settings.port)
+    url = listening.local_url(settings.host, listener.getsockname()[1])
     if not settings.qdrant_url:
         _check_owner(settings, url)
-    _Gunicorn(settings, listener, url).run()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """Bind the port here, before anything starts: gunicorn would retry for five seconds."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot listen on {host}:{port}: {str(error.strerror).partition(' (')[0]}; "
-            "choose another address with --host and --port"
-        ) from None
-
-
-def _local_url(host: str, port: int) -> str:
-    """Return the URL at which a client on this host reaches the server."""
-    host = LOCAL_ADDRESS.get(host, host)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    log.info("serving", url=url)
+    run = partial(_serve_in_child, settings, listener, url)
+    sys.exit(Master(run, count=settings.api_processes, listener=listener).run())
 
 
 def _check_owner(settings: Settings, url: str) -> None:
     """Raise IndexLocked now, in the terminal, and not later in the forked process."""
     owner = Owner(settings.data_dir)
-    owner.acquire(url=url)
+    _become_owner(owner, url, seconds=OWNER_WAIT_SECONDS)
     owner.release()
 
 
-class _Gunicorn(BaseApplication):  # type: ignore[misc]  # untyped
-    """gunicorn, configured only here: it reads no file, no environment and no arguments."""
+def _serve_in_child(
+    settings: Settings, listener: socket.socket, url: str, master: socket.socket
+) -> int:
+    """Serve in a child of the master; return the exit status."""
+    from backend.serving.child import run  # noqa: PLC0415  # the master needs no event loop
 
-    def __init__(self, settings: Settings, listener: socket.socket, url: str) -> None:
-        self._settings = settings
-        self._descriptor = listener.detach()  # gunicorn closes it
-        self._url = url
-        self._process: ServingProcess | None = None
-        super().__init__()
-
-    def load_config(self) -> None:
-        """Set gunicorn's options."""
-        options = {
-            "bind": f"fd://{self._descriptor}",
-            "workers": self._settings.api_processes,
-            "worker_class": "gthread",
-            "threads": self._settings.threads,
-            "max_requests": self._settings.max_requests,
-            "max_requests_jitter": self._settings.max_requests // 10,
-            "timeout": 120,  # for a process whose main thread hangs
-            "graceful_timeout": STOP_SECONDS + 10,
-            "limit_request_line": 8190,  # a filter can be long
-            "errorlog": "-",
-            "loglevel": "warning",  # we log the address and the requests ourselves
-            "proc_name": "lookalike",
-            "control_socket_disable": True,
-            "when_ready": lambda _server: log.info("serving", url=self._url),
-            "worker_exit": lambda _server, _worker: self._stop_process(),
-        }
-        for name, value in options.items():
-            if name in self.cfg.settings:  # older releases have no control socket to disable
-                self.cfg.set(name, value)
-
-    def load(self) -> Flask:
-        """Start the serving process. If it cannot start, gunicorn's master process ends too."""
-        try:
-            self._process = ServingProcess(self._settings, url=self._url)
-        except LookalikeError as error:
-            log.error("cannot start", error=error.message)
-            sys.exit(Arbiter.APP_LOAD_ERROR)
-        return self._process.app
-
-    def _stop_process(self) -> None:
-        if self._process:
-            self._process.stop()
+    try:
+        process = ServingProcess(settings, url=url)
+    except LookalikeError as error:
+        log.error("cannot start", error=error.message)
+        return CANNOT_START
+    except Exception as error:
+        said = explain(error, settings)
+        if said is None:
+            raise
+        log.error("cannot start", error=said)
+        return CANNOT_START
+    run(
+        process.app,
+        threads=settings.threads,
+        max_requests=settings.max_requests,
+        max_body=process.app.config["MAX_CONTENT_LENGTH"],
+        direct={"/livez": health.ALIVE},
+        listener=listener,
+        master=master,
+        on_stop=process.hurry,
+    )
+    process.stop()
+    return 0
 
 
 class ServingProcess:
     """One API process: its services, its Flask app, and the thread that works beside the app."""
 
     def __init__(self, settings: Settings, *, url: str) -> None:
-        self.services = distributed.build(settings, notify=self._notify)
+        self.services = distributed.build(settings, notify=self._notify, wait=True)
         self._worker: WorkerThread | None = None
         self._recall: RecallThread | None = None
+        self._stops_at: float | None = None
         probes = distributed.make_probes(settings)
         if not settings.qdrant_url:
-            _become_owner(self.services.owner, url)
+            _become_owner(self.services.owner, url, seconds=OWNER_WAIT_SECONDS, patient=True)
         if not (settings.broker_url and settings.qdrant_url):  # else Celery workers do the work
             self._worker = WorkerThread(Worker(self.services))
             probes["worker"] = self._worker.problem
         else:
             self._recall = RecallThread(self.services)
+        self._arrival = ArrivalThread(self.services.arrival, then=self._begin)
+        probes["start"] = self._arrival.problem
+        self._metrics = Publisher(settings.metrics_dir, role=monitoring.API)
         self.app = create_app(self.services, probes=probes)
+        self._metrics.start()
+        if settings.metrics_port:
+            monitoring.show_apart(self.app.extensions[metrics.EXPOSITION], settings)
+        if self.services.arrival.problem:
+            self._arrival.start()
+        else:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Begin to work: the database answers."""
         authentication.warn_about_keys(self.services)
         for thread in (self._worker, self._recall):
             if thread:
                 thread.start()
 
+    def hurry(self) -> None:
+        """Begin to stop: let the worker end after its batch, and set a limit to all the rest."""
+        self._stops_at = time.monotonic() + STOP_SECONDS
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(LAST_SECONDS)
+        self.services.owner.leave()
+        if self._worker:
+            self._worker.stop(seconds=0)
+
     def stop(self) -> None:
-        """End the thread after its batch, flush the index and close everything."""
+        """End the thread after its batch, flush the index and close everything.
+
+        A thread that loads a network cannot be interrupted, and has nothing to finish.
+        """
+        self._arrival.stop()
+        left = max(0.0, (self._stops_at or 0) - time.monotonic())
         if self._recall:
-            self._recall.stop(seconds=STOP_SECONDS)
-        if not self._worker or self._worker.stop(seconds=STOP_SECONDS):
+            self._recall.stop(seconds=left)
+        self._metrics.stop()
+        if not self._worker or self._worker.stop(seconds=0 if self._worker.is_loading else left):
             self.services.close()
         else:
-            log.warning("the worker did not end in time", seconds=STOP_SECONDS)
+            log.warning("the worker did not end in time", loading=self._worker.is_loading)
 
     def _notify(self) -> None:
         if self._worker:
             self._worker.notify()
 
 
-def _become_owner(owner: Owner, url: str) -> None:
-    """Take the lock of the index; wait for the process that this one replaces to release it."""
-    deadline = time.monotonic() + OWNER_WAIT_SECONDS
+def _become_owner(owner: Owner, url: str, *, seconds: float, patient: bool = False) -> None:
+    """Take the lock of the index; wait for a process that is ending to release it.
+
+    A process that is not known to end is waited for only if we are `patient`.
+    """
+    began = time.monotonic()
     while True:
         try:
             return owner.acquire(url=url)
         except IndexLocked:
-            if time.monotonic() > deadline:
+            patience = seconds if patient or owner.is_leaving else OWNER_LEAVES_SECONDS
+            if time.monotonic() > began + patience:
                 raise
             time.sleep(0.1)
 
 
 def main() -> None:
     """Serve with the settings of the environment: `python -m backend.wsgi`."""
+    settings = None
     try:
-        serve(read_settings())
+        settings = read_settings()
+        serve(settings)
     except LookalikeError as error:
         sys.exit(f"lookalike: {error.message}")
+    except Exception as error:
+        said = explain(error, settings) if settings else None
+        if said is None:
+            raise
+        sys.exit(f"lookalike: {said}")
 
 
 if __name__ == "__main__":

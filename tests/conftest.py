@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -53,7 +55,10 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 def usual_logs() -> Iterator[None]:
     """Logs afterwards as they were before a command, or the test, set them up anew."""
     ours, level = structlog.get_config(), logging.root.level
+    hooks = sys.excepthook, threading.excepthook
     yield
+    sys.excepthook, threading.excepthook = hooks
+    logging.captureWarnings(capture=False)
     structlog.configure(**ours)
     logging.root.setLevel(level)
     for handler in list(logging.root.handlers):

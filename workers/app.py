@@ -64,14 +64,19 @@ def make_app(settings: Settings) -> Celery:
 
 def _make_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
     """Return what the scheduler sends. An embedded shard is reconciled by its owner instead."""
-    options = {"expires": settings.message_seconds}
     intervals = {names.WORK: settings.poll_seconds, names.REPORT: settings.report_seconds}
     if settings.qdrant_url:
         intervals[names.RECONCILE] = settings.reconcile_seconds
     return {
-        task: {"task": task, "schedule": seconds, "options": options}
+        task: {"task": task, "schedule": seconds, "options": {"expires": _expiry(settings, task)}}
         for task, seconds in intervals.items()
     }
+
+
+def _expiry(settings: Settings, task: str) -> float:
+    """Return how long a message is valid; a rare one has to wait behind many rounds of work."""
+    rare = max(settings.message_seconds, VISIBILITY_SECONDS)
+    return settings.message_seconds if task == names.WORK else rare
 
 
 def count_waiting(channel: Any, queue: Queue) -> int:

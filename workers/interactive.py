@@ -19,6 +19,7 @@ from celery import Celery
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from structlog.contextvars import get_contextvars
 
 from backend.errors import EmbedderBusy, LookalikeError
 from backend.settings import Settings
@@ -61,7 +62,10 @@ class RemoteEmbedder:
             if count_waiting(producer.channel, Queue.INTERACTIVE) >= MAX_WAITING:
                 raise EmbedderBusy("too many images wait for a worker")
             arguments = (base64.b64encode(image).decode(), spec, reply_to)
-            self._app.send_task(names.EMBED, arguments, producer=producer, expires=seconds)
+            headers = {names.REQUEST_ID: get_contextvars().get("request_id")}
+            self._app.send_task(
+                names.EMBED, arguments, producer=producer, expires=seconds, headers=headers
+            )
 
 
 class Replies:

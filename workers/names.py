@@ -17,3 +17,6 @@ WORK: Final = "lookalike.work"
 RECONCILE: Final = "lookalike.reconcile"
 REPORT: Final = "lookalike.report"
 EMBED: Final = "lookalike.embed"
+
+REQUEST_ID: Final = "lookalike_request_id"
+"""The header of a message on behalf of a request; other releases ignore it."""

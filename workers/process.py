@@ -10,14 +10,20 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
 
 import structlog
 from celery import signals
 from PIL import Image
+from sqlalchemy.exc import DBAPIError
 
 from backend import bootstrap, generations, logs
 from backend.bootstrap import Services
 from backend.errors import LookalikeError
+from backend.jobs import runners
+from backend.metrics.snapshots import Publisher
 from backend.settings import read_settings
 from backend.worker.loop import Worker
 from workers import tasks
@@ -29,12 +35,16 @@ from workers.notifier import Notifier
 
 log = structlog.get_logger(__name__)
 
+ROLES: Final = {Queue.INDEX: "worker", Queue.INTERACTIVE: "interactive"}
+"""What a worker of each queue is called in metrics."""
+
 
 def main() -> int:
     """Consume one queue until SIGTERM; return the exit status."""
     options = _parse()
     settings = read_settings()
     logs.configure(settings.log_level)
+    logs.log_uncaught_errors()
     keep_our_logging()
     heartbeat = Heartbeat(options.heartbeat, stop_seconds=settings.stop_seconds)
     heartbeat.start()
@@ -46,8 +56,13 @@ def main() -> int:
         heartbeat=heartbeat,
         embed_remotely=RemoteEmbedder(app, settings),
         embeds=True,
+        wait=True,
     )
+    if services.arrival.problem:
+        services.arrival.wait(heartbeat=heartbeat)
     worker = Worker(services)
+    publisher = Publisher(options.metrics or settings.metrics_dir, role=ROLES[options.queue])
+    publisher.start()
     worker.recover()
     warm_up(services)
     tasks.register(app, worker, notify=notify, replies=Replies(settings))
@@ -68,6 +83,9 @@ def main() -> int:
     try:
         celery_worker.start()
     finally:
+        publisher.stop()
+        with suppress(DBAPIError):  # else its row is forgotten after a minute
+            runners.forget(services.db)
         services.close()
     return int(celery_worker.exitcode or 0)
 
@@ -91,6 +109,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--queue", choices=list(Queue), required=True)
     parser.add_argument("--name", required=True)
     parser.add_argument("--heartbeat", type=int, required=True, help="file descriptor of a socket")
+    parser.add_argument("--metrics", type=Path, help="where this group of processes counts")
     return parser.parse_args()
 
 
@@ -99,4 +118,10 @@ if __name__ == "__main__":
         sys.exit(main())
     except LookalikeError as error:
         log.error("the worker cannot start", error=error.message)
+        sys.exit(1)
+    except Exception as error:
+        said = bootstrap.explain(error, read_settings())
+        if said is None:
+            raise
+        log.error("the worker cannot go on", error=said)
         sys.exit(1)

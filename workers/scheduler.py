@@ -7,7 +7,7 @@ so Redis stays small while no worker runs.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from celery import platforms
@@ -15,17 +15,28 @@ from celery.apps.beat import Beat
 from celery.beat import ScheduleEntry, Scheduler, Service
 
 from backend.settings import Settings
+from workers import names
 from workers.app import BROKER_ERRORS, count_waiting, keep_our_logging, make_app
+from workers.health import SignOfLife
 from workers.names import Queue
 from workers.notifier import MAX_WAITING
 
 log = structlog.get_logger(__name__)
+
+ALLOWED_SECONDS: Final = 60.0
+"""How long the scheduler may be without an answer of the broker before it counts as unhealthy."""
+
+
+RARE: Final = 8
+"""Messages to report and to reconcile that may wait beside MAX_WAITING wake-up messages, of which
+busy workers always have so many."""
 
 
 class NotifyingScheduler(Scheduler):  # type: ignore[misc]
     """Celery's scheduler, without its schedule file, which sends nothing to a full queue."""
 
     _broker_answered = True  # last time
+    _sign = SignOfLife("beat", allowed_seconds=ALLOWED_SECONDS)
 
     def apply_async(
         self, entry: ScheduleEntry, producer: Any = None, advance: bool = True, **options: Any
@@ -33,7 +44,8 @@ class NotifyingScheduler(Scheduler):  # type: ignore[misc]
         """Send one entry's message, unless enough of them wait or Redis does not answer."""
         sent = None
         try:
-            if count_waiting(self.producer.channel, Queue.INDEX) < MAX_WAITING:
+            most = MAX_WAITING if entry.task == names.WORK else MAX_WAITING + RARE
+            if count_waiting(self.producer.channel, Queue.INDEX) < most:
                 sent = super().apply_async(entry, producer, advance, **options)
         except BROKER_ERRORS as error:
             if self._broker_answered:
@@ -41,6 +53,7 @@ class NotifyingScheduler(Scheduler):  # type: ignore[misc]
             self._broker_answered = False
         else:
             self._broker_answered = True
+            self._sign.touch()
         return sent
 
 

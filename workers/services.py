@@ -12,15 +12,18 @@ from backend.bootstrap import Services
 from backend.settings import Settings
 
 
-def build(settings: Settings, *, notify: Callable[[], None] = lambda: None) -> Services:
+def build(
+    settings: Settings, *, notify: Callable[[], None] = lambda: None, wait: bool = False
+) -> Services:
     """Build the services of an API process or a command.
 
     Without BROKER_URL these are the embedded ones. With it, shoppers' images go to the workers, no
     network is loaded here, and each write calls `notify` and then sends the workers a wake-up
-    message. Connects to nothing but the database. Raises what `bootstrap.build` raises.
+    message. Connects to nothing but the database. `wait`, and what it raises, as in
+    `bootstrap.build`.
     """
     if not settings.broker_url:
-        return bootstrap.build(settings, notify=notify)
+        return bootstrap.build(settings, notify=notify, wait=wait)
     from workers.app import make_app  # noqa: PLC0415
     from workers.interactive import RemoteEmbedder  # noqa: PLC0415
     from workers.notifier import Notifier  # noqa: PLC0415
@@ -33,7 +36,7 @@ def build(settings: Settings, *, notify: Callable[[], None] = lambda: None) -> S
         wake_workers()
 
     return bootstrap.build(
-        settings, notify=notify_both, embed_remotely=RemoteEmbedder(app, settings)
+        settings, notify=notify_both, embed_remotely=RemoteEmbedder(app, settings), wait=wait
     )
 
 

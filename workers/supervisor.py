@@ -20,6 +20,8 @@ from typing import Final
 
 import structlog
 
+from workers.health import SignOfLife
+
 log = structlog.get_logger(__name__)
 
 TICK_SECONDS: Final = 0.2
@@ -52,6 +54,7 @@ class Supervisor:
         self._start_seconds = start_seconds
         self._first_delay = first_delay
         self._stop_by: float | None = None
+        self._sign = SignOfLife("worker", allowed_seconds=hang_seconds)
 
     def run(self) -> int:
         """Supervise until SIGTERM or SIGINT; return 0 if the last worker exited with 0, else 1."""
@@ -88,6 +91,7 @@ class Supervisor:
             theirs.close()
             log.info("worker started", pid=process.pid)
             self._watch(process, ours)
+        self._sign.remove()
         _kill(process)
         return process.wait()
 
@@ -103,6 +107,7 @@ class Supervisor:
                     _wait(process, END_SECONDS)
                     return
                 heartbeat_by = now + self._hang_seconds
+                self._sign.touch()
             if now > heartbeat_by:
                 log.error("no heartbeat from the worker: killed", pid=process.pid)
                 return

@@ -7,8 +7,9 @@ from datetime import timedelta
 from typing import Final
 
 import structlog
-from celery import Celery
+from celery import Celery, Task
 from celery.worker.request import Request
+from structlog.contextvars import bound_contextvars
 
 from backend.errors import LookalikeError
 from backend.status import status
@@ -58,6 +59,7 @@ def register(app: Celery, worker: Worker, *, notify: Callable[[], None], replies
         now = status(services.db, services.indexes.look_at_shard, recent=period)
         log.info("progress", **{name: now[name] for name in REPORTED})
 
-    @app.task(name=names.EMBED, Request=Acknowledged)  # type: ignore[untyped-decorator]
-    def embed(image: str, spec: str, reply_to: str) -> None:
-        replies.answer(image, spec, reply_to, embed=worker.services.local_encoder.embed)
+    @app.task(name=names.EMBED, bind=True, Request=Acknowledged)  # type: ignore[untyped-decorator]
+    def embed(self: Task, image: str, spec: str, reply_to: str) -> None:
+        with bound_contextvars(request_id=self.request.get(names.REQUEST_ID)):
+            replies.answer(image, spec, reply_to, embed=worker.services.local_encoder.embed)

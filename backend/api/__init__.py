@@ -1,8 +1,9 @@
 """REST: `create_app(services)`, and one module for each resource.
 
-A request passes `request_log` (its id and its line in the log), `authentication` (its API key,
-where one is needed), the view of a resource, `schemas` (which check its parameters and its body)
-and the domain. What is raised on the way becomes an answer in `problems`.
+A request passes `metrics` (which measures it), `request_log` (its id and its line in the log),
+`authentication` (its API key, where one is needed), the view of a resource, `schemas` (which check
+its parameters and its body) and the domain. What is raised on the way becomes an answer in
+`problems`.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ from backend.api import (
     batch,
     context,
     facets,
+    feeds,
     generations,
     health,
+    image_slots,
     images,
     jobs,
+    metrics,
     openapi,
     paths,
     problems,
@@ -33,6 +37,8 @@ from backend.api import (
 )
 from backend.api.health import Probe
 from backend.bootstrap import Services
+from backend.database import sqlite_file
+from backend.monitoring import of_installation
 
 RESOURCES = (
     products,
@@ -44,8 +50,10 @@ RESOURCES = (
     status,
     jobs,
     generations,
+    feeds,
     purge,
     health,
+    metrics,
 )
 MULTIPART_OVERHEAD = 1_000_000  # bytes of a form beside its image
 
@@ -70,8 +78,11 @@ def create_app(
     app.extensions[health.PROBES] = {**health.OWN_PROBES, **keys, **(probes or {})}
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_image_bytes + MULTIPART_OVERHEAD
     app.json.sort_keys = False  # type: ignore[attr-defined]  # members in the order of the documents
+    image_slots.reserve_threads(app, threads=services.settings.threads)
     paths.register_paths(app)
     problems.register_error_handlers(app)
+    app.before_request(_limit_waits)
+    metrics.register_metrics(app, of_installation(services.settings, services.db))
     request_log.register_request_log(app)
     authentication.register_authentication(app, services, locked=locked)
     for resource in RESOURCES:
@@ -79,3 +90,8 @@ def create_app(
     openapi.publish(app, facets=services.settings.facets)
     scopes.describe_scopes(app, locked=locked)
     return app
+
+
+def _limit_waits() -> None:
+    """Let no request wait for long for the lock of a SQLite file: others need its thread."""
+    sqlite_file.patience.set(sqlite_file.REQUEST_SECONDS)

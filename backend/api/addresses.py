@@ -1,23 +1,45 @@
-"""Which `image_uri` a client may set: nothing that makes this host read its own files."""
+"""Which addresses of images a client may set: none that makes this host read its own files."""
 
 from __future__ import annotations
 
-from backend.catalogue.products import ImageRef
+from collections.abc import Collection
+
+from backend.catalogue.products import Draft
 from backend.errors import ForbiddenImage, InvalidProduct
 from backend.images.addresses import SCHEMES, parse_address
 from backend.settings import Settings
 
 
-def check_address(image: ImageRef | None, stored_uri: str | None, settings: Settings) -> None:
-    """Raise InvalidProduct unless the image is on an allowed host, or its address is unchanged."""
-    if image is None or image.uri is None or image.uri == stored_uri:
-        return
+def check_addresses(draft: Draft, stored: Collection[str | None], settings: Settings) -> None:
+    """Raise InvalidProduct unless each image is on an allowed host, or the product has it already.
+
+    `stored` holds the addresses of the product's images.
+    """
+    given = [("image_uri", draft.image)] if draft.image else []
+    given += [("images", image) for image in draft.images or ()]
+    errors = [
+        {"field": field, "reason": _reason(settings)}
+        for field, image in given
+        if image.uri is not None
+        and image.bytes is None  # else it was uploaded
+        and image.uri not in stored
+        and not _is_allowed(image.uri, settings)
+    ]
+    if errors:
+        raise InvalidProduct(_reason(settings), errors=errors[:1])
+
+
+def _is_allowed(uri: str, settings: Settings) -> bool:
     try:
-        parse_address(image.uri, hosts=settings.image_hosts)
+        parse_address(uri, hosts=settings.image_hosts)
     except ForbiddenImage:
-        hosts = ", ".join(settings.image_hosts) or "none; see LOOKALIKE_IMAGE_HOSTS"
-        reason = (
-            f"must be an {', '.join(f'{scheme}://' for scheme in SCHEMES)} address on an allowed "
-            f"host ({hosts}), or unchanged; PUT …/image takes the image itself"
-        )
-        raise InvalidProduct(reason, errors=[{"field": "image_uri", "reason": reason}]) from None
+        return False
+    return True
+
+
+def _reason(settings: Settings) -> str:
+    hosts = ", ".join(settings.image_hosts) or "none; see LOOKALIKE_IMAGE_HOSTS"
+    return (
+        f"must be an {', '.join(f'{scheme}://' for scheme in SCHEMES)} address on an allowed "
+        f"host ({hosts}), or unchanged; PUT …/image takes the image itself"
+    )

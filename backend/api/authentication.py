@@ -11,16 +11,15 @@ from typing import Final
 import structlog
 from flask import Flask, current_app, g, request
 from sqlalchemy.exc import OperationalError
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from backend.access import keys
 from backend.access.key_cache import KeyCache
 from backend.access.scope import Scope
 from backend.api import scopes
+from backend.api.proxies import trust_proxies
 from backend.api.rate_limits import RateLimits
 from backend.bootstrap import Services
 from backend.errors import InsufficientScope, MissingKey
-from backend.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -30,19 +29,13 @@ COMMAND: Final = "`lookalike keys create NAME --scope {scope}`"
 def register_authentication(app: Flask, services: Services, *, locked: bool) -> None:
     """Check the key of each request if the app is locked, and limit the rate of requests."""
     settings = services.settings
-    trust_proxies(app, settings)
+    trust_proxies(app, hops=settings.proxies)
     if not locked and not settings.rate_limit:
         return
     limits = RateLimits(settings)
     if locked:
         app.before_request(Authenticator(services, limits).authenticate)
     limits.register(app)
-
-
-def trust_proxies(app: Flask, settings: Settings) -> None:
-    """Take the client's address from the headers of the proxies before us, if there are any."""
-    if hops := settings.proxies:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
 
 
 class Authenticator:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend import queue
 from backend.access.scope import Scope
 from backend.api import openapi
-from backend.api.addresses import check_address
+from backend.api.addresses import check_addresses
 from backend.api.context import services, write_and_notify
 from backend.api.problems import to_request_error
 from backend.api.schemas import Json
@@ -19,9 +18,9 @@ from backend.api.schemas.body import read_body
 from backend.api.schemas.product import BatchAnswer, BatchBody, read_draft
 from backend.api.schemas.query import QueryReader
 from backend.api.scopes import requires_scope
+from backend.api.uploads import store_uploads
 from backend.catalogue import products
 from backend.catalogue.products import Draft, Outcome
-from backend.database.models import Product
 from backend.errors import InvalidProduct
 
 api = openapi.blueprint("batch", tag="products")
@@ -41,14 +40,15 @@ def post_batch() -> Json:
     items = read_body(BatchBody).items
     drafts = [_read(item) for item in items]
     results = write_and_notify(lambda session: _store(session, drafts))
-    return {"items": list(map(_result, items, results))}
+    named: set[str] = set()  # what is allowed stands in the first problem that needs it
+    return {"items": [_result(*each, named) for each in zip(items, results, strict=True)]}
 
 
 def _read(item: Any) -> Draft | InvalidProduct:
     if not isinstance(item, dict):
         return InvalidProduct("must be a JSON object")
     try:
-        return read_draft(item, sku=item.get("sku", ""))
+        return store_uploads(read_draft(item, sku=item.get("sku", "")))
     except InvalidProduct as error:
         return error
 
@@ -72,23 +72,21 @@ def _check_addresses(
 ) -> list[Draft | InvalidProduct]:
     """Return the drafts, with an error instead of each one whose image address is not allowed."""
     skus = [draft.sku for draft in drafts if isinstance(draft, Draft)]
-    wanted = select(Product.sku, Product.image_uri).where(Product.sku.in_(skus))
-    live = session.execute(wanted.where(Product.removed_at.is_(None)))
-    stored = {row.sku: row.image_uri for row in live}
+    stored = products.image_uris(session, skus)
     checked = list(drafts)
     for position, draft in enumerate(drafts):
         if isinstance(draft, Draft):
             try:
-                check_address(draft.image, stored.get(draft.sku), services().settings)
+                check_addresses(draft, stored[draft.sku], services().settings)
             except InvalidProduct as error:
                 checked[position] = error
     return checked
 
 
-def _result(item: Any, result: Outcome | InvalidProduct) -> Json:
+def _result(item: Any, result: Outcome | InvalidProduct, named: set[str]) -> Json:
     sku = item.get("sku") if isinstance(item, dict) else None
     shown = {"sku": sku if isinstance(sku, str) else None}
     if isinstance(result, Outcome):
         return shown | {"status": 201 if result is Outcome.ADDED else 200}
     problem = to_request_error(result)
-    return shown | {"status": problem.status, "problem": problem.document()}
+    return shown | {"status": problem.status, "problem": problem.document(named)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from flask import current_app
+from flask import current_app, request
 from sqlalchemy.orm import Session
 
 from backend.bootstrap import Services
@@ -22,6 +22,11 @@ def services() -> Services:
     """Return the services of the app that answers this request."""
     found: Services = current_app.extensions[SERVICES]
     return found
+
+
+def below_root(path: str) -> str:
+    """Return a path as clients reach it: behind a proxy there may be a prefix before it."""
+    return f"{request.root_path}{path}"
 
 
 def write_and_notify(work: Callable[[Session], T]) -> T:

@@ -47,7 +47,10 @@ def get_facets() -> dict[str, Any]:
     with services().db.read() as session:
         generation = generations.active(session)
     index = services().indexes.of(generation)
-    found = [(field, index.facet(field, limit=limit, where=where)) for field in wanted]
+    several = bool(generation.most_images)
+    found = [
+        (field, index.facet(field, limit=limit, where=where, several=several)) for field in wanted
+    ]
     items = [
         {"field": field, "values": [{"value": value, "count": count} for value, count in values]}
         for field, values in found

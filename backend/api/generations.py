@@ -50,7 +50,7 @@ def list_generations() -> Json:
     QueryReader.of_request().finish()
     with services().db.read() as session:
         rows = reindexing.listed(session)
-        return pages.as_page([reindexing.describe(session, row) for row in rows], None)
+    return pages.as_page([reindexing.describe(services().db, row) for row in rows], None)
 
 
 @api.get(
@@ -121,4 +121,5 @@ def _number(id: str) -> int:
 
 def _described(generation_id: int) -> Json:
     with services().db.read() as session:
-        return reindexing.describe(session, generations.by_id(session, generation_id))
+        generation = generations.by_id(session, generation_id)
+    return reindexing.describe(services().db, generation)

@@ -1,15 +1,18 @@
-"""`/v1/products/{sku}/image`: the image itself, as raw bytes."""
+"""`/v1/products/{sku}/images/{number}`: one image, as raw bytes; `…/image` is the first one."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from flask import Response, redirect, request
+from flask_openapi3.types import ResponseDict
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
-from backend import images, queue
+from backend import queue
 from backend.access.scope import Scope
 from backend.api import openapi
 from backend.api.context import services, write_and_notify
@@ -18,23 +21,34 @@ from backend.api.schemas import Json
 from backend.api.schemas.product import Product, write_products
 from backend.api.schemas.query import QueryReader
 from backend.api.scopes import requires_scope
-from backend.catalogue import products
+from backend.api.uploads import store_upload
+from backend.catalogue import product_images, products
 from backend.catalogue.products import ImageRef
-from backend.errors import NoImage
-
-CHECK_SIZE: Final = (64, 64)
-"""An upload is decoded to this size, which shows whether it can be decoded."""
+from backend.errors import InvalidProduct, NoImage
+from backend.images import media_type as find_media_type
+from backend.vectors.image_points import MOST_IMAGES
 
 IMAGE: Final[Json] = {"image/*": {}}
+IMAGE_ANSWERS: Final[ResponseDict] = {
+    200: {"content": IMAGE},
+    302: {"description": "the image is on another host"},
+    304: {"description": "the client has this image already"},
+    **openapi.refusals(403, 404, 413, 503),
+}
 
 api = openapi.blueprint("images", tag="images")
 
 
+FILE: Final = (
+    "The body is the file itself: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF, or HEIC where the "
+    "server has the extra `heif`. It is decoded before it is stored, so the answer says what is "
+    "wrong with it."
+)
+
+
 @api.put(
     "/products/<sku>/image",
-    description="The body is the file itself: JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF, or HEIC "
-    "where the server has the extra `heif`. It is decoded before it is stored, so the answer says "
-    "what is wrong with it.",
+    description=f"The first image, as `images/1`. {FILE}",
     openapi_extensions=openapi.inputs(openapi.SKU, content=IMAGE),
     responses={
         200: Product,
@@ -45,42 +59,103 @@ api = openapi.blueprint("images", tag="images")
 @requires_scope(Scope.INGEST)
 def put_image(sku: str) -> tuple[Json, int]:
     """Give a product its image."""
+    return _put(sku, 1)
+
+
+@api.put(
+    "/products/<sku>/images/<number>",
+    description="Images are numbered from 1. The number after the last one adds an image; there "
+    f"can be {MOST_IMAGES}. {FILE}",
+    openapi_extensions=openapi.inputs(openapi.SKU, openapi.IMAGE_NUMBER, content=IMAGE),
+    responses={
+        200: Product,
+        201: Product,
+        **openapi.refusals(404, 413, 415, 503),
+    },
+)
+@requires_scope(Scope.INGEST)
+def put_one_image(sku: str, number: str) -> tuple[Json, int]:
+    """Replace one image of a product, or add one."""
+    return _put(sku, _read_number(number))
+
+
+@api.get(
+    "/products/<sku>/image",
+    description="The first image, as `images/1`. An image on another host is answered with a "
+    "redirect.",
+    openapi_extensions=openapi.inputs(openapi.SKU),
+    responses=IMAGE_ANSWERS,
+)
+@requires_scope(Scope.READ)
+def get_image(sku: str) -> BaseResponse:
+    """Read a product's image."""
+    return _get(sku, 1)
+
+
+@api.get(
+    "/products/<sku>/images/<number>",
+    description="Images are numbered from 1. One on another host is answered with a redirect.",
+    openapi_extensions=openapi.inputs(openapi.SKU, openapi.IMAGE_NUMBER),
+    responses=IMAGE_ANSWERS,
+)
+@requires_scope(Scope.READ)
+def get_one_image(sku: str, number: str) -> BaseResponse:
+    """Read one image of a product."""
+    return _get(sku, _read_number(number))
+
+
+@api.delete(
+    "/products/<sku>/image",
+    description="The first image, as `images/1`: the next one becomes the first.",
+    openapi_extensions=openapi.inputs(openapi.SKU),
+    responses={204: None, **openapi.refusals(404)},
+)
+@requires_scope(Scope.INGEST)
+def delete_image(sku: str) -> Response:
+    """Remove a product's image."""
+    return _delete(sku, 1)
+
+
+@api.delete(
+    "/products/<sku>/images/<number>",
+    description="Images are numbered from 1. Those behind it move up by one.",
+    openapi_extensions=openapi.inputs(openapi.SKU, openapi.IMAGE_NUMBER),
+    responses={204: None, **openapi.refusals(404)},
+)
+@requires_scope(Scope.INGEST)
+def delete_one_image(sku: str, number: str) -> Response:
+    """Remove one image of a product."""
+    return _delete(sku, _read_number(number))
+
+
+def _put(sku: str, number: int) -> tuple[Json, int]:
     QueryReader.of_request().finish()
     if request.mimetype == "multipart/form-data":
         detail = "the body must be the file itself, not a form"
         raise RequestError(415, "unsupported-media-type", detail)
     with services().db.read() as session:
-        products.get(session, sku)
-    data = request.get_data(cache=False)
-    services().decoders.decode_one(data, target=CHECK_SIZE)
-    digest = services().image_store.put(data)
-    image = ImageRef(uri=services().image_store.uri(digest), digest=digest, bytes=len(data))
+        _check_place(_images(session, sku), number)
+    image = store_upload(request.get_data(cache=False))
 
     def store(session: Session) -> tuple[Json, int]:
-        status = 200 if products.get(session, sku).image_uri else 201
-        product = products.set_image(session, sku, image, priority=queue.SINGLE)
+        images = list(_locked_images(session, sku))
+        _check_place(images, number)
+        status = 200 if number <= len(images) else 201
+        role = images[number - 1].role if status == 200 else None
+        images[number - 1 : number] = [replace(image, role=role)]
+        product = products.set_images(session, sku, images, priority=queue.SINGLE)
         return write_products(session, [product])[0], status
 
     return write_and_notify(store)
 
 
-@api.get(
-    "/products/<sku>/image",
-    description="An image on another host is answered with a redirect.",
-    openapi_extensions=openapi.inputs(openapi.SKU),
-    responses={
-        200: {"content": IMAGE},
-        302: {"description": "the image is on another host"},
-        304: {"description": "the client has this image already"},
-        **openapi.refusals(403, 404, 413, 503),
-    },
-)
-@requires_scope(Scope.READ)
-def get_image(sku: str) -> BaseResponse:
-    """Read a product's image."""
+def _get(sku: str, number: int) -> BaseResponse:
     QueryReader.of_request().finish()
     with services().db.read() as session:
-        uri = products.get(session, sku).image_uri
+        images = _images(session, sku)
+    if not 1 <= number <= len(images):
+        raise _no_image(images)
+    uri = images[number - 1].uri
     if uri and uri.startswith(("https://", "http://")):
         return redirect(uri)
     data = services().image_opener.read(uri, limits=services().limits)
@@ -91,9 +166,56 @@ def get_image(sku: str) -> BaseResponse:
     return response.make_conditional(request)
 
 
+def _delete(sku: str, number: int) -> Response:
+    QueryReader.of_request().finish()
+
+    def remove(session: Session) -> None:
+        images = list(_locked_images(session, sku))
+        if not 1 <= number <= len(images):
+            raise _no_image(images)
+        del images[number - 1]
+        products.set_images(session, sku, images, priority=queue.SINGLE)
+
+    write_and_notify(remove)
+    return Response(status=204)
+
+
+def _images(session: Session, sku: str) -> Sequence[ImageRef]:
+    product = products.get(session, sku)
+    return product_images.load_all(session, [product])[product.id]
+
+
+def _locked_images(session: Session, sku: str) -> Sequence[ImageRef]:
+    """Read a product's images, which no other writer changes until the transaction ends."""
+    products.lock(session, sku)
+    return _images(session, sku)
+
+
+def _read_number(text: str) -> int:
+    """Return the number of an image; a text that is none is the number of no image."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 3 else 0
+
+
+def _check_place(images: Sequence[ImageRef], number: int) -> None:
+    """Raise unless an image can be put under a number."""
+    if number == len(images) + 1 > MOST_IMAGES:
+        reason = f"a product can have {MOST_IMAGES} images"
+        raise InvalidProduct(reason, errors=[{"field": "images", "reason": reason}])
+    if not 1 <= number <= len(images) + 1:
+        raise _no_image(images)
+
+
+def _no_image(images: Sequence[ImageRef]) -> NoImage:
+    return NoImage(
+        f"the product has {len(images)} images, numbered from 1"
+        if images
+        else "the product has no image"
+    )
+
+
 def _media_type(data: bytes) -> str:
     """Return the media type by the first bytes of a file; raises NoImage for any other file."""
-    media_type = images.media_type(data)
+    media_type = find_media_type(data)
     if media_type is None:
         raise NoImage("the file at the address of the image is not an image")
     return media_type

@@ -9,7 +9,7 @@ from typing import Any
 from backend import jobs
 from backend.access.scope import Scope
 from backend.api import openapi
-from backend.api.context import services
+from backend.api.context import below_root, services
 from backend.api.schemas import pages
 from backend.api.schemas.operation import JobDocument, JobPage
 from backend.api.schemas.query import QueryReader, read_id
@@ -49,6 +49,26 @@ def get_admin_job(id: str) -> dict[str, Any]:
     return _read(id)
 
 
+@api.post(
+    "/admin/jobs/<id>/cancel",
+    description="A job that waits ends at once, one that is running at its next step: its state is "
+    "then `failed`, and `cancelled_at` says when its end was asked for. What a re-index has built "
+    "is dropped.",
+    openapi_extensions=openapi.inputs(openapi.JOB_ID),
+    responses={202: JobDocument, **openapi.refusals(404, 409)},
+)
+@requires_scope(Scope.ADMIN)
+def cancel_job(id: str) -> tuple[dict[str, Any], HTTPStatus, dict[str, str]]:
+    """End a job."""
+    QueryReader.of_request().finish()
+    number = read_id(id)
+    if number is None:
+        raise UnknownJob(f"there is no job {id!r}")
+    job = jobs.cancel(services().db, number)
+    services().notify()
+    return accepted(job)
+
+
 @api.get(
     "/jobs/<id>",
     openapi_extensions=openapi.inputs(openapi.JOB_ID),
@@ -84,4 +104,4 @@ def document(job: Job) -> dict[str, Any]:
 
 def accepted(job: Job) -> tuple[dict[str, Any], HTTPStatus, dict[str, str]]:
     """Answer 202 with the job, and with the address at which it can be followed."""
-    return document(job), HTTPStatus.ACCEPTED, {"Location": f"/v1/admin/jobs/{job.id}"}
+    return document(job), HTTPStatus.ACCEPTED, {"Location": below_root(f"/v1/admin/jobs/{job.id}")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
+from flask import has_request_context, request
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.info import Info
 from flask_openapi3.models.schema import Schema
@@ -16,16 +17,18 @@ from pydantic import BaseModel
 import backend
 from backend.api.problems import MEDIA_TYPE
 from backend.api.schemas import Json
+from backend.api.schemas.feed import FeedBody, FeedChange, FeedRunBody
 from backend.api.schemas.generation import ForceBody, ReindexBody
 from backend.api.schemas.operation import PurgeBody
 from backend.api.schemas.problem import Problem
 from backend.api.schemas.product import MEMBERS, BatchBody, ProductBody
-from backend.api.schemas.similar_items import SimilarBody
+from backend.api.schemas.similar_items import IMAGE, SimilarBody
 from backend.catalogue import skus
 from backend.filters import OPEN_PREFIX
 from backend.filters import Schema as FieldTypes
 from backend.indexing import schema
 from backend.queue.progress import State
+from backend.vectors.image_points import MOST_IMAGES
 
 INFO: Final = Info(
     title="Lookalike",
@@ -48,14 +51,29 @@ BODIES: Final[Sequence[type[BaseModel]]] = (
     SimilarBody,
     ReindexBody,
     ForceBody,
+    FeedBody,
+    FeedChange,
+    FeedRunBody,
     PurgeBody,
 )
 DOCS_PAGE: Final = '<meta http-equiv="refresh" content="0; url=swagger">'
 
 
+class DescribedApp(OpenAPI):
+    """An app whose OpenAPI document says where clients reach it, if a proxy has told that."""
+
+    @property
+    def api_doc(self) -> dict[str, Any]:
+        """Return the document; outside a request, the one that all requests share."""
+        spec: dict[str, Any] = super().api_doc
+        if not has_request_context() or "werkzeug.proxy_fix.orig" not in request.environ:
+            return spec
+        return {**spec, "servers": [{"url": request.url_root.rstrip("/")}]}
+
+
 def build_app(import_name: str) -> OpenAPI:
     """Return an app without operations, with the page of its OpenAPI document under /docs."""
-    app = OpenAPI(
+    app = DescribedApp(
         import_name,
         info=INFO,
         doc_prefix="/docs",
@@ -93,7 +111,7 @@ def publish(app: OpenAPI, *, facets: Iterable[str]) -> None:
             parameters = operation.get("parameters", [])
             if any(parameter["name"] == "filter" for parameter in parameters):
                 parameters += declared
-    app.add_url_rule("/openapi.json", "description", lambda: spec)
+    app.add_url_rule("/openapi.json", "description", lambda: app.api_doc)
 
 
 def _add_component(app: OpenAPI, model: type[BaseModel]) -> None:
@@ -143,10 +161,20 @@ _TEXT: Final[Json] = {"type": "string", "minLength": 1}
 _SKU: Final[Json] = skus.SCHEMA
 
 SKU: Final = _parameter("sku", _SKU, "the shop's own key, percent-encoded", place="path")
+IMAGE_NUMBER: Final = _parameter(
+    "number",
+    {"type": "integer", "minimum": 1, "maximum": MOST_IMAGES},
+    "number of the image, from 1",
+    place="path",
+)
+IMAGE_ASKED: Final = _parameter(
+    "image", {"type": "integer", "minimum": 1, "maximum": MOST_IMAGES}, IMAGE
+)
 JOB_ID: Final = _parameter("id", {"type": "integer"}, "number of the job", place="path")
 GENERATION_ID: Final = _parameter(
     "id", {"type": "integer"}, "number of the generation", place="path"
 )
+FEED_NAME: Final = _parameter("name", {"type": "string"}, "name of the feed", place="path")
 CURSOR: Final = _parameter("cursor", {"type": "string"}, "the `next_cursor` of the page before")
 STATE: Final = _words("state", {"type": "string", "enum": list(State)}, "only in these states")
 FIELDS: Final = _words(
@@ -189,7 +217,12 @@ SEARCH: Final = (limit(), EXCLUDE, FIELDS, MIN_SCORE, *FILTERS)
 # --- answers ---------------------------------------------------------------------------------
 
 
+ANYWHERE: Final = (400, 408, 414, 417, 422, 431, 503)
+"""What every request may meet: malformed, late, too long, an unknown expectation or parameter, and
+a server that is busy."""
+
+
 def refusals(*statuses: int) -> ResponseDict:
-    """Return the problem documents that an operation may answer; each may answer 422."""
+    """Return the problem documents that an operation may answer, those of ANYWHERE included."""
     content = {MEDIA_TYPE: {"schema": {"$ref": f"{COMPONENTS}Problem"}}}
-    return {status: {"content": dict(content)} for status in sorted({*statuses, 422})}
+    return {status: {"content": dict(content)} for status in sorted({*statuses, *ANYWHERE})}

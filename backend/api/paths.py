@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 RAW: Final = ("RAW_URI", "REQUEST_URI")
-"""Where gunicorn and other servers keep the target of the request, not decoded."""
+"""Where servers keep the target of the request, not decoded."""
 
 
 def register_paths(app: Flask) -> None:
@@ -65,8 +65,9 @@ def _sent_path(environ: WSGIEnvironment, decoded: bytes) -> str | None:
         if not sent.startswith("/"):  # the absolute form: http://host/path
             sent = "/" + sent.partition("://")[2].partition("/")[2]
         whole = unquote_to_bytes(sent.encode("latin-1"))
-        if whole == root + decoded:
-            return _without_root(sent, root)
+        for prefix in (root, b""):  # a proxy may have taken it from the path
+            if whole == prefix + decoded:
+                return _without_root(sent, prefix)
     return None
 
 

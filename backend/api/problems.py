@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import structlog
 from flask import Flask, Response, g, json, request
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import (
     HTTPException,
     MethodNotAllowed,
@@ -17,47 +17,29 @@ from werkzeug.exceptions import (
 )
 
 from backend import errors
+from backend.api import problem_codes
 from backend.api.schemas import Json
 from backend.api.schemas.problem import ProblemFault
+from backend.database.failures import disk_full, meaning_of, why
 from backend.errors import LookalikeError
+from backend.logs import Repeats
 
 log = structlog.get_logger(__name__)
+_repeats = Repeats(log)
 
 MEDIA_TYPE: Final = "application/problem+json"
 
-STATUS: Final[Mapping[type[LookalikeError], int]] = {
-    errors.MissingKey: 401,
-    errors.InvalidKey: 401,
-    errors.InsufficientScope: 403,
-    errors.InvalidKeyRequest: 422,
-    errors.UnknownProduct: 404,
-    errors.UnknownJob: 404,
-    errors.InvalidProduct: 422,
-    errors.InvalidFilter: 422,
-    errors.InvalidVector: 422,  # only a shopper's own image can lead to one
-    errors.ImageError: 422,
-    errors.NoImage: 404,
-    errors.NotAnImage: 415,
-    errors.ImageTooLarge: 413,
-    errors.ForbiddenImage: 403,
-    errors.ImageUnavailable: 503,
-    errors.NotSearchable: 409,
-    errors.UnknownGeneration: 404,
-    errors.InvalidReindex: 422,
-    errors.ReindexRunning: 409,
-    errors.WrongState: 409,
-    errors.PromotionRefused: 409,
-    errors.NoGeneration: 503,
-    errors.ModelMismatch: 503,
-    errors.WeightsUnavailable: 503,
-    errors.EmbedderBusy: 503,
-    errors.IndexLocked: 503,
-    errors.IndexUnavailable: 503,
-}
-"""The nearest base class counts; an error without one here is a fault of the server, 500."""
-
 RETRY_SECONDS: Final = {409: 2, 503: 5}
 """Status -> Retry-After, where a retry may help."""
+
+MOST_FAULTS: Final = 20
+"""Faults that one problem document lists; `errors_left_out` counts the others."""
+
+_LONGEST: Final = 300  # characters of one fault's detail; what it names may be the client's
+_LONGEST_DETAIL: Final = 4000
+_LONGEST_PLACE: Final = 200
+_ALLOWED: Final = "; allowed: "
+"""What separates a fault's detail from the list of what is allowed."""
 
 CHALLENGE: Final[Mapping[type[LookalikeError], str]] = {
     errors.MissingKey: 'Bearer realm="lookalike"',
@@ -89,38 +71,78 @@ class RequestError(LookalikeError):
         self.headers = dict(headers or {})
         self.members = members
 
-    def document(self) -> Json:
-        """Return the problem as JSON, without the request's id."""
+    def document(self, named: set[str] | None = None) -> Json:
+        """Return the problem as JSON, without the request's id.
+
+        Problems of one answer share `named`: what it holds as allowed is not named again.
+        """
         found: Json = {
             "type": f"urn:lookalike:problem:{self.code}",
             "title": self.title,
             "status": self.status,
-            "detail": self.message,
+            "detail": shorten(self.message, _LONGEST_DETAIL),
             "code": self.code,
             **self.members,
         }
         if self.faults:
-            found["errors"] = [fault.as_json() for fault in self.faults]
+            found["errors"] = [fault.as_json() for fault in shown_faults(self.faults, named)]
+        if len(self.faults) > MOST_FAULTS:
+            found["errors_left_out"] = len(self.faults) - MOST_FAULTS
         return found
 
 
 def invalid_request(faults: Sequence[ProblemFault]) -> RequestError:
-    """Return the 422 that lists everything wrong with a request."""
-    places = (fault.parameter or fault.pointer or "body" for fault in faults)
-    detail = "; ".join(
-        f"{place}: {fault.detail}" for place, fault in zip(places, faults, strict=True)
+    """Return the 422 that lists what is wrong with a request."""
+    shown = [
+        f"{fault.parameter or fault.pointer or 'body'}: {fault.detail}"
+        for fault in shown_faults(faults)
+    ]
+    if len(faults) > MOST_FAULTS:
+        shown.append(f"and {len(faults) - MOST_FAULTS} more")
+    return RequestError(422, "invalid-request", "; ".join(shown), faults=faults)
+
+
+def shown_faults(
+    faults: Sequence[ProblemFault], named: set[str] | None = None
+) -> list[ProblemFault]:
+    """Return the first MOST_FAULTS faults; what is allowed is named by the first that does so."""
+    seen = set() if named is None else named
+    return [_shown(fault, seen) for fault in faults[:MOST_FAULTS]]
+
+
+def _shown(fault: ProblemFault, named: set[str]) -> ProblemFault:
+    said, separator, allowed = fault.detail.rpartition(_ALLOWED)
+    if not separator:
+        said, allowed = fault.detail, ""
+    is_new = bool(separator) and allowed not in named
+    named.add(allowed)
+    return ProblemFault(
+        code=fault.code,
+        detail=shorten(said, _LONGEST) + (separator + allowed if is_new else ""),
+        parameter=_place(fault.parameter),
+        pointer=_place(fault.pointer),
     )
-    return RequestError(422, "invalid-request", detail, faults=faults)
+
+
+def _place(name: str | None) -> str | None:
+    return None if name is None else shorten(name, _LONGEST_PLACE)
+
+
+def shorten(text: str, most: int) -> str:
+    """Return a text, its end replaced by three dots if it has more characters than `most`."""
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def to_request_error(error: LookalikeError) -> RequestError:
     """Translate a domain error; no other code gives it a status."""
     if isinstance(error, RequestError):
         return error
-    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+    status = problem_codes.status_of(type(error))
     extra = ("state", "reason") if isinstance(error, errors.NotSearchable) else ()
     headers = {}
-    if status in RETRY_SECONDS and error.context.get("state") != "quarantined":
+    is_final = isinstance(error, errors.FeedExists)
+    is_final = is_final or error.context.get("state") == "quarantined"
+    if status in RETRY_SECONDS and not is_final:
         headers["Retry-After"] = str(RETRY_SECONDS[status])
     if type(error) in CHALLENGE:
         headers["WWW-Authenticate"] = CHALLENGE[type(error)]
@@ -144,7 +166,7 @@ def _fault(item: Mapping[str, Any]) -> ProblemFault:
     allowed = item.get("allowed")
     return ProblemFault(
         code="unknown-field" if allowed else "invalid-value",
-        detail=item["reason"] + (f"; allowed: {', '.join(allowed)}" if allowed else ""),
+        detail=item["reason"] + (_ALLOWED + ", ".join(allowed) if allowed else ""),
         pointer=pointer(item["field"]),
     )
 
@@ -156,7 +178,10 @@ def register_error_handlers(app: Flask) -> None:
     """Answer every error of an app with a problem document."""
     app.register_error_handler(LookalikeError, respond)
     app.register_error_handler(HTTPException, _respond_http)
-    app.register_error_handler(OperationalError, _respond_database)
+    app.register_error_handler(SQLAlchemyError, _respond_database)
+    app.register_error_handler(UnicodeEncodeError, _respond_database)
+    app.register_error_handler(OverflowError, _respond_database)
+    app.register_error_handler(OSError, _respond_file)
     app.register_error_handler(Exception, _respond_unexpected)
 
 
@@ -165,6 +190,10 @@ def respond(error: LookalikeError) -> Response:
     problem = to_request_error(error)
     if problem.status >= 500:
         log.warning("problem", code=problem.code, detail=problem.message)
+    return _answer(problem)
+
+
+def _answer(problem: RequestError) -> Response:
     document = problem.document() | {"request_id": g.get("request_id")}
     response = Response(json.dumps(document), problem.status, mimetype=MEDIA_TYPE)
     response.headers.update(problem.headers)
@@ -177,9 +206,9 @@ def _respond_http(error: HTTPException) -> Response | HTTPException:
     if status < 400:
         return error
     headers = {name: value for name, value in error.get_headers() if name == "Allow"}
-    phrase = HTTPStatus(status).phrase
-    code = phrase.lower().replace(" ", "-")
-    return respond(RequestError(status, code, _detail(error) or phrase, headers=headers))
+    code = problem_codes.HTTP.get(status, problem_codes.OTHER_HTTP)
+    detail = _detail(error) or HTTPStatus(status).phrase
+    return respond(RequestError(status, code, detail, headers=headers))
 
 
 def _detail(error: HTTPException) -> str | None:
@@ -193,11 +222,28 @@ def _detail(error: HTTPException) -> str | None:
     return error.description
 
 
-def _respond_database(error: OperationalError) -> Response:
-    log.error("database failed", error=str(error.orig))
-    headers = {"Retry-After": str(RETRY_SECONDS[503])}
-    detail = "the database does not answer; a retry may help"
-    return respond(RequestError(503, "database-unavailable", detail, headers=headers))
+def _respond_database(error: SQLAlchemyError | UnicodeEncodeError | OverflowError) -> Response:
+    """Answer with what an error of the database means; what it does not tell is our fault."""
+    meaning = meaning_of(error)
+    if meaning is None:
+        return _respond_unexpected(error)
+    return _respond_host(meaning, error)
+
+
+def _respond_file(error: OSError) -> Response:
+    """Answer when a file cannot be written, because the disk is full or for another reason."""
+    meaning = disk_full(error)
+    return _respond_unexpected(error) if meaning is None else _respond_host(meaning, error)
+
+
+def _respond_host(meaning: LookalikeError, error: Exception) -> Response:
+    """Answer with what the host lacks, and in its words; what repeats is logged once a minute."""
+    said = why(error)
+    _repeats.log("the host failed", error=said, code=meaning.code)
+    problem = to_request_error(meaning)
+    if problem.status == HTTPStatus.INSUFFICIENT_STORAGE:
+        problem.message = f"{problem.message.rstrip('.')}: {said}"
+    return _answer(problem)
 
 
 def _respond_unexpected(error: Exception) -> Response:

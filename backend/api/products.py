@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from flask import Response, url_for
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend import generations, queue
 from backend.access.scope import Scope
 from backend.api import openapi
-from backend.api.addresses import check_address
+from backend.api.addresses import check_addresses
 from backend.api.context import filterable, services, write_and_notify
 from backend.api.schemas import Json, pages
 from backend.api.schemas.body import json_body
@@ -24,6 +23,7 @@ from backend.api.schemas.product import (
 )
 from backend.api.schemas.query import QueryReader
 from backend.api.scopes import requires_scope
+from backend.api.uploads import store_uploads
 from backend.catalogue import products
 from backend.catalogue.products import Outcome
 from backend.database import models
@@ -35,8 +35,9 @@ api = openapi.blueprint("products", tag="products")
 
 @api.put(
     "/products/<sku>",
-    description="The body is the complete product: absent fields become empty. Only the image "
-    "stays, because it may have been uploaded: `image_uri: null` removes it.",
+    description="The body is the complete product: absent fields become empty. Only the images "
+    "stay, because they may have been uploaded: `images: []` removes them, `image_uri: null` the "
+    "first of them.",
     openapi_extensions=openapi.inputs(openapi.SKU, body=ProductBody),
     responses={
         200: Product,
@@ -48,14 +49,13 @@ api = openapi.blueprint("products", tag="products")
 def put_product(sku: str) -> tuple[Json, int, dict[str, str]]:
     """Store a product."""
     QueryReader.of_request().finish()
-    draft = read_draft(json_body(), sku=sku)
+    draft = store_uploads(read_draft(json_body(), sku=sku))
 
     def store(session: Session) -> tuple[Json, Outcome]:
-        row = models.Product
-        live = select(row.image_uri).where(row.sku == sku, row.removed_at.is_(None))
-        stored_uri = session.scalar(live)
-        check_address(draft.image, stored_uri, services().settings)
+        stored = products.image_uris(session, [sku])
+        check_addresses(draft, stored[sku], services().settings)
         saved = products.save(session, [draft], priority=queue.SINGLE)
+        products.refuse_rejected(saved)
         return _as_json(session, products.get(session, sku)), saved.outcomes[0]
 
     shown, outcome = write_and_notify(store)
@@ -75,11 +75,14 @@ def patch_product(sku: str) -> Json:
     """Change some fields of a product."""
     QueryReader.of_request().finish()
     changes = read_changes(json_body(), sku=sku)
-    draft = products.parse(changes)
+    parsed = products.parse(changes)
+    with services().db.read() as session:
+        products.get(session, sku)
+    draft = store_uploads(parsed)
 
     def change(session: Session) -> Json:
-        check_address(draft.image, products.get(session, sku).image_uri, services().settings)
-        product = products.patch(session, sku, changes, priority=queue.SINGLE)
+        check_addresses(draft, products.image_uris(session, [sku])[sku], services().settings)
+        product = products.edit(session, draft, priority=queue.SINGLE)
         return _as_json(session, product)
 
     return write_and_notify(change)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from backend import generations
 from backend.access.scope import Scope
 from backend.api import openapi
@@ -12,13 +14,15 @@ from backend.api.schemas import pages
 from backend.api.schemas.operation import QuarantinePage
 from backend.api.schemas.query import QueryReader
 from backend.api.scopes import requires_scope
-from backend.queue.progress import quarantine
+from backend.queue.progress import Quarantined, quarantine, quarantined_images
 
 api = openapi.blueprint("quarantine", tag="operation")
 
 
 @api.get(
     "/quarantine",
+    description="Also single images of products that are indexed by their others. `limit` counts "
+    "products.",
     openapi_extensions=openapi.inputs(openapi.limit(), openapi.CURSOR),
     responses={200: QuarantinePage, **openapi.refusals()},
 )
@@ -31,12 +35,20 @@ def list_quarantine() -> dict[str, Any]:
     reader.finish()
     with services().db.read() as session:
         generation = generations.active_or_none(session)
-        rows = (
-            quarantine(session, generation.id, after_id=after_id, limit=limit + 1)
-            if generation
-            else []
-        )
-    names = ("sku", "reason", "failures", "image_uri")
-    items = [{name: getattr(row, name) for name in names} for row in rows[:limit]]
-    ids = [row.product_id for row in rows]
+        rows = _read(session, generation.id, after_id, limit + 1) if generation else []
+    ids = list(dict.fromkeys(row.product_id for row in rows))
+    shown = set(ids[:limit])
+    names = ("sku", "reason", "failures", "image_uri", "image")
+    items = [{name: getattr(it, name) for name in names} for it in rows if it.product_id in shown]
     return pages.as_page(items, pages.next_cursor("quarantine", ids, limit))
+
+
+def _read(session: Session, generation_id: int, after_id: int, limit: int) -> list[Quarantined]:
+    """Return whole products and single images of up to `limit` products, in id order."""
+    found = [
+        *quarantine(session, generation_id, after_id=after_id, limit=limit),
+        *quarantined_images(session, generation_id, after_id=after_id, limit=limit),
+    ]
+    found.sort(key=lambda row: (row.product_id, row.image or 0))
+    first = list(dict.fromkeys(row.product_id for row in found))[:limit]
+    return [row for row in found if row.product_id in set(first)]

@@ -22,17 +22,21 @@ def register_request_log(app: Flask) -> None:
     app.after_request(_end)
 
 
+def choose_id(sent: str) -> str:
+    """Return the id of a request: the one that its client has sent, if it can be one."""
+    return sent if _ACCEPTABLE.fullmatch(sent) else uuid.uuid4().hex
+
+
 def _begin() -> None:
-    sent = request.headers.get(HEADER, "")
-    g.request_id = sent if _ACCEPTABLE.fullmatch(sent) else uuid.uuid4().hex
+    g.request_id = choose_id(request.headers.get(HEADER, ""))
     g.began = time.perf_counter()
     structlog.contextvars.clear_contextvars()  # of the request that this thread answered before
-    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+    structlog.contextvars.bind_contextvars(request_id=g.request_id, client=request.remote_addr)
 
 
 def _end(response: Response) -> Response:
     response.headers[HEADER] = g.request_id
-    quiet = request.path in ("/livez", "/readyz") and response.status_code < 400
+    quiet = request.path in ("/livez", "/readyz", "/metrics") and response.status_code < 400
     (log.debug if quiet else log.info)(
         "request",
         method=request.method,
@@ -41,6 +45,7 @@ def _end(response: Response) -> Response:
         status=response.status_code,
         ms=took_ms(),
         bytes=response.content_length,
+        client=request.remote_addr,
     )
     return response
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -11,6 +12,7 @@ from werkzeug.datastructures import MultiDict
 from backend.access.scope import Scope
 from backend.api import openapi
 from backend.api.context import filterable, services
+from backend.api.image_slots import image_slot
 from backend.api.request_log import took_ms
 from backend.api.schemas import Json
 from backend.api.schemas.body import read_body
@@ -22,8 +24,11 @@ from backend.api.schemas.similar_items import (
     write_answer,
 )
 from backend.api.scopes import requires_scope
+from backend.database.models import Generation
 from backend.search import similar
 from backend.search.similar import Answer, Query
+from backend.vectors import Vector
+from backend.vectors.image_points import MOST_IMAGES
 
 FORM: Final = {
     "schema": {
@@ -46,14 +51,16 @@ api = openapi.blueprint("similar", tag="similar items")
     "/products/<sku>/similar",
     description="Best first, without the product itself. A product that has no vector yet is "
     "answered with 409, its state and its reason.",
-    openapi_extensions=openapi.inputs(openapi.SKU, *openapi.SEARCH),
+    openapi_extensions=openapi.inputs(openapi.SKU, openapi.IMAGE_ASKED, *openapi.SEARCH),
     responses={200: SimilarAnswer, **openapi.refusals(404, 409, 503)},
 )
 @requires_scope(Scope.READ)
 def similar_to_product(sku: str) -> Json:
     """Find the products that look like this one."""
-    query, fields = read_query(QueryReader.of_request(), filterable())
-    return _by_sku(sku, query, fields)
+    reader = QueryReader.of_request()
+    image = reader.integer_or_none("image", least=1, most=MOST_IMAGES)
+    query, fields = read_query(reader, filterable())
+    return _by_sku(sku, replace(query, image=image), fields)
 
 
 @api.post(
@@ -73,7 +80,7 @@ def similar_to_image() -> Json:
     if request.is_json:
         QueryReader.of_request().finish()
         body = read_body(SimilarBody)
-        return _by_sku(body.sku, body.query(), body.fields)
+        return _by_sku(body.sku, body.query(filterable()), body.fields)
     if request.mimetype == "multipart/form-data":
         return _by_form()
     query, fields = read_query(QueryReader.of_request(), filterable())
@@ -98,15 +105,24 @@ def _by_sku(sku: str, query: Query, fields: list[str]) -> Json:
 
 def _by_image(data: bytes, query: Query, fields: list[str]) -> Json:
     found = services()
-    answer = similar.similar_to_image(
-        found.db, found.indexes.of, found.query_encoder.encode, data, query
-    )
+
+    def encode(generation: Generation, image: bytes) -> Vector:
+        with image_slot():
+            return found.query_encoder.encode(generation, image)
+
+    answer = similar.similar_to_image(found.db, found.indexes.of, encode, data, query)
     return _written(answer, fields)
 
 
 def _written(answer: Answer, fields: list[str]) -> Json:
     noted = services().recall.notice(answer.search)
     structlog.contextvars.bind_contextvars(filter=noted.shape, search_mode=noted.mode)
-    return write_answer(
-        services().db, answer, fields=fields, request_id=g.request_id, took_ms=took_ms()
-    )
+    with services().db.read() as session:
+        return write_answer(
+            session,
+            answer,
+            coverage=services().coverage.known(answer.generation).share,
+            fields=fields,
+            request_id=g.request_id,
+            took_ms=took_ms(),
+        )

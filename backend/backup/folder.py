@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from sqlalchemy import make_url
 
-from backend.database.engine import SQLITE_TIMEOUT_SECONDS
+from backend.database.sqlite_file import SQLITE_TIMEOUT_SECONDS
 from backend.errors import ConfigurationError, UnusableBackup
 from backend.files import replace_file
 from backend.images.store import ImageStore

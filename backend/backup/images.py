@@ -19,20 +19,32 @@ MOST_FOLDERS: Final = 20
 
 VIEWS: Final = """
 CREATE TEMP VIEW images AS
-    SELECT id, image_uri AS uri, image_digest AS digest, removed_at, CASE
-        WHEN image_uri LIKE 'store://%' THEN 'stored'
-        WHEN image_uri NOT LIKE '%://%' OR image_uri LIKE 'file://%' THEN 'in place'
+    SELECT id, position, uri, digest, removed_at, CASE
+        WHEN uri LIKE 'store://%' THEN 'stored'
+        WHEN uri NOT LIKE '%://%' OR uri LIKE 'file://%' THEN 'in place'
         ELSE 'remote' END AS place
-    FROM main.products WHERE image_uri IS NOT NULL;
+    FROM ({every});
 CREATE TEMP VIEW stored AS
     SELECT DISTINCT substr(uri, 9) AS digest FROM images
     WHERE place = 'stored' AND removed_at IS NULL;
 """
+FIRST: Final = """
+    SELECT id, 0 AS position, image_uri AS uri, image_digest AS digest, removed_at
+    FROM main.products WHERE image_uri IS NOT NULL"""
+FURTHER: Final = """
+    UNION ALL SELECT product_id, position, uri, digest, removed_at
+    FROM main.product_images JOIN main.products ON id = product_id"""
 
 
 def create_views(catalogue: sqlite3.Connection) -> None:
-    """Create the views `images` and `stored` on this connection; all functions here read them."""
-    catalogue.executescript(VIEWS)
+    """Create the views `images` and `stored` on this connection; all functions here read them.
+
+    A backup of an earlier release has one image for each product.
+    """
+    several = read_number(
+        catalogue, "SELECT count(*) FROM main.sqlite_master WHERE name = 'product_images'"
+    )
+    catalogue.executescript(VIEWS.format(every=FIRST + (FURTHER if several else "")))
 
 
 def stored_digests(catalogue: sqlite3.Connection) -> Iterator[str]:
@@ -41,7 +53,7 @@ def stored_digests(catalogue: sqlite3.Connection) -> Iterator[str]:
 
 
 def count_elsewhere(catalogue: sqlite3.Connection) -> dict[str, Any]:
-    """Count the products whose image is not in the store, and list the folders of those files."""
+    """Count the images that are not in the store, and list the folders of those files."""
     rows = catalogue.execute(
         "SELECT place, uri FROM images WHERE removed_at IS NULL AND place <> 'stored'"
     )
@@ -115,20 +127,25 @@ def copy_in_place(
     An image that cannot be read, or has changed since it was imported, keeps its old address.
     """
     total = read_number(catalogue, "SELECT count(*) FROM images WHERE place = 'in place'")
-    done = last = 0
+    done, last = 0, (0, -1)
     while chunk := catalogue.execute(
-        "SELECT id, uri, digest FROM images WHERE place = 'in place' AND id > ?"
-        " ORDER BY id LIMIT ?",
-        (last, CHUNK),
+        "SELECT id, position, uri, digest FROM images WHERE place = 'in place'"
+        " AND (id, position) > (?, ?) ORDER BY id, position LIMIT ?",
+        (*last, CHUNK),
     ).fetchall():
-        copied = [(_copy_one(store, uri, digest, max_bytes), id_) for id_, uri, digest in chunk]
+        copied = [
+            (store.uri(kept), id_, position)
+            for id_, position, uri, digest in chunk
+            if (kept := _copy_one(store, uri, digest, max_bytes))
+        ]
         catalogue.execute("BEGIN")
-        catalogue.executemany(
-            "UPDATE products SET image_uri = ? WHERE id = ?",
-            [(store.uri(digest), id_) for digest, id_ in copied if digest],
-        )
+        catalogue.executemany("UPDATE products SET image_uri = ? WHERE id = ? AND ? = 0", copied)
+        if further := [each for each in copied if each[2]]:
+            catalogue.executemany(
+                "UPDATE product_images SET uri = ? WHERE product_id = ? AND position = ?", further
+            )
         catalogue.execute("COMMIT")
-        last, done = chunk[-1][0], done + len(chunk)
+        last, done = chunk[-1][:2], done + len(chunk)
         report(done, total)
 
 

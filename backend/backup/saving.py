@@ -7,9 +7,11 @@ that the copied rows name are there, whatever is imported meanwhile, and no proc
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from filelock import FileLock, Timeout
 
@@ -31,6 +33,7 @@ from backend.backup.folder import (
     opened,
     read_number,
 )
+from backend.database.engine import Database
 from backend.errors import ConfigurationError, UnusableBackup, WouldOverwrite
 from backend.files import move_into_place
 from backend.images.store import ImageStore
@@ -126,7 +129,7 @@ def _copy_catalogue(source: Path, draft: Path, report: Report) -> None:
     for left in (draft, draft.with_name(f"{DRAFT}-journal")):
         left.unlink(missing_ok=True)
     draft.touch()
-    with opened(source, mode="rw") as ours, opened(draft, mode="rw") as copy:
+    with _opened_source(source) as ours, opened(draft, mode="rw") as copy:
         ours.execute("BEGIN")
         read_number(ours, "SELECT count(*) FROM sqlite_schema")
         ours.backup(copy, pages=PAGES, progress=lambda _, left, all_: report(all_ - left, all_))
@@ -135,6 +138,14 @@ def _copy_catalogue(source: Path, draft: Path, report: Report) -> None:
         found = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
         raise UnusableBackup(f"the catalogue at {source} is damaged: {found}")
+
+
+@contextmanager
+def _opened_source(source: Path) -> Iterator[sqlite3.Connection]:
+    """Open the catalogue, also in a folder that cannot be written."""
+    db = Database(f"sqlite:///{source}")
+    with closing(db), closing(db.engine.raw_connection()) as connection:
+        yield cast("sqlite3.Connection", connection.driver_connection)
 
 
 def _describe(catalogue: sqlite3.Connection) -> dict[str, Any]:

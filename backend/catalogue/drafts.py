@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Annotated, Any, Final, TypeAlias
@@ -23,11 +23,14 @@ from pydantic import (
     ValidationError,
     WithJsonSchema,
 )
+from pydantic_core import ErrorDetails
 
 from backend.catalogue import skus
+from backend.catalogue.draft_images import LONGEST_URI, ImageItem, ImageRef, ImageUri, image_ref
+from backend.catalogue.texts import UNSTORABLE, normalise_text, storable
 from backend.errors import InvalidProduct, reason_of, unknown_field
 from backend.filters import Scalar
-from backend.images import store
+from backend.vectors.image_points import MOST_IMAGES
 
 CATEGORICAL: Final = (
     *("gender", "master_category", "sub_category", "article_type"),
@@ -35,7 +38,6 @@ CATEGORICAL: Final = (
 )
 LONGEST_NAME: Final = 2_000
 LONGEST_CATEGORY: Final = 255  # characters
-LONGEST_URI: Final = 2_048
 LONGEST_KEY: Final = 128
 MOST_ATTRIBUTES: Final = 200
 LARGEST_ATTRIBUTES: Final = 32_768  # bytes of JSON in UTF-8
@@ -43,31 +45,9 @@ YEARS: Final = range(1900, 2101)
 DEAREST: Final = 9_999_999_999.99  # what NUMERIC(12, 2) holds
 CENT: Final = Decimal("0.01")
 WEB_SCHEMES: Final = ("https", "http")
-SCHEMES: Final = (*WEB_SCHEMES, "s3", "gs", "store", "file")
-UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
-"""What PostgreSQL cannot hold in a text, although JSON and Python can."""
 
 _CURRENCY: Final = re.compile("[A-Z]{3}")
 _NOT_IN_LINKS: Final = re.compile(r"[\s\x00-\x1f\x7f\"<>\\]")
-_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImageRef:
-    """Where a product's image lies, and what is known of its content.
-
-    Size and time are those of the file when its digest was taken. Without a size, nobody has
-    read the file yet.
-    """
-
-    uri: str | None
-    digest: str | None = None  # sha256 of the bytes, in hex
-    bytes: int | None = None
-    mtime_ns: int | None = None
-
-
-NO_IMAGE: Final = ImageRef(uri=None)
-"""Removes a product's image; a draft whose image is None leaves it as it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,25 +55,14 @@ class Draft:
     """A product as somebody wants it stored: checked, normalised, not yet compared."""
 
     sku: str
-    values: Mapping[str, Any]  # the fields that were given, without image_uri
-    image: ImageRef | None = None
+    values: Mapping[str, Any]  # the fields that were given, without those of images
+    image: ImageRef | None = None  # the first image
+    images: Sequence[ImageRef] | None = None  # all images in order; None: they stay
     if_new: Mapping[str, Any] = field(default_factory=dict)
     """Fields that are set only if no product has the sku yet."""
 
 
 # --- one type for each kind of field: normalised, or ValueError with the reason -------------
-
-
-def storable(text: str) -> str:
-    """Return a text that every database can hold; raises ValueError for any other."""
-    if UNSTORABLE.search(text):
-        raise ValueError("holds a NUL, or half of a surrogate pair, which is no character")
-    return text
-
-
-def _normalise(value: Any) -> Any:
-    """Strip a text; one that is empty then clears the field."""
-    return storable(value).strip() or None if isinstance(value, str) else value
 
 
 def round_money(amount: Decimal) -> float:
@@ -228,47 +197,31 @@ def _host(address: str) -> str | None:
         return None
 
 
-def _check_image_uri(uri: str | None) -> str | None:
-    if uri is None:
-        return None
-    scheme, separator, rest = uri.partition("://")
-    scheme = scheme.lower()
-    if not separator or not rest or scheme not in SCHEMES:
-        raise ValueError("must be a URI that begins with https://, http://, s3:// or gs://")
-    if scheme == store.SCHEME and not _DIGEST.fullmatch(rest):
-        raise ValueError("store:// is followed by a sha256 in hex")
-    return f"{scheme}://{rest}"
-
-
 Sku: TypeAlias = Annotated[
     str,
     BeforeValidator(skus.check_sku),
     WithJsonSchema(skus.SCHEMA),
 ]
-Name: TypeAlias = Annotated[str | None, Field(max_length=LONGEST_NAME), BeforeValidator(_normalise)]
+Name: TypeAlias = Annotated[
+    str | None, Field(max_length=LONGEST_NAME), BeforeValidator(normalise_text)
+]
 Category: TypeAlias = Annotated[
-    str | None, Field(max_length=LONGEST_CATEGORY), BeforeValidator(_normalise)
+    str | None, Field(max_length=LONGEST_CATEGORY), BeforeValidator(normalise_text)
 ]
 Year: TypeAlias = Annotated[int | None, Field(ge=YEARS[0], le=YEARS[-1])]
 Price: TypeAlias = Annotated[float | None, Field(ge=0, le=DEAREST), AfterValidator(_round_price)]
 Currency: TypeAlias = Annotated[
     str | None,
-    BeforeValidator(_normalise),
+    BeforeValidator(normalise_text),
     AfterValidator(_check_currency),
 ]
 Link: TypeAlias = Annotated[
     str | None,
     Field(max_length=LONGEST_URI),
-    BeforeValidator(_normalise),
+    BeforeValidator(normalise_text),
     AfterValidator(_check_link),
 ]
 Attributes: TypeAlias = dict[str, Scalar | list[Scalar] | None]
-ImageUri: TypeAlias = Annotated[
-    str | None,
-    Field(max_length=LONGEST_URI),
-    BeforeValidator(_normalise),
-    AfterValidator(_check_image_uri),
-]
 
 
 class ProductFields(BaseModel):
@@ -302,10 +255,16 @@ class ProductFields(BaseModel):
         description="http(s):// or s3:// on a host that is allowed, or what was read from here; "
         "absent: the image stays; null: there is none",
     )
+    images: list[ImageItem] | None = Field(
+        None,
+        max_length=MOST_IMAGES,
+        description="all images in order, the first of which is shown; absent: they stay. "
+        "`image_uri` means the first one; a body that changes both must say the same in both",
+    )
 
 
-FIELDS: Final = tuple(name for name in ProductFields.model_fields if name != "sku")
-"""The fields of a product that a shop may write, beside its sku."""
+FIELDS: Final = tuple(name for name in ProductFields.model_fields if name not in ("sku", "images"))
+"""The fields of a product that a shop may write, beside its sku and the list of its images."""
 
 
 def parse(raw: Mapping[str, Any]) -> Draft:
@@ -320,28 +279,35 @@ def parse(raw: Mapping[str, Any]) -> Draft:
     except ValidationError as error:
         raise _invalid_product(error) from None
     is_image_given = "image_uri" in given.model_fields_set
+    are_images_given = "images" in given.model_fields_set
     return Draft(
         sku=given.sku,
-        image=_image_ref(given.image_uri) if is_image_given else None,
-        values=given.model_dump(exclude_unset=True, exclude={"sku", "image_uri"}),
+        image=image_ref(given.image_uri) if is_image_given else None,
+        images=[it.reference() for it in given.images or ()] if are_images_given else None,
+        values=given.model_dump(exclude_unset=True, exclude={"sku", "image_uri", "images"}),
     )
 
 
 def _invalid_product(error: ValidationError) -> InvalidProduct:
     errors: list[dict[str, Any]] = []
     for each in error.errors():
-        if (unknown := unknown_field(each)) is not None:
-            allowed = ["sku", *FIELDS]
+        field, *inner = each["loc"] or ("",)
+        if inner and field == "images":
+            errors.append({"field": "images", "reason": _reason_of_image(each, inner)})
+        elif (unknown := unknown_field(each)) is not None:
+            allowed = ["sku", *FIELDS, "images"]
             reason = "there is no such field"
             errors.append({"field": unknown, "reason": reason, "allowed": allowed})
         else:
-            errors.append({"field": str(each["loc"][0]), "reason": reason_of(each)})
+            errors.append({"field": str(field), "reason": reason_of(each)})
     reasons = "; ".join(f"{wrong['field']}: {wrong['reason']}" for wrong in errors)
     return InvalidProduct(reasons, errors=errors)
 
 
-def _image_ref(uri: str | None) -> ImageRef:
-    if uri is None:
-        return NO_IMAGE
-    scheme, _, digest = uri.partition("://")
-    return ImageRef(uri=uri, digest=digest if scheme == store.SCHEME else None)
+def _reason_of_image(error: ErrorDetails, place: Sequence[str | int]) -> str:
+    """Describe what is wrong with one image; it is named by its number, from 1."""
+    number, *member = place
+    what = f"image {int(number) + 1}" + "".join(f", {name}" for name in member[:1])
+    if error["type"] == "extra_forbidden":
+        return f"{what}: there is no such member; allowed: {', '.join(ImageItem.model_fields)}"
+    return f"{what}: {reason_of(error)}"

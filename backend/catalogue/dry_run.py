@@ -64,10 +64,9 @@ def dry_run(path: Path, mapping: FeedMapping = DEFAULT_MAPPING) -> DryRun:
                 first.append(row)
             for line, warning in checked.warnings:
                 warnings.add(line, row.sku, warning, kind_of(warning))
-        if reason := source.cut_off():
-            warnings.add(
-                last_lines.end, None, f"{reason}; the file may be cut off", WarningKind.OTHER
-            )
+        if cut_off := source.cut_off():
+            text = f"{cut_off.reason}; the file may be cut off"
+            warnings.add(last_lines.end, None, text, WarningKind.OTHER)
         description = source.describe()
     return DryRun(
         description=description,

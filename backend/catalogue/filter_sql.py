@@ -8,7 +8,7 @@ a list of values satisfies any-of if one of them does.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy import (
@@ -16,8 +16,11 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     Float,
+    Select,
+    and_,
     case,
     cast,
+    column,
     exists,
     func,
     literal,
@@ -29,7 +32,8 @@ from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import TableValuedAlias
 
-from backend.catalogue.drafts import CATEGORICAL, UNSTORABLE
+from backend.catalogue.drafts import CATEGORICAL
+from backend.catalogue.texts import UNSTORABLE
 from backend.database.dialect import is_postgresql
 from backend.database.models import Product
 from backend.errors import InvalidFilter
@@ -51,7 +55,7 @@ COLUMNS: Final[Schema] = {
 }
 """The columns that can be filtered by, beside the open attributes."""
 
-Has: TypeAlias = Callable[[str, str, Sequence[Scalar]], ColumnElement[bool]]
+Has: TypeAlias = Callable[[str, Spellings | None, Mapping[str, float]], ColumnElement[bool]]
 
 
 def conditions(session: Session, where: Where) -> list[ColumnElement[bool]]:
@@ -86,17 +90,11 @@ def _column(column: Any, it: Condition) -> Iterator[ColumnElement[bool]]:
 
 def _attribute(key: str, it: Condition, has: Has) -> Iterator[ColumnElement[bool]]:
     if it.any_of:
-        yield has(key, "==", _spelled(it.any_of))
+        yield has(key, Spellings.of(it.any_of), {})
     if it.none_of:
-        yield ~has(key, "==", _spelled(it.none_of))
-    for operator, bound in _bounds(it).items():
-        yield has(key, operator, [bound])
-
-
-def _spelled(values: Sequence[Scalar]) -> Sequence[Scalar]:
-    """Return all JSON values that count as equal to one of these."""
-    it = Spellings.of(values)
-    return [*it.texts, *it.integers, *it.numbers, *it.booleans]
+        yield ~has(key, Spellings.of(it.none_of), {})
+    if bounds := _bounds(it):
+        yield has(key, None, bounds)
 
 
 def _bounds(it: Condition) -> dict[str, float]:
@@ -104,42 +102,70 @@ def _bounds(it: Condition) -> dict[str, float]:
     return {operator: bound for operator, bound in pairs.items() if bound is not None}
 
 
-def _in_postgresql(key: str, operator: str, values: Sequence[Scalar]) -> ColumnElement[bool]:
-    """Test an attribute, or one element of it, against any of the values."""
-    names = {f"v{position}": value for position, value in enumerate(values)}
-    tests = " || ".join(f"@ {operator} ${name}" for name in names)
-    return func.jsonb_path_exists(
-        cast(Product.attributes, JSONB),
-        cast(literal(f'$."{key}"[*] ? ({tests})'), JSONPATH),
-        cast(literal(json.dumps(names)), JSONB),
-        type_=Boolean(),
-    )
+# --- one attribute, or one element of it: all values, or all bounds, are one parameter -------
 
 
-def _in_sqlite(key: str, operator: str, values: Sequence[Scalar]) -> ColumnElement[bool]:
-    """Test an attribute, or one element of it, against any of the values.
+def _in_postgresql(
+    key: str, values: Spellings | None, bounds: Mapping[str, float]
+) -> ColumnElement[bool]:
+    if values is None:
+        tests = " && ".join(f'@ {operator} $"{operator}"' for operator in bounds)
+        return func.jsonb_path_exists(
+            cast(Product.attributes, JSONB),
+            cast(literal(f'$."{key}"[*] ? ({tests})'), JSONPATH),
+            cast(literal(json.dumps(bounds)), JSONB),
+            type_=Boolean(),
+        )
+    path = cast(literal(f'$."{key}"[*]'), JSONPATH)
+    query = func.jsonb_path_query(cast(Product.attributes, JSONB), path)
+    stored = query.table_valued(column("value", JSONB), name="stored").render_derived()
+    wanted = func.jsonb_array_elements(cast(literal(_as_json(values)), JSONB))
+    return exists(select(1).select_from(stored).where(stored.c.value.in_(select(wanted))))
 
-    The key is compared, because in a JSON path SQLite does not find keys with escapes.
-    """
+
+def _as_json(values: Spellings) -> str:
+    return json.dumps([*values.texts, *values.integers, *values.numbers, *values.booleans])
+
+
+def _in_sqlite(
+    key: str, values: Spellings | None, bounds: Mapping[str, float]
+) -> ColumnElement[bool]:
+    """Test the entry of this key: in a JSON path SQLite does not find keys with escapes."""
+
+    def passes(node: TableValuedAlias) -> ColumnElement[bool]:
+        return _is_within(node, bounds) if values is None else _is_any(node, values)
+
     entry = _json_each(Product.attributes, "entry")
     element = _json_each(case((entry.c.type == "array", entry.c.value), else_="[]"), "element")
-    in_list = exists(select(1).select_from(element).where(_is_any(element, operator, values)))
-    is_it = _is_any(entry, operator, values)
-    return exists(select(1).select_from(entry).where(entry.c.key == key, is_it | in_list))
+    in_list = exists(select(1).select_from(element).where(passes(element)))
+    return exists(select(1).select_from(entry).where(entry.c.key == key, passes(entry) | in_list))
 
 
 def _json_each(value: Any, name: str) -> TableValuedAlias:
     return func.json_each(value).table_valued("key", "value", "type", name=name)
 
 
-def _is_any(node: TableValuedAlias, operator: str, values: Sequence[Scalar]) -> ColumnElement[bool]:
-    return or_(*(_is(node, operator, value) for value in values))
+_NUMBERS: Final = ("integer", "real")
+"""The types of numbers in SQLite's JSON."""
 
 
-def _is(node: TableValuedAlias, operator: str, value: Scalar) -> ColumnElement[bool]:
+def _is_any(node: TableValuedAlias, values: Spellings) -> ColumnElement[bool]:
     """Compare one JSON value by type and value: in SQLite true is the number 1."""
-    if isinstance(value, bool):
-        return node.c.type == ("true" if value else "false")
-    kinds = ("text",) if isinstance(value, str) else ("integer", "real")
-    compared = node.c.value.op(operator, return_type=Boolean())(value)
-    return node.c.type.in_(kinds) & compared
+    numbers = [*values.integers, *values.numbers]
+    return or_(
+        and_(node.c.type == "text", node.c.value.in_(_listed(values.texts))),
+        and_(node.c.type.in_(_NUMBERS), node.c.value.in_(_listed(numbers))),
+        node.c.type.in_(["true" if value else "false" for value in values.booleans]),
+    )
+
+
+def _listed(values: Sequence[Scalar]) -> Select[Any]:
+    return select(func.json_each(json.dumps(values)).table_valued("value").c.value)
+
+
+def _is_within(node: TableValuedAlias, bounds: Mapping[str, float]) -> ColumnElement[bool]:
+    tests = [
+        node.c.value.op(operator, return_type=Boolean())(bound)
+        for operator, bound in bounds.items()
+    ]
+    return and_(node.c.type.in_(_NUMBERS), *tests)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -14,6 +14,7 @@ from backend.database.upsert import upsert
 from backend.vectors import Vector
 
 STORED = np.dtype("<f2")
+PART = 10_000
 
 
 def pack(vector: Vector) -> bytes:
@@ -40,20 +41,34 @@ def store(session: Session, fingerprint: str, vectors: Mapping[str, Vector]) -> 
 
 def known(session: Session, fingerprint: str, digests: Iterable[str]) -> set[str]:
     """Return those of the digests whose vector is stored."""
-    rows = session.scalars(select(ImageVector.image_digest).where(_of(fingerprint, digests)))
-    return set(rows)
+    return {
+        digest
+        for part in _parts(digests)
+        for digest in session.scalars(
+            select(ImageVector.image_digest).where(_of(fingerprint, part))
+        )
+    }
 
 
 def load(session: Session, fingerprint: str, digests: Iterable[str]) -> dict[str, Vector]:
     """Return the stored vectors among these digests."""
-    rows = session.execute(
-        select(ImageVector.image_digest, ImageVector.vector).where(_of(fingerprint, digests))
-    )
-    return {digest: unpack(blob) for digest, blob in rows}
+    columns = (ImageVector.image_digest, ImageVector.vector)
+    return {
+        digest: unpack(blob)
+        for part in _parts(digests)
+        for digest, blob in session.execute(select(*columns).where(_of(fingerprint, part)))
+    }
+
+
+def _parts(digests: Iterable[str]) -> Iterator[list[str]]:
+    """Yield the digests in parts, each once: a statement has a limit of parameters."""
+    each = list(set(digests))
+    for start in range(0, max(1, len(each)), PART):
+        yield each[start : start + PART]
 
 
 def _of(fingerprint: str, digests: Iterable[str]) -> ColumnElement[bool]:
-    return and_(ImageVector.fingerprint == fingerprint, ImageVector.image_digest.in_(set(digests)))
+    return and_(ImageVector.fingerprint == fingerprint, ImageVector.image_digest.in_(digests))
 
 
 def forget(session: Session, fingerprint: str, *, first: str, beyond: str | None) -> None:

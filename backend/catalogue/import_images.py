@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from backend.catalogue.drafts import ImageRef
+from backend.catalogue.draft_images import ImageRef, image_ref
+from backend.catalogue.product_images import Images
 from backend.catalogue.sources.feed import ImageFile
 from backend.errors import ImageError, NoImage
 from backend.images.store import SCHEME, ImageStore, digest_of
@@ -19,20 +19,18 @@ class ImageReferrer:
     copy: bool
     max_bytes: int  # of one image
 
-    def refer(self, image: ImageFile, known: Any) -> ImageRef:
-        """Return a reference with the digest of the image's bytes.
+    def refer(self, image: ImageFile | str, known: Images, *, place: int = 0) -> ImageRef:
+        """Return a reference with the digest of the image's bytes; an address is not opened.
 
-        `known` is the stored product's row, None for a new one. An image that stays where it is
-        and cannot be read is referred to without a digest; it will end in the quarantine, with
-        the reason. Raises an ImageError where there is nothing to refer to.
+        `known` are the product's stored images, and `place` is the image's own, from 0. An image
+        that stays where it is and cannot be read is referred to without a digest; it will end in
+        the quarantine, with the reason. Raises an ImageError where there is nothing to refer to.
         """
-        if known is not None and self._is_unchanged(image, known):
-            return ImageRef(
-                uri=known.image_uri,
-                digest=known.image_digest,
-                bytes=known.image_bytes,
-                mtime_ns=known.image_mtime_ns,
-            )
+        if isinstance(image, str):
+            return image_ref(image)
+        before = self._before(image, known, place)
+        if before is not None and self._is_unchanged(image, before):
+            return before
         uri, digest = image.uri, None
         if uri is None or self.copy:
             digest = self.store.put(image.read(self.max_bytes))
@@ -41,15 +39,24 @@ class ImageReferrer:
             digest = self._digest(image)
         return ImageRef(uri=uri, digest=digest, bytes=image.size, mtime_ns=image.mtime_ns)
 
-    def _is_unchanged(self, image: ImageFile, known: Any) -> bool:
+    def _before(self, image: ImageFile, known: Images, place: int) -> ImageRef | None:
+        """Return what is stored of an image: by its address, or by its place for a copied one.
+
+        Two images of a product can have the same size and time, so a copy is not looked for.
+        """
+        if image.uri is not None and not self.copy:
+            return next((each for each in known if each.uri == image.uri), None)
+        return known[place] if place < len(known) else None
+
+    def _is_unchanged(self, image: ImageFile, known: ImageRef) -> bool:
         """Compare size and time, not the bytes. Without a digest, the image was never read."""
         measured = (image.size, image.mtime_ns)
-        if not known.image_digest or measured != (known.image_bytes, known.image_mtime_ns):
+        if not known.digest or measured != (known.bytes, known.mtime_ns):
             return False
         if image.uri is not None and not self.copy:
-            return bool(known.image_uri == image.uri)
-        kept = self.store.path(known.image_digest)
-        in_store = known.image_uri.startswith(f"{SCHEME}://")
+            return True
+        kept = self.store.path(known.digest)
+        in_store = (known.uri or "").startswith(f"{SCHEME}://")
         return in_store and (kept is None or kept.exists())
 
     def _digest(self, image: ImageFile) -> str | None:

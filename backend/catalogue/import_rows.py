@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
+from backend.catalogue.draft_images import check_uri
 from backend.catalogue.drafts import Draft, parse, sift_attributes
 from backend.catalogue.import_memory import LastLines
 from backend.catalogue.sources.feed import (
@@ -49,6 +50,7 @@ class CheckedRow:
     draft: Draft
     image: ImageFile | None
     warnings: Warnings
+    further: tuple[ImageFile | str, ...] | None = None  # images beyond the first; None: as they are
 
     @property
     def sku(self) -> str:
@@ -88,7 +90,8 @@ def check_row(row: FeedRow) -> CheckedRow:
     and whose availability cannot be read is not in stock. Raises InvalidProduct for a wrong sku.
     """
     draft, wrong = _parse({**row.fields, "sku": row.sku})
-    warnings = [*row.warnings, *wrong]
+    further, wrong_images = _check_further(row.further)
+    warnings = [*row.warnings, *wrong, *wrong_images]
     if _SHORTENED.fullmatch(draft.sku):
         warnings.append(RowWarning(WarningKind.SKU, f"the sku {draft.sku}: {_LIKE_A_NUMBER}"))
     if "in_stock" not in draft.values and any(
@@ -100,6 +103,7 @@ def check_row(row: FeedRow) -> CheckedRow:
         draft=draft,
         image=row.image,
         warnings=tuple((row.line, warning) for warning in warnings),
+        further=further,
     )
 
 
@@ -123,6 +127,22 @@ def _parse(fields: Mapping[str, Any]) -> tuple[Draft, list[RowWarning]]:
         kind = _KINDS.get(name, WarningKind.VALUE)
         warnings.append(RowWarning(kind, f"{name}: {reason}; left out"))
     return parse(rest), warnings
+
+
+def _check_further(
+    images: tuple[ImageFile | str, ...] | None,
+) -> tuple[tuple[ImageFile | str, ...] | None, list[RowWarning]]:
+    """Return the images whose addresses can be stored, and a warning for each other."""
+    if not images:
+        return images, []
+    kept: list[ImageFile | str] = []
+    warnings = []
+    for image in images:
+        try:
+            kept.append(check_uri(image) if isinstance(image, str) else image)
+        except ValueError as wrong:
+            warnings.append(RowWarning(WarningKind.IMAGE, f"{image}: {wrong}; left out"))
+    return tuple(kept), warnings
 
 
 class _Merger:
@@ -167,7 +187,8 @@ class _Merger:
 
 
 def _weight(row: CheckedRow) -> int:
-    return 1 + (row.image.held // _ROW_BYTES if row.image else 0)
+    images = [row.image, *(row.further or ())]
+    return 1 + sum(it.held for it in images if isinstance(it, ImageFile)) // _ROW_BYTES
 
 
 def _rejects(row: CheckedRow, reason: str) -> Iterator[Reject]:
@@ -177,6 +198,8 @@ def _rejects(row: CheckedRow, reason: str) -> Iterator[Reject]:
 def _gives_nothing(earlier: CheckedRow, later: CheckedRow) -> bool:
     """Tell whether the later row has a value for everything that the earlier row gives."""
     if earlier.has_image and not later.has_image:
+        return False
+    if earlier.further and not later.further:
         return False
     return _names(earlier.draft) <= _names(later.draft)
 
@@ -211,6 +234,7 @@ def merge_rows(earlier: CheckedRow, later: CheckedRow) -> CheckedRow:
         ),
         image=newest.image,
         warnings=warnings,
+        further=later.further or earlier.further,
     )
 
 

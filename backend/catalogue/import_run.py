@@ -7,7 +7,7 @@ time its rows are read, chunk by chunk:
 1. check each row's fields, and merge the rows of one sku (`import_rows`)
 2. refer to each product's image (`import_images`)
 3. save the chunk in one transaction, which also puts what has changed into the queue
-4. after the last chunk, if asked: remove the products that the feed does not hold
+4. after the last chunk, if asked: remove the products that the feed does not hold (`pruning`)
 """
 
 from __future__ import annotations
@@ -18,31 +18,44 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from backend import queue
-from backend.catalogue import products
+from backend.catalogue import product_images, products
 from backend.catalogue.import_images import ImageReferrer
 from backend.catalogue.import_memory import IdSet, LastLines
 from backend.catalogue.import_rows import CheckedRow, read_rows
-from backend.catalogue.products import Draft, Outcome
+from backend.catalogue.product_images import Images
+from backend.catalogue.products import Draft, ImageRef, Outcome
+from backend.catalogue.pruning import DEFAULT_LIMIT, PruneLimit, Pruner
 from backend.catalogue.report import Remarks, Summary
 from backend.catalogue.skus import is_sku, normalise
 from backend.catalogue.sources import open_source
-from backend.catalogue.sources.feed import Reject, WarningKind, kind_of
+from backend.catalogue.sources.feed import CutOff, ImageFile, Reject, WarningKind, kind_of
 from backend.catalogue.sources.mapping import DEFAULT_MAPPING, FeedMapping
 from backend.database.engine import Database
 from backend.database.models import Product
-from backend.errors import ImageError, UnreadableCatalogue
+from backend.errors import ImageError
 from backend.images.store import ImageStore
+from backend.logs import RunLog
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transfer:
+    """What is known of how a file came here."""
+
+    is_proven: bool = False  # it is as long as its sender said
+    ended_early: str | None = None  # why the rest did not come
+
+
 ImportProgress: TypeAlias = Callable[[int, int], None]
 """Takes the rows done and the rows there are."""
-Known: TypeAlias = Mapping[str, Any]
-"""Stored products by sku: rows with `id` and the columns of the image."""
+Known: TypeAlias = Mapping[str, tuple[int, Images]]
+"""Stored products by sku: id and images."""
 
 CHUNK: Final = 1_000
 TAKEN: Final = (Outcome.ADDED, Outcome.CHANGED, Outcome.UNCHANGED)
@@ -55,6 +68,8 @@ def import_catalogue(
     *,
     mapping: FeedMapping = DEFAULT_MAPPING,
     prune: bool = False,
+    prune_at_most: PruneLimit = DEFAULT_LIMIT,
+    transfer: Callable[[], Transfer] = Transfer,
     copy_images: bool = False,
     max_image_bytes: int = 20_000_000,
     chunk: int = CHUNK,
@@ -64,27 +79,40 @@ def import_catalogue(
 
     Fields and images that the feed does not name stay as they are. Images of a folder are
     referred to where they lie, unless copied; those of a zip are copied to the store. With
-    `prune`, products that the feed does not hold are removed. Raises UnreadableCatalogue, also for
-    a prune by a feed that has no valid row or may be cut off, and ConfigurationError for a wrong
-    mapping.
+    `prune`, products that the feed does not hold are removed; none is if the feed has no valid row
+    or may be cut off, or if more would go than `prune_at_most` allows. `Summary.not_pruned` says
+    why. `transfer` is asked after the last row how the file came here. Raises UnreadableCatalogue,
+    and ConfigurationError for a wrong mapping.
     """
+    pruner = Pruner(db, limit=prune_at_most, page=chunk)
     with closing(open_source(path, mapping)) as source:
         last_lines = LastLines(source.skus())
-        run = _Import(db, ImageReferrer(store, copy=copy_images, max_bytes=max_image_bytes))
+        referrer = ImageReferrer(store, copy=copy_images, max_bytes=max_image_bytes)
+        run = _Import(db, source.describe().title, referrer)
+        lines = RunLog("import", path=str(path), rows=last_lines.total)
         done = 0
         for part in _chunks(read_rows(source, last_lines), chunk):
             run.take(part)
             done += sum(len(row.lines) if isinstance(row, CheckedRow) else 1 for row in part)
+            lines.progress(done=done)
             if progress:
                 progress(min(done, last_lines.total), last_lines.total)
-        if cut_off := source.cut_off():
-            text = f"{cut_off}; the file may be cut off"
+        if cut_off := _cut_off(source.cut_off(), transfer()):
+            run.cut_off = cut_off
+            text = f"{cut_off.reason}; the file may be cut off"
             run.warnings.add(last_lines.end, None, text, WarningKind.OTHER)
-    if prune and cut_off:
-        raise UnreadableCatalogue(f"nothing was pruned: {cut_off}; the file may be cut off")
     if prune:
-        run.prune(chunk)
-    return run.summary()
+        run.prune(pruner, last_lines.end)
+    summary = run.summary()
+    lines.end(**summary.counts())
+    return summary
+
+
+def _cut_off(found: CutOff | None, transfer: Transfer) -> CutOff | None:
+    """Return why a feed may have ended early: by what the transfer says, and the file itself."""
+    if transfer.ended_early:
+        return CutOff(transfer.ended_early, is_certain=True)
+    return found if found and (found.is_certain or not transfer.is_proven) else None
 
 
 def _chunks(items: Iterator[T], size: int) -> Iterator[list[T]]:
@@ -97,16 +125,17 @@ class _Import:
     """One import while it runs."""
 
     db: Database
+    read_as: str
     images: ImageReferrer
     rejects: Remarks = field(default_factory=Remarks)
     warnings: Remarks = field(default_factory=Remarks)
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     removed: int = 0
+    cut_off: CutOff | None = None
+    not_pruned: str | None = None
 
     def __post_init__(self) -> None:
         self._held = IdSet()  # ids of the products that the feed holds
-        with self.db.read() as session:
-            self._newest = session.scalar(select(func.max(Product.id))) or 0
 
     def take(self, part: Sequence[CheckedRow | Reject]) -> None:
         """Save a chunk. Files are read and hashed before the transaction begins."""
@@ -125,65 +154,73 @@ class _Import:
         for position, reason in saved.reasons.items():
             self._reject(rows[position].lines[-1], rows[position].sku, reason, known)
 
-    def prune(self, chunk: int) -> None:
-        """Remove what the feed does not hold, except what was added while the import ran."""
-        if not any(self.outcomes[outcome] for outcome in TAKEN):
-            raise UnreadableCatalogue("nothing was pruned: the file holds no valid row")
-        after = 0
-        while page := self._page(after, chunk):
-            after = page[-1].id
-            gone = [product.sku for product in page if product.id not in self._held]
-            if gone:
-                self._remove(gone)
+    def prune(self, pruner: Pruner, line: int) -> None:
+        """Remove what the feed does not hold, or note at its last line why nothing is removed."""
+        reason = f"{self.cut_off.reason}; the file may be cut off" if self.cut_off else None
+        if not reason and not any(self.outcomes[outcome] for outcome in TAKEN):
+            reason = "the file holds no valid row"
+        if not reason:
+            self.removed, reason = pruner.prune(self._held)
+        if reason:
+            self.not_pruned = f"nothing was pruned: {reason}"
+            self.warnings.add(line, None, self.not_pruned, WarningKind.PRUNE)
 
     def summary(self) -> Summary:
         """Return what was done so far."""
         return Summary(
+            read_as=self.read_as,
             added=self.outcomes[Outcome.ADDED],
             changed=self.outcomes[Outcome.CHANGED],
             unchanged=self.outcomes[Outcome.UNCHANGED],
             removed=self.removed,
             rejects=self.rejects,
             warnings=self.warnings,
+            ended_early=self.cut_off.reason if self.cut_off and self.cut_off.is_certain else None,
+            not_pruned=self.not_pruned,
         )
 
     def _known(self, skus: Sequence[str]) -> Known:
         columns = (Product.id, Product.sku, Product.image_uri, Product.image_digest)
-        query = select(*columns, Product.image_bytes, Product.image_mtime_ns)
-        live = query.where(Product.sku.in_(skus), Product.removed_at.is_(None))
+        query = select(*columns, Product.image_bytes, Product.image_mtime_ns, Product.image_role)
+        query = query.add_columns(Product.more_images).where(Product.sku.in_(skus))
+        query = query.where(Product.removed_at.is_(None))
         with self.db.read() as session:
-            return {row.sku: row for row in session.execute(live)}
+            rows = session.execute(query).all()
+            several = [row.id for row in rows if row.more_images]
+            further = product_images.load_further(session, several)
+        return {
+            row.sku: (row.id, (*product_images.first_of(row), *further.get(row.id, ())))
+            for row in rows
+        }
 
     def _draft(self, row: CheckedRow, known: Known) -> Draft:
-        """Refer to a row's image, and note what is wrong with the row."""
-        image = None
+        """Refer to a row's images, and note what is wrong with the row."""
         for line, warning in row.warnings:
             self.warnings.add(line, row.sku, warning, kind_of(warning))
-        if row.image:
-            try:
-                image = self.images.refer(row.image, known.get(row.sku))
-            except ImageError as error:
-                self.warnings.add(row.lines[-1], row.sku, error.message, WarningKind.IMAGE)
-        return replace(row.draft, image=image) if image else row.draft
+        _, before = known.get(row.sku, (0, ()))
+        first = self._refer(row, row.image, before, 0) if row.image else row.draft.image
+        if row.further is None:
+            return replace(row.draft, image=first)
+        found = (self._refer(row, it, before, at) for at, it in enumerate(row.further, 1))
+        roles = {image.uri: image.role for image in before}
+        images = [
+            replace(image, role=roles.get(image.uri))
+            for image in (first, *found)
+            if image is not None
+        ]
+        return replace(row.draft, image=None, images=images or None)
+
+    def _refer(
+        self, row: CheckedRow, image: ImageFile | str, known: Images, place: int
+    ) -> ImageRef | None:
+        try:
+            return self.images.refer(image, known, place=place)
+        except ImageError as error:
+            self.warnings.add(row.lines[-1], row.sku, error.message, WarningKind.IMAGE)
+            return None
 
     def _reject(self, line: int, sku: str | None, reason: str, known: Known) -> None:
         """Note a row that gives no product. A stored product that it names is not pruned."""
         self.rejects.add(line, sku, reason)
         if sku is not None and normalise(sku) in known:
-            self._held.update([known[normalise(sku)].id])
-
-    def _page(self, after: int, limit: int) -> Sequence[Any]:
-        wanted = (
-            select(Product.id, Product.sku)
-            .where(Product.id > after, Product.id <= self._newest, Product.removed_at.is_(None))
-            .order_by(Product.id)
-            .limit(limit)
-        )
-        with self.db.read() as session:
-            return session.execute(wanted).all()
-
-    def _remove(self, skus: Sequence[str]) -> None:
-        removed = self.db.write(
-            lambda session: products.remove(session, skus, priority=queue.IMPORT)
-        )
-        self.removed += len(removed)
+            self._held.update([known[normalise(sku)][0]])

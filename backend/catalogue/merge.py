@@ -2,65 +2,107 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
-from backend.catalogue.drafts import FIELDS, Draft, ImageRef
+from backend.catalogue.draft_images import ImageRef
+from backend.catalogue.drafts import FIELDS, Draft
+from backend.catalogue.product_images import Images
 
 ProductRow: TypeAlias = Mapping[str, Any]
+"""The fields of a product, and under `images` all its images."""
+
 PAYLOAD: Final = tuple(name for name in FIELDS if name != "image_uri")
-IMAGE: Final = ("image_uri", "image_digest", "image_bytes", "image_mtime_ns")
-BLANK: Final[ProductRow] = dict.fromkeys((*PAYLOAD, *IMAGE)) | {
+BLANK: Final[ProductRow] = dict.fromkeys(PAYLOAD) | {
     "in_stock": True,
     "attributes": {},
+    "images": (),
 }
-"""The columns of a product before anybody has set one."""
+"""The fields of a product before anybody has set one."""
 
 
 def merged(draft: Draft, stored: ProductRow, *, complete: bool) -> dict[str, Any]:
-    """Return the columns that a row shall have.
+    """Return the fields that a product shall have, and under `images` all its images.
 
     A complete draft clears the fields that it does not name; attributes of None are dropped.
+    Raises ValueError for images that contradict each other.
     """
     under = BLANK if complete else stored
     row = {name: draft.values.get(name, under[name]) for name in PAYLOAD}
     given = draft.values.get("attributes", {})
     kept = under["attributes"] if given is not None else {}
     row["attributes"] = {k: v for k, v in {**kept, **(given or {})}.items() if v is not None}
-    return row | _merged_image(draft.image, stored)
+    return row | {"images": merged_images(draft, stored["images"])}
 
 
-def _merged_image(image: ImageRef | None, stored: ProductRow) -> dict[str, Any]:
-    """Return the image columns; a stored URI that nobody has looked at again changes none."""
-    if image is None or (image.uri == stored["image_uri"] and image.bytes is None):
-        return {name: stored[name] for name in IMAGE}
-    return dict(zip(IMAGE, (image.uri, image.digest, image.bytes, image.mtime_ns), strict=True))
+def merged_images(draft: Draft, stored: Images) -> Images:
+    """Return the images that a product shall have, in order, each address once.
 
-
-def image_differs(stored: ProductRow, row: ProductRow) -> bool:
-    """Tell whether there may be another image, or the same one in another place.
-
-    A file whose time has changed but not its digest is the same image.
+    `image` replaces the first one alone. Clients write back both of what they read, so where the
+    two contradict each other, the one that differs from what is stored counts. Raises ValueError
+    if both do.
     """
-    if stored["image_uri"] != row["image_uri"]:
+    given = draft.images
+    if given is None:
+        if draft.image is None:
+            return stored
+        role = stored[0].role if stored else None
+        given = (replace(draft.image, role=role), *stored[1:])
+    elif draft.image is not None and draft.image.uri != _first(given):
+        if _first(given) == _first(stored):
+            given = (draft.image, *given[1:])
+        elif draft.image.uri != _first(stored):
+            raise ValueError("image_uri is not the first of the images")
+    known = {image.uri: image for image in stored}
+    kept: dict[str | None, ImageRef] = {}
+    for image in given:
+        if image.uri is not None:
+            kept.setdefault(image.uri, _with_facts(image, known.get(image.uri)))
+    return tuple(kept.values())
+
+
+def _first(images: Sequence[ImageRef]) -> str | None:
+    return images[0].uri if images else None
+
+
+def _with_facts(image: ImageRef, stored: ImageRef | None) -> ImageRef:
+    """Return an image with what is stored of it, unless somebody has looked at it again."""
+    if stored is None or image.bytes is not None:
+        return image
+    return replace(stored, role=image.role)
+
+
+def images_differ(stored: Images, images: Images) -> bool:
+    """Tell whether there may be other images, or the same ones in other places or another order."""
+    return len(stored) != len(images) or any(map(_differs, stored, images))
+
+
+def _differs(stored: ImageRef, image: ImageRef) -> bool:
+    """Compare two images; a file whose time has changed but not its digest is the same image."""
+    if stored.uri != image.uri:
         return True
-    if stored["image_digest"] is not None or row["image_digest"] is not None:
-        return bool(stored["image_digest"] != row["image_digest"])
-    return any(stored[name] != row[name] for name in IMAGE)
+    if stored.digest is not None or image.digest is not None:
+        return stored.digest != image.digest
+    return (stored.bytes, stored.mtime_ns) != (image.bytes, image.mtime_ns)
 
 
 def payload_differs(stored: ProductRow, row: ProductRow) -> bool:
     """Tell whether a field differs. In the attributes True differs from 1, unlike in Python."""
     return any(stored[name] != row[name] for name in PAYLOAD) or (
-        repr(sorted(stored["attributes"].items())) != repr(sorted(row["attributes"].items()))
+        [image.role for image in stored["images"]] != [image.role for image in row["images"]]
+        or repr(sorted(stored["attributes"].items())) != repr(sorted(row["attributes"].items()))
     )
 
 
-def is_unseen_file(image: ImageRef | None, stored: ProductRow | None) -> bool:
-    """Tell whether a reference newly names a local file that no import has looked at.
+def names_unseen_file(draft: Draft, stored: ProductRow | None) -> bool:
+    """Tell whether a draft newly names a local file that no import has looked at.
 
     REST must not refer to the host's own files.
     """
-    if image is None or image.bytes is not None or not (image.uri or "").startswith("file:"):
-        return False
-    return stored is None or stored["image_uri"] != image.uri
+    known = {image.uri for image in stored["images"]} if stored else set()
+    given = [*(draft.images or ()), *([draft.image] if draft.image else [])]
+    return any(
+        image.bytes is None and (image.uri or "").startswith("file:") and image.uri not in known
+        for image in given
+    )

@@ -13,11 +13,12 @@ from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from backend import queue
-from backend.catalogue.drafts import FIELDS, NO_IMAGE, Draft, ImageRef, parse
+from backend.catalogue.draft_images import NO_IMAGE, ImageRef
+from backend.catalogue.drafts import FIELDS, Draft, parse
 from backend.catalogue.filter_sql import conditions
 from backend.catalogue.save_products import PRODUCTS, Outcome, Saved, save
 from backend.catalogue.skus import is_sku, normalise
-from backend.database.models import Product, utcnow
+from backend.database.models import Product, ProductImage, utcnow
 from backend.errors import InvalidProduct, UnknownProduct
 from backend.filters import Where
 
@@ -28,7 +29,10 @@ __all__ = [
     "ImageRef",
     "Outcome",
     "Saved",
+    "edit",
     "get",
+    "image_uris",
+    "lock",
     "page",
     "parse",
     "patch",
@@ -36,6 +40,7 @@ __all__ = [
     "remove",
     "save",
     "set_image",
+    "set_images",
 ]
 
 
@@ -44,12 +49,17 @@ def patch(session: Session, sku: str, changes: Mapping[str, Any], *, priority: i
 
     Raises UnknownProduct, and InvalidProduct as `parse` does.
     """
-    return _edit(session, parse({**changes, "sku": sku}), priority=priority)
+    return edit(session, parse({**changes, "sku": sku}), priority=priority)
+
+
+def set_images(session: Session, sku: str, images: Sequence[ImageRef], *, priority: int) -> Product:
+    """Give a product these images, in this order. Raises UnknownProduct."""
+    return edit(session, Draft(sku=sku, values={}, images=images), priority=priority)
 
 
 def set_image(session: Session, sku: str, image: ImageRef, *, priority: int) -> Product:
-    """Give a product another image, or none (NO_IMAGE). Raises UnknownProduct."""
-    return _edit(session, Draft(sku=sku, values={}, image=image), priority=priority)
+    """Give a product another first image, or remove it (NO_IMAGE). Raises UnknownProduct."""
+    return edit(session, Draft(sku=sku, values={}, image=image), priority=priority)
 
 
 def remove(session: Session, skus: Sequence[str], *, priority: int) -> tuple[int, ...]:
@@ -73,6 +83,19 @@ def remove(session: Session, skus: Sequence[str], *, priority: int) -> tuple[int
     return ids
 
 
+def image_uris(session: Session, skus: Sequence[str]) -> dict[str, set[str]]:
+    """Return the addresses of the stored images of each sku; a removed product has none."""
+    rows = session.execute(
+        select(Product.sku, Product.image_uri, ProductImage.uri)
+        .outerjoin(ProductImage, ProductImage.product_id == Product.id)
+        .where(Product.sku.in_(skus), Product.removed_at.is_(None))
+    )
+    found: dict[str, set[str]] = {sku: set() for sku in skus}
+    for sku, *uris in rows:
+        found[sku].update(uri for uri in uris if uri is not None)
+    return found
+
+
 def get(session: Session, sku: str) -> Product:
     """Return a product by its sku. Raises UnknownProduct, for a removed one too."""
     wanted = select(Product).where(
@@ -82,6 +105,13 @@ def get(session: Session, sku: str) -> Product:
     if product is None:
         raise UnknownProduct(f"there is no product with the sku {sku!r}", sku=sku)
     return product
+
+
+def refuse_rejected(saved: Saved) -> None:
+    """Raise InvalidProduct if a draft was rejected: another writer may have changed the row."""
+    for reason in saved.reasons.values():
+        name, _, why = reason.partition(": ")
+        raise InvalidProduct(reason, errors=[{"field": name, "reason": why}])
 
 
 def page(
@@ -111,12 +141,17 @@ def possible_skus(skus: Sequence[str]) -> list[str]:
     return [sku for sku in map(normalise, skus) if is_sku(sku)]
 
 
-def _edit(session: Session, draft: Draft, *, priority: int) -> Product:
-    locked = select(Product.id).where(Product.sku == draft.sku, Product.removed_at.is_(None))
-    if session.scalar(locked.with_for_update(key_share=True)) is None:
-        raise UnknownProduct(f"there is no product with the sku {draft.sku!r}", sku=draft.sku)
-    saved = save(session, [draft], priority=priority, complete=False)
-    for reason in saved.reasons.values():
-        name, _, why = reason.partition(": ")
-        raise InvalidProduct(reason, errors=[{"field": name, "reason": why}])
+def edit(session: Session, draft: Draft, *, priority: int) -> Product:
+    """Lay a draft over a product. Raises UnknownProduct, and InvalidProduct if it is rejected."""
+    lock(session, draft.sku)
+    refuse_rejected(save(session, [draft], priority=priority, complete=False))
     return get(session, draft.sku)
+
+
+def lock(session: Session, sku: str) -> None:
+    """Let no other writer change a product until the transaction ends. Raises UnknownProduct."""
+    locked = select(Product.id).where(
+        Product.sku.in_(possible_skus([sku])), Product.removed_at.is_(None)
+    )
+    if session.scalar(locked.with_for_update(key_share=True)) is None:
+        raise UnknownProduct(f"there is no product with the sku {sku!r}", sku=sku)

@@ -73,12 +73,15 @@ class Remarks:
 class Summary:
     """The result of an import: how many products, and which lines were rejected or corrected."""
 
+    read_as: str  # what the feed is
     added: int
     changed: int
     unchanged: int
     removed: int
     rejects: Remarks
     warnings: Remarks  # of rows that were taken, with something left out or corrected
+    ended_early: str | None = None  # why something of the feed is surely missing
+    not_pruned: str | None = None  # why nothing was removed although it was asked for
 
     @property
     def rejected(self) -> int:
@@ -100,7 +103,11 @@ class Summary:
     def write_report(self, path: Path) -> None:
         """Write the counts, all rejects and all warnings to a JSON file."""
         with path.open("w", encoding="utf-8") as file:
-            counts = {**self.counts(), "warnings_by_kind": self.warnings_by_kind()}
+            counts = {
+                **self.counts(),
+                "not_pruned": self.not_pruned,
+                "warnings_by_kind": self.warnings_by_kind(),
+            }
             file.write(json.dumps(counts, ensure_ascii=False)[:-1])
             for name, remarks in (("rejects", self.rejects), ("warnings", self.warnings)):
                 file.write(f', "{name}": [')

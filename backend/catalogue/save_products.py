@@ -12,16 +12,18 @@ from sqlalchemy import Table, bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
 from backend import queue
+from backend.catalogue import product_images
 from backend.catalogue.drafts import Draft
 from backend.catalogue.merge import (
     BLANK,
-    IMAGE,
     ProductRow,
-    image_differs,
-    is_unseen_file,
+    images_differ,
     merged,
+    merged_images,
+    names_unseen_file,
     payload_differs,
 )
+from backend.catalogue.product_images import Images
 from backend.database.models import Event, Product, utcnow
 from backend.database.upsert import upsert
 
@@ -56,10 +58,11 @@ def save(
     """Write products and request their work; the number of SQL statements does not grow with them.
 
     A complete draft clears the fields that it does not name. Otherwise they stay, and attributes
-    are merged. In both cases an image that is not named stays. A product that was removed starts
-    blank: nothing of what it was is kept but its row. A draft
-    that equals the stored row requests nothing. Of several drafts with one sku the last is written
-    and the earlier ones are rejected. A `file:` URI that no import has looked at is rejected too.
+    are merged. In both cases images that are not named stay. A product that was removed starts
+    blank. A draft that equals the stored row requests nothing. Of several drafts with one sku the
+    last is written and the earlier ones are rejected. A `file:` URI that no import has looked at
+    is rejected too.
+    Images beyond the first cost SQL only where there are some.
     """
     plan = _Plan(drafts=drafts, complete=complete, now=utcnow())
     last = {draft.sku: position for position, draft in enumerate(drafts)}
@@ -92,6 +95,7 @@ class _Plan:
     new_images: set[int] = field(default_factory=set)
     new_payloads: set[int] = field(default_factory=set)
     revived: set[int] = field(default_factory=set)
+    further: dict[int, Images] = field(default_factory=dict)  # images beyond the first, to write
 
     def reject(self, position: int, reason: str) -> None:
         self.outcomes[position] = Outcome.REJECTED
@@ -99,36 +103,77 @@ class _Plan:
 
     def update(self, position: int, stored: ProductRow) -> dict[str, Any] | None:
         """Compare a draft with its row and note the outcome; return the row to write, if any."""
-        draft = self.drafts[position]
-        self.ids[draft.sku] = stored["id"]
         if stored["removed_at"] is not None:
-            self.outcomes[position] = Outcome.ADDED
-            self.revived.add(stored["id"])
-            return {**self._begun(draft), "b_id": stored["id"], "removed_at": None}
-        row = merged(draft, stored, complete=self.complete)
+            return self._revive(position, stored)
+        draft = self.drafts[position]
+        row = self._merged(position, draft, stored, complete=self.complete)
+        if row is None:
+            return None
+        id_ = stored["id"]
+        self.ids[draft.sku] = id_
         changed = True
-        if image_differs(stored, row):
-            self.new_images.add(stored["id"])
+        if images_differ(stored["images"], row["images"]):
+            self.new_images.add(id_)
         elif payload_differs(stored, row):
-            self.new_payloads.add(stored["id"])
+            self.new_payloads.add(id_)
         else:
             changed = False
         self.outcomes[position] = Outcome.CHANGED if changed else Outcome.UNCHANGED
-        if not changed and all(stored[name] == row[name] for name in IMAGE):
+        if not changed and stored["images"] == row["images"]:
             return None
+        if stored["images"][1:] != row["images"][1:]:
+            self.further[id_] = row["images"][1:]
         at = self.now if changed else stored["updated_at"]
-        same = {"b_id": stored["id"], "created_at": stored["created_at"], "removed_at": None}
-        return {**row, **same, "updated_at": at}
+        same = {"b_id": id_, "created_at": stored["created_at"], "removed_at": None}
+        return {**_columns(row), **same, "updated_at": at}
 
-    def insert(self, position: int) -> dict[str, Any]:
-        """Return a new row for a draft."""
+    def _revive(self, position: int, stored: ProductRow) -> dict[str, Any] | None:
+        """Return the row of a product that was removed and begins anew, None if it is rejected."""
+        row, id_ = self._begun(position), stored["id"]
+        if row is None:
+            return None
+        self.ids[self.drafts[position].sku] = id_
+        self.outcomes[position] = Outcome.ADDED
+        self.revived.add(id_)
+        if stored["images"][1:] or row["images"][1:]:
+            self.further[id_] = row["images"][1:]
+        return {**_columns(row), "b_id": id_, "removed_at": None}
+
+    def insert(self, position: int) -> dict[str, Any] | None:
+        """Return a new row for a draft, None if it is rejected."""
+        row = self._begun(position)
+        return row and {**_columns(row), "sku": self.drafts[position].sku}
+
+    def _begun(self, position: int) -> dict[str, Any] | None:
+        """Return the fields and images of a product that begins now, None if it is rejected."""
         draft = self.drafts[position]
-        return {**self._begun(draft), "sku": draft.sku}
+        whole = replace(draft, values={**draft.if_new, **draft.values})
+        row = self._merged(position, whole, BLANK, complete=True)
+        return row and {**row, "created_at": self.now, "updated_at": self.now}
 
-    def _begun(self, draft: Draft) -> dict[str, Any]:
-        """Return the columns of a product that begins now."""
-        row = merged(replace(draft, values={**draft.if_new, **draft.values}), BLANK, complete=True)
-        return {**row, "created_at": self.now, "updated_at": self.now}
+    def note_inserted(self, position: int, product_id: int) -> None:
+        """Note the id of a draft that was inserted."""
+        draft = self.drafts[position]
+        self.outcomes[position] = Outcome.ADDED
+        self.ids[draft.sku] = product_id
+        self.new_images.add(product_id)
+        if draft.images and (further := merged_images(draft, ())[1:]):
+            self.further[product_id] = further
+
+    def _merged(
+        self, position: int, draft: Draft, stored: ProductRow, *, complete: bool
+    ) -> dict[str, Any] | None:
+        try:
+            return merged(draft, stored, complete=complete)
+        except ValueError as contradiction:
+            self.reject(position, f"images: {contradiction}")
+            return None
+
+
+def _columns(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns of a product's row."""
+    images = row.pop("images")
+    return row | product_images.columns_of(images)
 
 
 def _save_once(session: Session, plan: _Plan, positions: Sequence[int]) -> list[int]:
@@ -139,18 +184,20 @@ def _save_once(session: Session, plan: _Plan, positions: Sequence[int]) -> list[
         draft = plan.drafts[position]
         row = stored.get(draft.sku)
         is_live = row is not None and row["removed_at"] is None
-        if is_unseen_file(draft.image, row if is_live else None):
+        if names_unseen_file(draft, row if is_live else None):
             plan.reject(position, "image_uri: a file: URI can only be set by an import")
         elif row is None:
             missing[draft.sku] = position
         else:
             updates.append(plan.update(position, row))
     _update(session, [row for row in updates if row is not None])
-    inserted = _insert(session, [plan.insert(position) for position in missing.values()])
+    new = [(plan.insert(position), position) for position in missing.values()]
+    missing = {row["sku"]: position for row, position in new if row is not None}
+    inserted = _insert(session, [row for row, _ in new if row is not None])
     for sku, product_id in inserted.items():
-        plan.outcomes[missing.pop(sku)] = Outcome.ADDED
-        plan.ids[sku] = product_id
-        plan.new_images.add(product_id)
+        plan.note_inserted(missing.pop(sku), product_id)
+    product_images.replace_further(session, plan.further)
+    plan.further.clear()
     return list(missing.values())
 
 
@@ -168,8 +215,13 @@ def _stored(session: Session, skus: Sequence[str]) -> dict[str, ProductRow]:
         .where(PRODUCTS.c.sku.in_(skus))
         .order_by(PRODUCTS.c.id)
         .with_for_update(key_share=True)
-    )
-    return {row.sku: row._asdict() for row in rows}
+    ).all()
+    further = product_images.load_further(session, [row.id for row in rows if row.more_images])
+    return {
+        row.sku: row._asdict()
+        | {"images": (*product_images.first_of(row), *further.get(row.id, ()))}
+        for row in rows
+    }
 
 
 def _update(session: Session, rows: list[dict[str, Any]]) -> None:

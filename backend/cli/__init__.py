@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from typing import Final, NoReturn
 
+import structlog
 import typer
 
+from backend import logs
 from backend.cli import (
     backup,
     catalogue,
@@ -13,8 +16,10 @@ from backend.cli import (
     demo,
     evaluate,
     fashion_mnist,
+    feeds,
     generations,
     indexing,
+    jobs,
     keys,
     projector,
     purge,
@@ -26,6 +31,11 @@ from backend.cli import (
     workers,
 )
 from backend.errors import LookalikeError
+
+log = structlog.get_logger(__name__)
+
+PROCESSES: Final = {"serve", "worker", "beat"}
+"""The commands that run until they are stopped."""
 
 app = typer.Typer(
     name="lookalike",
@@ -49,22 +59,46 @@ app.command("serve")(server.serve)
 app.command("similar")(similar.similar)
 app.command("status")(status.status)
 app.command("verify")(indexing.verify)
+app.add_typer(feeds.feeds, name="feeds")
 app.add_typer(quarantine.quarantine, name="quarantine")
 app.command("purge")(purge.purge)
+app.add_typer(jobs.jobs, name="jobs")
 app.add_typer(keys.keys, name="keys")
 app.command("migrate")(database.migrate)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.command("worker")(workers.worker)
 app.command("beat")(workers.beat)
+app.command("health")(workers.health)
 
 
 def main() -> None:
-    """Run the command line. A LookalikeError becomes one line on stderr and exit code 1."""
+    """Run the command line.
+
+    A LookalikeError, and what the host or the database lacks, becomes one line on stderr and exit
+    code 1.
+    """
     try:
         app()
     except LookalikeError as error:
-        typer.secho(f"lookalike: {error.message}", err=True, fg=typer.colors.RED)
-        sys.exit(1)
+        _end(error.message)
+    except Exception as error:
+        from backend.bootstrap import explain
+        from backend.settings import read_settings
+
+        said = explain(error, read_settings())
+        if said is None:
+            raise
+        _end(said)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _end(reason: str) -> NoReturn:
+    """Show why a command failed; in the log of a process that nobody watches, as a line of it."""
+    if sys.argv[1:2] and sys.argv[1] in PROCESSES and not sys.stderr.isatty():
+        logs.configure("error")
+        log.error("cannot start", error=reason)
+    else:
+        typer.secho(f"lookalike: {reason}", err=True, fg=typer.colors.RED)
+    sys.exit(1)

@@ -15,6 +15,7 @@ from backend.cli.common import AsJson, bar, err, out, print_json, services
 
 if TYPE_CHECKING:
     from backend.bootstrap import Services
+    from backend.catalogue.pruning import PruneLimit
     from backend.catalogue.report import Remarks, Summary
     from backend.catalogue.sources.feed import Description, FeedRow
     from backend.catalogue.sources.mapping import FeedMapping
@@ -74,6 +75,13 @@ Decimal = Annotated[
         metavar=",|.", help="The separator of decimals in prices; by default the column tells."
     ),
 ]
+PruneAtMost = Annotated[
+    str,
+    typer.Option(
+        metavar="SHARE|NUMBER",
+        help="With --prune: if more products would be removed, none is. 100% allows all.",
+    ),
+]
 ColumnOfField = Annotated[
     list[str] | None,
     typer.Option(
@@ -96,6 +104,7 @@ def import_(
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove products that are not in the file.")
     ] = False,
+    prune_at_most: PruneAtMost = "20%",
     copy_images: Annotated[
         bool, typer.Option("--copy-images", help="Copy a folder's images to the image store.")
     ] = False,
@@ -122,23 +131,29 @@ def import_(
     reported with its line and reason; the other rows are imported. Columns that are not mapped are
     kept in the products' attributes.
     """
+    from backend.catalogue.pruning import PruneLimit
     from backend.catalogue.report import as_json as remark_json
 
-    feed_mapping = _mapping(mapping or [], image, mapping_file)
-    feed_mapping = _with_options(feed_mapping, format_, delimiter, encoding, decimal)
+    limit = PruneLimit.parse(prune_at_most)
+    feed_mapping = read_mapping_options(
+        mapping or [], image, mapping_file, format_, delimiter, encoding, decimal
+    )
     if is_dry:
         show_dry_run(path, feed_mapping, as_json=as_json)
         return
-    with services() as found:
+    with services(is_long=True) as found:
         if not as_json:
             _say_how_it_is_read(path, feed_mapping)
-        summary = run_import(found, path, feed_mapping, prune=prune, copy_images=copy_images)
+        summary = run_import(
+            found, path, feed_mapping, prune=prune, prune_at_most=limit, copy_images=copy_images
+        )
         report = report or found.settings.data_dir / "last-import.json"
         summary.write_report(report)
     if as_json:
         print_json(
             {
                 **summary.counts(),
+                "not_pruned": summary.not_pruned,
                 "rejects": [remark_json(reject) for reject in summary.rejects],
                 "warnings_by_kind": summary.warnings_by_kind(),
                 "report": str(report),
@@ -146,7 +161,9 @@ def import_(
         )
     else:
         show(summary, report)
-    if strict and summary.rejected:
+    if summary.not_pruned:
+        err.print(f"lookalike: {escape(summary.not_pruned)}", style="red", highlight=False)
+    if summary.not_pruned or (strict and summary.rejected):
         raise typer.Exit(1)
 
 
@@ -215,10 +232,12 @@ def run_import(
     mapping: FeedMapping,
     *,
     prune: bool = False,
+    prune_at_most: PruneLimit | None = None,
     copy_images: bool = False,
 ) -> Summary:
     """Import with a progress bar, then notify the worker."""
     from backend.catalogue.import_run import import_catalogue
+    from backend.catalogue.pruning import DEFAULT_LIMIT
 
     with bar("Importing") as progress:
         progress(0, None)
@@ -228,6 +247,7 @@ def run_import(
             path,
             mapping=mapping,
             prune=prune,
+            prune_at_most=prune_at_most or DEFAULT_LIMIT,
             copy_images=copy_images,
             max_image_bytes=found.settings.max_image_bytes,
             progress=progress,
@@ -257,6 +277,20 @@ def _print_remarks(rejects: Remarks, warnings: Remarks) -> int:
         text = f"  line {warning.line}: {warning.reason}"
         err.print(escape(text), style="dim", highlight=False)
     return max(0, len(rejects) - SHOWN) + max(0, len(warnings) - SHOWN)
+
+
+def read_mapping_options(
+    pairs: list[str],
+    image: str | None,
+    mapping_file: Path | None,
+    format_: str | None,
+    delimiter: str | None,
+    encoding: str | None,
+    decimal: str | None,
+) -> FeedMapping:
+    """Return what the options of a command say about a feed."""
+    mapping = _mapping(pairs, image, mapping_file)
+    return _with_options(mapping, format_, delimiter, encoding, decimal)
 
 
 def _mapping(pairs: list[str], image: str | None, mapping_file: Path | None) -> FeedMapping:

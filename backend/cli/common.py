@@ -41,20 +41,30 @@ def settings(**overrides: object) -> Settings:
 
     Below the level `error` nothing is logged, unless LOOKALIKE_LOG_LEVEL is set.
     """
-    from backend import logs
-    from backend.settings import read_settings
+    from backend import logs, variables
+    from backend.settings import Settings, read_settings
 
     found = read_settings(**overrides)
     logs.configure("error" if found.log_level == "info" else found.log_level)
+    for name, nearest in variables.unknown(Settings).items():
+        hint = f"; the nearest is {nearest}" if nearest else ""
+        err.print(f"[yellow]Warning:[/yellow] {name} is no setting{hint}.", soft_wrap=True)
     return found
 
 
 @contextmanager
-def services(found: Settings | None = None) -> Iterator[Services]:
-    """Build the services for one command, and close them at its end."""
+def services(found: Settings | None = None, *, is_long: bool = False) -> Iterator[Services]:
+    """Build the services for one command, and close them at its end.
+
+    A command that `is_long` logs what it does, where nobody sees its progress bar.
+    """
+    from backend import logs
     from workers.services import build
 
-    with closing(build(found or settings())) as built:
+    found = found or settings()
+    if is_long and not sys.stderr.isatty():
+        logs.configure(found.log_level)
+    with closing(build(found)) as built:
         yield built
 
 

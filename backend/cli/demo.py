@@ -10,7 +10,7 @@ import typer
 
 from backend.cli import catalogue, similar
 from backend.cli.common import out, services, settings
-from backend.cli.jobs import run_job
+from backend.cli.following import run_job
 from backend.cli.status import print_status
 
 if TYPE_CHECKING:

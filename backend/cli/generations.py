@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from backend.cli.common import AsJson, err, out, print_json, services
-from backend.cli.jobs import follow_job
+from backend.cli.following import follow_job
 
 if TYPE_CHECKING:
     from backend.bootstrap import Services
@@ -101,8 +101,10 @@ def list_(as_json: AsJson = False) -> None:
     """List all generations, the newest first."""
     from backend import reindex as reindexes
 
-    with services() as found, found.db.read() as session:
-        items = [reindexes.describe(session, row) for row in reindexes.listed(session)]
+    with services() as found:
+        with found.db.read() as session:
+            listed = reindexes.listed(session)
+        items = [reindexes.describe(found.db, row) for row in listed]
     if as_json:
         print_json({"items": items})
         return
@@ -120,11 +122,10 @@ _COUNTS = ("indexed", "pending", "quarantined")
 @generations.command()
 def show(id: Id, as_json: AsJson = False) -> None:
     """Show a generation, and the results of its last checks."""
-    from backend import generations as rows
     from backend import reindex as reindexes
 
-    with services() as found, found.db.read() as session:
-        item = reindexes.describe(session, rows.by_id(session, id))
+    with services() as found:
+        item = reindexes.described(found.db, id)
     _print_item(item, as_json=as_json)
 
 
@@ -178,8 +179,7 @@ def drop(id: Id, as_json: AsJson = False) -> None:
     with services() as found:
         rows.drop(found.db, id)
         found.notify()
-        with found.db.read() as session:
-            item = reindexes.describe(session, rows.by_id(session, id))
+        item = reindexes.described(found.db, id)
     _print_item(item, as_json=as_json)
 
 

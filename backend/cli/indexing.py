@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from backend.cli.common import AsJson, err, out, print_json, services
-from backend.cli.jobs import run_job
+from backend.cli.following import run_job
 from backend.cli.status import print_status
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def index(
     """
     from backend.status import status as read_status
 
-    with services() as found:
+    with services(is_long=True) as found:
         if renew:
             _renew(found)
         run_job(found, "index", {}, what="Indexing")

@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from backend.cli.common import AsJson, err, out, print_json, services
-from backend.cli.jobs import run_job
+from backend.cli.following import run_job
 
 
 def purge(

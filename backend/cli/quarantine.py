@@ -36,16 +36,17 @@ def list_(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List quarantined products with their reasons."""
+    """List quarantined products, and single images of other products, with their reasons."""
     with services() as found, found.db.read() as session:
-        rows = _read(session, limit=limit, awaited=awaited)
+        rows = (_read_awaited if awaited else _read)(session, limit=limit)
     if as_json:
-        keys = ("sku", "reason", "failures", "image_uri")
+        keys = ("sku", "reason", "failures", "image_uri", "image")
         print_json({"items": [{key: getattr(row, key) for key in keys} for row in rows]})
         return
     table = Table("sku", "reason", "failures", "image")
     for row in rows:
-        texts = (row.sku, row.reason, str(row.failures), row.image_uri or "-")
+        number = f"{row.image}: " if row.image else ""
+        texts = (row.sku, row.reason, str(row.failures), number + (row.image_uri or "-"))
         table.add_row(*map(escape, texts))
     nothing = "No image is still to come." if awaited else "The quarantine is empty."
     out.print(table if rows else nothing)
@@ -58,22 +59,26 @@ def retry(skus: Skus = None, everything: All = False, as_json: AsJson = False) -
 
     with services() as found:
         chosen = _choose(found, skus or [], everything)
-        for chunk in _split([row.product_id for row in chosen]):
+        for chunk in _split(list(dict.fromkeys(row.product_id for row in chosen))):
             found.db.write(
                 partial(queue.request, product_ids=chunk, image=True, priority=queue.SINGLE)
             )
         found.notify()
-    _print_skus("retried", [row.sku for row in chosen], as_json=as_json)
+    _print_skus("retried", list(dict.fromkeys(row.sku for row in chosen)), as_json=as_json)
 
 
 @quarantine.command("discard")
 def discard(skus: Skus = None, everything: All = False, as_json: AsJson = False) -> None:
-    """Remove quarantined products from the catalogue, as a DELETE over REST does."""
+    """Remove quarantined products from the catalogue, as a DELETE over REST does.
+
+    A product that is indexed by other images than the one in quarantine stays.
+    """
     from backend import queue
     from backend.catalogue import products
 
     with services() as found:
-        chosen = [row.sku for row in _choose(found, skus or [], everything)]
+        rows = _choose(found, skus or [], everything)
+        chosen = [row.sku for row in rows if row.image is None]
         for chunk in _split(chosen):
             found.db.write(partial(products.remove, skus=chunk, priority=queue.SINGLE))
         found.notify()
@@ -85,15 +90,31 @@ def _split(items: list[Any]) -> Iterator[list[Any]]:
         yield items[start : start + CHUNK]
 
 
-def _read(session: Any, *, limit: int, awaited: bool = False) -> list[Any]:
-    """Return the quarantined products of the active generation, or those that wait for an image."""
+def _read_awaited(session: Any, *, limit: int) -> list[Any]:
+    """Return the products of the active generation whose image is still to come."""
     from backend import generations
     from backend.queue.progress import quarantine as read_quarantine
 
     generation = generations.active_or_none(session)
     if generation is None:
         return []
-    return list(read_quarantine(session, generation.id, limit=limit, awaited=awaited))
+    return list(read_quarantine(session, generation.id, limit=limit, awaited=True))
+
+
+def _read(session: Any, *, limit: int) -> list[Any]:
+    """Return what the active generation has in quarantine: products, and single images."""
+    from backend import generations
+    from backend.queue.progress import quarantine as read_quarantine
+    from backend.queue.progress import quarantined_images
+
+    generation = generations.active_or_none(session)
+    if generation is None:
+        return []
+    found = [
+        *read_quarantine(session, generation.id, limit=limit),
+        *quarantined_images(session, generation.id, limit=limit),
+    ]
+    return sorted(found, key=lambda row: (row.product_id, row.image or 0))[:limit]
 
 
 def _choose(found: Services, skus: list[str], everything: bool) -> list[Any]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from http import HTTPStatus
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
@@ -14,11 +18,12 @@ from rich.markup import escape
 from rich.table import Table
 from werkzeug.datastructures import MultiDict
 
-from backend.cli.common import AsJson, out, print_json, services
+from backend.cli.common import AsJson, out, print_json, services, settings
 from backend.errors import IndexLocked, LookalikeError
 
 if TYPE_CHECKING:
     from backend.bootstrap import Services
+    from backend.settings import Settings
 
 ASK_SECONDS = 30
 
@@ -36,6 +41,10 @@ def similar(
     skus: Annotated[list[str], typer.Argument(metavar="SKU...", help="Products to compare with.")],
     limit: Annotated[int, typer.Option(min=1, max=100)] = 10,
     where: Where = None,
+    image: Annotated[
+        int | None,
+        typer.Option(min=1, max=16, help="Compare this image of the product, counted from 1."),
+    ] = None,
     sheet: Annotated[
         Path | None, typer.Option(help="Save a contact sheet: query left, neighbours right.")
     ] = None,
@@ -45,8 +54,11 @@ def similar(
 
     If a server is running, the command asks it over HTTP.
     """
-    with services() as found:
-        answers = {sku: ask(found, sku, limit=limit, where=where or []) for sku in skus}
+    with ExitStack() as stack:
+        found = stack.enter_context(services(_writable(settings(), stack)))
+        answers = {
+            sku: ask(found, sku, limit=limit, where=where or [], image=image) for sku in skus
+        }
         if sheet:
             save_sheet(found, answers, sheet)
     if as_json:
@@ -54,17 +66,51 @@ def similar(
         return
     for sku, answer in answers.items():
         show(sku, answer)
+    _warn_about_coverage(answers.values())
     if sheet:
         out.print(escape(f"Contact sheet: {sheet}"))
 
 
-def ask(found: Services, sku: str, *, limit: int, where: Sequence[str]) -> dict[str, Any]:
+def _warn_about_coverage(answers: Iterable[dict[str, Any]]) -> None:
+    from backend.search.coverage import COMMAND
+
+    share = min(answer["meta"].get("coverage", 1) for answer in answers)
+    if share < 1:
+        out.print(
+            f"The index holds {share:.0%} of the catalogue: `lookalike index` works off what is "
+            f"waiting, `{COMMAND}` refills an index that was lost."
+        )
+
+
+def _writable(found: Settings, stack: ExitStack) -> Settings:
+    """Return settings with a copy of the embedded index, if its folder can only be read.
+
+    The engine has to write its log beside the index. Where a server answers, it is asked instead.
+    """
+    from backend.vectors.edge.owner import Owner
+
+    folder = found.data_dir
+    is_writable = not folder.exists() or os.access(folder, os.W_OK, effective_ids=True)
+    if is_writable or found.qdrant_url or Owner(folder).url:
+        return found
+    copy = Path(stack.enter_context(TemporaryDirectory(prefix="lookalike-")))
+    if found.index_dir.exists():
+        shutil.copytree(found.index_dir, copy / found.index_dir.name)
+    elsewhere = {"database_url": found.database, "image_store": found.image_store_url}
+    return found.model_copy(update={"data_dir": copy, **elsewhere})
+
+
+def ask(
+    found: Services, sku: str, *, limit: int, where: Sequence[str], image: int | None = None
+) -> dict[str, Any]:
     """Ask the API: over HTTP if another process owns the index, and in this process otherwise."""
     parameters = [("limit", str(limit)), *map(_pair, where)]
+    if image is not None:
+        parameters.append(("image", str(image)))
     path = f"/v1/products/{quote(sku, safe='')}/similar"
     try:
         found.owner.acquire()
-    except IndexLocked:
+    except (IndexLocked, OSError):  # which a folder raises that cannot be written
         if (url := found.owner.url) is None:
             raise
         return _ask_owner(url + path, parameters, token=found.owner.token)

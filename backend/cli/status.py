@@ -7,7 +7,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from backend.cli.common import AsJson, out, print_json, services
+from backend.cli.common import AsJson, err, out, print_json, services
 
 
 def status(as_json: AsJson = False) -> None:
@@ -41,6 +41,8 @@ def print_status(now: dict[str, Any], *, as_json: bool) -> None:
         size = f"{unnamed['images']:,} images ({unnamed['bytes']:,} bytes)"
         table.add_row("named by none", f"{size}, {unnamed['vectors']:,} vectors")
     out.print(table)
+    for warning in now["warnings"]:
+        err.print(f"Warning: {warning}.", soft_wrap=True, highlight=False)
     _print_recall(now["filter_recall"])
 
 

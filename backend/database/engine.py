@@ -8,20 +8,20 @@ here.
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Engine, create_engine, make_url
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
+
+from backend.database import clock, sqlite_file
+from backend.database.clock import DatabaseClock
 
 T = TypeVar("T")
 
-SQLITE_TIMEOUT_SECONDS = 30
 DEADLOCK_TRIES = 5
 RETRYABLE = {"40001", "40P01"}  # serialization failure, deadlock detected
 
@@ -31,16 +31,22 @@ class Database:
 
     def __init__(self, url: str, **engine_options: Any) -> None:
         self.engine = _make_engine(url, **engine_options)
+        self._session = sessionmaker(expire_on_commit=False, info={clock.INFO: DatabaseClock()})
 
     @property
     def is_sqlite(self) -> bool:
         """Whether this is the embedded database."""
         return self.engine.dialect.name == "sqlite"
 
+    @property
+    def is_read_only(self) -> bool:
+        """Whether this is an embedded database that this process may not write."""
+        return self.is_sqlite and sqlite_file.SqliteFile(self.engine.url).is_read_only
+
     @contextmanager
     def read(self) -> Iterator[Session]:
         """Open a session for reading; changes made in it are rolled back."""
-        with Session(self.engine, expire_on_commit=False) as session:
+        with self._session(bind=self.engine) as session:
             yield session
 
     def write(self, work: Callable[[Session], T]) -> T:
@@ -51,7 +57,7 @@ class Database:
         writer = self.engine.execution_options(lookalike_write=True)
         for attempt in range(DEADLOCK_TRIES):
             try:
-                with Session(writer, expire_on_commit=False) as session, session.begin():
+                with self._session(bind=writer) as session, session.begin():
                     return work(session)
             except OperationalError as error:
                 if getattr(error.orig, "sqlstate", None) not in RETRYABLE:
@@ -67,39 +73,7 @@ class Database:
 
 
 def _make_engine(url: str, **options: Any) -> Engine:
-    if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True, **options)
-    engine = create_engine(url, connect_args={"timeout": SQLITE_TIMEOUT_SECONDS}, **options)
-    if engine.url.database and engine.url.database != ":memory:":
-        Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
-
-    @event.listens_for(engine, "connect")
-    def _prepare(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # _begin sends BEGIN itself
-        _switch_to_wal(connection)
-        for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("lookalike_write")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
-
-
-def _switch_to_wal(connection: Any) -> None:
-    """Switch to the write-ahead log.
-
-    Unlike elsewhere, SQLite does not wait here while other processes open the same new file.
-    """
-    deadline = time.monotonic() + SQLITE_TIMEOUT_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return sqlite_file.make_engine(parsed, **options)
+    return create_engine(url, pool_pre_ping=True, **options)

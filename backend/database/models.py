@@ -96,9 +96,27 @@ class Product(Base):
     image_digest: Mapped[str | None] = mapped_column(String(64), index=True)  # sha256, in hex
     image_bytes: Mapped[int | None] = mapped_column(BigInteger)  # with the time: has it changed?
     image_mtime_ns: Mapped[int | None] = mapped_column(BigInteger)
+    image_role: Mapped[str | None] = mapped_column(String(64))
+    more_images: Mapped[int | None]  # how many rows of `product_images` there are; NULL: none
     removed_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class ProductImage(Base):
+    """One more image of a product; the first one is in the product's own row."""
+
+    __tablename__ = "product_images"
+
+    product_id: Mapped[int] = mapped_column(
+        BigKey, ForeignKey("products.id", ondelete="CASCADE"), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(primary_key=True)  # from 1; the first image has 0
+    uri: Mapped[str] = mapped_column(Text)
+    digest: Mapped[str | None] = mapped_column(String(64), index=True)
+    bytes: Mapped[int | None] = mapped_column(BigInteger)
+    mtime_ns: Mapped[int | None] = mapped_column(BigInteger)
+    role: Mapped[str | None] = mapped_column(String(64))  # the shop's own word
 
 
 class ImageVector(Base):
@@ -148,6 +166,7 @@ class Generation(Base):
     index_options: Mapped[dict[str, Any]] = mapped_column(default=dict)
     state: Mapped[str] = mapped_column(String(16), index=True)
     backfilled_to: Mapped[int] = mapped_column(BigInteger, default=0)  # last product id with a row
+    most_images: Mapped[int | None]  # of one product, that the index may hold; NULL: one
     quality: Mapped[dict[str, Any] | None]  # the measured numbers it was promoted with
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     promoted_at: Mapped[datetime | None]
@@ -184,6 +203,13 @@ class IndexEntry(Base):
     last_error: Mapped[str | None] = mapped_column(Text)
     image_awaited_since: Mapped[datetime | None]  # its image was not there then, nor ever since
     image_retry_at: Mapped[datetime | None]  # when to look for it again
+    more_digests: Mapped[list[str] | None] = mapped_column(
+        JSON(none_as_null=True)
+    )  # the images of the product's points beyond the first
+    more_points: Mapped[int | None]  # how many points beyond the first the index may hold
+    image_errors: Mapped[dict[str, str] | None] = mapped_column(
+        JSON(none_as_null=True)
+    )  # why single images have no point: {uri: reason}
 
     __table_args__ = (
         Index(
@@ -192,6 +218,13 @@ class IndexEntry(Base):
             "image_retry_at",
             postgresql_where=text("image_retry_at IS NOT NULL"),
             sqlite_where=text("image_retry_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_index_entries_image_errors",
+            "generation_id",
+            "product_id",
+            postgresql_where=text("image_errors IS NOT NULL"),
+            sqlite_where=text("image_errors IS NOT NULL"),
         ),
         Index(
             "ix_index_entries_due",
@@ -220,6 +253,7 @@ class Job(Base):
     verb: Mapped[str] = mapped_column(String(64))
     arguments: Mapped[dict[str, Any]] = mapped_column(default=dict)
     state: Mapped[str] = mapped_column(String(16), default="queued", index=True)
+    claim: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")  # newest runner's
     done: Mapped[int] = mapped_column(BigInteger, default=0)
     total: Mapped[int | None] = mapped_column(BigInteger)
     rate: Mapped[float | None] = mapped_column(Float)  # a second, by the last reports
@@ -229,6 +263,67 @@ class Job(Base):
     started_at: Mapped[datetime | None]
     heartbeat_at: Mapped[datetime | None]
     wake_at: Mapped[datetime | None]  # when to look again at a job that waits for the queue
+    finished_at: Mapped[datetime | None]
+    cancelled_at: Mapped[datetime | None]  # when an operator asked for its end
+
+
+class ClockRow(Base):
+    """The clock of the database: one row; `backend.database.clock` reads and writes it."""
+
+    __tablename__ = "clock"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    boot: Mapped[str | None] = mapped_column(String(64))  # SQLite: which start of the host
+    origin: Mapped[datetime | None]  # SQLite: what time it was then
+    ahead_seconds: Mapped[float] = mapped_column(Float, default=0.0, server_default="0")
+    seen_at: Mapped[datetime | None]  # PostgreSQL: a time that was reached
+
+
+class WorkerRow(Base):
+    """A process that works on queue or jobs, and when it was last seen."""
+
+    __tablename__ = "workers"
+
+    name: Mapped[str] = mapped_column(String(255), primary_key=True)  # host:process id
+    embeds: Mapped[bool]
+    applies: Mapped[bool]  # and runs jobs
+    skew_seconds: Mapped[float] = mapped_column(Float)  # its host's clock less the database's
+    seen_at: Mapped[datetime]
+
+
+class Feed(Base):
+    """A feed that is imported by itself, again and again."""
+
+    __tablename__ = "feeds"
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    location: Mapped[str] = mapped_column(Text)  # an address, or a path on the server
+    every_seconds: Mapped[int] = mapped_column(BigInteger)  # 0: only when somebody asks
+    options: Mapped[dict[str, Any]] = mapped_column(default=dict)  # `backend.feeds.options`
+    seen: Mapped[dict[str, Any] | None]  # tells whether the feed has changed since its last run
+    failures: Mapped[int] = mapped_column(default=0)  # runs since the last good one
+    job_id: Mapped[int | None] = mapped_column(BigInteger)  # of the newest run
+    due_at: Mapped[datetime | None] = mapped_column(index=True)
+    paused_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class FeedRun(Base):
+    """One import of a feed, and what came of it; the newest are kept."""
+
+    __tablename__ = "feed_runs"
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    feed_id: Mapped[int] = mapped_column(
+        BigKey, ForeignKey("feeds.id", ondelete="CASCADE"), index=True
+    )
+    job_id: Mapped[int | None] = mapped_column(BigInteger)
+    outcome: Mapped[str] = mapped_column(String(16))  # `backend.feeds.runs.Outcome`
+    reason: Mapped[str | None] = mapped_column(Text)
+    bytes: Mapped[int | None] = mapped_column(BigInteger)  # of the file that was fetched
+    report: Mapped[dict[str, Any] | None]  # counts, warnings by kind, the first rejects
+    started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
 
 

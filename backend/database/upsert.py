@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from sqlalchemy import Table
+from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase, Session
 
@@ -13,6 +13,6 @@ from backend.database.dialect import is_postgresql
 Upsert: TypeAlias = postgresql.Insert | sqlite.Insert
 
 
-def upsert(session: Session, table: Table | type[DeclarativeBase]) -> Upsert:
+def upsert(database: Session | Connection, table: Table | type[DeclarativeBase]) -> Upsert:
     """Begin an INSERT that the caller completes with `on_conflict_do_nothing` or `…_do_update`."""
-    return postgresql.insert(table) if is_postgresql(session) else sqlite.insert(table)
+    return postgresql.insert(table) if is_postgresql(database) else sqlite.insert(table)

@@ -10,9 +10,9 @@ holds under negation. Ranges on attributes compare numbers only.
 
 A product that lacks the field matches `none_of`, but no `any_of` and no range.
 
-`check` refuses what a schema does not allow, `spellings` tells which stored values count as equal,
-`shape` describes a filter without its values. `vectors.translate` turns a filter into Qdrant's,
-`catalogue.filter_sql` into SQL.
+`check` refuses what a schema does not allow, `budget` what is too large. `spellings` tells which
+stored values count as equal, `shape` describes a filter without its values, `matching` compares it
+with one product. `vectors.translate` turns a filter into Qdrant's, `catalogue.filter_sql` into SQL.
 """
 
 from __future__ import annotations

@@ -98,8 +98,13 @@ def _check_condition(field: str, kind: Kind, condition: Condition) -> None:
 
 def bounds_of(condition: Condition) -> dict[str, float]:
     """Return the bounds that a condition sets, by name: gte, gt, lte, lt."""
-    bounds = {name: getattr(condition, name) for name in ("gte", "gt", "lte", "lt")}
-    return {name: bound for name, bound in bounds.items() if bound is not None}
+    bounds = (
+        ("gte", condition.gte),
+        ("gt", condition.gt),
+        ("lte", condition.lte),
+        ("lt", condition.lt),
+    )
+    return {name: bound for name, bound in bounds if bound is not None}
 
 
 def _invalid(field: str, expected: str, *, got: str) -> InvalidFilter:

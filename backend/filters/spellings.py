@@ -5,12 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from backend.filters import Scalar
 from backend.filters.check import EXACT_IN_FLOAT, Kind, accepts
 
 T = TypeVar("T")
+
+FLOATS: Final = "floats"
+"""The member of a payload that repeats the floats of open attributes as texts (`float_token`).
+
+The engines compare texts and integers with a list in one condition, floats only one by one.
+"""
 
 _JSON_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 
@@ -26,6 +32,11 @@ class Spellings:
     integers: tuple[int, ...] = ()
     numbers: tuple[float, ...] = ()
     booleans: tuple[bool, ...] = ()
+
+    @classmethod
+    def for_kind(cls, kind: Kind, values: Collection[Scalar]) -> Spellings:
+        """Return the spellings of the values of any field."""
+        return cls.of(values) if kind == "attribute" else cls.typed(kind, values)
 
     @classmethod
     def typed(cls, kind: Kind, values: Collection[Any]) -> Spellings:
@@ -44,12 +55,18 @@ class Spellings:
         meant = [_meaning(value) for value in given]
         numbers = [it for it in meant if not isinstance(it, bool | str)]
         large = [it for it in numbers if isinstance(it, int) and abs(it) >= EXACT_IN_FLOAT]
+        inexact = set(large)
         return cls(
             texts=_distinct(map(_text, given)),
             integers=_distinct(large),
-            numbers=_distinct(it for it in numbers if it not in large),
+            numbers=_distinct(it for it in numbers if it not in inexact),
             booleans=_distinct(it for it in meant if isinstance(it, bool)),
         )
+
+
+def float_token(value: float) -> str:
+    """Return the text that stands for a number, the same for 42 and 42.0."""
+    return repr(float(value) + 0.0)  # -0.0 becomes 0.0
 
 
 def _distinct(values: Iterable[T]) -> tuple[T, ...]:

@@ -12,6 +12,7 @@ from backend.generations.rows import (
     check_fingerprint,
     in_state,
     live,
+    note_images,
 )
 from backend.generations.states import EmbedderIdentity, IndexLayout, backfill, ensure_first, start
 from backend.generations.switching import activate, drop, reactivate, retire_expired
@@ -29,6 +30,7 @@ __all__ = [
     "ensure_first",
     "in_state",
     "live",
+    "note_images",
     "reactivate",
     "retire_expired",
     "start",

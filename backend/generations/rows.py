@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from backend.database import locks
@@ -47,6 +47,18 @@ def live(session: Session) -> list[Generation]:
     """Return the generations that receive every write, the active one first."""
     rows = session.scalars(select(Generation).where(Generation.state.in_(LIVE)))
     return sorted(rows, key=lambda row: (row.state != ACTIVE, row.id))
+
+
+def note_images(session: Session, generation_id: int, *, most: int) -> None:
+    """Note, before they are written, that a product of this generation has so many points."""
+    if most > 1:
+        fewer = func.coalesce(Generation.most_images, 1) < most
+        session.execute(
+            update(Generation)
+            .where(Generation.id == generation_id, fewer)
+            .values(most_images=most)
+            .execution_options(synchronize_session=False)
+        )
 
 
 def lock(session: Session) -> None:

@@ -1,4 +1,4 @@
-"""Which remote addresses images may be fetched from: the one rule for the API and the fetch."""
+"""Which remote addresses may be fetched from: the one rule for images and feeds, API and fetch."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ SCHEMES: Final = (*PORTS, "s3")
 _CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def parse_address(uri: str, *, hosts: Collection[str]) -> SplitResult:
+def parse_address(uri: str, *, hosts: Collection[str], what: str = "image") -> SplitResult:
     """Return the parts of `https://…`, `http://…` or `s3://bucket/…` if its host is allowed.
 
     `hosts` are the allowed ones, in any case: `name`, `name:port` for another port than the
     scheme's own, or a bucket. Raises ForbiddenImage otherwise, and for an address with credentials
-    or control characters.
+    or control characters; `what` it is stands in the messages.
     """
     if _CONTROL_CHARACTER.search(uri):  # `urlsplit` removes some of them without a word
-        raise ForbiddenImage("the image's address holds control characters")
+        raise ForbiddenImage(f"the {what}'s address holds control characters")
     try:
         parts = urlsplit(uri)
         port = parts.port
     except ValueError:
-        raise ForbiddenImage("the image's address is malformed") from None
+        raise ForbiddenImage(f"the {what}'s address is malformed") from None
     if parts.scheme not in SCHEMES:
         raise ForbiddenImage(f"{parts.scheme}:// is not supported: use https://, http:// or s3://")
     if "@" in parts.netloc or not parts.hostname:
-        raise ForbiddenImage("the image's address has no host, or holds credentials")
+        raise ForbiddenImage(f"the {what}'s address has no host, or holds credentials")
     is_default_port = port in (None, PORTS.get(parts.scheme))
     host = parts.hostname if is_default_port else f"{parts.hostname}:{port}"
     if host not in {allowed.lower() for allowed in hosts}:
-        raise ForbiddenImage(f"{host} is not among the hosts that images may be fetched from")
+        raise ForbiddenImage(f"{host} is not among the hosts that {what}s may be fetched from")
     return parts

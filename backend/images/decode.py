@@ -13,11 +13,20 @@ from typing import Final
 from PIL import ExifTags, Image, ImageOps, JpegImagePlugin, TiffImagePlugin
 
 from backend.errors import CorruptImage, ImageTooLarge, NotAnImage
-from backend.images import colour, formats, heif, jpeg
+from backend.images import colour, formats, heif, jpeg, png
 from backend.images.limits import ImageLimits
 from backend.images.opening import BROKEN, FORMATS, Opened, Size, open_image
 
-__all__ = ["FORMATS", "ImageInfo", "Size", "decode", "fit", "inspect", "mark_changed"]
+__all__ = [
+    "FORMATS",
+    "ImageInfo",
+    "Size",
+    "decode",
+    "fit",
+    "inspect",
+    "mark_changed",
+    "size_within",
+]
 
 _UPRIGHT: Final = {  # EXIF orientation -> how to turn the image
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -89,6 +98,12 @@ def mark_changed(data: bytes, *, limits: ImageLimits, target: Size) -> Image.Ima
     return Image.new("RGB", target[::-1], "white" if changed else "black")
 
 
+def size_within(side: int, height: int, width: int) -> Size:
+    """Return the (height, width) of an image shrunk to fit a square of this side."""
+    scale = min(1.0, side / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
 def fit(image: Image.Image, target: Size) -> Image.Image:
     """Stretch to `target` (height, width): bicubic, as every embedder does."""
     height, width = target
@@ -116,6 +131,8 @@ def _decode_again(data: bytes, *, limits: ImageLimits, target: Size | None) -> I
 
 
 def _orientation(image: Image.Image) -> int:
+    if len(image.info.get("exif") or b"") > png.MAX_EXIF:
+        return 1
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except BROKEN:  # an image with damaged metadata is still usable

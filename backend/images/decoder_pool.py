@@ -3,51 +3,42 @@
 A process works on one image at a time, so it is clear which image made it crash. The process reads
 the file, takes its digest, decodes it and shrinks it to the size that the embedder needs. Our own
 threads only wait for the pipes.
+
+Two kinds of callers share a pool, and neither can hold up the other. The catalogue's images
+(`decode_all`) have the pool's processes. Urgent ones, for which a client waits (`decode_one`), have
+one process of their own, and use the others only while no catalogue is decoded.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection
-from pathlib import Path
+from dataclasses import asdict
+from math import inf
 from threading import Condition, Lock
-from typing import Any, Final, Self, TypeAlias
-
-from PIL import Image
+from time import monotonic
+from typing import Any, Final, Self
 
 from backend import images
-from backend.errors import ConfigurationError, DecoderDied, ImageError, MissingImage
+from backend.errors import DecoderBusy, DecoderDied, ImageError
 from backend.images.decode import Size
-from backend.images.decoder_process import READY, Decode
+from backend.images.decoder import Decoded, Decoder, DecoderEnded, ImageFile, Target
+from backend.images.decoder_process import Decode
 from backend.images.limits import ImageLimits
-from backend.processes import describe_exit, start_module
+from backend.metrics.instruments import count_decoded
 
-ImageFile: TypeAlias = bytes | Path
-"""The bytes of an image file, or the path from which a decoder process reads it."""
+__all__ = ["Decoded", "DecoderPool", "ImageFile", "memory_needed"]
 
-START_SECONDS: Final = 60
-ENVIRONMENT: Final = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL")
-"""The environment variables that decoders get: a taken-over decoder must not find credentials."""
+MAX_WAITING: Final = 32
+"""Urgent images that wait for a decoder; further ones are refused at once."""
 
-_ERRORS: Final[Mapping[str, type[ImageError]]] = {
-    kind.__name__: kind for kind in (*ImageError.__subclasses__(), MissingImage)
-}
+MAX_HELD: Final = 200_000_000
+"""Bytes of image files that wait in memory to be decoded."""
 
-
-@dataclass(frozen=True)
-class Decoded:
-    """An upright RGB image of the target's size, and the sha256 (hex) of the file's bytes."""
-
-    image: Image.Image
-    digest: str
+TRIES: Final = 2
 
 
 def memory_needed(limits: ImageLimits) -> int:
@@ -59,9 +50,14 @@ class DecoderPool:
     """A few decoder processes, shared by all threads of this process.
 
     They start with the first image, and again after a crash or a fork. They end when this process
-    does, even if it is killed. `memory_bytes` bounds the address space of each (0: no bound), by
-    default with room for what `limits` allow. `decode` is a module's function; only tests pass
-    another than `images.decode`.
+    does, even if it is killed. `processes` decode the catalogue; one more decodes urgent images.
+    `seconds` is the time limit of one image, and `wait_seconds` how long an urgent one waits for a
+    decoder. `memory_bytes` bounds the address space of each process (0: no bound), by default with
+    room for what `limits` allow. `decode` is a module's function; only tests pass another than
+    `images.decode`.
+
+    What a pool raises that is no ImageError is the host's fault: DecoderBusy and
+    DecoderUnavailable.
     """
 
     def __init__(
@@ -70,12 +66,14 @@ class DecoderPool:
         *,
         limits: ImageLimits,
         seconds: float = 10,
+        wait_seconds: float = 10,
         memory_bytes: int | None = None,
         decode: Decode = images.decode,
     ) -> None:
         self._processes = processes
         self._seconds = seconds
-        self._setup = {
+        self._wait_seconds = wait_seconds
+        self._setup: dict[str, Any] = {
             "decode": f"{decode.__module__}:{decode.__qualname__}",
             "limits": asdict(limits),
             "memory_bytes": memory_needed(limits) if memory_bytes is None else memory_bytes,
@@ -90,25 +88,39 @@ class DecoderPool:
         """Decode each source to `target` (height, width); yield results, or errors, in order.
 
         Up to `window` images are decoded ahead while the caller works: it should be at least the
-        size of the caller's batches. A result is that of `images.decode(…, target=target)`, so that
-        an embedder whose `input_size` is the target gives the same vector for both.
+        size of the caller's batches. Fewer are, while their files have more than MAX_HELD bytes. A
+        result is that of `images.decode(…, target=target)`, so that an embedder whose `input_size`
+        is the target gives the same vector for both. Raises DecoderUnavailable.
         """
         workers = self._workers_of_this_process()
-        ahead: deque[Future[Decoded | ImageError]] = deque()
+        ahead: deque[tuple[Future[Decoded | ImageError], int]] = deque()
+        held = 0
+        workers.count_catalogues(1)
         try:
             for source in sources:
-                ahead.append(workers.threads.submit(workers.decode, source, target))
-                if len(ahead) >= window:
-                    yield ahead.popleft().result()
+                size = len(source) if isinstance(source, bytes) else 0
+                ahead.append((workers.submit(source, target), size))
+                held += size
+                while len(ahead) >= window or (held > MAX_HELD and ahead):
+                    future, size = ahead.popleft()
+                    yield future.result()
+                    held -= size
             while ahead:
-                yield ahead.popleft().result()
+                yield ahead.popleft()[0].result()
         finally:
-            for future in ahead:
+            for future, _ in ahead:
                 future.cancel()
+            workers.count_catalogues(-1)
 
-    def decode_one(self, source: ImageFile, *, target: Size) -> Decoded:
-        """Decode one image, ahead of those that wait in `decode_all`. Raises its ImageError."""
-        result = self._workers_of_this_process().decode(source, target, urgent=True)
+    def decode_one(self, source: ImageFile, *, target: Target) -> Decoded:
+        """Decode one urgent image to `target`. Raises its ImageError.
+
+        Raises DecoderBusy when no decoder is free in time, or too many images wait for one, and
+        DecoderUnavailable when none can be started.
+        """
+        result = self._workers_of_this_process().decode(
+            source, target, urgent=True, start_by=monotonic() + self._wait_seconds
+        )
         if isinstance(result, ImageError):
             raise result
         return result
@@ -129,138 +141,136 @@ class DecoderPool:
     def _workers_of_this_process(self) -> _DecoderWorkers:
         with self._lock:
             if self._workers is None or self._workers.pid != os.getpid():
-                decoders = [_Decoder(self._setup, self._seconds) for _ in range(self._processes)]
+                decoders = [Decoder(self._setup, self._seconds) for _ in range(self._processes + 1)]
                 self._workers = _DecoderWorkers(decoders)
             return self._workers
 
 
 class _DecoderWorkers:
-    """The decoders of one process, and the threads that keep them busy."""
+    """The decoders of one process, and the threads that keep them busy; the first is for urgent."""
 
-    def __init__(self, decoders: list[_Decoder]) -> None:
+    def __init__(self, decoders: list[Decoder]) -> None:
         self.pid = os.getpid()
-        self.threads = ThreadPoolExecutor(len(decoders), thread_name_prefix="decoding")
+        self._threads = ThreadPoolExecutor(len(decoders) - 1, thread_name_prefix="decoding")
         self._decoders = decoders
+        self._urgent_only = decoders[0]
         self._idle = list(decoders)
-        self._urgent = 0  # how many urgent images wait for a decoder
+        self._catalogues = 0  # callers of `decode_all`
+        self._waiting = 0  # urgent images that wait for a decoder
+        self._alone = 0  # images that wait until no other is decoded, or are decoded so
         self._changed = Condition()
 
+    def count_catalogues(self, change: int) -> None:
+        """Note that a caller of `decode_all` has come, or has gone."""
+        with self._changed:
+            self._catalogues += change
+            self._changed.notify_all()
+
+    def submit(self, source: ImageFile, target: Target) -> Future[Decoded | ImageError]:
+        """Have one of the catalogue's images decoded."""
+        return self._threads.submit(self.decode, source, target)
+
     def decode(
-        self, source: ImageFile, target: Size, *, urgent: bool = False
+        self, source: ImageFile, target: Target, *, urgent: bool = False, start_by: float = inf
     ) -> Decoded | ImageError:
-        """Decode in the next idle process, and a second time if that process died.
+        """Decode in an idle process, and a second time if that process died.
 
         Other causes can end a process, too, such as the kernel when memory runs out. So an image is
-        only blamed when two processes have died over it.
+        only blamed when two processes have died over it; and when both were killed, a third one,
+        beside which no other decoder runs.
         """
-        with self._borrow(urgent=urgent) as decoder:
-            try:
-                try:
-                    return decoder.decode(source, target)
-                except _Died:
-                    return decoder.decode(source, target)
-            except _Died as death:
-                return DecoderDied(f"the image ended its decoder twice ({death})")
+        with self._borrow(urgent=urgent, start_by=start_by) as decoder:
+            began = monotonic()
+            result = _decode_by(decoder, source, target, tries=TRIES, start_by=start_by)
+            seconds = monotonic() - began
+        if isinstance(result, DecoderEnded) and result.was_killed:
+            with self._borrow_all(start_by) as decoder:
+                result = _decode_by(decoder, source, target, tries=1, start_by=start_by)
+            if isinstance(result, DecoderEnded):
+                result = DecoderDied(
+                    f"the image ended its decoder three times, also alone: {result}"
+                )
+        if isinstance(result, DecoderEnded):
+            result = DecoderDied(f"the image ended its decoder twice ({result})")
+        outcome = result.code if isinstance(result, ImageError) else "ok"
+        count_decoded(outcome, seconds=seconds)
+        return result
 
     @contextmanager
-    def _borrow(self, *, urgent: bool) -> Iterator[_Decoder]:
+    def _borrow(self, *, urgent: bool, start_by: float) -> Iterator[Decoder]:
         with self._changed:
-            self._urgent += urgent
+            if urgent and self._waiting >= MAX_WAITING:
+                raise DecoderBusy("too many images wait for a decoder")
+            self._waiting += urgent
             try:
-                self._changed.wait_for(lambda: self._idle and (urgent or not self._urgent))
+                decoder = self._changed.wait_for(lambda: self._next(urgent), _until(start_by))
             finally:
-                self._urgent -= urgent
-                self._changed.notify_all()
-            decoder = self._idle.pop()
+                self._waiting -= urgent
+            if decoder is None:
+                raise DecoderBusy
+            self._idle.remove(decoder)
         try:
             yield decoder
         finally:
-            with self._changed:
-                self._idle.append(decoder)
+            self._give_back([decoder])
+
+    def _next(self, urgent: bool) -> Decoder | None:
+        """Return the idle decoder that an image may take, if there is one."""
+        if self._alone:
+            return None
+        if urgent and self._urgent_only in self._idle:
+            return self._urgent_only
+        if urgent and self._catalogues:
+            return None
+        return next((one for one in self._idle if one is not self._urgent_only), None)
+
+    @contextmanager
+    def _borrow_all(self, start_by: float) -> Iterator[Decoder]:
+        """Wait until no image is decoded, end all processes but one, and lend that."""
+        with self._changed:
+            self._alone += 1
+            try:
+                if not self._changed.wait_for(self._all_idle, _until(start_by)):
+                    raise DecoderBusy
+                taken, self._idle = self._idle, []
+            finally:
+                self._alone -= 1
                 self._changed.notify_all()
+        for decoder in taken:
+            decoder.stop()
+        try:
+            yield taken[0]
+        finally:
+            self._give_back(taken)
+
+    def _all_idle(self) -> bool:
+        return len(self._idle) == len(self._decoders)
+
+    def _give_back(self, decoders: list[Decoder]) -> None:
+        with self._changed:
+            self._idle += decoders
+            self._changed.notify_all()
 
     def close(self) -> None:
-        self.threads.shutdown(cancel_futures=True)
+        self._threads.shutdown(cancel_futures=True)
         with self._changed:
-            self._changed.wait_for(lambda: len(self._idle) == len(self._decoders))
+            self._changed.wait_for(self._all_idle)
             for decoder in self._decoders:
                 decoder.stop()
 
 
-class _Died(Exception):
-    """A decoder process ended in the middle of an image."""
+def _decode_by(
+    decoder: Decoder, source: ImageFile, target: Target, *, tries: int, start_by: float
+) -> Decoded | ImageError | DecoderEnded:
+    """Decode; return how the process ended if it did each time."""
+    try:
+        return decoder.decode(source, target, start_by=start_by)
+    except DecoderEnded as end:
+        if tries == 1:
+            return end
+    return _decode_by(decoder, source, target, tries=tries - 1, start_by=start_by)
 
 
-class _Decoder:
-    """At most one process, started when there is an image to decode."""
-
-    def __init__(self, setup: Mapping[str, Any], seconds: float) -> None:
-        self._setup = setup
-        self._seconds = seconds
-        self._process: subprocess.Popen[bytes] | None = None
-        self._pipe: Connection | None = None
-
-    def decode(self, source: ImageFile, target: Size) -> Decoded | ImageError:
-        """Decode one image, or return what is wrong with it. Raises _Died."""
-        pipe = self._pipe or self._start()
-        answer: Decoded | ImageError | None = None
-        try:
-            _send(pipe, source, target)
-            if not pipe.poll(self._seconds):
-                return DecoderDied(f"decoding took longer than {self._seconds:g} s")
-            answer = _receive(pipe, target)
-            return answer
-        except (EOFError, OSError, ValueError, LookupError):  # no answer, or a malformed one
-            raise _Died(self.stop(grace=1)) from None
-        finally:
-            if answer is None:  # or the late answer would be taken for the next image's
-                self.stop()
-
-    def stop(self, *, grace: float = 0) -> str:
-        """End the process, killing it after `grace` seconds; return how it ended."""
-        process, pipe = self._process, self._pipe
-        self._process = self._pipe = None
-        if process is None or pipe is None:
-            return "not started"
-        pipe.close()
-        try:
-            process.wait(grace)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        return describe_exit(process.wait())
-
-    def _start(self) -> Connection:
-        ours, theirs = Pipe()
-        with theirs:
-            setup = json.dumps({**self._setup, "pipe": theirs.fileno()})
-            self._process = start_module(
-                "backend.images.decoder_process",
-                setup,
-                keep_environment=ENVIRONMENT,
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-            )
-        self._pipe = ours
-        try:
-            if ours.poll(START_SECONDS) and ours.recv_bytes() == READY:
-                return ours
-        except EOFError:
-            pass
-        raise ConfigurationError(f"a decoder process does not start ({self.stop(grace=1)})")
-
-
-def _send(pipe: Connection, source: ImageFile, target: Size) -> None:
-    if isinstance(source, Path):
-        pipe.send_bytes(json.dumps({"target": target, "path": str(source)}).encode())
-    else:
-        pipe.send_bytes(json.dumps({"target": target}).encode())
-        pipe.send_bytes(source)
-
-
-def _receive(pipe: Connection, target: Size) -> Decoded | ImageError:
-    header = json.loads(pipe.recv_bytes())
-    if "error" in header:
-        return _ERRORS[header["error"]](header["message"])
-    height, width = target
-    return Decoded(Image.frombytes("RGB", (width, height), pipe.recv_bytes()), header["digest"])
+def _until(moment: float) -> float | None:
+    """Return the seconds until a moment of the monotonic clock; None for no limit."""
+    return None if moment == inf else max(0.0, moment - monotonic())

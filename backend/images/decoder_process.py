@@ -22,6 +22,7 @@ from typing import Any, TypeAlias
 from PIL.Image import Image
 
 from backend.errors import ImageError, ImageTooLarge
+from backend.images.decode import Size, inspect, size_within
 from backend.images.limits import ImageLimits
 from backend.images.local_files import read_file
 
@@ -64,8 +65,9 @@ def serve(pipe: Connection, *, decode: Decode, limits: ImageLimits, seconds: flo
     """Answer requests until the other end closes the pipe.
 
     A request is `{"target": [height, width], "path": …}`, or without a path followed by the
-    bytes; an answer is `{"digest": …}` followed by the RGB pixels, or `{"error": class, "message":
-    …}`. The kernel kills the process when an answer takes longer than `seconds`, because the parent
+    bytes; a target that is one number is the longest side allowed. An answer is `{"digest": …,
+    "size": [height, width]}` followed by the RGB pixels, or `{"error": class, "message": …}`. The
+    kernel kills the process when an answer takes longer than `seconds`, because the parent
     may have been killed itself.
     """
     pipe.send_bytes(READY)
@@ -75,15 +77,25 @@ def serve(pipe: Connection, *, decode: Decode, limits: ImageLimits, seconds: flo
         signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
             data = read_file(Path(request["path"]), limits=limits) if sent is None else sent
-            pixels = decode(data, limits=limits, target=tuple(request["target"])).tobytes()
+            image = decode(data, limits=limits, target=_size_of(request["target"], data, limits))
+            pixels = image.tobytes()
         except ImageError as error:
             _send(pipe, {"error": type(error).__name__, "message": error.message})
         except MemoryError:
             _send(pipe, {"error": ImageTooLarge.__name__, "message": "it needs too much memory"})
         else:
-            _send(pipe, {"digest": hashlib.sha256(data).hexdigest()})
+            digest = hashlib.sha256(data).hexdigest()
+            _send(pipe, {"digest": digest, "size": [image.height, image.width]})
             pipe.send_bytes(pixels)
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _size_of(target: list[int] | int, data: bytes, limits: ImageLimits) -> Size:
+    """Return the (height, width) that a request asks for."""
+    if not isinstance(target, int):
+        return target[0], target[1]
+    info = inspect(data, limits=limits)
+    return size_within(target, info.height, info.width)
 
 
 def _send(pipe: Connection, header: dict[str, Any]) -> None:

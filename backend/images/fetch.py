@@ -1,15 +1,16 @@
 """Fetch remote images: only from allowed hosts, only over public addresses, never redirected.
 
-The host's name is resolved once. Its addresses are checked, and the connection is made to one of
-these, so a name that resolves differently a moment later (DNS rebinding) cannot lead elsewhere. No
-proxy is used, because it would resolve the name again.
+`open_http` is the one way to another host, for feeds too: what it refuses, nobody can reach. The
+host's name is resolved once. Its addresses are checked, and the connection is made to one of these,
+so a name that resolves differently a moment later (DNS rebinding) cannot lead elsewhere. No proxy
+is used, because it would resolve the name again.
 """
 
 from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -33,8 +34,8 @@ TRANSIENT: Final = {408, 425, 429}
 """Statuses after which another try may help, beside those from 500 on."""
 
 NOT_THERE: Final = 404
-GONE: Final = 410
-"""A status that says that the image will not come back, unlike 404."""
+GONE: Final = {NOT_THERE, 410}
+"""Of these, 410 says that it will not come back."""
 
 
 def is_public(address: Address) -> bool:
@@ -80,6 +81,24 @@ def _fetch_http(
     seconds: float,
     may_connect: Callable[[Address], bool],
 ) -> bytes:
+    with open_http(parts, headers=HEADERS, seconds=seconds, may_connect=may_connect) as response:
+        _check_status(response, parts)
+        return _read(response, limits)
+
+
+@contextmanager
+def open_http(
+    parts: SplitResult,
+    *,
+    headers: Mapping[str, str],
+    seconds: float,
+    may_connect: Callable[[Address], bool] = is_public,
+) -> Iterator[HTTPResponse]:
+    """Ask for an address of `parse_address`, and yield the answer, whatever its status.
+
+    The block included, it takes at most `seconds`, beside the look-up of the host's name. Raises
+    ForbiddenImage, and ImageUnavailable for what fails here, in the block, or by time.
+    """
     host = str(parts.hostname)
     port = parts.port or PORTS[parts.scheme]
     address = _resolve(host, port, may_connect)
@@ -87,8 +106,12 @@ def _fetch_http(
     try:
         with socket.create_connection((address, port), timeout=seconds) as plain:
             connection = _for_tls(plain, host) if parts.scheme == "https" else plain
-            with connection, _deadline(connection, ends - monotonic()):
-                return _get(connection, parts, limits=limits)
+            with (
+                connection,
+                _deadline(connection, ends - monotonic()),
+                _get(connection, parts, headers) as response,
+            ):
+                yield response
     except ssl.SSLCertVerificationError as error:
         raise ForbiddenImage(f"{host} has no valid certificate: {error.verify_message}") from None
     except (OSError, HTTPException) as error:
@@ -143,16 +166,18 @@ def _deadline(connection: socket.socket, seconds: float) -> Iterator[None]:
             raise TimeoutError("out of time")
 
 
-def _get(connection: socket.socket, parts: SplitResult, *, limits: ImageLimits) -> bytes:
+@contextmanager
+def _get(
+    connection: socket.socket, parts: SplitResult, headers: Mapping[str, str]
+) -> Iterator[HTTPResponse]:
     if isinstance(connection, ssl.SSLSocket):
         connection.do_handshake()
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     with closing(HTTPConnection(parts.netloc)) as http:
         http.sock = connection  # or it would resolve the name and connect by itself
-        http.request("GET", quote(path, safe=SAFE), headers=HEADERS)
+        http.request("GET", quote(path, safe=SAFE), headers=dict(headers))
         with http.getresponse() as response:
-            _check_status(response, parts)
-            return _read(response, limits)
+            yield response
 
 
 def _check_status(response: HTTPResponse, parts: SplitResult) -> None:
@@ -163,7 +188,7 @@ def _check_status(response: HTTPResponse, parts: SplitResult) -> None:
         raise ForbiddenImage(f"{host} redirects the image, which is not followed")
     if status == NOT_THERE:
         raise MissingImage(f"{host} does not have the image (status {status})")
-    if status == GONE:
+    if status in GONE:
         raise NoImage(f"{host} does not have the image any more (status {status})")
     if status in TRANSIENT or status >= 500:
         raise ImageUnavailable(f"{host} answered with status {status}")

@@ -85,6 +85,12 @@ def has_all_scans(data: bytes) -> bool:
     return bool(missing) and not any(missing.values())
 
 
+def markers(data: bytes) -> Iterator[int]:
+    """Yield the marker of each segment, until the end of the image."""
+    for marker, _ in _segments(data):
+        yield marker
+
+
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield (marker, body) of each segment; what lies between them, as scans do, is skipped."""
     at = 2

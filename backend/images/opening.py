@@ -23,6 +23,7 @@ from PIL import (
 from backend.errors import CorruptImage, NotAnImage
 from backend.images import formats, heif, jpeg, png
 from backend.images.limits import ImageLimits
+from backend.images.structure import check_structure
 
 Size: TypeAlias = tuple[int, int]
 """(height, width) in pixels, as arrays have it; PIL's own `size` is the other way round."""
@@ -98,6 +99,7 @@ def open_image(data: bytes, *, limits: ImageLimits, target: Size | None) -> Open
         raise NotAnImage("the file is empty")
     limits.check_bytes(len(data))
     kind = formats.media_type(data)
+    check_structure(data, kind)
     if kind == heif.MEDIA_TYPE:
         limits.check_size(*heif.read_size(data))
     try:

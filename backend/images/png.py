@@ -14,6 +14,15 @@ MAX_TEXT: Final = 1 << 20
 MAX_PROFILE: Final = 1 << 20
 """Bytes of a profile, decompressed. Those of screens and cameras have some kilobytes."""
 
+MAX_EXIF: Final = 1 << 17
+"""Bytes of EXIF. A JPEG holds at most half of that."""
+
+MAX_EXTRAS: Final = 1000
+"""Extra chunks that are looked at; those after them are left out."""
+
+MAX_UNPACKED: Final = 8 << 20
+"""Bytes that are decompressed to measure extra chunks; what comes after that is left out."""
+
 PIXELS: Final = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"acTL", b"fcTL", b"fdAT"}
 LENGTHS: Final = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1}
 TEXTS: Final = {b"tEXt", b"zTXt", b"iTXt"}
@@ -25,17 +34,20 @@ def clean(data: bytes) -> bytes:
     Extra chunks are kept if they may matter to the pixels (colours, EXIF, XMP) and are sound.
     Chunks of pixels stay as they are, damaged or not. A file that needs nothing is not copied.
     """
-    room = MAX_TEXT
+    room, unpacked, extras = MAX_TEXT, 0, 0
     kept: list[bytes] = [SIGNATURE]
     whole = memoryview(data)
     changed = False
     start = end = len(SIGNATURE)  # of the chunks that are kept, but not yet copied
-    for kind, begin, end in _chunks(data):
+    for kind, begin, end in chunks(data):
         body = whole[begin + 8 : end - 4]
         if kind in PIXELS:
             continue
-        sound = zlib.crc32(whole[begin + 4 : end - 4]) == int.from_bytes(whole[end - 4 : end])
-        weight = _weight(kind, body, room) if sound else None
+        extras += 1
+        weight = None
+        if extras <= MAX_EXTRAS and unpacked < MAX_UNPACKED and _is_sound(whole[begin:end]):
+            weight = _weight(kind, body, room)
+            unpacked += _cost(kind, weight, room)
         if weight is None or weight > room:
             kept.append(whole[start:begin])  # type: ignore[arg-type]
             start, changed = end, True
@@ -46,7 +58,18 @@ def clean(data: bytes) -> bytes:
     return b"".join([*kept, whole[start:]])
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+def _is_sound(chunk: memoryview) -> bool:
+    return zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:])
+
+
+def _cost(kind: bytes, weight: int | None, room: int) -> int:
+    """Return about how many bytes were decompressed to measure a chunk."""
+    if kind == b"iCCP":
+        return MAX_PROFILE
+    return min(room if weight is None else weight, room) if kind in TEXTS else 0
+
+
+def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Yield (kind, begin, end) of each whole chunk: length, kind, body and checksum."""
     begin = len(SIGNATURE)
     while begin + 12 <= len(data):
@@ -65,7 +88,7 @@ def _weight(kind: bytes, body: memoryview, room: int) -> int | None:
     if kind in TEXTS:
         return _text_length(kind, bytes(body), room)
     if kind == b"eXIf":
-        return 0
+        return 0 if len(body) <= MAX_EXIF else None
     return 0 if kind in LENGTHS and len(body) >= LENGTHS[kind] else None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from sqlalchemy import select
@@ -10,12 +10,15 @@ from sqlalchemy.orm import Session
 
 from backend import queue
 from backend.catalogue import image_vectors
+from backend.database import clock
 from backend.database.engine import Database
-from backend.database.models import Generation, Product, utcnow
+from backend.database.models import ACTIVE, Generation, Product
 from backend.errors import IndexUnavailable, InvalidProduct, InvalidVector
 from backend.indexing.payload import payload
-from backend.queue import Claimed, Stage
-from backend.vectors import Point, VectorIndex
+from backend.metrics.instruments import count_searchable
+from backend.queue import Claimed, Stage, waiting
+from backend.vectors import Point, Vector, VectorIndex
+from backend.vectors.image_points import point_id, point_ids, product_of
 
 APPLY_BATCH = 256
 RETRY_AFTER = timedelta(seconds=5)
@@ -53,45 +56,86 @@ def _apply(
     db: Database, generation: Generation, index: VectorIndex, claimed: Sequence[Claimed]
 ) -> None:
     ids = [row.product_id for row in claimed]
+    digests = {digest for row in claimed for digest in _digests(row)}
     with db.read() as session:
         rows = session.scalars(select(Product).where(Product.id.in_(ids)))
         products = {row.id: row for row in rows}
-        vectors = image_vectors.load(
-            session, generation.fingerprint, {row.embedded_digest or "" for row in claimed}
-        )
+        vectors = image_vectors.load(session, generation.fingerprint, digests)
     gone, without_vector, points = [], [], {}
     for row in claimed:
         product = products.get(row.product_id)
         if product is None or product.removed_at is not None or row.embedded_digest is None:
             gone.append(row)
-        elif row.embedded_digest not in vectors:
+        elif not vectors.keys() >= _digests(row):
             without_vector.append(row)
         else:
-            vector = vectors[row.embedded_digest]
-            points[row] = Point(
-                id=row.product_id, vector=vector, payload=payload(product), claim=row.claim
-            )
+            points[row] = _points(row, product, vectors)
     written = _upsert(db, generation, index, points)
-    index.delete({row.product_id: row.claim for row in gone})
+    surplus = {id_: row.claim for row in written for id_ in _surplus(row)}
+    index.delete(surplus | {id_: row.claim for row in gone for id_ in _all_points(row)})
     applied = [(row, True) for row in written] + [(row, False) for row in gone]
 
     def settle(session: Session) -> None:
         queue.settle_indexed(session, generation.id, applied)
         queue.send_back(session, generation.id, without_vector)
 
+    with db.read() as session:
+        waits = _waits(session, generation, written)
     db.write(settle)
+    count_searchable(waits)
+
+
+def _waits(
+    session: Session, generation: Generation, written: Sequence[Claimed]
+) -> list[tuple[int, float]]:
+    """Return (priority, seconds since the change) of products that the active index shows now."""
+    if generation.state != ACTIVE:
+        return []
+    now, ids = clock.now(session), [row.product_id for row in written]
+    changed = waiting.since(session, generation.id, ids).values()
+    return [(priority, (now - since).total_seconds()) for priority, since in changed]
+
+
+def _digests(row: Claimed) -> set[str]:
+    return {row.embedded_digest or "", *row.more_digests}
+
+
+def _points(row: Claimed, product: Product, vectors: Mapping[str, Vector]) -> list[Point]:
+    """Return the points of a product, one for each of its images."""
+    return [
+        Point(
+            id=point_id(row.product_id, slot),
+            vector=vectors[digest],
+            payload=payload(product, slot=slot),
+            claim=row.claim,
+        )
+        for slot, digest in enumerate([row.embedded_digest or "", *row.more_digests])
+    ]
+
+
+def _surplus(row: Claimed) -> list[int]:
+    """Return the points that a product had, or may have had, for images that it has no more."""
+    slots = range(len(row.more_digests) + 1, row.more_points + 1)
+    return [point_id(row.product_id, slot) for slot in slots]
+
+
+def _all_points(row: Claimed) -> list[int]:
+    """Return the points that a product that is gone may have."""
+    most = max(row.more_points, len(row.more_digests))
+    return point_ids([row.product_id], 1 + most)
 
 
 def _upsert(
-    db: Database, generation: Generation, index: VectorIndex, points: dict[Claimed, Point]
+    db: Database, generation: Generation, index: VectorIndex, points: dict[Claimed, list[Point]]
 ) -> list[Claimed]:
-    """Upsert the points; rows whose points the index refuses are quarantined."""
+    """Upsert the points; rows of which the index refuses a point are quarantined."""
     try:
-        index.upsert(list(points.values()))
+        index.upsert([point for several in points.values() for point in several])
     except (InvalidVector, InvalidProduct) as error:
-        bad = [row for row in points if row.product_id in error.context["ids"]]
+        refused = {product_of(id_) for id_ in error.context["ids"]}
+        bad = [row for row in points if row.product_id in refused]
         _fail(db, generation, bad, f"{error.code}: {error.message}", retry=False)
-        good = {row: point for row, point in points.items() if row not in bad}
+        good = {row: several for row, several in points.items() if row not in bad}
         return _upsert(db, generation, index, good)  # which may be refused for another reason
     return list(points)
 
@@ -100,5 +144,9 @@ def _fail(
     db: Database, generation: Generation, rows: Sequence[Claimed], reason: str, *, retry: bool
 ) -> None:
     failed = [(row, reason) for row in rows]
-    retry_at = utcnow() + RETRY_AFTER if retry else None
-    db.write(lambda session: queue.fail_apply(session, generation.id, failed, retry_at=retry_at))
+
+    def write(session: Session) -> None:
+        retry_at = clock.now(session) + RETRY_AFTER if retry else None
+        queue.fail_apply(session, generation.id, failed, retry_at=retry_at)
+
+    db.write(write)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from backend.database.models import Product
 from backend.indexing.payload import payload, payload_digest
 from backend.vectors import StoredPoint
+from backend.vectors.image_points import point_id, product_of, slot_of
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ KEPT: Final = 10_000
 
 @dataclass(kw_only=True)
 class Drift:
-    """What was found: product ids by kind.
+    """What was found: ids of points by kind; a product's first point has the product's id.
 
     A point without a claim may not be a product's, so its id is the text that the index shows.
     """
@@ -85,8 +86,8 @@ class Drift:
         return self.counts.total()
 
     def summary(self) -> dict[str, Any]:
-        """Return as JSON the count of each kind, and the first few ids of each."""
-        found = {kind.key: getattr(self, name)[:10] for name, kind in KINDS.items()}
+        """Return as JSON the count of each kind, and the ids of the first few products of each."""
+        found = {kind.key: _products(getattr(self, name))[:10] for name, kind in KINDS.items()}
         return {
             "checked": self.checked,
             "compared": self.compared,
@@ -94,6 +95,11 @@ class Drift:
             **{kind.key: self.counts[name] for name, kind in KINDS.items()},
             "examples": {key: ids for key, ids in found.items() if ids},
         }
+
+
+def _products(ids: Sequence[int | str]) -> list[int | str]:
+    """Return the products that points belong to, each once."""
+    return list(dict.fromkeys(product_of(id_) if isinstance(id_, int) else id_ for id_ in ids))
 
 
 @dataclass(frozen=True)
@@ -105,8 +111,21 @@ class ProductState:
     at_rest: bool
     quarantined: bool
     indexed_claim: int | None  # None: there should be no point
-    digest: str | None  # of the image that the point's vector came from
-    stored: bool  # whether SQL holds that vector
+    digests: tuple[str | None, ...]  # of the images that its points' vectors came from
+    stored: tuple[bool, ...]  # whether SQL holds each of these vectors
+
+    @property
+    def expected(self) -> int:
+        """How many points there should be."""
+        return len(self.digests) if self.indexed_claim is not None else 0
+
+    def digest_of(self, slot: int) -> str | None:
+        """Return the image of one of its points; None if there is no such point."""
+        return self.digests[slot] if slot < len(self.digests) else None
+
+    def holds(self, slot: int) -> bool:
+        """Tell whether SQL holds the vector of one of its points."""
+        return slot < len(self.stored) and self.stored[slot]
 
 
 def compare(
@@ -115,19 +134,26 @@ def compare(
     *,
     backfilled_to: int | None,
 ) -> Drift:
-    """Compare one range. Rows that are due are skipped: the queue will write them.
+    """Compare the points of one range of products; `records` has them by their own ids.
 
-    Of a generation that is still being built, products beyond `backfilled_to` have no entry yet.
+    Rows that are due are skipped: the queue will write them. Of a generation that is still being
+    built, products beyond `backfilled_to` have no entry yet.
     """
     drift = Drift(checked=len(rows))
-    for id_ in records.keys() - rows.keys():
-        drift.note("unexpected_point", id_)
+    slots: dict[int, list[int]] = {}
+    for id_ in sorted(records):
+        if product_of(id_) in rows:
+            slots.setdefault(product_of(id_), []).append(slot_of(id_))
+        else:
+            drift.note("unexpected_point", id_)
     for id_, row in sorted(rows.items()):
+        there = slots.get(id_, [])
         if row.known and row.at_rest:
-            _compare_one(id_, records.get(id_), row, drift)
+            for slot in sorted({*range(max(1, row.expected)), *there}):
+                _compare_one(point_id(id_, slot), records.get(point_id(id_, slot)), row, drift)
         elif not row.known and row.product.removed_at is not None:
-            if id_ in records:
-                drift.note("unexpected_point", id_)
+            for slot in there:
+                drift.note("unexpected_point", point_id(id_, slot))
         elif not row.known and (backfilled_to is None or id_ <= backfilled_to):
             drift.note("no_entry", id_)
     drift.unexpected_point.sort()
@@ -135,16 +161,18 @@ def compare(
 
 
 def _compare_one(id_: int, record: StoredPoint | None, row: ProductState, drift: Drift) -> None:
+    slot = slot_of(id_)
     if record is None:
         # A quarantined product without a stored vector cannot be written without its image.
-        if row.indexed_claim is not None and (row.stored or not row.quarantined):
+        if slot < row.expected and (row.holds(slot) or not row.quarantined):
             drift.note("missing_point", id_)
-    elif row.indexed_claim is None:
+    elif slot >= row.expected:
         drift.note("unexpected_point", id_)
     elif record.claim != row.indexed_claim:
         drift.note("other_claim", id_)
     else:
-        if not row.stored:
+        if not row.holds(slot):
             drift.note("vector_not_in_sql", id_)
-        if payload_digest(record.payload) != payload_digest(payload(row.product)):
+        expected = payload(row.product, slot=slot)
+        if payload_digest(record.payload) != payload_digest(expected):
             drift.note("different_payload", id_)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Final, cast
+from typing import Final
 
 import numpy as np
 import structlog
 from PIL.Image import Image
-from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.orm import Session
 
-from backend import queue
+from backend import generations, queue
 from backend.catalogue import image_vectors
+from backend.database import clock
 from backend.database.engine import Database
-from backend.database.models import Generation, Product, utcnow
+from backend.database.models import Generation
 from backend.embedders import Embedder
 from backend.errors import (
     DecoderDied,
@@ -30,7 +31,9 @@ from backend.errors import (
 from backend.generations import check_fingerprint
 from backend.images.decoder_pool import Decoded
 from backend.images.open_images import ImageOpener
-from backend.queue import REINDEX, Claimed, Stage
+from backend.indexing.image_tasks import Gathered, ImageTask, Outcome, read_tasks, store_digests
+from backend.metrics.instruments import count_batch
+from backend.queue import REINDEX, Claimed, FurtherImages, Stage
 from backend.vectors import Vector
 
 log = structlog.get_logger(__name__)
@@ -42,6 +45,9 @@ RETRYABLE: Final = (ImageUnavailable, DecoderDied)
 LONGEST_PAUSE: Final = timedelta(hours=1)
 SHORTEST_PAUSE: Final = timedelta(seconds=1)
 """Between two looks for an image that is still to come."""
+
+GAVE_UP: Final = DecoderDied(queue.EXHAUSTED.partition(": ")[2])
+"""Why an image has no vector whose product has used all attempts in processes that died."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,25 +61,6 @@ class EmbedOptions:
     retry: timedelta  # the first back-off; it doubles with every failure
     image_wait: timedelta = timedelta(0)  # how long an image may be missing before quarantine
     heartbeat: Callable[[], None] = lambda: None  # called for every image, so that a hang is seen
-
-
-@dataclass(frozen=True)
-class _Task:
-    """A claimed row and its image."""
-
-    row: Claimed
-    uri: str | None
-    digest: str | None
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """The result of one task: the vector of an image's content, or an error."""
-
-    task: _Task
-    digest: str = ""
-    vector: Vector | None = None
-    error: Exception | None = None
 
 
 def embed_pending(
@@ -138,16 +125,32 @@ def _work(
     claimed: Sequence[Claimed],
 ) -> None:
     with db.read() as session:
-        tasks = _tasks(session, claimed)
+        tasks = read_tasks(session, claimed)
         digests = {task.digest for task in tasks if task.digest}
         known = image_vectors.known(session, generation.fingerprint, digests)
-    ready = [_Outcome(task, digest=task.digest) for task in tasks if task.digest in known]
-    _record(db, generation, options, ready)
+    gathered = Gathered(tasks)
+    ready = [Outcome(task, digest=task.digest) for task in tasks if task.digest in known]
     unknown = [task for task in tasks if task.digest not in known]
-    found = image_opener.open([task.uri for task in unknown], embedder.input_size)
-    opened = zip(unknown, _with_heartbeat(found, options.heartbeat), strict=True)
-    while batch := list(islice(opened, options.batch_size)):
-        _record(db, generation, options, _embed(embedder, batch))
+    spent = {row for row in gathered.several if row.failures > options.max_failures}
+    given_up = [Outcome(task, error=GAVE_UP) for task in unknown if task.row in spent]
+    _record(db, generation, options, [*ready, *given_up], gathered)
+    left = [task for task in unknown if task.row not in spent]
+    batch_size = options.batch_size
+    if any(task.row.failures > 1 for task in left):
+        left, batch_size = _one_by_one(left), 1
+    found = image_opener.open([task.uri for task in left], embedder.input_size)
+    opened = zip(left, _with_heartbeat(found, options.heartbeat), strict=True)
+    while batch := list(islice(opened, batch_size)):
+        _record(db, generation, options, _embed(embedder, batch), gathered)
+
+
+def _one_by_one(tasks: list[ImageTask]) -> list[ImageTask]:
+    """Order the images of a row that has failed before, so that one that kills costs itself.
+
+    They are embedded and stored one by one, from either end in turn: so only those between two
+    images that kill the process are never reached.
+    """
+    return tasks[::-1] if tasks[0].row.failures % 2 == 0 else tasks
 
 
 def _with_heartbeat(
@@ -158,25 +161,16 @@ def _with_heartbeat(
         yield one
 
 
-def _tasks(session: Session, claimed: Sequence[Claimed]) -> list[_Task]:
-    ids = [row.product_id for row in claimed]
-    images = session.execute(
-        select(Product.id, Product.image_uri, Product.image_digest).where(Product.id.in_(ids))
-    )
-    found = {id_: (uri, digest) for id_, uri, digest in images}
-    return [_Task(row, *found.get(row.product_id, (None, None))) for row in claimed]
-
-
 def _embed(
-    embedder: Embedder, batch: Sequence[tuple[_Task, Decoded | ImageError]]
-) -> list[_Outcome]:
-    bad = [_Outcome(task, error=got) for task, got in batch if isinstance(got, ImageError)]
+    embedder: Embedder, batch: Sequence[tuple[ImageTask, Decoded | ImageError]]
+) -> list[Outcome]:
+    bad = [Outcome(task, error=got) for task, got in batch if isinstance(got, ImageError)]
     good = [(task, got) for task, got in batch if not isinstance(got, ImageError)]
     vectors = _forward(embedder, [decoded.image for _, decoded in good])
     return bad + [
-        _Outcome(task, error=vector)
+        Outcome(task, error=vector)
         if isinstance(vector, Exception)
-        else _Outcome(task, digest=decoded.digest, vector=vector)
+        else Outcome(task, digest=decoded.digest, vector=vector)
         for (task, decoded), vector in zip(good, vectors, strict=True)
     ]
 
@@ -185,12 +179,16 @@ def _forward(embedder: Embedder, images: Sequence[Image]) -> list[Vector | Excep
     """Embed a batch; if it raises, halve it until the image that raises is alone in its batch."""
     if not images:
         return []
+    began = time.perf_counter()
     try:
-        return [_check_vector(vector) for vector in embedder.embed(images)]
+        vectors = [_check_vector(vector) for vector in embedder.embed(images)]
     except Exception as error:  # noqa: BLE001  (one claim's failure; it is recorded)
         if len(images) == 1:
             log.warning("embedding failed", error=repr(error))
             return [error]
+    else:
+        count_batch(images=len(images), seconds=time.perf_counter() - began)
+        return vectors
     half = len(images) // 2
     return _forward(embedder, images[:half]) + _forward(embedder, images[half:])
 
@@ -203,57 +201,104 @@ def _check_vector(vector: Vector) -> Vector | Exception:
 
 
 def _record(
-    db: Database, generation: Generation, options: EmbedOptions, outcomes: Sequence[_Outcome]
+    db: Database,
+    generation: Generation,
+    options: EmbedOptions,
+    outcomes: Sequence[Outcome],
+    gathered: Gathered,
 ) -> None:
-    """Store the vectors and settle or fail their rows, in one transaction."""
+    """Store the vectors; settle or fail the rows of which no image is left, in one transaction."""
     if not outcomes:
         return
-    settled = [(one.task.row, one.digest) for one in outcomes if one.error is None]
     vectors = {one.digest: one.vector for one in outcomes if one.vector is not None}
-    failed = [(one.task.row, one.error) for one in outcomes if one.error is not None]
-    now = utcnow()
-    awaited = [
-        (row, reason(error), _look_again_at(row, options, now))
-        for row, error in failed
-        if isinstance(error, MissingImage) and _may_come(row, options, now)
-    ]
-    waiting = {row for row, _, _ in awaited}
-    failed = [(row, error) for row, error in failed if row not in waiting]
-    permanent = [(r, reason(e)) for r, e in failed if not _may_retry(r, e, options)]
-    again = [(r, reason(e), _retry_at(r, options)) for r, e in failed if _may_retry(r, e, options)]
+    complete = list(gathered.add(outcomes))
 
     def write(session: Session) -> None:
-        # A late worker's vector may be of an image that was purged meanwhile.
-        ours = queue.still_ours(session, generation.id, [row for row, _ in settled])
-        wanted = {digest for row, digest in settled if row in ours}
-        new = {digest: vector for digest, vector in vectors.items() if digest in wanted}
+        now = clock.now(session)
+        verdicts = [_judge(row, every, options, now) for row, every in complete]
+        new = _vectors_to_store(session, generation, outcomes, vectors)
         image_vectors.store(session, generation.fingerprint, new)
-        _store_digests(session, outcomes)
-        queue.settle_embedded(session, generation.id, settled)
-        queue.await_image(session, generation.id, awaited)
-        queue.fail(session, generation.id, permanent)
-        for row, why, retry_at in again:
-            queue.fail(session, generation.id, [(row, why)], retry_at=retry_at)
+        store_digests(session, outcomes)
+        generations.note_images(session, generation.id, most=_most_images(verdicts))
+        _settle(session, generation, verdicts, now)
 
     db.write(write)
 
 
-def _store_digests(session: Session, outcomes: Sequence[_Outcome]) -> None:
-    """Store the digest of images that were read for the first time, such as remote ones."""
-    table = cast("Table", Product.__table__)
-    new = [
-        {"b_id": one.task.row.product_id, "b_uri": one.task.uri, "b_digest": one.digest}
-        for one in sorted(outcomes, key=lambda one: one.task.row.product_id)
-        if one.error is None and one.task.digest is None
-    ]
-    if new:
-        session.execute(
-            update(table)
-            .where(table.c.id == bindparam("b_id"), table.c.image_uri == bindparam("b_uri"))
-            .where(table.c.image_digest.is_(None))
-            .values(image_digest=bindparam("b_digest")),
-            new,
-        )
+def _vectors_to_store(
+    session: Session,
+    generation: Generation,
+    outcomes: Sequence[Outcome],
+    vectors: Mapping[str, Vector],
+) -> dict[str, Vector]:
+    """Return the vectors of rows that are still ours: a late one's image may have been purged."""
+    rows = list({one.task.row: None for one in outcomes if one.vector is not None})
+    ours = queue.still_ours(session, generation.id, rows)
+    wanted = {one.digest for one in outcomes if one.task.row in ours}
+    return {digest: vector for digest, vector in vectors.items() if digest in wanted}
+
+
+def _settle(
+    session: Session, generation: Generation, verdicts: Sequence[_Verdict], now: datetime
+) -> None:
+    """Record what became of rows."""
+    further = {one.row: one.further for one in verdicts}
+    settled = [(one.row, one.digest) for one in verdicts if one.digest is not None]
+    failed = [one for one in verdicts if one.digest is None]
+    look_again = {one.row: one.look_again for one in verdicts if one.look_again is not None}
+    queue.settle_embedded(
+        session, generation.id, settled, further=further, awaited=look_again, now=now
+    )
+    awaited = [(one.row, one.reason, one.look_again) for one in failed if one.look_again]
+    queue.await_image(session, generation.id, awaited, further=further, now=now)
+    rest = [one for one in failed if not one.look_again]
+    permanent = [(one.row, one.reason) for one in rest if one.back_off is None]
+    queue.fail(session, generation.id, permanent, further=further)
+    for one in rest:
+        if one.back_off is not None:
+            again = [(one.row, one.reason)]
+            queue.fail(session, generation.id, again, retry_at=now + one.back_off)
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """What is recorded of a row: the digest of its first good image, or a reason."""
+
+    row: Claimed
+    digest: str | None
+    further: FurtherImages
+    reason: str = ""
+    back_off: timedelta | None = None  # until it is tried again; None: it is not
+    look_again: datetime | None = None  # when an image may have come that is not there yet
+
+
+def _judge(
+    row: Claimed, outcomes: Sequence[Outcome], options: EmbedOptions, now: datetime
+) -> _Verdict:
+    """Decide what becomes of a row. A bad image costs itself, unless there is no good one.
+
+    While one of the images may be had with another try, the row waits for it. One that is not
+    there yet is looked for later; until then the product has its other images.
+    """
+    errors = [one.error for one in outcomes if one.error is not None]
+    good = dict.fromkeys(one.digest for one in outcomes if one.error is None)
+    digest, *more = good or [None]
+    several = len(outcomes) > 1
+    reasons = {one.task.uri or "": reason(one.error) for one in outcomes if one.error and several}
+    further = FurtherImages(digests=[each for each in more if each], errors=reasons)
+    waits_for = next((error for error in errors if _may_retry(row, error, options)), None)
+    if waits_for is not None:
+        return _Verdict(row, None, further, reason(waits_for), _back_off(row, options))
+    missing = next((error for error in errors if isinstance(error, MissingImage)), None)
+    if missing is not None and _may_come(row, options, now):
+        again = _look_again_at(row, options, now)
+        return _Verdict(row, digest, further, reason(missing), look_again=again)
+    return _Verdict(row, digest, further, reason(errors[0]) if errors else "")
+
+
+def _most_images(verdicts: Sequence[_Verdict]) -> int:
+    """Return how many points one of these products will have at most."""
+    return max((1 + len(one.further.digests) for one in verdicts), default=1)
 
 
 def reason(error: Exception) -> str:
@@ -268,8 +313,8 @@ def _may_retry(row: Claimed, error: Exception, options: EmbedOptions) -> bool:
     return not permanent and row.failures < options.max_failures
 
 
-def _retry_at(row: Claimed, options: EmbedOptions) -> datetime:
-    return utcnow() + options.retry * 2.0 ** (row.failures - 1)
+def _back_off(row: Claimed, options: EmbedOptions) -> timedelta:
+    return options.retry * 2.0 ** (row.failures - 1)
 
 
 def _may_come(row: Claimed, options: EmbedOptions, now: datetime) -> bool:

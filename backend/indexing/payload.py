@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from backend.database.models import Product
 from backend.filters import FieldType
+from backend.filters.spellings import FLOATS, float_token
+from backend.vectors import SLOT
 
 COLUMNS: Final[dict[str, FieldType]] = {
     "gender": "keyword",
@@ -34,11 +36,28 @@ def schema(facets: Sequence[str] = ()) -> dict[str, FieldType]:
     return COLUMNS | declared
 
 
-def payload(product: Product) -> dict[str, Any]:
-    """Return the payload of a product's point; attributes that the product lacks are left out."""
+def payload(product: Product, *, slot: int = 0) -> dict[str, Any]:
+    """Return the payload of a product's point; attributes that the product lacks are left out.
+
+    `slot` is 0 for its first point. The others are marked, so that they are not counted twice.
+    """
     columns = {name: getattr(product, name) for name in ("sku", *COLUMNS)}
     columns["attributes"] = product.attributes
+    columns[SLOT] = slot or None
+    columns[FLOATS] = _floats(product.attributes or {}) or None
     return {name: value for name, value in columns.items() if value is not None}
+
+
+def _floats(attributes: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the floats of the attributes, as the texts that a filter with many numbers needs."""
+    listed = {
+        name: value if isinstance(value, list) else [value] for name, value in attributes.items()
+    }
+    found = {
+        name: [float_token(value) for value in values if isinstance(value, float)]
+        for name, values in listed.items()
+    }
+    return {name: tokens for name, tokens in found.items() if tokens}
 
 
 def payload_digest(payload: Mapping[str, Any]) -> bytes:

@@ -11,20 +11,22 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from backend import queue
-from backend.catalogue import image_vectors, named_images, unnamed_images
-from backend.catalogue.merge import BLANK
+from backend.catalogue import image_vectors, named_images, product_images, unnamed_images
+from backend.catalogue.merge import BLANK, PAYLOAD
+from backend.catalogue.product_images import Images
 from backend.catalogue.products import possible_skus
 from backend.catalogue.save_products import PRODUCTS
 from backend.database.engine import Database
-from backend.database.models import Event, Generation, IndexEntry, utcnow
+from backend.database.models import Event, Generation, IndexEntry, Product, utcnow
 from backend.errors import IndexUnavailable
 from backend.images.store import SCHEME, ImageStore
 from backend.jobs import Report
 from backend.vectors import VectorIndex
+from backend.vectors.image_points import MOST_IMAGES, point_ids
 
 CHUNK: Final = 100
 """Products of one transaction."""
@@ -84,26 +86,28 @@ def purge(
 
 
 Claims = Mapping[int, Mapping[int, int]]
-"""Generation -> {product id: claim}: points up to this claim are deleted."""
+"""Generation -> {id of a point: claim}: points up to this claim are deleted."""
 
 
 def _cut_off(session: Session, *, skus: Sequence[str], everywhere: bool) -> tuple[Purged, Claims]:
     """Blank the products, and condemn the contents that no other product names."""
-    rows = session.execute(
-        select(PRODUCTS)
-        .where(PRODUCTS.c.sku.in_(possible_skus(skus)))
-        .order_by(PRODUCTS.c.id)
+    rows = session.scalars(
+        select(Product)
+        .where(Product.sku.in_(possible_skus(skus)))
+        .order_by(Product.id)
         .with_for_update(key_share=True)
     ).all()
     ids = [row.id for row in rows]
     known = {row.sku for row in rows}
+    images = product_images.load_all(session, rows)
     done = Purged(
-        products=sum(_holds_something(row._asdict()) for row in rows),
+        products=sum(_holds_something(row, images[row.id]) for row in rows),
         unknown=[sku for sku in skus if not known & set(possible_skus([sku]))],
         elsewhere=[
-            {"sku": row.sku, "uri": row.image_uri}
+            {"sku": row.sku, "uri": image.uri}
             for row in rows
-            if row.image_uri and not row.image_uri.startswith(f"{SCHEME}://")
+            for image in images[row.id]
+            if image.uri and not image.uri.startswith(f"{SCHEME}://")
         ],
     )
     contents = named_images.contents_of(session, ids)
@@ -119,8 +123,9 @@ def _cut_off(session: Session, *, skus: Sequence[str], everywhere: bool) -> tupl
     return done, _claims(session, ids)
 
 
-def _holds_something(row: Mapping[str, Any]) -> bool:
-    return row["removed_at"] is None or any(row[name] != value for name, value in BLANK.items())
+def _holds_something(row: Product, images: Images) -> bool:
+    fields = any(getattr(row, name) != BLANK[name] for name in PAYLOAD)
+    return row.removed_at is None or bool(images) or fields
 
 
 def _described(digest: str, others: Mapping[int, str]) -> dict[str, Any]:
@@ -138,17 +143,17 @@ def _take_from_others(session: Session, shared: Mapping[str, Mapping[int, str]])
 
 def _blank(session: Session, ids: Sequence[int]) -> int:
     """Remove products and all that their rows hold; return how many points they have."""
-    points = session.execute(
-        select(IndexEntry.product_id).where(
-            IndexEntry.product_id.in_(ids), IndexEntry.indexed_claim > 0
-        )
-    ).all()
+    has_points = (IndexEntry.product_id.in_(ids), IndexEntry.indexed_claim > 0)
+    count = func.count() + func.coalesce(func.sum(IndexEntry.more_points), 0)
+    points = session.scalar(select(count).where(*has_points)) or 0
     now = utcnow()
-    blank = {**BLANK, "removed_at": now, "updated_at": now}
-    session.execute(update(PRODUCTS).where(PRODUCTS.c.id.in_(ids)).values(blank))
+    blank = {name: BLANK[name] for name in PAYLOAD} | product_images.columns_of(())
+    removed = blank | {"removed_at": now, "updated_at": now}
+    session.execute(update(PRODUCTS).where(PRODUCTS.c.id.in_(ids)).values(removed))
+    product_images.replace_further(session, dict.fromkeys(ids, ()))
     session.execute(delete(Event).where(Event.product_id.in_(ids)))
     queue.request_removal(session, ids, priority=queue.SINGLE, forget=True)
-    return len(points)
+    return points
 
 
 def _claims(session: Session, ids: Collection[int]) -> Claims:
@@ -159,7 +164,8 @@ def _claims(session: Session, ids: Collection[int]) -> Claims:
         )
     )
     for generation_id, product_id, claim in rows:
-        found.setdefault(generation_id, {})[product_id] = claim
+        every = dict.fromkeys(point_ids([product_id], MOST_IMAGES), claim)
+        found.setdefault(generation_id, {}).update(every)
     return found
 
 

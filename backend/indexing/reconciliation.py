@@ -18,11 +18,21 @@ from sqlalchemy.orm import Session
 from backend import queue
 from backend.catalogue import image_vectors
 from backend.database.engine import Database
-from backend.database.models import BUILDING, Cursor, Generation, ImageVector, IndexEntry, Product
+from backend.database.models import (
+    BUILDING,
+    Cursor,
+    Generation,
+    ImageVector,
+    IndexEntry,
+    Product,
+    utcnow,
+)
+from backend.database.upsert import upsert
 from backend.indexing.drift import Drift, ProductState, compare
 from backend.queue import backfill
 from backend.queue.progress import of_product
 from backend.vectors import StoredPoint, Vector, VectorIndex
+from backend.vectors.image_points import STRIDE, point_id, product_of, slot_of
 
 RANGE: Final = 2000
 """Ids that are compared at once."""
@@ -75,8 +85,20 @@ def reconcile_slice(db: Database, generation: Generation, index: VectorIndex) ->
         last = session.scalar(select(func.max(Product.id))) or 0
     stop = start + RANGE if start + RANGE <= last else None  # the last slice has no end
     drift = reconcile(db, generation, index, fix=True, start=start, stop=stop)
-    db.write(lambda session: session.merge(Cursor(name=name, position=stop or 0)))
+    db.write(lambda session: _move(session, name, stop or 0))
     return drift
+
+
+def _move(session: Session, name: str, position: int) -> None:
+    """Store how far it has come; two processes may do so at once."""
+    insert = upsert(session, Cursor).values(name=name, position=position, updated_at=utcnow())
+    new = insert.excluded
+    session.execute(
+        insert.on_conflict_do_update(
+            index_elements=[Cursor.name],
+            set_={"position": new.position, "updated_at": new.updated_at},
+        )
+    )
 
 
 class _Comparison:
@@ -117,7 +139,7 @@ class _Comparison:
         self, low: int, high: int | None, sample: Collection[int] | None
     ) -> tuple[Drift, dict[int, StoredPoint], Collection[int]]:
         """Compare one range once; return its points, and the ids of the vectors compared."""
-        ids = [id_ for id_, _ in self._index.claims(start=low, stop=high)]
+        ids = points_of(self._index, low, high)
         records = {record.id: record for record in self._index.records(ids)}
         with self._db.read() as session:
             rows = _rows(session, self._generation, low, high)
@@ -126,32 +148,36 @@ class _Comparison:
         drift = compare(records, rows, backfilled_to=backfilled)
         if sample is None:
             sample = self._sample(records, rows)
-        self._compare_vectors({id_: rows[id_] for id_ in sample if id_ in rows}, drift)
+        self._compare_vectors([id_ for id_ in sample if product_of(id_) in rows], rows, drift)
         return drift, records, sample
 
     def _sample(self, records: dict[int, StoredPoint], rows: dict[int, ProductState]) -> list[int]:
         """Choose some of the points that agree with SQL, at least one per range."""
         agreeing = [
             id_
-            for id_, row in rows.items()
-            if row.at_rest and row.stored and id_ in records and _agrees(records[id_], row)
+            for id_, record in records.items()
+            if (row := rows.get(product_of(id_))) is not None
+            and row.at_rest
+            and row.holds(slot_of(id_))
+            and _agrees(record, row)
         ]
         if self._share >= 1 or not agreeing:
             return agreeing
         return random.sample(agreeing, max(1, round(self._share * len(agreeing))))
 
-    def _compare_vectors(self, rows: dict[int, ProductState], drift: Drift) -> None:
+    def _compare_vectors(self, ids: list[int], rows: dict[int, ProductState], drift: Drift) -> None:
         """Compare vectors with those in SQL, except of points that were written meanwhile."""
-        records = self._index.records(list(rows), vectors=True)
-        digests = {row.digest for row in rows.values() if row.digest}
+        records = self._index.records(ids, vectors=True)
+        digests = {rows[product_of(id_)].digest_of(slot_of(id_)) or "" for id_ in ids}
         with self._db.read() as session:
             vectors = image_vectors.load(session, self._generation.fingerprint, digests)
         for record in records:
-            row = rows[record.id]
-            if not _agrees(record, row) or row.digest not in vectors:
+            row = rows[product_of(record.id)]
+            digest = row.digest_of(slot_of(record.id)) or ""
+            if not _agrees(record, row) or digest not in vectors:
                 continue
             drift.compared += 1
-            if not _equal(record.vector, vectors[row.digest]):
+            if not _equal(record.vector, vectors[digest]):
                 drift.note("different_vector", record.id)
 
     def _repair(self, records: dict[int, StoredPoint], drift: Drift) -> None:
@@ -161,8 +187,10 @@ class _Comparison:
             *drift.different_payload,
             *drift.different_vector,
         }
-        unknown = {id_ for id_ in drift.no_entry if id_ in records}  # that have points
-        again = {id_: records[id_].claim if id_ in records else 0 for id_ in differing | unknown}
+        found_claims = _newest_claims(records)
+        unknown = {id_ for id_ in drift.no_entry if id_ in found_claims}  # that have points
+        products = {product_of(id_) for id_ in differing} | unknown
+        again = {id_: found_claims.get(id_, 0) for id_ in products}
         found = self._vectors_of(drift.vector_not_in_sql)
         generation_id, fingerprint = self._generation.id, self._generation.fingerprint
 
@@ -182,22 +210,63 @@ class _Comparison:
         if not ids:
             return {}
         with self._db.read() as session:
-            rows = _rows(session, self._generation, min(ids), max(ids) + 1)
-        return {
-            rows[record.id].digest or "": record.vector
-            for record in self._index.records(ids, vectors=True)
-            if record.vector is not None and _agrees(record, rows[record.id])
-        }
+            rows = _rows(session, self._generation, *_range_of(ids))
+        found: dict[str, Vector] = {}
+        for record in self._index.records(ids, vectors=True):
+            row = rows.get(product_of(record.id))
+            digest = row.digest_of(slot_of(record.id)) if row else None
+            if row and digest and record.vector is not None and _agrees(record, row):
+                found[digest] = record.vector
+        return found
 
     def _delete_unexpected(self, records: dict[int, StoredPoint]) -> None:
         """Delete points that should not be there, unless SQL has changed meanwhile."""
         if not records:
             return
         with self._db.read() as session:
-            rows = _rows(session, self._generation, min(records), max(records) + 1)
-        concerned = {id_: row for id_, row in rows.items() if id_ in records}
+            rows = _rows(session, self._generation, *_range_of(records))
+        products = {product_of(id_) for id_ in records}
+        concerned = {id_: row for id_, row in rows.items() if id_ in products}
         still = compare(records, concerned, backfilled_to=None).unexpected_point
         self._index.delete({id_: records[id_].claim for id_ in still})
+
+
+def points_of(index: VectorIndex, low: int, high: int | None) -> list[int]:
+    """Return the ids of all points of the products with `low` <= product id < `high`.
+
+    The points of one slot lie together. So the next one there is says which slot comes next.
+    """
+    end = STRIDE if high is None else high
+    found = [id_ for id_, _ in index.claims(start=low, stop=end)]
+    start: int | None = point_id(low, 1)
+    while start is not None:
+        first = next(index.claims(start=start), None)
+        if first is None:
+            return found
+        slot, product = slot_of(first[0]), product_of(first[0])
+        if product < low:
+            start = point_id(low, slot)
+        elif product >= end:
+            start = point_id(low, slot + 1)
+        else:
+            stop = point_id(end, slot)
+            found += [id_ for id_, _ in index.claims(start=first[0], stop=stop)]
+            start = point_id(low, slot + 1)
+    return found
+
+
+def _newest_claims(records: dict[int, StoredPoint]) -> dict[int, int]:
+    """Return the greatest claim among the points of each product."""
+    found: dict[int, int] = {}
+    for id_, record in records.items():
+        product = product_of(id_)
+        found[product] = max(found.get(product, 0), record.claim)
+    return found
+
+
+def _range_of(ids: Collection[int]) -> tuple[int, int]:
+    products = [product_of(id_) for id_ in ids]
+    return min(products), max(products) + 1
 
 
 def _agrees(record: StoredPoint, row: ProductState) -> bool:
@@ -212,7 +281,7 @@ def _equal(found: Vector | None, stored: Vector) -> bool:
 def _rows(
     session: Session, generation: Generation, low: int, high: int | None
 ) -> dict[int, ProductState]:
-    rows = session.execute(
+    found = session.execute(
         select(
             Product,
             IndexEntry.product_id.is_not(None),
@@ -221,6 +290,7 @@ def _rows(
             IndexEntry.indexed_claim,
             IndexEntry.embedded_digest,
             ImageVector.image_digest.is_not(None),
+            IndexEntry.more_digests,
         )
         .outerjoin(IndexEntry, of_product(generation.id))
         .outerjoin(
@@ -231,5 +301,18 @@ def _rows(
             ),
         )
         .where(Product.id >= low, true() if high is None else Product.id < high)
-    )
-    return {row[0].id: ProductState(*row) for row in rows}
+    ).all()
+    further = {digest for row in found for digest in row[-1] or ()}
+    known = image_vectors.known(session, generation.fingerprint, further) if further else set()
+    states = {}
+    for product, has_entry, at_rest, quarantined, claim, digest, stored, more in found:
+        states[product.id] = ProductState(
+            product=product,
+            known=has_entry,
+            at_rest=at_rest,
+            quarantined=quarantined,
+            indexed_claim=claim,
+            digests=(digest, *(more or ())),
+            stored=(stored, *(each in known for each in more or ())),
+        )
+    return states

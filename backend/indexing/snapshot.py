@@ -7,11 +7,13 @@ moment: before the new shard is used, claims are compared and what differs is co
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 import structlog
-from sqlalchemy import Select, select
+from sqlalchemy import Row, Select, select
+from sqlalchemy.orm import Session
 
+from backend.catalogue import image_vectors
 from backend.catalogue.image_vectors import unpack
 from backend.database.engine import Database
 from backend.database.models import Generation, ImageVector, IndexEntry, Product
@@ -19,15 +21,19 @@ from backend.errors import InvalidProduct, InvalidVector
 from backend.filters import Schema
 from backend.indexing import payload
 from backend.vectors import Point
+from backend.vectors.image_points import point_id
 from backend.vectors.points import check_points
 
 log = structlog.get_logger(__name__)
 
 PAGE: Final = 1000
 
+PageRow: TypeAlias = Row[Product, int | None, bytes, list[str] | None]
+"""A product, the claim of its points, the vector of the first, and the images of the others."""
+
 
 def snapshot(db: Database, generation: Generation, schema: Schema) -> Iterator[list[Point]]:
-    """Yield a generation's points in id order, page by page; what an index refuses is left out."""
+    """Yield a generation's points, page by page; what an index refuses is left out."""
     after = -1
     while True:
         with db.read() as session:
@@ -35,16 +41,30 @@ def snapshot(db: Database, generation: Generation, schema: Schema) -> Iterator[l
         if not rows:
             return
         after = rows[-1][0].id
-        points = [
-            Point(id=product.id, vector=unpack(vector), payload=payload(product), claim=claim or 0)
-            for product, claim, vector in rows
-        ]
+        with db.read() as session:
+            points = _points(session, generation, rows)
         yield _acceptable(points, size=generation.size, schema=schema)
 
 
-def _page(generation: Generation, after: int) -> Select[Product, int | None, bytes]:
+def _points(session: Session, generation: Generation, rows: Sequence[PageRow]) -> list[Point]:
+    """Return the points of these products: the first of each, and those of further images."""
+    digests = {digest for row in rows for digest in row[3] or ()}
+    vectors = image_vectors.load(session, generation.fingerprint, digests) if digests else {}
+    points = []
+    for product, claim, first, more in rows:
+        of_product = {0: unpack(first)}
+        of_product |= {at: vectors[it] for at, it in enumerate(more or (), 1) if it in vectors}
+        for slot, vector in of_product.items():
+            of_slot, id_ = payload(product, slot=slot), point_id(product.id, slot)
+            points.append(Point(id=id_, vector=vector, payload=of_slot, claim=claim or 0))
+    return points
+
+
+def _page(
+    generation: Generation, after: int
+) -> Select[Product, int | None, bytes, list[str] | None]:
     return (
-        select(Product, IndexEntry.indexed_claim, ImageVector.vector)
+        select(Product, IndexEntry.indexed_claim, ImageVector.vector, IndexEntry.more_digests)
         .join(IndexEntry, IndexEntry.product_id == Product.id)
         .join(ImageVector, ImageVector.image_digest == IndexEntry.embedded_digest)
         .where(

@@ -1,43 +1,51 @@
 """An operator's long tasks, such as a re-index or a check of the index.
 
 Any process may request a job; one that has what the job needs runs it. Callers use
-`from backend import jobs`, then `jobs.write(…)`. `records` requests and reads jobs, `run` runs
-them, `reporting` writes their progress.
+`from backend import jobs`, then `jobs.write(…)`. `records` requests, reads and cancels jobs,
+`run` runs them, `reporting` writes their progress, `runners` knows which processes are there.
 """
 
 from backend.jobs.records import (
+    CANCELLED,
     DONE,
     ENDED,
     FAILED,
     QUEUED,
     RUNNING,
     add,
+    cancel,
     newest,
     read,
     seconds_left,
     unfinished,
     write,
 )
-from backend.jobs.reporting import Report
+from backend.jobs.reporting import Cancelled, Report, Superseded
 from backend.jobs.run import STALE_AFTER, Handler, Interrupted, Waiting, free, run_next
+from backend.jobs.runners import why_idle
 
 __all__ = [
+    "CANCELLED",
     "DONE",
     "ENDED",
     "FAILED",
     "QUEUED",
     "RUNNING",
     "STALE_AFTER",
+    "Cancelled",
     "Handler",
     "Interrupted",
     "Report",
+    "Superseded",
     "Waiting",
     "add",
+    "cancel",
     "free",
     "newest",
     "read",
     "run_next",
     "seconds_left",
     "unfinished",
+    "why_idle",
     "write",
 ]

@@ -8,14 +8,20 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from backend.database import clock
 from backend.database.engine import Database
 from backend.database.models import Job
+from backend.errors import UnknownJob, WrongState
 
 QUEUED: Final = "queued"
 RUNNING: Final = "running"
 DONE: Final = "done"
 FAILED: Final = "failed"
 ENDED: Final = (DONE, FAILED)
+
+CANCELLED: Final = "cancelled: an operator has ended the job"
+"""The error of a job that was cancelled. It counts as failed: an older release knows no other
+state in which a job is over."""
 
 
 def write(db: Database, verb: str, arguments: Mapping[str, Any] | None = None) -> int:
@@ -25,7 +31,8 @@ def write(db: Database, verb: str, arguments: Mapping[str, Any] | None = None) -
 
 def add(session: Session, verb: str, arguments: Mapping[str, Any] | None = None) -> Job:
     """Request a job within the caller's transaction."""
-    job = Job(verb=verb, arguments=dict(arguments or {}), state=QUEUED)
+    now = clock.now(session)
+    job = Job(verb=verb, arguments=dict(arguments or {}), state=QUEUED, created_at=now)
     session.add(job)
     session.flush()
     return job
@@ -35,6 +42,28 @@ def read(db: Database, job_id: int) -> Job | None:
     """Return a job in its present state, None if there is none with this id."""
     with db.read() as session:
         return session.get(Job, job_id)
+
+
+def cancel(db: Database, job_id: int) -> Job:
+    """Ask for the end of a job. One that is running ends at its next report.
+
+    Raises UnknownJob, and WrongState when the job has ended otherwise.
+    """
+
+    def work(session: Session) -> Job:
+        job = session.get(Job, job_id, with_for_update=True)
+        if job is None:
+            raise UnknownJob(f"there is no job {job_id}")
+        if job.state in ENDED and job.cancelled_at is None:
+            raise WrongState(f"job {job.id} has ended: {job.state}")
+        now = clock.now(session)
+        job.cancelled_at = job.cancelled_at or now
+        if job.state == QUEUED or job.wake_at is not None:  # no process is running it
+            job.state, job.error, job.finished_at, job.wake_at = FAILED, CANCELLED, now, None
+            job.claim += 1
+        return job
+
+    return db.write(work)
 
 
 def unfinished(session: Session, verb: str) -> Job | None:

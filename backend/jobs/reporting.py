@@ -1,60 +1,132 @@
-"""A running job's progress: what its handler reports, and how that is written to the row."""
+"""A running job's progress and signs of life, written to its row as long as it is ours."""
 
 from __future__ import annotations
 
+import threading
 import time
-from datetime import datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
+import structlog
 from sqlalchemy import update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
+from backend.database import clock
 from backend.database.engine import Database
-from backend.database.models import Job, utcnow
+from backend.database.models import Job
+
+log = structlog.get_logger(__name__)
 
 REPORT_EVERY_SECONDS = 0.5
+HEARTBEAT_SECONDS = 10.0
+"""How often a running job signals life where its handler does not: it may load a network."""
+
 NEWEST_SHARE: Final = 0.3
 """Weight of the newest report in a job's rate."""
+
+
+class Superseded(Exception):
+    """Another process has taken over the job: this one must change nothing of it."""
+
+
+class Cancelled(Exception):
+    """An operator has asked for the end of the job."""
 
 
 class Report(Protocol):
     """Reports the progress of a running job."""
 
     def __call__(self, done: int, total: int | None) -> None:
-        """Record progress; cheap enough to be called for every chunk."""
+        """Record progress; cheap enough to be called for every chunk.
+
+        Raises Superseded and Cancelled, which a handler lets through.
+        """
         ...
 
 
 class JobReport:
-    """Writes a running job's progress, at most every REPORT_EVERY_SECONDS.
+    """Writes a running job's progress, at most every REPORT_EVERY_SECONDS, under its claim.
 
     `last_heartbeat` is when an earlier runner of the same job last wrote, None for a new job.
     """
 
     def __init__(self, db: Database, job: Job, *, last_heartbeat: datetime | None) -> None:
         self._db = db
-        self._job_id = job.id
+        self._ours = (Job.id == job.id) & (Job.claim == job.claim)
         self._progress: dict[str, int | None] = {}
         self._written = time.monotonic()
         self._rate = _Rate(job, last_heartbeat=last_heartbeat)
+        self._ended: type[Superseded | Cancelled] | None = None  # as the thread found it
 
     def __call__(self, done: int, total: int | None) -> None:
         """Keep the newest progress; write it if the last write is long enough ago."""
+        if self._ended:
+            raise self._ended
         self._progress = {"done": done, "total": total}
-        if time.monotonic() - self._written >= REPORT_EVERY_SECONDS:
-            self.write()
+        if time.monotonic() - self._written >= REPORT_EVERY_SECONDS and self.write():
+            raise Cancelled
 
-    def write(self, **values: Any) -> None:
-        """Write the newest progress, a heartbeat, and `values`."""
+    def write(self, *, wake_after: timedelta | None = None, **values: Any) -> bool:
+        """Write the newest progress, a heartbeat, and `values`; return whether it is cancelled.
+
+        Raises Superseded.
+        """
         self._written = time.monotonic()
-        now = utcnow()
-        rate = self._rate.after(self._progress.get("done"), now)
-        changes = {**self._progress, "rate": rate, "heartbeat_at": now, **values}
-        job = update(Job).where(Job.id == self._job_id).values(changes)
-        self._db.write(lambda session: session.execute(job))
+
+        def work(session: Session) -> bool:
+            now = clock.now(session)
+            rate = self._rate.after(self._progress.get("done"), now)
+            changes = {**self._progress, "rate": rate, "heartbeat_at": now, **values}
+            if wake_after is not None:
+                changes["wake_at"] = now + wake_after
+            return self._update(session, changes)
+
+        return self._db.write(work)
 
     def end(self, **values: Any) -> None:
-        """Write how the job ended."""
-        self.write(finished_at=utcnow(), **values)
+        """Write how the job ended. Raises Superseded."""
+        self._db.write(
+            lambda session: self._update(
+                session, {**self._progress, "finished_at": clock.now(session), **values}
+            )
+        )
+
+    @contextmanager
+    def alive(self) -> Iterator[None]:
+        """Signal life from a thread meanwhile."""
+        over = threading.Event()
+        thread = threading.Thread(target=self._beat, args=[over], name="job", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _beat(self, over: threading.Event) -> None:
+        while not over.wait(HEARTBEAT_SECONDS):
+            try:
+                is_cancelled = self._db.write(
+                    lambda session: self._update(session, {"heartbeat_at": clock.now(session)})
+                )
+            except Superseded:
+                self._ended = Superseded
+                return
+            except DBAPIError as error:
+                log.warning("a job cannot signal life", error=str(error.orig))
+            else:
+                self._ended = Cancelled if is_cancelled else None
+
+    def _update(self, session: Session, changes: dict[str, Any]) -> bool:
+        """Change the job if it is still ours; return whether an operator wants it to end."""
+        ours = update(Job).where(self._ours).values(changes).returning(Job.cancelled_at)
+        rows = session.execute(ours, execution_options={"synchronize_session": False}).all()
+        if not rows:
+            raise Superseded
+        return rows[0].cancelled_at is not None
 
 
 class _Rate:

@@ -6,14 +6,18 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
+import structlog
 from sqlalchemy import Select, or_, select, update
 from sqlalchemy.orm import Session
 
+from backend.database import clock
 from backend.database.engine import Database
-from backend.database.models import Job, utcnow
+from backend.database.models import Job
 from backend.errors import LookalikeError
-from backend.jobs.records import DONE, FAILED, QUEUED, RUNNING
-from backend.jobs.reporting import JobReport, Report
+from backend.jobs.records import CANCELLED, DONE, FAILED, QUEUED, RUNNING
+from backend.jobs.reporting import Cancelled, JobReport, Report, Superseded
+
+log = structlog.get_logger(__name__)
 
 STALE_AFTER = timedelta(seconds=60)
 """A running job is run again elsewhere when its heartbeat is older than this."""
@@ -53,10 +57,11 @@ def run_next(db: Database, handlers: Mapping[str, Handler]) -> bool:
     """Run the oldest job that waits, or whose process died; return whether there was work to do.
 
     A job whose handler raises Interrupted or Waiting is run again later. Any other exception ends
-    the job, which stores the message; if it is not a LookalikeError, it is raised too.
+    the job, which stores the message; if it is not a LookalikeError, it is raised too. Where
+    another process has taken the job over meanwhile, nothing is stored.
     """
     with db.read() as session:
-        if session.scalar(_first_ready(handlers)) is None:
+        if session.scalar(_first_ready(handlers, clock.now(session))) is None:
             return False
     taken = db.write(lambda session: _take(session, handlers))
     if taken is None:
@@ -64,14 +69,31 @@ def run_next(db: Database, handlers: Mapping[str, Handler]) -> bool:
     job, last_heartbeat = taken
     report = JobReport(db, job, last_heartbeat=last_heartbeat)
     try:
-        result = handlers[job.verb](job.arguments, report)
+        return _run(job, handlers[job.verb], report)
+    except Superseded:
+        log.warning("another process has taken over a job", job=job.id, verb=job.verb)
+        return True
+
+
+def _run(job: Job, handler: Handler, report: JobReport) -> bool:
+    """Run a job that was taken, and write what became of it; return whether it did work."""
+    try:
+        with report.alive():
+            if job.cancelled_at is not None:  # while its runner died
+                raise Cancelled
+            result = handler(job.arguments, report)
+    except Cancelled:
+        report.end(state=FAILED, error=CANCELLED)
     except Interrupted:
         report.write(state=QUEUED)
     except Waiting as wait:
-        report.write(wake_at=utcnow() + timedelta(seconds=wait.seconds), **wait.values)
+        if report.write(wake_after=timedelta(seconds=wait.seconds), **wait.values):
+            report.end(state=FAILED, error=CANCELLED, wake_at=None)
         return False
     except LookalikeError as error:
         report.end(state=FAILED, error=f"{error.code}: {error.message}")
+    except Superseded:
+        raise
     except Exception as error:
         report.end(state=FAILED, error=f"{type(error).__name__}: {error}")
         raise
@@ -86,8 +108,7 @@ def free(db: Database) -> None:
     db.write(lambda session: session.execute(running))
 
 
-def _first_ready(handlers: Mapping[str, Handler]) -> Select[Job]:
-    now = utcnow()
+def _first_ready(handlers: Mapping[str, Handler], now: datetime) -> Select[Job]:
     has_waited = Job.wake_at <= now
     runner_died = Job.wake_at.is_(None) & (Job.heartbeat_at < now - STALE_AFTER)
     ready = or_(Job.state == QUEUED, (Job.state == RUNNING) & or_(has_waited, runner_died))
@@ -100,11 +121,12 @@ def _first_ready(handlers: Mapping[str, Handler]) -> Select[Job]:
 
 
 def _take(session: Session, handlers: Mapping[str, Handler]) -> tuple[Job, datetime | None] | None:
-    """Take the next job; return it, and its last heartbeat under an earlier runner."""
-    job: Job | None = session.scalar(_first_ready(handlers).with_for_update(skip_locked=True))
+    """Take the next job under a new claim; return it, and an earlier runner's last heartbeat."""
+    now = clock.now(session)
+    job: Job | None = session.scalar(_first_ready(handlers, now).with_for_update(skip_locked=True))
     if job is None:
         return None
-    now, last_heartbeat = utcnow(), job.heartbeat_at
+    last_heartbeat = job.heartbeat_at
     job.state, job.heartbeat_at, job.started_at = RUNNING, now, job.started_at or now
-    job.wake_at = None
+    job.wake_at, job.claim = None, job.claim + 1
     return job, last_heartbeat

@@ -11,7 +11,15 @@ Callers use `from backend import queue`, then `queue.claim(…)`. Reading order:
 """
 
 from backend.queue.claims import claim, first_due, free_leases, is_busy, is_due
-from backend.queue.entries import IMPORT, REINDEX, SINGLE, Claimed, Stage, waits_for
+from backend.queue.entries import (
+    IMPORT,
+    REINDEX,
+    SINGLE,
+    Claimed,
+    FurtherImages,
+    Stage,
+    waits_for,
+)
 from backend.queue.requesting import (
     forget_points,
     is_awaited_due,
@@ -39,6 +47,7 @@ __all__ = [
     "REINDEX",
     "SINGLE",
     "Claimed",
+    "FurtherImages",
     "Stage",
     "await_image",
     "claim",

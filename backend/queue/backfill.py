@@ -19,7 +19,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, aliased
 
-from backend.database.models import ACTIVE, BUILDING, Generation, ImageVector, Product, utcnow
+from backend.database import clock
+from backend.database.models import ACTIVE, BUILDING, Generation, ImageVector, Product
 from backend.database.models import IndexEntry as Entry
 from backend.queue.entries import IMPORT, NEW_ENTRY, REINDEX, insert_entries
 
@@ -36,13 +37,14 @@ def backfill(session: Session, generation_id: int, *, after: int, limit: int) ->
 def insert_missing(session: Session, generation_id: int, which: ColumnElement[bool]) -> None:
     """Give products an entry in one generation; existing entries do not change.
 
-    Removed products get none. An entry whose vector is stored skips the embed stage. An entry that
-    the active generation has quarantined with the same embedder is quarantined here too, with the
-    last good vector if there is one. Entries of a re-index have the lowest priority.
+    Removed products get none. An entry whose vector is stored skips the embed stage; with several
+    images it does not, since that stage finds which of the vectors are stored. An entry that the
+    active generation has quarantined with the same embedder is quarantined here too, with the
+    last good vectors if there are any. Entries of a re-index have the lowest priority.
     """
     generation = session.get_one(Generation, generation_id)
     rows = (
-        _known_entries(generation, utcnow())
+        _known_entries(generation, clock.now(session))
         .where(which, Product.removed_at.is_(None))
         .order_by(Product.id)
     )
@@ -51,7 +53,8 @@ def insert_missing(session: Session, generation_id: int, which: ColumnElement[bo
 
 _KNOWN_ENTRY: Final = [
     *NEW_ENTRY,
-    *("embedded_digest", "last_error", "image_awaited_since", "image_retry_at"),
+    *("embedded_digest", "last_error", "more_digests", "more_points", "image_errors"),
+    *("image_awaited_since", "image_retry_at"),
 ]
 
 
@@ -68,8 +71,11 @@ def _known_entries(generation: Generation, now: datetime) -> Select[Any]:
         sibling.due_at.is_(None),
         sibling.failures > 0,  # the image failed, not the index
     )
-    digest = case((has_failed, sibling.embedded_digest), else_=ImageVector.image_digest)
-    failed_so = (sibling.last_error, sibling.image_awaited_since, sibling.image_retry_at)
+    digest = case(
+        (has_failed, sibling.embedded_digest),
+        (Product.more_images.is_not(None), null()),
+        else_=ImageVector.image_digest,
+    )
     moment = literal(now, Entry.due_at.type)
     zero = literal(0)
     priority = literal(REINDEX if generation.state == BUILDING else IMPORT)
@@ -86,7 +92,12 @@ def _known_entries(generation: Generation, now: datetime) -> Select[Any]:
             moment,
             case((and_(has_failed, digest.is_(None)), null()), else_=moment),
             digest,
-            *(case((has_failed, value), else_=null()) for value in failed_so),
+            case((has_failed, sibling.last_error), else_=null()),
+            case((has_failed, sibling.more_digests), else_=null()),
+            case((has_failed, sibling.more_points), else_=null()),
+            case((has_failed, sibling.image_errors), else_=null()),
+            case((has_failed, sibling.image_awaited_since), else_=null()),
+            case((has_failed, sibling.image_retry_at), else_=null()),
         )
         .select_from(Product)
         .outerjoin(

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, select, update
 from sqlalchemy.orm import Session
 
+from backend.database import clock
 from backend.database.engine import Database
-from backend.database.models import utcnow
 from backend.queue.entries import (
     REINDEX,
     Claimed,
@@ -37,7 +37,7 @@ def claim(
     those one at a time: an image that kills the process must not quarantine others. The failure
     counter rises before the attempt, so that a killed process counts too.
     """
-    now = now or utcnow()
+    now = now or clock.now(session)
     due = (
         select(Entry.product_id)
         .where(_is_due(generation_id, stage, now), Entry.priority <= up_to)
@@ -56,23 +56,20 @@ def claim(
         .where(Entry.generation_id == generation_id, Entry.product_id.in_(taken_ids))
         .values(taken)
         .returning(
-            Entry.product_id,
-            Entry.claim,
-            Entry.wanted,
-            Entry.failures,
-            Entry.embedded_digest,
+            *(Entry.product_id, Entry.claim, Entry.wanted, Entry.failures),
+            *(Entry.embedded_digest, Entry.more_digests, Entry.more_points),
             Entry.image_awaited_since,
         )
         .execution_options(synchronize_session=False)
     )
-    return sorted((Claimed(*row) for row in rows), key=lambda row: row.product_id)
+    return sorted((Claimed.of_row(row) for row in rows), key=lambda row: row.product_id)
 
 
 def is_due(
     session: Session, generation_id: int, stage: Stage, *, now: datetime | None = None
 ) -> bool:
     """Tell whether `claim` would find a row; takes no lock, so that an idle poll costs nothing."""
-    due = select(Entry.product_id).where(_is_due(generation_id, stage, now or utcnow()))
+    due = select(Entry.product_id).where(_is_due(generation_id, stage, now or clock.now(session)))
     return session.scalar(due.limit(1)) is not None
 
 
@@ -80,7 +77,7 @@ def first_due(
     session: Session, generation_id: int, stage: Stage, *, now: datetime | None = None
 ) -> int | None:
     """Return the priority of what `claim` would take first, None when nothing is due."""
-    due = select(Entry.priority).where(_is_due(generation_id, stage, now or utcnow()))
+    due = select(Entry.priority).where(_is_due(generation_id, stage, now or clock.now(session)))
     return session.scalar(due.order_by(Entry.priority).limit(1))
 
 
@@ -90,13 +87,15 @@ def is_busy(db: Database, generation_id: int) -> bool:
         return any(is_due(session, generation_id, stage) for stage in Stage)
 
 
-def free_leases(session: Session) -> int:
-    """Make every leased row due again; return how many.
+def free_leases(session: Session, *, stage: Stage | None = None) -> int:
+    """Make every leased row due again, or those in one stage; return how many.
 
-    Only for a process that knows that no other works on the queue.
+    Only for a process that knows that no other works on the queue, or on this stage.
     """
-    now = utcnow()
+    now = clock.now(session)
     leased = update(Entry).where(Entry.due_at > now)
+    if stage is not None:
+        leased = leased.where(waits_for(stage))
     return update_and_count(session, leased.values(due_at=now))
 
 

@@ -15,8 +15,10 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
+from backend.database import clock
 from backend.database.engine import Database
-from backend.database.models import Count, utcnow
+from backend.database.models import Count
+from backend.database.upsert import upsert
 from backend.queue.progress import Progress, progress
 
 GOOD_FOR: Final = 20
@@ -37,17 +39,24 @@ class Counted:
 def recent(session: Session, generation_id: int, *, now: datetime | None = None) -> Counted | None:
     """Return a stored count that may still be used, None if there is none."""
     kept = session.get(Count, generation_id)
-    if kept is None or kept.good_until < (now or utcnow()):
+    if kept is None or kept.good_until < (now or clock.now(session)):
         return None
     oldest = kept.progress["oldest_request"]
     values = kept.progress | {"oldest_request": oldest and datetime.fromisoformat(oldest)}
     return Counted(Progress(**values, awaited=kept.awaited or 0), kept.counted_at)
 
 
+def current(db: Database, generation_id: int) -> Counted:
+    """Return the stored count if it may still be used, else count now. Uses one connection."""
+    with db.read() as session:
+        found = recent(session, generation_id)
+    return found or count(db, generation_id)
+
+
 def count(db: Database, generation_id: int) -> Counted:
     """Count now; store the count for other processes if there are MANY products or more."""
-    began, at = time.monotonic(), utcnow()
     with db.read() as session:
+        began, at = time.monotonic(), clock.now(session)
         counted = Counted(progress(session, generation_id), at)
     took = time.monotonic() - began
     if counted.progress.products >= MANY:
@@ -61,12 +70,17 @@ def keep(session: Session, generation_id: int, counted: Counted, *, took: float)
     values = asdict(counted.progress) | {"oldest_request": oldest and oldest.isoformat()}
     del values["awaited"]  # an earlier release, which may still run, does not know it
     good_until = counted.at + timedelta(seconds=GOOD_FOR * took)
-    session.merge(
-        Count(
-            generation_id=generation_id,
-            progress=values,
-            awaited=counted.progress.awaited,
-            counted_at=counted.at,
-            good_until=good_until,
+    insert = upsert(session, Count).values(
+        generation_id=generation_id,
+        progress=values,
+        awaited=counted.progress.awaited,
+        counted_at=counted.at,
+        good_until=good_until,
+    )
+    new = insert.excluded  # two processes may store at once: the last one's count stays
+    columns = ("progress", "awaited", "counted_at", "good_until")
+    session.execute(
+        insert.on_conflict_do_update(
+            index_elements=[Count.generation_id], set_={name: new[name] for name in columns}
         )
     )

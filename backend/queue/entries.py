@@ -9,8 +9,8 @@ Only the holder of the newest claim may record a result.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, cast
@@ -68,7 +68,25 @@ class Claimed:
     wanted: int
     failures: int
     embedded_digest: str | None
+    more_digests: tuple[str, ...] = ()  # of the images of its points beyond the first
+    more_points: int = 0  # how many points beyond the first the index may hold
     image_awaited_since: datetime | None = None
+
+    @classmethod
+    def of_row(cls, row: Sequence[Any]) -> Claimed:
+        """Return a row as the statement of a claim returns it."""
+        *numbers, digest, more_digests, more_points, since = row
+        product_id, claim, wanted, failures = numbers
+        more = tuple(more_digests or ())
+        return cls(product_id, claim, wanted, failures, digest, more, more_points or 0, since)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FurtherImages:
+    """What became of a product's images beyond the one that settles or fails its entry."""
+
+    digests: Sequence[str] = ()  # of the points beyond the first
+    errors: Mapping[str, str] = field(default_factory=dict)  # address of an image -> reason
 
 
 def waits_for(stage: Stage) -> ColumnElement[bool]:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.orm import Session
 
-from backend.database.models import IndexEntry, Product
+from backend.database.models import IndexEntry, Product, ProductImage
 
 
 class State(StrEnum):
@@ -41,20 +41,23 @@ class Progress:
 
 @dataclass(frozen=True)
 class Quarantined:
-    """A product that cannot be indexed as it is, and why."""
+    """A product that cannot be indexed as it is, or one image of a product, and why."""
 
     product_id: int
     sku: str
     reason: str
     failures: int
     image_uri: str | None
+    image: int | None = None
+    """The number of the image, from 1, where the product is indexed by its others."""
 
 
 def state_column() -> ColumnElement[str]:
     """Return the state as SQL, over products outer-joined with one generation's entries."""
     settled = and_(IndexEntry.product_id.is_not(None), IndexEntry.due_at.is_(None))
+    is_awaited = IndexEntry.last_error.is_not(None) & IndexEntry.image_retry_at.is_not(None)
     return case(
-        (and_(settled, IndexEntry.image_retry_at.is_not(None)), State.PENDING.value),
+        (and_(settled, is_awaited), State.PENDING.value),
         (and_(settled, IndexEntry.last_error.is_not(None)), State.QUARANTINED.value),
         (settled, State.INDEXED.value),
         else_=State.PENDING.value,
@@ -78,9 +81,10 @@ def is_in(wanted: Collection[str], generation_id: int | None) -> ColumnElement[b
 def progress(session: Session, generation_id: int | None) -> Progress:
     """Count the products by state; without a generation, all are pending."""
     state, removed = state_column(), Product.removed_at.is_not(None)
-    is_awaited = IndexEntry.image_retry_at.is_not(None) & IndexEntry.due_at.is_(None)
-    oldest = func.min(case((~is_awaited & (state == State.PENDING), IndexEntry.requested_at)))
-    awaited = func.count(case((is_awaited, 1)))
+    is_awaited = and_(state == State.PENDING, IndexEntry.image_retry_at.is_not(None))
+    is_waiting = and_(state == State.PENDING, IndexEntry.image_retry_at.is_(None))
+    oldest = func.min(case((is_waiting, IndexEntry.requested_at)))
+    awaited = func.count(case((and_(is_awaited, IndexEntry.due_at.is_(None)), 1)))
     rows = session.execute(
         select(removed, state, func.count(), oldest, awaited)
         .select_from(Product)
@@ -103,11 +107,18 @@ def progress(session: Session, generation_id: int | None) -> Progress:
 
 
 def count_points(session: Session, generation_id: int) -> int:
-    """Count the points that SQL knows to be in a generation's index."""
-    rows = select(func.count()).where(
-        IndexEntry.generation_id == generation_id, IndexEntry.indexed_claim.is_not(None)
-    )
-    return session.scalar(rows) or 0
+    """Count the points that SQL knows to be in a generation's index: one for each image."""
+    points = func.count() + func.coalesce(func.sum(IndexEntry.more_points), 0)
+    return session.scalar(select(points).where(*_is_indexed(generation_id))) or 0
+
+
+def count_products(session: Session, generation_id: int) -> int:
+    """Count the products that SQL knows to be in a generation's index."""
+    return session.scalar(select(func.count()).where(*_is_indexed(generation_id))) or 0
+
+
+def _is_indexed(generation_id: int) -> tuple[ColumnElement[bool], ...]:
+    return IndexEntry.generation_id == generation_id, IndexEntry.indexed_claim.is_not(None)
 
 
 def states(
@@ -124,6 +135,22 @@ def states(
         id_: (State(state), error if state == State.QUARANTINED or awaited else None)
         for id_, state, error, awaited in rows
     }
+
+
+def image_errors(
+    session: Session, generation_id: int | None, product_ids: Sequence[int]
+) -> dict[int, dict[str, str]]:
+    """Return {product id: {address of an image: why it has no point}}, of those that have any."""
+    if generation_id is None or not product_ids:
+        return {}
+    rows = session.execute(
+        select(IndexEntry.product_id, IndexEntry.image_errors).where(
+            IndexEntry.generation_id == generation_id,
+            IndexEntry.product_id.in_(product_ids),
+            IndexEntry.image_errors.is_not(None),
+        )
+    )
+    return {id_: errors or {} for id_, errors in rows}
 
 
 def next_due(session: Session, generation_ids: Sequence[int]) -> datetime | None:
@@ -151,14 +178,8 @@ def quarantine(
             Product.id, Product.sku, IndexEntry.last_error, IndexEntry.failures, Product.image_uri
         )
         .join(IndexEntry, IndexEntry.product_id == Product.id)
-        .where(
-            IndexEntry.generation_id == generation_id,
-            IndexEntry.last_error.is_not(None),
-            IndexEntry.due_at.is_(None),
-            is_awaited if awaited else ~is_awaited,
-            Product.removed_at.is_(None),
-            Product.id > after_id,
-        )
+        .where(*_at_rest(generation_id, after_id), IndexEntry.last_error.is_not(None))
+        .where(is_awaited if awaited else ~is_awaited)
         .order_by(Product.id)
         .limit(limit)
     )
@@ -166,3 +187,46 @@ def quarantine(
         Quarantined(id_, sku, reason or "", failures, uri)
         for id_, sku, reason, failures, uri in rows
     ]
+
+
+def quarantined_images(
+    session: Session, generation_id: int, *, after_id: int = 0, limit: int = 100
+) -> list[Quarantined]:
+    """List the quarantined images of up to `limit` products that are indexed by their others."""
+    rows = session.execute(
+        select(Product, IndexEntry.image_errors)
+        .join(IndexEntry, IndexEntry.product_id == Product.id)
+        .where(*_at_rest(generation_id, after_id), IndexEntry.last_error.is_(None))
+        .where(IndexEntry.image_errors.is_not(None))
+        .order_by(Product.id)
+        .limit(limit)
+    ).all()
+    uris = _image_uris(session, [product for product, _ in rows])
+    return [
+        Quarantined(product.id, product.sku, reason, 0, uri, number)
+        for product, errors in rows
+        for number, uri in enumerate(uris[product.id], 1)
+        if (reason := (errors or {}).get(uri))
+    ]
+
+
+def _at_rest(generation_id: int, after_id: int) -> tuple[ColumnElement[bool], ...]:
+    return (
+        IndexEntry.generation_id == generation_id,
+        IndexEntry.due_at.is_(None),
+        Product.removed_at.is_(None),
+        Product.id > after_id,
+    )
+
+
+def _image_uris(session: Session, products: Sequence[Product]) -> dict[int, list[str]]:
+    """Return the addresses of all images of each product, in order."""
+    found = {product.id: [product.image_uri or ""] for product in products}
+    rows = session.execute(
+        select(ProductImage.product_id, ProductImage.uri)
+        .where(ProductImage.product_id.in_(found))
+        .order_by(ProductImage.product_id, ProductImage.position)
+    )
+    for product_id, uri in rows:
+        found[product_id].append(uri)
+    return found

@@ -9,9 +9,9 @@ from typing import Any, Final
 from sqlalchemy import bindparam, case, literal, null, select, true, update
 from sqlalchemy.orm import Session
 
-from backend.database import locks
+from backend.database import clock, locks
 from backend.database.locks import Lock
-from backend.database.models import LIVE, Generation, Product, utcnow
+from backend.database.models import LIVE, Generation, Product
 from backend.queue.entries import (
     NOT_AWAITED,
     Claimed,
@@ -39,7 +39,9 @@ def request(
     For a changed payload no image is opened: the embed stage is skipped where the vector is
     current; elsewhere its schedule (a lease, a back-off, the quarantine) does not change.
     """
-    now = now or utcnow()
+    if not product_ids:
+        return
+    now = now or clock.now(session)
     changes = changes_to_reapply(now)
     if image:
         changes = _changes_to_embed(now)
@@ -54,10 +56,13 @@ def request_anew(
     Every claim made before ends, so that a late worker cannot record what it embedded. Claims go
     on rising, so that its points are older than theirs. A point that is still there is not shown.
     """
-    now = now or utcnow()
+    if not product_ids:
+        return
+    now = now or clock.now(session)
     changes = _changes_to_embed(now) | {
         "claim": Entry.claim + 1,
         "embedded_digest": null(),
+        "more_digests": null(),
         "indexed_claim": FORMER_LIFE,
     }
     upsert_entries(session, product_ids, changes, priority=priority, now=now)
@@ -75,17 +80,21 @@ def request_removal(
 
     With `forget`, what was embedded is forgotten now, and every claim made before ends.
     """
-    now = now or utcnow()
+    if not product_ids:
+        return
+    now = now or clock.now(session)
     changes = {
         "wanted": Entry.wanted + 1,
         "embedded": Entry.wanted + 1,
         "due_at": now,
         "failures": 0,
         "last_error": null(),
+        "image_errors": null(),
         **NOT_AWAITED,
     }
     if forget:
-        changes |= {"claim": Entry.claim + 1, "embedded_digest": null()}
+        nothing = {"embedded_digest": null(), "more_digests": null()}
+        changes |= {"claim": Entry.claim + 1, **nothing}
     upsert_entries(session, product_ids, changes, priority=priority, now=now, embedded=1)
 
 
@@ -103,14 +112,14 @@ def request_again(
     """
     rows = [Claimed(id_, found, 0, 0, None) for id_, found in claims.items()]
     newest = case((Entry.claim < bindparam("b_claim"), bindparam("b_claim")), else_=Entry.claim)
-    values = changes_to_reapply(now or utcnow()) | {"claim": newest}
+    values = changes_to_reapply(now or clock.now(session)) | {"claim": newest}
     return update_claimed(session, generation_id, rows, values, where=true())
 
 
 def is_awaited_due(session: Session, generation_id: int, *, now: datetime | None = None) -> bool:
     """Tell whether `wake_awaited` would find a row; takes no lock."""
     due = select(Entry.product_id).where(
-        Entry.generation_id == generation_id, Entry.image_retry_at <= (now or utcnow())
+        Entry.generation_id == generation_id, Entry.image_retry_at <= (now or clock.now(session))
     )
     return session.scalar(due.limit(1)) is not None
 
@@ -119,7 +128,7 @@ def wake_awaited(
     session: Session, generation_id: int, *, limit: int = 1000, now: datetime | None = None
 ) -> int:
     """Request again images that were not there, where it is time to look; return how many."""
-    now = now or utcnow()
+    now = now or clock.now(session)
     due = (
         select(Entry.product_id)
         .where(Entry.generation_id == generation_id, Entry.image_retry_at <= now)
@@ -148,7 +157,7 @@ def wake_awaited(
 def forget_points(session: Session, *, now: datetime | None = None) -> int:
     """Request every point again, from stored vectors, because all indexes are gone; count them."""
     lost = update(Entry).where(Entry.indexed_claim.is_not(None))
-    values = changes_to_reapply(now or utcnow()) | {"indexed_claim": null()}
+    values = changes_to_reapply(now or clock.now(session)) | {"indexed_claim": null()}
     return update_and_count(session, lost.values(values))
 
 
@@ -169,6 +178,7 @@ def _changes_to_embed(now: datetime) -> dict[str, Any]:
         "due_at": now,
         "failures": 0,
         "last_error": null(),
+        "image_errors": null(),
         **NOT_AWAITED,
     }
 
@@ -191,8 +201,6 @@ def upsert_entries(
 
     A row that waits already keeps its priority if that is more urgent.
     """
-    if not product_ids:
-        return
     locks.share(session, Lock.GENERATIONS)  # no generation may start before this transaction ends
     moment, zero = literal(now, Entry.due_at.type), literal(0)
     columns: list[Any] = [Generation.id, Product.id, literal(1), literal(embedded), zero, zero]

@@ -8,7 +8,7 @@ Reading order: `requests` (what can be requested), `job` (the steps), `checks` (
 
 from backend.reindex.cleanup import clean_up
 from backend.reindex.decide import Promoter, bounds_of
-from backend.reindex.describe import describe, listed
+from backend.reindex.describe import describe, described, listed
 from backend.reindex.job import ReindexJobs
 from backend.reindex.requests import ReindexPlan, follow_settings, request, request_promotion
 
@@ -19,6 +19,7 @@ __all__ = [
     "bounds_of",
     "clean_up",
     "describe",
+    "described",
     "follow_settings",
     "listed",
     "request",

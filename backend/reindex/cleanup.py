@@ -18,11 +18,12 @@ import structlog
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from backend import generations
+from backend import generations, jobs
 from backend.catalogue import image_vectors
 from backend.database.engine import Database
-from backend.database.models import RETIRED, Cursor, Generation, utcnow
+from backend.database.models import BUILDING, RETIRED, Cursor, Generation, Job, utcnow
 from backend.queue import backfill
+from backend.reindex.requests import REINDEX
 
 log = structlog.get_logger(__name__)
 
@@ -50,9 +51,28 @@ def clean_up(
     """
     if retired := generations.retire_expired(db, keep=keep):
         log.info("the standby has expired", generation=retired.id)
+    if dropped := _drop_cancelled(db):
+        log.info("the re-index was cancelled", generation=dropped.id)
     with db.read() as session:
         keep_embedders({one.fingerprint for one in generations.live(session)})
     return delete_leftovers(db, after=drop_after, drop_index=drop_index)
+
+
+def _drop_cancelled(db: Database) -> Generation | None:
+    """Retire and return the building generation if its re-index was cancelled."""
+    with db.read() as session:
+        building = generations.in_state(session, BUILDING)
+        if building is None:
+            return None
+        cancelled = session.scalars(
+            select(Job)
+            .where(Job.verb == REINDEX, Job.state == jobs.FAILED, Job.cancelled_at.is_not(None))
+            .order_by(Job.id.desc())
+            .limit(10)
+        )
+        if building.id not in {job.arguments.get("generation") for job in cancelled}:
+            return None
+    return generations.drop(db, building.id)
 
 
 def delete_leftovers(

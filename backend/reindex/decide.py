@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from backend import generations
+from backend.database import clock
 from backend.database.engine import Database
 from backend.database.models import STANDBY, Generation, utcnow
 from backend.errors import LookalikeError, WrongState
@@ -71,9 +72,9 @@ class Promoter:
         """
         with self.db.read() as session:
             standby = generations.in_state(session, STANDBY)
+            oldest = clock.now(session) - self.bounds.wait
         if standby is None:
             raise WrongState("there is no standby generation to roll back to")
-        oldest = utcnow() - self.bounds.wait
         found = [
             checks.check_counts(self.db, Side(standby, self.index_of(standby))),
             *checks.check_queue(self.db, standby, began=oldest, bounds=self.bounds),

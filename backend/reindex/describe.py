@@ -11,12 +11,13 @@ from sqlalchemy.orm import Session
 from backend import generations
 from backend.database.engine import Database
 from backend.database.models import RETIRED, Generation
-from backend.queue.progress import progress
+from backend.queue import counting
 
 
-def describe(session: Session, generation: Generation) -> dict[str, Any]:
-    """Return a generation as JSON, with the counts of its products."""
-    now = progress(session, generation.id) if generation.state != RETIRED else None
+def describe(db: Database, generation: Generation) -> dict[str, Any]:
+    """Return a generation as JSON, with the counts of its products, which may be stored ones."""
+    is_live = generation.state != RETIRED
+    now = counting.current(db, generation.id).progress if is_live else None
     names = ("id", "state", "embedder", "fingerprint", "size", "collection", "quantization")
     counts = ("products", "pending", "indexed", "quarantined")
     moments = ("created_at", "promoted_at", "retired_at", "dropped_at")
@@ -38,4 +39,5 @@ def listed(session: Session) -> list[Generation]:
 def described(db: Database, generation_id: int) -> dict[str, Any]:
     """Read a generation and return it as JSON; raises UnknownGeneration."""
     with db.read() as session:
-        return describe(session, generations.by_id(session, generation_id))
+        generation = generations.by_id(session, generation_id)
+    return describe(db, generation)

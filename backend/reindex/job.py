@@ -11,8 +11,9 @@ import structlog
 from sqlalchemy import ColumnElement, func, select
 
 from backend import generations, queue
+from backend.database import clock
 from backend.database.engine import Database
-from backend.database.models import BUILDING, RETIRED, Generation, IndexEntry, utcnow
+from backend.database.models import BUILDING, RETIRED, Generation, IndexEntry
 from backend.embedders import Embedder
 from backend.errors import EmbedderBusy, UnknownEmbedder, WeightsUnavailable, WrongState
 from backend.generations import EmbedderIdentity, IndexLayout
@@ -65,7 +66,7 @@ class ReindexJobs:
             return described(self.db, generation.id)  # another process has promoted it
         if "began" not in arguments:
             self._fill(generation, report)
-            raise Waiting(seconds=0, arguments={**arguments, "began": utcnow().isoformat()})
+            raise Waiting(seconds=0, arguments={**arguments, "began": self._now().isoformat()})
         if arguments["promote"] == "manual":
             return described(self.db, generation.id)
         return self._promote_when_settled(generation, arguments)
@@ -74,10 +75,16 @@ class ReindexJobs:
         """Promote a generation if it passes the checks, or `force` is set."""
         with self.db.read() as session:
             generation = requests.candidate(session, arguments["generation"])
-        return self._promote_when_settled(generation, {"began": utcnow().isoformat(), **arguments})
+        return self._promote_when_settled(
+            generation, {"began": self._now().isoformat(), **arguments}
+        )
 
     def _run_rollback(self, arguments: Mapping[str, Any], _: Report) -> dict[str, Any]:
         return self.promoter.roll_back(force=bool(arguments.get("force")))
+
+    def _now(self) -> datetime:
+        with self.db.read() as session:
+            return clock.now(session)
 
     def _start(self, arguments: Mapping[str, Any]) -> Generation:
         """Insert the generation; one that is already building was started by this job."""
@@ -144,7 +151,8 @@ class ReindexJobs:
         began, force = datetime.fromisoformat(arguments["began"]), bool(arguments["force"])
         with self.db.read() as session:
             left = checks.count_unsettled(session, generation.id, before=began)
-        if left and not force and utcnow() - began < self.promoter.bounds.wait:
+            now = clock.now(session)
+        if left and not force and now - began < self.promoter.bounds.wait:
             raise Waiting(
                 seconds=0.2,
                 arguments=arguments,

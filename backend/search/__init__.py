@@ -1,5 +1,6 @@
 """Find similar products, and measure how good the answers are.
 
-Reading order: `similar` (the queries), `query_image` (an image becomes a query vector), `recall`,
-`recall_monitor` and `filter_recall` (compare a sample with exact search), `ranking` (metrics).
+Reading order: `similar` (the queries), `query_image` (an image becomes a query vector), `coverage`
+(how much the index holds), `recall`, `recall_monitor` and `filter_recall` (compare a sample with
+exact search), `ranking` (metrics).
 """

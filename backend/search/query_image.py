@@ -9,14 +9,11 @@ from typing import Final, Protocol
 
 from PIL import Image
 
-from backend import images
 from backend.database.models import Generation
 from backend.embedders.loaded import LoadedEmbedders
 from backend.errors import EmbedderBusy
 from backend.generations import EmbedderIdentity, check_fingerprint
-from backend.images.decode import Size
 from backend.images.decoder_pool import DecoderPool
-from backend.images.limits import ImageLimits
 from backend.vectors import Vector
 
 SENT_SIDE: Final = 256
@@ -39,7 +36,8 @@ class QueryEncoder(Protocol):
         """Return the vector of an untrusted image file, (size,) float32, L2-normalised.
 
         Raises ImageError, ModelMismatch when the network at hand is not the one that the generation
-        was built with, and EmbedderBusy when none answers in time.
+        was built with, EmbedderBusy when none answers in time, and DecoderBusy or
+        DecoderUnavailable.
         """
         ...
 
@@ -104,21 +102,17 @@ class RemoteQueryEncoder:
         embed: EmbedRemotely,
         decoders: DecoderPool,
         *,
-        limits: ImageLimits,
         seconds: float,
         heartbeat: Callable[[], None] = lambda: None,
     ) -> None:
         self._embed = embed
         self._decoders = decoders
-        self._limits = limits
         self._seconds = seconds
         self._heartbeat = heartbeat
 
     def encode(self, generation: Generation, data: bytes) -> Vector:
-        info = images.inspect(data, limits=self._limits)
-        target = sent_size(info.height, info.width)
         png = io.BytesIO()
-        self._decoders.decode_one(data, target=target).image.save(png, "PNG", compress_level=3)
+        self._decoders.decode_one(data, target=SENT_SIDE).image.save(png, "PNG", compress_level=3)
         vector, fingerprint = self._embed(
             png.getvalue(), spec=generation.embedder, seconds=self._seconds
         )
@@ -149,9 +143,3 @@ def sample_image() -> bytes:
     png = io.BytesIO()
     Image.new("RGB", (64, 64), "grey").save(png, "PNG")
     return png.getvalue()
-
-
-def sent_size(height: int, width: int) -> Size:
-    """Return the (height, width) in which an image is sent: its own shape, within SENT_SIDE."""
-    scale = min(1.0, SENT_SIDE / max(height, width))
-    return max(1, round(height * scale)), max(1, round(width * scale))

@@ -26,6 +26,7 @@ from backend.filters import Schema, Where
 from backend.filters.shape import shape
 from backend.search import filter_recall
 from backend.search.filter_recall import ShapeKey, Sums
+from backend.search.nearest_products import nearest_products
 from backend.search.recall import NEIGHBOURS, recall
 from backend.vectors import Hit, SearchMode, VectorIndex
 
@@ -106,8 +107,15 @@ class RecallMonitor:
         with self._lock:
             sums, self._unsaved = self._unsaved, {}
             self._saved = time.monotonic()
-        if sums:
+        if not sums:
+            return
+        try:
             self._db.write(lambda session: filter_recall.add_sums(session, sums))
+        except Exception:  # also of the host: the counts are kept for the next time
+            with self._lock:
+                for key, more in sums.items():
+                    self._add(key, more)
+            raise
 
     def _add_comparison(self, search: Search, value: float) -> None:
         key, one = self._key(search), Sums(compared=1, recall=value)
@@ -134,8 +142,15 @@ def recall_of(index: VectorIndex, search: Search) -> float:
     """Search again now, in the search's mode and exactly, and return the recall@10."""
 
     def ask(mode: SearchMode) -> list[Hit]:
-        return index.nearest(
-            search.vector, limit=NEIGHBOURS, where=search.where, exclude=search.exclude, mode=mode
+        return nearest_products(
+            index,
+            search.vector,
+            limit=NEIGHBOURS,
+            most_images=search.generation.most_images,
+            where=search.where,
+            exclude=search.exclude,
+            mode=mode,
+            payloads=False,
         )
 
     exact = ask(SearchMode.EXACT)

@@ -4,47 +4,65 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Final, ParamSpec
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend import generations
-from backend.catalogue import image_vectors
+from backend.catalogue import image_vectors, product_images
+from backend.catalogue.draft_images import ImageRef
 from backend.catalogue.skus import is_sku, normalise
 from backend.database.engine import Database
 from backend.database.models import Generation, IndexEntry, Product
-from backend.errors import IndexGone, NotSearchable, UnknownProduct
-from backend.filters import Condition, Where
-from backend.queue.progress import State, of_product, states
+from backend.errors import IndexGone, NoImage, NotSearchable, UnknownProduct
+from backend.filters import Schema, Where
+from backend.filters.matching import matcher
+from backend.queue.progress import State, image_errors, of_product, state_column, states
 from backend.queue.requesting import FORMER_LIFE
+from backend.search.nearest_products import MOST_TIMES
 from backend.search.recall_monitor import Search
 from backend.vectors import Hit, Vector, VectorIndex
+from backend.vectors.image_points import point_ids, product_of, slot_of
 
 Asked = ParamSpec("Asked")
 
 SLACK: Final = 8
-"""Neighbours requested beyond the limit: they replace hits that SQL knows to be removed."""
+"""Neighbours requested beyond the limit: they replace hits that do not pass any more."""
+
+REFILLS: Final = 3
+"""How often more neighbours are requested when those do not suffice, each time GROWTH times as
+many: only while the index lags behind a change of many products."""
+
+GROWTH: Final = 4
 
 MAX_LIMIT: Final = 100
 
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """The options of a query for a product or an image. `exclude` holds skus."""
+    """The options of a query for a product or an image. `exclude` holds skus.
+
+    `schema` is what `where` was checked with. `image` is the number of the product's image that
+    is compared, from 1; None: as the first, and if that has no vector, the first that has one.
+    """
 
     limit: int = 10
     where: Where = field(default_factory=dict)
+    schema: Schema = field(default_factory=dict)
     exclude: Sequence[str] = ()
     min_score: float | None = None
+    image: int | None = None
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A product that looks like the query; `score` is the cosine similarity."""
+    """A product that looks like the query, as SQL has it; `score` is the cosine similarity."""
 
     product: Product
+    state: State
+    reason: str | None  # of its quarantine
     score: float
 
 
@@ -77,8 +95,9 @@ def similar_to_product(
 ) -> Answer:
     """Return what looks like a product of the catalogue, the product itself left out.
 
-    The vector is read from SQL, so no network runs. Raises UnknownProduct, NotSearchable when the
-    product has no vector yet (with its state and reason), NoGeneration, InvalidFilter.
+    The vector is read from SQL, so no network runs. Raises UnknownProduct, NoImage when the product
+    has no image of the number that is asked for, NotSearchable when it has no vector yet (with its
+    state and reason), NoGeneration, InvalidFilter.
     """
     with db.read() as session:
         generation = generations.active(session)
@@ -91,7 +110,7 @@ def similar_to_product(
         )
         if product is None:
             raise UnknownProduct(f"no product has the sku {sku!r}")
-        vector, state = _vector_of(session, generation, product)
+        vector, state = _vector_of(session, generation, product, query.image)
         exclude = [product.id, *_ids(session, query.exclude)]
     answer = _search(db, generation, index_of(generation), vector, query, exclude)
     answer.meta["query_state"] = state.value
@@ -119,20 +138,36 @@ def similar_to_image(
     return _search(db, generation, index_of(generation), vector, query, exclude)
 
 
-def _vector_of(session: Session, generation: Generation, product: Product) -> tuple[Vector, State]:
-    """Return the last good vector of a product, and the product's state."""
+def _vector_of(
+    session: Session, generation: Generation, product: Product, image: int | None
+) -> tuple[Vector, State]:
+    """Return the last good vector of a product, or that of one image, and the product's state."""
     state, why = states(session, generation.id, [product.id])[product.id]
-    entry = session.get(IndexEntry, (generation.id, product.id))
-    digest = entry.embedded_digest if entry else None
+    if image is None or (image == 1 and not product.more_images):
+        entry = session.get(IndexEntry, (generation.id, product.id))
+        digest, name = entry.embedded_digest if entry else None, "it"
+    else:
+        asked = _image_of(session, product, image)
+        digest, name = asked.digest, f"its image {image}"
+        errors = image_errors(session, generation.id, [product.id]).get(product.id, {})
+        if error := errors.get(asked.uri or ""):
+            state, why = State.QUARANTINED, error
     vectors = image_vectors.load(session, generation.fingerprint, [digest] if digest else [])
     if digest is None or digest not in vectors:
         raise NotSearchable(
-            f"product {product.sku!r} has no vector yet: it is {state}"
+            f"product {product.sku!r} has no vector yet: {name} is {state}"
             + (f", {why}" if why else ""),
             state=state.value,
             reason=why,
         )
     return vectors[digest], state
+
+
+def _image_of(session: Session, product: Product, number: int) -> ImageRef:
+    images = product_images.load_all(session, [product])[product.id]
+    if not 1 <= number <= len(images):
+        raise NoImage(f"product {product.sku!r} has {len(images)} images, numbered from 1")
+    return images[number - 1]
 
 
 def _ids(session: Session, skus: Sequence[str]) -> list[int]:
@@ -155,44 +190,74 @@ def _search(
         exclude=tuple(exclude),
         mode=index.search_mode(query.where),
     )
-    hits = index.nearest(
-        vector,
-        limit=query.limit + SLACK,
-        where=query.where,
-        exclude=exclude,
-        min_score=query.min_score,
-        mode=search.mode,
-    )
-    with db.read() as session:
-        items = _present(session, generation.id, hits, query.where)
+    items, lags = _current(db, index, search, query)
     meta = {
         "embedder": generation.embedder,
         "fingerprint": generation.fingerprint,
         "search_mode": search.mode.value,
+        "index_lags": lags,
     }
-    return Answer(items=items[: query.limit], generation=generation, meta=meta, search=search)
+    return Answer(items=items, generation=generation, meta=meta, search=search)
 
 
-def _present(
-    session: Session, generation_id: int, hits: Sequence[Hit], where: Where
-) -> list[Neighbour]:
-    """Read the hits' products from SQL, without those removed or sold out meanwhile.
+def _current(
+    db: Database, index: VectorIndex, search: Search, query: Query
+) -> tuple[list[Neighbour], bool]:
+    """Return neighbours that pass the filter now, and whether fewer came than the index has.
 
-    A product that was removed and came again is left out as long as the index holds its old point.
+    Hits that do not pass any more are replaced by further ones.
     """
-    ids = [hit.id for hit in hits]
+    passes = matcher(query.where, query.schema) if query.where else None
+    images = search.generation.most_images or 1
+    items: dict[int, Neighbour] = {}
+    seen: dict[int, None] = {}  # products, in the order in which they were found
+    wanted = query.limit + SLACK
+    for _ in range(1 + REFILLS):
+        points = wanted * min(images, MOST_TIMES)
+        hits = index.nearest(
+            search.vector,
+            limit=points,
+            where=query.where,
+            exclude=point_ids([*search.exclude, *seen], images),
+            min_score=query.min_score,
+            mode=search.mode,
+            payloads=False,
+        )
+        seen |= dict.fromkeys(product_of(hit.id) for hit in hits)
+        with db.read() as session:
+            found = _read(session, search.generation, hits)
+        for one in found:
+            if not passes or passes(partial(getattr, one.product)):
+                items.setdefault(one.product.id, one)  # by its nearest image
+        if len(items) >= query.limit or len(hits) < points:
+            break
+        wanted *= GROWTH
+    return list(items.values())[: query.limit], len(items) < min(query.limit, len(seen))
+
+
+def _read(session: Session, generation: Generation, hits: Sequence[Hit]) -> list[Neighbour]:
+    """Read all that an answer shows of the hits' products, in one query.
+
+    Removed products are left out, and points of images that their products have no more: a worker
+    that is killed at the worst moment leaves one, until it is reconciled.
+    """
+    ids = {product_of(hit.id) for hit in hits}
     rows = session.execute(
-        select(Product, IndexEntry.indexed_claim)
-        .outerjoin(IndexEntry, of_product(generation_id))
-        .where(Product.id.in_(ids))
+        select(Product, state_column(), IndexEntry.last_error, IndexEntry.more_digests)
+        .add_columns(IndexEntry.indexed_claim)
+        .outerjoin(IndexEntry, of_product(generation.id))
+        .where(Product.id.in_(ids), Product.removed_at.is_(None))
     )
-    products = {row.id: row for row, claim in rows if claim != FORMER_LIFE}
-    stock = where.get("in_stock", Condition())
-    return [
-        Neighbour(products[hit.id], min(1.0, max(-1.0, hit.score)))
-        for hit in hits
-        if hit.id in products
-        and products[hit.id].removed_at is None
-        and (not stock.any_of or products[hit.id].in_stock in stock.any_of)
-        and products[hit.id].in_stock not in stock.none_of
-    ]
+    found = {row[0].id: row for row in rows}
+    items = []
+    for hit in hits:
+        if (row := found.get(product_of(hit.id))) is None:
+            continue
+        product, state, reason, more, claim = row
+        if claim == FORMER_LIFE:  # removed, and begun anew: the point is still the old one
+            continue
+        if slot_of(hit.id) <= len(more or ()):
+            why = reason if state == State.QUARANTINED else None
+            score = min(1.0, max(-1.0, hit.score))
+            items.append(Neighbour(product, State(state), why, score))
+    return items

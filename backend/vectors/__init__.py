@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -24,10 +24,17 @@ Vector: TypeAlias = npt.NDArray[np.float32]
 CLAIM = "claim"
 """The payload field that holds the number of the claim that wrote the point; always indexed."""
 
+SLOT: Final = "slot"
+"""The payload field that tells a product's further points, 1 and up, from its first one, which
+lacks it; always indexed."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One product in the index. The payload's `claim` is set from `claim` by the adapter."""
+    """One image of a product in the index; `image_points` makes its id.
+
+    The payload's `claim` is set from `claim` by the adapter.
+    """
 
     id: int  # 0 <= id < 2**63
     vector: Vector  # (size,) float32, finite, not all zeros; stored at length 1
@@ -108,13 +115,14 @@ class VectorIndex(Protocol):
         min_score: float | None = None,
         exact: bool = False,
         mode: SearchMode | None = None,
+        payloads: bool = True,
     ) -> list[Hit]:
         """Return up to `limit` neighbours, best first, with a score of at least `min_score`.
 
-        `mode` is how to search, by default what `search_mode` returns; `exact` is short for
-        SearchMode.EXACT. Raises InvalidVector for a query of the wrong size, not finite or all
-        zeros; InvalidFilter for a field that is neither indexed nor an open attribute, or a value
-        of the wrong type.
+        Without `payloads`, the hits' payloads are empty and are not read. `mode` is how to search,
+        by default what `search_mode` returns; `exact` is short for SearchMode.EXACT. Raises
+        InvalidVector for a query of the wrong size, not finite or all zeros; InvalidFilter for a
+        field that is neither indexed nor an open attribute, or a value of the wrong type.
         """
         ...
 
@@ -156,17 +164,23 @@ class VectorIndex(Protocol):
         ...
 
     def facet(
-        self, field: str, *, limit: int = 200, where: Where | None = None
+        self,
+        field: str,
+        *,
+        limit: int = 200,
+        where: Where | None = None,
+        several: bool = False,
     ) -> list[tuple[Scalar, int]]:
         """Count the points per value of an indexed keyword, integer or bool field, most first.
 
+        With `several` only first points count, so that a product with several images counts once.
         Values that no point has are not listed. Raises InvalidFilter, naming the fields that can
         be counted, for any other.
         """
         ...
 
-    def count(self, where: Where | None = None) -> int:
-        """Count the points, exactly."""
+    def count(self, where: Where | None = None, *, several: bool = False) -> int:
+        """Count the points, exactly; with `several` only first points, as `facet` does."""
         ...
 
     def claims(self, *, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, int]]:

@@ -97,7 +97,8 @@ def _edge_index(settings: Settings, schema: Schema, generation: Generation) -> V
         settings.index_dir / generation.collection,
         size=generation.size,
         schema=schema,
-        options=ShardOptions(**options, quantization=_quantization(settings, generation)),
+        # LOOKALIKE_QDRANT_QUANTIZATION is a setting of the server.
+        options=ShardOptions(**options, quantization=_quantization(generation.quantization)),
     )
 
 
@@ -113,7 +114,7 @@ def _server_index(settings: Settings, schema: Schema, generation: Generation) ->
         connect=_connector(settings),
         options=ServerOptions(
             on_disk=settings.qdrant_on_disk,
-            quantization=_quantization(settings, generation),
+            quantization=_quantization(generation.quantization or settings.qdrant_quantization),
             shard_number=settings.qdrant_shards,
             replication_factor=settings.qdrant_replicas,
             hnsw_m=generation.index_options.get("hnsw_m"),
@@ -122,8 +123,7 @@ def _server_index(settings: Settings, schema: Schema, generation: Generation) ->
     )
 
 
-def _quantization(settings: Settings, generation: Generation) -> Literal["int8"] | None:
-    chosen = generation.quantization or settings.qdrant_quantization
+def _quantization(chosen: str | None) -> Literal["int8"] | None:
     return "int8" if chosen == "int8" else None
 
 

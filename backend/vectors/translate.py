@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from backend.filters import OPEN_PREFIX, Scalar, Schema, Where
 from backend.filters.check import Kind, bounds_of, kind_of
-from backend.filters.spellings import Spellings
-from backend.vectors import CLAIM
+from backend.filters.spellings import FLOATS, Spellings, float_token
+from backend.vectors import CLAIM, SLOT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,27 +24,48 @@ class SdkFilters:
     boolean: Callable[[bool], Any] = bool  # what MatchValue takes as a boolean
 
 
+FEW: Final = 8
+"""Up to so many numbers, each is a condition of its own on an open attribute.
+
+More are compared as texts and integers. That takes the texts of `FLOATS`, which a point lacks until
+it is written by this version.
+"""
+
+
 def path(field: str) -> str:
     """Return the JSON path of a field. An attribute's name is quoted: it may contain a dot."""
-    name = field.removeprefix(OPEN_PREFIX)
-    return field if name == field else f'{OPEN_PREFIX}"{name}"'
+    return OPEN_PREFIX + _quoted(field) if field.startswith(OPEN_PREFIX) else field
+
+
+def _quoted(field: str) -> str:
+    return f'"{field.removeprefix(OPEN_PREFIX)}"'
 
 
 def translate(
-    where: Where | None, schema: Schema, sdk: SdkFilters, *, exclude: Iterable[int] = ()
+    where: Where | None,
+    schema: Schema,
+    sdk: SdkFilters,
+    *,
+    exclude: Iterable[int] = (),
+    first_only: bool = False,
 ) -> Any:
-    """Return the SDK's filter for a checked `where` without some ids; None if all points pass."""
+    """Return the SDK's filter for a checked `where` without some ids; None if all points pass.
+
+    With `first_only` a product's further points do not pass.
+    """
     must: list[Any] = []
     must_not: list[Any] = []
     for field, condition in (where or {}).items():
         kind = kind_of(field, schema)
         if condition.any_of:
-            must.append(_any(list(_matches(field, kind, condition.any_of, sdk)), sdk))
+            must.append(_any(list(matches(field, kind, condition.any_of, sdk)), sdk))
         if bounds := _tightest(bounds_of(condition)):
             must.append(_field(field, sdk, range=sdk.range(**bounds)))
-        must_not.extend(_matches(field, kind, condition.none_of, sdk))
+        must_not.extend(matches(field, kind, condition.none_of, sdk))
     if ids := set(exclude):
         must_not.append(sdk.has_id(ids))
+    if first_only:
+        must_not.append(_field(SLOT, sdk, range=sdk.range(gte=1)))
     if not must and not must_not:
         return None
     return sdk.types.Filter(must=must, must_not=must_not)
@@ -86,14 +107,31 @@ def _field(field: str, sdk: SdkFilters, **condition: Any) -> Any:
     return sdk.types.FieldCondition(key=path(field), **condition)
 
 
-def _matches(field: str, kind: Kind, values: Collection[Scalar], sdk: SdkFilters) -> Iterator[Any]:
-    """Yield conditions, at least one of which is true where the field equals one of the values."""
-    spellings = Spellings.of(values) if kind == "attribute" else Spellings.typed(kind, values)
-    for group in (spellings.texts, spellings.integers):
+def matches(field: str, kind: Kind, values: Collection[Scalar], sdk: SdkFilters) -> Iterator[Any]:
+    """Yield conditions, at least one of which is true where the field equals one of the values.
+
+    Their number does not grow with that of the values, except on an indexed field of floats.
+    """
+    it = Spellings.for_kind(kind, values)
+    whole = it.integers
+    if kind == "attribute" and len(it.numbers) > FEW:
+        tokens = [float_token(number) for number in it.numbers]
+        yield _any_of(f"{FLOATS}.{_quoted(field)}", tokens, sdk)
+        whole += tuple(int(each) for each in it.numbers if _is_integer(each))
+    else:
+        for number in it.numbers:
+            yield _field(field, sdk, range=sdk.range(gte=number, lte=number))
+    for group in (it.texts, whole):
         if group:
-            yield _field(field, sdk, match=sdk.types.MatchAny(any=list(group)))
-    for number in spellings.numbers:
-        yield _field(field, sdk, range=sdk.range(gte=number, lte=number))
-    for value in spellings.booleans:
+            yield _any_of(path(field), group, sdk)
+    for value in it.booleans:
         operand = sdk.boolean(value)
         yield _field(field, sdk, match=sdk.types.MatchValue(value=operand))
+
+
+def _is_integer(number: float) -> bool:
+    return abs(number) < 2**63 and number == int(number)
+
+
+def _any_of(key: str, values: Sequence[str | int], sdk: SdkFilters) -> Any:
+    return sdk.types.FieldCondition(key=key, match=sdk.types.MatchAny(any=list(values)))

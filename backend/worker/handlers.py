@@ -1,11 +1,10 @@
-"""What runs each verb of a job: `index`, `verify`, `optimize`, `purge`, those of a re-index."""
+"""What runs each verb of a job: `index`, `verify`, `optimize`, `purge`, `feed`, re-indexing."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from functools import partial
 from typing import Any, Final
 
 from backend import generations, jobs
@@ -13,15 +12,22 @@ from backend.bootstrap import Services
 from backend.database.engine import Database
 from backend.database.models import LIVE, Generation
 from backend.errors import WrongState
+from backend.feeds.importing import Progress as FeedProgress
+from backend.feeds.schedule import VERB
 from backend.indexing import verify
 from backend.indexing.purge import purge
 from backend.jobs import Handler, Interrupted, Report
+from backend.logs import RunLog
+from backend.queue.counting import GOOD_FOR
 from backend.queue.progress import Progress, progress
 from backend.vectors.edge.optimizer import Optimizer
+from backend.worker.feed_thread import FeedThread
 from backend.worker.maintenance import wake_awaited
 from backend.worker.rounds import FirstError, Rounds
 
 COUNT_EVERY_SECONDS: Final = 2.0
+FEED_SECONDS: Final = 0.02
+"""How long a running feed is waited for, between two rounds of other work."""
 
 
 class JobHandlers:
@@ -50,9 +56,10 @@ class JobHandlers:
         }
         self._all: dict[str, Handler] = {
             **self._short,
-            "index": self._index,
-            "verify": self._verify,
-            "optimize": self._optimize,
+            "index": _logged("index", self._index),
+            "verify": _logged("verify", self._verify),
+            "optimize": _logged("optimize", self._optimize),
+            VERB: self._feed,
         }
 
     def run_next(self) -> bool:
@@ -64,15 +71,15 @@ class JobHandlers:
 
         Images that are still to come are looked for once, and not waited for.
         """
-        counted_at = 0.0
         wake_awaited(self._services.db)
+        looked_at, counts = 0.0, PacedProgress(self._services.db)
         while True:
             busy = self._rounds.run_one()
-            if busy and time.monotonic() - counted_at < COUNT_EVERY_SECONDS:
+            if busy and time.monotonic() - looked_at < COUNT_EVERY_SECONDS:
                 continue
-            counted_at = time.monotonic()
+            looked_at = time.monotonic()
             jobs.run_next(self._services.db, self._short)
-            now = active_progress(self._services.db)
+            now = counts.current(busy=busy)
             report(now.products - now.pending, now.products)
             if self._is_stopping() and not now.at_rest:
                 raise Interrupted
@@ -127,7 +134,11 @@ class JobHandlers:
     def _optimize(self, arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
         """Build the shard of a generation, by default the active one, while the work goes on."""
         generation = self._live_generation(arguments.get("generation"))
-        built = self._optimizer.run(generation, meanwhile=partial(self._work_beside, report))
+
+        def meanwhile() -> None:
+            self._work_beside(report, self._optimizer.progress)
+
+        built = self._optimizer.run(generation, meanwhile=meanwhile)
         return {"generation": generation.id} | asdict(built)
 
     def _live_generation(self, generation_id: int | None) -> Generation:
@@ -139,16 +150,78 @@ class JobHandlers:
             raise WrongState(f"generation {found.id} is {found.state}: its index is not in use")
         return found
 
-    def _work_beside(self, report: Report) -> None:
-        """Work for a moment while a build goes on; raises Interrupted if the worker must stop."""
+    def _feed(self, arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
+        """Fetch and import a feed in a thread, while the work goes on."""
+        feed_id, force = int(arguments["feed"]), bool(arguments.get("force"))
+
+        def run(progress: FeedProgress) -> dict[str, Any]:
+            return self._services.feeds.run(feed_id, force=force, progress=progress)
+
+        with FeedThread(run) as thread:
+            while not thread.wait(FEED_SECONDS):
+                self._work_beside(report, thread.progress)
+            report(*thread.progress)
+            return thread.result()
+
+    def _work_beside(self, report: Report, now: tuple[int, int | None]) -> None:
+        """Work for a moment while something goes on; raises Interrupted if the worker must stop."""
         if self._is_stopping():
             raise Interrupted
-        report(*self._optimizer.progress)
+        report(*now)
         busy = False
         with FirstError():
             busy = jobs.run_next(self._services.db, self._short) or self._rounds.run_one()
         if not busy:
             self._wait(min(self._services.settings.poll_seconds, 0.2))
+
+
+def _logged(verb: str, handler: Handler) -> Handler:
+    """Have a handler leave lines about its start, its progress and its end."""
+
+    def run(arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
+        lines = RunLog("job", verb=verb, **arguments)
+
+        def report_and_tell(done: int, total: int | None) -> None:
+            report(done, total)
+            lines.progress(done=done, total=total)
+
+        try:
+            result = handler(arguments, report_and_tell)
+        except Interrupted:
+            lines.end(interrupted=True)
+            raise
+        except Exception as error:
+            lines.fail(error)
+            raise
+        lines.end(**{key: value for key, value in result.items() if isinstance(value, int | str)})
+        return result
+
+    return run
+
+
+class PacedProgress:
+    """Counts the active generation's products, so seldom that the work gets most of the time.
+
+    While there is work, counting takes one part in `counting.GOOD_FOR`; while there is none, half:
+    then only the count can tell that all is done.
+    """
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._last: Progress | None = None
+        self._counted_at = 0.0
+        self._took = 0.0
+
+    def current(self, *, busy: bool) -> Progress:
+        """Return the last count, or a new one if it is time for that."""
+        pause = self._took * (GOOD_FOR if busy else 1)
+        is_due = time.monotonic() - self._counted_at >= pause
+        if self._last is None or self._last.at_rest or is_due:  # never at rest by an old count
+            began = time.monotonic()
+            self._last = active_progress(self._db)
+            self._counted_at = time.monotonic()
+            self._took = self._counted_at - began
+        return self._last
 
 
 def active_progress(db: Database) -> Progress:

@@ -6,13 +6,18 @@ A process embeds if it may load a network, and applies and runs jobs if it may w
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import structlog
 
 from backend import jobs, queue, reindex
 from backend.bootstrap import Services
+from backend.database import clock
+from backend.database.failures import meaning_of, why
 from backend.errors import LookalikeError
-from backend.queue import is_busy
+from backend.feeds import workspace
+from backend.logs import Repeats
+from backend.queue import Stage, is_busy
 from backend.queue.progress import Progress
 from backend.vectors.edge.optimizer import Optimizer
 from backend.vectors.edge.policy import Policy
@@ -30,6 +35,7 @@ class Worker:
         self.services = services
         self.wake_up = threading.Event()
         self.problem: str | None = None  # why the last round failed
+        self._repeats = Repeats(log)
         self.optimizer = make_optimizer(services)
         self.rounds = Rounds(services, self.optimizer)
         self.maintenance = Maintenance(services)
@@ -45,6 +51,8 @@ class Worker:
     def recover(self) -> None:
         """Free the leases and jobs of a killed process; start the first generation if need be."""
         services = self.services
+        workspace.remove_leftovers(services.feeds.folder)
+        self._free_what_is_held()
         if services.embeds:
             services.first_generation()
             reindex.follow_settings(
@@ -53,10 +61,25 @@ class Worker:
                 embedder=services.embedders.named,
                 has_workers=bool(services.settings.broker_url),
             )
-        if not services.settings.broker_url:
-            jobs.free(services.db)
-            freed = services.db.write(queue.free_leases)
-            log.info("recovered", freed_leases=freed)
+
+    def _free_what_is_held(self) -> None:
+        """Free what only a killed predecessor of this process can have held.
+
+        Without a broker no other process works on the queue. Beside one, other workers embed, but
+        only the owner of an embedded index applies and runs jobs.
+        """
+        db, owns_index = self.services.db, self.services.owner.is_here
+        if self.services.settings.broker_url and not owns_index:
+            return
+        if not self.services.settings.broker_url:
+            db.write(clock.start_anew)
+            freed = db.write(queue.free_leases)
+        elif self.services.settings.qdrant_url:
+            return
+        else:
+            freed = db.write(partial(queue.free_leases, stage=Stage.APPLY))
+        jobs.free(db)
+        log.info("recovered", freed_leases=freed)
 
     def run(self) -> None:
         """Work until `stop`. Looks for work every `poll_seconds`, and after a notification."""
@@ -64,18 +87,27 @@ class Worker:
             try:
                 busy = self.work_once()
                 self.services.recall.compare(self.services.indexes.of)
+                if self.services.writes_index:
+                    self.services.coverage.refresh()
                 if not busy:
                     self.maintenance.reconcile_if_due()
                 self.problem = None
             except LookalikeError as error:
                 log.warning("work failed", code=error.code, error=error.message)
                 busy, self.problem = False, f"failed: {error.message}"
-            except Exception as error:  # one failed round must not end the thread
-                log.exception("work failed", error=repr(error))
-                busy, self.problem = False, f"failed: {error}"
+            except Exception as error:  # noqa: BLE001  (one failed round must not end the thread)
+                busy, self.problem = False, self._explain(error)
             if not busy:
                 self._wait(self.services.settings.poll_seconds)
         self.optimizer.stop()
+
+    def _explain(self, error: Exception) -> str:
+        """Log why a round failed, and return it; what the database's host lacks, only once."""
+        if meaning := meaning_of(error):
+            self._repeats.log("work failed", code=meaning.code, error=why(error))
+            return f"failed: {meaning.message.rstrip('.')}: {why(error)}"
+        log.exception("work failed", error=repr(error))
+        return f"failed: {error}"
 
     def stop(self) -> None:
         """Let the loop end after its current round."""
@@ -84,6 +116,8 @@ class Worker:
 
     def work_once(self) -> bool:
         """Run one job or one round of both stages; return whether there was anything to do."""
+        self.maintenance.request_due_feeds()
+        self.maintenance.note_if_due()
         ran = self.services.writes_index and self.handlers.run_next()
         busy = self.rounds.run_one() or ran
         return self.maintenance.clean_up_if_due(idle=not busy) or busy

@@ -1,4 +1,4 @@
-"""What a worker does regularly besides the queue: delete leftovers, look for drift."""
+"""What a worker does regularly besides the queue: delete leftovers, look for drift and feeds."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ import structlog
 from backend import generations, indexing, queue, reindex
 from backend.bootstrap import Services
 from backend.catalogue import unnamed_images
+from backend.database import clock
 from backend.database.engine import Database
 from backend.errors import ImageUnavailable
+from backend.feeds import schedule
 from backend.indexing import verify
+from backend.jobs import runners
 
 log = structlog.get_logger(__name__)
 
 CLEAN_UP_SECONDS: Final = 1.0
 BUSY_CLEAN_UP_SECONDS: Final = 10.0
+
 
 LOOK_SECONDS: Final = 0.05
 """How long one round looks through the images."""
@@ -46,7 +50,24 @@ class Maintenance:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._reconciled_at = self._cleaned_at = time.monotonic()
-        self._store_failed_at = -inf
+        self._noted_at = self._store_failed_at = -inf
+        self._warned_of_skew = False
+
+    def note_if_due(self) -> None:
+        """Where several processes work, note every few seconds that this one does."""
+        services = self._services
+        due = self._noted_at + runners.SEEN_EVERY_SECONDS
+        if not services.settings.broker_url or time.monotonic() < due:
+            return
+        self._noted_at = time.monotonic()
+        skew = runners.note(services.db, embeds=services.embeds, applies=services.writes_index)
+        if clock.is_skewed(skew) and not self._warned_of_skew:
+            log.warning("this host's clock is not the database's", seconds_ahead=round(skew, 1))
+        self._warned_of_skew = clock.is_skewed(skew)
+
+    def request_due_feeds(self) -> int:
+        """Request a run of every feed that is due; return how many it was."""
+        return schedule.request_due(self._services.db) if self._services.writes_index else 0
 
     def clean_up_if_due(self, *, idle: bool) -> bool:
         """Delete some leftovers if it is time for that; return whether there are more."""

@@ -20,6 +20,7 @@ from backend.indexing import EmbedOptions, verify
 from backend.queue import REINDEX, SINGLE, Stage
 from backend.vectors.edge.optimizer import Optimizer
 from backend.worker.claim_size import ClaimSize
+from backend.worker.run_log import IndexingLog
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +59,7 @@ class Rounds:
         self._services = services
         self._optimizer = optimizer
         self._claim_size = ClaimSize()
+        self._log = IndexingLog()
         self._warned_at: dict[int, float] = {}  # generation -> when
         self._lease = timedelta(seconds=services.settings.lease_seconds)
 
@@ -70,18 +72,19 @@ class Rounds:
         services.heartbeat()
         with services.db.read() as session:
             live = generations.live(session)
-        failed, taken = FirstError(), 0
+        failed, embedded, applied = FirstError(), 0, 0
         if services.embeds:
-            taken += self._embed_urgent(live, failed)
+            embedded = self._embed_urgent(live, failed)
         if services.writes_index:
             for generation in live:
                 with failed:
-                    taken += self.apply(generation)
+                    applied += self.apply(generation)
             with failed:
                 self._optimizer.step(live)
-        if failed.error and not taken:
+        self._log.note_round(embedded=embedded, applied=applied)
+        if failed.error and not embedded + applied:
             raise failed.error
-        return taken > 0
+        return embedded + applied > 0
 
     def apply(self, generation: Generation) -> int:
         """Apply one claim; return how many rows were taken. Refills an index that is gone."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Final
 
 import structlog
 
 from backend.bootstrap import Services
+from backend.database.arrival import Arrival
+from backend.database.failures import meaning_of, why
 from backend.errors import LookalikeError
 from backend.worker.loop import Worker
 
@@ -23,12 +26,18 @@ class WorkerThread:
         self._worker = worker
         self._retry_seconds = retry_seconds
         self._problem: str | None = "is loading the embedder"
+        self._loads = True
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
     def problem(self) -> str | None:
         """Return what keeps the worker from working, or None."""
         return self._problem or self._worker.problem
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether the worker has not begun to work yet, because its embedder is being loaded."""
+        return self._loads
 
     def notify(self) -> None:
         """Wake the worker up: a row may be due."""
@@ -50,19 +59,62 @@ class WorkerThread:
         while not self._stopping.is_set():
             try:
                 self._worker.recover()
-                self._problem = None
+                self._problem, self._loads = None, False
                 self._worker.run()
             except LookalikeError as error:
                 self._problem = f"{error.code}: {error.message}"
                 log.error("the worker cannot start", error=self._problem, retry=self._retry_seconds)
             except Exception as error:  # otherwise the thread would end unnoticed
-                self._problem = f"{type(error).__name__}: {error}"
-                log.exception("the worker cannot start", retry=self._retry_seconds)
+                if meaning := meaning_of(error):
+                    self._problem = f"{meaning.code}: {why(error)}"
+                else:
+                    self._problem = f"{type(error).__name__}: {error}"
+                log.error(
+                    "the worker cannot start",
+                    error=self._problem,
+                    retry=self._retry_seconds,
+                    exc_info=meaning is None,
+                )
             self._stopping.wait(self._retry_seconds)
 
 
+class ArrivalThread:
+    """Waits for a database that did not answer at the start, then lets the process begin."""
+
+    def __init__(self, arrival: Arrival, *, then: Callable[[], None]) -> None:
+        self._arrival = arrival
+        self._then = then
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="arrival", daemon=True)
+
+    def problem(self) -> str | None:
+        """Return why the database cannot be used yet, or None."""
+        return self._arrival.problem
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, if it still waits."""
+        self._stopping.set()
+        if self._thread.ident:
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            if self._arrival.wait(is_stopping=self._stopping.is_set):
+                self._then()
+        except Exception as error:  # otherwise the thread would end unnoticed
+            self._arrival.problem = f"failed: {error}"
+            log.exception("the process cannot begin", error=repr(error))
+
+
 class RecallThread:
-    """Compares a sample of the searches with exact search, where no `WorkerThread` does."""
+    """Compares a sample of the searches with exact search and counts the index's points.
+
+    It runs where no `WorkerThread` does.
+    """
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -83,5 +135,6 @@ class RecallThread:
         while not self._stopping.wait(self._services.settings.poll_seconds):
             try:
                 self._services.recall.compare(self._services.indexes.of)
+                self._services.coverage.refresh()
             except Exception:  # otherwise the thread would end unnoticed
                 log.exception("cannot compare searches with exact search")

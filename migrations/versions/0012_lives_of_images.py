@@ -1,14 +1,14 @@
 """Images that are still to come, images that nothing names, and who names a digest.
 
 Revision ID: 0012
-Revises: 0007
+Revises: 0013
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0012"
-down_revision = "0007"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 import signal
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -15,6 +18,7 @@ from support.installation import PATIENCE_SECONDS, Installation, distributed
 from support.qdrant_wire import LOCAL_MODE_WARNINGS, Wire
 from support.servers import free_port, wait_for
 
+from backend.metrics.snapshots import WRITE_SECONDS
 from backend.settings import Settings
 
 HEAVY = ("cygrpc", "_psycopg", "libpq", "libtorch")
@@ -88,12 +92,15 @@ def test_two_processes_answer_and_inherit_nothing_and_a_killed_one_is_replaced(
     master = shop.process("api")
     first = ask_until_two_answer(url, master, wire)
     assert_is_light(master)
+    assert_counts_of_all_processes_are_shown(url)
     victim = psutil.Process(min(first))
     victim.send_signal(signal.SIGKILL)
     victim.wait(PATIENCE_SECONDS)
     second = ask_until_two_answer(url, master, wire)
     assert first & second == {max(first)}
     assert_is_light(master)
+    for name in ("w", "beat"):
+        assert [line for line in shop.log_of(name).splitlines() if not is_json(line)] == []
 
 
 @pytest.mark.slow
@@ -111,6 +118,33 @@ def test_processes_are_replaced_after_their_requests_and_no_answer_is_lost(
 
     wait_for(six_processes, seconds=2 * PATIENCE_SECONDS, every=0)
     assert_is_light(master)
+
+
+def assert_counts_of_all_processes_are_shown(url: str) -> None:
+    """Whichever API process answers, it shows its own counts, the other one's and the worker's."""
+    route = 'http_route="/v1/products/<sku>/similar"'
+    wanted = [
+        r'lookalike_processes\{role="api"\} 2\.0',
+        r'lookalike_processes\{role="worker"\} 1\.0',
+        r"lookalike_embed_batch_images_sum 4\.0",
+        r'lookalike_freshness_seconds_count\{priority="import"\} 4\.0',
+    ]
+    with ThreadPoolExecutor(8) as askers:
+        list(askers.map(ask, [url] * 8))
+    counts = set()
+    for _ in range(10):
+        time.sleep(WRITE_SECONDS / 2)
+        shown = requests.get(f"{url}/metrics", timeout=PATIENCE_SECONDS).text
+        (count,) = re.findall(rf"_count\{{.*{route}\}} (\S+)", shown)
+        counts.add(float(count))
+        assert [line for line in wanted if not re.search(line, shown)] == []
+    assert len(counts) <= 2, "only the counts of the last second may be missing"
+
+
+def is_json(line: str) -> bool:
+    with suppress(ValueError):
+        return isinstance(json.loads(line), dict)
+    return False
 
 
 def assert_is_light(master: psutil.Process) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support import real_catalogue
 
 from backend.catalogue.sources import open_source
 from backend.catalogue.sources.feed import FeedRow
@@ -35,7 +36,7 @@ def card() -> dict:
 @pytest.fixture
 def catalogue(shared_data: Path) -> Iterator[list[FeedRow]]:
     """All products with images, in the file's order."""
-    with closing(open_source(shared_data / "fashion-products-small.zip")) as source:
+    with closing(open_source(real_catalogue.whole(shared_data))) as source:
         yield [row for row in source.read() if isinstance(row, FeedRow) and row.image]
 
 

@@ -10,7 +10,6 @@ import random
 import signal
 import sys
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from sqlalchemy import select
+from support import real_catalogue
 from support.catalogue import draw_catalogue
 from support.catalogue_editor import CatalogueEditor
 from support.installation import Installation, distributed
@@ -81,15 +81,7 @@ def catalogue(scale: Scale, tmp_path: Path, request: pytest.FixtureRequest) -> P
     if scale is SMALL:
         return draw_catalogue(folder, scale.products)
     shared: Path = request.getfixturevalue("shared_data")
-    (folder / "images").mkdir(parents=True)
-    with zipfile.ZipFile(shared / "fashion-products-small.zip") as archive:
-        names = {Path(name).name: name for name in archive.namelist()}
-        head, *rows = archive.read(names["styles.csv"]).decode().splitlines()
-        rows = [row for row in rows if f"{row.split(',', 1)[0]}.jpg" in names][: scale.products]
-        (folder / "styles.csv").write_text("\n".join([head, *rows]) + "\n")
-        for sku in (row.split(",", 1)[0] for row in rows):
-            (folder / "images" / f"{sku}.jpg").write_bytes(archive.read(names[f"{sku}.jpg"]))
-    return folder
+    return real_catalogue.unpack(shared, folder, scale.products, only_with_image=True)
 
 
 @pytest.fixture

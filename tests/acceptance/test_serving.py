@@ -53,7 +53,7 @@ def wait_for_similar(url: str, sku: str) -> list[str]:
 
 
 def server_processes(shop: Installation) -> set[psutil.Process]:
-    """The processes that gunicorn's master has forked."""
+    """The processes that the master has forked."""
     return set(shop.process("api").children())
 
 
@@ -67,13 +67,18 @@ def test_a_product_is_findable_after_its_put_and_its_image(shop: Installation, u
     assert "Traceback" not in shop.log_of("api")
 
 
-def test_what_was_indexed_is_there_after_a_kill_of_all_processes(
+def test_a_killed_master_takes_its_process_along_and_the_next_start_has_port_and_index(
     shop: Installation, url: str
 ) -> None:
     for number in range(5):
         put(url, str(number), f"#{number * 50:02x}8080")
-    shop.kill_api()
-    url = shop.api()
+    (child,) = server_processes(shop)
+    with requests.Session() as polling:
+        assert polling.get(f"{url}/livez", timeout=PATIENCE_SECONDS).ok
+        shop.end("api", signal.SIGKILL)
+        assert shop.api(int(url.rpartition(":")[2])) == url
+        child.wait(PATIENCE_SECONDS)
+        assert polling.get(f"{url}/livez", timeout=PATIENCE_SECONDS).ok
     shop.wait_until_indexed(5)
     assert get(url, "/v1/status")["products"] == 5
     assert len(get(url, "/v1/products/0/similar")["items"]) == 4
@@ -89,6 +94,26 @@ def test_a_killed_worker_process_is_replaced_and_goes_on(shop: Installation, url
     put(url, "2", "darkred")
     assert wait_for_similar(url, "1") == ["2"]
     assert shop.end("api") == 0
+
+
+@pytest.mark.slow
+def test_a_server_that_is_stopped_while_its_embedder_loads_does_not_wait_for_it(
+    shop: Installation,
+) -> None:
+    port = free_port()
+    shop.start("serve", "--port", str(port), name="api", embedder="lookalike-fashion")
+
+    def lives() -> bool:
+        with suppress(requests.ConnectionError):
+            return requests.get(f"http://127.0.0.1:{port}/livez", timeout=PATIENCE_SECONDS).ok
+        return False
+
+    wait_for(lives, seconds=PATIENCE_SECONDS)
+    assert shop.end("api") == 0
+    said = shop.log_of("api")
+    assert '"loading": true' in said
+    assert '"recovered"' not in said, "that comes when the embedder is there"
+    assert "Traceback" not in said
 
 
 def test_a_reload_hands_the_index_over(shop: Installation, url: str) -> None:

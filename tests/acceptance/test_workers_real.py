@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
+from support import real_catalogue
 from support.installation import Installation, distributed
 from support.servers import wait_for
 
@@ -21,16 +21,7 @@ NEW = "new-arrival"
 @pytest.fixture
 def catalogue(shared_data: Path, tmp_path: Path) -> Path:
     """The first products of the shared catalogue, with their images."""
-    folder = tmp_path / "shop"
-    with zipfile.ZipFile(shared_data / "fashion-products-small.zip") as archive:
-        names = {Path(name).name: name for name in archive.namelist()}
-        head = archive.read(names["styles.csv"]).decode().splitlines()[: PRODUCTS + 1]
-        (folder / "images").mkdir(parents=True)
-        (folder / "styles.csv").write_text("\n".join(head) + "\n")
-        for sku in (line.split(",", 1)[0] for line in head[1:]):
-            if image := names.get(f"{sku}.jpg"):
-                (folder / "images" / f"{sku}.jpg").write_bytes(archive.read(image))
-    return folder
+    return real_catalogue.unpack(shared_data, tmp_path / "shop", PRODUCTS)
 
 
 @pytest.fixture

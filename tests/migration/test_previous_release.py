@@ -145,9 +145,9 @@ REFUSED: dict[str, tuple[Change, str]] = {
     ),
     "a reference that keeps rows": (
         lambda operations: operations.create_table(
-            "feeds", sa.Column("product_id", sa.BigInteger, sa.ForeignKey("products.id"))
+            "reviews", sa.Column("product_id", sa.BigInteger, sa.ForeignKey("products.id"))
         ),
-        "feeds refers to products and keeps its rows from being deleted",
+        "reviews refers to products and keeps its rows from being deleted",
     ),
 }
 SEEN_IN_THE_TABLES_ALONE = {"a narrower column", "a new check", "a reference that keeps rows"}
@@ -169,7 +169,7 @@ def add_everything_new(operations: Operations) -> None:
         products.alter_column("season", type_=sa.Text, existing_type=sa.String(255))
     operations.create_index("ix_products_maker", "products", ["maker"])
     operations.create_table(
-        "feeds",
+        "reviews",
         sa.Column("id", sa.Integer, primary_key=True),
         sa.Column("product_id", sa.BigInteger, sa.ForeignKey("products.id", ondelete="CASCADE")),
     )

@@ -15,7 +15,7 @@ import numpy as np
 from backend.errors import IndexUnavailable
 from backend.filters import Condition, Scalar, Schema, Where
 from backend.filters.check import check, check_facet
-from backend.vectors import Hit, Point, SearchMode, StoredPoint, Vector
+from backend.vectors import SLOT, Hit, Point, SearchMode, StoredPoint, Vector
 from backend.vectors.points import (
     CANDIDATES,
     check_diversity,
@@ -69,13 +69,14 @@ class ExactIndex:
         min_score: float | None = None,
         exact: bool = False,
         mode: SearchMode | None = None,
+        payloads: bool = True,
     ) -> list[Hit]:
         query = unit_vector(vector, self.size)
         points = self._passing(where, exclude)
         scores = {point.id: float(point.vector @ query) for point in points}
         best = sorted(points, key=lambda point: -scores[point.id])
         return [
-            Hit(point.id, scores[point.id], _given(point))
+            Hit(point.id, scores[point.id], _given(point) if payloads else {})
             for point in best[:limit]
             if min_score is None or scores[point.id] >= min_score
         ]
@@ -129,16 +130,23 @@ class ExactIndex:
         return (1 - diversity) * hit.score - diversity * closest
 
     def facet(
-        self, field: str, *, limit: int = 200, where: Where | None = None
+        self,
+        field: str,
+        *,
+        limit: int = 200,
+        where: Where | None = None,
+        several: bool = False,
     ) -> list[tuple[Scalar, int]]:
         check_facet(field, self._schema)
         counts: Counter[Scalar] = Counter()
         for point in self._passing(where):
+            if several and SLOT in point.payload:
+                continue
             counts.update(set(_values(point.payload, field)))
         return sorted(counts.items(), key=lambda pair: (-pair[1], str(pair[0])))[:limit]
 
-    def count(self, where: Where | None = None) -> int:
-        return len(self._passing(where))
+    def count(self, where: Where | None = None, *, several: bool = False) -> int:
+        return sum(not (several and SLOT in it.payload) for it in self._passing(where))
 
     def claims(self, *, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, int]]:
         self.ping()

@@ -7,6 +7,7 @@ a value, a list of values, or an object with the same five words.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,8 +19,9 @@ from pydantic_core import PydanticCustomError
 from backend.api.problems import pointer
 from backend.api.schemas.document import BodyLimits, Document
 from backend.api.schemas.problem import ProblemFault
-from backend.errors import InvalidFilter
+from backend.errors import FilterTooLarge, InvalidFilter
 from backend.filters import OPEN_PREFIX, Condition, Scalar, Schema, Where
+from backend.filters.budget import Budget
 from backend.filters.check import EXPECTED, Kind, check, kind_of
 
 WORDS: Final[Mapping[str, str]] = {"not": "none_of"} | {w: w for w in ("gte", "gt", "lte", "lt")}
@@ -28,8 +30,6 @@ WORDS: Final[Mapping[str, str]] = {"not": "none_of"} | {w: w for w in ("gte", "g
 LISTS: Final = ("any_of", "none_of")
 INTEGER: Final = re.compile(r"-?[0-9]{1,19}")
 NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-MOST_VALUES: Final = 1000
-"""Values of one any-of or none-of."""
 
 
 def split_words(text: str) -> list[str]:
@@ -73,11 +73,16 @@ def _is_open(name: str) -> bool:
 
 
 class FilterReader:
-    """Collects conditions from parameters and from JSON, and what is wrong with them."""
+    """Collects conditions from parameters and from JSON, and what is wrong with them.
+
+    Beyond the budget nothing more is read: that is one fault, which names the limit.
+    """
 
     def __init__(self, schema: Schema) -> None:
         self.faults: list[ProblemFault] = []
         self._schema = schema
+        self._budget = Budget()
+        self._is_too_large = False
         self._parts: dict[str, dict[str, Any]] = {}
 
     @property
@@ -87,6 +92,8 @@ class FilterReader:
 
     def read_parameter(self, name: str, texts: Sequence[str]) -> None:
         """Read one parameter of a query string; `target_of` must know it."""
+        if not self._may_spend([name, *texts], parameter=name):
+            return
         field, part = target_of(name, self._schema) or (name, "any_of")
         try:
             kind = kind_of(field, self._schema)
@@ -100,6 +107,8 @@ class FilterReader:
     def read_json(self, given: Any, *, at: str = "", parameter: str | None = None) -> None:
         """Read a filter in JSON; `at` is the pointer to it, in a body or in a parameter."""
         place = {"parameter": parameter} if parameter else {}
+        if not self._may_spend([json.dumps(given, ensure_ascii=False)], pointer=at, **place):
+            return
         if not isinstance(given, dict):
             self._refuse("must be an object of fields", pointer=at, **place)
             return
@@ -123,14 +132,31 @@ class FilterReader:
         if part in self._parts.get(field, {}):
             self._refuse("the same condition is given twice", **place)
             return
+        if self._is_too_large:
+            return
         try:
-            if part in LISTS and len(value) > MOST_VALUES:
-                raise ValueError(f"has more than {MOST_VALUES} values")
+            self._budget.spend_clause(len(value) if part in LISTS else 0)
             check({field: Condition(**{part: value})}, self._schema)
+        except FilterTooLarge as error:
+            self._refuse_size(error, **place)
         except (InvalidFilter, ValueError) as error:
             self._refuse(str(error), **place)
         else:
             self._parts.setdefault(field, {})[part] = value
+
+    def _may_spend(self, texts: Iterable[str], **place: str) -> bool:
+        """Count the bytes of some texts; return whether they are within the budget."""
+        if self._is_too_large:
+            return False
+        try:
+            self._budget.spend_bytes(sum(len(it.encode(errors="surrogatepass")) for it in texts))
+        except FilterTooLarge as error:
+            self._refuse_size(error, **place)
+        return not self._is_too_large
+
+    def _refuse_size(self, error: FilterTooLarge, **place: str) -> None:
+        self._is_too_large = True
+        self.faults.append(ProblemFault(code=error.code, detail=error.message, **place))
 
     def _refuse(self, detail: str, **place: str) -> None:
         self.faults.append(ProblemFault(code="invalid-filter", detail=detail, **place))

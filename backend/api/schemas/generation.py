@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import AfterValidator, ConfigDict, Field
 
 from backend.api.schemas.document import Document, RequestBody
-from backend.catalogue.drafts import storable
+from backend.catalogue.texts import storable
 from backend.reindex.requests import HNSW, QUANTIZATIONS, ReindexPlan
 
 

@@ -60,6 +60,16 @@ class UnnamedImages(Document):
     checked_at: datetime | None = Field(description="null before everything was looked through")
 
 
+class WorkerDocument(Document):
+    """A process that works on queue or jobs."""
+
+    name: str = Field(description="its host and process id")
+    embeds: bool
+    applies: bool = Field(description="it writes the index and runs jobs")
+    skew_seconds: float = Field(description="its host's clock less the database's")
+    seen_seconds_ago: float
+
+
 class Status(Document):
     """Counts of the active generation: products = pending + indexed + quarantined."""
 
@@ -78,6 +88,11 @@ class Status(Document):
     jobs: dict[str, int]
     unnamed: UnnamedImages
     filter_recall: list[FilterRecall] = Field(description="the most frequent shapes first")
+    clock_skew_seconds: float = Field(
+        description="this host's clock less the database's, which alone decides what is due"
+    )
+    workers: list[WorkerDocument] = Field(description="seen lately; empty without BROKER_URL")
+    warnings: list[str] = Field(description="clocks that differ by more than a few seconds")
     version: str
 
 
@@ -88,6 +103,10 @@ class QuarantinedProduct(Document):
     reason: str
     failures: int
     image_uri: str | None
+    image: int | None = Field(
+        description="null for a whole product; the number, from 1, of a single image that cannot "
+        "be used, while the product is indexed by its others"
+    )
 
 
 class QuarantinePage(Document):
@@ -113,6 +132,9 @@ class JobDocument(Document):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    cancelled_at: datetime | None = Field(
+        description="when its end was asked for; it is `failed` once it has ended"
+    )
 
 
 class JobPage(Document):
@@ -131,8 +153,17 @@ class PurgeBody(RequestBody):
     )
 
 
+class IndexCounts(Document):
+    """How much of the catalogue the active index holds."""
+
+    points: int
+    products: int = Field(description="without those in quarantine that never had a vector")
+    coverage: float = Field(ge=0, le=1, description="the share of the products; 1: all, or none")
+
+
 class Health(Document):
     """Whether the process is alive, and whether each part that it needs works."""
 
     status: Literal["ok", "ready"]
     checks: dict[str, str] = {}
+    index: IndexCounts | None = None

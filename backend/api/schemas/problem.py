@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pydantic import BaseModel, ConfigDict, Field
 
+from backend.api.problem_codes import FAULTS, all_codes
 from backend.api.schemas import Json
 from backend.api.schemas.document import Document
+
+_CODES: Final = "\n".join(f"- `{it.code}` ({it.status}): {it.meaning}" for it in all_codes())
+_CODE: Final[Json] = {"enum": [it.code for it in all_codes()]}
 
 
 class ProblemFault(Document):
@@ -15,8 +21,8 @@ class ProblemFault(Document):
 
     parameter: str | None = Field(None, description="the query parameter or form field")
     pointer: str | None = Field(None, description="RFC 6901 pointer into the body")
-    code: str
-    detail: str = Field(description="what is wrong, and what is allowed")
+    code: str = Field(json_schema_extra={"enum": list(FAULTS)})
+    detail: str = Field(description="what is wrong; the first fault of a kind says what is allowed")
 
     def as_json(self) -> Json:
         """Return the members that are set; a pointer of "" is the whole body."""
@@ -30,9 +36,12 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str
-    code: str = Field(description="the kind of problem, for programs")
+    code: str = Field(
+        description=f"the kind of problem, for programs:\n\n{_CODES}", json_schema_extra=_CODE
+    )
     request_id: str | None
-    errors: list[ProblemFault] = Field([], description="everything wrong with the request")
+    errors: list[ProblemFault] = Field([], description="what is wrong with the request")
+    errors_left_out: int = Field(0, description="how many more faults there are")
 
 
 class BatchProblem(BaseModel):
@@ -42,5 +51,6 @@ class BatchProblem(BaseModel):
     title: str
     status: int
     detail: str
-    code: str
+    code: str = Field(json_schema_extra=_CODE)
     errors: list[ProblemFault] = []
+    errors_left_out: int = 0

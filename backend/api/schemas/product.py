@@ -12,12 +12,13 @@ from backend import generations
 from backend.api.schemas import Json
 from backend.api.schemas.document import BodyLimits, Document, RequestBody
 from backend.api.schemas.problem import BatchProblem
+from backend.catalogue import product_images
 from backend.catalogue.drafts import Attributes, ProductFields, Sku
 from backend.catalogue.products import FIELDS, Draft, parse
 from backend.catalogue.skus import normalise
 from backend.database import models
 from backend.errors import InvalidProduct
-from backend.queue.progress import State, states
+from backend.queue.progress import State, image_errors, states
 
 
 class ProductBody(ProductFields):
@@ -28,9 +29,25 @@ class ProductBody(ProductFields):
     reason: str | None = Field(None, json_schema_extra={"readOnly": True})
 
 
+class ImageDocument(Document):
+    """One image of a product as it is read. The number in its address counts from 1."""
+
+    uri: str
+    role: str | None = Field(description="the shop's own word for it")
+    digest: str | None = Field(description="sha256 of the file, null until somebody has read it")
+    state: State = Field(json_schema_extra={"readOnly": True})
+    reason: str | None = Field(
+        description="why it is quarantined; the product is found by its other images",
+        json_schema_extra={"readOnly": True},
+    )
+
+
 class Product(ProductFields):
     """A product as it is read; with `fields`, only the sku and the named members."""
 
+    images: list[ImageDocument] = Field(  # type: ignore[assignment]
+        [], description="all images in order; the first is shown"
+    )
     attributes: Attributes = Field({}, description="open attributes: scalars, or lists of scalars")
     state: State = Field(State.PENDING, json_schema_extra={"readOnly": True})
     reason: str | None = Field(
@@ -90,7 +107,7 @@ class BatchAnswer(Document):
 
 
 READ_ONLY: Final = ("state", "reason")
-MEMBERS: Final = ("sku", *FIELDS, *READ_ONLY)
+MEMBERS: Final = ("sku", *FIELDS, "images", *READ_ONLY)
 """The members of a product, in the order in which they are written."""
 
 
@@ -102,21 +119,68 @@ def write_products(
     `fields` names the members to return besides the sku; if it is empty, all are returned.
     """
     generation = generations.active_or_none(session)
-    found = states(session, generation.id if generation else None, [it.id for it in products])
-    wanted = {"sku", *(fields or MEMBERS)}
+    generation_id = generation.id if generation else None
+    found = states(session, generation_id, [it.id for it in products])
+    images = write_images(session, generation_id, products, found, fields=fields)
     return [
-        {
-            name: value
-            for name, value in _as_json(product, *found[product.id]).items()
-            if name in wanted
-        }
+        write_product(product, *found[product.id], images=images[product.id], fields=fields)
         for product in products
     ]
 
 
-def _as_json(product: models.Product, state: str, reason: str | None) -> Json:
-    columns = {name: getattr(product, name) for name in ("sku", *FIELDS)}
-    return columns | {"state": str(state), "reason": reason}
+def write_images(
+    session: Session,
+    generation_id: int | None,
+    products: Sequence[models.Product],
+    found: Mapping[int, tuple[State, str | None]],
+    *,
+    fields: Collection[str] = (),
+) -> dict[int, list[Json]]:
+    """Return the images of each product as JSON, by product id; empty lists if not wanted.
+
+    `found` holds state and reason of each product. Runs no SQL where each has one image at most.
+    """
+    if fields and "images" not in fields:
+        return {product.id: [] for product in products}
+    images = product_images.load_all(session, products)
+    several = [product.id for product in products if product.more_images]
+    errors = image_errors(session, generation_id, several)
+    return {
+        product.id: [
+            {
+                "uri": image.uri,
+                "role": image.role,
+                "digest": image.digest,
+                **_state_of_image(image.uri, *found[product.id], errors.get(product.id, {})),
+            }
+            for image in images[product.id]
+        ]
+        for product in products
+    }
+
+
+def _state_of_image(
+    uri: str | None, state: State, reason: str | None, errors: Mapping[str, str]
+) -> Json:
+    """Return state and reason of one image: its own reason before that of its product."""
+    if state is not State.PENDING and (why := errors.get(uri or "")):
+        return {"state": State.QUARANTINED.value, "reason": why}
+    return {"state": state.value, "reason": reason}
+
+
+def write_product(
+    product: models.Product,
+    state: str,
+    reason: str | None,
+    *,
+    images: Sequence[Json],
+    fields: Collection[str] = (),
+) -> Json:
+    """Return one product as JSON; `fields` as in `write_products`, `images` as `write_images`."""
+    whole = {name: getattr(product, name) for name in ("sku", *FIELDS)}
+    whole |= {"images": list(images), "state": str(state), "reason": reason}
+    wanted = {"sku", *fields} if fields else whole.keys()
+    return {name: value for name, value in whole.items() if name in wanted}
 
 
 def read_changes(body: Mapping[str, Any], *, sku: str) -> Json:

@@ -83,13 +83,18 @@ class QueryReader:
 
     def integer(self, name: str, *, default: int, least: int, most: int) -> int:
         """Return a whole number in a range."""
+        found = self.integer_or_none(name, least=least, most=most)
+        return default if found is None else found
+
+    def integer_or_none(self, name: str, *, least: int, most: int) -> int | None:
+        """Return a whole number in a range, None if it is absent."""
         text = self.text(name)
         try:
-            value = default if text is None else filters.read_integer(text)
+            value = None if text is None else filters.read_integer(text)
         except ValueError as error:
             self.refuse(name, str(error))
-            return default
-        return value if self._in_range(name, value, least, most) else default
+            return None
+        return value if value is not None and self._in_range(name, value, least, most) else None
 
     def words(self, name: str) -> list[str]:
         """Return what stands between commas, in one parameter or several."""

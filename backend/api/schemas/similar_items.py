@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, Field
+from sqlalchemy.orm import Session
 
 from backend.api.schemas import Json
 from backend.api.schemas.document import Document, RequestBody
 from backend.api.schemas.filters import Filter
-from backend.api.schemas.product import MEMBERS, Product, write_products
-from backend.api.schemas.query import QueryReader
+from backend.api.schemas.product import MEMBERS, Product, write_images, write_product
+from backend.api.schemas.query import MOST_WORDS, QueryReader
 from backend.catalogue.drafts import Sku
-from backend.database.engine import Database
 from backend.filters import Scalar, Schema
 from backend.queue.progress import State
 from backend.search.similar import MAX_LIMIT, Answer, Query
 from backend.vectors import SearchMode
+from backend.vectors.image_points import MOST_IMAGES
+
+IMAGE: Final = (
+    "number of the product's image that is compared, from 1; absent: the first that has a vector"
+)
 
 
 class Neighbour(Document):
@@ -38,6 +43,12 @@ class SimilarMeta(BaseModel):
         "excludes; exact: all points that pass the filter were compared"
     )
     took_ms: float
+    coverage: float = Field(
+        ge=0, le=1, description="share of the catalogue that the index holds: below 1 it is filling"
+    )
+    index_lags: bool = Field(
+        description="fewer items than `limit` came, since products have changed after indexing"
+    )
     query_state: State | None = Field(None, description="state of the query product")
 
 
@@ -55,17 +66,23 @@ class SimilarBody(RequestBody):
 
     sku: Sku
     limit: int = Field(10, ge=1, le=MAX_LIMIT)
-    exclude: list[Sku] = Field([], description="skus that are left out")
+    exclude: list[Sku] = Field([], max_length=MOST_WORDS, description="skus that are left out")
     fields: list[Literal[MEMBERS]] = Field(  # type: ignore[valid-type]
-        [], description="members of the products that are wanted"
+        [], max_length=MOST_WORDS, description="members of the products that are wanted"
     )
     min_score: float | None = Field(None, ge=-1, le=1)
+    image: int | None = Field(None, ge=1, le=MOST_IMAGES, description=IMAGE)
     filter: Filter = {}
 
-    def query(self) -> Query:
-        """Return the query, without its product."""
+    def query(self, fields: Schema) -> Query:
+        """Return the query, without its product; `fields` are those that can be filtered by."""
         return Query(
-            limit=self.limit, where=self.filter, exclude=self.exclude, min_score=self.min_score
+            limit=self.limit,
+            where=self.filter,
+            schema=fields,
+            exclude=self.exclude,
+            min_score=self.min_score,
+            image=self.image,
         )
 
 
@@ -102,26 +119,37 @@ def read_query(reader: QueryReader, fields: Schema) -> tuple[Query, list[str]]:
     min_score = reader.number("min_score", least=-1, most=1)
     where = reader.where(fields)
     reader.finish()
-    return Query(limit=limit, where=where, exclude=exclude, min_score=min_score), wanted
+    query = Query(limit=limit, where=where, schema=fields, exclude=exclude, min_score=min_score)
+    return query, wanted
 
 
 def write_answer(
-    db: Database,
+    session: Session,
     answer: Answer,
     *,
+    coverage: float,
     fields: Collection[str] = (),
     request_id: str | None = None,
     took_ms: float | None = None,
 ) -> Json:
-    """Return similar items as JSON, best first."""
-    with db.read() as session:
-        shown = write_products(session, [item.product for item in answer.items], fields=fields)
+    """Return similar items as JSON, best first; runs no SQL where each has one image at most."""
+    products = [item.product for item in answer.items]
+    states = {item.product.id: (item.state, item.reason) for item in answer.items}
+    images = write_images(session, answer.generation.id, products, states, fields=fields)
+    shown = {
+        product.id: write_product(
+            product, *states[product.id], images=images[product.id], fields=fields
+        )
+        for product in products
+    }
     return {
         "items": [
-            {"sku": item.product.sku, "score": item.score, "product": product}
-            for item, product in zip(answer.items, shown, strict=True)
+            {"sku": it.product.sku, "score": it.score, "product": shown[it.product.id]}
+            for it in answer.items
         ],
         "generation": answer.generation.id,
         "request_id": request_id,
-        "meta": answer.meta | ({} if took_ms is None else {"took_ms": took_ms}),
+        "meta": answer.meta
+        | {"coverage": round(coverage, 4)}
+        | ({} if took_ms is None else {"took_ms": took_ms}),
     }

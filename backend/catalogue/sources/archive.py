@@ -54,6 +54,11 @@ class Archive:
         self._top = [name for name in found if name.count("/") == depth]
         self._root = posixpath.dirname(self._top[0]) if self._top else ""
 
+    @property
+    def proves_the_end(self) -> bool:
+        """Return True: members have a length and a checksum."""
+        return True
+
     def tables(self) -> list[str]:
         """Return the tables at the top, or in the uppermost folder that has one."""
         return [posixpath.relpath(name, self._root or ".") for name in self._top]

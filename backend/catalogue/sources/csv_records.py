@@ -16,11 +16,12 @@ from typing import Any, BinaryIO, Final, NamedTuple
 
 from backend.catalogue.sources.encodings import (
     TITLES,
+    Packing,
     TextFormat,
     open_lines,
     single_byte_encoding,
 )
-from backend.catalogue.sources.feed import Reject, RowWarning, WarningKind
+from backend.catalogue.sources.feed import CutOff, Reject, RowWarning, WarningKind
 from backend.catalogue.sources.files import DAMAGED
 from backend.errors import UnreadableCatalogue
 
@@ -55,11 +56,12 @@ def open_csv(stream: BinaryIO, *, encoding: str | None = None) -> Lines:
     Raises UnreadableCatalogue if the first bytes cannot be read, ConfigurationError for an
     unknown `encoding`.
     """
+    packing = Packing()
     try:
-        lines, found = open_lines(stream, encoding=encoding)
+        lines, found = open_lines(stream, packing, encoding=encoding)
     except DAMAGED as error:
         raise UnreadableCatalogue(f"the file is damaged: {error}") from None
-    return Lines(lines, found)
+    return Lines(lines, found, packing)
 
 
 def read_header(lines: Lines, *, delimiter: str | None = None) -> Header:
@@ -159,6 +161,9 @@ def read_records(
             return
         except csv.Error:
             values = None
+        if lines.is_cut_off:
+            lines.has_open_quote = values is None
+            lines.is_closed = values is not None and lines.taken[-1].text.endswith('"')
         warnings: tuple[str, ...] = ()
         if values is None or (len(lines.taken) > 1 and len(values) != len(header.columns)):
             try:
@@ -236,8 +241,11 @@ class Lines:
 
     stream: BinaryIO
     format: TextFormat
+    packing: Packing
     number: int = 0  # of the last line read
     is_cut_off: bool = False  # the last line has no line end
+    is_closed: bool = False  # but its record shows by itself that it is whole
+    has_open_quote: bool = False  # or that it is not
     taken: list[_Line] = field(default_factory=list)
     again: deque[_Line] = field(default_factory=deque)
     notes: tuple[str, ...] = ()  # about the whole file; the first record takes them
@@ -267,6 +275,20 @@ class Lines:
         """Skip lines that were peeked at."""
         for _ in range(count):
             self.again.popleft()
+
+    def cut_off(self, *, is_broken: bool, proven: bool = False) -> CutOff | None:
+        """Return why the file may have ended early, None if it is whole; after the last line.
+
+        `is_broken`: the last line gave no record. `proven`: the file has the length that it should
+        have. A last line without its end is then no reason for doubt, nor is a closed one.
+        """
+        if self.packing.ended_early:
+            return CutOff(self.packing.ended_early, is_certain=True)
+        proven = proven or self.packing.is_proven or self.is_closed
+        is_broken = is_broken or self.has_open_quote
+        if not self.is_cut_off or (proven and not is_broken):
+            return None
+        return CutOff(f"the last line, {self.number}, has no line end", is_certain=is_broken)
 
     def _read(self) -> _Line | None:
         raw = rest = _read_line(self.stream)

@@ -24,7 +24,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from backend.catalogue.sources.feed import Description, FeedRow, Reject
+from backend.catalogue.sources.feed import CutOff, Description, FeedRow, Reject
 from backend.catalogue.sources.files import Folder
 from backend.errors import ForbiddenImage, UnreadableCatalogue
 
@@ -85,7 +85,7 @@ class DeepFashion:
         for line, name, rest in _entries(self._labels):
             yield self._row(line, name, rest)
 
-    def cut_off(self) -> str | None:
+    def cut_off(self) -> CutOff | None:
         """Return None: the lists say how long they are."""
         return None
 

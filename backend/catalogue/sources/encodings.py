@@ -6,9 +6,9 @@ A file in UTF-8 may hold single lines in another encoding; those are read as `Te
 from __future__ import annotations
 
 import codecs
-import gzip
 import io
 import re
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Final, TypeAlias
@@ -21,6 +21,7 @@ Translate: TypeAlias = Callable[[bytes, bool], bytes]
 SAMPLE: Final = 1_000_000  # bytes that are looked at
 CHUNK: Final = 65_536
 GZIP: Final = b"\x1f\x8b"
+GZIP_WINDOW: Final = zlib.MAX_WBITS + 16  # zlib then reads the header and trailer of a gzip
 TITLES: Final = {
     "cp1251": "Windows-1251 (Cyrillic)",
     "cp1252": "Windows-1252, the superset of Latin-1",
@@ -48,6 +49,14 @@ class TextFormat:
     fallback: str | None = None  # of lines that are not UTF-8; None: as the line itself looks
     note: str | None = None  # for the report; None: the file is UTF-8
     has_lone_returns: bool = False  # lines end in CR alone, as on old Macs
+
+
+@dataclass(kw_only=True)
+class Packing:
+    """How a gzip ended; filled in as it is read. A file that is not packed leaves it as it is."""
+
+    is_proven: bool = False  # with its trailer, which has the length and a checksum
+    ended_early: str | None = None
 
 
 def checked_encoding(name: str) -> str:
@@ -128,7 +137,9 @@ def _has_lone_returns(sample: bytes, encoding: str) -> bool:
     return "\r" in text and "\n" not in text
 
 
-def open_lines(stream: BinaryIO, *, encoding: str | None = None) -> tuple[BinaryIO, TextFormat]:
+def open_lines(
+    stream: BinaryIO, packing: Packing, *, encoding: str | None = None
+) -> tuple[BinaryIO, TextFormat]:
     """Unpack gzip, find the encoding, and return a stream of lines that end in LF.
 
     A file that is UTF-8 or of one byte a character stays as it is, because its lines may differ:
@@ -136,7 +147,7 @@ def open_lines(stream: BinaryIO, *, encoding: str | None = None) -> tuple[Binary
 
     Raises ConfigurationError for an unknown `encoding`.
     """
-    stream = unpacked(stream)
+    stream = unpacked(stream, packing)
     sample = _read_full(stream, SAMPLE)
     found = find_format(sample, encoding=encoding)
     sample = sample.removeprefix(codecs.BOM_UTF8) if found.encoding == "utf-8" else sample
@@ -149,11 +160,38 @@ def open_lines(stream: BinaryIO, *, encoding: str | None = None) -> tuple[Binary
     return io.BufferedReader(_Translated(stream, sample, translate), CHUNK), found
 
 
-def unpacked(stream: BinaryIO) -> BinaryIO:
-    """Unpack a gzip; any other stream is returned from its beginning."""
+def unpacked(stream: BinaryIO, packing: Packing | None = None) -> BinaryIO:
+    """Unpack a gzip; any other stream is returned from its beginning.
+
+    A gzip that ends early gives what it holds, and `packing` says so. Reading raises zlib.error for
+    a damaged one.
+    """
     head = stream.read(len(GZIP))
-    whole = io.BufferedReader(_Translated(stream, head, _as_it_is), CHUNK)
-    return gzip.GzipFile(fileobj=whole, mode="rb") if head == GZIP else whole  # type: ignore[return-value]
+    translate = gunzip(packing or Packing()) if head == GZIP else _as_it_is
+    return io.BufferedReader(_Translated(stream, head, translate), CHUNK)
+
+
+def gunzip(packing: Packing) -> Translate:
+    """Return what unpacks a gzip chunk by chunk; with the last one, `packing` says how it ended."""
+    member = zlib.decompressobj(GZIP_WINDOW)
+
+    def unpack(chunk: bytes, end: bool) -> bytes:
+        nonlocal member
+        parts = []
+        while chunk:
+            if member.eof:  # another gzip may follow, or zeros that fill up a block
+                chunk = chunk.lstrip(b"\0")
+                if not chunk.startswith(GZIP[:1]):
+                    break
+                member = zlib.decompressobj(GZIP_WINDOW)
+            parts.append(member.decompress(chunk))
+            chunk = member.unused_data
+        if end:
+            packing.is_proven = member.eof
+            packing.ended_early = None if member.eof else "the gzip ends before its trailer"
+        return b"".join(parts)
+
+    return unpack
 
 
 def _read_full(stream: BinaryIO, size: int) -> bytes:

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from backend.catalogue.sources.feed import Description, FeedRow, ImageFile, Reject
+from backend.catalogue.sources.feed import CutOff, Description, FeedRow, ImageFile, Reject
 from backend.errors import ImageTooLarge, UnreadableCatalogue
 
 Bytes = npt.NDArray[np.uint8]
@@ -71,7 +71,7 @@ class FashionMnist:
                 else:
                     yield Reject(line, sku, f"there is no class {label}; the last is 9")
 
-    def cut_off(self) -> str | None:
+    def cut_off(self) -> CutOff | None:
         """Return None: the lists say how long they are."""
         return None
 

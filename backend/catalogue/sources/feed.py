@@ -20,6 +20,7 @@ class WarningKind(StrEnum):
     IMAGE = "image"  # a path or address that gives no image
     NO_IMAGE = "no-image"  # no image is named
     TEXT = "text"  # encodings and quotes
+    PRUNE = "prune"  # what was to be removed and was not
     DUPLICATE = "duplicate"  # rows of one sku that could not be merged
     OTHER = "other"
 
@@ -64,6 +65,8 @@ class FeedRow:
     image: ImageFile | None = None  # None: there is none, or `fields` hold a remote image_uri
     warnings: tuple[str, ...] = ()  # what was corrected or left out
     more_images: tuple[str, ...] = ()  # paths and addresses of further images, as the feed has them
+    further: tuple[ImageFile | str, ...] | None = None
+    """Those of them that were found, addresses as text; None: the feed names one image a row."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,14 @@ class Remark:
 
 class Reject(Remark):
     """A line that gives no product."""
+
+
+@dataclass(frozen=True)
+class CutOff:
+    """Why a feed may have ended early."""
+
+    reason: str
+    is_certain: bool  # something is missing; otherwise the last line only lacks its end
 
 
 @dataclass(frozen=True)
@@ -104,7 +115,7 @@ class Source(Protocol):
         """Return how it is read."""
         ...
 
-    def cut_off(self) -> str | None:
+    def cut_off(self) -> CutOff | None:
         """Return why the feed may have ended early; to be asked after it was read."""
         ...
 

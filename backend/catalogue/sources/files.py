@@ -42,6 +42,11 @@ DAMAGED: Final = (  # what reading a member of a damaged or encrypted zip raises
 class Files(Protocol):
     """The files of one catalogue, named by paths relative to its table's folder."""
 
+    @property
+    def proves_the_end(self) -> bool:
+        """Whether a file that can be read to its end is as long as when it was put there."""
+        ...
+
     def tables(self) -> list[str]:
         """Return the names of all files beside which a table may lie; see `choose_table`."""
         ...
@@ -80,6 +85,11 @@ class Folder:
         self._also = Folder(also) if also and also.resolve() != self._root else None
         self._real_folder = lru_cache(maxsize=4096)(self._find_folder)
         self._index = lru_cache(maxsize=64)(_index)
+
+    @property
+    def proves_the_end(self) -> bool:
+        """Return False: a file may have been cut off before it came here."""
+        return False
 
     def tables(self) -> list[str]:
         """Return the names of its tables."""

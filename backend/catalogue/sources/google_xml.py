@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, Final
 from xml.parsers import expat
 
-from backend.catalogue.sources.encodings import CHUNK, unpacked
-from backend.catalogue.sources.feed import Reject
+from backend.catalogue.sources.encodings import CHUNK, Packing, unpacked
+from backend.catalogue.sources.feed import CutOff, Reject
 from backend.catalogue.sources.files import DAMAGED
 from backend.catalogue.sources.named_records import NamedRecord, NamedRecords
 from backend.errors import UnreadableCatalogue
@@ -30,19 +30,20 @@ class GoogleXml(NamedRecords):
     _nothing = "there is no item (RSS) and no entry (Atom) in this XML"
 
     def _parse(self, stream: BinaryIO) -> Iterator[NamedRecord | Reject]:
-        reader = _Items(self._mapping.encoding)
+        reader, packing = _Items(self._mapping.encoding), Packing()
         try:
-            source = unpacked(stream)
+            source = unpacked(stream, packing)
             while chunk := source.read(CHUNK):
                 yield from reader.feed(chunk, is_last=False)
             yield from reader.feed(b"", is_last=True)
         except expat.ExpatError as error:
             yield from reader.done()
             where = f"line {error.lineno}, column {error.offset}"
-            self._cut_off = f"the XML is broken at {where}: {expat.ErrorString(error.code)}"
+            broken = f"the XML is broken at {where}: {expat.ErrorString(error.code)}"
             if reader.number == 0:
-                raise UnreadableCatalogue(f"{self._name}: {self._cut_off}") from None
-            yield Reject(reader.number + 1, None, f"{self._cut_off}; what follows was not read")
+                raise UnreadableCatalogue(f"{self._name}: {broken}") from None
+            self._cut_off = CutOff(packing.ended_early or broken, is_certain=True)
+            yield Reject(reader.number + 1, None, f"{broken}; what follows was not read")
         except DAMAGED as error:
             raise UnreadableCatalogue(f"{self._name}: the file is damaged: {error}") from None
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from backend.catalogue.sources.csv_records import LONGEST_LINE, Lines, open_csv, text_warnings
+from backend.catalogue.sources.csv_records import LONGEST_LINE, open_csv, text_warnings
 from backend.catalogue.sources.feed import Reject
 from backend.catalogue.sources.named_records import NamedRecord, NamedRecords
 
@@ -21,17 +21,20 @@ class JsonLines(NamedRecords):
 
     def _parse(self, stream: BinaryIO) -> Iterator[NamedRecord | Reject]:
         lines = open_csv(stream, encoding=self._mapping.encoding)
+        is_broken = False
         for text in lines:
             taken = lines.taken.pop()
             if not text.strip():
                 continue
             values, wrong = _object(text)
+            is_broken = values is None
             if values is None:
                 yield Reject(taken.number, None, wrong)
                 continue
             yield NamedRecord(taken.number, values, text_warnings((*lines.notes, *taken.warnings)))
             lines.notes = ()
-        self._cut_off = _cut_off(lines)
+        lines.is_closed = not is_broken  # an object ends with its brace
+        self._cut_off = lines.cut_off(is_broken=is_broken)
 
 
 def _object(text: str) -> tuple[dict[str, Any] | None, str]:
@@ -47,7 +50,3 @@ def _object(text: str) -> tuple[dict[str, Any] | None, str]:
     if not isinstance(loaded, dict):
         return None, "not a JSON object"
     return {name.strip(): value for name, value in loaded.items() if name.strip()}, ""
-
-
-def _cut_off(lines: Lines) -> str | None:
-    return f"the last line, {lines.number}, has no line end" if lines.is_cut_off else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
 from backend.catalogue.drafts import FIELDS
-from backend.catalogue.sources import shopify, woocommerce
+from backend.catalogue.sources import named_options, shopify, woocommerce
 from backend.catalogue.sources.csv_records import TableRecord
 from backend.catalogue.sources.feed import Reject
 from backend.catalogue.sources.mapping import FeedMapping
@@ -75,6 +75,8 @@ PRESETS: Final = (
             "price": ["Variant Price", "Price"],
             "in_stock": ["Variant Inventory Qty", "Inventory quantity"],
             "article_type": ["Type", "Product Category"],
+            "base_colour": [named_options.COLOUR],
+            "gender": [named_options.GENDER],
             "brand": ["Vendor"],
             "group_id": [shopify.GROUP],
         },
@@ -96,10 +98,13 @@ PRESETS: Final = (
             "price": ["Regular price"],
             "in_stock": ["In stock?", "Stock"],
             "article_type": ["Categories"],
+            "base_colour": [named_options.COLOUR],
+            "gender": [named_options.GENDER],
             "brand": ["Brands"],
             "group_id": ["Parent"],
         },
         paths_end=",",
+        added=named_options.ADDED,
         arrange=woocommerce.arrange,
     ),
     Preset(
@@ -117,6 +122,8 @@ PRESETS: Final = (
             "price": ["price"],
             "in_stock": ["is_in_stock", "qty"],
             "article_type": ["categories"],
+            "base_colour": ["color", named_options.COLOUR],
+            "gender": ["gender", named_options.GENDER],
             "brand": ["manufacturer", "brand"],
             "group_id": ["parent_sku"],
             "link": ["url"],
@@ -128,6 +135,8 @@ PRESETS: Final = (
             "pub/media/import",
         ),
         paths_end=",",
+        added=named_options.ADDED,
+        arrange=named_options.arrange,
     ),
     Preset(
         name="meta",

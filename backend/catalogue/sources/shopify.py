@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
 
+from backend.catalogue.sources import named_options
 from backend.catalogue.sources.columns import as_text
 from backend.catalogue.sources.csv_records import TableRecord
 from backend.catalogue.sources.feed import Reject
 
 GROUP: Final = "variant_group"
-ADDED: Final = ("additional_images", GROUP)
+ADDED: Final = ("additional_images", GROUP, *named_options.ADDED)
 _OWN: Final = re.compile(  # columns of one variant or one image, which no other row inherits
     r"variant.*|option\d+ ?(value|linked to)|sku|barcode|price.*|compare-at price|cost per item|"
     r"inventory.*|continue selling.*|weight.*|requires shipping|fulfillment service|charge tax|"
@@ -27,15 +28,20 @@ _OWN: Final = re.compile(  # columns of one variant or one image, which no other
 
 
 def arrange(columns: Sequence[str], records: Iterator[TableRecord | Reject]) -> Iterator[Any]:
-    """Yield a record for each variant, completed from the other rows of its Handle."""
+    """Yield a record for each variant, completed from the other rows of its Handle.
+
+    `columns` ends with those of `ADDED`.
+    """
     places = _Places.find(columns)
     if places is None:
         yield from (_padded(record) for record in records)
         return
+    options = named_options.NamedOptions.find(columns)
     for _, rows in groupby(records, key=places.group_key()):
         group = list(rows)
         yield from (record for record in group if isinstance(record, Reject))
-        yield from places.variants([row for row in group if isinstance(row, TableRecord)])
+        for row in places.variants([row for row in group if isinstance(row, TableRecord)]):
+            yield row._replace(values=[*row.values, *options.read(row.values)])
 
 
 def _padded(record: TableRecord | Reject) -> TableRecord | Reject:
@@ -130,4 +136,4 @@ class _Places:
         own = as_text(values[self.variant_image]) if self.variant_image is not None else ""
         first = own or as_text(values[self.image]) or next(iter(images), "")
         values[self.image] = first
-        values[-len(ADDED)] = [image for image in images if image != first]
+        values[-2] = [image for image in images if image != first]

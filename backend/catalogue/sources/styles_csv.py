@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from backend.catalogue.sources.feed import Description, FeedRow, Reject
+from backend.catalogue.sources.feed import CutOff, Description, FeedRow, Reject
 from backend.catalogue.sources.files import Files, read_if_there
 from backend.catalogue.sources.table import Table
 
@@ -50,7 +50,7 @@ class StylesCsv:
         for row in self._table.read():
             yield self._detailed(row) if self._has_details and isinstance(row, FeedRow) else row
 
-    def cut_off(self) -> str | None:
+    def cut_off(self) -> CutOff | None:
         """Return why the feed may have ended early."""
         return self._table.cut_off()
 

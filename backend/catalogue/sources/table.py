@@ -19,6 +19,7 @@ from backend.catalogue.sources.csv_records import (
     read_records,
 )
 from backend.catalogue.sources.feed import (
+    CutOff,
     Description,
     FeedRow,
     ImageFile,
@@ -31,6 +32,7 @@ from backend.catalogue.sources.image_cells import checked_address, is_address, s
 from backend.catalogue.sources.mapping import FeedMapping
 from backend.catalogue.sources.presets import apply_preset, category_fields, find_preset, plain
 from backend.errors import ConfigurationError, ForbiddenImage, UnreadableCatalogue
+from backend.vectors.image_points import MOST_IMAGES
 
 IMAGES: Final = {"images", "imageurls", "imagelinks", "imagesrc", "imageuris", "photos"}
 """Columns that hold the images where no other column does."""
@@ -54,7 +56,7 @@ class Table:
         self._files = files
         self._name = name
         self._mapping = mapping
-        self._cut_off: str | None = None
+        self._cut_off: CutOff | None = None
         self._header = self._read_header()
         self.preset = find_preset(self._header.columns, mapping.format)
         columns = [*self._header.columns, *self.preset.added]
@@ -62,6 +64,9 @@ class Table:
         self._header = Header(columns, self._header.delimiter)
         self._image_folders = mapping.image_folders
         self._columns, self._more = self._match(mapping)
+        image_at = self._columns.fields.get("image_uri")
+        plural = image_at is not None and plain(self._header.columns[image_at]) in IMAGES
+        self._lists_images = plural or bool(self._more)  # so an empty list says that there are none
         self._prices_seen = mapping.decimal is not None or "price" not in self._columns.fields
         image = self.preset.image or image
         if "image_uri" in self._columns.fields:
@@ -81,7 +86,12 @@ class Table:
             for at, name in enumerate(names)
             if plain(name) in MORE_IMAGES | alike and at not in columns.fields.values()
         ]
-        rest = {name: at for name, at in columns.attributes.items() if at not in more}
+        of_file = len(names) - len(self.preset.added)
+        rest = {
+            name: at
+            for name, at in columns.attributes.items()
+            if at not in more and at < of_file  # an added column is no attribute
+        }
         for field in ALSO_ATTRIBUTES:
             at = columns.fields.get(field)
             if at is not None and field not in self._mapping.columns and self._says_more(field, at):
@@ -110,7 +120,7 @@ class Table:
         for record in self._records():
             yield self._row(record) if isinstance(record, TableRecord) else record
 
-    def cut_off(self) -> str | None:
+    def cut_off(self) -> CutOff | None:
         """Return why the feed may have ended early."""
         return self._cut_off
 
@@ -149,9 +159,11 @@ class Table:
             header = self._header_of(lines)
             sku, name = self._columns.fields["sku"], self._columns.fields.get("display_name", -1)
             free_text = name if name > sku else None  # a correction must not shift the sku
-            yield from read_records(lines, header, key=sku, free_text=free_text)
-            if lines.is_cut_off:
-                self._cut_off = f"the last line, {lines.number}, has no line end"
+            last: TableRecord | Reject | None = None
+            for last in read_records(lines, header, key=sku, free_text=free_text):
+                yield last
+            is_broken = isinstance(last, Reject)
+            self._cut_off = lines.cut_off(is_broken=is_broken, proven=self._files.proves_the_end)
 
     def _row(self, record: TableRecord) -> FeedRow | Reject:
         fields, warnings = self._columns.read(record.values)
@@ -172,19 +184,45 @@ class Table:
         return [each for cell in cells for each in split_images(cell)]
 
     def _with_named_image(self, row: FeedRow, cell: str | None, more: Sequence[str]) -> FeedRow:
-        """Find the image that a cell names; of several images the first is taken.
+        """Find the images that a row names; the first that is found is the product's first.
 
         A cell that is the name of a file is one image, whatever characters it holds.
         """
         named = split_images(cell or "")
         if cell and len(named) > 1 and not is_address(cell) and self._find(cell):
             named = [cell]
-        first = named[0] if named else None
-        if others := [each for each in (*named[1:], *more) if each != first]:
-            row = replace(row, more_images=tuple(dict.fromkeys(others)))
-        if first and is_address(first):
-            return replace(row, fields={**row.fields, "image_uri": checked_address(first)})
-        return self._with_image(row, first)
+        listed = tuple(dict.fromkeys((*named, *more)))
+        if not listed:
+            return _warned(row, WarningKind.NO_IMAGE, "no image is named")
+        if not (self._lists_images or listed[1:]):
+            return self._with_images(row, listed)
+        row = self._with_images(replace(row, more_images=listed[1:]), listed[:MOST_IMAGES])
+        if len(listed) > MOST_IMAGES:
+            text = f"{len(listed)} images are named, {MOST_IMAGES} are kept"
+            row = _warned(row, WarningKind.IMAGE, text)
+        return row if row.further is not None else replace(row, further=())
+
+    def _with_images(self, row: FeedRow, listed: Sequence[str]) -> FeedRow:
+        """Look for images, each for itself; without one the row is kept."""
+        found: list[ImageFile | str] = []
+        for named in listed:
+            try:
+                image = checked_address(named) if is_address(named) else self._find(named)
+            except ForbiddenImage as error:
+                row = _warned(row, WarningKind.IMAGE, error.message)
+                continue
+            if image is None:
+                row = self._missing(row, named)
+            else:
+                found.append(image)
+        if not found:
+            return row
+        first, *further = found
+        if further:
+            row = replace(row, further=tuple(further))
+        if isinstance(first, str):
+            return replace(row, fields={**row.fields, "image_uri": first})
+        return replace(row, image=first)
 
     def _find(self, relative: str) -> ImageFile | None:
         if self._template:
@@ -192,13 +230,16 @@ class Table:
         found = (self._files.image(relative, base=base) for base in self._image_folders)
         return next(filter(None, found), None)
 
-    def _with_image(self, row: FeedRow, relative: str | None) -> FeedRow:
+    def _with_image(self, row: FeedRow, relative: str) -> FeedRow:
         """Look for the row's image; without one the row is kept, and will end in the quarantine."""
         image = self._find(relative) if relative else None
         if image:
             return replace(row, image=image)
         if not relative:
             return _warned(row, WarningKind.NO_IMAGE, "no image is named")
+        return self._missing(row, relative)
+
+    def _missing(self, row: FeedRow, relative: str) -> FeedRow:
         base = self._template.base if self._template else ""
         path = "/".join(filter(None, (base, relative)))
         return _warned(row, WarningKind.IMAGE, f"there is no image {path}")

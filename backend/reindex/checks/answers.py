@@ -12,13 +12,14 @@ from sqlalchemy.orm import Session
 
 from backend.database.engine import Database
 from backend.database.models import IndexEntry, Product
-from backend.queue.progress import count_points
+from backend.queue.progress import count_products
 from backend.reindex.checks.sample import SampledProduct, sample
 from backend.reindex.checks.settled import count_arriving
 from backend.reindex.checks.verdict import Bounds, Check, Side
+from backend.search.nearest_products import nearest_products
 from backend.search.ranking import average_precision_at_k
 from backend.search.recall import NEIGHBOURS, recall
-from backend.vectors import Hit, Vector, VectorIndex
+from backend.vectors import Hit, SearchMode, Vector
 
 MAP_AT: Final = 5
 
@@ -66,23 +67,28 @@ def check_answers(
 def _try(one: SampledProduct, candidate: Side, current: Side | None) -> _Trial:
     return _Trial(
         one,
-        found=_neighbours(candidate.index, one.id, one.new),
-        exact=_neighbours(candidate.index, one.id, one.new, exact=True),
+        found=_neighbours(candidate, one.id, one.new),
+        exact=_neighbours(candidate, one.id, one.new, mode=SearchMode.EXACT),
         before=None
         if current is None or one.old is None
-        else _neighbours(current.index, one.id, one.old),
+        else _neighbours(current, one.id, one.old),
     )
 
 
-def _neighbours(index: VectorIndex, id_: int, vector: Vector, *, exact: bool = False) -> list[Hit]:
-    return index.nearest(vector, limit=NEIGHBOURS, exclude=[id_], exact=exact)
+def _neighbours(
+    side: Side, id_: int, vector: Vector, *, mode: SearchMode | None = None
+) -> list[Hit]:
+    most = side.generation.most_images
+    return nearest_products(
+        side.index, vector, limit=NEIGHBOURS, most_images=most, exclude=[id_], mode=mode
+    )
 
 
 def _check_coverage(db: Database, candidate: Side, current: Side | None, bounds: Bounds) -> Check:
     with db.read() as session:
         new_id = candidate.generation.id
-        new = count_points(session, new_id) + count_arriving(session, new_id)
-        old = count_points(session, current.generation.id) if current else 0
+        new = count_products(session, new_id) + count_arriving(session, new_id)
+        old = count_products(session, current.generation.id) if current else 0
     share = new / old if old else 1.0
     return Check(
         name="coverage",

@@ -7,8 +7,9 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
+from backend.database import clock
 from backend.database.engine import Database
-from backend.database.models import Generation, IndexEntry, utcnow
+from backend.database.models import Generation, IndexEntry
 from backend.queue.progress import count_points
 from backend.reindex.checks.verdict import Bounds, Check, Side
 
@@ -29,7 +30,7 @@ def check_queue(
                 IndexEntry.generation_id == generation.id, _is_due()
             )
         )
-    waits = (utcnow() - oldest).total_seconds() if oldest else 0.0
+        waits = clock.age(session, oldest) if oldest else 0.0
     longest = bounds.wait.total_seconds()
     return [
         Check(
@@ -57,13 +58,15 @@ def check_counts(db: Database, side: Side) -> Check:
     with db.read() as session:
         after = count_points(session, side.generation.id)
         moving = _count(session, side.generation.id, _is_due())
-    off = max(0, abs(found - after) - abs(after - before) - moving)
+        points_moving = moving * (side.generation.most_images or 1)
+    what = "points" if side.generation.most_images else "products"
+    off = max(0, abs(found - after) - abs(after - before) - points_moving)
     return Check(
         name="counts",
         value=found,
         bound=after,
         passed=off == 0,
-        says=f"the index holds {found} products, SQL says {after} ({moving} are under way)",
+        says=f"the index holds {found} {what}, SQL says {after} ({moving} are under way)",
     )
 
 

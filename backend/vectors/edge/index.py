@@ -22,6 +22,7 @@ from backend.filters import Scalar, Schema, Where
 from backend.filters.check import check, check_facet
 from backend.vectors import Hit, Point, SearchMode, StoredPoint, Vector, VectorIndex
 from backend.vectors.edge.copy import scroll_claims
+from backend.vectors.edge.cost import check_cost
 from backend.vectors.edge.queries import EDGE_FILTERS, search_params
 from backend.vectors.edge.shard import ShardOptions, engine_points
 from backend.vectors.edge.store import EdgeStore
@@ -106,12 +107,14 @@ class EdgeIndex(VectorIndex):
         min_score: float | None = None,
         exact: bool = False,
         mode: SearchMode | None = None,
+        payloads: bool = True,
     ) -> list[Hit]:
         return self._search(
             qe.Query.Nearest(unit_vector(vector, self.size).tolist()),
             where,
             exclude,
             mode=SearchMode.EXACT if exact else mode,
+            payloads=payloads,
             limit=limit,
             score_threshold=float32_threshold(min_score),
         )
@@ -168,6 +171,9 @@ class EdgeIndex(VectorIndex):
         with self.store.using() as shard:
             return shard.count(qe.CountRequest(exact=False, filter=passing))
 
+    def _estimate_passing(self, where: Where) -> int:
+        return self._estimate(self._translate(where))
+
     def _search(
         self,
         query: Any,
@@ -175,13 +181,14 @@ class EdgeIndex(VectorIndex):
         exclude: Sequence[int],
         *,
         mode: SearchMode | None = None,
+        payloads: bool = True,
         **options: Any,
     ) -> list[Hit]:
         request = qe.QueryRequest(
             query=query,
             filter=self._filter(where, exclude),
             params=search_params(mode or self.search_mode(where), self.options),
-            with_payload=True,
+            with_payload=payloads,
             **options,
         )
         with self.store.using() as shard:
@@ -190,6 +197,10 @@ class EdgeIndex(VectorIndex):
 
     def _filter(self, where: Where | None, exclude: Sequence[int] = ()) -> qe.Filter | None:
         check(where, self._schema)
+        check_cost(where, self._schema, self._estimate_passing)
+        return self._translate(where, exclude)
+
+    def _translate(self, where: Where | None, exclude: Sequence[int] = ()) -> qe.Filter | None:
         found: qe.Filter | None = translate(where, self._schema, EDGE_FILTERS, exclude=exclude)
         return found
 
@@ -201,17 +212,24 @@ class EdgeIndex(VectorIndex):
         return np.asarray(found[0].vector, dtype=np.float32) if found else None
 
     def facet(
-        self, field: str, *, limit: int = 200, where: Where | None = None
+        self,
+        field: str,
+        *,
+        limit: int = 200,
+        where: Where | None = None,
+        several: bool = False,
     ) -> list[tuple[Scalar, int]]:
         check_facet(field, self._schema)
-        request = qe.FacetRequest(
-            key=path(field), limit=limit, exact=True, filter=self._filter(where)
-        )
+        check(where, self._schema)
+        passing = translate(where, self._schema, EDGE_FILTERS, first_only=several)
+        request = qe.FacetRequest(key=path(field), limit=limit, exact=True, filter=passing)
         with self.store.using() as shard:
             return sort_counts((hit.value, hit.count) for hit in shard.facet(request).hits)
 
-    def count(self, where: Where | None = None) -> int:
-        request = qe.CountRequest(exact=True, filter=self._filter(where))
+    def count(self, where: Where | None = None, *, several: bool = False) -> int:
+        check(where, self._schema)
+        passing = translate(where, self._schema, EDGE_FILTERS, first_only=several)
+        request = qe.CountRequest(exact=True, filter=passing)
         with self.store.using() as shard:
             return shard.count(request)
 

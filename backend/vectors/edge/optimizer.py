@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 import structlog
 
@@ -103,10 +104,26 @@ class Optimizer:
             "threads": self._threads,
         }
         self._outcomes.pop(generation.id, None)
-        self._running = _Running(
-            generation, index, BuildProcess(index.store.begin_build(), request)
-        )
+        self._running = _Running(generation, index, self._start_process(generation, index, request))
         log.info("optimizing", generation=generation.id, process=self._running.build.pid)
+
+    def _start_process(
+        self, generation: Generation, index: EdgeIndex, request: dict[str, Any]
+    ) -> BuildProcess:
+        folder = index.store.begin_build()
+        try:
+            return BuildProcess(folder, request)
+        except OSError as error:  # of the host: no memory, too many processes or open files
+            reason = f"the builder cannot be started: {error}"
+            self._note_failure(generation, index, folder, reason)
+            raise IndexUnavailable(reason) from error
+
+    def _note_failure(
+        self, generation: Generation, index: EdgeIndex, folder: Path, reason: str
+    ) -> None:
+        self._failed[generation.id] = time.monotonic()
+        failure = BuildFailure(at=utcnow().isoformat(timespec="seconds"), reason=reason)
+        index.store.abandon_build(folder, failure=failure)
 
     def run(self, generation: Generation, *, meanwhile: Callable[[], None]) -> BuildResult:
         """Build a generation's shard, or wait for the build under way, and return its result.
@@ -154,9 +171,7 @@ class Optimizer:
             built = index.store.swap_in(folder, running.build.result(), heartbeat=self._heartbeat)
         except LookalikeError as error:
             log.warning("not optimized", generation=number, error=error.message)
-            self._failed[number] = time.monotonic()
-            failure = BuildFailure(at=utcnow().isoformat(timespec="seconds"), reason=error.message)
-            index.store.abandon_build(folder, failure=failure)
+            self._note_failure(running.generation, index, folder, error.message)
             return error
         log.info("optimized", generation=number, **asdict(built))
         return built

@@ -7,16 +7,20 @@ a new token, and only its user can read the file.
 
 from __future__ import annotations
 
+import errno
 import hmac
 import json
 import os
 import secrets
 from pathlib import Path
 
+import structlog
 from filelock import FileLock, Timeout
 
 from backend.errors import IndexLocked
 from backend.files import replace_file
+
+log = structlog.get_logger(__name__)
 
 
 class Owner:
@@ -38,8 +42,32 @@ class Owner:
             self._lock.acquire(timeout=0)
         except Timeout:
             raise IndexLocked(f"another process owns the index: {self.describe()}") from None
-        text = json.dumps({"pid": os.getpid(), "url": url, "token": self._own_token})
-        replace_file(self._address, lambda draft: draft.write_text(text), mode=0o600)
+        self._announce(pid=os.getpid(), url=url, token=self._own_token)
+
+    def leave(self) -> None:
+        """Announce that this process will soon stop being the owner, for whoever wants to be it."""
+        if self.is_here:
+            self._announce(**self._read() | {"leaving": True})
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the present owner ends, or is dead: the lock will soon be free."""
+        found = self._read()
+        pid = found.get("pid")
+        return bool(found.get("leaving")) or (isinstance(pid, int) and not _is_alive(pid))
+
+    def _announce(self, **known: object) -> None:
+        """Write down who the owner is. A full disk keeps nobody from starting or stopping."""
+        text = json.dumps(known)
+        try:
+            replace_file(self._address, lambda draft: draft.write_text(text), mode=0o600)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            log.warning(
+                "commands will not find this process", file=str(self._address), error=str(error)
+            )
+            self._address.unlink(missing_ok=True)  # it names the former owner
 
     @property
     def is_here(self) -> bool:
@@ -80,3 +108,13 @@ class Owner:
         except (OSError, ValueError):
             return {}
         return content if isinstance(content, dict) else {}
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is another user's
+        return True
+    return True

@@ -20,7 +20,7 @@ from backend.errors import (
 )
 from backend.files import sync_folder
 from backend.filters import FieldType, Schema
-from backend.vectors import CLAIM, Point
+from backend.vectors import CLAIM, SLOT, Point
 from backend.vectors.translate import path as json_path
 
 _TYPES: Final[dict[FieldType, qe.PayloadSchemaType]] = {
@@ -132,6 +132,6 @@ def index_fields(shard: qe.EdgeShard, schema: Schema) -> None:
     """Create the payload indexes that are missing: all at first, later those of new fields."""
     indexes = shard.info().payload_schema
     present = {key.replace('"', ""): index.data_type for key, index in indexes.items()}
-    for field, kind in {**schema, CLAIM: "integer"}.items():
+    for field, kind in {**schema, CLAIM: "integer", SLOT: "integer"}.items():
         if present.get(field) != _TYPES[kind]:
             shard.update(qe.UpdateOperation.create_field_index(json_path(field), _TYPES[kind]))

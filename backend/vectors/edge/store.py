@@ -232,7 +232,7 @@ class EdgeStore:
         if handle.pid != os.getpid():
             raise ConfigurationError(
                 "the embedded index was opened before a fork, after which it cannot be used: "
-                "open it in the process that serves (no gunicorn preload)"
+                "open it in the process that serves, after the fork"
             )
         return handle
 

@@ -12,7 +12,7 @@ from qdrant_client import QdrantClient, models
 
 from backend.errors import ConfigurationError
 from backend.filters import FieldType, Schema
-from backend.vectors import CLAIM
+from backend.vectors import CLAIM, SLOT
 from backend.vectors.server.calls import attempt
 from backend.vectors.translate import path
 
@@ -74,7 +74,7 @@ def ensure_collection(
     info = call("get_collection")
     _check_vectors(info.config.params.vectors, name, size)
     present = {key.replace('"', ""): it.data_type for key, it in info.payload_schema.items()}
-    for field, kind in {**schema, CLAIM: "integer"}.items():
+    for field, kind in {**schema, CLAIM: "integer", SLOT: "integer"}.items():
         if present.get(field) != _TYPES[kind]:
             call("create_payload_index", field_name=path(field), field_schema=_TYPES[kind])
 

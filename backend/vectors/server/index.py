@@ -113,11 +113,14 @@ class ServerIndex(VectorIndex):
         min_score: float | None = None,
         exact: bool = False,
         mode: SearchMode | None = None,
+        payloads: bool = True,
     ) -> list[Hit]:
         query = unit_vector(vector, self.size).tolist()
         mode = SearchMode.EXACT if exact else mode
         bound = float32_threshold(min_score)
-        return self._search(query, limit, where, exclude, mode=mode, score_threshold=bound)
+        return self._search(
+            query, limit, where, exclude, mode=mode, payloads=payloads, score_threshold=bound
+        )
 
     def recommend(
         self,
@@ -177,6 +180,7 @@ class ServerIndex(VectorIndex):
         exclude: Sequence[int],
         *,
         mode: SearchMode | None = None,
+        payloads: bool = True,
         score_threshold: float | None = None,
     ) -> list[Hit]:
         found = self.collection.call(
@@ -186,7 +190,7 @@ class ServerIndex(VectorIndex):
             query_filter=self._filter(where, exclude),
             search_params=search_params(mode or self.search_mode(where), self._options),
             score_threshold=score_threshold,
-            with_payload=True,
+            with_payload=payloads,
             timeout=READ_SECONDS,
         )
         return [Hit(int(it.id), it.score, without_claim(it.payload)) for it in found.points]
@@ -207,21 +211,29 @@ class ServerIndex(VectorIndex):
         return np.asarray(found[0].vector, dtype=np.float32) if found else None
 
     def facet(
-        self, field: str, *, limit: int = 200, where: Where | None = None
+        self,
+        field: str,
+        *,
+        limit: int = 200,
+        where: Where | None = None,
+        several: bool = False,
     ) -> list[tuple[Scalar, int]]:
         check_facet(field, self._schema)
+        check(where, self._schema)
+        passing = translate(where, self._schema, SERVER_FILTERS, first_only=several)
         found = self.collection.call(
             "facet",
             key=path(field),
             limit=limit,
             exact=True,
-            facet_filter=self._filter(where),
+            facet_filter=passing,
             timeout=READ_SECONDS,
         )
         return sort_counts((hit.value, hit.count) for hit in found.hits)
 
-    def count(self, where: Where | None = None) -> int:
-        passing = self._filter(where)
+    def count(self, where: Where | None = None, *, several: bool = False) -> int:
+        check(where, self._schema)
+        passing = translate(where, self._schema, SERVER_FILTERS, first_only=several)
         found = self.collection.call(
             "count", count_filter=passing, exact=True, timeout=READ_SECONDS
         )

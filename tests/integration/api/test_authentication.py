@@ -52,6 +52,7 @@ OPERATIONS = [
     ("POST", "/v1/admin/generations/<id>/promote", ADMIN),
     ("POST", "/v1/admin/generations/rollback", ADMIN),
     ("DELETE", "/v1/admin/generations/<id>", ADMIN),
+    ("GET", "/metrics", ADMIN),
     ("GET", "/livez", PUBLIC),
     ("GET", "/readyz", PUBLIC),
     ("GET", "/openapi.json", PUBLIC),

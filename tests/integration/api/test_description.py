@@ -92,15 +92,18 @@ OPERATIONS = [
     *(f"{method} /v1/products/{{sku}}" for method in ("PUT", "PATCH", "GET", "DELETE")),
     *("PUT /v1/products/{sku}/image", "GET /v1/products/{sku}/image"),
     *("GET /v1/products/{sku}/similar", "POST /v1/similar"),
-    *("GET /v1/status", "GET /v1/jobs/{id}", "GET /livez", "GET /readyz"),
+    *("GET /v1/status", "GET /v1/jobs/{id}", "GET /livez", "GET /readyz", "GET /metrics"),
     *("GET /v1/admin/jobs", "GET /v1/admin/jobs/{id}", "POST /v1/admin/reindex"),
     *("GET /v1/admin/generations", "POST /v1/admin/generations/rollback"),
     *("GET /v1/admin/generations/{id}", "DELETE /v1/admin/generations/{id}"),
     *("POST /v1/admin/generations/{id}/promote", "POST /v1/admin/purge"),
+    *("GET /v1/admin/feeds", "POST /v1/admin/feeds", "POST /v1/admin/feeds/{name}/run"),
+    *(f"{method} /v1/admin/feeds/{{name}}" for method in ("GET", "PATCH", "DELETE")),
 ]
 
 
 SKUS = st.sampled_from(["0001", "0002", "0003", "nobody"])
+FEEDS = st.sampled_from(["images.example", "nobody"])
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -108,11 +111,17 @@ def test_no_request_meets_an_answer_that_is_not_described(wardrobe: Shop, name: 
     described = schemathesis.openapi.from_wsgi("/openapi.json", wardrobe.app)
     method, path = name.split()
 
-    @given(case=described[path][method].as_strategy(), sku=SKUS)
+    if "/admin/feeds" in path:
+        url = {"url": "https://images.example/feed.csv"}
+        assert wardrobe.client.post("/v1/admin/feeds", json=url).status_code == 201
+
+    @given(case=described[path][method].as_strategy(), sku=SKUS, feed=FEEDS)
     @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-    def try_it(case: schemathesis.Case, sku: str) -> None:
+    def try_it(case: schemathesis.Case, sku: str, feed: str) -> None:
         if "sku" in case.path_parameters:
             case.path_parameters["sku"] = sku
+        if "name" in case.path_parameters:
+            case.path_parameters["name"] = feed
         case.call_and_validate(checks=CHECKS)
 
     try_it()

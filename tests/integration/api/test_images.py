@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import io
+import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
+from support import hostile_decoding
+from support.image_bombs import jpeg_of_scans
 from support.image_files import colour_image
+from support.servers import wait_for
 from support.shop import PROBLEM, Shop
 
 from backend.api import create_app
 from backend.catalogue import products
 from backend.catalogue.products import ImageRef
 from backend.images.decoder_pool import DecoderPool
+from backend.search.query_image import LocalQueryEncoder
 
 NOISE = bytes(range(256)) * 4
 
@@ -175,3 +181,54 @@ def test_an_image_elsewhere_is_a_redirect(shop: Shop) -> None:
     shop.put("1", image_uri="https://images.example/1.jpg")
     found = shop.client.get("/v1/products/1/image")
     assert (found.status_code, found.location) == (302, "https://images.example/1.jpg")
+
+
+def test_a_file_of_three_thousand_scans_is_413(wardrobe: Shop) -> None:
+    bomb = jpeg_of_scans(3000)
+    for refused in (
+        wardrobe.client.put("/v1/products/0001/image", data=bomb, content_type="image/jpeg"),
+        wardrobe.client.post("/v1/similar", data=bomb, content_type="image/jpeg"),
+    ):
+        assert (refused.status_code, refused.json["code"]) == (413, "image-too-large")
+        assert "scans" in refused.json["detail"]
+
+
+def test_requests_with_images_leave_threads_to_the_others(wardrobe: Shop, tmp_path: Path) -> None:
+    gate, found = tmp_path / "gate", list[Any]()
+    image = b"WAIT " + os.fsencode(gate)
+    few = wardrobe.settings.model_copy(update={"threads": 4})
+    pool = DecoderPool(
+        limits=wardrobe.services.limits, seconds=60, wait_seconds=60, decode=hostile_decoding.decode
+    )
+    with pool:
+        encoder = LocalQueryEncoder(wardrobe.services.embedders, pool)
+        app = create_app(
+            replace(wardrobe.services, settings=few, decoders=pool, query_encoder=encoder)
+        )
+
+        def ask() -> None:
+            answer = app.test_client().post("/v1/similar", data=image, content_type="image/png")
+            found.append(answer)
+
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        wait_for(lambda: found)  # the fourth is refused while three wait
+        by_sku = app.test_client().get("/v1/products/0001/similar")
+        gate.touch()
+        for thread in threads:
+            thread.join()
+
+    assert (found[0].status_code, found[0].json["code"]) == (503, "too-many-images")
+    assert found[0].headers["Retry-After"]
+    assert by_sku.status_code == 200
+    assert [answer.status_code for answer in found[1:]] == [200] * 3
+
+
+def test_a_decoder_that_cannot_start_is_503_and_no_fault_of_the_settings(shop: Shop) -> None:
+    shop.put("1")
+    with DecoderPool(limits=shop.services.limits, decode=lambda data: data) as decoders:
+        client = create_app(replace(shop.services, decoders=decoders)).test_client()
+        refused = client.put("/v1/products/1/image", data=colour_image("red"))
+    assert (refused.status_code, refused.json["code"]) == (503, "decoder-unavailable")
+    assert refused.headers["Retry-After"]

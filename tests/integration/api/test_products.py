@@ -36,11 +36,27 @@ FULL = {
 }
 
 
+IMAGES = [
+    {
+        "uri": FULL["image_uri"],
+        "role": None,
+        "digest": None,
+        "state": "pending",
+        "reason": None,
+    }
+]
+
+
 def test_a_put_answers_201_and_the_product_then_200(client: FlaskClient) -> None:
     first = client.put("/v1/products/15970", json=FULL)
     assert first.status_code == 201
     assert first.headers["Location"] == "/v1/products/15970"
-    assert first.json == FULL | {"sku": "15970", "state": "pending", "reason": None}
+    assert first.json == FULL | {
+        "sku": "15970",
+        "images": IMAGES,
+        "state": "pending",
+        "reason": None,
+    }
     again = client.put("/v1/products/15970", json=FULL | {"year": 2012})
     assert (again.status_code, again.json["year"]) == (200, 2012)
     assert client.get("/v1/products/15970").json == again.json
@@ -111,7 +127,8 @@ def test_a_patch_changes_what_it_names(client: FlaskClient) -> None:
     assert patched.status_code == 200
     attributes = {"sizes": ["S", "M"], "weight": 1.5, "washable": True, "lining": "silk"}
     expected = {"price": 20.0, "usage": None, "attributes": attributes}
-    assert patched.json == FULL | expected | {"sku": "1", "state": "pending", "reason": None}
+    rest = {"sku": "1", "images": IMAGES, "state": "pending", "reason": None}
+    assert patched.json == FULL | expected | rest
 
 
 def test_what_was_read_can_be_written_back(wardrobe: Shop) -> None:

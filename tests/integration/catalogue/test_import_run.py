@@ -13,17 +13,20 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from support import real_catalogue
 from support.rows import statements_of
 
 from backend import queue
 from backend.catalogue import products
-from backend.catalogue.import_run import import_catalogue
+from backend.catalogue.import_run import Transfer, import_catalogue
+from backend.catalogue.pruning import PruneLimit
 from backend.catalogue.report import Remarks, Summary
 from backend.database.engine import Database
 from backend.database.models import ACTIVE, Generation, IndexEntry, Product
-from backend.errors import UnreadableCatalogue
+from backend.errors import ConfigurationError
 from backend.images.store import ImageStore, digest_of
 
+ALL = PruneLimit("100%")
 HEADER = "id,gender,baseColour,year,productDisplayName"
 
 
@@ -340,7 +343,7 @@ def test_prune_removes_what_the_file_no_longer_holds(feed: Feed, chunk: int) -> 
     feed.run()
     feed.asked()
     feed.fill(5, first=8)
-    assert counts(feed.run(prune=True, chunk=chunk)) == (0, 0, 5, 15, 0)
+    assert counts(feed.run(prune=True, prune_at_most=ALL, chunk=chunk)) == (0, 0, 5, 15, 0)
     assert feed.skus() == ["8", "9", "10", "11", "12"]
     assert set(feed.asked().values()) == {"payload"}
     assert counts(feed.run(prune=True, chunk=chunk)) == (0, 0, 5, 0, 0)
@@ -350,7 +353,7 @@ def test_prune_keeps_a_product_whose_row_was_rejected(feed: Feed) -> None:
     feed.fill(3)
     feed.run()
     feed.write("1,Men,Blue,2012,Tie 1", "2,Men,Bl")
-    assert counts(feed.run(prune=True)) == (0, 0, 1, 1, 1)
+    assert counts(feed.run(prune=True, prune_at_most=ALL)) == (0, 0, 1, 1, 1)
     assert feed.skus() == ["1", "2"]
 
 
@@ -358,8 +361,8 @@ def test_prune_by_a_file_without_a_valid_row_is_refused(feed: Feed) -> None:
     feed.fill(3)
     feed.run()
     feed.write("..,,,,", "1,Men")
-    with pytest.raises(UnreadableCatalogue, match="no valid row"):
-        feed.run(prune=True)
+    summary = feed.run(prune=True)
+    assert summary.not_pruned == "nothing was pruned: the file holds no valid row"
     assert feed.skus() == ["1", "2", "3"]
 
 
@@ -368,11 +371,68 @@ def test_prune_by_a_file_that_may_be_cut_off_is_refused(feed: Feed) -> None:
     feed.run()
     table = feed.folder / "today.csv"
     table.write_text("sku,name\n1,Tie 1\n2,Tie 2\n3,Ti")
-    with pytest.raises(UnreadableCatalogue, match="nothing was pruned: the last line, 4, has no"):
-        feed.run(table, prune=True)
+    summary = feed.run(table, prune=True, prune_at_most=ALL)
+    assert str(summary.not_pruned).startswith("nothing was pruned: the last line, 4, has no")
     assert len(feed.skus()) == 40
     table.write_text("sku,name\n1,Tie 1\n2,Tie 2\n3,Tie 3\n")
-    assert feed.run(table, prune=True).removed == 37
+    assert feed.run(table, prune=True, prune_at_most=ALL).removed == 37
+
+
+@pytest.mark.parametrize(
+    ("left", "limit", "is_pruned"),
+    [(8, "20%", True), (7, "20%", False), (7, "3", True), (7, "2", False), (7, "33.4%", True)],
+)
+def test_prune_removes_nothing_where_too_many_products_would_go(
+    feed: Feed, left: int, limit: str, is_pruned: bool
+) -> None:
+    feed.fill(10)
+    feed.run()
+    feed.fill(left)
+    summary = feed.run(prune=True, prune_at_most=PruneLimit.parse(limit), chunk=3)
+    assert counts(summary) == (0, 0, left, 10 - left if is_pruned else 0, 0)
+    assert (summary.not_pruned is None) is is_pruned
+    assert len(feed.skus()) == (left if is_pruned else 10)
+    if not is_pruned:
+        assert "3 of 10 products are not in the feed" in str(summary.not_pruned)
+        assert summary.warnings_by_kind()["prune"]["count"] == 1
+
+
+def test_a_fifth_of_the_catalogue_is_the_limit_without_an_option(feed: Feed) -> None:
+    feed.fill(10)
+    feed.run()
+    feed.fill(7)
+    summary = feed.run(prune=True)
+    assert "--prune-at-most" in str(summary.not_pruned)
+    assert len(feed.skus()) == 10
+
+
+@pytest.mark.parametrize("text", ["", "many", "101%", "-1", "20 percent", "1e3"])
+def test_a_limit_that_is_neither_share_nor_number_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="--prune-at-most"):
+        PruneLimit.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("last", "transfer", "is_pruned"),
+    [
+        ("2,Tie 2", Transfer(), False),
+        ("2,Tie 2", Transfer(is_proven=True), True),
+        ('2,"Tie 2"', Transfer(), True),
+        ('2,"Tie 2', Transfer(is_proven=True), False),
+        ("2", Transfer(is_proven=True), False),
+        ("2,Tie 2\n", Transfer(ended_early="the connection broke"), False),
+    ],
+)
+def test_a_last_line_without_its_end_is_believed_only_with_a_proof(
+    feed: Feed, last: str, transfer: Transfer, is_pruned: bool
+) -> None:
+    feed.fill(3)
+    feed.run()
+    table = feed.folder / "today.csv"
+    table.write_text(f"sku,name\n1,Tie 1\n{last}")
+    summary = feed.run(table, prune=True, prune_at_most=ALL, transfer=lambda: transfer)
+    assert (summary.not_pruned is None, summary.removed) == (is_pruned, int(is_pruned))
+    assert summary.ended_early is None or not is_pruned
 
 
 def test_what_was_corrected_in_the_text_is_a_warning_of_its_kind(feed: Feed) -> None:
@@ -445,10 +505,10 @@ def test_the_real_catalogue_is_imported_whole(
     db: Database, tmp_path: Path, shared_data: Path
 ) -> None:
     feed = Feed(db, tmp_path)
-    summary = feed.run(shared_data / "fashion-products-small.zip")
+    summary = feed.run(real_catalogue.whole(shared_data))
     assert counts(summary) == (40_000, 0, 0, 0, 0)
     missing = {remark.sku for remark in summary.warnings}
     assert missing == {"39403", "39410", "39401", "39425", "12347"}
     feed.asked()
-    assert counts(feed.run(shared_data / "fashion-products-small.zip")) == (0, 0, 40_000, 0, 0)
+    assert counts(feed.run(real_catalogue.whole(shared_data))) == (0, 0, 40_000, 0, 0)
     assert feed.asked() == {}

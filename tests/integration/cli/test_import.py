@@ -105,3 +105,19 @@ def test_a_dry_run_shows_what_could_not_be_stored(run: Callable[..., Any], tmp_p
     found = json.loads(run(str(feed), "--dry-run", "--json").stdout)
     assert (found["products"], found["rejected"]) == (1, 1)
     assert any(warning["kind"] == "value" for warning in found["warning_examples"])
+
+
+def test_an_import_that_nobody_watches_leaves_lines(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    feed = tmp_path / "feed.csv"
+    feed.write_text(EXPORT)
+    said = run(str(feed), "--json").stderr.splitlines()
+    lines = [json.loads(line) for line in said if line.startswith("{")]
+    started, ended = (line for line in lines if line["event"].startswith("import"))
+    assert (started["event"], started["path"], started["rows"]) == (
+        "import started",
+        str(feed),
+        2,
+    )
+    assert (ended["event"], ended["added"], ended["rejected"]) == ("import ended", 2, 0)

@@ -59,3 +59,22 @@ def test_text_of_the_data_is_printed_as_it_is(run: Callable[..., Any]) -> None:
     assert ran.exit_code == 0, ran.output
     assert "[/x][/y]" in "".join(ran.output.split())
     assert "'[/bold]' is not a year" in ran.output
+
+
+def test_a_prune_that_would_take_too_much_is_said_and_ends_with_an_error(
+    run: Callable[..., Any],
+) -> None:
+    run("sku,name\n" + "".join(f"{n},x\n" for n in range(40)))
+    few = "sku,name\n1,x\n2,x\n"
+    refused = run(few, "--prune")
+    assert refused.exit_code == 1
+    assert "nothing was pruned: 38 of 40 products" in refused.stderr
+    assert "--prune-at-most" in refused.stderr
+    told = run(few, "--prune", "--json")
+    assert told.exit_code == 1
+    found = json.loads(told.stdout)
+    assert (found["unchanged"], found["removed"]) == (2, 0)
+    assert found["not_pruned"].startswith("nothing was pruned: 38 of 40")
+    assert found["warnings_by_kind"]["prune"]["count"] == 1
+    allowed = run(few, "--prune", "--prune-at-most", "100%", "--json")
+    assert (allowed.exit_code, json.loads(allowed.stdout)["removed"]) == (0, 38)

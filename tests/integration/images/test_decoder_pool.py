@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import importlib
 import io
 import os
 import signal
@@ -19,20 +20,22 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
+from support.host_faults import no_file_descriptors
 from support.hostile_decoding import decode
 from support.servers import wait_for
 
 from backend import images
 from backend.errors import (
-    ConfigurationError,
     CorruptImage,
+    DecoderBusy,
     DecoderDied,
+    DecoderUnavailable,
     ImageError,
     ImageTooLarge,
     NoImage,
     NotAnImage,
 )
-from backend.images.decoder_pool import Decoded, DecoderPool
+from backend.images.decoder_pool import MAX_WAITING, Decoded, DecoderPool
 from backend.images.limits import ImageLimits
 
 LIMITS = ImageLimits()
@@ -165,6 +168,99 @@ def test_a_shoppers_image_does_not_wait_for_a_catalogue(
     results.close()
 
 
+# --- two kinds of callers ------------------------------------------------------------------
+
+
+@pytest.fixture
+def gated() -> Iterator[DecoderPool]:
+    """One process for the catalogue, with time to wait for a file; urgent images wait long."""
+    with DecoderPool(1, limits=LIMITS, seconds=60, wait_seconds=60, decode=decode) as pool:
+        yield pool
+
+
+def in_thread(pool: DecoderPool, data: bytes, found: list[object]) -> threading.Thread:
+    """Decode an urgent image beside the test, and add the result or the error to a list."""
+
+    def work() -> None:
+        try:
+            found.append(pool.decode_one(data, target=TARGET))
+        except Exception as error:  # noqa: BLE001  (the test looks at it)
+            found.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def waiting_for(gate: Path) -> bytes:
+    """An image that is decoded when a file is there."""
+    return b"WAIT " + os.fsencode(gate)
+
+
+def test_an_urgent_image_does_not_wait_for_one_that_the_catalogue_is_stuck_with(
+    gated: DecoderPool, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    results = gated.decode_all([waiting_for(gate)] * 3, target=TARGET, window=1)
+    blocked = threading.Thread(target=next, args=(results,))
+    blocked.start()
+
+    assert gated.decode_one(png(1), target=TARGET)
+    gate.touch()
+    blocked.join()
+    results.close()
+
+
+def test_urgent_images_that_are_stuck_do_not_hold_up_the_catalogue(
+    gated: DecoderPool, tmp_path: Path
+) -> None:
+    gate, found = tmp_path / "gate", list[object]()
+    results = gated.decode_all(marking(tmp_path, 5), target=TARGET, window=2)
+    next(results)
+    stuck = [in_thread(gated, waiting_for(gate), found) for _ in range(4)]
+
+    assert len(list(results)) == 4
+    assert found == []
+    gate.touch()
+    for thread in stuck:
+        thread.join()
+    assert [type(one) for one in found] == [Decoded] * 4
+
+
+def test_an_urgent_image_is_refused_when_no_decoder_is_free_in_time(tmp_path: Path) -> None:
+    gate, found = tmp_path / "gate", list[object]()
+    with DecoderPool(1, limits=LIMITS, seconds=60, wait_seconds=2, decode=decode) as pool:
+        pool.decode_one(png(1), target=TARGET)
+        threads = [in_thread(pool, waiting_for(gate), found) for _ in range(3)]
+        wait_for(lambda: found)
+        gate.touch()
+        for thread in threads:
+            thread.join()
+
+    assert [type(one) for one in found].count(DecoderBusy) >= 1
+    assert type(found[0]) is not DecoderDied
+
+
+def test_only_so_many_urgent_images_wait(gated: DecoderPool, tmp_path: Path) -> None:
+    gate, found = tmp_path / "gate", list[object]()
+    decoders, more = 2, 3
+    threads = [
+        in_thread(gated, waiting_for(gate), found) for _ in range(MAX_WAITING + decoders + more)
+    ]
+    wait_for(lambda: len(found) == more)
+    assert [str(one) for one in found] == ["too many images wait for a decoder"] * more
+    gate.touch()
+    for thread in threads:
+        thread.join()
+
+    assert [type(one) for one in found[more:]] == [Decoded] * (MAX_WAITING + decoders)
+
+
+def test_an_image_can_be_shrunk_to_its_own_shape(pool: DecoderPool) -> None:
+    assert pool.decode_one(png(1, 400, 100), target=64).image.size == (64, 16)
+    assert pool.decode_one(png(1, 40, 60), target=64).image.size == (40, 60)
+
+
 # --- images that harm their process --------------------------------------------------------
 
 
@@ -200,6 +296,31 @@ def test_an_image_is_not_blamed_for_a_process_that_somebody_else_ended(
     for pid in children():
         psutil.Process(pid).kill()
     assert hostile.decode_one(png(1), target=TARGET)
+
+
+@pytest.mark.parametrize("urgent", [True, False], ids=["urgent", "catalogue"])
+def test_an_image_whose_decoder_is_killed_twice_is_tried_a_third_time_alone(
+    tmp_path: Path, urgent: bool
+) -> None:
+    """The kernel kills what is largest when memory runs out: that says little of the image."""
+    log = tmp_path / "log"
+    with DecoderPool(2, limits=LIMITS, decode=decode) as pool:
+        list(pool.decode_all([png(1)] * 4, target=TARGET))  # other processes are there
+
+        data = b"KILL 2 " + os.fsencode(log)
+        if urgent:
+            assert pool.decode_one(data, target=TARGET)
+        else:
+            assert isinstance(next(pool.decode_all([data], target=TARGET)), Decoded)
+        processes = [int(count) for count in log.read_text().split()]
+        assert len(processes) == 3
+        assert processes[2] < min(processes[:2])
+
+        log.unlink()
+        with pytest.raises(DecoderDied, match="three times, also alone: killed by SIGKILL"):
+            pool.decode_one(b"KILL 9 " + os.fsencode(log), target=TARGET)
+        assert len(log.read_text().split()) == 3
+        assert pool.decode_one(png(1), target=TARGET)
 
 
 def test_a_defect_of_the_decoder_is_blamed_on_the_image_that_shows_it(
@@ -287,9 +408,43 @@ def test_a_decoder_knows_neither_our_secrets_nor_our_libraries(
 def test_a_process_that_cannot_start_is_not_the_images_fault() -> None:
     with (
         DecoderPool(limits=LIMITS, decode=lambda data: data) as pool,
-        pytest.raises(ConfigurationError, match="does not start"),
+        pytest.raises(DecoderUnavailable, match="does not start"),
     ):
         pool.decode_one(png(1), target=TARGET)
+
+
+@pytest.mark.parametrize("deaths", [1, 2])
+def test_a_process_that_is_killed_while_it_starts_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deaths: int
+) -> None:
+    mark = tmp_path / "mark"
+    (tmp_path / f"dies_{deaths}.py").write_text(
+        "import os, signal; from backend.images.decode import decode as real\n"
+        f"def decode(data, **options): return real(data, **options)\n"
+        f"if os.getpid() != {os.getpid()}:\n"
+        f"    with open({str(mark)!r}, 'a+') as log:\n"
+        "        log.write('x'); log.seek(0); tries = len(log.read())\n"
+        f"    if tries <= {deaths}: os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    starts = importlib.import_module(f"dies_{deaths}")
+    with DecoderPool(limits=LIMITS, decode=starts.decode) as pool:
+        if deaths == 2:
+            with pytest.raises(DecoderUnavailable, match="SIGKILL"):
+                pool.decode_one(png(1), target=TARGET)
+        assert pool.decode_one(png(1), target=TARGET)
+
+
+def test_without_file_descriptors_no_image_is_blamed(pool: DecoderPool) -> None:
+    with DecoderPool(limits=LIMITS) as fresh:
+        with no_file_descriptors():
+            for start in (
+                lambda: fresh.decode_one(png(1), target=TARGET),
+                lambda: next(fresh.decode_all([png(1)], target=TARGET)),
+            ):
+                with pytest.raises(DecoderUnavailable, match="Too many open files"):
+                    start()
+        assert fresh.decode_one(png(1), target=TARGET)
 
 
 def test_a_forked_process_has_decoders_of_its_own(pool: DecoderPool) -> None:

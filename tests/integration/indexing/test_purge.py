@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from support.catalogue import file_reference
 from support.image_files import colour_image
 from support.rows import entry
@@ -14,12 +15,24 @@ from support.shop import QUICK, Shop
 from typer.testing import Result
 
 from backend import queue
-from backend.database.models import Event, ImageVector, Product, UnnamedImage
+from backend.catalogue import named_images, products, unnamed_images
+from backend.catalogue.products import Draft
+from backend.database.models import (
+    Cursor,
+    Event,
+    ImageVector,
+    IndexEntry,
+    Product,
+    ProductImage,
+    UnnamedImage,
+    utcnow,
+)
 from backend.errors import ImageUnavailable, IndexUnavailable
 from backend.images.store import digest_of
 from backend.indexing.purge import purge
 from backend.queue import Stage
 from backend.settings import Settings
+from backend.worker.maintenance import wake_awaited
 
 RED, BLUE = colour_image("red"), colour_image("blue")
 
@@ -178,13 +191,21 @@ def test_it_can_be_asked_for_over_rest(shop: Shop) -> None:
 
 def test_status_tells_what_nothing_names(shop: Shop) -> None:
     shop.remove("r")
-    unnamed = shop.client.get("/v1/status").json["unnamed"]
-    assert unnamed == {"images": 0, "bytes": 0, "vectors": 0, "checked_at": None}
-    for _ in range(300):
-        shop.worker.maintenance.look_for_unnamed_images()
+    grace = timedelta(days=7)
+    for hours in (2, 4):  # a pass that has begun, and a whole one
+        now = utcnow() + timedelta(hours=hours)
+        while unnamed_images.look_through(
+            shop.db, shop.services.image_store, grace=grace, seconds=9, now=now
+        ):
+            pass
     unnamed = shop.client.get("/v1/status").json["unnamed"]
     assert unnamed.pop("checked_at")
     assert unnamed == {"images": 1, "bytes": len(RED), "vectors": 1}
+
+
+def test_the_worker_looks_for_what_nothing_names(shop: Shop) -> None:
+    shop.worker.maintenance.look_for_unnamed_images()
+    assert shop.count(Cursor, name="unnamed-images") == 1
 
 
 def test_the_command_is_done_by_the_server_that_owns_the_index(
@@ -195,3 +216,40 @@ def test_the_command_is_done_by_the_server_that_owns_the_index(
     assert "Removed: 1 products, 1 points, 1 images" in done.stdout
     assert "No such product: [/x]" in done.stderr
     assert shop.index.vector(1) is None
+
+
+def test_all_images_of_a_product_are_taken_down(shop: Shop) -> None:
+    images = [shop.store(colour_image(colour)) for colour in ("green", "white", "blue")]
+    draft = Draft(sku="many", values={}, images=images)
+    shop.db.write(lambda session: products.save(session, [draft], priority=queue.SINGLE))
+    shop.work()
+    with shop.db.read() as session:
+        found = named_images.named(session, [image.digest or "" for image in images])
+    assert found == {image.digest for image in images}
+    result = shop.run("purge", skus=["many"])
+    assert (result["points"], result["images"], result["vectors"]) == (3, 2, 2)
+    assert [one["skus"] for one in result["kept"]] == [["b"]], "blue is another product's too"
+    assert sorted(id_ for id_, _ in shop.index.claims()) == [1, 2]
+    assert shop.count(ProductImage) == 0
+    assert shop.run("verify")["drift"] == 0
+
+
+def test_a_further_image_that_is_not_there_yet_does_not_keep_the_others_waiting(
+    shop: Shop, tmp_path: Path
+) -> None:
+    path = tmp_path / "late.png"
+    images = [shop.store(colour_image("green")), file_reference(path, colour_image("white"))]
+    draft = Draft(sku="many", values={}, images=images)
+    shop.db.write(lambda session: products.save(session, [draft], priority=queue.SINGLE))
+    shop.work()
+    shown = shop.client.get("/v1/products/many").json
+    assert shown["state"] == "indexed"
+    assert shop.index.count() == 3
+    row = entry(shop.db, 3)
+    assert row.image_retry_at is not None
+    path.write_bytes(colour_image("white"))
+    shop.execute(update(IndexEntry).values(image_retry_at=utcnow() - timedelta(days=1)))
+    assert wake_awaited(shop.db)
+    shop.work()
+    assert shop.index.count() == 4
+    assert entry(shop.db, 3).image_retry_at is None

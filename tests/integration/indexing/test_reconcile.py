@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
 from support.exact_index import ExactIndex
 from support.image_files import colour_image
 from support.rows import arrange, entry, make_products
@@ -292,6 +293,23 @@ def test_slices_follow_each_other_and_begin_anew_at_the_end(shop: Shop) -> None:
     with shop.db.read() as session:
         assert session.scalars(select(Cursor.position)).one() == 2
     assert reconcile(shop).total == 0
+
+
+@pytest.mark.usefixtures("ranges_of_two")
+def test_two_workers_that_begin_at_once_both_store_how_far_they_came(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has seen that there is no cursor; with a merge, the second INSERT failed."""
+    original = Session.get
+
+    def sees_none(self: Session, *args: Any, **options: Any) -> Any:
+        return None if args[0] is Cursor else original(self, *args, **options)
+
+    monkeypatch.setattr(Session, "get", sees_none)
+    for _ in range(2):
+        indexing.reconcile_slice(shop.db, shop.generation, shop.index)
+    with shop.db.read() as session:
+        assert session.scalars(select(Cursor.position)).one() == 2
 
 
 def test_an_empty_catalogue_is_compared_too(shop: Shop) -> None:

@@ -30,13 +30,15 @@ def test_only_images_with_other_colours_are_embedded_again(shop: Shop) -> None:
         shop.put(sku)
         assert data is not None
         assert shop.put_image(sku, data).status_code == 201
+    second = written_in(picture, "Display P3", "JPEG")
+    shop.client.put("/v1/products/srgb/images/2", data=second, content_type="image/jpeg")
     shop.work()
     before = stored(shop)
-    assert len(before) == 4
+    assert len(before) == 5
 
     with DecoderPool(1, limits=ImageLimits(), decode=mark_changed) as pool:
         opener = shop.services.image_opener.by(pool)
-        assert renew_changed(shop.services.db, opener) == 2
+        assert renew_changed(shop.services.db, opener) == 3  # one by its second image
 
     assert len(stored(shop)) == 2
     assert len(shop.skus("/v1/products/plain/similar", limit=9)) == 3  # still found meanwhile

@@ -13,7 +13,8 @@ from support.image_files import random_image
 from backend import bootstrap
 from backend.bootstrap import Services
 from backend.errors import CorruptImage, EmbedderBusy, ModelMismatch, NotAnImage
-from backend.search.query_image import SENT_SIDE, RemoteQueryEncoder, Vector, sent_size
+from backend.images.decode import size_within
+from backend.search.query_image import SENT_SIDE, RemoteQueryEncoder, Vector
 from backend.settings import Settings
 
 
@@ -39,7 +40,7 @@ class Worker:
 
 
 def remote(services: Services, worker: Worker) -> RemoteQueryEncoder:
-    return RemoteQueryEncoder(worker, services.decoders, limits=services.limits, seconds=1)
+    return RemoteQueryEncoder(worker, services.decoders, seconds=1)
 
 
 def photograph(width: int, height: int) -> bytes:
@@ -86,7 +87,7 @@ def test_a_worker_that_is_busy_is_the_shoppers_error(services: Services) -> None
     def busy(image: bytes, *, spec: str, seconds: float) -> tuple[Vector, str]:
         raise EmbedderBusy
 
-    encoder = RemoteQueryEncoder(busy, services.decoders, limits=services.limits, seconds=1)
+    encoder = RemoteQueryEncoder(busy, services.decoders, seconds=1)
     with pytest.raises(EmbedderBusy):
         encoder.encode(services.first_generation(), random_image(1))
 
@@ -95,7 +96,7 @@ def test_a_worker_that_is_busy_is_the_shoppers_error(services: Services) -> None
     ("height", "width"), [(60, 80), (256, 256), (2400, 1800), (20, 400), (400, 20), (5100, 255)]
 )
 def test_what_is_sent_passes_the_limits_that_the_image_passed(height: int, width: int) -> None:
-    sent_height, sent_width = sent_size(height, width)
+    sent_height, sent_width = size_within(SENT_SIDE, height, width)
     assert max(sent_height, sent_width) <= SENT_SIDE
     assert max(sent_height, sent_width) <= 20 * min(sent_height, sent_width)
     assert min(sent_height, sent_width) >= 8

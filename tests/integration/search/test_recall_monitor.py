@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 from support.exact_index import ExactIndex
 from support.rows import make_generation
@@ -144,6 +145,25 @@ def test_an_index_that_is_gone_meanwhile_costs_a_sample_and_nothing_else(
     assert guard.compare(gone)
     settle(guard, index)
     assert [(row.queries, row.compared) for row in totals(db, generation)] == [(1, 0)]
+
+
+def test_counts_survive_a_write_that_fails(
+    db: Database, generation: Generation, index: LeakyIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard = guarding(db)
+    guard.notice(asked(generation, MEN))
+    guard.compare(lambda _generation: index)
+
+    def is_full(_work: object) -> None:
+        guard.notice(asked(generation, MEN))  # meanwhile
+        raise OperationalError("INSERT", {}, Exception("disk full"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(db, "write", is_full)
+        with pytest.raises(OperationalError):
+            guard.save()
+    settle(guard, index)
+    assert [(row.queries, row.compared) for row in totals(db, generation)] == [(2, 2)]
 
 
 def test_a_shape_that_loses_neighbours_is_told_in_the_log(

@@ -17,8 +17,11 @@ from support.smuggling import smuggle
 
 from backend.errors import IndexUnavailable, InvalidFilter, InvalidProduct, InvalidVector
 from backend.filters import Condition, FieldType, Where
-from backend.vectors import Hit, Point, Vector, VectorIndex
+from backend.indexing.reconciliation import points_of
+from backend.search.nearest_products import nearest_products
+from backend.vectors import SLOT, Hit, Point, Vector, VectorIndex
 from backend.vectors.edge.index import EdgeIndex
+from backend.vectors.image_points import point_id, product_of
 from backend.vectors.server.collection import connector
 from backend.vectors.server.index import ServerIndex
 
@@ -625,6 +628,79 @@ def test_a_declared_attribute_has_facets(index: VectorIndex) -> None:
     fabrics = ["silk", "wool", "silk"]
     index.upsert([a_point(n, attributes={"fabric": it}) for n, it in enumerate(fabrics)])
     assert index.facet("attributes.fabric") == [("silk", 2), ("wool", 1)]
+
+
+# --- several images of a product --------------------------------------------------------------
+
+
+def several(images: int) -> list[Point]:
+    """Twelve products, each with so many images in random directions."""
+    return [
+        a_point(
+            point_id(product, slot),
+            vector=direction(100 * product + slot),
+            gender=f"g{product % 2}",
+            **({SLOT: slot} if slot else {}),
+        )
+        for product in range(1, 13)
+        for slot in range(images)
+    ]
+
+
+@pytest.mark.parametrize("images", [1, 4])
+def test_a_product_is_as_near_as_its_nearest_image(filled: Fill, images: int) -> None:
+    points = several(images)
+    index = filled(points)
+    for seed in range(5):
+        query = direction(9_000 + seed)
+        best: dict[int, float] = {}
+        for point in points:
+            score = float(point.vector @ query)
+            best[product_of(point.id)] = max(best.get(product_of(point.id), -1), score)
+        del best[3]
+        wanted = sorted(best, key=lambda id_: -best[id_])[:6]
+        found = nearest_products(index, query, limit=6, most_images=images, exclude=[3])
+        assert [hit.id for hit in found] == wanted
+        assert [hit.score for hit in found] == pytest.approx([best[id_] for id_ in wanted])
+
+
+def test_a_filter_and_a_least_score_hold_for_every_image(filled: Fill) -> None:
+    points = several(4)
+    index = filled(points)
+    where = {"gender": Condition(any_of=("g1",))}
+    query = direction(7)
+    found = nearest_products(index, query, limit=12, most_images=4, where=where, min_score=0.1)
+    near = {
+        product_of(it.id)
+        for it in points
+        if it.payload["gender"] == "g1" and it.vector @ query >= 0.1
+    }
+    assert ids(found) == near
+
+
+def test_one_point_of_an_image_is_deleted_by_its_own_claim(make: Make) -> None:
+    with closing(make()) as index:
+        index.upsert([a_point(point_id(1, slot), claim=slot + 1) for slot in range(3)])
+        index.delete({point_id(1, slot): 2 for slot in range(3)})
+        assert list(index.claims()) == [(point_id(1, 2), 3)]
+
+
+def test_a_product_with_several_images_counts_once_in_facets(filled: Fill) -> None:
+    index = filled(several(4))
+    assert index.facet("gender", several=True) == [("g0", 6), ("g1", 6)]
+    women = {"gender": Condition(any_of=("g1",))}
+    assert index.facet("gender", where=women, several=True) == [("g1", 6)]
+    assert (index.count(), index.count(several=True)) == (48, 12)
+    assert index.count(women, several=True) == 6
+
+
+@pytest.mark.parametrize("images", [1, 4])
+def test_the_points_of_a_range_of_products_are_found(filled: Fill, images: int) -> None:
+    index = filled(several(images))
+    expected = {point_id(product, slot) for product in (4, 5, 6) for slot in range(images)}
+    assert set(points_of(index, 4, 7)) == expected
+    assert len(points_of(index, 12, None)) == images
+    assert points_of(index, 13, None) == []
 
 
 @pytest.mark.parametrize("field", ["price", "attributes.other", "nothing", "claim"])

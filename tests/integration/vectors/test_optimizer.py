@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -259,6 +260,36 @@ def test_a_builder_that_dies_leaves_the_index_as_it_was_and_says_why(shop: Shop)
     finish(shop)
     described = status.status(shop.db, shop.services.indexes.look_at_shard)["shard"]
     assert (described["failure"], described["optimized"]) == (None, True)
+
+
+def test_a_builder_that_cannot_be_started_leaves_nothing_under_way(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("backend.vectors.edge.build_process.start_module", refuse)
+        with pytest.raises(IndexUnavailable, match=r"cannot be started: .*Too many open files"):
+            shop.worker.optimizer.start(shop.generation)
+    assert shop.worker.optimizer.building is None
+    failure = look(folder_of(shop)).state.failure
+    assert failure is not None
+    assert "Too many open files" in failure.reason
+    start(shop, read=False).kill()  # it said that a shard was being built already
+
+
+def test_the_server_s_quantization_does_not_shape_an_embedded_shard(settings: Settings) -> None:
+    shop = Shop(settings, embedder="mean-colour?grid=2", qdrant_quantization="int8")
+    index = shop.services.indexes.shard_of(shop.generation)
+    assert index is not None
+    assert index.options.quantization is None
+    shop.execute(update(Generation).values(quantization="int8"))
+    shop.restart()
+    index = shop.services.indexes.shard_of(shop.generation)
+    assert index is not None
+    assert index.options.quantization == "int8"
+    shop.close()
 
 
 def test_a_builder_that_cannot_read_the_catalogue_says_so(shop: Shop) -> None:

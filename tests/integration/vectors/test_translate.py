@@ -14,14 +14,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.exact_index import ExactIndex
 
-from backend.errors import InvalidFilter
+from backend.database.models import Product
+from backend.errors import FilterTooCostly, InvalidFilter
 from backend.filters import Condition, FieldType, Scalar, Where
 from backend.filters.check import check
+from backend.filters.matching import matcher
 from backend.filters.spellings import Spellings
+from backend.indexing.payload import payload
 from backend.vectors import Point
+from backend.vectors.edge.cost import check_cost
 from backend.vectors.edge.index import EdgeIndex
 from backend.vectors.edge.queries import EDGE_FILTERS
-from backend.vectors.translate import path, translate
+from backend.vectors.translate import FEW, matches, path, translate
 
 SIZE = 4
 SCHEMA: dict[str, FieldType] = {
@@ -235,3 +239,99 @@ def test_the_engine_finds_what_a_full_scan_in_python_finds(
         for field in ("gender", "year", "in_stock"):
             counted = edge.facet(field, where=where)
             assert counted == oracle.facet(field, where=where)
+
+
+# --- many values ------------------------------------------------------------------------------
+
+listed_scalars = st.lists(scalars, min_size=1, max_size=4)
+
+
+def test_many_numbers_are_one_condition_for_each_type() -> None:
+    """A condition for each number held the engine's lock for seconds."""
+    for count in (FEW + 1, 1000):
+        asked = [number + 0.5 for number in range(count)] + [1, 2]
+        assert len(list(matches("attributes.size", "attribute", asked, EDGE_FILTERS))) == 3
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    stored=st.lists(
+        st.fixed_dictionaries({}, optional={"a.b": scalars | listed_scalars}), max_size=8
+    ),
+    few=listed_scalars,
+    negated=st.booleans(),
+)
+def test_many_values_find_what_a_full_scan_in_python_finds(
+    edge: EdgeIndex, stored: list[dict[str, Any]], few: list[Any], negated: bool
+) -> None:
+    fillers = [1000 + number / 2 for number in range(2 * FEW)]
+    values = tuple(few + fillers)
+    where = {"attributes.a.b": Condition(**{"none_of" if negated else "any_of": values})}
+    payloads = [payload(Product(sku="x", attributes=it)) for it in stored]
+    points = [
+        Point(id=number, vector=np.ones(SIZE, np.float32), payload=it, claim=1)
+        for number, it in enumerate(payloads)
+    ]
+    edge.delete(dict(edge.claims()))
+    edge.upsert(points)
+    oracle = ExactIndex(size=SIZE, schema=SCHEMA)
+    oracle.upsert(points)
+    expected = {hit.id for hit in oracle.nearest(np.ones(SIZE, np.float32), limit=12, where=where)}
+    found = edge.nearest(np.ones(SIZE, np.float32), limit=12, where=where)
+    assert {hit.id for hit in found} == expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(fields=payloads(), where=filters())
+def test_one_product_is_compared_as_the_engine_compares_its_point(
+    fields: dict[str, Any], where: Where
+) -> None:
+    oracle = ExactIndex(size=SIZE, schema=SCHEMA)
+    oracle.upsert([Point(id=1, vector=np.ones(SIZE, np.float32), payload=fields, claim=1)])
+    assert matcher(where, SCHEMA)(fields.get) == (oracle.count(where) == 1)
+
+
+# --- what a filter may cost -------------------------------------------------------------------
+
+
+def clauses_on_attributes(count: int) -> Where:
+    return {f"attributes.a{number}": Condition(any_of=("x",)) for number in range(count)}
+
+
+def test_a_filter_is_refused_before_it_keeps_the_engine_busy() -> None:
+    check_cost(clauses_on_attributes(50), SCHEMA, lambda where: 10_000)
+    with pytest.raises(FilterTooCostly, match="51 conditions"):
+        check_cost(clauses_on_attributes(51), SCHEMA, lambda where: 10_000)
+
+
+def test_indexed_fields_bound_what_the_others_cost() -> None:
+    asked = []
+
+    def estimate(where: Where) -> int:
+        asked.append(where)
+        return 100
+
+    narrow: Where = {"gender": Condition(any_of=("Men",))}
+    check_cost(clauses_on_attributes(100) | narrow, SCHEMA, estimate)
+    assert asked == [narrow]
+
+
+def test_one_clause_is_never_refused_and_nothing_is_estimated_for_it() -> None:
+    def estimate(where: Where) -> int:
+        raise AssertionError(where)
+
+    check_cost({"attributes.a": Condition(any_of=("42", "true"), gte=1)}, SCHEMA, estimate)
+    check_cost({"gender": Condition(any_of=("a", "b"))}, SCHEMA, estimate)
+    check_cost(None, SCHEMA, estimate)
+
+
+def test_an_index_refuses_what_would_hold_its_lock(edge: EdgeIndex) -> None:
+    edge.upsert(
+        [Point(id=n, vector=np.ones(SIZE, np.float32), payload={}, claim=1) for n in range(1000)]
+    )
+    numbers = tuple(number + 0.5 for number in range(FEW))
+    costly = {f"attributes.a{n}": Condition(any_of=numbers) for n in range(80)}
+    for ask in (edge.count, edge.search_mode):
+        with pytest.raises(FilterTooCostly):
+            ask(costly)
+    edge.delete(dict(edge.claims()))

@@ -8,14 +8,19 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from celery.contrib.testing.worker import start_worker
+from structlog.contextvars import bound_contextvars, merge_contextvars
+from structlog.testing import capture_logs
 from support.servers import RedisServer, redis_server, wait_for
 
 from backend.errors import EmbedderBusy, WeightsUnavailable
 from backend.settings import Settings, read_settings
+from workers import tasks
 from workers.app import make_app
 from workers.interactive import MAX_WAITING, Embed, RemoteEmbedder, Replies, Vector
 from workers.names import Queue
@@ -137,3 +142,26 @@ def test_what_keeps_the_worker_from_embedding_is_told_by_its_code_alone(
         ask(distributed, seconds=5)
     worker.join()
     assert raised.value.message == "a worker cannot embed the image: weights-unavailable"
+
+
+def test_what_a_worker_logs_of_an_image_names_the_request_that_it_came_with(
+    distributed: Settings,
+) -> None:
+    def fail(image: bytes, spec: str) -> tuple[Vector, str]:
+        raise WeightsUnavailable("no file")
+
+    app = make_app(distributed)
+    worker: Any = SimpleNamespace(
+        services=SimpleNamespace(local_encoder=SimpleNamespace(embed=fail))
+    )
+    tasks.register(app, worker, notify=lambda: None, replies=Replies(distributed))
+    app.conf.task_default_queue = Queue.INTERACTIVE.value
+    with (
+        capture_logs(processors=[merge_contextvars]) as lines,
+        start_worker(app, perform_ping_check=False, queues=[Queue.INTERACTIVE.value]),
+        bound_contextvars(request_id="r-4711"),
+        pytest.raises(EmbedderBusy),
+    ):
+        ask(distributed, seconds=10)
+    (line,) = (line for line in lines if line["event"] == "cannot embed an image")
+    assert line["request_id"] == "r-4711"

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from workers import names
 from workers.app import check_broker, make_app
 from workers.names import Queue
 from workers.notifier import MAX_WAITING, PAUSE_SECONDS, Notifier
+from workers.scheduler import RARE, NotifyingScheduler
 
 NOWHERE = "redis://127.0.0.1:1/0"
 CATALOGUE = "postgresql://nobody@127.0.0.1:1/none"
@@ -122,6 +124,27 @@ def test_the_scheduler_sends_nothing_to_a_full_queue(tmp_path: Path, server: Red
         }
         server.client.delete(Queue.INDEX)  # as if workers had taken them
         wait_for(lambda: len(messages(server)) == MAX_WAITING)
+
+
+def test_busy_workers_get_the_rare_messages_too(server: RedisServer) -> None:
+    """Beside 16 wake-up messages, which a busy worker keeps waiting, none of these was sent."""
+    found = settings_of(server.url, qdrant_url="http://nowhere", message_seconds=7)
+    app = make_app(found)
+    notify = Notifier(app, found)
+    for _ in range(MAX_WAITING):
+        notify()
+    scheduler = NotifyingScheduler(app)
+    entries = {entry.task: entry for entry in scheduler.schedule.values()}
+    for task in (names.WORK, names.REPORT, names.RECONCILE):
+        scheduler.apply_async(entries[task], advance=False)
+    tasks = Counter(message["headers"]["task"] for message in messages(server))
+    assert tasks == {names.WORK: MAX_WAITING, names.REPORT: 1, names.RECONCILE: 1}
+    for _ in range(2 * RARE):
+        scheduler.apply_async(entries[names.REPORT], advance=False)
+    assert len(messages(server)) == MAX_WAITING + RARE
+    valid = {entry.task: entry.options["expires"] for entry in entries.values()}
+    assert valid[names.WORK] == 7
+    assert valid[names.REPORT] == valid[names.RECONCILE] > 10 * valid[names.WORK]
 
 
 def test_the_scheduler_ends_on_a_signal_that_finds_it_waiting_for_redis(

@@ -20,6 +20,7 @@ class Theme:
     shelves: tuple[int, ...] = (1,)
     begun: float = 1.0  # how often everything is indexed when the history begins
     openings: tuple[str, ...] = ("",)  # acts with which it begins
+    more: tuple[int, ...] = ()  # how many further images a product gets; none: no draw
 
 
 THEMES: Final = {
@@ -47,6 +48,19 @@ THEMES: Final = {
         ("good0", "flaky", "bad"),
         (1, 2),
     ),
+    "several images": Theme(
+        "put put edit remove embed apply start_embed start_apply wait",
+        ("good0", "good1", "good2", "flaky", "bad"),
+        (1, 1, 2),
+        openings=("", "put embed start_apply put embed apply"),
+        more=(0, 1, 2, 3),
+    ),
+    "several images, deaths": Theme(
+        "put put edit remove embed apply start_embed start_apply reconcile wait crash",
+        KINDS,
+        (1, 2),
+        more=(0, 1, 3),
+    ),
     "everything": Theme(
         "put edit remove embed apply start_embed start_apply reconcile wait crash step finish",
         KINDS,
@@ -71,18 +85,23 @@ def play(
     allowed = {"crash": crashes, "reconcile": reconciles, "lose_points": reconciles}
     acts = [act for act in about.acts.split() if allowed.get(act, True)]
     for act in (*rng.choice(about.openings).split(), *rng.choices(acts, k=rng.randint(2, 6))):
-        _act(world, rng, act, about.images)
+        _act(world, rng, act, about)
     _end(world, rng, crashes=crashes)
 
 
-def _act(world: World, rng: Random, act: str, images: tuple[str, ...]) -> None:
+def _act(world: World, rng: Random, act: str, about: Theme) -> None:
     if act in ("step", "finish", "crash"):
         if world.workers:
             _go_on(world, rng.choice(world.workers), act)
         return
     number = rng.randrange(len(world.shelves))
     acts: dict[str, Callable[[], object]] = {
-        "put": lambda: world.put(number, rng.choice(images), seen=rng.random() < 0.7),
+        "put": lambda: world.put(
+            number,
+            rng.choice(about.images),
+            seen=rng.random() < 0.7,
+            more=tuple(rng.choices(about.images, k=rng.choice(about.more))) if about.more else (),
+        ),
         "edit": lambda: world.edit(number),
         "remove": lambda: world.remove(number),
         "lose_points": world.lose_points,

@@ -8,6 +8,7 @@ at a time.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -19,12 +20,13 @@ import numpy as np
 from sqlalchemy import update
 
 from backend import indexing, queue
+from backend.catalogue import product_images
+from backend.catalogue.draft_images import ImageRef
+from backend.database import clock
 from backend.database.models import ACTIVE, Base, Generation, Product
 from backend.indexing import EmbedOptions
-from backend.indexing import apply as applying
-from backend.indexing import embed as embedding
-from backend.queue import claims, requesting, settlements
 from backend.queue.progress import progress, quarantine
+from backend.vectors.image_points import point_id
 from support.queue_model.parts import (
     BAD,
     ModelEmbedder,
@@ -53,6 +55,7 @@ class Shelf:
     live: bool = False
     versions: int = 0
     past: set[str] = field(default_factory=set)  # good images it has had
+    more: tuple[str, ...] = ()  # its images beyond the first
     needed_until: float = 0.0  # opening its image is fine for who began before; inf: still is
 
     @property
@@ -62,6 +65,18 @@ class Shelf:
             return None
         return f"{self.image}/{self.sku}/{self.versions}"
 
+    @property
+    def good(self) -> list[str]:
+        """Its images that can have a point, each once."""
+        every = (self.image, *self.more)
+        return list(dict.fromkeys(image for image in every if image not in BAD))
+
+    @property
+    def further(self) -> tuple[ImageRef, ...]:
+        """Its images beyond the first, of which nobody has seen one yet."""
+        name = f"{self.sku}/{self.versions}"
+        return tuple(ImageRef(uri=f"{it}/{name}.{at}") for at, it in enumerate(self.more))
+
 
 class World:
     """The shop, the clock, the index, and the workers of one history at a time."""
@@ -70,8 +85,7 @@ class World:
         self.db = SteppedDatabase(self)
         Base.metadata.create_all(self.db.engine)
         self._stack = ExitStack()
-        for module in (claims, requesting, settlements, applying, embedding):
-            self._stack.enter_context(patch.object(module, "utcnow", lambda: self.now))
+        self._stack.enter_context(patch.object(clock, "now", lambda _session: self.now))
 
     def __enter__(self) -> Self:
         return self
@@ -95,7 +109,9 @@ class World:
         self.images = ModelImages(self)
         self.vectors_lost = False
         self.shelves = [Shelf(sku=f"s{number}") for number in range(shelves)]
-        for table in ("index_entries", "image_vectors", "products", "generations"):
+        for table in (
+            *("index_entries", "image_vectors", "product_images", "products", "generations"),
+        ):
             self.db.raw(f"DELETE FROM {table}")
         self.generation = Generation(
             collection="c", embedder="e", fingerprint="f", size=3, state=ACTIVE
@@ -104,8 +120,10 @@ class World:
 
     # --- what the shop does ---
 
-    def put(self, number: int, image: str, *, seen: bool = True) -> None:
-        """Catalogue a product, give it another image, or bring it back after a removal.
+    def put(
+        self, number: int, image: str, *, seen: bool = True, more: tuple[str, ...] = ()
+    ) -> None:
+        """Catalogue a product, give it other images, or bring it back after a removal.
 
         `seen`: the image's digest is known, as it is for a file; else it is somewhere remote.
         """
@@ -115,8 +133,10 @@ class World:
             shelf.past = set()  # a new life: its former images are no more its own
         shelf.image, shelf.live, shelf.needed_until = image, True, float("inf")
         shelf.versions += 1
+        shelf.more = tuple(each for each in more if each != "none")
         digest = image if seen and image != "none" else None
         values = {"image_uri": shelf.uri, "image_digest": digest, "removed_at": None}
+        values["more_images"] = len(shelf.more) or None
 
         def write(session: Any) -> None:
             if not shelf.id:
@@ -126,13 +146,13 @@ class World:
                 shelf.id = product.id
             else:
                 session.execute(update(Product).where(Product.id == shelf.id).values(values))
+            product_images.replace_further(session, {shelf.id: shelf.further})
             if comes_back:
                 queue.request_anew(session, [shelf.id], priority=0)
             else:
                 queue.request(session, [shelf.id], image=True, priority=0)
 
-        if image not in BAD:
-            shelf.past.add(image)
+        shelf.past.update(shelf.good)
         self.db.write(write)
 
     def edit(self, number: int) -> None:
@@ -297,29 +317,44 @@ class World:
         expect(counts.products == len(live), "progress counts the wrong products")
         expect(counts.quarantined == len(held_back), "progress and the quarantine's list differ")
         expect(counts.indexed == len(live) - len(held_back), "the counts do not add up")
-        digests = dict(self.db.raw("SELECT product_id, embedded_digest FROM index_entries"))
+        rows = self.db.raw("SELECT product_id, embedded_digest, more_digests FROM index_entries")
+        digests = {
+            id_: [first, *json.loads(more or "[]")] if first else [] for id_, first, more in rows
+        }
+        expected = set()
         for shelf in live:
             self._judge_quarantine(shelf, shelf.id in held_back)
-            self._judge_vector(shelf, digests.get(shelf.id), shelf.id in held_back)
-        expected = {shelf.id for shelf in live if digests.get(shelf.id)}
+            found = digests.get(shelf.id, [])
+            if shelf.id not in held_back:
+                self._judge_images(shelf, found)
+            for slot, digest in enumerate(found):
+                expected.add(point_id(shelf.id, slot))
+                self._judge_vector(shelf, slot, digest)
         expect(set(self.index.points) == expected, "the index holds other products than it should")
 
     def _judge_quarantine(self, shelf: Shelf, held_back: bool) -> None:
         """A bad image is in quarantine; a good one only if bad luck used all its attempts up."""
-        if shelf.image in BAD:
+        if not shelf.good:
             expect(held_back, f"{shelf.sku} has a bad image and is not in quarantine")
         elif held_back:
             spent = self.harm + 2  # a batch shared with one killer, and a failure to fetch
             expect(spent >= MAX_FAILURES, f"{shelf.sku} is in quarantine for another's sake")
 
-    def _judge_vector(self, shelf: Shelf, digest: str | None, held_back: bool) -> None:
-        """The point shows the present price, and the present image or the last good one."""
-        if not held_back:
-            expect(digest == shelf.image, f"{shelf.sku} was embedded from another image")
-        if digest is None:
-            return
+    def _judge_images(self, shelf: Shelf, found: list[str]) -> None:
+        """All good images have a point, but for those that bad luck used all attempts of up."""
+        spent = self.harm + 2 >= MAX_FAILURES or "killer" in shelf.more
+        missing = set(shelf.good) - set(found)
+        right = [image for image in shelf.good if image in found]
+        every = (shelf.image, *shelf.more)
+        is_ordered = len(set(every)) == len(every)  # else one of two equal images may be lost
+        agrees = found == right if is_ordered else set(found) == set(right)
+        expect(agrees, f"{shelf.sku} was embedded from other images")
+        expect(not missing or (spent and shelf.more), f"{shelf.sku} lacks an image")
+
+    def _judge_vector(self, shelf: Shelf, slot: int, digest: str) -> None:
+        """A point shows the present price, and a present image or the last good one."""
         expect(digest in shelf.past, f"{shelf.sku} was embedded from an image it never had")
-        point = self.index.points.get(shelf.id)
+        point = self.index.points.get(point_id(shelf.id, slot))
         expect(point is not None, f"{shelf.sku} has a vector and no point")
         if point:
             price = point.payload["price"]

@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, true, update
 from backend import queue
 from backend.database.models import IndexEntry as Entry
 from backend.database.models import Product
+from backend.indexing import apply as applying
 from backend.queue import Claimed, Stage, requesting, settlements
 from backend.vectors import Point
 from support.queue_model.parts import WatchedIndex
@@ -200,6 +201,14 @@ def quarantine_no_exhausted_row() -> Any:
     return patch.object(queue, "quarantine_exhausted", lambda *_args, **_options: 0)
 
 
+def forget_points_of_late_writers() -> Any:
+    return patch.object(settlements, "FURTHER_MAY_BE", Entry.more_points)
+
+
+def leave_points_of_removed_images() -> Any:
+    return patch.object(applying, "_surplus", lambda _row: [])
+
+
 RIGHT: Final = (
     Rule("the right rules", nullcontext, ""),
     Rule("the right rules, no crashes, no reconcile", nullcontext, "", False, False),
@@ -229,4 +238,18 @@ WRONG: Final = (
     Rule("a new life forgets the old point", forget_the_former_point, "lives", False),
     Rule("a price opens the image", open_the_image_for_a_price, "bad images"),
     Rule("a price wakes the quarantine", wake_the_quarantine, "bad images"),
+    Rule(
+        "forget the further points of a late writer",
+        forget_points_of_late_writers,
+        "several images",
+        False,
+        False,
+    ),
+    Rule(
+        "leave the points of removed images",
+        leave_points_of_removed_images,
+        "several images",
+        False,
+        False,
+    ),
 )

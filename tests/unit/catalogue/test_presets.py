@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from backend.catalogue.drafts import FIELDS
-from backend.catalogue.sources import open_source
+from backend.catalogue.sources import open_source, woocommerce
 from backend.catalogue.sources.feed import FeedRow
 from backend.catalogue.sources.mapping import DEFAULT_MAPPING, FeedMapping
 from backend.catalogue.sources.presets import NAMES
@@ -127,6 +127,92 @@ def test_a_product_of_woocommerce_without_a_sku_is_named_by_its_id(tmp_path: Pat
         "https://c/1.jpg",
     ]
     assert coat.more_images == ("https://c/2.jpg",)
+
+
+def test_a_variation_of_woocommerce_takes_from_its_parent_what_it_leaves_empty(
+    tmp_path: Path,
+) -> None:
+    head = "ID,Type,SKU,Name,In stock?,Categories,Images,Parent\n"
+    rows = (
+        "1,variable,TEE,Tee,1,Clothing > Tops,https://c/t.jpg,\n"
+        "2,variation,TEE-S,Tee S,0,,,TEE\n"
+        "3,variation,TEE-M,Tee M,1,Sale,https://c/m.jpg,id:1\n"
+        "4,variation,LOST,Lost,1,,,id:9\n"
+    )
+    found = read(export(tmp_path, head + rows))
+
+    fields = {sku: row.fields for sku, row in found.items()}
+    assert [fields[sku]["article_type"] for sku in found] == ["Tops", "Tops", "Sale", None]
+    assert fields["TEE-S"]["image_uri"] == "https://c/t.jpg"
+    assert fields["TEE-M"]["image_uri"] == "https://c/m.jpg"
+    assert (fields["TEE-S"]["in_stock"], fields["TEE-S"]["display_name"]) == (False, "Tee S")
+
+
+def test_parents_of_woocommerce_are_remembered_up_to_a_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(woocommerce, "MOST_PARENTS", 1)
+    head = "ID,Type,SKU,Name,In stock?,Categories,Parent\n"
+    rows = (
+        "1,variable,A,A,1,Old,\n2,variable,B,B,1,New,\n"
+        "3,variation,A-S,A,1,,A\n4,variation,B-S,B,1,,B\n"
+    )
+    found = read(export(tmp_path, head + rows))
+    assert found["A-S"].fields["article_type"] is None
+    assert found["B-S"].fields["article_type"] == "New"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            (
+                "Handle,Title,Variant SKU,Option1 Name,Option1 Value,Option2 Name,Option2 Value,"
+                "Google Shopping / Gender\na,A,A,Size,S,Colour,Red,women\n"
+            ),
+            ("Red", "women"),
+        ),
+        (
+            (
+                "Handle,Title,Variant SKU,Color (product.metafields.shopify.color-pattern)\n"
+                "a,A,A,green\n"
+            ),
+            ("green", None),
+        ),
+        (
+            "ID,SKU,Name,In stock?,Attribute 1 name,Attribute 1 value(s)\n1,A,A,1,Farbe,Rot\n",
+            ("Rot", None),
+        ),
+        (
+            (
+                "ID,SKU,Name,In stock?,Attribute 1 name,Attribute 1 value(s)\n"
+                '1,A,A,1,pa_color,"Red, Blue"\n'
+            ),
+            (None, None),
+        ),
+        (
+            (
+                "sku,product_type,attribute_set_code,additional_attributes\n"
+                'A,simple,Bag,"material=Wool, silk,color=Red,gender=Men"\n'
+            ),
+            ("Red", "Men"),
+        ),
+        ("sku,product_type,attribute_set_code,color\nA,simple,Bag,Grey\n", ("Grey", None)),
+    ],
+)
+def test_colour_and_gender_are_taken_from_options(
+    tmp_path: Path, text: str, expected: tuple[str | None, str | None]
+) -> None:
+    fields = read(export(tmp_path, text))["A"].fields
+    assert (fields["base_colour"], fields.get("gender")) == expected
+    assert not any("of the options" in name for name in fields.get("attributes", {}))
+
+
+def test_an_added_column_is_no_attribute_if_a_mapping_takes_its_field(tmp_path: Path) -> None:
+    mapping = FeedMapping(columns={"base_colour": "Type"})
+    fields = read(export(tmp_path, SHOPIFY), mapping)["SC-B"].fields
+    assert fields["base_colour"] == "Scarves"
+    assert not any("of the options" in name for name in fields["attributes"])
 
 
 def test_the_images_of_magento_lie_below_its_folder_of_media(tmp_path: Path) -> None:

@@ -105,10 +105,43 @@ def test_a_header_that_begins_with_a_hash_is_no_comment(tmp_path: Path) -> None:
     ]
 
 
-def test_a_gzip_that_is_cut_off_is_refused(tmp_path: Path) -> None:
-    data = gzip.compress(os.urandom(200_000).hex().encode())
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("feed.csv.gz", "sku,name\n" + "".join(f"{n},{n:064x}\n" for n in range(9_000))),
+        ("feed.jsonl.gz", "".join(f'{{"sku": "{n}"}}\n' for n in range(90_000))),
+        (
+            "feed.xml.gz",
+            f"<rss>{''.join(f'<item><id>{n}</id></item>' for n in range(90_000))}</rss>",
+        ),
+    ],
+)
+def test_a_gzip_that_is_cut_off_gives_what_stands_before(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    data = gzip.compress(text.encode())
+    with closing(open_source(written(tmp_path, data[: len(data) // 2], name))) as source:
+        skus = [row.sku for row in source.read() if isinstance(row, FeedRow)]
+        assert skus == [str(n) for n in range(len(skus))]
+        assert len(skus) > 1_000
+        cut_off = source.cut_off()
+    assert cut_off
+    assert cut_off.is_certain
+    assert cut_off.reason == "the gzip ends before its trailer"
+
+
+def test_a_gzip_of_several_parts_is_read_to_its_end(tmp_path: Path) -> None:
+    parts = gzip.compress(b"sku,name\nA,Hat\n") + gzip.compress(b"B,Cap") + bytes(300)
+    with closing(open_source(written(tmp_path, parts, "feed.csv.gz"))) as source:
+        assert [row.sku for row in source.read()] == ["A", "B"]
+        assert source.cut_off() is None  # the trailer proves that the last line is whole
+
+
+def test_a_damaged_gzip_is_refused(tmp_path: Path) -> None:
+    data = bytearray(gzip.compress(os.urandom(200_000).hex().encode()))
+    data[-5] ^= 255  # of the checksum
     with pytest.raises(UnreadableCatalogue, match="damaged"):
-        read(written(tmp_path, b"sku\n" and data[:-5000], "feed.csv.gz"))
+        read(written(tmp_path, bytes(data), "feed.csv.gz"))
 
 
 @pytest.mark.parametrize(

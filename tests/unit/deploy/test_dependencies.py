@@ -30,6 +30,7 @@ NEVER_IMPORTED: Mapping[str, str] = {
     "pytest-xdist": "a plugin of pytest",
     "ruff": "run by `make check`",
     "types-requests": "read by mypy",
+    "uvloop": "the event loop that uvicorn runs",
 }
 
 

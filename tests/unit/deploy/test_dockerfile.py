@@ -73,7 +73,10 @@ def test_the_image_serves_as_a_numbered_user_and_is_probed_as_compose_does() -> 
     *_, final = stages()
     user = of(final, "USER")[-1]
     assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", user)
-    assert f"--uid {user.split(':')[0]} " in of(final, "RUN")[0]
+    uid, gid = user.split(":")
+    (setup,) = of(final, "RUN")
+    assert re.search(rf"useradd .*--uid {uid} --gid {gid} .*lookalike", setup)
+    assert re.search(rf"groupadd .*--gid {gid} lookalike", setup)  # else the group has no name
     probe = json.loads(of(final, "HEALTHCHECK")[0].partition(" CMD ")[2])
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
     assert ["CMD", *probe] == compose["services"]["api"]["healthcheck"]["test"]

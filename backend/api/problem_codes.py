@@ -1,0 +1,163 @@
+"""Every code of a problem document, with its status and its meaning: the one list of them.
+
+The OpenAPI document and docs/errors.md show it. A domain error brings its code and its meaning with
+it (`backend.errors`); here it gets its status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from backend import errors
+from backend.errors import LookalikeError
+
+STATUS: Final[Mapping[type[LookalikeError], int]] = {
+    errors.MissingKey: 401,
+    errors.InvalidKey: 401,
+    errors.InsufficientScope: 403,
+    errors.InvalidKeyRequest: 422,
+    errors.UnknownProduct: 404,
+    errors.UnknownJob: 404,
+    errors.UnknownFeed: 404,
+    errors.FeedExists: 409,
+    errors.InvalidFeed: 422,
+    errors.ForbiddenFeed: 422,
+    errors.FeedUnavailable: 503,
+    errors.InvalidProduct: 422,
+    errors.InvalidFilter: 422,
+    errors.InvalidVector: 422,  # only a shopper's own image can lead to one
+    errors.ImageError: 422,
+    errors.NoImage: 404,
+    errors.NotAnImage: 415,
+    errors.ImageTooLarge: 413,
+    errors.ForbiddenImage: 403,
+    errors.ImageUnavailable: 503,
+    errors.DecoderBusy: 503,
+    errors.DecoderUnavailable: 503,
+    errors.NotSearchable: 409,
+    errors.UnknownGeneration: 404,
+    errors.InvalidReindex: 422,
+    errors.ReindexRunning: 409,
+    errors.WrongState: 409,
+    errors.PromotionRefused: 409,
+    errors.NoGeneration: 503,
+    errors.ModelMismatch: 503,
+    errors.WeightsUnavailable: 503,
+    errors.EmbedderBusy: 503,
+    errors.IndexLocked: 503,
+    errors.IndexUnavailable: 503,
+    errors.DatabaseUnavailable: 503,
+    errors.DatabaseBusy: 503,
+    errors.DatabaseLocked: 503,
+    errors.DatabaseFull: 507,
+    errors.DiskFull: 507,
+    errors.DatabaseReadOnly: 503,
+    errors.DatabaseNotMigrated: 503,
+    errors.DatabaseDamaged: 503,
+    errors.TooManyParameters: 422,
+    errors.NulByte: 422,
+    errors.BadEncoding: 422,
+    errors.NumberTooLarge: 422,
+}
+"""The nearest base class counts; an error without one here is a fault of the server, 500."""
+
+HTTP: Final[Mapping[int, str]] = {
+    400: "bad-request",
+    404: "not-found",
+    405: "method-not-allowed",
+    406: "not-acceptable",
+    408: "request-timeout",
+    411: "length-required",
+    412: "precondition-failed",
+    413: "request-entity-too-large",
+    414: "uri-too-long",
+    415: "unsupported-media-type",
+    416: "requested-range-not-satisfiable",
+    417: "expectation-failed",
+    421: "misdirected-request",
+    422: "unprocessable-entity",
+    428: "precondition-required",
+    431: "request-header-fields-too-large",
+    501: "not-implemented",
+    503: "service-unavailable",
+}
+"""Status -> code of the errors of HTTP itself; others are `http-error`."""
+
+OTHER_HTTP: Final = "http-error"
+
+_OF_REQUESTS: Final[Mapping[str, tuple[int, str]]] = {
+    "malformed-json": (400, "The body is not JSON."),
+    "invalid-request": (422, "A parameter or a member of the body is wrong; `errors` lists them."),
+    "too-many-requests": (429, "The client's rate limit is used up."),
+    "too-many-attempts": (429, "This address has sent too many unknown keys."),
+    "too-many-images": (503, "All threads for requests with an image are taken."),
+    "server-busy": (503, "The server holds as many requests or bytes as it may."),
+    "server-stopping": (503, "The server is ending; another process answers soon."),
+    "not-ready": (503, "A part that the process needs does not work; `checks` names it."),
+    "internal-error": (500, "A fault of the server; its log has the reason."),
+}
+"""Codes that only `RequestError` has."""
+
+FAULTS: Final[Mapping[str, str]] = {
+    "unknown-parameter": "There is no such parameter or member.",
+    "unknown-field": "A product has no such field.",
+    "invalid-value": "The value is not one that is allowed here.",
+    "invalid-cursor": "The cursor is not the `next_cursor` of this list.",
+    "invalid-filter": "A condition of the filter is wrong.",
+    "filter-too-large": "The filter has more values, clauses or bytes than allowed.",
+}
+"""Codes of the entries of `errors`."""
+
+
+@dataclass(frozen=True)
+class ProblemCode:
+    """One code: what a client may rely on."""
+
+    code: str
+    status: int
+    meaning: str
+
+
+def status_of(kind: type[LookalikeError]) -> int:
+    """Return the status of a domain error."""
+    return next((STATUS[base] for base in kind.__mro__ if base in STATUS), 500)
+
+
+def all_codes() -> list[ProblemCode]:
+    """Return every code of a problem document, by status, then by name."""
+    found = {kind.code: kind for kind in _kinds(LookalikeError)}
+    of_errors = [ProblemCode(it, status_of(kind), _meaning(kind)) for it, kind in found.items()]
+    of_requests = [ProblemCode(it, *rest) for it, rest in _OF_REQUESTS.items()]
+    of_http = [ProblemCode(it, status, "An error of HTTP itself.") for status, it in HTTP.items()]
+    of_http.append(ProblemCode(OTHER_HTTP, 400, "Another error of HTTP itself."))
+    by_code = {it.code: it for it in (*of_http, *of_errors, *of_requests)}
+    return sorted(by_code.values(), key=lambda it: (it.status, it.code))
+
+
+def _kinds(kind: type[LookalikeError]) -> Iterator[type[LookalikeError]]:
+    """Yield the errors of `backend.errors`, those of commands too: a job may end with one."""
+    for child in kind.__subclasses__():
+        if child.__module__ == errors.__name__:
+            yield child
+        yield from _kinds(child)
+
+
+def _meaning(kind: type[LookalikeError]) -> str:
+    return (kind.__doc__ or "").splitlines()[0]
+
+
+def as_markdown() -> str:
+    """Return the tables of docs/errors.md."""
+    codes = [f"| `{it.code}` | {it.status} | {it.meaning} |" for it in all_codes()]
+    faults = [f"| `{code}` | {meaning} |" for code, meaning in FAULTS.items()]
+    return "\n".join(
+        [
+            "## Codes of a problem\n\n| code | status | meaning |\n|---|---|---|",
+            *codes,
+            "\n## Codes of a fault, in `errors`\n\n| code | meaning |\n|---|---|",
+            *faults,
+            "",
+        ]
+    )

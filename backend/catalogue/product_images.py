@@ -1,0 +1,69 @@
+"""The images of a product in SQL: the first one in its row, further ones in rows of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, TypeAlias, cast
+
+from sqlalchemy import Table, delete, insert, select
+from sqlalchemy.orm import Session
+
+from backend.catalogue.draft_images import ImageRef
+from backend.database.models import Product, ProductImage
+
+Images: TypeAlias = tuple[ImageRef, ...]
+"""All images of a product, in order."""
+
+IMAGES: Final = cast("Table", ProductImage.__table__)
+_FACTS: Final = ("uri", "digest", "bytes", "mtime_ns", "role")
+
+
+def columns_of(images: Images) -> dict[str, Any]:
+    """Return what the product's own row says of its images."""
+    first = images[0] if images else None
+    columns = {f"image_{fact}": getattr(first, fact, None) for fact in _FACTS}
+    return columns | {"more_images": max(0, len(images) - 1) or None}
+
+
+def first_of(row: Any) -> Images:
+    """Return the first image of a product's row, if it has one."""
+    if row.image_uri is None:
+        return ()
+    return (ImageRef(**{fact: getattr(row, f"image_{fact}") for fact in _FACTS}),)
+
+
+def load_all(session: Session, products: Iterable[Product]) -> dict[int, Images]:
+    """Return the images of products, by product id; runs no SQL where each has one at most."""
+    found = list(products)
+    further = load_further(session, [it.id for it in found if it.more_images])
+    return {it.id: (*first_of(it), *further.get(it.id, ())) for it in found}
+
+
+def load_further(session: Session, product_ids: Sequence[int]) -> dict[int, Images]:
+    """Return the images beyond the first, by product id."""
+    if not product_ids:
+        return {}
+    rows = session.execute(
+        select(IMAGES)
+        .where(IMAGES.c.product_id.in_(product_ids))
+        .order_by(IMAGES.c.product_id, IMAGES.c.position)
+    )
+    found: dict[int, list[ImageRef]] = {}
+    for row in rows:
+        image = ImageRef(**{fact: getattr(row, fact) for fact in _FACTS})
+        found.setdefault(row.product_id, []).append(image)
+    return {id_: tuple(images) for id_, images in found.items()}
+
+
+def replace_further(session: Session, images: Mapping[int, Images]) -> None:
+    """Write the images beyond the first of these products, whose rows the caller has locked."""
+    if not images:
+        return
+    session.execute(delete(IMAGES).where(IMAGES.c.product_id.in_(sorted(images))))
+    rows = [
+        {"product_id": id_, "position": position} | {fact: getattr(image, fact) for fact in _FACTS}
+        for id_, further in sorted(images.items())
+        for position, image in enumerate(further, 1)
+    ]
+    if rows:
+        session.execute(insert(IMAGES), rows)

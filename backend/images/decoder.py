@@ -1,0 +1,190 @@
+"""One decoder process, from our side of its pipe: start it, have it decode, end it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import inf
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+from threading import Timer
+from time import monotonic
+from typing import Any, Final, TypeAlias
+
+from PIL import Image
+
+from backend.errors import DecoderDied, DecoderUnavailable, ImageError, MissingImage
+from backend.images.decode import Size
+from backend.images.decoder_process import READY
+from backend.processes import describe_exit, start_module
+
+ImageFile: TypeAlias = bytes | Path
+"""The bytes of an image file, or the path from which a decoder process reads it."""
+
+Target: TypeAlias = Size | int
+"""The (height, width) to decode to; or the longest side allowed, for an image's own shape."""
+
+START_SECONDS: Final = 60
+STARTS: Final = 2
+"""Processes that are started before it counts as impossible: the kernel may have killed one."""
+
+ENVIRONMENT: Final = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL")
+"""The environment variables that decoders get: a taken-over decoder must not find credentials."""
+
+BUFFERED: Final = 1 << 16
+"""Bytes that a pipe takes at once, whether its reader is alive or not."""
+
+_ERRORS: Final[Mapping[str, type[ImageError]]] = {
+    kind.__name__: kind for kind in (*ImageError.__subclasses__(), MissingImage)
+}
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """An upright RGB image of the target's size, and the sha256 (hex) of the file's bytes."""
+
+    image: Image.Image
+    digest: str
+
+
+class DecoderEnded(Exception):
+    """A decoder process ended in the middle of an image."""
+
+    def __init__(self, status: int | None) -> None:
+        super().__init__("not started" if status is None else describe_exit(status))
+        self.was_killed = status == -signal.SIGKILL  # as the kernel does when memory runs out
+
+
+class Decoder:
+    """At most one process, started when there is an image to decode."""
+
+    def __init__(self, setup: Mapping[str, Any], seconds: float) -> None:
+        self._setup = setup
+        self._seconds = seconds
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pipe: Connection | None = None
+        self._is_ready = False
+        self._start_by = 0.0
+
+    def decode(
+        self, source: ImageFile, target: Target, *, start_by: float = inf
+    ) -> Decoded | ImageError:
+        """Decode one image, or return what is wrong with it.
+
+        Raises DecoderEnded, and DecoderUnavailable when no process can be started, or none is ready
+        at `start_by`. A process that is still starting goes on with that for the next image.
+        """
+        pipe = self._connect(start_by)
+        answer: Decoded | ImageError | None = None
+        try:
+            with self._killed_after(source):
+                _send(pipe, source, target)
+            if not pipe.poll(self._seconds):
+                return DecoderDied(f"decoding took longer than {self._seconds:g} s")
+            answer = _receive(pipe, target)
+            return answer
+        except (EOFError, OSError, ValueError, LookupError):  # no answer, or a malformed one
+            raise DecoderEnded(self.stop(grace=1)) from None
+        finally:
+            if answer is None:  # or the late answer would be taken for the next image's
+                self.stop()
+
+    def stop(self, *, grace: float = 0) -> int | None:
+        """End the process, killing it after `grace` seconds; return its status, if there was one.
+
+        The status is that of `subprocess`: negative for a signal.
+        """
+        process, pipe = self._process, self._pipe
+        self._process = self._pipe = None
+        self._is_ready = False
+        if process is None or pipe is None:
+            return None
+        pipe.close()
+        try:
+            process.wait(grace)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        return process.wait()
+
+    @contextmanager
+    def _killed_after(self, source: ImageFile) -> Iterator[None]:
+        """End a process that does not take a large file within the time limit."""
+        if isinstance(source, Path) or len(source) < BUFFERED or self._process is None:
+            yield
+            return
+        timer = Timer(self._seconds, self._process.kill)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _connect(self, start_by: float) -> Connection:
+        """Return the pipe of a process that is ready. One that dies while it starts is replaced."""
+        how: int | None = None
+        for _ in range(STARTS):
+            pipe = self._pipe or self._launch()
+            if self._is_ready or self._becomes_ready(pipe, start_by):
+                return pipe
+            how = self.stop(grace=1)
+        raise DecoderUnavailable(f"a decoder process does not start ({DecoderEnded(how)})")
+
+    def _launch(self) -> Connection:
+        try:
+            ours, theirs = Pipe()
+        except OSError as error:  # no file descriptor is left
+            raise DecoderUnavailable(f"a decoder cannot be started: {error.strerror}") from None
+        with theirs:
+            setup = json.dumps({**self._setup, "pipe": theirs.fileno()})
+            try:
+                self._process = start_module(
+                    "backend.images.decoder_process",
+                    setup,
+                    keep_environment=ENVIRONMENT,
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                )
+            except OSError as error:  # no process, no memory or no file descriptor is left
+                ours.close()
+                raise DecoderUnavailable(
+                    f"a decoder process cannot be started: {os.strerror(error.errno or 0)}"
+                ) from None
+        self._pipe = ours
+        self._start_by = monotonic() + START_SECONDS
+        return ours
+
+    def _becomes_ready(self, pipe: Connection, start_by: float) -> bool:
+        """Wait until a process has started; return False if it ended, or takes too long for any."""
+        try:
+            if pipe.poll(max(0.0, min(start_by, self._start_by) - monotonic())):
+                self._is_ready = pipe.recv_bytes() == READY
+                return self._is_ready
+        except (EOFError, OSError):
+            return False
+        if monotonic() < self._start_by:
+            raise DecoderUnavailable("a decoder process is still starting")
+        return False
+
+
+def _send(pipe: Connection, source: ImageFile, target: Target) -> None:
+    if isinstance(source, Path):
+        pipe.send_bytes(json.dumps({"target": target, "path": str(source)}).encode())
+    else:
+        pipe.send_bytes(json.dumps({"target": target}).encode())
+        pipe.send_bytes(source)
+
+
+def _receive(pipe: Connection, target: Target) -> Decoded | ImageError:
+    header = json.loads(pipe.recv_bytes())
+    if "error" in header:
+        return _ERRORS[header["error"]](header["message"])
+    height, width = header["size"] if isinstance(target, int) else target
+    return Decoded(Image.frombytes("RGB", (width, height), pipe.recv_bytes()), header["digest"])

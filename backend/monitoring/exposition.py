@@ -1,0 +1,110 @@
+"""All that one address shows Prometheus."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+import backend
+from backend.database.engine import Database
+from backend.metrics import counted, snapshots
+from backend.monitoring import catalogue, disks
+from backend.monitoring.parts import Part
+from backend.settings import Settings
+
+API: Final = "api"
+"""The role of the processes that answer requests."""
+
+
+WAIT_SECONDS: Final = 3.0
+"""How long a scrape waits for all its parts together. Prometheus itself waits for ten seconds."""
+
+
+class Exposition(Collector):
+    """The counts of the processes that share a folder, and further parts.
+
+    `role` is what this process does, where it is one of those that count.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        parts: Sequence[Part] = (),
+        *,
+        role: str | None = None,
+        wait_seconds: float = WAIT_SECONDS,
+    ) -> None:
+        self._folder = folder
+        self._parts = parts
+        self._role = role
+        self._wait_seconds = wait_seconds
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+
+    def encode(self, accept: str) -> tuple[bytes, str]:
+        """Return the text for a scraper that accepts this, and its media type. Never raises."""
+        encoder, media_type = choose_encoder(accept)
+        return encoder(self._registry), media_type
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all families; what cannot be read now is left out, and named."""
+        yield InfoMetricFamily("lookalike_build", "This release.", {"version": backend.__version__})
+        others = snapshots.read(self._folder)
+        living = others.living + Counter([self._role] if self._role else [])
+        yield from counted.as_families(counted.add_up([counted.own(), others.counts]))
+        processes = GaugeMetricFamily(
+            "lookalike_processes",
+            "Processes that live and whose counts are included, by what they do.",
+            labels=("role",),
+        )
+        for role, count in sorted(living.items()):
+            processes.add_metric((role,), count)
+        yield processes
+        yield from self._read_parts()
+
+    def describe(self) -> Iterable[Metric]:
+        """Return nothing: the registry would collect at once otherwise."""
+        return ()
+
+    def _read_parts(self) -> Iterator[Metric]:
+        success = GaugeMetricFamily(
+            "lookalike_scrape_part_success",
+            "1 if this part of the answer could be read, else 0.",
+            labels=("part",),
+        )
+        until = time.monotonic() + self._wait_seconds
+        for part in self._parts:
+            part.start()
+        for part in self._parts:
+            families = part.families(wait_seconds=max(0.0, until - time.monotonic()))
+            success.add_metric((part.name,), families is not None)
+            yield from families or ()
+        yield success
+
+
+def of_processes(folder: Path) -> Exposition:
+    """Return what the processes that share a folder have counted."""
+    return Exposition(folder)
+
+
+def of_installation(settings: Settings, db: Database) -> Exposition:
+    """Return what the processes of this host have counted, and what SQL and the disks say."""
+    read = {
+        "queue": partial(catalogue.read_queue, db),
+        "products": partial(catalogue.read_products, db),
+        "generations": partial(catalogue.read_generations, db),
+        "recall": partial(catalogue.read_recall, db),
+        "disks": partial(disks.read_disks, settings),
+        "sizes": partial(disks.read_sizes, settings, db),
+    }
+    parts = [Part(name, part) for name, part in read.items()]
+    return Exposition(settings.metrics_dir, parts, role=API)

@@ -1,0 +1,62 @@
+"""The nearest products: of all images of a product the nearest one counts.
+
+A product has a point for each of its images. So the index is asked for more points than products
+are wanted, and once more, without the products found so far, if they were too few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from backend.filters import Where
+from backend.vectors import Hit, SearchMode, Vector, VectorIndex
+from backend.vectors.image_points import point_ids, product_of, slot_of
+
+MOST_TIMES: Final = 4
+"""How many times more points are asked for than products, at most."""
+
+ROUNDS: Final = 8
+"""How often the index is asked at most. Each time finds another product, if there is one."""
+
+
+def nearest_products(
+    index: VectorIndex,
+    vector: Vector,
+    *,
+    limit: int,
+    most_images: int | None,
+    where: Where | None = None,
+    exclude: Sequence[int] = (),
+    min_score: float | None = None,
+    mode: SearchMode | None = None,
+    payloads: bool = True,
+) -> list[Hit]:
+    """Return up to `limit` products, best first; the id of a hit is that of its product.
+
+    `most_images` is that of the generation: where products have one image each, the index is asked
+    once, for `limit` points. `exclude` holds ids of products. Raises as `VectorIndex.nearest` does.
+    """
+    images = most_images or 1
+    found: dict[int, Hit] = {}
+    seen = set(exclude)
+    for _ in range(ROUNDS):
+        asked = (limit - len(found)) * min(images, MOST_TIMES)
+        hits = index.nearest(
+            vector,
+            limit=asked,
+            where=where,
+            exclude=point_ids(sorted(seen), images),
+            min_score=min_score,
+            mode=mode,
+            payloads=payloads,
+        )
+        for hit in hits:
+            found.setdefault(product_of(hit.id), replace(hit, id=product_of(hit.id)))
+        seen |= {product_of(hit.id) for hit in hits}
+        is_all = len(hits) < asked or not any(slot_of(hit.id) for hit in hits)
+        if is_all or len(found) >= limit:
+            break
+    best = sorted(found.values(), key=lambda hit: -hit.score)  # stable: of equals the first
+    return best[:limit]

@@ -1,0 +1,6 @@
+"""HTTP: from a socket to the WSGI app, so that a slow client costs a descriptor and no thread.
+
+Reading order: `protocol` (one connection, over uvicorn's own protocol: limits and deadlines of a
+header), `gateway` (one request: its body with a deadline, a bounded queue, the app in a thread),
+`server` (the loop of one process, and how it stops), `master` (the processes), `listening`.
+"""

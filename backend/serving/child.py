@@ -1,0 +1,42 @@
+"""Serve a WSGI app in this process, until it is told to stop."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from backend.serving.gateway import Gateway
+from backend.serving.limits import HttpLimits, raise_descriptor_limit
+from backend.serving.server import Server
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
+
+BODIES_AT_ONCE: Final = 12
+"""So many bodies of the largest size may be held at once."""
+
+
+def run(
+    app: WSGIApplication,
+    *,
+    threads: int,
+    max_requests: int,
+    max_body: int,
+    direct: Mapping[str, bytes],
+    listener: socket.socket,
+    master: socket.socket,
+    on_stop: Callable[[], None],
+) -> None:
+    """Serve until SIGTERM or the master's end. `on_stop` is called at the signal, in the loop.
+
+    A body may have `max_body` bytes. GET requests of the paths in `direct` are answered with that
+    JSON, without a thread.
+    """
+    limits = HttpLimits(body=max_body, buffered=BODIES_AT_ONCE * max_body)
+    limits = replace(limits, connections=raise_descriptor_limit(limits))
+    gateway = Gateway(app, threads=threads, limits=limits, direct=direct)
+    Server(gateway, limits=limits, master=master, max_requests=max_requests, on_stop=on_stop).run(
+        sockets=[listener]
+    )

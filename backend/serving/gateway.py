@@ -1,0 +1,176 @@
+"""One request: its body is read in the event loop, then the WSGI app runs in one of the threads.
+
+At most `waiting` requests wait for a thread; more are answered 503. Paths in `direct` need none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope
+
+from backend.api.problems import RequestError
+from backend.api.request_log import HEADER
+from backend.serving.body import Bodies, Body, Disconnected
+from backend.serving.environ import build_environ
+from backend.serving.limits import HttpLimits
+from backend.serving.refusals import encode_headers, id_of, refuse
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
+
+log = structlog.get_logger(__name__)
+
+CLOSE: Final = (b"connection", b"close")
+BODILESS: Final = (204, 304)
+
+
+@dataclass
+class Answer:
+    """An answer as ASGI has it."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    body: bytes = b""
+
+
+class Gateway:
+    """An ASGI application that runs a WSGI application in a fixed number of threads."""
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        *,
+        threads: int,
+        limits: HttpLimits,
+        direct: Mapping[str, bytes],
+    ) -> None:
+        self._app = app
+        self._limits = limits
+        self._direct = direct
+        self._bodies = Bodies(limits)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="request")
+        self._most = threads + limits.waiting
+        self._begun = 0
+
+    async def __call__(
+        self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        """Answer one request."""
+        try:
+            answer = self._answer_directly(scope) or await self._answer(scope, receive)
+        except Disconnected:
+            return
+        except RequestError as error:
+            answer = _refusal(error, scope)
+        await send(
+            {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
+        )
+        await send({"type": "http.response.body", "body": answer.body, "more_body": False})
+
+    def stop(self) -> None:
+        """Hurry the bodies that are arriving."""
+        self._bodies.stop()
+
+    def _answer_directly(self, scope: HTTPScope) -> Answer | None:
+        found = self._direct.get(scope["path"])
+        if found is None or scope["query_string"] or scope["method"] not in ("GET", "HEAD"):
+            return None
+        headers = {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(found)),
+            HEADER: id_of(list(scope["headers"])),
+        }
+        return Answer(200, encode_headers(headers), found)
+
+    async def _answer(self, scope: HTTPScope, receive: ASGIReceiveCallable) -> Answer:
+        sent = dict(scope["headers"])
+        announced = int(sent[b"content-length"]) if b"content-length" in sent else None
+        if not announced and b"transfer-encoding" not in sent:
+            return await self._run(build_environ(scope, BytesIO(), length=announced))
+        if announced and self._is_hopeless(announced, expects=b"expect" in sent):
+            answer = await self._run(build_environ(scope, BytesIO(), length=announced))
+            answer.headers.append(CLOSE)
+            return answer
+        body = await self._bodies.read(receive)
+        try:
+            return await self._answer_body(scope, body, announced)
+        finally:
+            body.release()
+
+    def _is_hopeless(self, announced: int, *, expects: bool) -> bool:
+        """Whether a body is too long and need not be read first: its client waits for us."""
+        return announced > self._limits.body and expects
+
+    async def _answer_body(self, scope: HTTPScope, body: Body, announced: int | None) -> Answer:
+        if announced is not None and body.received < min(announced, self._limits.body):
+            raise RequestError(400, "bad-request", "the body is shorter than its Content-Length")
+        body.file.seek(0)
+        length = body.received if announced is None else announced
+        answer = await self._run(build_environ(scope, body.file, length=length))
+        if length > body.received:  # the rest was not read
+            answer.headers.append(CLOSE)
+        return answer
+
+    async def _run(self, environ: dict[str, Any]) -> Answer:
+        """Run the app in a thread. Raises the 503 where too many requests wait for one."""
+        if self._begun >= self._most:
+            detail = f"{self._limits.waiting} requests are waiting already"
+            raise RequestError(503, "server-busy", detail, headers={"Retry-After": "1"})
+        self._begun += 1
+        loop = asyncio.get_running_loop()
+        call = loop.run_in_executor(self._threads, run_app, self._app, environ)
+        call.add_done_callback(self._end_one)  # also after the client's request was given up
+        try:
+            return await asyncio.shield(call)
+        except asyncio.CancelledError:
+            detail = "the server is stopping, and this request took too long"
+            raise RequestError(
+                503, "server-stopping", detail, headers={"Retry-After": "5"}
+            ) from None
+
+    def _end_one(self, _: object) -> None:
+        self._begun -= 1
+
+
+def run_app(app: WSGIApplication, environ: dict[str, Any]) -> Answer:
+    """Call a WSGI application and collect its answer."""
+    answer = Answer(500)
+    parts: list[bytes] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], *_: object) -> Any:
+        answer.status = int(status[:3])
+        answer.headers = [
+            (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers
+        ]
+        return parts.append
+
+    result = app(environ, start_response)
+    try:
+        parts.extend(result)
+    finally:
+        if hasattr(result, "close"):
+            result.close()
+    answer.body = parts[0] if len(parts) == 1 else b"".join(parts)
+    if answer.status not in BODILESS and not any(n == b"content-length" for n, _ in answer.headers):
+        answer.headers.append((b"content-length", str(len(answer.body)).encode()))
+    return answer
+
+
+def _refusal(error: RequestError, scope: HTTPScope) -> Answer:
+    client = scope["client"]
+    headers, body = refuse(
+        error,
+        request_id=id_of(list(scope["headers"])),
+        method=scope["method"],
+        path=scope["path"],
+        client=client[0] if client else None,
+    )
+    closing = error.status != 503 or error.code == "server-stopping"
+    return Answer(error.status, [*headers, CLOSE] if closing else headers, body)

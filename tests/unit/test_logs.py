@@ -1,0 +1,92 @@
+"""Logs are JSON wherever nobody sits at a terminal, whoever writes them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import structlog
+
+from backend import logs
+from backend.logs import RunLog
+
+PROCESS = """
+import logging, sys, threading, warnings
+library = logging.getLogger("a.server")
+library.addHandler(logging.StreamHandler(sys.stderr))
+library.propagate = False
+
+from backend import logs
+logs.configure("info")
+logs.log_uncaught_errors()
+
+library.warning("a request of %s bytes", 7, extra={"peer": "10.0.0.1"})
+logging.getLogger("celery.worker").error("lost the broker")
+logging.getLogger("chatty").debug("nothing")
+warnings.warn("an old way to call it", DeprecationWarning)
+
+def fail():
+    password = "hunter2"
+    raise ValueError("no such index")
+
+thread = threading.Thread(target=fail, name="worker")
+thread.start()
+thread.join()
+fail()
+"""
+
+
+def test_every_line_of_a_process_is_json_also_those_of_libraries_and_of_errors() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-W", "default", "-c", PROCESS],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1
+    lines: list[dict[str, Any]] = [json.loads(line) for line in ran.stderr.splitlines()]
+    request, broker, warning, thread, end = lines
+    assert request["event"] == "a request of 7 bytes"
+    assert (request["logger"], request["level"], request["peer"]) == (
+        "a.server",
+        "warning",
+        "10.0.0.1",
+    )
+    assert (broker["logger"], broker["event"]) == ("celery.worker", "lost the broker")
+    assert "DeprecationWarning: an old way to call it" in warning["event"]
+    assert (thread["event"], thread["thread"]) == ("a thread ended by an error", "worker")
+    assert end["level"] == "critical"
+    for failed in (thread, end):
+        assert "ValueError: no such index" in failed["exception"]
+        assert (
+            'raise ValueError("no such index")' in failed["exception"]
+            or "fail" in (failed["exception"])
+        )
+    assert all(line["timestamp"].endswith("Z") for line in lines)
+    assert "'hunter2'" not in ran.stderr, "the values of variables may be secrets"
+
+
+def test_a_long_run_leaves_its_start_its_progress_and_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with structlog.testing.capture_logs() as lines:
+        run = RunLog("import", path="feed.csv")
+        run.progress(done=1)
+        monkeypatch.setattr(logs, "PROGRESS_SECONDS", 0)
+        run.progress(done=2)
+        run.end(added=2)
+        RunLog("import", path="other.csv").fail(OSError("no space left"))
+    assert [(line["event"], line["path"]) for line in lines] == [
+        ("import started", "feed.csv"),
+        ("import goes on", "feed.csv"),
+        ("import ended", "feed.csv"),
+        ("import started", "other.csv"),
+        ("import failed", "other.csv"),
+    ]
+    assert lines[1]["done"] == 2
+    assert lines[2]["added"] == 2
+    assert lines[2]["seconds"] >= 0
+    assert lines[4]["error"] == "no space left"

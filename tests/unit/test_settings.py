@@ -1,0 +1,110 @@
+"""What a setting may be; wrong, contradicting and unknown ones are named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from backend import variables
+from backend.errors import ConfigurationError
+from backend.settings import Settings, read_settings
+
+
+@pytest.mark.parametrize("knobs", [{"api_processes": 2}, {"max_requests": 1000}])
+@pytest.mark.parametrize(
+    "servers",
+    [
+        {},
+        {"qdrant_url": "http://localhost:6333"},
+        {
+            "broker_url": "redis://localhost",
+            "database_url": "postgresql://localhost/lookalike",
+            "image_store": "file:///images",
+        },
+    ],
+)
+def test_a_process_that_owns_the_index_or_works_stays_alone_and_for_good(
+    settings: Settings, knobs: dict[str, int], servers: dict[str, str]
+) -> None:
+    with pytest.raises(ConfigurationError, match=r"LOOKALIKE_API_PROCESSES.*QDRANT_URL"):
+        read_settings(_env_file=None, **servers, **knobs)
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        ("", ()),
+        ("pattern", ("pattern",)),
+        ("pattern, fit,", ("pattern", "fit")),
+        ('["pattern", "a, b"]', ("pattern", "a, b")),
+        ("[]", ()),
+    ],
+)
+@pytest.mark.parametrize("name", ["facets", "image_hosts"])
+def test_a_list_is_names_with_commas_or_json(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, name: str, value: str, read: tuple[str]
+) -> None:
+    monkeypatch.setenv(f"LOOKALIKE_{name.upper()}", value)
+    assert getattr(read_settings(_env_file=None), name) == read
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "allowed"),
+    [
+        ("LOOKALIKE_PORT", "http", "must be a whole number, at least 0 and at most 65535"),
+        ("LOOKALIKE_PORT", "65536", "must be a whole number, at least 0 and at most 65535"),
+        ("LOOKALIKE_MESSAGE_SECONDS", "0", "must be a number, more than 0"),
+        ("LOOKALIKE_LOG_LEVEL", "loud", "must be 'debug', 'info', 'warning' or 'error'"),
+        ("LOOKALIKE_FACETS", '["a', 'must be names as a,b or as JSON: ["a", "b"]'),
+        ("LOOKALIKE_RATE_LIMIT", "x", "must be such as 50/second"),
+    ],
+)
+def test_a_wrong_value_is_named_by_its_variable_with_what_is_allowed(
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    value: str,
+    allowed: str,
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError) as refused:
+        read_settings(_env_file=None)
+    assert refused.value.message.startswith(f"{variable}={value!r} {allowed}")
+
+
+def test_all_wrong_values_are_named_at_once_and_no_secret_is_shown(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOOKALIKE_THREADS", "0")
+    monkeypatch.setenv("LOOKALIKE_HANG_SECONDS", "soon")
+    with pytest.raises(ConfigurationError) as refused:
+        read_settings(_env_file=None, qdrant_api_key=["secret"])
+    told = refused.value.message
+    assert "LOOKALIKE_THREADS=" in told
+    assert "LOOKALIKE_HANG_SECONDS=" in told
+    assert "QDRANT_API_KEY must be a valid string" in told
+    assert "secret" not in told
+
+
+def test_an_unknown_variable_is_named_with_the_nearest_setting(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("LOOKALIKE_THREAD=4\nAPI_PORT=8000\nLOOKALIKE_KNOCK_SECONDS=9\n")
+    monkeypatch.setenv("LOOKALIKE_QQQQ", "1")
+    monkeypatch.setenv("LOOKALIKE_PORT", "1")
+    assert variables.unknown(Settings) == {
+        "LOOKALIKE_QQQQ": None,
+        "LOOKALIKE_THREAD": "LOOKALIKE_THREADS",
+    }
+
+
+def test_a_command_warns_of_an_unknown_variable(
+    monkeypatch: pytest.MonkeyPatch, run_command: Callable[..., Result]
+) -> None:
+    monkeypatch.setenv("LOOKALIKE_FACET", "fit")
+    said = run_command("migrate")
+    assert "LOOKALIKE_FACET is no setting; the nearest is LOOKALIKE_FACETS" in said.stderr
