@@ -191,6 +191,10 @@ class DecoderUnavailable(LookalikeError):
     code = "decoder-unavailable"
 
 
+class HostUnavailable(ImageUnavailable):
+    """What holds the image does not answer, whichever image is asked for; see `context["wait"]`."""
+
+
 # --- embedders --------------------------------------------------------
 
 
@@ -204,6 +208,12 @@ class WeightsUnavailable(LookalikeError):
     """The embedder's weights are not on disk and cannot be downloaded."""
 
     code = "weights-unavailable"
+
+
+class EmbedderFailed(LookalikeError):
+    """The embedder fails whatever the image: its device, or this process, is broken."""
+
+    code = "embedder-failed"
 
 
 class ModelMismatch(LookalikeError):
@@ -297,6 +307,12 @@ class IndexGone(IndexUnavailable):
     """The collection was dropped; the active generation has to be read again."""
 
     code = "index-gone"
+
+
+class IndexRefused(ConfigurationError):
+    """The vector store refuses what it is asked to do; trying the same again does not help."""
+
+    code = "index-refused"
 
 
 class NotSearchable(LookalikeError):

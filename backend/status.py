@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 import backend
-from backend import generations, jobs
+from backend import generations, jobs, queue
 from backend.catalogue import unnamed_images
 from backend.database import clock
 from backend.database.engine import Database
@@ -53,6 +53,11 @@ def status(
             "oldest_pending_seconds": (round(clock.age(session, oldest), 1) if oldest else None),
             "counted_seconds_ago": float(round(clock.age(session, counted.at))),
             "generation": _describe(generation) if generation else None,
+            "waiting": (
+                [asdict(row) for row in queue.waiting_by_reason(session, generation.id)]
+                if generation
+                else []
+            ),
             "shard": _shard(look_at_shard(generation)) if generation else None,
             "jobs": _jobs(session),
             "unnamed": unnamed_images.summary(session),

@@ -63,7 +63,8 @@ def work(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[by
     """Answer with JSON, after the body is read."""
     environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     body = json.dumps(ITEMS).encode()
-    start_response("200 OK", [("Content-Type", "application/json")])
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+    start_response("200 OK", headers)
     return [body]
 
 

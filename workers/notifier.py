@@ -11,6 +11,7 @@ from celery import Celery
 from backend.settings import Settings
 from workers import names
 from workers.app import BROKER_ERRORS, count_waiting
+from workers.broker_clock import BrokerClock
 from workers.names import Queue
 
 log = structlog.get_logger(__name__)
@@ -29,6 +30,7 @@ class Notifier:
     def __init__(self, app: Celery, settings: Settings) -> None:
         self._app = app
         self._expires = settings.message_seconds
+        self._clock = BrokerClock(str(settings.broker_url))
         self._paused_until = 0.0
 
     def __call__(self) -> None:
@@ -44,4 +46,9 @@ class Notifier:
     def _send(self) -> None:
         with self._app.producer_pool.acquire(block=True) as producer:
             if count_waiting(producer.channel, Queue.INDEX) < MAX_WAITING:
-                self._app.send_task(names.WORK, producer=producer, expires=self._expires)
+                self._app.send_task(
+                    names.WORK,
+                    producer=producer,
+                    expires=self._expires,
+                    headers=self._clock.stamp(self._expires),
+                )

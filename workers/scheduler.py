@@ -7,6 +7,7 @@ so Redis stays small while no worker runs.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, Final
 
 import structlog
@@ -17,6 +18,7 @@ from celery.beat import ScheduleEntry, Scheduler, Service
 from backend.settings import Settings
 from workers import names
 from workers.app import BROKER_ERRORS, count_waiting, keep_our_logging, make_app
+from workers.broker_clock import BrokerClock
 from workers.health import SignOfLife
 from workers.names import Queue
 from workers.notifier import MAX_WAITING
@@ -38,6 +40,10 @@ class NotifyingScheduler(Scheduler):  # type: ignore[misc]
     _broker_answered = True  # last time
     _sign = SignOfLife("beat", allowed_seconds=ALLOWED_SECONDS)
 
+    @cached_property
+    def _clock(self) -> BrokerClock:
+        return BrokerClock(self.app.conf.broker_url)
+
     def apply_async(
         self, entry: ScheduleEntry, producer: Any = None, advance: bool = True, **options: Any
     ) -> Any:
@@ -46,6 +52,7 @@ class NotifyingScheduler(Scheduler):  # type: ignore[misc]
         try:
             most = MAX_WAITING if entry.task == names.WORK else MAX_WAITING + RARE
             if count_waiting(self.producer.channel, Queue.INDEX) < most:
+                entry.options["headers"] = self._clock.stamp(entry.options["expires"])
                 sent = super().apply_async(entry, producer, advance, **options)
         except BROKER_ERRORS as error:
             if self._broker_answered:

@@ -15,6 +15,7 @@ from backend.errors import LookalikeError
 from backend.status import status
 from backend.worker.loop import Worker
 from workers import names
+from workers.broker_clock import BrokerClock
 from workers.interactive import Replies
 
 log = structlog.get_logger(__name__)
@@ -30,6 +31,13 @@ class Acknowledged(Request):  # type: ignore[misc]
     """
 
     acknowledged: bool
+    clock: BrokerClock
+
+    def maybe_expire(self) -> bool | None:
+        """Tell whether the message comes too late, by the clock of the broker."""
+        found = self.clock.is_over(self.request_dict)
+        late: bool | None = super().maybe_expire() if found is None else found
+        return late
 
     def acknowledge(self) -> None:
         """Acknowledge. If Redis does not answer, the error raised makes the consumer reconnect."""
@@ -40,6 +48,7 @@ class Acknowledged(Request):  # type: ignore[misc]
 
 def register(app: Celery, worker: Worker, *, notify: Callable[[], None], replies: Replies) -> None:
     """Define the application's tasks; the worker of this process does the work."""
+    Acknowledged.clock = BrokerClock(app.conf.broker_url)
 
     @app.task(name=names.WORK, throws=(LookalikeError,), Request=Acknowledged)  # type: ignore[untyped-decorator]
     def work() -> None:

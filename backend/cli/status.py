@@ -35,6 +35,8 @@ def print_status(now: dict[str, Any], *, as_json: bool) -> None:
         parts = ("embedder", "size", "state")
         described = ", ".join(str(generation[part]) for part in parts)
         table.add_row("generation", f"{generation['id']}: {described}")
+    for row in now["waiting"]:
+        table.add_row("waiting", escape(f"{row['products']:,}: {row['reason']}"))
     if shard := now["shard"]:
         table.add_row("embedded index", _describe_shard(shard))
     if (unnamed := now["unnamed"])["images"] or unnamed["vectors"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -16,7 +17,7 @@ from typing import Any, BinaryIO, Final, cast
 
 import fsspec
 
-from backend.errors import ConfigurationError, ImageUnavailable, MissingImage
+from backend.errors import ConfigurationError, DiskFull, ImageUnavailable, MissingImage
 from backend.files import replace_file
 
 NEW_FOR: Final = timedelta(minutes=15)
@@ -52,7 +53,7 @@ class ImageStore:
         """Store an image unless it is there already, and return its digest.
 
         One that is there counts as new again, so that `delete_unless` keeps it until a row names
-        it. Raises ImageUnavailable when the store cannot be reached or is full.
+        it. Raises ImageUnavailable when the store cannot be reached, DiskFull when it is full.
         """
         digest = digest_of(data)
         with _store_errors_translated():
@@ -230,10 +231,12 @@ def _aside(path: Path) -> Path:
 
 @contextmanager
 def _store_errors_translated() -> Iterator[None]:
-    """Raise ImageUnavailable for the errors of fsspec and of the SDK below it."""
+    """Raise ImageUnavailable, or DiskFull, for the errors of fsspec and of the SDK below it."""
     try:
         yield
     except _store_errors() as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(f"the image store has no room: {error}") from error
         raise ImageUnavailable(f"the image store failed: {error}") from error
 
 

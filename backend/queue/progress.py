@@ -124,16 +124,18 @@ def _is_indexed(generation_id: int) -> tuple[ColumnElement[bool], ...]:
 def states(
     session: Session, generation_id: int | None, product_ids: Sequence[int]
 ) -> dict[int, tuple[State, str | None]]:
-    """Return {product id: (state, why it is in quarantine or what it waits for, or None)}."""
-    is_awaited = IndexEntry.image_awaited_since.is_not(None)
+    """Return {product id: (state, why it is not indexed or None)}.
+
+    A pending product has a reason if its last try failed, or its image is still to come; it is
+    tried again.
+    """
     rows = session.execute(
-        select(Product.id, state_column(), IndexEntry.last_error, is_awaited)
+        select(Product.id, state_column(), IndexEntry.last_error)
         .outerjoin(IndexEntry, of_product(generation_id))
         .where(Product.id.in_(product_ids))
     )
     return {
-        id_: (State(state), error if state == State.QUARANTINED or awaited else None)
-        for id_, state, error, awaited in rows
+        id_: (State(state), error if state != State.INDEXED else None) for id_, state, error in rows
     }
 
 

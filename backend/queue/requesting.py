@@ -145,6 +145,7 @@ def wake_awaited(
         "wanted": Entry.wanted + 1,
         "due_at": now,
         "failures": 0,
+        "last_error": null(),
         "image_retry_at": null(),
     }
     rows = session.execute(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
-from backend import generations, jobs
+from backend import generations, jobs, queue
 from backend.bootstrap import Services
 from backend.database.engine import Database
 from backend.database.models import LIVE, Generation
@@ -16,7 +17,7 @@ from backend.feeds.importing import Progress as FeedProgress
 from backend.feeds.schedule import VERB
 from backend.indexing import verify
 from backend.indexing.purge import purge
-from backend.jobs import Handler, Interrupted, Report
+from backend.jobs import Cancelled, Handler, Interrupted, Report, Superseded
 from backend.logs import RunLog
 from backend.queue.counting import GOOD_FOR
 from backend.queue.progress import Progress, progress
@@ -26,6 +27,8 @@ from backend.worker.maintenance import wake_awaited
 from backend.worker.rounds import FirstError, Rounds
 
 COUNT_EVERY_SECONDS: Final = 2.0
+HOST_PATIENCE: Final = 4
+"""First back-offs (LOOKALIKE_RETRY_SECONDS) for which a job waits for the host."""
 FEED_SECONDS: Final = 0.02
 """How long a running feed is waited for, between two rounds of other work."""
 
@@ -69,10 +72,13 @@ class JobHandlers:
     def _index(self, _arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
         """Work until nothing is pending; wait for back-offs and other processes' leases.
 
-        Images that are still to come are looked for once, and not waited for.
+        When all that is left waits for the host, wait for that no longer than a few back-offs: an
+        image host may be gone for days. The queue goes on trying. Images that are still to come
+        are looked for once, and not waited for.
         """
         wake_awaited(self._services.db)
-        looked_at, counts = 0.0, PacedProgress(self._services.db)
+        looked_at, stuck_since = 0.0, math.inf
+        counts = PacedProgress(self._services.db)
         while True:
             busy = self._rounds.run_one()
             if busy and time.monotonic() - looked_at < COUNT_EVERY_SECONDS:
@@ -84,11 +90,13 @@ class JobHandlers:
             if self._is_stopping() and not now.at_rest:
                 raise Interrupted
             if now.at_rest:
-                return {
-                    "indexed": now.indexed,
-                    "quarantined": now.quarantined,
-                    "awaited": now.awaited,
-                }
+                return _outcome(now)
+            left = now.pending - now.awaited
+            waiting = left and left == count_waiting(self._services.db)
+            stuck_since = min(stuck_since, time.monotonic()) if waiting else math.inf
+            patience = HOST_PATIENCE * self._services.settings.retry_seconds
+            if time.monotonic() - stuck_since > patience:
+                return {**_outcome(now), "waiting": left}
             if not busy:
                 self._wait(self._services.settings.poll_seconds)
 
@@ -187,7 +195,7 @@ def _logged(verb: str, handler: Handler) -> Handler:
 
         try:
             result = handler(arguments, report_and_tell)
-        except Interrupted:
+        except (Interrupted, Cancelled, Superseded):
             lines.end(interrupted=True)
             raise
         except Exception as error:
@@ -229,3 +237,15 @@ def active_progress(db: Database) -> Progress:
     with db.read() as session:
         generation = generations.active_or_none(session)
         return progress(session, generation.id if generation else None)
+
+
+def count_waiting(db: Database) -> int:
+    """Count the active generation's products that wait for the host."""
+    with db.read() as session:
+        generation = generations.active_or_none(session)
+        return queue.count_waiting(session, generation.id) if generation else 0
+
+
+def _outcome(now: Progress) -> dict[str, int]:
+    """Return what a job that indexes says at its end."""
+    return {"indexed": now.indexed, "quarantined": now.quarantined, "awaited": now.awaited}

@@ -9,6 +9,7 @@ from math import inf
 from typing import Final
 
 import structlog
+from sqlalchemy.orm import Session
 
 from backend import generations, indexing, queue, reindex
 from backend.bootstrap import Services
@@ -18,11 +19,15 @@ from backend.database.engine import Database
 from backend.errors import ImageUnavailable
 from backend.feeds import schedule
 from backend.indexing import verify
+from backend.indexing.embed import HOST_CODES
 from backend.jobs import runners
 
 log = structlog.get_logger(__name__)
 
 CLEAN_UP_SECONDS: Final = 1.0
+HEAL_SECONDS: Final = 600.0
+"""How often rows are tried again that are in quarantine for what may be the host's fault."""
+
 BUSY_CLEAN_UP_SECONDS: Final = 10.0
 
 
@@ -50,8 +55,31 @@ class Maintenance:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._reconciled_at = self._cleaned_at = time.monotonic()
+        self._healed_at, self._outages_ended = -inf, services.outages.ended
         self._noted_at = self._store_failed_at = -inf
         self._warned_of_skew = False
+
+    def heal_if_due(self) -> None:
+        """Request what the host kept from being indexed: regularly, and when an outage is over."""
+        services = self._services
+        ended = services.outages.ended
+        if not services.embeds or (
+            ended == self._outages_ended and time.monotonic() < self._healed_at + HEAL_SECONDS
+        ):
+            return
+        self._outages_ended, self._healed_at = ended, time.monotonic()
+        self.heal()
+
+    def heal(self) -> int:
+        """Request rows whose quarantine may be the host's fault; return how many."""
+        services, healed = self._services, 0
+        with services.db.read() as session:
+            live = generations.live(session)
+        for generation in live:
+            healed += services.db.write(partial(_heal, generation_id=generation.id))
+        if healed:
+            log.info("trying products again that the host kept from being indexed", rows=healed)
+        return healed
 
     def note_if_due(self) -> None:
         """Where several processes work, note every few seconds that this one does."""
@@ -131,3 +159,7 @@ class Maintenance:
             if drift.total:
                 self._reconciled_at = -inf  # if there is drift, the next range is due now
                 log.warning("repaired drift", generation=generation.id, **drift.summary())
+
+
+def _heal(session: Session, *, generation_id: int) -> int:
+    return queue.heal(session, generation_id, codes=HOST_CODES)

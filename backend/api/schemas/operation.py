@@ -60,6 +60,13 @@ class UnnamedImages(Document):
     checked_at: datetime | None = Field(description="null before everything was looked through")
 
 
+class WaitingProducts(Document):
+    """Products that wait for the host (a server, a device, a disk), and are tried again."""
+
+    reason: str = Field(description="code and message, as in the quarantine")
+    products: int
+
+
 class WorkerDocument(Document):
     """A process that works on queue or jobs."""
 
@@ -84,6 +91,9 @@ class Status(Document):
     oldest_pending_seconds: float | None
     counted_seconds_ago: float = Field(description="0 unless the catalogue takes long to count")
     generation: GenerationDocument | None
+    waiting: list[WaitingProducts] = Field(
+        description="of the pending products, those that wait for the host; most frequent first"
+    )
     shard: ShardDocument | None = Field(description="null where a Qdrant server holds the index")
     jobs: dict[str, int]
     unnamed: UnnamedImages

@@ -442,9 +442,13 @@ def test_an_impossible_vector_is_never_stored(shop: Shop) -> None:
 def test_a_failure_that_may_pass_is_tried_again_ever_later_and_then_quarantined(
     shop: Shop,
 ) -> None:
+    """The host gives other images, so it is this one's own fault that it fails."""
     shop.restart(retry_seconds=10)
-    id_ = shop.save("s", image=ImageRef(uri="https://images.example/s.png"))
+    uri = "https://images.example/s.png"
+    id_ = shop.save("s", image=ImageRef(uri=uri))
     for failures, wait in ((1, 10), (2, 20)):
+        shop.remote[f"{uri}?{failures}"] = colour_image(f"rgb({failures},0,0)")
+        shop.save(f"other{failures}", image=ImageRef(uri=f"{uri}?{failures}"))
         shop.embed()
         row = entry(shop.db, id_)
         assert row.due_at
