@@ -1,14 +1,14 @@
 """Images that are still to come, images that nothing names, and who names a digest.
 
-Revision ID: 0012
-Revises: 0013
+Revision ID: 0011
+Revises: 0010
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0012"
-down_revision = "0013"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
