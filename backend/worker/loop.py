@@ -13,7 +13,7 @@ import structlog
 from backend import jobs, queue, reindex
 from backend.bootstrap import Services
 from backend.database import clock
-from backend.database.failures import meaning_of, why
+from backend.database.failures import READS_GO_ON, meaning_of, why
 from backend.errors import LookalikeError
 from backend.feeds import workspace
 from backend.logs import Repeats
@@ -93,7 +93,7 @@ class Worker:
                     self.maintenance.reconcile_if_due()
                 self.problem = None
             except LookalikeError as error:
-                log.warning("work failed", code=error.code, error=error.message)
+                self._repeats.log("work failed", code=error.code, error=error.message)
                 busy, self.problem = False, f"failed: {error.message}"
             except Exception as error:  # noqa: BLE001  (one failed round must not end the thread)
                 busy, self.problem = False, self._explain(error)
@@ -101,10 +101,15 @@ class Worker:
                 self._wait(self.services.settings.poll_seconds)
         self.optimizer.stop()
 
-    def _explain(self, error: Exception) -> str:
-        """Log why a round failed, and return it; what the database's host lacks, only once."""
+    def _explain(self, error: Exception) -> str | None:
+        """Log why a round failed, and return it, unless the process can still answer queries.
+
+        What the database's host lacks is logged only once a minute.
+        """
         if meaning := meaning_of(error):
             self._repeats.log("work failed", code=meaning.code, error=why(error))
+            if isinstance(meaning, READS_GO_ON):
+                return None
             return f"failed: {meaning.message.rstrip('.')}: {why(error)}"
         log.exception("work failed", error=repr(error))
         return f"failed: {error}"

@@ -10,7 +10,7 @@ import structlog
 
 from backend.bootstrap import Services
 from backend.database.arrival import Arrival
-from backend.database.failures import meaning_of, why
+from backend.database.failures import READS_GO_ON, meaning_of, why
 from backend.errors import LookalikeError
 from backend.worker.loop import Worker
 
@@ -69,9 +69,12 @@ class WorkerThread:
                     self._problem = f"{meaning.code}: {why(error)}"
                 else:
                     self._problem = f"{type(error).__name__}: {error}"
+                said = self._problem
+                if isinstance(meaning, READS_GO_ON):
+                    self._problem = None
                 log.error(
                     "the worker cannot start",
-                    error=self._problem,
+                    error=said,
                     retry=self._retry_seconds,
                     exc_info=meaning is None,
                 )
