@@ -7,10 +7,11 @@ SERVE  ?= 1
 RUNS   ?= 20
 PARALLEL := -n 2 --dist worksteal
 PRODUCTS ?= 10000
+MINUTES ?= 10
 EXTRAS := test,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fashion-mnist serve test test-unit test-integration test-acceptance test-migration test-all prove-kills prove-catalogue prove-reindex check format lock record-release sample clean
+.PHONY: help setup demo fashion-mnist serve test test-unit test-integration test-acceptance test-migration test-all prove-kills prove-catalogue prove-siege prove-reindex check format lock record-release sample clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +52,9 @@ prove-kills: setup ## Kill everything at random moments of 20 imports (RUNS=20, 
 
 prove-catalogue: setup ## Import and index PRODUCTS=10000 real products over the command line, with a kill
 	PROVE_CATALOGUE_PRODUCTS=$(PRODUCTS) $(BIN)/python -m pytest tests/acceptance/test_real_catalogue.py -s
+
+prove-siege: setup ## All attacks and mishaps at once, for MINUTES=10, beside real traffic
+	PROVE_SIEGE_MINUTES=$(MINUTES) $(BIN)/python -m pytest tests/acceptance/test_siege.py -s
 
 prove-reindex: setup ## Re-index PRODUCTS=10000 real products under load, with kills (LOOKALIKE_SHARED_DATA)
 	PROVE_REINDEX_PRODUCTS=$(PRODUCTS) $(BIN)/python -m pytest tests/acceptance/test_reindex_live.py -s

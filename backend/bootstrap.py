@@ -28,6 +28,7 @@ from backend.images.limits import ImageLimits
 from backend.images.open_images import ImageOpener
 from backend.images.store import ImageStore
 from backend.indexing import schema
+from backend.outages import Outages
 from backend.reindex import Promoter, ReindexJobs, bounds_of
 from backend.search.coverage import CoverageMonitor
 from backend.search.query_image import (
@@ -61,6 +62,7 @@ class Services:
     embedders: LoadedEmbedders
     local_encoder: LocalQueryEncoder  # embeds images in this process
     query_encoder: QueryEncoder  # embeds shoppers' images, here or in a worker
+    outages: Outages  # what does not work at the moment
     recall: RecallMonitor
     coverage: CoverageMonitor
     promoter: Promoter
@@ -105,6 +107,7 @@ def build(
     """
     embeds = embed_remotely is None if embeds is None else embeds
     db, indexed = _database(settings), schema(settings.facets)
+    outages = Outages(first_seconds=settings.retry_seconds)
     indexes = Indexes(settings, schema=indexed)
     embedders = LoadedEmbedders(_compute(settings), heartbeat=heartbeat)
     limits, store = _limits(settings), ImageStore(settings.image_store_url)
@@ -144,10 +147,13 @@ def build(
         limits=limits,
         image_store=store,
         decoders=decoders,
-        image_opener=ImageOpener(store, decoders, fetch=_fetcher(settings, limits)),
+        image_opener=ImageOpener(
+            store, decoders, fetch=_fetcher(settings, limits), outages=outages
+        ),
         embedders=embedders,
         local_encoder=local_encoder,
         query_encoder=query_encoder,
+        outages=outages,
         recall=RecallMonitor(db, schema=indexed, rate=settings.recall_sample),
         coverage=CoverageMonitor(db, indexes.of),
         promoter=promoter,

@@ -133,6 +133,10 @@ class NoImage(ImageError):
     code = "no-image"
 
 
+class MissingImage(NoImage):
+    """The image is not where its address says, or not yet."""
+
+
 class NotAnImage(ImageError):
     """The bytes are not an image in a supported format."""
 
@@ -187,6 +191,10 @@ class DecoderUnavailable(LookalikeError):
     code = "decoder-unavailable"
 
 
+class HostUnavailable(ImageUnavailable):
+    """What holds the image does not answer, whichever image is asked for; see `context["wait"]`."""
+
+
 # --- embedders --------------------------------------------------------
 
 
@@ -200,6 +208,12 @@ class WeightsUnavailable(LookalikeError):
     """The embedder's weights are not on disk and cannot be downloaded."""
 
     code = "weights-unavailable"
+
+
+class EmbedderFailed(LookalikeError):
+    """The embedder fails whatever the image: its device, or this process, is broken."""
+
+    code = "embedder-failed"
 
 
 class ModelMismatch(LookalikeError):
@@ -293,6 +307,12 @@ class IndexGone(IndexUnavailable):
     """The collection was dropped; the active generation has to be read again."""
 
     code = "index-gone"
+
+
+class IndexRefused(ConfigurationError):
+    """The vector store refuses what it is asked to do; trying the same again does not help."""
+
+    code = "index-refused"
 
 
 class NotSearchable(LookalikeError):

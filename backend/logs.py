@@ -11,8 +11,9 @@ import math
 import sys
 import threading
 import time
+from contextlib import suppress
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, TextIO, cast
 
 import structlog
 
@@ -27,6 +28,27 @@ PLAIN_TRACEBACK = structlog.dev.RichTracebackFormatter(show_locals=False)
 
 PROGRESS_SECONDS: Final = 30.0
 """Between two lines about one long run."""
+
+
+class LogStream:
+    """A stream whose lines are lost where they cannot be written: on a full disk, a closed pipe.
+
+    Nobody's request fails because of its line in the log.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write a text, or lose it; return its length."""
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand on what was written, or lose it."""
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 class Repeats:
@@ -72,9 +94,9 @@ def configure(level: str) -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", LogStream(sys.stderr))),
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(LogStream(sys.stderr))
     foreign: list[structlog.types.Processor] = [
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),

@@ -7,9 +7,10 @@ thread, an in-process shard. There is no mode flag.
 from __future__ import annotations
 
 import json
+import re
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, Final, Literal, Self, TypeAlias
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -17,6 +18,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from backend import variables
 from backend.errors import ConfigurationError
 from backend.variables import PREFIX
+
+ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
 
 Names: TypeAlias = Annotated[tuple[str, ...], NoDecode]
 """A list in one variable: `a,b` or `["a", "b"]`."""
@@ -109,6 +112,12 @@ class Settings(BaseSettings):
         (), description="hosts that images may be fetched from, a,b or JSON; empty: none"
     )
     fetch_seconds: float = Field(10, gt=0, description="time limit of one remote image")
+    image_wait_hours: float = Field(
+        24, ge=0, description="how long an image may be missing before its product's quarantine"
+    )
+    image_grace_hours: float = Field(
+        168, ge=1, description="how long an image is kept that no product names any more"
+    )
 
     # --- feeds ---
     feed_hosts: Names = Field(
@@ -209,12 +218,15 @@ class Settings(BaseSettings):
     require_keys: bool | None = Field(
         None, description="require API keys; absent: if other hosts can reach the server"
     )
+    cors_origins: Names = Field(
+        (), description="origins whose pages may call the API from a browser, a,b or JSON"
+    )
     key_attempts: str = Field("20/minute", description="wrong keys allowed per address")
     rate_limit: str | None = Field(
         None, description="requests per key (or address), such as 50/second;1000/minute"
     )
 
-    @field_validator("image_hosts", "feed_hosts", "facets", mode="before")
+    @field_validator("image_hosts", "feed_hosts", "facets", "cors_origins", mode="before")
     @classmethod
     def _split_names(cls, value: object) -> object:
         """Read a list from one variable: separated by commas, or JSON."""
@@ -226,6 +238,14 @@ class Settings(BaseSettings):
             return json.loads(value)
         except ValueError:
             raise ValueError('must be names as a,b or as JSON: ["a", "b"]') from None
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError("must be origins such as https://shop.example, without a path")
+        return value
 
     @field_validator("key_attempts", "rate_limit")
     @classmethod

@@ -11,7 +11,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 import backend
-from backend import generations, jobs
+from backend import generations, jobs, queue
+from backend.catalogue import unnamed_images
 from backend.database import clock
 from backend.database.engine import Database
 from backend.database.models import Generation, Job
@@ -45,14 +46,21 @@ def status(
         return {
             "products": now.products,
             "pending": now.pending,
+            "awaited": now.awaited,
             "indexed": now.indexed,
             "quarantined": now.quarantined,
             "removing": now.removing,
             "oldest_pending_seconds": (round(clock.age(session, oldest), 1) if oldest else None),
             "counted_seconds_ago": float(round(clock.age(session, counted.at))),
             "generation": _describe(generation) if generation else None,
+            "waiting": (
+                [asdict(row) for row in queue.waiting_by_reason(session, generation.id)]
+                if generation
+                else []
+            ),
             "shard": _shard(look_at_shard(generation)) if generation else None,
             "jobs": _jobs(session),
+            "unnamed": unnamed_images.summary(session),
             "filter_recall": [asdict(shape) for shape in shapes],
             "clock_skew_seconds": round(clock.skew(session), 1),
             "workers": [asdict(one) for one in runners.seen(session)],

@@ -95,10 +95,22 @@ def check_broker(app: Celery) -> str | None:
 
 
 def keep_our_logging() -> None:
-    """Stop Celery from configuring logging, and from writing a line for each message."""
+    """Stop Celery from configuring logging, from printing, and from a line for each message."""
+    from celery.apps import worker as apps_worker  # noqa: PLC0415  # only a worker needs it
+
     signals.setup_logging.connect(_leave_logging_alone)
-    for name in ("celery.app.trace", "celery.beat", "celery.worker.strategy"):
+    apps_worker.safe_say = _say_nothing  # which a signal's handler calls: it must not log
+    for name in (
+        "celery.app.trace",
+        "celery.beat",
+        "celery.worker.request",
+        "celery.worker.strategy",
+    ):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _say_nothing(*_: object) -> None:
+    """Do nothing in place of Celery's function that prints to the original stdout."""
 
 
 def _leave_logging_alone(**_: object) -> None:

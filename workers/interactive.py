@@ -22,6 +22,7 @@ from redis.retry import Retry
 from structlog.contextvars import get_contextvars
 
 from backend.errors import EmbedderBusy, LookalikeError
+from backend.outages import Outages
 from backend.settings import Settings
 from backend.vectors import Vector
 from workers import names
@@ -38,16 +39,32 @@ MAX_WAITING: Final = 32
 """Images in Redis that no worker has taken: more would expire before a worker reaches them."""
 
 
+UNANSWERED: Final = 3
+"""Images in a row that may get no answer before it counts as having no worker."""
+
+PROBE_SECONDS: Final = 1.0
+"""How often an image is sent then."""
+
+WORKERS: Final = "interactive workers"
+
+
 class RemoteEmbedder:
-    """Has the interactive workers embed an image. Safe to call from several threads."""
+    """Has the interactive workers embed an image. Safe to call from several threads.
+
+    When several images in a row got no answer, no worker is there. Then one image at a time is sent
+    to find out whether that has changed, and the others are refused at once.
+    """
 
     def __init__(self, app: Celery, settings: Settings) -> None:
         self._app = app
         self._redis = _connect(settings)
         self._clock = BrokerClock(str(settings.broker_url))
+        self._outages = Outages(first_seconds=PROBE_SECONDS, longest_seconds=PROBE_SECONDS)
 
     def __call__(self, image: bytes, *, spec: str, seconds: float) -> tuple[Vector, str]:
         """Return (vector, fingerprint); raise EmbedderBusy when no worker answers in time."""
+        if not self._outages.may_try(WORKERS):
+            raise EmbedderBusy("no worker has answered lately")
         reply_to = f"lookalike:reply:{uuid.uuid4().hex}"
         try:
             self._send(image, spec, reply_to, seconds)
@@ -56,7 +73,9 @@ class RemoteEmbedder:
             log.warning("cannot send an image to the workers", error=str(error))
             raise EmbedderBusy("the message broker does not answer") from None
         if answer is None:
+            self._outages.fail(WORKERS, "no answer", tolerated=UNANSWERED)
             raise EmbedderBusy(f"no worker embedded the image within {seconds:g} seconds")
+        self._outages.work(WORKERS)
         return _read(cast("tuple[bytes, bytes]", answer)[1])
 
     def _send(self, image: bytes, spec: str, reply_to: str, seconds: float) -> None:

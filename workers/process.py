@@ -87,6 +87,7 @@ def main() -> int:
         with suppress(DBAPIError):  # else its row is forgotten after a minute
             runners.forget(services.db)
         services.close()
+        log.info("worker ended", queue=options.queue, name=options.name)
     return int(celery_worker.exitcode or 0)
 
 

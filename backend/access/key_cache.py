@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -50,12 +50,15 @@ class KeyCache:
         self._seconds = seconds
         self._valid: dict[str, _Valid] = {}  # also those that have to be checked again
         self._refused: dict[str, float] = {}
+        self._live: dict[str, KeyInfo] = {}
+        self._live_until = 0.0
 
     def find(self, token: str) -> KeyInfo:
         """Return the live key that a client has sent; raises InvalidKey, and what `attempt` raises.
 
-        A key that was valid before is looked up outside `attempt`, so that its client is not
-        refused for wrong keys that others have sent from the same address.
+        A key that was valid before is looked up outside `attempt`, and one that `attempt` refuses
+        is compared with the live ones. So no client is refused for wrong keys that others have sent
+        from the same address, and a flood of these causes one query now and then.
         """
         digest, now = keys.digest(token), time.monotonic()
         if self._refused.get(digest, 0) > now:
@@ -64,7 +67,7 @@ class KeyCache:
         if valid and valid.until > now:
             return valid.key
         try:
-            with nullcontext() if valid else self._attempt(), self._db.read() as session:
+            with nullcontext() if valid else self._try(digest), self._db.read() as session:
                 key = keys.check(session, token)
         except InvalidKey as error:
             log.warning("key refused", **error.context)
@@ -73,6 +76,36 @@ class KeyCache:
         self._valid[digest] = _Valid(key, until=now + self._seconds)
         self._note_use(key)
         return key
+
+    @contextmanager
+    def _try(self, digest: str) -> Iterator[None]:
+        """Look a key up inside of `attempt`; if that refuses it, only a live one."""
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self._attempt())
+            except Exception:
+                if digest not in self._live_keys():
+                    raise
+            yield
+
+    def digest_of(self, prefix: str) -> str:
+        """Return the digest of the live key with this prefix.
+
+        Raises InvalidKey, and what `attempt` raises: an unknown prefix counts as a wrong key.
+        """
+        for digest, key in self._live_keys().items():
+            if key.prefix == prefix:
+                return digest
+        with self._attempt(), self._db.read() as session:
+            return keys.digest_of_live(session, prefix)
+
+    def _live_keys(self) -> dict[str, KeyInfo]:
+        """Return the live keys by digest, as they were at most `seconds` ago."""
+        if self._live_until <= time.monotonic():
+            with self._db.read() as session:
+                self._live = keys.live_by_digest(session)
+            self._live_until = time.monotonic() + self._seconds
+        return self._live
 
     @property
     def refused_count(self) -> int:

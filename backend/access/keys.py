@@ -142,6 +142,19 @@ def is_any_live(session: Session) -> bool:
     return session.scalar(select(ApiKey.id).where(_is_live()).limit(1)) is not None
 
 
+def live_by_digest(session: Session) -> dict[str, KeyInfo]:
+    """Return all live keys by their digests."""
+    return {row.digest: _read(row) for row in session.scalars(select(ApiKey).where(_is_live()))}
+
+
+def digest_of_live(session: Session, prefix: str) -> str:
+    """Return the digest of the live key with this prefix; raises InvalidKey."""
+    digests = select(ApiKey.digest).where(ApiKey.prefix == prefix, _is_live())
+    if (found := session.scalar(digests)) is None:
+        raise InvalidKey
+    return found
+
+
 def note_use(session: Session, id: int) -> None:
     """Write that a key is in use, at most once in USE_RESOLUTION."""
     now = utcnow()

@@ -1,9 +1,9 @@
 """REST: `create_app(services)`, and one module for each resource.
 
 A request passes `metrics` (which measures it), `request_log` (its id and its line in the log),
-`authentication` (its API key, where one is needed), the view of a resource, `schemas` (which check
-its parameters and its body) and the domain. What is raised on the way becomes an answer in
-`problems`.
+`browsers` (which refuses pages of other sites), `authentication` (its API key, where one is
+needed), the view of a resource, `schemas` (which check its parameters and its body) and the domain.
+What is raised on the way becomes an answer in `problems`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from flask import Flask
 from backend.api import (
     authentication,
     batch,
+    browsers,
     context,
     facets,
     feeds,
@@ -28,6 +29,7 @@ from backend.api import (
     paths,
     problems,
     products,
+    purge,
     quarantine,
     request_log,
     scopes,
@@ -50,6 +52,7 @@ RESOURCES = (
     jobs,
     generations,
     feeds,
+    purge,
     health,
     metrics,
 )
@@ -83,6 +86,7 @@ def create_app(
     app.teardown_request(_wait_as_usual)
     metrics.register_metrics(app, of_installation(services.settings, services.db))
     request_log.register_request_log(app)
+    browsers.register_browser_rules(app, services.settings, locked=locked)
     authentication.register_authentication(app, services, locked=locked)
     for resource in RESOURCES:
         app.register_api(resource.api)

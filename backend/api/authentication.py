@@ -15,13 +15,16 @@ from sqlalchemy.exc import OperationalError
 from backend.access import keys
 from backend.access.key_cache import KeyCache
 from backend.access.scope import Scope
-from backend.api import scopes
+from backend.api import browsers, image_urls, scopes
 from backend.api.proxies import trust_proxies
 from backend.api.rate_limits import RateLimits
 from backend.bootstrap import Services
 from backend.errors import InsufficientScope, MissingKey
 
 log = structlog.get_logger(__name__)
+
+SIGNED: Final = ("images.get_image", "images.get_one_image")
+"""The views that a signature in their address opens, in the place of a key."""
 
 COMMAND: Final = "`lookalike keys create NAME --scope {scope}`"
 
@@ -47,18 +50,26 @@ class Authenticator:
 
     def authenticate(self) -> None:
         """Raise MissingKey, InvalidKey, InsufficientScope or the 429 unless the key allows this."""
-        if request.endpoint is None:
-            return  # nothing is at this address; the answer will be 404
+        if request.endpoint is None or browsers.is_preflight():
+            return  # the answer will be 404, or what pages may do, which is no secret
         needed = scopes.required_scope(current_app, request.endpoint)
         if needed is scopes.PUBLIC:
             return
         token = _sent_key()
+        if token is None and request.endpoint in SIGNED and "signature" in request.args:
+            place = request.view_args or {}
+            g.key_prefix = image_urls.check_signature(
+                place["sku"], place.get("number", "1"), self._key_cache.digest_of
+            )
+            g.scope = Scope.READ
+            return
         if token is None:
             raise MissingKey(
                 f"this needs an API key, sent as `Authorization: Bearer …` or `{scopes.HEADER}: …`;"
                 f" {COMMAND.format(scope=needed)} makes one"
             )
         g.key_prefix, scope = self._identify(token)
+        g.scope = scope
         structlog.contextvars.bind_contextvars(key=g.key_prefix)
         if not scope.includes(needed):
             raise InsufficientScope(f"this needs the scope {needed}; the key's is {scope}")
@@ -66,8 +77,9 @@ class Authenticator:
     def _identify(self, token: str) -> tuple[str, Scope]:
         """Return the prefix of a key, and its scope. Raises InvalidKey, or the 429."""
         if self._owner.recognises(token):
-            return "owner", Scope.READ
+            return image_urls.OWNER, Scope.READ
         key = self._key_cache.find(token)
+        g.key_digest = keys.digest(token)
         return key.prefix, key.scope
 
 

@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from backend import queue
 from backend.access.scope import Scope
-from backend.api import openapi
+from backend.api import image_urls, openapi
 from backend.api.context import services, write_and_notify
 from backend.api.problems import RequestError
 from backend.api.schemas import Json
@@ -24,7 +24,7 @@ from backend.api.scopes import requires_scope
 from backend.api.uploads import store_upload
 from backend.catalogue import product_images, products
 from backend.catalogue.products import ImageRef
-from backend.errors import InvalidProduct, NoImage
+from backend.errors import ImageError, InvalidProduct, NoImage
 from backend.images import media_type as find_media_type
 from backend.vectors.image_points import MOST_IMAGES
 
@@ -35,6 +35,16 @@ IMAGE_ANSWERS: Final[ResponseDict] = {
     304: {"description": "the client has this image already"},
     **openapi.refusals(403, 404, 413, 503),
 }
+
+SIGNATURE: Final[tuple[Json, ...]] = tuple(
+    openapi.optional(name, f"of an `image_url`: {text}")
+    for name, text in (
+        ("v", "the image's version"),
+        ("expires", "when it ends"),
+        ("key", "the prefix of the key that it was made with"),
+        ("signature", "it stands in the place of a key"),
+    )
+)
 
 api = openapi.blueprint("images", tag="images")
 
@@ -83,7 +93,7 @@ def put_one_image(sku: str, number: str) -> tuple[Json, int]:
     "/products/<sku>/image",
     description="The first image, as `images/1`. An image on another host is answered with a "
     "redirect.",
-    openapi_extensions=openapi.inputs(openapi.SKU),
+    openapi_extensions=openapi.inputs(openapi.SKU, *SIGNATURE),
     responses=IMAGE_ANSWERS,
 )
 @requires_scope(Scope.READ)
@@ -95,7 +105,7 @@ def get_image(sku: str) -> BaseResponse:
 @api.get(
     "/products/<sku>/images/<number>",
     description="Images are numbered from 1. One on another host is answered with a redirect.",
-    openapi_extensions=openapi.inputs(openapi.SKU, openapi.IMAGE_NUMBER),
+    openapi_extensions=openapi.inputs(openapi.SKU, openapi.IMAGE_NUMBER, *SIGNATURE),
     responses=IMAGE_ANSWERS,
 )
 @requires_scope(Scope.READ)
@@ -150,7 +160,10 @@ def _put(sku: str, number: int) -> tuple[Json, int]:
 
 
 def _get(sku: str, number: int) -> BaseResponse:
-    QueryReader.of_request().finish()
+    reader = QueryReader.of_request()
+    for parameter in SIGNATURE:
+        reader.text(parameter["name"])
+    reader.finish()
     with services().db.read() as session:
         images = _images(session, sku)
     if not 1 <= number <= len(images):
@@ -158,10 +171,11 @@ def _get(sku: str, number: int) -> BaseResponse:
     uri = images[number - 1].uri
     if uri and uri.startswith(("https://", "http://")):
         return redirect(uri)
-    data = services().image_opener.read(uri, limits=services().limits)
+    data = _read(uri)
+    digest = hashlib.sha256(data).hexdigest()
     response = Response(data, mimetype=_media_type(data))
-    response.set_etag(hashlib.sha256(data).hexdigest())
-    response.headers["Cache-Control"] = "no-cache"  # revalidate: the image may have changed
+    response.set_etag(digest)
+    response.headers["Cache-Control"] = image_urls.cache_control(digest)
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response.make_conditional(request)
 
@@ -211,6 +225,16 @@ def _no_image(images: Sequence[ImageRef]) -> NoImage:
         if images
         else "the product has no image"
     )
+
+
+def _read(uri: str | None) -> bytes:
+    """Read an image; an error names its file only to those who may see paths."""
+    try:
+        return services().image_opener.read(uri, limits=services().limits)
+    except ImageError as error:
+        if uri is None or image_urls.may_see_paths():
+            raise
+        raise type(error)("the image's file cannot be read") from None
 
 
 def _media_type(data: bytes) -> str:

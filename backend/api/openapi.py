@@ -19,6 +19,7 @@ from backend.api.problems import MEDIA_TYPE
 from backend.api.schemas import Json
 from backend.api.schemas.feed import FeedBody, FeedChange, FeedRunBody
 from backend.api.schemas.generation import ForceBody, ReindexBody
+from backend.api.schemas.operation import PurgeBody
 from backend.api.schemas.problem import Problem
 from backend.api.schemas.product import MEMBERS, BatchBody, ProductBody
 from backend.api.schemas.similar_items import IMAGE, SimilarBody
@@ -53,6 +54,7 @@ BODIES: Final[Sequence[type[BaseModel]]] = (
     FeedBody,
     FeedChange,
     FeedRunBody,
+    PurgeBody,
 )
 DOCS_PAGE: Final = '<meta http-equiv="refresh" content="0; url=swagger">'
 
@@ -145,6 +147,11 @@ def _parameter(name: str, schema: Json, description: str, *, place: str = "query
     }
 
 
+def optional(name: str, description: str) -> Json:
+    """Return a text parameter of the query."""
+    return _parameter(name, {"type": "string"}, description)
+
+
 def _words(name: str, item: Json, description: str) -> Json:
     return _parameter(name, {"type": "array", "items": item}, f"{description}; any number of them")
 
@@ -215,9 +222,9 @@ SEARCH: Final = (limit(), EXCLUDE, FIELDS, MIN_SCORE, *FILTERS)
 # --- answers ---------------------------------------------------------------------------------
 
 
-ANYWHERE: Final = (400, 408, 414, 417, 422, 431, 503)
-"""What every request may meet: malformed, late, too long, an unknown expectation or parameter, and
-a server that is busy."""
+ANYWHERE: Final = (400, 408, 414, 417, 421, 422, 431, 503)
+"""What every request may meet: malformed, late, too long, an unknown expectation or parameter, a
+name that is not the server's, and a server that is busy."""
 
 
 def refusals(*statuses: int) -> ResponseDict:

@@ -46,6 +46,7 @@ STATUS: Final[Mapping[type[LookalikeError], int]] = {
     errors.ModelMismatch: 503,
     errors.WeightsUnavailable: 503,
     errors.EmbedderBusy: 503,
+    errors.EmbedderFailed: 503,
     errors.IndexLocked: 503,
     errors.IndexUnavailable: 503,
     errors.DatabaseUnavailable: 503,
@@ -90,6 +91,9 @@ OTHER_HTTP: Final = "http-error"
 _OF_REQUESTS: Final[Mapping[str, tuple[int, str]]] = {
     "malformed-json": (400, "The body is not JSON."),
     "invalid-request": (422, "A parameter or a member of the body is wrong; `errors` lists them."),
+    "cross-site-request": (403, "A web page of another site may not change anything here."),
+    "expired-url": (403, "The time of this `image_url` is over."),
+    "invalid-signature": (403, "The `image_url` was changed."),
     "too-many-requests": (429, "The client's rate limit is used up."),
     "too-many-attempts": (429, "This address has sent too many unknown keys."),
     "too-many-images": (503, "All threads for requests with an image are taken."),
@@ -127,7 +131,7 @@ def status_of(kind: type[LookalikeError]) -> int:
 
 def all_codes() -> list[ProblemCode]:
     """Return every code of a problem document, by status, then by name."""
-    found = {kind.code: kind for kind in _kinds(LookalikeError)}
+    found = {kind.code: kind for kind in _kinds(LookalikeError) if "code" in vars(kind)}
     of_errors = [ProblemCode(it, status_of(kind), _meaning(kind)) for it, kind in found.items()]
     of_requests = [ProblemCode(it, *rest) for it, rest in _OF_REQUESTS.items()]
     of_http = [ProblemCode(it, status, "An error of HTTP itself.") for status, it in HTTP.items()]

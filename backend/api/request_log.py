@@ -45,7 +45,6 @@ def _end(response: Response) -> Response:
         status=response.status_code,
         ms=took_ms(),
         bytes=response.content_length,
-        client=request.remote_addr,
     )
     return response
 

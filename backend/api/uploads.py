@@ -26,7 +26,7 @@ def store_upload(data: bytes, *, role: str | None = None) -> ImageRef:
 def store_uploads(draft: Draft) -> Draft:
     """Store the files among a draft's images. Raises InvalidProduct that names the first bad one.
 
-    Raises ImageUnavailable when the store cannot be reached.
+    Raises ImageUnavailable when the store cannot be reached, DiskFull when it is full.
     """
     if not any(image.upload for image in draft.images or ()):
         return draft

@@ -34,7 +34,9 @@ from backend.images.store import ImageStore
 from backend.settings import Settings
 from backend.vectors.edge.owner import Owner
 
-OWNERS_FILES: Final = {"owner.lock", "owner.json"}
+NO_CATALOGUE: Final = {"owner.lock", "owner.json", "metrics"}
+"""What a process leaves in the data folder that is no part of a catalogue."""
+
 EXAMPLES: Final = 3
 
 
@@ -123,7 +125,7 @@ def _owning(settings: Settings) -> Iterator[None]:
 
 
 def _check_empty(settings: Settings, database: Path) -> None:
-    found = [path for path in settings.data_dir.iterdir() if path.name not in OWNERS_FILES]
+    found = [path for path in settings.data_dir.iterdir() if path.name not in NO_CATALOGUE]
     if database.exists():
         found.append(database)
     if found:

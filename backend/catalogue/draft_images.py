@@ -96,11 +96,14 @@ class ImageItem(BaseModel):
     upload: Annotated[
         bytes | None,
         BeforeValidator(_read_upload),
-        WithJsonSchema({"type": "string", "format": "byte", "writeOnly": True}),
+        WithJsonSchema(
+            {"anyOf": [{"type": "string", "format": "byte"}, {"type": "null"}], "writeOnly": True}
+        ),
     ] = Field(None, description="the image file in base64, instead of a `uri`")
     role: Annotated[str | None, Field(max_length=LONGEST_ROLE), BeforeValidator(normalise_text)] = (
         Field(None, description="the shop's own word for it, such as `back`")
     )
+    url: Any = Field(None, json_schema_extra={"readOnly": True})
     digest: Any = Field(None, json_schema_extra={"readOnly": True})
     state: Any = Field(None, json_schema_extra={"readOnly": True})
     reason: Any = Field(None, json_schema_extra={"readOnly": True})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -30,21 +31,34 @@ All = Annotated[bool, typer.Option("--all", help="Every quarantined product.")]
 @quarantine.command("list")
 def list_(
     limit: Annotated[int, typer.Option(min=1, help="How many to show.")] = 100,
+    awaited: Annotated[
+        bool,
+        typer.Option("--awaited", help="List the products whose image is still to come instead."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List quarantined products, and single images of other products, with their reasons."""
+    """List quarantined products, and single images of other products, with their reasons.
+
+    Below them stands what is not in quarantine: products that wait for the host, such as a server
+    of images that does not answer. They are tried again by themselves.
+    """
     with services() as found, found.db.read() as session:
-        rows = _read(session, limit=limit)
+        rows = (_read_awaited if awaited else _read)(session, limit=limit)
+        waiting = _read_waiting(session)
     if as_json:
         keys = ("sku", "reason", "failures", "image_uri", "image")
-        print_json({"items": [{key: getattr(row, key) for key in keys} for row in rows]})
+        items = [{key: getattr(row, key) for key in keys} for row in rows]
+        print_json({"items": items, "waiting": [asdict(row) for row in waiting]})
         return
     table = Table("sku", "reason", "failures", "image")
     for row in rows:
         number = f"{row.image}: " if row.image else ""
         texts = (row.sku, row.reason, str(row.failures), number + (row.image_uri or "-"))
         table.add_row(*map(escape, texts))
-    out.print(table if rows else "The quarantine is empty.")
+    nothing = "No image is still to come." if awaited else "The quarantine is empty."
+    out.print(table if rows else nothing)
+    for row in waiting:
+        out.print(escape(f"{row.products:,} products wait: {row.reason}"))
 
 
 @quarantine.command("retry")
@@ -72,8 +86,7 @@ def discard(skus: Skus = None, everything: All = False, as_json: AsJson = False)
     from backend.catalogue import products
 
     with services() as found:
-        rows = _choose(found, skus or [], everything)
-        chosen = [row.sku for row in rows if row.image is None]
+        chosen = [row.sku for row in _choose(found, skus or [], everything, images=False)]
         for chunk in _split(chosen):
             found.db.write(partial(products.remove, skus=chunk, priority=queue.SINGLE))
         found.notify()
@@ -83,6 +96,17 @@ def discard(skus: Skus = None, everything: All = False, as_json: AsJson = False)
 def _split(items: list[Any]) -> Iterator[list[Any]]:
     for start in range(0, len(items), CHUNK):
         yield items[start : start + CHUNK]
+
+
+def _read_awaited(session: Any, *, limit: int) -> list[Any]:
+    """Return the products of the active generation whose image is still to come."""
+    from backend import generations
+    from backend.queue.progress import quarantine as read_quarantine
+
+    generation = generations.active_or_none(session)
+    if generation is None:
+        return []
+    return list(read_quarantine(session, generation.id, limit=limit, awaited=True))
 
 
 def _read(session: Any, *, limit: int) -> list[Any]:
@@ -101,8 +125,18 @@ def _read(session: Any, *, limit: int) -> list[Any]:
     return sorted(found, key=lambda row: (row.product_id, row.image or 0))[:limit]
 
 
-def _choose(found: Services, skus: list[str], everything: bool) -> list[Any]:
-    """Return the quarantined products named by `skus`, or all.
+def _read_waiting(session: Any) -> list[Any]:
+    """Return why products of the active generation wait for the host, and how many."""
+    from backend import generations, queue
+
+    generation = generations.active_or_none(session)
+    return list(queue.waiting_by_reason(session, generation.id)) if generation else []
+
+
+def _choose(
+    found: Services, skus: list[str], everything: bool, *, images: bool = True
+) -> list[Any]:
+    """Return the quarantined products named by `skus`, or all; single images only with `images`.
 
     Exits with 2 when neither or both are given, and with 1 when a sku is not in quarantine.
     """
@@ -110,7 +144,7 @@ def _choose(found: Services, skus: list[str], everything: bool) -> list[Any]:
         err.print("Give skus, or --all.")
         raise typer.Exit(2)
     with found.db.read() as session:
-        rows = _read(session, limit=10**9)
+        rows = [row for row in _read(session, limit=10**9) if images or row.image is None]
     named = set(skus)
     chosen = [row for row in rows if everything or row.sku in named]
     unknown = sorted(named - {row.sku for row in chosen})

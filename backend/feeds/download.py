@@ -17,7 +17,8 @@ from backend.catalogue.import_run import Transfer
 from backend.catalogue.sources.encodings import Packing, gunzip
 from backend.errors import FeedUnavailable, ForbiddenFeed, ForbiddenImage, ImageUnavailable
 from backend.feeds.feeds import check_address
-from backend.images.fetch import GONE, TRANSIENT, Address, is_public, open_http
+from backend.images.fetch import GONE, TRANSIENT, open_http
+from backend.images.public_addresses import Address, is_public
 
 CHUNK: Final = 1 << 16
 MOST_REDIRECTS: Final = 5

@@ -23,7 +23,7 @@ from backend.feeds.feeds import is_address
 from backend.feeds.options import FeedOptions
 from backend.feeds.runs import Ending, Outcome
 from backend.feeds.workspace import temporary_folder
-from backend.images.fetch import Address, is_public
+from backend.images.public_addresses import Address, is_public
 from backend.images.store import ImageStore
 from backend.jobs import Interrupted
 

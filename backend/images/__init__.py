@@ -9,7 +9,9 @@
 - `addresses`: which remote addresses are allowed
 - `fetch`: reading remote images
 - `store`: images by the digest of their bytes
-- `decoder_pool`, `decoder_process`: decoding in separate processes
+- `structure`: how many parts a file may have
+- `decoder_pool`, `decoder`, `decoder_process`: decoding in separate processes
+- `guard`: a host that does not answer is left alone for a while
 - `open_images`: a product's image URI -> a decoded image
 
 This module gives the functions of `limits`, `formats`, `decode` and `local_files`.

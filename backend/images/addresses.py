@@ -15,6 +15,11 @@ SCHEMES: Final = (*PORTS, "s3")
 _CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
+def host_of(uri: str) -> str:
+    """Return the name under which an outage of an address's host is kept."""
+    return f"image host {uri.partition('://')[2].partition('/')[0].lower()}"
+
+
 def parse_address(uri: str, *, hosts: Collection[str], what: str = "image") -> SplitResult:
     """Return the parts of `https://…`, `http://…` or `s3://bucket/…` if its host is allowed.
 

@@ -13,17 +13,22 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 from threading import Event, Timer
 from time import monotonic
-from typing import Final, TypeAlias
+from typing import Final
 from urllib.parse import SplitResult, quote
 
-from backend.errors import ForbiddenImage, ImageUnavailable, NoImage
+from backend.errors import (
+    ForbiddenImage,
+    HostUnavailable,
+    ImageUnavailable,
+    MissingImage,
+    NoImage,
+)
 from backend.images.addresses import PORTS, parse_address
 from backend.images.limits import ImageLimits
-
-Address: TypeAlias = IPv4Address | IPv6Address
+from backend.images.public_addresses import Address, is_public
 
 CHUNK: Final = 1 << 16
 HEADERS: Final = {"Accept": "image/*", "User-Agent": "lookalike"}
@@ -33,21 +38,9 @@ SAFE: Final = "/?%:@!$&'()*+,;=~"
 TRANSIENT: Final = {408, 425, 429}
 """Statuses after which another try may help, beside those from 500 on."""
 
-GONE: Final = {404, 410}
-
-
-def is_public(address: Address) -> bool:
-    """Tell whether an address is on the public internet; one of IPv4 inside of IPv6 is checked."""
-    if isinstance(address, IPv6Address):
-        wrapped = address.ipv4_mapped or address.sixtofour or _nat64(address)
-        if wrapped:
-            return is_public(wrapped)
-    return address.is_global and not address.is_multicast
-
-
-def _nat64(address: IPv6Address) -> IPv4Address | None:
-    prefix, rest = address.packed[:12], address.packed[12:]
-    return IPv4Address(rest) if prefix == bytes.fromhex("0064ff9b" + "00" * 8) else None
+NOT_THERE: Final = 404
+GONE: Final = {NOT_THERE, 410}
+"""Of these, 410 says that it will not come back."""
 
 
 def fetch(
@@ -61,7 +54,7 @@ def fetch(
     """Return the bytes behind an address that `parse_address` allows for these `hosts`.
 
     Takes at most `seconds`, beside the look-up of the host's name. Raises ForbiddenImage, NoImage,
-    ImageTooLarge, and ImageUnavailable where trying again may help.
+    ImageTooLarge, and where trying again may help ImageUnavailable and MissingImage.
     """
     parts = parse_address(uri, hosts=hosts)
     if parts.scheme == "s3":
@@ -102,7 +95,7 @@ def open_http(
     address = _resolve(host, port, may_connect)
     ends = monotonic() + seconds
     try:
-        with socket.create_connection((address, port), timeout=seconds) as plain:
+        with _connect(host, address, port, seconds) as plain:
             connection = _for_tls(plain, host) if parts.scheme == "https" else plain
             with (
                 connection,
@@ -114,6 +107,15 @@ def open_http(
         raise ForbiddenImage(f"{host} has no valid certificate: {error.verify_message}") from None
     except (OSError, HTTPException) as error:
         raise ImageUnavailable(f"fetching from {host} failed: {error!r}") from None
+    except ValueError as error:
+        raise ForbiddenImage(f"the image's address is malformed: {error}") from None
+
+
+def _connect(host: str, address: str, port: int, seconds: float) -> socket.socket:
+    try:
+        return socket.create_connection((address, port), timeout=seconds)
+    except OSError as error:
+        raise HostUnavailable(f"{host} cannot be reached: {error!r}") from None
 
 
 def _resolve(host: str, port: int, may_connect: Callable[[Address], bool]) -> str:
@@ -124,7 +126,7 @@ def _resolve(host: str, port: int, may_connect: Callable[[Address], bool]) -> st
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
-        raise ImageUnavailable(f"{host} cannot be resolved: {error.strerror}") from None
+        raise HostUnavailable(f"{host} cannot be resolved: {error.strerror}") from None
     except UnicodeError:
         raise ForbiddenImage(f"{host} is not a host's name") from None
     addresses = [str(entry[4][0]) for entry in found]
@@ -184,8 +186,10 @@ def _check_status(response: HTTPResponse, parts: SplitResult) -> None:
         return
     if 300 <= status < 400:
         raise ForbiddenImage(f"{host} redirects the image, which is not followed")
+    if status == NOT_THERE:
+        raise MissingImage(f"{host} does not have the image (status {status})")
     if status in GONE:
-        raise NoImage(f"{host} does not have the image (status {status})")
+        raise NoImage(f"{host} does not have the image any more (status {status})")
     if status in TRANSIENT or status >= 500:
         raise ImageUnavailable(f"{host} answered with status {status}")
     raise ForbiddenImage(f"{host} refuses the image (status {status})")
@@ -218,7 +222,7 @@ def _fetch_s3(uri: str, *, limits: ImageLimits, seconds: float) -> bytes:
             limits.check_bytes(file.size or 0)
             data: bytes = file.read(limits.max_bytes + 1)
     except FileNotFoundError:
-        raise NoImage(f"there is no {uri}") from None
+        raise MissingImage(f"there is no {uri}") from None
     except PermissionError as error:
         raise ForbiddenImage(f"no permission to read {uri}: {error}") from None
     except (OSError, BotoCoreError) as error:

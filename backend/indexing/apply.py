@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
+import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -13,15 +14,21 @@ from backend.catalogue import image_vectors
 from backend.database import clock
 from backend.database.engine import Database
 from backend.database.models import ACTIVE, Generation, Product
-from backend.errors import IndexUnavailable, InvalidProduct, InvalidVector
+from backend.errors import IndexRefused, IndexUnavailable, InvalidProduct, InvalidVector
 from backend.indexing.payload import payload
+from backend.indexing.refusals import upsert_apart
 from backend.metrics.instruments import count_searchable
+from backend.outages import Outages
 from backend.queue import Claimed, Stage, waiting
 from backend.vectors import Point, Vector, VectorIndex
 from backend.vectors.image_points import point_id, point_ids, product_of
 
+log = structlog.get_logger(__name__)
+
 APPLY_BATCH = 256
 RETRY_AFTER = timedelta(seconds=5)
+LONGEST_SECONDS = 10.0
+"""Between two tries of an index that does not answer: when it is back, shoppers see old prices."""
 
 
 def apply_pending(
@@ -31,15 +38,20 @@ def apply_pending(
     *,
     lease: timedelta,
     limit: int = APPLY_BATCH,
+    outages: Outages | None = None,
 ) -> int:
     """Claim embedded rows and write them to the index; return how many rows were claimed.
 
-    When the index does not answer, the rows are due again a little later and IndexUnavailable is
-    raised. A point that the index refuses is quarantined with its reason.
+    When the index does not answer, the rows wait with that reason and IndexUnavailable is raised;
+    with `outages`, none are claimed until it is time to try again. A point that the index refuses
+    is quarantined with its reason.
     """
+    outages, what = outages or Outages(), f"index of generation {generation.id}"
     with db.read() as session:
         if not queue.is_due(session, generation.id, Stage.APPLY):
             return 0
+    if not outages.may_try(what):
+        return 0
     claimed = db.write(
         lambda session: queue.claim(session, generation.id, Stage.APPLY, limit=limit, lease=lease)
     )
@@ -47,8 +59,10 @@ def apply_pending(
         try:
             _apply(db, generation, index, claimed)
         except IndexUnavailable as error:
-            _fail(db, generation, claimed, error.message, retry=True)
+            seconds = outages.fail(what, error.message, longest=LONGEST_SECONDS)
+            _postpone(db, generation, claimed, error, timedelta(seconds=seconds))
             raise
+        outages.work(what)
     return len(claimed)
 
 
@@ -130,23 +144,42 @@ def _upsert(
 ) -> list[Claimed]:
     """Upsert the points; rows of which the index refuses a point are quarantined."""
     try:
-        index.upsert([point for several in points.values() for point in several])
+        refused = upsert_apart(index, [point for several in points.values() for point in several])
     except (InvalidVector, InvalidProduct) as error:
-        refused = {product_of(id_) for id_ in error.context["ids"]}
-        bad = [row for row in points if row.product_id in refused]
-        _fail(db, generation, bad, f"{error.code}: {error.message}", retry=False)
+        named = {product_of(id_) for id_ in error.context["ids"]}
+        bad = [row for row in points if row.product_id in named]
+        _fail(db, generation, bad, f"{error.code}: {error.message}")
         good = {row: several for row, several in points.items() if row not in bad}
         return _upsert(db, generation, index, good)  # which may be refused for another reason
-    return list(points)
+    by_product = {product_of(id_): (id_, error) for id_, error in refused.items()}
+    for row in points:
+        if row.product_id in by_product:
+            _set_aside(db, generation, row, *by_product[row.product_id])
+    return [row for row in points if row.product_id not in by_product]
 
 
-def _fail(
-    db: Database, generation: Generation, rows: Sequence[Claimed], reason: str, *, retry: bool
+def _set_aside(
+    db: Database, generation: Generation, row: Claimed, point: int, error: Exception
 ) -> None:
+    """Quarantine a row of which one point is refused; where the index may recover, it waits."""
+    log.warning("the index refuses a point", product=row.product_id, point=point, error=str(error))
+    if isinstance(error, IndexUnavailable):
+        _postpone(db, generation, [row], error, RETRY_AFTER)
+    else:
+        _fail(db, generation, [row], f"{IndexRefused.code}: point {point}: {error}")
+
+
+def _fail(db: Database, generation: Generation, rows: Sequence[Claimed], reason: str) -> None:
     failed = [(row, reason) for row in rows]
+    db.write(lambda session: queue.fail_apply(session, generation.id, failed))
 
-    def write(session: Session) -> None:
-        retry_at = clock.now(session) + RETRY_AFTER if retry else None
-        queue.fail_apply(session, generation.id, failed, retry_at=retry_at)
 
-    db.write(write)
+def _postpone(
+    db: Database,
+    generation: Generation,
+    rows: Sequence[Claimed],
+    error: IndexUnavailable,
+    wait: timedelta,
+) -> None:
+    reason = f"{error.code}: {error.message}"
+    db.write(lambda session: queue.postpone_apply(session, generation.id, rows, reason, wait))

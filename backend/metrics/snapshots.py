@@ -35,6 +35,9 @@ LOCK_SECONDS: Final = 2.0
 
 ENDED: Final = "ended.json"
 
+DISK_ERRORS: Final = (OSError, NotImplementedError)
+"""What a folder raises that is full, read-only, or on a file system without locks."""
+
 
 @dataclass(frozen=True)
 class Published:
@@ -86,7 +89,7 @@ class Publisher:
             if counts != self._written:
                 _store(self._folder / f"{self._id}.json", counts, role=self._role)
             self._written, self._failed = counts, False
-        except OSError as error:
+        except DISK_ERRORS as error:
             if not self._failed:
                 log.warning("cannot write what this process has counted", error=str(error))
             self._failed = True
@@ -170,7 +173,7 @@ def _lives(folder: Path, name: str) -> bool:
             return False
     except Timeout:
         return True
-    except OSError:  # a folder that cannot be written: nothing can be told, nothing is changed
+    except DISK_ERRORS:  # nothing can be told, and nothing is changed
         return True
 
 
@@ -180,7 +183,7 @@ def _reading(folder: Path) -> Iterator[bool]:
     lock = FileLock(folder / "reading.lock", thread_local=False)
     try:
         lock.acquire(timeout=LOCK_SECONDS)
-    except (Timeout, OSError):
+    except DISK_ERRORS:  # also a timeout
         yield False
         return
     try:

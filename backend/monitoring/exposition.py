@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import structlog
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.exposition import choose_encoder
@@ -17,9 +18,12 @@ from prometheus_client.registry import Collector
 import backend
 from backend.database.engine import Database
 from backend.metrics import counted, snapshots
+from backend.metrics.snapshots import DISK_ERRORS, Published
 from backend.monitoring import catalogue, disks
 from backend.monitoring.parts import Part
 from backend.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 API: Final = "api"
 """The role of the processes that answer requests."""
@@ -58,7 +62,7 @@ class Exposition(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield all families; what cannot be read now is left out, and named."""
         yield InfoMetricFamily("lookalike_build", "This release.", {"version": backend.__version__})
-        others = snapshots.read(self._folder)
+        others, are_known = self._read_others()
         living = others.living + Counter([self._role] if self._role else [])
         yield from counted.as_families(counted.add_up([counted.own(), others.counts]))
         processes = GaugeMetricFamily(
@@ -69,18 +73,27 @@ class Exposition(Collector):
         for role, count in sorted(living.items()):
             processes.add_metric((role,), count)
         yield processes
-        yield from self._read_parts()
+        yield from self._read_parts(others_are_known=are_known)
 
     def describe(self) -> Iterable[Metric]:
         """Return nothing: the registry would collect at once otherwise."""
         return ()
 
-    def _read_parts(self) -> Iterator[Metric]:
+    def _read_others(self) -> tuple[Published, bool]:
+        """Return what other processes have counted, and whether it could be read."""
+        try:
+            return snapshots.read(self._folder), True
+        except DISK_ERRORS as error:
+            log.warning("cannot read what other processes have counted", error=str(error))
+            return Published({}, Counter()), False
+
+    def _read_parts(self, *, others_are_known: bool) -> Iterator[Metric]:
         success = GaugeMetricFamily(
             "lookalike_scrape_part_success",
             "1 if this part of the answer could be read, else 0.",
             labels=("part",),
         )
+        success.add_metric(("processes",), others_are_known)
         until = time.monotonic() + self._wait_seconds
         for part in self._parts:
             part.start()

@@ -6,8 +6,9 @@ Callers use `from backend import queue`, then `queue.claim(…)`. Reading order:
 2. `requesting`: request work, in the transaction that changes a product
 3. `claims`: take due rows for the time of a lease
 4. `settlements`: record that claimed work is done, or why it failed
-5. `backfill`: the entries of a new generation
-6. `progress`, `counting`: how far a generation is
+5. `postponing`: rows that wait for the host, which are not at fault
+6. `backfill`: the entries of a new generation
+7. `progress`, `counting`: how far a generation is
 """
 
 from backend.queue.claims import claim, first_due, free_leases, is_busy, is_due
@@ -20,15 +21,34 @@ from backend.queue.entries import (
     Stage,
     waits_for,
 )
-from backend.queue.requesting import forget_points, request, request_again, request_removal
+from backend.queue.postponing import (
+    WaitingRows,
+    count_waiting,
+    heal,
+    postpone,
+    postpone_apply,
+    waiting_by_reason,
+    waits_for_host,
+)
+from backend.queue.requesting import (
+    forget_points,
+    is_awaited_due,
+    request,
+    request_again,
+    request_anew,
+    request_removal,
+    wake_awaited,
+)
 from backend.queue.settlements import (
     EXHAUSTED,
+    await_image,
     fail,
     fail_apply,
     quarantine_exhausted,
     send_back,
     settle_embedded,
     settle_indexed,
+    still_ours,
 )
 
 __all__ = [
@@ -39,20 +59,32 @@ __all__ = [
     "Claimed",
     "FurtherImages",
     "Stage",
+    "WaitingRows",
+    "await_image",
     "claim",
+    "count_waiting",
     "fail",
     "fail_apply",
     "first_due",
     "forget_points",
     "free_leases",
+    "heal",
+    "is_awaited_due",
     "is_busy",
     "is_due",
+    "postpone",
+    "postpone_apply",
     "quarantine_exhausted",
     "request",
     "request_again",
+    "request_anew",
     "request_removal",
     "send_back",
     "settle_embedded",
     "settle_indexed",
+    "still_ours",
+    "waiting_by_reason",
     "waits_for",
+    "waits_for_host",
+    "wake_awaited",
 ]

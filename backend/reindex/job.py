@@ -165,5 +165,8 @@ class ReindexJobs:
 def _due(generation: Generation, which: ColumnElement[bool]) -> Any:
     """Return the query that counts a generation's due rows of some kind."""
     return select(func.count()).where(
-        IndexEntry.generation_id == generation.id, IndexEntry.due_at.is_not(None), which
+        IndexEntry.generation_id == generation.id,
+        IndexEntry.due_at.is_not(None),
+        ~queue.waits_for_host(),
+        which,
     )

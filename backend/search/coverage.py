@@ -95,19 +95,29 @@ class CoverageMonitor:
                 self.current(generation)
 
     def current(self, generation: Generation) -> Coverage:
-        """Return a count that is recent, counted now if need be, by one thread at a time.
+        """Return a count that is recent, counted now if need be.
 
-        Raises what the index raises.
+        While one thread counts, the others get the last count. Raises what the index raises.
         """
-        with self._counting:
-            found = self.last(generation)
-            if found is None or time.monotonic() >= self._good_until:
-                began = time.monotonic()
-                found = self._count(generation)
-                took = time.monotonic() - began
-                self._counted = {generation.id: found}
-                self._good_until = time.monotonic() + max(GOOD_FOR_SECONDS, GOOD_FOR * took)
+        found = self.last(generation)
+        if found is not None and time.monotonic() < self._good_until:
             return found
+        if found is None:
+            self._counting.acquire()
+        elif not self._counting.acquire(blocking=False):
+            return found
+        try:
+            return self._counted_now(generation)
+        finally:
+            self._counting.release()
+
+    def _counted_now(self, generation: Generation) -> Coverage:
+        began = time.monotonic()
+        found = self._count(generation)
+        took = time.monotonic() - began
+        self._counted = {generation.id: found}
+        self._good_until = time.monotonic() + max(GOOD_FOR_SECONDS, GOOD_FOR * took)
+        return found
 
     def _count(self, generation: Generation) -> Coverage:
         several = bool(generation.most_images)  # then a product has more points than one

@@ -10,6 +10,8 @@ from typing import Final, Protocol
 from PIL import Image
 
 from backend.database.models import Generation
+from backend.embedders import Embedder
+from backend.embedders.control import check_works
 from backend.embedders.loaded import LoadedEmbedders
 from backend.errors import EmbedderBusy
 from backend.generations import EmbedderIdentity, check_fingerprint
@@ -28,6 +30,9 @@ it lowers the cosine from 1.0 to 0.990 (least 0.936).
 WORKER_LOADS_SECONDS: Final = 60
 """How long an interactive worker may take to load another network."""
 
+PAUSE_SECONDS: Final = 0.2
+"""Between two tries to reach a worker that may be loading: a refusal can come at once."""
+
 
 class QueryEncoder(Protocol):
     """Turns images into query vectors, where shoppers' images are embedded."""
@@ -36,8 +41,8 @@ class QueryEncoder(Protocol):
         """Return the vector of an untrusted image file, (size,) float32, L2-normalised.
 
         Raises ImageError, ModelMismatch when the network at hand is not the one that the generation
-        was built with, EmbedderBusy when none answers in time, and DecoderBusy or
-        DecoderUnavailable.
+        was built with, EmbedderBusy when none answers in time, EmbedderFailed when its device is
+        broken, and DecoderBusy or DecoderUnavailable.
         """
         ...
 
@@ -72,8 +77,7 @@ class LocalQueryEncoder:
         embedder = self._embedders.of(generation)
         check_fingerprint(generation, embedder.fingerprint)
         image = self._decoders.decode_one(data, target=embedder.input_size).image
-        vector: Vector = embedder.embed([image])[0]
-        return vector
+        return _embed(embedder, image)
 
     def check(self, generation: Generation) -> None:
         self.encode(generation, sample_image())
@@ -88,7 +92,7 @@ class LocalQueryEncoder:
         """
         embedder = self._embedders.named(spec)
         image = self._decoders.decode_one(data, target=embedder.input_size).image
-        return embedder.embed([image])[0], embedder.fingerprint
+        return _embed(embedder, image), embedder.fingerprint
 
 
 class RemoteQueryEncoder:
@@ -136,6 +140,17 @@ class RemoteQueryEncoder:
             except EmbedderBusy as error:
                 if "cause" in error.context or time.monotonic() > deadline:
                     raise
+                time.sleep(PAUSE_SECONDS)
+
+
+def _embed(embedder: Embedder, image: Image.Image) -> Vector:
+    """Embed one image. Raises EmbedderFailed if the embedder fails for any other image, too."""
+    try:
+        vector: Vector = embedder.embed([image])[0]
+    except Exception:
+        check_works(embedder)
+        raise
+    return vector
 
 
 def sample_image() -> bytes:

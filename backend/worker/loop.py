@@ -16,11 +16,11 @@ from backend.database import clock
 from backend.database.failures import READS_GO_ON, meaning_of, why
 from backend.errors import LookalikeError
 from backend.feeds import workspace
-from backend.logs import Repeats
 from backend.queue import Stage, is_busy
 from backend.queue.progress import Progress
 from backend.vectors.edge.optimizer import Optimizer
 from backend.vectors.edge.policy import Policy
+from backend.worker.failures import RepeatedFailures
 from backend.worker.handlers import JobHandlers, active_progress
 from backend.worker.maintenance import Maintenance
 from backend.worker.rounds import Rounds
@@ -35,10 +35,10 @@ class Worker:
         self.services = services
         self.wake_up = threading.Event()
         self.problem: str | None = None  # why the last round failed
-        self._repeats = Repeats(log)
         self.optimizer = make_optimizer(services)
         self.rounds = Rounds(services, self.optimizer)
         self.maintenance = Maintenance(services)
+        self._failures = RepeatedFailures("work failed")
         self._stopping = threading.Event()
         self.handlers = JobHandlers(
             services,
@@ -92,27 +92,17 @@ class Worker:
                 if not busy:
                     self.maintenance.reconcile_if_due()
                 self.problem = None
+                self._failures.end()
             except LookalikeError as error:
-                self._repeats.log("work failed", code=error.code, error=error.message)
                 busy, self.problem = False, f"failed: {error.message}"
+                self._failures.note(self.problem, code=error.code)
             except Exception as error:  # noqa: BLE001  (one failed round must not end the thread)
-                busy, self.problem = False, self._explain(error)
+                meaning, said = meaning_of(error), _explain(error)
+                busy, self.problem = False, None if isinstance(meaning, READS_GO_ON) else said
+                self._failures.note(said, error=repr(error), exc_info=meaning is None)
             if not busy:
-                self._wait(self.services.settings.poll_seconds)
+                self._wait(self._failures.pause(self.services.settings.poll_seconds))
         self.optimizer.stop()
-
-    def _explain(self, error: Exception) -> str | None:
-        """Log why a round failed, and return it, unless the process can still answer queries.
-
-        What the database's host lacks is logged only once a minute.
-        """
-        if meaning := meaning_of(error):
-            self._repeats.log("work failed", code=meaning.code, error=why(error))
-            if isinstance(meaning, READS_GO_ON):
-                return None
-            return f"failed: {meaning.message.rstrip('.')}: {why(error)}"
-        log.exception("work failed", error=repr(error))
-        return f"failed: {error}"
 
     def stop(self) -> None:
         """Let the loop end after its current round."""
@@ -121,6 +111,7 @@ class Worker:
 
     def work_once(self) -> bool:
         """Run one job or one round of both stages; return whether there was anything to do."""
+        self.maintenance.heal_if_due()
         self.maintenance.request_due_feeds()
         self.maintenance.note_if_due()
         ran = self.services.writes_index and self.handlers.run_next()
@@ -135,6 +126,13 @@ class Worker:
         """Wait for a notification, at most `seconds`."""
         self.wake_up.wait(seconds)
         self.wake_up.clear()
+
+
+def _explain(error: Exception) -> str:
+    """Return why a round failed; what the database's host lacks, in its words."""
+    if meaning := meaning_of(error):
+        return f"failed: {meaning.message.rstrip('.')}: {why(error)}"
+    return f"failed: {error}"
 
 
 def make_optimizer(services: Services) -> Optimizer:

@@ -4,22 +4,49 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from functools import partial
 from math import inf
 from typing import Final
 
 import structlog
+from sqlalchemy.orm import Session
 
-from backend import generations, indexing, reindex
+from backend import generations, indexing, queue, reindex
 from backend.bootstrap import Services
+from backend.catalogue import unnamed_images
 from backend.database import clock
+from backend.database.engine import Database
+from backend.errors import ImageUnavailable
 from backend.feeds import schedule
 from backend.indexing import verify
+from backend.indexing.embed import HOST_CODES
 from backend.jobs import runners
 
 log = structlog.get_logger(__name__)
 
 CLEAN_UP_SECONDS: Final = 1.0
+HEAL_SECONDS: Final = 600.0
+"""How often rows are tried again that are in quarantine for what may be the host's fault."""
+
 BUSY_CLEAN_UP_SECONDS: Final = 10.0
+
+
+LOOK_SECONDS: Final = 0.05
+"""How long one round looks through the images."""
+
+STORE_PAUSE_SECONDS: Final = 60.0
+"""How long a store that has failed is left alone."""
+
+
+def wake_awaited(db: Database) -> bool:
+    """Look again for images that were not there, where it is time; return whether there are any."""
+    woken = 0
+    with db.read() as session:
+        live = generations.live(session)
+        due = [one for one in live if queue.is_awaited_due(session, one.id)]
+    for generation in due:
+        woken += db.write(partial(queue.wake_awaited, generation_id=generation.id))
+    return woken > 0
 
 
 class Maintenance:
@@ -28,8 +55,31 @@ class Maintenance:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._reconciled_at = self._cleaned_at = time.monotonic()
-        self._noted_at = -inf
+        self._healed_at, self._outages_ended = -inf, services.outages.ended
+        self._noted_at = self._store_failed_at = -inf
         self._warned_of_skew = False
+
+    def heal_if_due(self) -> None:
+        """Request what the host kept from being indexed: regularly, and when an outage is over."""
+        services = self._services
+        ended = services.outages.ended
+        if not services.embeds or (
+            ended == self._outages_ended and time.monotonic() < self._healed_at + HEAL_SECONDS
+        ):
+            return
+        self._outages_ended, self._healed_at = ended, time.monotonic()
+        self.heal()
+
+    def heal(self) -> int:
+        """Request rows whose quarantine may be the host's fault; return how many."""
+        services, healed = self._services, 0
+        with services.db.read() as session:
+            live = generations.live(session)
+        for generation in live:
+            healed += services.db.write(partial(_heal, generation_id=generation.id))
+        if healed:
+            log.info("trying products again that the host kept from being indexed", rows=healed)
+        return healed
 
     def note_if_due(self) -> None:
         """Where several processes work, note every few seconds that this one does."""
@@ -56,7 +106,9 @@ class Maintenance:
             return False
         more = self.clean_up()
         self._cleaned_at = time.monotonic() - (CLEAN_UP_SECONDS if more else 0)
-        return more
+        self.look_for_unnamed_images()
+        woken = wake_awaited(self._services.db)
+        return more or woken
 
     def clean_up(self) -> bool:
         """Delete some of what retired generations left; return whether there is more."""
@@ -68,6 +120,20 @@ class Maintenance:
             drop_index=services.indexes.drop,
             keep_embedders=services.embedders.keep,
         )
+
+    def look_for_unnamed_images(self) -> None:
+        """Look through some of the images for those that no product names."""
+        if time.monotonic() < self._store_failed_at + STORE_PAUSE_SECONDS:
+            return
+        services = self._services
+        grace = timedelta(hours=services.settings.image_grace_hours)
+        try:
+            unnamed_images.look_through(
+                services.db, services.image_store, grace=grace, seconds=LOOK_SECONDS
+            )
+        except ImageUnavailable as error:
+            self._store_failed_at = time.monotonic()
+            log.warning("the image store cannot be looked through", error=error.message)
 
     def reconcile_if_due(self) -> None:
         """Reconcile the next range of ids every `reconcile_seconds`."""
@@ -93,3 +159,7 @@ class Maintenance:
             if drift.total:
                 self._reconciled_at = -inf  # if there is drift, the next range is due now
                 log.warning("repaired drift", generation=generation.id, **drift.summary())
+
+
+def _heal(session: Session, *, generation_id: int) -> int:
+    return queue.heal(session, generation_id, codes=HOST_CODES)

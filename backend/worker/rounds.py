@@ -91,7 +91,9 @@ class Rounds:
         services = self._services
         index = services.indexes.of(generation)
         try:
-            return indexing.apply_pending(services.db, generation, index, lease=self._lease)
+            return indexing.apply_pending(
+                services.db, generation, index, lease=self._lease, outages=services.outages
+            )
         except IndexGone:
             verify.refill(
                 services.db,
@@ -176,5 +178,7 @@ class Rounds:
             lease=self._lease,
             max_failures=settings.max_failures,
             retry=timedelta(seconds=settings.retry_seconds),
+            image_wait=timedelta(hours=settings.image_wait_hours),
             heartbeat=self._services.heartbeat,
+            outages=self._services.outages,
         )

@@ -12,6 +12,7 @@ from backend.bootstrap import Services
 from backend.database.arrival import Arrival
 from backend.database.failures import READS_GO_ON, meaning_of, why
 from backend.errors import LookalikeError
+from backend.worker.failures import RepeatedFailures
 from backend.worker.loop import Worker
 
 log = structlog.get_logger(__name__)
@@ -26,6 +27,7 @@ class WorkerThread:
         self._worker = worker
         self._retry_seconds = retry_seconds
         self._problem: str | None = "is loading the embedder"
+        self._failures = RepeatedFailures("the worker cannot start")
         self._loads = True
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
@@ -60,11 +62,12 @@ class WorkerThread:
             try:
                 self._worker.recover()
                 self._problem, self._loads = None, False
+                self._failures.end()
                 self._worker.run()
             except LookalikeError as error:
                 self._problem = f"{error.code}: {error.message}"
-                log.error("the worker cannot start", error=self._problem, retry=self._retry_seconds)
-            except Exception as error:  # otherwise the thread would end unnoticed
+                self._failures.note(self._problem, retry=self._retry_seconds)
+            except Exception as error:  # noqa: BLE001  (or the thread would end unnoticed)
                 if meaning := meaning_of(error):
                     self._problem = f"{meaning.code}: {why(error)}"
                 else:
@@ -72,12 +75,7 @@ class WorkerThread:
                 said = self._problem
                 if isinstance(meaning, READS_GO_ON):
                     self._problem = None
-                log.error(
-                    "the worker cannot start",
-                    error=said,
-                    retry=self._retry_seconds,
-                    exc_info=meaning is None,
-                )
+                self._failures.note(said, retry=self._retry_seconds, exc_info=meaning is None)
             self._stopping.wait(self._retry_seconds)
 
 

@@ -44,6 +44,14 @@ def decode(data: bytes, *, limits: ImageLimits, target: Size) -> Image.Image:
     return images.decode(data, limits=limits, target=target)
 
 
+def missing(data: bytes, *, limits: ImageLimits, target: Size) -> Image.Image:
+    """What a decoder process cannot import, so that it ends while it starts."""
+    raise NotImplementedError
+
+
+missing.__module__ = "no_such_module"
+
+
 def _die_so_often(argument: bytes) -> None:
     """Be killed the first few times; leave a line with the number of decoders each time."""
     times, _, path = argument.partition(b" ")

@@ -49,9 +49,9 @@ class CountedImages(ImageOpener):
         super().__init__(*args, **options)
         self.opened: list[str | None] = []
 
-    def open(self, uris: Sequence[str | None], target: Any) -> Iterator[Any]:
+    def open(self, uris: Sequence[str | None], target: Any, **options: Any) -> Iterator[Any]:
         self.opened += uris
-        return super().open(uris, target)
+        return super().open(uris, target, **options)
 
 
 class FakeEmbedder(MeanColour):
@@ -105,7 +105,8 @@ class Shop(Catalogue):
         self.services = build(self.settings)
         if self._decoders:
             store = self.services.image_store
-            self.images = CountedImages(store, self._decoders, fetch=self._fetch)
+            outages = self.services.outages
+            self.images = CountedImages(store, self._decoders, fetch=self._fetch, outages=outages)
             self.services = replace(self.services, image_opener=self.images)
         if self._index:
             self.index = self._index

@@ -90,3 +90,26 @@ def test_a_long_run_leaves_its_start_its_progress_and_its_end(
     assert lines[2]["added"] == 2
     assert lines[2]["seconds"] >= 0
     assert lines[4]["error"] == "no space left"
+
+
+UNWRITABLE = """
+import logging, structlog
+from backend import logs
+logs.configure("info")
+for number in range(3):
+    structlog.get_logger().info("a line", number=number)
+    logging.getLogger("library").error("another")
+print("goes on")
+"""
+
+
+def test_a_log_that_cannot_be_written_stops_nobody() -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        ran = subprocess.run(
+            [sys.executable, "-c", UNWRITABLE],
+            stdout=subprocess.PIPE,
+            stderr=full,
+            text=True,
+            check=False,
+        )
+    assert ran.stdout == "goes on\n"

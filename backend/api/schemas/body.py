@@ -25,7 +25,12 @@ def read_body(model: type[Body]) -> Body:
 
 
 def read_optional_body(model: type[Body]) -> Body:
-    """Return this request's JSON body, checked; one that is absent counts as `{}`."""
+    """Return this request's JSON body, checked; one that is absent counts as `{}`.
+
+    It has to be declared as JSON also then: a page of another site can send a POST without a body,
+    but no content type of JSON.
+    """
+    _check_type()
     return _validate(model, json_body() if request.get_data() else {})
 
 
@@ -57,10 +62,7 @@ def json_body() -> Json:
     Ends the request with 415 without a JSON content type, 400 for what is not JSON, and 422 for
     JSON that is no object.
     """
-    if not request.is_json:
-        got = request.mimetype or "nothing"
-        detail = f"the content type must be application/json; got {got}"
-        raise RequestError(415, "unsupported-media-type", detail)
+    _check_type()
     try:
         body = parse_json(request.get_data(cache=False))
     except ValueError as error:
@@ -69,6 +71,13 @@ def json_body() -> Json:
         fault = ProblemFault(code="invalid-value", detail="must be a JSON object", pointer="")
         raise invalid_request([fault])
     return body
+
+
+def _check_type() -> None:
+    if not request.is_json:
+        got = request.mimetype or "nothing"
+        detail = f"the content type must be application/json; got {got}"
+        raise RequestError(415, "unsupported-media-type", detail)
 
 
 def parse_json(text: str | bytes) -> Any:

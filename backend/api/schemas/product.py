@@ -9,6 +9,7 @@ from pydantic import Field, PlainValidator, ValidationInfo, field_validator
 from sqlalchemy.orm import Session
 
 from backend import generations
+from backend.api.image_urls import image_url, may_see_paths
 from backend.api.schemas import Json
 from backend.api.schemas.document import BodyLimits, Document, RequestBody
 from backend.api.schemas.problem import BatchProblem
@@ -22,17 +23,21 @@ from backend.queue.progress import State, image_errors, states
 
 
 class ProductBody(ProductFields):
-    """A product as a client writes it. `state` and `reason` are read-only and ignored."""
+    """A product as a client writes it. `state`, `reason`, `image_url` are read-only and ignored."""
 
     sku: Sku = Field(default_factory=str, description="absent, or the sku of the path")
     state: str | None = Field(None, json_schema_extra={"readOnly": True})
     reason: str | None = Field(None, json_schema_extra={"readOnly": True})
+    image_url: str | None = Field(None, json_schema_extra={"readOnly": True})
 
 
 class ImageDocument(Document):
     """One image of a product as it is read. The number in its address counts from 1."""
 
-    uri: str
+    uri: str | None = Field(description="null for a file of the server, where the key only reads")
+    url: str | None = Field(
+        description="as `image_url` of the product", json_schema_extra={"readOnly": True}
+    )
     role: str | None = Field(description="the shop's own word for it")
     digest: str | None = Field(description="sha256 of the file, null until somebody has read it")
     state: State = Field(json_schema_extra={"readOnly": True})
@@ -51,7 +56,14 @@ class Product(ProductFields):
     attributes: Attributes = Field({}, description="open attributes: scalars, or lists of scalars")
     state: State = Field(State.PENDING, json_schema_extra={"readOnly": True})
     reason: str | None = Field(
-        None, description="why it is quarantined", json_schema_extra={"readOnly": True}
+        None,
+        description="why it is quarantined, or that its image is still to come",
+        json_schema_extra={"readOnly": True},
+    )
+    image_url: str | None = Field(
+        None,
+        description="where the image can be had without a key, for a day or two",
+        json_schema_extra={"readOnly": True},
     )
 
 
@@ -104,7 +116,10 @@ class BatchAnswer(Document):
     items: list[BatchItem]
 
 
-READ_ONLY: Final = ("state", "reason")
+PUBLIC_SCHEMES: Final = ("https://", "http://", "store://")
+"""What an `image_uri` begins with that says nothing about the server's files."""
+
+READ_ONLY: Final = ("state", "reason", "image_url")
 MEMBERS: Final = ("sku", *FIELDS, "images", *READ_ONLY)
 """The members of a product, in the order in which they are written."""
 
@@ -149,9 +164,10 @@ def write_images(
                 "uri": image.uri,
                 "role": image.role,
                 "digest": image.digest,
+                "url": image_url(product.sku, number, uri=image.uri, digest=image.digest),
                 **_state_of_image(image.uri, *found[product.id], errors.get(product.id, {})),
             }
-            for image in images[product.id]
+            for number, image in enumerate(images[product.id], start=1)
         ]
         for product in products
     }
@@ -176,9 +192,25 @@ def write_product(
 ) -> Json:
     """Return one product as JSON; `fields` as in `write_products`, `images` as `write_images`."""
     whole = {name: getattr(product, name) for name in ("sku", *FIELDS)}
-    whole |= {"images": list(images), "state": str(state), "reason": reason}
+    url = image_url(product.sku, uri=product.image_uri, digest=product.image_digest)
+    whole |= {"images": list(images), "state": str(state), "reason": reason, "image_url": url}
+    if not may_see_paths():
+        whole = _without_paths(whole)
     wanted = {"sku", *fields} if fields else whole.keys()
     return {name: value for name, value in whole.items() if name in wanted}
+
+
+def _without_paths(shown: Json) -> Json:
+    """Leave out where the files of images lie on the server; their errors may name it too."""
+    images = [_without_path(image, "uri") for image in shown["images"]]
+    return _without_path(shown, "image_uri") | {"images": images}
+
+
+def _without_path(shown: Json, name: str) -> Json:
+    uri, reason = shown[name], shown["reason"]
+    if uri is None or uri.startswith(PUBLIC_SCHEMES):
+        return shown
+    return shown | {name: None, "reason": reason and reason.partition(":")[0]}
 
 
 def read_changes(body: Mapping[str, Any], *, sku: str) -> Json:

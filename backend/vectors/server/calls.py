@@ -15,6 +15,7 @@ from qdrant_client.http.exceptions import ApiException, UnexpectedResponse
 from backend.errors import (
     ConfigurationError,
     IndexGone,
+    IndexRefused,
     IndexUnavailable,
     InvalidFilter,
     LookalikeError,
@@ -100,5 +101,5 @@ def _translated(meaning: _Meaning, details: str, collection: str) -> LookalikeEr
     if meaning is _Meaning.REFUSED and "Index required" in details:  # its strict mode
         return InvalidFilter(f"the Qdrant server filters only by indexed fields: {details}")
     if meaning is _Meaning.REFUSED:
-        return ConfigurationError(f"the Qdrant server refuses the request: {details}")
+        return IndexRefused(f"the Qdrant server refuses the request: {details}")
     return IndexUnavailable(f"the Qdrant server does not answer: {details}")

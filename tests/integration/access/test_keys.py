@@ -323,10 +323,24 @@ def test_others_who_fail_do_not_lock_out_who_has_a_key(db: Database) -> None:
     cache.find(made.token)
     full = True
     assert cache.find(made.token).prefix == made.key.prefix
-    with pytest.raises(Refused):
-        cache.find(new.token)
+    assert cache.find(new.token).prefix == new.key.prefix, "not seen here before, and right"
     with pytest.raises(Refused):
         cache.find(UNKNOWN)
+
+
+def test_a_flood_of_wrong_keys_causes_one_query_now_and_then(db: Database) -> None:
+    @contextmanager
+    def attempt() -> Iterator[None]:
+        raise Refused
+        yield
+
+    cache, made = KeyCache(db, attempt=attempt), create(db)
+    with statements(db) as seen:
+        for number in range(10):
+            with pytest.raises(Refused):
+                cache.find(f"lk_{number:012x}_{'f' * 64}")
+    assert seen == ["SELECT"]
+    assert cache.find(made.token).prefix == made.key.prefix
 
 
 def test_who_has_a_key_is_let_in_also_where_its_use_cannot_be_noted(

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from threading import Event, Thread
 
+import pytest
 from flask.testing import FlaskClient
 from support.shop import Shop
 from typer.testing import Result
 
 from backend.api import create_app
+from backend.database.models import Generation
+from backend.search import coverage
 from backend.search.coverage import Coverage, CoverageMonitor
 from backend.settings import Settings
+from backend.vectors import VectorIndex
 
 URL = "/v1/products/0001/similar"
 
@@ -107,6 +112,31 @@ def test_queries_count_nothing_once_it_is_counted(wardrobe: Shop) -> None:
     with without_points(wardrobe, 3):
         assert monitor.known(wardrobe.generation) is first
         assert monitor.current(wardrobe.generation) is first, "still recent"
+
+
+def test_nobody_waits_while_another_counts(wardrobe: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A probe of readiness gives up after a second, and a count may take longer."""
+    monkeypatch.setattr(coverage, "GOOD_FOR_SECONDS", 0)
+    monkeypatch.setattr(coverage, "GOOD_FOR", 0)
+    counting_now, may_end = Event(), Event()
+    may_end.set()
+
+    def index_of(generation: Generation) -> VectorIndex:
+        counting_now.set()
+        assert may_end.wait(60)
+        return wardrobe.services.indexes.of(generation)
+
+    monitor = CoverageMonitor(wardrobe.db, index_of)
+    first = monitor.current(wardrobe.generation)
+    counting_now.clear()
+    may_end.clear()
+    counter = Thread(target=monitor.current, args=[wardrobe.generation])
+    counter.start()
+    assert counting_now.wait(60)
+    assert monitor.current(wardrobe.generation) is first
+    may_end.set()
+    counter.join(60)
+    assert monitor.latest is not first
 
 
 def test_the_worker_counts_beside_its_work(wardrobe: Shop) -> None:

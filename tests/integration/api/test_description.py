@@ -54,7 +54,8 @@ def test_every_operation_says_what_it_does_and_how_it_fails(client: FlaskClient)
 
 def test_products_are_described_field_by_field() -> None:
     names = set(Product.model_fields)
-    assert names == set(ProductBody.model_fields) == {*FIELDS, "sku", "state", "reason"}
+    others = {"sku", "images", "state", "reason", "image_url"}
+    assert names == set(ProductBody.model_fields) == {*FIELDS, *others}
 
 
 def test_filters_are_described_also_those_that_the_settings_declare(client: FlaskClient) -> None:
@@ -90,7 +91,8 @@ CHECKS = [
 OPERATIONS = [
     *("GET /v1/products", "POST /v1/products:batch", "GET /v1/facets", "GET /v1/quarantine"),
     *(f"{method} /v1/products/{{sku}}" for method in ("PUT", "PATCH", "GET", "DELETE")),
-    *("PUT /v1/products/{sku}/image", "GET /v1/products/{sku}/image"),
+    *(f"{method} /v1/products/{{sku}}/image" for method in ("PUT", "GET", "DELETE")),
+    *(f"{method} /v1/products/{{sku}}/images/{{number}}" for method in ("PUT", "GET", "DELETE")),
     *("GET /v1/products/{sku}/similar", "POST /v1/similar"),
     *("GET /v1/status", "GET /v1/jobs/{id}", "GET /livez", "GET /readyz", "GET /metrics"),
     *(
@@ -101,7 +103,7 @@ OPERATIONS = [
     ),
     *("GET /v1/admin/generations", "POST /v1/admin/generations/rollback"),
     *("GET /v1/admin/generations/{id}", "DELETE /v1/admin/generations/{id}"),
-    "POST /v1/admin/generations/{id}/promote",
+    *("POST /v1/admin/generations/{id}/promote", "POST /v1/admin/purge"),
     *("GET /v1/admin/feeds", "POST /v1/admin/feeds", "POST /v1/admin/feeds/{name}/run"),
     *(f"{method} /v1/admin/feeds/{{name}}" for method in ("GET", "PATCH", "DELETE")),
 ]

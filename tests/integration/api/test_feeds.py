@@ -53,7 +53,7 @@ def test_a_run_is_a_job(client: FlaskClient) -> None:
     job = answer.json
     assert (job["verb"], job["arguments"]["force"], job["state"]) == ("feed", True, "queued")
     assert answer.headers["Location"] == f"/v1/admin/jobs/{job['id']}"
-    assert client.post(f"{FEEDS}/{name}/run").json["id"] == job["id"], "it has not ended"
+    assert client.post(f"{FEEDS}/{name}/run", json={}).json["id"] == job["id"], "it has not ended"
     assert client.get(f"{FEEDS}/{name}").json["job"] == job["id"]
 
 
@@ -72,7 +72,7 @@ def test_no_answer_shows_what_stands_in_the_query_of_an_address(client: FlaskCli
     shown = client.get(f"{FEEDS}/{name}").json["location"]
     assert shown == f"{URL}?token=…"
     client.patch(f"{FEEDS}/{name}", json={"url": shown, "paused": True})  # as it was read
-    job = client.post(f"{FEEDS}/{name}/run").json
+    job = client.post(f"{FEEDS}/{name}/run", json={}).json
     told = client.get(FEEDS).text + client.get("/v1/admin/jobs").text + str(job)
     assert "hunter2" not in told
     assert "token" in told

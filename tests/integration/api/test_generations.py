@@ -65,7 +65,7 @@ def test_an_index_is_built_beside_the_active_one_and_gone_back_from(shop: Shop) 
     assert shop.client.get("/v1/products/0/similar").json["generation"] == 1
     gone = shop.client.delete("/v1/admin/generations/2")
     assert (gone.status_code, gone.json["state"]) == (200, "retired")
-    again = shop.client.post("/v1/admin/generations/rollback")
+    again = shop.client.post("/v1/admin/generations/rollback", json={})
     assert (again.status_code, again.json["code"]) == (409, "wrong-state")
 
 
@@ -95,7 +95,7 @@ def test_a_generation_that_is_not_good_enough_fails_its_job_with_the_number(
         building = generations.live(session)[-1]
     index = shop.services.indexes.of(building)
     index.delete(dict(list(index.claims())[:2]))
-    asked = shop.client.post("/v1/admin/generations/2/promote")
+    asked = shop.client.post("/v1/admin/generations/2/promote", json={})
     job = follow(shop, asked.headers["Location"])
     assert job["state"] == "failed"
     assert job["error"].startswith("promotion-refused:")
@@ -131,11 +131,11 @@ def test_an_embedder_that_there_is_not_fails_the_job(shop: Shop) -> None:
 
 def test_what_is_not_there_or_in_the_wrong_state_is_named(shop: Shop) -> None:
     for method, path in (("get", ""), ("delete", ""), ("post", "/promote")):
-        missing = getattr(shop.client, method)(f"/v1/admin/generations/77{path}")
+        missing = getattr(shop.client, method)(f"/v1/admin/generations/77{path}", json={})
         assert (missing.status_code, missing.json["code"]) == (404, "unknown-generation")
     active = shop.client.delete("/v1/admin/generations/1")
     assert (active.status_code, active.json["code"]) == (409, "wrong-state")
-    assert shop.client.post("/v1/admin/generations/1/promote").status_code == 409
+    assert shop.client.post("/v1/admin/generations/1/promote", json={}).status_code == 409
 
 
 def test_jobs_are_listed_page_by_page(shop: Shop) -> None:

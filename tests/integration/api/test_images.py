@@ -227,7 +227,7 @@ def test_requests_with_images_leave_threads_to_the_others(wardrobe: Shop, tmp_pa
 
 def test_a_decoder_that_cannot_start_is_503_and_no_fault_of_the_settings(shop: Shop) -> None:
     shop.put("1")
-    with DecoderPool(limits=shop.services.limits, decode=lambda data: data) as decoders:
+    with DecoderPool(limits=shop.services.limits, decode=hostile_decoding.missing) as decoders:
         client = create_app(replace(shop.services, decoders=decoders)).test_client()
         refused = client.put("/v1/products/1/image", data=colour_image("red"))
     assert (refused.status_code, refused.json["code"]) == (503, "decoder-unavailable")

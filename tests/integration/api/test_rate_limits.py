@@ -54,11 +54,16 @@ def test_a_flood_of_unknown_keys_costs_a_few_queries_and_then_429(
     sent = unknown_keys()
     answers = [client.get("/v1/status", headers=next(sent)) for _ in range(10)]
     assert [answer.status_code for answer in answers] == [401] * 3 + [429] * 7
-    assert len(queries) == 3
+    assert len(queries) == 4, "each attempt, and once: which keys are live"
     refused = answers[-1]
     assert (refused.content_type, refused.json["code"]) == (PROBLEM, "too-many-attempts")
     assert 0 < int(refused.headers["Retry-After"]) <= 60
     assert client.get("/v1/status", headers=good).status_code == 200, "who was in stays in"
+    new = bearer(token(INGEST))
+    fresh = app_with(shop.services, require_keys=True, key_attempts="1/minute").test_client()
+    keys = (next(sent), next(sent), new)
+    statuses = [fresh.get("/v1/status", headers=headers).status_code for headers in keys]
+    assert statuses == [401, 429, 200], "a right key is never locked out"
     elsewhere = {"REMOTE_ADDR": "192.0.2.1"}
     other = client.get("/v1/status", headers=next(sent), environ_base=elsewhere)
     assert other.status_code == 401
@@ -176,5 +181,7 @@ def test_the_processes_of_one_installation_count_together_while_redis_answers(
 def test_a_limit_that_is_none_is_refused_at_the_start(
     settings: Settings, name: str, value: str
 ) -> None:
-    with pytest.raises(ConfigurationError, match=f"{name}: .*must be such as 50/second"):
+    with pytest.raises(
+        ConfigurationError, match=f"LOOKALIKE_{name.upper()}=.*must be such as 50/second"
+    ):
         read_settings(_env_file=None, **{name: value})

@@ -34,6 +34,7 @@ from backend.errors import (
     UnusableBackup,
     WouldOverwrite,
 )
+from backend.metrics.snapshots import Publisher
 from backend.settings import Settings
 
 
@@ -203,7 +204,7 @@ def test_images_in_place_can_come_along_and_are_in_the_store_afterwards(
     with Shop(there) as restored:
         settle(restored)
         now = restored.progress()
-    assert (now.indexed, now.quarantined) == (2, 1)
+    assert (now.indexed, now.awaited) == (2, 1)
 
 
 def test_an_image_that_the_store_had_lost_is_told_and_no_reason_to_refuse(
@@ -271,6 +272,16 @@ def test_the_quarantine_sleeps_on_after_a_restore(here: Settings, folder: Path) 
         settle(restored)
         now = restored.progress()
     assert (now.indexed, now.quarantined) == (1, 1)
+
+
+def test_what_a_server_has_counted_is_no_catalogue(four: Settings, folder: Path) -> None:
+    backup.save(four, folder)
+    there = elsewhere(four)
+    publisher = Publisher(there.metrics_dir, role="api")
+    publisher.start()
+    publisher.stop()
+    backup.restore(there, folder)
+    assert any(there.metrics_dir.iterdir())
 
 
 def test_a_catalogue_that_is_there_is_not_overwritten_unasked(four: Settings, folder: Path) -> None:

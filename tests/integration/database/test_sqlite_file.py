@@ -162,7 +162,8 @@ def test_a_worker_that_cannot_write_leaves_the_server_ready(
         thread.start()
         wait_for(lambda: len(tries) > 3)
     assert thread.problem() is None
-    assert [one["event"] for one in logged if one.get("code") == "database-full"] == ["work failed"]
+    (said,) = [one["reason"] for one in logged if one["event"] == "work failed"]
+    assert "database or disk is full" in said
     assert thread.stop(seconds=60)
 
 

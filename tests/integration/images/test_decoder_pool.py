@@ -21,7 +21,7 @@ import psutil
 import pytest
 from PIL import Image
 from support.host_faults import no_file_descriptors
-from support.hostile_decoding import decode
+from support.hostile_decoding import decode, missing
 from support.servers import wait_for
 
 from backend import images
@@ -407,7 +407,7 @@ def test_a_decoder_knows_neither_our_secrets_nor_our_libraries(
 
 def test_a_process_that_cannot_start_is_not_the_images_fault() -> None:
     with (
-        DecoderPool(limits=LIMITS, decode=lambda data: data) as pool,
+        DecoderPool(limits=LIMITS, decode=missing) as pool,
         pytest.raises(DecoderUnavailable, match="does not start"),
     ):
         pool.decode_one(png(1), target=TARGET)

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ from backend.errors import (
     LookalikeError,
     NoImage,
 )
-from backend.images.fetch import fetch, is_public
+from backend.images.fetch import fetch
 from backend.images.limits import ImageLimits
 
 LIMITS = ImageLimits(max_bytes=100_000)
@@ -178,23 +177,6 @@ def test_an_allowed_name_may_not_lead_to_a_private_address(port: int) -> None:
         assert isinstance(error, ForbiddenImage), host
         assert "not public" in error.message
     assert len(ImageHost.asked) == asked
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        *("127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1"),
-        *("0.0.0.0", "224.0.0.1", "255.255.255.255", "198.18.0.1", "::1", "fe80::1", "fc00::1"),
-        *("::", "ff02::1", "::ffff:10.0.0.1", "2002:7f00:1::", "64:ff9b::a9fe:a9fe"),
-    ],
-)
-def test_addresses_that_are_not_public(address: str) -> None:
-    assert not is_public(ip_address(address))
-
-
-@pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1::1", "64:ff9b::808:808"])
-def test_addresses_that_are_public(address: str) -> None:
-    assert is_public(ip_address(address))
 
 
 def test_the_connection_goes_to_the_address_that_was_checked(

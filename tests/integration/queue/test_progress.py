@@ -81,7 +81,7 @@ def test_an_empty_catalogue_is_at_rest(any_db: Database) -> None:
     assert count(any_db, None).at_rest
 
 
-def test_each_product_has_its_state_and_a_quarantined_one_its_reason(
+def test_each_product_has_its_state_and_what_keeps_it_from_being_indexed(
     any_db: Database, six: list[int]
 ) -> None:
     with any_db.read() as session:
@@ -89,7 +89,7 @@ def test_each_product_has_its_state_and_a_quarantined_one_its_reason(
     assert [found[id_] for id_ in six] == [
         (State.PENDING, None),
         (State.PENDING, None),
-        (State.PENDING, None),
+        (State.PENDING, "busy"),
         (State.INDEXED, None),
         (State.QUARANTINED, "bad"),
         (State.QUARANTINED, "worse"),

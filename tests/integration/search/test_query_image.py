@@ -12,7 +12,7 @@ from support.image_files import random_image
 
 from backend import bootstrap
 from backend.bootstrap import Services
-from backend.errors import CorruptImage, EmbedderBusy, ModelMismatch, NotAnImage
+from backend.errors import CorruptImage, EmbedderBusy, EmbedderFailed, ModelMismatch, NotAnImage
 from backend.images.decode import size_within
 from backend.search.query_image import SENT_SIDE, RemoteQueryEncoder, Vector
 from backend.settings import Settings
@@ -100,3 +100,16 @@ def test_what_is_sent_passes_the_limits_that_the_image_passed(height: int, width
     assert max(sent_height, sent_width) <= SENT_SIDE
     assert max(sent_height, sent_width) <= 20 * min(sent_height, sent_width)
     assert min(sent_height, sent_width) >= 8
+
+
+def test_a_broken_device_is_not_the_shoppers_error(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generation = services.first_generation()
+
+    def fail(images: object) -> Vector:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(services.embedders.of(generation), "embed", fail)
+    with pytest.raises(EmbedderFailed, match="CUDA error"):
+        services.query_encoder.encode(generation, random_image(1))

@@ -22,7 +22,7 @@ from backend.errors import EmbedderBusy, WeightsUnavailable
 from backend.settings import Settings, read_settings
 from workers import tasks
 from workers.app import make_app
-from workers.interactive import MAX_WAITING, Embed, RemoteEmbedder, Replies, Vector
+from workers.interactive import MAX_WAITING, UNANSWERED, Embed, RemoteEmbedder, Replies, Vector
 from workers.names import Queue
 
 CATALOGUE = "postgresql://nobody@127.0.0.1:1/none"
@@ -142,6 +142,36 @@ def test_what_keeps_the_worker_from_embedding_is_told_by_its_code_alone(
         ask(distributed, seconds=5)
     worker.join()
     assert raised.value.message == "a worker cannot embed the image: weights-unavailable"
+
+
+def test_when_no_worker_answers_most_images_are_refused_at_once_until_one_does(
+    distributed: Settings, server: RedisServer
+) -> None:
+    remote = RemoteEmbedder(make_app(distributed), distributed)
+
+    def ask_it(seconds: float) -> tuple[Vector, str]:
+        return remote(b"an image", spec="mean-colour", seconds=seconds)
+
+    for _ in range(UNANSWERED + 1):
+        with pytest.raises(EmbedderBusy, match="within"):
+            ask_it(0.01)
+    with pytest.raises(EmbedderBusy, match="lately"):
+        ask_it(FAR_TOO_LONG)
+
+    server.client.delete(Queue.INTERACTIVE)
+    worker = answer_one(distributed, server)
+
+    def answered() -> bool:
+        try:
+            return ask_it(5)[1] == "a fingerprint"
+        except EmbedderBusy:
+            return False
+
+    wait_for(answered)
+    worker.join()
+    worker = answer_one(distributed, server)
+    assert ask_it(5)
+    worker.join()
 
 
 def test_what_a_worker_logs_of_an_image_names_the_request_that_it_came_with(

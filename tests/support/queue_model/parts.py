@@ -175,7 +175,10 @@ class ModelImages:
         self.world = world
         self._flaked: set[str] = set()
 
-    def open(self, uris: Sequence[str | None], size: tuple[int, int]) -> Iterator[Any]:
+    def is_doubtful(self, _uri: str | None) -> bool:
+        return False
+
+    def open(self, uris: Sequence[str | None], size: tuple[int, int], **_: object) -> Iterator[Any]:
         for uri in uris:
             _outside_transactions(self.world)
             yield self._open(uri) if uri else NoImage()

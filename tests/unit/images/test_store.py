@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import threading
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.errors import ConfigurationError, ImageUnavailable, NoImage
+from backend.errors import ConfigurationError, DiskFull, ImageUnavailable, NoImage
 from backend.images.store import ImageStore, digest_of
 
 DATA = b"not really an image"
@@ -88,11 +89,23 @@ def test_a_failed_write_leaves_nothing_behind(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(ImageUnavailable, match="No space left"):
+    with pytest.raises(DiskFull, match="No space left"):
         local.put(DATA)
     path = local.path(DIGEST)
     assert path is not None
     assert list(path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_not_a_store_out_of_reach(
+    local: ImageStore, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    with pytest.raises(DiskFull, match=os.strerror(number)):
+        local.put(b"image")
 
 
 def test_many_threads_may_put_the_same_image(local: ImageStore) -> None:

@@ -1,0 +1,81 @@
+"""What web pages may do with this API: nothing, unless the settings allow their origin.
+
+An API that needs keys is safe from pages, since no browser sends a key by itself. One that needs
+none believes whoever reaches it, and a page in the operator's browser reaches it: by a request
+across sites, or under a name of its own that resolves to this host (DNS rebinding).
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import urlsplit
+
+from flask import Flask, request
+from flask_cors import CORS
+
+from backend.api import scopes
+from backend.api.problems import RequestError
+from backend.api.request_log import HEADER
+from backend.settings import Settings
+
+SAFE: Final = ("GET", "HEAD", "OPTIONS")
+OWN_SITE: Final = ("same-origin", "none")
+"""Values of `Sec-Fetch-Site` for our own pages, and for a person who has typed the address."""
+
+PREFLIGHT_SECONDS: Final = 600
+
+
+def register_browser_rules(app: Flask, settings: Settings, *, locked: bool) -> None:
+    """Refuse what a page of another site asks for, and answer the pages that are allowed."""
+    if not locked and not settings.exposed:
+        app.before_request(_refuse_foreign_hosts)
+    if not locked:
+        app.before_request(lambda: _refuse_foreign_pages(settings.cors_origins))
+    if settings.cors_origins:
+        CORS(
+            app,
+            origins=list(settings.cors_origins),
+            allow_headers=["Authorization", "Content-Type", scopes.HEADER, HEADER],
+            expose_headers=[HEADER, "Retry-After", "Location"],
+            max_age=PREFLIGHT_SECONDS,
+        )
+
+
+def is_preflight() -> bool:
+    """Tell whether a browser asks whether a page may ask. It cannot send a key with that."""
+    return request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
+
+
+def _refuse_foreign_hosts() -> None:
+    if not is_loopback(request.host):
+        raise RequestError(
+            421,
+            "misdirected-request",
+            "without keys this server answers only as localhost or 127.0.0.1. Behind a proxy set "
+            "LOOKALIKE_PROXIES; otherwise LOOKALIKE_REQUIRE_KEYS=true",
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether the name in a Host header, with or without a port, is this host's own."""
+    try:
+        name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")
+
+
+def _refuse_foreign_pages(allowed: tuple[str, ...]) -> None:
+    origin = request.headers.get("Origin")
+    if request.method in SAFE or origin in allowed:
+        return
+    site = request.headers.get("Sec-Fetch-Site", "none")
+    is_ours = origin is None or urlsplit(origin).netloc == request.host
+    if site not in OWN_SITE or not is_ours:
+        raise RequestError(
+            403,
+            "cross-site-request",
+            f"a page of {origin or 'another site'} may not change anything here; "
+            "LOOKALIKE_CORS_ORIGINS names the origins that may",
+        )

@@ -1,0 +1,1 @@
+"""A host's clock that a test steps; see sitecustomize.py."""
