@@ -51,6 +51,7 @@ OPERATIONS = [
     ("GET", "/v1/admin/jobs", ADMIN),
     ("GET", "/v1/admin/jobs/<id>", ADMIN),
     ("POST", "/v1/admin/jobs/<id>/cancel", ADMIN),
+    ("POST", "/v1/admin/purge", ADMIN),
     ("GET", "/v1/admin/feeds", ADMIN),
     ("POST", "/v1/admin/feeds", ADMIN),
     ("GET", "/v1/admin/feeds/<name>", ADMIN),
