@@ -54,7 +54,7 @@ def list_generations() -> Json:
 
 
 @api.get(
-    "/generations/<id>",
+    "/generations/<generation:id>",
     openapi_extensions=openapi.inputs(openapi.GENERATION_ID),
     responses={200: GenerationDetail, **openapi.refusals(404)},
 )
@@ -66,7 +66,7 @@ def get_generation(id: str) -> Json:
 
 
 @api.post(
-    "/generations/<id>/promote",
+    "/generations/<generation:id>/promote",
     description="A job: it measures the generation first, and fails with the numbers that are not "
     "good enough. With `force` it is promoted all the same.",
     openapi_extensions=openapi.inputs(openapi.GENERATION_ID, body=ForceBody),
@@ -94,7 +94,7 @@ def roll_back() -> Json:
 
 
 @api.delete(
-    "/generations/<id>",
+    "/generations/<generation:id>",
     openapi_extensions=openapi.inputs(openapi.GENERATION_ID),
     responses={200: GenerationDetail, **openapi.refusals(404, 409)},
 )

@@ -28,6 +28,7 @@ def register_paths(app: Flask) -> None:
     The converter is the default one: ids, in other paths, are not encoded and stay as they are.
     """
     app.url_map.converters["default"] = SkuConverter
+    app.url_map.converters["generation"] = GenerationConverter
     app.wsgi_app = _RawPaths(app.wsgi_app)  # type: ignore[method-assign]
 
 
@@ -41,6 +42,16 @@ class SkuConverter(BaseConverter):
     def to_url(self, value: Any) -> str:
         """Return a sku as it stands in an address."""
         return quote(str(value), safe=":")
+
+
+class GenerationConverter(SkuConverter):
+    """One segment that names a generation, and not what is done to all of them.
+
+    Otherwise `GET …/generations/rollback` would be answered as if there could be such an id.
+    """
+
+    regex = "(?!rollback$)[^/]+"
+    part_isolating = True
 
 
 class _RawPaths:

@@ -60,10 +60,10 @@ OPERATIONS = [
     ("POST", "/v1/admin/feeds/<name>/run", ADMIN),
     ("POST", "/v1/admin/reindex", ADMIN),
     ("GET", "/v1/admin/generations", ADMIN),
-    ("GET", "/v1/admin/generations/<id>", ADMIN),
-    ("POST", "/v1/admin/generations/<id>/promote", ADMIN),
+    ("GET", "/v1/admin/generations/<generation:id>", ADMIN),
+    ("POST", "/v1/admin/generations/<generation:id>/promote", ADMIN),
     ("POST", "/v1/admin/generations/rollback", ADMIN),
-    ("DELETE", "/v1/admin/generations/<id>", ADMIN),
+    ("DELETE", "/v1/admin/generations/<generation:id>", ADMIN),
     ("GET", "/metrics", ADMIN),
     ("GET", "/livez", PUBLIC),
     ("GET", "/readyz", PUBLIC),
@@ -312,7 +312,7 @@ def test_the_description_names_the_schemes_and_each_operations_scope(locked: Fla
     for method, rule, scope in OPERATIONS:
         if rule.startswith(("/docs", "/openapi")):
             continue
-        operation = described["paths"][re.sub(r"<(\w+)>", r"{\1}", rule)][method.lower()]
+        operation = described["paths"][re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule)][method.lower()]
         ways = [{"bearer": [scope]}, {"header": [scope]}] if scope else []
         assert operation["security"] == ways
         assert ({"401", "403", "429"} <= set(operation["responses"])) == bool(scope)

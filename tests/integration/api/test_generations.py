@@ -149,3 +149,11 @@ def test_jobs_are_listed_page_by_page(shop: Shop) -> None:
     assert second["next_cursor"] is None
     same = shop.client.get("/v1/jobs/1").json
     assert same == shop.client.get("/v1/admin/jobs/1").json == second["items"][0]
+
+
+def test_what_is_done_to_all_generations_is_not_the_id_of_one(shop: Shop) -> None:
+    for method in ("GET", "DELETE"):
+        refused = shop.client.open("/v1/admin/generations/rollback", method=method)
+        assert (refused.status_code, refused.content_type) == (405, PROBLEM)
+        assert refused.allow.as_set() == {"post", "options"}
+    assert shop.client.get("/v1/admin/generations/rollback2").status_code == 404
