@@ -11,12 +11,12 @@ PARAMETERS: Final[Mapping[str, Any]] = {
     "sku": "0001",
     "number": 1,
     "limit": 10,
-    "filter": '{"gender": ["Women", "Men"], "year": {"gte": 2012}}',
+    "filter": '{"gender": ["Women", "Men"], "price": {"lte": 100}}',
     "base_colour": ["Red", "Blue"],
     "year_gte": 2012,
     "min_score": 0.5,
 }
-"""Name of a parameter -> its example, wherever it occurs."""
+"""Name of a parameter -> its example, wherever it occurs and no body stands beside it."""
 
 _PRODUCT: Final[Mapping[str, Any]] = {
     "display_name": "Red shirt",
@@ -52,7 +52,8 @@ def add_examples(paths: Mapping[str, Any]) -> None:
     for path in paths.values():
         for operation in path.values():
             for parameter in operation.get("parameters", ()):
-                if parameter["name"] in PARAMETERS:
+                is_alone = parameter["in"] == "path" or "requestBody" not in operation
+                if is_alone and parameter["name"] in PARAMETERS:
                     parameter["example"] = PARAMETERS[parameter["name"]]
             content = operation.get("requestBody", {}).get("content", {})
             body = content.get("application/json", {})

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from backend.filters import Schema
+
+_ANNOTATIONS: Final = ("title", "description", "default", "readOnly")
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,18 @@ class Document(BaseModel):
 class RequestBody(Document):
     """What a client sends. A member of null counts as absent."""
 
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Return the schema, which says of each member that may be absent that it may be null."""
+        schema = handler(core_schema)
+        described = handler.resolve_ref_schema(schema)
+        for name, member in described.get("properties", {}).items():
+            if name not in described.get("required", ()):
+                described["properties"][name] = _or_null(member)
+        return schema
+
     @model_validator(mode="before")
     @classmethod
     def _without_nulls(cls, given: Any) -> Any:
@@ -37,3 +53,13 @@ class RequestBody(Document):
             for name, value in given.items()
             if value is not None or name not in cls.model_fields
         }
+
+
+def _or_null(member: JsonSchemaValue) -> JsonSchemaValue:
+    """Return the schema of a member that takes null too; what only describes it stays outside."""
+    choices = member.get("anyOf", [])
+    if {"type": "null"} in choices:
+        return member
+    outside: JsonSchemaValue = {name: member[name] for name in _ANNOTATIONS if name in member}
+    inside = {name: value for name, value in member.items() if name not in outside}
+    return {"anyOf": [*(choices or [inside]), {"type": "null"}], **outside}

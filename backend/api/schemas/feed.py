@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from backend.api.schemas.document import Document, RequestBody
 from backend.catalogue.pruning import DEFAULT_LIMIT
 from backend.catalogue.texts import storable
-from backend.feeds.options import DEFAULT_SECONDS, MOST_SECONDS, NAME, FeedOptions
+from backend.feeds.options import DEFAULT_SECONDS, FORMATS, MOST_SECONDS, NAME, FeedOptions
 
 
 class FeedRunDocument(Document):
@@ -90,12 +90,12 @@ _Every: TypeAlias = Annotated[int, Field(json_schema_extra={"minimum": 0, "maxim
 class FeedOptionsBody(RequestBody):
     """How the feed is read; what is absent is recognised. The same as the options of `import`."""
 
-    format: _Text | None = None
+    format: Annotated[_Text, Field(json_schema_extra={"enum": [*FORMATS]})] | None = None
     map: dict[_Text, _Text] = Field({}, description="our field: the shop's column")
     image: _Text | None = Field(None, description="template of the path of an image")
     delimiter: _Text | None = None
     encoding: _Text | None = None
-    decimal: _Text | None = None
+    decimal: Annotated[_Text, Field(json_schema_extra={"enum": [".", ","]})] | None = None
     prune: bool = Field(False, description="remove products that the feed does not hold")
     prune_at_most: _Text = Field(
         DEFAULT_LIMIT.text, description="20% or 500: if more would be removed, none is"

@@ -30,6 +30,9 @@ TITLES: Final = {
     "utf-32-le": "UTF-32",
     "utf-32-be": "UTF-32",
 }
+_OF_NAMES_AND_CODE: Final = {"idna", "punycode", "unicode-escape", "raw-unicode-escape"}
+"""Python's encodings of host names and of source code: some take quadratic time for a file."""
+
 _MARKS: Final = (  # UTF-32 first: its mark begins with that of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -66,6 +69,8 @@ def checked_encoding(name: str) -> str:
         "a".encode(found.name).decode(found.name)
     except (LookupError, ValueError):
         raise ConfigurationError(f"there is no text encoding {name!r}") from None
+    if found.name in _OF_NAMES_AND_CODE:
+        raise ConfigurationError(f"{name!r} is no encoding of files")
     return found.name
 
 

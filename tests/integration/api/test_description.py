@@ -79,6 +79,17 @@ def test_the_documentation_needs_no_other_host(client: FlaskClient) -> None:
             assert part.status_code == 200
 
 
+def test_a_member_that_may_be_absent_may_be_null(client: FlaskClient) -> None:
+    schemas = client.get("/openapi.json").json["components"]["schemas"]
+    for name in ("BatchBody", "SimilarBody", "ReindexBody", "ForceBody", "FeedBody", "PurgeBody"):
+        required = schemas[name].get("required", [])
+        for member, schema in schemas[name]["properties"].items():
+            takes_null = {"type": "null"} in schema.get("anyOf", [])
+            assert takes_null == (member not in required), (name, member)
+    asked = client.post("/v1/admin/generations/1/promote", json={"force": None})
+    assert asked.status_code != 422, asked.text
+
+
 def test_links_lead_to_operations_that_take_their_parameters(client: FlaskClient) -> None:
     described = client.get("/openapi.json").json["paths"]
     operations = [each for item in described.values() for each in item.values()]

@@ -97,6 +97,7 @@ def test_no_answer_shows_what_stands_in_the_query_of_an_address(client: FlaskCli
         ({"options": {"map": {"colour": "x"}}}, "/options"),
         ({"options": {"decimal": ";"}}, "/options"),
         ({"options": {"encoding": "klingon"}}, "/options"),
+        ({"options": {"encoding": "punycode"}}, "/options"),
         ({"options": {"delimiter": "ab"}}, "/options"),
         ({"options": {"prune_at_most": "200%"}}, "/options"),
         ({"options": {"copy_images": True}}, "/options"),
