@@ -133,6 +133,10 @@ class NoImage(ImageError):
     code = "no-image"
 
 
+class MissingImage(NoImage):
+    """The image is not where its address says, or not yet."""
+
+
 class NotAnImage(ImageError):
     """The bytes are not an image in a supported format."""
 

@@ -29,6 +29,7 @@ from backend.api import (
     paths,
     problems,
     products,
+    purge,
     quarantine,
     request_log,
     scopes,
@@ -51,6 +52,7 @@ RESOURCES = (
     jobs,
     generations,
     feeds,
+    purge,
     health,
     metrics,
 )

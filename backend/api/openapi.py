@@ -19,6 +19,7 @@ from backend.api.problems import MEDIA_TYPE
 from backend.api.schemas import Json
 from backend.api.schemas.feed import FeedBody, FeedChange, FeedRunBody
 from backend.api.schemas.generation import ForceBody, ReindexBody
+from backend.api.schemas.operation import PurgeBody
 from backend.api.schemas.problem import Problem
 from backend.api.schemas.product import MEMBERS, BatchBody, ProductBody
 from backend.api.schemas.similar_items import IMAGE, SimilarBody
@@ -53,6 +54,7 @@ BODIES: Final[Sequence[type[BaseModel]]] = (
     FeedBody,
     FeedChange,
     FeedRunBody,
+    PurgeBody,
 )
 DOCS_PAGE: Final = '<meta http-equiv="refresh" content="0; url=swagger">'
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final
 
@@ -34,6 +34,7 @@ from backend.errors import (
     IndexRefused,
     InvalidVector,
     LookalikeError,
+    MissingImage,
 )
 from backend.generations import check_fingerprint
 from backend.images.decoder_pool import Decoded
@@ -58,6 +59,10 @@ HOST_CODES: Final = tuple(
 """Codes of the quarantine's reasons that may be the host's fault, and so are tried again."""
 
 
+LONGEST_PAUSE: Final = timedelta(hours=1)
+SHORTEST_PAUSE: Final = timedelta(seconds=1)
+"""Between two looks for an image that is still to come."""
+
 GAVE_UP: Final = DecoderDied(queue.EXHAUSTED.partition(": ")[2])
 """Why an image has no vector whose product has used all attempts in processes that died."""
 
@@ -71,6 +76,7 @@ class EmbedOptions:
     lease: timedelta
     max_failures: int
     retry: timedelta  # the first back-off; it doubles with every failure
+    image_wait: timedelta = timedelta(0)  # how long an image may be missing before quarantine
     heartbeat: Callable[[], None] = lambda: None  # called for every image, so that a hang is seen
     outages: Outages = field(default_factory=Outages)
 
@@ -297,30 +303,57 @@ def _record(
     if not outcomes:
         return
     vectors = {one.digest: one.vector for one in outcomes if one.vector is not None}
-    verdicts = [_judge(row, every, options) for row, every in gathered.add(outcomes)]
+    complete = list(gathered.add(outcomes))
+
+    def write(session: Session) -> None:
+        now = clock.now(session)
+        verdicts = [_judge(row, every, options, now) for row, every in complete]
+        new = _vectors_to_store(session, generation, outcomes, vectors)
+        image_vectors.store(session, generation.fingerprint, new)
+        store_digests(session, outcomes)
+        generations.note_images(session, generation.id, most=_most_images(verdicts))
+        _settle(session, generation, verdicts, now)
+
+    db.write(write)
+    for row, _ in complete:
+        open_rows.pop(row, None)
+
+
+def _vectors_to_store(
+    session: Session,
+    generation: Generation,
+    outcomes: Sequence[Outcome],
+    vectors: Mapping[str, Vector],
+) -> dict[str, Vector]:
+    """Return the vectors of rows that are still ours: a late one's image may have been purged."""
+    rows = list({one.task.row: None for one in outcomes if one.vector is not None})
+    ours = queue.still_ours(session, generation.id, rows)
+    wanted = {one.digest for one in outcomes if one.task.row in ours}
+    return {digest: vector for digest, vector in vectors.items() if digest in wanted}
+
+
+def _settle(
+    session: Session, generation: Generation, verdicts: Sequence[_Verdict], now: datetime
+) -> None:
+    """Record what became of rows."""
     further = {one.row: one.further for one in verdicts}
     settled = [(one.row, one.digest) for one in verdicts if one.digest is not None]
     failed = [one for one in verdicts if one.digest is None]
-    waiting = [(one.row, one.reason, one.wait) for one in failed if one.wait is not None]
+    look_again = {one.row: one.look_again for one in verdicts if one.look_again is not None}
+    queue.settle_embedded(
+        session, generation.id, settled, further=further, awaited=look_again, now=now
+    )
+    awaited = [(one.row, one.reason, one.look_again) for one in failed if one.look_again]
+    queue.await_image(session, generation.id, awaited, further=further, now=now)
     permanent = [(one.row, one.reason) for one in failed if one.may_not_retry]
-
-    def write(session: Session) -> None:
-        image_vectors.store(session, generation.fingerprint, vectors)
-        store_digests(session, outcomes)
-        generations.note_images(session, generation.id, most=_most_images(verdicts))
-        queue.settle_embedded(session, generation.id, settled, further=further)
-        queue.fail(session, generation.id, permanent, further=further)
-        # Tries before the host was known to be at fault are forgotten with it.
-        queue.postpone(session, generation.id, waiting, forget=True)
-        now = clock.now(session)
-        for one in failed:
-            if one.back_off is not None:
-                again = [(one.row, one.reason)]
-                queue.fail(session, generation.id, again, retry_at=now + one.back_off)
-
-    db.write(write)
-    for verdict in verdicts:
-        open_rows.pop(verdict.row, None)
+    queue.fail(session, generation.id, permanent, further=further)
+    # Tries before the host was known to be at fault are forgotten with it.
+    waiting = [(one.row, one.reason, one.wait) for one in failed if one.wait is not None]
+    queue.postpone(session, generation.id, waiting, forget=True)
+    for one in failed:
+        if one.back_off is not None:
+            again = [(one.row, one.reason)]
+            queue.fail(session, generation.id, again, retry_at=now + one.back_off)
 
 
 @dataclass(frozen=True)
@@ -333,18 +366,22 @@ class _Verdict:
     reason: str = ""
     back_off: timedelta | None = None  # until it is tried again after a failure of its own
     wait: timedelta | None = None  # until it is tried again after a failure of the host
+    look_again: datetime | None = None  # when an image may have come that is not there yet
 
     @property
     def may_not_retry(self) -> bool:
         """Whether it is not tried again."""
-        return self.back_off is None and self.wait is None
+        return self.back_off is None and self.wait is None and self.look_again is None
 
 
-def _judge(row: Claimed, outcomes: Sequence[Outcome], options: EmbedOptions) -> _Verdict:
+def _judge(
+    row: Claimed, outcomes: Sequence[Outcome], options: EmbedOptions, now: datetime
+) -> _Verdict:
     """Decide what becomes of a row. A bad image costs itself, unless there is no good one.
 
     While one of the images may still be had, the row waits for it: for a few tries if it has
-    another one, else for as long as the host does not answer.
+    another one, else for as long as the host does not answer. One that is not there yet is looked
+    for later; until then the product has its other images.
     """
     errors = [one.error for one in outcomes if one.error is not None]
     good = dict.fromkeys(one.digest for one in outcomes if one.error is None)
@@ -358,6 +395,10 @@ def _judge(row: Claimed, outcomes: Sequence[Outcome], options: EmbedOptions) -> 
     waits_for = next((error for error in errors if _may_retry(row, error, options)), None)
     if waits_for is not None:
         return _Verdict(row, None, further, reason(waits_for), _back_off(row, options))
+    missing = next((error for error in errors if isinstance(error, MissingImage)), None)
+    if missing is not None and _may_come(row, options, now):
+        again = _look_again_at(row, options, now)
+        return _Verdict(row, digest, further, reason(missing), look_again=again)
     return _Verdict(row, digest, further, reason(errors[0]) if errors else "")
 
 
@@ -385,3 +426,14 @@ def _may_retry(row: Claimed, error: Exception, options: EmbedOptions) -> bool:
 
 def _back_off(row: Claimed, options: EmbedOptions) -> timedelta:
     return options.retry * 2.0 ** (row.failures - 1)
+
+
+def _may_come(row: Claimed, options: EmbedOptions, now: datetime) -> bool:
+    return now < (row.image_awaited_since or now) + options.image_wait
+
+
+def _look_again_at(row: Claimed, options: EmbedOptions, now: datetime) -> datetime:
+    """Wait as long again as the image was waited for, and look a last time when the time is up."""
+    since = row.image_awaited_since or now
+    pause = min(max(now - since, options.retry, SHORTEST_PAUSE), LONGEST_PAUSE)
+    return min(now + pause, since + options.image_wait)

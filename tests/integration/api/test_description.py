@@ -103,7 +103,7 @@ OPERATIONS = [
     ),
     *("GET /v1/admin/generations", "POST /v1/admin/generations/rollback"),
     *("GET /v1/admin/generations/{id}", "DELETE /v1/admin/generations/{id}"),
-    "POST /v1/admin/generations/{id}/promote",
+    *("POST /v1/admin/generations/{id}/promote", "POST /v1/admin/purge"),
     *("GET /v1/admin/feeds", "POST /v1/admin/feeds", "POST /v1/admin/feeds/{name}/run"),
     *(f"{method} /v1/admin/feeds/{{name}}" for method in ("GET", "PATCH", "DELETE")),
 ]

@@ -331,7 +331,7 @@ def test_an_index_refuses_what_would_hold_its_lock(edge: EdgeIndex) -> None:
     )
     numbers = tuple(number + 0.5 for number in range(FEW))
     costly = {f"attributes.a{n}": Condition(any_of=numbers) for n in range(80)}
-    for ask in (edge.count, edge.search_mode):
+    for ask in (edge.count, edge.search_mode, lambda where: edge.facet("gender", where=where)):
         with pytest.raises(FilterTooCostly):
             ask(costly)
     edge.delete(dict(edge.claims()))
