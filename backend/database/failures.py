@@ -62,6 +62,10 @@ _MESSAGES: Final[tuple[tuple[str, type[LookalikeError]], ...]] = (
 _MISSING_TABLE: Final = re.compile(r"(?:no such table: |relation \")(\w+)(?:\" does not exist)?")
 
 
+READS_GO_ON: Final = (errors.DatabaseFull, errors.DatabaseLocked, errors.DatabaseReadOnly)
+"""Only writes fail: no reason to send readers elsewhere."""
+
+
 def meaning_of(error: BaseException | None) -> LookalikeError | None:
     """Return the domain error that an error of the database, or of its driver, means.
 
