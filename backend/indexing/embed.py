@@ -221,7 +221,7 @@ def _work(
 
 
 def _one_by_one(tasks: list[ImageTask]) -> list[ImageTask]:
-    """Order the images of a row that has failed before, so that one that kills costs itself.
+    """Order the images of a row that has failed before, to find one that kills the process.
 
     They are embedded and stored one by one, from either end in turn: so only those between two
     images that kill the process are never reached.
@@ -335,7 +335,7 @@ def _vectors_to_store(
 def _settle(
     session: Session, generation: Generation, verdicts: Sequence[_Verdict], now: datetime
 ) -> None:
-    """Record what became of rows."""
+    """Record the outcome of rows."""
     further = {one.row: one.further for one in verdicts}
     settled = [(one.row, one.digest) for one in verdicts if one.digest is not None]
     failed = [one for one in verdicts if one.digest is None]
@@ -377,7 +377,7 @@ class _Verdict:
 def _judge(
     row: Claimed, outcomes: Sequence[Outcome], options: EmbedOptions, now: datetime
 ) -> _Verdict:
-    """Decide what becomes of a row. A bad image costs itself, unless there is no good one.
+    """Decide what to record of a row. A bad image is left out, unless there is no good one.
 
     While one of the images may still be had, the row waits for it: for a few tries if it has
     another one, else for as long as the host does not answer. One that is not there yet is looked
