@@ -163,6 +163,7 @@ def limit(*, default: int = 10, most: int = 100) -> Json:
 
 
 _TEXT: Final[Json] = {"type": "string", "minLength": 1}
+_FILTER: Final[Json] = {**_TEXT, "contentMediaType": "application/json"}
 _SKU: Final[Json] = skus.SCHEMA
 
 SKU: Final = _parameter("sku", _SKU, "the shop's own key, percent-encoded", place="path")
@@ -180,7 +181,7 @@ GENERATION_ID: Final = _parameter(
     "id", {"type": "integer"}, "number of the generation", place="path"
 )
 FEED_NAME: Final = _parameter("name", {"type": "string"}, "name of the feed", place="path")
-CURSOR: Final = _parameter("cursor", {"type": "string"}, "the `next_cursor` of the page before")
+CURSOR: Final = _parameter("cursor", _TEXT, "the `next_cursor` of the page before")
 STATE: Final = _words("state", {"type": "string", "enum": list(State)}, "only in these states")
 FIELDS: Final = _words(
     "fields", {"type": "string", "enum": list(MEMBERS)}, "only these members of a product"
@@ -214,7 +215,7 @@ def filter_parameters(fields: FieldTypes) -> list[Json]:
 
 FILTERS: Final = (
     *filter_parameters(schema()),
-    _parameter("filter", {"type": "string"}, "the filter as JSON"),
+    _parameter("filter", _FILTER, "the filter as JSON"),
 )
 SEARCH: Final = (limit(), EXCLUDE, FIELDS, MIN_SCORE, *FILTERS)
 
