@@ -18,7 +18,8 @@ _WORDS_IN: Final = """
     є в наявності, так, налично, в наличност, ναι, διαθέσιμο, σε απόθεμα, stokta var, var,
     mevcut, ab lager, in giacenza, hay stock, en existencia, en existencias, dostępna, dostępne,
     w magazynie, na stanie, dostupné, dostupný, na sklade, skladom, készleten, elérhető,
-    disponibil, în stoc, finns i lager, in many, many, in store, ready to ship, available immediately,
+    disponibil, în stoc, finns i lager, in many, many, in store, ready to ship,
+    available immediately,
     在庫あり, 有货, 有貨, 现货, 現貨, 재고있음, متوفر, במלאי
 """  # noqa: RUF001 - letters of other scripts
 _WORDS_OUT: Final = """
@@ -41,7 +42,8 @@ _WORDS_OUT: Final = """
     sur commande, précommande, fuera de stock, sin existencias, preventa, non in stock, preordine,
     in arrivo, fora de estoque, sem stock, niet leverbaar, brak, brak w magazynie, niedostępna,
     niedostępne, wyprzedane, na zamówienie, nedostupné, nedostupný, vypredané, nincs,
-    nincs raktáron, nincs készleten, indisponibil, stoc epuizat, ej i lager, slut, slut i lager, ikke på lager,
+    nincs raktáron, nincs készleten, indisponibil, stoc epuizat, ej i lager, slut, slut i lager,
+    ikke på lager,
     ei varastossa, loppuunmyyty, 在庫なし, 売り切れ, 缺货, 缺貨, 售罄, 품절, 재고없음, غير متوفر,
     אזל, לא במלאי
 """  # noqa: RUF001 - letters of other scripts
