@@ -85,7 +85,7 @@ class UnreadableCatalogue(LookalikeError):
     code = "unreadable-catalogue"
 
 
-# --- feeds that come by themselves ------------------------------------
+# --- feeds ------------------------------------------------------------
 
 
 class UnknownFeed(LookalikeError):

@@ -1,7 +1,7 @@
 """What web pages may do with this API: nothing, unless the settings allow their origin.
 
 An API that needs keys is safe from pages, since no browser sends a key by itself. One that needs
-none believes whoever reaches it, and a page in the operator's browser reaches it: by a request
+none trusts every client that reaches it. A page in the operator's browser reaches it: by a request
 across sites, or under a name of its own that resolves to this host (DNS rebinding).
 """
 

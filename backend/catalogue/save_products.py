@@ -31,7 +31,7 @@ PRODUCTS: Final = cast("Table", Product.__table__)
 
 
 class Outcome(StrEnum):
-    """What became of a draft."""
+    """The outcome of a draft."""
 
     ADDED = "added"  # also a removed product that came back
     CHANGED = "changed"
@@ -41,7 +41,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Saved:
-    """What became of each draft, by position, and the id of every sku that was stored."""
+    """The outcome of each draft, by position, and the id of every sku that was stored."""
 
     outcomes: tuple[Outcome, ...]
     reasons: Mapping[int, str]  # position -> why it was rejected

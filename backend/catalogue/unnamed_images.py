@@ -1,7 +1,7 @@
 """Image files and vectors that no product names any more: found, counted, and deleted in time.
 
 The store and the vectors are looked through part by part, by the first two digits of the digests.
-What is found is noted with its time in `unnamed_images`. What is named again is struck out there.
+What is found is noted with its time in `unnamed_images`. What is named again is removed from there.
 What has been noted for the time of grace is deleted, after one more look at the products.
 """
 
@@ -136,7 +136,7 @@ def delete_condemned(db: Database, store: ImageStore) -> tuple[int, int]:
 
 
 def forget(session: Session, digests: Collection[str]) -> None:
-    """Strike out contents: they are named again, or they were deleted."""
+    """Remove contents from the table: they are named again, or they were deleted."""
     gone = delete(UnnamedImage).where(UnnamedImage.image_digest.in_(digests))
     session.execute(gone, execution_options={"synchronize_session": False})
 
@@ -185,7 +185,7 @@ def _noted(session: Session, first: str, beyond: str | None) -> dict[str, dateti
 def _note(
     session: Session, found: Mapping[str, _Found], gone: Collection[str], now: datetime
 ) -> None:
-    """Note what is unnamed, with the time of the first time, and strike out what is not."""
+    """Note what is unnamed, with the time when that was first seen; forget what is named."""
     if found:
         insert = upsert(session, UnnamedImage)
         rows = [

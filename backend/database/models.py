@@ -195,7 +195,7 @@ class IndexEntry(Base):
     indexed: Mapped[int] = mapped_column(BigInteger, default=0)  # version in the index
     claim: Mapped[int] = mapped_column(BigInteger, default=0)  # number of the newest claim
     indexed_claim: Mapped[int | None] = mapped_column(BigInteger)  # of the point; NULL: no point,
-    # 0: if there is one, it is of the product's former life
+    # 0: a point that is there is from before the product was deleted
     failures: Mapped[int] = mapped_column(default=0)
     priority: Mapped[int] = mapped_column(default=1)
     requested_at: Mapped[datetime] = mapped_column(default=utcnow)
@@ -310,7 +310,7 @@ class Feed(Base):
 
 
 class FeedRun(Base):
-    """One import of a feed, and what came of it; the newest are kept."""
+    """One import of a feed, with its outcome; the newest are kept."""
 
     __tablename__ = "feed_runs"
 

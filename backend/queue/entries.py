@@ -83,7 +83,7 @@ class Claimed:
 
 @dataclass(frozen=True, kw_only=True)
 class FurtherImages:
-    """What became of a product's images beyond the one that settles or fails its entry."""
+    """The outcome of a product's images beyond the one that settles or fails its entry."""
 
     digests: Sequence[str] = ()  # of the points beyond the first
     errors: Mapping[str, str] = field(default_factory=dict)  # address of an image -> reason

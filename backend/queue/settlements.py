@@ -1,4 +1,4 @@
-"""Record what became of claimed rows: embedded, indexed, sent back, failed, quarantined."""
+"""Record the outcome of claimed rows: embedded, indexed, sent back, failed, quarantined."""
 
 from __future__ import annotations
 

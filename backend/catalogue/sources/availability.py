@@ -14,8 +14,13 @@ _WORDS_IN: Final = """
     en stock, disponible, verdadero, si, sí, vero, sì, disponibile, in magazzino, verdadeiro,
     sim, disponível, em estoque, em stock, waar, op voorraad, leverbar, prawda, tak, dostępny,
     pravda, ano, skladem, sant, i lager, på lager, kyllä, varastossa, igaz, igen, raktáron,
-    doğru, evet, stokta, да, истина, есть, в наличии
-"""
+    doğru, evet, stokta, да, истина, есть, в наличии, есть в наличии, на складе, в наявності,
+    є в наявності, так, налично, в наличност, ναι, διαθέσιμο, σε απόθεμα, stokta var, var,
+    mevcut, ab lager, in giacenza, hay stock, en existencia, en existencias, dostępna, dostępne,
+    w magazynie, na stanie, dostupné, dostupný, na sklade, skladom, készleten, elérhető,
+    disponibil, în stoc, finns i lager, in many, many, in store, ready to ship,
+    available immediately, 在庫あり, 有货, 有貨, 现货, 現貨, 재고있음, متوفر, במלאי
+"""  # noqa: RUF001 - letters of other scripts
 _WORDS_OUT: Final = """
     false, no, n, f, off, out of stock, sold out, not in stock, unavailable, not available,
     temporarily out of stock, currently unavailable, no longer available, discontinued,
@@ -27,10 +32,27 @@ _WORDS_OUT: Final = """
     disponibile, não, esgotado, indisponível, sem estoque, onwaar, nee, uitverkocht, niet op
     voorraad, fałsz, nie, niedostępny, nepravda, ne, vyprodáno, není skladem, falskt, nej,
     slutsåld, nei, udsolgt, utsolgt, ei, loppu, hamis, nem, elfogyott, yanlış, hayır, tükendi,
-    нет, ложь, нет в наличии
-"""  # noqa: RUF001 - Turkish
-_NUMBER: Final = re.compile(r"([+-]?)([0-9][0-9.,]*)")
-_SCHEMA_ORG: Final = re.compile(r"(https?://(www\.)?schema\.org/|schema:)", re.IGNORECASE)
+    нет, ложь, нет в наличии, под заказ, предзаказ, закончился, немає, немає в наявності, ні,
+    изчерпан, няма, όχι, εξαντλημένο, μη διαθέσιμο, stokta yok, yok, hayir, sold, no stock, oos,
+    temporarily unavailable, currently not available, end of life, available soon, available from,
+    in stock soon, derzeit nicht verfügbar, zurzeit nicht verfügbar, momentan nicht verfügbar,
+    derzeit nicht lieferbar, zurzeit nicht lieferbar, momentan nicht lieferbar, auf anfrage,
+    auf bestellung, vorbestellung, lieferbar ab, verfügbar ab, hors stock, plus disponible,
+    sur commande, précommande, fuera de stock, sin existencias, preventa, non in stock, preordine,
+    in arrivo, fora de estoque, sem stock, niet leverbaar, brak, brak w magazynie, niedostępna,
+    niedostępne, wyprzedane, na zamówienie, nedostupné, nedostupný, vypredané, nincs,
+    nincs raktáron, nincs készleten, indisponibil, stoc epuizat, ej i lager, slut, slut i lager,
+    ikke på lager, ei varastossa, loppuunmyyty, 在庫なし, 売り切れ, 缺货, 缺貨, 售罄,
+    품절, 재고없음, غير متوفر, אזל, לא במלאי
+"""  # noqa: RUF001 - letters of other scripts
+_BESIDE_A_NUMBER: Final = """
+    pcs, pc, piece, pieces, unit, units, item, items, left, only left, available, in stock, stück,
+    stk, st, nur noch, noch, noch stück, unités, pièces, unidades, uds, ud, pezzi, pz, szt, sztuk,
+    ks, db, stuks, шт, штук, adet, 点, 件, 개, ships in hours, ships within hours, ships in days,
+    lieferbar in tagen, lieferzeit tage, lieferzeit werktage, more than, über, mehr als
+"""
+_NUMBER: Final = re.compile(r"[>≥~]?([+-]?)(\d[\d.,]*)\+?")
+_SCHEMA_ORG: Final = re.compile(r"((https?://)?(www\.)?schema\.org/|schema:)", re.IGNORECASE)
 
 
 def _plain(text: str) -> str:
@@ -45,6 +67,8 @@ def _words(text: str) -> frozenset[str]:
 
 IN_STOCK: Final = _words(_WORDS_IN)
 NOT_IN_STOCK: Final = _words(_WORDS_OUT)
+COUNTED: Final = _words(_BESIDE_A_NUMBER) | IN_STOCK
+"""Words that say nothing against the quantity beside them: `5 pcs`, `in stock (5)`."""
 
 
 @lru_cache(maxsize=1_024)
@@ -54,14 +78,21 @@ def read_availability(text: str) -> bool | None:
     A number is a quantity: above 0 is in stock. What can only be ordered (preorder, back order) is
     not in stock. Raises ValueError for a word that is not known, which never means in stock.
     """
-    text = text.strip()
+    text = text.strip().removeprefix("'")  # spreadsheets and WooCommerce write '-3
     if not text:
         return None
-    if number := _NUMBER.fullmatch(text.replace(" ", "").replace("\N{NO-BREAK SPACE}", "")):
-        return number[1] != "-" and any(digit in "123456789" for digit in number[2])
+    if number := _NUMBER.fullmatch(re.sub(r"\s", "", text.replace("\N{MINUS SIGN}", "-"))):
+        return number[1] != "-" and _is_above_0(number[2])
     word = _plain(_SCHEMA_ORG.sub("", text))
+    letters = "".join(letter for letter in word if not letter.isdecimal())
+    if letters in NOT_IN_STOCK:
+        return False
     if word in IN_STOCK:
         return True
-    if word in NOT_IN_STOCK:
-        return False
+    if letters in COUNTED and letters != word:
+        return _is_above_0(word)
     raise ValueError(f"{text[:40]!r} does not say whether there is stock")
+
+
+def _is_above_0(text: str) -> bool:
+    return any(unicodedata.decimal(letter, 0) for letter in text)

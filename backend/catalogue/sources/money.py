@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, NamedTuple
@@ -29,6 +31,7 @@ CODES: Final = frozenset(_CODES.split())
 SYMBOLS: Final = {
     "€": "EUR",
     "EURO": "EUR",
+    "EUROS": "EUR",
     "£": "GBP",
     "$": "USD",
     "US$": "USD",
@@ -68,8 +71,45 @@ SYMBOLS: Final = {
     "₸": "KZT",
     "₾": "GEL",
     "₡": "CRC",
+    "₲": "PYG",
+    "₵": "GHS",
+    "₼": "AZN",
+    "₮": "MNT",
+    "₭": "LAK",
+    "៛": "KHR",
+    "৳": "BDT",
+    "元": "CNY",
+    "RMB": "CNY",
+    "円": "JPY",
+    "원": "KRW",
+    "R": "ZAR",
+    "RM": "MYR",
+    "RP": "IDR",
+    "S/": "PEN",
+    "Q": "GTQ",
+    "KSH": "KES",
+    "CDN$": "CAD",
+    "ZL": "PLN",
+    "KC": "CZK",
+    "SKR": "SEK",
+    "NKR": "NOK",
+    "DKR": "DKK",
+    "KM": "BAM",
+    "DIN": "RSD",
+    "ДИН": "RSD",
+    "ДЕН": "MKD",
+    "ГРН": "UAH",
+    "Р": "RUB",  # noqa: RUF001 - Cyrillic
+    "ТГ": "KZT",
+    "د.إ": "AED",
+    "ر.س": "SAR",
 }
 """A symbol that several currencies share ($, ¥) means the one that is most used."""
+
+WHOLE: Final = frozenset(
+    ["CLP", "COP", "HUF", "IDR", "ISK", "JPY", "KRW", "PYG", "RWF", "UGX", "VND", "XAF", "XOF"]
+)
+"""Money that nobody writes with three decimals: in 1.299 Ft the point divides thousands."""
 
 NAMELESS: Final = {"KR", "¤"}
 """Symbols that several currencies share equally: the price is read, its currency stays unknown."""
@@ -77,9 +117,11 @@ NAMELESS: Final = {"KR", "¤"}
 _SPACES: Final = re.compile("[\\s'\N{RIGHT SINGLE QUOTATION MARK}`\N{ACUTE ACCENT}]+")
 _PARTS: Final = re.compile(
     r"(?P<before>[^\d\s+-]*?)\s*(?P<sign>[-+]?)\s*(?P<before2>[^\d\s+-]*?)\s*"
-    r"(?P<number>\.?\d(?:[\d.,\s'’`´]*\d)?)(?:(?P<none>[.,][-–—]{1,2})|[.,])?\s*"  # noqa: RUF001
-    r"(?P<after>[^\d\s+-]*)"
+    r"(?P<number>(?:(?<![^\W\d_])(?<!/)\.)?"  # in Rs.1299 the point ends an abbreviation
+    r"\d(?:[\d.,\s'’`´]*\d)?)(?:(?P<none>[.,:][-–—]{1,2})|[.,])?\s*"  # noqa: RUF001
+    r"(?P<after>[^\d\s+-]*)\s*(?P<after2>[^\d\s+-]*)"
 )
+_WIDE: Final = str.maketrans("٫٬−．，￥＄￡￦", ".'-.,¥$£₩")  # noqa: RUF001
 _PLAIN: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,2})?")
 """Most prices; nothing about them needs to be found out."""
 _GROUPS: Final = re.compile(r"\d{1,3}(?:[., ](?:\d{2}|\d{3}))*[., ]\d{3}")
@@ -93,11 +135,11 @@ class Price(NamedTuple):
 
 
 class _Written(NamedTuple):
-    """The parts of a price: digits and separators, and what stands around them."""
+    """The parts of a price: digits and separators, and what stands before and behind them."""
 
     number: str
     sign: str
-    currency: str
+    currencies: tuple[str, ...]
 
 
 def read_price(text: str, *, decimal: str = POINT) -> Price:
@@ -110,10 +152,11 @@ def read_price(text: str, *, decimal: str = POINT) -> Price:
     written = _written(text)
     if written is None:
         raise _not_a_price(text)
-    amount = Decimal(_digits(text, written.number, decimal))
+    found = _decimal_of(written)
+    amount = Decimal(_digits(text, written.number, decimal if found is None else found))
     if written.sign == "-" and amount:
         raise ValueError(f"{text[:40]!r} is below 0")
-    return Price(amount, _currency(text, written.currency))
+    return Price(amount, _currency(text, written.currencies))
 
 
 def is_ambiguous(text: str) -> bool:
@@ -121,7 +164,7 @@ def is_ambiguous(text: str) -> bool:
     if _PLAIN.fullmatch(text):
         return False
     written = _written(text)
-    return written is not None and _decimal_of(written.number) is None
+    return written is not None and _decimal_of(written) is None
 
 
 def _not_a_price(text: str) -> ValueError:
@@ -131,30 +174,45 @@ def _not_a_price(text: str) -> ValueError:
 def _written(text: str) -> _Written | None:
     if len(text) > LONGEST:
         return None
+    if "&" in text:
+        text = html.unescape(text)
     if not text.isascii():
         text = _ascii_digits(text)
+    text = text.removeprefix("'")  # what keeps a spreadsheet from computing
     found = _PARTS.fullmatch(text.strip())
     if found is None:
         return None
-    around = [found["before"], found["before2"], found["after"]]
-    currencies = [part.strip(".").upper() for part in around if part]
-    if len(currencies) > 1 and len(set(currencies)) > 1:
-        return None
     number = _SPACES.sub(" ", found["number"])
-    return _Written(number, found["sign"], currencies[0] if currencies else "")
+    sides = ((found["before"], found["before2"]), (found["after"], found["after2"]))
+    around = tuple(each for side in sides for each in _names_of(side))
+    return _Written(number, found["sign"], tuple(dict.fromkeys(around)))
+
+
+def _names_of(side: Sequence[str]) -> list[str]:
+    """Return the names of currencies on one side of a number; `$ CA` and `US $` are one name."""
+    names = [name for part in side if (name := part.strip(".*").upper())]
+    if len(names) > 1:
+        both = next((it for it in ("".join(names), "".join(names[::-1])) if it in SYMBOLS), None)
+        return [both] if both else names
+    return names
 
 
 def _ascii_digits(text: str) -> str:
     """Replace digits and separators of other scripts, and wide ones, by those of ASCII."""
-    text = text.translate({0x066B: ".", 0x066C: "'", 0x2212: "-"})
-    text = "".join(
+    text = text.translate(_WIDE)
+    return "".join(
         str(unicodedata.decimal(letter)) if letter.isdecimal() else letter for letter in text
     )
-    return text.replace("\N{FULLWIDTH FULL STOP}", ".").replace("\N{FULLWIDTH COMMA}", ",")
 
 
-def _decimal_of(number: str) -> str | None:
-    """Return the separator of a number's decimals; "" if it has none; None if both are possible."""
+def _decimal_of(written: _Written) -> str | None:
+    """Return the separator of a price's decimals; "" if it has none; None if both are possible."""
+    found = _decimal_in(written.number)
+    codes = {SYMBOLS.get(name, name) for name in written.currencies}
+    return "" if found is None and codes & WHOLE else found
+
+
+def _decimal_in(number: str) -> str | None:
     separators = [letter for letter in number if letter in ".,"]
     if not separators:
         return ""
@@ -168,19 +226,17 @@ def _decimal_of(number: str) -> str | None:
     return last
 
 
-def _evidence(number: str) -> str | None:
-    """Return which separator of decimals a number is written with, as far as it tells."""
-    found = _decimal_of(number)
+def _evidence(written: _Written) -> str | None:
+    """Return which separator of decimals a price is written with, as far as it tells."""
+    found = _decimal_of(written)
     if found == "":
-        grouped = [letter for letter in number if letter in ".,"]
+        grouped = [letter for letter in written.number if letter in ".,"]
         return None if not grouped else COMMA if grouped[0] == POINT else POINT
     return found
 
 
-def _digits(text: str, number: str, decimal: str) -> str:
+def _digits(text: str, number: str, separator: str) -> str:
     """Return a number with a point before its decimals, and no other separator."""
-    found = _decimal_of(number)
-    separator = decimal if found is None else found
     whole, decimals = number, ""
     if separator and separator in number:
         whole, _, decimals = number.rpartition(separator)
@@ -197,14 +253,20 @@ def _is_grouped(whole: str, separator: str) -> bool:
     return len(used) == 1 and separator not in used and bool(_GROUPS.fullmatch(whole))
 
 
-def _currency(text: str, written: str) -> str | None:
-    if not written or written in NAMELESS:
-        return None
-    if written in CODES:
-        return written
-    if written in SYMBOLS:
-        return SYMBOLS[written]
-    raise ValueError(f"{text[:40]!r} is not a price such as 1299.50: {written[:20]!r} is unknown")
+def _currency(text: str, names: Sequence[str]) -> str | None:
+    """Return the code of a currency; one that is written out counts more than symbols beside it.
+
+    Raises ValueError for a name that is not known, and for two currencies.
+    """
+    unknown = [name for name in names if name not in CODES | NAMELESS and name not in SYMBOLS]
+    if unknown:
+        name = unknown[0][:20]
+        raise ValueError(f"{text[:40]!r} is not a price such as 1299.50: {name!r} is unknown")
+    codes = [name for name in names if name in CODES]
+    found = set(codes or (SYMBOLS[name] for name in names if name in SYMBOLS))
+    if len(found) > 1:
+        raise _not_a_price(text)
+    return found.pop() if found else None
 
 
 @dataclass
@@ -225,9 +287,9 @@ class PriceColumn:
         written = _written(text)
         if written is None:
             return
-        if (found := _evidence(written.number)) is not None:
+        if (found := _evidence(written)) is not None:
             self._seen[found] += 1
-        elif _decimal_of(written.number) is None:
+        elif _decimal_of(written) is None:
             self._ambiguous += 1
 
     @property

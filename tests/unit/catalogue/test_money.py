@@ -29,6 +29,22 @@ from backend.catalogue.sources.money import PriceColumn, is_ambiguous, read_pric
         ("19.-", "19", None),
         ("0", "0", None),
         ("0.999", "0.999", None),
+        ("$12.00 USD", "12", "USD"),
+        ("$12.00 CAD", "12", "CAD"),
+        ("12,00 $ CA", "12", "CAD"),
+        ("US $12.00", "12", "USD"),
+        ("€12.00 EUR", "12", "EUR"),
+        ("Rs.1299", "1299", "INR"),
+        ("S/. 39.90", "39.90", "PEN"),
+        ("R 199,99", "199.99", "ZAR"),
+        ("199 грн.", "199", "UAH"),
+        ("99:-", "99", None),
+        ("39,90 €*", "39.90", "EUR"),
+        ("5,00 &euro;", "5", "EUR"),
+        ("'12.50", "12.50", None),
+        ("￥1280", "1280", "JPY"),
+        ("Rp 150.000", "150000", "IDR"),
+        ("1.299 Ft", "1299", "HUF"),
     ],
 )
 def test_a_price_is_read_with_its_currency(text: str, amount: str, currency: str | None) -> None:
@@ -38,7 +54,20 @@ def test_a_price_is_read_with_its_currency(text: str, amount: str, currency: str
 
 @pytest.mark.parametrize(
     "text",
-    ["", "-5", "€ -5", "NaN", "inf", "1.2.3", "1.299.00", "10-20", "from 5", "5 pcs", "5 EUR USD"],
+    [
+        "",
+        "-5",
+        "€ -5",
+        "NaN",
+        "inf",
+        "1.2.3",
+        "1.299.00",
+        "10-20",
+        "from 5",
+        "5 pcs",
+        "5 EUR USD",
+        "€5 USD CHF",
+    ],
 )
 def test_what_is_not_one_price_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a price|is below 0"):
