@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from http import HTTPStatus
 from typing import Any, Final
 
 from flask import has_request_context, request
@@ -109,7 +110,9 @@ def publish(app: OpenAPI, *, facets: Iterable[str]) -> None:
     spec = app.api_doc
     declared = filter_parameters({f"{OPEN_PREFIX}{name}": "keyword" for name in facets})
     for operations in spec["paths"].values():
-        for operation in operations.values():
+        for method, operation in operations.items():
+            if method != "get":
+                operation["responses"] |= {"507": _FULL}
             parameters = operation.get("parameters", [])
             if any(parameter["name"] == "filter" for parameter in parameters):
                 parameters += declared
@@ -232,7 +235,11 @@ ANYWHERE: Final = (400, 408, 414, 417, 421, 422, 431, 503)
 name that is not the server's, and a server that is busy."""
 
 
+_PROBLEM: Final[Json] = {MEDIA_TYPE: {"schema": {"$ref": f"{COMPONENTS}Problem"}}}
+_FULL: Final[Json] = {"description": HTTPStatus(507).phrase, "content": _PROBLEM}
+"""What a request that may write can meet."""
+
+
 def refusals(*statuses: int) -> ResponseDict:
     """Return the problem documents that an operation may answer, those of ANYWHERE included."""
-    content = {MEDIA_TYPE: {"schema": {"$ref": f"{COMPONENTS}Problem"}}}
-    return {status: {"content": dict(content)} for status in sorted({*statuses, *ANYWHERE})}
+    return {status: {"content": dict(_PROBLEM)} for status in sorted({*statuses, *ANYWHERE})}

@@ -46,9 +46,10 @@ def test_every_operation_and_nothing_else_is_described(shop: Shop) -> None:
 def test_every_operation_says_what_it_does_and_how_it_fails(client: FlaskClient) -> None:
     described = client.get("/openapi.json").json["paths"]
     for path, item in described.items():
-        for operation in item.values():
+        for method, operation in item.items():
             assert operation["summary"], path
             for status, answer in operation["responses"].items():
+                assert ("507" in operation["responses"]) == (method != "get"), path
                 if status >= "400":
                     assert set(answer["content"]) == {"application/problem+json"}, path
 
