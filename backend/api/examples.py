@@ -11,7 +11,7 @@ PARAMETERS: Final[Mapping[str, Any]] = {
     "sku": "0001",
     "number": 1,
     "limit": 10,
-    "filter": '{"gender": ["Women", "Men"], "price": {"lte": 100}}',
+    "filter": '{"attributes.fit": ["slim", "loose"], "attributes.weight": {"lte": 300}}',
     "base_colour": ["Red", "Blue"],
     "year_gte": 2012,
     "min_score": 0.5,

@@ -94,7 +94,7 @@ class FeedOptionsBody(RequestBody):
     map: dict[_Text, _Text] = Field({}, description="our field: the shop's column")
     image: _Text | None = Field(None, description="template of the path of an image")
     delimiter: _Text | None = None
-    encoding: _Text | None = None
+    encoding: Annotated[_Text, Field(json_schema_extra={"minLength": 1})] | None = None
     decimal: Annotated[_Text, Field(json_schema_extra={"enum": [".", ","]})] | None = None
     prune: bool = Field(False, description="remove products that the feed does not hold")
     prune_at_most: _Text = Field(
