@@ -329,7 +329,7 @@ class Settings(BaseSettings):
     @property
     def hosts_of_feeds(self) -> tuple[str, ...]:
         """The hosts that feeds may be fetched from."""
-        return self.feed_hosts + self.image_hosts
+        return tuple(dict.fromkeys(self.feed_hosts + self.image_hosts))
 
     @property
     def index_dir(self) -> Path:

@@ -29,6 +29,7 @@ from backend.api.schemas.similar_items import IMAGE, SimilarBody
 from backend.catalogue import skus
 from backend.filters import OPEN_PREFIX
 from backend.filters import Schema as FieldTypes
+from backend.filters.check import EXACT_IN_FLOAT
 from backend.indexing import schema
 from backend.queue.progress import State
 from backend.vectors.image_points import MOST_IMAGES
@@ -215,7 +216,8 @@ def filter_parameters(fields: FieldTypes) -> list[Json]:
         found.append(_words(field, _KINDS[kind], "any of these"))
         found.append(_words(f"{field}_not", _KINDS[kind], "none of these"))
         if kind in ("integer", "float"):
-            number = {"type": "number"}
+            most = {"minimum": -EXACT_IN_FLOAT, "maximum": EXACT_IN_FLOAT}
+            number = {"type": "number", **(most if kind == "integer" else {})}
             found += [_parameter(f"{field}_{w}", number, text) for w, text in _BOUNDS.items()]
     return found
 

@@ -108,3 +108,8 @@ def test_a_command_warns_of_an_unknown_variable(
     monkeypatch.setenv("LOOKALIKE_FACET", "fit")
     said = run_command("migrate")
     assert "LOOKALIKE_FACET is no setting; the nearest is LOOKALIKE_FACETS" in said.stderr
+
+
+def test_a_host_of_feeds_and_images_is_named_once() -> None:
+    settings = read_settings(_env_file=None, feed_hosts="a.example", image_hosts="a.example,b")
+    assert settings.hosts_of_feeds == ("a.example", "b")

@@ -65,6 +65,8 @@ def test_filters_are_described_also_those_that_the_settings_declare(client: Flas
     names = {parameter["name"] for parameter in operation["parameters"]}
     wanted = {"limit", "exclude", "fields", "min_score", "filter", "base_colour_not", "year_gte"}
     assert names >= wanted | {"attributes.fit", "attributes.fit_not"}
+    bound = next(each for each in operation["parameters"] if each["name"] == "year_lt")["schema"]
+    assert (bound["minimum"], bound["maximum"]) == (-(2**53), 2**53)
 
 
 def test_the_documentation_needs_no_other_host(client: FlaskClient) -> None:
