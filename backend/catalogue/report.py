@@ -102,7 +102,7 @@ class Summary:
 
     def write_report(self, path: Path) -> None:
         """Write the counts, all rejects and all warnings to a JSON file."""
-        with path.open("w", encoding="utf-8") as file:
+        with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
             counts = {
                 **self.counts(),
                 "not_pruned": self.not_pruned,
