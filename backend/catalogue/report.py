@@ -22,7 +22,7 @@ EXAMPLES: Final = 3
 
 
 def shown(text: str) -> str:
-    """Return a text of a feed as every file and terminal can show it: `\\ud800` for a half pair."""
+    """Return a text of a feed as every file can hold it: half a surrogate pair as an escape."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
