@@ -85,7 +85,7 @@ class UnreadableCatalogue(LookalikeError):
     code = "unreadable-catalogue"
 
 
-# --- feeds that come by themselves ------------------------------------
+# --- feeds ------------------------------------------------------------
 
 
 class UnknownFeed(LookalikeError):
@@ -131,6 +131,10 @@ class NoImage(ImageError):
     """The product has no image."""
 
     code = "no-image"
+
+
+class MissingImage(NoImage):
+    """The image is not where its address says, or not yet."""
 
 
 class NotAnImage(ImageError):

@@ -1,6 +1,7 @@
 """What does not work at the moment, and when to try again: an image host, decoders, a device.
 
-Whatever waits for one of these is not at fault. It waits, ever longer, for as long as it takes.
+A product that waits for one of these is not at fault. It waits as long as the outage lasts, and
+the delay between two tries grows.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class Outages:
                 outage.delay = min(longest or self._longest, outage.delay * 2 or self._first)
                 outage.retry_at = now + outage.delay
                 if began:
-                    log.warning("does not work; waiting", what=what, reason=reason)
+                    log.warning("an outage began", what=what, reason=reason)
             return max(outage.retry_at - now, 0.001)
 
     def work(self, what: str) -> None:
@@ -86,13 +87,13 @@ class Outages:
                 return
             self.ended += 1
             seconds = round(self._clock() - outage.since, 1)
-            log.info("works again", what=what, seconds=seconds, failures=outage.failures)
+            log.info("an outage ended", what=what, seconds=seconds, failures=outage.failures)
 
     def may_try(self, what: str) -> bool:
         """Tell whether to try now. While it does not work, one caller is told so at a time.
 
-        That caller has to report how it went by `fail` or `work`. If it never does, another is let
-        through after the same time.
+        That caller has to report how it went by `fail` or `work`. If it never does, another caller
+        is told to try after the same time.
         """
         with self._lock:
             outage = self._outages.get(what)

@@ -112,6 +112,12 @@ class Settings(BaseSettings):
         (), description="hosts that images may be fetched from, a,b or JSON; empty: none"
     )
     fetch_seconds: float = Field(10, gt=0, description="time limit of one remote image")
+    image_wait_hours: float = Field(
+        24, ge=0, description="how long an image may be missing before its product's quarantine"
+    )
+    image_grace_hours: float = Field(
+        168, ge=1, description="how long an image is kept that no product names any more"
+    )
 
     # --- feeds ---
     feed_hosts: Names = Field(

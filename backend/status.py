@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 import backend
 from backend import generations, jobs, queue
+from backend.catalogue import unnamed_images
 from backend.database import clock
 from backend.database.engine import Database
 from backend.database.models import Generation, Job
@@ -45,6 +46,7 @@ def status(
         return {
             "products": now.products,
             "pending": now.pending,
+            "awaited": now.awaited,
             "indexed": now.indexed,
             "quarantined": now.quarantined,
             "removing": now.removing,
@@ -58,6 +60,7 @@ def status(
             ),
             "shard": _shard(look_at_shard(generation)) if generation else None,
             "jobs": _jobs(session),
+            "unnamed": unnamed_images.summary(session),
             "filter_recall": [asdict(shape) for shape in shapes],
             "clock_skew_seconds": round(clock.skew(session), 1),
             "workers": [asdict(one) for one in runners.seen(session)],

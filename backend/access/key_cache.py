@@ -58,7 +58,7 @@ class KeyCache:
 
         A key that was valid before is looked up outside `attempt`, and one that `attempt` refuses
         is compared with the live ones. So no client is refused for wrong keys that others have sent
-        from the same address, and a flood of these causes one query now and then.
+        from the same address, and many of these cause one query now and then.
         """
         digest, now = keys.digest(token), time.monotonic()
         if self._refused.get(digest, 0) > now:

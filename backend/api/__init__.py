@@ -29,6 +29,7 @@ from backend.api import (
     paths,
     problems,
     products,
+    purge,
     quarantine,
     request_log,
     scopes,
@@ -51,6 +52,7 @@ RESOURCES = (
     jobs,
     generations,
     feeds,
+    purge,
     health,
     metrics,
 )
@@ -81,6 +83,7 @@ def create_app(
     paths.register_paths(app)
     problems.register_error_handlers(app)
     app.before_request(_limit_waits)
+    app.teardown_request(_wait_as_usual)
     metrics.register_metrics(app, of_installation(services.settings, services.db))
     request_log.register_request_log(app)
     browsers.register_browser_rules(app, services.settings, locked=locked)
@@ -95,3 +98,8 @@ def create_app(
 def _limit_waits() -> None:
     """Let no request wait for long for the lock of a SQLite file: others need its thread."""
     sqlite_file.patience.set(sqlite_file.REQUEST_SECONDS)
+
+
+def _wait_as_usual(_error: BaseException | None) -> None:
+    """Let this thread, if it does other work too, wait as long as before."""
+    sqlite_file.patience.set(sqlite_file.SQLITE_TIMEOUT_SECONDS)

@@ -77,7 +77,7 @@ class Authenticator:
     def _identify(self, token: str) -> tuple[str, Scope]:
         """Return the prefix of a key, and its scope. Raises InvalidKey, or the 429."""
         if self._owner.recognises(token):
-            return "owner", Scope.READ
+            return image_urls.OWNER, Scope.READ
         key = self._key_cache.find(token)
         g.key_digest = keys.digest(token)
         return key.prefix, key.scope

@@ -19,7 +19,7 @@ from backend.api.schemas.product import BatchAnswer, BatchBody, read_draft
 from backend.api.schemas.query import QueryReader
 from backend.api.scopes import requires_scope
 from backend.api.uploads import store_uploads
-from backend.catalogue import products
+from backend.catalogue import products, skus
 from backend.catalogue.products import Draft, Outcome
 from backend.errors import InvalidProduct
 
@@ -47,8 +47,11 @@ def post_batch() -> Json:
 def _read(item: Any) -> Draft | InvalidProduct:
     if not isinstance(item, dict):
         return InvalidProduct("must be a JSON object")
+    sku = item.get("sku", "")
+    if not isinstance(sku, str):
+        return InvalidProduct(f"sku: {skus.RULE}", errors=[{"field": "sku", "reason": skus.RULE}])
     try:
-        return store_uploads(read_draft(item, sku=item.get("sku", "")))
+        return store_uploads(read_draft(item, sku=sku))
     except InvalidProduct as error:
         return error
 
@@ -71,8 +74,8 @@ def _check_addresses(
     session: Session, drafts: Sequence[Draft | InvalidProduct]
 ) -> list[Draft | InvalidProduct]:
     """Return the drafts, with an error instead of each one whose image address is not allowed."""
-    skus = [draft.sku for draft in drafts if isinstance(draft, Draft)]
-    stored = products.image_uris(session, skus)
+    named = [draft.sku for draft in drafts if isinstance(draft, Draft)]
+    stored = products.image_uris(session, named)
     checked = list(drafts)
     for position, draft in enumerate(drafts):
         if isinstance(draft, Draft):

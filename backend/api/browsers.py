@@ -1,7 +1,7 @@
 """What web pages may do with this API: nothing, unless the settings allow their origin.
 
 An API that needs keys is safe from pages, since no browser sends a key by itself. One that needs
-none believes whoever reaches it, and a page in the operator's browser reaches it: by a request
+none trusts every client that reaches it. A page in the operator's browser reaches it: by a request
 across sites, or under a name of its own that resolves to this host (DNS rebinding).
 """
 
@@ -59,6 +59,7 @@ def _refuse_foreign_hosts() -> None:
 
 def is_loopback(host: str) -> bool:
     """Tell whether the name in a Host header, with or without a port, is this host's own."""
+    name = ""
     try:
         name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
         return ip_address(name).is_loopback
@@ -66,13 +67,20 @@ def is_loopback(host: str) -> bool:
         return name == "localhost" or name.endswith(".localhost")
 
 
+def _is_ours(origin: str) -> bool:
+    """Tell whether an Origin header names this server; one that is malformed names nobody."""
+    try:
+        return urlsplit(origin).netloc == request.host
+    except ValueError:
+        return False
+
+
 def _refuse_foreign_pages(allowed: tuple[str, ...]) -> None:
     origin = request.headers.get("Origin")
     if request.method in SAFE or origin in allowed:
         return
     site = request.headers.get("Sec-Fetch-Site", "none")
-    is_ours = origin is None or urlsplit(origin).netloc == request.host
-    if site not in OWN_SITE or not is_ours:
+    if site not in OWN_SITE or not (origin is None or _is_ours(origin)):
         raise RequestError(
             403,
             "cross-site-request",

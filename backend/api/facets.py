@@ -16,7 +16,7 @@ from backend.api.scopes import requires_scope
 COUNTED: Final = ("keyword", "integer", "bool")
 """The types of fields whose values can be counted; a price is a range."""
 
-ONLY_IF_NAMED: Final = ("group_id",)
+ONLY_IF_NAMED: Final = ("group_id", "link")
 """Fields with about as many values as there are products."""
 
 MOST_VALUES: Final = 1000
@@ -26,8 +26,8 @@ api = openapi.blueprint("facets", tag="similar items")
 
 @api.get(
     "/facets",
-    description="The filter applies to every facet, its own included. `group_id` is only counted "
-    "where `fields` names it.",
+    description="The filter applies to every facet, its own included. `group_id` and `link` are "
+    "only counted where `fields` names them.",
     openapi_extensions=openapi.inputs(
         openapi.limit(default=100, most=MOST_VALUES), openapi.FACETS, *openapi.FILTERS
     ),

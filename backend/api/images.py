@@ -206,7 +206,7 @@ def _locked_images(session: Session, sku: str) -> Sequence[ImageRef]:
 
 
 def _read_number(text: str) -> int:
-    """Return the number of an image; a text that is none is the number of no image."""
+    """Return the number of an image; 0, which no image has, for a text that is no number."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 3 else 0
 
 

@@ -15,10 +15,13 @@ from flask_openapi3.types import ResponseDict
 from pydantic import BaseModel
 
 import backend
+from backend.api.examples import add_examples
+from backend.api.links import add_links
 from backend.api.problems import MEDIA_TYPE
 from backend.api.schemas import Json
 from backend.api.schemas.feed import FeedBody, FeedChange, FeedRunBody
 from backend.api.schemas.generation import ForceBody, ReindexBody
+from backend.api.schemas.operation import PurgeBody
 from backend.api.schemas.problem import Problem
 from backend.api.schemas.product import MEMBERS, BatchBody, ProductBody
 from backend.api.schemas.similar_items import IMAGE, SimilarBody
@@ -53,6 +56,7 @@ BODIES: Final[Sequence[type[BaseModel]]] = (
     FeedBody,
     FeedChange,
     FeedRunBody,
+    PurgeBody,
 )
 DOCS_PAGE: Final = '<meta http-equiv="refresh" content="0; url=swagger">'
 
@@ -109,6 +113,8 @@ def publish(app: OpenAPI, *, facets: Iterable[str]) -> None:
             parameters = operation.get("parameters", [])
             if any(parameter["name"] == "filter" for parameter in parameters):
                 parameters += declared
+    add_examples(spec["paths"])
+    add_links(spec["paths"])
     app.add_url_rule("/openapi.json", "description", lambda: app.api_doc)
 
 
@@ -161,6 +167,7 @@ def limit(*, default: int = 10, most: int = 100) -> Json:
 
 
 _TEXT: Final[Json] = {"type": "string", "minLength": 1}
+_FILTER: Final[Json] = {**_TEXT, "contentMediaType": "application/json"}
 _SKU: Final[Json] = skus.SCHEMA
 
 SKU: Final = _parameter("sku", _SKU, "the shop's own key, percent-encoded", place="path")
@@ -178,7 +185,7 @@ GENERATION_ID: Final = _parameter(
     "id", {"type": "integer"}, "number of the generation", place="path"
 )
 FEED_NAME: Final = _parameter("name", {"type": "string"}, "name of the feed", place="path")
-CURSOR: Final = _parameter("cursor", {"type": "string"}, "the `next_cursor` of the page before")
+CURSOR: Final = _parameter("cursor", _TEXT, "the `next_cursor` of the page before")
 STATE: Final = _words("state", {"type": "string", "enum": list(State)}, "only in these states")
 FIELDS: Final = _words(
     "fields", {"type": "string", "enum": list(MEMBERS)}, "only these members of a product"
@@ -212,7 +219,7 @@ def filter_parameters(fields: FieldTypes) -> list[Json]:
 
 FILTERS: Final = (
     *filter_parameters(schema()),
-    _parameter("filter", {"type": "string"}, "the filter as JSON"),
+    _parameter("filter", _FILTER, "the filter as JSON"),
 )
 SEARCH: Final = (limit(), EXCLUDE, FIELDS, MIN_SCORE, *FILTERS)
 

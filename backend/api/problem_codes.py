@@ -49,6 +49,7 @@ STATUS: Final[Mapping[type[LookalikeError], int]] = {
     errors.EmbedderFailed: 503,
     errors.IndexLocked: 503,
     errors.IndexUnavailable: 503,
+    errors.IndexRefused: 502,
     errors.DatabaseUnavailable: 503,
     errors.DatabaseBusy: 503,
     errors.DatabaseLocked: 503,

@@ -237,7 +237,7 @@ def _respond_file(error: OSError) -> Response:
 
 
 def _respond_host(meaning: LookalikeError, error: Exception) -> Response:
-    """Answer with what the host lacks, and in its words; what repeats is logged once a minute."""
+    """Answer with what the host lacks, as it says it; a repeated error is logged once a minute."""
     said = why(error)
     _repeats.log("the host failed", error=said, code=meaning.code)
     problem = to_request_error(meaning)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def trust_proxies(app: Flask, *, hops: int) -> None:
-    """Believe the headers that so many proxies before us have set; with none, no header."""
+    """Trust the headers that this number of proxies in front of us have set; with 0, no header."""
     if hops:
         inner = _Prefixed(app.wsgi_app, app)
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]

@@ -15,7 +15,7 @@ CHECK_SIZE: Final = (64, 64)
 
 
 def store_upload(data: bytes, *, role: str | None = None) -> ImageRef:
-    """Store an image file and return what refers to it. Raises ImageError for what is none."""
+    """Store an image file and return a reference to it. Raises ImageError if it is not usable."""
     with image_slot():
         services().decoders.decode_one(data, target=CHECK_SIZE)
     store = services().image_store

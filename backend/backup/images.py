@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from backend import images
 from backend.backup.folder import Report, read_number
-from backend.errors import ImageError
+from backend.errors import ImageError, NoImage
 from backend.images.limits import ImageLimits
 from backend.images.store import ImageStore, digest_of
 
@@ -25,7 +25,8 @@ CREATE TEMP VIEW images AS
         ELSE 'remote' END AS place
     FROM ({every});
 CREATE TEMP VIEW stored AS
-    SELECT DISTINCT substr(uri, 9) AS digest FROM images WHERE place = 'stored';
+    SELECT DISTINCT substr(uri, 9) AS digest FROM images
+    WHERE place = 'stored' AND removed_at IS NULL;
 """
 FIRST: Final = """
     SELECT id, 0 AS position, image_uri AS uri, image_digest AS digest, removed_at
@@ -97,7 +98,10 @@ def _copy(digest: str, source: ImageStore, target: ImageStore) -> int | None:
         return there
     if size is None:
         return None
-    data = source.read(digest)
+    try:
+        data = source.read(digest)
+    except NoImage:  # deleted meanwhile, by `lookalike purge`
+        return None
     if digest_of(data) != digest:
         return None
     target.put(data)

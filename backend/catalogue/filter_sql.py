@@ -48,6 +48,7 @@ COLUMNS: Final[Schema] = {
     **dict.fromkeys(CATEGORICAL, "keyword"),
     "group_id": "keyword",
     "brand": "keyword",
+    "link": "keyword",
     "year": "integer",
     "price": "float",
     "currency": "keyword",

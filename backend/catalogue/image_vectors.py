@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, cast
 
 import numpy as np
-from sqlalchemy import ColumnElement, and_, delete, select
+from sqlalchemy import ColumnElement, CursorResult, and_, delete, func, select, true
 from sqlalchemy.orm import Session
 
 from backend.database.models import ImageVector, utcnow
@@ -76,3 +77,21 @@ def forget(session: Session, fingerprint: str, *, first: str, beyond: str | None
     if beyond is not None:
         which = and_(which, ImageVector.image_digest < beyond)
     session.execute(delete(ImageVector).where(which).execution_options(synchronize_session=False))
+
+
+def counts(session: Session, *, first: str, beyond: str | None) -> dict[str, int]:
+    """Return {digest: vectors, one for each embedder} with `first` <= image digest < `beyond`."""
+    before = true() if beyond is None else ImageVector.image_digest < beyond
+    rows = session.execute(
+        select(ImageVector.image_digest, func.count())
+        .where(ImageVector.image_digest >= first, before)
+        .group_by(ImageVector.image_digest)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def delete_of(session: Session, digests: Collection[str]) -> int:
+    """Delete the vectors of these images by all embedders; return how many there were."""
+    gone = delete(ImageVector).where(ImageVector.image_digest.in_(digests))
+    result = session.execute(gone, execution_options={"synchronize_session": False})
+    return cast("CursorResult[Any]", result).rowcount

@@ -183,6 +183,7 @@ class _Import:
         columns = (Product.id, Product.sku, Product.image_uri, Product.image_digest)
         query = select(*columns, Product.image_bytes, Product.image_mtime_ns, Product.image_role)
         query = query.add_columns(Product.more_images).where(Product.sku.in_(skus))
+        query = query.where(Product.removed_at.is_(None))
         with self.db.read() as session:
             rows = session.execute(query).all()
             several = [row.id for row in rows if row.more_images]

@@ -36,6 +36,7 @@ __all__ = [
     "page",
     "parse",
     "patch",
+    "possible_skus",
     "remove",
     "save",
     "set_image",
@@ -68,7 +69,7 @@ def remove(session: Session, skus: Sequence[str], *, priority: int) -> tuple[int
     """
     there = (
         select(Product.id)
-        .where(Product.sku.in_(_possible(skus)), Product.removed_at.is_(None))
+        .where(Product.sku.in_(possible_skus(skus)), Product.removed_at.is_(None))
         .order_by(Product.id)
         .with_for_update(key_share=True)
     )
@@ -83,11 +84,11 @@ def remove(session: Session, skus: Sequence[str], *, priority: int) -> tuple[int
 
 
 def image_uris(session: Session, skus: Sequence[str]) -> dict[str, set[str]]:
-    """Return the addresses of the stored images of each sku, of a removed product too."""
+    """Return the addresses of the stored images of each sku; a removed product has none."""
     rows = session.execute(
         select(Product.sku, Product.image_uri, ProductImage.uri)
         .outerjoin(ProductImage, ProductImage.product_id == Product.id)
-        .where(Product.sku.in_(skus))
+        .where(Product.sku.in_(skus), Product.removed_at.is_(None))
     )
     found: dict[str, set[str]] = {sku: set() for sku in skus}
     for sku, *uris in rows:
@@ -97,7 +98,9 @@ def image_uris(session: Session, skus: Sequence[str]) -> dict[str, set[str]]:
 
 def get(session: Session, sku: str) -> Product:
     """Return a product by its sku. Raises UnknownProduct, for a removed one too."""
-    wanted = select(Product).where(Product.sku.in_(_possible([sku])), Product.removed_at.is_(None))
+    wanted = select(Product).where(
+        Product.sku.in_(possible_skus([sku])), Product.removed_at.is_(None)
+    )
     product = session.scalar(wanted, execution_options={"populate_existing": True})
     if product is None:
         raise UnknownProduct(f"there is no product with the sku {sku!r}", sku=sku)
@@ -133,7 +136,7 @@ def page(
     return session.scalars(wanted).all()
 
 
-def _possible(skus: Sequence[str]) -> list[str]:
+def possible_skus(skus: Sequence[str]) -> list[str]:
     """Return the skus that a product can have, as they are stored."""
     return [sku for sku in map(normalise, skus) if is_sku(sku)]
 
@@ -148,7 +151,7 @@ def edit(session: Session, draft: Draft, *, priority: int) -> Product:
 def lock(session: Session, sku: str) -> None:
     """Let no other writer change a product until the transaction ends. Raises UnknownProduct."""
     locked = select(Product.id).where(
-        Product.sku.in_(_possible([sku])), Product.removed_at.is_(None)
+        Product.sku.in_(possible_skus([sku])), Product.removed_at.is_(None)
     )
     if session.scalar(locked.with_for_update(key_share=True)) is None:
         raise UnknownProduct(f"there is no product with the sku {sku!r}", sku=sku)

@@ -1,4 +1,4 @@
-"""Remove the products that a feed does not hold, unless they are too many to be believed."""
+"""Remove the products that a feed does not hold, unless they are more than a limit."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, cast
 
-from sqlalchemy import Table, bindparam, select, update
+from sqlalchemy import Table, bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
 from backend import queue
@@ -24,14 +24,14 @@ from backend.catalogue.merge import (
     payload_differs,
 )
 from backend.catalogue.product_images import Images
-from backend.database.models import Product, utcnow
+from backend.database.models import Event, Product, utcnow
 from backend.database.upsert import upsert
 
 PRODUCTS: Final = cast("Table", Product.__table__)
 
 
 class Outcome(StrEnum):
-    """What became of a draft."""
+    """The outcome of a draft."""
 
     ADDED = "added"  # also a removed product that came back
     CHANGED = "changed"
@@ -41,7 +41,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Saved:
-    """What became of each draft, by position, and the id of every sku that was stored."""
+    """The outcome of each draft, by position, and the id of every sku that was stored."""
 
     outcomes: tuple[Outcome, ...]
     reasons: Mapping[int, str]  # position -> why it was rejected
@@ -58,9 +58,10 @@ def save(
     """Write products and request their work; the number of SQL statements does not grow with them.
 
     A complete draft clears the fields that it does not name. Otherwise they stay, and attributes
-    are merged. In both cases images that are not named stay, even through a removal. A draft
-    that equals the stored row requests nothing. Of several drafts with one sku the last is written
-    and the earlier ones are rejected. A `file:` URI that no import has looked at is rejected too.
+    are merged. In both cases images that are not named stay. A product that was removed starts
+    blank. A draft that equals the stored row requests nothing. Of several drafts with one sku the
+    last is written and the earlier ones are rejected. A `file:` URI that no import has looked at
+    is rejected too.
     Images beyond the first cost SQL only where there are some.
     """
     plan = _Plan(drafts=drafts, complete=complete, now=utcnow())
@@ -73,6 +74,7 @@ def save(
         pending = _save_once(session, plan, pending)
     for image, ids in ((True, plan.new_images), (False, plan.new_payloads)):
         queue.request(session, sorted(ids), image=image, priority=priority)
+    _begin_anew(session, sorted(plan.revived), priority=priority)
     return Saved(
         outcomes=tuple(plan.outcomes[position] for position in range(len(drafts))),
         reasons=plan.reasons,
@@ -92,6 +94,7 @@ class _Plan:
     ids: dict[str, int] = field(default_factory=dict)
     new_images: set[int] = field(default_factory=set)
     new_payloads: set[int] = field(default_factory=set)
+    revived: set[int] = field(default_factory=set)
     further: dict[int, Images] = field(default_factory=dict)  # images beyond the first, to write
 
     def reject(self, position: int, reason: str) -> None:
@@ -100,38 +103,53 @@ class _Plan:
 
     def update(self, position: int, stored: ProductRow) -> dict[str, Any] | None:
         """Compare a draft with its row and note the outcome; return the row to write, if any."""
+        if stored["removed_at"] is not None:
+            return self._revive(position, stored)
         draft = self.drafts[position]
         row = self._merged(position, draft, stored, complete=self.complete)
         if row is None:
             return None
-        id_, revived = stored["id"], stored["removed_at"] is not None
+        id_ = stored["id"]
         self.ids[draft.sku] = id_
         changed = True
-        if revived or images_differ(stored["images"], row["images"]):
+        if images_differ(stored["images"], row["images"]):
             self.new_images.add(id_)
         elif payload_differs(stored, row):
             self.new_payloads.add(id_)
         else:
             changed = False
-        self.outcomes[position] = (
-            Outcome.ADDED if revived else Outcome.CHANGED if changed else Outcome.UNCHANGED
-        )
+        self.outcomes[position] = Outcome.CHANGED if changed else Outcome.UNCHANGED
         if not changed and stored["images"] == row["images"]:
             return None
         if stored["images"][1:] != row["images"][1:]:
             self.further[id_] = row["images"][1:]
         at = self.now if changed else stored["updated_at"]
-        return {**_columns(row), "b_id": id_, "removed_at": None, "updated_at": at}
+        same = {"b_id": id_, "created_at": stored["created_at"], "removed_at": None}
+        return {**_columns(row), **same, "updated_at": at}
+
+    def _revive(self, position: int, stored: ProductRow) -> dict[str, Any] | None:
+        """Return the row of a product that was removed and begins anew, None if it is rejected."""
+        row, id_ = self._begun(position), stored["id"]
+        if row is None:
+            return None
+        self.ids[self.drafts[position].sku] = id_
+        self.outcomes[position] = Outcome.ADDED
+        self.revived.add(id_)
+        if stored["images"][1:] or row["images"][1:]:
+            self.further[id_] = row["images"][1:]
+        return {**_columns(row), "b_id": id_, "removed_at": None}
 
     def insert(self, position: int) -> dict[str, Any] | None:
         """Return a new row for a draft, None if it is rejected."""
+        row = self._begun(position)
+        return row and {**_columns(row), "sku": self.drafts[position].sku}
+
+    def _begun(self, position: int) -> dict[str, Any] | None:
+        """Return the fields and images of a product that begins now, None if it is rejected."""
         draft = self.drafts[position]
         whole = replace(draft, values={**draft.if_new, **draft.values})
         row = self._merged(position, whole, BLANK, complete=True)
-        if row is None:
-            return None
-        named = {"sku": draft.sku, "created_at": self.now, "updated_at": self.now}
-        return {**_columns(row), **named}
+        return row and {**row, "created_at": self.now, "updated_at": self.now}
 
     def note_inserted(self, position: int, product_id: int) -> None:
         """Note the id of a draft that was inserted."""
@@ -165,7 +183,8 @@ def _save_once(session: Session, plan: _Plan, positions: Sequence[int]) -> list[
     for position in positions:
         draft = plan.drafts[position]
         row = stored.get(draft.sku)
-        if names_unseen_file(draft, row):
+        is_live = row is not None and row["removed_at"] is None
+        if names_unseen_file(draft, row if is_live else None):
             plan.reject(position, "image_uri: a file: URI can only be set by an import")
         elif row is None:
             missing[draft.sku] = position
@@ -180,6 +199,13 @@ def _save_once(session: Session, plan: _Plan, positions: Sequence[int]) -> list[
     product_images.replace_further(session, plan.further)
     plan.further.clear()
     return list(missing.values())
+
+
+def _begin_anew(session: Session, ids: Sequence[int], *, priority: int) -> None:
+    """Forget what shoppers did with the products before, and void all work on them."""
+    if ids:
+        session.execute(delete(Event).where(Event.product_id.in_(ids)))
+        queue.request_anew(session, ids, priority=priority)
 
 
 def _stored(session: Session, skus: Sequence[str]) -> dict[str, ProductRow]:

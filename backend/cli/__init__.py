@@ -22,6 +22,7 @@ from backend.cli import (
     jobs,
     keys,
     projector,
+    purge,
     quarantine,
     server,
     similar,
@@ -60,6 +61,7 @@ app.command("status")(status.status)
 app.command("verify")(indexing.verify)
 app.add_typer(feeds.feeds, name="feeds")
 app.add_typer(quarantine.quarantine, name="quarantine")
+app.command("purge")(purge.purge)
 app.add_typer(jobs.jobs, name="jobs")
 app.add_typer(keys.keys, name="keys")
 app.command("migrate")(database.migrate)

@@ -51,7 +51,7 @@ def _history(runs: list[dict[str, Any]]) -> Table:
 
 
 def print_run(result: Mapping[str, Any]) -> None:
-    """Print what came of a run, and its first rejects."""
+    """Print the outcome of a run, and its first rejects."""
     out.print(f"{result.get('outcome')}  {counts_of(result)}", highlight=False)
     for reject in result.get("rejects", ()):
         text = f"  line {reject['line']}, sku {reject['sku'] or '?'}: {reject['reason']}"
@@ -68,7 +68,7 @@ def every_of(item: Mapping[str, Any]) -> str:
 
 
 def outcome_of(run: Mapping[str, Any] | None) -> str:
-    """Return what came of a run, and when it began."""
+    """Return the outcome of a run, and when it began."""
     return f"{run['outcome']} {run['started_at'][:16]}" if run else "-"
 
 

@@ -26,8 +26,9 @@ def index(
     """Embed every image and write every point, until nothing is pending.
 
     If a server is running, the server does the work and this command shows the progress. It also
-    waits for products that are retried later, and for the leases of a killed process. Exit code 0
-    when nothing is pending, even if some products are in quarantine.
+    waits for products that are retried later, and for the leases of a killed process, but not for
+    images that are still to come. Exit code 0 when nothing else is pending, even if some products
+    are in quarantine.
     """
     from backend.status import status as read_status
 
@@ -37,7 +38,7 @@ def index(
         run_job(found, "index", {}, what="Indexing")
         now = read_status(found.db, found.indexes.look_at_shard)
     print_status(now, as_json=as_json)
-    raise typer.Exit(0 if now["pending"] == 0 else 1)
+    raise typer.Exit(0 if now["pending"] == now["awaited"] else 1)
 
 
 def _renew(found: Services) -> None:

@@ -31,6 +31,10 @@ All = Annotated[bool, typer.Option("--all", help="Every quarantined product.")]
 @quarantine.command("list")
 def list_(
     limit: Annotated[int, typer.Option(min=1, help="How many to show.")] = 100,
+    awaited: Annotated[
+        bool,
+        typer.Option("--awaited", help="List the products whose image is still to come instead."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """List quarantined products, and single images of other products, with their reasons.
@@ -39,7 +43,7 @@ def list_(
     of images that does not answer. They are tried again by themselves.
     """
     with services() as found, found.db.read() as session:
-        rows = _read(session, limit=limit)
+        rows = (_read_awaited if awaited else _read)(session, limit=limit)
         waiting = _read_waiting(session)
     if as_json:
         keys = ("sku", "reason", "failures", "image_uri", "image")
@@ -51,7 +55,8 @@ def list_(
         number = f"{row.image}: " if row.image else ""
         texts = (row.sku, row.reason, str(row.failures), number + (row.image_uri or "-"))
         table.add_row(*map(escape, texts))
-    out.print(table if rows else "The quarantine is empty.")
+    nothing = "No image is still to come." if awaited else "The quarantine is empty."
+    out.print(table if rows else nothing)
     for row in waiting:
         out.print(escape(f"{row.products:,} products wait: {row.reason}"))
 
@@ -91,6 +96,17 @@ def discard(skus: Skus = None, everything: All = False, as_json: AsJson = False)
 def _split(items: list[Any]) -> Iterator[list[Any]]:
     for start in range(0, len(items), CHUNK):
         yield items[start : start + CHUNK]
+
+
+def _read_awaited(session: Any, *, limit: int) -> list[Any]:
+    """Return the products of the active generation whose image is still to come."""
+    from backend import generations
+    from backend.queue.progress import quarantine as read_quarantine
+
+    generation = generations.active_or_none(session)
+    if generation is None:
+        return []
+    return list(read_quarantine(session, generation.id, limit=limit, awaited=True))
 
 
 def _read(session: Any, *, limit: int) -> list[Any]:

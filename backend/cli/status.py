@@ -27,6 +27,8 @@ def print_status(now: dict[str, Any], *, as_json: bool) -> None:
     table = Table(show_header=False, box=None)
     for name in ("products", "pending", "indexed", "quarantined", "removing"):
         table.add_row(name, f"{now[name]:,}")
+    if now["awaited"]:
+        table.add_row("", f"{now['awaited']:,} of the pending ones wait for an image to come")
     if now["oldest_pending_seconds"] is not None:
         table.add_row("oldest pending", f"{now['oldest_pending_seconds']:,.0f} s")
     if generation := now["generation"]:
@@ -37,6 +39,9 @@ def print_status(now: dict[str, Any], *, as_json: bool) -> None:
         table.add_row("waiting", escape(f"{row['products']:,}: {row['reason']}"))
     if shard := now["shard"]:
         table.add_row("embedded index", _describe_shard(shard))
+    if (unnamed := now["unnamed"])["images"] or unnamed["vectors"]:
+        size = f"{unnamed['images']:,} images ({unnamed['bytes']:,} bytes)"
+        table.add_row("named by none", f"{size}, {unnamed['vectors']:,} vectors")
     out.print(table)
     for warning in now["warnings"]:
         err.print(f"Warning: {warning}.", soft_wrap=True, highlight=False)

@@ -7,6 +7,7 @@ are raised by the driver itself, before anything is sent, and have only a messag
 from __future__ import annotations
 
 import errno
+import re
 import sqlite3
 from typing import Final
 
@@ -14,6 +15,7 @@ from alembic.util import CommandError
 from sqlalchemy import exc
 
 from backend import errors
+from backend.database.models import Base
 from backend.errors import LookalikeError
 
 _SQLITE: Final[dict[int, type[LookalikeError]]] = {
@@ -38,8 +40,6 @@ _POSTGRESQL: Final[dict[str, type[LookalikeError]]] = {
     "55P03": errors.DatabaseLocked,
     "40": errors.DatabaseLocked,  # deadlocks and serialization failures
     "25006": errors.DatabaseReadOnly,
-    "42P01": errors.DatabaseNotMigrated,  # no such table
-    "42703": errors.DatabaseNotMigrated,  # no such column
     "XX001": errors.DatabaseDamaged,
     "XX002": errors.DatabaseDamaged,
     "54": errors.TooManyParameters,  # program limits: too complex, too many arguments
@@ -54,11 +54,16 @@ _MESSAGES: Final[tuple[tuple[str, type[LookalikeError]], ...]] = (
     ("Expression tree is too large", errors.TooManyParameters),
     ("parser stack overflow", errors.TooManyParameters),
     ("number of parameters must be between", errors.TooManyParameters),
-    ("no such table", errors.DatabaseNotMigrated),
-    ("no such column", errors.DatabaseNotMigrated),
     ("NUL (0x00)", errors.NulByte),
     ("null character", errors.NulByte),
 )
+
+
+_MISSING_TABLE: Final = re.compile(r"(?:no such table: |relation \")(\w+)(?:\" does not exist)?")
+
+
+READS_GO_ON: Final = (errors.DatabaseFull, errors.DatabaseLocked, errors.DatabaseReadOnly)
+"""Only writes fail: no reason to send readers elsewhere."""
 
 
 def meaning_of(error: BaseException | None) -> LookalikeError | None:
@@ -85,6 +90,8 @@ def _kind_of(error: exc.DBAPIError) -> type[LookalikeError] | None:
     for part, kind in _MESSAGES:
         if part in message:
             return kind
+    if (missing := _MISSING_TABLE.search(message)) and missing[1] in Base.metadata.tables:
+        return errors.DatabaseNotMigrated
     number = getattr(error.orig, "sqlite_errorcode", None)
     if number is not None:
         return _SQLITE.get(number & 0xFF)

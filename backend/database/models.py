@@ -93,7 +93,7 @@ class Product(Base):
     in_stock: Mapped[bool] = mapped_column(default=True)
     attributes: Mapped[dict[str, Any]] = mapped_column(default=dict)
     image_uri: Mapped[str | None] = mapped_column(Text)
-    image_digest: Mapped[str | None] = mapped_column(String(64))  # sha256 of the bytes, in hex
+    image_digest: Mapped[str | None] = mapped_column(String(64), index=True)  # sha256, in hex
     image_bytes: Mapped[int | None] = mapped_column(BigInteger)  # with the time: has it changed?
     image_mtime_ns: Mapped[int | None] = mapped_column(BigInteger)
     image_role: Mapped[str | None] = mapped_column(String(64))
@@ -128,6 +128,17 @@ class ImageVector(Base):
     fingerprint: Mapped[str] = mapped_column(String(64), primary_key=True)
     vector: Mapped[bytes] = mapped_column(LargeBinary)  # float16, little-endian, L2-normalised
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class UnnamedImage(Base):
+    """An image content that no product names any more; it is deleted after a time of grace."""
+
+    __tablename__ = "unnamed_images"
+
+    image_digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    bytes: Mapped[int | None] = mapped_column(BigInteger)  # of its file; NULL: there is no file
+    vectors: Mapped[int]  # one for each embedder
+    found_at: Mapped[datetime] = mapped_column(index=True)
 
 
 BUILDING: Final = "building"
@@ -180,15 +191,18 @@ class IndexEntry(Base):
     )
     wanted: Mapped[int] = mapped_column(BigInteger, default=1)  # version the shop wants indexed
     embedded: Mapped[int] = mapped_column(BigInteger, default=0)  # version whose vector is stored
-    embedded_digest: Mapped[str | None] = mapped_column(String(64))  # the image of that vector
+    embedded_digest: Mapped[str | None] = mapped_column(String(64), index=True)  # its image
     indexed: Mapped[int] = mapped_column(BigInteger, default=0)  # version in the index
     claim: Mapped[int] = mapped_column(BigInteger, default=0)  # number of the newest claim
-    indexed_claim: Mapped[int | None] = mapped_column(BigInteger)  # of the point; NULL: no point
+    indexed_claim: Mapped[int | None] = mapped_column(BigInteger)  # of the point; NULL: no point,
+    # 0: a point that is there is from before the product was deleted
     failures: Mapped[int] = mapped_column(default=0)
     priority: Mapped[int] = mapped_column(default=1)
     requested_at: Mapped[datetime] = mapped_column(default=utcnow)
     due_at: Mapped[datetime | None] = mapped_column(default=utcnow)
     last_error: Mapped[str | None] = mapped_column(Text)
+    image_awaited_since: Mapped[datetime | None]  # its image was not there then, nor ever since
+    image_retry_at: Mapped[datetime | None]  # when to look for it again
     more_digests: Mapped[list[str] | None] = mapped_column(
         JSON(none_as_null=True)
     )  # the images of the product's points beyond the first
@@ -198,6 +212,13 @@ class IndexEntry(Base):
     )  # why single images have no point: {uri: reason}
 
     __table_args__ = (
+        Index(
+            "ix_index_entries_awaited",
+            "generation_id",
+            "image_retry_at",
+            postgresql_where=text("image_retry_at IS NOT NULL"),
+            sqlite_where=text("image_retry_at IS NOT NULL"),
+        ),
         Index(
             "ix_index_entries_image_errors",
             "generation_id",
@@ -289,7 +310,7 @@ class Feed(Base):
 
 
 class FeedRun(Base):
-    """One import of a feed, and what came of it; the newest are kept."""
+    """One import of a feed, with its outcome; the newest are kept."""
 
     __tablename__ = "feed_runs"
 
@@ -341,6 +362,7 @@ class Count(Base):
         BigKey, ForeignKey("generations.id", ondelete="CASCADE"), primary_key=True
     )
     progress: Mapped[dict[str, Any]]
+    awaited: Mapped[int | None] = mapped_column(BigInteger)
     counted_at: Mapped[datetime]
     good_until: Mapped[datetime]
 

@@ -1,4 +1,4 @@
-"""One run of a feed: fetch it, import it, write down what came of it."""
+"""One run of a feed: fetch it, import it, write down the outcome."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ LONGEST_REASON: Final = 500  # characters
 
 
 class Outcome(StrEnum):
-    """What came of a run."""
+    """The outcome of a run."""
 
     RUNNING = "running"
     IMPORTED = "imported"

@@ -11,7 +11,7 @@
 - `store`: images by the digest of their bytes
 - `structure`: how many parts a file may have
 - `decoder_pool`, `decoder`, `decoder_process`: decoding in separate processes
-- `guard`: a host that does not answer is left alone for a while
+- `guard`: a host that does not answer is asked again only after a delay
 - `open_images`: a product's image URI -> a decoded image
 
 This module gives the functions of `limits`, `formats`, `decode` and `local_files`.

@@ -19,7 +19,7 @@ from typing import Any, Final, TypeAlias
 
 from PIL import Image
 
-from backend.errors import DecoderDied, DecoderUnavailable, ImageError
+from backend.errors import DecoderDied, DecoderUnavailable, ImageError, MissingImage
 from backend.images.decode import Size
 from backend.images.decoder_process import READY
 from backend.processes import describe_exit, start_module
@@ -41,7 +41,7 @@ BUFFERED: Final = 1 << 16
 """Bytes that a pipe takes at once, whether its reader is alive or not."""
 
 _ERRORS: Final[Mapping[str, type[ImageError]]] = {
-    kind.code: kind for kind in ImageError.__subclasses__()
+    kind.__name__: kind for kind in (*ImageError.__subclasses__(), MissingImage)
 }
 
 

@@ -66,7 +66,7 @@ def serve(pipe: Connection, *, decode: Decode, limits: ImageLimits, seconds: flo
 
     A request is `{"target": [height, width], "path": …}`, or without a path followed by the
     bytes; a target that is one number is the longest side allowed. An answer is `{"digest": …,
-    "size": [height, width]}` followed by the RGB pixels, or `{"error": code, "message": …}`. The
+    "size": [height, width]}` followed by the RGB pixels, or `{"error": class, "message": …}`. The
     kernel kills the process when an answer takes longer than `seconds`, because the parent
     may have been killed itself.
     """
@@ -80,9 +80,9 @@ def serve(pipe: Connection, *, decode: Decode, limits: ImageLimits, seconds: flo
             image = decode(data, limits=limits, target=_size_of(request["target"], data, limits))
             pixels = image.tobytes()
         except ImageError as error:
-            _send(pipe, {"error": error.code, "message": error.message})
+            _send(pipe, {"error": type(error).__name__, "message": error.message})
         except MemoryError:
-            _send(pipe, {"error": ImageTooLarge.code, "message": "it needs too much memory"})
+            _send(pipe, {"error": ImageTooLarge.__name__, "message": "it needs too much memory"})
         else:
             digest = hashlib.sha256(data).hexdigest()
             _send(pipe, {"digest": digest, "size": [image.height, image.width]})

@@ -19,7 +19,13 @@ from time import monotonic
 from typing import Final
 from urllib.parse import SplitResult, quote
 
-from backend.errors import ForbiddenImage, HostUnavailable, ImageUnavailable, NoImage
+from backend.errors import (
+    ForbiddenImage,
+    HostUnavailable,
+    ImageUnavailable,
+    MissingImage,
+    NoImage,
+)
 from backend.images.addresses import PORTS, parse_address
 from backend.images.limits import ImageLimits
 from backend.images.public_addresses import Address, is_public
@@ -32,7 +38,9 @@ SAFE: Final = "/?%:@!$&'()*+,;=~"
 TRANSIENT: Final = {408, 425, 429}
 """Statuses after which another try may help, beside those from 500 on."""
 
-GONE: Final = {404, 410}
+NOT_THERE: Final = 404
+GONE: Final = {NOT_THERE, 410}
+"""Of these, 410 says that it will not come back."""
 
 
 def fetch(
@@ -46,7 +54,7 @@ def fetch(
     """Return the bytes behind an address that `parse_address` allows for these `hosts`.
 
     Takes at most `seconds`, beside the look-up of the host's name. Raises ForbiddenImage, NoImage,
-    ImageTooLarge, and ImageUnavailable where trying again may help.
+    ImageTooLarge, and where trying again may help ImageUnavailable and MissingImage.
     """
     parts = parse_address(uri, hosts=hosts)
     if parts.scheme == "s3":
@@ -178,8 +186,10 @@ def _check_status(response: HTTPResponse, parts: SplitResult) -> None:
         return
     if 300 <= status < 400:
         raise ForbiddenImage(f"{host} redirects the image, which is not followed")
+    if status == NOT_THERE:
+        raise MissingImage(f"{host} does not have the image (status {status})")
     if status in GONE:
-        raise NoImage(f"{host} does not have the image (status {status})")
+        raise NoImage(f"{host} does not have the image any more (status {status})")
     if status in TRANSIENT or status >= 500:
         raise ImageUnavailable(f"{host} answered with status {status}")
     raise ForbiddenImage(f"{host} refuses the image (status {status})")
@@ -212,7 +222,7 @@ def _fetch_s3(uri: str, *, limits: ImageLimits, seconds: float) -> bytes:
             limits.check_bytes(file.size or 0)
             data: bytes = file.read(limits.max_bytes + 1)
     except FileNotFoundError:
-        raise NoImage(f"there is no {uri}") from None
+        raise MissingImage(f"there is no {uri}") from None
     except PermissionError as error:
         raise ForbiddenImage(f"no permission to read {uri}: {error}") from None
     except (OSError, BotoCoreError) as error:

@@ -1,4 +1,4 @@
-"""Ask a host for an image, and leave it alone for a while when it does not answer."""
+"""Ask a host for an image; when it does not answer, ask it again only after a delay."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from backend.errors import ForbiddenImage, ImageUnavailable, NoImage
+from backend.errors import ForbiddenImage, ImageUnavailable, MissingImage, NoImage
 from backend.images.limits import ImageLimits
 
 
@@ -47,7 +47,7 @@ def inside(folder: Path, relative: str | Path) -> Path:
 def read_file(path: str | Path, *, limits: ImageLimits) -> bytes:
     """Read a regular file. Blocks only as long as the file system does.
 
-    Raises NoImage, ForbiddenImage (no regular file, or no permission), ImageTooLarge, and
+    Raises MissingImage, ForbiddenImage (no regular file, or no permission), ImageTooLarge, and
     ImageUnavailable when the file system failed.
     """
     try:
@@ -57,7 +57,9 @@ def read_file(path: str | Path, *, limits: ImageLimits) -> bytes:
                 raise ForbiddenImage(f"{path} is not a regular file")
             limits.check_bytes(status.st_size)
             data = file.read(limits.max_bytes + 1)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+    except (FileNotFoundError, NotADirectoryError):
+        raise MissingImage(f"there is no file {path}") from None
+    except ValueError:  # a NUL byte
         raise NoImage(f"there is no file {path}") from None
     except IsADirectoryError:
         raise ForbiddenImage(f"{path} is not a regular file") from None

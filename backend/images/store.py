@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
+import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 import fsspec
 
-from backend.errors import ConfigurationError, DiskFull, ImageUnavailable, NoImage
+from backend.errors import ConfigurationError, DiskFull, ImageUnavailable, MissingImage
 from backend.files import replace_file
+
+NEW_FOR: Final = timedelta(minutes=15)
+"""An image that is put again within this time keeps its time."""
+
+PARTS: Final = tuple(f"{number:02x}" for number in range(256))
+"""The folders of a store, and the first two digits of the digests in each."""
+
+_DIGEST: Final = re.compile("[0-9a-f]{64}")
+_ASIDE: Final = re.compile(r"\.[0-9a-f]{64}\.gone")
 
 SCHEME: Final = "store"
 """The scheme of the URIs that point into the store: store://<digest>."""
@@ -39,17 +52,69 @@ class ImageStore:
     def put(self, data: bytes) -> str:
         """Store an image unless it is there already, and return its digest.
 
-        Raises ImageUnavailable when the store cannot be reached, DiskFull when it is full.
+        One that is there counts as new again, so that `delete_unless` keeps it until a row names
+        it. Raises ImageUnavailable when the store cannot be reached, DiskFull when it is full.
         """
         digest = digest_of(data)
         with _store_errors_translated():
-            if self._find(digest) != len(data):  # a power cut can leave a file incomplete
+            if not self._renew(digest, len(data)):
                 self._write(digest, data)
         return digest
 
+    def listed(self, part: str) -> dict[str, int]:
+        """Return {digest: bytes} of the images whose digests begin with `part`, two digits."""
+        with _store_errors_translated():
+            try:
+                found = self._fs.ls(f"{self._located[1]}/{part}", detail=True, refresh=True)
+            except FileNotFoundError:
+                return {}
+        names = {entry["name"].rstrip("/").rpartition("/")[2]: entry["size"] for entry in found}
+        for name in filter(_ASIDE.fullmatch, names):
+            self._put_back(name[1:65])
+        return {name: size for name, size in names.items() if _DIGEST.fullmatch(name)}
+
+    def delete(self, digest: str) -> int | None:
+        """Delete an image at once; return its bytes, None if it was not there."""
+        with _store_errors_translated():
+            size = self._find(digest)
+            if size is not None:
+                with suppress(FileNotFoundError):
+                    self._fs.rm_file(self._place(digest))
+            return size
+
+    def delete_unless(
+        self, digest: str, is_named: Callable[[], bool], *, stored_after: datetime
+    ) -> bool:
+        """Delete an image, unless it was put again since a time, or `is_named`; tell whether.
+
+        In a folder it is first moved aside and then judged: whoever puts it meanwhile either has
+        made it new before, which is seen, or finds nothing and writes it again. An object store
+        cannot do that: there, a `put` in the instant between look and deletion loses the image.
+        """
+        path = self.path(digest)
+        with _store_errors_translated():
+            if path is None:
+                modified = self._modified(digest)
+                keep = modified is None or modified > stored_after or is_named()
+                return not keep and self.delete(digest) is not None
+            aside = _aside(path)
+            try:
+                path.rename(aside)
+                keep = _put_at(aside.stat()) > stored_after.timestamp() or is_named()
+            except FileNotFoundError:
+                return False
+            except BaseException:
+                self._put_back(digest)
+                raise
+            if keep:
+                self._put_back(digest)
+            else:
+                aside.unlink(missing_ok=True)
+            return not keep
+
     @contextmanager
     def open(self, digest: str) -> Iterator[BinaryIO]:
-        """Open an image for reading. Raises NoImage, and ImageUnavailable if the store fails.
+        """Open an image for reading. Raises MissingImage, and ImageUnavailable if the store fails.
 
         Reading inside of the `with` raises the same.
         """
@@ -57,7 +122,7 @@ class ImageStore:
             try:
                 file = cast("BinaryIO", self._fs.open(self._place(digest), "rb"))
             except FileNotFoundError:
-                raise NoImage(f"the image store does not hold {digest}") from None
+                raise MissingImage(f"the image store does not hold {digest}") from None
             with file:
                 yield file
 
@@ -103,6 +168,40 @@ class ImageStore:
     def _place(self, digest: str) -> str:
         return f"{self._located[1]}/{digest[:2]}/{digest}"
 
+    def _renew(self, digest: str, size: int) -> bool:
+        """Tell whether a whole image is there; if so, note that it was put again now.
+
+        In a folder the time of the last reading notes it, so that a file keeps its own time.
+        """
+        path = self.path(digest)
+        if path is None:
+            modified = self._modified(digest) if self._find(digest) == size else None
+            return modified is not None and modified > datetime.now(UTC) - NEW_FOR
+        try:
+            status = path.stat()
+            if status.st_size != size:  # a power cut can leave a file incomplete
+                return False
+            if _put_at(status) < time.time() - NEW_FOR.total_seconds():
+                os.utime(path, ns=(time.time_ns(), status.st_mtime_ns))
+        except (FileNotFoundError, PermissionError):  # a file of another user is written again
+            return False
+        return True
+
+    def _modified(self, digest: str) -> datetime | None:
+        """Return when an object was written; None if it is not there, or its store does not say."""
+        try:
+            found: datetime = self._fs.modified(self._place(digest))
+        except (FileNotFoundError, NotImplementedError):
+            return None
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+    def _put_back(self, digest: str) -> None:
+        """Undo a deletion that was not finished, also one of a process that died."""
+        path = self.path(digest)
+        if path is not None:
+            with suppress(FileNotFoundError):
+                _aside(path).rename(path)
+
     def _find(self, digest: str) -> int | None:
         try:
             return cast("int", self._fs.size(self._place(digest)))
@@ -119,6 +218,15 @@ class ImageStore:
             replace_file(
                 path, lambda draft: draft.write_bytes(data), mode=0o644, unique=True, flush=False
             )
+
+
+def _put_at(status: os.stat_result) -> float:
+    """Return when a file was put last; it may be later, where something has read the file."""
+    return max(status.st_atime, status.st_mtime)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.gone")
 
 
 @contextmanager

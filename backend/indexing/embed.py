@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -28,26 +28,23 @@ from backend.errors import (
     DecoderDied,
     DecoderUnavailable,
     EmbedderFailed,
-    HostUnavailable,
     ImageError,
     ImageUnavailable,
     IndexRefused,
     InvalidVector,
-    LookalikeError,
 )
 from backend.generations import check_fingerprint
 from backend.images.decoder_pool import Decoded
 from backend.images.open_images import ImageOpener
+from backend.indexing import row_outcomes
 from backend.indexing.image_tasks import Gathered, ImageTask, Outcome, read_tasks, store_digests
+from backend.indexing.row_outcomes import RetryLimits, reason
 from backend.metrics.instruments import count_batch
 from backend.outages import Outages
-from backend.queue import REINDEX, Claimed, FurtherImages, Stage
+from backend.queue import REINDEX, Claimed, Stage
 from backend.vectors import Vector
 
 log = structlog.get_logger(__name__)
-
-RETRYABLE: Final = (ImageUnavailable, DecoderDied)
-"""Image errors that may not occur again; a decoder may also die because the machine is busy."""
 
 HOST_FAULTS: Final = (DecoderBusy, DecoderUnavailable, EmbedderFailed)
 """What keeps this process from embedding any image."""
@@ -57,20 +54,17 @@ HOST_CODES: Final = tuple(
 )
 """Codes of the quarantine's reasons that may be the host's fault, and so are tried again."""
 
-
 GAVE_UP: Final = DecoderDied(queue.EXHAUSTED.partition(": ")[2])
 """Why an image has no vector whose product has used all attempts in processes that died."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbedOptions:
+class EmbedOptions(RetryLimits):
     """How one claim is made and embedded."""
 
     claim_size: int  # rows taken at once
     batch_size: int  # images in one forward pass, after which rows are settled
     lease: timedelta
-    max_failures: int
-    retry: timedelta  # the first back-off; it doubles with every failure
     heartbeat: Callable[[], None] = lambda: None  # called for every image, so that a hang is seen
     outages: Outages = field(default_factory=Outages)
 
@@ -215,7 +209,7 @@ def _work(
 
 
 def _one_by_one(tasks: list[ImageTask]) -> list[ImageTask]:
-    """Order the images of a row that has failed before, so that one that kills costs itself.
+    """Order the images of a row that has failed before, to find one that kills the process.
 
     They are embedded and stored one by one, from either end in turn: so only those between two
     images that kill the process are never reached.
@@ -297,90 +291,30 @@ def _record(
     if not outcomes:
         return
     vectors = {one.digest: one.vector for one in outcomes if one.vector is not None}
-    verdicts = [_judge(row, every, options) for row, every in gathered.add(outcomes)]
-    further = {one.row: one.further for one in verdicts}
-    settled = [(one.row, one.digest) for one in verdicts if one.digest is not None]
-    failed = [one for one in verdicts if one.digest is None]
-    waiting = [(one.row, one.reason, one.wait) for one in failed if one.wait is not None]
-    permanent = [(one.row, one.reason) for one in failed if one.may_not_retry]
+    complete = list(gathered.add(outcomes))
 
     def write(session: Session) -> None:
-        image_vectors.store(session, generation.fingerprint, vectors)
-        store_digests(session, outcomes)
-        generations.note_images(session, generation.id, most=_most_images(verdicts))
-        queue.settle_embedded(session, generation.id, settled, further=further)
-        queue.fail(session, generation.id, permanent, further=further)
-        # Tries before the host was known to be at fault are forgotten with it.
-        queue.postpone(session, generation.id, waiting, forget=True)
         now = clock.now(session)
-        for one in failed:
-            if one.back_off is not None:
-                again = [(one.row, one.reason)]
-                queue.fail(session, generation.id, again, retry_at=now + one.back_off)
+        rows = [row_outcomes.decide(row, every, options, now) for row, every in complete]
+        new = _vectors_to_store(session, generation, outcomes, vectors)
+        image_vectors.store(session, generation.fingerprint, new)
+        store_digests(session, outcomes)
+        generations.note_images(session, generation.id, most=row_outcomes.most_images(rows))
+        row_outcomes.record(session, generation, rows, now)
 
     db.write(write)
-    for verdict in verdicts:
-        open_rows.pop(verdict.row, None)
+    for row, _ in complete:
+        open_rows.pop(row, None)
 
 
-@dataclass(frozen=True)
-class _Verdict:
-    """What is recorded of a row: the digest of its first good image, or a reason."""
-
-    row: Claimed
-    digest: str | None
-    further: FurtherImages
-    reason: str = ""
-    back_off: timedelta | None = None  # until it is tried again after a failure of its own
-    wait: timedelta | None = None  # until it is tried again after a failure of the host
-
-    @property
-    def may_not_retry(self) -> bool:
-        """Whether it is not tried again."""
-        return self.back_off is None and self.wait is None
-
-
-def _judge(row: Claimed, outcomes: Sequence[Outcome], options: EmbedOptions) -> _Verdict:
-    """Decide what becomes of a row. A bad image costs itself, unless there is no good one.
-
-    While one of the images may still be had, the row waits for it.
-    """
-    errors = [one.error for one in outcomes if one.error is not None]
-    good = dict.fromkeys(one.digest for one in outcomes if one.error is None)
-    digest, *more = good or [None]
-    several = len(outcomes) > 1
-    reasons = {one.task.uri or "": reason(one.error) for one in outcomes if one.error and several}
-    further = FurtherImages(digests=[each for each in more if each], errors=reasons)
-    host = next((error for error in errors if isinstance(error, HostUnavailable)), None)
-    if host is not None:
-        return _Verdict(row, None, further, reason(host), wait=_wait(host, options))
-    waits_for = next((error for error in errors if _may_retry(row, error, options)), None)
-    if waits_for is not None:
-        return _Verdict(row, None, further, reason(waits_for), _back_off(row, options))
-    return _Verdict(row, digest, further, reason(errors[0]) if errors else "")
-
-
-def _most_images(verdicts: Sequence[_Verdict]) -> int:
-    """Return how many points one of these products will have at most."""
-    return max((1 + len(one.further.digests) for one in verdicts), default=1)
-
-
-def reason(error: Exception) -> str:
-    """Return the reason of a quarantine, `code: message`."""
-    if isinstance(error, LookalikeError):
-        return f"{error.code}: {error.message}"
-    return f"embedding-failed: {type(error).__name__}: {error}"
-
-
-def _wait(error: HostUnavailable, options: EmbedOptions) -> timedelta:
-    """Return how long a row waits for its image's host."""
-    return max(options.retry, timedelta(seconds=error.context.get("wait", 0)))
-
-
-def _may_retry(row: Claimed, error: Exception, options: EmbedOptions) -> bool:
-    permanent = isinstance(error, ImageError) and not isinstance(error, RETRYABLE)
-    return not permanent and row.failures < options.max_failures
-
-
-def _back_off(row: Claimed, options: EmbedOptions) -> timedelta:
-    return options.retry * 2.0 ** (row.failures - 1)
+def _vectors_to_store(
+    session: Session,
+    generation: Generation,
+    outcomes: Sequence[Outcome],
+    vectors: Mapping[str, Vector],
+) -> dict[str, Vector]:
+    """Return the vectors of rows that are still ours: a late one's image may have been purged."""
+    rows = list({one.task.row: None for one in outcomes if one.vector is not None})
+    ours = queue.still_ours(session, generation.id, rows)
+    wanted = {one.digest for one in outcomes if one.task.row in ours}
+    return {digest: vector for digest, vector in vectors.items() if digest in wanted}

@@ -1,4 +1,4 @@
-"""The images of claimed rows, and what became of each."""
+"""The images of claimed rows, and the outcome of each."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ COLUMNS: Final[dict[str, FieldType]] = {
     "usage": "keyword",
     "group_id": "keyword",
     "brand": "keyword",
+    "link": "keyword",
     "year": "integer",
     "price": "float",
     "currency": "keyword",

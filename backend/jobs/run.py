@@ -76,7 +76,7 @@ def run_next(db: Database, handlers: Mapping[str, Handler]) -> bool:
 
 
 def _run(job: Job, handler: Handler, report: JobReport) -> bool:
-    """Run a job that was taken, and write what became of it; return whether it did work."""
+    """Run a job that was taken, and write its outcome; return whether it did work."""
     try:
         with report.alive():
             if job.cancelled_at is not None:  # while its runner died

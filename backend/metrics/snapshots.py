@@ -1,10 +1,10 @@
 """How the processes that share a data folder add up: each writes its counts into a file of its own.
 
 prometheus_client has memory-mapped files for this. On a full disk a write to such a file ends the
-process by SIGBUS, and each process that ends leaves files for ever. Here an ordinary file is
-replaced once a second, by a thread; a write that fails costs nothing but a second of accuracy. A
-process holds a lock while it lives, so what an ended process has counted can be told from the rest,
-and is added to one file: a counter never falls.
+process by SIGBUS, and the files of ended processes stay. Here a thread replaces an ordinary file
+once a second; if a write fails, a second of accuracy is lost. A process holds a lock while it runs,
+which tells its counts from those of ended processes. The latter are added up in one file, so a
+counter never falls.
 """
 
 from __future__ import annotations

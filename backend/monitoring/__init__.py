@@ -1,7 +1,7 @@
 """What Prometheus reads: the counts of all processes, and what SQL and the disks say.
 
-Reading order: `exposition` (all parts of an answer), `parts` (a part that is slow or fails costs
-only itself), `catalogue` and `disks` (what is read), `server` (a port of its own).
+Reading order: `exposition` (all parts of an answer), `parts` (a part that is slow or fails is
+left out), `catalogue` and `disks` (what is read), `server` (a port of its own).
 """
 
 from backend.monitoring.exposition import API, Exposition, of_installation, of_processes

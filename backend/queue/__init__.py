@@ -30,15 +30,25 @@ from backend.queue.postponing import (
     waiting_by_reason,
     waits_for_host,
 )
-from backend.queue.requesting import forget_points, request, request_again, request_removal
+from backend.queue.requesting import (
+    forget_points,
+    is_awaited_due,
+    request,
+    request_again,
+    request_anew,
+    request_removal,
+    wake_awaited,
+)
 from backend.queue.settlements import (
     EXHAUSTED,
+    await_image,
     fail,
     fail_apply,
     quarantine_exhausted,
     send_back,
     settle_embedded,
     settle_indexed,
+    still_ours,
 )
 
 __all__ = [
@@ -50,6 +60,7 @@ __all__ = [
     "FurtherImages",
     "Stage",
     "WaitingRows",
+    "await_image",
     "claim",
     "count_waiting",
     "fail",
@@ -58,6 +69,7 @@ __all__ = [
     "forget_points",
     "free_leases",
     "heal",
+    "is_awaited_due",
     "is_busy",
     "is_due",
     "postpone",
@@ -65,11 +77,14 @@ __all__ = [
     "quarantine_exhausted",
     "request",
     "request_again",
+    "request_anew",
     "request_removal",
     "send_back",
     "settle_embedded",
     "settle_indexed",
+    "still_ours",
     "waiting_by_reason",
     "waits_for",
     "waits_for_host",
+    "wake_awaited",
 ]

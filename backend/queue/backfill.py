@@ -54,6 +54,7 @@ def insert_missing(session: Session, generation_id: int, which: ColumnElement[bo
 _KNOWN_ENTRY: Final = [
     *NEW_ENTRY,
     *("embedded_digest", "last_error", "more_digests", "more_points", "image_errors"),
+    *("image_awaited_since", "image_retry_at"),
 ]
 
 
@@ -95,6 +96,8 @@ def _known_entries(generation: Generation, now: datetime) -> Select[Any]:
             case((has_failed, sibling.more_digests), else_=null()),
             case((has_failed, sibling.more_points), else_=null()),
             case((has_failed, sibling.image_errors), else_=null()),
+            case((has_failed, sibling.image_awaited_since), else_=null()),
+            case((has_failed, sibling.image_retry_at), else_=null()),
         )
         .select_from(Product)
         .outerjoin(

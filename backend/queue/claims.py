@@ -58,6 +58,7 @@ def claim(
         .returning(
             *(Entry.product_id, Entry.claim, Entry.wanted, Entry.failures),
             *(Entry.embedded_digest, Entry.more_digests, Entry.more_points),
+            Entry.image_awaited_since,
         )
         .execution_options(synchronize_session=False)
     )

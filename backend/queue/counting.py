@@ -43,7 +43,7 @@ def recent(session: Session, generation_id: int, *, now: datetime | None = None)
         return None
     oldest = kept.progress["oldest_request"]
     values = kept.progress | {"oldest_request": oldest and datetime.fromisoformat(oldest)}
-    return Counted(Progress(**values), kept.counted_at)
+    return Counted(Progress(**values, awaited=kept.awaited or 0), kept.counted_at)
 
 
 def current(db: Database, generation_id: int) -> Counted:
@@ -68,15 +68,17 @@ def keep(session: Session, generation_id: int, counted: Counted, *, took: float)
     """Store a count for other processes. `took` is the seconds that counting took."""
     oldest = counted.progress.oldest_request
     values = asdict(counted.progress) | {"oldest_request": oldest and oldest.isoformat()}
+    del values["awaited"]  # an earlier release, which may still run, does not know it
     good_until = counted.at + timedelta(seconds=GOOD_FOR * took)
     insert = upsert(session, Count).values(
         generation_id=generation_id,
         progress=values,
+        awaited=counted.progress.awaited,
         counted_at=counted.at,
         good_until=good_until,
     )
     new = insert.excluded  # two processes may store at once: the last one's count stays
-    columns = ("progress", "counted_at", "good_until")
+    columns = ("progress", "awaited", "counted_at", "good_until")
     session.execute(
         insert.on_conflict_do_update(
             index_elements=[Count.generation_id], set_={name: new[name] for name in columns}

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, cast
 
@@ -23,6 +24,7 @@ from sqlalchemy import (
     Update,
     and_,
     bindparam,
+    null,
     update,
 )
 from sqlalchemy.orm import Session
@@ -39,6 +41,9 @@ Entry = IndexEntry  # the shorter name keeps the SQL of this package readable
 
 IS_OUR_CLAIM: Final = Entry.claim == bindparam("b_claim")
 """Whether the row's newest claim is still the one that is being settled."""
+
+NOT_AWAITED: Final = {"image_awaited_since": null(), "image_retry_at": null()}
+"""The changes that end the wait for an image."""
 
 NEW_ENTRY: Final = [
     *("generation_id", "product_id", "wanted", "embedded", "indexed", "claim"),
@@ -65,19 +70,20 @@ class Claimed:
     embedded_digest: str | None
     more_digests: tuple[str, ...] = ()  # of the images of its points beyond the first
     more_points: int = 0  # how many points beyond the first the index may hold
+    image_awaited_since: datetime | None = None
 
     @classmethod
     def of_row(cls, row: Sequence[Any]) -> Claimed:
         """Return a row as the statement of a claim returns it."""
-        *numbers, digest, more_digests, more_points = row
+        *numbers, digest, more_digests, more_points, since = row
         product_id, claim, wanted, failures = numbers
         more = tuple(more_digests or ())
-        return cls(product_id, claim, wanted, failures, digest, more, more_points or 0)
+        return cls(product_id, claim, wanted, failures, digest, more, more_points or 0, since)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FurtherImages:
-    """What became of a product's images beyond the one that settles or fails its entry."""
+    """The outcome of a product's images beyond the one that settles or fails its entry."""
 
     digests: Sequence[str] = ()  # of the points beyond the first
     errors: Mapping[str, str] = field(default_factory=dict)  # address of an image -> reason

@@ -30,12 +30,13 @@ class Progress:
     indexed: int
     quarantined: int
     removing: int  # removed products whose point still has to be deleted
-    oldest_request: datetime | None  # of the pending products: how old the index is
+    oldest_request: datetime | None  # of the other pending products: how old the index is
+    awaited: int = 0  # of the pending ones: the image is not there yet, and is looked for again
 
     @property
     def at_rest(self) -> bool:
-        """Whether nothing is left to do."""
-        return self.pending == 0 and self.removing == 0
+        """Whether nothing is left to do, except to look later for images that are still to come."""
+        return self.pending == self.awaited and self.removing == 0
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,9 @@ class Quarantined:
 def state_column() -> ColumnElement[str]:
     """Return the state as SQL, over products outer-joined with one generation's entries."""
     settled = and_(IndexEntry.product_id.is_not(None), IndexEntry.due_at.is_(None))
+    is_awaited = IndexEntry.last_error.is_not(None) & IndexEntry.image_retry_at.is_not(None)
     return case(
+        (and_(settled, is_awaited), State.PENDING.value),
         (and_(settled, IndexEntry.last_error.is_not(None)), State.QUARANTINED.value),
         (settled, State.INDEXED.value),
         else_=State.PENDING.value,
@@ -78,16 +81,19 @@ def is_in(wanted: Collection[str], generation_id: int | None) -> ColumnElement[b
 def progress(session: Session, generation_id: int | None) -> Progress:
     """Count the products by state; without a generation, all are pending."""
     state, removed = state_column(), Product.removed_at.is_not(None)
-    oldest = func.min(case((state == State.PENDING, IndexEntry.requested_at)))
+    is_awaited = and_(state == State.PENDING, IndexEntry.image_retry_at.is_not(None))
+    is_waiting = and_(state == State.PENDING, IndexEntry.image_retry_at.is_(None))
+    oldest = func.min(case((is_waiting, IndexEntry.requested_at)))
+    awaited = func.count(case((and_(is_awaited, IndexEntry.due_at.is_(None)), 1)))
     rows = session.execute(
-        select(removed, state, func.count(), oldest)
+        select(removed, state, func.count(), oldest, awaited)
         .select_from(Product)
         .outerjoin(IndexEntry, of_product(generation_id))
         .where(~removed | IndexEntry.due_at.is_not(None))
         .group_by(removed, state)
     ).all()
-    counts = {(bool(gone), State(name)): number for gone, name, number, _ in rows}
-    waiting = [since for gone, _, _, since in rows if since is not None and not gone]
+    counts = {(bool(gone), State(name)): number for gone, name, number, _, _ in rows}
+    waiting = [since for gone, _, _, since, _ in rows if since is not None and not gone]
     live = {name: counts.get((False, name), 0) for name in State}
     return Progress(
         products=sum(live.values()),
@@ -96,6 +102,7 @@ def progress(session: Session, generation_id: int | None) -> Progress:
         quarantined=live[State.QUARANTINED],
         removing=sum(number for (gone, _), number in counts.items() if gone),
         oldest_request=min(waiting, default=None),
+        awaited=sum(row[4] for row in rows if not row[0]),
     )
 
 
@@ -119,7 +126,8 @@ def states(
 ) -> dict[int, tuple[State, str | None]]:
     """Return {product id: (state, why it is not indexed or None)}.
 
-    A pending product has a reason if its last try failed; it is tried again.
+    A pending product has a reason if its last try failed, or its image is still to come; it is
+    tried again.
     """
     rows = session.execute(
         select(Product.id, state_column(), IndexEntry.last_error)
@@ -158,15 +166,22 @@ def next_due(session: Session, generation_ids: Sequence[int]) -> datetime | None
 
 
 def quarantine(
-    session: Session, generation_id: int, *, after_id: int = 0, limit: int = 100
+    session: Session,
+    generation_id: int,
+    *,
+    after_id: int = 0,
+    limit: int = 100,
+    awaited: bool = False,
 ) -> list[Quarantined]:
-    """List quarantined products in id order."""
+    """List quarantined products, or those whose image is still to come, in id order."""
+    is_awaited = IndexEntry.image_retry_at.is_not(None)
     rows = session.execute(
         select(
             Product.id, Product.sku, IndexEntry.last_error, IndexEntry.failures, Product.image_uri
         )
         .join(IndexEntry, IndexEntry.product_id == Product.id)
         .where(*_at_rest(generation_id, after_id), IndexEntry.last_error.is_not(None))
+        .where(is_awaited if awaited else ~is_awaited)
         .order_by(Product.id)
         .limit(limit)
     )

@@ -1,4 +1,4 @@
-"""Record what became of claimed rows: embedded, indexed, sent back, failed, quarantined."""
+"""Record the outcome of claimed rows: embedded, indexed, sent back, failed, quarantined."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from backend.database.models import Product
 from backend.queue import requesting
 from backend.queue.entries import (
     IS_OUR_CLAIM,
+    NOT_AWAITED,
     Claimed,
     Entry,
     FurtherImages,
@@ -34,9 +35,27 @@ FURTHER_MAY_BE: Final = case(
 """How many points beyond the first the index may hold once so many are written. The number is in
 SQL before the first of them is in the index, so that a removal finds them whoever dies between."""
 
+MOMENT: Final = Entry.due_at.type
+IMAGE_ERRORS: Final = bindparam("b_image_errors", type_=Entry.image_errors.type)
+
 SAME_IMAGE: Final = Entry.failures > 0
 """Whether the image is still that of our claim: the claim raised the failures, and only a request
 with another image, or a removal, resets them."""
+
+
+def still_ours(session: Session, generation_id: int, rows: Sequence[Claimed]) -> set[Claimed]:
+    """Return the rows that nobody has claimed or begun anew since, and lock them."""
+    if not rows:
+        return set()
+    ids = [row.product_id for row in rows]
+    locked = session.execute(
+        select(Entry.product_id, Entry.claim)
+        .where(Entry.generation_id == generation_id, Entry.product_id.in_(ids))
+        .order_by(Entry.product_id)
+        .with_for_update()
+    )
+    claims = {id_: claim for id_, claim in locked}  # noqa: C416 - dict() takes no rows
+    return {row for row in rows if claims.get(row.product_id) == row.claim}
 
 
 def settle_embedded(
@@ -45,11 +64,13 @@ def settle_embedded(
     embedded: Sequence[tuple[Claimed, str]],
     *,
     further: Mapping[Claimed, FurtherImages] | None = None,
+    awaited: Mapping[Claimed, datetime] | None = None,
     now: datetime | None = None,
 ) -> int:
     """Record that the vector of each (row, image digest) is stored; return how many rows changed.
 
-    `further` says what became of the other images of those rows that have any. Rows that another
+    `further` says what became of the other images of those rows that have any, `awaited` when to
+    look again for one that is still to come. Rows that another
     worker has claimed since do not change. If the product was removed meanwhile, `embedded` is
     already greater than what was claimed; that value stays.
     """
@@ -71,11 +92,15 @@ def settle_embedded(
             "failures": 0,
             "last_error": null(),
             "due_at": now,
+            "image_awaited_since": bindparam("b_since", type_=MOMENT),
+            "image_retry_at": bindparam("b_retry_at", type_=MOMENT),
         },
         extra=[
             {
                 "b_digest": digest,
                 **_further(images.get(row, NO_FURTHER)),
+                "b_retry_at": (look_again := awaited.get(row) if awaited else None),
+                "b_since": look_again and (row.image_awaited_since or now),
             }
             for row, digest in embedded
         ],
@@ -183,22 +208,64 @@ def fail(
     if not failed:
         return 0
     now = now or clock.now(session)
-    images = further or {}
-    reasons = [
-        {"b_error": reason, "b_image_errors": dict(images.get(row, NO_FURTHER).errors) or None}
-        for row, reason in failed
-    ]
-    rows = [row for row, _ in failed]
     if retry_at is not None:
         outcome: dict[str, Any] = {"due_at": retry_at, "last_error": bindparam("b_error")}
     else:
-        errors = bindparam("b_image_errors", type_=Entry.image_errors.type)
-        outcome = _quarantined(bindparam("b_error"), now) | {"image_errors": errors}
+        outcome = _quarantined(bindparam("b_error"), now) | {"image_errors": IMAGE_ERRORS}
+    parameters = [{"b_error": reason, **_errors_of(row, further)} for row, reason in failed]
+    rows = [row for row, _ in failed]
+    return _settle_failed(session, generation_id, rows, outcome, parameters, now)
+
+
+def await_image(
+    session: Session,
+    generation_id: int,
+    awaited: Sequence[tuple[Claimed, str, datetime]],
+    *,
+    further: Mapping[Claimed, FurtherImages] | None = None,
+    now: datetime | None = None,
+) -> int:
+    """Record that images are not there yet, as (row, reason, when to look again).
+
+    Until then the row is at rest like one in quarantine, with its last good vector if it has one;
+    `wake_awaited` requests it again. The product counts as pending.
+    """
+    if not awaited:
+        return 0
+    now = now or clock.now(session)
+    outcome = _quarantined(bindparam("b_error"), now) | {
+        "image_errors": IMAGE_ERRORS,
+        "image_awaited_since": func.coalesce(Entry.image_awaited_since, now),
+        "image_retry_at": bindparam("b_retry_at", type_=MOMENT),
+    }
+    parameters = [
+        {"b_error": reason, "b_retry_at": retry_at, **_errors_of(row, further)}
+        for row, reason, retry_at in awaited
+    ]
+    rows = [row for row, _, _ in awaited]
+    return _settle_failed(session, generation_id, rows, outcome, parameters, now)
+
+
+def _errors_of(
+    row: Claimed, further: Mapping[Claimed, FurtherImages] | None
+) -> dict[str, dict[str, str] | None]:
+    return {"b_image_errors": dict((further or {}).get(row, NO_FURTHER).errors) or None}
+
+
+def _settle_failed(
+    session: Session,
+    generation_id: int,
+    rows: Sequence[Claimed],
+    outcome: dict[str, Any],
+    parameters: Sequence[dict[str, Any]],
+    now: datetime,
+) -> int:
+    """Record an outcome, unless the shop has sent another image: then the row is due at once."""
     values = {
         key: case((SAME_IMAGE, value), else_=getattr(Entry, key)) for key, value in outcome.items()
     }
     values["due_at"] = case((SAME_IMAGE, outcome["due_at"]), else_=now)
-    return update_claimed(session, generation_id, rows, values, extra=reasons)
+    return update_claimed(session, generation_id, rows, values, extra=parameters)
 
 
 def fail_apply(
@@ -258,4 +325,5 @@ def _quarantined(reason: Any, now: datetime) -> dict[str, Any]:
         "last_error": reason,
         "embedded": case((to_apply, Entry.wanted), else_=Entry.embedded),
         "due_at": case((to_apply, now), else_=null()),
+        **NOT_AWAITED,
     }

@@ -1,4 +1,4 @@
-"""What waits in the queue and what is in quarantine, counted for an operator's eyes."""
+"""What waits in the queue and what is in quarantine, counted for an operator."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """How much of the catalogue the active index holds: an index that was lost or is filling says so.
 
-The index itself is counted, not what SQL believes of it. Counting costs a statement and a count of
+The points of the index are counted, not the rows of SQL. Counting costs a statement and a count of
 the points, so a count is used for a while, and a query never counts.
 """
 

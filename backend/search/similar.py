@@ -20,6 +20,7 @@ from backend.errors import IndexGone, NoImage, NotSearchable, UnknownProduct
 from backend.filters import Schema, Where
 from backend.filters.matching import matcher
 from backend.queue.progress import State, image_errors, of_product, state_column, states
+from backend.queue.requesting import FORMER_LIFE
 from backend.search.nearest_products import MOST_TIMES
 from backend.search.recall_monitor import Search
 from backend.vectors import Hit, Vector, VectorIndex
@@ -243,6 +244,7 @@ def _read(session: Session, generation: Generation, hits: Sequence[Hit]) -> list
     ids = {product_of(hit.id) for hit in hits}
     rows = session.execute(
         select(Product, state_column(), IndexEntry.last_error, IndexEntry.more_digests)
+        .add_columns(IndexEntry.indexed_claim)
         .outerjoin(IndexEntry, of_product(generation.id))
         .where(Product.id.in_(ids), Product.removed_at.is_(None))
     )
@@ -251,7 +253,9 @@ def _read(session: Session, generation: Generation, hits: Sequence[Hit]) -> list
     for hit in hits:
         if (row := found.get(product_of(hit.id))) is None:
             continue
-        product, state, reason, more = row
+        product, state, reason, more, claim = row
+        if claim == FORMER_LIFE:  # removed, and begun anew: the point is still the old one
+            continue
         if slot_of(hit.id) <= len(more or ()):
             why = reason if state == State.QUARANTINED else None
             score = min(1.0, max(-1.0, hit.score))

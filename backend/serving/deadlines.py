@@ -1,6 +1,6 @@
 """A connection that ends: uvicorn's protocol, with a limit to what a client may keep waiting.
 
-uvicorn waits for ever for a client that does not take its answer, and at its end.
+uvicorn has no limit for a client that does not take its answer, also when it stops.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ class Connection(TimedConnection):
             self.await_head()  # empty lines between requests
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Answer a client that has said everything, and refuse one that has not."""
+        """Answer a client that has sent its whole request, and refuse one that has not."""
         if self._refused or self.scheme == "https":
             return False
         if self._reading is not _Reading.NOTHING:
@@ -118,7 +118,7 @@ class Connection(TimedConnection):
         return bool(self._values(b"transfer-encoding")) or (bool(length) and int(length[0]) > 0)
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Ignore a wish for another protocol (RFC 9110, 7.8), and read the body all the same."""
+        """Ignore an `Upgrade` to another protocol (RFC 9110, 7.8), and read the body."""
         error = sys.exception()
         if self._reading is not _Reading.BODY or error is None:
             return
@@ -202,7 +202,7 @@ class Connection(TimedConnection):
         return raw_answer(error, self.server_state.default_headers + headers, body)
 
     def _close_gently(self) -> None:
-        """Say that nothing more comes, and read on for a moment: a reset discards the answer."""
+        """Close our side, and go on reading for a moment: a reset would discard the answer."""
         self.flow.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()

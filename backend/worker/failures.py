@@ -1,4 +1,4 @@
-"""A failure that comes back at each try: logged when it changes or ends, tried ever later."""
+"""A failure that comes back at each try: logged when it changes or ends, with a growing delay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs each verb of a job: `index`, `verify`, `optimize`, `feed`, those of a re-index."""
+"""What runs each verb of a job: `index`, `verify`, `optimize`, `purge`, `feed`, re-indexing."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from backend.errors import WrongState
 from backend.feeds.importing import Progress as FeedProgress
 from backend.feeds.schedule import VERB
 from backend.indexing import verify
+from backend.indexing.purge import purge
 from backend.jobs import Cancelled, Handler, Interrupted, Report, Superseded
 from backend.logs import RunLog
 from backend.queue.counting import GOOD_FOR
 from backend.queue.progress import Progress, progress
 from backend.vectors.edge.optimizer import Optimizer
 from backend.worker.feed_thread import FeedThread
+from backend.worker.maintenance import wake_awaited
 from backend.worker.rounds import FirstError, Rounds
 
 COUNT_EVERY_SECONDS: Final = 2.0
@@ -51,7 +53,10 @@ class JobHandlers:
         self._optimizer = optimizer
         self._wait = wait
         self._is_stopping = is_stopping
-        self._short = services.reindex_jobs.handlers()  # these also run beside a long job
+        self._short: dict[str, Handler] = {  # these also run beside a long job
+            **services.reindex_jobs.handlers(),
+            "purge": self._purge,
+        }
         self._all: dict[str, Handler] = {
             **self._short,
             "index": _logged("index", self._index),
@@ -68,8 +73,10 @@ class JobHandlers:
         """Work until nothing is pending; wait for back-offs and other processes' leases.
 
         When all that is left waits for the host, wait for that no longer than a few back-offs: an
-        image host may be gone for days. The queue goes on trying.
+        image host may be gone for days. The queue goes on trying. Images that are still to come
+        are looked for once, and not waited for.
         """
+        wake_awaited(self._services.db)
         looked_at, stuck_since = 0.0, math.inf
         counts = PacedProgress(self._services.db)
         while True:
@@ -83,13 +90,13 @@ class JobHandlers:
             if self._is_stopping() and not now.at_rest:
                 raise Interrupted
             if now.at_rest:
-                return {"indexed": now.indexed, "quarantined": now.quarantined}
-            waiting = now.pending and now.pending == count_waiting(self._services.db)
+                return _outcome(now)
+            left = now.pending - now.awaited
+            waiting = left and left == count_waiting(self._services.db)
             stuck_since = min(stuck_since, time.monotonic()) if waiting else math.inf
             patience = HOST_PATIENCE * self._services.settings.retry_seconds
             if time.monotonic() - stuck_since > patience:
-                outcome = {"indexed": now.indexed, "quarantined": now.quarantined}
-                return {**outcome, "waiting": now.pending}
+                return {**_outcome(now), "waiting": left}
             if not busy:
                 self._wait(self._services.settings.poll_seconds)
 
@@ -116,6 +123,21 @@ class JobHandlers:
         if fix and result["drift"]:
             self._index({}, report)
         return result
+
+    def _purge(self, arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
+        """Take products down, with what no other product names."""
+        services = self._services
+        with services.db.read() as session:
+            live = generations.live(session)
+        return purge(
+            services.db,
+            services.image_store,
+            live,
+            index_of=services.indexes.of,
+            skus=arguments["skus"],
+            everywhere=bool(arguments.get("everywhere")),
+            report=report,
+        )
 
     def _optimize(self, arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
         """Build the shard of a generation, by default the active one, while the work goes on."""
@@ -222,3 +244,8 @@ def count_waiting(db: Database) -> int:
     with db.read() as session:
         generation = generations.active_or_none(session)
         return queue.count_waiting(session, generation.id) if generation else 0
+
+
+def _outcome(now: Progress) -> dict[str, int]:
+    """Return what a job that indexes says at its end."""
+    return {"indexed": now.indexed, "quarantined": now.quarantined, "awaited": now.awaited}

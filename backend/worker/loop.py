@@ -13,7 +13,7 @@ import structlog
 from backend import jobs, queue, reindex
 from backend.bootstrap import Services
 from backend.database import clock
-from backend.database.failures import meaning_of, why
+from backend.database.failures import READS_GO_ON, meaning_of, why
 from backend.errors import LookalikeError
 from backend.feeds import workspace
 from backend.queue import Stage, is_busy
@@ -97,10 +97,9 @@ class Worker:
                 busy, self.problem = False, f"failed: {error.message}"
                 self._failures.note(self.problem, code=error.code)
             except Exception as error:  # noqa: BLE001  (one failed round must not end the thread)
-                busy, self.problem = False, _explain(error)
-                self._failures.note(
-                    self.problem, error=repr(error), exc_info=meaning_of(error) is None
-                )
+                meaning, said = meaning_of(error), _explain(error)
+                busy, self.problem = False, None if isinstance(meaning, READS_GO_ON) else said
+                self._failures.note(said, error=repr(error), exc_info=meaning is None)
             if not busy:
                 self._wait(self._failures.pause(self.services.settings.poll_seconds))
         self.optimizer.stop()

@@ -13,7 +13,10 @@ from sqlalchemy.orm import Session
 
 from backend import generations, indexing, queue, reindex
 from backend.bootstrap import Services
+from backend.catalogue import unnamed_images
 from backend.database import clock
+from backend.database.engine import Database
+from backend.errors import ImageUnavailable
 from backend.feeds import schedule
 from backend.indexing import verify
 from backend.indexing.embed import HOST_CODES
@@ -28,6 +31,24 @@ HEAL_SECONDS: Final = 600.0
 BUSY_CLEAN_UP_SECONDS: Final = 10.0
 
 
+LOOK_SECONDS: Final = 0.05
+"""How long one round looks through the images."""
+
+STORE_PAUSE_SECONDS: Final = 60.0
+"""How long a store that has failed is left alone."""
+
+
+def wake_awaited(db: Database) -> bool:
+    """Look again for images that were not there, where it is time; return whether there are any."""
+    woken = 0
+    with db.read() as session:
+        live = generations.live(session)
+        due = [one for one in live if queue.is_awaited_due(session, one.id)]
+    for generation in due:
+        woken += db.write(partial(queue.wake_awaited, generation_id=generation.id))
+    return woken > 0
+
+
 class Maintenance:
     """Cleans up and reconciles, a little at a time, if this process may write the index."""
 
@@ -35,7 +56,7 @@ class Maintenance:
         self._services = services
         self._reconciled_at = self._cleaned_at = time.monotonic()
         self._healed_at, self._outages_ended = -inf, services.outages.ended
-        self._noted_at = -inf
+        self._noted_at = self._store_failed_at = -inf
         self._warned_of_skew = False
 
     def heal_if_due(self) -> None:
@@ -85,7 +106,9 @@ class Maintenance:
             return False
         more = self.clean_up()
         self._cleaned_at = time.monotonic() - (CLEAN_UP_SECONDS if more else 0)
-        return more
+        self.look_for_unnamed_images()
+        woken = wake_awaited(self._services.db)
+        return more or woken
 
     def clean_up(self) -> bool:
         """Delete some of what retired generations left; return whether there is more."""
@@ -97,6 +120,20 @@ class Maintenance:
             drop_index=services.indexes.drop,
             keep_embedders=services.embedders.keep,
         )
+
+    def look_for_unnamed_images(self) -> None:
+        """Look through some of the images for those that no product names."""
+        if time.monotonic() < self._store_failed_at + STORE_PAUSE_SECONDS:
+            return
+        services = self._services
+        grace = timedelta(hours=services.settings.image_grace_hours)
+        try:
+            unnamed_images.look_through(
+                services.db, services.image_store, grace=grace, seconds=LOOK_SECONDS
+            )
+        except ImageUnavailable as error:
+            self._store_failed_at = time.monotonic()
+            log.warning("the image store cannot be looked through", error=error.message)
 
     def reconcile_if_due(self) -> None:
         """Reconcile the next range of ids every `reconcile_seconds`."""

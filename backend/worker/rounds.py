@@ -178,6 +178,7 @@ class Rounds:
             lease=self._lease,
             max_failures=settings.max_failures,
             retry=timedelta(seconds=settings.retry_seconds),
+            image_wait=timedelta(hours=settings.image_wait_hours),
             heartbeat=self._services.heartbeat,
             outages=self._services.outages,
         )

@@ -10,7 +10,7 @@ import structlog
 
 from backend.bootstrap import Services
 from backend.database.arrival import Arrival
-from backend.database.failures import meaning_of, why
+from backend.database.failures import READS_GO_ON, meaning_of, why
 from backend.errors import LookalikeError
 from backend.worker.failures import RepeatedFailures
 from backend.worker.loop import Worker
@@ -72,9 +72,10 @@ class WorkerThread:
                     self._problem = f"{meaning.code}: {why(error)}"
                 else:
                     self._problem = f"{type(error).__name__}: {error}"
-                self._failures.note(
-                    self._problem, retry=self._retry_seconds, exc_info=meaning is None
-                )
+                said = self._problem
+                if isinstance(meaning, READS_GO_ON):
+                    self._problem = None
+                self._failures.note(said, retry=self._retry_seconds, exc_info=meaning is None)
             self._stopping.wait(self._retry_seconds)
 
 

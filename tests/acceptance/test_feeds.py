@@ -1,4 +1,4 @@
-"""Feeds come by themselves: a running server or a worker imports what is due, also after a kill."""
+"""A running server or a worker imports each feed that is due, also after a kill."""
 
 from __future__ import annotations
 

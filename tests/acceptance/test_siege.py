@@ -2,7 +2,7 @@
 
 100 half-open clients, images that are bombs, filters at and beyond their limits, a host of images
 that does not exist, kills, a clock that is put back and forward, and a full disk. Meanwhile one
-client reads, one writes, and one asks whether the server lives.
+client reads, one writes, and one asks for `/livez`.
 """
 
 from __future__ import annotations

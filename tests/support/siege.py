@@ -1,4 +1,4 @@
-"""Clients and mishaps that a server meets all at once: what `make prove-siege` is made of."""
+"""Half-open clients, probes and faults for `make prove-siege`, which has them all at once."""
 
 from __future__ import annotations
 

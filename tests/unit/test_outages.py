@@ -88,4 +88,4 @@ def test_the_log_has_a_line_when_an_outage_begins_and_one_when_it_ends(
     assert capsys.readouterr().out.count("image host cdn.example") == 1
     outages.work("image host cdn.example")
     outages.work("image host cdn.example")
-    assert capsys.readouterr().out.count("works again") == 1
+    assert capsys.readouterr().out.count("an outage ended") == 1

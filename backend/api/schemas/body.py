@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Never, TypeVar
+from typing import Any, Final, Never, TypeVar
 
 from flask import request
 from pydantic import ValidationError
@@ -17,6 +17,9 @@ from backend.api.schemas.problem import ProblemFault
 from backend.errors import reason_of, unknown_field
 
 Body = TypeVar("Body", bound=RequestBody)
+
+MOST_LEVELS: Final = 64
+"""Levels of JSON. No body needs ten; what is written as JSON again must not meet Python's limit."""
 
 
 def read_body(model: type[Body]) -> Body:
@@ -82,10 +85,27 @@ def _check_type() -> None:
 
 def parse_json(text: str | bytes) -> Any:
     """Parse JSON as RFC 8259 has it, without Python's NaN; raises ValueError."""
+    too_deep = f"it is nested more than {MOST_LEVELS} levels deep"
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        found = json.loads(text, parse_constant=_refuse_constant)
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise ValueError(too_deep) from None
+    if _is_deeper(found, MOST_LEVELS):
+        raise ValueError(too_deep)
+    return found
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Tell whether objects and lists are nested beyond a number of levels."""
+    within = [value] if isinstance(value, dict | list) else []
+    for _ in range(levels):
+        within = [
+            child
+            for each in within
+            for child in (each.values() if isinstance(each, dict) else each)
+            if isinstance(child, dict | list)
+        ]
+    return bool(within)
 
 
 def _refuse_constant(name: str) -> Never:

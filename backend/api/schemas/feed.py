@@ -14,7 +14,7 @@ from backend.feeds.options import DEFAULT_SECONDS, MOST_SECONDS, NAME, FeedOptio
 
 
 class FeedRunDocument(Document):
-    """One run of a feed, and what came of it."""
+    """One run of a feed, with its outcome."""
 
     outcome: Literal[
         "running",

@@ -75,7 +75,9 @@ _Promote: TypeAlias = Annotated[_Text, Field(json_schema_extra={"enum": ["auto",
 class ReindexBody(RequestBody):
     """Settings of the new index; absent ones stay as in the active index."""
 
-    embedder: _Text | None = Field(None, description="name, with ?option=value&…")
+    embedder: Annotated[_Text, Field(json_schema_extra={"minLength": 1})] | None = Field(
+        None, description="name, with ?option=value&…"
+    )
     quantization: _Quantization | None = None
     hnsw: HnswBody = HnswBody(m=None, ef_construct=None)
     promote: _Promote = "auto"

@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from backend.api.schemas.document import Document
+from backend.api.schemas.document import Document, RequestBody
 from backend.api.schemas.generation import GenerationDocument
+from backend.catalogue.drafts import Sku
 from backend.vectors import SearchMode
 
 
@@ -50,6 +51,15 @@ class ShardDocument(Document):
     failure: ShardFailure | None
 
 
+class UnnamedImages(Document):
+    """Images and vectors that no product names any more; they are deleted after a time of grace."""
+
+    images: int
+    bytes: int
+    vectors: int
+    checked_at: datetime | None = Field(description="null before everything was looked through")
+
+
 class WaitingProducts(Document):
     """Products that wait for the host (a server, a device, a disk), and are tried again."""
 
@@ -72,6 +82,9 @@ class Status(Document):
 
     products: int
     pending: int
+    awaited: int = Field(
+        description="of the pending ones: their images are not there yet, and are looked for again"
+    )
     indexed: int
     quarantined: int
     removing: int
@@ -83,6 +96,7 @@ class Status(Document):
     )
     shard: ShardDocument | None = Field(description="null where a Qdrant server holds the index")
     jobs: dict[str, int]
+    unnamed: UnnamedImages
     filter_recall: list[FilterRecall] = Field(description="the most frequent shapes first")
     clock_skew_seconds: float = Field(
         description="this host's clock less the database's, which alone decides what is due"
@@ -138,6 +152,15 @@ class JobPage(Document):
 
     items: list[JobDocument]
     next_cursor: str | None
+
+
+class PurgeBody(RequestBody):
+    """Which products to take down."""
+
+    skus: list[Sku] = Field(min_length=1, max_length=1000)
+    everywhere: bool = Field(
+        False, description="take the same image contents away from other products too"
+    )
 
 
 class IndexCounts(Document):

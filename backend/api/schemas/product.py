@@ -56,7 +56,9 @@ class Product(ProductFields):
     attributes: Attributes = Field({}, description="open attributes: scalars, or lists of scalars")
     state: State = Field(State.PENDING, json_schema_extra={"readOnly": True})
     reason: str | None = Field(
-        None, description="why it is quarantined", json_schema_extra={"readOnly": True}
+        None,
+        description="why it is quarantined, or that its image is still to come",
+        json_schema_extra={"readOnly": True},
     )
     image_url: str | None = Field(
         None,

@@ -283,7 +283,7 @@ class Lines:
         """Return why the file may have ended early, None if it is whole; after the last line.
 
         `is_broken`: the last line gave no record. `proven`: the file has the length that it should
-        have. A last line without its end is then no reason for doubt, nor is a closed one.
+        have. Then a last line without its end counts as whole; so does one that ends in a quote.
         """
         if self.packing.ended_early:
             return CutOff(self.packing.ended_early, is_certain=True)

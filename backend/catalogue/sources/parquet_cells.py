@@ -1,4 +1,4 @@
-"""The cells of a Parquet column as Python values; one that cannot be read costs itself alone."""
+"""The cells of a Parquet column as Python values; one that cannot be read is left out."""
 
 from __future__ import annotations
 

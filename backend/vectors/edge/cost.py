@@ -58,7 +58,7 @@ def check_cost(where: Where | None, schema: Schema, passing: Callable[[Where], i
 
 
 def _is_small(where: Where, schema: Schema) -> bool:
-    """Tell, faster than by counting conditions, that nearly any filter is no matter."""
+    """Tell whether a filter is certainly cheap; faster than counting its conditions."""
     read = compared = 0
     for field, it in where.items():
         values = len(it.any_of) + len(it.none_of)

@@ -195,13 +195,19 @@ class EdgeIndex(VectorIndex):
             found = shard.query(request)
         return [Hit(int(it.id), it.score, without_claim(it.payload)) for it in found]
 
-    def _filter(self, where: Where | None, exclude: Sequence[int] = ()) -> qe.Filter | None:
+    def _filter(
+        self, where: Where | None, exclude: Sequence[int] = (), *, first_only: bool = False
+    ) -> qe.Filter | None:
         check(where, self._schema)
         check_cost(where, self._schema, self._estimate_passing)
-        return self._translate(where, exclude)
+        return self._translate(where, exclude, first_only=first_only)
 
-    def _translate(self, where: Where | None, exclude: Sequence[int] = ()) -> qe.Filter | None:
-        found: qe.Filter | None = translate(where, self._schema, EDGE_FILTERS, exclude=exclude)
+    def _translate(
+        self, where: Where | None, exclude: Sequence[int] = (), *, first_only: bool = False
+    ) -> qe.Filter | None:
+        found: qe.Filter | None = translate(
+            where, self._schema, EDGE_FILTERS, exclude=exclude, first_only=first_only
+        )
         return found
 
     # --- reading ---
@@ -220,15 +226,13 @@ class EdgeIndex(VectorIndex):
         several: bool = False,
     ) -> list[tuple[Scalar, int]]:
         check_facet(field, self._schema)
-        check(where, self._schema)
-        passing = translate(where, self._schema, EDGE_FILTERS, first_only=several)
+        passing = self._filter(where, first_only=several)
         request = qe.FacetRequest(key=path(field), limit=limit, exact=True, filter=passing)
         with self.store.using() as shard:
             return sort_counts((hit.value, hit.count) for hit in shard.facet(request).hits)
 
     def count(self, where: Where | None = None, *, several: bool = False) -> int:
-        check(where, self._schema)
-        passing = translate(where, self._schema, EDGE_FILTERS, first_only=several)
+        passing = self._filter(where, first_only=several)
         request = qe.CountRequest(exact=True, filter=passing)
         with self.store.using() as shard:
             return shard.count(request)

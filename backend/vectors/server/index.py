@@ -195,10 +195,12 @@ class ServerIndex(VectorIndex):
         )
         return [Hit(int(it.id), it.score, without_claim(it.payload)) for it in found.points]
 
-    def _filter(self, where: Where | None, exclude: Sequence[int] = ()) -> models.Filter | None:
+    def _filter(
+        self, where: Where | None, exclude: Sequence[int] = (), *, first_only: bool = False
+    ) -> models.Filter | None:
         check(where, self._schema)
         found: models.Filter | None = translate(
-            where, self._schema, SERVER_FILTERS, exclude=exclude
+            where, self._schema, SERVER_FILTERS, exclude=exclude, first_only=first_only
         )
         return found
 
@@ -219,8 +221,7 @@ class ServerIndex(VectorIndex):
         several: bool = False,
     ) -> list[tuple[Scalar, int]]:
         check_facet(field, self._schema)
-        check(where, self._schema)
-        passing = translate(where, self._schema, SERVER_FILTERS, first_only=several)
+        passing = self._filter(where, first_only=several)
         found = self.collection.call(
             "facet",
             key=path(field),
@@ -232,8 +233,7 @@ class ServerIndex(VectorIndex):
         return sort_counts((hit.value, hit.count) for hit in found.hits)
 
     def count(self, where: Where | None = None, *, several: bool = False) -> int:
-        check(where, self._schema)
-        passing = translate(where, self._schema, SERVER_FILTERS, first_only=several)
+        passing = self._filter(where, first_only=several)
         found = self.collection.call(
             "count", count_filter=passing, exact=True, timeout=READ_SECONDS
         )

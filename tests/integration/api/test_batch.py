@@ -50,6 +50,16 @@ def test_one_bad_item_never_fails_the_rest(client: FlaskClient) -> None:
     assert client.get("/v1/products/c").status_code == 404
 
 
+@pytest.mark.parametrize("sku", [None, 1, 1.5, True, [], {}], ids=repr)
+def test_a_sku_that_is_no_text_is_the_fault_of_its_item_alone(
+    client: FlaskClient, sku: Any
+) -> None:
+    refused, stored = results(client, {"sku": sku}, {"sku": "b"})
+    assert (refused["sku"], refused["status"]) == (None, 422)
+    assert [fault["pointer"] for fault in refused["problem"]["errors"]] == ["/sku"]
+    assert stored == {"sku": "b", "status": 201}
+
+
 def test_of_several_items_with_one_sku_the_last_counts(client: FlaskClient) -> None:
     first, second = results(client, {"sku": "1", "year": 2011}, {"sku": "1", "year": 2012})
     assert (first["status"], second["status"]) == (422, 201)

@@ -29,12 +29,13 @@ FOREIGN_HOSTS = [
     "127.0.0.1.evil.example",
     "localhost.evil.example",
 ]
-FOREIGN_HOSTS += ["10.0.0.1", "[2001:db8::1]", "0.0.0.0", "evil"]
+FOREIGN_HOSTS += ["10.0.0.1", "[2001:db8::1]", "0.0.0.0", "evil", "[::1"]
 
 FOREIGN_PAGES = {
     "another origin": {"Origin": "https://evil.example"},
     "another port": {"Origin": "http://localhost:3000"},
     "no origin": {"Origin": "null"},
+    "a malformed origin": {"Origin": "http://["},
     "another site": {"Sec-Fetch-Site": "cross-site"},
     "the same site": {"Sec-Fetch-Site": "same-site"},
     "another site under our name": {

@@ -198,7 +198,7 @@ def test_brand_and_group_filter_an_index_that_was_made_without_them(
 ) -> None:
     """Old points lack the fields, as their products do; a new value needs no forward pass."""
     with monkeypatch.context() as earlier:
-        for name in ("brand", "group_id"):
+        for name in ("brand", "group_id", "link"):
             earlier.delitem(COLUMNS, name)
         shop = Shop(api_settings.model_copy(update={"data_dir": tmp_path}))
         for sku in ("a", "b", "c"):
@@ -208,12 +208,15 @@ def test_brand_and_group_filter_an_index_that_was_made_without_them(
     with Shop(shop.settings, fake_embedder=FakeEmbedder()) as later:
         assert later.skus("/v1/products/c/similar", brand="Ace") == []
         assert sorted(later.skus("/v1/products/c/similar", brand_not="Ace")) == ["a", "b"]
-        later.client.patch("/v1/products/a", json={"brand": "Ace", "group_id": "g1"})
+        page = "https://shop.example/a,1"
+        changes = {"brand": "Ace", "group_id": "g1", "link": page}
+        later.client.patch("/v1/products/a", json=changes)
         later.client.patch("/v1/products/b", json={"brand": "Bolt", "group_id": "g1"})
         later.work()
         assert later.embedder.batches == []
         for url in ("/v1/products/c/similar", "/v1/products"):
             assert later.skus(url, brand="Ace") == ["a"]
+            assert later.skus(url, link=page.replace(",", "\\,")) == ["a"]
             assert sorted(later.skus(url, group_id="g1", brand_not="Bolt,x")) == ["a"]
         every = later.client.get("/v1/facets").json["items"]
         assert "group_id" not in [it["field"] for it in every], "only where it is asked for"

@@ -151,5 +151,8 @@ def test_readers_see_no_path_of_the_server(
     quarantined = locked.get("/v1/products/2", headers=reader).json
     assert (quarantined["state"], quarantined["reason"]) == ("quarantined", "no-image")
     assert quarantined["image_url"], "the image can be had nevertheless, if it is there"
+    shop.services.owner.acquire()
+    owner = bearer(str(shop.services.owner.token))
+    assert folder in locked.get("/v1/products/1", headers=owner).json["image_uri"], "a command"
     gone = locked.get("/v1/products/1/image", headers=reader)
     assert (gone.status_code, gone.json["code"]) == (404, "no-image")

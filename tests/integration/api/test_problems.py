@@ -58,6 +58,7 @@ def test_every_error_is_a_problem_document(
         '{"price": Infinity}',
         b'{"gender": "\xff"}',
         "[" * 100_000,
+        "[" * 65 + "]" * 65,
         '{"year": ' + "9" * 5_000 + "}",
     ],
 )

@@ -153,7 +153,11 @@ def test_a_deleted_product_is_gone_and_a_put_revives_it(wardrobe: Shop) -> None:
     assert client.delete("/v1/products/0002").status_code == 404
     assert "0002" not in wardrobe.skus("/v1/products/0001/similar"), "at once, not when applied"
     wardrobe.work()
-    assert client.put("/v1/products/0002", json={}).status_code == 201
+    blank = client.put("/v1/products/0002", json={"image_uri": None})
+    assert (blank.status_code, blank.json["image_uri"], blank.json["gender"]) == (201, None, None)
+    wardrobe.work()
+    assert "0002" not in wardrobe.skus("/v1/products/0001/similar")
+    wardrobe.put("0002", "#c82828")
     wardrobe.work()
     assert "0002" in wardrobe.skus("/v1/products/0001/similar")
 

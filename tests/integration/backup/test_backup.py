@@ -204,7 +204,7 @@ def test_images_in_place_can_come_along_and_are_in_the_store_afterwards(
     with Shop(there) as restored:
         settle(restored)
         now = restored.progress()
-    assert (now.indexed, now.quarantined) == (2, 1)
+    assert (now.indexed, now.awaited) == (2, 1)
 
 
 def test_an_image_that_the_store_had_lost_is_told_and_no_reason_to_refuse(

@@ -8,7 +8,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from click.exceptions import Exit
+import typer
 from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 from support.servers import wait_for
@@ -98,7 +98,7 @@ def follow(
         job_id = jobs.write(shop.db, "verify")
 
         def run() -> None:
-            with pytest.raises(Exit):  # since it is cancelled
+            with pytest.raises(typer.Exit):  # since it is cancelled
                 following.follow_job(shop.services, job_id, what="Verifying")
 
         thread = Thread(target=run)

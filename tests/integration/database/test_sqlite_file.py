@@ -16,6 +16,7 @@ from sqlalchemy import event, select, text
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 from support.image_files import colour_image
+from support.servers import wait_for
 from support.shop import QUICK, Shop, four_products
 
 from backend.bootstrap import build
@@ -25,6 +26,8 @@ from backend.database.failures import meaning_of
 from backend.database.models import Base, Product
 from backend.errors import ConfigurationError, DatabaseReadOnly
 from backend.settings import Settings
+from backend.worker.loop import Worker
+from backend.worker.threads import WorkerThread
 
 UNSHARE = shutil.which("unshare")
 MAY_MOUNT = UNSHARE is not None and not subprocess.call(
@@ -137,6 +140,31 @@ def test_on_a_full_disk_reads_stay_ready_and_writes_say_507_in_the_words_of_the_
     assert shop.client.get("/readyz").status_code == 200
     assert shop.client.get("/v1/products/red/similar").status_code == 200
     assert len([line for line in logged if line.get("code") == "database-full"]) == 1
+
+
+def test_a_worker_that_cannot_write_leaves_the_server_ready(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    four_products(shop)
+    fill(shop)
+    tries: list[int] = []
+
+    def write_much() -> bool:
+        tries.append(1)
+        rows = [Product(sku=f"{len(tries)}-{n}", display_name="y" * 900) for n in range(99)]
+        shop.db.write(lambda session: session.add_all(rows))
+        return False
+
+    worker = Worker(shop.services)
+    monkeypatch.setattr(worker, "work_once", write_much)
+    thread = WorkerThread(worker)
+    with capture_logs() as logged:
+        thread.start()
+        wait_for(lambda: len(tries) > 3)
+    assert thread.problem() is None
+    (said,) = [one["reason"] for one in logged if one["event"] == "work failed"]
+    assert "database or disk is full" in said
+    assert thread.stop(seconds=60)
 
 
 def test_an_image_that_the_disk_has_no_room_for_is_507(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from support import hostile_decoding
 from support.catalogue import file_reference
 from support.exact_index import ExactIndex
@@ -22,16 +23,19 @@ from support.shop import LIMITS, FakeEmbedder, Shop
 from backend import indexing, queue
 from backend.catalogue import image_vectors
 from backend.catalogue.products import NO_IMAGE, ImageRef
-from backend.database.models import ImageVector, Product, utcnow
+from backend.database.models import ImageVector, IndexEntry, Product, utcnow
 from backend.embedders.mean_colour import MeanColour
-from backend.errors import IndexUnavailable, ModelMismatch
+from backend.errors import IndexUnavailable, ModelMismatch, NotSearchable
 from backend.images.decoder_pool import DecoderPool
-from backend.queue import SINGLE
+from backend.queue import SINGLE, Stage
+from backend.queue.progress import State, quarantine, states
+from backend.search.similar import Query, similar_to_product
 from backend.settings import Settings
 from backend.vectors.points import unit_vector
+from backend.worker.maintenance import wake_awaited
 
 SIZE = 13
-SETTINGS = {"embedder": "mean-colour?grid=2", "retry_seconds": 0}
+SETTINGS = {"embedder": "mean-colour?grid=2", "retry_seconds": 0, "image_wait_hours": 0}
 
 
 @pytest.fixture(scope="module")
@@ -150,10 +154,118 @@ def test_a_removed_product_leaves_the_index_and_comes_back_without_its_image_bei
     assert shop.index.count() == 0
     assert shop.progress().at_rest
     shop.images.opened.clear()
-    assert shop.save("s", price=3.0) == id_
+    assert shop.save("s", colour_image("red"), price=3.0) == id_
     shop.work()
     assert shop.payload(id_)["price"] == 3.0
-    assert shop.images.opened == []
+    assert shop.images.opened == [], "the same content has its vector"
+
+
+@pytest.mark.parametrize("image", [None, b"<html>"], ids=["no image", "a bad one"])
+def test_a_product_that_comes_back_is_never_found_by_its_former_image(
+    any_shop: Shop, image: bytes | None
+) -> None:
+    shop = any_shop
+    id_ = shop.save("s", colour_image("red"))
+    other = shop.save("other", colour_image("red"))
+    shop.work()
+    shop.remove("s")
+    shop.save("s", image, image=None)  # before the old point is deleted
+    found = similar_to_product(shop.db, lambda _: shop.index, "other", Query())
+    assert shop.index.vector(id_) is not None
+    assert found.items == [], "the old point is not shown"
+    with pytest.raises(NotSearchable):
+        similar_to_product(shop.db, lambda _: shop.index, "s", Query())
+    shop.work()
+    assert [one for one, _ in shop.index.claims()] == [other]
+    assert list(shop.quarantine()) == ["s"]
+
+
+def test_a_worker_that_embedded_the_former_image_changes_nothing(shop: Shop) -> None:
+    id_ = shop.save("s", colour_image("red"))
+    (late,) = shop.db.write(
+        lambda s: queue.claim(s, shop.generation.id, Stage.EMBED, limit=1, lease=shop.lease)
+    )
+    shop.remove("s")
+    shop.save("s", image=NO_IMAGE)
+    for settle in (
+        lambda s: queue.settle_embedded(s, shop.generation.id, [(late, "d" * 64)]),
+        lambda s: queue.fail(s, shop.generation.id, [(late, "corrupt-image: the former one")]),
+    ):
+        assert shop.db.write(settle) == 0
+    assert entry(shop.db, id_).claim > late.claim
+    shop.work()
+    assert shop.quarantine() == {"s": "no-image: the product has no image"}
+    assert shop.index.count() == 0
+
+
+# --- images that are still to come -----------------------------------------------------------
+
+
+@pytest.fixture
+def patient(shop: Shop) -> Shop:
+    """A shop that waits a day for an image."""
+    shop.restart(retry_seconds=10, image_wait_hours=24)
+    return shop
+
+
+def look_again(shop: Shop, *, after: float) -> float:
+    """Look for the images as many hours after the first time; return the next pause in seconds."""
+    now = utcnow()
+    since = now - timedelta(hours=after)
+    awaited = update(IndexEntry).where(IndexEntry.image_retry_at.is_not(None))
+    shop.execute(awaited.values(image_awaited_since=since, image_retry_at=now))
+    assert wake_awaited(shop.db)
+    shop.work()
+    with shop.db.read() as session:
+        retry_at = session.scalar(select(IndexEntry.image_retry_at))
+    return (retry_at - now).total_seconds() if retry_at else 0.0
+
+
+def test_an_image_that_is_not_there_yet_is_looked_for_with_growing_pauses(patient: Shop) -> None:
+    path = patient.settings.data_dir.parent / "late.png"
+    id_ = patient.save("s", image=file_reference(path, colour_image("red")))
+    patient.work()
+    now = patient.progress()
+    assert (now.pending, now.awaited, now.quarantined, now.at_rest) == (1, 1, 0, True)
+    assert now.oldest_request is None, "it waits for no worker"
+    with patient.db.read() as session:
+        known = states(session, patient.generation.id, [id_])
+        (listed,) = quarantine(session, patient.generation.id, awaited=True)
+    assert known == {id_: (State.PENDING, f"no-image: there is no file {path}")}
+    assert (listed.sku, patient.quarantine()) == ("s", {})
+    hours = (0, 1 / 60, 1 / 2, 5, 23.9)
+    pauses = [look_again(patient, after=after) for after in hours]
+    assert pauses == pytest.approx([10, 60, 1800, 3600, 360], abs=5)
+    path.write_bytes(colour_image("red"))
+    look_again(patient, after=23.9)
+    assert patient.progress().indexed == 1
+    assert entry(patient.db, id_).image_awaited_since is None
+
+
+def test_an_image_that_never_comes_is_quarantined_when_the_time_is_up(patient: Shop) -> None:
+    patient.save("s", image=file_reference(Path("/nowhere/s.png"), b"later"))
+    patient.save("bad", b"<html>")
+    patient.work()
+    assert list(patient.quarantine()) == ["bad"], "bad bytes are not waited for"
+    assert look_again(patient, after=24) == 0
+    assert sorted(patient.quarantine()) == ["bad", "s"]
+    assert patient.progress().awaited == 0
+
+
+def test_while_a_new_image_is_awaited_the_last_good_one_is_shown_at_the_present_price(
+    patient: Shop,
+) -> None:
+    id_ = patient.save("s", colour_image("red"), price=1.0)
+    patient.work()
+    patient.save("s", image=file_reference(Path("/nowhere/s.png"), b"later"))
+    patient.work()
+    patient.reprice([id_], 2.0)
+    patient.work()
+    assert patient.payload(id_)["price"] == 2.0
+    assert (patient.progress().awaited, patient.progress().pending) == (1, 1)
+    patient.save("s", colour_image("blue"))
+    patient.work()
+    assert (patient.progress().awaited, patient.progress().indexed) == (0, 1)
 
 
 def test_a_product_that_is_removed_before_it_was_embedded_is_never_opened(shop: Shop) -> None:

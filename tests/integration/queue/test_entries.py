@@ -330,7 +330,9 @@ def test_an_idle_poll_reads_the_index_of_due_rows_alone(any_db: Database, stage:
         with statements(any_db) as asked:
             queue.is_due(session, 1, stage)
             queue.first_due(session, 1, stage)
-        for statement, parameters in asked:
+        of_the_queue = [each for each in asked if "index_entries" in each[0]]
+        assert len(of_the_queue) == 2  # the others read the clock
+        for statement, parameters in of_the_queue:
             plan = session.connection().exec_driver_sql(explain + statement, parameters)
             assert "ix_index_entries_due" in str(plan.all())
 

@@ -110,7 +110,7 @@ def test_a_collection_is_made_with_its_layout_and_indexes_before_any_point(wire:
         pb.CollectionExistsRequest,
         pb.CreateCollection,
         pb.GetCollectionInfoRequest,
-        *[pb.CreateFieldIndexCollection] * 3,
+        *[pb.CreateFieldIndexCollection] * 4,
         pb.UpsertPoints,
     ]
     [made] = seen(wire, pb.CreateCollection)
@@ -126,6 +126,7 @@ def test_a_collection_is_made_with_its_layout_and_indexes_before_any_point(wire:
         ("gender", pb.FieldType.FieldTypeKeyword, True),
         ('attributes."a b"', pb.FieldType.FieldTypeKeyword, True),
         ("claim", pb.FieldType.FieldTypeInteger, True),
+        ("slot", pb.FieldType.FieldTypeInteger, True),
     }
 
 

@@ -38,6 +38,11 @@ THEMES: Final = {
     "bad images": Theme(
         "put edit edit embed remove", ("good0", "bad", "killer"), (1, 2), 0.3, ("put embed",)
     ),
+    "lives": Theme(
+        "finish finish put remove embed apply start_apply",
+        ("good0", "bad", "none"),
+        openings=("put start_embed remove put", "put start_embed remove put", "remove put"),
+    ),
     "losses": Theme(
         "put edit remove embed apply start_embed start_apply finish lose_points lose_vectors",
         ("good0", "flaky", "bad"),

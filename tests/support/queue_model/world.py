@@ -128,6 +128,9 @@ class World:
         `seen`: the image's digest is known, as it is for a file; else it is somewhere remote.
         """
         shelf = self.shelves[number]
+        comes_back = bool(shelf.id) and not shelf.live
+        if comes_back:
+            shelf.past = set()  # a new life: its former images are no more its own
         shelf.image, shelf.live, shelf.needed_until = image, True, float("inf")
         shelf.versions += 1
         shelf.more = tuple(each for each in more if each != "none")
@@ -144,7 +147,10 @@ class World:
             else:
                 session.execute(update(Product).where(Product.id == shelf.id).values(values))
             product_images.replace_further(session, {shelf.id: shelf.further})
-            queue.request(session, [shelf.id], image=True, priority=0)
+            if comes_back:
+                queue.request_anew(session, [shelf.id], priority=0)
+            else:
+                queue.request(session, [shelf.id], image=True, priority=0)
 
         shelf.past.update(shelf.good)
         self.db.write(write)
@@ -233,6 +239,8 @@ class World:
                 worker.step()
             finally:
                 self.active = None
+            if self.index.wrong:
+                raise self.index.wrong
         self._look()
         if worker.over:
             self.workers.remove(worker)

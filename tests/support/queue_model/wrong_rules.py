@@ -18,10 +18,11 @@ from backend.queue import Claimed, Stage, requesting, settlements
 from backend.vectors import Point
 from support.queue_model.parts import WatchedIndex
 
-claim, fail, request, request_removal = (
+claim, fail, request, request_anew, request_removal = (
     queue.claim,
     queue.fail,
     queue.request,
+    queue.request_anew,
     queue.request_removal,
 )
 changes_to_reapply, upsert_entries = requesting.changes_to_reapply, requesting.upsert_entries
@@ -159,6 +160,29 @@ def leave_embedded_at_removals() -> Any:
     return patch.object(queue, "request_removal", removal)
 
 
+def keep_the_former_vector() -> Any:
+    return _beginning_anew_without("embedded_digest")
+
+
+def keep_the_former_claim() -> Any:
+    return _beginning_anew_without("claim")
+
+
+def forget_the_former_point() -> Any:
+    return patch.object(requesting, "FORMER_LIFE", None)
+
+
+def _beginning_anew_without(column: str) -> Any:
+    def request_(session: Any, ids: Sequence[int], changes: Any, **options: Any) -> None:
+        upsert_entries(session, ids, {k: v for k, v in changes.items() if k != column}, **options)
+
+    def anew(*args: Any, **options: Any) -> None:
+        with patch.object(requesting, "upsert_entries", request_):
+            request_anew(*args, **options)
+
+    return patch.object(queue, "request_anew", anew)
+
+
 def open_the_image_for_a_price() -> Any:
     def request_(*args: Any, image: bool, **options: Any) -> None:
         request(*args, **options, image=True)
@@ -209,6 +233,9 @@ WRONG: Final = (
     Rule("leave exhausted rows in the queue", quarantine_no_exhausted_row, "deaths"),
     Rule("apply the product's own digest", take_the_products_own_digest, "bad images"),
     Rule("a removal leaves `embedded`", leave_embedded_at_removals, "bad images"),
+    Rule("a new life keeps the vector", keep_the_former_vector, "lives"),
+    Rule("a new life keeps the claim", keep_the_former_claim, "lives", True, False),
+    Rule("a new life forgets the old point", forget_the_former_point, "lives", False),
     Rule("a price opens the image", open_the_image_for_a_price, "bad images"),
     Rule("a price wakes the quarantine", wake_the_quarantine, "bad images"),
     Rule(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from backend.api.addresses import check_address
-from backend.catalogue.products import ImageRef
+from backend.api.addresses import check_addresses
+from backend.catalogue.products import Draft, ImageRef
 from backend.errors import ForbiddenImage, InvalidProduct
 from backend.images.addresses import parse_address
 from backend.images.fetch import fetch
@@ -58,10 +58,14 @@ FORBIDDEN = {
 }
 
 
+def of(uri: str) -> Draft:
+    return Draft(sku="1", values={}, image=ImageRef(uri=uri))
+
+
 @pytest.mark.parametrize("uri", ALLOWED)
 def test_an_address_on_an_allowed_host_is_allowed(uri: str) -> None:
     assert parse_address(uri, hosts=HOSTS).hostname in uri.lower()
-    check_address(ImageRef(uri=uri), None, Settings(image_hosts=HOSTS))
+    check_addresses(of(uri), (), Settings(image_hosts=HOSTS))
 
 
 @pytest.mark.parametrize("uri", FORBIDDEN.values(), ids=FORBIDDEN)
@@ -71,7 +75,7 @@ def test_what_the_fetch_refuses_the_api_refuses_too(uri: str) -> None:
     with pytest.raises(ForbiddenImage):
         fetch(uri, hosts=HOSTS, limits=ImageLimits(), seconds=1)
     with pytest.raises(InvalidProduct, match="allowed host"):
-        check_address(ImageRef(uri=uri), None, Settings(image_hosts=HOSTS))
+        check_addresses(of(uri), (), Settings(image_hosts=HOSTS))
 
 
 def test_without_allowed_hosts_no_address_is_allowed() -> None:

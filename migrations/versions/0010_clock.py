@@ -1,13 +1,13 @@
 """The clock of the database, the workers that were seen, and the claims of jobs.
 
-Revision ID: 0013
+Revision ID: 0010
 Revises: 0009
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0013"
+revision = "0010"
 down_revision = "0009"
 branch_labels = None
 depends_on = None

@@ -1,0 +1,65 @@
+"""Documents that are merged line by line keep their order, and say nothing twice."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import pytest
+from support.places import ROOT
+
+CELL = re.compile(r"^\| ([^|]+) \|", re.MULTILINE)
+ENTRY = re.compile(r"^## (\d+)\. (.+)$", re.MULTILINE)
+LISTED = re.compile(r"^- \[(\d+)\. ([^\]]+)\]\(#([^)]+)\)$", re.MULTILINE)
+STEP = re.compile(r"^(\d+)\. ", re.MULTILINE)
+HEADERS = ("folder", "failure", "set", "column", "I want to change …")
+
+
+def test_no_line_of_a_table_of_the_architecture_occurs_twice() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    found = Counter(
+        (number, cell)
+        for number, section in enumerate(text.split("\n## "))
+        for cell in CELL.findall(section)
+    )
+    assert not [cell for cell, count in found.items() if count > 1]
+    assert {cell for _, cell in found} >= set(HEADERS)
+
+
+def test_the_steps_of_each_walk_are_counted_once() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    for section in text.split("\n## ")[1:]:
+        steps = [int(step) for step in STEP.findall(section)]
+        assert steps == [step + min(steps) for step in range(len(steps))]
+
+
+def test_every_subject_of_the_code_stands_in_the_map() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    table = text.partition("## The map")[2].partition("\n## ")[0]
+    folders = {path.parent.name for path in (ROOT / "backend").glob("*/*.py")}
+    modules = {path.name for path in (ROOT / "backend").glob("*.py")} - {"__init__.py"}
+    assert not [name for name in folders if f"`backend/{name}/`" not in table]
+    assert not [name for name in modules if name not in table]
+
+
+def test_decisions_stand_in_the_order_of_their_numbers_and_all_are_listed() -> None:
+    text = (ROOT / "DECISIONS.md").read_text()
+    entries = [(int(number), title) for number, title in ENTRY.findall(text)]
+    assert [number for number, _ in entries] == list(range(1, len(entries) + 1))
+    listed = LISTED.findall(text)
+    assert sorted((int(number), title) for number, title, _ in listed) == entries
+    assert [anchor for number, title, anchor in listed] == [
+        _anchor(f"{number}. {title}") for number, title, _ in listed
+    ]
+
+
+@pytest.mark.parametrize("document", ["CHANGELOG.md", "docs/glossary.md"])
+def test_no_entry_of_a_list_occurs_twice(document: str) -> None:
+    lines = re.findall(r"^- .+$", (ROOT / document).read_text(), re.MULTILINE)
+    beginnings = Counter(line.split(":")[0][:60] for line in lines)
+    assert not [beginning for beginning, count in beginnings.items() if count > 1]
+
+
+def _anchor(heading: str) -> str:
+    """Return what GitHub calls a heading in links."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
