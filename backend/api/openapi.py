@@ -15,6 +15,8 @@ from flask_openapi3.types import ResponseDict
 from pydantic import BaseModel
 
 import backend
+from backend.api.examples import add_examples
+from backend.api.links import add_links
 from backend.api.problems import MEDIA_TYPE
 from backend.api.schemas import Json
 from backend.api.schemas.feed import FeedBody, FeedChange, FeedRunBody
@@ -111,6 +113,8 @@ def publish(app: OpenAPI, *, facets: Iterable[str]) -> None:
             parameters = operation.get("parameters", [])
             if any(parameter["name"] == "filter" for parameter in parameters):
                 parameters += declared
+    add_examples(spec["paths"])
+    add_links(spec["paths"])
     app.add_url_rule("/openapi.json", "description", lambda: app.api_doc)
 
 

@@ -30,7 +30,7 @@ MOST_HELD: Final = 20_000
 _ROW_BYTES: Final = 4_096
 """An image in memory counts as one more row for every so many bytes."""
 
-_SHORTENED: Final = re.compile(r"[0-9]\.[0-9]+E\+[0-9]+")
+_SHORTENED: Final = re.compile(r"[0-9]([.,][0-9]+)?[Ee]\+[0-9]+")
 _LIKE_A_NUMBER: Final = "probably a number that a spreadsheet has shortened"
 
 _KINDS: Final[Mapping[str, WarningKind]] = {

@@ -18,6 +18,9 @@ FLOATS: Final = "floats"
 The engines compare texts and integers with a list in one condition, floats only one by one.
 """
 
+_LONGEST_INTEGER: Final = 20
+"""Characters of an integer of 64 bits; Python reads none of more than 4,300 digits."""
+
 _JSON_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 
 
@@ -89,5 +92,8 @@ def _meaning(value: Scalar) -> Scalar:
         return value == "true"
     if not _JSON_NUMBER.fullmatch(value):
         return value
-    number = float(value) if set(value) & set(".eE") else int(value)
+    is_integer = not set(value) & set(".eE")
+    if is_integer and len(value) > _LONGEST_INTEGER:
+        return value
+    number = int(value) if is_integer else float(value)
     return number if accepts("float", number) else value  # too large to be stored as a number

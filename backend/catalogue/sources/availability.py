@@ -19,8 +19,7 @@ _WORDS_IN: Final = """
     mevcut, ab lager, in giacenza, hay stock, en existencia, en existencias, dostępna, dostępne,
     w magazynie, na stanie, dostupné, dostupný, na sklade, skladom, készleten, elérhető,
     disponibil, în stoc, finns i lager, in many, many, in store, ready to ship,
-    available immediately,
-    在庫あり, 有货, 有貨, 现货, 現貨, 재고있음, متوفر, במלאי
+    available immediately, 在庫あり, 有货, 有貨, 现货, 現貨, 재고있음, متوفر, במלאי
 """  # noqa: RUF001 - letters of other scripts
 _WORDS_OUT: Final = """
     false, no, n, f, off, out of stock, sold out, not in stock, unavailable, not available,
@@ -43,9 +42,8 @@ _WORDS_OUT: Final = """
     in arrivo, fora de estoque, sem stock, niet leverbaar, brak, brak w magazynie, niedostępna,
     niedostępne, wyprzedane, na zamówienie, nedostupné, nedostupný, vypredané, nincs,
     nincs raktáron, nincs készleten, indisponibil, stoc epuizat, ej i lager, slut, slut i lager,
-    ikke på lager,
-    ei varastossa, loppuunmyyty, 在庫なし, 売り切れ, 缺货, 缺貨, 售罄, 품절, 재고없음, غير متوفر,
-    אזל, לא במלאי
+    ikke på lager, ei varastossa, loppuunmyyty, 在庫なし, 売り切れ, 缺货, 缺貨, 售罄,
+    품절, 재고없음, غير متوفر, אזל, לא במלאי
 """  # noqa: RUF001 - letters of other scripts
 _BESIDE_A_NUMBER: Final = """
     pcs, pc, piece, pieces, unit, units, item, items, left, only left, available, in stock, stück,

@@ -31,6 +31,7 @@ _STOCK: Final = (
 )
 """Columns for `in_stock`; they also stay in the attributes, since they say more than yes or no."""
 
+_PREFIX: Final = re.compile(r"^\s*g:", re.IGNORECASE)
 _KINDS: Final[Mapping[str, WarningKind]] = {
     "in_stock": WarningKind.AVAILABILITY,
     "price": WarningKind.PRICE,
@@ -123,10 +124,10 @@ def match(
         raise ConfigurationError(f"there is no field {', '.join(unknown)}; there are: {allowed}")
     found = ", ".join(filter(None, header))
     fields = {name: _position(header, column, found) for name, column in given.items()}
-    by_name = {_plain(name): position for position, name in reversed(list(enumerate(header)))}
+    by_name = {plain(name): position for position, name in reversed(list(enumerate(header)))}
     for ours in ("sku", *FIELDS):
         for name in (ours, *_ALSO.get(ours, ())):
-            position = by_name.get(_plain(name))
+            position = by_name.get(plain(name))
             if position is not None and position not in fields.values():
                 fields.setdefault(ours, position)
     if "sku" not in fields:
@@ -135,7 +136,7 @@ def match(
         )
     rest = {name: at for at, name in enumerate(header) if name and at not in fields.values()}
     if "in_stock" not in fields:
-        known = (by_name[_plain(name)] for name in _STOCK if _plain(name) in by_name)
+        known = (by_name[plain(name)] for name in _STOCK if plain(name) in by_name)
         if (stock := next((at for at in known if at in rest.values()), None)) is not None:
             fields["in_stock"] = stock
     if "price" in fields:
@@ -152,8 +153,9 @@ def _position(header: Sequence[str], column: str, found: str) -> int:
     return header.index(column)
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[\W_]+", "", name).lower()
+def plain(name: str) -> str:
+    """Return a column's name without case, blanks, underscores and Google's prefix `g:`."""
+    return re.sub(r"[\W_]+", "", _PREFIX.sub("", name)).lower()
 
 
 def as_text(value: Any) -> str:
@@ -162,7 +164,7 @@ def as_text(value: Any) -> str:
     12.0 becomes 12: a column of whole numbers with gaps is often exported as floats.
     """
     if isinstance(value, str):
-        return value.strip()
+        return _bare(value)
     if value is None or value != value:  # noqa: PLR0124 - NaN alone differs from itself
         return ""
     if isinstance(value, bool):
@@ -174,10 +176,16 @@ def as_text(value: Any) -> str:
     return str(value)
 
 
+def _bare(text: str) -> str:
+    """Strip a text, and the form `="00123"`, which keeps a spreadsheet from changing it."""
+    text = text.strip()
+    return text[2:-1] if text.startswith('="') and text.endswith('"') and len(text) > 2 else text
+
+
 def _open_value(value: Any) -> Any:
     """Return a cell as an attribute can hold it; numbers, flags and lists keep their types."""
     if isinstance(value, str):
-        return value.strip() or None
+        return _bare(value) or None
     if isinstance(value, list) and all(isinstance(item, str | int | float) for item in value):
         return value or None
     if isinstance(value, Decimal):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import html
 import json
 import re
@@ -17,7 +18,8 @@ _BETWEEN_ADDRESSES: Final = re.compile(
     r"(?:\s*[,;|]\s*|\s+)(?=(?:https?:|s3:|gs:)?//)", re.IGNORECASE
 )
 _SEVERAL: Final = re.compile(r"[\s,;|&\[{\"]")  # a cell without these is one image as written
-_BETWEEN_PATHS: Final = re.compile(r"\s*[,;|]\s*")
+_BETWEEN_PATHS: Final = re.compile(r"\s*(?:(?<!\\)[,;|]|[\r\n])\s*")  # `\\,` is no separator
+LONGEST_LITERAL: Final = 100_000  # characters
 _ADDRESS_KEYS: Final = ("url", "src", "uri", "link", "path")
 
 
@@ -34,20 +36,25 @@ def split_images(cell: str) -> list[str]:
     if "&" in cell:
         cell = html.unescape(cell)
     between = _BETWEEN_ADDRESSES if is_address(cell) else _BETWEEN_PATHS
-    named = (_normalised(each.strip(" \t\r\n,;|")) for each in between.split(cell))
+    named = (_normalised(_trimmed(each)) for each in between.split(cell))
     return [each for each in named if each]
+
+
+def _trimmed(text: str) -> str:
+    """Strip separators at the ends; WooCommerce writes a backslash before a comma."""
+    return text.strip(" \t\r\n,;|").replace("\\,", ",")
 
 
 def is_address(text: str) -> bool:
     """Tell an address from a path; `//host/path` is an address."""
-    return bool(_SCHEME.match(text)) or text.startswith("//")
+    return bool(_SCHEME.match(text)) or text.startswith("//") or text.lower().startswith("data:")
 
 
 def checked_address(text: str) -> str:
     """Return an address. Raises ForbiddenImage for a scheme that a feed may not use."""
     if text.partition("://")[0] not in REMOTE:
         raise ForbiddenImage(
-            f"an image can be a path or at {'://, '.join(REMOTE)}://, not {text!r}"
+            f"an image can be a path or at {'://, '.join(REMOTE)}://, not {text[:80]!r}"
         )
     return text
 
@@ -67,10 +74,22 @@ def _from_json(cell: str) -> list[str] | None:
     try:
         loaded = json.loads(cell)
     except (ValueError, RecursionError):
-        return None
+        loaded = _python_literal(cell)
+        if loaded is None:
+            return None
     items = loaded if isinstance(loaded, list) else [loaded]
     found = (_address_of(item) for item in items)
     return [each for each in (_normalised(html.unescape(text.strip())) for text in found) if each]
+
+
+def _python_literal(cell: str) -> Any:
+    """Return a list as Python prints it, `['a.jpg', 'b.jpg']`, which many data sets hold."""
+    if len(cell) > LONGEST_LITERAL or not cell.startswith(("['", "[{'", "{'")):
+        return None
+    try:
+        return ast.literal_eval(cell)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
 
 
 def _address_of(item: Any) -> str:

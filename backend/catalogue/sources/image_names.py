@@ -31,11 +31,17 @@ def cleaned(relative: str) -> str:
 
 
 def spellings(path: str) -> Iterator[str]:
-    """Yield a path as it is, then as it may have been meant: without percent codes, with `/`."""
+    """Yield a path as it is, then as it may have been meant: without percent codes, with `/`.
+
+    Last comes the path without what follows a `?`, which shops add to defeat caches.
+    """
     yield path
     for other in (unquote(path), path.replace("\\", "/"), unquote(path).replace("\\", "/")):
         if other != path:
             yield cleaned(other)
+    without_query = path.partition("?")[0]
+    if without_query not in (path, ""):
+        yield from spellings(cleaned(without_query))
 
 
 def folded(name: str) -> str:

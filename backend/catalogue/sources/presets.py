@@ -8,7 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
 from backend.catalogue.drafts import FIELDS
-from backend.catalogue.sources import named_options, shopify, woocommerce
+from backend.catalogue.sources import (
+    magento,
+    named_options,
+    shopify,
+    woocommerce,
+    woocommerce_headers,
+)
+from backend.catalogue.sources.columns import plain
 from backend.catalogue.sources.csv_records import TableRecord
 from backend.catalogue.sources.feed import Reject
 from backend.catalogue.sources.mapping import FeedMapping
@@ -34,6 +41,7 @@ class Preset:
     paths_end: str | None = None  # what divides several category paths in one cell
     added: tuple[str, ...] = ()  # columns that `arrange` adds
     arrange: Arrange | None = field(default=None, repr=False)
+    in_english: Callable[[str], str] = field(default=str, repr=False)  # a name of a column
 
 
 TABLE: Final = Preset(name="table", title="a plain table", known_by=(), columns={})
@@ -106,6 +114,7 @@ PRESETS: Final = (
         paths_end=",",
         added=named_options.ADDED,
         arrange=woocommerce.arrange,
+        in_english=woocommerce_headers.in_english,
     ),
     Preset(
         name="magento",
@@ -136,7 +145,7 @@ PRESETS: Final = (
         ),
         paths_end=",",
         added=named_options.ADDED,
-        arrange=named_options.arrange,
+        arrange=magento.arrange,
     ),
     Preset(
         name="meta",
@@ -173,8 +182,8 @@ def find_preset(columns: Sequence[str], name: str | None) -> Preset:
         if found is None:
             raise ConfigurationError(f"there is no format {name!r}; there are: {', '.join(NAMES)}")
         return found
-    there = {plain(column) for column in columns}
     for preset in PRESETS:
+        there = {plain(preset.in_english(column)) for column in columns}
         if any(there.issuperset(map(plain, known)) for known in preset.known_by):
             return preset
     return TABLE
@@ -186,7 +195,7 @@ def apply_preset(preset: Preset, columns: Sequence[str], mapping: FeedMapping) -
     A later column that has our own name for a field is not taken for it where the preset names
     another.
     """
-    by_name = {plain(column): column for column in reversed(columns)}
+    by_name = {plain(preset.in_english(column)): column for column in reversed(columns)}
     found = {
         ours: column
         for ours, names in preset.columns.items()
@@ -207,7 +216,7 @@ def category_fields(preset: Preset, fields: Mapping[str, Any]) -> Mapping[str, A
     text = fields.get("article_type")
     if preset is TABLE or not isinstance(text, str):
         return fields
-    paths = text.split(preset.paths_end) if preset.paths_end else [text]
+    paths = _split_paths(text, preset.paths_end) if preset.paths_end else [text]
     divider = re.compile(r"[>/]" if preset.name == "magento" else r">")
     split = [[part for part in map(str.strip, divider.split(path)) if part] for path in paths]
     deepest = max(split, key=len)
@@ -223,6 +232,7 @@ def category_fields(preset: Preset, fields: Mapping[str, Any]) -> Mapping[str, A
     return {**fields, **given, "article_type": deepest[-1]}
 
 
-def plain(name: str) -> str:
-    """Return a column's name without case, blanks and underscores."""
-    return re.sub(r"[\W_]+", "", name).lower()
+def _split_paths(text: str, end: str) -> list[str]:
+    """Split several category paths; a backslash stands before a comma within a name."""
+    parts = re.split(rf"(?<!\\){re.escape(end)}", text)
+    return [part.replace(f"\\{end}", end) for part in parts]

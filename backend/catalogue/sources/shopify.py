@@ -7,15 +7,18 @@ empty from it. Rows with an image alone add it to the variants of their Handle.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any, Final
 
 from backend.catalogue.sources import named_options
 from backend.catalogue.sources.columns import as_text
 from backend.catalogue.sources.csv_records import TableRecord
 from backend.catalogue.sources.feed import Reject
+
+MOST_HELD: Final = 5_000
+"""Rows in memory that wait for other rows of their Handle."""
+LAST: Final = 1_000_000  # the place of an image whose row names none
 
 GROUP: Final = "variant_group"
 ADDED: Final = ("additional_images", GROUP, *named_options.ADDED)
@@ -37,10 +40,11 @@ def arrange(columns: Sequence[str], records: Iterator[TableRecord | Reject]) -> 
         yield from (_padded(record) for record in records)
         return
     options = named_options.NamedOptions.find(columns)
-    for _, rows in groupby(records, key=places.group_key()):
-        group = list(rows)
-        yield from (record for record in group if isinstance(record, Reject))
-        for row in places.variants([row for row in group if isinstance(row, TableRecord)]):
+    for group in places.groups(records):
+        if isinstance(group, Reject):
+            yield group
+            continue
+        for row in places.variants(group):
             yield row._replace(values=[*row.values, *options.read(row.values)])
 
 
@@ -58,7 +62,11 @@ class _Places:
 
     handle: int
     sku: int
+    title: int | None
     image: int | None
+    tracker: int | None  # what counts the stock; empty: nothing does
+    quantity: int | None
+    position: int | None  # of the image among those of its product
     variant_image: int | None
     marks: Sequence[int]  # columns of which one is filled in every row of a variant
     inherited: Sequence[int]
@@ -74,6 +82,10 @@ class _Places:
         return cls(
             handle=handle,
             sku=sku,
+            title=at.get("title"),
+            tracker=at.get("variant inventory tracker", at.get("inventory tracker")),
+            quantity=at.get("variant inventory qty", at.get("inventory quantity")),
+            position=at.get("image position"),
             image=at.get("image src", at.get("product image url")),
             variant_image=at.get("variant image", at.get("variant image url")),
             marks=[at[name] for name in own if name in at],
@@ -88,36 +100,56 @@ class _Places:
         """Return a record's Handle."""
         return as_text(record.values[self.handle])
 
-    def group_key(self) -> Callable[[TableRecord | Reject], object]:
-        """Return a key for neighbours of one Handle; a row without one stands alone.
+    def groups(
+        self, records: Iterator[TableRecord | Reject]
+    ) -> Iterator[list[TableRecord] | Reject]:
+        """Yield the rows of each Handle together, also where a spreadsheet has sorted them apart.
 
-        A reject belongs to the rows above it, so that those below it stay in their group.
+        A row without a Handle stands alone. Where more than `MOST_HELD` rows lie between, the rows
+        of a Handle are two groups.
         """
-        last: object = None
-
-        def key(record: TableRecord | Reject) -> object:
-            nonlocal last
-            if isinstance(record, TableRecord):
-                last = self.handle_of(record) or object()
-            return last
-
-        return key
+        held: dict[object, list[TableRecord]] = {}
+        count = 0
+        for record in records:
+            if isinstance(record, Reject):
+                yield record
+                continue
+            handle = self.handle_of(record) or object()
+            rows = held.pop(handle, [])
+            rows.append(record)
+            held[handle] = rows  # at the end: it was seen last
+            count += 1
+            while count > MOST_HELD:
+                oldest = held.pop(next(iter(held)))
+                count -= len(oldest)
+                yield oldest
+        yield from held.values()
 
     def variants(self, rows: Sequence[TableRecord]) -> Iterator[TableRecord]:
         """Yield the variants among the rows of one Handle; the Handle is the group of several."""
         images = self._images(rows)
-        variants = [row for row in rows if row is rows[0] or self._is_variant(row)]
-        group = self.handle_of(rows[0]) if len(variants) > 1 else None
+        main = next((row for row in rows if self._has_title(row)), rows[0])
+        variants = [row for row in rows if row is main or self._is_variant(row)]
+        group = self.handle_of(main) if len(variants) > 1 else None
+        shared = [self._first_given(rows, at) for at in self.inherited]
         unnamed = 0
         for row in variants:
             values = [*row.values, None, group]
-            for at in self.inherited:
-                values[at] = values[at] if as_text(values[at]) else rows[0].values[at]
+            for at, value in zip(self.inherited, shared, strict=True):
+                values[at] = values[at] if as_text(values[at]) else value
             if not as_text(values[self.sku]):
                 values[self.sku] = self.handle_of(row) + (f":{unnamed + 1}" if unnamed else "")
                 unnamed += 1
             self._set_images(values, images)
+            self._set_stock(values)
             yield row._replace(values=values)
+
+    def _has_title(self, row: TableRecord) -> bool:
+        return self.title is not None and bool(as_text(row.values[self.title]))
+
+    @staticmethod
+    def _first_given(rows: Sequence[TableRecord], at: int) -> Any:
+        return next((row.values[at] for row in rows if as_text(row.values[at])), None)
 
     def _is_variant(self, row: TableRecord) -> bool:
         """Tell a variant from an image alone."""
@@ -126,8 +158,20 @@ class _Places:
     def _images(self, rows: Sequence[TableRecord]) -> list[str]:
         if self.image is None:
             return []
+        rows = sorted(rows, key=self._place_of_image)
         found = (as_text(row.values[self.image]) for row in rows)
         return list(dict.fromkeys(filter(None, found)))
+
+    def _set_stock(self, values: list[Any]) -> None:
+        """Drop the quantity of a variant whose stock is not tracked: it can always be bought."""
+        if self.tracker is None or self.quantity is None or as_text(values[self.tracker]):
+            return
+        if as_text(values[self.quantity]) == "0":
+            values[self.quantity] = None
+
+    def _place_of_image(self, row: TableRecord) -> int:
+        text = as_text(row.values[self.position]) if self.position is not None else ""
+        return int(text) if re.fullmatch("[0-9]{1,6}", text) else LAST
 
     def _set_images(self, values: list[Any], images: Sequence[str]) -> None:
         """Put the variant's own image first, and all others of the Handle behind it."""

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
-from backend.catalogue.sources.columns import Columns, as_text, match
+from backend.catalogue.sources.columns import Columns, as_text, match, plain
 from backend.catalogue.sources.csv_records import (
     Header,
     Lines,
@@ -30,7 +30,7 @@ from backend.catalogue.sources.feed import (
 from backend.catalogue.sources.files import Files
 from backend.catalogue.sources.image_cells import checked_address, is_address, split_images
 from backend.catalogue.sources.mapping import FeedMapping
-from backend.catalogue.sources.presets import apply_preset, category_fields, find_preset, plain
+from backend.catalogue.sources.presets import apply_preset, category_fields, find_preset
 from backend.errors import ConfigurationError, ForbiddenImage, UnreadableCatalogue
 from backend.vectors.image_points import MOST_IMAGES
 
@@ -40,6 +40,11 @@ ALSO_ATTRIBUTES: Final = ("in_stock", "group_id", "brand", "link")
 """Fields whose columns stay in the attributes too, where filters and facets may name them."""
 MORE_IMAGES: Final = {"additionalimagelink", "additionalimagelinks", "additionalimages"}
 """Columns of further images, without case and underscores; they are no attributes."""
+_NUMBERED: Final = re.compile(
+    r"(?:additional|extra|further|more|product)?(?:image|img|photo|picture)(?:url|link|src|uri|file)?"
+    r"(?:number|no)?[0-9]{1,2}(?:url|link|src|uri|file)?"
+)
+"""Columns such as `image_2`, `image_url_2`, `image[1].url`, without case and underscores."""
 
 
 class Table:
@@ -84,7 +89,8 @@ class Table:
         more = [
             at
             for at, name in enumerate(names)
-            if plain(name) in MORE_IMAGES | alike and at not in columns.fields.values()
+            if (plain(name) in MORE_IMAGES | IMAGES | alike or _is_numbered_image(name))
+            and at not in columns.fields.values()
         ]
         of_file = len(names) - len(self.preset.added)
         rest = {
@@ -256,15 +262,21 @@ def _by_bare_names(names: Sequence[str], mapping: FeedMapping) -> dict[str, str]
     if bare != list(names):
         with suppress(UnreadableCatalogue):
             found = {field: names[at] for field, at in match(bare, {}).fields.items()}
-    images = next(
-        (name for name, each in zip(names, bare, strict=True) if plain(each) in IMAGES), None
-    )
+    of_images = [
+        *(name for name, each in zip(names, bare, strict=True) if plain(each) in IMAGES),
+        *(name for name in names if _is_numbered_image(name)),
+    ]
+    images = next(iter(of_images), None)
     if images and "image_uri" not in found and not mapping.image:
         with suppress(UnreadableCatalogue):
             if "image_uri" not in match(names, {"sku": names[0]}).fields:
                 found["image_uri"] = images
     taken = set(mapping.columns.values())
     return {field: column for field, column in found.items() if column not in taken}
+
+
+def _is_numbered_image(name: str) -> bool:
+    return bool(_NUMBERED.fullmatch(plain(name)))
 
 
 class Template:

@@ -13,6 +13,7 @@ from backend.catalogue.sources.columns import as_text
 from backend.catalogue.sources.csv_records import TableRecord
 from backend.catalogue.sources.feed import Reject
 from backend.catalogue.sources.named_options import NamedOptions
+from backend.catalogue.sources.woocommerce_headers import in_english
 
 INHERITED: Final = (
     *("categories", "tags", "brands", "images"),
@@ -24,16 +25,24 @@ MOST_PARENTS: Final = 20_000  # parents in memory; the export has a parent above
 
 def arrange(columns: Sequence[str], records: Iterator[TableRecord | Reject]) -> Iterator[Any]:
     """Yield the records, completed, with the columns of `named_options.ADDED` at the end."""
+    columns = [in_english(name) for name in columns]
     at = {name.lower(): position for position, name in reversed(list(enumerate(columns)))}
     options, parents = NamedOptions.find(columns), _Parents(at)
     for record in records:
         if isinstance(record, Reject):
             yield record
             continue
-        values = list(record.values)
+        values = [_unescaped(value) for value in record.values]
         _name_by_id(values, at)
         parents.complete(values)
         yield record._replace(values=[*values, *options.read(values)])
+
+
+def _unescaped(value: Any) -> Any:
+    """Drop the quote that the export puts before = + - @ for the safety of spreadsheets."""
+    if isinstance(value, str) and value[:1] == "'" and value[1:2] in ("=", "+", "-", "@"):
+        return value[1:]
+    return value
 
 
 def _name_by_id(values: list[Any], at: dict[str, int]) -> None:

@@ -14,6 +14,7 @@ from schemathesis import checks
 from support.image_files import colour_image
 from support.shop import Shop
 
+from backend.api.links import LINKS
 from backend.api.schemas.product import Product, ProductBody
 from backend.catalogue.drafts import FIELDS
 
@@ -76,6 +77,41 @@ def test_the_documentation_needs_no_other_host(client: FlaskClient) -> None:
     for source in sources:
         with client.get(f"/docs/{source}") as part:
             assert part.status_code == 200
+
+
+def test_links_lead_to_operations_that_take_their_parameters(client: FlaskClient) -> None:
+    described = client.get("/openapi.json").json["paths"]
+    operations = [each for item in described.values() for each in item.values()]
+    taken = {
+        each["operationId"]: {parameter["name"] for parameter in each["parameters"]}
+        for each in operations
+        if "parameters" in each
+    }
+    links = [
+        link
+        for each in operations
+        for answer in each["responses"].values()
+        for link in answer.get("links", {}).values()
+    ]
+    assert len(links) >= len(LINKS)
+    for link in links:
+        assert link["parameters"].keys() <= taken[link["operationId"]]
+
+
+def test_every_json_body_has_an_example_that_is_accepted(wardrobe: Shop) -> None:
+    described = wardrobe.client.get("/openapi.json").json["paths"]
+    tried = 0
+    for path, item in described.items():
+        for method, operation in item.items():
+            content = operation.get("requestBody", {}).get("content", {})
+            if "application/json" not in content:
+                continue
+            url = path.format(sku="0001", name="images.example", id=1)
+            body = content["application/json"]["example"]
+            answered = wardrobe.client.open(url, method=method.upper(), json=body)
+            assert answered.status_code in (200, 201, 202, 409), (method, path, answered.text)
+            tried += 1
+    assert tried >= 8
 
 
 # --- the app against its description -------------------------------------------------------------

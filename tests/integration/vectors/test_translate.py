@@ -126,6 +126,8 @@ def test_an_attribute_name_is_one_quoted_key() -> None:
         ("1٢", Spellings(texts=("1٢",))),
         (2**60, Spellings(texts=(str(2**60),), integers=(2**60,))),
         (str(2**64), Spellings(texts=(str(2**64),))),
+        (str(-(2**63)), Spellings(texts=(str(-(2**63)),), integers=(-(2**63),))),
+        pytest.param("9" * 5000, Spellings(texts=("9" * 5000,)), id="5,000 digits"),
         ("true", Spellings(texts=("true",), booleans=(True,))),
         (False, Spellings(texts=("false",), booleans=(False,))),
         ("True", Spellings(texts=("True",))),

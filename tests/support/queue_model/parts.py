@@ -133,6 +133,7 @@ class WatchedIndex(ExactIndex):
     def __init__(self, world: World) -> None:
         super().__init__(size=3, schema=indexing.schema())
         self.world = world
+        self.wrong: Wrong | None = None  # what was seen; its caller may take it for a refusal
 
     @property
     def points(self) -> dict[int, Point]:
@@ -160,12 +161,17 @@ class WatchedIndex(ExactIndex):
 
     @contextmanager
     def _watched(self, deleted: Mapping[int, int] | None = None) -> Iterator[None]:
-        _outside_transactions(self.world)
-        before = {id_: point.claim for id_, point in self._points.items()}
-        yield
-        for id_, claim in before.items():
-            now = self._points[id_].claim if id_ in self._points else (deleted or {}).get(id_, 0)
-            expect(now >= claim, "a late writer has replaced a newer point")
+        try:
+            _outside_transactions(self.world)
+            before = {id_: point.claim for id_, point in self._points.items()}
+            yield
+            for id_, claim in before.items():
+                is_there = id_ in self._points
+                now = self._points[id_].claim if is_there else (deleted or {}).get(id_, 0)
+                expect(now >= claim, "a late writer has replaced a newer point")
+        except Wrong as wrong:
+            self.wrong = wrong
+            raise
 
 
 class ModelImages:

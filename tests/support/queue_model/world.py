@@ -239,6 +239,8 @@ class World:
                 worker.step()
             finally:
                 self.active = None
+            if self.index.wrong:
+                raise self.index.wrong
         self._look()
         if worker.over:
             self.workers.remove(worker)
