@@ -40,9 +40,7 @@ def compare(embedder: embedders.Embedder, images: list[Image.Image]) -> list[flo
         if None in honoured:
             continue
         ignored = [written_in(image, space, kind, profile=False) for image in images]
-        truth = embed_files(
-            embedder, [plain(photograph, space, kind) for photograph in photographs]
-        )
+        truth = embed_files(embedder, [plain(image, space, kind) for image in images])
         row = [space, kind]
         for files in (honoured, ignored):
             scores = embed_files(embedder, [data for data in files if data]) @ truth.T
