@@ -31,16 +31,16 @@ def embed_files(embedder: embedders.Embedder, files: list[bytes]) -> np.ndarray:
     return embedder.embed([decode(data, limits=LIMITS, target=size) for data in files])
 
 
-def compare(embedder: embedders.Embedder, pictures: list[Image.Image]) -> list[float]:
+def compare(embedder: embedders.Embedder, images: list[Image.Image]) -> list[float]:
     """Print one row for each cell of the grid; return all cosines with profiles honoured."""
     table = Table("space", "format", "least", "mean", "wrong first", "ignored", "wrong first")
     found: list[float] = []
     for space, kind in GRID:
-        honoured = [written_in(picture, space, kind) for picture in pictures]
+        honoured = [written_in(image, space, kind) for image in images]
         if None in honoured:
             continue
-        ignored = [written_in(picture, space, kind, profile=False) for picture in pictures]
-        truth = embed_files(embedder, [plain(picture, space, kind) for picture in pictures])
+        ignored = [written_in(image, space, kind, profile=False) for image in images]
+        truth = embed_files(embedder, [plain(image, space, kind) for image in images])
         row = [space, kind]
         for files in (honoured, ignored):
             scores = embed_files(embedder, [data for data in files if data]) @ truth.T

@@ -21,6 +21,11 @@ EXAMPLES: Final = 3
 """The first warnings of a kind that are shown as its examples."""
 
 
+def shown(text: str) -> str:
+    """Return a text of a feed as every file can hold it: half a surrogate pair as an escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 @dataclass(kw_only=True)
 class KindOfWarnings:
     """How many warnings of one kind there are, and the first of them."""
@@ -42,6 +47,7 @@ class Remarks:
 
     def add(self, line: int, sku: str | None, reason: str, kind: WarningKind | None = None) -> None:
         """Note what was wrong in a line of the file."""
+        sku, reason = sku and shown(sku), shown(reason)
         self._file.seek(0, io.SEEK_END)
         self._file.write(json.dumps([line, sku, reason, kind]) + "\n")
         self._count += 1

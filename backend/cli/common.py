@@ -33,7 +33,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object inst
 
 def print_json(value: object) -> None:
     """Print one JSON object to stdout."""
-    sys.stdout.write(json.dumps(value, indent=2, default=str, ensure_ascii=False) + "\n")
+    text = json.dumps(value, indent=2, default=str, ensure_ascii=False)
+    # half of a surrogate pair, which a feed may hold, has no UTF-8: it is written as an escape
+    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
 
 
 def settings(**overrides: object) -> Settings:

@@ -198,8 +198,8 @@ class IndexEntry(Base):
     # 0: a point that is there is from before the product was deleted
     failures: Mapped[int] = mapped_column(default=0)
     priority: Mapped[int] = mapped_column(default=1)
-    requested_at: Mapped[datetime] = mapped_column(default=utcnow)
-    due_at: Mapped[datetime | None] = mapped_column(default=utcnow)
+    requested_at: Mapped[datetime]  # as `due_at`: by the clock of the database, so no default
+    due_at: Mapped[datetime | None]
     last_error: Mapped[str | None] = mapped_column(Text)
     image_awaited_since: Mapped[datetime | None]  # its image was not there then, nor ever since
     image_retry_at: Mapped[datetime | None]  # when to look for it again

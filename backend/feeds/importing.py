@@ -21,7 +21,7 @@ from backend.feeds import runs
 from backend.feeds.download import Download, FeedLimits, fetch_feed
 from backend.feeds.feeds import is_address
 from backend.feeds.options import FeedOptions
-from backend.feeds.runs import Ending, Outcome
+from backend.feeds.runs import Ending, RunOutcome
 from backend.feeds.workspace import temporary_folder
 from backend.images.public_addresses import Address, is_public
 from backend.images.store import ImageStore
@@ -72,14 +72,14 @@ class FeedRunner:
                 runs.check_deaths(session, run)
             ending = self._import(feed, step, force=force)
         except Interrupted:
-            self._end(feed, run.id, Ending(outcome=Outcome.INTERRUPTED, reason="stopped"))
+            self._end(feed, run.id, Ending(outcome=RunOutcome.INTERRUPTED, reason="stopped"))
             raise
         except (LookalikeError, OSError) as error:
             reason = error.message if isinstance(error, LookalikeError) else repr(error)
-            self._end(feed, run.id, Ending(outcome=Outcome.FAILED, reason=reason))
+            self._end(feed, run.id, Ending(outcome=RunOutcome.FAILED, reason=reason))
             raise
         except Exception as error:
-            self._end(feed, run.id, Ending(outcome=Outcome.FAILED, reason=repr(error)))
+            self._end(feed, run.id, Ending(outcome=RunOutcome.FAILED, reason=repr(error)))
             raise
         self._end(feed, run.id, ending)
         return {"outcome": ending.outcome.value, "reason": ending.reason, **(ending.report or {})}
@@ -112,7 +112,7 @@ class FeedRunner:
                 may_connect=self.may_connect,
             )
             if found is None:
-                return Ending(outcome=Outcome.UNCHANGED)
+                return Ending(outcome=RunOutcome.UNCHANGED)
             return self._import_file(feed, found, progress)
 
     def _import_path(
@@ -121,7 +121,7 @@ class FeedRunner:
         path = Path(feed.location)
         state = _state(path)
         if seen and state == seen:
-            return Ending(outcome=Outcome.UNCHANGED)
+            return Ending(outcome=RunOutcome.UNCHANGED)
 
         def transfer() -> Transfer:
             changed = _state(path) != state
@@ -162,17 +162,17 @@ class FeedRunner:
 
 
 def _ending(summary: Summary, found: Download) -> Ending:
-    outcome, reason = Outcome.IMPORTED, None
+    outcome, reason = RunOutcome.IMPORTED, None
     if summary.ended_early:
-        outcome, reason = Outcome.ENDED_EARLY, summary.not_pruned or summary.ended_early
+        outcome, reason = RunOutcome.ENDED_EARLY, summary.not_pruned or summary.ended_early
     elif summary.not_pruned:
-        outcome, reason = Outcome.PRUNE_REFUSED, summary.not_pruned
+        outcome, reason = RunOutcome.PRUNE_REFUSED, summary.not_pruned
     return Ending(
         outcome=outcome,
         reason=reason,
         bytes=found.bytes or None,
         report=runs.report_of(summary),
-        seen=found.seen if outcome is Outcome.IMPORTED else {},
+        seen=found.seen if outcome is RunOutcome.IMPORTED else {},
     )
 
 

@@ -29,7 +29,7 @@ SHOWN: Final = 20  # rejects
 LONGEST_REASON: Final = 500  # characters
 
 
-class Outcome(StrEnum):
+class RunOutcome(StrEnum):
     """The outcome of a run."""
 
     RUNNING = "running"
@@ -41,14 +41,14 @@ class Outcome(StrEnum):
     INTERRUPTED = "interrupted"  # the process ended; the run is begun again
 
 
-GOOD: Final = (Outcome.IMPORTED, Outcome.UNCHANGED, Outcome.PRUNE_REFUSED)
+GOOD: Final = (RunOutcome.IMPORTED, RunOutcome.UNCHANGED, RunOutcome.PRUNE_REFUSED)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
     """How a run ended; `seen` is kept with the feed where it is not None."""
 
-    outcome: Outcome
+    outcome: RunOutcome
     reason: str | None = None
     bytes: int | None = None
     report: Mapping[str, Any] | None = None
@@ -65,12 +65,12 @@ def begin(session: Session, feed_id: int) -> tuple[Feed, FeedRun]:
         raise UnknownFeed("the feed was removed")
     now = clock.now(session)
     for left in session.scalars(
-        select(FeedRun).where(FeedRun.feed_id == feed_id, FeedRun.outcome == Outcome.RUNNING)
+        select(FeedRun).where(FeedRun.feed_id == feed_id, FeedRun.outcome == RunOutcome.RUNNING)
     ):
-        left.outcome, left.finished_at = Outcome.INTERRUPTED, now
+        left.outcome, left.finished_at = RunOutcome.INTERRUPTED, now
         left.reason = DIED
     session.flush()
-    run = FeedRun(feed_id=feed_id, job_id=feed.job_id, outcome=Outcome.RUNNING, started_at=now)
+    run = FeedRun(feed_id=feed_id, job_id=feed.job_id, outcome=RunOutcome.RUNNING, started_at=now)
     session.add(run)
     session.flush()
     return feed, run
@@ -93,21 +93,21 @@ def check_running(session: Session, run_id: int) -> None:
     outcome = session.scalar(select(FeedRun.outcome).where(FeedRun.id == run_id))
     if outcome is None:
         raise UnknownFeed("the feed was removed")
-    if outcome != Outcome.RUNNING:
+    if outcome != RunOutcome.RUNNING:
         raise WrongState("another process has taken over this run")
 
 
 def end(session: Session, run_id: int, ending: Ending) -> None:
     """Write how a run ended, and when the feed is due again; forget runs that are too old."""
     run = session.get(FeedRun, run_id)
-    if run is None or run.outcome != Outcome.RUNNING:
+    if run is None or run.outcome != RunOutcome.RUNNING:
         return  # the feed was removed, or another process runs it now
     now = clock.now(session)
     run.outcome, run.finished_at = ending.outcome, now
     run.reason = ending.reason and clipped(ending.reason)
     run.bytes, run.report = ending.bytes, dict(ending.report) if ending.report else None
     feed = session.scalars(select(Feed).where(Feed.id == run.feed_id).with_for_update()).one()
-    if ending.outcome is not Outcome.INTERRUPTED:
+    if ending.outcome is not RunOutcome.INTERRUPTED:
         _schedule(feed, ending, began=run.started_at, now=now)
     _forget(session, feed.id)
 

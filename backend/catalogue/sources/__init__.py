@@ -33,7 +33,7 @@ from backend.catalogue.sources.mapping import DEFAULT_MAPPING, FeedMapping
 from backend.catalogue.sources.parquet import Parquet
 from backend.catalogue.sources.styles_csv import IMAGE, StylesCsv
 from backend.catalogue.sources.table import Table
-from backend.catalogue.sources.unreadable import HEAD, check_regular, check_table
+from backend.catalogue.sources.unreadable import HEAD, check_regular, check_table, check_text
 from backend.errors import UnreadableCatalogue
 
 PARQUET_MAGIC = b"PAR1"
@@ -81,6 +81,7 @@ def _open_table(files: Files, names: Sequence[str], mapping: FeedMapping) -> Sou
         head = _head(name, stream)
     if head.startswith(PARQUET_MAGIC) or name.lower().endswith(PARQUET):
         return Parquet(files, names, mapping)
+    check_text(name, head)
     kind = _kind(head)
     table = kind(files, name, mapping, image=IMAGE if name == STYLES else None)
     if name == STYLES or table.preset.name == "kaggle":

@@ -87,6 +87,8 @@ class Columns:
 
         Returns what has to be said of them. Raises ValueError for a price that cannot be stored.
         """
+        if isinstance(cell, Mapping):
+            cell = _price_of(cell)
         text = as_text(cell)
         if not text:
             fields["price"] = None
@@ -211,6 +213,13 @@ def _year(text: str) -> int | None:
     if not re.fullmatch(r"[0-9]{1,9}(\.0+)?", text):
         raise ValueError(f"{text[:40]!r} is not a year")
     return int(text.partition(".")[0])
+
+
+def _price_of(cell: Mapping[str, Any]) -> Any:
+    """Return the amount and the currency of an object, `{"value": "9.50", "currency": "EUR"}`."""
+    amount = next((cell[key] for key in ("value", "amount") if key in cell), None)
+    code = next((cell[key] for key in ("currency", "currencyCode") if cell.get(key)), None)
+    return f"{as_text(amount)} {code}" if isinstance(code, str) and as_text(amount) else amount
 
 
 def _number(cell: Any) -> Price | None:

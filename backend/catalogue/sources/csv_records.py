@@ -172,7 +172,8 @@ def read_records(
                 lines.give_back()
                 yield Reject(lines.taken[0].number, None, str(error))
                 continue
-        if any(value.strip() for value in values):
+        is_header = list(values) == header.columns  # again, where files were joined
+        if any(value.strip() for value in values) and not is_header:
             yield _fitted(lines, header, values, warnings, key=key, free_text=free_text)
 
 
@@ -206,6 +207,8 @@ def _fitted(
     surplus = len(values) - columns
     if surplus > 0 and not any(values[columns:]):
         values, surplus = values[:columns], 0  # delimiters at the end of the line
+    if surplus < 0 and not any(header.columns[surplus:]):
+        values, surplus = [*values, *[""] * -surplus], 0  # only columns without a name are missing
     if surplus > 0 and free_text is not None:
         end = free_text + surplus + 1
         joined = header.delimiter.join(values[free_text:end])
@@ -313,6 +316,8 @@ class Lines:
             text = raw.decode(fallback, errors="replace")
             if not self.format.note:
                 warnings = (f"not UTF-8; read as {TITLES[fallback]}",)
+        if text.startswith("\ufeff"):  # where files were joined
+            text = text.lstrip("\ufeff")
         if "\0" in text:
             return text.replace("\0", ""), (*warnings, "NUL characters were left out")
         return text, warnings

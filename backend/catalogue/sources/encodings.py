@@ -41,7 +41,8 @@ _MARKS: Final = (  # UTF-32 first: its mark begins with that of UTF-16
     (codecs.BOM_UTF8, "utf-8"),
 )
 _WORD: Final = re.compile(rb"[A-Za-z\x80-\xff]+")
-_MOSTLY_ZERO: Final = 0.4  # share of zeros at one side of the pairs of bytes
+_QUOTED: Final = re.compile(r'"[^"]*"')
+_MOSTLY: Final = 0.4  # share of zeros among the high bytes of UTF-16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,14 +108,27 @@ def single_byte_encoding(text: bytes) -> str:
 
 
 def _wide_without_mark(sample: bytes) -> str | None:
-    """Recognise UTF-16 by its zeros: most characters of a table are ASCII."""
+    """Recognise UTF-16 by its zeros: the separators of a table are ASCII in every language."""
     head = sample[:CHUNK]
-    pairs = max(len(head) // 2, 1)
-    if head[1::2].count(0) / pairs > _MOSTLY_ZERO and head[::2].count(0) == 0:
+    first, second = head[::2], head[1::2]
+    if _are_high_bytes(second, first):
         return "utf-16-le"
-    if head[::2].count(0) / pairs > _MOSTLY_ZERO and head[1::2].count(0) == 0:
+    if _are_high_bytes(first, second):
         return "utf-16-be"
     return None
+
+
+def _are_high_bytes(high: bytes, low: bytes) -> bool:
+    """Tell whether every second byte is the high one of a character.
+
+    Either most of them are 0, or, in another script, those of nearly all separators are.
+    """
+    if low.count(0):
+        return False
+    if high.count(0) > _MOSTLY * max(len(high), 1):
+        return True
+    beside = [above for below, above in zip(low, high, strict=False) if below in b"\n\r\t,"]
+    return len(beside) > 1 and beside.count(0) > _MOSTLY * len(beside)
 
 
 def _has_wrong_utf_8(sample: bytes) -> bool:
@@ -139,7 +153,10 @@ def _has_long_utf_8(sample: bytes) -> bool:
 
 def _has_lone_returns(sample: bytes, encoding: str) -> bool:
     text = sample.decode(encoding, errors="replace")
-    return "\r" in text and "\n" not in text
+    if "\r" not in text or "\n" not in text:
+        return "\r" in text
+    bare = _QUOTED.sub("", text)  # Excel on a Mac writes LF within a cell
+    return "\r" in bare and "\n" not in bare
 
 
 def open_lines(
@@ -155,7 +172,8 @@ def open_lines(
     stream = unpacked(stream, packing)
     sample = _read_full(stream, SAMPLE)
     found = find_format(sample, encoding=encoding)
-    sample = sample.removeprefix(codecs.BOM_UTF8) if found.encoding == "utf-8" else sample
+    while found.encoding == "utf-8" and sample.startswith(codecs.BOM_UTF8):  # two of some tools
+        sample = sample.removeprefix(codecs.BOM_UTF8)
     translate: Translate = _as_it_is
     if found.encoding != "utf-8" or encoding:
         decoder = codecs.getincrementaldecoder(found.encoding)(errors="replace")

@@ -26,6 +26,7 @@ LESS_CERTAIN: Final = (  # names that other files beside a table often have
     *(".jsonl", ".ndjson", ".xml"),
     *(".csv.gz", ".tsv.gz", ".jsonl.gz", ".ndjson.gz", ".xml.gz"),
 )
+LEAST_CERTAIN: Final = (".txt", ".tab", ".txt.gz")  # Google's own examples are .txt
 _ONE_TABLE: Final = f"a catalogue holds {STYLES}, or one CSV, JSON Lines, XML or Parquet file"
 _NAME_IT: Final = "Name the file itself."
 DAMAGED: Final = (  # what reading a member of a damaged or encrypted zip raises
@@ -216,11 +217,15 @@ def read_if_there(files: Files, relative: str, *, most: int) -> bytes | None:
 
 def tables_of(names: Iterable[str]) -> list[str]:
     """Return the names that are a table's; less certain ones only if there are no others."""
-    shown = sorted(name for name in names if not posixpath.basename(name).startswith((".", "_")))
-    for suffixes in (TABLES, LESS_CERTAIN):
+    shown = sorted(name for name in names if not _is_no_table(posixpath.basename(name)))
+    for suffixes in (TABLES, LESS_CERTAIN, LEAST_CERTAIN):
         if found := [name for name in shown if name.lower().endswith(suffixes)]:
             return found
     return []
+
+
+def _is_no_table(name: str) -> bool:
+    return name.startswith((".", "_")) or name.lower().startswith(("readme", "license", "robots"))
 
 
 def choose_tables(names: Sequence[str]) -> list[str]:

@@ -11,13 +11,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, Final
 from xml.parsers import expat
 
+from backend.catalogue.sources.csv_records import text_warnings
 from backend.catalogue.sources.encodings import CHUNK, Packing, unpacked
 from backend.catalogue.sources.feed import CutOff, Reject
 from backend.catalogue.sources.files import DAMAGED
 from backend.catalogue.sources.named_records import NamedRecord, NamedRecords
+from backend.catalogue.sources.xml_text import XmlText
 from backend.errors import UnreadableCatalogue
 
 ITEMS: Final = {"item", "entry"}  # of RSS, of Atom
+GOOGLES_PREFIX: Final = "g"  # also where nothing declares it
+GOOGLES: Final = {"http://base.google.com/ns/1.0", "https://base.google.com/ns/1.0"}
 LARGEST_ITEM: Final = 1_000_000  # characters of text in one item
 MOST_ELEMENTS: Final = 10_000  # in one item
 DEEPEST: Final = 50  # elements within elements
@@ -30,11 +34,15 @@ class GoogleXml(NamedRecords):
     _nothing = "there is no item (RSS) and no entry (Atom) in this XML"
 
     def _parse(self, stream: BinaryIO) -> Iterator[NamedRecord | Reject]:
-        reader, packing = _Items(self._mapping.encoding), Packing()
+        reader, packing = _Items(), Packing()
         try:
             source = unpacked(stream, packing)
-            while chunk := source.read(CHUNK):
-                yield from reader.feed(chunk, is_last=False)
+            chunk = source.read(CHUNK)
+            text = XmlText(chunk, encoding=self._mapping.encoding)
+            while chunk:
+                yield from _noted(reader.feed(text.translate(chunk, is_last=False)), text)
+                chunk = source.read(CHUNK)
+            yield from _noted(reader.feed(text.translate(b"", is_last=True)), text)
             yield from reader.feed(b"", is_last=True)
         except expat.ExpatError as error:
             yield from reader.done()
@@ -48,31 +56,42 @@ class GoogleXml(NamedRecords):
             raise UnreadableCatalogue(f"{self._name}: the file is damaged: {error}") from None
 
 
+def _noted(items: Iterator[NamedRecord | Reject], text: XmlText) -> Iterator[NamedRecord | Reject]:
+    """Yield items; what is wrong with the encoding is a warning of the first of them."""
+    for item in items:
+        if text.note and isinstance(item, NamedRecord):
+            yield item._replace(warnings=text_warnings([text.note]))
+            text.note = ""
+        else:
+            yield item
+
+
 class _Element:
     """An element that is open: its text, and the values of the elements inside."""
 
-    def __init__(self, tag: str, attributes: Mapping[str, str]) -> None:
-        self.tag, self.attributes = tag, attributes
+    def __init__(self, name: str, attributes: Mapping[str, str], *, is_googles: bool) -> None:
+        self.name, self.attributes, self.is_googles = name, attributes, is_googles
         self.text: list[str] = []
         self.inside: dict[str, Any] = {}
-        self._prefixed: set[str] = set()
+        self._googles: set[str] = set()
 
     def value(self) -> Any:
-        """Return its text, or the values inside; an Atom link is its address."""
+        """Return its text, or the values inside; an Atom link to the page is its address."""
         if self.inside:
             return self.inside
-        return "".join(self.text).strip() or self.attributes.get("href") or None
+        is_of_page = self.attributes.get("rel", "alternate") == "alternate"
+        address = self.attributes.get("href") if is_of_page else None
+        return "".join(self.text).strip() or address or None
 
-    def add(self, tag: str, value: Any) -> None:
+    def add(self, name: str, value: Any, *, is_googles: bool) -> None:
         """Add the value of an element inside; one that is repeated becomes a list.
 
-        Names with a prefix win: in Atom, `id` is the address of the entry and `g:id` the sku.
+        Google's names win: in Atom, `id` is the address of the entry and `g:id` the sku.
         """
-        prefix, _, name = tag.rpartition(":")
-        if value is None or (not prefix and name in self._prefixed):
+        if value is None or (not is_googles and name in self._googles):
             return
-        if prefix and name not in self._prefixed:
-            self._prefixed.add(name)
+        if is_googles and name not in self._googles:
+            self._googles.add(name)
             self.inside[name] = value
         elif name not in self.inside:
             self.inside[name] = value
@@ -85,12 +104,13 @@ class _Element:
 class _Items:
     """The items of an XML file, fed in chunks."""
 
-    def __init__(self, encoding: str | None) -> None:
+    def __init__(self) -> None:
         self.number = 0  # of the items that have ended
         self._open: list[_Element] = []  # the item and the elements open in it
         self._depth = self._size = self._elements = 0
         self._ready: list[NamedRecord | Reject] = []
-        self._parser = parser = expat.ParserCreate(encoding)
+        self._of_google = {GOOGLES_PREFIX}
+        self._parser = parser = expat.ParserCreate("utf-8")
         parser.buffer_text = True
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
@@ -100,7 +120,7 @@ class _Items:
         parser.UseForeignDTD(True)  # makes an undeclared entity a skipped one, not an error
         parser.SkippedEntityHandler = self._entity
 
-    def feed(self, chunk: bytes, *, is_last: bool) -> Iterator[NamedRecord | Reject]:
+    def feed(self, chunk: bytes, *, is_last: bool = False) -> Iterator[NamedRecord | Reject]:
         """Parse a chunk, and yield the items that end in it. Raises ExpatError."""
         self._parser.Parse(chunk, is_last)
         yield from self.done()
@@ -114,13 +134,22 @@ class _Items:
         self._depth += 1
         if self._depth > DEEPEST:
             raise UnreadableCatalogue(f"the XML has elements more than {DEEPEST} deep")
+        for name, value in attributes.items():
+            if name.startswith("xmlns:") and value.rstrip("/").lower() in GOOGLES:
+                self._of_google.add(name.removeprefix("xmlns:"))
         if self._open:
             self._elements += 1
             self._size += sum(map(len, attributes.values()))
-            self._open.append(_Element(tag, {} if self._is_too_large() else attributes))
+            self._open.append(self._element(tag, {} if self._is_too_large() else attributes))
         elif tag.rpartition(":")[2] in ITEMS:
-            self._open = [_Element(tag, attributes)]
+            self._open = [self._element(tag, attributes)]
             self._size = self._elements = 0
+
+    def _element(self, tag: str, attributes: Mapping[str, str]) -> _Element:
+        """Return an element. A prefix that is not Google's stays in its name: `media:title`."""
+        prefix, _, name = tag.rpartition(":")
+        is_googles = prefix in self._of_google
+        return _Element(name if is_googles else tag, attributes, is_googles=is_googles)
 
     def _end(self, tag: str) -> None:
         self._depth -= 1
@@ -129,7 +158,8 @@ class _Items:
         element = self._open.pop()
         if self._open:
             if not self._is_too_large():
-                self._open[-1].add(element.tag, element.value())
+                value = element.value()
+                self._open[-1].add(element.name, value, is_googles=element.is_googles)
             return
         self.number += 1
         if self._is_too_large():

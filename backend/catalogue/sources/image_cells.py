@@ -20,7 +20,7 @@ _BETWEEN_ADDRESSES: Final = re.compile(
 _SEVERAL: Final = re.compile(r"[\s,;|&\[{\"]")  # a cell without these is one image as written
 _BETWEEN_PATHS: Final = re.compile(r"\s*(?:(?<!\\)[,;|]|[\r\n])\s*")  # `\\,` is no separator
 LONGEST_LITERAL: Final = 100_000  # characters
-_ADDRESS_KEYS: Final = ("url", "src", "uri", "link", "path")
+ADDRESS_KEYS: Final = ("url", "src", "uri", "link", "path")
 
 
 def split_images(cell: str) -> list[str]:
@@ -78,8 +78,14 @@ def _from_json(cell: str) -> list[str] | None:
         if loaded is None:
             return None
     items = loaded if isinstance(loaded, list) else [loaded]
-    found = (_address_of(item) for item in items)
-    return [each for each in (_normalised(html.unescape(text.strip())) for text in found) if each]
+    found = (html.unescape(_address_of(item).strip()) for item in items)
+    each = (one for text in found for one in _addresses(text))
+    return [named for text in each if (named := _normalised(text))]
+
+
+def _addresses(text: str) -> list[str]:
+    """Return the addresses in one item of a list; a path may hold commas itself."""
+    return _BETWEEN_ADDRESSES.split(text) if is_address(text) else [text]
 
 
 def _python_literal(cell: str) -> Any:
@@ -94,5 +100,5 @@ def _python_literal(cell: str) -> Any:
 
 def _address_of(item: Any) -> str:
     if isinstance(item, Mapping):
-        item = next((item[key] for key in _ADDRESS_KEYS if key in item), None)
+        item = next((item[key] for key in ADDRESS_KEYS if key in item), None)
     return item if isinstance(item, str) else ""

@@ -13,12 +13,14 @@ from itertools import islice
 from typing import Any, BinaryIO, Final
 
 from backend.catalogue.sources.csv_records import Header, TableRecord
-from backend.catalogue.sources.feed import FeedRow, ImageFile, Reject
+from backend.catalogue.sources.feed import FeedRow, ImageFile, Reject, WarningKind, kind_of
 from backend.catalogue.sources.files import DAMAGED, Files
+from backend.catalogue.sources.image_cells import ADDRESS_KEYS
 from backend.catalogue.sources.mapping import FeedMapping
-from backend.catalogue.sources.parquet_cells import WrongCell, cells_of
+from backend.catalogue.sources.parquet_cells import WrongCell, cells_of, text_of
 from backend.catalogue.sources.table import Table
 from backend.errors import ConfigurationError, ImageTooLarge, UnreadableCatalogue
+from backend.vectors.image_points import MOST_IMAGES
 
 BATCH: Final = 1_000  # rows that become Python objects at once, even in a large row group
 
@@ -42,7 +44,7 @@ class Parquet(Table):
         position = self._columns.fields["sku"]
         for record in self._read_records([self._header.columns[position]]):
             if isinstance(record, TableRecord):
-                values = [None] * position + [record.values[0]]
+                values = [None] * position + [*_as_text(record).values]
                 yield record.line, self._columns.sku(values)
 
     def _see_prices(self) -> None:
@@ -50,7 +52,7 @@ class Parquet(Table):
         position = self._columns.fields["price"]
         for record in self._read_records([self._header.columns[position]]):
             if isinstance(record, TableRecord):
-                self._columns.see([None] * position + [record.values[0]])
+                self._columns.see([None] * position + [*_as_text(record).values])
 
     def _read_header(self) -> Header:
         """Return the columns of all parts; a later part may have more of them."""
@@ -73,17 +75,45 @@ class Parquet(Table):
                     before += file.metadata.row_group(group).num_rows
 
     def _row(self, record: TableRecord) -> FeedRow | Reject:
-        """Take the image out of its cell, if it is there, before the row is read."""
-        cell = record.values[self._image] if self._image is not None else None
-        data = cell.get("bytes") if isinstance(cell, Mapping) else cell
-        if not isinstance(data, bytes) or self._template or self._image is None:
-            path = cell.get("path") if isinstance(cell, Mapping) else cell
-            return super()._row(_with(record, self._image, path))
-        row = super()._row(_with(record, self._image, None))
+        """Take the images out of their cell, if they are there, before the row is read."""
+        at = self._image
+        cells = _as_list(record.values[at]) if at is not None else []
+        held = [it for it in map(_bytes_of, cells) if it is not None]
+        if not held or self._template:
+            paths = [_path_of(cell) for cell in cells]
+            return super()._row(_as_text(_with(record, at, paths[0] if len(paths) == 1 else paths)))
+        row = super()._row(_as_text(_with(record, at, None)))
         if isinstance(row, Reject):
             return row
-        kept = row.warnings[:-1]  # without the warning that no image is named
-        return replace(row, image=_image_file(data), warnings=kept)
+        kept = tuple(it for it in row.warnings if kind_of(it) is not WarningKind.NO_IMAGE)
+        first, *further = [_image_file(data) for data in held[:MOST_IMAGES]]
+        row = replace(row, image=first, warnings=kept)
+        return replace(row, further=tuple(further)) if further else row
+
+
+def _as_list(cell: Any) -> list[Any]:
+    return cell if isinstance(cell, list) else [cell]
+
+
+def _bytes_of(cell: Any) -> bytes | None:
+    """Return the image that a cell holds; bytes that are text are the path of one."""
+    data = cell.get("bytes") if isinstance(cell, Mapping) else cell
+    return data if isinstance(data, bytes) and text_of(data) is None else None
+
+
+def _path_of(cell: Any) -> Any:
+    if isinstance(cell, Mapping):
+        found = (cell[key] for key in ADDRESS_KEYS if key in cell)
+        return next(found, None)
+    return text_of(cell) if isinstance(cell, bytes) else cell
+
+
+def _as_text(record: TableRecord) -> TableRecord:
+    """Decode bytes that are text; old tools write every string so."""
+    if not any(isinstance(value, bytes) for value in record.values):
+        return record
+    values = [text_of(it) if isinstance(it, bytes) else it for it in record.values]
+    return record._replace(values=values)
 
 
 def _open(stream: BinaryIO, name: str) -> Any:

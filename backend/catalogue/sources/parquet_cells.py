@@ -53,6 +53,15 @@ def _one_by_one(column: Any) -> Iterator[Any]:
             yield WrongCell(f"the cell cannot be read: {str(error).splitlines()[0]}")
 
 
+def text_of(data: bytes) -> str | None:
+    """Return bytes that are text, as old tools write strings into Parquet; None for others."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return None
+    return text if all(letter.isprintable() or letter in "\t\r\n" for letter in text) else None
+
+
 def _simple(value: Any) -> Any:
     if isinstance(value, float) and math.isinf(value):
         return WrongCell("an infinity is no value")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import zipfile
 from pathlib import Path
 from typing import Final
 
+from backend.catalogue.sources.encodings import find_format
 from backend.errors import UnreadableCatalogue
 
 HEAD: Final = 512  # bytes
@@ -31,6 +33,19 @@ _KINDS: Final = (
     (b"Obj\x01", "an Avro file", "export it as Parquet or CSV"),
     (b"ARROW1", "an Arrow (Feather) file", "export it as Parquet or CSV"),
     (b"{\\rtf", "an RTF document", _AS_CSV),
+    (b"PK\3\4", "a zip that is cut off or damaged", "make it again"),
+    (b"\x1f\x8b", "a gzip within a gzip", _UNPACK),
+    (b"\x04\x22\x4d\x18", "a file packed with LZ4", _UNPACK),
+    (b"PARE", "an encrypted Parquet file", "write it without encryption"),
+    (b"\x89HDF\r\n", "an HDF5 file", "export it as Parquet or CSV"),
+    (b"\x93NUMPY", "an array of NumPy", "export it as Parquet or CSV"),
+    (b"\x80\4\x95", "a pickle of Python", "export it as Parquet or CSV"),
+    (b"\x80\5\x95", "a pickle of Python", "export it as Parquet or CSV"),
+    (b"\0\1\0\0Standard ", "a database of Access", _AS_CSV),
+    (b"bplist00", "a property list of Apple", _AS_CSV),
+    (b"%!PS", "a PostScript document", _AS_CSV),
+    (b"\xff\x0a", "a JPEG XL image", "name the table of the products"),
+    (b"\0\0\0\x0cJXL ", "a JPEG XL image", "name the table of the products"),
     (b"\x7fELF", "a program", "name the table of the products"),
 )
 _OFFICE: Final = (  # members of a zip -> what it is
@@ -39,7 +54,16 @@ _OFFICE: Final = (  # members of a zip -> what it is
     ("word/document.xml", "a Word document"),
     ("ppt/presentation.xml", "a PowerPoint presentation"),
 )
-_HTML: Final = (b"<!doctype html", b"<html", b"<head", b"<body")
+_PROLOGUE: Final = re.compile(rb"\s*(?:<\?.*?\?>|<!--.*?-->)", re.DOTALL)
+_ROOT: Final = re.compile(rb"\s*<!?(?:[\w.-]+:)?([\w.-]+)(?:\s+html)?")
+_PAGE: Final = ("an HTML page", "download the feed itself; a login page may be in its place")
+_ROOTS: Final = {  # the root of an XML or HTML file -> what it is
+    **dict.fromkeys((b"html", b"head", b"body"), _PAGE),
+    b"workbook": ("an Excel spreadsheet in XML", _AS_CSV),
+    b"svg": ("an SVG image", "name the table of the products"),
+    b"urlset": ("a sitemap", "name the feed of the products"),
+    b"sitemapindex": ("a sitemap", "name the feed of the products"),
+}
 
 
 def check_regular(path: Path) -> None:
@@ -75,8 +99,16 @@ def check_table(name: str, head: bytes) -> None:
         _refuse(name, "an image or a film (HEIC, AVIF, MP4)", "name the table of the products")
     if head[257:262] == b"ustar":
         _refuse(name, "a tar archive", "unpack it, or make a zip")
-    if head.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(_HTML):
-        _refuse(name, "an HTML page", "download the feed itself; a login page may be in its place")
+    if known := _ROOTS.get(_root(head)):
+        _refuse(name, *known)
+    if head[:2] == b"BM" and b"\0" in head[:16]:
+        _refuse(name, "a BMP image", "name the table of the products")
+
+
+def check_text(name: str, head: bytes) -> None:
+    """Raise UnreadableCatalogue if a file begins like none in any encoding of text."""
+    if is_likely_binary(head):
+        _refuse(name, "a binary file of an unknown kind", _AS_CSV)
 
 
 def check_zip(archive: zipfile.ZipFile, name: str) -> None:
@@ -89,8 +121,22 @@ def check_zip(archive: zipfile.ZipFile, name: str) -> None:
         _refuse(name, "an OpenDocument file, such as an ODS spreadsheet", _AS_CSV)
 
 
+def _root(head: bytes) -> bytes:
+    """Return the name of the first element of XML or HTML, in small letters; empty for others."""
+    at, text = 0, head.removeprefix(b"\xef\xbb\xbf")
+    while skipped := _PROLOGUE.match(text, at):
+        at = skipped.end()
+    rest = text[at:].lstrip().lower()
+    if rest.startswith(b"<!doctype html"):
+        return b"html"
+    found = _ROOT.match(rest)
+    return found[1] if found else b""
+
+
 def is_likely_binary(head: bytes) -> bool:
     """Tell whether bytes are no text in any encoding: many control characters."""
+    if find_format(head).encoding != "utf-8":  # UTF-16 has many bytes that look like them
+        return False
     control = sum(byte < 32 and byte not in b"\t\n\r\f\x1b\0" for byte in head)
     return control * 10 > len(head)
 

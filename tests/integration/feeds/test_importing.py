@@ -26,7 +26,7 @@ from backend.feeds import feeds, runs, schedule
 from backend.feeds.download import FeedLimits
 from backend.feeds.feeds import shown_location
 from backend.feeds.options import FeedOptions
-from backend.feeds.runs import DIED, KEPT, MOST_DEATHS, Outcome
+from backend.feeds.runs import DIED, KEPT, MOST_DEATHS, RunOutcome
 from backend.feeds.workspace import temporary_folder
 from backend.settings import Settings
 
@@ -123,7 +123,7 @@ def test_a_feed_that_is_due_is_imported_by_the_worker(shop: FeedShop, host: Feed
     shop.add(host.url(), every_seconds=3600)
     shop.work()
     (run,) = shop.history()
-    assert (run.outcome, run.reason, counts(run)) == (Outcome.IMPORTED, None, [10, 0, 0, 0, 0])
+    assert (run.outcome, run.reason, counts(run)) == (RunOutcome.IMPORTED, None, [10, 0, 0, 0, 0])
     assert run.report
     assert run.report["read_as"] == "a plain table (CSV)"
     assert run.bytes == len(host.text)
@@ -152,12 +152,12 @@ def test_a_feed_runs_again_when_its_time_has_come(shop: FeedShop, host: FeedHost
 @pytest.mark.parametrize("path", ["feed.csv", "dated"])
 def test_an_unchanged_feed_is_not_imported(shop: FeedShop, host: FeedHost, path: str) -> None:
     shop.add(host.url(path))
-    assert shop.run_feed().outcome == Outcome.IMPORTED
+    assert shop.run_feed().outcome == RunOutcome.IMPORTED
     shop.remove("s3")
     run = shop.run_feed()
-    assert (run.outcome, run.report, run.bytes) == (Outcome.UNCHANGED, None, None)
+    assert (run.outcome, run.report, run.bytes) == (RunOutcome.UNCHANGED, None, None)
     assert len(shop.catalogue()) == 9
-    assert shop.run_feed(force=True).outcome == Outcome.IMPORTED
+    assert shop.run_feed(force=True).outcome == RunOutcome.IMPORTED
     assert len(shop.catalogue()) == 10
     host.fill(11)
     assert counts(shop.run_feed()) == [1, 0, 10, 0, 0]
@@ -188,7 +188,7 @@ def test_a_feed_without_an_interval_runs_once_and_when_somebody_asks(
     shop.work()
     assert (len(shop.history()), shop.feed().due_at) == (1, None)
     host.status = 503
-    assert shop.run_feed().outcome == Outcome.FAILED
+    assert shop.run_feed().outcome == RunOutcome.FAILED
     assert shop.feed().due_at is None
 
 
@@ -197,12 +197,12 @@ def test_a_file_on_the_server_is_read_when_it_has_changed(shop: FeedShop, tmp_pa
     table.write_text("sku,name\nA,Hat\n")
     shop.add(str(table))
     assert counts(shop.run_feed()) == [1, 0, 0, 0, 0]
-    assert shop.run_feed().outcome == Outcome.UNCHANGED
+    assert shop.run_feed().outcome == RunOutcome.UNCHANGED
     table.write_text("sku,name\nA,Hat\nB,Cap\n")
     assert counts(shop.run_feed()) == [1, 0, 1, 0, 0]
     table.unlink()
     run = shop.run_feed()
-    assert run.outcome == Outcome.FAILED
+    assert run.outcome == RunOutcome.FAILED
     assert "No such file" in str(run.reason)
 
 
@@ -223,7 +223,7 @@ def test_what_is_wrong_with_rows_is_kept_in_the_history(shop: FeedShop, host: Fe
 def test_a_feed_comes_in_every_usual_way(shop: FeedShop, host: FeedHost, path: str) -> None:
     shop.add(host.url(path))
     run = shop.run_feed()
-    assert (run.outcome, counts(run)) == (Outcome.IMPORTED, [10, 0, 0, 0, 0])
+    assert (run.outcome, counts(run)) == (RunOutcome.IMPORTED, [10, 0, 0, 0, 0])
 
 
 @pytest.mark.parametrize("path", ["short", "broken", "cutgzip", "slow"])
@@ -243,7 +243,7 @@ def test_a_feed_that_ended_early_is_imported_but_never_prunes(
         limits = FeedLimits(max_bytes=1_000_000, seconds=0.5)
         shop.services.feeds = replace(shop.services.feeds, limits=limits)
     run = shop.run_feed()
-    assert run.outcome == Outcome.ENDED_EARLY, run.reason
+    assert run.outcome == RunOutcome.ENDED_EARLY, run.reason
     assert counts(run)[3] == 0
     assert {f"s{n}" for n in range(400)} <= set(shop.catalogue())
     assert counts(run)[0] > 0, "what came is imported"
@@ -256,10 +256,10 @@ def test_a_feed_that_ended_early_is_imported_but_never_prunes(
 
 
 @pytest.mark.parametrize(
-    ("path", "outcome"), [("feed.csv", Outcome.IMPORTED), ("unsized", Outcome.PRUNE_REFUSED)]
+    ("path", "outcome"), [("feed.csv", RunOutcome.IMPORTED), ("unsized", RunOutcome.PRUNE_REFUSED)]
 )
 def test_a_length_that_the_host_gave_proves_the_last_line(
-    shop: FeedShop, host: FeedHost, path: str, outcome: Outcome
+    shop: FeedShop, host: FeedHost, path: str, outcome: RunOutcome
 ) -> None:
     host.text = host.text.rstrip("\n")
     shop.add(host.url(path), options=PRUNE)
@@ -272,11 +272,11 @@ def test_a_prune_that_would_take_too_much_is_marked(shop: FeedShop, host: FeedHo
     shop.run_feed()
     host.fill(5)
     run = shop.run_feed()
-    assert (run.outcome, counts(run)) == (Outcome.PRUNE_REFUSED, [0, 0, 5, 0, 0])
+    assert (run.outcome, counts(run)) == (RunOutcome.PRUNE_REFUSED, [0, 0, 5, 0, 0])
     assert "5 of 10 products" in str(run.reason)
     assert run.report
     assert run.report["warnings_by_kind"]["prune"]["count"] == 1
-    assert shop.run_feed().outcome == Outcome.PRUNE_REFUSED, "it does not become `unchanged`"
+    assert shop.run_feed().outcome == RunOutcome.PRUNE_REFUSED, "it does not become `unchanged`"
     options = FeedOptions(prune=True, prune_at_most="50%")
     shop.db.write(
         lambda session: feeds.change(session, shop.feed().name, hosts=(), options=options)
@@ -302,7 +302,7 @@ def test_what_may_not_be_fetched_is_refused(
 ) -> None:
     shop.add(host.url(path))
     run = shop.run_feed()
-    assert (run.outcome, shop.catalogue(), shop.files()) == (Outcome.FAILED, [], [])
+    assert (run.outcome, shop.catalogue(), shop.files()) == (RunOutcome.FAILED, [], [])
     assert reason in str(run.reason)
 
 
@@ -345,7 +345,10 @@ def test_failures_are_kept_with_reason_and_tried_again_later_and_later(
     delays = []
     for _ in range(4):
         run = shop.run_feed()
-        assert (run.outcome, run.reason) == (Outcome.FAILED, "localhost answered with status 503")
+        assert (run.outcome, run.reason) == (
+            RunOutcome.FAILED,
+            "localhost answered with status 503",
+        )
         due = shop.feed().due_at
         assert due
         assert run.finished_at
@@ -355,7 +358,7 @@ def test_failures_are_kept_with_reason_and_tried_again_later_and_later(
     assert job
     assert job.error == "feed-unavailable: localhost answered with status 503"
     host.status = 200
-    assert shop.run_feed().outcome == Outcome.IMPORTED
+    assert shop.run_feed().outcome == RunOutcome.IMPORTED
     assert shop.feed().failures == 0
 
 
@@ -370,7 +373,7 @@ def test_products_are_indexed_while_a_host_keeps_a_feed_waiting(
         with shop.db.read() as session:
             assert schedule.request(session, feed.id).state == jobs.RUNNING
         host.over.set()
-        wait_for(lambda: shop.history()[0].outcome == Outcome.FAILED)
+        wait_for(lambda: shop.history()[0].outcome == RunOutcome.FAILED)
     host.over.clear()
 
 
@@ -407,7 +410,7 @@ def test_a_time_from_a_clock_that_was_wrong_does_not_delay_a_feed(
     assert due
     shop.execute(update(Feed).values(due_at=due + timedelta(days=365)))
     shop.work()
-    assert [run.outcome for run in shop.history()] == [Outcome.UNCHANGED, Outcome.IMPORTED]
+    assert [run.outcome for run in shop.history()] == [RunOutcome.UNCHANGED, RunOutcome.IMPORTED]
 
 
 def test_a_run_whose_process_was_killed_is_begun_again(shop: FeedShop, host: FeedHost) -> None:
@@ -423,8 +426,8 @@ def test_a_run_whose_process_was_killed_is_begun_again(shop: FeedShop, host: Fee
     assert shop.files() == []
     shop.work()
     done, killed = shop.history()
-    assert (killed.outcome, killed.reason) == (Outcome.INTERRUPTED, DIED)
-    assert (done.outcome, done.job_id) == (Outcome.IMPORTED, job.id)
+    assert (killed.outcome, killed.reason) == (RunOutcome.INTERRUPTED, DIED)
+    assert (done.outcome, done.job_id) == (RunOutcome.IMPORTED, job.id)
 
 
 def test_a_run_that_kills_its_process_again_and_again_fails(shop: FeedShop, host: FeedHost) -> None:
@@ -434,10 +437,10 @@ def test_a_run_that_kills_its_process_again_and_again_fails(shop: FeedShop, host
         shop.db.write(lambda session: runs.begin(session, feed.id))
     shop.follow(job.id)
     run = shop.history()[0]
-    assert run.outcome == Outcome.FAILED
+    assert run.outcome == RunOutcome.FAILED
     assert "3 times" in str(run.reason)
     assert host.asked == []
-    assert shop.run_feed().outcome == Outcome.IMPORTED, "the next job begins anew"
+    assert shop.run_feed().outcome == RunOutcome.IMPORTED, "the next job begins anew"
 
 
 def test_a_worker_that_stops_leaves_the_run_to_the_next(shop: FeedShop, host: FeedHost) -> None:
@@ -446,9 +449,9 @@ def test_a_worker_that_stops_leaves_the_run_to_the_next(shop: FeedShop, host: Fe
         wait_for(lambda: "slow" in host.asked)
     host.fill(3)
     shop.execute(update(Feed).values(location=host.url()))
-    assert shop.history()[0].outcome == Outcome.INTERRUPTED
+    assert shop.history()[0].outcome == RunOutcome.INTERRUPTED
     shop.work()
-    assert [run.outcome for run in shop.history()] == [Outcome.IMPORTED, Outcome.INTERRUPTED]
+    assert [run.outcome for run in shop.history()] == [RunOutcome.IMPORTED, RunOutcome.INTERRUPTED]
 
 
 def test_a_feed_that_is_removed_during_its_run_ends_it(shop: FeedShop, host: FeedHost) -> None:

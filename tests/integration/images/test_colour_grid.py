@@ -1,4 +1,4 @@
-"""A picture looks the same to the embedder in whatever colours, and format, its file is written."""
+"""An image gives the same vector in every colour space and format that its file is written in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from backend.embedders import Embedder
 from backend.images import ImageLimits
 from backend.images.decoder_pool import DecoderPool
 
-PICTURES = photographs(4)
+PHOTOGRAPHS = photographs(4)
 LEAST = 0.97
 LOSSY = {("linear", "JPEG"): 0.96}
 """A JPEG in linear light has lost dark shades before it is read (0.966 for the darkest)."""
@@ -30,13 +30,13 @@ def embedder() -> Embedder:
 
 
 @pytest.mark.parametrize(("space", "format"), GRID)
-def test_a_picture_in_another_space_is_the_same_picture(
+def test_an_image_in_another_space_is_the_same_image(
     space: str, format: str, pool: DecoderPool, embedder: Embedder
 ) -> None:
-    files = [written_in(picture, space, format) for picture in PICTURES]
+    files = [written_in(image, space, format) for image in PHOTOGRAPHS]
     if None in files:
         pytest.skip(f"there is no {space} in {format}")
-    plainly = [plain(picture, space, format) for picture in PICTURES]
+    plainly = [plain(image, space, format) for image in PHOTOGRAPHS]
 
     def embed(sources: list[bytes | None]) -> object:
         found = [pool.decode_one(s, target=embedder.input_size) for s in sources if s is not None]

@@ -19,18 +19,18 @@ def stored(shop: Shop) -> set[str]:
 
 
 def test_only_images_with_other_colours_are_embedded_again(shop: Shop) -> None:
-    picture = photographs(1, size=(60, 80))[0]
+    photograph = photographs(1, size=(60, 80))[0]
     files = {
-        "plain": encode(picture, "PNG"),
-        "srgb": written_in(picture, "sRGB", "JPEG"),
-        "p3": written_in(picture, "Display P3", "PNG"),
-        "prophoto": written_in(picture, "ProPhoto", "JPEG"),
+        "plain": encode(photograph, "PNG"),
+        "srgb": written_in(photograph, "sRGB", "JPEG"),
+        "p3": written_in(photograph, "Display P3", "PNG"),
+        "prophoto": written_in(photograph, "ProPhoto", "JPEG"),
     }
     for sku, data in files.items():
         shop.put(sku)
         assert data is not None
         assert shop.put_image(sku, data).status_code == 201
-    second = written_in(picture, "Display P3", "JPEG")
+    second = written_in(photograph, "Display P3", "JPEG")
     shop.client.put("/v1/products/srgb/images/2", data=second, content_type="image/jpeg")
     shop.work()
     before = stored(shop)

@@ -138,7 +138,7 @@ def test_large_bodies_have_a_budget_together(app: App) -> None:
         (refused,) = replies
         assert (refused.status, refused.json["code"]) == (503, "server-busy")
         assert refused.headers["retry-after"]
-        assert server.gateway._bodies._buffered == 0
+        assert server.gateway.buffered == 0
         whole = b"PUT /app HTTP/1.1\r\n" + HOST + b"Content-Length: 400000\r\n\r\n" + b"a" * 400_000
         assert server.ask(whole).status == 200
 
@@ -155,7 +155,7 @@ def test_a_bounded_number_of_requests_waits_for_a_thread(app: App) -> None:
     app.may_answer.clear()
     with http_server(app, threads=2, waiting=3) as server, ExitStack() as stack:
         clients = [stack.enter_context(closing(server.connect(GET))) for _ in range(5)]
-        wait_for(lambda: server.gateway._begun == 5)
+        wait_for(lambda: server.gateway.begun == 5)
         refused = server.get("/app")
         assert (refused.status, refused.headers["content-type"]) == (503, PROBLEM)
         assert (refused.json["code"], refused.headers["retry-after"]) == ("server-busy", "1")

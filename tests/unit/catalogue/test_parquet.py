@@ -197,3 +197,32 @@ def test_a_path_cannot_leave_the_folder(tmp_path: Path) -> None:
 
     assert row.image is None
     assert "leaves" in row.warnings[0]
+
+
+def test_text_that_was_written_as_bytes_is_text(tmp_path: Path) -> None:
+    columns = {"sku": [b"A"], "name": ["Hemd ä".encode()], "price": [b"9,90 EUR"], "note": [b"x"]}
+    columns["image"] = [b"https://c/1.jpg"]
+    row = only(parquet(tmp_path / "feed.parquet", columns))
+    assert (row.sku, row.fields["display_name"], row.fields["price"]) == ("A", "Hemd ä", 9.9)
+    assert row.fields["attributes"] == {"note": "x"}
+    assert row.fields["image_uri"] == "https://c/1.jpg"
+
+
+@pytest.mark.parametrize("key", ["bytes", None])
+def test_a_cell_may_hold_several_images(tmp_path: Path, key: str | None) -> None:
+    cells = [{key: image_bytes(n)} if key else image_bytes(n) for n in (1, 2)]
+    row = only(parquet(tmp_path / "feed.parquet", {"sku": ["A"], "images": [cells]}))
+    assert row.image
+    assert row.further
+    found = [row.image, *row.further]
+    assert [it.read(1_000) for it in found if not isinstance(it, str)] == [
+        image_bytes(1),
+        image_bytes(2),
+    ]
+    assert not row.warnings
+
+
+@pytest.mark.parametrize("key", ["url", "src", "path"])
+def test_an_image_may_be_named_within_a_struct(tmp_path: Path, key: str) -> None:
+    row = only(parquet(tmp_path / "f.parquet", {"sku": ["A"], "image": [{key: "https://c/1.jpg"}]}))
+    assert row.fields["image_uri"] == "https://c/1.jpg"

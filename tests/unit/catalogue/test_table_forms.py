@@ -271,7 +271,7 @@ def test_a_document_type_is_refused(tmp_path: Path, declared: str) -> None:
 
 
 def test_broken_xml_gives_what_stands_before(tmp_path: Path) -> None:
-    path = written(tmp_path, RSS.replace("<g:title>Caf", "<g:title>Cap & hat"), "feed.xml")
+    path = written(tmp_path, RSS.replace("<g:title>Caf", "<g:title>Cap <b> hat"), "feed.xml")
     with closing(open_source(path)) as source:
         first, reject = source.read()
         assert first.sku == "A"
@@ -282,7 +282,7 @@ def test_broken_xml_gives_what_stands_before(tmp_path: Path) -> None:
 
 def test_xml_without_items_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnreadableCatalogue, match="no item"):
-        read(written(tmp_path, "<urlset><url/></urlset>", "sitemap.xml"))
+        read(written(tmp_path, "<shop><offer/></shop>", "shop.xml"))
 
 
 def test_xml_of_one_line_takes_no_memory_for_its_length(tmp_path: Path) -> None:
@@ -307,6 +307,16 @@ def test_xml_of_one_line_takes_no_memory_for_its_length(tmp_path: Path) -> None:
     ("data", "kind"),
     [
         (b"", "empty"),
+        (b"PK\x03\x04" + bytes(30), "a zip that is cut off"),
+        (gzip.compress(gzip.compress(b"sku\nA\n")), "a gzip within a gzip"),
+        (b"\xff\x0a" + bytes(30), "a JPEG XL image"),
+        (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+        (b"BM" + bytes(30), "a BMP image"),
+        (bytes(range(1, 33)) * 4, "a binary file"),
+        (b'<?xml version="1.0"?><svg xmlns="x"/>', "an SVG image"),
+        (b"<?xml version='1.0'?><?mso x?><Workbook xmlns='x'/>", "an Excel spreadsheet in XML"),
+        (b"<!-- saved -->\n<!DOCTYPE HTML PUBLIC 'x'><html>", "an HTML page"),
+        (b"<urlset><url/></urlset>", "a sitemap"),
         (b"%PDF-1.7 ...", "PDF"),
         (b"SQLite format 3\0...", "SQLite"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1...", "XLS"),
@@ -471,3 +481,34 @@ def test_a_stream_of_one_byte_at_a_time_is_read(tmp_path: Path) -> None:
             return super().read(1 if size else 0)
 
     assert read_header(open_csv(Slow(TABLE.encode("utf-16")))).columns == ["sku", "name", "price"]
+
+
+def test_a_cell_of_a_mac_may_hold_line_feeds(tmp_path: Path) -> None:
+    path = written(tmp_path, b'sku,name\rA,"two\nlines"\rB,one\r')
+    assert [row.fields["display_name"] for row in rows(path)] == ["two\nlines", "one"]
+
+
+def test_joined_files_give_the_products_of_both(tmp_path: Path) -> None:
+    one, two = b"\xef\xbb\xbfsku,name\nA,a\n", b"\xef\xbb\xbfsku,name\nB,b\n"
+    assert [row.sku for row in read(written(tmp_path, b"\xef\xbb\xbf" + one + two))] == ["A", "B"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_a_mark_is_found_in_every_script(tmp_path: Path, encoding: str) -> None:
+    text = "sku,name\n" + "A,Рубашка льняная синяя в полоску\n" * 9
+    path = written(tmp_path, text.encode(encoding))
+    assert {row.fields["display_name"] for row in rows(path)} == {text[11:].partition("\n")[0]}
+
+
+def test_nul_characters_do_not_make_utf_8_utf_16(tmp_path: Path) -> None:
+    assert names(written(tmp_path, b"sku,name\nA,x\0y\0z\nB,v\0w\n")) == ["xyz", "vw"]
+
+
+def test_values_that_only_columns_without_a_name_miss_are_no_loss(tmp_path: Path) -> None:
+    assert names(written(tmp_path, "sku;name;;\nA;x;;\nB;y\n")) == ["x", "y"]
+
+
+def test_a_folder_may_hold_a_table_named_txt(tmp_path: Path) -> None:
+    written(tmp_path, "about", "README.txt")
+    written(tmp_path, "sku\tname\nA\tx\n", "products.txt")
+    assert names(tmp_path) == ["x"]

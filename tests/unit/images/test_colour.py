@@ -23,7 +23,7 @@ from backend.images.colour import matrix_profile
 from backend.images.decode import decode
 
 LIMITS = ImageLimits()
-PICTURE = garment(3)
+GARMENT = garment(3)
 P3, PROPHOTO = (matrix_profile(*SPACES[name]) for name in ("Display P3", "ProPhoto"))
 
 
@@ -33,17 +33,17 @@ def difference(data: bytes, other: Image.Image, **options: object) -> float:
 
 
 @pytest.mark.parametrize("space", [*SPACES, "CMYK"])
-def test_a_profile_gives_the_colours_that_its_picture_had(space: str) -> None:
-    data = written_in(PICTURE, space, "TIFF")
+def test_a_profile_gives_the_colours_that_its_image_had(space: str) -> None:
+    data = written_in(GARMENT, space, "TIFF")
 
     assert data is not None
-    assert difference(data, PICTURE) < 2
+    assert difference(data, GARMENT) < 2
 
 
 def test_a_profile_of_greys_is_honoured() -> None:
-    data = written_in(PICTURE, "grey", "PNG")
+    data = written_in(GARMENT, "grey", "PNG")
     assert data is not None
-    assert difference(data, PICTURE.convert("L").convert("RGB")) < 1
+    assert difference(data, GARMENT.convert("L").convert("RGB")) < 1
 
 
 def test_red_on_a_wide_screen_is_more_than_red_and_is_cut_to_it() -> None:
@@ -53,19 +53,19 @@ def test_red_on_a_wide_screen_is_more_than_red_and_is_cut_to_it() -> None:
 
 
 def test_shrinking_comes_first_and_changes_nothing_that_can_be_seen() -> None:
-    small = PICTURE.resize((60, 80), Image.Resampling.BICUBIC)
-    data = written_in(PICTURE, "ProPhoto", "PNG")
+    small = GARMENT.resize((60, 80), Image.Resampling.BICUBIC)
+    data = written_in(GARMENT, "ProPhoto", "PNG")
 
     assert data is not None
     assert difference(data, small, target=(80, 60)) < 3
 
 
 def test_what_is_transparent_is_white_under_any_profile() -> None:
-    layer = in_rgb(PICTURE, PROPHOTO)
-    layer.putalpha(Image.new("L", PICTURE.size, 255))
+    layer = in_rgb(GARMENT, PROPHOTO)
+    layer.putalpha(Image.new("L", GARMENT.size, 255))
     layer.paste((9, 9, 9, 0), (0, 0, 180, 120))
     data = encode(layer, "PNG", icc_profile=PROPHOTO)
-    expected = PICTURE.copy()
+    expected = GARMENT.copy()
     expected.paste("white", (0, 0, 180, 120))
 
     assert difference(data, expected) < 2
@@ -74,7 +74,7 @@ def test_what_is_transparent_is_white_under_any_profile() -> None:
 
 
 def test_a_palette_has_its_profile_too() -> None:
-    few = PICTURE.quantize(64)
+    few = GARMENT.quantize(64)
     converted = in_rgb(few.convert("RGB"), PROPHOTO).quantize(64)
 
     data = encode(converted, "PNG", icc_profile=PROPHOTO)
@@ -85,9 +85,9 @@ def test_a_palette_has_its_profile_too() -> None:
 def test_an_image_is_turned_and_converted() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    turned = in_rgb(PICTURE, P3).transpose(Image.Transpose.ROTATE_90)
+    turned = in_rgb(GARMENT, P3).transpose(Image.Transpose.ROTATE_90)
 
-    assert difference(encode(turned, "JPEG", icc_profile=P3, exif=exif), PICTURE) < 4
+    assert difference(encode(turned, "JPEG", icc_profile=P3, exif=exif), GARMENT) < 4
 
 
 # --- profiles that change nothing ------------------------------------------------------------
@@ -111,8 +111,8 @@ SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 )
 def test_a_profile_that_is_srgb_or_no_use_changes_nothing(profile: bytes) -> None:
     for kind in ("JPEG", "TIFF"):
-        decoded = decode(encode(PICTURE, kind, icc_profile=profile), limits=LIMITS)
-        assert decoded == decode(encode(PICTURE, kind), limits=LIMITS)
+        decoded = decode(encode(GARMENT, kind, icc_profile=profile), limits=LIMITS)
+        assert decoded == decode(encode(GARMENT, kind), limits=LIMITS)
     assert not colour.is_changed_by(profile, "RGB")
 
 
@@ -130,7 +130,7 @@ def test_a_damaged_profile_gives_an_image_and_nothing_else() -> None:
             damaged = bytearray(profile)
             for at in dice.integers(0, min(len(profile), 400), 4):
                 damaged[at] = dice.integers(256)
-            image = PICTURE.convert(mode)
+            image = GARMENT.convert(mode)
             assert decode(encode(image, "TIFF", icc_profile=bytes(damaged)), limits=LIMITS)
 
 
@@ -165,17 +165,17 @@ def chromaticity(space: str) -> tuple[bytes, bytes]:
 
 
 def test_gamma_of_a_png_is_honoured() -> None:
-    linear = in_rgb(PICTURE, matrix_profile(*SPACES["linear"]))
+    linear = in_rgb(GARMENT, matrix_profile(*SPACES["linear"]))
     linear.info.clear()
 
-    assert difference(png(linear, gamma(1.0)), PICTURE) < 2
+    assert difference(png(linear, gamma(1.0)), GARMENT) < 2
 
 
 def test_gamma_and_chromaticity_of_a_png_are_honoured_together() -> None:
-    wide = in_rgb(PICTURE, PROPHOTO)
+    wide = in_rgb(GARMENT, PROPHOTO)
     wide.info.clear()
 
-    assert difference(png(wide, gamma(1 / 1.8), chromaticity("ProPhoto")), PICTURE) < 2
+    assert difference(png(wide, gamma(1 / 1.8), chromaticity("ProPhoto")), GARMENT) < 2
 
 
 def test_greys_have_a_gamma_too() -> None:
@@ -200,4 +200,4 @@ def test_greys_have_a_gamma_too() -> None:
 def test_what_a_png_says_of_srgb_or_without_sense_changes_nothing(
     chunks: list[tuple[bytes, bytes]],
 ) -> None:
-    assert decode(png(PICTURE, *chunks), limits=LIMITS) == PICTURE
+    assert decode(png(GARMENT, *chunks), limits=LIMITS) == GARMENT

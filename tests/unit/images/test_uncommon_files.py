@@ -224,8 +224,8 @@ def test_the_last_pixels_of_a_jpeg_may_be_missing() -> None:
 @pytest.mark.parametrize("options", JPEGS)
 @pytest.mark.parametrize("share", [0.3, 0.7, 0.9, 0.97])
 def test_a_jpeg_that_lost_more_is_corrupt(options: dict[str, object], share: float) -> None:
-    for picture in (noise(), Image.new("RGB", (300, 400), "white"), Image.fromarray(PIXELS)):
-        data = encode(picture, "JPEG", **options)
+    for image in (noise(), Image.new("RGB", (300, 400), "white"), Image.fromarray(PIXELS)):
+        data = encode(image, "JPEG", **options)
         with pytest.raises(CorruptImage):
             decode(data[: int(share * len(data))], limits=LIMITS)
 
@@ -392,10 +392,10 @@ def test_what_is_not_supported_is_named(data: bytes, name: str) -> None:
 
 
 def test_every_file_that_is_decoded_has_a_media_type() -> None:
-    picture = Image.fromarray(PIXELS)
-    files = {kind: encode(picture, kind) for kind in images.FORMATS}
-    files["BigTIFF"] = encode(picture, "TIFF", big_tiff=True)
-    files["sequence"] = encode(picture, "AVIF", save_all=True, append_images=[picture])
+    image = Image.fromarray(PIXELS)
+    files = {kind: encode(image, kind) for kind in images.FORMATS}
+    files["BigTIFF"] = encode(image, "TIFF", big_tiff=True)
+    files["sequence"] = encode(image, "AVIF", save_all=True, append_images=[image])
     files["MM"] = tiff(60, 80, [PIXELS.tobytes()], order="MM", samples=3)
 
     for data in files.values():
