@@ -86,6 +86,7 @@ def ask_until_two_answer(url: str, master: psutil.Process, wire: Wire) -> set[in
     return found
 
 
+@pytest.mark.slow
 def test_two_processes_answer_and_inherit_nothing_and_a_killed_one_is_replaced(
     shop: Installation, wire: Wire
 ) -> None:

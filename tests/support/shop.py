@@ -25,7 +25,7 @@ from backend.api import create_app
 from backend.bootstrap import build
 from backend.catalogue.image_vectors import pack
 from backend.database.engine import Database
-from backend.database.models import Feed, Generation, ImageVector, IndexEntry, Job, Product
+from backend.database.models import Feed, Generation, ImageVector, IndexEntry, Job, Product, utcnow
 from backend.embedders.mean_colour import MeanColour
 from backend.errors import ImageUnavailable
 from backend.images.decoder_pool import DecoderPool
@@ -308,6 +308,7 @@ def stock(db: Database, generation: Generation, count: int) -> None:
         for n in ids
     ]
     entry = {"generation_id": generation.id, "embedded": 1}
+    entry |= dict.fromkeys(("requested_at", "due_at"), utcnow())
     queue = [entry | {"product_id": n, "embedded_digest": f"d{n}"} for n in ids]
     for table, values in ((Product, rows), (ImageVector, vectors), (IndexEntry, queue)):
         db.write(lambda session, t=table, v=values: session.execute(insert(t), v))

@@ -148,9 +148,9 @@ def test_readers_see_no_path_of_the_server(
         answer = locked.get(path, headers=reader)
         assert folder not in answer.text, path
     assert folder in locked.get("/v1/products/1", headers=writer).json["image_uri"]
-    quarantined = locked.get("/v1/products/2", headers=reader).json
-    assert (quarantined["state"], quarantined["reason"]) == ("quarantined", "no-image")
-    assert quarantined["image_url"], "the image can be had nevertheless, if it is there"
+    awaited = locked.get("/v1/products/2", headers=reader).json
+    assert (awaited["state"], awaited["reason"]) == ("pending", "no-image")
+    assert awaited["image_url"], "the image can be had nevertheless, if it is there"
     shop.services.owner.acquire()
     owner = bearer(str(shop.services.owner.token))
     assert folder in locked.get("/v1/products/1", headers=owner).json["image_uri"], "a command"

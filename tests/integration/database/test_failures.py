@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, bindparam, insert, select, text, type_coerce
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from backend import errors
+from backend.database import sqlite_file
 from backend.database.engine import Database
 from backend.database.failures import meaning_of
 from backend.database.models import Product
@@ -26,10 +27,12 @@ def failure(database: Database, statement: object) -> LookalikeError | None:
 def test_a_held_lock_is_not_a_database_that_does_not_answer(db: Database, tmp_path: Path) -> None:
     holder = sqlite3.connect(tmp_path / "lookalike.sqlite", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
-    with db.engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA busy_timeout=1")
-    assert isinstance(failure(db, insert(Product).values(sku="1")), errors.DatabaseLocked)
-    holder.close()
+    impatient = sqlite_file.patience.set(0.01)
+    try:
+        assert isinstance(failure(db, insert(Product).values(sku="1")), errors.DatabaseLocked)
+    finally:
+        sqlite_file.patience.reset(impatient)
+        holder.close()
 
 
 def test_a_full_disk_is_told(db: Database) -> None:

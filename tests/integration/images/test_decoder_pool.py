@@ -32,7 +32,7 @@ from backend.errors import (
     DecoderUnavailable,
     ImageError,
     ImageTooLarge,
-    NoImage,
+    MissingImage,
     NotAnImage,
 )
 from backend.images.decoder_pool import MAX_WAITING, Decoded, DecoderPool
@@ -89,7 +89,7 @@ def test_bad_images_are_told_apart_and_hold_up_nobody(pool: DecoderPool, tmp_pat
     with DecoderPool(limits=ImageLimits(max_pixels=1_000_000)) as strict:
         results = list(strict.decode_all(sources, target=TARGET))
 
-    kinds = [Decoded, NotAnImage, CorruptImage, NoImage, ImageTooLarge, Decoded]
+    kinds = [Decoded, NotAnImage, CorruptImage, MissingImage, ImageTooLarge, Decoded]
     assert [type(result) for result in results] == kinds
     assert str(results[1]) == "the file is empty"
 

@@ -90,7 +90,7 @@ def test_a_dead_host_holds_up_no_image_of_another(
     decoders: DecoderPool, host: ImageHost, other: ImageHost, tmp_path: Path
 ) -> None:
     host.mood = "hangs"
-    opener = opener_of(decoders, tmp_path, host, other, seconds=0.5)
+    opener = opener_of(decoders, tmp_path, host, other, seconds=3)
     uris = [one.uri(number) for number in range(40) for one in (host, other)]
 
     found = list(opener.open(uris, TARGET))

@@ -219,7 +219,7 @@ def test_a_product_that_comes_back_while_its_stray_point_is_looked_at_keeps_it(
     def revive(work: Any) -> Any:
         done = write(work)
         monkeypatch.undo()
-        shop.save("red", price=5.0)
+        shop.save("red", colour_image("red"), price=5.0)
         shop.work()
         return done
 

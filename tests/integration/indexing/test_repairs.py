@@ -127,7 +127,10 @@ def test_what_a_killed_owner_held_is_free_for_the_next(shop: Shop) -> None:
     shop.work()
     job = jobs.read(shop.db, killed)
     assert job
-    assert (job.state, job.result) == (DONE, {"indexed": 5, "quarantined": 0})
+    assert (job.state, job.result) == (
+        DONE,
+        {"indexed": 5, "quarantined": 0, "awaited": 0},
+    )
     assert shop.prices()[1] == 2.0
 
 
@@ -135,7 +138,7 @@ def test_an_index_job_waits_out_what_may_pass_and_counts_what_does_not(shop: Sho
     uri = "https://images.example/s.png"  # no host is allowed
     shop.save("far", image=ImageRef(uri=uri))
     shop.save("bad", b"no image")
-    assert shop.run("index") == {"indexed": 4, "quarantined": 2}
+    assert shop.run("index") == {"indexed": 4, "quarantined": 2, "awaited": 0}
 
 
 # --- the loop --------------------------------------------------------------------------------
@@ -180,13 +183,14 @@ def test_a_stopped_worker_leaves_its_job_to_the_next(shop: Shop) -> None:
 def test_a_bad_round_is_told_and_survived(loop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     index = loop.index
 
-    def down(_points: Any) -> None:
+    def down(*_: Any) -> None:
         raise IndexUnavailable("out to lunch")
 
     told: list[str | None] = []  # all of it: the next round, with nothing due, takes it back
     problem = property(lambda _worker: None, lambda _worker, value: told.append(value))
     monkeypatch.setattr(Worker, "problem", problem, raising=False)
-    monkeypatch.setattr(index, "upsert", down)
+    for call in ("upsert", "ping"):
+        monkeypatch.setattr(index, call, down)
     loop.save("red", price=2.0)
     loop.worker.wake_up.set()
     wait_for(lambda: "failed: out to lunch" in told)

@@ -144,6 +144,7 @@ def interrupting(what: str, at: int) -> Callable[..., object]:
     return watch
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_ends_as_if_it_had_not_been(
     tmp_path: Path, tuned: Path, window: Window
 ) -> None:

@@ -478,6 +478,7 @@ def test_a_question_whose_index_was_dropped_is_asked_again_of_the_active_one(
     assert not (shop.settings.index_dir / old.collection).exists()
 
 
+@pytest.mark.slow
 def test_on_postgresql_too_an_index_is_built_promoted_gone_back_from_and_dropped(
     pg_shop: ReindexedShop,
 ) -> None:
