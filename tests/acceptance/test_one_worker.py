@@ -129,6 +129,7 @@ def test_with_a_qdrant_server_the_workers_apply_and_run_jobs_too(
         wire.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shown", [True, False], ids=["where it is asked for", "otherwise not"])
 def test_a_worker_shows_itself_to_flower(tmp_path: Path, postgres_url: str, shown: bool) -> None:
     with distributed(tmp_path, postgres_url, task_events=shown) as shop:

@@ -85,6 +85,7 @@ def frozen(shop: Installation, *names: str) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
+@pytest.mark.slow
 def test_a_single_write_overtakes_an_import(shop: Installation) -> None:
     before, first = count(shop), fresh(shop)
     with frozen(shop, "w1", "w2"):  # or they might be done before the single write
