@@ -52,16 +52,16 @@ def test_a_wrong_rule_is_caught(world: World, wrong: Rule) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_only_the_right_rules_end_no_history_wrong(
+def test_the_right_rules_end_no_history_wrong(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Also print how often each wrong rule is caught; that each is, another test shows."""
     counts = {}
-    for tried, histories in [(it, 1500) for it in RIGHT] + [(it, 150) for it in WRONG]:
+    for tried, histories in [(it, 1000) for it in RIGHT] + [(it, 60) for it in WRONG]:
         counts[tried] = len(list(_wrong_histories(world, tried, histories)))
         with capsys.disabled():
             sys.stdout.write(f"\n| {tried.name} | {histories} | {counts[tried]} |")
     assert [counts[tried] for tried in RIGHT] == [0, 0]
-    assert all(counts[tried] for tried in WRONG)
 
 
 def _wrong_histories(world: World, tried: Rule, histories: int) -> Iterator[int]:
