@@ -29,8 +29,9 @@ from support.catalogue import draw_catalogue
 from support.catalogue_editor import CatalogueEditor
 from support.installation import PATIENCE_SECONDS, Installation, embedded, is_ready
 from support.query_load import QueryLoad
+from support.repeated import Repeated
 from support.servers import wait_for
-from support.siege import HalfOpenClients, LivenessProbe, Repeated, Statuses, full_disk
+from support.siege import HalfOpenClients, LivenessProbe, Statuses, full_disk
 
 from backend.database.models import Product
 

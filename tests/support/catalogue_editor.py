@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import threading
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ import requests
 
 from support.image_files import random_image
 from support.installation import Installation
+from support.repeated import Repeated
 
 LIVE = 150  # skus that are written, priced and removed
 
@@ -26,42 +26,25 @@ class Absence:
     until: float = math.inf
 
 
-class CatalogueEditor:
+class CatalogueEditor(Repeated):
     """Writes, prices and removes products over REST, one at a time; remembers what the shop has."""
 
     def __init__(self, shop: Installation, chance: random.Random, *, pause: float = 0.0) -> None:
         self.shop = shop
         self.chance = chance
         self.absences: list[Absence] = []
-        self._pause = pause  # seconds between two writes
         self.has: dict[str, tuple[float, int]] = {}  # sku -> price, seed of its image
         self.removed: set[str] = set()
         self.writes = 0
-        self._over = threading.Event()
-        self._failed: Exception | None = None
-        self._thread = threading.Thread(target=self._run)
+        super().__init__(self._write, pause=pause)
 
     @property
     def count(self) -> int:
         return len(self.has)
 
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-        if self._failed:
-            raise self._failed
-
-    def _run(self) -> None:
-        try:
-            while not self._over.is_set():
-                self._write_one()
-                self.writes += 1
-                self._over.wait(self._pause)
-        except Exception as error:  # noqa: BLE001  (it is raised again at the end)
-            self._failed = error
+    def _write(self) -> None:
+        self._write_one()
+        self.writes += 1
 
     def _write_one(self) -> None:
         sku = f"live-{self.chance.randrange(LIVE)}"

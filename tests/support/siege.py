@@ -3,47 +3,18 @@
 from __future__ import annotations
 
 import socket
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 
 PATIENCE = 40  # seconds in which every request is answered, if only by a refusal
-
-
-class Repeated:
-    """Runs one step of a nuisance again and again, in a thread of its own, until it is ended."""
-
-    def __init__(self, step: Callable[[], object], *, pause: float) -> None:
-        self._step, self._pause = step, pause
-        self._over = threading.Event()
-        self._failed: Exception | None = None
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-        if self._failed:
-            raise self._failed
-
-    def _run(self) -> None:
-        try:
-            while not self._over.is_set():
-                self._step()
-                self._over.wait(self._pause)
-        except Exception as error:  # noqa: BLE001  (it is raised again at the end)
-            self._failed = error
 
 
 class HalfOpenClients:
