@@ -450,7 +450,7 @@ def test_without_file_descriptors_no_image_is_blamed(pool: DecoderPool) -> None:
 def test_a_forked_process_has_decoders_of_its_own(pool: DecoderPool) -> None:
     pool.decode_one(png(1), target=TARGET)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # that we have threads; so has gunicorn
+        warnings.simplefilter("ignore", DeprecationWarning)  # that we have threads; so has the server
         pid = os.fork()
     if pid == 0:
         try:
