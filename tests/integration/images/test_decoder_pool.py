@@ -450,7 +450,8 @@ def test_without_file_descriptors_no_image_is_blamed(pool: DecoderPool) -> None:
 def test_a_forked_process_has_decoders_of_its_own(pool: DecoderPool) -> None:
     pool.decode_one(png(1), target=TARGET)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # that we have threads; so has the server
+        # Python warns that this process has threads. So has the server.
+        warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if pid == 0:
         try:
