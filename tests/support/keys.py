@@ -34,15 +34,10 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-@pytest.fixture(scope="session")
-def _locked_app(_open_shop: Shop) -> Flask:
-    return create_app(_open_shop.services, locked=True)
-
-
 @pytest.fixture
-def locked(shop: Shop, _locked_app: Flask) -> Iterator[FlaskClient]:
+def locked(shop: Shop) -> Iterator[FlaskClient]:
     """A client without a key of an API that needs one."""
-    yield _locked_app.test_client()
+    yield create_app(shop.services, locked=True).test_client()
     shop.services.db.write(lambda session: session.execute(delete(ApiKey)))
 
 
