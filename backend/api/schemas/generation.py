@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, ConfigDict, Field
+from typing_extensions import TypeAliasType
 
 from backend.api.schemas.document import Document, RequestBody
 from backend.catalogue.texts import storable
@@ -23,10 +24,15 @@ class GenerationDocument(Document):
     state: str
 
 
+GenerationState = TypeAliasType(
+    "GenerationState", Literal["building", "active", "standby", "retired"]
+)
+
+
 class GenerationDetail(GenerationDocument):
     """A generation with its progress, and the numbers of its last check."""
 
-    state: Literal["building", "active", "standby", "retired"]
+    state: GenerationState
     quantization: str | None
     index_options: dict[str, Any]
     products: int | None = Field(description="null once it is retired, like the next three")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Final, Literal
+from dataclasses import replace
+from typing import Final
 
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
@@ -11,7 +12,13 @@ from sqlalchemy.orm import Session
 from backend.api.schemas import Json
 from backend.api.schemas.document import Document, RequestBody
 from backend.api.schemas.filters import Filter
-from backend.api.schemas.product import MEMBERS, Product, write_images, write_product
+from backend.api.schemas.product import (
+    MEMBERS,
+    Product,
+    ProductMember,
+    write_images,
+    write_product,
+)
 from backend.api.schemas.query import MOST_WORDS, QueryReader
 from backend.catalogue.drafts import Sku
 from backend.filters import Scalar, Schema
@@ -65,9 +72,9 @@ class SimilarBody(RequestBody):
     """A query by a product of the catalogue, for filters too long for a query string."""
 
     sku: Sku
-    limit: int = Field(10, ge=1, le=MAX_LIMIT)
+    limit: int = Field(10, ge=1, le=MAX_LIMIT, description="how many at most; 10 if absent")
     exclude: list[Sku] = Field([], max_length=MOST_WORDS, description="skus that are left out")
-    fields: list[Literal[MEMBERS]] = Field(  # type: ignore[valid-type]
+    fields: list[ProductMember] = Field(
         [], max_length=MOST_WORDS, description="members of the products that are wanted"
     )
     min_score: float | None = Field(None, ge=-1, le=1)
@@ -121,6 +128,23 @@ def read_query(reader: QueryReader, fields: Schema) -> tuple[Query, list[str]]:
     reader.finish()
     query = Query(limit=limit, where=where, schema=fields, exclude=exclude, min_score=min_score)
     return query, wanted
+
+
+def read_both(body: SimilarBody, reader: QueryReader, fields: Schema) -> tuple[Query, list[str]]:
+    """Read a query from a body and from the query string, as `read_query` does.
+
+    Raises RequestError for what stands in both.
+    """
+    given = body.model_fields_set - {"sku"}
+    for name in given & reader.names:
+        reader.refuse(name, "the body has it too")
+    query, wanted = read_query(reader, fields)
+    if body.filter and query.where:
+        reader.refuse(next(iter(query.where)), "the body has a filter; only one place can")
+        reader.finish()
+    ours = body.query(fields)
+    named = {name: getattr(ours, name) for name in given - {"fields", "filter"}}
+    return replace(query, **named, where=ours.where or query.where), body.fields or wanted
 
 
 def write_answer(
