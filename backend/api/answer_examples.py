@@ -85,6 +85,7 @@ _GENERATION: Final[Mapping[str, Any]] = {
     **_NAMED_GENERATION,
     "quantization": None,
     "index_options": {},
+    "blocks": [{"name": "look", "start": 0, "stop": 512}],
     "products": 3,
     "pending": 0,
     "indexed": 3,
