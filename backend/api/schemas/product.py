@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import Field, PlainValidator, ValidationInfo, field_validator
 from sqlalchemy.orm import Session
+from typing_extensions import TypeAliasType
 
 from backend import generations
 from backend.api.image_urls import image_url, may_see_paths
@@ -24,12 +25,18 @@ from backend.queue.progress import State, image_errors, states
 
 
 class ProductBody(ProductFields):
-    """A product as a client writes it. `state`, `reason`, `image_url` are read-only and ignored."""
+    """A complete product as a client writes it; `in_stock` is true if it is absent."""
 
     sku: Sku = Field(default_factory=str, description="absent, or the sku of the path")
-    state: str | None = Field(None, json_schema_extra={"readOnly": True})
-    reason: str | None = Field(None, json_schema_extra={"readOnly": True})
-    image_url: str | None = Field(None, json_schema_extra={"readOnly": True})
+
+
+class ProductPatch(ProductFields):
+    """What is to be changed of a product: absent members stay, null empties one.
+
+    `attributes` are merged; one of null is removed.
+    """
+
+    sku: Sku = Field(default_factory=str, description="absent, or the sku of the path")
 
 
 class ImageDocument(Document):
@@ -123,6 +130,8 @@ PUBLIC_SCHEMES: Final = ("https://", "http://", "store://")
 READ_ONLY: Final = ("state", "reason", "image_url")
 MEMBERS: Final = ("sku", *FIELDS, "images", *READ_ONLY)
 """The members of a product, in the order in which they are written."""
+
+ProductMember = TypeAliasType("ProductMember", Literal[MEMBERS])  # type: ignore[valid-type]
 
 
 def write_products(

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Final, Literal
+from dataclasses import replace
+from typing import Final
 
 from pydantic import BaseModel, Field
 
 from backend.api.schemas import Json
 from backend.api.schemas.document import Document, RequestBody
 from backend.api.schemas.filters import Filter
-from backend.api.schemas.product import MEMBERS, Product, image_documents, product_document
+from backend.api.schemas.product import (
+    MEMBERS,
+    Product,
+    ProductMember,
+    image_documents,
+    product_document,
+)
 from backend.api.schemas.query import MOST_WORDS, QueryReader
 from backend.catalogue.drafts import Sku
 from backend.filters import Scalar, Schema
@@ -65,9 +72,9 @@ class SimilarBody(RequestBody):
     """A query by a product of the catalogue, for filters too long for a query string."""
 
     sku: Sku
-    limit: int = Field(10, ge=1, le=MAX_LIMIT)
+    limit: int = Field(10, ge=1, le=MAX_LIMIT, description="how many at most; 10 if absent")
     exclude: list[Sku] = Field([], max_length=MOST_WORDS, description="skus that are left out")
-    fields: list[Literal[MEMBERS]] = Field(  # type: ignore[valid-type]
+    fields: list[ProductMember] = Field(
         [], max_length=MOST_WORDS, description="members of the products that are wanted"
     )
     min_score: float | None = Field(None, ge=-1, le=1)
@@ -83,7 +90,6 @@ class SimilarBody(RequestBody):
             exclude=self.exclude,
             min_score=self.min_score,
             image=self.image,
-            shows_images=shows_images(self.fields),
         )
 
 
@@ -134,6 +140,26 @@ def read_query(reader: QueryReader, fields: Schema) -> tuple[Query, list[str]]:
 def shows_images(fields: Collection[str]) -> bool:
     """Tell whether an answer with these members of products, by default all, has their images."""
     return not fields or "images" in fields
+
+
+def read_both(body: SimilarBody, reader: QueryReader, fields: Schema) -> tuple[Query, list[str]]:
+    """Read a query from a body and from the query string, as `read_query` does.
+
+    Raises RequestError for what stands in both.
+    """
+    given = body.model_fields_set - {"sku"}
+    for name in given & reader.names:
+        reader.refuse(name, "the body has it too")
+    query, wanted = read_query(reader, fields)
+    if body.filter and query.where:
+        reader.refuse(next(iter(query.where)), "the body has a filter; only one place can")
+        reader.finish()
+    ours = body.query(fields)
+    named = {name: getattr(ours, name) for name in given - {"fields", "filter"}}
+    named |= {"where": ours.where or query.where}
+    fields_of_products = body.fields or wanted
+    named["shows_images"] = shows_images(fields_of_products)
+    return replace(query, **named), fields_of_products
 
 
 def write_answer(
