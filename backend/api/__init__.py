@@ -37,6 +37,7 @@ from backend.api import (
     status,
 )
 from backend.api.health import Probe
+from backend.api.json_answers import JsonProvider
 from backend.bootstrap import Services
 from backend.database import sqlite_file
 from backend.monitoring import of_installation
@@ -78,7 +79,7 @@ def create_app(
     keys = {"keys": lambda: authentication.check_keys(services)} if locked else {}
     app.extensions[health.PROBES] = {**health.OWN_PROBES, **keys, **(probes or {})}
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_image_bytes + MULTIPART_OVERHEAD
-    app.json.sort_keys = False  # type: ignore[attr-defined]  # members in the order of the documents
+    app.json = JsonProvider(app)
     image_slots.reserve_threads(app, threads=services.settings.threads)
     paths.register_paths(app)
     problems.register_error_handlers(app)
