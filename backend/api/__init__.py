@@ -16,6 +16,7 @@ from backend.api import (
     authentication,
     batch,
     browsers,
+    conditional,
     context,
     facets,
     feeds,
@@ -86,6 +87,7 @@ def create_app(
     app.teardown_request(_wait_as_usual)
     metrics.register_metrics(app, of_installation(services.settings, services.db))
     request_log.register_request_log(app)
+    conditional.register_conditional_answers(app)
     browsers.register_browser_rules(app, services.settings, locked=locked)
     authentication.register_authentication(app, services, locked=locked)
     for resource in RESOURCES:

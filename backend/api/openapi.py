@@ -166,6 +166,8 @@ def inputs(
 # --- answers ---------------------------------------------------------------------------------
 
 
+UNCHANGED: Final[Json] = {"description": "the client has this answer already"}
+
 ANYWHERE: Final = (400, 408, 414, 417, 421, 422, 431, 503)
 """What every request may meet: malformed, late, too long, an unknown expectation or parameter, a
 name that is not the server's, and a server that is busy."""
