@@ -43,6 +43,7 @@ api = openapi.blueprint("health", tag="operation", url_prefix=None)
 
 @api.get(
     "/livez",
+    operation_id="getLiveness",
     openapi_extensions=openapi.inputs(),
     responses={200: Health, **openapi.refusals()},
 )
@@ -55,6 +56,7 @@ def live() -> dict[str, str]:
 
 @api.get(
     "/readyz",
+    operation_id="getReadiness",
     openapi_extensions=openapi.inputs(),
     responses={200: Health, **openapi.refusals(503)},
 )

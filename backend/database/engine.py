@@ -1,4 +1,4 @@
-"""The engine, with two kinds of sessions: `read()` and `write(work)`.
+"""The engine, with two kinds of sessions, `read()` and `write(work)`, and `query()`.
 
 On SQLite a write session starts with BEGIN IMMEDIATE. With the default, a deferred BEGIN,
 concurrent writers fail with "database is locked" as soon as one of them upgrades its lock. On
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy import Connection, Engine, create_engine, make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -41,6 +41,8 @@ class Database:
 
     def __init__(self, url: str, **engine_options: Any) -> None:
         self.engine = _make_engine(url, **engine_options)
+        single = {"lookalike_single": True} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+        self._single = self.engine.execution_options(**single)
         self._session = sessionmaker(expire_on_commit=False, info={clock.INFO: DatabaseClock()})
         self._outages = Outages(first_seconds=FIRST_SECONDS, longest_seconds=LONGEST_SECONDS)
 
@@ -59,6 +61,16 @@ class Database:
         """Open a session for reading; changes made in it are rolled back."""
         with self._guarded(), self._session(bind=self.engine) as session:
             yield session
+
+    @contextmanager
+    def query(self) -> Iterator[Connection]:
+        """Give a connection for single SELECTs, without a transaction around them.
+
+        Each one sees what is committed when it runs. So the connection may wait for something else
+        between two of them.
+        """
+        with self._guarded(), self._single.connect() as connection:
+            yield connection
 
     def write(self, work: Callable[[Session], T]) -> T:
         """Run `work(session)` in one transaction; run it again if a deadlock has aborted it.

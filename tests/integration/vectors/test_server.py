@@ -24,7 +24,7 @@ from backend.errors import (
     LookalikeError,
 )
 from backend.filters import Condition, FieldType
-from backend.vectors import Point, SearchMode, search_mode
+from backend.vectors import Point, SearchMode
 from backend.vectors.server import addresses, channel, nodes
 from backend.vectors.server.collection import ServerOptions, ensure_collection, point_alias
 from backend.vectors.server.index import ServerIndex
@@ -264,33 +264,17 @@ def test_exact_search_compares_vectors_and_not_their_codes(wire: Wire) -> None:
     assert [it.quantization.ignore for it in asked] == [False, False, True, True]
 
 
-def test_a_server_compares_a_few_points_but_no_share_of_them(
-    wire: Wire, index: ServerIndex, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    few = {"gender": Condition(any_of=("Men",)), "attributes.a b": Condition(none_of=("x",))}
-    index.upsert([a_point(n, gender="Men" if n < 2 else "Women") for n in range(20)])
-    monkeypatch.setattr(search_mode, "NARROW", 1)
-    assert index.search_mode(few) == SearchMode.ACORN  # 2 of 20
-    assert len(seen(wire, pb.CountPoints)) == 1
-    monkeypatch.setattr(search_mode, "NARROW", 2)
-    assert index.search_mode(few) == SearchMode.EXACT
-
-
-def test_several_clauses_are_counted_roughly_before_acorn_is_chosen(
-    wire: Wire, index: ServerIndex, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_search_is_one_call_whatever_its_filter(wire: Wire, index: ServerIndex) -> None:
     one = {"gender": Condition(any_of=("Men",))}
     two = {**one, "attributes.a b": Condition(none_of=("x",))}
     index.upsert([a_point(1, gender="Men")])
-    assert index.search_mode(one) == SearchMode.PLAIN
-    assert not list(seen(wire, pb.CountPoints))
-    assert index.search_mode(two) == SearchMode.EXACT
-    [count] = seen(wire, pb.CountPoints)
-    assert not count.exact
-    monkeypatch.setattr(search_mode, "NARROW", 0)
-    index.nearest(ONES, limit=1, where=two)
-    [search] = seen(wire, pb.QueryPoints)
-    assert search.params.acorn.enable
+    wire.seen.clear()
+    for where, mode in ((None, "plain"), (one, "plain"), (two, "acorn")):
+        assert index.search_mode(where) == mode
+        index.nearest(ONES, limit=1, where=where)
+    searches = list(seen(wire, pb.QueryPoints))
+    assert wire.seen == searches
+    assert [it.params.acorn.enable for it in searches] == [False, False, True]
 
 
 def test_the_connector_takes_grpc_and_a_write_deadline_without_connecting() -> None:
