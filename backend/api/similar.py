@@ -26,7 +26,6 @@ from backend.api.schemas.similar_items import (
 )
 from backend.api.scopes import requires_scope
 from backend.database.models import Generation
-from backend.search import similar
 from backend.search.similar import Answer, Query
 from backend.vectors import Vector
 from backend.vectors.image_points import MOST_IMAGES
@@ -93,9 +92,7 @@ def _by_form() -> Json:
 
 
 def _by_sku(sku: str, query: Query, fields: list[str]) -> Json:
-    found = services()
-    answer = similar.similar_to_product(found.db, found.indexes.of, sku, query)
-    return _written(answer, fields)
+    return _written(services().similar.to_product(sku, query), fields)
 
 
 def _by_image(data: bytes, query: Query, fields: list[str]) -> Json:
@@ -105,19 +102,16 @@ def _by_image(data: bytes, query: Query, fields: list[str]) -> Json:
         with image_slot():
             return found.query_encoder.encode(generation, image)
 
-    answer = similar.similar_to_image(found.db, found.indexes.of, encode, data, query)
-    return _written(answer, fields)
+    return _written(found.similar.to_image(encode, data, query), fields)
 
 
 def _written(answer: Answer, fields: list[str]) -> Json:
     noted = services().recall.notice(answer.search)
     structlog.contextvars.bind_contextvars(filter=noted.shape, search_mode=noted.mode)
-    with services().db.read() as session:
-        return write_answer(
-            session,
-            answer,
-            coverage=services().coverage.known(answer.generation).share,
-            fields=fields,
-            request_id=g.request_id,
-            took_ms=took_ms(),
-        )
+    return write_answer(
+        answer,
+        coverage=services().coverage.known(answer.generation).share,
+        fields=fields,
+        request_id=g.request_id,
+        took_ms=took_ms(),
+    )

@@ -14,6 +14,7 @@ from backend.api.image_urls import image_url, may_see_paths
 from backend.api.schemas import Json
 from backend.api.schemas.document import Document
 from backend.catalogue import product_images
+from backend.catalogue.draft_images import ImageRef
 from backend.catalogue.drafts import Attributes, ProductFields, Sku
 from backend.catalogue.products import FIELDS, Draft, parse
 from backend.catalogue.skus import normalise
@@ -125,18 +126,31 @@ def write_images(
     several = [product.id for product in products if product.more_images]
     errors = image_errors(session, generation_id, several)
     return {
-        product.id: [
-            {
-                "uri": image.uri,
-                "role": image.role,
-                "digest": image.digest,
-                "url": image_url(product.sku, number, uri=image.uri, digest=image.digest),
-                **_state_of_image(image.uri, *found[product.id], errors.get(product.id, {})),
-            }
-            for number, image in enumerate(images[product.id], start=1)
-        ]
+        product.id: image_documents(
+            product.sku, images[product.id], *found[product.id], errors.get(product.id, {})
+        )
         for product in products
     }
+
+
+def image_documents(
+    sku: str,
+    images: Sequence[ImageRef],
+    state: State,
+    reason: str | None,
+    errors: Mapping[str, str],
+) -> list[Json]:
+    """Return the images of one product as JSON; `errors` says by address why one has no point."""
+    return [
+        {
+            "uri": image.uri,
+            "role": image.role,
+            "digest": image.digest,
+            "url": image_url(sku, number, uri=image.uri, digest=image.digest),
+            **_state_of_image(image.uri, state, reason, errors),
+        }
+        for number, image in enumerate(images, start=1)
+    ]
 
 
 def _state_of_image(
@@ -157,9 +171,32 @@ def write_product(
     fields: Collection[str] = (),
 ) -> Json:
     """Return one product as JSON; `fields` as in `write_products`, `images` as `write_images`."""
-    whole = {name: getattr(product, name) for name in ("sku", *FIELDS)}
-    url = image_url(product.sku, uri=product.image_uri, digest=product.image_digest)
-    whole |= {"images": list(images), "state": str(state), "reason": reason, "image_url": url}
+    columns = {name: getattr(product, name) for name in ("sku", *FIELDS)}
+    return product_document(
+        columns, state, reason, digest=product.image_digest, images=images, fields=fields
+    )
+
+
+def product_document(
+    columns: Json,
+    state: str,
+    reason: str | None,
+    *,
+    digest: str | None,
+    images: Sequence[Json],
+    fields: Collection[str] = (),
+) -> Json:
+    """Return one product as JSON from its columns, `sku` and FIELDS in this order.
+
+    `digest` is that of its first image.
+    """
+    url = image_url(columns["sku"], uri=columns["image_uri"], digest=digest)
+    whole = columns | {
+        "images": list(images),
+        "state": str(state),
+        "reason": reason,
+        "image_url": url,
+    }
     if not may_see_paths():
         whole = _without_paths(whole)
     wanted = {"sku", *fields} if fields else whole.keys()

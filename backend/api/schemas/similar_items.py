@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Final
 
 from pydantic import BaseModel, Field
-from sqlalchemy.orm import Session
 
 from backend.api.schemas import Json
 from backend.api.schemas.document import Document, RequestBody
@@ -16,13 +15,14 @@ from backend.api.schemas.product import (
     MEMBERS,
     Product,
     ProductMember,
-    write_images,
-    write_product,
+    image_documents,
+    product_document,
 )
 from backend.api.schemas.query import MOST_WORDS, QueryReader
 from backend.catalogue.drafts import Sku
 from backend.filters import Scalar, Schema
 from backend.queue.progress import State
+from backend.search import found
 from backend.search.similar import MAX_LIMIT, Answer, Query
 from backend.vectors import SearchMode
 from backend.vectors.image_points import MOST_IMAGES
@@ -126,8 +126,20 @@ def read_query(reader: QueryReader, fields: Schema) -> tuple[Query, list[str]]:
     min_score = reader.number("min_score", least=-1, most=1)
     where = reader.where(fields)
     reader.finish()
-    query = Query(limit=limit, where=where, schema=fields, exclude=exclude, min_score=min_score)
+    query = Query(
+        limit=limit,
+        where=where,
+        schema=fields,
+        exclude=exclude,
+        min_score=min_score,
+        shows_images=shows_images(wanted),
+    )
     return query, wanted
+
+
+def shows_images(fields: Collection[str]) -> bool:
+    """Tell whether an answer with these members of products, by default all, has their images."""
+    return not fields or "images" in fields
 
 
 def read_both(body: SimilarBody, reader: QueryReader, fields: Schema) -> tuple[Query, list[str]]:
@@ -144,11 +156,13 @@ def read_both(body: SimilarBody, reader: QueryReader, fields: Schema) -> tuple[Q
         reader.finish()
     ours = body.query(fields)
     named = {name: getattr(ours, name) for name in given - {"fields", "filter"}}
-    return replace(query, **named, where=ours.where or query.where), body.fields or wanted
+    named |= {"where": ours.where or query.where}
+    fields_of_products = body.fields or wanted
+    named["shows_images"] = shows_images(fields_of_products)
+    return replace(query, **named), fields_of_products
 
 
 def write_answer(
-    session: Session,
     answer: Answer,
     *,
     coverage: float,
@@ -156,24 +170,22 @@ def write_answer(
     request_id: str | None = None,
     took_ms: float | None = None,
 ) -> Json:
-    """Return similar items as JSON, best first; runs no SQL where each has one image at most."""
-    products = [item.product for item in answer.items]
-    states = {item.product.id: (item.state, item.reason) for item in answer.items}
-    images = write_images(session, answer.generation.id, products, states, fields=fields)
-    shown = {
-        product.id: write_product(
-            product, *states[product.id], images=images[product.id], fields=fields
-        )
-        for product in products
-    }
+    """Return similar items as JSON, best first."""
+    meta = answer.meta | {"coverage": round(coverage, 4)}
+    if took_ms is not None:
+        meta["took_ms"] = took_ms
     return {
-        "items": [
-            {"sku": it.product.sku, "score": it.score, "product": shown[it.product.id]}
-            for it in answer.items
-        ],
+        "items": [_write_item(item, fields) for item in answer.items],
         "generation": answer.generation.id,
         "request_id": request_id,
-        "meta": answer.meta
-        | {"coverage": round(coverage, 4)}
-        | ({} if took_ms is None else {"took_ms": took_ms}),
+        "meta": meta,
     }
+
+
+def _write_item(item: found.Neighbour, fields: Collection[str]) -> Json:
+    row = item.product
+    images = image_documents(row.sku, item.images, item.state, item.reason, item.image_errors)
+    product = product_document(
+        item.shown, item.state, item.reason, digest=row.image_digest, images=images, fields=fields
+    )
+    return {"sku": row.sku, "score": item.score, "product": product}
