@@ -143,7 +143,8 @@ def _names(tags: ETags, revision: str | None) -> bool:
     """Tell whether a header names a revision: by `*`, or in a tag of any of its answers."""
     if revision is None:
         return False
-    return tags.star_tag or any(tag.split("-")[0] == revision for tag in tags.as_set())
+    given = filter(None, tags.as_set())  # an empty tag is read as None
+    return tags.star_tag or any(tag.split("-")[0] == revision for tag in given)
 
 
 def _refusal(detail: str) -> RequestError:
