@@ -16,6 +16,7 @@ from flask import Flask, Response, current_app, g, request
 from flask_limiter import Limiter, RateLimitExceeded
 from limits import RateLimitItem, parse_many
 from limits.errors import StorageError
+from limits.storage import MemoryStorage
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -79,7 +80,8 @@ class RateLimits:
     def attempt(self) -> Iterator[None]:
         """Count wrong keys by address; after too many, raise a 429 before a key is looked up."""
         where = (NAMESPACE, "keys", _address())
-        if not self._outages.may_try(STORE):  # the key is checked in any case
+        counts_here = isinstance(self._limiter.limiter.storage, MemoryStorage)
+        if not counts_here and not self._outages.may_try(STORE):  # the key is checked anyway
             yield
             return
         for limit in self._attempts:
