@@ -105,6 +105,7 @@ def insert(
             size=embedder.size,
             quantization=layout.quantization,
             index_options=dict(layout.options),
+            attribute_tokens=True,
             state=state,
         )
         session.add(generation)

@@ -12,7 +12,8 @@ from qdrant_client import QdrantClient, models
 
 from backend.errors import ConfigurationError
 from backend.filters import FieldType, Schema
-from backend.vectors import CLAIM, SLOT
+from backend.filters.tokens import TOKENS
+from backend.vectors import payload_indexes
 from backend.vectors.server.calls import attempt
 from backend.vectors.translate import path
 
@@ -25,6 +26,11 @@ _TYPES: Final[dict[FieldType, models.PayloadSchemaType]] = {
     "float": models.PayloadSchemaType.FLOAT,
     "bool": models.PayloadSchemaType.BOOL,
 }
+
+_TOKENS_INDEX: Final = models.KeywordIndexParams(
+    type=models.KeywordIndexType.KEYWORD, enable_hnsw=False
+)
+"""The graph gets no links for tokens: `search_mode` does not rely on them, and they are many."""
 
 Connect: TypeAlias = Callable[[], QdrantClient]
 
@@ -39,6 +45,7 @@ class ServerOptions:
     replication_factor: int | None = None
     hnsw_m: int | None = None  # links per node
     hnsw_ef_construct: int | None = None  # neighbours considered while building
+    attribute_tokens: bool = False  # whether points hold the tokens of their open attributes
 
 
 def connector(url: str, *, api_key: str | None = None, grpc_port: int = 6334) -> Connect:
@@ -74,9 +81,10 @@ def ensure_collection(
     info = call("get_collection")
     _check_vectors(info.config.params.vectors, name, size)
     present = {key.replace('"', ""): it.data_type for key, it in info.payload_schema.items()}
-    for field, kind in {**schema, CLAIM: "integer", SLOT: "integer"}.items():
+    for field, kind in payload_indexes(schema, tokens=options.attribute_tokens).items():
         if present.get(field) != _TYPES[kind]:
-            call("create_payload_index", field_name=path(field), field_schema=_TYPES[kind])
+            how = _TOKENS_INDEX if field == TOKENS else _TYPES[kind]
+            call("create_payload_index", field_name=path(field), field_schema=how)
 
 
 def drop_collection(client: QdrantClient, name: str) -> None:
