@@ -23,12 +23,23 @@ class GenerationDocument(Document):
     state: str
 
 
+class VectorBlock(Document):
+    """A part of the vectors whose length is the same in all of them."""
+
+    name: str = Field(description="look, colour")
+    start: int
+    stop: int
+
+
 class GenerationDetail(GenerationDocument):
     """A generation with its progress, and the numbers of its last check."""
 
     state: Literal["building", "active", "standby", "retired"]
     quantization: str | None
     index_options: dict[str, Any]
+    blocks: list[VectorBlock] | None = Field(
+        description="parts of the vectors that a query can weigh; null: not known yet"
+    )
     products: int | None = Field(description="null once it is retired, like the next three")
     pending: int | None
     indexed: int | None
