@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from sqlalchemy import select
 from support.image_files import encoded
 from support.servers import migrated
 from support.shop import Shop
@@ -25,6 +26,7 @@ from backend.database.models import (
     ImageVector,
     IndexEntry,
     Job,
+    Product,
 )
 from backend.embedders import Compute
 from backend.embedders.mean_colour import MeanColour
@@ -72,12 +74,18 @@ class ReindexedShop(Shop):
     def similar(self, sku: str) -> recommending.Answer:
         return recommending.similar_to_product(self.db, self.services.indexes.of, sku, Query())
 
+    @property
+    def ids(self) -> dict[str, int]:
+        """The id of every product."""
+        with self.db.read() as session:
+            return {row.sku: row.id for row in session.scalars(select(Product))}
+
     def stored_payload(self, sku: str) -> dict[str, Any]:
         """Return all that the active index stores with a product's point."""
         index = self.services.indexes.of(self.generation_in(ACTIVE))
         assert isinstance(index, EdgeIndex)
         with index.store.using() as shard:
-            found = shard.retrieve([self.id_of(sku)], True, False)
+            found = shard.retrieve([self.ids[sku]], True, False)
         return dict(found[0].payload or {})
 
     def unfinished_reindex(self) -> Job | None:
