@@ -24,8 +24,10 @@ from backend.vectors import SLOT, Hit, Point, Vector, VectorIndex
 from backend.vectors.edge.index import EdgeIndex
 from backend.vectors.edge.shard import ShardOptions
 from backend.vectors.image_points import point_id, product_of
-from backend.vectors.server.collection import ServerOptions, connector
+from backend.vectors.server import addresses, channel
+from backend.vectors.server.collection import ServerOptions
 from backend.vectors.server.index import ServerIndex
+from backend.vectors.server.nodes import Nodes
 
 Make = Callable[[], VectorIndex]
 Fill = Callable[[Sequence[Point]], VectorIndex]
@@ -88,9 +90,12 @@ def make(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Make
 
         def make_collection() -> VectorIndex:
             names.append(f"contract-{uuid4().hex}")
-            options = ServerOptions(attribute_tokens=has_tokens)
             return ServerIndex(
-                names[-1], size=SIZE, schema=SCHEMA, connect=connect, options=options
+                names[-1],
+                size=SIZE,
+                schema=SCHEMA,
+                nodes=Nodes.single(connect),
+                options=ServerOptions(attribute_tokens=has_tokens),
             )
 
         yield make_collection
@@ -101,7 +106,8 @@ def make(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Make
 
 def connect_from_environment() -> QdrantClient:
     """Connect to the server that QDRANT_URL names."""
-    return connector(os.environ["QDRANT_URL"], api_key=os.environ.get("QDRANT_API_KEY"))()
+    address = addresses.read(os.environ["QDRANT_URL"], grpc_port=6334)
+    return channel.connect(address, api_key=os.environ.get("QDRANT_API_KEY"), seconds=60)
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def test_decisions_stand_in_the_order_of_their_numbers_and_all_are_listed() -> N
     text = (ROOT / "DECISIONS.md").read_text()
     entries = [(int(number), title) for number, title in ENTRY.findall(text)]
     numbers = [number for number, _ in entries]
-    assert numbers == sorted(set(numbers))  # one that is still to come may leave a gap
+    assert numbers == sorted(set(numbers))
     listed = LISTED.findall(text)
     assert sorted((int(number), title) for number, title, _ in listed) == entries
     assert [anchor for number, title, anchor in listed] == [
