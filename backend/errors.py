@@ -303,6 +303,12 @@ class IndexUnavailable(LookalikeError):
     code = "index-unavailable"
 
 
+class IndexDegraded(IndexUnavailable):
+    """The vector store lacks replicas for this; the rest goes on, and trying again may help."""
+
+    code = "index-degraded"
+
+
 class IndexGone(IndexUnavailable):
     """The collection was dropped; the active generation has to be read again."""
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from PIL.Image import Image
 
-from backend.embedders import Compute, FloatArray, register
+from backend.embedders import Block, Compute, FloatArray, register
 from backend.embedders.engines import NetworkPlan, open_network
 from backend.embedders.pixels import normalise, to_pixels
 from backend.errors import UnknownEmbedder, WeightsUnavailable
@@ -16,6 +16,8 @@ from backend.errors import UnknownEmbedder, WeightsUnavailable
 
 class AutoencoderEmbedder:
     """Embeds an image as its code."""
+
+    blocks: tuple[Block, ...] = ()
 
     def __init__(self, plan: NetworkPlan, *, name: str, compute: Compute) -> None:
         self.name = name

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL.Image import Image
 
-from backend.embedders import Compute, FloatArray, colour
+from backend.embedders import Block, Compute, FloatArray, colour
 from backend.embedders.engines import NetworkPlan, open_network
 from backend.embedders.pca import Pca
 from backend.embedders.pixels import crop_middle, normalise, to_pixels
@@ -53,6 +53,9 @@ class CnnEmbedder:
         self._colour_share = colour_share
         features = len(pca.components) if pca else self._network.size
         self.size = features + (colour.SIZE if colour_share else 0)
+        self.blocks: tuple[Block, ...] = ()
+        if colour_share:
+            self.blocks = (Block("look", 0, features), Block("colour", features, self.size))
 
     @property
     def precision(self) -> str:

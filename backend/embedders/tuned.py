@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, quote
 import numpy as np
 from PIL.Image import Image
 
-from backend.embedders import Compute, FloatArray, register
+from backend.embedders import Block, Compute, FloatArray, register
 from backend.embedders.checkpoint import Checkpoint
 from backend.embedders.efficientnet_lite import weights_file
 from backend.embedders.engines import NetworkPlan, open_network
@@ -74,6 +74,8 @@ def _weight(start: str) -> float:
 class TunedEmbedder:
     """Embeds an image by a tuned tail and its head, and by the features from before tuning."""
 
+    blocks: tuple[Block, ...] = ()  # the lengths of its parts vary with the confidence
+
     def __init__(
         self,
         checkpoint: Checkpoint,
@@ -86,8 +88,8 @@ class TunedEmbedder:
         self.name = name
         self._start_weight = start_weight
         self._directions = checkpoint.directions.astype(np.float32)
-        self._blocks = blocks_of(checkpoint, with_start=start_weight > 0)
-        self.size = sum(len(block.components) for block in self._blocks)
+        self._projections = projections_of(checkpoint, with_start=start_weight > 0)
+        self.size = sum(len(each.components) for each in self._projections)
         opened = open_network(plan, compute)
         self._network = opened.run
         self.fingerprint = opened.fingerprint
@@ -102,16 +104,16 @@ class TunedEmbedder:
     def embed(self, images: Sequence[Image]) -> FloatArray:
         """Embed RGB images of any size: (n, size) float32, L2-normalised, in input order."""
         pooled = self._network(to_pixels(images, self.input_size))
-        pooled_parts = np.split(pooled, len(self._blocks), axis=1)
-        blocks = zip(self._blocks, pooled_parts, strict=True)
-        tuned, *start = (block.project(part) for block, part in blocks)
+        pooled_parts = np.split(pooled, len(self._projections), axis=1)
+        pairs = zip(self._projections, pooled_parts, strict=True)
+        tuned, *start = (projection.project(part) for projection, part in pairs)
         if not start:
             return tuned
         return fuse(tuned, *start, directions=self._directions, weight=self._start_weight)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Block:
+class Projection:
     """A part of the vector: the projection of one tail's pooled features."""
 
     components: FloatArray  # (size, channels)
@@ -124,14 +126,14 @@ class Block:
         return normalise(features @ self.components.T + self.bias)
 
 
-def blocks_of(checkpoint: Checkpoint, *, with_start: bool) -> list[Block]:
+def projections_of(checkpoint: Checkpoint, *, with_start: bool) -> list[Projection]:
     """Return the parts of a checkpoint's vectors: tuned and, `with_start`, from before tuning."""
     head = checkpoint.head.astype(np.float32)
     bias = checkpoint.head_bias.astype(np.float32)
-    tuned = Block(components=head, bias=bias, normalise_first=False)
+    tuned = Projection(components=head, bias=bias, normalise_first=False)
     if not with_start:
         return [tuned]
     components = checkpoint.components.astype(np.float32)
     centre = -components @ checkpoint.mean.astype(np.float32)
-    start = Block(components=components, bias=centre, normalise_first=True)
+    start = Projection(components=components, bias=centre, normalise_first=True)
     return [tuned, start]

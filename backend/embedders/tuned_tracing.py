@@ -18,7 +18,7 @@ from backend.embedders.fusion import SHARPNESS
 from backend.embedders.split_network import StemWithTails
 from backend.embedders.traced import TracedNetwork
 from backend.embedders.tracing import cut_at_last_map
-from backend.embedders.tuned import Block, blocks_of
+from backend.embedders.tuned import Projection, projections_of
 from backend.errors import WeightsUnavailable
 
 
@@ -26,11 +26,11 @@ def make(*, path: str, start_weight: float) -> TracedNetwork:
     """Trace the network of a checkpoint for `tuned.TunedEmbedder`."""
     checkpoint = Checkpoint.load(Path(path))
     backbone = load_backbone(checkpoint.backbone, input_size=checkpoint.input_size)
-    blocks = blocks_of(checkpoint, with_start=start_weight > 0)
-    graph = _join_tails(backbone, checkpoint, tails=len(blocks))
+    projections = projections_of(checkpoint, with_start=start_weight > 0)
+    graph = _join_tails(backbone, checkpoint, tails=len(projections))
     return TracedNetwork(
         graph=graph,
-        fingerprint=_fingerprint(checkpoint, backbone, graph, blocks, start_weight),
+        fingerprint=_fingerprint(checkpoint, backbone, graph, projections, start_weight),
         mean=backbone.preprocessing.mean,
         std=backbone.preprocessing.std,
         pool="avg",
@@ -43,7 +43,7 @@ def _fingerprint(
     checkpoint: Checkpoint,
     backbone: Backbone,
     graph: fx.GraphModule,
-    blocks: Sequence[Block],
+    projections: Sequence[Projection],
     start_weight: float,
 ) -> str:
     recipe = {
@@ -55,9 +55,9 @@ def _fingerprint(
         "network": type(backbone.model).__name__,
     }
     arrays = {name: tensor.cpu().numpy() for name, tensor in graph.state_dict().items()}
-    for position, block in enumerate(blocks):
-        arrays[f"block.{position}.bias"] = block.bias
-        arrays[f"block.{position}.components"] = block.components
+    for position, each in enumerate(projections):
+        arrays[f"block.{position}.bias"] = each.bias
+        arrays[f"block.{position}.components"] = each.components
     arrays["directions"] = checkpoint.directions.astype(np.float32)
     return fingerprint(recipe, arrays)
 

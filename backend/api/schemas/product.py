@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Any, Final, Literal
 
-from pydantic import Field, PlainValidator, ValidationInfo, field_validator
+from pydantic import Field
 from sqlalchemy.orm import Session
+from typing_extensions import TypeAliasType
 
 from backend import generations
 from backend.api.image_urls import image_url, may_see_paths
 from backend.api.schemas import Json
-from backend.api.schemas.document import BodyLimits, Document, RequestBody
-from backend.api.schemas.problem import BatchProblem
+from backend.api.schemas.document import Document
 from backend.catalogue import product_images
+from backend.catalogue.draft_images import ImageRef
 from backend.catalogue.drafts import Attributes, ProductFields, Sku
 from backend.catalogue.products import FIELDS, Draft, parse
 from backend.catalogue.skus import normalise
@@ -21,14 +22,26 @@ from backend.database import models
 from backend.errors import InvalidProduct
 from backend.queue.progress import State, image_errors, states
 
+READ_ONLY: Final = ("state", "reason", "image_url")
+MEMBERS: Final = ("sku", *FIELDS, "images", *READ_ONLY)
+"""The members of a product, in the order in which they are written."""
+
+ProductMember = TypeAliasType("ProductMember", Literal[MEMBERS])  # type: ignore[valid-type]
+
 
 class ProductBody(ProductFields):
-    """A product as a client writes it. `state`, `reason`, `image_url` are read-only and ignored."""
+    """A complete product as a client writes it; `in_stock` is true if it is absent."""
 
     sku: Sku = Field(default_factory=str, description="absent, or the sku of the path")
-    state: str | None = Field(None, json_schema_extra={"readOnly": True})
-    reason: str | None = Field(None, json_schema_extra={"readOnly": True})
-    image_url: str | None = Field(None, json_schema_extra={"readOnly": True})
+
+
+class ProductPatch(ProductFields):
+    """What is to be changed of a product: absent members stay, null empties one.
+
+    `attributes` are merged; one of null is removed.
+    """
+
+    sku: Sku = Field(default_factory=str, description="absent, or the sku of the path")
 
 
 class ImageDocument(Document):
@@ -74,54 +87,8 @@ class ProductPage(Document):
     next_cursor: str | None
 
 
-class BatchProduct(ProductBody):
-    """A product in a batch, which must name its sku."""
-
-    sku: Sku
-
-
-def _pass(item: Any) -> Any:
-    """Leave an item unchecked: `parse` checks each one alone, so that valid ones are stored."""
-    return item
-
-
-BatchInput: TypeAlias = Annotated[Any, PlainValidator(_pass, json_schema_input_type=BatchProduct)]
-
-
-class BatchBody(RequestBody):
-    """Products, each written as by a PUT."""
-
-    items: list[BatchInput]
-
-    @field_validator("items")
-    @classmethod
-    def _check_number(cls, items: list[Any], info: ValidationInfo[BodyLimits]) -> list[Any]:
-        most = info.context.max_batch
-        if len(items) > most:
-            raise ValueError(f"holds {len(items)} products; at most {most} are allowed")
-        return items
-
-
-class BatchItem(Document):
-    """The result of one product of a batch."""
-
-    sku: str | None
-    status: int = Field(description="201 new, 200 stored, or that of the problem")
-    problem: BatchProblem | None = None
-
-
-class BatchAnswer(Document):
-    """The result of each product, in the order of the request."""
-
-    items: list[BatchItem]
-
-
 PUBLIC_SCHEMES: Final = ("https://", "http://", "store://")
 """What an `image_uri` begins with that says nothing about the server's files."""
-
-READ_ONLY: Final = ("state", "reason", "image_url")
-MEMBERS: Final = ("sku", *FIELDS, "images", *READ_ONLY)
-"""The members of a product, in the order in which they are written."""
 
 
 def write_products(
@@ -159,18 +126,31 @@ def write_images(
     several = [product.id for product in products if product.more_images]
     errors = image_errors(session, generation_id, several)
     return {
-        product.id: [
-            {
-                "uri": image.uri,
-                "role": image.role,
-                "digest": image.digest,
-                "url": image_url(product.sku, number, uri=image.uri, digest=image.digest),
-                **_state_of_image(image.uri, *found[product.id], errors.get(product.id, {})),
-            }
-            for number, image in enumerate(images[product.id], start=1)
-        ]
+        product.id: image_documents(
+            product.sku, images[product.id], *found[product.id], errors.get(product.id, {})
+        )
         for product in products
     }
+
+
+def image_documents(
+    sku: str,
+    images: Sequence[ImageRef],
+    state: State,
+    reason: str | None,
+    errors: Mapping[str, str],
+) -> list[Json]:
+    """Return the images of one product as JSON; `errors` says by address why one has no point."""
+    return [
+        {
+            "uri": image.uri,
+            "role": image.role,
+            "digest": image.digest,
+            "url": image_url(sku, number, uri=image.uri, digest=image.digest),
+            **_state_of_image(image.uri, state, reason, errors),
+        }
+        for number, image in enumerate(images, start=1)
+    ]
 
 
 def _state_of_image(
@@ -191,9 +171,32 @@ def write_product(
     fields: Collection[str] = (),
 ) -> Json:
     """Return one product as JSON; `fields` as in `write_products`, `images` as `write_images`."""
-    whole = {name: getattr(product, name) for name in ("sku", *FIELDS)}
-    url = image_url(product.sku, uri=product.image_uri, digest=product.image_digest)
-    whole |= {"images": list(images), "state": str(state), "reason": reason, "image_url": url}
+    columns = {name: getattr(product, name) for name in ("sku", *FIELDS)}
+    return product_document(
+        columns, state, reason, digest=product.image_digest, images=images, fields=fields
+    )
+
+
+def product_document(
+    columns: Json,
+    state: str,
+    reason: str | None,
+    *,
+    digest: str | None,
+    images: Sequence[Json],
+    fields: Collection[str] = (),
+) -> Json:
+    """Return one product as JSON from its columns, `sku` and FIELDS in this order.
+
+    `digest` is that of its first image.
+    """
+    url = image_url(columns["sku"], uri=columns["image_uri"], digest=digest)
+    whole = columns | {
+        "images": list(images),
+        "state": str(state),
+        "reason": reason,
+        "image_url": url,
+    }
     if not may_see_paths():
         whole = _without_paths(whole)
     wanted = {"sku", *fields} if fields else whole.keys()

@@ -47,6 +47,11 @@ class QueryReader:
         """Return the reader of this request's query string."""
         return cls(request.args)
 
+    @property
+    def names(self) -> set[str]:
+        """The parameters that were given, and have not been read yet."""
+        return set(self._left)
+
     def refuse(self, name: str, detail: str, *, code: str = "invalid-value") -> None:
         """Note that something is wrong with a parameter."""
         self.faults.append(ProblemFault(code=code, detail=detail, parameter=name))
