@@ -142,7 +142,11 @@ def _edge_index(settings: Settings, schema: Schema, generation: Generation) -> V
         size=generation.size,
         schema=schema,
         # LOOKALIKE_QDRANT_QUANTIZATION is a setting of the server.
-        options=ShardOptions(**options, quantization=_quantization(generation.quantization)),
+        options=ShardOptions(
+            **options,
+            quantization=_quantization(generation.quantization),
+            attribute_tokens=bool(generation.attribute_tokens),
+        ),
     )
 
 
@@ -164,6 +168,7 @@ def _server_index(
             replication_factor=settings.qdrant_replicas,
             hnsw_m=generation.index_options.get("hnsw_m"),
             hnsw_ef_construct=generation.index_options.get("hnsw_ef_construct"),
+            attribute_tokens=bool(generation.attribute_tokens),
         ),
     )
 
