@@ -432,6 +432,21 @@ class NotEvaluable(LookalikeError):
     code = "not-evaluable"
 
 
+# --- repeated requests ------------------------------------------------
+
+
+class IdempotencyKeyReused(LookalikeError):
+    """The `Idempotency-Key` was sent before, with another request."""
+
+    code = "idempotency-key-reused"
+
+
+class IdempotencyKeyInUse(LookalikeError):
+    """A request with this `Idempotency-Key` is being worked on."""
+
+    code = "idempotency-key-in-use"
+
+
 # --- authentication ---------------------------------------------------
 
 

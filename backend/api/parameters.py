@@ -103,6 +103,11 @@ IF_MATCH: Final = _header(
 IF_NONE_MATCH: Final = _header(
     "IfNoneMatch", "If-None-Match", "`*`: only if there is no such product yet, else 412"
 )
+IDEMPOTENCY_KEY: Final = _header(
+    "IdempotencyKey",
+    "Idempotency-Key",
+    "a text of your own for this write: sent again with it, it is done once and answered as before",
+)
 IF_CHANGED: Final = _header(
     "IfChanged", "If-None-Match", "the `ETag` of an answer that the client has: if it holds, 304"
 )

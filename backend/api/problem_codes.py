@@ -18,6 +18,8 @@ STATUS: Final[Mapping[type[LookalikeError], int]] = {
     errors.InvalidKey: 401,
     errors.InsufficientScope: 403,
     errors.InvalidKeyRequest: 422,
+    errors.IdempotencyKeyReused: 422,
+    errors.IdempotencyKeyInUse: 409,
     errors.UnknownProduct: 404,
     errors.UnknownJob: 404,
     errors.UnknownFeed: 404,
