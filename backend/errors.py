@@ -285,6 +285,12 @@ class FilterTooCostly(InvalidFilter):
     code = "filter-too-costly"
 
 
+class NoColour(LookalikeError):
+    """The vectors of this index have no part for colour alone, so `colour` can weigh none."""
+
+    code = "no-colour"
+
+
 class InvalidVector(LookalikeError):
     """A vector has the wrong size, is not finite, or is all zeros."""
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from backend.api.schemas import Json
-from backend.api.schemas.similar_items import IMAGE
+from backend.api.schemas.similar_items import COLOUR, EXPLAIN, IMAGE
 from backend.catalogue import skus
 from backend.filters import OPEN_PREFIX
 from backend.filters import Schema as FieldTypes
@@ -89,9 +89,7 @@ FACETS: Final = _words("fields", {"type": "string"}, "only these facets")
 EXCLUDE: Final = _share("Exclude", _words("exclude", skus.SCHEMA, "skus that are left out"))
 MIN_SCORE: Final = _share(
     "MinScore",
-    _parameter(
-        "min_score", {"type": "number", "minimum": -1, "maximum": 1}, "lowest cosine similarity"
-    ),
+    _parameter("min_score", {"type": "number", "minimum": -1, "maximum": 1}, "lowest score"),
 )
 
 
@@ -150,7 +148,12 @@ FILTERS: Final = (
     *(_share(_component_name(it["name"]), it) for it in filter_parameters(schema())),
     FILTER,
 )
-SEARCH: Final = (limit(), EXCLUDE, FIELDS, MIN_SCORE, *FILTERS)
+COLOUR_WEIGHT: Final = _share(
+    "ColourWeight",
+    _parameter("colour", {"type": "number", "minimum": 0, "maximum": 1}, COLOUR),
+)
+EXPLAINED: Final = _share("Explain", _parameter("explain", {"type": "boolean"}, EXPLAIN))
+SEARCH: Final = (limit(), EXCLUDE, FIELDS, MIN_SCORE, COLOUR_WEIGHT, EXPLAINED, *FILTERS)
 
 
 def as_form(*parameters: Json, image: str) -> Json:
