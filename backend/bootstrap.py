@@ -76,6 +76,14 @@ class Services:
         """Whether this process may write the index: a server's always, a shard as its owner."""
         return self.settings.qdrant_url is not None or self.owner.is_here
 
+    def store_problems(self) -> dict[str, str | None]:
+        """Return {store: why it is not asked now}, None where it is."""
+        return {
+            "database": self.db.problem(),
+            "images": self.image_store.problem(),
+            "index": self.indexes.problem(),
+        }
+
     def first_generation(self) -> Generation:
         """Return the active generation, started with the settings' embedder if there is none."""
         spec = self.settings.embedder

@@ -180,4 +180,7 @@ class Health(Document):
 
     status: Literal["ok", "ready"]
     checks: dict[str, str] = {}
+    ages: dict[str, float | None] = Field(
+        {}, description="seconds since each check ended; null: never yet"
+    )
     index: IndexCounts | None = None

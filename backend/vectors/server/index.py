@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from operator import attrgetter, itemgetter
 from typing import Any, Final
 
@@ -24,11 +25,14 @@ from backend.vectors.points import (
     sort_counts,
     stored_points,
     unit_vector,
+    with_tokens,
     without_claim,
 )
 from backend.vectors.search_mode import choose
-from backend.vectors.server.collection import Connect, ServerOptions
+from backend.vectors.server.channel import READ_SECONDS
+from backend.vectors.server.collection import ServerOptions
 from backend.vectors.server.connection import ServerCollection
+from backend.vectors.server.nodes import Nodes
 from backend.vectors.server.queries import SERVER_FILTERS, search_params
 from backend.vectors.translate import (
     path,
@@ -36,9 +40,6 @@ from backend.vectors.translate import (
     points_without_claim,
     translate,
 )
-
-READ_SECONDS: Final = 5
-"""Time limit of a read: a shopper may be waiting."""
 
 _ORDERING: Final = models.WriteOrdering.MEDIUM
 """All writes of a shard go through one leader. With weak ordering, replicas may apply an upsert and
@@ -49,7 +50,7 @@ _PAGE = 1000  # points per request
 
 
 class ServerIndex(VectorIndex):
-    """The vectors of one generation in a collection. A forked child makes its own connection."""
+    """The vectors of one generation in a collection. Whoever made `nodes` closes them."""
 
     def __init__(
         self,
@@ -57,20 +58,22 @@ class ServerIndex(VectorIndex):
         *,
         size: int,
         schema: Schema,
-        connect: Connect,
+        nodes: Nodes,
         options: ServerOptions | None = None,
     ) -> None:
         self.size = size
         self._schema = dict(schema)
         self._options = options or ServerOptions()
+        self._tokens = self._options.attribute_tokens
+        self._filters = replace(SERVER_FILTERS, tokens=self._tokens)
         self.collection = ServerCollection(
-            collection, size=size, schema=self._schema, connect=connect, options=self._options
+            collection, size=size, schema=self._schema, nodes=nodes, options=self._options
         )
 
     # --- writing ---
 
     def upsert(self, points: Sequence[Point]) -> None:
-        ready = check_points(points, size=self.size, schema=self._schema)
+        ready = check_points(points, size=self.size, schema=self._schema, tokens=self._tokens)
         for claim, batch in batches_by_claim(ready, attrgetter("claim")):
             rows = [
                 models.PointStruct(id=it.id, vector=it.vector.tolist(), payload=dict(it.payload))
@@ -90,7 +93,9 @@ class ServerIndex(VectorIndex):
     def set_payload(self, id: int, payload: Mapping[str, Any]) -> None:
         check_patch(payload, self._schema)
         self._write(
-            "set_payload", payload=dict(payload), points=points_with_claim(SERVER_FILTERS, ids=[id])
+            "set_payload",
+            payload=dict(with_tokens(payload, tokens=self._tokens)),
+            points=points_with_claim(SERVER_FILTERS, ids=[id]),
         )
 
     def flush(self) -> None:
@@ -193,7 +198,7 @@ class ServerIndex(VectorIndex):
     ) -> models.Filter | None:
         check(where, self._schema)
         found: models.Filter | None = translate(
-            where, self._schema, SERVER_FILTERS, exclude=exclude, first_only=first_only
+            where, self._schema, self._filters, exclude=exclude, first_only=first_only
         )
         return found
 
@@ -257,7 +262,7 @@ class ServerIndex(VectorIndex):
                 with_vectors=vectors,
                 timeout=READ_SECONDS,
             )
-        return stored_points(found)
+        return stored_points(found, tokens=self._tokens)
 
     def points_without_claim(self, *, limit: int = 1000) -> list[str]:
         found, _ = self.collection.call(

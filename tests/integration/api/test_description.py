@@ -143,6 +143,7 @@ CHECKS = [
 ]
 OPERATIONS = [
     *("GET /v1/products", "POST /v1/products:batch", "GET /v1/facets", "GET /v1/quarantine"),
+    *("POST /v1/products:patch", "POST /v1/products:delete", "POST /v1/products:read"),
     *(f"{method} /v1/products/{{sku}}" for method in ("PUT", "PATCH", "GET", "DELETE")),
     *(f"{method} /v1/products/{{sku}}/image" for method in ("PUT", "GET", "DELETE")),
     *(f"{method} /v1/products/{{sku}}/images/{{number}}" for method in ("PUT", "GET", "DELETE")),
@@ -162,6 +163,7 @@ OPERATIONS = [
 ]
 
 
+PLAIN = {"Accept-Encoding": "identity"}  # the tester does not unpack what an app answers
 SKUS = st.sampled_from(["0001", "0002", "0003", "nobody"])
 FEEDS = st.sampled_from(["images.example", "nobody"])
 
@@ -182,7 +184,7 @@ def test_no_request_meets_an_answer_that_is_not_described(wardrobe: Shop, name: 
             case.path_parameters["sku"] = sku
         if "name" in case.path_parameters:
             case.path_parameters["name"] = feed
-        case.call_and_validate(checks=CHECKS)
+        case.call_and_validate(checks=CHECKS, headers=PLAIN)
 
     try_it()
     if "/admin/" in path:
