@@ -52,7 +52,7 @@ def wire() -> Iterator[Wire]:
 def index_of(wire: Wire) -> MakeIndex:
     """What makes an index of twenty points under these limits."""
 
-    def make(strict: StrictModeConfig | None, *, points: int = 20, **options: Any) -> ServerIndex:
+    def make(strict: StrictModeConfig | None, **options: Any) -> ServerIndex:
         wire.strict = strict
         made = ServerIndex(
             uuid4().hex,
@@ -61,7 +61,7 @@ def index_of(wire: Wire) -> MakeIndex:
             nodes=Nodes.single(wire.connect),
             options=ServerOptions(attribute_tokens=True, **options),
         )
-        made.upsert([a_point(n) for n in range(points)])
+        made.upsert([a_point(n) for n in range(20)])
         return made
 
     return make
@@ -77,7 +77,7 @@ def direction(n: int) -> Vector:
 
 
 def test_searches_writes_and_lists_keep_to_the_limits(index_of: MakeIndex, wire: Wire) -> None:
-    free = index_of(None, points=0)
+    free = index_of(None)
     index = index_of(TIGHT)
     assert index.count() == 20
     assert index.count({"attributes.size": Condition(gte=5)}) == 15
