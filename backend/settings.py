@@ -205,6 +205,9 @@ class Settings(BaseSettings):
         0, ge=0, description="requests after which an API process is replaced; 0: never"
     )
     max_batch: int = Field(1000, ge=1, description="products in one POST /v1/products:batch")
+    idempotency_hours: int = Field(
+        24, ge=1, le=720, description="how long the answer to an Idempotency-Key is kept"
+    )
     metrics_host: str = Field("127.0.0.1", description="address of the ports for /metrics")
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="a port of its own for /metrics, without keys"

@@ -16,11 +16,13 @@ from backend.api import (
     authentication,
     batch,
     browsers,
+    conditional,
     context,
     facets,
     feeds,
     generations,
     health,
+    idempotency,
     image_slots,
     images,
     jobs,
@@ -36,9 +38,10 @@ from backend.api import (
     similar,
     status,
 )
-from backend.api.health import Probe
+from backend.api.json_answers import JsonProvider
+from backend.api.readiness import Probe
 from backend.bootstrap import Services
-from backend.database import sqlite_file
+from backend.database import patience, sqlite_file
 from backend.monitoring import of_installation
 
 RESOURCES = (
@@ -76,30 +79,36 @@ def create_app(
     app.extensions[context.SERVICES] = services
     locked = services.settings.locked if locked is None else locked
     keys = {"keys": lambda: authentication.check_keys(services)} if locked else {}
-    app.extensions[health.PROBES] = {**health.OWN_PROBES, **keys, **(probes or {})}
+    health.register_checks(app, services, {**keys, **(probes or {})})
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_image_bytes + MULTIPART_OVERHEAD
-    app.json.sort_keys = False  # type: ignore[attr-defined]  # members in the order of the documents
+    app.json = JsonProvider(app)
     image_slots.reserve_threads(app, threads=services.settings.threads)
     paths.register_paths(app)
     problems.register_error_handlers(app)
     app.before_request(_limit_waits)
     app.teardown_request(_wait_as_usual)
-    metrics.register_metrics(app, of_installation(services.settings, services.db))
+    exposition = of_installation(services.settings, services.db, stores=services.store_problems)
+    metrics.register_metrics(app, exposition)
     request_log.register_request_log(app)
+    conditional.register_conditional_answers(app)
     browsers.register_browser_rules(app, services.settings, locked=locked)
     authentication.register_authentication(app, services, locked=locked)
+    idempotency.register_idempotency(app)
     for resource in RESOURCES:
         app.register_api(resource.api)
     openapi.publish(app, facets=services.settings.facets)
     scopes.describe_scopes(app, locked=locked)
+    idempotency.describe_idempotency(app)
     return app
 
 
 def _limit_waits() -> None:
-    """Let no request wait for long for the lock of a SQLite file: others need its thread."""
+    """Let no request wait for long for its database: others need its thread."""
     sqlite_file.patience.set(sqlite_file.REQUEST_SECONDS)
+    patience.limit.set(patience.REQUEST_SECONDS)
 
 
 def _wait_as_usual(_error: BaseException | None) -> None:
     """Let this thread, if it does other work too, wait as long as before."""
     sqlite_file.patience.set(sqlite_file.SQLITE_TIMEOUT_SECONDS)
+    patience.limit.set(None)

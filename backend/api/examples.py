@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from backend.api.answer_examples import ANSWERS
+
 FEED_ADDRESS: Final = "https://images.example/feed.csv"
 
 PARAMETERS: Final[Mapping[str, Any]] = {
-    "sku": "0001",
-    "number": 1,
-    "limit": 10,
-    "filter": '{"attributes.fit": ["slim", "loose"], "attributes.weight": {"lte": 300}}',
-    "base_colour": ["Red", "Blue"],
-    "year_gte": 2012,
-    "min_score": 0.5,
+    "Sku": "0001",
+    "ImageNumber": 1,
+    "JobId": 1,
+    "GenerationId": 1,
+    "FeedName": "images.example",
 }
-"""Name of a parameter -> its example, wherever it occurs and no body stands beside it."""
+"""Name of a shared parameter -> its example. Only what a request needs has one: pages that try
+requests fill in each example, and all filters together find nothing."""
 
 _PRODUCT: Final[Mapping[str, Any]] = {
     "display_name": "Red shirt",
@@ -30,7 +31,11 @@ _PRODUCT: Final[Mapping[str, Any]] = {
 
 BODIES: Final[Mapping[str, Any]] = {
     "ProductBody": _PRODUCT,
+    "ProductPatch": {"price": 24.9, "attributes": {"fit": None}},
     "BatchBody": {"items": [{"sku": "0002", **_PRODUCT}]},
+    "BatchPatchBody": {"items": [{"sku": "0001", "price": 24.9}]},
+    "SkusBody": {"skus": ["0005", "nobody"]},
+    "ReadBody": {"skus": ["0001", "nobody"], "fields": ["price", "state"]},
     "SimilarBody": {
         "sku": "0001",
         "limit": 5,
@@ -47,16 +52,20 @@ BODIES: Final[Mapping[str, Any]] = {
 """Name of a body's model -> its example."""
 
 
-def add_examples(paths: Mapping[str, Any]) -> None:
-    """Add PARAMETERS and BODIES to the operations in an OpenAPI document."""
-    for path in paths.values():
+def add_examples(spec: Mapping[str, Any]) -> None:
+    """Add PARAMETERS, BODIES and ANSWERS to an OpenAPI document."""
+    for name, parameter in spec["components"]["parameters"].items():
+        if name in PARAMETERS:
+            parameter["example"] = PARAMETERS[name]
+    for path in spec["paths"].values():
         for operation in path.values():
-            for parameter in operation.get("parameters", ()):
-                is_alone = parameter["in"] == "path" or "requestBody" not in operation
-                if is_alone and parameter["name"] in PARAMETERS:
-                    parameter["example"] = PARAMETERS[parameter["name"]]
-            content = operation.get("requestBody", {}).get("content", {})
-            body = content.get("application/json", {})
-            model = body.get("schema", {}).get("$ref", "").rpartition("/")[2]
-            if model in BODIES:
-                body["example"] = BODIES[model]
+            _add_example(operation.get("requestBody", {}), BODIES)
+            for answer in operation["responses"].values():
+                _add_example(answer, ANSWERS)
+
+
+def _add_example(described: Mapping[str, Any], examples: Mapping[str, Any]) -> None:
+    content = described.get("content", {}).get("application/json", {})
+    model = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
+    if model in examples:
+        content["example"] = examples[model]

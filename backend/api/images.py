@@ -14,12 +14,14 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from backend import queue
 from backend.access.scope import Scope
-from backend.api import image_urls, openapi
+from backend.api import image_urls, openapi, parameters
+from backend.api.conditional import check_preconditions, note_revision
 from backend.api.context import services, write_and_notify
 from backend.api.problems import RequestError
 from backend.api.schemas import Json
-from backend.api.schemas.product import Product, write_products
+from backend.api.schemas.product import Product
 from backend.api.schemas.query import QueryReader
+from backend.api.schemas.written_products import write_products
 from backend.api.scopes import requires_scope
 from backend.api.uploads import store_upload
 from backend.catalogue import product_images, products
@@ -28,7 +30,7 @@ from backend.errors import ImageError, InvalidProduct, NoImage
 from backend.images import media_type as find_media_type
 from backend.vectors.image_points import MOST_IMAGES
 
-IMAGE: Final[Json] = {"image/*": {}}
+IMAGE: Final[Json] = {"image/*": openapi.BINARY}
 IMAGE_ANSWERS: Final[ResponseDict] = {
     200: {"content": IMAGE},
     302: {"description": "the image is on another host"},
@@ -37,7 +39,7 @@ IMAGE_ANSWERS: Final[ResponseDict] = {
 }
 
 SIGNATURE: Final[tuple[Json, ...]] = tuple(
-    openapi.optional(name, f"of an `image_url`: {text}")
+    parameters.optional(name, f"of an `image_url`: {text}")
     for name, text in (
         ("v", "the image's version"),
         ("expires", "when it ends"),
@@ -59,11 +61,11 @@ FILE: Final = (
 @api.put(
     "/products/<sku>/image",
     description=f"The first image, as `images/1`. {FILE}",
-    openapi_extensions=openapi.inputs(openapi.SKU, content=IMAGE),
+    openapi_extensions=openapi.inputs(parameters.SKU, parameters.IF_MATCH, content=openapi.FILE),
     responses={
         200: Product,
         201: Product,
-        **openapi.refusals(404, 413, 415, 503),
+        **openapi.refusals(404, 412, 413, 415, 503),
     },
 )
 @requires_scope(Scope.INGEST)
@@ -76,11 +78,13 @@ def put_image(sku: str) -> tuple[Json, int]:
     "/products/<sku>/images/<number>",
     description="Images are numbered from 1. The number after the last one adds an image; there "
     f"can be {MOST_IMAGES}. {FILE}",
-    openapi_extensions=openapi.inputs(openapi.SKU, openapi.IMAGE_NUMBER, content=IMAGE),
+    openapi_extensions=openapi.inputs(
+        parameters.SKU, parameters.IMAGE_NUMBER, parameters.IF_MATCH, content=openapi.FILE
+    ),
     responses={
         200: Product,
         201: Product,
-        **openapi.refusals(404, 413, 415, 503),
+        **openapi.refusals(404, 412, 413, 415, 503),
     },
 )
 @requires_scope(Scope.INGEST)
@@ -93,7 +97,7 @@ def put_one_image(sku: str, number: str) -> tuple[Json, int]:
     "/products/<sku>/image",
     description="The first image, as `images/1`. An image on another host is answered with a "
     "redirect.",
-    openapi_extensions=openapi.inputs(openapi.SKU, *SIGNATURE),
+    openapi_extensions=openapi.inputs(parameters.SKU, *SIGNATURE),
     responses=IMAGE_ANSWERS,
 )
 @requires_scope(Scope.READ)
@@ -105,7 +109,7 @@ def get_image(sku: str) -> BaseResponse:
 @api.get(
     "/products/<sku>/images/<number>",
     description="Images are numbered from 1. One on another host is answered with a redirect.",
-    openapi_extensions=openapi.inputs(openapi.SKU, openapi.IMAGE_NUMBER, *SIGNATURE),
+    openapi_extensions=openapi.inputs(parameters.SKU, parameters.IMAGE_NUMBER, *SIGNATURE),
     responses=IMAGE_ANSWERS,
 )
 @requires_scope(Scope.READ)
@@ -117,8 +121,8 @@ def get_one_image(sku: str, number: str) -> BaseResponse:
 @api.delete(
     "/products/<sku>/image",
     description="The first image, as `images/1`: the next one becomes the first.",
-    openapi_extensions=openapi.inputs(openapi.SKU),
-    responses={204: None, **openapi.refusals(404)},
+    openapi_extensions=openapi.inputs(parameters.SKU, parameters.IF_MATCH),
+    responses={204: None, **openapi.refusals(404, 412)},
 )
 @requires_scope(Scope.INGEST)
 def delete_image(sku: str) -> Response:
@@ -129,8 +133,8 @@ def delete_image(sku: str) -> Response:
 @api.delete(
     "/products/<sku>/images/<number>",
     description="Images are numbered from 1. Those behind it move up by one.",
-    openapi_extensions=openapi.inputs(openapi.SKU, openapi.IMAGE_NUMBER),
-    responses={204: None, **openapi.refusals(404)},
+    openapi_extensions=openapi.inputs(parameters.SKU, parameters.IMAGE_NUMBER, parameters.IF_MATCH),
+    responses={204: None, **openapi.refusals(404, 412)},
 )
 @requires_scope(Scope.INGEST)
 def delete_one_image(sku: str, number: str) -> Response:
@@ -148,12 +152,14 @@ def _put(sku: str, number: int) -> tuple[Json, int]:
     image = store_upload(request.get_data(cache=False))
 
     def store(session: Session) -> tuple[Json, int]:
+        check_preconditions(session, sku)
         images = list(_locked_images(session, sku))
         _check_place(images, number)
         status = 200 if number <= len(images) else 201
         role = images[number - 1].role if status == 200 else None
         images[number - 1 : number] = [replace(image, role=role)]
         product = products.set_images(session, sku, images, priority=queue.SINGLE)
+        note_revision(session, product)
         return write_products(session, [product])[0], status
 
     return write_and_notify(store)
@@ -184,6 +190,7 @@ def _delete(sku: str, number: int) -> Response:
     QueryReader.of_request().finish()
 
     def remove(session: Session) -> None:
+        check_preconditions(session, sku)
         images = list(_locked_images(session, sku))
         if not 1 <= number <= len(images):
             raise _no_image(images)

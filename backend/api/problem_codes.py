@@ -18,6 +18,8 @@ STATUS: Final[Mapping[type[LookalikeError], int]] = {
     errors.InvalidKey: 401,
     errors.InsufficientScope: 403,
     errors.InvalidKeyRequest: 422,
+    errors.IdempotencyKeyReused: 422,
+    errors.IdempotencyKeyInUse: 409,
     errors.UnknownProduct: 404,
     errors.UnknownJob: 404,
     errors.UnknownFeed: 404,
@@ -27,6 +29,7 @@ STATUS: Final[Mapping[type[LookalikeError], int]] = {
     errors.FeedUnavailable: 503,
     errors.InvalidProduct: 422,
     errors.InvalidFilter: 422,
+    errors.NoColour: 422,
     errors.InvalidVector: 422,  # only a shopper's own image can lead to one
     errors.ImageError: 422,
     errors.NoImage: 404,
@@ -92,6 +95,7 @@ OTHER_HTTP: Final = "http-error"
 _OF_REQUESTS: Final[Mapping[str, tuple[int, str]]] = {
     "malformed-json": (400, "The body is not JSON."),
     "invalid-request": (422, "A parameter or a member of the body is wrong; `errors` lists them."),
+    "precondition-failed": (412, "The product is not as `If-Match` or `If-None-Match` demands."),
     "cross-site-request": (403, "A web page of another site may not change anything here."),
     "expired-url": (403, "The time of this `image_url` is over."),
     "invalid-signature": (403, "The `image_url` was changed."),

@@ -7,8 +7,9 @@ from sqlalchemy.orm import Session
 
 from backend import generations, queue
 from backend.access.scope import Scope
-from backend.api import openapi
+from backend.api import openapi, parameters
 from backend.api.addresses import check_addresses
+from backend.api.conditional import check_added, check_preconditions, note_revision
 from backend.api.context import filterable, services, write_and_notify
 from backend.api.schemas import Json, pages
 from backend.api.schemas.body import json_body
@@ -17,11 +18,12 @@ from backend.api.schemas.product import (
     Product,
     ProductBody,
     ProductPage,
+    ProductPatch,
     read_changes,
     read_draft,
-    write_products,
 )
 from backend.api.schemas.query import QueryReader
+from backend.api.schemas.written_products import write_products
 from backend.api.scopes import requires_scope
 from backend.api.uploads import store_uploads
 from backend.catalogue import products
@@ -38,11 +40,13 @@ api = openapi.blueprint("products", tag="products")
     description="The body is the complete product: absent fields become empty. Only the images "
     "stay, because they may have been uploaded: `images: []` removes them, `image_uri: null` the "
     "first of them.",
-    openapi_extensions=openapi.inputs(openapi.SKU, body=ProductBody),
+    openapi_extensions=openapi.inputs(
+        parameters.SKU, parameters.IF_MATCH, parameters.IF_NONE_MATCH, body=ProductBody
+    ),
     responses={
         200: Product,
         201: Product,
-        **openapi.refusals(400, 413, 415),
+        **openapi.refusals(400, 412, 413, 415),
     },
 )
 @requires_scope(Scope.INGEST)
@@ -52,10 +56,12 @@ def put_product(sku: str) -> tuple[Json, int, dict[str, str]]:
     draft = store_uploads(read_draft(json_body(), sku=sku))
 
     def store(session: Session) -> tuple[Json, Outcome]:
+        check_preconditions(session, sku)
         stored = products.image_uris(session, [sku])
         check_addresses(draft, stored[sku], services().settings)
         saved = products.save(session, [draft], priority=queue.SINGLE)
         products.refuse_rejected(saved)
+        check_added(saved.outcomes[0])
         return _as_json(session, products.get(session, sku)), saved.outcomes[0]
 
     shown, outcome = write_and_notify(store)
@@ -67,8 +73,8 @@ def put_product(sku: str) -> tuple[Json, int, dict[str, str]]:
 @api.patch(
     "/products/<sku>",
     description="Absent fields stay. Attributes are merged; an attribute of null is removed.",
-    openapi_extensions=openapi.inputs(openapi.SKU, body=ProductBody),
-    responses={200: Product, **openapi.refusals(400, 404, 413, 415)},
+    openapi_extensions=openapi.inputs(parameters.SKU, parameters.IF_MATCH, body=ProductPatch),
+    responses={200: Product, **openapi.refusals(400, 404, 412, 413, 415)},
 )
 @requires_scope(Scope.INGEST)
 def patch_product(sku: str) -> Json:
@@ -81,6 +87,7 @@ def patch_product(sku: str) -> Json:
     draft = store_uploads(parsed)
 
     def change(session: Session) -> Json:
+        check_preconditions(session, sku)
         check_addresses(draft, products.image_uris(session, [sku])[sku], services().settings)
         product = products.edit(session, draft, priority=queue.SINGLE)
         return _as_json(session, product)
@@ -90,8 +97,8 @@ def patch_product(sku: str) -> Json:
 
 @api.get(
     "/products/<sku>",
-    openapi_extensions=openapi.inputs(openapi.SKU, openapi.FIELDS),
-    responses={200: Product, **openapi.refusals(404)},
+    openapi_extensions=openapi.inputs(parameters.SKU, parameters.FIELDS, parameters.IF_CHANGED),
+    responses={200: Product, 304: openapi.UNCHANGED, **openapi.refusals(404)},
 )
 @requires_scope(Scope.READ)
 def get_product(sku: str) -> Json:
@@ -105,8 +112,8 @@ def get_product(sku: str) -> Json:
 
 @api.delete(
     "/products/<sku>",
-    openapi_extensions=openapi.inputs(openapi.SKU),
-    responses={204: None, **openapi.refusals(404)},
+    openapi_extensions=openapi.inputs(parameters.SKU, parameters.IF_MATCH),
+    responses={204: None, **openapi.refusals(404, 412)},
 )
 @requires_scope(Scope.INGEST)
 def delete_product(sku: str) -> Response:
@@ -114,6 +121,7 @@ def delete_product(sku: str) -> Response:
     QueryReader.of_request().finish()
 
     def remove(session: Session) -> None:
+        check_preconditions(session, sku)
         if not products.remove(session, [sku], priority=queue.SINGLE):
             raise UnknownProduct(f"there is no product with the sku {sku!r}", sku=sku)
 
@@ -124,9 +132,14 @@ def delete_product(sku: str) -> Response:
 @api.get(
     "/products",
     openapi_extensions=openapi.inputs(
-        openapi.limit(), openapi.CURSOR, openapi.STATE, openapi.FIELDS, *openapi.FILTERS
+        parameters.limit(),
+        parameters.CURSOR,
+        parameters.STATE,
+        parameters.FIELDS,
+        *parameters.FILTERS,
+        parameters.IF_CHANGED,
     ),
-    responses={200: ProductPage, **openapi.refusals()},
+    responses={200: ProductPage, 304: openapi.UNCHANGED, **openapi.refusals()},
 )
 @requires_scope(Scope.READ)
 def list_products() -> Json:
@@ -147,5 +160,6 @@ def list_products() -> Json:
 
 
 def _as_json(session: Session, product: models.Product, fields: list[str] | None = None) -> Json:
+    note_revision(session, product)
     (shown,) = write_products(session, [product], fields=fields or ())
     return shown

@@ -47,6 +47,11 @@ class QueryReader:
         """Return the reader of this request's query string."""
         return cls(request.args)
 
+    @property
+    def names(self) -> set[str]:
+        """The parameters that were given, and have not been read yet."""
+        return set(self._left)
+
     def refuse(self, name: str, detail: str, *, code: str = "invalid-value") -> None:
         """Note that something is wrong with a parameter."""
         self.faults.append(ProblemFault(code=code, detail=detail, parameter=name))
@@ -95,6 +100,13 @@ class QueryReader:
             self.refuse(name, str(error))
             return None
         return value if value is not None and self._in_range(name, value, least, most) else None
+
+    def flag(self, name: str) -> bool:
+        """Return whether `true` is given; absent counts as `false`."""
+        text = self.text(name)
+        if text not in (None, "true", "false"):
+            self.refuse(name, "must be true or false")
+        return text == "true"
 
     def words(self, name: str) -> list[str]:
         """Return what stands between commas, in one parameter or several."""

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Final, Literal
+from dataclasses import replace
+from typing import Final
 
 from pydantic import BaseModel, Field
-from sqlalchemy.orm import Session
 
 from backend.api.schemas import Json
 from backend.api.schemas.document import Document, RequestBody
 from backend.api.schemas.filters import Filter
-from backend.api.schemas.product import MEMBERS, Product, write_images, write_product
+from backend.api.schemas.product import MEMBERS, Product, ProductMember
 from backend.api.schemas.query import MOST_WORDS, QueryReader
+from backend.api.schemas.written_products import ProductWriter
 from backend.catalogue.drafts import Sku
 from backend.filters import Scalar, Schema
 from backend.queue.progress import State
+from backend.search import found
 from backend.search.similar import MAX_LIMIT, Answer, Query
 from backend.vectors import SearchMode
 from backend.vectors.image_points import MOST_IMAGES
@@ -25,12 +27,36 @@ IMAGE: Final = (
 )
 
 
+COLOUR: Final = (
+    "how much colour counts, from 0 (the same thing in any colour) to 1 (as much as all else); "
+    "absent: as the embedder has it, which `meta.colour` says"
+)
+EXPLAIN: Final = "whether each item says how similar the parts of its vector are"
+
+
+class ScorePart(Document):
+    """A part of the vectors, and what it adds to the score: weight times similarity."""
+
+    name: str = Field(description="look, colour; whole where the vectors have no parts")
+    similarity: float = Field(description="cosine of this part of query and product")
+    weight: float = Field(ge=0, le=1, description="the weights of all parts add up to 1")
+
+
+class Explanation(Document):
+    """Why a product is an answer."""
+
+    parts: list[ScorePart]
+
+
 class Neighbour(Document):
     """A product that looks like the query."""
 
     sku: str
-    score: float = Field(ge=-1, le=1, description="cosine similarity")
+    score: float = Field(
+        ge=-1, le=1, description="similarity: the sum over the parts of weight times cosine"
+    )
     product: Product
+    explain: Explanation | None = Field(None, description="only where it is asked for")
 
 
 class SimilarMeta(BaseModel):
@@ -49,6 +75,12 @@ class SimilarMeta(BaseModel):
     index_lags: bool = Field(
         description="fewer items than `limit` came, since products have changed after indexing"
     )
+    colour: float | None = Field(
+        None,
+        ge=0,
+        description="how much colour counts here, as `colour` says it; null: the vectors have no "
+        "part for colour",
+    )
     query_state: State | None = Field(None, description="state of the query product")
 
 
@@ -65,13 +97,15 @@ class SimilarBody(RequestBody):
     """A query by a product of the catalogue, for filters too long for a query string."""
 
     sku: Sku
-    limit: int = Field(10, ge=1, le=MAX_LIMIT)
+    limit: int = Field(10, ge=1, le=MAX_LIMIT, description="how many at most; 10 if absent")
     exclude: list[Sku] = Field([], max_length=MOST_WORDS, description="skus that are left out")
-    fields: list[Literal[MEMBERS]] = Field(  # type: ignore[valid-type]
+    fields: list[ProductMember] = Field(
         [], max_length=MOST_WORDS, description="members of the products that are wanted"
     )
     min_score: float | None = Field(None, ge=-1, le=1)
     image: int | None = Field(None, ge=1, le=MOST_IMAGES, description=IMAGE)
+    colour: float | None = Field(None, ge=0, le=1, description=COLOUR)
+    explain: bool = Field(False, description=EXPLAIN)
     filter: Filter = {}
 
     def query(self, fields: Schema) -> Query:
@@ -83,6 +117,8 @@ class SimilarBody(RequestBody):
             exclude=self.exclude,
             min_score=self.min_score,
             image=self.image,
+            colour=self.colour,
+            explain=self.explain,
         )
 
 
@@ -117,14 +153,49 @@ def read_query(reader: QueryReader, fields: Schema) -> tuple[Query, list[str]]:
     exclude = reader.skus("exclude")
     wanted = reader.words_among("fields", MEMBERS)
     min_score = reader.number("min_score", least=-1, most=1)
+    colour = reader.number("colour", least=0, most=1)
+    explain = reader.flag("explain")
     where = reader.where(fields)
     reader.finish()
-    query = Query(limit=limit, where=where, schema=fields, exclude=exclude, min_score=min_score)
+    query = Query(
+        limit=limit,
+        where=where,
+        schema=fields,
+        exclude=exclude,
+        min_score=min_score,
+        shows_images=shows_images(wanted),
+        colour=colour,
+        explain=explain,
+    )
     return query, wanted
 
 
+def shows_images(fields: Collection[str]) -> bool:
+    """Tell whether an answer with these members of products, by default all, has their images."""
+    return not fields or "images" in fields
+
+
+def read_both(body: SimilarBody, reader: QueryReader, fields: Schema) -> tuple[Query, list[str]]:
+    """Read a query from a body and from the query string, as `read_query` does.
+
+    Raises RequestError for what stands in both.
+    """
+    given = body.model_fields_set - {"sku"}
+    for name in given & reader.names:
+        reader.refuse(name, "the body has it too")
+    query, wanted = read_query(reader, fields)
+    if body.filter and query.where:
+        reader.refuse(next(iter(query.where)), "the body has a filter; only one place can")
+        reader.finish()
+    ours = body.query(fields)
+    named = {name: getattr(ours, name) for name in given - {"fields", "filter"}}
+    named |= {"where": ours.where or query.where}
+    fields_of_products = body.fields or wanted
+    named["shows_images"] = shows_images(fields_of_products)
+    return replace(query, **named), fields_of_products
+
+
 def write_answer(
-    session: Session,
     answer: Answer,
     *,
     coverage: float,
@@ -132,24 +203,30 @@ def write_answer(
     request_id: str | None = None,
     took_ms: float | None = None,
 ) -> Json:
-    """Return similar items as JSON, best first; runs no SQL where each has one image at most."""
-    products = [item.product for item in answer.items]
-    states = {item.product.id: (item.state, item.reason) for item in answer.items}
-    images = write_images(session, answer.generation.id, products, states, fields=fields)
-    shown = {
-        product.id: write_product(
-            product, *states[product.id], images=images[product.id], fields=fields
-        )
-        for product in products
-    }
+    """Return similar items as JSON, best first."""
+    meta = answer.meta | {"coverage": round(coverage, 4)}
+    if took_ms is not None:
+        meta["took_ms"] = took_ms
+    writer = ProductWriter(fields)
     return {
-        "items": [
-            {"sku": it.product.sku, "score": it.score, "product": shown[it.product.id]}
-            for it in answer.items
-        ],
+        "items": [_write_item(item, writer) for item in answer.items],
         "generation": answer.generation.id,
         "request_id": request_id,
-        "meta": answer.meta
-        | {"coverage": round(coverage, 4)}
-        | ({} if took_ms is None else {"took_ms": took_ms}),
+        "meta": meta,
     }
+
+
+def _write_item(item: found.Neighbour, writer: ProductWriter) -> Json:
+    columns = item.shown
+    product = writer.write(
+        columns,
+        item.state,
+        item.reason,
+        digest=item.product.image_digest,
+        images=item.images,
+        errors=item.image_errors,
+    )
+    written = {"sku": columns["sku"], "score": item.score, "product": product}
+    if item.parts is not None:
+        written["explain"] = {"parts": [part._asdict() for part in item.parts]}
+    return written

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from sqlalchemy import select
 from support.image_files import encoded
 from support.servers import migrated
 from support.shop import Shop
@@ -25,14 +26,15 @@ from backend.database.models import (
     ImageVector,
     IndexEntry,
     Job,
+    Product,
 )
 from backend.embedders import Compute
 from backend.embedders.mean_colour import MeanColour
 from backend.errors import ModelMismatch, ReindexRunning, WrongState
 from backend.reindex import ReindexPlan
-from backend.search import similar as recommending
-from backend.search.similar import Query
+from backend.search.similar import Answer, Query, SimilarProducts
 from backend.settings import Settings
+from backend.vectors.edge.index import EdgeIndex
 from backend.worker.loop import Worker
 
 COLOURS = {"Red": (200, 30, 30), "Green": (30, 160, 40), "Blue": (30, 40, 190)}
@@ -68,8 +70,22 @@ class ReindexedShop(Shop):
     def roll_back(self, **arguments: bool) -> dict[str, Any]:
         return self.services.promoter.roll_back(**arguments)
 
-    def similar(self, sku: str) -> recommending.Answer:
-        return recommending.similar_to_product(self.db, self.services.indexes.of, sku, Query())
+    def similar(self, sku: str) -> Answer:
+        return self.services.similar.to_product(sku, Query())
+
+    @property
+    def ids(self) -> dict[str, int]:
+        """The id of every product."""
+        with self.db.read() as session:
+            return {row.sku: row.id for row in session.scalars(select(Product))}
+
+    def stored_payload(self, sku: str) -> dict[str, Any]:
+        """Return all that the active index stores with a product's point."""
+        index = self.services.indexes.of(self.generation_in(ACTIVE))
+        assert isinstance(index, EdgeIndex)
+        with index.store.using() as shard:
+            found = shard.retrieve([self.ids[sku]], True, False)
+        return dict(found[0].payload or {})
 
     def unfinished_reindex(self) -> Job | None:
         with self.db.read() as session:
@@ -153,6 +169,33 @@ def test_a_reindex_without_another_embedder_opens_no_image_and_runs_no_network(
     assert new.quality is not None
     assert new.quality["checks"]["overlap@10"]["value"] == 1.0
     assert new.quality["checks"]["overlap@10"]["bound"] == 0.95
+
+
+def test_a_reindex_gives_an_older_generation_the_tokens_of_its_attributes(
+    shop: ReindexedShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the release before tokens has made answers as it did, until it is re-indexed."""
+    shop.fill(3)
+    older = shop.generation_in(ACTIVE)
+    assert older.attribute_tokens
+    shop.db.write(lambda session: setattr(session.merge(older), "attribute_tokens", None))
+    shop.restart()
+    shop.save("cotton", photograph("Red", 7), attributes={"fabric": "cotton", "width": 42.5})
+    shop.work()
+    assert shop.generation_in(ACTIVE).attribute_tokens is None
+    asked = {"attributes.fabric": "cotton", "attributes.width_gte": 42}
+    assert shop.skus("/v1/products/s0/similar", **asked) == ["cotton"]
+    assert "tokens" not in shop.stored_payload("cotton")
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise AssertionError("a network was run")
+
+    monkeypatch.setattr(shop.services.query_encoder, "check", lambda _: None)
+    monkeypatch.setattr(MeanColour, "embed", refuse)
+    assert shop.reindex().error is None
+    assert shop.generation_in(ACTIVE).attribute_tokens
+    assert 'fabric="cotton"' in shop.stored_payload("cotton")["tokens"]
+    assert shop.skus("/v1/products/s0/similar", **asked) == ["cotton"]
 
 
 def test_a_quarantined_image_stays_shut_in_a_reindex_and_keeps_its_last_good_vector(
@@ -473,7 +516,7 @@ def test_a_question_whose_index_was_dropped_is_asked_again_of_the_active_one(
         asked.append(generation.id)
         return services.indexes.of(old if len(asked) == 1 else generation)
 
-    answer = recommending.similar_to_product(shop.db, slow, "s0", Query())
+    answer = SimilarProducts(shop.db, slow).to_product("s0", Query())
     assert (asked, answer.generation.id) == ([2, 2], 2)
     assert not (shop.settings.index_dir / old.collection).exists()
 
@@ -564,9 +607,7 @@ def test_an_upgrade_reindexes_by_itself_and_meanwhile_refuses_only_images(
     assert shop.similar("s0").generation.id == 1
     services = shop.services
     with pytest.raises(ModelMismatch):
-        recommending.similar_to_image(
-            shop.db,
-            services.indexes.of,
+        services.similar.to_image(
             services.query_encoder.encode,
             photograph("Red", 1),
             Query(),
@@ -576,9 +617,7 @@ def test_an_upgrade_reindexes_by_itself_and_meanwhile_refuses_only_images(
     assert shop.states() == {1: STANDBY, 2: ACTIVE}
     shop.work()
     assert shop.worker.problem is None
-    answer = recommending.similar_to_image(
-        shop.db, services.indexes.of, services.query_encoder.encode, photograph("Red", 1), Query()
-    )
+    answer = services.similar.to_image(services.query_encoder.encode, photograph("Red", 1), Query())
     assert answer.generation.id == 2
     assert shop.similar("new").generation.id == 2
 
@@ -599,9 +638,7 @@ def test_a_checkpoint_that_was_trained_anew_is_another_embedder(
         shop.worker.work_once()
     services = shop.services
     image = photograph("Red", 1)
-    old = recommending.similar_to_image(
-        shop.db, services.indexes.of, services.query_encoder.encode, image, Query()
-    )
+    old = services.similar.to_image(services.query_encoder.encode, image, Query())
     assert old.generation.id == 1  # by the network that this process still holds
     shop.follow(job.id)
     assert shop.generation_in(ACTIVE).fingerprint == "retrained"
