@@ -78,7 +78,11 @@ class Services:
 
     def store_problems(self) -> dict[str, str | None]:
         """Return {store: why it is not asked now}, None where it is."""
-        return {"database": self.db.problem(), "index": self.indexes.problem()}
+        return {
+            "database": self.db.problem(),
+            "images": self.image_store.problem(),
+            "index": self.indexes.problem(),
+        }
 
     def first_generation(self) -> Generation:
         """Return the active generation, started with the settings' embedder if there is none."""

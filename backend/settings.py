@@ -57,6 +57,11 @@ class Settings(BaseSettings):
     image_store: str | None = Field(
         None, description="fsspec URL of the image store; absent: inside the data folder"
     )
+    namespace: str | None = Field(
+        None,
+        pattern=r"^[a-z][a-z0-9_]{0,30}$",
+        description="name of this installation where several share their servers; absent: none",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     # --- embedding ---
@@ -217,6 +222,9 @@ class Settings(BaseSettings):
         0, ge=0, description="requests after which an API process is replaced; 0: never"
     )
     max_batch: int = Field(1000, ge=1, description="products in one POST /v1/products:batch")
+    idempotency_hours: int = Field(
+        24, ge=1, le=720, description="how long the answer to an Idempotency-Key is kept"
+    )
     metrics_host: str = Field("127.0.0.1", description="address of the ports for /metrics")
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="a port of its own for /metrics, without keys"
@@ -313,10 +321,13 @@ class Settings(BaseSettings):
         """The database's URL, the embedded default included; psycopg 3 for PostgreSQL."""
         if not self.database_url:
             return f"sqlite:///{self.data_dir.absolute() / 'lookalike.sqlite'}"
+        url = self.database_url
         for plain in ("postgres://", "postgresql://"):
-            if self.database_url.startswith(plain):
-                return "postgresql+psycopg://" + self.database_url.removeprefix(plain)
-        return self.database_url
+            if url.startswith(plain):
+                url = "postgresql+psycopg://" + url.removeprefix(plain)
+        if self.namespace and url.startswith("postgresql"):
+            return _in_schema(url, self.namespace)
+        return url
 
     @property
     def pass_threads(self) -> int:
@@ -338,7 +349,21 @@ class Settings(BaseSettings):
     @property
     def image_store_url(self) -> str:
         """The image store's fsspec URL, the embedded default included."""
-        return self.image_store or f"file://{self.data_dir.absolute() / 'images'}"
+        if not self.image_store:
+            return f"file://{self.data_dir.absolute() / 'images'}"
+        if not self.namespace:
+            return self.image_store
+        return f"{self.image_store.rstrip('/')}/{self.namespace}"
+
+    @property
+    def redis_prefix(self) -> str:
+        """What the names of all keys in Redis begin with."""
+        return f"{self.namespace}:" if self.namespace else ""
+
+    @property
+    def qdrant_prefix(self) -> str:
+        """What the names of all collections and aliases on a Qdrant server begin with."""
+        return f"{self.namespace}-" if self.namespace else ""
 
     @property
     def metrics_dir(self) -> Path:
@@ -354,6 +379,21 @@ class Settings(BaseSettings):
     def index_dir(self) -> Path:
         """The folder of the embedded shards."""
         return self.data_dir.absolute() / "index"
+
+
+def _in_schema(url: str, name: str) -> str:
+    """Have connections to PostgreSQL use the tables of one schema."""
+    from sqlalchemy import make_url  # noqa: PLC0415
+
+    parsed = make_url(url)
+    options = [*_texts(parsed.query.get("options")), f"-csearch_path={name}"]
+    return parsed.update_query_dict({"options": " ".join(options)}).render_as_string(
+        hide_password=False
+    )
+
+
+def _texts(value: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else value or ()
 
 
 def _is_loopback(host: str) -> bool:

@@ -22,6 +22,7 @@ from backend.api import (
     feeds,
     generations,
     health,
+    idempotency,
     image_slots,
     images,
     jobs,
@@ -37,6 +38,7 @@ from backend.api import (
     similar,
     status,
 )
+from backend.api.json_answers import JsonProvider
 from backend.api.readiness import Probe
 from backend.bootstrap import Services
 from backend.database import patience, sqlite_file
@@ -79,7 +81,7 @@ def create_app(
     keys = {"keys": lambda: authentication.check_keys(services)} if locked else {}
     health.register_checks(app, services, {**keys, **(probes or {})})
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_image_bytes + MULTIPART_OVERHEAD
-    app.json.sort_keys = False  # type: ignore[attr-defined]  # members in the order of the documents
+    app.json = JsonProvider(app)
     image_slots.reserve_threads(app, threads=services.settings.threads)
     paths.register_paths(app)
     problems.register_error_handlers(app)
@@ -91,10 +93,12 @@ def create_app(
     conditional.register_conditional_answers(app)
     browsers.register_browser_rules(app, services.settings, locked=locked)
     authentication.register_authentication(app, services, locked=locked)
+    idempotency.register_idempotency(app)
     for resource in RESOURCES:
         app.register_api(resource.api)
     openapi.publish(app, facets=services.settings.facets)
     scopes.describe_scopes(app, locked=locked)
+    idempotency.describe_idempotency(app)
     return app
 
 

@@ -167,6 +167,7 @@ class Generation(Base):
     distance: Mapped[str] = mapped_column(String(16), default="cosine")
     quantization: Mapped[str | None] = mapped_column(String(16))
     index_options: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    attribute_tokens: Mapped[bool | None]  # whether its points hold them; NULL: no
     state: Mapped[str] = mapped_column(String(16), index=True)
     backfilled_to: Mapped[int] = mapped_column(BigInteger, default=0)  # last product id with a row
     most_images: Mapped[int | None]  # of one product, that the index may hold; NULL: one
@@ -384,6 +385,22 @@ class Event(Base):
     session: Mapped[str | None] = mapped_column(String(128), index=True)
     kind: Mapped[str] = mapped_column(String(32))
     at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class IdempotencyKey(Base):
+    """A request that may be sent again, and its answer: the repeated one gets the same."""
+
+    __tablename__ = "idempotency_keys"
+
+    client: Mapped[str] = mapped_column(
+        String(32), primary_key=True
+    )  # prefix of its API key, or ""
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    request: Mapped[str] = mapped_column(String(64))  # sha256 of method, address and body
+    claimed_at: Mapped[datetime] = mapped_column(index=True)  # by the database's clock
+    status: Mapped[int | None]  # NULL: it is being worked on
+    headers: Mapped[dict[str, str] | None] = mapped_column(JSON)
+    body: Mapped[bytes | None] = mapped_column(LargeBinary)  # packed by zlib
 
 
 class ApiKey(Base):

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from sqlalchemy import Connection
+
+from backend import generations
 from backend.database.engine import Database
 from backend.database.models import Generation
+from backend.embedders import Block
 from backend.errors import IndexGone
 from backend.filters import Schema, Where
 from backend.filters.matching import matcher
 from backend.search.asked import ActiveGeneration, read_others, read_product
+from backend.search.dial import weigh
+from backend.search.explaining import explain
 from backend.search.found import Neighbour, read_products
 from backend.search.nearest_products import MOST_TIMES
 from backend.search.query_vectors import vector_of
@@ -38,7 +43,8 @@ class Query:
 
     `schema` is what `where` was checked with. `image` is the number of the product's image that
     is compared, from 1; None: as the first, and if that has no vector, the first that has one.
-    `shows_images` tells whether the answer needs the images of its products.
+    `shows_images` tells whether the answer needs the images of its products. `colour`, from 0 to 1,
+    is how much colour counts (`search.dial`), `explain` asks for the parts of each score.
     """
 
     limit: int = 10
@@ -48,6 +54,8 @@ class Query:
     min_score: float | None = None
     image: int | None = None
     shows_images: bool = True
+    colour: float | None = None
+    explain: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +105,8 @@ class SimilarProducts:
             asked = read_product(
                 connection, self._active, sku, image=query.image, exclude=query.exclude
             )
-        answer = self._search(asked.generation, vector_of(asked), query, asked.exclude)
+            vector = vector_of(asked)
+            answer = self._search(connection, asked.generation, vector, query, asked.exclude)
         answer.meta["query_state"] = asked.state.value
         return answer
 
@@ -107,63 +116,47 @@ class SimilarProducts:
         with self._db.query() as connection:
             generation, exclude = read_others(connection, self._active, query.exclude)
         vector = encode(generation, image)
-        return self._search(generation, vector, query, exclude)
+        with self._db.query() as connection:
+            return self._search(connection, generation, vector, query, exclude)
 
     def _search(
-        self, generation: Generation, vector: Vector, query: Query, exclude: Sequence[int]
+        self,
+        connection: Connection,
+        generation: Generation,
+        vector: Vector,
+        query: Query,
+        exclude: Sequence[int],
     ) -> Answer:
         index = self._index_of(generation)
+        weighed = weigh(vector, self._blocks(generation, query), colour=query.colour)
         search = Search(
             generation=generation,
-            vector=vector,
+            vector=weighed.asked,
             where=query.where,
             exclude=tuple(exclude),
             mode=index.search_mode(query.where),
         )
-        items, lags = self._current(index, search, query)
+        least = weighed.cosine_of(query.min_score)
+        items, lags = _current(connection, index, search, replace(query, min_score=least))
+        items = [replace(item, score=weighed.score_of(item.score)) for item in items]
+        if query.explain:
+            items = explain(index, weighed, items)
         meta = {
             "embedder": generation.embedder,
             "fingerprint": generation.fingerprint,
             "search_mode": search.mode.value,
             "index_lags": lags,
+            "colour": weighed.colour,
         }
         return Answer(items=items, generation=generation, meta=meta, search=search)
 
-    def _current(
-        self, index: VectorIndex, search: Search, query: Query
-    ) -> tuple[list[Neighbour], bool]:
-        """Return neighbours that pass the filter now, and whether fewer came than the index has.
-
-        Hits that do not pass any more are replaced by further ones.
-        """
-        passes = matcher(query.where, query.schema) if query.where else None
-        images = search.generation.most_images or 1
-        items: dict[int, Neighbour] = {}
-        seen: dict[int, None] = {}  # products, in the order in which they were found
-        wanted = query.limit + SLACK
-        for _ in range(1 + REFILLS):
-            points = wanted * min(images, MOST_TIMES)
-            hits = index.nearest(
-                search.vector,
-                limit=points,
-                where=query.where,
-                exclude=point_ids([*search.exclude, *seen], images),
-                min_score=query.min_score,
-                mode=search.mode,
-                payloads=False,
-            )
-            seen |= dict.fromkeys(product_of(hit.id) for hit in hits)
-            with self._db.query() as connection:
-                found = read_products(
-                    connection, search.generation.id, hits, images=query.shows_images
-                )
-            for one in found:
-                if not passes or passes(partial(getattr, one.product)):
-                    items.setdefault(one.product.id, one)  # by its nearest image
-            if len(items) >= query.limit or len(hits) < points:
-                break
-            wanted *= GROWTH
-        return list(items.values())[: query.limit], len(items) < min(query.limit, len(seen))
+    def _blocks(self, generation: Generation, query: Query) -> tuple[Block, ...] | None:
+        """Return the blocks; where they are needed and unknown, the row is read again."""
+        blocks = generations.blocks_of(generation)
+        if blocks is None and (query.explain or query.colour is not None):
+            with self._db.read() as session:
+                return generations.blocks_of(generations.by_id(session, generation.id))
+        return blocks
 
 
 def _repeat_if_gone(ask: Callable[[], Answer]) -> Answer:
@@ -172,3 +165,39 @@ def _repeat_if_gone(ask: Callable[[], Answer]) -> Answer:
         return ask()
     except IndexGone:
         return ask()
+
+
+def _current(
+    connection: Connection, index: VectorIndex, search: Search, query: Query
+) -> tuple[list[Neighbour], bool]:
+    """Return neighbours that pass the filter now, and whether fewer came than the index has.
+
+    Hits that do not pass any more are replaced by further ones.
+    """
+    passes = matcher(query.where, query.schema) if query.where else None
+    images = search.generation.most_images or 1
+    items: dict[int, Neighbour] = {}
+    seen: dict[int, None] = {}  # products, in the order in which they were found
+    wanted = query.limit + SLACK
+    for _ in range(1 + REFILLS):
+        points = wanted * min(images, MOST_TIMES)
+        hits = index.nearest(
+            search.vector,
+            limit=points,
+            where=query.where,
+            exclude=point_ids([*search.exclude, *seen], images),
+            min_score=query.min_score,
+            mode=search.mode,
+            payloads=False,
+        )
+        seen |= dict.fromkeys(product_of(hit.id) for hit in hits)
+        found = read_products(connection, search.generation.id, hits, images=query.shows_images)
+        for one in found:
+            if not passes or passes(one.value_of):
+                items.setdefault(one.product.id, one)  # by its nearest image
+            if len(items) == query.limit:
+                break
+        if len(items) >= query.limit or len(hits) < points:
+            break
+        wanted *= GROWTH
+    return list(items.values()), len(items) < min(query.limit, len(seen))

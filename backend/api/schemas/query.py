@@ -101,6 +101,13 @@ class QueryReader:
             return None
         return value if value is not None and self._in_range(name, value, least, most) else None
 
+    def flag(self, name: str) -> bool:
+        """Return whether `true` is given; absent counts as `false`."""
+        text = self.text(name)
+        if text not in (None, "true", "false"):
+            self.refuse(name, "must be true or false")
+        return text == "true"
+
     def words(self, name: str) -> list[str]:
         """Return what stands between commas, in one parameter or several."""
         found = [word for text in self.take(name) or () for word in filters.split_words(text)]

@@ -11,14 +11,9 @@ from pydantic import BaseModel, Field
 from backend.api.schemas import Json
 from backend.api.schemas.document import Document, RequestBody
 from backend.api.schemas.filters import Filter
-from backend.api.schemas.product import (
-    MEMBERS,
-    Product,
-    ProductMember,
-    image_documents,
-    product_document,
-)
+from backend.api.schemas.product import MEMBERS, Product, ProductMember
 from backend.api.schemas.query import MOST_WORDS, QueryReader
+from backend.api.schemas.written_products import ProductWriter
 from backend.catalogue.drafts import Sku
 from backend.filters import Scalar, Schema
 from backend.queue.progress import State
@@ -32,12 +27,36 @@ IMAGE: Final = (
 )
 
 
+COLOUR: Final = (
+    "how much colour counts, from 0 (the same thing in any colour) to 1 (as much as all else); "
+    "absent: as the embedder has it, which `meta.colour` says"
+)
+EXPLAIN: Final = "whether each item says how similar the parts of its vector are"
+
+
+class ScorePart(Document):
+    """A part of the vectors, and what it adds to the score: weight times similarity."""
+
+    name: str = Field(description="look, colour; whole where the vectors have no parts")
+    similarity: float = Field(description="cosine of this part of query and product")
+    weight: float = Field(ge=0, le=1, description="the weights of all parts add up to 1")
+
+
+class Explanation(Document):
+    """Why a product is an answer."""
+
+    parts: list[ScorePart]
+
+
 class Neighbour(Document):
     """A product that looks like the query."""
 
     sku: str
-    score: float = Field(ge=-1, le=1, description="cosine similarity")
+    score: float = Field(
+        ge=-1, le=1, description="similarity: the sum over the parts of weight times cosine"
+    )
     product: Product
+    explain: Explanation | None = Field(None, description="only where it is asked for")
 
 
 class SimilarMeta(BaseModel):
@@ -55,6 +74,12 @@ class SimilarMeta(BaseModel):
     )
     index_lags: bool = Field(
         description="fewer items than `limit` came, since products have changed after indexing"
+    )
+    colour: float | None = Field(
+        None,
+        ge=0,
+        description="how much colour counts here, as `colour` says it; null: the vectors have no "
+        "part for colour",
     )
     query_state: State | None = Field(None, description="state of the query product")
 
@@ -79,6 +104,8 @@ class SimilarBody(RequestBody):
     )
     min_score: float | None = Field(None, ge=-1, le=1)
     image: int | None = Field(None, ge=1, le=MOST_IMAGES, description=IMAGE)
+    colour: float | None = Field(None, ge=0, le=1, description=COLOUR)
+    explain: bool = Field(False, description=EXPLAIN)
     filter: Filter = {}
 
     def query(self, fields: Schema) -> Query:
@@ -90,6 +117,8 @@ class SimilarBody(RequestBody):
             exclude=self.exclude,
             min_score=self.min_score,
             image=self.image,
+            colour=self.colour,
+            explain=self.explain,
         )
 
 
@@ -124,6 +153,8 @@ def read_query(reader: QueryReader, fields: Schema) -> tuple[Query, list[str]]:
     exclude = reader.skus("exclude")
     wanted = reader.words_among("fields", MEMBERS)
     min_score = reader.number("min_score", least=-1, most=1)
+    colour = reader.number("colour", least=0, most=1)
+    explain = reader.flag("explain")
     where = reader.where(fields)
     reader.finish()
     query = Query(
@@ -133,6 +164,8 @@ def read_query(reader: QueryReader, fields: Schema) -> tuple[Query, list[str]]:
         exclude=exclude,
         min_score=min_score,
         shows_images=shows_images(wanted),
+        colour=colour,
+        explain=explain,
     )
     return query, wanted
 
@@ -174,18 +207,26 @@ def write_answer(
     meta = answer.meta | {"coverage": round(coverage, 4)}
     if took_ms is not None:
         meta["took_ms"] = took_ms
+    writer = ProductWriter(fields)
     return {
-        "items": [_write_item(item, fields) for item in answer.items],
+        "items": [_write_item(item, writer) for item in answer.items],
         "generation": answer.generation.id,
         "request_id": request_id,
         "meta": meta,
     }
 
 
-def _write_item(item: found.Neighbour, fields: Collection[str]) -> Json:
-    row = item.product
-    images = image_documents(row.sku, item.images, item.state, item.reason, item.image_errors)
-    product = product_document(
-        item.shown, item.state, item.reason, digest=row.image_digest, images=images, fields=fields
+def _write_item(item: found.Neighbour, writer: ProductWriter) -> Json:
+    columns = item.shown
+    product = writer.write(
+        columns,
+        item.state,
+        item.reason,
+        digest=item.product.image_digest,
+        images=item.images,
+        errors=item.image_errors,
     )
-    return {"sku": row.sku, "score": item.score, "product": product}
+    written = {"sku": columns["sku"], "score": item.score, "product": product}
+    if item.parts is not None:
+        written["explain"] = {"parts": [part._asdict() for part in item.parts]}
+    return written

@@ -10,8 +10,10 @@ from qdrant_client import models
 
 from backend.errors import ConfigurationError
 from backend.filters import FieldType, Schema
-from backend.vectors import CLAIM, SLOT
+from backend.filters.tokens import TOKENS
+from backend.vectors import payload_indexes
 from backend.vectors.server.channel import WRITE_SECONDS
+from backend.vectors.server.limits import Limits
 from backend.vectors.server.nodes import Nodes
 from backend.vectors.translate import path
 
@@ -21,6 +23,11 @@ _TYPES: Final[dict[FieldType, models.PayloadSchemaType]] = {
     "float": models.PayloadSchemaType.FLOAT,
     "bool": models.PayloadSchemaType.BOOL,
 }
+
+_TOKENS_INDEX: Final = models.KeywordIndexParams(
+    type=models.KeywordIndexType.KEYWORD, enable_hnsw=False
+)
+"""The graph gets no links for tokens: `search_mode` does not rely on them, and they are many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +40,15 @@ class ServerOptions:
     replication_factor: int | None = None
     hnsw_m: int | None = None  # links per node
     hnsw_ef_construct: int | None = None  # neighbours considered while building
+    attribute_tokens: bool = False  # whether points hold the tokens of their open attributes
 
 
 def ensure_collection(
     nodes: Nodes, name: str, *, size: int, schema: Schema, options: ServerOptions
-) -> None:
+) -> Limits:
     """Make the collection unless it is there, and the payload indexes that it lacks.
+
+    Returns the limits of its strict mode.
 
     Raises ConfigurationError when it is there with vectors of another size or distance.
     """
@@ -52,9 +62,11 @@ def ensure_collection(
     info = call("get_collection")
     _check_vectors(info.config.params.vectors, name, size)
     present = {key.replace('"', ""): it.data_type for key, it in info.payload_schema.items()}
-    for field, kind in {**schema, CLAIM: "integer", SLOT: "integer"}.items():
+    for field, kind in payload_indexes(schema, tokens=options.attribute_tokens).items():
         if present.get(field) != _TYPES[kind]:
-            call("create_payload_index", field_name=path(field), field_schema=_TYPES[kind])
+            how = _TOKENS_INDEX if field == TOKENS else _TYPES[kind]
+            call("create_payload_index", field_name=path(field), field_schema=how)
+    return Limits.of(info.config.strict_mode_config)
 
 
 def check_collection(nodes: Nodes, name: str, *, size: int) -> None:
