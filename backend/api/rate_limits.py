@@ -56,6 +56,7 @@ class RateLimits:
     """Counts the requests of each client of one app, and its requests with a wrong key."""
 
     def __init__(self, settings: Settings) -> None:
+        self._namespace = settings.redis_prefix + NAMESPACE
         self._limits = parse_many(settings.rate_limit) if settings.rate_limit else []
         self._attempts = parse_many(settings.key_attempts)
         self._without_redis = settings.rate_limit_without_redis
@@ -76,7 +77,7 @@ class RateLimits:
         """Count this request; raise the 429 beyond a limit, the 503 if that cannot be known."""
         if _is_public():
             return
-        where = (NAMESPACE, "client", _client())
+        where = (self._namespace, "client", _client())
         left = self._count(self._limits, where, self._without_redis)
         if left is None:
             if self._without_redis == CLOSED:
@@ -122,7 +123,7 @@ class RateLimits:
 
         A key is checked also while nobody counts.
         """
-        where = (NAMESPACE, "keys", _address())
+        where = (self._namespace, "keys", _address())
 
         def beyond(counts: FixedWindowRateLimiter) -> list[RateLimitItem]:
             return [limit for limit in self._attempts if not counts.test(limit, *where)]
