@@ -23,10 +23,10 @@ from backend.api.schemas import Json
 from backend.api.schemas.batch import BatchBody, BatchPatchBody, ReadBody, SkusBody
 from backend.api.schemas.feed import FeedBody, FeedChange, FeedRunBody
 from backend.api.schemas.generation import ForceBody, ReindexBody
-from backend.api.schemas.operation import PurgeBody
+from backend.api.schemas.operation import PurgeBody, QuarantineBody
 from backend.api.schemas.problem import Problem
 from backend.api.schemas.product import ProductBody, ProductPatch
-from backend.api.schemas.similar_items import SimilarBody
+from backend.api.schemas.similar_items import SimilarBatchBody, SimilarBody
 from backend.filters import OPEN_PREFIX
 
 INFO: Final = Info(
@@ -52,12 +52,14 @@ BODIES: Final[Sequence[type[BaseModel]]] = (
     SkusBody,
     ReadBody,
     SimilarBody,
+    SimilarBatchBody,
     ReindexBody,
     ForceBody,
     FeedBody,
     FeedChange,
     FeedRunBody,
     PurgeBody,
+    QuarantineBody,
 )
 SIMILAR_FORM: Final = "SimilarForm"
 DOCS_PAGE: Final = '<meta http-equiv="refresh" content="0; url=swagger">'

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from sqlalchemy import Connection
 
@@ -12,7 +12,7 @@ from backend.catalogue.draft_images import ImageRef
 from backend.queue.progress import State
 from backend.queue.requesting import FORMER_LIFE
 from backend.search import statements
-from backend.search.statements import SHOWN
+from backend.search.statements import SHOWN, read_json
 from backend.vectors import Hit
 from backend.vectors.image_points import product_of, slot_of
 
@@ -25,6 +25,10 @@ class Part(NamedTuple):
     weight: float
 
 
+Rows: TypeAlias = list[Any]
+"""One product's rows of `statements.found`, one for each image beyond the first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Neighbour:
     """A product that looks like the query, as SQL has it; `score` is its similarity.
@@ -35,7 +39,7 @@ class Neighbour:
     """
 
     product: Any
-    state: State
+    state: str  # a `State`
     reason: str | None  # of its quarantine
     score: float
     point: int
@@ -46,43 +50,54 @@ class Neighbour:
     @property
     def shown(self) -> dict[str, Any]:
         """The columns that an answer shows, by name."""
-        return dict(zip(SHOWN, self.product, strict=False))
+        shown = dict(zip(SHOWN, self.product, strict=False))
+        shown["attributes"] = read_json(shown["attributes"])
+        return shown
+
+    def value_of(self, field: str) -> Any:
+        """Return a column by name, to compare it with a filter."""
+        value = getattr(self.product, field)
+        return read_json(value) if field == "attributes" else value
 
 
-def read_products(
-    connection: Connection, generation_id: int, hits: Sequence[Hit], *, images: bool
-) -> list[Neighbour]:
-    """Read all that an answer shows of the hits' products, in their order.
-
-    Removed products are left out, and points of images that their products have no more: a worker
-    that is killed at the worst moment leaves one, until it is reconciled.
-    """
-    if not hits:
-        return []
-    ids = list({product_of(hit.id) for hit in hits})
-    parameters = {"generation_id": generation_id, "ids": ids}
-    rows: dict[int, list[Any]] = {}
-    for row in connection.execute(statements.found(images=images), parameters):
+def read_rows(
+    connection: Connection, generation_id: int, ids: Collection[int], *, images: bool
+) -> dict[int, Rows]:
+    """Read all that an answer shows of some products, by id. Removed ones are left out."""
+    if not ids:
+        return {}
+    parameters = {"generation_id": generation_id, "ids": list(ids)}
+    rows: dict[int, Rows] = {}
+    for row in connection.execute(statements.found(images=images), parameters).all():
         rows.setdefault(row.id, []).append(row)
-    items = []
+    return rows
+
+
+def neighbours(
+    hits: Sequence[Hit], rows: Mapping[int, Rows], *, images: bool
+) -> Iterator[Neighbour]:
+    """Yield the hits' products, in their order.
+
+    Points of images that their products have no more are left out: a worker that is killed at the
+    worst moment leaves one, until it is reconciled.
+    """
     for hit in hits:
         of_product = rows.get(product_of(hit.id))
         if of_product and _has_point(of_product[0], slot_of(hit.id)):
-            items.append(_neighbour(of_product, hit, images=images))
-    return items
+            yield _neighbour(of_product, hit, images=images)
 
 
 def _has_point(row: Any, slot: int) -> bool:
     """Tell whether a product has the image of a point, and has not begun anew since."""
     if row.indexed_claim == FORMER_LIFE:  # removed, and begun anew: the point is still the old one
         return False
-    return slot <= len(row.more_digests or ())
+    return not slot or slot <= len(read_json(row.more_digests) or ())
 
 
 def _neighbour(rows: Sequence[Any], hit: Hit, *, images: bool) -> Neighbour:
     first = rows[0]
-    state = State(first.state)
-    reason = first.last_error if state is State.QUARANTINED else None
+    state = first.state
+    reason = first.last_error if state == State.QUARANTINED else None
     score = min(1.0, max(-1.0, hit.score))
     if not images:
         return Neighbour(first, state, reason, score, hit.id)
@@ -91,7 +106,8 @@ def _neighbour(rows: Sequence[Any], hit: Hit, *, images: bool) -> Neighbour:
         return Neighbour(first, state, reason, score, hit.id, found)
     further = sorted(rows, key=lambda row: row.position)
     refs = [ImageRef(uri=row.uri, digest=row.digest, role=row.role) for row in further]
-    return Neighbour(first, state, reason, score, hit.id, (*found, *refs), first.image_errors or {})
+    errors = read_json(first.image_errors) or {}
+    return Neighbour(first, state, reason, score, hit.id, (*found, *refs), errors)
 
 
 def _first_image(row: Any) -> ImageRef:

@@ -40,6 +40,7 @@ class Wire:
         self.local = QdrantClient(":memory:")
         self.indexes: dict[str, dict[str, int]] = {}  # which local mode does not keep
         self.seen: list[Any] = []
+        self.replica_states: list[int] = []  # of the shard's replicas at other peers
         self._failures: list[tuple[grpc.StatusCode | None, str]] = []
         self._server = grpc.server(ThreadPoolExecutor(1))  # local mode is not thread-safe
         collections_rpc.add_CollectionsServicer_to_server(_Collections(self), self._server)
@@ -124,6 +125,17 @@ class _Collections(collections_rpc.CollectionsServicer):
         return pb.GetCollectionInfoResponse(result=found)
 
     @rpc
+    def CollectionClusterInfo(self, request: Any) -> Any:  # noqa: N802
+        states = [pb.LocalShardInfo(shard_id=0, state=pb.ReplicaState.Active)]
+        others = [
+            pb.RemoteShardInfo(shard_id=0, peer_id=2 + number, state=state)
+            for number, state in enumerate(self.wire.replica_states)
+        ]
+        return pb.CollectionClusterInfoResponse(
+            peer_id=1, shard_count=1, local_shards=states, remote_shards=others
+        )
+
+    @rpc
     def Delete(self, request: Any) -> Any:  # noqa: N802
         done = self.wire.local.delete_collection(request.collection_name)
         return pb.CollectionOperationResponse(result=done)
@@ -162,6 +174,16 @@ class _Points(points_rpc.PointsServicer):
 
     @rpc
     def Query(self, request: Any) -> Any:  # noqa: N802
+        return pb.QueryResponse(result=self._query(request))
+
+    @rpc
+    def QueryBatch(self, request: Any) -> Any:  # noqa: N802
+        for each in request.query_points:
+            each.collection_name = request.collection_name
+        found = [pb.BatchResult(result=self._query(each)) for each in request.query_points]
+        return pb.QueryBatchResponse(result=found)
+
+    def _query(self, request: Any) -> Any:
         asked = GrpcToRest.convert_query_points(request)
         found = self.wire.local.query_points(
             request.collection_name,
@@ -173,7 +195,7 @@ class _Points(points_rpc.PointsServicer):
             score_threshold=asked.score_threshold,
             with_payload=asked.with_payload,
         )
-        return pb.QueryResponse(result=map(RestToGrpc.convert_scored_point, found.points))
+        return list(map(RestToGrpc.convert_scored_point, found.points))
 
     @rpc
     def Facet(self, request: Any) -> Any:  # noqa: N802
