@@ -106,6 +106,12 @@ class InvalidFeed(LookalikeError):
     code = "invalid-feed"
 
 
+class InvalidEvent(LookalikeError):
+    """The event cannot be stored."""
+
+    code = "invalid-event"
+
+
 class ForbiddenFeed(LookalikeError):
     """The feed lies on a host that is not allowed, or the host refuses it."""
 

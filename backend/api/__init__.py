@@ -17,6 +17,7 @@ from backend.api import (
     batch,
     browsers,
     context,
+    events,
     facets,
     feeds,
     generations,
@@ -53,6 +54,7 @@ RESOURCES = (
     generations,
     feeds,
     purge,
+    events,
     health,
     metrics,
 )

@@ -9,6 +9,7 @@ FEED_ADDRESS: Final = "https://images.example/feed.csv"
 
 PARAMETERS: Final[Mapping[str, Any]] = {
     "sku": "0001",
+    "user": "u-7",
     "number": 1,
     "limit": 10,
     "filter": '{"attributes.fit": ["slim", "loose"], "attributes.weight": {"lte": 300}}',
@@ -43,6 +44,12 @@ BODIES: Final[Mapping[str, Any]] = {
     "FeedBody": {"url": FEED_ADDRESS, "every_seconds": 3600, "options": {"map": {"sku": "id"}}},
     "FeedChange": {"paused": True},
     "FeedRunBody": {"force": True},
+    "EventBatchBody": {
+        "items": [
+            {"id": "e-1", "kind": "view", "sku": "0001", "user": "u-7", "session": "s-1"},
+            {"id": "e-2", "kind": "purchase", "sku": "0002", "user": "u-7", "basket": "o-1"},
+        ]
+    },
 }
 """Name of a body's model -> its example."""
 

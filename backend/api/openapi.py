@@ -20,6 +20,7 @@ from backend.api.examples import add_examples
 from backend.api.links import add_links
 from backend.api.problems import MEDIA_TYPE
 from backend.api.schemas import Json
+from backend.api.schemas.event import EventBatchBody, EventBody
 from backend.api.schemas.feed import FeedBody, FeedChange, FeedRunBody
 from backend.api.schemas.generation import ForceBody, ReindexBody
 from backend.api.schemas.operation import PurgeBody
@@ -27,6 +28,7 @@ from backend.api.schemas.problem import Problem
 from backend.api.schemas.product import MEMBERS, BatchBody, ProductBody
 from backend.api.schemas.similar_items import IMAGE, SimilarBody
 from backend.catalogue import skus
+from backend.events.record import MOST_TEXT
 from backend.filters import OPEN_PREFIX
 from backend.filters import Schema as FieldTypes
 from backend.filters.check import EXACT_IN_FLOAT
@@ -59,6 +61,8 @@ BODIES: Final[Sequence[type[BaseModel]]] = (
     FeedChange,
     FeedRunBody,
     PurgeBody,
+    EventBody,
+    EventBatchBody,
 )
 DOCS_PAGE: Final = '<meta http-equiv="refresh" content="0; url=swagger">'
 
@@ -183,6 +187,12 @@ IMAGE_NUMBER: Final = _parameter(
 )
 IMAGE_ASKED: Final = _parameter(
     "image", {"type": "integer", "minimum": 1, "maximum": MOST_IMAGES}, IMAGE
+)
+USER: Final = _parameter(
+    "user",
+    {"type": "string", "minLength": 1, "maxLength": MOST_TEXT},
+    "the shopper, as events name them",
+    place="path",
 )
 JOB_ID: Final = _parameter("id", {"type": "integer"}, "number of the job", place="path")
 GENERATION_ID: Final = _parameter(
