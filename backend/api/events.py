@@ -21,12 +21,11 @@ from backend.api.schemas.event import (
     EventPage,
     Forgotten,
 )
-from backend.api.schemas.problem import reason_of
 from backend.api.schemas.query import QueryReader
 from backend.api.scopes import requires_scope
 from backend.database import clock
 from backend.database.models import Event
-from backend.errors import InvalidEvent
+from backend.errors import InvalidEvent, reason_of
 from backend.events import record, shoppers
 from backend.events.record import MOST_TEXT, NewEvent
 

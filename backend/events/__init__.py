@@ -7,6 +7,6 @@
 - `decay`: how old events count less
 - `shoppers`: all that is stored of one shopper: shown, or deleted
 
-Writing an event is an INSERT; nothing that is derived from it is waited for. `backend.recommendations`
-reads pairs, days and the newest events.
+Writing an event is an INSERT; nothing that is derived from it is waited for.
+`backend.recommendations` reads pairs, days and the newest events.
 """

@@ -4,8 +4,8 @@ An event that is not counted yet has `pending`. One transaction adds what some e
 their `pending`, so a kill leaves both undone or both done. One process counts at a time.
 
 Two products make a pair when a shopper, or a session, did something with both: fully in one basket
-or session, and half as much for every WEEK between them. The later one of the two to be counted adds
-the pair. The same act with the same product on the same day counts once.
+or session, and half as much for every WEEK between them. The one that is counted later adds the
+pair. The same act with the same product on the same day counts once.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import sqrt
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Row, Select, and_, delete, func, select, update
+from sqlalchemy import Select, and_, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from backend.database import locks
@@ -123,12 +123,9 @@ def _count(session: Session, limit: int) -> int:
     return len(due)
 
 
-def _act(
-    row: Row[tuple[int, int | None, str, datetime, str | None, str | None, str | None]],
-) -> Act:
-    id_, product_id, kind, at, shopper, session, basket = row
-    assert product_id is not None  # such an event is pending as UNKNOWN
-    return Act(id_, product_id, Kind(kind), at, shopper, session, basket)
+def _act(row: Any) -> Act:
+    id_, product_id, kind, at, *who = row
+    return Act(id_, product_id, Kind(kind), at, *who)
 
 
 def _without_repeated(acts: Sequence[Act], history: History) -> list[Act]:
@@ -171,10 +168,10 @@ def _add_days(session: Session, acts: Iterable[Act]) -> None:
 
 def _add_pairs(session: Session, acts: Sequence[Act], history: History) -> None:
     sums: dict[tuple[int, int], list[float]] = defaultdict(lambda: [0.0, 0])
-    for one, other, strength in _pairs(acts, history):
+    for one, other, added in _pairs(acts, history):
         both = ((one.product_id, other.product_id), (other.product_id, one.product_id))
         for pair in both:
-            sums[pair][0] += strength * growth(max(one.at, other.at))
+            sums[pair][0] += added
             sums[pair][1] += 1
     if not sums:
         return
@@ -183,33 +180,38 @@ def _add_pairs(session: Session, acts: Sequence[Act], history: History) -> None:
         for (one, other), (score, times) in sorted(sums.items())
     ]
     insert = upsert(session, ProductPair)
-    added = insert.on_conflict_do_update(
+    summed = insert.on_conflict_do_update(
         index_elements=["product_id", "other_id"],
         set_={
             "score": ProductPair.score + insert.excluded.score,
             "times": ProductPair.times + insert.excluded.times,
         },
     )
-    session.execute(added, rows)
+    session.execute(summed, rows)
     _keep_strongest(session, sorted({one for one, _ in sums}))
 
 
 def _pairs(acts: Sequence[Act], history: History) -> Iterator[tuple[Act, Act, float]]:
-    """Yield each act with others of the same person, and how strongly they belong together."""
+    """Yield each act with others of the same person, and what the pair adds to a sum.
+
+    Of several acts with one other product, the one that adds most counts.
+    """
     for act in acts:
-        others: dict[int, Act] = {}  # by product: the strongest
+        best: dict[int, tuple[Act, Act, float]] = {}  # by product
         for person in act.people:
             for other in history[person][-MOST_OTHERS:]:
-                known = others.get(other.product_id)
-                if known is None or STRENGTH[other.kind] > STRENGTH[known.kind]:
-                    others[other.product_id] = other
-        others.pop(act.product_id, None)
-        for other in others.values():
-            if (closeness := _closeness(act, other)) > 0:
-                strength = sqrt(STRENGTH[act.kind] * STRENGTH[other.kind])
-                yield act, other, strength * closeness
+                added = _added(act, other)
+                if added > (best[other.product_id][2] if other.product_id in best else 0.0):
+                    best[other.product_id] = (act, other, added)
+        best.pop(act.product_id, None)
+        yield from best.values()
         for person in act.people:
             history[person].append(act)
+
+
+def _added(one: Act, other: Act) -> float:
+    strength = sqrt(STRENGTH[one.kind] * STRENGTH[other.kind])
+    return strength * _closeness(one, other) * growth(max(one.at, other.at))
 
 
 def _closeness(one: Act, other: Act) -> float:
@@ -234,13 +236,13 @@ def _history(session: Session, acts: Sequence[Act]) -> History:
     return found
 
 
-def _newest(column: object, names: Sequence[str], first: datetime) -> Select[tuple[object, ...]]:
+def _newest(column: Any, names: Sequence[str], first: datetime) -> Select[Any]:
     """Return a query for the newest counted events of each name."""
     newest_first = func.row_number().over(partition_by=column, order_by=Event.at.desc())
     inner = (
         select(*_COLUMNS, newest_first.label("rank"))
         .where(
-            column.in_(names),  # type: ignore[attr-defined]
+            column.in_(names),
             Event.at >= first,
             Event.pending.is_(None),
             Event.product_id.is_not(None),

@@ -1,8 +1,8 @@
 """How old events count less: forward decay (Cormode, Shkapenyuk, Srivastava and Xu 2009).
 
-An event at the time t adds 2^((t - LANDMARK) / HALF_LIFE) to a sum. Sums of events of any age can be
-added without reading them first; dividing by the same factor for the present gives the sum in which
-an event counts half after HALF_LIFE. A double holds such sums for more than 200 years.
+An event at the time t adds 2^((t - LANDMARK) / HALF_LIFE) to a sum. Sums of events of any age can
+be added without reading them first; dividing by the same factor for the present gives the sum in
+which an event counts half after HALF_LIFE. A double holds such sums for more than 200 years.
 """
 
 from __future__ import annotations

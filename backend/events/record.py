@@ -59,7 +59,7 @@ class Recorded:
 def checked_at(at: datetime | None, *, now: datetime, days: int) -> datetime:
     """Return when an event happened, by a clock that may be wrong; no later than now.
 
-    Raises InvalidEvent for a time more than MOST_AHEAD in the future, or older than events are kept.
+    Raises InvalidEvent for a time more than MOST_AHEAD in the future, or older than what is kept.
     """
     if at is None:
         return now
@@ -82,7 +82,7 @@ def with_checked_time(event: NewEvent, *, now: datetime, days: int) -> NewEvent:
 
 
 def record(session: Session, events: Sequence[NewEvent], *, now: datetime) -> Recorded:
-    """Store events with checked times (`with_checked_time`). Those whose id is stored already change nothing."""
+    """Store events with checked times (`with_checked_time`). A known id changes nothing."""
     if not events:
         return Recorded(stored=0, duplicates=0, unknown=0)
     names = {skus.normalise(event.sku) for event in events}
@@ -99,7 +99,7 @@ def record(session: Session, events: Sequence[NewEvent], *, now: datetime) -> Re
 
 def _product_ids(session: Session, names: Sequence[str]) -> dict[str, int]:
     rows = session.execute(select(Product.sku, Product.id).where(Product.sku.in_(names)))
-    return {sku: product_id for sku, product_id in rows}
+    return {row.sku: row.id for row in rows}
 
 
 def _row(event: NewEvent, ids: dict[str, int], now: datetime) -> dict[str, object]:

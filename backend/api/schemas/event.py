@@ -18,7 +18,7 @@ MOST_EVENTS = 1000
 
 
 class EventBody(RequestBody):
-    """What a shopper did with a product. With an `id`, it is stored once, however often it comes."""
+    """What a shopper did with a product. An equal `id` is stored once."""
 
     kind: Kind = Field(strict=False)
     sku: Sku
