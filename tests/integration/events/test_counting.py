@@ -221,9 +221,7 @@ def test_an_event_waits_for_its_product(shop: Database) -> None:
     assert set(pairs(shop)) == {("later", sku(1)), (sku(1), "later")}
 
 
-def test_a_product_keeps_its_strongest_pairs(
-    db: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_product_keeps_its_strongest_pairs(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counting, "PARTNERS", 5)
     db.write(lambda session: session.add_all(Product(sku=sku(n)) for n in range(40)))
     for number in range(1, 40):
