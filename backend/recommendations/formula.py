@@ -6,8 +6,8 @@ products that went together n times (old times count less):
     score(x) = p(q, x) + cold(q) * (LOOK * s(q, x)^2 + sum over j of s(q, j)^2 * p(j, x))
 
 The sum is over the NEIGHBOURS products that look most like q: a new product inherits what its
-visual neighbours go with. cold(q) = 1 / (1 + N / WARM) falls from 1 to 0 as q's own pairs, N times in
-all, grow. So one formula ranks for new products and for old ones.
+visual neighbours go with. cold(q) = 1 / (1 + N / WARM) falls from 1 to 0 as q's own pairs grow, N
+times in all. So one formula ranks for new products and for old ones.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is popular, what is trending, and what is new: lists for a shopper of whom nothing is known."""
+"""What is popular, trending or new: lists for a shopper of whom nothing is known."""
 
 from __future__ import annotations
 
