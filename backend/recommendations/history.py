@@ -63,7 +63,7 @@ def history_of(session: Session, *, user: str | None, visit: str | None, now: da
         .order_by(Event.at.desc())
         .limit(MOST_EVENTS)
     )
-    return weigh([(row[0], Kind(row[1]), row[2]) for row in rows], now=now)
+    return weigh([(row[0], Kind(row[1]), row[2]) for row in rows if row[0]], now=now)
 
 
 def weigh(acts: Sequence[tuple[int, Kind, datetime]], *, now: datetime) -> History:

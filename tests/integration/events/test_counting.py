@@ -86,7 +86,8 @@ def people(event: NewEvent) -> set[tuple[str, str]]:
 
 
 def closeness(one: NewEvent, other: NewEvent) -> float:
-    assert one.at is not None and other.at is not None
+    assert one.at is not None
+    assert other.at is not None
     for name in ("basket", "session"):
         if getattr(one, name) is not None and getattr(one, name) == getattr(other, name):
             return 1.0
@@ -198,7 +199,8 @@ def test_a_killed_count_is_made_again_from_the_beginning(
         patch.setattr(counting, "_keep_strongest", end)  # after pairs and days were written
         with pytest.raises(KeyboardInterrupt):
             counting.count_some(shop)
-    assert not pairs(shop) and not days(shop)
+    assert not pairs(shop)
+    assert not days(shop)
     count_all(shop)
     assert {times for _, times in pairs(shop).values()} == {1}
     assert counting.count_some(shop) == 0
