@@ -29,6 +29,8 @@ from backend.images.open_images import ImageOpener
 from backend.images.store import ImageStore
 from backend.indexing import schema
 from backend.outages import Outages
+from backend.recommendations.recommend import Recommender
+from backend.recommendations.together import Together
 from backend.reindex import Promoter, ReindexJobs, bounds_of
 from backend.search.coverage import CoverageMonitor
 from backend.search.query_image import (
@@ -38,6 +40,7 @@ from backend.search.query_image import (
     RemoteQueryEncoder,
 )
 from backend.search.recall_monitor import RecallMonitor
+from backend.search.similar import SimilarProducts
 from backend.settings import Settings
 from backend.vectors.edge.owner import Owner
 from backend.vectors.indexes import Indexes
@@ -63,16 +66,23 @@ class Services:
     local_encoder: LocalQueryEncoder  # embeds images in this process
     query_encoder: QueryEncoder  # embeds shoppers' images, here or in a worker
     outages: Outages  # what does not work at the moment
+    similar: SimilarProducts
     recall: RecallMonitor
     coverage: CoverageMonitor
     promoter: Promoter
     reindex_jobs: ReindexJobs
     feeds: FeedRunner
+    together: Together
+    recommender: Recommender
 
     @property
     def writes_index(self) -> bool:
         """Whether this process may write the index: a server's always, a shard as its owner."""
         return self.settings.qdrant_url is not None or self.owner.is_here
+
+    def store_problems(self) -> dict[str, str | None]:
+        """Return {store: why it is not asked now}, None where it is."""
+        return {"database": self.db.problem(), "index": self.indexes.problem()}
 
     def first_generation(self) -> Generation:
         """Return the active generation, started with the settings' embedder if there is none."""
@@ -154,6 +164,7 @@ def build(
         local_encoder=local_encoder,
         query_encoder=query_encoder,
         outages=outages,
+        similar=SimilarProducts(db, indexes.of),
         recall=RecallMonitor(db, schema=indexed, rate=settings.recall_sample),
         coverage=CoverageMonitor(db, indexes.of),
         promoter=promoter,
@@ -174,6 +185,8 @@ def build(
             folder=settings.data_dir.absolute() / "feeds",
             max_image_bytes=settings.max_image_bytes,
         ),
+        together=Together(db, indexes.of),
+        recommender=Recommender(db, indexes.of),
     )
     _prepare(services, wait=wait)
     return services

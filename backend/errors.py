@@ -106,6 +106,12 @@ class InvalidFeed(LookalikeError):
     code = "invalid-feed"
 
 
+class NoExample(LookalikeError):
+    """None of the examples is a product with a vector."""
+
+    code = "no-example"
+
+
 class InvalidEvent(LookalikeError):
     """The event cannot be stored."""
 
@@ -307,6 +313,12 @@ class IndexUnavailable(LookalikeError):
     """The vector store does not answer; trying again may help."""
 
     code = "index-unavailable"
+
+
+class IndexDegraded(IndexUnavailable):
+    """The vector store lacks replicas for this; the rest goes on, and trying again may help."""
+
+    code = "index-degraded"
 
 
 class IndexGone(IndexUnavailable):

@@ -113,6 +113,11 @@ class Outages:
                 return 0.0
             return max(0.0, outage.retry_at - self._clock())
 
+    def listed(self) -> dict[str, str]:
+        """Return {what does not work: why}."""
+        with self._lock:
+            return {what: it.reason for what, it in self._outages.items() if it.is_on}
+
     def reason(self, what: str) -> str | None:
         """Return why something does not work; None if it does."""
         with self._lock:

@@ -93,6 +93,7 @@ def _serve_in_child(
         max_requests=settings.max_requests,
         max_body=process.app.config["MAX_CONTENT_LENGTH"],
         direct={"/livez": health.ALIVE},
+        apart=[health.READY_PATH],
         listener=listener,
         master=master,
         on_stop=process.hurry,

@@ -32,14 +32,15 @@ from backend.api import (
     products,
     purge,
     quarantine,
+    recommendations,
     request_log,
     scopes,
     similar,
     status,
 )
-from backend.api.health import Probe
+from backend.api.readiness import Probe
 from backend.bootstrap import Services
-from backend.database import sqlite_file
+from backend.database import patience, sqlite_file
 from backend.monitoring import of_installation
 
 RESOURCES = (
@@ -55,6 +56,7 @@ RESOURCES = (
     feeds,
     purge,
     events,
+    recommendations,
     health,
     metrics,
 )
@@ -78,7 +80,7 @@ def create_app(
     app.extensions[context.SERVICES] = services
     locked = services.settings.locked if locked is None else locked
     keys = {"keys": lambda: authentication.check_keys(services)} if locked else {}
-    app.extensions[health.PROBES] = {**health.OWN_PROBES, **keys, **(probes or {})}
+    health.register_checks(app, services, {**keys, **(probes or {})})
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_image_bytes + MULTIPART_OVERHEAD
     app.json.sort_keys = False  # type: ignore[attr-defined]  # members in the order of the documents
     image_slots.reserve_threads(app, threads=services.settings.threads)
@@ -86,7 +88,8 @@ def create_app(
     problems.register_error_handlers(app)
     app.before_request(_limit_waits)
     app.teardown_request(_wait_as_usual)
-    metrics.register_metrics(app, of_installation(services.settings, services.db))
+    exposition = of_installation(services.settings, services.db, stores=services.store_problems)
+    metrics.register_metrics(app, exposition)
     request_log.register_request_log(app)
     browsers.register_browser_rules(app, services.settings, locked=locked)
     authentication.register_authentication(app, services, locked=locked)
@@ -98,10 +101,12 @@ def create_app(
 
 
 def _limit_waits() -> None:
-    """Let no request wait for long for the lock of a SQLite file: others need its thread."""
+    """Let no request wait for long for its database: others need its thread."""
     sqlite_file.patience.set(sqlite_file.REQUEST_SECONDS)
+    patience.limit.set(patience.REQUEST_SECONDS)
 
 
 def _wait_as_usual(_error: BaseException | None) -> None:
     """Let this thread, if it does other work too, wait as long as before."""
     sqlite_file.patience.set(sqlite_file.SQLITE_TIMEOUT_SECONDS)
+    patience.limit.set(None)

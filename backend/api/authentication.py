@@ -19,12 +19,16 @@ from backend.api import browsers, image_urls, scopes
 from backend.api.proxies import trust_proxies
 from backend.api.rate_limits import RateLimits
 from backend.bootstrap import Services
-from backend.errors import InsufficientScope, MissingKey
+from backend.database import patience
+from backend.errors import DatabaseUnavailable, InsufficientScope, MissingKey
 
 log = structlog.get_logger(__name__)
 
 SIGNED: Final = ("images.get_image", "images.get_one_image")
 """The views that a signature in their address opens, in the place of a key."""
+
+CHECK_SECONDS: Final = 1.5
+"""Time limit of the look whether there is any key."""
 
 COMMAND: Final = "`lookalike keys create NAME --scope {scope}`"
 
@@ -94,9 +98,9 @@ def _sent_key() -> str | None:
 def check_keys(services: Services) -> str | None:
     """Return a sentence if no key is valid, since then every request is refused; else None."""
     try:
-        with services.db.read() as session:
+        with patience.at_most(CHECK_SECONDS), services.db.read() as session:
             found = keys.is_any_live(session)
-    except OperationalError:
+    except (OperationalError, DatabaseUnavailable):
         return "unknown, since the database does not answer"
     return None if found else f"there is none; {COMMAND.format(scope=Scope.READ)} makes one"
 

@@ -28,6 +28,7 @@ api = openapi.blueprint("batch", tag="products")
 
 @api.post(
     "/products:batch",
+    operation_id="putProducts",
     description="Each item is stored as by a PUT, or refused with its problem; one bad "
     "item never fails the rest. Of several items with the same sku the last one counts.",
     openapi_extensions=openapi.inputs(body=BatchBody),

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from backend.access.scope import Scope
-from backend.api import openapi
+from backend.api import openapi, parameters
 from backend.api.context import services
 from backend.api.problems import to_request_error
 from backend.api.schemas import Json, pages
@@ -99,7 +99,9 @@ def _rejected(index: int, item: Any, error: InvalidEvent) -> Json:
     "/users/<user>/events",
     operation_id="listUserEvents",
     description="All that is stored of the shopper, those of their sessions included.",
-    openapi_extensions=openapi.inputs(openapi.USER, openapi.limit(most=1000), openapi.CURSOR),
+    openapi_extensions=openapi.inputs(
+        parameters.USER, parameters.limit(most=1000), parameters.CURSOR
+    ),
     responses={200: EventPage, **openapi.refusals()},
 )
 @requires_scope(Scope.ADMIN)
@@ -133,7 +135,7 @@ def _document(row: Event) -> Json:
     operation_id="deleteUser",
     description="Their events are deleted, those of their sessions included. Counts that are "
     "derived from many shoppers stay: they name nobody. It can be repeated.",
-    openapi_extensions=openapi.inputs(openapi.USER),
+    openapi_extensions=openapi.inputs(parameters.USER),
     responses={200: Forgotten, **openapi.refusals()},
 )
 @requires_scope(Scope.ADMIN)

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from backend.api.answer_examples import ANSWERS
+
 FEED_ADDRESS: Final = "https://images.example/feed.csv"
 
 PARAMETERS: Final[Mapping[str, Any]] = {
-    "sku": "0001",
-    "user": "u-7",
-    "number": 1,
-    "limit": 10,
-    "filter": '{"attributes.fit": ["slim", "loose"], "attributes.weight": {"lte": 300}}',
-    "base_colour": ["Red", "Blue"],
-    "year_gte": 2012,
-    "min_score": 0.5,
+    "Sku": "0001",
+    "User": "u-7",
+    "ImageNumber": 1,
+    "JobId": 1,
+    "GenerationId": 1,
+    "FeedName": "images.example",
 }
-"""Name of a parameter -> its example, wherever it occurs and no body stands beside it."""
+"""Name of a shared parameter -> its example. Only what a request needs has one: pages that try
+requests fill in each example, and all filters together find nothing."""
 
 _PRODUCT: Final[Mapping[str, Any]] = {
     "display_name": "Red shirt",
@@ -31,6 +32,7 @@ _PRODUCT: Final[Mapping[str, Any]] = {
 
 BODIES: Final[Mapping[str, Any]] = {
     "ProductBody": _PRODUCT,
+    "ProductPatch": {"price": 24.9, "attributes": {"fit": None}},
     "BatchBody": {"items": [{"sku": "0002", **_PRODUCT}]},
     "SimilarBody": {
         "sku": "0001",
@@ -44,6 +46,13 @@ BODIES: Final[Mapping[str, Any]] = {
     "FeedBody": {"url": FEED_ADDRESS, "every_seconds": 3600, "options": {"map": {"sku": "id"}}},
     "FeedChange": {"paused": True},
     "FeedRunBody": {"force": True},
+    "RecommendationBody": {
+        "user": "u-7",
+        "positive": ["0001", {"sku": "0002", "weight": 2.0}],
+        "negative": ["0003"],
+        "limit": 5,
+        "filter": {"in_stock": [True]},
+    },
     "EventBatchBody": {
         "items": [
             {"id": "e-1", "kind": "view", "sku": "0001", "user": "u-7", "session": "s-1"},
@@ -54,16 +63,20 @@ BODIES: Final[Mapping[str, Any]] = {
 """Name of a body's model -> its example."""
 
 
-def add_examples(paths: Mapping[str, Any]) -> None:
-    """Add PARAMETERS and BODIES to the operations in an OpenAPI document."""
-    for path in paths.values():
+def add_examples(spec: Mapping[str, Any]) -> None:
+    """Add PARAMETERS, BODIES and ANSWERS to an OpenAPI document."""
+    for name, parameter in spec["components"]["parameters"].items():
+        if name in PARAMETERS:
+            parameter["example"] = PARAMETERS[name]
+    for path in spec["paths"].values():
         for operation in path.values():
-            for parameter in operation.get("parameters", ()):
-                is_alone = parameter["in"] == "path" or "requestBody" not in operation
-                if is_alone and parameter["name"] in PARAMETERS:
-                    parameter["example"] = PARAMETERS[parameter["name"]]
-            content = operation.get("requestBody", {}).get("content", {})
-            body = content.get("application/json", {})
-            model = body.get("schema", {}).get("$ref", "").rpartition("/")[2]
-            if model in BODIES:
-                body["example"] = BODIES[model]
+            _add_example(operation.get("requestBody", {}), BODIES)
+            for answer in operation["responses"].values():
+                _add_example(answer, ANSWERS)
+
+
+def _add_example(described: Mapping[str, Any], examples: Mapping[str, Any]) -> None:
+    content = described.get("content", {}).get("application/json", {})
+    model = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
+    if model in examples:
+        content["example"] = examples[model]

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from backend import generations
 from backend.access.scope import Scope
-from backend.api import openapi
+from backend.api import openapi, parameters
 from backend.api.context import filterable, services
 from backend.api.schemas import pages
 from backend.api.schemas.query import QueryReader
@@ -29,7 +29,7 @@ api = openapi.blueprint("facets", tag="similar items")
     description="The filter applies to every facet, its own included. `group_id` and `link` are "
     "only counted where `fields` names them.",
     openapi_extensions=openapi.inputs(
-        openapi.limit(default=100, most=MOST_VALUES), openapi.FACETS, *openapi.FILTERS
+        parameters.limit(default=100, most=MOST_VALUES), parameters.FACETS, *parameters.FILTERS
     ),
     responses={200: FacetPage, **openapi.refusals(503)},
 )

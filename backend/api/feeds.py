@@ -8,7 +8,7 @@ from flask import Response
 from sqlalchemy.orm import Session
 
 from backend.access.scope import Scope
-from backend.api import openapi
+from backend.api import openapi, parameters
 from backend.api.context import below_root, services, write_and_notify
 from backend.api.jobs import accepted
 from backend.api.schemas import Json, pages
@@ -32,7 +32,7 @@ api = openapi.blueprint("feeds", tag="operation", url_prefix="/v1/admin")
 
 @api.get(
     "/feeds",
-    openapi_extensions=openapi.inputs(openapi.limit(), openapi.CURSOR),
+    openapi_extensions=openapi.inputs(parameters.limit(), parameters.CURSOR),
     responses={200: FeedPage, **openapi.refusals()},
 )
 @requires_scope(Scope.ADMIN)
@@ -80,7 +80,7 @@ def add_feed() -> tuple[Json, HTTPStatus, dict[str, str]]:
 
 @api.get(
     "/feeds/<name>",
-    openapi_extensions=openapi.inputs(openapi.FEED_NAME, openapi.limit()),
+    openapi_extensions=openapi.inputs(parameters.FEED_NAME, parameters.limit()),
     responses={200: FeedDetail, **openapi.refusals(404)},
 )
 @requires_scope(Scope.ADMIN)
@@ -98,7 +98,7 @@ def get_feed(name: str) -> Json:
 @api.patch(
     "/feeds/<name>",
     description="Another address or other options make the feed due at once.",
-    openapi_extensions=openapi.inputs(openapi.FEED_NAME, body=FeedChange),
+    openapi_extensions=openapi.inputs(parameters.FEED_NAME, body=FeedChange),
     responses={200: FeedDocument, **openapi.refusals(400, 404, 415)},
 )
 @requires_scope(Scope.ADMIN)
@@ -125,7 +125,7 @@ def change_feed(name: str) -> Json:
 
 @api.delete(
     "/feeds/<name>",
-    openapi_extensions=openapi.inputs(openapi.FEED_NAME),
+    openapi_extensions=openapi.inputs(parameters.FEED_NAME),
     responses={204: None, **openapi.refusals(404)},
 )
 @requires_scope(Scope.ADMIN)
@@ -139,7 +139,7 @@ def delete_feed(name: str) -> Response:
 @api.post(
     "/feeds/<name>/run",
     description="A job. If a run is under way or requested, the answer is its job.",
-    openapi_extensions=openapi.inputs(openapi.FEED_NAME, body=FeedRunBody),
+    openapi_extensions=openapi.inputs(parameters.FEED_NAME, body=FeedRunBody),
     responses={202: JobDocument, **openapi.refusals(400, 404, 415)},
 )
 @requires_scope(Scope.ADMIN)

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from backend import generations
 from backend import reindex as reindexing
 from backend.access.scope import Scope
-from backend.api import openapi
+from backend.api import openapi, parameters
 from backend.api.context import services
 from backend.api.jobs import accepted
 from backend.api.schemas import Json, pages
@@ -23,6 +23,7 @@ api = openapi.blueprint("generations", tag="operation", url_prefix="/v1/admin")
 
 @api.post(
     "/reindex",
+    operation_id="requestReindex",
     description="Absent members keep the values of the active index. If the embedder stays the "
     "same, stored vectors are used. The new index is promoted when it passes the checks, or on "
     "request.",
@@ -55,7 +56,7 @@ def list_generations() -> Json:
 
 @api.get(
     "/generations/<generation:id>",
-    openapi_extensions=openapi.inputs(openapi.GENERATION_ID),
+    openapi_extensions=openapi.inputs(parameters.GENERATION_ID),
     responses={200: GenerationDetail, **openapi.refusals(404)},
 )
 @requires_scope(Scope.ADMIN)
@@ -69,7 +70,7 @@ def get_generation(id: str) -> Json:
     "/generations/<generation:id>/promote",
     description="A job: it measures the generation first, and fails with the numbers that are not "
     "good enough. With `force` it is promoted all the same.",
-    openapi_extensions=openapi.inputs(openapi.GENERATION_ID, body=ForceBody),
+    openapi_extensions=openapi.inputs(parameters.GENERATION_ID, body=ForceBody),
     responses={202: JobDocument, **openapi.refusals(400, 404, 409, 415)},
 )
 @requires_scope(Scope.ADMIN)
@@ -83,6 +84,7 @@ def promote_generation(id: str) -> tuple[Json, HTTPStatus, dict[str, str]]:
 
 @api.post(
     "/generations/rollback",
+    operation_id="rollBackGeneration",
     openapi_extensions=openapi.inputs(body=ForceBody),
     responses={200: GenerationDetail, **openapi.refusals(400, 409, 415, 503)},
 )
@@ -95,7 +97,7 @@ def roll_back() -> Json:
 
 @api.delete(
     "/generations/<generation:id>",
-    openapi_extensions=openapi.inputs(openapi.GENERATION_ID),
+    openapi_extensions=openapi.inputs(parameters.GENERATION_ID),
     responses={200: GenerationDetail, **openapi.refusals(404, 409)},
 )
 @requires_scope(Scope.ADMIN)

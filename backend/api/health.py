@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final
 
-from flask import current_app
+from flask import Flask, current_app
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -13,20 +14,26 @@ from backend import generations
 from backend.api import openapi
 from backend.api.context import services
 from backend.api.problems import RequestError
+from backend.api.readiness import Probe, Readiness, document_of
 from backend.api.schemas.operation import Health
 from backend.api.schemas.query import QueryReader
 from backend.api.scopes import PUBLIC, requires_scope
+from backend.bootstrap import Services
+from backend.database import patience
 from backend.database.failures import meaning_of
 from backend.errors import DatabaseUnavailable, LookalikeError
 from backend.search.coverage import COMMAND, Coverage
 
-Probe: TypeAlias = Callable[[], str | None]
-"""Returns what is wrong with one part, or None."""
+READINESS: Final = "lookalike.readiness"
+"""Where an app keeps its checks: `app.extensions[READINESS]`."""
 
-PROBES: Final = "lookalike.probes"
-"""Where an app keeps its probes: `app.extensions[PROBES]`."""
+CHECK_SECONDS: Final = 1.5
+"""Time limit of each statement of a check."""
 
 RETRY_SECONDS: Final = 2
+
+READY_PATH: Final = "/readyz"
+"""The path that a server answers in threads of its own."""
 
 ALIVE: Final = b'{"status":"ok"}\n'
 """The answer of /livez, for a server that gives it without calling the app."""
@@ -36,6 +43,7 @@ api = openapi.blueprint("health", tag="operation", url_prefix=None)
 
 @api.get(
     "/livez",
+    operation_id="getLiveness",
     openapi_extensions=openapi.inputs(),
     responses={200: Health, **openapi.refusals()},
 )
@@ -48,6 +56,7 @@ def live() -> dict[str, str]:
 
 @api.get(
     "/readyz",
+    operation_id="getReadiness",
     openapi_extensions=openapi.inputs(),
     responses={200: Health, **openapi.refusals(503)},
 )
@@ -55,15 +64,24 @@ def live() -> dict[str, str]:
 def ready() -> dict[str, Any]:
     """Tell whether the process can answer; 503 names what is down, or too little of the index."""
     QueryReader.of_request().finish()
-    probes: Mapping[str, Probe] = current_app.extensions[PROBES]
-    checks = {name: probe() or "ok" for name, probe in probes.items()}
-    counts = _counts(services().coverage.latest)
-    down = {name: found for name, found in checks.items() if found != "ok"}
+    readiness: Readiness = current_app.extensions[READINESS]
+    found = readiness.check()
+    members = document_of(found) | {"index": _counts(services().coverage.latest)}
+    down = {name: one.found for name, one in found.items() if not one.is_ok}
     if down:
-        detail = "; ".join(f"{name}: {found}" for name, found in down.items())
+        detail = "; ".join(f"{name}: {reason}" for name, reason in down.items())
         headers = {"Retry-After": str(RETRY_SECONDS)}
-        raise RequestError(503, "not-ready", detail, headers=headers, checks=checks, index=counts)
-    return {"status": "ready", "checks": checks, "index": counts}
+        raise RequestError(503, "not-ready", detail, headers=headers, **members)
+    return {"status": "ready", **members}
+
+
+def register_checks(app: Flask, services: Services, probes: Mapping[str, Probe]) -> None:
+    """Have /readyz of an app check database and index, and then these."""
+    own = {
+        "database": partial(_check_database, services),
+        "index": partial(_check_index, services),
+    }
+    app.extensions[READINESS] = Readiness(own | dict(probes))
 
 
 def _counts(coverage: Coverage | None) -> dict[str, Any] | None:
@@ -73,9 +91,9 @@ def _counts(coverage: Coverage | None) -> dict[str, Any] | None:
     return counts | {"coverage": round(coverage.share, 4)}
 
 
-def _database() -> str | None:
+def _check_database(services: Services) -> str | None:
     try:
-        with services().db.read() as session:
+        with patience.at_most(CHECK_SECONDS), services.db.read() as session:
             session.execute(text("SELECT 1"))
     except LookalikeError as error:
         return error.message
@@ -91,20 +109,18 @@ def _failure(error: SQLAlchemyError) -> str:
     return "does not answer" if isinstance(meaning, DatabaseUnavailable) else meaning.message
 
 
-def _index() -> str | None:
+def _check_index(services: Services) -> str | None:
     """Say what is wrong with the active index: it does not answer, or it lacks most products."""
     try:
-        with services().db.read() as session:
-            generation = generations.active(session)
-        services().indexes.of(generation).ping()
-        coverage = services().coverage.current(generation)
+        with patience.at_most(CHECK_SECONDS):
+            with services.db.read() as session:
+                generation = generations.active(session)
+            services.indexes.of(generation).ping()
+            coverage = services.coverage.current(generation)
     except LookalikeError as error:
         return error.message
     except SQLAlchemyError as error:
         return f"unknown, since the database {_failure(error)}"
-    if coverage.is_enough(services().settings.ready_coverage):
+    if coverage.is_enough(services.settings.ready_coverage):
         return None
     return f"{coverage.text} products; it is filling, or `{COMMAND}` refills it"
-
-
-OWN_PROBES: Final[Mapping[str, Probe]] = {"database": _database, "index": _index}

@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from backend import queue
 from backend.access.scope import Scope
-from backend.api import image_urls, openapi
+from backend.api import image_urls, openapi, parameters
 from backend.api.context import services, write_and_notify
 from backend.api.problems import RequestError
 from backend.api.schemas import Json
@@ -28,7 +28,7 @@ from backend.errors import ImageError, InvalidProduct, NoImage
 from backend.images import media_type as find_media_type
 from backend.vectors.image_points import MOST_IMAGES
 
-IMAGE: Final[Json] = {"image/*": {}}
+IMAGE: Final[Json] = {"image/*": openapi.BINARY}
 IMAGE_ANSWERS: Final[ResponseDict] = {
     200: {"content": IMAGE},
     302: {"description": "the image is on another host"},
@@ -37,7 +37,7 @@ IMAGE_ANSWERS: Final[ResponseDict] = {
 }
 
 SIGNATURE: Final[tuple[Json, ...]] = tuple(
-    openapi.optional(name, f"of an `image_url`: {text}")
+    parameters.optional(name, f"of an `image_url`: {text}")
     for name, text in (
         ("v", "the image's version"),
         ("expires", "when it ends"),
@@ -59,7 +59,7 @@ FILE: Final = (
 @api.put(
     "/products/<sku>/image",
     description=f"The first image, as `images/1`. {FILE}",
-    openapi_extensions=openapi.inputs(openapi.SKU, content=IMAGE),
+    openapi_extensions=openapi.inputs(parameters.SKU, content=openapi.FILE),
     responses={
         200: Product,
         201: Product,
@@ -76,7 +76,9 @@ def put_image(sku: str) -> tuple[Json, int]:
     "/products/<sku>/images/<number>",
     description="Images are numbered from 1. The number after the last one adds an image; there "
     f"can be {MOST_IMAGES}. {FILE}",
-    openapi_extensions=openapi.inputs(openapi.SKU, openapi.IMAGE_NUMBER, content=IMAGE),
+    openapi_extensions=openapi.inputs(
+        parameters.SKU, parameters.IMAGE_NUMBER, content=openapi.FILE
+    ),
     responses={
         200: Product,
         201: Product,
@@ -93,7 +95,7 @@ def put_one_image(sku: str, number: str) -> tuple[Json, int]:
     "/products/<sku>/image",
     description="The first image, as `images/1`. An image on another host is answered with a "
     "redirect.",
-    openapi_extensions=openapi.inputs(openapi.SKU, *SIGNATURE),
+    openapi_extensions=openapi.inputs(parameters.SKU, *SIGNATURE),
     responses=IMAGE_ANSWERS,
 )
 @requires_scope(Scope.READ)
@@ -105,7 +107,7 @@ def get_image(sku: str) -> BaseResponse:
 @api.get(
     "/products/<sku>/images/<number>",
     description="Images are numbered from 1. One on another host is answered with a redirect.",
-    openapi_extensions=openapi.inputs(openapi.SKU, openapi.IMAGE_NUMBER, *SIGNATURE),
+    openapi_extensions=openapi.inputs(parameters.SKU, parameters.IMAGE_NUMBER, *SIGNATURE),
     responses=IMAGE_ANSWERS,
 )
 @requires_scope(Scope.READ)
@@ -117,7 +119,7 @@ def get_one_image(sku: str, number: str) -> BaseResponse:
 @api.delete(
     "/products/<sku>/image",
     description="The first image, as `images/1`: the next one becomes the first.",
-    openapi_extensions=openapi.inputs(openapi.SKU),
+    openapi_extensions=openapi.inputs(parameters.SKU),
     responses={204: None, **openapi.refusals(404)},
 )
 @requires_scope(Scope.INGEST)
@@ -129,7 +131,7 @@ def delete_image(sku: str) -> Response:
 @api.delete(
     "/products/<sku>/images/<number>",
     description="Images are numbered from 1. Those behind it move up by one.",
-    openapi_extensions=openapi.inputs(openapi.SKU, openapi.IMAGE_NUMBER),
+    openapi_extensions=openapi.inputs(parameters.SKU, parameters.IMAGE_NUMBER),
     responses={204: None, **openapi.refusals(404)},
 )
 @requires_scope(Scope.INGEST)

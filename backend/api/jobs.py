@@ -8,7 +8,7 @@ from typing import Any
 
 from backend import jobs
 from backend.access.scope import Scope
-from backend.api import openapi
+from backend.api import openapi, parameters
 from backend.api.context import below_root, services
 from backend.api.schemas import pages
 from backend.api.schemas.operation import JobDocument, JobPage
@@ -22,7 +22,7 @@ api = openapi.blueprint("jobs", tag="operation")
 
 @api.get(
     "/admin/jobs",
-    openapi_extensions=openapi.inputs(openapi.limit(), openapi.CURSOR),
+    openapi_extensions=openapi.inputs(parameters.limit(), parameters.CURSOR),
     responses={200: JobPage, **openapi.refusals()},
 )
 @requires_scope(Scope.ADMIN)
@@ -40,7 +40,7 @@ def list_jobs() -> dict[str, Any]:
 
 @api.get(
     "/admin/jobs/<id>",
-    openapi_extensions=openapi.inputs(openapi.JOB_ID),
+    openapi_extensions=openapi.inputs(parameters.JOB_ID),
     responses={200: JobDocument, **openapi.refusals(404)},
 )
 @requires_scope(Scope.ADMIN)
@@ -54,7 +54,7 @@ def get_admin_job(id: str) -> dict[str, Any]:
     description="A job that waits ends at once, one that is running at its next step: its state is "
     "then `failed`, and `cancelled_at` says when its end was asked for. What a re-index has built "
     "is dropped.",
-    openapi_extensions=openapi.inputs(openapi.JOB_ID),
+    openapi_extensions=openapi.inputs(parameters.JOB_ID),
     responses={202: JobDocument, **openapi.refusals(404, 409)},
 )
 @requires_scope(Scope.ADMIN)
@@ -71,7 +71,7 @@ def cancel_job(id: str) -> tuple[dict[str, Any], HTTPStatus, dict[str, str]]:
 
 @api.get(
     "/jobs/<id>",
-    openapi_extensions=openapi.inputs(openapi.JOB_ID),
+    openapi_extensions=openapi.inputs(parameters.JOB_ID),
     responses={200: JobDocument, **openapi.refusals(404)},
 )
 @requires_scope(Scope.ADMIN)

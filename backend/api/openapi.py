@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from http import HTTPStatus
 from typing import Any, Final
 
 from flask import has_request_context, request
@@ -16,25 +15,20 @@ from flask_openapi3.types import ResponseDict
 from pydantic import BaseModel
 
 import backend
+from backend.api import parameters
+from backend.api.components import share_parameters, share_problems
 from backend.api.examples import add_examples
 from backend.api.links import add_links
-from backend.api.problems import MEDIA_TYPE
 from backend.api.schemas import Json
 from backend.api.schemas.event import EventBatchBody, EventBody
 from backend.api.schemas.feed import FeedBody, FeedChange, FeedRunBody
 from backend.api.schemas.generation import ForceBody, ReindexBody
 from backend.api.schemas.operation import PurgeBody
 from backend.api.schemas.problem import Problem
-from backend.api.schemas.product import MEMBERS, BatchBody, ProductBody
-from backend.api.schemas.similar_items import IMAGE, SimilarBody
-from backend.catalogue import skus
-from backend.events.record import MOST_TEXT
+from backend.api.schemas.product import BatchBody, ProductBody, ProductPatch
+from backend.api.schemas.recommendation import RecommendationBody
+from backend.api.schemas.similar_items import SimilarBody
 from backend.filters import OPEN_PREFIX
-from backend.filters import Schema as FieldTypes
-from backend.filters.check import EXACT_IN_FLOAT
-from backend.indexing import schema
-from backend.queue.progress import State
-from backend.vectors.image_points import MOST_IMAGES
 
 INFO: Final = Info(
     title="Lookalike",
@@ -53,6 +47,7 @@ INFO: Final = Info(
 COMPONENTS: Final = "#/components/schemas/"
 BODIES: Final[Sequence[type[BaseModel]]] = (
     ProductBody,
+    ProductPatch,
     BatchBody,
     SimilarBody,
     ReindexBody,
@@ -63,7 +58,9 @@ BODIES: Final[Sequence[type[BaseModel]]] = (
     PurgeBody,
     EventBody,
     EventBatchBody,
+    RecommendationBody,
 )
+SIMILAR_FORM: Final = "SimilarForm"
 DOCS_PAGE: Final = '<meta http-equiv="refresh" content="0; url=swagger">'
 
 
@@ -93,6 +90,8 @@ def build_app(import_name: str) -> OpenAPI:
     app.config["SWAGGER_CONFIG"] = {"validatorUrl": None}  # the page needs no internet
     for model in BODIES:
         _add_component(app, model)
+    form = parameters.as_form(*parameters.SEARCH, image="the image file")
+    app.components_schemas[SIMILAR_FORM] = Schema(**form)
     return app
 
 
@@ -106,22 +105,35 @@ class _Blueprint(APIBlueprint):
 
 
 def blueprint(name: str, *, tag: str, url_prefix: str | None = "/v1") -> APIBlueprint:
-    """Return the blueprint of one resource; the document lists its operations under the tag."""
-    return _Blueprint(name, __name__, url_prefix=url_prefix, abp_tags=[Tag(name=tag)])
+    """Return the blueprint of one resource; the document lists its operations under the tag.
+
+    An operation's id is the name of its view in camel case, unless the view gives another one.
+    Clients are generated with these names, so they never change.
+    """
+    return _Blueprint(
+        name,
+        __name__,
+        url_prefix=url_prefix,
+        abp_tags=[Tag(name=tag)],
+        operation_id_callback=lambda *, name, **_: _camel_case(name),
+    )
+
+
+def _camel_case(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
 
 
 def publish(app: OpenAPI, *, facets: Iterable[str]) -> None:
     """Serve the document at /openapi.json, with the facets that the settings declare."""
     spec = app.api_doc
-    declared = filter_parameters({f"{OPEN_PREFIX}{name}": "keyword" for name in facets})
     for operations in spec["paths"].values():
         for method, operation in operations.items():
             if method != "get":
-                operation["responses"] |= {"507": _FULL}
-            parameters = operation.get("parameters", [])
-            if any(parameter["name"] == "filter" for parameter in parameters):
-                parameters += declared
-    add_examples(spec["paths"])
+                operation["responses"] |= {"507": {}}
+    share_parameters(spec, facets=facets)
+    share_problems(spec)
+    add_examples(spec)
     add_links(spec["paths"])
     app.add_url_rule("/openapi.json", "description", lambda: app.api_doc)
 
@@ -136,107 +148,24 @@ def _add_component(app: OpenAPI, model: type[BaseModel]) -> None:
 # --- requests --------------------------------------------------------------------------------
 
 
+BINARY: Final[Json] = {"schema": {"type": "string", "format": "binary"}}
+FILE: Final[Json] = {"application/octet-stream": BINARY, "image/*": BINARY}
+"""A body that is an image file; which one it is, its first bytes say."""
+
+
 def inputs(
-    *parameters: Json, body: type[BaseModel] | None = None, content: Json | None = None
+    *taken: Json,
+    body: type[BaseModel] | None = None,
+    content: Json | None = None,
 ) -> Json:
     """Return what an operation takes: parameters, and a JSON body or other `content`."""
-    found: Json = {"parameters": list(parameters)}
+    found: Json = {"parameters": list(taken)}
     if body is not None:
         schema = {"$ref": COMPONENTS + body.__name__}
         content = {"application/json": {"schema": schema}, **(content or {})}
     if content:
         found["requestBody"] = {"required": True, "content": content}
     return found
-
-
-def _parameter(name: str, schema: Json, description: str, *, place: str = "query") -> Json:
-    return {
-        "name": name,
-        "in": place,
-        "required": place == "path",
-        "description": description,
-        "schema": schema,
-    }
-
-
-def optional(name: str, description: str) -> Json:
-    """Return a text parameter of the query."""
-    return _parameter(name, {"type": "string"}, description)
-
-
-def _words(name: str, item: Json, description: str) -> Json:
-    return _parameter(name, {"type": "array", "items": item}, f"{description}; any number of them")
-
-
-def limit(*, default: int = 10, most: int = 100) -> Json:
-    """Return the parameter that bounds a list."""
-    schema = {"type": "integer", "minimum": 1, "maximum": most, "default": default}
-    return _parameter("limit", schema, "how many at most")
-
-
-_TEXT: Final[Json] = {"type": "string", "minLength": 1}
-_FILTER: Final[Json] = {**_TEXT, "contentMediaType": "application/json"}
-_SKU: Final[Json] = skus.SCHEMA
-
-SKU: Final = _parameter("sku", _SKU, "the shop's own key, percent-encoded", place="path")
-IMAGE_NUMBER: Final = _parameter(
-    "number",
-    {"type": "integer", "minimum": 1, "maximum": MOST_IMAGES},
-    "number of the image, from 1",
-    place="path",
-)
-IMAGE_ASKED: Final = _parameter(
-    "image", {"type": "integer", "minimum": 1, "maximum": MOST_IMAGES}, IMAGE
-)
-USER: Final = _parameter(
-    "user",
-    {"type": "string", "minLength": 1, "maxLength": MOST_TEXT},
-    "the shopper, as events name them",
-    place="path",
-)
-JOB_ID: Final = _parameter("id", {"type": "integer"}, "number of the job", place="path")
-GENERATION_ID: Final = _parameter(
-    "id", {"type": "integer"}, "number of the generation", place="path"
-)
-FEED_NAME: Final = _parameter("name", {"type": "string"}, "name of the feed", place="path")
-CURSOR: Final = _parameter("cursor", _TEXT, "the `next_cursor` of the page before")
-STATE: Final = _words("state", {"type": "string", "enum": list(State)}, "only in these states")
-FIELDS: Final = _words(
-    "fields", {"type": "string", "enum": list(MEMBERS)}, "only these members of a product"
-)
-FACETS: Final = _words("fields", {"type": "string"}, "only these facets")
-EXCLUDE: Final = _words("exclude", _SKU, "skus that are left out")
-MIN_SCORE: Final = _parameter(
-    "min_score", {"type": "number", "minimum": -1, "maximum": 1}, "lowest cosine similarity"
-)
-
-_KINDS: Final[dict[str, Json]] = {
-    "keyword": _TEXT,
-    "integer": {"type": "integer"},
-    "float": {"type": "number"},
-    "bool": {"type": "boolean"},
-}
-_BOUNDS: Final = {"gte": "at least", "gt": "more than", "lte": "at most", "lt": "less than"}
-
-
-def filter_parameters(fields: FieldTypes) -> list[Json]:
-    """Return the parameters that filter by these fields."""
-    found = []
-    for field, kind in fields.items():
-        found.append(_words(field, _KINDS[kind], "any of these"))
-        found.append(_words(f"{field}_not", _KINDS[kind], "none of these"))
-        if kind in ("integer", "float"):
-            most = {"minimum": -EXACT_IN_FLOAT, "maximum": EXACT_IN_FLOAT}
-            number = {"type": "number", **(most if kind == "integer" else {})}
-            found += [_parameter(f"{field}_{w}", number, text) for w, text in _BOUNDS.items()]
-    return found
-
-
-FILTERS: Final = (
-    *filter_parameters(schema()),
-    _parameter("filter", _FILTER, "the filter as JSON"),
-)
-SEARCH: Final = (limit(), EXCLUDE, FIELDS, MIN_SCORE, *FILTERS)
 
 
 # --- answers ---------------------------------------------------------------------------------
@@ -247,11 +176,9 @@ ANYWHERE: Final = (400, 408, 414, 417, 421, 422, 431, 503)
 name that is not the server's, and a server that is busy."""
 
 
-_PROBLEM: Final[Json] = {MEDIA_TYPE: {"schema": {"$ref": f"{COMPONENTS}Problem"}}}
-_FULL: Final[Json] = {"description": HTTPStatus(507).phrase, "content": _PROBLEM}
-"""What a request that may write can meet."""
-
-
 def refusals(*statuses: int) -> ResponseDict:
-    """Return the problem documents that an operation may answer, those of ANYWHERE included."""
-    return {status: {"content": dict(_PROBLEM)} for status in sorted({*statuses, *ANYWHERE})}
+    """Return the statuses of the problems that an operation may answer, ANYWHERE included.
+
+    `publish` puts the shared description of each in its place.
+    """
+    return {status: {} for status in sorted({*statuses, *ANYWHERE})}

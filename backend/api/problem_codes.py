@@ -25,6 +25,7 @@ STATUS: Final[Mapping[type[LookalikeError], int]] = {
     errors.InvalidFeed: 422,
     errors.ForbiddenFeed: 422,
     errors.InvalidEvent: 422,
+    errors.NoExample: 422,
     errors.FeedUnavailable: 503,
     errors.InvalidProduct: 422,
     errors.InvalidFilter: 422,

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from backend import generations, queue
 from backend.access.scope import Scope
-from backend.api import openapi
+from backend.api import openapi, parameters
 from backend.api.addresses import check_addresses
 from backend.api.context import filterable, services, write_and_notify
 from backend.api.schemas import Json, pages
@@ -17,6 +17,7 @@ from backend.api.schemas.product import (
     Product,
     ProductBody,
     ProductPage,
+    ProductPatch,
     read_changes,
     read_draft,
     write_products,
@@ -38,7 +39,7 @@ api = openapi.blueprint("products", tag="products")
     description="The body is the complete product: absent fields become empty. Only the images "
     "stay, because they may have been uploaded: `images: []` removes them, `image_uri: null` the "
     "first of them.",
-    openapi_extensions=openapi.inputs(openapi.SKU, body=ProductBody),
+    openapi_extensions=openapi.inputs(parameters.SKU, body=ProductBody),
     responses={
         200: Product,
         201: Product,
@@ -67,7 +68,7 @@ def put_product(sku: str) -> tuple[Json, int, dict[str, str]]:
 @api.patch(
     "/products/<sku>",
     description="Absent fields stay. Attributes are merged; an attribute of null is removed.",
-    openapi_extensions=openapi.inputs(openapi.SKU, body=ProductBody),
+    openapi_extensions=openapi.inputs(parameters.SKU, body=ProductPatch),
     responses={200: Product, **openapi.refusals(400, 404, 413, 415)},
 )
 @requires_scope(Scope.INGEST)
@@ -90,7 +91,7 @@ def patch_product(sku: str) -> Json:
 
 @api.get(
     "/products/<sku>",
-    openapi_extensions=openapi.inputs(openapi.SKU, openapi.FIELDS),
+    openapi_extensions=openapi.inputs(parameters.SKU, parameters.FIELDS),
     responses={200: Product, **openapi.refusals(404)},
 )
 @requires_scope(Scope.READ)
@@ -105,7 +106,7 @@ def get_product(sku: str) -> Json:
 
 @api.delete(
     "/products/<sku>",
-    openapi_extensions=openapi.inputs(openapi.SKU),
+    openapi_extensions=openapi.inputs(parameters.SKU),
     responses={204: None, **openapi.refusals(404)},
 )
 @requires_scope(Scope.INGEST)
@@ -124,7 +125,11 @@ def delete_product(sku: str) -> Response:
 @api.get(
     "/products",
     openapi_extensions=openapi.inputs(
-        openapi.limit(), openapi.CURSOR, openapi.STATE, openapi.FIELDS, *openapi.FILTERS
+        parameters.limit(),
+        parameters.CURSOR,
+        parameters.STATE,
+        parameters.FIELDS,
+        *parameters.FILTERS,
     ),
     responses={200: ProductPage, **openapi.refusals()},
 )

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from backend import generations
 from backend.access.scope import Scope
-from backend.api import openapi
+from backend.api import openapi, parameters
 from backend.api.context import services
 from backend.api.schemas import pages
 from backend.api.schemas.operation import QuarantinePage
@@ -23,7 +23,7 @@ api = openapi.blueprint("quarantine", tag="operation")
     "/quarantine",
     description="Also single images of products that are indexed by their others. `limit` counts "
     "products.",
-    openapi_extensions=openapi.inputs(openapi.limit(), openapi.CURSOR),
+    openapi_extensions=openapi.inputs(parameters.limit(), parameters.CURSOR),
     responses={200: QuarantinePage, **openapi.refusals()},
 )
 @requires_scope(Scope.ADMIN)

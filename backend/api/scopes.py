@@ -11,8 +11,7 @@ from flask import Flask
 from flask_openapi3.openapi import OpenAPI
 
 from backend.access.scope import Scope
-from backend.api.openapi import COMPONENTS
-from backend.api.problems import MEDIA_TYPE
+from backend.api.components import problem_reference
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -84,10 +83,7 @@ def describe_scopes(app: OpenAPI, *, locked: bool) -> None:
 
 
 def _refused() -> dict[str, dict[str, Any]]:
-    content = {MEDIA_TYPE: {"schema": {"$ref": f"{COMPONENTS}Problem"}}}
-    return {
-        str(status.value): {"description": status.phrase, "content": content} for status in REFUSALS
-    }
+    return {str(status.value): problem_reference(status.value) for status in REFUSALS}
 
 
 def _operations(app: OpenAPI) -> Iterator[tuple[str, dict[str, Any]]]:

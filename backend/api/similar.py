@@ -10,7 +10,7 @@ from flask import g, request
 from werkzeug.datastructures import MultiDict
 
 from backend.access.scope import Scope
-from backend.api import openapi
+from backend.api import openapi, parameters
 from backend.api.context import filterable, services
 from backend.api.image_slots import image_slot
 from backend.api.request_log import took_ms
@@ -20,38 +20,29 @@ from backend.api.schemas.query import QueryReader
 from backend.api.schemas.similar_items import (
     SimilarAnswer,
     SimilarBody,
+    read_both,
     read_query,
     write_answer,
 )
 from backend.api.scopes import requires_scope
 from backend.database.models import Generation
-from backend.search import similar
 from backend.search.similar import Answer, Query
 from backend.vectors import Vector
 from backend.vectors.image_points import MOST_IMAGES
 
-FORM: Final = {
-    "schema": {
-        "type": "object",
-        "required": ["image"],
-        "properties": {
-            "image": {"type": "string", "format": "binary"},
-            "filter": {"type": "string", "description": "the filter as JSON"},
-        },
-        "additionalProperties": {"type": "string"},
-        "description": "all parameters of the query string may be fields of the form instead",
-    }
+FORM: Final[Json] = {
+    "multipart/form-data": {"schema": {"$ref": f"{openapi.COMPONENTS}{openapi.SIMILAR_FORM}"}}
 }
-IMAGES: Final[Json] = {"multipart/form-data": FORM, "image/*": {}}
 
 api = openapi.blueprint("similar", tag="similar items")
 
 
 @api.get(
     "/products/<sku>/similar",
+    operation_id="getSimilarProducts",
     description="Best first, without the product itself. A product that has no vector yet is "
     "answered with 409, its state and its reason.",
-    openapi_extensions=openapi.inputs(openapi.SKU, openapi.IMAGE_ASKED, *openapi.SEARCH),
+    openapi_extensions=openapi.inputs(parameters.SKU, parameters.IMAGE_ASKED, *parameters.SEARCH),
     responses={200: SimilarAnswer, **openapi.refusals(404, 409, 503)},
 )
 @requires_scope(Scope.READ)
@@ -65,10 +56,13 @@ def similar_to_product(sku: str) -> Json:
 
 @api.post(
     "/similar",
-    operation_id="similar_similar_to_picture_similar_post",  # clients are generated with this name
+    operation_id="searchSimilarProducts",
     description="The image is the field `image` of a form, or the body itself. A JSON body names "
-    "a product instead, for filters that are too long for a query string.",
-    openapi_extensions=openapi.inputs(*openapi.SEARCH, body=SimilarBody, content=IMAGES),
+    "a product instead, for filters that are too long for a query string. The parameters of the "
+    "query string hold for every kind of body; each may be given in one place.",
+    openapi_extensions=openapi.inputs(
+        *parameters.SEARCH, body=SimilarBody, content={**FORM, **openapi.FILE}
+    ),
     responses={
         200: SimilarAnswer,
         **openapi.refusals(400, 404, 409, 413, 415, 503),
@@ -78,9 +72,9 @@ def similar_to_product(sku: str) -> Json:
 def similar_to_image() -> Json:
     """Find the products that look like this image."""
     if request.is_json:
-        QueryReader.of_request().finish()
         body = read_body(SimilarBody)
-        return _by_sku(body.sku, body.query(filterable()), body.fields)
+        query, fields = read_both(body, QueryReader.of_request(), filterable())
+        return _by_sku(body.sku, query, fields)
     if request.mimetype == "multipart/form-data":
         return _by_form()
     query, fields = read_query(QueryReader.of_request(), filterable())
@@ -98,9 +92,7 @@ def _by_form() -> Json:
 
 
 def _by_sku(sku: str, query: Query, fields: list[str]) -> Json:
-    found = services()
-    answer = similar.similar_to_product(found.db, found.indexes.of, sku, query)
-    return _written(answer, fields)
+    return _written(services().similar.to_product(sku, query), fields)
 
 
 def _by_image(data: bytes, query: Query, fields: list[str]) -> Json:
@@ -110,19 +102,16 @@ def _by_image(data: bytes, query: Query, fields: list[str]) -> Json:
         with image_slot():
             return found.query_encoder.encode(generation, image)
 
-    answer = similar.similar_to_image(found.db, found.indexes.of, encode, data, query)
-    return _written(answer, fields)
+    return _written(found.similar.to_image(encode, data, query), fields)
 
 
 def _written(answer: Answer, fields: list[str]) -> Json:
     noted = services().recall.notice(answer.search)
     structlog.contextvars.bind_contextvars(filter=noted.shape, search_mode=noted.mode)
-    with services().db.read() as session:
-        return write_answer(
-            session,
-            answer,
-            coverage=services().coverage.known(answer.generation).share,
-            fields=fields,
-            request_id=g.request_id,
-            took_ms=took_ms(),
-        )
+    return write_answer(
+        answer,
+        coverage=services().coverage.known(answer.generation).share,
+        fields=fields,
+        request_id=g.request_id,
+        took_ms=took_ms(),
+    )

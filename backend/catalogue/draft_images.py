@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from backend.catalogue.request_schema import without_defaults
 from backend.catalogue.texts import normalise_text, storable
 from backend.images import store
 
@@ -26,6 +27,9 @@ LONGEST_ROLE: Final = 64
 SCHEMES: Final = ("https", "http", "s3", "gs", "store", "file")
 
 bytes_: TypeAlias = bytes  # `ImageRef.bytes` hides the type in its own class
+READ_ONLY: Final = ("url", "digest", "state", "reason")
+"""Members of an image that are read; where a client sends them, they are ignored."""
+
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -88,9 +92,9 @@ def _read_upload(text: Any) -> Any:
 
 
 class ImageItem(BaseModel):
-    """One image of a product: where it is, or the file itself. The rest is read-only."""
+    """One image of a product: where it is, or the file itself."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=without_defaults)
 
     uri: ImageUri = Field(None, description="as `image_uri`; of an image that is there, its `uri`")
     upload: Annotated[
@@ -103,10 +107,14 @@ class ImageItem(BaseModel):
     role: Annotated[str | None, Field(max_length=LONGEST_ROLE), BeforeValidator(normalise_text)] = (
         Field(None, description="the shop's own word for it, such as `back`")
     )
-    url: Any = Field(None, json_schema_extra={"readOnly": True})
-    digest: Any = Field(None, json_schema_extra={"readOnly": True})
-    state: Any = Field(None, json_schema_extra={"readOnly": True})
-    reason: Any = Field(None, json_schema_extra={"readOnly": True})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_read_only(cls, given: Any) -> Any:
+        """Leave out what clients write back as they have read it."""
+        if not isinstance(given, dict):
+            return given
+        return {name: value for name, value in given.items() if name not in READ_ONLY}
 
     @model_validator(mode="after")
     def _check(self) -> ImageItem:

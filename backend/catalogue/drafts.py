@@ -27,6 +27,7 @@ from pydantic_core import ErrorDetails
 
 from backend.catalogue import skus
 from backend.catalogue.draft_images import LONGEST_URI, ImageItem, ImageRef, ImageUri, image_ref
+from backend.catalogue.request_schema import without_defaults
 from backend.catalogue.texts import UNSTORABLE, normalise_text, storable
 from backend.errors import InvalidProduct, reason_of, unknown_field
 from backend.filters import Scalar
@@ -227,7 +228,9 @@ Attributes: TypeAlias = dict[str, Scalar | list[Scalar] | None]
 class ProductFields(BaseModel):
     """The fields of a product that a shop may write. No value is converted: "12" is no number."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, allow_inf_nan=False, json_schema_extra=without_defaults
+    )
 
     sku: Sku
     display_name: Name = None

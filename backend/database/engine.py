@@ -1,4 +1,4 @@
-"""The engine, with two kinds of sessions: `read()` and `write(work)`.
+"""The engine, with two kinds of sessions, `read()` and `write(work)`, and `query()`.
 
 On SQLite a write session starts with BEGIN IMMEDIATE. With the default, a deferred BEGIN,
 concurrent writers fail with "database is locked" as soon as one of them upgrades its lock. On
@@ -11,19 +11,29 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy import Connection, Engine, create_engine, make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend.database import clock, sqlite_file
 from backend.database.clock import DatabaseClock
+from backend.errors import DatabaseUnavailable
+from backend.outages import Outages
 
 T = TypeVar("T")
 
 DEADLOCK_TRIES = 5
 RETRYABLE = {"40001", "40P01"}  # serialization failure, deadlock detected
+
+SERVER: Final = "the database"
+TOLERATED: Final = 2
+"""Times in a row that a server may leave something unanswered before nothing more is asked."""
+
+FIRST_SECONDS: Final = 0.5
+LONGEST_SECONDS: Final = 1.0
+"""Between two tries of a server that does not answer; one caller at a time tries."""
 
 
 class Database:
@@ -31,7 +41,10 @@ class Database:
 
     def __init__(self, url: str, **engine_options: Any) -> None:
         self.engine = _make_engine(url, **engine_options)
+        single = {"lookalike_single": True} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+        self._single = self.engine.execution_options(**single)
         self._session = sessionmaker(expire_on_commit=False, info={clock.INFO: DatabaseClock()})
+        self._outages = Outages(first_seconds=FIRST_SECONDS, longest_seconds=LONGEST_SECONDS)
 
     @property
     def is_sqlite(self) -> bool:
@@ -46,8 +59,18 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """Open a session for reading; changes made in it are rolled back."""
-        with self._session(bind=self.engine) as session:
+        with self._guarded(), self._session(bind=self.engine) as session:
             yield session
+
+    @contextmanager
+    def query(self) -> Iterator[Connection]:
+        """Give a connection for single SELECTs, without a transaction around them.
+
+        Each one sees what is committed when it runs. So the connection may wait for something else
+        between two of them.
+        """
+        with self._guarded(), self._single.connect() as connection:
+            yield connection
 
     def write(self, work: Callable[[Session], T]) -> T:
         """Run `work(session)` in one transaction; run it again if a deadlock has aborted it.
@@ -57,7 +80,7 @@ class Database:
         writer = self.engine.execution_options(lookalike_write=True)
         for attempt in range(DEADLOCK_TRIES):
             try:
-                with self._session(bind=writer) as session, session.begin():
+                with self._guarded(), self._session(bind=writer) as session, session.begin():
                     return work(session)
             except OperationalError as error:
                 if getattr(error.orig, "sqlstate", None) not in RETRYABLE:
@@ -67,13 +90,40 @@ class Database:
                 time.sleep(0.05 * 2**attempt)
         raise AssertionError("unreachable")
 
+    def problem(self) -> str | None:
+        """Return why a server is not asked now, None where it is."""
+        return self._outages.reason(SERVER)
+
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Raise DatabaseUnavailable at once while a server does not answer; note how it went."""
+        if self.is_sqlite:
+            yield
+            return
+        from backend.database.postgresql import is_silence  # noqa: PLC0415  # needs psycopg
+
+        if not self._outages.may_try(SERVER):
+            raise DatabaseUnavailable(f"The database does not answer: {self.problem()}")
+        try:
+            yield
+        except OperationalError as error:
+            if is_silence(error):
+                self._outages.fail(SERVER, str(error.orig), tolerated=TOLERATED)
+            raise
+        self._outages.work(SERVER)
 
 
 def _make_engine(url: str, **options: Any) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return sqlite_file.make_engine(parsed, **options)
-    return create_engine(url, pool_pre_ping=True, **options)
+    from backend.database import postgresql  # noqa: PLC0415  # needs psycopg
+
+    connect = postgresql.KEEPALIVE | options.pop("connect_args", {})
+    engine = create_engine(url, pool_pre_ping=True, connect_args=connect, **options)
+    postgresql.limit_waits(engine)
+    return engine

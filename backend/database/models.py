@@ -161,6 +161,9 @@ class Generation(Base):
     fingerprint: Mapped[str] = mapped_column(String(64))
     configured: Mapped[str | None] = mapped_column(String(255))  # LOOKALIKE_EMBEDDER when it began
     size: Mapped[int]
+    blocks: Mapped[list[Any] | None] = mapped_column(  # [name, start, stop] of each; NULL: unknown
+        JSON(none_as_null=True)
+    )
     distance: Mapped[str] = mapped_column(String(16), default="cosine")
     quantization: Mapped[str | None] = mapped_column(String(16))
     index_options: Mapped[dict[str, Any]] = mapped_column(default=dict)

@@ -90,10 +90,13 @@ class SqliteFile:
             self._identity = _identity_of(self.path)
 
     def begin(self, connection: Connection) -> None:
-        """Begin a transaction; one that writes takes the lock at once."""
+        """Begin a transaction, unless for single statements; one that writes takes the lock."""
         if self._identity is not None:
             self._check_identity()
-        if not connection.get_execution_options().get("lookalike_write"):
+        options = connection.get_execution_options()
+        if options.get("lookalike_single"):
+            return
+        if not options.get("lookalike_write"):
             connection.exec_driver_sql("BEGIN")
             return
         connection.exec_driver_sql(f"PRAGMA busy_timeout={round(1000 * self._seconds())}")

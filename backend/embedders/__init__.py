@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from inspect import signature
-from typing import Final, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 from urllib.parse import parse_qsl
 
 import numpy as np
@@ -31,12 +31,21 @@ from backend.errors import UnknownEmbedder
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 
 
+class Block(NamedTuple):
+    """A part of an embedder's vectors whose length is the same in all of them."""
+
+    name: str  # look, colour
+    start: int
+    stop: int
+
+
 class Embedder(Protocol):
     """Turns images into vectors. Safe to call from several threads."""
 
     name: str
     fingerprint: str  # hex digest of weights, preprocessing and head; not of device or precision
     size: int  # dimensions of the vector
+    blocks: tuple[Block, ...]  # in order, covering the vector; () where no part's length is fixed
     input_size: tuple[int, int]  # (height, width) in pixels that images are best decoded to
     batch_size: int  # images that one call should hold on this device
 

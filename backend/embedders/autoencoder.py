@@ -15,7 +15,7 @@ from urllib.parse import quote
 from PIL.Image import Image
 from torch import Tensor, nn
 
-from backend.embedders import Compute, FloatArray, register
+from backend.embedders import Block, Compute, FloatArray, register
 from backend.embedders.fingerprints import fingerprint
 from backend.embedders.network import Network
 from backend.embedders.pixels import normalise, to_pixels
@@ -103,6 +103,8 @@ def _transpose(outputs: int, layer: Layer, *, is_image: bool) -> nn.Sequential:
 
 class AutoencoderEmbedder:
     """Embeds an image as its code."""
+
+    blocks: tuple[Block, ...] = ()
 
     def __init__(self, model: Autoencoder, *, name: str, compute: Compute) -> None:
         self.name = name

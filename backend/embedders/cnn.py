@@ -10,7 +10,7 @@ import numpy as np
 from PIL.Image import Image
 from torch import nn
 
-from backend.embedders import Compute, FloatArray, colour
+from backend.embedders import Block, Compute, FloatArray, colour
 from backend.embedders.fingerprints import fingerprint
 from backend.embedders.network import Network, Pool
 from backend.embedders.pca import Pca, arrays_of
@@ -71,6 +71,9 @@ class CnnEmbedder:
         self._colour_share = colour_share
         features = len(pca.components) if pca else self._network.size
         self.size = features + (colour.SIZE if colour_share else 0)
+        self.blocks: tuple[Block, ...] = ()
+        if colour_share:
+            self.blocks = (Block("look", 0, features), Block("colour", features, self.size))
 
     @property
     def precision(self) -> str:

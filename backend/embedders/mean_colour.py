@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL.Image import Image
 
-from backend.embedders import Compute, FloatArray, register
+from backend.embedders import Block, Compute, FloatArray, register
 from backend.embedders.fingerprints import fingerprint
 from backend.embedders.pixels import normalise, to_pixels
 from backend.errors import UnknownEmbedder
@@ -20,6 +20,8 @@ class MeanColour:
 
     Because of the constant, a black image has no zero vector.
     """
+
+    blocks: tuple[Block, ...] = ()
 
     def __init__(self, grid: int, *, batch_size: int = 0) -> None:
         self.batch_size = batch_size or 32

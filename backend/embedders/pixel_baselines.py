@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from PIL.Image import Image
 
-from backend.embedders import Compute, FloatArray, colour, register
+from backend.embedders import Block, Compute, FloatArray, colour, register
 from backend.embedders.fingerprints import fingerprint
 from backend.embedders.options import parse_choice, parse_whole_number
 from backend.embedders.pca import Pca, arrays_of, load_pca, pca_options
@@ -24,6 +24,8 @@ COLOUR_INPUT: Final = (224, 168)  # (height, width): as in `efficientnet-lite0`
 
 class RawPixels:
     """Embeds an image as its pixels, from 0 to 1, row by row."""
+
+    blocks: tuple[Block, ...] = ()
 
     def __init__(
         self,
@@ -91,6 +93,7 @@ class ColourHistogram:
     name = "colour-histogram"
     input_size = COLOUR_INPUT
     size = colour.SIZE
+    blocks: tuple[Block, ...] = ()
 
     def __init__(self, *, batch_size: int = 0) -> None:
         self.batch_size = batch_size or BATCH

@@ -14,7 +14,7 @@ import torch
 from PIL.Image import Image
 from torch import fx
 
-from backend.embedders import Compute, FloatArray, register
+from backend.embedders import Block, Compute, FloatArray, register
 from backend.embedders.backbones import Backbone, load_backbone
 from backend.embedders.batch_norms import fold_batch_norms
 from backend.embedders.checkpoint import Checkpoint
@@ -69,6 +69,8 @@ def _weight(start: str) -> float:
 
 class TunedEmbedder:
     """Embeds an image by a tuned tail and its head, and by the features from before tuning."""
+
+    blocks: tuple[Block, ...] = ()  # the lengths of its parts vary with the confidence
 
     def __init__(
         self, checkpoint: Checkpoint, *, name: str, start_weight: float, compute: Compute

@@ -14,7 +14,7 @@ import torch
 from PIL.Image import Image
 from torch import Tensor, nn
 
-from backend.embedders import Compute, FloatArray
+from backend.embedders import Block, Compute, FloatArray
 from backend.embedders.cnn import Preprocessing
 from backend.embedders.devices import choose_device
 from backend.embedders.fingerprints import fingerprint
@@ -30,6 +30,8 @@ class UntracedEmbedder:
 
     Computes in fp32 unless bf16 is asked for: how exact bf16 is differs between networks.
     """
+
+    blocks: tuple[Block, ...] = ()
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ LEAST_SECONDS: Final = 60
 MOST_SECONDS: Final = 90 * 24 * 3600
 NAME: Final = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
-FORMATS: Final = ("table", *(preset.name for preset in PRESETS))
+FORMATS: Final = tuple(dict.fromkeys(["table", *(preset.name for preset in PRESETS)]))
 
 _INTERVAL: Final = re.compile(r"([1-9][0-9]{0,6})\s*([smhd])")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600}

@@ -8,10 +8,12 @@ without losing a concurrent write, `switching` changes their states.
 from backend.generations.rows import (
     active,
     active_or_none,
+    blocks_of,
     by_id,
     check_fingerprint,
     in_state,
     live,
+    note_blocks,
     note_images,
 )
 from backend.generations.states import EmbedderIdentity, IndexLayout, backfill, ensure_first, start
@@ -24,12 +26,14 @@ __all__ = [
     "active",
     "active_or_none",
     "backfill",
+    "blocks_of",
     "by_id",
     "check_fingerprint",
     "drop",
     "ensure_first",
     "in_state",
     "live",
+    "note_blocks",
     "note_images",
     "reactivate",
     "retire_expired",

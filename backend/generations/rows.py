@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from backend.database import locks
+from backend.database.engine import Database
 from backend.database.locks import Lock
 from backend.database.models import ACTIVE, LIVE, Generation
+from backend.embedders import Block
 from backend.errors import ModelMismatch, NoGeneration, UnknownGeneration
 
 
@@ -59,6 +63,27 @@ def note_images(session: Session, generation_id: int, *, most: int) -> None:
             .values(most_images=most)
             .execution_options(synchronize_session=False)
         )
+
+
+def blocks_of(generation: Generation) -> tuple[Block, ...] | None:
+    """Return the blocks of a generation's vectors, () if there are none, None if unknown."""
+    if generation.blocks is None:
+        return None
+    return tuple(Block(*block) for block in generation.blocks)
+
+
+def note_blocks(db: Database, generation: Generation, blocks: Sequence[Block]) -> None:
+    """Note the blocks of a generation that an earlier release began; others are known already."""
+    if generation.blocks is not None:
+        return
+    noted = [list(block) for block in blocks]
+    unknown = update(Generation).where(Generation.id == generation.id, Generation.blocks.is_(None))
+    db.write(
+        lambda session: session.execute(
+            unknown.values(blocks=noted).execution_options(synchronize_session=False)
+        )
+    )
+    generation.blocks = noted
 
 
 def lock(session: Session) -> None:

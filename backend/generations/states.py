@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 
 from backend.database.engine import Database
 from backend.database.models import ACTIVE, BUILDING, Generation, utcnow
-from backend.embedders import Embedder
+from backend.embedders import Block, Embedder
 from backend.errors import ReindexRunning
-from backend.generations.rows import active_or_none, in_state, lock
+from backend.generations.rows import active_or_none, in_state, lock, note_blocks
 from backend.queue import backfill as backfilling
 
 BACKFILL_CHUNK = 5000
@@ -28,11 +28,17 @@ class EmbedderIdentity:
     spec: str  # what `embedders.load` takes
     fingerprint: str
     size: int
+    blocks: tuple[Block, ...] | None = None  # None: unknown
 
     @classmethod
     def of(cls, spec: str, embedder: Embedder) -> EmbedderIdentity:
         """Return the identity of an embedder and the spec that it was loaded by."""
-        return cls(spec=spec, fingerprint=embedder.fingerprint, size=embedder.size)
+        return cls(
+            spec=spec,
+            fingerprint=embedder.fingerprint,
+            size=embedder.size,
+            blocks=embedder.blocks,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +54,14 @@ def ensure_first(
 ) -> Generation:
     """Return the active generation, started with this embedder if there is none yet.
 
-    A backfill that was interrupted is continued.
+    A backfill that was interrupted is continued, and blocks that are unknown are noted.
     """
     with db.read() as session:
         existing = active_or_none(session)
     if existing is None:
         return start(db, embedder, state=ACTIVE, configured=configured)
+    if embedder.blocks is not None and embedder.fingerprint == existing.fingerprint:
+        note_blocks(db, existing, embedder.blocks)
     backfill(db, existing.id)
     return existing
 
@@ -103,6 +111,7 @@ def insert(
             fingerprint=embedder.fingerprint,
             configured=configured,
             size=embedder.size,
+            blocks=None if embedder.blocks is None else [list(it) for it in embedder.blocks],
             quantization=layout.quantization,
             index_options=dict(layout.options),
             state=state,

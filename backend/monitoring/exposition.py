@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import structlog
 from prometheus_client import CollectorRegistry, Metric
@@ -20,10 +20,12 @@ from backend.database.engine import Database
 from backend.metrics import counted, snapshots
 from backend.metrics.snapshots import DISK_ERRORS, Published
 from backend.monitoring import catalogue, disks
-from backend.monitoring.parts import Part
+from backend.monitoring.parts import Part, Read
 from backend.settings import Settings
 
 log = structlog.get_logger(__name__)
+
+Problems: TypeAlias = Mapping[str, str | None]
 
 API: Final = "api"
 """The role of the processes that answer requests."""
@@ -109,15 +111,32 @@ def of_processes(folder: Path) -> Exposition:
     return Exposition(folder)
 
 
-def of_installation(settings: Settings, db: Database) -> Exposition:
-    """Return what the processes of this host have counted, and what SQL and the disks say."""
-    read = {
+def of_installation(
+    settings: Settings, db: Database, *, stores: Callable[[], Problems] = dict
+) -> Exposition:
+    """Return what the processes of this host have counted, and what SQL and the disks say.
+
+    `stores` returns {store: why this process does not ask it now}, None where it does.
+    """
+    read: dict[str, Read] = {
         "queue": partial(catalogue.read_queue, db),
         "products": partial(catalogue.read_products, db),
         "generations": partial(catalogue.read_generations, db),
         "recall": partial(catalogue.read_recall, db),
         "disks": partial(disks.read_disks, settings),
         "sizes": partial(disks.read_sizes, settings, db),
+        "stores": lambda: _read_stores(stores()),
     }
     parts = [Part(name, part) for name, part in read.items()]
     return Exposition(settings.metrics_dir, parts, role=API)
+
+
+def _read_stores(problems: Problems) -> Sequence[Metric]:
+    available = GaugeMetricFamily(
+        "lookalike_store_available",
+        "0 while the API process that answers this leaves a store alone, since it is silent.",
+        labels=("store",),
+    )
+    for store, problem in problems.items():
+        available.add_metric((store,), problem is None)
+    return [available]

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.orm import Session
@@ -52,13 +53,16 @@ class Quarantined:
     """The number of the image, from 1, where the product is indexed by its others."""
 
 
-def state_column() -> ColumnElement[str]:
-    """Return the state as SQL, over products outer-joined with one generation's entries."""
-    settled = and_(IndexEntry.product_id.is_not(None), IndexEntry.due_at.is_(None))
-    is_awaited = IndexEntry.last_error.is_not(None) & IndexEntry.image_retry_at.is_not(None)
+def state_column(entry: Any = IndexEntry) -> ColumnElement[str]:
+    """Return the state as SQL, over products outer-joined with one generation's entries.
+
+    `entry` holds the columns: the mapped class, or those of its table.
+    """
+    settled = and_(entry.product_id.is_not(None), entry.due_at.is_(None))
+    is_awaited = entry.last_error.is_not(None) & entry.image_retry_at.is_not(None)
     return case(
         (and_(settled, is_awaited), State.PENDING.value),
-        (and_(settled, IndexEntry.last_error.is_not(None)), State.QUARANTINED.value),
+        (and_(settled, entry.last_error.is_not(None)), State.QUARANTINED.value),
         (settled, State.INDEXED.value),
         else_=State.PENDING.value,
     )

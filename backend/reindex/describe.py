@@ -24,11 +24,17 @@ def describe(db: Database, generation: Generation) -> dict[str, Any]:
     times: dict[str, datetime | None] = {name: getattr(generation, name) for name in moments}
     return {
         **{name: getattr(generation, name) for name in names},
+        "blocks": _blocks(generation),
         "index_options": generation.index_options,
         **{name: getattr(now, name, None) for name in counts},
         **{name: at and at.isoformat() for name, at in times.items()},
         "quality": generation.quality,
     }
+
+
+def _blocks(generation: Generation) -> list[dict[str, Any]] | None:
+    blocks = generations.blocks_of(generation)
+    return None if blocks is None else [block._asdict() for block in blocks]
 
 
 def listed(session: Session) -> list[Generation]:

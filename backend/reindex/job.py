@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -116,13 +116,19 @@ class ReindexJobs:
         If the latter cannot be loaded, its stored vectors can still be used.
         """
         try:
-            return self.identify(spec or current.embedder)
+            found = self.identify(spec or current.embedder)
         except (EmbedderBusy, UnknownEmbedder, WeightsUnavailable):
             if spec is not None:
                 raise
             return EmbedderIdentity(
-                spec=current.embedder, fingerprint=current.fingerprint, size=current.size
+                spec=current.embedder,
+                fingerprint=current.fingerprint,
+                size=current.size,
+                blocks=generations.blocks_of(current),
             )
+        if found.fingerprint == current.fingerprint and found.blocks is None:
+            return replace(found, blocks=generations.blocks_of(current))
+        return found
 
     def _fill(self, generation: Generation, report: Report) -> None:
         """Raise Waiting while products lack an entry, or rows of the re-index are due."""

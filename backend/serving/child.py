@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +25,7 @@ def run(
     max_requests: int,
     max_body: int,
     direct: Mapping[str, bytes],
+    apart: Collection[str] = (),
     listener: socket.socket,
     master: socket.socket,
     on_stop: Callable[[], None],
@@ -32,11 +33,11 @@ def run(
     """Serve until SIGTERM or the master's end. `on_stop` is called at the signal, in the loop.
 
     A body may have `max_body` bytes. GET requests of the paths in `direct` are answered with that
-    JSON, without a thread.
+    JSON, without a thread; those in `apart` never wait behind other requests.
     """
     limits = HttpLimits(body=max_body, buffered=BODIES_AT_ONCE * max_body)
     limits = replace(limits, connections=raise_descriptor_limit(limits))
-    gateway = Gateway(app, threads=threads, limits=limits, direct=direct)
+    gateway = Gateway(app, threads=threads, limits=limits, direct=direct, apart=apart)
     Server(gateway, limits=limits, master=master, max_requests=max_requests, on_stop=on_stop).run(
         sockets=[listener]
     )

@@ -1,12 +1,13 @@
 """One request: its body is read in the event loop, then the WSGI app runs in one of the threads.
 
-At most `waiting` requests wait for a thread; more are answered 503. Paths in `direct` need none.
+At most `waiting` requests wait for a thread; more are answered 503. Paths in `direct` need none,
+and GET requests of those in `apart` have threads of their own.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -30,6 +31,10 @@ log = structlog.get_logger(__name__)
 CLOSE: Final = (b"connection", b"close")
 BODILESS: Final = (204, 304)
 
+APART_THREADS: Final = 4
+APART_WAITING: Final = 16
+"""Threads for the paths in `apart`, and requests that may wait for one of these."""
+
 
 @dataclass
 class HttpAnswer:
@@ -50,14 +55,15 @@ class Gateway:
         threads: int,
         limits: HttpLimits,
         direct: Mapping[str, bytes],
+        apart: Collection[str] = (),
     ) -> None:
         self._app = app
+        self._apart = frozenset(apart)
         self._limits = limits
         self._direct = direct
         self._bodies = Bodies(limits)
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="request")
-        self._most = threads + limits.waiting
-        self.begun = 0  # requests that the app works on, or that wait for a thread
+        self._pool = Pool(app, threads, waiting=limits.waiting, name="request")
+        self._apart_pool = Pool(app, APART_THREADS, waiting=APART_WAITING, name="probe")
 
     async def __call__(
         self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable
@@ -73,6 +79,11 @@ class Gateway:
             {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
         )
         await send({"type": "http.response.body", "body": answer.body, "more_body": False})
+
+    @property
+    def begun(self) -> int:
+        """Requests that the app works on, or that wait for a thread."""
+        return self._pool.begun
 
     @property
     def buffered(self) -> int:
@@ -124,9 +135,24 @@ class Gateway:
         return answer
 
     async def _run(self, environ: dict[str, Any]) -> HttpAnswer:
+        is_apart = environ["PATH_INFO"] in self._apart and environ["REQUEST_METHOD"] == "GET"
+        return await (self._apart_pool if is_apart else self._pool).run(environ)
+
+
+class Pool:
+    """Threads that run an app, and a bounded number of requests that wait for one."""
+
+    def __init__(self, app: WSGIApplication, threads: int, *, waiting: int, name: str) -> None:
+        self._app = app
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._waiting = waiting
+        self._most = threads + waiting
+        self.begun = 0
+
+    async def run(self, environ: dict[str, Any]) -> HttpAnswer:
         """Run the app in a thread. Raises the 503 where too many requests wait for one."""
         if self.begun >= self._most:
-            detail = f"{self._limits.waiting} requests are waiting already"
+            detail = f"{self._waiting} requests are waiting already"
             raise RequestError(503, "server-busy", detail, headers={"Retry-After": "1"})
         self.begun += 1
         loop = asyncio.get_running_loop()

@@ -18,7 +18,7 @@ from backend.vectors.edge.index import EdgeIndex
 from backend.vectors.edge.shard import ShardOptions
 
 if TYPE_CHECKING:
-    from backend.vectors.server.collection import Connect
+    from backend.vectors.server.nodes import Nodes
 
 
 class Indexes:
@@ -30,6 +30,7 @@ class Indexes:
         self._lock = threading.Lock()
         self._open: dict[str, VectorIndex] = {}
         self._dropped: set[str] = set()
+        self._nodes: Nodes | None = None
 
     def of(self, generation: Generation) -> VectorIndex:
         """Return a generation's index. An embedded one is opened by its owner alone.
@@ -75,8 +76,26 @@ class Indexes:
         if self._settings.qdrant_url:
             from backend.vectors.server.collection import point_alias  # noqa: PLC0415
 
-            connect = _connector(self._settings)
-            point_alias(connect, self._settings.qdrant_alias, generation.collection)
+            point_alias(self.nodes(), self._settings.qdrant_alias, generation.collection)
+
+    def nodes(self) -> Nodes:
+        """Return the nodes of the Qdrant server; all indexes share their connections."""
+        # Only here: qdrant-client takes a second to import, which embedded shops need not pay.
+        from backend.vectors.server.nodes import of_urls  # noqa: PLC0415
+
+        if self._nodes is None:
+            settings = self._settings
+            self._nodes = of_urls(
+                str(settings.qdrant_url),
+                api_key=settings.qdrant_api_key,
+                grpc_port=settings.qdrant_grpc_port,
+                slots=max(1, settings.threads - max(1, settings.threads // 4)),
+            )
+        return self._nodes
+
+    def problem(self) -> str | None:
+        """Return why the Qdrant server is not asked now, None where it is or there is none."""
+        return self._nodes.problem() if self._nodes else None
 
     def close_all(self) -> None:
         """Flush and close every index."""
@@ -84,10 +103,13 @@ class Indexes:
             for index in self._open.values():
                 index.close()
             self._open.clear()
+        if self._nodes:
+            self._nodes.close()
 
     def _make(self, generation: Generation) -> VectorIndex:
-        make = _server_index if self._settings.qdrant_url else _edge_index
-        return make(self._settings, self._schema, generation)
+        if self._settings.qdrant_url:
+            return _server_index(self._settings, self._schema, generation, self.nodes())
+        return _edge_index(self._settings, self._schema, generation)
 
 
 def _edge_index(settings: Settings, schema: Schema, generation: Generation) -> VectorIndex:
@@ -102,8 +124,9 @@ def _edge_index(settings: Settings, schema: Schema, generation: Generation) -> V
     )
 
 
-def _server_index(settings: Settings, schema: Schema, generation: Generation) -> VectorIndex:
-    # Only here: qdrant-client takes a second to import, which the embedded default need not pay.
+def _server_index(
+    settings: Settings, schema: Schema, generation: Generation, nodes: Nodes
+) -> VectorIndex:
     from backend.vectors.server.collection import ServerOptions  # noqa: PLC0415
     from backend.vectors.server.index import ServerIndex  # noqa: PLC0415
 
@@ -111,7 +134,7 @@ def _server_index(settings: Settings, schema: Schema, generation: Generation) ->
         generation.collection,
         size=generation.size,
         schema=schema,
-        connect=_connector(settings),
+        nodes=nodes,
         options=ServerOptions(
             on_disk=settings.qdrant_on_disk,
             quantization=_quantization(generation.quantization or settings.qdrant_quantization),
@@ -125,13 +148,3 @@ def _server_index(settings: Settings, schema: Schema, generation: Generation) ->
 
 def _quantization(chosen: str | None) -> Literal["int8"] | None:
     return "int8" if chosen == "int8" else None
-
-
-def _connector(settings: Settings) -> Connect:
-    from backend.vectors.server.collection import connector  # noqa: PLC0415
-
-    return connector(
-        str(settings.qdrant_url),
-        api_key=settings.qdrant_api_key,
-        grpc_port=settings.qdrant_grpc_port,
-    )

@@ -32,19 +32,22 @@ def choose(
     where: Where | None,
     schema: Schema,
     *,
-    has_graph: bool,
-    estimate: Callable[[], int],
+    has_graph: bool = True,
+    estimate: Callable[[], int] | None = None,
     points: Callable[[], int] | None = None,
 ) -> SearchMode:
     """Return how to search under a checked filter.
 
     `estimate` returns about how many points pass, `points` about how many there are; they are
-    called only where it matters. Without `points`, no more than NARROW points are compared.
+    called only where it matters. Without `points`, no more than NARROW points are compared;
+    without `estimate`, the engine decides whether to compare.
     """
     if not has_graph:
         return SearchMode.EXACT
     if _are_linked(where, schema):
         return SearchMode.PLAIN
+    if estimate is None:
+        return SearchMode.ACORN
     passing = estimate()
     if passing <= NARROW or (points and passing <= min(LARGEST_SHARE * points(), MOST)):
         return SearchMode.EXACT

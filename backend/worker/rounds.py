@@ -161,6 +161,7 @@ class Rounds:
 
     def _embed(self, generation: Generation, *, batches: int, up_to: int = REINDEX) -> int:
         embedder = self._services.embedders.of(generation)
+        generations.note_blocks(self._services.db, generation, embedder.blocks)
         return indexing.embed_pending(
             self._services.db,
             generation,

@@ -27,7 +27,9 @@ class HttpServer:
     """A server on a port of its own."""
 
     def __init__(self, app: WSGIApplication, *, threads: int, limits: HttpLimits) -> None:
-        self.gateway = Gateway(app, threads=threads, limits=limits, direct={"/livez": ALIVE})
+        self.gateway = Gateway(
+            app, threads=threads, limits=limits, direct={"/livez": ALIVE}, apart=["/readyz"]
+        )
         self.master, self._theirs = socket.socketpair()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]

@@ -9,9 +9,10 @@ from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validato
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from backend.catalogue.request_schema import without_defaults
 from backend.filters import Schema
 
-_ANNOTATIONS: Final = ("title", "description", "default", "readOnly")
+_ANNOTATIONS: Final = ("title", "description", "readOnly")
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Document(BaseModel):
 
 
 class RequestBody(Document):
-    """What a client sends. A member of null counts as absent."""
+    """What a client sends. A member of null counts as absent. Its schema has no defaults."""
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -38,6 +39,7 @@ class RequestBody(Document):
         """Return the schema, which says of each member that may be absent that it may be null."""
         schema = handler(core_schema)
         described = handler.resolve_ref_schema(schema)
+        without_defaults(described)
         for name, member in described.get("properties", {}).items():
             if name not in described.get("required", ()):
                 described["properties"][name] = _or_null(member)

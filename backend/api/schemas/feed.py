@@ -6,17 +6,16 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field
+from typing_extensions import TypeAliasType
 
 from backend.api.schemas.document import Document, RequestBody
 from backend.catalogue.pruning import DEFAULT_LIMIT
 from backend.catalogue.texts import storable
 from backend.feeds.options import DEFAULT_SECONDS, FORMATS, MOST_SECONDS, NAME, FeedOptions
 
-
-class FeedRunDocument(Document):
-    """One run of a feed, with its outcome."""
-
-    outcome: Literal[
+FeedOutcome = TypeAliasType(
+    "FeedOutcome",
+    Literal[
         "running",
         "imported",
         "unchanged",
@@ -24,7 +23,14 @@ class FeedRunDocument(Document):
         "ended-early",
         "failed",
         "interrupted",
-    ]
+    ],
+)
+
+
+class FeedRunDocument(Document):
+    """One run of a feed, with its outcome."""
+
+    outcome: FeedOutcome
     reason: str | None = Field(description="why it failed, ended early, or removed nothing")
     job: int | None
     started_at: datetime

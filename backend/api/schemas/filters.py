@@ -13,12 +13,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final, TypeAlias
 
-from pydantic import Field, PlainValidator, ValidationInfo
+from pydantic import ConfigDict, Field, PlainValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from backend.api.problems import pointer
 from backend.api.schemas.document import BodyLimits, Document
 from backend.api.schemas.problem import ProblemFault
+from backend.catalogue.request_schema import without_defaults
 from backend.errors import FilterTooLarge, InvalidFilter
 from backend.filters import OPEN_PREFIX, Condition, Scalar, Schema, Where
 from backend.filters.budget import Budget
@@ -120,6 +121,7 @@ class FilterReader:
     def _parts_of(self, value: Any, here: Mapping[str, str]) -> Iterable[tuple[str, Any]]:
         if not isinstance(value, dict):
             return [("any_of", _listed(value))]
+        value = {word: it for word, it in value.items() if it is not None or word not in WORDS}
         if not value or not value.keys() <= WORDS.keys():
             self._refuse(f"takes a value, a list, or an object of {', '.join(WORDS)}", **here)
         return [
@@ -170,7 +172,9 @@ def _listed(value: Any) -> tuple[Any, ...]:
 
 
 class Bound(Document):
-    """A negation or a range."""
+    """A negation or a range. A member of null counts as absent."""
+
+    model_config = ConfigDict(json_schema_extra=without_defaults)
 
     none_of: Scalar | list[Scalar] | None = Field(None, alias="not")
     gte: float | None = None

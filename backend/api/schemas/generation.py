@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, ConfigDict, Field
+from typing_extensions import TypeAliasType
 
 from backend.api.schemas.document import Document, RequestBody
 from backend.catalogue.texts import storable
@@ -23,12 +24,28 @@ class GenerationDocument(Document):
     state: str
 
 
+GenerationState = TypeAliasType(
+    "GenerationState", Literal["building", "active", "standby", "retired"]
+)
+
+
+class VectorBlock(Document):
+    """A part of the vectors whose length is the same in all of them."""
+
+    name: str = Field(description="look, colour")
+    start: int
+    stop: int
+
+
 class GenerationDetail(GenerationDocument):
     """A generation with its progress, and the numbers of its last check."""
 
-    state: Literal["building", "active", "standby", "retired"]
+    state: GenerationState
     quantization: str | None
     index_options: dict[str, Any]
+    blocks: list[VectorBlock] | None = Field(
+        description="parts of the vectors that a query can weigh; null: not known yet"
+    )
     products: int | None = Field(description="null once it is retired, like the next three")
     pending: int | None
     indexed: int | None

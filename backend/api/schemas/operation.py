@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import Field
+from typing_extensions import TypeAliasType
 
 from backend.api.schemas.document import Document, RequestBody
 from backend.api.schemas.generation import GenerationDocument
@@ -126,13 +127,16 @@ class QuarantinePage(Document):
     next_cursor: str | None
 
 
+JobState = TypeAliasType("JobState", Literal["queued", "running", "done", "failed"])
+
+
 class JobDocument(Document):
     """An operator's long task."""
 
     id: int
     verb: str
     arguments: dict[str, Any]
-    state: Literal["queued", "running", "done", "failed"]
+    state: JobState
     done: int
     total: int | None
     rate: float | None = Field(description="steps per second, recently")
@@ -176,4 +180,7 @@ class Health(Document):
 
     status: Literal["ok", "ready"]
     checks: dict[str, str] = {}
+    ages: dict[str, float | None] = Field(
+        {}, description="seconds since each check ended; null: never yet"
+    )
     index: IndexCounts | None = None

@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypeAliasType
 
 from backend.api.problem_codes import FAULTS, all_codes
 from backend.api.schemas import Json
 from backend.api.schemas.document import Document
 
 _CODES: Final = "\n".join(f"- `{it.code}` ({it.status}): {it.meaning}" for it in all_codes())
-_CODE: Final[Json] = {"enum": [it.code for it in all_codes()]}
+
+ProblemCode = TypeAliasType(
+    "ProblemCode",
+    Annotated[
+        str,
+        Field(
+            json_schema_extra={"enum": [it.code for it in all_codes()]},
+            description=f"the kind of problem, for programs:\n\n{_CODES}",
+        ),
+    ],
+)
+FaultCode = TypeAliasType(
+    "FaultCode",
+    Annotated[
+        str,
+        Field(
+            json_schema_extra={"enum": list(FAULTS)},
+            description="what is wrong with one part of a request",
+        ),
+    ],
+)
+MORE: Final = "one of these; a later release may have more"
+"""Said of an enumeration that grows, which clients have to take as an open one."""
 
 
 class ProblemFault(Document):
@@ -21,7 +44,7 @@ class ProblemFault(Document):
 
     parameter: str | None = Field(None, description="the query parameter or form field")
     pointer: str | None = Field(None, description="RFC 6901 pointer into the body")
-    code: str = Field(json_schema_extra={"enum": list(FAULTS)})
+    code: FaultCode | str = Field(description=MORE)
     detail: str = Field(description="what is wrong; the first fault of a kind says what is allowed")
 
     def as_json(self) -> Json:
@@ -36,9 +59,7 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str
-    code: str = Field(
-        description=f"the kind of problem, for programs:\n\n{_CODES}", json_schema_extra=_CODE
-    )
+    code: ProblemCode | str = Field(description=MORE)
     request_id: str | None
     errors: list[ProblemFault] = Field([], description="what is wrong with the request")
     errors_left_out: int = Field(0, description="how many more faults there are")
@@ -51,6 +72,6 @@ class BatchProblem(BaseModel):
     title: str
     status: int
     detail: str
-    code: str = Field(json_schema_extra=_CODE)
+    code: ProblemCode | str = Field(description=MORE)
     errors: list[ProblemFault] = []
     errors_left_out: int = 0

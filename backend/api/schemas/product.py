@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import Field, PlainValidator, ValidationInfo, field_validator
 from sqlalchemy.orm import Session
+from typing_extensions import TypeAliasType
 
 from backend import generations
 from backend.api.image_urls import image_url, may_see_paths
@@ -14,6 +15,7 @@ from backend.api.schemas import Json
 from backend.api.schemas.document import BodyLimits, Document, RequestBody
 from backend.api.schemas.problem import BatchProblem
 from backend.catalogue import product_images
+from backend.catalogue.draft_images import ImageRef
 from backend.catalogue.drafts import Attributes, ProductFields, Sku
 from backend.catalogue.products import FIELDS, Draft, parse
 from backend.catalogue.skus import normalise
@@ -23,12 +25,18 @@ from backend.queue.progress import State, image_errors, states
 
 
 class ProductBody(ProductFields):
-    """A product as a client writes it. `state`, `reason`, `image_url` are read-only and ignored."""
+    """A complete product as a client writes it; `in_stock` is true if it is absent."""
 
     sku: Sku = Field(default_factory=str, description="absent, or the sku of the path")
-    state: str | None = Field(None, json_schema_extra={"readOnly": True})
-    reason: str | None = Field(None, json_schema_extra={"readOnly": True})
-    image_url: str | None = Field(None, json_schema_extra={"readOnly": True})
+
+
+class ProductPatch(ProductFields):
+    """What is to be changed of a product: absent members stay, null empties one.
+
+    `attributes` are merged; one of null is removed.
+    """
+
+    sku: Sku = Field(default_factory=str, description="absent, or the sku of the path")
 
 
 class ImageDocument(Document):
@@ -123,6 +131,8 @@ READ_ONLY: Final = ("state", "reason", "image_url")
 MEMBERS: Final = ("sku", *FIELDS, "images", *READ_ONLY)
 """The members of a product, in the order in which they are written."""
 
+ProductMember = TypeAliasType("ProductMember", Literal[MEMBERS])  # type: ignore[valid-type]
+
 
 def write_products(
     session: Session, products: Sequence[models.Product], *, fields: Collection[str] = ()
@@ -159,18 +169,31 @@ def write_images(
     several = [product.id for product in products if product.more_images]
     errors = image_errors(session, generation_id, several)
     return {
-        product.id: [
-            {
-                "uri": image.uri,
-                "role": image.role,
-                "digest": image.digest,
-                "url": image_url(product.sku, number, uri=image.uri, digest=image.digest),
-                **_state_of_image(image.uri, *found[product.id], errors.get(product.id, {})),
-            }
-            for number, image in enumerate(images[product.id], start=1)
-        ]
+        product.id: image_documents(
+            product.sku, images[product.id], *found[product.id], errors.get(product.id, {})
+        )
         for product in products
     }
+
+
+def image_documents(
+    sku: str,
+    images: Sequence[ImageRef],
+    state: State,
+    reason: str | None,
+    errors: Mapping[str, str],
+) -> list[Json]:
+    """Return the images of one product as JSON; `errors` says by address why one has no point."""
+    return [
+        {
+            "uri": image.uri,
+            "role": image.role,
+            "digest": image.digest,
+            "url": image_url(sku, number, uri=image.uri, digest=image.digest),
+            **_state_of_image(image.uri, state, reason, errors),
+        }
+        for number, image in enumerate(images, start=1)
+    ]
 
 
 def _state_of_image(
@@ -191,9 +214,32 @@ def write_product(
     fields: Collection[str] = (),
 ) -> Json:
     """Return one product as JSON; `fields` as in `write_products`, `images` as `write_images`."""
-    whole = {name: getattr(product, name) for name in ("sku", *FIELDS)}
-    url = image_url(product.sku, uri=product.image_uri, digest=product.image_digest)
-    whole |= {"images": list(images), "state": str(state), "reason": reason, "image_url": url}
+    columns = {name: getattr(product, name) for name in ("sku", *FIELDS)}
+    return product_document(
+        columns, state, reason, digest=product.image_digest, images=images, fields=fields
+    )
+
+
+def product_document(
+    columns: Json,
+    state: str,
+    reason: str | None,
+    *,
+    digest: str | None,
+    images: Sequence[Json],
+    fields: Collection[str] = (),
+) -> Json:
+    """Return one product as JSON from its columns, `sku` and FIELDS in this order.
+
+    `digest` is that of its first image.
+    """
+    url = image_url(columns["sku"], uri=columns["image_uri"], digest=digest)
+    whole = columns | {
+        "images": list(images),
+        "state": str(state),
+        "reason": reason,
+        "image_url": url,
+    }
     if not may_see_paths():
         whole = _without_paths(whole)
     wanted = {"sku", *fields} if fields else whole.keys()

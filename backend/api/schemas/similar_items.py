@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Final, Literal
+from dataclasses import replace
+from typing import Final
 
 from pydantic import BaseModel, Field
-from sqlalchemy.orm import Session
 
 from backend.api.schemas import Json
 from backend.api.schemas.document import Document, RequestBody
 from backend.api.schemas.filters import Filter
-from backend.api.schemas.product import MEMBERS, Product, write_images, write_product
+from backend.api.schemas.product import (
+    MEMBERS,
+    Product,
+    ProductMember,
+    image_documents,
+    product_document,
+)
 from backend.api.schemas.query import MOST_WORDS, QueryReader
 from backend.catalogue.drafts import Sku
 from backend.filters import Scalar, Schema
 from backend.queue.progress import State
+from backend.search import found
 from backend.search.similar import MAX_LIMIT, Answer, Query
 from backend.vectors import SearchMode
 from backend.vectors.image_points import MOST_IMAGES
@@ -65,9 +72,9 @@ class SimilarBody(RequestBody):
     """A query by a product of the catalogue, for filters too long for a query string."""
 
     sku: Sku
-    limit: int = Field(10, ge=1, le=MAX_LIMIT)
+    limit: int = Field(10, ge=1, le=MAX_LIMIT, description="how many at most; 10 if absent")
     exclude: list[Sku] = Field([], max_length=MOST_WORDS, description="skus that are left out")
-    fields: list[Literal[MEMBERS]] = Field(  # type: ignore[valid-type]
+    fields: list[ProductMember] = Field(
         [], max_length=MOST_WORDS, description="members of the products that are wanted"
     )
     min_score: float | None = Field(None, ge=-1, le=1)
@@ -108,23 +115,56 @@ class FacetPage(Document):
     generation: int
 
 
-def read_query(reader: QueryReader, fields: Schema) -> tuple[Query, list[str]]:
+def read_query(
+    reader: QueryReader, fields: Schema, *, scored: bool = True
+) -> tuple[Query, list[str]]:
     """Read a query and the wanted members of products; call it last, since it finishes the reader.
 
-    Raises RequestError if anything was wrong.
+    Without `scored`, there is no `min_score`. Raises RequestError if anything was wrong.
     """
     limit = reader.integer("limit", default=10, least=1, most=MAX_LIMIT)
     exclude = reader.skus("exclude")
     wanted = reader.words_among("fields", MEMBERS)
-    min_score = reader.number("min_score", least=-1, most=1)
+    min_score = reader.number("min_score", least=-1, most=1) if scored else None
     where = reader.where(fields)
     reader.finish()
-    query = Query(limit=limit, where=where, schema=fields, exclude=exclude, min_score=min_score)
+    query = Query(
+        limit=limit,
+        where=where,
+        schema=fields,
+        exclude=exclude,
+        min_score=min_score,
+        shows_images=shows_images(wanted),
+    )
     return query, wanted
 
 
+def shows_images(fields: Collection[str]) -> bool:
+    """Tell whether an answer with these members of products, by default all, has their images."""
+    return not fields or "images" in fields
+
+
+def read_both(body: SimilarBody, reader: QueryReader, fields: Schema) -> tuple[Query, list[str]]:
+    """Read a query from a body and from the query string, as `read_query` does.
+
+    Raises RequestError for what stands in both.
+    """
+    given = body.model_fields_set - {"sku"}
+    for name in given & reader.names:
+        reader.refuse(name, "the body has it too")
+    query, wanted = read_query(reader, fields)
+    if body.filter and query.where:
+        reader.refuse(next(iter(query.where)), "the body has a filter; only one place can")
+        reader.finish()
+    ours = body.query(fields)
+    named = {name: getattr(ours, name) for name in given - {"fields", "filter"}}
+    named |= {"where": ours.where or query.where}
+    fields_of_products = body.fields or wanted
+    named["shows_images"] = shows_images(fields_of_products)
+    return replace(query, **named), fields_of_products
+
+
 def write_answer(
-    session: Session,
     answer: Answer,
     *,
     coverage: float,
@@ -132,24 +172,27 @@ def write_answer(
     request_id: str | None = None,
     took_ms: float | None = None,
 ) -> Json:
-    """Return similar items as JSON, best first; runs no SQL where each has one image at most."""
-    products = [item.product for item in answer.items]
-    states = {item.product.id: (item.state, item.reason) for item in answer.items}
-    images = write_images(session, answer.generation.id, products, states, fields=fields)
-    shown = {
-        product.id: write_product(
-            product, *states[product.id], images=images[product.id], fields=fields
-        )
-        for product in products
-    }
+    """Return similar items as JSON, best first."""
+    meta = answer.meta | {"coverage": round(coverage, 4)}
+    if took_ms is not None:
+        meta["took_ms"] = took_ms
     return {
-        "items": [
-            {"sku": it.product.sku, "score": it.score, "product": shown[it.product.id]}
-            for it in answer.items
-        ],
+        "items": [_write_item(item, fields) for item in answer.items],
         "generation": answer.generation.id,
         "request_id": request_id,
-        "meta": answer.meta
-        | {"coverage": round(coverage, 4)}
-        | ({} if took_ms is None else {"took_ms": took_ms}),
+        "meta": meta,
     }
+
+
+def _write_item(item: found.Neighbour, fields: Collection[str]) -> Json:
+    product = product_of_answer(item, fields)
+    return {"sku": item.product.sku, "score": item.score, "product": product}
+
+
+def product_of_answer(item: found.Neighbour, fields: Collection[str]) -> Json:
+    """Return the product of an item as JSON, with the members that are wanted."""
+    row = item.product
+    images = image_documents(row.sku, item.images, item.state, item.reason, item.image_errors)
+    return product_document(
+        item.shown, item.state, item.reason, digest=row.image_digest, images=images, fields=fields
+    )

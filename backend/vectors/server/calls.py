@@ -1,19 +1,21 @@
-"""Calling a Qdrant server: when to try again, and what its errors mean."""
+"""What the errors of a Qdrant server mean."""
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Callable
 from enum import Enum, auto
-from typing import Final, TypeVar
+from typing import Final
 
 import grpc  # type: ignore[import-untyped]
 from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
-from qdrant_client.http.exceptions import ApiException, UnexpectedResponse
+from qdrant_client.http.exceptions import (
+    ApiException,
+    ResponseHandlingException,
+    UnexpectedResponse,
+)
 
 from backend.errors import (
     ConfigurationError,
+    IndexDegraded,
     IndexGone,
     IndexRefused,
     IndexUnavailable,
@@ -21,85 +23,99 @@ from backend.errors import (
     LookalikeError,
 )
 
-T = TypeVar("T")
-
-PAUSES: Final = (0.1, 0.4)
-"""Seconds before each retry, plus or minus a half. Few, because a shopper may be waiting; the queue
-retries failed writes later."""
+ERRORS: Final = (grpc.RpcError, ApiException, QdrantException, ValueError)
+"""What a call of the client raises."""
 
 
-class _Meaning(Enum):
-    AWAY = auto()  # the call did not begin: try again
+class Meaning(Enum):
+    """What a failed call says about the server."""
+
+    AWAY = auto()  # nobody listens, and the call did not begin: try again
+    SILENT = auto()  # no answer in time; the call may have been done
+    BUSY = auto()  # it answers, and the call did not begin: try again
+    DEGRADED = auto()  # it answers, but too few replicas do
     GONE = auto()
     DENIED = auto()
     REFUSED = auto()
-    FAILED = auto()  # overloaded, or the call was done: do not try again at once
+    FAILED = auto()  # it answers, and the call may have been done
 
+
+UNANSWERED: Final = (Meaning.AWAY, Meaning.SILENT)
+"""The server gave no answer, so another node may."""
+
+AGAIN: Final = (Meaning.AWAY, Meaning.BUSY)
+"""The call did not begin, so the same node is asked again."""
 
 _GRPC: Final = {
-    grpc.StatusCode.UNAVAILABLE: _Meaning.AWAY,
-    grpc.StatusCode.RESOURCE_EXHAUSTED: _Meaning.AWAY,
-    grpc.StatusCode.ABORTED: _Meaning.AWAY,
-    grpc.StatusCode.NOT_FOUND: _Meaning.GONE,
-    grpc.StatusCode.UNAUTHENTICATED: _Meaning.DENIED,
-    grpc.StatusCode.PERMISSION_DENIED: _Meaning.DENIED,
-    grpc.StatusCode.INVALID_ARGUMENT: _Meaning.REFUSED,
-    grpc.StatusCode.FAILED_PRECONDITION: _Meaning.REFUSED,
-    grpc.StatusCode.ALREADY_EXISTS: _Meaning.REFUSED,
-    grpc.StatusCode.UNIMPLEMENTED: _Meaning.REFUSED,
+    grpc.StatusCode.UNAVAILABLE: Meaning.AWAY,
+    grpc.StatusCode.DEADLINE_EXCEEDED: Meaning.SILENT,
+    grpc.StatusCode.CANCELLED: Meaning.SILENT,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: Meaning.BUSY,
+    grpc.StatusCode.ABORTED: Meaning.BUSY,
+    grpc.StatusCode.NOT_FOUND: Meaning.GONE,
+    grpc.StatusCode.UNAUTHENTICATED: Meaning.DENIED,
+    grpc.StatusCode.PERMISSION_DENIED: Meaning.DENIED,
+    grpc.StatusCode.INVALID_ARGUMENT: Meaning.REFUSED,
+    grpc.StatusCode.FAILED_PRECONDITION: Meaning.REFUSED,
+    grpc.StatusCode.ALREADY_EXISTS: Meaning.REFUSED,
+    grpc.StatusCode.UNIMPLEMENTED: Meaning.REFUSED,
 }
 _HTTP: Final = {
-    429: _Meaning.AWAY,
-    502: _Meaning.AWAY,
-    503: _Meaning.AWAY,
-    404: _Meaning.GONE,
-    401: _Meaning.DENIED,
-    403: _Meaning.DENIED,
-    400: _Meaning.REFUSED,
-    409: _Meaning.REFUSED,
-    422: _Meaning.REFUSED,
+    429: Meaning.BUSY,
+    502: Meaning.AWAY,
+    503: Meaning.AWAY,
+    404: Meaning.GONE,
+    401: Meaning.DENIED,
+    403: Meaning.DENIED,
+    400: Meaning.REFUSED,
+    409: Meaning.REFUSED,
+    422: Meaning.REFUSED,
 }
+_REPLICAS: Final = (
+    "no leader could be selected",
+    "via leader peer",
+    "no active replica",
+    "enough active replicas",
+    "`Active` replica",
+    "replica of shard",
+)
+"""How Qdrant 1.18 says that a cluster lacks replicas. It has no status code of its own for it."""
 
 
-def attempt(call: Callable[[], T], *, collection: str) -> T:
-    """Return a call's result, trying again while the server is away for a moment.
-
-    Only for calls that may run twice. All of ours may, because writes are conditional on their
-    claim.
-    """
-    pauses = iter(PAUSES)
-    while True:
-        try:
-            return call()
-        except (grpc.RpcError, ApiException, QdrantException, ValueError) as error:
-            meaning, details = _read(error)
-            pause = next(pauses, None) if meaning is _Meaning.AWAY else None
-            if pause is None:
-                raise _translated(meaning, details, collection) from error
-        time.sleep(pause * random.uniform(0.5, 1.5))
-
-
-def _read(error: Exception) -> tuple[_Meaning, str]:
+def read_error(error: Exception) -> tuple[Meaning, str]:
     """Return the meaning and the message of a server's error; raise any other error again."""
     if isinstance(error, grpc.Call):
-        return _GRPC.get(error.code(), _Meaning.FAILED), error.details() or error.code().name
+        meaning = _GRPC.get(error.code(), Meaning.FAILED)
+        details = error.details() or error.code().name
+        lacks = any(phrase in details for phrase in _REPLICAS)
+        return (Meaning.DEGRADED if lacks and meaning is Meaning.FAILED else meaning), details
     if isinstance(error, UnexpectedResponse):
-        return _HTTP.get(error.status_code or 0, _Meaning.FAILED), str(error)
+        return _HTTP.get(error.status_code or 0, Meaning.FAILED), str(error)
     if isinstance(error, ValueError):  # the client's local mode has no errors of its own
         if str(error).startswith("Collection ") and str(error).endswith(" not found"):
-            return _Meaning.GONE, str(error)
+            return Meaning.GONE, str(error)
         raise error
-    away = isinstance(error, ResourceExhaustedResponse)
-    return (_Meaning.AWAY if away else _Meaning.FAILED), str(error) or type(error).__name__
+    if isinstance(error, ResourceExhaustedResponse):
+        return Meaning.BUSY, str(error)
+    silent = isinstance(error, ResponseHandlingException)
+    return (Meaning.SILENT if silent else Meaning.FAILED), str(error) or type(error).__name__
 
 
-def _translated(meaning: _Meaning, details: str, collection: str) -> LookalikeError:
-    if meaning is _Meaning.GONE:
+def translate_error(
+    meaning: Meaning, details: str, *, server: str, collection: str
+) -> LookalikeError:
+    """Return the error of the domain; `server` names who answered, or did not."""
+    if meaning is Meaning.GONE:
         return IndexGone(f"the collection {collection!r} is gone", collection=collection)
-    if meaning is _Meaning.DENIED:
-        return ConfigurationError(f"the Qdrant server denies access: {details}")
-    if meaning is _Meaning.REFUSED and "Index required" in details:  # its strict mode
+    if meaning is Meaning.REFUSED and "Index required" in details:  # its strict mode
         return InvalidFilter(f"the Qdrant server filters only by indexed fields: {details}")
-    if meaning is _Meaning.REFUSED:
-        return IndexRefused(f"the Qdrant server refuses the request: {details}")
-    return IndexUnavailable(f"the Qdrant server does not answer: {details}")
+    kind, said = _SAID.get(meaning, (IndexUnavailable, "{server} does not answer"))
+    return kind(f"{said.format(server=server)}: {details}")
+
+
+_SAID: Final[dict[Meaning, tuple[type[LookalikeError], str]]] = {
+    Meaning.DENIED: (ConfigurationError, "{server} denies access (QDRANT_API_KEY)"),
+    Meaning.REFUSED: (IndexRefused, "the Qdrant server refuses the request"),
+    Meaning.DEGRADED: (IndexDegraded, "the Qdrant cluster lacks replicas"),
+    Meaning.FAILED: (IndexUnavailable, "{server} failed"),
+}

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal
 
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 
 from backend.errors import ConfigurationError
 from backend.filters import FieldType, Schema
 from backend.vectors import CLAIM, SLOT
-from backend.vectors.server.calls import attempt
+from backend.vectors.server.channel import WRITE_SECONDS
+from backend.vectors.server.nodes import Nodes
 from backend.vectors.translate import path
-
-WRITE_SECONDS: Final = 60
-"""Time limit of a write, which may have to wait for the server's optimizer."""
 
 _TYPES: Final[dict[FieldType, models.PayloadSchemaType]] = {
     "keyword": models.PayloadSchemaType.KEYWORD,
@@ -25,8 +21,6 @@ _TYPES: Final[dict[FieldType, models.PayloadSchemaType]] = {
     "float": models.PayloadSchemaType.FLOAT,
     "bool": models.PayloadSchemaType.BOOL,
 }
-
-Connect: TypeAlias = Callable[[], QdrantClient]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,30 +35,14 @@ class ServerOptions:
     hnsw_ef_construct: int | None = None  # neighbours considered while building
 
 
-def connector(url: str, *, api_key: str | None = None, grpc_port: int = 6334) -> Connect:
-    """Return a function that connects to a server by gRPC."""
-    return partial(
-        QdrantClient,
-        url=url,
-        api_key=api_key,
-        prefer_grpc=True,
-        grpc_port=grpc_port,
-        timeout=WRITE_SECONDS,  # by gRPC a write's deadline is this one, whatever the call says
-        check_compatibility=False,  # it would ask over HTTP, in a thread, only to warn
-    )
-
-
 def ensure_collection(
-    client: QdrantClient, name: str, *, size: int, schema: Schema, options: ServerOptions
+    nodes: Nodes, name: str, *, size: int, schema: Schema, options: ServerOptions
 ) -> None:
     """Make the collection unless it is there, and the payload indexes that it lacks.
 
     Raises ConfigurationError when it is there with vectors of another size or distance.
     """
-
-    def call(method: str, **arguments: Any) -> Any:
-        return attempt(partial(getattr(client, method), name, **arguments), collection=name)
-
+    call = partial(_call, nodes, name)
     if not call("collection_exists"):
         try:
             call("create_collection", **_layout(size, options))
@@ -79,30 +57,40 @@ def ensure_collection(
             call("create_payload_index", field_name=path(field), field_schema=_TYPES[kind])
 
 
-def drop_collection(client: QdrantClient, name: str) -> None:
+def check_collection(nodes: Nodes, name: str, *, size: int) -> None:
+    """Ask for a collection, and make nothing; one that is not there yet is no error.
+
+    Raises ConfigurationError when it is there with vectors of another size or distance, or when
+    the key is wrong, and IndexUnavailable.
+    """
+    if _call(nodes, name, "collection_exists"):
+        _check_vectors(_call(nodes, name, "get_collection").config.params.vectors, name, size)
+
+
+def drop_collection(nodes: Nodes, name: str) -> None:
     """Delete a collection if it is there."""
-    attempt(partial(client.delete_collection, name, timeout=WRITE_SECONDS), collection=name)
+    _call(nodes, name, "delete_collection", timeout=WRITE_SECONDS)
 
 
-def point_alias(connect: Connect, alias: str, collection: str) -> None:
+def point_alias(nodes: Nodes, alias: str, collection: str) -> None:
     """Let an alias name a collection. If it named another one, both changes are one atomic step."""
-    with closing(connect()) as client:
-        found = attempt(client.get_aliases, collection=collection).aliases
-        named = {it.alias_name: it.collection_name for it in found}
-        if named.get(alias) == collection:
-            return
-        change: list[Any] = [
-            models.CreateAliasOperation(
-                create_alias=models.CreateAlias(collection_name=collection, alias_name=alias)
-            )
-        ]
-        if alias in named:
-            delete = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))
-            change.insert(0, delete)
-        attempt(
-            partial(client.update_collection_aliases, change_aliases_operations=change),
-            collection=collection,
+    found = nodes.call("get_aliases", collection=collection).aliases
+    named = {it.alias_name: it.collection_name for it in found}
+    if named.get(alias) == collection:
+        return
+    change: list[Any] = [
+        models.CreateAliasOperation(
+            create_alias=models.CreateAlias(collection_name=collection, alias_name=alias)
         )
+    ]
+    if alias in named:
+        delete = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))
+        change.insert(0, delete)
+    nodes.call("update_collection_aliases", collection=collection, change_aliases_operations=change)
+
+
+def _call(nodes: Nodes, name: str, method: str, **arguments: Any) -> Any:
+    return nodes.call(method, name, collection=name, **arguments)
 
 
 def _layout(size: int, options: ServerOptions) -> dict[str, Any]:

@@ -27,8 +27,10 @@ from backend.vectors.points import (
     without_claim,
 )
 from backend.vectors.search_mode import choose
-from backend.vectors.server.collection import Connect, ServerOptions
+from backend.vectors.server.channel import READ_SECONDS
+from backend.vectors.server.collection import ServerOptions
 from backend.vectors.server.connection import ServerCollection
+from backend.vectors.server.nodes import Nodes
 from backend.vectors.server.queries import SERVER_FILTERS, search_params
 from backend.vectors.translate import (
     path,
@@ -36,9 +38,6 @@ from backend.vectors.translate import (
     points_without_claim,
     translate,
 )
-
-READ_SECONDS: Final = 5
-"""Time limit of a read: a shopper may be waiting."""
 
 _ORDERING: Final = models.WriteOrdering.MEDIUM
 """All writes of a shard go through one leader. With weak ordering, replicas may apply an upsert and
@@ -49,7 +48,7 @@ _PAGE = 1000  # points per request
 
 
 class ServerIndex(VectorIndex):
-    """The vectors of one generation in a collection. A forked child makes its own connection."""
+    """The vectors of one generation in a collection. Whoever made `nodes` closes them."""
 
     def __init__(
         self,
@@ -57,14 +56,14 @@ class ServerIndex(VectorIndex):
         *,
         size: int,
         schema: Schema,
-        connect: Connect,
+        nodes: Nodes,
         options: ServerOptions | None = None,
     ) -> None:
         self.size = size
         self._schema = dict(schema)
         self._options = options or ServerOptions()
         self.collection = ServerCollection(
-            collection, size=size, schema=self._schema, connect=connect, options=self._options
+            collection, size=size, schema=self._schema, nodes=nodes, options=self._options
         )
 
     # --- writing ---
@@ -157,20 +156,13 @@ class ServerIndex(VectorIndex):
         return self._search(query, limit, where, exclude)
 
     def search_mode(self, where: Where | None = None) -> SearchMode:
-        """Choose as if every point were in the graph; the server compares the others anyway.
+        """Choose by the filter alone, as if every point were in the graph: nothing is asked for it.
 
-        A share of all points is never compared: vectors may lie on disk, and every shard of the
-        collection would be busy.
+        The server estimates by itself how many points pass, and compares them where they are few,
+        in each mode: 5,000 at 512 dimensions by its own defaults.
         """
-        passing = self._filter(where)
-
-        def estimate() -> int:
-            found = self.collection.call(
-                "count", count_filter=passing, exact=False, timeout=READ_SECONDS
-            )
-            return int(found.count)
-
-        return choose(where, self._schema, has_graph=True, estimate=estimate)
+        check(where, self._schema)
+        return choose(where, self._schema)
 
     def _search(
         self,

@@ -67,12 +67,12 @@ def test_the_documentation_lists_the_same_codes() -> None:
 
 def test_the_description_lists_the_same_codes(client: FlaskClient) -> None:
     schemas = client.get("/openapi.json").json["components"]["schemas"]
-    code = schemas["Problem"]["properties"]["code"]
+    code = schemas["ProblemCode"]
     assert code["enum"] == [it.code for it in all_codes()]
     assert all(
         f"`{it.code}` ({it.status}): {it.meaning}" in code["description"] for it in all_codes()
     )
-    assert schemas["ProblemFault"]["properties"]["code"]["enum"] == list(FAULTS)
+    assert schemas["FaultCode"]["enum"] == list(FAULTS)
 
 
 # --- how large an error may be -------------------------------------------------------------------

@@ -68,6 +68,40 @@ def test_vectors_are_unit_vectors_in_input_order(spec: str) -> None:
 
 
 @pytest.mark.parametrize("spec", SPECS)
+def test_blocks_cover_the_vector_and_have_the_same_length_in_every_vector(spec: str) -> None:
+    embedder = loaded(spec)
+    black = Image.new("RGB", (60, 80))
+    white = Image.new("RGB", (60, 80), "white")
+    vectors = embedder.embed([*GARMENTS, black, white]).astype(np.float16).astype(np.float32)
+
+    starts = [block.start for block in embedder.blocks]
+    stops = [block.stop for block in embedder.blocks]
+    if embedder.blocks:
+        assert [0, *stops] == [*starts, embedder.size]
+    for block in embedder.blocks:
+        lengths = np.linalg.norm(vectors[:, block.start : block.stop], axis=1)
+        assert lengths == pytest.approx(lengths.mean(), abs=1e-3)
+
+
+def test_the_blocks_of_each_kind_of_embedder() -> None:
+    def lengths_of(spec: str) -> dict[str, tuple[int, float]]:
+        embedder = loaded(spec)
+        vector = embedder.embed(GARMENTS[:1])[0]
+        return {
+            name: (stop - start, pytest.approx(float(np.linalg.norm(vector[start:stop])), abs=1e-5))
+            for name, start, stop in embedder.blocks
+        }
+
+    assert lengths_of("efficientnet-lite0") == {
+        "look": (256, 0.85**0.5),
+        "colour": (128, 0.15**0.5),
+    }
+    assert lengths_of("efficientnet-lite0?colour=0") == {}
+    assert lengths_of("lookalike-fashion") == {}  # how long its parts are depends on the image
+    assert lengths_of("mean-colour") == {}
+
+
+@pytest.mark.parametrize("spec", SPECS)
 def test_a_vector_does_not_depend_on_the_batch_it_was_made_in(spec: str) -> None:
     together = loaded(spec).embed(GARMENTS)
     alone = np.concatenate([loaded(spec).embed([image]) for image in GARMENTS])

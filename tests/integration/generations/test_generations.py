@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from backend import generations, queue
 from backend.catalogue import image_vectors
 from backend.database.engine import Database
 from backend.database.models import ACTIVE, BUILDING, RETIRED, STANDBY, Generation, Product, utcnow
+from backend.embedders import Block
 from backend.errors import (
     ModelMismatch,
     NoGeneration,
@@ -41,6 +43,32 @@ def test_the_first_generation_knows_its_encoder_and_every_product(any_db: Databa
 def test_the_first_generation_is_started_once(any_db: Database) -> None:
     first = generations.ensure_first(any_db, ENCODER)
     assert generations.ensure_first(any_db, ENCODER).id == first.id
+
+
+BLOCKS = (Block("look", 0, 2), Block("colour", 2, 3))
+
+
+def read_blocks(db: Database, generation: Generation) -> object:
+    with db.read() as session:
+        return generations.blocks_of(generations.by_id(session, generation.id))
+
+
+def test_a_generation_knows_the_blocks_of_its_vectors(any_db: Database) -> None:
+    first = generations.ensure_first(any_db, replace(ENCODER, blocks=BLOCKS))
+    assert read_blocks(any_db, first) == BLOCKS
+
+
+def test_a_generation_without_blocks_differs_from_one_whose_blocks_are_unknown(
+    any_db: Database,
+) -> None:
+    first = generations.ensure_first(any_db, ENCODER)  # as an earlier release began it
+    assert read_blocks(any_db, first) is None
+    other = replace(ENCODER, fingerprint="another", blocks=BLOCKS)
+    assert read_blocks(any_db, generations.ensure_first(any_db, other)) is None
+    generations.ensure_first(any_db, replace(ENCODER, blocks=()))
+    assert read_blocks(any_db, first) == ()
+    generations.note_blocks(any_db, first, BLOCKS)  # was read before: what is noted stays
+    assert read_blocks(any_db, first) == ()
 
 
 def test_two_processes_that_start_at_once_share_the_first_generation(any_db: Database) -> None:

@@ -29,7 +29,7 @@ from backend.errors import IndexUnavailable, ModelMismatch, NotSearchable
 from backend.images.decoder_pool import DecoderPool
 from backend.queue import SINGLE, Stage
 from backend.queue.progress import State, quarantine, states
-from backend.search.similar import Query, similar_to_product
+from backend.search.similar import Query, SimilarProducts
 from backend.settings import Settings
 from backend.vectors.points import unit_vector
 from backend.worker.maintenance import wake_awaited
@@ -170,11 +170,12 @@ def test_a_product_that_comes_back_is_never_found_by_its_former_image(
     shop.work()
     shop.remove("s")
     shop.save("s", image, image=None)  # before the old point is deleted
-    found = similar_to_product(shop.db, lambda _: shop.index, "other", Query())
+    similar = SimilarProducts(shop.db, lambda _: shop.index)
+    found = similar.to_product("other", Query())
     assert shop.index.vector(id_) is not None
     assert found.items == [], "the old point is not shown"
     with pytest.raises(NotSearchable):
-        similar_to_product(shop.db, lambda _: shop.index, "s", Query())
+        similar.to_product("s", Query())
     shop.work()
     assert [one for one, _ in shop.index.claims()] == [other]
     assert list(shop.quarantine()) == ["s"]

@@ -12,6 +12,7 @@ from support.qdrant_wire import LOCAL_MODE_WARNINGS, Wire
 from backend.indexing.refusals import upsert_apart
 from backend.vectors import Point
 from backend.vectors.server.index import ServerIndex
+from backend.vectors.server.nodes import Nodes
 
 pytestmark = LOCAL_MODE_WARNINGS
 
@@ -31,7 +32,7 @@ def nested(depth: int) -> dict[str, Any]:
 
 
 def test_the_one_point_that_cannot_be_sent_is_named_and_the_others_are_written(wire: Wire) -> None:
-    index = ServerIndex("products", size=2, schema={}, connect=wire.connect)
+    index = ServerIndex("products", size=2, schema={}, nodes=Nodes.single(wire.connect))
     points = [
         Point(id=n, vector=np.ones(2, np.float32), payload=nested(200 * (n == 5)), claim=1)
         for n in range(8)

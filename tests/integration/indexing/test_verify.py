@@ -35,8 +35,9 @@ from backend.jobs import FAILED
 from backend.settings import Settings
 from backend.vectors import Point, VectorIndex
 from backend.vectors.edge.index import EdgeIndex
-from backend.vectors.server import collection
+from backend.vectors.server import nodes
 from backend.vectors.server.index import ServerIndex
+from backend.vectors.server.nodes import Nodes
 
 pytestmark = LOCAL_MODE_WARNINGS
 
@@ -57,7 +58,9 @@ def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorInde
     if request.param == "edge":
         made = EdgeIndex(tmp_path / "index", size=SIZE, schema=schema)
     else:
-        made = ServerIndex("x", size=SIZE, schema=schema, connect=lambda: QdrantClient(":memory:"))
+        made = ServerIndex(
+            "x", size=SIZE, schema=schema, nodes=Nodes.single(lambda: QdrantClient(":memory:"))
+        )
     yield made
     made.close()
 
@@ -331,10 +334,8 @@ def test_an_index_that_is_gone_with_its_generation_stays_away(imageless: Shop) -
 def distant(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Shop]:
     """The same with a Qdrant server's adapter, on local mode in a folder."""
 
-    def connector(*_args: Any, **_options: Any) -> Callable[[], QdrantClient]:
-        return lambda: QdrantClient(path=str(tmp_path / "qdrant"))
-
-    monkeypatch.setattr(collection, "connector", connector)
+    local = Nodes.single(lambda: QdrantClient(path=str(tmp_path / "qdrant")))
+    monkeypatch.setattr(nodes, "of_urls", lambda *_args, **_options: local)
     with four_products(Shop(settings, qdrant_url="http://qdrant.invalid", **QUICK)) as found:
         yield found
 

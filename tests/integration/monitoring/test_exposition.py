@@ -190,6 +190,7 @@ def test_a_store_that_is_away_costs_only_its_own_part(settings: Settings) -> Non
         "recall": 0,
         "disks": 1,
         "sizes": 0,
+        "stores": 1,
     }
     assert shown.get("lookalike_processes", role=API) == 1
     assert not shown.labels("lookalike_products", "state")

@@ -30,8 +30,7 @@ from backend.embedders import Compute
 from backend.embedders.mean_colour import MeanColour
 from backend.errors import ModelMismatch, ReindexRunning, WrongState
 from backend.reindex import ReindexPlan
-from backend.search import similar as recommending
-from backend.search.similar import Query
+from backend.search.similar import Answer, Query, SimilarProducts
 from backend.settings import Settings
 from backend.worker.loop import Worker
 
@@ -68,8 +67,8 @@ class ReindexedShop(Shop):
     def roll_back(self, **arguments: bool) -> dict[str, Any]:
         return self.services.promoter.roll_back(**arguments)
 
-    def similar(self, sku: str) -> recommending.Answer:
-        return recommending.similar_to_product(self.db, self.services.indexes.of, sku, Query())
+    def similar(self, sku: str) -> Answer:
+        return self.services.similar.to_product(sku, Query())
 
     def unfinished_reindex(self) -> Job | None:
         with self.db.read() as session:
@@ -473,7 +472,7 @@ def test_a_question_whose_index_was_dropped_is_asked_again_of_the_active_one(
         asked.append(generation.id)
         return services.indexes.of(old if len(asked) == 1 else generation)
 
-    answer = recommending.similar_to_product(shop.db, slow, "s0", Query())
+    answer = SimilarProducts(shop.db, slow).to_product("s0", Query())
     assert (asked, answer.generation.id) == ([2, 2], 2)
     assert not (shop.settings.index_dir / old.collection).exists()
 
@@ -564,9 +563,7 @@ def test_an_upgrade_reindexes_by_itself_and_meanwhile_refuses_only_images(
     assert shop.similar("s0").generation.id == 1
     services = shop.services
     with pytest.raises(ModelMismatch):
-        recommending.similar_to_image(
-            shop.db,
-            services.indexes.of,
+        services.similar.to_image(
             services.query_encoder.encode,
             photograph("Red", 1),
             Query(),
@@ -576,9 +573,7 @@ def test_an_upgrade_reindexes_by_itself_and_meanwhile_refuses_only_images(
     assert shop.states() == {1: STANDBY, 2: ACTIVE}
     shop.work()
     assert shop.worker.problem is None
-    answer = recommending.similar_to_image(
-        shop.db, services.indexes.of, services.query_encoder.encode, photograph("Red", 1), Query()
-    )
+    answer = services.similar.to_image(services.query_encoder.encode, photograph("Red", 1), Query())
     assert answer.generation.id == 2
     assert shop.similar("new").generation.id == 2
 
@@ -599,9 +594,7 @@ def test_a_checkpoint_that_was_trained_anew_is_another_embedder(
         shop.worker.work_once()
     services = shop.services
     image = photograph("Red", 1)
-    old = recommending.similar_to_image(
-        shop.db, services.indexes.of, services.query_encoder.encode, image, Query()
-    )
+    old = services.similar.to_image(services.query_encoder.encode, image, Query())
     assert old.generation.id == 1  # by the network that this process still holds
     shop.follow(job.id)
     assert shop.generation_in(ACTIVE).fingerprint == "retrained"

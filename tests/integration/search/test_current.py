@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import update
 from support.image_files import colour_image
 from support.shop import Shop
 
@@ -87,34 +86,6 @@ def test_fewer_items_come_with_the_reason(crowd: Shop) -> None:
 
 
 # --- what one answer costs -----------------------------------------------------------------------
-
-
-def statements(shop: Shop, ask: Callable[[], Any]) -> list[str]:
-    """The SQL that a request runs."""
-    found: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if statement.startswith("SELECT"):
-            found.append(statement)
-
-    event.listen(shop.db.engine, "before_cursor_execute", note)
-    try:
-        assert ask().status_code == 200
-    finally:
-        event.remove(shop.db.engine, "before_cursor_execute", note)
-    return found
-
-
-def test_one_statement_compares_and_reads_what_is_answered(wardrobe: Shop) -> None:
-    asked = {"base_colour": "Red", "year_gte": "2000", "attributes.fit_not": "x"}
-
-    def ask() -> Any:
-        return wardrobe.client.get(URL, query_string=asked)
-
-    ask()
-    found = statements(wardrobe, ask)
-    assert len(found) == 6, "the generation, the product, its state, entry and vector; the answer"
-    assert sum("products.display_name" in each for each in found) == 2
 
 
 def test_payloads_are_not_read_for_an_answer(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
 GET = b"GET /app HTTP/1.1\r\n" + HOST + b"\r\n"
+WHOLE = GET + b"\r\n"
 HALF_HEADER = b"GET /app HTTP/1.1\r\nHo"
 HALF_BODY = b"PUT /app HTTP/1.1\r\n" + HOST + b"Content-Length: 100000\r\n\r\n" + b"a" * 50_000
 HALF_CHUNK = b"PUT /app HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n8\r\nabc"
@@ -46,6 +47,26 @@ def app() -> Iterator[App]:
     made = App()
     yield made
     made.may_answer.set()
+
+
+def test_a_readiness_probe_never_waits_behind_requests() -> None:
+    may_answer, begun = threading.Event(), threading.Semaphore(0)
+
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] != "/readyz":
+            begun.release()
+            may_answer.wait(60)
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"answered"]
+
+    with http_server(app, threads=2, seconds=60) as server, ExitStack() as stack:
+        clients = [stack.enter_context(closing(server.connect(WHOLE))) for _ in range(50)]
+        for _ in range(2):
+            begun.acquire()
+        for path in ("/readyz", "/livez", "/readyz"):
+            assert server.get(path).status == 200
+        may_answer.set()
+        assert {client.reply().status for client in clients} == {200}
 
 
 @pytest.mark.parametrize("half", HALVES.values(), ids=HALVES)

@@ -22,8 +22,9 @@ from backend.search.nearest_products import nearest_products
 from backend.vectors import SLOT, Hit, Point, Vector, VectorIndex
 from backend.vectors.edge.index import EdgeIndex
 from backend.vectors.image_points import point_id, product_of
-from backend.vectors.server.collection import connector
+from backend.vectors.server import addresses, channel
 from backend.vectors.server.index import ServerIndex
+from backend.vectors.server.nodes import Nodes
 
 Make = Callable[[], VectorIndex]
 Fill = Callable[[Sequence[Point]], VectorIndex]
@@ -70,7 +71,7 @@ def make(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Make
 
         def make_collection() -> VectorIndex:
             names.append(f"contract-{uuid4().hex}")
-            return ServerIndex(names[-1], size=SIZE, schema=SCHEMA, connect=connect)
+            return ServerIndex(names[-1], size=SIZE, schema=SCHEMA, nodes=Nodes.single(connect))
 
         yield make_collection
         with closing(connect()) as client:
@@ -80,7 +81,8 @@ def make(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Make
 
 def connect_from_environment() -> QdrantClient:
     """Connect to the server that QDRANT_URL names."""
-    return connector(os.environ["QDRANT_URL"], api_key=os.environ.get("QDRANT_API_KEY"))()
+    address = addresses.read(os.environ["QDRANT_URL"], grpc_port=6334)
+    return channel.connect(address, api_key=os.environ.get("QDRANT_API_KEY"), seconds=60)
 
 
 @pytest.fixture

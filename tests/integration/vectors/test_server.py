@@ -24,15 +24,11 @@ from backend.errors import (
     LookalikeError,
 )
 from backend.filters import Condition, FieldType
-from backend.vectors import Point, SearchMode, search_mode
-from backend.vectors.server import calls
-from backend.vectors.server.collection import (
-    ServerOptions,
-    connector,
-    ensure_collection,
-    point_alias,
-)
+from backend.vectors import Point, SearchMode
+from backend.vectors.server import addresses, channel, nodes
+from backend.vectors.server.collection import ServerOptions, ensure_collection, point_alias
 from backend.vectors.server.index import ServerIndex
+from backend.vectors.server.nodes import Nodes
 
 SCHEMA: dict[str, FieldType] = {"gender": "keyword", "attributes.a b": "keyword"}
 ONES = np.ones(4, dtype=np.float32)
@@ -60,7 +56,7 @@ def index(wire: Wire) -> Iterator[ServerIndex]:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long it was waited before further tries, instead of waiting."""
     waited: list[float] = []
-    monkeypatch.setattr(calls.time, "sleep", waited.append)
+    monkeypatch.setattr(nodes.time, "sleep", waited.append)
     return waited
 
 
@@ -70,7 +66,7 @@ def an_index(wire: Wire, *, size: int = 4, **options: Any) -> ServerIndex:
         "products",
         size=size,
         schema=schema,
-        connect=wire.connect,
+        nodes=Nodes.single(wire.connect),
         options=ServerOptions(**options),
     )
 
@@ -172,7 +168,7 @@ def test_a_collection_that_another_process_made_a_moment_earlier_is_used(wire: W
         options = {"grpc_port": wire.port, "prefer_grpc": True, "check_compatibility": False}
         return Slower(url="http://127.0.0.1:1", **options)
 
-    index = ServerIndex("products", size=4, schema=SCHEMA, connect=connect)
+    index = ServerIndex("products", size=4, schema=SCHEMA, nodes=Nodes.single(connect))
     index.upsert([a_point(1)])
     assert index.count() == 1
     index.close()
@@ -213,7 +209,7 @@ def test_a_forked_child_connects_anew(monkeypatch: pytest.MonkeyPatch, wire: Wir
         clients.append(wire.connect())
         return clients[-1]
 
-    index = ServerIndex("products", size=4, schema=SCHEMA, connect=connect)
+    index = ServerIndex("products", size=4, schema=SCHEMA, nodes=Nodes.single(connect))
     index.upsert([a_point(1)])
     assert index.count() == len(clients) == 1
     parent = os.getpid()
@@ -268,37 +264,22 @@ def test_exact_search_compares_vectors_and_not_their_codes(wire: Wire) -> None:
     assert [it.quantization.ignore for it in asked] == [False, False, True, True]
 
 
-def test_a_server_compares_a_few_points_but_no_share_of_them(
-    wire: Wire, index: ServerIndex, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    few = {"gender": Condition(any_of=("Men",)), "attributes.a b": Condition(none_of=("x",))}
-    index.upsert([a_point(n, gender="Men" if n < 2 else "Women") for n in range(20)])
-    monkeypatch.setattr(search_mode, "NARROW", 1)
-    assert index.search_mode(few) == SearchMode.ACORN  # 2 of 20
-    assert len(seen(wire, pb.CountPoints)) == 1
-    monkeypatch.setattr(search_mode, "NARROW", 2)
-    assert index.search_mode(few) == SearchMode.EXACT
-
-
-def test_several_clauses_are_counted_roughly_before_acorn_is_chosen(
-    wire: Wire, index: ServerIndex, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_search_is_one_call_whatever_its_filter(wire: Wire, index: ServerIndex) -> None:
     one = {"gender": Condition(any_of=("Men",))}
     two = {**one, "attributes.a b": Condition(none_of=("x",))}
     index.upsert([a_point(1, gender="Men")])
-    assert index.search_mode(one) == SearchMode.PLAIN
-    assert not list(seen(wire, pb.CountPoints))
-    assert index.search_mode(two) == SearchMode.EXACT
-    [count] = seen(wire, pb.CountPoints)
-    assert not count.exact
-    monkeypatch.setattr(search_mode, "NARROW", 0)
-    index.nearest(ONES, limit=1, where=two)
-    [search] = seen(wire, pb.QueryPoints)
-    assert search.params.acorn.enable
+    wire.seen.clear()
+    for where, mode in ((None, "plain"), (one, "plain"), (two, "acorn")):
+        assert index.search_mode(where) == mode
+        index.nearest(ONES, limit=1, where=where)
+    searches = list(seen(wire, pb.QueryPoints))
+    assert wire.seen == searches
+    assert [it.params.acorn.enable for it in searches] == [False, False, True]
 
 
 def test_the_connector_takes_grpc_and_a_write_deadline_without_connecting() -> None:
-    client = connector("http://127.0.0.1:1", grpc_port=2)()
+    address = addresses.read("http://127.0.0.1:1", grpc_port=2)
+    client = channel.connect(address, api_key=None, seconds=60)
     assert client.init_options["prefer_grpc"]
     assert client.init_options["timeout"] == 60
     client.close()
@@ -367,9 +348,8 @@ def test_a_mistake_in_a_call_is_not_blamed_on_the_server(wire: Wire, index: Serv
 
 
 def test_no_server_at_all_is_unavailable(pauses: list[float]) -> None:
-    index = ServerIndex(
-        "products", size=4, schema=SCHEMA, connect=connector("http://127.0.0.1:1", grpc_port=2)
-    )
+    away = nodes.of_urls("http://127.0.0.1:1", api_key=None, grpc_port=2)
+    index = ServerIndex("products", size=4, schema=SCHEMA, nodes=away)
     with pytest.raises(IndexUnavailable):
         index.ping()
     assert len(pauses) == 2
@@ -404,7 +384,7 @@ def test_a_client_that_speaks_http_gets_the_same_errors(
         client = QdrantClient(
             url=f"http://127.0.0.1:{server.server_port}", check_compatibility=False
         )
-        index = ServerIndex("products", size=4, schema=SCHEMA, connect=lambda: client)
+        index = ServerIndex("products", size=4, schema=SCHEMA, nodes=Nodes.single(lambda: client))
         with pytest.raises(expected):
             index.ping()
         index.close()
@@ -417,7 +397,7 @@ def test_a_client_that_speaks_http_gets_the_same_errors(
 
 def test_local_mode_answers_without_the_payload_indexes_that_it_does_not_keep() -> None:
     client = QdrantClient(":memory:")
-    index = ServerIndex("products", size=4, schema=SCHEMA, connect=lambda: client)
+    index = ServerIndex("products", size=4, schema=SCHEMA, nodes=Nodes.single(lambda: client))
     index.upsert([a_point(1, gender="Men")])
     assert client.get_collection("products").payload_schema == {}
     assert index.facet("gender") == [("Men", 1)]
@@ -433,23 +413,22 @@ def test_local_mode_answers_without_the_payload_indexes_that_it_does_not_keep() 
 
 def test_the_alias_follows_the_active_collection() -> None:
     client = QdrantClient(":memory:")
-    client.close = lambda **_: None  # type: ignore[method-assign]  # its memory would go with it
+    local = Nodes.single(lambda: client)
     for name in ("first", "second"):
-        ensure_collection(client, name, size=4, schema={}, options=ServerOptions())
+        ensure_collection(local, name, size=4, schema={}, options=ServerOptions())
         for _ in range(2):  # saying it again changes nothing
-            point_alias(lambda: client, "lookalike", name)
+            point_alias(local, "lookalike", name)
         found = {it.alias_name: it.collection_name for it in client.get_aliases().aliases}
         assert found == {"lookalike": name}
 
 
 def test_a_dropped_collection_is_gone_and_never_made_again() -> None:
     client = QdrantClient(":memory:")
-    client.close = lambda **_: None  # type: ignore[method-assign]
-    index = ServerIndex("products", size=4, schema=SCHEMA, connect=lambda: client)
+    index = ServerIndex("products", size=4, schema=SCHEMA, nodes=Nodes.single(lambda: client))
     index.upsert([a_point(1)])
     index.drop()
     with pytest.raises(IndexGone):
         index.count()
-    unused = ServerIndex("never-made", size=4, schema=SCHEMA, connect=lambda: client)
+    unused = ServerIndex("never-made", size=4, schema=SCHEMA, nodes=Nodes.single(lambda: client))
     unused.drop()
     assert client.get_collections().collections == []

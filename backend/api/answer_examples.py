@@ -1,0 +1,193 @@
+"""Examples of answers in the OpenAPI document, as the server gives them for a few products."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+_DIGEST: Final = "fdd59ee6341c38182c915e2c79f53ff615f277ee9d749fbad979626afa8ea9f5"
+_FINGERPRINT: Final = "62b1486b36df6da70cc68500a0ee9738ecd9768113c2c1b2f97cefc73b8a2d9c"
+_IMAGE: Final = f"http://localhost:8000/v1/products/0002/image?v={_DIGEST[:16]}"
+_AT: Final = "2026-11-29T02:07:33.303848+00:00"
+
+_PRODUCT: Final[Mapping[str, Any]] = {
+    "sku": "0002",
+    "display_name": "Red shirt",
+    "gender": "Women",
+    "master_category": "Apparel",
+    "sub_category": "Topwear",
+    "article_type": "Shirts",
+    "base_colour": "Red",
+    "season": "Summer",
+    "year": 2012,
+    "usage": "Casual",
+    "group_id": None,
+    "brand": None,
+    "price": 19.9,
+    "currency": "EUR",
+    "in_stock": True,
+    "link": "https://shop.example/0002",
+    "attributes": {"fit": "slim", "sizes": ["S", "M"]},
+    "image_uri": f"store://{_DIGEST}",
+    "images": [
+        {
+            "uri": f"store://{_DIGEST}",
+            "role": None,
+            "digest": _DIGEST,
+            "url": _IMAGE,
+            "state": "indexed",
+            "reason": None,
+        }
+    ],
+    "state": "indexed",
+    "reason": None,
+    "image_url": _IMAGE,
+}
+_BATCH_PROBLEM: Final[Mapping[str, Any]] = {
+    "type": "urn:lookalike:problem:invalid-product",
+    "title": "The product has a field that cannot be stored",
+    "status": 422,
+    "detail": "price: must be greater than or equal to 0",
+    "code": "invalid-product",
+    "errors": [
+        {
+            "pointer": "/price",
+            "code": "invalid-value",
+            "detail": "must be greater than or equal to 0",
+        }
+    ],
+}
+_JOB: Final[Mapping[str, Any]] = {
+    "id": 1,
+    "verb": "purge",
+    "arguments": {"skus": ["0009"], "everywhere": False},
+    "state": "queued",
+    "done": 0,
+    "total": None,
+    "rate": None,
+    "seconds_left": None,
+    "result": None,
+    "error": None,
+    "created_at": _AT,
+    "started_at": None,
+    "finished_at": None,
+    "cancelled_at": None,
+}
+_NAMED_GENERATION: Final[Mapping[str, Any]] = {
+    "id": 1,
+    "collection": "lookalike-20261129T020727471486-62b1486b",
+    "embedder": "lookalike-fashion",
+    "fingerprint": _FINGERPRINT,
+    "size": 512,
+    "state": "active",
+}
+_GENERATION: Final[Mapping[str, Any]] = {
+    **_NAMED_GENERATION,
+    "quantization": None,
+    "index_options": {},
+    "blocks": [{"name": "look", "start": 0, "stop": 512}],
+    "products": 3,
+    "pending": 0,
+    "indexed": 3,
+    "quarantined": 0,
+    "created_at": _AT,
+    "promoted_at": None,
+    "retired_at": None,
+    "dropped_at": None,
+    "quality": None,
+}
+_FEED: Final[Mapping[str, Any]] = {
+    "name": "images.example",
+    "location": "https://images.example/feed.csv",
+    "every_seconds": 3600,
+    "options": {"map": {"sku": "id"}},
+    "paused": False,
+    "due_at": _AT,
+    "failures": 0,
+    "job": None,
+    "last_run": None,
+}
+
+
+def _page(*items: Mapping[str, Any]) -> dict[str, Any]:
+    return {"items": list(items), "next_cursor": None}
+
+
+ANSWERS: Final[Mapping[str, Any]] = {
+    "Product": _PRODUCT,
+    "ProductPage": {"items": [_PRODUCT], "next_cursor": "cHJvZHVjdHM6MQ"},
+    "BatchAnswer": {
+        "items": [
+            {"sku": "0002", "status": 200},
+            {"sku": "0009", "status": 422, "problem": _BATCH_PROBLEM},
+        ]
+    },
+    "SimilarAnswer": {
+        "items": [{"sku": "0002", "score": 0.9183, "product": _PRODUCT}],
+        "generation": 1,
+        "request_id": "967915ec1a914613b211833198d840c5",
+        "meta": {
+            "embedder": "lookalike-fashion",
+            "fingerprint": _FINGERPRINT,
+            "search_mode": "exact",
+            "index_lags": False,
+            "query_state": "indexed",
+            "coverage": 1.0,
+            "took_ms": 4.5,
+        },
+    },
+    "FacetPage": {
+        "items": [
+            {
+                "field": "gender",
+                "values": [{"value": "Men", "count": 1}, {"value": "Women", "count": 2}],
+            }
+        ],
+        "next_cursor": None,
+        "generation": 1,
+    },
+    "QuarantinePage": _page(
+        {
+            "sku": "0009",
+            "reason": "not-an-image: the file is not an image",
+            "failures": 1,
+            "image_uri": "https://images.example/9.jpg",
+            "image": None,
+        }
+    ),
+    "Status": {
+        "products": 3,
+        "pending": 0,
+        "awaited": 0,
+        "indexed": 3,
+        "quarantined": 0,
+        "removing": 0,
+        "oldest_pending_seconds": None,
+        "counted_seconds_ago": 0.0,
+        "generation": _NAMED_GENERATION,
+        "waiting": [],
+        "shard": {
+            "optimized": False,
+            "dirty": 3,
+            "building": False,
+            "built": None,
+            "failure": None,
+        },
+        "jobs": {"queued": 0, "running": 0},
+        "unnamed": {"images": 0, "bytes": 0, "vectors": 0, "checked_at": None},
+        "filter_recall": [],
+        "clock_skew_seconds": 0.0,
+        "workers": [],
+        "warnings": [],
+        "version": "0.1.0",
+    },
+    "JobDocument": _JOB,
+    "JobPage": _page(_JOB),
+    "GenerationDetail": _GENERATION,
+    "GenerationPage": _page(_GENERATION),
+    "FeedDocument": _FEED,
+    "FeedPage": _page(_FEED),
+    "FeedDetail": {**_FEED, "runs": []},
+    "Health": {"status": "ok"},
+}
+"""Name of an answer's model -> its example."""

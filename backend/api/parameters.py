@@ -1,0 +1,161 @@
+"""The parameters of operations: components of the OpenAPI document, which operations refer to.
+
+No schema has a default: a generated client would send it, and what is absent may mean more than
+one value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from backend.api.schemas import Json
+from backend.api.schemas.similar_items import IMAGE
+from backend.catalogue import skus
+from backend.events.record import MOST_TEXT
+from backend.filters import OPEN_PREFIX
+from backend.filters import Schema as FieldTypes
+from backend.filters.check import EXACT_IN_FLOAT
+from backend.indexing import schema
+from backend.search.similar import MAX_LIMIT
+from backend.vectors.image_points import MOST_IMAGES
+
+PLACE: Final = "#/components/parameters/"
+SCHEMAS: Final = "#/components/schemas/"
+SHARED: Final[dict[str, Json]] = {}
+"""Name of a component -> the parameter."""
+
+
+def _parameter(name: str, schema: Json, description: str, *, place: str = "query") -> Json:
+    return {
+        "name": name,
+        "in": place,
+        "required": place == "path",
+        "description": description,
+        "schema": schema,
+    }
+
+
+def _share(component: str, parameter: Json) -> Json:
+    """Make a parameter a component, to which `share_parameters` lets operations refer."""
+    SHARED[component] = parameter
+    return parameter
+
+
+def _words(name: str, item: Json, description: str) -> Json:
+    return _parameter(name, {"type": "array", "items": item}, f"{description}; any number of them")
+
+
+def limit(*, default: int = 10, most: int = MAX_LIMIT) -> Json:
+    """Return the parameter that bounds a list."""
+    schema = {"type": "integer", "minimum": 1, "maximum": most}
+    parameter = _parameter("limit", schema, f"how many at most; {default} if absent")
+    return _share(f"Limit{most}", parameter) if default == 10 else parameter
+
+
+def optional(name: str, description: str) -> Json:
+    """Return a text parameter of the query."""
+    return _parameter(name, {"type": "string"}, description)
+
+
+def one_of(name: str, allowed: Iterable[str], description: str) -> Json:
+    """Return a parameter of the query that is one of some words."""
+    return _parameter(name, {"type": "string", "enum": list(map(str, allowed))}, description)
+
+
+_TEXT: Final[Json] = {"type": "string", "minLength": 1}
+_NUMBER: Final[Json] = {"type": "integer", "minimum": 1, "maximum": MOST_IMAGES}
+_FILTER: Final[Json] = {**_TEXT, "contentMediaType": "application/json"}
+
+SKU: Final = _share(
+    "Sku", _parameter("sku", skus.SCHEMA, "the shop's own key, percent-encoded", place="path")
+)
+IMAGE_NUMBER: Final = _share(
+    "ImageNumber", _parameter("number", _NUMBER, "number of the image, from 1", place="path")
+)
+IMAGE_ASKED: Final = _parameter("image", _NUMBER, IMAGE)
+USER: Final = _share(
+    "User",
+    _parameter(
+        "user",
+        {"type": "string", "minLength": 1, "maxLength": MOST_TEXT},
+        "the shopper, as events name them",
+        place="path",
+    ),
+)
+JOB_ID: Final = _share(
+    "JobId", _parameter("id", {"type": "integer"}, "number of the job", place="path")
+)
+GENERATION_ID: Final = _share(
+    "GenerationId", _parameter("id", {"type": "integer"}, "number of the generation", place="path")
+)
+FEED_NAME: Final = _share(
+    "FeedName", _parameter("name", {"type": "string"}, "name of the feed", place="path")
+)
+CURSOR: Final = _share(
+    "Cursor", _parameter("cursor", _TEXT, "the `next_cursor` of the page before")
+)
+STATE: Final = _words("state", {"$ref": f"{SCHEMAS}State"}, "only in these states")
+FIELDS: Final = _share(
+    "Fields",
+    _words("fields", {"$ref": f"{SCHEMAS}ProductMember"}, "only these members of a product"),
+)
+FACETS: Final = _words("fields", {"type": "string"}, "only these facets")
+EXCLUDE: Final = _share("Exclude", _words("exclude", skus.SCHEMA, "skus that are left out"))
+MIN_SCORE: Final = _share(
+    "MinScore",
+    _parameter(
+        "min_score", {"type": "number", "minimum": -1, "maximum": 1}, "lowest cosine similarity"
+    ),
+)
+
+_KINDS: Final[Mapping[str, Json]] = {
+    "keyword": _TEXT,
+    "integer": {"type": "integer"},
+    "float": {"type": "number"},
+    "bool": {"type": "boolean"},
+}
+_BOUNDS: Final = {"gte": "at least", "gt": "more than", "lte": "at most", "lt": "less than"}
+
+
+def filter_parameters(fields: FieldTypes) -> list[Json]:
+    """Return the parameters that filter by these fields."""
+    found = []
+    for field, kind in fields.items():
+        found.append(_words(field, _KINDS[kind], "any of these"))
+        found.append(_words(f"{field}_not", _KINDS[kind], "none of these"))
+        if kind in ("integer", "float"):
+            most = {"minimum": -EXACT_IN_FLOAT, "maximum": EXACT_IN_FLOAT}
+            number = {"type": "number", **(most if kind == "integer" else {})}
+            found += [_parameter(f"{field}_{w}", number, text) for w, text in _BOUNDS.items()]
+    return found
+
+
+def facet_parameters(facets: Iterable[str]) -> list[Json]:
+    """Return the parameters that filter by attributes which the settings declare as facets."""
+    return filter_parameters({f"{OPEN_PREFIX}{name}": "keyword" for name in facets})
+
+
+def _component_name(name: str) -> str:
+    return "Filter" + "".join(part.capitalize() for part in name.split("_"))
+
+
+FILTER: Final = _share("Filter", _parameter("filter", _FILTER, "the filter as JSON"))
+FILTERS: Final = (
+    *(_share(_component_name(it["name"]), it) for it in filter_parameters(schema())),
+    FILTER,
+)
+SEARCH: Final = (limit(), EXCLUDE, FIELDS, MIN_SCORE, *FILTERS)
+
+
+def as_form(*parameters: Json, image: str) -> Json:
+    """Return the schema of a form: the file `image`, and parameters as its other fields."""
+    found: dict[str, Any] = {"image": {"type": "string", "format": "binary", "description": image}}
+    for each in parameters:
+        found[each["name"]] = {**each["schema"], "description": each["description"]}
+    return {
+        "type": "object",
+        "required": ["image"],
+        "properties": found,
+        "additionalProperties": {"type": "string"},
+    }

@@ -1,0 +1,128 @@
+"""What a query is about, read in one statement: the active generation, a product, its vector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from backend.catalogue.skus import is_sku, normalise
+from backend.database.engine import Database
+from backend.database.models import Generation
+from backend.errors import NoGeneration, NoImage, NotSearchable, UnknownProduct
+from backend.generations import by_id
+from backend.queue.progress import State
+from backend.search import statements
+from backend.search.statements import Which
+
+
+class ActiveGeneration:
+    """The generation that answers queries. One per process, for all its threads.
+
+    Each query reads its number in the statement that it needs anyway, so that no query goes by an
+    older one. The whole row is read again only when that number has changed.
+    """
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._last: Generation | None = None
+
+    def of(self, row: Any) -> Generation:
+        """Return the generation that a row names by `generation_id` and `most_images`."""
+        last = self._last
+        if last and (last.id, last.most_images) == (row.generation_id, row.most_images):
+            return last
+        with self._db.read() as session:
+            self._last = found = by_id(session, row.generation_id)
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A product whose vector is known, and the generation that it is searched in."""
+
+    generation: Generation
+    product_id: int
+    state: State
+    digest: str  # of the image
+    vector: bytes  # as `image_vectors` keeps it
+    exclude: list[int]  # ids of products, this one first
+
+
+def read_product(
+    connection: Connection,
+    active: ActiveGeneration,
+    sku: str,
+    *,
+    image: int | None,
+    exclude: Sequence[str],
+) -> Asked:
+    """Read the last good vector of a product, or that of one image.
+
+    `exclude` holds the skus of other products; an unknown one excludes nothing. Raises
+    NoGeneration, UnknownProduct, NoImage, NotSearchable.
+    """
+    which = Which.LAST_GOOD if image is None else Which.FIRST if image == 1 else Which.FURTHER
+    wanted = normalise(sku)
+    parameters: dict[str, Any] = {"sku": wanted if is_sku(wanted) else None}
+    if which is Which.FURTHER:
+        parameters["position"] = (image or 0) - 1
+    if exclude:
+        parameters["skus"] = [parameters["sku"], *exclude]
+    rows = connection.execute(statements.asked(which, with_others=bool(exclude)), parameters).all()
+    if not rows:
+        raise NoGeneration
+    row = next((it for it in rows if it.sku == parameters["sku"]), None)
+    if row is None or row.product_id is None or row.is_removed:
+        raise UnknownProduct(f"no product has the sku {sku!r}")
+    state, reason, name = _about(row, which, image, sku=wanted)
+    if row.vector is None:
+        raise NotSearchable(
+            f"product {wanted!r} has no vector yet: {name} is {state}"
+            + (f", {reason}" if reason else ""),
+            state=state.value,
+            reason=reason,
+        )
+    others = [it.product_id for it in rows if it.product_id != row.product_id]
+    return Asked(
+        generation=active.of(row),
+        product_id=row.product_id,
+        state=state,
+        digest=row.digest,
+        vector=row.vector,
+        exclude=[row.product_id, *others],
+    )
+
+
+def read_others(
+    connection: Connection, active: ActiveGeneration, exclude: Sequence[str]
+) -> tuple[Generation, list[int]]:
+    """Return the active generation, and the ids of the known ones of these skus.
+
+    Raises NoGeneration.
+    """
+    statement = statements.active(with_others=bool(exclude))
+    rows = connection.execute(statement, {"skus": list(exclude)} if exclude else {}).all()
+    if not rows:
+        raise NoGeneration
+    ids = [row.product_id for row in rows if row.product_id is not None] if exclude else []
+    return active.of(rows[0]), ids
+
+
+def _about(row: Any, which: Which, image: int | None, *, sku: str) -> tuple[State, str | None, str]:
+    """Return state and reason of the image that is asked for, and what to call it.
+
+    Raises NoImage.
+    """
+    state = State(row.state)
+    reason = row.last_error if state is not State.INDEXED else None
+    if which is Which.LAST_GOOD or (which is Which.FIRST and not row.more_images):
+        return state, reason, "it"
+    if row.uri is None:
+        count = (row.image_uri is not None) + (row.more_images or 0)
+        raise NoImage(f"product {sku!r} has {count} images, numbered from 1")
+    if error := (row.image_errors or {}).get(row.uri):
+        state, reason = State.QUARANTINED, error
+    return state, reason, f"its image {image}"

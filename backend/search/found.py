@@ -1,0 +1,88 @@
+"""The products of hits as SQL has them now, read in one statement, as rows for the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection
+
+from backend.catalogue.draft_images import ImageRef
+from backend.queue.progress import State
+from backend.queue.requesting import FORMER_LIFE
+from backend.search import statements
+from backend.search.statements import SHOWN
+from backend.vectors import Hit
+from backend.vectors.image_points import product_of, slot_of
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A product that looks like the query, as SQL has it; `score` is the cosine similarity.
+
+    `product` is a row of `statements.found`. `images` are those of the product in order, and
+    `image_errors` the reasons why some of them have no point, by address; both are empty unless
+    they were asked for.
+    """
+
+    product: Any
+    state: State
+    reason: str | None  # of its quarantine
+    score: float
+    images: tuple[ImageRef, ...] = ()
+    image_errors: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The columns that an answer shows, by name."""
+        return dict(zip(SHOWN, self.product, strict=False))
+
+
+def read_products(
+    connection: Connection, generation_id: int, hits: Sequence[Hit], *, images: bool
+) -> list[Neighbour]:
+    """Read all that an answer shows of the hits' products, in their order.
+
+    Removed products are left out, and points of images that their products have no more: a worker
+    that is killed at the worst moment leaves one, until it is reconciled.
+    """
+    if not hits:
+        return []
+    ids = list({product_of(hit.id) for hit in hits})
+    parameters = {"generation_id": generation_id, "ids": ids}
+    rows: dict[int, list[Any]] = {}
+    for row in connection.execute(statements.found(images=images), parameters):
+        rows.setdefault(row.id, []).append(row)
+    items = []
+    for hit in hits:
+        of_product = rows.get(product_of(hit.id))
+        if of_product and _has_point(of_product[0], slot_of(hit.id)):
+            items.append(_neighbour(of_product, hit.score, images=images))
+    return items
+
+
+def _has_point(row: Any, slot: int) -> bool:
+    """Tell whether a product has the image of a point, and has not begun anew since."""
+    if row.indexed_claim == FORMER_LIFE:  # removed, and begun anew: the point is still the old one
+        return False
+    return slot <= len(row.more_digests or ())
+
+
+def _neighbour(rows: Sequence[Any], score: float, *, images: bool) -> Neighbour:
+    first = rows[0]
+    state = State(first.state)
+    reason = first.last_error if state is State.QUARANTINED else None
+    score = min(1.0, max(-1.0, score))
+    if not images:
+        return Neighbour(first, state, reason, score)
+    found = () if first.image_uri is None else (_first_image(first),)
+    if first.position is None:
+        return Neighbour(first, state, reason, score, found)
+    further = sorted(rows, key=lambda row: row.position)
+    refs = [ImageRef(uri=row.uri, digest=row.digest, role=row.role) for row in further]
+    return Neighbour(first, state, reason, score, (*found, *refs), first.image_errors or {})
+
+
+def _first_image(row: Any) -> ImageRef:
+    return ImageRef(uri=row.image_uri, digest=row.image_digest, role=row.image_role)

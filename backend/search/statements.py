@@ -1,0 +1,102 @@
+"""The two statements of a query: what is asked about, and the products that were found.
+
+Both are Core statements on tables: they are compiled once, and make no objects of products.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from functools import cache
+from typing import Any, Final, cast
+
+from sqlalchemy import ColumnElement, FromClause, Select, Table, bindparam, case, select
+
+from backend.catalogue.drafts import FIELDS
+from backend.database import models
+from backend.database.models import ACTIVE
+from backend.queue.progress import state_column
+
+GENERATIONS: Final = cast("Table", models.Generation.__table__)
+PRODUCTS: Final = cast("Table", models.Product.__table__)
+ENTRIES: Final = cast("Table", models.IndexEntry.__table__)
+VECTORS: Final = cast("Table", models.ImageVector.__table__)
+IMAGES: Final = cast("Table", models.ProductImage.__table__)
+
+SHOWN: Final = ("sku", *FIELDS)
+"""The columns of a product that an answer shows: the first of each row of `found`, in order."""
+
+
+class Which(Enum):
+    """Which vector of a product is asked for."""
+
+    LAST_GOOD = auto()  # the one that it is indexed by
+    FIRST = auto()  # that of its first image
+    FURTHER = auto()  # that of another image
+
+
+@cache
+def active(*, with_others: bool) -> Select[Any]:
+    """Return the statement that reads which generation is active, and its most images.
+
+    With others it takes `skus`, and has a row for each product's `product_id`, or one without.
+    """
+    g, p = GENERATIONS.c, PRODUCTS.c
+    columns: list[Any] = [g.id.label("generation_id"), g.most_images]
+    source: FromClause = GENERATIONS
+    if with_others:
+        columns.append(p.id.label("product_id"))
+        source = source.outerjoin(PRODUCTS, p.sku.in_(bindparam("skus", expanding=True)))
+    return select(*columns).select_from(source).where(g.state == ACTIVE)
+
+
+@cache
+def asked(which: Which, *, with_others: bool) -> Select[Any]:
+    """Return the statement that reads the active generation, one product, and its vector.
+
+    Parameters are `sku`, with FURTHER `position`, and with others `skus`: all whose ids are wanted,
+    that one included. There is a row for each product, or one without a product; none where no
+    generation is active.
+    """
+    g, p, e, v, i = (it.c for it in (GENERATIONS, PRODUCTS, ENTRIES, VECTORS, IMAGES))
+    is_it = p.sku == bindparam("sku")
+    named = p.sku.in_(bindparam("skus", expanding=True)) if with_others else is_it
+    source: FromClause = GENERATIONS.outerjoin(PRODUCTS, named)
+    source = source.outerjoin(ENTRIES, (e.generation_id == g.id) & (e.product_id == p.id) & is_it)
+    digest: ColumnElement[str | None] = e.embedded_digest
+    columns: list[Any] = [g.id.label("generation_id"), g.most_images]
+    columns += [p.id.label("product_id"), p.sku, p.removed_at.is_not(None).label("is_removed")]
+    columns += [state_column(e).label("state"), e.last_error, v.vector]
+    if which is Which.FIRST:
+        digest = case((p.more_images > 0, p.image_digest), else_=e.embedded_digest)
+        columns += [p.image_uri.label("uri"), p.more_images, e.image_errors]
+    if which is Which.FURTHER:
+        digest = i.digest
+        columns += [i.uri, p.image_uri, p.more_images, e.image_errors]
+        at = (i.product_id == p.id) & (i.position == bindparam("position")) & is_it
+        source = source.outerjoin(IMAGES, at)
+    source = source.outerjoin(
+        VECTORS, (v.image_digest == digest) & (v.fingerprint == g.fingerprint)
+    )
+    columns.append(digest.label("digest"))
+    return select(*columns).select_from(source).where(g.state == ACTIVE)
+
+
+@cache
+def found(*, images: bool) -> Select[Any]:
+    """Return the statement that reads all that an answer shows of some products.
+
+    Parameters are `generation_id` and the products' `ids`. Removed products are left out. With
+    `images` there are also the reasons why some have no point, and a row for each image beyond the
+    first.
+    """
+    p, e, i = PRODUCTS.c, ENTRIES.c, IMAGES.c
+    columns: list[Any] = [*(p[name] for name in SHOWN), p.id, p.image_digest]
+    columns += [state_column(e).label("state"), e.last_error, e.more_digests, e.indexed_claim]
+    mine = (e.generation_id == bindparam("generation_id")) & (e.product_id == p.id)
+    source: FromClause = PRODUCTS.outerjoin(ENTRIES, mine)
+    if images:
+        source = source.outerjoin(IMAGES, (i.product_id == p.id) & (p.more_images > 0))
+        columns += [p.image_role, e.image_errors]
+        columns += [i.position, i.uri, i.digest, i.role]
+    named = p.id.in_(bindparam("ids", expanding=True))
+    return select(*columns).select_from(source).where(named, p.removed_at.is_(None))

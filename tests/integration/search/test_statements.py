@@ -1,0 +1,144 @@
+"""What one query costs: two statements, and one call to a Qdrant server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from qdrant_client import grpc as pb
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+from support.image_files import colour_image
+from support.keys import bearer, make_key
+from support.qdrant_wire import LOCAL_MODE_WARNINGS, Wire
+from support.shop import Shop
+
+from backend.access.scope import Scope
+from backend.api import create_app
+from backend.settings import Settings
+
+pytestmark = LOCAL_MODE_WARNINGS
+
+MOST = 2
+
+QUERIES: dict[str, dict[str, Any]] = {
+    "plain": {"path": "/v1/products/0001/similar"},
+    "filtered": {
+        "path": "/v1/products/0001/similar",
+        "query_string": {"base_colour": "Red,Blue", "year_gte": "2000", "attributes.fit_not": "x"},
+    },
+    "others-left-out": {"path": "/v1/products/0001/similar?exclude=0002,unknown"},
+    "one-image": {"path": "/v1/products/0001/similar?image=1"},
+    "further-image": {"path": "/v1/products/several/similar?image=2"},
+    "body": {"path": "/v1/similar", "json": {"sku": "0001", "filter": {"gender": "Men"}}},
+    "image": {
+        "path": "/v1/similar?exclude=0002",
+        "data": colour_image("#d02020"),
+        "content_type": "image/png",
+    },
+}
+
+
+@contextmanager
+def noted_statements(shop: Shop) -> Iterator[list[Any]]:
+    """Note what SQLite is asked, and which queries of the ORM there are."""
+    found: list[Any] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        found.append(statement)
+
+    def note_orm(state: Any) -> None:
+        found.append(state)
+
+    event.listen(shop.db.engine, "before_cursor_execute", note)
+    event.listen(Session, "do_orm_execute", note_orm)
+    try:
+        yield found
+    finally:
+        event.remove(Session, "do_orm_execute", note_orm)
+        event.remove(shop.db.engine, "before_cursor_execute", note)
+
+
+def fill(shop: Shop) -> FlaskClient:
+    """Index a few products, and return a client with a key."""
+    for number, colour in enumerate(("#d02020", "#c82828", "#b03030", "#2020d0"), 1):
+        shop.put(f"{number:04}", colour, gender="Men", base_colour="Red", year=2010 + number)
+    shop.put("several", "#208020")
+    for number, colour in ((2, "#e02020"), (3, "#20e020")):
+        data = colour_image(colour)
+        path = f"/v1/products/several/images/{number}"
+        assert shop.client.put(path, data=data, content_type="image/png").status_code < 300
+    shop.work()
+    client = create_app(shop.services, locked=True).test_client()
+    for name, value in bearer(make_key(shop.services, Scope.READ)).items():
+        client.environ_base[f"HTTP_{name.upper()}"] = value
+    return client
+
+
+@pytest.fixture(scope="module")
+def wire() -> Iterator[Wire]:
+    made = Wire()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module", params=["embedded", "server"])
+def asked(
+    request: pytest.FixtureRequest,
+    api_settings: Settings,
+    wire: Wire,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Shop, FlaskClient]]:
+    """A shop, its index embedded or on a server, and a client with a key."""
+    folder: Path = tmp_path_factory.mktemp("asked")
+    server = {"qdrant_url": "http://127.0.0.1:1", "qdrant_grpc_port": wire.port}
+    changes = server if request.param == "server" else {}
+    with ExitStack() as stack:
+        shop = stack.enter_context(Shop(api_settings, data_dir=folder, **changes))
+        yield shop, fill(shop)
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_a_query_is_two_statements_none_of_the_orm_and_one_call(
+    asked: tuple[Shop, FlaskClient], wire: Wire, name: str
+) -> None:
+    shop, client = asked
+    options = dict(QUERIES[name])
+    path = options.pop("path")
+
+    def ask() -> Any:
+        method = "POST" if options.keys() & {"json", "data"} else "GET"
+        answer = client.open(path, method=method, **options)
+        assert answer.status_code == 200, answer.text
+        return answer.json
+
+    ask()  # looks its key up, and counts the index
+    wire.seen.clear()
+    with noted_statements(shop) as found:
+        answer = ask()
+    assert answer["items"]
+    assert len(found) <= MOST, found
+    assert all(isinstance(each, str) for each in found), "the ORM was asked"
+    assert not any(each.startswith("BEGIN") for each in found)
+    if shop.settings.qdrant_url:
+        [search] = wire.seen
+        assert isinstance(search, pb.QueryPoints)
+        assert not search.with_payload.enable
+
+
+def test_a_key_is_looked_up_once_in_a_while_and_the_catalogue_each_time(
+    asked: tuple[Shop, FlaskClient],
+) -> None:
+    shop, client = asked
+    path = "/v1/products/0001/similar"
+    client.get(path)
+    shop.client.patch("/v1/products/0002", json={"display_name": "renamed"})
+    with noted_statements(shop) as found:
+        items = client.get(path).json["items"]
+    assert "renamed" in [item["product"]["display_name"] for item in items]
+    assert len(found) == MOST
+    assert not any("api_keys" in each for each in found)
