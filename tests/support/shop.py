@@ -25,7 +25,16 @@ from backend.api import create_app
 from backend.bootstrap import build
 from backend.catalogue.image_vectors import pack
 from backend.database.engine import Database
-from backend.database.models import Feed, Generation, ImageVector, IndexEntry, Job, Product, utcnow
+from backend.database.models import (
+    Event,
+    Feed,
+    Generation,
+    ImageVector,
+    IndexEntry,
+    Job,
+    Product,
+    utcnow,
+)
 from backend.embedders.mean_colour import MeanColour
 from backend.errors import ImageUnavailable
 from backend.images.decoder_pool import DecoderPool
@@ -242,7 +251,7 @@ class Shop(Catalogue):
     def empty(self) -> None:
         """Forget every product, also in the index."""
         self.index.delete(dict(self.index.claims()))
-        for row in (IndexEntry, Product, ImageVector, Job, Feed):
+        for row in (IndexEntry, Event, Product, ImageVector, Job, Feed):
             self.execute(delete(row))
 
     def history(self) -> tuple[Any, ...]:
