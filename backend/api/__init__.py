@@ -16,6 +16,7 @@ from backend.api import (
     authentication,
     batch,
     browsers,
+    conditional,
     context,
     events,
     facets,
@@ -91,6 +92,7 @@ def create_app(
     exposition = of_installation(services.settings, services.db, stores=services.store_problems)
     metrics.register_metrics(app, exposition)
     request_log.register_request_log(app)
+    conditional.register_conditional_answers(app)
     browsers.register_browser_rules(app, services.settings, locked=locked)
     authentication.register_authentication(app, services, locked=locked)
     for resource in RESOURCES:

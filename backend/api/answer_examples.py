@@ -122,6 +122,10 @@ ANSWERS: Final[Mapping[str, Any]] = {
             {"sku": "0009", "status": 422, "problem": _BATCH_PROBLEM},
         ]
     },
+    "FoundProducts": {
+        "items": [{"sku": "0001", "price": 19.9, "state": "indexed"}],
+        "unknown": ["nobody"],
+    },
     "SimilarAnswer": {
         "items": [{"sku": "0002", "score": 0.9183, "product": _PRODUCT}],
         "generation": 1,

@@ -34,6 +34,9 @@ BODIES: Final[Mapping[str, Any]] = {
     "ProductBody": _PRODUCT,
     "ProductPatch": {"price": 24.9, "attributes": {"fit": None}},
     "BatchBody": {"items": [{"sku": "0002", **_PRODUCT}]},
+    "BatchPatchBody": {"items": [{"sku": "0001", "price": 24.9}]},
+    "SkusBody": {"skus": ["0005", "nobody"]},
+    "ReadBody": {"skus": ["0001", "nobody"], "fields": ["price", "state"]},
     "SimilarBody": {
         "sku": "0001",
         "limit": 5,

@@ -29,9 +29,12 @@ api = openapi.blueprint("facets", tag="similar items")
     description="The filter applies to every facet, its own included. `group_id` and `link` are "
     "only counted where `fields` names them.",
     openapi_extensions=openapi.inputs(
-        parameters.limit(default=100, most=MOST_VALUES), parameters.FACETS, *parameters.FILTERS
+        parameters.limit(default=100, most=MOST_VALUES),
+        parameters.FACETS,
+        *parameters.FILTERS,
+        parameters.IF_CHANGED,
     ),
-    responses={200: FacetPage, **openapi.refusals(503)},
+    responses={200: FacetPage, 304: openapi.UNCHANGED, **openapi.refusals(503)},
 )
 @requires_scope(Scope.READ)
 def get_facets() -> dict[str, Any]:

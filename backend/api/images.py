@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from backend import queue
 from backend.access.scope import Scope
 from backend.api import image_urls, openapi, parameters
+from backend.api.conditional import check_preconditions, note_revision
 from backend.api.context import services, write_and_notify
 from backend.api.problems import RequestError
 from backend.api.schemas import Json
@@ -59,11 +60,11 @@ FILE: Final = (
 @api.put(
     "/products/<sku>/image",
     description=f"The first image, as `images/1`. {FILE}",
-    openapi_extensions=openapi.inputs(parameters.SKU, content=openapi.FILE),
+    openapi_extensions=openapi.inputs(parameters.SKU, parameters.IF_MATCH, content=openapi.FILE),
     responses={
         200: Product,
         201: Product,
-        **openapi.refusals(404, 413, 415, 503),
+        **openapi.refusals(404, 412, 413, 415, 503),
     },
 )
 @requires_scope(Scope.INGEST)
@@ -77,12 +78,12 @@ def put_image(sku: str) -> tuple[Json, int]:
     description="Images are numbered from 1. The number after the last one adds an image; there "
     f"can be {MOST_IMAGES}. {FILE}",
     openapi_extensions=openapi.inputs(
-        parameters.SKU, parameters.IMAGE_NUMBER, content=openapi.FILE
+        parameters.SKU, parameters.IMAGE_NUMBER, parameters.IF_MATCH, content=openapi.FILE
     ),
     responses={
         200: Product,
         201: Product,
-        **openapi.refusals(404, 413, 415, 503),
+        **openapi.refusals(404, 412, 413, 415, 503),
     },
 )
 @requires_scope(Scope.INGEST)
@@ -119,8 +120,8 @@ def get_one_image(sku: str, number: str) -> BaseResponse:
 @api.delete(
     "/products/<sku>/image",
     description="The first image, as `images/1`: the next one becomes the first.",
-    openapi_extensions=openapi.inputs(parameters.SKU),
-    responses={204: None, **openapi.refusals(404)},
+    openapi_extensions=openapi.inputs(parameters.SKU, parameters.IF_MATCH),
+    responses={204: None, **openapi.refusals(404, 412)},
 )
 @requires_scope(Scope.INGEST)
 def delete_image(sku: str) -> Response:
@@ -131,8 +132,8 @@ def delete_image(sku: str) -> Response:
 @api.delete(
     "/products/<sku>/images/<number>",
     description="Images are numbered from 1. Those behind it move up by one.",
-    openapi_extensions=openapi.inputs(parameters.SKU, parameters.IMAGE_NUMBER),
-    responses={204: None, **openapi.refusals(404)},
+    openapi_extensions=openapi.inputs(parameters.SKU, parameters.IMAGE_NUMBER, parameters.IF_MATCH),
+    responses={204: None, **openapi.refusals(404, 412)},
 )
 @requires_scope(Scope.INGEST)
 def delete_one_image(sku: str, number: str) -> Response:
@@ -150,12 +151,14 @@ def _put(sku: str, number: int) -> tuple[Json, int]:
     image = store_upload(request.get_data(cache=False))
 
     def store(session: Session) -> tuple[Json, int]:
+        check_preconditions(session, sku)
         images = list(_locked_images(session, sku))
         _check_place(images, number)
         status = 200 if number <= len(images) else 201
         role = images[number - 1].role if status == 200 else None
         images[number - 1 : number] = [replace(image, role=role)]
         product = products.set_images(session, sku, images, priority=queue.SINGLE)
+        note_revision(session, product)
         return write_products(session, [product])[0], status
 
     return write_and_notify(store)
@@ -186,6 +189,7 @@ def _delete(sku: str, number: int) -> Response:
     QueryReader.of_request().finish()
 
     def remove(session: Session) -> None:
+        check_preconditions(session, sku)
         images = list(_locked_images(session, sku))
         if not 1 <= number <= len(images):
             raise _no_image(images)

@@ -20,12 +20,13 @@ from backend.api.components import share_parameters, share_problems
 from backend.api.examples import add_examples
 from backend.api.links import add_links
 from backend.api.schemas import Json
+from backend.api.schemas.batch import BatchBody, BatchPatchBody, ReadBody, SkusBody
 from backend.api.schemas.event import EventBatchBody, EventBody
 from backend.api.schemas.feed import FeedBody, FeedChange, FeedRunBody
 from backend.api.schemas.generation import ForceBody, ReindexBody
 from backend.api.schemas.operation import PurgeBody
 from backend.api.schemas.problem import Problem
-from backend.api.schemas.product import BatchBody, ProductBody, ProductPatch
+from backend.api.schemas.product import ProductBody, ProductPatch
 from backend.api.schemas.recommendation import RecommendationBody
 from backend.api.schemas.similar_items import SimilarBody
 from backend.filters import OPEN_PREFIX
@@ -49,6 +50,9 @@ BODIES: Final[Sequence[type[BaseModel]]] = (
     ProductBody,
     ProductPatch,
     BatchBody,
+    BatchPatchBody,
+    SkusBody,
+    ReadBody,
     SimilarBody,
     ReindexBody,
     ForceBody,
@@ -170,6 +174,8 @@ def inputs(
 
 # --- answers ---------------------------------------------------------------------------------
 
+
+UNCHANGED: Final[Json] = {"description": "the client has this answer already"}
 
 ANYWHERE: Final = (400, 408, 414, 417, 421, 422, 431, 503)
 """What every request may meet: malformed, late, too long, an unknown expectation or parameter, a

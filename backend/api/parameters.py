@@ -109,6 +109,21 @@ MIN_SCORE: Final = _share(
     ),
 )
 
+
+def _header(component: str, name: str, description: str) -> Json:
+    return _share(component, _parameter(name, {"type": "string"}, description, place="header"))
+
+
+IF_MATCH: Final = _header(
+    "IfMatch", "If-Match", "the `ETag` of the product as it was read: if it has changed, 412"
+)
+IF_NONE_MATCH: Final = _header(
+    "IfNoneMatch", "If-None-Match", "`*`: only if there is no such product yet, else 412"
+)
+IF_CHANGED: Final = _header(
+    "IfChanged", "If-None-Match", "the `ETag` of an answer that the client has: if it holds, 304"
+)
+
 _KINDS: Final[Mapping[str, Json]] = {
     "keyword": _TEXT,
     "integer": {"type": "integer"},

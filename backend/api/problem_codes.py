@@ -94,6 +94,7 @@ OTHER_HTTP: Final = "http-error"
 _OF_REQUESTS: Final[Mapping[str, tuple[int, str]]] = {
     "malformed-json": (400, "The body is not JSON."),
     "invalid-request": (422, "A parameter or a member of the body is wrong; `errors` lists them."),
+    "precondition-failed": (412, "The product is not as `If-Match` or `If-None-Match` demands."),
     "cross-site-request": (403, "A web page of another site may not change anything here."),
     "expired-url": (403, "The time of this `image_url` is over."),
     "invalid-signature": (403, "The `image_url` was changed."),

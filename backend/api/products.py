@@ -9,6 +9,7 @@ from backend import generations, queue
 from backend.access.scope import Scope
 from backend.api import openapi, parameters
 from backend.api.addresses import check_addresses
+from backend.api.conditional import check_added, check_preconditions, note_revision
 from backend.api.context import filterable, services, write_and_notify
 from backend.api.schemas import Json, pages
 from backend.api.schemas.body import json_body
@@ -39,11 +40,13 @@ api = openapi.blueprint("products", tag="products")
     description="The body is the complete product: absent fields become empty. Only the images "
     "stay, because they may have been uploaded: `images: []` removes them, `image_uri: null` the "
     "first of them.",
-    openapi_extensions=openapi.inputs(parameters.SKU, body=ProductBody),
+    openapi_extensions=openapi.inputs(
+        parameters.SKU, parameters.IF_MATCH, parameters.IF_NONE_MATCH, body=ProductBody
+    ),
     responses={
         200: Product,
         201: Product,
-        **openapi.refusals(400, 413, 415),
+        **openapi.refusals(400, 412, 413, 415),
     },
 )
 @requires_scope(Scope.INGEST)
@@ -53,10 +56,12 @@ def put_product(sku: str) -> tuple[Json, int, dict[str, str]]:
     draft = store_uploads(read_draft(json_body(), sku=sku))
 
     def store(session: Session) -> tuple[Json, Outcome]:
+        check_preconditions(session, sku)
         stored = products.image_uris(session, [sku])
         check_addresses(draft, stored[sku], services().settings)
         saved = products.save(session, [draft], priority=queue.SINGLE)
         products.refuse_rejected(saved)
+        check_added(saved.outcomes[0])
         return _as_json(session, products.get(session, sku)), saved.outcomes[0]
 
     shown, outcome = write_and_notify(store)
@@ -68,8 +73,8 @@ def put_product(sku: str) -> tuple[Json, int, dict[str, str]]:
 @api.patch(
     "/products/<sku>",
     description="Absent fields stay. Attributes are merged; an attribute of null is removed.",
-    openapi_extensions=openapi.inputs(parameters.SKU, body=ProductPatch),
-    responses={200: Product, **openapi.refusals(400, 404, 413, 415)},
+    openapi_extensions=openapi.inputs(parameters.SKU, parameters.IF_MATCH, body=ProductPatch),
+    responses={200: Product, **openapi.refusals(400, 404, 412, 413, 415)},
 )
 @requires_scope(Scope.INGEST)
 def patch_product(sku: str) -> Json:
@@ -82,6 +87,7 @@ def patch_product(sku: str) -> Json:
     draft = store_uploads(parsed)
 
     def change(session: Session) -> Json:
+        check_preconditions(session, sku)
         check_addresses(draft, products.image_uris(session, [sku])[sku], services().settings)
         product = products.edit(session, draft, priority=queue.SINGLE)
         return _as_json(session, product)
@@ -91,8 +97,8 @@ def patch_product(sku: str) -> Json:
 
 @api.get(
     "/products/<sku>",
-    openapi_extensions=openapi.inputs(parameters.SKU, parameters.FIELDS),
-    responses={200: Product, **openapi.refusals(404)},
+    openapi_extensions=openapi.inputs(parameters.SKU, parameters.FIELDS, parameters.IF_CHANGED),
+    responses={200: Product, 304: openapi.UNCHANGED, **openapi.refusals(404)},
 )
 @requires_scope(Scope.READ)
 def get_product(sku: str) -> Json:
@@ -106,8 +112,8 @@ def get_product(sku: str) -> Json:
 
 @api.delete(
     "/products/<sku>",
-    openapi_extensions=openapi.inputs(parameters.SKU),
-    responses={204: None, **openapi.refusals(404)},
+    openapi_extensions=openapi.inputs(parameters.SKU, parameters.IF_MATCH),
+    responses={204: None, **openapi.refusals(404, 412)},
 )
 @requires_scope(Scope.INGEST)
 def delete_product(sku: str) -> Response:
@@ -115,6 +121,7 @@ def delete_product(sku: str) -> Response:
     QueryReader.of_request().finish()
 
     def remove(session: Session) -> None:
+        check_preconditions(session, sku)
         if not products.remove(session, [sku], priority=queue.SINGLE):
             raise UnknownProduct(f"there is no product with the sku {sku!r}", sku=sku)
 
@@ -130,8 +137,9 @@ def delete_product(sku: str) -> Response:
         parameters.STATE,
         parameters.FIELDS,
         *parameters.FILTERS,
+        parameters.IF_CHANGED,
     ),
-    responses={200: ProductPage, **openapi.refusals()},
+    responses={200: ProductPage, 304: openapi.UNCHANGED, **openapi.refusals()},
 )
 @requires_scope(Scope.READ)
 def list_products() -> Json:
@@ -152,5 +160,6 @@ def list_products() -> Json:
 
 
 def _as_json(session: Session, product: models.Product, fields: list[str] | None = None) -> Json:
+    note_revision(session, product)
     (shown,) = write_products(session, [product], fields=fields or ())
     return shown

@@ -33,6 +33,7 @@ __all__ = [
     "get",
     "image_uris",
     "lock",
+    "named",
     "page",
     "parse",
     "patch",
@@ -41,6 +42,7 @@ __all__ = [
     "save",
     "set_image",
     "set_images",
+    "unknown_product",
 ]
 
 
@@ -103,8 +105,21 @@ def get(session: Session, sku: str) -> Product:
     )
     product = session.scalar(wanted, execution_options={"populate_existing": True})
     if product is None:
-        raise UnknownProduct(f"there is no product with the sku {sku!r}", sku=sku)
+        raise unknown_product(sku)
     return product
+
+
+def named(session: Session, skus: Sequence[str], *, lock: bool = False) -> list[Product]:
+    """Return the products that have one of these skus, in id order.
+
+    With `lock`, no other writer changes them until the transaction ends.
+    """
+    wanted = select(Product).where(
+        Product.sku.in_(possible_skus(skus)), Product.removed_at.is_(None)
+    )
+    if lock:
+        wanted = wanted.with_for_update(key_share=True)
+    return list(session.scalars(wanted.order_by(Product.id)))
 
 
 def refuse_rejected(saved: Saved) -> None:
@@ -148,10 +163,15 @@ def edit(session: Session, draft: Draft, *, priority: int) -> Product:
     return get(session, draft.sku)
 
 
+def unknown_product(sku: str) -> UnknownProduct:
+    """Return the error of a sku that no product has."""
+    return UnknownProduct(f"there is no product with the sku {sku!r}", sku=sku)
+
+
 def lock(session: Session, sku: str) -> None:
     """Let no other writer change a product until the transaction ends. Raises UnknownProduct."""
     locked = select(Product.id).where(
         Product.sku.in_(possible_skus([sku])), Product.removed_at.is_(None)
     )
     if session.scalar(locked.with_for_update(key_share=True)) is None:
-        raise UnknownProduct(f"there is no product with the sku {sku!r}", sku=sku)
+        raise unknown_product(sku)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal
 
-from pydantic import Field, PlainValidator, ValidationInfo, field_validator
+from pydantic import Field
 from sqlalchemy.orm import Session
 from typing_extensions import TypeAliasType
 
 from backend import generations
 from backend.api.image_urls import image_url, may_see_paths
 from backend.api.schemas import Json
-from backend.api.schemas.document import BodyLimits, Document, RequestBody
-from backend.api.schemas.problem import BatchProblem
+from backend.api.schemas.document import Document
 from backend.catalogue import product_images
 from backend.catalogue.draft_images import ImageRef
 from backend.catalogue.drafts import Attributes, ProductFields, Sku
@@ -22,6 +21,12 @@ from backend.catalogue.skus import normalise
 from backend.database import models
 from backend.errors import InvalidProduct
 from backend.queue.progress import State, image_errors, states
+
+READ_ONLY: Final = ("state", "reason", "image_url")
+MEMBERS: Final = ("sku", *FIELDS, "images", *READ_ONLY)
+"""The members of a product, in the order in which they are written."""
+
+ProductMember = TypeAliasType("ProductMember", Literal[MEMBERS])  # type: ignore[valid-type]
 
 
 class ProductBody(ProductFields):
@@ -82,56 +87,8 @@ class ProductPage(Document):
     next_cursor: str | None
 
 
-class BatchProduct(ProductBody):
-    """A product in a batch, which must name its sku."""
-
-    sku: Sku
-
-
-def _pass(item: Any) -> Any:
-    """Leave an item unchecked: `parse` checks each one alone, so that valid ones are stored."""
-    return item
-
-
-BatchInput: TypeAlias = Annotated[Any, PlainValidator(_pass, json_schema_input_type=BatchProduct)]
-
-
-class BatchBody(RequestBody):
-    """Products, each written as by a PUT."""
-
-    items: list[BatchInput]
-
-    @field_validator("items")
-    @classmethod
-    def _check_number(cls, items: list[Any], info: ValidationInfo[BodyLimits]) -> list[Any]:
-        most = info.context.max_batch
-        if len(items) > most:
-            raise ValueError(f"holds {len(items)} products; at most {most} are allowed")
-        return items
-
-
-class BatchItem(Document):
-    """The result of one product of a batch."""
-
-    sku: str | None
-    status: int = Field(description="201 new, 200 stored, or that of the problem")
-    problem: BatchProblem | None = None
-
-
-class BatchAnswer(Document):
-    """The result of each product, in the order of the request."""
-
-    items: list[BatchItem]
-
-
 PUBLIC_SCHEMES: Final = ("https://", "http://", "store://")
 """What an `image_uri` begins with that says nothing about the server's files."""
-
-READ_ONLY: Final = ("state", "reason", "image_url")
-MEMBERS: Final = ("sku", *FIELDS, "images", *READ_ONLY)
-"""The members of a product, in the order in which they are written."""
-
-ProductMember = TypeAliasType("ProductMember", Literal[MEMBERS])  # type: ignore[valid-type]
 
 
 def write_products(

@@ -91,3 +91,77 @@ def test_a_batch_that_is_none_or_too_large_is_422(client: FlaskClient, body: Any
 def test_a_batch_of_the_largest_size_is_taken(client: FlaskClient) -> None:
     assert len(results(client, *({"sku": str(i)} for i in range(5)))) == 5
     assert results(client) == []
+
+
+# --- patch ---------------------------------------------------------------------------------------
+
+
+def answer(client: FlaskClient, what: str, **body: Any) -> Any:
+    response = client.post(f"/v1/products:{what}", json=body)
+    assert response.status_code == 200, response.text
+    return response.json
+
+
+def test_a_patch_of_many_changes_the_named_fields_alone(shop: Shop) -> None:
+    for sku in "12":
+        shop.put(sku, price=1, in_stock=False, attributes={"fit": "slim", "size": 3})
+    items = [
+        {"sku": "1", "price": 2},
+        {"sku": "nobody", "price": 2},
+        {"sku": "2", "attributes": {"fit": None}},
+        {"sku": "2", "price": "3"},
+        {"price": 3},
+    ]
+    found = answer(shop.client, "patch", items=items)["items"]
+    assert [(it["sku"], it["status"]) for it in found] == [
+        ("1", 200),
+        ("nobody", 404),
+        ("2", 200),
+        ("2", 422),
+        (None, 422),
+    ]
+    assert found[1]["problem"]["code"] == "unknown-product"
+    assert shop.client.get("/v1/products/nobody").status_code == 404
+    first, second = (shop.client.get(f"/v1/products/{sku}").json for sku in "12")
+    assert (first["price"], first["in_stock"], first["attributes"]["fit"]) == (2, False, "slim")
+    assert (second["price"], second["attributes"]) == (1, {"size": 3})
+
+
+def test_a_removed_product_is_not_patched(shop: Shop) -> None:
+    shop.put("1", price=1)
+    shop.client.delete("/v1/products/1")
+    (item,) = answer(shop.client, "patch", items=[{"sku": "1", "price": 2}])["items"]
+    assert item["status"] == 404
+
+
+# --- delete and read -----------------------------------------------------------------------------
+
+
+def test_many_are_removed_and_the_unknown_are_named(shop: Shop) -> None:
+    for sku in "123":
+        shop.put(sku)
+    found = answer(shop.client, "delete", skus=["1", "nobody", "2"])["items"]
+    assert [(it["sku"], it["status"]) for it in found] == [("1", 204), ("nobody", 404), ("2", 204)]
+    assert found[1]["problem"]["code"] == "unknown-product"
+    assert shop.skus("/v1/products") == ["3"]
+
+
+def test_many_are_read_in_the_order_of_the_request(wardrobe: Shop) -> None:
+    skus = ["0004", "nobody", "0001", "0004"]
+    found = answer(wardrobe.client, "read", skus=skus, fields=["gender", "state"])
+    assert found == {
+        "items": [
+            {"sku": "0004", "gender": "Men", "state": "indexed"},
+            {"sku": "0001", "gender": "Women", "state": "indexed"},
+        ],
+        "unknown": ["nobody"],
+    }
+    whole = answer(wardrobe.client, "read", skus=["0001"])["items"]
+    assert whole == [wardrobe.client.get("/v1/products/0001").json]
+
+
+@pytest.mark.parametrize("what", ["delete", "read"])
+def test_skus_beyond_the_limit_are_refused(client: FlaskClient, what: str) -> None:
+    refused = client.post(f"/v1/products:{what}", json={"skus": list("123456")})
+    assert refused.status_code == 422
+    assert refused.json["errors"][0]["pointer"] == "/skus"

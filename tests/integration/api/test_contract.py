@@ -17,6 +17,7 @@ from backend.api.problem_codes import all_codes
 REQUESTS = (
     *("ProductBody", "ProductPatch", "BatchBody", "BatchProduct", "ImageItem", "SimilarBody"),
     *("ReindexBody", "ForceBody", "FeedBody", "FeedChange", "FeedRunBody", "PurgeBody"),
+    *("BatchPatchBody", "BatchPatchItem", "SkusBody", "ReadBody"),
     *("FeedOptionsBody", "HnswBody", "SimilarForm", "Bound"),
 )
 OPERATION_IDS = {
@@ -43,6 +44,9 @@ OPERATION_IDS = {
     "GET /v1/jobs/{id}": "getJob",
     "GET /v1/products": "listProducts",
     "POST /v1/products:batch": "putProducts",
+    "POST /v1/products:patch": "patchProducts",
+    "POST /v1/products:delete": "deleteProducts",
+    "POST /v1/products:read": "readProducts",
     "GET /v1/products/{sku}": "getProduct",
     "PUT /v1/products/{sku}": "putProduct",
     "PATCH /v1/products/{sku}": "patchProduct",

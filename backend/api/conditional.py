@@ -1,0 +1,150 @@
+"""Conditional requests: entity tags, `If-Match`, `If-None-Match`, and answers that are compressed.
+
+A product's tag is `"REVISION-ANSWER"`. The revision stands for what a client may write of the
+product, the rest for the whole answer, with state and signed addresses. A read compares both parts.
+A write compares the revision alone: otherwise it would fail because the product was indexed
+meanwhile.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+from flask import Flask, Response, g, request
+from sqlalchemy.orm import Session
+from werkzeug.datastructures import ETags
+
+from backend.api.problems import MEDIA_TYPE, RequestError
+from backend.catalogue import product_images, products
+from backend.catalogue.products import FIELDS, ImageRef, Outcome
+from backend.database.models import Product
+from backend.errors import UnknownProduct
+
+COMPRESSED: Final = ("application/json", MEDIA_TYPE)
+SHORTEST: Final = 1_000
+"""Bytes from which an answer is compressed: a shorter one fits into a packet as it is."""
+
+LEVEL: Final = 1
+"""Of gzip's nine: JSON becomes about a fifth, and higher ones take several times as long."""
+
+GZIPPED: Final = "-gzip"
+"""What the tag of a compressed answer ends with: another representation has another tag."""
+
+UNTAGGED: Final = ("similar.similar_to_product",)
+"""Reads whose answers name their request, and so are never the same twice."""
+
+_LENGTH: Final = 16  # hex digits of each part of a tag
+
+
+def register_conditional_answers(app: Flask) -> None:
+    """Tag and compress the JSON answers of an app, and answer 304 where the client has one."""
+    app.after_request(_finish)
+
+
+# --- reads -----------------------------------------------------------------------------------
+
+
+def _finish(response: Response) -> Response:
+    if not response.is_streamed and response.mimetype == "application/json":
+        _tag(response)
+    if response.status_code == 304:
+        return response
+    return _compress(response) if response.mimetype in COMPRESSED else response
+
+
+def _tag(response: Response) -> None:
+    revision: str | None = g.get("revision")
+    is_read = request.method in ("GET", "HEAD") and response.status_code == 200
+    if "ETag" in response.headers or not (revision or (is_read and _has_tag())):
+        return
+    answer = hashlib.sha256(response.get_data()).hexdigest()[:_LENGTH]
+    tag = f"{revision}-{answer}" if revision else answer
+    response.set_etag(tag)
+    response.headers.setdefault("Cache-Control", "private, no-cache")
+    if is_read and any(request.if_none_match.contains_weak(it) for it in (tag, tag + GZIPPED)):
+        response.status_code = 304
+        response.set_data(b"")
+        del response.headers["Content-Type"], response.headers["Content-Length"]
+
+
+def _has_tag() -> bool:
+    return request.path.startswith("/v1/") and request.endpoint not in UNTAGGED
+
+
+def _compress(response: Response) -> Response:
+    if response.is_streamed or response.headers.get("Content-Encoding"):
+        return response
+    response.vary.add("Accept-Encoding")
+    data = response.get_data()
+    if len(data) < SHORTEST or request.accept_encodings["gzip"] <= 0:
+        return response
+    response.set_data(gzip.compress(data, LEVEL, mtime=0))
+    response.headers["Content-Encoding"] = "gzip"
+    if tag := response.get_etag()[0]:
+        response.set_etag(tag + GZIPPED)
+    return response
+
+
+# --- writes ----------------------------------------------------------------------------------
+
+
+def note_revision(session: Session, product: Product) -> None:
+    """Give the answer to this request the tag of a product."""
+    images = product_images.load_all(session, [product])[product.id]
+    g.revision = revision_of(product, images)
+
+
+def revision_of(product: Product, images: Sequence[ImageRef]) -> str:
+    """Return what stands for the fields and images of a product, whoever asks for it.
+
+    Digests of images are left out: of an image on another host it is noted while it is embedded.
+    """
+    fields: dict[str, Any] = {name: getattr(product, name) for name in ("sku", *FIELDS)}
+    whole = [fields, [(image.uri, image.role) for image in images]]
+    text = json.dumps(whole, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:_LENGTH]
+
+
+def check_preconditions(session: Session, sku: str) -> None:
+    """Raise the 412 unless a product is as `If-Match` and `If-None-Match` demand.
+
+    Call it in the transaction of the write: no other writer changes the product until its end.
+    """
+    if not {"If-Match", "If-None-Match"} & set(request.headers.keys()):
+        return
+    current = _locked_revision(session, sku)
+    if "If-Match" in request.headers and not _names(request.if_match, current):
+        what = "there is no such product" if current is None else "the product has changed"
+        raise _refusal(f"{what}: `If-Match` does not hold; read it again")
+    if "If-None-Match" in request.headers and _names(request.if_none_match, current):
+        raise _refusal("the product is there: `If-None-Match` does not hold")
+
+
+def check_added(outcome: Outcome) -> None:
+    """Raise the 412 if a product that should be new was added meanwhile by another writer."""
+    if request.if_none_match.star_tag and outcome is not Outcome.ADDED:
+        raise _refusal("the product is there: `If-None-Match` does not hold")
+
+
+def _locked_revision(session: Session, sku: str) -> str | None:
+    try:
+        products.lock(session, sku)
+        product = products.get(session, sku)
+    except UnknownProduct:
+        return None
+    return revision_of(product, product_images.load_all(session, [product])[product.id])
+
+
+def _names(tags: ETags, revision: str | None) -> bool:
+    """Tell whether a header names a revision: by `*`, or in a tag of any of its answers."""
+    if revision is None:
+        return False
+    return tags.star_tag or any(tag.split("-")[0] == revision for tag in tags.as_set())
+
+
+def _refusal(detail: str) -> RequestError:
+    return RequestError(412, "precondition-failed", detail)
