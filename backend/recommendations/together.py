@@ -110,9 +110,7 @@ def _chosen(product_id: int, other: int, parts: Parts) -> Chosen:
         Reason.INHERITED: parts.inherited,
     }
     reason = max(ranked, key=lambda it: ranked[it])
-    through = sorted(parts.through.items(), key=lambda it: -it[1])[:3]
-    because = [Because(neighbour, round(added / total, 4)) for neighbour, added in through]
-    own = parts.own + parts.look
-    if own > 0:
-        because.insert(0, Because(product_id, round(own / total, 4)))
+    added = {product_id: parts.own + parts.look, **parts.through}
+    most = sorted(added.items(), key=lambda it: -it[1])[:3]
+    because = [Because(product, round(share / total, 4)) for product, share in most if share > 0]
     return Chosen(other, total, reason, because)

@@ -257,6 +257,7 @@ class Shop(Catalogue):
     def history(self) -> tuple[Any, ...]:
         """Numbers that every write changes."""
         numbers = (func.sum(IndexEntry.wanted), func.sum(IndexEntry.claim), func.max(Product.id))
+        numbers += (select(func.max(Event.id)).scalar_subquery(),)
         with self.db.read() as session:
             joined = select(*numbers).outerjoin(IndexEntry, IndexEntry.product_id == Product.id)
             return tuple(session.execute(joined).one())
