@@ -82,7 +82,11 @@ class Services:
 
     def store_problems(self) -> dict[str, str | None]:
         """Return {store: why it is not asked now}, None where it is."""
-        return {"database": self.db.problem(), "index": self.indexes.problem()}
+        return {
+            "database": self.db.problem(),
+            "images": self.image_store.problem(),
+            "index": self.indexes.problem(),
+        }
 
     def first_generation(self) -> Generation:
         """Return the active generation, started with the settings' embedder if there is none."""
@@ -244,7 +248,9 @@ def _compute(settings: Settings) -> Compute:
         device=settings.device,
         precision=settings.precision,
         batch_size=settings.batch_size,
-        threads=settings.torch_threads,
+        threads=settings.pass_threads,
+        engine=settings.engine,
+        networks_dir=settings.networks_dir,
     )
 
 

@@ -64,7 +64,19 @@ class Settings(BaseSettings):
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     batch_size: int = Field(0, ge=0, le=4096, description="images per forward pass; 0: by device")
-    torch_threads: int = Field(1, ge=0, le=256, description="0: torch's own default")
+    engine: Literal["auto", "torch"] = Field(
+        "auto", description="auto: OpenVINO where it is installed and a CPU computes"
+    )
+    networks_dir: Path | None = Field(
+        None, description="the folder of exported networks; absent: in the user's cache"
+    )
+    torch_threads: int | None = Field(
+        None,
+        ge=0,
+        le=256,
+        description="threads of a forward pass, in any engine; 0: one per processor; absent: the "
+        "same, and 1 with BROKER_URL",
+    )
     decoders: int = Field(1, ge=1, le=64, description="decoder processes")
     decode_seconds: float = Field(10, gt=0, description="time limit of decoding one image")
 
@@ -310,6 +322,13 @@ class Settings(BaseSettings):
             if self.database_url.startswith(plain):
                 return "postgresql+psycopg://" + self.database_url.removeprefix(plain)
         return self.database_url
+
+    @property
+    def pass_threads(self) -> int:
+        """The threads of a forward pass; 0: one per processor. Celery has a worker for each."""
+        if self.torch_threads is not None:
+            return self.torch_threads
+        return 1 if self.broker_url else 0
 
     @property
     def exposed(self) -> bool:

@@ -25,6 +25,7 @@ from backend.serving import listening
 from backend.serving.master import CANNOT_START, Master
 from backend.settings import Settings, read_settings
 from backend.vectors.edge.owner import Owner
+from backend.vectors.server.addresses import warn_about_plain_key
 from backend.worker.loop import Worker
 from backend.worker.threads import ArrivalThread, RecallThread, WorkerThread
 from workers import services as distributed
@@ -54,6 +55,7 @@ def serve(settings: Settings) -> None:
     logs.configure(settings.log_level)
     logs.log_uncaught_errors()
     variables.warn_about_unknown(Settings)
+    warn_about_plain_key(settings.qdrant_url, settings.qdrant_api_key)
     listener = listening.listen(settings.host, settings.port)
     url = listening.local_url(settings.host, listener.getsockname()[1])
     if not settings.qdrant_url:
@@ -106,7 +108,7 @@ class ServingProcess:
     """One API process: its services, its Flask app, and the thread that works beside the app."""
 
     def __init__(self, settings: Settings, *, url: str) -> None:
-        self.services = distributed.build(settings, notify=self._notify, wait=True)
+        self.services = distributed.build(settings, notify=self._notify, wait=True, serves=True)
         self._worker: WorkerThread | None = None
         self._recall: RecallThread | None = None
         self._stops_at: float | None = None

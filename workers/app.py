@@ -46,6 +46,7 @@ def make_app(settings: Settings) -> Celery:
         task_send_sent_event=settings.task_events,
         worker_enable_remote_control=settings.task_events,
         worker_redirect_stdouts=False,
+        worker_consumer="workers.consumer:QuickConsumer",
         worker_enable_prefetch_count_reduction=False,
         worker_cancel_long_running_tasks_on_connection_loss=True,
         broker_connection_retry_on_startup=True,

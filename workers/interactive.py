@@ -46,6 +46,7 @@ PROBE_SECONDS: Final = 1.0
 """How often an image is sent then."""
 
 WORKERS: Final = "interactive workers"
+BROKER: Final = "the message broker"
 
 
 class RemoteEmbedder:
@@ -65,13 +66,16 @@ class RemoteEmbedder:
         """Return (vector, fingerprint); raise EmbedderBusy when no worker answers in time."""
         if not self._outages.may_try(WORKERS):
             raise EmbedderBusy("no worker has answered lately")
+        if not self._outages.may_try(BROKER):
+            raise EmbedderBusy("the message broker does not answer")
         reply_to = f"lookalike:reply:{uuid.uuid4().hex}"
         try:
             self._send(image, spec, reply_to, seconds)
             answer = self._redis.blpop([reply_to], timeout=seconds)
         except BROKER_ERRORS as error:
-            log.warning("cannot send an image to the workers", error=str(error))
+            self._outages.fail(BROKER, str(error))
             raise EmbedderBusy("the message broker does not answer") from None
+        self._outages.work(BROKER)
         if answer is None:
             self._outages.fail(WORKERS, "no answer", tolerated=UNANSWERED)
             raise EmbedderBusy(f"no worker embedded the image within {seconds:g} seconds")

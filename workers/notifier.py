@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -52,3 +54,32 @@ class Notifier:
                     expires=self._expires,
                     headers=self._clock.stamp(self._expires),
                 )
+
+
+class BackgroundNotifier:
+    """Has a thread notify, so that a request never waits for Redis. Never raises.
+
+    Calls that come while the thread is busy are one. What is not sent when the process ends costs a
+    second: the scheduler sends the next message.
+    """
+
+    def __init__(self, notify: Callable[[], None]) -> None:
+        self._notify = notify
+        self._wanted = threading.Event()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def __call__(self) -> None:
+        """Ask for a wake-up message. The first call starts the thread, which no fork copies."""
+        self._wanted.set()
+        if self._thread is None:
+            with self._lock:
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, name="notify", daemon=True)
+                    self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            self._wanted.wait()
+            self._wanted.clear()
+            self._notify()

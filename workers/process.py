@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -21,10 +23,11 @@ from sqlalchemy.exc import DBAPIError
 
 from backend import bootstrap, generations, logs
 from backend.bootstrap import Services
-from backend.errors import LookalikeError
+from backend.errors import ConfigurationError, LookalikeError
 from backend.jobs import runners
 from backend.metrics.snapshots import Publisher
 from backend.settings import read_settings
+from backend.worker.failures import RepeatedFailures
 from backend.worker.loop import Worker
 from workers import tasks
 from workers.app import keep_our_logging, make_app
@@ -34,6 +37,10 @@ from workers.names import Queue
 from workers.notifier import Notifier
 
 log = structlog.get_logger(__name__)
+
+RETRY_SECONDS: Final = 5.0
+TICK_SECONDS: Final = 0.2
+"""How often a worker that is refused asks again, and shows life meanwhile."""
 
 ROLES: Final = {Queue.INDEX: "worker", Queue.INTERACTIVE: "interactive"}
 """What a worker of each queue is called in metrics."""
@@ -63,7 +70,7 @@ def main() -> int:
     worker = Worker(services)
     publisher = Publisher(options.metrics or settings.metrics_dir, role=ROLES[options.queue])
     publisher.start()
-    worker.recover()
+    _recover(worker, heartbeat)
     warm_up(services)
     tasks.register(app, worker, notify=notify, replies=Replies(settings))
     signals.task_prerun.connect(heartbeat.busy)
@@ -89,6 +96,22 @@ def main() -> int:
         services.close()
         log.info("worker ended", queue=options.queue, name=options.name)
     return int(celery_worker.exitcode or 0)
+
+
+def _recover(worker: Worker, heartbeat: Callable[[], None]) -> None:
+    """Let a worker begin; wait while the vector store refuses it, which is logged once."""
+    failures = RepeatedFailures("the worker cannot begin")
+    while True:
+        try:
+            worker.recover()
+        except ConfigurationError as error:
+            failures.note(error.message)
+        else:
+            return failures.end()
+        until = time.monotonic() + RETRY_SECONDS
+        while time.monotonic() < until:
+            heartbeat()
+            time.sleep(TICK_SECONDS)
 
 
 def warm_up(services: Services) -> None:

@@ -13,23 +13,28 @@ from backend.settings import Settings
 
 
 def build(
-    settings: Settings, *, notify: Callable[[], None] = lambda: None, wait: bool = False
+    settings: Settings,
+    *,
+    notify: Callable[[], None] = lambda: None,
+    wait: bool = False,
+    serves: bool = False,
 ) -> Services:
     """Build the services of an API process or a command.
 
     Without BROKER_URL these are the embedded ones. With it, shoppers' images go to the workers, no
     network is loaded here, and each write calls `notify` and then sends the workers a wake-up
-    message. Connects to nothing but the database. `wait`, and what it raises, as in
-    `bootstrap.build`.
+    message; in a process that `serves` a thread sends it. Connects to nothing but the database.
+    `wait`, and what it raises, as in `bootstrap.build`.
     """
     if not settings.broker_url:
         return bootstrap.build(settings, notify=notify, wait=wait)
     from workers.app import make_app  # noqa: PLC0415
     from workers.interactive import RemoteEmbedder  # noqa: PLC0415
-    from workers.notifier import Notifier  # noqa: PLC0415
+    from workers.notifier import BackgroundNotifier, Notifier  # noqa: PLC0415
 
     app = make_app(settings)
-    wake_workers = Notifier(app, settings)
+    send = Notifier(app, settings)
+    wake_workers = BackgroundNotifier(send) if serves else send
 
     def notify_both() -> None:
         notify()

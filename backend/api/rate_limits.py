@@ -12,22 +12,25 @@ from contextlib import contextmanager
 from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
-import structlog
 from flask import Flask, Response, current_app, g, request
 from flask_limiter import Limiter, RateLimitExceeded
 from limits import RateLimitItem, parse_many
 from limits.errors import StorageError
+from limits.storage import MemoryStorage
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from backend.api import scopes
 from backend.api.problems import RequestError, respond
 from backend.errors import InvalidKey
+from backend.outages import Outages
 from backend.settings import Settings
 
-log = structlog.get_logger(__name__)
-
 NAMESPACE: Final = "lookalike"
+STORE: Final = "the store of rate limits"
+FIRST_SECONDS: Final = 1.0
+LONGEST_SECONDS: Final = 5.0
+"""Between two tries of a store that does not answer; one request at a time waits for it."""
 REDIS_OPTIONS: Final[dict[str, Any]] = {
     "socket_connect_timeout": 1,
     "socket_timeout": 1,
@@ -42,6 +45,7 @@ class RateLimits:
     def __init__(self, settings: Settings) -> None:
         limits = [settings.rate_limit] if settings.rate_limit else []
         self._attempts: list[RateLimitItem] = parse_many(settings.key_attempts)
+        self._outages = Outages(first_seconds=FIRST_SECONDS, longest_seconds=LONGEST_SECONDS)
         self._limiter = Limiter(
             _client,
             application_limits=[*limits],
@@ -62,12 +66,26 @@ class RateLimits:
         until = now.reset_at if now else time.time() + error.limit.limit.get_expiry()
         return respond(_too_many(f"at most {error.description} are allowed", until=until))
 
+    def _counted(self, ask: Callable[..., bool], limit: RateLimitItem, *where: str) -> bool:
+        """Test or hit a limit; True if Redis does not answer, since the key is checked anyway."""
+        try:
+            found = ask(limit, *where)
+        except StorageError as error:
+            self._outages.fail(STORE, str(error.storage_error))
+            return True
+        self._outages.work(STORE)
+        return found
+
     @contextmanager
     def attempt(self) -> Iterator[None]:
         """Count wrong keys by address; after too many, raise a 429 before a key is looked up."""
         where = (NAMESPACE, "keys", _address())
+        counts_here = isinstance(self._limiter.limiter.storage, MemoryStorage)
+        if not counts_here and not self._outages.may_try(STORE):  # the key is checked anyway
+            yield
+            return
         for limit in self._attempts:
-            if not _counted(self._limiter.limiter.test, limit, *where):
+            if not self._counted(self._limiter.limiter.test, limit, *where):
                 detail = f"too many unknown keys from this address: {limit} are allowed"
                 until = time.time() + limit.get_expiry()
                 raise _too_many(detail, until=until, code="too-many-attempts")
@@ -75,17 +93,8 @@ class RateLimits:
             yield
         except InvalidKey:
             for limit in self._attempts:
-                _counted(self._limiter.limiter.hit, limit, *where)
+                self._counted(self._limiter.limiter.hit, limit, *where)
             raise
-
-
-def _counted(ask: Callable[..., bool], limit: RateLimitItem, *where: str) -> bool:
-    """Test or hit a limit; True if Redis does not answer, since the key is checked in any case."""
-    try:
-        return ask(limit, *where)
-    except StorageError as error:
-        log.warning("attempts are not counted", error=str(error.storage_error))
-        return True
 
 
 def _too_many(detail: str, *, until: float, code: str = "too-many-requests") -> RequestError:

@@ -30,9 +30,15 @@ def index(
     images that are still to come. Exit code 0 when nothing else is pending, even if some products
     are in quarantine.
     """
+    from backend.generations import active_or_none
     from backend.status import status as read_status
+    from backend.vectors.server.addresses import warn_about_plain_key
 
     with services(is_long=True) as found:
+        warn_about_plain_key(found.settings.qdrant_url, found.settings.qdrant_api_key)
+        with found.db.read() as session:
+            active = active_or_none(session)
+        found.indexes.check(active)  # a wrong key is said before an image is opened
         if renew:
             _renew(found)
         run_job(found, "index", {}, what="Indexing")

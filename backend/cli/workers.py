@@ -26,6 +26,7 @@ def worker(
     """
     from backend import logs, variables
     from backend.settings import Settings, read_settings
+    from backend.vectors.server.addresses import warn_about_plain_key
     from workers.app import make_app
     from workers.metrics_port import show_counts
     from workers.supervisor import Supervisor
@@ -35,6 +36,7 @@ def worker(
     logs.configure(settings.log_level)
     logs.log_uncaught_errors()
     variables.warn_about_unknown(Settings)
+    warn_about_plain_key(settings.qdrant_url, settings.qdrant_api_key)
     called = name or f"{queue}-{os.getpid()}"
     command = [sys.executable, "-m", "workers.process", "--queue", queue, "--name", called]
     with show_counts(settings) as folder:

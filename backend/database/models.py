@@ -167,6 +167,7 @@ class Generation(Base):
     distance: Mapped[str] = mapped_column(String(16), default="cosine")
     quantization: Mapped[str | None] = mapped_column(String(16))
     index_options: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    attribute_tokens: Mapped[bool | None]  # whether its points hold them; NULL: no
     state: Mapped[str] = mapped_column(String(16), index=True)
     backfilled_to: Mapped[int] = mapped_column(BigInteger, default=0)  # last product id with a row
     most_images: Mapped[int | None]  # of one product, that the index may hold; NULL: one

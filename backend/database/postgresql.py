@@ -12,6 +12,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError
 
 from backend.database.patience import PING_SECONDS, at_most, limit
+from backend.errors import ConfigurationError
 
 T = TypeVar("T")
 
@@ -73,7 +74,9 @@ def limit_waits(engine: Engine) -> None:
         if seconds is not None:
             given = int(options.get("connect_timeout") or seconds)
             options["connect_timeout"] = max(SHORTEST_CONNECT, min(given, math.ceil(seconds)))
-        return PatientConnection.connect(*arguments, **options)
+        connection = PatientConnection.connect(*arguments, **options)
+        _check_encoding(connection)
+        return connection
 
     ping = engine.dialect.do_ping
 
@@ -82,6 +85,18 @@ def limit_waits(engine: Engine) -> None:
             return ping(connection)
 
     engine.dialect.do_ping = ping_soon  # type: ignore[method-assign, assignment]
+
+
+def _check_encoding(connection: psycopg.Connection[Any]) -> None:
+    """Raise ConfigurationError where the database cannot hold every text."""
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding not in (None, "UTF8"):
+        name = connection.info.dbname
+        connection.close()
+        raise ConfigurationError(
+            f"the database {name!r} (DATABASE_URL) is in {encoding}, not in UTF8: make one by "
+            f"CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8'"
+        )
 
 
 def is_silence(error: BaseException) -> bool:

@@ -1,8 +1,8 @@
 """The neutral filter: the conditions of a query, whichever database answers it.
 
 A field is either in the schema (typed, with a payload index) or an open attribute,
-`attributes.<name>`. An open attribute has no index; payloads have to be read, which is slower. All
-that follows the prefix is one key, even if it contains dots.
+`attributes.<name>`. Open attributes share one index (`tokens`). All that follows the prefix is one
+key, even if it contains dots.
 
 The value of an attribute may come from a feed as text or from JSON as a number. So it matches
 whatever its stored type: "42" also finds 42, 42 also finds "42", "true" also finds True; the same
@@ -11,8 +11,9 @@ holds under negation. Ranges on attributes compare numbers only.
 A product that lacks the field matches `none_of`, but no `any_of` and no range.
 
 `check` refuses what a schema does not allow, `budget` what is too large. `spellings` tells which
-stored values count as equal, `shape` describes a filter without its values, `matching` compares it
-with one product. `vectors.translate` turns a filter into Qdrant's, `catalogue.filter_sql` into SQL.
+stored values count as equal, `tokens` turns attributes into texts of one index, `shape` describes a
+filter without its values, `matching` compares it with one product. `vectors.translate` turns a
+filter into Qdrant's, `catalogue.filter_sql` into SQL.
 """
 
 from __future__ import annotations

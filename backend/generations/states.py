@@ -114,6 +114,7 @@ def insert(
             blocks=None if embedder.blocks is None else [list(it) for it in embedder.blocks],
             quantization=layout.quantization,
             index_options=dict(layout.options),
+            attribute_tokens=True,
             state=state,
         )
         session.add(generation)

@@ -19,6 +19,7 @@ import fsspec
 
 from backend.errors import ConfigurationError, DiskFull, ImageUnavailable, MissingImage
 from backend.files import replace_file
+from backend.outages import Outages
 
 NEW_FOR: Final = timedelta(minutes=15)
 """An image that is put again within this time keeps its time."""
@@ -28,6 +29,18 @@ PARTS: Final = tuple(f"{number:02x}" for number in range(256))
 
 _DIGEST: Final = re.compile("[0-9a-f]{64}")
 _ASIDE: Final = re.compile(r"\.[0-9a-f]{64}\.gone")
+
+CONNECT_SECONDS: Final = 2
+READ_SECONDS: Final = 5
+ATTEMPTS: Final = 2
+"""Of a bucket: time limits of a connection and of a silence, and tries of one request."""
+
+STORE: Final = "the image store"
+TOLERATED: Final = 2
+FIRST_SECONDS: Final = 0.5
+LONGEST_SECONDS: Final = 1.0
+"""A bucket that failed so many times in a row and once more is left alone: calls fail at once, and
+one at a time tries, with these seconds between two."""
 
 SCHEME: Final = "store"
 """The scheme of the URIs that point into the store: store://<digest>."""
@@ -48,6 +61,7 @@ class ImageStore:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._outages = Outages(first_seconds=FIRST_SECONDS, longest_seconds=LONGEST_SECONDS)
 
     def put(self, data: bytes) -> str:
         """Store an image unless it is there already, and return its digest.
@@ -56,14 +70,14 @@ class ImageStore:
         it. Raises ImageUnavailable when the store cannot be reached, DiskFull when it is full.
         """
         digest = digest_of(data)
-        with _store_errors_translated():
+        with self._guarded():
             if not self._renew(digest, len(data)):
                 self._write(digest, data)
         return digest
 
     def listed(self, part: str) -> dict[str, int]:
         """Return {digest: bytes} of the images whose digests begin with `part`, two digits."""
-        with _store_errors_translated():
+        with self._guarded():
             try:
                 found = self._fs.ls(f"{self._located[1]}/{part}", detail=True, refresh=True)
             except FileNotFoundError:
@@ -75,7 +89,7 @@ class ImageStore:
 
     def delete(self, digest: str) -> int | None:
         """Delete an image at once; return its bytes, None if it was not there."""
-        with _store_errors_translated():
+        with self._guarded():
             size = self._find(digest)
             if size is not None:
                 with suppress(FileNotFoundError):
@@ -92,7 +106,7 @@ class ImageStore:
         cannot do that: there, a `put` in the instant between look and deletion loses the image.
         """
         path = self.path(digest)
-        with _store_errors_translated():
+        with self._guarded():
             if path is None:
                 modified = self._modified(digest)
                 keep = modified is None or modified > stored_after or is_named()
@@ -118,7 +132,7 @@ class ImageStore:
 
         Reading inside of the `with` raises the same.
         """
-        with _store_errors_translated():
+        with self._guarded():
             try:
                 file = cast("BinaryIO", self._fs.open(self._place(digest), "rb"))
             except FileNotFoundError:
@@ -137,7 +151,7 @@ class ImageStore:
 
     def size(self, digest: str) -> int | None:
         """Return the number of bytes of an image, None if the store does not hold it."""
-        with _store_errors_translated():
+        with self._guarded():
             return self._find(digest)
 
     def uri(self, digest: str) -> str:
@@ -148,6 +162,10 @@ class ImageStore:
         """Return the path of an image on disk, None if the store is not a local folder."""
         return Path(self._place(digest)) if self.is_local else None
 
+    def problem(self) -> str | None:
+        """Return why a bucket is not asked now, None where it is."""
+        return self._outages.reason(STORE)
+
     @property
     def is_local(self) -> bool:
         """Whether the store is a folder of this host."""
@@ -156,10 +174,32 @@ class ImageStore:
     @cached_property
     def _located(self) -> tuple[Any, str]:
         try:
-            filesystem, root = fsspec.core.url_to_fs(self.url)
+            filesystem, root = fsspec.core.url_to_fs(self.url, **_options(self.url))
         except (ValueError, ImportError) as error:
             raise ConfigurationError(f"the image store {self.url!r}: {error}") from None
+        if hasattr(filesystem, "retries"):  # s3fs' own, around those of botocore
+            filesystem.retries = 1
         return filesystem, root.rstrip("/")
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Translate the store's errors; refuse at once while a bucket does not answer."""
+        if self.is_local:
+            with _store_errors_translated():
+                yield
+            return
+        if not self._outages.may_try(STORE):
+            raise ImageUnavailable(f"the image store is left alone for a moment: {self.problem()}")
+        try:
+            with _store_errors_translated():
+                yield
+        except ImageUnavailable as error:
+            self._outages.fail(STORE, error.message, tolerated=TOLERATED)
+            raise
+        except MissingImage:
+            self._outages.work(STORE)
+            raise
+        self._outages.work(STORE)
 
     @property
     def _fs(self) -> Any:
@@ -220,6 +260,14 @@ class ImageStore:
             )
 
 
+def _options(url: str) -> dict[str, Any]:
+    """Return what fsspec is told beside the address: time limits, since s3fs has minutes."""
+    if not url.startswith(("s3:", "s3a:")):
+        return {}
+    limits = {"connect_timeout": CONNECT_SECONDS, "read_timeout": READ_SECONDS}
+    return {"config_kwargs": limits | {"retries": {"total_max_attempts": ATTEMPTS}}}
+
+
 def _put_at(status: os.stat_result) -> float:
     """Return when a file was put last; it may be later, where something has read the file."""
     return max(status.st_atime, status.st_mtime)
@@ -241,6 +289,12 @@ def _store_errors_translated() -> Iterator[None]:
 
 
 def _store_errors() -> tuple[type[Exception], ...]:
-    """Return the errors of a store that cannot be reached; s3fs does not translate botocore's."""
-    botocore = sys.modules.get("botocore.exceptions")
-    return (OSError, botocore.BotoCoreError) if botocore else (OSError,)
+    """Return the errors of a store that cannot be reached, or whose answer was cut off.
+
+    s3fs translates neither botocore's errors nor those of the HTTP client below it.
+    """
+    found: list[type[Exception]] = [OSError]
+    for module, name in (("botocore.exceptions", "BotoCoreError"), ("aiohttp", "ClientError")):
+        if module in sys.modules:
+            found.append(getattr(sys.modules[module], name))
+    return tuple(found)

@@ -18,7 +18,8 @@ from typing import Any, Final, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from backend.filters import Scalar, Where
+from backend.filters import FieldType, Scalar, Schema, Where
+from backend.filters.tokens import TOKENS
 
 Vector: TypeAlias = npt.NDArray[np.float32]
 CLAIM = "claim"
@@ -27,6 +28,12 @@ CLAIM = "claim"
 SLOT: Final = "slot"
 """The payload field that tells a product's further points, 1 and up, from its first one, which
 lacks it; always indexed."""
+
+
+def payload_indexes(schema: Schema, *, tokens: bool) -> dict[str, FieldType]:
+    """Return the payload fields that are indexed: those of the schema, and our own."""
+    own: dict[str, FieldType] = {CLAIM: "integer", SLOT: "integer"}
+    return {**schema, **own, **({TOKENS: "keyword"} if tokens else {})}
 
 
 @dataclass(frozen=True, kw_only=True)

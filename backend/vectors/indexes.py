@@ -93,6 +93,28 @@ class Indexes:
             )
         return self._nodes
 
+    def check(self, generation: Generation | None) -> None:
+        """Ask the Qdrant server once: its address, the key, a generation's layout. Makes nothing.
+
+        Does nothing for an embedded index. Raises ConfigurationError or IndexUnavailable, which
+        name the settings.
+        """
+        settings = self._settings
+        if not settings.qdrant_url:
+            return
+        from backend.vectors.server.collection import check_collection  # noqa: PLC0415
+
+        name, size = (generation.collection, generation.size) if generation else ("lookalike", 0)
+        try:
+            check_collection(self.nodes(), name, size=size)
+        except IndexGone:
+            return
+        except IndexUnavailable as error:
+            raise IndexUnavailable(
+                f"{error.message}; QDRANT_URL={settings.qdrant_url} and "
+                f"LOOKALIKE_QDRANT_GRPC_PORT={settings.qdrant_grpc_port} say where it is"
+            ) from error
+
     def problem(self) -> str | None:
         """Return why the Qdrant server is not asked now, None where it is or there is none."""
         return self._nodes.problem() if self._nodes else None
@@ -120,7 +142,11 @@ def _edge_index(settings: Settings, schema: Schema, generation: Generation) -> V
         size=generation.size,
         schema=schema,
         # LOOKALIKE_QDRANT_QUANTIZATION is a setting of the server.
-        options=ShardOptions(**options, quantization=_quantization(generation.quantization)),
+        options=ShardOptions(
+            **options,
+            quantization=_quantization(generation.quantization),
+            attribute_tokens=bool(generation.attribute_tokens),
+        ),
     )
 
 
@@ -142,6 +168,7 @@ def _server_index(
             replication_factor=settings.qdrant_replicas,
             hnsw_m=generation.index_options.get("hnsw_m"),
             hnsw_ef_construct=generation.index_options.get("hnsw_ef_construct"),
+            attribute_tokens=bool(generation.attribute_tokens),
         ),
     )
 

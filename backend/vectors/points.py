@@ -10,13 +10,14 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
 from backend.errors import InvalidProduct, InvalidVector, LookalikeError
 from backend.filters import Scalar, Schema
 from backend.filters.check import EXPECTED, accepts, is_text
+from backend.filters.tokens import TOKENS, tokens_of
 from backend.vectors import CLAIM, Point, StoredPoint, Vector
 
 BATCH = 256
@@ -47,20 +48,33 @@ def unit_vector(vector: Vector, size: int) -> Vector:
     return (wide / length).astype(np.float32)
 
 
-def check_points(points: Sequence[Point], *, size: int, schema: Schema) -> list[Point]:
+def check_points(
+    points: Sequence[Point], *, size: int, schema: Schema, tokens: bool = False
+) -> list[Point]:
     """Return points ready to be stored: vectors of length 1, the claim in the payload, no id twice.
 
-    Of points with the same id the newest claim stays, and the first among equals. Raises
-    InvalidVector, then InvalidProduct, with `context["ids"]`, before anything is stored.
+    With `tokens` the payload also gets those of its open attributes. Of points with the same id the
+    newest claim stays, and the first among equals. Raises InvalidVector, then InvalidProduct, with
+    `context["ids"]`, before anything is stored.
     """
     vectors = _each(points, lambda point: unit_vector(point.vector, size), InvalidVector)
     _each(points, lambda point: check_payload(point.payload, schema), InvalidProduct)
     newest: dict[int, Point] = {}
     for point, vector in zip(points, vectors, strict=True):
         if point.id not in newest or newest[point.id].claim < point.claim:
-            payload = {**point.payload, CLAIM: point.claim}
+            payload = {**with_tokens(point.payload, tokens=tokens), CLAIM: point.claim}
             newest[point.id] = replace(point, vector=vector, payload=payload)
     return list(newest.values())
+
+
+def with_tokens(payload: Mapping[str, Any], *, tokens: bool) -> Mapping[str, Any]:
+    """Return a payload, or fields to be merged into one, with the tokens of its attributes.
+
+    Without `tokens`, or without attributes, nothing is added.
+    """
+    if not tokens or "attributes" not in payload:
+        return payload
+    return {**payload, TOKENS: tokens_of(payload["attributes"] or {})}
 
 
 def check_patch(payload: Mapping[str, Any], schema: Schema) -> None:
@@ -151,22 +165,38 @@ def _is_json(value: object) -> bool:
 
 
 def without_claim(payload: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return a stored payload as it was written, without the claim."""
-    return {field: value for field, value in (payload or {}).items() if field != CLAIM}
+    """Return a stored payload as it was written, without the claim and the tokens."""
+    return {field: value for field, value in (payload or {}).items() if field not in _OURS}
 
 
-def stored_points(found: Iterable[Any]) -> list[StoredPoint]:
-    """Convert what an engine retrieved, except points without a claim, which we did not write."""
+def stored_points(found: Iterable[Any], *, tokens: bool = False) -> list[StoredPoint]:
+    """Convert what an engine retrieved, except points without a claim, which we did not write.
+
+    With `tokens`, a payload whose tokens are not those of its attributes keeps them, so that a
+    comparison with the product finds the difference: a process of an older release wrote it.
+    """
     return [
         StoredPoint(
             id=int(it.id),
             claim=it.payload[CLAIM],
-            payload=without_claim(it.payload),
+            payload=_as_written(it.payload, tokens=tokens),
             vector=np.asarray(it.vector, dtype=np.float32) if it.vector else None,
         )
         for it in found
         if isinstance((it.payload or {}).get(CLAIM), int)
     ]
+
+
+def _as_written(payload: Mapping[str, Any], *, tokens: bool) -> dict[str, Any]:
+    written = without_claim(payload)
+    stored = payload.get(TOKENS)
+    if stored != with_tokens(written, tokens=tokens).get(TOKENS):
+        written[TOKENS] = stored
+    return written
+
+
+_OURS: Final = (CLAIM, TOKENS)
+"""Fields that an adapter adds to a payload."""
 
 
 def sort_counts(counts: Iterable[tuple[Scalar, int]]) -> list[tuple[Scalar, int]]:

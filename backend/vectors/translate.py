@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from backend.filters import OPEN_PREFIX, Scalar, Schema, Where
 from backend.filters.check import Kind, bounds_of, kind_of
 from backend.filters.spellings import FLOATS, Spellings, float_token
+from backend.filters.tokens import TOKENS, range_tokens, value_tokens
 from backend.vectors import CLAIM, SLOT
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,13 +26,15 @@ class SdkFilters:
     is_empty: Callable[[str], Any]  # takes a field
     has_vector: Callable[[str], Any]  # takes a vector's name; ours has the empty one
     boolean: Callable[[bool], Any] = bool  # what MatchValue takes as a boolean
+    tokens: bool = False  # whether points hold the tokens of their open attributes
+    most_values: int | None = None  # of one condition
 
 
 FEW: Final = 8
 """Up to so many numbers, each is a condition of its own on an open attribute.
 
-More are compared as texts and integers. That takes the texts of `FLOATS`, which a point lacks until
-it is written by this version.
+More are compared as texts and integers, for which a payload repeats its floats as texts (`FLOATS`).
+Where points hold tokens, neither is needed.
 """
 
 
@@ -57,13 +63,13 @@ def translate(
     must_not: list[Any] = []
     for field, condition in (where or {}).items():
         kind = kind_of(field, schema)
+        equal = partial(matches, field, kind, sdk=sdk, indexed=field in schema)
         if condition.any_of:
-            must.append(_any(list(matches(field, kind, condition.any_of, sdk)), sdk))
+            must.append(_any(list(equal(values=condition.any_of)), sdk))
         if bounds := _tightest(bounds_of(condition)):
-            must.append(_field(field, sdk, range=sdk.range(**bounds)))
-        must_not.extend(matches(field, kind, condition.none_of, sdk))
-    if ids := set(exclude):
-        must_not.append(sdk.has_id(ids))
+            must.append(_range(field, kind, bounds, sdk))
+        must_not.extend(equal(values=condition.none_of))
+    must_not.extend(sdk.has_id(ids) for ids in _parts(list(dict.fromkeys(exclude)), sdk))
     if first_only:
         must_not.append(_field(SLOT, sdk, range=sdk.range(gte=1)))
     if not must and not must_not:
@@ -107,23 +113,31 @@ def _field(field: str, sdk: SdkFilters, **condition: Any) -> Any:
     return sdk.types.FieldCondition(key=path(field), **condition)
 
 
-def matches(field: str, kind: Kind, values: Collection[Scalar], sdk: SdkFilters) -> Iterator[Any]:
+def matches(
+    field: str, kind: Kind, values: Collection[Scalar], sdk: SdkFilters, *, indexed: bool = False
+) -> Iterator[Any]:
     """Yield conditions, at least one of which is true where the field equals one of the values.
 
     Their number does not grow with that of the values, except on an indexed field of floats.
+    `indexed` tells whether the field has an index of its own.
     """
     it = Spellings.for_kind(kind, values)
+    if kind == "attribute" and sdk.tokens:
+        if indexed:  # its index has the texts
+            yield from _any_of(path(field), it.texts, sdk)
+            it = replace(it, texts=())
+        yield from _any_of(TOKENS, value_tokens(field, it), sdk)
+        return
     whole = it.integers
     if kind == "attribute" and len(it.numbers) > FEW:
         tokens = [float_token(number) for number in it.numbers]
-        yield _any_of(f"{FLOATS}.{_quoted(field)}", tokens, sdk)
+        yield from _any_of(f"{FLOATS}.{_quoted(field)}", tokens, sdk)
         whole += tuple(int(each) for each in it.numbers if _is_integer(each))
     else:
         for number in it.numbers:
             yield _field(field, sdk, range=sdk.range(gte=number, lte=number))
     for group in (it.texts, whole):
-        if group:
-            yield _any_of(path(field), group, sdk)
+        yield from _any_of(path(field), group, sdk)
     for value in it.booleans:
         operand = sdk.boolean(value)
         yield _field(field, sdk, match=sdk.types.MatchValue(value=operand))
@@ -133,5 +147,19 @@ def _is_integer(number: float) -> bool:
     return abs(number) < 2**63 and number == int(number)
 
 
-def _any_of(key: str, values: Sequence[str | int], sdk: SdkFilters) -> Any:
-    return sdk.types.FieldCondition(key=key, match=sdk.types.MatchAny(any=list(values)))
+def _range(field: str, kind: Kind, bounds: dict[str, float], sdk: SdkFilters) -> Any:
+    if kind == "attribute" and sdk.tokens:
+        return _any(list(_any_of(TOKENS, range_tokens(field, bounds), sdk)), sdk)
+    return _field(field, sdk, range=sdk.range(**bounds))
+
+
+def _any_of(key: str, values: Sequence[str | int], sdk: SdkFilters) -> Iterator[Any]:
+    for some in _parts(values, sdk):
+        yield sdk.types.FieldCondition(key=key, match=sdk.types.MatchAny(any=some))
+
+
+def _parts(values: Sequence[T], sdk: SdkFilters) -> Iterator[list[T]]:
+    """Yield the values in as many lists as one condition's limit takes; none of no values."""
+    most = sdk.most_values or len(values) or 1
+    for start in range(0, len(values), most):
+        yield list(values[start : start + most])

@@ -10,11 +10,11 @@ from functools import partial
 
 import structlog
 
-from backend import jobs, queue, reindex
+from backend import generations, jobs, queue, reindex
 from backend.bootstrap import Services
 from backend.database import clock
 from backend.database.failures import READS_GO_ON, meaning_of, why
-from backend.errors import LookalikeError
+from backend.errors import IndexUnavailable, LookalikeError
 from backend.feeds import workspace
 from backend.queue import Stage, is_busy
 from backend.queue.progress import Progress
@@ -49,8 +49,13 @@ class Worker:
         )
 
     def recover(self) -> None:
-        """Free the leases and jobs of a killed process; start the first generation if need be."""
+        """Free the leases and jobs of a killed process; start the first generation if need be.
+
+        The vector store is asked first, so a wrong key is said before an image is opened. Raises
+        ConfigurationError then; one that does not answer is logged, and products are embedded.
+        """
         services = self.services
+        check_index(services)
         workspace.remove_leftovers(services.feeds.folder)
         self._free_what_is_held()
         if services.embeds:
@@ -128,6 +133,19 @@ class Worker:
         """Wait for a notification, at most `seconds`."""
         self.wake_up.wait(seconds)
         self.wake_up.clear()
+
+
+def check_index(services: Services) -> None:
+    """Ask the vector store for the active generation's index; log a warning if it is away.
+
+    Raises ConfigurationError when it refuses, or holds something else under that name.
+    """
+    with services.db.read() as session:
+        generation = generations.active_or_none(session)
+    try:
+        services.indexes.check(generation)
+    except IndexUnavailable as error:
+        log.warning("the vector store does not answer yet", error=error.message)
 
 
 def _explain(error: Exception) -> str:

@@ -13,7 +13,7 @@ from backend.database.arrival import Arrival
 from backend.database.failures import READS_GO_ON, meaning_of, why
 from backend.errors import LookalikeError
 from backend.worker.failures import RepeatedFailures
-from backend.worker.loop import Worker
+from backend.worker.loop import Worker, check_index
 
 log = structlog.get_logger(__name__)
 
@@ -133,6 +133,10 @@ class RecallThread:
             self._thread.join(seconds)
 
     def _run(self) -> None:
+        try:
+            check_index(self._services)
+        except Exception as error:  # noqa: BLE001  (/readyz says it too)
+            log.error("the vector store cannot be used", error=str(error))
         while not self._stopping.wait(self._services.settings.poll_seconds):
             try:
                 self._services.recall.compare(self._services.indexes.of)

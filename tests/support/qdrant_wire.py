@@ -19,6 +19,9 @@ from qdrant_client import grpc as pb
 from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc
 from qdrant_client.grpc import collections_service_pb2_grpc as collections_rpc
 from qdrant_client.grpc import points_service_pb2_grpc as points_rpc
+from qdrant_client.models import StrictModeConfig
+
+from support.qdrant_strict import refusal
 
 Handler = Callable[[Any, Any], Any]
 
@@ -32,7 +35,8 @@ LOCAL_MODE_WARNINGS = [  # it has neither payload indexes nor search parameters
 class Wire:
     """The listening server: `seen` are its requests, and planned failures come before answers."""
 
-    def __init__(self) -> None:
+    def __init__(self, strict: StrictModeConfig | None = None) -> None:
+        self.strict = strict
         self.local = QdrantClient(":memory:")
         self.indexes: dict[str, dict[str, int]] = {}  # which local mode does not keep
         self.seen: list[Any] = []
@@ -70,6 +74,9 @@ class Wire:
             context.set_trailing_metadata([("retry-after", "1")])
         if status:
             context.abort(status, details)
+        indexes = self.indexes.get(getattr(request, "collection_name", ""), {})
+        if refused := refusal(request, self.strict, indexes):
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, refused)
         try:
             return handle()
         except ValueError as error:
@@ -111,6 +118,9 @@ class _Collections(collections_rpc.CollectionsServicer):
         for field, kind in self.wire.indexes[request.collection_name].items():
             key = field.replace('"', "") if field.replace('"', "").isidentifier() else field
             found.payload_schema[key].data_type = kind + 1  # PayloadSchemaType counts from 1
+        if self.wire.strict:
+            strict = RestToGrpc.convert_strict_mode_config(self.wire.strict)
+            found.config.strict_mode_config.CopyFrom(strict)
         return pb.GetCollectionInfoResponse(result=found)
 
     @rpc
@@ -159,6 +169,7 @@ class _Points(points_rpc.PointsServicer):
             query_filter=asked.filter,
             search_params=asked.params,
             limit=asked.limit,
+            offset=asked.offset,
             score_threshold=asked.score_threshold,
             with_payload=asked.with_payload,
         )

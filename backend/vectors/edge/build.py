@@ -38,10 +38,11 @@ def build(
     check_space(folder.parent)
     with engine_errors():
         shard = qe.EdgeShard.create(str(folder), _config(size, options, threads))
-        index_fields(shard, schema)  # before the graph, which gets links for each value
+        # Before the graph, which gets links for each value.
+        index_fields(shard, schema, tokens=options.attribute_tokens)
     count = 0
     for page in pages:
-        ready = check_points(page, size=size, schema=schema)
+        ready = check_points(page, size=size, schema=schema, tokens=options.attribute_tokens)
         for start in range(0, len(ready), BATCH):
             check_space(folder)
             with engine_errors():

@@ -16,10 +16,10 @@ from backend.vectors.edge.shard import engine_errors, has_graph, open_shard
 class Handle:
     """An open shard, the process that opened it, and the number of calls under way."""
 
-    def __init__(self, folder: Path, *, size: int, schema: Schema) -> None:
+    def __init__(self, folder: Path, *, size: int, schema: Schema, tokens: bool) -> None:
         self.folder = folder
         self.pid = os.getpid()
-        self.shard = open_shard(folder, size=size, schema=schema)
+        self.shard = open_shard(folder, size=size, schema=schema, tokens=tokens)
         self.indexed = has_graph(self.shard)
         self.writes = WriteCounter(folder.with_name(f"{folder.name}.written"))
         self._changed = threading.Condition()

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ from backend.vectors.points import (
     sort_counts,
     stored_points,
     unit_vector,
+    with_tokens,
     without_claim,
 )
 from backend.vectors.search_mode import choose
@@ -63,12 +65,14 @@ class EdgeIndex(VectorIndex):
         self.size = size
         self.options = options or ShardOptions()
         self._schema = dict(schema)
-        self.store = EdgeStore(path, size=size, schema=self._schema)
+        self._tokens = self.options.attribute_tokens
+        self._filters = replace(EDGE_FILTERS, tokens=self._tokens)
+        self.store = EdgeStore(path, size=size, schema=self._schema, tokens=self._tokens)
 
     # --- writing ---
 
     def upsert(self, points: Sequence[Point]) -> None:
-        ready = check_points(points, size=self.size, schema=self._schema)
+        ready = check_points(points, size=self.size, schema=self._schema, tokens=self._tokens)
         with self.store.writing([point.id for point in ready]) as shard:
             for claim, batch in batches_by_claim(ready, attrgetter("claim")):
                 older = points_with_claim(EDGE_FILTERS, lt=claim)
@@ -89,7 +93,8 @@ class EdgeIndex(VectorIndex):
         with self.store.writing([id]) as shard:
             # A filter, because by id alone the engine raises if there is no such point.
             point = points_with_claim(EDGE_FILTERS, ids=[id])
-            shard.update(qe.UpdateOperation.set_payload_by_filter(point, dict(payload)))
+            fields = dict(with_tokens(payload, tokens=self._tokens))
+            shard.update(qe.UpdateOperation.set_payload_by_filter(point, fields))
 
     def flush(self) -> None:
         with self.store.using() as shard:
@@ -199,14 +204,14 @@ class EdgeIndex(VectorIndex):
         self, where: Where | None, exclude: Sequence[int] = (), *, first_only: bool = False
     ) -> qe.Filter | None:
         check(where, self._schema)
-        check_cost(where, self._schema, self._estimate_passing)
+        check_cost(where, self._schema, self._estimate_passing, tokens=self._tokens)
         return self._translate(where, exclude, first_only=first_only)
 
     def _translate(
         self, where: Where | None, exclude: Sequence[int] = (), *, first_only: bool = False
     ) -> qe.Filter | None:
         found: qe.Filter | None = translate(
-            where, self._schema, EDGE_FILTERS, exclude=exclude, first_only=first_only
+            where, self._schema, self._filters, exclude=exclude, first_only=first_only
         )
         return found
 
@@ -248,7 +253,7 @@ class EdgeIndex(VectorIndex):
         for start in range(0, len(ids), BATCH):  # the engine lets no other thread run
             with self.store.using() as shard:
                 found += shard.retrieve(list(ids[start : start + BATCH]), True, vectors)
-        return stored_points(found)
+        return stored_points(found, tokens=self._tokens)
 
     def points_without_claim(self, *, limit: int = 1000) -> list[str]:
         request = qe.ScrollRequest(

@@ -20,7 +20,8 @@ from backend.errors import (
 )
 from backend.files import sync_folder
 from backend.filters import FieldType, Schema
-from backend.vectors import CLAIM, SLOT, Point
+from backend.filters.tokens import TOKENS
+from backend.vectors import Point, payload_indexes
 from backend.vectors.translate import path as json_path
 
 _TYPES: Final[dict[FieldType, qe.PayloadSchemaType]] = {
@@ -45,11 +46,12 @@ kills the whole process (SIGBUS)."""
 
 @dataclass(frozen=True, kw_only=True)
 class ShardOptions:
-    """How a shard's graph is built, and which vectors it is searched by."""
+    """How a shard's graph is built, which vectors it is searched by, and what payloads hold."""
 
     quantization: Literal["int8"] | None = None
     hnsw_m: int = 16  # links per node
     hnsw_ef_construct: int = 100  # neighbours considered while building
+    attribute_tokens: bool = False  # whether points hold the tokens of their open attributes
 
 
 @contextmanager
@@ -70,8 +72,8 @@ def _translated(message: str) -> LookalikeError:
     return IndexUnavailable(f"the embedded index failed: {message}")
 
 
-def open_shard(path: Path, *, size: int, schema: Schema) -> qe.EdgeShard:
-    """Open the shard in a folder, made on first use, with an index for every field of the schema.
+def open_shard(path: Path, *, size: int, schema: Schema, tokens: bool) -> qe.EdgeShard:
+    """Open the shard in a folder, made on first use, with all its payload indexes.
 
     The caller owns the folder. Raises IndexLocked, ConfigurationError for vectors of another size,
     and IndexUnavailable for a damaged folder, which can be deleted: all it holds can be rebuilt.
@@ -80,7 +82,7 @@ def open_shard(path: Path, *, size: int, schema: Schema) -> qe.EdgeShard:
         if not path.exists() or not any(path.iterdir()):
             _create(path, size)
         shard = qe.EdgeShard.load(str(path), _config(size))
-        index_fields(shard, schema)
+        index_fields(shard, schema, tokens=tokens)
         return shard
 
 
@@ -128,10 +130,14 @@ def _create(path: Path, size: int) -> None:
     sync_folder(path.parent)  # or a power cut could undo it, and lose flushed points
 
 
-def index_fields(shard: qe.EdgeShard, schema: Schema) -> None:
-    """Create the payload indexes that are missing: all at first, later those of new fields."""
+def index_fields(shard: qe.EdgeShard, schema: Schema, *, tokens: bool) -> None:
+    """Create the payload indexes that are missing: all at first, later those of new fields.
+
+    The graph gets no links for tokens: `search_mode` does not rely on them, and they are many.
+    """
     indexes = shard.info().payload_schema
     present = {key.replace('"', ""): index.data_type for key, index in indexes.items()}
-    for field, kind in {**schema, CLAIM: "integer", SLOT: "integer"}.items():
+    for field, kind in payload_indexes(schema, tokens=tokens).items():
         if present.get(field) != _TYPES[kind]:
-            shard.update(qe.UpdateOperation.create_field_index(json_path(field), _TYPES[kind]))
+            how = qe.KeywordIndexParams(enable_hnsw=False) if field == TOKENS else _TYPES[kind]
+            shard.update(qe.UpdateOperation.create_field_index(json_path(field), how))

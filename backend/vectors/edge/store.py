@@ -53,10 +53,11 @@ class EdgeStore:
     through a fork gets ConfigurationError.
     """
 
-    def __init__(self, path: Path, *, size: int, schema: Schema) -> None:
+    def __init__(self, path: Path, *, size: int, schema: Schema, tokens: bool = False) -> None:
         self._path = path  # opened only by the owner of its lock
         self._size = size
         self._schema = schema
+        self._tokens = tokens
         self._lock = threading.RLock()  # for opening, closing, replacing and writing
         self._file_lock: FileLock | None = None
         self._handle: Handle | None = None
@@ -146,7 +147,7 @@ class EdgeStore:
         if not folder.is_dir():
             raise IndexUnavailable(f"no shard was built in {folder}")
         started = time.monotonic()
-        fresh = Handle(folder, size=self._size, schema=self._schema)
+        fresh = self._handle_of(folder)
         built = replace(built, stall_seconds=round(time.monotonic() - started, 3))
         try:
             self._catch_up(fresh, heartbeat)
@@ -259,8 +260,10 @@ class EdgeStore:
                 log.info("removed the remains of an earlier build", entries=removed)
         except OSError as error:
             raise IndexUnavailable(f"the embedded index cannot be opened: {error}") from error
-        folder = self._path / self._state.folder
-        return Handle(folder, size=self._size, schema=self._schema)
+        return self._handle_of(self._path / self._state.folder)
+
+    def _handle_of(self, folder: Path) -> Handle:
+        return Handle(folder, size=self._size, schema=self._schema, tokens=self._tokens)
 
     def _release_lock(self) -> None:
         if self._file_lock is not None:

@@ -9,7 +9,11 @@ from ipaddress import ip_address
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
+import structlog
+
 from backend.errors import ConfigurationError
+
+log = structlog.get_logger(__name__)
 
 GRPC_PORT: Final = "grpc_port"
 """The query parameter of an address whose gRPC port is not that of the others."""
@@ -103,3 +107,18 @@ def _hosts(name: str) -> Sequence[str]:
         if hosts:
             return hosts if len(hosts) > 1 else [name]
     return [name]
+
+
+def warn_about_plain_key(urls: str | None, api_key: str | None) -> None:
+    """Log one line if a key travels to another host without TLS."""
+    if not urls or not api_key:
+        return
+    for url in split(urls):
+        host = urlsplit(url if "://" in url else f"http://{url}").hostname or ""
+        if not url.startswith("https:") and host not in ("localhost", "127.0.0.1", "::1"):
+            log.warning(
+                "QDRANT_API_KEY is sent without TLS; use https:// where others share the network",
+                setting="QDRANT_URL",
+                host=host,
+            )
+            return

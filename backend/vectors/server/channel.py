@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import warnings
 from typing import Any, Final
-from urllib.parse import urlsplit
 
-import structlog
 from qdrant_client import QdrantClient
 
-from backend.vectors.server import addresses
 from backend.vectors.server.addresses import Address
-
-log = structlog.get_logger(__name__)
 
 READ_SECONDS: Final = 5
 """Time limit of a read: a shopper may be waiting."""
@@ -49,18 +44,3 @@ def connect(address: Address, *, api_key: str | None, seconds: int) -> QdrantCli
         timeout=seconds,  # by gRPC a write's deadline is this one, whatever the call says
         check_compatibility=False,  # it would ask over HTTP, in a thread, only to warn
     )
-
-
-def warn_about_plain_key(urls: str | None, api_key: str | None) -> None:
-    """Log one line if a key travels to another host without TLS."""
-    if not urls or not api_key:
-        return
-    for url in addresses.split(urls):
-        host = urlsplit(url if "://" in url else f"http://{url}").hostname or ""
-        if not url.startswith("https:") and host not in ("localhost", "127.0.0.1", "::1"):
-            log.warning(
-                "QDRANT_API_KEY is sent without TLS; use https:// where others share the network",
-                setting="QDRANT_URL",
-                host=host,
-            )
-            return

@@ -10,7 +10,8 @@ from qdrant_client import models
 
 from backend.errors import ConfigurationError
 from backend.filters import FieldType, Schema
-from backend.vectors import CLAIM, SLOT
+from backend.filters.tokens import TOKENS
+from backend.vectors import payload_indexes
 from backend.vectors.server.channel import WRITE_SECONDS
 from backend.vectors.server.nodes import Nodes
 from backend.vectors.translate import path
@@ -21,6 +22,11 @@ _TYPES: Final[dict[FieldType, models.PayloadSchemaType]] = {
     "float": models.PayloadSchemaType.FLOAT,
     "bool": models.PayloadSchemaType.BOOL,
 }
+
+_TOKENS_INDEX: Final = models.KeywordIndexParams(
+    type=models.KeywordIndexType.KEYWORD, enable_hnsw=False
+)
+"""The graph gets no links for tokens: `search_mode` does not rely on them, and they are many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +39,7 @@ class ServerOptions:
     replication_factor: int | None = None
     hnsw_m: int | None = None  # links per node
     hnsw_ef_construct: int | None = None  # neighbours considered while building
+    attribute_tokens: bool = False  # whether points hold the tokens of their open attributes
 
 
 def ensure_collection(
@@ -52,9 +59,10 @@ def ensure_collection(
     info = call("get_collection")
     _check_vectors(info.config.params.vectors, name, size)
     present = {key.replace('"', ""): it.data_type for key, it in info.payload_schema.items()}
-    for field, kind in {**schema, CLAIM: "integer", SLOT: "integer"}.items():
+    for field, kind in payload_indexes(schema, tokens=options.attribute_tokens).items():
         if present.get(field) != _TYPES[kind]:
-            call("create_payload_index", field_name=path(field), field_schema=_TYPES[kind])
+            how = _TOKENS_INDEX if field == TOKENS else _TYPES[kind]
+            call("create_payload_index", field_name=path(field), field_schema=how)
 
 
 def check_collection(nodes: Nodes, name: str, *, size: int) -> None:

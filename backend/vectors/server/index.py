@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from operator import attrgetter, itemgetter
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from backend.vectors.points import (
     sort_counts,
     stored_points,
     unit_vector,
+    with_tokens,
     without_claim,
 )
 from backend.vectors.search_mode import choose
@@ -62,6 +64,8 @@ class ServerIndex(VectorIndex):
         self.size = size
         self._schema = dict(schema)
         self._options = options or ServerOptions()
+        self._tokens = self._options.attribute_tokens
+        self._filters = replace(SERVER_FILTERS, tokens=self._tokens)
         self.collection = ServerCollection(
             collection, size=size, schema=self._schema, nodes=nodes, options=self._options
         )
@@ -69,7 +73,7 @@ class ServerIndex(VectorIndex):
     # --- writing ---
 
     def upsert(self, points: Sequence[Point]) -> None:
-        ready = check_points(points, size=self.size, schema=self._schema)
+        ready = check_points(points, size=self.size, schema=self._schema, tokens=self._tokens)
         for claim, batch in batches_by_claim(ready, attrgetter("claim")):
             rows = [
                 models.PointStruct(id=it.id, vector=it.vector.tolist(), payload=dict(it.payload))
@@ -89,7 +93,9 @@ class ServerIndex(VectorIndex):
     def set_payload(self, id: int, payload: Mapping[str, Any]) -> None:
         check_patch(payload, self._schema)
         self._write(
-            "set_payload", payload=dict(payload), points=points_with_claim(SERVER_FILTERS, ids=[id])
+            "set_payload",
+            payload=dict(with_tokens(payload, tokens=self._tokens)),
+            points=points_with_claim(SERVER_FILTERS, ids=[id]),
         )
 
     def flush(self) -> None:
@@ -192,7 +198,7 @@ class ServerIndex(VectorIndex):
     ) -> models.Filter | None:
         check(where, self._schema)
         found: models.Filter | None = translate(
-            where, self._schema, SERVER_FILTERS, exclude=exclude, first_only=first_only
+            where, self._schema, self._filters, exclude=exclude, first_only=first_only
         )
         return found
 
@@ -256,7 +262,7 @@ class ServerIndex(VectorIndex):
                 with_vectors=vectors,
                 timeout=READ_SECONDS,
             )
-        return stored_points(found)
+        return stored_points(found, tokens=self._tokens)
 
     def points_without_claim(self, *, limit: int = 1000) -> list[str]:
         found, _ = self.collection.call(

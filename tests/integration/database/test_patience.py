@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import OperationalError
 from support.proxy import Proxy, proxy
-from support.servers import wait_for
+from support.servers import run_sql, wait_for
 
-from backend.database import engine, patience, postgresql
+from backend.database import engine, migrate, patience, postgresql
 from backend.database.engine import Database
-from backend.errors import DatabaseUnavailable
+from backend.errors import ConfigurationError, DatabaseUnavailable
 
 SHORT = 0.3
 
@@ -95,3 +95,17 @@ def test_a_statement_beyond_the_limit_costs_its_connection_alone(db: Database) -
     with patience.at_most(SHORT), patience.at_most(60):
         assert patience.limit.get() == SHORT, "a limit is only made shorter"
     assert patience.limit.get() is None
+
+
+def test_a_database_that_is_not_utf8_is_refused_in_one_sentence(postgres_url: str) -> None:
+    run_sql(
+        postgres_url,
+        "CREATE DATABASE ascii TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'",
+    )
+    url = make_url(postgres_url).set(database="ascii").render_as_string(hide_password=False)
+    db = Database(url)
+    for use in (migrate.migrate, migrate.is_current, answers):
+        with pytest.raises(ConfigurationError, match=r"'ascii' \(DATABASE_URL\) is in SQL_ASCII"):
+            use(db)
+    db.close()
+    run_sql(postgres_url, "DROP DATABASE ascii")

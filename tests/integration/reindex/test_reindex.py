@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from sqlalchemy import select
 from support.image_files import encoded
 from support.servers import migrated
 from support.shop import Shop
@@ -25,6 +26,7 @@ from backend.database.models import (
     ImageVector,
     IndexEntry,
     Job,
+    Product,
 )
 from backend.embedders import Compute
 from backend.embedders.mean_colour import MeanColour
@@ -32,6 +34,7 @@ from backend.errors import ModelMismatch, ReindexRunning, WrongState
 from backend.reindex import ReindexPlan
 from backend.search.similar import Answer, Query, SimilarProducts
 from backend.settings import Settings
+from backend.vectors.edge.index import EdgeIndex
 from backend.worker.loop import Worker
 
 COLOURS = {"Red": (200, 30, 30), "Green": (30, 160, 40), "Blue": (30, 40, 190)}
@@ -69,6 +72,20 @@ class ReindexedShop(Shop):
 
     def similar(self, sku: str) -> Answer:
         return self.services.similar.to_product(sku, Query())
+
+    @property
+    def ids(self) -> dict[str, int]:
+        """The id of every product."""
+        with self.db.read() as session:
+            return {row.sku: row.id for row in session.scalars(select(Product))}
+
+    def stored_payload(self, sku: str) -> dict[str, Any]:
+        """Return all that the active index stores with a product's point."""
+        index = self.services.indexes.of(self.generation_in(ACTIVE))
+        assert isinstance(index, EdgeIndex)
+        with index.store.using() as shard:
+            found = shard.retrieve([self.ids[sku]], True, False)
+        return dict(found[0].payload or {})
 
     def unfinished_reindex(self) -> Job | None:
         with self.db.read() as session:
@@ -152,6 +169,33 @@ def test_a_reindex_without_another_embedder_opens_no_image_and_runs_no_network(
     assert new.quality is not None
     assert new.quality["checks"]["overlap@10"]["value"] == 1.0
     assert new.quality["checks"]["overlap@10"]["bound"] == 0.95
+
+
+def test_a_reindex_gives_an_older_generation_the_tokens_of_its_attributes(
+    shop: ReindexedShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the release before tokens has made answers as it did, until it is re-indexed."""
+    shop.fill(3)
+    older = shop.generation_in(ACTIVE)
+    assert older.attribute_tokens
+    shop.db.write(lambda session: setattr(session.merge(older), "attribute_tokens", None))
+    shop.restart()
+    shop.save("cotton", photograph("Red", 7), attributes={"fabric": "cotton", "width": 42.5})
+    shop.work()
+    assert shop.generation_in(ACTIVE).attribute_tokens is None
+    asked = {"attributes.fabric": "cotton", "attributes.width_gte": 42}
+    assert shop.skus("/v1/products/s0/similar", **asked) == ["cotton"]
+    assert "tokens" not in shop.stored_payload("cotton")
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise AssertionError("a network was run")
+
+    monkeypatch.setattr(shop.services.query_encoder, "check", lambda _: None)
+    monkeypatch.setattr(MeanColour, "embed", refuse)
+    assert shop.reindex().error is None
+    assert shop.generation_in(ACTIVE).attribute_tokens
+    assert 'fabric="cotton"' in shop.stored_payload("cotton")["tokens"]
+    assert shop.skus("/v1/products/s0/similar", **asked) == ["cotton"]
 
 
 def test_a_quarantined_image_stays_shut_in_a_reindex_and_keeps_its_last_good_vector(

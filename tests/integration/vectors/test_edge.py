@@ -182,7 +182,9 @@ DEATHS = {
 def test_a_process_killed_while_it_makes_the_shard_leaves_none_that_cannot_be_opened(
     index: EdgeIndex, path: Path, moment: str
 ) -> None:
-    killed = run(f"{moment} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\nindex.ping()", path)
+    killed = run(
+        f"{moment} = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\nindex.ping()", path
+    )
     assert killed.returncode == -signal.SIGKILL
     index.upsert([a_point(1, gender="Men")])
     assert index.facet("gender") == [("Men", 1)]

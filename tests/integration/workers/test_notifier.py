@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,8 +23,9 @@ from backend.errors import ConfigurationError
 from backend.settings import Settings, read_settings
 from workers import names
 from workers.app import check_broker, make_app
+from workers.consumer import QuickConsumer
 from workers.names import Queue
-from workers.notifier import MAX_WAITING, PAUSE_SECONDS, Notifier
+from workers.notifier import MAX_WAITING, PAUSE_SECONDS, BackgroundNotifier, Notifier
 from workers.scheduler import RARE, NotifyingScheduler
 
 NOWHERE = "redis://127.0.0.1:1/0"
@@ -177,3 +180,40 @@ def running_scheduler(folder: Path, server: RedisServer) -> Iterator[subprocess.
             assert scheduler.wait(30) == 0
         finally:
             scheduler.kill()
+
+
+def test_a_request_never_waits_for_a_redis_that_does_not_answer(server: RedisServer) -> None:
+    app = make_app(settings_of(server.url))
+    sends: list[str] = []
+    began, may_end = threading.Event(), threading.Event()
+
+    def send() -> None:
+        sends.append("sent")
+        began.set()
+        may_end.wait()
+        Notifier(app, settings_of(server.url))()
+
+    notify = BackgroundNotifier(send)
+    notify()
+    began.wait()
+    for _ in range(100):  # while the thread waits
+        notify()
+    assert sends == ["sent"]
+    may_end.set()
+    wait_for(lambda: len(sends) == 2)
+    wait_for(lambda: len(messages(server)) == 2)
+
+
+def test_a_consumer_connects_again_at_once_and_says_so_once(server: RedisServer) -> None:
+    app = make_app(settings_of(server.url))
+    consumer = SimpleNamespace(first_connection_attempt=True)
+    server.kill(lose_data=False)
+    threading.Timer(2.5, server.start).start()
+    with structlog.testing.capture_logs() as lines:
+        found = QuickConsumer.ensure_connected(consumer, app.connection_for_read())
+    found.release()
+    assert [line["event"] for line in lines] == [
+        "the broker does not answer",
+        "the broker answers again",
+    ]
+    assert lines[1]["tries"] >= 2
