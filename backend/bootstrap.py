@@ -248,9 +248,7 @@ def _compute(settings: Settings) -> Compute:
         device=settings.device,
         precision=settings.precision,
         batch_size=settings.batch_size,
-        threads=settings.pass_threads,
-        engine=settings.engine,
-        networks_dir=settings.networks_dir,
+        threads=settings.torch_threads,
     )
 
 

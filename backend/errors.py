@@ -297,6 +297,12 @@ class FilterTooCostly(InvalidFilter):
     code = "filter-too-costly"
 
 
+class NoColour(LookalikeError):
+    """The vectors of this index have no part for colour alone, so `colour` can weigh none."""
+
+    code = "no-colour"
+
+
 class InvalidVector(LookalikeError):
     """A vector has the wrong size, is not finite, or is all zeros."""
 
@@ -436,6 +442,21 @@ class NotEvaluable(LookalikeError):
     """The evaluation has nothing to compare: no such label or category, or too few products."""
 
     code = "not-evaluable"
+
+
+# --- repeated requests ------------------------------------------------
+
+
+class IdempotencyKeyReused(LookalikeError):
+    """The `Idempotency-Key` was sent before, with another request."""
+
+    code = "idempotency-key-reused"
+
+
+class IdempotencyKeyInUse(LookalikeError):
+    """A request with this `Idempotency-Key` is being worked on."""
+
+    code = "idempotency-key-in-use"
 
 
 # --- authentication ---------------------------------------------------

@@ -64,19 +64,7 @@ class Settings(BaseSettings):
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     batch_size: int = Field(0, ge=0, le=4096, description="images per forward pass; 0: by device")
-    engine: Literal["auto", "torch"] = Field(
-        "auto", description="auto: OpenVINO where it is installed and a CPU computes"
-    )
-    networks_dir: Path | None = Field(
-        None, description="the folder of exported networks; absent: in the user's cache"
-    )
-    torch_threads: int | None = Field(
-        None,
-        ge=0,
-        le=256,
-        description="threads of a forward pass, in any engine; 0: one per processor; absent: the "
-        "same, and 1 with BROKER_URL",
-    )
+    torch_threads: int = Field(1, ge=0, le=256, description="0: torch's own default")
     decoders: int = Field(1, ge=1, le=64, description="decoder processes")
     decode_seconds: float = Field(10, gt=0, description="time limit of decoding one image")
 
@@ -222,6 +210,9 @@ class Settings(BaseSettings):
         0, ge=0, description="requests after which an API process is replaced; 0: never"
     )
     max_batch: int = Field(1000, ge=1, description="products in one POST /v1/products:batch")
+    idempotency_hours: int = Field(
+        24, ge=1, le=720, description="how long the answer to an Idempotency-Key is kept"
+    )
     metrics_host: str = Field("127.0.0.1", description="address of the ports for /metrics")
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="a port of its own for /metrics, without keys"
@@ -322,13 +313,6 @@ class Settings(BaseSettings):
             if self.database_url.startswith(plain):
                 return "postgresql+psycopg://" + self.database_url.removeprefix(plain)
         return self.database_url
-
-    @property
-    def pass_threads(self) -> int:
-        """The threads of a forward pass; 0: one per processor. Celery has a worker for each."""
-        if self.torch_threads is not None:
-            return self.torch_threads
-        return 1 if self.broker_url else 0
 
     @property
     def exposed(self) -> bool:

@@ -23,6 +23,7 @@ from backend.api import (
     feeds,
     generations,
     health,
+    idempotency,
     image_slots,
     images,
     jobs,
@@ -95,10 +96,12 @@ def create_app(
     conditional.register_conditional_answers(app)
     browsers.register_browser_rules(app, services.settings, locked=locked)
     authentication.register_authentication(app, services, locked=locked)
+    idempotency.register_idempotency(app)
     for resource in RESOURCES:
         app.register_api(resource.api)
     openapi.publish(app, facets=services.settings.facets)
     scopes.describe_scopes(app, locked=locked)
+    idempotency.describe_idempotency(app)
     return app
 
 

@@ -135,6 +135,7 @@ ANSWERS: Final[Mapping[str, Any]] = {
             "fingerprint": _FINGERPRINT,
             "search_mode": "exact",
             "index_lags": False,
+            "colour": None,
             "query_state": "indexed",
             "coverage": 1.0,
             "took_ms": 4.5,

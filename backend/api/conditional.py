@@ -29,7 +29,7 @@ SHORTEST: Final = 1_000
 """Bytes from which an answer is compressed: a shorter one fits into a packet as it is."""
 
 LEVEL: Final = 1
-"""Of gzip's nine: JSON becomes about a fifth, and higher ones take several times as long."""
+"""Of gzip's nine: higher ones take longer, and save 2% more of JSON."""
 
 GZIPPED: Final = "-gzip"
 """What the tag of a compressed answer ends with: another representation has another tag."""
@@ -143,7 +143,8 @@ def _names(tags: ETags, revision: str | None) -> bool:
     """Tell whether a header names a revision: by `*`, or in a tag of any of its answers."""
     if revision is None:
         return False
-    return tags.star_tag or any(tag.split("-")[0] == revision for tag in tags.as_set())
+    given = filter(None, tags.as_set())  # an empty tag is read as None
+    return tags.star_tag or any(tag.split("-")[0] == revision for tag in given)
 
 
 def _refusal(detail: str) -> RequestError:

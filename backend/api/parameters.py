@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from backend.api.schemas import Json
-from backend.api.schemas.similar_items import IMAGE
+from backend.api.schemas.similar_items import COLOUR, EXPLAIN, IMAGE
 from backend.catalogue import skus
 from backend.events.record import MOST_TEXT
 from backend.filters import OPEN_PREFIX
@@ -104,9 +104,7 @@ FACETS: Final = _words("fields", {"type": "string"}, "only these facets")
 EXCLUDE: Final = _share("Exclude", _words("exclude", skus.SCHEMA, "skus that are left out"))
 MIN_SCORE: Final = _share(
     "MinScore",
-    _parameter(
-        "min_score", {"type": "number", "minimum": -1, "maximum": 1}, "lowest cosine similarity"
-    ),
+    _parameter("min_score", {"type": "number", "minimum": -1, "maximum": 1}, "lowest score"),
 )
 
 
@@ -119,6 +117,11 @@ IF_MATCH: Final = _header(
 )
 IF_NONE_MATCH: Final = _header(
     "IfNoneMatch", "If-None-Match", "`*`: only if there is no such product yet, else 412"
+)
+IDEMPOTENCY_KEY: Final = _header(
+    "IdempotencyKey",
+    "Idempotency-Key",
+    "a text of your own for this write: sent again with it, it is done once and answered as before",
 )
 IF_CHANGED: Final = _header(
     "IfChanged", "If-None-Match", "the `ETag` of an answer that the client has: if it holds, 304"
@@ -160,7 +163,12 @@ FILTERS: Final = (
     *(_share(_component_name(it["name"]), it) for it in filter_parameters(schema())),
     FILTER,
 )
-SEARCH: Final = (limit(), EXCLUDE, FIELDS, MIN_SCORE, *FILTERS)
+COLOUR_WEIGHT: Final = _share(
+    "ColourWeight",
+    _parameter("colour", {"type": "number", "minimum": 0, "maximum": 1}, COLOUR),
+)
+EXPLAINED: Final = _share("Explain", _parameter("explain", {"type": "boolean"}, EXPLAIN))
+SEARCH: Final = (limit(), EXCLUDE, FIELDS, MIN_SCORE, COLOUR_WEIGHT, EXPLAINED, *FILTERS)
 
 
 def as_form(*parameters: Json, image: str) -> Json:

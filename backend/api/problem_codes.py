@@ -18,6 +18,8 @@ STATUS: Final[Mapping[type[LookalikeError], int]] = {
     errors.InvalidKey: 401,
     errors.InsufficientScope: 403,
     errors.InvalidKeyRequest: 422,
+    errors.IdempotencyKeyReused: 422,
+    errors.IdempotencyKeyInUse: 409,
     errors.UnknownProduct: 404,
     errors.UnknownJob: 404,
     errors.UnknownFeed: 404,
@@ -29,6 +31,7 @@ STATUS: Final[Mapping[type[LookalikeError], int]] = {
     errors.FeedUnavailable: 503,
     errors.InvalidProduct: 422,
     errors.InvalidFilter: 422,
+    errors.NoColour: 422,
     errors.InvalidVector: 422,  # only a shopper's own image can lead to one
     errors.ImageError: 422,
     errors.NoImage: 404,

@@ -152,7 +152,7 @@ def _ids(session: Session, skus: Sequence[str]) -> frozenset[int]:
 def together(sku: str) -> Json:
     """Find what goes with a product."""
     reader = QueryReader.of_request()
-    complementary = reader.choice("complementary", ["true", "false"], default="false") == "true"
+    complementary = reader.flag("complementary")
     query, fields = read_query(reader, filterable(), scored=False)
     found = services()
     product, generation, vector = _asked(sku, query.exclude)

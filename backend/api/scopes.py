@@ -71,7 +71,7 @@ def describe_scopes(app: OpenAPI, *, locked: bool) -> None:
     """Add the required scopes to the OpenAPI document; unless `locked`, no key is an option."""
     spec = app.api_doc
     spec["components"]["securitySchemes"] = SCHEMES
-    for endpoint, operation in _operations(app):
+    for endpoint, _method, operation in operations(app):
         scope = required_scope(app, endpoint)
         if scope is PUBLIC:
             operation["security"] = []
@@ -86,10 +86,10 @@ def _refused() -> dict[str, dict[str, Any]]:
     return {str(status.value): problem_reference(status.value) for status in REFUSALS}
 
 
-def _operations(app: OpenAPI) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each described operation with the endpoint that answers it."""
+def operations(app: OpenAPI) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield each described operation with the endpoint that answers it, and its method."""
     for rule in app.url_map.iter_rules():
         path = app.api_doc["paths"].get(re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), {})
         for method in rule.methods or ():
             if method.lower() in path:
-                yield rule.endpoint, path[method.lower()]
+                yield rule.endpoint, method, path[method.lower()]

@@ -44,7 +44,7 @@ def demo(
         run_job(found, "index", {}, what="Embedding")
         print_status(status(found.db, found.indexes.look_at_shard), as_json=False)
         skus = _queries(found, QUERIES)
-        answers = {sku: similar.ask(found, sku, limit=NEIGHBOURS, where=[]) for sku in skus}
+        answers = {sku: similar.ask(found, sku, limit=NEIGHBOURS) for sku in skus}
         for sku in skus[:3]:
             similar.show(sku, answers[sku])
         sheet = found_settings.data_dir / SHEET

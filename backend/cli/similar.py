@@ -45,6 +45,18 @@ def similar(
         int | None,
         typer.Option(min=1, max=16, help="Compare this image of the product, counted from 1."),
     ] = None,
+    colour: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="How much colour counts: 0 finds the same thing in any colour, 1 prefers the "
+            "same colour.",
+        ),
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show the similarity of look and of colour.")
+    ] = False,
     sheet: Annotated[
         Path | None, typer.Option(help="Save a contact sheet: query left, neighbours right.")
     ] = None,
@@ -56,9 +68,9 @@ def similar(
     """
     with ExitStack() as stack:
         found = stack.enter_context(services(_writable(settings(), stack)))
-        answers = {
-            sku: ask(found, sku, limit=limit, where=where or [], image=image) for sku in skus
-        }
+        options = [*map(_pair, where or []), *_given(image=image, colour=colour)]
+        options += [("explain", "true")] if explain else []
+        answers = {sku: ask(found, sku, limit=limit, options=options) for sku in skus}
         if sheet:
             save_sheet(found, answers, sheet)
     if as_json:
@@ -101,12 +113,13 @@ def _writable(found: Settings, stack: ExitStack) -> Settings:
 
 
 def ask(
-    found: Services, sku: str, *, limit: int, where: Sequence[str], image: int | None = None
+    found: Services, sku: str, *, limit: int, options: Sequence[tuple[str, str]] = ()
 ) -> dict[str, Any]:
-    """Ask the API: over HTTP if another process owns the index, and in this process otherwise."""
-    parameters = [("limit", str(limit)), *map(_pair, where)]
-    if image is not None:
-        parameters.append(("image", str(image)))
+    """Ask the API: over HTTP if another process owns the index, and in this process otherwise.
+
+    `options` are further parameters of the query string.
+    """
+    parameters = [("limit", str(limit)), *options]
     path = f"/v1/products/{quote(sku, safe='')}/similar"
     try:
         found.owner.acquire()
@@ -132,6 +145,10 @@ def _ask_owner(
     return _body(response.json(), response.status_code)
 
 
+def _given(**options: float | None) -> list[tuple[str, str]]:
+    return [(name, f"{value:g}") for name, value in options.items() if value is not None]
+
+
 def _pair(text: str) -> tuple[str, str]:
     name, separator, value = text.partition("=")
     if not separator:
@@ -148,15 +165,23 @@ def _body(body: dict[str, Any], status: int) -> dict[str, Any]:
 
 def show(sku: str, answer: dict[str, Any]) -> None:
     """Print one response as a table."""
-    table = Table(
-        "score", "sku", "article type", "colour", "gender", "name", title=escape(f"Like {sku}")
-    )
+    columns = ("sku", "article type", "colour", "gender", "name")
+    table = Table("score", *_parts(answer), *columns, title=escape(f"Like {sku}"))
     for item in answer["items"]:
         product = item["product"]
+        parts = [f"{it['similarity']:.3f}" for it in item.get("explain", {}).get("parts", [])]
         names = ("article_type", "base_colour", "gender", "display_name")
         shown = [escape(str(product.get(name) or "-")) for name in names]
-        table.add_row(f"{item['score']:.3f}", escape(item["sku"]), *shown)
+        table.add_row(f"{item['score']:.3f}", *parts, escape(item["sku"]), *shown)
     out.print(table)
+
+
+def _parts(answer: dict[str, Any]) -> list[str]:
+    """Return the headings of the columns that explain the scores: part and weight."""
+    for item in answer["items"]:
+        if explained := item.get("explain"):
+            return [f"{it['weight']:.2f} {it['name']}" for it in explained["parts"]]
+    return []
 
 
 def save_sheet(found: Services, answers: Mapping[str, dict[str, Any]], path: Path) -> None:

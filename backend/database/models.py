@@ -429,6 +429,22 @@ class ProductDay(Base):
     events: Mapped[int] = mapped_column(BigInteger)
 
 
+class IdempotencyKey(Base):
+    """A request that may be sent again, and its answer: the repeated one gets the same."""
+
+    __tablename__ = "idempotency_keys"
+
+    client: Mapped[str] = mapped_column(
+        String(32), primary_key=True
+    )  # prefix of its API key, or ""
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    request: Mapped[str] = mapped_column(String(64))  # sha256 of method, address and body
+    claimed_at: Mapped[datetime] = mapped_column(index=True)  # by the database's clock
+    status: Mapped[int | None]  # NULL: it is being worked on
+    headers: Mapped[dict[str, str] | None] = mapped_column(JSON)
+    body: Mapped[bytes | None] = mapped_column(LargeBinary)  # packed by zlib
+
+
 class ApiKey(Base):
     """A key with which a client authenticates. Only its digest is stored, never the key."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -17,21 +17,31 @@ from backend.vectors import Hit
 from backend.vectors.image_points import product_of, slot_of
 
 
+class Part(NamedTuple):
+    """A block of a score: how similar it is to the query's, and how much it counts."""
+
+    name: str
+    similarity: float
+    weight: float
+
+
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A product that looks like the query, as SQL has it; `score` is the cosine similarity.
+    """A product that looks like the query, as SQL has it; `score` is its similarity.
 
-    `product` is a row of `statements.found`. `images` are those of the product in order, and
-    `image_errors` the reasons why some of them have no point, by address; both are empty unless
-    they were asked for.
+    `product` is a row of `statements.found`, `point` the id of the hit. `images` are those of the
+    product in order, and `image_errors` the reasons why some of them have no point, by address;
+    both are empty unless they were asked for.
     """
 
     product: Any
     state: State
     reason: str | None  # of its quarantine
     score: float
+    point: int
     images: tuple[ImageRef, ...] = ()
     image_errors: Mapping[str, str] = field(default_factory=dict)
+    parts: tuple[Part, ...] | None = None  # of the score, where they are asked for
 
     @property
     def shown(self) -> dict[str, Any]:
@@ -58,7 +68,7 @@ def read_products(
     for hit in hits:
         of_product = rows.get(product_of(hit.id))
         if of_product and _has_point(of_product[0], slot_of(hit.id)):
-            items.append(_neighbour(of_product, hit.score, images=images))
+            items.append(_neighbour(of_product, hit, images=images))
     return items
 
 
@@ -69,19 +79,19 @@ def _has_point(row: Any, slot: int) -> bool:
     return slot <= len(row.more_digests or ())
 
 
-def _neighbour(rows: Sequence[Any], score: float, *, images: bool) -> Neighbour:
+def _neighbour(rows: Sequence[Any], hit: Hit, *, images: bool) -> Neighbour:
     first = rows[0]
     state = State(first.state)
     reason = first.last_error if state is State.QUARANTINED else None
-    score = min(1.0, max(-1.0, score))
+    score = min(1.0, max(-1.0, hit.score))
     if not images:
-        return Neighbour(first, state, reason, score)
+        return Neighbour(first, state, reason, score, hit.id)
     found = () if first.image_uri is None else (_first_image(first),)
     if first.position is None:
-        return Neighbour(first, state, reason, score, found)
+        return Neighbour(first, state, reason, score, hit.id, found)
     further = sorted(rows, key=lambda row: row.position)
     refs = [ImageRef(uri=row.uri, digest=row.digest, role=row.role) for row in further]
-    return Neighbour(first, state, reason, score, (*found, *refs), first.image_errors or {})
+    return Neighbour(first, state, reason, score, hit.id, (*found, *refs), first.image_errors or {})
 
 
 def _first_image(row: Any) -> ImageRef:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
+from backend import generations
 from backend.database.engine import Database
 from backend.database.models import Generation
+from backend.embedders import Block
 from backend.errors import IndexGone
 from backend.filters import Schema, Where
 from backend.filters.matching import matcher
 from backend.search.asked import ActiveGeneration, read_others, read_product
+from backend.search.dial import weigh
+from backend.search.explaining import explain
 from backend.search.found import Neighbour, read_products
 from backend.search.nearest_products import MOST_TIMES
 from backend.search.query_vectors import vector_of
@@ -38,7 +42,8 @@ class Query:
 
     `schema` is what `where` was checked with. `image` is the number of the product's image that
     is compared, from 1; None: as the first, and if that has no vector, the first that has one.
-    `shows_images` tells whether the answer needs the images of its products.
+    `shows_images` tells whether the answer needs the images of its products. `colour`, from 0 to 1,
+    is how much colour counts (`search.dial`), `explain` asks for the parts of each score.
     """
 
     limit: int = 10
@@ -48,6 +53,8 @@ class Query:
     min_score: float | None = None
     image: int | None = None
     shows_images: bool = True
+    colour: float | None = None
+    explain: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,21 +120,35 @@ class SimilarProducts:
         self, generation: Generation, vector: Vector, query: Query, exclude: Sequence[int]
     ) -> Answer:
         index = self._index_of(generation)
+        weighed = weigh(vector, self._blocks(generation, query), colour=query.colour)
         search = Search(
             generation=generation,
-            vector=vector,
+            vector=weighed.asked,
             where=query.where,
             exclude=tuple(exclude),
             mode=index.search_mode(query.where),
         )
-        items, lags = self._current(index, search, query)
+        least = weighed.cosine_of(query.min_score)
+        items, lags = self._current(index, search, replace(query, min_score=least))
+        items = [replace(item, score=weighed.score_of(item.score)) for item in items]
+        if query.explain:
+            items = explain(index, weighed, items)
         meta = {
             "embedder": generation.embedder,
             "fingerprint": generation.fingerprint,
             "search_mode": search.mode.value,
             "index_lags": lags,
+            "colour": weighed.colour,
         }
         return Answer(items=items, generation=generation, meta=meta, search=search)
+
+    def _blocks(self, generation: Generation, query: Query) -> tuple[Block, ...] | None:
+        """Return the blocks; where they are needed and unknown, the row is read again."""
+        blocks = generations.blocks_of(generation)
+        if blocks is None and (query.explain or query.colour is not None):
+            with self._db.read() as session:
+                return generations.blocks_of(generations.by_id(session, generation.id))
+        return blocks
 
     def _current(
         self, index: VectorIndex, search: Search, query: Query

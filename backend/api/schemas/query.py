@@ -113,6 +113,13 @@ class QueryReader:
             return default
         return allowed[[str(it) for it in allowed].index(text)]
 
+    def flag(self, name: str) -> bool:
+        """Return whether `true` is given; absent counts as `false`."""
+        text = self.text(name)
+        if text not in (None, "true", "false"):
+            self.refuse(name, "must be true or false")
+        return text == "true"
+
     def words(self, name: str) -> list[str]:
         """Return what stands between commas, in one parameter or several."""
         found = [word for text in self.take(name) or () for word in filters.split_words(text)]

@@ -32,12 +32,36 @@ IMAGE: Final = (
 )
 
 
+COLOUR: Final = (
+    "how much colour counts, from 0 (the same thing in any colour) to 1 (as much as all else); "
+    "absent: as the embedder has it, which `meta.colour` says"
+)
+EXPLAIN: Final = "whether each item says how similar the parts of its vector are"
+
+
+class ScorePart(Document):
+    """A part of the vectors, and what it adds to the score: weight times similarity."""
+
+    name: str = Field(description="look, colour; whole where the vectors have no parts")
+    similarity: float = Field(description="cosine of this part of query and product")
+    weight: float = Field(ge=0, le=1, description="the weights of all parts add up to 1")
+
+
+class Explanation(Document):
+    """Why a product is an answer."""
+
+    parts: list[ScorePart]
+
+
 class Neighbour(Document):
     """A product that looks like the query."""
 
     sku: str
-    score: float = Field(ge=-1, le=1, description="cosine similarity")
+    score: float = Field(
+        ge=-1, le=1, description="similarity: the sum over the parts of weight times cosine"
+    )
     product: Product
+    explain: Explanation | None = Field(None, description="only where it is asked for")
 
 
 class SimilarMeta(BaseModel):
@@ -55,6 +79,12 @@ class SimilarMeta(BaseModel):
     )
     index_lags: bool = Field(
         description="fewer items than `limit` came, since products have changed after indexing"
+    )
+    colour: float | None = Field(
+        None,
+        ge=0,
+        description="how much colour counts here, as `colour` says it; null: the vectors have no "
+        "part for colour",
     )
     query_state: State | None = Field(None, description="state of the query product")
 
@@ -79,6 +109,8 @@ class SimilarBody(RequestBody):
     )
     min_score: float | None = Field(None, ge=-1, le=1)
     image: int | None = Field(None, ge=1, le=MOST_IMAGES, description=IMAGE)
+    colour: float | None = Field(None, ge=0, le=1, description=COLOUR)
+    explain: bool = Field(False, description=EXPLAIN)
     filter: Filter = {}
 
     def query(self, fields: Schema) -> Query:
@@ -90,6 +122,8 @@ class SimilarBody(RequestBody):
             exclude=self.exclude,
             min_score=self.min_score,
             image=self.image,
+            colour=self.colour,
+            explain=self.explain,
         )
 
 
@@ -126,6 +160,8 @@ def read_query(
     exclude = reader.skus("exclude")
     wanted = reader.words_among("fields", MEMBERS)
     min_score = reader.number("min_score", least=-1, most=1) if scored else None
+    colour = reader.number("colour", least=0, most=1) if scored else None
+    explain = reader.flag("explain") if scored else False
     where = reader.where(fields)
     reader.finish()
     query = Query(
@@ -135,6 +171,8 @@ def read_query(
         exclude=exclude,
         min_score=min_score,
         shows_images=shows_images(wanted),
+        colour=colour,
+        explain=explain,
     )
     return query, wanted
 
@@ -186,7 +224,10 @@ def write_answer(
 
 def _write_item(item: found.Neighbour, fields: Collection[str]) -> Json:
     product = product_of_answer(item, fields)
-    return {"sku": item.product.sku, "score": item.score, "product": product}
+    written = {"sku": item.product.sku, "score": item.score, "product": product}
+    if item.parts is not None:
+        written["explain"] = {"parts": [part._asdict() for part in item.parts]}
+    return written
 
 
 def product_of_answer(item: found.Neighbour, fields: Collection[str]) -> Json:

@@ -98,11 +98,21 @@ def test_only_a_new_product_is_put_if_none_may_match(client: FlaskClient) -> Non
     assert client.put(URL, json={"price": 3}, headers=new).status_code == 201
 
 
-@pytest.mark.parametrize("condition", ["*", '"0123456789abcdef-x"', "", "garbage"])
+TAGS = ['"0123456789abcdef-x"', '""', "", "garbage"]
+
+
+@pytest.mark.parametrize("condition", ["*", *TAGS])
 def test_what_is_not_there_matches_nothing(client: FlaskClient, condition: str) -> None:
     refused = client.put(URL, json={}, headers={"If-Match": condition})
     assert refused.status_code == 412
     assert client.get(URL).status_code == 404
+
+
+@pytest.mark.parametrize("condition", TAGS)
+def test_another_tag_matches_no_product(client: FlaskClient, condition: str) -> None:
+    client.put(URL, json={"price": 1})
+    assert client.delete(URL, headers={"If-Match": condition}).status_code == 412
+    assert client.get(URL, headers={"If-None-Match": condition}).status_code == 200
 
 
 def test_any_product_matches_a_star(client: FlaskClient) -> None:

@@ -1,0 +1,121 @@
+"""How much colour counts in a query: the query weighs the blocks of its own vector.
+
+A stored vector is the concatenation of its blocks, such as look and colour, each of a fixed length
+n, with the squares of all n adding up to 1. So the cosine of two vectors is the weighted mean of
+the cosines of their blocks, with the weights n². A query that makes its block as long as w / n
+gives it the weight w instead, and the index stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from backend.embedders import Block
+from backend.errors import NoColour
+from backend.vectors import Vector
+
+COLOUR: Final = "colour"
+ROUNDING: Final = 1e-9  # of a score that is divided by the factor it was multiplied with
+TINY: Final = 1e-12  # a block of a query may be all zeros, and stays so
+WHOLE: Final = "whole"
+"""The name of the only part of a vector without blocks."""
+
+LARGEST_WEIGHT: Final = 0.5
+"""The weight of colour at the end of the dial, where it counts as much as all else. With more of
+it, fewer of the neighbours have both the type and the colour of the query (docs/colour.md)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weighed:
+    """A query with weights. `asked` is the vector for the index, `blocks` the query's own parts.
+
+    `factor` times the cosine of `asked` to a stored vector is the sum of weights times similarities
+    of the blocks. So an identical image has the score 1, whatever the weights are.
+    """
+
+    asked: Vector
+    factor: float
+    weights: Mapping[str, float]  # of each block; their sum is 1
+    parts: Mapping[str, tuple[Block, Vector]]  # of each block: the query's part, of length 1
+
+    @property
+    def colour(self) -> float | None:
+        """Where the dial stands; None where the vectors have no block for colour."""
+        weight = self.weights.get(COLOUR)
+        return None if weight is None else weight / LARGEST_WEIGHT
+
+    def score_of(self, cosine: float) -> float:
+        """Return the score of a cosine to a stored vector, from -1 to 1."""
+        return min(1.0, max(-1.0, cosine * self.factor))
+
+    def cosine_of(self, score: float | None) -> float | None:
+        """Return the least cosine of this score."""
+        if score is None or self.factor == 1:
+            return score
+        return score / self.factor - ROUNDING
+
+    def similarities(self, stored: Vector) -> dict[str, float]:
+        """Return the cosine of each block to that of a stored vector."""
+        found = {}
+        for name, (block, part) in self.parts.items():
+            other = stored[block.start : block.stop]
+            found[name] = float(part @ other) / float(np.linalg.norm(other))
+        return found
+
+
+def weigh(
+    vector: Vector,
+    blocks: Sequence[Block] | None,
+    *,
+    colour: float | None = None,
+    lengths: Mapping[str, float] | None = None,
+) -> Weighed:
+    """Give the block of colour half of `colour`, from 0 to 1, as its weight; the others the rest.
+
+    The others share the rest as they do in the vector itself. None leaves the weights as they are.
+    `lengths` are those of the blocks of stored vectors, by default the query's own. Raises NoColour
+    where there is no block for colour, or `blocks` is None: they are not known.
+    """
+    found = blocks or (Block(WHOLE, 0, len(vector)),)
+    if colour is not None and (len(found) < 2 or COLOUR not in {block.name for block in found}):
+        raise NoColour(_reason(known=blocks is not None))
+    own = {it.name: float(np.linalg.norm(vector[it.start : it.stop])) for it in found}
+    fixed = lengths or own
+    weights = _shares({name: own[name] * fixed[name] for name in own})
+    if colour is not None:
+        weights = _with_colour(weights, LARGEST_WEIGHT * colour)
+    asked = np.zeros(len(vector), np.float32)
+    parts = {}
+    for block in found:
+        part = vector[block.start : block.stop] / max(own[block.name], TINY)
+        parts[block.name] = (block, part)
+        asked[block.start : block.stop] = part * (weights[block.name] / fixed[block.name])
+    if colour is None and lengths is None:
+        return Weighed(asked=vector, factor=1.0, weights=weights, parts=parts)
+    return Weighed(asked=asked, factor=float(np.linalg.norm(asked)), weights=weights, parts=parts)
+
+
+def _shares(amounts: Mapping[str, float]) -> dict[str, float]:
+    total = sum(amounts.values())
+    return {name: amount / total for name, amount in amounts.items()}
+
+
+def _with_colour(own: Mapping[str, float], weight: float) -> dict[str, float]:
+    others = _shares({name: amount for name, amount in own.items() if name != COLOUR})
+    return {name: weight if name == COLOUR else (1 - weight) * others[name] for name in own}
+
+
+def _reason(*, known: bool) -> str:
+    if known:
+        return (
+            "the vectors of this index have no part for colour alone: re-index with an embedder "
+            "that has one, such as efficientnet-lite0"
+        )
+    return (
+        "whether the vectors of this index have a part for colour alone is not known yet: a worker "
+        "of this release notes it at its start"
+    )

@@ -1,0 +1,25 @@
+"""Why a product is an answer: how similar each part of its vector is to the query's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from backend.search.dial import Weighed
+from backend.search.found import Neighbour, Part
+from backend.vectors import Vector, VectorIndex
+
+
+def explain(index: VectorIndex, query: Weighed, items: Sequence[Neighbour]) -> list[Neighbour]:
+    """Return the items with the parts of their scores; none for a point that is gone meanwhile."""
+    points = index.records([item.point for item in items], vectors=True)
+    stored = {point.id: point.vector for point in points if point.vector is not None}
+    return [
+        replace(item, parts=_parts(query, stored[item.point])) if item.point in stored else item
+        for item in items
+    ]
+
+
+def _parts(query: Weighed, stored: Vector) -> tuple[Part, ...]:
+    found = query.similarities(stored)
+    return tuple(Part(name, found[name], weight) for name, weight in query.weights.items())
