@@ -4,7 +4,8 @@
 # The tests run on Python 3.11.
 FROM python:3.11-slim-bookworm AS build
 
-# The build of torch: cpu (a tenth of the size), or cu126, cu128 … for NVIDIA's drivers.
+# The build of torch: cpu (a tenth of the size), or cu126, cu128 … for NVIDIA's drivers. Empty: the
+# one of the package index that is used for everything else, where PyTorch's own is not reached.
 ARG TORCH=cpu
 ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_NO_CACHE=1
 RUN pip install --no-cache-dir uv==0.13.8 \
@@ -14,7 +15,7 @@ WORKDIR /src
 
 # The packages first: this layer, by far the largest, is built again only when they change.
 COPY pyproject.toml constraints.txt ./
-RUN uv pip install --torch-backend "${TORCH}" --requirements pyproject.toml --extra server \
+RUN uv pip install ${TORCH:+--torch-backend "${TORCH}"} --requirements pyproject.toml --extra server \
     --constraints constraints.txt
 
 COPY README.md LICENSE ./

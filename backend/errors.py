@@ -339,6 +339,12 @@ class IndexRefused(ConfigurationError):
     code = "index-refused"
 
 
+class IndexLimited(IndexUnavailable):
+    """A limit of the Qdrant collection's strict mode is in the way; `setting` names it."""
+
+    code = "index-limited"
+
+
 class NotSearchable(LookalikeError):
     """The product has no vector yet; `state` and `reason` say why."""
 

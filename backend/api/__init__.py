@@ -40,6 +40,7 @@ from backend.api import (
     similar,
     status,
 )
+from backend.api.json_answers import JsonProvider
 from backend.api.readiness import Probe
 from backend.bootstrap import Services
 from backend.database import patience, sqlite_file
@@ -84,7 +85,7 @@ def create_app(
     keys = {"keys": lambda: authentication.check_keys(services)} if locked else {}
     health.register_checks(app, services, {**keys, **(probes or {})})
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_image_bytes + MULTIPART_OVERHEAD
-    app.json.sort_keys = False  # type: ignore[attr-defined]  # members in the order of the documents
+    app.json = JsonProvider(app)
     image_slots.reserve_threads(app, threads=services.settings.threads)
     paths.register_paths(app)
     problems.register_error_handlers(app)

@@ -23,8 +23,9 @@ from backend.api.schemas.batch import (
     SkusBody,
 )
 from backend.api.schemas.body import Body, read_body
-from backend.api.schemas.product import read_draft, write_products
+from backend.api.schemas.product import read_draft
 from backend.api.schemas.query import QueryReader
+from backend.api.schemas.written_products import write_products
 from backend.api.scopes import requires_scope
 from backend.api.uploads import store_uploads
 from backend.catalogue import products, skus

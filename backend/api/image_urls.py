@@ -8,14 +8,16 @@ stays the same for a day, so that browsers and CDNs can keep what it gives.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
+import re
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from flask import g, request
+from werkzeug.sansio.utils import get_current_url
 
 from backend.access.scope import Scope
 from backend.api.problems import RequestError
@@ -26,6 +28,7 @@ OWNER: Final = "owner"
 DAY: Final = 86_400
 LENGTH: Final = 32  # hex digits of a signature
 VERSION_LENGTH: Final = 16
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]+")
 
 
 def may_see_paths() -> bool:
@@ -34,30 +37,62 @@ def may_see_paths() -> bool:
     return scope.includes(Scope.INGEST) or g.get("key_prefix") == OWNER
 
 
-def image_url(sku: str, number: int = 1, *, uri: str | None, digest: str | None) -> str | None:
-    """Return the address of a product's image for this request's client, None without an image.
+class ImageAddresses:
+    """Makes the addresses of images for one client.
 
-    Images are numbered from 1.
+    `root` is where it reaches the API. Without a `prefix` it needs no key; without a `secret` its
+    key is the owner's token, whose addresses would end with it.
     """
-    if uri is None or uri.startswith(("https://", "http://")):
-        return uri
-    version = (digest or "")[:VERSION_LENGTH]
-    parameters = {"v": version} if version else {}
-    if prefix := g.get("key_prefix"):
-        if (secret := g.get("key_digest")) is None:  # the owner's token, which ends with it
-            return None
-        expires = str((int(time.time()) // DAY + 2) * DAY)
-        signature = sign(secret, sku, str(number), version, expires)
-        parameters |= {"expires": expires, "key": prefix, "signature": signature}
-    name = "image" if number == 1 else f"images/{number}"
-    base = f"{request.url_root}v1/products/{quote(sku, safe='')}/{name}"
-    return f"{base}?{urlencode(parameters)}" if parameters else base
+
+    def __init__(self, root: str, *, prefix: str | None, secret: str | None, expires: int) -> None:
+        self._base = f"{root}v1/products/"
+        self._prefix = prefix
+        self._secret = secret
+        self._expires = str(expires)
+
+    @classmethod
+    def of_request(cls) -> ImageAddresses:
+        """Return those for the client of this request."""
+        expires = (int(time.time()) // DAY + 2) * DAY
+        prefix, secret = g.get("key_prefix"), g.get("key_digest")
+        root = _root(request.scheme, request.host, request.root_path)
+        return cls(root, prefix=prefix, secret=secret, expires=expires)
+
+    def of(self, sku: str, number: int = 1, *, uri: str | None, digest: str | None) -> str | None:
+        """Return the address of a product's image, None without an image.
+
+        Images are numbered from 1.
+        """
+        if uri is None or uri.startswith(("https://", "http://")):
+            return uri
+        version = (digest or "")[:VERSION_LENGTH]
+        query = f"v={version}" if version else ""
+        if self._prefix:
+            if self._secret is None:
+                return None
+            signature = sign(self._secret, sku, str(number), version, self._expires)
+            # The values are digits and letters: nothing has to be encoded.
+            signed = f"expires={self._expires}&key={self._prefix}&signature={signature}"
+            query = f"{query}&{signed}" if query else signed
+        name = "image" if number == 1 else f"images/{number}"
+        address = f"{self._base}{_quoted(sku)}/{name}"
+        return f"{address}?{query}" if query else address
+
+
+@lru_cache(maxsize=256)
+def _root(scheme: str, host: str, path: str) -> str:
+    """Return `request.url_root`, which is put together and parsed anew for each request."""
+    return get_current_url(scheme, host, path)
+
+
+def _quoted(sku: str) -> str:
+    return sku if _PLAIN.fullmatch(sku) else quote(sku, safe="")
 
 
 def sign(secret: str, *parts: str) -> str:
     """Return the signature of one image's address: sku, number, version, end."""
     message = "\n".join(parts).encode()
-    return hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()[:LENGTH]
+    return hmac.digest(secret.encode(), message, "sha256").hex()[:LENGTH]
 
 
 def check_signature(sku: str, number: str, find_secret: Callable[[str], str]) -> str:

@@ -19,8 +19,9 @@ from backend.api.conditional import check_preconditions, note_revision
 from backend.api.context import services, write_and_notify
 from backend.api.problems import RequestError
 from backend.api.schemas import Json
-from backend.api.schemas.product import Product, write_products
+from backend.api.schemas.product import Product
 from backend.api.schemas.query import QueryReader
+from backend.api.schemas.written_products import write_products
 from backend.api.scopes import requires_scope
 from backend.api.uploads import store_upload
 from backend.catalogue import product_images, products

@@ -21,9 +21,9 @@ from backend.api.schemas.product import (
     ProductPatch,
     read_changes,
     read_draft,
-    write_products,
 )
 from backend.api.schemas.query import QueryReader
+from backend.api.schemas.written_products import write_products
 from backend.api.scopes import requires_scope
 from backend.api.uploads import store_uploads
 from backend.catalogue import products

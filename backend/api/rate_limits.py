@@ -44,6 +44,7 @@ class RateLimits:
 
     def __init__(self, settings: Settings) -> None:
         limits = [settings.rate_limit] if settings.rate_limit else []
+        self._has_limit = bool(limits)
         self._attempts: list[RateLimitItem] = parse_many(settings.key_attempts)
         self._outages = Outages(first_seconds=FIRST_SECONDS, longest_seconds=LONGEST_SECONDS)
         self._limiter = Limiter(
@@ -59,6 +60,9 @@ class RateLimits:
     def register(self, app: Flask) -> None:
         """Answer 429 beyond the limit. Call it after authentication, which finds the key."""
         self._limiter.init_app(app)
+        self._limiter.enabled = (
+            self._has_limit
+        )  # else each request would pay for a check of nothing
         app.register_error_handler(RateLimitExceeded, self._respond)
 
     def _respond(self, error: RateLimitExceeded) -> Response:

@@ -26,7 +26,8 @@ from backend.api.schemas.recommendation import (
     RecommendationAnswer,
     RecommendationBody,
 )
-from backend.api.schemas.similar_items import product_of_answer, read_query, shows_images
+from backend.api.schemas.similar_items import product_of_item, read_query, shows_images
+from backend.api.schemas.written_products import ProductWriter
 from backend.api.scopes import requires_scope
 from backend.database import clock
 from backend.database.models import Generation, Product
@@ -266,9 +267,9 @@ def _written(
             break
     named = {it.product_id for one in shown for it in one.chosen.because}
     named |= {product for _, members in made.tastes for product in members}
-    skus = _skus(named)
+    skus, writer = _skus(named), ProductWriter(fields)
     return {
-        "items": [_item(one, skus, fields) for one in shown],
+        "items": [_item(one, skus, writer) for one in shown],
         "recommendation_id": g.request_id,
         "generation": generation.id,
         "request_id": g.request_id,
@@ -313,7 +314,7 @@ def _skus(ids: Collection[int]) -> dict[int, str]:
         return {row.id: row.sku for row in rows}
 
 
-def _item(one: _Shown, skus: dict[int, str], fields: Collection[str]) -> Json:
+def _item(one: _Shown, skus: dict[int, str], writer: ProductWriter) -> Json:
     def because(it: Because) -> Json:
         return {"sku": skus[it.product_id], "share": it.share}
 
@@ -322,5 +323,5 @@ def _item(one: _Shown, skus: dict[int, str], fields: Collection[str]) -> Json:
         "score": round(one.chosen.score, 6),
         "reason": one.chosen.reason.value,
         "because": [because(it) for it in one.chosen.because if it.product_id in skus],
-        "product": product_of_answer(one.item, fields),
+        "product": product_of_item(one.item, writer),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from backend.catalogue.draft_images import ImageRef
 from backend.queue.progress import State
 from backend.queue.requesting import FORMER_LIFE
 from backend.search import statements
-from backend.search.statements import SHOWN
+from backend.search.statements import SHOWN, read_json
 from backend.vectors import Hit
 from backend.vectors.image_points import product_of, slot_of
 
@@ -35,7 +35,7 @@ class Neighbour:
     """
 
     product: Any
-    state: State
+    state: str  # a `State`
     reason: str | None  # of its quarantine
     score: float
     point: int
@@ -46,43 +46,48 @@ class Neighbour:
     @property
     def shown(self) -> dict[str, Any]:
         """The columns that an answer shows, by name."""
-        return dict(zip(SHOWN, self.product, strict=False))
+        shown = dict(zip(SHOWN, self.product, strict=False))
+        shown["attributes"] = read_json(shown["attributes"])
+        return shown
+
+    def value_of(self, field: str) -> Any:
+        """Return a column by name, to compare it with a filter."""
+        value = getattr(self.product, field)
+        return read_json(value) if field == "attributes" else value
 
 
 def read_products(
     connection: Connection, generation_id: int, hits: Sequence[Hit], *, images: bool
-) -> list[Neighbour]:
-    """Read all that an answer shows of the hits' products, in their order.
+) -> Iterator[Neighbour]:
+    """Read all that an answer shows of the hits' products, and yield them in their order.
 
     Removed products are left out, and points of images that their products have no more: a worker
     that is killed at the worst moment leaves one, until it is reconciled.
     """
     if not hits:
-        return []
+        return
     ids = list({product_of(hit.id) for hit in hits})
     parameters = {"generation_id": generation_id, "ids": ids}
     rows: dict[int, list[Any]] = {}
-    for row in connection.execute(statements.found(images=images), parameters):
+    for row in connection.execute(statements.found(images=images), parameters).all():
         rows.setdefault(row.id, []).append(row)
-    items = []
     for hit in hits:
         of_product = rows.get(product_of(hit.id))
         if of_product and _has_point(of_product[0], slot_of(hit.id)):
-            items.append(_neighbour(of_product, hit, images=images))
-    return items
+            yield _neighbour(of_product, hit, images=images)
 
 
 def _has_point(row: Any, slot: int) -> bool:
     """Tell whether a product has the image of a point, and has not begun anew since."""
     if row.indexed_claim == FORMER_LIFE:  # removed, and begun anew: the point is still the old one
         return False
-    return slot <= len(row.more_digests or ())
+    return not slot or slot <= len(read_json(row.more_digests) or ())
 
 
 def _neighbour(rows: Sequence[Any], hit: Hit, *, images: bool) -> Neighbour:
     first = rows[0]
-    state = State(first.state)
-    reason = first.last_error if state is State.QUARANTINED else None
+    state = first.state
+    reason = first.last_error if state == State.QUARANTINED else None
     score = min(1.0, max(-1.0, hit.score))
     if not images:
         return Neighbour(first, state, reason, score, hit.id)
@@ -91,7 +96,8 @@ def _neighbour(rows: Sequence[Any], hit: Hit, *, images: bool) -> Neighbour:
         return Neighbour(first, state, reason, score, hit.id, found)
     further = sorted(rows, key=lambda row: row.position)
     refs = [ImageRef(uri=row.uri, digest=row.digest, role=row.role) for row in further]
-    return Neighbour(first, state, reason, score, hit.id, (*found, *refs), first.image_errors or {})
+    errors = read_json(first.image_errors) or {}
+    return Neighbour(first, state, reason, score, hit.id, (*found, *refs), errors)
 
 
 def _first_image(row: Any) -> ImageRef:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, Final
+
+from sqlalchemy import Connection
 
 from backend import generations
 from backend.database.engine import Database
@@ -104,7 +105,8 @@ class SimilarProducts:
             asked = read_product(
                 connection, self.active, sku, image=query.image, exclude=query.exclude
             )
-        answer = self._search(asked.generation, vector_of(asked), query, asked.exclude)
+            vector = vector_of(asked)
+            answer = self._search(connection, asked.generation, vector, query, asked.exclude)
         answer.meta["query_state"] = asked.state.value
         return answer
 
@@ -114,10 +116,16 @@ class SimilarProducts:
         with self._db.query() as connection:
             generation, exclude = read_others(connection, self.active, query.exclude)
         vector = encode(generation, image)
-        return self._search(generation, vector, query, exclude)
+        with self._db.query() as connection:
+            return self._search(connection, generation, vector, query, exclude)
 
     def _search(
-        self, generation: Generation, vector: Vector, query: Query, exclude: Sequence[int]
+        self,
+        connection: Connection,
+        generation: Generation,
+        vector: Vector,
+        query: Query,
+        exclude: Sequence[int],
     ) -> Answer:
         index = self._index_of(generation)
         weighed = weigh(vector, self._blocks(generation, query), colour=query.colour)
@@ -129,7 +137,7 @@ class SimilarProducts:
             mode=index.search_mode(query.where),
         )
         least = weighed.cosine_of(query.min_score)
-        items, lags = self._current(index, search, replace(query, min_score=least))
+        items, lags = _current(connection, index, search, replace(query, min_score=least))
         items = [replace(item, score=weighed.score_of(item.score)) for item in items]
         if query.explain:
             items = explain(index, weighed, items)
@@ -150,42 +158,6 @@ class SimilarProducts:
                 return generations.blocks_of(generations.by_id(session, generation.id))
         return blocks
 
-    def _current(
-        self, index: VectorIndex, search: Search, query: Query
-    ) -> tuple[list[Neighbour], bool]:
-        """Return neighbours that pass the filter now, and whether fewer came than the index has.
-
-        Hits that do not pass any more are replaced by further ones.
-        """
-        passes = matcher(query.where, query.schema) if query.where else None
-        images = search.generation.most_images or 1
-        items: dict[int, Neighbour] = {}
-        seen: dict[int, None] = {}  # products, in the order in which they were found
-        wanted = query.limit + SLACK
-        for _ in range(1 + REFILLS):
-            points = wanted * min(images, MOST_TIMES)
-            hits = index.nearest(
-                search.vector,
-                limit=points,
-                where=query.where,
-                exclude=point_ids([*search.exclude, *seen], images),
-                min_score=query.min_score,
-                mode=search.mode,
-                payloads=False,
-            )
-            seen |= dict.fromkeys(product_of(hit.id) for hit in hits)
-            with self._db.query() as connection:
-                found = read_products(
-                    connection, search.generation.id, hits, images=query.shows_images
-                )
-            for one in found:
-                if not passes or passes(partial(getattr, one.product)):
-                    items.setdefault(one.product.id, one)  # by its nearest image
-            if len(items) >= query.limit or len(hits) < points:
-                break
-            wanted *= GROWTH
-        return list(items.values())[: query.limit], len(items) < min(query.limit, len(seen))
-
 
 def _repeat_if_gone(ask: Callable[[], Answer]) -> Answer:
     """Repeat a query, reading the active generation again, if its index was dropped meanwhile."""
@@ -193,3 +165,39 @@ def _repeat_if_gone(ask: Callable[[], Answer]) -> Answer:
         return ask()
     except IndexGone:
         return ask()
+
+
+def _current(
+    connection: Connection, index: VectorIndex, search: Search, query: Query
+) -> tuple[list[Neighbour], bool]:
+    """Return neighbours that pass the filter now, and whether fewer came than the index has.
+
+    Hits that do not pass any more are replaced by further ones.
+    """
+    passes = matcher(query.where, query.schema) if query.where else None
+    images = search.generation.most_images or 1
+    items: dict[int, Neighbour] = {}
+    seen: dict[int, None] = {}  # products, in the order in which they were found
+    wanted = query.limit + SLACK
+    for _ in range(1 + REFILLS):
+        points = wanted * min(images, MOST_TIMES)
+        hits = index.nearest(
+            search.vector,
+            limit=points,
+            where=query.where,
+            exclude=point_ids([*search.exclude, *seen], images),
+            min_score=query.min_score,
+            mode=search.mode,
+            payloads=False,
+        )
+        seen |= dict.fromkeys(product_of(hit.id) for hit in hits)
+        found = read_products(connection, search.generation.id, hits, images=query.shows_images)
+        for one in found:
+            if not passes or passes(one.value_of):
+                items.setdefault(one.product.id, one)  # by its nearest image
+            if len(items) == query.limit:
+                break
+        if len(items) >= query.limit or len(hits) < points:
+            break
+        wanted *= GROWTH
+    return list(items.values()), len(items) < min(query.limit, len(seen))

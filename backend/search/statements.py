@@ -5,11 +5,23 @@ Both are Core statements on tables: they are compiled once, and make no objects 
 
 from __future__ import annotations
 
+import json
 from enum import Enum, auto
 from functools import cache
 from typing import Any, Final, cast
 
-from sqlalchemy import ColumnElement, FromClause, Select, Table, bindparam, case, select
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    FromClause,
+    Select,
+    Table,
+    bindparam,
+    case,
+    select,
+    type_coerce,
+)
+from sqlalchemy.types import NullType
 
 from backend.catalogue.drafts import FIELDS
 from backend.database import models
@@ -32,6 +44,17 @@ class Which(Enum):
     LAST_GOOD = auto()  # the one that it is indexed by
     FIRST = auto()  # that of its first image
     FURTHER = auto()  # that of another image
+
+
+def _unread(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return a column of JSON as the driver gives it; `read_json` reads what is needed of it."""
+    is_json = isinstance(column.type, JSON)
+    return type_coerce(column, NullType()).label(column.key) if is_json else column
+
+
+def read_json(value: Any) -> Any:
+    """Read a value of such a column: SQLite's driver gives a text, PostgreSQL's has read it."""
+    return json.loads(value) if isinstance(value, str) else value
 
 
 @cache
@@ -90,13 +113,14 @@ def found(*, images: bool) -> Select[Any]:
     first.
     """
     p, e, i = PRODUCTS.c, ENTRIES.c, IMAGES.c
-    columns: list[Any] = [*(p[name] for name in SHOWN), p.id, p.image_digest]
-    columns += [state_column(e).label("state"), e.last_error, e.more_digests, e.indexed_claim]
+    columns: list[Any] = [_unread(p[name]) for name in SHOWN] + [p.id, p.image_digest]
+    columns += [state_column(e).label("state"), e.last_error, e.indexed_claim]
+    columns.append(_unread(e.more_digests))
     mine = (e.generation_id == bindparam("generation_id")) & (e.product_id == p.id)
     source: FromClause = PRODUCTS.outerjoin(ENTRIES, mine)
     if images:
         source = source.outerjoin(IMAGES, (i.product_id == p.id) & (p.more_images > 0))
-        columns += [p.image_role, e.image_errors]
+        columns += [p.image_role, _unread(e.image_errors)]
         columns += [i.position, i.uri, i.digest, i.role]
     named = p.id.in_(bindparam("ids", expanding=True))
     return select(*columns).select_from(source).where(named, p.removed_at.is_(None))

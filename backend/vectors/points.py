@@ -111,15 +111,15 @@ def check_diversity(diversity: float) -> None:
 
 
 def batches_by_claim(
-    items: Iterable[T], claim: Callable[[T], int]
+    items: Iterable[T], claim: Callable[[T], int], *, most: int = BATCH
 ) -> Iterator[tuple[int, list[T]]]:
     """Yield (claim, items) in batches, lowest claim first: a write's condition names one claim."""
     groups: defaultdict[int, list[T]] = defaultdict(list)
     for item in items:
         groups[claim(item)].append(item)
     for number, group in sorted(groups.items()):
-        for start in range(0, len(group), BATCH):
-            yield number, group[start : start + BATCH]
+        for start in range(0, len(group), most):
+            yield number, group[start : start + most]
 
 
 def _each(

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from pydantic import Field
-from sqlalchemy.orm import Session
 from typing_extensions import TypeAliasType
 
-from backend import generations
-from backend.api.image_urls import image_url, may_see_paths
 from backend.api.schemas import Json
 from backend.api.schemas.document import Document
-from backend.catalogue import product_images
-from backend.catalogue.draft_images import ImageRef
 from backend.catalogue.drafts import Attributes, ProductFields, Sku
 from backend.catalogue.products import FIELDS, Draft, parse
 from backend.catalogue.skus import normalise
-from backend.database import models
 from backend.errors import InvalidProduct
-from backend.queue.progress import State, image_errors, states
+from backend.queue.progress import State
 
 READ_ONLY: Final = ("state", "reason", "image_url")
 MEMBERS: Final = ("sku", *FIELDS, "images", *READ_ONLY)
@@ -85,135 +79,6 @@ class ProductPage(Document):
 
     items: list[Product]
     next_cursor: str | None
-
-
-PUBLIC_SCHEMES: Final = ("https://", "http://", "store://")
-"""What an `image_uri` begins with that says nothing about the server's files."""
-
-
-def write_products(
-    session: Session, products: Sequence[models.Product], *, fields: Collection[str] = ()
-) -> list[Json]:
-    """Return products as JSON, with their state in the active generation.
-
-    `fields` names the members to return besides the sku; if it is empty, all are returned.
-    """
-    generation = generations.active_or_none(session)
-    generation_id = generation.id if generation else None
-    found = states(session, generation_id, [it.id for it in products])
-    images = write_images(session, generation_id, products, found, fields=fields)
-    return [
-        write_product(product, *found[product.id], images=images[product.id], fields=fields)
-        for product in products
-    ]
-
-
-def write_images(
-    session: Session,
-    generation_id: int | None,
-    products: Sequence[models.Product],
-    found: Mapping[int, tuple[State, str | None]],
-    *,
-    fields: Collection[str] = (),
-) -> dict[int, list[Json]]:
-    """Return the images of each product as JSON, by product id; empty lists if not wanted.
-
-    `found` holds state and reason of each product. Runs no SQL where each has one image at most.
-    """
-    if fields and "images" not in fields:
-        return {product.id: [] for product in products}
-    images = product_images.load_all(session, products)
-    several = [product.id for product in products if product.more_images]
-    errors = image_errors(session, generation_id, several)
-    return {
-        product.id: image_documents(
-            product.sku, images[product.id], *found[product.id], errors.get(product.id, {})
-        )
-        for product in products
-    }
-
-
-def image_documents(
-    sku: str,
-    images: Sequence[ImageRef],
-    state: State,
-    reason: str | None,
-    errors: Mapping[str, str],
-) -> list[Json]:
-    """Return the images of one product as JSON; `errors` says by address why one has no point."""
-    return [
-        {
-            "uri": image.uri,
-            "role": image.role,
-            "digest": image.digest,
-            "url": image_url(sku, number, uri=image.uri, digest=image.digest),
-            **_state_of_image(image.uri, state, reason, errors),
-        }
-        for number, image in enumerate(images, start=1)
-    ]
-
-
-def _state_of_image(
-    uri: str | None, state: State, reason: str | None, errors: Mapping[str, str]
-) -> Json:
-    """Return state and reason of one image: its own reason before that of its product."""
-    if state is not State.PENDING and (why := errors.get(uri or "")):
-        return {"state": State.QUARANTINED.value, "reason": why}
-    return {"state": state.value, "reason": reason}
-
-
-def write_product(
-    product: models.Product,
-    state: str,
-    reason: str | None,
-    *,
-    images: Sequence[Json],
-    fields: Collection[str] = (),
-) -> Json:
-    """Return one product as JSON; `fields` as in `write_products`, `images` as `write_images`."""
-    columns = {name: getattr(product, name) for name in ("sku", *FIELDS)}
-    return product_document(
-        columns, state, reason, digest=product.image_digest, images=images, fields=fields
-    )
-
-
-def product_document(
-    columns: Json,
-    state: str,
-    reason: str | None,
-    *,
-    digest: str | None,
-    images: Sequence[Json],
-    fields: Collection[str] = (),
-) -> Json:
-    """Return one product as JSON from its columns, `sku` and FIELDS in this order.
-
-    `digest` is that of its first image.
-    """
-    url = image_url(columns["sku"], uri=columns["image_uri"], digest=digest)
-    whole = columns | {
-        "images": list(images),
-        "state": str(state),
-        "reason": reason,
-        "image_url": url,
-    }
-    if not may_see_paths():
-        whole = _without_paths(whole)
-    wanted = {"sku", *fields} if fields else whole.keys()
-    return {name: value for name, value in whole.items() if name in wanted}
-
-
-def _without_paths(shown: Json) -> Json:
-    """Leave out where the files of images lie on the server; their errors may name it too."""
-    images = [_without_path(image, "uri") for image in shown["images"]]
-    return _without_path(shown, "image_uri") | {"images": images}
-
-
-def _without_path(shown: Json, name: str) -> Json:
-    uri, reason = shown[name], shown["reason"]
-    if uri is None or uri.startswith(PUBLIC_SCHEMES):
-        return shown
-    return shown | {name: None, "reason": reason and reason.partition(":")[0]}
 
 
 def read_changes(body: Mapping[str, Any], *, sku: str) -> Json:

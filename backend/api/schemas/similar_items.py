@@ -11,14 +11,9 @@ from pydantic import BaseModel, Field
 from backend.api.schemas import Json
 from backend.api.schemas.document import Document, RequestBody
 from backend.api.schemas.filters import Filter
-from backend.api.schemas.product import (
-    MEMBERS,
-    Product,
-    ProductMember,
-    image_documents,
-    product_document,
-)
+from backend.api.schemas.product import MEMBERS, Product, ProductMember
 from backend.api.schemas.query import MOST_WORDS, QueryReader
+from backend.api.schemas.written_products import ProductWriter
 from backend.catalogue.drafts import Sku
 from backend.filters import Scalar, Schema
 from backend.queue.progress import State
@@ -214,26 +209,30 @@ def write_answer(
     meta = answer.meta | {"coverage": round(coverage, 4)}
     if took_ms is not None:
         meta["took_ms"] = took_ms
+    writer = ProductWriter(fields)
     return {
-        "items": [_write_item(item, fields) for item in answer.items],
+        "items": [_write_item(item, writer) for item in answer.items],
         "generation": answer.generation.id,
         "request_id": request_id,
         "meta": meta,
     }
 
 
-def _write_item(item: found.Neighbour, fields: Collection[str]) -> Json:
-    product = product_of_answer(item, fields)
+def _write_item(item: found.Neighbour, writer: ProductWriter) -> Json:
+    product = product_of_item(item, writer)
     written = {"sku": item.product.sku, "score": item.score, "product": product}
     if item.parts is not None:
         written["explain"] = {"parts": [part._asdict() for part in item.parts]}
     return written
 
 
-def product_of_answer(item: found.Neighbour, fields: Collection[str]) -> Json:
+def product_of_item(item: found.Neighbour, writer: ProductWriter) -> Json:
     """Return the product of an item as JSON, with the members that are wanted."""
-    row = item.product
-    images = image_documents(row.sku, item.images, item.state, item.reason, item.image_errors)
-    return product_document(
-        item.shown, item.state, item.reason, digest=row.image_digest, images=images, fields=fields
+    return writer.write(
+        item.shown,
+        item.state,
+        item.reason,
+        digest=item.product.image_digest,
+        images=item.images,
+        errors=item.image_errors,
     )

@@ -17,6 +17,7 @@ from backend.errors import (
     ConfigurationError,
     IndexDegraded,
     IndexGone,
+    IndexLimited,
     IndexRefused,
     IndexUnavailable,
     InvalidFilter,
@@ -107,10 +108,48 @@ def translate_error(
     """Return the error of the domain; `server` names who answered, or did not."""
     if meaning is Meaning.GONE:
         return IndexGone(f"the collection {collection!r} is gone", collection=collection)
-    if meaning is Meaning.REFUSED and "Index required" in details:  # its strict mode
-        return InvalidFilter(f"the Qdrant server filters only by indexed fields: {details}")
+    if meaning in (Meaning.REFUSED, Meaning.DENIED) and "Index required" in details:
+        return InvalidFilter(
+            "the Qdrant server filters only by indexed fields (its strict mode); "
+            f"`lookalike reindex` gives an older index the tokens of attributes: {details}"
+        )
+    if (setting := _setting_in_the_way(meaning, details)) is not None:
+        return IndexLimited(
+            f"the strict mode of the Qdrant collection {collection!r} refuses this ({setting}): "
+            f"{details}",
+            setting=setting,
+        )
     kind, said = _SAID.get(meaning, (IndexUnavailable, "{server} does not answer"))
     return kind(f"{said.format(server=server)}: {details}")
+
+
+_LIMITS: Final = {
+    '"limit"': "max_query_limit",
+    '"timeout"': "max_timeout",
+    "Exact search": "search_allow_exact",
+    '"oversampling"': "search_max_oversampling",
+    "upsert limit": "upsert_max_batchsize",
+    "Filter condition limit": "filter_max_conditions",
+    "Condition size limit": "condition_max_size",
+    "vector storage size": "max_collection_vector_size_bytes",
+    "payload storage size": "max_collection_payload_size_bytes",
+    "points count limit": "max_points_count",
+    "payload index": "max_payload_index_count",
+    "memory usage": "max_resident_memory_percent",
+}
+"""What a server says of a limit, and the setting of strict mode that sets it."""
+
+
+def _setting_in_the_way(meaning: Meaning, details: str) -> str | None:
+    """Return the setting of strict mode that a refusal is about, None if it is about another thing.
+
+    A server refuses as a wrong argument or, by its release, as forbidden.
+    """
+    is_strict = "Help: " in details or "limit of" in details
+    if meaning not in (Meaning.REFUSED, Meaning.DENIED) or not is_strict:
+        return None
+    said = details.lower()
+    return next((setting for text, setting in _LIMITS.items() if text.lower() in said), None)
 
 
 _SAID: Final[dict[Meaning, tuple[type[LookalikeError], str]]] = {

@@ -13,6 +13,7 @@ from backend.filters import FieldType, Schema
 from backend.filters.tokens import TOKENS
 from backend.vectors import payload_indexes
 from backend.vectors.server.channel import WRITE_SECONDS
+from backend.vectors.server.limits import Limits
 from backend.vectors.server.nodes import Nodes
 from backend.vectors.translate import path
 
@@ -44,8 +45,10 @@ class ServerOptions:
 
 def ensure_collection(
     nodes: Nodes, name: str, *, size: int, schema: Schema, options: ServerOptions
-) -> None:
+) -> Limits:
     """Make the collection unless it is there, and the payload indexes that it lacks.
+
+    Returns the limits of its strict mode.
 
     Raises ConfigurationError when it is there with vectors of another size or distance.
     """
@@ -63,6 +66,7 @@ def ensure_collection(
         if present.get(field) != _TYPES[kind]:
             how = _TOKENS_INDEX if field == TOKENS else _TYPES[kind]
             call("create_payload_index", field_name=path(field), field_schema=how)
+    return Limits.of(info.config.strict_mode_config)
 
 
 def check_collection(nodes: Nodes, name: str, *, size: int) -> None:

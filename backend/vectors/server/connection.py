@@ -7,7 +7,7 @@ from typing import Any
 
 from qdrant_client import QdrantClient
 
-from backend.errors import IndexGone, IndexUnavailable
+from backend.errors import IndexGone, IndexLimited, IndexUnavailable
 from backend.filters import Schema
 from backend.vectors.server.channel import READ_SECONDS
 from backend.vectors.server.collection import (
@@ -16,6 +16,7 @@ from backend.vectors.server.collection import (
     drop_collection,
     ensure_collection,
 )
+from backend.vectors.server.limits import Limits
 from backend.vectors.server.nodes import Nodes
 
 
@@ -38,11 +39,25 @@ class ServerCollection:
         self._is_made = False
         self._closed = False
         self._gone = False
+        self._limits = Limits()
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of its strict mode."""
+        self._make()
+        return self._limits
 
     def call(self, method: str, **arguments: Any) -> Any:
-        """Return what a method of the client returns for this collection; raises as its nodes."""
+        """Return what a method of the client returns for this collection; raises as its nodes.
+
+        After IndexLimited the limits are read again, since an operator may have changed them.
+        """
         self._make()
-        return self.nodes.call(method, self.name, collection=self.name, **arguments)
+        try:
+            return self.nodes.call(method, self.name, collection=self.name, **arguments)
+        except IndexLimited:
+            self._is_made = False
+            raise
 
     def open(self) -> QdrantClient:
         """Return the client of one node, with the collection made."""
@@ -73,7 +88,7 @@ class ServerCollection:
             raise IndexUnavailable(f"the collection {self.name!r} is still being made")
         try:
             if not self._is_made:
-                ensure_collection(
+                self._limits = ensure_collection(
                     self.nodes,
                     self.name,
                     size=self._size,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from operator import attrgetter, itemgetter
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from backend.filters import Scalar, Schema, Where
 from backend.filters.check import check, check_facet
 from backend.vectors import CLAIM, Hit, Point, SearchMode, StoredPoint, Vector, VectorIndex
 from backend.vectors.points import (
+    BATCH,
     CANDIDATES,
     batches_by_claim,
     check_diversity,
@@ -35,6 +37,7 @@ from backend.vectors.server.connection import ServerCollection
 from backend.vectors.server.nodes import Nodes
 from backend.vectors.server.queries import SERVER_FILTERS, search_params
 from backend.vectors.translate import (
+    SdkFilters,
     path,
     points_with_claim,
     points_without_claim,
@@ -74,7 +77,8 @@ class ServerIndex(VectorIndex):
 
     def upsert(self, points: Sequence[Point]) -> None:
         ready = check_points(points, size=self.size, schema=self._schema, tokens=self._tokens)
-        for claim, batch in batches_by_claim(ready, attrgetter("claim")):
+        most = self.collection.limits.batch(BATCH)
+        for claim, batch in batches_by_claim(ready, attrgetter("claim"), most=most):
             rows = [
                 models.PointStruct(id=it.id, vector=it.vector.tolist(), payload=dict(it.payload))
                 for it in batch
@@ -84,7 +88,8 @@ class ServerIndex(VectorIndex):
             )
 
     def delete(self, claims: Mapping[int, int]) -> None:
-        for claim, batch in batches_by_claim(claims.items(), itemgetter(1)):
+        most = self.collection.limits.ids(BATCH)
+        for claim, batch in batches_by_claim(claims.items(), itemgetter(1), most=most):
             outdated = points_with_claim(
                 SERVER_FILTERS, ids=[claimed[0] for claimed in batch], lte=claim
             )
@@ -159,6 +164,7 @@ class ServerIndex(VectorIndex):
             nearest=unit_vector(vector, self.size).tolist(),
             mmr=models.Mmr(diversity=diversity, candidates_limit=CANDIDATES * limit),
         )
+        self.collection.limits.check_limit(limit)  # the choice of all is not that of two halves
         return self._search(query, limit, where, exclude)
 
     def search_mode(self, where: Where | None = None) -> SearchMode:
@@ -181,33 +187,50 @@ class ServerIndex(VectorIndex):
         payloads: bool = True,
         score_threshold: float | None = None,
     ) -> list[Hit]:
-        found = self.collection.call(
-            "query_points",
-            query=query,
-            limit=limit,
-            query_filter=self._filter(where, exclude),
-            search_params=search_params(mode or self.search_mode(where), self._options),
-            score_threshold=score_threshold,
-            with_payload=payloads,
-            timeout=READ_SECONDS,
-        )
-        return [Hit(int(it.id), it.score, without_claim(it.payload)) for it in found.points]
+        limits, mode = self.collection.limits, mode or self.search_mode(where)
+        if mode is SearchMode.EXACT:
+            limits.check_exact()
+        asked = {
+            "query": query,
+            "query_filter": self._filter(where, exclude),
+            "search_params": search_params(mode, self._options, limits),
+            "score_threshold": score_threshold,
+            "with_payload": payloads,
+        }
+        found: list[Any] = []
+        more: list[Any] = []
+        page = limits.page(limit)
+        while not found or (len(more) == page and len(found) < limit):
+            wanted = min(page, limit - len(found))
+            start = len(found) or None
+            more = self._read("query_points", limit=wanted, offset=start, **asked).points
+            found += more
+            if not more:
+                break
+        return [Hit(int(it.id), it.score, without_claim(it.payload)) for it in found]
 
     def _filter(
         self, where: Where | None, exclude: Sequence[int] = (), *, first_only: bool = False
     ) -> models.Filter | None:
         check(where, self._schema)
         found: models.Filter | None = translate(
-            where, self._schema, self._filters, exclude=exclude, first_only=first_only
+            where, self._schema, self._words(), exclude=exclude, first_only=first_only
         )
+        self.collection.limits.check_filter(found)
         return found
+
+    def _words(self) -> SdkFilters:
+        most = self.collection.limits.condition_max_size
+        return self._filters if most is None else replace(self._filters, most_values=most)
+
+    def _read(self, method: str, **arguments: Any) -> Any:
+        seconds = self.collection.limits.seconds(READ_SECONDS)
+        return self.collection.call(method, timeout=seconds, **arguments)
 
     # --- reading ---
 
     def vector(self, id: int) -> Vector | None:
-        found = self.collection.call(
-            "retrieve", ids=[id], with_payload=False, with_vectors=True, timeout=READ_SECONDS
-        )
+        found = self._read("retrieve", ids=[id], with_payload=False, with_vectors=True)
         return np.asarray(found[0].vector, dtype=np.float32) if found else None
 
     def facet(
@@ -219,60 +242,48 @@ class ServerIndex(VectorIndex):
         several: bool = False,
     ) -> list[tuple[Scalar, int]]:
         check_facet(field, self._schema)
+        self.collection.limits.check_limit(limit)
+        self.collection.limits.check_exact()
         passing = self._filter(where, first_only=several)
-        found = self.collection.call(
-            "facet",
-            key=path(field),
-            limit=limit,
-            exact=True,
-            facet_filter=passing,
-            timeout=READ_SECONDS,
-        )
+        found = self._read("facet", key=path(field), limit=limit, exact=True, facet_filter=passing)
         return sort_counts((hit.value, hit.count) for hit in found.hits)
 
     def count(self, where: Where | None = None, *, several: bool = False) -> int:
         passing = self._filter(where, first_only=several)
-        found = self.collection.call(
-            "count", count_filter=passing, exact=True, timeout=READ_SECONDS
-        )
-        return int(found.count)
+        if not self.collection.limits.search_allow_exact:  # so the points are counted here
+            return sum(1 for _ in self._scroll(with_payload=False, scroll_filter=passing))
+        return int(self._read("count", count_filter=passing, exact=True).count)
+
+    def _scroll(self, *, start: int | None = None, **asked: Any) -> Iterator[Any]:
+        """Yield points in the order of their ids, as many in a request as are allowed."""
+        page, offset = self.collection.limits.page(_PAGE), start
+        while True:
+            found, offset = self._read("scroll", offset=offset, limit=page, **asked)
+            yield from found
+            if offset is None:
+                return
 
     def claims(self, *, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, int]]:
-        offset: Any = start
-        while offset is not None:
-            page, offset = self.collection.call(
-                "scroll", offset=offset, limit=_PAGE, with_payload=[CLAIM], timeout=READ_SECONDS
-            )
-            for point in page:
-                claim = (point.payload or {}).get(CLAIM)
-                if not isinstance(point.id, int):
-                    return  # UUIDs come after all numbers, and none of them is ours
-                if stop is not None and point.id >= stop:
-                    return
-                if isinstance(claim, int):
-                    yield point.id, claim
+        for point in self._scroll(start=start, with_payload=[CLAIM]):
+            claim = (point.payload or {}).get(CLAIM)
+            if not isinstance(point.id, int):
+                return  # UUIDs come after all numbers, and none of them is ours
+            if stop is not None and point.id >= stop:
+                return
+            if isinstance(claim, int):
+                yield point.id, claim
 
     def records(self, ids: Sequence[int], *, vectors: bool = False) -> list[StoredPoint]:
         found: list[models.Record] = []
         for start in range(0, len(ids), _PAGE):
-            found += self.collection.call(
-                "retrieve",
-                ids=list(ids[start : start + _PAGE]),
-                with_payload=True,
-                with_vectors=vectors,
-                timeout=READ_SECONDS,
-            )
+            some = list(ids[start : start + _PAGE])
+            found += self._read("retrieve", ids=some, with_payload=True, with_vectors=vectors)
         return stored_points(found, tokens=self._tokens)
 
     def points_without_claim(self, *, limit: int = 1000) -> list[str]:
-        found, _ = self.collection.call(
-            "scroll",
-            scroll_filter=points_without_claim(SERVER_FILTERS),
-            limit=limit,
-            with_payload=False,
-            timeout=READ_SECONDS,
-        )
-        return [str(point.id) for point in found]
+        strangers = points_without_claim(SERVER_FILTERS)
+        found = self._scroll(scroll_filter=strangers, with_payload=False)
+        return [str(point.id) for point in islice(found, limit)]
 
     def delete_points_without_claim(self) -> None:
         self._write(

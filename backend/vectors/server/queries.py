@@ -8,6 +8,7 @@ from qdrant_client import models
 
 from backend.vectors import SearchMode
 from backend.vectors.server.collection import ServerOptions
+from backend.vectors.server.limits import Limits
 from backend.vectors.translate import SdkFilters
 
 SERVER_FILTERS: Final = SdkFilters(
@@ -19,7 +20,7 @@ SERVER_FILTERS: Final = SdkFilters(
 )
 
 
-def search_params(mode: SearchMode, options: ServerOptions) -> models.SearchParams:
+def search_params(mode: SearchMode, options: ServerOptions, limits: Limits) -> models.SearchParams:
     """Return the parameters of a search. Without rescoring, int8 found 86% of the neighbours."""
     exact = mode is SearchMode.EXACT
     params = models.SearchParams(exact=exact)
@@ -29,6 +30,6 @@ def search_params(mode: SearchMode, options: ServerOptions) -> models.SearchPara
         params.quantization = models.QuantizationSearchParams(
             ignore=exact,  # other searches are compared with an exact one
             rescore=True,
-            oversampling=2.0,
+            oversampling=limits.oversampling(),
         )
     return params
