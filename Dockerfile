@@ -52,6 +52,7 @@ ENV PATH=/opt/lookalike/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     LOOKALIKE_DATA_DIR=/data \
+    LOOKALIKE_NETWORKS_DIR=/data/networks \
     TORCH_HOME=/data/torch
 WORKDIR /data
 # A number, so that Kubernetes can see that it is not root.

@@ -6,6 +6,8 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 SERVE  ?= 1
 RUNS   ?= 20
 PARALLEL := -n 2 --dist worksteal
+MEASURED := $(BIN)/python -m slipcover --branch --source backend,workers --json --out .coverage.json -m pytest
+REPORT := $(BIN)/python .ci/coverage_report.py .coverage.json
 PRODUCTS ?= 10000
 MINUTES ?= 10
 EXTRAS := test,dev
@@ -35,7 +37,8 @@ serve: setup ## Serve the API on 127.0.0.1:8000
 	$(BIN)/lookalike serve
 
 test: setup ## Run all fast tests
-	$(BIN)/python -m pytest -m 'not slow' $(PARALLEL) --cov --cov-report=term
+	$(MEASURED) -m 'not slow' $(PARALLEL)
+	$(REPORT)
 
 test-unit: setup ## Run the fast tests that need no database, network or other process
 test-integration: setup ## Run those with real databases, engines and decoders in one process
@@ -45,7 +48,8 @@ test-unit test-integration test-acceptance test-migration:
 	$(BIN)/python -m pytest -m '$(@:test-%=%) and not slow' $(PARALLEL) tests/$(@:test-%=%)
 
 test-all: setup ## Run the slow tests too (LOOKALIKE_SHARED_DATA: a folder with real catalogues)
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(MEASURED)
+	$(REPORT)
 
 prove-kills: setup ## Kill everything at random moments of 20 imports (RUNS=20, or SEED=7 again)
 	PROVE_KILLS_RUNS=$(RUNS) PROVE_KILLS_SEED=$(SEED) $(BIN)/python -m pytest tests/acceptance/test_workers_kills.py -s
@@ -82,4 +86,4 @@ sample: setup ## Draw the sample catalogue that ships in the package again
 	cd examples && $(abspath $(BIN))/python -m sample_catalogue
 
 clean: ## Remove what setup, demo and tests made; never ./data
-	rm -rf $(VENV) demo build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) demo build dist .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -248,7 +248,9 @@ def _compute(settings: Settings) -> Compute:
         device=settings.device,
         precision=settings.precision,
         batch_size=settings.batch_size,
-        threads=settings.torch_threads,
+        threads=settings.pass_threads,
+        engine=settings.engine,
+        networks_dir=settings.networks_dir,
     )
 
 

@@ -57,6 +57,11 @@ class Settings(BaseSettings):
     image_store: str | None = Field(
         None, description="fsspec URL of the image store; absent: inside the data folder"
     )
+    namespace: str | None = Field(
+        None,
+        pattern=r"^[a-z][a-z0-9_]{0,30}$",
+        description="name of this installation where several share their servers; absent: none",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     # --- embedding ---
@@ -64,7 +69,19 @@ class Settings(BaseSettings):
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     batch_size: int = Field(0, ge=0, le=4096, description="images per forward pass; 0: by device")
-    torch_threads: int = Field(1, ge=0, le=256, description="0: torch's own default")
+    engine: Literal["auto", "torch"] = Field(
+        "auto", description="auto: OpenVINO where it is installed and a CPU computes"
+    )
+    networks_dir: Path | None = Field(
+        None, description="the folder of exported networks; absent: in the user's cache"
+    )
+    torch_threads: int | None = Field(
+        None,
+        ge=0,
+        le=256,
+        description="threads of a forward pass, in any engine; 0: one per processor; absent: the "
+        "same, and 1 with BROKER_URL",
+    )
     decoders: int = Field(1, ge=1, le=64, description="decoder processes")
     decode_seconds: float = Field(10, gt=0, description="time limit of decoding one image")
 
@@ -309,10 +326,20 @@ class Settings(BaseSettings):
         """The database's URL, the embedded default included; psycopg 3 for PostgreSQL."""
         if not self.database_url:
             return f"sqlite:///{self.data_dir.absolute() / 'lookalike.sqlite'}"
+        url = self.database_url
         for plain in ("postgres://", "postgresql://"):
-            if self.database_url.startswith(plain):
-                return "postgresql+psycopg://" + self.database_url.removeprefix(plain)
-        return self.database_url
+            if url.startswith(plain):
+                url = "postgresql+psycopg://" + url.removeprefix(plain)
+        if self.namespace and url.startswith("postgresql"):
+            return _in_schema(url, self.namespace)
+        return url
+
+    @property
+    def pass_threads(self) -> int:
+        """The threads of a forward pass; 0: one per processor. Celery has a worker for each."""
+        if self.torch_threads is not None:
+            return self.torch_threads
+        return 1 if self.broker_url else 0
 
     @property
     def exposed(self) -> bool:
@@ -327,7 +354,21 @@ class Settings(BaseSettings):
     @property
     def image_store_url(self) -> str:
         """The image store's fsspec URL, the embedded default included."""
-        return self.image_store or f"file://{self.data_dir.absolute() / 'images'}"
+        if not self.image_store:
+            return f"file://{self.data_dir.absolute() / 'images'}"
+        if not self.namespace:
+            return self.image_store
+        return f"{self.image_store.rstrip('/')}/{self.namespace}"
+
+    @property
+    def redis_prefix(self) -> str:
+        """What the names of all keys in Redis begin with."""
+        return f"{self.namespace}:" if self.namespace else ""
+
+    @property
+    def qdrant_prefix(self) -> str:
+        """What the names of all collections and aliases on a Qdrant server begin with."""
+        return f"{self.namespace}-" if self.namespace else ""
 
     @property
     def metrics_dir(self) -> Path:
@@ -343,6 +384,21 @@ class Settings(BaseSettings):
     def index_dir(self) -> Path:
         """The folder of the embedded shards."""
         return self.data_dir.absolute() / "index"
+
+
+def _in_schema(url: str, name: str) -> str:
+    """Have connections to PostgreSQL use the tables of one schema."""
+    from sqlalchemy import make_url  # noqa: PLC0415
+
+    parsed = make_url(url)
+    options = [*_texts(parsed.query.get("options")), f"-csearch_path={name}"]
+    return parsed.update_query_dict({"options": " ".join(options)}).render_as_string(
+        hide_password=False
+    )
+
+
+def _texts(value: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else value or ()
 
 
 def _is_loopback(host: str) -> bool:

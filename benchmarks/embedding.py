@@ -20,7 +20,8 @@ from PIL import Image
 
 from backend import images
 from backend.embedders import Compute, Embedder, load
-from backend.embedders.efficientnet_lite import PREPROCESSING, load_model
+from backend.embedders.efficientnet_lite import PREPROCESSING
+from backend.embedders.efficientnet_lite_model import load_model
 from backend.images.decoder_pool import Decoded, DecoderPool
 
 LIMITS = images.ImageLimits()

@@ -53,6 +53,7 @@ def make_app(settings: Settings) -> Celery:
         broker_connection_max_retries=None,
         broker_transport_options={
             "visibility_timeout": VISIBILITY_SECONDS,
+            "global_keyprefix": settings.redis_prefix,
             "max_retries": 0,  # for senders; consumers reconnect without end
             "socket_connect_timeout": 2,
             "socket_timeout": 5,

@@ -59,6 +59,7 @@ class RemoteEmbedder:
     def __init__(self, app: Celery, settings: Settings) -> None:
         self._app = app
         self._redis = _connect(settings)
+        self._prefix = settings.redis_prefix
         self._clock = BrokerClock(str(settings.broker_url))
         self._outages = Outages(first_seconds=PROBE_SECONDS, longest_seconds=PROBE_SECONDS)
 
@@ -68,7 +69,7 @@ class RemoteEmbedder:
             raise EmbedderBusy("no worker has answered lately")
         if not self._outages.may_try(BROKER):
             raise EmbedderBusy("the message broker does not answer")
-        reply_to = f"lookalike:reply:{uuid.uuid4().hex}"
+        reply_to = f"{self._prefix}lookalike:reply:{uuid.uuid4().hex}"
         try:
             self._send(image, spec, reply_to, seconds)
             answer = self._redis.blpop([reply_to], timeout=seconds)

@@ -43,6 +43,7 @@ class RateLimits:
     """Counts the requests of each client of one app, and its requests with a wrong key."""
 
     def __init__(self, settings: Settings) -> None:
+        self._namespace = settings.redis_prefix + NAMESPACE
         limits = [settings.rate_limit] if settings.rate_limit else []
         self._has_limit = bool(limits)
         self._attempts: list[RateLimitItem] = parse_many(settings.key_attempts)
@@ -54,7 +55,7 @@ class RateLimits:
             storage_uri=settings.broker_url or "memory://",
             storage_options=REDIS_OPTIONS if settings.broker_url else {},
             in_memory_fallback_enabled=True,
-            key_prefix=NAMESPACE,
+            key_prefix=self._namespace,
         )
 
     def register(self, app: Flask) -> None:
@@ -83,7 +84,7 @@ class RateLimits:
     @contextmanager
     def attempt(self) -> Iterator[None]:
         """Count wrong keys by address; after too many, raise a 429 before a key is looked up."""
-        where = (NAMESPACE, "keys", _address())
+        where = (self._namespace, "keys", _address())
         counts_here = isinstance(self._limiter.limiter.storage, MemoryStorage)
         if not counts_here and not self._outages.may_try(STORE):  # the key is checked anyway
             yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.markup import escape
@@ -65,6 +65,9 @@ def verify(
     full: Annotated[
         bool, typer.Option("--full", help="Compare every vector, not a sample of 1%.")
     ] = False,
+    replicas: Annotated[
+        bool, typer.Option("--replicas", help="Compare the nodes of a Qdrant cluster instead.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare the index of every live generation with SQL, product by product.
@@ -74,6 +77,10 @@ def verify(
     index that was emptied. It does not retry quarantined products. Exit code 1 when there are
     differences and `--fix` is not given.
     """
+    if replicas:
+        if fix or full:
+            raise typer.BadParameter("--replicas compares nodes alone; call verify again for SQL")
+        _verify_replicas(as_json=as_json)
     arguments = {"fix": fix, "full": full}
     with services() as found:
         result = run_job(found, "verify", arguments, what="Verifying").result or {}
@@ -82,6 +89,35 @@ def verify(
     else:
         _print_drift(result)
     raise typer.Exit(1 if result.get("drift") and not fix else 0)
+
+
+def _verify_replicas(*, as_json: bool) -> NoReturn:
+    """Compare what each node answers; exit code 1 when they differ or a replica is inactive."""
+    from backend import generations
+
+    with services() as found:
+        with found.db.read() as session:
+            live = generations.live(session)
+        reports = {one.id: found.indexes.compare_replicas(one) for one in live}
+    if as_json:
+        each = [{"generation": id_, **report.summary()} for id_, report in reports.items()]
+        print_json({"generations": each})
+    else:
+        for id_, report in reports.items():
+            _print_replicas(id_, report.summary())
+    raise typer.Exit(0 if all(report.agrees for report in reports.values()) else 1)
+
+
+def _print_replicas(generation: int, found: dict[str, Any]) -> None:
+    out.print(f"Generation {generation}: {found['different']:,} points differ between the nodes")
+    table = Table("node", "points", box=None)
+    for node, count in found["points"].items():
+        table.add_row(escape(node), f"{count:,}")
+    out.print(table)
+    if found["examples"]:
+        out.print(f"The first: {', '.join(map(str, found['examples']))}")
+    for replica in found["inactive"]:
+        out.print(escape(replica))
 
 
 def _print_drift(result: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 import migrations
 from backend.database import locks
@@ -34,9 +34,19 @@ def migrate(db: Database, *, revision: str = "head") -> str:
     with db.engine.execution_options(lookalike_write=True).connect() as connection:
         with _foreign_keys_off(connection), connection.begin():
             locks.hold(connection, Lock.MIGRATION)
+            _make_schema(connection)
             if not _is_newer(current(connection)):
                 command.upgrade(alembic_config(connection), revision)
         return current(connection) or "base"
+
+
+def _make_schema(connection: Connection) -> None:
+    """On PostgreSQL, make the schema that the connection names and that is not there yet."""
+    if is_postgresql(connection) and connection.scalar(text("SELECT current_schema()")) is None:
+        path = connection.scalar(text("SHOW search_path"))
+        first = str(path).partition(",")[0].strip(' "')
+        quoted = connection.dialect.identifier_preparer.quote(first)
+        connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {quoted}"))
 
 
 @contextmanager

@@ -1,14 +1,18 @@
-"""Image -> vector. Torch is imported only in this folder and in `backend.lab`, and only on `load`.
+"""Image -> vector. Torch and OpenVINO are imported only on `load`, torch also in `backend.lab`.
 
 An embedder is named by a spec: `efficientnet-lite0`, `torchvision/resnet50?pool=max`. A generation
 stores the spec, so it holds every option that changes the vector.
 
 - families without a network: `mean_colour`, `pixel_baselines` (with `colour`)
-- convolutional networks, traced and made faster: `efficientnet_lite` and `torchvision_cnn` (with
-  `cnn`), `autoencoder`, `tuned` (with `backbones`, `checkpoint`, `split_network`, `fusion`)
+- convolutional networks: `efficientnet_lite` and `torchvision_cnn` (with `cnn`), `tuned` (with
+  `checkpoint`, `fusion`), `autoencoder_code`
+- the same as torch has them, traced: `efficientnet_lite_model`, `torchvision_models`,
+  `cnn_tracing`, `tuned_tracing` (with `backbones`, `split_network`), `autoencoder`, `traced`
 - other networks, run as they are: `timm_model`, `open_clip_model` (with `untraced_network`)
-- `network`: running a traced network, with `tracing`, `batch_norms`, `padding`, `bf16`, `devices`
-  and `cuda_transfer`
+- `engines`: which engine runs a traced network
+  - OpenVINO: `exports`, `openvino_export`, `openvino_network`; they run without torch
+  - torch: `network`, with `tracing`, `batch_norms`, `padding`, `bf16`, `devices`, `cuda_transfer`
+- `gpus`, `processors`: what this host has
 - `pixels`, `pca`, `options`, `weights`, `fingerprints`: used by several families
 - `loaded`: the embedders that one process has loaded
 """
@@ -19,6 +23,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from inspect import signature
+from pathlib import Path
 from typing import Final, NamedTuple, Protocol, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -61,7 +66,9 @@ class Compute:
     device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
     precision: str = "auto"  # auto, bf16, fp32
     batch_size: int = 0  # images in one forward pass; 0: by device
-    threads: int = 1  # torch's own threads on a CPU; 0: torch's choice
+    threads: int = 1  # of one pass on a CPU; 0: all processors that this process may use
+    engine: str = "auto"  # auto: OpenVINO where it is installed and a CPU computes; torch
+    networks_dir: Path | None = None  # of exported networks; None: in the user's cache
 
 
 Factory: TypeAlias = Callable[..., Embedder]
@@ -71,7 +78,7 @@ FACTORIES: Final[dict[str, Factory]] = {}
 _MODULES = {  # family -> the module whose import registers it
     "efficientnet-lite0": "efficientnet_lite",
     "torchvision": "torchvision_cnn",
-    "autoencoder": "autoencoder",
+    "autoencoder": "autoencoder_code",
     "tuned": "tuned",
     "lookalike-fashion": "tuned",
     "timm": "timm_model",

@@ -1,4 +1,4 @@
-"""The code of a convolutional autoencoder, trained on a catalogue's own images.
+"""A convolutional autoencoder, trained on a catalogue's own images.
 
 There are two, for RGB images of 128 x 128. One has a code of 256 x 4 x 4 = 4096 numbers, after
 seven convolutions and three poolings; the other of 512 x 1 x 1, after eight and four. For each
@@ -7,21 +7,17 @@ convolution the decoder has a transposed one. `backend.lab.training.autoencoder`
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from urllib.parse import quote
 
-from PIL.Image import Image
 from torch import Tensor, nn
 
-from backend.embedders import Block, Compute, FloatArray, register
 from backend.embedders.fingerprints import fingerprint
-from backend.embedders.network import Network
-from backend.embedders.pixels import normalise, to_pixels
+from backend.embedders.traced import TracedNetwork
 from backend.embedders.tracing import trace
 from backend.embedders.weights import read_tensors
-from backend.errors import UnknownEmbedder, WeightsUnavailable
+from backend.errors import WeightsUnavailable
 
 INPUT_SIZE: Final = (128, 128)  # (height, width) that images are stretched to
 
@@ -101,48 +97,20 @@ def _transpose(outputs: int, layer: Layer, *, is_image: bool) -> nn.Sequential:
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU())
 
 
-class AutoencoderEmbedder:
-    """Embeds an image as its code."""
-
-    blocks: tuple[Block, ...] = ()
-
-    def __init__(self, model: Autoencoder, *, name: str, compute: Compute) -> None:
-        self.name = name
-        self.input_size = INPUT_SIZE
-        graph = trace(model.encoder, INPUT_SIZE)
-        recipe = {"family": "autoencoder", "input_size": INPUT_SIZE, "resampling": "bicubic"}
-        arrays = {name: tensor.cpu().numpy() for name, tensor in graph.state_dict().items()}
-        self.fingerprint = fingerprint(recipe, arrays)
-        white = (255.0, 255.0, 255.0)
-        self._network = Network(graph, mean=(0, 0, 0), std=white, pool="none", compute=compute)
-        self.size = self._network.size
-        self.batch_size = self._network.call_size
-
-    def encode(self, images: Sequence[Image]) -> FloatArray:
-        """Return the codes without normalising them, (n, size) float32, in input order."""
-        return self._network(to_pixels(images, INPUT_SIZE))
-
-    def embed(self, images: Sequence[Image]) -> FloatArray:
-        """Embed images: (n, size) float32, L2-normalised, in input order."""
-        return normalise(self.encode(images))
-
-
-@register("autoencoder")
-def load_autoencoder(variant: str, *, compute: Compute, weights: str = "") -> AutoencoderEmbedder:
-    """Load what `lookalike train autoencoder` wrote: `autoencoder?weights=PATH`.
-
-    `autoencoder/PATH` is the same. The number of dimensions is read from the file.
-    """
-    if bool(variant) == bool(weights):
-        raise UnknownEmbedder("name the trained weights: autoencoder?weights=PATH")
-    path = Path(variant or weights)
-    if not path.is_file():
-        raise WeightsUnavailable(
-            f"there are no weights at {path}; `lookalike train autoencoder` makes them"
-        )
-    model, _ = read_model(path)
-    name = f"autoencoder?weights={quote(str(path), safe='/')}"
-    return AutoencoderEmbedder(model, name=name, compute=compute)
+def make(*, path: str) -> TracedNetwork:
+    """Trace the encoder of a file of weights for `autoencoder_code`."""
+    model, _ = read_model(Path(path))
+    graph = trace(model.encoder, INPUT_SIZE)
+    recipe = {"family": "autoencoder", "input_size": INPUT_SIZE, "resampling": "bicubic"}
+    arrays = {name: tensor.cpu().numpy() for name, tensor in graph.state_dict().items()}
+    return TracedNetwork(
+        graph=graph,
+        fingerprint=fingerprint(recipe, arrays),
+        mean=(0, 0, 0),
+        std=(255, 255, 255),
+        pool="none",
+        input_size=INPUT_SIZE,
+    )
 
 
 def model_file(model: Autoencoder, card: Mapping[str, Any]) -> dict[str, Any]:

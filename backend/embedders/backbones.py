@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 from torch import fx, nn
 
-from backend.embedders import efficientnet_lite, torchvision_cnn
+from backend.embedders import efficientnet_lite, efficientnet_lite_model, torchvision_models
 from backend.embedders.cnn import Preprocessing
 from backend.embedders.split_network import split_before
 from backend.embedders.tracing import cut_at_last_map
@@ -42,10 +42,10 @@ def load_backbone(spec: str, *, input_size: Size | None = None) -> Backbone:
     family, _, variant = name.partition("/")
     options = dict(parse_qsl(query))
     if family == "torchvision" and options.keys() <= {"weights", "seed"}:
-        model, preprocessing = torchvision_cnn.load_network(variant, **options)
+        model, preprocessing = torchvision_models.load_network(variant, **options)
         tune_from, bf16_from = "layer4" if hasattr(model, "layer4") else "", ""
     elif spec == "efficientnet-lite0":
-        model, preprocessing = efficientnet_lite.load_model(), efficientnet_lite.PREPROCESSING
+        model, preprocessing = efficientnet_lite_model.load_model(), efficientnet_lite.PREPROCESSING
         tune_from, bf16_from = "blocks.4", efficientnet_lite.BF16_FROM
     else:
         raise UnknownEmbedder(

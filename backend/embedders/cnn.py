@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from PIL.Image import Image
-from torch import nn
 
 from backend.embedders import Block, Compute, FloatArray, colour
-from backend.embedders.fingerprints import fingerprint
-from backend.embedders.network import Network, Pool
-from backend.embedders.pca import Pca, arrays_of
+from backend.embedders.engines import NetworkPlan, open_network
+from backend.embedders.pca import Pca
 from backend.embedders.pixels import crop_middle, normalise, to_pixels
-from backend.embedders.tracing import cut_at_last_map
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,37 +29,23 @@ class CnnEmbedder:
 
     def __init__(
         self,
-        model: nn.Module,
+        plan: NetworkPlan,
         *,
         name: str,
-        preprocessing: Preprocessing,
-        pool: Pool,
         compute: Compute,
         pca: Pca | None = None,
         colour_share: float = 0,
-        bf16_from: str = "",
     ) -> None:
-        """Prepare to embed. `colour_share` is the part of a cosine that comes from the colours."""
+        """Prepare to embed. `colour_share` is the part of a cosine that comes from the colours.
+
+        The plan's maker ends in `cnn_tracing.trace_cnn`, with the same PCA and share.
+        """
         self.name = name
-        self.input_size = preprocessing.input_size
-        recipe = {
-            "preprocessing": vars(preprocessing),
-            "resampling": "bicubic",
-            "pool": pool,
-            "colour": [colour_share, colour.RECIPE if colour_share else {}],
-            "network": type(model).__name__,
-        }
-        self._crop = preprocessing.crop or preprocessing.input_size
-        graph = cut_at_last_map(model, self._crop)
-        self.fingerprint = _fingerprint(recipe, graph, pca)
-        self._network = Network(
-            graph,
-            mean=preprocessing.mean,
-            std=preprocessing.std,
-            pool=pool,
-            compute=compute,
-            bf16_from=bf16_from,
-        )
+        opened = open_network(plan, compute)
+        self._network = opened.run
+        self._crop = opened.crop
+        self.fingerprint = opened.fingerprint
+        self.input_size = opened.input_size
         self.batch_size = self._network.call_size
         if pca:
             pca.check(self._network.size)
@@ -91,8 +73,3 @@ class CnnEmbedder:
         histograms = colour.colour_histograms(pixels)
         share = np.float32(self._colour_share)
         return np.hstack([np.sqrt(1 - share) * features, np.sqrt(share) * histograms])
-
-
-def _fingerprint(recipe: Mapping[str, Any], graph: nn.Module, pca: Pca | None) -> str:
-    arrays = {name: tensor.cpu().numpy() for name, tensor in graph.state_dict().items()}
-    return fingerprint(recipe, arrays | arrays_of(pca))

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Final
-
 import torch
 
-FAST_BF16: Final = ("avx512_bf16", "amx_bf16")  # flags of /proc/cpuinfo
+from backend.embedders.processors import is_fast_in_bf16
 
 
 def choose_device(device: str) -> torch.device:
@@ -29,10 +26,4 @@ def choose_precision(precision: str, device: torch.device) -> str:
 def _is_fast_in_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)  # older ones emulate it
-    if device.type != "cpu":
-        return False
-    try:
-        described = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
-    return any(flag in described for flag in FAST_BF16)
+    return device.type == "cpu" and is_fast_in_bf16()

@@ -1,9 +1,9 @@
-"""Run a traced convolutional network: pixels -> the pooled features of its last map."""
+"""Run a traced convolutional network by torch: pixels -> the pooled features of its last map."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 import numpy as np
 import torch
@@ -14,12 +14,10 @@ from backend.embedders.batch_norms import fold_batch_norms
 from backend.embedders.bf16 import cast_to_bf16
 from backend.embedders.cuda_transfer import CopyStream, StartTransfer, keep_on_cpu, prefetch
 from backend.embedders.devices import choose_device, choose_precision
+from backend.embedders.engines import Pool
 from backend.embedders.padding import fold_padding
 from backend.embedders.pixels import Pixels
 from backend.embedders.tracing import last_map_shape
-
-Pool: TypeAlias = Literal["avg", "max", "none"]
-"""What is taken of each channel of the last map: its mean, its maximum, or all values."""
 
 BATCH_SIZES: Final = {"cpu": 8, "mps": 64, "cuda": 128}  # 8: then the maps fit into a CPU's cache
 SMALLEST_CALL: Final = 32
@@ -100,10 +98,11 @@ class Network:
     def _forward(self, batch: Tensor) -> FloatArray:
         colours = batch.to(self._device).permute(0, 3, 1, 2).float()  # channels_last already
         maps = self._graph((colours - self._mean) / self._std).float()
-        return np.asarray(_pooled(maps, self._pool).cpu().numpy(), np.float32)
+        return np.asarray(pooled(maps, self._pool).cpu().numpy(), np.float32)
 
 
-def _pooled(maps: Tensor, pool: Pool) -> Tensor:
+def pooled(maps: Tensor, pool: Pool) -> Tensor:
+    """Pool the maps (n, channels, height, width) of each image to (n, features)."""
     if pool == "none":
         return maps.flatten(1)
     return maps.mean(dim=(2, 3)) if pool == "avg" else maps.amax(dim=(2, 3))

@@ -76,18 +76,23 @@ def arrays_of(pca: Pca | None) -> dict[str, npt.NDArray[np.float16]]:
     return {"pca.mean": pca.mean, "pca.components": pca.components} if pca else {}
 
 
-def load_pca(pca: str, whitening: str, *, shipped: Mapping[str, Path] | None = None) -> Pca | None:
+def load_pca(pca: str, whitening: str) -> Pca | None:
     """Load the PCA that an embedder's options `pca` and `whitening` name; None for `none`.
 
-    `pca` is the name of a shipped one, `none`, or the path of a file of `backend.lab.training.pca`;
-    with an empty `whitening` it stays as it was fitted. Raises UnknownEmbedder, WeightsUnavailable.
+    `pca` is `none` or the path of a file of `backend.lab.training.pca`; with an empty `whitening`
+    it stays as it was fitted. Raises UnknownEmbedder, WeightsUnavailable.
     """
     if pca == "none":
         if whitening:
             raise UnknownEmbedder(f"whitening={whitening}: there is no PCA to whiten")
         return None
-    loaded = Pca.load((shipped or {}).get(pca, Path(pca)))
+    loaded = Pca.load(Path(pca))
     return loaded.whitened(parse_proportion("whitening", whitening)) if whitening else loaded
+
+
+def files_of(pca: str) -> tuple[Path, ...]:
+    """Return the file that an option `pca` names, if it names one."""
+    return () if pca == "none" else (Path(pca),)
 
 
 def pca_options(pca: str, whitening: str) -> str:

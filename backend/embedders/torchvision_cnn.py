@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
-from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
-import torch
-from torch import nn
-from torchvision import models
-
 from backend.embedders import Compute, register
-from backend.embedders.cnn import CnnEmbedder, Preprocessing
-from backend.embedders.network import Pool
+from backend.embedders.cnn import CnnEmbedder
+from backend.embedders.engines import NetworkPlan, Pool
 from backend.embedders.options import parse_choice, parse_share, parse_whole_number
-from backend.embedders.pca import load_pca, pca_options
-from backend.embedders.pixels import to_byte_range
-from backend.embedders.weights import fit_tensors, read_tensors
-from backend.errors import UnknownEmbedder, WeightsUnavailable
+from backend.embedders.pca import files_of, load_pca, pca_options
 
-NO_CNN: Final = ("vit_", "swin_", "maxvit")
-INCEPTIONS: Final = ("googlenet", "inception_v3")  # the only ones with options of their own
-UNUSED: Final = ("fc.", "classifier.", "aux", "AuxLogits.")
-"""Prefixes of layers that features do not need: classifiers, and outputs for training only."""
 RANDOM: Final = "random"
 
 
@@ -54,93 +40,27 @@ def load_torchvision(
     """
     pool_: Pool = parse_choice("pool", pool, ("avg", "max"))
     colour_share = parse_share("colour", colour)
-    model, preprocessing = load_network(variant, weights=weights, seed=seed)
+    plan = NetworkPlan(
+        maker="backend.embedders.torchvision_models:make",
+        options={
+            "variant": variant,
+            "weights": weights,
+            "seed": seed,
+            "pool": pool_,
+            "pca": pca,
+            "whitening": whitening,
+            "colour_share": colour_share,
+        },
+        files=(*files_of(pca), *([Path(weights)] if Path(weights).is_file() else [])),
+    )
     options = f"pool={pool_}&weights={quote(weights, safe='/')}"
-    options += f"&seed={int(seed)}" if weights == RANDOM else ""
+    options += f"&seed={parse_whole_number('seed', seed)}" if weights == RANDOM else ""
     options += pca_options(pca, whitening)
     options += f"&colour={colour_share:g}" if colour_share else ""
     return CnnEmbedder(
-        model,
+        plan,
         name=f"torchvision/{variant}?{options}",
-        preprocessing=preprocessing,
-        pool=pool_,
         compute=compute,
         pca=load_pca(pca, whitening),
         colour_share=colour_share,
-    )
-
-
-def load_network(
-    variant: str, *, weights: str = "DEFAULT", seed: str = "0"
-) -> tuple[nn.Module, Preprocessing]:
-    """Load a whole network and its preprocessing; `weights` and `seed` as in `load_torchvision`."""
-    enum = _weights_enum(variant)
-    model = _build(variant, enum, weights, parse_whole_number("seed", seed))
-    chosen = enum[weights] if weights in enum.__members__ else enum["DEFAULT"]
-    return model, _preprocessing(chosen.transforms())
-
-
-def _weights_enum(variant: str) -> Any:
-    known = [name for name in models.list_models(module=models) if not name.startswith(NO_CNN)]
-    if variant not in known:
-        raise UnknownEmbedder(f"torchvision has no CNN {variant!r}; it has: {', '.join(known)}")
-    return models.get_model_weights(variant)
-
-
-def _build(variant: str, enum: Any, weights: str, seed: int) -> nn.Module:
-    if weights in enum.__members__:
-        return _with_state(variant, _download(variant, enum[weights]))
-    if weights == RANDOM:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return _bare(variant, init_weights=True)
-    if Path(weights).is_file():
-        return _with_state(variant, _read(Path(weights)))
-    names = ", ".join([*enum.__members__, RANDOM])
-    raise WeightsUnavailable(f"weights={weights}: neither a file nor one of {names}")
-
-
-def _bare(variant: str, **inception_options: bool) -> nn.Module:
-    options = inception_options if variant in INCEPTIONS else {}
-    model: nn.Module = models.get_model(variant, weights=None, **options)
-    return model
-
-
-def _with_state(variant: str, state: Mapping[str, torch.Tensor]) -> nn.Module:
-    """Build a network with given weights; the trained classes may be others."""
-    model = _bare(variant, init_weights=False, transform_input=True)
-    fit_tensors(model, state, name=f"torchvision/{variant}", unused=UNUSED)
-    return model
-
-
-def _read(path: Path) -> Mapping[str, torch.Tensor]:
-    state: Mapping[str, torch.Tensor] = read_tensors(path)
-    if not isinstance(state, Mapping) or not all(torch.is_tensor(v) for v in state.values()):
-        raise WeightsUnavailable(f"{path} is not a state dict of tensors")
-    return state
-
-
-def _download(variant: str, weights: Any) -> Mapping[str, torch.Tensor]:
-    """Return the enum's state dict, from torch's cache if it is there."""
-    try:
-        with redirect_stdout(sys.stderr):  # torch prints what it downloads
-            state: Mapping[str, torch.Tensor] = weights.get_state_dict(
-                progress=False, check_hash=True, weights_only=True, map_location="cpu"
-            )
-    except (OSError, RuntimeError) as error:  # no network; the hash does not match
-        raise WeightsUnavailable(
-            f"the weights {weights.name} of torchvision/{variant} cannot be downloaded ({error}). "
-            f"Either put {weights.url} into {torch.hub.get_dir()}/checkpoints, or name a local "
-            f"state dict: torchvision/{variant}?weights=/path/to/file.pth"
-        ) from None
-    return state
-
-
-def _preprocessing(transforms: Any) -> Preprocessing:
-    resized, cropped = transforms.resize_size[0], transforms.crop_size[0]
-    return Preprocessing(
-        input_size=(resized, resized),
-        crop=(cropped, cropped),
-        mean=to_byte_range(transforms.mean),
-        std=to_byte_range(transforms.std),
     )

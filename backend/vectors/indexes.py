@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Literal
 
 from backend.database.models import Generation
-from backend.errors import IndexGone, IndexUnavailable
+from backend.errors import ConfigurationError, IndexGone, IndexUnavailable
 from backend.filters import Schema
 from backend.settings import Settings
 from backend.vectors import VectorIndex
@@ -19,6 +19,7 @@ from backend.vectors.edge.shard import ShardOptions
 
 if TYPE_CHECKING:
     from backend.vectors.server.nodes import Nodes
+    from backend.vectors.server.replicas import ReplicaReport
 
 
 class Indexes:
@@ -76,7 +77,9 @@ class Indexes:
         if self._settings.qdrant_url:
             from backend.vectors.server.collection import point_alias  # noqa: PLC0415
 
-            point_alias(self.nodes(), self._settings.qdrant_alias, generation.collection)
+            prefix = self._settings.qdrant_prefix
+            alias = prefix + self._settings.qdrant_alias
+            point_alias(self.nodes(), alias, prefix + generation.collection)
 
     def nodes(self) -> Nodes:
         """Return the nodes of the Qdrant server; all indexes share their connections."""
@@ -106,7 +109,7 @@ class Indexes:
 
         name, size = (generation.collection, generation.size) if generation else ("lookalike", 0)
         try:
-            check_collection(self.nodes(), name, size=size)
+            check_collection(self.nodes(), settings.qdrant_prefix + name, size=size)
         except IndexGone:
             return
         except IndexUnavailable as error:
@@ -114,6 +117,27 @@ class Indexes:
                 f"{error.message}; QDRANT_URL={settings.qdrant_url} and "
                 f"LOOKALIKE_QDRANT_GRPC_PORT={settings.qdrant_grpc_port} say where it is"
             ) from error
+
+    def compare_replicas(self, generation: Generation) -> ReplicaReport:
+        """Compare what the nodes of a Qdrant cluster hold of a generation.
+
+        Raises ConfigurationError where QDRANT_URL names fewer than two nodes.
+        """
+        nodes = self.nodes().all() if self._settings.qdrant_url else ()
+        if len(nodes) < 2:
+            raise ConfigurationError(
+                "QDRANT_URL names one node or none: give all of a cluster, as "
+                "http://a:6333,http://b:6333 or by a name with several records"
+            )
+        from backend.vectors.server.nodes import Nodes  # noqa: PLC0415
+        from backend.vectors.server.replicas import compare_replicas  # noqa: PLC0415
+
+        indexes = {
+            node.name: _server_index(self._settings, self._schema, generation, Nodes.of([node]))
+            for node in nodes
+        }
+        collection = self._settings.qdrant_prefix + generation.collection
+        return compare_replicas(self.nodes(), indexes, collection=collection)
 
     def problem(self) -> str | None:
         """Return why the Qdrant server is not asked now, None where it is or there is none."""
@@ -157,7 +181,7 @@ def _server_index(
     from backend.vectors.server.index import ServerIndex  # noqa: PLC0415
 
     return ServerIndex(
-        generation.collection,
+        settings.qdrant_prefix + generation.collection,
         size=generation.size,
         schema=schema,
         nodes=nodes,

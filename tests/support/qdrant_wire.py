@@ -40,6 +40,7 @@ class Wire:
         self.local = QdrantClient(":memory:")
         self.indexes: dict[str, dict[str, int]] = {}  # which local mode does not keep
         self.seen: list[Any] = []
+        self.replica_states: list[int] = []  # of the shard's replicas at other peers
         self._failures: list[tuple[grpc.StatusCode | None, str]] = []
         self._server = grpc.server(ThreadPoolExecutor(1))  # local mode is not thread-safe
         collections_rpc.add_CollectionsServicer_to_server(_Collections(self), self._server)
@@ -122,6 +123,17 @@ class _Collections(collections_rpc.CollectionsServicer):
             strict = RestToGrpc.convert_strict_mode_config(self.wire.strict)
             found.config.strict_mode_config.CopyFrom(strict)
         return pb.GetCollectionInfoResponse(result=found)
+
+    @rpc
+    def CollectionClusterInfo(self, request: Any) -> Any:  # noqa: N802
+        states = [pb.LocalShardInfo(shard_id=0, state=pb.ReplicaState.Active)]
+        others = [
+            pb.RemoteShardInfo(shard_id=0, peer_id=2 + number, state=state)
+            for number, state in enumerate(self.wire.replica_states)
+        ]
+        return pb.CollectionClusterInfoResponse(
+            peer_id=1, shard_count=1, local_shards=states, remote_shards=others
+        )
 
     @rpc
     def Delete(self, request: Any) -> Any:  # noqa: N802

@@ -121,8 +121,12 @@ class Nodes:
     @classmethod
     def single(cls, connect: Connect) -> Nodes:
         """Return the only node of a server, by what connects to it."""
-        node = Node("the Qdrant server", reading=connect)
-        return cls(lambda _: [node])
+        return cls.of([Node("the Qdrant server", reading=connect)])
+
+    @classmethod
+    def of(cls, nodes: Sequence[Node]) -> Nodes:
+        """Return these nodes, which stay the same."""
+        return cls(lambda _: nodes)
 
     def all(self) -> Sequence[Node]:
         """Return the nodes that are known now."""

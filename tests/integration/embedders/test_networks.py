@@ -19,7 +19,8 @@ from backend.embedders import Compute, load
 from backend.embedders.batch_norms import fold_batch_norms
 from backend.embedders.bf16 import cast_to_bf16, round_diffusing
 from backend.embedders.cuda_transfer import FinishTransfer, prefetch
-from backend.embedders.efficientnet_lite import PREPROCESSING, load_model
+from backend.embedders.efficientnet_lite import PREPROCESSING
+from backend.embedders.efficientnet_lite_model import load_model
 from backend.embedders.network import Network
 from backend.embedders.padding import fold_padding
 from backend.embedders.pixels import Pixels
