@@ -297,7 +297,7 @@ def _passing(
         hits = [Hit(it.product_id, 0.0) for it in part]
         with services().db.query() as connection:
             found = read_products(connection, generation.id, hits, images=query.shows_images)
-        rows = {item.product.id: item for item in found}
+            rows = {item.product.id: item for item in found}
         for one in part:
             item = rows.get(one.product_id)
             if item is None or (passes and not passes(partial(getattr, item.product))):
