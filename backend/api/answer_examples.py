@@ -160,6 +160,7 @@ ANSWERS: Final[Mapping[str, Any]] = {
             "image": None,
         }
     ),
+    "QuarantineAnswer": {"skus": ["0009"], "not_quarantined": []},
     "Status": {
         "products": 3,
         "pending": 0,

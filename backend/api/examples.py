@@ -44,6 +44,7 @@ BODIES: Final[Mapping[str, Any]] = {
         "filter": {"base_colour": {"not": ["Red"]}, "year": {"gte": 2000}},
     },
     "ReindexBody": {"promote": "manual"},
+    "QuarantineBody": {"skus": ["0009"]},
     "PurgeBody": {"skus": ["0009"]},
     "ForceBody": {"force": False},
     "FeedBody": {"url": FEED_ADDRESS, "every_seconds": 3600, "options": {"map": {"sku": "id"}}},

@@ -24,7 +24,7 @@ from backend.api.schemas.batch import BatchBody, BatchPatchBody, ReadBody, SkusB
 from backend.api.schemas.event import EventBatchBody, EventBody
 from backend.api.schemas.feed import FeedBody, FeedChange, FeedRunBody
 from backend.api.schemas.generation import ForceBody, ReindexBody
-from backend.api.schemas.operation import PurgeBody
+from backend.api.schemas.operation import PurgeBody, QuarantineBody
 from backend.api.schemas.problem import Problem
 from backend.api.schemas.product import ProductBody, ProductPatch
 from backend.api.schemas.recommendation import RecommendationBody
@@ -63,6 +63,7 @@ BODIES: Final[Sequence[type[BaseModel]]] = (
     EventBody,
     EventBatchBody,
     RecommendationBody,
+    QuarantineBody,
 )
 SIMILAR_FORM: Final = "SimilarForm"
 DOCS_PAGE: Final = '<meta http-equiv="refresh" content="0; url=swagger">'

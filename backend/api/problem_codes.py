@@ -104,6 +104,7 @@ _OF_REQUESTS: Final[Mapping[str, tuple[int, str]]] = {
     "too-many-requests": (429, "The client's rate limit is used up."),
     "too-many-attempts": (429, "This address has sent too many unknown keys."),
     "too-many-images": (503, "All threads for requests with an image are taken."),
+    "rate-limits-unavailable": (503, "The counts of the rate limits do not answer."),
     "server-busy": (503, "The server holds as many requests or bytes as it may."),
     "server-stopping": (503, "The server is ending; another process answers soon."),
     "not-ready": (503, "A part that the process needs does not work; `checks` names it."),

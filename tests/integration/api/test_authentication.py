@@ -50,6 +50,8 @@ OPERATIONS = [
     ("POST", "/v1/products:delete", INGEST),
     ("POST", "/v1/products:read", READ),
     ("GET", "/v1/quarantine", ADMIN),
+    ("POST", "/v1/quarantine:retry", ADMIN),
+    ("POST", "/v1/quarantine:discard", ADMIN),
     ("GET", "/v1/jobs/<id>", ADMIN),
     ("GET", "/v1/admin/jobs", ADMIN),
     ("GET", "/v1/admin/jobs/<id>", ADMIN),

@@ -143,6 +143,7 @@ CHECKS = [
 ]
 OPERATIONS = [
     *("GET /v1/products", "POST /v1/products:batch", "GET /v1/facets", "GET /v1/quarantine"),
+    *("POST /v1/quarantine:retry", "POST /v1/quarantine:discard"),
     *("POST /v1/products:patch", "POST /v1/products:delete", "POST /v1/products:read"),
     *(f"{method} /v1/products/{{sku}}" for method in ("PUT", "PATCH", "GET", "DELETE")),
     *(f"{method} /v1/products/{{sku}}/image" for method in ("PUT", "GET", "DELETE")),
