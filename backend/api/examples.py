@@ -43,6 +43,12 @@ BODIES: Final[Mapping[str, Any]] = {
         "exclude": ["0002"],
         "filter": {"base_colour": {"not": ["Red"]}, "year": {"gte": 2000}},
     },
+    "SimilarBatchBody": {
+        "skus": ["0001", "0002", "nobody"],
+        "limit": 3,
+        "fields": ["display_name", "price"],
+        "filter": {"in_stock": True},
+    },
     "ReindexBody": {"promote": "manual"},
     "QuarantineBody": {"skus": ["0009"]},
     "PurgeBody": {"skus": ["0009"]},

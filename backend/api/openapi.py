@@ -28,7 +28,7 @@ from backend.api.schemas.operation import PurgeBody, QuarantineBody
 from backend.api.schemas.problem import Problem
 from backend.api.schemas.product import ProductBody, ProductPatch
 from backend.api.schemas.recommendation import RecommendationBody
-from backend.api.schemas.similar_items import SimilarBody
+from backend.api.schemas.similar_items import SimilarBatchBody, SimilarBody
 from backend.filters import OPEN_PREFIX
 
 INFO: Final = Info(
@@ -54,6 +54,7 @@ BODIES: Final[Sequence[type[BaseModel]]] = (
     SkusBody,
     ReadBody,
     SimilarBody,
+    SimilarBatchBody,
     ReindexBody,
     ForceBody,
     FeedBody,
