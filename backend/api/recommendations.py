@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -39,7 +38,7 @@ from backend.recommendations.chosen import Because, Chosen, Reason
 from backend.recommendations.history import History, history_of
 from backend.recommendations.recommend import List, Strategy, Wanted
 from backend.search import asked, query_vectors
-from backend.search.found import Neighbour, read_products
+from backend.search.found import Neighbour, neighbours, read_rows
 from backend.search.similar import MAX_LIMIT, Query
 from backend.vectors import Hit
 
@@ -296,11 +295,17 @@ def _passing(
         part = chosen[start : start + READ_AT_ONCE]
         hits = [Hit(it.product_id, 0.0) for it in part]
         with services().db.query() as connection:
-            found = read_products(connection, generation.id, hits, images=query.shows_images)
-            rows = {item.product.id: item for item in found}
+            read = read_rows(
+                connection,
+                generation.id,
+                [it.product_id for it in part],
+                images=query.shows_images,
+            )
+        found = neighbours(hits, read, images=query.shows_images)
+        rows = {item.product.id: item for item in found}
         for one in part:
             item = rows.get(one.product_id)
-            if item is None or (passes and not passes(partial(getattr, item.product))):
+            if item is None or (passes and not passes(item.value_of)):
                 continue
             if keep is None or keep(item):
                 yield _Shown(one, item)

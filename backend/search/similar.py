@@ -141,7 +141,7 @@ class SimilarProducts:
 
     def _to_products(self, skus: Sequence[str], query: Query) -> list[Answer | LookalikeError]:
         with self._db.query() as connection:
-            generation, asked = read_each(connection, self._active, skus, exclude=query.exclude)
+            generation, asked = read_each(connection, self.active, skus, exclude=query.exclude)
             index = self._index_of(generation)
             mode = index.search_mode(query.where)
             rows: dict[int, Rows] = {}
