@@ -125,7 +125,10 @@ class ForbiddenFeed(LookalikeError):
 
 
 class FeedUnavailable(LookalikeError):
-    """The feed cannot be fetched now; trying again may help."""
+    """The feed cannot be fetched now; trying again may help.
+
+    `context` may hold `retry_after`, the seconds that the host asks to wait.
+    """
 
     code = "feed-unavailable"
 
