@@ -6,12 +6,14 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 SERVE  ?= 1
 RUNS   ?= 20
 PARALLEL := -n 2 --dist worksteal
+MEASURED := $(BIN)/python -m slipcover --branch --source backend,workers --json --out .coverage.json -m pytest
+REPORT := $(BIN)/python .ci/coverage_report.py .coverage.json
 PRODUCTS ?= 10000
 MINUTES ?= 10
 EXTRAS := test,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fashion-mnist serve test test-unit test-integration test-acceptance test-migration test-all prove-kills prove-catalogue prove-siege prove-reindex prove-stores check format lock record-release sample clean
+.PHONY: help setup demo fashion-mnist serve test test-unit test-integration test-acceptance test-migration test-all prove-kills prove-catalogue prove-siege prove-reindex prove-compose prove-stores check format lock record-release sample clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,7 +37,8 @@ serve: setup ## Serve the API on 127.0.0.1:8000
 	$(BIN)/lookalike serve
 
 test: setup ## Run all fast tests
-	$(BIN)/python -m pytest -m 'not slow' $(PARALLEL) --cov --cov-report=term
+	$(MEASURED) -m 'not slow' $(PARALLEL)
+	$(REPORT)
 
 test-unit: setup ## Run the fast tests that need no database, network or other process
 test-integration: setup ## Run those with real databases, engines and decoders in one process
@@ -45,7 +48,8 @@ test-unit test-integration test-acceptance test-migration:
 	$(BIN)/python -m pytest -m '$(@:test-%=%) and not slow' $(PARALLEL) tests/$(@:test-%=%)
 
 test-all: setup ## Run the slow tests too (LOOKALIKE_SHARED_DATA: a folder with real catalogues)
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(MEASURED)
+	$(REPORT)
 
 prove-kills: setup ## Kill everything at random moments of 20 imports (RUNS=20, or SEED=7 again)
 	PROVE_KILLS_RUNS=$(RUNS) PROVE_KILLS_SEED=$(SEED) $(BIN)/python -m pytest tests/acceptance/test_workers_kills.py -s
@@ -61,6 +65,9 @@ prove-reindex: setup ## Re-index PRODUCTS=10000 real products under load, with k
 
 prove-stores: setup ## Stop, pause, kill, fill, slow and cut each store; then restart all (STORES=qdrant)
 	PROVE_STORES=$(or $(STORES),all) $(BIN)/python -m pytest tests/acceptance/test_stores.py -s
+
+prove-compose: setup ## Build, start, use, kill, restart and upgrade docker-compose.yml (needs Docker)
+	PROVE_COMPOSE=1 $(BIN)/python -m pytest tests/acceptance/test_compose_proof.py -s
 
 check: setup ## Lint, format, types, imports between folders, fast tests
 	$(BIN)/ruff check .
@@ -85,4 +92,4 @@ sample: setup ## Draw the sample catalogue that ships in the package again
 	cd examples && $(abspath $(BIN))/python -m sample_catalogue
 
 clean: ## Remove what setup, demo and tests made; never ./data
-	rm -rf $(VENV) demo build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) demo build dist .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -106,6 +106,18 @@ class InvalidFeed(LookalikeError):
     code = "invalid-feed"
 
 
+class NoExample(LookalikeError):
+    """None of the examples is a product with a vector."""
+
+    code = "no-example"
+
+
+class InvalidEvent(LookalikeError):
+    """The event cannot be stored."""
+
+    code = "invalid-event"
+
+
 class ForbiddenFeed(LookalikeError):
     """The feed lies on a host that is not allowed, or the host refuses it."""
 
@@ -113,7 +125,10 @@ class ForbiddenFeed(LookalikeError):
 
 
 class FeedUnavailable(LookalikeError):
-    """The feed cannot be fetched now; trying again may help."""
+    """The feed cannot be fetched now; trying again may help.
+
+    `context` may hold `retry_after`, the seconds that the host asks to wait.
+    """
 
     code = "feed-unavailable"
 

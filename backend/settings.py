@@ -145,6 +145,11 @@ class Settings(BaseSettings):
     )
     feed_seconds: float = Field(1800, gt=0, description="time limit of fetching one feed")
 
+    # --- shoppers ---
+    event_days: int = Field(
+        365, ge=1, le=3650, description="how many days the events of shoppers are kept"
+    )
+
     # --- the index ---
     facets: Names = Field(
         (), description="attributes that get a payload index and a facet count, a,b or JSON"
@@ -245,6 +250,11 @@ class Settings(BaseSettings):
     rate_limit: str | None = Field(
         None, description="requests per key (or address), such as 50/second;1000/minute"
     )
+    rate_limit_without_redis: Literal["local", "open", "closed"] = Field(
+        "local",
+        description="while Redis does not answer: each process counts (local), no request is "
+        "limited (open), or all are refused (closed)",
+    )
 
     @field_validator("image_hosts", "feed_hosts", "facets", "cors_origins", mode="before")
     @classmethod
@@ -270,7 +280,7 @@ class Settings(BaseSettings):
     @field_validator("key_attempts", "rate_limit")
     @classmethod
     def _is_limit(cls, value: str | None) -> str | None:
-        """Refuse now what Flask-Limiter would refuse at the first request."""
+        """Refuse now what `limits` would refuse when the app is made."""
         from limits import parse_many  # noqa: PLC0415
 
         try:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import structlog
 from sqlalchemy import make_url
@@ -19,6 +20,9 @@ from backend import cli
 from backend.database.engine import Database
 from backend.database.models import Base
 from backend.settings import Settings, read_settings
+
+hypothesis.settings.register_profile("lookalike", deadline=None)  # a machine may be busy
+hypothesis.settings.load_profile("lookalike")
 
 pytest_plugins = ["support.shop", "support.keys"]
 

@@ -141,6 +141,37 @@ ANSWERS: Final[Mapping[str, Any]] = {
             "took_ms": 4.5,
         },
     },
+    "SimilarBatchAnswer": {
+        "items": [
+            {
+                "sku": "0001",
+                "status": 200,
+                "items": [{"sku": "0002", "score": 0.9183, "product": _PRODUCT}],
+                "query_state": "indexed",
+                "index_lags": False,
+            },
+            {
+                "sku": "nobody",
+                "status": 404,
+                "problem": {
+                    "type": "urn:lookalike:problem:unknown-product",
+                    "title": "Not Found",
+                    "status": 404,
+                    "code": "unknown-product",
+                    "detail": "no product has the sku 'nobody'",
+                },
+            },
+        ],
+        "generation": 1,
+        "request_id": "967915ec1a914613b211833198d840c5",
+        "meta": {
+            "embedder": "lookalike-fashion",
+            "fingerprint": _FINGERPRINT,
+            "search_mode": "exact",
+            "coverage": 1.0,
+            "took_ms": 9.5,
+        },
+    },
     "FacetPage": {
         "items": [
             {
@@ -160,6 +191,7 @@ ANSWERS: Final[Mapping[str, Any]] = {
             "image": None,
         }
     ),
+    "QuarantineAnswer": {"skus": ["0009"], "not_quarantined": []},
     "Status": {
         "products": 3,
         "pending": 0,

@@ -1,28 +1,31 @@
-"""Rate limits, by Flask-Limiter: counted in Redis if there is a broker, else in each process.
+"""Rate limits: counted in Redis if there is a broker, else in each process.
 
-While Redis does not answer, each process counts its own requests.
+While Redis does not answer, LOOKALIKE_RATE_LIMIT_WITHOUT_REDIS decides: each process counts its own
+requests, or none is limited, or all are refused. Answers say what is left in the headers
+`RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers).
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_address, ip_network
-from typing import Any, Final
+from typing import Any, Final, TypeAlias, TypeVar
 
 from flask import Flask, Response, current_app, g, request
-from flask_limiter import Limiter, RateLimitExceeded
-from limits import RateLimitItem, parse_many
+from limits import RateLimitItem, WindowStats, parse_many
 from limits.errors import StorageError
-from limits.storage import MemoryStorage
+from limits.storage import MemoryStorage, storage_from_string
+from limits.strategies import FixedWindowRateLimiter
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from backend.api import scopes
-from backend.api.problems import RequestError, respond
+from backend.api.problems import RequestError
 from backend.errors import InvalidKey
+from backend.metrics.instruments import count_unshared
 from backend.outages import Outages
 from backend.settings import Settings
 
@@ -39,67 +42,121 @@ REDIS_OPTIONS: Final[dict[str, Any]] = {
 }
 
 
+LOCAL: Final = "local"
+CLOSED: Final = "closed"
+ATTEMPT: Final = "attempt"
+
+T = TypeVar("T")
+
+Left: TypeAlias = tuple[RateLimitItem, WindowStats]
+"""A limit, how many requests are left of it, and when its count begins anew."""
+
+
 class RateLimits:
     """Counts the requests of each client of one app, and its requests with a wrong key."""
 
     def __init__(self, settings: Settings) -> None:
         self._namespace = settings.redis_prefix + NAMESPACE
-        limits = [settings.rate_limit] if settings.rate_limit else []
-        self._has_limit = bool(limits)
-        self._attempts: list[RateLimitItem] = parse_many(settings.key_attempts)
+        self._limits = parse_many(settings.rate_limit) if settings.rate_limit else []
+        self._attempts = parse_many(settings.key_attempts)
+        self._without_redis = settings.rate_limit_without_redis
         self._outages = Outages(first_seconds=FIRST_SECONDS, longest_seconds=LONGEST_SECONDS)
-        self._limiter = Limiter(
-            _client,
-            application_limits=[*limits],
-            application_limits_exempt_when=_is_public,
-            storage_uri=settings.broker_url or "memory://",
-            storage_options=REDIS_OPTIONS if settings.broker_url else {},
-            in_memory_fallback_enabled=True,
-            key_prefix=self._namespace,
-        )
+        self._here = FixedWindowRateLimiter(MemoryStorage())
+        self._shared: FixedWindowRateLimiter | None = None
+        if settings.broker_url:
+            storage = storage_from_string(settings.broker_url, **REDIS_OPTIONS)
+            self._shared = FixedWindowRateLimiter(storage)
 
     def register(self, app: Flask) -> None:
         """Answer 429 beyond the limit. Call it after authentication, which finds the key."""
-        self._limiter.init_app(app)
-        self._limiter.enabled = (
-            self._has_limit
-        )  # else each request would pay for a check of nothing
-        app.register_error_handler(RateLimitExceeded, self._respond)
+        if self._limits:
+            app.before_request(self._check)
+            app.after_request(_say_what_is_left)
 
-    def _respond(self, error: RateLimitExceeded) -> Response:
-        now = self._limiter.current_limit
-        until = now.reset_at if now else time.time() + error.limit.limit.get_expiry()
-        return respond(_too_many(f"at most {error.description} are allowed", until=until))
+    def _check(self) -> None:
+        """Count this request; raise the 429 beyond a limit, the 503 if that cannot be known."""
+        if _is_public():
+            return
+        where = (self._namespace, "client", _client())
+        left = self._count(self._limits, where, self._without_redis)
+        if left is None:
+            if self._without_redis == CLOSED:
+                headers = {"Retry-After": str(math.ceil(LONGEST_SECONDS))}
+                detail = "the counts of the rate limits do not answer; try again later"
+                raise RequestError(503, "rate-limits-unavailable", detail, headers=headers)
+            return
+        g.rate_limits = [(limit, stats) for limit, stats, _ in left]
+        if beyond := [(limit, stats) for limit, stats, is_allowed in left if not is_allowed]:
+            limit, stats = max(beyond, key=lambda it: it[1].reset_time)
+            raise _too_many(f"at most {limit} are allowed", until=stats.reset_time)
 
-    def _counted(self, ask: Callable[..., bool], limit: RateLimitItem, *where: str) -> bool:
-        """Test or hit a limit; True if Redis does not answer, since the key is checked anyway."""
-        try:
-            found = ask(limit, *where)
-        except StorageError as error:
-            self._outages.fail(STORE, str(error.storage_error))
-            return True
-        self._outages.work(STORE)
-        return found
+    def _count(
+        self, limits: Sequence[RateLimitItem], where: tuple[str, ...], decision: str
+    ) -> list[tuple[RateLimitItem, WindowStats, bool]] | None:
+        """Count a request against limits; None if nobody counts while Redis does not answer."""
+
+        def ask(counts: FixedWindowRateLimiter) -> list[tuple[RateLimitItem, WindowStats, bool]]:
+            allowed = [counts.hit(limit, *where) for limit in limits]
+            stats = [counts.get_window_stats(limit, *where) for limit in limits]
+            return list(zip(limits, stats, allowed, strict=True))
+
+        return self._ask(ask, decision)
+
+    def _ask(self, ask: Callable[[FixedWindowRateLimiter], T], decision: str) -> T | None:
+        """Ask the shared counts, or those of this process; None if neither is to be asked."""
+        if self._shared is None:
+            return ask(self._here)
+        if self._outages.may_try(STORE):
+            try:
+                found = ask(self._shared)
+            except StorageError as error:
+                self._outages.fail(STORE, str(error.storage_error))
+            else:
+                self._outages.work(STORE)
+                return found
+        count_unshared(decision)
+        return ask(self._here) if self._without_redis == LOCAL else None
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """Count wrong keys by address; after too many, raise a 429 before a key is looked up."""
+        """Count wrong keys by address; after too many, raise a 429 before a key is looked up.
+
+        A key is checked also while nobody counts.
+        """
         where = (self._namespace, "keys", _address())
-        counts_here = isinstance(self._limiter.limiter.storage, MemoryStorage)
-        if not counts_here and not self._outages.may_try(STORE):  # the key is checked anyway
-            yield
-            return
-        for limit in self._attempts:
-            if not self._counted(self._limiter.limiter.test, limit, *where):
-                detail = f"too many unknown keys from this address: {limit} are allowed"
-                until = time.time() + limit.get_expiry()
-                raise _too_many(detail, until=until, code="too-many-attempts")
+
+        def beyond(counts: FixedWindowRateLimiter) -> list[RateLimitItem]:
+            return [limit for limit in self._attempts if not counts.test(limit, *where)]
+
+        if refused := self._ask(beyond, ATTEMPT):
+            detail = f"too many unknown keys from this address: {refused[0]} are allowed"
+            until = time.time() + refused[0].get_expiry()
+            raise _too_many(detail, until=until, code="too-many-attempts")
         try:
             yield
         except InvalidKey:
-            for limit in self._attempts:
-                self._counted(self._limiter.limiter.hit, limit, *where)
+            self._count(self._attempts, where, ATTEMPT)
             raise
+
+
+def _say_what_is_left(response: Response) -> Response:
+    left: list[Left] = g.get("rate_limits", [])
+    if left:
+        now = time.time()
+        response.headers["RateLimit-Policy"] = ", ".join(
+            f'"{_name(limit)}";q={limit.amount};w={limit.get_expiry()}' for limit, _ in left
+        )
+        response.headers["RateLimit"] = ", ".join(
+            f'"{_name(limit)}";r={stats.remaining};t={max(0, math.ceil(stats.reset_time - now))}'
+            for limit, stats in left
+        )
+    return response
+
+
+def _name(limit: RateLimitItem) -> str:
+    """Return the name of a policy, such as `1000-per-minute`."""
+    several = f"{limit.multiples}-" if limit.multiples > 1 else ""
+    return f"{limit.amount}-per-{several}{limit.GRANULARITY.name}"
 
 
 def _too_many(detail: str, *, until: float, code: str = "too-many-requests") -> RequestError:

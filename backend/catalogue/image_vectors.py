@@ -71,6 +71,16 @@ def _of(fingerprint: str, digests: Iterable[str]) -> ColumnElement[bool]:
     return and_(ImageVector.fingerprint == fingerprint, ImageVector.image_digest.in_(digests))
 
 
+def first_digest(session: Session, fingerprint: str, *, at: str) -> str | None:
+    """Return the least image digest >= `at` whose vector by one embedder is stored."""
+    return session.scalar(
+        select(ImageVector.image_digest)
+        .where(ImageVector.fingerprint == fingerprint, ImageVector.image_digest >= at)
+        .order_by(ImageVector.image_digest)
+        .limit(1)
+    )
+
+
 def forget(session: Session, fingerprint: str, *, first: str, beyond: str | None) -> None:
     """Delete the vectors of one embedder with `first` <= image digest < `beyond`."""
     which = and_(ImageVector.fingerprint == fingerprint, ImageVector.image_digest >= first)

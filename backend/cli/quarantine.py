@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -15,9 +13,6 @@ from backend.cli.common import AsJson, err, out, print_json, services
 
 if TYPE_CHECKING:
     from backend.bootstrap import Services
-
-CHUNK: Final = 1000
-"""Products that one transaction requests or removes: a statement has a limit of parameters."""
 
 quarantine = typer.Typer(
     help="Products that cannot be indexed as they are: list, retry or discard them.",
@@ -64,16 +59,12 @@ def list_(
 @quarantine.command("retry")
 def retry(skus: Skus = None, everything: All = False, as_json: AsJson = False) -> None:
     """Try quarantined products again, starting with their image, and reset their failure count."""
-    from backend import queue
+    from backend.indexing import quarantined
 
     with services() as found:
-        chosen = _choose(found, skus or [], everything)
-        for chunk in _split(list(dict.fromkeys(row.product_id for row in chosen))):
-            found.db.write(
-                partial(queue.request, product_ids=chunk, image=True, priority=queue.SINGLE)
-            )
+        done = quarantined.retry(found.db, _choose(found, skus or [], everything))
         found.notify()
-    _print_skus("retried", list(dict.fromkeys(row.sku for row in chosen)), as_json=as_json)
+    _print_skus("retried", done, as_json=as_json)
 
 
 @quarantine.command("discard")
@@ -82,20 +73,13 @@ def discard(skus: Skus = None, everything: All = False, as_json: AsJson = False)
 
     A product that is indexed by other images than the one in quarantine stays.
     """
-    from backend import queue
-    from backend.catalogue import products
+    from backend.indexing import quarantined
 
     with services() as found:
-        chosen = [row.sku for row in _choose(found, skus or [], everything, images=False)]
-        for chunk in _split(chosen):
-            found.db.write(partial(products.remove, skus=chunk, priority=queue.SINGLE))
+        chosen = _choose(found, skus or [], everything, images=False)
+        done = quarantined.discard(found.db, chosen)
         found.notify()
-    _print_skus("discarded", chosen, as_json=as_json)
-
-
-def _split(items: list[Any]) -> Iterator[list[Any]]:
-    for start in range(0, len(items), CHUNK):
-        yield items[start : start + CHUNK]
+    _print_skus("discarded", done, as_json=as_json)
 
 
 def _read_awaited(session: Any, *, limit: int) -> list[Any]:
@@ -110,19 +94,9 @@ def _read_awaited(session: Any, *, limit: int) -> list[Any]:
 
 
 def _read(session: Any, *, limit: int) -> list[Any]:
-    """Return what the active generation has in quarantine: products, and single images."""
-    from backend import generations
-    from backend.queue.progress import quarantine as read_quarantine
-    from backend.queue.progress import quarantined_images
+    from backend.indexing import quarantined
 
-    generation = generations.active_or_none(session)
-    if generation is None:
-        return []
-    found = [
-        *read_quarantine(session, generation.id, limit=limit),
-        *quarantined_images(session, generation.id, limit=limit),
-    ]
-    return sorted(found, key=lambda row: (row.product_id, row.image or 0))[:limit]
+    return list(quarantined.read(session, limit=limit))
 
 
 def _read_waiting(session: Any) -> list[Any]:
@@ -143,13 +117,12 @@ def _choose(
     if bool(skus) == everything:
         err.print("Give skus, or --all.")
         raise typer.Exit(2)
+    from backend.indexing import quarantined
+
     with found.db.read() as session:
-        rows = [row for row in _read(session, limit=10**9) if images or row.image is None]
-    named = set(skus)
-    chosen = [row for row in rows if everything or row.sku in named]
-    unknown = sorted(named - {row.sku for row in chosen})
+        chosen, unknown = quarantined.choose(session, None if everything else skus, images=images)
     if unknown:
-        err.print(escape(f"Not in quarantine: {', '.join(unknown)}"))
+        err.print(escape(f"Not in quarantine: {', '.join(sorted(unknown))}"))
         raise typer.Exit(1)
     return chosen
 

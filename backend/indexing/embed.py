@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import islice
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 import structlog
@@ -62,6 +63,8 @@ HOST_CODES: Final = tuple(
 
 GAVE_UP: Final = DecoderDied(queue.EXHAUSTED.partition(": ")[2])
 """Why an image has no vector whose product has used all attempts in processes that died."""
+
+Batch: TypeAlias = Sequence[tuple[ImageTask, Decoded | ImageError]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,8 +213,10 @@ def _work(
     uris = [task.uri for task in left]
     found = image_opener.open(uris, embedder.input_size, heartbeat=options.heartbeat)
     opened = zip(left, _with_heartbeat(found, options.heartbeat), strict=True)
-    while batch := list(islice(opened, batch_size)):
-        _record(db, generation, options, _embed(embedder, batch), gathered, open_rows)
+    batches = iter(lambda: list(islice(opened, batch_size)), [])
+    with closing(_embed_all(embedder, batches, one_by_one=batch_size == 1)) as several:
+        for outcomes in several:
+            _record(db, generation, options, outcomes, gathered, open_rows)
 
 
 def _one_by_one(tasks: list[ImageTask]) -> list[ImageTask]:
@@ -231,9 +236,28 @@ def _with_heartbeat(
         yield one
 
 
-def _embed(
-    embedder: Embedder, batch: Sequence[tuple[ImageTask, Decoded | ImageError]]
-) -> list[ImageOutcome]:
+def _embed_all(
+    embedder: Embedder, batches: Iterable[Batch], *, one_by_one: bool
+) -> Generator[list[ImageOutcome]]:
+    """Yield the outcomes of each batch; the next one is embedded while the caller records them.
+
+    Not `one_by_one`: what is recorded then shows which image has killed the process.
+    """
+    if one_by_one:
+        yield from (_embed(embedder, batch) for batch in batches)
+        return
+    with ThreadPoolExecutor(1, thread_name_prefix="embedding") as thread:
+        before: Future[list[ImageOutcome]] | None = None
+        for batch in batches:
+            under_way = thread.submit(_embed, embedder, batch)
+            if before:
+                yield before.result()
+            before = under_way
+        if before:
+            yield before.result()
+
+
+def _embed(embedder: Embedder, batch: Batch) -> list[ImageOutcome]:
     bad = [ImageOutcome(task, error=got) for task, got in batch if isinstance(got, ImageError)]
     good = [(task, got) for task, got in batch if not isinstance(got, ImageError)]
     vectors = _forward_checked(embedder, [decoded.image for _, decoded in good])

@@ -42,6 +42,13 @@ REFUSED: Final = Counter(
     ("http_response_status_code",),
     registry=REGISTRY,
 )
+UNSHARED: Final = Counter(
+    "lookalike_rate_limit_unshared",
+    "Requests whose rate limit was decided while Redis did not answer, by what was done: counted "
+    "by this process (local), allowed (open), refused (closed); attempt: a wrong key not counted.",
+    ("decision",),
+    registry=REGISTRY,
+)
 FRESHNESS: Final = Histogram(
     "lookalike_freshness_seconds",
     "From the change of a product until the active index shows it.",
@@ -76,6 +83,7 @@ DECODE_SECONDS: Final = Histogram(
 INSTRUMENTS: Final[tuple[MetricWrapperBase, ...]] = (
     REQUESTS,
     REFUSED,
+    UNSHARED,
     FRESHNESS,
     BATCH_SIZES,
     BATCH_SECONDS,
@@ -102,6 +110,11 @@ def count_request(*, route: str | None, method: str, status: int, seconds: float
 def count_refused(status: int) -> None:
     """Count one request that never reached the app."""
     REFUSED.labels(str(status)).inc()
+
+
+def count_unshared(decision: str) -> None:
+    """Count one request whose rate limit the shared counts have not decided."""
+    UNSHARED.labels(decision).inc()
 
 
 def count_searchable(waits: Iterable[tuple[int, float]]) -> None:

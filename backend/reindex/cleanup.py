@@ -9,6 +9,7 @@ vectors, show what has been done, so that any process can continue.
 from __future__ import annotations
 
 import time
+from bisect import bisect
 from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from functools import partial
@@ -92,7 +93,7 @@ def delete_leftovers(
     while generation := _next_retired(db, (now or utcnow()) - after):
         drop_index(generation)
         for step in (_drop_entries, _drop_vectors):
-            while db.write(partial(step, generation=generation)):
+            while step(db, generation):
                 if time.monotonic() > deadline:
                     return True
         db.write(partial(_note_dropped, generation=generation))
@@ -110,22 +111,44 @@ def _next_retired(db: Database, before: datetime) -> Generation | None:
         )
 
 
-def _drop_entries(session: Session, *, generation: Generation) -> bool:
+def _drop_entries(db: Database, generation: Generation) -> bool:
     """Delete some entries; return whether there may be more."""
-    return backfill.forget(session, generation.id, limit=ENTRIES_PER_STEP) == ENTRIES_PER_STEP
+    limit = ENTRIES_PER_STEP
+    return db.write(lambda session: backfill.forget(session, generation.id, limit=limit)) == limit
 
 
-def _drop_vectors(session: Session, *, generation: Generation) -> bool:
+def _drop_vectors(db: Database, generation: Generation) -> bool:
     """Delete some parts of an unused embedder's vectors; return whether there are more."""
     others = select(Generation.id).where(
         Generation.fingerprint == generation.fingerprint,
         Generation.id != generation.id,
         Generation.dropped_at.is_(None),
     )
-    if session.scalar(others.limit(1)) is not None:
-        return False
+    with db.read() as session:
+        if session.scalar(others.limit(1)) is not None:
+            return False
+        cursor = session.get(Cursor, _cursor(generation))
+        start = _next_part(session, generation, cursor.position if cursor else 0)
+    return db.write(partial(_drop_parts, generation=generation, start=start))
+
+
+def _next_part(session: Session, generation: Generation, position: int) -> int:
+    """Return the first part from `position` on that has a vector, or `DIGEST_PARTS`.
+
+    This reads past the vectors of other embedders, which a transaction that writes must not do.
+    """
+    parts = [f"{number:03x}" for number in range(DIGEST_PARTS)]
+    if position == DIGEST_PARTS:
+        return position
+    digest = image_vectors.first_digest(session, generation.fingerprint, at=parts[position])
+    return DIGEST_PARTS if digest is None else bisect(parts, digest) - 1
+
+
+def _drop_parts(session: Session, *, generation: Generation, start: int) -> bool:
+    """Delete the vectors of some parts from `start` on; return whether there are more parts."""
     name = _cursor(generation)
-    cursor = session.get(Cursor, name) or Cursor(name=name, position=0)
+    cursor = session.get(Cursor, name) or Cursor(name=name)
+    cursor.position = start
     session.add(cursor)
     deadline = time.monotonic() + STEP_SECONDS
     while cursor.position < DIGEST_PARTS and time.monotonic() < deadline:

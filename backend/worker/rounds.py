@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from types import TracebackType
@@ -28,6 +29,9 @@ SINGLE_BATCHES: Final = 1
 """Batches of single writes per round and generation, besides the most urgent work."""
 
 WARN_EVERY_SECONDS: Final = 60.0
+
+APPLY_EVERY_SECONDS: Final = 0.5
+"""How often the index is written while images are embedded: a larger claim costs less a row."""
 
 
 class FirstError(AbstractContextManager[None]):
@@ -73,18 +77,38 @@ class Rounds:
         with services.db.read() as session:
             live = generations.live(session)
         failed, embedded, applied = FirstError(), 0, 0
-        if services.embeds:
+        if services.embeds and services.writes_index:
+            embedded, applied = self._embed_and_apply(live, failed)
+        elif services.embeds:
             embedded = self._embed_urgent(live, failed)
         if services.writes_index:
-            for generation in live:
-                with failed:
-                    applied += self.apply(generation)
+            applied += self._apply_all(live, failed)
             with failed:
                 self._optimizer.step(live)
         self._log.note_round(embedded=embedded, applied=applied)
         if failed.error and not embedded + applied:
             raise failed.error
         return embedded + applied > 0
+
+    def _embed_and_apply(self, live: Sequence[Generation], failed: FirstError) -> tuple[int, int]:
+        """Embed in a thread, and apply meanwhile what it has done; return both counts.
+
+        So that processors work on the next images while the index and SQL are written.
+        """
+        applied = 0
+        with ThreadPoolExecutor(1, thread_name_prefix="round") as thread:
+            embedding = thread.submit(self._embed_urgent, live, failed)
+            while wait([embedding], APPLY_EVERY_SECONDS).not_done:
+                applied += self._apply_all(live, failed)
+            return embedding.result(), applied
+
+    def _apply_all(self, live: Sequence[Generation], failed: FirstError) -> int:
+        """Apply one claim of each generation; return how many rows were taken."""
+        applied = 0
+        for generation in live:
+            with failed:
+                applied += self.apply(generation)
+        return applied
 
     def apply(self, generation: Generation) -> int:
         """Apply one claim; return how many rows were taken. Refills an index that is gone."""

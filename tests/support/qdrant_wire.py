@@ -181,6 +181,16 @@ class _Points(points_rpc.PointsServicer):
 
     @rpc
     def Query(self, request: Any) -> Any:  # noqa: N802
+        return pb.QueryResponse(result=self._query(request))
+
+    @rpc
+    def QueryBatch(self, request: Any) -> Any:  # noqa: N802
+        for each in request.query_points:
+            each.collection_name = request.collection_name
+        found = [pb.BatchResult(result=self._query(each)) for each in request.query_points]
+        return pb.QueryBatchResponse(result=found)
+
+    def _query(self, request: Any) -> Any:
         asked = GrpcToRest.convert_query_points(request)
         found = self.wire.local.query_points(
             request.collection_name,
@@ -192,7 +202,7 @@ class _Points(points_rpc.PointsServicer):
             score_threshold=asked.score_threshold,
             with_payload=asked.with_payload,
         )
-        return pb.QueryResponse(result=map(RestToGrpc.convert_scored_point, found.points))
+        return list(map(RestToGrpc.convert_scored_point, found.points))
 
     @rpc
     def Facet(self, request: Any) -> Any:  # noqa: N802

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from backend.api.context import filterable, services
 from backend.api.problems import RequestError, invalid_request, pointer
 from backend.api.schemas import Json
-from backend.api.schemas.document import BodyLimits, RequestBody
+from backend.api.schemas.document import EITHER, BodyLimits, RequestBody
 from backend.api.schemas.problem import ProblemFault
 from backend.errors import reason_of, unknown_field
 
@@ -50,6 +50,8 @@ def _faults(error: ErrorDetails, model: type[RequestBody]) -> list[ProblemFault]
     """Return one fault that points at a member of the body; a filter brings its own faults."""
     if faults := error.get("ctx", {}).get("faults"):
         return list(faults)
+    if error["type"] == EITHER:
+        return [ProblemFault(code="invalid-value", detail=reason_of(error), pointer="")]
     if (unknown := unknown_field(error)) is not None:
         detail = f"there is no such member; allowed: {', '.join(model.model_fields)}"
         return [ProblemFault(code="unknown-parameter", detail=detail, pointer=pointer(unknown))]

@@ -12,6 +12,9 @@ from pydantic_core import CoreSchema
 from backend.catalogue.request_schema import without_defaults
 from backend.filters import Schema
 
+EITHER: Final = "either"
+"""The type of an error in the whole body, not in a member of it."""
+
 _ANNOTATIONS: Final = ("title", "description", "readOnly")
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
-from backend.api.schemas.document import Document, RequestBody
+from backend.api.schemas.document import EITHER, Document, RequestBody
 from backend.api.schemas.generation import GenerationDocument
 from backend.catalogue.drafts import Sku
 from backend.vectors import SearchMode
@@ -118,6 +119,26 @@ class QuarantinedProduct(Document):
         description="null for a whole product; the number, from 1, of a single image that cannot "
         "be used, while the product is indexed by its others"
     )
+
+
+class QuarantineBody(RequestBody):
+    """Which products in quarantine are meant: some, or all of them."""
+
+    skus: list[Sku] = Field([], max_length=1000)
+    everything: bool = Field(False, description="every product in quarantine")
+
+    @model_validator(mode="after")
+    def _check(self) -> QuarantineBody:
+        if bool(self.skus) == self.everything:
+            raise PydanticCustomError(EITHER, "needs either skus or everything")
+        return self
+
+
+class QuarantineAnswer(Document):
+    """What was done with products in quarantine."""
+
+    skus: list[str] = Field(description="the products with which it was done")
+    not_quarantined: list[str] = Field(description="named ones that are not in quarantine")
 
 
 class QuarantinePage(Document):

@@ -6,11 +6,13 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from backend.api.schemas import Json
-from backend.api.schemas.document import Document, RequestBody
+from backend.api.schemas.batch import check_batch
+from backend.api.schemas.document import BodyLimits, Document, RequestBody
 from backend.api.schemas.filters import Filter
+from backend.api.schemas.problem import BatchProblem
 from backend.api.schemas.product import MEMBERS, Product, ProductMember
 from backend.api.schemas.query import MOST_WORDS, QueryReader
 from backend.api.schemas.written_products import ProductWriter
@@ -122,6 +124,71 @@ class SimilarBody(RequestBody):
         )
 
 
+class SimilarBatchBody(RequestBody):
+    """One query for many products of the catalogue, such as those of one page of a shop."""
+
+    skus: list[Sku]
+    limit: int = Field(
+        10, ge=1, le=MAX_LIMIT, description="how many for each at most; 10 if absent"
+    )
+    exclude: list[Sku] = Field([], max_length=MOST_WORDS, description="skus that are left out")
+    fields: list[ProductMember] = Field(
+        [], max_length=MOST_WORDS, description="members of the products that are wanted"
+    )
+    min_score: float | None = Field(None, ge=-1, le=1)
+    colour: float | None = Field(None, ge=0, le=1, description=COLOUR)
+    filter: Filter = {}
+
+    @field_validator("skus")
+    @classmethod
+    def _check_number(cls, skus: list[str], info: ValidationInfo[BodyLimits]) -> list[str]:
+        return check_batch(skus, info)
+
+    def query(self, fields: Schema) -> Query:
+        """Return the query, without its products; `fields` are those that can be filtered by."""
+        return Query(
+            limit=self.limit,
+            where=self.filter,
+            schema=fields,
+            exclude=self.exclude,
+            min_score=self.min_score,
+            shows_images=shows_images(self.fields),
+            colour=self.colour,
+        )
+
+
+class SimilarBatchItem(Document):
+    """What looks like one of the products, or why that cannot be said."""
+
+    sku: str
+    status: int = Field(description="200, or that of the problem")
+    items: list[Neighbour] | None = Field(None, description="best first; absent with a problem")
+    query_state: State | None = Field(None, description="state of this product")
+    index_lags: bool | None = Field(
+        None, description="fewer items than `limit` came, since products have changed"
+    )
+    problem: BatchProblem | None = None
+
+
+class SimilarBatchMeta(BaseModel):
+    """How all the answers were found."""
+
+    embedder: str | None = None
+    fingerprint: str | None = None
+    search_mode: SearchMode | None = None
+    took_ms: float
+    coverage: float | None = Field(None, ge=0, le=1)
+
+
+class SimilarBatchAnswer(Document):
+    """The answer for each sku, in the order of the request, all of one generation."""
+
+    items: list[SimilarBatchItem]
+    generation: int | None = Field(description="null where no product could be searched by")
+    request_id: str
+    meta: SimilarBatchMeta
+
+
 class FacetValue(Document):
     """A value and how many searchable products have it."""
 
@@ -144,17 +211,19 @@ class FacetPage(Document):
     generation: int
 
 
-def read_query(reader: QueryReader, fields: Schema) -> tuple[Query, list[str]]:
+def read_query(
+    reader: QueryReader, fields: Schema, *, scored: bool = True
+) -> tuple[Query, list[str]]:
     """Read a query and the wanted members of products; call it last, since it finishes the reader.
 
-    Raises RequestError if anything was wrong.
+    Without `scored`, there is no `min_score`. Raises RequestError if anything was wrong.
     """
     limit = reader.integer("limit", default=10, least=1, most=MAX_LIMIT)
     exclude = reader.skus("exclude")
     wanted = reader.words_among("fields", MEMBERS)
-    min_score = reader.number("min_score", least=-1, most=1)
-    colour = reader.number("colour", least=0, most=1)
-    explain = reader.flag("explain")
+    min_score = reader.number("min_score", least=-1, most=1) if scored else None
+    colour = reader.number("colour", least=0, most=1) if scored else None
+    explain = reader.flag("explain") if scored else False
     where = reader.where(fields)
     reader.finish()
     query = Query(
@@ -216,17 +285,45 @@ def write_answer(
     }
 
 
-def _write_item(item: found.Neighbour, writer: ProductWriter) -> Json:
-    columns = item.shown
-    product = writer.write(
-        columns,
+class EachAnswer:
+    """Writes the answers of one request for many products. A product is written once."""
+
+    def __init__(self, fields: Collection[str]) -> None:
+        self._writer = ProductWriter(fields)
+        self._written: dict[int, Json] = {}
+
+    def write(self, sku: str, answer: Answer) -> Json:
+        """Return what looks like one product."""
+        return {
+            "sku": sku,
+            "status": 200,
+            "items": [self._item(item) for item in answer.items],
+            "query_state": answer.meta["query_state"],
+            "index_lags": answer.meta["index_lags"],
+        }
+
+    def _item(self, item: found.Neighbour) -> Json:
+        row = item.product
+        if row.id not in self._written:
+            self._written[row.id] = product_of_item(item, self._writer)
+        return {"sku": row.sku, "score": item.score, "product": self._written[row.id]}
+
+
+def product_of_item(item: found.Neighbour, writer: ProductWriter) -> Json:
+    """Return the product of an item as JSON, with the members that are wanted."""
+    return writer.write(
+        item.shown,
         item.state,
         item.reason,
         digest=item.product.image_digest,
         images=item.images,
         errors=item.image_errors,
     )
-    written = {"sku": columns["sku"], "score": item.score, "product": product}
+
+
+def _write_item(item: found.Neighbour, writer: ProductWriter) -> Json:
+    product = product_of_item(item, writer)
+    written = {"sku": item.product.sku, "score": item.score, "product": product}
     if item.parts is not None:
         written["explain"] = {"parts": [part._asdict() for part in item.parts]}
     return written

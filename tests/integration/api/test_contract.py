@@ -17,7 +17,7 @@ from backend.api.problem_codes import all_codes
 REQUESTS = (
     *("ProductBody", "ProductPatch", "BatchBody", "BatchProduct", "ImageItem", "SimilarBody"),
     *("ReindexBody", "ForceBody", "FeedBody", "FeedChange", "FeedRunBody", "PurgeBody"),
-    *("BatchPatchBody", "BatchPatchItem", "SkusBody", "ReadBody"),
+    *("QuarantineBody", "BatchPatchBody", "BatchPatchItem", "SkusBody", "ReadBody"),
     *("FeedOptionsBody", "HnswBody", "SimilarForm", "Bound"),
 )
 OPERATION_IDS = {
@@ -60,6 +60,8 @@ OPERATION_IDS = {
     "GET /v1/products/{sku}/similar": "getSimilarProducts",
     "POST /v1/similar": "searchSimilarProducts",
     "GET /v1/quarantine": "listQuarantine",
+    "POST /v1/quarantine:retry": "retryQuarantine",
+    "POST /v1/quarantine:discard": "discardQuarantine",
     "GET /v1/status": "getStatus",
 }
 """Methods of generated clients have these names: an entry is added, and never changed."""

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
+from flask.testing import FlaskClient
 from support.image_files import colour_image
 from support.shop import PROBLEM, Shop
 
 from backend import jobs
 from backend.api import create_app
 from backend.bootstrap import build
+from backend.catalogue import products
+from backend.catalogue.products import Draft
 from backend.errors import IndexUnavailable
 from backend.settings import read_settings
 from backend.status import status
@@ -137,3 +141,42 @@ def test_before_the_first_generation_only_similar_items_have_to_wait(tmp_path: P
         assert all(response.headers["Retry-After"] for response in waiting)
     finally:
         services.close()
+
+
+# --- what is done with the quarantine ------------------------------------------------------------
+
+
+def quarantine_three(shop: Shop) -> None:
+    """One good product, two whose image is none, and one with a good and a bad image."""
+    shop.put("good", "red")
+    for sku in ("bad", "worse"):
+        shop.save(sku, b"no image")
+    images = [shop.store(data) for data in (colour_image("red"), b"none")]
+    draft = Draft(sku="half", values={}, images=images)
+    shop.db.write(lambda session: products.save(session, [draft], priority=0))
+    shop.work()
+    assert sorted(shop.skus("/v1/quarantine")) == ["bad", "half", "worse"]
+
+
+def test_named_products_are_tried_again(shop: Shop) -> None:
+    quarantine_three(shop)
+    asked = shop.client.post("/v1/quarantine:retry", json={"skus": ["bad", "half", "good", "no"]})
+    assert asked.status_code == 200
+    assert asked.json == {"skus": ["bad", "half"], "not_quarantined": ["good", "no"]}
+    assert shop.skus("/v1/products", state="pending") == ["bad", "half"]
+    shop.work()
+    assert shop.skus("/v1/products", state="quarantined") == ["bad", "worse"]
+
+
+def test_all_are_discarded_but_what_is_indexed_by_another_image(shop: Shop) -> None:
+    quarantine_three(shop)
+    asked = shop.client.post("/v1/quarantine:discard", json={"everything": True})
+    assert sorted(asked.json["skus"]) == ["bad", "worse"]
+    assert shop.skus("/v1/products") == ["good", "half"]
+
+
+@pytest.mark.parametrize("body", [{}, {"skus": []}, {"skus": ["1"], "everything": True}], ids=repr)
+def test_either_skus_or_everything_is_meant(client: FlaskClient, body: dict[str, Any]) -> None:
+    refused = client.post("/v1/quarantine:discard", json=body)
+    assert refused.status_code == 422
+    assert "needs either skus or everything" in refused.json["detail"]

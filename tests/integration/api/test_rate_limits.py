@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event
 from support.keys import UNKNOWN, app_with, bearer
-from support.servers import redis_server
+from support.servers import free_port, redis_server
 from support.shop import PROBLEM, Shop
 
 from backend.access.scope import Scope
@@ -20,6 +21,7 @@ from backend.api import problems
 from backend.api.rate_limits import RateLimits
 from backend.api.scopes import PUBLIC, requires_scope
 from backend.errors import ConfigurationError, InvalidKey
+from backend.metrics.instruments import UNSHARED
 from backend.settings import Settings, read_settings
 
 READ, INGEST, _ = Scope
@@ -130,7 +132,24 @@ def test_the_address_behind_a_proxy_is_the_clients_if_there_is_a_proxy(
     assert statuses == [200, second]
 
 
-def counting_app(url: str) -> FlaskClient:
+def test_answers_say_what_is_left(shop: Shop) -> None:
+    client = app_with(shop.services, rate_limit="2/minute;9/2 hours").test_client()
+    answers = [client.get(url) for url in ("/v1/status", "/v1/products", "/v1/facets")]
+    policies = '"2-per-minute";q=2;w=60, "9-per-2-hour";q=9;w=7200'
+    assert {it.headers["RateLimit-Policy"] for it in answers} == {policies}
+    pattern = r'"2-per-minute";r=(\d);t=\d\d?, "9-per-2-hour";r=(\d);t=\d+'
+    left = [re.fullmatch(pattern, it.headers["RateLimit"]) for it in answers[:2]]
+    assert [it and it.groups() for it in left] == [("1", "8"), ("0", "7")]
+    assert answers[2].status_code == 429
+    assert answers[2].headers["RateLimit"].startswith('"2-per-minute";r=0;t=')
+    assert "RateLimit" not in client.get("/livez").headers
+
+
+def test_without_a_limit_no_answer_speaks_of_one(client: FlaskClient) -> None:
+    assert "RateLimit" not in client.get("/v1/status").headers
+
+
+def counting_app(url: str, **changes: Any) -> FlaskClient:
     """An app of two views, /guess and /ask, that counts in a Redis."""
     settings = read_settings(
         _env_file=None,
@@ -139,6 +158,7 @@ def counting_app(url: str) -> FlaskClient:
         broker_url=url,
         key_attempts="2/minute",
         rate_limit="2/minute",
+        **changes,
     )
     app, limits = Flask(__name__), RateLimits(settings)
     problems.register_error_handlers(app)
@@ -168,12 +188,31 @@ def test_the_processes_of_one_installation_count_together_while_redis_answers(
         assert [app.get("/ask").status_code for app in (one, one, other)] == [200, 200, 429]
         server.kill(lose_data=True)
         monkeypatch.setattr("redis.retry.sleep", pauses.append)
-        assert [one.get("/guess").status_code for _ in range(3)] == [401] * 3, "nobody counts"
+        guesses = [one.get("/guess").status_code for _ in range(3)]
+        assert guesses == [401, 401, 429], "it counts for itself"
+        before = unshared("local")
         for app in (one, other):
             statuses = [app.get("/ask").status_code for _ in range(3)]
             assert statuses == [200, 200, 429], "each counts for itself"
-        assert [one.get("/guess").status_code for _ in range(3)] == [401, 401, 429]
+        assert unshared("local") == before + 6
     assert pauses == [], "no request waits for a dead Redis"
+
+
+def unshared(decision: str) -> float:
+    return UNSHARED.labels(decision)._value.get()
+
+
+@pytest.mark.parametrize(("decision", "status"), [("open", 200), ("closed", 503)])
+def test_the_settings_say_what_a_dead_redis_means(decision: str, status: int) -> None:
+    app = counting_app(f"redis://127.0.0.1:{free_port()}/0", rate_limit_without_redis=decision)
+    before = unshared(decision)
+    answers = [app.get("/ask") for _ in range(4)]
+    assert [it.status_code for it in answers] == [status] * 4
+    assert unshared(decision) == before + 4
+    if status == 503:
+        assert answers[0].json["code"] == "rate-limits-unavailable"
+        assert int(answers[0].headers["Retry-After"]) > 0
+    assert app.get("/guess").status_code == 401, "what is public is answered"
 
 
 @pytest.mark.parametrize("name", ["rate_limit", "key_attempts"])

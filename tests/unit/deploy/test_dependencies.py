@@ -16,18 +16,20 @@ from support.places import ROOT
 
 SHIPPED = ("backend", "workers", "migrations")
 TRIED = (*SHIPPED, "tests", "examples", "benchmarks")
-OURS = {*SHIPPED, "sample_catalogue", "support"} | {
+OURS = {*SHIPPED, "sample_catalogue", "support", "shop_client"} | {
     path.stem for path in (ROOT / "benchmarks").glob("*.py")
 }
 NEVER_IMPORTED: Mapping[str, str] = {
     "build": "run as a program by a test",
     "check-jsonschema": "run as a program by a test",
+    "coverage": "run by `make test`",
     "hatchling": "what `build` builds with",
     "import-linter": "run by `make check`",
     "mypy": "run by `make check`",
-    "pytest-cov": "a plugin of pytest",
+    "openapi-python-client": "run as a program by a test, and writes `shop_client`",
     "pytest-timeout": "a plugin of pytest",
     "pytest-xdist": "a plugin of pytest",
+    "slipcover": "run by `make test`",
     "ruff": "run by `make check`",
     "types-requests": "read by mypy",
     "uvloop": "the event loop that uvicorn runs",
