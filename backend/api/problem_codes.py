@@ -26,6 +26,8 @@ STATUS: Final[Mapping[type[LookalikeError], int]] = {
     errors.FeedExists: 409,
     errors.InvalidFeed: 422,
     errors.ForbiddenFeed: 422,
+    errors.InvalidEvent: 422,
+    errors.NoExample: 422,
     errors.FeedUnavailable: 503,
     errors.InvalidProduct: 422,
     errors.InvalidFilter: 422,

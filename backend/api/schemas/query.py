@@ -6,8 +6,8 @@ The reader collects all faults; `finish` raises them together. A wrong value is 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
-from typing import Any, Final
+from collections.abc import Collection, Sequence
+from typing import Any, Final, TypeVar
 
 from flask import request
 from werkzeug.datastructures import MultiDict
@@ -20,6 +20,8 @@ from backend.api.schemas.filters import FilterReader
 from backend.api.schemas.problem import ProblemFault
 from backend.catalogue import skus
 from backend.filters import Schema, Where
+
+Choice = TypeVar("Choice", bound=str)
 
 MOST_WORDS: Final = 1000
 ID: Final = re.compile("[0-9]{1,18}")
@@ -102,6 +104,16 @@ class QueryReader:
             self.refuse(name, str(error))
             return None
         return value if value is not None and self._in_range(name, value, least, most) else None
+
+    def choice(self, name: str, allowed: Sequence[Choice], *, default: Choice) -> Choice:
+        """Return one of the allowed words."""
+        text = self.text(name)
+        if text is None:
+            return default
+        if text not in allowed:
+            self.refuse(name, f"{text[:200]}: allowed are {', '.join(allowed)}")
+            return default
+        return allowed[[str(it) for it in allowed].index(text)]
 
     def flag(self, name: str) -> bool:
         """Return whether `true` is given; absent counts as `false`."""
