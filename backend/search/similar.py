@@ -75,7 +75,7 @@ class SimilarProducts:
     def __init__(self, db: Database, index_of: Callable[[Generation], VectorIndex]) -> None:
         self._db = db
         self._index_of = index_of
-        self._active = ActiveGeneration(db)
+        self.active = ActiveGeneration(db)
 
     def to_product(self, sku: str, query: Query) -> Answer:
         """Return what looks like a product of the catalogue, the product itself left out.
@@ -108,7 +108,7 @@ class SimilarProducts:
     def _to_product(self, sku: str, query: Query) -> Answer:
         with self._db.query() as connection:
             asked = read_product(
-                connection, self._active, sku, image=query.image, exclude=query.exclude
+                connection, self.active, sku, image=query.image, exclude=query.exclude
             )
             vector = vector_of(asked)
             answer = self._search(connection, asked.generation, vector, query, asked.exclude)
@@ -119,7 +119,7 @@ class SimilarProducts:
         self, encode: Callable[[Generation, bytes], Vector], image: bytes, query: Query
     ) -> Answer:
         with self._db.query() as connection:
-            generation, exclude = read_others(connection, self._active, query.exclude)
+            generation, exclude = read_others(connection, self.active, query.exclude)
         vector = encode(generation, image)
         with self._db.query() as connection:
             return self._search(connection, generation, vector, query, exclude)
@@ -141,7 +141,7 @@ class SimilarProducts:
 
     def _to_products(self, skus: Sequence[str], query: Query) -> list[Answer | LookalikeError]:
         with self._db.query() as connection:
-            generation, asked = read_each(connection, self._active, skus, exclude=query.exclude)
+            generation, asked = read_each(connection, self.active, skus, exclude=query.exclude)
             index = self._index_of(generation)
             mode = index.search_mode(query.where)
             rows: dict[int, Rows] = {}
