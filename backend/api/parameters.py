@@ -159,9 +159,25 @@ def _component_name(name: str) -> str:
 
 
 FILTER: Final = _share("Filter", _parameter("filter", _FILTER, "the filter as JSON"))
+CHECK_ATTRIBUTES: Final = _share(
+    "CheckAttributes",
+    _parameter(
+        "check_attributes",
+        {"type": "boolean"},
+        "true: a filter by an attribute that no product has is refused, with the nearest names; "
+        "otherwise it finds nothing",
+    ),
+)
+DISJUNCTIVE: Final = _parameter(
+    "disjunctive",
+    {"type": "boolean"},
+    "true: the filter by a field does not apply to the counts of the same field, so they say what "
+    "another value would find",
+)
 FILTERS: Final = (
     *(_share(_component_name(it["name"]), it) for it in filter_parameters(schema())),
     FILTER,
+    CHECK_ATTRIBUTES,
 )
 COLOUR_WEIGHT: Final = _share(
     "ColourWeight",

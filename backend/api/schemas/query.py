@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 from flask import request
 from werkzeug.datastructures import MultiDict
 
+from backend.api.attribute_checks import unknown_attributes
 from backend.api.problems import invalid_request
 from backend.api.schemas import filters, pages
 from backend.api.schemas.body import parse_json
@@ -39,6 +40,7 @@ class QueryReader:
         self._left = {name or "": given.getlist(name) for name in given}
         self._allowed: list[str] = []
         self.faults: list[ProblemFault] = []
+        self.checks_attributes = False
         for name, texts in list(self._left.items()):
             if "\0" in name or any("\0" in text for text in texts):
                 self.refuse(name, "holds a NUL character")
@@ -156,6 +158,7 @@ class QueryReader:
 
         Call it last: it reads every parameter whose name is that of a filter.
         """
+        checks = self.flag("check_attributes")
         reader = FilterReader(schema)
         if (text := self.text("filter")) is not None:
             reader.read_json(self._json("filter", text), parameter="filter")
@@ -163,7 +166,14 @@ class QueryReader:
         for name in [name for name in self._left if filters.target_of(name, schema)]:
             reader.read_parameter(name, self._left.pop(name))
         self.faults += reader.faults
+        if checks:
+            self.check_attributes(reader.where)
+        self.checks_attributes = checks
         return reader.where
+
+    def check_attributes(self, where: Where) -> None:
+        """Note each attribute in a filter that no product has."""
+        self.faults += unknown_attributes(where)
 
     def _json(self, name: str, text: str) -> Any:
         try:

@@ -256,6 +256,9 @@ def read_both(body: SimilarBody, reader: QueryReader, fields: Schema) -> tuple[Q
     if body.filter and query.where:
         reader.refuse(next(iter(query.where)), "the body has a filter; only one place can")
         reader.finish()
+    if body.filter and reader.checks_attributes:
+        reader.check_attributes(body.filter)
+        reader.finish()
     ours = body.query(fields)
     named = {name: getattr(ours, name) for name in given - {"fields", "filter"}}
     named |= {"where": ours.where or query.where}
