@@ -29,6 +29,8 @@ from backend.images.open_images import ImageOpener
 from backend.images.store import ImageStore
 from backend.indexing import schema
 from backend.outages import Outages
+from backend.recommendations.recommend import Recommender
+from backend.recommendations.together import Together
 from backend.reindex import Promoter, ReindexJobs, bounds_of
 from backend.search.coverage import CoverageMonitor
 from backend.search.query_image import (
@@ -71,6 +73,8 @@ class Services:
     promoter: Promoter
     reindex_jobs: ReindexJobs
     feeds: FeedRunner
+    together: Together
+    recommender: Recommender
 
     @property
     def writes_index(self) -> bool:
@@ -186,6 +190,8 @@ def build(
             folder=settings.data_dir.absolute() / "feeds",
             max_image_bytes=settings.max_image_bytes,
         ),
+        together=Together(db, indexes.of),
+        recommender=Recommender(db, indexes.of),
     )
     _prepare(services, wait=wait)
     return services

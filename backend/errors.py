@@ -106,6 +106,18 @@ class InvalidFeed(LookalikeError):
     code = "invalid-feed"
 
 
+class NoExample(LookalikeError):
+    """None of the examples is a product with a vector."""
+
+    code = "no-example"
+
+
+class InvalidEvent(LookalikeError):
+    """The event cannot be stored."""
+
+    code = "invalid-event"
+
+
 class ForbiddenFeed(LookalikeError):
     """The feed lies on a host that is not allowed, or the host refuses it."""
 

@@ -26,6 +26,8 @@ STATUS: Final[Mapping[type[LookalikeError], int]] = {
     errors.FeedExists: 409,
     errors.InvalidFeed: 422,
     errors.ForbiddenFeed: 422,
+    errors.InvalidEvent: 422,
+    errors.NoExample: 422,
     errors.FeedUnavailable: 503,
     errors.InvalidProduct: 422,
     errors.InvalidFilter: 422,
@@ -116,6 +118,7 @@ FAULTS: Final[Mapping[str, str]] = {
     "unknown-field": "A product has no such field.",
     "invalid-value": "The value is not one that is allowed here.",
     "invalid-cursor": "The cursor is not the `next_cursor` of this list.",
+    "unknown-attribute": "No product has this attribute; said where `check_attributes` is true.",
     "invalid-filter": "A condition of the filter is wrong.",
     "filter-too-large": "The filter has more values, clauses or bytes than allowed.",
 }

@@ -86,7 +86,7 @@ class SimilarProducts:
         self._db = db
         self._index_of = index_of
         self._encode_text = encode_text
-        self._active = ActiveGeneration(db)
+        self.active = ActiveGeneration(db)
 
     def to_product(self, sku: str, query: Query) -> Answer:
         """Return what looks like a product of the catalogue, the product itself left out.
@@ -126,7 +126,7 @@ class SimilarProducts:
     def _to_product(self, sku: str, query: Query) -> Answer:
         with self._db.query() as connection:
             asked = read_product(
-                connection, self._active, sku, image=query.image, exclude=query.exclude
+                connection, self.active, sku, image=query.image, exclude=query.exclude
             )
             vector, generation, exclude = vector_of(asked), asked.generation, asked.exclude
             if query.text is None:
@@ -141,12 +141,12 @@ class SimilarProducts:
         self, encode: Callable[[Generation, bytes], Vector], image: bytes, query: Query
     ) -> Answer:
         with self._db.query() as connection:
-            generation, exclude = read_others(connection, self._active, query.exclude)
+            generation, exclude = read_others(connection, self.active, query.exclude)
         return self._encode_and_search(generation, encode(generation, image), query, exclude)
 
     def _to_text(self, query: Query) -> Answer:
         with self._db.query() as connection:
-            generation, exclude = read_others(connection, self._active, query.exclude)
+            generation, exclude = read_others(connection, self.active, query.exclude)
         return self._encode_and_search(generation, None, query, exclude)
 
     def _encode_and_search(
@@ -173,7 +173,7 @@ class SimilarProducts:
 
     def _to_products(self, skus: Sequence[str], query: Query) -> list[Answer | LookalikeError]:
         with self._db.query() as connection:
-            generation, asked = read_each(connection, self._active, skus, exclude=query.exclude)
+            generation, asked = read_each(connection, self.active, skus, exclude=query.exclude)
             index = self._index_of(generation)
             mode = index.search_mode(query.where)
             rows: dict[int, Rows] = {}

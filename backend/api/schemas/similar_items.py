@@ -224,19 +224,21 @@ class FacetPage(Document):
     generation: int
 
 
-def read_query(reader: QueryReader, fields: Schema) -> tuple[Query, list[str]]:
+def read_query(
+    reader: QueryReader, fields: Schema, *, scored: bool = True
+) -> tuple[Query, list[str]]:
     """Read a query and the wanted members of products; call it last, since it finishes the reader.
 
-    Raises RequestError if anything was wrong.
+    Without `scored`, there is no `min_score`. Raises RequestError if anything was wrong.
     """
     limit = reader.integer("limit", default=10, least=1, most=MAX_LIMIT)
     exclude = reader.skus("exclude")
     wanted = reader.words_among("fields", MEMBERS)
-    min_score = reader.number("min_score", least=-1, most=1)
-    text = _text(reader)
-    text_weight = reader.number("text_weight", least=0, most=1)
-    colour = reader.number("colour", least=0, most=1)
-    explain = reader.flag("explain")
+    min_score = reader.number("min_score", least=-1, most=1) if scored else None
+    text = _text(reader) if scored else None
+    text_weight = reader.number("text_weight", least=0, most=1) if scored else None
+    colour = reader.number("colour", least=0, most=1) if scored else None
+    explain = reader.flag("explain") if scored else False
     where = reader.where(fields)
     reader.finish()
     query = Query(
@@ -278,6 +280,9 @@ def read_both(body: SimilarBody, reader: QueryReader, fields: Schema) -> tuple[Q
     query, wanted = read_query(reader, fields)
     if body.filter and query.where:
         reader.refuse(next(iter(query.where)), "the body has a filter; only one place can")
+        reader.finish()
+    if body.filter and reader.checks_attributes:
+        reader.check_attributes(body.filter)
         reader.finish()
     ours = body.query(fields)
     named = {name: getattr(ours, name) for name in given - {"fields", "filter"}}
@@ -328,11 +333,12 @@ class EachAnswer:
     def _item(self, item: found.Neighbour) -> Json:
         row = item.product
         if row.id not in self._written:
-            self._written[row.id] = _write_product(item, self._writer)
+            self._written[row.id] = product_of_item(item, self._writer)
         return {"sku": row.sku, "score": item.score, "product": self._written[row.id]}
 
 
-def _write_product(item: found.Neighbour, writer: ProductWriter) -> Json:
+def product_of_item(item: found.Neighbour, writer: ProductWriter) -> Json:
+    """Return the product of an item as JSON, with the members that are wanted."""
     return writer.write(
         item.shown,
         item.state,
@@ -344,7 +350,7 @@ def _write_product(item: found.Neighbour, writer: ProductWriter) -> Json:
 
 
 def _write_item(item: found.Neighbour, writer: ProductWriter) -> Json:
-    product = _write_product(item, writer)
+    product = product_of_item(item, writer)
     written = {"sku": item.product.sku, "score": item.score, "product": product}
     if item.parts is not None:
         written["explain"] = {"parts": [part._asdict() for part in item.parts]}

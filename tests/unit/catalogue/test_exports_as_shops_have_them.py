@@ -10,7 +10,7 @@ import pytest
 from backend.catalogue.import_memory import LastLines
 from backend.catalogue.import_rows import CheckedRow, read_rows
 from backend.catalogue.sources import magento, open_source
-from backend.catalogue.sources.feed import WarningKind
+from backend.catalogue.sources.feed import WarningKind, kind_of
 
 WOO_GERMAN = """ID,Typ,Artikelnummer,Name,Vorrätig?,Lager,Regulärer Preis,Kategorien,\
 Bilder,Übergeordnetes Produkt,Marken,Attribut 1 Name,Attribut 1 Wert(e)
@@ -138,7 +138,7 @@ def test_what_a_platform_does_not_show_is_not_in_stock(tmp_path: Path, platform:
     rows = read(tmp_path, "\n".join([header, *lines, ""]))
     found = {sku: row.draft.values["in_stock"] for sku, row in rows.items()}
     assert found == {"A": False, "B": False, "C": True, "C2": True}
-    kinds = {sku: {warning.kind for warning in row.warnings} for sku, row in rows.items()}
+    kinds = {sku: {kind_of(warning) for _, warning in row.warnings} for sku, row in rows.items()}
     hidden = {sku for sku, found in kinds.items() if WarningKind.UNPUBLISHED in found}
     assert hidden == {"A", "B"}
 
