@@ -13,11 +13,10 @@ from backend.access.scope import Scope
 from backend.api import openapi, parameters
 from backend.api.context import filterable, services
 from backend.api.image_slots import image_slot
-from backend.api.problems import invalid_request, to_request_error
+from backend.api.problems import to_request_error
 from backend.api.request_log import took_ms
 from backend.api.schemas import Json
 from backend.api.schemas.body import read_body
-from backend.api.schemas.problem import ProblemFault
 from backend.api.schemas.query import QueryReader
 from backend.api.schemas.similar_items import (
     EachAnswer,
@@ -39,8 +38,6 @@ from backend.vectors.image_points import MOST_IMAGES
 FORM: Final[Json] = {
     "multipart/form-data": {"schema": {"$ref": f"{openapi.COMPONENTS}{openapi.SIMILAR_FORM}"}}
 }
-
-NEITHER: Final = "the body has neither `sku` nor `text`"
 
 api = openapi.blueprint("similar", tag="similar items")
 
@@ -84,8 +81,6 @@ def similar_to_image() -> Json:
         query, fields = read_both(body, QueryReader.of_request(), filterable())
         if body.sku is not None:
             return _by_sku(body.sku, query, fields)
-        if query.text is None:
-            raise invalid_request([ProblemFault(code="invalid-value", detail=NEITHER, pointer="")])
         return _written(services().similar.to_text(query), fields)
     if request.mimetype == "multipart/form-data":
         return _by_form()

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Annotated, Final, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from backend.api.schemas import Json
 from backend.api.schemas.batch import check_batch
@@ -107,8 +108,8 @@ Text: TypeAlias = Annotated[str, AfterValidator(storable), Field(min_length=1, m
 class SimilarBody(RequestBody):
     """A query by a product of the catalogue, by words, or by both; `sku` or `text` is needed."""
 
-    sku: Sku | None = None
     text: Text | None = Field(None, description=TEXT)
+    sku: Sku | None = Field(None, validate_default=True)
     text_weight: float = Field(0.5, ge=0, le=1, description=TEXT_WEIGHT)
     limit: int = Field(10, ge=1, le=MAX_LIMIT, description="how many at most; 10 if absent")
     exclude: list[Sku] = Field([], max_length=MOST_WORDS, description="skus that are left out")
@@ -120,6 +121,13 @@ class SimilarBody(RequestBody):
     colour: float | None = Field(None, ge=0, le=1, description=COLOUR)
     explain: bool = Field(False, description=EXPLAIN)
     filter: Filter = {}
+
+    @field_validator("sku")
+    @classmethod
+    def _check_given(cls, sku: str | None, info: ValidationInfo) -> str | None:
+        if sku is None and info.data.get("text", "") is None:
+            raise PydanticCustomError("missing", "must be given, or text")
+        return sku
 
     def query(self, fields: Schema) -> Query:
         """Return the query, without its product; `fields` are those that can be filtered by."""
