@@ -86,6 +86,7 @@ _GENERATION: Final[Mapping[str, Any]] = {
     "quantization": None,
     "index_options": {},
     "blocks": [{"name": "look", "start": 0, "stop": 512}],
+    "attribute_tokens": True,
     "products": 3,
     "pending": 0,
     "indexed": 3,
