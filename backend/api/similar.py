@@ -48,7 +48,7 @@ api = openapi.blueprint("similar", tag="similar items")
     description="Best first, without the product itself. A product that has no vector yet is "
     "answered with 409, its state and its reason.",
     openapi_extensions=openapi.inputs(parameters.SKU, parameters.IMAGE_ASKED, *parameters.SEARCH),
-    responses={200: SimilarAnswer, **openapi.refusals(404, 409, 503)},
+    responses={200: SimilarAnswer, **openapi.refusals(404, 409, 501, 503)},
 )
 @requires_scope(Scope.READ)
 def similar_to_product(sku: str) -> Json:
@@ -63,14 +63,14 @@ def similar_to_product(sku: str) -> Json:
     "/similar",
     operation_id="searchSimilarProducts",
     description="The image is the field `image` of a form, or the body itself. A JSON body names "
-    "a product instead, for filters that are too long for a query string. The parameters of the "
-    "query string hold for every kind of body; each may be given in one place.",
+    "a product or a text instead; a text can also go with an image or a product. The parameters of "
+    "the query string hold for every kind of body; each may be given in one place.",
     openapi_extensions=openapi.inputs(
         *parameters.SEARCH, body=SimilarBody, content={**FORM, **openapi.FILE}
     ),
     responses={
         200: SimilarAnswer,
-        **openapi.refusals(400, 404, 409, 413, 415, 503),
+        **openapi.refusals(400, 404, 409, 413, 415, 501, 503),
     },
 )
 @requires_scope(Scope.READ)
@@ -79,7 +79,9 @@ def similar_to_image() -> Json:
     if request.is_json:
         body = read_body(SimilarBody)
         query, fields = read_both(body, QueryReader.of_request(), filterable())
-        return _by_sku(body.sku, query, fields)
+        if body.sku is not None:
+            return _by_sku(body.sku, query, fields)
+        return _written(services().similar.to_text(query), fields)
     if request.mimetype == "multipart/form-data":
         return _by_form()
     query, fields = read_query(QueryReader.of_request(), filterable())

@@ -32,6 +32,7 @@ from backend.embedders import Compute
 from backend.embedders.mean_colour import MeanColour
 from backend.errors import ModelMismatch, ReindexRunning, WrongState
 from backend.reindex import ReindexPlan
+from backend.search.query_text import TextEncoder
 from backend.search.similar import Answer, Query, SimilarProducts
 from backend.settings import Settings
 from backend.vectors.edge.index import EdgeIndex
@@ -518,7 +519,7 @@ def test_a_question_whose_index_was_dropped_is_asked_again_of_the_active_one(
         asked.append(generation.id)
         return services.indexes.of(old if len(asked) == 1 else generation)
 
-    answer = SimilarProducts(shop.db, slow).to_product("s0", Query())
+    answer = SimilarProducts(shop.db, slow, TextEncoder(shop.db).encode).to_product("s0", Query())
     assert (asked, answer.generation.id) == ([2, 2], 2)
     assert not (shop.settings.index_dir / old.collection).exists()
 
