@@ -48,7 +48,7 @@ api = openapi.blueprint("similar", tag="similar items")
     description="Best first, without the product itself. A product that has no vector yet is "
     "answered with 409, its state and its reason.",
     openapi_extensions=openapi.inputs(parameters.SKU, parameters.IMAGE_ASKED, *parameters.SEARCH),
-    responses={200: SimilarAnswer, **openapi.refusals(404, 409, 501, 503)},
+    responses={200: SimilarAnswer, **openapi.refusals(404, 409, 503)},
 )
 @requires_scope(Scope.READ)
 def similar_to_product(sku: str) -> Json:
@@ -70,7 +70,7 @@ def similar_to_product(sku: str) -> Json:
     ),
     responses={
         200: SimilarAnswer,
-        **openapi.refusals(400, 404, 409, 413, 415, 501, 503),
+        **openapi.refusals(400, 404, 409, 413, 415, 503),
     },
 )
 @requires_scope(Scope.READ)

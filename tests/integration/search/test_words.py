@@ -61,7 +61,7 @@ def shirts(
     with Shop(api_settings, data_dir=tmp_path_factory.mktemp("shirts")) as shop:
         fill(shop)
         refused = shop.client.post("/v1/similar", json=TEXT)
-        assert (refused.status_code, refused.content_type) == (501, PROBLEM)
+        assert (refused.status_code, refused.content_type) == (422, PROBLEM)
         assert refused.json["code"] == "words-unavailable"
         assert "lookalike train words" in refused.json["detail"]
         yield shop, learn_words(shop.db, minilm.shipped().encode, recipe=RECIPE)
@@ -172,7 +172,7 @@ def test_without_the_extra_the_answer_says_what_to_install(words: Shop) -> None:
     similar = SimilarProducts(words.db, words.services.indexes.of, encoder.encode)
     client = create_app(replace(words.services, similar=similar)).test_client()
     refused = client.post("/v1/similar", json=TEXT)
-    assert (refused.status_code, refused.json["code"]) == (501, "words-unavailable")
+    assert (refused.status_code, refused.json["code"]) == (422, "words-unavailable")
     assert "lookalike[text]" in refused.json["detail"]
 
 
@@ -205,7 +205,7 @@ def test_an_alignment_goes_with_its_generation(words: Shop) -> None:
     try:
         words.restart()
         refused = words.client.post("/v1/similar", json=TEXT)
-        assert (refused.status_code, refused.json["code"]) == (501, "words-unavailable")
+        assert (refused.status_code, refused.json["code"]) == (422, "words-unavailable")
     finally:
         words.execute(update(Generation).values(fingerprint=before))
         words.restart()
