@@ -21,11 +21,13 @@ from backend.api.examples import add_examples
 from backend.api.links import add_links
 from backend.api.schemas import Json
 from backend.api.schemas.batch import BatchBody, BatchPatchBody, ReadBody, SkusBody
+from backend.api.schemas.event import EventBatchBody, EventBody
 from backend.api.schemas.feed import FeedBody, FeedChange, FeedRunBody
 from backend.api.schemas.generation import ForceBody, ReindexBody
 from backend.api.schemas.operation import PurgeBody, QuarantineBody
 from backend.api.schemas.problem import Problem
 from backend.api.schemas.product import ProductBody, ProductPatch
+from backend.api.schemas.recommendation import RecommendationBody
 from backend.api.schemas.similar_items import SimilarBatchBody, SimilarBody
 from backend.filters import OPEN_PREFIX
 
@@ -59,6 +61,9 @@ BODIES: Final[Sequence[type[BaseModel]]] = (
     FeedChange,
     FeedRunBody,
     PurgeBody,
+    EventBody,
+    EventBatchBody,
+    RecommendationBody,
     QuarantineBody,
 )
 SIMILAR_FORM: Final = "SimilarForm"

@@ -161,6 +161,9 @@ OPERATIONS = [
     *("POST /v1/admin/generations/{id}/promote", "POST /v1/admin/purge"),
     *("GET /v1/admin/feeds", "POST /v1/admin/feeds", "POST /v1/admin/feeds/{name}/run"),
     *(f"{method} /v1/admin/feeds/{{name}}" for method in ("GET", "PATCH", "DELETE")),
+    *("POST /v1/events:batch", "GET /v1/users/{user}/events", "DELETE /v1/users/{user}"),
+    *("POST /v1/recommendations", "GET /v1/users/{user}/recommendations"),
+    *("GET /v1/products/{sku}/together", "GET /v1/trending", "GET /v1/new-products"),
 ]
 
 
