@@ -84,8 +84,8 @@ class DecoderPool:
             "decode": f"{decode.__module__}:{decode.__qualname__}",
             "limits": asdict(limits),
             "memory_bytes": memory_needed(limits) if memory_bytes is None else memory_bytes,
-            "seconds": PATIENCE * seconds
-            + 1,  # for a decoder whose parent was killed and cannot end it
+            # For a decoder whose parent was killed, and cannot end it.
+            "seconds": PATIENCE * seconds + 1,
         }
         self._workers: _DecoderWorkers | None = None
         self._lock = Lock()
