@@ -29,6 +29,8 @@ from backend.images.open_images import ImageOpener
 from backend.images.store import ImageStore
 from backend.indexing import schema
 from backend.outages import Outages
+from backend.recommendations.recommend import Recommender
+from backend.recommendations.together import Together
 from backend.reindex import Promoter, ReindexJobs, bounds_of
 from backend.search.coverage import CoverageMonitor
 from backend.search.query_image import (
@@ -37,6 +39,7 @@ from backend.search.query_image import (
     QueryEncoder,
     RemoteQueryEncoder,
 )
+from backend.search.query_text import TextEncoder
 from backend.search.recall_monitor import RecallMonitor
 from backend.search.similar import SimilarProducts
 from backend.settings import Settings
@@ -70,6 +73,8 @@ class Services:
     promoter: Promoter
     reindex_jobs: ReindexJobs
     feeds: FeedRunner
+    together: Together
+    recommender: Recommender
 
     @property
     def writes_index(self) -> bool:
@@ -164,7 +169,7 @@ def build(
         local_encoder=local_encoder,
         query_encoder=query_encoder,
         outages=outages,
-        similar=SimilarProducts(db, indexes.of),
+        similar=SimilarProducts(db, indexes.of, TextEncoder(db).encode),
         recall=RecallMonitor(db, schema=indexed, rate=settings.recall_sample),
         coverage=CoverageMonitor(db, indexes.of),
         promoter=promoter,
@@ -185,6 +190,8 @@ def build(
             folder=settings.data_dir.absolute() / "feeds",
             max_image_bytes=settings.max_image_bytes,
         ),
+        together=Together(db, indexes.of),
+        recommender=Recommender(db, indexes.of),
     )
     _prepare(services, wait=wait)
     return services

@@ -106,6 +106,18 @@ class InvalidFeed(LookalikeError):
     code = "invalid-feed"
 
 
+class NoExample(LookalikeError):
+    """None of the examples is a product with a vector."""
+
+    code = "no-example"
+
+
+class InvalidEvent(LookalikeError):
+    """The event cannot be stored."""
+
+    code = "invalid-event"
+
+
 class ForbiddenFeed(LookalikeError):
     """The feed lies on a host that is not allowed, or the host refuses it."""
 
@@ -113,7 +125,10 @@ class ForbiddenFeed(LookalikeError):
 
 
 class FeedUnavailable(LookalikeError):
-    """The feed cannot be fetched now; trying again may help."""
+    """The feed cannot be fetched now; trying again may help.
+
+    `context` may hold `retry_after`, the seconds that the host asks to wait.
+    """
 
     code = "feed-unavailable"
 
@@ -226,6 +241,12 @@ class EmbedderBusy(LookalikeError):
     """No worker embeds images at the moment; trying again may help."""
 
     code = "embedder-busy"
+
+
+class WordsUnavailable(LookalikeError):
+    """Queries in words are not possible here; the message says what to install or to run."""
+
+    code = "words-unavailable"
 
 
 # --- the index and its generations ------------------------------------
@@ -430,6 +451,12 @@ class WouldOverwrite(LookalikeError):
 
 
 # --- evaluation -------------------------------------------------------
+
+
+class NotTrainable(LookalikeError):
+    """There is too little to learn from."""
+
+    code = "not-trainable"
 
 
 class NotEvaluable(LookalikeError):

@@ -145,6 +145,11 @@ class Settings(BaseSettings):
     )
     feed_seconds: float = Field(1800, gt=0, description="time limit of fetching one feed")
 
+    # --- shoppers ---
+    event_days: int = Field(
+        365, ge=1, le=3650, description="how many days the events of shoppers are kept"
+    )
+
     # --- the index ---
     facets: Names = Field(
         (), description="attributes that get a payload index and a facet count, a,b or JSON"

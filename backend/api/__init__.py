@@ -13,11 +13,13 @@ from collections.abc import Mapping
 from flask import Flask
 
 from backend.api import (
+    attribute_checks,
     authentication,
     batch,
     browsers,
     conditional,
     context,
+    events,
     facets,
     feeds,
     generations,
@@ -33,6 +35,7 @@ from backend.api import (
     products,
     purge,
     quarantine,
+    recommendations,
     request_log,
     scopes,
     similar,
@@ -41,6 +44,7 @@ from backend.api import (
 from backend.api.json_answers import JsonProvider
 from backend.api.readiness import Probe
 from backend.bootstrap import Services
+from backend.catalogue.attribute_names import AttributeNames
 from backend.database import patience, sqlite_file
 from backend.monitoring import of_installation
 
@@ -56,6 +60,8 @@ RESOURCES = (
     generations,
     feeds,
     purge,
+    events,
+    recommendations,
     health,
     metrics,
 )
@@ -80,6 +86,7 @@ def create_app(
     locked = services.settings.locked if locked is None else locked
     keys = {"keys": lambda: authentication.check_keys(services)} if locked else {}
     health.register_checks(app, services, {**keys, **(probes or {})})
+    attribute_checks.register_attribute_names(app, AttributeNames(services.db))
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_image_bytes + MULTIPART_OVERHEAD
     app.json = JsonProvider(app)
     image_slots.reserve_threads(app, threads=services.settings.threads)

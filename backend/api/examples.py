@@ -11,6 +11,7 @@ FEED_ADDRESS: Final = "https://images.example/feed.csv"
 
 PARAMETERS: Final[Mapping[str, Any]] = {
     "Sku": "0001",
+    "User": "u-7",
     "ImageNumber": 1,
     "JobId": 1,
     "GenerationId": 1,
@@ -42,6 +43,12 @@ BODIES: Final[Mapping[str, Any]] = {
         "exclude": ["0002"],
         "filter": {"base_colour": {"not": ["Red"]}, "year": {"gte": 2000}},
     },
+    "SimilarBatchBody": {
+        "skus": ["0001", "0002", "nobody"],
+        "limit": 3,
+        "fields": ["display_name", "price"],
+        "filter": {"in_stock": True},
+    },
     "ReindexBody": {"promote": "manual"},
     "QuarantineBody": {"skus": ["0009"]},
     "PurgeBody": {"skus": ["0009"]},
@@ -49,6 +56,19 @@ BODIES: Final[Mapping[str, Any]] = {
     "FeedBody": {"url": FEED_ADDRESS, "every_seconds": 3600, "options": {"map": {"sku": "id"}}},
     "FeedChange": {"paused": True},
     "FeedRunBody": {"force": True},
+    "RecommendationBody": {
+        "user": "u-7",
+        "positive": ["0001", {"sku": "0002", "weight": 2.0}],
+        "negative": ["0003"],
+        "limit": 5,
+        "filter": {"in_stock": [True]},
+    },
+    "EventBatchBody": {
+        "items": [
+            {"id": "e-1", "kind": "view", "sku": "0001", "user": "u-7", "session": "s-1"},
+            {"id": "e-2", "kind": "purchase", "sku": "0002", "user": "u-7", "basket": "o-1"},
+        ]
+    },
 }
 """Name of a body's model -> its example."""
 

@@ -12,6 +12,7 @@ from backend.api.schemas import pages
 from backend.api.schemas.query import QueryReader
 from backend.api.schemas.similar_items import FacetPage
 from backend.api.scopes import requires_scope
+from backend.filters import Where
 
 COUNTED: Final = ("keyword", "integer", "bool")
 """The types of fields whose values can be counted; a price is a range."""
@@ -26,11 +27,13 @@ api = openapi.blueprint("facets", tag="similar items")
 
 @api.get(
     "/facets",
-    description="The filter applies to every facet, its own included. `group_id` and `link` are "
+    description="The filter applies to every facet, its own included unless `disjunctive` is true. "
+    "`group_id` and `link` are "
     "only counted where `fields` names them.",
     openapi_extensions=openapi.inputs(
         parameters.limit(default=100, most=MOST_VALUES),
         parameters.FACETS,
+        parameters.DISJUNCTIVE,
         *parameters.FILTERS,
         parameters.IF_CHANGED,
     ),
@@ -45,6 +48,7 @@ def get_facets() -> dict[str, Any]:
     limit = reader.integer("limit", default=100, least=1, most=MOST_VALUES)
     usual = [field for field in countable if field not in ONLY_IF_NAMED]
     wanted = reader.words_among("fields", countable) or usual
+    is_disjunctive = reader.flag("disjunctive")
     where = reader.where(schema)
     reader.finish()
     with services().db.read() as session:
@@ -52,10 +56,24 @@ def get_facets() -> dict[str, Any]:
     index = services().indexes.of(generation)
     several = bool(generation.most_images)
     found = [
-        (field, index.facet(field, limit=limit, where=where, several=several)) for field in wanted
+        (
+            field,
+            index.facet(
+                field,
+                limit=limit,
+                where=_without(where, field) if is_disjunctive else where,
+                several=several,
+            ),
+        )
+        for field in wanted
     ]
     items = [
         {"field": field, "values": [{"value": value, "count": count} for value, count in values]}
         for field, values in found
     ]
     return pages.as_page(items, None) | {"generation": generation.id}
+
+
+def _without(where: Where, field: str) -> Where:
+    """Return a filter without what it says of one field."""
+    return {name: condition for name, condition in where.items() if name != field}

@@ -21,12 +21,14 @@ from backend.api.examples import add_examples
 from backend.api.links import add_links
 from backend.api.schemas import Json
 from backend.api.schemas.batch import BatchBody, BatchPatchBody, ReadBody, SkusBody
+from backend.api.schemas.event import EventBatchBody, EventBody
 from backend.api.schemas.feed import FeedBody, FeedChange, FeedRunBody
 from backend.api.schemas.generation import ForceBody, ReindexBody
 from backend.api.schemas.operation import PurgeBody, QuarantineBody
 from backend.api.schemas.problem import Problem
 from backend.api.schemas.product import ProductBody, ProductPatch
-from backend.api.schemas.similar_items import SimilarBody
+from backend.api.schemas.recommendation import RecommendationBody
+from backend.api.schemas.similar_items import SimilarBatchBody, SimilarBody
 from backend.filters import OPEN_PREFIX
 
 INFO: Final = Info(
@@ -52,12 +54,16 @@ BODIES: Final[Sequence[type[BaseModel]]] = (
     SkusBody,
     ReadBody,
     SimilarBody,
+    SimilarBatchBody,
     ReindexBody,
     ForceBody,
     FeedBody,
     FeedChange,
     FeedRunBody,
     PurgeBody,
+    EventBody,
+    EventBatchBody,
+    RecommendationBody,
     QuarantineBody,
 )
 SIMILAR_FORM: Final = "SimilarForm"

@@ -10,12 +10,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from backend.api.schemas import Json
-from backend.api.schemas.similar_items import COLOUR, EXPLAIN, IMAGE
+from backend.api.schemas.similar_items import COLOUR, EXPLAIN, IMAGE, TEXT, TEXT_WEIGHT
 from backend.catalogue import skus
+from backend.events.record import MOST_TEXT
 from backend.filters import OPEN_PREFIX
 from backend.filters import Schema as FieldTypes
 from backend.filters.check import EXACT_IN_FLOAT
 from backend.indexing import schema
+from backend.search.query_text import LONGEST
 from backend.search.similar import MAX_LIMIT
 from backend.vectors.image_points import MOST_IMAGES
 
@@ -57,6 +59,11 @@ def optional(name: str, description: str) -> Json:
     return _parameter(name, {"type": "string"}, description)
 
 
+def one_of(name: str, allowed: Iterable[str], description: str) -> Json:
+    """Return a parameter of the query that is one of some words."""
+    return _parameter(name, {"type": "string", "enum": list(map(str, allowed))}, description)
+
+
 _TEXT: Final[Json] = {"type": "string", "minLength": 1}
 _NUMBER: Final[Json] = {"type": "integer", "minimum": 1, "maximum": MOST_IMAGES}
 _FILTER: Final[Json] = {**_TEXT, "contentMediaType": "application/json"}
@@ -68,6 +75,15 @@ IMAGE_NUMBER: Final = _share(
     "ImageNumber", _parameter("number", _NUMBER, "number of the image, from 1", place="path")
 )
 IMAGE_ASKED: Final = _parameter("image", _NUMBER, IMAGE)
+USER: Final = _share(
+    "User",
+    _parameter(
+        "user",
+        {"type": "string", "minLength": 1, "maxLength": MOST_TEXT},
+        "the shopper, as events name them",
+        place="path",
+    ),
+)
 JOB_ID: Final = _share(
     "JobId", _parameter("id", {"type": "integer"}, "number of the job", place="path")
 )
@@ -144,16 +160,50 @@ def _component_name(name: str) -> str:
 
 
 FILTER: Final = _share("Filter", _parameter("filter", _FILTER, "the filter as JSON"))
+CHECK_ATTRIBUTES: Final = _share(
+    "CheckAttributes",
+    _parameter(
+        "check_attributes",
+        {"type": "boolean"},
+        "true: a filter by an attribute that no product has is refused, with the nearest names; "
+        "otherwise it finds nothing",
+    ),
+)
+DISJUNCTIVE: Final = _parameter(
+    "disjunctive",
+    {"type": "boolean"},
+    "true: the filter by a field does not apply to the counts of the same field, so they say what "
+    "another value would find",
+)
 FILTERS: Final = (
     *(_share(_component_name(it["name"]), it) for it in filter_parameters(schema())),
     FILTER,
+    CHECK_ATTRIBUTES,
 )
 COLOUR_WEIGHT: Final = _share(
     "ColourWeight",
     _parameter("colour", {"type": "number", "minimum": 0, "maximum": 1}, COLOUR),
 )
 EXPLAINED: Final = _share("Explain", _parameter("explain", {"type": "boolean"}, EXPLAIN))
-SEARCH: Final = (limit(), EXCLUDE, FIELDS, MIN_SCORE, COLOUR_WEIGHT, EXPLAINED, *FILTERS)
+WORDS: Final = _share(
+    "Text",
+    _parameter("text", {"type": "string", "minLength": 1, "maxLength": LONGEST}, TEXT),
+)
+WORDS_WEIGHT: Final = _share(
+    "TextWeight",
+    _parameter("text_weight", {"type": "number", "minimum": 0, "maximum": 1}, TEXT_WEIGHT),
+)
+SEARCH: Final = (
+    limit(),
+    EXCLUDE,
+    FIELDS,
+    MIN_SCORE,
+    COLOUR_WEIGHT,
+    EXPLAINED,
+    WORDS,
+    WORDS_WEIGHT,
+    *FILTERS,
+)
 
 
 def as_form(*parameters: Json, image: str) -> Json:

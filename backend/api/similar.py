@@ -13,12 +13,16 @@ from backend.access.scope import Scope
 from backend.api import openapi, parameters
 from backend.api.context import filterable, services
 from backend.api.image_slots import image_slot
+from backend.api.problems import to_request_error
 from backend.api.request_log import took_ms
 from backend.api.schemas import Json
 from backend.api.schemas.body import read_body
 from backend.api.schemas.query import QueryReader
 from backend.api.schemas.similar_items import (
+    EachAnswer,
     SimilarAnswer,
+    SimilarBatchAnswer,
+    SimilarBatchBody,
     SimilarBody,
     read_both,
     read_query,
@@ -26,6 +30,7 @@ from backend.api.schemas.similar_items import (
 )
 from backend.api.scopes import requires_scope
 from backend.database.models import Generation
+from backend.errors import LookalikeError
 from backend.search.similar import Answer, Query
 from backend.vectors import Vector
 from backend.vectors.image_points import MOST_IMAGES
@@ -58,8 +63,8 @@ def similar_to_product(sku: str) -> Json:
     "/similar",
     operation_id="searchSimilarProducts",
     description="The image is the field `image` of a form, or the body itself. A JSON body names "
-    "a product instead, for filters that are too long for a query string. The parameters of the "
-    "query string hold for every kind of body; each may be given in one place.",
+    "a product or a text instead; a text can also go with an image or a product. The parameters of "
+    "the query string hold for every kind of body; each may be given in one place.",
     openapi_extensions=openapi.inputs(
         *parameters.SEARCH, body=SimilarBody, content={**FORM, **openapi.FILE}
     ),
@@ -74,11 +79,53 @@ def similar_to_image() -> Json:
     if request.is_json:
         body = read_body(SimilarBody)
         query, fields = read_both(body, QueryReader.of_request(), filterable())
-        return _by_sku(body.sku, query, fields)
+        if body.sku is not None:
+            return _by_sku(body.sku, query, fields)
+        return _written(services().similar.to_text(query), fields)
     if request.mimetype == "multipart/form-data":
         return _by_form()
     query, fields = read_query(QueryReader.of_request(), filterable())
     return _by_image(request.get_data(cache=False), query, fields)
+
+
+@api.post(
+    "/similar:batch",
+    operation_id="getSimilarOfProducts",
+    description="Each sku has its own answer, as by GET, or its problem; one bad sku never fails "
+    "the rest. All answers are of one generation and by one filter.",
+    openapi_extensions=openapi.inputs(body=SimilarBatchBody),
+    responses={200: SimilarBatchAnswer, **openapi.refusals(400, 404, 413, 415, 503)},
+)
+@requires_scope(Scope.READ)
+def similar_to_each() -> Json:
+    """Find the products that look like each of many products."""
+    QueryReader.of_request().finish()
+    body = read_body(SimilarBatchBody)
+    answers = services().similar.to_products(body.skus, body.query(filterable()))
+    each, named = EachAnswer(body.fields), set[str]()
+    items = [
+        each.write(sku, answer) if isinstance(answer, Answer) else _problem(sku, answer, named)
+        for sku, answer in zip(body.skus, answers, strict=True)
+    ]
+    found = [answer for answer in answers if isinstance(answer, Answer)]
+    for answer in found:
+        services().recall.notice(answer.search)
+    meta: Json = {}
+    if found:
+        wanted = ("embedder", "fingerprint", "search_mode")
+        meta = {name: found[0].meta[name] for name in wanted}
+        meta["coverage"] = round(services().coverage.known(found[0].generation).share, 4)
+    return {
+        "items": items,
+        "generation": found[0].generation.id if found else None,
+        "request_id": g.request_id,
+        "meta": {**meta, "took_ms": took_ms()},
+    }
+
+
+def _problem(sku: str, error: LookalikeError, named: set[str]) -> Json:
+    problem = to_request_error(error)
+    return {"sku": sku, "status": problem.status, "problem": problem.document(named)}
 
 
 def _by_form() -> Json:

@@ -15,6 +15,7 @@ from backend.cli import (
     database,
     demo,
     evaluate,
+    events,
     fashion_mnist,
     feeds,
     generations,
@@ -60,6 +61,7 @@ app.command("similar")(similar.similar)
 app.command("status")(status.status)
 app.command("verify")(indexing.verify)
 app.add_typer(feeds.feeds, name="feeds")
+app.add_typer(events.events, name="events")
 app.add_typer(quarantine.quarantine, name="quarantine")
 app.command("purge")(purge.purge)
 app.add_typer(jobs.jobs, name="jobs")

@@ -20,6 +20,7 @@ class Lock(IntEnum):
     GENERATIONS = 7_305_801_234  # writers of products share it; a change of generations holds it
     MIGRATION = 7_305_801_235  # two hosts may start, and migrate, at once
     API_KEYS = 7_305_801_236  # two commands may count a name's keys at once
+    EVENTS = 7_305_801_237  # one process counts new events at a time
 
 
 def hold(database: Session | Connection, lock: Lock) -> None:

@@ -375,16 +375,58 @@ class Event(Base):
     """One act of a shopper with a product: viewed it, put it in the cart, bought it."""
 
     __tablename__ = "events"
-    __table_args__ = (Index("ix_events_shopper_at", "shopper", "at"),)
+    __table_args__ = (
+        Index("ix_events_shopper_at", "shopper", "at"),
+        Index(
+            "ix_events_pending",
+            "pending",
+            "id",
+            postgresql_where=text("pending IS NOT NULL"),
+            sqlite_where=text("pending IS NOT NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(BigKey, primary_key=True)
-    product_id: Mapped[int] = mapped_column(
+    event_id: Mapped[str | None] = mapped_column(String(128), unique=True)  # the client's, or ours
+    product_id: Mapped[int | None] = mapped_column(
         BigKey, ForeignKey("products.id", ondelete="CASCADE"), index=True
-    )
+    )  # NULL: no product has the sku yet
+    sku: Mapped[str | None] = mapped_column(String(128))
     shopper: Mapped[str | None] = mapped_column(String(128))
     session: Mapped[str | None] = mapped_column(String(128), index=True)
     kind: Mapped[str] = mapped_column(String(32))
-    at: Mapped[datetime] = mapped_column(default=utcnow)
+    at: Mapped[datetime] = mapped_column(default=utcnow, index=True)
+    basket: Mapped[str | None] = mapped_column(String(128))  # the order, or the cart
+    recommendation: Mapped[str | None] = mapped_column(String(64))  # the answer that led to it
+    pending: Mapped[int | None]  # `backend.events.counting`: 1: not counted yet; 2: unknown product
+
+
+class ProductPair(Base):
+    """How strongly a product goes together with another one, by what shoppers did."""
+
+    __tablename__ = "product_pairs"
+
+    product_id: Mapped[int] = mapped_column(
+        BigKey, ForeignKey("products.id", ondelete="CASCADE"), primary_key=True
+    )
+    other_id: Mapped[int] = mapped_column(
+        BigKey, ForeignKey("products.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    score: Mapped[float] = mapped_column(Float)  # `backend.events.decay`
+    times: Mapped[int] = mapped_column(BigInteger)
+
+
+class ProductDay(Base):
+    """What shoppers did with a product on one day."""
+
+    __tablename__ = "product_days"
+
+    day: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # since 1970, in UTC
+    product_id: Mapped[int] = mapped_column(
+        BigKey, ForeignKey("products.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    score: Mapped[float] = mapped_column(Float)
+    events: Mapped[int] = mapped_column(BigInteger)
 
 
 class IdempotencyKey(Base):
@@ -401,6 +443,17 @@ class IdempotencyKey(Base):
     status: Mapped[int | None]  # NULL: it is being worked on
     headers: Mapped[dict[str, str] | None] = mapped_column(JSON)
     body: Mapped[bytes | None] = mapped_column(LargeBinary)  # packed by zlib
+
+
+class WordAlignment(Base):
+    """How texts map to the vectors of one embedder, as it was learnt on this catalogue."""
+
+    __tablename__ = "word_alignments"
+
+    fingerprint: Mapped[str] = mapped_column(String(64), primary_key=True)
+    alignment: Mapped[bytes] = mapped_column(LargeBinary)  # `embedders.words.Alignment.to_bytes`
+    quality: Mapped[dict[str, Any] | None]  # measured on products that were not learnt from
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
 
 
 class ApiKey(Base):

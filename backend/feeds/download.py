@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPResponse, IncompleteRead
 from pathlib import Path
 from time import monotonic
@@ -109,8 +111,25 @@ def _check_status(response: HTTPResponse, parts: SplitResult) -> None:
     if status == 200:
         return
     if status in TRANSIENT or status in GONE or status >= 500:
-        raise FeedUnavailable(f"{host} answered with status {status}")
+        asked = _retry_after(response)
+        said = f"{host} answered with status {status}"
+        if asked is None:
+            raise FeedUnavailable(said)
+        raise FeedUnavailable(f"{said}, and asks to wait {asked} s", retry_after=asked)
     raise ForbiddenFeed(f"{host} refuses the feed (status {status})")
+
+
+def _retry_after(response: HTTPResponse) -> int | None:
+    """Return the seconds that a host asks to wait; its date is compared with its own clock."""
+    text = (response.headers.get("Retry-After") or "").strip()
+    if re.fullmatch("[0-9]{1,9}", text):
+        return int(text)
+    try:
+        until = parsedate_to_datetime(text)
+        now = parsedate_to_datetime(response.headers.get("Date") or "")
+        return max(0, int((until - now).total_seconds()))
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _store(

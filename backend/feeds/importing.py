@@ -16,7 +16,7 @@ from backend.catalogue.pruning import PruneLimit
 from backend.catalogue.report import Summary
 from backend.database.engine import Database
 from backend.database.models import Feed
-from backend.errors import LookalikeError, UnreadableCatalogue
+from backend.errors import FeedUnavailable, LookalikeError, UnreadableCatalogue
 from backend.feeds import runs
 from backend.feeds.download import Download, FeedLimits, fetch_feed
 from backend.feeds.feeds import is_address
@@ -76,7 +76,9 @@ class FeedRunner:
             raise
         except (LookalikeError, OSError) as error:
             reason = error.message if isinstance(error, LookalikeError) else repr(error)
-            self._end(feed, run.id, Ending(outcome=RunOutcome.FAILED, reason=reason))
+            asked = error.context.get("retry_after") if isinstance(error, FeedUnavailable) else None
+            failed = Ending(outcome=RunOutcome.FAILED, reason=reason, retry_after=asked)
+            self._end(feed, run.id, failed)
             raise
         except Exception as error:
             self._end(feed, run.id, Ending(outcome=RunOutcome.FAILED, reason=repr(error)))

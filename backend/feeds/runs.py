@@ -53,6 +53,7 @@ class Ending:
     bytes: int | None = None
     report: Mapping[str, Any] | None = None
     seen: Mapping[str, Any] | None = None
+    retry_after: int | None = None  # seconds that the host asks to wait
 
 
 def begin(session: Session, feed_id: int) -> tuple[Feed, FeedRun]:
@@ -119,7 +120,7 @@ def _schedule(feed: Feed, ending: Ending, *, began: datetime, now: datetime) -> 
         feed.due_at = due and max(due, now + LEAST_PAUSE)
     else:
         feed.failures += 1
-        feed.due_at = retry_due(feed, now)
+        feed.due_at = retry_due(feed, now, retry_after=ending.retry_after)
     if ending.seen is not None:
         feed.seen = dict(ending.seen)
 

@@ -85,9 +85,13 @@ def next_due(feed: Feed, since: datetime) -> datetime | None:
     return since + timedelta(seconds=feed.every_seconds) if feed.every_seconds else None
 
 
-def retry_due(feed: Feed, now: datetime) -> datetime | None:
-    """Return when a feed is due after its last `failures` runs have failed."""
+def retry_due(feed: Feed, now: datetime, *, retry_after: int | None = None) -> datetime | None:
+    """Return when a feed is due after its last `failures` runs have failed.
+
+    It waits as long as the host asks (`retry_after`, in seconds), but not beyond the interval.
+    """
     if not feed.every_seconds:
         return None
     delay: timedelta = FIRST_RETRY * 2 ** min(feed.failures - 1, 20)
-    return now + min(delay, timedelta(seconds=feed.every_seconds))
+    asked = timedelta(seconds=retry_after or 0)
+    return now + min(max(delay, asked), timedelta(seconds=feed.every_seconds))

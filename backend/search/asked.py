@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from backend.catalogue.skus import is_sku, normalise
 from backend.database.engine import Database
 from backend.database.models import Generation
-from backend.errors import NoGeneration, NoImage, NotSearchable, UnknownProduct
+from backend.errors import LookalikeError, NoGeneration, NoImage, NotSearchable, UnknownProduct
 from backend.generations import by_id
 from backend.queue.progress import State
 from backend.search import statements
@@ -79,12 +79,7 @@ def read_product(
         raise UnknownProduct(f"no product has the sku {sku!r}")
     state, reason, name = _about(row, which, image, sku=wanted)
     if row.vector is None:
-        raise NotSearchable(
-            f"product {wanted!r} has no vector yet: {name} is {state}"
-            + (f", {reason}" if reason else ""),
-            state=state.value,
-            reason=reason,
-        )
+        raise _not_searchable(wanted, name, state, reason)
     others = [it.product_id for it in rows if it.product_id != row.product_id]
     return Asked(
         generation=active.of(row),
@@ -93,6 +88,52 @@ def read_product(
         digest=row.digest,
         vector=row.vector,
         exclude=[row.product_id, *others],
+    )
+
+
+def read_each(
+    connection: Connection, active: ActiveGeneration, skus: Sequence[str], *, exclude: Sequence[str]
+) -> tuple[Generation, list[Asked | LookalikeError]]:
+    """Read the last good vectors of many products in one statement, in the order of the skus.
+
+    In the place of a product that has none stands UnknownProduct or NotSearchable. Raises
+    NoGeneration.
+    """
+    wanted = [normalise(sku) for sku in skus]
+    named = sorted({*filter(is_sku, wanted), *exclude})
+    rows = connection.execute(statements.asked_each(), {"skus": named}).all()
+    if not rows:
+        raise NoGeneration
+    generation = active.of(rows[0])
+    by_sku = {row.sku: row for row in rows if row.product_id is not None}
+    others = [by_sku[sku].product_id for sku in exclude if sku in by_sku]
+    return generation, [_asked(sku, by_sku.get(sku), generation, others) for sku in wanted]
+
+
+def _asked(
+    sku: str, row: Any, generation: Generation, others: Sequence[int]
+) -> Asked | LookalikeError:
+    if row is None or row.is_removed:
+        return UnknownProduct(f"no product has the sku {sku!r}")
+    state, reason, name = _about(row, Which.LAST_GOOD, None, sku=sku)
+    if row.vector is None:
+        return _not_searchable(sku, name, state, reason)
+    exclude = [row.product_id, *(id_ for id_ in others if id_ != row.product_id)]
+    return Asked(
+        generation=generation,
+        product_id=row.product_id,
+        state=state,
+        digest=row.digest,
+        vector=row.vector,
+        exclude=exclude,
+    )
+
+
+def _not_searchable(sku: str, name: str, state: State, reason: str | None) -> NotSearchable:
+    return NotSearchable(
+        f"product {sku!r} has no vector yet: {name} is {state}" + (f", {reason}" if reason else ""),
+        state=state.value,
+        reason=reason,
     )
 
 

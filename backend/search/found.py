@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from sqlalchemy import Connection
 
@@ -23,6 +23,10 @@ class Part(NamedTuple):
     name: str
     similarity: float
     weight: float
+
+
+Rows: TypeAlias = list[Any]
+"""One product's rows of `statements.found`, one for each image beyond the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +60,27 @@ class Neighbour:
         return read_json(value) if field == "attributes" else value
 
 
-def read_products(
-    connection: Connection, generation_id: int, hits: Sequence[Hit], *, images: bool
-) -> Iterator[Neighbour]:
-    """Read all that an answer shows of the hits' products, and yield them in their order.
-
-    Removed products are left out, and points of images that their products have no more: a worker
-    that is killed at the worst moment leaves one, until it is reconciled.
-    """
-    if not hits:
-        return
-    ids = list({product_of(hit.id) for hit in hits})
-    parameters = {"generation_id": generation_id, "ids": ids}
-    rows: dict[int, list[Any]] = {}
+def read_rows(
+    connection: Connection, generation_id: int, ids: Collection[int], *, images: bool
+) -> dict[int, Rows]:
+    """Read all that an answer shows of some products, by id. Removed ones are left out."""
+    if not ids:
+        return {}
+    parameters = {"generation_id": generation_id, "ids": list(ids)}
+    rows: dict[int, Rows] = {}
     for row in connection.execute(statements.found(images=images), parameters).all():
         rows.setdefault(row.id, []).append(row)
+    return rows
+
+
+def neighbours(
+    hits: Sequence[Hit], rows: Mapping[int, Rows], *, images: bool
+) -> Iterator[Neighbour]:
+    """Yield the hits' products, in their order.
+
+    Points of images that their products have no more are left out: a worker that is killed at the
+    worst moment leaves one, until it is reconciled.
+    """
     for hit in hits:
         of_product = rows.get(product_of(hit.id))
         if of_product and _has_point(of_product[0], slot_of(hit.id)):

@@ -4,37 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+import numpy as np
 from sqlalchemy import Connection
 
 from backend import generations
 from backend.database.engine import Database
 from backend.database.models import Generation
 from backend.embedders import Block
-from backend.errors import IndexGone
+from backend.errors import IndexGone, LookalikeError
 from backend.filters import Schema, Where
 from backend.filters.matching import matcher
-from backend.search.asked import ActiveGeneration, read_others, read_product
-from backend.search.dial import weigh
+from backend.search.asked import ActiveGeneration, Asked, read_each, read_others, read_product
+from backend.search.collecting import Collecting
+from backend.search.dial import Weighed, weigh
 from backend.search.explaining import explain
-from backend.search.found import Neighbour, read_products
-from backend.search.nearest_products import MOST_TIMES
+from backend.search.found import Neighbour, Rows, read_rows
+from backend.search.query_text import Said
 from backend.search.query_vectors import vector_of
 from backend.search.recall_monitor import Search
-from backend.vectors import Vector, VectorIndex
-from backend.vectors.image_points import point_ids, product_of
-
-SLACK: Final = 8
-"""Neighbours requested beyond the limit: they replace hits that do not pass any more."""
-
-REFILLS: Final = 3
-"""How often more neighbours are requested when those do not suffice, each time GROWTH times as
-many: only while the index lags behind a change of many products."""
-
-GROWTH: Final = 4
+from backend.vectors import SearchMode, Vector, VectorIndex
 
 MAX_LIMIT: Final = 100
+
+TOGETHER: Final = 32
+"""Products of a batch whose neighbours are read in one statement. Between two such parts, other
+requests have their turn."""
+
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +44,7 @@ class Query:
     is compared, from 1; None: as the first, and if that has no vector, the first that has one.
     `shows_images` tells whether the answer needs the images of its products. `colour`, from 0 to 1,
     is how much colour counts (`search.dial`), `explain` asks for the parts of each score.
+    `text` is compared too, or alone; beside an image it counts `text_weight`, from 0 to 1.
     """
 
     limit: int = 10
@@ -56,6 +56,8 @@ class Query:
     shows_images: bool = True
     colour: float | None = None
     explain: bool = False
+    text: str | None = None
+    text_weight: float = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +77,16 @@ class SimilarProducts:
     asked once more, of the generation that is active then.
     """
 
-    def __init__(self, db: Database, index_of: Callable[[Generation], VectorIndex]) -> None:
+    def __init__(
+        self,
+        db: Database,
+        index_of: Callable[[Generation], VectorIndex],
+        encode_text: Callable[[Generation, str], Said],
+    ) -> None:
         self._db = db
         self._index_of = index_of
-        self._active = ActiveGeneration(db)
+        self._encode_text = encode_text
+        self.active = ActiveGeneration(db)
 
     def to_product(self, sku: str, query: Query) -> Answer:
         """Return what looks like a product of the catalogue, the product itself left out.
@@ -100,13 +108,32 @@ class SimilarProducts:
         """
         return _repeat_if_gone(lambda: self._to_image(encode, image, query))
 
+    def to_text(self, query: Query) -> Answer:
+        """Return what looks as the text of the query says.
+
+        Raises WordsUnavailable, NoGeneration, InvalidFilter.
+        """
+        return _repeat_if_gone(lambda: self._to_text(query))
+
+    def to_products(self, skus: Sequence[str], query: Query) -> list[Answer | LookalikeError]:
+        """Answer `to_product` for many products, in their order, or say why one has no answer.
+
+        All answers are of one generation. Of `query`, `image`, `text` and `explain` are not used.
+        Raises NoGeneration and InvalidFilter.
+        """
+        return _repeat_if_gone(lambda: self._to_products(skus, query))
+
     def _to_product(self, sku: str, query: Query) -> Answer:
         with self._db.query() as connection:
             asked = read_product(
-                connection, self._active, sku, image=query.image, exclude=query.exclude
+                connection, self.active, sku, image=query.image, exclude=query.exclude
             )
-            vector = vector_of(asked)
-            answer = self._search(connection, asked.generation, vector, query, asked.exclude)
+            vector, generation, exclude = vector_of(asked), asked.generation, asked.exclude
+            if query.text is None:
+                weighed = self._weigh(generation, vector, query)
+                answer = self._search(connection, generation, weighed, query, exclude)
+        if query.text is not None:
+            answer = self._encode_and_search(generation, vector, query, exclude)
         answer.meta["query_state"] = asked.state.value
         return answer
 
@@ -114,52 +141,105 @@ class SimilarProducts:
         self, encode: Callable[[Generation, bytes], Vector], image: bytes, query: Query
     ) -> Answer:
         with self._db.query() as connection:
-            generation, exclude = read_others(connection, self._active, query.exclude)
-        vector = encode(generation, image)
+            generation, exclude = read_others(connection, self.active, query.exclude)
+        return self._encode_and_search(generation, encode(generation, image), query, exclude)
+
+    def _to_text(self, query: Query) -> Answer:
         with self._db.query() as connection:
-            return self._search(connection, generation, vector, query, exclude)
+            generation, exclude = read_others(connection, self.active, query.exclude)
+        return self._encode_and_search(generation, None, query, exclude)
+
+    def _encode_and_search(
+        self, generation: Generation, vector: Vector | None, query: Query, exclude: Sequence[int]
+    ) -> Answer:
+        """Encode the text, if there is one, while no connection is held; then search."""
+        weighed = self._weigh(generation, vector, query)
+        with self._db.query() as connection:
+            return self._search(connection, generation, weighed, query, exclude)
 
     def _search(
         self,
         connection: Connection,
         generation: Generation,
-        vector: Vector,
+        weighed: Weighed,
         query: Query,
         exclude: Sequence[int],
     ) -> Answer:
         index = self._index_of(generation)
-        weighed = weigh(vector, self._blocks(generation, query), colour=query.colour)
-        search = Search(
-            generation=generation,
-            vector=weighed.asked,
-            where=query.where,
-            exclude=tuple(exclude),
-            mode=index.search_mode(query.where),
-        )
-        least = weighed.cosine_of(query.min_score)
-        items, lags = _current(connection, index, search, replace(query, min_score=least))
-        items = [replace(item, score=weighed.score_of(item.score)) for item in items]
-        if query.explain:
-            items = explain(index, weighed, items)
-        meta = {
-            "embedder": generation.embedder,
-            "fingerprint": generation.fingerprint,
-            "search_mode": search.mode.value,
-            "index_lags": lags,
-            "colour": weighed.colour,
-        }
-        return Answer(items=items, generation=generation, meta=meta, search=search)
+        mode = index.search_mode(query.where)
+        found = _collecting(generation, weighed, query, exclude, mode)
+        _collect(connection, index, [found], query, {})
+        return _answer(index, weighed, found, query)
+
+    def _to_products(self, skus: Sequence[str], query: Query) -> list[Answer | LookalikeError]:
+        with self._db.query() as connection:
+            generation, asked = read_each(connection, self.active, skus, exclude=query.exclude)
+            index = self._index_of(generation)
+            mode = index.search_mode(query.where)
+            rows: dict[int, Rows] = {}
+            answers: list[Answer | LookalikeError] = []
+            for start in range(0, len(asked), TOGETHER):
+                part = asked[start : start + TOGETHER]
+                answers += self._answer_part(connection, index, part, query, mode, rows)
+        return answers
+
+    def _answer_part(
+        self,
+        connection: Connection,
+        index: VectorIndex,
+        part: Sequence[Asked | LookalikeError],
+        query: Query,
+        mode: SearchMode,
+        rows: dict[int, Rows],
+    ) -> list[Answer | LookalikeError]:
+        """Answer some products of a batch; `rows` are those of products that were read before."""
+        answers: list[Answer | LookalikeError] = []
+        under_way: list[tuple[Asked, Weighed, Collecting]] = []
+        for one in part:
+            if isinstance(one, Asked):
+                blocks = self._blocks(one.generation, query)
+                weighed = weigh(vector_of(one), blocks, colour=query.colour)
+                found = _collecting(one.generation, weighed, query, one.exclude, mode)
+                under_way.append((one, weighed, found))
+        _collect(connection, index, [found for _, _, found in under_way], query, rows)
+        ready = iter(under_way)
+        for one in part:
+            if isinstance(one, Asked):
+                asked, weighed, found = next(ready)
+                answer = _answer(index, weighed, found, query)
+                answer.meta["query_state"] = asked.state.value
+                answers.append(answer)
+            else:
+                answers.append(one)
+        return answers
+
+    def _weigh(self, generation: Generation, vector: Vector | None, query: Query) -> Weighed:
+        """Return what is searched: the vector of the image, of the text, or of both."""
+        blocks = self._blocks(generation, query)
+        lengths = None
+        if query.text is not None:
+            said = self._encode_text(generation, query.text)
+            if set(said.lengths) == {block.name for block in blocks or ()}:
+                lengths = said.lengths or None
+            if vector is None:
+                vector = said.vector
+            else:
+                weight = np.float32(query.text_weight)
+                vector = (1 - weight) * vector + weight * said.vector
+        if vector is None:
+            raise ValueError("a query needs an image or a text")
+        return weigh(vector, blocks, colour=query.colour, lengths=lengths)
 
     def _blocks(self, generation: Generation, query: Query) -> tuple[Block, ...] | None:
         """Return the blocks; where they are needed and unknown, the row is read again."""
         blocks = generations.blocks_of(generation)
-        if blocks is None and (query.explain or query.colour is not None):
+        if blocks is None and (query.explain or query.text or query.colour is not None):
             with self._db.read() as session:
                 return generations.blocks_of(generations.by_id(session, generation.id))
         return blocks
 
 
-def _repeat_if_gone(ask: Callable[[], Answer]) -> Answer:
+def _repeat_if_gone(ask: Callable[[], Found]) -> Found:
     """Repeat a query, reading the active generation again, if its index was dropped meanwhile."""
     try:
         return ask()
@@ -167,37 +247,76 @@ def _repeat_if_gone(ask: Callable[[], Answer]) -> Answer:
         return ask()
 
 
-def _current(
-    connection: Connection, index: VectorIndex, search: Search, query: Query
-) -> tuple[list[Neighbour], bool]:
-    """Return neighbours that pass the filter now, and whether fewer came than the index has.
+def _collect(
+    connection: Connection,
+    index: VectorIndex,
+    searches: Sequence[Collecting],
+    query: Query,
+    rows: dict[int, Rows],
+) -> None:
+    """Run several searches by turns; `rows` are those of products that were read before."""
+    under_way, images = list(searches), query.shows_images
+    is_first = True
+    while under_way:
+        _ask(index, under_way, is_first=is_first)
+        unread = {id_ for each in under_way for id_ in each.product_ids} - rows.keys()
+        generation_id = under_way[0].search.generation.id
+        rows |= {id_: [] for id_ in unread}  # also of those that are removed
+        rows |= read_rows(connection, generation_id, unread, images=images)
+        for each in under_way:
+            each.take(rows, images=images)
+        under_way = [each for each in under_way if not each.is_over]
+        is_first = False
 
-    Hits that do not pass any more are replaced by further ones.
-    """
+
+def _ask(index: VectorIndex, searches: Sequence[Collecting], *, is_first: bool) -> None:
+    """Search once more: in one request at first, as long as none leaves out points of its own."""
+    first = searches[0]
+    if len(searches) == 1 or not is_first or any(each.exclude for each in searches):
+        for each in searches:
+            each.ask(index)
+        return
+    asked = first.points
+    found = index.nearest_each(
+        [(each.search.vector, each.min_score) for each in searches],
+        limit=asked,
+        where=first.search.where,
+        mode=first.search.mode,
+    )
+    for each, hits in zip(searches, found, strict=True):
+        each.receive(hits, asked=asked)
+
+
+def _collecting(
+    generation: Generation,
+    weighed: Weighed,
+    query: Query,
+    exclude: Sequence[int],
+    mode: SearchMode,
+) -> Collecting:
+    search = Search(
+        generation=generation,
+        vector=weighed.asked,
+        where=query.where,
+        exclude=tuple(exclude),
+        mode=mode,
+    )
     passes = matcher(query.where, query.schema) if query.where else None
-    images = search.generation.most_images or 1
-    items: dict[int, Neighbour] = {}
-    seen: dict[int, None] = {}  # products, in the order in which they were found
-    wanted = query.limit + SLACK
-    for _ in range(1 + REFILLS):
-        points = wanted * min(images, MOST_TIMES)
-        hits = index.nearest(
-            search.vector,
-            limit=points,
-            where=query.where,
-            exclude=point_ids([*search.exclude, *seen], images),
-            min_score=query.min_score,
-            mode=search.mode,
-            payloads=False,
-        )
-        seen |= dict.fromkeys(product_of(hit.id) for hit in hits)
-        found = read_products(connection, search.generation.id, hits, images=query.shows_images)
-        for one in found:
-            if not passes or passes(one.value_of):
-                items.setdefault(one.product.id, one)  # by its nearest image
-            if len(items) == query.limit:
-                break
-        if len(items) >= query.limit or len(hits) < points:
-            break
-        wanted *= GROWTH
-    return list(items.values()), len(items) < min(query.limit, len(seen))
+    least = weighed.cosine_of(query.min_score)
+    return Collecting(search, limit=query.limit, min_score=least, passes=passes)
+
+
+def _answer(index: VectorIndex, weighed: Weighed, found: Collecting, query: Query) -> Answer:
+    items, generation = found.items, found.search.generation
+    if weighed.factor != 1:
+        items = [replace(item, score=weighed.score_of(item.score)) for item in items]
+    if query.explain:
+        items = explain(index, weighed, items)
+    meta = {
+        "embedder": generation.embedder,
+        "fingerprint": generation.fingerprint,
+        "search_mode": found.search.mode.value,
+        "index_lags": found.lags,
+        "colour": weighed.colour,
+    }
+    return Answer(items=items, generation=generation, meta=meta, search=found.search)

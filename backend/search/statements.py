@@ -124,3 +124,23 @@ def found(*, images: bool) -> Select[Any]:
         columns += [i.position, i.uri, i.digest, i.role]
     named = p.id.in_(bindparam("ids", expanding=True))
     return select(*columns).select_from(source).where(named, p.removed_at.is_(None))
+
+
+@cache
+def asked_each() -> Select[Any]:
+    """Return the statement that reads the active generation, many products, and their vectors.
+
+    Its parameter is `skus`. Rows are as those of `asked`.
+    """
+    g, p, e, v = (it.c for it in (GENERATIONS, PRODUCTS, ENTRIES, VECTORS))
+    source: FromClause = GENERATIONS.outerjoin(
+        PRODUCTS, p.sku.in_(bindparam("skus", expanding=True))
+    )
+    source = source.outerjoin(ENTRIES, (e.generation_id == g.id) & (e.product_id == p.id))
+    source = source.outerjoin(
+        VECTORS, (v.image_digest == e.embedded_digest) & (v.fingerprint == g.fingerprint)
+    )
+    columns = [g.id.label("generation_id"), g.most_images, p.id.label("product_id"), p.sku]
+    columns += [p.removed_at.is_not(None).label("is_removed"), state_column(e).label("state")]
+    columns += [e.last_error, v.vector, e.embedded_digest.label("digest")]
+    return select(*columns).select_from(source).where(g.state == ACTIVE)

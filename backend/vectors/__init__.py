@@ -133,6 +133,17 @@ class VectorIndex(Protocol):
         """
         ...
 
+    def nearest_each(
+        self,
+        queries: Sequence[tuple[Vector, float | None]],
+        *,
+        limit: int,
+        where: Where | None = None,
+        mode: SearchMode | None = None,
+    ) -> list[list[Hit]]:
+        """Return `nearest` for each (vector, least score), without payloads; one request."""
+        ...
+
     def search_mode(self, where: Where | None = None) -> SearchMode:
         """Return how a search under this filter is done; raises InvalidFilter."""
         ...

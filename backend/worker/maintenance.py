@@ -17,6 +17,7 @@ from backend.catalogue import unnamed_images
 from backend.database import clock
 from backend.database.engine import Database
 from backend.errors import ImageUnavailable
+from backend.events import counting, shoppers
 from backend.feeds import schedule
 from backend.indexing import verify
 from backend.indexing.embed import HOST_CODES
@@ -30,6 +31,8 @@ HEAL_SECONDS: Final = 600.0
 
 BUSY_CLEAN_UP_SECONDS: Final = 10.0
 
+EVENTS_SECONDS: Final = 60.0
+"""How often events are joined with new products, and old ones are deleted."""
 
 LOOK_SECONDS: Final = 0.05
 """How long one round looks through the images."""
@@ -56,7 +59,7 @@ class Maintenance:
         self._services = services
         self._reconciled_at = self._cleaned_at = time.monotonic()
         self._healed_at, self._outages_ended = -inf, services.outages.ended
-        self._noted_at = self._store_failed_at = -inf
+        self._noted_at = self._store_failed_at = self._events_at = -inf
         self._warned_of_skew = False
 
     def heal_if_due(self) -> None:
@@ -134,6 +137,20 @@ class Maintenance:
         except ImageUnavailable as error:
             self._store_failed_at = time.monotonic()
             log.warning("the image store cannot be looked through", error=error.message)
+
+    def count_events(self) -> bool:
+        """Count some of the shoppers' new events; return whether there were any."""
+        return self._services.writes_index and counting.count_some(self._services.db) > 0
+
+    def tend_events_if_due(self) -> None:
+        """Every minute, join events with products that came later, and delete old ones."""
+        services = self._services
+        if time.monotonic() < self._events_at + EVENTS_SECONDS or not services.writes_index:
+            return
+        self._events_at = time.monotonic()
+        counting.join_known(services.db)
+        days = services.settings.event_days
+        services.db.write(lambda it: shoppers.delete_old(it, now=clock.now(it), days=days))
 
     def reconcile_if_due(self) -> None:
         """Reconcile the next range of ids every `reconcile_seconds`."""

@@ -81,6 +81,14 @@ class ExactIndex:
             if min_score is None or scores[point.id] >= min_score
         ]
 
+    def nearest_each(
+        self, queries: Sequence[tuple[Vector, float | None]], **options: Any
+    ) -> list[list[Hit]]:
+        return [
+            self.nearest(vector, min_score=min_score, payloads=False, **options)
+            for vector, min_score in queries
+        ]
+
     def search_mode(self, where: Where | None = None) -> SearchMode:
         self.ping()
         check(where, self._schema)

@@ -29,6 +29,7 @@ class FeedHost(ThreadingHTTPServer):
         self.text = ""
         self.elsewhere = ""  # where `/elsewhere` leads
         self.status = 200
+        self.retry_after: str | None = None  # sent with any other status
         self.asked: list[str] = []  # the paths, in order
         self.over = threading.Event()  # ends the silence of `/silent`
 
@@ -81,7 +82,8 @@ class _Handler(BaseHTTPRequestHandler):
     def give_plain(self) -> None:
         tag = f'"{sha256(self.body).hexdigest()[:8]}"'
         if self.server.status != 200:
-            self.head(self.server.status, Content_Length=0)
+            asked = {"Retry_After": self.server.retry_after} if self.server.retry_after else {}
+            self.head(self.server.status, Content_Length=0, **asked)
         elif self.headers["If-None-Match"] == tag:
             self.head(304)
         else:

@@ -25,13 +25,23 @@ from backend.api import create_app
 from backend.bootstrap import build
 from backend.catalogue.image_vectors import pack
 from backend.database.engine import Database
-from backend.database.models import Feed, Generation, ImageVector, IndexEntry, Job, Product, utcnow
+from backend.database.models import (
+    Event,
+    Feed,
+    Generation,
+    ImageVector,
+    IndexEntry,
+    Job,
+    Product,
+    utcnow,
+)
 from backend.embedders.mean_colour import MeanColour
 from backend.errors import ImageUnavailable
 from backend.images.decoder_pool import DecoderPool
 from backend.images.limits import ImageLimits
 from backend.images.open_images import ImageOpener
 from backend.indexing import EmbedOptions
+from backend.search.query_text import TextEncoder
 from backend.search.similar import SimilarProducts
 from backend.settings import Settings, read_settings
 from backend.vectors import Vector, VectorIndex
@@ -148,7 +158,9 @@ class Shop(Catalogue):
     def index(self, index: VectorIndex) -> None:
         self._index = index
         self.services.indexes.of = lambda generation: index
-        self.services.similar = SimilarProducts(self.db, self.services.indexes.of)
+        self.services.similar = SimilarProducts(
+            self.db, self.services.indexes.of, TextEncoder(self.db).encode
+        )
 
     # --- work ------------------------------------------------------------------------------
 
@@ -242,12 +254,13 @@ class Shop(Catalogue):
     def empty(self) -> None:
         """Forget every product, also in the index."""
         self.index.delete(dict(self.index.claims()))
-        for row in (IndexEntry, Product, ImageVector, Job, Feed):
+        for row in (IndexEntry, Event, Product, ImageVector, Job, Feed):
             self.execute(delete(row))
 
     def history(self) -> tuple[Any, ...]:
         """Numbers that every write changes."""
         numbers = (func.sum(IndexEntry.wanted), func.sum(IndexEntry.claim), func.max(Product.id))
+        numbers += (select(func.max(Event.id)).scalar_subquery(),)
         with self.db.read() as session:
             joined = select(*numbers).outerjoin(IndexEntry, IndexEntry.product_id == Product.id)
             return tuple(session.execute(joined).one())

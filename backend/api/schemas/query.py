@@ -6,12 +6,13 @@ The reader collects all faults; `finish` raises them together. A wrong value is 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
-from typing import Any, Final
+from collections.abc import Collection, Sequence
+from typing import Any, Final, TypeVar
 
 from flask import request
 from werkzeug.datastructures import MultiDict
 
+from backend.api.attribute_checks import unknown_attributes
 from backend.api.problems import invalid_request
 from backend.api.schemas import filters, pages
 from backend.api.schemas.body import parse_json
@@ -19,6 +20,8 @@ from backend.api.schemas.filters import FilterReader
 from backend.api.schemas.problem import ProblemFault
 from backend.catalogue import skus
 from backend.filters import Schema, Where
+
+Choice = TypeVar("Choice", bound=str)
 
 MOST_WORDS: Final = 1000
 ID: Final = re.compile("[0-9]{1,18}")
@@ -37,6 +40,7 @@ class QueryReader:
         self._left = {name or "": given.getlist(name) for name in given}
         self._allowed: list[str] = []
         self.faults: list[ProblemFault] = []
+        self.checks_attributes = False
         for name, texts in list(self._left.items()):
             if "\0" in name or any("\0" in text for text in texts):
                 self.refuse(name, "holds a NUL character")
@@ -101,6 +105,16 @@ class QueryReader:
             return None
         return value if value is not None and self._in_range(name, value, least, most) else None
 
+    def choice(self, name: str, allowed: Sequence[Choice], *, default: Choice) -> Choice:
+        """Return one of the allowed words."""
+        text = self.text(name)
+        if text is None:
+            return default
+        if text not in allowed:
+            self.refuse(name, f"{text[:200]}: allowed are {', '.join(allowed)}")
+            return default
+        return allowed[[str(it) for it in allowed].index(text)]
+
     def flag(self, name: str) -> bool:
         """Return whether `true` is given; absent counts as `false`."""
         text = self.text(name)
@@ -144,6 +158,7 @@ class QueryReader:
 
         Call it last: it reads every parameter whose name is that of a filter.
         """
+        checks = self.flag("check_attributes")
         reader = FilterReader(schema)
         if (text := self.text("filter")) is not None:
             reader.read_json(self._json("filter", text), parameter="filter")
@@ -151,7 +166,14 @@ class QueryReader:
         for name in [name for name in self._left if filters.target_of(name, schema)]:
             reader.read_parameter(name, self._left.pop(name))
         self.faults += reader.faults
+        if checks:
+            self.check_attributes(reader.where)
+        self.checks_attributes = checks
         return reader.where
+
+    def check_attributes(self, where: Where) -> None:
+        """Note each attribute in a filter that no product has."""
+        self.faults += unknown_attributes(where)
 
     def _json(self, name: str, text: str) -> Any:
         try:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
-from typing import Final
+from typing import Annotated, Final, TypeAlias
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from backend.api.schemas import Json
-from backend.api.schemas.document import Document, RequestBody
+from backend.api.schemas.batch import check_batch
+from backend.api.schemas.document import BodyLimits, Document, RequestBody
 from backend.api.schemas.filters import Filter
+from backend.api.schemas.problem import BatchProblem
 from backend.api.schemas.product import MEMBERS, Product, ProductMember
 from backend.api.schemas.query import MOST_WORDS, QueryReader
 from backend.api.schemas.written_products import ProductWriter
 from backend.catalogue.drafts import Sku
+from backend.catalogue.texts import storable
 from backend.filters import Scalar, Schema
 from backend.queue.progress import State
 from backend.search import found
+from backend.search.query_text import LONGEST
 from backend.search.similar import MAX_LIMIT, Answer, Query
 from backend.vectors import SearchMode
 from backend.vectors.image_points import MOST_IMAGES
@@ -30,6 +35,10 @@ IMAGE: Final = (
 COLOUR: Final = (
     "how much colour counts, from 0 (the same thing in any colour) to 1 (as much as all else); "
     "absent: as the embedder has it, which `meta.colour` says"
+)
+TEXT: Final = "what the products look like, in English words, such as `red floral dress`"
+TEXT_WEIGHT: Final = (
+    "how much the text counts beside an image or a product, from 0 to 1; 0.5 if absent"
 )
 EXPLAIN: Final = "whether each item says how similar the parts of its vector are"
 
@@ -93,10 +102,15 @@ class SimilarAnswer(Document):
     meta: SimilarMeta
 
 
-class SimilarBody(RequestBody):
-    """A query by a product of the catalogue, for filters too long for a query string."""
+Text: TypeAlias = Annotated[str, AfterValidator(storable), Field(min_length=1, max_length=LONGEST)]
 
-    sku: Sku
+
+class SimilarBody(RequestBody):
+    """A query by a product of the catalogue, by words, or by both; `sku` or `text` is needed."""
+
+    text: Text | None = Field(None, description=TEXT)
+    sku: Sku | None = Field(None, validate_default=True)
+    text_weight: float = Field(0.5, ge=0, le=1, description=TEXT_WEIGHT)
     limit: int = Field(10, ge=1, le=MAX_LIMIT, description="how many at most; 10 if absent")
     exclude: list[Sku] = Field([], max_length=MOST_WORDS, description="skus that are left out")
     fields: list[ProductMember] = Field(
@@ -108,6 +122,13 @@ class SimilarBody(RequestBody):
     explain: bool = Field(False, description=EXPLAIN)
     filter: Filter = {}
 
+    @field_validator("sku")
+    @classmethod
+    def _check_given(cls, sku: str | None, info: ValidationInfo) -> str | None:
+        if sku is None and info.data.get("text", "") is None:
+            raise PydanticCustomError("missing", "must be given, or text")
+        return sku
+
     def query(self, fields: Schema) -> Query:
         """Return the query, without its product; `fields` are those that can be filtered by."""
         return Query(
@@ -117,9 +138,76 @@ class SimilarBody(RequestBody):
             exclude=self.exclude,
             min_score=self.min_score,
             image=self.image,
+            text=self.text,
+            text_weight=self.text_weight,
             colour=self.colour,
             explain=self.explain,
         )
+
+
+class SimilarBatchBody(RequestBody):
+    """One query for many products of the catalogue, such as those of one page of a shop."""
+
+    skus: list[Sku]
+    limit: int = Field(
+        10, ge=1, le=MAX_LIMIT, description="how many for each at most; 10 if absent"
+    )
+    exclude: list[Sku] = Field([], max_length=MOST_WORDS, description="skus that are left out")
+    fields: list[ProductMember] = Field(
+        [], max_length=MOST_WORDS, description="members of the products that are wanted"
+    )
+    min_score: float | None = Field(None, ge=-1, le=1)
+    colour: float | None = Field(None, ge=0, le=1, description=COLOUR)
+    filter: Filter = {}
+
+    @field_validator("skus")
+    @classmethod
+    def _check_number(cls, skus: list[str], info: ValidationInfo[BodyLimits]) -> list[str]:
+        return check_batch(skus, info)
+
+    def query(self, fields: Schema) -> Query:
+        """Return the query, without its products; `fields` are those that can be filtered by."""
+        return Query(
+            limit=self.limit,
+            where=self.filter,
+            schema=fields,
+            exclude=self.exclude,
+            min_score=self.min_score,
+            shows_images=shows_images(self.fields),
+            colour=self.colour,
+        )
+
+
+class SimilarBatchItem(Document):
+    """What looks like one of the products, or why that cannot be said."""
+
+    sku: str
+    status: int = Field(description="200, or that of the problem")
+    items: list[Neighbour] | None = Field(None, description="best first; absent with a problem")
+    query_state: State | None = Field(None, description="state of this product")
+    index_lags: bool | None = Field(
+        None, description="fewer items than `limit` came, since products have changed"
+    )
+    problem: BatchProblem | None = None
+
+
+class SimilarBatchMeta(BaseModel):
+    """How all the answers were found."""
+
+    embedder: str | None = None
+    fingerprint: str | None = None
+    search_mode: SearchMode | None = None
+    took_ms: float
+    coverage: float | None = Field(None, ge=0, le=1)
+
+
+class SimilarBatchAnswer(Document):
+    """The answer for each sku, in the order of the request, all of one generation."""
+
+    items: list[SimilarBatchItem]
+    generation: int | None = Field(description="null where no product could be searched by")
+    request_id: str
+    meta: SimilarBatchMeta
 
 
 class FacetValue(Document):
@@ -144,17 +232,21 @@ class FacetPage(Document):
     generation: int
 
 
-def read_query(reader: QueryReader, fields: Schema) -> tuple[Query, list[str]]:
+def read_query(
+    reader: QueryReader, fields: Schema, *, scored: bool = True
+) -> tuple[Query, list[str]]:
     """Read a query and the wanted members of products; call it last, since it finishes the reader.
 
-    Raises RequestError if anything was wrong.
+    Without `scored`, there is no `min_score`. Raises RequestError if anything was wrong.
     """
     limit = reader.integer("limit", default=10, least=1, most=MAX_LIMIT)
     exclude = reader.skus("exclude")
     wanted = reader.words_among("fields", MEMBERS)
-    min_score = reader.number("min_score", least=-1, most=1)
-    colour = reader.number("colour", least=0, most=1)
-    explain = reader.flag("explain")
+    min_score = reader.number("min_score", least=-1, most=1) if scored else None
+    text = _text(reader) if scored else None
+    text_weight = reader.number("text_weight", least=0, most=1) if scored else None
+    colour = reader.number("colour", least=0, most=1) if scored else None
+    explain = reader.flag("explain") if scored else False
     where = reader.where(fields)
     reader.finish()
     query = Query(
@@ -164,10 +256,20 @@ def read_query(reader: QueryReader, fields: Schema) -> tuple[Query, list[str]]:
         exclude=exclude,
         min_score=min_score,
         shows_images=shows_images(wanted),
+        text=text,
+        text_weight=0.5 if text_weight is None else text_weight,
         colour=colour,
         explain=explain,
     )
     return query, wanted
+
+
+def _text(reader: QueryReader) -> str | None:
+    text = reader.text("text")
+    if text is not None and not 1 <= len(text) <= LONGEST:
+        reader.refuse("text", f"takes 1 to {LONGEST} characters")
+        return None
+    return text
 
 
 def shows_images(fields: Collection[str]) -> bool:
@@ -186,6 +288,9 @@ def read_both(body: SimilarBody, reader: QueryReader, fields: Schema) -> tuple[Q
     query, wanted = read_query(reader, fields)
     if body.filter and query.where:
         reader.refuse(next(iter(query.where)), "the body has a filter; only one place can")
+        reader.finish()
+    if body.filter and reader.checks_attributes:
+        reader.check_attributes(body.filter)
         reader.finish()
     ours = body.query(fields)
     named = {name: getattr(ours, name) for name in given - {"fields", "filter"}}
@@ -216,17 +321,45 @@ def write_answer(
     }
 
 
-def _write_item(item: found.Neighbour, writer: ProductWriter) -> Json:
-    columns = item.shown
-    product = writer.write(
-        columns,
+class EachAnswer:
+    """Writes the answers of one request for many products. A product is written once."""
+
+    def __init__(self, fields: Collection[str]) -> None:
+        self._writer = ProductWriter(fields)
+        self._written: dict[int, Json] = {}
+
+    def write(self, sku: str, answer: Answer) -> Json:
+        """Return what looks like one product."""
+        return {
+            "sku": sku,
+            "status": 200,
+            "items": [self._item(item) for item in answer.items],
+            "query_state": answer.meta["query_state"],
+            "index_lags": answer.meta["index_lags"],
+        }
+
+    def _item(self, item: found.Neighbour) -> Json:
+        row = item.product
+        if row.id not in self._written:
+            self._written[row.id] = product_of_item(item, self._writer)
+        return {"sku": row.sku, "score": item.score, "product": self._written[row.id]}
+
+
+def product_of_item(item: found.Neighbour, writer: ProductWriter) -> Json:
+    """Return the product of an item as JSON, with the members that are wanted."""
+    return writer.write(
+        item.shown,
         item.state,
         item.reason,
         digest=item.product.image_digest,
         images=item.images,
         errors=item.image_errors,
     )
-    written = {"sku": columns["sku"], "score": item.score, "product": product}
+
+
+def _write_item(item: found.Neighbour, writer: ProductWriter) -> Json:
+    product = product_of_item(item, writer)
+    written = {"sku": item.product.sku, "score": item.score, "product": product}
     if item.parts is not None:
         written["explain"] = {"parts": [part._asdict() for part in item.parts]}
     return written

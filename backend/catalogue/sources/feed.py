@@ -12,6 +12,7 @@ class WarningKind(StrEnum):
     """What a warning is about: reports count warnings by kind."""
 
     AVAILABILITY = "availability"  # a word that does not say whether there is stock
+    UNPUBLISHED = "unpublished"  # a draft, or a product that the platform hides
     PRICE = "price"  # not a price, or one that cannot be stored
     DECIMAL = "decimal"  # a price such as 1.299, decided from the whole column
     SKU = "sku"  # one that a spreadsheet has probably changed

@@ -11,6 +11,7 @@ from backend.catalogue.drafts import FIELDS
 from backend.catalogue.sources import (
     magento,
     named_options,
+    publication,
     shopify,
     woocommerce,
     woocommerce_headers,
@@ -36,6 +37,7 @@ class Preset:
     columns: Mapping[
         str, Sequence[str]
     ]  # our field -> the columns to take, the first that is there
+    hidden: publication.Hidden = field(default_factory=dict)
     image_folders: tuple[str, ...] = ("",)
     image: str | None = None  # template, if no column names the image
     paths_end: str | None = None  # what divides several category paths in one cell
@@ -88,6 +90,7 @@ PRESETS: Final = (
             "brand": ["Vendor"],
             "group_id": [shopify.GROUP],
         },
+        hidden=publication.SHOPIFY,
         added=shopify.ADDED,
         arrange=shopify.arrange,
     ),
@@ -111,6 +114,7 @@ PRESETS: Final = (
             "brand": ["Brands"],
             "group_id": ["Parent"],
         },
+        hidden=publication.WOOCOMMERCE,
         paths_end=",",
         added=named_options.ADDED,
         arrange=woocommerce.arrange,
@@ -134,9 +138,10 @@ PRESETS: Final = (
             "base_colour": ["color", named_options.COLOUR],
             "gender": ["gender", named_options.GENDER],
             "brand": ["manufacturer", "brand"],
-            "group_id": ["parent_sku"],
+            "group_id": ["parent_sku", magento.GROUP],
             "link": ["url"],
         },
+        hidden=publication.MAGENTO,
         image_folders=(
             "",
             "pub/media/catalog/product",
@@ -144,7 +149,7 @@ PRESETS: Final = (
             "pub/media/import",
         ),
         paths_end=",",
-        added=named_options.ADDED,
+        added=magento.ADDED,
         arrange=magento.arrange,
     ),
     Preset(
@@ -156,6 +161,7 @@ PRESETS: Final = (
             ("id", "title", "image[0].url"),
         ),
         columns=_GOOGLE,
+        hidden=publication.META,
     ),
     Preset(
         name="google",

@@ -31,6 +31,7 @@ from backend.catalogue.sources.files import Files
 from backend.catalogue.sources.image_cells import checked_address, is_address, split_images
 from backend.catalogue.sources.mapping import FeedMapping
 from backend.catalogue.sources.presets import apply_preset, category_fields, find_preset
+from backend.catalogue.sources.publication import Publication
 from backend.errors import ConfigurationError, ForbiddenImage, UnreadableCatalogue
 from backend.vectors.image_points import MOST_IMAGES
 
@@ -69,6 +70,8 @@ class Table:
         self._header = Header(columns, self._header.delimiter)
         self._image_folders = mapping.image_folders
         self._columns, self._more = self._match(mapping)
+        names = self._header.columns
+        self._publication = Publication.find(names, self.preset.hidden, self.preset.in_english)
         image_at = self._columns.fields.get("image_uri")
         plural = image_at is not None and plain(self._header.columns[image_at]) in IMAGES
         self._lists_images = plural or bool(self._more)  # so an empty list says that there are none
@@ -176,6 +179,7 @@ class Table:
         sku, uri = fields.pop("sku"), fields.pop("image_uri", None)
         if sku is None:
             return Reject(record.line, None, "the sku is empty")
+        warnings += self._publication.apply(record.values, fields, warnings)
         fields = dict(category_fields(self.preset, fields))
         row = FeedRow(line=record.line, sku=sku, fields=fields, warnings=record.warnings + warnings)
         try:

@@ -13,6 +13,7 @@ from backend.catalogue.sources.columns import plain
 _WORDS: Final = {  # the header in English -> the same in other languages
     "Type": "Typ, Tipo",
     "SKU": "Artikelnummer, UGS, COD",
+    "Published": "Veröffentlicht, Publié, Publicado, Pubblicato, Gepubliceerd",
     "Name": "Nom, Nombre, Nome, Naam",
     "In stock?": "Vorrätig?, En stock ?, ¿En inventario?, ¿Existencias?, Op voorraad?",
     "Stock": "Lager, Bestand, Lagerbestand, Inventario, Existencias, Magazzino, Voorraad",

@@ -124,6 +124,31 @@ class EdgeIndex(VectorIndex):
             score_threshold=float32_threshold(min_score),
         )
 
+    def nearest_each(
+        self,
+        queries: Sequence[tuple[Vector, float | None]],
+        *,
+        limit: int,
+        where: Where | None = None,
+        mode: SearchMode | None = None,
+    ) -> list[list[Hit]]:
+        # One by one: the engine's batch is no faster, and would hold the GIL all the time.
+        passing = self._filter(where)
+        params = search_params(mode or self.search_mode(where), self.options)
+        return [
+            self._query(
+                qe.QueryRequest(
+                    query=qe.Query.Nearest(unit_vector(vector, self.size).tolist()),
+                    filter=passing,
+                    params=params,
+                    with_payload=False,
+                    limit=limit,
+                    score_threshold=float32_threshold(min_score),
+                )
+            )
+            for vector, min_score in queries
+        ]
+
     def recommend(
         self,
         positives: Sequence[Vector],
@@ -196,6 +221,9 @@ class EdgeIndex(VectorIndex):
             with_payload=payloads,
             **options,
         )
+        return self._query(request)
+
+    def _query(self, request: qe.QueryRequest) -> list[Hit]:
         with self.store.using() as shard:
             found = shard.query(request)
         return [Hit(int(it.id), it.score, without_claim(it.payload)) for it in found]

@@ -132,6 +132,35 @@ class ServerIndex(VectorIndex):
             query, limit, where, exclude, mode=mode, payloads=payloads, score_threshold=bound
         )
 
+    def nearest_each(
+        self,
+        queries: Sequence[tuple[Vector, float | None]],
+        *,
+        limit: int,
+        where: Where | None = None,
+        mode: SearchMode | None = None,
+    ) -> list[list[Hit]]:
+        mode, limits = mode or self.search_mode(where), self.collection.limits
+        if limits.page(limit) < limit:  # each needs several requests
+            options: dict[str, Any] = {"where": where, "mode": mode, "payloads": False}
+            return [self.nearest(it, limit=limit, min_score=low, **options) for it, low in queries]
+        if mode is SearchMode.EXACT:
+            limits.check_exact()
+        passing, params = self._filter(where), search_params(mode, self._options, limits)
+        requests = [
+            models.QueryRequest(
+                query=unit_vector(vector, self.size).tolist(),
+                limit=limit,
+                filter=passing,
+                params=params,
+                score_threshold=float32_threshold(min_score),
+                with_payload=False,
+            )
+            for vector, min_score in queries
+        ]
+        found = self._read("query_batch_points", requests=requests)
+        return [[Hit(int(it.id), it.score) for it in each.points] for each in found]
+
     def recommend(
         self,
         positives: Sequence[Vector],

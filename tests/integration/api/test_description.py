@@ -148,7 +148,7 @@ OPERATIONS = [
     *(f"{method} /v1/products/{{sku}}" for method in ("PUT", "PATCH", "GET", "DELETE")),
     *(f"{method} /v1/products/{{sku}}/image" for method in ("PUT", "GET", "DELETE")),
     *(f"{method} /v1/products/{{sku}}/images/{{number}}" for method in ("PUT", "GET", "DELETE")),
-    *("GET /v1/products/{sku}/similar", "POST /v1/similar"),
+    *("GET /v1/products/{sku}/similar", "POST /v1/similar", "POST /v1/similar:batch"),
     *("GET /v1/status", "GET /v1/jobs/{id}", "GET /livez", "GET /readyz", "GET /metrics"),
     *(
         "GET /v1/admin/jobs",
@@ -161,6 +161,9 @@ OPERATIONS = [
     *("POST /v1/admin/generations/{id}/promote", "POST /v1/admin/purge"),
     *("GET /v1/admin/feeds", "POST /v1/admin/feeds", "POST /v1/admin/feeds/{name}/run"),
     *(f"{method} /v1/admin/feeds/{{name}}" for method in ("GET", "PATCH", "DELETE")),
+    *("POST /v1/events:batch", "GET /v1/users/{user}/events", "DELETE /v1/users/{user}"),
+    *("POST /v1/recommendations", "GET /v1/users/{user}/recommendations"),
+    *("GET /v1/products/{sku}/together", "GET /v1/trending", "GET /v1/new-products"),
 ]
 
 

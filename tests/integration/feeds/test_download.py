@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,17 @@ def test_a_redirect_leads_from_http_to_https_and_not_back(
     with pytest.raises(ForbiddenFeed, match="not https"):
         fetch(tls.url("elsewhere"), path, plain, tls)
     assert plain.asked == []
+
+
+def test_a_date_to_try_again_is_compared_with_the_clock_of_the_host(
+    plain: FeedHost, tmp_path: Path
+) -> None:
+    plain.status, plain.retry_after = 503, formatdate(time.time() + 1000, usegmt=True)
+    with pytest.raises(FeedUnavailable, match=r"asks to wait (999|1000|1001) s"):
+        fetch(plain.url(), tmp_path / "feed", plain)
+    plain.retry_after = "soon"
+    with pytest.raises(FeedUnavailable, match=r"status 503$"):
+        fetch(plain.url(), tmp_path / "feed", plain)
 
 
 def test_a_redirect_to_a_host_that_is_not_allowed_is_not_followed(

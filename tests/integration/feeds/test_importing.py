@@ -362,6 +362,21 @@ def test_failures_are_kept_with_reason_and_tried_again_later_and_later(
     assert shop.feed().failures == 0
 
 
+def test_a_feed_waits_as_long_as_its_host_asks_but_not_beyond_its_interval(
+    shop: FeedShop, host: FeedHost
+) -> None:
+    shop.add(host.url(), every_seconds=3600)
+    host.status = 503
+    for asked, seconds in (("600", 600), ("5", 120), ("99999999", 3600)):
+        host.retry_after = asked
+        run = shop.run_feed()
+        assert run.reason == f"localhost answered with status 503, and asks to wait {asked} s"
+        due = shop.feed().due_at
+        assert due
+        assert run.finished_at
+        assert due - run.finished_at == timedelta(seconds=seconds)
+
+
 def test_products_are_indexed_while_a_host_keeps_a_feed_waiting(
     shop: FeedShop, host: FeedHost
 ) -> None:

@@ -10,7 +10,8 @@ from support.image_files import colour_image
 from support.shop import Shop
 
 from backend.database.models import Product
-from backend.search.similar import MAX_LIMIT, SLACK
+from backend.search.collecting import SLACK
+from backend.search.similar import MAX_LIMIT
 from backend.vectors import Hit, VectorIndex
 
 URL = "/v1/products/0001/similar"

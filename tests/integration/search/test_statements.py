@@ -142,3 +142,21 @@ def test_a_key_is_looked_up_once_in_a_while_and_the_catalogue_each_time(
     assert "renamed" in [item["product"]["display_name"] for item in items]
     assert len(found) == MOST
     assert not any("api_keys" in each for each in found)
+
+
+def test_a_batch_is_one_call_to_a_server_for_all_its_products(
+    asked: tuple[Shop, FlaskClient], wire: Wire
+) -> None:
+    shop, client = asked
+    skus = ["0001", "0002", "unknown", "several"]
+    filtered = {"skus": skus, "filter": {"gender": "Men", "year": {"gte": 2000}}}
+    client.post("/v1/similar:batch", json=filtered)
+    wire.seen.clear()
+    with noted_statements(shop) as found:
+        answer = client.post("/v1/similar:batch", json=filtered).json
+    assert [item["status"] for item in answer["items"]] == [200, 200, 404, 200]
+    assert len(found) == MOST
+    if shop.settings.qdrant_url:
+        [search] = wire.seen
+        assert isinstance(search, pb.QueryBatchPoints)
+        assert len(search.query_points) == 3

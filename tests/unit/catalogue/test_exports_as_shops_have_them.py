@@ -9,7 +9,8 @@ import pytest
 
 from backend.catalogue.import_memory import LastLines
 from backend.catalogue.import_rows import CheckedRow, read_rows
-from backend.catalogue.sources import open_source
+from backend.catalogue.sources import magento, open_source
+from backend.catalogue.sources.feed import WarningKind, kind_of
 
 WOO_GERMAN = """ID,Typ,Artikelnummer,Name,Vorrätig?,Lager,Regulärer Preis,Kategorien,\
 Bilder,Übergeordnetes Produkt,Marken,Attribut 1 Name,Attribut 1 Wert(e)
@@ -108,6 +109,71 @@ def test_shopify_stock_that_nothing_tracks_is_not_sold_out(tmp_path: Path) -> No
     assert rows["TEE-M"].draft.values["in_stock"] is False
     assert rows["TEE-S"].draft.values["in_stock"] is True
     assert "in_stock" not in rows["cap"].draft.values
+
+
+DRAFTS = {
+    "shopify": (
+        "Handle,Title,Variant SKU,Variant Price,Image Src,Status,Published",
+        ["a,A,A,9,,draft,TRUE", "b,B,B,9,,active,FALSE", "c,C,C,9,,active,TRUE", "c,,C2,9,,,"],
+    ),
+    "woocommerce": (
+        "ID,Type,UGS,Nom,Publié,En stock ?,Tarif régulier,Images",
+        ["1,simple,A,A,-1,1,9,", "2,simple,B,B,0,1,9,", "3,simple,C,C,1,1,9,", "4,,C2,C,1,,9,"],
+    ),
+    "magento": (
+        "sku,product_type,name,price,base_image,is_in_stock,product_online,status",
+        ["A,simple,A,9,,1,2,", "B,simple,B,9,,1,1,Disabled", "C,simple,C,9,,1,1,", "C2,,C,9,,,1,1"],
+    ),
+    "meta": (
+        "id,title,price,availability,fb_product_category,visibility",
+        ["A,A,9,in stock,x,hidden", "B,B,9,in stock,x,Staging", "C,C,9,in stock,x,published",
+         "C2,C,9,in stock,x,"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("platform", DRAFTS)
+def test_what_a_platform_does_not_show_is_not_in_stock(tmp_path: Path, platform: str) -> None:
+    header, lines = DRAFTS[platform]
+    rows = read(tmp_path, "\n".join([header, *lines, ""]))
+    found = {sku: row.draft.values["in_stock"] for sku, row in rows.items()}
+    assert found == {"A": False, "B": False, "C": True, "C2": True}
+    kinds = {sku: {kind_of(warning) for _, warning in row.warnings} for sku, row in rows.items()}
+    hidden = {sku for sku, found in kinds.items() if WarningKind.UNPUBLISHED in found}
+    assert hidden == {"A", "B"}
+
+
+def test_a_published_product_whose_stock_is_unclear_keeps_what_it_had(tmp_path: Path) -> None:
+    header = "sku,product_type,name,price,base_image,is_in_stock,product_online"
+    row = read(tmp_path, f"{header}\nA,simple,A,9,,perhaps,1\n")["A"]
+    assert "in_stock" not in row.draft.values
+
+
+def test_a_configurable_product_of_magento_is_the_group_of_its_variants(tmp_path: Path) -> None:
+    text = (
+        "sku,product_type,name,price,base_image,configurable_variations,"
+        "configurable_variation_labels\n"
+        "TEE-S,simple,Tee S,9,,,\nTEE-M,simple,Tee M,9,,,\nCAP,simple,Cap,5,,,\n"
+        'TEE,configurable,Tee,,,"sku=TEE-S,size=S,color=Red|sku=TEE-M,size=M,color=Red","size=Size"\n'
+        "TEE-L,simple,Tee L,9,,,\n"
+    )
+    rows = read(tmp_path, text)
+    groups = {sku: row.draft.values["group_id"] for sku, row in rows.items()}
+    assert groups == {"TEE-S": "TEE", "TEE-M": "TEE", "CAP": None, "TEE": "TEE", "TEE-L": None}
+    assert "configurable_group" not in rows["TEE"].draft.values["attributes"]
+
+
+def test_a_variant_that_stands_too_far_above_its_product_has_no_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(magento, "MOST_HELD", 1)
+    text = (
+        "sku,product_type,name,price,base_image,configurable_variations\n"
+        "FAR,simple,A,9,,\nNEAR,simple,B,9,,\nP,configurable,P,,,sku=FAR|sku=NEAR|sku=BELOW\n"
+        "BELOW,simple,C,9,,\n"
+    )
+    groups = {sku: row.draft.values["group_id"] for sku, row in read(tmp_path, text).items()}
+    assert groups == {"FAR": None, "NEAR": "P", "P": "P", "BELOW": "P"}
 
 
 def test_a_store_view_of_magento_does_not_replace_what_all_of_them_share(tmp_path: Path) -> None:

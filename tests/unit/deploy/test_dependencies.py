@@ -16,7 +16,7 @@ from support.places import ROOT
 
 SHIPPED = ("backend", "workers", "migrations")
 TRIED = (*SHIPPED, "tests", "examples", "benchmarks")
-OURS = {*SHIPPED, "sample_catalogue", "support"} | {
+OURS = {*SHIPPED, "sample_catalogue", "support", "shop_client", "lookalike_client"} | {
     path.stem for path in (ROOT / "benchmarks").glob("*.py")
 }
 NEVER_IMPORTED: Mapping[str, str] = {
@@ -26,6 +26,7 @@ NEVER_IMPORTED: Mapping[str, str] = {
     "hatchling": "what `build` builds with",
     "import-linter": "run by `make check`",
     "mypy": "run by `make check`",
+    "openapi-python-client": "run as a program by a test, and writes `shop_client`",
     "pytest-timeout": "a plugin of pytest",
     "pytest-xdist": "a plugin of pytest",
     "slipcover": "run by `make test`",

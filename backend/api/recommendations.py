@@ -1,0 +1,332 @@
+"""Lists for shoppers, visits and examples, what goes with a product, what is trending and new."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from flask import g
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend import generations
+from backend.access.scope import Scope
+from backend.api import openapi, parameters
+from backend.api.context import filterable, services
+from backend.api.request_log import took_ms
+from backend.api.schemas import Json
+from backend.api.schemas.body import read_body
+from backend.api.schemas.query import QueryReader
+from backend.api.schemas.recommendation import (
+    ExampleBody,
+    LeaveOut,
+    RecommendationAnswer,
+    RecommendationBody,
+)
+from backend.api.schemas.similar_items import product_of_item, read_query, shows_images
+from backend.api.schemas.written_products import ProductWriter
+from backend.api.scopes import requires_scope
+from backend.database import clock
+from backend.database.models import Generation, Product
+from backend.errors import NoExample, NotSearchable
+from backend.events.record import MOST_TEXT
+from backend.filters.matching import matcher
+from backend.recommendations import examples, popularity
+from backend.recommendations.chosen import Because, Chosen, Reason
+from backend.recommendations.history import History, history_of
+from backend.recommendations.recommend import List, Strategy, Wanted
+from backend.search import asked, query_vectors
+from backend.search.found import Neighbour, neighbours, read_rows
+from backend.search.similar import MAX_LIMIT, Query
+from backend.vectors import Hit
+
+READ_AT_ONCE: Final = 2 * MAX_LIMIT
+
+api = openapi.blueprint("recommendations", tag="shoppers")
+
+_COMPLEMENTARY: Final = parameters.one_of(
+    "complementary", ["true", "false"], "only products of other sub-categories than this one"
+)
+_LEAVE_OUT: Final = parameters.one_of("leave_out", list(LeaveOut), "of the shopper's history")
+_STRATEGY: Final = parameters.one_of("strategy", list(Strategy), "how examples become queries")
+_LIST: Final = (parameters.limit(), parameters.EXCLUDE, parameters.FIELDS, *parameters.FILTERS)
+
+
+@api.post(
+    "/recommendations",
+    operation_id="recommendProducts",
+    description="For a shopper, a visit, or named examples, in any combination. Several tastes get "
+    "their shares of the list. Of whom nothing is known, gets what is popular and new. Examples "
+    "that cannot be used are listed in `unresolved`.",
+    openapi_extensions=openapi.inputs(body=RecommendationBody),
+    responses={200: RecommendationAnswer, **openapi.refusals(400, 413, 415)},
+)
+@requires_scope(Scope.READ)
+def recommend() -> Json:
+    """Recommend products."""
+    QueryReader.of_request().finish()
+    body = read_body(RecommendationBody)
+    query = Query(
+        limit=body.limit,
+        where=body.filter,
+        schema=filterable(),
+        exclude=body.exclude,
+        shows_images=shows_images(body.fields),
+    )
+    return _recommend(body, query, body.fields)
+
+
+@api.get(
+    "/users/<user>/recommendations",
+    operation_id="getUserRecommendations",
+    description="By what the shopper did lately: newer acts and dearer ones count more, returns "
+    "and dislikes speak against. `POST /v1/recommendations` takes a visit and examples too.",
+    openapi_extensions=openapi.inputs(parameters.USER, _STRATEGY, _LEAVE_OUT, *_LIST),
+    responses={200: RecommendationAnswer, **openapi.refusals()},
+)
+@requires_scope(Scope.READ)
+def recommend_to_user(user: str) -> Json:
+    """Recommend products to a shopper."""
+    reader = QueryReader.of_request()
+    strategy = reader.choice("strategy", list(Strategy), default=Strategy.CLUSTERS)
+    leave_out = reader.choice("leave_out", list(LeaveOut), default=LeaveOut.BOUGHT)
+    query, fields = read_query(reader, filterable(), scored=False)
+    body = RecommendationBody(user=user[:MOST_TEXT], strategy=strategy, leave_out=leave_out)
+    return _recommend(body, query, fields)
+
+
+def _recommend(body: RecommendationBody, query: Query, fields: Sequence[str]) -> Json:
+    found = services()
+    with found.db.read() as session:
+        generation = generations.active(session)
+        now = clock.now(session)
+        history = history_of(session, user=body.user, visit=body.session, now=now)
+        named = examples.resolve(
+            session, generation, _weights(body.positive), _weights(body.negative)
+        )
+        excluded = _ids(session, query.exclude)
+    whole = examples.together_with(history, named.examples)
+    if named.unresolved and not whole.likes and body.positive:
+        raise NoExample(f"none of the examples can be used: {', '.join(named.unresolved)[:500]}")
+    wanted = Wanted(
+        history=whole,
+        limit=query.limit,
+        strategy=body.strategy,
+        where=query.where,
+        exclude=excluded | _left_out(whole, body.leave_out),
+        explore=body.explore,
+        seed=body.user or body.session or "",
+    )
+    made = found.recommender.recommend(generation, wanted)
+    return _written(generation, made, query, fields, unresolved=named.unresolved)
+
+
+def _weights(given: Sequence[str | ExampleBody]) -> dict[str, float]:
+    pairs = ((it, 1.0) if isinstance(it, str) else (it.sku, it.weight) for it in given)
+    return dict(pairs)
+
+
+def _left_out(history: History, leave_out: LeaveOut) -> frozenset[int]:
+    if leave_out is LeaveOut.SEEN:
+        return history.seen | history.bought
+    return history.bought if leave_out is LeaveOut.BOUGHT else frozenset()
+
+
+def _ids(session: Session, skus: Sequence[str]) -> frozenset[int]:
+    if not skus:
+        return frozenset()
+    return frozenset(session.scalars(select(Product.id).where(Product.sku.in_(skus))))
+
+
+@api.get(
+    "/products/<sku>/together",
+    operation_id="getProductsTogether",
+    description="By what shoppers looked at, carted and bought together. A product of which little "
+    "is known inherits what its visual neighbours go with; its looks count less and less.",
+    openapi_extensions=openapi.inputs(parameters.SKU, _COMPLEMENTARY, *_LIST),
+    responses={200: RecommendationAnswer, **openapi.refusals(404)},
+)
+@requires_scope(Scope.READ)
+def together(sku: str) -> Json:
+    """Find what goes with a product."""
+    reader = QueryReader.of_request()
+    complementary = reader.flag("complementary")
+    query, fields = read_query(reader, filterable(), scored=False)
+    found = services()
+    product, generation, vector = _asked(sku, query.exclude)
+    chosen = found.together.of(product[0], generation, vector, exclude=product[1:])
+    keep = _of_other_category(product[0]) if complementary else None
+    made = List(chosen=chosen, tastes=[])
+    return _written(generation, made, query, fields, keep=keep)
+
+
+def _asked(sku: str, exclude: Sequence[str]) -> tuple[list[int], Generation, Any]:
+    """Return the ids of the product and of those to exclude, the generation, and the vector."""
+    found = services()
+    try:
+        with found.db.query() as connection:
+            product = asked.read_product(
+                connection, found.similar.active, sku, image=None, exclude=exclude
+            )
+        return product.exclude, product.generation, query_vectors.vector_of(product)
+    except NotSearchable:
+        with found.db.read() as session:
+            generation = generations.active(session)
+            own = _ids(session, [sku])
+            return [*own, *(_ids(session, exclude) - own)], generation, None
+
+
+def _of_other_category(product_id: int) -> Callable[[Neighbour], bool]:
+    with services().db.read() as session:
+        row = session.execute(
+            select(Product.sub_category, Product.article_type).where(Product.id == product_id)
+        ).one()
+
+    def keep(item: Neighbour) -> bool:
+        if row.sub_category is not None and item.product.sub_category is not None:
+            return bool(row.sub_category != item.product.sub_category)
+        return bool(row.article_type != item.product.article_type)
+
+    return keep
+
+
+@api.get(
+    "/trending",
+    operation_id="listTrendingProducts",
+    description="What shoppers do most at the moment: an act counts half after two days. Filters "
+    "make it the trend of a category.",
+    openapi_extensions=openapi.inputs(*_LIST),
+    responses={200: RecommendationAnswer, **openapi.refusals()},
+)
+@requires_scope(Scope.READ)
+def list_trending() -> Json:
+    """List what is trending."""
+    return _list(
+        lambda session, now, many: [
+            Chosen(product, score, Reason.TRENDING)
+            for product, score in popularity.trending(session, now=now, limit=many)
+        ]
+    )
+
+
+@api.get(
+    "/new-products",
+    operation_id="listNewProducts",
+    description="The products of the last thirty days, the newest first.",
+    openapi_extensions=openapi.inputs(*_LIST),
+    responses={200: RecommendationAnswer, **openapi.refusals()},
+)
+@requires_scope(Scope.READ)
+def list_new() -> Json:
+    """List what is new."""
+    return _list(
+        lambda session, now, many: [
+            Chosen(product, 0.0, Reason.NEW)
+            for product, _ in popularity.newest(session, now=now, limit=many)
+        ]
+    )
+
+
+def _list(choose: Callable[[Session, Any, int], list[Chosen]]) -> Json:
+    query, fields = read_query(QueryReader.of_request(), filterable(), scored=False)
+    with services().db.read() as session:
+        generation = generations.active(session)
+        excluded = _ids(session, query.exclude)
+        many = 20 * MAX_LIMIT if query.where else query.limit + len(excluded)
+        chosen = choose(session, clock.now(session), many)
+    chosen = [it for it in chosen if it.product_id not in excluded]
+    return _written(generation, List(chosen=chosen, tastes=[]), query, fields)
+
+
+# --- answers -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Shown:
+    chosen: Chosen
+    item: Neighbour
+
+
+def _written(
+    generation: Generation,
+    made: List,
+    query: Query,
+    fields: Collection[str],
+    *,
+    unresolved: Mapping[str, str] = MappingProxyType({}),
+    keep: Callable[[Neighbour], bool] | None = None,
+) -> Json:
+    """Return the first products of a list that pass the filter now, as JSON."""
+    shown = []
+    for one in _passing(generation, made.chosen, query, keep):
+        shown.append(one)
+        if len(shown) == query.limit:
+            break
+    named = {it.product_id for one in shown for it in one.chosen.because}
+    named |= {product for _, members in made.tastes for product in members}
+    skus, writer = _skus(named), ProductWriter(fields)
+    return {
+        "items": [_item(one, skus, writer) for one in shown],
+        "recommendation_id": g.request_id,
+        "generation": generation.id,
+        "request_id": g.request_id,
+        "unresolved": [{"sku": sku, "state": it} for sku, it in unresolved.items()],
+        "meta": {
+            "tastes": [
+                {"share": round(share, 4), "skus": [skus[it] for it in members if it in skus]}
+                for share, members in made.tastes
+            ],
+            "took_ms": took_ms(),
+        },
+    }
+
+
+def _passing(
+    generation: Generation,
+    chosen: Sequence[Chosen],
+    query: Query,
+    keep: Callable[[Neighbour], bool] | None,
+) -> Iterator[_Shown]:
+    """Yield the products of a list as SQL has them now, without those that do not pass."""
+    passes = matcher(query.where, query.schema) if query.where else None
+    for start in range(0, len(chosen), READ_AT_ONCE):
+        part = chosen[start : start + READ_AT_ONCE]
+        hits = [Hit(it.product_id, 0.0) for it in part]
+        with services().db.query() as connection:
+            read = read_rows(
+                connection,
+                generation.id,
+                [it.product_id for it in part],
+                images=query.shows_images,
+            )
+        found = neighbours(hits, read, images=query.shows_images)
+        rows = {item.product.id: item for item in found}
+        for one in part:
+            item = rows.get(one.product_id)
+            if item is None or (passes and not passes(item.value_of)):
+                continue
+            if keep is None or keep(item):
+                yield _Shown(one, item)
+
+
+def _skus(ids: Collection[int]) -> dict[int, str]:
+    if not ids:
+        return {}
+    with services().db.read() as session:
+        rows = session.execute(select(Product.id, Product.sku).where(Product.id.in_(ids)))
+        return {row.id: row.sku for row in rows}
+
+
+def _item(one: _Shown, skus: dict[int, str], writer: ProductWriter) -> Json:
+    def because(it: Because) -> Json:
+        return {"sku": skus[it.product_id], "share": it.share}
+
+    return {
+        "sku": one.item.product.sku,
+        "score": round(one.chosen.score, 6),
+        "reason": one.chosen.reason.value,
+        "because": [because(it) for it in one.chosen.because if it.product_id in skus],
+        "product": product_of_item(one.item, writer),
+    }

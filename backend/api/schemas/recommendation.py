@@ -1,0 +1,107 @@
+"""Recommendations in JSON: the body that asks for them, and the lists."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, TypeAlias
+
+from pydantic import Field
+
+from backend.api.schemas.document import Document, RequestBody
+from backend.api.schemas.event import Name
+from backend.api.schemas.filters import Filter
+from backend.api.schemas.product import Product, ProductMember
+from backend.api.schemas.query import MOST_WORDS
+from backend.catalogue.drafts import Sku
+from backend.recommendations.chosen import Reason
+from backend.recommendations.recommend import Strategy
+from backend.search.similar import MAX_LIMIT
+
+MOST_EXAMPLES = 100
+
+
+class LeaveOut(StrEnum):
+    """Which products of a shopper's history a list leaves out; its examples never occur in it."""
+
+    SEEN = "seen"
+    BOUGHT = "bought"
+    NOTHING = "nothing"
+
+
+class ExampleBody(RequestBody):
+    """A product as an example, and how much it counts beside the others."""
+
+    sku: Sku
+    weight: float = Field(1.0, gt=0, le=100)
+
+
+Examples: TypeAlias = Annotated[list[Sku | ExampleBody], Field(max_length=MOST_EXAMPLES)]
+
+
+class RecommendationBody(RequestBody):
+    """For whom a list is: a shopper, a visit, examples, or several of these together."""
+
+    user: Name | None = Field(None, description="a shopper, as events name them")
+    session: Name | None = Field(None, description="a visit, as events name it")
+    positive: Examples = Field([], description="skus, or objects with `sku` and `weight`")
+    negative: Examples = Field([], description="what the list must not be like")
+    strategy: Strategy = Field(Strategy.CLUSTERS, strict=False)
+    leave_out: LeaveOut = Field(LeaveOut.BOUGHT, strict=False)
+    explore: float = Field(
+        0.0, ge=0, le=1, description="share of the places for products nobody has looked at yet"
+    )
+    limit: int = Field(10, ge=1, le=MAX_LIMIT, description="how many at most; 10 if absent")
+    exclude: list[Sku] = Field([], max_length=MOST_WORDS, description="skus that are left out")
+    fields: list[ProductMember] = Field(
+        [], max_length=MOST_WORDS, description="members of the products that are wanted"
+    )
+    filter: Filter = {}
+
+
+class BecauseDocument(Document):
+    """An example that contributed to a score."""
+
+    sku: str
+    share: float = Field(description="of the score, 0 to 1")
+
+
+class Recommended(Document):
+    """A product of a list."""
+
+    sku: str
+    score: float = Field(ge=0, description="comparable within its reason, in this list only")
+    reason: Reason
+    because: list[BecauseDocument] = Field(description="the examples that contributed most")
+    product: Product
+
+
+class TasteDocument(Document):
+    """A group of examples that look alike; it fills its share of the list."""
+
+    share: float
+    skus: list[str]
+
+
+class Unresolved(Document):
+    """An example that could not be used, and why."""
+
+    sku: str
+    state: str = Field(description="unknown, removed, or the state of a product without a vector")
+
+
+class RecommendationMeta(Document):
+    """How a list was made."""
+
+    tastes: list[TasteDocument]
+    took_ms: float
+
+
+class RecommendationAnswer(Document):
+    """A list, best first. Events name its `recommendation_id`."""
+
+    items: list[Recommended]
+    recommendation_id: str
+    generation: int
+    request_id: str
+    unresolved: list[Unresolved]
+    meta: RecommendationMeta

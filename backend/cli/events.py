@@ -1,0 +1,66 @@
+"""`lookalike events`: what shoppers do, from a file."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from backend.cli.common import AsJson, bar, err, out, print_json, services
+from backend.events.kinds import Kind
+
+events = typer.Typer(help="What shoppers do: views, carts, purchases.", no_args_is_help=True)
+
+
+@events.command("import")
+def import_(
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="CSV, JSON lines or Parquet.")
+    ],
+    mapping: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="MEMBER=COLUMN", help="Such as user=customer_id."),
+    ] = None,
+    kind: Annotated[
+        Kind | None, typer.Option(help="What all rows are, where no column tells.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Store the events of a file, each once: the same file again changes nothing.
+
+    Columns with the usual names are recognised. Times are ISO 8601, or seconds or milliseconds
+    since 1970; without a zone they are UTC. Bad rows are listed, the others are stored. The running
+    server, or the workers, count pairs and trends from them; without one, this command does.
+    """
+    from backend.errors import ConfigurationError
+    from backend.events import counting
+    from backend.events.event_file import EventFile
+    from backend.events.importing import import_events
+
+    pairs = [text.partition("=") for text in mapping or ()]
+    if wrong := [member for member, equals, column in pairs if not (equals and column)]:
+        raise ConfigurationError(f"--map {wrong[0]}: write member=column")
+    source = EventFile(file, columns={member: name for member, _, name in pairs}, kind=kind)
+    with services(is_long=True) as found:
+        days = found.settings.event_days
+        with bar("Importing") as report_to:
+            report = import_events(found.db, source.read(), days=days, report_to=report_to)
+        with bar("Counting") as report_to:
+            counted = 0
+            while some := counting.count_some(found.db):
+                counted += some
+                report_to(counted, None)
+    if as_json:
+        print_json(asdict(report))
+    else:
+        out.print(
+            f"{report.rows:,} rows: {report.stored:,} stored, {report.duplicates:,} were stored "
+            f"before, {report.unknown:,} wait for their product, {report.rejected:,} rejected.",
+            highlight=False,
+        )
+        for reject in report.rejects:
+            err.print(escape(f"line {reject['line']}: {reject['reason']}"), highlight=False)
+    raise typer.Exit(1 if report.rows and report.rejected == report.rows else 0)

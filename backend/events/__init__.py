@@ -1,0 +1,12 @@
+"""What shoppers do with products: views, carts, purchases, returns, likes.
+
+- `kinds`: the kinds of events, and how much each tells
+- `record`: events come in, each once
+- `importing`, `event_file`: events from a file
+- `counting`: new events become pairs of products and counts of days, each once
+- `decay`: how old events count less
+- `shoppers`: all that is stored of one shopper: shown, or deleted
+
+Writing an event is an INSERT; nothing that is derived from it is waited for.
+`backend.recommendations` reads pairs, days and the newest events.
+"""

@@ -1,0 +1,95 @@
+"""What a shopper, or a visitor in a session, did lately: examples for and against, with weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from backend.database.models import Event
+from backend.events.kinds import BOUGHT, SEEN, TASTE, Kind
+
+MOST_EVENTS: Final = 200
+"""The newest events that are read of a shopper."""
+
+HALF_LIFE: Final = timedelta(days=14)
+"""An event counts half after this time: tastes last longer than a visit, and seasons end."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A product that a shopper did something with. A weight below 0 speaks against it."""
+
+    product_id: int
+    weight: float
+    kind: Kind  # what counted most
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """The examples, the heaviest first, and the products that the shopper knows or has bought."""
+
+    examples: Sequence[Example] = ()
+    seen: frozenset[int] = frozenset()
+    bought: frozenset[int] = frozenset()
+
+    @property
+    def likes(self) -> list[Example]:
+        """The examples that speak for something."""
+        return [it for it in self.examples if it.weight > 0]
+
+    @property
+    def dislikes(self) -> list[Example]:
+        """The examples that speak against something."""
+        return [it for it in self.examples if it.weight < 0]
+
+
+def history_of(session: Session, *, user: str | None, visit: str | None, now: datetime) -> History:
+    """Return what a shopper did, or somebody in a visit; nothing if neither is known."""
+    who = [
+        column == name
+        for column, name in ((Event.shopper, user), (Event.session, visit))
+        if name is not None
+    ]
+    if not who:
+        return History()
+    rows = session.execute(
+        select(Event.product_id, Event.kind, Event.at)
+        .where(or_(*who), Event.product_id.is_not(None), Event.kind != Kind.IMPRESSION.value)
+        .order_by(Event.at.desc())
+        .limit(MOST_EVENTS)
+    )
+    return weigh([(row[0], Kind(row[1]), row[2]) for row in rows if row[0]], now=now)
+
+
+def weigh(acts: Sequence[tuple[int, Kind, datetime]], *, now: datetime) -> History:
+    """Return the examples that acts (product id, kind, time) are.
+
+    The weight of a product is the sum over its acts of TASTE, halved after each HALF_LIFE. What was
+    returned or disliked after all speaks against, whatever came before.
+    """
+    weights: dict[int, float] = {}
+    strongest: dict[int, tuple[float, Kind]] = {}
+    for product, kind, at in acts:
+        weight = TASTE[kind] * 2.0 ** (-max(timedelta(0), now - at) / HALF_LIFE)
+        weights[product] = weights.get(product, 0.0) + weight
+        if abs(weight) >= abs(strongest.get(product, (0.0, kind))[0]):
+            strongest[product] = (weight, kind)
+    against = {product for product, kind, _ in acts if TASTE[kind] < 0}
+    examples = [
+        Example(
+            product,
+            -abs(weight) if product in against else weight,
+            strongest[product][1],
+        )
+        for product, weight in weights.items()
+    ]
+    return History(
+        examples=sorted(examples, key=lambda it: -abs(it.weight)),
+        seen=frozenset(product for product, kind, _ in acts if kind in SEEN),
+        bought=frozenset(product for product, kind, _ in acts if kind in BOUGHT),
+    )

@@ -1,0 +1,300 @@
+"""Lists for a shopper, a visit, or examples; for those of whom nothing is known, what is popular.
+
+The list is shared by the shopper's tastes. Within a taste, a product's score is LOOK times the
+square of its similarity to the taste, plus how strongly it goes with the examples in it, weighted.
+What is nearer to a disliked example than to the taste is left out.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend.catalogue import image_vectors
+from backend.database import clock
+from backend.database.engine import Database
+from backend.database.models import Generation, IndexEntry, Product, ProductDay
+from backend.events.decay import day_of
+from backend.filters import Where
+from backend.recommendations import pairs, popularity, tastes
+from backend.recommendations.chosen import Because, Chosen, Reason
+from backend.recommendations.formula import LOOK
+from backend.recommendations.history import Example, History
+from backend.recommendations.pairs import Partners
+from backend.recommendations.popularity import POPULAR_DAYS
+from backend.recommendations.tastes import Taste
+from backend.search.nearest_products import nearest_products
+from backend.vectors import Vector, VectorIndex
+
+MOST_EXAMPLES: Final = 30
+MOST_DISLIKES: Final = 5
+SPARE: Final = 3
+"""Candidates of each taste, as a multiple of the list's length: filters and shares leave some."""
+
+CLUSTER_COSINE: Final = 0.6
+"""Least cosine of the means of two groups of examples that become one taste."""
+
+
+class Strategy(StrEnum):
+    """How examples become queries."""
+
+    CLUSTERS = "clusters"  # one for each taste
+    AVERAGE = "average"  # one for the mean of all examples
+    BEST_SCORE = "best-score"  # one for each of the heaviest examples
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What a list is asked for. `explore` is the share of places for products nobody knows yet."""
+
+    history: History
+    limit: int = 10
+    strategy: Strategy = Strategy.CLUSTERS
+    where: Where = field(default_factory=dict)
+    exclude: frozenset[int] = frozenset()
+    explore: float = 0.0
+    seed: str = ""  # the same seed on the same day explores the same products
+
+
+@dataclass(frozen=True, kw_only=True)
+class List:
+    """Candidates in the order of the list, more than it has places, and the tastes behind them."""
+
+    chosen: Sequence[Chosen]
+    tastes: Sequence[tuple[float, Sequence[int]]]  # share, and the examples' product ids
+
+
+class Recommender:
+    """Makes lists. Safe to call from several threads."""
+
+    def __init__(self, db: Database, index_of: Callable[[Generation], VectorIndex]) -> None:
+        self._db = db
+        self._index_of = index_of
+
+    def recommend(self, generation: Generation, wanted: Wanted) -> List:
+        """Return the list for a history, followed by what is popular and what is new.
+
+        Raises what the index raises.
+        """
+        likes = wanted.history.likes[:MOST_EXAMPLES]
+        with self._db.read() as session:
+            now = clock.now(session)
+            vectors = _vectors(session, generation, wanted.history)
+            partners = pairs.partners(session, [it.product_id for it in likes], now=now)
+        seen = [it for it in likes if it.product_id in vectors]
+        found = _tastes([vectors[it.product_id] for it in seen], seen, wanted.strategy)
+        disliked = [
+            vectors[it.product_id] for it in wanted.history.dislikes if it.product_id in vectors
+        ]
+        ranked = [
+            self._of_taste(generation, taste, seen, partners, disliked[:MOST_DISLIKES], wanted)
+            for taste in found
+        ]
+        unseen = [it for it in likes if it.product_id not in vectors]
+        with self._db.read() as session:
+            rest = _known_little(session, unseen, partners, wanted, now=now)
+            chosen = _shared(ranked, found, wanted)
+            if wanted.explore:
+                chosen = _with_unknown(session, chosen, ranked, wanted, now=now)
+        total = sum(taste.weight for taste in found)
+        return List(
+            chosen=_once([*chosen, *rest]),
+            tastes=[
+                (taste.weight / total, [seen[at].product_id for at in taste.members])
+                for taste in found
+            ],
+        )
+
+    def _of_taste(
+        self,
+        generation: Generation,
+        taste: Taste,
+        examples: Sequence[Example],
+        partners: Mapping[int, Partners],
+        disliked: Sequence[Vector],
+        wanted: Wanted,
+    ) -> list[Chosen]:
+        """Return the candidates of one taste, best first."""
+        members = [examples[at] for at in taste.members]
+        excluded = wanted.exclude | {it.product_id for it in wanted.history.examples}
+        looks = self._nearest(generation, taste.vector, wanted, excluded)
+        for vector in disliked:
+            worse = self._nearest(generation, vector, wanted, excluded)
+            looks = {it: cosine for it, cosine in looks.items() if worse.get(it, -1.0) < cosine}
+        parts: dict[int, dict[int, float]] = defaultdict(dict)
+        for example in members:
+            share = example.weight / taste.weight
+            for other, times in partners.get(example.product_id, {}).items():
+                if other not in excluded:
+                    parts[other][example.product_id] = share * times / (times + 1.0)
+        found = []
+        for product in {*looks, *parts}:
+            look = LOOK * max(0.0, looks.get(product, 0.0)) ** 2
+            together = sum(parts[product].values()) if product in parts else 0.0
+            reason = Reason.LOOK if look >= together else Reason.TOGETHER
+            because = _because(members, parts.get(product, {}), look, taste)
+            found.append(Chosen(product, look + together, reason, because))
+        return sorted(found, key=lambda it: (-it.score, it.product_id))
+
+    def _nearest(
+        self,
+        generation: Generation,
+        vector: Vector,
+        wanted: Wanted,
+        excluded: frozenset[int] | set[int],
+    ) -> dict[int, float]:
+        hits = nearest_products(
+            self._index_of(generation),
+            vector,
+            limit=SPARE * wanted.limit + len(wanted.exclude),
+            most_images=generation.most_images,
+            where=wanted.where,
+            exclude=sorted(excluded),
+            payloads=False,
+        )
+        return {hit.id: hit.score for hit in hits}
+
+
+def _vectors(session: Session, generation: Generation, history: History) -> dict[int, Vector]:
+    """Return the last good vectors of the examples that have one."""
+    examples = [*history.likes[:MOST_EXAMPLES], *history.dislikes[:MOST_DISLIKES]]
+    ids = [it.product_id for it in examples]
+    rows = session.execute(
+        select(IndexEntry.product_id, IndexEntry.embedded_digest).where(
+            IndexEntry.generation_id == generation.id,
+            IndexEntry.product_id.in_(ids),
+            IndexEntry.embedded_digest.is_not(None),
+        )
+    )
+    digests: dict[int, str] = {row[0]: row[1] for row in rows if row[1]}
+    stored = image_vectors.load(session, generation.fingerprint, digests.values())
+    return {it: stored[digest] for it, digest in digests.items() if digest in stored}
+
+
+def _tastes(
+    vectors: Sequence[Vector], examples: Sequence[Example], strategy: Strategy
+) -> list[Taste]:
+    weights = [it.weight for it in examples]
+    if strategy is Strategy.AVERAGE:
+        return tastes.average(vectors, weights)
+    if strategy is Strategy.BEST_SCORE:
+        return tastes.each(vectors, weights)
+    return tastes.clusters(vectors, weights, least_cosine=CLUSTER_COSINE)
+
+
+def _because(
+    members: Sequence[Example], parts: Mapping[int, float], look: float, taste: Taste
+) -> list[Because]:
+    """Return which examples a score comes from: the looks from all of the taste, by weight."""
+    shares = {it.product_id: look * it.weight / taste.weight for it in members}
+    for product, added in parts.items():
+        shares[product] = shares.get(product, 0.0) + added
+    total = sum(shares.values()) or 1.0
+    best = sorted(shares.items(), key=lambda it: -it[1])[:3]
+    return [Because(product, round(share / total, 4)) for product, share in best]
+
+
+def _shared(
+    ranked: Sequence[Sequence[Chosen]], found: Sequence[Taste], wanted: Wanted
+) -> list[Chosen]:
+    """Return the candidates of all tastes in one order, each taste with its share of the places."""
+    taken: set[int] = set()
+    left = [iter(each) for each in ranked]
+    order = tastes.slots(found, SPARE * wanted.limit)
+    chosen = []
+    for at in order:
+        following = next((it for it in left[at] if it.product_id not in taken), None)
+        if following is not None:
+            taken.add(following.product_id)
+            chosen.append(following)
+    return chosen
+
+
+def _with_unknown(
+    session: Session,
+    chosen: Sequence[Chosen],
+    ranked: Sequence[Sequence[Chosen]],
+    wanted: Wanted,
+    *,
+    now: datetime,
+) -> list[Chosen]:
+    """Put products that nobody has done anything with into a share of the places.
+
+    They are drawn from the candidates of all tastes, and stand in drawn places.
+    """
+    candidates = {it.product_id: it for each in ranked for it in each if it.reason is Reason.LOOK}
+    known = set(
+        session.scalars(
+            select(ProductDay.product_id)
+            .where(
+                ProductDay.product_id.in_(list(candidates)),
+                ProductDay.day > day_of(now) - POPULAR_DAYS,
+            )
+            .distinct()
+        )
+    )
+    unknown = [it for it in candidates if it not in known]
+    drawn = random.Random(f"{wanted.seed}:{day_of(now)}")
+    places = min(len(unknown), round(wanted.explore * wanted.limit))
+    explored = drawn.sample(unknown, places)
+    kept = [it for it in chosen if it.product_id not in explored]
+    for at, product in zip(
+        sorted(drawn.sample(range(wanted.limit), places)), explored, strict=True
+    ):
+        one = candidates[product]
+        kept.insert(at, Chosen(product, one.score, Reason.EXPLORED, one.because))
+    return kept
+
+
+def _known_little(
+    session: Session,
+    examples: Sequence[Example],
+    partners: Mapping[int, Partners],
+    wanted: Wanted,
+    *,
+    now: datetime,
+) -> list[Chosen]:
+    """Return what needs no vector: partners of examples without one, what is popular, and new."""
+    excluded = wanted.exclude | {it.product_id for it in wanted.history.examples}
+    found = [
+        Chosen(other, times / (times + 1.0), Reason.TOGETHER, [Because(it.product_id, 1.0)])
+        for it in examples
+        for other, times in partners.get(it.product_id, {}).items()
+    ]
+    found.sort(key=lambda it: -it.score)
+    many = 100 + SPARE * wanted.limit + len(excluded)
+    popular = _by_category(session, popularity.most_liked(session, now=now, limit=many))
+    found += [Chosen(it, score, Reason.POPULAR) for it, score in popular]
+    found += [
+        Chosen(it, 0.0, Reason.NEW) for it, _ in popularity.newest(session, now=now, limit=many)
+    ]
+    return [it for it in found if it.product_id not in excluded]
+
+
+def _by_category(session: Session, popular: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
+    """Return popular products in turns of their article types: the best of each type come first."""
+    ids = [product for product, _ in popular]
+    rows = session.execute(select(Product.id, Product.article_type).where(Product.id.in_(ids)))
+    types = {row[0]: row[1] for row in rows}
+    turns: dict[str | None, int] = defaultdict(int)
+    ordered = []
+    for place, (product, score) in enumerate(popular):
+        kind = types.get(product)
+        ordered.append((turns[kind], place, product, score))
+        turns[kind] += 1
+    return [(product, score) for _, _, product, score in sorted(ordered)]
+
+
+def _once(chosen: Sequence[Chosen]) -> list[Chosen]:
+    found: dict[int, Chosen] = {}
+    for it in chosen:
+        found.setdefault(it.product_id, it)
+    return list(found.values())

@@ -1,0 +1,88 @@
+"""The tastes of a shopper: groups of liked products that look alike.
+
+Somebody who looks at boots and at summer dresses must not get what lies between the two: each taste
+has a vector of its own, and a share of the list by its weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from backend.vectors import Vector
+
+MOST_TASTES: Final = 5
+MOST_EXAMPLES: Final = 30
+"""The heaviest examples that are grouped."""
+
+
+@dataclass(frozen=True)
+class Taste:
+    """A group of examples: its mean vector at length 1, its weight, and who is in it."""
+
+    vector: Vector
+    weight: float
+    members: Sequence[int]  # positions of the examples, the heaviest first
+
+
+def average(vectors: Sequence[Vector], weights: Sequence[float]) -> list[Taste]:
+    """Return one taste: the weighted mean of all examples."""
+    return [_taste(range(len(vectors)), vectors, weights)] if vectors else []
+
+
+def each(vectors: Sequence[Vector], weights: Sequence[float]) -> list[Taste]:
+    """Return a taste for each of the heaviest examples."""
+    return [_taste([at], vectors, weights) for at in _heaviest(weights)[:MOST_TASTES]]
+
+
+def clusters(
+    vectors: Sequence[Vector], weights: Sequence[float], *, least_cosine: float
+) -> list[Taste]:
+    """Return the groups of examples, the heaviest first, at most MOST_TASTES.
+
+    The two groups whose means are closest are joined, until no two have a cosine of `least_cosine`
+    (agglomerative clustering with centroids).
+    """
+    groups = [[at] for at in _heaviest(weights)[:MOST_EXAMPLES]]
+    while len(groups) > 1:
+        means = np.stack([_taste(group, vectors, weights).vector for group in groups])
+        cosines = means @ means.T
+        np.fill_diagonal(cosines, -2.0)
+        one, other = sorted(divmod(int(cosines.argmax()), len(groups)))
+        if cosines[one, other] < least_cosine:
+            break
+        groups[one] += groups.pop(other)
+    found = [
+        _taste(sorted(group, key=lambda at: -weights[at]), vectors, weights) for group in groups
+    ]
+    return sorted(found, key=lambda taste: -taste.weight)[:MOST_TASTES]
+
+
+def slots(tastes: Sequence[Taste], places: int) -> list[int]:
+    """Return for each place of a list which taste fills it, so that all get their share soon.
+
+    The next place goes to the taste that is furthest behind its share (Webster/Sainte-Laguë).
+    """
+    filled = [0] * len(tastes)
+    order = []
+    for _ in range(places if tastes else 0):
+        quotients = [taste.weight / (2 * n + 1) for taste, n in zip(tastes, filled, strict=True)]
+        chosen = int(np.argmax(quotients))
+        filled[chosen] += 1
+        order.append(chosen)
+    return order
+
+
+def _heaviest(weights: Sequence[float]) -> list[int]:
+    return sorted(range(len(weights)), key=lambda at: -weights[at])
+
+
+def _taste(members: Sequence[int], vectors: Sequence[Vector], weights: Sequence[float]) -> Taste:
+    held = [weights[at] for at in members]
+    mean = np.sum([weight * vectors[at] for at, weight in zip(members, held, strict=True)], axis=0)
+    length = float(np.linalg.norm(mean))
+    vector = mean / length if length > 0 else vectors[members[0]]
+    return Taste(vector.astype(np.float32), sum(held), list(members))

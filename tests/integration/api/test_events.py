@@ -1,0 +1,90 @@
+"""Events of shoppers over REST: stored once, refused one by one, shown and deleted."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from support.shop import PROBLEM, Shop
+
+from backend.events import counting
+
+NOW = datetime.now(UTC)
+
+
+def post(shop: Shop, *items: Any) -> Any:
+    response = shop.client.post("/v1/events:batch", json={"items": list(items)})
+    assert response.status_code == 200, response.text
+    return response.json
+
+
+def test_what_is_sent_again_changes_nothing(wardrobe: Shop) -> None:
+    events = [
+        {"id": "e-1", "kind": "view", "sku": "0001", "user": "ann"},
+        {"id": "e-2", "kind": "purchase", "sku": "0002", "user": "ann", "basket": "o-1"},
+    ]
+    assert post(wardrobe, *events) == {
+        "stored": 2,
+        "duplicates": 0,
+        "unknown": 0,
+        "rejected": [],
+    }
+    assert post(wardrobe, *events)["duplicates"] == 2
+
+
+def test_bad_events_are_refused_one_by_one(wardrobe: Shop) -> None:
+    ahead = (NOW + timedelta(days=2)).isoformat()
+    old = (NOW - timedelta(days=400)).isoformat()
+    answer = post(
+        wardrobe,
+        {"id": "good", "kind": "view", "sku": "0001"},
+        {"id": "kind", "kind": "stare", "sku": "0001"},
+        {"id": "sku", "kind": "view"},
+        {"id": "ahead", "kind": "view", "sku": "0001", "at": ahead},
+        {"id": "old", "kind": "view", "sku": "0001", "at": old},
+        {"id": "naive", "kind": "view", "sku": "0001", "at": "2026-11-29T10:00:00"},
+        {"id": "member", "kind": "view", "sku": "0001", "colour": "red"},
+        "no object",
+    )
+    assert answer["stored"] == 1
+    refused = {it["id"]: it["problem"] for it in answer["rejected"]}
+    assert [it["index"] for it in answer["rejected"]] == list(range(1, 8))
+    assert {it["code"] for it in refused.values()} == {"invalid-event"}
+    assert "more than a day in the future" in refused["ahead"]["detail"]
+    assert "365 days" in refused["old"]["detail"]
+    assert "time zone" in refused["naive"]["detail"]
+    assert "kind" in refused["kind"]["detail"]
+
+
+def test_a_body_without_items_is_refused_whole(wardrobe: Shop) -> None:
+    for body in ({}, {"items": []}, {"items": [{}] * 1001}):
+        response = wardrobe.client.post("/v1/events:batch", json=body)
+        assert (response.status_code, response.mimetype) == (422, PROBLEM)
+
+
+def test_a_product_that_comes_later_is_joined(wardrobe: Shop) -> None:
+    event = {"id": "late", "kind": "view", "sku": "later", "user": "ann"}
+    assert post(wardrobe, event)["unknown"] == 1
+    wardrobe.put("later", "#102030")
+    assert counting.join_known(wardrobe.db) == 1
+    wardrobe.work()
+    assert wardrobe.skus("/v1/trending") == ["later"]
+
+
+def test_a_shopper_sees_what_is_stored_and_has_it_deleted(wardrobe: Shop) -> None:
+    post(
+        wardrobe,
+        {"id": "1", "kind": "view", "sku": "0001", "user": "ann", "session": "visit"},
+        {"id": "2", "kind": "cart", "sku": "0002", "session": "visit"},
+        {"id": "3", "kind": "view", "sku": "0003", "user": "bob"},
+    )
+    page = wardrobe.client.get("/v1/users/ann/events?limit=1").json
+    assert [it["id"] for it in page["items"]] == ["1"]
+    rest = wardrobe.client.get(f"/v1/users/ann/events?cursor={page['next_cursor']}").json
+    assert [it["id"] for it in rest["items"]] == ["2"]
+    assert rest["items"][0]["user"] is None
+    assert rest["next_cursor"] is None
+
+    assert wardrobe.client.delete("/v1/users/ann").json == {"events": 2}
+    assert wardrobe.client.get("/v1/users/ann/events").json["items"] == []
+    assert len(wardrobe.client.get("/v1/users/bob/events").json["items"]) == 1

@@ -1,0 +1,166 @@
+"""Lists over REST: for shoppers, visits and examples, together, trending and new."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.shop import PROBLEM, Shop
+
+REDS = ["red-1", "red-2", "red-3", "red-4"]
+BLUES = ["blue-1", "blue-2", "blue-3", "blue-4"]
+COLOURS = dict(
+    zip(
+        [*REDS, *BLUES],
+        ["#ff0000", "#f00808", "#e81010", "#e01818", "#0000ff", "#0808f0", "#1010e8", "#1818e0"],
+        strict=True,
+    )
+)
+
+
+@pytest.fixture
+def colours(shop: Shop) -> Shop:
+    """Four products that look red, and four that look blue."""
+    for sku, colour in COLOURS.items():
+        kind = "Shirts" if sku.startswith("red") else "Jeans"
+        shop.put(sku, colour, article_type=kind, sub_category=kind)
+    shop.work()
+    return shop
+
+
+def act(shop: Shop, *events: tuple[str, str], **about: Any) -> None:
+    items = [{"kind": kind, "sku": sku, **about} for kind, sku in events]
+    response = shop.client.post("/v1/events:batch", json={"items": items})
+    assert response.json["stored"] == len(events), response.text
+    shop.work()
+
+
+def ask(shop: Shop, **body: Any) -> Any:
+    response = shop.client.post("/v1/recommendations", json=body)
+    assert response.status_code == 200, response.text
+    return response.json
+
+
+def skus(answer: Any) -> list[str]:
+    return [item["sku"] for item in answer["items"]]
+
+
+def test_a_shopper_gets_what_looks_like_what_they_did(colours: Shop) -> None:
+    act(colours, ("view", "red-1"), user="ann")
+    answer = colours.client.get("/v1/users/ann/recommendations?limit=3").json
+    assert skus(answer) == ["red-2", "red-3", "red-4"]
+    assert {it["reason"] for it in answer["items"]} == {"look"}
+    assert answer["items"][0]["because"] == [{"sku": "red-1", "share": 1.0}]
+    assert answer["meta"]["tastes"] == [{"share": 1.0, "skus": ["red-1"]}]
+    assert answer["recommendation_id"] == answer["request_id"]
+
+
+def test_two_tastes_share_the_list_and_an_average_does_not(colours: Shop) -> None:
+    act(colours, ("view", "red-1"), ("view", "blue-1"), session="visit")
+    answer = ask(colours, session="visit", limit=4)
+    assert sorted(skus(answer)) == ["blue-2", "blue-3", "red-2", "red-3"]
+    assert [taste["skus"] for taste in answer["meta"]["tastes"]] == [["red-1"], ["blue-1"]]
+    average = ask(colours, session="visit", limit=4, strategy="average")
+    assert len(average["meta"]["tastes"]) == 1
+
+
+def test_what_was_bought_is_left_out_and_what_was_sent_back_speaks_against(
+    colours: Shop,
+) -> None:
+    act(colours, ("purchase", "red-1"), ("return", "blue-1"), user="ann")
+    found = skus(ask(colours, user="ann", limit=3))
+    assert found == ["red-2", "red-3", "red-4"]
+    assert not {"red-1", "blue-1"} & set(skus(ask(colours, user="ann", limit=20)))
+
+
+def test_named_examples_need_no_history(colours: Shop) -> None:
+    answer = ask(
+        colours,
+        positive=["blue-1", {"sku": "unknown", "weight": 2}],
+        negative=["red-1"],
+        limit=2,
+    )
+    assert skus(answer) == ["blue-2", "blue-3"]
+    assert answer["unresolved"] == [{"sku": "unknown", "state": "unknown"}]
+
+
+def test_it_fails_only_if_no_example_can_be_used(colours: Shop) -> None:
+    colours.put("pending", None)
+    response = colours.client.post("/v1/recommendations", json={"positive": ["no", "pending"]})
+    assert (response.status_code, response.mimetype) == (422, PROBLEM)
+    assert response.json["code"] == "no-example"
+    assert "no, pending" in response.json["detail"]
+
+
+def test_of_whom_nothing_is_known_gets_what_is_popular_then_what_is_new(colours: Shop) -> None:
+    act(colours, ("purchase", "red-4"), ("purchase", "red-3"), ("view", "blue-4"), user="bob")
+    answer = ask(colours, session="first visit", limit=8)
+    assert set(skus(answer)[:2]) == {"red-3", "blue-4"} or set(skus(answer)[:2]) == {
+        "red-4",
+        "blue-4",
+    }  # the best of each article type first
+    reasons = [it["reason"] for it in answer["items"]]
+    assert reasons == ["popular"] * 3 + ["new"] * 5
+    assert len(set(skus(answer))) == 8
+
+
+def test_filters_exclusions_and_members_hold_for_every_list(colours: Shop) -> None:
+    act(colours, ("view", "red-1"), ("view", "blue-1"), user="ann")
+    answer = ask(
+        colours,
+        user="ann",
+        filter={"article_type": ["Jeans"]},
+        exclude=["blue-2"],
+        fields=["sku", "article_type"],
+    )
+    assert skus(answer)[:2] == ["blue-3", "blue-4"]
+    assert {it["product"]["article_type"] for it in answer["items"]} == {"Jeans"}
+    assert "blue-2" not in skus(answer)
+    assert answer["items"][0]["product"] == {"sku": "blue-3", "article_type": "Jeans"}
+
+
+def test_exploring_shows_what_nobody_has_looked_at_and_is_repeatable(colours: Shop) -> None:
+    act(colours, *[("view", sku) for sku in ("red-2", "red-3")], user="bob")
+    act(colours, ("cart", "red-1"), user="ann")
+    first = ask(colours, user="ann", limit=4, explore=0.5)
+    explored = [it["sku"] for it in first["items"] if it["reason"] == "explored"]
+    assert len(explored) == 2
+    assert not set(explored) & {"red-1", "red-2", "red-3"}
+    assert skus(ask(colours, user="ann", limit=4, explore=0.5)) == skus(first)
+
+
+def test_together_goes_by_baskets_and_a_new_product_inherits(colours: Shop) -> None:
+    for basket in range(3):
+        act(colours, ("purchase", "red-2"), ("purchase", "blue-4"), user=f"u{basket}", basket="o")
+    warm = colours.client.get("/v1/products/red-2/together?limit=1").json["items"][0]
+    assert (warm["sku"], warm["reason"]) == ("blue-4", "together")
+
+    cold = colours.client.get("/v1/products/red-1/together?complementary=true").json["items"]
+    assert cold[0]["sku"] == "blue-4"
+    assert cold[0]["reason"] == "inherited"
+    assert cold[0]["because"][0]["sku"] == "red-2"
+    assert all(it["product"]["sub_category"] == "Jeans" for it in cold)
+
+
+def test_together_answers_for_a_product_without_a_vector(colours: Shop) -> None:
+    colours.put("plain", None)
+    assert colours.client.get("/v1/products/plain/together").json["items"] == []
+    assert colours.client.get("/v1/products/none/together").status_code == 404
+
+
+def test_trending_and_new(colours: Shop) -> None:
+    act(colours, ("view", "blue-1"), ("purchase", "red-1"), user="ann")
+    assert colours.skus("/v1/trending") == ["red-1", "blue-1"]
+    assert colours.skus("/v1/trending", article_type="Jeans") == ["blue-1"]
+    assert colours.skus("/v1/new-products", limit=2) == ["blue-4", "blue-3"]
+    colours.client.delete("/v1/products/red-1")
+    assert colours.skus("/v1/trending") == ["blue-1"]
+
+
+@pytest.mark.parametrize(
+    "query", ["strategy=best", "leave_out=all", "min_score=0.5", "limit=0"], ids=str
+)
+def test_wrong_parameters_are_named(colours: Shop, query: str) -> None:
+    response = colours.client.get(f"/v1/users/ann/recommendations?{query}")
+    assert (response.status_code, response.mimetype) == (422, PROBLEM)
+    assert response.json["errors"][0]["parameter"] == query.partition("=")[0]
