@@ -198,7 +198,7 @@ class SimilarProducts:
         for one in part:
             if isinstance(one, Asked):
                 blocks = self._blocks(one.generation, query)
-                weighed = weigh(vector_of(one), blocks, colour=query.colour)
+                weighed = weigh(vector_of(one), blocks, colour=query.colour, parts=False)
                 found = _collecting(one.generation, weighed, query, one.exclude, mode)
                 under_way.append((one, weighed, found))
         _collect(connection, index, [found for _, _, found in under_way], query, rows)
@@ -228,7 +228,7 @@ class SimilarProducts:
                 vector = (1 - weight) * vector + weight * said.vector
         if vector is None:
             raise ValueError("a query needs an image or a text")
-        return weigh(vector, blocks, colour=query.colour, lengths=lengths)
+        return weigh(vector, blocks, colour=query.colour, lengths=lengths, parts=query.explain)
 
     def _blocks(self, generation: Generation, query: Query) -> tuple[Block, ...] | None:
         """Return the blocks; where they are needed and unknown, the row is read again."""
