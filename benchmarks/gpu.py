@@ -86,8 +86,8 @@ def main() -> int:
     return FAILED if proof.failed else 0
 
 
-def check_vectors(proof: Proof, spec: str, device: str) -> None:
-    images = drawn(40)
+def check_vectors(proof: Proof, spec: str, device: str, *, count: int = 40) -> None:
+    images = drawn(count)
     exact = load(spec, compute=Compute(device="cpu", precision="fp32", threads=0))
     tried = load(spec, compute=Compute(device=device, engine="torch"))
     cosines = (exact.embed(images) * tried.embed(images)).sum(axis=1)
