@@ -1,8 +1,9 @@
 """How much a query costs beside the engine's own call: a ratio of processor times.
 
 Both are measured by turns, so that other work on the machine changes both; the bound is far from
-what was measured. `test_statements.py` counts a query's statements,
-`tests/integration/worker/test_ingest.py` compares ingest with the pure pass. `benchmarks/similar_http.py` measures what this only guards.
+what was measured. `benchmarks/similar_http.py` measures what this only guards. The number of
+statements has `test_statements.py`, ingest beside the pure pass
+`tests/integration/worker/test_ingest.py`.
 """
 
 from __future__ import annotations
