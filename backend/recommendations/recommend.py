@@ -32,7 +32,7 @@ from backend.recommendations.pairs import Partners
 from backend.recommendations.popularity import POPULAR_DAYS
 from backend.recommendations.tastes import Taste
 from backend.search.nearest_products import nearest_products
-from backend.vectors import Vector, VectorIndex
+from backend.vectors import Searchable, Vector
 
 MOST_EXAMPLES: Final = 30
 MOST_DISLIKES: Final = 5
@@ -69,6 +69,7 @@ class Wanted:
     exclude: frozenset[int] = frozenset()
     explore: float = 0.0
     seed: str = ""  # the same seed on the same day explores the same products
+    now: datetime | None = None  # None: by the database's clock
 
     @property
     def candidates(self) -> int:
@@ -87,7 +88,7 @@ class List:
 class Recommender:
     """Makes lists. Safe to call from several threads."""
 
-    def __init__(self, db: Database, index_of: Callable[[Generation], VectorIndex]) -> None:
+    def __init__(self, db: Database, index_of: Callable[[Generation], Searchable]) -> None:
         self._db = db
         self._index_of = index_of
 
@@ -98,7 +99,7 @@ class Recommender:
         """
         likes = wanted.history.likes[:MOST_EXAMPLES]
         with self._db.read() as session:
-            now = clock.now(session)
+            now = wanted.now or clock.now(session)
             vectors = _vectors(session, generation, wanted.history)
             partners = pairs.partners(session, [it.product_id for it in likes], now=now)
         seen = [it for it in likes if it.product_id in vectors]

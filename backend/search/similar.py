@@ -206,7 +206,7 @@ class SimilarProducts:
                 own, same = _restrict(connection, query, one.product_id)
                 own_mode = index.search_mode(own.where) if same else mode
                 blocks = self._blocks(one.generation, query)
-                weighed = weigh(vector_of(one), blocks, colour=query.colour)
+                weighed = weigh(vector_of(one), blocks, colour=query.colour, parts=False)
                 found = _collecting(one.generation, weighed, own, one.exclude, own_mode)
                 under_way.append((one, weighed, found, same))
         _collect(connection, index, [found for _, _, found, _ in under_way], query, rows)
@@ -237,7 +237,7 @@ class SimilarProducts:
                 vector = (1 - weight) * vector + weight * said.vector
         if vector is None:
             raise ValueError("a query needs an image or a text")
-        return weigh(vector, blocks, colour=query.colour, lengths=lengths)
+        return weigh(vector, blocks, colour=query.colour, lengths=lengths, parts=query.explain)
 
     def _blocks(self, generation: Generation, query: Query) -> tuple[Block, ...] | None:
         """Return the blocks; where they are needed and unknown, the row is read again."""
