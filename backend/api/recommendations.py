@@ -15,6 +15,7 @@ from backend import generations
 from backend.access.scope import Scope
 from backend.api import openapi, parameters
 from backend.api.context import filterable, services
+from backend.api.replay import note_answer
 from backend.api.request_log import took_ms
 from backend.api.schemas import Json
 from backend.api.schemas.body import read_body
@@ -31,6 +32,7 @@ from backend.api.scopes import requires_scope
 from backend.database import clock
 from backend.database.models import Generation, Product
 from backend.errors import NoExample, NotSearchable
+from backend.events.answers import LONGEST_ID, ListName
 from backend.events.record import MOST_TEXT
 from backend.filters.matching import matcher
 from backend.recommendations import examples, popularity
@@ -120,7 +122,10 @@ def _recommend(body: RecommendationBody, query: Query, fields: Sequence[str]) ->
         seed=body.user or body.session or "",
     )
     made = found.recommender.recommend(generation, wanted)
-    return _written(generation, made, query, fields, unresolved=named.unresolved)
+    listed = _Listed(
+        ListName.USER if body.user else ListName.VISIT, user=body.user, visit=body.session
+    )
+    return _written(generation, made, query, fields, listed, unresolved=named.unresolved)
 
 
 def _weights(given: Sequence[str | ExampleBody]) -> dict[str, float]:
@@ -159,7 +164,7 @@ def together(sku: str) -> Json:
     chosen = found.together.of(product[0], generation, vector, exclude=product[1:])
     keep = _of_other_category(product[0]) if complementary else None
     made = List(chosen=chosen, tastes=[])
-    return _written(generation, made, query, fields, keep=keep)
+    return _written(generation, made, query, fields, _Listed(ListName.TOGETHER), keep=keep)
 
 
 def _asked(sku: str, exclude: Sequence[str]) -> tuple[list[int], Generation, Any]:
@@ -204,10 +209,11 @@ def _of_other_category(product_id: int) -> Callable[[Neighbour], bool]:
 def list_trending() -> Json:
     """List what is trending."""
     return _list(
+        ListName.TRENDING,
         lambda session, now, many: [
             Chosen(product, score, Reason.TRENDING)
             for product, score in popularity.trending(session, now=now, limit=many)
-        ]
+        ],
     )
 
 
@@ -222,14 +228,15 @@ def list_trending() -> Json:
 def list_new() -> Json:
     """List what is new."""
     return _list(
+        ListName.NEW,
         lambda session, now, many: [
             Chosen(product, 0.0, Reason.NEW)
             for product, _ in popularity.newest(session, now=now, limit=many)
-        ]
+        ],
     )
 
 
-def _list(choose: Callable[[Session, Any, int], list[Chosen]]) -> Json:
+def _list(name: ListName, choose: Callable[[Session, Any, int], list[Chosen]]) -> Json:
     query, fields = read_query(QueryReader.of_request(), filterable(), scored=False)
     with services().db.read() as session:
         generation = generations.active(session)
@@ -237,10 +244,19 @@ def _list(choose: Callable[[Session, Any, int], list[Chosen]]) -> Json:
         many = 20 * MAX_LIMIT if query.where else query.limit + len(excluded)
         chosen = choose(session, clock.now(session), many)
     chosen = [it for it in chosen if it.product_id not in excluded]
-    return _written(generation, List(chosen=chosen, tastes=[]), query, fields)
+    return _written(generation, List(chosen=chosen, tastes=[]), query, fields, _Listed(name))
 
 
 # --- answers -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """Which list an answer is, and for whom."""
+
+    name: ListName
+    user: str | None = None
+    visit: str | None = None
 
 
 @dataclass(frozen=True)
@@ -254,6 +270,7 @@ def _written(
     made: List,
     query: Query,
     fields: Collection[str],
+    listed: _Listed,
     *,
     unresolved: Mapping[str, str] = MappingProxyType({}),
     keep: Callable[[Neighbour], bool] | None = None,
@@ -267,9 +284,9 @@ def _written(
     named = {it.product_id for one in shown for it in one.chosen.because}
     named |= {product for _, members in made.tastes for product in members}
     skus, writer = _skus(named), ProductWriter(fields)
-    return {
+    answer: Json = {
         "items": [_item(one, skus, writer) for one in shown],
-        "recommendation_id": g.request_id,
+        "recommendation_id": g.request_id[:LONGEST_ID],
         "generation": generation.id,
         "request_id": g.request_id,
         "unresolved": [{"sku": sku, "state": it} for sku, it in unresolved.items()],
@@ -281,6 +298,10 @@ def _written(
             "took_ms": took_ms(),
         },
     }
+    note_answer(
+        answer, listed.name, [one.chosen for one in shown], user=listed.user, visit=listed.visit
+    )
+    return answer
 
 
 def _passing(
