@@ -10,7 +10,7 @@ from typing_extensions import TypeAliasType
 
 from backend.api.schemas.document import Document, RequestBody
 from backend.catalogue.texts import storable
-from backend.reindex.requests import HNSW, QUANTIZATIONS, ReindexPlan
+from backend.reindex.requests import ADAPT, HNSW, QUANTIZATIONS, ReindexPlan
 
 
 class GenerationDocument(Document):
@@ -45,9 +45,6 @@ class GenerationDetail(GenerationDocument):
     index_options: dict[str, Any]
     blocks: list[VectorBlock] | None = Field(
         description="parts of the vectors that a query can weigh; null: not known yet"
-    )
-    attribute_tokens: bool = Field(
-        description="whether filters on every attribute have an index; a re-index gives it one"
     )
     products: int | None = Field(description="null once it is retired, like the next three")
     pending: int | None
@@ -92,6 +89,9 @@ _Quantization: TypeAlias = Annotated[_Text, Field(json_schema_extra={"enum": [*Q
 _Promote: TypeAlias = Annotated[_Text, Field(json_schema_extra={"enum": ["auto", "manual"]})]
 
 
+_Adapt: TypeAlias = Annotated[_Text, Field(json_schema_extra={"enum": [*ADAPT]})]
+
+
 class ReindexBody(RequestBody):
     """Settings of the new index; absent ones stay as in the active index."""
 
@@ -102,6 +102,11 @@ class ReindexBody(RequestBody):
     hnsw: HnswBody = HnswBody(m=None, ef_construct=None)
     promote: _Promote = "auto"
     force: bool = Field(False, description="promote it even if checks fail; their numbers are kept")
+    adapt: _Adapt = Field(
+        "auto",
+        description="first fit the embedder to this shop, and use that where it is better; only: "
+        "build no index unless it is",
+    )
 
     def plan(self) -> ReindexPlan:
         """Return the plan; its values are not checked yet."""
@@ -111,6 +116,7 @@ class ReindexBody(RequestBody):
             hnsw=self.hnsw.model_dump(exclude_none=True),
             promote=self.promote or "auto",
             force=self.force,
+            adapt=self.adapt or "auto",
         )
 
 

@@ -15,7 +15,6 @@ from backend.vectors.server.collection import (
     check_collection,
     drop_collection,
     ensure_collection,
-    read_limits,
 )
 from backend.vectors.server.limits import Limits
 from backend.vectors.server.nodes import Nodes
@@ -40,14 +39,12 @@ class ServerCollection:
         self._is_made = False
         self._closed = False
         self._gone = False
-        self._limits: Limits | None = None  # None: to be read again
+        self._limits = Limits()
 
     @property
     def limits(self) -> Limits:
         """The limits of its strict mode."""
         self._make()
-        if self._limits is None:
-            self._limits = read_limits(self.nodes, self.name)
         return self._limits
 
     def call(self, method: str, **arguments: Any) -> Any:
@@ -59,7 +56,7 @@ class ServerCollection:
         try:
             return self.nodes.call(method, self.name, collection=self.name, **arguments)
         except IndexLimited:
-            self._limits = None
+            self._is_made = False
             raise
 
     def open(self) -> QdrantClient:
