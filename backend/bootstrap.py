@@ -40,6 +40,7 @@ from backend.search.query_image import (
     QueryEncoder,
     RemoteQueryEncoder,
 )
+from backend.search.query_text import TextEncoder
 from backend.search.recall_monitor import RecallMonitor
 from backend.search.similar import SimilarProducts
 from backend.settings import Settings
@@ -173,7 +174,7 @@ def build(
         local_encoder=local_encoder,
         query_encoder=query_encoder,
         outages=outages,
-        similar=SimilarProducts(db, indexes.of),
+        similar=SimilarProducts(db, indexes.of, TextEncoder(db).encode),
         recall=RecallMonitor(db, schema=indexed, rate=settings.recall_sample),
         coverage=CoverageMonitor(db, indexes.of),
         promoter=promoter,

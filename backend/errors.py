@@ -243,6 +243,12 @@ class EmbedderBusy(LookalikeError):
     code = "embedder-busy"
 
 
+class WordsUnavailable(LookalikeError):
+    """Queries in words are not possible here; the message says what to install or to run."""
+
+    code = "words-unavailable"
+
+
 # --- the index and its generations ------------------------------------
 
 
@@ -445,6 +451,12 @@ class WouldOverwrite(LookalikeError):
 
 
 # --- evaluation -------------------------------------------------------
+
+
+class NotTrainable(LookalikeError):
+    """There is too little to learn from."""
+
+    code = "not-trainable"
 
 
 class NotEvaluable(LookalikeError):

@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     # --- embedding ---
-    embedder: str = Field("lookalike-blocks", description="name, with ?option=value&…")
+    embedder: str = Field("lookalike-fashion", description="name, with ?option=value&…")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     batch_size: int = Field(0, ge=0, le=4096, description="images per forward pass; 0: by device")

@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 from celery import Celery, Task
 from celery.worker.request import Request
+from sqlalchemy.exc import DBAPIError
 from structlog.contextvars import bound_contextvars
 
 from backend.errors import LookalikeError
@@ -21,6 +22,10 @@ from workers.interactive import Replies
 log = structlog.get_logger(__name__)
 
 REPORTED: Final = ("products", "pending", "indexed", "quarantined", "oldest_pending_seconds")
+
+
+HOST_FAULTS: Final = (LookalikeError, DBAPIError)
+"""What Celery logs in one line, without a traceback: it is no fault of the program."""
 
 
 class Acknowledged(Request):  # type: ignore[misc]
@@ -50,17 +55,17 @@ def register(app: Celery, worker: Worker, *, notify: Callable[[], None], replies
     """Define the application's tasks; the worker of this process does the work."""
     Acknowledged.clock = BrokerClock(app.conf.broker_url)
 
-    @app.task(name=names.WORK, throws=(LookalikeError,), Request=Acknowledged)  # type: ignore[untyped-decorator]
+    @app.task(name=names.WORK, throws=HOST_FAULTS, Request=Acknowledged)  # type: ignore[untyped-decorator]
     def work() -> None:
         if worker.work_once():
             notify()  # for this worker, to continue
             notify()  # for another worker, which may be idle
 
-    @app.task(name=names.RECONCILE, throws=(LookalikeError,), Request=Acknowledged)  # type: ignore[untyped-decorator]
+    @app.task(name=names.RECONCILE, throws=HOST_FAULTS, Request=Acknowledged)  # type: ignore[untyped-decorator]
     def reconcile() -> None:
         worker.maintenance.reconcile()
 
-    @app.task(name=names.REPORT, Request=Acknowledged)  # type: ignore[untyped-decorator]
+    @app.task(name=names.REPORT, throws=HOST_FAULTS, Request=Acknowledged)  # type: ignore[untyped-decorator]
     def report() -> None:
         period = timedelta(seconds=worker.services.settings.report_seconds)
         services = worker.services

@@ -86,6 +86,7 @@ _GENERATION: Final[Mapping[str, Any]] = {
     "quantization": None,
     "index_options": {},
     "blocks": [{"name": "look", "start": 0, "stop": 512}],
+    "attribute_tokens": True,
     "products": 3,
     "pending": 0,
     "indexed": 3,
@@ -191,6 +192,36 @@ ANSWERS: Final[Mapping[str, Any]] = {
             "image": None,
         }
     ),
+    "EventBatchAnswer": {"stored": 2, "duplicates": 0, "unknown": 0, "rejected": []},
+    "EventPage": _page(
+        {
+            "id": "e-1",
+            "kind": "view",
+            "sku": "0002",
+            "user": "u-17",
+            "session": None,
+            "at": _AT,
+            "basket": None,
+            "recommendation_id": None,
+        }
+    ),
+    "Forgotten": {"events": 12},
+    "RecommendationAnswer": {
+        "items": [
+            {
+                "sku": "0002",
+                "score": 0.9183,
+                "reason": "look",
+                "because": [],
+                "product": _PRODUCT,
+            }
+        ],
+        "recommendation_id": "8f0f3f0e5c3b4a6e9d1f",
+        "generation": 1,
+        "request_id": "967915ec1a914613b211833198d840c5",
+        "unresolved": [],
+        "meta": {"tastes": [], "took_ms": 6.5},
+    },
     "QuarantineAnswer": {"skus": ["0009"], "not_quarantined": []},
     "Status": {
         "products": 3,

@@ -37,8 +37,10 @@ def share_parameters(spec: dict[str, Any], *, facets: Iterable[str]) -> None:
                 ]
 
 
-def _identity(parameter: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(parameter[name] for name in ("name", "in", "description"))
+def _identity(parameter: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what tells parameters apart: some differ in their limit alone."""
+    told = (parameter[name] for name in ("name", "in", "description"))
+    return (*told, parameter["schema"].get("maximum"))
 
 
 def problem_reference(status: int) -> Json:

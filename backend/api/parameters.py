@@ -10,13 +10,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from backend.api.schemas import Json
-from backend.api.schemas.similar_items import COLOUR, EXPLAIN, IMAGE
+from backend.api.schemas.similar_items import COLOUR, EXPLAIN, IMAGE, TEXT, TEXT_WEIGHT
 from backend.catalogue import skus
 from backend.events.record import MOST_TEXT
 from backend.filters import OPEN_PREFIX
 from backend.filters import Schema as FieldTypes
 from backend.filters.check import EXACT_IN_FLOAT
 from backend.indexing import schema
+from backend.search.query_text import LONGEST
 from backend.search.similar import MAX_LIMIT
 from backend.vectors.image_points import MOST_IMAGES
 
@@ -184,7 +185,25 @@ COLOUR_WEIGHT: Final = _share(
     _parameter("colour", {"type": "number", "minimum": 0, "maximum": 1}, COLOUR),
 )
 EXPLAINED: Final = _share("Explain", _parameter("explain", {"type": "boolean"}, EXPLAIN))
-SEARCH: Final = (limit(), EXCLUDE, FIELDS, MIN_SCORE, COLOUR_WEIGHT, EXPLAINED, *FILTERS)
+WORDS: Final = _share(
+    "Text",
+    _parameter("text", {"type": "string", "minLength": 1, "maxLength": LONGEST}, TEXT),
+)
+WORDS_WEIGHT: Final = _share(
+    "TextWeight",
+    _parameter("text_weight", {"type": "number", "minimum": 0, "maximum": 1}, TEXT_WEIGHT),
+)
+SEARCH: Final = (
+    limit(),
+    EXCLUDE,
+    FIELDS,
+    MIN_SCORE,
+    COLOUR_WEIGHT,
+    EXPLAINED,
+    WORDS,
+    WORDS_WEIGHT,
+    *FILTERS,
+)
 
 
 def as_form(*parameters: Json, image: str) -> Json:

@@ -50,6 +50,7 @@ STATUS: Final[Mapping[type[LookalikeError], int]] = {
     errors.NoGeneration: 503,
     errors.ModelMismatch: 503,
     errors.WeightsUnavailable: 503,
+    errors.WordsUnavailable: 422,
     errors.EmbedderBusy: 503,
     errors.EmbedderFailed: 503,
     errors.IndexLocked: 503,

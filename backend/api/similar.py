@@ -63,8 +63,8 @@ def similar_to_product(sku: str) -> Json:
     "/similar",
     operation_id="searchSimilarProducts",
     description="The image is the field `image` of a form, or the body itself. A JSON body names "
-    "a product instead, for filters that are too long for a query string. The parameters of the "
-    "query string hold for every kind of body; each may be given in one place.",
+    "a product or a text instead; a text can also go with an image or a product. The parameters of "
+    "the query string hold for every kind of body; each may be given in one place.",
     openapi_extensions=openapi.inputs(
         *parameters.SEARCH, body=SimilarBody, content={**FORM, **openapi.FILE}
     ),
@@ -79,7 +79,9 @@ def similar_to_image() -> Json:
     if request.is_json:
         body = read_body(SimilarBody)
         query, fields = read_both(body, QueryReader.of_request(), filterable())
-        return _by_sku(body.sku, query, fields)
+        if body.sku is not None:
+            return _by_sku(body.sku, query, fields)
+        return _written(services().similar.to_text(query), fields)
     if request.mimetype == "multipart/form-data":
         return _by_form()
     query, fields = read_query(QueryReader.of_request(), filterable())

@@ -38,7 +38,9 @@ Where = Annotated[
 
 
 def similar(
-    skus: Annotated[list[str], typer.Argument(metavar="SKU...", help="Products to compare with.")],
+    skus: Annotated[
+        list[str] | None, typer.Argument(metavar="SKU...", help="Products to compare with.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=100)] = 10,
     where: Where = None,
     image: Annotated[
@@ -54,6 +56,15 @@ def similar(
             "same colour.",
         ),
     ] = None,
+    text: Annotated[
+        str,
+        typer.Option(
+            metavar="WORDS", help="What the products look like; alone, or beside the SKUs."
+        ),
+    ] = "",
+    text_weight: Annotated[
+        float | None, typer.Option(min=0, max=1, help="How much the text counts beside a SKU.")
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show the similarity of look and of colour.")
     ] = False,
@@ -66,15 +77,21 @@ def similar(
 
     If a server is running, the command asks it over HTTP.
     """
+    if not (skus or text):
+        raise typer.BadParameter("name a SKU, or give --text")
     with ExitStack() as stack:
         found = stack.enter_context(services(_writable(settings(), stack)))
-        options = [*map(_pair, where or []), *_given(image=image, colour=colour)]
+        numbers = _given(image=image, colour=colour, text_weight=text_weight)
+        options = [*map(_pair, where or []), *numbers]
+        options += [("text", text)] if text and skus else []
         options += [("explain", "true")] if explain else []
-        answers = {sku: ask(found, sku, limit=limit, options=options) for sku in skus}
+        answers = {sku: ask(found, sku, limit=limit, options=options) for sku in skus or []}
+        if not skus:
+            answers[text] = ask_words(found, text, limit=limit, options=options)
         if sheet:
             save_sheet(found, answers, sheet)
     if as_json:
-        print_json(answers[skus[0]] if len(skus) == 1 else answers)
+        print_json(next(iter(answers.values())) if len(answers) == 1 else answers)
         return
     for sku, answer in answers.items():
         show(sku, answer)
@@ -115,33 +132,58 @@ def _writable(found: Settings, stack: ExitStack) -> Settings:
 def ask(
     found: Services, sku: str, *, limit: int, options: Sequence[tuple[str, str]] = ()
 ) -> dict[str, Any]:
+    """Ask what looks like a product; `options` are further parameters of the query string."""
+    path = f"/v1/products/{quote(sku, safe='')}/similar"
+    return _ask(found, path, [("limit", str(limit)), *options])
+
+
+def ask_words(
+    found: Services, text: str, *, limit: int, options: Sequence[tuple[str, str]] = ()
+) -> dict[str, Any]:
+    """Ask what looks as a text says; `options` as for `ask`."""
+    return _ask(found, "/v1/similar", [("limit", str(limit)), *options], body={"text": text})
+
+
+def _ask(
+    found: Services,
+    path: str,
+    parameters: Sequence[tuple[str, str]],
+    *,
+    body: dict[str, str] | None = None,
+) -> dict[str, Any]:
     """Ask the API: over HTTP if another process owns the index, and in this process otherwise.
 
-    `options` are further parameters of the query string.
+    A `body` is posted.
     """
-    parameters = [("limit", str(limit)), *options]
-    path = f"/v1/products/{quote(sku, safe='')}/similar"
     try:
         found.owner.acquire()
     except (IndexLocked, OSError):  # which a folder raises that cannot be written
         if (url := found.owner.url) is None:
             raise
-        return _ask_owner(url + path, parameters, token=found.owner.token)
+        return _ask_owner(url + path, parameters, token=found.owner.token, body=body)
     from backend.api import create_app
 
     client = create_app(found, locked=False).test_client()
-    answer = client.get(path, query_string=MultiDict(parameters))
+    method = "GET" if body is None else "POST"
+    answer = client.open(path, method=method, query_string=MultiDict(parameters), json=body)
     return _body(answer.get_json(), answer.status_code)
 
 
 def _ask_owner(
-    url: str, parameters: Sequence[tuple[str, str]], *, token: str | None
+    url: str,
+    parameters: Sequence[tuple[str, str]],
+    *,
+    token: str | None,
+    body: dict[str, str] | None,
 ) -> dict[str, Any]:
     """Ask over HTTP, with the token that the owner of the index writes for the same user."""
     headers = {"X-Api-Key": token} if token else {}
     with requests.Session() as session:
         session.trust_env = False  # the token is for this host alone: no proxy, no ~/.netrc
-        response = session.get(url, params=parameters, headers=headers, timeout=ASK_SECONDS)
+        method = "GET" if body is None else "POST"
+        response = session.request(
+            method, url, params=parameters, headers=headers, json=body, timeout=ASK_SECONDS
+        )
     return _body(response.json(), response.status_code)
 
 

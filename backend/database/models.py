@@ -456,6 +456,17 @@ class IdempotencyKey(Base):
     body: Mapped[bytes | None] = mapped_column(LargeBinary)  # packed by zlib
 
 
+class WordAlignment(Base):
+    """How texts map to the vectors of one embedder, as it was learnt on this catalogue."""
+
+    __tablename__ = "word_alignments"
+
+    fingerprint: Mapped[str] = mapped_column(String(64), primary_key=True)
+    alignment: Mapped[bytes] = mapped_column(LargeBinary)  # `embedders.words.Alignment.to_bytes`
+    quality: Mapped[dict[str, Any] | None]  # measured on products that were not learnt from
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
 class ApiKey(Base):
     """A key with which a client authenticates. Only its digest is stored, never the key."""
 

@@ -17,6 +17,7 @@ stores the spec, so it holds every option that changes the vector.
   - torch: `network`, with `tracing`, `batch_norms`, `padding`, `bf16`, `devices`, `cuda_transfer`
 - `gpus`, `processors`: what this host has
 - `pixels`, `pca`, `options`, `weights`, `fingerprints`: used by several families
+- `words`: a text as a vector among those of images, with `minilm` and `bert_graph`
 - `loaded`: the embedders that one process has loaded
 """
 

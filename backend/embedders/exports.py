@@ -37,6 +37,7 @@ class About:
     """What is known of an exported network beside its layers."""
 
     fingerprint: str
+    size: int  # of the features
     input_size: Size
     crop: Size
     bf16_from: str  # the name of the operation that bf16 begins with; empty: nobody has measured

@@ -1,4 +1,4 @@
-"""`lookalike-blocks`, the default: look and colour as two blocks, and features that are kept.
+"""`lookalike-blocks`: look and colour as two blocks, and features that are kept.
 
 The look is a plain network's maxima, means and textures, whitened, beside what a network tuned on
 fashion says of the kind of product. Statistics of a shop's own catalogue, which

@@ -59,13 +59,17 @@ def export(traced: TracedNetwork) -> Export:
     crop = traced.crop or traced.input_size
     fold_batch_norms(traced.graph)
     fold_padding(traced.graph)
-    model = _convert(_Whole(traced).eval(), torch.zeros(2, *crop, 3, dtype=torch.uint8))
+    whole, example = _Whole(traced).eval(), torch.zeros(2, *crop, 3, dtype=torch.uint8)
+    model = _convert(whole, example)
+    with torch.inference_mode():
+        size = whole(example).shape[1]  # OpenVINO does not know it where maps are flattened
     with TemporaryDirectory() as folder:
         xml, weights = Path(folder, "model.xml"), Path(folder, "model.bin")
         ov.serialize(model, str(xml), str(weights))
         files = xml.read_bytes(), weights.read_bytes()
     about = About(
         fingerprint=traced.fingerprint,
+        size=size,
         input_size=traced.input_size,
         crop=crop,
         bf16_from=_first_operation(model, traced.bf16_from) if traced.bf16_from else "",

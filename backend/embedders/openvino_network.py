@@ -39,7 +39,7 @@ class OpenVinoNetwork:
         self.call_size = compute.batch_size or max(CALL, BATCH * self._streams)
         core = ov.Core()
         model = core.read_model(export.model, export.weights)
-        self.size: int = model.outputs[0].get_partial_shape()[1].get_length()
+        self.size = export.about.size
         self.precision = _precision(compute.precision, export)
         parts = _parts(model, self.precision, export.about.bf16_from)
         compiled = [self._compile(core, part, precision) for part, precision in parts]

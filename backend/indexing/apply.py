@@ -27,8 +27,9 @@ log = structlog.get_logger(__name__)
 
 APPLY_BATCH = 256
 RETRY_AFTER = timedelta(seconds=5)
-LONGEST_SECONDS = 10.0
-"""Between two tries of an index that does not answer: when it is back, shoppers see old prices."""
+LONGEST_SECONDS = 2.0
+"""Between two tries of an index that does not answer: when it is back, shoppers see old prices. A
+try of a server that is left alone costs nothing."""
 
 
 def apply_pending(

@@ -20,7 +20,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from backend import generations, jobs
-from backend.catalogue import image_vectors
+from backend.catalogue import image_vectors, word_alignments
 from backend.database.engine import Database
 from backend.database.models import BUILDING, RETIRED, Cursor, Generation, Job, utcnow
 from backend.queue import backfill
@@ -146,6 +146,7 @@ def _drop_parts(
     session: Session, *, generation: Generation, unused: Sequence[str], start: int
 ) -> bool:
     """Delete the vectors of some parts from `start` on; return whether there are more parts."""
+    word_alignments.forget(session, generation.fingerprint)
     name = _cursor(generation)
     cursor = session.get(Cursor, name) or Cursor(name=name)
     cursor.position = start

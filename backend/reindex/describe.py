@@ -25,6 +25,7 @@ def describe(db: Database, generation: Generation) -> dict[str, Any]:
     return {
         **{name: getattr(generation, name) for name in names},
         "blocks": _blocks(generation),
+        "attribute_tokens": bool(generation.attribute_tokens),
         "index_options": generation.index_options,
         **{name: getattr(now, name, None) for name in counts},
         **{name: at and at.isoformat() for name, at in times.items()},

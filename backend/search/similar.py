@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
+import numpy as np
 from sqlalchemy import Connection
 
 from backend import generations
@@ -20,6 +21,7 @@ from backend.search.collecting import Collecting
 from backend.search.dial import Weighed, weigh
 from backend.search.explaining import explain
 from backend.search.found import Neighbour, Rows, read_rows
+from backend.search.query_text import Said
 from backend.search.query_vectors import vector_of
 from backend.search.recall_monitor import Search
 from backend.vectors import SearchMode, Vector, VectorIndex
@@ -42,6 +44,7 @@ class Query:
     is compared, from 1; None: as the first, and if that has no vector, the first that has one.
     `shows_images` tells whether the answer needs the images of its products. `colour`, from 0 to 1,
     is how much colour counts (`search.dial`), `explain` asks for the parts of each score.
+    `text` is compared too, or alone; beside an image it counts `text_weight`, from 0 to 1.
     """
 
     limit: int = 10
@@ -53,6 +56,8 @@ class Query:
     shows_images: bool = True
     colour: float | None = None
     explain: bool = False
+    text: str | None = None
+    text_weight: float = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +77,15 @@ class SimilarProducts:
     asked once more, of the generation that is active then.
     """
 
-    def __init__(self, db: Database, index_of: Callable[[Generation], VectorIndex]) -> None:
+    def __init__(
+        self,
+        db: Database,
+        index_of: Callable[[Generation], VectorIndex],
+        encode_text: Callable[[Generation, str], Said],
+    ) -> None:
         self._db = db
         self._index_of = index_of
+        self._encode_text = encode_text
         self.active = ActiveGeneration(db)
 
     def to_product(self, sku: str, query: Query) -> Answer:
@@ -97,11 +108,18 @@ class SimilarProducts:
         """
         return _repeat_if_gone(lambda: self._to_image(encode, image, query))
 
+    def to_text(self, query: Query) -> Answer:
+        """Return what looks as the text of the query says.
+
+        Raises WordsUnavailable, NoGeneration, InvalidFilter.
+        """
+        return _repeat_if_gone(lambda: self._to_text(query))
+
     def to_products(self, skus: Sequence[str], query: Query) -> list[Answer | LookalikeError]:
         """Answer `to_product` for many products, in their order, or say why one has no answer.
 
-        All answers are of one generation. Of `query`, `image` and `explain` are not used. Raises
-        NoGeneration and InvalidFilter.
+        All answers are of one generation. Of `query`, `image`, `text` and `explain` are not used.
+        Raises NoGeneration and InvalidFilter.
         """
         return _repeat_if_gone(lambda: self._to_products(skus, query))
 
@@ -110,8 +128,12 @@ class SimilarProducts:
             asked = read_product(
                 connection, self.active, sku, image=query.image, exclude=query.exclude
             )
-            vector = vector_of(asked)
-            answer = self._search(connection, asked.generation, vector, query, asked.exclude)
+            vector, generation, exclude = vector_of(asked), asked.generation, asked.exclude
+            if query.text is None:
+                weighed = self._weigh(generation, vector, query)
+                answer = self._search(connection, generation, weighed, query, exclude)
+        if query.text is not None:
+            answer = self._encode_and_search(generation, vector, query, exclude)
         answer.meta["query_state"] = asked.state.value
         return answer
 
@@ -120,20 +142,30 @@ class SimilarProducts:
     ) -> Answer:
         with self._db.query() as connection:
             generation, exclude = read_others(connection, self.active, query.exclude)
-        vector = encode(generation, image)
+        return self._encode_and_search(generation, encode(generation, image), query, exclude)
+
+    def _to_text(self, query: Query) -> Answer:
         with self._db.query() as connection:
-            return self._search(connection, generation, vector, query, exclude)
+            generation, exclude = read_others(connection, self.active, query.exclude)
+        return self._encode_and_search(generation, None, query, exclude)
+
+    def _encode_and_search(
+        self, generation: Generation, vector: Vector | None, query: Query, exclude: Sequence[int]
+    ) -> Answer:
+        """Encode the text, if there is one, while no connection is held; then search."""
+        weighed = self._weigh(generation, vector, query)
+        with self._db.query() as connection:
+            return self._search(connection, generation, weighed, query, exclude)
 
     def _search(
         self,
         connection: Connection,
         generation: Generation,
-        vector: Vector,
+        weighed: Weighed,
         query: Query,
         exclude: Sequence[int],
     ) -> Answer:
         index = self._index_of(generation)
-        weighed = weigh(vector, self._blocks(generation, query), colour=query.colour)
         mode = index.search_mode(query.where)
         found = _collecting(generation, weighed, query, exclude, mode)
         _collect(connection, index, [found], query, {})
@@ -181,10 +213,27 @@ class SimilarProducts:
                 answers.append(one)
         return answers
 
+    def _weigh(self, generation: Generation, vector: Vector | None, query: Query) -> Weighed:
+        """Return what is searched: the vector of the image, of the text, or of both."""
+        blocks = self._blocks(generation, query)
+        lengths = None
+        if query.text is not None:
+            said = self._encode_text(generation, query.text)
+            if set(said.lengths) == {block.name for block in blocks or ()}:
+                lengths = said.lengths or None
+            if vector is None:
+                vector = said.vector
+            else:
+                weight = np.float32(query.text_weight)
+                vector = (1 - weight) * vector + weight * said.vector
+        if vector is None:
+            raise ValueError("a query needs an image or a text")
+        return weigh(vector, blocks, colour=query.colour, lengths=lengths)
+
     def _blocks(self, generation: Generation, query: Query) -> tuple[Block, ...] | None:
         """Return the blocks; where they are needed and unknown, the row is read again."""
         blocks = generations.blocks_of(generation)
-        if blocks is None and (query.explain or query.colour is not None):
+        if blocks is None and (query.explain or query.text or query.colour is not None):
             with self._db.read() as session:
                 return generations.blocks_of(generations.by_id(session, generation.id))
         return blocks

@@ -137,9 +137,13 @@ class RecallThread:
             check_index(self._services)
         except Exception as error:  # noqa: BLE001  (/readyz says it too)
             log.error("the vector store cannot be used", error=str(error))
+        failures = RepeatedFailures("cannot compare searches with exact search")
         while not self._stopping.wait(self._services.settings.poll_seconds):
             try:
                 self._services.recall.compare(self._services.indexes.of)
                 self._services.coverage.refresh()
-            except Exception:  # otherwise the thread would end unnoticed
-                log.exception("cannot compare searches with exact search")
+                failures.end()
+            except Exception as error:  # noqa: BLE001  (or the thread would end unnoticed)
+                meaning = error if isinstance(error, LookalikeError) else meaning_of(error)
+                said = meaning.message if meaning else repr(error)
+                failures.note(said, exc_info=meaning is None)

@@ -152,7 +152,7 @@ def test_what_cannot_be_answered_ends_in_one_line_and_exit_code_1(run: Run) -> N
 def test_a_filter_on_an_unknown_field_names_the_allowed_ones(indexed: Run, sample: Path) -> None:
     sku = min(path.stem for path in (sample / "images").iterdir())
 
-    ran = CliRunner().invoke(cli.app, ["similar", sku, "--where", "colour=Red"])
+    ran = CliRunner().invoke(cli.app, ["similar", sku, "--where", "color=Red"])
 
     assert "base_colour" in str(ran.exception)
 

@@ -33,8 +33,6 @@ def test_commands_work_beside_a_locked_server_which_tells_nobody_its_keys(
                 assert session.put(f"{address}/image", data=image).status_code == 201
         shop.wait_until_indexed(2)
         monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # the token must not go there
-        assert [item["sku"] for item in ask(shop.services, "1", limit=5, where=[])["items"]] == [
-            "2"
-        ]
+        assert [item["sku"] for item in ask(shop.services, "1", limit=5)["items"]] == ["2"]
         for secret in (headers["Authorization"], str(shop.services.owner.token)):
             assert secret.rpartition("_")[2] not in shop.log_of("api")

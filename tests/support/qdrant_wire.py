@@ -8,6 +8,7 @@ how a real one plans a query.
 from __future__ import annotations
 
 import functools
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -35,17 +36,23 @@ LOCAL_MODE_WARNINGS = [  # it has neither payload indexes nor search parameters
 class Wire:
     """The listening server: `seen` are its requests, and planned failures come before answers."""
 
-    def __init__(self, strict: StrictModeConfig | None = None) -> None:
+    def __init__(
+        self,
+        strict: StrictModeConfig | None = None,
+        *,
+        local: QdrantClient | None = None,
+        port: int = 0,
+    ) -> None:
         self.strict = strict
-        self.local = QdrantClient(":memory:")
-        self.indexes: dict[str, dict[str, int]] = {}  # which local mode does not keep
+        self.local = local or QdrantClient(":memory:")
+        self.indexes: dict[str, dict[str, int]] = defaultdict(dict)  # which local mode lacks
         self.seen: list[Any] = []
         self.replica_states: list[int] = []  # of the shard's replicas at other peers
         self._failures: list[tuple[grpc.StatusCode | None, str]] = []
         self._server = grpc.server(ThreadPoolExecutor(1))  # local mode is not thread-safe
         collections_rpc.add_CollectionsServicer_to_server(_Collections(self), self._server)
         points_rpc.add_PointsServicer_to_server(_Points(self), self._server)
-        self.port = self._server.add_insecure_port("127.0.0.1:0")
+        self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
         self._server.start()
 
     def connect(self) -> QdrantClient:

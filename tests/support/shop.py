@@ -41,6 +41,7 @@ from backend.images.decoder_pool import DecoderPool
 from backend.images.limits import ImageLimits
 from backend.images.open_images import ImageOpener
 from backend.indexing import EmbedOptions
+from backend.search.query_text import TextEncoder
 from backend.search.similar import SimilarProducts
 from backend.settings import Settings, read_settings
 from backend.vectors import Vector, VectorIndex
@@ -157,7 +158,9 @@ class Shop(Catalogue):
     def index(self, index: VectorIndex) -> None:
         self._index = index
         self.services.indexes.of = lambda generation: index
-        self.services.similar = SimilarProducts(self.db, self.services.indexes.of)
+        self.services.similar = SimilarProducts(
+            self.db, self.services.indexes.of, TextEncoder(self.db).encode
+        )
 
     # --- work ------------------------------------------------------------------------------
 

@@ -126,10 +126,10 @@ def full_disk(folder: Path) -> Iterator[bool]:
     """Fill the file system of a folder to its last byte; say whether it could be done."""
     ballast = folder / "ballast"
     try:
-        with ballast.open("wb") as file, suppress(OSError):
+        # Without a buffer: what is left in one is written at the end, outside `suppress`.
+        with ballast.open("wb", buffering=0) as file, suppress(OSError):
             while True:
                 file.write(bytes(65_536))
-                file.flush()
         yield True
     finally:
         ballast.unlink(missing_ok=True)

@@ -46,6 +46,9 @@ class GenerationDetail(GenerationDocument):
     blocks: list[VectorBlock] | None = Field(
         description="parts of the vectors that a query can weigh; null: not known yet"
     )
+    attribute_tokens: bool = Field(
+        description="whether filters on every attribute have an index; a re-index gives it one"
+    )
     products: int | None = Field(description="null once it is retired, like the next three")
     pending: int | None
     indexed: int | None
@@ -87,8 +90,6 @@ class HnswBody(RequestBody):
 _Text: TypeAlias = Annotated[str, AfterValidator(storable)]
 _Quantization: TypeAlias = Annotated[_Text, Field(json_schema_extra={"enum": [*QUANTIZATIONS]})]
 _Promote: TypeAlias = Annotated[_Text, Field(json_schema_extra={"enum": ["auto", "manual"]})]
-
-
 _Adapt: TypeAlias = Annotated[_Text, Field(json_schema_extra={"enum": [*ADAPT]})]
 
 

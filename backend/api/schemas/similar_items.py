@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
-from typing import Final
+from typing import Annotated, Final, TypeAlias
 
-from pydantic import BaseModel, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from backend.api.schemas import Json
 from backend.api.schemas.batch import check_batch
@@ -17,9 +18,11 @@ from backend.api.schemas.product import MEMBERS, Product, ProductMember
 from backend.api.schemas.query import MOST_WORDS, QueryReader
 from backend.api.schemas.written_products import ProductWriter
 from backend.catalogue.drafts import Sku
+from backend.catalogue.texts import storable
 from backend.filters import Scalar, Schema
 from backend.queue.progress import State
 from backend.search import found
+from backend.search.query_text import LONGEST
 from backend.search.similar import MAX_LIMIT, Answer, Query
 from backend.vectors import SearchMode
 from backend.vectors.image_points import MOST_IMAGES
@@ -32,6 +35,10 @@ IMAGE: Final = (
 COLOUR: Final = (
     "how much colour counts, from 0 (the same thing in any colour) to 1 (as much as all else); "
     "absent: as the embedder has it, which `meta.colour` says"
+)
+TEXT: Final = "what the products look like, in English words, such as `red floral dress`"
+TEXT_WEIGHT: Final = (
+    "how much the text counts beside an image or a product, from 0 to 1; 0.5 if absent"
 )
 EXPLAIN: Final = "whether each item says how similar the parts of its vector are"
 
@@ -95,10 +102,15 @@ class SimilarAnswer(Document):
     meta: SimilarMeta
 
 
-class SimilarBody(RequestBody):
-    """A query by a product of the catalogue, for filters too long for a query string."""
+Text: TypeAlias = Annotated[str, AfterValidator(storable), Field(min_length=1, max_length=LONGEST)]
 
-    sku: Sku
+
+class SimilarBody(RequestBody):
+    """A query by a product of the catalogue, by words, or by both; `sku` or `text` is needed."""
+
+    text: Text | None = Field(None, description=TEXT)
+    sku: Sku | None = Field(None, validate_default=True)
+    text_weight: float = Field(0.5, ge=0, le=1, description=TEXT_WEIGHT)
     limit: int = Field(10, ge=1, le=MAX_LIMIT, description="how many at most; 10 if absent")
     exclude: list[Sku] = Field([], max_length=MOST_WORDS, description="skus that are left out")
     fields: list[ProductMember] = Field(
@@ -110,6 +122,13 @@ class SimilarBody(RequestBody):
     explain: bool = Field(False, description=EXPLAIN)
     filter: Filter = {}
 
+    @field_validator("sku")
+    @classmethod
+    def _check_given(cls, sku: str | None, info: ValidationInfo) -> str | None:
+        if sku is None and info.data.get("text", "") is None:
+            raise PydanticCustomError("missing", "must be given, or text")
+        return sku
+
     def query(self, fields: Schema) -> Query:
         """Return the query, without its product; `fields` are those that can be filtered by."""
         return Query(
@@ -119,6 +138,8 @@ class SimilarBody(RequestBody):
             exclude=self.exclude,
             min_score=self.min_score,
             image=self.image,
+            text=self.text,
+            text_weight=self.text_weight,
             colour=self.colour,
             explain=self.explain,
         )
@@ -222,6 +243,8 @@ def read_query(
     exclude = reader.skus("exclude")
     wanted = reader.words_among("fields", MEMBERS)
     min_score = reader.number("min_score", least=-1, most=1) if scored else None
+    text = _text(reader) if scored else None
+    text_weight = reader.number("text_weight", least=0, most=1) if scored else None
     colour = reader.number("colour", least=0, most=1) if scored else None
     explain = reader.flag("explain") if scored else False
     where = reader.where(fields)
@@ -233,10 +256,20 @@ def read_query(
         exclude=exclude,
         min_score=min_score,
         shows_images=shows_images(wanted),
+        text=text,
+        text_weight=0.5 if text_weight is None else text_weight,
         colour=colour,
         explain=explain,
     )
     return query, wanted
+
+
+def _text(reader: QueryReader) -> str | None:
+    text = reader.text("text")
+    if text is not None and not 1 <= len(text) <= LONGEST:
+        reader.refuse("text", f"takes 1 to {LONGEST} characters")
+        return None
+    return text
 
 
 def shows_images(fields: Collection[str]) -> bool:

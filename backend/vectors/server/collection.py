@@ -79,6 +79,11 @@ def check_collection(nodes: Nodes, name: str, *, size: int) -> None:
         _check_vectors(_call(nodes, name, "get_collection").config.params.vectors, name, size)
 
 
+def read_limits(nodes: Nodes, name: str) -> Limits:
+    """Return the limits of a collection's strict mode; raises IndexGone where it is gone."""
+    return Limits.of(_call(nodes, name, "get_collection").config.strict_mode_config)
+
+
 def drop_collection(nodes: Nodes, name: str) -> None:
     """Delete a collection if it is there."""
     _call(nodes, name, "delete_collection", timeout=WRITE_SECONDS)

@@ -15,6 +15,7 @@ from backend.vectors.server.collection import (
     check_collection,
     drop_collection,
     ensure_collection,
+    read_limits,
 )
 from backend.vectors.server.limits import Limits
 from backend.vectors.server.nodes import Nodes
@@ -39,12 +40,14 @@ class ServerCollection:
         self._is_made = False
         self._closed = False
         self._gone = False
-        self._limits = Limits()
+        self._limits: Limits | None = None  # None: to be read again
 
     @property
     def limits(self) -> Limits:
         """The limits of its strict mode."""
         self._make()
+        if self._limits is None:
+            self._limits = read_limits(self.nodes, self.name)
         return self._limits
 
     def call(self, method: str, **arguments: Any) -> Any:
@@ -56,7 +59,7 @@ class ServerCollection:
         try:
             return self.nodes.call(method, self.name, collection=self.name, **arguments)
         except IndexLimited:
-            self._is_made = False
+            self._limits = None
             raise
 
     def open(self) -> QdrantClient:

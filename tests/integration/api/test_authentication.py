@@ -35,6 +35,7 @@ OPERATIONS = [
     ("GET", "/v1/products/<sku>/image", READ),
     ("GET", "/v1/products/<sku>/similar", READ),
     ("POST", "/v1/similar", READ),
+    ("POST", "/v1/similar:batch", READ),
     ("GET", "/v1/facets", READ),
     ("GET", "/v1/status", READ),
     ("PUT", "/v1/products/<sku>", INGEST),

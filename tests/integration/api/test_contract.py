@@ -13,6 +13,7 @@ from support.image_files import colour_image
 from support.shop import Shop
 
 from backend.api.problem_codes import all_codes
+from backend.search.similar import MAX_LIMIT
 
 REQUESTS = (
     *("ProductBody", "ProductPatch", "BatchBody", "BatchProduct", "ImageItem", "SimilarBody"),
@@ -88,6 +89,15 @@ def test_parameters_have_no_defaults_and_most_are_components(client: FlaskClient
     assert not [it for it in given if "default" in resolve(described, it)["schema"]]
     alone = [it["name"] for it in given if "$ref" not in it]
     assert len(alone) < 20 < len(given)
+
+
+def test_each_list_says_its_own_limit(client: FlaskClient) -> None:
+    described = client.get("/openapi.json").json
+    for path, most in (("/v1/products", 100), ("/v1/products/{sku}/similar", MAX_LIMIT)):
+        given = [resolve(described, it) for it in described["paths"][path]["get"]["parameters"]]
+        (limit,) = [it for it in given if it["name"] == "limit"]
+        assert limit["schema"]["maximum"] == most
+        assert client.get(path.format(sku="1"), query_string={"limit": most + 1}).status_code == 422
 
 
 def test_what_is_read_has_no_defaults_either(client: FlaskClient) -> None:

@@ -106,7 +106,8 @@ def image_of(sku: str, shop: Shop) -> bytes:
 
 
 WRONG = [
-    ("colour=Red", "colour", "base_colour"),
+    ("color=Red", "color", "base_colour"),
+    ("colour=Red", "colour", "finite number"),
     ("attributes=x", "attributes", "attributes.<name>"),
     ("year=abc", "year", "integer"),
     ("year=2012.5", "year", "integer"),

@@ -130,6 +130,7 @@ def subclasses(kind: type[LookalikeError]) -> list[type[LookalikeError]]:
 OURS = {errors.LookalikeError, errors.ConfigurationError, errors.UnreadableCatalogue}
 OURS |= {errors.UnknownEmbedder, problems.RequestError}
 OURS |= {errors.NotEvaluable, errors.UnusableBackup, errors.WouldOverwrite}  # of commands alone
+OURS |= {errors.NotTrainable}
 
 
 @pytest.mark.parametrize("kind", sorted(set(subclasses(LookalikeError)) - OURS, key=str))

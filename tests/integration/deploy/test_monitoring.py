@@ -15,7 +15,7 @@ import yaml
 from support.places import ROOT
 from support.shop import Shop
 
-from backend.metrics.instruments import count_refused
+from backend.metrics.instruments import count_refused, count_unshared
 
 FOLDER = ROOT / "deploy" / "monitoring"
 NAME = re.compile(r"\b(?:lookalike|http)_\w+")
@@ -58,6 +58,7 @@ def shown(wardrobe: Shop) -> str:
     wardrobe.client.get("/v1/products/0001/similar?year_gte=2012")
     wardrobe.services.recall.save()
     count_refused(408)  # what the server does, which stands before the app
+    count_unshared("local")  # what happens without Redis
     answer = wardrobe.client.get("/metrics")
     assert answer.status_code == 200
     return answer.text

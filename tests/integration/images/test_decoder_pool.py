@@ -368,6 +368,7 @@ def test_an_interrupted_image_does_not_leave_its_answer_to_the_next(hostile: Dec
         with pytest.raises(Interrupted):
             hostile.decode_one(b"SLEEP 0.3", target=TARGET)
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)  # its signal would now end this process
         signal.signal(signal.SIGALRM, before)
 
     time.sleep(0.4)

@@ -29,6 +29,7 @@ from backend.errors import IndexUnavailable, ModelMismatch, NotSearchable
 from backend.images.decoder_pool import DecoderPool
 from backend.queue import SINGLE, Stage
 from backend.queue.progress import State, quarantine, states
+from backend.search.query_text import TextEncoder
 from backend.search.similar import Query, SimilarProducts
 from backend.settings import Settings
 from backend.vectors.points import unit_vector
@@ -170,7 +171,7 @@ def test_a_product_that_comes_back_is_never_found_by_its_former_image(
     shop.work()
     shop.remove("s")
     shop.save("s", image, image=None)  # before the old point is deleted
-    similar = SimilarProducts(shop.db, lambda _: shop.index)
+    similar = SimilarProducts(shop.db, lambda _: shop.index, TextEncoder(shop.db).encode)
     found = similar.to_product("other", Query())
     assert shop.index.vector(id_) is not None
     assert found.items == [], "the old point is not shown"

@@ -32,6 +32,7 @@ from backend.embedders import Compute
 from backend.embedders.mean_colour import MeanColour
 from backend.errors import ModelMismatch, ReindexRunning, WrongState
 from backend.reindex import ReindexPlan
+from backend.search.query_text import TextEncoder
 from backend.search.similar import Answer, Query, SimilarProducts
 from backend.settings import Settings
 from backend.vectors.edge.index import EdgeIndex
@@ -192,8 +193,10 @@ def test_a_reindex_gives_an_older_generation_the_tokens_of_its_attributes(
 
     monkeypatch.setattr(shop.services.query_encoder, "check", lambda _: None)
     monkeypatch.setattr(MeanColour, "embed", refuse)
-    assert shop.reindex().error is None
-    assert shop.generation_in(ACTIVE).attribute_tokens
+    job = shop.reindex()
+    assert job.error is None
+    assert job.result is not None
+    assert job.result["attribute_tokens"] is shop.generation_in(ACTIVE).attribute_tokens is True
     assert 'fabric="cotton"' in shop.stored_payload("cotton")["tokens"]
     assert shop.skus("/v1/products/s0/similar", **asked) == ["cotton"]
 
@@ -516,7 +519,7 @@ def test_a_question_whose_index_was_dropped_is_asked_again_of_the_active_one(
         asked.append(generation.id)
         return services.indexes.of(old if len(asked) == 1 else generation)
 
-    answer = SimilarProducts(shop.db, slow).to_product("s0", Query())
+    answer = SimilarProducts(shop.db, slow, TextEncoder(shop.db).encode).to_product("s0", Query())
     assert (asked, answer.generation.id) == ([2, 2], 2)
     assert not (shop.settings.index_dir / old.collection).exists()
 

@@ -6,6 +6,7 @@ The double refuses whatever is beyond a limit, as the server does.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 from uuid import uuid4
 
@@ -17,7 +18,7 @@ from qdrant_client.models import StrictModeConfig
 from support.qdrant_strict import CLOUD
 from support.qdrant_wire import LOCAL_MODE_WARNINGS, Wire
 
-from backend.errors import FilterTooLarge, IndexLimited, InvalidFilter
+from backend.errors import FilterTooLarge, IndexGone, IndexLimited, InvalidFilter
 from backend.filters import Condition
 from backend.vectors import Point, SearchMode, Vector
 from backend.vectors.server.collection import ServerOptions
@@ -162,6 +163,12 @@ def test_limits_that_an_operator_changes_are_read_after_the_first_refusal(
     with pytest.raises(IndexLimited):
         index.nearest(direction(1), limit=10)
     assert len(index.nearest(direction(1), limit=10)) == 10
+    wire.strict = None
+    with closing(wire.connect()) as client:
+        client.delete_collection(index.collection.name)
+        with pytest.raises(IndexGone):
+            index.count()
+        assert not client.collection_exists(index.collection.name)
 
 
 def test_a_generation_without_tokens_says_what_is_refused(wire: Wire) -> None:

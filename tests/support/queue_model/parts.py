@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from threading import Lock, Thread
+from threading import Lock, Thread, current_thread
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -55,7 +55,13 @@ class Worker:
         self._go, self._halted = Lock(), Lock()
         self._go.acquire()
         self._halted.acquire()
-        Thread(target=self._run, daemon=True).start()
+        self._thread = Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the calling thread is the one that takes the steps."""
+        return current_thread() is self._thread
 
     def _run(self) -> None:
         self._go.acquire()
@@ -209,7 +215,10 @@ class ModelEmbedder:
         self.world = world
 
     def embed(self, images: Sequence[Any]) -> Any:
-        _outside_transactions(self.world)
+        if self.world.active is None or self.world.active.is_current:
+            _outside_transactions(self.world)
+        # Otherwise a thread embeds beside the worker's steps. It touches no row, so that it may
+        # run at any time, also while the worker records the batch before.
         if "killer" in images:
             raise Died
         return np.stack([vector_of(image) for image in images])

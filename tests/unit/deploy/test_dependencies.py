@@ -16,7 +16,7 @@ from support.places import ROOT
 
 SHIPPED = ("backend", "workers", "migrations")
 TRIED = (*SHIPPED, "tests", "examples", "benchmarks")
-OURS = {*SHIPPED, "sample_catalogue", "support", "shop_client"} | {
+OURS = {*SHIPPED, "sample_catalogue", "support", "shop_client", "lookalike_client"} | {
     path.stem for path in (ROOT / "benchmarks").glob("*.py")
 }
 NEVER_IMPORTED: Mapping[str, str] = {

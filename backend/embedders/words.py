@@ -1,0 +1,103 @@
+"""Text -> the vector of an image that it may describe, in the vector space of one embedder.
+
+A sentence becomes a vector by MiniLM and by the shop's own words, such as its brands; two layers
+map both to the space of the images. `backend.lab.training.words` learns them.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+
+from backend.embedders import FloatArray
+from backend.errors import WordsUnavailable
+
+WORD: Final = re.compile(r"\w+")
+ARRAYS: Final = ("rarity", "hidden", "hidden_bias", "output", "output_bias")
+
+
+def words_of(text: str) -> set[str]:
+    """Return the words of a text, in lower case."""
+    return set(WORD.findall(text.lower()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alignment:
+    """Two layers from sentence and words to the vectors of images."""
+
+    words: tuple[str, ...]
+    rarity: FloatArray  # (words,): the logarithm of how many texts there are for one with the word
+    hidden: npt.NDArray[np.float16]  # (units, sentence + words)
+    hidden_bias: FloatArray
+    output: npt.NDArray[np.float16]  # (size, units)
+    output_bias: FloatArray
+    lengths: Mapping[str, float]  # of the blocks of the images' vectors; empty without blocks
+    provenance: Mapping[str, Any]
+
+    @property
+    def size(self) -> int:
+        """Dimensions of the vectors."""
+        return len(self.output_bias)
+
+    def bags(self, texts: Sequence[str]) -> FloatArray:
+        """Return the known words of each text, weighted by rarity: (n, words), of length 1 or 0."""
+        bags = np.zeros((len(texts), len(self.words)), np.float32)
+        for row, text in enumerate(texts):
+            known = [self._columns[word] for word in words_of(text) if word in self._columns]
+            bags[row, known] = self.rarity[known]
+        lengths = np.linalg.norm(bags, axis=1, keepdims=True)
+        weighted: FloatArray = bags / np.maximum(lengths, np.float32(1e-9))
+        return weighted
+
+    def project(self, sentences: FloatArray, texts: Sequence[str]) -> FloatArray:
+        """Return the vectors of texts, whose sentences MiniLM has embedded: (n, size), length 1."""
+        inputs = np.hstack([sentences, self.bags(texts)])
+        units = gelu(inputs @ self.hidden.astype(np.float32).T + self.hidden_bias)
+        found = units @ self.output.astype(np.float32).T + self.output_bias
+        vectors: FloatArray = found / np.linalg.norm(found, axis=1, keepdims=True)
+        return vectors
+
+    def to_bytes(self) -> bytes:
+        """Return an .npz of the arrays, with the rest as JSON."""
+        rest = {"words": self.words, "lengths": self.lengths, "provenance": self.provenance}
+        arrays: dict[str, Any] = {name: getattr(self, name) for name in ARRAYS}
+        file = io.BytesIO()
+        np.savez_compressed(file, rest=np.array(json.dumps(rest)), **arrays)
+        return file.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Alignment:
+        """Read what `to_bytes` wrote. Raises WordsUnavailable."""
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as file:
+                rest = json.loads(str(file["rest"]))
+                arrays = {name: file[name] for name in ARRAYS}
+        except (OSError, EOFError, KeyError, ValueError, BadZipFile, zlib.error) as error:
+            raise WordsUnavailable(f"the stored alignment of words is damaged: {error}") from None
+        return cls(**{**rest, "words": tuple(rest["words"])}, **arrays)
+
+    @cached_property
+    def _columns(self) -> dict[str, int]:
+        return {word: column for column, word in enumerate(self.words)}
+
+
+def gelu(x: FloatArray) -> FloatArray:
+    """Return x · Φ(x) by its approximation with tanh (https://arxiv.org/abs/1606.08415)."""
+    result: FloatArray = x * (1 + np.tanh(0.7978846 * (x + 0.044715 * x**3))) / 2
+    return result
+
+
+def shipped_file(fingerprint: str) -> Path:
+    """Return where the alignment lies that ships for the embedder with this fingerprint."""
+    return Path(__file__).parent / "data" / f"words-{fingerprint[:16]}.npz"

@@ -1,0 +1,84 @@
+"""A shopper's words -> query vector, in the vector space of a generation."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Final
+
+from backend.catalogue import word_alignments
+from backend.database.engine import Database
+from backend.database.models import Generation
+from backend.embedders import minilm
+from backend.embedders.minilm import MiniLm
+from backend.embedders.words import Alignment, shipped_file
+from backend.errors import WordsUnavailable
+from backend.vectors import Vector
+
+COMMAND: Final = "lookalike train words"
+LONGEST: Final = 500
+"""Characters of a text."""
+
+MOST_KEPT: Final = 4
+"""Alignments that a process keeps in memory, each of some megabytes."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """A text as a vector of length 1, and the lengths of the blocks of stored vectors."""
+
+    vector: Vector
+    lengths: Mapping[str, float]
+
+
+class TextEncoder:
+    """Turns words into query vectors. Safe to call from several threads."""
+
+    def __init__(self, db: Database, *, model: Callable[[], MiniLm] = minilm.shipped) -> None:
+        self._db = db
+        self._model = model
+        self._lock = threading.Lock()
+        self._kept: dict[tuple[str, datetime], Alignment] = {}
+
+    def encode(self, generation: Generation, text: str) -> Said:
+        """Return the vector of a text.
+
+        Raises WordsUnavailable where the text model is not installed, or nothing has been learnt
+        for the embedder of this generation.
+        """
+        model = self._model()
+        alignment = self._alignment(generation)
+        vector = alignment.project(model.encode([text]), [text])[0]
+        return Said(vector, alignment.lengths)
+
+    def _alignment(self, generation: Generation) -> Alignment:
+        """Return what was learnt on this catalogue, or else what ships for this embedder."""
+        fingerprint = generation.fingerprint
+        with self._db.read() as session:
+            at = word_alignments.stored_at(session, fingerprint)
+            if at is not None and (kept := self._kept.get((fingerprint, at))):
+                return kept
+            data = word_alignments.load(session, fingerprint) if at is not None else None
+        if at is None or data is None:
+            return _shipped(fingerprint, generation.embedder)
+        alignment = Alignment.from_bytes(data)
+        with self._lock:
+            while len(self._kept) >= MOST_KEPT:
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[fingerprint, at] = alignment
+        return alignment
+
+
+@cache
+def _shipped(fingerprint: str, embedder: str) -> Alignment:
+    """Read the alignment that ships for an embedder. Raises WordsUnavailable."""
+    file = shipped_file(fingerprint)
+    if not file.is_file():
+        raise WordsUnavailable(
+            f"what words look like to {embedder} is not known here: run `{COMMAND}`, which learns "
+            "it from the names and labels of this catalogue"
+        )
+    return Alignment.from_bytes(file.read_bytes())

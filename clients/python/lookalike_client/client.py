@@ -1,0 +1,186 @@
+"""Two clients with the same methods: one waits for each answer, the other one is awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any, Self
+
+import httpx
+
+from lookalike_client import requests
+from lookalike_client.requests import Answer, Fields, Request
+
+
+class _Calls:
+    """The requests that both clients make."""
+
+    @staticmethod
+    def _list(cursor: str | None, filters: Fields) -> Request:
+        return Request("GET", "/v1/products", params={"limit": 100, **filters, "cursor": cursor})
+
+
+class Client(_Calls):
+    """A client that waits for each answer. Close it, or use it in a `with`."""
+
+    def __init__(self, url: str, *, key: str | None = None, timeout: float = 30.0) -> None:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def send(self, request: Request) -> Answer:
+        """Send a request, again where that may help; raises LookalikeError, or httpx's errors."""
+        for tries in range(1, requests.TRIES + 1):
+            try:
+                response = self._http.request(request.method, request.path, **request.options)
+            except httpx.TransportError:
+                if (seconds := requests.wait_after(None, tries)) is None:
+                    raise
+            else:
+                if (seconds := requests.wait_after(response, tries)) is None:
+                    return requests.read(response)
+            time.sleep(seconds)
+        raise AssertionError("the last try returns or raises")
+
+    def get_product(self, sku: str) -> Answer:
+        """Read a product."""
+        return self.send(requests.product("GET", sku))
+
+    def put_product(self, sku: str, fields: Fields, *, if_match: str | None = None) -> Answer:
+        """Store a complete product."""
+        return self.send(requests.product("PUT", sku, json=dict(fields), if_match=if_match))
+
+    def patch_product(self, sku: str, fields: Fields, *, if_match: str | None = None) -> Answer:
+        """Change some fields of a product."""
+        return self.send(requests.product("PATCH", sku, json=dict(fields), if_match=if_match))
+
+    def delete_product(self, sku: str) -> None:
+        """Remove a product."""
+        self.send(requests.product("DELETE", sku))
+
+    def put_image(self, sku: str, image: bytes) -> Answer:
+        """Give a product its first image."""
+        return self.send(requests.product("PUT", sku, "/image", content=image))
+
+    def products(self, **filters: Any) -> Iterator[Answer]:
+        """Yield all products that pass a filter, page by page."""
+        cursor = None
+        while True:
+            page = self.send(self._list(cursor, filters))
+            yield from page["items"]
+            if (cursor := page["next_cursor"]) is None:
+                return
+
+    def put_products(self, items: Sequence[Fields]) -> list[Answer]:
+        """Store up to 1,000 products; return the result of each."""
+        results: list[Answer] = self.send(requests.batch("batch", {"items": items}))["items"]
+        return results
+
+    def patch_products(self, items: Sequence[Fields]) -> list[Answer]:
+        """Change up to 1,000 products; return the result of each."""
+        results: list[Answer] = self.send(requests.batch("patch", {"items": items}))["items"]
+        return results
+
+    def similar(self, sku: str, **parameters: Any) -> Answer:
+        """Find the products that look like this one."""
+        return self.send(requests.product("GET", sku, "/similar", params=parameters))
+
+    def search(self, image: bytes, **parameters: Any) -> Answer:
+        """Find the products that look like an image."""
+        return self.send(Request("POST", "/v1/similar", params=parameters, content=image))
+
+
+class AsyncClient(_Calls):
+    """A client for asyncio. Close it, or use it in an `async with`."""
+
+    def __init__(self, url: str, *, key: str | None = None, timeout: float = 30.0) -> None:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx.AsyncClient(base_url=url, headers=headers, timeout=timeout)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def send(self, request: Request) -> Answer:
+        """Send a request, again where that may help; raises LookalikeError, or httpx's errors."""
+        for tries in range(1, requests.TRIES + 1):
+            try:
+                response = await self._http.request(request.method, request.path, **request.options)
+            except httpx.TransportError:
+                if (seconds := requests.wait_after(None, tries)) is None:
+                    raise
+            else:
+                if (seconds := requests.wait_after(response, tries)) is None:
+                    return requests.read(response)
+            await asyncio.sleep(seconds)
+        raise AssertionError("the last try returns or raises")
+
+    async def get_product(self, sku: str) -> Answer:
+        """Read a product."""
+        return await self.send(requests.product("GET", sku))
+
+    async def put_product(self, sku: str, fields: Fields, *, if_match: str | None = None) -> Answer:
+        """Store a complete product."""
+        return await self.send(requests.product("PUT", sku, json=dict(fields), if_match=if_match))
+
+    async def patch_product(
+        self, sku: str, fields: Fields, *, if_match: str | None = None
+    ) -> Answer:
+        """Change some fields of a product."""
+        return await self.send(requests.product("PATCH", sku, json=dict(fields), if_match=if_match))
+
+    async def delete_product(self, sku: str) -> None:
+        """Remove a product."""
+        await self.send(requests.product("DELETE", sku))
+
+    async def put_image(self, sku: str, image: bytes) -> Answer:
+        """Give a product its first image."""
+        return await self.send(requests.product("PUT", sku, "/image", content=image))
+
+    async def products(self, **filters: Any) -> AsyncIterator[Answer]:
+        """Yield all products that pass a filter, page by page."""
+        cursor = None
+        while True:
+            page = await self.send(self._list(cursor, filters))
+            for item in page["items"]:
+                yield item
+            if (cursor := page["next_cursor"]) is None:
+                return
+
+    async def put_products(self, items: Sequence[Fields]) -> list[Answer]:
+        """Store up to 1,000 products; return the result of each."""
+        results: list[Answer] = (await self.send(requests.batch("batch", {"items": items})))[
+            "items"
+        ]
+        return results
+
+    async def patch_products(self, items: Sequence[Fields]) -> list[Answer]:
+        """Change up to 1,000 products; return the result of each."""
+        results: list[Answer] = (await self.send(requests.batch("patch", {"items": items})))[
+            "items"
+        ]
+        return results
+
+    async def similar(self, sku: str, **parameters: Any) -> Answer:
+        """Find the products that look like this one."""
+        return await self.send(requests.product("GET", sku, "/similar", params=parameters))
+
+    async def search(self, image: bytes, **parameters: Any) -> Answer:
+        """Find the products that look like an image."""
+        return await self.send(Request("POST", "/v1/similar", params=parameters, content=image))

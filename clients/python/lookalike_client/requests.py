@@ -1,0 +1,99 @@
+"""Requests to the API, and what is done with their answers; nothing here waits or connects."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+from urllib.parse import quote
+
+import httpx
+
+Fields: TypeAlias = Mapping[str, Any]
+"""Members of a product, as in the OpenAPI document."""
+
+Answer: TypeAlias = dict[str, Any]
+"""JSON as it was answered."""
+
+TRIES: Final = 3
+LONGEST_WAIT: Final = 30.0
+FIRST_WAIT: Final = 0.5
+
+
+class LookalikeError(Exception):
+    """The API has refused a request; `problem` is the whole problem document."""
+
+    def __init__(self, status: int, problem: Answer) -> None:
+        super().__init__(problem.get("detail") or f"status {status}")
+        self.status = status
+        self.problem = problem
+        self.code: str = problem.get("code", "")
+        self.detail: str = problem.get("detail", "")
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request that may be sent more than once: a write carries a key, so it is done once."""
+
+    method: str
+    path: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    json: Any = None
+    content: bytes | None = None
+    if_match: str | None = None
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Return what `httpx` takes beside method and path."""
+        headers = {} if self.method == "GET" else {"Idempotency-Key": self.key}
+        if self.content is not None:
+            headers["Content-Type"] = "application/octet-stream"
+        if self.if_match is not None:
+            headers["If-Match"] = self.if_match
+        params = {name: value for name, value in self.params.items() if value is not None}
+        return {
+            "params": params,
+            "headers": headers,
+            "json": self.json,
+            "content": self.content,
+        }
+
+
+def product(method: str, sku: str, rest: str = "", **options: Any) -> Request:
+    """Return a request about one product."""
+    return Request(method, f"/v1/products/{quote(sku, safe='')}{rest}", **options)
+
+
+def batch(what: str, members: Mapping[str, Sequence[Any]]) -> Request:
+    """Return a request about many products."""
+    return Request("POST", f"/v1/products:{what}", json=dict(members))
+
+
+def wait_after(response: httpx.Response | None, tries: int) -> float | None:
+    """Return the seconds until a request is sent again; None if it is not.
+
+    `response` is None where there was none, `tries` how often the request was sent.
+    """
+    if tries >= TRIES:
+        return None
+    backoff = FIRST_WAIT * 2.0 ** (tries - 1)
+    if response is None:
+        return backoff
+    said = response.headers.get("Retry-After", "")
+    if response.status_code not in (429, 503) and not (response.status_code == 409 and said):
+        return None
+    return min(float(said), LONGEST_WAIT) if said.isdecimal() else backoff
+
+
+def read(response: httpx.Response) -> Answer:
+    """Return the JSON of a good answer. Raises LookalikeError."""
+    if response.status_code >= 400:
+        try:
+            problem = response.json()
+        except ValueError:
+            problem = {"detail": response.text[:300]}
+        raise LookalikeError(response.status_code, problem if isinstance(problem, dict) else {})
+    found: Answer = response.json() if response.content else {}
+    return found

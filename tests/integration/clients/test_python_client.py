@@ -1,0 +1,124 @@
+"""The Python client against a live server, with and without asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from support.http_server import HttpServer, http_server
+from support.image_files import colour_image
+from support.keys import make_key
+from support.places import ROOT
+from support.shop import Shop
+
+from backend.access.scope import Scope
+from backend.api import create_app
+
+sys.path.insert(0, str(Path(ROOT) / "clients" / "python"))
+from lookalike_client import AsyncClient, Client, LookalikeError, requests
+
+IMAGE = colour_image("#d02020")
+
+
+@pytest.fixture
+def server(wardrobe: Shop) -> Iterator[HttpServer]:
+    with http_server(create_app(wardrobe.services, locked=True)) as found:
+        yield found
+
+
+@pytest.fixture
+def key(wardrobe: Shop) -> str:
+    return make_key(wardrobe.services, Scope.INGEST)
+
+
+def test_a_program_reads_writes_and_searches(server: HttpServer, key: str) -> None:
+    with Client(f"http://localhost:{server.port}", key=key) as shop:
+        assert [it["sku"] for it in shop.similar("0001", limit=2)["items"]] == ["0002", "0003"]
+        assert [it["sku"] for it in shop.search(IMAGE, limit=1)["items"]] == ["0001"]
+        assert [it["sku"] for it in shop.products(limit=2)] == [f"000{n}" for n in range(1, 6)]
+        assert [it["sku"] for it in shop.products(gender=["Men"], year_gte=2014)] == ["0004"]
+        shop.put_product("a/b", {"price": 1, "in_stock": False})
+        assert shop.put_image("a/b", IMAGE)["images"]
+        assert shop.patch_product("a/b", {"price": 2})["in_stock"] is False
+        results = shop.patch_products([{"sku": "a/b", "price": 3}, {"sku": "no", "price": 3}])
+        assert [it["status"] for it in results] == [200, 404]
+        assert shop.get_product("a/b")["price"] == 3
+        assert [it["status"] for it in shop.put_products([{"sku": "c"}])] == [201]
+        shop.delete_product("a/b")
+        with pytest.raises(LookalikeError, match="no product") as refused:
+            shop.get_product("a/b")
+        assert (refused.value.status, refused.value.code) == (404, "unknown-product")
+        with pytest.raises(LookalikeError) as changed:
+            shop.patch_product("0001", {"price": 2}, if_match='"other"')
+        assert changed.value.code == "precondition-failed"
+
+
+def test_so_does_one_with_asyncio(server: HttpServer, key: str) -> None:
+    async def use() -> None:
+        async with AsyncClient(f"http://localhost:{server.port}", key=key) as shop:
+            found = await asyncio.gather(shop.similar("0001"), shop.search(IMAGE))
+            assert found[0]["items"][0]["sku"] == "0002"
+            assert found[1]["items"][0]["sku"] == "0001"
+            assert [it["sku"] async for it in shop.products(limit=2, gender="Men")] == [
+                "0003",
+                "0004",
+            ]
+            assert (await shop.patch_product("0001", {"price": 5}))["price"] == 5
+            with pytest.raises(LookalikeError):
+                await shop.get_product("nobody")
+
+    asyncio.run(use())
+
+
+def test_a_request_is_sent_again_as_the_server_says_and_a_write_is_done_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("time.sleep", waits.append)
+    keys: list[str] = []
+    answers = [
+        httpx.Response(429, headers={"Retry-After": "7"}, json={}),
+        httpx.ConnectError("gone"),
+        httpx.Response(200, json={"price": 1}),
+    ]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        keys.append(request.headers["Idempotency-Key"])
+        found = answers.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    shop = Client("http://localhost")
+    shop._http = httpx.Client(base_url="http://localhost", transport=httpx.MockTransport(answer))
+    assert shop.put_product("1", {"price": 1}) == {"price": 1}
+    assert waits == [7.0, 1.0]
+    assert len(keys) == 3
+    assert len(set(keys)) == 1
+    answers[:] = [httpx.Response(503, json={"code": "server-busy"}) for _ in range(3)]
+    with pytest.raises(LookalikeError) as refused:
+        shop.put_product("1", {"price": 1})
+    assert refused.value.code == "server-busy"
+    assert answers == []
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "tries", "seconds"),
+    [
+        (200, {}, 1, None),
+        (404, {}, 1, None),
+        (409, {}, 1, None),
+        (409, {"Retry-After": "2"}, 1, 2.0),
+        (503, {"Retry-After": "600"}, 1, 30.0),
+        (503, {}, 2, 1.0),
+        (503, {"Retry-After": "1"}, 3, None),
+    ],
+)
+def test_only_what_may_help_is_tried_again(
+    status: int, headers: dict[str, str], tries: int, seconds: float | None
+) -> None:
+    assert requests.wait_after(httpx.Response(status, headers=headers), tries) == seconds
