@@ -70,7 +70,7 @@ def test_figures_are_those_of_a_ranking_by_hand() -> None:
     judge = Judge(labels=labels, groups=np.array([7, 7, 2, -1]), queries=np.array([0, 1, 2]))
     figures = judge.figures(vectors)
     # the one relevant neighbour has rank 2 for the first, 3 for the second and 2 for the third
-    assert figures["article_type"] == pytest.approx((1 / 3 + 1 / 3 + 1 / 3) / 3, abs=0.2)
+    assert figures["article_type"] == pytest.approx((1 / 2 + 1 / 3 + 1 / 2) / 3)
     assert figures[VARIANTS] == 1.0
 
 
