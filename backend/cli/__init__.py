@@ -16,6 +16,7 @@ from backend.cli import (
     database,
     demo,
     evaluate,
+    evaluate_recommendations,
     events,
     fashion_mnist,
     feeds,
@@ -51,7 +52,10 @@ app.command("demo")(demo.demo)
 app.command("import")(catalogue.import_)
 app.command("index")(indexing.index)
 app.add_typer(train.train, name="train")
-app.command("evaluate")(evaluate.evaluate)
+evaluation = typer.Typer(invoke_without_command=True)
+evaluation.callback()(evaluate.evaluate)
+evaluation.command("recommendations")(evaluate_recommendations.recommendations)
+app.add_typer(evaluation, name="evaluate")
 app.command("fashion-mnist")(fashion_mnist.fashion_mnist)
 app.command("projector")(projector.projector)
 app.command("optimize")(indexing.optimize)

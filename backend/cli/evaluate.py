@@ -97,6 +97,7 @@ HtmlFile = Annotated[
 
 
 def evaluate(
+    context: typer.Context,
     embedder: Embedders = None,
     by: By = DEFAULT_BY,
     sample: Sample = None,
@@ -120,6 +121,8 @@ def evaluate(
     with the same label is relevant. Stored vectors are used, missing ones are computed and stored.
     The command can run beside a server.
     """
+    if context.invoked_subcommand:
+        return
     from backend.lab.evaluation.evaluating import evaluate as run
     from backend.lab.evaluation.planning import EvaluationOptions
     from backend.lab.evaluation.results import as_json

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -35,15 +36,11 @@ def import_(
     since 1970; without a zone they are UTC. Bad rows are listed, the others are stored. The running
     server, or the workers, count pairs and trends from them; without one, this command does.
     """
-    from backend.errors import ConfigurationError
     from backend.events import counting
     from backend.events.event_file import EventFile
     from backend.events.importing import import_events
 
-    pairs = [text.partition("=") for text in mapping or ()]
-    if wrong := [member for member, equals, column in pairs if not (equals and column)]:
-        raise ConfigurationError(f"--map {wrong[0]}: write member=column")
-    source = EventFile(file, columns={member: name for member, _, name in pairs}, kind=kind)
+    source = EventFile(file, columns=columns_of(mapping), kind=kind)
     with services(is_long=True) as found:
         days = found.settings.event_days
         with bar("Importing") as report_to:
@@ -64,3 +61,13 @@ def import_(
         for reject in report.rejects:
             err.print(escape(f"line {reject['line']}: {reject['reason']}"), highlight=False)
     raise typer.Exit(1 if report.rows and report.rejected == report.rows else 0)
+
+
+def columns_of(mapping: Sequence[str] | None) -> dict[str, str]:
+    """Return {our member: their column} of `--map`; raises ConfigurationError."""
+    from backend.errors import ConfigurationError
+
+    pairs = [text.partition("=") for text in mapping or ()]
+    if wrong := [member for member, equals, column in pairs if not (equals and column)]:
+        raise ConfigurationError(f"--map {wrong[0]}: write member=column")
+    return {member: name for member, _, name in pairs}

@@ -17,7 +17,7 @@ from backend.recommendations.chosen import Because, Chosen, Reason
 from backend.recommendations.formula import Kin, Parts
 from backend.recommendations.pairs import Partners
 from backend.search.nearest_products import nearest_products
-from backend.vectors import Vector, VectorIndex
+from backend.vectors import Searchable, Vector
 
 LEAST_COLD: Final = 0.05
 """Below this the looks change next to nothing, and the index is not asked."""
@@ -30,7 +30,7 @@ MOST: Final = 500
 class Together:
     """Ranks what goes with a product. Safe to call from several threads."""
 
-    def __init__(self, db: Database, index_of: Callable[[Generation], VectorIndex]) -> None:
+    def __init__(self, db: Database, index_of: Callable[[Generation], Searchable]) -> None:
         self._db = db
         self._index_of = index_of
 
@@ -41,14 +41,15 @@ class Together:
         vector: Vector | None,
         *,
         exclude: Sequence[int] = (),
+        now: datetime | None = None,
     ) -> list[Chosen]:
         """Return up to MOST products that go with one, best first; the product itself is left out.
 
-        `vector` is the product's in the generation; None: only what shoppers did counts. Raises
-        what the index raises.
+        `vector` is the product's in the generation; None: only what shoppers did counts. `now` is
+        by default the time of the database. Raises what the index raises.
         """
         with self._db.read() as session:
-            now = clock.now(session)
+            now = now or clock.now(session)
             own = pairs.partners(session, [product_id], now=now).get(product_id, {})
         neighbours: list[tuple[int, float]] = []
         if vector is not None and formula.coldness(own) >= LEAST_COLD:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from bisect import bisect
 from collections.abc import Callable, Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Final
 
@@ -21,8 +21,9 @@ from sqlalchemy.orm import Session
 
 from backend import generations, jobs
 from backend.catalogue import image_vectors, word_alignments
+from backend.database import clock
 from backend.database.engine import Database
-from backend.database.models import BUILDING, RETIRED, Cursor, Generation, Job, utcnow
+from backend.database.models import BUILDING, RETIRED, Cursor, Generation, Job
 from backend.queue import backfill
 from backend.reindex.requests import REINDEX
 
@@ -82,7 +83,6 @@ def delete_leftovers(
     after: timedelta,
     drop_index: Callable[[Generation], None],
     seconds: float = 0.2,
-    now: datetime | None = None,
 ) -> bool:
     """Delete, for some seconds, what generations left that retired longer ago than `after`.
 
@@ -90,7 +90,7 @@ def delete_leftovers(
     there is more to delete.
     """
     deadline = time.monotonic() + seconds
-    while generation := _next_retired(db, (now or utcnow()) - after):
+    while generation := _next_retired(db, after):
         drop_index(generation)
         for step in (_drop_entries, _drop_vectors):
             while step(db, generation):
@@ -100,12 +100,12 @@ def delete_leftovers(
     return False
 
 
-def _next_retired(db: Database, before: datetime) -> Generation | None:
+def _next_retired(db: Database, after: timedelta) -> Generation | None:
     with db.read() as session:
         return session.scalar(
             select(Generation)
             .where(Generation.state == RETIRED, Generation.dropped_at.is_(None))
-            .where(Generation.retired_at <= before)
+            .where(Generation.retired_at <= clock.now(session) - after)
             .order_by(Generation.id)
             .limit(1)
         )
@@ -146,7 +146,8 @@ def _drop_parts(
     session: Session, *, generation: Generation, unused: Sequence[str], start: int
 ) -> bool:
     """Delete the vectors of some parts from `start` on; return whether there are more parts."""
-    word_alignments.forget(session, generation.fingerprint)
+    if generation.fingerprint in unused:
+        word_alignments.forget(session, generation.fingerprint)
     name = _cursor(generation)
     cursor = session.get(Cursor, name) or Cursor(name=name)
     cursor.position = start
@@ -174,7 +175,7 @@ def _unused(session: Session, generation: Generation) -> list[str]:
 
 
 def _note_dropped(session: Session, *, generation: Generation) -> None:
-    session.get_one(Generation, generation.id).dropped_at = utcnow()
+    session.get_one(Generation, generation.id).dropped_at = clock.now(session)
     cursors = (_cursor(generation), f"reconcile:{generation.id}")
     session.execute(delete(Cursor).where(Cursor.name.in_(cursors)))
 

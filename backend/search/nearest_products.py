@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from backend.filters import Where
-from backend.vectors import Hit, SearchMode, Vector, VectorIndex
+from backend.vectors import Hit, Searchable, SearchMode, Vector
 from backend.vectors.image_points import point_ids, product_of, slot_of
 
 MOST_TIMES: Final = 4
@@ -22,7 +22,7 @@ ROUNDS: Final = 8
 
 
 def nearest_products(
-    index: VectorIndex,
+    index: Searchable,
     vector: Vector,
     *,
     limit: int,

@@ -76,6 +76,24 @@ class SearchMode(StrEnum):
     EXACT = "exact"  # compare all points that pass the filter
 
 
+class Searchable(Protocol):
+    """What can be asked for nearest points: an index, or a list of vectors in memory."""
+
+    def nearest(
+        self,
+        vector: Vector,
+        *,
+        limit: int,
+        where: Where | None = None,
+        exclude: Sequence[int] = (),
+        min_score: float | None = None,
+        mode: SearchMode | None = None,
+        payloads: bool = True,
+    ) -> list[Hit]:
+        """Return up to `limit` neighbours, best first, as `VectorIndex.nearest` does."""
+        ...
+
+
 class VectorIndex(Protocol):
     """One generation's vectors. Safe to call from several threads.
 

@@ -12,6 +12,8 @@ from backend.api.schemas.event import Name
 from backend.api.schemas.filters import Filter
 from backend.api.schemas.product import Product, ProductMember
 from backend.api.schemas.query import MOST_WORDS
+from backend.api.schemas.shaping import ShapedBody
+from backend.api.schemas.similar_items import GROUP_SIZE, RESTRICTED
 from backend.catalogue.drafts import Sku
 from backend.recommendations.chosen import Reason
 from backend.recommendations.recommend import Strategy
@@ -38,7 +40,7 @@ class ExampleBody(RequestBody):
 Examples: TypeAlias = Annotated[list[Sku | ExampleBody], Field(max_length=MOST_EXAMPLES)]
 
 
-class RecommendationBody(RequestBody):
+class RecommendationBody(ShapedBody):
     """For whom a list is: a shopper, a visit, examples, or several of these together."""
 
     user: Name | None = Field(None, description="a shopper, as events name them")
@@ -73,6 +75,7 @@ class Recommended(Document):
     reason: Reason
     because: list[BecauseDocument] = Field(description="the examples that contributed most")
     product: Product
+    group_size: int | None = Field(None, ge=1, description=GROUP_SIZE)
 
 
 class TasteDocument(Document):
@@ -93,6 +96,7 @@ class RecommendationMeta(Document):
     """How a list was made."""
 
     tastes: list[TasteDocument]
+    restricted: dict[str, list[str]] | None = Field(None, description=RESTRICTED)
     took_ms: float
 
 

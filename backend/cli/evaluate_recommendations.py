@@ -1,0 +1,121 @@
+"""`lookalike evaluate recommendations`: how good lists for shoppers are, by what they did later."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.table import Table
+
+from backend.cli.common import bar, err, out, print_json, services
+from backend.cli.evaluate import JsonFile
+from backend.events.kinds import Kind
+
+if TYPE_CHECKING:
+    from backend.lab.evaluation.intervals import Estimate
+    from backend.lab.recommending.comparing import Comparison, GroupScores
+
+TITLES = {
+    "known": "Shoppers with a history",
+    "new": "Shoppers without a history",
+    "cold": "Shoppers with a history; only products whose events are all held back are right",
+}
+
+
+def recommendations(
+    events: Annotated[
+        Path,
+        typer.Option(exists=True, dir_okay=False, help="As `lookalike events import` reads it."),
+    ],
+    mapping: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="MEMBER=COLUMN", help="Such as user=customer_id."),
+    ] = None,
+    kind: Annotated[
+        Kind | None, typer.Option(help="What all rows are, where no column tells.")
+    ] = None,
+    later: Annotated[
+        float, typer.Option(min=0.01, max=0.9, help="The last share of events: to be foretold.")
+    ] = 0.2,
+    cold: Annotated[
+        float, typer.Option(min=0, max=0.9, help="The share of products treated as new.")
+    ] = 0.2,
+    shoppers: Annotated[
+        int, typer.Option(min=2, help="The most shoppers of each group, drawn by the seed.")
+    ] = 1000,
+    k: Annotated[int, typer.Option("--k", min=1, max=100, help="Places of a list.")] = 10,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Decides all draws.")] = 0,
+    json_file: JsonFile = None,
+) -> None:
+    """Evaluate lists for shoppers: from their earlier events, foretell the later ones.
+
+    The product's own lists are compared with what is popular, looks only, together only and random
+    ones. The catalogue and its vectors are copied, so the command can run beside a server; no event
+    is stored in the shop's database.
+    """
+    from backend.cli.events import columns_of
+    from backend.events.event_file import EventFile
+    from backend.lab.evaluation.results import as_json
+    from backend.lab.recommending.comparing import Options, compare
+
+    source = EventFile(events, columns=columns_of(mapping), kind=kind)
+    options = Options(k=k, later=later, cold=cold, shoppers=shoppers, seed=seed)
+    with services() as found:
+        comparison = compare(found.db, source.read(), options, watch=bar)
+    if json_file == "-":
+        print_json(as_json(comparison))
+        return
+    _show(comparison)
+    if json_file:
+        text = json.dumps(as_json(comparison), indent=1, ensure_ascii=False)
+        Path(json_file).parent.mkdir(parents=True, exist_ok=True)
+        Path(json_file).write_text(text + "\n", "utf-8")
+        out.print(f"Written: {json_file}")
+
+
+def _show(comparison: Comparison) -> None:
+    events = comparison.events
+    if events.rejected or events.unknown:
+        err.print(
+            f"{events.rejected:,} of {events.rows:,} rows rejected, {events.unknown:,} name a "
+            "product that is not found.",
+            highlight=False,
+        )
+    for group in comparison.groups:
+        out.print(_table(group, comparison.options["k"]))
+    out.print(
+        f"{comparison.products:,} products, {comparison.cold_products:,} of them treated as new "
+        f"in the last table. Events from {comparison.split_at} on were to be foretold.",
+        highlight=False,
+    )
+
+
+def _table(group: GroupScores, k: int) -> Table:
+    table = Table(
+        title=f"{TITLES[group.group]}: {group.shoppers:,}, {group.right:.1f} products each",
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+    )
+    table.add_column("list", overflow="fold", min_width=18)
+    for column in (f"hit@{k}", "lead", f"recall@{k}", "nDCG", "coverage", "novelty", "cold"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for score in group.scores:
+        metrics, is_first = score.metrics, score is group.scores[0]
+        table.add_row(
+            score.contender,
+            _interval(metrics["hit"]),
+            "" if is_first else f"{score.lead['hit'].value:+.3f}",
+            _interval(metrics["recall"]),
+            f"{metrics['ndcg'].value:.3f}",
+            f"{score.coverage:.1%}",
+            f"{metrics['novelty'].value:.1f}",
+            f"{metrics['cold_share'].value:.0%}",
+        )
+    return table
+
+
+def _interval(estimate: Estimate) -> str:
+    return f"{estimate.value:.3f} ±{(estimate.high - estimate.low) / 2:.3f}"
