@@ -13,7 +13,7 @@ MINUTES ?= 10
 EXTRAS := test,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fashion-mnist serve test test-unit test-integration test-acceptance test-migration test-all prove-kills prove-catalogue prove-siege prove-reindex prove-compose prove-stores check format lock record-release sample clean
+.PHONY: help setup demo fashion-mnist serve test test-unit test-integration test-acceptance test-migration test-all prove-kills prove-catalogue prove-siege prove-reindex prove-gpu prove-compose prove-stores check format lock record-release sample clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ prove-siege: setup ## All attacks and mishaps at once, for MINUTES=10, beside re
 
 prove-reindex: setup ## Re-index PRODUCTS=10000 real products under load, with kills (LOOKALIKE_SHARED_DATA)
 	PROVE_REINDEX_PRODUCTS=$(PRODUCTS) $(BIN)/python -m pytest tests/acceptance/test_reindex_live.py -s
+
+prove-gpu: setup ## Compare an NVIDIA GPU's vectors with the CPU's, and measure (minutes; 3: no GPU)
+	$(BIN)/python benchmarks/gpu.py
 
 prove-stores: setup ## Stop, pause, kill, fill, slow and cut each store; then restart all (STORES=qdrant)
 	PROVE_STORES=$(or $(STORES),all) $(BIN)/python -m pytest tests/acceptance/test_stores.py -s

@@ -32,6 +32,7 @@ from urllib.request import urlopen
 
 import numpy as np
 import orjson
+import psutil
 import qdrant_edge as qe
 import typer
 from flask import Flask, Response, request
@@ -45,6 +46,7 @@ EMBEDDER: Final = "mean-colour?grid=13"
 FILTER: Final = {"gender": "Men,Women", "base_colour_not": "Red", "year_gte": "2012"}
 ASKED: Final = 3000
 KEY: Final = "benchmark"
+CONNECTIONS: Final = (1, 8, 32)
 LIMITS: Final = HttpLimits()
 LOOKALIKE: Final = Path(sys.executable).with_name("lookalike")
 
@@ -182,7 +184,9 @@ def seconds(call: Callable[[], object]) -> float:
 
 
 @contextmanager
-def serving(arguments: list[str], port: int, folder: Path, **changes: str) -> Iterator[None]:
+def serving(
+    arguments: list[str], port: int, folder: Path, **changes: str
+) -> Iterator[psutil.Process]:
     """Run a server until the end of the `with`."""
     process = subprocess.Popen(
         arguments, env=environment(folder, **changes), stderr=subprocess.DEVNULL
@@ -194,7 +198,7 @@ def serving(arguments: list[str], port: int, folder: Path, **changes: str) -> It
             with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
                 break
         time.sleep(2)
-        yield
+        yield psutil.Process(process.pid)
     finally:
         process.terminate()
         process.wait(60)
@@ -209,11 +213,16 @@ def free_port() -> int:
 
 @dataclass(frozen=True)
 class Load:
-    """What `wrk` measured; times in milliseconds."""
+    """What `wrk` measured; times in milliseconds.
+
+    `processor` is the processor time that the server took for one request, which other work on the
+    same machine changes least.
+    """
 
     rate: float
     p50: float
     p99: float
+    processor: float
 
 
 LUA: Final = """
@@ -230,20 +239,38 @@ end
 """
 
 
-def load(port: int, skus: list[str], tail: str, key: str, *, connections: int, lasts: int) -> Load:
+@dataclass(frozen=True)
+class Asked:
+    """A server, and what is asked of it."""
+
+    port: int
+    process: psutil.Process
+    skus: list[str]
+    key: str
+
+
+def processor_seconds(process: psutil.Process) -> float:
+    """Return the processor time of a process and its children."""
+    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+    return sum(each.user + each.system for each in times)
+
+
+def load(server: Asked, tail: str, *, connections: int, lasts: int) -> Load:
     """Ask for random products."""
     script = Path(f"/tmp/similar-{os.getpid()}.lua")
-    quoted = ",".join(f'"{sku}"' for sku in skus)
+    quoted = ",".join(f'"{sku}"' for sku in server.skus)
     script.write_text(LUA % (quoted, tail, connections))
-    header = f"Authorization: Bearer {key}"
+    header = f"Authorization: Bearer {server.key}"
     command = ["wrk", "-t1", f"-c{connections}", f"-d{lasts}s", "-s", str(script), "-H", header]
+    before = processor_seconds(server.process)
     said = subprocess.run(
-        [*command, f"http://127.0.0.1:{port}"], capture_output=True, text=True, check=True
+        [*command, f"http://127.0.0.1:{server.port}"], capture_output=True, text=True, check=True
     ).stdout
+    spent = processor_seconds(server.process) - before
     script.unlink()
     count, micros, p50, p99, errors = map(int, said.rpartition("RESULT")[2].split())
     assert not errors, f"{errors} answers were errors"
-    return Load(1e6 * count / micros, p50 / 1000, p99 / 1000)
+    return Load(1e6 * count / micros, p50 / 1000, p99 / 1000, 1000 * spent / count)
 
 
 def bare_ms(port: int, tail: str) -> float:
@@ -273,46 +300,46 @@ def compare(folder: Path, rounds: int = 5, lasts: int = 4, threads: str = "") ->
     filtered = "&".join(f"{name}={value}" for name, value in FILTER.items())
     tails = {"no filter": "", "three clauses": f"?{filtered}"}
     with ExitStack() as stack:
-        stack.enter_context(serving(serve, ours, folder / "ours", **changes))
-        stack.enter_context(serving(bench, theirs, folder / "prototype"))
+        mine = stack.enter_context(serving(serve, ours, folder / "ours", **changes))
+        other = stack.enter_context(serving(bench, theirs, folder / "prototype"))
+        servers = {
+            "prototype": Asked(theirs, other, skus, key),
+            "ours": Asked(ours, mine, skus, key),
+        }
         for name, tail in tails.items():
-            measure(name, tail, ours, theirs, skus, key, rounds=rounds, lasts=lasts)
+            measure(name, tail, servers, rounds=rounds, lasts=lasts)
 
 
-def measure(
-    name: str,
-    tail: str,
-    ours: int,
-    theirs: int,
-    skus: list[str],
-    key: str,
-    *,
-    rounds: int,
-    lasts: int,
-) -> None:
+def measure(name: str, tail: str, servers: dict[str, Asked], *, rounds: int, lasts: int) -> None:
     """Measure one kind of query, and print its lines of a table."""
     found: dict[tuple[str, int], list[Load]] = {}
     bare: list[float] = []
     for _ in range(rounds):
-        bare.append(bare_ms(theirs, tail))
-        for connections in (1, 8, 32):
-            for who, port in (("prototype", theirs), ("ours", ours)):
-                took = load(port, skus, tail, key, connections=connections, lasts=lasts)
+        bare.append(bare_ms(servers["prototype"].port, tail))
+        for connections in CONNECTIONS:
+            for who, server in servers.items():
+                took = load(server, tail, connections=connections, lasts=lasts)
                 found.setdefault((who, connections), []).append(took)
-    engine = statistics.median(bare)
-    print(f"{name}: bare engine call {engine:.2f} ms", flush=True)
+    print(f"{name}: bare engine call {statistics.median(bare):.2f} ms", flush=True)
     for (who, connections), each in found.items():
-        p50, p99, rate = (
-            statistics.median(getattr(it, field) for it in each) for field in ("p50", "p99", "rate")
+        p50, p99, rate, processor = (
+            statistics.median(getattr(it, field) for it in each)
+            for field in ("p50", "p99", "rate", "processor")
         )
         print(
             f"{name} | {who} | {connections} | p50 {p50:.2f} ms | p99 {p99:.2f} ms |"
-            f" {rate:,.0f} requests/s",
+            f" {rate:,.0f} requests/s | {processor:.2f} ms of processor time a request",
             flush=True,
         )
-    pairs = zip(found["ours", 1], found["prototype", 1], strict=True)
-    ratio = statistics.median(mine.p50 / other.p50 for mine, other in pairs)
-    print(f"{name}: ours / prototype at 1 connection {ratio:.2f}", flush=True)
+    for connections in CONNECTIONS:
+        pairs = list(zip(found["ours", connections], found["prototype", connections], strict=True))
+        p50 = statistics.median(mine.p50 / other.p50 for mine, other in pairs)
+        processor = statistics.median(mine.processor / other.processor for mine, other in pairs)
+        print(
+            f"{name}: ours / prototype, {connections} connections: p50 {p50:.2f}, processor time"
+            f" {processor:.2f}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -42,6 +42,8 @@ BODIES: Final[Mapping[str, Any]] = {
         "sku": "0001",
         "limit": 5,
         "exclude": ["0002"],
+        "group_by": "group_id",
+        "restrict": ["gender"],
         "filter": {"base_colour": {"not": ["Red"]}, "year": {"gte": 2000}},
     },
     "SimilarBatchBody": {

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from backend.api.schemas import Json
+from backend.api.schemas.shaping import GROUP_BY, RESTRICT
 from backend.api.schemas.similar_items import COLOUR, EXPLAIN, IMAGE, TEXT, TEXT_WEIGHT
 from backend.catalogue import skus
 from backend.events.record import MOST_TEXT
@@ -18,6 +19,7 @@ from backend.filters import Schema as FieldTypes
 from backend.filters.check import EXACT_IN_FLOAT
 from backend.indexing import schema
 from backend.search.query_text import LONGEST
+from backend.search.shaping import FIELDS as FIELDS_TO_SHAPE
 from backend.search.similar import MAX_LIMIT
 from backend.vectors.image_points import MOST_IMAGES
 
@@ -197,6 +199,11 @@ WORDS_WEIGHT: Final = _share(
     "TextWeight",
     _parameter("text_weight", {"type": "number", "minimum": 0, "maximum": 1}, TEXT_WEIGHT),
 )
+GROUPED: Final = _share("GroupBy", one_of("group_by", FIELDS_TO_SHAPE, GROUP_BY))
+RESTRICTED: Final = _share(
+    "Restrict",
+    _words("restrict", {"type": "string", "enum": list(FIELDS_TO_SHAPE)}, RESTRICT),
+)
 SEARCH: Final = (
     limit(),
     EXCLUDE,
@@ -206,6 +213,8 @@ SEARCH: Final = (
     EXPLAINED,
     WORDS,
     WORDS_WEIGHT,
+    GROUPED,
+    RESTRICTED,
     *FILTERS,
 )
 

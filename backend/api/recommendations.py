@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -26,7 +26,12 @@ from backend.api.schemas.recommendation import (
     RecommendationAnswer,
     RecommendationBody,
 )
-from backend.api.schemas.similar_items import product_of_item, read_query, shows_images
+from backend.api.schemas.similar_items import (
+    product_of_item,
+    read_query,
+    shaped_members,
+    shows_images,
+)
 from backend.api.schemas.written_products import ProductWriter
 from backend.api.scopes import requires_scope
 from backend.database import clock
@@ -38,12 +43,16 @@ from backend.filters.matching import matcher
 from backend.recommendations import examples, popularity
 from backend.recommendations.chosen import Because, Chosen, Reason
 from backend.recommendations.history import History, history_of
-from backend.recommendations.recommend import List, Strategy, Wanted
-from backend.search import asked, query_vectors
+from backend.recommendations.recommend import MOST_CANDIDATES, List, Strategy, Wanted
+from backend.search import asked, query_vectors, statements
+from backend.search.collecting import GROWTH
 from backend.search.found import Neighbour, neighbours, read_rows
+from backend.search.grouping import with_sizes
+from backend.search.restricting import Same, read_values, restricted
 from backend.search.similar import MAX_LIMIT, Query
 from backend.vectors import Hit
 
+_RELATED: Final = (Reason.LOOK, Reason.TOGETHER, Reason.EXPLORED)
 READ_AT_ONCE: Final = 2 * MAX_LIMIT
 
 api = openapi.blueprint("recommendations", tag="shoppers")
@@ -53,7 +62,13 @@ _COMPLEMENTARY: Final = parameters.one_of(
 )
 _LEAVE_OUT: Final = parameters.one_of("leave_out", list(LeaveOut), "of the shopper's history")
 _STRATEGY: Final = parameters.one_of("strategy", list(Strategy), "how examples become queries")
-_LIST: Final = (parameters.limit(), parameters.EXCLUDE, parameters.FIELDS, *parameters.FILTERS)
+_LIST: Final = (
+    parameters.limit(),
+    parameters.EXCLUDE,
+    parameters.FIELDS,
+    parameters.GROUPED,
+    *parameters.FILTERS,
+)
 
 
 @api.post(
@@ -76,6 +91,7 @@ def recommend() -> Json:
         schema=filterable(),
         exclude=body.exclude,
         shows_images=shows_images(body.fields),
+        shaping=body.shaping,
     )
     return _recommend(body, query, body.fields)
 
@@ -85,7 +101,9 @@ def recommend() -> Json:
     operation_id="getUserRecommendations",
     description="By what the shopper did lately: newer acts and dearer ones count more, returns "
     "and dislikes speak against. `POST /v1/recommendations` takes a visit and examples too.",
-    openapi_extensions=openapi.inputs(parameters.USER, _STRATEGY, _LEAVE_OUT, *_LIST),
+    openapi_extensions=openapi.inputs(
+        parameters.USER, _STRATEGY, _LEAVE_OUT, parameters.RESTRICTED, *_LIST
+    ),
     responses={200: RecommendationAnswer, **openapi.refusals()},
 )
 @requires_scope(Scope.READ)
@@ -112,6 +130,7 @@ def _recommend(body: RecommendationBody, query: Query, fields: Sequence[str]) ->
     whole = examples.together_with(history, named.examples)
     if named.unresolved and not whole.likes and body.positive:
         raise NoExample(f"none of the examples can be used: {', '.join(named.unresolved)[:500]}")
+    query, same = _restrict(query, [it.product_id for it in whole.likes])
     wanted = Wanted(
         history=whole,
         limit=query.limit,
@@ -121,11 +140,51 @@ def _recommend(body: RecommendationBody, query: Query, fields: Sequence[str]) ->
         explore=body.explore,
         seed=body.user or body.session or "",
     )
-    made = found.recommender.recommend(generation, wanted)
+    made = _grouped(generation, wanted, query)
     listed = _Listed(
         ListName.USER if body.user else ListName.VISIT, user=body.user, visit=body.session
     )
-    return _written(generation, made, query, fields, listed, unresolved=named.unresolved)
+    answer = _written(generation, made, query, fields, listed, unresolved=named.unresolved)
+    return _with_restricted(answer, same)
+
+
+def _restrict(query: Query, ids: Sequence[int]) -> tuple[Query, Same]:
+    """Return the query with the filter for products like these, and what that demands."""
+    fields = query.shaping.restrict
+    if not fields:
+        return query, {}
+    with services().db.query() as connection:
+        same = read_values(connection, ids, fields)
+    return replace(query, where=restricted(query.where, same)), same
+
+
+def _with_restricted(answer: Json, same: Same) -> Json:
+    if same:
+        answer["meta"]["restricted"] = {field: list(values) for field, values in same.items()}
+    return answer
+
+
+def _grouped(generation: Generation, wanted: Wanted, query: Query) -> List:
+    """Make a list; where it is grouped, with more candidates until they have enough groups."""
+    made = services().recommender.recommend(generation, wanted)
+    if query.shaping.group_by is None:
+        return made
+    candidates = -1
+    while True:
+        related = [it.product_id for it in made.chosen if it.reason in _RELATED]
+        is_last = len(related) <= candidates or wanted.candidates >= MOST_CANDIDATES
+        if is_last or _count_groups(related, query.shaping.group_by) >= query.limit:
+            return made
+        candidates = len(related)
+        wanted = replace(wanted, spare=wanted.spare * GROWTH)
+        made = services().recommender.recommend(generation, wanted)
+
+
+def _count_groups(ids: Sequence[int], group_by: str) -> int:
+    with services().db.query() as connection:
+        rows = connection.execute(statements.values(), {"ids": list(ids)}).mappings().all()
+    values = [row[group_by] for row in rows]
+    return len({it for it in values if it is not None}) + values.count(None)
 
 
 def _weights(given: Sequence[str | ExampleBody]) -> dict[str, float]:
@@ -150,7 +209,9 @@ def _ids(session: Session, skus: Sequence[str]) -> frozenset[int]:
     operation_id="getProductsTogether",
     description="By what shoppers looked at, carted and bought together. A product of which little "
     "is known inherits what its visual neighbours go with; its looks count less and less.",
-    openapi_extensions=openapi.inputs(parameters.SKU, _COMPLEMENTARY, *_LIST),
+    openapi_extensions=openapi.inputs(
+        parameters.SKU, _COMPLEMENTARY, parameters.RESTRICTED, *_LIST
+    ),
     responses={200: RecommendationAnswer, **openapi.refusals(404)},
 )
 @requires_scope(Scope.READ)
@@ -161,10 +222,12 @@ def together(sku: str) -> Json:
     query, fields = read_query(reader, filterable(), scored=False)
     found = services()
     product, generation, vector = _asked(sku, query.exclude)
+    query, same = _restrict(query, product[:1])
     chosen = found.together.of(product[0], generation, vector, exclude=product[1:])
     keep = _of_other_category(product[0]) if complementary else None
     made = List(chosen=chosen, tastes=[])
-    return _written(generation, made, query, fields, _Listed(ListName.TOGETHER), keep=keep)
+    answer = _written(generation, made, query, fields, _Listed(ListName.TOGETHER), keep=keep)
+    return _with_restricted(answer, same)
 
 
 def _asked(sku: str, exclude: Sequence[str]) -> tuple[list[int], Generation, Any]:
@@ -237,7 +300,8 @@ def list_new() -> Json:
 
 
 def _list(name: ListName, choose: Callable[[Session, Any, int], list[Chosen]]) -> Json:
-    query, fields = read_query(QueryReader.of_request(), filterable(), scored=False)
+    reader = QueryReader.of_request()
+    query, fields = read_query(reader, filterable(), scored=False, compared=False)
     with services().db.read() as session:
         generation = generations.active(session)
         excluded = _ids(session, query.exclude)
@@ -276,11 +340,12 @@ def _written(
     keep: Callable[[Neighbour], bool] | None = None,
 ) -> Json:
     """Return the first products of a list that pass the filter now, as JSON."""
-    shown = []
-    for one in _passing(generation, made.chosen, query, keep):
-        shown.append(one)
-        if len(shown) == query.limit:
-            break
+    shown = _first(_passing(generation, made.chosen, query, keep), query)
+    if group_by := query.shaping.group_by:
+        index, several = services().indexes.of(generation), bool(generation.most_images)
+        items = [one.item for one in shown]
+        sized = with_sizes(index, items, group_by, query.where, several=several)
+        shown = [replace(one, item=item) for one, item in zip(shown, sized, strict=True)]
     named = {it.product_id for one in shown for it in one.chosen.because}
     named |= {product for _, members in made.tastes for product in members}
     skus, writer = _skus(named), ProductWriter(fields)
@@ -302,6 +367,20 @@ def _written(
         answer, listed.name, [one.chosen for one in shown], user=listed.user, visit=listed.visit
     )
     return answer
+
+
+def _first(passing: Iterator[_Shown], query: Query) -> list[_Shown]:
+    """Return the first products of a list, the first of each group."""
+    groups: set[Any] = set()
+    shown = []
+    for one in passing:
+        group = one.item.value_of(query.shaping.group_by) if query.shaping.group_by else None
+        if group is None or group not in groups:
+            groups.add(group)
+            shown.append(one)
+        if len(shown) == query.limit:
+            break
+    return shown
 
 
 def _passing(
@@ -350,4 +429,5 @@ def _item(one: _Shown, skus: dict[int, str], writer: ProductWriter) -> Json:
         "reason": one.chosen.reason.value,
         "because": [because(it) for it in one.chosen.because if it.product_id in skus],
         "product": product_of_item(one.item, writer),
+        **shaped_members(one.item),
     }

@@ -200,7 +200,7 @@ class _Import:
         _, before = known.get(row.sku, (0, ()))
         first = self._refer(row, row.image, before, 0) if row.image else row.draft.image
         if row.further is None:
-            return replace(row.draft, image=first)
+            return row.draft if first is row.draft.image else replace(row.draft, image=first)
         found = (self._refer(row, it, before, at) for at, it in enumerate(row.further, 1))
         roles = {image.uri: image.role for image in before}
         images = [

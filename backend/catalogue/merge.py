@@ -48,7 +48,8 @@ def merged_images(draft: Draft, stored: Images) -> Images:
         if draft.image is None:
             return stored
         role = stored[0].role if stored else None
-        given = (replace(draft.image, role=role), *stored[1:])
+        first = draft.image if draft.image.role == role else replace(draft.image, role=role)
+        given = (first, *stored[1:])
     elif draft.image is not None and draft.image.uri != _first(given):
         if _first(given) == _first(stored):
             given = (draft.image, *given[1:])

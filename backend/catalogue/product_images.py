@@ -29,7 +29,15 @@ def first_of(row: Any) -> Images:
     """Return the first image of a product's row, if it has one."""
     if row.image_uri is None:
         return ()
-    return (ImageRef(**{fact: getattr(row, f"image_{fact}") for fact in _FACTS}),)
+    return (  # written out: an import does this twice for every row
+        ImageRef(
+            uri=row.image_uri,
+            digest=row.image_digest,
+            bytes=row.image_bytes,
+            mtime_ns=row.image_mtime_ns,
+            role=row.image_role,
+        ),
+    )
 
 
 def load_all(session: Session, products: Iterable[Product]) -> dict[int, Images]:

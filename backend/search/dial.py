@@ -73,12 +73,14 @@ def weigh(
     *,
     colour: float | None = None,
     lengths: Mapping[str, float] | None = None,
+    parts: bool = True,
 ) -> Weighed:
     """Give the block of colour half of `colour`, from 0 to 1, as its weight; the others the rest.
 
     The others share the rest as they do in the vector itself. None leaves the weights as they are.
-    `lengths` are those of the blocks of stored vectors, by default the query's own. Raises NoColour
-    where there is no block for colour, or `blocks` is None: they are not known.
+    `lengths` are those of the blocks of stored vectors, by default the query's own. Without
+    `parts`, a query that is not weighed has none, and cannot be explained. Raises NoColour where
+    there is no block for colour, or `blocks` is None: they are not known.
     """
     found = blocks or (Block(WHOLE, 0, len(vector)),)
     if colour is not None and (len(found) < 2 or COLOUR not in {block.name for block in found}):
@@ -88,15 +90,19 @@ def weigh(
     weights = _shares({name: own[name] * fixed[name] for name in own})
     if colour is not None:
         weights = _with_colour(weights, LARGEST_WEIGHT * colour)
+    if not parts and colour is None and lengths is None:
+        return Weighed(asked=vector, factor=1.0, weights=weights, parts={})
     asked = np.zeros(len(vector), np.float32)
-    parts = {}
+    own_parts = {}
     for block in found:
         part = vector[block.start : block.stop] / max(own[block.name], TINY)
-        parts[block.name] = (block, part)
+        own_parts[block.name] = (block, part)
         asked[block.start : block.stop] = part * (weights[block.name] / fixed[block.name])
     if colour is None and lengths is None:
-        return Weighed(asked=vector, factor=1.0, weights=weights, parts=parts)
-    return Weighed(asked=asked, factor=float(np.linalg.norm(asked)), weights=weights, parts=parts)
+        return Weighed(asked=vector, factor=1.0, weights=weights, parts=own_parts)
+    return Weighed(
+        asked=asked, factor=float(np.linalg.norm(asked)), weights=weights, parts=own_parts
+    )
 
 
 def _shares(amounts: Mapping[str, float]) -> dict[str, float]:

@@ -46,6 +46,7 @@ class Neighbour:
     images: tuple[ImageRef, ...] = ()
     image_errors: Mapping[str, str] = field(default_factory=dict)
     parts: tuple[Part, ...] | None = None  # of the score, where they are asked for
+    group_size: int | None = None  # where the list is grouped
 
     @property
     def shown(self) -> dict[str, Any]:

@@ -37,6 +37,10 @@ WAITING: Final = 32
 
 SAVE_SECONDS: Final = 5.0
 ENOUGH: Final = 20
+REST: Final = 100
+"""After a comparison there is none for so many times as long as it took. An exact search of an
+embedded index of 40,000 takes as long as twenty queries, which all wait for it meanwhile."""
+
 LOW: Final = 0.9
 """Mean recall over ENOUGH comparisons of one process, below which a warning is logged."""
 
@@ -64,11 +68,14 @@ class RecallMonitor:
         *,
         schema: Schema,
         rate: float,
+        rest: float = REST,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._db = db
         self._schema = schema
         self._rate = rate
+        self._rest = rest
+        self._rests_until = 0.0
         self._chance = chance
         self._lock = threading.Lock()
         self._waiting: deque[Search] = deque(maxlen=WAITING)
@@ -89,18 +96,27 @@ class RecallMonitor:
     def compare(self, index_of: Callable[[Generation], VectorIndex]) -> bool:
         """Compare one waiting search, if there is any; save the counts every SAVE_SECONDS.
 
-        Returns whether there was one. A search whose index does not answer is dropped.
+        Returns whether there was one. A search whose index does not answer is dropped. Comparing
+        takes one part of the time in `rest` and one, so that others are answered meanwhile.
         """
-        with self._lock:
-            search = self._waiting.popleft() if self._waiting else None
+        search = self._next()
         if search is not None:
+            began = time.monotonic()
             try:
                 self._add_comparison(search, recall_of(index_of(search.generation), search))
             except LookalikeError as error:
                 log.debug("a search could not be compared", error=error.message)
+            ended = time.monotonic()
+            self._rests_until = ended + self._rest * (ended - began)
         if time.monotonic() - self._saved >= SAVE_SECONDS:
             self.save()
         return search is not None
+
+    def _next(self) -> Search | None:
+        """Take a waiting search, unless it is too early for one."""
+        with self._lock:
+            is_due = self._waiting and time.monotonic() >= self._rests_until
+            return self._waiting.popleft() if is_due else None
 
     def save(self) -> None:
         """Add the counts to the totals in SQL."""

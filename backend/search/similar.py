@@ -21,9 +21,12 @@ from backend.search.collecting import Collecting
 from backend.search.dial import Weighed, weigh
 from backend.search.explaining import explain
 from backend.search.found import Neighbour, Rows, read_rows
+from backend.search.grouping import with_sizes
 from backend.search.query_text import Said
 from backend.search.query_vectors import vector_of
 from backend.search.recall_monitor import Search
+from backend.search.restricting import Same, read_values, restricted
+from backend.search.shaping import Shaping
 from backend.vectors import SearchMode, Vector, VectorIndex
 
 MAX_LIMIT: Final = 100
@@ -58,6 +61,7 @@ class Query:
     explain: bool = False
     text: str | None = None
     text_weight: float = 0.5
+    shaping: Shaping = field(default_factory=Shaping)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,12 +133,14 @@ class SimilarProducts:
                 connection, self.active, sku, image=query.image, exclude=query.exclude
             )
             vector, generation, exclude = vector_of(asked), asked.generation, asked.exclude
+            query, same = _restrict(connection, query, asked.product_id)
             if query.text is None:
                 weighed = self._weigh(generation, vector, query)
                 answer = self._search(connection, generation, weighed, query, exclude)
         if query.text is not None:
             answer = self._encode_and_search(generation, vector, query, exclude)
         answer.meta["query_state"] = asked.state.value
+        _say_restricted(answer, same)
         return answer
 
     def _to_image(
@@ -194,20 +200,23 @@ class SimilarProducts:
     ) -> list[Answer | LookalikeError]:
         """Answer some products of a batch; `rows` are those of products that were read before."""
         answers: list[Answer | LookalikeError] = []
-        under_way: list[tuple[Asked, Weighed, Collecting]] = []
+        under_way: list[tuple[Asked, Weighed, Collecting, Same]] = []
         for one in part:
             if isinstance(one, Asked):
+                own, same = _restrict(connection, query, one.product_id)
+                own_mode = index.search_mode(own.where) if same else mode
                 blocks = self._blocks(one.generation, query)
-                weighed = weigh(vector_of(one), blocks, colour=query.colour)
-                found = _collecting(one.generation, weighed, query, one.exclude, mode)
-                under_way.append((one, weighed, found))
-        _collect(connection, index, [found for _, _, found in under_way], query, rows)
+                weighed = weigh(vector_of(one), blocks, colour=query.colour, parts=False)
+                found = _collecting(one.generation, weighed, own, one.exclude, own_mode)
+                under_way.append((one, weighed, found, same))
+        _collect(connection, index, [found for _, _, found, _ in under_way], query, rows)
         ready = iter(under_way)
         for one in part:
             if isinstance(one, Asked):
-                asked, weighed, found = next(ready)
+                asked, weighed, found, same = next(ready)
                 answer = _answer(index, weighed, found, query)
                 answer.meta["query_state"] = asked.state.value
+                _say_restricted(answer, same)
                 answers.append(answer)
             else:
                 answers.append(one)
@@ -228,7 +237,7 @@ class SimilarProducts:
                 vector = (1 - weight) * vector + weight * said.vector
         if vector is None:
             raise ValueError("a query needs an image or a text")
-        return weigh(vector, blocks, colour=query.colour, lengths=lengths)
+        return weigh(vector, blocks, colour=query.colour, lengths=lengths, parts=query.explain)
 
     def _blocks(self, generation: Generation, query: Query) -> tuple[Block, ...] | None:
         """Return the blocks; where they are needed and unknown, the row is read again."""
@@ -245,6 +254,20 @@ def _repeat_if_gone(ask: Callable[[], Found]) -> Found:
         return ask()
     except IndexGone:
         return ask()
+
+
+def _restrict(connection: Connection, query: Query, product_id: int) -> tuple[Query, Same]:
+    """Return the query with the filter for products like this one, and what that demands."""
+    fields = query.shaping.restrict
+    if not fields:
+        return query, {}
+    same = read_values(connection, [product_id], fields)
+    return replace(query, where=restricted(query.where, same)), same
+
+
+def _say_restricted(answer: Answer, same: Same) -> None:
+    if same:
+        answer.meta["restricted"] = {field: list(values) for field, values in same.items()}
 
 
 def _collect(
@@ -272,7 +295,9 @@ def _collect(
 def _ask(index: VectorIndex, searches: Sequence[Collecting], *, is_first: bool) -> None:
     """Search once more: in one request at first, as long as none leaves out points of its own."""
     first = searches[0]
-    if len(searches) == 1 or not is_first or any(each.exclude for each in searches):
+    wheres = [each.search.where for each in searches]
+    differ = any(each.exclude for each in searches) or any(it != wheres[0] for it in wheres)
+    if len(searches) == 1 or not is_first or differ:
         for each in searches:
             each.ask(index)
         return
@@ -303,13 +328,22 @@ def _collecting(
     )
     passes = matcher(query.where, query.schema) if query.where else None
     least = weighed.cosine_of(query.min_score)
-    return Collecting(search, limit=query.limit, min_score=least, passes=passes)
+    return Collecting(
+        search,
+        limit=query.limit,
+        min_score=least,
+        passes=passes,
+        group_by=query.shaping.group_by,
+    )
 
 
 def _answer(index: VectorIndex, weighed: Weighed, found: Collecting, query: Query) -> Answer:
     items, generation = found.items, found.search.generation
     if weighed.factor != 1:
         items = [replace(item, score=weighed.score_of(item.score)) for item in items]
+    if group_by := query.shaping.group_by:
+        several = bool(generation.most_images)
+        items = with_sizes(index, items, group_by, found.search.where, several=several)
     if query.explain:
         items = explain(index, weighed, items)
     meta = {

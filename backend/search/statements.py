@@ -27,6 +27,7 @@ from backend.catalogue.drafts import FIELDS
 from backend.database import models
 from backend.database.models import ACTIVE
 from backend.queue.progress import state_column
+from backend.search.shaping import FIELDS as SHAPED
 
 GENERATIONS: Final = cast("Table", models.Generation.__table__)
 PRODUCTS: Final = cast("Table", models.Product.__table__)
@@ -124,6 +125,14 @@ def found(*, images: bool) -> Select[Any]:
         columns += [i.position, i.uri, i.digest, i.role]
     named = p.id.in_(bindparam("ids", expanding=True))
     return select(*columns).select_from(source).where(named, p.removed_at.is_(None))
+
+
+@cache
+def values() -> Select[Any]:
+    """Return the statement that reads the columns SHAPED of the products `ids`."""
+    p = PRODUCTS.c
+    columns = [p[name] for name in SHAPED]
+    return select(p.id, *columns).where(p.id.in_(bindparam("ids", expanding=True)))
 
 
 @cache

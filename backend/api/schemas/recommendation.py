@@ -14,6 +14,8 @@ from backend.api.schemas.event import Name
 from backend.api.schemas.filters import Filter
 from backend.api.schemas.product import Product, ProductMember
 from backend.api.schemas.query import MOST_WORDS
+from backend.api.schemas.shaping import ShapedBody
+from backend.api.schemas.similar_items import GROUP_SIZE, RESTRICTED
 from backend.catalogue.drafts import Sku
 from backend.events.answers import ListName
 from backend.recommendations.chosen import Reason
@@ -41,7 +43,7 @@ class ExampleBody(RequestBody):
 Examples: TypeAlias = Annotated[list[Sku | ExampleBody], Field(max_length=MOST_EXAMPLES)]
 
 
-class RecommendationBody(RequestBody):
+class RecommendationBody(ShapedBody):
     """For whom a list is: a shopper, a visit, examples, or several of these together."""
 
     user: Name | None = Field(None, description="a shopper, as events name them")
@@ -76,6 +78,7 @@ class Recommended(Document):
     reason: Reason
     because: list[BecauseDocument] = Field(description="the examples that contributed most")
     product: Product
+    group_size: int | None = Field(None, ge=1, description=GROUP_SIZE)
 
 
 class TasteDocument(Document):
@@ -96,6 +99,7 @@ class RecommendationMeta(Document):
     """How a list was made."""
 
     tastes: list[TasteDocument]
+    restricted: dict[str, list[str]] | None = Field(None, description=RESTRICTED)
     took_ms: float
 
 

@@ -12,11 +12,12 @@ from pydantic_core import PydanticCustomError
 
 from backend.api.schemas import Json
 from backend.api.schemas.batch import check_batch
-from backend.api.schemas.document import BodyLimits, Document, RequestBody
+from backend.api.schemas.document import BodyLimits, Document
 from backend.api.schemas.filters import Filter
 from backend.api.schemas.problem import BatchProblem
 from backend.api.schemas.product import MEMBERS, Product, ProductMember
 from backend.api.schemas.query import MOST_WORDS, QueryReader
+from backend.api.schemas.shaping import SHAPING_MEMBERS, ShapedBody, read_shaping, with_members
 from backend.api.schemas.written_products import ProductWriter
 from backend.catalogue.drafts import Sku
 from backend.catalogue.texts import storable
@@ -45,6 +46,13 @@ TEXT_WEIGHT: Final = (
 EXPLAIN: Final = "whether each item says how similar the parts of its vector are"
 
 
+GROUP_SIZE: Final = (
+    "where the list is grouped: how many indexed products that pass the filter are in this group; "
+    "null where the vector store does not allow to count"
+)
+RESTRICTED: Final = "where `restrict` is given: the values that the products may have, by field"
+
+
 class ScorePart(Document):
     """A part of the vectors, and what it adds to the score: weight times similarity."""
 
@@ -68,6 +76,7 @@ class Neighbour(Document):
     )
     product: Product
     explain: Explanation | None = Field(None, description="only where it is asked for")
+    group_size: int | None = Field(None, ge=1, description=GROUP_SIZE)
 
 
 class SimilarMeta(BaseModel):
@@ -93,6 +102,7 @@ class SimilarMeta(BaseModel):
         "part for colour",
     )
     query_state: State | None = Field(None, description="state of the query product")
+    restricted: dict[str, list[str]] | None = Field(None, description=RESTRICTED)
 
 
 class SimilarAnswer(Document):
@@ -108,7 +118,7 @@ class SimilarAnswer(Document):
 Text: TypeAlias = Annotated[str, AfterValidator(storable), Field(min_length=1, max_length=LONGEST)]
 
 
-class SimilarBody(RequestBody):
+class SimilarBody(ShapedBody):
     """A query by a product of the catalogue, by words, or by both; `sku` or `text` is needed."""
 
     text: Text | None = Field(None, description=TEXT)
@@ -145,10 +155,11 @@ class SimilarBody(RequestBody):
             text_weight=self.text_weight,
             colour=self.colour,
             explain=self.explain,
+            shaping=self.shaping,
         )
 
 
-class SimilarBatchBody(RequestBody):
+class SimilarBatchBody(ShapedBody):
     """One query for many products of the catalogue, such as those of one page of a shop."""
 
     skus: list[Sku]
@@ -178,6 +189,7 @@ class SimilarBatchBody(RequestBody):
             min_score=self.min_score,
             shows_images=shows_images(self.fields),
             colour=self.colour,
+            shaping=self.shaping,
         )
 
 
@@ -192,6 +204,7 @@ class SimilarBatchItem(Document):
     index_lags: bool | None = Field(
         None, description="fewer items than `limit` came, since products have changed"
     )
+    restricted: dict[str, list[str]] | None = Field(None, description=RESTRICTED)
     problem: BatchProblem | None = None
 
 
@@ -237,11 +250,12 @@ class FacetPage(Document):
 
 
 def read_query(
-    reader: QueryReader, fields: Schema, *, scored: bool = True
+    reader: QueryReader, fields: Schema, *, scored: bool = True, compared: bool = True
 ) -> tuple[Query, list[str]]:
     """Read a query and the wanted members of products; call it last, since it finishes the reader.
 
-    Without `scored`, there is no `min_score`. Raises RequestError if anything was wrong.
+    Without `scored`, there is no `min_score`; without `compared`, no `restrict`. Raises
+    RequestError if anything was wrong.
     """
     limit = reader.integer("limit", default=10, least=1, most=MAX_LIMIT)
     exclude = reader.skus("exclude")
@@ -251,6 +265,7 @@ def read_query(
     text_weight = reader.number("text_weight", least=0, most=1) if scored else None
     colour = reader.number("colour", least=0, most=1) if scored else None
     explain = reader.flag("explain") if scored else False
+    shaping = read_shaping(reader, compared=compared)
     where = reader.where(fields)
     reader.finish()
     query = Query(
@@ -264,6 +279,7 @@ def read_query(
         text_weight=0.5 if text_weight is None else text_weight,
         colour=colour,
         explain=explain,
+        shaping=shaping,
     )
     return query, wanted
 
@@ -297,7 +313,8 @@ def read_both(body: SimilarBody, reader: QueryReader, fields: Schema) -> tuple[Q
         reader.check_attributes(body.filter)
         reader.finish()
     ours = body.query(fields)
-    named = {name: getattr(ours, name) for name in given - {"fields", "filter"}}
+    named = {name: getattr(ours, name) for name in given - {"fields", "filter"} - SHAPING_MEMBERS}
+    named["shaping"] = with_members(query.shaping, body)
     named |= {"where": ours.where or query.where}
     fields_of_products = body.fields or wanted
     named["shows_images"] = shows_images(fields_of_products)
@@ -335,7 +352,7 @@ class EachAnswer:
 
     def write(self, sku: str, answer: Answer) -> Json:
         """Return what looks like one product."""
-        return {
+        written = {
             "sku": sku,
             "status": 200,
             "items": [self._item(item) for item in answer.items],
@@ -343,12 +360,20 @@ class EachAnswer:
             "query_state": answer.meta["query_state"],
             "index_lags": answer.meta["index_lags"],
         }
+        shaped = ("restricted",)
+        return written | {name: answer.meta[name] for name in shaped if name in answer.meta}
 
     def _item(self, item: found.Neighbour) -> Json:
         row = item.product
         if row.id not in self._written:
             self._written[row.id] = product_of_item(item, self._writer)
-        return {"sku": row.sku, "score": item.score, "product": self._written[row.id]}
+        written = {"sku": row.sku, "score": item.score, "product": self._written[row.id]}
+        return written | shaped_members(item)
+
+
+def shaped_members(item: found.Neighbour) -> Json:
+    """Return what an item shows of how its list was shaped."""
+    return {} if item.group_size is None else {"group_size": item.group_size}
 
 
 def product_of_item(item: found.Neighbour, writer: ProductWriter) -> Json:
@@ -366,6 +391,7 @@ def product_of_item(item: found.Neighbour, writer: ProductWriter) -> Json:
 def _write_item(item: found.Neighbour, writer: ProductWriter) -> Json:
     product = product_of_item(item, writer)
     written = {"sku": item.product.sku, "score": item.score, "product": product}
+    written |= shaped_members(item)
     if item.parts is not None:
         written["explain"] = {"parts": [part._asdict() for part in item.parts]}
     return written

@@ -60,9 +60,11 @@ def generation(db: Database) -> Generation:
         return session.get_one(Generation, id_)
 
 
-def guarding(db: Database, *, rate: float = 1.0, chances: Iterator[float] | None = None) -> Any:
+def guarding(
+    db: Database, *, rate: float = 1.0, rest: float = 0.0, chances: Iterator[float] | None = None
+) -> Any:
     drawn = chances or iter(lambda: 0.5, None)
-    return RecallMonitor(db, schema=SCHEMA, rate=rate, chance=lambda: next(drawn))
+    return RecallMonitor(db, schema=SCHEMA, rate=rate, rest=rest, chance=lambda: next(drawn))
 
 
 def asked(generation: Generation, where: Where, mode: SearchMode = SearchMode.ACORN) -> Search:
@@ -209,3 +211,14 @@ def test_shapes_beyond_what_is_kept_apart_count_as_others(
 
 
 ONE = Sums(queries=1)
+
+
+def test_after_a_comparison_the_monitor_rests_and_keeps_what_waits(
+    db: Database, generation: Generation, index: LeakyIndex
+) -> None:
+    guard = guarding(db, rest=1e9)
+    for _ in range(2):
+        guard.notice(asked(generation, MEN))
+    assert guard.compare(lambda _generation: index)
+    assert not guard.compare(lambda _generation: index)
+    assert index.asked == 2, "one search in its mode and one exactly"
