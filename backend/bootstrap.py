@@ -12,6 +12,7 @@ from pathlib import Path
 from sqlalchemy import make_url
 
 from backend import generations
+from backend.adaptation import stored as statistics
 from backend.database import arrival, failures
 from backend.database.arrival import Arrival
 from backend.database.engine import Database
@@ -124,7 +125,11 @@ def build(
     db, indexed = _database(settings), schema(settings.facets)
     outages = Outages(first_seconds=settings.retry_seconds)
     indexes = Indexes(settings, schema=indexed)
-    embedders = LoadedEmbedders(_compute(settings), heartbeat=heartbeat)
+    embedders = LoadedEmbedders(
+        _compute(settings),
+        heartbeat=heartbeat,
+        read_statistics=lambda digest: statistics.read(db, digest),
+    )
     limits, store = _limits(settings), ImageStore(settings.image_store_url)
     decoders = DecoderPool(
         settings.decoders,

@@ -10,6 +10,7 @@ import typer
 
 from backend import logs
 from backend.cli import (
+    adapt,
     backup,
     catalogue,
     database,
@@ -59,6 +60,7 @@ app.command("fashion-mnist")(fashion_mnist.fashion_mnist)
 app.command("projector")(projector.projector)
 app.command("optimize")(indexing.optimize)
 app.command("reindex")(generations.reindex)
+app.command("adapt")(adapt.adapt)
 app.add_typer(generations.generations, name="generations")
 app.command("serve")(server.serve)
 app.command("similar")(similar.similar)

@@ -130,6 +130,16 @@ class ImageVector(Base):
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
 
 
+class Statistics(Base):
+    """What was fitted to this shop's images; an embedder names it by its digest."""
+
+    __tablename__ = "statistics"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)  # sha256, in hex
+    content: Mapped[bytes] = mapped_column(LargeBinary)  # `embedders.block_statistics`
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
 class UnnamedImage(Base):
     """An image content that no product names any more; it is deleted after a time of grace."""
 
@@ -159,6 +169,7 @@ class Generation(Base):
     collection: Mapped[str] = mapped_column(String(255), unique=True)
     embedder: Mapped[str] = mapped_column(String(255))  # the spec that loads it: name?option=value
     fingerprint: Mapped[str] = mapped_column(String(64))
+    features: Mapped[str | None] = mapped_column(String(64))  # fingerprint of what is kept beside
     configured: Mapped[str | None] = mapped_column(String(255))  # LOOKALIKE_EMBEDDER when it began
     size: Mapped[int]
     blocks: Mapped[list[Any] | None] = mapped_column(  # [name, start, stop] of each; NULL: unknown

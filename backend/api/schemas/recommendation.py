@@ -12,7 +12,7 @@ from backend.api.schemas.event import Name
 from backend.api.schemas.filters import Filter
 from backend.api.schemas.product import Product, ProductMember
 from backend.api.schemas.query import MOST_WORDS
-from backend.api.schemas.shaping import ShapedBody
+from backend.api.schemas.shaping import BOOSTED, RELAXED, RELAXED_ITEM, ShapedBody
 from backend.api.schemas.similar_items import GROUP_SIZE, RESTRICTED
 from backend.catalogue.drafts import Sku
 from backend.recommendations.chosen import Reason
@@ -76,6 +76,8 @@ class Recommended(Document):
     because: list[BecauseDocument] = Field(description="the examples that contributed most")
     product: Product
     group_size: int | None = Field(None, ge=1, description=GROUP_SIZE)
+    boost: float | None = Field(None, description=BOOSTED)
+    relaxed: list[str] | None = Field(None, description=RELAXED_ITEM)
 
 
 class TasteDocument(Document):
@@ -97,6 +99,7 @@ class RecommendationMeta(Document):
 
     tastes: list[TasteDocument]
     restricted: dict[str, list[str]] | None = Field(None, description=RESTRICTED)
+    relaxed: list[str] | None = Field(None, description=RELAXED)
     took_ms: float
 
 
