@@ -94,6 +94,18 @@ class UnknownFeed(LookalikeError):
     code = "unknown-feed"
 
 
+class UnknownPlacement(LookalikeError):
+    """There is no placement of this name."""
+
+    code = "unknown-placement"
+
+
+class InvalidPlacement(LookalikeError):
+    """The placement cannot be stored."""
+
+    code = "invalid-placement"
+
+
 class FeedExists(LookalikeError):
     """There is a feed of this name already."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
@@ -18,6 +18,7 @@ from backend.api.context import filterable, services
 from backend.api.request_log import took_ms
 from backend.api.schemas import Json
 from backend.api.schemas.body import read_body
+from backend.api.schemas.placement import with_placement
 from backend.api.schemas.query import QueryReader
 from backend.api.schemas.recommendation import (
     ExampleBody,
@@ -93,6 +94,7 @@ def recommend() -> Json:
         shows_images=shows_images(body.fields),
         shaping=body.shaping,
     )
+    query = with_placement(query, body.placement, body.model_fields_set)
     return _recommend(body, query, body.fields)
 
 
@@ -363,6 +365,7 @@ def _written(
             ],
             "took_ms": took_ms(),
             **({"relaxed": dropped} if query.shaping.relax else {}),
+            **({"placement": asdict(query.placement)} if query.placement else {}),
         },
     }
 

@@ -24,6 +24,7 @@ from backend.cli import (
     indexing,
     jobs,
     keys,
+    placements,
     projector,
     purge,
     quarantine,
@@ -67,6 +68,7 @@ app.command("similar")(similar.similar)
 app.command("status")(status.status)
 app.command("verify")(indexing.verify)
 app.add_typer(feeds.feeds, name="feeds")
+app.add_typer(placements.placements, name="placements")
 app.add_typer(events.events, name="events")
 app.add_typer(quarantine.quarantine, name="quarantine")
 app.command("purge")(purge.purge)
