@@ -15,6 +15,7 @@ from backend.cli import (
     catalogue,
     database,
     demo,
+    embedders,
     evaluate,
     evaluate_recommendations,
     events,
@@ -61,6 +62,7 @@ app.command("projector")(projector.projector)
 app.command("optimize")(indexing.optimize)
 app.command("reindex")(generations.reindex)
 app.command("adapt")(adapt.adapt)
+app.command("embedders")(embedders.embedders)
 app.add_typer(generations.generations, name="generations")
 app.command("serve")(server.serve)
 app.command("similar")(similar.similar)
