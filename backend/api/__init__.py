@@ -36,6 +36,7 @@ from backend.api import (
     purge,
     quarantine,
     recommendations,
+    replay,
     request_log,
     scopes,
     similar,
@@ -62,6 +63,7 @@ RESOURCES = (
     purge,
     events,
     recommendations,
+    replay,
     health,
     metrics,
 )

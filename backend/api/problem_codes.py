@@ -23,6 +23,7 @@ STATUS: Final[Mapping[type[LookalikeError], int]] = {
     errors.UnknownProduct: 404,
     errors.UnknownJob: 404,
     errors.UnknownFeed: 404,
+    errors.UnknownRecommendation: 404,
     errors.FeedExists: 409,
     errors.InvalidFeed: 422,
     errors.ForbiddenFeed: 422,

@@ -28,6 +28,7 @@ from backend.cli import (
     projector,
     purge,
     quarantine,
+    report,
     server,
     similar,
     status,
@@ -70,6 +71,7 @@ app.command("status")(status.status)
 app.command("verify")(indexing.verify)
 app.add_typer(feeds.feeds, name="feeds")
 app.add_typer(events.events, name="events")
+app.add_typer(report.report, name="report")
 app.add_typer(quarantine.quarantine, name="quarantine")
 app.command("purge")(purge.purge)
 app.add_typer(jobs.jobs, name="jobs")

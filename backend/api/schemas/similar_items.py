@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Collection
 from dataclasses import replace
 from typing import Annotated, Final, TypeAlias
@@ -16,10 +17,19 @@ from backend.api.schemas.filters import Filter
 from backend.api.schemas.problem import BatchProblem
 from backend.api.schemas.product import MEMBERS, Product, ProductMember
 from backend.api.schemas.query import MOST_WORDS, QueryReader
-from backend.api.schemas.shaping import SHAPING_MEMBERS, ShapedBody, read_shaping, with_members
+from backend.api.schemas.shaping import (
+    BOOSTED,
+    RELAXED,
+    RELAXED_ITEM,
+    SHAPING_MEMBERS,
+    ShapedBody,
+    read_shaping,
+    with_members,
+)
 from backend.api.schemas.written_products import ProductWriter
 from backend.catalogue.drafts import Sku
 from backend.catalogue.texts import storable
+from backend.events.outcomes import id_of_similar
 from backend.filters import Scalar, Schema
 from backend.queue.progress import State
 from backend.search import found
@@ -75,6 +85,8 @@ class Neighbour(Document):
     product: Product
     explain: Explanation | None = Field(None, description="only where it is asked for")
     group_size: int | None = Field(None, ge=1, description=GROUP_SIZE)
+    boost: float | None = Field(None, description=BOOSTED)
+    relaxed: list[str] | None = Field(None, description=RELAXED_ITEM)
 
 
 class SimilarMeta(BaseModel):
@@ -101,12 +113,14 @@ class SimilarMeta(BaseModel):
     )
     query_state: State | None = Field(None, description="state of the query product")
     restricted: dict[str, list[str]] | None = Field(None, description=RESTRICTED)
+    relaxed: list[str] | None = Field(None, description=RELAXED)
 
 
 class SimilarAnswer(Document):
-    """Similar items, best first, without the query product."""
+    """Similar items, best first, without the query product. Events name `recommendation_id`."""
 
     items: list[Neighbour]
+    recommendation_id: str
     generation: int
     request_id: str
     meta: SimilarMeta
@@ -196,11 +210,13 @@ class SimilarBatchItem(Document):
     sku: str
     status: int = Field(description="200, or that of the problem")
     items: list[Neighbour] | None = Field(None, description="best first; absent with a problem")
+    recommendation_id: str | None = Field(None, description="absent with a problem")
     query_state: State | None = Field(None, description="state of this product")
     index_lags: bool | None = Field(
         None, description="fewer items than `limit` came, since products have changed"
     )
     restricted: dict[str, list[str]] | None = Field(None, description=RESTRICTED)
+    relaxed: list[str] | None = Field(None, description=RELAXED)
     problem: BatchProblem | None = None
 
 
@@ -261,7 +277,7 @@ def read_query(
     text_weight = reader.number("text_weight", least=0, most=1) if scored else None
     colour = reader.number("colour", least=0, most=1) if scored else None
     explain = reader.flag("explain") if scored else False
-    shaping = read_shaping(reader, compared=compared)
+    shaping = read_shaping(reader, fields, compared=compared)
     where = reader.where(fields)
     reader.finish()
     query = Query(
@@ -332,6 +348,7 @@ def write_answer(
     writer = ProductWriter(fields)
     return {
         "items": [_write_item(item, writer) for item in answer.items],
+        "recommendation_id": id_of_similar(answer.generation.id, uuid.uuid4().hex),
         "generation": answer.generation.id,
         "request_id": request_id,
         "meta": meta,
@@ -351,10 +368,11 @@ class EachAnswer:
             "sku": sku,
             "status": 200,
             "items": [self._item(item) for item in answer.items],
+            "recommendation_id": id_of_similar(answer.generation.id, uuid.uuid4().hex),
             "query_state": answer.meta["query_state"],
             "index_lags": answer.meta["index_lags"],
         }
-        shaped = ("restricted",)
+        shaped = ("restricted", "relaxed")
         return written | {name: answer.meta[name] for name in shaped if name in answer.meta}
 
     def _item(self, item: found.Neighbour) -> Json:
@@ -367,7 +385,10 @@ class EachAnswer:
 
 def shaped_members(item: found.Neighbour) -> Json:
     """Return what an item shows of how its list was shaped."""
-    return {} if item.group_size is None else {"group_size": item.group_size}
+    shown: Json = {} if item.group_size is None else {"group_size": item.group_size}
+    if item.boost is not None:
+        shown["boost"] = round(item.boost, 6)
+    return shown | ({"relaxed": list(item.relaxed)} if item.relaxed else {})
 
 
 def product_of_item(item: found.Neighbour, writer: ProductWriter) -> Json:
