@@ -106,6 +106,12 @@ class InvalidPlacement(LookalikeError):
     code = "invalid-placement"
 
 
+class UnknownRecommendation(LookalikeError):
+    """No list with this id was made in the last day, or it is not kept."""
+
+    code = "unknown-recommendation"
+
+
 class FeedExists(LookalikeError):
     """There is a feed of this name already."""
 

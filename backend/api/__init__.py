@@ -37,6 +37,7 @@ from backend.api import (
     purge,
     quarantine,
     recommendations,
+    replay,
     request_log,
     scopes,
     similar,
@@ -64,6 +65,7 @@ RESOURCES = (
     purge,
     events,
     recommendations,
+    replay,
     health,
     metrics,
 )

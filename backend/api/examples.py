@@ -17,6 +17,7 @@ PARAMETERS: Final[Mapping[str, Any]] = {
     "GenerationId": 1,
     "FeedName": "images.example",
     "PlacementName": "pdp-similar",
+    "RecommendationId": "967915ec1a914613b211833198d840c5",
 }
 """Name of a shared parameter -> its example. Only what a request needs has one: pages that try
 requests fill in each example, and all filters together find nothing."""

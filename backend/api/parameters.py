@@ -77,6 +77,10 @@ IMAGE_NUMBER: Final = _share(
     "ImageNumber", _parameter("number", _NUMBER, "number of the image, from 1", place="path")
 )
 IMAGE_ASKED: Final = _parameter("image", _NUMBER, IMAGE)
+RECOMMENDATION: Final = _share(
+    "RecommendationId",
+    _parameter("recommendation_id", _TEXT, "of an answer of the last day", place="path"),
+)
 USER: Final = _share(
     "User",
     _parameter(

@@ -25,6 +25,7 @@ STATUS: Final[Mapping[type[LookalikeError], int]] = {
     errors.UnknownFeed: 404,
     errors.UnknownPlacement: 404,
     errors.InvalidPlacement: 422,
+    errors.UnknownRecommendation: 404,
     errors.FeedExists: 409,
     errors.InvalidFeed: 422,
     errors.ForbiddenFeed: 422,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import Field
 
@@ -15,6 +17,7 @@ from backend.api.schemas.query import MOST_WORDS
 from backend.api.schemas.shaping import BOOSTED, PLACEMENT, RELAXED, RELAXED_ITEM, ShapedBody
 from backend.api.schemas.similar_items import GROUP_SIZE, RESTRICTED, PlacementMeta
 from backend.catalogue.drafts import Sku
+from backend.events.answers import ListName
 from backend.recommendations.chosen import Reason
 from backend.recommendations.recommend import Strategy
 from backend.search.similar import MAX_LIMIT
@@ -114,3 +117,26 @@ class RecommendationAnswer(Document):
     request_id: str
     unresolved: list[Unresolved]
     meta: RecommendationMeta
+
+
+class ReplayedItem(Document):
+    """A product as it was listed."""
+
+    sku: str
+    score: float
+    reason: Reason
+    cold: bool = Field(description="whether nobody had done anything with it")
+    because: list[BecauseDocument]
+
+
+class ReplayedAnswer(Document):
+    """A list of the last day, and what was asked."""
+
+    recommendation_id: str
+    at: datetime
+    list: ListName
+    generation: int
+    user: str | None
+    session: str | None
+    question: dict[str, Any] = Field(description="method, path, query, body")
+    items: Sequence[ReplayedItem]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Collection
 from dataclasses import replace
 from typing import Annotated, Final, TypeAlias
@@ -30,6 +31,7 @@ from backend.api.schemas.shaping import (
 from backend.api.schemas.written_products import ProductWriter
 from backend.catalogue.drafts import Sku
 from backend.catalogue.texts import storable
+from backend.events.outcomes import id_of_similar
 from backend.filters import Scalar, Schema
 from backend.queue.progress import State
 from backend.search import found
@@ -125,9 +127,10 @@ class SimilarMeta(BaseModel):
 
 
 class SimilarAnswer(Document):
-    """Similar items, best first, without the query product."""
+    """Similar items, best first, without the query product. Events name `recommendation_id`."""
 
     items: list[Neighbour]
+    recommendation_id: str
     generation: int
     request_id: str
     meta: SimilarMeta
@@ -220,6 +223,7 @@ class SimilarBatchItem(Document):
     sku: str
     status: int = Field(description="200, or that of the problem")
     items: list[Neighbour] | None = Field(None, description="best first; absent with a problem")
+    recommendation_id: str | None = Field(None, description="absent with a problem")
     query_state: State | None = Field(None, description="state of this product")
     index_lags: bool | None = Field(
         None, description="fewer items than `limit` came, since products have changed"
@@ -361,6 +365,7 @@ def write_answer(
     writer = ProductWriter(fields)
     return {
         "items": [_write_item(item, writer) for item in answer.items],
+        "recommendation_id": id_of_similar(answer.generation.id, uuid.uuid4().hex),
         "generation": answer.generation.id,
         "request_id": request_id,
         "meta": meta,
@@ -380,6 +385,7 @@ class EachAnswer:
             "sku": sku,
             "status": 200,
             "items": [self._item(item) for item in answer.items],
+            "recommendation_id": id_of_similar(answer.generation.id, uuid.uuid4().hex),
             "query_state": answer.meta["query_state"],
             "index_lags": answer.meta["index_lags"],
         }
