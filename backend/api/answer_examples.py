@@ -108,6 +108,12 @@ _FEED: Final[Mapping[str, Any]] = {
     "job": None,
     "last_run": None,
 }
+_PLACEMENT: Final[Mapping[str, Any]] = {
+    "name": "pdp-similar",
+    "version": 1,
+    "settings": {"limit": 12, "group_by": "group_id"},
+    "updated_at": _AT,
+}
 
 
 def _page(*items: Mapping[str, Any]) -> dict[str, Any]:
@@ -270,6 +276,8 @@ ANSWERS: Final[Mapping[str, Any]] = {
     "JobPage": _page(_JOB),
     "GenerationDetail": _GENERATION,
     "GenerationPage": _page(_GENERATION),
+    "PlacementDocument": _PLACEMENT,
+    "PlacementPage": {"items": [_PLACEMENT]},
     "FeedDocument": _FEED,
     "FeedPage": _page(_FEED),
     "FeedDetail": {**_FEED, "runs": []},

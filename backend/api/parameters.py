@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from backend.api.schemas import Json
-from backend.api.schemas.shaping import BOOST_WORDS, DIVERSITY, GROUP_BY, RELAX, RESTRICT
+from backend.api.schemas.shaping import BOOST_WORDS, DIVERSITY, GROUP_BY, PLACEMENT, RELAX, RESTRICT
 from backend.api.schemas.similar_items import COLOUR, EXPLAIN, IMAGE, TEXT, TEXT_WEIGHT
 from backend.catalogue import skus
 from backend.events.record import MOST_TEXT
@@ -98,6 +98,10 @@ GENERATION_ID: Final = _share(
 )
 FEED_NAME: Final = _share(
     "FeedName", _parameter("name", {"type": "string"}, "name of the feed", place="path")
+)
+PLACEMENT_NAME: Final = _share(
+    "PlacementName",
+    _parameter("name", {"type": "string"}, "name of the placement", place="path"),
 )
 CURSOR: Final = _share(
     "Cursor", _parameter("cursor", _TEXT, "the `next_cursor` of the page before")
@@ -210,7 +214,8 @@ DIVERSE: Final = _share(
 )
 BOOSTED: Final = _share("Boost", _words("boost", {"type": "string"}, BOOST_WORDS))
 RELAXED: Final = _share("Relax", _words("relax", {"type": "string"}, RELAX))
-SHAPED: Final = (GROUPED, DIVERSE, BOOSTED, RELAXED)
+PLACED: Final = _share("Placement", optional("placement", PLACEMENT))
+SHAPED: Final = (PLACED, GROUPED, DIVERSE, BOOSTED, RELAXED)
 SEARCH: Final = (
     limit(),
     EXCLUDE,

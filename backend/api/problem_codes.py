@@ -23,6 +23,8 @@ STATUS: Final[Mapping[type[LookalikeError], int]] = {
     errors.UnknownProduct: 404,
     errors.UnknownJob: 404,
     errors.UnknownFeed: 404,
+    errors.UnknownPlacement: 404,
+    errors.InvalidPlacement: 422,
     errors.UnknownRecommendation: 404,
     errors.FeedExists: 409,
     errors.InvalidFeed: 422,

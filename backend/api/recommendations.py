@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
@@ -19,6 +19,7 @@ from backend.api.replay import note_answer
 from backend.api.request_log import took_ms
 from backend.api.schemas import Json
 from backend.api.schemas.body import read_body
+from backend.api.schemas.placement import with_placement
 from backend.api.schemas.query import QueryReader
 from backend.api.schemas.recommendation import (
     ExampleBody,
@@ -95,6 +96,7 @@ def recommend() -> Json:
         shows_images=shows_images(body.fields),
         shaping=body.shaping,
     )
+    query = with_placement(query, body.placement, body.model_fields_set)
     return _recommend(body, query, body.fields)
 
 
@@ -380,6 +382,7 @@ def _written(
             ],
             "took_ms": took_ms(),
             **({"relaxed": dropped} if query.shaping.relax else {}),
+            **({"placement": asdict(query.placement)} if query.placement else {}),
         },
     }
     note_answer(

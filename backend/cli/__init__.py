@@ -25,6 +25,7 @@ from backend.cli import (
     indexing,
     jobs,
     keys,
+    placements,
     projector,
     purge,
     quarantine,
@@ -70,6 +71,7 @@ app.command("similar")(similar.similar)
 app.command("status")(status.status)
 app.command("verify")(indexing.verify)
 app.add_typer(feeds.feeds, name="feeds")
+app.add_typer(placements.placements, name="placements")
 app.add_typer(events.events, name="events")
 app.add_typer(report.report, name="report")
 app.add_typer(quarantine.quarantine, name="quarantine")

@@ -505,6 +505,17 @@ class WordAlignment(Base):
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
 
 
+class Placement(Base):
+    """A named set of defaults of lists."""
+
+    __tablename__ = "placements"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    settings: Mapped[dict[str, Any]]  # members of a request, checked when they were put
+    version: Mapped[int]
+    updated_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
 class ApiKey(Base):
     """A key with which a client authenticates. Only its digest is stored, never the key."""
 

@@ -14,8 +14,8 @@ from backend.api.schemas.event import Name
 from backend.api.schemas.filters import Filter
 from backend.api.schemas.product import Product, ProductMember
 from backend.api.schemas.query import MOST_WORDS
-from backend.api.schemas.shaping import BOOSTED, RELAXED, RELAXED_ITEM, ShapedBody
-from backend.api.schemas.similar_items import GROUP_SIZE, RESTRICTED
+from backend.api.schemas.shaping import BOOSTED, PLACEMENT, RELAXED, RELAXED_ITEM, ShapedBody
+from backend.api.schemas.similar_items import GROUP_SIZE, RESTRICTED, PlacementMeta
 from backend.catalogue.drafts import Sku
 from backend.events.answers import ListName
 from backend.recommendations.chosen import Reason
@@ -56,6 +56,7 @@ class RecommendationBody(ShapedBody):
         0.0, ge=0, le=1, description="share of the places for products nobody has looked at yet"
     )
     limit: int = Field(10, ge=1, le=MAX_LIMIT, description="how many at most; 10 if absent")
+    placement: str | None = Field(None, description=PLACEMENT)
     exclude: list[Sku] = Field([], max_length=MOST_WORDS, description="skus that are left out")
     fields: list[ProductMember] = Field(
         [], max_length=MOST_WORDS, description="members of the products that are wanted"
@@ -103,6 +104,7 @@ class RecommendationMeta(Document):
     tastes: list[TasteDocument]
     restricted: dict[str, list[str]] | None = Field(None, description=RESTRICTED)
     relaxed: list[str] | None = Field(None, description=RELAXED)
+    placement: PlacementMeta | None = None
     took_ms: float
 
 
