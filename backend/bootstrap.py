@@ -20,6 +20,7 @@ from backend.database.models import Generation
 from backend.embedders import Compute
 from backend.embedders.loaded import LoadedEmbedders
 from backend.errors import ConfigurationError
+from backend.events.answers import AnswerLog
 from backend.feeds.download import FeedLimits
 from backend.feeds.importing import FeedRunner
 from backend.generations import EmbedderIdentity
@@ -76,6 +77,7 @@ class Services:
     feeds: FeedRunner
     together: Together
     recommender: Recommender
+    answer_log: AnswerLog
 
     @property
     def writes_index(self) -> bool:
@@ -98,6 +100,7 @@ class Services:
 
     def close(self) -> None:
         """Flush and close everything."""
+        self.answer_log.close()
         self.indexes.close_all()
         self.decoders.close()
         self.owner.release()
@@ -197,6 +200,7 @@ def build(
         ),
         together=Together(db, indexes.of),
         recommender=Recommender(db, indexes.of),
+        answer_log=AnswerLog(db, most=settings.answers_kept),
     )
     _prepare(services, wait=wait)
     return services

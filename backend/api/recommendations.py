@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
@@ -15,9 +15,11 @@ from backend import generations
 from backend.access.scope import Scope
 from backend.api import openapi, parameters
 from backend.api.context import filterable, services
+from backend.api.replay import note_answer
 from backend.api.request_log import took_ms
 from backend.api.schemas import Json
 from backend.api.schemas.body import read_body
+from backend.api.schemas.placement import with_placement
 from backend.api.schemas.query import QueryReader
 from backend.api.schemas.recommendation import (
     ExampleBody,
@@ -36,6 +38,7 @@ from backend.api.scopes import requires_scope
 from backend.database import clock
 from backend.database.models import Generation, Product, utcnow
 from backend.errors import NoExample, NotSearchable
+from backend.events.answers import LONGEST_ID, ListName
 from backend.events.record import MOST_TEXT
 from backend.filters.matching import matcher
 from backend.recommendations import examples, popularity
@@ -93,6 +96,7 @@ def recommend() -> Json:
         shows_images=shows_images(body.fields),
         shaping=body.shaping,
     )
+    query = with_placement(query, body.placement, body.model_fields_set)
     return _recommend(body, query, body.fields)
 
 
@@ -146,7 +150,9 @@ def _recommend(body: RecommendationBody, query: Query, fields: Sequence[str]) ->
         exclude = wanted.exclude.union(shown)
         return _grouped(generation, replace(wanted, where=query.where, exclude=exclude), query)
 
-    answer = _written(generation, make, query, fields, unresolved=named.unresolved)
+    name = ListName.USER if body.user else ListName.VISIT
+    listed = _Listed(name, user=body.user, visit=body.session)
+    answer = _written(generation, make, query, fields, listed, unresolved=named.unresolved)
     return _with_restricted(answer, same)
 
 
@@ -228,7 +234,8 @@ def together(sku: str) -> Json:
     chosen = found.together.of(product[0], generation, vector, exclude=product[1:])
     keep = _of_other_category(product[0]) if complementary else None
     made = List(chosen=chosen, tastes=[])
-    answer = _written(generation, lambda *_: made, query, fields, keep=keep)
+    listed = _Listed(ListName.TOGETHER)
+    answer = _written(generation, lambda *_: made, query, fields, listed, keep=keep)
     return _with_restricted(answer, same)
 
 
@@ -274,10 +281,11 @@ def _of_other_category(product_id: int) -> Callable[[Neighbour], bool]:
 def list_trending() -> Json:
     """List what is trending."""
     return _list(
+        ListName.TRENDING,
         lambda session, now, many: [
             Chosen(product, score, Reason.TRENDING)
             for product, score in popularity.trending(session, now=now, limit=many)
-        ]
+        ],
     )
 
 
@@ -292,14 +300,15 @@ def list_trending() -> Json:
 def list_new() -> Json:
     """List what is new."""
     return _list(
+        ListName.NEW,
         lambda session, now, many: [
             Chosen(product, 0.0, Reason.NEW)
             for product, _ in popularity.newest(session, now=now, limit=many)
-        ]
+        ],
     )
 
 
-def _list(choose: Callable[[Session, Any, int], list[Chosen]]) -> Json:
+def _list(name: ListName, choose: Callable[[Session, Any, int], list[Chosen]]) -> Json:
     reader = QueryReader.of_request()
     query, fields = read_query(reader, filterable(), scored=False, compared=False)
     with services().db.read() as session:
@@ -310,10 +319,19 @@ def _list(choose: Callable[[Session, Any, int], list[Chosen]]) -> Json:
         chosen = choose(session, clock.now(session), many)
     chosen = [it for it in chosen if it.product_id not in excluded]
     made = List(chosen=chosen, tastes=[])
-    return _written(generation, lambda *_: made, query, fields)
+    return _written(generation, lambda *_: made, query, fields, _Listed(name))
 
 
 # --- answers -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """Which list an answer is, and for whom."""
+
+    name: ListName
+    user: str | None = None
+    visit: str | None = None
 
 
 @dataclass(frozen=True)
@@ -331,6 +349,7 @@ def _written(
     make: Make,
     query: Query,
     fields: Collection[str],
+    listed: _Listed,
     *,
     unresolved: Mapping[str, str] = MappingProxyType({}),
     keep: Callable[[Neighbour], bool] | None = None,
@@ -350,9 +369,9 @@ def _written(
     named = {it.product_id for one in shown for it in one.chosen.because}
     named |= {product for _, members in made.tastes for product in members}
     skus, writer = _skus(named), ProductWriter(fields)
-    return {
+    answer: Json = {
         "items": [_item(one, skus, writer) for one in shown],
-        "recommendation_id": g.request_id,
+        "recommendation_id": g.request_id[:LONGEST_ID],
         "generation": generation.id,
         "request_id": g.request_id,
         "unresolved": [{"sku": sku, "state": it} for sku, it in unresolved.items()],
@@ -363,8 +382,13 @@ def _written(
             ],
             "took_ms": took_ms(),
             **({"relaxed": dropped} if query.shaping.relax else {}),
+            **({"placement": asdict(query.placement)} if query.placement else {}),
         },
     }
+    note_answer(
+        answer, listed.name, [one.chosen for one in shown], user=listed.user, visit=listed.visit
+    )
+    return answer
 
 
 def _first(

@@ -15,6 +15,7 @@ from backend.cli import (
     catalogue,
     database,
     demo,
+    embedders,
     evaluate,
     evaluate_recommendations,
     events,
@@ -24,9 +25,11 @@ from backend.cli import (
     indexing,
     jobs,
     keys,
+    placements,
     projector,
     purge,
     quarantine,
+    report,
     server,
     similar,
     status,
@@ -61,13 +64,16 @@ app.command("projector")(projector.projector)
 app.command("optimize")(indexing.optimize)
 app.command("reindex")(generations.reindex)
 app.command("adapt")(adapt.adapt)
+app.command("embedders")(embedders.embedders)
 app.add_typer(generations.generations, name="generations")
 app.command("serve")(server.serve)
 app.command("similar")(similar.similar)
 app.command("status")(status.status)
 app.command("verify")(indexing.verify)
 app.add_typer(feeds.feeds, name="feeds")
+app.add_typer(placements.placements, name="placements")
 app.add_typer(events.events, name="events")
+app.add_typer(report.report, name="report")
 app.add_typer(quarantine.quarantine, name="quarantine")
 app.command("purge")(purge.purge)
 app.add_typer(jobs.jobs, name="jobs")

@@ -19,6 +19,7 @@ stores the spec, so it holds every option that changes the vector.
 - `pixels`, `pca`, `options`, `weights`, `fingerprints`: used by several families
 - `words`: a text as a vector among those of images, with `minilm` and `bert_graph`
 - `loaded`: the embedders that one process has loaded
+- `available`: what families there are, for people
 """
 
 from __future__ import annotations

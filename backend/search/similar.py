@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -41,6 +41,14 @@ Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlacementUsed:
+    """The placement whose defaults a query has."""
+
+    name: str
+    version: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Query:
     """The options of a query for a product or an image. `exclude` holds skus.
 
@@ -63,6 +71,7 @@ class Query:
     text: str | None = None
     text_weight: float = 0.5
     shaping: Shaping = field(default_factory=Shaping)
+    placement: PlacementUsed | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -393,11 +402,13 @@ def _answer(index: VectorIndex, weighed: Weighed, found: Collecting, query: Quer
         items = with_sizes(index, items, group_by, found.search.where, several=several)
     if query.explain:
         items = explain(index, weighed, items)
-    meta = {
+    meta: dict[str, Any] = {
         "embedder": generation.embedder,
         "fingerprint": generation.fingerprint,
         "search_mode": found.search.mode.value,
         "index_lags": found.lags and len(items) < query.limit,
         "colour": weighed.colour,
     }
+    if query.placement:
+        meta["placement"] = asdict(query.placement)
     return Answer(items=items, generation=generation, meta=meta, search=found.search)

@@ -26,6 +26,7 @@ DIVERSITY: Final = (
 )
 BOOST: Final = "fields by which products are raised among the 5 x limit nearest, 300 at most"
 BOOST_WORDS: Final = f"{BOOST}: `field:weight` or `field:weight:none_at:full_at`"
+PLACEMENT: Final = "the placement whose settings hold for all that the request does not say itself"
 RELAX: Final = (
     "clauses that may be dropped, in this order, while fewer than `limit` products pass: fields of "
     "the filter or of `restrict`, or `min_score`"
