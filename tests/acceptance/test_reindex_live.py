@@ -1,7 +1,6 @@
 """A shop that is queried and edited all through a re-index answers always, and never wrongly.
 
-`make prove-reindex` runs it on real products (PRODUCTS=10000) and prints the latencies. The clocks
-of the workers' hosts are wrong by 45 seconds, in both directions.
+`make prove-reindex` runs it on real products (PRODUCTS=10000) and prints the latencies.
 """
 
 from __future__ import annotations
@@ -96,7 +95,6 @@ def shop(scale: Scale, tmp_path: Path, postgres_url: str) -> Iterator[Installati
         "promote_map_drop": 0.02,  # small samples scatter; other tests try the checks
     }
     with distributed(tmp_path / "installation", postgres_url, **changes) as found:
-        found.clock_ahead = {"w1": 45, "shoppers": -45}
         yield found
 
 

@@ -66,6 +66,7 @@ OPERATIONS = [
     ("GET", "/v1/products/<sku>/together", READ),
     ("GET", "/v1/trending", READ),
     ("GET", "/v1/new-products", READ),
+    ("GET", "/v1/recommendations/<recommendation_id>", ADMIN),
     ("GET", "/v1/admin/placements", ADMIN),
     ("GET", "/v1/admin/placements/<name>", ADMIN),
     ("PUT", "/v1/admin/placements/<name>", ADMIN),
