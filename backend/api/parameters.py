@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from backend.api.schemas import Json
-from backend.api.schemas.shaping import GROUP_BY, RESTRICT
+from backend.api.schemas.shaping import BOOST_WORDS, DIVERSITY, GROUP_BY, PLACEMENT, RELAX, RESTRICT
 from backend.api.schemas.similar_items import COLOUR, EXPLAIN, IMAGE, TEXT, TEXT_WEIGHT
 from backend.catalogue import skus
 from backend.events.record import MOST_TEXT
@@ -77,6 +77,10 @@ IMAGE_NUMBER: Final = _share(
     "ImageNumber", _parameter("number", _NUMBER, "number of the image, from 1", place="path")
 )
 IMAGE_ASKED: Final = _parameter("image", _NUMBER, IMAGE)
+RECOMMENDATION: Final = _share(
+    "RecommendationId",
+    _parameter("recommendation_id", _TEXT, "of an answer of the last day", place="path"),
+)
 USER: Final = _share(
     "User",
     _parameter(
@@ -94,6 +98,10 @@ GENERATION_ID: Final = _share(
 )
 FEED_NAME: Final = _share(
     "FeedName", _parameter("name", {"type": "string"}, "name of the feed", place="path")
+)
+PLACEMENT_NAME: Final = _share(
+    "PlacementName",
+    _parameter("name", {"type": "string"}, "name of the placement", place="path"),
 )
 CURSOR: Final = _share(
     "Cursor", _parameter("cursor", _TEXT, "the `next_cursor` of the page before")
@@ -200,6 +208,14 @@ RESTRICTED: Final = _share(
     "Restrict",
     _words("restrict", {"type": "string", "enum": list(FIELDS_TO_SHAPE)}, RESTRICT),
 )
+DIVERSE: Final = _share(
+    "Diversity",
+    _parameter("diversity", {"type": "number", "minimum": 0, "maximum": 1}, DIVERSITY),
+)
+BOOSTED: Final = _share("Boost", _words("boost", {"type": "string"}, BOOST_WORDS))
+RELAXED: Final = _share("Relax", _words("relax", {"type": "string"}, RELAX))
+PLACED: Final = _share("Placement", optional("placement", PLACEMENT))
+SHAPED: Final = (PLACED, GROUPED, DIVERSE, BOOSTED, RELAXED)
 SEARCH: Final = (
     limit(),
     EXCLUDE,
@@ -209,7 +225,7 @@ SEARCH: Final = (
     EXPLAINED,
     WORDS,
     WORDS_WEIGHT,
-    GROUPED,
+    *SHAPED,
     RESTRICTED,
     *FILTERS,
 )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from flask import g
 from sqlalchemy import select
@@ -15,9 +15,11 @@ from backend import generations
 from backend.access.scope import Scope
 from backend.api import openapi, parameters
 from backend.api.context import filterable, services
+from backend.api.replay import note_answer
 from backend.api.request_log import took_ms
 from backend.api.schemas import Json
 from backend.api.schemas.body import read_body
+from backend.api.schemas.placement import with_placement
 from backend.api.schemas.query import QueryReader
 from backend.api.schemas.recommendation import (
     ExampleBody,
@@ -34,19 +36,22 @@ from backend.api.schemas.similar_items import (
 from backend.api.schemas.written_products import ProductWriter
 from backend.api.scopes import requires_scope
 from backend.database import clock
-from backend.database.models import Generation, Product
+from backend.database.models import Generation, Product, utcnow
 from backend.errors import NoExample, NotSearchable
+from backend.events.answers import LONGEST_ID, ListName
 from backend.events.record import MOST_TEXT
 from backend.filters.matching import matcher
 from backend.recommendations import examples, popularity
 from backend.recommendations.chosen import Because, Chosen, Reason
 from backend.recommendations.history import History, history_of
-from backend.recommendations.recommend import MOST_CANDIDATES, List, Strategy, Wanted
+from backend.recommendations.recommend import MOST_CANDIDATES, SPARE, List, Strategy, Wanted
 from backend.search import asked, query_vectors, statements
 from backend.search.collecting import GROWTH
 from backend.search.found import Neighbour, neighbours, read_rows
 from backend.search.grouping import with_sizes
+from backend.search.reordering import POOL_TIMES, pool_of, reordered
 from backend.search.restricting import Same, read_values, restricted
+from backend.search.shaping import Shaping, has_clause
 from backend.search.similar import MAX_LIMIT, Query
 from backend.vectors import Hit
 
@@ -64,7 +69,7 @@ _LIST: Final = (
     parameters.limit(),
     parameters.EXCLUDE,
     parameters.FIELDS,
-    parameters.GROUPED,
+    *parameters.SHAPED,
     *parameters.FILTERS,
 )
 
@@ -91,6 +96,7 @@ def recommend() -> Json:
         shows_images=shows_images(body.fields),
         shaping=body.shaping,
     )
+    query = with_placement(query, body.placement, body.model_fields_set)
     return _recommend(body, query, body.fields)
 
 
@@ -132,14 +138,21 @@ def _recommend(body: RecommendationBody, query: Query, fields: Sequence[str]) ->
     wanted = Wanted(
         history=whole,
         limit=query.limit,
+        spare=POOL_TIMES if query.shaping.reorders else SPARE,
         strategy=body.strategy,
         where=query.where,
         exclude=excluded | _left_out(whole, body.leave_out),
         explore=body.explore,
         seed=body.user or body.session or "",
     )
-    made = _grouped(generation, wanted, query)
-    answer = _written(generation, made, query, fields, unresolved=named.unresolved)
+
+    def make(query: Query, shown: Sequence[int]) -> List:
+        exclude = wanted.exclude.union(shown)
+        return _grouped(generation, replace(wanted, where=query.where, exclude=exclude), query)
+
+    name = ListName.USER if body.user else ListName.VISIT
+    listed = _Listed(name, user=body.user, visit=body.session)
+    answer = _written(generation, make, query, fields, listed, unresolved=named.unresolved)
     return _with_restricted(answer, same)
 
 
@@ -221,7 +234,9 @@ def together(sku: str) -> Json:
     chosen = found.together.of(product[0], generation, vector, exclude=product[1:])
     keep = _of_other_category(product[0]) if complementary else None
     made = List(chosen=chosen, tastes=[])
-    return _with_restricted(_written(generation, made, query, fields, keep=keep), same)
+    listed = _Listed(ListName.TOGETHER)
+    answer = _written(generation, lambda *_: made, query, fields, listed, keep=keep)
+    return _with_restricted(answer, same)
 
 
 def _asked(sku: str, exclude: Sequence[str]) -> tuple[list[int], Generation, Any]:
@@ -266,10 +281,11 @@ def _of_other_category(product_id: int) -> Callable[[Neighbour], bool]:
 def list_trending() -> Json:
     """List what is trending."""
     return _list(
+        ListName.TRENDING,
         lambda session, now, many: [
             Chosen(product, score, Reason.TRENDING)
             for product, score in popularity.trending(session, now=now, limit=many)
-        ]
+        ],
     )
 
 
@@ -284,26 +300,38 @@ def list_trending() -> Json:
 def list_new() -> Json:
     """List what is new."""
     return _list(
+        ListName.NEW,
         lambda session, now, many: [
             Chosen(product, 0.0, Reason.NEW)
             for product, _ in popularity.newest(session, now=now, limit=many)
-        ]
+        ],
     )
 
 
-def _list(choose: Callable[[Session, Any, int], list[Chosen]]) -> Json:
+def _list(name: ListName, choose: Callable[[Session, Any, int], list[Chosen]]) -> Json:
     reader = QueryReader.of_request()
     query, fields = read_query(reader, filterable(), scored=False, compared=False)
     with services().db.read() as session:
         generation = generations.active(session)
         excluded = _ids(session, query.exclude)
-        many = 20 * MAX_LIMIT if query.where else query.limit + len(excluded)
+        is_short = query.where or query.shaping != Shaping()
+        many = 20 * MAX_LIMIT if is_short else query.limit + len(excluded)
         chosen = choose(session, clock.now(session), many)
     chosen = [it for it in chosen if it.product_id not in excluded]
-    return _written(generation, List(chosen=chosen, tastes=[]), query, fields)
+    made = List(chosen=chosen, tastes=[])
+    return _written(generation, lambda *_: made, query, fields, _Listed(name))
 
 
 # --- answers -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """Which list an answer is, and for whom."""
+
+    name: ListName
+    user: str | None = None
+    visit: str | None = None
 
 
 @dataclass(frozen=True)
@@ -312,28 +340,38 @@ class _Shown:
     item: Neighbour
 
 
+Make: TypeAlias = Callable[[Query, Sequence[int]], List]
+"""Makes the list of a query, without the products that are shown already."""
+
+
 def _written(
     generation: Generation,
-    made: List,
+    make: Make,
     query: Query,
     fields: Collection[str],
+    listed: _Listed,
     *,
     unresolved: Mapping[str, str] = MappingProxyType({}),
     keep: Callable[[Neighbour], bool] | None = None,
 ) -> Json:
     """Return the first products of a list that pass the filter now, as JSON."""
-    shown = _first(_passing(generation, made.chosen, query, keep), query)
-    if group_by := query.shaping.group_by:
-        index, several = services().indexes.of(generation), bool(generation.most_images)
-        items = [one.item for one in shown]
-        sized = with_sizes(index, items, group_by, query.where, several=several)
-        shown = [replace(one, item=item) for one, item in zip(shown, sized, strict=True)]
+    made = make(query, ())
+    shown = _first(generation, _passing(generation, made.chosen, query, keep), query, [])
+    relaxed, dropped = query, list[str]()
+    for clause in query.shaping.relax:
+        if len(shown) < query.limit and has_clause(relaxed.where, None, clause):
+            dropped.append(clause)
+            where = {field: it for field, it in relaxed.where.items() if field != clause}
+            relaxed = replace(relaxed, where=where)
+            more = make(relaxed, [one.item.product.id for one in shown]).chosen
+            passing = _passing(generation, more, relaxed, keep)
+            shown += _first(generation, passing, relaxed, shown, dropped=dropped)
     named = {it.product_id for one in shown for it in one.chosen.because}
     named |= {product for _, members in made.tastes for product in members}
     skus, writer = _skus(named), ProductWriter(fields)
-    return {
+    answer: Json = {
         "items": [_item(one, skus, writer) for one in shown],
-        "recommendation_id": g.request_id,
+        "recommendation_id": g.request_id[:LONGEST_ID],
         "generation": generation.id,
         "request_id": g.request_id,
         "unresolved": [{"sku": sku, "state": it} for sku, it in unresolved.items()],
@@ -343,22 +381,54 @@ def _written(
                 for share, members in made.tastes
             ],
             "took_ms": took_ms(),
+            **({"relaxed": dropped} if query.shaping.relax else {}),
+            **({"placement": asdict(query.placement)} if query.placement else {}),
         },
     }
+    note_answer(
+        answer, listed.name, [one.chosen for one in shown], user=listed.user, visit=listed.visit
+    )
+    return answer
 
 
-def _first(passing: Iterator[_Shown], query: Query) -> list[_Shown]:
-    """Return the first products of a list, the first of each group."""
-    groups: set[Any] = set()
-    shown = []
+def _first(
+    generation: Generation,
+    passing: Iterator[_Shown],
+    query: Query,
+    before: Sequence[_Shown],
+    *,
+    dropped: Sequence[str] = (),
+) -> list[_Shown]:
+    """Return the products of a list that follow those shown before, the first of each group.
+
+    For the order by boosts and diversity the place counts, since scores of different reasons cannot
+    be compared: from 1 for the first candidate, falling evenly to 0.
+    """
+    limit, pool = query.limit - len(before), pool_of(query.limit, query.shaping)
+    groups = {_group_of(one, query) for one in before} - {None}
+    shown = {one.item.product.id for one in before}
+    candidates = []
     for one in passing:
-        group = one.item.value_of(query.shaping.group_by) if query.shaping.group_by else None
-        if group is None or group not in groups:
+        group = _group_of(one, query)
+        if one.item.product.id not in shown and (group is None or group not in groups):
             groups.add(group)
-            shown.append(one)
-        if len(shown) == query.limit:
+            candidates.append(one)
+        if len(candidates) >= (pool if query.shaping.reorders else limit):
             break
-    return shown
+    index = services().indexes.of(generation)
+    items = [replace(one.item, relaxed=tuple(dropped)) for one in candidates]
+    places = [1 - at / pool for at in range(len(items))]
+    ordered = reordered(index, items, places, query.shaping, limit=limit, now=utcnow())
+    items = [item for _, item in ordered]
+    if group_by := query.shaping.group_by:
+        several = bool(generation.most_images)
+        items = with_sizes(index, items, group_by, query.where, several=several)
+    chosen = [candidates[at] for at, _ in ordered]
+    return [replace(one, item=item) for one, item in zip(chosen, items, strict=True)]
+
+
+def _group_of(one: _Shown, query: Query) -> Any:
+    return one.item.value_of(query.shaping.group_by) if query.shaping.group_by else None
 
 
 def _passing(

@@ -117,6 +117,8 @@ def similar_to_each() -> Json:
     if found:
         wanted = ("embedder", "fingerprint", "search_mode")
         meta = {name: found[0].meta[name] for name in wanted}
+        if "placement" in found[0].meta:
+            meta["placement"] = found[0].meta["placement"]
         meta["coverage"] = round(services().coverage.known(found[0].generation).share, 4)
     return {
         "items": items,

@@ -43,7 +43,8 @@ class Collecting:
 
     With `group_by`, a column, the best product of each value is taken. Then the search goes on
     until there are enough groups or the index has no more: each round leaves out the values that
-    are taken, so it finds another group if there is one.
+    are taken, so it finds another group if there is one. `taken` are values that are taken before.
+    `is_pool` tells that more are asked for than shown.
     """
 
     def __init__(
@@ -54,18 +55,21 @@ class Collecting:
         min_score: float | None,
         passes: Passes | None,
         group_by: str | None = None,
+        taken: Collection[Any] = (),
+        is_pool: bool = False,
     ) -> None:
         self.search = search
         self.min_score = min_score
         self.is_over = False
         self._limit = limit
+        self._is_pool = is_pool
         self._passes = passes
         self._images = search.generation.most_images or 1
         self._items: dict[int, Neighbour] = {}
         self._seen: dict[int, None] = {}  # products, in the order in which they were found
         self._passed: set[int] = set()  # products
         self._group_by = group_by
-        self._groups: dict[Any, None] = {}  # values that are taken
+        self._groups: dict[Any, None] = dict.fromkeys(taken)  # values of `group_by`
         self._wanted = (limit + SLACK) * (GROUP_TIMES if group_by else 1)
         self._rounds = 0
         self._hits: list[Hit] = []
@@ -75,7 +79,7 @@ class Collecting:
         """How many points the first round asks for, where nothing is left out."""
         more = self._left_out if self._left_out <= FEW else 0
         points = self._wanted * min(self._images, MOST_TIMES) + more
-        return min(points, MOST_AT_ONCE) if self._group_by else points
+        return min(points, MOST_AT_ONCE) if self._group_by or self._is_pool else points
 
     @property
     def _left_out(self) -> int:

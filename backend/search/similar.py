@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from backend import generations
 from backend.database.engine import Database
-from backend.database.models import Generation
+from backend.database.models import Generation, utcnow
 from backend.embedders import Block
 from backend.errors import IndexGone, LookalikeError
 from backend.filters import Schema, Where
@@ -25,8 +25,9 @@ from backend.search.grouping import with_sizes
 from backend.search.query_text import Said
 from backend.search.query_vectors import vector_of
 from backend.search.recall_monitor import Search
+from backend.search.reordering import pool_of, reordered
 from backend.search.restricting import Same, read_values, restricted
-from backend.search.shaping import Shaping
+from backend.search.shaping import MIN_SCORE, Shaping, has_clause
 from backend.vectors import SearchMode, Vector, VectorIndex
 
 MAX_LIMIT: Final = 100
@@ -37,6 +38,14 @@ requests have their turn."""
 
 
 Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacementUsed:
+    """The placement whose defaults a query has."""
+
+    name: str
+    version: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +71,7 @@ class Query:
     text: str | None = None
     text_weight: float = 0.5
     shaping: Shaping = field(default_factory=Shaping)
+    placement: PlacementUsed | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +185,8 @@ class SimilarProducts:
         mode = index.search_mode(query.where)
         found = _collecting(generation, weighed, query, exclude, mode)
         _collect(connection, index, [found], query, {})
-        return _answer(index, weighed, found, query)
+        answer = _answer(index, weighed, found, query)
+        return _relax(connection, index, weighed, query, answer)
 
     def _to_products(self, skus: Sequence[str], query: Query) -> list[Answer | LookalikeError]:
         with self._db.query() as connection:
@@ -200,7 +211,7 @@ class SimilarProducts:
     ) -> list[Answer | LookalikeError]:
         """Answer some products of a batch; `rows` are those of products that were read before."""
         answers: list[Answer | LookalikeError] = []
-        under_way: list[tuple[Asked, Weighed, Collecting, Same]] = []
+        under_way: list[tuple[Asked, Query, Weighed, Collecting, Same]] = []
         for one in part:
             if isinstance(one, Asked):
                 own, same = _restrict(connection, query, one.product_id)
@@ -208,13 +219,14 @@ class SimilarProducts:
                 blocks = self._blocks(one.generation, query)
                 weighed = weigh(vector_of(one), blocks, colour=query.colour, parts=False)
                 found = _collecting(one.generation, weighed, own, one.exclude, own_mode)
-                under_way.append((one, weighed, found, same))
-        _collect(connection, index, [found for _, _, found, _ in under_way], query, rows)
+                under_way.append((one, own, weighed, found, same))
+        _collect(connection, index, [found for _, _, _, found, _ in under_way], query, rows)
         ready = iter(under_way)
         for one in part:
             if isinstance(one, Asked):
-                asked, weighed, found, same = next(ready)
-                answer = _answer(index, weighed, found, query)
+                asked, own, weighed, found, same = next(ready)
+                answer = _answer(index, weighed, found, own)
+                answer = _relax(connection, index, weighed, own, answer)
                 answer.meta["query_state"] = asked.state.value
                 _say_restricted(answer, same)
                 answers.append(answer)
@@ -318,6 +330,8 @@ def _collecting(
     query: Query,
     exclude: Sequence[int],
     mode: SearchMode,
+    *,
+    taken: Collection[Any] = (),
 ) -> Collecting:
     search = Search(
         generation=generation,
@@ -330,27 +344,71 @@ def _collecting(
     least = weighed.cosine_of(query.min_score)
     return Collecting(
         search,
-        limit=query.limit,
+        limit=pool_of(query.limit, query.shaping),
         min_score=least,
         passes=passes,
         group_by=query.shaping.group_by,
+        taken=taken,
+        is_pool=query.shaping.reorders,
     )
+
+
+def _relax(
+    connection: Connection, index: VectorIndex, weighed: Weighed, query: Query, answer: Answer
+) -> Answer:
+    """Add what passes without some clauses, while too few products pass."""
+    items, dropped, relaxed = answer.items, [], query
+    for clause in query.shaping.relax:
+        missing = query.limit - len(items)
+        if missing <= 0:
+            break
+        if not has_clause(relaxed.where, relaxed.min_score, clause):
+            continue
+        dropped.append(clause)
+        relaxed = _without(relaxed, clause, limit=missing)
+        search = answer.search
+        exclude = (*search.exclude, *(item.product.id for item in items))
+        taken = [value for item in items if (value := _group_of(item, query)) is not None]
+        mode = index.search_mode(relaxed.where)
+        found = _collecting(search.generation, weighed, relaxed, exclude, mode, taken=taken)
+        _collect(connection, index, [found], relaxed, {})
+        more = _answer(index, weighed, found, relaxed).items
+        items = [*items, *(replace(item, relaxed=tuple(dropped)) for item in more)]
+    meta = answer.meta | ({"relaxed": dropped} if query.shaping.relax else {})
+    return replace(answer, items=items, meta=meta)
+
+
+def _group_of(item: Neighbour, query: Query) -> Any:
+    return item.value_of(query.shaping.group_by) if query.shaping.group_by else None
+
+
+def _without(query: Query, clause: str, *, limit: int) -> Query:
+    """Return the query for some more products, without one of its clauses."""
+    if clause == MIN_SCORE:
+        return replace(query, min_score=None, limit=limit)
+    where = {field: it for field, it in query.where.items() if field != clause}
+    return replace(query, where=where, limit=limit)
 
 
 def _answer(index: VectorIndex, weighed: Weighed, found: Collecting, query: Query) -> Answer:
     items, generation = found.items, found.search.generation
     if weighed.factor != 1:
         items = [replace(item, score=weighed.score_of(item.score)) for item in items]
+    scores = [item.score for item in items]
+    ordered = reordered(index, items, scores, query.shaping, limit=query.limit, now=utcnow())
+    items = [item for _, item in ordered]
     if group_by := query.shaping.group_by:
         several = bool(generation.most_images)
         items = with_sizes(index, items, group_by, found.search.where, several=several)
     if query.explain:
         items = explain(index, weighed, items)
-    meta = {
+    meta: dict[str, Any] = {
         "embedder": generation.embedder,
         "fingerprint": generation.fingerprint,
         "search_mode": found.search.mode.value,
-        "index_lags": found.lags,
+        "index_lags": found.lags and len(items) < query.limit,
         "colour": weighed.colour,
     }
+    if query.placement:
+        meta["placement"] = asdict(query.placement)
     return Answer(items=items, generation=generation, meta=meta, search=found.search)

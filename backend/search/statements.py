@@ -117,6 +117,7 @@ def found(*, images: bool) -> Select[Any]:
     columns: list[Any] = [_unread(p[name]) for name in SHOWN] + [p.id, p.image_digest]
     columns += [state_column(e).label("state"), e.last_error, e.indexed_claim]
     columns.append(_unread(e.more_digests))
+    columns.append(type_coerce(p.created_at, NullType()).label("created_at"))  # read where needed
     mine = (e.generation_id == bindparam("generation_id")) & (e.product_id == p.id)
     source: FromClause = PRODUCTS.outerjoin(ENTRIES, mine)
     if images:

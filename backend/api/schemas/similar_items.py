@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Collection
 from dataclasses import replace
 from typing import Annotated, Final, TypeAlias
@@ -13,13 +14,24 @@ from backend.api.schemas import Json
 from backend.api.schemas.batch import check_batch
 from backend.api.schemas.document import BodyLimits, Document
 from backend.api.schemas.filters import Filter
+from backend.api.schemas.placement import with_placement
 from backend.api.schemas.problem import BatchProblem
 from backend.api.schemas.product import MEMBERS, Product, ProductMember
 from backend.api.schemas.query import MOST_WORDS, QueryReader
-from backend.api.schemas.shaping import SHAPING_MEMBERS, ShapedBody, read_shaping, with_members
+from backend.api.schemas.shaping import (
+    BOOSTED,
+    PLACEMENT,
+    RELAXED,
+    RELAXED_ITEM,
+    SHAPING_MEMBERS,
+    ShapedBody,
+    read_shaping,
+    with_members,
+)
 from backend.api.schemas.written_products import ProductWriter
 from backend.catalogue.drafts import Sku
 from backend.catalogue.texts import storable
+from backend.events.outcomes import id_of_similar
 from backend.filters import Scalar, Schema
 from backend.queue.progress import State
 from backend.search import found
@@ -75,6 +87,15 @@ class Neighbour(Document):
     product: Product
     explain: Explanation | None = Field(None, description="only where it is asked for")
     group_size: int | None = Field(None, ge=1, description=GROUP_SIZE)
+    boost: float | None = Field(None, description=BOOSTED)
+    relaxed: list[str] | None = Field(None, description=RELAXED_ITEM)
+
+
+class PlacementMeta(Document):
+    """The placement whose settings the list has."""
+
+    name: str
+    version: int
 
 
 class SimilarMeta(BaseModel):
@@ -101,12 +122,15 @@ class SimilarMeta(BaseModel):
     )
     query_state: State | None = Field(None, description="state of the query product")
     restricted: dict[str, list[str]] | None = Field(None, description=RESTRICTED)
+    relaxed: list[str] | None = Field(None, description=RELAXED)
+    placement: PlacementMeta | None = None
 
 
 class SimilarAnswer(Document):
-    """Similar items, best first, without the query product."""
+    """Similar items, best first, without the query product. Events name `recommendation_id`."""
 
     items: list[Neighbour]
+    recommendation_id: str
     generation: int
     request_id: str
     meta: SimilarMeta
@@ -126,6 +150,7 @@ class SimilarBody(ShapedBody):
     fields: list[ProductMember] = Field(
         [], max_length=MOST_WORDS, description="members of the products that are wanted"
     )
+    placement: str | None = Field(None, description=PLACEMENT)
     min_score: float | None = Field(None, ge=-1, le=1)
     image: int | None = Field(None, ge=1, le=MOST_IMAGES, description=IMAGE)
     colour: float | None = Field(None, ge=0, le=1, description=COLOUR)
@@ -167,6 +192,7 @@ class SimilarBatchBody(ShapedBody):
     fields: list[ProductMember] = Field(
         [], max_length=MOST_WORDS, description="members of the products that are wanted"
     )
+    placement: str | None = Field(None, description=PLACEMENT)
     min_score: float | None = Field(None, ge=-1, le=1)
     colour: float | None = Field(None, ge=0, le=1, description=COLOUR)
     filter: Filter = {}
@@ -178,7 +204,7 @@ class SimilarBatchBody(ShapedBody):
 
     def query(self, fields: Schema) -> Query:
         """Return the query, without its products; `fields` are those that can be filtered by."""
-        return Query(
+        query = Query(
             limit=self.limit,
             where=self.filter,
             schema=fields,
@@ -188,6 +214,7 @@ class SimilarBatchBody(ShapedBody):
             colour=self.colour,
             shaping=self.shaping,
         )
+        return with_placement(query, self.placement, self.model_fields_set)
 
 
 class SimilarBatchItem(Document):
@@ -196,11 +223,13 @@ class SimilarBatchItem(Document):
     sku: str
     status: int = Field(description="200, or that of the problem")
     items: list[Neighbour] | None = Field(None, description="best first; absent with a problem")
+    recommendation_id: str | None = Field(None, description="absent with a problem")
     query_state: State | None = Field(None, description="state of this product")
     index_lags: bool | None = Field(
         None, description="fewer items than `limit` came, since products have changed"
     )
     restricted: dict[str, list[str]] | None = Field(None, description=RESTRICTED)
+    relaxed: list[str] | None = Field(None, description=RELAXED)
     problem: BatchProblem | None = None
 
 
@@ -212,6 +241,7 @@ class SimilarBatchMeta(BaseModel):
     search_mode: SearchMode | None = None
     took_ms: float
     coverage: float | None = Field(None, ge=0, le=1)
+    placement: PlacementMeta | None = None
 
 
 class SimilarBatchAnswer(Document):
@@ -253,6 +283,7 @@ def read_query(
     Without `scored`, there is no `min_score`; without `compared`, no `restrict`. Raises
     RequestError if anything was wrong.
     """
+    given, placement = reader.names, reader.text("placement")
     limit = reader.integer("limit", default=10, least=1, most=MAX_LIMIT)
     exclude = reader.skus("exclude")
     wanted = reader.words_among("fields", MEMBERS)
@@ -261,7 +292,7 @@ def read_query(
     text_weight = reader.number("text_weight", least=0, most=1) if scored else None
     colour = reader.number("colour", least=0, most=1) if scored else None
     explain = reader.flag("explain") if scored else False
-    shaping = read_shaping(reader, compared=compared)
+    shaping = read_shaping(reader, fields, compared=compared)
     where = reader.where(fields)
     reader.finish()
     query = Query(
@@ -277,7 +308,7 @@ def read_query(
         explain=explain,
         shaping=shaping,
     )
-    return query, wanted
+    return with_placement(query, placement, given), wanted
 
 
 def _text(reader: QueryReader) -> str | None:
@@ -298,7 +329,7 @@ def read_both(body: SimilarBody, reader: QueryReader, fields: Schema) -> tuple[Q
 
     Raises RequestError for what stands in both.
     """
-    given = body.model_fields_set - {"sku"}
+    given, asked = body.model_fields_set - {"sku"}, reader.names
     for name in given & reader.names:
         reader.refuse(name, "the body has it too")
     query, wanted = read_query(reader, fields)
@@ -309,12 +340,14 @@ def read_both(body: SimilarBody, reader: QueryReader, fields: Schema) -> tuple[Q
         reader.check_attributes(body.filter)
         reader.finish()
     ours = body.query(fields)
-    named = {name: getattr(ours, name) for name in given - {"fields", "filter"} - SHAPING_MEMBERS}
+    own = given - {"fields", "filter", "placement"} - SHAPING_MEMBERS
+    named = {name: getattr(ours, name) for name in own}
     named["shaping"] = with_members(query.shaping, body)
     named |= {"where": ours.where or query.where}
     fields_of_products = body.fields or wanted
     named["shows_images"] = shows_images(fields_of_products)
-    return replace(query, **named), fields_of_products
+    query = replace(query, **named)
+    return with_placement(query, body.placement, given | asked), fields_of_products
 
 
 def write_answer(
@@ -332,6 +365,7 @@ def write_answer(
     writer = ProductWriter(fields)
     return {
         "items": [_write_item(item, writer) for item in answer.items],
+        "recommendation_id": id_of_similar(answer.generation.id, uuid.uuid4().hex),
         "generation": answer.generation.id,
         "request_id": request_id,
         "meta": meta,
@@ -351,10 +385,11 @@ class EachAnswer:
             "sku": sku,
             "status": 200,
             "items": [self._item(item) for item in answer.items],
+            "recommendation_id": id_of_similar(answer.generation.id, uuid.uuid4().hex),
             "query_state": answer.meta["query_state"],
             "index_lags": answer.meta["index_lags"],
         }
-        shaped = ("restricted",)
+        shaped = ("restricted", "relaxed")
         return written | {name: answer.meta[name] for name in shaped if name in answer.meta}
 
     def _item(self, item: found.Neighbour) -> Json:
@@ -367,7 +402,10 @@ class EachAnswer:
 
 def shaped_members(item: found.Neighbour) -> Json:
     """Return what an item shows of how its list was shaped."""
-    return {} if item.group_size is None else {"group_size": item.group_size}
+    shown: Json = {} if item.group_size is None else {"group_size": item.group_size}
+    if item.boost is not None:
+        shown["boost"] = round(item.boost, 6)
+    return shown | ({"relaxed": list(item.relaxed)} if item.relaxed else {})
 
 
 def product_of_item(item: found.Neighbour, writer: ProductWriter) -> Json:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select, update
 from support.image_files import colour_image
 from support.qdrant_wire import LOCAL_MODE_WARNINGS, Wire
 from support.shaped_catalogue import COUNT, Oracle, fill
 from support.shop import PROBLEM, Shop
 
+from backend.database.models import Product
 from backend.filters import FieldType
 from backend.indexing import schema
 from backend.search.shaping import FIELDS
@@ -227,3 +230,190 @@ def test_lists_of_what_is_new_are_grouped(filled: tuple[Shop, Oracle]) -> None:
     groups = [it["product"]["group_id"] for it in items if it["product"]["group_id"]]
     assert groups.count("variants") == 1
     assert len(groups) == len(set(groups))
+
+
+# --- order ---------------------------------------------------------------------------------
+
+
+def boost_of(row: Any, *, now: datetime) -> float:
+    """What BOOST adds, written anew."""
+    rating = min(1.0, max(0.0, (row.attributes["rating"] - 0) / 5))
+    price = min(1.0, max(0.0, (row.price - 90) / (10 - 90)))
+    age = (now - row.created_at) / timedelta(days=1)
+    fresh = min(1.0, max(0.0, (age - 30) / (0 - 30)))
+    return 0.05 * row.in_stock + 0.1 * rating - 0.08 * price + 0.2 * fresh
+
+
+BOOST = "in_stock:0.05,attributes.rating:0.1:0:5,price:-0.08:90:10,freshness:0.2"
+
+
+def diverse(oracle: Oracle, r: dict[str, float], diversity: float, limit: int) -> list[str]:
+    """Maximal marginal relevance, one product at a time, by comparing all with all."""
+    chosen = [max(r, key=lambda sku: r[sku])]
+    while len(chosen) < limit:
+        left = [sku for sku in r if sku not in chosen]
+
+        def gain(sku: str) -> float:
+            closest = max(oracle.score(sku, other) for other in chosen)
+            return (1 - diversity) * r[sku] - diversity * closest
+
+        chosen.append(max(left, key=gain))
+    return chosen
+
+
+def test_boosts_reorder_the_nearest_products(filled: tuple[Shop, Oracle]) -> None:
+    shop, oracle = filled
+    old = {sku for number, sku in enumerate(oracle.rows) if number % 2}
+    then = datetime.now(UTC) - timedelta(days=12)
+    shop.execute(update(Product).where(Product.sku.in_(old)).values(created_at=then))
+    now = datetime.now(UTC)
+    with shop.db.read() as session:
+        rows = {row.sku: row for row in session.scalars(select(Product))}
+        session.expunge_all()
+    for query in queries(oracle):
+        answer = ask(shop, query, boost=BOOST, limit=8)
+        pool = dict(oracle.ranked(query)[: 5 * 8])
+        r = {sku: score + boost_of(rows[sku], now=now) for sku, score in pool.items()}
+        best = sorted(r, key=lambda sku: -r[sku])[:8]
+        assert [it["sku"] for it in answer["items"]] == best
+        for it in answer["items"]:
+            assert it["score"] == pytest.approx(pool[it["sku"]], abs=ROUNDING)
+            assert it["score"] + it["boost"] == pytest.approx(r[it["sku"]], abs=1e-4)
+        assert best != list(pool)[:8]
+
+
+def test_a_boost_of_two_outweighs_every_similarity(filled: tuple[Shop, Oracle]) -> None:
+    shop, oracle = filled
+    items = ask(shop, queries(oracle)[0], boost="in_stock:2", limit=20)["items"]
+    assert all(it["product"]["in_stock"] for it in items)
+    lowered = ask(shop, queries(oracle)[0], boost="in_stock:-2", limit=20)["items"]
+    assert not any(it["product"]["in_stock"] for it in lowered[:10])
+
+
+@pytest.mark.parametrize("diversity", [0.3, 0.7])
+def test_diverse_lists_are_those_of_the_formula(
+    filled: tuple[Shop, Oracle], diversity: float
+) -> None:
+    shop, oracle = filled
+    for query in queries(oracle):
+        items = ask(shop, query, diversity=diversity, limit=6)["items"]
+        r = dict(oracle.ranked(query)[:30])
+        assert [it["sku"] for it in items] == diverse(oracle, r, diversity, 6)
+        assert [it["sku"] for it in items] != list(r)[:6]
+
+
+def test_all_options_hold_together(filled: tuple[Shop, Oracle]) -> None:
+    shop, oracle = filled
+    query = queries(oracle)[1]
+    gender = oracle.rows[query].gender
+
+    def passes(row: Any) -> bool:
+        return bool(row.gender == gender and row.price <= 80)
+
+    options = {"restrict": "gender", "price_lte": 80, "group_by": "brand", "limit": 5}
+    answer = ask(shop, query, boost="attributes.rating:0.2:0:5", diversity=0.4, **options)
+    ranked = oracle.grouped(oracle.ranked(query, passes), "brand")[:25]
+    r = {sku: score + 0.2 * oracle.rows[sku].attributes["rating"] / 5 for sku, score in ranked}
+    assert [it["sku"] for it in answer["items"]] == diverse(oracle, r, 0.4, 5)
+
+
+def test_no_option_leaves_the_list_as_it_is(filled: tuple[Shop, Oracle]) -> None:
+    shop, oracle = filled
+    query = queries(oracle)[0]
+    assert_list(ask(shop, query, diversity=0, limit=9), oracle.ranked(query)[:9])
+
+
+def test_recommendations_are_boosted_by_their_places(filled: tuple[Shop, Oracle]) -> None:
+    shop, oracle = filled
+    body = {"positive": queries(oracle)[:2], "limit": 5}
+    boosted = {**body, "boost": [{"field": "in_stock", "weight": 2}]}
+    plain = shop.client.post("/v1/recommendations", json=body | {"limit": 25}).json["items"]
+    items = shop.client.post("/v1/recommendations", json=boosted).json["items"]
+    expected = [it["sku"] for it in plain if it["product"]["in_stock"]][:5]
+    assert [it["sku"] for it in items] == expected
+    assert {it["boost"] for it in items} == {2.0}
+
+
+@pytest.mark.parametrize(
+    "boost",
+    [
+        "price:0.1",
+        "price:3:0:1",
+        "colour:0.1:0:1",
+        "year:0.1:5:5",
+        "price:x:0:1",
+        "price",
+        "in_stock:1.5,freshness:1",
+    ],
+)
+def test_a_boost_that_is_not_bounded_is_refused(filled: tuple[Shop, Oracle], boost: str) -> None:
+    shop, oracle = filled
+    path = f"/v1/products/{queries(oracle)[0]}/similar"
+    answer = shop.client.get(path, query_string={"boost": boost})
+    assert (answer.status_code, answer.content_type) == (422, PROBLEM)
+    assert [it["parameter"] for it in answer.json["errors"]] == ["boost"]
+
+
+# --- too few pass --------------------------------------------------------------------------
+
+
+def test_clauses_are_dropped_in_their_order_while_too_few_pass(
+    filled: tuple[Shop, Oracle],
+) -> None:
+    shop, oracle = filled
+    query = queries(oracle)[0]
+    row = oracle.rows[query]
+    strict = oracle.ranked(
+        query, lambda it: it.base_colour == row.base_colour and it.gender == row.gender
+    )
+    limit = len(strict) + 3
+    options = {"restrict": "base_colour", "gender": row.gender, "limit": limit}
+    answer = ask(shop, query, relax="year,base_colour,gender", **options)
+    wider = list(oracle.ranked(query, lambda it: it.gender == row.gender))
+    rest = [it for it in wider if it not in strict][:3]
+    assert_list({"items": answer["items"][: len(strict)]}, strict)
+    assert_list({"items": answer["items"][len(strict) :]}, rest)
+    assert answer["meta"]["relaxed"] == ["base_colour"]  # there is no clause of the year
+    assert [it.get("relaxed") for it in answer["items"]] == [None] * len(strict) + [
+        ["base_colour"]
+    ] * 3
+    enough = ask(shop, query, relax="base_colour", **options | {"limit": len(strict)})
+    assert enough["meta"]["relaxed"] == []
+    assert_list(enough, strict)
+
+
+def test_a_group_is_shown_once_across_what_was_dropped(filled: tuple[Shop, Oracle]) -> None:
+    shop, oracle = filled
+    query = queries(oracle)[1]
+    options = {"group_by": "brand", "min_score": 0.99, "in_stock": "true", "limit": 100}
+    answer = ask(shop, query, relax="min_score,in_stock", **options)
+    brands = [it["product"]["brand"] for it in answer["items"] if it["product"]["brand"]]
+    assert len(brands) == len(set(brands))
+    assert answer["meta"]["relaxed"] == ["min_score", "in_stock"]
+    assert len(answer["items"]) == len(oracle.grouped(oracle.ranked(query), "brand"))
+
+
+def test_batches_and_recommendations_relax_too(filled: tuple[Shop, Oracle]) -> None:
+    shop, oracle = filled
+    query = queries(oracle)[0]
+    options = {"filter": {"brand": ["Lumen"], "year": 2013}, "relax": ["year", "brand"]}
+    single = shop.client.post("/v1/similar", json={"sku": query, "limit": 40, **options}).json
+    body = {"skus": [query], "limit": 40, **options}
+    [each] = shop.client.post("/v1/similar:batch", json=body).json["items"]
+    assert [it["sku"] for it in each["items"]] == [it["sku"] for it in single["items"]]
+    assert each["relaxed"] == single["meta"]["relaxed"] == ["year", "brand"]
+    body = {"positive": [query], "limit": 60, **options}
+    listed = shop.client.post("/v1/recommendations", json=body).json
+    assert listed["meta"]["relaxed"] == ["year", "brand"]
+    assert len(listed["items"]) == 60
+    strict = [it for it in listed["items"] if "relaxed" not in it]
+    assert {(it["product"]["brand"], it["product"]["year"]) for it in strict} == {("Lumen", 2013)}
+    assert listed["items"][: len(strict)] == strict
+
+
+def test_what_no_clause_is_called_is_refused(filled: tuple[Shop, Oracle]) -> None:
+    shop, oracle = filled
+    body = {"sku": queries(oracle)[0], "relax": ["nothing"]}
+    answer = shop.client.post("/v1/similar", json=body)
+    assert answer.status_code == 422
+    assert answer.json["errors"][0]["pointer"] == "/relax"
