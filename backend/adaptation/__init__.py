@@ -4,6 +4,6 @@
 by the figures of `judging`, and `stored` for all processes to read.
 """
 
-from backend.adaptation.adapting import Outcome, adapt
+from backend.adaptation.adapting import Adaptation, adapt
 
-__all__ = ["Outcome", "adapt"]
+__all__ = ["Adaptation", "adapt"]

@@ -22,7 +22,7 @@ LEAST_SHARE: Final = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class Adaptation:
     """Whether statistics of this shop are better, and why not."""
 
     spec: str | None  # of the adapted embedder; None: what there is stays
@@ -41,7 +41,7 @@ def adapt(
     features: str | None,
     keep: bool = True,
     heartbeat: Callable[[], None] = lambda: None,
-) -> Outcome:
+) -> Adaptation:
     """Fit statistics to the stored features, and store them if they are better here.
 
     `spec` names the present embedder, and `features` is the fingerprint of the features that it
@@ -63,11 +63,11 @@ def adapt(
     choice = choose(sample.shop, present, heartbeat=heartbeat)
     figures = _figures(choice)
     if not choice.is_better:
-        return Outcome(spec=None, reason="what there is is as good here", figures=figures)
+        return Adaptation(spec=None, reason="what there is is as good here", figures=figures)
     if keep:
         db.write(lambda session: stored.store(session, choice.statistics))
     spec = f"{NAME}?adapted={choice.statistics.digest}"
-    return Outcome(spec=spec, reason="it is better here", figures=figures)
+    return Adaptation(spec=spec, reason="it is better here", figures=figures)
 
 
 def _has_labels(shop: Shop) -> bool:
@@ -75,8 +75,8 @@ def _has_labels(shop: Shop) -> bool:
     return bool(has_types or in_several(shop.groups).any())
 
 
-def _refuse(reason: str) -> Outcome:
-    return Outcome(spec=None, reason=reason, figures={})
+def _refuse(reason: str) -> Adaptation:
+    return Adaptation(spec=None, reason=reason, figures={})
 
 
 def _figures(choice: Choice) -> dict[str, Any]:

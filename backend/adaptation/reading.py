@@ -23,14 +23,14 @@ LABELS: Final = (("article_type",), ("gender", "article_type"), ("base_colour", 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample:
+class FittingSample:
     """The products of a sample whose features are stored, and how many were drawn."""
 
     shop: Shop
     drawn: int  # products, with and without features
 
 
-def read_sample(session: Session, features_fingerprint: str) -> Sample | None:
+def read_sample(session: Session, features_fingerprint: str) -> FittingSample | None:
     """Read the features and labels of a sample; None if no features are stored."""
     with_image = Product.image_digest.is_not(None)
     ids = session.scalars(select(Product.id).where(with_image).order_by(Product.id)).all()
@@ -47,7 +47,7 @@ def read_sample(session: Session, features_fingerprint: str) -> Sample | None:
         labels={"+".join(by): number([columns[name] for name in by]) for by in LABELS},
         groups=number([columns["group_id"]]),
     )
-    return Sample(shop=shop, drawn=len(drawn))
+    return FittingSample(shop=shop, drawn=len(drawn))
 
 
 def _rows(session: Session, ids: Sequence[int]) -> list[tuple[str | None, ...]]:

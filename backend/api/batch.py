@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from backend import queue
 from backend.access.scope import Scope
 from backend.api import openapi
-from backend.api.addresses import check_addresses
 from backend.api.context import services, write_and_notify
+from backend.api.image_addresses import check_addresses
 from backend.api.problems import to_request_error
 from backend.api.schemas import Json
 from backend.api.schemas.batch import (

@@ -8,9 +8,9 @@ from sqlalchemy.orm import Session
 from backend import generations, queue
 from backend.access.scope import Scope
 from backend.api import openapi, parameters
-from backend.api.addresses import check_addresses
 from backend.api.conditional import check_added, check_preconditions, note_revision
 from backend.api.context import filterable, services, write_and_notify
+from backend.api.image_addresses import check_addresses
 from backend.api.schemas import Json, pages
 from backend.api.schemas.body import json_body
 from backend.api.schemas.product import (

@@ -38,7 +38,7 @@ class Checked:
         return self.found == OK
 
 
-class Check:
+class ReadinessCheck:
     """One check. Safe to call from several threads, of which one at most runs the probe."""
 
     def __init__(self, name: str, probe: Probe) -> None:
@@ -93,7 +93,7 @@ class Readiness:
     def __init__(
         self, probes: Mapping[str, Probe], *, deadline_seconds: float = DEADLINE_SECONDS
     ) -> None:
-        self._checks = [Check(name, probe) for name, probe in probes.items()]
+        self._checks = [ReadinessCheck(name, probe) for name, probe in probes.items()]
         self._deadline_seconds = deadline_seconds
 
     def check(self) -> dict[str, Checked]:

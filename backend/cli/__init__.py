@@ -29,7 +29,7 @@ from backend.cli import (
     projector,
     purge,
     quarantine,
-    report,
+    report_recommendations,
     server,
     similar,
     status,
@@ -73,7 +73,7 @@ app.command("verify")(indexing.verify)
 app.add_typer(feeds.feeds, name="feeds")
 app.add_typer(placements.placements, name="placements")
 app.add_typer(events.events, name="events")
-app.add_typer(report.report, name="report")
+app.add_typer(report_recommendations.report, name="report")
 app.add_typer(quarantine.quarantine, name="quarantine")
 app.command("purge")(purge.purge)
 app.add_typer(jobs.jobs, name="jobs")

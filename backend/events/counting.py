@@ -119,7 +119,11 @@ def _count(session: Session, limit: int) -> int:
         return 0
     outcomes.add(
         session,
-        [outcomes.Act(it.product_id, it.kind, it.at, it[-1]) for it in due if it[-1] is not None],
+        [
+            outcomes.AttributedEvent(it.product_id, it.kind, it.at, it[-1])
+            for it in due
+            if it[-1] is not None
+        ],
     )
     acts = [_act(row[: len(_COLUMNS)]) for row in due if row.kind in STRENGTH]
     history = _history(session, acts)

@@ -35,7 +35,7 @@ SIMILAR: Final = "similar"
 LOOK: Final = "look"
 
 
-class Act(NamedTuple):
+class AttributedEvent(NamedTuple):
     """An event that names the answer that led to it."""
 
     product_id: int
@@ -61,7 +61,7 @@ def id_of_similar(generation_id: int, unique: str) -> str:
     return f"{SIMILAR}-{generation_id}-{unique}"
 
 
-def add(session: Session, acts: Sequence[Act]) -> None:
+def add(session: Session, acts: Sequence[AttributedEvent]) -> None:
     """Add events that are being counted; they must not be marked as counted yet."""
     acts = [act for act in acts if act.kind in ACTS]
     if not acts:
@@ -142,7 +142,7 @@ def _told_by(recommendation: str) -> Place:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class ListOutcome:
     """What became of products that were listed in some way.
 
     `click_through` and `add_to_cart` are shares of the impressions, with 95% intervals (Wilson
@@ -164,7 +164,7 @@ class Outcome:
 GROUPS: Final = ("list_name", "reason", "generation_id", "day")
 
 
-def report(session: Session, *, since: int, by: Sequence[str]) -> list[Outcome]:
+def report(session: Session, *, since: int, by: Sequence[str]) -> list[ListOutcome]:
     """Return what became of listed products since a day, by some of GROUPS, the largest first."""
     columns = [getattr(ListedDay, name) for name in by]
     sums = [func.sum(getattr(ListedDay, name)) for name in COUNTS]
@@ -181,12 +181,12 @@ def report(session: Session, *, since: int, by: Sequence[str]) -> list[Outcome]:
     return sorted(outcomes, key=lambda it: (-it.impressions, -it.listed, str(it.group)))
 
 
-def _outcome(group: Mapping[str, Any], sums: Mapping[bool, Sequence[int]]) -> Outcome:
+def _outcome(group: Mapping[str, Any], sums: Mapping[bool, Sequence[int]]) -> ListOutcome:
     cold = dict(zip(COUNTS, sums.get(True, [0] * len(COUNTS)), strict=True))
     warm = dict(zip(COUNTS, sums.get(False, [0] * len(COUNTS)), strict=True))
     total = {name: cold[name] + warm[name] for name in COUNTS}
     shown = "impressions" if total["impressions"] else "listed"
-    return Outcome(
+    return ListOutcome(
         group=group,
         **total,
         click_through=interval(total["clicks"], total["impressions"]),

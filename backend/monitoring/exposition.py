@@ -20,7 +20,7 @@ from backend.database.engine import Database
 from backend.metrics import counted, snapshots
 from backend.metrics.snapshots import DISK_ERRORS, Published
 from backend.monitoring import catalogue, disks
-from backend.monitoring.parts import Part, Read
+from backend.monitoring.parts import MetricsPart, Read
 from backend.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -44,7 +44,7 @@ class Exposition(Collector):
     def __init__(
         self,
         folder: Path,
-        parts: Sequence[Part] = (),
+        parts: Sequence[MetricsPart] = (),
         *,
         role: str | None = None,
         wait_seconds: float = WAIT_SECONDS,
@@ -128,7 +128,7 @@ def of_installation(
         "sizes": partial(disks.read_sizes, settings, db),
         "stores": lambda: _read_stores(stores()),
     }
-    parts = [Part(name, part) for name, part in read.items()]
+    parts = [MetricsPart(name, part) for name, part in read.items()]
     return Exposition(settings.metrics_dir, parts, role=API)
 
 

@@ -20,7 +20,7 @@ GOOD_FOR: Final = 20
 twentieth of the database's time, however often it is asked for."""
 
 
-class Part:
+class MetricsPart:
     """Reads some families when they are asked for. Safe to call from several threads.
 
     At most one thread reads, so a store that does not answer holds no more than that.

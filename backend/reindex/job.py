@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import ColumnElement, func, select
 
 from backend import generations, queue
-from backend.adaptation import Outcome, adapt
+from backend.adaptation import Adaptation, adapt
 from backend.database import clock
 from backend.database.engine import Database
 from backend.database.models import BUILDING, RETIRED, Generation, IndexEntry
@@ -102,19 +102,19 @@ class ReindexJobs:
         chosen = {"embedder": found.spec or arguments["embedder"], "adaptation": found.as_json()}
         raise Waiting(seconds=0, arguments={**arguments, **chosen})
 
-    def _adapt(self, spec: str | None) -> Outcome:
+    def _adapt(self, spec: str | None) -> Adaptation:
         """Fit statistics to what is stored, unless a network is another one than it was."""
         with self.db.read() as session:
             building = generations.in_state(session, BUILDING)
             current = generations.active(session)
         if building is not None:
-            return Outcome(spec=None, reason="a generation is building already", figures={})
+            return Adaptation(spec=None, reason="a generation is building already", figures={})
         if (spec or current.embedder).partition("?")[0] != current.embedder.partition("?")[0]:
             reason = f"nothing is kept yet that {spec} could be adapted by"
-            return Outcome(spec=None, reason=reason, figures={})
+            return Adaptation(spec=None, reason=reason, figures={})
         identity = self._embedder(current.embedder, current)
         if identity.fingerprint != current.fingerprint:
-            return Outcome(spec=None, reason=f"{current.embedder} has changed", figures={})
+            return Adaptation(spec=None, reason=f"{current.embedder} has changed", figures={})
         found = adapt(
             self.db, spec=current.embedder, features=current.features, heartbeat=self.heartbeat
         )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from backend.search.dial import Weighed
-from backend.search.found import Neighbour, Part
+from backend.search.found import Neighbour, ScorePart
 from backend.vectors import Vector, VectorIndex
 
 
@@ -20,6 +20,6 @@ def explain(index: VectorIndex, query: Weighed, items: Sequence[Neighbour]) -> l
     ]
 
 
-def _parts(query: Weighed, stored: Vector) -> tuple[Part, ...]:
+def _parts(query: Weighed, stored: Vector) -> tuple[ScorePart, ...]:
     found = query.similarities(stored)
-    return tuple(Part(name, found[name], weight) for name, weight in query.weights.items())
+    return tuple(ScorePart(name, found[name], weight) for name, weight in query.weights.items())

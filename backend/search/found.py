@@ -17,7 +17,7 @@ from backend.vectors import Hit
 from backend.vectors.image_points import product_of, slot_of
 
 
-class Part(NamedTuple):
+class ScorePart(NamedTuple):
     """A block of a score: how similar it is to the query's, and how much it counts."""
 
     name: str
@@ -45,7 +45,7 @@ class Neighbour:
     point: int
     images: tuple[ImageRef, ...] = ()
     image_errors: Mapping[str, str] = field(default_factory=dict)
-    parts: tuple[Part, ...] | None = None  # of the score, where they are asked for
+    parts: tuple[ScorePart, ...] | None = None  # of the score, where they are asked for
     group_size: int | None = None  # where the list is grouped
     boost: float | None = None  # added to the score for the order of the list
     relaxed: tuple[str, ...] = ()  # clauses that were dropped before it was found

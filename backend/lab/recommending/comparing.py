@@ -19,7 +19,7 @@ from backend.events.record import NewEvent
 from backend.lab.evaluation.splits import draw
 from backend.lab.recommending import splits_of_events
 from backend.lab.recommending.contenders import contenders, visitor
-from backend.lab.recommending.judging import Judge, ListScore
+from backend.lab.recommending.judging import ListJudge, ListScore
 from backend.lab.recommending.splits_of_events import Foretold, Future, Person
 from backend.lab.recommending.trial import Trial, trial_of
 from backend.lab.types import Watch
@@ -130,7 +130,7 @@ def _group(
             for maker, choose in makers.items():
                 lists[maker].append(choose(each))
             report(done, len(people))
-    judge = Judge(
+    judge = ListJudge(
         events=_events(trial.db), products=len(trial.index.ids), k=options.k, seed=options.seed
     )
     return GroupScores(

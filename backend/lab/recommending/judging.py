@@ -36,7 +36,7 @@ class ListScore:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judge:
+class ListJudge:
     """What lists are judged by: how many events each product had before, and of how many."""
 
     events: Mapping[int, int]

@@ -13,8 +13,8 @@ from backend.filters import FieldType, Schema
 from backend.filters.tokens import TOKENS
 from backend.vectors import payload_indexes
 from backend.vectors.server.channel import WRITE_SECONDS
-from backend.vectors.server.limits import Limits
 from backend.vectors.server.nodes import Nodes
+from backend.vectors.server.strict_mode import Limits
 from backend.vectors.translate import path
 
 _TYPES: Final[dict[FieldType, models.PayloadSchemaType]] = {

@@ -17,8 +17,8 @@ from backend.vectors.server.collection import (
     ensure_collection,
     read_limits,
 )
-from backend.vectors.server.limits import Limits
 from backend.vectors.server.nodes import Nodes
+from backend.vectors.server.strict_mode import Limits
 
 
 class ServerCollection:

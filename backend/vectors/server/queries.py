@@ -8,7 +8,7 @@ from qdrant_client import models
 
 from backend.vectors import SearchMode
 from backend.vectors.server.collection import ServerOptions
-from backend.vectors.server.limits import Limits
+from backend.vectors.server.strict_mode import Limits
 from backend.vectors.translate import SdkFilters
 
 SERVER_FILTERS: Final = SdkFilters(

@@ -35,7 +35,7 @@ from backend.events.record import NewEvent
 from backend.lab.recommending import splits_of_events
 from backend.lab.recommending.comparing import Comparison, GroupScores, Options, compare
 from backend.lab.recommending.contenders import OURS
-from backend.lab.recommending.judging import Judge, ListScore
+from backend.lab.recommending.judging import ListJudge, ListScore
 from backend.lab.recommending.trial import trial_of
 from backend.settings import Settings
 
@@ -195,7 +195,7 @@ def test_nothing_of_the_future_or_of_cold_products_is_left_to_learn_from(shop: D
 
 
 def test_the_figures_are_those_of_a_hand_calculation() -> None:
-    judge = Judge(events={1: 3, 2: 1}, products=4, k=2, seed=0)
+    judge = ListJudge(events={1: 3, 2: 1}, products=4, k=2, seed=0)
     right = [frozenset({2, 3}), frozenset({9})]
     (first, other) = judge.scores({"a": [[1, 2], [3]], "b": [[2, 3], []]}, right)
     assert [first.metrics[name].value for name in ("hit", "recall")] == [0.5, 0.25]

@@ -27,7 +27,7 @@ from backend.database.engine import Database
 from backend.errors import ConfigurationError
 from backend.monitoring import API, MetricsServer, of_installation, show_apart
 from backend.monitoring.exposition import Exposition
-from backend.monitoring.parts import Part
+from backend.monitoring.parts import MetricsPart
 from backend.settings import Settings
 from workers.metrics_port import show_counts
 
@@ -211,7 +211,7 @@ def test_a_store_that_hangs_is_not_waited_for_and_holds_one_thread(tmp_path: Pat
         answers.wait(60)
         return [GaugeMetricFamily("slow", "It is slow.", value=1)]
 
-    part = Part("slow", read)
+    part = MetricsPart("slow", read)
     exposition = Exposition(tmp_path, [part], wait_seconds=0.05)
     try:
         for _ in range(5):
@@ -232,9 +232,9 @@ def test_what_was_read_is_kept_and_then_read_again(tmp_path: Path) -> None:
         calls.append(1)
         return [GaugeMetricFamily("calls", "How many.", value=len(calls))]
 
-    kept = Exposition(tmp_path, [Part("kept", read, good_for=60)])
+    kept = Exposition(tmp_path, [MetricsPart("kept", read, good_for=60)])
     assert [Samples(kept.encode("")[0].decode()).get("calls") for _ in range(3)] == [1, 1, 1]
-    brief = Part("brief", read, good_for=0)
+    brief = MetricsPart("brief", read, good_for=0)
     again = Exposition(tmp_path, [brief])
     assert wait_for(lambda: Samples(again.encode("")[0].decode()).get("calls") > 2)
 

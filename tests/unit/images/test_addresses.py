@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from backend.api.addresses import check_addresses
+from backend.api.image_addresses import check_addresses
 from backend.catalogue.products import Draft, ImageRef
 from backend.errors import ForbiddenImage, InvalidProduct
 from backend.images.addresses import parse_address

@@ -13,7 +13,7 @@ from rich.table import Table
 from backend.cli.common import AsJson, out, print_json, services
 
 if TYPE_CHECKING:
-    from backend.events.outcomes import Outcome
+    from backend.events.outcomes import ListOutcome
 
 report = typer.Typer(help="What became of what was listed.", no_args_is_help=True)
 
@@ -58,7 +58,7 @@ def recommendations(
         out.print(_table(rows, columns))
 
 
-def _table(rows: list[Outcome], columns: list[str]) -> Table:
+def _table(rows: list[ListOutcome], columns: list[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     for column in columns:
         table.add_column(column.removesuffix("_name").removesuffix("_id"))
