@@ -12,6 +12,7 @@ from pathlib import Path
 from sqlalchemy import make_url
 
 from backend import generations
+from backend.adaptation import stored as statistics
 from backend.database import arrival, failures
 from backend.database.arrival import Arrival
 from backend.database.engine import Database
@@ -19,6 +20,7 @@ from backend.database.models import Generation
 from backend.embedders import Compute
 from backend.embedders.loaded import LoadedEmbedders
 from backend.errors import ConfigurationError
+from backend.events.answers import AnswerLog
 from backend.feeds.download import FeedLimits
 from backend.feeds.importing import FeedRunner
 from backend.generations import EmbedderIdentity
@@ -75,6 +77,7 @@ class Services:
     feeds: FeedRunner
     together: Together
     recommender: Recommender
+    answer_log: AnswerLog
 
     @property
     def writes_index(self) -> bool:
@@ -97,6 +100,7 @@ class Services:
 
     def close(self) -> None:
         """Flush and close everything."""
+        self.answer_log.close()
         self.indexes.close_all()
         self.decoders.close()
         self.owner.release()
@@ -124,7 +128,11 @@ def build(
     db, indexed = _database(settings), schema(settings.facets)
     outages = Outages(first_seconds=settings.retry_seconds)
     indexes = Indexes(settings, schema=indexed)
-    embedders = LoadedEmbedders(_compute(settings), heartbeat=heartbeat)
+    embedders = LoadedEmbedders(
+        _compute(settings),
+        heartbeat=heartbeat,
+        read_statistics=lambda digest: statistics.read(db, digest),
+    )
     limits, store = _limits(settings), ImageStore(settings.image_store_url)
     decoders = DecoderPool(
         settings.decoders,
@@ -192,6 +200,7 @@ def build(
         ),
         together=Together(db, indexes.of),
         recommender=Recommender(db, indexes.of),
+        answer_log=AnswerLog(db, most=settings.answers_kept),
     )
     _prepare(services, wait=wait)
     return services

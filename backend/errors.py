@@ -94,6 +94,24 @@ class UnknownFeed(LookalikeError):
     code = "unknown-feed"
 
 
+class UnknownPlacement(LookalikeError):
+    """There is no placement of this name."""
+
+    code = "unknown-placement"
+
+
+class InvalidPlacement(LookalikeError):
+    """The placement cannot be stored."""
+
+    code = "invalid-placement"
+
+
+class UnknownRecommendation(LookalikeError):
+    """No list with this id was made in the last day, or it is not kept."""
+
+    code = "unknown-recommendation"
+
+
 class FeedExists(LookalikeError):
     """There is a feed of this name already."""
 

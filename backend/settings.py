@@ -149,6 +149,13 @@ class Settings(BaseSettings):
     event_days: int = Field(
         365, ge=1, le=3650, description="how many days the events of shoppers are kept"
     )
+    answers_kept: int = Field(
+        100_000,
+        ge=0,
+        le=10_000_000,
+        description="answers with recommendations that are kept for a day, to be shown again and "
+        "to tell the reason of a click; 0: none",
+    )
 
     # --- the index ---
     facets: Names = Field(

@@ -23,9 +23,9 @@ from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.orm import Session
 
 from backend.access.scope import Scope
-from backend.database import locks
+from backend.database import clock, locks
 from backend.database.locks import Lock
-from backend.database.models import ApiKey, utcnow
+from backend.database.models import ApiKey
 from backend.errors import InvalidKey, InvalidKeyRequest
 
 LIVE_PER_NAME: Final = 2
@@ -50,13 +50,7 @@ class KeyInfo:
     last_used_at: datetime | None
     expires_at: datetime | None
     revoked_at: datetime | None
-
-    @property
-    def state(self) -> str:
-        """`live`, `revoked` or `expired`."""
-        if self.revoked_at:
-            return "revoked"
-        return "expired" if self.expires_at and self.expires_at <= utcnow() else "live"
+    state: str  # `live`, `revoked` or `expired`, by the clock of the database
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +73,7 @@ def create(
         raise InvalidKeyRequest(
             f"{name!r} is no name: up to 64 letters, digits, dots, hyphens and underscores"
         )
-    if expires_at is not None and expires_at <= utcnow():
+    if expires_at is not None and expires_at <= clock.now(session):
         raise InvalidKeyRequest("the key would have expired already")
     _refuse_third_key(session, name)
     prefix = f"lk_{secrets.token_hex(6)}"
@@ -87,7 +81,7 @@ def create(
     row = ApiKey(name=name, prefix=prefix, digest=digest(token), scope=scope, expires_at=expires_at)
     session.add(row)
     session.flush()
-    return NewKey(key=_read(row), token=token)
+    return NewKey(key=_read(row, clock.now(session)), token=token)
 
 
 def _refuse_third_key(session: Session, name: str) -> None:
@@ -110,7 +104,7 @@ def check(session: Session, token: str) -> KeyInfo:
     row = _find(session, shape[1]) if shape else None
     if row is None or not hmac.compare_digest(row.digest, digest(token)):
         raise InvalidKey
-    key = _read(row)
+    key = _read(row, clock.now(session))
     if key.state != "live":
         raise InvalidKey(prefix=key.prefix, state=key.state)
     return key
@@ -126,30 +120,36 @@ def revoke(session: Session, prefix: str) -> KeyInfo:
         raise InvalidKeyRequest("no key has this prefix; `lookalike keys list` shows them")
     if row.revoked_at:
         raise InvalidKeyRequest(f"the key {row.prefix} was revoked before")
-    row.revoked_at = utcnow()
+    row.revoked_at = now = clock.now(session)
     session.flush()
-    return _read(row)
+    return _read(row, now)
 
 
 def list_keys(session: Session, *, ended: bool = False) -> list[KeyInfo]:
     """Return the live keys by name and age; with `ended` the revoked and expired ones too."""
     rows = select(ApiKey).order_by(ApiKey.name, ApiKey.id)
-    return [_read(row) for row in session.scalars(rows if ended else rows.where(_is_live()))]
+    now = clock.now(session)
+    found = session.scalars(rows if ended else rows.where(_is_live(now)))
+    return [_read(row, now) for row in found]
 
 
 def is_any_live(session: Session) -> bool:
     """Tell whether any key can be used."""
-    return session.scalar(select(ApiKey.id).where(_is_live()).limit(1)) is not None
+    return (
+        session.scalar(select(ApiKey.id).where(_is_live(clock.now(session))).limit(1)) is not None
+    )
 
 
 def live_by_digest(session: Session) -> dict[str, KeyInfo]:
     """Return all live keys by their digests."""
-    return {row.digest: _read(row) for row in session.scalars(select(ApiKey).where(_is_live()))}
+    now = clock.now(session)
+    live = session.scalars(select(ApiKey).where(_is_live(now)))
+    return {row.digest: _read(row, now) for row in live}
 
 
 def digest_of_live(session: Session, prefix: str) -> str:
     """Return the digest of the live key with this prefix; raises InvalidKey."""
-    digests = select(ApiKey.digest).where(ApiKey.prefix == prefix, _is_live())
+    digests = select(ApiKey.digest).where(ApiKey.prefix == prefix, _is_live(clock.now(session)))
     if (found := session.scalar(digests)) is None:
         raise InvalidKey
     return found
@@ -157,7 +157,7 @@ def digest_of_live(session: Session, prefix: str) -> str:
 
 def note_use(session: Session, id: int) -> None:
     """Write that a key is in use, at most once in USE_RESOLUTION."""
-    now = utcnow()
+    now = clock.now(session)
     stale = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < now - USE_RESOLUTION)
     session.execute(update(ApiKey).where(ApiKey.id == id, stale).values(last_used_at=now))
 
@@ -171,11 +171,14 @@ def _find(session: Session, prefix: str) -> ApiKey | None:
     return session.scalar(select(ApiKey).where(ApiKey.prefix == prefix))
 
 
-def _is_live() -> ColumnElement[bool]:
-    unexpired = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > utcnow())
+def _is_live(now: datetime) -> ColumnElement[bool]:
+    unexpired = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now)
     return ApiKey.revoked_at.is_(None) & unexpired
 
 
-def _read(row: ApiKey) -> KeyInfo:
+def _read(row: ApiKey, now: datetime) -> KeyInfo:
+    is_over = row.expires_at is not None and row.expires_at <= now
+    state = "revoked" if row.revoked_at else "expired" if is_over else "live"
     names = ("id", "name", "prefix", "created_at", "last_used_at", "expires_at", "revoked_at")
-    return KeyInfo(scope=Scope(row.scope), **{name: getattr(row, name) for name in names})
+    known = {name: getattr(row, name) for name in names}
+    return KeyInfo(scope=Scope(row.scope), state=state, **known)

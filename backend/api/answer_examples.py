@@ -108,6 +108,12 @@ _FEED: Final[Mapping[str, Any]] = {
     "job": None,
     "last_run": None,
 }
+_PLACEMENT: Final[Mapping[str, Any]] = {
+    "name": "pdp-similar",
+    "version": 1,
+    "settings": {"limit": 12, "group_by": "group_id"},
+    "updated_at": _AT,
+}
 
 
 def _page(*items: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,6 +135,7 @@ ANSWERS: Final[Mapping[str, Any]] = {
     },
     "SimilarAnswer": {
         "items": [{"sku": "0002", "score": 0.9183, "product": _PRODUCT}],
+        "recommendation_id": "similar-1-5b0e4f9a7c1d4c2f8e3a6b9d0c1f2e3a",
         "generation": 1,
         "request_id": "967915ec1a914613b211833198d840c5",
         "meta": {
@@ -148,6 +155,7 @@ ANSWERS: Final[Mapping[str, Any]] = {
                 "sku": "0001",
                 "status": 200,
                 "items": [{"sku": "0002", "score": 0.9183, "product": _PRODUCT}],
+                "recommendation_id": "similar-1-5b0e4f9a7c1d4c2f8e3a6b9d0c1f2e3a",
                 "query_state": "indexed",
                 "index_lags": False,
             },
@@ -216,11 +224,26 @@ ANSWERS: Final[Mapping[str, Any]] = {
                 "product": _PRODUCT,
             }
         ],
-        "recommendation_id": "8f0f3f0e5c3b4a6e9d1f",
+        "recommendation_id": "967915ec1a914613b211833198d840c5",
         "generation": 1,
         "request_id": "967915ec1a914613b211833198d840c5",
         "unresolved": [],
         "meta": {"tastes": [], "took_ms": 6.5},
+    },
+    "ReplayedAnswer": {
+        "recommendation_id": "967915ec1a914613b211833198d840c5",
+        "at": _AT,
+        "list": "user",
+        "generation": 1,
+        "user": "u-17",
+        "session": None,
+        "question": {
+            "method": "GET",
+            "path": "/v1/users/u-17/recommendations",
+            "query": "limit=1",
+            "body": None,
+        },
+        "items": [{"sku": "0002", "score": 0.9183, "reason": "look", "cold": False, "because": []}],
     },
     "QuarantineAnswer": {"skus": ["0009"], "not_quarantined": []},
     "Status": {
@@ -253,6 +276,8 @@ ANSWERS: Final[Mapping[str, Any]] = {
     "JobPage": _page(_JOB),
     "GenerationDetail": _GENERATION,
     "GenerationPage": _page(_GENERATION),
+    "PlacementDocument": _PLACEMENT,
+    "PlacementPage": {"items": [_PLACEMENT]},
     "FeedDocument": _FEED,
     "FeedPage": _page(_FEED),
     "FeedDetail": {**_FEED, "runs": []},

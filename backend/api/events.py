@@ -142,5 +142,6 @@ def _document(row: Event) -> Json:
 def delete_user(user: str) -> Json:
     """Delete all that is stored of a shopper."""
     QueryReader.of_request().finish()
+    services().answer_log.flush()  # what is written later would name them again
     events = services().db.write(lambda session: shoppers.forget(session, user[:MOST_TEXT]))
     return {"events": events}

@@ -16,6 +16,8 @@ PARAMETERS: Final[Mapping[str, Any]] = {
     "JobId": 1,
     "GenerationId": 1,
     "FeedName": "images.example",
+    "PlacementName": "pdp-similar",
+    "RecommendationId": "967915ec1a914613b211833198d840c5",
 }
 """Name of a shared parameter -> its example. Only what a request needs has one: pages that try
 requests fill in each example, and all filters together find nothing."""
@@ -41,6 +43,8 @@ BODIES: Final[Mapping[str, Any]] = {
         "sku": "0001",
         "limit": 5,
         "exclude": ["0002"],
+        "group_by": "group_id",
+        "restrict": ["gender"],
         "filter": {"base_colour": {"not": ["Red"]}, "year": {"gte": 2000}},
     },
     "SimilarBatchBody": {
@@ -48,6 +52,13 @@ BODIES: Final[Mapping[str, Any]] = {
         "limit": 3,
         "fields": ["display_name", "price"],
         "filter": {"in_stock": True},
+    },
+    "PlacementBody": {
+        "limit": 12,
+        "filter": {"in_stock": True},
+        "restrict": ["gender"],
+        "group_by": "group_id",
+        "boost": [{"field": "freshness", "weight": 0.05}],
     },
     "ReindexBody": {"promote": "manual"},
     "QuarantineBody": {"skus": ["0009"]},

@@ -25,6 +25,7 @@ from backend.api.schemas.event import EventBatchBody, EventBody
 from backend.api.schemas.feed import FeedBody, FeedChange, FeedRunBody
 from backend.api.schemas.generation import ForceBody, ReindexBody
 from backend.api.schemas.operation import PurgeBody, QuarantineBody
+from backend.api.schemas.placement import PlacementBody
 from backend.api.schemas.problem import Problem
 from backend.api.schemas.product import ProductBody, ProductPatch
 from backend.api.schemas.recommendation import RecommendationBody
@@ -57,6 +58,7 @@ BODIES: Final[Sequence[type[BaseModel]]] = (
     SimilarBatchBody,
     ReindexBody,
     ForceBody,
+    PlacementBody,
     FeedBody,
     FeedChange,
     FeedRunBody,

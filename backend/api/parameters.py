@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from backend.api.schemas import Json
+from backend.api.schemas.shaping import BOOST_WORDS, DIVERSITY, GROUP_BY, PLACEMENT, RELAX, RESTRICT
 from backend.api.schemas.similar_items import COLOUR, EXPLAIN, IMAGE, TEXT, TEXT_WEIGHT
 from backend.catalogue import skus
 from backend.events.record import MOST_TEXT
@@ -18,6 +19,7 @@ from backend.filters import Schema as FieldTypes
 from backend.filters.check import EXACT_IN_FLOAT
 from backend.indexing import schema
 from backend.search.query_text import LONGEST
+from backend.search.shaping import FIELDS as FIELDS_TO_SHAPE
 from backend.search.similar import MAX_LIMIT
 from backend.vectors.image_points import MOST_IMAGES
 
@@ -75,6 +77,10 @@ IMAGE_NUMBER: Final = _share(
     "ImageNumber", _parameter("number", _NUMBER, "number of the image, from 1", place="path")
 )
 IMAGE_ASKED: Final = _parameter("image", _NUMBER, IMAGE)
+RECOMMENDATION: Final = _share(
+    "RecommendationId",
+    _parameter("recommendation_id", _TEXT, "of an answer of the last day", place="path"),
+)
 USER: Final = _share(
     "User",
     _parameter(
@@ -92,6 +98,10 @@ GENERATION_ID: Final = _share(
 )
 FEED_NAME: Final = _share(
     "FeedName", _parameter("name", {"type": "string"}, "name of the feed", place="path")
+)
+PLACEMENT_NAME: Final = _share(
+    "PlacementName",
+    _parameter("name", {"type": "string"}, "name of the placement", place="path"),
 )
 CURSOR: Final = _share(
     "Cursor", _parameter("cursor", _TEXT, "the `next_cursor` of the page before")
@@ -193,6 +203,19 @@ WORDS_WEIGHT: Final = _share(
     "TextWeight",
     _parameter("text_weight", {"type": "number", "minimum": 0, "maximum": 1}, TEXT_WEIGHT),
 )
+GROUPED: Final = _share("GroupBy", one_of("group_by", FIELDS_TO_SHAPE, GROUP_BY))
+RESTRICTED: Final = _share(
+    "Restrict",
+    _words("restrict", {"type": "string", "enum": list(FIELDS_TO_SHAPE)}, RESTRICT),
+)
+DIVERSE: Final = _share(
+    "Diversity",
+    _parameter("diversity", {"type": "number", "minimum": 0, "maximum": 1}, DIVERSITY),
+)
+BOOSTED: Final = _share("Boost", _words("boost", {"type": "string"}, BOOST_WORDS))
+RELAXED: Final = _share("Relax", _words("relax", {"type": "string"}, RELAX))
+PLACED: Final = _share("Placement", optional("placement", PLACEMENT))
+SHAPED: Final = (PLACED, GROUPED, DIVERSE, BOOSTED, RELAXED)
 SEARCH: Final = (
     limit(),
     EXCLUDE,
@@ -202,6 +225,8 @@ SEARCH: Final = (
     EXPLAINED,
     WORDS,
     WORDS_WEIGHT,
+    *SHAPED,
+    RESTRICTED,
     *FILTERS,
 )
 

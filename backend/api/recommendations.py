@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from flask import g
 from sqlalchemy import select
@@ -15,9 +15,11 @@ from backend import generations
 from backend.access.scope import Scope
 from backend.api import openapi, parameters
 from backend.api.context import filterable, services
+from backend.api.replay import note_answer
 from backend.api.request_log import took_ms
 from backend.api.schemas import Json
 from backend.api.schemas.body import read_body
+from backend.api.schemas.placement import with_placement
 from backend.api.schemas.query import QueryReader
 from backend.api.schemas.recommendation import (
     ExampleBody,
@@ -25,23 +27,35 @@ from backend.api.schemas.recommendation import (
     RecommendationAnswer,
     RecommendationBody,
 )
-from backend.api.schemas.similar_items import product_of_item, read_query, shows_images
+from backend.api.schemas.similar_items import (
+    product_of_item,
+    read_query,
+    shaped_members,
+    shows_images,
+)
 from backend.api.schemas.written_products import ProductWriter
 from backend.api.scopes import requires_scope
 from backend.database import clock
-from backend.database.models import Generation, Product
+from backend.database.models import Generation, Product, utcnow
 from backend.errors import NoExample, NotSearchable
+from backend.events.answers import LONGEST_ID, ListName
 from backend.events.record import MOST_TEXT
 from backend.filters.matching import matcher
 from backend.recommendations import examples, popularity
 from backend.recommendations.chosen import Because, Chosen, Reason
 from backend.recommendations.history import History, history_of
-from backend.recommendations.recommend import List, Strategy, Wanted
-from backend.search import asked, query_vectors
+from backend.recommendations.recommend import MOST_CANDIDATES, SPARE, List, Strategy, Wanted
+from backend.search import asked, query_vectors, statements
+from backend.search.collecting import GROWTH
 from backend.search.found import Neighbour, neighbours, read_rows
+from backend.search.grouping import with_sizes
+from backend.search.reordering import POOL_TIMES, pool_of, reordered
+from backend.search.restricting import Same, read_values, restricted
+from backend.search.shaping import Shaping, has_clause
 from backend.search.similar import MAX_LIMIT, Query
 from backend.vectors import Hit
 
+_RELATED: Final = (Reason.LOOK, Reason.TOGETHER, Reason.EXPLORED)
 READ_AT_ONCE: Final = 2 * MAX_LIMIT
 
 api = openapi.blueprint("recommendations", tag="shoppers")
@@ -51,7 +65,13 @@ _COMPLEMENTARY: Final = parameters.one_of(
 )
 _LEAVE_OUT: Final = parameters.one_of("leave_out", list(LeaveOut), "of the shopper's history")
 _STRATEGY: Final = parameters.one_of("strategy", list(Strategy), "how examples become queries")
-_LIST: Final = (parameters.limit(), parameters.EXCLUDE, parameters.FIELDS, *parameters.FILTERS)
+_LIST: Final = (
+    parameters.limit(),
+    parameters.EXCLUDE,
+    parameters.FIELDS,
+    *parameters.SHAPED,
+    *parameters.FILTERS,
+)
 
 
 @api.post(
@@ -74,7 +94,9 @@ def recommend() -> Json:
         schema=filterable(),
         exclude=body.exclude,
         shows_images=shows_images(body.fields),
+        shaping=body.shaping,
     )
+    query = with_placement(query, body.placement, body.model_fields_set)
     return _recommend(body, query, body.fields)
 
 
@@ -83,7 +105,9 @@ def recommend() -> Json:
     operation_id="getUserRecommendations",
     description="By what the shopper did lately: newer acts and dearer ones count more, returns "
     "and dislikes speak against. `POST /v1/recommendations` takes a visit and examples too.",
-    openapi_extensions=openapi.inputs(parameters.USER, _STRATEGY, _LEAVE_OUT, *_LIST),
+    openapi_extensions=openapi.inputs(
+        parameters.USER, _STRATEGY, _LEAVE_OUT, parameters.RESTRICTED, *_LIST
+    ),
     responses={200: RecommendationAnswer, **openapi.refusals()},
 )
 @requires_scope(Scope.READ)
@@ -110,17 +134,65 @@ def _recommend(body: RecommendationBody, query: Query, fields: Sequence[str]) ->
     whole = examples.together_with(history, named.examples)
     if named.unresolved and not whole.likes and body.positive:
         raise NoExample(f"none of the examples can be used: {', '.join(named.unresolved)[:500]}")
+    query, same = _restrict(query, [it.product_id for it in whole.likes])
     wanted = Wanted(
         history=whole,
         limit=query.limit,
+        spare=POOL_TIMES if query.shaping.reorders else SPARE,
         strategy=body.strategy,
         where=query.where,
         exclude=excluded | _left_out(whole, body.leave_out),
         explore=body.explore,
         seed=body.user or body.session or "",
     )
-    made = found.recommender.recommend(generation, wanted)
-    return _written(generation, made, query, fields, unresolved=named.unresolved)
+
+    def make(query: Query, shown: Sequence[int]) -> List:
+        exclude = wanted.exclude.union(shown)
+        return _grouped(generation, replace(wanted, where=query.where, exclude=exclude), query)
+
+    name = ListName.USER if body.user else ListName.VISIT
+    listed = _Listed(name, user=body.user, visit=body.session)
+    answer = _written(generation, make, query, fields, listed, unresolved=named.unresolved)
+    return _with_restricted(answer, same)
+
+
+def _restrict(query: Query, ids: Sequence[int]) -> tuple[Query, Same]:
+    """Return the query with the filter for products like these, and what that demands."""
+    fields = query.shaping.restrict
+    if not fields:
+        return query, {}
+    with services().db.query() as connection:
+        same = read_values(connection, ids, fields)
+    return replace(query, where=restricted(query.where, same)), same
+
+
+def _with_restricted(answer: Json, same: Same) -> Json:
+    if same:
+        answer["meta"]["restricted"] = {field: list(values) for field, values in same.items()}
+    return answer
+
+
+def _grouped(generation: Generation, wanted: Wanted, query: Query) -> List:
+    """Make a list; where it is grouped, with more candidates until they have enough groups."""
+    made = services().recommender.recommend(generation, wanted)
+    if query.shaping.group_by is None:
+        return made
+    candidates = -1
+    while True:
+        related = [it.product_id for it in made.chosen if it.reason in _RELATED]
+        is_last = len(related) <= candidates or wanted.candidates >= MOST_CANDIDATES
+        if is_last or _count_groups(related, query.shaping.group_by) >= query.limit:
+            return made
+        candidates = len(related)
+        wanted = replace(wanted, spare=wanted.spare * GROWTH)
+        made = services().recommender.recommend(generation, wanted)
+
+
+def _count_groups(ids: Sequence[int], group_by: str) -> int:
+    with services().db.query() as connection:
+        rows = connection.execute(statements.values(), {"ids": list(ids)}).mappings().all()
+    values = [row[group_by] for row in rows]
+    return len({it for it in values if it is not None}) + values.count(None)
 
 
 def _weights(given: Sequence[str | ExampleBody]) -> dict[str, float]:
@@ -145,7 +217,9 @@ def _ids(session: Session, skus: Sequence[str]) -> frozenset[int]:
     operation_id="getProductsTogether",
     description="By what shoppers looked at, carted and bought together. A product of which little "
     "is known inherits what its visual neighbours go with; its looks count less and less.",
-    openapi_extensions=openapi.inputs(parameters.SKU, _COMPLEMENTARY, *_LIST),
+    openapi_extensions=openapi.inputs(
+        parameters.SKU, _COMPLEMENTARY, parameters.RESTRICTED, *_LIST
+    ),
     responses={200: RecommendationAnswer, **openapi.refusals(404)},
 )
 @requires_scope(Scope.READ)
@@ -156,10 +230,13 @@ def together(sku: str) -> Json:
     query, fields = read_query(reader, filterable(), scored=False)
     found = services()
     product, generation, vector = _asked(sku, query.exclude)
+    query, same = _restrict(query, product[:1])
     chosen = found.together.of(product[0], generation, vector, exclude=product[1:])
     keep = _of_other_category(product[0]) if complementary else None
     made = List(chosen=chosen, tastes=[])
-    return _written(generation, made, query, fields, keep=keep)
+    listed = _Listed(ListName.TOGETHER)
+    answer = _written(generation, lambda *_: made, query, fields, listed, keep=keep)
+    return _with_restricted(answer, same)
 
 
 def _asked(sku: str, exclude: Sequence[str]) -> tuple[list[int], Generation, Any]:
@@ -204,10 +281,11 @@ def _of_other_category(product_id: int) -> Callable[[Neighbour], bool]:
 def list_trending() -> Json:
     """List what is trending."""
     return _list(
+        ListName.TRENDING,
         lambda session, now, many: [
             Chosen(product, score, Reason.TRENDING)
             for product, score in popularity.trending(session, now=now, limit=many)
-        ]
+        ],
     )
 
 
@@ -222,25 +300,38 @@ def list_trending() -> Json:
 def list_new() -> Json:
     """List what is new."""
     return _list(
+        ListName.NEW,
         lambda session, now, many: [
             Chosen(product, 0.0, Reason.NEW)
             for product, _ in popularity.newest(session, now=now, limit=many)
-        ]
+        ],
     )
 
 
-def _list(choose: Callable[[Session, Any, int], list[Chosen]]) -> Json:
-    query, fields = read_query(QueryReader.of_request(), filterable(), scored=False)
+def _list(name: ListName, choose: Callable[[Session, Any, int], list[Chosen]]) -> Json:
+    reader = QueryReader.of_request()
+    query, fields = read_query(reader, filterable(), scored=False, compared=False)
     with services().db.read() as session:
         generation = generations.active(session)
         excluded = _ids(session, query.exclude)
-        many = 20 * MAX_LIMIT if query.where else query.limit + len(excluded)
+        is_short = query.where or query.shaping != Shaping()
+        many = 20 * MAX_LIMIT if is_short else query.limit + len(excluded)
         chosen = choose(session, clock.now(session), many)
     chosen = [it for it in chosen if it.product_id not in excluded]
-    return _written(generation, List(chosen=chosen, tastes=[]), query, fields)
+    made = List(chosen=chosen, tastes=[])
+    return _written(generation, lambda *_: made, query, fields, _Listed(name))
 
 
 # --- answers -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """Which list an answer is, and for whom."""
+
+    name: ListName
+    user: str | None = None
+    visit: str | None = None
 
 
 @dataclass(frozen=True)
@@ -249,27 +340,38 @@ class _Shown:
     item: Neighbour
 
 
+Make: TypeAlias = Callable[[Query, Sequence[int]], List]
+"""Makes the list of a query, without the products that are shown already."""
+
+
 def _written(
     generation: Generation,
-    made: List,
+    make: Make,
     query: Query,
     fields: Collection[str],
+    listed: _Listed,
     *,
     unresolved: Mapping[str, str] = MappingProxyType({}),
     keep: Callable[[Neighbour], bool] | None = None,
 ) -> Json:
     """Return the first products of a list that pass the filter now, as JSON."""
-    shown = []
-    for one in _passing(generation, made.chosen, query, keep):
-        shown.append(one)
-        if len(shown) == query.limit:
-            break
+    made = make(query, ())
+    shown = _first(generation, _passing(generation, made.chosen, query, keep), query, [])
+    relaxed, dropped = query, list[str]()
+    for clause in query.shaping.relax:
+        if len(shown) < query.limit and has_clause(relaxed.where, None, clause):
+            dropped.append(clause)
+            where = {field: it for field, it in relaxed.where.items() if field != clause}
+            relaxed = replace(relaxed, where=where)
+            more = make(relaxed, [one.item.product.id for one in shown]).chosen
+            passing = _passing(generation, more, relaxed, keep)
+            shown += _first(generation, passing, relaxed, shown, dropped=dropped)
     named = {it.product_id for one in shown for it in one.chosen.because}
     named |= {product for _, members in made.tastes for product in members}
     skus, writer = _skus(named), ProductWriter(fields)
-    return {
+    answer: Json = {
         "items": [_item(one, skus, writer) for one in shown],
-        "recommendation_id": g.request_id,
+        "recommendation_id": g.request_id[:LONGEST_ID],
         "generation": generation.id,
         "request_id": g.request_id,
         "unresolved": [{"sku": sku, "state": it} for sku, it in unresolved.items()],
@@ -279,8 +381,54 @@ def _written(
                 for share, members in made.tastes
             ],
             "took_ms": took_ms(),
+            **({"relaxed": dropped} if query.shaping.relax else {}),
+            **({"placement": asdict(query.placement)} if query.placement else {}),
         },
     }
+    note_answer(
+        answer, listed.name, [one.chosen for one in shown], user=listed.user, visit=listed.visit
+    )
+    return answer
+
+
+def _first(
+    generation: Generation,
+    passing: Iterator[_Shown],
+    query: Query,
+    before: Sequence[_Shown],
+    *,
+    dropped: Sequence[str] = (),
+) -> list[_Shown]:
+    """Return the products of a list that follow those shown before, the first of each group.
+
+    For the order by boosts and diversity the place counts, since scores of different reasons cannot
+    be compared: from 1 for the first candidate, falling evenly to 0.
+    """
+    limit, pool = query.limit - len(before), pool_of(query.limit, query.shaping)
+    groups = {_group_of(one, query) for one in before} - {None}
+    shown = {one.item.product.id for one in before}
+    candidates = []
+    for one in passing:
+        group = _group_of(one, query)
+        if one.item.product.id not in shown and (group is None or group not in groups):
+            groups.add(group)
+            candidates.append(one)
+        if len(candidates) >= (pool if query.shaping.reorders else limit):
+            break
+    index = services().indexes.of(generation)
+    items = [replace(one.item, relaxed=tuple(dropped)) for one in candidates]
+    places = [1 - at / pool for at in range(len(items))]
+    ordered = reordered(index, items, places, query.shaping, limit=limit, now=utcnow())
+    items = [item for _, item in ordered]
+    if group_by := query.shaping.group_by:
+        several = bool(generation.most_images)
+        items = with_sizes(index, items, group_by, query.where, several=several)
+    chosen = [candidates[at] for at, _ in ordered]
+    return [replace(one, item=item) for one, item in zip(chosen, items, strict=True)]
+
+
+def _group_of(one: _Shown, query: Query) -> Any:
+    return one.item.value_of(query.shaping.group_by) if query.shaping.group_by else None
 
 
 def _passing(
@@ -329,4 +477,5 @@ def _item(one: _Shown, skus: dict[int, str], writer: ProductWriter) -> Json:
         "reason": one.chosen.reason.value,
         "because": [because(it) for it in one.chosen.because if it.product_id in skus],
         "product": product_of_item(one.item, writer),
+        **shaped_members(one.item),
     }

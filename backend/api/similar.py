@@ -13,11 +13,13 @@ from backend.access.scope import Scope
 from backend.api import openapi, parameters
 from backend.api.context import filterable, services
 from backend.api.image_slots import image_slot
-from backend.api.problems import to_request_error
+from backend.api.problems import invalid_request, to_request_error
 from backend.api.request_log import took_ms
 from backend.api.schemas import Json
 from backend.api.schemas.body import read_body
+from backend.api.schemas.problem import ProblemFault
 from backend.api.schemas.query import QueryReader
+from backend.api.schemas.shaping import NO_PRODUCT
 from backend.api.schemas.similar_items import (
     EachAnswer,
     SimilarAnswer,
@@ -81,6 +83,7 @@ def similar_to_image() -> Json:
         query, fields = read_both(body, QueryReader.of_request(), filterable())
         if body.sku is not None:
             return _by_sku(body.sku, query, fields)
+        _check_alone(query)
         return _written(services().similar.to_text(query), fields)
     if request.mimetype == "multipart/form-data":
         return _by_form()
@@ -114,6 +117,8 @@ def similar_to_each() -> Json:
     if found:
         wanted = ("embedder", "fingerprint", "search_mode")
         meta = {name: found[0].meta[name] for name in wanted}
+        if "placement" in found[0].meta:
+            meta["placement"] = found[0].meta["placement"]
         meta["coverage"] = round(services().coverage.known(found[0].generation).share, 4)
     return {
         "items": items,
@@ -142,7 +147,15 @@ def _by_sku(sku: str, query: Query, fields: list[str]) -> Json:
     return _written(services().similar.to_product(sku, query), fields)
 
 
+def _check_alone(query: Query) -> None:
+    """Raise RequestError for what needs a query product, which an image or a text is not."""
+    if query.shaping.restrict:
+        fault = ProblemFault(code="invalid-value", detail=NO_PRODUCT, parameter="restrict")
+        raise invalid_request([fault])
+
+
 def _by_image(data: bytes, query: Query, fields: list[str]) -> Json:
+    _check_alone(query)
     found = services()
 
     def encode(generation: Generation, image: bytes) -> Vector:

@@ -10,10 +10,12 @@ import typer
 
 from backend import logs
 from backend.cli import (
+    adapt,
     backup,
     catalogue,
     database,
     demo,
+    embedders,
     evaluate,
     evaluate_recommendations,
     events,
@@ -23,9 +25,11 @@ from backend.cli import (
     indexing,
     jobs,
     keys,
+    placements,
     projector,
     purge,
     quarantine,
+    report,
     server,
     similar,
     status,
@@ -59,13 +63,17 @@ app.command("fashion-mnist")(fashion_mnist.fashion_mnist)
 app.command("projector")(projector.projector)
 app.command("optimize")(indexing.optimize)
 app.command("reindex")(generations.reindex)
+app.command("adapt")(adapt.adapt)
+app.command("embedders")(embedders.embedders)
 app.add_typer(generations.generations, name="generations")
 app.command("serve")(server.serve)
 app.command("similar")(similar.similar)
 app.command("status")(status.status)
 app.command("verify")(indexing.verify)
 app.add_typer(feeds.feeds, name="feeds")
+app.add_typer(placements.placements, name="placements")
 app.add_typer(events.events, name="events")
+app.add_typer(report.report, name="report")
 app.add_typer(quarantine.quarantine, name="quarantine")
 app.command("purge")(purge.purge)
 app.add_typer(jobs.jobs, name="jobs")

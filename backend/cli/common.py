@@ -74,6 +74,7 @@ def services(found: Settings | None = None, *, is_long: bool = False) -> Iterato
 def bar(what: str) -> Iterator[Any]:
     """Show a progress bar with rate and remaining time on stderr; yields `report(done, total)`.
 
+    Without a terminal nothing is shown: the bar would be half a line in somebody's log.
     The rate counts only what is done after the first report: the rest is not this run's work.
     """
     columns = (
@@ -87,7 +88,7 @@ def bar(what: str) -> Iterator[Any]:
     )
     started = time.monotonic()
     first: int | None = None
-    with Progress(*columns, console=err) as progress:
+    with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
         task = progress.add_task(what, total=None, rate="")
 
         def report(done: int, total: int | None) -> None:

@@ -57,6 +57,9 @@ def reindex(
         typer.Option(help="auto: when it passes the checks; manual: by `generations promote`."),
     ] = Promote.AUTO,
     force: Force = False,
+    adapt: Annotated[
+        bool, typer.Option(help="First adapt the embedder to this shop, where it is better.")
+    ] = True,
     wait: Annotated[bool, typer.Option(help="Show the progress until it ends.")] = True,
     as_json: AsJson = False,
 ) -> None:
@@ -74,6 +77,7 @@ def reindex(
         hnsw=_numbers(hnsw or ""),
         promote=promote.value,
         force=force,
+        adapt="auto" if adapt else "off",
     )
     with services() as found:
         job = reindexes.request(found.db, plan)

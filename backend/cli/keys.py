@@ -16,6 +16,8 @@ from backend.cli.common import AsJson, err, out, print_json, services
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from sqlalchemy.orm import Session
+
     from backend.access.keys import KeyInfo
 
 keys = typer.Typer(
@@ -46,13 +48,14 @@ def create(
     longer used.
     """
     from backend.access import keys as access_keys
-    from backend.database.models import utcnow
+    from backend.database import clock
 
-    expires_at = utcnow() + timedelta(days=days) if days else None
+    def make(session: Session) -> access_keys.NewKey:
+        expires_at = clock.now(session) + timedelta(days=days) if days else None
+        return access_keys.create(session, name, scope=scope, expires_at=expires_at)
+
     with services() as found:
-        made = found.db.write(
-            lambda session: access_keys.create(session, name, scope=scope, expires_at=expires_at)
-        )
+        made = found.db.write(make)
     if as_json:
         print_json({"key": made.token, **_document(made.key)})
         return

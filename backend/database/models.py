@@ -130,6 +130,16 @@ class ImageVector(Base):
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
 
 
+class Statistics(Base):
+    """What was fitted to this shop's images; an embedder names it by its digest."""
+
+    __tablename__ = "statistics"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)  # sha256, in hex
+    content: Mapped[bytes] = mapped_column(LargeBinary)  # `embedders.block_statistics`
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
 class UnnamedImage(Base):
     """An image content that no product names any more; it is deleted after a time of grace."""
 
@@ -159,6 +169,7 @@ class Generation(Base):
     collection: Mapped[str] = mapped_column(String(255), unique=True)
     embedder: Mapped[str] = mapped_column(String(255))  # the spec that loads it: name?option=value
     fingerprint: Mapped[str] = mapped_column(String(64))
+    features: Mapped[str | None] = mapped_column(String(64))  # fingerprint of what is kept beside
     configured: Mapped[str | None] = mapped_column(String(255))  # LOOKALIKE_EMBEDDER when it began
     size: Mapped[int]
     blocks: Mapped[list[Any] | None] = mapped_column(  # [name, start, stop] of each; NULL: unknown
@@ -378,6 +389,12 @@ class Event(Base):
     __table_args__ = (
         Index("ix_events_shopper_at", "shopper", "at"),
         Index(
+            "ix_events_recommendation",
+            "recommendation",
+            postgresql_where=text("recommendation IS NOT NULL"),
+            sqlite_where=text("recommendation IS NOT NULL"),
+        ),
+        Index(
             "ix_events_pending",
             "pending",
             "id",
@@ -429,6 +446,38 @@ class ProductDay(Base):
     events: Mapped[int] = mapped_column(BigInteger)
 
 
+class ListedAnswer(Base):
+    """An answer with recommendations, kept for a day: to be shown again, and to tell reasons."""
+
+    __tablename__ = "recommendation_log"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)  # the `recommendation_id`
+    at: Mapped[datetime] = mapped_column(default=utcnow, index=True)
+    list_name: Mapped[str] = mapped_column(String(32))  # `backend.events.answers.ListName`
+    generation_id: Mapped[int] = mapped_column(BigInteger)
+    shopper: Mapped[str | None] = mapped_column(String(128), index=True)
+    session: Mapped[str | None] = mapped_column(String(128), index=True)
+    question: Mapped[dict[str, Any]] = mapped_column(JSON)
+    items: Mapped[list[Any]] = mapped_column(JSON)
+
+
+class ListedDay(Base):
+    """What became of listed products on one day, by where and why they were listed."""
+
+    __tablename__ = "recommendation_days"
+
+    day: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # since 1970, in UTC
+    list_name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    reason: Mapped[str] = mapped_column(String(16), primary_key=True)
+    generation_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    cold: Mapped[bool] = mapped_column(primary_key=True)  # nobody had done anything with them
+    listed: Mapped[int] = mapped_column(BigInteger, default=0)
+    impressions: Mapped[int] = mapped_column(BigInteger, default=0)
+    clicks: Mapped[int] = mapped_column(BigInteger, default=0)
+    carts: Mapped[int] = mapped_column(BigInteger, default=0)
+    purchases: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
 class IdempotencyKey(Base):
     """A request that may be sent again, and its answer: the repeated one gets the same."""
 
@@ -454,6 +503,17 @@ class WordAlignment(Base):
     alignment: Mapped[bytes] = mapped_column(LargeBinary)  # `embedders.words.Alignment.to_bytes`
     quality: Mapped[dict[str, Any] | None]  # measured on products that were not learnt from
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class Placement(Base):
+    """A named set of defaults of lists."""
+
+    __tablename__ = "placements"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    settings: Mapped[dict[str, Any]]  # members of a request, checked when they were put
+    version: Mapped[int]
+    updated_at: Mapped[datetime] = mapped_column(default=utcnow)
 
 
 class ApiKey(Base):

@@ -6,8 +6,11 @@ stores the spec, so it holds every option that changes the vector.
 - families without a network: `mean_colour`, `pixel_baselines` (with `colour`)
 - convolutional networks: `efficientnet_lite` and `torchvision_cnn` (with `cnn`), `tuned` (with
   `checkpoint`, `fusion`), `autoencoder_code`
+- `lookalike_blocks`: blocks for look and colour, made from features that are kept (with
+  `kept_features`, `block_statistics`, `foreground_colours`)
 - the same as torch has them, traced: `efficientnet_lite_model`, `torchvision_models`,
-  `cnn_tracing`, `tuned_tracing` (with `backbones`, `split_network`), `autoencoder`, `traced`
+  `cnn_tracing`, `tuned_tracing`, `stacked_tracing` (with `backbones`, `split_network`),
+  `autoencoder`, `traced`
 - other networks, run as they are: `timm_model`, `open_clip_model` (with `untraced_network`)
 - `engines`: which engine runs a traced network
   - OpenVINO: `exports`, `openvino_export`, `openvino_network`; they run without torch
@@ -16,6 +19,7 @@ stores the spec, so it holds every option that changes the vector.
 - `pixels`, `pca`, `options`, `weights`, `fingerprints`: used by several families
 - `words`: a text as a vector among those of images, with `minilm` and `bert_graph`
 - `loaded`: the embedders that one process has loaded
+- `available`: what families there are, for people
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 from urllib.parse import parse_qsl
 
 import numpy as np
@@ -60,6 +64,21 @@ class Embedder(Protocol):
         ...
 
 
+@runtime_checkable
+class KeepsFeatures(Embedder, Protocol):
+    """An embedder that can make vectors again without an image, by other statistics."""
+
+    features_fingerprint: str  # of all that decides the features
+
+    def extract(self, images: Sequence[Image]) -> FloatArray:
+        """Return the features that are kept of images, (n, features), exact in float16."""
+        ...
+
+    def project(self, features: FloatArray) -> FloatArray:
+        """Turn kept features into vectors; `embed` is `project` of `extract`."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Compute:
     """Where and how to run a network; never part of the fingerprint."""
@@ -76,12 +95,16 @@ Factory: TypeAlias = Callable[..., Embedder]
 FACTORIES: Final[dict[str, Factory]] = {}
 """What makes the embedders of a family; `register` adds to it."""
 
+GIVEN: Final = ("compute", "read_statistics")
+"""Keywords of factories that are no options."""
+
 _MODULES = {  # family -> the module whose import registers it
     "efficientnet-lite0": "efficientnet_lite",
     "torchvision": "torchvision_cnn",
     "autoencoder": "autoencoder_code",
     "tuned": "tuned",
     "lookalike-fashion": "tuned",
+    "lookalike-blocks": "lookalike_blocks",
     "timm": "timm_model",
     "open-clip": "open_clip_model",
     "mean-colour": "mean_colour",
@@ -108,8 +131,15 @@ def families() -> list[str]:
     return sorted({*_MODULES, *FACTORIES})
 
 
-def load(spec: str, *, compute: Compute | None = None) -> Embedder:
+def load(
+    spec: str,
+    *,
+    compute: Compute | None = None,
+    read_statistics: Callable[[str], bytes | None] = lambda _: None,
+) -> Embedder:
     """Load an embedder by its spec `family[/variant][?option=value&…]`.
+
+    `read_statistics` returns the statistics of a shop by their digest, None if they are unknown.
 
     Raises UnknownEmbedder for an unknown family, variant or option, and WeightsUnavailable when its
     weights are not on disk and cannot be downloaded.
@@ -122,8 +152,10 @@ def load(spec: str, *, compute: Compute | None = None) -> Embedder:
         raise UnknownEmbedder(f"no embedder {family!r}; there are: {', '.join(families())}")
     factory = FACTORIES[family]
     options = dict(parse_qsl(query, keep_blank_values=True))
-    known = signature(factory).parameters.keys() - {"variant", "compute"}
+    accepted = signature(factory).parameters.keys()
+    known = accepted - {"variant", *GIVEN}
     if unknown := sorted(options.keys() - known):
         allowed = ", ".join(sorted(known)) or "none"
         raise UnknownEmbedder(f"{family} has no option {unknown[0]!r}; it has: {allowed}")
-    return factory(variant, compute=compute or Compute(), **options)
+    given = {"compute": compute or Compute(), "read_statistics": read_statistics}
+    return factory(variant, **{name: given[name] for name in GIVEN if name in accepted}, **options)

@@ -42,8 +42,15 @@ class LoadedEmbedders:
     is called all the time meanwhile, but not for longer than LOADING_SECONDS.
     """
 
-    def __init__(self, compute: Compute, *, heartbeat: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        compute: Compute,
+        *,
+        heartbeat: Callable[[], None] = lambda: None,
+        read_statistics: Callable[[str], bytes | None] = lambda _: None,
+    ) -> None:
         self.compute = compute
+        self._read_statistics = read_statistics
         self._heartbeat = heartbeat
         self._loading: dict[str, threading.Lock] = {}  # spec -> held while it is loaded
         self._lock = threading.Lock()  # of the three dictionaries; never held for long
@@ -125,7 +132,9 @@ class LoadedEmbedders:
 
     def _load(self, spec: str) -> Embedder:
         with repeating(self._heartbeat, most_seconds=LOADING_SECONDS):
-            found = embedders.load(spec, compute=self.compute)
+            found = embedders.load(
+                spec, compute=self.compute, read_statistics=self._read_statistics
+            )
         with self._lock:
             embedder = self._held.setdefault(found.fingerprint, found)
             self._names[spec] = _Lookup(embedder, None, time.monotonic())

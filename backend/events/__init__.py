@@ -5,6 +5,8 @@
 - `importing`, `event_file`: events from a file
 - `counting`: new events become pairs of products and counts of days, each once
 - `decay`: how old events count less
+- `answers`: answers with recommendations, kept for a day
+- `outcomes`: what became of listed products
 - `shoppers`: all that is stored of one shopper: shown, or deleted
 
 Writing an event is an INSERT; nothing that is derived from it is waited for.

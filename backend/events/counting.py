@@ -25,6 +25,7 @@ from backend.database.engine import Database
 from backend.database.locks import Lock
 from backend.database.models import Event, Product, ProductDay, ProductPair
 from backend.database.upsert import upsert
+from backend.events import outcomes
 from backend.events.decay import day_of, growth
 from backend.events.kinds import STRENGTH, Kind
 from backend.events.record import DUE, UNKNOWN
@@ -109,11 +110,18 @@ def join_known(db: Database, *, limit: int = 10_000) -> int:
 def _count(session: Session, limit: int) -> int:
     locks.hold(session, Lock.EVENTS)
     due = session.execute(
-        select(*_COLUMNS).where(Event.pending == DUE).order_by(Event.id).limit(limit)
+        select(*_COLUMNS, Event.recommendation)
+        .where(Event.pending == DUE)
+        .order_by(Event.id)
+        .limit(limit)
     ).all()
     if not due:
         return 0
-    acts = [_act(row) for row in due if row.kind in STRENGTH]
+    outcomes.add(
+        session,
+        [outcomes.Act(it.product_id, it.kind, it.at, it[-1]) for it in due if it[-1] is not None],
+    )
+    acts = [_act(row[: len(_COLUMNS)]) for row in due if row.kind in STRENGTH]
     history = _history(session, acts)
     fresh = _without_repeated(acts, history)
     _add_days(session, fresh)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -10,6 +9,7 @@ from sqlalchemy import ColumnElement, CursorResult, delete, or_, select
 from sqlalchemy.orm import Session
 
 from backend.database.models import Event
+from backend.events import answers
 
 
 def events_of(session: Session, user: str, *, after_id: int = 0, limit: int = 100) -> list[Event]:
@@ -23,19 +23,23 @@ def events_of(session: Session, user: str, *, after_id: int = 0, limit: int = 10
 def forget(session: Session, user: str) -> int:
     """Delete a shopper's events, and those of their sessions; return how many there were.
 
-    Pairs and counts of days stay: they name nobody.
+    Lists that were made for them go too. Pairs and counts of days stay: they name nobody.
     """
+    answers.forget(session, user, _visits(session, user))
     gone = delete(Event).where(_of(session, user))
     result = session.execute(gone, execution_options={"synchronize_session": False})
     return cast("CursorResult[Any]", result).rowcount
 
 
 def _of(session: Session, user: str) -> ColumnElement[bool]:
-    own: Sequence[str | None] = session.scalars(
-        select(Event.session).where(Event.shopper == user, Event.session.is_not(None)).distinct()
-    ).all()
+    own = _visits(session, user)
     mine = Event.session.in_(own) & (Event.shopper.is_(None) | (Event.shopper == user))
     return or_(Event.shopper == user, mine)
+
+
+def _visits(session: Session, user: str) -> list[str]:
+    own = select(Event.session).where(Event.shopper == user, Event.session.is_not(None)).distinct()
+    return [visit for visit in session.scalars(own) if visit is not None]
 
 
 def delete_old(session: Session, *, now: datetime, days: int, limit: int = 10_000) -> int:

@@ -5,14 +5,15 @@ Only the states are checked here; `reindex.decide` measures whether a generation
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import case, null, or_, update
 from sqlalchemy.orm import Session
 
+from backend.database import clock
 from backend.database.engine import Database
-from backend.database.models import ACTIVE, BUILDING, RETIRED, STANDBY, Generation, utcnow
+from backend.database.models import ACTIVE, BUILDING, RETIRED, STANDBY, Generation
 from backend.errors import WrongState
 from backend.generations.rows import active, by_id, in_state, lock
 
@@ -60,7 +61,7 @@ def reactivate(db: Database, generation_id: int, *, configured: str) -> Generati
 
 def _switch_to(session: Session, generation_id: int) -> None:
     """Change all states in one statement: there are never two active generations, or none."""
-    now = utcnow()
+    now = clock.now(session)
     is_next = Generation.id == generation_id
     session.execute(
         update(Generation)
@@ -88,29 +89,26 @@ def drop(db: Database, generation_id: int) -> Generation:
         if found.state == ACTIVE:
             raise WrongState(f"generation {found.id} is the active one: promote another one first")
         if found.state != RETIRED:
-            found.state, found.retired_at = RETIRED, utcnow()
+            found.state, found.retired_at = RETIRED, clock.now(session)
         return found
 
     return db.write(work)
 
 
-def retire_expired(
-    db: Database, *, keep: timedelta, now: datetime | None = None
-) -> Generation | None:
+def retire_expired(db: Database, *, keep: timedelta) -> Generation | None:
     """Retire and return the standby if `keep` has passed since the promotion of the active one."""
-    before = (now or utcnow()) - keep
 
     def is_over(session: Session) -> Generation | None:
         standby, current = in_state(session, STANDBY), in_state(session, ACTIVE)
         if standby is None or current is None or current.promoted_at is None:
             return None
-        return standby if current.promoted_at <= before else None
+        return standby if current.promoted_at <= clock.now(session) - keep else None
 
     def work(session: Session) -> Generation | None:
         lock(session)
         standby = is_over(session)
         if standby is not None:
-            standby.state, standby.retired_at = RETIRED, now or utcnow()
+            standby.state, standby.retired_at = RETIRED, clock.now(session)
         return standby
 
     with db.read() as session:

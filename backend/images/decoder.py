@@ -34,6 +34,15 @@ START_SECONDS: Final = 60
 STARTS: Final = 2
 """Processes that are started before it counts as impossible: the kernel may have killed one."""
 
+PATIENCE: Final = 2
+"""So many times its limit an image may take on a host whose processors are busy.
+
+The process itself ends a little later (`DecoderPool`).
+"""
+
+LEAST_LEFT: Final = 0.01
+"""Seconds that are not worth waiting for."""
+
 ENVIRONMENT: Final = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL")
 """The environment variables that decoders get: a taken-over decoder must not find credentials."""
 
@@ -77,15 +86,16 @@ class Decoder:
     ) -> Decoded | ImageError:
         """Decode one image, or return what is wrong with it.
 
-        Raises DecoderEnded, and DecoderUnavailable when no process can be started, or none is ready
-        at `start_by`. A process that is still starting goes on with that for the next image.
+        Raises DecoderEnded, and DecoderUnavailable when no process can be started, none is ready
+        at `start_by`, or the process gets too little of a busy host's processors. A process that
+        is still starting goes on with that for the next image.
         """
         pipe = self._connect(start_by)
         answer: Decoded | ImageError | None = None
         try:
             with self._killed_after(source):
                 _send(pipe, source, target)
-            if not pipe.poll(self._seconds):
+            if not self._answers(pipe):
                 return DecoderDied(f"decoding took longer than {self._seconds:g} s")
             answer = _receive(pipe, target)
             return answer
@@ -112,13 +122,32 @@ class Decoder:
             process.kill()
         return process.wait()
 
+    def _answers(self, pipe: Connection) -> bool:
+        """Wait for an answer; return False if the image has had its time without one.
+
+        Time in which the process waits for a processor is the host's, and does not count. Raises
+        DecoderUnavailable when the image has not had its time after `PATIENCE` times as long.
+        """
+        pid = self._process.pid if self._process else 0
+        began, waited = monotonic(), seconds_without_processor(pid)
+        left = self._seconds
+        while not pipe.poll(left):
+            took = monotonic() - began
+            left = self._seconds - took + seconds_without_processor(pid) - waited
+            if left < LEAST_LEFT:
+                return False
+            if took >= PATIENCE * self._seconds:
+                raise DecoderUnavailable(f"decoders wait for a processor: {took:.0f} s an image")
+            left = min(left, max(LEAST_LEFT, PATIENCE * self._seconds - took))
+        return True
+
     @contextmanager
     def _killed_after(self, source: ImageFile) -> Iterator[None]:
         """End a process that does not take a large file within the time limit."""
         if isinstance(source, Path) or len(source) < BUFFERED or self._process is None:
             yield
             return
-        timer = Timer(self._seconds, self._process.kill)
+        timer = Timer(PATIENCE * self._seconds, self._process.kill)
         timer.daemon = True
         timer.start()
         try:
@@ -172,6 +201,17 @@ class Decoder:
         if monotonic() < self._start_by:
             raise DecoderUnavailable("a decoder process is still starting")
         return False
+
+
+def seconds_without_processor(pid: int) -> float:
+    """Return how long a process has been ready to run and had no processor, since it started.
+
+    Only Linux tells (the second number of `schedstat`, in nanoseconds); elsewhere 0.
+    """
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def _send(pipe: Connection, source: ImageFile, target: Target) -> None:

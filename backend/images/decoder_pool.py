@@ -25,7 +25,14 @@ from typing import Any, Final, Self
 from backend import images
 from backend.errors import DecoderBusy, DecoderDied, ImageError
 from backend.images.decode import Size
-from backend.images.decoder import Decoded, Decoder, DecoderEnded, ImageFile, Target
+from backend.images.decoder import (
+    PATIENCE,
+    Decoded,
+    Decoder,
+    DecoderEnded,
+    ImageFile,
+    Target,
+)
 from backend.images.decoder_process import Decode
 from backend.images.limits import ImageLimits
 from backend.metrics.instruments import count_decoded
@@ -77,7 +84,8 @@ class DecoderPool:
             "decode": f"{decode.__module__}:{decode.__qualname__}",
             "limits": asdict(limits),
             "memory_bytes": memory_needed(limits) if memory_bytes is None else memory_bytes,
-            "seconds": 2 * seconds + 1,  # for a decoder whose parent was killed and cannot end it
+            # For a decoder whose parent was killed, and cannot end it.
+            "seconds": PATIENCE * seconds + 1,
         }
         self._workers: _DecoderWorkers | None = None
         self._lock = Lock()

@@ -37,7 +37,7 @@ from backend.errors import (
 from backend.generations import check_fingerprint
 from backend.images.decoder_pool import Decoded
 from backend.images.open_images import ImageOpener
-from backend.indexing import row_outcomes
+from backend.indexing import kept_features, row_outcomes
 from backend.indexing.image_tasks import (
     Gathered,
     ImageOutcome,
@@ -45,6 +45,7 @@ from backend.indexing.image_tasks import (
     read_tasks,
     store_digests,
 )
+from backend.indexing.kept_features import Embedded
 from backend.indexing.row_outcomes import RetryLimits, reason
 from backend.metrics.instruments import count_batch
 from backend.outages import Outages
@@ -98,6 +99,7 @@ def embed_pending(
     reason. While this process cannot embed, it takes no rows, and then a few to try.
     """
     check_fingerprint(generation, embedder.fingerprint)
+    kept_features.note_fingerprint(db, generation, embedder)
     with db.read() as session:
         if not queue.is_due(session, generation.id, Stage.EMBED):
             return 0
@@ -198,9 +200,14 @@ def _work(
         tasks = read_tasks(session, list(open_rows))
         digests = {task.digest for task in tasks if task.digest}
         known = image_vectors.known(session, generation.fingerprint, digests)
+        kept = kept_features.project_kept(session, embedder, digests - known)
     gathered = Gathered(tasks)
-    ready = [ImageOutcome(task, digest=task.digest) for task in tasks if task.digest in known]
-    unknown = [task for task in tasks if task.digest not in known]
+    ready = [
+        ImageOutcome(task, digest=task.digest or "", vector=kept.get(task.digest or ""))
+        for task in tasks
+        if task.digest in known or task.digest in kept
+    ]
+    unknown = [task for task in tasks if task.digest not in known and task.digest not in kept]
     spent = {row for row in gathered.several if row.failures > options.max_failures}
     given_up = [ImageOutcome(task, error=GAVE_UP) for task in unknown if task.row in spent]
     _record(db, generation, options, [*ready, *given_up], gathered, open_rows)
@@ -260,49 +267,49 @@ def _embed_all(
 def _embed(embedder: Embedder, batch: Batch) -> list[ImageOutcome]:
     bad = [ImageOutcome(task, error=got) for task, got in batch if isinstance(got, ImageError)]
     good = [(task, got) for task, got in batch if not isinstance(got, ImageError)]
-    vectors = _forward_checked(embedder, [decoded.image for _, decoded in good])
+    embedded = _forward_checked(embedder, [decoded.image for _, decoded in good])
     return bad + [
-        ImageOutcome(task, error=vector)
-        if isinstance(vector, Exception)
-        else ImageOutcome(task, digest=decoded.digest, vector=vector)
-        for (task, decoded), vector in zip(good, vectors, strict=True)
+        ImageOutcome(task, error=one)
+        if isinstance(one, Exception)
+        else ImageOutcome(task, digest=decoded.digest, vector=one.vector, features=one.features)
+        for (task, decoded), one in zip(good, embedded, strict=True)
     ]
 
 
-def _forward_checked(embedder: Embedder, images: Sequence[Image]) -> list[Vector | Exception]:
+def _forward_checked(embedder: Embedder, images: Sequence[Image]) -> list[Embedded | Exception]:
     """Embed a batch. If images fail, a grey one shows whether the embedder works at all.
 
     Raises EmbedderFailed if it does not, as after a device's error, which breaks each later call.
     """
-    vectors = _forward(embedder, images)
-    errors = [vector for vector in vectors if isinstance(vector, Exception)]
+    embedded = _forward(embedder, images)
+    errors = [one for one in embedded if isinstance(one, Exception)]
     if errors:
         check_works(embedder)
         log.warning("embedding failed", images=len(errors), error=repr(errors[0]))
-    return vectors
+    return embedded
 
 
-def _forward(embedder: Embedder, images: Sequence[Image]) -> list[Vector | Exception]:
+def _forward(embedder: Embedder, images: Sequence[Image]) -> list[Embedded | Exception]:
     """Embed a batch; if it raises, halve it until the image that raises is alone in its batch."""
     if not images:
         return []
     began = time.perf_counter()
     try:
-        vectors = [_check_vector(vector) for vector in embedder.embed(images)]
+        embedded = [_check_vector(one) for one in kept_features.embed(embedder, images)]
     except Exception as error:  # noqa: BLE001  (one claim's failure; it is recorded)
         if len(images) == 1:
             return [error]
     else:
         count_batch(images=len(images), seconds=time.perf_counter() - began)
-        return vectors
+        return embedded
     half = len(images) // 2
     return _forward(embedder, images[:half]) + _forward(embedder, images[half:])
 
 
-def _check_vector(vector: Vector) -> Vector | Exception:
-    """Return a vector, or the error for which it must not be stored."""
-    if np.isfinite(vector).all() and vector.any():
-        return vector
+def _check_vector(one: Embedded) -> Embedded | Exception:
+    """Return what an image became, or the error for which it must not be stored."""
+    if np.isfinite(one.vector).all() and one.vector.any():
+        return one
     return InvalidVector("the embedder made a vector that is all zeros or not finite")
 
 
@@ -321,6 +328,7 @@ def _record(
     if not outcomes:
         return
     vectors = {one.digest: one.vector for one in outcomes if one.vector is not None}
+    features = {one.digest: one.features for one in outcomes if one.features is not None}
     complete = list(gathered.add(outcomes))
 
     def write(session: Session) -> None:
@@ -328,6 +336,9 @@ def _record(
         rows = [row_outcomes.decide(row, every, options, now) for row, every in complete]
         new = _vectors_to_store(session, generation, outcomes, vectors)
         image_vectors.store(session, generation.fingerprint, new)
+        if generation.features is not None:
+            kept = {digest: features[digest] for digest in new if digest in features}
+            image_vectors.store(session, generation.features, kept)
         store_digests(session, outcomes)
         generations.note_images(session, generation.id, most=row_outcomes.most_images(rows))
         row_outcomes.record(session, generation, rows, now)

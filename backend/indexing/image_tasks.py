@@ -34,6 +34,7 @@ class ImageOutcome:
     task: ImageTask
     digest: str = ""
     vector: Vector | None = None
+    features: Vector | None = None  # that are kept beside the vector, and are not stored yet
     error: Exception | None = None
 
 

@@ -49,6 +49,11 @@ UNSHARED: Final = Counter(
     ("decision",),
     registry=REGISTRY,
 )
+UNLOGGED_ANSWERS: Final = Counter(
+    "lookalike_unlogged_recommendations",
+    "Answers with recommendations that could not be logged: clicks on them have no reason.",
+    registry=REGISTRY,
+)
 FRESHNESS: Final = Histogram(
     "lookalike_freshness_seconds",
     "From the change of a product until the active index shows it.",

@@ -19,13 +19,16 @@ from backend import generations, jobs
 from backend.database import clock
 from backend.database.bounds import bounded
 from backend.database.engine import Database
-from backend.database.models import Generation, Job
+from backend.database.models import Generation, Job, ListedDay
+from backend.events.decay import day_of
+from backend.events.outcomes import COUNTS
 from backend.metrics.instruments import PRIORITIES
 from backend.queue import counting, waiting
 from backend.queue.progress import State, progress
 from backend.search import filter_recall
 
 STATEMENT_SECONDS: Final = 5.0
+WEEK: Final = 7
 SHAPES: Final = 20
 """Shapes of filters that are shown, the most frequent first: clients choose them."""
 
@@ -137,3 +140,25 @@ def read_recall(db: Database) -> Sequence[Metric]:
         total = (shape.recall or 0.0) * shape.compared
         recall.add_metric(key, count_value=shape.compared, sum_value=total)
     return [searches, recall]
+
+
+def read_recommendations(db: Database) -> Sequence[Metric]:
+    """Return what became of listed products in the last week."""
+    metric = GaugeMetricFamily(
+        "lookalike_recommendation_acts",
+        "Products listed in the last 7 days, and what shoppers who were shown them did: listed, "
+        "impressions, clicks, carts, purchases; cold: nobody had done anything with the product.",
+        labels=("list", "reason", "cold", "act"),
+    )
+    with db.read() as session, bounded(session, seconds=STATEMENT_SECONDS):
+        since = day_of(clock.now(session)) - WEEK
+        sums = [func.sum(getattr(ListedDay, name)) for name in COUNTS]
+        rows = session.execute(
+            select(ListedDay.list_name, ListedDay.reason, ListedDay.cold, *sums)
+            .where(ListedDay.day > since)
+            .group_by(ListedDay.list_name, ListedDay.reason, ListedDay.cold)
+        ).all()
+    for list_name, reason, cold, *counts in rows:
+        for name, count in zip(COUNTS, counts, strict=True):
+            metric.add_metric((list_name, reason, str(cold).lower(), name), int(count))
+    return [metric]

@@ -123,6 +123,7 @@ def of_installation(
         "products": partial(catalogue.read_products, db),
         "generations": partial(catalogue.read_generations, db),
         "recall": partial(catalogue.read_recall, db),
+        "recommendations": partial(catalogue.read_recommendations, db),
         "disks": partial(disks.read_disks, settings),
         "sizes": partial(disks.read_sizes, settings, db),
         "stores": lambda: _read_stores(stores()),

@@ -39,6 +39,9 @@ MOST_DISLIKES: Final = 5
 SPARE: Final = 3
 """Candidates of each taste, as a multiple of the list's length: filters and shares leave some."""
 
+MOST_CANDIDATES: Final = 1_000
+"""Candidates of each taste at most, however many a list asks for."""
+
 CLUSTER_COSINE: Final = 0.6
 """Least cosine of the means of two groups of examples that become one taste."""
 
@@ -53,16 +56,25 @@ class Strategy(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What a list is asked for. `explore` is the share of places for products nobody knows yet."""
+    """What a list is asked for. `explore` is the share of places for products nobody knows yet.
+
+    `spare` is how many candidates each taste has, as a multiple of `limit`.
+    """
 
     history: History
     limit: int = 10
+    spare: int = SPARE
     strategy: Strategy = Strategy.CLUSTERS
     where: Where = field(default_factory=dict)
     exclude: frozenset[int] = frozenset()
     explore: float = 0.0
     seed: str = ""  # the same seed on the same day explores the same products
     now: datetime | None = None  # None: by the database's clock
+
+    @property
+    def candidates(self) -> int:
+        """How many candidates each taste has."""
+        return min(self.spare * self.limit, max(MOST_CANDIDATES, SPARE * self.limit))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +167,7 @@ class Recommender:
         hits = nearest_products(
             self._index_of(generation),
             vector,
-            limit=SPARE * wanted.limit + len(wanted.exclude),
+            limit=wanted.candidates + len(wanted.exclude),
             most_images=generation.most_images,
             where=wanted.where,
             exclude=sorted(excluded),
@@ -209,7 +221,7 @@ def _shared(
     """Return the candidates of all tastes in one order, each taste with its share of the places."""
     taken: set[int] = set()
     left = [iter(each) for each in ranked]
-    order = tastes.slots(found, SPARE * wanted.limit)
+    order = tastes.slots(found, wanted.candidates)
     chosen = []
     for at in order:
         following = next((it for it in left[at] if it.product_id not in taken), None)

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import time
 from bisect import bisect
-from collections.abc import Callable, Collection
-from datetime import datetime, timedelta
+from collections.abc import Callable, Collection, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Final
 
@@ -21,8 +21,9 @@ from sqlalchemy.orm import Session
 
 from backend import generations, jobs
 from backend.catalogue import image_vectors, word_alignments
+from backend.database import clock
 from backend.database.engine import Database
-from backend.database.models import BUILDING, RETIRED, Cursor, Generation, Job, utcnow
+from backend.database.models import BUILDING, RETIRED, Cursor, Generation, Job
 from backend.queue import backfill
 from backend.reindex.requests import REINDEX
 
@@ -82,7 +83,6 @@ def delete_leftovers(
     after: timedelta,
     drop_index: Callable[[Generation], None],
     seconds: float = 0.2,
-    now: datetime | None = None,
 ) -> bool:
     """Delete, for some seconds, what generations left that retired longer ago than `after`.
 
@@ -90,7 +90,7 @@ def delete_leftovers(
     there is more to delete.
     """
     deadline = time.monotonic() + seconds
-    while generation := _next_retired(db, (now or utcnow()) - after):
+    while generation := _next_retired(db, after):
         drop_index(generation)
         for step in (_drop_entries, _drop_vectors):
             while step(db, generation):
@@ -100,12 +100,12 @@ def delete_leftovers(
     return False
 
 
-def _next_retired(db: Database, before: datetime) -> Generation | None:
+def _next_retired(db: Database, after: timedelta) -> Generation | None:
     with db.read() as session:
         return session.scalar(
             select(Generation)
             .where(Generation.state == RETIRED, Generation.dropped_at.is_(None))
-            .where(Generation.retired_at <= before)
+            .where(Generation.retired_at <= clock.now(session) - after)
             .order_by(Generation.id)
             .limit(1)
         )
@@ -119,20 +119,17 @@ def _drop_entries(db: Database, generation: Generation) -> bool:
 
 def _drop_vectors(db: Database, generation: Generation) -> bool:
     """Delete some parts of an unused embedder's vectors; return whether there are more."""
-    others = select(Generation.id).where(
-        Generation.fingerprint == generation.fingerprint,
-        Generation.id != generation.id,
-        Generation.dropped_at.is_(None),
-    )
     with db.read() as session:
-        if session.scalar(others.limit(1)) is not None:
+        unused = _unused(session, generation)
+        if not unused:
             return False
         cursor = session.get(Cursor, _cursor(generation))
-        start = _next_part(session, generation, cursor.position if cursor else 0)
-    return db.write(partial(_drop_parts, generation=generation, start=start))
+        start = _next_part(session, unused, cursor.position if cursor else 0)
+    step = partial(_drop_parts, generation=generation, unused=unused, start=start)
+    return db.write(step)
 
 
-def _next_part(session: Session, generation: Generation, position: int) -> int:
+def _next_part(session: Session, fingerprints: Sequence[str], position: int) -> int:
     """Return the first part from `position` on that has a vector, or `DIGEST_PARTS`.
 
     This reads past the vectors of other embedders, which a transaction that writes must not do.
@@ -140,13 +137,17 @@ def _next_part(session: Session, generation: Generation, position: int) -> int:
     parts = [f"{number:03x}" for number in range(DIGEST_PARTS)]
     if position == DIGEST_PARTS:
         return position
-    digest = image_vectors.first_digest(session, generation.fingerprint, at=parts[position])
-    return DIGEST_PARTS if digest is None else bisect(parts, digest) - 1
+    found = [image_vectors.first_digest(session, one, at=parts[position]) for one in fingerprints]
+    digests = [digest for digest in found if digest is not None]
+    return bisect(parts, min(digests)) - 1 if digests else DIGEST_PARTS
 
 
-def _drop_parts(session: Session, *, generation: Generation, start: int) -> bool:
+def _drop_parts(
+    session: Session, *, generation: Generation, unused: Sequence[str], start: int
+) -> bool:
     """Delete the vectors of some parts from `start` on; return whether there are more parts."""
-    word_alignments.forget(session, generation.fingerprint)
+    if generation.fingerprint in unused:
+        word_alignments.forget(session, generation.fingerprint)
     name = _cursor(generation)
     cursor = session.get(Cursor, name) or Cursor(name=name)
     cursor.position = start
@@ -156,12 +157,25 @@ def _drop_parts(session: Session, *, generation: Generation, start: int) -> bool
         cursor.position += 1
         beyond = None if cursor.position == DIGEST_PARTS else f"{cursor.position:03x}"
         first = f"{cursor.position - 1:03x}"
-        image_vectors.forget(session, generation.fingerprint, first=first, beyond=beyond)
+        for fingerprint in unused:
+            image_vectors.forget(session, fingerprint, first=first, beyond=beyond)
     return cursor.position < DIGEST_PARTS
 
 
+def _unused(session: Session, generation: Generation) -> list[str]:
+    """Return the fingerprints of vectors and features that only this generation uses."""
+    others = session.execute(
+        select(Generation.fingerprint, Generation.features).where(
+            Generation.id != generation.id, Generation.dropped_at.is_(None)
+        )
+    )
+    used = {fingerprint for row in others for fingerprint in row}
+    own = (generation.fingerprint, generation.features)
+    return [fingerprint for fingerprint in own if fingerprint and fingerprint not in used]
+
+
 def _note_dropped(session: Session, *, generation: Generation) -> None:
-    session.get_one(Generation, generation.id).dropped_at = utcnow()
+    session.get_one(Generation, generation.id).dropped_at = clock.now(session)
     cursors = (_cursor(generation), f"reconcile:{generation.id}")
     session.execute(delete(Cursor).where(Cursor.name.in_(cursors)))
 

@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy import ColumnElement, func, select
 
 from backend import generations, queue
+from backend.adaptation import Outcome, adapt
 from backend.database import clock
 from backend.database.engine import Database
 from backend.database.models import BUILDING, RETIRED, Generation, IndexEntry
@@ -56,6 +57,9 @@ class ReindexJobs:
         Its state is in the job's arguments, so any process can run the next step.
         """
         if (generation_id := arguments.get("generation")) is None:
+            arguments = self._adapt_first(arguments)
+            if arguments.get("adapt") == "only" and not arguments["adaptation"]["embedder"]:
+                return _adaptation(arguments)
             generation = self._start(arguments)
             raise Waiting(seconds=0, arguments={**arguments, "generation": generation.id})
         with self.db.read() as session:
@@ -63,13 +67,17 @@ class ReindexJobs:
         if generation.state == RETIRED:
             raise WrongState(f"generation {generation.id} was dropped while it was building")
         if generation.state != BUILDING:
-            return described(self.db, generation.id)  # another process has promoted it
+            return self._described(generation, arguments)  # another process has promoted it
         if "began" not in arguments:
             self._fill(generation, report)
             raise Waiting(seconds=0, arguments={**arguments, "began": self._now().isoformat()})
         if arguments["promote"] == "manual":
-            return described(self.db, generation.id)
-        return self._promote_when_settled(generation, arguments)
+            return self._described(generation, arguments)
+        promoted = self._promote_when_settled(generation, arguments)
+        return {**promoted, **_adaptation(arguments)}
+
+    def _described(self, generation: Generation, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        return {**described(self.db, generation.id), **_adaptation(arguments)}
 
     def _run_promotion(self, arguments: Mapping[str, Any], _: Report) -> dict[str, Any]:
         """Promote a generation if it passes the checks, or `force` is set."""
@@ -85,6 +93,33 @@ class ReindexJobs:
     def _now(self) -> datetime:
         with self.db.read() as session:
             return clock.now(session)
+
+    def _adapt_first(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Raise Waiting with the adapted embedder, unless that is done or not wanted."""
+        if "adaptation" in arguments or arguments.get("adapt", "off") == "off":
+            return arguments
+        found = self._adapt(arguments["embedder"])
+        chosen = {"embedder": found.spec or arguments["embedder"], "adaptation": found.as_json()}
+        raise Waiting(seconds=0, arguments={**arguments, **chosen})
+
+    def _adapt(self, spec: str | None) -> Outcome:
+        """Fit statistics to what is stored, unless a network is another one than it was."""
+        with self.db.read() as session:
+            building = generations.in_state(session, BUILDING)
+            current = generations.active(session)
+        if building is not None:
+            return Outcome(spec=None, reason="a generation is building already", figures={})
+        if (spec or current.embedder).partition("?")[0] != current.embedder.partition("?")[0]:
+            reason = f"nothing is kept yet that {spec} could be adapted by"
+            return Outcome(spec=None, reason=reason, figures={})
+        identity = self._embedder(current.embedder, current)
+        if identity.fingerprint != current.fingerprint:
+            return Outcome(spec=None, reason=f"{current.embedder} has changed", figures={})
+        found = adapt(
+            self.db, spec=current.embedder, features=current.features, heartbeat=self.heartbeat
+        )
+        log.info("adaptation", **found.as_json())
+        return found
 
     def _start(self, arguments: Mapping[str, Any]) -> Generation:
         """Insert the generation; one that is already building was started by this job."""
@@ -166,6 +201,11 @@ class ReindexJobs:
             )
         promoted = self.promoter.promote(generation, began=began, force=force)
         return described(self.db, promoted.id)
+
+
+def _adaptation(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a re-index says of the adaptation to the shop, if it tried one."""
+    return {"adaptation": arguments["adaptation"]} if "adaptation" in arguments else {}
 
 
 def _due(generation: Generation, which: ColumnElement[bool]) -> Any:

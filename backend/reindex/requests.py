@@ -25,6 +25,7 @@ ROLL_BACK: Final = "rollback"
 """The verbs of the jobs."""
 
 QUANTIZATIONS: Final = ("int8", "none")
+ADAPT: Final = ("auto", "off", "only")
 HNSW: Final = {"m": range(2, 129), "ef_construct": range(4, 2049)}
 
 
@@ -37,6 +38,7 @@ class ReindexPlan:
     hnsw: Mapping[str, int] = field(default_factory=dict)
     promote: str = "auto"  # or manual
     force: bool = False
+    adapt: str = "auto"  # off; only: no index is built unless this shop's statistics are better
 
     def check(self) -> None:
         """Raise InvalidReindex for an invalid plan; `context["errors"]` lists field and reason."""
@@ -45,6 +47,8 @@ class ReindexPlan:
             errors.append(_fault("quantization", f"must be one of {', '.join(QUANTIZATIONS)}"))
         if self.promote not in ("auto", "manual"):
             errors.append(_fault("promote", "must be auto or manual"))
+        if self.adapt not in ADAPT:
+            errors.append(_fault("adapt", f"must be one of {', '.join(ADAPT)}"))
         if self.embedder is not None and not self.embedder.strip():
             errors.append(_fault("embedder", "must name one"))
         for name, value in self.hnsw.items():

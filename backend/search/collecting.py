@@ -6,8 +6,10 @@ Hits that do not pass any more are replaced by further ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
+from backend.filters import Condition, Where
 from backend.search.found import Neighbour, Rows, neighbours
 from backend.search.nearest_products import MOST_TIMES
 from backend.search.recall_monitor import Search
@@ -23,6 +25,12 @@ many: only while the index lags behind a change of many products."""
 
 GROWTH: Final = 4
 
+GROUP_TIMES: Final = 3
+"""How many times more neighbours are requested where products are grouped."""
+
+MOST_AT_ONCE: Final = 1_000
+"""Neighbours that one search of a grouped list is asked for, at most."""
+
 FEW: Final = 16
 """Up to so many points are left out by asking for as many more. A filter of ids makes a search of
 the graph a third slower."""
@@ -31,20 +39,38 @@ Passes = Callable[[Callable[[str], Any]], bool]
 
 
 class Collecting:
-    """What one query has found so far. `ask` and `take` by turns until `is_over`."""
+    """What one query has found so far. `ask` and `take` by turns until `is_over`.
+
+    With `group_by`, a column, the best product of each value is taken. Then the search goes on
+    until there are enough groups or the index has no more: each round leaves out the values that
+    are taken, so it finds another group if there is one. `taken` are values that are taken before.
+    `is_pool` tells that more are asked for than shown.
+    """
 
     def __init__(
-        self, search: Search, *, limit: int, min_score: float | None, passes: Passes | None
+        self,
+        search: Search,
+        *,
+        limit: int,
+        min_score: float | None,
+        passes: Passes | None,
+        group_by: str | None = None,
+        taken: Collection[Any] = (),
+        is_pool: bool = False,
     ) -> None:
         self.search = search
         self.min_score = min_score
         self.is_over = False
         self._limit = limit
+        self._is_pool = is_pool
         self._passes = passes
         self._images = search.generation.most_images or 1
         self._items: dict[int, Neighbour] = {}
         self._seen: dict[int, None] = {}  # products, in the order in which they were found
-        self._wanted = limit + SLACK
+        self._passed: set[int] = set()  # products
+        self._group_by = group_by
+        self._groups: dict[Any, None] = dict.fromkeys(taken)  # values of `group_by`
+        self._wanted = (limit + SLACK) * (GROUP_TIMES if group_by else 1)
         self._rounds = 0
         self._hits: list[Hit] = []
 
@@ -52,7 +78,8 @@ class Collecting:
     def points(self) -> int:
         """How many points the first round asks for, where nothing is left out."""
         more = self._left_out if self._left_out <= FEW else 0
-        return self._wanted * min(self._images, MOST_TIMES) + more
+        points = self._wanted * min(self._images, MOST_TIMES) + more
+        return min(points, MOST_AT_ONCE) if self._group_by or self._is_pool else points
 
     @property
     def _left_out(self) -> int:
@@ -66,17 +93,27 @@ class Collecting:
 
     def ask(self, index: VectorIndex) -> None:
         """Search once more."""
-        asked = self.points
+        asked, where = self.points, self._where
         hits = index.nearest(
             self.search.vector,
             limit=asked,
-            where=self.search.where,
+            where=where,
             exclude=self.exclude,
             min_score=self.min_score,
-            mode=self.search.mode,
+            mode=index.search_mode(where) if self._groups else self.search.mode,
             payloads=False,
         )
         self.receive(hits, asked=asked)
+
+    @property
+    def _where(self) -> Where:
+        """The filter of this round, which leaves out the groups that are taken."""
+        where = self.search.where
+        if self._group_by is None or not self._groups:
+            return where
+        condition = where.get(self._group_by, Condition())
+        none_of = (*condition.none_of, *self._groups)
+        return {**where, self._group_by: replace(condition, none_of=none_of)}
 
     def receive(self, hits: Sequence[Hit], *, asked: int) -> None:
         """Note what a search for so many points has found."""
@@ -84,7 +121,8 @@ class Collecting:
         self._hits = [hit for hit in hits if product_of(hit.id) not in unwanted]
         self._seen |= dict.fromkeys(product_of(hit.id) for hit in self._hits)
         self._rounds += 1
-        self.is_over = len(hits) < asked or self._rounds > REFILLS
+        is_last = self._rounds > REFILLS and self._group_by is None
+        self.is_over = len(hits) < asked or is_last
         self._wanted *= GROWTH
 
     @property
@@ -96,10 +134,20 @@ class Collecting:
         """Add the hits that pass, by the rows of their products."""
         for one in neighbours(self._hits, rows, images=images):
             if not self._passes or self._passes(one.value_of):
-                self._items.setdefault(one.product.id, one)  # by its nearest image
+                self._take(one)
             if len(self._items) == self._limit:
                 self.is_over = True
                 return
+
+    def _take(self, one: Neighbour) -> None:
+        """Add a product by its nearest image, unless its group has a better one."""
+        product = one.product.id
+        self._passed.add(product)
+        group = one.value_of(self._group_by) if self._group_by else None
+        if product not in self._items and group not in self._groups:
+            self._items[product] = one
+            if group is not None:
+                self._groups[group] = None
 
     @property
     def items(self) -> list[Neighbour]:
@@ -109,4 +157,4 @@ class Collecting:
     @property
     def lags(self) -> bool:
         """Whether fewer came than the index has."""
-        return len(self._items) < min(self._limit, len(self._seen))
+        return len(self._items) < self._limit and len(self._passed) < len(self._seen)

@@ -46,6 +46,9 @@ class Neighbour:
     images: tuple[ImageRef, ...] = ()
     image_errors: Mapping[str, str] = field(default_factory=dict)
     parts: tuple[Part, ...] | None = None  # of the score, where they are asked for
+    group_size: int | None = None  # where the list is grouped
+    boost: float | None = None  # added to the score for the order of the list
+    relaxed: tuple[str, ...] = ()  # clauses that were dropped before it was found
 
     @property
     def shown(self) -> dict[str, Any]:

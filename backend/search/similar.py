@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from backend import generations
 from backend.database.engine import Database
-from backend.database.models import Generation
+from backend.database.models import Generation, utcnow
 from backend.embedders import Block
 from backend.errors import IndexGone, LookalikeError
 from backend.filters import Schema, Where
@@ -21,9 +21,13 @@ from backend.search.collecting import Collecting
 from backend.search.dial import Weighed, weigh
 from backend.search.explaining import explain
 from backend.search.found import Neighbour, Rows, read_rows
+from backend.search.grouping import with_sizes
 from backend.search.query_text import Said
 from backend.search.query_vectors import vector_of
 from backend.search.recall_monitor import Search
+from backend.search.reordering import pool_of, reordered
+from backend.search.restricting import Same, read_values, restricted
+from backend.search.shaping import MIN_SCORE, Shaping, has_clause
 from backend.vectors import SearchMode, Vector, VectorIndex
 
 MAX_LIMIT: Final = 100
@@ -34,6 +38,14 @@ requests have their turn."""
 
 
 Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacementUsed:
+    """The placement whose defaults a query has."""
+
+    name: str
+    version: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +70,8 @@ class Query:
     explain: bool = False
     text: str | None = None
     text_weight: float = 0.5
+    shaping: Shaping = field(default_factory=Shaping)
+    placement: PlacementUsed | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,12 +143,14 @@ class SimilarProducts:
                 connection, self.active, sku, image=query.image, exclude=query.exclude
             )
             vector, generation, exclude = vector_of(asked), asked.generation, asked.exclude
+            query, same = _restrict(connection, query, asked.product_id)
             if query.text is None:
                 weighed = self._weigh(generation, vector, query)
                 answer = self._search(connection, generation, weighed, query, exclude)
         if query.text is not None:
             answer = self._encode_and_search(generation, vector, query, exclude)
         answer.meta["query_state"] = asked.state.value
+        _say_restricted(answer, same)
         return answer
 
     def _to_image(
@@ -169,7 +185,8 @@ class SimilarProducts:
         mode = index.search_mode(query.where)
         found = _collecting(generation, weighed, query, exclude, mode)
         _collect(connection, index, [found], query, {})
-        return _answer(index, weighed, found, query)
+        answer = _answer(index, weighed, found, query)
+        return _relax(connection, index, weighed, query, answer)
 
     def _to_products(self, skus: Sequence[str], query: Query) -> list[Answer | LookalikeError]:
         with self._db.query() as connection:
@@ -194,20 +211,24 @@ class SimilarProducts:
     ) -> list[Answer | LookalikeError]:
         """Answer some products of a batch; `rows` are those of products that were read before."""
         answers: list[Answer | LookalikeError] = []
-        under_way: list[tuple[Asked, Weighed, Collecting]] = []
+        under_way: list[tuple[Asked, Query, Weighed, Collecting, Same]] = []
         for one in part:
             if isinstance(one, Asked):
+                own, same = _restrict(connection, query, one.product_id)
+                own_mode = index.search_mode(own.where) if same else mode
                 blocks = self._blocks(one.generation, query)
                 weighed = weigh(vector_of(one), blocks, colour=query.colour, parts=False)
-                found = _collecting(one.generation, weighed, query, one.exclude, mode)
-                under_way.append((one, weighed, found))
-        _collect(connection, index, [found for _, _, found in under_way], query, rows)
+                found = _collecting(one.generation, weighed, own, one.exclude, own_mode)
+                under_way.append((one, own, weighed, found, same))
+        _collect(connection, index, [found for _, _, _, found, _ in under_way], query, rows)
         ready = iter(under_way)
         for one in part:
             if isinstance(one, Asked):
-                asked, weighed, found = next(ready)
-                answer = _answer(index, weighed, found, query)
+                asked, own, weighed, found, same = next(ready)
+                answer = _answer(index, weighed, found, own)
+                answer = _relax(connection, index, weighed, own, answer)
                 answer.meta["query_state"] = asked.state.value
+                _say_restricted(answer, same)
                 answers.append(answer)
             else:
                 answers.append(one)
@@ -247,6 +268,20 @@ def _repeat_if_gone(ask: Callable[[], Found]) -> Found:
         return ask()
 
 
+def _restrict(connection: Connection, query: Query, product_id: int) -> tuple[Query, Same]:
+    """Return the query with the filter for products like this one, and what that demands."""
+    fields = query.shaping.restrict
+    if not fields:
+        return query, {}
+    same = read_values(connection, [product_id], fields)
+    return replace(query, where=restricted(query.where, same)), same
+
+
+def _say_restricted(answer: Answer, same: Same) -> None:
+    if same:
+        answer.meta["restricted"] = {field: list(values) for field, values in same.items()}
+
+
 def _collect(
     connection: Connection,
     index: VectorIndex,
@@ -272,7 +307,9 @@ def _collect(
 def _ask(index: VectorIndex, searches: Sequence[Collecting], *, is_first: bool) -> None:
     """Search once more: in one request at first, as long as none leaves out points of its own."""
     first = searches[0]
-    if len(searches) == 1 or not is_first or any(each.exclude for each in searches):
+    wheres = [each.search.where for each in searches]
+    differ = any(each.exclude for each in searches) or any(it != wheres[0] for it in wheres)
+    if len(searches) == 1 or not is_first or differ:
         for each in searches:
             each.ask(index)
         return
@@ -293,6 +330,8 @@ def _collecting(
     query: Query,
     exclude: Sequence[int],
     mode: SearchMode,
+    *,
+    taken: Collection[Any] = (),
 ) -> Collecting:
     search = Search(
         generation=generation,
@@ -303,20 +342,73 @@ def _collecting(
     )
     passes = matcher(query.where, query.schema) if query.where else None
     least = weighed.cosine_of(query.min_score)
-    return Collecting(search, limit=query.limit, min_score=least, passes=passes)
+    return Collecting(
+        search,
+        limit=pool_of(query.limit, query.shaping),
+        min_score=least,
+        passes=passes,
+        group_by=query.shaping.group_by,
+        taken=taken,
+        is_pool=query.shaping.reorders,
+    )
+
+
+def _relax(
+    connection: Connection, index: VectorIndex, weighed: Weighed, query: Query, answer: Answer
+) -> Answer:
+    """Add what passes without some clauses, while too few products pass."""
+    items, dropped, relaxed = answer.items, [], query
+    for clause in query.shaping.relax:
+        missing = query.limit - len(items)
+        if missing <= 0:
+            break
+        if not has_clause(relaxed.where, relaxed.min_score, clause):
+            continue
+        dropped.append(clause)
+        relaxed = _without(relaxed, clause, limit=missing)
+        search = answer.search
+        exclude = (*search.exclude, *(item.product.id for item in items))
+        taken = [value for item in items if (value := _group_of(item, query)) is not None]
+        mode = index.search_mode(relaxed.where)
+        found = _collecting(search.generation, weighed, relaxed, exclude, mode, taken=taken)
+        _collect(connection, index, [found], relaxed, {})
+        more = _answer(index, weighed, found, relaxed).items
+        items = [*items, *(replace(item, relaxed=tuple(dropped)) for item in more)]
+    meta = answer.meta | ({"relaxed": dropped} if query.shaping.relax else {})
+    return replace(answer, items=items, meta=meta)
+
+
+def _group_of(item: Neighbour, query: Query) -> Any:
+    return item.value_of(query.shaping.group_by) if query.shaping.group_by else None
+
+
+def _without(query: Query, clause: str, *, limit: int) -> Query:
+    """Return the query for some more products, without one of its clauses."""
+    if clause == MIN_SCORE:
+        return replace(query, min_score=None, limit=limit)
+    where = {field: it for field, it in query.where.items() if field != clause}
+    return replace(query, where=where, limit=limit)
 
 
 def _answer(index: VectorIndex, weighed: Weighed, found: Collecting, query: Query) -> Answer:
     items, generation = found.items, found.search.generation
     if weighed.factor != 1:
         items = [replace(item, score=weighed.score_of(item.score)) for item in items]
+    scores = [item.score for item in items]
+    ordered = reordered(index, items, scores, query.shaping, limit=query.limit, now=utcnow())
+    items = [item for _, item in ordered]
+    if group_by := query.shaping.group_by:
+        several = bool(generation.most_images)
+        items = with_sizes(index, items, group_by, found.search.where, several=several)
     if query.explain:
         items = explain(index, weighed, items)
-    meta = {
+    meta: dict[str, Any] = {
         "embedder": generation.embedder,
         "fingerprint": generation.fingerprint,
         "search_mode": found.search.mode.value,
-        "index_lags": found.lags,
+        "index_lags": found.lags and len(items) < query.limit,
         "colour": weighed.colour,
     }
+    if query.placement:
+        meta["placement"] = asdict(query.placement)
     return Answer(items=items, generation=generation, meta=meta, search=found.search)

@@ -27,6 +27,7 @@ from backend.catalogue.drafts import FIELDS
 from backend.database import models
 from backend.database.models import ACTIVE
 from backend.queue.progress import state_column
+from backend.search.shaping import FIELDS as SHAPED
 
 GENERATIONS: Final = cast("Table", models.Generation.__table__)
 PRODUCTS: Final = cast("Table", models.Product.__table__)
@@ -116,6 +117,7 @@ def found(*, images: bool) -> Select[Any]:
     columns: list[Any] = [_unread(p[name]) for name in SHOWN] + [p.id, p.image_digest]
     columns += [state_column(e).label("state"), e.last_error, e.indexed_claim]
     columns.append(_unread(e.more_digests))
+    columns.append(type_coerce(p.created_at, NullType()).label("created_at"))  # read where needed
     mine = (e.generation_id == bindparam("generation_id")) & (e.product_id == p.id)
     source: FromClause = PRODUCTS.outerjoin(ENTRIES, mine)
     if images:
@@ -124,6 +126,14 @@ def found(*, images: bool) -> Select[Any]:
         columns += [i.position, i.uri, i.digest, i.role]
     named = p.id.in_(bindparam("ids", expanding=True))
     return select(*columns).select_from(source).where(named, p.removed_at.is_(None))
+
+
+@cache
+def values() -> Select[Any]:
+    """Return the statement that reads the columns SHAPED of the products `ids`."""
+    p = PRODUCTS.c
+    columns = [p[name] for name in SHAPED]
+    return select(p.id, *columns).where(p.id.in_(bindparam("ids", expanding=True)))
 
 
 @cache

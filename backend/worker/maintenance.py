@@ -17,7 +17,7 @@ from backend.catalogue import unnamed_images
 from backend.database import clock
 from backend.database.engine import Database
 from backend.errors import ImageUnavailable
-from backend.events import counting, shoppers
+from backend.events import answers, counting, shoppers
 from backend.feeds import schedule
 from backend.indexing import verify
 from backend.indexing.embed import HOST_CODES
@@ -151,6 +151,8 @@ class Maintenance:
         counting.join_known(services.db)
         days = services.settings.event_days
         services.db.write(lambda it: shoppers.delete_old(it, now=clock.now(it), days=days))
+        most = services.settings.answers_kept
+        services.db.write(lambda it: answers.delete_old(it, most=most))
 
     def reconcile_if_due(self) -> None:
         """Reconcile the next range of ids every `reconcile_seconds`."""

@@ -17,8 +17,10 @@ import requests
 
 from backend import jobs
 from backend.catalogue.import_run import import_catalogue
+from backend.jobs import runners
 from backend.queue.progress import Progress
 from backend.settings import Settings, read_settings
+from support import clock_steps
 from support.catalogue import Catalogue, draw_catalogue
 from support.env_example import name_of
 from support.servers import RedisServer, empty_database, migrated, redis_server, wait_for
@@ -49,6 +51,7 @@ class Installation(Catalogue):
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.prints_logs = True  # at the end, where they are shown if a test failed
+        self.clock_ahead: dict[str, float] = {}  # process -> seconds by which its clock is wrong
         self._given = {"data_dir": folder / "data"} | settings
         self._redis = redis
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -83,7 +86,7 @@ class Installation(Catalogue):
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [COMMAND, *arguments],
-                env=self.environment(**settings),
+                env=self.environment(**settings) | self._clock_of(name),
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -115,6 +118,18 @@ class Installation(Catalogue):
         ours = {name_of(key): str(value) for key, value in (self._given | settings).items()}
         share = {"OMP_NUM_THREADS": "1"} if self.settings.broker_url else {}  # there are several
         return kept | ours | share
+
+    def _clock_of(self, name: str) -> dict[str, str]:
+        if name not in self.clock_ahead:
+            return {}
+        paths = [*clock_steps.__path__, os.environ.get("PYTHONPATH", "")]
+        path = os.pathsep.join(filter(None, paths))
+        return {"CLOCK_AHEAD": str(self.clock_ahead[name]), "PYTHONPATH": path}
+
+    def skews(self) -> list[float]:
+        """Return by how many seconds the clocks of the working processes are wrong."""
+        with self.services.db.read() as session:
+            return [each.skew_seconds for each in runners.seen(session)]
 
     def worker(self, name: str, queue: str = "index", **settings: Any) -> subprocess.Popen[bytes]:
         return self.start("worker", "--queue", queue, "--name", name, name=name, **settings)

@@ -32,6 +32,8 @@ from backend.database.models import (
     ImageVector,
     IndexEntry,
     Job,
+    ListedAnswer,
+    ListedDay,
     Product,
     utcnow,
 )
@@ -254,7 +256,8 @@ class Shop(Catalogue):
     def empty(self) -> None:
         """Forget every product, also in the index."""
         self.index.delete(dict(self.index.claims()))
-        for row in (IndexEntry, Event, Product, ImageVector, Job, Feed):
+        self.services.answer_log.flush()
+        for row in (IndexEntry, Event, ListedAnswer, ListedDay, Product, ImageVector, Job, Feed):
             self.execute(delete(row))
 
     def history(self) -> tuple[Any, ...]:

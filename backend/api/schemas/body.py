@@ -27,6 +27,13 @@ def read_body(model: type[Body]) -> Body:
     return _validate(model, json_body())
 
 
+def check_body(model: type[Body]) -> Json:
+    """Return this request's JSON body as it was sent, without nulls; raises as `read_body` does."""
+    given = json_body()
+    _validate(model, given)
+    return {name: value for name, value in given.items() if value is not None}
+
+
 def read_optional_body(model: type[Body]) -> Body:
     """Return this request's JSON body, checked; one that is absent counts as `{}`.
 

@@ -10,7 +10,7 @@ from typing_extensions import TypeAliasType
 
 from backend.api.schemas.document import Document, RequestBody
 from backend.catalogue.texts import storable
-from backend.reindex.requests import HNSW, QUANTIZATIONS, ReindexPlan
+from backend.reindex.requests import ADAPT, HNSW, QUANTIZATIONS, ReindexPlan
 
 
 class GenerationDocument(Document):
@@ -90,6 +90,7 @@ class HnswBody(RequestBody):
 _Text: TypeAlias = Annotated[str, AfterValidator(storable)]
 _Quantization: TypeAlias = Annotated[_Text, Field(json_schema_extra={"enum": [*QUANTIZATIONS]})]
 _Promote: TypeAlias = Annotated[_Text, Field(json_schema_extra={"enum": ["auto", "manual"]})]
+_Adapt: TypeAlias = Annotated[_Text, Field(json_schema_extra={"enum": [*ADAPT]})]
 
 
 class ReindexBody(RequestBody):
@@ -102,6 +103,11 @@ class ReindexBody(RequestBody):
     hnsw: HnswBody = HnswBody(m=None, ef_construct=None)
     promote: _Promote = "auto"
     force: bool = Field(False, description="promote it even if checks fail; their numbers are kept")
+    adapt: _Adapt = Field(
+        "auto",
+        description="first fit the embedder to this shop, and use that where it is better; only: "
+        "build no index unless it is",
+    )
 
     def plan(self) -> ReindexPlan:
         """Return the plan; its values are not checked yet."""
@@ -111,6 +117,7 @@ class ReindexBody(RequestBody):
             hnsw=self.hnsw.model_dump(exclude_none=True),
             promote=self.promote or "auto",
             force=self.force,
+            adapt=self.adapt or "auto",
         )
 
 

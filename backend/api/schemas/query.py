@@ -107,12 +107,17 @@ class QueryReader:
 
     def choice(self, name: str, allowed: Sequence[Choice], *, default: Choice) -> Choice:
         """Return one of the allowed words."""
+        found = self.choice_or_none(name, allowed)
+        return default if found is None else found
+
+    def choice_or_none(self, name: str, allowed: Sequence[Choice]) -> Choice | None:
+        """Return one of the allowed words, None if it is absent."""
         text = self.text(name)
         if text is None:
-            return default
+            return None
         if text not in allowed:
             self.refuse(name, f"{text[:200]}: allowed are {', '.join(allowed)}")
-            return default
+            return None
         return allowed[[str(it) for it in allowed].index(text)]
 
     def flag(self, name: str) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import Field
 
@@ -12,7 +14,10 @@ from backend.api.schemas.event import Name
 from backend.api.schemas.filters import Filter
 from backend.api.schemas.product import Product, ProductMember
 from backend.api.schemas.query import MOST_WORDS
+from backend.api.schemas.shaping import BOOSTED, PLACEMENT, RELAXED, RELAXED_ITEM, ShapedBody
+from backend.api.schemas.similar_items import GROUP_SIZE, RESTRICTED, PlacementMeta
 from backend.catalogue.drafts import Sku
+from backend.events.answers import ListName
 from backend.recommendations.chosen import Reason
 from backend.recommendations.recommend import Strategy
 from backend.search.similar import MAX_LIMIT
@@ -38,7 +43,7 @@ class ExampleBody(RequestBody):
 Examples: TypeAlias = Annotated[list[Sku | ExampleBody], Field(max_length=MOST_EXAMPLES)]
 
 
-class RecommendationBody(RequestBody):
+class RecommendationBody(ShapedBody):
     """For whom a list is: a shopper, a visit, examples, or several of these together."""
 
     user: Name | None = Field(None, description="a shopper, as events name them")
@@ -51,6 +56,7 @@ class RecommendationBody(RequestBody):
         0.0, ge=0, le=1, description="share of the places for products nobody has looked at yet"
     )
     limit: int = Field(10, ge=1, le=MAX_LIMIT, description="how many at most; 10 if absent")
+    placement: str | None = Field(None, description=PLACEMENT)
     exclude: list[Sku] = Field([], max_length=MOST_WORDS, description="skus that are left out")
     fields: list[ProductMember] = Field(
         [], max_length=MOST_WORDS, description="members of the products that are wanted"
@@ -73,6 +79,9 @@ class Recommended(Document):
     reason: Reason
     because: list[BecauseDocument] = Field(description="the examples that contributed most")
     product: Product
+    group_size: int | None = Field(None, ge=1, description=GROUP_SIZE)
+    boost: float | None = Field(None, description=BOOSTED)
+    relaxed: list[str] | None = Field(None, description=RELAXED_ITEM)
 
 
 class TasteDocument(Document):
@@ -93,6 +102,9 @@ class RecommendationMeta(Document):
     """How a list was made."""
 
     tastes: list[TasteDocument]
+    restricted: dict[str, list[str]] | None = Field(None, description=RESTRICTED)
+    relaxed: list[str] | None = Field(None, description=RELAXED)
+    placement: PlacementMeta | None = None
     took_ms: float
 
 
@@ -105,3 +117,26 @@ class RecommendationAnswer(Document):
     request_id: str
     unresolved: list[Unresolved]
     meta: RecommendationMeta
+
+
+class ReplayedItem(Document):
+    """A product as it was listed."""
+
+    sku: str
+    score: float
+    reason: Reason
+    cold: bool = Field(description="whether nobody had done anything with it")
+    because: list[BecauseDocument]
+
+
+class ReplayedAnswer(Document):
+    """A list of the last day, and what was asked."""
+
+    recommendation_id: str
+    at: datetime
+    list: ListName
+    generation: int
+    user: str | None
+    session: str | None
+    question: dict[str, Any] = Field(description="method, path, query, body")
+    items: Sequence[ReplayedItem]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Collection
 from dataclasses import replace
 from typing import Annotated, Final, TypeAlias
@@ -11,14 +12,26 @@ from pydantic_core import PydanticCustomError
 
 from backend.api.schemas import Json
 from backend.api.schemas.batch import check_batch
-from backend.api.schemas.document import BodyLimits, Document, RequestBody
+from backend.api.schemas.document import BodyLimits, Document
 from backend.api.schemas.filters import Filter
+from backend.api.schemas.placement import with_placement
 from backend.api.schemas.problem import BatchProblem
 from backend.api.schemas.product import MEMBERS, Product, ProductMember
 from backend.api.schemas.query import MOST_WORDS, QueryReader
+from backend.api.schemas.shaping import (
+    BOOSTED,
+    PLACEMENT,
+    RELAXED,
+    RELAXED_ITEM,
+    SHAPING_MEMBERS,
+    ShapedBody,
+    read_shaping,
+    with_members,
+)
 from backend.api.schemas.written_products import ProductWriter
 from backend.catalogue.drafts import Sku
 from backend.catalogue.texts import storable
+from backend.events.outcomes import id_of_similar
 from backend.filters import Scalar, Schema
 from backend.queue.progress import State
 from backend.search import found
@@ -41,6 +54,13 @@ TEXT_WEIGHT: Final = (
     "how much the text counts beside an image or a product, from 0 to 1; 0.5 if absent"
 )
 EXPLAIN: Final = "whether each item says how similar the parts of its vector are"
+
+
+GROUP_SIZE: Final = (
+    "where the list is grouped: how many indexed products that pass the filter are in this group; "
+    "null where the vector store does not allow to count"
+)
+RESTRICTED: Final = "where `restrict` is given: the values that the products may have, by field"
 
 
 class ScorePart(Document):
@@ -66,6 +86,16 @@ class Neighbour(Document):
     )
     product: Product
     explain: Explanation | None = Field(None, description="only where it is asked for")
+    group_size: int | None = Field(None, ge=1, description=GROUP_SIZE)
+    boost: float | None = Field(None, description=BOOSTED)
+    relaxed: list[str] | None = Field(None, description=RELAXED_ITEM)
+
+
+class PlacementMeta(Document):
+    """The placement whose settings the list has."""
+
+    name: str
+    version: int
 
 
 class SimilarMeta(BaseModel):
@@ -91,12 +121,16 @@ class SimilarMeta(BaseModel):
         "part for colour",
     )
     query_state: State | None = Field(None, description="state of the query product")
+    restricted: dict[str, list[str]] | None = Field(None, description=RESTRICTED)
+    relaxed: list[str] | None = Field(None, description=RELAXED)
+    placement: PlacementMeta | None = None
 
 
 class SimilarAnswer(Document):
-    """Similar items, best first, without the query product."""
+    """Similar items, best first, without the query product. Events name `recommendation_id`."""
 
     items: list[Neighbour]
+    recommendation_id: str
     generation: int
     request_id: str
     meta: SimilarMeta
@@ -105,7 +139,7 @@ class SimilarAnswer(Document):
 Text: TypeAlias = Annotated[str, AfterValidator(storable), Field(min_length=1, max_length=LONGEST)]
 
 
-class SimilarBody(RequestBody):
+class SimilarBody(ShapedBody):
     """A query by a product of the catalogue, by words, or by both; `sku` or `text` is needed."""
 
     text: Text | None = Field(None, description=TEXT)
@@ -116,6 +150,7 @@ class SimilarBody(RequestBody):
     fields: list[ProductMember] = Field(
         [], max_length=MOST_WORDS, description="members of the products that are wanted"
     )
+    placement: str | None = Field(None, description=PLACEMENT)
     min_score: float | None = Field(None, ge=-1, le=1)
     image: int | None = Field(None, ge=1, le=MOST_IMAGES, description=IMAGE)
     colour: float | None = Field(None, ge=0, le=1, description=COLOUR)
@@ -142,10 +177,11 @@ class SimilarBody(RequestBody):
             text_weight=self.text_weight,
             colour=self.colour,
             explain=self.explain,
+            shaping=self.shaping,
         )
 
 
-class SimilarBatchBody(RequestBody):
+class SimilarBatchBody(ShapedBody):
     """One query for many products of the catalogue, such as those of one page of a shop."""
 
     skus: list[Sku]
@@ -156,6 +192,7 @@ class SimilarBatchBody(RequestBody):
     fields: list[ProductMember] = Field(
         [], max_length=MOST_WORDS, description="members of the products that are wanted"
     )
+    placement: str | None = Field(None, description=PLACEMENT)
     min_score: float | None = Field(None, ge=-1, le=1)
     colour: float | None = Field(None, ge=0, le=1, description=COLOUR)
     filter: Filter = {}
@@ -167,7 +204,7 @@ class SimilarBatchBody(RequestBody):
 
     def query(self, fields: Schema) -> Query:
         """Return the query, without its products; `fields` are those that can be filtered by."""
-        return Query(
+        query = Query(
             limit=self.limit,
             where=self.filter,
             schema=fields,
@@ -175,7 +212,9 @@ class SimilarBatchBody(RequestBody):
             min_score=self.min_score,
             shows_images=shows_images(self.fields),
             colour=self.colour,
+            shaping=self.shaping,
         )
+        return with_placement(query, self.placement, self.model_fields_set)
 
 
 class SimilarBatchItem(Document):
@@ -184,10 +223,13 @@ class SimilarBatchItem(Document):
     sku: str
     status: int = Field(description="200, or that of the problem")
     items: list[Neighbour] | None = Field(None, description="best first; absent with a problem")
+    recommendation_id: str | None = Field(None, description="absent with a problem")
     query_state: State | None = Field(None, description="state of this product")
     index_lags: bool | None = Field(
         None, description="fewer items than `limit` came, since products have changed"
     )
+    restricted: dict[str, list[str]] | None = Field(None, description=RESTRICTED)
+    relaxed: list[str] | None = Field(None, description=RELAXED)
     problem: BatchProblem | None = None
 
 
@@ -199,6 +241,7 @@ class SimilarBatchMeta(BaseModel):
     search_mode: SearchMode | None = None
     took_ms: float
     coverage: float | None = Field(None, ge=0, le=1)
+    placement: PlacementMeta | None = None
 
 
 class SimilarBatchAnswer(Document):
@@ -233,12 +276,14 @@ class FacetPage(Document):
 
 
 def read_query(
-    reader: QueryReader, fields: Schema, *, scored: bool = True
+    reader: QueryReader, fields: Schema, *, scored: bool = True, compared: bool = True
 ) -> tuple[Query, list[str]]:
     """Read a query and the wanted members of products; call it last, since it finishes the reader.
 
-    Without `scored`, there is no `min_score`. Raises RequestError if anything was wrong.
+    Without `scored`, there is no `min_score`; without `compared`, no `restrict`. Raises
+    RequestError if anything was wrong.
     """
+    given, placement = reader.names, reader.text("placement")
     limit = reader.integer("limit", default=10, least=1, most=MAX_LIMIT)
     exclude = reader.skus("exclude")
     wanted = reader.words_among("fields", MEMBERS)
@@ -247,6 +292,7 @@ def read_query(
     text_weight = reader.number("text_weight", least=0, most=1) if scored else None
     colour = reader.number("colour", least=0, most=1) if scored else None
     explain = reader.flag("explain") if scored else False
+    shaping = read_shaping(reader, fields, compared=compared)
     where = reader.where(fields)
     reader.finish()
     query = Query(
@@ -260,8 +306,9 @@ def read_query(
         text_weight=0.5 if text_weight is None else text_weight,
         colour=colour,
         explain=explain,
+        shaping=shaping,
     )
-    return query, wanted
+    return with_placement(query, placement, given), wanted
 
 
 def _text(reader: QueryReader) -> str | None:
@@ -282,7 +329,7 @@ def read_both(body: SimilarBody, reader: QueryReader, fields: Schema) -> tuple[Q
 
     Raises RequestError for what stands in both.
     """
-    given = body.model_fields_set - {"sku"}
+    given, asked = body.model_fields_set - {"sku"}, reader.names
     for name in given & reader.names:
         reader.refuse(name, "the body has it too")
     query, wanted = read_query(reader, fields)
@@ -293,11 +340,14 @@ def read_both(body: SimilarBody, reader: QueryReader, fields: Schema) -> tuple[Q
         reader.check_attributes(body.filter)
         reader.finish()
     ours = body.query(fields)
-    named = {name: getattr(ours, name) for name in given - {"fields", "filter"}}
+    own = given - {"fields", "filter", "placement"} - SHAPING_MEMBERS
+    named = {name: getattr(ours, name) for name in own}
+    named["shaping"] = with_members(query.shaping, body)
     named |= {"where": ours.where or query.where}
     fields_of_products = body.fields or wanted
     named["shows_images"] = shows_images(fields_of_products)
-    return replace(query, **named), fields_of_products
+    query = replace(query, **named)
+    return with_placement(query, body.placement, given | asked), fields_of_products
 
 
 def write_answer(
@@ -315,6 +365,7 @@ def write_answer(
     writer = ProductWriter(fields)
     return {
         "items": [_write_item(item, writer) for item in answer.items],
+        "recommendation_id": id_of_similar(answer.generation.id, uuid.uuid4().hex),
         "generation": answer.generation.id,
         "request_id": request_id,
         "meta": meta,
@@ -330,19 +381,31 @@ class EachAnswer:
 
     def write(self, sku: str, answer: Answer) -> Json:
         """Return what looks like one product."""
-        return {
+        written = {
             "sku": sku,
             "status": 200,
             "items": [self._item(item) for item in answer.items],
+            "recommendation_id": id_of_similar(answer.generation.id, uuid.uuid4().hex),
             "query_state": answer.meta["query_state"],
             "index_lags": answer.meta["index_lags"],
         }
+        shaped = ("restricted", "relaxed")
+        return written | {name: answer.meta[name] for name in shaped if name in answer.meta}
 
     def _item(self, item: found.Neighbour) -> Json:
         row = item.product
         if row.id not in self._written:
             self._written[row.id] = product_of_item(item, self._writer)
-        return {"sku": row.sku, "score": item.score, "product": self._written[row.id]}
+        written = {"sku": row.sku, "score": item.score, "product": self._written[row.id]}
+        return written | shaped_members(item)
+
+
+def shaped_members(item: found.Neighbour) -> Json:
+    """Return what an item shows of how its list was shaped."""
+    shown: Json = {} if item.group_size is None else {"group_size": item.group_size}
+    if item.boost is not None:
+        shown["boost"] = round(item.boost, 6)
+    return shown | ({"relaxed": list(item.relaxed)} if item.relaxed else {})
 
 
 def product_of_item(item: found.Neighbour, writer: ProductWriter) -> Json:
@@ -360,6 +423,7 @@ def product_of_item(item: found.Neighbour, writer: ProductWriter) -> Json:
 def _write_item(item: found.Neighbour, writer: ProductWriter) -> Json:
     product = product_of_item(item, writer)
     written = {"sku": item.product.sku, "score": item.score, "product": product}
+    written |= shaped_members(item)
     if item.parts is not None:
         written["explain"] = {"parts": [part._asdict() for part in item.parts]}
     return written

@@ -13,7 +13,14 @@ from itertools import islice
 from typing import Any, BinaryIO, Final
 
 from backend.catalogue.sources.csv_records import Header, TableRecord
-from backend.catalogue.sources.feed import FeedRow, ImageFile, Reject, WarningKind, kind_of
+from backend.catalogue.sources.feed import (
+    FeedRow,
+    ImageFile,
+    Reject,
+    RowWarning,
+    WarningKind,
+    kind_of,
+)
 from backend.catalogue.sources.files import DAMAGED, Files
 from backend.catalogue.sources.image_cells import ADDRESS_KEYS
 from backend.catalogue.sources.mapping import FeedMapping
@@ -158,7 +165,8 @@ def _record(number: int, values: Sequence[Any], columns: Sequence[str]) -> Table
     if not wrong:
         return TableRecord(number, values)
     kept = [None if isinstance(value, WrongCell) else value for value in values]
-    warnings = tuple(f"{columns[at]}: {values[at].reason}; left out" for at in wrong)
+    texts = (f"{columns[at]}: {values[at].reason}; left out" for at in wrong)
+    warnings = tuple(RowWarning(WarningKind.VALUE, text) for text in texts)
     return TableRecord(number, kept, warnings)
 
 

@@ -99,6 +99,10 @@ class Client(_Calls):
         """Find the products that look like an image."""
         return self.send(Request("POST", "/v1/similar", params=parameters, content=image))
 
+    def recommend(self, **members: Any) -> Answer:
+        """Recommend products by examples, for a shopper or a visit."""
+        return self.send(Request("POST", "/v1/recommendations", json=members))
+
 
 class AsyncClient(_Calls):
     """A client for asyncio. Close it, or use it in an `async with`."""
@@ -184,3 +188,7 @@ class AsyncClient(_Calls):
     async def search(self, image: bytes, **parameters: Any) -> Answer:
         """Find the products that look like an image."""
         return await self.send(Request("POST", "/v1/similar", params=parameters, content=image))
+
+    async def recommend(self, **members: Any) -> Answer:
+        """Recommend products by examples, for a shopper or a visit."""
+        return await self.send(Request("POST", "/v1/recommendations", json=members))

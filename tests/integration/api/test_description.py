@@ -160,9 +160,12 @@ OPERATIONS = [
     *("GET /v1/admin/generations/{id}", "DELETE /v1/admin/generations/{id}"),
     *("POST /v1/admin/generations/{id}/promote", "POST /v1/admin/purge"),
     *("GET /v1/admin/feeds", "POST /v1/admin/feeds", "POST /v1/admin/feeds/{name}/run"),
+    "GET /v1/admin/placements",
+    *(f"{method} /v1/admin/placements/{{name}}" for method in ("GET", "PUT", "DELETE")),
     *(f"{method} /v1/admin/feeds/{{name}}" for method in ("GET", "PATCH", "DELETE")),
     *("POST /v1/events:batch", "GET /v1/users/{user}/events", "DELETE /v1/users/{user}"),
     *("POST /v1/recommendations", "GET /v1/users/{user}/recommendations"),
+    "GET /v1/recommendations/{recommendation_id}",
     *("GET /v1/products/{sku}/together", "GET /v1/trending", "GET /v1/new-products"),
 ]
 

@@ -50,6 +50,7 @@ def test_a_bad_sku_has_its_problem_and_fails_no_other(wardrobe: Shop) -> None:
     assert (first["status"], first["problem"]["code"]) == (404, "unknown-product")
     assert (bare["status"], bare["problem"]["code"]) == (409, "not-searchable")
     assert bare["problem"]["state"] == "quarantined"
+    assert good.pop("recommendation_id") != again.pop("recommendation_id")
     assert good == again
     assert [item["sku"] for item in good["items"]] == ["0002"]
     assert "problem" not in good

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 import pytest
@@ -13,10 +13,13 @@ from sqlalchemy.orm import Session
 from support.rows import make_generation, make_products
 from support.shop import Shop
 
-from backend import jobs, queue
-from backend.database import clock
+from backend import generations, jobs, queue
+from backend.access import keys
+from backend.access.scope import Scope
+from backend.database import clock, models
 from backend.database.engine import Database
-from backend.database.models import ClockRow, IndexEntry, Product
+from backend.database.models import BUILDING, ClockRow, IndexEntry, Product
+from backend.generations import EmbedderIdentity
 from backend.jobs import Waiting, runners
 from backend.queue import IMPORT, Stage
 from backend.status import status
@@ -198,6 +201,30 @@ def test_a_host_whose_clock_is_wrong_delays_nothing_on_postgresql(
     with pg_db.read() as session:
         request = session.scalars(select(IndexEntry.requested_at)).one()
         assert 0 <= clock.age(session, request) < APART.total_seconds()
+
+
+class TwoHoursAhead(datetime):
+    """The clock of a host that is wrong."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Any:
+        return datetime.now(tz) + 2 * HOUR
+
+
+def test_a_standby_and_a_key_do_not_end_early_on_a_host_whose_clock_is_ahead(
+    any_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_generation(any_db)
+    other = EmbedderIdentity(spec="mean-colour", fingerprint="g", size=3)
+    new = generations.start(any_db, other, state=BUILDING)
+    generations.activate(any_db, new.id, quality=None)
+    soon = now(any_db) + HOUR
+    key = any_db.write(lambda session: keys.create(session, "a", scope=Scope.READ, expires_at=soon))
+    monkeypatch.setattr(models, "datetime", TwoHoursAhead)
+    monkeypatch.setattr(clock, "datetime", TwoHoursAhead)
+    assert generations.retire_expired(any_db, keep=HOUR) is None
+    with any_db.read() as session:
+        assert keys.check(session, key.token).state == "live"
 
 
 @pytest.fixture

@@ -22,11 +22,11 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Lets `slow` take as long to load as the test wants."""
     usual, may_end = embedders.load, threading.Event()
 
-    def load(spec: str, *, compute: Compute) -> Embedder:
+    def load(spec: str, *, compute: Compute, **given: Any) -> Embedder:
         if spec == "slow":
             assert may_end.wait(PATIENCE_SECONDS)
             return MeanColour(grid=3)
-        return usual(spec, compute=compute)
+        return usual(spec, compute=compute, **given)
 
     monkeypatch.setattr(embedders, "load", load)
     yield may_end
@@ -66,9 +66,9 @@ def test_a_network_is_loaded_once_however_many_ask_for_it(
 ) -> None:
     loads, usual = [], embedders.load
 
-    def count(spec: str, *, compute: Compute) -> Embedder:
+    def count(spec: str, *, compute: Compute, **given: Any) -> Embedder:
         loads.append(spec)
-        return usual(spec, compute=compute)
+        return usual(spec, compute=compute, **given)
 
     monkeypatch.setattr(embedders, "load", count)
     loaded = LoadedEmbedders(compute())

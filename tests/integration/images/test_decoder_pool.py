@@ -35,6 +35,7 @@ from backend.errors import (
     MissingImage,
     NotAnImage,
 )
+from backend.images.decoder import seconds_without_processor
 from backend.images.decoder_pool import MAX_WAITING, Decoded, DecoderPool
 from backend.images.limits import ImageLimits
 
@@ -121,6 +122,38 @@ def test_a_caller_may_stop_in_the_middle(pool: DecoderPool) -> None:
     results.close()
 
     assert pool.decode_one(png(1), target=TARGET)
+
+
+def test_time_without_a_processor_is_not_the_images(
+    hostile: DecoderPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The counter of the kernel is replaced: no test can make a host busy enough."""
+    began = time.monotonic()
+    lost = 0.7
+
+    def counted(pid: int) -> float:
+        return lost * (time.monotonic() - began)
+
+    monkeypatch.setattr("backend.images.decoder.seconds_without_processor", counted)
+    assert hostile.decode_one(b"SLEEP 1.5", target=TARGET)  # of which it had 0.45 s
+    with pytest.raises(DecoderUnavailable, match="wait for a processor"):
+        hostile.decode_one(b"SLEEP 9", target=TARGET)
+    lost = 0.0
+    with pytest.raises(DecoderDied, match="longer than 1 s"):
+        hostile.decode_one(b"SLEEP 9", target=TARGET)
+
+
+def test_the_kernel_counts_the_time_without_a_processor() -> None:
+    code = "import time; end = time.process_time() + .3\nwhile time.process_time() < end: pass"
+    both = [["taskset", "-c", "0", sys.executable, "-c", code]] * 2
+    processes = [subprocess.Popen(command) for command in both]
+    most = 0.0
+    while any(process.poll() is None for process in processes):
+        waited = [seconds_without_processor(process.pid) for process in processes]
+        most = max(most, *waited)
+        time.sleep(0.01)
+    assert most > 0.05  # two share one processor
+    assert seconds_without_processor(2**30) == 0
 
 
 def marking(folder: Path, count: int) -> list[bytes]:
@@ -362,14 +395,17 @@ def test_an_interrupted_image_does_not_leave_its_answer_to_the_next(hostile: Dec
         raise Interrupted
 
     hostile.decode_one(png(1), target=TARGET)
-    before = signal.signal(signal.SIGALRM, interrupt)
+    main = threading.main_thread().ident
+    assert main is not None
+    interruption = threading.Timer(0.1, signal.pthread_kill, (main, signal.SIGUSR1))
+    before = signal.signal(signal.SIGUSR1, interrupt)  # SIGALRM ends a test that takes too long
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        interruption.start()
         with pytest.raises(Interrupted):
             hostile.decode_one(b"SLEEP 0.3", target=TARGET)
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)  # its signal would now end this process
-        signal.signal(signal.SIGALRM, before)
+        interruption.join()
+        signal.signal(signal.SIGUSR1, before)
 
     time.sleep(0.4)
     decoded = hostile.decode_one(png(2), target=TARGET)

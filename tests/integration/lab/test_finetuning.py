@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -225,13 +226,12 @@ def test_a_disk_that_is_too_small_is_refused_in_time(
         finetune(training_context(tmp_path, window), TINY)
 
 
-def test_a_damaged_state_is_refused(tmp_path: Path, window: Window) -> None:
-    with pytest.raises(Interrupted):
-        finetune(training_context(tmp_path, window, watch=interrupting("Epoch 1", 0)), TINY)
-    (tmp_path / CHECKPOINT).write_bytes(b"half of it")
+def test_a_damaged_state_is_refused(tuned: Path, tmp_path: Path, window: Window) -> None:
+    run = shutil.copytree(tuned, tmp_path / "run")
+    (run / CHECKPOINT).write_bytes(b"half of it")
 
     with pytest.raises(WeightsUnavailable, match="not a readable state"):
-        finetune(training_context(tmp_path, window), TINY)
+        finetune(training_context(run, window), TINY)
 
 
 def test_it_ends_early_when_nothing_gets_better(tmp_path: Path, window: Window) -> None:
@@ -287,10 +287,15 @@ def test_an_image_that_cannot_be_decoded_is_left_out(tmp_path: Path, window: Win
     said: list[str] = []
     products = [*broken, *window.products[2:]]
     context = training_context(
-        tmp_path, window, read_products=lambda: products, print_line=said.append
+        tmp_path,
+        window,
+        read_products=lambda: products,
+        print_line=said.append,
+        watch=interrupting("Epoch 1", 0),
     )
 
-    finetune(context, replace(TINY, epochs=1, views=1))
+    with pytest.raises(Interrupted):
+        finetune(context, replace(TINY, epochs=1, views=1))
 
     assert "2 without a usable image" in said[0]
 

@@ -19,7 +19,7 @@ from support.queue_model.parts import KINDS, Wrong
 from support.queue_model.world import World
 from support.queue_model.wrong_rules import RIGHT, WRONG, Rule, leave_embedded_at_removals
 
-HISTORIES = 25
+HISTORIES = 12
 SEARCHED = 1000
 
 

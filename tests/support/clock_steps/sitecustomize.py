@@ -2,12 +2,14 @@
 
 Python imports this file at its start if this folder is on its path. The file `clock-offset` in the
 process' working folder holds the seconds that are added to the real time, wherever the product
-reads the host's clock.
+reads the host's clock. For a process whose host is always wrong, the variable `CLOCK_AHEAD` holds
+them.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -28,7 +30,7 @@ def _stepped(read: Callable[[], datetime]) -> Callable[[], datetime]:
         try:
             seconds = float(_FILE.read_text(encoding="ascii") or 0)
         except (OSError, ValueError):
-            seconds = 0.0
+            seconds = float(os.environ.get("CLOCK_AHEAD", "0"))
         return read() + timedelta(seconds=seconds)
 
     return now

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from backend.catalogue.sources import open_source
-from backend.catalogue.sources.feed import FeedRow, Reject
+from backend.catalogue.sources.feed import FeedRow, Reject, WarningKind, kind_of
 from backend.catalogue.sources.mapping import DEFAULT_MAPPING, FeedMapping
 from backend.errors import ConfigurationError, UnreadableCatalogue
 
@@ -81,6 +81,43 @@ def test_typed_columns_become_fields_and_keep_their_types_in_attributes(tmp_path
             "gap": None,
         },
     }
+
+
+def test_what_json_cannot_hold_costs_its_cell_or_becomes_text(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    path = parquet(
+        tmp_path / "feed.parquet",
+        {
+            "id": ["a", "b"],
+            "rating": [float("inf"), 4.5],
+            "barcode": pa.array([2**63, 7], pa.uint64()),
+            "options": pa.array([[("size", "S")], []], pa.map_(pa.string(), pa.string())),
+        },
+    )
+
+    first, second = read(path)
+
+    assert isinstance(first, FeedRow)
+    assert isinstance(second, FeedRow)
+    assert first.fields["attributes"] == {
+        "rating": None,
+        "barcode": str(2**63),
+        "options": '{"size": "S"}',
+    }
+    assert (second.fields["attributes"]["rating"], second.fields["attributes"]["barcode"]) == (
+        4.5,
+        7,
+    )
+    said = {text: kind_of(text) for text in first.warnings if "rating" in text}
+    assert said == {"rating: an infinity is no value; left out": WarningKind.VALUE}
+    assert not any("rating" in text for text in second.warnings)
+
+
+def test_all_files_of_a_folder_are_parts_of_one_table(tmp_path: Path) -> None:
+    for number in (1, 0):
+        parquet(tmp_path / f"part-0000{number}.snappy.parquet", {"id": [f"sku-{number}"]})
+    (tmp_path / "_SUCCESS").touch()
+    assert [row.sku for row in read(tmp_path)] == ["sku-0", "sku-1"]
 
 
 def test_the_same_options_map_columns_and_find_images(tmp_path: Path) -> None:

@@ -1,0 +1,93 @@
+"""Adapt the embedder to this shop: fit, judge, and store what is better than what there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from backend.adaptation import stored
+from backend.adaptation.choosing import Choice, Shop, choose
+from backend.adaptation.fitting import in_several
+from backend.adaptation.judging import score
+from backend.adaptation.reading import read_sample
+from backend.database.engine import Database
+from backend.embedders.lookalike_blocks import NAME, statistics_of
+
+FEWEST_PRODUCTS: Final = 1_000
+"""With an image: fewer say too little of a shop."""
+
+LEAST_SHARE: Final = 0.9
+"""Of the sampled products, whose features have to be stored."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """Whether statistics of this shop are better, and why not."""
+
+    spec: str | None  # of the adapted embedder; None: what there is stays
+    reason: str  # in one sentence
+    figures: dict[str, Any]  # before and after; {} where nothing was judged
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as a job's result shows it."""
+        return {"embedder": self.spec, "reason": self.reason, **self.figures}
+
+
+def adapt(
+    db: Database,
+    *,
+    spec: str,
+    features: str | None,
+    keep: bool = True,
+    heartbeat: Callable[[], None] = lambda: None,
+) -> Outcome:
+    """Fit statistics to the stored features, and store them if they are better here.
+
+    `spec` names the present embedder, and `features` is the fingerprint of the features that it
+    keeps. Without `keep` nothing is stored. No image is opened and no network is loaded. Raises
+    WeightsUnavailable where the present statistics are lost.
+    """
+    present = statistics_of(spec, lambda digest: stored.read(db, digest))
+    if present is None:
+        return _refuse(f"{spec} keeps no features; {NAME} does")
+    with db.read() as session:
+        sample = read_sample(session, features) if features else None
+    count = len(sample.shop.features) if sample else 0
+    if sample is None or count < LEAST_SHARE * sample.drawn:
+        return _refuse("the features of this catalogue's images are not stored yet: index it first")
+    if count < FEWEST_PRODUCTS:
+        return _refuse(f"{count:,} products with an image; {FEWEST_PRODUCTS:,} are needed")
+    if not _has_labels(sample.shop):
+        return _refuse("no product has a type or a group, so nothing can be judged")
+    choice = choose(sample.shop, present, heartbeat=heartbeat)
+    figures = _figures(choice)
+    if not choice.is_better:
+        return Outcome(spec=None, reason="what there is is as good here", figures=figures)
+    if keep:
+        db.write(lambda session: stored.store(session, choice.statistics))
+    spec = f"{NAME}?adapted={choice.statistics.digest}"
+    return Outcome(spec=spec, reason="it is better here", figures=figures)
+
+
+def _has_labels(shop: Shop) -> bool:
+    has_types = any((codes >= 0).any() for codes in shop.labels.values())
+    return bool(has_types or in_several(shop.groups).any())
+
+
+def _refuse(reason: str) -> Outcome:
+    return Outcome(spec=None, reason=reason, figures={})
+
+
+def _figures(choice: Choice) -> dict[str, Any]:
+    sides = {"before": choice.before, "after": choice.after}
+    rounded = {
+        side: {name: round(value, 4) for name, value in {**found, "mean": score(found)}.items()}
+        for side, found in sides.items()
+    }
+    weights = {
+        "mix": choice.mix,
+        "kind_weight": choice.statistics.kind_weight,
+        "colour_weight": choice.statistics.colour_weight,
+    }
+    return {"queries": choice.queries, **rounded, "chosen": weights}

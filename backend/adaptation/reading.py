@@ -1,0 +1,74 @@
+"""Read what statistics are fitted to and judged by: features and labels of a sample of products."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend.adaptation.choosing import Shop
+from backend.adaptation.fitting import Codes
+from backend.catalogue import image_vectors
+from backend.database.models import Product
+
+MOST_PRODUCTS: Final = 12_000
+"""Of larger catalogues a sample is read: 17 MB of features, and seconds of computing."""
+
+FIELDS: Final = ("article_type", "gender", "base_colour", "group_id")
+LABELS: Final = (("article_type",), ("gender", "article_type"), ("base_colour", "article_type"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """The products of a sample whose features are stored, and how many were drawn."""
+
+    shop: Shop
+    drawn: int  # products, with and without features
+
+
+def read_sample(session: Session, features_fingerprint: str) -> Sample | None:
+    """Read the features and labels of a sample; None if no features are stored."""
+    with_image = Product.image_digest.is_not(None)
+    ids = session.scalars(select(Product.id).where(with_image).order_by(Product.id)).all()
+    drawn = np.random.RandomState(0).permutation(len(ids))[:MOST_PRODUCTS]
+    rows = _rows(session, [ids[position] for position in np.sort(drawn).tolist()])
+    digests = {row[0] for row in rows if row[0]}
+    features = image_vectors.load(session, features_fingerprint, digests)
+    kept = [(features[digest], values) for digest, *values in rows if digest in features]
+    if not kept:
+        return None
+    columns = dict(zip(FIELDS, zip(*(values for _, values in kept), strict=True), strict=True))
+    shop = Shop(
+        features=np.stack([vector for vector, _ in kept]),
+        labels={"+".join(by): number([columns[name] for name in by]) for by in LABELS},
+        groups=number([columns["group_id"]]),
+    )
+    return Sample(shop=shop, drawn=len(drawn))
+
+
+def _rows(session: Session, ids: Sequence[int]) -> list[tuple[str | None, ...]]:
+    """Return digest, type, gender, colour and group of products, in the order of their ids."""
+    fields = (
+        Product.image_digest,
+        Product.article_type,
+        Product.gender,
+        Product.base_colour,
+        Product.group_id,
+    )
+    found: list[tuple[str | None, ...]] = []
+    for start in range(0, len(ids), image_vectors.PART):
+        part = ids[start : start + image_vectors.PART]
+        rows = session.execute(select(*fields).where(Product.id.in_(part)).order_by(Product.id))
+        found += [tuple(row) for row in rows]
+    return found
+
+
+def number(columns: Sequence[Sequence[str | None]]) -> Codes:
+    """Give each combination of values a number; -1 where a product lacks one of the values."""
+    rows = list(zip(*columns, strict=True))
+    numbers = {row: code for code, row in enumerate(sorted({row for row in rows if all(row)}))}
+    return np.array([numbers.get(row, -1) for row in rows], np.intp)

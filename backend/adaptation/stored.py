@@ -1,0 +1,23 @@
+"""The statistics of this shop, in SQL: every process that embeds reads them by their digest."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from backend.database.engine import Database
+from backend.database.models import Statistics, utcnow
+from backend.database.upsert import upsert
+from backend.embedders.block_statistics import BlockStatistics
+
+
+def store(session: Session, statistics: BlockStatistics) -> None:
+    """Store statistics under their digest, unless they are stored already."""
+    row = {"digest": statistics.digest, "content": statistics.to_bytes(), "created_at": utcnow()}
+    session.execute(upsert(session, Statistics).on_conflict_do_nothing(), [row])
+
+
+def read(db: Database, digest: str) -> bytes | None:
+    """Return the statistics with this digest as `store` wrote them, None if there are none."""
+    with db.read() as session:
+        found = session.get(Statistics, digest)
+        return found.content if found else None

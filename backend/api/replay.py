@@ -1,0 +1,101 @@
+"""`/v1/recommendations/{id}`: a list of the last day as it was given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from flask import request
+
+from backend.access.scope import Scope
+from backend.api import openapi, parameters
+from backend.api.context import services
+from backend.api.schemas import Json
+from backend.api.schemas.query import QueryReader
+from backend.api.schemas.recommendation import ReplayedAnswer
+from backend.api.scopes import requires_scope
+from backend.errors import UnknownRecommendation
+from backend.events import answers
+from backend.events.answers import GivenAnswer, ListedItem, ListName
+from backend.recommendations.chosen import Chosen
+
+MOST_QUESTION: Final = 8192
+"""Bytes of a body that are kept."""
+
+api = openapi.blueprint("replay", tag="shoppers")
+
+
+@api.get(
+    "/recommendations/<recommendation_id>",
+    operation_id="getRecommendation",
+    description="For a day: what was asked, and what was listed, with scores and reasons. Products "
+    "are as they were listed, also if they changed since.",
+    openapi_extensions=openapi.inputs(parameters.RECOMMENDATION),
+    responses={200: ReplayedAnswer, **openapi.refusals(404)},
+)
+@requires_scope(Scope.ADMIN)
+def replay(recommendation_id: str) -> Json:
+    """Show a list again."""
+    QueryReader.of_request().finish()
+    services().answer_log.flush()
+    with services().db.read() as session:
+        row = answers.find(session, recommendation_id[: answers.LONGEST_ID])
+        if row is None:
+            raise UnknownRecommendation(
+                f"no list {recommendation_id[:100]!r} was made in the last day, or it is not kept"
+            )
+        return {
+            "recommendation_id": row.id,
+            "at": row.at.isoformat(),
+            "list": row.list_name,
+            "generation": row.generation_id,
+            "user": row.shopper,
+            "session": row.session,
+            "question": row.question,
+            "items": [
+                {name: item[name] for name in ("sku", "score", "reason", "cold", "because")}
+                for item in row.items
+            ],
+        }
+
+
+def note_answer(
+    answer: Json,
+    name: ListName,
+    chosen: Sequence[Chosen],
+    *,
+    user: str | None,
+    visit: str | None,
+) -> None:
+    """Give an answer, and the products that it lists, to the log."""
+    items = [
+        ListedItem(
+            product_id=one.product_id,
+            sku=item["sku"],
+            score=item["score"],
+            reason=item["reason"],
+            because=item["because"],
+        )
+        for one, item in zip(chosen, answer["items"], strict=True)
+    ]
+    services().answer_log.note(
+        GivenAnswer(
+            id=answer["recommendation_id"],
+            list_name=name,
+            generation_id=answer["generation"],
+            items=items,
+            question=_question(),
+            shopper=user,
+            session=visit,
+        )
+    )
+
+
+def _question() -> dict[str, Any]:
+    body = request.get_data(cache=True)
+    return {
+        "method": request.method,
+        "path": request.path,
+        "query": request.query_string.decode("utf-8", "replace"),
+        "body": request.get_json(silent=True) if 0 < len(body) <= MOST_QUESTION else None,
+    }

@@ -1,0 +1,86 @@
+"""Placements in JSON: what they hold, and how a request takes their defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final, Self
+
+from pydantic import Field
+
+from backend.api.context import filterable, services
+from backend.api.problems import invalid_request
+from backend.api.schemas.document import BodyLimits, Document
+from backend.api.schemas.filters import Filter
+from backend.api.schemas.problem import ProblemFault
+from backend.api.schemas.query import MOST_WORDS
+from backend.api.schemas.shaping import SHAPING_MEMBERS, ShapedBody
+from backend.catalogue.drafts import Sku
+from backend.errors import UnknownPlacement
+from backend.filters import Schema
+from backend.merchandising import placements
+from backend.search.similar import MAX_LIMIT, PlacementUsed, Query
+
+_MEMBERS: Final = ("limit", "exclude", "min_score", "colour")
+
+
+class PlacementBody(ShapedBody):
+    """The defaults of the requests that name a placement."""
+
+    limit: int | None = Field(None, ge=1, le=MAX_LIMIT, description="how many at most")
+    exclude: list[Sku] = Field([], max_length=MOST_WORDS, description="skus that are left out")
+    min_score: float | None = Field(None, ge=-1, le=1)
+    colour: float | None = Field(None, ge=0, le=1, description="how much colour counts")
+    filter: Filter = {}
+
+    @classmethod
+    def checked(cls, given: Mapping[str, Any], fields: Schema) -> Self:
+        """Check settings outside of a request. Raises pydantic's ValidationError."""
+        return cls.model_validate(given, context=BodyLimits(fields, max_batch=0))
+
+
+class PlacementDocument(Document):
+    """A placement: a named set of defaults."""
+
+    name: str
+    version: int = Field(description="rises by 1 with each change")
+    settings: dict[str, Any] = Field(description="as they were put")
+    updated_at: datetime
+
+
+class PlacementPage(Document):
+    """All placements, by name."""
+
+    items: list[PlacementDocument]
+
+
+def with_placement(query: Query, name: str | None, given: Collection[str]) -> Query:
+    """Return the query with the defaults of a placement, except for what was `given`.
+
+    A filter of the placement holds for each field that the request does not filter by. Raises
+    RequestError if there is no such placement.
+    """
+    if name is None:
+        return query
+    with services().db.read() as session:
+        try:
+            found = placements.read(session, name)
+        except UnknownPlacement as error:
+            fault = ProblemFault(code="invalid-value", detail=error.message, parameter="placement")
+            raise invalid_request([fault]) from None
+        used = PlacementUsed(name=found.name, version=found.version)
+        settings = found.settings
+    body = PlacementBody.checked(settings, filterable())
+    named = (body.model_fields_set - set(given)) & set(_MEMBERS)
+    defaults: Mapping[str, Any] = {member: getattr(body, member) for member in named}
+    shaping = body.shaping
+    wanted = (body.model_fields_set - set(given)) & SHAPING_MEMBERS
+    shaped: Mapping[str, Any] = {member: getattr(shaping, member) for member in wanted}
+    return replace(
+        query,
+        **defaults,
+        where={**body.filter, **query.where},
+        shaping=replace(query.shaping, **shaped),
+        placement=used,
+    )

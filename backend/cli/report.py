@@ -1,0 +1,87 @@
+"""`lookalike report`: what became of what was listed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.table import Table
+
+from backend.cli.common import AsJson, out, print_json, services
+
+if TYPE_CHECKING:
+    from backend.events.outcomes import Outcome
+
+report = typer.Typer(help="What became of what was listed.", no_args_is_help=True)
+
+
+class By(StrEnum):
+    """What rows of the report differ in."""
+
+    LIST = "list"
+    REASON = "reason"
+    GENERATION = "generation"
+
+
+COLUMN = {By.LIST: "list_name", By.REASON: "reason", By.GENERATION: "generation_id"}
+
+
+@report.command("recommendations")
+def recommendations(
+    days: Annotated[int, typer.Option(min=1, max=3650, help="The last days, today's too.")] = 28,
+    by: Annotated[
+        list[By] | None, typer.Option(help="Repeat it; default: list, reason and generation.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show click-through, add-to-cart and the share of cold products, of what events name.
+
+    Impressions, clicks, carts and purchases count that name the `recommendation_id` of an answer,
+    each once for a product of an answer. Intervals are of 95%.
+    """
+    from backend.database import clock
+    from backend.events import outcomes
+    from backend.events.decay import day_of
+
+    columns = [COLUMN[one] for one in by or list(By)]
+    with services() as found, found.db.read() as session:
+        since = day_of(clock.now(session)) - days + 1
+        rows = outcomes.report(session, since=since, by=columns)
+    if as_json:
+        print_json({"days": days, "items": [asdict(row) for row in rows]})
+    elif not rows:
+        out.print("Nothing was listed, and no event names a recommendation.")
+    else:
+        out.print(_table(rows, columns))
+
+
+def _table(rows: list[Outcome], columns: list[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in columns:
+        table.add_column(column.removesuffix("_name").removesuffix("_id"))
+    counts = ("listed", "impressions", "clicks", "click-through", "carts", "add-to-cart")
+    for name in (*counts, "purchases", "cold"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            *(str(row.group[column]) for column in columns),
+            f"{row.listed:,}",
+            f"{row.impressions:,}",
+            f"{row.clicks:,}",
+            _share(row.click_through),
+            f"{row.carts:,}",
+            _share(row.add_to_cart),
+            f"{row.purchases:,}",
+            "" if row.cold is None else f"{row.cold:.0%}",
+        )
+    return table
+
+
+def _share(found: tuple[float, float, float] | None) -> str:
+    if found is None:
+        return ""
+    share, low, high = found
+    return f"{share:.1%} ({low:.1%} to {high:.1%})"

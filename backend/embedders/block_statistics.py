@@ -1,0 +1,83 @@
+"""Statistics that turn kept features into vectors: the shipped ones, or those of one shop."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from backend.embedders import Block, FloatArray
+from backend.embedders.kept_features import COLOUR, KIND, LOOK
+from backend.embedders.pixels import normalise
+from backend.errors import WeightsUnavailable
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BlockStatistics:
+    """A linear map of the look, and the weights of the parts.
+
+    A vector is the block `look`, made of (mapped look, `kind_weight` * kind), and the block
+    `colour`, which is `colour_weight` as long as the other one.
+    """
+
+    mean: npt.NDArray[np.float32]  # (768,)
+    components: npt.NDArray[np.float16]  # (size, 768)
+    kind_weight: float
+    colour_weight: float
+    card: Mapping[str, Any] = field(default_factory=dict)  # how it was made: JSON
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks of the vectors."""
+        look = len(self.components) + KIND.stop - KIND.start
+        return Block("look", 0, look), Block("colour", look, look + COLOUR.stop - COLOUR.start)
+
+    def project(self, features: FloatArray) -> FloatArray:
+        """Turn kept features (n, SIZE) into vectors (n, size), L2-normalised."""
+        centred = features[:, LOOK] - self.mean
+        mapped = normalise(centred @ self.components.astype(np.float32).T)
+        look = normalise(np.hstack([mapped, self.kind_weight * features[:, KIND]]))
+        share = np.float32(self.colour_weight**2 / (1 + self.colour_weight**2))
+        colour = normalise(features[:, COLOUR])
+        return np.hstack([np.sqrt(1 - share) * look, np.sqrt(share) * colour])
+
+    def to_bytes(self) -> bytes:
+        """Return the content of a file; equal statistics give equal bytes."""
+        about = {"kind": self.kind_weight, "colour": self.colour_weight, "card": dict(self.card)}
+        written = io.BytesIO()
+        np.savez(
+            written,
+            about=np.array(json.dumps(about, sort_keys=True)),
+            mean=self.mean,
+            components=self.components,
+        )
+        return written.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> BlockStatistics:
+        """Read what `to_bytes` returned. Raises WeightsUnavailable."""
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as file:
+                about = json.loads(str(file["about"]))
+                return cls(
+                    mean=file["mean"],
+                    components=file["components"],
+                    kind_weight=about["kind"],
+                    colour_weight=about["colour"],
+                    card=about["card"],
+                )
+        except (OSError, KeyError, ValueError) as error:
+            raise WeightsUnavailable(f"the statistics cannot be read: {error}") from None
+
+    @property
+    def digest(self) -> str:
+        """What names these statistics: sha256 of all that changes a vector, in hex."""
+        digest = hashlib.sha256(f"{self.kind_weight} {self.colour_weight}".encode())
+        digest.update(self.mean.tobytes() + self.components.tobytes())
+        return digest.hexdigest()

@@ -1,0 +1,120 @@
+"""`lookalike-blocks`: look and colour as two blocks, and features that are kept.
+
+The look is a plain network's maxima, means and textures, whitened, beside what a network tuned on
+fashion says of the kind of product. Statistics of a shop's own catalogue, which
+`lookalike adapt` fits, take the place of the shipped ones: `lookalike-blocks?adapted=DIGEST`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qsl
+
+from PIL.Image import Image
+
+from backend.embedders import Compute, FloatArray, register
+from backend.embedders.block_statistics import BlockStatistics
+from backend.embedders.checkpoint import Checkpoint
+from backend.embedders.engines import NetworkPlan, open_network
+from backend.embedders.fingerprints import fingerprint
+from backend.embedders.kept_features import COLOUR_RECIPE, KeptFeatures
+from backend.embedders.pixels import to_pixels
+from backend.embedders.tuned import SHIPPED as TUNED
+from backend.embedders.tuned import files_of_backbone
+from backend.errors import UnknownEmbedder, WeightsUnavailable
+
+NAME: Final = "lookalike-blocks"
+DATA: Final = Path(__file__).parent / "data"
+REDUCTION: Final = DATA / "lookalike-blocks.npz"
+STATISTICS: Final = DATA / "lookalike-blocks-statistics.npz"
+
+
+@register(NAME)
+def load_blocks(
+    variant: str,
+    *,
+    compute: Compute,
+    read_statistics: Callable[[str], bytes | None],
+    adapted: str = "",
+) -> BlocksEmbedder:
+    """Load the embedder with the shipped statistics, or with those whose digest is `adapted`."""
+    if variant:
+        raise UnknownEmbedder(f"{NAME} has no variant {variant!r}")
+    statistics = _read_adapted(adapted, read_statistics) if adapted else shipped_statistics()
+    name = f"{NAME}?adapted={adapted}" if adapted else NAME
+    return BlocksEmbedder(statistics, name=name, compute=compute)
+
+
+def statistics_of(
+    spec: str, read_statistics: Callable[[str], bytes | None]
+) -> BlockStatistics | None:
+    """Return the statistics that a spec names; None if it is of another family.
+
+    Raises WeightsUnavailable where they are lost.
+    """
+    family, _, query = spec.partition("?")
+    if family != NAME:
+        return None
+    adapted = dict(parse_qsl(query)).get("adapted", "")
+    return _read_adapted(adapted, read_statistics) if adapted else shipped_statistics()
+
+
+def shipped_statistics() -> BlockStatistics:
+    """Return the statistics for shops that nothing is known of. Raises WeightsUnavailable."""
+    try:
+        return BlockStatistics.from_bytes(STATISTICS.read_bytes())
+    except OSError as error:
+        raise WeightsUnavailable(f"no usable statistics in {STATISTICS}: {error}") from None
+
+
+def _read_adapted(digest: str, read_statistics: Callable[[str], bytes | None]) -> BlockStatistics:
+    content = read_statistics(digest)
+    if content is None:
+        raise WeightsUnavailable(f"the statistics {digest} of {NAME} are not in the database")
+    return BlockStatistics.from_bytes(content)
+
+
+class BlocksEmbedder:
+    """Embeds an image as its look and its colours, from features that can be kept."""
+
+    def __init__(self, statistics: BlockStatistics, *, name: str, compute: Compute) -> None:
+        self.name = name
+        self.statistics = statistics
+        self._checkpoint = Checkpoint.load(TUNED)
+        self._reduction = KeptFeatures.load(REDUCTION)
+        backbone = files_of_backbone(self._checkpoint.backbone)
+        plan = NetworkPlan(
+            maker="backend.embedders.stacked_tracing:make",
+            options={"path": str(TUNED)},
+            files=(TUNED, *backbone),
+        )
+        opened = open_network(plan, compute)
+        self._network = opened.run
+        self.input_size = opened.input_size
+        self.batch_size = self._network.call_size
+        self.blocks = statistics.blocks
+        self.size = self.blocks[-1].stop
+        recipe = {"network": opened.fingerprint, "colours": COLOUR_RECIPE}
+        self.features_fingerprint = fingerprint(recipe, self._reduction.arrays)
+        vectors = {"features": self.features_fingerprint, "statistics": statistics.digest}
+        self.fingerprint = fingerprint(vectors, {})
+
+    @property
+    def precision(self) -> str:
+        """The precision that the network runs in: bf16 or fp32."""
+        return self._network.precision
+
+    def embed(self, images: Sequence[Image]) -> FloatArray:
+        """Embed RGB images of any size: (n, size) float32, L2-normalised, in input order."""
+        return self.project(self.extract(images))
+
+    def extract(self, images: Sequence[Image]) -> FloatArray:
+        """Return the features that are kept of images, rounded to float16, (n, 960)."""
+        pixels = to_pixels(images, self.input_size)
+        return self._reduction.reduce(self._network(pixels), pixels, self._checkpoint)
+
+    def project(self, features: FloatArray) -> FloatArray:
+        """Turn kept features into vectors, (n, size) float32, L2-normalised."""
+        return self.statistics.project(features)

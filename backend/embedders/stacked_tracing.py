@@ -1,0 +1,61 @@
+"""Trace one network that returns all that `lookalike-blocks` is made of, in one pass."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from backend.embedders.backbones import load_backbone
+from backend.embedders.batch_norms import fold_batch_norms
+from backend.embedders.checkpoint import Checkpoint
+from backend.embedders.fingerprints import fingerprint
+from backend.embedders.split_network import split_before
+from backend.embedders.traced import TracedNetwork
+from backend.embedders.tracing import trace
+
+TEXTURES_END: Final = "blocks.5"
+"""The stage before this one sees textures: it is pooled, too."""
+
+
+class StackedPools(nn.Module):
+    """A stem, the middle and end of the backbone's own tail, and a tuned tail; all pooled."""
+
+    def __init__(self, stem: nn.Module, middle: nn.Module, end: nn.Module, tuned: nn.Module):
+        super().__init__()
+        self.stem, self.middle, self.end, self.tuned = stem, middle, end, tuned
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return (n, channels, 1, 1): maxima and means of the end, means of middle and tuned."""
+        shared = self.stem(pixels)
+        textures = self.middle(shared)
+        last, tuned = self.end(textures), self.tuned(shared)
+        maxima = last.amax(dim=(2, 3), keepdim=True)
+        means = [maps.mean(dim=(2, 3), keepdim=True) for maps in (last, textures, tuned)]
+        return torch.cat([maxima, *means], dim=1)
+
+
+def make(*, path: str) -> TracedNetwork:
+    """Trace the network of a checkpoint whose backbone is `efficientnet-lite0`."""
+    checkpoint = Checkpoint.load(Path(path))
+    backbone = load_backbone(checkpoint.backbone, input_size=checkpoint.input_size)
+    stem, own = backbone.split(checkpoint.tune_from)
+    fold_batch_norms(own)
+    tuned = deepcopy(own)
+    tuned.load_state_dict({name: torch.from_numpy(a) for name, a in checkpoint.tail.items()})
+    middle, end = split_before(own, TEXTURES_END)
+    graph = trace(StackedPools(stem, middle, end, tuned), checkpoint.input_size)
+    recipe = {"preprocessing": vars(backbone.preprocessing), "resampling": "bicubic"}
+    arrays = {name: tensor.cpu().numpy() for name, tensor in graph.state_dict().items()}
+    return TracedNetwork(
+        graph=graph,
+        fingerprint=fingerprint(recipe, arrays),
+        mean=backbone.preprocessing.mean,
+        std=backbone.preprocessing.std,
+        pool="avg",  # of a single value
+        input_size=checkpoint.input_size,
+        bf16_from=f"stem.{backbone.bf16_from}",
+    )

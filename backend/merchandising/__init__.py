@@ -1,0 +1,1 @@
+"""What a shop wants its lists to be like: placements, which are named sets of defaults."""

@@ -1,0 +1,88 @@
+"""The order of a list by similarity, boosts, and how much its products differ.
+
+With r the similarity plus the boosts, the list begins with the greatest r. Each next product has
+the greatest (1 - d) * r - d * s, where s is the greatest cosine of its vector to one in the list,
+and d the diversity (maximal marginal relevance, Carbonell and Goldstein 1998). Without diversity
+that is the order by r. It is computed here and not by the store, so every store gives the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from backend.search.boosting import total
+from backend.search.found import Neighbour
+from backend.search.shaping import Shaping
+from backend.vectors import Vector, VectorIndex
+
+POOL_TIMES: Final = 5
+MOST_POOL: Final = 300
+
+
+def pool_of(limit: int, shaping: Shaping) -> int:
+    """Return how many products are put in order, to show `limit` of them."""
+    if not shaping.reorders:
+        return limit
+    return max(limit, min(POOL_TIMES * limit, MOST_POOL))
+
+
+def reordered(
+    index: VectorIndex,
+    items: Sequence[Neighbour],
+    relevances: Sequence[float],
+    shaping: Shaping,
+    *,
+    limit: int,
+    now: datetime,
+) -> list[tuple[int, Neighbour]]:
+    """Return the best `limit` items, each after its place in `items`.
+
+    `relevances` take the place of similarities in r.
+    """
+    if not shaping.reorders:
+        return list(enumerate(items[:limit]))
+    if shaping.boost:
+        items = [
+            replace(item, boost=total(shaping.boost, item.value_of, now=now)) for item in items
+        ]
+    r = np.array([it + (item.boost or 0.0) for it, item in zip(relevances, items, strict=True)])
+    if shaping.diversity and len(items) > 1:
+        order = _diverse(r, _vectors(index, items), shaping.diversity, limit)
+    else:
+        order = list(np.argsort(-r, kind="stable")[:limit])
+    return [(int(at), items[at]) for at in order]
+
+
+def _vectors(index: VectorIndex, items: Sequence[Neighbour]) -> npt.NDArray[np.float32]:
+    """Return the vectors of the items' points, (items, size); zeros where a point is gone."""
+    stored: dict[int, Vector] = {
+        point.id: point.vector
+        for point in index.records([item.point for item in items], vectors=True)
+        if point.vector is not None
+    }
+    nothing = np.zeros(index.size, np.float32)
+    return np.stack([stored.get(item.point, nothing) for item in items])
+
+
+def _diverse(
+    r: npt.NDArray[np.float64], vectors: npt.NDArray[np.float32], diversity: float, limit: int
+) -> list[int]:
+    """Return the positions of the list in the order of choice."""
+    cosines = vectors @ vectors.T
+    order = [int(np.argmax(r))]
+    closest = cosines[order[0]].astype(np.float64)
+    left = np.ones(len(r), bool)
+    left[order[0]] = False
+    while len(order) < min(limit, len(r)):
+        gains = np.where(left, (1 - diversity) * r - diversity * closest, -np.inf)
+        best = int(np.argmax(gains))
+        order.append(best)
+        left[best] = False
+        closest = np.maximum(closest, cosines[best])
+    return order

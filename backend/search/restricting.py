@@ -1,0 +1,45 @@
+"""Lists whose products have the same values as the products that are asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TypeAlias
+
+from sqlalchemy import Connection
+
+from backend.filters import Condition, Where
+from backend.search import statements
+
+Same: TypeAlias = Mapping[str, tuple[str, ...]]
+"""Field -> the values that are allowed; empty where none of the products asked about has one."""
+
+
+def read_values(connection: Connection, ids: Sequence[int], fields: Sequence[str]) -> Same:
+    """Read the values that some products have in these columns."""
+    if not fields or not ids:
+        return dict.fromkeys(fields, ())
+    rows = connection.execute(statements.values(), {"ids": list(ids)}).mappings().all()
+    return {
+        field: tuple(sorted({row[field] for row in rows if row[field] is not None}))
+        for field in fields
+    }
+
+
+def restricted(where: Where, same: Same) -> Where:
+    """Return the filter that also demands one of the values in each field, where there are any."""
+    found = dict(where)
+    for field, values in same.items():
+        if values:
+            found[field] = _with(found.get(field, Condition()), values)
+    return found
+
+
+def _with(condition: Condition, values: tuple[str, ...]) -> Condition:
+    """Return the condition that allows what both do."""
+    if not condition.any_of:
+        return replace(condition, any_of=values)
+    both = tuple(it for it in condition.any_of if it in values)
+    if both:
+        return replace(condition, any_of=both)
+    return Condition(any_of=values, none_of=values)  # no product can pass

@@ -1,0 +1,298 @@
+"""Events and lists at size: rows/s, memory, disk, and what a list costs beside similar products.
+
+    python benchmarks/shoppers.py [--events 1000000] [--products 20000] [--rounds 300]
+
+Everything is drawn by a seed. An installation of its own gets products with drawn vectors (128
+dimensions, 50 looks) in an embedded index, and a file of events: shoppers of one or two looks, in
+sessions of five. The file is imported as `lookalike events import` does, then counted. Then four
+questions are asked in turn through the app, without a network, and the medians of their times are
+shown as ratios to that of similar products: of the first half of the rounds and of the second one,
+so that a busy machine can be told from a cost. The last lines ask for lists with and without the
+log of answers, and for similar products while another process writes 1,000 events a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import multiprocessing
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+from sqlalchemy import func, insert, select
+from sqlalchemy.orm import Session
+
+from backend import logs
+from backend.api import create_app
+from backend.bootstrap import Services, build
+from backend.catalogue import image_vectors
+from backend.database import clock
+from backend.database.engine import Database
+from backend.database.models import (
+    ACTIVE,
+    Generation,
+    IndexEntry,
+    Product,
+    ProductDay,
+    ProductPair,
+)
+from backend.events import counting, record
+from backend.events.event_file import EventFile
+from backend.events.importing import import_events
+from backend.events.kinds import Kind
+from backend.events.record import NewEvent
+from backend.settings import read_settings
+from backend.vectors import Point
+
+LOOKS, SIZE, EACH = 50, 128, 1000
+NOW = datetime.now(UTC)
+
+
+def fill(services: Services, products: int, rng: np.random.Generator) -> None:
+    """Store products with drawn vectors, and write them into the index."""
+    centres = rng.normal(size=(LOOKS, SIZE))
+    vectors = centres[np.arange(products) % LOOKS] + rng.normal(0, 0.7, (products, SIZE))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    generation = Generation(
+        id=1, collection="drawn", embedder="drawn", fingerprint="drawn", size=SIZE, state=ACTIVE
+    )
+    services.db.write(lambda session: session.add(generation))
+    for start in range(0, products, EACH):
+        rows = range(start, min(start + EACH, products))
+        services.db.write(lambda session, it=rows: _store(session, it, vectors))  # type: ignore[misc]
+        points = [Point(id=at + 1, vector=vectors[at], payload={}, claim=1) for at in rows]
+        services.indexes.of(generation).upsert(points)
+
+
+def _store(session: Session, rows: range, vectors: np.ndarray) -> None:
+    kinds = [f"type {at % 7}" for at in rows]
+    session.execute(
+        insert(Product),
+        [
+            {"id": at + 1, "sku": f"p-{at}", "article_type": kind, "sub_category": kind}
+            for at, kind in zip(rows, kinds, strict=True)
+        ],
+    )
+    done = {"wanted": 1, "embedded": 1, "indexed": 1, "claim": 1, "indexed_claim": 1}
+    session.execute(
+        insert(IndexEntry),
+        [
+            {
+                "generation_id": 1,
+                "product_id": at + 1,
+                "embedded_digest": f"d-{at}",
+                "requested_at": NOW,
+                **done,
+            }
+            for at in rows
+        ],
+    )
+    image_vectors.store(session, "drawn", {f"d-{at}": vectors[at] for at in rows})
+
+
+def write_events(path: Path, events: int, products: int, rng: np.random.Generator) -> None:
+    """Write a file of events: sessions of five, of shoppers who like one or two looks."""
+    shoppers = max(10, events // 50)
+    likes = rng.integers(0, LOOKS, (shoppers, 2))
+    kinds = np.array(["view", "view", "view", "cart", "purchase"])
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["event_type", "product_id", "user_id", "user_session", "event_time"])
+        for session in range(events // 5):
+            shopper = int(rng.integers(shoppers))
+            look = int(likes[shopper, int(rng.integers(2))])
+            # few products are looked at often, as in shops
+            places = (rng.pareto(1.2, 5) * 5).astype(int) % (products // LOOKS)
+            at = NOW - timedelta(days=float(rng.uniform(0, 90)))
+            for place, kind in zip(places, kinds[rng.integers(0, 5, 5)], strict=True):
+                at += timedelta(seconds=30)
+                name = f"p-{int(place) * LOOKS + look}"
+                when = min(at, NOW).isoformat(timespec="seconds")
+                writer.writerow([kind, name, f"u-{shopper}", f"s-{session}", when])
+
+
+def load_events(services: Services, path: Path) -> None:
+    """Import and count a file, and say how fast it was and what it takes."""
+    before, peak = _disk(services), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = time.perf_counter()
+    report = import_events(services.db, EventFile(path).read(), days=365)
+    imported = time.perf_counter() - began
+    began, counted = time.perf_counter(), 0
+    while some := counting.count_some(services.db):
+        counted += some
+    took = time.perf_counter() - began
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak
+    print(f"{report.stored:,} events stored: {report.stored / imported:,.0f} rows/s", flush=True)
+    print(f"{counted:,} counted: {counted / took:,.0f} rows/s")
+    print(f"memory: {grown / 1024:,.0f} MB more at its peak")
+    print(f"disk: {(_disk(services) - before) / max(1, report.stored):,.0f} bytes an event")
+    with services.db.read() as session:
+        for table in (ProductPair, ProductDay):
+            rows = session.scalar(select(func.count()).select_from(table))
+            print(f"{table.__tablename__}: {rows:,} rows")
+
+
+def _disk(services: Services) -> int:
+    folder = services.settings.data_dir
+    return sum(each.stat().st_size for each in folder.glob("*.sqlite*"))
+
+
+def ask_in_turn(questions: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
+    """Ask each question once a round; return the seconds of each."""
+    times: dict[str, list[float]] = {name: [] for name in questions}
+    for _ in range(rounds):
+        for name, ask in questions.items():
+            began = time.perf_counter()
+            ask()
+            times[name].append(time.perf_counter() - began)
+    return times
+
+
+def show(times: dict[str, list[float]]) -> None:
+    """Print medians as ratios to the first question's, also of both halves of the rounds."""
+    first = next(iter(times.values()))
+    half = len(first) // 2
+    for name, each in times.items():
+        ratios = [
+            statistics.median(each[part]) / statistics.median(first[part])
+            for part in (slice(None), slice(half), slice(half, None))
+        ]
+        ms = 1000 * statistics.median(each)
+        print(f"{name:34} {ratios[0]:5.2f} x  ({ratios[1]:.2f}, {ratios[2]:.2f})  {ms:6.1f} ms")
+
+
+def questions(services: Services, products: int, seed: int) -> dict[str, Callable[[], None]]:
+    """Return what is asked: similar products, a shopper's list, what goes together, a visit's."""
+    client, rng = create_app(services).test_client(), np.random.default_rng(seed)
+    with services.db.read() as session:
+        shoppers = session.scalar(select(func.count(ProductPair.product_id.distinct()))) or 1
+
+    def get(path: Callable[[], str]) -> Callable[[], None]:
+        def ask() -> None:
+            response = client.get(path())
+            assert response.status_code == 200, response.text
+
+        return ask
+
+    def product() -> int:
+        return int(rng.pareto(1.2) * 5) % (products // LOOKS) * LOOKS + int(rng.integers(LOOKS))
+
+    many = max(10, shoppers // 2)
+    return {
+        "similar": get(lambda: f"/v1/products/p-{product()}/similar"),
+        "similar, again": get(lambda: f"/v1/products/p-{product()}/similar"),
+        "users/{id}/recommendations": get(
+            lambda: f"/v1/users/u-{int(rng.integers(many))}/recommendations"
+        ),
+        "together, products by demand": get(lambda: f"/v1/products/p-{product()}/together"),
+        "together, any product": get(
+            lambda: f"/v1/products/p-{int(rng.integers(products))}/together"
+        ),
+    }
+
+
+def beside_writes(services: Services, ask: Callable[[], None], rounds: int) -> None:
+    """Ask while another process writes 1,000 events a second, and while it does not, in turn."""
+    context = multiprocessing.get_context("spawn")
+    stop, go = context.Event(), context.Event()
+    url, written = services.settings.database, context.Value("l", 0)
+    writer = context.Process(target=_write, args=(url, go, stop, written))
+    writer.start()
+    times: dict[str, list[float]] = {"alone": [], "beside writes": []}
+    spent = 0.0
+    for _ in range(6):
+        for name in times:
+            go.set() if name != "alone" else go.clear()
+            time.sleep(0.3)
+            began = time.perf_counter()
+            times[name] += ask_in_turn({"": ask}, rounds // 3)[""]
+            spent += time.perf_counter() - began if name != "alone" else 0
+    stop.set()
+    go.set()
+    writer.join(timeout=10)
+    for name, each in times.items():
+        p99 = statistics.quantiles(each, n=100)[98]
+        print(
+            f"similar {name:26} p50 {1000 * statistics.median(each):.1f}, p99 {1000 * p99:.1f} ms"
+        )
+    print(f"{written.value:,} events written")
+
+
+def _write(url: str, go: object, stop: object, written: object) -> None:
+    db, number = Database(url), 0
+    while not stop.is_set():  # type: ignore[attr-defined]
+        go.wait(1)  # type: ignore[attr-defined]
+        events = [
+            NewEvent(
+                kind=Kind.VIEW, sku=f"p-{at % 500}", user=f"w-{at % 97}", id=f"w-{number}-{at}"
+            )
+            for at in range(100)
+        ]
+
+        def store(session: Session, it: Sequence[NewEvent] = events) -> None:
+            now = clock.now(session)
+            record.record(
+                session, [record.with_checked_time(e, now=now, days=365) for e in it], now=now
+            )
+
+        db.write(store)
+        number += 1
+        written.value += len(events)  # type: ignore[attr-defined]
+        time.sleep(0.1)
+    db.engine.dispose()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--products", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    logs.configure("error")
+    with tempfile.TemporaryDirectory() as folder:
+        settings = read_settings(_env_file=None, data_dir=Path(folder) / "data")
+        services = build(settings)
+        services.owner.acquire()
+        try:
+            measure(services, Path(folder) / "events.csv", options)
+        finally:
+            services.close()
+    return 0
+
+
+def measure(services: Services, path: Path, options: argparse.Namespace) -> None:
+    rng = np.random.default_rng(options.seed)
+    fill(services, options.products, rng)
+    write_events(path, options.events, options.products, rng)
+    print(f"{options.products:,} products, a file of {path.stat().st_size / 1e6:.0f} MB")
+    load_events(services, path)
+    asked = questions(services, options.products, options.seed)
+    show(ask_in_turn(asked, options.rounds))
+    log = services.answer_log
+    name = "users/{id}/recommendations"
+    silent = _silent(asked[name], services)
+    show(ask_in_turn({"without a log of answers": silent, "with it": asked[name]}, options.rounds))
+    log.flush()
+    beside_writes(services, asked["similar"], options.rounds)
+
+
+def _silent(ask: Callable[[], None], services: Services) -> Callable[[], None]:
+    log = services.answer_log
+
+    def silently() -> None:
+        most, log._most = log._most, 0
+        ask()
+        log._most = most
+
+    return silently
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,206 @@
+"""A re-index first adapts the embedder to the shop, from features that are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.orm import Session
+from support.shop import Shop
+
+from backend import generations, jobs
+from backend import reindex as reindexing
+from backend.adaptation import adapt
+from backend.catalogue import image_vectors
+from backend.database.engine import Database
+from backend.database.models import (
+    ACTIVE,
+    BUILDING,
+    RETIRED,
+    Generation,
+    ImageVector,
+    Product,
+    Statistics,
+    utcnow,
+)
+from backend.embedders import FloatArray, KeepsFeatures
+from backend.embedders.kept_features import COLOUR, SIZE
+from backend.generations.states import insert as insert_generation
+from backend.indexing import kept_features
+from backend.reindex import ReindexPlan
+from backend.reindex.cleanup import delete_leftovers
+from backend.settings import Settings
+
+STYLES, VARIANTS = 350, 3
+
+
+def features_of_a_shop() -> FloatArray:
+    """Features of which 24 axes tell variants apart, and 12 others styles."""
+    random = np.random.default_rng(0)
+    count = STYLES * VARIANTS
+    features = random.normal(0, 1e-5, (count, SIZE)).astype(np.float32)
+    features[:, :24] = random.normal(0, 0.05, (count, 24))
+    features[:, 24:36] = np.repeat(random.normal(0, 0.05, (STYLES, 12)), VARIANTS, axis=0)
+    features[:, COLOUR] = random.normal(0, 1, (count, COLOUR.stop - COLOUR.start))
+    return features
+
+
+def products() -> list[dict[str, Any]]:
+    """The products of a shop: eight types, and three variants of each style."""
+    return [
+        {
+            "sku": f"p{number}",
+            "group_id": f"g{number // VARIANTS}",
+            "article_type": f"type {number // VARIANTS % 8}",
+            "image_uri": f"file:///nowhere/{number}.jpg",
+            "image_digest": f"{number:064x}",
+            "attributes": {},
+        }
+        for number in range(STYLES * VARIANTS)
+    ]
+
+
+class KnownShop(Shop):
+    """A shop whose images were embedded before: their features are stored."""
+
+    def fill(self) -> None:
+        generation = self.services.first_generation()
+        embedder = self.services.embedders.of(generation)
+        assert isinstance(embedder, KeepsFeatures)
+        kept_features.note_fingerprint(self.db, generation, embedder)
+        features = features_of_a_shop()
+        rows = products()
+        digests = [row["image_digest"] for row in rows]
+        stored = dict(zip(digests, features, strict=True))
+        vectors = dict(zip(digests, embedder.project(features), strict=True))
+
+        def write(session: Session) -> None:
+            session.execute(insert(Product), rows)
+            image_vectors.store(session, embedder.features_fingerprint, stored)
+            image_vectors.store(session, embedder.fingerprint, vectors)
+            session.execute(update(Generation).values(backfilled_to=0))
+
+        self.db.write(write)
+        generations.backfill(self.db, generation.id)
+        self.work()
+
+    def adapt(self, **plan: Any) -> dict[str, Any]:
+        job = self.follow(reindexing.request(self.db, ReindexPlan(**plan)).id)
+        assert job.state == jobs.DONE, job.error
+        return job.result or {}
+
+    def active(self) -> Generation:
+        with self.db.read() as session:
+            return generations.active(session)
+
+
+@pytest.fixture
+def known_shop(settings: Settings) -> Iterator[KnownShop]:
+    """A shop with the real embedder; its settings are those of the environment's default."""
+    with KnownShop(settings, embedder="lookalike-blocks") as found:
+        found.fill()
+        yield found
+
+
+@pytest.mark.slow
+def test_a_reindex_adapts_without_opening_an_image(known_shop: KnownShop) -> None:
+    before = known_shop.active()
+    assert before.features is not None
+    job = reindexing.request(known_shop.db, ReindexPlan())
+    handler = known_shop.services.reindex_jobs.handlers()[reindexing.requests.REINDEX]
+    with pytest.raises(jobs.Waiting):  # as if killed before the choice was recorded
+        handler(job.arguments, lambda *_: None)
+    result = known_shop.follow(job.id).result or {}
+    after, adaptation = known_shop.active(), result["adaptation"]
+    assert after.embedder == adaptation["embedder"]
+    with known_shop.db.read() as session:  # the same was chosen twice
+        assert session.scalar(select(func.count()).select_from(Statistics)) == 1
+    assert after.embedder.startswith("lookalike-blocks?adapted=")
+    assert adaptation["after"]["variants"] > adaptation["before"]["variants"] + 0.05
+    assert after.state == ACTIVE  # although no image exists: none is opened
+    # a query image gets the same statistics, also in a process that has just begun
+    known_shop.restart()
+    embedder = known_shop.services.embedders.of(after)
+    assert isinstance(embedder, KeepsFeatures)
+    features = features_of_a_shop()[:1].astype(np.float16).astype(np.float32)
+    with known_shop.db.read() as session:
+        stored = image_vectors.load(session, after.fingerprint, [f"{0:064x}"])
+    assert np.allclose(stored[f"{0:064x}"], embedder.project(features)[0], atol=2e-3)
+    # what there is cannot be made better by the same data: no other index is built
+    again = known_shop.adapt(adapt="only")
+    assert again["adaptation"]["embedder"] is None
+    assert known_shop.active().id == after.id
+
+
+# --- without an index ------------------------------------------------------------------------
+
+
+def store_shop(db: Database, count: int, **fields: Any) -> None:
+    """Store the first products of the shop, and their features."""
+    features = features_of_a_shop()[:count]
+    rows = [{**row, **fields} for row in products()[:count]]
+    stored = {row["image_digest"]: each for row, each in zip(rows, features, strict=True)}
+
+    def write(session: Session) -> None:
+        session.execute(insert(Product), rows)
+        image_vectors.store(session, "features", stored)
+
+    db.write(write)
+
+
+def test_a_shop_without_labels_is_left_alone(db: Database) -> None:
+    store_shop(db, 1_000, article_type=None, group_id=None)
+    found = adapt(db, spec="lookalike-blocks", features="features")
+    assert found.spec is None
+    assert "nothing can be judged" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("spec", "features", "reason"),
+    [
+        ("lookalike-blocks", "features", "1,000 are needed"),
+        ("lookalike-blocks", "others", "not stored yet"),
+        ("lookalike-blocks", None, "not stored yet"),
+        ("efficientnet-lite0", None, "keeps no features"),
+    ],
+)
+def test_why_a_shop_is_not_adapted(
+    db: Database, spec: str, features: str | None, reason: str
+) -> None:
+    store_shop(db, 999)
+    found = adapt(db, spec=spec, features=features)
+    assert found.spec is None
+    assert reason in found.reason
+
+
+def test_features_go_with_the_last_generation_that_uses_them(db: Database) -> None:
+    store_shop(db, 2)
+    for fingerprint in ("plain", "adapted"):
+        made = generations.EmbedderIdentity(spec="x", fingerprint=fingerprint, size=3)
+        generation = insert_generation(db, made, state=BUILDING)
+        ended = update(Generation).where(Generation.id == generation.id)
+        ended = ended.values(state=RETIRED, retired_at=utcnow(), features="features")
+        db.write(lambda session, ended=ended: session.execute(ended))
+    first, second = delete_next(db), delete_next(db)
+    assert (first, second) == (2, 0)
+
+
+def delete_next(db: Database) -> int:
+    """Delete what the next retired generation left; return how many features there are then."""
+    dropped: list[int] = []
+
+    def drop(generation: Generation) -> None:
+        if dropped and generation.id not in dropped:
+            raise StopIteration
+        dropped.append(generation.id)
+
+    with suppress(StopIteration):
+        while delete_leftovers(db, after=timedelta(0), drop_index=drop):
+            pass
+    with db.read() as session:
+        return session.scalar(select(func.count()).select_from(ImageVector)) or 0
