@@ -51,6 +51,7 @@ def make_app(settings: Settings) -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=True,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        broker_channel_error_retry=True,  # Redis refuses commands, as without memory
         broker_transport_options={
             "visibility_timeout": VISIBILITY_SECONDS,
             "global_keyprefix": settings.redis_prefix,
@@ -109,6 +110,8 @@ def keep_our_logging() -> None:
         "celery.worker.strategy",
     ):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # Its warnings say that the connection was lost, which `workers.consumer` says.
+    logging.getLogger("celery.worker.consumer.consumer").setLevel(logging.ERROR)
 
 
 def _say_nothing(*_: object) -> None:

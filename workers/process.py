@@ -31,10 +31,12 @@ from backend.worker.failures import RepeatedFailures
 from backend.worker.loop import Worker
 from workers import tasks
 from workers.app import keep_our_logging, make_app
+from workers.consumer import QuickConsumer
 from workers.heartbeat import Heartbeat
 from workers.interactive import RemoteEmbedder, Replies
 from workers.names import Queue
 from workers.notifier import Notifier
+from workers.unprompted import Unprompted
 
 log = structlog.get_logger(__name__)
 
@@ -73,6 +75,10 @@ def main() -> int:
     _recover(worker, heartbeat)
     warm_up(services)
     tasks.register(app, worker, notify=notify, replies=Replies(settings))
+    if options.queue == Queue.INDEX:
+        unprompted = Unprompted(worker, heartbeat, poll_seconds=settings.poll_seconds)
+        signals.task_prerun.connect(unprompted.note_message)
+        QuickConsumer.meanwhile = staticmethod(unprompted)
     signals.task_prerun.connect(heartbeat.busy)
     signals.task_postrun.connect(heartbeat.idle)
     signals.worker_shutting_down.connect(lambda **_: worker.stop(), weak=False)

@@ -132,6 +132,30 @@ def test_a_killed_redis_is_survived(shop: Installation, lose_data: bool) -> None
     shop.wait_until_indexed(before + 401)
 
 
+def test_while_redis_is_away_the_workers_go_on(shop: Installation) -> None:
+    before, first = count(shop), fresh(shop)
+    shop.redis.kill(lose_data=False)
+    try:
+        shop.put("nobody-was-told", random_image(first))
+        shop.wait_until_indexed(before + 1)
+    finally:
+        shop.redis.start()
+
+
+def test_a_redis_without_memory_ends_no_worker_and_work_goes_on(shop: Installation) -> None:
+    before, first = count(shop), fresh(shop)
+    workers = [shop.pid_of_worker(name) for name in ("w1", "w2", "shoppers")]
+    shop.redis.client.config_set("maxmemory", "1")
+    try:
+        shop.put("no-memory", random_image(first))
+        shop.wait_until_indexed(before + 1)
+    finally:
+        shop.redis.client.config_set("maxmemory", "0")
+    shop.put("memory-again", random_image(first + 1))
+    shop.wait_until_indexed(before + 2)
+    assert [shop.pid_of_worker(name) for name in ("w1", "w2", "shoppers")] == workers
+
+
 def test_a_killed_worker_loses_nothing_and_another_takes_its_place(shop: Installation) -> None:
     before = count(shop)
     killed = shop.pid_of_worker("w1")
