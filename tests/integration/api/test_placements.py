@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from click.testing import Result
 from sqlalchemy import delete
 from support.image_files import colour_image
 from support.shop import PROBLEM, Shop
+from typer.testing import Result
 
 from backend.database.models import Placement
 

@@ -63,7 +63,7 @@ def test_rest_cancels_a_job_and_says_when_there_is_none(shop: Shop) -> None:
 
 def test_what_a_cancelled_reindex_has_built_is_dropped(shop: Shop) -> None:
     four_products(shop)
-    job = request(shop.db, ReindexPlan(promote="manual"))
+    job = request(shop.db, ReindexPlan(promote="manual", adapt="off"))
     shop.worker.work_once()
     built = read(shop, job.id).arguments["generation"]
     assert state_of(shop, built) == BUILDING

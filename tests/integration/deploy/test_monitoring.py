@@ -7,14 +7,18 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from sqlalchemy import insert
 from support.places import ROOT
 from support.shop import Shop
 
+from backend.database.models import ListedDay
+from backend.events.decay import day_of
 from backend.metrics.instruments import count_refused, count_unshared
 
 FOLDER = ROOT / "deploy" / "monitoring"
@@ -57,6 +61,9 @@ def shown(wardrobe: Shop) -> str:
     wardrobe.work()
     wardrobe.client.get("/v1/products/0001/similar?year_gte=2012")
     wardrobe.services.recall.save()
+    day = day_of(datetime.now(UTC))
+    seen = {"list_name": "trending", "reason": "trending", "cold": False, "clicks": 1}
+    wardrobe.execute(insert(ListedDay).values(day=day, generation_id=1, **seen))
     count_refused(408)  # what the server does, which stands before the app
     count_unshared("local")  # what happens without Redis
     answer = wardrobe.client.get("/metrics")

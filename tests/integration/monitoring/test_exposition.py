@@ -188,6 +188,7 @@ def test_a_store_that_is_away_costs_only_its_own_part(settings: Settings) -> Non
         "products": 0,
         "generations": 0,
         "recall": 0,
+        "recommendations": 0,
         "disks": 1,
         "sizes": 0,
         "stores": 1,

@@ -206,7 +206,7 @@ def test_a_request_never_waits_for_a_redis_that_does_not_answer(server: RedisSer
 
 def test_a_consumer_connects_again_at_once_and_says_so_once(server: RedisServer) -> None:
     app = make_app(settings_of(server.url))
-    consumer = SimpleNamespace(first_connection_attempt=True)
+    consumer = SimpleNamespace(first_connection_attempt=True, meanwhile=lambda: None)
     server.kill(lose_data=False)
     threading.Timer(2.5, server.start).start()
     with structlog.testing.capture_logs() as lines:
