@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
-class Point:
+class PointBytes:
     """What one point takes, in bytes."""
 
     dimensions: int = 512
@@ -51,7 +51,7 @@ class Cluster:
 
 
 def cluster_for(
-    products: int, each: float, point: Point, *, node: float, replicas: int, generations: int
+    products: int, each: float, point: PointBytes, *, node: float, replicas: int, generations: int
 ) -> Cluster:
     """Return how many nodes of `node` bytes of memory are needed; a quarter of them stays free.
 

@@ -83,7 +83,7 @@ def simulate_queue(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Load:
+class Workload:
     """What the workers of one installation have to do; rates are images a second."""
 
     rate: float
@@ -95,7 +95,7 @@ class Load:
 
 
 @dataclass
-class Class:
+class Priority:
     """One priority: how much has come and is done, and what waited longest."""
 
     came: list[float] = field(default_factory=lambda: [0.0])
@@ -121,14 +121,14 @@ class Class:
 
 
 def simulate_days(
-    load: Load, *, days: float, rng: np.random.Generator, seconds: float = 60.0
-) -> Mapping[str, Class]:
+    load: Workload, *, days: float, rng: np.random.Generator, seconds: float = 60.0
+) -> Mapping[str, Priority]:
     """Run writes, a feed and a re-index by strict priority; steps of `seconds`.
 
     What is shorter than a step cannot be seen. A claim under way is not interrupted: it adds the
     one to three seconds that a claim takes.
     """
-    classes = {"single": Class(), "feed": Class(), "re-index": Class()}
+    classes = {"single": Priority(), "feed": Priority(), "re-index": Priority()}
     for at in range(round(days * DAY / seconds)):
         now = at * seconds
         new = (

@@ -22,11 +22,11 @@ import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from capacity import Cluster, Point, cluster_for, reembed_seconds, search_seconds, sql_bytes
+from capacity import Cluster, PointBytes, cluster_for, reembed_seconds, search_seconds, sql_bytes
 from queueing import (
     DAY,
     HOUR,
-    Load,
+    Workload,
     drained,
     erlang_c,
     mean_wait,
@@ -80,7 +80,7 @@ def drain(options: argparse.Namespace) -> Iterator[Sequence[str]]:
     rng = np.random.default_rng(options.seed)
     for crew in options.crews:
         for outage in ((0.0, 0.0), (6.0, 18.0)):
-            load = Load(
+            load = Workload(
                 rate=options.rate,
                 workers=crew,
                 singles=options.singles,
@@ -106,7 +106,7 @@ def sizes(options: argparse.Namespace) -> Iterator[Sequence[str]]:
         *("products", "all in memory", "nodes", "shards", "int8, rest on disk", "nodes", "shards"),
         *("its disk", "PostgreSQL", "with a second embedder"),
     )
-    point = Point(dimensions=options.dimensions)
+    point = PointBytes(dimensions=options.dimensions)
     for products in CATALOGUES:
         row = [_short(products)]
         for each in (point.in_memory, point.int8_on_disk):
@@ -124,7 +124,7 @@ def search(options: argparse.Namespace) -> Iterator[Sequence[str]]:
         *("products", "shards", "CPU ms a query", "waits for a slow shard", "vectors from disk"),
         "an exact search: CPU s",
     )
-    point = Point(dimensions=options.dimensions)
+    point = PointBytes(dimensions=options.dimensions)
     for products in CATALOGUES:
         it = _cluster(products, point.int8_on_disk, point, options)
         yield (
@@ -171,7 +171,7 @@ def costs(options: argparse.Namespace) -> Iterator[Sequence[str]]:
         *("products", "queries/s", "Qdrant", "PostgreSQL", "API", "workers", "images", "a month"),
         *("embedded once: CPU", "GPU"),
     )
-    point = Point(dimensions=options.dimensions)
+    point = PointBytes(dimensions=options.dimensions)
     core, gigabyte = options.core_price * MONTH_HOURS, options.disk_price / 1e9
     for products in CATALOGUES:
         it = _cluster(products, point.int8_on_disk, point, options)
@@ -206,7 +206,7 @@ def _search(products: int, cluster: Cluster, options: argparse.Namespace) -> flo
     return search_seconds(products, cluster.shards, known=options.search, at=40_000)
 
 
-def _cluster(products: int, each: float, point: Point, options: argparse.Namespace) -> Cluster:
+def _cluster(products: int, each: float, point: PointBytes, options: argparse.Namespace) -> Cluster:
     return cluster_for(
         products,
         each,
@@ -254,7 +254,7 @@ def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def _add_queue(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--seed", type=int, default=1)
-    add("--arrivals", type=int, default=200_000, help="simulated arrivals of `check`")
+    add("--arrivals", type=int, default=1_000_000, help="simulated arrivals of `check`")
     add("--rate", type=float, default=110, help="images/s of a worker, small images (measured)")
     add("--photo-rate", type=float, default=73, help="the same, photographs (measured)")
     add("--within", type=float, default=1, help="seconds that an image may wait for a worker")

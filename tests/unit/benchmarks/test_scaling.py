@@ -69,7 +69,7 @@ def test_one_worker_fewer_than_needed_lets_too_many_wait(
 def test_a_backlog_of_whole_days_ends_when_the_formula_says(queueing: ModuleType) -> None:
     steady = 80 + 1_000_000 / queueing.DAY
     backlog = round((400 - steady) * 2 * queueing.DAY)
-    load = queueing.Load(rate=100, workers=4, singles=80, feed=1_000_000, reindex=backlog)
+    load = queueing.Workload(rate=100, workers=4, singles=80, feed=1_000_000, reindex=backlog)
     found = queueing.simulate_days(load, days=3, rng=np.random.default_rng(1))
     assert queueing.drained(backlog, steady, 100, 4) == pytest.approx(2 * queueing.DAY)
     assert found["re-index"].emptied == pytest.approx(2 * queueing.DAY, rel=0.01)
@@ -79,7 +79,7 @@ def test_a_backlog_of_whole_days_ends_when_the_formula_says(queueing: ModuleType
 
 def test_what_comes_last_by_priority_waits_for_the_rest(queueing: ModuleType) -> None:
     def longest(outage: tuple[float, float]) -> list[float]:
-        load = queueing.Load(
+        load = queueing.Workload(
             rate=100, workers=1, singles=40, feed=500_000, reindex=3_000_000, outage=outage
         )
         found = queueing.simulate_days(load, days=2, rng=np.random.default_rng(1))
@@ -92,21 +92,21 @@ def test_what_comes_last_by_priority_waits_for_the_rest(queueing: ModuleType) ->
 
 def test_a_backlog_that_too_few_workers_have_is_never_done(queueing: ModuleType) -> None:
     assert queueing.drained(1_000, 110, 100, 1) == math.inf
-    load = queueing.Load(rate=1, workers=1, singles=0.9, feed=0, reindex=90_000)
+    load = queueing.Workload(rate=1, workers=1, singles=0.9, feed=0, reindex=90_000)
     found = queueing.simulate_days(load, days=1, rng=np.random.default_rng(1))
     assert found["re-index"].emptied is None
     assert sum(it.done for it in found.values()) == pytest.approx(queueing.DAY, rel=0.01)
 
 
 def test_a_point_has_the_bytes_of_the_formulas(capacity: ModuleType) -> None:
-    point = capacity.Point(dimensions=512, m=16, payload=0, payload_indexes=0)
+    point = capacity.PointBytes(dimensions=512, m=16, payload=0, payload_indexes=0)
     assert point.in_memory == 512 * 4 * 1.5
     assert point.links == pytest.approx(151.1, abs=0.1)
     assert point.int8_on_disk == pytest.approx((512 + 151.1) * 1.5, abs=0.1)
 
 
 def test_a_cluster_holds_the_catalogue_and_one_node_fewer_does_not(capacity: ModuleType) -> None:
-    point = capacity.Point()
+    point = capacity.PointBytes()
     options = {"node": 100e9, "replicas": 2, "generations": 2}
     small = capacity.cluster_for(10**6, 4_000, point, **options)
     assert (small.nodes, small.shards) == (1, 1)
