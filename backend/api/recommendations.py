@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
@@ -179,7 +180,7 @@ def _grouped(generation: Generation, wanted: Wanted, query: Query) -> List:
         return made
     candidates = -1
     while True:
-        related = [it.product_id for it in made.chosen if it.reason in _RELATED]
+        related = [it.product_id for it in made.candidates() if it.reason in _RELATED]
         is_last = len(related) <= candidates or wanted.candidates >= MOST_CANDIDATES
         if is_last or _count_groups(related, query.shaping.group_by) >= query.limit:
             return made
@@ -356,14 +357,14 @@ def _written(
 ) -> Json:
     """Return the first products of a list that pass the filter now, as JSON."""
     made = make(query, ())
-    shown = _first(generation, _passing(generation, made.chosen, query, keep), query, [])
+    shown = _first(generation, _passing(generation, made.candidates(), query, keep), query, [])
     relaxed, dropped = query, list[str]()
     for clause in query.shaping.relax:
         if len(shown) < query.limit and has_clause(relaxed.where, None, clause):
             dropped.append(clause)
             where = {field: it for field, it in relaxed.where.items() if field != clause}
             relaxed = replace(relaxed, where=where)
-            more = make(relaxed, [one.item.product.id for one in shown]).chosen
+            more = make(relaxed, [one.item.product.id for one in shown]).candidates()
             passing = _passing(generation, more, relaxed, keep)
             shown += _first(generation, passing, relaxed, shown, dropped=dropped)
     named = {it.product_id for one in shown for it in one.chosen.because}
@@ -433,14 +434,13 @@ def _group_of(one: _Shown, query: Query) -> Any:
 
 def _passing(
     generation: Generation,
-    chosen: Sequence[Chosen],
+    chosen: Iterator[Chosen],
     query: Query,
     keep: Callable[[Neighbour], bool] | None,
 ) -> Iterator[_Shown]:
     """Yield the products of a list as SQL has them now, without those that do not pass."""
     passes = matcher(query.where, query.schema) if query.where else None
-    for start in range(0, len(chosen), READ_AT_ONCE):
-        part = chosen[start : start + READ_AT_ONCE]
+    for part in _in_parts(chosen, first=2 * pool_of(query.limit, query.shaping)):
         hits = [Hit(it.product_id, 0.0) for it in part]
         with services().db.query() as connection:
             read = read_rows(
@@ -457,6 +457,14 @@ def _passing(
                 continue
             if keep is None or keep(item):
                 yield _Shown(one, item)
+
+
+def _in_parts(chosen: Iterator[Chosen], *, first: int) -> Iterator[list[Chosen]]:
+    """Yield a list in parts, each twice as long as the one before, up to READ_AT_ONCE."""
+    many = min(first, READ_AT_ONCE)
+    while part := list(islice(chosen, many)):
+        yield part
+        many = min(2 * many, READ_AT_ONCE)
 
 
 def _skus(ids: Collection[int]) -> dict[int, str]:

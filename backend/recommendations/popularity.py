@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Float, case, cast, func, select
+from sqlalchemy import Float, Integer, column, func, select, values
 from sqlalchemy.orm import Session
 
 from backend.database.models import Product, ProductDay
@@ -31,17 +31,18 @@ def most_liked(
     An act counts half after `half_life` days. Removed products are left out.
     """
     today = day_of(now)
-    # SQLite may lack the function `power`; the few days of the window are listed instead.
-    age = case(
-        {today - ago: 2.0 ** (-ago / half_life) for ago in range(days)},
-        value=ProductDay.day,
-        else_=0.0,
+    # SQLite may lack the function `power`, and a CASE of many days is slow in each row.
+    weights = (
+        values(column("day", Integer), column("weight", Float), name="weights")
+        .data([(today - ago, 2.0 ** (-ago / half_life)) for ago in range(days)])
+        .cte("weights")
     )
-    score = func.sum(ProductDay.score * cast(age, Float))
+    score = func.sum(ProductDay.score * weights.c.weight)
     rows = session.execute(
         select(ProductDay.product_id, score)
+        .join(weights, weights.c.day == ProductDay.day)
         .join(Product, Product.id == ProductDay.product_id)
-        .where(ProductDay.day > today - days, Product.removed_at.is_(None))
+        .where(Product.removed_at.is_(None))
         .group_by(ProductDay.product_id)
         .order_by(score.desc(), ProductDay.product_id)
         .limit(limit)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from itertools import chain
 from typing import Final
 
 from sqlalchemy import select
@@ -79,10 +80,26 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True)
 class List:
-    """Candidates in the order of the list, more than it has places, and the tastes behind them."""
+    """Candidates in the order of the list, more than it has places, and the tastes behind them.
+
+    `rest` is called for those that follow `chosen`, if they are needed.
+    """
 
     chosen: Sequence[Chosen]
     tastes: Sequence[tuple[float, Sequence[int]]]  # share, and the examples' product ids
+    rest: Callable[[], Sequence[Chosen]] = tuple
+
+    def candidates(self) -> Iterator[Chosen]:
+        """Yield each candidate once, and read the rest only when all others have been yielded."""
+        taken: set[int] = set()
+        for it in chain(self.chosen, _when_needed(self.rest)):
+            if it.product_id not in taken:
+                taken.add(it.product_id)
+                yield it
+
+
+def _when_needed(read: Callable[[], Sequence[Chosen]]) -> Iterator[Chosen]:
+    yield from read()
 
 
 class Recommender:
@@ -112,14 +129,19 @@ class Recommender:
             for taste in found
         ]
         unseen = [it for it in likes if it.product_id not in vectors]
-        with self._db.read() as session:
-            rest = _known_little(session, unseen, partners, wanted, now=now)
-            chosen = _shared(ranked, found, wanted)
-            if wanted.explore:
+        chosen = _shared(ranked, found, wanted)
+        if wanted.explore:
+            with self._db.read() as session:
                 chosen = _with_unknown(session, chosen, ranked, wanted, now=now)
+
+        def rest() -> list[Chosen]:
+            with self._db.read() as session:
+                return _known_little(session, unseen, partners, wanted, now=now)
+
         total = sum(taste.weight for taste in found)
         return List(
-            chosen=_once([*chosen, *rest]),
+            chosen=chosen,
+            rest=rest,
             tastes=[
                 (taste.weight / total, [seen[at].product_id for at in taste.members])
                 for taste in found
@@ -304,10 +326,3 @@ def _by_category(session: Session, popular: Sequence[tuple[int, float]]) -> list
         ordered.append((turns[kind], place, product, score))
         turns[kind] += 1
     return [(product, score) for _, _, product, score in sorted(ordered)]
-
-
-def _once(chosen: Sequence[Chosen]) -> list[Chosen]:
-    found: dict[int, Chosen] = {}
-    for it in chosen:
-        found.setdefault(it.product_id, it)
-    return list(found.values())

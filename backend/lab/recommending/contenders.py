@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Final, TypeAlias
 
 from sqlalchemy import select
@@ -75,7 +76,7 @@ def _ours(
             strategy=strategy,
         )
         found = recommender.recommend(trial.generation, wanted)
-        return [it.product_id for it in found.chosen[:k]]
+        return [it.product_id for it in islice(found.candidates(), k)]
 
     return choose
 
