@@ -52,6 +52,10 @@ class Heartbeat:
         self._busy = False
         self()
 
+    def close(self) -> None:
+        """Close this end; only for a process that outlives it."""
+        self._socket.close()
+
     def _watch(self) -> None:
         while True:
             readable, _, _ = select.select([self._socket], [], [], TICK_SECONDS)
