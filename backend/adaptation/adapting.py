@@ -63,7 +63,9 @@ def adapt(
     choice = choose(sample.shop, present, heartbeat=heartbeat)
     figures = _figures(choice)
     if not choice.is_better:
-        return Adaptation(spec=None, reason="what there is is as good here", figures=figures)
+        return Adaptation(
+            spec=None, reason="the present statistics are as good here", figures=figures
+        )
     if keep:
         db.write(lambda session: stored.store(session, choice.statistics))
     spec = f"{NAME}?adapted={choice.statistics.digest}"

@@ -56,7 +56,6 @@ from backend.search.shaping import Shaping, has_clause
 from backend.search.similar import MAX_LIMIT, Query
 from backend.vectors import Hit
 
-_RELATED: Final = (Reason.LOOK, Reason.TOGETHER, Reason.EXPLORED)
 READ_AT_ONCE: Final = 2 * MAX_LIMIT
 
 api = openapi.blueprint("recommendations", tag="shoppers")
@@ -180,7 +179,7 @@ def _grouped(generation: Generation, wanted: Wanted, query: Query) -> List:
         return made
     candidates = -1
     while True:
-        related = [it.product_id for it in made.candidates() if it.reason in _RELATED]
+        related = [it.product_id for it in made.chosen]
         is_last = len(related) <= candidates or wanted.candidates >= MOST_CANDIDATES
         if is_last or _count_groups(related, query.shaping.group_by) >= query.limit:
             return made

@@ -75,7 +75,7 @@ def add(session: Session, acts: Sequence[AttributedEvent]) -> None:
         if key not in counted:
             counted.add(key)
             place = places.get((act.recommendation, act.product_id))
-            sums[day_of(act.at), place or _told_by(act.recommendation)][what] += 1
+            sums[day_of(act.at), place or _place_of_id(act.recommendation)][what] += 1
     _add(session, sums)
 
 
@@ -130,7 +130,7 @@ def _counted(session: Session, ids: Sequence[str]) -> set[tuple[str, int, str]]:
     return {(str(row[0]), int(row[1] or 0), ACTS[Kind(row[2])]) for row in rows}
 
 
-def _told_by(recommendation: str) -> Place:
+def _place_of_id(recommendation: str) -> Place:
     name, _, rest = recommendation.partition("-")
     generation = rest.partition("-")[0]
     if name == SIMILAR and generation.isdecimal() and len(generation) < 10:

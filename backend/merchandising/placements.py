@@ -1,4 +1,7 @@
-"""The rows of placements: store, list and remove them. What their settings mean, `api` knows."""
+"""The rows of placements: store, list and remove them.
+
+`backend.api` checks their settings.
+"""
 
 from __future__ import annotations
 

@@ -136,11 +136,11 @@ class Recommender:
 
         def rest() -> list[Chosen]:
             with self._db.read() as session:
-                return _known_little(session, unseen, partners, wanted, now=now)
+                return _popular_and_new(session, wanted, now=now)
 
         total = sum(taste.weight for taste in found)
         return List(
-            chosen=chosen,
+            chosen=[*chosen, *_partners_of(unseen, partners, wanted)],
             rest=rest,
             tastes=[
                 (taste.weight / total, [seen[at].product_id for at in taste.members])
@@ -289,29 +289,34 @@ def _with_unknown(
     return kept
 
 
-def _known_little(
-    session: Session,
-    examples: Sequence[Example],
-    partners: Mapping[int, Partners],
-    wanted: Wanted,
-    *,
-    now: datetime,
+def _partners_of(
+    examples: Sequence[Example], partners: Mapping[int, Partners], wanted: Wanted
 ) -> list[Chosen]:
-    """Return what needs no vector: partners of examples without one, what is popular, and new."""
-    excluded = wanted.exclude | {it.product_id for it in wanted.history.examples}
+    """Return what goes with examples that have no vector, best first."""
+    excluded = _excluded(wanted)
     found = [
         Chosen(other, times / (times + 1.0), Reason.TOGETHER, [Because(it.product_id, 1.0)])
         for it in examples
         for other, times in partners.get(it.product_id, {}).items()
+        if other not in excluded
     ]
-    found.sort(key=lambda it: -it.score)
+    return sorted(found, key=lambda it: -it.score)
+
+
+def _popular_and_new(session: Session, wanted: Wanted, *, now: datetime) -> list[Chosen]:
+    """Return popular products, then new ones; neither needs a vector or a history."""
+    excluded = _excluded(wanted)
     many = 100 + SPARE * wanted.limit + len(excluded)
     popular = _by_category(session, popularity.most_liked(session, now=now, limit=many))
-    found += [Chosen(it, score, Reason.POPULAR) for it, score in popular]
+    found = [Chosen(it, score, Reason.POPULAR) for it, score in popular]
     found += [
         Chosen(it, 0.0, Reason.NEW) for it, _ in popularity.newest(session, now=now, limit=many)
     ]
     return [it for it in found if it.product_id not in excluded]
+
+
+def _excluded(wanted: Wanted) -> frozenset[int]:
+    return wanted.exclude.union(it.product_id for it in wanted.history.examples)
 
 
 def _by_category(session: Session, popular: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
