@@ -22,7 +22,7 @@ def adapt(
     """Fit the embedder's statistics to this shop, and re-index if its own labels say it is better.
 
     The features that are kept of each image are used: no image is opened and no network runs.
-    Groups of variants, where the feed has `group_id`, tell what to ignore; figures are of products
+    Variants (`group_id` in the feed) show which differences to ignore. The figures are of products
     whose groups were not fitted on. See docs/adaptation.md.
     """
     with services() as found:

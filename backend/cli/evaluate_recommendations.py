@@ -38,7 +38,7 @@ def recommendations(
         Kind | None, typer.Option(help="What all rows are, where no column tells.")
     ] = None,
     later: Annotated[
-        float, typer.Option(min=0.01, max=0.9, help="The last share of events: to be foretold.")
+        float, typer.Option(min=0.01, max=0.9, help="The last share of events: to be predicted.")
     ] = 0.2,
     cold: Annotated[
         float, typer.Option(min=0, max=0.9, help="The share of products treated as new.")
@@ -50,7 +50,7 @@ def recommendations(
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Decides all draws.")] = 0,
     json_file: JsonFile = None,
 ) -> None:
-    """Evaluate lists for shoppers: from their earlier events, foretell the later ones.
+    """Evaluate lists for shoppers: from their earlier events, predict the later ones.
 
     The product's own lists are compared with what is popular, looks only, together only and random
     ones. The catalogue and its vectors are copied, so the command can run beside a server; no event
@@ -88,7 +88,7 @@ def _show(comparison: Comparison) -> None:
         out.print(_table(group, comparison.options["k"]))
     out.print(
         f"{comparison.products:,} products, {comparison.cold_products:,} of them treated as new "
-        f"in the last table. Events from {comparison.split_at} on were to be foretold.",
+        f"in the last table. Events from {comparison.split_at} on were to be predicted.",
         highlight=False,
     )
 

@@ -37,10 +37,10 @@ def recommendations(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show click-through, add-to-cart and the share of cold products, of what events name.
+    """Show click-through, add-to-cart and the share of cold products of each list.
 
-    Impressions, clicks, carts and purchases count that name the `recommendation_id` of an answer,
-    each once for a product of an answer. Intervals are of 95%.
+    Only events that name the `recommendation_id` of an answer count, and each kind once for each
+    product of an answer. Intervals are of 95%.
     """
     from backend.database import clock
     from backend.events import outcomes

@@ -20,7 +20,7 @@ from backend.lab.evaluation.splits import draw
 from backend.lab.recommending import splits_of_events
 from backend.lab.recommending.contenders import contenders, visitor
 from backend.lab.recommending.judging import ListJudge, ListScore
-from backend.lab.recommending.splits_of_events import Foretold, Future, Person
+from backend.lab.recommending.splits_of_events import Future, Person, Predicted
 from backend.lab.recommending.trial import Trial, trial_of
 from backend.lab.types import Watch
 
@@ -33,7 +33,7 @@ class Options:
     """What is compared. All draws depend on `seed`."""
 
     k: int = 10
-    later: float = 0.2  # the share of events, the last ones, that is to be foretold
+    later: float = 0.2  # the share of events, the last ones, that is to be predicted
     cold: float = 0.2  # the share of products that lose all their events in the strict split
     shoppers: int | None = 1000  # of each group, drawn by the seed
     seed: int = 0
@@ -45,7 +45,7 @@ class GroupScores:
 
     group: str  # known, new, cold
     shoppers: int
-    right: float  # mean number of products to be foretold
+    right: float  # mean number of products to be predicted
     scores: Sequence[ListScore]
 
 
@@ -59,7 +59,7 @@ class Comparison:
     products: int
     cold_products: int
     events: EventReport
-    split_at: str  # ISO 8601: later events are to be foretold
+    split_at: str  # ISO 8601: later events are to be predicted
     groups: Sequence[GroupScores]
 
 
@@ -68,7 +68,7 @@ def compare(
 ) -> Comparison:
     """Compare lists by what shoppers did later. `db` is read only; a copy takes the events.
 
-    Raises NoGeneration, NotEvaluable if nothing can be foretold, and what `events` raises.
+    Raises NoGeneration, NotEvaluable if nothing can be predicted, and what `events` raises.
     """
     with trial_of(db) as trial:
         with watch("Reading events") as report:
@@ -118,7 +118,7 @@ def _groups(
 
 
 def _group(
-    trial: Trial, name: str, acts: Foretold, now: datetime, options: Options, watch: Watch
+    trial: Trial, name: str, acts: Predicted, now: datetime, options: Options, watch: Watch
 ) -> GroupScores:
     people = _drawn(list(acts), options)
     right = [acts[who] for who in people]

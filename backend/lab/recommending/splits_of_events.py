@@ -1,6 +1,6 @@
-"""Which events are known, and which are to be foretold.
+"""Which events are known, and which are to be predicted.
 
-By time: what came after a moment is to be foretold from what came before. Strictly cold: some
+By time: what came after a moment is to be predicted from what came before. Strictly cold: some
 products, drawn by the digest of their sku, also lose all that is known of them.
 """
 
@@ -26,7 +26,7 @@ from backend.lab.evaluation.splits import fraction_of
 Person: TypeAlias = tuple[str, str]
 """("shopper", name), or ("session", name) of a visitor without one."""
 
-Foretold: TypeAlias = Mapping[Person, frozenset[int]]
+Predicted: TypeAlias = Mapping[Person, frozenset[int]]
 """The products that each did something with after the split, for the first time."""
 
 
@@ -35,7 +35,7 @@ class Future:
     """When the events are split, what came later, and who was known before."""
 
     at: datetime
-    acts: Foretold
+    acts: Predicted
     known: frozenset[Person]
 
 
