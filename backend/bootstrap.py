@@ -177,7 +177,7 @@ def build(
         local_encoder=local_encoder,
         query_encoder=query_encoder,
         outages=outages,
-        similar=SimilarProducts(db, indexes.of, TextEncoder(db).encode),
+        similar=SimilarProducts(db, indexes.of, TextEncoder(db).encode, indexed),
         recall=RecallMonitor(db, schema=indexed, rate=settings.recall_sample),
         coverage=CoverageMonitor(db, indexes.of),
         promoter=promoter,

@@ -116,6 +116,19 @@ _PLACEMENT: Final[Mapping[str, Any]] = {
 }
 
 
+_RULE: Final[Mapping[str, Any]] = {
+    "id": 1,
+    "version": 1,
+    "settings": {"action": "pin", "name": "new collection", "skus": ["0002"], "position": 1},
+    "state": "active",
+    "problems": [
+        {"code": "sold-out", "detail": "a product that is sold out is not pinned", "sku": "0002"}
+    ],
+    "created_at": _AT,
+    "updated_at": _AT,
+}
+
+
 def _page(*items: Mapping[str, Any]) -> dict[str, Any]:
     return {"items": list(items), "next_cursor": None}
 
@@ -278,6 +291,20 @@ ANSWERS: Final[Mapping[str, Any]] = {
     "GenerationPage": _page(_GENERATION),
     "PlacementDocument": _PLACEMENT,
     "PlacementPage": {"items": [_PLACEMENT]},
+    "RuleDocument": _RULE,
+    "RulePage": _page(_RULE),
+    "RuleHistory": {
+        "items": [
+            {
+                "rule": 1,
+                "version": 1,
+                "change": "created",
+                "settings": _RULE["settings"],
+                "by": "lk_1f2e3d4c5b6a",
+                "at": _AT,
+            }
+        ]
+    },
     "FeedDocument": _FEED,
     "FeedPage": _page(_FEED),
     "FeedDetail": {**_FEED, "runs": []},

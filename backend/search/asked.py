@@ -49,6 +49,7 @@ class Asked:
     digest: str  # of the image
     vector: bytes  # as `image_vectors` keeps it
     exclude: list[int]  # ids of products, this one first
+    rules_version: int | None  # the newest change of a rule; None: there was none
 
 
 def read_product(
@@ -88,6 +89,7 @@ def read_product(
         digest=row.digest,
         vector=row.vector,
         exclude=[row.product_id, *others],
+        rules_version=row.rules_version,
     )
 
 
@@ -126,6 +128,7 @@ def _asked(
         digest=row.digest,
         vector=row.vector,
         exclude=exclude,
+        rules_version=row.rules_version,
     )
 
 
@@ -139,8 +142,8 @@ def _not_searchable(sku: str, name: str, state: State, reason: str | None) -> No
 
 def read_others(
     connection: Connection, active: ActiveGeneration, exclude: Sequence[str]
-) -> tuple[Generation, list[int]]:
-    """Return the active generation, and the ids of the known ones of these skus.
+) -> tuple[Generation, list[int], int | None]:
+    """Return the active generation, the ids of the known ones of these skus, and `rules_version`.
 
     Raises NoGeneration.
     """
@@ -149,7 +152,7 @@ def read_others(
     if not rows:
         raise NoGeneration
     ids = [row.product_id for row in rows if row.product_id is not None] if exclude else []
-    return active.of(rows[0]), ids
+    return active.of(rows[0]), ids, rows[0].rules_version
 
 
 def _about(row: Any, which: Which, image: int | None, *, sku: str) -> tuple[State, str | None, str]:
