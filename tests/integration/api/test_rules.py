@@ -144,15 +144,13 @@ def test_a_rule_holds_for_its_placement_its_period_and_its_condition(ruled: Shop
     assert ruled.skus(SIMILAR, placement="cart") == before[1:]
     ruled.execute(delete(RuleRow))
 
-    now = datetime.now(UTC)
-    day = timedelta(days=1)
-    for number, (start, end, state) in enumerate(
-        [
-            (now - day, now + day, "active"),
-            (now + day, None, "scheduled"),
-            (None, now - day, "expired"),
-        ]
-    ):
+    now, day = datetime.now(UTC), timedelta(days=1)
+    periods = {
+        "active": (now - day, now + day),
+        "scheduled": (now + day, None),
+        "expired": (None, now - day),
+    }
+    for state, (start, end) in periods.items():
         period = {"starts_at": start, "ends_at": end}
         given = {name: it.isoformat() for name, it in period.items() if it}
         made = add(ruled, **hide, **given)
