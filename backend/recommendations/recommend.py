@@ -59,7 +59,8 @@ class Strategy(StrEnum):
 class Wanted:
     """What a list is asked for. `explore` is the share of places for products nobody knows yet.
 
-    `spare` is how many candidates each taste has, as a multiple of `limit`.
+    `spare` is how many candidates each taste has, as a multiple of `limit`. `vectors` are those of
+    examples that are no products; the ids of these are below 0.
     """
 
     history: History
@@ -71,6 +72,7 @@ class Wanted:
     explore: float = 0.0
     seed: str = ""  # the same seed on the same day explores the same products
     now: datetime | None = None  # None: by the database's clock
+    vectors: Mapping[int, Vector] = field(default_factory=dict)
 
     @property
     def candidates(self) -> int:
@@ -117,7 +119,7 @@ class Recommender:
         likes = wanted.history.likes[:MOST_EXAMPLES]
         with self._db.read() as session:
             now = wanted.now or clock.now(session)
-            vectors = _vectors(session, generation, wanted.history)
+            vectors = {**_vectors(session, generation, wanted.history), **wanted.vectors}
             partners = pairs.partners(session, [it.product_id for it in likes], now=now)
         seen = [it for it in likes if it.product_id in vectors]
         found = _tastes([vectors[it.product_id] for it in seen], seen, wanted.strategy)
@@ -159,7 +161,7 @@ class Recommender:
     ) -> list[Chosen]:
         """Return the candidates of one taste, best first."""
         members = [examples[at] for at in taste.members]
-        excluded = wanted.exclude | {it.product_id for it in wanted.history.examples}
+        excluded = _excluded(wanted)
         looks = self._nearest(generation, taste.vector, wanted, excluded)
         for vector in disliked:
             worse = self._nearest(generation, vector, wanted, excluded)
@@ -316,7 +318,8 @@ def _popular_and_new(session: Session, wanted: Wanted, *, now: datetime) -> list
 
 
 def _excluded(wanted: Wanted) -> frozenset[int]:
-    return wanted.exclude.union(it.product_id for it in wanted.history.examples)
+    examples = (it.product_id for it in wanted.history.examples)
+    return wanted.exclude.union(it for it in examples if it > 0)
 
 
 def _by_category(session: Session, popular: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
