@@ -52,7 +52,7 @@ def client(wardrobe: Shop, host: ImageHost) -> FlaskClient:
     return create_app(replace(services, fetch_image=fetch_image)).test_client()
 
 
-def best(answer: Any) -> tuple[str, float]:
+def best(answer: Any) -> tuple[str, Any]:
     assert answer.status_code == 200, answer.text
     item = answer.json["items"][0]
     return item["sku"], item["score"]
