@@ -11,9 +11,14 @@ from flask import Flask
 
 from backend.api import authentication
 from backend.bootstrap import Services
-from backend.web import gallery, pages, session, signing_in, static_files
+from backend.web import admin, gallery, pages, session, signing_in, static_files
 
-BLUEPRINTS = (static_files.blueprint, signing_in.blueprint, gallery.blueprint)
+BLUEPRINTS = (
+    static_files.blueprint,
+    signing_in.blueprint,
+    gallery.blueprint,
+    admin.blueprint,
+)
 
 
 def register_web(app: Flask, services: Services, *, locked: bool | None = None) -> None:
