@@ -382,6 +382,21 @@ class Count(Base):
     good_until: Mapped[datetime]
 
 
+class QueueSample(Base):
+    """How much waited in one minute, for charts; `backend.queue.history` keeps those of a day."""
+
+    __tablename__ = "queue_samples"
+
+    minute: Mapped[int] = mapped_column(  # since 1970, by the clock of the database
+        BigInteger, primary_key=True, autoincrement=False
+    )
+    generation_id: Mapped[int] = mapped_column(BigInteger)  # the active one
+    waiting: Mapped[int] = mapped_column(BigInteger)
+    oldest_seconds: Mapped[float] = mapped_column(Float)  # how long the oldest had waited
+    indexed: Mapped[int] = mapped_column(BigInteger)
+    quarantined: Mapped[int] = mapped_column(BigInteger)
+
+
 class Event(Base):
     """One act of a shopper with a product: viewed it, put it in the cart, bought it."""
 

@@ -62,7 +62,8 @@ class Strategy(StrEnum):
 class Wanted:
     """What a list is asked for. `explore` is the share of places for products nobody knows yet.
 
-    `spare` is how many candidates each taste has, as a multiple of `limit`.
+    `spare` is how many candidates each taste has, as a multiple of `limit`. `vectors` are those of
+    examples that are no products; the ids of these are below 0.
     """
 
     history: History
@@ -74,6 +75,7 @@ class Wanted:
     explore: float = 0.0
     seed: str = ""  # the same seed on the same day explores the same products
     now: datetime | None = None  # None: by the database's clock
+    vectors: Mapping[int, Vector] = field(default_factory=dict)
 
     @property
     def candidates(self) -> int:
@@ -145,11 +147,11 @@ class Recommender:
         Raises what the index raises.
         """
         likes = wanted.history.likes[:MOST_EXAMPLES]
-        vectors, partners = dict[int, Vector](), dict[int, Partners]()
+        vectors, partners = dict(wanted.vectors), dict[int, Partners]()
         if wanted.now is None or wanted.history.examples:
             with self._db.read() as session:
                 now = wanted.now or clock.now(session)
-                vectors = _vectors(session, generation, wanted.history)
+                vectors = {**_vectors(session, generation, wanted.history), **vectors}
                 partners = pairs.partners(
                     session, [it.product_id for it in likes], now=now, most=PARTNERS
                 )
@@ -191,7 +193,7 @@ class Recommender:
     ) -> list[_Candidate]:
         """Return the candidates of one taste, best first."""
         members = [examples[at] for at in taste.members]
-        excluded = wanted.exclude | {it.product_id for it in wanted.history.examples}
+        excluded = _excluded(wanted)
         looks = self._nearest(generation, taste.vector, wanted, excluded)
         for vector in disliked:
             worse = self._nearest(generation, vector, wanted, excluded)
@@ -352,7 +354,8 @@ def _popular_and_new(db: Database, wanted: Wanted, *, now: datetime) -> Iterator
 
 
 def _excluded(wanted: Wanted) -> frozenset[int]:
-    return wanted.exclude.union(it.product_id for it in wanted.history.examples)
+    examples = (it.product_id for it in wanted.history.examples)
+    return wanted.exclude.union(it for it in examples if it > 0)
 
 
 def _by_category(popular: Sequence[Popular]) -> list[Popular]:

@@ -95,7 +95,8 @@ class ImageHost:
         else:
             fails = self.mood == "fails" or request.path.startswith("/broken")
             body = b"" if fails else self.image
-            request.send_response(500 if fails else 200)
+            is_missing = request.path.startswith("/missing")
+            request.send_response(500 if fails else 404 if is_missing else 200)
             request.send_header("Content-Length", str(len(body)))
             request.end_headers()
             request.wfile.write(body)

@@ -10,11 +10,10 @@ import sqlalchemy as sa
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from backend.database import migrate as migrating
 from backend.database.engine import Database
 from backend.database.models import Product, ProductDay, ProductPopularity
 from backend.events import counting, record
-from backend.events.decay import POPULAR, TRENDING, day_of
+from backend.events.decay import POPULAR
 from backend.events.kinds import STRENGTH, Kind
 from backend.events.record import NewEvent
 from backend.recommendations import popularity
@@ -103,31 +102,3 @@ def test_removed_products_are_left_out_and_deleted_ones_leave_nothing(shop: Data
     assert set(popular(shop)) == {3}
     with shop.read() as session:
         assert session.get(ProductPopularity, 2) is None
-
-
-def test_a_database_of_the_former_release_keeps_what_was_popular(empty: Database) -> None:
-    migrating.migrate(empty, revision="0020")
-    today = day_of(NOW)
-    with empty.engine.begin() as connection:
-        connection.execute(
-            sa.text(
-                "INSERT INTO products (id, sku, in_stock, attributes, created_at, updated_at)"
-                " VALUES (1, 'a', true, '{}', '2026-01-01', '2026-01-01'),"
-                " (2, 'b', true, '{}', '2026-01-01', '2026-01-01')"
-            )
-        )
-        connection.execute(
-            sa.text(
-                "INSERT INTO product_days (day, product_id, score, events)"
-                " VALUES (:today, 1, 0.6, 2), (:before, 1, 1.0, 1), (:before, 2, 1.0, 1)"
-            ),
-            {"today": today, "before": today - 30},
-        )
-    migrating.migrate(empty)
-    found = popular(empty)
-    assert list(found) == [1, 2]
-    assert found[1] == pytest.approx(0.6 + found[2])
-    with empty.read() as session:
-        row = session.get_one(ProductPopularity, 1)
-        assert row.last_day == today
-        assert TRENDING.amount(row.trending, NOW) == pytest.approx(0.6, abs=1e-3)
