@@ -369,7 +369,9 @@ def _written(
             shown += _first(generation, passing, relaxed, shown, dropped=dropped)
     named = {it.product_id for one in shown for it in one.chosen.because}
     named |= {product for _, members in made.tastes for product in members}
-    skus, writer = _skus(named), ProductWriter(fields)
+    skus = {one.item.product.id: one.item.product.sku for one in shown}
+    skus |= _skus(named - skus.keys())
+    writer = ProductWriter(fields)
     answer: Json = {
         "items": [_item(one, skus, writer) for one in shown],
         "recommendation_id": g.request_id[:LONGEST_ID],
@@ -470,9 +472,8 @@ def _in_parts(chosen: Iterator[Chosen], *, first: int) -> Iterator[list[Chosen]]
 def _skus(ids: Collection[int]) -> dict[int, str]:
     if not ids:
         return {}
-    with services().db.read() as session:
-        rows = session.execute(select(Product.id, Product.sku).where(Product.id.in_(ids)))
-        return {row.id: row.sku for row in rows}
+    with services().db.query() as connection:
+        return statements.read_skus(connection, ids)
 
 
 def _item(one: _Shown, skus: dict[int, str], writer: ProductWriter) -> Json:
