@@ -22,6 +22,7 @@ from backend.feeds import schedule
 from backend.indexing import verify
 from backend.indexing.embed import HOST_CODES
 from backend.jobs import runners
+from backend.queue import history
 
 log = structlog.get_logger(__name__)
 
@@ -59,7 +60,7 @@ class Maintenance:
         self._services = services
         self._reconciled_at = self._cleaned_at = time.monotonic()
         self._healed_at, self._outages_ended = -inf, services.outages.ended
-        self._noted_at = self._store_failed_at = self._events_at = -inf
+        self._noted_at = self._store_failed_at = self._events_at = self._sampled_at = -inf
         self._warned_of_skew = False
 
     def heal_if_due(self) -> None:
@@ -95,6 +96,13 @@ class Maintenance:
         if clock.is_skewed(skew) and not self._warned_of_skew:
             log.warning("this host's clock is not the database's", seconds_ahead=round(skew, 1))
         self._warned_of_skew = clock.is_skewed(skew)
+
+    def sample_queue_if_due(self) -> None:
+        """Every minute, note how much waits, for the charts of the operator's page."""
+        due = self._sampled_at + history.SAMPLE_SECONDS
+        if self._services.writes_index and time.monotonic() >= due:
+            self._sampled_at = time.monotonic()
+            history.sample(self._services.db)
 
     def request_due_feeds(self) -> int:
         """Request a run of every feed that is due; return how many it was."""
