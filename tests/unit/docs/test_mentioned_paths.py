@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from manual.places import GENERATED
 from support.places import ROOT
+
+from manual.places import GENERATED
 
 DOCUMENTS = sorted(
     path.relative_to(ROOT).as_posix()
