@@ -22,7 +22,7 @@ _apps: list[tuple[Services, bool, Flask]] = []
 
 def pages_of(shop: Shop, *, locked: bool = False, fresh: bool = False) -> FlaskClient:
     """A browser at the pages of a shop, whose app remembers nothing; `fresh`, not even its keys."""
-    kept = [app for services, its, app in _apps if (services, its) == (shop.services, locked)]
+    kept = [app for its, keys, app in _apps if its is shop.services and keys == locked]
     if fresh or not kept:
         app = create_app(shop.services, locked=locked)
         register_web(app, shop.services, locked=locked)
