@@ -124,14 +124,14 @@ def recommend_to_user(user: str) -> Json:
 def recommend_by(body: RecommendationBody, query: Query, fields: Sequence[str]) -> Json:
     """Return the list for the shopper, the visit and the examples of a body, as JSON."""
     found = services()
+    with found.db.query() as connection:
+        generation, others = asked.read_others(connection, found.similar.active, query.exclude)
     with found.db.read() as session:
-        generation = generations.active(session)
         now = clock.now(session)
         history = history_of(session, user=body.user, visit=body.session, now=now)
         named = examples.resolve(
             session, generation, weights_of_skus(body.positive), weights_of_skus(body.negative)
         )
-        excluded = _ids(session, query.exclude)
     images = image_examples.embed(generation, body)
     whole = examples.together_with(history, [*named.examples, *images.examples])
     unusable = [*named.unresolved, *(it["image_uri"] for it in images.unresolved)]
@@ -144,9 +144,10 @@ def recommend_by(body: RecommendationBody, query: Query, fields: Sequence[str]) 
         spare=POOL_TIMES if query.shaping.reorders else SPARE,
         strategy=body.strategy,
         where=query.where,
-        exclude=excluded | _left_out(whole, body.leave_out),
+        exclude=_left_out(whole, body.leave_out).union(others),
         explore=body.explore,
         seed=body.user or body.session or "",
+        now=now,
         vectors=images.vectors,
     )
 
@@ -289,8 +290,8 @@ def list_trending() -> Json:
     return _list(
         ListName.TRENDING,
         lambda session, now, many: [
-            Chosen(product, score, Reason.TRENDING)
-            for product, score in popularity.trending(session, now=now, limit=many)
+            Chosen(it.product_id, it.score, Reason.TRENDING)
+            for it in popularity.trending(session, now=now, limit=many)
         ],
     )
 
