@@ -97,7 +97,7 @@ def recommend() -> Json:
         shaping=body.shaping,
     )
     query = with_placement(query, body.placement, body.model_fields_set)
-    return _recommend(body, query, body.fields)
+    return recommend_by(body, query, body.fields)
 
 
 @api.get(
@@ -118,10 +118,11 @@ def recommend_to_user(user: str) -> Json:
     leave_out = reader.choice("leave_out", list(LeaveOut), default=LeaveOut.BOUGHT)
     query, fields = read_query(reader, filterable(), scored=False)
     body = RecommendationBody(user=user[:MOST_TEXT], strategy=strategy, leave_out=leave_out)
-    return _recommend(body, query, fields)
+    return recommend_by(body, query, fields)
 
 
-def _recommend(body: RecommendationBody, query: Query, fields: Sequence[str]) -> Json:
+def recommend_by(body: RecommendationBody, query: Query, fields: Sequence[str]) -> Json:
+    """Return the list for the shopper, the visit and the examples of a body, as JSON."""
     found = services()
     with found.db.query() as connection:
         generation, others = asked.read_others(connection, found.similar.active, query.exclude)
@@ -229,6 +230,11 @@ def together(sku: str) -> Json:
     reader = QueryReader.of_request()
     complementary = reader.flag("complementary")
     query, fields = read_query(reader, filterable(), scored=False)
+    return find_together(sku, query, fields, complementary=complementary)
+
+
+def find_together(sku: str, query: Query, fields: Sequence[str], *, complementary: bool) -> Json:
+    """Return what goes with a product, as JSON; raises UnknownProduct."""
     found = services()
     product, generation, vector = _asked(sku, query.exclude)
     query, same = _restrict(query, product[:1])
