@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from flask import request
+from flask import Response, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from backend import generations
@@ -15,15 +15,23 @@ from backend.api.schemas import pages as cursors
 from backend.api.schemas.query import QueryReader
 from backend.api.scopes import requires_scope
 from backend.database.engine import Database
+from backend.errors import DecoderUnavailable, ImageError
 from backend.indexing import quarantined
 from backend.queue import waiting
 from backend.queue.progress import Quarantined
 from backend.web.admin.sections import blueprint, end_action, is_checked, show
+from backend.web.thumbnails import show_thumbnail
 
 VIEW: Final = "show_quarantine"
 CURSOR: Final = "quarantine"
 MOST: Final = 24
 """Products of one page."""
+
+NO_IMAGE: Final = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 96 128"><path fill="none" '
+    'stroke="#8f887e" stroke-width="2" d="M8 8h80v112H8zM8 8l80 112M88 8 8 120"/></svg>'
+)
+"""What stands for an image that cannot be shown."""
 
 
 @blueprint.get("/quarantine")
@@ -41,6 +49,18 @@ def show_quarantine() -> str:
     shown = [row for row in rows if row.product_id in set(ids[:MOST])]
     cursor = cursors.next_cursor(CURSOR, ids, MOST)
     return show("quarantine.html", rows=shown, kinds=kinds, cursor=cursor, is_first=after_id == 0)
+
+
+@blueprint.get("/quarantine/<sku>/images/<int:number>")
+@requires_scope(Scope.ADMIN)
+def show_quarantined_image(sku: str, number: int) -> Response:
+    """Show a small image of a product in quarantine; one that cannot be shown is a drawn box."""
+    try:
+        return show_thumbnail(sku, number, "small")
+    except (ImageError, DecoderUnavailable):
+        answer = Response(NO_IMAGE, mimetype="image/svg+xml")
+        answer.headers["Cache-Control"] = "private, no-cache"
+        return answer
 
 
 @blueprint.post("/quarantine/retry")

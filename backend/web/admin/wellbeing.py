@@ -103,7 +103,9 @@ def _of_products(status: Mapping[str, Any]) -> Iterator[Concern]:
         says = f"{row['products']:,} products wait for the host: {row['reason']}"
         yield Concern(Level.WARNING, says)
     if count := status["quarantined"]:
-        yield Concern(Level.WARNING, f"{_products(count)} in quarantine", "show_quarantine", "the quarantine")
+        yield Concern(
+            Level.WARNING, f"{_products(count)} in quarantine", "show_quarantine", "the quarantine"
+        )
     failure = (status["shard"] or {}).get("failure")
     if failure:
         yield Concern(Level.WARNING, f"the graph of the index was not built: {failure['reason']}")
@@ -119,7 +121,9 @@ def _of_disks(disks: Sequence[Disk]) -> Iterator[Concern]:
 
 def _of_tasks(facts: Facts) -> Iterator[Concern]:
     for name in facts.failing_feeds:
-        yield Concern(Level.WARNING, f"the last run of the feed {name} failed", "show_feeds", "the feeds")
+        yield Concern(
+            Level.WARNING, f"the last run of the feed {name} failed", "show_feeds", "the feeds"
+        )
     if facts.failed_jobs:
         many = "1 job" if facts.failed_jobs == 1 else f"{facts.failed_jobs} jobs"
         yield Concern(Level.WARNING, f"{many} failed in the last day", "show_jobs", "the jobs")

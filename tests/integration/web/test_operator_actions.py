@@ -118,6 +118,10 @@ def test_quarantined_products_are_shown_paged_retried_and_discarded(
     assert "&lt;b&gt;sku&lt;/b&gt;" in second
     assert "<b>sku</b>" not in second
 
+    for sku, kind in (("bad00", "image/svg+xml"), ("0", "image/webp")):
+        shown = browser.get(f"/quarantine/{sku}/images/1")
+        assert (shown.status_code, shown.mimetype) == (200, kind), "no page has broken images"
+
     path = shop.services.image_store.path(digest_of(b"no image 1"))  # what it holds is mended
     assert path
     path.write_bytes(colour_image("red"))

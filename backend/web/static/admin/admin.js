@@ -2,7 +2,6 @@
 const EVERY = 5000;
 
 for (const region of document.querySelectorAll("[data-refresh]")) keepFresh(region);
-hideLostImages(document);
 
 function keepFresh(region) {
   const note = document.querySelector("[data-refreshed]");
@@ -44,14 +43,4 @@ function keepFresh(region) {
 // What a person has opened, or stands in with the keyboard, is not taken away.
 function isInUse(region) {
   return region.contains(document.activeElement) || region.querySelector("details[open]");
-}
-
-// An image that cannot be shown, as in the quarantine, leaves a plain box.
-function hideLostImages(root) {
-  root.addEventListener("error", (event) => {
-    if (event.target.matches?.("img.thumb")) event.target.classList.add("lost");
-  }, true);
-  for (const image of root.querySelectorAll("img.thumb")) {
-    if (image.complete && !image.naturalWidth && image.loading !== "lazy") image.classList.add("lost");
-  }
 }
