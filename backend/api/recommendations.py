@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 
 from backend import generations
 from backend.access.scope import Scope
-from backend.api import openapi, parameters
+from backend.api import image_examples, openapi, parameters
 from backend.api.context import filterable, services
+from backend.api.image_examples import weights_of_skus
 from backend.api.replay import note_answer
 from backend.api.request_log import took_ms
 from backend.api.schemas import Json
@@ -23,7 +24,6 @@ from backend.api.schemas.body import read_body
 from backend.api.schemas.placement import with_placement
 from backend.api.schemas.query import QueryReader
 from backend.api.schemas.recommendation import (
-    ExampleBody,
     LeaveOut,
     RecommendationAnswer,
     RecommendationBody,
@@ -79,9 +79,9 @@ _LIST: Final = (
     operation_id="recommendProducts",
     description="For a shopper, a visit, or named examples, in any combination. Several tastes get "
     "their shares of the list. Of whom nothing is known, gets what is popular and new. Examples "
-    "that cannot be used are listed in `unresolved`.",
+    "that cannot be used are listed in `unresolved`, images in `unresolved_images`.",
     openapi_extensions=openapi.inputs(body=RecommendationBody),
-    responses={200: RecommendationAnswer, **openapi.refusals(400, 413, 415)},
+    responses={200: RecommendationAnswer, **openapi.refusals(400, 413, 415, 503)},
 )
 @requires_scope(Scope.READ)
 def recommend() -> Json:
@@ -97,7 +97,7 @@ def recommend() -> Json:
         shaping=body.shaping,
     )
     query = with_placement(query, body.placement, body.model_fields_set)
-    return _recommend(body, query, body.fields)
+    return recommend_by(body, query, body.fields)
 
 
 @api.get(
@@ -118,22 +118,25 @@ def recommend_to_user(user: str) -> Json:
     leave_out = reader.choice("leave_out", list(LeaveOut), default=LeaveOut.BOUGHT)
     query, fields = read_query(reader, filterable(), scored=False)
     body = RecommendationBody(user=user[:MOST_TEXT], strategy=strategy, leave_out=leave_out)
-    return _recommend(body, query, fields)
+    return recommend_by(body, query, fields)
 
 
-def _recommend(body: RecommendationBody, query: Query, fields: Sequence[str]) -> Json:
+def recommend_by(body: RecommendationBody, query: Query, fields: Sequence[str]) -> Json:
+    """Return the list for the shopper, the visit and the examples of a body, as JSON."""
     found = services()
+    with found.db.query() as connection:
+        generation, others = asked.read_others(connection, found.similar.active, query.exclude)
     with found.db.read() as session:
-        generation = generations.active(session)
         now = clock.now(session)
         history = history_of(session, user=body.user, visit=body.session, now=now)
         named = examples.resolve(
-            session, generation, _weights(body.positive), _weights(body.negative)
+            session, generation, weights_of_skus(body.positive), weights_of_skus(body.negative)
         )
-        excluded = _ids(session, query.exclude)
-    whole = examples.together_with(history, named.examples)
-    if named.unresolved and not whole.likes and body.positive:
-        raise NoExample(f"none of the examples can be used: {', '.join(named.unresolved)[:500]}")
+    images = image_examples.embed(generation, body)
+    whole = examples.together_with(history, [*named.examples, *images.examples])
+    unusable = [*named.unresolved, *(it["image_uri"] for it in images.unresolved)]
+    if unusable and not whole.likes and body.positive:
+        raise NoExample(f"none of the examples can be used: {', '.join(unusable)[:500]}")
     query, same = _restrict(query, [it.product_id for it in whole.likes])
     wanted = Wanted(
         history=whole,
@@ -141,9 +144,11 @@ def _recommend(body: RecommendationBody, query: Query, fields: Sequence[str]) ->
         spare=POOL_TIMES if query.shaping.reorders else SPARE,
         strategy=body.strategy,
         where=query.where,
-        exclude=excluded | _left_out(whole, body.leave_out),
+        exclude=_left_out(whole, body.leave_out).union(others),
         explore=body.explore,
         seed=body.user or body.session or "",
+        now=now,
+        vectors=images.vectors,
     )
 
     def make(query: Query, shown: Sequence[int]) -> List:
@@ -153,6 +158,8 @@ def _recommend(body: RecommendationBody, query: Query, fields: Sequence[str]) ->
     name = ListName.USER if body.user else ListName.VISIT
     listed = _Listed(name, user=body.user, visit=body.session)
     answer = _written(generation, make, query, fields, listed, unresolved=named.unresolved)
+    if images.vectors or images.unresolved:
+        answer["unresolved_images"] = images.unresolved
     return _with_restricted(answer, same)
 
 
@@ -195,11 +202,6 @@ def _count_groups(ids: Sequence[int], group_by: str) -> int:
     return len({it for it in values if it is not None}) + values.count(None)
 
 
-def _weights(given: Sequence[str | ExampleBody]) -> dict[str, float]:
-    pairs = ((it, 1.0) if isinstance(it, str) else (it.sku, it.weight) for it in given)
-    return dict(pairs)
-
-
 def _left_out(history: History, leave_out: LeaveOut) -> frozenset[int]:
     if leave_out is LeaveOut.SEEN:
         return history.seen | history.bought
@@ -228,6 +230,11 @@ def together(sku: str) -> Json:
     reader = QueryReader.of_request()
     complementary = reader.flag("complementary")
     query, fields = read_query(reader, filterable(), scored=False)
+    return find_together(sku, query, fields, complementary=complementary)
+
+
+def find_together(sku: str, query: Query, fields: Sequence[str], *, complementary: bool) -> Json:
+    """Return what goes with a product, as JSON; raises UnknownProduct."""
     found = services()
     product, generation, vector = _asked(sku, query.exclude)
     query, same = _restrict(query, product[:1])
@@ -283,8 +290,8 @@ def list_trending() -> Json:
     return _list(
         ListName.TRENDING,
         lambda session, now, many: [
-            Chosen(product, score, Reason.TRENDING)
-            for product, score in popularity.trending(session, now=now, limit=many)
+            Chosen(it.product_id, it.score, Reason.TRENDING)
+            for it in popularity.trending(session, now=now, limit=many)
         ],
     )
 
@@ -368,7 +375,9 @@ def _written(
             shown += _first(generation, passing, relaxed, shown, dropped=dropped)
     named = {it.product_id for one in shown for it in one.chosen.because}
     named |= {product for _, members in made.tastes for product in members}
-    skus, writer = _skus(named), ProductWriter(fields)
+    skus = {one.item.product.id: one.item.product.sku for one in shown}
+    skus |= _skus(named - skus.keys())
+    writer = ProductWriter(fields)
     answer: Json = {
         "items": [_item(one, skus, writer) for one in shown],
         "recommendation_id": g.request_id[:LONGEST_ID],
@@ -469,9 +478,8 @@ def _in_parts(chosen: Iterator[Chosen], *, first: int) -> Iterator[list[Chosen]]
 def _skus(ids: Collection[int]) -> dict[int, str]:
     if not ids:
         return {}
-    with services().db.read() as session:
-        rows = session.execute(select(Product.id, Product.sku).where(Product.id.in_(ids)))
-        return {row.id: row.sku for row in rows}
+    with services().db.query() as connection:
+        return statements.read_skus(connection, ids)
 
 
 def _item(one: _Shown, skus: dict[int, str], writer: ProductWriter) -> Json:

@@ -12,6 +12,7 @@ from werkzeug.datastructures import MultiDict
 from backend.access.scope import Scope
 from backend.api import openapi, parameters
 from backend.api.context import filterable, services
+from backend.api.image_addresses import check_query_addresses
 from backend.api.image_slots import image_slot
 from backend.api.problems import invalid_request, to_request_error
 from backend.api.request_log import took_ms
@@ -58,21 +59,22 @@ def similar_to_product(sku: str) -> Json:
     reader = QueryReader.of_request()
     image = reader.integer_or_none("image", least=1, most=MOST_IMAGES)
     query, fields = read_query(reader, filterable())
-    return _by_sku(sku, replace(query, image=image), fields)
+    return by_sku(sku, replace(query, image=image), fields)
 
 
 @api.post(
     "/similar",
     operation_id="searchSimilarProducts",
     description="The image is the field `image` of a form, or the body itself. A JSON body names "
-    "a product or a text instead; a text can also go with an image or a product. The parameters of "
-    "the query string hold for every kind of body; each may be given in one place.",
+    "an image by its address, a product or a text instead; a text can also go with an image or a "
+    "product. The parameters of the query string hold for every kind of body; each may be given in "
+    "one place.",
     openapi_extensions=openapi.inputs(
-        *parameters.SEARCH, body=SimilarBody, content={**FORM, **openapi.FILE}
+        *parameters.SEARCH, parameters.BOX, body=SimilarBody, content={**FORM, **openapi.FILE}
     ),
     responses={
         200: SimilarAnswer,
-        **openapi.refusals(400, 404, 409, 413, 415, 503),
+        **openapi.refusals(400, 403, 404, 409, 413, 415, 503),
     },
 )
 @requires_scope(Scope.READ)
@@ -82,13 +84,14 @@ def similar_to_image() -> Json:
         body = read_body(SimilarBody)
         query, fields = read_both(body, QueryReader.of_request(), filterable())
         if body.sku is not None:
-            return _by_sku(body.sku, query, fields)
-        _check_alone(query)
-        return _written(services().similar.to_text(query), fields)
+            return by_sku(body.sku, query, fields)
+        if body.image_uri is not None:
+            return _by_address(body.image_uri, query, fields)
+        return by_text(query, fields)
     if request.mimetype == "multipart/form-data":
         return _by_form()
-    query, fields = read_query(QueryReader.of_request(), filterable())
-    return _by_image(request.get_data(cache=False), query, fields)
+    query, fields = read_query(QueryReader.of_request(), filterable(), with_image=True)
+    return by_image(request.get_data(cache=False), query, fields)
 
 
 @api.post(
@@ -139,11 +142,12 @@ def _by_form() -> Json:
     files = list(request.files.items(multi=True))
     if [name for name, _ in files] != ["image"] or reader.take("image"):
         reader.refuse("image", "the form must hold one file, under this name")
-    query, fields = read_query(reader, filterable())
-    return _by_image(files[0][1].read(), query, fields)
+    query, fields = read_query(reader, filterable(), with_image=True)
+    return by_image(files[0][1].read(), query, fields)
 
 
-def _by_sku(sku: str, query: Query, fields: list[str]) -> Json:
+def by_sku(sku: str, query: Query, fields: list[str]) -> Json:
+    """Return the products that look like a product, as JSON; raises as `to_product` does."""
     return _written(services().similar.to_product(sku, query), fields)
 
 
@@ -154,13 +158,31 @@ def _check_alone(query: Query) -> None:
         raise invalid_request([fault])
 
 
-def _by_image(data: bytes, query: Query, fields: list[str]) -> Json:
+def _by_address(uri: str, query: Query, fields: list[str]) -> Json:
+    _check_alone(query)
+    check_query_addresses({"/image_uri": uri}, services().settings)
+    with image_slot():
+        data = services().fetch_image(uri)
+    return by_image(data, query, fields)
+
+
+def by_text(query: Query, fields: list[str]) -> Json:
+    """Return the products that look as the text of the query says; raises as `to_text` does."""
+    _check_alone(query)
+    return _written(services().similar.to_text(query), fields)
+
+
+def by_image(data: bytes, query: Query, fields: list[str]) -> Json:
+    """Return the products that look like the image in a file, as JSON.
+
+    Raises as `to_image` does, and RequestError where too many images are being worked on.
+    """
     _check_alone(query)
     found = services()
 
     def encode(generation: Generation, image: bytes) -> Vector:
         with image_slot():
-            return found.query_encoder.encode(generation, image)
+            return found.query_encoder.encode(generation, image, query.box)
 
     return _written(found.similar.to_image(encode, data, query), fields)
 

@@ -17,6 +17,7 @@ from backend.embedders import Block
 from backend.errors import IndexGone, LookalikeError
 from backend.filters import Schema, Where
 from backend.filters.matching import matcher
+from backend.images.box import Box
 from backend.merchandising.rule_set import ActiveRules, RuleSet
 from backend.search.asked import ActiveGeneration, Asked, read_each, read_others, read_product
 from backend.search.collecting import Collecting, collect
@@ -63,8 +64,9 @@ class Query:
     is compared, from 1; None: as the first, and if that has no vector, the first that has one.
     `shows_images` tells whether the answer needs the images of its products. `colour`, from 0 to 1,
     is how much colour counts (`search.dial`), `explain` asks for the parts of each score.
-    `text` is compared too, or alone; beside an image it counts `text_weight`, from 0 to 1. `rules`
-    take the place of those that are stored; `ruling` are those that hold for this list.
+    `text` is compared too, or alone; beside an image it counts `text_weight`, from 0 to 1. `box` is
+    the region of a given image that is compared. `rules` take the place of those that are stored;
+    `ruling` are those that hold for this list.
     """
 
     limit: int = 10
@@ -82,6 +84,7 @@ class Query:
     placement: PlacementUsed | None = None
     rules: RuleSet | None = None
     ruling: Ruling = field(default_factory=Ruling)
+    box: Box | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

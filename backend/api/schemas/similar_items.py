@@ -14,6 +14,14 @@ from backend.api.schemas import Json
 from backend.api.schemas.batch import check_batch
 from backend.api.schemas.document import BodyLimits, Document
 from backend.api.schemas.filters import Filter
+from backend.api.schemas.image_query import (
+    BOX,
+    IMAGE_URI,
+    NO_IMAGE,
+    BoxNumbers,
+    ImageUri,
+    read_box,
+)
 from backend.api.schemas.placement import with_placement
 from backend.api.schemas.problem import BatchProblem
 from backend.api.schemas.product import MEMBERS, Product, ProductMember
@@ -34,6 +42,7 @@ from backend.catalogue.drafts import Sku
 from backend.catalogue.texts import storable
 from backend.events.outcomes import id_of_similar
 from backend.filters import Scalar, Schema
+from backend.images.box import Box
 from backend.merchandising.rule_set import Action
 from backend.queue.progress import State
 from backend.search import found
@@ -176,9 +185,10 @@ Text: TypeAlias = Annotated[str, AfterValidator(storable), Field(min_length=1, m
 
 
 class SimilarBody(ShapedBody):
-    """A query by a product of the catalogue, by words, or by both; `sku` or `text` is needed."""
+    """A query by a product or an image, by words, or by both: one of these is needed."""
 
     text: Text | None = Field(None, description=TEXT)
+    image_uri: ImageUri | None = Field(None, description=IMAGE_URI)
     sku: Sku | None = Field(None, validate_default=True)
     text_weight: float = Field(0.5, ge=0, le=1, description=TEXT_WEIGHT)
     limit: int = Field(10, ge=1, le=MAX_LIMIT, description="how many at most; 10 if absent")
@@ -189,6 +199,7 @@ class SimilarBody(ShapedBody):
     placement: str | None = Field(None, description=PLACEMENT)
     min_score: float | None = Field(None, ge=-1, le=1)
     image: int | None = Field(None, ge=1, le=MOST_IMAGES, description=IMAGE)
+    box: BoxNumbers | None = Field(None, description=BOX)
     colour: float | None = Field(None, ge=0, le=1, description=COLOUR)
     explain: bool = Field(False, description=EXPLAIN)
     filter: Filter = {}
@@ -196,9 +207,19 @@ class SimilarBody(ShapedBody):
     @field_validator("sku")
     @classmethod
     def _check_given(cls, sku: str | None, info: ValidationInfo) -> str | None:
-        if sku is None and info.data.get("text", "") is None:
-            raise PydanticCustomError("missing", "must be given, or text")
+        text, image = info.data.get("text", ""), info.data.get("image_uri", "")
+        if sku is None and text is None and image is None:
+            raise PydanticCustomError("one", "must be given, or image_uri or text")
+        if sku is not None and image is not None:
+            raise PydanticCustomError("both", "may not be given beside image_uri")
         return sku
+
+    @field_validator("box")
+    @classmethod
+    def _check_image(cls, box: list[float] | None, info: ValidationInfo) -> list[float] | None:
+        if box is not None and info.data.get("image_uri", "") is None:
+            raise PydanticCustomError("alone", "{reason}", {"reason": NO_IMAGE})
+        return box
 
     def query(self, fields: Schema) -> Query:
         """Return the query, without its product; `fields` are those that can be filtered by."""
@@ -209,6 +230,7 @@ class SimilarBody(ShapedBody):
             exclude=self.exclude,
             min_score=self.min_score,
             image=self.image,
+            box=None if self.box is None else Box.of(self.box),
             text=self.text,
             text_weight=self.text_weight,
             colour=self.colour,
@@ -312,12 +334,17 @@ class FacetPage(Document):
 
 
 def read_query(
-    reader: QueryReader, fields: Schema, *, scored: bool = True, compared: bool = True
+    reader: QueryReader,
+    fields: Schema,
+    *,
+    scored: bool = True,
+    compared: bool = True,
+    with_image: bool = False,
 ) -> tuple[Query, list[str]]:
     """Read a query and the wanted members of products; call it last, since it finishes the reader.
 
-    Without `scored`, there is no `min_score`; without `compared`, no `restrict`. Raises
-    RequestError if anything was wrong.
+    Without `scored`, there is no `min_score`; without `compared`, no `restrict`; and `box` only
+    `with_image`. Raises RequestError if anything was wrong.
     """
     given, placement = reader.names, reader.text("placement")
     limit = reader.integer("limit", default=10, least=1, most=MAX_LIMIT)
@@ -328,6 +355,7 @@ def read_query(
     text_weight = reader.number("text_weight", least=0, most=1) if scored else None
     colour = reader.number("colour", least=0, most=1) if scored else None
     explain = reader.flag("explain") if scored else False
+    box = read_box(reader) if with_image else None
     shaping = read_shaping(reader, fields, compared=compared)
     where = reader.where(fields)
     reader.finish()
@@ -343,6 +371,7 @@ def read_query(
         colour=colour,
         explain=explain,
         shaping=shaping,
+        box=box,
     )
     return with_placement(query, placement, given), wanted
 
@@ -365,10 +394,10 @@ def read_both(body: SimilarBody, reader: QueryReader, fields: Schema) -> tuple[Q
 
     Raises RequestError for what stands in both.
     """
-    given, asked = body.model_fields_set - {"sku"}, reader.names
+    given, asked = body.model_fields_set - {"sku", "image_uri"}, reader.names
     for name in given & reader.names:
         reader.refuse(name, "the body has it too")
-    query, wanted = read_query(reader, fields)
+    query, wanted = read_query(reader, fields, with_image=body.image_uri is not None)
     if body.filter and query.where:
         reader.refuse(next(iter(query.where)), "the body has a filter; only one place can")
         reader.finish()

@@ -99,6 +99,10 @@ class Client(_Calls):
         """Find the products that look like an image."""
         return self.send(Request("POST", "/v1/similar", params=parameters, content=image))
 
+    def search_by(self, **members: Any) -> Answer:
+        """Find similar products as a JSON body asks: by `sku`, `text` or `image_uri`."""
+        return self.send(Request("POST", "/v1/similar", json=members))
+
     def recommend(self, **members: Any) -> Answer:
         """Recommend products by examples, for a shopper or a visit."""
         return self.send(Request("POST", "/v1/recommendations", json=members))
@@ -188,6 +192,10 @@ class AsyncClient(_Calls):
     async def search(self, image: bytes, **parameters: Any) -> Answer:
         """Find the products that look like an image."""
         return await self.send(Request("POST", "/v1/similar", params=parameters, content=image))
+
+    async def search_by(self, **members: Any) -> Answer:
+        """Find similar products as a JSON body asks: by `sku`, `text` or `image_uri`."""
+        return await self.send(Request("POST", "/v1/similar", json=members))
 
     async def recommend(self, **members: Any) -> Answer:
         """Recommend products by examples, for a shopper or a visit."""
