@@ -125,7 +125,7 @@ def recommend_by(body: RecommendationBody, query: Query, fields: Sequence[str]) 
     """Return the list for the shopper, the visit and the examples of a body, as JSON."""
     found = services()
     with found.db.query() as connection:
-        generation, others = asked.read_others(connection, found.similar.active, query.exclude)
+        generation, others, _ = asked.read_others(connection, found.similar.active, query.exclude)
     with found.db.read() as session:
         now = clock.now(session)
         history = history_of(session, user=body.user, visit=body.session, now=now)
