@@ -35,6 +35,7 @@ from backend.events.outcomes import id_of_similar
 from backend.filters import Scalar, Schema
 from backend.queue.progress import State
 from backend.search import found
+from backend.search.paging import MOST_SHOWN
 from backend.search.query_text import LONGEST
 from backend.search.similar import MAX_LIMIT, Answer, Query
 from backend.vectors import SearchMode
@@ -59,6 +60,15 @@ EXPLAIN: Final = "whether each item says how similar the parts of its vector are
 GROUP_SIZE: Final = (
     "where the list is grouped: how many indexed products that pass the filter are in this group; "
     "null where the vector store does not allow to count"
+)
+CURSOR: Final = (
+    "the `next_cursor` of the page before; all else as in its request, except for `limit`, `fields`"
+    " and `explain`"
+)
+CURSOR_OF_IMAGE: Final = f"{CURSOR}, and without the image, which the cursor stands for"
+NEXT_CURSOR: Final = (
+    "for the next page, which repeats none of the products shown so far; null: nothing follows, or "
+    f"{MOST_SHOWN} have been shown"
 )
 RESTRICTED: Final = "where `restrict` is given: the values that the products may have, by field"
 
@@ -130,6 +140,7 @@ class SimilarAnswer(Document):
     """Similar items, best first, without the query product. Events name `recommendation_id`."""
 
     items: list[Neighbour]
+    next_cursor: str | None = Field(description=NEXT_CURSOR)
     recommendation_id: str
     generation: int
     request_id: str
@@ -140,8 +151,12 @@ Text: TypeAlias = Annotated[str, AfterValidator(storable), Field(min_length=1, m
 
 
 class SimilarBody(ShapedBody):
-    """A query by a product of the catalogue, by words, or by both; `sku` or `text` is needed."""
+    """A query by a product of the catalogue, by words, or by both; `sku` or `text` is needed.
 
+    A further page of a query by an image has neither, only its `cursor`.
+    """
+
+    cursor: str | None = Field(None, description=CURSOR_OF_IMAGE)
     text: Text | None = Field(None, description=TEXT)
     sku: Sku | None = Field(None, validate_default=True)
     text_weight: float = Field(0.5, ge=0, le=1, description=TEXT_WEIGHT)
@@ -160,7 +175,8 @@ class SimilarBody(ShapedBody):
     @field_validator("sku")
     @classmethod
     def _check_given(cls, sku: str | None, info: ValidationInfo) -> str | None:
-        if sku is None and info.data.get("text", "") is None:
+        given = info.data
+        if sku is None and given.get("text", "") is None and given.get("cursor", "") is None:
             raise PydanticCustomError("missing", "must be given, or text")
         return sku
 
@@ -329,7 +345,7 @@ def read_both(body: SimilarBody, reader: QueryReader, fields: Schema) -> tuple[Q
 
     Raises RequestError for what stands in both.
     """
-    given, asked = body.model_fields_set - {"sku"}, reader.names
+    given, asked = body.model_fields_set - {"sku", "cursor"}, reader.names
     for name in given & reader.names:
         reader.refuse(name, "the body has it too")
     query, wanted = read_query(reader, fields)
@@ -355,6 +371,7 @@ def write_answer(
     *,
     coverage: float,
     fields: Collection[str] = (),
+    next_cursor: str | None = None,
     request_id: str | None = None,
     took_ms: float | None = None,
 ) -> Json:
@@ -365,6 +382,7 @@ def write_answer(
     writer = ProductWriter(fields)
     return {
         "items": [_write_item(item, writer) for item in answer.items],
+        "next_cursor": next_cursor,
         "recommendation_id": id_of_similar(answer.generation.id, uuid.uuid4().hex),
         "generation": answer.generation.id,
         "request_id": request_id,

@@ -74,6 +74,31 @@ def test_so_does_one_with_asyncio(server: HttpServer, key: str) -> None:
     asyncio.run(use())
 
 
+SEEDS = {"positive": ["0001"], "limit": 2}
+
+
+def test_lists_are_read_page_by_page(server: HttpServer, key: str) -> None:
+    with Client(f"http://localhost:{server.port}", key=key) as shop:
+        whole = [it["sku"] for it in shop.similar("0001")["items"]]
+        assert [it["sku"] for it in shop.all_similar("0001", limit=1)] == whole
+        found = [it["sku"] for it in shop.search(IMAGE, gender=["Women"])["items"]]
+        assert [it["sku"] for it in shop.all_found(IMAGE, gender=["Women"], limit=1)] == found
+        recommended = [it["sku"] for it in shop.recommend(positive=["0001"])["items"]]
+        assert [it["sku"] for it in shop.all_recommended(**SEEDS)] == recommended
+        assert len(recommended) == len(whole) == 4
+
+
+def test_they_are_with_asyncio_too(server: HttpServer, key: str) -> None:
+    async def use() -> None:
+        async with AsyncClient(f"http://localhost:{server.port}", key=key) as shop:
+            whole = [it["sku"] for it in (await shop.similar("0001"))["items"]]
+            assert [it["sku"] async for it in shop.all_similar("0001", limit=3)] == whole
+            assert len([it["sku"] async for it in shop.all_found(IMAGE, limit=2)]) == 5
+            assert len([it["sku"] async for it in shop.all_recommended(**SEEDS)]) == 4
+
+    asyncio.run(use())
+
+
 def test_a_request_is_sent_again_as_the_server_says_and_a_write_is_done_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
