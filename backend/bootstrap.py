@@ -26,7 +26,9 @@ from backend.feeds.download import FeedLimits
 from backend.feeds.importing import FeedRunner
 from backend.generations import EmbedderIdentity
 from backend.images import fetch
+from backend.images.addresses import host_of
 from backend.images.decoder_pool import DecoderPool
+from backend.images.guard import guarded
 from backend.images.limits import ImageLimits
 from backend.images.open_images import ImageOpener
 from backend.images.store import ImageStore
@@ -66,6 +68,7 @@ class Services:
     image_store: ImageStore
     decoders: DecoderPool
     image_opener: ImageOpener
+    fetch_image: Callable[[str], bytes]  # an image of a query, by its address; raises ImageError
     embedders: LoadedEmbedders
     local_encoder: LocalQueryEncoder  # embeds images in this process
     query_encoder: QueryEncoder  # embeds shoppers' images, here or in a worker
@@ -175,6 +178,7 @@ def build(
         image_opener=ImageOpener(
             store, decoders, fetch=_fetcher(settings, limits), outages=outages
         ),
+        fetch_image=query_fetcher(settings, limits),
         embedders=embedders,
         local_encoder=local_encoder,
         query_encoder=query_encoder,
@@ -281,3 +285,13 @@ def _fetcher(settings: Settings, limits: ImageLimits) -> Callable[[str], bytes]:
     return lambda uri: fetch.fetch(
         uri, hosts=settings.image_hosts, limits=limits, seconds=settings.fetch_seconds
     )
+
+
+def query_fetcher(settings: Settings, limits: ImageLimits) -> Callable[[str], bytes]:
+    """Return what fetches images of queries.
+
+    It keeps outages of its own: a client who names addresses that hang must not make the indexing
+    wait for their host.
+    """
+    outages, fetcher = Outages(first_seconds=settings.retry_seconds), _fetcher(settings, limits)
+    return lambda uri: guarded(outages, host_of(uri), lambda: fetcher(uri))

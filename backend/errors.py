@@ -194,6 +194,12 @@ class ImageTooSmall(ImageError):
     code = "image-too-small"
 
 
+class InvalidBox(ImageError):
+    """The box is no region of the image, or one that is too small."""
+
+    code = "invalid-box"
+
+
 class CorruptImage(ImageError):
     """The image is truncated or damaged."""
 

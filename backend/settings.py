@@ -253,6 +253,9 @@ class Settings(BaseSettings):
     cors_origins: Names = Field(
         (), description="origins whose pages may call the API from a browser, a,b or JSON"
     )
+    web: bool = Field(
+        True, description="whether the server has web pages, such as the gallery at /"
+    )
     key_attempts: str = Field("20/minute", description="wrong keys allowed per address")
     rate_limit: str | None = Field(
         None, description="requests per key (or address), such as 50/second;1000/minute"

@@ -105,6 +105,7 @@ def _head(query: Query, about: Sequence[object]) -> bytes:
         sorted(query.exclude),
         query.min_score,
         query.image,
+        query.box,
         query.colour,
         query.text,
         query.text_weight if query.text else None,

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from backend.api.schemas import Json
+from backend.api.schemas.image_query import BOX as BOX_WORDS
 from backend.api.schemas.shaping import BOOST_WORDS, DIVERSITY, GROUP_BY, PLACEMENT, RELAX, RESTRICT
 from backend.api.schemas.similar_items import (
     COLOUR,
@@ -238,6 +239,13 @@ SEARCH: Final = (
     *SHAPED,
     RESTRICTED,
     *FILTERS,
+)
+
+
+BOX: Final = _parameter(
+    "box",
+    {"type": "array", "items": {"type": "number", "minimum": 0}, "minItems": 4, "maxItems": 4},
+    BOX_WORDS,
 )
 
 

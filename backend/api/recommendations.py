@@ -14,9 +14,10 @@ from sqlalchemy.orm import Session
 
 from backend import generations
 from backend.access.scope import Scope
-from backend.api import openapi, parameters
+from backend.api import image_examples, openapi, parameters
 from backend.api.context import filterable, services
 from backend.api.cursors import continued, write_cursor
+from backend.api.image_examples import weights_of_skus
 from backend.api.replay import note_answer
 from backend.api.request_log import took_ms
 from backend.api.schemas import Json
@@ -24,7 +25,6 @@ from backend.api.schemas.body import read_body
 from backend.api.schemas.placement import with_placement
 from backend.api.schemas.query import QueryReader
 from backend.api.schemas.recommendation import (
-    ExampleBody,
     LeaveOut,
     RecommendationAnswer,
     RecommendationBody,
@@ -83,9 +83,9 @@ _LIST: Final = (
     operation_id="recommendProducts",
     description="For a shopper, a visit, or named examples, in any combination. Several tastes get "
     "their shares of the list. Of whom nothing is known, gets what is popular and new. Examples "
-    "that cannot be used are listed in `unresolved`.",
+    "that cannot be used are listed in `unresolved`, images in `unresolved_images`.",
     openapi_extensions=openapi.inputs(body=RecommendationBody),
-    responses={200: RecommendationAnswer, **openapi.refusals(400, 410, 413, 415)},
+    responses={200: RecommendationAnswer, **openapi.refusals(400, 410, 413, 415, 503)},
 )
 @requires_scope(Scope.READ)
 def recommend() -> Json:
@@ -131,21 +131,25 @@ def _recommend(
 ) -> Json:
     found = services()
     about = (
-        *(body.user, body.session, _weights(body.positive), _weights(body.negative)),
+        *(body.user, body.session, repr(body.positive), repr(body.negative)),
         *(body.strategy, body.leave_out, body.explore),
     )
     query = continued(query, cursor, *about)
+    with found.db.query() as connection:
+        generation, others = asked.read_others(
+            connection, found.similar.active, query.exclude, query.after
+        )
     with found.db.read() as session:
-        generation = _generation(session, query)
         now = clock.now(session)
         history = history_of(session, user=body.user, visit=body.session, now=now)
         named = examples.resolve(
-            session, generation, _weights(body.positive), _weights(body.negative)
+            session, generation, weights_of_skus(body.positive), weights_of_skus(body.negative)
         )
-        excluded = _ids(session, query.exclude)
-    whole = examples.together_with(history, named.examples)
-    if named.unresolved and not whole.likes and body.positive:
-        raise NoExample(f"none of the examples can be used: {', '.join(named.unresolved)[:500]}")
+    images = image_examples.embed(generation, body)
+    whole = examples.together_with(history, [*named.examples, *images.examples])
+    unusable = [*named.unresolved, *(it["image_uri"] for it in images.unresolved)]
+    if unusable and not whole.likes and body.positive:
+        raise NoExample(f"none of the examples can be used: {', '.join(unusable)[:500]}")
     query, same = _restrict(query, [it.product_id for it in whole.likes])
     wanted = Wanted(
         history=whole,
@@ -153,9 +157,11 @@ def _recommend(
         spare=POOL_TIMES if query.shaping.reorders else SPARE,
         strategy=body.strategy,
         where=query.where,
-        exclude=excluded | _left_out(whole, body.leave_out),
+        exclude=_left_out(whole, body.leave_out).union(others),
         explore=body.explore,
         seed=body.user or body.session or "",
+        now=now,
+        vectors=images.vectors,
     )
 
     def make(query: Query, shown: Collection[int]) -> List:
@@ -165,6 +171,8 @@ def _recommend(
     name = ListName.USER if body.user else ListName.VISIT
     listed = _Listed(name, user=body.user, visit=body.session, about=about)
     answer = _written(generation, make, query, fields, listed, unresolved=named.unresolved)
+    if images.vectors or images.unresolved:
+        answer["unresolved_images"] = images.unresolved
     return _with_restricted(answer, same)
 
 
@@ -227,11 +235,6 @@ def _taken_groups(query: Query) -> frozenset[Any]:
     if query.after is None or query.shaping.group_by is None:
         return frozenset()
     return frozenset(_groups(query.after.shown, query)) - {None}
-
-
-def _weights(given: Sequence[str | ExampleBody]) -> dict[str, float]:
-    pairs = ((it, 1.0) if isinstance(it, str) else (it.sku, it.weight) for it in given)
-    return dict(pairs)
 
 
 def _left_out(history: History, leave_out: LeaveOut) -> frozenset[int]:
@@ -322,8 +325,8 @@ def list_trending() -> Json:
     return _list(
         ListName.TRENDING,
         lambda session, now, many: [
-            Chosen(product, score, Reason.TRENDING)
-            for product, score in popularity.trending(session, now=now, limit=many)
+            Chosen(it.product_id, it.score, Reason.TRENDING)
+            for it in popularity.trending(session, now=now, limit=many)
         ],
     )
 

@@ -13,6 +13,7 @@ from backend.access.scope import Scope
 from backend.api import openapi, parameters
 from backend.api.context import filterable, services
 from backend.api.cursors import continued, write_cursor
+from backend.api.image_addresses import check_query_addresses
 from backend.api.image_slots import image_slot
 from backend.api.problems import invalid_request, to_request_error
 from backend.api.request_log import took_ms
@@ -72,18 +73,19 @@ def similar_to_product(sku: str) -> Json:
     "/similar",
     operation_id="searchSimilarProducts",
     description="The image is the field `image` of a form, or the body itself. A JSON body names "
-    "a product or a text instead; a text can also go with an image or a product. The parameters of "
-    "the query string hold for every kind of body; each may be given in one place. A further page "
-    "of a query by an image needs only its `cursor`.",
+    "an image by its address, a product or a text instead; a text can also go with an image or a "
+    "product. The parameters of the query string hold for every kind of body; each may be given in "
+    "one place. A further page of a query by an image needs only its `cursor`.",
     openapi_extensions=openapi.inputs(
         parameters.IMAGE_CURSOR,
         *parameters.SEARCH,
+        parameters.BOX,
         body=SimilarBody,
         content={**FORM, **openapi.FILE},
     ),
     responses={
         200: SimilarAnswer,
-        **openapi.refusals(400, 404, 409, 410, 413, 415, 503),
+        **openapi.refusals(400, 403, 404, 409, 410, 413, 415, 503),
     },
 )
 @requires_scope(Scope.READ)
@@ -94,10 +96,14 @@ def similar_to_image() -> Json:
         cursor = reader.text("cursor")
         if cursor is not None and body.cursor is not None:
             reader.refuse("cursor", "the body has it too")
+        if body.image_uri is not None and (cursor or body.cursor):
+            reader.refuse("cursor", TWICE)
         query, fields = read_both(body, reader, filterable())
         cursor = cursor if body.cursor is None else body.cursor
         if body.sku is not None:
             return _by_sku(body.sku, query, fields, cursor)
+        if body.image_uri is not None and cursor is None:
+            return _by_address(body.image_uri, query, fields)
         return _alone(query, fields, cursor)
     if request.mimetype == "multipart/form-data":
         return _by_form()
@@ -106,7 +112,7 @@ def similar_to_image() -> Json:
     image = request.get_data(cache=False)
     if cursor is not None and image:
         reader.refuse("cursor", TWICE)
-    query, fields = read_query(reader, filterable())
+    query, fields = read_query(reader, filterable(), with_image=True)
     return _alone(query, fields, cursor) if cursor else _by_image(image, query, fields)
 
 
@@ -161,7 +167,7 @@ def _by_form() -> Json:
         reader.refuse("cursor", TWICE)
     if (not cursor and [name for name, _ in files] != ["image"]) or reader.take("image"):
         reader.refuse("image", "the form must hold one file, under this name")
-    query, fields = read_query(reader, filterable())
+    query, fields = read_query(reader, filterable(), with_image=True)
     if cursor:
         return _alone(query, fields, cursor)
     return _by_image(files[0][1].read(), query, fields)
@@ -188,13 +194,21 @@ def _check_alone(query: Query) -> None:
         raise invalid_request([fault])
 
 
+def _by_address(uri: str, query: Query, fields: list[str]) -> Json:
+    _check_alone(query)
+    check_query_addresses({"/image_uri": uri}, services().settings)
+    with image_slot():
+        data = services().fetch_image(uri)
+    return _by_image(data, query, fields)
+
+
 def _by_image(data: bytes, query: Query, fields: list[str]) -> Json:
     _check_alone(query)
     found = services()
 
     def encode(generation: Generation, image: bytes) -> Vector:
         with image_slot():
-            return found.query_encoder.encode(generation, image)
+            return found.query_encoder.encode(generation, image, query.box)
 
     return _written(found.similar.to_image(encode, data, query), query, fields)
 

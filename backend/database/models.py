@@ -99,7 +99,7 @@ class Product(Base):
     image_role: Mapped[str | None] = mapped_column(String(64))
     more_images: Mapped[int | None]  # how many rows of `product_images` there are; NULL: none
     removed_at: Mapped[datetime | None]
-    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow, index=True)
     updated_at: Mapped[datetime] = mapped_column(default=utcnow)
 
 
@@ -437,6 +437,7 @@ class ProductPair(Base):
     """How strongly a product goes together with another one, by what shoppers did."""
 
     __tablename__ = "product_pairs"
+    __table_args__ = (Index("ix_product_pairs_strongest", "product_id", "score"),)
 
     product_id: Mapped[int] = mapped_column(
         BigKey, ForeignKey("products.id", ondelete="CASCADE"), primary_key=True
@@ -459,6 +460,24 @@ class ProductDay(Base):
     )
     score: Mapped[float] = mapped_column(Float)
     events: Mapped[int] = mapped_column(BigInteger)
+
+
+class ProductPopularity(Base):
+    """How popular a product is, by all that was ever done with it; old acts count less.
+
+    The two sums are logarithms to the base 2, since they grow without a limit
+    (`backend.events.decay.Decay`). They are stored as sums at no certain time: the order of two
+    products stays the same until one of them is acted on.
+    """
+
+    __tablename__ = "product_popularity"
+
+    product_id: Mapped[int] = mapped_column(
+        BigKey, ForeignKey("products.id", ondelete="CASCADE"), primary_key=True
+    )
+    popular: Mapped[float] = mapped_column(Float, index=True)
+    trending: Mapped[float] = mapped_column(Float, index=True)
+    last_day: Mapped[int]  # of the newest act, since 1970, in UTC
 
 
 class ListedAnswer(Base):

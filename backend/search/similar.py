@@ -16,6 +16,7 @@ from backend.embedders import Block
 from backend.errors import IndexGone, LookalikeError
 from backend.filters import Schema, Where
 from backend.filters.matching import matcher
+from backend.images.box import Box
 from backend.search import statements
 from backend.search.asked import (
     ActiveGeneration,
@@ -65,8 +66,8 @@ class Query:
     is compared, from 1; None: as the first, and if that has no vector, the first that has one.
     `shows_images` tells whether the answer needs the images of its products. `colour`, from 0 to 1,
     is how much colour counts (`search.dial`), `explain` asks for the parts of each score.
-    `text` is compared too, or alone; beside an image it counts `text_weight`, from 0 to 1. `after`
-    is where a further page begins.
+    `text` is compared too, or alone; beside an image it counts `text_weight`, from 0 to 1. `box` is
+    the region of a given image that is compared, `after` where a further page begins.
     """
 
     limit: int = 10
@@ -83,6 +84,7 @@ class Query:
     shaping: Shaping = field(default_factory=Shaping)
     placement: PlacementUsed | None = None
     after: Position | None = None
+    box: Box | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,14 @@ from backend.api.schemas import Json
 from backend.api.schemas.batch import check_batch
 from backend.api.schemas.document import BodyLimits, Document
 from backend.api.schemas.filters import Filter
+from backend.api.schemas.image_query import (
+    BOX,
+    IMAGE_URI,
+    NO_IMAGE,
+    BoxNumbers,
+    ImageUri,
+    read_box,
+)
 from backend.api.schemas.placement import with_placement
 from backend.api.schemas.problem import BatchProblem
 from backend.api.schemas.product import MEMBERS, Product, ProductMember
@@ -33,6 +41,7 @@ from backend.catalogue.drafts import Sku
 from backend.catalogue.texts import storable
 from backend.events.outcomes import id_of_similar
 from backend.filters import Scalar, Schema
+from backend.images.box import Box
 from backend.queue.progress import State
 from backend.search import found
 from backend.search.paging import MOST_SHOWN
@@ -151,13 +160,14 @@ Text: TypeAlias = Annotated[str, AfterValidator(storable), Field(min_length=1, m
 
 
 class SimilarBody(ShapedBody):
-    """A query by a product of the catalogue, by words, or by both; `sku` or `text` is needed.
+    """A query by a product or an image, by words, or by both: one of these is needed.
 
-    A further page of a query by an image has neither, only its `cursor`.
+    A further page of a query by an image has none of them, only its `cursor`.
     """
 
     cursor: str | None = Field(None, description=CURSOR_OF_IMAGE)
     text: Text | None = Field(None, description=TEXT)
+    image_uri: ImageUri | None = Field(None, description=IMAGE_URI)
     sku: Sku | None = Field(None, validate_default=True)
     text_weight: float = Field(0.5, ge=0, le=1, description=TEXT_WEIGHT)
     limit: int = Field(10, ge=1, le=MAX_LIMIT, description="how many at most; 10 if absent")
@@ -168,6 +178,7 @@ class SimilarBody(ShapedBody):
     placement: str | None = Field(None, description=PLACEMENT)
     min_score: float | None = Field(None, ge=-1, le=1)
     image: int | None = Field(None, ge=1, le=MOST_IMAGES, description=IMAGE)
+    box: BoxNumbers | None = Field(None, description=BOX)
     colour: float | None = Field(None, ge=0, le=1, description=COLOUR)
     explain: bool = Field(False, description=EXPLAIN)
     filter: Filter = {}
@@ -175,10 +186,20 @@ class SimilarBody(ShapedBody):
     @field_validator("sku")
     @classmethod
     def _check_given(cls, sku: str | None, info: ValidationInfo) -> str | None:
-        given = info.data
-        if sku is None and given.get("text", "") is None and given.get("cursor", "") is None:
-            raise PydanticCustomError("missing", "must be given, or text")
+        text, image, cursor = (info.data.get(it, "") for it in ("text", "image_uri", "cursor"))
+        if sku is None and text is None and image is None and cursor is None:
+            raise PydanticCustomError("one", "must be given, or image_uri or text")
+        if sku is not None and image is not None:
+            raise PydanticCustomError("both", "may not be given beside image_uri")
         return sku
+
+    @field_validator("box")
+    @classmethod
+    def _check_image(cls, box: list[float] | None, info: ValidationInfo) -> list[float] | None:
+        given = (info.data.get("image_uri", ""), info.data.get("cursor", ""))
+        if box is not None and given == (None, None):
+            raise PydanticCustomError("alone", "{reason}", {"reason": NO_IMAGE})
+        return box
 
     def query(self, fields: Schema) -> Query:
         """Return the query, without its product; `fields` are those that can be filtered by."""
@@ -189,6 +210,7 @@ class SimilarBody(ShapedBody):
             exclude=self.exclude,
             min_score=self.min_score,
             image=self.image,
+            box=None if self.box is None else Box.of(self.box),
             text=self.text,
             text_weight=self.text_weight,
             colour=self.colour,
@@ -292,12 +314,17 @@ class FacetPage(Document):
 
 
 def read_query(
-    reader: QueryReader, fields: Schema, *, scored: bool = True, compared: bool = True
+    reader: QueryReader,
+    fields: Schema,
+    *,
+    scored: bool = True,
+    compared: bool = True,
+    with_image: bool = False,
 ) -> tuple[Query, list[str]]:
     """Read a query and the wanted members of products; call it last, since it finishes the reader.
 
-    Without `scored`, there is no `min_score`; without `compared`, no `restrict`. Raises
-    RequestError if anything was wrong.
+    Without `scored`, there is no `min_score`; without `compared`, no `restrict`; and `box` only
+    `with_image`. Raises RequestError if anything was wrong.
     """
     given, placement = reader.names, reader.text("placement")
     limit = reader.integer("limit", default=10, least=1, most=MAX_LIMIT)
@@ -308,6 +335,7 @@ def read_query(
     text_weight = reader.number("text_weight", least=0, most=1) if scored else None
     colour = reader.number("colour", least=0, most=1) if scored else None
     explain = reader.flag("explain") if scored else False
+    box = read_box(reader) if with_image else None
     shaping = read_shaping(reader, fields, compared=compared)
     where = reader.where(fields)
     reader.finish()
@@ -323,6 +351,7 @@ def read_query(
         colour=colour,
         explain=explain,
         shaping=shaping,
+        box=box,
     )
     return with_placement(query, placement, given), wanted
 
@@ -345,10 +374,11 @@ def read_both(body: SimilarBody, reader: QueryReader, fields: Schema) -> tuple[Q
 
     Raises RequestError for what stands in both.
     """
-    given, asked = body.model_fields_set - {"sku", "cursor"}, reader.names
+    given, asked = body.model_fields_set - {"sku", "image_uri", "cursor"}, reader.names
     for name in given & reader.names:
         reader.refuse(name, "the body has it too")
-    query, wanted = read_query(reader, fields)
+    with_image = body.image_uri is not None or (body.sku is None and body.cursor is not None)
+    query, wanted = read_query(reader, fields, with_image=with_image)
     if body.filter and query.where:
         reader.refuse(next(iter(query.where)), "the body has a filter; only one place can")
         reader.finish()

@@ -105,6 +105,14 @@ class Client:
         """Yield what looks like an image, page by page; the image is sent once."""
         return self._items(lambda cursor: requests.search(image, parameters, cursor))
 
+    def search_by(self, **members: Any) -> Answer:
+        """Find similar products as a JSON body asks: by `sku`, `text` or `image_uri`."""
+        return self.send(requests.search_by(members))
+
+    def all_found_by(self, **members: Any) -> Iterator[Answer]:
+        """Yield what a JSON body asks for, page by page; an image is fetched once."""
+        return self._items(lambda cursor: requests.search_by(members, cursor))
+
     def recommend(self, **members: Any) -> Answer:
         """Recommend products by examples, for a shopper or a visit."""
         return self.send(requests.recommend(members))
@@ -209,6 +217,14 @@ class AsyncClient:
     def all_found(self, image: bytes, **parameters: Any) -> AsyncIterator[Answer]:
         """Yield what looks like an image, page by page; the image is sent once."""
         return self._items(lambda cursor: requests.search(image, parameters, cursor))
+
+    async def search_by(self, **members: Any) -> Answer:
+        """Find similar products as a JSON body asks: by `sku`, `text` or `image_uri`."""
+        return await self.send(requests.search_by(members))
+
+    def all_found_by(self, **members: Any) -> AsyncIterator[Answer]:
+        """Yield what a JSON body asks for, page by page; an image is fetched once."""
+        return self._items(lambda cursor: requests.search_by(members, cursor))
 
     async def recommend(self, **members: Any) -> Answer:
         """Recommend products by examples, for a shopper or a visit."""

@@ -78,6 +78,14 @@ def search(image: bytes, parameters: Mapping[str, Any], cursor: str | None = Non
     return Request("POST", "/v1/similar", params=params, content=content)
 
 
+def search_by(members: Mapping[str, Any], cursor: str | None = None) -> Request:
+    """Return a request for what a JSON body asks for; its cursor stands for an image."""
+    if cursor is not None:
+        others = {name: it for name, it in members.items() if name != "image_uri"}
+        members = {**others, "cursor": cursor}
+    return Request("POST", "/v1/similar", json=dict(members))
+
+
 def recommend(members: Mapping[str, Any], cursor: str | None = None) -> Request:
     """Return a request for recommendations."""
     further = {} if cursor is None else {"cursor": cursor}
