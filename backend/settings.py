@@ -237,6 +237,9 @@ class Settings(BaseSettings):
     idempotency_hours: int = Field(
         24, ge=1, le=720, description="how long the answer to an Idempotency-Key is kept"
     )
+    manual_dir: Path = Field(
+        Path("build/manual"), description="the folder of the built manual, shown at /manual"
+    )
     metrics_host: str = Field("127.0.0.1", description="address of the ports for /metrics")
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="a port of its own for /metrics, without keys"

@@ -101,7 +101,7 @@ def recommend() -> Json:
         shaping=body.shaping,
     )
     query = with_placement(query, body.placement, body.model_fields_set)
-    return _recommend(body, query, body.fields, body.cursor)
+    return recommend_by(body, query, body.fields, body.cursor)
 
 
 @api.get(
@@ -123,12 +123,13 @@ def recommend_to_user(user: str) -> Json:
     cursor = reader.text("cursor")
     query, fields = read_query(reader, filterable(), scored=False)
     body = RecommendationBody(user=user[:MOST_TEXT], strategy=strategy, leave_out=leave_out)
-    return _recommend(body, query, fields, cursor)
+    return recommend_by(body, query, fields, cursor)
 
 
-def _recommend(
-    body: RecommendationBody, query: Query, fields: Sequence[str], cursor: str | None
+def recommend_by(
+    body: RecommendationBody, query: Query, fields: Sequence[str], cursor: str | None = None
 ) -> Json:
+    """Return the list for the shopper, the visit and the examples of a body, as JSON."""
     found = services()
     about = (
         *(body.user, body.session, repr(body.positive), repr(body.negative)),
@@ -266,6 +267,18 @@ def together(sku: str) -> Json:
     complementary = reader.flag("complementary")
     cursor = reader.text("cursor")
     query, fields = read_query(reader, filterable(), scored=False)
+    return find_together(sku, query, fields, cursor, complementary=complementary)
+
+
+def find_together(
+    sku: str,
+    query: Query,
+    fields: Sequence[str],
+    cursor: str | None = None,
+    *,
+    complementary: bool,
+) -> Json:
+    """Return what goes with a product, as JSON; raises UnknownProduct."""
     found = services()
     about = (skus.normalise(sku), complementary)
     query = continued(query, cursor, *about)
@@ -416,7 +429,9 @@ def _written(
             shown += _first(generation, passing, relaxed, shown, dropped=dropped)
     named = {it.product_id for one in shown for it in one.chosen.because}
     named |= {product for _, members in made.tastes for product in members}
-    names, writer = _skus(named), ProductWriter(fields)
+    names = {one.item.product.id: one.item.product.sku for one in shown}
+    names |= _skus(named - names.keys())
+    writer = ProductWriter(fields)
     answer: Json = {
         "items": [_item(one, names, writer) for one in shown],
         "next_cursor": _next_cursor(generation, query, shown, listed),
@@ -548,9 +563,8 @@ def _in_parts(chosen: Iterator[Chosen], *, first: int) -> Iterator[list[Chosen]]
 def _skus(ids: Collection[int]) -> dict[int, str]:
     if not ids:
         return {}
-    with services().db.read() as session:
-        rows = session.execute(select(Product.id, Product.sku).where(Product.id.in_(ids)))
-        return {row.id: row.sku for row in rows}
+    with services().db.query() as connection:
+        return statements.read_skus(connection, ids)
 
 
 def _item(one: _Shown, names: dict[int, str], writer: ProductWriter) -> Json:

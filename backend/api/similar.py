@@ -66,7 +66,7 @@ def similar_to_product(sku: str) -> Json:
     image = reader.integer_or_none("image", least=1, most=MOST_IMAGES)
     cursor = reader.text("cursor")
     query, fields = read_query(reader, filterable())
-    return _by_sku(sku, replace(query, image=image), fields, cursor)
+    return by_sku(sku, replace(query, image=image), fields, cursor)
 
 
 @api.post(
@@ -101,10 +101,10 @@ def similar_to_image() -> Json:
         query, fields = read_both(body, reader, filterable())
         cursor = cursor if body.cursor is None else body.cursor
         if body.sku is not None:
-            return _by_sku(body.sku, query, fields, cursor)
+            return by_sku(body.sku, query, fields, cursor)
         if body.image_uri is not None and cursor is None:
             return _by_address(body.image_uri, query, fields)
-        return _alone(query, fields, cursor)
+        return by_text(query, fields, cursor)
     if request.mimetype == "multipart/form-data":
         return _by_form()
     reader = QueryReader.of_request()
@@ -113,7 +113,7 @@ def similar_to_image() -> Json:
     if cursor is not None and image:
         reader.refuse("cursor", TWICE)
     query, fields = read_query(reader, filterable(), with_image=True)
-    return _alone(query, fields, cursor) if cursor else _by_image(image, query, fields)
+    return by_text(query, fields, cursor) if cursor else by_image(image, query, fields)
 
 
 @api.post(
@@ -169,22 +169,15 @@ def _by_form() -> Json:
         reader.refuse("image", "the form must hold one file, under this name")
     query, fields = read_query(reader, filterable(), with_image=True)
     if cursor:
-        return _alone(query, fields, cursor)
-    return _by_image(files[0][1].read(), query, fields)
+        return by_text(query, fields, cursor)
+    return by_image(files[0][1].read(), query, fields)
 
 
-def _by_sku(sku: str, query: Query, fields: list[str], cursor: str | None) -> Json:
+def by_sku(sku: str, query: Query, fields: list[str], cursor: str | None = None) -> Json:
+    """Return the products that look like a product, as JSON; raises as `to_product` does."""
     about = skus.normalise(sku)
     query = continued(query, cursor, about)
     return _written(services().similar.to_product(sku, query), query, fields, about)
-
-
-def _alone(query: Query, fields: list[str], cursor: str | None) -> Json:
-    """Answer a query by a text, or a further page of one by an image, a text or both."""
-    _check_alone(query)
-    query = continued(query, cursor)
-    ask = services().similar.go_on if cursor else services().similar.to_text
-    return _written(ask(query), query, fields)
 
 
 def _check_alone(query: Query) -> None:
@@ -199,10 +192,25 @@ def _by_address(uri: str, query: Query, fields: list[str]) -> Json:
     check_query_addresses({"/image_uri": uri}, services().settings)
     with image_slot():
         data = services().fetch_image(uri)
-    return _by_image(data, query, fields)
+    return by_image(data, query, fields)
 
 
-def _by_image(data: bytes, query: Query, fields: list[str]) -> Json:
+def by_text(query: Query, fields: list[str], cursor: str | None = None) -> Json:
+    """Return the products that look as the text of the query says; raises as `to_text` does.
+
+    With a cursor it is a further page of a query by a text, an image, or both.
+    """
+    _check_alone(query)
+    query = continued(query, cursor)
+    ask = services().similar.go_on if cursor else services().similar.to_text
+    return _written(ask(query), query, fields)
+
+
+def by_image(data: bytes, query: Query, fields: list[str]) -> Json:
+    """Return the products that look like the image in a file, as JSON.
+
+    Raises as `to_image` does, and RequestError where too many images are being worked on.
+    """
     _check_alone(query)
     found = services()
 
