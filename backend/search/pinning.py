@@ -9,7 +9,7 @@ removed, sold out or not indexed, that the query excludes or filters out, and hi
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 import numpy as np
@@ -91,7 +91,8 @@ class Pinning:
     """Finds the pinned products of one list, and keeps what is taken.
 
     `find` returns the best product of the list that passes a filter, without some products and
-    groups, for rules that do not name skus.
+    groups, for rules that do not name skus. Former pages have shown `offset` products, of which
+    `groups` are taken: positions are those of the whole list.
     """
 
     ruling: Ruling
@@ -101,15 +102,17 @@ class Pinning:
     excluded: set[int]
     limit: int
     group_by: str | None
+    offset: int = 0
+    groups: list[object] = field(default_factory=list)
     find: Callable[[Rule, Pinning], Neighbour | None]
 
     def __post_init__(self) -> None:
         self.found: dict[int, Neighbour] = {}  # by position
-        self.groups: list[object] = []
 
     def run(self) -> dict[int, Neighbour]:
         """Return the pinned products by their positions, from 1."""
-        pins = [rule for rule in self.ruling.pins if rule.position <= self.limit]
+        most = self.offset + self.limit
+        pins = [rule for rule in self.ruling.pins if rule.position <= most]
         if pins:
             self.candidates.read({sku for rule in pins for sku in rule.skus})
         for rule in pins:
@@ -120,7 +123,8 @@ class Pinning:
         return self.found
 
     def _pin(self, rule: Rule, sku: str | None, wanted: int, item: Neighbour | str) -> None:
-        free = (it for it in range(wanted, self.limit + 1) if it not in self.found)
+        first = max(1, wanted - self.offset)
+        free = (it for it in range(first, self.limit + 1) if it not in self.found)
         position = next(free, None)
         reason = item if isinstance(item, str) else self._objection(item)
         if reason is None and position is None:

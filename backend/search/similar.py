@@ -19,12 +19,21 @@ from backend.filters import Schema, Where
 from backend.filters.matching import matcher
 from backend.images.box import Box
 from backend.merchandising.rule_set import ActiveRules, RuleSet
-from backend.search.asked import ActiveGeneration, Asked, read_each, read_others, read_product
+from backend.search import statements
+from backend.search.asked import (
+    ActiveGeneration,
+    Asked,
+    read_again,
+    read_each,
+    read_others,
+    read_product,
+)
 from backend.search.collecting import Collecting, collect
 from backend.search.dial import Weighed, weigh
 from backend.search.explaining import explain
 from backend.search.found import Neighbour, Rows
 from backend.search.grouping import with_sizes
+from backend.search.paging import Basis, Position
 from backend.search.pinning import Candidates, Pinning, nearest_that_passes, with_pins
 from backend.search.query_text import Said
 from backend.search.query_vectors import vector_of
@@ -65,8 +74,7 @@ class Query:
     `shows_images` tells whether the answer needs the images of its products. `colour`, from 0 to 1,
     is how much colour counts (`search.dial`), `explain` asks for the parts of each score.
     `text` is compared too, or alone; beside an image it counts `text_weight`, from 0 to 1. `box` is
-    the region of a given image that is compared. `rules` take the place of those that are stored;
-    `ruling` are those that hold for this list.
+    the region of a given image that is compared, `after` where a further page begins.
     """
 
     limit: int = 10
@@ -82,6 +90,7 @@ class Query:
     text_weight: float = 0.5
     shaping: Shaping = field(default_factory=Shaping)
     placement: PlacementUsed | None = None
+    after: Position | None = None
     rules: RuleSet | None = None
     ruling: Ruling = field(default_factory=Ruling)
     box: Box | None = None
@@ -89,12 +98,17 @@ class Query:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """Neighbours, best first, and the one generation that they come from."""
+    """Neighbours, best first, and the one generation that they come from.
+
+    `position` is where the next page begins, None if nothing can follow.
+    """
 
     items: list[Neighbour]
     generation: Generation
     meta: dict[str, Any]
     search: Search
+    has_more: bool = False
+    position: Position | None = None
 
 
 class SimilarProducts:
@@ -122,7 +136,8 @@ class SimilarProducts:
 
         The vector is read from SQL, so no network runs. Raises UnknownProduct, NoImage when the
         product has no image of the number that is asked for, NotSearchable when it has no vector
-        yet (with its state and reason), NoGeneration, InvalidFilter.
+        yet (with its state and reason), NoGeneration, InvalidFilter; for a further page also
+        CursorExpired, if its generation or image is gone.
         """
         return _repeat_if_gone(lambda: self._to_product(sku, query))
 
@@ -144,6 +159,13 @@ class SimilarProducts:
         """
         return _repeat_if_gone(lambda: self._to_text(query))
 
+    def go_on(self, query: Query) -> Answer:
+        """Return a further page of what looks like an image, a text, or both.
+
+        Raises CursorExpired, InvalidFilter.
+        """
+        return _repeat_if_gone(lambda: self._to_text(query))
+
     def to_products(self, skus: Sequence[str], query: Query) -> list[Answer | LookalikeError]:
         """Answer `to_product` for many products, in their order, or say why one has no answer.
 
@@ -154,21 +176,23 @@ class SimilarProducts:
 
     def _to_product(self, sku: str, query: Query) -> Answer:
         with self._db.query() as connection:
-            asked = read_product(
-                connection, self.active, sku, image=query.image, exclude=query.exclude
-            )
-            vector, generation, exclude = vector_of(asked), asked.generation, asked.exclude
+            asked = self._read(connection, sku, query)
+            basis, generation, exclude = _basis_of(asked), asked.generation, asked.exclude
             query, same = _restrict(connection, query, asked.product_id)
             version, about = asked.rules_version, [[asked.product_id]]
             [query] = self._ruled(connection, generation, query, version, about)
             if query.text is None:
-                weighed = self._weigh(generation, vector, query)
-                answer = self._search(connection, generation, weighed, query, exclude)
+                answer = self._search(connection, generation, basis, query, exclude)
         if query.text is not None:
-            answer = self._encode_and_search(generation, vector, query, exclude)
+            answer = self._encode_and_search(generation, basis, query, exclude)
         answer.meta["query_state"] = asked.state.value
         _say_restricted(answer, same)
         return answer
+
+    def _read(self, connection: Connection, sku: str, query: Query) -> Asked:
+        if query.after is not None:
+            return read_again(connection, self.active, sku, query.after, exclude=query.exclude)
+        return read_product(connection, self.active, sku, image=query.image, exclude=query.exclude)
 
     def _to_image(
         self, encode: Callable[[Generation, bytes], Vector], image: bytes, query: Query
@@ -176,38 +200,48 @@ class SimilarProducts:
         with self._db.query() as connection:
             generation, exclude, version = read_others(connection, self.active, query.exclude)
             [query] = self._ruled(connection, generation, query, version, [()])
-        return self._encode_and_search(generation, encode(generation, image), query, exclude)
+        basis = Basis(vector=encode(generation, image))
+        return self._encode_and_search(generation, basis, query, exclude)
 
     def _to_text(self, query: Query) -> Answer:
         with self._db.query() as connection:
-            generation, exclude, version = read_others(connection, self.active, query.exclude)
+            generation, exclude, version = read_others(
+                connection, self.active, query.exclude, query.after
+            )
             [query] = self._ruled(connection, generation, query, version, [()])
-        return self._encode_and_search(generation, None, query, exclude)
+        return self._encode_and_search(generation, Basis(), query, exclude)
 
     def _encode_and_search(
-        self, generation: Generation, vector: Vector | None, query: Query, exclude: Sequence[int]
+        self, generation: Generation, basis: Basis, query: Query, exclude: Sequence[int]
     ) -> Answer:
         """Encode the text, if there is one, while no connection is held; then search."""
-        weighed = self._weigh(generation, vector, query)
+        if query.after is None:
+            basis = self._with_text(generation, basis, query)
         with self._db.query() as connection:
-            return self._search(connection, generation, weighed, query, exclude)
+            return self._search(connection, generation, basis, query, exclude)
 
     def _search(
         self,
         connection: Connection,
         generation: Generation,
-        weighed: Weighed,
+        basis: Basis,
         query: Query,
         exclude: Sequence[int],
     ) -> Answer:
+        after = query.after or Position(generation_id=generation.id, basis=basis)
+        if after.basis is not None and after.basis.vector is not None:
+            basis = after.basis
+        weighed = self._weigh(generation, basis, query)
         index = self._index_of(generation)
+        taken = _taken_groups(connection, query)
         candidates = Candidates(connection, index, generation, images=query.shows_images)
-        pins = _pinned(connection, index, weighed, query, exclude, candidates)
-        found = _collecting(
-            generation, weighed, query, exclude, index.search_mode(query.where), pins=pins
-        )
+        pins = _pinned(connection, index, weighed, query, exclude, candidates, taken=taken)
+        mode = index.search_mode(query.where)
+        found = _collecting(generation, weighed, query, exclude, mode, pins=pins, taken=taken)
         collect(connection, index, [found], {}, images=query.shows_images)
-        return _answer(connection, index, weighed, found, query, pins)
+        answer = _answer(connection, index, weighed, found, query, pins, taken=taken)
+        ids = [item.product.id for item in answer.items]
+        return replace(answer, position=after.after(ids) if answer.has_more else None)
 
     def _to_products(self, skus: Sequence[str], query: Query) -> list[Answer | LookalikeError]:
         with self._db.query() as connection:
@@ -297,22 +331,27 @@ class SimilarProducts:
         for each in self._ruled(connection, generation, query, version, about):
             yield each, candidates
 
-    def _weigh(self, generation: Generation, vector: Vector | None, query: Query) -> Weighed:
-        """Return what is searched: the vector of the image, of the text, or of both."""
-        blocks = self._blocks(generation, query)
-        lengths = None
-        if query.text is not None:
-            said = self._encode_text(generation, query.text)
-            if set(said.lengths) == {block.name for block in blocks or ()}:
-                lengths = said.lengths or None
-            if vector is None:
-                vector = said.vector
-            else:
-                weight = np.float32(query.text_weight)
-                vector = (1 - weight) * vector + weight * said.vector
-        if vector is None:
+    def _with_text(self, generation: Generation, basis: Basis, query: Query) -> Basis:
+        """Return what is searched by: the vector of the image, of the text, or of both."""
+        if query.text is None:
+            return basis
+        blocks, lengths = self._blocks(generation, query), None
+        said = self._encode_text(generation, query.text)
+        if set(said.lengths) == {block.name for block in blocks or ()}:
+            lengths = said.lengths or None
+        if basis.vector is None:
+            return Basis(vector=said.vector, lengths=lengths)
+        weight = np.float32(query.text_weight)
+        vector = (1 - weight) * basis.vector + weight * said.vector
+        return Basis(vector=vector, lengths=lengths)
+
+    def _weigh(self, generation: Generation, basis: Basis, query: Query) -> Weighed:
+        if basis.vector is None:
             raise ValueError("a query needs an image or a text")
-        return weigh(vector, blocks, colour=query.colour, lengths=lengths, parts=query.explain)
+        blocks = self._blocks(generation, query)
+        return weigh(
+            basis.vector, blocks, colour=query.colour, lengths=basis.lengths, parts=query.explain
+        )
 
     def _blocks(self, generation: Generation, query: Query) -> tuple[Block, ...] | None:
         """Return the blocks; where they are needed and unknown, the row is read again."""
@@ -329,6 +368,21 @@ def _repeat_if_gone(ask: Callable[[], Found]) -> Found:
         return ask()
     except IndexGone:
         return ask()
+
+
+def _basis_of(asked: Asked) -> Basis:
+    vector = vector_of(asked) if asked.vector else None
+    return Basis(vector=vector, digest=asked.digest or None)
+
+
+def _taken_groups(connection: Connection, query: Query) -> list[Any]:
+    """Return the groups that former pages have shown."""
+    group_by, after = query.shaping.group_by, query.after
+    if group_by is None or after is None:
+        return []
+    rows = connection.execute(statements.values(), {"ids": sorted(after.shown)}).mappings()
+    values = (row[group_by] for row in rows)
+    return list(dict.fromkeys(value for value in values if value is not None))
 
 
 def _restrict(connection: Connection, query: Query, product_id: int) -> tuple[Query, Same]:
@@ -352,7 +406,10 @@ def _pinned(
     query: Query,
     exclude: Sequence[int],
     candidates: Candidates,
+    *,
+    taken: Sequence[Any] = (),
 ) -> Pins:
+    """Return the pinned products of a list. `taken` are groups that former pages have shown."""
     if not query.ruling.pins:
         return {}
     pinning = Pinning(
@@ -360,9 +417,11 @@ def _pinned(
         candidates=candidates,
         weighed=weighed,
         passes=matcher(query.where, query.schema) if query.where else None,
-        excluded=set(exclude),
+        excluded={*exclude, *(query.after.shown if query.after else ())},
         limit=query.limit,
+        offset=len(query.after.shown) if query.after else 0,
         group_by=query.shaping.group_by,
+        groups=list(taken),
         find=nearest_that_passes(
             connection,
             index,
@@ -384,6 +443,7 @@ def _collecting(
     *,
     pins: Pins,
     before: Sequence[Neighbour] = (),
+    taken: Sequence[Any] = (),
 ) -> Collecting:
     """Return the search for what a list shows beside pinned products and those found before."""
     shown = [*pins.values(), *before]
@@ -396,15 +456,17 @@ def _collecting(
     )
     passes = matcher(query.where, query.schema) if query.where else None
     least = weighed.cosine_of(query.min_score)
+    groups = [value for item in shown if (value := _group_of(item, query)) is not None]
     return Collecting(
         search,
         limit=pool_of(_places(query, pins), query.shaping),
         min_score=least,
         passes=passes,
         group_by=query.shaping.group_by,
-        taken=[value for item in shown if (value := _group_of(item, query)) is not None],
+        taken=[*taken, *groups],
         is_pool=query.shaping.reorders,
         hiding=query.ruling if query.ruling.hides_any else None,
+        shown=query.after.shown if query.after else (),
     )
 
 
@@ -420,9 +482,14 @@ def _relax(
     query: Query,
     answer: Answer,
     pins: Pins,
+    *,
+    taken: Sequence[Any] = (),
 ) -> Answer:
-    """Add what passes without some clauses, while too few products pass."""
-    items, dropped, relaxed = answer.items, [], query
+    """Add what passes without some clauses, while too few products pass.
+
+    `taken` are groups that former pages have shown.
+    """
+    items, dropped, relaxed, has_more = answer.items, [], query, answer.has_more
     exclude = answer.search.exclude
     for clause in query.shaping.relax:
         missing = _places(query, pins) - len(items)
@@ -433,14 +500,18 @@ def _relax(
         dropped.append(clause)
         relaxed = _without(relaxed, clause, limit=missing)
         generation, mode = answer.generation, index.search_mode(relaxed.where)
+        before = [*pins.values(), *items]
         found = _collecting(
-            generation, weighed, relaxed, exclude, mode, pins={}, before=[*pins.values(), *items]
+            generation, weighed, relaxed, exclude, mode, pins={}, before=before, taken=taken
         )
         collect(connection, index, [found], {}, images=query.shows_images)
         more = _shown(index, weighed, found, relaxed, limit=missing)
         items = [*items, *(replace(item, relaxed=tuple(dropped)) for item in more)]
+        has_more = found.has_more or len(found.items) > len(more)
+    if query.shaping.relax and len(items) == _places(query, pins):
+        has_more = True  # a further clause may be dropped
     meta = answer.meta | ({"relaxed": dropped} if query.shaping.relax else {})
-    return replace(answer, items=items, meta=meta)
+    return replace(answer, items=items, meta=meta, has_more=has_more)
 
 
 def _group_of(item: Neighbour, query: Query) -> Any:
@@ -462,6 +533,8 @@ def _answer(
     found: Collecting,
     query: Query,
     pins: Pins,
+    *,
+    taken: Sequence[Any] = (),
 ) -> Answer:
     generation, limit = found.search.generation, _places(query, pins)
     items = _shown(index, weighed, found, query, limit=limit)
@@ -474,14 +547,18 @@ def _answer(
     }
     if query.placement:
         meta["placement"] = asdict(query.placement)
-    answer = Answer(items=items, generation=generation, meta=meta, search=found.search)
-    answer = _relax(connection, index, weighed, query, answer, pins)
+    has_more = found.has_more or len(found.items) > len(items)
+    answer = Answer(
+        items=items, generation=generation, meta=meta, search=found.search, has_more=has_more
+    )
+    answer = _relax(connection, index, weighed, query, answer, pins, taken=taken)
     finished = _finished(index, weighed, list(pins.values()), query, generation, query.where)
     placed = dict(zip(pins, finished, strict=True))
     items = with_pins(placed, answer.items, query.limit)
+    has_more = answer.has_more or len(items) < len(pins) + len(answer.items)
     if query.explain:
         answer.meta["rules"] = query.ruling.described(items)
-    return replace(answer, items=items)
+    return replace(answer, items=items, has_more=has_more)
 
 
 def _shown(
