@@ -62,7 +62,8 @@ class Worker:
             services.first_generation()
             reindex.follow_settings(
                 services.db,
-                configured=services.settings.embedder,
+                configured=services.settings.named_embedder,
+                default=services.settings.embedder,
                 embedder=services.embedders.named,
                 has_workers=bool(services.settings.broker_url),
             )
@@ -123,6 +124,7 @@ class Worker:
         ran = self.services.writes_index and self.handlers.run_next()
         busy = self.rounds.run_one() or ran
         busy = self.maintenance.count_events() or busy
+        busy = busy or self.maintenance.adapt_if_due()
         return self.maintenance.clean_up_if_due(idle=not busy) or busy
 
     def progress(self) -> Progress:
