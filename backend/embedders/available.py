@@ -40,9 +40,7 @@ def list_available() -> list[Available]:
             512,
             [lite0, TUNED, blocks.REDUCTION, blocks.STATISTICS],
         ),
-        _shipped(
-            "lookalike-fashion", "fashion, like the shop it was tuned on", 512, [lite0, TUNED]
-        ),
+        _shipped("lookalike-fashion", "fashion like the shop of its training", 512, [lite0, TUNED]),
         _shipped("efficientnet-lite0", "any goods, without training", 384, [lite0, PCA]),
         _shipped("colour-histogram", "a baseline", 128, []),
         _shipped("mean-colour", "a baseline", 49, []),
