@@ -13,6 +13,7 @@ from pathlib import Path
 from sqlalchemy import make_url
 
 from backend import generations
+from backend.access.signing_key import SigningKey
 from backend.adaptation import stored as statistics
 from backend.database import arrival, failures
 from backend.database.arrival import Arrival
@@ -26,7 +27,9 @@ from backend.feeds.download import FeedLimits
 from backend.feeds.importing import FeedRunner
 from backend.generations import EmbedderIdentity
 from backend.images import fetch
+from backend.images.addresses import host_of
 from backend.images.decoder_pool import DecoderPool
+from backend.images.guard import guarded
 from backend.images.limits import ImageLimits
 from backend.images.open_images import ImageOpener
 from backend.images.store import ImageStore
@@ -66,6 +69,7 @@ class Services:
     image_store: ImageStore
     decoders: DecoderPool
     image_opener: ImageOpener
+    fetch_image: Callable[[str], bytes]  # an image of a query, by its address; raises ImageError
     embedders: LoadedEmbedders
     local_encoder: LocalQueryEncoder  # embeds images in this process
     query_encoder: QueryEncoder  # embeds shoppers' images, here or in a worker
@@ -79,6 +83,7 @@ class Services:
     together: Together
     recommender: Recommender
     answer_log: AnswerLog
+    signing_key: SigningKey
 
     @property
     def writes_index(self) -> bool:
@@ -114,6 +119,7 @@ class Services:
     def close(self) -> None:
         """Flush and close everything."""
         self.answer_log.close()
+        self.together.close()
         self.indexes.close_all()
         self.decoders.close()
         self.owner.release()
@@ -186,6 +192,7 @@ def build(
         image_opener=ImageOpener(
             store, decoders, fetch=_fetcher(settings, limits), outages=outages
         ),
+        fetch_image=query_fetcher(settings, limits),
         embedders=embedders,
         local_encoder=local_encoder,
         query_encoder=query_encoder,
@@ -211,9 +218,10 @@ def build(
             folder=settings.data_dir.absolute() / "feeds",
             max_image_bytes=settings.max_image_bytes,
         ),
-        together=Together(db, indexes.of),
+        together=Together(db, indexes.of, keeps=not db.is_read_only),
         recommender=Recommender(db, indexes.of),
         answer_log=AnswerLog(db, most=settings.answers_kept),
+        signing_key=SigningKey(db),
     )
     _prepare(services, wait=wait)
     return services
@@ -291,3 +299,13 @@ def _fetcher(settings: Settings, limits: ImageLimits) -> Callable[[str], bytes]:
     return lambda uri: fetch.fetch(
         uri, hosts=settings.image_hosts, limits=limits, seconds=settings.fetch_seconds
     )
+
+
+def query_fetcher(settings: Settings, limits: ImageLimits) -> Callable[[str], bytes]:
+    """Return what fetches images of queries.
+
+    It keeps outages of its own: a client who names addresses that hang must not make the indexing
+    wait for their host.
+    """
+    outages, fetcher = Outages(first_seconds=settings.retry_seconds), _fetcher(settings, limits)
+    return lambda uri: guarded(outages, host_of(uri), lambda: fetcher(uri))

@@ -124,6 +124,12 @@ class InvalidFeed(LookalikeError):
     code = "invalid-feed"
 
 
+class CursorExpired(LookalikeError):
+    """The list of this cursor cannot go on: ask for its first page again."""
+
+    code = "cursor-expired"
+
+
 class NoExample(LookalikeError):
     """None of the examples is a product with a vector."""
 
@@ -186,6 +192,12 @@ class ImageTooSmall(ImageError):
     """The image is too small or too narrow to be embedded."""
 
     code = "image-too-small"
+
+
+class InvalidBox(ImageError):
+    """The box is no region of the image, or one that is too small."""
+
+    code = "invalid-box"
 
 
 class CorruptImage(ImageError):

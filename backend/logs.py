@@ -11,7 +11,9 @@ import math
 import sys
 import threading
 import time
+from collections import deque
 from contextlib import suppress
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, TextIO, cast
 
@@ -28,6 +30,47 @@ PLAIN_TRACEBACK = structlog.dev.RichTracebackFormatter(show_locals=False)
 
 PROGRESS_SECONDS: Final = 30.0
 """Between two lines about one long run."""
+
+MOST_RECENT: Final = 50
+"""Lines of warnings and errors that a process remembers."""
+
+LONGEST_FIELDS: Final = 500  # characters of the fields of a remembered line
+
+_NO_FIELDS: Final = frozenset(
+    ("event", "level", "timestamp", "exc_info", "stack_info", "_record", "_from_structlog")
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecentLine:
+    """A warning or an error that this process has logged."""
+
+    at: str  # ISO 8601, in UTC
+    level: str
+    event: str
+    fields: str  # name=value, separated by spaces
+
+
+_recent: deque[RecentLine] = deque(maxlen=MOST_RECENT)
+
+
+def recent() -> list[RecentLine]:
+    """Return the last warnings and errors of this process, the newest first."""
+    return list(reversed(_recent))
+
+
+def _remember(_logger: Any, _name: str, event: structlog.types.EventDict) -> Any:
+    """Keep a line for `recent`; a processor of structlog, which changes nothing."""
+    if event["level"] in ("warning", "error", "critical"):
+        fields = [f"{name}={value}" for name, value in event.items() if name not in _NO_FIELDS]
+        line = RecentLine(
+            at=str(event["timestamp"]),
+            level=event["level"],
+            event=str(event["event"]),
+            fields=" ".join(fields)[:LONGEST_FIELDS],
+        )
+        _recent.append(line)
+    return event
 
 
 class LogStream:
@@ -82,6 +125,7 @@ def configure(level: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _remember,
     ]
     renderer: structlog.types.Processor = (
         structlog.dev.ConsoleRenderer(exception_formatter=PLAIN_TRACEBACK)

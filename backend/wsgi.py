@@ -26,6 +26,7 @@ from backend.serving.master import CANNOT_START, Master
 from backend.settings import Settings, read_settings
 from backend.vectors.edge.owner import Owner
 from backend.vectors.server.addresses import warn_about_plain_key
+from backend.web import register_web
 from backend.worker.loop import Worker
 from backend.worker.threads import ArrivalThread, RecallThread, WorkerThread
 from workers import services as distributed
@@ -124,6 +125,8 @@ class ServingProcess:
         probes["start"] = self._arrival.problem
         self._metrics = Publisher(settings.metrics_dir, role=monitoring.API)
         self.app = create_app(self.services, probes=probes)
+        if settings.web:
+            register_web(self.app, self.services)
         self._metrics.start()
         if settings.metrics_port:
             monitoring.show_apart(self.app.extensions[metrics.EXPOSITION], settings)

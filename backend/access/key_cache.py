@@ -25,6 +25,15 @@ CACHE_SECONDS: Final = 5.0
 MOST_REFUSED: Final = 1000
 """Number of refused keys that are remembered: a client with an old key causes few queries."""
 
+
+@dataclass(frozen=True)
+class LiveKey:
+    """A key that is valid, and its digest."""
+
+    key: KeyInfo
+    digest: str
+
+
 Attempt: TypeAlias = Callable[[], AbstractContextManager[None]]
 """A context for the look-up of a key that was never valid here; it may refuse by raising."""
 
@@ -98,6 +107,19 @@ class KeyCache:
                 return digest
         with self._attempt(), self._db.read() as session:
             return keys.digest_of_live(session, prefix)
+
+    def live(self, prefix: str) -> LiveKey | None:
+        """Return the live key with this prefix, None if there is none. Counts no attempt.
+
+        Only for a prefix that the caller then checks by the digest: it proves nothing.
+        """
+        for is_last in (False, True):
+            for digest, key in self._live_keys().items():
+                if key.prefix == prefix:
+                    return LiveKey(key, digest)
+            if not is_last:
+                self._live_until = 0.0  # it may have been made since they were read
+        return None
 
     def _live_keys(self) -> dict[str, KeyInfo]:
         """Return the live keys by digest, as they were at most `seconds` ago."""

@@ -6,14 +6,15 @@ logged. Only this module reads the key; the rest of the program knows its prefix
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 import structlog
 from flask import Flask, current_app, g, request
 from sqlalchemy.exc import OperationalError
 
 from backend.access import keys
-from backend.access.key_cache import KeyCache
+from backend.access.key_cache import KeyCache, LiveKey
 from backend.access.scope import Scope
 from backend.api import browsers, image_urls, scopes
 from backend.api.proxies import trust_proxies
@@ -26,6 +27,16 @@ log = structlog.get_logger(__name__)
 
 SIGNED: Final = ("images.get_image", "images.get_one_image")
 """The views that a signature in their address opens, in the place of a key."""
+
+AUTHENTICATOR: Final = "lookalike.authenticator"
+"""Where a locked app keeps its authenticator: `app.extensions[AUTHENTICATOR]`."""
+
+SESSIONS: Final = "lookalike.sessions"
+"""Where an app with web pages keeps what finds the key of a page's session: a SessionKey."""
+
+SessionKey: TypeAlias = Callable[[Callable[[str], LiveKey | None]], LiveKey | None]
+"""Returns the key of the session that this request has, None without one. What it gets finds the
+live key with a prefix."""
 
 CHECK_SECONDS: Final = 1.5
 """Time limit of the look whether there is any key."""
@@ -41,7 +52,8 @@ def register_authentication(app: Flask, services: Services, *, locked: bool) -> 
         return
     limits = RateLimits(settings)
     if locked:
-        app.before_request(Authenticator(services, limits).authenticate)
+        app.extensions[AUTHENTICATOR] = authenticator = Authenticator(services, limits)
+        app.before_request(authenticator.authenticate)
     limits.register(app)
 
 
@@ -67,16 +79,28 @@ class Authenticator:
             )
             g.scope = Scope.READ
             return
-        if token is None:
+        live = self._of_session() if token is None else None
+        if token is None and live is None:
             raise MissingKey(
                 f"this needs an API key, sent as `Authorization: Bearer …` or `{scopes.HEADER}: …`;"
                 f" {COMMAND.format(scope=needed)} makes one"
             )
-        g.key_prefix, scope = self._identify(token)
+        if live is not None:
+            g.key_prefix, g.key_digest, scope = live.key.prefix, live.digest, live.key.scope
+        elif token is not None:
+            g.key_prefix, scope = self._identify(token)
         g.scope = scope
         structlog.contextvars.bind_contextvars(key=g.key_prefix)
         if not scope.includes(needed):
             raise InsufficientScope(f"this needs the scope {needed}; the key's is {scope}")
+
+    def find(self, token: str) -> LiveKey:
+        """Return the live key that somebody typed into a page; raises InvalidKey, or the 429."""
+        return LiveKey(self._key_cache.find(token), keys.digest(token))
+
+    def _of_session(self) -> LiveKey | None:
+        find: SessionKey | None = current_app.extensions.get(SESSIONS)
+        return find(self._key_cache.live) if find else None
 
     def _identify(self, token: str) -> tuple[str, Scope]:
         """Return the prefix of a key, and its scope. Raises InvalidKey, or the 429."""

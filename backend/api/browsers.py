@@ -31,7 +31,7 @@ def register_browser_rules(app: Flask, settings: Settings, *, locked: bool) -> N
     if not locked and not settings.exposed:
         app.before_request(_refuse_foreign_hosts)
     if not locked:
-        app.before_request(lambda: _refuse_foreign_pages(settings.cors_origins))
+        app.before_request(lambda: refuse_foreign_pages(settings.cors_origins))
     if settings.cors_origins:
         CORS(
             app,
@@ -75,7 +75,8 @@ def _is_ours(origin: str) -> bool:
         return False
 
 
-def _refuse_foreign_pages(allowed: tuple[str, ...]) -> None:
+def refuse_foreign_pages(allowed: tuple[str, ...] = ()) -> None:
+    """Raise the 403 where a page of an origin that is not allowed wants to change something."""
     origin = request.headers.get("Origin")
     if request.method in SAFE or origin in allowed:
         return

@@ -53,7 +53,7 @@ def _finish(response: Response) -> Response:
         _tag(response)
     if response.status_code == 304:
         return response
-    return _compress(response) if response.mimetype in COMPRESSED else response
+    return compress(response) if response.mimetype in COMPRESSED else response
 
 
 def _tag(response: Response) -> None:
@@ -75,7 +75,8 @@ def _has_tag() -> bool:
     return request.path.startswith("/v1/") and request.endpoint not in UNTAGGED
 
 
-def _compress(response: Response) -> Response:
+def compress(response: Response) -> Response:
+    """Compress the body of an answer, if the client takes that and it is long enough."""
     if response.is_streamed or response.headers.get("Content-Encoding"):
         return response
     response.vary.add("Accept-Encoding")

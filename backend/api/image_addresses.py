@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
+from backend.api.problems import invalid_request
+from backend.api.schemas.problem import ProblemFault
 from backend.catalogue.products import Draft
 from backend.errors import ForbiddenImage, InvalidProduct
 from backend.images.addresses import SCHEMES, parse_address
@@ -29,6 +31,21 @@ def check_addresses(draft: Draft, stored: Collection[str | None], settings: Sett
         raise InvalidProduct(_reason(settings), errors=errors[:1])
 
 
+def check_query_addresses(given: Mapping[str, str], settings: Settings) -> None:
+    """Raise RequestError unless all images that a query names are on allowed hosts.
+
+    `given` are the addresses by the pointers to their members.
+    """
+    detail = f"must be {_allowed(settings)}"
+    faults = [
+        ProblemFault(code="invalid-value", detail=detail, pointer=pointer)
+        for pointer, uri in given.items()
+        if not _is_allowed(uri, settings)
+    ]
+    if faults:
+        raise invalid_request(faults)
+
+
 def _is_allowed(uri: str, settings: Settings) -> bool:
     try:
         parse_address(uri, hosts=settings.image_hosts)
@@ -38,8 +55,10 @@ def _is_allowed(uri: str, settings: Settings) -> bool:
 
 
 def _reason(settings: Settings) -> str:
+    return f"must be {_allowed(settings)}, or unchanged; PUT …/image takes the image itself"
+
+
+def _allowed(settings: Settings) -> str:
     hosts = ", ".join(settings.image_hosts) or "none; see LOOKALIKE_IMAGE_HOSTS"
-    return (
-        f"must be an {', '.join(f'{scheme}://' for scheme in SCHEMES)} address on an allowed "
-        f"host ({hosts}), or unchanged; PUT …/image takes the image itself"
-    )
+    schemes = ", ".join(f"{scheme}://" for scheme in SCHEMES)
+    return f"an {schemes} address on an allowed host ({hosts})"

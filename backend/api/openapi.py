@@ -98,7 +98,7 @@ def build_app(import_name: str) -> OpenAPI:
     app.config["SWAGGER_CONFIG"] = {"validatorUrl": None}  # the page needs no internet
     for model in BODIES:
         _add_component(app, model)
-    form = parameters.as_form(*parameters.SEARCH, image="the image file")
+    form = parameters.as_form(*parameters.SEARCH, parameters.BOX, image="the image file")
     app.components_schemas[SIMILAR_FORM] = Schema(**form)
     return app
 

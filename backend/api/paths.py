@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 RAW: Final = ("RAW_URI", "REQUEST_URI")
 """Where servers keep the target of the request, not decoded."""
 
+WITH_SKU: Final = (b"/v1/products/", b"/products/")
+"""What paths with a sku begin with: those of the API, and those of the web pages."""
+
 
 def register_paths(app: Flask) -> None:
     """Let `<sku>` in rules of an app stand for any sku; call it before the first rule is added.
@@ -63,7 +66,7 @@ class _RawPaths:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request."""
         decoded = environ.get("PATH_INFO", "").encode("latin-1")
-        if decoded.startswith(b"/v1/products/"):
+        if decoded.startswith(WITH_SKU):
             environ["PATH_INFO"] = _sent_path(environ, decoded) or quote(decoded, safe="/")
         return self._app(environ, start_response)
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy.orm import Session
-
 from backend import generations
 from backend.access.scope import Scope
 from backend.api import openapi, parameters
@@ -18,7 +16,7 @@ from backend.api.schemas.query import QueryReader
 from backend.api.scopes import requires_scope
 from backend.database.engine import Database
 from backend.indexing import quarantined
-from backend.queue.progress import Quarantined, quarantine, quarantined_images
+from backend.queue.progress import Quarantined
 
 api = openapi.blueprint("quarantine", tag="operation")
 
@@ -39,7 +37,11 @@ def list_quarantine() -> dict[str, Any]:
     reader.finish()
     with services().db.read() as session:
         generation = generations.active_or_none(session)
-        rows = _read(session, generation.id, after_id, limit + 1) if generation else []
+        rows = (
+            quarantined.page(session, generation.id, after_id=after_id, limit=limit + 1)
+            if generation
+            else []
+        )
     ids = list(dict.fromkeys(row.product_id for row in rows))
     shown = set(ids[:limit])
     names = ("sku", "reason", "failures", "image_uri", "image")
@@ -82,14 +84,3 @@ def _do(work: Callable[[Database, Sequence[Quarantined]], list[str]], *, images:
     skus = work(services().db, rows)
     services().notify()
     return {"skus": skus, "not_quarantined": unknown}
-
-
-def _read(session: Session, generation_id: int, after_id: int, limit: int) -> list[Quarantined]:
-    """Return whole products and single images of up to `limit` products, in id order."""
-    found = [
-        *quarantine(session, generation_id, after_id=after_id, limit=limit),
-        *quarantined_images(session, generation_id, after_id=after_id, limit=limit),
-    ]
-    found.sort(key=lambda row: (row.product_id, row.image or 0))
-    first = list(dict.fromkeys(row.product_id for row in found))[:limit]
-    return [row for row in found if row.product_id in set(first)]

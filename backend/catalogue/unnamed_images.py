@@ -20,8 +20,9 @@ from sqlalchemy.orm import Session
 
 from backend.catalogue import image_vectors
 from backend.catalogue.named_images import named
+from backend.database import clock
 from backend.database.engine import Database
-from backend.database.models import Cursor, UnnamedImage, utcnow
+from backend.database.models import Cursor, UnnamedImage
 from backend.database.upsert import upsert
 from backend.images.store import PARTS, ImageStore
 
@@ -63,9 +64,9 @@ def look_through(
 
     A pass begins an hour after the one before. Raises ImageUnavailable if the store fails.
     """
-    now = now or utcnow()
     deadline = time.monotonic() + seconds
     with db.read() as session:
+        now = now or clock.now(session)
         position = _position(session)
         last = session.get(Cursor, _LAST_ROUND)
     if position == 0 and last is not None and now < last.updated_at + PASS_EVERY:

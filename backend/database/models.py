@@ -99,7 +99,7 @@ class Product(Base):
     image_role: Mapped[str | None] = mapped_column(String(64))
     more_images: Mapped[int | None]  # how many rows of `product_images` there are; NULL: none
     removed_at: Mapped[datetime | None]
-    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow, index=True)
     updated_at: Mapped[datetime] = mapped_column(default=utcnow)
 
 
@@ -382,6 +382,21 @@ class Count(Base):
     good_until: Mapped[datetime]
 
 
+class QueueSample(Base):
+    """How much waited in one minute, for charts; `backend.queue.history` keeps those of a day."""
+
+    __tablename__ = "queue_samples"
+
+    minute: Mapped[int] = mapped_column(  # since 1970, by the clock of the database
+        BigInteger, primary_key=True, autoincrement=False
+    )
+    generation_id: Mapped[int] = mapped_column(BigInteger)  # the active one
+    waiting: Mapped[int] = mapped_column(BigInteger)
+    oldest_seconds: Mapped[float] = mapped_column(Float)  # how long the oldest had waited
+    indexed: Mapped[int] = mapped_column(BigInteger)
+    quarantined: Mapped[int] = mapped_column(BigInteger)
+
+
 class Event(Base):
     """One act of a shopper with a product: viewed it, put it in the cart, bought it."""
 
@@ -422,6 +437,7 @@ class ProductPair(Base):
     """How strongly a product goes together with another one, by what shoppers did."""
 
     __tablename__ = "product_pairs"
+    __table_args__ = (Index("ix_product_pairs_strongest", "product_id", "score"),)
 
     product_id: Mapped[int] = mapped_column(
         BigKey, ForeignKey("products.id", ondelete="CASCADE"), primary_key=True
@@ -444,6 +460,40 @@ class ProductDay(Base):
     )
     score: Mapped[float] = mapped_column(Float)
     events: Mapped[int] = mapped_column(BigInteger)
+
+
+class ProductPopularity(Base):
+    """How popular a product is, by all that was ever done with it; old acts count less.
+
+    The two sums are logarithms to the base 2, since they grow without a limit
+    (`backend.events.decay.Decay`). They are stored as sums at no certain time: the order of two
+    products stays the same until one of them is acted on.
+    """
+
+    __tablename__ = "product_popularity"
+
+    product_id: Mapped[int] = mapped_column(
+        BigKey, ForeignKey("products.id", ondelete="CASCADE"), primary_key=True
+    )
+    popular: Mapped[float] = mapped_column(Float, index=True)
+    trending: Mapped[float] = mapped_column(Float, index=True)
+    last_day: Mapped[int]  # of the newest act, since 1970, in UTC
+
+
+class ReadyRelations(Base):
+    """What the looks of a product tell of it in a generation: `backend.recommendations.ready`."""
+
+    __tablename__ = "ready_relations"
+
+    generation_id: Mapped[int] = mapped_column(
+        BigKey, ForeignKey("generations.id", ondelete="CASCADE"), primary_key=True
+    )
+    product_id: Mapped[int] = mapped_column(
+        BigKey, ForeignKey("products.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    made_at: Mapped[datetime] = mapped_column(index=True)
+    newest_product: Mapped[int] = mapped_column(BigInteger)  # the largest id when it was made
+    packed: Mapped[bytes]  # `backend.recommendations.relations.Relations.pack`
 
 
 class ListedAnswer(Base):
@@ -503,6 +553,15 @@ class WordAlignment(Base):
     alignment: Mapped[bytes] = mapped_column(LargeBinary)  # `embedders.words.Alignment.to_bytes`
     quality: Mapped[dict[str, Any] | None]  # measured on products that were not learnt from
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class Secret(Base):
+    """A secret that all processes share."""
+
+    __tablename__ = "secrets"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class Placement(Base):

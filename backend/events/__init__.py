@@ -3,7 +3,8 @@
 - `kinds`: the kinds of events, and how much each tells
 - `record`: events come in, each once
 - `importing`, `event_file`: events from a file
-- `counting`: new events become pairs of products and counts of days, each once
+- `counting`: new events become pairs of products, counts of days and popularity, each once
+- `acts`, `pairing`: what one person did, and the pairs of products that it makes
 - `decay`: how old events count less
 - `answers`: answers with recommendations, kept for a day
 - `outcomes`: what became of listed products

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from backend.database import clock
 from backend.database.engine import Database
-from backend.database.models import ListedAnswer, ProductDay
+from backend.database.models import ListedAnswer, ProductPopularity
 from backend.database.upsert import upsert
 from backend.events import outcomes
 from backend.events.decay import day_of
@@ -176,11 +176,10 @@ def delete_old(session: Session, *, most: int, limit: int = 10_000) -> int:
 def _known(session: Session, products: Collection[int], now: datetime) -> set[int]:
     """Return the products that somebody has done something with lately."""
     rows = session.scalars(
-        select(ProductDay.product_id)
-        .where(
-            ProductDay.product_id.in_(sorted(products)), ProductDay.day > day_of(now) - COLD_DAYS
+        select(ProductPopularity.product_id).where(
+            ProductPopularity.product_id.in_(sorted(products)),
+            ProductPopularity.last_day > day_of(now) - COLD_DAYS,
         )
-        .distinct()
     )
     return set(rows)
 

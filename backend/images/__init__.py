@@ -1,6 +1,7 @@
 """Bytes, a path or an address -> an RGB image, within limits.
 
 - `limits`: how large an image may be
+- `box`: a region of an image, as clients name it
 - `formats`: what kind of file some bytes are
 - `opening`: bytes -> an opened image; `png`, `jpeg` and `heif` know what is special about those
 - `decode`: bytes -> an upright sRGB image

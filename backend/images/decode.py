@@ -6,6 +6,8 @@ still crash or stall its decoder, so untrusted ones are decoded by `backend.imag
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -14,6 +16,7 @@ from PIL import ExifTags, Image, ImageOps, JpegImagePlugin, TiffImagePlugin
 
 from backend.errors import CorruptImage, ImageTooLarge, NotAnImage
 from backend.images import colour, formats, heif, jpeg, png
+from backend.images.box import Box
 from backend.images.limits import ImageLimits
 from backend.images.opening import BROKEN, FORMATS, Opened, Size, open_image
 
@@ -22,6 +25,7 @@ __all__ = [
     "ImageInfo",
     "Size",
     "decode",
+    "decode_region",
     "fit",
     "inspect",
     "mark_changed",
@@ -73,16 +77,63 @@ def decode(data: bytes, *, limits: ImageLimits, target: Size | None = None) -> I
     intact cannot be detected.
     """
     opened = open_image(data, limits=limits, target=target)
-    try:
+    with _explained(opened):
         loaded = _load(opened, data, limits, target)
         profile = colour.profile_of(loaded)
-        srgb = _to_srgb(_turn_upright(loaded), profile, target)
+        return _plain(_to_srgb(_turn_upright(loaded), profile, target))
+
+
+def decode_region(data: bytes, *, limits: ImageLimits, box: Box, target: Size | int) -> Image.Image:
+    """Decode a region of the upright image as `decode` would decode a file that holds only that.
+
+    `target` is the (height, width), or the longest side allowed. The scale is only reduced where
+    the image is too large otherwise, so that the region's borders lie where the box says. Raises
+    what `decode` raises, and InvalidBox.
+    """
+    unreduced = (limits.max_side, limits.max_side)
+    opened = open_image(data, limits=limits, target=unreduced)
+    whole = opened.image.size
+    with _explained(opened):
+        loaded = _load(opened, data, limits, unreduced)
+        profile = colour.profile_of(loaded)
+        upright = _turn_upright(loaded)
+        size = upright.size
+        if opened.reduction > 1:
+            size = whole[::-1] if _orientation(loaded) in _SIDEWAYS else whole
+        edges = box.pixels(*size, limits=limits)
+        region = upright.crop(_scaled(edges, size, upright.size))
+        if isinstance(target, int):
+            target = size_within(target, region.height, region.width)
+        return _plain(_to_srgb(region, profile, target))
+
+
+def _scaled(
+    edges: tuple[int, int, int, int], size: tuple[int, int], reduced: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """Return a box of an image of `size` (width, height) in the pixels of a reduced one."""
+    left, top, right, bottom = edges
+    across, down = reduced[0] / size[0], reduced[1] / size[1]
+    return round(left * across), round(top * down), round(right * across), round(bottom * down)
+
+
+@contextmanager
+def _explained(opened: Opened) -> Iterator[None]:
+    """Raise ImageTooLarge or CorruptImage for what libraries raise while they decode."""
+    try:
+        yield
     except MemoryError:
         raise ImageTooLarge("the image needs more memory than a decoder has") from None
     except BROKEN as error:
         raise CorruptImage(f"the {opened.image.format} image is damaged: {error}") from None
-    srgb.info = {}  # or whoever saves the image would write the profile that it no longer has
-    return srgb
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """Return the image without what was read beside its pixels.
+
+    Otherwise whoever saves it would write the profile that it no longer has.
+    """
+    image.info = {}
+    return image
 
 
 def mark_changed(data: bytes, *, limits: ImageLimits, target: Size) -> Image.Image:

@@ -20,6 +20,7 @@ from typing import Any, Final, TypeAlias
 from PIL import Image
 
 from backend.errors import DecoderDied, DecoderUnavailable, ImageError, MissingImage
+from backend.images.box import Box
 from backend.images.decode import Size
 from backend.images.decoder_process import READY
 from backend.processes import describe_exit, start_module
@@ -27,7 +28,16 @@ from backend.processes import describe_exit, start_module
 ImageFile: TypeAlias = bytes | Path
 """The bytes of an image file, or the path from which a decoder process reads it."""
 
-Target: TypeAlias = Size | int
+
+@dataclass(frozen=True)
+class Region:
+    """A part of an image, and the (height, width) or the longest side that it is decoded to."""
+
+    box: Box
+    size: Size | int
+
+
+Target: TypeAlias = Size | int | Region
 """The (height, width) to decode to; or the longest side allowed, for an image's own shape."""
 
 START_SECONDS: Final = 60
@@ -215,10 +225,13 @@ def seconds_without_processor(pid: int) -> float:
 
 
 def _send(pipe: Connection, source: ImageFile, target: Target) -> None:
+    header: dict[str, Any] = {"target": target}
+    if isinstance(target, Region):
+        header = {"target": target.size, "box": target.box.numbers}
     if isinstance(source, Path):
-        pipe.send_bytes(json.dumps({"target": target, "path": str(source)}).encode())
+        pipe.send_bytes(json.dumps({**header, "path": str(source)}).encode())
     else:
-        pipe.send_bytes(json.dumps({"target": target}).encode())
+        pipe.send_bytes(json.dumps(header).encode())
         pipe.send_bytes(source)
 
 
@@ -226,5 +239,6 @@ def _receive(pipe: Connection, target: Target) -> Decoded | ImageError:
     header = json.loads(pipe.recv_bytes())
     if "error" in header:
         return _ERRORS[header["error"]](header["message"])
-    height, width = header["size"] if isinstance(target, int) else target
+    size = target.size if isinstance(target, Region) else target
+    height, width = header["size"] if isinstance(size, int) else size
     return Decoded(Image.frombytes("RGB", (width, height), pipe.recv_bytes()), header["digest"])

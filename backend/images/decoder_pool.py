@@ -31,13 +31,14 @@ from backend.images.decoder import (
     Decoder,
     DecoderEnded,
     ImageFile,
+    Region,
     Target,
 )
 from backend.images.decoder_process import Decode
 from backend.images.limits import ImageLimits
 from backend.metrics.instruments import count_decoded
 
-__all__ = ["Decoded", "DecoderPool", "ImageFile", "memory_needed"]
+__all__ = ["Decoded", "DecoderPool", "ImageFile", "Region", "Target", "memory_needed"]
 
 MAX_WAITING: Final = 32
 """Urgent images that wait for a decoder; further ones are refused at once."""

@@ -12,7 +12,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib import import_module
 from multiprocessing.connection import Connection
@@ -22,7 +22,8 @@ from typing import Any, TypeAlias
 from PIL.Image import Image
 
 from backend.errors import ImageError, ImageTooLarge
-from backend.images.decode import Size, inspect, size_within
+from backend.images.box import Box
+from backend.images.decode import Size, decode_region, inspect, size_within
 from backend.images.limits import ImageLimits
 from backend.images.local_files import read_file
 
@@ -65,7 +66,8 @@ def serve(pipe: Connection, *, decode: Decode, limits: ImageLimits, seconds: flo
     """Answer requests until the other end closes the pipe.
 
     A request is `{"target": [height, width], "path": …}`, or without a path followed by the
-    bytes; a target that is one number is the longest side allowed. An answer is `{"digest": …,
+    bytes; a target that is one number is the longest side allowed. With `"box": […]` only that
+    region is decoded. An answer is `{"digest": …,
     "size": [height, width]}` followed by the RGB pixels, or `{"error": class, "message": …}`. The
     kernel kills the process when an answer takes longer than `seconds`, because the parent
     may have been killed itself.
@@ -77,7 +79,11 @@ def serve(pipe: Connection, *, decode: Decode, limits: ImageLimits, seconds: flo
         signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
             data = read_file(Path(request["path"]), limits=limits) if sent is None else sent
-            image = decode(data, limits=limits, target=_size_of(request["target"], data, limits))
+            if "box" in request:
+                image = _decode_box(request, data, limits)
+            else:
+                size = _size_of(request["target"], data, limits)
+                image = decode(data, limits=limits, target=size)
             pixels = image.tobytes()
         except ImageError as error:
             _send(pipe, {"error": type(error).__name__, "message": error.message})
@@ -96,6 +102,12 @@ def _size_of(target: list[int] | int, data: bytes, limits: ImageLimits) -> Size:
         return target[0], target[1]
     info = inspect(data, limits=limits)
     return size_within(target, info.height, info.width)
+
+
+def _decode_box(request: Mapping[str, Any], data: bytes, limits: ImageLimits) -> Image:
+    size = request["target"]
+    target = size if isinstance(size, int) else (size[0], size[1])
+    return decode_region(data, limits=limits, box=Box(*request["box"]), target=target)
 
 
 def _send(pipe: Connection, header: dict[str, Any]) -> None:

@@ -22,12 +22,15 @@ class ImageLimits:
         if count > self.max_bytes:
             raise ImageTooLarge(f"the file has {count:,} bytes, more than {self.max_bytes:,}")
 
-    def check_size(self, width: int, height: int, *, decoded: int | None = None) -> None:
+    def check_size(
+        self, width: int, height: int, *, decoded: int | None = None, what: str = "the image"
+    ) -> None:
         """Raise ImageTooLarge or ImageTooSmall unless an image of this size may be decoded.
 
-        `decoded` is how many pixels are decoded, where a reduced scale makes them fewer than all.
+        `decoded` is how many pixels are decoded, where a reduced scale makes them fewer than all;
+        `what` has this size stands in the messages.
         """
-        measured = f"the image is {width} x {height} pixels"
+        measured = f"{what} is {width} x {height} pixels"
         if max(width, height) > self.max_side:
             raise ImageTooLarge(f"{measured}, with a side longer than {self.max_side:,}")
         if (width * height if decoded is None else decoded) > self.max_pixels:

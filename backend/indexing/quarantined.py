@@ -35,6 +35,17 @@ def read(session: Session, *, limit: int, images: bool = True) -> list[Quarantin
     return sorted(found, key=lambda row: (row.product_id, row.image or 0))[:limit]
 
 
+def page(session: Session, generation_id: int, *, after_id: int, limit: int) -> list[Quarantined]:
+    """Return whole products and single images of up to `limit` products, in id order."""
+    found = [
+        *quarantine(session, generation_id, after_id=after_id, limit=limit),
+        *quarantined_images(session, generation_id, after_id=after_id, limit=limit),
+    ]
+    found.sort(key=lambda row: (row.product_id, row.image or 0))
+    first = list(dict.fromkeys(row.product_id for row in found))[:limit]
+    return [row for row in found if row.product_id in set(first)]
+
+
 def choose(
     session: Session, skus: Collection[str] | None, *, images: bool = True
 ) -> tuple[list[Quarantined], list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -20,6 +21,24 @@ STATEMENT_SECONDS: Final = 5.0
 DATABASE: Final = "database"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Disk:
+    """The disk of a store."""
+
+    store: str  # database, index or images
+    free_bytes: int
+    capacity_bytes: int
+
+
+def look_at_disks(settings: Settings) -> list[Disk]:
+    """Return the disk of each store that is on a disk of this host; raises OSError."""
+    found = []
+    for store, folder in _folders(settings).items():
+        usage = shutil.disk_usage(_existing(folder))
+        found.append(Disk(store=store, free_bytes=usage.free, capacity_bytes=usage.total))
+    return found
+
+
 def read_disks(settings: Settings) -> Sequence[Metric]:
     """Return free space and capacity of each disk that this host has, and the size of the index.
 
@@ -31,10 +50,9 @@ def read_disks(settings: Settings) -> Sequence[Metric]:
     capacity = GaugeMetricFamily(
         "lookalike_store_capacity_bytes", "Size of the disk of a store.", labels=("store",)
     )
-    for store, folder in _folders(settings).items():
-        usage = shutil.disk_usage(_existing(folder))
-        free.add_metric((store,), usage.free)
-        capacity.add_metric((store,), usage.total)
+    for disk in look_at_disks(settings):
+        free.add_metric((disk.store,), disk.free_bytes)
+        capacity.add_metric((disk.store,), disk.capacity_bytes)
     return [free, capacity]
 
 

@@ -31,6 +31,8 @@ def resolve(
 ) -> Resolved:
     """Find the products of {sku: weight}; a named example weighs as much as a liked product."""
     names = {skus.normalise(sku): sku for sku in (*positive, *negative)}
+    if not names:
+        return Resolved(examples=(), unresolved={})
     rows = {
         row.sku: row
         for row in session.execute(

@@ -1,60 +1,75 @@
-"""What is popular, trending or new: lists for a shopper of whom nothing is known."""
+"""What is popular, trending or new: lists for a shopper of whom nothing is known.
+
+Counting keeps one number for each product and list, so an answer reads the first rows of an index.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Float, Integer, column, func, select, values
-from sqlalchemy.orm import Session
+from sqlalchemy import select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from backend.database.models import Product, ProductDay
-from backend.events.decay import day_of
+from backend.database.models import Product, ProductPopularity
+from backend.events.decay import POPULAR, TRENDING, Decay, day_of
+from backend.events.kinds import STRENGTH, Kind
 
 POPULAR_DAYS: Final = 90
-POPULAR_HALF_LIFE: Final = 30
 TRENDING_DAYS: Final = 14
-TRENDING_HALF_LIFE: Final = 2
-"""Days."""
+"""A product leaves the list when it counts less than one view so many days ago."""
 
 
-def most_liked(
+class Popular(NamedTuple):
+    """A product, how much was done with it (old acts count less), and its article type."""
+
+    product_id: int
+    score: float
+    article_type: str | None
+
+
+def most_liked(session: Session, *, now: datetime, limit: int = 100) -> list[Popular]:
+    """Return what shoppers did most, best first: an act counts half after 30 days."""
+    return _best(session, ProductPopularity.popular, POPULAR, POPULAR_DAYS, now, limit)
+
+
+def trending(session: Session, *, now: datetime, limit: int = 100) -> list[Popular]:
+    """Return what shoppers do most at the moment: an act counts half after two days."""
+    return _best(session, ProductPopularity.trending, TRENDING, TRENDING_DAYS, now, limit)
+
+
+def known(session: Session, products: Collection[int], *, now: datetime) -> set[int]:
+    """Return the products that somebody has done something with in POPULAR_DAYS."""
+    if not products:
+        return set()
+    rows = session.scalars(
+        select(ProductPopularity.product_id).where(
+            ProductPopularity.product_id.in_(sorted(products)),
+            ProductPopularity.last_day > day_of(now) - POPULAR_DAYS,
+        )
+    )
+    return set(rows)
+
+
+def _best(
     session: Session,
-    *,
+    level: InstrumentedAttribute[float],
+    decay: Decay,
+    days: int,
     now: datetime,
-    days: int = POPULAR_DAYS,
-    half_life: float = POPULAR_HALF_LIFE,
-    limit: int = 100,
-) -> list[tuple[int, float]]:
-    """Return (product id, score), best first, of what shoppers did most in the last days.
-
-    An act counts half after `half_life` days. Removed products are left out.
-    """
-    today = day_of(now)
-    # SQLite may lack the function `power`, and a CASE of many days is slow in each row.
-    weights = (
-        values(column("day", Integer), column("weight", Float), name="weights")
-        .data([(today - ago, 2.0 ** (-ago / half_life)) for ago in range(days)])
-        .cte("weights")
-    )
-    score = func.sum(ProductDay.score * weights.c.weight)
-    rows = session.execute(
-        select(ProductDay.product_id, score)
-        .join(weights, weights.c.day == ProductDay.day)
-        .join(Product, Product.id == ProductDay.product_id)
-        .where(Product.removed_at.is_(None))
-        .group_by(ProductDay.product_id)
-        .order_by(score.desc(), ProductDay.product_id)
+    limit: int,
+) -> list[Popular]:
+    """Return the products with the highest level that are not removed."""
+    least = decay.level(STRENGTH[Kind.VIEW], now - timedelta(days=days))
+    rows: Sequence[Any] = session.execute(
+        select(ProductPopularity.product_id, level, Product.article_type)
+        .join(Product, Product.id == ProductPopularity.product_id)
+        .where(Product.removed_at.is_(None), level >= least)
+        .order_by(level.desc(), ProductPopularity.product_id)
         .limit(limit)
-    )
-    return [(row[0], float(row[1])) for row in rows]
-
-
-def trending(session: Session, *, now: datetime, limit: int = 100) -> list[tuple[int, float]]:
-    """Return (product id, score) of what shoppers do most at the moment."""
-    return most_liked(
-        session, now=now, days=TRENDING_DAYS, half_life=TRENDING_HALF_LIFE, limit=limit
-    )
+    ).all()
+    return [Popular(row[0], decay.amount(row[1], now), row[2]) for row in rows]
 
 
 def newest(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from backend.catalogue import image_vectors
 from backend.database import clock
 from backend.database.engine import Database
-from backend.database.models import Generation, IndexEntry, Product, ProductDay
+from backend.database.models import Generation, IndexEntry
 from backend.events.decay import day_of
 from backend.filters import Where
 from backend.recommendations import pairs, popularity, tastes
@@ -30,13 +30,16 @@ from backend.recommendations.chosen import Because, Chosen, Reason
 from backend.recommendations.formula import LOOK
 from backend.recommendations.history import Example, History
 from backend.recommendations.pairs import Partners
-from backend.recommendations.popularity import POPULAR_DAYS
+from backend.recommendations.popularity import Popular
 from backend.recommendations.tastes import Taste
 from backend.search.nearest_products import nearest_products
 from backend.vectors import Searchable, Vector
 
 MOST_EXAMPLES: Final = 30
 MOST_DISLIKES: Final = 5
+PARTNERS: Final = 50
+"""Pairs of each example that are read: the weaker ones change no list."""
+
 SPARE: Final = 3
 """Candidates of each taste, as a multiple of the list's length: filters and shares leave some."""
 
@@ -59,7 +62,8 @@ class Strategy(StrEnum):
 class Wanted:
     """What a list is asked for. `explore` is the share of places for products nobody knows yet.
 
-    `spare` is how many candidates each taste has, as a multiple of `limit`.
+    `spare` is how many candidates each taste has, as a multiple of `limit`. `vectors` are those of
+    examples that are no products; the ids of these are below 0.
     """
 
     history: History
@@ -71,6 +75,7 @@ class Wanted:
     explore: float = 0.0
     seed: str = ""  # the same seed on the same day explores the same products
     now: datetime | None = None  # None: by the database's clock
+    vectors: Mapping[int, Vector] = field(default_factory=dict)
 
     @property
     def candidates(self) -> int:
@@ -87,7 +92,7 @@ class List:
 
     chosen: Sequence[Chosen]
     tastes: Sequence[tuple[float, Sequence[int]]]  # share, and the examples' product ids
-    rest: Callable[[], Sequence[Chosen]] = tuple
+    rest: Callable[[], Iterable[Chosen]] = tuple
 
     def candidates(self) -> Iterator[Chosen]:
         """Yield each candidate once, and read the rest only when all others have been yielded."""
@@ -98,8 +103,35 @@ class List:
                 yield it
 
 
-def _when_needed(read: Callable[[], Sequence[Chosen]]) -> Iterator[Chosen]:
+def _when_needed(read: Callable[[], Iterable[Chosen]]) -> Iterator[Chosen]:
     yield from read()
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A product for a taste: why it is a candidate is told only if it is listed."""
+
+    product_id: int
+    look: float
+    together: Mapping[int, float]  # by example
+
+    @property
+    def score(self) -> float:
+        return self.look + sum(self.together.values())
+
+    @property
+    def looks(self) -> bool:
+        """Whether its looks count most."""
+        return self.look >= sum(self.together.values())
+
+    def chosen(
+        self, taste: Taste, examples: Sequence[Example], reason: Reason | None = None
+    ) -> Chosen:
+        """Return it with its reason, and the examples that it comes from."""
+        members = [examples[at] for at in taste.members]
+        reason = reason or (Reason.LOOK if self.looks else Reason.TOGETHER)
+        because = _because(members, self.together, self.look, taste)
+        return Chosen(self.product_id, self.score, reason, because)
 
 
 class Recommender:
@@ -115,10 +147,16 @@ class Recommender:
         Raises what the index raises.
         """
         likes = wanted.history.likes[:MOST_EXAMPLES]
-        with self._db.read() as session:
-            now = wanted.now or clock.now(session)
-            vectors = _vectors(session, generation, wanted.history)
-            partners = pairs.partners(session, [it.product_id for it in likes], now=now)
+        vectors, partners = dict(wanted.vectors), dict[int, Partners]()
+        if wanted.now is None or wanted.history.examples:
+            with self._db.read() as session:
+                now = wanted.now or clock.now(session)
+                vectors = {**_vectors(session, generation, wanted.history), **vectors}
+                partners = pairs.partners(
+                    session, [it.product_id for it in likes], now=now, most=PARTNERS
+                )
+        else:
+            now = wanted.now
         seen = [it for it in likes if it.product_id in vectors]
         found = _tastes([vectors[it.product_id] for it in seen], seen, wanted.strategy)
         disliked = [
@@ -129,19 +167,15 @@ class Recommender:
             for taste in found
         ]
         unseen = [it for it in likes if it.product_id not in vectors]
-        chosen = _shared(ranked, found, wanted)
+        chosen = _shared(ranked, found, seen, wanted)
         if wanted.explore:
             with self._db.read() as session:
-                chosen = _with_unknown(session, chosen, ranked, wanted, now=now)
-
-        def rest() -> list[Chosen]:
-            with self._db.read() as session:
-                return _popular_and_new(session, wanted, now=now)
+                chosen = _with_unknown(session, chosen, ranked, found, seen, wanted, now=now)
 
         total = sum(taste.weight for taste in found)
         return List(
             chosen=[*chosen, *_partners_of(unseen, partners, wanted)],
-            rest=rest,
+            rest=lambda: _popular_and_new(self._db, wanted, now=now),
             tastes=[
                 (taste.weight / total, [seen[at].product_id for at in taste.members])
                 for taste in found
@@ -156,10 +190,10 @@ class Recommender:
         partners: Mapping[int, Partners],
         disliked: Sequence[Vector],
         wanted: Wanted,
-    ) -> list[Chosen]:
+    ) -> list[_Candidate]:
         """Return the candidates of one taste, best first."""
         members = [examples[at] for at in taste.members]
-        excluded = wanted.exclude | {it.product_id for it in wanted.history.examples}
+        excluded = _excluded(wanted)
         looks = self._nearest(generation, taste.vector, wanted, excluded)
         for vector in disliked:
             worse = self._nearest(generation, vector, wanted, excluded)
@@ -170,13 +204,12 @@ class Recommender:
             for other, times in partners.get(example.product_id, {}).items():
                 if other not in excluded:
                     parts[other][example.product_id] = share * times / (times + 1.0)
-        found = []
-        for product in {*looks, *parts}:
-            look = LOOK * max(0.0, looks.get(product, 0.0)) ** 2
-            together = sum(parts[product].values()) if product in parts else 0.0
-            reason = Reason.LOOK if look >= together else Reason.TOGETHER
-            because = _because(members, parts.get(product, {}), look, taste)
-            found.append(Chosen(product, look + together, reason, because))
+        found = [
+            _Candidate(
+                product, LOOK * max(0.0, looks.get(product, 0.0)) ** 2, parts.get(product, {})
+            )
+            for product in {*looks, *parts}
+        ]
         return sorted(found, key=lambda it: (-it.score, it.product_id))
 
     def _nearest(
@@ -238,7 +271,10 @@ def _because(
 
 
 def _shared(
-    ranked: Sequence[Sequence[Chosen]], found: Sequence[Taste], wanted: Wanted
+    ranked: Sequence[Sequence[_Candidate]],
+    found: Sequence[Taste],
+    examples: Sequence[Example],
+    wanted: Wanted,
 ) -> list[Chosen]:
     """Return the candidates of all tastes in one order, each taste with its share of the places."""
     taken: set[int] = set()
@@ -249,14 +285,16 @@ def _shared(
         following = next((it for it in left[at] if it.product_id not in taken), None)
         if following is not None:
             taken.add(following.product_id)
-            chosen.append(following)
+            chosen.append(following.chosen(found[at], examples))
     return chosen
 
 
 def _with_unknown(
     session: Session,
     chosen: Sequence[Chosen],
-    ranked: Sequence[Sequence[Chosen]],
+    ranked: Sequence[Sequence[_Candidate]],
+    found: Sequence[Taste],
+    examples: Sequence[Example],
     wanted: Wanted,
     *,
     now: datetime,
@@ -265,17 +303,13 @@ def _with_unknown(
 
     They are drawn from the candidates of all tastes, and stand in drawn places.
     """
-    candidates = {it.product_id: it for each in ranked for it in each if it.reason is Reason.LOOK}
-    known = set(
-        session.scalars(
-            select(ProductDay.product_id)
-            .where(
-                ProductDay.product_id.in_(list(candidates)),
-                ProductDay.day > day_of(now) - POPULAR_DAYS,
-            )
-            .distinct()
-        )
-    )
+    candidates = {
+        it.product_id: (it, taste)
+        for each, taste in zip(ranked, found, strict=True)
+        for it in each
+        if it.looks
+    }
+    known = popularity.known(session, candidates, now=now)
     unknown = [it for it in candidates if it not in known]
     drawn = random.Random(f"{wanted.seed}:{day_of(now)}")
     places = min(len(unknown), round(wanted.explore * wanted.limit))
@@ -284,8 +318,8 @@ def _with_unknown(
     for at, product in zip(
         sorted(drawn.sample(range(wanted.limit), places)), explored, strict=True
     ):
-        one = candidates[product]
-        kept.insert(at, Chosen(product, one.score, Reason.EXPLORED, one.because))
+        one, taste = candidates[product]
+        kept.insert(at, one.chosen(taste, examples, Reason.EXPLORED))
     return kept
 
 
@@ -303,31 +337,32 @@ def _partners_of(
     return sorted(found, key=lambda it: -it.score)
 
 
-def _popular_and_new(session: Session, wanted: Wanted, *, now: datetime) -> list[Chosen]:
-    """Return popular products, then new ones; neither needs a vector or a history."""
+def _popular_and_new(db: Database, wanted: Wanted, *, now: datetime) -> Iterator[Chosen]:
+    """Yield popular products, then new ones; neither needs a vector or a history."""
     excluded = _excluded(wanted)
     many = 100 + SPARE * wanted.limit + len(excluded)
-    popular = _by_category(session, popularity.most_liked(session, now=now, limit=many))
-    found = [Chosen(it, score, Reason.POPULAR) for it, score in popular]
-    found += [
-        Chosen(it, 0.0, Reason.NEW) for it, _ in popularity.newest(session, now=now, limit=many)
-    ]
-    return [it for it in found if it.product_id not in excluded]
+    with db.read() as session:
+        popular = _by_category(popularity.most_liked(session, now=now, limit=many))
+    for it in popular:
+        if it.product_id not in excluded:
+            yield Chosen(it.product_id, it.score, Reason.POPULAR)
+    with db.read() as session:
+        new = popularity.newest(session, now=now, limit=many)
+    for product, _ in new:
+        if product not in excluded:
+            yield Chosen(product, 0.0, Reason.NEW)
 
 
 def _excluded(wanted: Wanted) -> frozenset[int]:
-    return wanted.exclude.union(it.product_id for it in wanted.history.examples)
+    examples = (it.product_id for it in wanted.history.examples)
+    return wanted.exclude.union(it for it in examples if it > 0)
 
 
-def _by_category(session: Session, popular: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
+def _by_category(popular: Sequence[Popular]) -> list[Popular]:
     """Return popular products in turns of their article types: the best of each type come first."""
-    ids = [product for product, _ in popular]
-    rows = session.execute(select(Product.id, Product.article_type).where(Product.id.in_(ids)))
-    types = {row[0]: row[1] for row in rows}
     turns: dict[str | None, int] = defaultdict(int)
     ordered = []
-    for place, (product, score) in enumerate(popular):
-        kind = types.get(product)
-        ordered.append((turns[kind], place, product, score))
-        turns[kind] += 1
-    return [(product, score) for _, _, product, score in sorted(ordered)]
+    for place, one in enumerate(popular):
+        ordered.append((turns[one.article_type], place, one))
+        turns[one.article_type] += 1
+    return [one for _, _, one in sorted(ordered)]

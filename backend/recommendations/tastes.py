@@ -47,14 +47,19 @@ def clusters(
     (agglomerative clustering with centroids).
     """
     groups = [[at] for at in _heaviest(weights)[:MOST_EXAMPLES]]
+    if not groups:
+        return []
+    sums = np.stack([weights[at] * vectors[at] for (at,) in groups])
     while len(groups) > 1:
-        means = np.stack([_taste(group, vectors, weights).vector for group in groups])
+        means = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
         cosines = means @ means.T
         np.fill_diagonal(cosines, -2.0)
         one, other = sorted(divmod(int(cosines.argmax()), len(groups)))
         if cosines[one, other] < least_cosine:
             break
         groups[one] += groups.pop(other)
+        sums[one] += sums[other]
+        sums = np.delete(sums, other, axis=0)
     found = [
         _taste(sorted(group, key=lambda at: -weights[at]), vectors, weights) for group in groups
     ]

@@ -15,7 +15,9 @@ from backend.embedders.control import check_works
 from backend.embedders.loaded import LoadedEmbedders
 from backend.errors import EmbedderBusy
 from backend.generations import EmbedderIdentity, check_fingerprint
-from backend.images.decoder_pool import DecoderPool
+from backend.images.box import Box
+from backend.images.decode import Size
+from backend.images.decoder_pool import DecoderPool, Region, Target
 from backend.vectors import Vector
 
 SENT_SIDE: Final = 256
@@ -37,12 +39,12 @@ PAUSE_SECONDS: Final = 0.2
 class QueryEncoder(Protocol):
     """Turns images into query vectors, where shoppers' images are embedded."""
 
-    def encode(self, generation: Generation, data: bytes) -> Vector:
+    def encode(self, generation: Generation, data: bytes, box: Box | None = None) -> Vector:
         """Return the vector of an untrusted image file, (size,) float32, L2-normalised.
 
-        Raises ImageError, ModelMismatch when the network at hand is not the one that the generation
-        was built with, EmbedderBusy when none answers in time, EmbedderFailed when its device is
-        broken, and DecoderBusy or DecoderUnavailable.
+        With a `box`, of that region alone. Raises ImageError, ModelMismatch when the network at
+        hand is not the one that the generation was built with, EmbedderBusy when none answers in
+        time, EmbedderFailed when its device is broken, and DecoderBusy or DecoderUnavailable.
         """
         ...
 
@@ -73,10 +75,10 @@ class LocalQueryEncoder:
         self._embedders = embedders
         self._decoders = decoders
 
-    def encode(self, generation: Generation, data: bytes) -> Vector:
+    def encode(self, generation: Generation, data: bytes, box: Box | None = None) -> Vector:
         embedder = self._embedders.of(generation)
         check_fingerprint(generation, embedder.fingerprint)
-        image = self._decoders.decode_one(data, target=embedder.input_size).image
+        image = self._decoders.decode_one(data, target=_part(box, embedder.input_size)).image
         return _embed(embedder, image)
 
     def check(self, generation: Generation) -> None:
@@ -114,9 +116,10 @@ class RemoteQueryEncoder:
         self._seconds = seconds
         self._heartbeat = heartbeat
 
-    def encode(self, generation: Generation, data: bytes) -> Vector:
+    def encode(self, generation: Generation, data: bytes, box: Box | None = None) -> Vector:
         png = io.BytesIO()
-        self._decoders.decode_one(data, target=SENT_SIDE).image.save(png, "PNG", compress_level=3)
+        small = self._decoders.decode_one(data, target=_part(box, SENT_SIDE)).image
+        small.save(png, "PNG", compress_level=3)
         vector, fingerprint = self._embed(
             png.getvalue(), spec=generation.embedder, seconds=self._seconds
         )
@@ -141,6 +144,10 @@ class RemoteQueryEncoder:
                 if "cause" in error.context or time.monotonic() > deadline:
                     raise
                 time.sleep(PAUSE_SECONDS)
+
+
+def _part(box: Box | None, size: Size | int) -> Target:
+    return size if box is None else Region(box, size)
 
 
 def _embed(embedder: Embedder, image: Image.Image) -> Vector:

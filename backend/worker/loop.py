@@ -121,9 +121,12 @@ class Worker:
         self.maintenance.request_due_feeds()
         self.maintenance.note_if_due()
         self.maintenance.tend_events_if_due()
+        self.maintenance.sample_queue_if_due()
         ran = self.services.writes_index and self.handlers.run_next()
         busy = self.rounds.run_one() or ran
         busy = self.maintenance.count_events() or busy
+        if not busy:
+            self.maintenance.prepare_related_if_due()
         busy = busy or self.maintenance.adapt_if_due()
         return self.maintenance.clean_up_if_due(idle=not busy) or busy
 

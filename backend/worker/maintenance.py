@@ -22,6 +22,8 @@ from backend.feeds import schedule
 from backend.indexing import verify
 from backend.indexing.embed import HOST_CODES
 from backend.jobs import runners
+from backend.queue import history
+from backend.recommendations import ready
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +38,11 @@ EVENTS_SECONDS: Final = 60.0
 
 ADAPT_SECONDS: Final = 5.0
 """How often an idle worker looks whether the embedder should be adapted to the catalogue."""
+
+PREPARED_AT_ONCE: Final = 10
+PREPARE_SECONDS: Final = 1.0
+IDLE_PREPARE_SECONDS: Final = 30.0
+"""How often lists are prepared for popular products, also where the last time there were none."""
 
 LOOK_SECONDS: Final = 0.05
 """How long one round looks through the images."""
@@ -62,7 +69,9 @@ class Maintenance:
         self._services = services
         self._reconciled_at = self._cleaned_at = time.monotonic()
         self._healed_at, self._outages_ended = -inf, services.outages.ended
-        self._noted_at = self._store_failed_at = self._events_at = self._adapted_at = -inf
+        self._noted_at = self._store_failed_at = self._events_at = self._sampled_at = -inf
+        self._prepared_at, self._prepare_pause = -inf, PREPARE_SECONDS
+        self._adapted_at = -inf
         self._warned_of_skew = False
 
     def heal_if_due(self) -> None:
@@ -107,6 +116,13 @@ class Maintenance:
         if clock.is_skewed(skew) and not self._warned_of_skew:
             log.warning("this host's clock is not the database's", seconds_ahead=round(skew, 1))
         self._warned_of_skew = clock.is_skewed(skew)
+
+    def sample_queue_if_due(self) -> None:
+        """Every minute, note how much waits, for the charts of the operator's page."""
+        due = self._sampled_at + history.SAMPLE_SECONDS
+        if self._services.writes_index and time.monotonic() >= due:
+            self._sampled_at = time.monotonic()
+            history.sample(self._services.db)
 
     def request_due_feeds(self) -> int:
         """Request a run of every feed that is due; return how many it was."""
@@ -165,6 +181,20 @@ class Maintenance:
         services.db.write(lambda it: shoppers.delete_old(it, now=clock.now(it), days=days))
         most = services.settings.answers_kept
         services.db.write(lambda it: answers.delete_old(it, most=most))
+        services.db.write(ready.delete_old)
+
+    def prepare_related_if_due(self) -> None:
+        """Keep ready what goes with a few popular products, once a second while there are any."""
+        services = self._services
+        if time.monotonic() < self._prepared_at + self._prepare_pause or not services.writes_index:
+            return
+        with services.db.read() as session:
+            generation = generations.active_or_none(session)
+        prepared = 0
+        if generation is not None:
+            prepared = services.together.prepare(generation, limit=PREPARED_AT_ONCE)
+        self._prepared_at = time.monotonic()
+        self._prepare_pause = PREPARE_SECONDS if prepared else IDLE_PREPARE_SECONDS
 
     def reconcile_if_due(self) -> None:
         """Reconcile the next range of ids every `reconcile_seconds`."""

@@ -33,7 +33,7 @@ from support.repeated import Repeated
 from support.servers import wait_for
 from support.siege import HalfOpenClients, LivenessProbe, Statuses, full_disk
 
-from backend.database.models import Product
+from backend.database.models import IndexEntry, Product
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -87,7 +87,7 @@ def test_a_siege_stops_no_probe_loses_no_write_and_answers_no_other_5xx(
     assert not PROVES or siege.slowest_probe(99.9) <= 1.0, report
     assert not siege.wrong_statuses(), report
     siege.remove_what_waits_for_no_host()
-    wait_for(siege.is_at_rest, seconds=PATIENCE_SECONDS)
+    siege.wait_for_rest()
     assert shop.verify()["drift"] == 0
     siege.compare()
     assert shop.end("api") == 0
@@ -236,14 +236,22 @@ class Siege:
         leftovers = [f"bomb-{name}" for name, _ in BOMBS]
         self.shop.delete(*leftovers, *(f"no-host-{number}" for number in range(20)))
 
-    def is_at_rest(self) -> bool:
-        now = self.shop.progress()
+    def wait_for_rest(self) -> None:
+        """Wait until each product is indexed; say what is left if that takes too long."""
         expected = PRODUCTS + self.editor.count
-        return now.at_rest and (now.products, now.indexed, now.quarantined) == (
-            expected,
-            expected,
-            0,
-        )
+
+        def is_at_rest() -> bool:
+            now = self.shop.progress()
+            counts = (now.products, now.indexed, now.quarantined)
+            return now.at_rest and counts == (expected, expected, 0)
+
+        try:
+            wait_for(is_at_rest, seconds=PATIENCE_SECONDS)
+        except AssertionError:
+            with self.shop.db.read() as session:
+                left = session.execute(select(IndexEntry).where(IndexEntry.due_at.is_not(None)))
+                rows = [vars(entry) for entry in left.scalars()]
+            raise AssertionError(f"{expected}: {self.shop.progress()}, {rows[:5]}") from None
 
     def compare(self) -> None:
         """Show that the shop sells what its client was told that it does, at its last prices."""

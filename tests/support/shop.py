@@ -26,6 +26,7 @@ from backend.bootstrap import build
 from backend.catalogue.image_vectors import pack
 from backend.database.engine import Database
 from backend.database.models import (
+    ApiKey,
     Event,
     Feed,
     Generation,
@@ -364,6 +365,7 @@ def _open_shop(api_settings: Settings) -> Iterator[Shop]:
 def shop(_open_shop: Shop) -> Shop:
     """An empty shop: opened once, since an index takes a second to open."""
     _open_shop.empty()
+    _open_shop.execute(delete(ApiKey))
     return _open_shop
 
 
@@ -387,9 +389,11 @@ NAMES = ("gender", "base_colour", "year", "price", "in_stock", "attributes")
 def wardrobe(_open_shop: Shop) -> Shop:
     """A shop of five garments, all indexed: three reds, the first two the closest, a blue, a grey.
 
-    The shop of the test before is used again if that test only read.
+    The shop of the test before is used again if that test only read. Its keys are not, since a name
+    may have two.
     """
     shop = _open_shop
+    shop.execute(delete(ApiKey))
     if shop.history() != shop.filled:
         shop.empty()
         for sku, colour, *values in PRODUCTS:

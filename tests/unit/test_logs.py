@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 from typing import Any
@@ -113,3 +114,26 @@ def test_a_log_that_cannot_be_written_stops_nobody() -> None:
             check=False,
         )
     assert ran.stdout == "goes on\n"
+
+
+def test_the_last_warnings_and_errors_are_remembered(usual_logs: None) -> None:
+    logs.configure("info")
+    log = structlog.get_logger("test")
+    log.info("all is well")
+    log.warning("a host is slow", host="images.example")
+    logging.getLogger("a.library").error("lost %s", "the broker")
+    try:
+        raise ValueError("no such index")
+    except ValueError:
+        log.exception("failed")
+    failed, lost, slow, *_ = logs.recent()
+    assert (slow.level, slow.event, slow.fields) == (
+        "warning",
+        "a host is slow",
+        "host=images.example",
+    )
+    assert (lost.level, lost.event) == ("error", "lost the broker")
+    assert (failed.event, failed.fields) == ("failed", "")
+    for number in range(2 * logs.MOST_RECENT):
+        log.warning("again", number=number)
+    assert len(logs.recent()) == logs.MOST_RECENT

@@ -7,22 +7,33 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from backend.api.schemas.document import Document, RequestBody
 from backend.api.schemas.event import Name
 from backend.api.schemas.filters import Filter
+from backend.api.schemas.image_query import BOX, IMAGE_URI, NO_IMAGE, BoxNumbers, ImageUri
 from backend.api.schemas.product import Product, ProductMember
 from backend.api.schemas.query import MOST_WORDS
 from backend.api.schemas.shaping import BOOSTED, PLACEMENT, RELAXED, RELAXED_ITEM, ShapedBody
-from backend.api.schemas.similar_items import GROUP_SIZE, RESTRICTED, PlacementMeta
+from backend.api.schemas.similar_items import (
+    CURSOR,
+    GROUP_SIZE,
+    NEXT_CURSOR,
+    RESTRICTED,
+    PlacementMeta,
+)
 from backend.catalogue.drafts import Sku
 from backend.events.answers import ListName
+from backend.images.box import Box
 from backend.recommendations.chosen import Reason
 from backend.recommendations.recommend import Strategy
 from backend.search.similar import MAX_LIMIT
 
 MOST_EXAMPLES = 100
+MOST_IMAGES = 5
+"""Images that one request may name: each is fetched and embedded while the client waits."""
 
 
 class LeaveOut(StrEnum):
@@ -34,10 +45,31 @@ class LeaveOut(StrEnum):
 
 
 class ExampleBody(RequestBody):
-    """A product as an example, and how much it counts beside the others."""
+    """A product or an image as an example, and how much it counts beside the others."""
 
-    sku: Sku
+    image_uri: ImageUri | None = Field(None, description=IMAGE_URI)
+    sku: Sku | None = Field(None, validate_default=True)
+    box: BoxNumbers | None = Field(None, description=BOX)
     weight: float = Field(1.0, gt=0, le=100)
+
+    @field_validator("sku")
+    @classmethod
+    def _check_given(cls, sku: str | None, info: ValidationInfo) -> str | None:
+        if (sku is None) == (info.data.get("image_uri", "") is None):
+            raise PydanticCustomError("one", "must be given, or image_uri, and not both")
+        return sku
+
+    @field_validator("box")
+    @classmethod
+    def _check_image(cls, box: list[float] | None, info: ValidationInfo) -> list[float] | None:
+        if box is not None and info.data.get("image_uri", "") is None:
+            raise PydanticCustomError("alone", "{reason}", {"reason": NO_IMAGE})
+        return box
+
+    @property
+    def region(self) -> Box | None:
+        """The region of the image that is compared."""
+        return None if self.box is None else Box.of(self.box)
 
 
 Examples: TypeAlias = Annotated[list[Sku | ExampleBody], Field(max_length=MOST_EXAMPLES)]
@@ -48,13 +80,20 @@ class RecommendationBody(ShapedBody):
 
     user: Name | None = Field(None, description="a shopper, as events name them")
     session: Name | None = Field(None, description="a visit, as events name it")
-    positive: Examples = Field([], description="skus, or objects with `sku` and `weight`")
-    negative: Examples = Field([], description="what the list must not be like")
+    positive: Examples = Field(
+        [],
+        description="skus, or objects with `sku` or `image_uri`, and `weight`; together with "
+        f"`negative` at most {MOST_IMAGES} images",
+    )
+    negative: Examples = Field(
+        [], validate_default=True, description="what the list must not be like"
+    )
     strategy: Strategy = Field(Strategy.CLUSTERS, strict=False)
     leave_out: LeaveOut = Field(LeaveOut.BOUGHT, strict=False)
     explore: float = Field(
         0.0, ge=0, le=1, description="share of the places for products nobody has looked at yet"
     )
+    cursor: str | None = Field(None, description=CURSOR)
     limit: int = Field(10, ge=1, le=MAX_LIMIT, description="how many at most; 10 if absent")
     placement: str | None = Field(None, description=PLACEMENT)
     exclude: list[Sku] = Field([], max_length=MOST_WORDS, description="skus that are left out")
@@ -62,6 +101,19 @@ class RecommendationBody(ShapedBody):
         [], max_length=MOST_WORDS, description="members of the products that are wanted"
     )
     filter: Filter = {}
+
+    @field_validator("negative")
+    @classmethod
+    def _check_images(
+        cls, negative: list[str | ExampleBody], info: ValidationInfo
+    ) -> list[str | ExampleBody]:
+        given = [*info.data.get("positive", ()), *negative]
+        if sum(isinstance(it, ExampleBody) and it.image_uri is not None for it in given) > (
+            MOST_IMAGES
+        ):
+            reason = f"a request may name {MOST_IMAGES} images at most"
+            raise PydanticCustomError("images", "{reason}", {"reason": reason})
+        return negative
 
 
 class BecauseDocument(Document):
@@ -98,6 +150,14 @@ class Unresolved(Document):
     state: str = Field(description="unknown, removed, or the state of a product without a vector")
 
 
+class UnresolvedImage(Document):
+    """An image that could not be used as an example, and why."""
+
+    image_uri: str
+    state: str = Field(description="a code of a problem, such as `not-an-image`")
+    reason: str
+
+
 class RecommendationMeta(Document):
     """How a list was made."""
 
@@ -112,10 +172,14 @@ class RecommendationAnswer(Document):
     """A list, best first. Events name its `recommendation_id`."""
 
     items: list[Recommended]
+    next_cursor: str | None = Field(description=NEXT_CURSOR)
     recommendation_id: str
     generation: int
     request_id: str
     unresolved: list[Unresolved]
+    unresolved_images: list[UnresolvedImage] | None = Field(
+        None, description="where examples are images: those that could not be used"
+    )
     meta: RecommendationMeta
 
 

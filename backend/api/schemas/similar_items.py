@@ -14,6 +14,14 @@ from backend.api.schemas import Json
 from backend.api.schemas.batch import check_batch
 from backend.api.schemas.document import BodyLimits, Document
 from backend.api.schemas.filters import Filter
+from backend.api.schemas.image_query import (
+    BOX,
+    IMAGE_URI,
+    NO_IMAGE,
+    BoxNumbers,
+    ImageUri,
+    read_box,
+)
 from backend.api.schemas.placement import with_placement
 from backend.api.schemas.problem import BatchProblem
 from backend.api.schemas.product import MEMBERS, Product, ProductMember
@@ -33,8 +41,10 @@ from backend.catalogue.drafts import Sku
 from backend.catalogue.texts import storable
 from backend.events.outcomes import id_of_similar
 from backend.filters import Scalar, Schema
+from backend.images.box import Box
 from backend.queue.progress import State
 from backend.search import found
+from backend.search.paging import MOST_SHOWN
 from backend.search.query_text import LONGEST
 from backend.search.similar import MAX_LIMIT, Answer, Query
 from backend.vectors import SearchMode
@@ -59,6 +69,15 @@ EXPLAIN: Final = "whether each item says how similar the parts of its vector are
 GROUP_SIZE: Final = (
     "where the list is grouped: how many indexed products that pass the filter are in this group; "
     "null where the vector store does not allow to count"
+)
+CURSOR: Final = (
+    "the `next_cursor` of the page before; all else as in its request, except for `limit`, `fields`"
+    " and `explain`"
+)
+CURSOR_OF_IMAGE: Final = f"{CURSOR}, and without the image, which the cursor stands for"
+NEXT_CURSOR: Final = (
+    "for the next page, which repeats none of the products shown so far; null: nothing follows, or "
+    f"{MOST_SHOWN} have been shown"
 )
 RESTRICTED: Final = "where `restrict` is given: the values that the products may have, by field"
 
@@ -130,6 +149,7 @@ class SimilarAnswer(Document):
     """Similar items, best first, without the query product. Events name `recommendation_id`."""
 
     items: list[Neighbour]
+    next_cursor: str | None = Field(description=NEXT_CURSOR)
     recommendation_id: str
     generation: int
     request_id: str
@@ -140,9 +160,14 @@ Text: TypeAlias = Annotated[str, AfterValidator(storable), Field(min_length=1, m
 
 
 class SimilarBody(ShapedBody):
-    """A query by a product of the catalogue, by words, or by both; `sku` or `text` is needed."""
+    """A query by a product or an image, by words, or by both: one of these is needed.
 
+    A further page of a query by an image has none of them, only its `cursor`.
+    """
+
+    cursor: str | None = Field(None, description=CURSOR_OF_IMAGE)
     text: Text | None = Field(None, description=TEXT)
+    image_uri: ImageUri | None = Field(None, description=IMAGE_URI)
     sku: Sku | None = Field(None, validate_default=True)
     text_weight: float = Field(0.5, ge=0, le=1, description=TEXT_WEIGHT)
     limit: int = Field(10, ge=1, le=MAX_LIMIT, description="how many at most; 10 if absent")
@@ -153,6 +178,7 @@ class SimilarBody(ShapedBody):
     placement: str | None = Field(None, description=PLACEMENT)
     min_score: float | None = Field(None, ge=-1, le=1)
     image: int | None = Field(None, ge=1, le=MOST_IMAGES, description=IMAGE)
+    box: BoxNumbers | None = Field(None, description=BOX)
     colour: float | None = Field(None, ge=0, le=1, description=COLOUR)
     explain: bool = Field(False, description=EXPLAIN)
     filter: Filter = {}
@@ -160,9 +186,20 @@ class SimilarBody(ShapedBody):
     @field_validator("sku")
     @classmethod
     def _check_given(cls, sku: str | None, info: ValidationInfo) -> str | None:
-        if sku is None and info.data.get("text", "") is None:
-            raise PydanticCustomError("missing", "must be given, or text")
+        text, image, cursor = (info.data.get(it, "") for it in ("text", "image_uri", "cursor"))
+        if sku is None and text is None and image is None and cursor is None:
+            raise PydanticCustomError("one", "must be given, or image_uri or text")
+        if sku is not None and image is not None:
+            raise PydanticCustomError("both", "may not be given beside image_uri")
         return sku
+
+    @field_validator("box")
+    @classmethod
+    def _check_image(cls, box: list[float] | None, info: ValidationInfo) -> list[float] | None:
+        given = (info.data.get("image_uri", ""), info.data.get("cursor", ""))
+        if box is not None and given == (None, None):
+            raise PydanticCustomError("alone", "{reason}", {"reason": NO_IMAGE})
+        return box
 
     def query(self, fields: Schema) -> Query:
         """Return the query, without its product; `fields` are those that can be filtered by."""
@@ -173,6 +210,7 @@ class SimilarBody(ShapedBody):
             exclude=self.exclude,
             min_score=self.min_score,
             image=self.image,
+            box=None if self.box is None else Box.of(self.box),
             text=self.text,
             text_weight=self.text_weight,
             colour=self.colour,
@@ -276,12 +314,17 @@ class FacetPage(Document):
 
 
 def read_query(
-    reader: QueryReader, fields: Schema, *, scored: bool = True, compared: bool = True
+    reader: QueryReader,
+    fields: Schema,
+    *,
+    scored: bool = True,
+    compared: bool = True,
+    with_image: bool = False,
 ) -> tuple[Query, list[str]]:
     """Read a query and the wanted members of products; call it last, since it finishes the reader.
 
-    Without `scored`, there is no `min_score`; without `compared`, no `restrict`. Raises
-    RequestError if anything was wrong.
+    Without `scored`, there is no `min_score`; without `compared`, no `restrict`; and `box` only
+    `with_image`. Raises RequestError if anything was wrong.
     """
     given, placement = reader.names, reader.text("placement")
     limit = reader.integer("limit", default=10, least=1, most=MAX_LIMIT)
@@ -292,6 +335,7 @@ def read_query(
     text_weight = reader.number("text_weight", least=0, most=1) if scored else None
     colour = reader.number("colour", least=0, most=1) if scored else None
     explain = reader.flag("explain") if scored else False
+    box = read_box(reader) if with_image else None
     shaping = read_shaping(reader, fields, compared=compared)
     where = reader.where(fields)
     reader.finish()
@@ -307,6 +351,7 @@ def read_query(
         colour=colour,
         explain=explain,
         shaping=shaping,
+        box=box,
     )
     return with_placement(query, placement, given), wanted
 
@@ -329,10 +374,11 @@ def read_both(body: SimilarBody, reader: QueryReader, fields: Schema) -> tuple[Q
 
     Raises RequestError for what stands in both.
     """
-    given, asked = body.model_fields_set - {"sku"}, reader.names
+    given, asked = body.model_fields_set - {"sku", "image_uri", "cursor"}, reader.names
     for name in given & reader.names:
         reader.refuse(name, "the body has it too")
-    query, wanted = read_query(reader, fields)
+    with_image = body.image_uri is not None or (body.sku is None and body.cursor is not None)
+    query, wanted = read_query(reader, fields, with_image=with_image)
     if body.filter and query.where:
         reader.refuse(next(iter(query.where)), "the body has a filter; only one place can")
         reader.finish()
@@ -355,6 +401,7 @@ def write_answer(
     *,
     coverage: float,
     fields: Collection[str] = (),
+    next_cursor: str | None = None,
     request_id: str | None = None,
     took_ms: float | None = None,
 ) -> Json:
@@ -365,6 +412,7 @@ def write_answer(
     writer = ProductWriter(fields)
     return {
         "items": [_write_item(item, writer) for item in answer.items],
+        "next_cursor": next_cursor,
         "recommendation_id": id_of_similar(answer.generation.id, uuid.uuid4().hex),
         "generation": answer.generation.id,
         "request_id": request_id,

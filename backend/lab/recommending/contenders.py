@@ -87,7 +87,7 @@ def _popular(trial: Trial, k: int, now: datetime) -> Contender:
 
     def choose(visitor: Visitor) -> list[int]:
         known = _known(visitor.history)
-        return [product for product, _ in best if product not in known][:k]
+        return [it.product_id for it in best if it.product_id not in known][:k]
 
     return choose
 

@@ -9,14 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 from support.rows import arrange, make_generation
 
 from backend import queue
 from backend.catalogue import image_vectors, named_images, products, unnamed_images
 from backend.catalogue.products import Draft, ImageRef
+from backend.database import clock
 from backend.database.engine import Database
-from backend.database.models import UnnamedImage, utcnow
+from backend.database.models import ClockRow, UnnamedImage, utcnow
 from backend.images.store import ImageStore
 
 GRACE = timedelta(days=7)
@@ -192,3 +194,23 @@ def test_a_pass_goes_on_where_it_was_left_and_the_next_begins_an_hour_later(loca
     with local.db.read() as session:
         assert unnamed_images.summary(session)["images"] == 1
     assert local.holds(red) == (True, True)
+
+
+def _put_back(session: Session) -> None:
+    row = session.scalars(select(ClockRow)).one()
+    assert row.origin is not None
+    row.origin -= 2 * GRACE
+
+
+def test_the_grace_goes_by_the_clock_of_the_database(local: Stock) -> None:
+    """A host whose clock is ahead of it would delete what was found a moment ago."""
+    local.put(b"red")
+    with local.db.read() as session:
+        time = clock.now(session)
+    local.db.write(clock.now)
+    local.db.write(_put_back)
+    while unnamed_images.look_through(local.db, local.store, grace=GRACE, seconds=9):
+        pass
+    with local.db.read() as session:
+        found_at = session.scalars(select(UnnamedImage.found_at)).one()
+    assert found_at < time - GRACE

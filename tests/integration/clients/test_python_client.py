@@ -6,9 +6,11 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import delete
 from support.http_server import HttpServer, http_server
 from support.image_files import colour_image
 from support.keys import make_key
@@ -17,6 +19,7 @@ from support.shop import Shop
 
 from backend.access.scope import Scope
 from backend.api import create_app
+from backend.database.models import ApiKey
 
 sys.path.insert(0, str(Path(ROOT) / "clients" / "python"))
 from lookalike_client import AsyncClient, Client, LookalikeError, requests
@@ -32,6 +35,7 @@ def server(wardrobe: Shop) -> Iterator[HttpServer]:
 
 @pytest.fixture
 def key(wardrobe: Shop) -> str:
+    wardrobe.execute(delete(ApiKey))
     return make_key(wardrobe.services, Scope.INGEST)
 
 
@@ -70,6 +74,69 @@ def test_so_does_one_with_asyncio(server: HttpServer, key: str) -> None:
             assert (await shop.patch_product("0001", {"price": 5}))["price"] == 5
             with pytest.raises(LookalikeError):
                 await shop.get_product("nobody")
+
+    asyncio.run(use())
+
+
+EXAMPLES = {"positive": ["0001", {"sku": "nobody", "weight": 2.0}], "negative": ["0004"]}
+
+
+def check_list(answer: dict[str, Any], *, limit: int) -> None:
+    """Check the list for EXAMPLES: reds first, the examples themselves never."""
+    assert [it["sku"] for it in answer["items"]] == ["0002", "0003", "0005"][:limit]
+    assert {it["reason"] for it in answer["items"]} == {"look"}
+    assert answer["unresolved"] == [{"sku": "nobody", "state": "unknown"}]
+
+
+def test_lists_and_queries_are_asked_with_json(server: HttpServer, key: str) -> None:
+    with Client(f"http://localhost:{server.port}", key=key) as shop:
+        check_list(shop.recommend(**EXAMPLES, limit=2), limit=2)
+        check_list(shop.recommend(**EXAMPLES, limit=3, filter={"price": {"gte": 1}}), limit=3)
+        found = shop.search_by(sku="0001", limit=1, filter={"gender": ["Men"]})
+        assert [it["sku"] for it in found["items"]] == ["0003"]
+        region = shop.search(IMAGE, limit=1, box="0.1,0.1,0.9,0.9")
+        assert [it["sku"] for it in region["items"]] == ["0001"]
+        with pytest.raises(LookalikeError) as refused:
+            shop.recommend(positive=["nobody"])
+        assert (refused.value.status, refused.value.code) == (422, "no-example")
+
+
+def test_so_are_they_with_asyncio(server: HttpServer, key: str) -> None:
+    async def use() -> None:
+        async with AsyncClient(f"http://localhost:{server.port}", key=key) as shop:
+            check_list(await shop.recommend(**EXAMPLES, limit=2), limit=2)
+            found = await shop.search_by(sku="0001", limit=1, filter={"gender": ["Men"]})
+            assert [it["sku"] for it in found["items"]] == ["0003"]
+            with pytest.raises(LookalikeError) as refused:
+                await shop.recommend(positive=["nobody"])
+            assert refused.value.code == "no-example"
+
+    asyncio.run(use())
+
+
+SEEDS = {"positive": ["0001"], "limit": 2}
+
+
+def test_lists_are_read_page_by_page(server: HttpServer, key: str) -> None:
+    with Client(f"http://localhost:{server.port}", key=key) as shop:
+        whole = [it["sku"] for it in shop.similar("0001")["items"]]
+        assert [it["sku"] for it in shop.all_similar("0001", limit=1)] == whole
+        assert [it["sku"] for it in shop.all_found_by(sku="0001", limit=3)] == whole
+        found = [it["sku"] for it in shop.search(IMAGE, gender=["Women"])["items"]]
+        assert [it["sku"] for it in shop.all_found(IMAGE, gender=["Women"], limit=1)] == found
+        recommended = [it["sku"] for it in shop.recommend(positive=["0001"])["items"]]
+        assert [it["sku"] for it in shop.all_recommended(**SEEDS)] == recommended
+        assert len(recommended) == len(whole) == 4
+
+
+def test_they_are_with_asyncio_too(server: HttpServer, key: str) -> None:
+    async def use() -> None:
+        async with AsyncClient(f"http://localhost:{server.port}", key=key) as shop:
+            whole = [it["sku"] for it in (await shop.similar("0001"))["items"]]
+            assert [it["sku"] async for it in shop.all_similar("0001", limit=3)] == whole
+            region = shop.all_found(IMAGE, limit=2, box="0.1,0.1,0.9,0.9")
+            assert len([it["sku"] async for it in region]) == 5
+            assert len([it["sku"] async for it in shop.all_recommended(**SEEDS)]) == 4
 
     asyncio.run(use())
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from backend.database.engine import Database
 from backend.database.models import Event, Product, ProductDay, ProductPair
-from backend.events import counting, record, shoppers
+from backend.events import counting, pairing, record, shoppers
 from backend.events.decay import day_of, growth
 from backend.events.kinds import STRENGTH, Kind
 from backend.events.record import NewEvent
@@ -196,7 +196,7 @@ def test_a_killed_count_is_made_again_from_the_beginning(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(counting, "_keep_strongest", end)  # after pairs and days were written
+        patch.setattr(pairing, "keep_strongest", end)  # after pairs and days were written
         with pytest.raises(KeyboardInterrupt):
             counting.count_some(shop)
     assert not pairs(shop)
@@ -224,7 +224,7 @@ def test_an_event_waits_for_its_product(shop: Database) -> None:
 
 
 def test_a_product_keeps_its_strongest_pairs(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counting, "PARTNERS", 5)
+    monkeypatch.setattr(pairing, "PARTNERS", 5)
     db.write(lambda session: session.add_all(Product(sku=sku(n)) for n in range(40)))
     for number in range(1, 40):
         kind = Kind.PURCHASE if number <= 5 else Kind.VIEW

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from PIL import Image
-from support.image_files import random_image
+from support.image_files import encoded, random_image
 
 from backend import bootstrap
 from backend.bootstrap import Services
 from backend.errors import CorruptImage, EmbedderBusy, EmbedderFailed, ModelMismatch, NotAnImage
+from backend.images.box import Box
 from backend.images.decode import size_within
 from backend.search.query_image import SENT_SIDE, RemoteQueryEncoder, Vector
 from backend.settings import Settings
@@ -61,6 +62,20 @@ def test_a_photograph_is_shrunk_in_its_shape_and_keeps_its_direction(services: S
     worker = Worker(services)
     there = remote(services, worker).encode(generation, photograph(900, 1200))
     assert there @ services.query_encoder.encode(generation, photograph(900, 1200)) > 0.999
+    with Image.open(io.BytesIO(worker.sent[0])) as sent:
+        assert sent.size == (192, SENT_SIDE)
+
+
+def test_a_region_is_cut_out_here_and_has_the_vector_of_its_own_image(services: Services) -> None:
+    generation, worker = services.first_generation(), Worker(services)
+    with Image.open(io.BytesIO(photograph(900, 1200))) as whole:
+        by_hand = encoded(whole.crop((90, 240, 540, 840)))
+    expected = services.query_encoder.encode(generation, by_hand)
+    box = Box.of((0.1, 0.2, 0.6, 0.7))
+    here = services.query_encoder.encode(generation, photograph(900, 1200), box)
+    assert np.array_equal(here, expected)
+    there = remote(services, worker).encode(generation, photograph(900, 1200), box)
+    assert there @ expected > 0.999
     with Image.open(io.BytesIO(worker.sent[0])) as sent:
         assert sent.size == (192, SENT_SIDE)
 
