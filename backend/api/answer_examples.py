@@ -76,7 +76,7 @@ _JOB: Final[Mapping[str, Any]] = {
 _NAMED_GENERATION: Final[Mapping[str, Any]] = {
     "id": 1,
     "collection": "lookalike-20261129T020727471486-62b1486b",
-    "embedder": "lookalike-fashion",
+    "embedder": "lookalike-blocks",
     "fingerprint": _FINGERPRINT,
     "size": 512,
     "state": "active",
@@ -155,7 +155,7 @@ ANSWERS: Final[Mapping[str, Any]] = {
         "generation": 1,
         "request_id": "967915ec1a914613b211833198d840c5",
         "meta": {
-            "embedder": "lookalike-fashion",
+            "embedder": "lookalike-blocks",
             "fingerprint": _FINGERPRINT,
             "search_mode": "exact",
             "index_lags": False,
@@ -190,7 +190,7 @@ ANSWERS: Final[Mapping[str, Any]] = {
         "generation": 1,
         "request_id": "967915ec1a914613b211833198d840c5",
         "meta": {
-            "embedder": "lookalike-fashion",
+            "embedder": "lookalike-blocks",
             "fingerprint": _FINGERPRINT,
             "search_mode": "exact",
             "coverage": 1.0,
