@@ -244,7 +244,10 @@ def _lead(estimate: Estimate) -> str:
 def _other_table(evaluation: Evaluation) -> Table:
     """Return a table of the figures that do not depend on labels, for the first group."""
     by, group = next(iter(evaluation.distribution)), next(iter(evaluation.queries))
-    table = _table("Not by label", "coverage", "diversity", "size", "MB", "images/s", "speed")
+    columns = ("coverage", "diversity", "size", "MB", "images/s", "speed", "match error")
+    table = _table(
+        "Not by label", *columns, caption=f"match error: by {escape(by)}, on other products"
+    )
     for one in evaluation.contenders:
         score = evaluation.score(one.spec, by, group)
         table.add_row(
@@ -255,5 +258,6 @@ def _other_table(evaluation: Evaluation) -> Table:
             f"{one.index_mb:.1f}",
             "" if one.images_per_second is None else f"{one.images_per_second:,.0f}",
             "" if one.speed is None else f"{one.speed:.2f}",
+            "" if (match := evaluation.calibration(one.spec)) is None else f"{match.error:.3f}",
         )
     return table

@@ -30,9 +30,9 @@ class ActiveGeneration:
         self._last: Generation | None = None
 
     def of(self, row: Any) -> Generation:
-        """Return the generation that a row names by `generation_id` and `most_images`."""
-        last = self._last
-        if last and (last.id, last.most_images) == (row.generation_id, row.most_images):
+        """Return the generation of a row's `generation_id`, `most_images` and `match_version`."""
+        last, named = self._last, (row.generation_id, row.most_images, row.match_version)
+        if last and (last.id, last.most_images, last.match_version) == named:
             return last
         with self._db.read() as session:
             self._last = found = by_id(session, row.generation_id)

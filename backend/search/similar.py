@@ -23,12 +23,13 @@ from backend.search.dial import Weighed, weigh
 from backend.search.explaining import explain
 from backend.search.found import Neighbour, Rows, read_rows
 from backend.search.grouping import with_sizes
+from backend.search.matches import MatchCurve
 from backend.search.query_text import Said
 from backend.search.query_vectors import vector_of
 from backend.search.recall_monitor import Search
 from backend.search.reordering import pool_of, reordered
 from backend.search.restricting import Same, read_values, restricted
-from backend.search.shaping import MIN_SCORE, Shaping, has_clause
+from backend.search.shaping import MIN_MATCH, MIN_SCORE, Shaping, has_clause
 from backend.vectors import SearchMode, Vector, VectorIndex
 
 MAX_LIMIT: Final = 100
@@ -58,7 +59,7 @@ class Query:
     `shows_images` tells whether the answer needs the images of its products. `colour`, from 0 to 1,
     is how much colour counts (`search.dial`), `explain` asks for the parts of each score.
     `text` is compared too, or alone; beside an image it counts `text_weight`, from 0 to 1. `box` is
-    the region of a given image that is compared.
+    the region of a given image that is compared. `min_match` is the least match, from 0 to 1.
     """
 
     limit: int = 10
@@ -75,6 +76,7 @@ class Query:
     shaping: Shaping = field(default_factory=Shaping)
     placement: PlacementUsed | None = None
     box: Box | None = None
+    min_match: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -344,7 +346,7 @@ def _collecting(
         mode=mode,
     )
     passes = matcher(query.where, query.schema) if query.where else None
-    least = weighed.cosine_of(query.min_score)
+    least = weighed.cosine_of(_least_score(generation, query))
     return Collecting(
         search,
         limit=pool_of(query.limit, query.shaping),
@@ -356,6 +358,21 @@ def _collecting(
     )
 
 
+def _curve(generation: Generation, query: Query) -> MatchCurve | None:
+    """Return the curve of `match`, where it holds: not for words and other weights of colour."""
+    is_usual = query.text is None and query.colour is None
+    return MatchCurve.of(generation.match_curve) if generation.match_curve and is_usual else None
+
+
+def _least_score(generation: Generation, query: Query) -> float | None:
+    """Return the score that `min_score` and `min_match` demand together."""
+    curve = None if query.min_match is None else _curve(generation, query)
+    if curve is None or query.min_match is None:
+        return query.min_score
+    least = curve.score_of(query.min_match)
+    return least if query.min_score is None else max(query.min_score, least)
+
+
 def _relax(
     connection: Connection, index: VectorIndex, weighed: Weighed, query: Query, answer: Answer
 ) -> Answer:
@@ -365,7 +382,7 @@ def _relax(
         missing = query.limit - len(items)
         if missing <= 0:
             break
-        if not has_clause(relaxed.where, relaxed.min_score, clause):
+        if not has_clause(relaxed.where, relaxed.min_score, clause, min_match=relaxed.min_match):
             continue
         dropped.append(clause)
         relaxed = _without(relaxed, clause, limit=missing)
@@ -389,6 +406,8 @@ def _without(query: Query, clause: str, *, limit: int) -> Query:
     """Return the query for some more products, without one of its clauses."""
     if clause == MIN_SCORE:
         return replace(query, min_score=None, limit=limit)
+    if clause == MIN_MATCH:
+        return replace(query, min_match=None, limit=limit)
     where = {field: it for field, it in query.where.items() if field != clause}
     return replace(query, where=where, limit=limit)
 
@@ -405,6 +424,10 @@ def _answer(index: VectorIndex, weighed: Weighed, found: Collecting, query: Quer
         items = with_sizes(index, items, group_by, found.search.where, several=several)
     if query.explain:
         items = explain(index, weighed, items)
+    curve = _curve(generation, query)
+    if curve is not None:
+        matches = curve.matches([item.score for item in items]).tolist()
+        items = [replace(item, match=it) for item, it in zip(items, matches, strict=True)]
     meta: dict[str, Any] = {
         "embedder": generation.embedder,
         "fingerprint": generation.fingerprint,
@@ -412,6 +435,8 @@ def _answer(index: VectorIndex, weighed: Weighed, found: Collecting, query: Quer
         "index_lags": found.lags and len(items) < query.limit,
         "colour": weighed.colour,
     }
+    if query.min_match is not None:
+        meta["min_match_score"] = None if curve is None else curve.score_of(query.min_match)
     if query.placement:
         meta["placement"] = asdict(query.placement)
     return Answer(items=items, generation=generation, meta=meta, search=found.search)

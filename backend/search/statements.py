@@ -65,7 +65,7 @@ def active(*, with_others: bool) -> Select[Any]:
     With others it takes `skus`, and has a row for each product's `product_id`, or one without.
     """
     g, p = GENERATIONS.c, PRODUCTS.c
-    columns: list[Any] = [g.id.label("generation_id"), g.most_images]
+    columns: list[Any] = [g.id.label("generation_id"), g.most_images, g.match_version]
     source: FromClause = GENERATIONS
     if with_others:
         columns.append(p.id.label("product_id"))
@@ -87,7 +87,7 @@ def asked(which: Which, *, with_others: bool) -> Select[Any]:
     source: FromClause = GENERATIONS.outerjoin(PRODUCTS, named)
     source = source.outerjoin(ENTRIES, (e.generation_id == g.id) & (e.product_id == p.id) & is_it)
     digest: ColumnElement[str | None] = e.embedded_digest
-    columns: list[Any] = [g.id.label("generation_id"), g.most_images]
+    columns: list[Any] = [g.id.label("generation_id"), g.most_images, g.match_version]
     columns += [p.id.label("product_id"), p.sku, p.removed_at.is_not(None).label("is_removed")]
     columns += [state_column(e).label("state"), e.last_error, v.vector]
     if which is Which.FIRST:
@@ -150,7 +150,8 @@ def asked_each() -> Select[Any]:
     source = source.outerjoin(
         VECTORS, (v.image_digest == e.embedded_digest) & (v.fingerprint == g.fingerprint)
     )
-    columns = [g.id.label("generation_id"), g.most_images, p.id.label("product_id"), p.sku]
+    columns: list[Any] = [g.id.label("generation_id"), g.most_images, g.match_version]
+    columns += [p.id.label("product_id"), p.sku]
     columns += [p.removed_at.is_not(None).label("is_removed"), state_column(e).label("state")]
     columns += [e.last_error, v.vector, e.embedded_digest.label("digest")]
     return select(*columns).select_from(source).where(g.state == ACTIVE)
