@@ -26,6 +26,16 @@ RUN uv build --wheel --out-dir /dist --build-constraints constraints.txt \
     && uv pip install --no-deps /dist/*.whl
 
 
+FROM build AS manual
+
+RUN uv pip install --requirements pyproject.toml --extra docs --constraints constraints.txt
+COPY ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md DECISIONS.md ./
+COPY benchmarks/README.md benchmarks/README.md
+COPY tests/README.md tests/README.md
+COPY docs docs
+RUN cd docs/site && /opt/lookalike/bin/mkdocs build --quiet
+
+
 FROM python:3.11-slim-bookworm
 
 ARG VERSION=0.1.0
@@ -46,12 +56,14 @@ RUN apt-get update \
     && install --directory --owner lookalike --group lookalike /data /data/images
 
 COPY --from=build /opt/lookalike /opt/lookalike
+COPY --from=manual /src/build/manual /opt/manual
 
 # Only /data and /tmp are written, so the root file system can be read-only.
 ENV PATH=/opt/lookalike/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     LOOKALIKE_DATA_DIR=/data \
+    LOOKALIKE_MANUAL_DIR=/opt/manual \
     LOOKALIKE_NETWORKS_DIR=/data/networks \
     TORCH_HOME=/data/torch
 WORKDIR /data

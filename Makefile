@@ -8,12 +8,13 @@ RUNS   ?= 20
 PARALLEL := -n 2 --dist worksteal
 MEASURED := $(BIN)/python -m slipcover --branch --source backend,workers --json --out .coverage.json -m pytest
 REPORT := $(BIN)/python .ci/coverage_report.py .coverage.json
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(abspath $(BIN))/python -m mkdocs
 PRODUCTS ?= 10000
 MINUTES ?= 10
-EXTRAS := test,dev
+EXTRAS := test,dev,docs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fashion-mnist serve test test-unit test-integration test-acceptance test-migration test-all prove-kills prove-catalogue prove-siege prove-reindex prove-gpu prove-compose prove-stores check format lock record-release sample clean
+.PHONY: help setup demo fashion-mnist serve test test-unit test-integration test-acceptance test-migration test-all prove-kills prove-catalogue prove-siege prove-reindex prove-gpu prove-compose prove-stores docs check format lock record-release sample clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,11 +73,15 @@ prove-stores: setup ## Stop, pause, kill, fill, slow and cut each store; then re
 prove-compose: setup ## Build, start, use, kill, restart and upgrade docker-compose.yml (needs Docker)
 	PROVE_COMPOSE=1 $(BIN)/python -m pytest tests/acceptance/test_compose_proof.py -s
 
-check: setup ## Lint, format, types, imports between folders, fast tests
+docs: setup ## Build the manual into build/manual; a link that leads nowhere is an error
+	cd docs/site && $(MKDOCS) build --quiet
+
+check: setup ## Lint, format, types, imports between folders, manual, fast tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(MAKE) docs
 	$(BIN)/python -m pytest -m 'not slow' $(PARALLEL)
 
 format: setup ## Format the code

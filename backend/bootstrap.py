@@ -104,6 +104,7 @@ class Services:
     def close(self) -> None:
         """Flush and close everything."""
         self.answer_log.close()
+        self.together.close()
         self.indexes.close_all()
         self.decoders.close()
         self.owner.release()
@@ -202,7 +203,7 @@ def build(
             folder=settings.data_dir.absolute() / "feeds",
             max_image_bytes=settings.max_image_bytes,
         ),
-        together=Together(db, indexes.of),
+        together=Together(db, indexes.of, keeps=not db.is_read_only),
         recommender=Recommender(db, indexes.of),
         answer_log=AnswerLog(db, most=settings.answers_kept),
     )

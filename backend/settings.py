@@ -237,6 +237,9 @@ class Settings(BaseSettings):
     idempotency_hours: int = Field(
         24, ge=1, le=720, description="how long the answer to an Idempotency-Key is kept"
     )
+    manual_dir: Path = Field(
+        Path("build/manual"), description="the folder of the built manual, shown at /manual"
+    )
     metrics_host: str = Field("127.0.0.1", description="address of the ports for /metrics")
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="a port of its own for /metrics, without keys"
@@ -384,6 +387,10 @@ class Settings(BaseSettings):
     def qdrant_prefix(self) -> str:
         """What the names of all collections and aliases on a Qdrant server begin with."""
         return f"{self.namespace}-" if self.namespace else ""
+
+    def evaluation_file(self, kind: str) -> Path:
+        """Return where the last evaluation is kept for the operator's page, as `json` or `html`."""
+        return self.data_dir.absolute() / "reports" / f"evaluation.{kind}"
 
     @property
     def metrics_dir(self) -> Path:

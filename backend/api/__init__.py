@@ -28,6 +28,7 @@ from backend.api import (
     image_slots,
     images,
     jobs,
+    manual,
     metrics,
     openapi,
     paths,
@@ -107,6 +108,7 @@ def create_app(
     idempotency.register_idempotency(app)
     for resource in RESOURCES:
         app.register_api(resource.api)
+    app.register_blueprint(manual.pages)
     openapi.publish(app, facets=services.settings.facets)
     scopes.describe_scopes(app, locked=locked)
     idempotency.describe_idempotency(app)

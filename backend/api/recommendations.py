@@ -97,7 +97,7 @@ def recommend() -> Json:
         shaping=body.shaping,
     )
     query = with_placement(query, body.placement, body.model_fields_set)
-    return _recommend(body, query, body.fields)
+    return recommend_by(body, query, body.fields)
 
 
 @api.get(
@@ -118,10 +118,11 @@ def recommend_to_user(user: str) -> Json:
     leave_out = reader.choice("leave_out", list(LeaveOut), default=LeaveOut.BOUGHT)
     query, fields = read_query(reader, filterable(), scored=False)
     body = RecommendationBody(user=user[:MOST_TEXT], strategy=strategy, leave_out=leave_out)
-    return _recommend(body, query, fields)
+    return recommend_by(body, query, fields)
 
 
-def _recommend(body: RecommendationBody, query: Query, fields: Sequence[str]) -> Json:
+def recommend_by(body: RecommendationBody, query: Query, fields: Sequence[str]) -> Json:
+    """Return the list for the shopper, the visit and the examples of a body, as JSON."""
     found = services()
     with found.db.query() as connection:
         generation, others = asked.read_others(connection, found.similar.active, query.exclude)
@@ -229,6 +230,11 @@ def together(sku: str) -> Json:
     reader = QueryReader.of_request()
     complementary = reader.flag("complementary")
     query, fields = read_query(reader, filterable(), scored=False)
+    return find_together(sku, query, fields, complementary=complementary)
+
+
+def find_together(sku: str, query: Query, fields: Sequence[str], *, complementary: bool) -> Json:
+    """Return what goes with a product, as JSON; raises UnknownProduct."""
     found = services()
     product, generation, vector = _asked(sku, query.exclude)
     query, same = _restrict(query, product[:1])
@@ -369,7 +375,9 @@ def _written(
             shown += _first(generation, passing, relaxed, shown, dropped=dropped)
     named = {it.product_id for one in shown for it in one.chosen.because}
     named |= {product for _, members in made.tastes for product in members}
-    skus, writer = _skus(named), ProductWriter(fields)
+    skus = {one.item.product.id: one.item.product.sku for one in shown}
+    skus |= _skus(named - skus.keys())
+    writer = ProductWriter(fields)
     answer: Json = {
         "items": [_item(one, skus, writer) for one in shown],
         "recommendation_id": g.request_id[:LONGEST_ID],
@@ -470,9 +478,8 @@ def _in_parts(chosen: Iterator[Chosen], *, first: int) -> Iterator[list[Chosen]]
 def _skus(ids: Collection[int]) -> dict[int, str]:
     if not ids:
         return {}
-    with services().db.read() as session:
-        rows = session.execute(select(Product.id, Product.sku).where(Product.id.in_(ids)))
-        return {row.id: row.sku for row in rows}
+    with services().db.query() as connection:
+        return statements.read_skus(connection, ids)
 
 
 def _item(one: _Shown, skus: dict[int, str], writer: ProductWriter) -> Json:

@@ -59,7 +59,7 @@ def similar_to_product(sku: str) -> Json:
     reader = QueryReader.of_request()
     image = reader.integer_or_none("image", least=1, most=MOST_IMAGES)
     query, fields = read_query(reader, filterable())
-    return _by_sku(sku, replace(query, image=image), fields)
+    return by_sku(sku, replace(query, image=image), fields)
 
 
 @api.post(
@@ -84,15 +84,14 @@ def similar_to_image() -> Json:
         body = read_body(SimilarBody)
         query, fields = read_both(body, QueryReader.of_request(), filterable())
         if body.sku is not None:
-            return _by_sku(body.sku, query, fields)
+            return by_sku(body.sku, query, fields)
         if body.image_uri is not None:
             return _by_address(body.image_uri, query, fields)
-        _check_alone(query)
-        return _written(services().similar.to_text(query), fields)
+        return by_text(query, fields)
     if request.mimetype == "multipart/form-data":
         return _by_form()
     query, fields = read_query(QueryReader.of_request(), filterable(), with_image=True)
-    return _by_image(request.get_data(cache=False), query, fields)
+    return by_image(request.get_data(cache=False), query, fields)
 
 
 @api.post(
@@ -144,10 +143,11 @@ def _by_form() -> Json:
     if [name for name, _ in files] != ["image"] or reader.take("image"):
         reader.refuse("image", "the form must hold one file, under this name")
     query, fields = read_query(reader, filterable(), with_image=True)
-    return _by_image(files[0][1].read(), query, fields)
+    return by_image(files[0][1].read(), query, fields)
 
 
-def _by_sku(sku: str, query: Query, fields: list[str]) -> Json:
+def by_sku(sku: str, query: Query, fields: list[str]) -> Json:
+    """Return the products that look like a product, as JSON; raises as `to_product` does."""
     return _written(services().similar.to_product(sku, query), fields)
 
 
@@ -163,10 +163,20 @@ def _by_address(uri: str, query: Query, fields: list[str]) -> Json:
     check_query_addresses({"/image_uri": uri}, services().settings)
     with image_slot():
         data = services().fetch_image(uri)
-    return _by_image(data, query, fields)
+    return by_image(data, query, fields)
 
 
-def _by_image(data: bytes, query: Query, fields: list[str]) -> Json:
+def by_text(query: Query, fields: list[str]) -> Json:
+    """Return the products that look as the text of the query says; raises as `to_text` does."""
+    _check_alone(query)
+    return _written(services().similar.to_text(query), fields)
+
+
+def by_image(data: bytes, query: Query, fields: list[str]) -> Json:
+    """Return the products that look like the image in a file, as JSON.
+
+    Raises as `to_image` does, and RequestError where too many images are being worked on.
+    """
     _check_alone(query)
     found = services()
 

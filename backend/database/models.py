@@ -484,6 +484,22 @@ class ProductPopularity(Base):
     last_day: Mapped[int]  # of the newest act, since 1970, in UTC
 
 
+class ReadyRelations(Base):
+    """What the looks of a product tell of it in a generation: `backend.recommendations.ready`."""
+
+    __tablename__ = "ready_relations"
+
+    generation_id: Mapped[int] = mapped_column(
+        BigKey, ForeignKey("generations.id", ondelete="CASCADE"), primary_key=True
+    )
+    product_id: Mapped[int] = mapped_column(
+        BigKey, ForeignKey("products.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    made_at: Mapped[datetime] = mapped_column(index=True)
+    newest_product: Mapped[int] = mapped_column(BigInteger)  # the largest id when it was made
+    packed: Mapped[bytes]  # `backend.recommendations.relations.Relations.pack`
+
+
 class ListedAnswer(Base):
     """An answer with recommendations, kept for a day: to be shown again, and to tell reasons."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Final
 
 import structlog
 from sqlalchemy import select
@@ -14,12 +15,18 @@ from backend.catalogue import image_vectors
 from backend.database import clock
 from backend.database.engine import Database
 from backend.database.models import ACTIVE, Generation, Product
-from backend.errors import IndexRefused, IndexUnavailable, InvalidProduct, InvalidVector
+from backend.errors import (
+    DatabaseUnavailable,
+    IndexRefused,
+    IndexUnavailable,
+    InvalidProduct,
+    InvalidVector,
+)
 from backend.indexing.payload import payload
 from backend.indexing.refusals import upsert_apart
 from backend.metrics.instruments import count_searchable
 from backend.outages import Outages
-from backend.queue import Claimed, Stage, waiting
+from backend.queue import Claimed, Stage, Unreturned, waiting
 from backend.vectors import Point, Vector, VectorIndex
 from backend.vectors.image_points import point_id, point_ids, product_of
 
@@ -31,6 +38,8 @@ LONGEST_SECONDS = 2.0
 """Between two tries of an index that does not answer: when it is back, shoppers see old prices. A
 try of a server that is left alone costs nothing."""
 
+DATABASE_FAILED: Final = f"{DatabaseUnavailable.code}: the database failed meanwhile"
+
 
 def apply_pending(
     db: Database,
@@ -40,31 +49,52 @@ def apply_pending(
     lease: timedelta,
     limit: int = APPLY_BATCH,
     outages: Outages | None = None,
+    unreturned: Unreturned | None = None,
 ) -> int:
     """Claim embedded rows and write them to the index; return how many rows were claimed.
 
     When the index does not answer, the rows wait with that reason and IndexUnavailable is raised;
     with `outages`, none are claimed until it is time to try again. A point that the index refuses
-    is quarantined with its reason.
+    is quarantined with its reason. Where the database fails, `unreturned` keeps the claim, to be
+    given back.
     """
     outages, what = outages or Outages(), f"index of generation {generation.id}"
+    unreturned = unreturned or Unreturned()
     with db.read() as session:
         if not queue.is_due(session, generation.id, Stage.APPLY):
             return 0
     if not outages.may_try(what):
         return 0
-    claimed = db.write(
-        lambda session: queue.claim(session, generation.id, Stage.APPLY, limit=limit, lease=lease)
-    )
-    if claimed:
-        try:
-            _apply(db, generation, index, claimed)
-        except IndexUnavailable as error:
-            seconds = outages.fail(what, error.message, longest=LONGEST_SECONDS)
-            _postpone(db, generation, claimed, error, timedelta(seconds=seconds))
-            raise
-        outages.work(what)
+    claimed: list[Claimed] = []
+
+    def claim(session: Session) -> None:
+        claimed[:] = queue.claim(session, generation.id, Stage.APPLY, limit=limit, lease=lease)
+
+    def give_back(session: Session) -> None:
+        queue.postpone_apply(session, generation.id, claimed, DATABASE_FAILED, timedelta())
+
+    with unreturned.kept(give_back):
+        db.write(claim)
+        if claimed:
+            _apply_or_postpone(db, generation, index, claimed, outages, what)
     return len(claimed)
+
+
+def _apply_or_postpone(
+    db: Database,
+    generation: Generation,
+    index: VectorIndex,
+    claimed: Sequence[Claimed],
+    outages: Outages,
+    what: str,
+) -> None:
+    try:
+        _apply(db, generation, index, claimed)
+    except IndexUnavailable as error:
+        seconds = outages.fail(what, error.message, longest=LONGEST_SECONDS)
+        _postpone(db, generation, claimed, error, timedelta(seconds=seconds))
+        raise
+    outages.work(what)
 
 
 def _apply(

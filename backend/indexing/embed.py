@@ -25,6 +25,7 @@ from backend.database.models import Generation
 from backend.embedders import Embedder
 from backend.embedders.control import check_works
 from backend.errors import (
+    DatabaseUnavailable,
     DecoderBusy,
     DecoderDied,
     DecoderUnavailable,
@@ -49,7 +50,7 @@ from backend.indexing.kept_features import Embedded
 from backend.indexing.row_outcomes import RetryLimits, reason
 from backend.metrics.instruments import count_batch
 from backend.outages import Outages
-from backend.queue import REINDEX, Claimed, Stage
+from backend.queue import REINDEX, Claimed, Stage, Unreturned
 from backend.vectors import Vector
 
 log = structlog.get_logger(__name__)
@@ -65,6 +66,8 @@ HOST_CODES: Final = tuple(
 GAVE_UP: Final = DecoderDied(queue.EXHAUSTED.partition(": ")[2])
 """Why an image has no vector whose product has used all attempts in processes that died."""
 
+DATABASE_FAILED: Final = f"{DatabaseUnavailable.code}: the database failed meanwhile"
+
 Batch: TypeAlias = Sequence[tuple[ImageTask, Decoded | ImageError]]
 
 
@@ -77,6 +80,7 @@ class EmbedOptions(RetryLimits):
     lease: timedelta
     heartbeat: Callable[[], None] = lambda: None  # called for every image, so that a hang is seen
     outages: Outages = field(default_factory=Outages)
+    unreturned: Unreturned = field(default_factory=Unreturned)
 
 
 def embed_pending(
@@ -135,18 +139,26 @@ def _claim(
     failed_before: bool,
     up_to: int,
 ) -> list[Claimed]:
-    limit = 1 if failed_before else options.claim_size
-    return db.write(
-        lambda session: queue.claim(
+    claimed: list[Claimed] = []
+
+    def claim(session: Session) -> None:
+        claimed[:] = queue.claim(
             session,
             generation.id,
             Stage.EMBED,
-            limit=limit,
+            limit=1 if failed_before else options.claim_size,
             lease=options.lease,
             failed_before=failed_before,
             up_to=up_to,
         )
-    )
+
+    def give_back(session: Session) -> None:
+        left = [(row, DATABASE_FAILED, timedelta()) for row in claimed]
+        queue.postpone(session, generation.id, left)
+
+    with options.unreturned.kept(give_back):
+        db.write(claim)
+    return claimed
 
 
 def _work_or_give_back(
@@ -166,11 +178,11 @@ def _work_or_give_back(
         _work(db, generation, embedder, image_opener, options, open_rows)
     except HOST_FAULTS as error:
         seconds = options.outages.fail(outage_of(generation), reason(error))
-        _give_back(db, generation, open_rows, error, timedelta(seconds=seconds))
+        _give_back(db, generation, options, open_rows, error, timedelta(seconds=seconds))
         return False
     except Exception as error:
-        with suppress(SQLAlchemyError):  # it may be the database that fails; then the lease ends
-            _give_back(db, generation, open_rows, error, options.retry)
+        with suppress(SQLAlchemyError, DatabaseUnavailable):  # it may be the database that fails
+            _give_back(db, generation, options, open_rows, error, options.retry)
         raise
     options.outages.work(outage_of(generation))
     return True
@@ -179,12 +191,18 @@ def _work_or_give_back(
 def _give_back(
     db: Database,
     generation: Generation,
+    options: EmbedOptions,
     rows: Iterable[Claimed],
     error: Exception,
     wait: timedelta,
 ) -> None:
     left = [(row, reason(error), wait) for row in rows]
-    db.write(lambda session: queue.postpone(session, generation.id, left))
+
+    def give_back(session: Session) -> None:
+        queue.postpone(session, generation.id, left)
+
+    with options.unreturned.kept(give_back):
+        db.write(give_back)
 
 
 def _work(

@@ -7,8 +7,9 @@ Callers use `from backend import queue`, then `queue.claim(…)`. Reading order:
 3. `claims`: take due rows for the time of a lease
 4. `settlements`: record that claimed work is done, or why it failed
 5. `postponing`: rows that wait for the host, which are not at fault
-6. `backfill`: the entries of a new generation
-7. `progress`, `counting`: how far a generation is
+6. `unreturned`: claims that are given back when the database answers again
+7. `backfill`: the entries of a new generation
+8. `progress`, `counting`: how far a generation is
 """
 
 from backend.queue.claims import claim, first_due, free_leases, is_busy, is_due
@@ -50,6 +51,7 @@ from backend.queue.settlements import (
     settle_indexed,
     still_ours,
 )
+from backend.queue.unreturned import Unreturned
 
 __all__ = [
     "EXHAUSTED",
@@ -59,6 +61,7 @@ __all__ = [
     "Claimed",
     "FurtherImages",
     "Stage",
+    "Unreturned",
     "WaitingRows",
     "await_image",
     "claim",

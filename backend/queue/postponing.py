@@ -17,11 +17,14 @@ from sqlalchemy.orm import Session
 
 from backend.database import clock
 from backend.queue.entries import (
+    IS_OUR_CLAIM,
     REINDEX,
     Claimed,
     Entry,
+    Stage,
     update_and_count,
     update_claimed,
+    waits_for,
 )
 
 HEALING: Final = 1000
@@ -66,15 +69,17 @@ def postpone(
 def postpone_apply(
     session: Session, generation_id: int, rows: Sequence[Claimed], reason: str, wait: timedelta
 ) -> int:
-    """Give back rows of the apply stage that the index cannot take now; return how many changed.
+    """Give back rows of the apply stage that cannot be applied now; return how many changed.
 
-    The reason of an image that failed, which `failures` still counts, stays.
+    Rows that are settled, or requested meanwhile, do not change. The reason of an image that
+    failed, which `failures` still counts, stays.
     """
     values = {
         "due_at": clock.now(session) + wait,
         "last_error": case((Entry.failures == 0, reason), else_=Entry.last_error),
     }
-    return update_claimed(session, generation_id, rows, values)
+    is_left = and_(IS_OUR_CLAIM, waits_for(Stage.APPLY))
+    return update_claimed(session, generation_id, rows, values, where=is_left)
 
 
 def waits_for_host() -> ColumnElement[bool]:

@@ -6,6 +6,7 @@ Both are Core statements on tables: they are compiled once, and make no objects 
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from enum import Enum, auto
 from functools import cache
 from typing import Any, Final, cast
@@ -13,6 +14,7 @@ from typing import Any, Final, cast
 from sqlalchemy import (
     JSON,
     ColumnElement,
+    Connection,
     FromClause,
     Select,
     Table,
@@ -155,3 +157,16 @@ def asked_each() -> Select[Any]:
     columns += [p.removed_at.is_not(None).label("is_removed"), state_column(e).label("state")]
     columns += [e.last_error, v.vector, e.embedded_digest.label("digest")]
     return select(*columns).select_from(source).where(g.state == ACTIVE)
+
+
+def read_skus(connection: Connection, ids: Collection[int]) -> dict[int, str]:
+    """Return the skus of some products by their ids."""
+    rows = connection.execute(_skus(), {"ids": list(ids)})
+    return {row.id: row.sku for row in rows}
+
+
+@cache
+def _skus() -> Select[Any]:
+    return select(PRODUCTS.c.id, PRODUCTS.c.sku).where(
+        PRODUCTS.c.id.in_(bindparam("ids", expanding=True))
+    )

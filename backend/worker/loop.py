@@ -125,6 +125,8 @@ class Worker:
         ran = self.services.writes_index and self.handlers.run_next()
         busy = self.rounds.run_one() or ran
         busy = self.maintenance.count_events() or busy
+        if not busy:
+            self.maintenance.prepare_related_if_due()
         return self.maintenance.clean_up_if_due(idle=not busy) or busy
 
     def progress(self) -> Progress:

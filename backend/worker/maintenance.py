@@ -23,6 +23,7 @@ from backend.indexing import verify
 from backend.indexing.embed import HOST_CODES
 from backend.jobs import runners
 from backend.queue import history
+from backend.recommendations import ready
 from backend.reindex import calibration
 from backend.reindex.checks import Side
 
@@ -42,6 +43,11 @@ UNLABELLED_SECONDS: Final = 600.0
 
 EVENTS_SECONDS: Final = 60.0
 """How often events are joined with new products, and old ones are deleted."""
+
+PREPARED_AT_ONCE: Final = 10
+PREPARE_SECONDS: Final = 1.0
+IDLE_PREPARE_SECONDS: Final = 30.0
+"""How often lists are prepared for popular products, also where the last time there were none."""
 
 LOOK_SECONDS: Final = 0.05
 """How long one round looks through the images."""
@@ -70,6 +76,7 @@ class Maintenance:
         self._healed_at, self._outages_ended = -inf, services.outages.ended
         self._noted_at = self._store_failed_at = self._events_at = self._sampled_at = -inf
         self._calibrate_at = -inf
+        self._prepared_at, self._prepare_pause = -inf, PREPARE_SECONDS
         self._warned_of_skew = False
 
     def heal_if_due(self) -> None:
@@ -190,6 +197,20 @@ class Maintenance:
         services.db.write(lambda it: shoppers.delete_old(it, now=clock.now(it), days=days))
         most = services.settings.answers_kept
         services.db.write(lambda it: answers.delete_old(it, most=most))
+        services.db.write(ready.delete_old)
+
+    def prepare_related_if_due(self) -> None:
+        """Keep ready what goes with a few popular products, once a second while there are any."""
+        services = self._services
+        if time.monotonic() < self._prepared_at + self._prepare_pause or not services.writes_index:
+            return
+        with services.db.read() as session:
+            generation = generations.active_or_none(session)
+        prepared = 0
+        if generation is not None:
+            prepared = services.together.prepare(generation, limit=PREPARED_AT_ONCE)
+        self._prepared_at = time.monotonic()
+        self._prepare_pause = PREPARE_SECONDS if prepared else IDLE_PREPARE_SECONDS
 
     def reconcile_if_due(self) -> None:
         """Reconcile the next range of ids every `reconcile_seconds`."""

@@ -63,6 +63,7 @@ class Rounds:
         self._services = services
         self._optimizer = optimizer
         self._claim_size = ClaimSize()
+        self._unreturned = queue.Unreturned()
         self._log = IndexingLog()
         self._warned_at: dict[int, float] = {}  # generation -> when
         self._lease = timedelta(seconds=services.settings.lease_seconds)
@@ -74,6 +75,7 @@ class Rounds:
         """
         services = self._services
         services.heartbeat()
+        self._unreturned.give_back(services.db)
         with services.db.read() as session:
             live = generations.live(session)
         failed, embedded, applied = FirstError(), 0, 0
@@ -116,7 +118,12 @@ class Rounds:
         index = services.indexes.of(generation)
         try:
             return indexing.apply_pending(
-                services.db, generation, index, lease=self._lease, outages=services.outages
+                services.db,
+                generation,
+                index,
+                lease=self._lease,
+                outages=services.outages,
+                unreturned=self._unreturned,
             )
         except IndexGone:
             verify.refill(
@@ -206,4 +213,5 @@ class Rounds:
             image_wait=timedelta(hours=settings.image_wait_hours),
             heartbeat=self._services.heartbeat,
             outages=self._services.outages,
+            unreturned=self._unreturned,
         )

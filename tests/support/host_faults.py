@@ -10,9 +10,10 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -145,3 +146,25 @@ def _fill(session: Session) -> None:
 
 def _unlimited(connection: Any, *_: object) -> None:
     connection.execute("PRAGMA max_page_count=1000000")
+
+
+@contextmanager
+def lost_commits(db: Database, *, after: int, is_written: bool) -> Iterator[None]:
+    """Lose the connection in each commit after some; `is_written` tells whether it was carried out.
+
+    So it is when a server is killed: before it has read the commit, or before it has answered.
+    """
+    done = count()
+
+    def lose(connection: Connection) -> None:
+        if next(done) < after:
+            return
+        if is_written:
+            connection.connection.commit()
+        raise OperationalError("COMMIT", {}, ConnectionError("the server closed the connection"))
+
+    event.listen(db.engine, "commit", lose)
+    try:
+        yield
+    finally:
+        event.remove(db.engine, "commit", lose)

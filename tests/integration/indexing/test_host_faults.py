@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,7 +13,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 from support import hostile_decoding
 from support.exact_index import ExactIndex
-from support.host_faults import ImageHost, full_disk, no_file_descriptors
+from support.host_faults import ImageHost, full_disk, lost_commits, no_file_descriptors
 from support.image_files import colour_image
 from support.rows import entry
 from support.shop import LIMITS, FakeEmbedder, Shop
@@ -176,6 +177,23 @@ def test_a_full_disk_costs_no_product_its_tries(shop: Shop) -> None:
     assert [entry(shop.db, id_).failures for id_ in ids] == [0, 0]
     shop.work()
     assert (shop.progress().indexed, shop.quarantine()) == (2, {})
+
+
+@pytest.mark.parametrize("is_written", [False, True], ids=["lost", "written"])
+@pytest.mark.parametrize("after", range(8))
+def test_a_claim_that_a_lost_database_interrupts_is_given_back_before_its_lease_ends(
+    shop: Shop, after: int, is_written: bool
+) -> None:
+    for colour in ("red", "green"):
+        shop.save(colour, colour_image(colour))
+    with (
+        lost_commits(shop.db, after=after, is_written=is_written),
+        suppress(OperationalError),
+    ):
+        shop.work()
+    shop.work()
+    now = shop.progress()
+    assert (now.indexed, now.at_rest, shop.quarantine()) == (2, True, {})
 
 
 def test_an_index_that_does_not_answer_says_so_in_the_row_and_in_the_status(shop: Shop) -> None:

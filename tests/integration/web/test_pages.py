@@ -9,21 +9,13 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import delete
 from support.keys import UNKNOWN, bearer, make_key
+from support.pages import HTML, pages_of, token_in
 from support.shop import PROBLEM, Shop
 
 from backend.access import keys
 from backend.access.scope import Scope
-from backend.api import create_app
 from backend.database.models import ApiKey
-from backend.web import register_web
 from backend.web.session import COOKIE
-
-
-def pages_of(shop: Shop, *, locked: bool = False) -> FlaskClient:
-    """A browser at the pages of a shop."""
-    app = create_app(shop.services, locked=locked)
-    register_web(app, shop.services, locked=locked)
-    return app.test_client()
 
 
 @pytest.fixture
@@ -35,15 +27,6 @@ def browser(shop: Shop) -> FlaskClient:
 def locked_browser(shop: Shop) -> Iterator[FlaskClient]:
     yield pages_of(shop, locked=True)
     shop.services.db.write(lambda session: session.execute(delete(ApiKey)))
-
-
-HTML = {"Accept": "text/html"}
-
-
-def token_in(page: str) -> str:
-    found = re.search(r'name="csrf_token" value="([0-9a-f]{64})"', page)
-    assert found
-    return found[1]
 
 
 def sign_in(browser: FlaskClient, token: str, **form: str) -> int:
@@ -137,7 +120,7 @@ def test_a_session_ends_with_its_key_and_by_signing_out(
     locked_browser.set_cookie(COOKIE, cookie.value)
     assert locked_browser.get("/").status_code == 200
     shop.services.db.write(lambda it: keys.revoke(it, made.key.prefix))
-    elsewhere = pages_of(shop, locked=True)
+    elsewhere = pages_of(shop, locked=True, fresh=True)
     elsewhere.set_cookie(COOKIE, cookie.value)
     assert elsewhere.get("/", headers=HTML).status_code == 303
 

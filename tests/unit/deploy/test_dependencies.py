@@ -15,8 +15,8 @@ import pytest
 from support.places import ROOT
 
 SHIPPED = ("backend", "workers", "migrations")
-TRIED = (*SHIPPED, "tests", "examples", "benchmarks")
-OURS = {*SHIPPED, "sample_catalogue", "support", "shop_client", "lookalike_client"} | {
+TRIED = (*SHIPPED, "tests", "examples", "benchmarks", "docs")
+OURS = {*SHIPPED, "sample_catalogue", "support", "shop_client", "lookalike_client", "manual"} | {
     path.stem for path in (ROOT / "benchmarks").glob("*.py")
 }
 NEVER_IMPORTED: Mapping[str, str] = {
@@ -25,6 +25,7 @@ NEVER_IMPORTED: Mapping[str, str] = {
     "coverage": "run by `make test`",
     "hatchling": "what `build` builds with",
     "import-linter": "run by `make check`",
+    "mkdocs-material": "the theme of the manual, and what colours its code",
     "mypy": "run by `make check`",
     "openapi-python-client": "run as a program by a test, and writes `shop_client`",
     "pytest-timeout": "a plugin of pytest",
@@ -37,7 +38,7 @@ NEVER_IMPORTED: Mapping[str, str] = {
 
 
 def test_the_program_imports_what_is_declared_for_it() -> None:
-    assert imported(*SHIPPED) <= declared(*extras() - {"test", "dev"})
+    assert imported(*SHIPPED) <= declared(*extras() - {"test", "dev", "docs"})
 
 
 def test_the_tests_import_what_is_declared() -> None:

@@ -11,6 +11,7 @@ import yaml
 from support.places import ROOT
 
 from backend.cli import app
+from manual.places import COPIED
 
 FILE = ROOT / "Dockerfile"
 
@@ -40,11 +41,12 @@ def let_in() -> set[str]:
 
 
 def test_every_file_that_is_copied_exists_and_is_let_in() -> None:
-    build, final = stages()
-    copied = {source for line in of(build, "COPY") for source in line.split()[:-1]}
+    build, manual, final = stages()
+    copies = of(build, "COPY") + of(manual, "COPY")
+    copied = {source for line in copies for source in line.split()[:-1]}
     assert copied == let_in()
     assert all((ROOT / source).exists() for source in copied)
-    assert all(line.startswith("--from=build ") for line in of(final, "COPY"))
+    assert {line.split()[0] for line in of(final, "COPY")} == {"--from=build", "--from=manual"}
 
 
 def test_the_wheel_finds_all_it_is_made_of() -> None:
@@ -53,7 +55,16 @@ def test_the_wheel_finds_all_it_is_made_of() -> None:
     project = pyproject["project"]
     needed = {*packages, project["readme"], *project["license-files"], "pyproject.toml"}
     needed |= {"constraints.txt"}  # which releases are installed beside it
-    assert needed == let_in()
+    assert needed == let_in() - {"docs", *COPIED}
+
+
+def test_the_manual_is_built_from_all_its_pages_and_served_from_where_it_is_copied_to() -> None:
+    _, manual, final = stages()
+    assert {"docs", *(name for name in COPIED if not name.startswith("backend/"))} == {
+        source for line in of(manual, "COPY") for source in line.split()[:-1]
+    }
+    (place,) = (line.split()[-1] for line in of(final, "COPY") if "--from=manual" in line)
+    assert f"LOOKALIKE_MANUAL_DIR={place} " in of(final, "ENV")[0] + " "
 
 
 def test_the_image_starts_a_command_that_exists() -> None:
@@ -91,7 +102,8 @@ def test_the_image_is_labelled_with_the_version_and_holds_no_secret() -> None:
     assert not [line for line in given if re.search(r"(?i)password|secret|token|key", line)]
 
 
-def test_both_stages_start_from_the_same_pinned_python() -> None:
-    starts = {of(stage, "FROM")[0].split(" AS ")[0] for stage in stages()}
-    (image,) = starts
+def test_first_and_last_stage_start_from_the_same_pinned_python() -> None:
+    build, manual, final = (of(stage, "FROM")[0].split(" AS ")[0] for stage in stages())
+    assert manual == "build"
+    (image,) = {build, final}
     assert re.fullmatch(r"python:3\.\d+-slim-\w+", image)

@@ -1,0 +1,26 @@
+"""What mkdocs calls while it builds the manual."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+from manual import links, navigation, pages
+from manual.places import TITLES
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages of the project and of the reference, and list all pages."""
+    for place, text in pages.all_added().items():
+        files.append(File.generated(config, place, content=text))
+    found = sorted(file.src_uri for file in files.documentation_pages())
+    config.nav = navigation.complete(config.nav or [], [*TITLES, *found], TITLES)
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
+    """Turn links between files of the repository into links between pages."""
+    return links.rewrite(markdown, page.file.src_uri)
