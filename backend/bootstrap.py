@@ -12,6 +12,7 @@ from pathlib import Path
 from sqlalchemy import make_url
 
 from backend import generations
+from backend.access.signing_key import SigningKey
 from backend.adaptation import stored as statistics
 from backend.database import arrival, failures
 from backend.database.arrival import Arrival
@@ -81,6 +82,7 @@ class Services:
     together: Together
     recommender: Recommender
     answer_log: AnswerLog
+    signing_key: SigningKey
 
     @property
     def writes_index(self) -> bool:
@@ -206,6 +208,7 @@ def build(
         together=Together(db, indexes.of, keeps=not db.is_read_only),
         recommender=Recommender(db, indexes.of),
         answer_log=AnswerLog(db, most=settings.answers_kept),
+        signing_key=SigningKey(db),
     )
     _prepare(services, wait=wait)
     return services
