@@ -216,6 +216,8 @@ def show(evaluation: Evaluation) -> None:
             scores = [s for s in evaluation.scores if (s.by, s.group) == (by, group)]
             out.print(_score_table(evaluation, scores))
     out.print(_other_table(evaluation))
+    if evaluation.calibrations:
+        out.print(_match_table(evaluation))
     if evaluation.unusable:
         out.print(f"{evaluation.unusable:,} products left out: their images cannot be used.")
 
@@ -254,13 +256,20 @@ def _lead(estimate: Estimate) -> str:
     return f"[bold]{text}[/]" if estimate.low > 0 or estimate.high < 0 else text
 
 
+def _match_table(evaluation: Evaluation) -> Table:
+    """Return a table of the curves of `match`: how far they are off, on average."""
+    by = evaluation.calibrations[0].by
+    title = f"Match by {escape(by)}: expected calibration error on other products"
+    table = _table(title, "error", "neighbours")
+    for one in evaluation.calibrations:
+        table.add_row(escape(one.embedder), f"{one.error:.3f}", f"{one.pairs:,}")
+    return table
+
+
 def _other_table(evaluation: Evaluation) -> Table:
     """Return a table of the figures that do not depend on labels, for the first group."""
     by, group = next(iter(evaluation.distribution)), next(iter(evaluation.queries))
-    columns = ("coverage", "diversity", "size", "MB", "images/s", "speed", "match error")
-    table = _table(
-        "Not by label", *columns, caption=f"match error: by {escape(by)}, on other products"
-    )
+    table = _table("Not by label", "coverage", "diversity", "size", "MB", "images/s", "speed")
     for one in evaluation.contenders:
         score = evaluation.score(one.spec, by, group)
         table.add_row(
@@ -271,6 +280,5 @@ def _other_table(evaluation: Evaluation) -> Table:
             f"{one.index_mb:.1f}",
             "" if one.images_per_second is None else f"{one.images_per_second:,.0f}",
             "" if one.speed is None else f"{one.speed:.2f}",
-            "" if (match := evaluation.calibration(one.spec)) is None else f"{match.error:.3f}",
         )
     return table
