@@ -388,6 +388,10 @@ class Settings(BaseSettings):
         """What the names of all collections and aliases on a Qdrant server begin with."""
         return f"{self.namespace}-" if self.namespace else ""
 
+    def evaluation_file(self, kind: str) -> Path:
+        """Return where the last evaluation is kept for the operator's page, as `json` or `html`."""
+        return self.data_dir.absolute() / "reports" / f"evaluation.{kind}"
+
     @property
     def metrics_dir(self) -> Path:
         """The folder in which the processes of this host add up what they count."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +16,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from backend import files
 from backend.cli.common import bar, err, out, print_json, services
 
 if TYPE_CHECKING:
@@ -144,16 +147,18 @@ def evaluate(
     )
     with services() as found:
         evaluation, evidence = run(_context(found, embedder or []), options)
+        text = json.dumps(as_json(evaluation), indent=1, ensure_ascii=False) + "\n"
+        _keep(found, "json", lambda draft: draft.write_text(text, "utf-8"))
         if html:
             _write_report(found, evaluation, evidence, html)
+            _keep(found, "html", partial(shutil.copyfile, html))
     if json_file == "-":
         print_json(as_json(evaluation))
         return
     show(evaluation)
     if json_file:
-        text = json.dumps(as_json(evaluation), indent=1, ensure_ascii=False)
         Path(json_file).parent.mkdir(parents=True, exist_ok=True)
-        Path(json_file).write_text(text + "\n", "utf-8")
+        Path(json_file).write_text(text, "utf-8")
     for written in (json_file, html):
         if written:
             out.print(f"Written: {written}")
@@ -181,6 +186,14 @@ def _context(found: Services, specs: Sequence[str]) -> EvaluationContext:
         open_images=found.image_opener.open,
         watch=bar,
     )
+
+
+def _keep(found: Services, kind: str, write: Callable[[Path], object]) -> None:
+    """Keep what was found for the operator's page; a full disk loses only that."""
+    try:
+        files.replace_file(found.settings.evaluation_file(kind), write)
+    except OSError as error:
+        err.print(f"Not kept for the operator's page: {error}", style="dim", markup=False)
 
 
 def _write_report(found: Services, evaluation: Evaluation, evidence: Evidence, path: Path) -> None:

@@ -81,6 +81,12 @@ def newest(session: Session, *, before_id: int | None = None, limit: int = 100) 
     return list(session.scalars(rows))
 
 
+def failed(session: Session, *, but: str, limit: int) -> list[Job]:
+    """Return jobs that failed and were not cancelled, the newest first, except those of a verb."""
+    is_failed = (Job.state == FAILED) & Job.cancelled_at.is_(None) & (Job.verb != but)
+    return list(session.scalars(select(Job).where(is_failed).order_by(Job.id.desc()).limit(limit)))
+
+
 def seconds_left(job: Job) -> float | None:
     """Estimate how long a running job will take, by its rate; None where that is unknown."""
     if job.state != RUNNING or job.total is None or not job.rate:

@@ -12,6 +12,7 @@ from flask import Flask
 from backend.api import authentication
 from backend.bootstrap import Services
 from backend.web import (
+    admin,
     asking,
     facets,
     gallery,
@@ -33,6 +34,7 @@ BLUEPRINTS = (
     photo.blueprint,
     shopping.blueprint,
     thumbnails.blueprint,
+    admin.blueprint,
 )
 
 
