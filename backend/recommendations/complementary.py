@@ -7,7 +7,7 @@ among those that go with the product's, times the square of the cosine similarit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +19,7 @@ from backend.database.models import CategoryPair, Generation, Product
 from backend.events.pairing import LEVELS
 from backend.filters import Condition, Where
 from backend.recommendations.chosen import Because, Chosen, Reason
+from backend.recommendations.relations import Related
 from backend.search.nearest_products import nearest_products
 from backend.vectors import Searchable, Vector
 
@@ -110,16 +111,14 @@ class Complementary:
         return [Chosen(it, score, Reason.CATEGORY, because) for score, it in best]
 
 
-def before_looks(
-    related: Sequence[Chosen], by_category: Callable[[], Iterable[Chosen]]
-) -> Iterator[Chosen]:
+def before_looks(related: Related, by_category: Callable[[], Iterable[Chosen]]) -> Iterator[Chosen]:
     """Yield what shoppers did together, then what categories tell, then what only looks alike.
 
     The categories are asked only if the list needs them.
     """
     looks = []
     for one in related:
-        if one.reason is Reason.LOOK:
+        if related.only_looks(one.product_id):
             looks.append(one)
         else:
             yield one
