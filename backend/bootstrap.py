@@ -12,6 +12,7 @@ from pathlib import Path
 from sqlalchemy import make_url
 
 from backend import generations
+from backend.access.signing_key import SigningKey
 from backend.adaptation import stored as statistics
 from backend.database import arrival, failures
 from backend.database.arrival import Arrival
@@ -83,6 +84,7 @@ class Services:
     complementary: Complementary
     recommender: Recommender
     answer_log: AnswerLog
+    signing_key: SigningKey
 
     @property
     def writes_index(self) -> bool:
@@ -209,6 +211,7 @@ def build(
         complementary=Complementary(db, indexes.of),
         recommender=Recommender(db, indexes.of),
         answer_log=AnswerLog(db, most=settings.answers_kept),
+        signing_key=SigningKey(db),
     )
     _prepare(services, wait=wait)
     return services

@@ -124,6 +124,12 @@ class InvalidFeed(LookalikeError):
     code = "invalid-feed"
 
 
+class CursorExpired(LookalikeError):
+    """The list of this cursor cannot go on: ask for its first page again."""
+
+    code = "cursor-expired"
+
+
 class NoExample(LookalikeError):
     """None of the examples is a product with a vector."""
 

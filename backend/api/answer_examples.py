@@ -120,6 +120,8 @@ def _page(*items: Mapping[str, Any]) -> dict[str, Any]:
     return {"items": list(items), "next_cursor": None}
 
 
+_CURSOR: Final = "yTbY0k1uYb0pZq3bH2mJ3QEAAAAAmgqYfN2oL5cQn1sVv8c0NwEBQDFh"
+
 ANSWERS: Final[Mapping[str, Any]] = {
     "Product": _PRODUCT,
     "ProductPage": {"items": [_PRODUCT], "next_cursor": "cHJvZHVjdHM6MQ"},
@@ -135,6 +137,7 @@ ANSWERS: Final[Mapping[str, Any]] = {
     },
     "SimilarAnswer": {
         "items": [{"sku": "0002", "score": 0.9183, "product": _PRODUCT}],
+        "next_cursor": _CURSOR,
         "recommendation_id": "similar-1-5b0e4f9a7c1d4c2f8e3a6b9d0c1f2e3a",
         "generation": 1,
         "request_id": "967915ec1a914613b211833198d840c5",
@@ -224,6 +227,7 @@ ANSWERS: Final[Mapping[str, Any]] = {
                 "product": _PRODUCT,
             }
         ],
+        "next_cursor": _CURSOR,
         "recommendation_id": "967915ec1a914613b211833198d840c5",
         "generation": 1,
         "request_id": "967915ec1a914613b211833198d840c5",

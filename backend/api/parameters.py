@@ -12,7 +12,15 @@ from typing import Any, Final
 from backend.api.schemas import Json
 from backend.api.schemas.image_query import BOX as BOX_WORDS
 from backend.api.schemas.shaping import BOOST_WORDS, DIVERSITY, GROUP_BY, PLACEMENT, RELAX, RESTRICT
-from backend.api.schemas.similar_items import COLOUR, EXPLAIN, IMAGE, TEXT, TEXT_WEIGHT
+from backend.api.schemas.similar_items import (
+    COLOUR,
+    CURSOR_OF_IMAGE,
+    EXPLAIN,
+    IMAGE,
+    TEXT,
+    TEXT_WEIGHT,
+)
+from backend.api.schemas.similar_items import CURSOR as CURSOR_OF_LIST
 from backend.catalogue import skus
 from backend.events.record import MOST_TEXT
 from backend.filters import OPEN_PREFIX
@@ -107,6 +115,8 @@ PLACEMENT_NAME: Final = _share(
 CURSOR: Final = _share(
     "Cursor", _parameter("cursor", _TEXT, "the `next_cursor` of the page before")
 )
+LIST_CURSOR: Final = _share("ListCursor", _parameter("cursor", _TEXT, CURSOR_OF_LIST))
+IMAGE_CURSOR: Final = _share("ImageCursor", _parameter("cursor", _TEXT, CURSOR_OF_IMAGE))
 STATE: Final = _words("state", {"$ref": f"{SCHEMAS}State"}, "only in these states")
 FIELDS: Final = _share(
     "Fields",

@@ -31,6 +31,7 @@ STATUS: Final[Mapping[type[LookalikeError], int]] = {
     errors.ForbiddenFeed: 422,
     errors.InvalidEvent: 422,
     errors.NoExample: 422,
+    errors.CursorExpired: 410,
     errors.FeedUnavailable: 503,
     errors.InvalidProduct: 422,
     errors.InvalidFilter: 422,

@@ -567,6 +567,15 @@ class WordAlignment(Base):
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
 
 
+class Secret(Base):
+    """A secret that all processes share."""
+
+    __tablename__ = "secrets"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value: Mapped[bytes] = mapped_column(LargeBinary)
+
+
 class Placement(Base):
     """A named set of defaults of lists."""
 

@@ -44,7 +44,9 @@ class Collecting:
     With `group_by`, a column, the best product of each value is taken. Then the search goes on
     until there are enough groups or the index has no more: each round leaves out the values that
     are taken, so it finds another group if there is one. `taken` are values that are taken before.
-    `is_pool` tells that more are asked for than shown.
+    `is_pool` tells that more are asked for than shown. `shown` are products of former pages: the
+    first round asks for as many more instead of leaving them out by the index's filter, through
+    which a search of the graph would miss others.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Collecting:
         group_by: str | None = None,
         taken: Collection[Any] = (),
         is_pool: bool = False,
+        shown: Collection[int] = (),
     ) -> None:
         self.search = search
         self.min_score = min_score
@@ -73,13 +76,19 @@ class Collecting:
         self._wanted = (limit + SLACK) * (GROUP_TIMES if group_by else 1)
         self._rounds = 0
         self._hits: list[Hit] = []
+        self._shown = shown
+        self._unwanted = frozenset(search.exclude).union(shown)
+        self._is_exhausted = False  # the index has no further points
+        self._has_rest = False  # some hits were not looked at
 
     @property
     def points(self) -> int:
         """How many points the first round asks for, where nothing is left out."""
         more = self._left_out if self._left_out <= FEW else 0
-        points = self._wanted * min(self._images, MOST_TIMES) + more
-        return min(points, MOST_AT_ONCE) if self._group_by or self._is_pool else points
+        times = min(self._images, MOST_TIMES)
+        points = self._wanted * times + more
+        points = min(points, MOST_AT_ONCE) if self._group_by or self._is_pool else points
+        return points if self._rounds else points + len(self._shown) * times
 
     @property
     def _left_out(self) -> int:
@@ -89,7 +98,8 @@ class Collecting:
     def exclude(self) -> list[int]:
         """The points that this round leaves out by the index's filter."""
         left_out = () if self._left_out <= FEW and not self._rounds else self.search.exclude
-        return point_ids([*left_out, *self._seen], self._images)
+        shown = self._shown if self._rounds else ()
+        return point_ids([*left_out, *shown, *self._seen], self._images)
 
     def ask(self, index: VectorIndex) -> None:
         """Search once more."""
@@ -117,12 +127,12 @@ class Collecting:
 
     def receive(self, hits: Sequence[Hit], *, asked: int) -> None:
         """Note what a search for so many points has found."""
-        unwanted = frozenset(self.search.exclude)
-        self._hits = [hit for hit in hits if product_of(hit.id) not in unwanted]
+        self._hits = [hit for hit in hits if product_of(hit.id) not in self._unwanted]
         self._seen |= dict.fromkeys(product_of(hit.id) for hit in self._hits)
         self._rounds += 1
         is_last = self._rounds > REFILLS and self._group_by is None
-        self.is_over = len(hits) < asked or is_last
+        self._is_exhausted = len(hits) < asked
+        self.is_over = self._is_exhausted or is_last
         self._wanted *= GROWTH
 
     @property
@@ -132,11 +142,13 @@ class Collecting:
 
     def take(self, rows: Mapping[int, Rows], *, images: bool) -> None:
         """Add the hits that pass, by the rows of their products."""
-        for one in neighbours(self._hits, rows, images=images):
+        found = neighbours(self._hits, rows, images=images)
+        for one in found:
             if not self._passes or self._passes(one.value_of):
                 self._take(one)
             if len(self._items) == self._limit:
                 self.is_over = True
+                self._has_rest = next(found, None) is not None
                 return
 
     def _take(self, one: Neighbour) -> None:
@@ -153,6 +165,11 @@ class Collecting:
     def items(self) -> list[Neighbour]:
         """The neighbours, best first."""
         return list(self._items.values())
+
+    @property
+    def has_more(self) -> bool:
+        """Whether further products may pass."""
+        return self._has_rest or not self._is_exhausted
 
     @property
     def lags(self) -> bool:

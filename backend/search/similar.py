@@ -17,12 +17,21 @@ from backend.errors import IndexGone, LookalikeError
 from backend.filters import Schema, Where
 from backend.filters.matching import matcher
 from backend.images.box import Box
-from backend.search.asked import ActiveGeneration, Asked, read_each, read_others, read_product
+from backend.search import statements
+from backend.search.asked import (
+    ActiveGeneration,
+    Asked,
+    read_again,
+    read_each,
+    read_others,
+    read_product,
+)
 from backend.search.collecting import Collecting
 from backend.search.dial import Weighed, weigh
 from backend.search.explaining import explain
 from backend.search.found import Neighbour, Rows, read_rows
 from backend.search.grouping import with_sizes
+from backend.search.paging import Basis, Position
 from backend.search.query_text import Said
 from backend.search.query_vectors import vector_of
 from backend.search.recall_monitor import Search
@@ -58,7 +67,7 @@ class Query:
     `shows_images` tells whether the answer needs the images of its products. `colour`, from 0 to 1,
     is how much colour counts (`search.dial`), `explain` asks for the parts of each score.
     `text` is compared too, or alone; beside an image it counts `text_weight`, from 0 to 1. `box` is
-    the region of a given image that is compared.
+    the region of a given image that is compared, `after` where a further page begins.
     """
 
     limit: int = 10
@@ -74,17 +83,23 @@ class Query:
     text_weight: float = 0.5
     shaping: Shaping = field(default_factory=Shaping)
     placement: PlacementUsed | None = None
+    after: Position | None = None
     box: Box | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """Neighbours, best first, and the one generation that they come from."""
+    """Neighbours, best first, and the one generation that they come from.
+
+    `position` is where the next page begins, None if nothing can follow.
+    """
 
     items: list[Neighbour]
     generation: Generation
     meta: dict[str, Any]
     search: Search
+    has_more: bool = False
+    position: Position | None = None
 
 
 class SimilarProducts:
@@ -110,7 +125,8 @@ class SimilarProducts:
 
         The vector is read from SQL, so no network runs. Raises UnknownProduct, NoImage when the
         product has no image of the number that is asked for, NotSearchable when it has no vector
-        yet (with its state and reason), NoGeneration, InvalidFilter.
+        yet (with its state and reason), NoGeneration, InvalidFilter; for a further page also
+        CursorExpired, if its generation or image is gone.
         """
         return _repeat_if_gone(lambda: self._to_product(sku, query))
 
@@ -132,6 +148,13 @@ class SimilarProducts:
         """
         return _repeat_if_gone(lambda: self._to_text(query))
 
+    def go_on(self, query: Query) -> Answer:
+        """Return a further page of what looks like an image, a text, or both.
+
+        Raises CursorExpired, InvalidFilter.
+        """
+        return _repeat_if_gone(lambda: self._to_text(query))
+
     def to_products(self, skus: Sequence[str], query: Query) -> list[Answer | LookalikeError]:
         """Answer `to_product` for many products, in their order, or say why one has no answer.
 
@@ -142,54 +165,65 @@ class SimilarProducts:
 
     def _to_product(self, sku: str, query: Query) -> Answer:
         with self._db.query() as connection:
-            asked = read_product(
-                connection, self.active, sku, image=query.image, exclude=query.exclude
-            )
-            vector, generation, exclude = vector_of(asked), asked.generation, asked.exclude
+            asked = self._read(connection, sku, query)
+            basis, generation, exclude = _basis_of(asked), asked.generation, asked.exclude
             query, same = _restrict(connection, query, asked.product_id)
             if query.text is None:
-                weighed = self._weigh(generation, vector, query)
-                answer = self._search(connection, generation, weighed, query, exclude)
+                answer = self._search(connection, generation, basis, query, exclude)
         if query.text is not None:
-            answer = self._encode_and_search(generation, vector, query, exclude)
+            answer = self._encode_and_search(generation, basis, query, exclude)
         answer.meta["query_state"] = asked.state.value
         _say_restricted(answer, same)
         return answer
+
+    def _read(self, connection: Connection, sku: str, query: Query) -> Asked:
+        if query.after is not None:
+            return read_again(connection, self.active, sku, query.after, exclude=query.exclude)
+        return read_product(connection, self.active, sku, image=query.image, exclude=query.exclude)
 
     def _to_image(
         self, encode: Callable[[Generation, bytes], Vector], image: bytes, query: Query
     ) -> Answer:
         with self._db.query() as connection:
             generation, exclude = read_others(connection, self.active, query.exclude)
-        return self._encode_and_search(generation, encode(generation, image), query, exclude)
+        basis = Basis(vector=encode(generation, image))
+        return self._encode_and_search(generation, basis, query, exclude)
 
     def _to_text(self, query: Query) -> Answer:
         with self._db.query() as connection:
-            generation, exclude = read_others(connection, self.active, query.exclude)
-        return self._encode_and_search(generation, None, query, exclude)
+            generation, exclude = read_others(connection, self.active, query.exclude, query.after)
+        return self._encode_and_search(generation, Basis(), query, exclude)
 
     def _encode_and_search(
-        self, generation: Generation, vector: Vector | None, query: Query, exclude: Sequence[int]
+        self, generation: Generation, basis: Basis, query: Query, exclude: Sequence[int]
     ) -> Answer:
         """Encode the text, if there is one, while no connection is held; then search."""
-        weighed = self._weigh(generation, vector, query)
+        if query.after is None:
+            basis = self._with_text(generation, basis, query)
         with self._db.query() as connection:
-            return self._search(connection, generation, weighed, query, exclude)
+            return self._search(connection, generation, basis, query, exclude)
 
     def _search(
         self,
         connection: Connection,
         generation: Generation,
-        weighed: Weighed,
+        basis: Basis,
         query: Query,
         exclude: Sequence[int],
     ) -> Answer:
+        after = query.after or Position(generation_id=generation.id, basis=basis)
+        if after.basis is not None and after.basis.vector is not None:
+            basis = after.basis
+        weighed = self._weigh(generation, basis, query)
         index = self._index_of(generation)
         mode = index.search_mode(query.where)
-        found = _collecting(generation, weighed, query, exclude, mode)
+        taken = _taken_groups(connection, query)
+        found = _collecting(generation, weighed, query, exclude, mode, taken=taken)
         _collect(connection, index, [found], query, {})
         answer = _answer(index, weighed, found, query)
-        return _relax(connection, index, weighed, query, answer)
+        answer = _relax(connection, index, weighed, query, answer, taken=taken)
+        ids = [item.product.id for item in answer.items]
+        return replace(answer, position=after.after(ids) if answer.has_more else None)
 
     def _to_products(self, skus: Sequence[str], query: Query) -> list[Answer | LookalikeError]:
         with self._db.query() as connection:
@@ -237,22 +271,27 @@ class SimilarProducts:
                 answers.append(one)
         return answers
 
-    def _weigh(self, generation: Generation, vector: Vector | None, query: Query) -> Weighed:
-        """Return what is searched: the vector of the image, of the text, or of both."""
-        blocks = self._blocks(generation, query)
-        lengths = None
-        if query.text is not None:
-            said = self._encode_text(generation, query.text)
-            if set(said.lengths) == {block.name for block in blocks or ()}:
-                lengths = said.lengths or None
-            if vector is None:
-                vector = said.vector
-            else:
-                weight = np.float32(query.text_weight)
-                vector = (1 - weight) * vector + weight * said.vector
-        if vector is None:
+    def _with_text(self, generation: Generation, basis: Basis, query: Query) -> Basis:
+        """Return what is searched by: the vector of the image, of the text, or of both."""
+        if query.text is None:
+            return basis
+        blocks, lengths = self._blocks(generation, query), None
+        said = self._encode_text(generation, query.text)
+        if set(said.lengths) == {block.name for block in blocks or ()}:
+            lengths = said.lengths or None
+        if basis.vector is None:
+            return Basis(vector=said.vector, lengths=lengths)
+        weight = np.float32(query.text_weight)
+        vector = (1 - weight) * basis.vector + weight * said.vector
+        return Basis(vector=vector, lengths=lengths)
+
+    def _weigh(self, generation: Generation, basis: Basis, query: Query) -> Weighed:
+        if basis.vector is None:
             raise ValueError("a query needs an image or a text")
-        return weigh(vector, blocks, colour=query.colour, lengths=lengths, parts=query.explain)
+        blocks = self._blocks(generation, query)
+        return weigh(
+            basis.vector, blocks, colour=query.colour, lengths=basis.lengths, parts=query.explain
+        )
 
     def _blocks(self, generation: Generation, query: Query) -> tuple[Block, ...] | None:
         """Return the blocks; where they are needed and unknown, the row is read again."""
@@ -269,6 +308,21 @@ def _repeat_if_gone(ask: Callable[[], Found]) -> Found:
         return ask()
     except IndexGone:
         return ask()
+
+
+def _basis_of(asked: Asked) -> Basis:
+    vector = vector_of(asked) if asked.vector else None
+    return Basis(vector=vector, digest=asked.digest or None)
+
+
+def _taken_groups(connection: Connection, query: Query) -> list[Any]:
+    """Return the groups that former pages have shown."""
+    group_by, after = query.shaping.group_by, query.after
+    if group_by is None or after is None:
+        return []
+    rows = connection.execute(statements.values(), {"ids": sorted(after.shown)}).mappings()
+    values = (row[group_by] for row in rows)
+    return list(dict.fromkeys(value for value in values if value is not None))
 
 
 def _restrict(connection: Connection, query: Query, product_id: int) -> tuple[Query, Same]:
@@ -353,14 +407,24 @@ def _collecting(
         group_by=query.shaping.group_by,
         taken=taken,
         is_pool=query.shaping.reorders,
+        shown=query.after.shown if query.after else (),
     )
 
 
 def _relax(
-    connection: Connection, index: VectorIndex, weighed: Weighed, query: Query, answer: Answer
+    connection: Connection,
+    index: VectorIndex,
+    weighed: Weighed,
+    query: Query,
+    answer: Answer,
+    *,
+    taken: Sequence[Any] = (),
 ) -> Answer:
-    """Add what passes without some clauses, while too few products pass."""
-    items, dropped, relaxed = answer.items, [], query
+    """Add what passes without some clauses, while too few products pass.
+
+    `taken` are groups that former pages have shown.
+    """
+    items, dropped, relaxed, has_more = answer.items, [], query, answer.has_more
     for clause in query.shaping.relax:
         missing = query.limit - len(items)
         if missing <= 0:
@@ -371,14 +435,19 @@ def _relax(
         relaxed = _without(relaxed, clause, limit=missing)
         search = answer.search
         exclude = (*search.exclude, *(item.product.id for item in items))
-        taken = [value for item in items if (value := _group_of(item, query)) is not None]
+        groups = [value for item in items if (value := _group_of(item, query)) is not None]
         mode = index.search_mode(relaxed.where)
-        found = _collecting(search.generation, weighed, relaxed, exclude, mode, taken=taken)
+        found = _collecting(
+            search.generation, weighed, relaxed, exclude, mode, taken=[*taken, *groups]
+        )
         _collect(connection, index, [found], relaxed, {})
-        more = _answer(index, weighed, found, relaxed).items
-        items = [*items, *(replace(item, relaxed=tuple(dropped)) for item in more)]
+        more = _answer(index, weighed, found, relaxed)
+        items = [*items, *(replace(item, relaxed=tuple(dropped)) for item in more.items)]
+        has_more = more.has_more
+    if query.shaping.relax and len(items) == query.limit:
+        has_more = True  # a further clause may be dropped
     meta = answer.meta | ({"relaxed": dropped} if query.shaping.relax else {})
-    return replace(answer, items=items, meta=meta)
+    return replace(answer, items=items, meta=meta, has_more=has_more)
 
 
 def _group_of(item: Neighbour, query: Query) -> Any:
@@ -414,4 +483,7 @@ def _answer(index: VectorIndex, weighed: Weighed, found: Collecting, query: Quer
     }
     if query.placement:
         meta["placement"] = asdict(query.placement)
-    return Answer(items=items, generation=generation, meta=meta, search=found.search)
+    has_more = found.has_more or len(found.items) > len(items)
+    return Answer(
+        items=items, generation=generation, meta=meta, search=found.search, has_more=has_more
+    )

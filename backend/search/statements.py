@@ -27,7 +27,7 @@ from sqlalchemy.types import NullType
 
 from backend.catalogue.drafts import FIELDS
 from backend.database import models
-from backend.database.models import ACTIVE
+from backend.database.models import ACTIVE, LIVE
 from backend.queue.progress import state_column
 from backend.search.shaping import FIELDS as SHAPED
 
@@ -60,11 +60,20 @@ def read_json(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value
 
 
+def _is_queried(*, pinned: bool) -> ColumnElement[bool]:
+    """Return which generation is asked for: the active one, or the live one `generation_id`."""
+    g = GENERATIONS.c
+    if pinned:
+        return (g.id == bindparam("generation_id")) & g.state.in_(LIVE)
+    return g.state == ACTIVE
+
+
 @cache
-def active(*, with_others: bool) -> Select[Any]:
+def active(*, with_others: bool, pinned: bool = False) -> Select[Any]:
     """Return the statement that reads which generation is active, and its most images.
 
     With others it takes `skus`, and has a row for each product's `product_id`, or one without.
+    Where a generation is pinned, it takes `generation_id` and reads that one if it is live.
     """
     g, p = GENERATIONS.c, PRODUCTS.c
     columns: list[Any] = [g.id.label("generation_id"), g.most_images]
@@ -72,7 +81,7 @@ def active(*, with_others: bool) -> Select[Any]:
     if with_others:
         columns.append(p.id.label("product_id"))
         source = source.outerjoin(PRODUCTS, p.sku.in_(bindparam("skus", expanding=True)))
-    return select(*columns).select_from(source).where(g.state == ACTIVE)
+    return select(*columns).select_from(source).where(_is_queried(pinned=pinned))
 
 
 @cache
@@ -105,6 +114,25 @@ def asked(which: Which, *, with_others: bool) -> Select[Any]:
     )
     columns.append(digest.label("digest"))
     return select(*columns).select_from(source).where(g.state == ACTIVE)
+
+
+@cache
+def asked_again(*, with_others: bool) -> Select[Any]:
+    """Return the statement that reads a pinned generation, a product, and the vector of an image.
+
+    Its parameters are `generation_id`, `digest`, and those of `asked`; so are its rows.
+    """
+    g, p, e, v = (it.c for it in (GENERATIONS, PRODUCTS, ENTRIES, VECTORS))
+    is_it = p.sku == bindparam("sku")
+    named = p.sku.in_(bindparam("skus", expanding=True)) if with_others else is_it
+    mine = (e.generation_id == g.id) & (e.product_id == p.id) & is_it
+    same = (v.image_digest == bindparam("digest")) & (v.fingerprint == g.fingerprint)
+    source: FromClause = GENERATIONS.outerjoin(PRODUCTS, named)
+    source = source.outerjoin(ENTRIES, mine).outerjoin(VECTORS, same)
+    columns: list[Any] = [g.id.label("generation_id"), g.most_images]
+    columns += [p.id.label("product_id"), p.sku, p.removed_at.is_not(None).label("is_removed")]
+    columns += [state_column(e).label("state"), v.vector]
+    return select(*columns).select_from(source).where(_is_queried(pinned=True))
 
 
 @cache

@@ -44,6 +44,7 @@ from backend.filters import Scalar, Schema
 from backend.images.box import Box
 from backend.queue.progress import State
 from backend.search import found
+from backend.search.paging import MOST_SHOWN
 from backend.search.query_text import LONGEST
 from backend.search.similar import MAX_LIMIT, Answer, Query
 from backend.vectors import SearchMode
@@ -68,6 +69,15 @@ EXPLAIN: Final = "whether each item says how similar the parts of its vector are
 GROUP_SIZE: Final = (
     "where the list is grouped: how many indexed products that pass the filter are in this group; "
     "null where the vector store does not allow to count"
+)
+CURSOR: Final = (
+    "the `next_cursor` of the page before; all else as in its request, except for `limit`, `fields`"
+    " and `explain`"
+)
+CURSOR_OF_IMAGE: Final = f"{CURSOR}, and without the image, which the cursor stands for"
+NEXT_CURSOR: Final = (
+    "for the next page, which repeats none of the products shown so far; null: nothing follows, or "
+    f"{MOST_SHOWN} have been shown"
 )
 RESTRICTED: Final = "where `restrict` is given: the values that the products may have, by field"
 
@@ -139,6 +149,7 @@ class SimilarAnswer(Document):
     """Similar items, best first, without the query product. Events name `recommendation_id`."""
 
     items: list[Neighbour]
+    next_cursor: str | None = Field(description=NEXT_CURSOR)
     recommendation_id: str
     generation: int
     request_id: str
@@ -149,8 +160,12 @@ Text: TypeAlias = Annotated[str, AfterValidator(storable), Field(min_length=1, m
 
 
 class SimilarBody(ShapedBody):
-    """A query by a product or an image, by words, or by both: one of these is needed."""
+    """A query by a product or an image, by words, or by both: one of these is needed.
 
+    A further page of a query by an image has none of them, only its `cursor`.
+    """
+
+    cursor: str | None = Field(None, description=CURSOR_OF_IMAGE)
     text: Text | None = Field(None, description=TEXT)
     image_uri: ImageUri | None = Field(None, description=IMAGE_URI)
     sku: Sku | None = Field(None, validate_default=True)
@@ -171,8 +186,8 @@ class SimilarBody(ShapedBody):
     @field_validator("sku")
     @classmethod
     def _check_given(cls, sku: str | None, info: ValidationInfo) -> str | None:
-        text, image = info.data.get("text", ""), info.data.get("image_uri", "")
-        if sku is None and text is None and image is None:
+        text, image, cursor = (info.data.get(it, "") for it in ("text", "image_uri", "cursor"))
+        if sku is None and text is None and image is None and cursor is None:
             raise PydanticCustomError("one", "must be given, or image_uri or text")
         if sku is not None and image is not None:
             raise PydanticCustomError("both", "may not be given beside image_uri")
@@ -181,7 +196,8 @@ class SimilarBody(ShapedBody):
     @field_validator("box")
     @classmethod
     def _check_image(cls, box: list[float] | None, info: ValidationInfo) -> list[float] | None:
-        if box is not None and info.data.get("image_uri", "") is None:
+        given = (info.data.get("image_uri", ""), info.data.get("cursor", ""))
+        if box is not None and given == (None, None):
             raise PydanticCustomError("alone", "{reason}", {"reason": NO_IMAGE})
         return box
 
@@ -358,10 +374,11 @@ def read_both(body: SimilarBody, reader: QueryReader, fields: Schema) -> tuple[Q
 
     Raises RequestError for what stands in both.
     """
-    given, asked = body.model_fields_set - {"sku", "image_uri"}, reader.names
+    given, asked = body.model_fields_set - {"sku", "image_uri", "cursor"}, reader.names
     for name in given & reader.names:
         reader.refuse(name, "the body has it too")
-    query, wanted = read_query(reader, fields, with_image=body.image_uri is not None)
+    with_image = body.image_uri is not None or (body.sku is None and body.cursor is not None)
+    query, wanted = read_query(reader, fields, with_image=with_image)
     if body.filter and query.where:
         reader.refuse(next(iter(query.where)), "the body has a filter; only one place can")
         reader.finish()
@@ -384,6 +401,7 @@ def write_answer(
     *,
     coverage: float,
     fields: Collection[str] = (),
+    next_cursor: str | None = None,
     request_id: str | None = None,
     took_ms: float | None = None,
 ) -> Json:
@@ -394,6 +412,7 @@ def write_answer(
     writer = ProductWriter(fields)
     return {
         "items": [_write_item(item, writer) for item in answer.items],
+        "next_cursor": next_cursor,
         "recommendation_id": id_of_similar(answer.generation.id, uuid.uuid4().hex),
         "generation": answer.generation.id,
         "request_id": request_id,

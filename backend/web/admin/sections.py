@@ -111,7 +111,12 @@ def duration(seconds: float | None) -> str:
         return NONE
     for least, unit, name in ((172_800, 86_400, "days"), (5400, 3600, "h"), (90, 60, "min")):
         if seconds >= least:
-            return f"{seconds / unit:.1f}".removesuffix(".0") + f" {name}"
+            number = seconds / unit
+            return (
+                f"{number:.0f} {name}"
+                if number >= 10
+                else f"{number:.1f} {name}".replace(".0 ", " ")
+            )
     return f"{seconds:.0f} s"
 
 
