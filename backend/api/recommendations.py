@@ -298,7 +298,7 @@ def find_together(
     with found.db.read() as session:
         category = category_of(session, product[0])
 
-    def make(query: Query, shown: Sequence[int]) -> List:
+    def make(query: Query, shown: Collection[int]) -> List:
         def by_category() -> Sequence[Chosen]:
             if vector is None:
                 return ()
