@@ -453,6 +453,18 @@ class ProductPair(Base):
     times: Mapped[int] = mapped_column(BigInteger)
 
 
+class CategoryPair(Base):
+    """How strongly products of a category go together with those of another one."""
+
+    __tablename__ = "category_pairs"
+
+    level: Mapped[str] = mapped_column(String(32), primary_key=True)  # a field of products
+    category: Mapped[str] = mapped_column(String(255), primary_key=True)
+    other: Mapped[str] = mapped_column(String(255), primary_key=True)
+    score: Mapped[float] = mapped_column(Float)  # `backend.events.decay`
+    times: Mapped[int] = mapped_column(BigInteger)
+
+
 class ProductDay(Base):
     """What shoppers did with a product on one day."""
 
@@ -577,6 +589,34 @@ class Placement(Base):
     settings: Mapped[dict[str, Any]]  # members of a request, checked when they were put
     version: Mapped[int]
     updated_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class RuleRow(Base):
+    """A merchandiser's rule about lists."""
+
+    __tablename__ = "rules"
+    __table_args__ = {"sqlite_autoincrement": True}  # an id is never used twice
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    settings: Mapped[dict[str, Any]]  # members of a request, checked when they were put
+    version: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    updated_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class RuleChange(Base):
+    """One change of a rule. The greatest id stands for all rules as they are now."""
+
+    __tablename__ = "rule_changes"
+    __table_args__ = {"sqlite_autoincrement": True}
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    rule_id: Mapped[int] = mapped_column(BigInteger, index=True)
+    version: Mapped[int]
+    change: Mapped[str] = mapped_column(String(16))  # created, replaced, removed
+    settings: Mapped[dict[str, Any]]  # since then; those before, where it was removed
+    changed_by: Mapped[str | None] = mapped_column(String(64))  # prefix of an API key, or a command
+    at: Mapped[datetime] = mapped_column(default=utcnow)
 
 
 class ApiKey(Base):

@@ -32,7 +32,11 @@ RELAX: Final = (
     "the filter or of `restrict`, `min_score` or `min_match`"
 )
 CLAUSES: Final = f"takes up to {MOST_CLAUSES} names of fields, {MIN_SCORE} or {MIN_MATCH}"
-BOOSTED: Final = "where `boost` is given: what is added to the score for the order of the list"
+BOOSTED: Final = (
+    "where `boost` is given, or a rule raises or lowers the item: what is added to the score for "
+    "the order of the list"
+)
+PINNED_BY: Final = "the rule that has put the item at its position"
 RELAXED_ITEM: Final = "the clauses that were dropped before this item was found"
 LEAST_MATCH: Final = (
     "lowest `match` of the list; it does nothing while the generation has no curve, and beside "
