@@ -6,6 +6,7 @@ All other code takes the few objects and functions that it uses, never the servi
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from backend.database.engine import Database
 from backend.database.models import Generation
 from backend.embedders import Compute
 from backend.embedders.loaded import LoadedEmbedders
-from backend.errors import ConfigurationError
+from backend.errors import ConfigurationError, LookalikeError
 from backend.events.answers import AnswerLog
 from backend.feeds.download import FeedLimits
 from backend.feeds.importing import FeedRunner
@@ -98,10 +99,22 @@ class Services:
         }
 
     def first_generation(self) -> Generation:
-        """Return the active generation, started with the settings' embedder if there is none."""
-        spec = self.settings.embedder
-        identity = EmbedderIdentity.of(spec, self.embedders.named(spec))
-        return generations.ensure_first(self.db, identity, configured=spec)
+        """Return the active generation, started with the settings' embedder if there is none.
+
+        Where the settings name no embedder, that of the active generation stays.
+        """
+        configured = self.settings.named_embedder
+        with self.db.read() as session:
+            current = generations.active_or_none(session)
+        if current is None or configured is not None:
+            spec = self.settings.embedder
+            identity = EmbedderIdentity.of(spec, self.embedders.named(spec))
+            return generations.ensure_first(self.db, identity, configured=configured)
+        with suppress(LookalikeError):  # its products wait, and the worker says why
+            embedder = self.embedders.of(current)
+            generations.note_blocks(self.db, current, embedder.blocks)
+        generations.backfill(self.db, current.id)
+        return current
 
     def close(self) -> None:
         """Flush and close everything."""
@@ -158,7 +171,7 @@ def build(
     promoter = Promoter(
         db=db,
         bounds=bounds_of(settings),
-        embedder=settings.embedder,
+        configured=settings.named_embedder,
         index_of=indexes.of,
         query_encoder=query_encoder,
         point_alias=indexes.point_alias,
@@ -184,14 +197,14 @@ def build(
         local_encoder=local_encoder,
         query_encoder=query_encoder,
         outages=outages,
-        similar=SimilarProducts(db, indexes.of, TextEncoder(db).encode),
+        similar=SimilarProducts(db, indexes.of, TextEncoder(db).encode, indexed),
         recall=RecallMonitor(db, schema=indexed, rate=settings.recall_sample),
         coverage=CoverageMonitor(db, indexes.of),
         promoter=promoter,
         reindex_jobs=ReindexJobs(
             db=db,
             promoter=promoter,
-            embedder=settings.embedder,
+            configured=settings.named_embedder,
             identify=(local_encoder if embeds else query_encoder).identify,
             embedder_of=embedders.of,
             has_workers=bool(settings.broker_url),

@@ -65,7 +65,14 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     # --- embedding ---
-    embedder: str = Field("lookalike-fashion", description="name, with ?option=value&…")
+    embedder: str = Field(
+        "lookalike-blocks",
+        description="name, with ?option=value&…; absent: that of the index, this one for a new one",
+    )
+    adapt: Literal["auto", "off"] = Field(
+        "auto",
+        description="auto: once a catalogue is indexed, its embedder is adapted to it by itself",
+    )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     batch_size: int = Field(0, ge=0, le=4096, description="images per forward pass; 0: by device")
@@ -338,6 +345,11 @@ class Settings(BaseSettings):
                 "BROKER_URL: without a Qdrant server the one API process owns the index, and "
                 "without Celery it also indexes the products"
             )
+
+    @property
+    def named_embedder(self) -> str | None:
+        """The embedder that LOOKALIKE_EMBEDDER names; None where it is not set."""
+        return self.embedder if "embedder" in self.model_fields_set else None
 
     @property
     def database(self) -> str:

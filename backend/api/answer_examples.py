@@ -76,7 +76,7 @@ _JOB: Final[Mapping[str, Any]] = {
 _NAMED_GENERATION: Final[Mapping[str, Any]] = {
     "id": 1,
     "collection": "lookalike-20261129T020727471486-62b1486b",
-    "embedder": "lookalike-fashion",
+    "embedder": "lookalike-blocks",
     "fingerprint": _FINGERPRINT,
     "size": 512,
     "state": "active",
@@ -116,6 +116,19 @@ _PLACEMENT: Final[Mapping[str, Any]] = {
 }
 
 
+_RULE: Final[Mapping[str, Any]] = {
+    "id": 1,
+    "version": 1,
+    "settings": {"action": "pin", "name": "new collection", "skus": ["0002"], "position": 1},
+    "state": "active",
+    "problems": [
+        {"code": "sold-out", "detail": "a product that is sold out is not pinned", "sku": "0002"}
+    ],
+    "created_at": _AT,
+    "updated_at": _AT,
+}
+
+
 def _page(*items: Mapping[str, Any]) -> dict[str, Any]:
     return {"items": list(items), "next_cursor": None}
 
@@ -142,7 +155,7 @@ ANSWERS: Final[Mapping[str, Any]] = {
         "generation": 1,
         "request_id": "967915ec1a914613b211833198d840c5",
         "meta": {
-            "embedder": "lookalike-fashion",
+            "embedder": "lookalike-blocks",
             "fingerprint": _FINGERPRINT,
             "search_mode": "exact",
             "index_lags": False,
@@ -177,7 +190,7 @@ ANSWERS: Final[Mapping[str, Any]] = {
         "generation": 1,
         "request_id": "967915ec1a914613b211833198d840c5",
         "meta": {
-            "embedder": "lookalike-fashion",
+            "embedder": "lookalike-blocks",
             "fingerprint": _FINGERPRINT,
             "search_mode": "exact",
             "coverage": 1.0,
@@ -282,6 +295,20 @@ ANSWERS: Final[Mapping[str, Any]] = {
     "GenerationPage": _page(_GENERATION),
     "PlacementDocument": _PLACEMENT,
     "PlacementPage": {"items": [_PLACEMENT]},
+    "RuleDocument": _RULE,
+    "RulePage": _page(_RULE),
+    "RuleHistory": {
+        "items": [
+            {
+                "rule": 1,
+                "version": 1,
+                "change": "created",
+                "settings": _RULE["settings"],
+                "by": "lk_1f2e3d4c5b6a",
+                "at": _AT,
+            }
+        ]
+    },
     "FeedDocument": _FEED,
     "FeedPage": _page(_FEED),
     "FeedDetail": {**_FEED, "runs": []},

@@ -112,6 +112,9 @@ PLACEMENT_NAME: Final = _share(
     "PlacementName",
     _parameter("name", {"type": "string"}, "name of the placement", place="path"),
 )
+RULE_ID: Final = _share(
+    "RuleId", _parameter("id", {"type": "integer"}, "number of the rule", place="path")
+)
 CURSOR: Final = _share(
     "Cursor", _parameter("cursor", _TEXT, "the `next_cursor` of the page before")
 )
@@ -135,7 +138,7 @@ def _header(component: str, name: str, description: str) -> Json:
 
 
 IF_MATCH: Final = _header(
-    "IfMatch", "If-Match", "the `ETag` of the product as it was read: if it has changed, 412"
+    "IfMatch", "If-Match", "the `ETag` of what is changed, as it was read: if it has changed, 412"
 )
 IF_NONE_MATCH: Final = _header(
     "IfNoneMatch", "If-None-Match", "`*`: only if there is no such product yet, else 412"

@@ -137,7 +137,7 @@ def recommend_by(
     )
     query = continued(query, cursor, *about)
     with found.db.query() as connection:
-        generation, others = asked.read_others(
+        generation, others, _ = asked.read_others(
             connection, found.similar.active, query.exclude, query.after
         )
     with found.db.read() as session:

@@ -575,6 +575,34 @@ class Placement(Base):
     updated_at: Mapped[datetime] = mapped_column(default=utcnow)
 
 
+class RuleRow(Base):
+    """A merchandiser's rule about lists."""
+
+    __tablename__ = "rules"
+    __table_args__ = {"sqlite_autoincrement": True}  # an id is never used twice
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    settings: Mapped[dict[str, Any]]  # members of a request, checked when they were put
+    version: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    updated_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class RuleChange(Base):
+    """One change of a rule. The greatest id stands for all rules as they are now."""
+
+    __tablename__ = "rule_changes"
+    __table_args__ = {"sqlite_autoincrement": True}
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    rule_id: Mapped[int] = mapped_column(BigInteger, index=True)
+    version: Mapped[int]
+    change: Mapped[str] = mapped_column(String(16))  # created, replaced, removed
+    settings: Mapped[dict[str, Any]]  # since then; those before, where it was removed
+    changed_by: Mapped[str | None] = mapped_column(String(64))  # prefix of an API key, or a command
+    at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
 class ApiKey(Base):
     """A key with which a client authenticates. Only its digest is stored, never the key."""
 

@@ -43,7 +43,7 @@ class Promoter:
 
     db: Database
     bounds: Bounds
-    embedder: str  # the spec that the settings name now
+    configured: str | None  # the embedder that the settings name; None: they name none
     index_of: Callable[[Generation], VectorIndex]
     query_encoder: QueryEncoder
     point_alias: Callable[[Generation], None]  # the alias is for other programs
@@ -83,7 +83,7 @@ class Promoter:
         _log_failures(verdict, standby, "rollback", force=force)
         if not force:
             verdict.raise_if_failed(standby)
-        active = generations.reactivate(self.db, standby.id, configured=self.embedder)
+        active = generations.reactivate(self.db, standby.id, configured=self.configured)
         log.info("rolled back", generation=active.id, embedder=active.embedder)
         self.publish(active)
         return described(self.db, active.id)

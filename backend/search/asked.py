@@ -65,6 +65,7 @@ class Asked:
     digest: str  # of the image; empty on a further page that is not found by it
     vector: bytes  # as `image_vectors` keeps it; empty as the digest
     exclude: list[int]  # ids of products, this one first
+    rules_version: int | None  # the newest change of a rule; None: there was none
 
 
 def read_product(
@@ -104,6 +105,7 @@ def read_product(
         digest=row.digest,
         vector=row.vector,
         exclude=[row.product_id, *others],
+        rules_version=row.rules_version,
     )
 
 
@@ -142,6 +144,7 @@ def read_again(
         digest=digest or "",
         vector=row.vector or b"",
         exclude=[row.product_id, *others],
+        rules_version=row.rules_version,
     )
 
 
@@ -187,6 +190,7 @@ def _asked(
         digest=row.digest,
         vector=row.vector,
         exclude=exclude,
+        rules_version=row.rules_version,
     )
 
 
@@ -203,8 +207,8 @@ def read_others(
     active: ActiveGeneration,
     exclude: Sequence[str],
     position: Position | None = None,
-) -> tuple[Generation, list[int]]:
-    """Return the active generation, and the ids of the known ones of these skus.
+) -> tuple[Generation, list[int], int | None]:
+    """Return the active generation, the ids of the known ones of these skus, and `rules_version`.
 
     For a further page it is the generation of that position. Raises NoGeneration, CursorExpired.
     """
@@ -217,7 +221,7 @@ def read_others(
         raise _expired(position) if position else NoGeneration()
     ids = [row.product_id for row in rows if row.product_id is not None] if exclude else []
     generation = active.of(rows[0]) if position is None else active.pinned(rows[0])
-    return generation, ids
+    return generation, ids, rows[0].rules_version
 
 
 def _about(row: Any, which: Which, image: int | None, *, sku: str) -> tuple[State, str | None, str]:

@@ -35,7 +35,8 @@ class Shaping:
     value is a group of its own. In the fields of `restrict`, each product has the value of the
     query product. `diversity`, from 0 to 1, and `boost` put the list into another order
     (`search.reordering`). `relax` names clauses that may be dropped, in this order, while too few
-    products pass: fields of the filter or of `restrict`, or MIN_SCORE.
+    products pass: fields of the filter or of `restrict`, or MIN_SCORE. `ruled` tells that rules
+    raise or lower products.
     """
 
     group_by: str | None = None
@@ -43,11 +44,12 @@ class Shaping:
     diversity: float = 0.0
     boost: Sequence[Boost] = ()
     relax: Sequence[str] = ()
+    ruled: bool = False
 
     @property
     def reorders(self) -> bool:
         """Tell whether more neighbours are needed than are shown."""
-        return bool(self.diversity or self.boost)
+        return bool(self.diversity or self.boost or self.ruled)
 
 
 def has_clause(where: Where, min_score: float | None, clause: str) -> bool:

@@ -62,7 +62,8 @@ class Worker:
             services.first_generation()
             reindex.follow_settings(
                 services.db,
-                configured=services.settings.embedder,
+                configured=services.settings.named_embedder,
+                default=services.settings.embedder,
                 embedder=services.embedders.named,
                 has_workers=bool(services.settings.broker_url),
             )
@@ -126,6 +127,7 @@ class Worker:
         busy = self.maintenance.count_events() or busy
         if not busy:
             self.maintenance.prepare_related_if_due()
+        busy = busy or self.maintenance.adapt_if_due()
         return self.maintenance.clean_up_if_due(idle=not busy) or busy
 
     def progress(self) -> Progress:

@@ -36,6 +36,9 @@ BUSY_CLEAN_UP_SECONDS: Final = 10.0
 EVENTS_SECONDS: Final = 60.0
 """How often events are joined with new products, and old ones are deleted."""
 
+ADAPT_SECONDS: Final = 5.0
+"""How often an idle worker looks whether the embedder should be adapted to the catalogue."""
+
 PREPARED_AT_ONCE: Final = 10
 PREPARE_SECONDS: Final = 1.0
 IDLE_PREPARE_SECONDS: Final = 30.0
@@ -68,6 +71,7 @@ class Maintenance:
         self._healed_at, self._outages_ended = -inf, services.outages.ended
         self._noted_at = self._store_failed_at = self._events_at = self._sampled_at = -inf
         self._prepared_at, self._prepare_pause = -inf, PREPARE_SECONDS
+        self._adapted_at = -inf
         self._warned_of_skew = False
 
     def heal_if_due(self) -> None:
@@ -91,6 +95,15 @@ class Maintenance:
         if healed:
             log.info("trying products again that the host kept from being indexed", rows=healed)
         return healed
+
+    def adapt_if_due(self) -> bool:
+        """Request the adaptation to a catalogue that is indexed; return whether it was time."""
+        services = self._services
+        due = self._adapted_at + ADAPT_SECONDS
+        if services.settings.adapt == "off" or not services.writes_index or time.monotonic() < due:
+            return False
+        self._adapted_at = time.monotonic()
+        return reindex.request_adaptation(services.db) is not None
 
     def note_if_due(self) -> None:
         """Where several processes work, note every few seconds that this one does."""

@@ -32,7 +32,11 @@ RELAX: Final = (
     "the filter or of `restrict`, or `min_score`"
 )
 CLAUSES: Final = f"takes up to {MOST_CLAUSES} names of fields, or {MIN_SCORE}"
-BOOSTED: Final = "where `boost` is given: what is added to the score for the order of the list"
+BOOSTED: Final = (
+    "where `boost` is given, or a rule raises or lowers the item: what is added to the score for "
+    "the order of the list"
+)
+PINNED_BY: Final = "the rule that has put the item at its position"
 RELAXED_ITEM: Final = "the clauses that were dropped before this item was found"
 RELAXED: Final = "where `relax` is given: the clauses that were dropped"
 _BOOST: Final = re.compile(r"(.+?):([^:]+)(?::([^:]+):([^:]+))?")

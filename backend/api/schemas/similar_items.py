@@ -28,6 +28,7 @@ from backend.api.schemas.product import MEMBERS, Product, ProductMember
 from backend.api.schemas.query import MOST_WORDS, QueryReader
 from backend.api.schemas.shaping import (
     BOOSTED,
+    PINNED_BY,
     PLACEMENT,
     RELAXED,
     RELAXED_ITEM,
@@ -42,6 +43,7 @@ from backend.catalogue.texts import storable
 from backend.events.outcomes import id_of_similar
 from backend.filters import Scalar, Schema
 from backend.images.box import Box
+from backend.merchandising.rule_set import Action
 from backend.queue.progress import State
 from backend.search import found
 from backend.search.paging import MOST_SHOWN
@@ -63,7 +65,9 @@ TEXT: Final = "what the products look like, in English words, such as `red flora
 TEXT_WEIGHT: Final = (
     "how much the text counts beside an image or a product, from 0 to 1; 0.5 if absent"
 )
-EXPLAIN: Final = "whether each item says how similar the parts of its vector are"
+EXPLAIN: Final = (
+    "whether each item says how similar the parts of its vector are, and which rules have acted"
+)
 
 
 GROUP_SIZE: Final = (
@@ -90,10 +94,18 @@ class ScorePart(Document):
     weight: float = Field(ge=0, le=1, description="the weights of all parts add up to 1")
 
 
+class RuleActed(Document):
+    """A rule that has acted on an item."""
+
+    id: int
+    action: Action
+
+
 class Explanation(Document):
     """Why a product is an answer."""
 
     parts: list[ScorePart]
+    rules: list[RuleActed] = Field([], description="the rules that have acted on it")
 
 
 class Neighbour(Document):
@@ -108,6 +120,29 @@ class Neighbour(Document):
     group_size: int | None = Field(None, ge=1, description=GROUP_SIZE)
     boost: float | None = Field(None, description=BOOSTED)
     relaxed: list[str] | None = Field(None, description=RELAXED_ITEM)
+    pinned_by: int | None = Field(None, description=PINNED_BY)
+
+
+class RuleEffect(RuleActed):
+    """A rule that holds for a list, and how many products it has pinned, hidden or moved."""
+
+    products: int
+
+
+class NotPinned(Document):
+    """A product that a rule pins, and that this list does not show for that."""
+
+    id: int = Field(description="of the rule")
+    sku: str | None
+    reason: str
+
+
+class RulesMeta(Document):
+    """What rules have done to a list."""
+
+    hidden: int = Field(description="products that were near enough, and are hidden")
+    acted: list[RuleEffect]
+    not_pinned: list[NotPinned]
 
 
 class PlacementMeta(Document):
@@ -143,6 +178,7 @@ class SimilarMeta(BaseModel):
     restricted: dict[str, list[str]] | None = Field(None, description=RESTRICTED)
     relaxed: list[str] | None = Field(None, description=RELAXED)
     placement: PlacementMeta | None = None
+    rules: RulesMeta | None = Field(None, description="only where `explain` is given")
 
 
 class SimilarAnswer(Document):
@@ -453,6 +489,8 @@ def shaped_members(item: found.Neighbour) -> Json:
     shown: Json = {} if item.group_size is None else {"group_size": item.group_size}
     if item.boost is not None:
         shown["boost"] = round(item.boost, 6)
+    if item.pinned_by is not None:
+        shown["pinned_by"] = item.pinned_by
     return shown | ({"relaxed": list(item.relaxed)} if item.relaxed else {})
 
 
@@ -473,5 +511,8 @@ def _write_item(item: found.Neighbour, writer: ProductWriter) -> Json:
     written = {"sku": item.product.sku, "score": item.score, "product": product}
     written |= shaped_members(item)
     if item.parts is not None:
-        written["explain"] = {"parts": [part._asdict() for part in item.parts]}
+        written["explain"] = {
+            "parts": [part._asdict() for part in item.parts],
+            "rules": [rule._asdict() for rule in item.rules],
+        }
     return written

@@ -90,7 +90,7 @@ class ReindexedShop(Shop):
 
     def unfinished_reindex(self) -> Job | None:
         with self.db.read() as session:
-            return jobs.unfinished(session, "reindex")
+            return next(iter(jobs.unfinished(session, "reindex")), None)
 
 
 SETTINGS: Mapping[str, Any] = {
@@ -546,7 +546,41 @@ def test_on_postgresql_too_an_index_is_built_promoted_gone_back_from_and_dropped
     assert shop.count(ImageVector) == 13  # of the embedder that is left
 
 
+def test_an_adaptation_that_nobody_asked_for_leaves_nothing_when_it_is_refused(
+    shop: ReindexedShop, shuffled: str
+) -> None:
+    shop.fill(30)
+    plan = ReindexPlan(embedder=shuffled, adapt="off").as_arguments()
+    job = shop.follow(jobs.write(shop.db, "reindex", {**plan, "automatic": True}))
+    assert job.state == jobs.DONE
+    assert job.result is not None
+    assert "mAP@5 by article_type" in job.result["refused"]
+    assert (shop.states()[1], BUILDING in shop.states().values()) == (ACTIVE, False)
+
+
 # --- upgrades --------------------------------------------------------------------------------
+
+
+def test_an_index_of_a_former_default_goes_on_where_no_embedder_is_set(
+    shop: ReindexedShop, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop.fill(9)
+    shop.close()
+    unset = {name: value for name, value in SETTINGS.items() if name != "embedder"}
+    shop.settings = settings.model_copy(update=unset)
+    assert shop.settings.embedder != SETTINGS["embedder"]
+    shop.start()
+    assert shop.unfinished_reindex() is None
+    shop.add("new", "Red", 9)
+    shop.work()
+    assert shop.states() == {1: ACTIVE}
+    assert shop.similar("new").generation.embedder == SETTINGS["embedder"]
+    assert f"lookalike reindex --embedder {shop.settings.embedder}" in capsys.readouterr().out
+    # naming another one is still a wish for another index
+    shop.restart(embedder=BETTER)
+    job = shop.unfinished_reindex()
+    assert job is not None
+    assert job.arguments["embedder"] == BETTER
 
 
 def test_another_embedder_in_the_settings_is_built_by_itself(shop: ReindexedShop) -> None:
