@@ -94,9 +94,7 @@ def test_the_session_ends_with_its_key_and_by_signing_out(
     locked_browser.sign_in(token(Scope.ADMIN))
     [key] = shop.services.db.write(keys.list_keys)
     shop.services.db.write(lambda session: keys.revoke(session, key.prefix))
-    fresh = OperatorBrowser(
-        shop, locked=True, fresh=True
-    )
+    fresh = OperatorBrowser(shop, locked=True, fresh=True)
     found = locked_browser.client.get_cookie(COOKIE)
     assert found
     fresh.client.set_cookie(COOKIE, found.value)
