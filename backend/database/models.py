@@ -449,6 +449,18 @@ class ProductPair(Base):
     times: Mapped[int] = mapped_column(BigInteger)
 
 
+class CategoryPair(Base):
+    """How strongly products of a category go together with those of another one."""
+
+    __tablename__ = "category_pairs"
+
+    level: Mapped[str] = mapped_column(String(32), primary_key=True)  # a field of products
+    category: Mapped[str] = mapped_column(String(255), primary_key=True)
+    other: Mapped[str] = mapped_column(String(255), primary_key=True)
+    score: Mapped[float] = mapped_column(Float)  # `backend.events.decay`
+    times: Mapped[int] = mapped_column(BigInteger)
+
+
 class ProductDay(Base):
     """What shoppers did with a product on one day."""
 

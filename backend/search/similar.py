@@ -169,8 +169,9 @@ class SimilarProducts:
     def to_products(self, skus: Sequence[str], query: Query) -> list[Answer | LookalikeError]:
         """Answer `to_product` for many products, in their order, or say why one has no answer.
 
-        All answers are of one generation. Of `query`, `image`, `text` and `explain` are not used.
-        Raises NoGeneration and InvalidFilter.
+        All answers are of one generation, that of `query.after` if it is given. Of `query`,
+        `image`, `text` and `explain` are not used. Raises NoGeneration, InvalidFilter and
+        CursorExpired.
         """
         return _repeat_if_gone(lambda: self._to_products(skus, query))
 
@@ -245,7 +246,9 @@ class SimilarProducts:
 
     def _to_products(self, skus: Sequence[str], query: Query) -> list[Answer | LookalikeError]:
         with self._db.query() as connection:
-            generation, asked = read_each(connection, self.active, skus, exclude=query.exclude)
+            generation, asked = read_each(
+                connection, self.active, skus, exclude=query.exclude, position=query.after
+            )
             index = self._index_of(generation)
             mode = index.search_mode(query.where)
             rows: dict[int, Rows] = {}

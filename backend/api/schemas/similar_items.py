@@ -46,7 +46,7 @@ from backend.images.box import Box
 from backend.merchandising.rule_set import Action
 from backend.queue.progress import State
 from backend.search import found
-from backend.search.paging import MOST_SHOWN
+from backend.search.paging import MOST_SHOWN, Position
 from backend.search.query_text import LONGEST
 from backend.search.similar import MAX_LIMIT, Answer, Query
 from backend.vectors import SearchMode
@@ -79,6 +79,10 @@ CURSOR: Final = (
     " and `explain`"
 )
 CURSOR_OF_IMAGE: Final = f"{CURSOR}, and without the image, which the cursor stands for"
+GENERATION: Final = (
+    "the `generation` of an earlier answer: search in the same one, for batches that belong "
+    "together; 410 if it is gone"
+)
 NEXT_CURSOR: Final = (
     "for the next page, which repeats none of the products shown so far; null: nothing follows, or "
     f"{MOST_SHOWN} have been shown"
@@ -269,6 +273,7 @@ class SimilarBatchBody(ShapedBody):
     placement: str | None = Field(None, description=PLACEMENT)
     min_score: float | None = Field(None, ge=-1, le=1)
     colour: float | None = Field(None, ge=0, le=1, description=COLOUR)
+    generation: int | None = Field(None, ge=1, le=2**53, description=GENERATION)
     filter: Filter = {}
 
     @field_validator("skus")
@@ -287,6 +292,7 @@ class SimilarBatchBody(ShapedBody):
             shows_images=shows_images(self.fields),
             colour=self.colour,
             shaping=self.shaping,
+            after=None if self.generation is None else Position(generation_id=self.generation),
         )
         return with_placement(query, self.placement, self.model_fields_set)
 
