@@ -43,11 +43,13 @@ from backend.database import clock
 from backend.database.models import LIVE, Generation, Product, utcnow
 from backend.errors import CursorExpired, NoExample, NotSearchable
 from backend.events.answers import LONGEST_ID, ListName
+from backend.events.pairing import LEVELS
 from backend.events.record import MOST_TEXT
 from backend.filters.matching import ValueOf, matcher
 from backend.merchandising.rule_set import Rule
 from backend.recommendations import examples, popularity
 from backend.recommendations.chosen import Because, Chosen, Reason
+from backend.recommendations.complementary import Category, before_looks, category_of
 from backend.recommendations.history import History, history_of
 from backend.recommendations.recommend import MOST_CANDIDATES, SPARE, List, Strategy, Wanted
 from backend.search import asked, query_vectors, statements
@@ -298,12 +300,37 @@ def find_together(
     first = query
     query, same = _restrict(query, product[:1])
     query = found.similar.ruled(generation, query, product[:1])
-    chosen = found.together.of(product[0], generation, vector, exclude=product[1:])
-    keep = _of_other_category(product[0]) if complementary else None
-    made = List(chosen=chosen, tastes=[])
+    related = found.together.of(product[0], generation, vector, exclude=product[1:])
     listed = _Listed(ListName.TOGETHER, first, about=about, unpinnable=frozenset(product))
-    answer = _written(generation, lambda *_: made, query, fields, listed, keep=keep)
+    if not complementary:
+        answer = _written(
+            generation, lambda *_: List(chosen=related, tastes=[]), query, fields, listed
+        )
+        return _with_restricted(answer, same)
+    with found.db.read() as session:
+        category = category_of(session, product[0])
+
+    def make(query: Query, shown: Collection[int]) -> List:
+        def by_category() -> Sequence[Chosen]:
+            if vector is None:
+                return ()
+            return found.complementary.of(
+                product[0],
+                category,
+                generation,
+                vector,
+                where=query.where,
+                exclude=[*product[1:], *shown],
+            )
+
+        return List(chosen=(), tastes=[], rest=lambda: before_looks(related, by_category))
+
+    answer = _written(generation, make, query, fields, listed, keep=_is_other(category))
     return _with_restricted(answer, same)
+
+
+def _is_other(category: Category) -> Callable[[Neighbour], bool]:
+    return lambda item: category.is_other({level: getattr(item.product, level) for level in LEVELS})
 
 
 def _asked(sku: str, exclude: Sequence[str]) -> tuple[list[int], Generation, Any]:
@@ -320,20 +347,6 @@ def _asked(sku: str, exclude: Sequence[str]) -> tuple[list[int], Generation, Any
             generation = generations.active(session)
             own = _ids(session, [sku])
             return [*own, *(_ids(session, exclude) - own)], generation, None
-
-
-def _of_other_category(product_id: int) -> Callable[[Neighbour], bool]:
-    with services().db.read() as session:
-        row = session.execute(
-            select(Product.sub_category, Product.article_type).where(Product.id == product_id)
-        ).one()
-
-    def keep(item: Neighbour) -> bool:
-        if row.sub_category is not None and item.product.sub_category is not None:
-            return bool(row.sub_category != item.product.sub_category)
-        return bool(row.article_type != item.product.article_type)
-
-    return keep
 
 
 @api.get(
@@ -413,13 +426,6 @@ class _Listed:
     about: tuple[object, ...] = ()
     unpinnable: frozenset[int] = frozenset()
 
-
-_REASONS: Final = {
-    ListName.TRENDING: Reason.TRENDING,
-    ListName.NEW: Reason.NEW,
-    ListName.TOGETHER: Reason.TOGETHER,
-}
-"""What a pinned product that is no candidate of a list has as its reason; else POPULAR."""
 
 MOST_LOOKED_AT: Final = 1_000
 """Candidates among which a rule with a filter finds the product that it pins."""
@@ -544,14 +550,12 @@ def _pins(
             find=find,
         )
         pins = pinning.run()
-    chosen = {it.product_id: it for it in made.chosen}
-    reason = _REASONS.get(listed.name, Reason.POPULAR)
     items = list(pins.values())
     if query.shaping.group_by:
         several = bool(generation.most_images)
         items = with_sizes(index, items, query.shaping.group_by, query.where, several=several)
     return {
-        position: _Shown(chosen.get(it.product.id) or Chosen(it.product.id, 0.0, reason), it)
+        position: _Shown(Chosen(it.product.id, 0.0, Reason.PINNED), it)
         for position, it in zip(pins, items, strict=True)
     }
 

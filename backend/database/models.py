@@ -183,6 +183,10 @@ class Generation(Base):
     backfilled_to: Mapped[int] = mapped_column(BigInteger, default=0)  # last product id with a row
     most_images: Mapped[int | None]  # of one product, that the index may hold; NULL: one
     quality: Mapped[dict[str, Any] | None]  # the measured numbers it was promoted with
+    match_curve: Mapped[dict[str, Any] | None] = mapped_column(  # `search.matches.MatchCurve`
+        JSON(none_as_null=True)
+    )
+    match_version: Mapped[int | None]  # rises with each curve; NULL: there is none
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     promoted_at: Mapped[datetime | None]
     retired_at: Mapped[datetime | None]
@@ -445,6 +449,18 @@ class ProductPair(Base):
     other_id: Mapped[int] = mapped_column(
         BigKey, ForeignKey("products.id", ondelete="CASCADE"), primary_key=True, index=True
     )
+    score: Mapped[float] = mapped_column(Float)  # `backend.events.decay`
+    times: Mapped[int] = mapped_column(BigInteger)
+
+
+class CategoryPair(Base):
+    """How strongly products of a category go together with those of another one."""
+
+    __tablename__ = "category_pairs"
+
+    level: Mapped[str] = mapped_column(String(32), primary_key=True)  # a field of products
+    category: Mapped[str] = mapped_column(String(255), primary_key=True)
+    other: Mapped[str] = mapped_column(String(255), primary_key=True)
     score: Mapped[float] = mapped_column(Float)  # `backend.events.decay`
     times: Mapped[int] = mapped_column(BigInteger)
 
