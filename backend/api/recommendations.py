@@ -427,6 +427,14 @@ class _Listed:
     unpinnable: frozenset[int] = frozenset()
 
 
+_REASONS: Final = {
+    ListName.TRENDING: Reason.TRENDING,
+    ListName.NEW: Reason.NEW,
+    ListName.TOGETHER: Reason.TOGETHER,
+}
+"""The reason of a pinned product that is no candidate of a list; else POPULAR. Clients know these
+reasons: a new one would break those that were generated before."""
+
 MOST_LOOKED_AT: Final = 1_000
 """Candidates among which a rule with a filter finds the product that it pins."""
 
@@ -550,12 +558,14 @@ def _pins(
             find=find,
         )
         pins = pinning.run()
+    chosen = {it.product_id: it for it in made.chosen}
+    reason = _REASONS.get(listed.name, Reason.POPULAR)
     items = list(pins.values())
     if query.shaping.group_by:
         several = bool(generation.most_images)
         items = with_sizes(index, items, query.shaping.group_by, query.where, several=several)
     return {
-        position: _Shown(Chosen(it.product.id, 0.0, Reason.PINNED), it)
+        position: _Shown(chosen.get(it.product.id) or Chosen(it.product.id, 0.0, reason), it)
         for position, it in zip(pins, items, strict=True)
     }
 

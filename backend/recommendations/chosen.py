@@ -18,7 +18,6 @@ class Reason(StrEnum):
     POPULAR = "popular"
     TRENDING = "trending"
     NEW = "new"
-    PINNED = "pinned"  # a merchandiser's rule has put it there
 
 
 @dataclass(frozen=True)
