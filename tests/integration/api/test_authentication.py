@@ -69,6 +69,7 @@ OPERATIONS = [
     ("GET", "/v1/recommendations/<recommendation_id>", ADMIN),
     ("GET", "/v1/admin/placements", ADMIN),
     ("GET", "/v1/admin/placements/<name>", ADMIN),
+    ("GET", "/v1/admin/placements/<name>/history", ADMIN),
     ("PUT", "/v1/admin/placements/<name>", ADMIN),
     ("DELETE", "/v1/admin/placements/<name>", ADMIN),
     ("GET", "/v1/admin/rules", ADMIN),
