@@ -149,6 +149,7 @@ OPERATIONS = [
     *(f"{method} /v1/products/{{sku}}/image" for method in ("PUT", "GET", "DELETE")),
     *(f"{method} /v1/products/{{sku}}/images/{{number}}" for method in ("PUT", "GET", "DELETE")),
     *("GET /v1/products/{sku}/similar", "POST /v1/similar", "POST /v1/similar:batch"),
+    *("POST /v1/products:import", "GET /v1/imports/{id}"),
     *("GET /v1/status", "GET /v1/jobs/{id}", "GET /livez", "GET /readyz", "GET /metrics"),
     *(
         "GET /v1/admin/jobs",
