@@ -11,6 +11,7 @@ from typing import IO, Final
 
 from flask import Flask, g, request
 from sqlalchemy.orm import Session
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from backend import jobs
 from backend.access.scope import Scope
@@ -124,6 +125,8 @@ def _spool() -> None:
         digest.update(part)
         sizes.append(file.write(inputs.pack(part)))
         total, lines, last = total + len(part), lines + part.count(b"\n"), part[-1:]
+    if request.content_length is not None and total < request.content_length:
+        raise RequestEntityTooLarge  # whoever passed the body on has cut it off
     lines += last != b"\n"
     g.upload = Upload(file, sizes, total, lines, digest.hexdigest())
 

@@ -113,16 +113,21 @@ class Gateway:
         announced = int(sent[b"content-length"]) if b"content-length" in sent else None
         if not announced and b"transfer-encoding" not in sent:
             return await self._run(build_environ(scope, BytesIO(), length=announced))
-        limit = self._uploads.get(scope["path"], self._limits.body)
+        upload = self._upload_limit(scope["path"])
+        limit = self._limits.body if upload is None else upload
         if announced and announced > limit and b"expect" in sent:  # its client waits for us
             answer = await self._run(build_environ(scope, BytesIO(), length=announced))
             answer.headers.append(CLOSE)
             return answer
-        body = await self._bodies.read(receive, upload=self._uploads.get(scope["path"]))
+        body = await self._bodies.read(receive, upload=upload)
         try:
             return await self._answer_body(scope, body, announced, limit)
         finally:
             body.release()
+
+    def _upload_limit(self, path: str) -> int | None:
+        """Return how many bytes an upload to a path may have, also below a proxy's prefix."""
+        return next((most for it, most in self._uploads.items() if path.endswith(it)), None)
 
     async def _answer_body(
         self, scope: HTTPScope, body: Body, announced: int | None, limit: int

@@ -165,7 +165,9 @@ def test_only_imports_are_shown_to_those_who_import(shop: Shop) -> None:
 
 
 def test_a_body_that_is_larger_than_any_other_lies_on_the_disk(shop: Shop) -> None:
-    settings = shop.services.settings.model_copy(update={"max_upload_bytes": UPLOADS[URL]})
+    settings = shop.services.settings.model_copy(
+        update={"max_upload_bytes": UPLOADS[URL], "proxies": 1}
+    )
     shop.services.settings, kept = settings, shop.services.settings
     shop.execute(delete(ApiKey))
     try:
@@ -176,6 +178,11 @@ def test_a_body_that_is_larger_than_any_other_lies_on_the_disk(shop: Shop) -> No
             fits = line * (UPLOADS[URL] // len(line))
             place = f"http://localhost:{server.port}{URL}"
             assert httpx.post(place, content=fits, headers=headers).status_code == 202
+            below = place.replace("/v1/", "/shop/v1/")
+            prefix = {**headers, "X-Forwarded-Prefix": "/shop"}
+            assert httpx.post(below, content=fits, headers=prefix).status_code == 202
+            chunked = iter([fits, 10 * line])
+            assert httpx.post(place, content=chunked, headers=headers).status_code == 413
             refused = httpx.post(place, content=fits + 10 * line, headers=headers)
             assert (refused.status_code, refused.headers["Content-Type"]) == (413, PROBLEM)
             assert server.gateway.buffered == 0
@@ -183,5 +190,5 @@ def test_a_body_that_is_larger_than_any_other_lies_on_the_disk(shop: Shop) -> No
         shop.services.settings = kept
     with shop.db.read() as session:
         packed = session.scalars(select(func.length(JobInput.content))).all()
-    assert len(packed) == 3
+    assert len(packed) == 6
     assert sum(packed) < len(fits) / 10
