@@ -6,12 +6,14 @@ All other code takes the few objects and functions that it uses, never the servi
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import make_url
 
 from backend import generations
+from backend.access.signing_key import SigningKey
 from backend.adaptation import stored as statistics
 from backend.database import arrival, failures
 from backend.database.arrival import Arrival
@@ -19,7 +21,7 @@ from backend.database.engine import Database
 from backend.database.models import Generation
 from backend.embedders import Compute
 from backend.embedders.loaded import LoadedEmbedders
-from backend.errors import ConfigurationError
+from backend.errors import ConfigurationError, LookalikeError
 from backend.events.answers import AnswerLog
 from backend.feeds.download import FeedLimits
 from backend.feeds.importing import FeedRunner
@@ -33,6 +35,7 @@ from backend.images.open_images import ImageOpener
 from backend.images.store import ImageStore
 from backend.indexing import schema
 from backend.outages import Outages
+from backend.recommendations.complementary import Complementary
 from backend.recommendations.recommend import Recommender
 from backend.recommendations.together import Together
 from backend.reindex import Promoter, ReindexJobs, bounds_of
@@ -79,8 +82,10 @@ class Services:
     reindex_jobs: ReindexJobs
     feeds: FeedRunner
     together: Together
+    complementary: Complementary
     recommender: Recommender
     answer_log: AnswerLog
+    signing_key: SigningKey
 
     @property
     def writes_index(self) -> bool:
@@ -96,14 +101,27 @@ class Services:
         }
 
     def first_generation(self) -> Generation:
-        """Return the active generation, started with the settings' embedder if there is none."""
-        spec = self.settings.embedder
-        identity = EmbedderIdentity.of(spec, self.embedders.named(spec))
-        return generations.ensure_first(self.db, identity, configured=spec)
+        """Return the active generation, started with the settings' embedder if there is none.
+
+        Where the settings name no embedder, that of the active generation stays.
+        """
+        configured = self.settings.named_embedder
+        with self.db.read() as session:
+            current = generations.active_or_none(session)
+        if current is None or configured is not None:
+            spec = self.settings.embedder
+            identity = EmbedderIdentity.of(spec, self.embedders.named(spec))
+            return generations.ensure_first(self.db, identity, configured=configured)
+        with suppress(LookalikeError):  # its products wait, and the worker says why
+            embedder = self.embedders.of(current)
+            generations.note_blocks(self.db, current, embedder.blocks)
+        generations.backfill(self.db, current.id)
+        return current
 
     def close(self) -> None:
         """Flush and close everything."""
         self.answer_log.close()
+        self.together.close()
         self.indexes.close_all()
         self.decoders.close()
         self.owner.release()
@@ -155,7 +173,7 @@ def build(
     promoter = Promoter(
         db=db,
         bounds=bounds_of(settings),
-        embedder=settings.embedder,
+        configured=settings.named_embedder,
         index_of=indexes.of,
         query_encoder=query_encoder,
         point_alias=indexes.point_alias,
@@ -181,14 +199,14 @@ def build(
         local_encoder=local_encoder,
         query_encoder=query_encoder,
         outages=outages,
-        similar=SimilarProducts(db, indexes.of, TextEncoder(db).encode),
+        similar=SimilarProducts(db, indexes.of, TextEncoder(db).encode, indexed),
         recall=RecallMonitor(db, schema=indexed, rate=settings.recall_sample),
         coverage=CoverageMonitor(db, indexes.of),
         promoter=promoter,
         reindex_jobs=ReindexJobs(
             db=db,
             promoter=promoter,
-            embedder=settings.embedder,
+            configured=settings.named_embedder,
             identify=(local_encoder if embeds else query_encoder).identify,
             embedder_of=embedders.of,
             has_workers=bool(settings.broker_url),
@@ -202,9 +220,11 @@ def build(
             folder=settings.data_dir.absolute() / "feeds",
             max_image_bytes=settings.max_image_bytes,
         ),
-        together=Together(db, indexes.of),
+        together=Together(db, indexes.of, keeps=not db.is_read_only),
+        complementary=Complementary(db, indexes.of),
         recommender=Recommender(db, indexes.of),
         answer_log=AnswerLog(db, most=settings.answers_kept),
+        signing_key=SigningKey(db),
     )
     _prepare(services, wait=wait)
     return services

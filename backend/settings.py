@@ -65,7 +65,14 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     # --- embedding ---
-    embedder: str = Field("lookalike-fashion", description="name, with ?option=value&…")
+    embedder: str = Field(
+        "lookalike-blocks",
+        description="name, with ?option=value&…; absent: that of the index, this one for a new one",
+    )
+    adapt: Literal["auto", "off"] = Field(
+        "auto",
+        description="auto: once a catalogue is indexed, its embedder is adapted to it by itself",
+    )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     batch_size: int = Field(0, ge=0, le=4096, description="images per forward pass; 0: by device")
@@ -340,6 +347,11 @@ class Settings(BaseSettings):
             )
 
     @property
+    def named_embedder(self) -> str | None:
+        """The embedder that LOOKALIKE_EMBEDDER names; None where it is not set."""
+        return self.embedder if "embedder" in self.model_fields_set else None
+
+    @property
     def database(self) -> str:
         """The database's URL, the embedded default included; psycopg 3 for PostgreSQL."""
         if not self.database_url:
@@ -387,6 +399,10 @@ class Settings(BaseSettings):
     def qdrant_prefix(self) -> str:
         """What the names of all collections and aliases on a Qdrant server begin with."""
         return f"{self.namespace}-" if self.namespace else ""
+
+    def evaluation_file(self, kind: str) -> Path:
+        """Return where the last evaluation is kept for the operator's page, as `json` or `html`."""
+        return self.data_dir.absolute() / "reports" / f"evaluation.{kind}"
 
     @property
     def metrics_dir(self) -> Path:

@@ -28,7 +28,7 @@ import numpy as np
 from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
-from backend import logs
+from backend import generations, logs
 from backend.api import create_app
 from backend.bootstrap import Services, build
 from backend.catalogue import image_vectors
@@ -41,6 +41,7 @@ from backend.database.models import (
     Product,
     ProductDay,
     ProductPair,
+    ReadyRelations,
 )
 from backend.events import counting, record
 from backend.events.event_file import EventFile
@@ -143,6 +144,16 @@ def _disk(services: Services) -> int:
     return sum(each.stat().st_size for each in folder.glob("*.sqlite*"))
 
 
+def prepare(services: Services, *, limit: int) -> None:
+    """Keep ready what goes with popular products, as workers do, and say what it takes."""
+    with services.db.read() as session:
+        generation = generations.active(session)
+    began = time.perf_counter()
+    done = services.together.prepare(generation, limit=limit)
+    each = 1000 * (time.perf_counter() - began) / max(1, done)
+    print(f"{done:,} products kept ready: {each:.1f} ms each")
+
+
 def ask_in_turn(questions: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
     """Ask each question once a round; return the seconds of each."""
     times: dict[str, list[float]] = {name: [] for name in questions}
@@ -172,6 +183,8 @@ def questions(services: Services, products: int, seed: int) -> dict[str, Callabl
     client, rng = create_app(services).test_client(), np.random.default_rng(seed)
     with services.db.read() as session:
         shoppers = session.scalar(select(func.count(ProductPair.product_id.distinct()))) or 1
+        kept = select(Product.sku).join(ReadyRelations, ReadyRelations.product_id == Product.id)
+        warm = list(session.scalars(kept))
 
     def get(path: Callable[[], str]) -> Callable[[], None]:
         def ask() -> None:
@@ -193,6 +206,9 @@ def questions(services: Services, products: int, seed: int) -> dict[str, Callabl
         "together, products by demand": get(lambda: f"/v1/products/p-{product()}/together"),
         "together, any product": get(
             lambda: f"/v1/products/p-{int(rng.integers(products))}/together"
+        ),
+        "together, kept ready": get(
+            lambda: f"/v1/products/{warm[int(rng.integers(len(warm)))]}/together"
         ),
     }
 
@@ -253,6 +269,7 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--products", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=300)
+    parser.add_argument("--prepared", type=int, default=1000, help="popular products kept ready")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     logs.configure("error")
@@ -273,6 +290,7 @@ def measure(services: Services, path: Path, options: argparse.Namespace) -> None
     write_events(path, options.events, options.products, rng)
     print(f"{options.products:,} products, a file of {path.stat().st_size / 1e6:.0f} MB")
     load_events(services, path)
+    prepare(services, limit=options.prepared)
     asked = questions(services, options.products, options.seed)
     show(ask_in_turn(asked, options.rounds))
     log = services.answer_log

@@ -4,6 +4,20 @@
 by the figures of `judging`, and `stored` for all processes to read.
 """
 
-from backend.adaptation.adapting import Adaptation, adapt
+from backend.adaptation.adapting import (
+    FEWEST_PRODUCTS,
+    Adaptation,
+    adapt,
+    can_adapt,
+    without_statistics,
+)
+from backend.adaptation.reading import MOST_PRODUCTS
 
-__all__ = ["Adaptation", "adapt"]
+__all__ = [
+    "FEWEST_PRODUCTS",
+    "MOST_PRODUCTS",
+    "Adaptation",
+    "adapt",
+    "can_adapt",
+    "without_statistics",
+]

@@ -34,6 +34,16 @@ class Adaptation:
         return {"embedder": self.spec, "reason": self.reason, **self.figures}
 
 
+def can_adapt(spec: str) -> bool:
+    """Tell whether an embedder keeps features that statistics of a shop can be fitted to."""
+    return spec.partition("?")[0] == NAME
+
+
+def without_statistics(spec: str) -> str:
+    """Return what names an embedder before it was adapted to a shop."""
+    return NAME if can_adapt(spec) else spec
+
+
 def adapt(
     db: Database,
     *,

@@ -76,7 +76,7 @@ _JOB: Final[Mapping[str, Any]] = {
 _NAMED_GENERATION: Final[Mapping[str, Any]] = {
     "id": 1,
     "collection": "lookalike-20261129T020727471486-62b1486b",
-    "embedder": "lookalike-fashion",
+    "embedder": "lookalike-blocks",
     "fingerprint": _FINGERPRINT,
     "size": 512,
     "state": "active",
@@ -96,6 +96,14 @@ _GENERATION: Final[Mapping[str, Any]] = {
     "retired_at": None,
     "dropped_at": None,
     "quality": None,
+    "match": {
+        "by": "article_type",
+        "scores": [0.31, 0.52, 0.74],
+        "shares": [0.08, 0.41, 0.97],
+        "error": 0.021,
+        "pairs": 9600,
+        "products": 4200,
+    },
 }
 _FEED: Final[Mapping[str, Any]] = {
     "name": "images.example",
@@ -116,9 +124,24 @@ _PLACEMENT: Final[Mapping[str, Any]] = {
 }
 
 
+_RULE: Final[Mapping[str, Any]] = {
+    "id": 1,
+    "version": 1,
+    "settings": {"action": "pin", "name": "new collection", "skus": ["0002"], "position": 1},
+    "state": "active",
+    "problems": [
+        {"code": "sold-out", "detail": "a product that is sold out is not pinned", "sku": "0002"}
+    ],
+    "created_at": _AT,
+    "updated_at": _AT,
+}
+
+
 def _page(*items: Mapping[str, Any]) -> dict[str, Any]:
     return {"items": list(items), "next_cursor": None}
 
+
+_CURSOR: Final = "yTbY0k1uYb0pZq3bH2mJ3QEAAAAAmgqYfN2oL5cQn1sVv8c0NwEBQDFh"
 
 ANSWERS: Final[Mapping[str, Any]] = {
     "Product": _PRODUCT,
@@ -135,11 +158,12 @@ ANSWERS: Final[Mapping[str, Any]] = {
     },
     "SimilarAnswer": {
         "items": [{"sku": "0002", "score": 0.9183, "product": _PRODUCT}],
+        "next_cursor": _CURSOR,
         "recommendation_id": "similar-1-5b0e4f9a7c1d4c2f8e3a6b9d0c1f2e3a",
         "generation": 1,
         "request_id": "967915ec1a914613b211833198d840c5",
         "meta": {
-            "embedder": "lookalike-fashion",
+            "embedder": "lookalike-blocks",
             "fingerprint": _FINGERPRINT,
             "search_mode": "exact",
             "index_lags": False,
@@ -174,7 +198,7 @@ ANSWERS: Final[Mapping[str, Any]] = {
         "generation": 1,
         "request_id": "967915ec1a914613b211833198d840c5",
         "meta": {
-            "embedder": "lookalike-fashion",
+            "embedder": "lookalike-blocks",
             "fingerprint": _FINGERPRINT,
             "search_mode": "exact",
             "coverage": 1.0,
@@ -224,6 +248,7 @@ ANSWERS: Final[Mapping[str, Any]] = {
                 "product": _PRODUCT,
             }
         ],
+        "next_cursor": _CURSOR,
         "recommendation_id": "967915ec1a914613b211833198d840c5",
         "generation": 1,
         "request_id": "967915ec1a914613b211833198d840c5",
@@ -278,6 +303,20 @@ ANSWERS: Final[Mapping[str, Any]] = {
     "GenerationPage": _page(_GENERATION),
     "PlacementDocument": _PLACEMENT,
     "PlacementPage": {"items": [_PLACEMENT]},
+    "RuleDocument": _RULE,
+    "RulePage": _page(_RULE),
+    "RuleHistory": {
+        "items": [
+            {
+                "rule": 1,
+                "version": 1,
+                "change": "created",
+                "settings": _RULE["settings"],
+                "by": "lk_1f2e3d4c5b6a",
+                "at": _AT,
+            }
+        ]
+    },
     "FeedDocument": _FEED,
     "FeedPage": _page(_FEED),
     "FeedDetail": {**_FEED, "runs": []},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -44,7 +45,11 @@ api = openapi.blueprint("events", tag="shoppers")
 def post_events() -> Json:
     """Store what shoppers did."""
     QueryReader.of_request().finish()
-    items = read_body(EventBatchBody).items
+    return store_events(read_body(EventBatchBody).items)
+
+
+def store_events(items: Sequence[Any]) -> Json:
+    """Store events, each a JSON object; return how many were stored, and which were refused."""
     read = [_read(item) for item in items]
     days = services().settings.event_days
 

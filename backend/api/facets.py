@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from backend import generations
 from backend.access.scope import Scope
 from backend.api import openapi, parameters
 from backend.api.context import filterable, services
-from backend.api.schemas import pages
+from backend.api.schemas import Json, pages
 from backend.api.schemas.query import QueryReader
 from backend.api.schemas.similar_items import FacetPage
 from backend.api.scopes import requires_scope
@@ -51,6 +52,17 @@ def get_facets() -> dict[str, Any]:
     is_disjunctive = reader.flag("disjunctive")
     where = reader.where(schema)
     reader.finish()
+    items, generation_id = count(wanted, where, limit=limit, is_disjunctive=is_disjunctive)
+    return pages.as_page(items, None) | {"generation": generation_id}
+
+
+def count(
+    fields: Sequence[str], where: Where, *, limit: int, is_disjunctive: bool
+) -> tuple[list[Json], int]:
+    """Count the products of each value of some fields; return them as JSON, and the generation.
+
+    If it is disjunctive, what the filter says of a field does not count for this field.
+    """
     with services().db.read() as session:
         generation = generations.active(session)
     index = services().indexes.of(generation)
@@ -65,13 +77,13 @@ def get_facets() -> dict[str, Any]:
                 several=several,
             ),
         )
-        for field in wanted
+        for field in fields
     ]
     items = [
-        {"field": field, "values": [{"value": value, "count": count} for value, count in values]}
+        {"field": field, "values": [{"value": value, "count": many} for value, many in values]}
         for field, values in found
     ]
-    return pages.as_page(items, None) | {"generation": generation.id}
+    return items, generation.id
 
 
 def _without(where: Where, field: str) -> Where:

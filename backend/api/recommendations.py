@@ -16,6 +16,7 @@ from backend import generations
 from backend.access.scope import Scope
 from backend.api import image_examples, openapi, parameters
 from backend.api.context import filterable, services
+from backend.api.cursors import continued, write_cursor
 from backend.api.image_examples import weights_of_skus
 from backend.api.replay import note_answer
 from backend.api.request_log import took_ms
@@ -36,20 +37,24 @@ from backend.api.schemas.similar_items import (
 )
 from backend.api.schemas.written_products import ProductWriter
 from backend.api.scopes import requires_scope
+from backend.catalogue import skus
 from backend.database import clock
-from backend.database.models import Generation, Product, utcnow
-from backend.errors import NoExample, NotSearchable
+from backend.database.models import LIVE, Generation, Product, utcnow
+from backend.errors import CursorExpired, NoExample, NotSearchable
 from backend.events.answers import LONGEST_ID, ListName
+from backend.events.pairing import LEVELS
 from backend.events.record import MOST_TEXT
 from backend.filters.matching import matcher
 from backend.recommendations import examples, popularity
 from backend.recommendations.chosen import Because, Chosen, Reason
+from backend.recommendations.complementary import Category, before_looks, category_of
 from backend.recommendations.history import History, history_of
 from backend.recommendations.recommend import MOST_CANDIDATES, SPARE, List, Strategy, Wanted
 from backend.search import asked, query_vectors, statements
 from backend.search.collecting import GROWTH
 from backend.search.found import Neighbour, neighbours, read_rows
 from backend.search.grouping import with_sizes
+from backend.search.paging import Position
 from backend.search.reordering import POOL_TIMES, pool_of, reordered
 from backend.search.restricting import Same, read_values, restricted
 from backend.search.shaping import Shaping, has_clause
@@ -67,6 +72,7 @@ _LEAVE_OUT: Final = parameters.one_of("leave_out", list(LeaveOut), "of the shopp
 _STRATEGY: Final = parameters.one_of("strategy", list(Strategy), "how examples become queries")
 _LIST: Final = (
     parameters.limit(),
+    parameters.LIST_CURSOR,
     parameters.EXCLUDE,
     parameters.FIELDS,
     *parameters.SHAPED,
@@ -81,7 +87,7 @@ _LIST: Final = (
     "their shares of the list. Of whom nothing is known, gets what is popular and new. Examples "
     "that cannot be used are listed in `unresolved`, images in `unresolved_images`.",
     openapi_extensions=openapi.inputs(body=RecommendationBody),
-    responses={200: RecommendationAnswer, **openapi.refusals(400, 413, 415, 503)},
+    responses={200: RecommendationAnswer, **openapi.refusals(400, 410, 413, 415, 503)},
 )
 @requires_scope(Scope.READ)
 def recommend() -> Json:
@@ -97,7 +103,7 @@ def recommend() -> Json:
         shaping=body.shaping,
     )
     query = with_placement(query, body.placement, body.model_fields_set)
-    return _recommend(body, query, body.fields)
+    return recommend_by(body, query, body.fields, body.cursor)
 
 
 @api.get(
@@ -108,7 +114,7 @@ def recommend() -> Json:
     openapi_extensions=openapi.inputs(
         parameters.USER, _STRATEGY, _LEAVE_OUT, parameters.RESTRICTED, *_LIST
     ),
-    responses={200: RecommendationAnswer, **openapi.refusals()},
+    responses={200: RecommendationAnswer, **openapi.refusals(410)},
 )
 @requires_scope(Scope.READ)
 def recommend_to_user(user: str) -> Json:
@@ -116,15 +122,26 @@ def recommend_to_user(user: str) -> Json:
     reader = QueryReader.of_request()
     strategy = reader.choice("strategy", list(Strategy), default=Strategy.CLUSTERS)
     leave_out = reader.choice("leave_out", list(LeaveOut), default=LeaveOut.BOUGHT)
+    cursor = reader.text("cursor")
     query, fields = read_query(reader, filterable(), scored=False)
     body = RecommendationBody(user=user[:MOST_TEXT], strategy=strategy, leave_out=leave_out)
-    return _recommend(body, query, fields)
+    return recommend_by(body, query, fields, cursor)
 
 
-def _recommend(body: RecommendationBody, query: Query, fields: Sequence[str]) -> Json:
+def recommend_by(
+    body: RecommendationBody, query: Query, fields: Sequence[str], cursor: str | None = None
+) -> Json:
+    """Return the list for the shopper, the visit and the examples of a body, as JSON."""
     found = services()
+    about = (
+        *(body.user, body.session, repr(body.positive), repr(body.negative)),
+        *(body.strategy, body.leave_out, body.explore),
+    )
+    query = continued(query, cursor, *about)
     with found.db.query() as connection:
-        generation, others = asked.read_others(connection, found.similar.active, query.exclude)
+        generation, others, _ = asked.read_others(
+            connection, found.similar.active, query.exclude, query.after
+        )
     with found.db.read() as session:
         now = clock.now(session)
         history = history_of(session, user=body.user, visit=body.session, now=now)
@@ -150,16 +167,26 @@ def _recommend(body: RecommendationBody, query: Query, fields: Sequence[str]) ->
         vectors=images.vectors,
     )
 
-    def make(query: Query, shown: Sequence[int]) -> List:
+    def make(query: Query, shown: Collection[int]) -> List:
         exclude = wanted.exclude.union(shown)
         return _grouped(generation, replace(wanted, where=query.where, exclude=exclude), query)
 
     name = ListName.USER if body.user else ListName.VISIT
-    listed = _Listed(name, user=body.user, visit=body.session)
+    listed = _Listed(name, user=body.user, visit=body.session, about=about)
     answer = _written(generation, make, query, fields, listed, unresolved=named.unresolved)
     if images.vectors or images.unresolved:
         answer["unresolved_images"] = images.unresolved
     return _with_restricted(answer, same)
+
+
+def _generation(session: Session, query: Query) -> Generation:
+    """Return the active generation, for a further page that of the first one."""
+    if query.after is None:
+        return generations.active(session)
+    found = session.get(Generation, query.after.generation_id)
+    if found is None or found.state not in LIVE:
+        raise CursorExpired
+    return found
 
 
 def _restrict(query: Query, ids: Sequence[int]) -> tuple[Query, Same]:
@@ -183,22 +210,34 @@ def _grouped(generation: Generation, wanted: Wanted, query: Query) -> List:
     made = services().recommender.recommend(generation, wanted)
     if query.shaping.group_by is None:
         return made
-    candidates = -1
+    candidates, taken = -1, _taken_groups(query)
     while True:
         related = [it.product_id for it in made.chosen]
         is_last = len(related) <= candidates or wanted.candidates >= MOST_CANDIDATES
-        if is_last or _count_groups(related, query.shaping.group_by) >= query.limit:
+        if is_last or _count_groups(related, query, taken) >= query.limit:
             return made
         candidates = len(related)
         wanted = replace(wanted, spare=wanted.spare * GROWTH)
         made = services().recommender.recommend(generation, wanted)
 
 
-def _count_groups(ids: Sequence[int], group_by: str) -> int:
+def _count_groups(ids: Collection[int], query: Query, taken: Collection[Any]) -> int:
+    values = _groups(ids, query)
+    return len({it for it in values if it is not None}.difference(taken)) + values.count(None)
+
+
+def _groups(ids: Collection[int], query: Query) -> list[Any]:
+    """Return the groups of some products, in any order; None for each that has none."""
     with services().db.query() as connection:
         rows = connection.execute(statements.values(), {"ids": list(ids)}).mappings().all()
-    values = [row[group_by] for row in rows]
-    return len({it for it in values if it is not None}) + values.count(None)
+    return [row[str(query.shaping.group_by)] for row in rows]
+
+
+def _taken_groups(query: Query) -> frozenset[Any]:
+    """Return the groups that former pages have shown."""
+    if query.after is None or query.shaping.group_by is None:
+        return frozenset()
+    return frozenset(_groups(query.after.shown, query)) - {None}
 
 
 def _left_out(history: History, leave_out: LeaveOut) -> frozenset[int]:
@@ -221,23 +260,65 @@ def _ids(session: Session, skus: Sequence[str]) -> frozenset[int]:
     openapi_extensions=openapi.inputs(
         parameters.SKU, _COMPLEMENTARY, parameters.RESTRICTED, *_LIST
     ),
-    responses={200: RecommendationAnswer, **openapi.refusals(404)},
+    responses={200: RecommendationAnswer, **openapi.refusals(404, 410)},
 )
 @requires_scope(Scope.READ)
 def together(sku: str) -> Json:
     """Find what goes with a product."""
     reader = QueryReader.of_request()
     complementary = reader.flag("complementary")
+    cursor = reader.text("cursor")
     query, fields = read_query(reader, filterable(), scored=False)
+    return find_together(sku, query, fields, cursor, complementary=complementary)
+
+
+def find_together(
+    sku: str,
+    query: Query,
+    fields: Sequence[str],
+    cursor: str | None = None,
+    *,
+    complementary: bool,
+) -> Json:
+    """Return what goes with a product, as JSON; raises UnknownProduct."""
     found = services()
+    about = (skus.normalise(sku), complementary)
+    query = continued(query, cursor, *about)
     product, generation, vector = _asked(sku, query.exclude)
+    if query.after is not None and query.after.generation_id != generation.id:
+        raise CursorExpired
     query, same = _restrict(query, product[:1])
-    chosen = found.together.of(product[0], generation, vector, exclude=product[1:])
-    keep = _of_other_category(product[0]) if complementary else None
-    made = List(chosen=chosen, tastes=[])
-    listed = _Listed(ListName.TOGETHER)
-    answer = _written(generation, lambda *_: made, query, fields, listed, keep=keep)
+    related = found.together.of(product[0], generation, vector, exclude=product[1:])
+    listed = _Listed(ListName.TOGETHER, about=about)
+    if not complementary:
+        answer = _written(
+            generation, lambda *_: List(chosen=related, tastes=[]), query, fields, listed
+        )
+        return _with_restricted(answer, same)
+    with found.db.read() as session:
+        category = category_of(session, product[0])
+
+    def make(query: Query, shown: Collection[int]) -> List:
+        def by_category() -> Sequence[Chosen]:
+            if vector is None:
+                return ()
+            return found.complementary.of(
+                product[0],
+                category,
+                generation,
+                vector,
+                where=query.where,
+                exclude=[*product[1:], *shown],
+            )
+
+        return List(chosen=(), tastes=[], rest=lambda: before_looks(related, by_category))
+
+    answer = _written(generation, make, query, fields, listed, keep=_is_other(category))
     return _with_restricted(answer, same)
+
+
+def _is_other(category: Category) -> Callable[[Neighbour], bool]:
+    return lambda item: category.is_other({level: getattr(item.product, level) for level in LEVELS})
 
 
 def _asked(sku: str, exclude: Sequence[str]) -> tuple[list[int], Generation, Any]:
@@ -256,27 +337,13 @@ def _asked(sku: str, exclude: Sequence[str]) -> tuple[list[int], Generation, Any
             return [*own, *(_ids(session, exclude) - own)], generation, None
 
 
-def _of_other_category(product_id: int) -> Callable[[Neighbour], bool]:
-    with services().db.read() as session:
-        row = session.execute(
-            select(Product.sub_category, Product.article_type).where(Product.id == product_id)
-        ).one()
-
-    def keep(item: Neighbour) -> bool:
-        if row.sub_category is not None and item.product.sub_category is not None:
-            return bool(row.sub_category != item.product.sub_category)
-        return bool(row.article_type != item.product.article_type)
-
-    return keep
-
-
 @api.get(
     "/trending",
     operation_id="listTrendingProducts",
     description="What shoppers do most at the moment: an act counts half after two days. Filters "
     "make it the trend of a category.",
     openapi_extensions=openapi.inputs(*_LIST),
-    responses={200: RecommendationAnswer, **openapi.refusals()},
+    responses={200: RecommendationAnswer, **openapi.refusals(410)},
 )
 @requires_scope(Scope.READ)
 def list_trending() -> Json:
@@ -295,7 +362,7 @@ def list_trending() -> Json:
     operation_id="listNewProducts",
     description="The products of the last thirty days, the newest first.",
     openapi_extensions=openapi.inputs(*_LIST),
-    responses={200: RecommendationAnswer, **openapi.refusals()},
+    responses={200: RecommendationAnswer, **openapi.refusals(410)},
 )
 @requires_scope(Scope.READ)
 def list_new() -> Json:
@@ -311,16 +378,19 @@ def list_new() -> Json:
 
 def _list(name: ListName, choose: Callable[[Session, Any, int], list[Chosen]]) -> Json:
     reader = QueryReader.of_request()
+    cursor = reader.text("cursor")
     query, fields = read_query(reader, filterable(), scored=False, compared=False)
+    query = continued(query, cursor, name)
     with services().db.read() as session:
-        generation = generations.active(session)
+        generation = _generation(session, query)
         excluded = _ids(session, query.exclude)
         is_short = query.where or query.shaping != Shaping()
-        many = 20 * MAX_LIMIT if is_short else query.limit + len(excluded)
+        before = len(_shown_before(query))
+        many = 20 * MAX_LIMIT if is_short else query.limit + len(excluded) + before
         chosen = choose(session, clock.now(session), many)
     chosen = [it for it in chosen if it.product_id not in excluded]
     made = List(chosen=chosen, tastes=[])
-    return _written(generation, lambda *_: made, query, fields, _Listed(name))
+    return _written(generation, lambda *_: made, query, fields, _Listed(name, about=(name,)))
 
 
 # --- answers -----------------------------------------------------------------------------------
@@ -328,11 +398,12 @@ def _list(name: ListName, choose: Callable[[Session, Any, int], list[Chosen]]) -
 
 @dataclass(frozen=True)
 class _Listed:
-    """Which list an answer is, and for whom."""
+    """Which list an answer is, and for whom; `about` is what its cursors hold for."""
 
     name: ListName
     user: str | None = None
     visit: str | None = None
+    about: tuple[object, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -341,7 +412,7 @@ class _Shown:
     item: Neighbour
 
 
-Make: TypeAlias = Callable[[Query, Sequence[int]], List]
+Make: TypeAlias = Callable[[Query, Collection[int]], List]
 """Makes the list of a query, without the products that are shown already."""
 
 
@@ -356,7 +427,8 @@ def _written(
     keep: Callable[[Neighbour], bool] | None = None,
 ) -> Json:
     """Return the first products of a list that pass the filter now, as JSON."""
-    made = make(query, ())
+    former = _shown_before(query)
+    made, keep = make(query, former), _further(query, keep)
     shown = _first(generation, _passing(generation, made.candidates(), query, keep), query, [])
     relaxed, dropped = query, list[str]()
     for clause in query.shaping.relax:
@@ -364,21 +436,25 @@ def _written(
             dropped.append(clause)
             where = {field: it for field, it in relaxed.where.items() if field != clause}
             relaxed = replace(relaxed, where=where)
-            more = make(relaxed, [one.item.product.id for one in shown]).candidates()
+            ids = former.union(one.item.product.id for one in shown)
+            more = make(relaxed, ids).candidates()
             passing = _passing(generation, more, relaxed, keep)
             shown += _first(generation, passing, relaxed, shown, dropped=dropped)
     named = {it.product_id for one in shown for it in one.chosen.because}
     named |= {product for _, members in made.tastes for product in members}
-    skus, writer = _skus(named), ProductWriter(fields)
+    names = {one.item.product.id: one.item.product.sku for one in shown}
+    names |= _skus(named - names.keys())
+    writer = ProductWriter(fields)
     answer: Json = {
-        "items": [_item(one, skus, writer) for one in shown],
+        "items": [_item(one, names, writer) for one in shown],
+        "next_cursor": _next_cursor(generation, query, shown, listed),
         "recommendation_id": g.request_id[:LONGEST_ID],
         "generation": generation.id,
         "request_id": g.request_id,
         "unresolved": [{"sku": sku, "state": it} for sku, it in unresolved.items()],
         "meta": {
             "tastes": [
-                {"share": round(share, 4), "skus": [skus[it] for it in members if it in skus]}
+                {"share": round(share, 4), "skus": [names[it] for it in members if it in names]}
                 for share, members in made.tastes
             ],
             "took_ms": took_ms(),
@@ -390,6 +466,36 @@ def _written(
         answer, listed.name, [one.chosen for one in shown], user=listed.user, visit=listed.visit
     )
     return answer
+
+
+def _shown_before(query: Query) -> frozenset[int]:
+    return query.after.shown if query.after else frozenset()
+
+
+def _further(
+    query: Query, keep: Callable[[Neighbour], bool] | None
+) -> Callable[[Neighbour], bool] | None:
+    """Return what tells whether a product is wanted, and no former page has shown its group."""
+    if query.after is None:
+        return keep
+    shown, groups, group_by = query.after.shown, _taken_groups(query), query.shaping.group_by
+
+    def is_further(item: Neighbour) -> bool:
+        if item.product.id in shown or (group_by and item.value_of(group_by) in groups):
+            return False
+        return keep is None or keep(item)
+
+    return is_further
+
+
+def _next_cursor(
+    generation: Generation, query: Query, shown: Sequence[_Shown], listed: _Listed
+) -> str | None:
+    if len(shown) < query.limit:
+        return None
+    position = query.after or Position(generation_id=generation.id)
+    ids = [one.item.product.id for one in shown]
+    return write_cursor(position.after(ids), query, *listed.about)
 
 
 def _first(
@@ -470,20 +576,19 @@ def _in_parts(chosen: Iterator[Chosen], *, first: int) -> Iterator[list[Chosen]]
 def _skus(ids: Collection[int]) -> dict[int, str]:
     if not ids:
         return {}
-    with services().db.read() as session:
-        rows = session.execute(select(Product.id, Product.sku).where(Product.id.in_(ids)))
-        return {row.id: row.sku for row in rows}
+    with services().db.query() as connection:
+        return statements.read_skus(connection, ids)
 
 
-def _item(one: _Shown, skus: dict[int, str], writer: ProductWriter) -> Json:
+def _item(one: _Shown, names: dict[int, str], writer: ProductWriter) -> Json:
     def because(it: Because) -> Json:
-        return {"sku": skus[it.product_id], "share": it.share}
+        return {"sku": names[it.product_id], "share": it.share}
 
     return {
         "sku": one.item.product.sku,
         "score": round(one.chosen.score, 6),
         "reason": one.chosen.reason.value,
-        "because": [because(it) for it in one.chosen.because if it.product_id in skus],
+        "because": [because(it) for it in one.chosen.because if it.product_id in names],
         "product": product_of_item(one.item, writer),
         **shaped_members(one.item),
     }

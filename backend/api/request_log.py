@@ -13,6 +13,10 @@ from flask import Flask, Response, g, request
 log = structlog.get_logger(__name__)
 
 HEADER: Final = "X-Request-Id"
+PROBES: Final = ("/livez", "/readyz", "/metrics")
+PARTS_OF_PAGES: Final = ("web_static.show_file", "web_thumbnails.show_thumbnail")
+"""What one web page asks for dozens of times. As the probes, it is logged only if it fails."""
+
 _ACCEPTABLE: Final = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
 
 
@@ -36,7 +40,8 @@ def _begin() -> None:
 
 def _end(response: Response) -> Response:
     response.headers[HEADER] = g.request_id
-    quiet = request.path in ("/livez", "/readyz", "/metrics") and response.status_code < 400
+    often = request.path in PROBES or request.endpoint in PARTS_OF_PAGES
+    quiet = often and response.status_code < 400
     (log.debug if quiet else log.info)(
         "request",
         method=request.method,

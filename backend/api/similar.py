@@ -12,6 +12,7 @@ from werkzeug.datastructures import MultiDict
 from backend.access.scope import Scope
 from backend.api import openapi, parameters
 from backend.api.context import filterable, services
+from backend.api.cursors import continued, write_cursor
 from backend.api.image_addresses import check_query_addresses
 from backend.api.image_slots import image_slot
 from backend.api.problems import invalid_request, to_request_error
@@ -32,6 +33,7 @@ from backend.api.schemas.similar_items import (
     write_answer,
 )
 from backend.api.scopes import requires_scope
+from backend.catalogue import skus
 from backend.database.models import Generation
 from backend.errors import LookalikeError
 from backend.search.similar import Answer, Query
@@ -42,6 +44,8 @@ FORM: Final[Json] = {
     "multipart/form-data": {"schema": {"$ref": f"{openapi.COMPONENTS}{openapi.SIMILAR_FORM}"}}
 }
 
+TWICE: Final = "stands for the image: send it without one"
+
 api = openapi.blueprint("similar", tag="similar items")
 
 
@@ -50,16 +54,19 @@ api = openapi.blueprint("similar", tag="similar items")
     operation_id="getSimilarProducts",
     description="Best first, without the product itself. A product that has no vector yet is "
     "answered with 409, its state and its reason.",
-    openapi_extensions=openapi.inputs(parameters.SKU, parameters.IMAGE_ASKED, *parameters.SEARCH),
-    responses={200: SimilarAnswer, **openapi.refusals(404, 409, 503)},
+    openapi_extensions=openapi.inputs(
+        parameters.SKU, parameters.IMAGE_ASKED, parameters.LIST_CURSOR, *parameters.SEARCH
+    ),
+    responses={200: SimilarAnswer, **openapi.refusals(404, 409, 410, 503)},
 )
 @requires_scope(Scope.READ)
 def similar_to_product(sku: str) -> Json:
     """Find the products that look like this one."""
     reader = QueryReader.of_request()
     image = reader.integer_or_none("image", least=1, most=MOST_IMAGES)
+    cursor = reader.text("cursor")
     query, fields = read_query(reader, filterable())
-    return _by_sku(sku, replace(query, image=image), fields)
+    return by_sku(sku, replace(query, image=image), fields, cursor)
 
 
 @api.post(
@@ -68,31 +75,45 @@ def similar_to_product(sku: str) -> Json:
     description="The image is the field `image` of a form, or the body itself. A JSON body names "
     "an image by its address, a product or a text instead; a text can also go with an image or a "
     "product. The parameters of the query string hold for every kind of body; each may be given in "
-    "one place.",
+    "one place. A further page of a query by an image needs only its `cursor`.",
     openapi_extensions=openapi.inputs(
-        *parameters.SEARCH, parameters.BOX, body=SimilarBody, content={**FORM, **openapi.FILE}
+        parameters.IMAGE_CURSOR,
+        *parameters.SEARCH,
+        parameters.BOX,
+        body=SimilarBody,
+        content={**FORM, **openapi.FILE},
     ),
     responses={
         200: SimilarAnswer,
-        **openapi.refusals(400, 403, 404, 409, 413, 415, 503),
+        **openapi.refusals(400, 403, 404, 409, 410, 413, 415, 503),
     },
 )
 @requires_scope(Scope.READ)
 def similar_to_image() -> Json:
     """Find the products that look like this image."""
     if request.is_json:
-        body = read_body(SimilarBody)
-        query, fields = read_both(body, QueryReader.of_request(), filterable())
+        body, reader = read_body(SimilarBody), QueryReader.of_request()
+        cursor = reader.text("cursor")
+        if cursor is not None and body.cursor is not None:
+            reader.refuse("cursor", "the body has it too")
+        if body.image_uri is not None and (cursor or body.cursor):
+            reader.refuse("cursor", TWICE)
+        query, fields = read_both(body, reader, filterable())
+        cursor = cursor if body.cursor is None else body.cursor
         if body.sku is not None:
-            return _by_sku(body.sku, query, fields)
-        if body.image_uri is not None:
+            return by_sku(body.sku, query, fields, cursor)
+        if body.image_uri is not None and cursor is None:
             return _by_address(body.image_uri, query, fields)
-        _check_alone(query)
-        return _written(services().similar.to_text(query), fields)
+        return by_text(query, fields, cursor)
     if request.mimetype == "multipart/form-data":
         return _by_form()
-    query, fields = read_query(QueryReader.of_request(), filterable(), with_image=True)
-    return _by_image(request.get_data(cache=False), query, fields)
+    reader = QueryReader.of_request()
+    cursor = reader.text("cursor")
+    image = request.get_data(cache=False)
+    if cursor is not None and image:
+        reader.refuse("cursor", TWICE)
+    query, fields = read_query(reader, filterable(), with_image=True)
+    return by_text(query, fields, cursor) if cursor else by_image(image, query, fields)
 
 
 @api.post(
@@ -101,7 +122,7 @@ def similar_to_image() -> Json:
     description="Each sku has its own answer, as by GET, or its problem; one bad sku never fails "
     "the rest. All answers are of one generation and by one filter.",
     openapi_extensions=openapi.inputs(body=SimilarBatchBody),
-    responses={200: SimilarBatchAnswer, **openapi.refusals(400, 404, 413, 415, 503)},
+    responses={200: SimilarBatchAnswer, **openapi.refusals(400, 404, 410, 413, 415, 503)},
 )
 @requires_scope(Scope.READ)
 def similar_to_each() -> Json:
@@ -141,14 +162,22 @@ def _by_form() -> Json:
     given = [*request.args.items(multi=True), *request.form.items(multi=True)]
     reader = QueryReader(MultiDict(given))
     files = list(request.files.items(multi=True))
-    if [name for name, _ in files] != ["image"] or reader.take("image"):
+    cursor = reader.text("cursor")
+    if cursor is not None and files:
+        reader.refuse("cursor", TWICE)
+    if (not cursor and [name for name, _ in files] != ["image"]) or reader.take("image"):
         reader.refuse("image", "the form must hold one file, under this name")
     query, fields = read_query(reader, filterable(), with_image=True)
-    return _by_image(files[0][1].read(), query, fields)
+    if cursor:
+        return by_text(query, fields, cursor)
+    return by_image(files[0][1].read(), query, fields)
 
 
-def _by_sku(sku: str, query: Query, fields: list[str]) -> Json:
-    return _written(services().similar.to_product(sku, query), fields)
+def by_sku(sku: str, query: Query, fields: list[str], cursor: str | None = None) -> Json:
+    """Return the products that look like a product, as JSON; raises as `to_product` does."""
+    about = skus.normalise(sku)
+    query = continued(query, cursor, about)
+    return _written(services().similar.to_product(sku, query), query, fields, about)
 
 
 def _check_alone(query: Query) -> None:
@@ -163,10 +192,25 @@ def _by_address(uri: str, query: Query, fields: list[str]) -> Json:
     check_query_addresses({"/image_uri": uri}, services().settings)
     with image_slot():
         data = services().fetch_image(uri)
-    return _by_image(data, query, fields)
+    return by_image(data, query, fields)
 
 
-def _by_image(data: bytes, query: Query, fields: list[str]) -> Json:
+def by_text(query: Query, fields: list[str], cursor: str | None = None) -> Json:
+    """Return the products that look as the text of the query says; raises as `to_text` does.
+
+    With a cursor it is a further page of a query by a text, an image, or both.
+    """
+    _check_alone(query)
+    query = continued(query, cursor)
+    ask = services().similar.go_on if cursor else services().similar.to_text
+    return _written(ask(query), query, fields)
+
+
+def by_image(data: bytes, query: Query, fields: list[str]) -> Json:
+    """Return the products that look like the image in a file, as JSON.
+
+    Raises as `to_image` does, and RequestError where too many images are being worked on.
+    """
     _check_alone(query)
     found = services()
 
@@ -174,16 +218,17 @@ def _by_image(data: bytes, query: Query, fields: list[str]) -> Json:
         with image_slot():
             return found.query_encoder.encode(generation, image, query.box)
 
-    return _written(found.similar.to_image(encode, data, query), fields)
+    return _written(found.similar.to_image(encode, data, query), query, fields)
 
 
-def _written(answer: Answer, fields: list[str]) -> Json:
+def _written(answer: Answer, query: Query, fields: list[str], *about: object) -> Json:
     noted = services().recall.notice(answer.search)
     structlog.contextvars.bind_contextvars(filter=noted.shape, search_mode=noted.mode)
     return write_answer(
         answer,
         coverage=services().coverage.known(answer.generation).share,
         fields=fields,
+        next_cursor=write_cursor(answer.position, query, *about),
         request_id=g.request_id,
         took_ms=took_ms(),
     )

@@ -27,21 +27,29 @@ def adapt(
     """
     with services() as found:
         result = _try(found) if try_only else _adapt(found)
-    adaptation = result["adaptation"]
     if as_json:
         print_json(result)
         return
-    if adaptation.get("before"):
-        out.print(_table(adaptation))
+    if result["adaptation"].get("before"):
+        out.print(_table(result["adaptation"]))
+    say_outcome(result, tried=try_only)
+
+
+def say_outcome(result: Mapping[str, Any], *, tried: bool = False) -> None:
+    """Print on stderr what an adaptation chose, and what came of it."""
+    adaptation = result["adaptation"]
+    if "chosen" in adaptation:
         chosen = ", ".join(f"{name} {value}" for name, value in adaptation["chosen"].items())
         err.print(f"chosen: {escape(chosen)}; {adaptation['queries']:,} queries")
-    err.print(escape(_outcome(result, tried=try_only)))
+    err.print(escape(_outcome(result, tried=tried)))
 
 
 def _outcome(result: Mapping[str, Any], *, tried: bool) -> str:
     adaptation = result["adaptation"]
     if adaptation["embedder"] is None:
         return f"not adapted: {adaptation['reason']}"
+    if "refused" in result:
+        return f"not adapted: {result['refused']}"
     if tried:
         return f"{adaptation['reason']}: `lookalike adapt` would re-index with it"
     return f"generation {result['id']} is {result['state']}: {adaptation['reason']}"

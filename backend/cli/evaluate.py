@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +16,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from backend import files
 from backend.cli.common import bar, err, out, print_json, services
 
 if TYPE_CHECKING:
@@ -144,16 +147,18 @@ def evaluate(
     )
     with services() as found:
         evaluation, evidence = run(_context(found, embedder or []), options)
+        text = json.dumps(as_json(evaluation), indent=1, ensure_ascii=False) + "\n"
+        _keep(found, "json", lambda draft: draft.write_text(text, "utf-8"))
         if html:
             _write_report(found, evaluation, evidence, html)
+            _keep(found, "html", partial(shutil.copyfile, html))
     if json_file == "-":
         print_json(as_json(evaluation))
         return
     show(evaluation)
     if json_file:
-        text = json.dumps(as_json(evaluation), indent=1, ensure_ascii=False)
         Path(json_file).parent.mkdir(parents=True, exist_ok=True)
-        Path(json_file).write_text(text + "\n", "utf-8")
+        Path(json_file).write_text(text, "utf-8")
     for written in (json_file, html):
         if written:
             out.print(f"Written: {written}")
@@ -183,6 +188,14 @@ def _context(found: Services, specs: Sequence[str]) -> EvaluationContext:
     )
 
 
+def _keep(found: Services, kind: str, write: Callable[[Path], object]) -> None:
+    """Keep what was found for the operator's page; a full disk loses only that."""
+    try:
+        files.replace_file(found.settings.evaluation_file(kind), write)
+    except OSError as error:
+        err.print(f"Not kept for the operator's page: {error}", style="dim", markup=False)
+
+
 def _write_report(found: Services, evaluation: Evaluation, evidence: Evidence, path: Path) -> None:
     from backend.cli.sheets import open_image
     from backend.lab.evaluation.report import write_report
@@ -203,6 +216,8 @@ def show(evaluation: Evaluation) -> None:
             scores = [s for s in evaluation.scores if (s.by, s.group) == (by, group)]
             out.print(_score_table(evaluation, scores))
     out.print(_other_table(evaluation))
+    if evaluation.calibrations:
+        out.print(_match_table(evaluation))
     if evaluation.unusable:
         out.print(f"{evaluation.unusable:,} products left out: their images cannot be used.")
 
@@ -239,6 +254,16 @@ def _lead(estimate: Estimate) -> str:
     """Return the lead over the first embedder, in bold where its interval excludes zero."""
     text = f"{estimate.value:+.3f}"
     return f"[bold]{text}[/]" if estimate.low > 0 or estimate.high < 0 else text
+
+
+def _match_table(evaluation: Evaluation) -> Table:
+    """Return a table of the curves of `match`: how far they are off, on average."""
+    by = evaluation.calibrations[0].by
+    title = f"Match by {escape(by)}: expected calibration error on other products"
+    table = _table(title, "error", "neighbours")
+    for one in evaluation.calibrations:
+        table.add_row(escape(one.embedder), f"{one.error:.3f}", f"{one.pairs:,}")
+    return table
 
 
 def _other_table(evaluation: Evaluation) -> Table:

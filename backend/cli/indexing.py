@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -9,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from backend.cli.common import AsJson, err, out, print_json, services
-from backend.cli.following import run_job
+from backend.cli.following import follow_job, run_job
 from backend.cli.status import print_status
 
 if TYPE_CHECKING:
@@ -27,8 +28,9 @@ def index(
 
     If a server is running, the server does the work and this command shows the progress. It also
     waits for products that are retried later, and for the leases of a killed process, but not for
-    images that are still to come. Exit code 0 when nothing else is pending, even if some products
-    are in quarantine.
+    images that are still to come. A complete index of at least 1,000 products is then adapted to
+    the shop, unless LOOKALIKE_ADAPT is off. Exit code 0 when nothing else is pending, even if some
+    products are in quarantine.
     """
     from backend.generations import active_or_none
     from backend.status import status as read_status
@@ -42,9 +44,27 @@ def index(
         if renew:
             _renew(found)
         run_job(found, "index", {}, what="Indexing")
+        _adapt(found)
         now = read_status(found.db, found.indexes.look_at_shard)
     print_status(now, as_json=as_json)
     raise typer.Exit(0 if now["pending"] == now["awaited"] else 1)
+
+
+def _adapt(found: Services) -> None:
+    """Follow the adaptation that a complete index starts by itself, if it is time for one."""
+    from backend import reindex
+    from backend.cli.adapt import say_outcome
+
+    requested = None
+    if found.settings.adapt == "auto":
+        requested = reindex.request_adaptation(found.db)
+    job = requested or reindex.unfinished_adaptation(found.db)
+    if job is None:
+        return
+    err.print("The embedder is adapted to this catalogue (docs/adaptation.md).")
+    found.notify()
+    with suppress(typer.Exit):  # the index is complete without it; the reason was printed
+        say_outcome(follow_job(found, job.id, what="Adapting").result or {})
 
 
 def _renew(found: Services) -> None:

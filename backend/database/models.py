@@ -183,6 +183,10 @@ class Generation(Base):
     backfilled_to: Mapped[int] = mapped_column(BigInteger, default=0)  # last product id with a row
     most_images: Mapped[int | None]  # of one product, that the index may hold; NULL: one
     quality: Mapped[dict[str, Any] | None]  # the measured numbers it was promoted with
+    match_curve: Mapped[dict[str, Any] | None] = mapped_column(  # `search.matches.MatchCurve`
+        JSON(none_as_null=True)
+    )
+    match_version: Mapped[int | None]  # rises with each curve; NULL: there is none
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     promoted_at: Mapped[datetime | None]
     retired_at: Mapped[datetime | None]
@@ -449,6 +453,18 @@ class ProductPair(Base):
     times: Mapped[int] = mapped_column(BigInteger)
 
 
+class CategoryPair(Base):
+    """How strongly products of a category go together with those of another one."""
+
+    __tablename__ = "category_pairs"
+
+    level: Mapped[str] = mapped_column(String(32), primary_key=True)  # a field of products
+    category: Mapped[str] = mapped_column(String(255), primary_key=True)
+    other: Mapped[str] = mapped_column(String(255), primary_key=True)
+    score: Mapped[float] = mapped_column(Float)  # `backend.events.decay`
+    times: Mapped[int] = mapped_column(BigInteger)
+
+
 class ProductDay(Base):
     """What shoppers did with a product on one day."""
 
@@ -478,6 +494,22 @@ class ProductPopularity(Base):
     popular: Mapped[float] = mapped_column(Float, index=True)
     trending: Mapped[float] = mapped_column(Float, index=True)
     last_day: Mapped[int]  # of the newest act, since 1970, in UTC
+
+
+class ReadyRelations(Base):
+    """What the looks of a product tell of it in a generation: `backend.recommendations.ready`."""
+
+    __tablename__ = "ready_relations"
+
+    generation_id: Mapped[int] = mapped_column(
+        BigKey, ForeignKey("generations.id", ondelete="CASCADE"), primary_key=True
+    )
+    product_id: Mapped[int] = mapped_column(
+        BigKey, ForeignKey("products.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    made_at: Mapped[datetime] = mapped_column(index=True)
+    newest_product: Mapped[int] = mapped_column(BigInteger)  # the largest id when it was made
+    packed: Mapped[bytes]  # `backend.recommendations.relations.Relations.pack`
 
 
 class ListedAnswer(Base):
@@ -539,6 +571,15 @@ class WordAlignment(Base):
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
 
 
+class Secret(Base):
+    """A secret that all processes share."""
+
+    __tablename__ = "secrets"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value: Mapped[bytes] = mapped_column(LargeBinary)
+
+
 class Placement(Base):
     """A named set of defaults of lists."""
 
@@ -548,6 +589,34 @@ class Placement(Base):
     settings: Mapped[dict[str, Any]]  # members of a request, checked when they were put
     version: Mapped[int]
     updated_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class RuleRow(Base):
+    """A merchandiser's rule about lists."""
+
+    __tablename__ = "rules"
+    __table_args__ = {"sqlite_autoincrement": True}  # an id is never used twice
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    settings: Mapped[dict[str, Any]]  # members of a request, checked when they were put
+    version: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    updated_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class RuleChange(Base):
+    """One change of a rule. The greatest id stands for all rules as they are now."""
+
+    __tablename__ = "rule_changes"
+    __table_args__ = {"sqlite_autoincrement": True}
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    rule_id: Mapped[int] = mapped_column(BigInteger, index=True)
+    version: Mapped[int]
+    change: Mapped[str] = mapped_column(String(16))  # created, replaced, removed
+    settings: Mapped[dict[str, Any]]  # since then; those before, where it was removed
+    changed_by: Mapped[str | None] = mapped_column(String(64))  # prefix of an API key, or a command
+    at: Mapped[datetime] = mapped_column(default=utcnow)
 
 
 class ApiKey(Base):

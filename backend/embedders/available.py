@@ -34,13 +34,13 @@ def list_available() -> list[Available]:
     """Return the families, the default first."""
     lite0 = weights_file()
     return [
-        _shipped("lookalike-fashion", "fashion; the default", 512, [lite0, TUNED]),
         _shipped(
             "lookalike-blocks",
-            "any shop, adapted to it; look and colour",
+            "any shop, adapted to it; look and colour; the default",
             512,
             [lite0, TUNED, blocks.REDUCTION, blocks.STATISTICS],
         ),
+        _shipped("lookalike-fashion", "fashion like the shop of its training", 512, [lite0, TUNED]),
         _shipped("efficientnet-lite0", "any goods, without training", 384, [lite0, PCA]),
         _shipped("colour-histogram", "a baseline", 128, []),
         _shipped("mean-colour", "a baseline", 49, []),

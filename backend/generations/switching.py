@@ -39,7 +39,7 @@ def activate(db: Database, generation_id: int, *, quality: dict[str, Any] | None
     return db.write(work)
 
 
-def reactivate(db: Database, generation_id: int, *, configured: str) -> Generation:
+def reactivate(db: Database, generation_id: int, *, configured: str | None) -> Generation:
     """Make this standby the active generation, and the active one the standby; return it.
 
     The row stores the embedder that is `configured` now, so that `follow_settings` does not start a

@@ -56,21 +56,25 @@ def cancel(db: Database, job_id: int) -> Job:
             raise UnknownJob(f"there is no job {job_id}")
         if job.state in ENDED and job.cancelled_at is None:
             raise WrongState(f"job {job.id} has ended: {job.state}")
-        now = clock.now(session)
-        job.cancelled_at = job.cancelled_at or now
-        if job.state == QUEUED or job.wake_at is not None:  # no process is running it
-            job.state, job.error, job.finished_at, job.wake_at = FAILED, CANCELLED, now, None
-            job.claim += 1
+        ask_to_end(session, job)
         return job
 
     return db.write(work)
 
 
-def unfinished(session: Session, verb: str) -> Job | None:
-    """Return the oldest job of a verb that has not ended."""
-    return session.scalar(
-        select(Job).where(Job.verb == verb, Job.state.not_in(ENDED)).order_by(Job.id).limit(1)
-    )
+def ask_to_end(session: Session, job: Job) -> None:
+    """End a job that no process is running; one that is running ends at its next report."""
+    now = clock.now(session)
+    job.cancelled_at = job.cancelled_at or now
+    if job.state == QUEUED or job.wake_at is not None:
+        job.state, job.error, job.finished_at, job.wake_at = FAILED, CANCELLED, now, None
+        job.claim += 1
+
+
+def unfinished(session: Session, verb: str) -> list[Job]:
+    """Return the jobs of a verb that have not ended, the oldest first."""
+    rows = select(Job).where(Job.verb == verb, Job.state.not_in(ENDED)).order_by(Job.id)
+    return list(session.scalars(rows))
 
 
 def newest(session: Session, *, before_id: int | None = None, limit: int = 100) -> list[Job]:
@@ -79,6 +83,12 @@ def newest(session: Session, *, before_id: int | None = None, limit: int = 100) 
     if before_id is not None:
         rows = rows.where(Job.id < before_id)
     return list(session.scalars(rows))
+
+
+def failed(session: Session, *, but: str, limit: int) -> list[Job]:
+    """Return jobs that failed and were not cancelled, the newest first, except those of a verb."""
+    is_failed = (Job.state == FAILED) & Job.cancelled_at.is_(None) & (Job.verb != but)
+    return list(session.scalars(select(Job).where(is_failed).order_by(Job.id.desc()).limit(limit)))
 
 
 def seconds_left(job: Job) -> float | None:

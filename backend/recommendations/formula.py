@@ -71,6 +71,11 @@ def coldness(own: Partners) -> float:
     return 1.0 / (1.0 + sum(own.values()) / WARM)
 
 
+def closeness(cosine: float, kin: Kin, other: Kin) -> float:
+    """Return k(q, j) of two products."""
+    return max(0.0, cosine) ** 2 * kin.factor(other)
+
+
 def score(
     own: Partners,
     neighbours: Sequence[tuple[int, float]],
@@ -88,18 +93,18 @@ def score(
     """
     found: dict[int, Parts] = defaultdict(Parts)
     for other, times in own.items():
-        found[other].own = _share(times)
+        found[other].own = share(times)
     cold = coldness(own)
     for neighbour, cosine in neighbours[:NEIGHBOURS]:
-        factor = kin.factor(kin_of.get(neighbour, NO_KIN))
-        closeness = cold * max(0.0, cosine) ** 2 * factor
-        found[neighbour].look = LOOK * closeness
+        close = cold * closeness(cosine, kin, kin_of.get(neighbour, NO_KIN))
+        found[neighbour].look = LOOK * close
         for other, times in partners.get(neighbour, {}).items():
-            added = closeness * _share(times)
+            added = close * share(times)
             found[other].inherited += added
             found[other].through[neighbour] = added
     return {product: parts for product, parts in found.items() if product not in excluded}
 
 
-def _share(times: float) -> float:
+def share(times: float) -> float:
+    """Return p(a, b) of two products that went together `times` times."""
     return times / (times + 1.0)

@@ -41,6 +41,25 @@ def partners(
     return found
 
 
+def partners_of(
+    database: Session | Connection, product_id: int, *, now: datetime, most: int = MOST
+) -> Partners:
+    """Return up to `most` partners of one product, the strongest first."""
+    rows = database.execute(_strongest_of_one(), {"product_id": product_id, "most": most}).all()
+    scale = growth(now)
+    return {other: score / scale for other, score in rows}
+
+
+@cache
+def _strongest_of_one() -> Select[Any]:
+    return (
+        select(_PAIRS.c.other_id, _PAIRS.c.score)
+        .where(_PAIRS.c.product_id == bindparam("product_id"))
+        .order_by(_PAIRS.c.score.desc(), _PAIRS.c.other_id)
+        .limit(bindparam("most"))
+    )
+
+
 @cache
 def _strongest() -> Select[Any]:
     """Return the query: from the index, each product's pairs down to the one at that rank.

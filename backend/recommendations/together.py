@@ -3,36 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend.database import clock
+from backend.catalogue import image_vectors
 from backend.database.engine import Database
-from backend.database.models import Generation, Product
-from backend.recommendations import formula, pairs
-from backend.recommendations.chosen import Because, Chosen, Reason
-from backend.recommendations.formula import Kin, Parts
+from backend.database.models import Generation, ImageVector, IndexEntry, Product, utcnow
+from backend.recommendations import formula, pairs, ready
+from backend.recommendations.formula import Kin
 from backend.recommendations.pairs import Partners
+from backend.recommendations.ready import Asked, Keeper, Kept
+from backend.recommendations.relations import NONE, Related, Relations
 from backend.search.nearest_products import nearest_products
 from backend.vectors import Searchable, Vector
 
 LEAST_COLD: Final = 0.05
-"""Below this the looks change next to nothing, and the index is not asked."""
+"""Below this the looks change next to nothing, and they are not read."""
 
 PARTNERS_OF_NEIGHBOURS: Final = 20
+MOST_NEWER: Final = 100
+"""Products that are compared one by one, because they are newer than what is kept."""
+
 MOST: Final = 500
 """Candidates that are returned: filters leave some of them."""
 
 
 class Together:
-    """Ranks what goes with a product. Safe to call from several threads."""
+    """Ranks what goes with a product. Safe to call from several threads.
 
-    def __init__(self, db: Database, index_of: Callable[[Generation], Searchable]) -> None:
+    With `keeps`, what the looks of a product tell is kept ready in the database.
+    """
+
+    def __init__(
+        self, db: Database, index_of: Callable[[Generation], Searchable], *, keeps: bool = False
+    ) -> None:
         self._db = db
         self._index_of = index_of
+        self.keeper = Keeper(db, self._relations_now) if keeps else None
 
     def of(
         self,
@@ -42,56 +54,110 @@ class Together:
         *,
         exclude: Sequence[int] = (),
         now: datetime | None = None,
-    ) -> list[Chosen]:
+    ) -> Related:
         """Return up to MOST products that go with one, best first; the product itself is left out.
 
         `vector` is the product's in the generation; None: only what shoppers did counts. `now` is
-        by default the time of the database. Raises what the index raises.
+        by default the time of this host: a few minutes do not matter. Raises what the index raises.
         """
-        with self._db.read() as session:
-            now = now or clock.now(session)
-            own = pairs.partners(session, [product_id], now=now).get(product_id, {})
-        neighbours: list[tuple[int, float]] = []
-        if vector is not None and formula.coldness(own) >= LEAST_COLD:
-            neighbours = self._neighbours(product_id, generation, vector)
-        with self._db.read() as session:
-            parts = _score(session, product_id, own, neighbours, exclude, now=now)
-        best = sorted(parts.items(), key=lambda it: (-it[1].score, it[0]))[:MOST]
-        return [_chosen(product_id, other, it) for other, it in best if it.score > 0]
+        with self._db.query() as connection:
+            own = pairs.partners_of(connection, product_id, now=now or utcnow())
+            relations, kept = NONE, None
+            is_cold = formula.coldness(own) >= LEAST_COLD
+            if is_cold and self.keeper is not None:
+                kept = ready.read(connection, generation.id, product_id)
+        if is_cold and vector is not None:
+            asked = Asked(product_id, generation, vector)
+            found = self._with_newer(asked, kept) if kept else None
+            relations = found or self._relations(asked, own=own, now=now)
+            if self.keeper is not None and not (found and kept and kept.is_fresh):
+                self.keeper.note(asked if found else replace(asked, relations=relations))
+        return Related(product_id, own, relations, exclude=exclude, most=MOST)
 
-    def _neighbours(
-        self, product_id: int, generation: Generation, vector: Vector
-    ) -> list[tuple[int, float]]:
+    def prepare(self, generation: Generation, *, limit: int) -> int:
+        """Keep ready what the looks of some popular products tell; return of how many."""
+        with self._db.read() as session:
+            wanted = ready.missing(session, generation.id, limit=limit)
+            digests = [digest for _, digest in wanted]
+            vectors = image_vectors.load(session, generation.fingerprint, digests)
+            newest = ready.newest_product(session)
+        for product_id, digest in wanted:
+            if digest in vectors:
+                asked = Asked(product_id, generation, vectors[digest])
+                relations = self._relations_now(asked)
+                self._db.write(
+                    partial(ready.store, asked=asked, relations=relations, newest=newest)
+                )
+        return len(wanted)
+
+    def close(self) -> None:
+        """End the thread that keeps relations."""
+        if self.keeper is not None:
+            self.keeper.close()
+
+    def _relations_now(self, asked: Asked) -> Relations:
+        with self._db.query() as connection:
+            own = pairs.partners_of(connection, asked.product_id, now=utcnow())
+        return self._relations(asked, own=own, now=None)
+
+    def _relations(self, asked: Asked, *, own: Partners, now: datetime | None) -> Relations:
+        """Return what the looks of a product tell, by its visual neighbours and their pairs."""
         hits = nearest_products(
-            self._index_of(generation),
-            vector,
+            self._index_of(asked.generation),
+            asked.vector,
             limit=formula.NEIGHBOURS,
-            most_images=generation.most_images,
-            exclude=[product_id],
+            most_images=asked.generation.most_images,
+            exclude=[asked.product_id],
             payloads=False,
         )
-        return [(hit.id, hit.score) for hit in hits]
+        ids = [hit.id for hit in hits]
+        with self._db.read() as session:
+            kin = _kin(session, [asked.product_id, *ids]) if ids else {}
+            partners = pairs.partners(
+                session, ids, now=now or utcnow(), most=PARTNERS_OF_NEIGHBOURS
+            )
+        parts = formula.score(
+            {},
+            [(hit.id, hit.score) for hit in hits],
+            partners,
+            kin=kin.get(asked.product_id, formula.NO_KIN),
+            kin_of=kin,
+            excluded=frozenset([asked.product_id]),
+        )
+        return Relations.of(parts, keep=own)
+
+    def _with_newer(self, asked: Asked, kept: Kept) -> Relations | None:
+        """Return what is kept, with the looks of newer products; None if these are too many."""
+        if not kept.has_newer:
+            return kept.relations
+        with self._db.read() as session:
+            newer = _newer(session, asked.generation, kept.newest)
+            if len(newer) > MOST_NEWER:
+                return None
+            kin = _kin(session, [asked.product_id, *newer])
+        own = kin.get(asked.product_id, formula.NO_KIN)
+        looks = {
+            it: formula.LOOK * formula.closeness(float(asked.vector @ vector), own, kin[it])
+            for it, vector in newer.items()
+            if it != asked.product_id and it in kin
+        }
+        return kept.relations.with_looks(looks)
 
 
-def _score(
-    session: Session,
-    product_id: int,
-    own: Partners,
-    neighbours: Sequence[tuple[int, float]],
-    exclude: Sequence[int],
-    *,
-    now: datetime,
-) -> dict[int, Parts]:
-    ids = [neighbour for neighbour, _ in neighbours]
-    kin = _kin(session, [product_id, *ids]) if ids else {}
-    return formula.score(
-        own,
-        neighbours,
-        pairs.partners(session, ids, now=now, most=PARTNERS_OF_NEIGHBOURS),
-        kin=kin.get(product_id, formula.NO_KIN),
-        kin_of=kin,
-        excluded=frozenset([product_id, *exclude]),
+def _newer(session: Session, generation: Generation, newest: int) -> dict[int, Vector]:
+    """Return the vectors of more than MOST_NEWER products at most that have a larger id."""
+    rows = session.execute(
+        select(IndexEntry.product_id, ImageVector.vector)
+        .join(ImageVector, ImageVector.image_digest == IndexEntry.embedded_digest)
+        .where(
+            IndexEntry.generation_id == generation.id,
+            IndexEntry.product_id > newest,
+            ImageVector.fingerprint == generation.fingerprint,
+        )
+        .order_by(IndexEntry.product_id)
+        .limit(MOST_NEWER + 1)
     )
+    return {row[0]: image_vectors.unpack(row[1]) for row in rows}
 
 
 def _kin(session: Session, products: Sequence[int]) -> dict[int, Kin]:
@@ -101,17 +167,3 @@ def _kin(session: Session, products: Sequence[int]) -> dict[int, Kin]:
         )
     )
     return {row[0]: Kin(row[1], row[2], row[3]) for row in rows}
-
-
-def _chosen(product_id: int, other: int, parts: Parts) -> Chosen:
-    total = parts.score
-    ranked = {
-        Reason.TOGETHER: parts.own,
-        Reason.LOOK: parts.look,
-        Reason.INHERITED: parts.inherited,
-    }
-    reason = max(ranked, key=lambda it: ranked[it])
-    added = {product_id: parts.own + parts.look, **parts.through}
-    most = sorted(added.items(), key=lambda it: -it[1])[:3]
-    because = [Because(product, round(share / total, 4)) for product, share in most if share > 0]
-    return Chosen(other, total, reason, because)

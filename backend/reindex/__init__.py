@@ -2,10 +2,13 @@
 
 The queue does the work itself: the rows of a building generation are processed like all others. The
 code here runs as jobs, in short steps, so that the process can work on the queue in between.
-Reading order: `requests` (what can be requested), `job` (the steps), `checks` (the measurements),
-`decide` (promote and roll back), `cleanup` (delete what retired generations left), `describe`.
+Reading order: `requests` (what can be requested), `automatic` (the adaptation that begins by
+itself), `job` (the steps), `checks` (the measurements), `decide` (promote and roll back), `cleanup`
+(delete what retired generations left), `describe`.
 """
 
+from backend.reindex.automatic import request_adaptation
+from backend.reindex.automatic import unfinished as unfinished_adaptation
 from backend.reindex.cleanup import clean_up
 from backend.reindex.decide import Promoter, bounds_of
 from backend.reindex.describe import describe, described, listed
@@ -23,5 +26,7 @@ __all__ = [
     "follow_settings",
     "listed",
     "request",
+    "request_adaptation",
     "request_promotion",
+    "unfinished_adaptation",
 ]

@@ -15,7 +15,7 @@ from backend.database import clock
 from backend.database.engine import Database
 from backend.database.models import STANDBY, Generation, utcnow
 from backend.errors import LookalikeError, WrongState
-from backend.reindex import checks
+from backend.reindex import calibration, checks
 from backend.reindex.checks import Bounds, Side, Verdict
 from backend.reindex.describe import described
 from backend.search.query_image import QueryEncoder
@@ -43,7 +43,7 @@ class Promoter:
 
     db: Database
     bounds: Bounds
-    embedder: str  # the spec that the settings name now
+    configured: str | None  # the embedder that the settings name; None: they name none
     index_of: Callable[[Generation], VectorIndex]
     query_encoder: QueryEncoder
     point_alias: Callable[[Generation], None]  # the alias is for other programs
@@ -83,7 +83,7 @@ class Promoter:
         _log_failures(verdict, standby, "rollback", force=force)
         if not force:
             verdict.raise_if_failed(standby)
-        active = generations.reactivate(self.db, standby.id, configured=self.embedder)
+        active = generations.reactivate(self.db, standby.id, configured=self.configured)
         log.info("rolled back", generation=active.id, embedder=active.embedder)
         self.publish(active)
         return described(self.db, active.id)
@@ -113,6 +113,8 @@ class Promoter:
             checks.check_counts(self.db, new),
             *checks.check_queue(self.db, candidate, began=began, bounds=self.bounds),
         ]
+        curve = calibration.calibrate(self.db, new, heartbeat=self.heartbeat)
+        found.append(calibration.check_match(curve))
         return Verdict(found, utcnow())
 
 

@@ -16,7 +16,13 @@ from backend.database import clock
 from backend.database.engine import Database
 from backend.database.models import BUILDING, RETIRED, Generation, IndexEntry
 from backend.embedders import Embedder
-from backend.errors import EmbedderBusy, UnknownEmbedder, WeightsUnavailable, WrongState
+from backend.errors import (
+    EmbedderBusy,
+    PromotionRefused,
+    UnknownEmbedder,
+    WeightsUnavailable,
+    WrongState,
+)
 from backend.generations import EmbedderIdentity, IndexLayout
 from backend.generations.states import insert
 from backend.jobs import Handler, Report, Waiting
@@ -37,7 +43,7 @@ class ReindexJobs:
 
     db: Database
     promoter: Promoter
-    embedder: str  # the spec that the settings name now
+    configured: str | None  # the embedder that the settings name; None: they name none
     identify: Callable[[str], EmbedderIdentity]  # reads a spec's weights again
     embedder_of: Callable[[Generation], Embedder]  # raises ModelMismatch
     has_workers: bool  # whether other processes may hold an embedder that this one lacks
@@ -73,7 +79,13 @@ class ReindexJobs:
             raise Waiting(seconds=0, arguments={**arguments, "began": self._now().isoformat()})
         if arguments["promote"] == "manual":
             return self._described(generation, arguments)
-        promoted = self._promote_when_settled(generation, arguments)
+        try:
+            promoted = self._promote_when_settled(generation, arguments)
+        except PromotionRefused as refusal:
+            if not arguments.get("automatic"):
+                raise
+            generations.drop(self.db, generation.id)  # nobody asked for it
+            return {**self._described(generation, arguments), "refused": refusal.message}
         return {**promoted, **_adaptation(arguments)}
 
     def _described(self, generation: Generation, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,7 +147,7 @@ class ReindexJobs:
             options={**current.index_options, **hnsw},
         )
         generation = insert(
-            self.db, embedder, state=BUILDING, layout=layout, configured=self.embedder
+            self.db, embedder, state=BUILDING, layout=layout, configured=self.configured
         )
         log.info(
             "re-index started",

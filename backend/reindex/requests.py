@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from sqlalchemy.orm import Session
 
 from backend import generations, jobs
+from backend.adaptation import without_statistics
+from backend.database import clock
 from backend.database.engine import Database
-from backend.database.models import BUILDING, STANDBY, Generation, Job
+from backend.database.models import BUILDING, RETIRED, STANDBY, Generation, Job
 from backend.embedders import Embedder
 from backend.errors import InvalidReindex, LookalikeError, ReindexRunning, WrongState
 from backend.generations.rows import lock
@@ -61,6 +63,10 @@ class ReindexPlan:
             message = "; ".join(f"{error['field']} {error['reason']}" for error in errors)
             raise InvalidReindex(message, errors=errors)
 
+    def as_arguments(self) -> dict[str, Any]:
+        """Return the arguments of the job."""
+        return asdict(self)
+
 
 def _fault(name: str, reason: str) -> dict[str, str]:
     return {"field": name, "reason": reason}
@@ -70,21 +76,37 @@ def request(db: Database, plan: ReindexPlan) -> Job:
     """Request a re-index and return its job.
 
     Raises InvalidReindex, NoGeneration before the first generation, and ReindexRunning when one is
-    building or already requested.
+    building or already requested. One that began by itself is ended instead.
     """
     plan.check()
 
     def work(session: Session) -> Job:
         lock(session)
         generations.active(session)
+        running = jobs.unfinished(session, REINDEX)
+        for job in filter(is_automatic, running):
+            _end(session, job)
         refuse_second(session)
-        if running := jobs.unfinished(session, REINDEX):
-            raise ReindexRunning(
-                f"job {running.id} is a re-index that has not ended", job=running.id
-            )
-        return jobs.add(session, REINDEX, asdict(plan))
+        for job in running:
+            if not is_automatic(job):
+                raise ReindexRunning(f"job {job.id} is a re-index that has not ended", job=job.id)
+        return jobs.add(session, REINDEX, plan.as_arguments())
 
     return db.write(work)
+
+
+def is_automatic(job: Job) -> bool:
+    """Tell whether a re-index began by itself."""
+    return bool(job.arguments.get("automatic"))
+
+
+def _end(session: Session, job: Job) -> None:
+    """End a re-index and what it builds; the process that runs it notices at its next report."""
+    jobs.ask_to_end(session, job)
+    building = generations.in_state(session, BUILDING)
+    if building is not None and building.id == job.arguments.get("generation"):
+        building.state, building.retired_at = RETIRED, clock.now(session)
+        session.flush()
 
 
 def request_promotion(db: Database, generation_id: int | None, *, force: bool) -> Job:
@@ -119,18 +141,23 @@ def candidate(session: Session, generation_id: int | None) -> Generation:
 def follow_settings(
     db: Database,
     *,
-    configured: str,
+    configured: str | None,
+    default: str,
     embedder: Callable[[str], Embedder],
     has_workers: bool,
 ) -> None:
     """Request a re-index if the embedder that the settings name has changed.
 
     That is: `configured` (LOOKALIKE_EMBEDDER) is not what it was when the active generation was
-    made, or now names another network. With Celery workers this only logs the command, since only
-    the operator knows which workers have been upgraded.
+    made, or the embedder of that generation is another network now. Where nothing is `configured`,
+    the active generation's embedder stays, whatever the `default` of this release is. With Celery
+    workers this only logs the command, since only the operator knows which workers have been
+    upgraded.
     """
     plan = _changed(db, configured, embedder)
     if plan is None:
+        if configured is None:
+            _tell_of_default(db, default)
         return
     if has_workers:
         command = f"lookalike reindex --embedder '{plan.embedder}'"
@@ -144,17 +171,28 @@ def follow_settings(
 
 
 def _changed(
-    db: Database, configured: str, embedder: Callable[[str], Embedder]
+    db: Database, configured: str | None, embedder: Callable[[str], Embedder]
 ) -> ReindexPlan | None:
     """Return the re-index that the settings require, None where nothing has changed."""
     with db.read() as session:
         current = generations.active(session)
         fingerprints = {one.fingerprint for one in generations.live(session)}
-    former = current.configured or current.embedder
-    spec = configured if configured != former else current.embedder
+    former = current.configured or without_statistics(current.embedder)
+    spec = current.embedder if configured is None or configured == former else configured
     try:
         now = embedder(spec).fingerprint
     except LookalikeError as error:
         log.warning("cannot load an embedder", spec=spec, error=error.message)
         return None
     return None if now in fingerprints else ReindexPlan(embedder=spec)
+
+
+def _tell_of_default(db: Database, default: str) -> None:
+    with db.read() as session:
+        current = generations.active(session)
+    if without_statistics(current.embedder) != default:
+        log.info(
+            "the index keeps its embedder, which is not the default",
+            embedder=current.embedder,
+            run=f"lookalike reindex --embedder {default}",
+        )

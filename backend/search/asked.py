@@ -11,10 +11,18 @@ from sqlalchemy import Connection
 from backend.catalogue.skus import is_sku, normalise
 from backend.database.engine import Database
 from backend.database.models import Generation
-from backend.errors import LookalikeError, NoGeneration, NoImage, NotSearchable, UnknownProduct
+from backend.errors import (
+    CursorExpired,
+    LookalikeError,
+    NoGeneration,
+    NoImage,
+    NotSearchable,
+    UnknownProduct,
+)
 from backend.generations import by_id
 from backend.queue.progress import State
 from backend.search import statements
+from backend.search.paging import Position
 from backend.search.statements import Which
 
 
@@ -30,13 +38,26 @@ class ActiveGeneration:
         self._last: Generation | None = None
 
     def of(self, row: Any) -> Generation:
-        """Return the generation that a row names by `generation_id` and `most_images`."""
+        """Return the generation of a row's `generation_id`, `most_images` and `match_version`."""
         last = self._last
-        if last and (last.id, last.most_images) == (row.generation_id, row.most_images):
+        if last and _is_of(last, row):
             return last
         with self._db.read() as session:
             self._last = found = by_id(session, row.generation_id)
         return found
+
+    def pinned(self, row: Any) -> Generation:
+        """Return the generation of such a row, which need not be the active one."""
+        last = self._last
+        if last and _is_of(last, row):
+            return last
+        with self._db.read() as session:
+            return by_id(session, row.generation_id)
+
+
+def _is_of(last: Generation, row: Any) -> bool:
+    named = (row.generation_id, row.most_images, row.match_version)
+    return (last.id, last.most_images, last.match_version) == named
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +67,10 @@ class Asked:
     generation: Generation
     product_id: int
     state: State
-    digest: str  # of the image
-    vector: bytes  # as `image_vectors` keeps it
+    digest: str  # of the image; empty on a further page that is not found by it
+    vector: bytes  # as `image_vectors` keeps it; empty as the digest
     exclude: list[int]  # ids of products, this one first
+    rules_version: int | None  # the newest change of a rule; None: there was none
 
 
 def read_product(
@@ -88,23 +110,78 @@ def read_product(
         digest=row.digest,
         vector=row.vector,
         exclude=[row.product_id, *others],
+        rules_version=row.rules_version,
+    )
+
+
+def read_again(
+    connection: Connection,
+    active: ActiveGeneration,
+    sku: str,
+    position: Position,
+    *,
+    exclude: Sequence[str],
+) -> Asked:
+    """Read a product for a further page: in the same generation, by the same image.
+
+    Raises CursorExpired where generation or vector is gone, and UnknownProduct.
+    """
+    wanted = normalise(sku)
+    digest = position.basis.digest if position.basis else None
+    parameters: dict[str, Any] = {"sku": wanted if is_sku(wanted) else None, "digest": digest}
+    parameters["generation_id"] = position.generation_id
+    if exclude:
+        parameters["skus"] = [parameters["sku"], *exclude]
+    statement = statements.asked_again(with_others=bool(exclude))
+    rows = connection.execute(statement, parameters).all()
+    if not rows:
+        raise _expired(position)
+    row = next((it for it in rows if it.sku == parameters["sku"]), None)
+    if row is None or row.product_id is None or row.is_removed:
+        raise UnknownProduct(f"no product has the sku {sku!r}")
+    if digest is not None and row.vector is None:
+        raise CursorExpired("the image that this list was found by is gone: ask for its first page")
+    others = [it.product_id for it in rows if it.product_id != row.product_id]
+    return Asked(
+        generation=active.pinned(row),
+        product_id=row.product_id,
+        state=State(row.state),
+        digest=digest or "",
+        vector=row.vector or b"",
+        exclude=[row.product_id, *others],
+        rules_version=row.rules_version,
+    )
+
+
+def _expired(position: Position) -> CursorExpired:
+    return CursorExpired(
+        f"generation {position.generation_id}, which the list was found in, is gone: ask for it "
+        "from its beginning"
     )
 
 
 def read_each(
-    connection: Connection, active: ActiveGeneration, skus: Sequence[str], *, exclude: Sequence[str]
+    connection: Connection,
+    active: ActiveGeneration,
+    skus: Sequence[str],
+    *,
+    exclude: Sequence[str],
+    position: Position | None = None,
 ) -> tuple[Generation, list[Asked | LookalikeError]]:
     """Read the last good vectors of many products in one statement, in the order of the skus.
 
-    In the place of a product that has none stands UnknownProduct or NotSearchable. Raises
-    NoGeneration.
+    In the place of a product that has none stands UnknownProduct or NotSearchable. A position names
+    the generation. Raises NoGeneration, CursorExpired.
     """
     wanted = [normalise(sku) for sku in skus]
-    named = sorted({*filter(is_sku, wanted), *exclude})
-    rows = connection.execute(statements.asked_each(), {"skus": named}).all()
+    parameters: dict[str, Any] = {"skus": sorted({*filter(is_sku, wanted), *exclude})}
+    if position is not None:
+        parameters["generation_id"] = position.generation_id
+    statement = statements.asked_each(pinned=position is not None)
+    rows = connection.execute(statement, parameters).all()
     if not rows:
-        raise NoGeneration
-    generation = active.of(rows[0])
+        raise _expired(position) if position else NoGeneration()
+    generation = active.of(rows[0]) if position is None else active.pinned(rows[0])
     by_sku = {row.sku: row for row in rows if row.product_id is not None}
     others = [by_sku[sku].product_id for sku in exclude if sku in by_sku]
     return generation, [_asked(sku, by_sku.get(sku), generation, others) for sku in wanted]
@@ -126,6 +203,7 @@ def _asked(
         digest=row.digest,
         vector=row.vector,
         exclude=exclude,
+        rules_version=row.rules_version,
     )
 
 
@@ -138,18 +216,25 @@ def _not_searchable(sku: str, name: str, state: State, reason: str | None) -> No
 
 
 def read_others(
-    connection: Connection, active: ActiveGeneration, exclude: Sequence[str]
-) -> tuple[Generation, list[int]]:
-    """Return the active generation, and the ids of the known ones of these skus.
+    connection: Connection,
+    active: ActiveGeneration,
+    exclude: Sequence[str],
+    position: Position | None = None,
+) -> tuple[Generation, list[int], int | None]:
+    """Return the active generation, the ids of the known ones of these skus, and `rules_version`.
 
-    Raises NoGeneration.
+    For a further page it is the generation of that position. Raises NoGeneration, CursorExpired.
     """
-    statement = statements.active(with_others=bool(exclude))
-    rows = connection.execute(statement, {"skus": list(exclude)} if exclude else {}).all()
+    statement = statements.active(with_others=bool(exclude), pinned=position is not None)
+    parameters: dict[str, Any] = {"skus": list(exclude)} if exclude else {}
+    if position is not None:
+        parameters["generation_id"] = position.generation_id
+    rows = connection.execute(statement, parameters).all()
     if not rows:
-        raise NoGeneration
+        raise _expired(position) if position else NoGeneration()
     ids = [row.product_id for row in rows if row.product_id is not None] if exclude else []
-    return active.of(rows[0]), ids
+    generation = active.of(rows[0]) if position is None else active.pinned(rows[0])
+    return generation, ids, rows[0].rules_version
 
 
 def _about(row: Any, which: Which, image: int | None, *, sku: str) -> tuple[State, str | None, str]:

@@ -7,7 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from importlib.util import find_spec
 from typing import Final
+
+from sqlalchemy.orm import Session
 
 from backend.catalogue import word_alignments
 from backend.database.engine import Database
@@ -70,6 +73,15 @@ class TextEncoder:
                 self._kept.pop(next(iter(self._kept)))
             self._kept[fingerprint, at] = alignment
         return alignment
+
+
+def can_encode(session: Session, generation: Generation) -> bool:
+    """Tell, without loading anything, whether texts can be compared with this generation."""
+    if find_spec(minilm.PACKAGE) is None:
+        return False
+    fingerprint = generation.fingerprint
+    is_learnt = word_alignments.stored_at(session, fingerprint) is not None
+    return is_learnt or shipped_file(fingerprint).is_file()
 
 
 @cache

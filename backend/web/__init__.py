@@ -11,15 +11,52 @@ from flask import Flask
 
 from backend.api import authentication
 from backend.bootstrap import Services
-from backend.web import gallery, pages, session, signing_in, static_files
+from backend.web import (
+    admin,
+    asking,
+    facets,
+    gallery,
+    pages,
+    photo,
+    product,
+    session,
+    shopping,
+    signing_in,
+    static_files,
+    thumbnails,
+)
 
-BLUEPRINTS = (static_files.blueprint, signing_in.blueprint, gallery.blueprint)
+BLUEPRINTS = (
+    static_files.blueprint,
+    signing_in.blueprint,
+    gallery.blueprint,
+    product.blueprint,
+    photo.blueprint,
+    shopping.blueprint,
+    thumbnails.blueprint,
+    admin.blueprint,
+)
 
 
 def register_web(app: Flask, services: Services, *, locked: bool | None = None) -> None:
-    """Add the pages to an app that `create_app` made; `locked` as there."""
+    """Add the pages to an app that `create_app` made, unless the settings leave them out.
+
+    `locked` as there.
+    """
+    if not services.settings.web:
+        return
     locked = services.settings.locked if locked is None else locked
     app.extensions[authentication.SESSIONS] = session.find_key
+    app.extensions[thumbnails.KEPT] = thumbnails.Thumbnails()
+    app.extensions[facets.KEPT] = {}
     pages.prepare_templates(app, locked=locked)
+    app.jinja_env.globals.update(
+        page_url=asking.page_url,
+        same_url=asking.same_url,
+        escaped=asking.escaped,
+        shopper=asking.shopper,
+        reasons={reason.value: text for reason, text in shopping.REASONS.items()},
+        thumbnail_url=thumbnails.url_of_thumbnail,
+    )
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)

@@ -49,7 +49,10 @@ class Place:
     scope: Scope = Scope.READ
 
 
-PLACES: Final = (Place("Gallery", "web_gallery.show_grid"),)
+PLACES: Final = (
+    Place("Gallery", "web_gallery.show_grid"),
+    Place("Operator", "web_admin.show_overview", Scope.ADMIN),
+)
 
 COMPRESSED: Final = ("text/html", "text/css", "text/javascript", "image/svg+xml")
 

@@ -62,7 +62,8 @@ class Worker:
             services.first_generation()
             reindex.follow_settings(
                 services.db,
-                configured=services.settings.embedder,
+                configured=services.settings.named_embedder,
+                default=services.settings.embedder,
                 embedder=services.embedders.named,
                 has_workers=bool(services.settings.broker_url),
             )
@@ -96,6 +97,7 @@ class Worker:
                     self.services.coverage.refresh()
                 if not busy:
                     self.maintenance.reconcile_if_due()
+                    self.maintenance.calibrate_if_due()
                 self.problem = None
                 self._failures.end()
             except LookalikeError as error:
@@ -124,6 +126,9 @@ class Worker:
         ran = self.services.writes_index and self.handlers.run_next()
         busy = self.rounds.run_one() or ran
         busy = self.maintenance.count_events() or busy
+        if not busy:
+            self.maintenance.prepare_related_if_due()
+        busy = busy or self.maintenance.adapt_if_due()
         return self.maintenance.clean_up_if_due(idle=not busy) or busy
 
     def progress(self) -> Progress:

@@ -23,6 +23,9 @@ from backend.indexing import verify
 from backend.indexing.embed import HOST_CODES
 from backend.jobs import runners
 from backend.queue import history
+from backend.recommendations import ready
+from backend.reindex import calibration
+from backend.reindex.checks import Side
 
 log = structlog.get_logger(__name__)
 
@@ -32,8 +35,22 @@ HEAL_SECONDS: Final = 600.0
 
 BUSY_CLEAN_UP_SECONDS: Final = 10.0
 
+CALIBRATE_SECONDS: Final = 60.0
+"""How often it is seen whether the active generation needs a curve of `match`."""
+
+UNLABELLED_SECONDS: Final = 600.0
+"""The same after a look that found too few labels: it reads a sample of the catalogue."""
+
 EVENTS_SECONDS: Final = 60.0
 """How often events are joined with new products, and old ones are deleted."""
+
+ADAPT_SECONDS: Final = 5.0
+"""How often an idle worker looks whether the embedder should be adapted to the catalogue."""
+
+PREPARED_AT_ONCE: Final = 10
+PREPARE_SECONDS: Final = 1.0
+IDLE_PREPARE_SECONDS: Final = 30.0
+"""How often lists are prepared for popular products, also where the last time there were none."""
 
 LOOK_SECONDS: Final = 0.05
 """How long one round looks through the images."""
@@ -61,6 +78,9 @@ class Maintenance:
         self._reconciled_at = self._cleaned_at = time.monotonic()
         self._healed_at, self._outages_ended = -inf, services.outages.ended
         self._noted_at = self._store_failed_at = self._events_at = self._sampled_at = -inf
+        self._calibrate_at = -inf
+        self._prepared_at, self._prepare_pause = -inf, PREPARE_SECONDS
+        self._adapted_at = -inf
         self._warned_of_skew = False
 
     def heal_if_due(self) -> None:
@@ -85,6 +105,15 @@ class Maintenance:
             log.info("trying products again that the host kept from being indexed", rows=healed)
         return healed
 
+    def adapt_if_due(self) -> bool:
+        """Request the adaptation to a catalogue that is indexed; return whether it was time."""
+        services = self._services
+        due = self._adapted_at + ADAPT_SECONDS
+        if services.settings.adapt == "off" or not services.writes_index or time.monotonic() < due:
+            return False
+        self._adapted_at = time.monotonic()
+        return reindex.request_adaptation(services.db) is not None
+
     def note_if_due(self) -> None:
         """Where several processes work, note every few seconds that this one does."""
         services = self._services
@@ -96,6 +125,26 @@ class Maintenance:
         if clock.is_skewed(skew) and not self._warned_of_skew:
             log.warning("this host's clock is not the database's", seconds_ahead=round(skew, 1))
         self._warned_of_skew = clock.is_skewed(skew)
+
+    def calibrate_if_due(self) -> None:
+        """Look each minute whether the active generation needs a curve of `match`; fit it then."""
+        if self._services.writes_index and time.monotonic() >= self._calibrate_at:
+            lacks_labels = self.calibrate() is False
+            pause = UNLABELLED_SECONDS if lacks_labels else CALIBRATE_SECONDS
+            self._calibrate_at = time.monotonic() + pause
+
+    def calibrate(self) -> bool | None:
+        """Fit the curve of the active generation; return whether that worked, None if needless."""
+        services = self._services
+        with services.db.read() as session:
+            active = generations.active_or_none(session)
+        if active is None or not calibration.needs_curve(services.db, active):
+            return None
+        side = Side(active, services.indexes.of(active))
+        curve = calibration.calibrate(services.db, side, heartbeat=services.heartbeat)
+        if curve is not None:
+            log.info("fitted match", generation=active.id, error=curve.error, pairs=curve.pairs)
+        return curve is not None
 
     def sample_queue_if_due(self) -> None:
         """Every minute, note how much waits, for the charts of the operator's page."""
@@ -161,6 +210,20 @@ class Maintenance:
         services.db.write(lambda it: shoppers.delete_old(it, now=clock.now(it), days=days))
         most = services.settings.answers_kept
         services.db.write(lambda it: answers.delete_old(it, most=most))
+        services.db.write(ready.delete_old)
+
+    def prepare_related_if_due(self) -> None:
+        """Keep ready what goes with a few popular products, once a second while there are any."""
+        services = self._services
+        if time.monotonic() < self._prepared_at + self._prepare_pause or not services.writes_index:
+            return
+        with services.db.read() as session:
+            generation = generations.active_or_none(session)
+        prepared = 0
+        if generation is not None:
+            prepared = services.together.prepare(generation, limit=PREPARED_AT_ONCE)
+        self._prepared_at = time.monotonic()
+        self._prepare_pause = PREPARE_SECONDS if prepared else IDLE_PREPARE_SECONDS
 
     def reconcile_if_due(self) -> None:
         """Reconcile the next range of ids every `reconcile_seconds`."""

@@ -15,6 +15,7 @@ from backend.catalogue.sources import open_source
 from backend.catalogue.sources.feed import FeedRow
 from backend.embedders import Compute, Embedder, FloatArray, load
 from backend.embedders.checkpoint import Checkpoint
+from backend.embedders.lookalike_blocks import shipped_statistics
 from backend.embedders.tuned import SHIPPED
 from backend.images.decoder_pool import Decoded, DecoderPool
 from backend.images.limits import ImageLimits
@@ -30,7 +31,8 @@ DEFAULT = Settings.model_fields["embedder"].default
 
 @pytest.fixture(scope="module")
 def card() -> dict:
-    return dict(Checkpoint.load(SHIPPED).card)
+    """What the default says of its own scores, and how its head's products were split."""
+    return dict(shipped_statistics().card) | {"recipe": Checkpoint.load(SHIPPED).card["recipe"]}
 
 
 @pytest.fixture
@@ -101,6 +103,7 @@ def test_unseen_products_find_their_type_colour_and_gender(
     assert measured["seen"]["article_type"] >= 0.78
     assert measured["seen"]["base_colour+article_type"] >= 0.41
     assert measured["seen"]["gender+article_type"] >= 0.65
+    assert measured["unseen"]["article_type"] >= 0.73
 
 
 def joint(products: list[FeedRow], other: str) -> np.ndarray:

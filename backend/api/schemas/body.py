@@ -27,6 +27,12 @@ def read_body(model: type[Body]) -> Body:
     return _validate(model, json_body())
 
 
+def read_body_as_sent(model: type[Body]) -> tuple[Body, Json]:
+    """Return this request's JSON body, checked, and as it was sent; raises as `read_body` does."""
+    given = json_body()
+    return _validate(model, given), given
+
+
 def check_body(model: type[Body]) -> Json:
     """Return this request's JSON body as it was sent, without nulls; raises as `read_body` does."""
     given = json_body()

@@ -17,7 +17,13 @@ from backend.api.schemas.image_query import BOX, IMAGE_URI, NO_IMAGE, BoxNumbers
 from backend.api.schemas.product import Product, ProductMember
 from backend.api.schemas.query import MOST_WORDS
 from backend.api.schemas.shaping import BOOSTED, PLACEMENT, RELAXED, RELAXED_ITEM, ShapedBody
-from backend.api.schemas.similar_items import GROUP_SIZE, RESTRICTED, PlacementMeta
+from backend.api.schemas.similar_items import (
+    CURSOR,
+    GROUP_SIZE,
+    NEXT_CURSOR,
+    RESTRICTED,
+    PlacementMeta,
+)
 from backend.catalogue.drafts import Sku
 from backend.events.answers import ListName
 from backend.images.box import Box
@@ -87,6 +93,7 @@ class RecommendationBody(ShapedBody):
     explore: float = Field(
         0.0, ge=0, le=1, description="share of the places for products nobody has looked at yet"
     )
+    cursor: str | None = Field(None, description=CURSOR)
     limit: int = Field(10, ge=1, le=MAX_LIMIT, description="how many at most; 10 if absent")
     placement: str | None = Field(None, description=PLACEMENT)
     exclude: list[Sku] = Field([], max_length=MOST_WORDS, description="skus that are left out")
@@ -165,6 +172,7 @@ class RecommendationAnswer(Document):
     """A list, best first. Events name its `recommendation_id`."""
 
     items: list[Recommended]
+    next_cursor: str | None = Field(description=NEXT_CURSOR)
     recommendation_id: str
     generation: int
     request_id: str

@@ -28,6 +28,8 @@ from backend.api.schemas.product import MEMBERS, Product, ProductMember
 from backend.api.schemas.query import MOST_WORDS, QueryReader
 from backend.api.schemas.shaping import (
     BOOSTED,
+    LEAST_MATCH,
+    PINNED_BY,
     PLACEMENT,
     RELAXED,
     RELAXED_ITEM,
@@ -42,8 +44,10 @@ from backend.catalogue.texts import storable
 from backend.events.outcomes import id_of_similar
 from backend.filters import Scalar, Schema
 from backend.images.box import Box
+from backend.merchandising.rule_set import Action
 from backend.queue.progress import State
 from backend.search import found
+from backend.search.paging import MOST_SHOWN, Position
 from backend.search.query_text import LONGEST
 from backend.search.similar import MAX_LIMIT, Answer, Query
 from backend.vectors import SearchMode
@@ -62,12 +66,35 @@ TEXT: Final = "what the products look like, in English words, such as `red flora
 TEXT_WEIGHT: Final = (
     "how much the text counts beside an image or a product, from 0 to 1; 0.5 if absent"
 )
-EXPLAIN: Final = "whether each item says how similar the parts of its vector are"
+EXPLAIN: Final = (
+    "whether each item says how similar the parts of its vector are, and which rules have acted"
+)
 
 
 GROUP_SIZE: Final = (
     "where the list is grouped: how many indexed products that pass the filter are in this group; "
     "null where the vector store does not allow to count"
+)
+MATCH: Final = (
+    "how probable it is that a shopper calls it the same kind, by the shop's own labels; absent "
+    "while the generation has no curve, and beside `text` or `colour`"
+)
+MATCH_SCORE: Final = (
+    "where `min_match` is given: the score that it stands for, 2 where no score has it; null where "
+    "there is no curve, so that it does nothing"
+)
+CURSOR: Final = (
+    "the `next_cursor` of the page before; all else as in its request, except for `limit`, `fields`"
+    " and `explain`"
+)
+CURSOR_OF_IMAGE: Final = f"{CURSOR}, and without the image, which the cursor stands for"
+GENERATION: Final = (
+    "the `generation` of an earlier answer: search in the same one, for batches that belong "
+    "together; 410 if it is gone"
+)
+NEXT_CURSOR: Final = (
+    "for the next page, which repeats none of the products shown so far; null: nothing follows, or "
+    f"{MOST_SHOWN} have been shown"
 )
 RESTRICTED: Final = "where `restrict` is given: the values that the products may have, by field"
 
@@ -80,10 +107,18 @@ class ScorePart(Document):
     weight: float = Field(ge=0, le=1, description="the weights of all parts add up to 1")
 
 
+class RuleActed(Document):
+    """A rule that has acted on an item."""
+
+    id: int
+    action: Action
+
+
 class Explanation(Document):
     """Why a product is an answer."""
 
     parts: list[ScorePart]
+    rules: list[RuleActed] = Field([], description="the rules that have acted on it")
 
 
 class Neighbour(Document):
@@ -93,11 +128,35 @@ class Neighbour(Document):
     score: float = Field(
         ge=-1, le=1, description="similarity: the sum over the parts of weight times cosine"
     )
+    match: float | None = Field(None, ge=0, le=1, description=MATCH)
     product: Product
     explain: Explanation | None = Field(None, description="only where it is asked for")
     group_size: int | None = Field(None, ge=1, description=GROUP_SIZE)
     boost: float | None = Field(None, description=BOOSTED)
     relaxed: list[str] | None = Field(None, description=RELAXED_ITEM)
+    pinned_by: int | None = Field(None, description=PINNED_BY)
+
+
+class RuleEffect(RuleActed):
+    """A rule that holds for a list, and how many products it has pinned, hidden or moved."""
+
+    products: int
+
+
+class NotPinned(Document):
+    """A product that a rule pins, and that this list does not show for that."""
+
+    id: int = Field(description="of the rule")
+    sku: str | None
+    reason: str
+
+
+class RulesMeta(Document):
+    """What rules have done to a list."""
+
+    hidden: int = Field(description="products that were near enough, and are hidden")
+    acted: list[RuleEffect]
+    not_pinned: list[NotPinned]
 
 
 class PlacementMeta(Document):
@@ -132,13 +191,16 @@ class SimilarMeta(BaseModel):
     query_state: State | None = Field(None, description="state of the query product")
     restricted: dict[str, list[str]] | None = Field(None, description=RESTRICTED)
     relaxed: list[str] | None = Field(None, description=RELAXED)
+    min_match_score: float | None = Field(None, description=MATCH_SCORE)
     placement: PlacementMeta | None = None
+    rules: RulesMeta | None = Field(None, description="only where `explain` is given")
 
 
 class SimilarAnswer(Document):
     """Similar items, best first, without the query product. Events name `recommendation_id`."""
 
     items: list[Neighbour]
+    next_cursor: str | None = Field(description=NEXT_CURSOR)
     recommendation_id: str
     generation: int
     request_id: str
@@ -149,8 +211,12 @@ Text: TypeAlias = Annotated[str, AfterValidator(storable), Field(min_length=1, m
 
 
 class SimilarBody(ShapedBody):
-    """A query by a product or an image, by words, or by both: one of these is needed."""
+    """A query by a product or an image, by words, or by both: one of these is needed.
 
+    A further page of a query by an image has none of them, only its `cursor`.
+    """
+
+    cursor: str | None = Field(None, description=CURSOR_OF_IMAGE)
     text: Text | None = Field(None, description=TEXT)
     image_uri: ImageUri | None = Field(None, description=IMAGE_URI)
     sku: Sku | None = Field(None, validate_default=True)
@@ -162,6 +228,7 @@ class SimilarBody(ShapedBody):
     )
     placement: str | None = Field(None, description=PLACEMENT)
     min_score: float | None = Field(None, ge=-1, le=1)
+    min_match: float | None = Field(None, ge=0, le=1, description=LEAST_MATCH)
     image: int | None = Field(None, ge=1, le=MOST_IMAGES, description=IMAGE)
     box: BoxNumbers | None = Field(None, description=BOX)
     colour: float | None = Field(None, ge=0, le=1, description=COLOUR)
@@ -171,8 +238,8 @@ class SimilarBody(ShapedBody):
     @field_validator("sku")
     @classmethod
     def _check_given(cls, sku: str | None, info: ValidationInfo) -> str | None:
-        text, image = info.data.get("text", ""), info.data.get("image_uri", "")
-        if sku is None and text is None and image is None:
+        text, image, cursor = (info.data.get(it, "") for it in ("text", "image_uri", "cursor"))
+        if sku is None and text is None and image is None and cursor is None:
             raise PydanticCustomError("one", "must be given, or image_uri or text")
         if sku is not None and image is not None:
             raise PydanticCustomError("both", "may not be given beside image_uri")
@@ -181,7 +248,8 @@ class SimilarBody(ShapedBody):
     @field_validator("box")
     @classmethod
     def _check_image(cls, box: list[float] | None, info: ValidationInfo) -> list[float] | None:
-        if box is not None and info.data.get("image_uri", "") is None:
+        given = (info.data.get("image_uri", ""), info.data.get("cursor", ""))
+        if box is not None and given == (None, None):
             raise PydanticCustomError("alone", "{reason}", {"reason": NO_IMAGE})
         return box
 
@@ -193,6 +261,7 @@ class SimilarBody(ShapedBody):
             schema=fields,
             exclude=self.exclude,
             min_score=self.min_score,
+            min_match=self.min_match,
             image=self.image,
             box=None if self.box is None else Box.of(self.box),
             text=self.text,
@@ -216,7 +285,9 @@ class SimilarBatchBody(ShapedBody):
     )
     placement: str | None = Field(None, description=PLACEMENT)
     min_score: float | None = Field(None, ge=-1, le=1)
+    min_match: float | None = Field(None, ge=0, le=1, description=LEAST_MATCH)
     colour: float | None = Field(None, ge=0, le=1, description=COLOUR)
+    generation: int | None = Field(None, ge=1, le=2**53, description=GENERATION)
     filter: Filter = {}
 
     @field_validator("skus")
@@ -232,9 +303,11 @@ class SimilarBatchBody(ShapedBody):
             schema=fields,
             exclude=self.exclude,
             min_score=self.min_score,
+            min_match=self.min_match,
             shows_images=shows_images(self.fields),
             colour=self.colour,
             shaping=self.shaping,
+            after=None if self.generation is None else Position(generation_id=self.generation),
         )
         return with_placement(query, self.placement, self.model_fields_set)
 
@@ -252,6 +325,7 @@ class SimilarBatchItem(Document):
     )
     restricted: dict[str, list[str]] | None = Field(None, description=RESTRICTED)
     relaxed: list[str] | None = Field(None, description=RELAXED)
+    min_match_score: float | None = Field(None, description=MATCH_SCORE)
     problem: BatchProblem | None = None
 
 
@@ -315,6 +389,7 @@ def read_query(
     exclude = reader.skus("exclude")
     wanted = reader.words_among("fields", MEMBERS)
     min_score = reader.number("min_score", least=-1, most=1) if scored else None
+    min_match = reader.number("min_match", least=0, most=1) if scored else None
     text = _text(reader) if scored else None
     text_weight = reader.number("text_weight", least=0, most=1) if scored else None
     colour = reader.number("colour", least=0, most=1) if scored else None
@@ -329,6 +404,7 @@ def read_query(
         schema=fields,
         exclude=exclude,
         min_score=min_score,
+        min_match=min_match,
         shows_images=shows_images(wanted),
         text=text,
         text_weight=0.5 if text_weight is None else text_weight,
@@ -358,10 +434,11 @@ def read_both(body: SimilarBody, reader: QueryReader, fields: Schema) -> tuple[Q
 
     Raises RequestError for what stands in both.
     """
-    given, asked = body.model_fields_set - {"sku", "image_uri"}, reader.names
+    given, asked = body.model_fields_set - {"sku", "image_uri", "cursor"}, reader.names
     for name in given & reader.names:
         reader.refuse(name, "the body has it too")
-    query, wanted = read_query(reader, fields, with_image=body.image_uri is not None)
+    with_image = body.image_uri is not None or (body.sku is None and body.cursor is not None)
+    query, wanted = read_query(reader, fields, with_image=with_image)
     if body.filter and query.where:
         reader.refuse(next(iter(query.where)), "the body has a filter; only one place can")
         reader.finish()
@@ -384,6 +461,7 @@ def write_answer(
     *,
     coverage: float,
     fields: Collection[str] = (),
+    next_cursor: str | None = None,
     request_id: str | None = None,
     took_ms: float | None = None,
 ) -> Json:
@@ -394,6 +472,7 @@ def write_answer(
     writer = ProductWriter(fields)
     return {
         "items": [_write_item(item, writer) for item in answer.items],
+        "next_cursor": next_cursor,
         "recommendation_id": id_of_similar(answer.generation.id, uuid.uuid4().hex),
         "generation": answer.generation.id,
         "request_id": request_id,
@@ -418,7 +497,7 @@ class EachAnswer:
             "query_state": answer.meta["query_state"],
             "index_lags": answer.meta["index_lags"],
         }
-        shaped = ("restricted", "relaxed")
+        shaped = ("restricted", "relaxed", "min_match_score")
         return written | {name: answer.meta[name] for name in shaped if name in answer.meta}
 
     def _item(self, item: found.Neighbour) -> Json:
@@ -432,8 +511,12 @@ class EachAnswer:
 def shaped_members(item: found.Neighbour) -> Json:
     """Return what an item shows of how its list was shaped."""
     shown: Json = {} if item.group_size is None else {"group_size": item.group_size}
+    if item.match is not None:
+        shown["match"] = round(item.match, 4)
     if item.boost is not None:
         shown["boost"] = round(item.boost, 6)
+    if item.pinned_by is not None:
+        shown["pinned_by"] = item.pinned_by
     return shown | ({"relaxed": list(item.relaxed)} if item.relaxed else {})
 
 
@@ -454,5 +537,8 @@ def _write_item(item: found.Neighbour, writer: ProductWriter) -> Json:
     written = {"sku": item.product.sku, "score": item.score, "product": product}
     written |= shaped_members(item)
     if item.parts is not None:
-        written["explain"] = {"parts": [part._asdict() for part in item.parts]}
+        written["explain"] = {
+            "parts": [part._asdict() for part in item.parts],
+            "rules": [rule._asdict() for rule in item.rules],
+        }
     return written

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any, Self
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Any, Self, TypeAlias
 
 import httpx
 
 from lookalike_client import requests
 from lookalike_client.requests import Answer, Fields, Request
 
-
-class _Calls:
-    """The requests that both clients make."""
-
-    @staticmethod
-    def _list(cursor: str | None, filters: Fields) -> Request:
-        return Request("GET", "/v1/products", params={"limit": 100, **filters, "cursor": cursor})
+Page: TypeAlias = Callable[[str | None], Request]
+"""Returns the request for the page of a cursor, None: the first one."""
 
 
-class Client(_Calls):
+class Client:
     """A client that waits for each answer. Close it, or use it in a `with`."""
 
     def __init__(self, url: str, *, key: str | None = None, timeout: float = 30.0) -> None:
@@ -74,9 +69,12 @@ class Client(_Calls):
 
     def products(self, **filters: Any) -> Iterator[Answer]:
         """Yield all products that pass a filter, page by page."""
+        return self._items(lambda cursor: requests.products(filters, cursor))
+
+    def _items(self, page_of: Page) -> Iterator[Answer]:
         cursor = None
         while True:
-            page = self.send(self._list(cursor, filters))
+            page = self.send(page_of(cursor))
             yield from page["items"]
             if (cursor := page["next_cursor"]) is None:
                 return
@@ -93,22 +91,38 @@ class Client(_Calls):
 
     def similar(self, sku: str, **parameters: Any) -> Answer:
         """Find the products that look like this one."""
-        return self.send(requests.product("GET", sku, "/similar", params=parameters))
+        return self.send(requests.similar(sku, parameters))
+
+    def all_similar(self, sku: str, **parameters: Any) -> Iterator[Answer]:
+        """Yield what looks like a product, page by page; a page has `limit` of them."""
+        return self._items(lambda cursor: requests.similar(sku, parameters, cursor))
 
     def search(self, image: bytes, **parameters: Any) -> Answer:
         """Find the products that look like an image."""
-        return self.send(Request("POST", "/v1/similar", params=parameters, content=image))
+        return self.send(requests.search(image, parameters))
+
+    def all_found(self, image: bytes, **parameters: Any) -> Iterator[Answer]:
+        """Yield what looks like an image, page by page; the image is sent once."""
+        return self._items(lambda cursor: requests.search(image, parameters, cursor))
 
     def search_by(self, **members: Any) -> Answer:
         """Find similar products as a JSON body asks: by `sku`, `text` or `image_uri`."""
-        return self.send(Request("POST", "/v1/similar", json=members))
+        return self.send(requests.search_by(members))
+
+    def all_found_by(self, **members: Any) -> Iterator[Answer]:
+        """Yield what a JSON body asks for, page by page; an image is fetched once."""
+        return self._items(lambda cursor: requests.search_by(members, cursor))
 
     def recommend(self, **members: Any) -> Answer:
         """Recommend products by examples, for a shopper or a visit."""
-        return self.send(Request("POST", "/v1/recommendations", json=members))
+        return self.send(requests.recommend(members))
+
+    def all_recommended(self, **members: Any) -> Iterator[Answer]:
+        """Yield recommendations, page by page."""
+        return self._items(lambda cursor: requests.recommend(members, cursor))
 
 
-class AsyncClient(_Calls):
+class AsyncClient:
     """A client for asyncio. Close it, or use it in an `async with`."""
 
     def __init__(self, url: str, *, key: str | None = None, timeout: float = 30.0) -> None:
@@ -161,11 +175,14 @@ class AsyncClient(_Calls):
         """Give a product its first image."""
         return await self.send(requests.product("PUT", sku, "/image", content=image))
 
-    async def products(self, **filters: Any) -> AsyncIterator[Answer]:
+    def products(self, **filters: Any) -> AsyncIterator[Answer]:
         """Yield all products that pass a filter, page by page."""
+        return self._items(lambda cursor: requests.products(filters, cursor))
+
+    async def _items(self, page_of: Page) -> AsyncIterator[Answer]:
         cursor = None
         while True:
-            page = await self.send(self._list(cursor, filters))
+            page = await self.send(page_of(cursor))
             for item in page["items"]:
                 yield item
             if (cursor := page["next_cursor"]) is None:
@@ -187,16 +204,32 @@ class AsyncClient(_Calls):
 
     async def similar(self, sku: str, **parameters: Any) -> Answer:
         """Find the products that look like this one."""
-        return await self.send(requests.product("GET", sku, "/similar", params=parameters))
+        return await self.send(requests.similar(sku, parameters))
+
+    def all_similar(self, sku: str, **parameters: Any) -> AsyncIterator[Answer]:
+        """Yield what looks like a product, page by page; a page has `limit` of them."""
+        return self._items(lambda cursor: requests.similar(sku, parameters, cursor))
 
     async def search(self, image: bytes, **parameters: Any) -> Answer:
         """Find the products that look like an image."""
-        return await self.send(Request("POST", "/v1/similar", params=parameters, content=image))
+        return await self.send(requests.search(image, parameters))
+
+    def all_found(self, image: bytes, **parameters: Any) -> AsyncIterator[Answer]:
+        """Yield what looks like an image, page by page; the image is sent once."""
+        return self._items(lambda cursor: requests.search(image, parameters, cursor))
 
     async def search_by(self, **members: Any) -> Answer:
         """Find similar products as a JSON body asks: by `sku`, `text` or `image_uri`."""
-        return await self.send(Request("POST", "/v1/similar", json=members))
+        return await self.send(requests.search_by(members))
+
+    def all_found_by(self, **members: Any) -> AsyncIterator[Answer]:
+        """Yield what a JSON body asks for, page by page; an image is fetched once."""
+        return self._items(lambda cursor: requests.search_by(members, cursor))
 
     async def recommend(self, **members: Any) -> Answer:
         """Recommend products by examples, for a shopper or a visit."""
-        return await self.send(Request("POST", "/v1/recommendations", json=members))
+        return await self.send(requests.recommend(members))
+
+    def all_recommended(self, **members: Any) -> AsyncIterator[Answer]:
+        """Yield recommendations, page by page."""
+        return self._items(lambda cursor: requests.recommend(members, cursor))

@@ -71,6 +71,37 @@ def batch(what: str, members: Mapping[str, Sequence[Any]]) -> Request:
     return Request("POST", f"/v1/products:{what}", json=dict(members))
 
 
+def search(image: bytes, parameters: Mapping[str, Any], cursor: str | None = None) -> Request:
+    """Return a request for what looks like an image; its cursor stands for the image."""
+    content = image if cursor is None else b""
+    params = {**parameters, "cursor": cursor}
+    return Request("POST", "/v1/similar", params=params, content=content)
+
+
+def search_by(members: Mapping[str, Any], cursor: str | None = None) -> Request:
+    """Return a request for what a JSON body asks for; its cursor stands for an image."""
+    if cursor is not None:
+        others = {name: it for name, it in members.items() if name != "image_uri"}
+        members = {**others, "cursor": cursor}
+    return Request("POST", "/v1/similar", json=dict(members))
+
+
+def recommend(members: Mapping[str, Any], cursor: str | None = None) -> Request:
+    """Return a request for recommendations."""
+    further = {} if cursor is None else {"cursor": cursor}
+    return Request("POST", "/v1/recommendations", json={**members, **further})
+
+
+def similar(sku: str, parameters: Mapping[str, Any], cursor: str | None = None) -> Request:
+    """Return a request for what looks like a product."""
+    return product("GET", sku, "/similar", params={**parameters, "cursor": cursor})
+
+
+def products(filters: Fields, cursor: str | None = None) -> Request:
+    """Return a request for a page of the catalogue."""
+    return Request("GET", "/v1/products", params={"limit": 100, **filters, "cursor": cursor})
+
+
 def wait_after(response: httpx.Response | None, tries: int) -> float | None:
     """Return the seconds until a request is sent again; None if it is not.
 

@@ -102,16 +102,17 @@ class KnownShop(Shop):
 @pytest.fixture
 def known_shop(settings: Settings) -> Iterator[KnownShop]:
     """A shop with the real embedder; its settings are those of the environment's default."""
-    with KnownShop(settings, embedder="lookalike-blocks") as found:
+    with KnownShop(settings, embedder="lookalike-blocks", adapt="off") as found:
         found.fill()
         yield found
 
 
 @pytest.mark.slow
-def test_a_reindex_adapts_without_opening_an_image(known_shop: KnownShop) -> None:
+def test_a_complete_index_is_adapted_without_opening_an_image(known_shop: KnownShop) -> None:
     before = known_shop.active()
     assert before.features is not None
-    job = reindexing.request(known_shop.db, ReindexPlan())
+    job = reindexing.request_adaptation(known_shop.db)
+    assert job is not None
     handler = known_shop.services.reindex_jobs.handlers()[reindexing.requests.REINDEX]
     with pytest.raises(jobs.Waiting):  # as if killed before the choice was recorded
         handler(job.arguments, lambda *_: None)

@@ -162,6 +162,8 @@ OPERATIONS = [
     *("GET /v1/admin/feeds", "POST /v1/admin/feeds", "POST /v1/admin/feeds/{name}/run"),
     "GET /v1/admin/placements",
     *(f"{method} /v1/admin/placements/{{name}}" for method in ("GET", "PUT", "DELETE")),
+    *("GET /v1/admin/rules", "POST /v1/admin/rules", "GET /v1/admin/rules/{id}/history"),
+    *(f"{method} /v1/admin/rules/{{id}}" for method in ("GET", "PUT", "DELETE")),
     *(f"{method} /v1/admin/feeds/{{name}}" for method in ("GET", "PATCH", "DELETE")),
     *("POST /v1/events:batch", "GET /v1/users/{user}/events", "DELETE /v1/users/{user}"),
     *("POST /v1/recommendations", "GET /v1/users/{user}/recommendations"),

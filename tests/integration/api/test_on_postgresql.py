@@ -38,6 +38,14 @@ def test_a_shop_on_postgresql_answers_the_same(postgres_shop: Shop) -> None:
     assert shop.skus("/v1/products/1/similar") == ["2"]
     status = shop.client.get("/v1/status").json
     assert (status["products"], status["pending"], status["indexed"]) == (3, 1, 2)
+    cursor = shop.client.get("/v1/new-products?limit=1").json["next_cursor"]
+    assert shop.skus("/v1/new-products", cursor=cursor) == ["2", "1"]
+    page = shop.client.post("/v1/similar?limit=1", data=colour_image("red"))
+    assert shop.skus("/v1/products/1/similar", exclude="3") == ["2"]
+    further = {"cursor": page.json["next_cursor"]}
+    assert [it["sku"] for it in shop.client.post("/v1/similar", json=further).json["items"]] == [
+        "2"
+    ]
     assert shop.client.delete("/v1/products/2").status_code == 204
     assert shop.skus("/v1/products/1/similar") == []
     assert shop.client.get("/readyz").status_code == 200

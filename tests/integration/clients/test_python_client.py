@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import delete
 from support.http_server import HttpServer, http_server
 from support.image_files import colour_image
 from support.keys import make_key
@@ -18,6 +19,7 @@ from support.shop import Shop
 
 from backend.access.scope import Scope
 from backend.api import create_app
+from backend.database.models import ApiKey
 
 sys.path.insert(0, str(Path(ROOT) / "clients" / "python"))
 from lookalike_client import AsyncClient, Client, LookalikeError, requests
@@ -33,6 +35,7 @@ def server(wardrobe: Shop) -> Iterator[HttpServer]:
 
 @pytest.fixture
 def key(wardrobe: Shop) -> str:
+    wardrobe.execute(delete(ApiKey))
     return make_key(wardrobe.services, Scope.INGEST)
 
 
@@ -107,6 +110,33 @@ def test_so_are_they_with_asyncio(server: HttpServer, key: str) -> None:
             with pytest.raises(LookalikeError) as refused:
                 await shop.recommend(positive=["nobody"])
             assert refused.value.code == "no-example"
+
+    asyncio.run(use())
+
+
+SEEDS = {"positive": ["0001"], "limit": 2}
+
+
+def test_lists_are_read_page_by_page(server: HttpServer, key: str) -> None:
+    with Client(f"http://localhost:{server.port}", key=key) as shop:
+        whole = [it["sku"] for it in shop.similar("0001")["items"]]
+        assert [it["sku"] for it in shop.all_similar("0001", limit=1)] == whole
+        assert [it["sku"] for it in shop.all_found_by(sku="0001", limit=3)] == whole
+        found = [it["sku"] for it in shop.search(IMAGE, gender=["Women"])["items"]]
+        assert [it["sku"] for it in shop.all_found(IMAGE, gender=["Women"], limit=1)] == found
+        recommended = [it["sku"] for it in shop.recommend(positive=["0001"])["items"]]
+        assert [it["sku"] for it in shop.all_recommended(**SEEDS)] == recommended
+        assert len(recommended) == len(whole) == 4
+
+
+def test_they_are_with_asyncio_too(server: HttpServer, key: str) -> None:
+    async def use() -> None:
+        async with AsyncClient(f"http://localhost:{server.port}", key=key) as shop:
+            whole = [it["sku"] for it in (await shop.similar("0001"))["items"]]
+            assert [it["sku"] async for it in shop.all_similar("0001", limit=3)] == whole
+            region = shop.all_found(IMAGE, limit=2, box="0.1,0.1,0.9,0.9")
+            assert len([it["sku"] async for it in region]) == 5
+            assert len([it["sku"] async for it in shop.all_recommended(**SEEDS)]) == 4
 
     asyncio.run(use())
 

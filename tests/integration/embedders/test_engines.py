@@ -14,6 +14,7 @@ from backend.embedders import Compute, Embedder, load
 from backend.embedders.cnn import CnnEmbedder
 from backend.embedders.engines import NetworkPlan, by_openvino, open_network
 from backend.embedders.exports import key_of
+from backend.embedders.lookalike_blocks import BlocksEmbedder
 from backend.embedders.tuned import TunedEmbedder
 from backend.errors import WeightsUnavailable
 
@@ -40,12 +41,13 @@ def exported(folder: Path) -> Path:
 
 
 def precision(embedder: Embedder) -> str:
-    assert isinstance(embedder, CnnEmbedder | TunedEmbedder)
+    assert isinstance(embedder, BlocksEmbedder | CnnEmbedder | TunedEmbedder)
     return embedder.precision
 
 
 @pytest.mark.parametrize(
-    "spec", ["lookalike-fashion", "efficientnet-lite0", SMALL, f"{SMALL}&pool=max"]
+    "spec",
+    ["lookalike-blocks", "lookalike-fashion", "efficientnet-lite0", SMALL, f"{SMALL}&pool=max"],
 )
 @pytest.mark.parametrize("wanted", ["fp32", "auto"])
 def test_both_engines_make_the_same_vectors_under_one_fingerprint(spec: str, wanted: str) -> None:
@@ -57,7 +59,7 @@ def test_both_engines_make_the_same_vectors_under_one_fingerprint(spec: str, wan
     assert (ours.size, ours.input_size) == (by_torch.size, by_torch.input_size)
 
 
-@pytest.mark.parametrize("spec", ["lookalike-fashion", "efficientnet-lite0"])
+@pytest.mark.parametrize("spec", ["lookalike-blocks", "lookalike-fashion", "efficientnet-lite0"])
 def test_bf16_stays_near_fp32_where_it_is_taken_by_itself(spec: str) -> None:
     """Also on a processor without bf16, which OpenVINO then imitates."""
     exact = load(spec, compute=Compute(device="cpu", precision="fp32"))

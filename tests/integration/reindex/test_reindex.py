@@ -31,7 +31,7 @@ from backend.database.models import (
 from backend.embedders import Compute
 from backend.embedders.mean_colour import MeanColour
 from backend.errors import ModelMismatch, ReindexRunning, WrongState
-from backend.reindex import ReindexPlan
+from backend.reindex import ReindexPlan, calibration
 from backend.search.query_text import TextEncoder
 from backend.search.similar import Answer, Query, SimilarProducts
 from backend.settings import Settings
@@ -90,7 +90,7 @@ class ReindexedShop(Shop):
 
     def unfinished_reindex(self) -> Job | None:
         with self.db.read() as session:
-            return jobs.unfinished(session, "reindex")
+            return next(iter(jobs.unfinished(session, "reindex")), None)
 
 
 SETTINGS: Mapping[str, Any] = {
@@ -145,7 +145,29 @@ def test_the_numbers_of_the_check_are_kept_with_the_generation(shop: ReindexedSh
     assert checks["unsettled"]["value"] == 0
     assert checks["query_encoder"]["passed"]
     assert checks["overlap@10"]["bound"] is None  # of another embedder it is only reported
+    assert checks["match_error"]["value"] is None
+    assert checks["match_error"]["says"] == "too few labels for a curve of `match`"
     assert not quality["forced"]
+
+
+def test_a_promotion_fits_the_match_of_its_own_generation(
+    shop: ReindexedShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "LEAST_PRODUCTS", 20)
+    shop.fill(30)
+    shop.reindex(embedder=BETTER)
+    active, standby = shop.generation_in(ACTIVE), shop.generation_in(STANDBY)
+    assert active.match_curve is not None
+    assert active.match_curve["by"] == "article_type"
+    assert active.quality is not None
+    check = active.quality["checks"]["match_error"]
+    assert (check["value"], check["bound"]) == (active.match_curve["error"], None)
+    items = shop.similar("s0").items
+    assert items[0].match is not None
+    assert items[0].match > 0.9
+    assert standby.match_curve is None
+    shop.roll_back()
+    assert {item.match for item in shop.similar("s0").items} == {None}
 
 
 def test_a_reindex_without_another_embedder_opens_no_image_and_runs_no_network(
@@ -546,7 +568,41 @@ def test_on_postgresql_too_an_index_is_built_promoted_gone_back_from_and_dropped
     assert shop.count(ImageVector) == 13  # of the embedder that is left
 
 
+def test_an_adaptation_that_nobody_asked_for_leaves_nothing_when_it_is_refused(
+    shop: ReindexedShop, shuffled: str
+) -> None:
+    shop.fill(30)
+    plan = ReindexPlan(embedder=shuffled, adapt="off").as_arguments()
+    job = shop.follow(jobs.write(shop.db, "reindex", {**plan, "automatic": True}))
+    assert job.state == jobs.DONE
+    assert job.result is not None
+    assert "mAP@5 by article_type" in job.result["refused"]
+    assert (shop.states()[1], BUILDING in shop.states().values()) == (ACTIVE, False)
+
+
 # --- upgrades --------------------------------------------------------------------------------
+
+
+def test_an_index_of_a_former_default_goes_on_where_no_embedder_is_set(
+    shop: ReindexedShop, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop.fill(9)
+    shop.close()
+    unset = {name: value for name, value in SETTINGS.items() if name != "embedder"}
+    shop.settings = settings.model_copy(update=unset)
+    assert shop.settings.embedder != SETTINGS["embedder"]
+    shop.start()
+    assert shop.unfinished_reindex() is None
+    shop.add("new", "Red", 9)
+    shop.work()
+    assert shop.states() == {1: ACTIVE}
+    assert shop.similar("new").generation.embedder == SETTINGS["embedder"]
+    assert f"lookalike reindex --embedder {shop.settings.embedder}" in capsys.readouterr().out
+    # naming another one is still a wish for another index
+    shop.restart(embedder=BETTER)
+    job = shop.unfinished_reindex()
+    assert job is not None
+    assert job.arguments["embedder"] == BETTER
 
 
 def test_another_embedder_in_the_settings_is_built_by_itself(shop: ReindexedShop) -> None:

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import delete
-from support.keys import UNKNOWN, bearer, make_key
+from support.image_files import colour_image
+from support.keys import UNKNOWN, bearer, make_key, with_settings
+from support.pages import HTML, pages_of, token_in
 from support.shop import PROBLEM, Shop
 
 from backend.access import keys
@@ -17,13 +19,6 @@ from backend.api import create_app
 from backend.database.models import ApiKey
 from backend.web import register_web
 from backend.web.session import COOKIE
-
-
-def pages_of(shop: Shop, *, locked: bool = False) -> FlaskClient:
-    """A browser at the pages of a shop."""
-    app = create_app(shop.services, locked=locked)
-    register_web(app, shop.services, locked=locked)
-    return app.test_client()
 
 
 @pytest.fixture
@@ -35,15 +30,6 @@ def browser(shop: Shop) -> FlaskClient:
 def locked_browser(shop: Shop) -> Iterator[FlaskClient]:
     yield pages_of(shop, locked=True)
     shop.services.db.write(lambda session: session.execute(delete(ApiKey)))
-
-
-HTML = {"Accept": "text/html"}
-
-
-def token_in(page: str) -> str:
-    found = re.search(r'name="csrf_token" value="([0-9a-f]{64})"', page)
-    assert found
-    return found[1]
 
 
 def sign_in(browser: FlaskClient, token: str, **form: str) -> int:
@@ -96,6 +82,30 @@ def test_a_wrong_address_of_a_page_is_a_page_for_people_and_a_problem_for_script
     assert (told.status_code, told.mimetype) == (422, PROBLEM)
 
 
+def test_the_pages_can_be_left_out(shop: Shop) -> None:
+    services = with_settings(shop.services, web=False)
+    app = create_app(services)
+    register_web(app, services)
+    for path in ("/", "/sign-in", "/photo", "/products/a"):
+        answer = app.test_client().get(path, headers=HTML)
+        assert (answer.status_code, answer.mimetype) == (404, PROBLEM)
+
+
+def test_behind_a_proxy_all_addresses_begin_with_its_prefix(shop: Shop) -> None:
+    services = with_settings(shop.services, proxies=1)
+    app = create_app(services, locked=False)
+    register_web(app, services, locked=False)
+    shop.save("a", colour_image("red"))
+    headers = {**HTML, "X-Forwarded-Prefix": "/shop", "X-Forwarded-For": "192.0.2.1"}
+    browser = app.test_client()
+    for path in ("/", "/shop/", "/shop/products/a"):
+        page = browser.get(path, headers=headers)
+        addresses = re.findall(r'(?:src|href|action|data-\w+)="(/[^"]*)"', page.text)
+        assert page.status_code == 200
+        assert len(addresses) > 8
+        assert [it for it in addresses if not it.startswith("/shop/")] == []
+
+
 def test_where_keys_are_needed_a_person_is_asked_for_one_and_a_script_is_told(
     locked_browser: FlaskClient,
 ) -> None:
@@ -137,7 +147,7 @@ def test_a_session_ends_with_its_key_and_by_signing_out(
     locked_browser.set_cookie(COOKIE, cookie.value)
     assert locked_browser.get("/").status_code == 200
     shop.services.db.write(lambda it: keys.revoke(it, made.key.prefix))
-    elsewhere = pages_of(shop, locked=True)
+    elsewhere = pages_of(shop, locked=True, fresh=True)
     elsewhere.set_cookie(COOKIE, cookie.value)
     assert elsewhere.get("/", headers=HTML).status_code == 303
 

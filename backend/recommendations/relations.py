@@ -1,0 +1,143 @@
+"""What the looks of a product tell of it: its neighbours, and what these go with, as one array.
+
+The array is what is kept ready of a product (`ready`), and what a list is ranked by. It holds the
+part of the formula that does not depend on the product's own pairs, as for a cold product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Final, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.recommendations import formula
+from backend.recommendations.chosen import Because, Chosen, Reason
+from backend.recommendations.formula import Parts
+from backend.recommendations.pairs import Partners
+
+MOST: Final = 200
+"""Related products that are kept of one: those with the highest scores."""
+
+_ROW: Final = np.dtype(
+    [
+        ("product", "<i8"),
+        ("look", "<f4"),
+        ("inherited", "<f4"),
+        ("through", "<i8"),  # the neighbour that adds most of what is inherited
+        ("added", "<f4"),
+    ]
+)
+
+
+class Relations:
+    """Related products, each with what it has in common with one product."""
+
+    def __init__(self, rows: NDArray[Any]) -> None:
+        self._rows = rows
+
+    @classmethod
+    def of(cls, parts: Mapping[int, Parts], *, keep: Collection[int] = ()) -> Relations:
+        """Keep the best of the parts of a cold product, and those of the products `keep`."""
+        scores = {product: one.score for product, one in parts.items()}
+        best = sorted(scores, key=lambda it: (-scores[it], it))[:MOST]
+        best += sorted((set(keep) & scores.keys()) - set(best))
+        rows = []
+        for product in best:
+            one = parts[product]
+            through = max(one.through, key=lambda it: one.through[it]) if one.through else 0
+            added = one.through.get(through, 0.0)
+            rows.append((product, one.look, one.inherited, through, added))
+        return cls(np.array(rows, _ROW))
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> Relations:
+        """Read what `pack` has returned."""
+        return cls(np.frombuffer(packed, _ROW))
+
+    def pack(self) -> bytes:
+        """Return the array as bytes, little-endian, 28 for each product."""
+        return self._rows.tobytes()
+
+    def scores(self) -> dict[int, float]:
+        """Return the score of each product for a cold product."""
+        total = self._rows["look"] + self._rows["inherited"]
+        return dict(zip(self._rows["product"].tolist(), total.tolist(), strict=True))
+
+    def parts(self, product: int) -> Parts:
+        """Return the parts of one product's score; nothing for one that is not related."""
+        at = self._places.get(product)
+        if at is None:
+            return Parts()
+        _, look, inherited, through, added = self._rows[at].item()
+        return Parts(look=look, inherited=inherited, through={through: added} if added else {})
+
+    def with_looks(self, looks: Mapping[int, float]) -> Relations:
+        """Return these and further products, of which only their looks count: {product: look}."""
+        new = [(it, look, 0.0, 0, 0.0) for it, look in looks.items() if it not in self._places]
+        return Relations(np.concatenate([self._rows, np.array(new, _ROW)])) if new else self
+
+    @cached_property
+    def _places(self) -> dict[int, int]:
+        return {product: at for at, product in enumerate(self._rows["product"].tolist())}
+
+
+NONE: Final = Relations(np.zeros(0, _ROW))
+
+
+class Related(Sequence[Chosen]):
+    """What goes with a product, best first. Reasons are told of those only that are read."""
+
+    def __init__(
+        self,
+        product_id: int,
+        own: Partners,
+        relations: Relations,
+        *,
+        exclude: Collection[int],
+        most: int,
+    ) -> None:
+        self._product_id, self._own, self._relations = product_id, own, relations
+        self._cold = formula.coldness(own)
+        scores = {it: self._cold * score for it, score in relations.scores().items()}
+        for other, times in own.items():
+            scores[other] = scores.get(other, 0.0) + formula.share(times)
+        left_out = {product_id, *exclude}
+        found = [(-score, it) for it, score in scores.items() if score > 0 and it not in left_out]
+        self._best = [it for _, it in sorted(found)[:most]]
+
+    def __len__(self) -> int:
+        return len(self._best)
+
+    def only_looks(self, other: int) -> bool:
+        """Tell whether no shopper's act speaks for a product, only its looks."""
+        return other not in self._own and not self._relations.parts(other).inherited
+
+    @overload
+    def __getitem__(self, at: int) -> Chosen: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[Chosen]: ...
+
+    def __getitem__(self, at: int | slice) -> Chosen | list[Chosen]:
+        if isinstance(at, slice):
+            return [self._chosen(it) for it in self._best[at]]
+        return self._chosen(self._best[at])
+
+    def __iter__(self) -> Iterator[Chosen]:
+        return map(self._chosen, self._best)
+
+    def _chosen(self, other: int) -> Chosen:
+        parts = self._relations.parts(other)
+        own = formula.share(self._own.get(other, 0.0))
+        look, inherited = self._cold * parts.look, self._cold * parts.inherited
+        total = own + look + inherited
+        ranked = {Reason.TOGETHER: own, Reason.LOOK: look, Reason.INHERITED: inherited}
+        reason = max(ranked, key=lambda it: ranked[it])
+        added = {self._product_id: own + look}
+        added |= {it: self._cold * part for it, part in parts.through.items()}
+        most = sorted(added.items(), key=lambda it: -it[1])
+        because = [Because(it, round(part / total, 4)) for it, part in most if part > 0]
+        return Chosen(other, total, reason, because)

@@ -1,0 +1,32 @@
+"""The operator's page: how the installation is, and what an operator does about it.
+
+`sections` has the blueprint and what its pages share; `overview` is the first page. Views call the
+functions that the REST resources call. Reading order: `sections`, `wellbeing`, `overview`, then any
+other page.
+"""
+
+from __future__ import annotations
+
+from backend.web.admin import (
+    evaluation_page,
+    feed_pages,
+    generation_pages,
+    job_pages,
+    overview,
+    quarantine_pages,
+    rule_pages,
+    search_page,
+)
+from backend.web.admin.sections import blueprint
+
+__all__ = [
+    "blueprint",
+    "evaluation_page",
+    "feed_pages",
+    "generation_pages",
+    "job_pages",
+    "overview",
+    "quarantine_pages",
+    "rule_pages",
+    "search_page",
+]

@@ -1,0 +1,102 @@
+"""A map of the vectors: a sample of products on the two axes along which they differ most."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend.catalogue.image_vectors import unpack
+from backend.database.models import Generation, ImageVector, Product
+
+SAMPLE: Final = 2000
+SIDE: Final = 1000
+"""Width and height of the map; places are whole numbers below it."""
+
+SHOWN: Final = 12
+OTHER: Final = "others"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapPoint:
+    """A product on the map."""
+
+    sku: str
+    name: str
+    category: int  # its place in the list of categories
+    x: int
+    y: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentMap:
+    """A sample of the products of one generation."""
+
+    categories: list[tuple[str, int]]  # name and number of points, the largest first
+    points: list[MapPoint]
+    explained: float  # share of all variance that the two axes show
+
+    def path(self, category: int) -> str:
+        """Return the dots of a category as the path of an SVG: each a line without a length."""
+        mine = (it for it in self.points if it.category == category)
+        return "".join(f"M{it.x} {it.y}h0" for it in mine)
+
+
+def draw_map(session: Session, generation: Generation) -> LatentMap | None:
+    """Draw the map of a generation; None with fewer than three vectors.
+
+    The sample goes by the digests of images, which are as good as random.
+    """
+    rows = session.execute(
+        select(Product.sku, Product.display_name, Product.article_type, ImageVector.vector)
+        .join(ImageVector, ImageVector.image_digest == Product.image_digest)
+        .where(ImageVector.fingerprint == generation.fingerprint, Product.removed_at.is_(None))
+        .order_by(ImageVector.image_digest, Product.id)
+        .limit(SAMPLE)
+    ).all()
+    if len(rows) < 3:
+        return None
+    places, explained = _project(np.stack([unpack(row.vector) for row in rows]))
+    names = _categories([row.article_type or "none" for row in rows])
+    index = {name: number for number, (name, _) in enumerate(names)}
+    points = [
+        MapPoint(
+            sku=row.sku,
+            name=row.display_name or row.sku,
+            category=index.get(row.article_type or "none", index.get(OTHER, 0)),
+            x=int(x),
+            y=int(y),
+        )
+        for row, (x, y) in zip(rows, places, strict=True)
+    ]
+    return LatentMap(categories=names, points=points, explained=explained)
+
+
+def _categories(found: list[str]) -> list[tuple[str, int]]:
+    """Return the largest categories with their sizes; the rest together as OTHER."""
+    largest = Counter(found).most_common()
+    shown, rest = largest[:SHOWN], sum(number for _, number in largest[SHOWN:])
+    return [*shown, (OTHER, rest)] if rest else shown
+
+
+def _project(
+    vectors: npt.NDArray[np.float32],
+) -> tuple[npt.NDArray[np.int64], float]:
+    """Return places (n, 2) below SIDE by the first two principal axes, and what these explain.
+
+    The largest weight of each axis is positive, so that a map looks the same each time.
+    """
+    centred = vectors - vectors.mean(axis=0)
+    variances, axes = np.linalg.eigh(centred.T @ centred)
+    first = axes[:, [-1, -2]] if axes.shape[1] > 1 else np.repeat(axes, 2, axis=1)
+    first = first * np.sign(first[np.abs(first).argmax(axis=0), [0, 1]])
+    flat = centred @ first
+    low, high = flat.min(axis=0), flat.max(axis=0)
+    scaled = (flat - low) / np.maximum(high - low, 1e-9) * (SIDE - 20) + 10
+    explained = float(variances[-2:].sum() / max(float(variances.sum()), 1e-12))
+    return scaled.astype(np.int64), explained

@@ -1,0 +1,165 @@
+"""The filters of the grid: the values of each field, how many products have each, and the chosen.
+
+Counts are disjunctive: a field's own choice does not change its counts, so that a second colour can
+be added to the first. They are kept for half a minute, since many visitors
+see the same ones, and to count a large catalogue takes longer than all else on the page.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from flask import current_app, request
+
+from backend.api import facets
+from backend.api.context import filterable
+from backend.filters import OPEN_PREFIX, Condition, Where
+from backend.web.asking import escaped, same_url
+
+HIDDEN: Final = ("currency",)
+MOST_VALUES: Final = 40
+SHOWN_AT_ONCE: Final = 7
+SECONDS: Final = 30.0
+MOST_KEPT: Final = 200
+
+KEPT: Final = "lookalike.facet_counts"
+"""Where an app keeps the counts: `app.extensions[KEPT]`, by filter."""
+
+LABELS: Final = {
+    "master_category": "Department",
+    "sub_category": "Category",
+    "article_type": "Type",
+    "base_colour": "Colour",
+    "in_stock": "Availability",
+    "group_id": "Variants of",
+}
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value of a field, how many products have it, and whether it is chosen."""
+
+    text: str
+    parameter: str
+    count: int
+    is_chosen: bool
+
+
+@dataclass(frozen=True)
+class Facet:
+    """A field with its values: those that are shown at once, and the others."""
+
+    field: str
+    label: str
+    first: list[Value]
+    others: list[Value]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A part of the filter, and the address of the page without it."""
+
+    text: str
+    without: str
+
+
+def label_of(field: str) -> str:
+    """Return the name of a field for people."""
+    plain = field.removeprefix(OPEN_PREFIX).replace("_", " ")
+    return LABELS.get(field, plain[:1].upper() + plain[1:])
+
+
+def text_of(field: str, value: Any) -> str:
+    """Return a value of a field for people."""
+    if field == "in_stock":
+        return "In stock" if value else "Sold out"
+    return ("Yes" if value else "No") if isinstance(value, bool) else str(value)
+
+
+def read_facets(where: Where) -> list[Facet]:
+    """Return the fields by which this list can be narrowed; raises NoGeneration."""
+    schema = filterable()
+    fields = [
+        field
+        for field, kind in schema.items()
+        if kind in facets.COUNTED and field not in (*facets.ONLY_IF_NAMED, *HIDDEN)
+    ]
+    found = [_facet(item, where.get(item["field"])) for item in _counts(fields, where)]
+    return [it for it in found if len(it.first) > 1 or any(value.is_chosen for value in it.first)]
+
+
+def read_chosen(where: Where) -> list[Chosen]:
+    """Return the parts of the filter of this request."""
+    found = []
+    for field, condition in where.items():
+        for value in condition.any_of:
+            text = text_of(field, value)
+            if field == "group_id":
+                text = f"{label_of(field)} {text}"
+            found.append(Chosen(text, _without(field, value)))
+        if _is_more(condition):
+            names = [name for name in request.args if _belongs(name, field)]
+            text = f"{label_of(field)}: {_bounds(condition)}"
+            found.append(Chosen(text, same_url(without=names)))
+    return found
+
+
+def _counts(fields: Sequence[str], where: Where) -> list[dict[str, Any]]:
+    kept: dict[str, tuple[float, list[dict[str, Any]]]] = current_app.extensions[KEPT]
+    key, now = repr((sorted(where.items()), fields)), time.monotonic()
+    at, items = kept.get(key, (now - SECONDS, []))
+    if at > now - SECONDS:
+        return items
+    items, _ = facets.count(fields, where, limit=MOST_VALUES, is_disjunctive=True)
+    if len(kept) >= MOST_KEPT:
+        kept.clear()
+    kept[key] = (now, items)
+    return items
+
+
+def _facet(item: dict[str, Any], condition: Condition | None) -> Facet:
+    field = item["field"]
+    chosen = set(map(escaped, condition.any_of)) if condition else set()
+    values = [
+        Value(
+            text=text_of(field, it["value"]),
+            parameter=escaped(it["value"]),
+            count=it["count"],
+            is_chosen=escaped(it["value"]) in chosen,
+        )
+        for it in item["values"]
+    ]
+    if field == "year":
+        values.sort(key=lambda it: it.text, reverse=True)
+    values.sort(key=lambda it: not it.is_chosen)
+    return Facet(field, label_of(field), values[:SHOWN_AT_ONCE], values[SHOWN_AT_ONCE:])
+
+
+def _without(field: str, value: Any) -> str:
+    """Return the address without one value, or without all of the field where they stand together.
+
+    A filter that came as JSON is dropped as a whole.
+    """
+    if escaped(value) in request.args.getlist(field):
+        return same_url(value=(field, escaped(value)))
+    return same_url(without=[field, "filter"])
+
+
+def _is_more(condition: Condition) -> bool:
+    bounds = (condition.gte, condition.gt, condition.lte, condition.lt)
+    return bool(condition.none_of) or any(it is not None for it in bounds)
+
+
+def _bounds(condition: Condition) -> str:
+    parts = [f"not {value}" for value in condition.none_of]
+    signs = ("from", "above", "to", "below")
+    bounds = (condition.gte, condition.gt, condition.lte, condition.lt)
+    named = zip(signs, bounds, strict=True)
+    return " ".join([*parts, *(f"{sign} {it:g}" for sign, it in named if it is not None)])
+
+
+def _belongs(name: str, field: str) -> bool:
+    return name == "filter" or name.startswith(f"{field}_")

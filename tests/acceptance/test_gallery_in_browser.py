@@ -1,0 +1,223 @@
+"""The gallery in a real browser, on the sample catalogue; phone and desktop."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, expect
+from support.browser import DESKTOP, PHONE, Visitor, chromium, visit
+from support.http_server import http_server
+from support.shop import Shop
+
+from backend.api import create_app
+from backend.catalogue.import_run import import_catalogue
+from backend.catalogue.sample import unpack_sample
+from backend.settings import read_settings
+from backend.web import register_web
+
+pytestmark = pytest.mark.slow
+
+PRODUCTS = 100
+SIZES = {"desktop": DESKTOP, "phone": PHONE}
+MOST_BYTES = 150_000
+"""Of a page before its images, as they travel."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sample")
+    unpack_sample(folder, products=PRODUCTS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def base(
+    browser: Browser, catalogue: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """A server of the sample catalogue."""
+    data = tmp_path_factory.mktemp("gallery")
+    settings = read_settings(_env_file=None, data_dir=data, embedder="mean-colour", decoders=2)
+    with Shop(settings) as shop:
+        import_catalogue(shop.db, shop.services.image_store, catalogue)
+        shop.run("index")
+        app = create_app(shop.services)
+        register_web(app, shop.services)
+        with http_server(app, threads=8) as server:
+            yield f"http://127.0.0.1:{server.port}"
+
+
+@pytest.fixture(params=["desktop", "phone"])
+def visitor(request: pytest.FixtureRequest, browser: Browser, base: str) -> Iterator[Visitor]:
+    with visit(browser, base, **SIZES[request.param]) as found:
+        yield found
+
+
+@pytest.fixture
+def on_desktop(browser: Browser, base: str) -> Iterator[Visitor]:
+    with visit(browser, base, **DESKTOP) as found:
+        yield found
+
+
+def tiles(visitor: Visitor, within: str) -> list[str]:
+    """The addresses of the products in a part of a page."""
+    links = visitor.page.locator(f"{within} .tile-link")
+    return [it.split("?")[0] for it in links.evaluate_all("all => all.map(it => it.pathname)")]
+
+
+@pytest.mark.parametrize(("size", "scheme"), [("desktop", "light"), ("phone", "dark")])
+def test_pages_can_be_used_by_everybody_and_fit_their_screen(
+    browser: Browser, base: str, size: str, scheme: str
+) -> None:
+    options: dict[str, Any] = {**SIZES[size], "color_scheme": scheme}
+    with visit(browser, base, **options) as visitor:
+        visitor.go("/?gender=Women&as=axe")
+        first = tiles(visitor, "#grid")[0]
+        for path in ("/?gender=Women&as=axe", f"{first}?as=axe", "/photo"):
+            visitor.go(path)
+            assert visitor.violations() == [], path
+            assert not visitor.is_too_wide, path
+
+
+def test_a_visitor_browses_filters_and_opens_a_product(visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.go("/")
+    page.locator("#more").click()
+    expect(page.locator("#grid > li")).to_have_count(96)
+    if page.locator("label[for=show-filters]").is_visible():
+        page.locator("label[for=show-filters]").click()
+    page.locator("#filters input[name=gender][value=Women]").check()
+    expect(page).to_have_url(f"{page.url.split('?')[0]}?gender=Women")
+    expect(page.locator(".chip")).to_have_count(2)
+    women = tiles(visitor, "#grid")
+    page.locator(".chip").first.click()
+    expect(page.locator(".chip")).to_have_count(0)
+    page.go_back()
+    expect(page.locator(".chip")).to_have_count(2)
+    assert tiles(visitor, "#grid") == women
+
+    page.locator("#grid .tile-link").first.click()
+    expect(page.locator("#similar .tile")).to_have_count(12)
+    before = tiles(visitor, "#similar")
+    page.get_by_label("Same type").check()
+    expect(page).to_have_url(f"{page.url.split('?')[0]}?restrict=article_type")
+    assert tiles(visitor, "#similar") != before
+    page.locator(".why summary").first.click()
+    expect(page.locator(".why[open] meter").first).to_be_visible()
+
+
+def test_the_pages_work_without_a_mouse(on_desktop: Visitor) -> None:
+    page = on_desktop.page
+    on_desktop.go("/")
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.locator("#filters input[name=gender][value=Men]").focus()
+    page.keyboard.press("Space")
+    expect(page.locator(".chip")).to_have_count(2)
+    expect(page.locator("#filters input[name=gender][value=Men]")).to_be_focused()
+    expect(page.locator("#said")).to_contain_text("products are shown")
+    page.locator("#grid .tile-link").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#similar-title")).to_be_visible()
+
+
+def test_a_photograph_is_searched_by_and_a_box_drawn_on_it(
+    visitor: Visitor, catalogue: Path
+) -> None:
+    page = visitor.page
+    image = sorted((catalogue / "images").iterdir())[0]
+    visitor.go("/photo")
+    page.set_input_files("#file", image)
+    expect(page.locator("#results .tile")).not_to_have_count(0)
+    assert tiles(visitor, "#results")[0] == f"/products/{image.stem}"
+
+    before = len([it for it in visitor.requests if it.method == "POST"])
+    page.locator("#stage").scroll_into_view_if_needed()
+    area = page.locator("#stage").bounding_box()
+    assert area is not None
+    page.mouse.move(area["x"] + 0.1 * area["width"], area["y"] + 0.1 * area["height"])
+    page.mouse.down()
+    page.mouse.move(area["x"] + 0.3 * area["width"], area["y"] + 0.5 * area["height"], steps=3)
+    with page.expect_response(lambda it: it.request.method == "POST") as answer:
+        page.mouse.up()
+    assert answer.value.ok
+    asked = [it for it in visitor.requests if it.method == "POST"][before:]
+    assert len(asked) == 1
+    expect(page.locator("#box")).to_have_attribute(
+        "aria-label", re.compile("from 10 to 30 percent")
+    )
+
+    page.locator("#box").focus()
+    with page.expect_response(lambda it: it.request.method == "POST"):
+        page.keyboard.press("Escape")
+    expect(page.locator("#box")).to_have_attribute("aria-label", re.compile("the whole photograph"))
+    expect(page.locator("#results .tile-link").first).to_have_attribute(
+        "href", f"/products/{image.stem}"
+    )
+
+
+def test_a_photograph_that_is_dropped_on_the_grid_is_searched_by(
+    on_desktop: Visitor, catalogue: Path
+) -> None:
+    page = on_desktop.page
+    image = sorted((catalogue / "images").iterdir())[1]
+    on_desktop.go("/")
+    page.evaluate(
+        """async ([text, type]) => {
+            const bytes = Uint8Array.from(atob(text), (it) => it.charCodeAt(0));
+            const data = new DataTransfer();
+            data.items.add(new File([bytes], "photo.jpg", { type }));
+            const options = { dataTransfer: data, bubbles: true, cancelable: true };
+            document.body.dispatchEvent(new DragEvent("drop", options));
+        }""",
+        [b64encode(image.read_bytes()).decode(), "image/jpeg"],
+    )
+    expect(page).to_have_url(f"{page.url.rstrip('/')}/photo")
+    expect(page.locator("#results .tile-link").first).to_have_attribute(
+        "href", f"/products/{image.stem}"
+    )
+
+
+def test_what_a_shopper_does_changes_the_recommendations(on_desktop: Visitor) -> None:
+    page = on_desktop.page
+    on_desktop.go("/")
+    page.get_by_label("Name of the shopper").fill("bea")
+    page.get_by_role("button", name="Shop", exact=True).click()
+    expect(page.get_by_text("Nothing is known of bea yet")).to_be_visible()
+    before = tiles(on_desktop, "#picked")
+
+    page.locator("#grid .tile-link").first.click()
+    expect(page.get_by_text("By what bea did lately")).to_be_visible()
+    viewed = tiles(on_desktop, "#picked")
+    assert viewed != before
+    with page.expect_response(lambda it: "/picked" in it.url):
+        page.get_by_role("button", name="Put in the cart").click()
+    expect(page.locator("#said")).to_contain_text("The recommendations have changed")
+
+
+def test_a_page_is_light_and_its_images_come_when_they_are_seen(on_desktop: Visitor) -> None:
+    sizes: dict[str, int] = {}
+
+    def note(response: Any) -> None:
+        if "/thumbnails/" not in response.url:
+            sizes[response.url] = response.request.sizes()["responseBodySize"]
+
+    on_desktop.page.on("requestfinished", lambda it: note(it.response()))
+    on_desktop.go("/")
+    images = [it for it in on_desktop.requests if "/thumbnails/" in it.url]
+
+    assert len(sizes) >= 7
+    assert 10_000 < sum(sizes.values()) < MOST_BYTES
+    assert 0 < len(images) < 48
+    print(f"{sum(sizes.values())} bytes in {len(sizes)} files before {len(images)} images")
