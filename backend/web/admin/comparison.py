@@ -14,10 +14,10 @@ from backend.database.models import Generation, Product
 from backend.reindex.checks import Side
 from backend.reindex.checks.sample import SampledProduct, sample
 from backend.search.nearest_products import nearest_products
+from backend.search.recall import NEIGHBOURS
 from backend.vectors import Vector, VectorIndex
 
-QUERIES: Final = 8
-NEIGHBOURS: Final = 6
+QUERIES: Final = 6
 
 
 @dataclass(frozen=True, kw_only=True)

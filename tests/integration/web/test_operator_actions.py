@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -63,7 +64,7 @@ def test_a_generation_is_promoted_gone_back_from_and_dropped(settings: Settings)
 def _promote_go_back_and_drop(shop: Shop, browser: OperatorBrowser) -> None:
     page = text_of(browser.read("/generations"))
     assert "Generation 2 building" in page
-    assert "generation 1 becomes the standby: it is kept up to date for 24.0 hours" in page
+    assert "generation 1 becomes the standby: it is kept up to date for 24 h" in page
 
     said = text_of(browser.act("/generations", "/generations/2/promote"))
     [job] = [job for job in _jobs(shop) if job.verb == reindex.requests.PROMOTE]
@@ -128,7 +129,7 @@ def test_quarantined_products_are_shown_paged_retried_and_discarded(
     said = text_of(browser.act("/quarantine", "/quarantine/retry", sku="bad01"))
     assert "1 products are tried again" in said
     shop.work()
-    assert "bad01" not in shop.quarantine()
+    assert shop.client.get("/v1/products/bad01").json["state"] == "indexed"
     browser.act("/quarantine", "/quarantine/discard", sku="bad02")
     assert "bad02" not in shop.quarantine()
     assert shop.client.get("/v1/products/bad02").status_code == 404
@@ -136,6 +137,8 @@ def test_quarantined_products_are_shown_paged_retried_and_discarded(
     browser.act("/quarantine", "/quarantine/discard", all="1")
     assert shop.quarantine() == {}
     assert shop.client.get("/v1/products/0").status_code == 200
+    shop.remove("bad01")
+    shop.work()
     assert "Nothing is in quarantine" in text_of(browser.read("/quarantine"))
 
 
@@ -233,9 +236,9 @@ def test_before_and_after_show_the_neighbours_in_both_generations(
     shop: Shop, browser: OperatorBrowser
 ) -> None:
     page = text_of(browser.read("/evaluation"))
-    assert "The same 8 products asked of generation 1 (active, mean-colour )" in page
-    assert page.count("Before, generation 1") == page.count("After, generation 2") == 8
-    assert "of 6 stay" in page
+    assert "The same 6 products asked of generation 1 (active, mean-colour )" in page
+    assert page.count("Before, generation 1") == page.count("After, generation 2") == 6
+    assert len(re.findall(r"[0-9] of [0-9] stay", page)) == 6
 
 
 def test_an_index_that_does_not_answer_costs_only_its_part_of_the_page(
