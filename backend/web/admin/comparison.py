@@ -102,7 +102,9 @@ def _products(
     ]
 
 
-def sheet_product(row: Product, *, score: float | None = None, is_shared: bool = False) -> SheetProduct:
+def sheet_product(
+    row: Product, *, score: float | None = None, is_shared: bool = False
+) -> SheetProduct:
     """Return a row of the catalogue as it stands on a sheet."""
     return SheetProduct(
         sku=row.sku,

@@ -201,9 +201,7 @@ def test_rules_show_what_they_do_and_what_is_wrong_with_them(
     shop.db.write(lambda session: placements.remove(session, "pdp"))
 
 
-def test_a_rule_shows_what_it_changes_or_would_change(
-    shop: Shop, browser: OperatorBrowser
-) -> None:
+def test_a_rule_shows_what_it_changes_or_would_change(shop: Shop, browser: OperatorBrowser) -> None:
     def add(session: Any) -> list[int]:
         hide = {"action": "hide", "skus": ["1"], "name": "Hide it"}
         made = (hide, {**hide, "enabled": False, "skus": ["2"]})
