@@ -96,6 +96,14 @@ _GENERATION: Final[Mapping[str, Any]] = {
     "retired_at": None,
     "dropped_at": None,
     "quality": None,
+    "match": {
+        "by": "article_type",
+        "scores": [0.31, 0.52, 0.74],
+        "shares": [0.08, 0.41, 0.97],
+        "error": 0.021,
+        "pairs": 9600,
+        "products": 4200,
+    },
 }
 _FEED: Final[Mapping[str, Any]] = {
     "name": "images.example",
@@ -296,6 +304,15 @@ ANSWERS: Final[Mapping[str, Any]] = {
     "PlacementDocument": _PLACEMENT,
     "PlacementPage": {"items": [_PLACEMENT]},
     "RuleDocument": _RULE,
+    "PreviewAnswer": {
+        "eligible": 3,
+        "sampled": 3,
+        "changed": 1,
+        "placement": None,
+        "limit": 10,
+        "seed": 0,
+        "examples": [{"sku": "0003", "before": ["0001", "0002"], "after": ["0002", "0001"]}],
+    },
     "RulePage": _page(_RULE),
     "RuleHistory": {
         "items": [

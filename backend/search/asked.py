@@ -38,9 +38,9 @@ class ActiveGeneration:
         self._last: Generation | None = None
 
     def of(self, row: Any) -> Generation:
-        """Return the generation that a row names by `generation_id` and `most_images`."""
+        """Return the generation of a row's `generation_id`, `most_images` and `match_version`."""
         last = self._last
-        if last and (last.id, last.most_images) == (row.generation_id, row.most_images):
+        if last and _is_of(last, row):
             return last
         with self._db.read() as session:
             self._last = found = by_id(session, row.generation_id)
@@ -49,10 +49,15 @@ class ActiveGeneration:
     def pinned(self, row: Any) -> Generation:
         """Return the generation of such a row, which need not be the active one."""
         last = self._last
-        if last and (last.id, last.most_images) == (row.generation_id, row.most_images):
+        if last and _is_of(last, row):
             return last
         with self._db.read() as session:
             return by_id(session, row.generation_id)
+
+
+def _is_of(last: Generation, row: Any) -> bool:
+    named = (row.generation_id, row.most_images, row.match_version)
+    return (last.id, last.most_images, last.match_version) == named
 
 
 @dataclass(frozen=True, kw_only=True)

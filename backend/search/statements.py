@@ -66,8 +66,8 @@ def read_json(value: Any) -> Any:
 def _generation_and_rules() -> list[Any]:
     """Return what each first statement reads: the generation, and the newest change of a rule."""
     g = GENERATIONS.c
-    newest = select(func.max(RULE_CHANGES.c.id)).scalar_subquery()
-    return [g.id.label("generation_id"), g.most_images, newest.label("rules_version")]
+    newest = select(func.max(RULE_CHANGES.c.id)).scalar_subquery().label("rules_version")
+    return [g.id.label("generation_id"), g.most_images, g.match_version, newest]
 
 
 def _is_queried(*, pinned: bool) -> ColumnElement[bool]:

@@ -28,6 +28,7 @@ from backend.api.schemas.product import MEMBERS, Product, ProductMember
 from backend.api.schemas.query import MOST_WORDS, QueryReader
 from backend.api.schemas.shaping import (
     BOOSTED,
+    LEAST_MATCH,
     PINNED_BY,
     PLACEMENT,
     RELAXED,
@@ -74,6 +75,14 @@ GROUP_SIZE: Final = (
     "where the list is grouped: how many indexed products that pass the filter are in this group; "
     "null where the vector store does not allow to count"
 )
+MATCH: Final = (
+    "how probable it is that a shopper calls it the same kind, by the shop's own labels; absent "
+    "while the generation has no curve, and beside `text` or `colour`"
+)
+MATCH_SCORE: Final = (
+    "where `min_match` is given: the score that it stands for, 2 where no score has it; null where "
+    "there is no curve, so that it does nothing"
+)
 CURSOR: Final = (
     "the `next_cursor` of the page before; all else as in its request, except for `limit`, `fields`"
     " and `explain`"
@@ -119,6 +128,7 @@ class Neighbour(Document):
     score: float = Field(
         ge=-1, le=1, description="similarity: the sum over the parts of weight times cosine"
     )
+    match: float | None = Field(None, ge=0, le=1, description=MATCH)
     product: Product
     explain: Explanation | None = Field(None, description="only where it is asked for")
     group_size: int | None = Field(None, ge=1, description=GROUP_SIZE)
@@ -181,6 +191,7 @@ class SimilarMeta(BaseModel):
     query_state: State | None = Field(None, description="state of the query product")
     restricted: dict[str, list[str]] | None = Field(None, description=RESTRICTED)
     relaxed: list[str] | None = Field(None, description=RELAXED)
+    min_match_score: float | None = Field(None, description=MATCH_SCORE)
     placement: PlacementMeta | None = None
     rules: RulesMeta | None = Field(None, description="only where `explain` is given")
 
@@ -217,6 +228,7 @@ class SimilarBody(ShapedBody):
     )
     placement: str | None = Field(None, description=PLACEMENT)
     min_score: float | None = Field(None, ge=-1, le=1)
+    min_match: float | None = Field(None, ge=0, le=1, description=LEAST_MATCH)
     image: int | None = Field(None, ge=1, le=MOST_IMAGES, description=IMAGE)
     box: BoxNumbers | None = Field(None, description=BOX)
     colour: float | None = Field(None, ge=0, le=1, description=COLOUR)
@@ -249,6 +261,7 @@ class SimilarBody(ShapedBody):
             schema=fields,
             exclude=self.exclude,
             min_score=self.min_score,
+            min_match=self.min_match,
             image=self.image,
             box=None if self.box is None else Box.of(self.box),
             text=self.text,
@@ -272,6 +285,7 @@ class SimilarBatchBody(ShapedBody):
     )
     placement: str | None = Field(None, description=PLACEMENT)
     min_score: float | None = Field(None, ge=-1, le=1)
+    min_match: float | None = Field(None, ge=0, le=1, description=LEAST_MATCH)
     colour: float | None = Field(None, ge=0, le=1, description=COLOUR)
     generation: int | None = Field(None, ge=1, le=2**53, description=GENERATION)
     filter: Filter = {}
@@ -289,6 +303,7 @@ class SimilarBatchBody(ShapedBody):
             schema=fields,
             exclude=self.exclude,
             min_score=self.min_score,
+            min_match=self.min_match,
             shows_images=shows_images(self.fields),
             colour=self.colour,
             shaping=self.shaping,
@@ -310,6 +325,7 @@ class SimilarBatchItem(Document):
     )
     restricted: dict[str, list[str]] | None = Field(None, description=RESTRICTED)
     relaxed: list[str] | None = Field(None, description=RELAXED)
+    min_match_score: float | None = Field(None, description=MATCH_SCORE)
     problem: BatchProblem | None = None
 
 
@@ -373,10 +389,11 @@ def read_query(
     exclude = reader.skus("exclude")
     wanted = reader.words_among("fields", MEMBERS)
     min_score = reader.number("min_score", least=-1, most=1) if scored else None
+    min_match = reader.number("min_match", least=0, most=1) if scored else None
     text = _text(reader) if scored else None
     text_weight = reader.number("text_weight", least=0, most=1) if scored else None
     colour = reader.number("colour", least=0, most=1) if scored else None
-    explain = reader.flag("explain") if scored else False
+    explain = reader.flag("explain")
     box = read_box(reader) if with_image else None
     shaping = read_shaping(reader, fields, compared=compared)
     where = reader.where(fields)
@@ -387,6 +404,7 @@ def read_query(
         schema=fields,
         exclude=exclude,
         min_score=min_score,
+        min_match=min_match,
         shows_images=shows_images(wanted),
         text=text,
         text_weight=0.5 if text_weight is None else text_weight,
@@ -479,7 +497,7 @@ class EachAnswer:
             "query_state": answer.meta["query_state"],
             "index_lags": answer.meta["index_lags"],
         }
-        shaped = ("restricted", "relaxed")
+        shaped = ("restricted", "relaxed", "min_match_score")
         return written | {name: answer.meta[name] for name in shaped if name in answer.meta}
 
     def _item(self, item: found.Neighbour) -> Json:
@@ -493,11 +511,18 @@ class EachAnswer:
 def shaped_members(item: found.Neighbour) -> Json:
     """Return what an item shows of how its list was shaped."""
     shown: Json = {} if item.group_size is None else {"group_size": item.group_size}
+    if item.match is not None:
+        shown["match"] = round(item.match, 4)
     if item.boost is not None:
         shown["boost"] = round(item.boost, 6)
     if item.pinned_by is not None:
         shown["pinned_by"] = item.pinned_by
     return shown | ({"relaxed": list(item.relaxed)} if item.relaxed else {})
+
+
+def rules_of_item(item: found.Neighbour) -> list[Json]:
+    """Return the rules that have acted on an item, as JSON."""
+    return [rule._asdict() for rule in item.rules]
 
 
 def product_of_item(item: found.Neighbour, writer: ProductWriter) -> Json:
@@ -519,6 +544,6 @@ def _write_item(item: found.Neighbour, writer: ProductWriter) -> Json:
     if item.parts is not None:
         written["explain"] = {
             "parts": [part._asdict() for part in item.parts],
-            "rules": [rule._asdict() for rule in item.rules],
+            "rules": rules_of_item(item),
         }
     return written
