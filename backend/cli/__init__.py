@@ -31,6 +31,7 @@ from backend.cli import (
     purge,
     quarantine,
     report_recommendations,
+    rules,
     server,
     similar,
     status,
@@ -74,6 +75,7 @@ app.command("status")(status.status)
 app.command("verify")(indexing.verify)
 app.add_typer(feeds.feeds, name="feeds")
 app.add_typer(placements.placements, name="placements")
+app.add_typer(rules.rules, name="rules")
 app.add_typer(events.events, name="events")
 app.add_typer(report_recommendations.report, name="report")
 app.add_typer(quarantine.quarantine, name="quarantine")

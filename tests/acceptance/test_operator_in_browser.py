@@ -23,7 +23,7 @@ from backend.web import register_web
 
 pytestmark = pytest.mark.slow
 
-PAGES = ("", "/generations", "/quarantine", "/feeds", "/jobs", "/search", "/evaluation")
+PAGES = ("", "/generations", "/quarantine", "/feeds", "/jobs", "/search", "/rules", "/evaluation")
 MOST_BYTES = 150_000
 """Of a page before its images, as they travel."""
 

@@ -28,7 +28,7 @@ from backend.web import register_web
 from backend.web.admin import overview
 from backend.web.session import COOKIE
 
-PAGES = ("", "/generations", "/quarantine", "/feeds", "/jobs", "/search", "/evaluation")
+PAGES = ("", "/generations", "/quarantine", "/feeds", "/jobs", "/search", "/rules", "/evaluation")
 
 
 @pytest.fixture
