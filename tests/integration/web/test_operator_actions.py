@@ -201,6 +201,28 @@ def test_rules_show_what_they_do_and_what_is_wrong_with_them(
     shop.db.write(lambda session: placements.remove(session, "pdp"))
 
 
+def test_a_rule_shows_what_it_changes_or_would_change(shop: Shop, browser: OperatorBrowser) -> None:
+    def add(session: Any) -> list[int]:
+        hide = {"action": "hide", "skus": ["1"], "name": "Hide it"}
+        made = (hide, {**hide, "enabled": False, "skus": ["2"]})
+        return [rules.create(session, one, by=None).id for one in made]
+
+    numbers = shop.db.write(add)
+    links = re.findall(r"/admin/rules/[0-9]+/preview", browser.read("/rules"))
+    assert len(links) == 2
+    acting = text_of(browser.read(f"/rules/{numbers[0]}/preview"))
+    assert "It changes 8 of 9 lists of drawn products" in acting, "all but its own"
+    without, _, with_it = acting.partition("Without the rule")[2].partition("With the rule")
+    assert "Shirt 1 only here" in without
+    assert "Shirt 1 " not in with_it.partition("Without the rule")[0]
+    disabled = text_of(browser.read(f"/rules/{numbers[1]}/preview"))
+    assert "It would change 8 of 9 lists" in disabled
+    for number in numbers:
+        shop.db.write(lambda session, it=number: rules.remove(session, it, by=None))
+    assert browser.get("/rules/999/preview").status_code == 404
+    assert browser.get("/rules/x/preview").status_code == 404
+
+
 # --- evaluation --------------------------------------------------------------------------------
 
 
