@@ -149,9 +149,7 @@ def test_another_process_obeys_a_rule_at_once(ruled: Shop) -> None:
 
     before = found()
     rule = add(ruled, action="hide", filter={"gender": "Men"}, condition={"gender": "Women"})
-    men = {
-        it["sku"] for it in ruled.client.get("/v1/products?limit=100&gender=Men").json["items"]
-    }
+    men = {it["sku"] for it in ruled.client.get("/v1/products?limit=100&gender=Men").json["items"]}
     assert found() == [it for it in before if it not in men] != before
     ruled.client.delete(f"{URL}/{rule['id']}")
     assert found() == before
