@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
@@ -37,6 +37,7 @@ from backend.api.schemas.similar_items import (
 )
 from backend.api.schemas.written_products import ProductWriter
 from backend.api.scopes import requires_scope
+from backend.api.splitting import Split, split_of
 from backend.catalogue import skus
 from backend.database import clock
 from backend.database.models import LIVE, Generation, Product, utcnow
@@ -102,8 +103,9 @@ def recommend() -> Json:
         shows_images=shows_images(body.fields),
         shaping=body.shaping,
     )
-    query = with_placement(query, body.placement, body.model_fields_set)
-    return recommend_by(body, query, body.fields, body.cursor)
+    split = split_of(body.placement, body.user or body.session)
+    query = with_placement(query, split.placement, body.model_fields_set)
+    return recommend_by(body, query, body.fields, body.cursor, split=split)
 
 
 @api.get(
@@ -123,13 +125,19 @@ def recommend_to_user(user: str) -> Json:
     strategy = reader.choice("strategy", list(Strategy), default=Strategy.CLUSTERS)
     leave_out = reader.choice("leave_out", list(LeaveOut), default=LeaveOut.BOUGHT)
     cursor = reader.text("cursor")
-    query, fields = read_query(reader, filterable(), scored=False)
     body = RecommendationBody(user=user[:MOST_TEXT], strategy=strategy, leave_out=leave_out)
-    return recommend_by(body, query, fields, cursor)
+    split = split_of(reader.text("placement"), body.user)
+    query, fields = read_query(reader, filterable(), scored=False, place=lambda _: split.placement)
+    return recommend_by(body, query, fields, cursor, split=split)
 
 
 def recommend_by(
-    body: RecommendationBody, query: Query, fields: Sequence[str], cursor: str | None = None
+    body: RecommendationBody,
+    query: Query,
+    fields: Sequence[str],
+    cursor: str | None = None,
+    *,
+    split: Split | None = None,
 ) -> Json:
     """Return the list for the shopper, the visit and the examples of a body, as JSON."""
     found = services()
@@ -143,6 +151,7 @@ def recommend_by(
             connection, found.similar.active, query.exclude, query.after
         )
     with found.db.read() as session:
+        generation, split = _tried(session, generation, split or Split())
         now = clock.now(session)
         history = history_of(session, user=body.user, visit=body.session, now=now)
         named = examples.resolve(
@@ -172,11 +181,21 @@ def recommend_by(
         return _grouped(generation, replace(wanted, where=query.where, exclude=exclude), query)
 
     name = ListName.USER if body.user else ListName.VISIT
-    listed = _Listed(name, user=body.user, visit=body.session, about=about)
+    listed = _Listed(name, user=body.user, visit=body.session, about=about, split=split)
     answer = _written(generation, make, query, fields, listed, unresolved=named.unresolved)
     if images.vectors or images.unresolved:
         answer["unresolved_images"] = images.unresolved
     return _with_restricted(answer, same)
+
+
+def _tried(session: Session, generation: Generation, split: Split) -> tuple[Generation, Split]:
+    """Return the generation that a shopper's arm gets; if it is gone, there is no experiment."""
+    if split.generation_id is None or split.generation_id == generation.id:
+        return generation, split
+    found = session.get(Generation, split.generation_id)
+    if found is None or found.state not in LIVE:
+        return generation, replace(split, experiment=None, arm=None)
+    return found, split
 
 
 def _generation(session: Session, query: Query) -> Generation:
@@ -404,6 +423,7 @@ class _Listed:
     user: str | None = None
     visit: str | None = None
     about: tuple[object, ...] = ()
+    split: Split = field(default_factory=Split)
 
 
 @dataclass(frozen=True)
@@ -460,11 +480,14 @@ def _written(
             "took_ms": took_ms(),
             **({"relaxed": dropped} if query.shaping.relax else {}),
             **({"placement": asdict(query.placement)} if query.placement else {}),
+            **listed.split.shown(),
         },
     }
-    note_answer(
-        answer, listed.name, [one.chosen for one in shown], user=listed.user, visit=listed.visit
-    )
+    split = listed.split
+    if split.named is None and query.placement is not None:
+        split = replace(split, named=query.placement.name)
+    chosen = [one.chosen for one in shown]
+    note_answer(answer, listed.name, chosen, user=listed.user, visit=listed.visit, split=split)
     return answer
 
 
