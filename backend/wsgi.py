@@ -125,8 +125,7 @@ class ServingProcess:
         probes["start"] = self._arrival.problem
         self._metrics = Publisher(settings.metrics_dir, role=monitoring.API)
         self.app = create_app(self.services, probes=probes)
-        if settings.web:
-            register_web(self.app, self.services)
+        register_web(self.app, self.services)
         self._metrics.start()
         if settings.metrics_port:
             monitoring.show_apart(self.app.extensions[metrics.EXPOSITION], settings)

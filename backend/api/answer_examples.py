@@ -96,6 +96,14 @@ _GENERATION: Final[Mapping[str, Any]] = {
     "retired_at": None,
     "dropped_at": None,
     "quality": None,
+    "match": {
+        "by": "article_type",
+        "scores": [0.31, 0.52, 0.74],
+        "shares": [0.08, 0.41, 0.97],
+        "error": 0.021,
+        "pairs": 9600,
+        "products": 4200,
+    },
 }
 _FEED: Final[Mapping[str, Any]] = {
     "name": "images.example",

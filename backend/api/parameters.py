@@ -11,7 +11,15 @@ from typing import Any, Final
 
 from backend.api.schemas import Json
 from backend.api.schemas.image_query import BOX as BOX_WORDS
-from backend.api.schemas.shaping import BOOST_WORDS, DIVERSITY, GROUP_BY, PLACEMENT, RELAX, RESTRICT
+from backend.api.schemas.shaping import (
+    BOOST_WORDS,
+    DIVERSITY,
+    GROUP_BY,
+    LEAST_MATCH,
+    PLACEMENT,
+    RELAX,
+    RESTRICT,
+)
 from backend.api.schemas.similar_items import (
     COLOUR,
     CURSOR_OF_IMAGE,
@@ -135,6 +143,10 @@ MIN_SCORE: Final = _share(
     "MinScore",
     _parameter("min_score", {"type": "number", "minimum": -1, "maximum": 1}, "lowest score"),
 )
+MIN_MATCH: Final = _share(
+    "MinMatch",
+    _parameter("min_match", {"type": "number", "minimum": 0, "maximum": 1}, LEAST_MATCH),
+)
 
 
 def _header(component: str, name: str, description: str) -> Json:
@@ -239,6 +251,7 @@ SEARCH: Final = (
     EXCLUDE,
     FIELDS,
     MIN_SCORE,
+    MIN_MATCH,
     COLOUR_WEIGHT,
     EXPLAINED,
     WORDS,

@@ -20,6 +20,7 @@ from backend.cli import (
     evaluate_recommendations,
     events,
     experiments,
+    export,
     fashion_mnist,
     feeds,
     generations,
@@ -69,6 +70,7 @@ app.command("embedders")(embedders.embedders)
 app.add_typer(generations.generations, name="generations")
 app.command("serve")(server.serve)
 app.command("similar")(similar.similar)
+app.add_typer(export.export, name="export")
 app.command("status")(status.status)
 app.command("verify")(indexing.verify)
 app.add_typer(feeds.feeds, name="feeds")

@@ -56,6 +56,7 @@ class Neighbour:
     group_size: int | None = None  # where the list is grouped
     boost: float | None = None  # added to the score for the order of the list
     relaxed: tuple[str, ...] = ()  # clauses that were dropped before it was found
+    match: float | None = None  # how probable the same kind is, where the generation has a curve
     rules: tuple[RuleActed, ...] = ()  # in the order in which they acted
     pinned_by: int | None = None  # the rule that put it at its place
 

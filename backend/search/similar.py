@@ -33,6 +33,7 @@ from backend.search.dial import Weighed, weigh
 from backend.search.explaining import explain
 from backend.search.found import Neighbour, Rows
 from backend.search.grouping import with_sizes
+from backend.search.matches import MatchCurve
 from backend.search.paging import Basis, Position
 from backend.search.pinning import Candidates, Pinning, nearest_that_passes, with_pins
 from backend.search.query_text import Said
@@ -41,7 +42,7 @@ from backend.search.recall_monitor import Search
 from backend.search.reordering import pool_of, reordered
 from backend.search.restricting import Same, read_values, restricted
 from backend.search.ruling import Ruling, rulings
-from backend.search.shaping import MIN_SCORE, Shaping, has_clause
+from backend.search.shaping import MIN_MATCH, MIN_SCORE, Shaping, has_clause
 from backend.vectors import SearchMode, Vector, VectorIndex
 
 MAX_LIMIT: Final = 100
@@ -74,7 +75,8 @@ class Query:
     `shows_images` tells whether the answer needs the images of its products. `colour`, from 0 to 1,
     is how much colour counts (`search.dial`), `explain` asks for the parts of each score.
     `text` is compared too, or alone; beside an image it counts `text_weight`, from 0 to 1. `box` is
-    the region of a given image that is compared, `after` where a further page begins.
+    the region of a given image that is compared. `min_match` is the least match, from 0 to 1, and
+    `after` where a further page begins.
     """
 
     limit: int = 10
@@ -94,6 +96,7 @@ class Query:
     rules: RuleSet | None = None
     ruling: Ruling = field(default_factory=Ruling)
     box: Box | None = None
+    min_match: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,8 +172,9 @@ class SimilarProducts:
     def to_products(self, skus: Sequence[str], query: Query) -> list[Answer | LookalikeError]:
         """Answer `to_product` for many products, in their order, or say why one has no answer.
 
-        All answers are of one generation. Of `query`, `image`, `text` and `explain` are not used.
-        Raises NoGeneration and InvalidFilter.
+        All answers are of one generation, that of `query.after` if it is given. Of `query`,
+        `image`, `text` and `explain` are not used. Raises NoGeneration, InvalidFilter and
+        CursorExpired.
         """
         return _repeat_if_gone(lambda: self._to_products(skus, query))
 
@@ -245,7 +249,9 @@ class SimilarProducts:
 
     def _to_products(self, skus: Sequence[str], query: Query) -> list[Answer | LookalikeError]:
         with self._db.query() as connection:
-            generation, asked = read_each(connection, self.active, skus, exclude=query.exclude)
+            generation, asked = read_each(
+                connection, self.active, skus, exclude=query.exclude, position=query.after
+            )
             index = self._index_of(generation)
             mode = index.search_mode(query.where)
             rows: dict[int, Rows] = {}
@@ -455,7 +461,7 @@ def _collecting(
         mode=mode,
     )
     passes = matcher(query.where, query.schema) if query.where else None
-    least = weighed.cosine_of(query.min_score)
+    least = weighed.cosine_of(_least_score(generation, query))
     groups = [value for item in shown if (value := _group_of(item, query)) is not None]
     return Collecting(
         search,
@@ -468,6 +474,21 @@ def _collecting(
         hiding=query.ruling if query.ruling.hides_any else None,
         shown=query.after.shown if query.after else (),
     )
+
+
+def _curve(generation: Generation, query: Query) -> MatchCurve | None:
+    """Return the curve of `match`, where it holds: not for words and other weights of colour."""
+    is_usual = query.text is None and query.colour is None
+    return MatchCurve.of(generation.match_curve) if generation.match_curve and is_usual else None
+
+
+def _least_score(generation: Generation, query: Query) -> float | None:
+    """Return the score that `min_score` and `min_match` demand together."""
+    curve = None if query.min_match is None else _curve(generation, query)
+    if curve is None or query.min_match is None:
+        return query.min_score
+    least = curve.score_of(query.min_match)
+    return least if query.min_score is None else max(query.min_score, least)
 
 
 def _places(query: Query, pins: Pins) -> int:
@@ -495,7 +516,7 @@ def _relax(
         missing = _places(query, pins) - len(items)
         if missing <= 0:
             break
-        if not has_clause(relaxed.where, relaxed.min_score, clause):
+        if not has_clause(relaxed.where, relaxed.min_score, clause, min_match=relaxed.min_match):
             continue
         dropped.append(clause)
         relaxed = _without(relaxed, clause, limit=missing)
@@ -522,6 +543,8 @@ def _without(query: Query, clause: str, *, limit: int) -> Query:
     """Return the query for some more products, without one of its clauses."""
     if clause == MIN_SCORE:
         return replace(query, min_score=None, limit=limit)
+    if clause == MIN_MATCH:
+        return replace(query, min_match=None, limit=limit)
     where = {field: it for field, it in query.where.items() if field != clause}
     return replace(query, where=where, limit=limit)
 
@@ -545,6 +568,9 @@ def _answer(
         "index_lags": found.lags and len(items) < limit,
         "colour": weighed.colour,
     }
+    if query.min_match is not None:
+        curve = _curve(generation, query)
+        meta["min_match_score"] = None if curve is None else curve.score_of(query.min_match)
     if query.placement:
         meta["placement"] = asdict(query.placement)
     has_more = found.has_more or len(found.items) > len(items)
@@ -584,8 +610,12 @@ def _finished(
     generation: Generation,
     where: Where,
 ) -> list[Neighbour]:
-    """Return the items with the sizes of their groups, and explained, if that is asked for."""
+    """Return the items with their matches, and with what is asked for: group sizes, reasons."""
     if (group_by := query.shaping.group_by) and items:
         several = bool(generation.most_images)
         items = with_sizes(index, items, group_by, where, several=several)
+    curve = _curve(generation, query)
+    if curve is not None:
+        matches = curve.matches([item.score for item in items]).tolist()
+        items = [replace(item, match=it) for item, it in zip(items, matches, strict=True)]
     return explain(index, weighed, items) if query.explain and items else items

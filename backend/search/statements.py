@@ -66,8 +66,8 @@ def read_json(value: Any) -> Any:
 def _generation_and_rules() -> list[Any]:
     """Return what each first statement reads: the generation, and the newest change of a rule."""
     g = GENERATIONS.c
-    newest = select(func.max(RULE_CHANGES.c.id)).scalar_subquery()
-    return [g.id.label("generation_id"), g.most_images, newest.label("rules_version")]
+    newest = select(func.max(RULE_CHANGES.c.id)).scalar_subquery().label("rules_version")
+    return [g.id.label("generation_id"), g.most_images, g.match_version, newest]
 
 
 def _is_queried(*, pinned: bool) -> ColumnElement[bool]:
@@ -181,10 +181,11 @@ def values() -> Select[Any]:
 
 
 @cache
-def asked_each() -> Select[Any]:
+def asked_each(*, pinned: bool = False) -> Select[Any]:
     """Return the statement that reads the active generation, many products, and their vectors.
 
-    Its parameter is `skus`. Rows are as those of `asked`.
+    Its parameter is `skus`, for a pinned generation also `generation_id`. Rows are as those of
+    `asked`.
     """
     g, p, e, v = (it.c for it in (GENERATIONS, PRODUCTS, ENTRIES, VECTORS))
     source: FromClause = GENERATIONS.outerjoin(
@@ -197,7 +198,7 @@ def asked_each() -> Select[Any]:
     columns = [*_generation_and_rules(), p.id.label("product_id"), p.sku]
     columns += [p.removed_at.is_not(None).label("is_removed"), state_column(e).label("state")]
     columns += [e.last_error, v.vector, e.embedded_digest.label("digest")]
-    return select(*columns).select_from(source).where(g.state == ACTIVE)
+    return select(*columns).select_from(source).where(_is_queried(pinned=pinned))
 
 
 def read_skus(connection: Connection, ids: Collection[int]) -> dict[int, str]:

@@ -28,6 +28,7 @@ from backend.api.schemas.product import MEMBERS, Product, ProductMember
 from backend.api.schemas.query import MOST_WORDS, QueryReader
 from backend.api.schemas.shaping import (
     BOOSTED,
+    LEAST_MATCH,
     PINNED_BY,
     PLACEMENT,
     RELAXED,
@@ -46,7 +47,7 @@ from backend.images.box import Box
 from backend.merchandising.rule_set import Action
 from backend.queue.progress import State
 from backend.search import found
-from backend.search.paging import MOST_SHOWN
+from backend.search.paging import MOST_SHOWN, Position
 from backend.search.query_text import LONGEST
 from backend.search.similar import MAX_LIMIT, Answer, Query
 from backend.vectors import SearchMode
@@ -74,11 +75,23 @@ GROUP_SIZE: Final = (
     "where the list is grouped: how many indexed products that pass the filter are in this group; "
     "null where the vector store does not allow to count"
 )
+MATCH: Final = (
+    "how probable it is that a shopper calls it the same kind, by the shop's own labels; absent "
+    "while the generation has no curve, and beside `text` or `colour`"
+)
+MATCH_SCORE: Final = (
+    "where `min_match` is given: the score that it stands for, 2 where no score has it; null where "
+    "there is no curve, so that it does nothing"
+)
 CURSOR: Final = (
     "the `next_cursor` of the page before; all else as in its request, except for `limit`, `fields`"
     " and `explain`"
 )
 CURSOR_OF_IMAGE: Final = f"{CURSOR}, and without the image, which the cursor stands for"
+GENERATION: Final = (
+    "the `generation` of an earlier answer: search in the same one, for batches that belong "
+    "together; 410 if it is gone"
+)
 NEXT_CURSOR: Final = (
     "for the next page, which repeats none of the products shown so far; null: nothing follows, or "
     f"{MOST_SHOWN} have been shown"
@@ -115,6 +128,7 @@ class Neighbour(Document):
     score: float = Field(
         ge=-1, le=1, description="similarity: the sum over the parts of weight times cosine"
     )
+    match: float | None = Field(None, ge=0, le=1, description=MATCH)
     product: Product
     explain: Explanation | None = Field(None, description="only where it is asked for")
     group_size: int | None = Field(None, ge=1, description=GROUP_SIZE)
@@ -177,6 +191,7 @@ class SimilarMeta(BaseModel):
     query_state: State | None = Field(None, description="state of the query product")
     restricted: dict[str, list[str]] | None = Field(None, description=RESTRICTED)
     relaxed: list[str] | None = Field(None, description=RELAXED)
+    min_match_score: float | None = Field(None, description=MATCH_SCORE)
     placement: PlacementMeta | None = None
     rules: RulesMeta | None = Field(None, description="only where `explain` is given")
 
@@ -213,6 +228,7 @@ class SimilarBody(ShapedBody):
     )
     placement: str | None = Field(None, description=PLACEMENT)
     min_score: float | None = Field(None, ge=-1, le=1)
+    min_match: float | None = Field(None, ge=0, le=1, description=LEAST_MATCH)
     image: int | None = Field(None, ge=1, le=MOST_IMAGES, description=IMAGE)
     box: BoxNumbers | None = Field(None, description=BOX)
     colour: float | None = Field(None, ge=0, le=1, description=COLOUR)
@@ -245,6 +261,7 @@ class SimilarBody(ShapedBody):
             schema=fields,
             exclude=self.exclude,
             min_score=self.min_score,
+            min_match=self.min_match,
             image=self.image,
             box=None if self.box is None else Box.of(self.box),
             text=self.text,
@@ -268,7 +285,9 @@ class SimilarBatchBody(ShapedBody):
     )
     placement: str | None = Field(None, description=PLACEMENT)
     min_score: float | None = Field(None, ge=-1, le=1)
+    min_match: float | None = Field(None, ge=0, le=1, description=LEAST_MATCH)
     colour: float | None = Field(None, ge=0, le=1, description=COLOUR)
+    generation: int | None = Field(None, ge=1, le=2**53, description=GENERATION)
     filter: Filter = {}
 
     @field_validator("skus")
@@ -284,9 +303,11 @@ class SimilarBatchBody(ShapedBody):
             schema=fields,
             exclude=self.exclude,
             min_score=self.min_score,
+            min_match=self.min_match,
             shows_images=shows_images(self.fields),
             colour=self.colour,
             shaping=self.shaping,
+            after=None if self.generation is None else Position(generation_id=self.generation),
         )
         return with_placement(query, self.placement, self.model_fields_set)
 
@@ -304,6 +325,7 @@ class SimilarBatchItem(Document):
     )
     restricted: dict[str, list[str]] | None = Field(None, description=RESTRICTED)
     relaxed: list[str] | None = Field(None, description=RELAXED)
+    min_match_score: float | None = Field(None, description=MATCH_SCORE)
     problem: BatchProblem | None = None
 
 
@@ -369,6 +391,7 @@ def read_query(
     exclude = reader.skus("exclude")
     wanted = reader.words_among("fields", MEMBERS)
     min_score = reader.number("min_score", least=-1, most=1) if scored else None
+    min_match = reader.number("min_match", least=0, most=1) if scored else None
     text = _text(reader) if scored else None
     text_weight = reader.number("text_weight", least=0, most=1) if scored else None
     colour = reader.number("colour", least=0, most=1) if scored else None
@@ -383,6 +406,7 @@ def read_query(
         schema=fields,
         exclude=exclude,
         min_score=min_score,
+        min_match=min_match,
         shows_images=shows_images(wanted),
         text=text,
         text_weight=0.5 if text_weight is None else text_weight,
@@ -475,7 +499,7 @@ class EachAnswer:
             "query_state": answer.meta["query_state"],
             "index_lags": answer.meta["index_lags"],
         }
-        shaped = ("restricted", "relaxed")
+        shaped = ("restricted", "relaxed", "min_match_score")
         return written | {name: answer.meta[name] for name in shaped if name in answer.meta}
 
     def _item(self, item: found.Neighbour) -> Json:
@@ -489,6 +513,8 @@ class EachAnswer:
 def shaped_members(item: found.Neighbour) -> Json:
     """Return what an item shows of how its list was shaped."""
     shown: Json = {} if item.group_size is None else {"group_size": item.group_size}
+    if item.match is not None:
+        shown["match"] = round(item.match, 4)
     if item.boost is not None:
         shown["boost"] = round(item.boost, 6)
     if item.pinned_by is not None:

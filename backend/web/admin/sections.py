@@ -29,6 +29,7 @@ SECTIONS: Final = (
     ("show_feeds", "Feeds"),
     ("show_jobs", "Jobs"),
     ("show_searches", "Search"),
+    ("show_rules", "Rules"),
     ("show_evaluation", "Evaluation"),
 )
 """View and name of each page of the menu."""

@@ -18,7 +18,7 @@ from backend.errors import IndexUnavailable
 from backend.feeds import feeds, runs
 from backend.feeds.runs import Ending, RunOutcome
 from backend.images.store import digest_of
-from backend.merchandising import placements
+from backend.merchandising import placements, rules
 from backend.settings import Settings
 
 COLOURS = ("red", "blue", "green")
@@ -160,21 +160,41 @@ def test_a_feed_shows_its_runs_and_is_run_now(shop: Shop, browser: OperatorBrows
     shop.db.write(lambda session: feeds.remove(session, "spring"))
 
 
-def test_recall_and_placements_are_shown(shop: Shop, browser: OperatorBrowser) -> None:
+def test_recall_is_shown_by_the_shape_of_filters(shop: Shop, browser: OperatorBrowser) -> None:
     shop.execute(delete(FilterShape))
     assert "Nobody has searched yet." in text_of(browser.read("/search"))
 
     def add(session: Any) -> None:
-        generation = shop.generation.id
-        row = {"generation_id": generation, "shape": "gender:any", "mode": "acorn"}
+        row = {"generation_id": shop.generation.id, "shape": "gender:any", "mode": "acorn"}
         session.add(FilterShape(**row, queries=1234, compared=40, recall_sum=38.0))
-        placements.put(session, "pdp", {"limit": 8})
 
     shop.db.write(add)
-    page = text_of(browser.read("/search"))
-    assert "gender:any acorn 1,234 40 0.950" in page
-    assert "pdp version 1" in page
+    assert "gender:any acorn 1,234 40 0.950" in text_of(browser.read("/search"))
     shop.execute(delete(FilterShape))
+
+
+def test_rules_show_what_they_do_and_what_is_wrong_with_them(
+    shop: Shop, browser: OperatorBrowser
+) -> None:
+    assert "Rules What merchandisers want" in text_of(browser.read("/rules"))
+
+    def add(session: Any) -> list[int]:
+        placements.put(session, "pdp", {"limit": 8})
+        pin = {"action": "pin", "skus": ["1", "<i>none</i>"], "position": 2, "placement": "pdp"}
+        hide = {"action": "hide", "filter": {"gender": ["Men"]}, "name": "<b>sale</b>"}
+        made = (pin, {**hide, "enabled": False})
+        return [rules.create(session, one, by=None).id for one in made]
+
+    numbers = shop.db.write(add)
+    source = browser.read("/rules")
+    page = text_of(source)
+    assert f"Rule {numbers[0]} active Pin 1, &lt;i&gt;none&lt;/i&gt; at position 2" in page
+    assert "in lists of pdp" in page
+    assert "&lt;b&gt;sale&lt;/b&gt; disabled Hide what passes" in page
+    assert source.count("is-warning") == 2, "no such product, and a filter that nothing passes"
+    assert "pdp version 1" in page
+    for number in numbers:
+        shop.db.write(lambda session, it=number: rules.remove(session, it, by=None))
     shop.db.write(lambda session: placements.remove(session, "pdp"))
 
 
