@@ -152,9 +152,6 @@ def _check(session: Session, name: str, wanted: Wanted) -> None:
         raise InvalidExperiment("name either the placement `against`, or a generation")
     if wanted.against is not None and wanted.placement in {None, wanted.against}:
         raise InvalidExperiment("placement: name the one that requests name, not the other one")
-    for one in (wanted.placement, wanted.against):
-        if one is not None:
-            _check_placement(session, one)
     if wanted.state is ExperimentState.RUNNING:
         _check_running(session, name, wanted)
 
@@ -167,6 +164,9 @@ def _check_placement(session: Session, name: str) -> None:
 
 
 def _check_running(session: Session, name: str, wanted: Wanted) -> None:
+    for one in (wanted.placement, wanted.against):
+        if one is not None:
+            _check_placement(session, one)
     other = running_for(session, wanted.placement)
     if other is not None and other.name != name:
         raise InvalidExperiment(f"the experiment {other.name!r} splits these requests already")
