@@ -304,6 +304,15 @@ ANSWERS: Final[Mapping[str, Any]] = {
     "PlacementDocument": _PLACEMENT,
     "PlacementPage": {"items": [_PLACEMENT]},
     "RuleDocument": _RULE,
+    "PreviewAnswer": {
+        "eligible": 3,
+        "sampled": 3,
+        "changed": 1,
+        "placement": None,
+        "limit": 10,
+        "seed": 0,
+        "examples": [{"sku": "0003", "before": ["0001", "0002"], "after": ["0002", "0001"]}],
+    },
     "RulePage": _page(_RULE),
     "RuleHistory": {
         "items": [

@@ -76,6 +76,10 @@ BODIES: Final[Mapping[str, Any]] = {
         "starts_at": "2026-11-27T00:00:00Z",
         "ends_at": "2036-12-01T00:00:00Z",
     },
+    "PreviewBody": {
+        "rules": [{"action": "bury", "filter": {"base_colour": "Red"}, "weight": 0.2}],
+        "sample": 20,
+    },
     "ReindexBody": {"promote": "manual"},
     "QuarantineBody": {"skus": ["0009"]},
     "PurgeBody": {"skus": ["0009"]},

@@ -12,13 +12,20 @@ from backend.api import openapi, parameters
 from backend.api.conditional import check_revision, note_version
 from backend.api.context import below_root, filterable, services
 from backend.api.schemas import Json, pages
-from backend.api.schemas.body import read_body_as_sent
+from backend.api.schemas.body import read_body, read_body_as_sent
 from backend.api.schemas.query import QueryReader, read_id
-from backend.api.schemas.rule import RuleBody, RuleDocument, RuleHistory, RulePage
+from backend.api.schemas.rule import (
+    PreviewAnswer,
+    PreviewBody,
+    RuleBody,
+    RuleDocument,
+    RuleHistory,
+    RulePage,
+)
 from backend.api.scopes import requires_scope
 from backend.database.models import RuleRow, utcnow
 from backend.merchandising import rules
-from backend.search import rule_state
+from backend.search import rule_preview, rule_state
 
 api = openapi.blueprint("rules", tag="operation", url_prefix="/v1/admin")
 
@@ -59,6 +66,22 @@ def create_rule() -> tuple[Json, HTTPStatus, dict[str, str]]:
 
     made = services().db.write(create)
     return made, HTTPStatus.CREATED, {"Location": below_root(f"/v1/admin/rules/{made['id']}")}
+
+
+@api.post(
+    "/rules:preview",
+    operation_id="previewRules",
+    description="Nothing is stored. The lists of drawn products are made with the rules as they "
+    "are and as they would be.",
+    openapi_extensions=openapi.inputs(body=PreviewBody),
+    responses={200: PreviewAnswer, **openapi.refusals(400, 413, 415)},
+)
+@requires_scope(Scope.ADMIN)
+def preview_rules() -> Json:
+    """Try rules on a sample of lists."""
+    QueryReader.of_request().finish()
+    body, found = read_body(PreviewBody), services()
+    return rule_preview.preview(found.db, found.similar, filterable(), body.tried)
 
 
 @api.get(

@@ -32,6 +32,7 @@ from backend.cli import (
     purge,
     quarantine,
     report_recommendations,
+    rules,
     server,
     similar,
     status,
@@ -76,6 +77,7 @@ app.command("verify")(indexing.verify)
 app.add_typer(feeds.feeds, name="feeds")
 app.add_typer(placements.placements, name="placements")
 app.add_typer(experiments.experiments, name="experiments")
+app.add_typer(rules.rules, name="rules")
 app.add_typer(events.events, name="events")
 app.add_typer(report_recommendations.report, name="report")
 app.add_typer(quarantine.quarantine, name="quarantine")

@@ -137,9 +137,10 @@ class ActiveRules:
             self._last = version, found
         return found
 
-    def current(self, connection: Connection) -> RuleSet:
-        """Return the rules as they are now, for a query that does not know the number."""
-        return self.of(connection.scalar(select(func.max(RuleChange.id))))
+
+def newest_change(connection: Connection) -> int | None:
+    """Return the number of the last change of a rule, as `ActiveRules.of` takes it."""
+    return connection.scalar(select(func.max(RuleChange.id)))
 
 
 def read_rule(id: int, settings: Mapping[str, Any], schema: Schema) -> Rule:

@@ -92,7 +92,8 @@ class Pinning:
 
     `find` returns the best product of the list that passes a filter, without some products and
     groups, for rules that do not name skus. Former pages have shown `offset` products, of which
-    `groups` are taken: positions are those of the whole list.
+    `groups` are taken: positions are those of the whole list. `keeps` tells what a list takes at
+    all, beside its filter.
     """
 
     ruling: Ruling
@@ -103,6 +104,7 @@ class Pinning:
     limit: int
     group_by: str | None
     offset: int = 0
+    keeps: Callable[[Neighbour], bool] | None = None
     groups: list[object] = field(default_factory=list)
     find: Callable[[Rule, Pinning], Neighbour | None]
 
@@ -139,6 +141,10 @@ class Pinning:
         if (group := self.group_of(item)) is not None:
             self.groups.append(group)
 
+    def takes(self, item: Neighbour) -> bool:
+        """Tell whether a product is in stock and can be pinned."""
+        return bool(item.product.in_stock) and self._objection(item) is None
+
     def group_of(self, item: Neighbour) -> object:
         """Return the value by which the list is grouped."""
         return item.value_of(self.group_by) if self.group_by else None
@@ -153,6 +159,8 @@ class Pinning:
             return "it does not pass the filter"
         if (hiding := self.ruling.hiding_rule(item.value_of)) is not None:
             return f"rule {hiding} hides it"
+        if self.keeps and not self.keeps(item):
+            return "the list does not take it"
         group = self.group_of(item)
         return "its group is pinned already" if group in self.groups and group is not None else None
 

@@ -18,7 +18,7 @@ from backend.errors import IndexGone, LookalikeError
 from backend.filters import Schema, Where
 from backend.filters.matching import matcher
 from backend.images.box import Box
-from backend.merchandising.rule_set import ActiveRules, RuleSet
+from backend.merchandising.rule_set import ActiveRules, RuleSet, newest_change
 from backend.search import statements
 from backend.search.asked import (
     ActiveGeneration,
@@ -319,6 +319,12 @@ class SimilarProducts:
             now=utcnow(),
         )
         return [replace(query, ruling=it, shaping=it.shaped(query.shaping)) for it in found]
+
+    def ruled(self, generation: Generation, query: Query, about: Sequence[int]) -> Query:
+        """Return the query with the rules that hold now for a list that is about some products."""
+        with self._db.query() as connection:
+            version = newest_change(connection)
+            return self._ruled(connection, generation, query, version, [about])[0]
 
     def _ruled_each(
         self,

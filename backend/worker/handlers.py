@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
-from backend import generations, jobs, queue
+from backend import generations, indexing, jobs, queue
 from backend.bootstrap import Services
 from backend.database.engine import Database
 from backend.database.models import LIVE, Generation
@@ -21,6 +21,7 @@ from backend.jobs import Cancelled, Handler, Interrupted, Report, Superseded
 from backend.logs import RunLog
 from backend.queue.counting import GOOD_FOR
 from backend.queue.progress import Progress, progress
+from backend.search import rule_preview
 from backend.vectors.edge.optimizer import Optimizer
 from backend.worker.feed_thread import FeedThread
 from backend.worker.maintenance import wake_awaited
@@ -56,6 +57,7 @@ class JobHandlers:
         self._short: dict[str, Handler] = {  # these also run beside a long job
             **services.reindex_jobs.handlers(),
             "purge": self._purge,
+            rule_preview.VERB: self._preview_rules,
         }
         self._all: dict[str, Handler] = {
             **self._short,
@@ -99,6 +101,12 @@ class JobHandlers:
                 return {**_outcome(now), "waiting": left}
             if not busy:
                 self._wait(self._services.settings.poll_seconds)
+
+    def _preview_rules(self, arguments: Mapping[str, Any], _report: Report) -> dict[str, Any]:
+        found = self._services
+        schema = indexing.schema(found.settings.facets)
+        tried = rule_preview.Tried(**arguments)
+        return rule_preview.preview(found.db, found.similar, schema, tried)
 
     def _verify(self, arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
         """Compare index and SQL; with `fix`, repair the differences and work until it is done."""

@@ -55,11 +55,11 @@ def _validate(model: type[Body], given: Json) -> Body:
     try:
         return model.model_validate(given, context=limits)
     except ValidationError as error:
-        faults = [fault for each in error.errors() for fault in _faults(each, model)]
+        faults = [fault for each in error.errors() for fault in faults_of(each, model)]
         raise invalid_request(list(dict.fromkeys(faults))) from None
 
 
-def _faults(error: ErrorDetails, model: type[RequestBody]) -> list[ProblemFault]:
+def faults_of(error: ErrorDetails, model: type[RequestBody]) -> list[ProblemFault]:
     """Return one fault that points at a member of the body; a filter brings its own faults."""
     if faults := error.get("ctx", {}).get("faults"):
         return list(faults)

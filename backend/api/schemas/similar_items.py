@@ -395,7 +395,7 @@ def read_query(
     text = _text(reader) if scored else None
     text_weight = reader.number("text_weight", least=0, most=1) if scored else None
     colour = reader.number("colour", least=0, most=1) if scored else None
-    explain = reader.flag("explain") if scored else False
+    explain = reader.flag("explain")
     box = read_box(reader) if with_image else None
     shaping = read_shaping(reader, fields, compared=compared)
     where = reader.where(fields)
@@ -522,6 +522,11 @@ def shaped_members(item: found.Neighbour) -> Json:
     return shown | ({"relaxed": list(item.relaxed)} if item.relaxed else {})
 
 
+def rules_of_item(item: found.Neighbour) -> list[Json]:
+    """Return the rules that have acted on an item, as JSON."""
+    return [rule._asdict() for rule in item.rules]
+
+
 def product_of_item(item: found.Neighbour, writer: ProductWriter) -> Json:
     """Return the product of an item as JSON, with the members that are wanted."""
     return writer.write(
@@ -541,6 +546,6 @@ def _write_item(item: found.Neighbour, writer: ProductWriter) -> Json:
     if item.parts is not None:
         written["explain"] = {
             "parts": [part._asdict() for part in item.parts],
-            "rules": [rule._asdict() for rule in item.rules],
+            "rules": rules_of_item(item),
         }
     return written

@@ -77,6 +77,7 @@ OPERATIONS = [
     ("DELETE", "/v1/admin/placements/<name>", ADMIN),
     ("GET", "/v1/admin/rules", ADMIN),
     ("POST", "/v1/admin/rules", ADMIN),
+    ("POST", "/v1/admin/rules:preview", ADMIN),
     ("GET", "/v1/admin/rules/<id>", ADMIN),
     ("PUT", "/v1/admin/rules/<id>", ADMIN),
     ("DELETE", "/v1/admin/rules/<id>", ADMIN),

@@ -164,6 +164,7 @@ OPERATIONS = [
     *(f"{method} /v1/admin/experiments/{{name}}" for method in ("GET", "PUT", "DELETE")),
     "GET /v1/admin/placements",
     *(f"{method} /v1/admin/placements/{{name}}" for method in ("GET", "PUT", "DELETE")),
+    "POST /v1/admin/rules:preview",
     *("GET /v1/admin/rules", "POST /v1/admin/rules", "GET /v1/admin/rules/{id}/history"),
     *(f"{method} /v1/admin/rules/{{id}}" for method in ("GET", "PUT", "DELETE")),
     *(f"{method} /v1/admin/feeds/{{name}}" for method in ("GET", "PATCH", "DELETE")),

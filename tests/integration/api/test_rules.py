@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from sqlalchemy import delete, select, update
 from support.image_files import colour_image
 from support.shop import PROBLEM, Shop
+from typer.testing import Result
 
 from backend.database.models import Placement, RuleChange, RuleRow
 
@@ -260,3 +262,84 @@ def test_every_list_obeys_rules(ruled: Shop) -> None:
     image = {"data": colour_image("#d02020"), "content_type": "image/png"}
     found = [it["sku"] for it in client.post("/v1/similar", **image).json["items"]]
     assert (found[0], first in found) == (last, False)
+
+
+def test_lists_for_shoppers_obey_rules(ruled: Shop) -> None:
+    client = ruled.client
+    paths = {
+        "/v1/new-products": {},
+        "/v1/users/nobody/recommendations": {},
+        "/v1/products/0001/together": {},
+    }
+    for path, query in paths.items():
+        before = ruled.skus(path, **query)
+        assert len(before) > 2, path
+        hiding = add(ruled, action="hide", skus=[before[0]])["id"]
+        pinning = add(ruled, action="pin", skus=[before[-1], "nobody"], position=2)["id"]
+        answer = client.get(path, query_string={**query, "explain": "true"}).json
+        found = [it["sku"] for it in answer["items"]]
+        expected = [it for it in before if it not in (before[0], before[-1])]
+        assert found == [expected[0], before[-1], *expected[1:]], path
+        assert answer["items"][1]["pinned_by"] == pinning
+        assert answer["items"][1]["explain"]["rules"] == [{"id": pinning, "action": "pin"}]
+        assert answer["meta"]["rules"]["hidden"] == 1
+        assert answer["meta"]["rules"]["not_pinned"][0]["sku"] == "nobody"
+        for id_ in (hiding, pinning):
+            client.delete(f"{URL}/{id_}")
+        last = add(ruled, action="boost", skus=[before[-1]], weight=2)["id"]
+        assert ruled.skus(path, **query)[0] == before[-1]
+        client.put(f"{URL}/{last}", json={"action": "bury", "skus": [before[0]], "weight": 2})
+        assert ruled.skus(path, **query)[-1] == before[0]
+        client.delete(f"{URL}/{last}")
+
+
+def test_recommendations_by_examples_obey_conditions_and_filters_of_pins(ruled: Shop) -> None:
+    client, body = ruled.client, {"positive": ["0001"], "explain": True}
+
+    def skus() -> list[str]:
+        answer = client.post("/v1/recommendations", json=body)
+        assert answer.status_code == 200, answer.text
+        return [it["sku"] for it in answer.json["items"]]
+
+    before = skus()
+    gender = client.get("/v1/products/0001").json["gender"]
+    add(ruled, action="hide", skus=[before[0]], condition={"gender": "Nobody"})
+    assert skus() == before
+    add(ruled, action="hide", skus=[before[0]], condition={"gender": gender})
+    assert skus() == before[1:]
+    last = client.get(f"/v1/products/{before[-1]}").json
+    add(ruled, action="pin", filter={"base_colour": last["base_colour"], "gender": last["gender"]})
+    add(ruled, action="pin", skus=["0001"], position=2)  # an example is never in its list
+    pinned, *others = skus()
+    found = client.get(f"/v1/products/{pinned}").json
+    assert [found[it] for it in ("base_colour", "gender")] == [
+        last[it] for it in ("base_colour", "gender")
+    ]
+    assert sorted([pinned, *others]) == sorted(before[1:])
+
+
+def test_commands_store_list_and_try_rules(run_command: Callable[..., Result]) -> None:
+    run = run_command
+    run("migrate")
+    hide = json.dumps({"action": "hide", "skus": ["nobody"], "condition": {"gender": "Men"}})
+    made = json.loads(run("rules", "add", hide, "--json").stdout)
+    id_ = str(made["id"])
+    [item] = json.loads(run("rules", "list", "--json").stdout)["items"]
+    assert (item["version"], item["settings"]) == (1, json.loads(hide))
+    codes = {it["code"] for it in item["problems"]}
+    assert codes == {"unknown-product", "no-match"}
+    assert "hide" in run("rules", "list").stdout
+    pin = json.dumps({"action": "pin", "skus": ["nobody"], "position": 3})
+    assert f"Rule {id_} has version 2" in run("rules", "replace", id_, pin).stdout
+    assert json.loads(run("rules", "show", id_).stdout)["settings"]["position"] == 3
+    for wrong in ("{", "[]", '{"action": "pin"}', '{"action": "hide", "filter": {"sole": "x"}}'):
+        run("rules", "add", wrong, code=1)
+    assert f"Removed rule {id_}" in run("rules", "remove", id_).stdout
+    run("rules", "remove", id_, code=1)
+    changes = json.loads(run("rules", "history", id_, "--json").stdout)["items"]
+    assert [it["change"] for it in changes] == ["removed", "replaced", "created"]
+    assert {it["by"] for it in changes} == {"command"}
+    assert "There are no rules" in run("rules", "list").stdout
+    tried = json.loads(run("rules", "preview", pin, "--sample", "5", "--json").stdout)
+    assert (tried["sampled"], tried["changed"]) == (0, 0)
+    assert "0 of 0 lists change" in run("rules", "preview", f"[{pin}]").stdout
