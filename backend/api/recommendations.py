@@ -46,6 +46,7 @@ from backend.errors import CursorExpired, NoExample, NotSearchable
 from backend.events.answers import LONGEST_ID, ListName
 from backend.events.pairing import LEVELS
 from backend.events.record import MOST_TEXT
+from backend.filters import Where
 from backend.filters.matching import ValueOf, matcher
 from backend.merchandising.rule_set import Rule
 from backend.recommendations import examples, popularity
