@@ -55,7 +55,9 @@ class BlockStatistics:
         """
         if self.class_looks is None:
             return vectors
-        towards = normalise(shares @ self.class_looks.astype(np.float32))
+        towards = shares @ self.class_looks.astype(np.float32)
+        far = np.linalg.norm(towards, axis=1, keepdims=True)
+        towards = np.where(far > 0, normalise(towards), 0)  # 0: the shop has no such class
         look = vectors[:, : towards.shape[1]]
         length = np.linalg.norm(look, axis=1, keepdims=True)
         moved = length * normalise(normalise(look) + towards)

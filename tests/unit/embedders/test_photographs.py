@@ -84,7 +84,7 @@ def test_a_photograph_moves_towards_its_class_and_keeps_colour_and_lengths() -> 
     vectors = ours.project(features(3, 4))
     moved = ours.move_to_class(vectors, np.eye(CLASSES, dtype=np.float32)[[3, 4]])
     assert moved[0, 5] > vectors[0, 5] + 0.2
-    assert np.allclose(moved[1], vectors[1], atol=1e-6)  # the shop has no such class
+    assert np.allclose(moved[1], vectors[1], atol=1e-6)  # without one
     assert np.array_equal(moved[:, look:], vectors[:, look:])
     assert np.allclose(np.linalg.norm(moved, axis=1), 1, atol=1e-5)
     assert np.array_equal(statistics(None).move_to_class(vectors, np.eye(CLASSES)[:2]), vectors)
