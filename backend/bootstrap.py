@@ -35,6 +35,7 @@ from backend.images.open_images import ImageOpener
 from backend.images.store import ImageStore
 from backend.indexing import schema
 from backend.outages import Outages
+from backend.recommendations.complementary import Complementary
 from backend.recommendations.recommend import Recommender
 from backend.recommendations.together import Together
 from backend.reindex import Promoter, ReindexJobs, bounds_of
@@ -81,6 +82,7 @@ class Services:
     reindex_jobs: ReindexJobs
     feeds: FeedRunner
     together: Together
+    complementary: Complementary
     recommender: Recommender
     answer_log: AnswerLog
     signing_key: SigningKey
@@ -197,7 +199,7 @@ def build(
         local_encoder=local_encoder,
         query_encoder=query_encoder,
         outages=outages,
-        similar=SimilarProducts(db, indexes.of, TextEncoder(db).encode),
+        similar=SimilarProducts(db, indexes.of, TextEncoder(db).encode, indexed),
         recall=RecallMonitor(db, schema=indexed, rate=settings.recall_sample),
         coverage=CoverageMonitor(db, indexes.of),
         promoter=promoter,
@@ -219,6 +221,7 @@ def build(
             max_image_bytes=settings.max_image_bytes,
         ),
         together=Together(db, indexes.of, keeps=not db.is_read_only),
+        complementary=Complementary(db, indexes.of),
         recommender=Recommender(db, indexes.of),
         answer_log=AnswerLog(db, most=settings.answers_kept),
         signing_key=SigningKey(db),

@@ -106,6 +106,18 @@ class InvalidPlacement(LookalikeError):
     code = "invalid-placement"
 
 
+class UnknownRule(LookalikeError):
+    """There is no rule with this id."""
+
+    code = "unknown-rule"
+
+
+class InvalidRule(LookalikeError):
+    """The rule cannot be stored."""
+
+    code = "invalid-rule"
+
+
 class UnknownRecommendation(LookalikeError):
     """No list with this id was made in the last day, or it is not kept."""
 

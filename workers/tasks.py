@@ -64,6 +64,7 @@ def register(app: Celery, worker: Worker, *, notify: Callable[[], None], replies
     @app.task(name=names.RECONCILE, throws=HOST_FAULTS, Request=Acknowledged)  # type: ignore[untyped-decorator]
     def reconcile() -> None:
         worker.maintenance.reconcile()
+        worker.maintenance.calibrate_if_due()
 
     @app.task(name=names.REPORT, throws=HOST_FAULTS, Request=Acknowledged)  # type: ignore[untyped-decorator]
     def report() -> None:

@@ -96,6 +96,14 @@ _GENERATION: Final[Mapping[str, Any]] = {
     "retired_at": None,
     "dropped_at": None,
     "quality": None,
+    "match": {
+        "by": "article_type",
+        "scores": [0.31, 0.52, 0.74],
+        "shares": [0.08, 0.41, 0.97],
+        "error": 0.021,
+        "pairs": 9600,
+        "products": 4200,
+    },
 }
 _FEED: Final[Mapping[str, Any]] = {
     "name": "images.example",
@@ -112,6 +120,19 @@ _PLACEMENT: Final[Mapping[str, Any]] = {
     "name": "pdp-similar",
     "version": 1,
     "settings": {"limit": 12, "group_by": "group_id"},
+    "updated_at": _AT,
+}
+
+
+_RULE: Final[Mapping[str, Any]] = {
+    "id": 1,
+    "version": 1,
+    "settings": {"action": "pin", "name": "new collection", "skus": ["0002"], "position": 1},
+    "state": "active",
+    "problems": [
+        {"code": "sold-out", "detail": "a product that is sold out is not pinned", "sku": "0002"}
+    ],
+    "created_at": _AT,
     "updated_at": _AT,
 }
 
@@ -136,7 +157,7 @@ ANSWERS: Final[Mapping[str, Any]] = {
         "unknown": ["nobody"],
     },
     "SimilarAnswer": {
-        "items": [{"sku": "0002", "score": 0.9183, "product": _PRODUCT}],
+        "items": [{"sku": "0002", "score": 0.9183, "match": 0.97, "product": _PRODUCT}],
         "next_cursor": _CURSOR,
         "recommendation_id": "similar-1-5b0e4f9a7c1d4c2f8e3a6b9d0c1f2e3a",
         "generation": 1,
@@ -157,7 +178,7 @@ ANSWERS: Final[Mapping[str, Any]] = {
             {
                 "sku": "0001",
                 "status": 200,
-                "items": [{"sku": "0002", "score": 0.9183, "product": _PRODUCT}],
+                "items": [{"sku": "0002", "score": 0.9183, "match": 0.97, "product": _PRODUCT}],
                 "recommendation_id": "similar-1-5b0e4f9a7c1d4c2f8e3a6b9d0c1f2e3a",
                 "query_state": "indexed",
                 "index_lags": False,
@@ -282,6 +303,29 @@ ANSWERS: Final[Mapping[str, Any]] = {
     "GenerationPage": _page(_GENERATION),
     "PlacementDocument": _PLACEMENT,
     "PlacementPage": {"items": [_PLACEMENT]},
+    "RuleDocument": _RULE,
+    "PreviewAnswer": {
+        "eligible": 3,
+        "sampled": 3,
+        "changed": 1,
+        "placement": None,
+        "limit": 10,
+        "seed": 0,
+        "examples": [{"sku": "0003", "before": ["0001", "0002"], "after": ["0002", "0001"]}],
+    },
+    "RulePage": _page(_RULE),
+    "RuleHistory": {
+        "items": [
+            {
+                "rule": 1,
+                "version": 1,
+                "change": "created",
+                "settings": _RULE["settings"],
+                "by": "lk_1f2e3d4c5b6a",
+                "at": _AT,
+            }
+        ]
+    },
     "FeedDocument": _FEED,
     "FeedPage": _page(_FEED),
     "FeedDetail": {**_FEED, "runs": []},

@@ -115,14 +115,25 @@ def check_preconditions(session: Session, sku: str) -> None:
 
     Call it in the transaction of the write: no other writer changes the product until its end.
     """
-    if not {"If-Match", "If-None-Match"} & set(request.headers.keys()):
-        return
-    current = _locked_revision(session, sku)
+    if {"If-Match", "If-None-Match"} & set(request.headers.keys()):
+        check_revision(_locked_revision(session, sku), what="product")
+
+
+def note_version(version: int) -> None:
+    """Give the answer to this request the tag of what has versions, such as a rule."""
+    g.revision = str(version)
+
+
+def check_revision(current: str | None, *, what: str) -> None:
+    """Raise the 412 unless a resource is as `If-Match` and `If-None-Match` demand.
+
+    `current` is the first part of its tag; None: it is not there.
+    """
     if "If-Match" in request.headers and not _names(request.if_match, current):
-        what = "there is no such product" if current is None else "the product has changed"
-        raise _refusal(f"{what}: `If-Match` does not hold; read it again")
+        reason = f"there is no such {what}" if current is None else f"the {what} has changed"
+        raise _refusal(f"{reason}: `If-Match` does not hold; read it again")
     if "If-None-Match" in request.headers and _names(request.if_none_match, current):
-        raise _refusal("the product is there: `If-None-Match` does not hold")
+        raise _refusal(f"the {what} is there: `If-None-Match` does not hold")
 
 
 def check_added(outcome: Outcome) -> None:

@@ -104,6 +104,7 @@ def _head(query: Query, about: Sequence[object]) -> bytes:
         sorted(query.where.items()),
         sorted(query.exclude),
         query.min_score,
+        query.min_match,
         query.image,
         query.box,
         query.colour,

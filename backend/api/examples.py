@@ -17,6 +17,7 @@ PARAMETERS: Final[Mapping[str, Any]] = {
     "GenerationId": 1,
     "FeedName": "images.example",
     "PlacementName": "pdp-similar",
+    "RuleId": 1,
     "RecommendationId": "967915ec1a914613b211833198d840c5",
 }
 """Name of a shared parameter -> its example. Only what a request needs has one: pages that try
@@ -59,6 +60,19 @@ BODIES: Final[Mapping[str, Any]] = {
         "restrict": ["gender"],
         "group_by": "group_id",
         "boost": [{"field": "freshness", "weight": 0.05}],
+    },
+    "RuleBody": {
+        "action": "pin",
+        "name": "new collection",
+        "skus": ["0002"],
+        "position": 1,
+        "condition": {"gender": ["Women"]},
+        "starts_at": "2026-11-27T00:00:00Z",
+        "ends_at": "2036-12-01T00:00:00Z",
+    },
+    "PreviewBody": {
+        "rules": [{"action": "bury", "filter": {"base_colour": "Red"}, "weight": 0.2}],
+        "sample": 20,
     },
     "ReindexBody": {"promote": "manual"},
     "QuarantineBody": {"skus": ["0009"]},

@@ -19,6 +19,7 @@ _ID: Final[Parameters] = {"id": "$response.body#/id"}
 _FIRST_ID: Final[Parameters] = {"id": "$response.body#/items/0/id"}
 
 _PRODUCT: Final = "/v1/products/{sku}"
+_RULE: Final = "/v1/admin/rules/{id}"
 _FEED: Final = "/v1/admin/feeds/{name}"
 _GENERATION: Final = "/v1/admin/generations/{id}"
 _JOB: Final = "/v1/admin/jobs/{id}"
@@ -46,6 +47,15 @@ LINKS: Final[Sequence[tuple[str, Mapping[str, Parameters]]]] = (
             f"patch {_FEED}": _NAME,
             f"delete {_FEED}": _NAME,
             f"post {_FEED}/run": _NAME,
+        },
+    ),
+    (
+        "post /v1/admin/rules",
+        {
+            f"get {_RULE}": _ID,
+            f"put {_RULE}": _ID,
+            f"get {_RULE}/history": _ID,
+            f"delete {_RULE}": _ID,
         },
     ),
     (f"post {_FEED}/run", _OF_A_JOB),

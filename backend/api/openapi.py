@@ -29,6 +29,7 @@ from backend.api.schemas.placement import PlacementBody
 from backend.api.schemas.problem import Problem
 from backend.api.schemas.product import ProductBody, ProductPatch
 from backend.api.schemas.recommendation import RecommendationBody
+from backend.api.schemas.rule import PreviewBody, RuleBody
 from backend.api.schemas.similar_items import SimilarBatchBody, SimilarBody
 from backend.filters import OPEN_PREFIX
 
@@ -59,6 +60,8 @@ BODIES: Final[Sequence[type[BaseModel]]] = (
     ReindexBody,
     ForceBody,
     PlacementBody,
+    RuleBody,
+    PreviewBody,
     FeedBody,
     FeedChange,
     FeedRunBody,

@@ -11,7 +11,15 @@ from typing import Any, Final
 
 from backend.api.schemas import Json
 from backend.api.schemas.image_query import BOX as BOX_WORDS
-from backend.api.schemas.shaping import BOOST_WORDS, DIVERSITY, GROUP_BY, PLACEMENT, RELAX, RESTRICT
+from backend.api.schemas.shaping import (
+    BOOST_WORDS,
+    DIVERSITY,
+    GROUP_BY,
+    LEAST_MATCH,
+    PLACEMENT,
+    RELAX,
+    RESTRICT,
+)
 from backend.api.schemas.similar_items import (
     COLOUR,
     CURSOR_OF_IMAGE,
@@ -112,6 +120,9 @@ PLACEMENT_NAME: Final = _share(
     "PlacementName",
     _parameter("name", {"type": "string"}, "name of the placement", place="path"),
 )
+RULE_ID: Final = _share(
+    "RuleId", _parameter("id", {"type": "integer"}, "number of the rule", place="path")
+)
 CURSOR: Final = _share(
     "Cursor", _parameter("cursor", _TEXT, "the `next_cursor` of the page before")
 )
@@ -128,6 +139,10 @@ MIN_SCORE: Final = _share(
     "MinScore",
     _parameter("min_score", {"type": "number", "minimum": -1, "maximum": 1}, "lowest score"),
 )
+MIN_MATCH: Final = _share(
+    "MinMatch",
+    _parameter("min_match", {"type": "number", "minimum": 0, "maximum": 1}, LEAST_MATCH),
+)
 
 
 def _header(component: str, name: str, description: str) -> Json:
@@ -135,7 +150,7 @@ def _header(component: str, name: str, description: str) -> Json:
 
 
 IF_MATCH: Final = _header(
-    "IfMatch", "If-Match", "the `ETag` of the product as it was read: if it has changed, 412"
+    "IfMatch", "If-Match", "the `ETag` of what is changed, as it was read: if it has changed, 412"
 )
 IF_NONE_MATCH: Final = _header(
     "IfNoneMatch", "If-None-Match", "`*`: only if there is no such product yet, else 412"
@@ -232,6 +247,7 @@ SEARCH: Final = (
     EXCLUDE,
     FIELDS,
     MIN_SCORE,
+    MIN_MATCH,
     COLOUR_WEIGHT,
     EXPLAINED,
     WORDS,

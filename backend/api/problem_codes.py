@@ -25,6 +25,8 @@ STATUS: Final[Mapping[type[LookalikeError], int]] = {
     errors.UnknownFeed: 404,
     errors.UnknownPlacement: 404,
     errors.InvalidPlacement: 422,
+    errors.UnknownRule: 404,
+    errors.InvalidRule: 422,
     errors.UnknownRecommendation: 404,
     errors.FeedExists: 409,
     errors.InvalidFeed: 422,

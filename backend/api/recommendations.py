@@ -32,6 +32,7 @@ from backend.api.schemas.recommendation import (
 from backend.api.schemas.similar_items import (
     product_of_item,
     read_query,
+    rules_of_item,
     shaped_members,
     shows_images,
 )
@@ -42,10 +43,13 @@ from backend.database import clock
 from backend.database.models import LIVE, Generation, Product, utcnow
 from backend.errors import CursorExpired, NoExample, NotSearchable
 from backend.events.answers import LONGEST_ID, ListName
+from backend.events.pairing import LEVELS
 from backend.events.record import MOST_TEXT
-from backend.filters.matching import matcher
+from backend.filters.matching import ValueOf, matcher
+from backend.merchandising.rule_set import Rule
 from backend.recommendations import examples, popularity
 from backend.recommendations.chosen import Because, Chosen, Reason
+from backend.recommendations.complementary import Category, before_looks, category_of
 from backend.recommendations.history import History, history_of
 from backend.recommendations.recommend import MOST_CANDIDATES, SPARE, List, Strategy, Wanted
 from backend.search import asked, query_vectors, statements
@@ -53,6 +57,7 @@ from backend.search.collecting import GROWTH
 from backend.search.found import Neighbour, neighbours, read_rows
 from backend.search.grouping import with_sizes
 from backend.search.paging import Position
+from backend.search.pinning import Candidates, Pinning, with_pins
 from backend.search.reordering import POOL_TIMES, pool_of, reordered
 from backend.search.restricting import Same, read_values, restricted
 from backend.search.shaping import Shaping, has_clause
@@ -73,6 +78,7 @@ _LIST: Final = (
     parameters.LIST_CURSOR,
     parameters.EXCLUDE,
     parameters.FIELDS,
+    parameters.EXPLAINED,
     *parameters.SHAPED,
     *parameters.FILTERS,
 )
@@ -98,6 +104,7 @@ def recommend() -> Json:
         schema=filterable(),
         exclude=body.exclude,
         shows_images=shows_images(body.fields),
+        explain=body.explain,
         shaping=body.shaping,
     )
     query = with_placement(query, body.placement, body.model_fields_set)
@@ -137,7 +144,7 @@ def recommend_by(
     )
     query = continued(query, cursor, *about)
     with found.db.query() as connection:
-        generation, others = asked.read_others(
+        generation, others, _ = asked.read_others(
             connection, found.similar.active, query.exclude, query.after
         )
     with found.db.read() as session:
@@ -151,7 +158,9 @@ def recommend_by(
     unusable = [*named.unresolved, *(it["image_uri"] for it in images.unresolved)]
     if unusable and not whole.likes and body.positive:
         raise NoExample(f"none of the examples can be used: {', '.join(unusable)[:500]}")
-    query, same = _restrict(query, [it.product_id for it in whole.likes])
+    first, liked = query, [it.product_id for it in whole.likes]
+    query, same = _restrict(query, liked)
+    query = found.similar.ruled(generation, query, liked)
     wanted = Wanted(
         history=whole,
         limit=query.limit,
@@ -170,7 +179,10 @@ def recommend_by(
         return _grouped(generation, replace(wanted, where=query.where, exclude=exclude), query)
 
     name = ListName.USER if body.user else ListName.VISIT
-    listed = _Listed(name, user=body.user, visit=body.session, about=about)
+    unpinnable = wanted.exclude.union(it.product_id for it in whole.examples)
+    listed = _Listed(
+        name, first, user=body.user, visit=body.session, about=about, unpinnable=unpinnable
+    )
     answer = _written(generation, make, query, fields, listed, unresolved=named.unresolved)
     if images.vectors or images.unresolved:
         answer["unresolved_images"] = images.unresolved
@@ -285,13 +297,40 @@ def find_together(
     product, generation, vector = _asked(sku, query.exclude)
     if query.after is not None and query.after.generation_id != generation.id:
         raise CursorExpired
+    first = query
     query, same = _restrict(query, product[:1])
-    chosen = found.together.of(product[0], generation, vector, exclude=product[1:])
-    keep = _of_other_category(product[0]) if complementary else None
-    made = List(chosen=chosen, tastes=[])
-    listed = _Listed(ListName.TOGETHER, about=about)
-    answer = _written(generation, lambda *_: made, query, fields, listed, keep=keep)
+    query = found.similar.ruled(generation, query, product[:1])
+    related = found.together.of(product[0], generation, vector, exclude=product[1:])
+    listed = _Listed(ListName.TOGETHER, first, about=about, unpinnable=frozenset(product))
+    if not complementary:
+        answer = _written(
+            generation, lambda *_: List(chosen=related, tastes=[]), query, fields, listed
+        )
+        return _with_restricted(answer, same)
+    with found.db.read() as session:
+        category = category_of(session, product[0])
+
+    def make(query: Query, shown: Collection[int]) -> List:
+        def by_category() -> Sequence[Chosen]:
+            if vector is None:
+                return ()
+            return found.complementary.of(
+                product[0],
+                category,
+                generation,
+                vector,
+                where=query.where,
+                exclude=[*product[1:], *shown],
+            )
+
+        return List(chosen=(), tastes=[], rest=lambda: before_looks(related, by_category))
+
+    answer = _written(generation, make, query, fields, listed, keep=_is_other(category))
     return _with_restricted(answer, same)
+
+
+def _is_other(category: Category) -> Callable[[Neighbour], bool]:
+    return lambda item: category.is_other({level: getattr(item.product, level) for level in LEVELS})
 
 
 def _asked(sku: str, exclude: Sequence[str]) -> tuple[list[int], Generation, Any]:
@@ -308,20 +347,6 @@ def _asked(sku: str, exclude: Sequence[str]) -> tuple[list[int], Generation, Any
             generation = generations.active(session)
             own = _ids(session, [sku])
             return [*own, *(_ids(session, exclude) - own)], generation, None
-
-
-def _of_other_category(product_id: int) -> Callable[[Neighbour], bool]:
-    with services().db.read() as session:
-        row = session.execute(
-            select(Product.sub_category, Product.article_type).where(Product.id == product_id)
-        ).one()
-
-    def keep(item: Neighbour) -> bool:
-        if row.sub_category is not None and item.product.sub_category is not None:
-            return bool(row.sub_category != item.product.sub_category)
-        return bool(row.article_type != item.product.article_type)
-
-    return keep
 
 
 @api.get(
@@ -368,16 +393,20 @@ def _list(name: ListName, choose: Callable[[Session, Any, int], list[Chosen]]) -
     cursor = reader.text("cursor")
     query, fields = read_query(reader, filterable(), scored=False, compared=False)
     query = continued(query, cursor, name)
+    first = query
     with services().db.read() as session:
         generation = _generation(session, query)
+    query = services().similar.ruled(generation, query, ())
+    with services().db.read() as session:
         excluded = _ids(session, query.exclude)
-        is_short = query.where or query.shaping != Shaping()
+        is_short = query.where or query.shaping != Shaping() or query.ruling.rules
         before = len(_shown_before(query))
         many = 20 * MAX_LIMIT if is_short else query.limit + len(excluded) + before
         chosen = choose(session, clock.now(session), many)
     chosen = [it for it in chosen if it.product_id not in excluded]
     made = List(chosen=chosen, tastes=[])
-    return _written(generation, lambda *_: made, query, fields, _Listed(name, about=(name,)))
+    listed = _Listed(name, first, about=(name,), unpinnable=excluded)
+    return _written(generation, lambda *_: made, query, fields, listed)
 
 
 # --- answers -----------------------------------------------------------------------------------
@@ -385,12 +414,29 @@ def _list(name: ListName, choose: Callable[[Session, Any, int], list[Chosen]]) -
 
 @dataclass(frozen=True)
 class _Listed:
-    """Which list an answer is, and for whom; `about` is what its cursors hold for."""
+    """Which list an answer is, and for whom; `asked` and `about` are what its cursors hold for.
+
+    `unpinnable` are products that no rule can pin: those that the list leaves out.
+    """
 
     name: ListName
+    asked: Query
     user: str | None = None
     visit: str | None = None
     about: tuple[object, ...] = ()
+    unpinnable: frozenset[int] = frozenset()
+
+
+_REASONS: Final = {
+    ListName.TRENDING: Reason.TRENDING,
+    ListName.NEW: Reason.NEW,
+    ListName.TOGETHER: Reason.TOGETHER,
+}
+"""The reason of a pinned product that is no candidate of a list; else POPULAR. Clients know these
+reasons: a new one would break those that were generated before."""
+
+MOST_LOOKED_AT: Final = 1_000
+"""Candidates among which a rule with a filter finds the product that it pins."""
 
 
 @dataclass(frozen=True)
@@ -415,25 +461,30 @@ def _written(
 ) -> Json:
     """Return the first products of a list that pass the filter now, as JSON."""
     former = _shown_before(query)
-    made, keep = make(query, former), _further(query, keep)
-    shown = _first(generation, _passing(generation, made.candidates(), query, keep), query, [])
+    made, keep = make(query, former), _visible(query, _further(query, keep))
+    pins = _pins(generation, made, query, listed, keep)
+    pinned = list(pins.values())
+    passing = _passing(generation, made.candidates(), query, keep)
+    shown = _first(generation, passing, query, pinned)
     relaxed, dropped = query, list[str]()
     for clause in query.shaping.relax:
-        if len(shown) < query.limit and has_clause(relaxed.where, None, clause):
+        before = [*pinned, *shown]
+        if len(before) < query.limit and has_clause(relaxed.where, None, clause):
             dropped.append(clause)
             where = {field: it for field, it in relaxed.where.items() if field != clause}
             relaxed = replace(relaxed, where=where)
-            ids = former.union(one.item.product.id for one in shown)
+            ids = former.union(one.item.product.id for one in before)
             more = make(relaxed, ids).candidates()
             passing = _passing(generation, more, relaxed, keep)
-            shown += _first(generation, passing, relaxed, shown, dropped=dropped)
+            shown += _first(generation, passing, relaxed, before, dropped=dropped)
+    shown = with_pins(pins, shown, query.limit)
     named = {it.product_id for one in shown for it in one.chosen.because}
     named |= {product for _, members in made.tastes for product in members}
     names = {one.item.product.id: one.item.product.sku for one in shown}
     names |= _skus(named - names.keys())
     writer = ProductWriter(fields)
     answer: Json = {
-        "items": [_item(one, names, writer) for one in shown],
+        "items": [_item(one, names, writer, explain=query.explain) for one in shown],
         "next_cursor": _next_cursor(generation, query, shown, listed),
         "recommendation_id": g.request_id[:LONGEST_ID],
         "generation": generation.id,
@@ -447,12 +498,76 @@ def _written(
             "took_ms": took_ms(),
             **({"relaxed": dropped} if query.shaping.relax else {}),
             **({"placement": asdict(query.placement)} if query.placement else {}),
+            **_said_of_rules(query, shown),
         },
     }
     note_answer(
         answer, listed.name, [one.chosen for one in shown], user=listed.user, visit=listed.visit
     )
     return answer
+
+
+def _said_of_rules(query: Query, shown: Sequence[_Shown]) -> Json:
+    if not query.explain:
+        return {}
+    return {"rules": query.ruling.described([one.item for one in shown])}
+
+
+def _visible(
+    query: Query, keep: Callable[[Neighbour], bool] | None
+) -> Callable[[Neighbour], bool] | None:
+    """Return what tells whether a product is wanted, and no rule hides it."""
+    if not query.ruling.hides_any:
+        return keep
+    return lambda item: (keep is None or keep(item)) and not query.ruling.hides(item)
+
+
+def _pins(
+    generation: Generation,
+    made: List,
+    query: Query,
+    listed: _Listed,
+    keep: Callable[[Neighbour], bool] | None,
+) -> dict[int, _Shown]:
+    """Return the pinned products of a list, by their positions."""
+    if not query.ruling.pins:
+        return {}
+    passes = matcher(query.where, query.schema) if query.where else None
+
+    def is_wanted(value_of: ValueOf) -> bool:
+        return passes is None or passes(value_of)
+
+    def find(rule: Rule, pinning: Pinning) -> Neighbour | None:
+        passing = _passing(generation, made.candidates(), query, keep)
+        items = (one.item for one in islice(passing, MOST_LOOKED_AT))
+        return next((it for it in items if rule.matches(it.value_of) and pinning.takes(it)), None)
+
+    index = services().indexes.of(generation)
+    with services().db.query() as connection:
+        pinning = Pinning(
+            ruling=query.ruling,
+            candidates=Candidates(connection, index, generation, images=query.shows_images),
+            weighed=None,
+            passes=is_wanted,
+            keeps=keep,
+            excluded={*listed.unpinnable, *_shown_before(query)},
+            limit=query.limit,
+            offset=len(_shown_before(query)),
+            group_by=query.shaping.group_by,
+            groups=list(_taken_groups(query)),
+            find=find,
+        )
+        pins = pinning.run()
+    chosen = {it.product_id: it for it in made.chosen}
+    reason = _REASONS.get(listed.name, Reason.POPULAR)
+    items = list(pins.values())
+    if query.shaping.group_by:
+        several = bool(generation.most_images)
+        items = with_sizes(index, items, query.shaping.group_by, query.where, several=several)
+    return {
+        position: _Shown(chosen.get(it.product.id) or Chosen(it.product.id, 0.0, reason), it)
+        for position, it in zip(pins, items, strict=True)
+    }
 
 
 def _shown_before(query: Query) -> frozenset[int]:
@@ -482,7 +597,7 @@ def _next_cursor(
         return None
     position = query.after or Position(generation_id=generation.id)
     ids = [one.item.product.id for one in shown]
-    return write_cursor(position.after(ids), query, *listed.about)
+    return write_cursor(position.after(ids), listed.asked, *listed.about)
 
 
 def _first(
@@ -511,6 +626,7 @@ def _first(
             break
     index = services().indexes.of(generation)
     items = [replace(one.item, relaxed=tuple(dropped)) for one in candidates]
+    items = query.ruling.weighed(items)
     places = [1 - at / pool for at in range(len(items))]
     ordered = reordered(index, items, places, query.shaping, limit=limit, now=utcnow())
     items = [item for _, item in ordered]
@@ -567,7 +683,7 @@ def _skus(ids: Collection[int]) -> dict[int, str]:
         return statements.read_skus(connection, ids)
 
 
-def _item(one: _Shown, names: dict[int, str], writer: ProductWriter) -> Json:
+def _item(one: _Shown, names: dict[int, str], writer: ProductWriter, *, explain: bool) -> Json:
     def because(it: Because) -> Json:
         return {"sku": names[it.product_id], "share": it.share}
 
@@ -578,4 +694,5 @@ def _item(one: _Shown, names: dict[int, str], writer: ProductWriter) -> Json:
         "because": [because(it) for it in one.chosen.because if it.product_id in names],
         "product": product_of_item(one.item, writer),
         **shaped_members(one.item),
+        **({"explain": {"rules": rules_of_item(one.item)}} if explain else {}),
     }

@@ -122,7 +122,7 @@ def similar_to_image() -> Json:
     description="Each sku has its own answer, as by GET, or its problem; one bad sku never fails "
     "the rest. All answers are of one generation and by one filter.",
     openapi_extensions=openapi.inputs(body=SimilarBatchBody),
-    responses={200: SimilarBatchAnswer, **openapi.refusals(400, 404, 413, 415, 503)},
+    responses={200: SimilarBatchAnswer, **openapi.refusals(400, 404, 410, 413, 415, 503)},
 )
 @requires_scope(Scope.READ)
 def similar_to_each() -> Json:

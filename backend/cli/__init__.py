@@ -19,6 +19,7 @@ from backend.cli import (
     evaluate,
     evaluate_recommendations,
     events,
+    export,
     fashion_mnist,
     feeds,
     generations,
@@ -30,6 +31,7 @@ from backend.cli import (
     purge,
     quarantine,
     report_recommendations,
+    rules,
     server,
     similar,
     status,
@@ -68,10 +70,12 @@ app.command("embedders")(embedders.embedders)
 app.add_typer(generations.generations, name="generations")
 app.command("serve")(server.serve)
 app.command("similar")(similar.similar)
+app.add_typer(export.export, name="export")
 app.command("status")(status.status)
 app.command("verify")(indexing.verify)
 app.add_typer(feeds.feeds, name="feeds")
 app.add_typer(placements.placements, name="placements")
+app.add_typer(rules.rules, name="rules")
 app.add_typer(events.events, name="events")
 app.add_typer(report_recommendations.report, name="report")
 app.add_typer(quarantine.quarantine, name="quarantine")

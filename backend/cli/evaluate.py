@@ -216,6 +216,8 @@ def show(evaluation: Evaluation) -> None:
             scores = [s for s in evaluation.scores if (s.by, s.group) == (by, group)]
             out.print(_score_table(evaluation, scores))
     out.print(_other_table(evaluation))
+    if evaluation.calibrations:
+        out.print(_match_table(evaluation))
     if evaluation.unusable:
         out.print(f"{evaluation.unusable:,} products left out: their images cannot be used.")
 
@@ -252,6 +254,16 @@ def _lead(estimate: Estimate) -> str:
     """Return the lead over the first embedder, in bold where its interval excludes zero."""
     text = f"{estimate.value:+.3f}"
     return f"[bold]{text}[/]" if estimate.low > 0 or estimate.high < 0 else text
+
+
+def _match_table(evaluation: Evaluation) -> Table:
+    """Return a table of the curves of `match`: how far they are off, on average."""
+    by = evaluation.calibrations[0].by
+    title = f"Match by {escape(by)}: expected calibration error on other products"
+    table = _table(title, "error", "neighbours")
+    for one in evaluation.calibrations:
+        table.add_row(escape(one.embedder), f"{one.error:.3f}", f"{one.pairs:,}")
+    return table
 
 
 def _other_table(evaluation: Evaluation) -> Table:

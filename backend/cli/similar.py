@@ -6,26 +6,21 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
-import requests
 import typer
 from rich.markup import escape
 from rich.table import Table
-from werkzeug.datastructures import MultiDict
 
+from backend.cli.api_client import ApiClient
 from backend.cli.common import AsJson, out, print_json, services, settings
-from backend.errors import IndexLocked, LookalikeError
 
 if TYPE_CHECKING:
     from backend.bootstrap import Services
     from backend.settings import Settings
-
-ASK_SECONDS = 30
 
 Where = Annotated[
     list[str] | None,
@@ -82,7 +77,7 @@ def similar(
     with ExitStack() as stack:
         found = stack.enter_context(services(_writable(settings(), stack)))
         numbers = _given(image=image, colour=colour, text_weight=text_weight)
-        options = [*map(_pair, where or []), *numbers]
+        options = [*map(pair, where or []), *numbers]
         options += [("text", text)] if text and skus else []
         options += [("explain", "true")] if explain else []
         answers = {sku: ask(found, sku, limit=limit, options=options) for sku in skus or []}
@@ -134,75 +129,27 @@ def ask(
 ) -> dict[str, Any]:
     """Ask what looks like a product; `options` are further parameters of the query string."""
     path = f"/v1/products/{quote(sku, safe='')}/similar"
-    return _ask(found, path, [("limit", str(limit)), *options])
+    return ApiClient(found).ask(path, [("limit", str(limit)), *options])
 
 
 def ask_words(
     found: Services, text: str, *, limit: int, options: Sequence[tuple[str, str]] = ()
 ) -> dict[str, Any]:
     """Ask what looks as a text says; `options` as for `ask`."""
-    return _ask(found, "/v1/similar", [("limit", str(limit)), *options], body={"text": text})
-
-
-def _ask(
-    found: Services,
-    path: str,
-    parameters: Sequence[tuple[str, str]],
-    *,
-    body: dict[str, str] | None = None,
-) -> dict[str, Any]:
-    """Ask the API: over HTTP if another process owns the index, and in this process otherwise.
-
-    A `body` is posted.
-    """
-    try:
-        found.owner.acquire()
-    except (IndexLocked, OSError):  # which a folder raises that cannot be written
-        if (url := found.owner.url) is None:
-            raise
-        return _ask_owner(url + path, parameters, token=found.owner.token, body=body)
-    from backend.api import create_app
-
-    client = create_app(found, locked=False).test_client()
-    method = "GET" if body is None else "POST"
-    answer = client.open(path, method=method, query_string=MultiDict(parameters), json=body)
-    return _body(answer.get_json(), answer.status_code)
-
-
-def _ask_owner(
-    url: str,
-    parameters: Sequence[tuple[str, str]],
-    *,
-    token: str | None,
-    body: dict[str, str] | None,
-) -> dict[str, Any]:
-    """Ask over HTTP, with the token that the owner of the index writes for the same user."""
-    headers = {"X-Api-Key": token} if token else {}
-    with requests.Session() as session:
-        session.trust_env = False  # the token is for this host alone: no proxy, no ~/.netrc
-        method = "GET" if body is None else "POST"
-        response = session.request(
-            method, url, params=parameters, headers=headers, json=body, timeout=ASK_SECONDS
-        )
-    return _body(response.json(), response.status_code)
+    parameters = [("limit", str(limit)), *options]
+    return ApiClient(found).ask("/v1/similar", parameters, body={"text": text})
 
 
 def _given(**options: float | None) -> list[tuple[str, str]]:
     return [(name, f"{value:g}") for name, value in options.items() if value is not None]
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair(text: str) -> tuple[str, str]:
+    """Split FIELD=VALUE."""
     name, separator, value = text.partition("=")
     if not separator:
         raise typer.BadParameter("expected FIELD=VALUE", param_hint="--where")
     return name, value
-
-
-def _body(body: dict[str, Any], status: int) -> dict[str, Any]:
-    if status == HTTPStatus.OK:
-        return body
-    faults = [str(fault["detail"]) for fault in body.get("errors", [])]
-    raise LookalikeError("; ".join([str(body.get("detail") or body.get("title")), *faults]))
 
 
 def show(sku: str, answer: dict[str, Any]) -> None:

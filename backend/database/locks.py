@@ -21,6 +21,7 @@ class Lock(IntEnum):
     MIGRATION = 7_305_801_235  # two hosts may start, and migrate, at once
     API_KEYS = 7_305_801_236  # two commands may count a name's keys at once
     EVENTS = 7_305_801_237  # one process counts new events at a time
+    RULES = 7_305_801_238  # changes of rules are committed in the order of their numbers
 
 
 def hold(database: Session | Connection, lock: Lock) -> None:

@@ -183,6 +183,10 @@ class Generation(Base):
     backfilled_to: Mapped[int] = mapped_column(BigInteger, default=0)  # last product id with a row
     most_images: Mapped[int | None]  # of one product, that the index may hold; NULL: one
     quality: Mapped[dict[str, Any] | None]  # the measured numbers it was promoted with
+    match_curve: Mapped[dict[str, Any] | None] = mapped_column(  # `search.matches.MatchCurve`
+        JSON(none_as_null=True)
+    )
+    match_version: Mapped[int | None]  # rises with each curve; NULL: there is none
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     promoted_at: Mapped[datetime | None]
     retired_at: Mapped[datetime | None]
@@ -280,6 +284,18 @@ class Job(Base):
     wake_at: Mapped[datetime | None]  # when to look again at a job that waits for the queue
     finished_at: Mapped[datetime | None]
     cancelled_at: Mapped[datetime | None]  # when an operator asked for its end
+
+
+class JobInput(Base):
+    """A part of what a client has sent for a job; kept until the job ends."""
+
+    __tablename__ = "job_inputs"
+
+    job_id: Mapped[int] = mapped_column(
+        BigKey, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True
+    )
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    content: Mapped[bytes] = mapped_column(LargeBinary)  # packed by zlib
 
 
 class ClockRow(Base):
@@ -449,6 +465,18 @@ class ProductPair(Base):
     times: Mapped[int] = mapped_column(BigInteger)
 
 
+class CategoryPair(Base):
+    """How strongly products of a category go together with those of another one."""
+
+    __tablename__ = "category_pairs"
+
+    level: Mapped[str] = mapped_column(String(32), primary_key=True)  # a field of products
+    category: Mapped[str] = mapped_column(String(255), primary_key=True)
+    other: Mapped[str] = mapped_column(String(255), primary_key=True)
+    score: Mapped[float] = mapped_column(Float)  # `backend.events.decay`
+    times: Mapped[int] = mapped_column(BigInteger)
+
+
 class ProductDay(Base):
     """What shoppers did with a product on one day."""
 
@@ -573,6 +601,34 @@ class Placement(Base):
     settings: Mapped[dict[str, Any]]  # members of a request, checked when they were put
     version: Mapped[int]
     updated_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class RuleRow(Base):
+    """A merchandiser's rule about lists."""
+
+    __tablename__ = "rules"
+    __table_args__ = {"sqlite_autoincrement": True}  # an id is never used twice
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    settings: Mapped[dict[str, Any]]  # members of a request, checked when they were put
+    version: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    updated_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class RuleChange(Base):
+    """One change of a rule. The greatest id stands for all rules as they are now."""
+
+    __tablename__ = "rule_changes"
+    __table_args__ = {"sqlite_autoincrement": True}
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    rule_id: Mapped[int] = mapped_column(BigInteger, index=True)
+    version: Mapped[int]
+    change: Mapped[str] = mapped_column(String(16))  # created, replaced, removed
+    settings: Mapped[dict[str, Any]]  # since then; those before, where it was removed
+    changed_by: Mapped[str | None] = mapped_column(String(64))  # prefix of an API key, or a command
+    at: Mapped[datetime] = mapped_column(default=utcnow)
 
 
 class ApiKey(Base):

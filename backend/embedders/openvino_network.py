@@ -25,6 +25,10 @@ CALL: Final = 64
 Requests: TypeAlias = Sequence[ov.InferRequest]
 """One request for each part of a network; one thread uses them at a time."""
 
+# The first call fills a variable of OpenVINO's binding. Two threads that make it at once wait for
+# each other for ever, one of them with Python's lock; an import runs in one thread.
+ov.Type.f32.to_dtype()
+
 
 class OpenVinoNetwork:
     """A network without its classifier, ready to run. Safe to call from several threads.

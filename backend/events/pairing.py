@@ -1,7 +1,8 @@
 """Pairs of products: a shopper, or a session, did something with both.
 
 What a pair adds is the geometric mean of both strengths: fully in one basket or session, and half
-as much for every WEEK between them. The one that is counted later adds the pair.
+as much for every WEEK between them. The one that is counted later adds the pair. It also adds it to
+the pair of both products' categories, as they are then.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, Final, TypeAlias, cast
 from sqlalchemy import Table, and_, delete, func, select
 from sqlalchemy.orm import Session
 
-from backend.database.models import ProductPair
+from backend.database.models import CategoryPair, Product, ProductPair
 from backend.database.upsert import execute_rows, upsert
 from backend.events.acts import Act, History
 
@@ -28,6 +29,10 @@ MOST_OTHERS: Final = 50
 PARTNERS: Final = 200
 """Pairs that a product keeps: the strongest ones. They are cut when there are twice as many."""
 
+LEVELS: Final = ("sub_category", "article_type")
+"""The fields of products by which categories are counted."""
+
+_CATEGORIES: Final = cast("Table", CategoryPair.__table__)
 _PAIRS: Final = cast("Table", ProductPair.__table__)
 _Sums: TypeAlias = dict[tuple[int, int], list[Any]]
 
@@ -53,7 +58,40 @@ def add_pairs(session: Session, acts: Sequence[Act], history: History) -> None:
         },
     )
     execute_rows(session, summed, ("product_id", "other_id", "score", "times"), rows)
-    keep_strongest(session, sorted({one for (one, _), _ in both}))
+    products = sorted({one for (one, _), _ in both})
+    _add_categories(session, products, both)
+    keep_strongest(session, products)
+
+
+def _add_categories(
+    session: Session, products: Sequence[int], both: Sequence[tuple[tuple[int, int], list[Any]]]
+) -> None:
+    """Add what pairs of products, in both directions, say of their categories."""
+    columns = [getattr(Product, level) for level in LEVELS]
+    rows = session.execute(select(Product.id, *columns).where(Product.id.in_(products)))
+    names = {row[0]: row[1:] for row in rows}
+    sums: dict[tuple[str, str, str], list[Any]] = defaultdict(lambda: [0.0, 0])
+    for (one, other), (score, times) in both:
+        for level, category, another in zip(LEVELS, names[one], names[other], strict=True):
+            if category is not None and another is not None:
+                found = sums[level, category, another]
+                found[0] += score
+                found[1] += times
+    if sums:
+        insert = upsert(session, _CATEGORIES)
+        summed = insert.on_conflict_do_update(
+            index_elements=["level", "category", "other"],
+            set_={
+                "score": _CATEGORIES.c.score + insert.excluded.score,
+                "times": _CATEGORIES.c.times + insert.excluded.times,
+            },
+        )
+        names_of = ("level", "category", "other")
+        rows_of = [
+            dict(zip(names_of, key, strict=True)) | {"score": found[0], "times": found[1]}
+            for key, found in sorted(sums.items())
+        ]
+        session.execute(summed, rows_of)
 
 
 def _pairs(acts: Sequence[Act], history: History) -> Iterator[tuple[int, int, float]]:

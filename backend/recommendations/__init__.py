@@ -4,5 +4,6 @@
 - `formula`: what goes with a product: its pairs, and as long as it has few, those of its likes
 - `tastes`: the tastes of a shopper: groups of products that look alike
 - `together`: the list of a product; `relations`, `ready`: what its looks tell, kept ready
+- `complementary`: products of the categories that go with a product's, in its style
 - `recommend`: the list of a shopper, a session or of examples
 """

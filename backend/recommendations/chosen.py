@@ -13,6 +13,7 @@ class Reason(StrEnum):
     LOOK = "look"  # it looks like an example
     TOGETHER = "together"  # it goes with an example
     INHERITED = "inherited"  # it goes with what looks like the example
+    CATEGORY = "category"  # its category goes with the example's, and it looks like the example
     EXPLORED = "explored"  # it looks like an example, and nobody has done anything with it yet
     POPULAR = "popular"
     TRENDING = "trending"

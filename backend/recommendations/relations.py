@@ -111,6 +111,10 @@ class Related(Sequence[Chosen]):
     def __len__(self) -> int:
         return len(self._best)
 
+    def only_looks(self, other: int) -> bool:
+        """Tell whether no shopper's act speaks for a product, only its looks."""
+        return other not in self._own and not self._relations.parts(other).inherited
+
     @overload
     def __getitem__(self, at: int) -> Chosen: ...
 

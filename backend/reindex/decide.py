@@ -15,7 +15,7 @@ from backend.database import clock
 from backend.database.engine import Database
 from backend.database.models import STANDBY, Generation, utcnow
 from backend.errors import LookalikeError, WrongState
-from backend.reindex import checks
+from backend.reindex import calibration, checks
 from backend.reindex.checks import Bounds, Side, Verdict
 from backend.reindex.describe import described
 from backend.search.query_image import QueryEncoder
@@ -113,6 +113,8 @@ class Promoter:
             checks.check_counts(self.db, new),
             *checks.check_queue(self.db, candidate, began=began, bounds=self.bounds),
         ]
+        curve = calibration.calibrate(self.db, new, heartbeat=self.heartbeat)
+        found.append(calibration.check_match(curve))
         return Verdict(found, utcnow())
 
 

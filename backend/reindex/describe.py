@@ -30,6 +30,7 @@ def describe(db: Database, generation: Generation) -> dict[str, Any]:
         **{name: getattr(now, name, None) for name in counts},
         **{name: at and at.isoformat() for name, at in times.items()},
         "quality": generation.quality,
+        "match": generation.match_curve,
     }
 
 

@@ -38,9 +38,9 @@ class ActiveGeneration:
         self._last: Generation | None = None
 
     def of(self, row: Any) -> Generation:
-        """Return the generation that a row names by `generation_id` and `most_images`."""
+        """Return the generation of a row's `generation_id`, `most_images` and `match_version`."""
         last = self._last
-        if last and (last.id, last.most_images) == (row.generation_id, row.most_images):
+        if last and _is_of(last, row):
             return last
         with self._db.read() as session:
             self._last = found = by_id(session, row.generation_id)
@@ -49,10 +49,15 @@ class ActiveGeneration:
     def pinned(self, row: Any) -> Generation:
         """Return the generation of such a row, which need not be the active one."""
         last = self._last
-        if last and (last.id, last.most_images) == (row.generation_id, row.most_images):
+        if last and _is_of(last, row):
             return last
         with self._db.read() as session:
             return by_id(session, row.generation_id)
+
+
+def _is_of(last: Generation, row: Any) -> bool:
+    named = (row.generation_id, row.most_images, row.match_version)
+    return (last.id, last.most_images, last.match_version) == named
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +70,7 @@ class Asked:
     digest: str  # of the image; empty on a further page that is not found by it
     vector: bytes  # as `image_vectors` keeps it; empty as the digest
     exclude: list[int]  # ids of products, this one first
+    rules_version: int | None  # the newest change of a rule; None: there was none
 
 
 def read_product(
@@ -104,6 +110,7 @@ def read_product(
         digest=row.digest,
         vector=row.vector,
         exclude=[row.product_id, *others],
+        rules_version=row.rules_version,
     )
 
 
@@ -142,30 +149,39 @@ def read_again(
         digest=digest or "",
         vector=row.vector or b"",
         exclude=[row.product_id, *others],
+        rules_version=row.rules_version,
     )
 
 
 def _expired(position: Position) -> CursorExpired:
     return CursorExpired(
-        f"generation {position.generation_id}, which this list was found in, is gone: ask for its "
-        "first page"
+        f"generation {position.generation_id}, which the list was found in, is gone: ask for it "
+        "from its beginning"
     )
 
 
 def read_each(
-    connection: Connection, active: ActiveGeneration, skus: Sequence[str], *, exclude: Sequence[str]
+    connection: Connection,
+    active: ActiveGeneration,
+    skus: Sequence[str],
+    *,
+    exclude: Sequence[str],
+    position: Position | None = None,
 ) -> tuple[Generation, list[Asked | LookalikeError]]:
     """Read the last good vectors of many products in one statement, in the order of the skus.
 
-    In the place of a product that has none stands UnknownProduct or NotSearchable. Raises
-    NoGeneration.
+    In the place of a product that has none stands UnknownProduct or NotSearchable. A position names
+    the generation. Raises NoGeneration, CursorExpired.
     """
     wanted = [normalise(sku) for sku in skus]
-    named = sorted({*filter(is_sku, wanted), *exclude})
-    rows = connection.execute(statements.asked_each(), {"skus": named}).all()
+    parameters: dict[str, Any] = {"skus": sorted({*filter(is_sku, wanted), *exclude})}
+    if position is not None:
+        parameters["generation_id"] = position.generation_id
+    statement = statements.asked_each(pinned=position is not None)
+    rows = connection.execute(statement, parameters).all()
     if not rows:
-        raise NoGeneration
-    generation = active.of(rows[0])
+        raise _expired(position) if position else NoGeneration()
+    generation = active.of(rows[0]) if position is None else active.pinned(rows[0])
     by_sku = {row.sku: row for row in rows if row.product_id is not None}
     others = [by_sku[sku].product_id for sku in exclude if sku in by_sku]
     return generation, [_asked(sku, by_sku.get(sku), generation, others) for sku in wanted]
@@ -187,6 +203,7 @@ def _asked(
         digest=row.digest,
         vector=row.vector,
         exclude=exclude,
+        rules_version=row.rules_version,
     )
 
 
@@ -203,8 +220,8 @@ def read_others(
     active: ActiveGeneration,
     exclude: Sequence[str],
     position: Position | None = None,
-) -> tuple[Generation, list[int]]:
-    """Return the active generation, and the ids of the known ones of these skus.
+) -> tuple[Generation, list[int], int | None]:
+    """Return the active generation, the ids of the known ones of these skus, and `rules_version`.
 
     For a further page it is the generation of that position. Raises NoGeneration, CursorExpired.
     """
@@ -217,7 +234,7 @@ def read_others(
         raise _expired(position) if position else NoGeneration()
     ids = [row.product_id for row in rows if row.product_id is not None] if exclude else []
     generation = active.of(rows[0]) if position is None else active.pinned(rows[0])
-    return generation, ids
+    return generation, ids, rows[0].rules_version
 
 
 def _about(row: Any, which: Which, image: int | None, *, sku: str) -> tuple[State, str | None, str]:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
+
+from sqlalchemy import Connection
 
 from backend.filters import Condition, Where
-from backend.search.found import Neighbour, Rows, neighbours
+from backend.search.found import Neighbour, Rows, neighbours, read_rows
 from backend.search.nearest_products import MOST_TIMES
 from backend.search.recall_monitor import Search
 from backend.vectors import Hit, VectorIndex
@@ -35,7 +37,23 @@ FEW: Final = 16
 """Up to so many points are left out by asking for as many more. A filter of ids makes a search of
 the graph a third slower."""
 
+HIDING_REFILLS: Final = 8
+"""The same where rules hide products, which may be most of the nearest."""
+
 Passes = Callable[[Callable[[str], Any]], bool]
+
+
+class Hiding(Protocol):
+    """What hides products: the rules of one list."""
+
+    @property
+    def hidden_values(self) -> Mapping[str, tuple[Any, ...]]:
+        """What is hidden by the values of one field alone: {field: values}."""
+        ...
+
+    def hides(self, item: Neighbour) -> bool:
+        """Tell whether a product is hidden."""
+        ...
 
 
 class Collecting:
@@ -46,7 +64,7 @@ class Collecting:
     are taken, so it finds another group if there is one. `taken` are values that are taken before.
     `is_pool` tells that more are asked for than shown. `shown` are products of former pages: the
     first round asks for as many more instead of leaving them out by the index's filter, through
-    which a search of the graph would miss others.
+    which a search of the graph would miss others. `hiding` are the rules that hide products.
     """
 
     def __init__(
@@ -60,6 +78,7 @@ class Collecting:
         taken: Collection[Any] = (),
         is_pool: bool = False,
         shown: Collection[int] = (),
+        hiding: Hiding | None = None,
     ) -> None:
         self.search = search
         self.min_score = min_score
@@ -67,6 +86,8 @@ class Collecting:
         self._limit = limit
         self._is_pool = is_pool
         self._passes = passes
+        self._hiding = hiding
+        self._hidden: set[int] = set()  # products
         self._images = search.generation.most_images or 1
         self._items: dict[int, Neighbour] = {}
         self._seen: dict[int, None] = {}  # products, in the order in which they were found
@@ -87,7 +108,8 @@ class Collecting:
         more = self._left_out if self._left_out <= FEW else 0
         times = min(self._images, MOST_TIMES)
         points = self._wanted * times + more
-        points = min(points, MOST_AT_ONCE) if self._group_by or self._is_pool else points
+        is_bounded = self._group_by or self._is_pool or self._hiding
+        points = min(points, MOST_AT_ONCE) if is_bounded else points
         return points if self._rounds else points + len(self._shown) * times
 
     @property
@@ -103,34 +125,39 @@ class Collecting:
 
     def ask(self, index: VectorIndex) -> None:
         """Search once more."""
-        asked, where = self.points, self._where
+        asked, where = self.points, self.where
         hits = index.nearest(
             self.search.vector,
             limit=asked,
             where=where,
             exclude=self.exclude,
             min_score=self.min_score,
-            mode=index.search_mode(where) if self._groups else self.search.mode,
+            mode=self.search.mode if where is self.search.where else index.search_mode(where),
             payloads=False,
         )
         self.receive(hits, asked=asked)
 
     @property
-    def _where(self) -> Where:
-        """The filter of this round, which leaves out the groups that are taken."""
+    def where(self) -> Where:
+        """The filter of this round, which leaves out the groups that are taken.
+
+        Further rounds leave out what rules hide by one field, too.
+        """
         where = self.search.where
-        if self._group_by is None or not self._groups:
-            return where
-        condition = where.get(self._group_by, Condition())
-        none_of = (*condition.none_of, *self._groups)
-        return {**where, self._group_by: replace(condition, none_of=none_of)}
+        if self._group_by is not None and self._groups:
+            where = _leaving_out(where, self._group_by, tuple(self._groups))
+        if self._hiding and self._rounds:
+            for field, values in self._hiding.hidden_values.items():
+                where = _leaving_out(where, field, values)
+        return where
 
     def receive(self, hits: Sequence[Hit], *, asked: int) -> None:
         """Note what a search for so many points has found."""
         self._hits = [hit for hit in hits if product_of(hit.id) not in self._unwanted]
         self._seen |= dict.fromkeys(product_of(hit.id) for hit in self._hits)
         self._rounds += 1
-        is_last = self._rounds > REFILLS and self._group_by is None
+        refills = HIDING_REFILLS if self._hiding else REFILLS
+        is_last = self._rounds > refills and self._group_by is None
         self._is_exhausted = len(hits) < asked
         self.is_over = self._is_exhausted or is_last
         self._wanted *= GROWTH
@@ -144,7 +171,11 @@ class Collecting:
         """Add the hits that pass, by the rows of their products."""
         found = neighbours(self._hits, rows, images=images)
         for one in found:
-            if not self._passes or self._passes(one.value_of):
+            if self._passes and not self._passes(one.value_of):
+                continue
+            if self._hiding and self._hiding.hides(one):
+                self._hidden.add(one.product.id)
+            else:
                 self._take(one)
             if len(self._items) == self._limit:
                 self.is_over = True
@@ -174,4 +205,54 @@ class Collecting:
     @property
     def lags(self) -> bool:
         """Whether fewer came than the index has."""
-        return len(self._items) < self._limit and len(self._passed) < len(self._seen)
+        passed = len(self._passed) + len(self._hidden)
+        return len(self._items) < self._limit and passed < len(self._seen)
+
+
+def collect(
+    connection: Connection,
+    index: VectorIndex,
+    searches: Sequence[Collecting],
+    rows: dict[int, Rows],
+    *,
+    images: bool,
+) -> None:
+    """Run several searches by turns; `rows` are those of products that were read before."""
+    under_way = list(searches)
+    is_first = True
+    while under_way:
+        _ask(index, under_way, is_first=is_first)
+        unread = {id_ for each in under_way for id_ in each.product_ids} - rows.keys()
+        generation_id = under_way[0].search.generation.id
+        rows |= {id_: [] for id_ in unread}  # also of those that are removed
+        rows |= read_rows(connection, generation_id, unread, images=images)
+        for each in under_way:
+            each.take(rows, images=images)
+        under_way = [each for each in under_way if not each.is_over]
+        is_first = False
+
+
+def _ask(index: VectorIndex, searches: Sequence[Collecting], *, is_first: bool) -> None:
+    """Search once more: in one request at first, as long as none leaves out points of its own."""
+    first = searches[0]
+    wheres = [each.where for each in searches]
+    differ = any(each.exclude for each in searches) or any(it != wheres[0] for it in wheres)
+    if len(searches) == 1 or not is_first or differ:
+        for each in searches:
+            each.ask(index)
+        return
+    asked = max(each.points for each in searches)
+    is_plain = wheres[0] is first.search.where
+    found = index.nearest_each(
+        [(each.search.vector, each.min_score) for each in searches],
+        limit=asked,
+        where=wheres[0],
+        mode=first.search.mode if is_plain else index.search_mode(wheres[0]),
+    )
+    for each, hits in zip(searches, found, strict=True):
+        each.receive(hits, asked=asked)
+
+
+def _leaving_out(where: Where, field: str, values: tuple[Any, ...]) -> Where:
+    condition = where.get(field, Condition())
+    return {**where, field: replace(condition, none_of=(*condition.none_of, *values))}

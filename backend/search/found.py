@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select
 
 from backend.catalogue.draft_images import ImageRef
 from backend.queue.progress import State
@@ -23,6 +23,13 @@ class ScorePart(NamedTuple):
     name: str
     similarity: float
     weight: float
+
+
+class RuleActed(NamedTuple):
+    """A rule that has acted on a product of a list."""
+
+    id: int
+    action: str
 
 
 Rows: TypeAlias = list[Any]
@@ -49,6 +56,9 @@ class Neighbour:
     group_size: int | None = None  # where the list is grouped
     boost: float | None = None  # added to the score for the order of the list
     relaxed: tuple[str, ...] = ()  # clauses that were dropped before it was found
+    match: float | None = None  # how probable the same kind is, where the generation has a curve
+    rules: tuple[RuleActed, ...] = ()  # in the order in which they acted
+    pinned_by: int | None = None  # the rule that put it at its place
 
     @property
     def shown(self) -> dict[str, Any]:
@@ -59,8 +69,7 @@ class Neighbour:
 
     def value_of(self, field: str) -> Any:
         """Return a column by name, to compare it with a filter."""
-        value = getattr(self.product, field)
-        return read_json(value) if field == "attributes" else value
+        return value_of_row(self.product, field)
 
 
 def read_rows(
@@ -70,10 +79,33 @@ def read_rows(
     if not ids:
         return {}
     parameters = {"generation_id": generation_id, "ids": list(ids)}
+    return _by_product(connection, statements.found(images=images), parameters)
+
+
+def read_rows_of_skus(
+    connection: Connection, generation_id: int, skus: Collection[str], *, images: bool
+) -> dict[str, Rows]:
+    """Do the same for products that are named by their skus."""
+    if not skus:
+        return {}
+    parameters = {"generation_id": generation_id, "skus": list(skus)}
+    rows = _by_product(connection, statements.found(images=images, by_sku=True), parameters)
+    return {found[0].sku: found for found in rows.values()}
+
+
+def _by_product(
+    connection: Connection, statement: Select[Any], parameters: Mapping[str, Any]
+) -> dict[int, Rows]:
     rows: dict[int, Rows] = {}
-    for row in connection.execute(statements.found(images=images), parameters).all():
+    for row in connection.execute(statement, parameters).all():
         rows.setdefault(row.id, []).append(row)
     return rows
+
+
+def value_of_row(row: Any, field: str) -> Any:
+    """Return a column of a row by name, to compare it with a filter."""
+    value = getattr(row, field)
+    return read_json(value) if field == "attributes" else value
 
 
 def neighbours(

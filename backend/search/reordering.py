@@ -43,13 +43,14 @@ def reordered(
 ) -> list[tuple[int, Neighbour]]:
     """Return the best `limit` items, each after its place in `items`.
 
-    `relevances` take the place of similarities in r.
+    `relevances` take the place of similarities in r. What rules add to an item is its `boost`.
     """
     if not shaping.reorders:
         return list(enumerate(items[:limit]))
     if shaping.boost:
         items = [
-            replace(item, boost=total(shaping.boost, item.value_of, now=now)) for item in items
+            replace(item, boost=(item.boost or 0.0) + total(shaping.boost, item.value_of, now=now))
+            for item in items
         ]
     r = np.array([it + (item.boost or 0.0) for it, item in zip(relevances, items, strict=True)])
     if shaping.diversity and len(items) > 1:

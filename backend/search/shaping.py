@@ -26,6 +26,9 @@ FIELDS: Final = (
 MIN_SCORE: Final = "min_score"
 """The clause of the lowest score, where clauses are named that may be dropped."""
 
+MIN_MATCH: Final = "min_match"
+"""That of the lowest match."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shaping:
@@ -35,7 +38,8 @@ class Shaping:
     value is a group of its own. In the fields of `restrict`, each product has the value of the
     query product. `diversity`, from 0 to 1, and `boost` put the list into another order
     (`search.reordering`). `relax` names clauses that may be dropped, in this order, while too few
-    products pass: fields of the filter or of `restrict`, or MIN_SCORE.
+    products pass: fields of the filter or of `restrict`, MIN_SCORE or MIN_MATCH. `ruled` tells that
+    rules raise or lower products.
     """
 
     group_by: str | None = None
@@ -43,13 +47,17 @@ class Shaping:
     diversity: float = 0.0
     boost: Sequence[Boost] = ()
     relax: Sequence[str] = ()
+    ruled: bool = False
 
     @property
     def reorders(self) -> bool:
         """Tell whether more neighbours are needed than are shown."""
-        return bool(self.diversity or self.boost)
+        return bool(self.diversity or self.boost or self.ruled)
 
 
-def has_clause(where: Where, min_score: float | None, clause: str) -> bool:
+def has_clause(
+    where: Where, min_score: float | None, clause: str, *, min_match: float | None = None
+) -> bool:
     """Tell whether a query has a clause that may be dropped."""
-    return min_score is not None if clause == MIN_SCORE else clause in where
+    least = {MIN_SCORE: min_score, MIN_MATCH: min_match}
+    return least[clause] is not None if clause in least else clause in where

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Final, TypeVar
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias, TypeVar
 
 import numpy as np
 from sqlalchemy import Connection
@@ -17,6 +18,7 @@ from backend.errors import IndexGone, LookalikeError
 from backend.filters import Schema, Where
 from backend.filters.matching import matcher
 from backend.images.box import Box
+from backend.merchandising.rule_set import ActiveRules, RuleSet, newest_change
 from backend.search import statements
 from backend.search.asked import (
     ActiveGeneration,
@@ -26,18 +28,21 @@ from backend.search.asked import (
     read_others,
     read_product,
 )
-from backend.search.collecting import Collecting
+from backend.search.collecting import Collecting, collect
 from backend.search.dial import Weighed, weigh
 from backend.search.explaining import explain
-from backend.search.found import Neighbour, Rows, read_rows
+from backend.search.found import Neighbour, Rows
 from backend.search.grouping import with_sizes
+from backend.search.matches import MatchCurve
 from backend.search.paging import Basis, Position
+from backend.search.pinning import Candidates, Pinning, nearest_that_passes, with_pins
 from backend.search.query_text import Said
 from backend.search.query_vectors import vector_of
 from backend.search.recall_monitor import Search
 from backend.search.reordering import pool_of, reordered
 from backend.search.restricting import Same, read_values, restricted
-from backend.search.shaping import MIN_SCORE, Shaping, has_clause
+from backend.search.ruling import Ruling, rulings
+from backend.search.shaping import MIN_MATCH, MIN_SCORE, Shaping, has_clause
 from backend.vectors import SearchMode, Vector, VectorIndex
 
 MAX_LIMIT: Final = 100
@@ -48,6 +53,9 @@ requests have their turn."""
 
 
 Found = TypeVar("Found")
+
+Pins: TypeAlias = Mapping[int, Neighbour]
+"""The pinned products of a list, by their positions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +75,8 @@ class Query:
     `shows_images` tells whether the answer needs the images of its products. `colour`, from 0 to 1,
     is how much colour counts (`search.dial`), `explain` asks for the parts of each score.
     `text` is compared too, or alone; beside an image it counts `text_weight`, from 0 to 1. `box` is
-    the region of a given image that is compared, `after` where a further page begins.
+    the region of a given image that is compared. `min_match` is the least match, from 0 to 1, and
+    `after` where a further page begins.
     """
 
     limit: int = 10
@@ -84,7 +93,10 @@ class Query:
     shaping: Shaping = field(default_factory=Shaping)
     placement: PlacementUsed | None = None
     after: Position | None = None
+    rules: RuleSet | None = None
+    ruling: Ruling = field(default_factory=Ruling)
     box: Box | None = None
+    min_match: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +118,7 @@ class SimilarProducts:
     """Answers the queries of one process. Safe to call from several threads.
 
     `index_of` may raise IndexGone, as an index may: a query whose index was dropped while it ran is
-    asked once more, of the generation that is active then.
+    asked once more, of the generation that is active then. `schema` is for the filters of rules.
     """
 
     def __init__(
@@ -114,11 +126,13 @@ class SimilarProducts:
         db: Database,
         index_of: Callable[[Generation], VectorIndex],
         encode_text: Callable[[Generation, str], Said],
+        schema: Schema = MappingProxyType({}),
     ) -> None:
         self._db = db
         self._index_of = index_of
         self._encode_text = encode_text
         self.active = ActiveGeneration(db)
+        self.rules = ActiveRules(db, schema)
 
     def to_product(self, sku: str, query: Query) -> Answer:
         """Return what looks like a product of the catalogue, the product itself left out.
@@ -158,8 +172,9 @@ class SimilarProducts:
     def to_products(self, skus: Sequence[str], query: Query) -> list[Answer | LookalikeError]:
         """Answer `to_product` for many products, in their order, or say why one has no answer.
 
-        All answers are of one generation. Of `query`, `image`, `text` and `explain` are not used.
-        Raises NoGeneration and InvalidFilter.
+        All answers are of one generation, that of `query.after` if it is given. Of `query`,
+        `image`, `text` and `explain` are not used. Raises NoGeneration, InvalidFilter and
+        CursorExpired.
         """
         return _repeat_if_gone(lambda: self._to_products(skus, query))
 
@@ -168,6 +183,8 @@ class SimilarProducts:
             asked = self._read(connection, sku, query)
             basis, generation, exclude = _basis_of(asked), asked.generation, asked.exclude
             query, same = _restrict(connection, query, asked.product_id)
+            version, about = asked.rules_version, [[asked.product_id]]
+            [query] = self._ruled(connection, generation, query, version, about)
             if query.text is None:
                 answer = self._search(connection, generation, basis, query, exclude)
         if query.text is not None:
@@ -185,13 +202,17 @@ class SimilarProducts:
         self, encode: Callable[[Generation, bytes], Vector], image: bytes, query: Query
     ) -> Answer:
         with self._db.query() as connection:
-            generation, exclude = read_others(connection, self.active, query.exclude)
+            generation, exclude, version = read_others(connection, self.active, query.exclude)
+            [query] = self._ruled(connection, generation, query, version, [()])
         basis = Basis(vector=encode(generation, image))
         return self._encode_and_search(generation, basis, query, exclude)
 
     def _to_text(self, query: Query) -> Answer:
         with self._db.query() as connection:
-            generation, exclude = read_others(connection, self.active, query.exclude, query.after)
+            generation, exclude, version = read_others(
+                connection, self.active, query.exclude, query.after
+            )
+            [query] = self._ruled(connection, generation, query, version, [()])
         return self._encode_and_search(generation, Basis(), query, exclude)
 
     def _encode_and_search(
@@ -216,18 +237,21 @@ class SimilarProducts:
             basis = after.basis
         weighed = self._weigh(generation, basis, query)
         index = self._index_of(generation)
-        mode = index.search_mode(query.where)
         taken = _taken_groups(connection, query)
-        found = _collecting(generation, weighed, query, exclude, mode, taken=taken)
-        _collect(connection, index, [found], query, {})
-        answer = _answer(index, weighed, found, query)
-        answer = _relax(connection, index, weighed, query, answer, taken=taken)
+        candidates = Candidates(connection, index, generation, images=query.shows_images)
+        pins = _pinned(connection, index, weighed, query, exclude, candidates, taken=taken)
+        mode = index.search_mode(query.where)
+        found = _collecting(generation, weighed, query, exclude, mode, pins=pins, taken=taken)
+        collect(connection, index, [found], {}, images=query.shows_images)
+        answer = _answer(connection, index, weighed, found, query, pins, taken=taken)
         ids = [item.product.id for item in answer.items]
         return replace(answer, position=after.after(ids) if answer.has_more else None)
 
     def _to_products(self, skus: Sequence[str], query: Query) -> list[Answer | LookalikeError]:
         with self._db.query() as connection:
-            generation, asked = read_each(connection, self.active, skus, exclude=query.exclude)
+            generation, asked = read_each(
+                connection, self.active, skus, exclude=query.exclude, position=query.after
+            )
             index = self._index_of(generation)
             mode = index.search_mode(query.where)
             rows: dict[int, Rows] = {}
@@ -248,28 +272,76 @@ class SimilarProducts:
     ) -> list[Answer | LookalikeError]:
         """Answer some products of a batch; `rows` are those of products that were read before."""
         answers: list[Answer | LookalikeError] = []
-        under_way: list[tuple[Asked, Query, Weighed, Collecting, Same]] = []
+        under_way: list[tuple[Asked, Query, Weighed, Collecting, Same, Pins]] = []
+        ruled = self._ruled_each(connection, index, part, query)
         for one in part:
             if isinstance(one, Asked):
-                own, same = _restrict(connection, query, one.product_id)
+                own, candidates = next(ruled)
+                own, same = _restrict(connection, own, one.product_id)
                 own_mode = index.search_mode(own.where) if same else mode
                 blocks = self._blocks(one.generation, query)
                 weighed = weigh(vector_of(one), blocks, colour=query.colour, parts=False)
-                found = _collecting(one.generation, weighed, own, one.exclude, own_mode)
-                under_way.append((one, own, weighed, found, same))
-        _collect(connection, index, [found for _, _, _, found, _ in under_way], query, rows)
+                pins = _pinned(connection, index, weighed, own, one.exclude, candidates)
+                found = _collecting(one.generation, weighed, own, one.exclude, own_mode, pins=pins)
+                under_way.append((one, own, weighed, found, same, pins))
+        searches = [found for _, _, _, found, _, _ in under_way]
+        collect(connection, index, searches, rows, images=query.shows_images)
         ready = iter(under_way)
         for one in part:
             if isinstance(one, Asked):
-                asked, own, weighed, found, same = next(ready)
-                answer = _answer(index, weighed, found, own)
-                answer = _relax(connection, index, weighed, own, answer)
+                asked, own, weighed, found, same, pins = next(ready)
+                answer = _answer(connection, index, weighed, found, own, pins)
                 answer.meta["query_state"] = asked.state.value
                 _say_restricted(answer, same)
                 answers.append(answer)
             else:
                 answers.append(one)
         return answers
+
+    def _ruled(
+        self,
+        connection: Connection,
+        generation: Generation,
+        query: Query,
+        version: int | None,
+        about: Sequence[Sequence[int]],
+    ) -> list[Query]:
+        """Return the query for each of several lists, with the rules that hold for it.
+
+        `version` is as `ActiveRules.of` takes it, `about` as `rulings`.
+        """
+        found = rulings(
+            connection,
+            generation.id,
+            self.rules.of(version) if query.rules is None else query.rules,
+            placement=query.placement.name if query.placement else None,
+            about=about,
+            now=utcnow(),
+        )
+        return [replace(query, ruling=it, shaping=it.shaped(query.shaping)) for it in found]
+
+    def ruled(self, generation: Generation, query: Query, about: Sequence[int]) -> Query:
+        """Return the query with the rules that hold now for a list that is about some products."""
+        with self._db.query() as connection:
+            version = newest_change(connection)
+            return self._ruled(connection, generation, query, version, [about])[0]
+
+    def _ruled_each(
+        self,
+        connection: Connection,
+        index: VectorIndex,
+        part: Sequence[Asked | LookalikeError],
+        query: Query,
+    ) -> Iterator[tuple[Query, Candidates]]:
+        """Yield the query for each product of a batch, and what its rules can pin."""
+        asked = [one for one in part if isinstance(one, Asked)]
+        if not asked:
+            return
+        generation, version = asked[0].generation, asked[0].rules_version
+        candidates = Candidates(connection, index, generation, images=query.shows_images)
+        about = [[one.product_id] for one in asked]
+        for each in self._ruled(connection, generation, query, version, about):
+            yield each, candidates
 
     def _with_text(self, generation: Generation, basis: Basis, query: Query) -> Basis:
         """Return what is searched by: the vector of the image, of the text, or of both."""
@@ -339,46 +411,39 @@ def _say_restricted(answer: Answer, same: Same) -> None:
         answer.meta["restricted"] = {field: list(values) for field, values in same.items()}
 
 
-def _collect(
+def _pinned(
     connection: Connection,
     index: VectorIndex,
-    searches: Sequence[Collecting],
+    weighed: Weighed,
     query: Query,
-    rows: dict[int, Rows],
-) -> None:
-    """Run several searches by turns; `rows` are those of products that were read before."""
-    under_way, images = list(searches), query.shows_images
-    is_first = True
-    while under_way:
-        _ask(index, under_way, is_first=is_first)
-        unread = {id_ for each in under_way for id_ in each.product_ids} - rows.keys()
-        generation_id = under_way[0].search.generation.id
-        rows |= {id_: [] for id_ in unread}  # also of those that are removed
-        rows |= read_rows(connection, generation_id, unread, images=images)
-        for each in under_way:
-            each.take(rows, images=images)
-        under_way = [each for each in under_way if not each.is_over]
-        is_first = False
-
-
-def _ask(index: VectorIndex, searches: Sequence[Collecting], *, is_first: bool) -> None:
-    """Search once more: in one request at first, as long as none leaves out points of its own."""
-    first = searches[0]
-    wheres = [each.search.where for each in searches]
-    differ = any(each.exclude for each in searches) or any(it != wheres[0] for it in wheres)
-    if len(searches) == 1 or not is_first or differ:
-        for each in searches:
-            each.ask(index)
-        return
-    asked = first.points
-    found = index.nearest_each(
-        [(each.search.vector, each.min_score) for each in searches],
-        limit=asked,
-        where=first.search.where,
-        mode=first.search.mode,
+    exclude: Sequence[int],
+    candidates: Candidates,
+    *,
+    taken: Sequence[Any] = (),
+) -> Pins:
+    """Return the pinned products of a list. `taken` are groups that former pages have shown."""
+    if not query.ruling.pins:
+        return {}
+    pinning = Pinning(
+        ruling=query.ruling,
+        candidates=candidates,
+        weighed=weighed,
+        passes=matcher(query.where, query.schema) if query.where else None,
+        excluded={*exclude, *(query.after.shown if query.after else ())},
+        limit=query.limit,
+        offset=len(query.after.shown) if query.after else 0,
+        group_by=query.shaping.group_by,
+        groups=list(taken),
+        find=nearest_that_passes(
+            connection,
+            index,
+            candidates.generation,
+            weighed,
+            query.where,
+            images=query.shows_images,
+        ),
     )
-    for each, hits in zip(searches, found, strict=True):
-        each.receive(hits, asked=asked)
+    return pinning.run()
 
 
 def _collecting(
@@ -388,27 +453,53 @@ def _collecting(
     exclude: Sequence[int],
     mode: SearchMode,
     *,
-    taken: Collection[Any] = (),
+    pins: Pins,
+    before: Sequence[Neighbour] = (),
+    taken: Sequence[Any] = (),
 ) -> Collecting:
+    """Return the search for what a list shows beside pinned products and those found before."""
+    shown = [*pins.values(), *before]
     search = Search(
         generation=generation,
         vector=weighed.asked,
         where=query.where,
-        exclude=tuple(exclude),
+        exclude=(*exclude, *(item.product.id for item in shown)),
         mode=mode,
     )
     passes = matcher(query.where, query.schema) if query.where else None
-    least = weighed.cosine_of(query.min_score)
+    least = weighed.cosine_of(_least_score(generation, query))
+    groups = [value for item in shown if (value := _group_of(item, query)) is not None]
     return Collecting(
         search,
-        limit=pool_of(query.limit, query.shaping),
+        limit=pool_of(_places(query, pins), query.shaping),
         min_score=least,
         passes=passes,
         group_by=query.shaping.group_by,
-        taken=taken,
+        taken=[*taken, *groups],
         is_pool=query.shaping.reorders,
+        hiding=query.ruling if query.ruling.hides_any else None,
         shown=query.after.shown if query.after else (),
     )
+
+
+def _curve(generation: Generation, query: Query) -> MatchCurve | None:
+    """Return the curve of `match`, where it holds: not for words and other weights of colour."""
+    is_usual = query.text is None and query.colour is None
+    return MatchCurve.of(generation.match_curve) if generation.match_curve and is_usual else None
+
+
+def _least_score(generation: Generation, query: Query) -> float | None:
+    """Return the score that `min_score` and `min_match` demand together."""
+    curve = None if query.min_match is None else _curve(generation, query)
+    if curve is None or query.min_match is None:
+        return query.min_score
+    least = curve.score_of(query.min_match)
+    return least if query.min_score is None else max(query.min_score, least)
+
+
+def _places(query: Query, pins: Pins) -> int:
+    """Return how many products are found for a list beside the pinned ones; at least one."""
+    return max(1, query.limit - len(pins))
 
 
 def _relax(
@@ -417,6 +508,7 @@ def _relax(
     weighed: Weighed,
     query: Query,
     answer: Answer,
+    pins: Pins,
     *,
     taken: Sequence[Any] = (),
 ) -> Answer:
@@ -425,26 +517,25 @@ def _relax(
     `taken` are groups that former pages have shown.
     """
     items, dropped, relaxed, has_more = answer.items, [], query, answer.has_more
+    exclude = answer.search.exclude
     for clause in query.shaping.relax:
-        missing = query.limit - len(items)
+        missing = _places(query, pins) - len(items)
         if missing <= 0:
             break
-        if not has_clause(relaxed.where, relaxed.min_score, clause):
+        if not has_clause(relaxed.where, relaxed.min_score, clause, min_match=relaxed.min_match):
             continue
         dropped.append(clause)
         relaxed = _without(relaxed, clause, limit=missing)
-        search = answer.search
-        exclude = (*search.exclude, *(item.product.id for item in items))
-        groups = [value for item in items if (value := _group_of(item, query)) is not None]
-        mode = index.search_mode(relaxed.where)
+        generation, mode = answer.generation, index.search_mode(relaxed.where)
+        before = [*pins.values(), *items]
         found = _collecting(
-            search.generation, weighed, relaxed, exclude, mode, taken=[*taken, *groups]
+            generation, weighed, relaxed, exclude, mode, pins={}, before=before, taken=taken
         )
-        _collect(connection, index, [found], relaxed, {})
-        more = _answer(index, weighed, found, relaxed)
-        items = [*items, *(replace(item, relaxed=tuple(dropped)) for item in more.items)]
-        has_more = more.has_more
-    if query.shaping.relax and len(items) == query.limit:
+        collect(connection, index, [found], {}, images=query.shows_images)
+        more = _shown(index, weighed, found, relaxed, limit=missing)
+        items = [*items, *(replace(item, relaxed=tuple(dropped)) for item in more)]
+        has_more = found.has_more or len(found.items) > len(more)
+    if query.shaping.relax and len(items) == _places(query, pins):
         has_more = True  # a further clause may be dropped
     meta = answer.meta | ({"relaxed": dropped} if query.shaping.relax else {})
     return replace(answer, items=items, meta=meta, has_more=has_more)
@@ -458,32 +549,79 @@ def _without(query: Query, clause: str, *, limit: int) -> Query:
     """Return the query for some more products, without one of its clauses."""
     if clause == MIN_SCORE:
         return replace(query, min_score=None, limit=limit)
+    if clause == MIN_MATCH:
+        return replace(query, min_match=None, limit=limit)
     where = {field: it for field, it in query.where.items() if field != clause}
     return replace(query, where=where, limit=limit)
 
 
-def _answer(index: VectorIndex, weighed: Weighed, found: Collecting, query: Query) -> Answer:
-    items, generation = found.items, found.search.generation
-    if weighed.factor != 1:
-        items = [replace(item, score=weighed.score_of(item.score)) for item in items]
-    scores = [item.score for item in items]
-    ordered = reordered(index, items, scores, query.shaping, limit=query.limit, now=utcnow())
-    items = [item for _, item in ordered]
-    if group_by := query.shaping.group_by:
-        several = bool(generation.most_images)
-        items = with_sizes(index, items, group_by, found.search.where, several=several)
-    if query.explain:
-        items = explain(index, weighed, items)
+def _answer(
+    connection: Connection,
+    index: VectorIndex,
+    weighed: Weighed,
+    found: Collecting,
+    query: Query,
+    pins: Pins,
+    *,
+    taken: Sequence[Any] = (),
+) -> Answer:
+    generation, limit = found.search.generation, _places(query, pins)
+    items = _shown(index, weighed, found, query, limit=limit)
     meta: dict[str, Any] = {
         "embedder": generation.embedder,
         "fingerprint": generation.fingerprint,
         "search_mode": found.search.mode.value,
-        "index_lags": found.lags and len(items) < query.limit,
+        "index_lags": found.lags and len(items) < limit,
         "colour": weighed.colour,
     }
+    if query.min_match is not None:
+        curve = _curve(generation, query)
+        meta["min_match_score"] = None if curve is None else curve.score_of(query.min_match)
     if query.placement:
         meta["placement"] = asdict(query.placement)
     has_more = found.has_more or len(found.items) > len(items)
-    return Answer(
+    answer = Answer(
         items=items, generation=generation, meta=meta, search=found.search, has_more=has_more
     )
+    answer = _relax(connection, index, weighed, query, answer, pins, taken=taken)
+    finished = _finished(index, weighed, list(pins.values()), query, generation, query.where)
+    placed = dict(zip(pins, finished, strict=True))
+    items = with_pins(placed, answer.items, query.limit)
+    has_more = answer.has_more or len(items) < len(pins) + len(answer.items)
+    if query.explain:
+        answer.meta["rules"] = query.ruling.described(items)
+    return replace(answer, items=items, has_more=has_more)
+
+
+def _shown(
+    index: VectorIndex, weighed: Weighed, found: Collecting, query: Query, *, limit: int
+) -> list[Neighbour]:
+    """Return what was found as the list shows it, best first, without pinned products."""
+    items = found.items
+    if weighed.factor != 1:
+        items = [replace(item, score=weighed.score_of(item.score)) for item in items]
+    items = query.ruling.weighed(items)
+    scores = [item.score for item in items]
+    ordered = reordered(index, items, scores, query.shaping, limit=limit, now=utcnow())
+    items = [item for _, item in ordered]
+    search = found.search
+    return _finished(index, weighed, items, query, search.generation, search.where)
+
+
+def _finished(
+    index: VectorIndex,
+    weighed: Weighed,
+    items: list[Neighbour],
+    query: Query,
+    generation: Generation,
+    where: Where,
+) -> list[Neighbour]:
+    """Return the items with their matches, and with what is asked for: group sizes, reasons."""
+    if (group_by := query.shaping.group_by) and items:
+        several = bool(generation.most_images)
+        items = with_sizes(index, items, group_by, where, several=several)
+    curve = _curve(generation, query)
+    if curve is not None:
+        matches = curve.matches([item.score for item in items]).tolist()
+        items = [replace(item, match=it) for item, it in zip(items, matches, strict=True)]
+    return explain(index, weighed, items) if query.explain and items else items

@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 
 from sqlalchemy import (
     JSON,
+    BindParameter,
     ColumnElement,
     Connection,
     FromClause,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     Table,
     bindparam,
     case,
+    func,
     select,
     type_coerce,
 )
@@ -36,6 +38,7 @@ PRODUCTS: Final = cast("Table", models.Product.__table__)
 ENTRIES: Final = cast("Table", models.IndexEntry.__table__)
 VECTORS: Final = cast("Table", models.ImageVector.__table__)
 IMAGES: Final = cast("Table", models.ProductImage.__table__)
+RULE_CHANGES: Final = cast("Table", models.RuleChange.__table__)
 
 SHOWN: Final = ("sku", *FIELDS)
 """The columns of a product that an answer shows: the first of each row of `found`, in order."""
@@ -60,6 +63,13 @@ def read_json(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value
 
 
+def _generation_and_rules() -> list[Any]:
+    """Return what each first statement reads: the generation, and the newest change of a rule."""
+    g = GENERATIONS.c
+    newest = select(func.max(RULE_CHANGES.c.id)).scalar_subquery().label("rules_version")
+    return [g.id.label("generation_id"), g.most_images, g.match_version, newest]
+
+
 def _is_queried(*, pinned: bool) -> ColumnElement[bool]:
     """Return which generation is asked for: the active one, or the live one `generation_id`."""
     g = GENERATIONS.c
@@ -75,8 +85,8 @@ def active(*, with_others: bool, pinned: bool = False) -> Select[Any]:
     With others it takes `skus`, and has a row for each product's `product_id`, or one without.
     Where a generation is pinned, it takes `generation_id` and reads that one if it is live.
     """
-    g, p = GENERATIONS.c, PRODUCTS.c
-    columns: list[Any] = [g.id.label("generation_id"), g.most_images]
+    p = PRODUCTS.c
+    columns = _generation_and_rules()
     source: FromClause = GENERATIONS
     if with_others:
         columns.append(p.id.label("product_id"))
@@ -98,7 +108,7 @@ def asked(which: Which, *, with_others: bool) -> Select[Any]:
     source: FromClause = GENERATIONS.outerjoin(PRODUCTS, named)
     source = source.outerjoin(ENTRIES, (e.generation_id == g.id) & (e.product_id == p.id) & is_it)
     digest: ColumnElement[str | None] = e.embedded_digest
-    columns: list[Any] = [g.id.label("generation_id"), g.most_images]
+    columns = _generation_and_rules()
     columns += [p.id.label("product_id"), p.sku, p.removed_at.is_not(None).label("is_removed")]
     columns += [state_column(e).label("state"), e.last_error, v.vector]
     if which is Which.FIRST:
@@ -129,19 +139,19 @@ def asked_again(*, with_others: bool) -> Select[Any]:
     same = (v.image_digest == bindparam("digest")) & (v.fingerprint == g.fingerprint)
     source: FromClause = GENERATIONS.outerjoin(PRODUCTS, named)
     source = source.outerjoin(ENTRIES, mine).outerjoin(VECTORS, same)
-    columns: list[Any] = [g.id.label("generation_id"), g.most_images]
+    columns = _generation_and_rules()
     columns += [p.id.label("product_id"), p.sku, p.removed_at.is_not(None).label("is_removed")]
     columns += [state_column(e).label("state"), v.vector]
     return select(*columns).select_from(source).where(_is_queried(pinned=True))
 
 
 @cache
-def found(*, images: bool) -> Select[Any]:
+def found(*, images: bool, by_sku: bool = False) -> Select[Any]:
     """Return the statement that reads all that an answer shows of some products.
 
-    Parameters are `generation_id` and the products' `ids`. Removed products are left out. With
-    `images` there are also the reasons why some have no point, and a row for each image beyond the
-    first.
+    Parameters are `generation_id` and the products' `ids`, or `skus`. Removed products are left
+    out. With `images` there are also the reasons why some have no point, and a row for each image
+    beyond the first.
     """
     p, e, i = PRODUCTS.c, ENTRIES.c, IMAGES.c
     columns: list[Any] = [_unread(p[name]) for name in SHOWN] + [p.id, p.image_digest]
@@ -154,8 +164,12 @@ def found(*, images: bool) -> Select[Any]:
         source = source.outerjoin(IMAGES, (i.product_id == p.id) & (p.more_images > 0))
         columns += [p.image_role, _unread(e.image_errors)]
         columns += [i.position, i.uri, i.digest, i.role]
-    named = p.id.in_(bindparam("ids", expanding=True))
+    named = p.sku.in_(_some("skus")) if by_sku else p.id.in_(_some("ids"))
     return select(*columns).select_from(source).where(named, p.removed_at.is_(None))
+
+
+def _some(name: str) -> BindParameter[Any]:
+    return bindparam(name, expanding=True)
 
 
 @cache
@@ -167,10 +181,11 @@ def values() -> Select[Any]:
 
 
 @cache
-def asked_each() -> Select[Any]:
+def asked_each(*, pinned: bool = False) -> Select[Any]:
     """Return the statement that reads the active generation, many products, and their vectors.
 
-    Its parameter is `skus`. Rows are as those of `asked`.
+    Its parameter is `skus`, for a pinned generation also `generation_id`. Rows are as those of
+    `asked`.
     """
     g, p, e, v = (it.c for it in (GENERATIONS, PRODUCTS, ENTRIES, VECTORS))
     source: FromClause = GENERATIONS.outerjoin(
@@ -180,10 +195,10 @@ def asked_each() -> Select[Any]:
     source = source.outerjoin(
         VECTORS, (v.image_digest == e.embedded_digest) & (v.fingerprint == g.fingerprint)
     )
-    columns = [g.id.label("generation_id"), g.most_images, p.id.label("product_id"), p.sku]
+    columns = [*_generation_and_rules(), p.id.label("product_id"), p.sku]
     columns += [p.removed_at.is_not(None).label("is_removed"), state_column(e).label("state")]
     columns += [e.last_error, v.vector, e.embedded_digest.label("digest")]
-    return select(*columns).select_from(source).where(g.state == ACTIVE)
+    return select(*columns).select_from(source).where(_is_queried(pinned=pinned))
 
 
 def read_skus(connection: Connection, ids: Collection[int]) -> dict[int, str]:

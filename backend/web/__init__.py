@@ -39,7 +39,12 @@ BLUEPRINTS = (
 
 
 def register_web(app: Flask, services: Services, *, locked: bool | None = None) -> None:
-    """Add the pages to an app that `create_app` made; `locked` as there."""
+    """Add the pages to an app that `create_app` made, unless the settings leave them out.
+
+    `locked` as there.
+    """
+    if not services.settings.web:
+        return
     locked = services.settings.locked if locked is None else locked
     app.extensions[authentication.SESSIONS] = session.find_key
     app.extensions[thumbnails.KEPT] = thumbnails.Thumbnails()

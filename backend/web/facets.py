@@ -1,7 +1,8 @@
 """The filters of the grid: the values of each field, how many products have each, and the chosen.
 
 Counts are disjunctive: a field's own choice does not change its counts, so that a second colour can
-be added to the first. They are kept for a few seconds, as many visitors see the same ones.
+be added to the first. They are kept for half a minute, since many visitors
+see the same ones, and to count a large catalogue takes longer than all else on the page.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from backend.web.asking import escaped, same_url
 HIDDEN: Final = ("currency",)
 MOST_VALUES: Final = 40
 SHOWN_AT_ONCE: Final = 7
-SECONDS: Final = 10.0
+SECONDS: Final = 30.0
 MOST_KEPT: Final = 200
 
 KEPT: Final = "lookalike.facet_counts"

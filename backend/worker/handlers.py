@@ -1,4 +1,4 @@
-"""What runs each verb of a job: `index`, `verify`, `optimize`, `purge`, `feed`, re-indexing."""
+"""What runs each verb of a job, such as `index`, `verify`, `feed`, `import`, or a re-index."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
-from backend import generations, jobs, queue
+from backend import generations, indexing, jobs, queue
 from backend.bootstrap import Services
+from backend.catalogue.product_lines import import_lines
 from backend.database.engine import Database
 from backend.database.models import LIVE, Generation
 from backend.errors import WrongState
@@ -17,10 +18,11 @@ from backend.feeds.importing import Progress as FeedProgress
 from backend.feeds.schedule import VERB
 from backend.indexing import verify
 from backend.indexing.purge import purge
-from backend.jobs import Cancelled, Handler, Interrupted, Report, Superseded
+from backend.jobs import Cancelled, Handler, Interrupted, Report, Superseded, inputs
 from backend.logs import RunLog
 from backend.queue.counting import GOOD_FOR
 from backend.queue.progress import Progress, progress
+from backend.search import rule_preview
 from backend.vectors.edge.optimizer import Optimizer
 from backend.worker.feed_thread import FeedThread
 from backend.worker.maintenance import wake_awaited
@@ -56,6 +58,7 @@ class JobHandlers:
         self._short: dict[str, Handler] = {  # these also run beside a long job
             **services.reindex_jobs.handlers(),
             "purge": self._purge,
+            rule_preview.VERB: self._preview_rules,
         }
         self._all: dict[str, Handler] = {
             **self._short,
@@ -63,6 +66,7 @@ class JobHandlers:
             "verify": _logged("verify", self._verify),
             "optimize": _logged("optimize", self._optimize),
             VERB: self._feed,
+            jobs.IMPORT: _logged(jobs.IMPORT, self._import),
         }
 
     def run_next(self) -> bool:
@@ -99,6 +103,12 @@ class JobHandlers:
                 return {**_outcome(now), "waiting": left}
             if not busy:
                 self._wait(self._services.settings.poll_seconds)
+
+    def _preview_rules(self, arguments: Mapping[str, Any], _report: Report) -> dict[str, Any]:
+        found = self._services
+        schema = indexing.schema(found.settings.facets)
+        tried = rule_preview.Tried(**arguments)
+        return rule_preview.preview(found.db, found.similar, schema, tried)
 
     def _verify(self, arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
         """Compare index and SQL; with `fix`, repair the differences and work until it is done."""
@@ -170,6 +180,17 @@ class JobHandlers:
                 self._work_beside(report, thread.progress)
             report(*thread.progress)
             return thread.result()
+
+    def _import(self, arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
+        """Store the products that a client has sent as lines, while the work goes on."""
+        services, total = self._services, int(arguments["lines"])
+
+        def step(done: int) -> None:
+            self._work_beside(report, (done, total))
+
+        lines = inputs.lines(services.db, int(arguments["input"]))
+        hosts = services.settings.image_hosts
+        return import_lines(services.db, lines, hosts=hosts, step=step).as_json()
 
     def _work_beside(self, report: Report, now: tuple[int, int | None]) -> None:
         """Work for a moment while something goes on; raises Interrupted if the worker must stop."""

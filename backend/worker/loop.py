@@ -97,6 +97,7 @@ class Worker:
                     self.services.coverage.refresh()
                 if not busy:
                     self.maintenance.reconcile_if_due()
+                    self.maintenance.calibrate_if_due()
                 self.problem = None
                 self._failures.end()
             except LookalikeError as error:

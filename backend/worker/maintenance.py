@@ -21,9 +21,11 @@ from backend.events import answers, counting, shoppers
 from backend.feeds import schedule
 from backend.indexing import verify
 from backend.indexing.embed import HOST_CODES
-from backend.jobs import runners
+from backend.jobs import inputs, runners
 from backend.queue import history
 from backend.recommendations import ready
+from backend.reindex import calibration
+from backend.reindex.checks import Side
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +34,12 @@ HEAL_SECONDS: Final = 600.0
 """How often rows are tried again that are in quarantine for what may be the host's fault."""
 
 BUSY_CLEAN_UP_SECONDS: Final = 10.0
+
+CALIBRATE_SECONDS: Final = 60.0
+"""How often it is seen whether the active generation needs a curve of `match`."""
+
+UNLABELLED_SECONDS: Final = 600.0
+"""The same after a look that found too few labels: it reads a sample of the catalogue."""
 
 EVENTS_SECONDS: Final = 60.0
 """How often events are joined with new products, and old ones are deleted."""
@@ -70,6 +78,7 @@ class Maintenance:
         self._reconciled_at = self._cleaned_at = time.monotonic()
         self._healed_at, self._outages_ended = -inf, services.outages.ended
         self._noted_at = self._store_failed_at = self._events_at = self._sampled_at = -inf
+        self._calibrate_at = -inf
         self._prepared_at, self._prepare_pause = -inf, PREPARE_SECONDS
         self._adapted_at = -inf
         self._warned_of_skew = False
@@ -117,6 +126,26 @@ class Maintenance:
             log.warning("this host's clock is not the database's", seconds_ahead=round(skew, 1))
         self._warned_of_skew = clock.is_skewed(skew)
 
+    def calibrate_if_due(self) -> None:
+        """Look each minute whether the active generation needs a curve of `match`; fit it then."""
+        if self._services.writes_index and time.monotonic() >= self._calibrate_at:
+            lacks_labels = self.calibrate() is False
+            pause = UNLABELLED_SECONDS if lacks_labels else CALIBRATE_SECONDS
+            self._calibrate_at = time.monotonic() + pause
+
+    def calibrate(self) -> bool | None:
+        """Fit the curve of the active generation; return whether that worked, None if needless."""
+        services = self._services
+        with services.db.read() as session:
+            active = generations.active_or_none(session)
+        if active is None or not calibration.needs_curve(services.db, active):
+            return None
+        side = Side(active, services.indexes.of(active))
+        curve = calibration.calibrate(services.db, side, heartbeat=services.heartbeat)
+        if curve is not None:
+            log.info("fitted match", generation=active.id, error=curve.error, pairs=curve.pairs)
+        return curve is not None
+
     def sample_queue_if_due(self) -> None:
         """Every minute, note how much waits, for the charts of the operator's page."""
         due = self._sampled_at + history.SAMPLE_SECONDS
@@ -138,6 +167,7 @@ class Maintenance:
         more = self.clean_up()
         self._cleaned_at = time.monotonic() - (CLEAN_UP_SECONDS if more else 0)
         self.look_for_unnamed_images()
+        inputs.forget_ended(self._services.db)
         woken = wake_awaited(self._services.db)
         return more or woken
 

@@ -8,7 +8,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from manual import links, navigation, pages
+from manual import figures, links, navigation, pages
 from manual.places import TITLES
 
 
@@ -19,6 +19,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     found = sorted(file.src_uri for file in files.documentation_pages())
     config.nav = navigation.complete(config.nav or [], [*TITLES, *found], TITLES)
     return files
+
+
+def on_page_content(html: str, page: Page, **_: Any) -> str:
+    """Put drawings into the page itself, where they take its colours, light or dark."""
+    return figures.inline(html, page.file.src_uri)
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:

@@ -47,7 +47,13 @@ def base(
 ) -> Iterator[str]:
     """A server of the sample catalogue."""
     data = tmp_path_factory.mktemp("gallery")
-    settings = read_settings(_env_file=None, data_dir=data, embedder="mean-colour", decoders=2)
+    settings = read_settings(
+        _env_file=None,
+        data_dir=data,
+        embedder="mean-colour",
+        decoders=2,
+        threads=32,  # so that no image is refused, which a browser would report as an error
+    )
     with Shop(settings) as shop:
         import_catalogue(shop.db, shop.services.image_store, catalogue)
         shop.run("index")

@@ -170,6 +170,9 @@ def test_a_built_wheel_migrates_and_shows_the_demo_outside_the_repository(tmp_pa
         cwd=elsewhere, site=site,
     )  # fmt: skip
     assert shown.count(str(site)) == 2
+    files = [path for path in (ROOT / "backend" / "web").rglob("*.*") if path.suffix != ".pyc"]
+    assert len({path.suffix for path in files}) >= 5  # the pages: their code, templates and files
+    assert [path for path in files if not (site / path.relative_to(ROOT)).is_file()] == []
     _run("-c", program, "migrate", cwd=elsewhere, site=site)
     db = Database(f"sqlite:///{elsewhere / 'data' / 'lookalike.sqlite'}")
     assert migrating.is_current(db)

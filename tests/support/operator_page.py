@@ -10,18 +10,27 @@ from werkzeug.test import TestResponse
 
 from backend.api import create_app
 from backend.web import register_web
+from support.keys import with_settings
+from support.pages import HTML, pages_of, token_in
 from support.shop import Shop
-
-HTML = {"Accept": "text/html"}
 
 
 class OperatorBrowser:
-    """Opens pages below /admin, and sends their forms with the token that they hold."""
+    """Opens pages below /admin, and sends their forms with the token that they hold.
 
-    def __init__(self, shop: Shop, *, locked: bool = False) -> None:
-        app = create_app(shop.services, locked=locked)
-        register_web(app, shop.services, locked=locked)
-        self.client: FlaskClient = app.test_client()
+    With `settings` of its own the app is made anew.
+    """
+
+    def __init__(
+        self, shop: Shop, *, locked: bool = False, fresh: bool = False, **settings: Any
+    ) -> None:
+        if not settings:
+            self.client: FlaskClient = pages_of(shop, locked=locked, fresh=fresh)
+            return
+        services = with_settings(shop.services, **settings)
+        app = create_app(services, locked=locked)
+        register_web(app, services, locked=locked)
+        self.client = app.test_client()
 
     def get(self, path: str = "", **query: Any) -> TestResponse:
         return self.client.get(f"/admin{path}", query_string=query, headers=HTML)
@@ -47,13 +56,6 @@ class OperatorBrowser:
         sent = self.send(page, action, **form)
         assert sent.status_code == 303, sent.text
         return self.client.get(sent.headers["Location"], headers=HTML).text
-
-
-def token_in(page: str) -> str:
-    """The token of the first form of a page."""
-    found = re.search(r'name="csrf_token" value="([0-9a-f]{64})"', page)
-    assert found, page
-    return found[1]
 
 
 def text_of(page: str) -> str:

@@ -27,6 +27,12 @@ def read_body(model: type[Body]) -> Body:
     return _validate(model, json_body())
 
 
+def read_body_as_sent(model: type[Body]) -> tuple[Body, Json]:
+    """Return this request's JSON body, checked, and as it was sent; raises as `read_body` does."""
+    given = json_body()
+    return _validate(model, given), given
+
+
 def check_body(model: type[Body]) -> Json:
     """Return this request's JSON body as it was sent, without nulls; raises as `read_body` does."""
     given = json_body()
@@ -49,11 +55,11 @@ def _validate(model: type[Body], given: Json) -> Body:
     try:
         return model.model_validate(given, context=limits)
     except ValidationError as error:
-        faults = [fault for each in error.errors() for fault in _faults(each, model)]
+        faults = [fault for each in error.errors() for fault in faults_of(each, model)]
         raise invalid_request(list(dict.fromkeys(faults))) from None
 
 
-def _faults(error: ErrorDetails, model: type[RequestBody]) -> list[ProblemFault]:
+def faults_of(error: ErrorDetails, model: type[RequestBody]) -> list[ProblemFault]:
     """Return one fault that points at a member of the body; a filter brings its own faults."""
     if faults := error.get("ctx", {}).get("faults"):
         return list(faults)

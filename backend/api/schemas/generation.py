@@ -37,6 +37,19 @@ class VectorBlock(Document):
     stop: int
 
 
+class MatchCurveDocument(Document):
+    """Straight lines between points, from (-1, 0) to the first one."""
+
+    by: str = Field(description="the field that tells the kind")
+    scores: list[float]
+    shares: list[float] = Field(description="share of neighbours of the same kind at each score")
+    error: float = Field(
+        description="expected calibration error, on products that the curve was not fitted on"
+    )
+    pairs: int = Field(description="neighbours that it was fitted on")
+    products: int = Field(description="products that the index held then")
+
+
 class GenerationDetail(GenerationDocument):
     """A generation with its progress, and the numbers of its last check."""
 
@@ -58,6 +71,9 @@ class GenerationDetail(GenerationDocument):
     retired_at: datetime | None
     dropped_at: datetime | None
     quality: dict[str, Any] | None = Field(description="each number, its bound and its verdict")
+    match: MatchCurveDocument | None = Field(
+        description="from a score to a `match`; null while there are too few labels"
+    )
 
 
 class GenerationPage(Document):

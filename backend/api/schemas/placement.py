@@ -15,14 +15,14 @@ from backend.api.schemas.document import BodyLimits, Document
 from backend.api.schemas.filters import Filter
 from backend.api.schemas.problem import ProblemFault
 from backend.api.schemas.query import MOST_WORDS
-from backend.api.schemas.shaping import SHAPING_MEMBERS, ShapedBody
+from backend.api.schemas.shaping import LEAST_MATCH, SHAPING_MEMBERS, ShapedBody
 from backend.catalogue.drafts import Sku
 from backend.errors import UnknownPlacement
 from backend.filters import Schema
 from backend.merchandising import placements
 from backend.search.similar import MAX_LIMIT, PlacementUsed, Query
 
-_MEMBERS: Final = ("limit", "exclude", "min_score", "colour")
+_MEMBERS: Final = ("limit", "exclude", "min_score", "min_match", "colour")
 
 
 class PlacementBody(ShapedBody):
@@ -31,6 +31,7 @@ class PlacementBody(ShapedBody):
     limit: int | None = Field(None, ge=1, le=MAX_LIMIT, description="how many at most")
     exclude: list[Sku] = Field([], max_length=MOST_WORDS, description="skus that are left out")
     min_score: float | None = Field(None, ge=-1, le=1)
+    min_match: float | None = Field(None, ge=0, le=1, description=LEAST_MATCH)
     colour: float | None = Field(None, ge=0, le=1, description="how much colour counts")
     filter: Filter = {}
 

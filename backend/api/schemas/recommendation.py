@@ -16,13 +16,22 @@ from backend.api.schemas.filters import Filter
 from backend.api.schemas.image_query import BOX, IMAGE_URI, NO_IMAGE, BoxNumbers, ImageUri
 from backend.api.schemas.product import Product, ProductMember
 from backend.api.schemas.query import MOST_WORDS
-from backend.api.schemas.shaping import BOOSTED, PLACEMENT, RELAXED, RELAXED_ITEM, ShapedBody
+from backend.api.schemas.shaping import (
+    BOOSTED,
+    PINNED_BY,
+    PLACEMENT,
+    RELAXED,
+    RELAXED_ITEM,
+    ShapedBody,
+)
 from backend.api.schemas.similar_items import (
     CURSOR,
     GROUP_SIZE,
     NEXT_CURSOR,
     RESTRICTED,
     PlacementMeta,
+    RuleActed,
+    RulesMeta,
 )
 from backend.catalogue.drafts import Sku
 from backend.events.answers import ListName
@@ -34,6 +43,9 @@ from backend.search.similar import MAX_LIMIT
 MOST_EXAMPLES = 100
 MOST_IMAGES = 5
 """Images that one request may name: each is fetched and embedded while the client waits."""
+
+
+EXPLAIN_RULES = "whether each item says which rules have acted on it"
 
 
 class LeaveOut(StrEnum):
@@ -97,6 +109,7 @@ class RecommendationBody(ShapedBody):
     limit: int = Field(10, ge=1, le=MAX_LIMIT, description="how many at most; 10 if absent")
     placement: str | None = Field(None, description=PLACEMENT)
     exclude: list[Sku] = Field([], max_length=MOST_WORDS, description="skus that are left out")
+    explain: bool = Field(False, description=EXPLAIN_RULES)
     fields: list[ProductMember] = Field(
         [], max_length=MOST_WORDS, description="members of the products that are wanted"
     )
@@ -123,6 +136,12 @@ class BecauseDocument(Document):
     share: float = Field(description="of the score, 0 to 1")
 
 
+class RulesExplanation(Document):
+    """Which rules have acted on an item."""
+
+    rules: list[RuleActed]
+
+
 class Recommended(Document):
     """A product of a list."""
 
@@ -134,6 +153,8 @@ class Recommended(Document):
     group_size: int | None = Field(None, ge=1, description=GROUP_SIZE)
     boost: float | None = Field(None, description=BOOSTED)
     relaxed: list[str] | None = Field(None, description=RELAXED_ITEM)
+    pinned_by: int | None = Field(None, description=PINNED_BY)
+    explain: RulesExplanation | None = Field(None, description="only where it is asked for")
 
 
 class TasteDocument(Document):
@@ -165,6 +186,7 @@ class RecommendationMeta(Document):
     restricted: dict[str, list[str]] | None = Field(None, description=RESTRICTED)
     relaxed: list[str] | None = Field(None, description=RELAXED)
     placement: PlacementMeta | None = None
+    rules: RulesMeta | None = Field(None, description="only where `explain` is given")
     took_ms: float
 
 

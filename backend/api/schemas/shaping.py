@@ -16,7 +16,7 @@ from backend.api.schemas.filters import read_number
 from backend.api.schemas.query import QueryReader
 from backend.filters import OPEN_PREFIX
 from backend.search.boosting import MOST, RULE, Boost, check_sum
-from backend.search.shaping import FIELDS, MIN_SCORE, Shaping
+from backend.search.shaping import FIELDS, MIN_MATCH, MIN_SCORE, Shaping
 
 MOST_BOOSTS: Final = 10
 MOST_CLAUSES: Final = 20
@@ -29,11 +29,19 @@ BOOST_WORDS: Final = f"{BOOST}: `field:weight` or `field:weight:none_at:full_at`
 PLACEMENT: Final = "the placement whose settings hold for all that the request does not say itself"
 RELAX: Final = (
     "clauses that may be dropped, in this order, while fewer than `limit` products pass: fields of "
-    "the filter or of `restrict`, or `min_score`"
+    "the filter or of `restrict`, `min_score` or `min_match`"
 )
-CLAUSES: Final = f"takes up to {MOST_CLAUSES} names of fields, or {MIN_SCORE}"
-BOOSTED: Final = "where `boost` is given: what is added to the score for the order of the list"
+CLAUSES: Final = f"takes up to {MOST_CLAUSES} names of fields, {MIN_SCORE} or {MIN_MATCH}"
+BOOSTED: Final = (
+    "where `boost` is given, or a rule raises or lowers the item: what is added to the score for "
+    "the order of the list"
+)
+PINNED_BY: Final = "the rule that has put the item at its position"
 RELAXED_ITEM: Final = "the clauses that were dropped before this item was found"
+LEAST_MATCH: Final = (
+    "lowest `match` of the list; it does nothing while the generation has no curve, and beside "
+    "`text` or `colour`"
+)
 RELAXED: Final = "where `relax` is given: the clauses that were dropped"
 _BOOST: Final = re.compile(r"(.+?):([^:]+)(?::([^:]+):([^:]+))?")
 GROUP_BY: Final = (
@@ -121,7 +129,7 @@ class ShapedBody(RequestBody):
 
 def is_clause(name: str, fields: Collection[str]) -> bool:
     """Tell whether `relax` may name this."""
-    return name == MIN_SCORE or name in fields or name.startswith(OPEN_PREFIX)
+    return name in (MIN_SCORE, MIN_MATCH) or name in fields or name.startswith(OPEN_PREFIX)
 
 
 SHAPING_MEMBERS: Final = frozenset(ShapedBody.model_fields)

@@ -28,6 +28,8 @@ from backend.api.schemas.product import MEMBERS, Product, ProductMember
 from backend.api.schemas.query import MOST_WORDS, QueryReader
 from backend.api.schemas.shaping import (
     BOOSTED,
+    LEAST_MATCH,
+    PINNED_BY,
     PLACEMENT,
     RELAXED,
     RELAXED_ITEM,
@@ -42,9 +44,10 @@ from backend.catalogue.texts import storable
 from backend.events.outcomes import id_of_similar
 from backend.filters import Scalar, Schema
 from backend.images.box import Box
+from backend.merchandising.rule_set import Action
 from backend.queue.progress import State
 from backend.search import found
-from backend.search.paging import MOST_SHOWN
+from backend.search.paging import MOST_SHOWN, Position
 from backend.search.query_text import LONGEST
 from backend.search.similar import MAX_LIMIT, Answer, Query
 from backend.vectors import SearchMode
@@ -63,18 +66,32 @@ TEXT: Final = "what the products look like, in English words, such as `red flora
 TEXT_WEIGHT: Final = (
     "how much the text counts beside an image or a product, from 0 to 1; 0.5 if absent"
 )
-EXPLAIN: Final = "whether each item says how similar the parts of its vector are"
+EXPLAIN: Final = (
+    "whether each item says how similar the parts of its vector are, and which rules have acted"
+)
 
 
 GROUP_SIZE: Final = (
     "where the list is grouped: how many indexed products that pass the filter are in this group; "
     "null where the vector store does not allow to count"
 )
+MATCH: Final = (
+    "how probable it is that a shopper calls it the same kind, by the shop's own labels; absent "
+    "while the generation has no curve, and beside `text` or `colour`"
+)
+MATCH_SCORE: Final = (
+    "where `min_match` is given: the score that it stands for, 2 where no score has it; null where "
+    "there is no curve, so that it does nothing"
+)
 CURSOR: Final = (
     "the `next_cursor` of the page before; all else as in its request, except for `limit`, `fields`"
     " and `explain`"
 )
 CURSOR_OF_IMAGE: Final = f"{CURSOR}, and without the image, which the cursor stands for"
+GENERATION: Final = (
+    "the `generation` of an earlier answer: search in the same one, for batches that belong "
+    "together; 410 if it is gone"
+)
 NEXT_CURSOR: Final = (
     "for the next page, which repeats none of the products shown so far; null: nothing follows, or "
     f"{MOST_SHOWN} have been shown"
@@ -90,10 +107,18 @@ class ScorePart(Document):
     weight: float = Field(ge=0, le=1, description="the weights of all parts add up to 1")
 
 
+class RuleActed(Document):
+    """A rule that has acted on an item."""
+
+    id: int
+    action: Action
+
+
 class Explanation(Document):
     """Why a product is an answer."""
 
     parts: list[ScorePart]
+    rules: list[RuleActed] = Field([], description="the rules that have acted on it")
 
 
 class Neighbour(Document):
@@ -103,11 +128,35 @@ class Neighbour(Document):
     score: float = Field(
         ge=-1, le=1, description="similarity: the sum over the parts of weight times cosine"
     )
+    match: float | None = Field(None, ge=0, le=1, description=MATCH)
     product: Product
     explain: Explanation | None = Field(None, description="only where it is asked for")
     group_size: int | None = Field(None, ge=1, description=GROUP_SIZE)
     boost: float | None = Field(None, description=BOOSTED)
     relaxed: list[str] | None = Field(None, description=RELAXED_ITEM)
+    pinned_by: int | None = Field(None, description=PINNED_BY)
+
+
+class RuleEffect(RuleActed):
+    """A rule that holds for a list, and how many products it has pinned, hidden or moved."""
+
+    products: int
+
+
+class NotPinned(Document):
+    """A product that a rule pins, and that this list does not show for that."""
+
+    id: int = Field(description="of the rule")
+    sku: str | None
+    reason: str
+
+
+class RulesMeta(Document):
+    """What rules have done to a list."""
+
+    hidden: int = Field(description="products that were near enough, and are hidden")
+    acted: list[RuleEffect]
+    not_pinned: list[NotPinned]
 
 
 class PlacementMeta(Document):
@@ -147,7 +196,9 @@ class SimilarMeta(BaseModel):
     )
     restricted: dict[str, list[str]] | None = Field(None, description=RESTRICTED)
     relaxed: list[str] | None = Field(None, description=RELAXED)
+    min_match_score: float | None = Field(None, description=MATCH_SCORE)
     placement: PlacementMeta | None = None
+    rules: RulesMeta | None = Field(None, description="only where `explain` is given")
 
 
 class SimilarAnswer(Document):
@@ -182,6 +233,7 @@ class SimilarBody(ShapedBody):
     )
     placement: str | None = Field(None, description=PLACEMENT)
     min_score: float | None = Field(None, ge=-1, le=1)
+    min_match: float | None = Field(None, ge=0, le=1, description=LEAST_MATCH)
     image: int | None = Field(None, ge=1, le=MOST_IMAGES, description=IMAGE)
     box: BoxNumbers | None = Field(None, description=BOX)
     colour: float | None = Field(None, ge=0, le=1, description=COLOUR)
@@ -214,6 +266,7 @@ class SimilarBody(ShapedBody):
             schema=fields,
             exclude=self.exclude,
             min_score=self.min_score,
+            min_match=self.min_match,
             image=self.image,
             box=None if self.box is None else Box.of(self.box),
             text=self.text,
@@ -237,7 +290,9 @@ class SimilarBatchBody(ShapedBody):
     )
     placement: str | None = Field(None, description=PLACEMENT)
     min_score: float | None = Field(None, ge=-1, le=1)
+    min_match: float | None = Field(None, ge=0, le=1, description=LEAST_MATCH)
     colour: float | None = Field(None, ge=0, le=1, description=COLOUR)
+    generation: int | None = Field(None, ge=1, le=2**53, description=GENERATION)
     filter: Filter = {}
 
     @field_validator("skus")
@@ -253,9 +308,11 @@ class SimilarBatchBody(ShapedBody):
             schema=fields,
             exclude=self.exclude,
             min_score=self.min_score,
+            min_match=self.min_match,
             shows_images=shows_images(self.fields),
             colour=self.colour,
             shaping=self.shaping,
+            after=None if self.generation is None else Position(generation_id=self.generation),
         )
         return with_placement(query, self.placement, self.model_fields_set)
 
@@ -273,6 +330,7 @@ class SimilarBatchItem(Document):
     )
     restricted: dict[str, list[str]] | None = Field(None, description=RESTRICTED)
     relaxed: list[str] | None = Field(None, description=RELAXED)
+    min_match_score: float | None = Field(None, description=MATCH_SCORE)
     problem: BatchProblem | None = None
 
 
@@ -336,10 +394,11 @@ def read_query(
     exclude = reader.skus("exclude")
     wanted = reader.words_among("fields", MEMBERS)
     min_score = reader.number("min_score", least=-1, most=1) if scored else None
+    min_match = reader.number("min_match", least=0, most=1) if scored else None
     text = _text(reader) if scored else None
     text_weight = reader.number("text_weight", least=0, most=1) if scored else None
     colour = reader.number("colour", least=0, most=1) if scored else None
-    explain = reader.flag("explain") if scored else False
+    explain = reader.flag("explain")
     box = read_box(reader) if with_image else None
     shaping = read_shaping(reader, fields, compared=compared)
     where = reader.where(fields)
@@ -350,6 +409,7 @@ def read_query(
         schema=fields,
         exclude=exclude,
         min_score=min_score,
+        min_match=min_match,
         shows_images=shows_images(wanted),
         text=text,
         text_weight=0.5 if text_weight is None else text_weight,
@@ -442,7 +502,7 @@ class EachAnswer:
             "query_state": answer.meta["query_state"],
             "index_lags": answer.meta["index_lags"],
         }
-        shaped = ("restricted", "relaxed")
+        shaped = ("restricted", "relaxed", "min_match_score")
         return written | {name: answer.meta[name] for name in shaped if name in answer.meta}
 
     def _item(self, item: found.Neighbour) -> Json:
@@ -456,9 +516,18 @@ class EachAnswer:
 def shaped_members(item: found.Neighbour) -> Json:
     """Return what an item shows of how its list was shaped."""
     shown: Json = {} if item.group_size is None else {"group_size": item.group_size}
+    if item.match is not None:
+        shown["match"] = round(item.match, 4)
     if item.boost is not None:
         shown["boost"] = round(item.boost, 6)
+    if item.pinned_by is not None:
+        shown["pinned_by"] = item.pinned_by
     return shown | ({"relaxed": list(item.relaxed)} if item.relaxed else {})
+
+
+def rules_of_item(item: found.Neighbour) -> list[Json]:
+    """Return the rules that have acted on an item, as JSON."""
+    return [rule._asdict() for rule in item.rules]
 
 
 def product_of_item(item: found.Neighbour, writer: ProductWriter) -> Json:
@@ -478,5 +547,8 @@ def _write_item(item: found.Neighbour, writer: ProductWriter) -> Json:
     written = {"sku": item.product.sku, "score": item.score, "product": product}
     written |= shaped_members(item)
     if item.parts is not None:
-        written["explain"] = {"parts": [part._asdict() for part in item.parts]}
+        written["explain"] = {
+            "parts": [part._asdict() for part in item.parts],
+            "rules": rules_of_item(item),
+        }
     return written

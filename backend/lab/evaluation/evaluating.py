@@ -11,10 +11,11 @@ import numpy as np
 from backend.database.engine import Database
 from backend.embedders import Embedder
 from backend.images.decoder_pool import Decoded
+from backend.lab.evaluation.calibrating import calibrate
 from backend.lab.evaluation.labels import Labels, read_products
 from backend.lab.evaluation.neighbours import intra_list_diversity, nearest
 from backend.lab.evaluation.planning import EvaluationOptions, EvaluationPlan, make_plan
-from backend.lab.evaluation.results import Contender, Evaluation, Share
+from backend.lab.evaluation.results import Calibration, Contender, Evaluation, Share
 from backend.lab.evaluation.scoring import Ranking, score_rankings
 from backend.lab.evaluation.speed import images_per_second
 from backend.lab.evaluation.stored_vectors import embed_missing, load_vectors
@@ -71,6 +72,7 @@ def evaluate(context: EvaluationContext, options: EvaluationOptions) -> tuple[Ev
         distribution={by: _shares(labels, queries) for by, labels in plan.labels.items()},
         contenders=_contenders(context, plan, options),
         scores=scores,
+        calibrations=_calibrations(context, plan, digests, queries, options),
     )
     return evaluation, Evidence(plan=plan, queries=queries, groups=groups, rankings=rankings)
 
@@ -107,6 +109,24 @@ def _rank(
     neighbours = nearest(vectors, queries, k=options.k, metric=options.metric)
     diversity = intra_list_diversity(vectors, neighbours.positions)
     return Ranking(embedder=spec, neighbours=neighbours, diversity=diversity)
+
+
+def _calibrations(
+    context: EvaluationContext,
+    plan: EvaluationPlan,
+    digests: Mapping[str, Sequence[str]],
+    queries: Positions,
+    options: EvaluationOptions,
+) -> list[Calibration]:
+    """Calibrate each embedder by the first label; a distance has no curve."""
+    if options.metric != "cosine":
+        return []
+    labels = plan.labels[options.by[0]]
+    found = []
+    for spec, embedder in context.embedders.items():
+        vectors = load_vectors(context.db, embedder.fingerprint, digests[spec])
+        found.append(calibrate(spec, vectors, labels, queries, seed=options.seed))
+    return [it for it in found if it is not None]
 
 
 def _shares(labels: Labels, queries: Positions) -> list[Share]:

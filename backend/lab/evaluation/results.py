@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from backend.lab.evaluation.intervals import Estimate
+from backend.search.matches import MatchBin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +68,20 @@ class Score:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """The curve from a cosine to the share of neighbours with the label, and how true it is."""
+
+    embedder: str  # its spec
+    by: str
+    scores: Sequence[float]  # the points of the curve
+    shares: Sequence[float]
+    fitted_pairs: int
+    pairs: int  # of other products, by which it is judged
+    error: float  # expected calibration error
+    bins: Sequence[MatchBin]  # those pairs by their match
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """All results, and the options that led to them."""
 
@@ -79,6 +94,11 @@ class Evaluation:
     distribution: Mapping[str, Sequence[Share]]  # label -> categories, the largest first
     contenders: Sequence[Contender]
     scores: Sequence[Score]
+    calibrations: Sequence[Calibration] = ()  # by the first label; none for distances
+
+    def calibration(self, embedder: str) -> Calibration | None:
+        """Return the calibration of an embedder, if there is one."""
+        return next((it for it in self.calibrations if it.embedder == embedder), None)
 
     def score(self, embedder: str, by: str, group: str) -> Score:
         """Return one score."""

@@ -16,7 +16,14 @@ from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from backend.database.engine import Database
-from backend.database.models import Event, Product, ProductDay, ProductPair, ProductPopularity
+from backend.database.models import (
+    CategoryPair,
+    Event,
+    Product,
+    ProductDay,
+    ProductPair,
+    ProductPopularity,
+)
 from backend.errors import NotEvaluable
 from backend.events import counting
 from backend.events.kinds import STRENGTH
@@ -71,6 +78,7 @@ def count(db: Database, report: Callable[[int, int], None]) -> None:
 
     def start(session: Session) -> int:
         session.execute(delete(ProductPair))
+        session.execute(delete(CategoryPair))
         session.execute(delete(ProductDay))
         session.execute(delete(ProductPopularity))
         session.execute(update(Event).where(Event.product_id.is_not(None)).values(pending=DUE))

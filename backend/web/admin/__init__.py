@@ -14,6 +14,7 @@ from backend.web.admin import (
     job_pages,
     overview,
     quarantine_pages,
+    rule_pages,
     search_page,
 )
 from backend.web.admin.sections import blueprint
@@ -26,5 +27,6 @@ __all__ = [
     "job_pages",
     "overview",
     "quarantine_pages",
+    "rule_pages",
     "search_page",
 ]

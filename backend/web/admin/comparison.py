@@ -14,10 +14,10 @@ from backend.database.models import Generation, Product
 from backend.reindex.checks import Side
 from backend.reindex.checks.sample import SampledProduct, sample
 from backend.search.nearest_products import nearest_products
+from backend.search.recall import NEIGHBOURS
 from backend.vectors import Vector, VectorIndex
 
-QUERIES: Final = 8
-NEIGHBOURS: Final = 6
+QUERIES: Final = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ def compare(
         products = _read(session, ids)
     return [
         ComparedRow(
-            query=_product(products[it.id]),
+            query=sheet_product(products[it.id]),
             before=_products(products, first, second),
             after=_products(products, second, first),
         )
@@ -96,13 +96,16 @@ def _products(
     products: dict[int, Product], found: dict[int, float], other: dict[int, float]
 ) -> list[SheetProduct]:
     return [
-        _product(products[id_], score=score, is_shared=id_ in other)
+        sheet_product(products[id_], score=score, is_shared=id_ in other)
         for id_, score in found.items()
         if id_ in products
     ]
 
 
-def _product(row: Product, *, score: float | None = None, is_shared: bool = False) -> SheetProduct:
+def sheet_product(
+    row: Product, *, score: float | None = None, is_shared: bool = False
+) -> SheetProduct:
+    """Return a row of the catalogue as it stands on a sheet."""
     return SheetProduct(
         sku=row.sku,
         name=row.display_name or row.sku,

@@ -52,11 +52,20 @@ def draw_map(session: Session, generation: Generation) -> LatentMap | None:
 
     The sample goes by the digests of images, which are as good as random.
     """
+    is_of = ImageVector.fingerprint == generation.fingerprint
+    first = (  # by the primary key alone, before any vector is read
+        select(ImageVector.image_digest)
+        .where(is_of)
+        .order_by(ImageVector.image_digest)
+        .limit(SAMPLE)
+        .subquery()
+    )
     rows = session.execute(
         select(Product.sku, Product.display_name, Product.article_type, ImageVector.vector)
-        .join(ImageVector, ImageVector.image_digest == Product.image_digest)
-        .where(ImageVector.fingerprint == generation.fingerprint, Product.removed_at.is_(None))
-        .order_by(ImageVector.image_digest, Product.id)
+        .join(first, first.c.image_digest == Product.image_digest)
+        .join(ImageVector, (ImageVector.image_digest == first.c.image_digest) & is_of)
+        .where(Product.removed_at.is_(None))
+        .order_by(Product.image_digest, Product.id)
         .limit(SAMPLE)
     ).all()
     if len(rows) < 3:

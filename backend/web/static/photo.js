@@ -87,6 +87,9 @@ async function search(box) {
   const headers = { Accept: "text/html", "X-Csrf-Token": document.getElementById("gallery").dataset.csrf };
   const results = document.getElementById("results");
   results.classList.add("busy");
+  results.setAttribute("aria-busy", "true");
+  const wait = results.querySelector(".empty");
+  if (wait) wait.textContent = "Searching … The first search takes longer: the network is loaded.";
   try {
     const address = document.getElementById("photo-form").action;
     const page = await fetchPage(address, { method: "POST", body, headers, signal: running.signal });
@@ -103,6 +106,7 @@ async function search(box) {
 function fail(reason) {
   const results = document.getElementById("results");
   results.classList.remove("busy");
+  results.removeAttribute("aria-busy");
   const said = document.createElement("p");
   said.className = "warning";
   said.setAttribute("role", "alert");

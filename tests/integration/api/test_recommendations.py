@@ -164,3 +164,34 @@ def test_wrong_parameters_are_named(colours: Shop, query: str) -> None:
     response = colours.client.get(f"/v1/users/ann/recommendations?{query}")
     assert (response.status_code, response.mimetype) == (422, PROBLEM)
     assert response.json["errors"][0]["parameter"] == query.partition("=")[0]
+
+
+def test_a_product_is_completed_by_categories_and_looks_where_nobody_acted(shop: Shop) -> None:
+    kinds = {"shirt": "Topwear", "jeans": "Bottomwear", "watch": "Watches"}
+    for number, colour in enumerate(["#ff0000", "#f80404", "#0000ff", "#f00808"]):
+        for sku, kind in kinds.items():
+            shop.put(f"{sku}-{number}", colour, sub_category=kind)
+    shop.put("shirt-new", "#ff0000", sub_category="Topwear")
+    shop.put("bag", "#ff0000", sub_category="Bags")
+    shop.put("odd", "#ff0000")
+    shop.work()
+    act(shop, ("purchase", "shirt-3"), ("purchase", "jeans-3"), user="a", basket="a")
+    act(shop, ("purchase", "shirt-3"), ("purchase", "jeans-3"), user="b", basket="b")
+    act(shop, ("view", "shirt-3"), ("view", "watch-3"), user="c", session="c")
+
+    path = "/v1/products/shirt-new/together?complementary=true&limit=20"
+    items = shop.client.get(path).json["items"]
+    by_reason = [(it["reason"], it["sku"].partition("-")[0]) for it in items]
+    assert {it["sku"] for it in items[:2]} == {"jeans-3", "watch-3"}  # as shirt-3 goes with them
+    assert [reason for reason, _ in by_reason[2:]] == ["category"] * 6 + ["look"]
+    assert items[-1]["sku"] == "bag"  # nobody bought one with a shirt
+    assert not [it for it in items if it["product"]["sub_category"] == "Topwear"]
+    first = next(it for it in items if it["reason"] == "category")
+    assert first["sku"] == "jeans-0"  # the category that was bought most often, and red
+    assert first["because"] == [{"sku": "shirt-new", "share": 1.0}]
+    assert {"jeans", "watch"} >= {sku for reason, sku in by_reason if reason == "category"}
+
+    watches = shop.client.get(f"{path}&sub_category=Watches").json["items"]
+    assert {it["product"]["sub_category"] for it in watches} == {"Watches"}
+    assert "category" in {it["reason"] for it in watches}
+    assert shop.client.get("/v1/products/odd/together?complementary=true").status_code == 200

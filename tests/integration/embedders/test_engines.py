@@ -159,3 +159,23 @@ def test_batches_of_several_streams_stay_in_order(folder: Path, threads: int) ->
     vectors = load(SMALL, compute=compute).embed(GARMENTS)
 
     assert (vectors * embed_in(folder)).sum(axis=1).min() >= 0.99999
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_the_first_inferences_of_a_process_may_come_at_once(attempt: int) -> None:
+    """Two threads that made OpenVINO's first conversion waited for each other, one time of two."""
+    program = """
+import os, sys, threading
+import backend.embedders.openvino_network
+import openvino as ov
+sys.setswitchinterval(1e-6)
+together = threading.Barrier(8)
+def convert():
+    together.wait()
+    ov.Type.f32.to_dtype()
+threads = [threading.Thread(target=convert) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+    ran = subprocess.run([sys.executable, "-c", program], timeout=100, check=False)
+    assert ran.returncode == 0

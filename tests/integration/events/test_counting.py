@@ -12,7 +12,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from backend.database.engine import Database
-from backend.database.models import Event, Product, ProductDay, ProductPair
+from backend.database.models import CategoryPair, Event, Product, ProductDay, ProductPair
 from backend.events import counting, pairing, record, shoppers
 from backend.events.decay import day_of, growth
 from backend.events.kinds import STRENGTH, Kind
@@ -168,6 +168,30 @@ def test_parts_of_any_size_count_the_same(db: Database, seed: int) -> None:
     for pair, (score, times) in wanted.items():
         assert found[pair] == (pytest.approx(score), times)
     assert days(db).keys() == by_day.keys()
+
+
+def test_pairs_add_to_those_of_their_categories(shop: Database) -> None:
+    for number, kind in ((0, "Topwear"), (1, "Bottomwear"), (2, "Topwear")):
+        named = update(Product).where(Product.sku == sku(number)).values(sub_category=kind)
+        shop.write(lambda session, it=named: session.execute(it))  # type: ignore[misc]
+    store(
+        shop,
+        *[
+            NewEvent(id=f"{n}", kind=Kind.PURCHASE, sku=sku(n), session="s", at=NOW)
+            for n in range(4)
+        ],
+    )
+    count_all(shop, limit=3)
+    with shop.read() as session:
+        found = {
+            (it.level, it.category, it.other): (it.score / growth(NOW), it.times)
+            for it in session.scalars(select(CategoryPair))
+        }
+    assert found == {
+        ("sub_category", "Bottomwear", "Topwear"): (pytest.approx(2.0), 2),
+        ("sub_category", "Topwear", "Bottomwear"): (pytest.approx(2.0), 2),
+        ("sub_category", "Topwear", "Topwear"): (pytest.approx(2.0), 2),
+    }
 
 
 def test_what_is_sent_again_is_stored_once(shop: Database) -> None:

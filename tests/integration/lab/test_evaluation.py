@@ -127,6 +127,13 @@ def test_each_embedder_is_scored_by_each_label_over_one_index(services: Services
     assert [c.index_mb for c in found.contenders] == [
         pytest.approx((PRODUCTS - 1) * size * 4 / 1e6) for size in (193, 4)
     ]
+    for spec in SPECS:
+        curve = found.calibration(spec)
+        assert curve is not None
+        assert curve.by == "article_type"
+        assert list(curve.shares) == sorted(curve.shares)
+        assert curve.pairs == sum(it.pairs for it in curve.bins) == 16 * 30
+        assert 0 < curve.error < 0.3
 
 
 def test_the_categories_add_up_to_the_whole(services: Services) -> None:
@@ -266,6 +273,7 @@ def test_stored_vectors_are_judged_in_any_database(any_db: Database) -> None:
 def test_euclidean_distance_orders_unit_vectors_as_the_cosine_does(services: Services) -> None:
     cosine = ask(services)
     euclidean = ask(services, EvaluationOptions(**{**vars(FEW), "metric": "euclidean"}))
+    assert euclidean.calibrations == [], "a distance has no curve"
 
     for one, other in zip(cosine.scores, euclidean.scores, strict=True):
         assert one.metrics["map"].value == pytest.approx(other.metrics["map"].value, abs=0.02)
@@ -387,6 +395,15 @@ def test_the_command_prints_tables_and_writes_figures_and_page(run: Run, tmp_pat
     value = written["scores"][0]["metrics"]["map"]["value"]
     assert f"{value:.3f}" in shown
     assert f"{value:.3f}" in page.read_text()
+    curves = written["calibrations"]
+    assert [it["embedder"] for it in curves] == list(SPECS)
+    for curve in curves:
+        assert f"{curve['error']:.3f}" in shown
+        assert f"error {curve['error']:.3f}" in page.read_text()
+    drawn = Page(page.read_text())
+    assert drawn.with_class("plot") == 2 * len(SPECS)
+    circles = [tag for tag, _ in drawn.tags if tag == "circle"]
+    assert len(circles) == sum(len(it["bins"]) for it in curves)
 
 
 def test_the_page_needs_nothing_from_outside(run: Run, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from backend.database.models import (
 from backend.embedders import Compute
 from backend.embedders.mean_colour import MeanColour
 from backend.errors import ModelMismatch, ReindexRunning, WrongState
-from backend.reindex import ReindexPlan
+from backend.reindex import ReindexPlan, calibration
 from backend.search.query_text import TextEncoder
 from backend.search.similar import Answer, Query, SimilarProducts
 from backend.settings import Settings
@@ -145,7 +145,29 @@ def test_the_numbers_of_the_check_are_kept_with_the_generation(shop: ReindexedSh
     assert checks["unsettled"]["value"] == 0
     assert checks["query_encoder"]["passed"]
     assert checks["overlap@10"]["bound"] is None  # of another embedder it is only reported
+    assert checks["match_error"]["value"] is None
+    assert checks["match_error"]["says"] == "too few labels for a curve of `match`"
     assert not quality["forced"]
+
+
+def test_a_promotion_fits_the_match_of_its_own_generation(
+    shop: ReindexedShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "LEAST_PRODUCTS", 20)
+    shop.fill(30)
+    shop.reindex(embedder=BETTER)
+    active, standby = shop.generation_in(ACTIVE), shop.generation_in(STANDBY)
+    assert active.match_curve is not None
+    assert active.match_curve["by"] == "article_type"
+    assert active.quality is not None
+    check = active.quality["checks"]["match_error"]
+    assert (check["value"], check["bound"]) == (active.match_curve["error"], None)
+    items = shop.similar("s0").items
+    assert items[0].match is not None
+    assert items[0].match > 0.9
+    assert standby.match_curve is None
+    shop.roll_back()
+    assert {item.match for item in shop.similar("s0").items} == {None}
 
 
 def test_a_reindex_without_another_embedder_opens_no_image_and_runs_no_network(

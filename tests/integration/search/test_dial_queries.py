@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from sqlalchemy import select, update
 from support.image_files import GARMENTS, encoded
+from support.pages import pages_of, part, read, skus_in
 from support.qdrant_wire import LOCAL_MODE_WARNINGS, Wire
 from support.shop import PROBLEM, Shop
 from typer.testing import Result
@@ -180,6 +181,17 @@ def test_the_command_has_the_dial_and_shows_both_parts(
     assert "0.50 colour" in shown
     scores = [float(score) for score in re.findall(r"^│ (-?\d\.\d{3})", shown, re.MULTILINE)]
     assert scores == pytest.approx(list(oracle.values()), abs=2e-3)
+
+
+def test_the_page_of_a_product_has_the_dial_and_shows_both_parts(garments: Shop) -> None:
+    browser = pages_of(garments)
+    by_look, by_colour = (read(browser, f"/products/0000?colour={it}") for it in ("0", "1"))
+
+    assert 'name="colour"' in by_look
+    assert skus_in(part(by_look, "similar")) == list(expected(garments, "0000", 0))
+    assert skus_in(part(by_colour, "similar")) == list(expected(garments, "0000", 1))
+    assert by_colour.count("counts 50 %") == 2 * (len(FILES) - 1)
+    assert by_colour.count("Similarity of colour") == len(FILES) - 1
 
 
 def test_an_embedder_without_a_part_for_colour_has_no_dial(wardrobe: Shop) -> None:

@@ -31,6 +31,7 @@ QUERIES: dict[str, dict[str, Any]] = {
         "path": "/v1/products/0001/similar",
         "query_string": {"base_colour": "Red,Blue", "year_gte": "2000", "attributes.fit_not": "x"},
     },
+    "least-match": {"path": "/v1/products/0001/similar?min_match=0.5"},
     "others-left-out": {"path": "/v1/products/0001/similar?exclude=0002,unknown"},
     "one-image": {"path": "/v1/products/0001/similar?image=1"},
     "further-image": {"path": "/v1/products/several/similar?image=2"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import delete
+from sqlalchemy.exc import OperationalError
 from support.keys import UNKNOWN, bearer
-from support.operator_page import HTML, OperatorBrowser, text_of, token_in
+from support.operator_page import OperatorBrowser, text_of
+from support.pages import HTML, token_in
 from support.shop import PROBLEM, Shop
 
 from backend import jobs, logs
@@ -27,7 +30,7 @@ from backend.web import register_web
 from backend.web.admin import overview
 from backend.web.session import COOKIE
 
-PAGES = ("", "/generations", "/quarantine", "/feeds", "/jobs", "/search", "/evaluation")
+PAGES = ("", "/generations", "/quarantine", "/feeds", "/jobs", "/search", "/rules", "/evaluation")
 
 
 @pytest.fixture
@@ -93,19 +96,17 @@ def test_the_session_ends_with_its_key_and_by_signing_out(
     locked_browser.sign_in(token(Scope.ADMIN))
     [key] = shop.services.db.write(keys.list_keys)
     shop.services.db.write(lambda session: keys.revoke(session, key.prefix))
-    fresh = OperatorBrowser(shop, locked=True)  # the other process remembers a key for seconds
+    fresh = OperatorBrowser(shop, locked=True, fresh=True)
     found = locked_browser.client.get_cookie(COOKIE)
     assert found
     fresh.client.set_cookie(COOKIE, found.value)
     assert fresh.get().status_code == 303
 
 
-def test_too_many_wrong_keys_are_refused(locked_browser: OperatorBrowser) -> None:
-    statuses = [
-        locked_browser.sign_in(UNKNOWN.replace("000", f"{number:03d}", 1)).status_code
-        for number in range(25)
-    ]
-    assert (statuses[0], statuses[-1]) == (401, 429)
+def test_too_many_wrong_keys_are_refused(shop: Shop, locked: FlaskClient) -> None:
+    browser = OperatorBrowser(shop, locked=True, key_attempts="2/minute")
+    tried = [UNKNOWN.replace("000", f"{number:03d}", 1) for number in range(4)]
+    assert [browser.sign_in(key).status_code for key in tried] == [401, 401, 429, 429]
 
 
 ACTIONS = (
@@ -282,6 +283,39 @@ def test_a_refused_action_says_why_with_title_and_detail(
     unknown = browser.send("/quarantine", "/jobs/99999/cancel")
     assert unknown.status_code == 404
     assert "there is no job 99999" in text_of(unknown.text)
+
+
+def sqlite_error(code: int, text: str) -> Exception:
+    """What SQLite's driver raises."""
+    error = sqlite3.OperationalError(text)
+    error.sqlite_errorcode = code
+    return error
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "status", "says"),
+    [
+        (sqlite3.SQLITE_FULL, "database or disk is full", 507, "full"),
+        (sqlite3.SQLITE_ERROR, "no such column: x", 500, "its log has the reason"),
+    ],
+    ids=["a full disk", "our own fault"],
+)
+def test_a_database_that_fails_is_said_on_a_page(
+    browser: OperatorBrowser,
+    monkeypatch: pytest.MonkeyPatch,
+    code: int,
+    text: str,
+    status: int,
+    says: str,
+) -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise OperationalError("SELECT 1", {}, sqlite_error(code, text))
+
+    monkeypatch.setattr(overview.status, "status", fail)
+    failed = browser.get()
+    assert (failed.status_code, failed.mimetype) == (status, "text/html")
+    assert says in text_of(failed.text)
+    assert "Generations" in text_of(failed.text), "the menu is still there"
 
 
 def test_keys_are_no_part_of_any_page(

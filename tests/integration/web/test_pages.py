@@ -8,13 +8,16 @@ from collections.abc import Iterator
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import delete
-from support.keys import UNKNOWN, bearer, make_key
+from support.image_files import colour_image
+from support.keys import UNKNOWN, bearer, make_key, with_settings
 from support.pages import HTML, pages_of, token_in
 from support.shop import PROBLEM, Shop
 
 from backend.access import keys
 from backend.access.scope import Scope
+from backend.api import create_app
 from backend.database.models import ApiKey
+from backend.web import register_web
 from backend.web.session import COOKIE
 
 
@@ -77,6 +80,30 @@ def test_a_wrong_address_of_a_page_is_a_page_for_people_and_a_problem_for_script
     assert (shown.status_code, shown.mimetype) == (422, "text/html")
     assert "<script>" not in shown.text
     assert (told.status_code, told.mimetype) == (422, PROBLEM)
+
+
+def test_the_pages_can_be_left_out(shop: Shop) -> None:
+    services = with_settings(shop.services, web=False)
+    app = create_app(services)
+    register_web(app, services)
+    for path in ("/", "/sign-in", "/photo", "/products/a"):
+        answer = app.test_client().get(path, headers=HTML)
+        assert (answer.status_code, answer.mimetype) == (404, PROBLEM)
+
+
+def test_behind_a_proxy_all_addresses_begin_with_its_prefix(shop: Shop) -> None:
+    services = with_settings(shop.services, proxies=1)
+    app = create_app(services, locked=False)
+    register_web(app, services, locked=False)
+    shop.save("a", colour_image("red"))
+    headers = {**HTML, "X-Forwarded-Prefix": "/shop", "X-Forwarded-For": "192.0.2.1"}
+    browser = app.test_client()
+    for path in ("/", "/shop/", "/shop/products/a"):
+        page = browser.get(path, headers=headers)
+        addresses = re.findall(r'(?:src|href|action|data-\w+)="(/[^"]*)"', page.text)
+        assert page.status_code == 200
+        assert len(addresses) > 8
+        assert [it for it in addresses if not it.startswith("/shop/")] == []
 
 
 def test_where_keys_are_needed_a_person_is_asked_for_one_and_a_script_is_told(

@@ -1,0 +1,285 @@
+"""Rules in JSON: what is put, and what is shown of a rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    PlainValidator,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+from typing_extensions import TypeAliasType
+
+from backend.api.schemas.body import faults_of
+from backend.api.schemas.document import EITHER, BodyLimits, Document, RequestBody
+from backend.api.schemas.filters import Filter
+from backend.catalogue.drafts import Sku
+from backend.catalogue.texts import storable
+from backend.filters import Schema
+from backend.merchandising.placements import NAME
+from backend.merchandising.rule_set import PRIORITY, WEIGHT, Action
+from backend.merchandising.rules import MOST as MOST_RULES
+from backend.search.boosting import MOST
+from backend.search.rule_preview import MOST_SAMPLED, SAMPLE, Tried
+from backend.search.rule_state import RuleState
+from backend.search.similar import MAX_LIMIT
+
+MOST_SKUS: Final = 100
+MOST_TRIED: Final = 50
+
+Text: TypeAlias = Annotated[str, AfterValidator(storable), Field(min_length=1, max_length=200)]
+
+
+def _with_zone(time: datetime) -> datetime:
+    if time.tzinfo is None:
+        raise ValueError("needs a time zone, such as 2026-12-24T18:00:00Z")
+    return time.astimezone(UTC)
+
+
+Moment: TypeAlias = Annotated[datetime, AfterValidator(_with_zone)]
+
+
+class RuleBody(RequestBody):
+    """What a merchandiser wants of lists. Either `skus` or `filter` names the products."""
+
+    action: Action = Field(
+        strict=False,
+        description="pin: show at `position`; hide: leave out; boost: raise by `weight`; bury: "
+        "lower by `weight`",
+    )
+    name: Text | None = Field(None, description="for people, such as `winter sale`")
+    skus: list[Sku] = Field(
+        [],
+        max_length=MOST_SKUS,
+        description="the products; several are pinned at following positions",
+    )
+    filter: Filter = Field(
+        {}, description="the products that pass it; of these, the best one of a list is pinned"
+    )
+    placement: Annotated[str, Field(pattern=f"^{NAME}$")] | None = Field(
+        None, description="whose lists it is for; absent: all lists"
+    )
+    condition: Filter = Field(
+        {},
+        description="what the query product must be like, or one of the examples; absent: any, or "
+        "none",
+    )
+    position: int | None = Field(
+        None, ge=1, le=MAX_LIMIT, description="of pinned products, from 1; 1 if absent"
+    )
+    weight: float | None = Field(
+        None,
+        gt=0,
+        le=MOST,
+        description=f"added to or taken from the score for the order of the list; {WEIGHT} if "
+        "absent",
+    )
+    priority: int = Field(
+        PRIORITY, ge=0, le=1000, description=f"smaller ones go first; {PRIORITY} if absent"
+    )
+    starts_at: Moment | None = Field(None, strict=False, description="absent: at once")
+    ends_at: Moment | None = Field(None, strict=False, description="absent: never")
+    enabled: bool = Field(True, description="false: it is kept, and does nothing")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if bool(self.skus) == bool(self.filter):
+            raise PydanticCustomError(EITHER, "needs either skus or a filter")
+        if self.position is not None and self.action is not Action.PIN:
+            raise PydanticCustomError(EITHER, "only a rule that pins has a position")
+        if self.weight is not None and self.action not in (Action.BOOST, Action.BURY):
+            raise PydanticCustomError(EITHER, "only a rule that boosts or buries has a weight")
+        if self.starts_at and self.ends_at and self.starts_at >= self.ends_at:
+            raise PydanticCustomError(EITHER, "ends_at must be later than starts_at")
+        return self
+
+    @classmethod
+    def checked(cls, given: Mapping[str, Any], fields: Schema) -> dict[str, Any]:
+        """Check settings outside of a request, and return them as they are stored.
+
+        Raises pydantic's ValidationError.
+        """
+        return cls.model_validate(given, context=BodyLimits(fields, max_batch=0)).stored(given)
+
+    def stored(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the members that were given, as they are stored; filters as they were sent."""
+        named = {name: it for name, it in given.items() if it is not None}
+        filters = {name: named[name] for name in ("filter", "condition") if named.get(name)}
+        others = self.model_dump(
+            mode="json", include=set(named), exclude={"filter", "condition", "id"}
+        )
+        return {**others, **filters}
+
+
+class RuleCandidate(RuleBody):
+    """A rule that is tried."""
+
+    id: int | None = Field(None, ge=1, description="the stored rule whose place it takes")
+
+
+def _pass(item: Any) -> Any:
+    """Leave a candidate as it is: the body checks each, and keeps it as it was sent."""
+    return item
+
+
+Candidate: TypeAlias = Annotated[Any, PlainValidator(_pass, json_schema_input_type=RuleCandidate)]
+
+
+class PreviewBody(RequestBody):
+    """Rules that are tried, and on which lists."""
+
+    rules: list[Candidate] = Field(
+        [], max_length=MOST_TRIED, description="as if their periods had begun"
+    )
+    without: list[int] = Field(
+        [], max_length=MOST_RULES, description="stored rules that are tried to be removed"
+    )
+    placement: str | None = Field(
+        None,
+        description="whose lists are compared; absent: that of all rules, if it is the same",
+    )
+    limit: int | None = Field(
+        None, ge=1, le=MAX_LIMIT, description="of the lists; absent: as the placement has it, or 10"
+    )
+    sample: int = Field(
+        SAMPLE, ge=1, le=MOST_SAMPLED, description=f"how many lists; {SAMPLE} if absent"
+    )
+    seed: int = Field(0, ge=0, le=2**31, description="draws other products; 0 if absent")
+
+    @field_validator("rules")
+    @classmethod
+    def _check_rules(
+        cls, candidates: list[Any], info: ValidationInfo[BodyLimits]
+    ) -> list[dict[str, Any]]:
+        return [_tried(each, info.context, at) for at, each in enumerate(candidates)]
+
+    @model_validator(mode="after")
+    def _check_any(self) -> Self:
+        if not (self.rules or self.without):
+            raise PydanticCustomError(EITHER, "needs rules to try, or ids of rules to try without")
+        return self
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any], fields: Schema) -> Self:
+        """Check a body outside of a request. Raises pydantic's ValidationError."""
+        return cls.model_validate(given, context=BodyLimits(fields, max_batch=0))
+
+    @property
+    def tried(self) -> Tried:
+        """Return what is tried."""
+        return Tried(
+            candidates=self.rules,
+            without=self.without,
+            placement=self.placement,
+            limit=self.limit,
+            sample=self.sample,
+            seed=self.seed,
+        )
+
+
+def _tried(given: Any, limits: BodyLimits, at: int) -> dict[str, Any]:
+    """Return a candidate as it would be stored, with its id; `at` is its place in the body."""
+    if not isinstance(given, dict):
+        raise PydanticCustomError("rule", "each must be a JSON object")
+    try:
+        body = RuleCandidate.model_validate(given, context=limits)
+    except ValidationError as error:
+        faults = [
+            fault.model_copy(update={"pointer": f"/rules/{at}{fault.pointer or ''}"})
+            for each in error.errors()
+            for fault in faults_of(each, RuleCandidate)
+        ]
+        raise PydanticCustomError("rules", "wrong rules", {"faults": faults}) from None
+    return body.stored(given) | ({} if body.id is None else {"id": body.id})
+
+
+class PreviewExample(Document):
+    """A list that changes: skus, best first."""
+
+    sku: str = Field(description="of the product that it is about")
+    before: list[str]
+    after: list[str]
+
+
+class PreviewAnswer(Document):
+    """How many lists of drawn products would change."""
+
+    eligible: int = Field(
+        description="indexed products that were drawn from: those that pass a condition of the "
+        "rules, if all have one"
+    )
+    sampled: int = Field(description="lists that were compared")
+    changed: int = Field(description="of these, how many would change")
+    placement: str | None
+    limit: int
+    seed: int
+    examples: list[PreviewExample] = Field(description="the first three that would change")
+
+
+RuleProblemCode = TypeAliasType(
+    "RuleProblemCode",
+    Literal[
+        "unreadable",
+        "expired",
+        "unknown-placement",
+        "unknown-product",
+        "sold-out",
+        "not-indexed",
+        "no-match",
+        "filtered-out",
+        "hidden",
+        "position-taken",
+    ],
+)
+
+
+class RuleProblem(Document):
+    """Why a rule does not do, or not wholly do, what it says; the lists are made without that."""
+
+    code: RuleProblemCode
+    detail: str
+    sku: str | None = Field(None, description="the product that it is about")
+
+
+class RuleDocument(Document):
+    """A rule of a merchandiser."""
+
+    id: int
+    version: int = Field(description="rises by 1 with each change")
+    settings: dict[str, Any] = Field(description="as they were put")
+    state: RuleState = Field(description="whether it acts now")
+    problems: list[RuleProblem] = Field(description="empty where all is well")
+    created_at: datetime
+    updated_at: datetime
+
+
+class RulePage(Document):
+    """Rules, by id."""
+
+    items: list[RuleDocument]
+    next_cursor: str | None
+
+
+class RuleChangeDocument(Document):
+    """One change of a rule."""
+
+    rule: int
+    version: int
+    change: Literal["created", "replaced", "removed"]
+    settings: dict[str, Any] = Field(description="since then; of a removed rule, its last ones")
+    by: str | None = Field(description="prefix of the API key, or `command`; null: without a key")
+    at: datetime
+
+
+class RuleHistory(Document):
+    """The changes of a rule, the newest first; also of one that was removed."""
+
+    items: list[RuleChangeDocument]

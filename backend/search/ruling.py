@@ -1,0 +1,142 @@
+"""What the rules of merchandisers do to one list: who is hidden, raised, lowered, and what is left.
+
+Hidden products are left out first. Pinned ones get their positions next (`search.pinning`). The
+others are put in order by similarity, boosts, and what rules add: the sum of their weights, from
+-MOST to MOST. Rules act in the order of their priority, then of their id.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import Connection
+
+from backend.filters import Condition
+from backend.filters.matching import ValueOf
+from backend.merchandising.rule_set import Action, Rule, RuleSet
+from backend.search.boosting import MOST
+from backend.search.found import Neighbour, RuleActed, read_rows, value_of_row
+from backend.search.shaping import Shaping
+
+
+@dataclass(frozen=True)
+class Unpinned:
+    """A product that a rule pins, and why it is not at its position in this list."""
+
+    rule: int
+    sku: str | None
+    reason: str
+
+
+@dataclass(kw_only=True)
+class Ruling:
+    """The rules that act on one list, in order, and what they have done."""
+
+    rules: Sequence[Rule] = ()
+    hidden: dict[int, int] = field(default_factory=dict)  # product -> the rule that hides it
+    unpinned: list[Unpinned] = field(default_factory=list)
+
+    @cached_property
+    def hidden_values(self) -> Mapping[str, tuple[Any, ...]]:
+        """What is hidden by the values of one field alone: {field: values}."""
+        found: dict[str, tuple[Any, ...]] = {}
+        for rule in self._of(Action.HIDE):
+            where = rule.where or {}
+            [(name, condition)] = where.items() if len(where) == 1 else [("", Condition())]
+            if name and condition == Condition(any_of=condition.any_of):
+                found[name] = (*found.get(name, ()), *condition.any_of)
+        return found
+
+    @cached_property
+    def hides_any(self) -> bool:
+        """Whether there is a rule that hides."""
+        return bool(self._of(Action.HIDE))
+
+    @cached_property
+    def pins(self) -> list[Rule]:
+        """The rules that pin."""
+        return self._of(Action.PIN)
+
+    @cached_property
+    def _weighing(self) -> list[Rule]:
+        return self._of(Action.BOOST, Action.BURY)
+
+    def _of(self, *actions: Action) -> list[Rule]:
+        return [it for it in self.rules if it.action in actions]
+
+    def hides(self, item: Neighbour) -> bool:
+        """Tell whether a product is hidden, and note it."""
+        rule = self.hiding_rule(item.value_of)
+        if rule is not None:
+            self.hidden[item.product.id] = rule
+        return rule is not None
+
+    def hiding_rule(self, value_of: ValueOf) -> int | None:
+        """Return the first rule that hides a product."""
+        return next((it.id for it in self._of(Action.HIDE) if it.matches(value_of)), None)
+
+    def shaped(self, shaping: Shaping) -> Shaping:
+        """Return the options of the list, which needs more products where rules reorder it."""
+        return replace(shaping, ruled=True) if self._weighing else shaping
+
+    def weighed(self, items: Sequence[Neighbour]) -> list[Neighbour]:
+        """Return the items with what is added to their scores, and by which rules."""
+        return [self._weigh(item) for item in items] if self._weighing else list(items)
+
+    def _weigh(self, item: Neighbour) -> Neighbour:
+        acting = [rule for rule in self._weighing if rule.matches(item.value_of)]
+        if not acting:
+            return item
+        amount = min(MOST, max(-MOST, sum(rule.weight for rule in acting)))
+        acted = tuple(RuleActed(rule.id, rule.action.value) for rule in acting)
+        return replace(item, boost=(item.boost or 0.0) + amount, rules=(*item.rules, *acted))
+
+    def described(self, items: Sequence[Neighbour]) -> dict[str, Any]:
+        """Return what the rules have done to a list, for its `meta`."""
+        counts = Counter(self.hidden.values())
+        counts.update(each.id for item in items for each in item.rules)
+        return {
+            "hidden": len(self.hidden),
+            "acted": [
+                {"id": rule.id, "action": rule.action.value, "products": counts[rule.id]}
+                for rule in self.rules
+            ],
+            "not_pinned": [
+                {"id": it.rule, "sku": it.sku, "reason": it.reason} for it in self.unpinned
+            ],
+        }
+
+
+def rulings(
+    connection: Connection,
+    generation_id: int,
+    rules: RuleSet,
+    *,
+    placement: str | None,
+    about: Sequence[Sequence[int]],
+    now: datetime,
+) -> list[Ruling]:
+    """Return the rules for each of several lists; `about` are the ids of the products of each.
+
+    A rule with a condition acts where one of these products passes it.
+    """
+    found = rules.in_force(placement, now)
+    if not any(rule.condition for rule in found):
+        return [Ruling(rules=found) for _ in about]
+    ids = {id_ for each in about for id_ in each}
+    rows = read_rows(connection, generation_id, ids, images=False)
+
+    def values_of(id_: int) -> ValueOf:
+        return lambda name: value_of_row(rows[id_][0], name)
+
+    made = []
+    for each in about:
+        values = [values_of(id_) for id_ in each if id_ in rows]
+        suiting = [it for it in found if not it.condition or any(map(it.suits, values))]
+        made.append(Ruling(rules=suiting))
+    return made
