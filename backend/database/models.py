@@ -286,6 +286,18 @@ class Job(Base):
     cancelled_at: Mapped[datetime | None]  # when an operator asked for its end
 
 
+class JobInput(Base):
+    """A part of what a client has sent for a job; kept until the job ends."""
+
+    __tablename__ = "job_inputs"
+
+    job_id: Mapped[int] = mapped_column(
+        BigKey, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True
+    )
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    content: Mapped[bytes] = mapped_column(LargeBinary)  # packed by zlib
+
+
 class ClockRow(Base):
     """The clock of the database: one row; `backend.database.clock` reads and writes it."""
 

@@ -21,7 +21,7 @@ from backend.events import answers, counting, shoppers
 from backend.feeds import schedule
 from backend.indexing import verify
 from backend.indexing.embed import HOST_CODES
-from backend.jobs import runners
+from backend.jobs import inputs, runners
 from backend.queue import history
 from backend.recommendations import ready
 from backend.reindex import calibration
@@ -167,6 +167,7 @@ class Maintenance:
         more = self.clean_up()
         self._cleaned_at = time.monotonic() - (CLEAN_UP_SECONDS if more else 0)
         self.look_for_unnamed_images()
+        inputs.forget_ended(self._services.db)
         woken = wake_awaited(self._services.db)
         return more or woken
 

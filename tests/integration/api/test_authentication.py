@@ -47,6 +47,8 @@ OPERATIONS = [
     ("PUT", "/v1/products/<sku>/images/<number>", INGEST),
     ("DELETE", "/v1/products/<sku>/images/<number>", INGEST),
     ("POST", "/v1/products:batch", INGEST),
+    ("POST", "/v1/products:import", INGEST),
+    ("GET", "/v1/imports/<id>", INGEST),
     ("POST", "/v1/products:patch", INGEST),
     ("POST", "/v1/products:delete", INGEST),
     ("POST", "/v1/products:read", READ),
