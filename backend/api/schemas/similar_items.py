@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -189,6 +189,11 @@ class SimilarMeta(BaseModel):
         "part for colour",
     )
     query_state: State | None = Field(None, description="state of the query product")
+    image_kind: Literal["catalogue", "photograph"] | None = Field(
+        None,
+        description="what the query image is; a photograph is compared with the products of its "
+        "class first; absent where the embedder does not tell",
+    )
     restricted: dict[str, list[str]] | None = Field(None, description=RESTRICTED)
     relaxed: list[str] | None = Field(None, description=RELAXED)
     min_match_score: float | None = Field(None, description=MATCH_SCORE)
