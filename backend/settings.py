@@ -241,6 +241,9 @@ class Settings(BaseSettings):
         0, ge=0, description="requests after which an API process is replaced; 0: never"
     )
     max_batch: int = Field(1000, ge=1, description="products in one POST /v1/products:batch")
+    max_upload_bytes: int = Field(
+        200_000_000, ge=1000, le=2_000_000_000, description="size of one POST /v1/products:import"
+    )
     idempotency_hours: int = Field(
         24, ge=1, le=720, description="how long the answer to an Idempotency-Key is kept"
     )

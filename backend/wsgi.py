@@ -17,7 +17,7 @@ from typing import Final
 import structlog
 
 from backend import logs, monitoring, variables
-from backend.api import authentication, create_app, health, metrics
+from backend.api import authentication, create_app, health, imports, metrics
 from backend.bootstrap import explain
 from backend.errors import IndexLocked, LookalikeError
 from backend.metrics.snapshots import Publisher
@@ -97,6 +97,7 @@ def _serve_in_child(
         max_body=process.app.config["MAX_CONTENT_LENGTH"],
         direct={"/livez": health.ALIVE},
         apart=[health.READY_PATH],
+        uploads={imports.PATH: settings.max_upload_bytes},
         listener=listener,
         master=master,
         on_stop=process.hurry,

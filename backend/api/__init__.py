@@ -20,6 +20,7 @@ from backend.api import (
     conditional,
     context,
     events,
+    experiments,
     facets,
     feeds,
     generations,
@@ -27,6 +28,7 @@ from backend.api import (
     idempotency,
     image_slots,
     images,
+    imports,
     jobs,
     manual,
     metrics,
@@ -55,6 +57,7 @@ from backend.monitoring import of_installation
 RESOURCES = (
     products,
     batch,
+    imports,
     images,
     similar,
     facets,
@@ -63,6 +66,7 @@ RESOURCES = (
     jobs,
     generations,
     feeds,
+    experiments,
     placements,
     rules,
     purge,
@@ -107,6 +111,7 @@ def create_app(
     conditional.register_conditional_answers(app)
     browsers.register_browser_rules(app, services.settings, locked=locked)
     authentication.register_authentication(app, services, locked=locked)
+    imports.register_uploads(app)
     idempotency.register_idempotency(app)
     for resource in RESOURCES:
         app.register_api(resource.api)

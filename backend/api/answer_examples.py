@@ -157,7 +157,7 @@ ANSWERS: Final[Mapping[str, Any]] = {
         "unknown": ["nobody"],
     },
     "SimilarAnswer": {
-        "items": [{"sku": "0002", "score": 0.9183, "product": _PRODUCT}],
+        "items": [{"sku": "0002", "score": 0.9183, "match": 0.97, "product": _PRODUCT}],
         "next_cursor": _CURSOR,
         "recommendation_id": "similar-1-5b0e4f9a7c1d4c2f8e3a6b9d0c1f2e3a",
         "generation": 1,
@@ -178,7 +178,7 @@ ANSWERS: Final[Mapping[str, Any]] = {
             {
                 "sku": "0001",
                 "status": 200,
-                "items": [{"sku": "0002", "score": 0.9183, "product": _PRODUCT}],
+                "items": [{"sku": "0002", "score": 0.9183, "match": 0.97, "product": _PRODUCT}],
                 "recommendation_id": "similar-1-5b0e4f9a7c1d4c2f8e3a6b9d0c1f2e3a",
                 "query_state": "indexed",
                 "index_lags": False,

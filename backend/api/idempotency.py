@@ -76,7 +76,9 @@ def _begin() -> Response | None:
 
 def _digest() -> str:
     """Return what tells this request from others with the same key."""
-    parts = (request.method.encode(), request.full_path.encode(), request.get_data())
+    upload = g.get("upload")  # is on the disk already
+    body = request.get_data() if upload is None else upload.digest.encode()
+    parts = (request.method.encode(), request.full_path.encode(), body)
     return hashlib.sha256(b"\n".join(parts)).hexdigest()
 
 

@@ -17,6 +17,9 @@ QUEUED: Final = "queued"
 RUNNING: Final = "running"
 DONE: Final = "done"
 FAILED: Final = "failed"
+IMPORT: Final = "import"
+"""The verb of a job that stores the products that a client has sent."""
+
 ENDED: Final = (DONE, FAILED)
 
 CANCELLED: Final = "cancelled: an operator has ended the job"

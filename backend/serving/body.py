@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from io import BytesIO
-from typing import Final
+from tempfile import TemporaryFile
+from typing import BinaryIO, Final, cast
 
 from uvicorn._types import ASGIReceiveCallable
 
@@ -17,6 +18,9 @@ SMALL: Final = 65_536
 DRAINED: Final = 4
 """A body of up to so many times the limit is read and discarded, so that its client, which may be
 unable to read while it writes, sees the answer."""
+
+MOST_ON_DISK: Final = 4
+"""So many bodies may lie on the disk at once: their clients need not have shown a key yet."""
 
 STOP_SECONDS: Final = 2.0
 """How long a body may go on arriving when the server stops."""
@@ -31,7 +35,7 @@ class Bodies:
 
     def __init__(self, limits: HttpLimits) -> None:
         self._limits = limits
-        self.buffered = 0
+        self.buffered = self.on_disk = 0
         self._deadlines: set[asyncio.Timeout] = set()
         self._stopping = False
 
@@ -42,15 +46,24 @@ class Bodies:
         for deadline in self._deadlines:
             deadline.reschedule(min(until, deadline.when() or until))
 
-    async def read(self, receive: ASGIReceiveCallable) -> Body:
-        """Return a body. Raises the 408 or 503, or Disconnected; then nothing of it is kept."""
-        body = Body(self)
+    async def read(self, receive: ASGIReceiveCallable, *, upload: int | None = None) -> Body:
+        """Return a body. Raises the 408 or 503, or Disconnected; then nothing of it is kept.
+
+        With `upload` it may have so many bytes, and lies on the disk.
+        """
+        body = Body(self) if upload is None else self._on_disk(upload)
         try:
             await self._fill(body, receive)
         except BaseException:
             body.release()
             raise
         return body
+
+    def _on_disk(self, limit: int) -> Body:
+        if self.on_disk >= MOST_ON_DISK:
+            detail = "too many large bodies are arriving at once"
+            raise RequestError(503, "server-busy", detail, headers={"Retry-After": "5"})
+        return BodyOnDisk(self, limit=limit)
 
     async def _fill(self, body: Body, receive: ASGIReceiveCallable) -> None:
         limits, loop = self._limits, asyncio.get_running_loop()
@@ -75,13 +88,15 @@ class Bodies:
             raise Disconnected
         part = message.get("body", b"")
         body.received += len(part)
-        if body.received <= self._limits.body:
+        limit = self._limits.body if body.limit is None else body.limit
+        if body.received <= limit:
             body.file.write(part)
             self._count(body)
-        return message.get("more_body", False) and body.received <= DRAINED * self._limits.body
+        most = DRAINED * self._limits.body + (body.limit or 0)
+        return message.get("more_body", False) and body.received <= most
 
     def _count(self, body: Body) -> None:
-        counted = max(0, body.file.tell() - SMALL)
+        counted = 0 if body.limit else max(0, body.file.tell() - SMALL)
         self.buffered += counted - body.counted
         body.counted = counted
         if counted and self.buffered > self._limits.buffered:
@@ -92,6 +107,8 @@ class Bodies:
         """Give the bytes of a body back."""
         self.buffered -= body.counted
         body.counted = 0
+        if isinstance(body, BodyOnDisk):
+            self.on_disk -= 1
 
     def _late(self, body: Body) -> RequestError:
         if self._stopping:
@@ -109,8 +126,10 @@ class Bodies:
 class Body:
     """The body of one request. `received` may exceed the file, which then is incomplete."""
 
+    limit: int | None = None  # None: as of all bodies
+
     def __init__(self, bodies: Bodies) -> None:
-        self.file = BytesIO()
+        self.file: BinaryIO = BytesIO()
         self.received = 0
         self.counted = 0
         self._bodies = bodies
@@ -118,4 +137,15 @@ class Body:
     def release(self) -> None:
         """Free what the body holds."""
         self._bodies.release(self)
+        self.file.close()
         self.file = BytesIO()
+
+
+class BodyOnDisk(Body):
+    """A body that lies on the disk, and so counts for no budget of memory."""
+
+    def __init__(self, bodies: Bodies, *, limit: int) -> None:
+        super().__init__(bodies)
+        self.limit = limit
+        bodies.on_disk += 1
+        self.file = cast("BinaryIO", TemporaryFile())  # noqa: SIM115  # `release` closes it

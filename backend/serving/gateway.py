@@ -1,7 +1,7 @@
 """One request: its body is read in the event loop, then the WSGI app runs in one of the threads.
 
 At most `waiting` requests wait for a thread; more are answered 503. Paths in `direct` need none,
-and GET requests of those in `apart` have threads of their own.
+and GET requests of those in `apart` have threads of their own. Bodies of `uploads` are longer.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from io import BytesIO
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -56,8 +57,10 @@ class Gateway:
         limits: HttpLimits,
         direct: Mapping[str, bytes],
         apart: Collection[str] = (),
+        uploads: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self._app = app
+        self._uploads = uploads
         self._apart = frozenset(apart)
         self._limits = limits
         self._direct = direct
@@ -110,22 +113,26 @@ class Gateway:
         announced = int(sent[b"content-length"]) if b"content-length" in sent else None
         if not announced and b"transfer-encoding" not in sent:
             return await self._run(build_environ(scope, BytesIO(), length=announced))
-        if announced and self._is_hopeless(announced, expects=b"expect" in sent):
+        upload = self._upload_limit(scope["path"])
+        limit = self._limits.body if upload is None else upload
+        if announced and announced > limit and b"expect" in sent:  # its client waits for us
             answer = await self._run(build_environ(scope, BytesIO(), length=announced))
             answer.headers.append(CLOSE)
             return answer
-        body = await self._bodies.read(receive)
+        body = await self._bodies.read(receive, upload=upload)
         try:
-            return await self._answer_body(scope, body, announced)
+            return await self._answer_body(scope, body, announced, limit)
         finally:
             body.release()
 
-    def _is_hopeless(self, announced: int, *, expects: bool) -> bool:
-        """Whether a body is too long and need not be read first: its client waits for us."""
-        return announced > self._limits.body and expects
+    def _upload_limit(self, path: str) -> int | None:
+        """Return how many bytes an upload to a path may have, also below a proxy's prefix."""
+        return next((most for it, most in self._uploads.items() if path.endswith(it)), None)
 
-    async def _answer_body(self, scope: HTTPScope, body: Body, announced: int | None) -> HttpAnswer:
-        if announced is not None and body.received < min(announced, self._limits.body):
+    async def _answer_body(
+        self, scope: HTTPScope, body: Body, announced: int | None, limit: int
+    ) -> HttpAnswer:
+        if announced is not None and body.received < min(announced, limit):
             raise RequestError(400, "bad-request", "the body is shorter than its Content-Length")
         body.file.seek(0)
         length = body.received if announced is None else announced

@@ -1,4 +1,4 @@
-"""What runs each verb of a job: `index`, `verify`, `optimize`, `purge`, `feed`, re-indexing."""
+"""What runs each verb of a job, such as `index`, `verify`, `feed`, `import`, or a re-index."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from backend import generations, indexing, jobs, queue
 from backend.bootstrap import Services
+from backend.catalogue.product_lines import import_lines
 from backend.database.engine import Database
 from backend.database.models import LIVE, Generation
 from backend.errors import WrongState
@@ -17,7 +18,7 @@ from backend.feeds.importing import Progress as FeedProgress
 from backend.feeds.schedule import VERB
 from backend.indexing import verify
 from backend.indexing.purge import purge
-from backend.jobs import Cancelled, Handler, Interrupted, Report, Superseded
+from backend.jobs import Cancelled, Handler, Interrupted, Report, Superseded, inputs
 from backend.logs import RunLog
 from backend.queue.counting import GOOD_FOR
 from backend.queue.progress import Progress, progress
@@ -65,6 +66,7 @@ class JobHandlers:
             "verify": _logged("verify", self._verify),
             "optimize": _logged("optimize", self._optimize),
             VERB: self._feed,
+            jobs.IMPORT: _logged(jobs.IMPORT, self._import),
         }
 
     def run_next(self) -> bool:
@@ -178,6 +180,17 @@ class JobHandlers:
                 self._work_beside(report, thread.progress)
             report(*thread.progress)
             return thread.result()
+
+    def _import(self, arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:
+        """Store the products that a client has sent as lines, while the work goes on."""
+        services, total = self._services, int(arguments["lines"])
+
+        def step(done: int) -> None:
+            self._work_beside(report, (done, total))
+
+        lines = inputs.lines(services.db, int(arguments["input"]))
+        hosts = services.settings.image_hosts
+        return import_lines(services.db, lines, hosts=hosts, step=step).as_json()
 
     def _work_beside(self, report: Report, now: tuple[int, int | None]) -> None:
         """Work for a moment while something goes on; raises Interrupted if the worker must stop."""

@@ -17,11 +17,11 @@ from backend.catalogue import unnamed_images
 from backend.database import clock
 from backend.database.engine import Database
 from backend.errors import ImageUnavailable
-from backend.events import answers, counting, shoppers
+from backend.events import answers, arms, counting, shoppers
 from backend.feeds import schedule
 from backend.indexing import verify
 from backend.indexing.embed import HOST_CODES
-from backend.jobs import runners
+from backend.jobs import inputs, runners
 from backend.queue import history
 from backend.recommendations import ready
 from backend.reindex import calibration
@@ -167,6 +167,7 @@ class Maintenance:
         more = self.clean_up()
         self._cleaned_at = time.monotonic() - (CLEAN_UP_SECONDS if more else 0)
         self.look_for_unnamed_images()
+        inputs.forget_ended(self._services.db)
         woken = wake_awaited(self._services.db)
         return more or woken
 
@@ -211,6 +212,7 @@ class Maintenance:
         most = services.settings.answers_kept
         services.db.write(lambda it: answers.delete_old(it, most=most))
         services.db.write(ready.delete_old)
+        arms.guard(services.db)
 
     def prepare_related_if_due(self) -> None:
         """Keep ready what goes with a few popular products, once a second while there are any."""

@@ -23,12 +23,20 @@ HOST = b"Host: localhost\r\n"
 ALIVE = b'{"status":"ok"}'
 
 
+UPLOADS = {"/v1/products:import": 3_000_000}
+
+
 class HttpServer:
     """A server on a port of its own."""
 
     def __init__(self, app: WSGIApplication, *, threads: int, limits: HttpLimits) -> None:
         self.gateway = Gateway(
-            app, threads=threads, limits=limits, direct={"/livez": ALIVE}, apart=["/readyz"]
+            app,
+            threads=threads,
+            limits=limits,
+            direct={"/livez": ALIVE},
+            apart=["/readyz"],
+            uploads=UPLOADS,
         )
         self.master, self._theirs = socket.socketpair()
         self._listener = socket.create_server(("127.0.0.1", 0))

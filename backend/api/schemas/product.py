@@ -11,12 +11,12 @@ from typing_extensions import TypeAliasType
 from backend.api.schemas import Json
 from backend.api.schemas.document import Document
 from backend.catalogue.drafts import Attributes, ProductFields, Sku
+from backend.catalogue.product_lines import READ_ONLY
 from backend.catalogue.products import FIELDS, Draft, parse
 from backend.catalogue.skus import normalise
 from backend.errors import InvalidProduct
 from backend.queue.progress import State
 
-READ_ONLY: Final = ("state", "reason", "image_url")
 MEMBERS: Final = ("sku", *FIELDS, "images", *READ_ONLY)
 """The members of a product, in the order in which they are written."""
 

@@ -7,14 +7,20 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
 
+import structlog
 from flask import redirect, render_template, request, url_for
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.wrappers import Response as BaseResponse
 
 from backend.api import problems
+from backend.api.problems import RequestError
+from backend.database.failures import meaning_of
 from backend.database.models import utcnow
 from backend.errors import LookalikeError
 from backend.web import pages
 from backend.web.admin import form_tokens
+
+log = structlog.get_logger(__name__)
 
 blueprint = pages.blueprint("admin", url_prefix="/admin")
 blueprint.before_request(form_tokens.check_form_token)
@@ -76,7 +82,7 @@ def _menu() -> list[tuple[str, str, bool]]:
 
 
 def _folder(address: str) -> str:
-    return address.partition("/admin")[2].strip("/")
+    return address.removeprefix(request.root_path).removeprefix("/admin").strip("/")
 
 
 def _done() -> str | None:
@@ -93,6 +99,15 @@ def _show_refusal(error: LookalikeError) -> Any:
     back = next((it for it in _menu() if it[2]), _menu()[0])
     page = show("refused.html", problem=problem, back=back)
     return page, problem.status, problem.headers
+
+
+@blueprint.errorhandler(SQLAlchemyError)
+def _show_failed_database(error: SQLAlchemyError) -> Any:
+    """Say what is wrong with the database; what its error does not tell is our fault."""
+    if (meaning := meaning_of(error)) is None:
+        log.exception("request failed", error=repr(error))
+        meaning = RequestError(500, "internal-error", "its log has the reason")
+    return _show_refusal(meaning)
 
 
 NONE: Final = "-"

@@ -6,6 +6,7 @@ export type Schemas = components["schemas"];
 export type Product = Schemas["Product"];
 
 type Query<Name extends keyof operations> = NonNullable<operations[Name]["parameters"]["query"]>;
+type Items<Item> = AsyncGenerator<Item, void, void>;
 type Answered<Data> = { data?: Data; error?: unknown; response: Response };
 
 export interface Options {
@@ -81,14 +82,11 @@ export class Lookalike {
   }
 
   /** All products that pass a filter, page by page. */
-  async *products(query: Query<"listProducts"> = {}): AsyncGenerator<Product, void, void> {
-    let cursor = query.cursor;
-    do {
+  products(query: Query<"listProducts"> = {}): Items<Product> {
+    return items(async (cursor) => {
       const params = { query: { limit: 100, ...query, cursor } };
-      const page = read(await this.api.GET("/v1/products", { params }));
-      yield* page.items;
-      cursor = page.next_cursor ?? undefined;
-    } while (cursor !== undefined);
+      return read(await this.api.GET("/v1/products", { params }));
+    });
   }
 
   /** The products that look like this one. */
@@ -100,6 +98,11 @@ export class Lookalike {
     return read(await this.api.GET("/v1/products/{sku}/similar", { params }));
   }
 
+  /** What looks like a product, page by page; a page has `limit` of them. */
+  allSimilar(sku: string, query: Query<"getSimilarProducts"> = {}): Items<Schemas["Neighbour"]> {
+    return items((cursor) => this.similar(sku, { ...query, cursor }));
+  }
+
   /** The products that look like an image, or as a JSON body asks. */
   async search(
     asked: Blob | Schemas["SimilarBody"],
@@ -109,10 +112,39 @@ export class Lookalike {
     return read(await this.api.POST("/v1/similar", { params: { query }, body: asked, ...how }));
   }
 
+  /** What looks like an image, or what a JSON body asks for, page by page. */
+  allFound(
+    asked: Blob | Schemas["SimilarBody"],
+    query: Query<"searchSimilarProducts"> = {},
+  ): Items<Schemas["Neighbour"]> {
+    return items((cursor) => {
+      if (cursor === undefined) return this.search(asked, query);
+      // The cursor stands for an image, which is sent, or fetched, once.
+      if (asked instanceof Blob) return this.search(new Blob([]), { ...query, cursor });
+      return this.search({ ...asked, image_uri: undefined, cursor }, query);
+    });
+  }
+
   /** Products for a shopper, a visit, or examples. */
   async recommend(body: Schemas["RecommendationBody"]): Promise<Schemas["RecommendationAnswer"]> {
     return read(await this.api.POST("/v1/recommendations", { body }));
   }
+
+  /** The same, page by page. */
+  allRecommended(body: Schemas["RecommendationBody"]): Items<Schemas["Recommended"]> {
+    return items((cursor) => this.recommend({ ...body, cursor: cursor ?? body.cursor }));
+  }
+}
+
+async function* items<Item>(
+  read: (cursor: string | undefined) => Promise<{ items: Item[]; next_cursor: string | null }>,
+): Items<Item> {
+  let cursor: string | undefined;
+  do {
+    const page = await read(cursor);
+    yield* page.items;
+    cursor = page.next_cursor ?? undefined;
+  } while (cursor !== undefined);
 }
 
 const AS_BYTES = {

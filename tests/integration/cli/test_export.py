@@ -87,10 +87,10 @@ def test_a_killed_run_goes_on_where_it_was(shop: Shop, tmp_path: Path, killed_af
 def test_a_run_that_was_killed_at_its_very_end_does_no_harm(shop: Shop, tmp_path: Path) -> None:
     fill(shop)
     path = tmp_path / "lists.ndjson"
-    export = ListExport(path, asked=ASKED)
+    export = ListExport(path, asked=ASKED, at_once=5)
     list(export.parts(asking(shop)))
     path.with_name(".lists.ndjson.draft").rename(path)  # the state is left
-    again = ListExport(path, asked=ASKED)
+    again = ListExport(path, asked=ASKED, at_once=5)
     assert not again.resume()
     list(again.parts(asking(shop)))
     again.finish()

@@ -86,6 +86,10 @@ def test_the_typescript_client_changes_uploads_searches_and_pages(
     assert found["paged"] == {
         "all": ["0001", "0002", "0003", "0004", "0005"],
         "stopped": ["0003"],
+        "similar": ["0002", "0003", "0005", "0004"],
+        "image": ["0001", "0002", "0003", "0005", "0004"],
+        "json": ["0002", "0003", "0005", "0004"],
+        "examples": ["0002", "0003", "0005", "0004"],
     }
     assert (found["state"], found["refused"]) == ("pending", [412, "precondition-failed", True])
     assert found["retried"] == [200, [7000, 1000], 1, False, ["{}", "{}", "{}"], 503]

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf
+from threading import Thread
 from typing import Any
 
 import numpy as np
 import pytest
+from celery import Celery
 from sqlalchemy import insert, update
+from support.servers import wait_for
 from support.shop import Shop
 
 from backend.catalogue.image_vectors import pack
 from backend.database.models import Generation, ImageVector, IndexEntry, Product, utcnow
 from backend.reindex import calibration
 from backend.reindex.checks import Side
+from backend.worker import maintenance
+from backend.worker.loop import Worker
+from workers import names
+from workers.interactive import Replies
+from workers.tasks import register
 
 DIRECTIONS = 13
 KINDS = ("Shirts", "Jeans", "Bags")
@@ -164,17 +173,49 @@ def test_every_kind_of_request_takes_it_also_by_a_placement(fitted: Shop) -> Non
 
 def test_a_curve_is_seen_at_once_and_fitted_again_when_the_shop_has_doubled(fitted: Shop) -> None:
     before = curve_of(fitted)
-    maintenance = fitted.worker.maintenance
-    assert maintenance.calibrate() is None
+    regular = fitted.worker.maintenance
+    assert regular.calibrate() is None
     stock(fitted, range(COUNT + 1, 2 * COUNT - 1))
-    assert maintenance.calibrate() is None
+    assert regular.calibrate() is None
     stock(fitted, range(2 * COUNT - 1, 2 * COUNT + 1))
-    assert maintenance.calibrate() is True
+    assert regular.calibrate() is True
     after = curve_of(fitted)
     assert (before["products"], after["products"]) == (COUNT, 2 * COUNT)
     items = ask(fitted)["items"]
     shown = np.interp(items[50]["score"], [-1, *after["scores"]], [0, *after["shares"]])
     assert items[50]["match"] == pytest.approx(shown, abs=1e-4)
+
+
+def test_a_worker_that_is_idle_fits_the_curve(kinds: Shop) -> None:
+    worker = Worker(kinds.services)
+    thread = Thread(target=worker.run)
+    thread.start()
+    try:
+        wait_for(lambda: curve_of(kinds) is not None)
+    finally:
+        worker.stop()
+        thread.join()
+    assert curve_of(kinds)["products"] == COUNT
+
+
+def test_after_a_look_it_waits_before_the_next_one(
+    kinds: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maintenance, "CALIBRATE_SECONDS", inf)
+    looking = Worker(kinds.services).maintenance
+    looking.calibrate_if_due()
+    stock(kinds, range(COUNT + 1, 2 * COUNT + 1))
+    looking.calibrate_if_due()
+    assert curve_of(kinds)["products"] == COUNT
+    assert looking.calibrate() is True
+
+
+def test_a_worker_of_celery_fits_the_curve_beside_its_regular_look(kinds: Shop) -> None:
+    app = Celery(broker="redis://127.0.0.1:1/0", set_as_current=False)
+    broken = kinds.settings.model_copy(update={"broker_url": app.conf.broker_url})
+    register(app, Worker(kinds.services), notify=lambda: None, replies=Replies(broken))
+    app.tasks[names.RECONCILE]()
+    assert curve_of(kinds)["products"] == COUNT
 
 
 def test_products_without_a_kind_give_no_curve(shop: Shop) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import delete
+from sqlalchemy.exc import OperationalError
 from support.keys import UNKNOWN, bearer
 from support.operator_page import OperatorBrowser, text_of
 from support.pages import HTML, token_in
@@ -281,6 +283,39 @@ def test_a_refused_action_says_why_with_title_and_detail(
     unknown = browser.send("/quarantine", "/jobs/99999/cancel")
     assert unknown.status_code == 404
     assert "there is no job 99999" in text_of(unknown.text)
+
+
+def sqlite_error(code: int, text: str) -> Exception:
+    """What SQLite's driver raises."""
+    error = sqlite3.OperationalError(text)
+    error.sqlite_errorcode = code
+    return error
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "status", "says"),
+    [
+        (sqlite3.SQLITE_FULL, "database or disk is full", 507, "full"),
+        (sqlite3.SQLITE_ERROR, "no such column: x", 500, "its log has the reason"),
+    ],
+    ids=["a full disk", "our own fault"],
+)
+def test_a_database_that_fails_is_said_on_a_page(
+    browser: OperatorBrowser,
+    monkeypatch: pytest.MonkeyPatch,
+    code: int,
+    text: str,
+    status: int,
+    says: str,
+) -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise OperationalError("SELECT 1", {}, sqlite_error(code, text))
+
+    monkeypatch.setattr(overview.status, "status", fail)
+    failed = browser.get()
+    assert (failed.status_code, failed.mimetype) == (status, "text/html")
+    assert says in text_of(failed.text)
+    assert "Generations" in text_of(failed.text), "the menu is still there"
 
 
 def test_keys_are_no_part_of_any_page(

@@ -40,7 +40,18 @@ async function page(): Promise<Record<string, string[]>> {
     stopped.push(product.sku);
     break;
   }
-  return { all, stopped };
+  const pages: Record<string, AsyncIterable<{ sku: string }>> = {
+    similar: shop.allSimilar("0001", { limit: 1 }),
+    image: shop.allFound(image, { limit: 3 }),
+    json: shop.allFound({ sku: "0001", limit: 3 }),
+    examples: shop.allRecommended({ positive: ["0001"], limit: 1 }),
+  };
+  const found: Record<string, string[]> = { all, stopped };
+  for (const [name, items] of Object.entries(pages)) {
+    found[name] = [];
+    for await (const { sku } of items) found[name].push(sku);
+  }
+  return found;
 }
 
 async function upload(): Promise<string> {
