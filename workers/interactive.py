@@ -23,15 +23,15 @@ from structlog.contextvars import get_contextvars
 
 from backend.errors import EmbedderBusy, LookalikeError
 from backend.outages import Outages
+from backend.search.query_image import EmbeddedQuery
 from backend.settings import Settings
-from backend.vectors import Vector
 from workers import names
 from workers.app import BROKER_ERRORS, count_waiting
 from workers.broker_clock import BrokerClock
 from workers.names import Queue
 
-Embed: TypeAlias = Callable[[bytes, str], tuple[Vector, str]]
-"""(bytes of an image file, spec of the embedder) -> (vector, fingerprint)."""
+Embed: TypeAlias = Callable[[bytes, str], EmbeddedQuery]
+"""(bytes of an image file, spec of the embedder) -> what it made of it."""
 
 log = structlog.get_logger(__name__)
 
@@ -63,8 +63,8 @@ class RemoteEmbedder:
         self._clock = BrokerClock(str(settings.broker_url))
         self._outages = Outages(first_seconds=PROBE_SECONDS, longest_seconds=PROBE_SECONDS)
 
-    def __call__(self, image: bytes, *, spec: str, seconds: float) -> tuple[Vector, str]:
-        """Return (vector, fingerprint); raise EmbedderBusy when no worker answers in time."""
+    def __call__(self, image: bytes, *, spec: str, seconds: float) -> EmbeddedQuery:
+        """Return what a worker made of it; raise EmbedderBusy when none answers in time."""
         if not self._outages.may_try(WORKERS):
             raise EmbedderBusy("no worker has answered lately")
         if not self._outages.may_try(BROKER):
@@ -105,13 +105,13 @@ class Replies:
     def answer(self, image: str, spec: str, reply_to: str, *, embed: Embed) -> None:
         """Embed a base64 image and push the vector, or an error code, onto the list `reply_to`."""
         try:
-            vector, fingerprint = embed(base64.b64decode(image), spec)
+            found = embed(base64.b64decode(image), spec)
         except LookalikeError as error:
             log.warning("cannot embed an image", code=error.code, error=error.message)
-            answer = {"error": error.code}
+            answer: dict[str, str | None] = {"error": error.code}
         else:
-            raw = base64.b64encode(vector.astype("<f4").tobytes()).decode()
-            answer = {"vector": raw, "fingerprint": fingerprint}
+            raw = base64.b64encode(found.vector.astype("<f4").tobytes()).decode()
+            answer = {"vector": raw, "fingerprint": found.fingerprint, "kind": found.kind}
         with self._redis.pipeline() as pipeline:
             pipeline.lpush(reply_to, json.dumps(answer))
             pipeline.pexpire(reply_to, self._keep_ms)
@@ -128,10 +128,11 @@ def _connect(settings: Settings) -> Redis:
     )
 
 
-def _read(answer: bytes) -> tuple[Vector, str]:
+def _read(answer: bytes) -> EmbeddedQuery:
     document = json.loads(answer)
     if "error" in document:
         cause = document["error"]
         raise EmbedderBusy(f"a worker cannot embed the image: {cause}", cause=cause)
     vector = np.frombuffer(base64.b64decode(document["vector"]), dtype="<f4")
-    return vector.astype(np.float32), str(document["fingerprint"])
+    fingerprint, kind = str(document["fingerprint"]), document.get("kind")
+    return EmbeddedQuery(vector.astype(np.float32), fingerprint, kind)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from backend.adaptation import stored
@@ -12,7 +12,9 @@ from backend.adaptation.fitting import in_several
 from backend.adaptation.judging import score
 from backend.adaptation.reading import read_sample
 from backend.database.engine import Database
+from backend.embedders.block_statistics import BlockStatistics
 from backend.embedders.lookalike_blocks import NAME, statistics_of
+from backend.embedders.photographs import shipped_head
 
 FEWEST_PRODUCTS: Final = 1_000
 """With an image: fewer say too little of a shop."""
@@ -77,9 +79,17 @@ def adapt(
             spec=None, reason="the present statistics are as good here", figures=figures
         )
     if keep:
-        db.write(lambda session: stored.store(session, choice.statistics))
+        statistics = _with_classes(choice.statistics, sample.shop)
+        db.write(lambda session: stored.store(session, statistics))
     spec = f"{NAME}?adapted={choice.statistics.digest}"
     return Adaptation(spec=spec, reason="it is better here", figures=figures)
+
+
+def _with_classes(statistics: BlockStatistics, shop: Shop) -> BlockStatistics:
+    """Add where this shop shows each class of clothes, for queries by photographs."""
+    looks = statistics.project(shop.features)[:, : statistics.blocks[0].stop]
+    types = shop.labels["article_type"]
+    return replace(statistics, class_looks=shipped_head().class_looks(shop.features, looks, types))
 
 
 def _has_labels(shop: Shop) -> bool:

@@ -212,13 +212,18 @@ def by_image(data: bytes, query: Query, fields: list[str]) -> Json:
     Raises as `to_image` does, and RequestError where too many images are being worked on.
     """
     _check_alone(query)
-    found = services()
+    found, kinds = services(), list[str | None]()
 
     def encode(generation: Generation, image: bytes) -> Vector:
         with image_slot():
-            return found.query_encoder.encode(generation, image, query.box)
+            embedded = found.query_encoder.embed_image(generation, image, query.box)
+        kinds.append(embedded.kind)
+        return embedded.vector
 
-    return _written(found.similar.to_image(encode, data, query), query, fields)
+    answer = found.similar.to_image(encode, data, query)
+    if kinds[-1] is not None:
+        answer.meta["image_kind"] = kinds[-1]
+    return _written(answer, query, fields)
 
 
 def _written(answer: Answer, query: Query, fields: list[str], *about: object) -> Json:

@@ -7,7 +7,7 @@ stores the spec, so it holds every option that changes the vector.
 - convolutional networks: `efficientnet_lite` and `torchvision_cnn` (with `cnn`), `tuned` (with
   `checkpoint`, `fusion`), `autoencoder_code`
 - `lookalike_blocks`: blocks for look and colour, made from features that are kept (with
-  `kept_features`, `block_statistics`, `foreground_colours`)
+  `kept_features`, `block_statistics`, `foreground_colours`, `photographs`)
 - the same as torch has them, traced: `efficientnet_lite_model`, `torchvision_models`,
   `cnn_tracing`, `tuned_tracing`, `stacked_tracing` (with `backbones`, `split_network`),
   `autoencoder`, `traced`
@@ -76,6 +76,20 @@ class KeepsFeatures(Embedder, Protocol):
 
     def project(self, features: FloatArray) -> FloatArray:
         """Turn kept features into vectors; `embed` is `project` of `extract`."""
+        ...
+
+
+CATALOGUE: Final = "catalogue"
+PHOTOGRAPH: Final = "photograph"
+"""What kind of image a query is."""
+
+
+@runtime_checkable
+class TellsPhotographs(Embedder, Protocol):
+    """An embedder that treats a person's photograph otherwise than a catalogue image."""
+
+    def embed_query(self, image: Image) -> tuple[FloatArray, str]:
+        """Return the vector of a query image, (size,), and CATALOGUE or PHOTOGRAPH."""
         ...
 
 

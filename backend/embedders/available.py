@@ -10,6 +10,7 @@ from typing import Final
 
 from backend.embedders import lookalike_blocks as blocks
 from backend.embedders.efficientnet_lite import weights_file
+from backend.embedders.photographs import HEAD
 from backend.embedders.tuned import SHIPPED as TUNED
 
 PCA: Final = blocks.DATA / "efficientnet-lite0-pca256.npz"
@@ -38,7 +39,7 @@ def list_available() -> list[Available]:
             "lookalike-blocks",
             "any shop, adapted to it; look and colour; the default",
             512,
-            [lite0, TUNED, blocks.REDUCTION, blocks.STATISTICS],
+            [lite0, TUNED, blocks.REDUCTION, blocks.STATISTICS, HEAD],
         ),
         _shipped("lookalike-fashion", "fashion like the shop of its training", 512, [lite0, TUNED]),
         _shipped("efficientnet-lite0", "any goods, without training", 384, [lite0, PCA]),

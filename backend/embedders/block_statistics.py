@@ -30,6 +30,7 @@ class BlockStatistics:
     components: npt.NDArray[np.float16]  # (size, 768)
     kind_weight: float
     colour_weight: float
+    class_looks: npt.NDArray[np.float16] | None = None  # (classes, look); None: not known
     card: Mapping[str, Any] = field(default_factory=dict)  # how it was made: JSON
 
     @property
@@ -47,16 +48,33 @@ class BlockStatistics:
         colour = normalise(features[:, COLOUR])
         return np.hstack([np.sqrt(1 - share) * look, np.sqrt(share) * colour])
 
+    def move_to_class(self, vectors: FloatArray, shares: FloatArray) -> FloatArray:
+        """Move the look of vectors half the way to the mean of their classes; lengths stay.
+
+        `shares` (n, classes) tells how much of each class they are.
+        """
+        if self.class_looks is None:
+            return vectors
+        towards = shares @ self.class_looks.astype(np.float32)
+        far = np.linalg.norm(towards, axis=1, keepdims=True)
+        towards = np.where(far > 0, normalise(towards), 0)  # 0: the shop has no such class
+        look = vectors[:, : towards.shape[1]]
+        length = np.linalg.norm(look, axis=1, keepdims=True)
+        moved = length * normalise(normalise(look) + towards)
+        return np.hstack([moved, vectors[:, towards.shape[1] :]], dtype=np.float32)
+
     def to_bytes(self) -> bytes:
         """Return the content of a file; equal statistics give equal bytes."""
         about = {"kind": self.kind_weight, "colour": self.colour_weight, "card": dict(self.card)}
         written = io.BytesIO()
-        np.savez(
-            written,
-            about=np.array(json.dumps(about, sort_keys=True)),
-            mean=self.mean,
-            components=self.components,
-        )
+        arrays = {
+            "about": np.array(json.dumps(about, sort_keys=True)),
+            "mean": self.mean,
+            "components": self.components,
+        }
+        if self.class_looks is not None:
+            arrays["class_looks"] = self.class_looks
+        np.savez(written, allow_pickle=False, **arrays)
         return written.getvalue()
 
     @classmethod
@@ -70,6 +88,7 @@ class BlockStatistics:
                     components=file["components"],
                     kind_weight=about["kind"],
                     colour_weight=about["colour"],
+                    class_looks=file.get("class_looks"),
                     card=about["card"],
                 )
         except (OSError, KeyError, ValueError) as error:
@@ -77,7 +96,7 @@ class BlockStatistics:
 
     @property
     def digest(self) -> str:
-        """What names these statistics: sha256 of all that changes a vector, in hex."""
+        """What names these statistics: sha256 of all that changes a stored vector, in hex."""
         digest = hashlib.sha256(f"{self.kind_weight} {self.colour_weight}".encode())
         digest.update(self.mean.tobytes() + self.components.tobytes())
         return digest.hexdigest()

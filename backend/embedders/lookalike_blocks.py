@@ -14,13 +14,14 @@ from urllib.parse import parse_qsl
 
 from PIL.Image import Image
 
-from backend.embedders import Compute, FloatArray, register
+from backend.embedders import CATALOGUE, PHOTOGRAPH, Compute, FloatArray, register
 from backend.embedders.block_statistics import BlockStatistics
 from backend.embedders.checkpoint import Checkpoint
 from backend.embedders.engines import NetworkPlan, open_network
 from backend.embedders.fingerprints import fingerprint
 from backend.embedders.kept_features import COLOUR_RECIPE, KeptFeatures
-from backend.embedders.pixels import to_pixels
+from backend.embedders.photographs import CLASSES, shipped_head
+from backend.embedders.pixels import Pixels, to_pixels
 from backend.embedders.tuned import SHIPPED as TUNED
 from backend.embedders.tuned import files_of_backbone
 from backend.errors import UnknownEmbedder, WeightsUnavailable
@@ -84,6 +85,7 @@ class BlocksEmbedder:
         self.statistics = statistics
         self._checkpoint = Checkpoint.load(TUNED)
         self._reduction = KeptFeatures.load(REDUCTION)
+        self._head = shipped_head()
         backbone = files_of_backbone(self._checkpoint.backbone)
         plan = NetworkPlan(
             maker="backend.embedders.stacked_tracing:make",
@@ -112,7 +114,22 @@ class BlocksEmbedder:
 
     def extract(self, images: Sequence[Image]) -> FloatArray:
         """Return the features that are kept of images, rounded to float16, (n, 960)."""
-        pixels = to_pixels(images, self.input_size)
+        return self._extract(to_pixels(images, self.input_size))
+
+    def embed_query(self, image: Image) -> tuple[FloatArray, str]:
+        """Return the vector of a query image, (size,), and what kind of image it is.
+
+        A photograph's look is moved towards the shop's products of its class.
+        """
+        pixels = to_pixels([image], self.input_size)
+        features = self._extract(pixels)
+        vectors = self.project(features)
+        if not self._head.are_photographs(pixels, features)[0]:
+            return vectors[0], CATALOGUE
+        shares = self._head.shares(features)[:, :CLASSES]
+        return self.statistics.move_to_class(vectors, shares)[0], PHOTOGRAPH
+
+    def _extract(self, pixels: Pixels) -> FloatArray:
         return self._reduction.reduce(self._network(pixels), pixels, self._checkpoint)
 
     def project(self, features: FloatArray) -> FloatArray:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from PIL import Image
 
 from backend.database.models import Generation
-from backend.embedders import Embedder
+from backend.embedders import Embedder, TellsPhotographs
 from backend.embedders.control import check_works
 from backend.embedders.loaded import LoadedEmbedders
 from backend.errors import EmbedderBusy
@@ -36,11 +36,25 @@ PAUSE_SECONDS: Final = 0.2
 """Between two tries to reach a worker that may be loading: a refusal can come at once."""
 
 
+class EmbeddedQuery(NamedTuple):
+    """What the embedder made of a shopper's image."""
+
+    vector: Vector  # (size,) float32, L2-normalised
+    fingerprint: str  # of the embedder
+    kind: str | None = None  # catalogue, photograph; None: the embedder does not tell them apart
+
+
 class QueryEncoder(Protocol):
     """Turns images into query vectors, where shoppers' images are embedded."""
 
     def encode(self, generation: Generation, data: bytes, box: Box | None = None) -> Vector:
-        """Return the vector of an untrusted image file, (size,) float32, L2-normalised.
+        """Return the vector of what `embed_image` returns."""
+        ...
+
+    def embed_image(
+        self, generation: Generation, data: bytes, box: Box | None = None
+    ) -> EmbeddedQuery:
+        """Embed an untrusted image file.
 
         With a `box`, of that region alone. Raises ImageError, ModelMismatch when the network at
         hand is not the one that the generation was built with, EmbedderBusy when none answers in
@@ -63,8 +77,8 @@ class QueryEncoder(Protocol):
 class EmbedRemotely(Protocol):
     """Has a worker embed a small image."""
 
-    def __call__(self, image: bytes, /, *, spec: str, seconds: float) -> tuple[Vector, str]:
-        """Return (vector, fingerprint of the embedder); raise EmbedderBusy after `seconds`."""
+    def __call__(self, image: bytes, /, *, spec: str, seconds: float) -> EmbeddedQuery:
+        """Return what a worker made of it; raise EmbedderBusy after `seconds`."""
         ...
 
 
@@ -76,6 +90,11 @@ class LocalQueryEncoder:
         self._decoders = decoders
 
     def encode(self, generation: Generation, data: bytes, box: Box | None = None) -> Vector:
+        return self.embed_image(generation, data, box).vector
+
+    def embed_image(
+        self, generation: Generation, data: bytes, box: Box | None = None
+    ) -> EmbeddedQuery:
         embedder = self._embedders.of(generation)
         check_fingerprint(generation, embedder.fingerprint)
         image = self._decoders.decode_one(data, target=_part(box, embedder.input_size)).image
@@ -87,14 +106,14 @@ class LocalQueryEncoder:
     def identify(self, spec: str) -> EmbedderIdentity:
         return EmbedderIdentity.of(spec, self._embedders.reload(spec))
 
-    def embed(self, data: bytes, spec: str) -> tuple[Vector, str]:
-        """Embed one untrusted image file: its vector, and the embedder's fingerprint.
+    def embed(self, data: bytes, spec: str) -> EmbeddedQuery:
+        """Embed one untrusted image file by the embedder that a spec names.
 
         Raises ImageError, and what `embedders.load` raises.
         """
         embedder = self._embedders.named(spec)
         image = self._decoders.decode_one(data, target=embedder.input_size).image
-        return _embed(embedder, image), embedder.fingerprint
+        return _embed(embedder, image)
 
 
 class RemoteQueryEncoder:
@@ -117,23 +136,26 @@ class RemoteQueryEncoder:
         self._heartbeat = heartbeat
 
     def encode(self, generation: Generation, data: bytes, box: Box | None = None) -> Vector:
+        return self.embed_image(generation, data, box).vector
+
+    def embed_image(
+        self, generation: Generation, data: bytes, box: Box | None = None
+    ) -> EmbeddedQuery:
         png = io.BytesIO()
         small = self._decoders.decode_one(data, target=_part(box, SENT_SIDE)).image
         small.save(png, "PNG", compress_level=3)
-        vector, fingerprint = self._embed(
-            png.getvalue(), spec=generation.embedder, seconds=self._seconds
-        )
-        check_fingerprint(generation, fingerprint)
-        return vector
+        embedded = self._embed(png.getvalue(), spec=generation.embedder, seconds=self._seconds)
+        check_fingerprint(generation, embedded.fingerprint)
+        return embedded
 
     def check(self, generation: Generation) -> None:
-        check_fingerprint(generation, self._embed_sample(generation.embedder)[1])
+        check_fingerprint(generation, self._embed_sample(generation.embedder).fingerprint)
 
     def identify(self, spec: str) -> EmbedderIdentity:
-        vector, fingerprint = self._embed_sample(spec)
-        return EmbedderIdentity(spec=spec, fingerprint=fingerprint, size=len(vector))
+        found = self._embed_sample(spec)
+        return EmbedderIdentity(spec=spec, fingerprint=found.fingerprint, size=len(found.vector))
 
-    def _embed_sample(self, spec: str) -> tuple[Vector, str]:
+    def _embed_sample(self, spec: str) -> EmbeddedQuery:
         """Have a worker embed a sample image; it may have to load the network first."""
         deadline = time.monotonic() + WORKER_LOADS_SECONDS
         while True:
@@ -150,14 +172,16 @@ def _part(box: Box | None, size: Size | int) -> Target:
     return size if box is None else Region(box, size)
 
 
-def _embed(embedder: Embedder, image: Image.Image) -> Vector:
+def _embed(embedder: Embedder, image: Image.Image) -> EmbeddedQuery:
     """Embed one image. Raises EmbedderFailed if the embedder fails for any other image, too."""
     try:
-        vector: Vector = embedder.embed([image])[0]
+        if isinstance(embedder, TellsPhotographs):
+            vector, kind = embedder.embed_query(image)
+            return EmbeddedQuery(vector, embedder.fingerprint, kind)
+        return EmbeddedQuery(embedder.embed([image])[0], embedder.fingerprint)
     except Exception:
         check_works(embedder)
         raise
-    return vector
 
 
 def sample_image() -> bytes:

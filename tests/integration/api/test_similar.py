@@ -10,6 +10,8 @@ import structlog
 from support.image_files import colour_image
 from support.shop import PROBLEM, Shop
 
+from backend.embedders import CATALOGUE
+from backend.embedders.mean_colour import MeanColour
 from backend.errors import ModelMismatch
 
 URL = "/v1/products/0001/similar"
@@ -122,6 +124,19 @@ def test_an_image_in_a_form_finds_its_product_first(wardrobe: Shop) -> None:
     assert set(answer) == {
         *("items", "next_cursor", "recommendation_id", "generation", "request_id", "meta")
     }
+
+
+def test_the_answer_says_what_kind_of_image_it_was_where_the_embedder_tells(
+    wardrobe: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "image_kind" not in upload(wardrobe, colour_image("#d02020")).json["meta"]
+    monkeypatch.setattr(
+        MeanColour,
+        "embed_query",
+        lambda self, image: (self.embed([image])[0], CATALOGUE),
+        raising=False,
+    )
+    assert upload(wardrobe, colour_image("#d02020")).json["meta"]["image_kind"] == CATALOGUE
 
 
 def test_a_form_holds_the_other_parameters_too(wardrobe: Shop) -> None:

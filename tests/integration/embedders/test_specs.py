@@ -16,7 +16,7 @@ from PIL import Image
 from support.image_files import GARMENTS, garment
 
 from backend import images
-from backend.embedders import Compute, Embedder, families, load
+from backend.embedders import CATALOGUE, Compute, Embedder, TellsPhotographs, families, load
 from backend.embedders.checkpoint import Checkpoint
 from backend.embedders.colour import colour_histograms
 from backend.embedders.efficientnet_lite import SHIPPED_PCA
@@ -329,6 +329,17 @@ def test_an_unreadable_pca_is_named(tmp_path: Path) -> None:
     for path in ("absent.npz", "pca.npz"):
         with pytest.raises(WeightsUnavailable, match=path):
             load(f"efficientnet-lite0?pca={tmp_path / path}")
+
+
+# --- photographs ---------------------------------------------------------------------------
+
+
+def test_a_catalogue_image_as_a_query_has_the_vector_of_its_product() -> None:
+    embedder = loaded("lookalike-blocks")
+    assert isinstance(embedder, TellsPhotographs)
+    vector, kind = embedder.embed_query(GARMENTS[0])
+    assert kind == CATALOGUE
+    assert (vector @ embedder.embed(GARMENTS[:1])[0]).item() > 0.9999
 
 
 # --- fingerprints --------------------------------------------------------------------------

@@ -12,10 +12,12 @@ from support.image_files import encoded, random_image
 
 from backend import bootstrap
 from backend.bootstrap import Services
+from backend.embedders import PHOTOGRAPH
+from backend.embedders.mean_colour import MeanColour
 from backend.errors import CorruptImage, EmbedderBusy, EmbedderFailed, ModelMismatch, NotAnImage
 from backend.images.box import Box
 from backend.images.decode import size_within
-from backend.search.query_image import SENT_SIDE, RemoteQueryEncoder, Vector
+from backend.search.query_image import SENT_SIDE, EmbeddedQuery, RemoteQueryEncoder, Vector
 from backend.settings import Settings
 
 
@@ -34,10 +36,10 @@ class Worker:
         self._fingerprint = fingerprint
         self.sent: list[bytes] = []
 
-    def __call__(self, image: bytes, *, spec: str, seconds: float) -> tuple[Vector, str]:
+    def __call__(self, image: bytes, *, spec: str, seconds: float) -> EmbeddedQuery:
         self.sent.append(image)
-        vector, fingerprint = self._services.local_encoder.embed(image, spec)
-        return vector, self._fingerprint or fingerprint
+        found = self._services.local_encoder.embed(image, spec)
+        return found._replace(fingerprint=self._fingerprint or found.fingerprint)
 
 
 def remote(services: Services, worker: Worker) -> RemoteQueryEncoder:
@@ -99,7 +101,7 @@ def test_what_is_not_an_image_is_refused_here_and_never_sent(
 
 
 def test_a_worker_that_is_busy_is_the_shoppers_error(services: Services) -> None:
-    def busy(image: bytes, *, spec: str, seconds: float) -> tuple[Vector, str]:
+    def busy(image: bytes, *, spec: str, seconds: float) -> EmbeddedQuery:
         raise EmbedderBusy
 
     encoder = RemoteQueryEncoder(busy, services.decoders, seconds=1)
@@ -128,3 +130,19 @@ def test_a_broken_device_is_not_the_shoppers_error(
     monkeypatch.setattr(services.embedders.of(generation), "embed", fail)
     with pytest.raises(EmbedderFailed, match="CUDA error"):
         services.query_encoder.encode(generation, random_image(1))
+
+
+def test_what_kind_of_image_it_is_is_told_here_and_by_way_of_a_worker(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def embed_query(self: MeanColour, image: Image.Image) -> tuple[Vector, str]:
+        return self.embed([image])[0][::-1], PHOTOGRAPH
+
+    generation = services.first_generation()
+    plain = services.query_encoder.embed_image(generation, random_image(1))
+    assert plain.kind is None
+    monkeypatch.setattr(MeanColour, "embed_query", embed_query, raising=False)
+    here = services.query_encoder.embed_image(generation, random_image(1))
+    there = remote(services, Worker(services)).embed_image(generation, random_image(1))
+    assert here.kind == there.kind == PHOTOGRAPH
+    assert np.array_equal(here.vector, plain.vector[::-1])

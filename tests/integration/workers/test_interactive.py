@@ -19,10 +19,11 @@ from structlog.testing import capture_logs
 from support.servers import RedisServer, redis_server, wait_for
 
 from backend.errors import EmbedderBusy, WeightsUnavailable
+from backend.search.query_image import EmbeddedQuery
 from backend.settings import Settings, read_settings
 from workers import tasks
 from workers.app import make_app
-from workers.interactive import MAX_WAITING, UNANSWERED, Embed, RemoteEmbedder, Replies, Vector
+from workers.interactive import MAX_WAITING, UNANSWERED, Embed, RemoteEmbedder, Replies
 from workers.names import Queue
 
 CATALOGUE = "postgresql://nobody@127.0.0.1:1/none"
@@ -46,9 +47,9 @@ def distributed(settings: Settings, server: RedisServer) -> Settings:
     )
 
 
-def embed(image: bytes, spec: str) -> tuple[Vector, str]:
+def embed(image: bytes, spec: str) -> EmbeddedQuery:
     assert (image, spec) == (b"an image", "mean-colour")
-    return VECTOR, "a fingerprint"
+    return EmbeddedQuery(VECTOR, "a fingerprint", "photograph")
 
 
 def answer_one(settings: Settings, server: RedisServer, how: Embed = embed) -> threading.Thread:
@@ -71,7 +72,7 @@ def arguments(raw: bytes) -> tuple[str, str, str]:
     return image, spec, reply_to
 
 
-def ask(settings: Settings, *, seconds: float = 1) -> tuple[Vector, str]:
+def ask(settings: Settings, *, seconds: float = 1) -> EmbeddedQuery:
     remote = RemoteEmbedder(make_app(settings), settings)
     return remote(b"an image", spec="mean-colour", seconds=seconds)
 
@@ -80,9 +81,9 @@ def test_an_image_goes_out_and_its_vector_comes_back_exactly(
     distributed: Settings, server: RedisServer
 ) -> None:
     worker = answer_one(distributed, server)
-    vector, fingerprint = ask(distributed, seconds=5)
+    vector, fingerprint, kind = ask(distributed, seconds=5)
     worker.join()
-    assert (vector.dtype, fingerprint) == (np.float32, "a fingerprint")
+    assert (vector.dtype, fingerprint, kind) == (np.float32, "a fingerprint", "photograph")
     assert np.array_equal(vector, VECTOR)
     assert server.client.keys("lookalike:*") == []
 
@@ -134,7 +135,7 @@ def test_a_redis_that_dies_while_a_shopper_waits_ends_the_waiting(
 def test_what_keeps_the_worker_from_embedding_is_told_by_its_code_alone(
     distributed: Settings, server: RedisServer
 ) -> None:
-    def fail(image: bytes, spec: str) -> tuple[Vector, str]:
+    def fail(image: bytes, spec: str) -> EmbeddedQuery:
         raise WeightsUnavailable("no file /secret/path")
 
     worker = answer_one(distributed, server, fail)
@@ -149,7 +150,7 @@ def test_when_no_worker_answers_most_images_are_refused_at_once_until_one_does(
 ) -> None:
     remote = RemoteEmbedder(make_app(distributed), distributed)
 
-    def ask_it(seconds: float) -> tuple[Vector, str]:
+    def ask_it(seconds: float) -> EmbeddedQuery:
         return remote(b"an image", spec="mean-colour", seconds=seconds)
 
     for _ in range(UNANSWERED + 1):
@@ -163,7 +164,7 @@ def test_when_no_worker_answers_most_images_are_refused_at_once_until_one_does(
 
     def answered() -> bool:
         try:
-            return ask_it(5)[1] == "a fingerprint"
+            return ask_it(5).fingerprint == "a fingerprint"
         except EmbedderBusy:
             return False
 
@@ -177,7 +178,7 @@ def test_when_no_worker_answers_most_images_are_refused_at_once_until_one_does(
 def test_what_a_worker_logs_of_an_image_names_the_request_that_it_came_with(
     distributed: Settings,
 ) -> None:
-    def fail(image: bytes, spec: str) -> tuple[Vector, str]:
+    def fail(image: bytes, spec: str) -> EmbeddedQuery:
         raise WeightsUnavailable("no file")
 
     app = make_app(distributed)
