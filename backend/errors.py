@@ -106,6 +106,18 @@ class InvalidPlacement(LookalikeError):
     code = "invalid-placement"
 
 
+class UnknownExperiment(LookalikeError):
+    """There is no experiment of this name."""
+
+    code = "unknown-experiment"
+
+
+class InvalidExperiment(LookalikeError):
+    """The experiment cannot be stored."""
+
+    code = "invalid-experiment"
+
+
 class UnknownRule(LookalikeError):
     """There is no rule with this id."""
 

@@ -54,6 +54,12 @@ BODIES: Final[Mapping[str, Any]] = {
         "fields": ["display_name", "price"],
         "filter": {"in_stock": True},
     },
+    "ExperimentBody": {
+        "placement": "home",
+        "against": "home-diverse",
+        "share": 0.5,
+        "state": "stopped",
+    },
     "PlacementBody": {
         "limit": 12,
         "filter": {"in_stock": True},

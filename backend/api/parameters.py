@@ -120,6 +120,10 @@ PLACEMENT_NAME: Final = _share(
     "PlacementName",
     _parameter("name", {"type": "string"}, "name of the placement", place="path"),
 )
+EXPERIMENT_NAME: Final = _share(
+    "ExperimentName",
+    _parameter("name", {"type": "string"}, "name of the experiment", place="path"),
+)
 RULE_ID: Final = _share(
     "RuleId", _parameter("id", {"type": "integer"}, "number of the rule", place="path")
 )

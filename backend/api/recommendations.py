@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
@@ -38,6 +38,7 @@ from backend.api.schemas.similar_items import (
 )
 from backend.api.schemas.written_products import ProductWriter
 from backend.api.scopes import requires_scope
+from backend.api.splitting import Split, split_of
 from backend.catalogue import skus
 from backend.database import clock
 from backend.database.models import LIVE, Generation, Product, utcnow
@@ -45,6 +46,7 @@ from backend.errors import CursorExpired, NoExample, NotSearchable
 from backend.events.answers import LONGEST_ID, ListName
 from backend.events.pairing import LEVELS
 from backend.events.record import MOST_TEXT
+from backend.filters import Where
 from backend.filters.matching import ValueOf, matcher
 from backend.merchandising.rule_set import Rule
 from backend.recommendations import examples, popularity
@@ -52,6 +54,7 @@ from backend.recommendations.chosen import Because, Chosen, Reason
 from backend.recommendations.complementary import Category, before_looks, category_of
 from backend.recommendations.history import History, history_of
 from backend.recommendations.recommend import MOST_CANDIDATES, SPARE, List, Strategy, Wanted
+from backend.recommendations.relations import Related
 from backend.search import asked, query_vectors, statements
 from backend.search.collecting import GROWTH
 from backend.search.found import Neighbour, neighbours, read_rows
@@ -107,8 +110,9 @@ def recommend() -> Json:
         explain=body.explain,
         shaping=body.shaping,
     )
-    query = with_placement(query, body.placement, body.model_fields_set)
-    return recommend_by(body, query, body.fields, body.cursor)
+    split = split_of(body.placement, body.user or body.session)
+    query = with_placement(query, split.placement, body.model_fields_set)
+    return recommend_by(body, query, body.fields, body.cursor, split=split)
 
 
 @api.get(
@@ -128,13 +132,19 @@ def recommend_to_user(user: str) -> Json:
     strategy = reader.choice("strategy", list(Strategy), default=Strategy.CLUSTERS)
     leave_out = reader.choice("leave_out", list(LeaveOut), default=LeaveOut.BOUGHT)
     cursor = reader.text("cursor")
-    query, fields = read_query(reader, filterable(), scored=False)
     body = RecommendationBody(user=user[:MOST_TEXT], strategy=strategy, leave_out=leave_out)
-    return recommend_by(body, query, fields, cursor)
+    split = split_of(reader.text("placement"), body.user)
+    query, fields = read_query(reader, filterable(), scored=False, place=lambda _: split.placement)
+    return recommend_by(body, query, fields, cursor, split=split)
 
 
 def recommend_by(
-    body: RecommendationBody, query: Query, fields: Sequence[str], cursor: str | None = None
+    body: RecommendationBody,
+    query: Query,
+    fields: Sequence[str],
+    cursor: str | None = None,
+    *,
+    split: Split | None = None,
 ) -> Json:
     """Return the list for the shopper, the visit and the examples of a body, as JSON."""
     found = services()
@@ -148,6 +158,7 @@ def recommend_by(
             connection, found.similar.active, query.exclude, query.after
         )
     with found.db.read() as session:
+        generation, split = _tried(session, generation, split or Split())
         now = clock.now(session)
         history = history_of(session, user=body.user, visit=body.session, now=now)
         named = examples.resolve(
@@ -181,12 +192,28 @@ def recommend_by(
     name = ListName.USER if body.user else ListName.VISIT
     unpinnable = wanted.exclude.union(it.product_id for it in whole.examples)
     listed = _Listed(
-        name, first, user=body.user, visit=body.session, about=about, unpinnable=unpinnable
+        name,
+        first,
+        user=body.user,
+        visit=body.session,
+        about=about,
+        unpinnable=unpinnable,
+        split=split,
     )
     answer = _written(generation, make, query, fields, listed, unresolved=named.unresolved)
     if images.vectors or images.unresolved:
         answer["unresolved_images"] = images.unresolved
     return _with_restricted(answer, same)
+
+
+def _tried(session: Session, generation: Generation, split: Split) -> tuple[Generation, Split]:
+    """Return the generation that a shopper's arm gets; if it is gone, there is no experiment."""
+    if split.generation_id is None or split.generation_id == generation.id:
+        return generation, split
+    found = session.get(Generation, split.generation_id)
+    if found is None or found.state not in LIVE:
+        return generation, replace(split, experiment=None, arm=None)
+    return found, split
 
 
 def _generation(session: Session, query: Query) -> Generation:
@@ -311,22 +338,32 @@ def find_together(
         category = category_of(session, product[0])
 
     def make(query: Query, shown: Collection[int]) -> List:
-        def by_category() -> Sequence[Chosen]:
-            if vector is None:
-                return ()
-            return found.complementary.of(
-                product[0],
-                category,
-                generation,
-                vector,
-                where=query.where,
-                exclude=[*product[1:], *shown],
-            )
-
-        return List(chosen=(), tastes=[], rest=lambda: before_looks(related, by_category))
+        exclude = [*product[1:], *shown]
+        return _completed(product[0], category, generation, vector, query.where, exclude, related)
 
     answer = _written(generation, make, query, fields, listed, keep=_is_other(category))
     return _with_restricted(answer, same)
+
+
+def _completed(
+    product_id: int,
+    category: Category,
+    generation: Generation,
+    vector: Any,
+    where: Where,
+    exclude: Sequence[int],
+    related: Related,
+) -> List:
+    """Return what completes a product: by acts, then by categories, then by looks alone."""
+
+    def by_category() -> Sequence[Chosen]:
+        if vector is None:
+            return ()
+        return services().complementary.of(
+            product_id, category, generation, vector, where=where, exclude=exclude
+        )
+
+    return List(chosen=(), tastes=[], rest=lambda: before_looks(related, by_category))
 
 
 def _is_other(category: Category) -> Callable[[Neighbour], bool]:
@@ -424,6 +461,7 @@ class _Listed:
     user: str | None = None
     visit: str | None = None
     about: tuple[object, ...] = ()
+    split: Split = field(default_factory=Split)
     unpinnable: frozenset[int] = frozenset()
 
 
@@ -498,12 +536,15 @@ def _written(
             "took_ms": took_ms(),
             **({"relaxed": dropped} if query.shaping.relax else {}),
             **({"placement": asdict(query.placement)} if query.placement else {}),
+            **listed.split.shown(),
             **_said_of_rules(query, shown),
         },
     }
-    note_answer(
-        answer, listed.name, [one.chosen for one in shown], user=listed.user, visit=listed.visit
-    )
+    split = listed.split
+    if split.named is None and query.placement is not None:
+        split = replace(split, named=query.placement.name)
+    chosen = [one.chosen for one in shown]
+    note_answer(answer, listed.name, chosen, user=listed.user, visit=listed.visit, split=split)
     return answer
 
 

@@ -14,6 +14,7 @@ from backend.api.schemas import Json
 from backend.api.schemas.query import QueryReader
 from backend.api.schemas.recommendation import ReplayedAnswer
 from backend.api.scopes import requires_scope
+from backend.api.splitting import Split
 from backend.errors import UnknownRecommendation
 from backend.events import answers
 from backend.events.answers import GivenAnswer, ListedItem, ListName
@@ -51,6 +52,9 @@ def replay(recommendation_id: str) -> Json:
             "generation": row.generation_id,
             "user": row.shopper,
             "session": row.session,
+            "placement": row.placement,
+            "experiment": row.experiment,
+            "arm": row.arm,
             "question": row.question,
             "items": [
                 {name: item[name] for name in ("sku", "score", "reason", "cold", "because")}
@@ -66,6 +70,7 @@ def note_answer(
     *,
     user: str | None,
     visit: str | None,
+    split: Split,
 ) -> None:
     """Give an answer, and the products that it lists, to the log."""
     items = [
@@ -87,6 +92,9 @@ def note_answer(
             question=_question(),
             shopper=user,
             session=visit,
+            placement=split.named,
+            experiment=split.experiment,
+            arm=split.arm.value if split.arm else None,
         )
     )
 

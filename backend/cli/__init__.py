@@ -19,6 +19,7 @@ from backend.cli import (
     evaluate,
     evaluate_recommendations,
     events,
+    experiments,
     export,
     fashion_mnist,
     feeds,
@@ -75,6 +76,7 @@ app.command("status")(status.status)
 app.command("verify")(indexing.verify)
 app.add_typer(feeds.feeds, name="feeds")
 app.add_typer(placements.placements, name="placements")
+app.add_typer(experiments.experiments, name="experiments")
 app.add_typer(rules.rules, name="rules")
 app.add_typer(events.events, name="events")
 app.add_typer(report_recommendations.report, name="report")

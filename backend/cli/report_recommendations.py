@@ -24,9 +24,20 @@ class By(StrEnum):
     LIST = "list"
     REASON = "reason"
     GENERATION = "generation"
+    PLACEMENT = "placement"
+    EXPERIMENT = "experiment"
+    ARM = "arm"
 
 
-COLUMN = {By.LIST: "list_name", By.REASON: "reason", By.GENERATION: "generation_id"}
+COLUMN = {
+    By.LIST: "list_name",
+    By.REASON: "reason",
+    By.GENERATION: "generation_id",
+    By.PLACEMENT: "placement",
+    By.EXPERIMENT: "experiment",
+    By.ARM: "arm",
+}
+DEFAULT = (By.LIST, By.REASON, By.GENERATION)
 
 
 @report.command("recommendations")
@@ -40,13 +51,20 @@ def recommendations(
     """Show click-through, add-to-cart and the share of cold products of each list.
 
     Only events that name the `recommendation_id` of an answer count, and each kind once for each
-    product of an answer. Intervals are of 95%.
+    product of an answer. Intervals are of 95%. By placement, experiment or arm, lists are shown
+    whose request named a placement, or that an experiment has split.
     """
     from backend.database import clock
     from backend.events import outcomes
     from backend.events.decay import day_of
 
-    columns = [COLUMN[one] for one in by or list(By)]
+    columns = [COLUMN[one] for one in by or DEFAULT]
+    if {By.PLACEMENT, By.EXPERIMENT, By.ARM} & set(by or ()) and {By.REASON, By.GENERATION} & set(
+        by or ()
+    ):
+        raise typer.BadParameter(
+            "reason and generation are not counted by placement or arm", param_hint="--by"
+        )
     with services() as found, found.db.read() as session:
         since = day_of(clock.now(session)) - days + 1
         rows = outcomes.report(session, since=since, by=columns)

@@ -537,6 +537,9 @@ class ListedAnswer(Base):
     session: Mapped[str | None] = mapped_column(String(128), index=True)
     question: Mapped[dict[str, Any]] = mapped_column(JSON)
     items: Mapped[list[Any]] = mapped_column(JSON)
+    placement: Mapped[str | None] = mapped_column(String(64))  # that the request named
+    experiment: Mapped[str | None] = mapped_column(String(64))
+    arm: Mapped[str | None] = mapped_column(String(16))
 
 
 class ListedDay(Base):
@@ -554,6 +557,43 @@ class ListedDay(Base):
     clicks: Mapped[int] = mapped_column(BigInteger, default=0)
     carts: Mapped[int] = mapped_column(BigInteger, default=0)
     purchases: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
+class ListedArm(Base):
+    """What became of listed products on one day, by placement and by arm of an experiment.
+
+    Only of answers whose request named a placement, or that an experiment has split. A text is
+    empty where there is none.
+    """
+
+    __tablename__ = "recommendation_arms"
+
+    day: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # since 1970, in UTC
+    list_name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    placement: Mapped[str] = mapped_column(String(64), primary_key=True)
+    experiment: Mapped[str] = mapped_column(String(64), primary_key=True)
+    arm: Mapped[str] = mapped_column(String(16), primary_key=True)
+    listed: Mapped[int] = mapped_column(BigInteger, default=0)
+    impressions: Mapped[int] = mapped_column(BigInteger, default=0)
+    clicks: Mapped[int] = mapped_column(BigInteger, default=0)
+    carts: Mapped[int] = mapped_column(BigInteger, default=0)
+    purchases: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
+class Experiment(Base):
+    """Shoppers are split between two placements, or two generations."""
+
+    __tablename__ = "experiments"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    placement: Mapped[str | None] = mapped_column(String(64))  # the one that requests name
+    against: Mapped[str | None] = mapped_column(String(64))  # the placement that is tried
+    generation_id: Mapped[int | None] = mapped_column(BigInteger)  # or the generation
+    share: Mapped[float] = mapped_column(Float)  # of the shoppers who get what is tried
+    state: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str | None] = mapped_column(Text)  # why it was stopped
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    stopped_at: Mapped[datetime | None]
 
 
 class IdempotencyKey(Base):

@@ -72,6 +72,9 @@ class GivenAnswer:
     question: dict[str, Any]
     shopper: str | None = None
     session: str | None = None
+    placement: str | None = None
+    experiment: str | None = None
+    arm: str | None = None
 
 
 class AnswerLog:
@@ -193,5 +196,8 @@ def _row(answer: GivenAnswer, known: Collection[int], now: datetime) -> dict[str
         "shopper": answer.shopper,
         "session": answer.session,
         "question": answer.question,
+        "placement": answer.placement,
+        "experiment": answer.experiment,
+        "arm": answer.arm,
         "items": [asdict(it) | {"cold": it.product_id not in known} for it in answer.items],
     }

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import sqrt
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
-from sqlalchemy import func, select
+from sqlalchemy import func, literal, select
 from sqlalchemy.orm import Session
 
-from backend.database.models import Event, ListedAnswer, ListedDay
+from backend.database.models import Event, ListedAnswer, ListedArm, ListedDay
 from backend.database.upsert import upsert
 from backend.events.decay import day_of
 from backend.events.kinds import Kind
@@ -53,6 +53,15 @@ class Place(NamedTuple):
     cold: bool
 
 
+class Side(NamedTuple):
+    """By which placement, and in which arm of an experiment, a list was made; empty: in none."""
+
+    list_name: str
+    placement: str
+    experiment: str
+    arm: str
+
+
 NOWHERE: Final = Place(UNKNOWN, UNKNOWN, 0, False)
 
 
@@ -68,49 +77,71 @@ def add(session: Session, acts: Sequence[AttributedEvent]) -> None:
         return
     ids = sorted({act.recommendation for act in acts})
     places, counted = _places(session, ids), _counted(session, ids)
-    sums: dict[tuple[int, Place], Counter[str]] = defaultdict(Counter)
+    sums: _Sums = defaultdict(Counter)
     for act in acts:
         what = ACTS[Kind(act.kind)]
         key = (act.recommendation, act.product_id, what)
         if key not in counted:
             counted.add(key)
-            place = places.get((act.recommendation, act.product_id))
+            place, side = places.get((act.recommendation, act.product_id), (None, None))
             sums[day_of(act.at), place or _place_of_id(act.recommendation)][what] += 1
+            if side is not None:
+                sums[day_of(act.at), side][what] += 1
     _add(session, sums)
 
 
 def add_listed(session: Session, answers: Iterable[Mapping[str, Any]], *, day: int) -> None:
     """Add what answers list: rows of ListedAnswer."""
-    sums: dict[tuple[int, Place], Counter[str]] = defaultdict(Counter)
+    sums: _Sums = defaultdict(Counter)
     for answer in answers:
+        side = _side(answer)
         for item in answer["items"]:
             sums[day, _place(answer["list_name"], answer["generation_id"], item)]["listed"] += 1
+            if side is not None:
+                sums[day, side]["listed"] += 1
     _add(session, sums)
 
 
-def _add(session: Session, sums: Mapping[tuple[int, Place], Counter[str]]) -> None:
-    rows = [
-        {"day": day, **place._asdict(), **{name: counts[name] for name in COUNTS}}
-        for (day, place), counts in sorted(sums.items())
-    ]
-    if rows:
-        insert = upsert(session, ListedDay)
-        summed = {name: getattr(ListedDay, name) + insert.excluded[name] for name in COUNTS}
-        keys = ["day", *Place._fields]
-        session.execute(insert.on_conflict_do_update(index_elements=keys, set_=summed), rows)
+_Sums: TypeAlias = dict[tuple[int, Place | Side], Counter[str]]
+_TABLES: Final[Mapping[type, type[ListedDay] | type[ListedArm]]] = {
+    Place: ListedDay,
+    Side: ListedArm,
+}
 
 
-def _places(session: Session, ids: Sequence[str]) -> dict[tuple[str, int], Place]:
-    rows = session.execute(
-        select(
-            ListedAnswer.id, ListedAnswer.list_name, ListedAnswer.generation_id, ListedAnswer.items
-        ).where(ListedAnswer.id.in_(ids))
-    )
-    return {
-        (id_, item["product_id"]): _place(list_name, generation_id, item)
-        for id_, list_name, generation_id, items in rows
-        for item in items
-    }
+def _add(session: Session, sums: _Sums) -> None:
+    for kind, table in _TABLES.items():
+        of_kind = [it for it in sums.items() if type(it[0][1]) is kind]
+        rows = [
+            {"day": day, **where._asdict(), **{name: counts[name] for name in COUNTS}}
+            for (day, where), counts in sorted(of_kind)
+        ]
+        if rows:
+            insert = upsert(session, table)
+            summed = {name: getattr(table, name) + insert.excluded[name] for name in COUNTS}
+            keys = [name for name in rows[0] if name not in COUNTS]
+            session.execute(insert.on_conflict_do_update(index_elements=keys, set_=summed), rows)
+
+
+def _places(
+    session: Session, ids: Sequence[str]
+) -> dict[tuple[str, int], tuple[Place, Side | None]]:
+    names = ("id", "list_name", "generation_id", "items", "placement", "experiment", "arm")
+    columns = [getattr(ListedAnswer, name) for name in names]
+    found = {}
+    for row in session.execute(select(*columns).where(ListedAnswer.id.in_(ids))):
+        answer = row._asdict()
+        for item in row.items:
+            place = _place(row.list_name, row.generation_id, item)
+            found[row.id, item["product_id"]] = (place, _side(answer))
+    return found
+
+
+def _side(answer: Mapping[str, Any]) -> Side | None:
+    names = ("placement", "experiment", "arm")
+    if answer["placement"] is None and answer["experiment"] is None:
+        return None
+    return Side(answer["list_name"], *(answer[name] or "" for name in names))
 
 
 def _place(list_name: str, generation_id: int, item: Mapping[str, Any]) -> Place:
@@ -147,7 +178,7 @@ class ListOutcome:
 
     `click_through` and `add_to_cart` are shares of the impressions, with 95% intervals (Wilson
     1927); None without an impression. `cold` is the share of the impressions (of what was listed,
-    if nobody sends impressions) that nobody had done anything with.
+    if nobody sends impressions) that nobody had done anything with; None where it is not counted.
     """
 
     group: Mapping[str, Any]
@@ -162,26 +193,38 @@ class ListOutcome:
 
 
 GROUPS: Final = ("list_name", "reason", "generation_id", "day")
+SIDES: Final = ("list_name", "placement", "experiment", "arm", "day")
 
 
 def report(session: Session, *, since: int, by: Sequence[str]) -> list[ListOutcome]:
-    """Return what became of listed products since a day, by some of GROUPS, the largest first."""
-    columns = [getattr(ListedDay, name) for name in by]
-    sums = [func.sum(getattr(ListedDay, name)) for name in COUNTS]
-    rows = session.execute(
-        select(*columns, ListedDay.cold, *sums)
-        .where(ListedDay.day >= since)
-        .group_by(*columns, ListedDay.cold)
-    )
+    """Return what became of listed products since a day, the largest first.
+
+    `by` are some of GROUPS, or some of SIDES: then only lists that name a placement, or that an
+    experiment has split, are reported, without what was cold. Raises ValueError for both at once.
+    """
+    is_of_sides = not set(by) <= set(GROUPS)
+    if is_of_sides and not set(by) <= set(SIDES):
+        raise ValueError("reason and generation are not counted by placement or arm")
+    table: Any = ListedArm if is_of_sides else ListedDay
+    cold = literal(value=False) if is_of_sides else ListedDay.cold
+    columns = [getattr(table, name) for name in by]
+    sums = [func.sum(getattr(table, name)) for name in COUNTS]
+    query = select(*columns, cold.label("cold"), *sums).where(table.day >= since)
+    groups = columns if is_of_sides else [*columns, cold]
     found: dict[tuple[Any, ...], dict[bool, list[int]]] = defaultdict(dict)
-    for row in rows:
+    for row in session.execute(query.group_by(*groups)):
         counts = [int(it) for it in row[len(by) + 1 :]]
         found[tuple(row[: len(by)])][bool(row[len(by)])] = counts
-    outcomes = [_outcome(dict(zip(by, key, strict=True)), each) for key, each in found.items()]
+    outcomes = [
+        _outcome(dict(zip(by, key, strict=True)), each, knows_cold=not is_of_sides)
+        for key, each in found.items()
+    ]
     return sorted(outcomes, key=lambda it: (-it.impressions, -it.listed, str(it.group)))
 
 
-def _outcome(group: Mapping[str, Any], sums: Mapping[bool, Sequence[int]]) -> ListOutcome:
+def _outcome(
+    group: Mapping[str, Any], sums: Mapping[bool, Sequence[int]], *, knows_cold: bool
+) -> ListOutcome:
     cold = dict(zip(COUNTS, sums.get(True, [0] * len(COUNTS)), strict=True))
     warm = dict(zip(COUNTS, sums.get(False, [0] * len(COUNTS)), strict=True))
     total = {name: cold[name] + warm[name] for name in COUNTS}
@@ -191,7 +234,7 @@ def _outcome(group: Mapping[str, Any], sums: Mapping[bool, Sequence[int]]) -> Li
         **total,
         click_through=interval(total["clicks"], total["impressions"]),
         add_to_cart=interval(total["carts"], total["impressions"]),
-        cold=cold[shown] / total[shown] if total[shown] else None,
+        cold=cold[shown] / total[shown] if total[shown] and knows_cold else None,
     )
 
 

@@ -17,7 +17,7 @@ from backend.catalogue import unnamed_images
 from backend.database import clock
 from backend.database.engine import Database
 from backend.errors import ImageUnavailable
-from backend.events import answers, counting, shoppers
+from backend.events import answers, arms, counting, shoppers
 from backend.feeds import schedule
 from backend.indexing import verify
 from backend.indexing.embed import HOST_CODES
@@ -212,6 +212,7 @@ class Maintenance:
         most = services.settings.answers_kept
         services.db.write(lambda it: answers.delete_old(it, most=most))
         services.db.write(ready.delete_old)
+        arms.guard(services.db)
 
     def prepare_related_if_due(self) -> None:
         """Keep ready what goes with a few popular products, once a second while there are any."""

@@ -27,13 +27,16 @@ from backend.catalogue.image_vectors import pack
 from backend.database.engine import Database
 from backend.database.models import (
     ApiKey,
+    CategoryPair,
     Event,
+    Experiment,
     Feed,
     Generation,
     ImageVector,
     IndexEntry,
     Job,
     ListedAnswer,
+    ListedArm,
     ListedDay,
     Product,
     utcnow,
@@ -258,7 +261,8 @@ class Shop(Catalogue):
         """Forget every product, also in the index."""
         self.index.delete(dict(self.index.claims()))
         self.services.answer_log.flush()
-        for row in (IndexEntry, Event, ListedAnswer, ListedDay, Product, ImageVector, Job, Feed):
+        listed = (ListedAnswer, ListedDay, ListedArm, Experiment, CategoryPair)
+        for row in (IndexEntry, Event, *listed, Product, ImageVector, Job, Feed):
             self.execute(delete(row))
 
     def history(self) -> tuple[Any, ...]:

@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from backend.api.schemas.document import Document, RequestBody
 from backend.api.schemas.event import Name
+from backend.api.schemas.experiment import ExperimentMeta
 from backend.api.schemas.filters import Filter
 from backend.api.schemas.image_query import BOX, IMAGE_URI, NO_IMAGE, BoxNumbers, ImageUri
 from backend.api.schemas.product import Product, ProductMember
@@ -186,6 +187,7 @@ class RecommendationMeta(Document):
     restricted: dict[str, list[str]] | None = Field(None, description=RESTRICTED)
     relaxed: list[str] | None = Field(None, description=RELAXED)
     placement: PlacementMeta | None = None
+    experiment: ExperimentMeta | None = Field(None, description="that has split the request")
     rules: RulesMeta | None = Field(None, description="only where `explain` is given")
     took_ms: float
 
@@ -224,5 +226,8 @@ class ReplayedAnswer(Document):
     generation: int
     user: str | None
     session: str | None
+    placement: str | None = Field(None, description="that the request named")
+    experiment: str | None = None
+    arm: str | None = Field(None, description="of the experiment")
     question: dict[str, Any] = Field(description="method, path, query, body")
     items: Sequence[ReplayedItem]

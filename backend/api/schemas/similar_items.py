@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Annotated, Final, Literal, TypeAlias
 
@@ -383,11 +383,13 @@ def read_query(
     scored: bool = True,
     compared: bool = True,
     with_image: bool = False,
+    place: Callable[[str | None], str | None] | None = None,
 ) -> tuple[Query, list[str]]:
     """Read a query and the wanted members of products; call it last, since it finishes the reader.
 
     Without `scored`, there is no `min_score`; without `compared`, no `restrict`; and `box` only
-    `with_image`. Raises RequestError if anything was wrong.
+    `with_image`. `place` returns the placement whose defaults are taken for the one that is named.
+    Raises RequestError if anything was wrong.
     """
     given, placement = reader.names, reader.text("placement")
     limit = reader.integer("limit", default=10, least=1, most=MAX_LIMIT)
@@ -418,7 +420,7 @@ def read_query(
         shaping=shaping,
         box=box,
     )
-    return with_placement(query, placement, given), wanted
+    return with_placement(query, place(placement) if place else placement, given), wanted
 
 
 def _text(reader: QueryReader) -> str | None:

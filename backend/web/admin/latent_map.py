@@ -18,6 +18,10 @@ SAMPLE: Final = 2000
 SIDE: Final = 1000
 """Width and height of the map; places are whole numbers below it."""
 
+SUBSPACE: Final = 8
+ROUNDS: Final = 20
+"""Of the iteration that finds the axes: how many at once, and how often."""
+
 SHOWN: Final = 12
 OTHER: Final = "others"
 
@@ -96,16 +100,28 @@ def _categories(found: list[str]) -> list[tuple[str, int]]:
 def _project(
     vectors: npt.NDArray[np.float32],
 ) -> tuple[npt.NDArray[np.int64], float]:
-    """Return places (n, 2) below SIDE by the first two principal axes, and what these explain.
-
-    The largest weight of each axis is positive, so that a map looks the same each time.
-    """
+    """Return places (n, 2) below SIDE by the first two principal axes, and what these explain."""
     centred = vectors - vectors.mean(axis=0)
-    variances, axes = np.linalg.eigh(centred.T @ centred)
-    first = axes[:, [-1, -2]] if axes.shape[1] > 1 else np.repeat(axes, 2, axis=1)
-    first = first * np.sign(first[np.abs(first).argmax(axis=0), [0, 1]])
-    flat = centred @ first
+    flat = centred @ _first_axes(centred)
     low, high = flat.min(axis=0), flat.max(axis=0)
     scaled = (flat - low) / np.maximum(high - low, 1e-9) * (SIDE - 20) + 10
-    explained = float(variances[-2:].sum() / max(float(variances.sum()), 1e-12))
+    explained = float((flat**2).sum() / max(float((centred**2).sum()), 1e-12))
     return scaled.astype(np.int64), explained
+
+
+def _first_axes(centred: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the first two principal axes as columns, by subspace iteration.
+
+    A whole decomposition of 512 dimensions keeps all processors busy, for seconds where they are
+    busy already. The largest weight of each axis is positive, so that a map looks the same each
+    time. Vectors of one dimension have one axis, beside which there is zero.
+    """
+    size = centred.shape[1]
+    axes = np.random.default_rng(0).standard_normal((size, min(SUBSPACE, size)), np.float32)
+    for _ in range(ROUNDS):
+        axes, _ = np.linalg.qr(centred.T @ (centred @ axes))
+    within = centred @ axes
+    _, turned = np.linalg.eigh(within.T @ within)
+    first = (axes @ turned)[:, ::-1][:, :2]
+    first = first * np.sign(first[np.abs(first).argmax(axis=0), range(first.shape[1])])
+    return np.pad(first, ((0, 0), (0, 2 - first.shape[1])))

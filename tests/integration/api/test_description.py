@@ -161,6 +161,8 @@ OPERATIONS = [
     *("GET /v1/admin/generations/{id}", "DELETE /v1/admin/generations/{id}"),
     *("POST /v1/admin/generations/{id}/promote", "POST /v1/admin/purge"),
     *("GET /v1/admin/feeds", "POST /v1/admin/feeds", "POST /v1/admin/feeds/{name}/run"),
+    "GET /v1/admin/experiments",
+    *(f"{method} /v1/admin/experiments/{{name}}" for method in ("GET", "PUT", "DELETE")),
     "GET /v1/admin/placements",
     *(f"{method} /v1/admin/placements/{{name}}" for method in ("GET", "PUT", "DELETE")),
     "POST /v1/admin/rules:preview",

@@ -1,22 +1,19 @@
-"""The manual is built without a broken link, asks no other host for anything, and is served."""
+"""The manual is built without a broken link, and asks no other host for anything."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from flask.testing import FlaskClient
 from mkdocs.commands.build import build
 from mkdocs.config import load_config
 from support.places import ROOT
-from support.shop import PROBLEM, Shop
 
 from backend.settings import Settings
+
+pytestmark = pytest.mark.slow  # the build takes ten seconds
 
 LOADED = {"script": "src", "img": "src", "source": "src", "iframe": "src", "link": "href"}
 PAGES = [
@@ -87,58 +84,12 @@ def test_the_reference_of_metrics_has_the_labels_of_those_without_a_sample(manua
     assert {"http_route", "filter_shape", "decision", "reason"} <= set(re.findall(r"\w+", words))
 
 
-# --- as it is served -----------------------------------------------------------------------------
-
-
-@pytest.fixture
-def served(manual: Path, settings: Settings) -> Iterator[FlaskClient]:
-    shop = Shop(settings.model_copy(update={"manual_dir": manual}))
-    yield shop.client
-    shop.close()
-
-
-def test_the_server_shows_the_manual_and_its_policy_allows_its_own_scripts(
-    served: FlaskClient, manual: Path
-) -> None:
-    assert served.get("/manual").location.endswith("/manual/")
-    page = served.get("/manual/")
-    assert page.mimetype == "text/html"
-    assert page.data == (manual / "index.html").read_bytes()
-    policy = page.headers["Content-Security-Policy"]
-    assert "default-src 'none'" in policy
-    scripts = re.findall(rb"<script>(.+?)</script>", page.data, re.DOTALL)
-    assert scripts
-    for script in scripts:
-        digest = base64.b64encode(hashlib.sha256(script).digest()).decode()
-        assert f"'sha256-{digest}'" in policy
-    assert "unsafe" not in policy.partition("style-src")[0]
-
-
-def test_a_browser_that_has_a_file_gets_no_second_copy(served: FlaskClient) -> None:
-    for place in ("assets/manual.css", "search/search_index.json"):
-        first = served.get(f"/manual/{place}", headers={"Accept-Encoding": "gzip"})
-        assert first.status_code == 200
-        again = served.get(
-            f"/manual/{place}",
-            headers={"If-None-Match": first.headers["ETag"], "Accept-Encoding": "gzip"},
-        )
-        assert (again.status_code, again.data) == (304, b"")
-
-
-@pytest.mark.parametrize("place", ["nothing.html", "../mkdocs.yml", "%2e%2e/secret", "assets"])
-def test_what_is_no_file_of_the_manual_is_not_found(
-    served: FlaskClient, manual: Path, place: str
-) -> None:
-    (manual.parent / "secret").write_text("outside")
-    answer = served.get(f"/manual/{place}")
-    assert (answer.status_code, answer.mimetype) == (404, PROBLEM)
-
-
-def test_without_a_built_manual_the_answer_says_how_to_build_it(
-    settings: Settings, tmp_path: Path
-) -> None:
-    shop = Shop(settings.model_copy(update={"manual_dir": tmp_path / "none"}))
-    answer = shop.client.get("/manual/")
-    assert (answer.status_code, answer.mimetype) == (404, PROBLEM)
-    assert "make docs" in answer.json["detail"]
-    shop.close()
+def test_a_drawing_is_a_part_of_its_page_and_takes_its_colours(manual: Path) -> None:
+    page = (manual / "concepts" / "embedding.html").read_text(encoding="utf-8")
+    (figure,) = re.findall(r"<figure>.*?</figure>", page, re.DOTALL)
+    assert 'role="img" aria-label="An image goes through an embedder' in figure
+    assert "<style>" not in figure
+    sheet = (manual / "assets" / "manual.css").read_text(encoding="utf-8")
+    assert set(re.findall(r'class="(fig-[\w-]+)"', figure)) <= set(
+        re.findall(r"\.(fig-[\w-]+)", sheet)
+    )

@@ -1,0 +1,176 @@
+"""Experiments: shoppers are split between two placements, or two generations.
+
+A shopper's arm follows from the digest of the experiment's name and the shopper's, so it is the
+same for every request, in every process, and independent of other experiments.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend.database import clock
+from backend.database.models import LIVE, Experiment, Generation
+from backend.errors import InvalidExperiment, UnknownExperiment, UnknownPlacement
+from backend.merchandising import placements
+from backend.merchandising.placements import NAME
+
+MOST: Final = 100
+"""Experiments of one shop."""
+
+
+class Arm(StrEnum):
+    """Which half of an experiment a shopper is in."""
+
+    CONTROL = "control"
+    TREATMENT = "treatment"
+
+
+class ExperimentState(StrEnum):
+    """Whether an experiment splits requests. All shoppers are in the control of a stopped one."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """An experiment as it is put: either `against` or `generation_id` is what is tried.
+
+    Requests that name `placement` are split; with a generation it may be None, for those that name
+    none. `share` is that of the shoppers who are in the treatment.
+    """
+
+    placement: str | None = None
+    against: str | None = None
+    generation_id: int | None = None
+    share: float = 0.5
+    state: ExperimentState = ExperimentState.RUNNING
+
+
+def arm_of(name: str, shopper: str, *, share: float) -> Arm:
+    """Return a shopper's arm."""
+    digest = hashlib.sha256(f"{name}\0{shopper}".encode("utf-8", "surrogatepass")).digest()
+    place = int.from_bytes(digest[:8], "big") / 2**64
+    return Arm.TREATMENT if place < share else Arm.CONTROL
+
+
+def running_for(session: Session, placement: str | None) -> Experiment | None:
+    """Return the experiment that splits the requests that name a placement, or none."""
+    of_placement = (
+        Experiment.placement.is_(None) if placement is None else Experiment.placement == placement
+    )
+    return session.scalar(
+        select(Experiment).where(of_placement, Experiment.state == ExperimentState.RUNNING.value)
+    )
+
+
+def read(session: Session, name: str) -> Experiment:
+    """Return an experiment; raises UnknownExperiment."""
+    found = session.get(Experiment, name) if re.fullmatch(NAME, name) else None
+    if found is None:
+        raise UnknownExperiment(f"there is no experiment {name[:80]!r}")
+    return found
+
+
+def listed(session: Session) -> list[Experiment]:
+    """Return all experiments by name."""
+    return list(session.scalars(select(Experiment).order_by(Experiment.name)))
+
+
+def put(session: Session, name: str, wanted: Wanted) -> tuple[Experiment, bool]:
+    """Store an experiment, and tell whether it is new. Raises InvalidExperiment.
+
+    What is tried cannot be changed, since its figures would be of two things: only share and state.
+    """
+    _check(session, name, wanted)
+    found = session.get(Experiment, name, with_for_update=True)
+    is_new = found is None
+    if found is None:
+        if len(listed(session)) >= MOST:
+            raise InvalidExperiment(f"there may be {MOST} experiments")
+        found = Experiment(
+            name=name,
+            placement=wanted.placement,
+            against=wanted.against,
+            generation_id=wanted.generation_id,
+            created_at=clock.now(session),
+        )
+        session.add(found)
+    tried = (found.placement, found.against, found.generation_id)
+    if tried != (wanted.placement, wanted.against, wanted.generation_id):
+        raise InvalidExperiment("an experiment keeps what it tries; give the new one another name")
+    found.share, found.state = wanted.share, wanted.state.value
+    is_running = wanted.state is ExperimentState.RUNNING
+    found.reason = None if is_running else (found.reason or "stopped by an operator")
+    found.stopped_at = None if is_running else (found.stopped_at or clock.now(session))
+    session.flush()
+    return found, is_new
+
+
+def stop(session: Session, name: str, reason: str) -> Experiment:
+    """Stop an experiment: all shoppers get the control from the next request on."""
+    found = read(session, name)
+    if found.state != ExperimentState.STOPPED.value:
+        found.state, found.reason = ExperimentState.STOPPED.value, reason
+        found.stopped_at = clock.now(session)
+    return found
+
+
+def remove(session: Session, name: str) -> None:
+    """Remove an experiment. What was counted of its arms stays."""
+    session.delete(read(session, name))
+
+
+def describe(experiment: Experiment) -> dict[str, Any]:
+    """Return an experiment as JSON."""
+    return {
+        "name": experiment.name,
+        "placement": experiment.placement,
+        "against": experiment.against,
+        "generation": experiment.generation_id,
+        "share": experiment.share,
+        "state": experiment.state,
+        "reason": experiment.reason,
+        "created_at": experiment.created_at.isoformat(),
+        "stopped_at": experiment.stopped_at.isoformat() if experiment.stopped_at else None,
+    }
+
+
+def _check(session: Session, name: str, wanted: Wanted) -> None:
+    if not re.fullmatch(NAME, name):
+        raise InvalidExperiment("the name of an experiment has 1 to 64 of: letters, digits, . _ -")
+    if not 0 < wanted.share < 1:
+        raise InvalidExperiment("share: between 0 and 1, both left out")
+    if (wanted.against is None) == (wanted.generation_id is None):
+        raise InvalidExperiment("name either the placement `against`, or a generation")
+    if wanted.against is not None and wanted.placement in {None, wanted.against}:
+        raise InvalidExperiment("placement: name the one that requests name, not the other one")
+    if wanted.state is ExperimentState.RUNNING:
+        _check_running(session, name, wanted)
+
+
+def _check_placement(session: Session, name: str) -> None:
+    try:
+        placements.read(session, name)
+    except UnknownPlacement as error:
+        raise InvalidExperiment(error.message) from None
+
+
+def _check_running(session: Session, name: str, wanted: Wanted) -> None:
+    for one in (wanted.placement, wanted.against):
+        if one is not None:
+            _check_placement(session, one)
+    other = running_for(session, wanted.placement)
+    if other is not None and other.name != name:
+        raise InvalidExperiment(f"the experiment {other.name!r} splits these requests already")
+    if wanted.generation_id is not None:
+        generation = session.get(Generation, wanted.generation_id)
+        if generation is None or generation.state not in LIVE:
+            raise InvalidExperiment(f"generation {wanted.generation_id} is not kept up to date")

@@ -1,0 +1,245 @@
+"""Experiments: shoppers are split once and for all, arms are counted, a worse one is stopped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, insert
+from support.shop import PROBLEM, Shop
+from typer.testing import Result
+
+from backend import generations as generation_rows
+from backend.bootstrap import build
+from backend.database.models import FilterShape, Generation, ListedArm, Placement
+from backend.events import arms, outcomes
+from backend.merchandising.experiments import Arm, arm_of
+from backend.settings import Settings
+
+USERS = [f"u-{number}" for number in range(110)]
+
+
+@pytest.fixture
+def split(shop: Shop) -> Shop:
+    """A shop with six products, and an experiment that tries a placement of other limits."""
+    for number in range(6):
+        shop.put(f"p-{number}", f"#{40 * number:02x}0000")
+    shop.work()
+    for name, limit in (("home", 4), ("home-b", 5)):
+        path = f"/v1/admin/placements/{name}"
+        assert shop.client.put(path, json={"limit": limit}).status_code in {200, 201}
+    body = {"placement": "home", "against": "home-b"}
+    answer = shop.client.put("/v1/admin/experiments/more", json=body)
+    assert answer.status_code == 201, answer.text
+    return shop
+
+
+def listed(shop: Shop, user: str) -> Any:
+    answer = shop.client.get(f"/v1/users/{user}/recommendations?placement=home")
+    assert answer.status_code == 200, answer.text
+    return answer.json
+
+
+def act(shop: Shop, kind: str, answer: Any, user: str, many: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "kind": kind,
+            "sku": item["sku"],
+            "user": user,
+            "recommendation_id": answer["recommendation_id"],
+        }
+        for item in answer["items"][:many]
+    ]
+
+
+def shown(shop: Shop) -> Any:
+    return shop.client.get("/v1/admin/experiments/more").json
+
+
+def test_shoppers_keep_their_arm_and_answers_name_it(split: Shop) -> None:
+    found = {}
+    for user in USERS[:12]:
+        answer = listed(split, user)
+        found[user] = answer["meta"]["experiment"]["arm"]
+        assert answer["meta"]["experiment"]["name"] == "more"
+        assert answer["meta"]["placement"]["name"] == (
+            "home-b" if found[user] == "treatment" else "home"
+        )
+        assert len(answer["items"]) == (5 if found[user] == "treatment" else 4)
+        body = {"user": user, "placement": "home"}
+        again = split.client.post("/v1/recommendations", json=body).json
+        assert again["meta"]["experiment"]["arm"] == found[user]
+    assert set(found.values()) == {"control", "treatment"}
+    kept = split.client.get(f"/v1/recommendations/{again['recommendation_id']}").json
+    assert (kept["placement"], kept["experiment"], kept["arm"]) == ("home", "more", found[user])
+    other = split.client.get("/v1/users/u-1/recommendations").json
+    assert "experiment" not in other["meta"]
+
+
+def test_the_split_is_even_and_independent_of_other_experiments() -> None:
+    users = [f"user {number}" for number in range(4000)]
+    one = {it for it in users if arm_of("one", it, share=0.5) is Arm.TREATMENT}
+    other = {it for it in users if arm_of("other", it, share=0.25) is Arm.TREATMENT}
+    assert len(one) / len(users) == pytest.approx(0.5, abs=0.03)
+    assert len(other) / len(users) == pytest.approx(0.25, abs=0.03)
+    assert len(one & other) / len(other) == pytest.approx(0.5, abs=0.06)
+    more = {it for it in users if arm_of("one", it, share=0.75) is Arm.TREATMENT}
+    assert one <= more  # who gets what is tried keeps it when the share grows
+
+
+def test_a_worse_arm_is_stopped_and_the_report_shows_both(split: Shop) -> None:
+    events = []
+    for user in USERS:
+        answer = listed(split, user)
+        events += act(split, "impression", answer, user, 5)
+        is_tried = answer["meta"]["experiment"]["arm"] == "treatment"
+        events += act(split, "click", answer, user, 0 if is_tried else 1)
+    split.services.answer_log.flush()
+    for start in range(0, len(events), 400):
+        part = {"items": events[start : start + 400]}
+        assert split.client.post("/v1/events:batch", json=part).status_code == 200
+    assert arms.guard(split.services.db) == []  # nothing is counted yet
+    split.work()
+    control, treatment = shown(split)["arms"]
+    assert min(control["impressions"], treatment["impressions"]) >= arms.LEAST_IMPRESSIONS
+    assert control["impressions"] + treatment["impressions"] == sum(
+        it["kind"] == "impression" for it in events
+    )
+    assert control["click_through"][0] == pytest.approx(0.25)
+    assert treatment["click_through"][0] == 0
+    with split.services.db.read() as session:
+        rows = outcomes.report(session, since=0, by=["placement", "experiment", "arm"])
+    assert {tuple(row.group.values()): row.clicks for row in rows} == {
+        ("home", "more", "control"): control["clicks"],
+        ("home", "more", "treatment"): 0,
+    }
+
+    assert arms.guard(split.services.db) == ["more"]
+    stopped = shown(split)
+    assert stopped["state"] == "stopped"
+    assert "click-through fell by 25.0%" in stopped["reason"]
+    assert arms.guard(split.services.db) == []
+    answer = listed(split, next(it for it in USERS if arm_of("more", it, share=0.5) == "treatment"))
+    assert "experiment" not in answer["meta"]
+    assert len(answer["items"]) == 4
+
+
+def test_an_arm_that_is_as_good_goes_on(split: Shop) -> None:
+    rows = [
+        ListedArm(
+            day=20000,
+            list_name="user",
+            placement="home",
+            experiment="more",
+            arm=arm,
+            listed=0,
+            carts=0,
+            purchases=0,
+            impressions=1000,
+            clicks=clicks,
+        )
+        for arm, clicks in (("control", 100), ("treatment", 75))
+    ]
+    split.services.db.write(lambda session: session.add_all(rows))
+    assert arms.guard(split.services.db) == []  # two standard errors may be chance
+
+
+@pytest.fixture
+def generations(split: Shop) -> Iterator[tuple[Generation, Generation]]:
+    """The active generation, and one that is kept up to date beside it."""
+    db = split.services.db
+    with db.read() as session:
+        before = generation_rows.active(session)
+    later = Generation(
+        id=before.id + 1,
+        collection="later",
+        embedder=before.embedder,
+        fingerprint=before.fingerprint,
+        size=before.size,
+        state="standby",
+    )
+    db.write(lambda session: session.add(later))
+    yield before, later
+    split.execute(delete(FilterShape))
+    split.execute(delete(Generation).where(Generation.id == later.id))
+
+
+def test_a_generation_is_tried_and_stopped_when_its_recall_falls(
+    split: Shop, generations: tuple[Generation, Generation]
+) -> None:
+    db, (before, later) = split.services.db, generations
+    assert split.client.delete("/v1/admin/experiments/more").status_code == 204
+    body = {"generation": later.id}
+    assert split.client.put("/v1/admin/experiments/newer", json=body).status_code == 201
+    tried = next(it for it in USERS if arm_of("newer", it, share=0.5) is Arm.TREATMENT)
+    plain = next(it for it in USERS if arm_of("newer", it, share=0.5) is Arm.CONTROL)
+    paths = [f"/v1/users/{user}/recommendations" for user in (tried, plain)]
+    found = [split.client.get(path).json["generation"] for path in paths]
+    assert found == [later.id, before.id]
+
+    def compared(generation_id: int, recall: float) -> None:
+        values = {"queries": 100, "compared": 100, "recall_sum": 100 * recall}
+        keys = {"generation_id": generation_id, "shape": "", "mode": "plain"}
+        db.write(lambda session: session.execute(insert(FilterShape), [{**keys, **values}]))
+
+    compared(before.id, 0.99)
+    assert arms.guard(db) == []
+    compared(later.id, 0.9)
+    assert arms.guard(db) == ["newer"]
+    assert split.client.get(paths[0]).json["generation"] == before.id
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"placement": "home"},
+        {"against": "home-b"},
+        {"placement": "home", "against": "home"},
+        {"placement": "home", "against": "home-b", "generation": 1},
+        {"placement": "home", "against": "none"},
+        {"placement": "home", "against": "home-b"},  # "more" splits these requests
+        {"generation": 999},
+        {"placement": "home", "against": "home-b", "share": 1},
+    ],
+    ids=str,
+)
+def test_what_cannot_be_tried_is_refused(split: Shop, body: dict[str, Any]) -> None:
+    answer = split.client.put("/v1/admin/experiments/second", json=body)
+    assert (answer.status_code, answer.mimetype) == (422, PROBLEM)
+    assert split.client.get("/v1/admin/experiments/second").status_code == 404
+
+
+def test_an_experiment_keeps_what_it_tries(split: Shop) -> None:
+    path = "/v1/admin/experiments/more"
+    body = {"placement": "home", "against": "home-b", "share": 0.1, "state": "stopped"}
+    changed = split.client.put(path, json=body)
+    assert (changed.status_code, changed.json["share"], changed.json["state"]) == (
+        200,
+        0.1,
+        "stopped",
+    )
+    assert changed.json["reason"] == "stopped by an operator"
+    other = split.client.put(path, json={"placement": "home-b", "against": "home"})
+    assert (other.status_code, other.json["code"]) == (422, "invalid-experiment")
+
+
+def test_the_command_starts_shows_and_stops(
+    settings: Settings, run_command: Callable[..., Result]
+) -> None:
+    services = build(settings)
+    rows = [Placement(name=name, settings={}, version=1) for name in ("home", "home-b")]
+    services.db.write(lambda session: session.add_all(rows))
+    services.close()
+    tries = ("--placement", "home", "--against", "home-b")
+    assert "more is running" in run_command("experiments", "put", "more", *tries).stdout
+    (item,) = json.loads(run_command("experiments", "list", "--json").stdout)["items"]
+    assert (item["share"], [it["arm"] for it in item["arms"]]) == (0.5, ["control", "treatment"])
+    assert "more is stopped" in run_command("experiments", "stop", "more").stdout
+    assert "stopped" in run_command("experiments", "list").stdout
+    by = ("--by", "experiment", "--by", "arm", "--json")
+    assert json.loads(run_command("report", "recommendations", *by).stdout)["items"] == []
+    run_command("experiments", "remove", "more")
+    assert "no experiments" in run_command("experiments", "list").stdout
