@@ -66,19 +66,10 @@ def page_url(endpoint: str, **values: Any) -> str:
     return url_for(endpoint, **held)
 
 
-def same_url(
-    *,
-    without: Iterable[str] = (),
-    value: tuple[str, str] | None = None,
-    also: Mapping[str, str] | None = None,
-) -> str:
-    """Return the address of this page without some parameters, or without one `value` of one."""
-    dropped = {"cursor", *without}
-    pairs = [
-        (k, v)
-        for k, v in request.args.items(multi=True)
-        if k not in dropped and (k, v) != value and v.strip()
-    ]
+def same_url(*, without: Iterable[str] = (), also: Mapping[str, str] | None = None) -> str:
+    """Return the address of this page without some parameters, and with others."""
+    dropped = {"cursor", *without, *(also or {})}
+    pairs = [(k, v) for k, v in request.args.items(multi=True) if k not in dropped and v.strip()]
     held: MultiDict[str, str] = MultiDict([*pairs, *(also or {}).items()])
     values: dict[str, Any] = {**held.to_dict(flat=False), **(request.view_args or {})}
     return url_for(request.endpoint or "", **values)

@@ -16,6 +16,7 @@ from flask import current_app, request
 
 from backend.api import facets
 from backend.api.context import filterable
+from backend.api.schemas.filters import split_words
 from backend.filters import OPEN_PREFIX, Condition, Where
 from backend.web.asking import escaped, same_url
 
@@ -107,6 +108,25 @@ def read_chosen(where: Where) -> list[Chosen]:
     return found
 
 
+def read_kept(shown: Sequence[Facet]) -> list[tuple[str, str]]:
+    """Return the parameters of this request that no checkbox of the filters stands for."""
+    boxes = {
+        facet.field: {value.parameter for value in (*facet.first, *facet.others)} for facet in shown
+    }
+    kept = []
+    for name, text in request.args.items(multi=True):
+        if name in boxes:
+            kept += [(name, it) for it in _values([text]) if it not in boxes[name]]
+        elif name != "cursor" and text.strip():
+            kept.append((name, text))
+    return kept
+
+
+def _values(texts: Sequence[str]) -> list[str]:
+    """Return single values as parameters, of texts that may hold several between commas."""
+    return [escaped(value) for text in texts for value in split_words(text) if value]
+
+
 def _counts(fields: Sequence[str], where: Where) -> list[dict[str, Any]]:
     kept: dict[str, tuple[float, list[dict[str, Any]]]] = current_app.extensions[KEPT]
     key, now = repr((sorted(where.items()), fields)), time.monotonic()
@@ -139,13 +159,11 @@ def _facet(item: dict[str, Any], condition: Condition | None) -> Facet:
 
 
 def _without(field: str, value: Any) -> str:
-    """Return the address without one value, or without all of the field where they stand together.
-
-    A filter that came as JSON is dropped as a whole.
-    """
-    if escaped(value) in request.args.getlist(field):
-        return same_url(value=(field, escaped(value)))
-    return same_url(without=[field, "filter"])
+    """Return the address without one value; a filter that came as JSON is dropped as a whole."""
+    given = _values(request.args.getlist(field))
+    left = [it for it in given if it != escaped(value)]
+    dropped = [field] if len(left) < len(given) else [field, "filter"]
+    return same_url(without=dropped, also={field: ",".join(left)} if left else None)
 
 
 def _is_more(condition: Condition) -> bool:

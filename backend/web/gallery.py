@@ -88,9 +88,11 @@ def _without_score(written: list[Json]) -> list[Json]:
 def _filters(where: Where) -> dict[str, Any]:
     """Return what the filters beside the grid show; without an index there are none."""
     try:
-        return {"facets": facets.read_facets(where), "chosen": facets.read_chosen(where)}
+        shown = facets.read_facets(where)
     except NoGeneration:
-        return {"facets": [], "chosen": []}
+        shown = []
+    kept, chosen = facets.read_kept(shown), facets.read_chosen(where)
+    return {"facets": shown, "kept": kept, "chosen": chosen}
 
 
 def _can_search_by_looks() -> bool:

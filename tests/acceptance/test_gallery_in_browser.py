@@ -193,6 +193,8 @@ def test_a_photograph_that_is_dropped_on_the_grid_is_searched_by(
     expect(page.locator("#results .tile-link").first).to_have_attribute(
         "href", f"/products/{image.stem}"
     )
+    page.go_back()
+    expect(page.locator("#grid > li")).to_have_count(48)
 
 
 def test_what_a_shopper_does_changes_the_recommendations(on_desktop: Visitor) -> None:

@@ -17,8 +17,13 @@ function addressOf(form) {
   return location.pathname + (text ? `?${text}` : "");
 }
 
+let latest = 0; // of several answers that are under way only the last one counts
+let path = location.pathname; // of what is shown
+
 async function go(address, { push = true, parts = PARTS } = {}) {
+  const mine = ++latest;
   const page = await fetchPage(address);
+  if (mine !== latest) return;
   if (!page) return location.assign(address);
   swap(page, parts);
   document.title = page.title;
@@ -66,7 +71,10 @@ document.addEventListener("click", (event) => {
   }
 });
 
-addEventListener("popstate", () => go(location.href, { push: false }));
+addEventListener("popstate", () => {
+  if (location.pathname === path) go(location.href, { push: false });
+  else location.reload();
+});
 
 // A busy server refuses images for a moment: ask again a few times.
 const tries = new WeakMap();
@@ -95,7 +103,8 @@ takesPhotos(async (file) => {
     document.getElementById("gallery").replaceWith(
       document.importNode(page.getElementById("gallery"), true),
     );
-    history.pushState({ photo: true }, "", address);
+    history.pushState({}, "", address);
+    path = location.pathname;
     document.title = page.title;
   }
   startPhoto(file);

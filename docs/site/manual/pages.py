@@ -30,6 +30,9 @@ These pages are generated from the code of this release, so they are complete.
 
 Two pages are written by hand: [the API in general](../api.md) and [errors](../errors.md).
 """
+LESS_OFTEN_WANTED: Final = "---\nsearch:\n  boost: 0.5\n---\n"
+"""Puts the pages about the project behind those for users, in the results of the search."""
+
 PROJECT: Final = """\
 # The project
 

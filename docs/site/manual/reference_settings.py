@@ -33,7 +33,7 @@ def _lines() -> Iterator[str]:
     for line in inspect.getsource(Settings).splitlines():
         if heading := _SECTION.match(line):
             title = heading[1][0].upper() + heading[1][1:]
-            yield f"\n## {title}\n\n| variable | values | default | meaning |\n|---|---|---|---|"
+            yield f"\n## {title}\n\n| variable | meaning | default | values |\n|---|---|---|---|"
         elif (field := _FIELD.match(line)) and field[1] in Settings.model_fields:
             yield _row(field[1], Settings.model_fields[field[1]])
 
@@ -43,7 +43,7 @@ def _row(name: str, field: FieldInfo) -> str:
     names = alias.choices if isinstance(alias, AliasChoices) else [alias or PREFIX + name.upper()]
     former = f" Former name: `{names[1]}`." if len(names) > 1 else ""
     meaning = (field.description or "") + former
-    cells = (f"`{names[0]}`", _values(field), _default(field.default), meaning)
+    cells = (f"`{names[0]}`", meaning, _default(field.default), _values(field))
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

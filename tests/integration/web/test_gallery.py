@@ -74,6 +74,29 @@ def test_each_filter_that_is_on_can_be_taken_off(browser: FlaskClient) -> None:
     }
 
 
+def test_one_of_the_values_between_commas_can_be_taken_off(browser: FlaskClient) -> None:
+    page = read(browser, "/?base_colour=Blue,Dark%5C,%20red,Red&gender=Men")
+    chips = re.findall(r'class="chip" href="([^"]+)">([^<]+)', page)
+    left = {text.strip(): skus_in(read(browser, unescape(href))) for href, text in chips}
+
+    assert left == {
+        "Blue": ["0003"],
+        "Dark, red": ["0004"],
+        "Red": ["0003", "0004"],
+        "Men": [*REDS, "0004"],
+    }
+
+
+def test_the_form_of_the_filters_keeps_what_it_has_no_box_for(browser: FlaskClient) -> None:
+    page = read(browser, "/?price_gte=5&base_colour=Red,Mauve&gender=Women&as=a")
+    form = page[page.index('id="filters"') : page.index('class="no-script">Apply')]
+    hidden = re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', form)
+    boxes = re.findall(r'name="([^"]+)" value="([^"]*)" checked', form)
+
+    assert hidden == [("price_gte", "5"), ("base_colour", "Mauve"), ("as", "a")]
+    assert sorted(boxes) == [("base_colour", "Red"), ("gender", "Women")]
+
+
 def test_names_are_found_by_words_in_any_case_and_signs_of_sql_are_letters(
     browser: FlaskClient,
 ) -> None:
