@@ -303,6 +303,18 @@ ANSWERS: Final[Mapping[str, Any]] = {
     "GenerationPage": _page(_GENERATION),
     "PlacementDocument": _PLACEMENT,
     "PlacementPage": {"items": [_PLACEMENT]},
+    "PlacementHistory": {
+        "items": [
+            {
+                "name": "pdp-similar",
+                "version": 1,
+                "change": "created",
+                "settings": _PLACEMENT["settings"],
+                "by": "lk_1f2e3d4c5b6a",
+                "at": _AT,
+            }
+        ]
+    },
     "RuleDocument": _RULE,
     "PreviewAnswer": {
         "eligible": 3,

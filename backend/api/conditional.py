@@ -119,9 +119,9 @@ def check_preconditions(session: Session, sku: str) -> None:
         check_revision(_locked_revision(session, sku), what="product")
 
 
-def note_version(version: int) -> None:
-    """Give the answer to this request the tag of what has versions, such as a rule."""
-    g.revision = str(version)
+def note_revision_of(revision: str) -> None:
+    """Give the answer to this request the tag of what has such a revision, without a hyphen."""
+    g.revision = revision
 
 
 def check_revision(current: str | None, *, what: str) -> None:

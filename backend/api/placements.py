@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from flask import Response
+from flask import Response, g
 from sqlalchemy.orm import Session
 
 from backend.access.scope import Scope
 from backend.api import openapi, parameters
+from backend.api.conditional import check_revision, note_revision_of
 from backend.api.context import services
 from backend.api.schemas import Json
 from backend.api.schemas.body import check_body
-from backend.api.schemas.placement import PlacementBody, PlacementDocument, PlacementPage
+from backend.api.schemas.placement import (
+    PlacementBody,
+    PlacementDocument,
+    PlacementHistory,
+    PlacementPage,
+)
 from backend.api.schemas.query import QueryReader
 from backend.api.scopes import requires_scope
+from backend.database.models import Placement
 from backend.merchandising import placements
 
 api = openapi.blueprint("placements", tag="operation", url_prefix="/v1/admin")
@@ -39,14 +46,23 @@ def get_placement(name: str) -> Json:
     """Read a placement."""
     QueryReader.of_request().finish()
     with services().db.read() as session:
-        return placements.describe(placements.read(session, name))
+        return _described(placements.read(session, name))
 
 
 @api.put(
     "/placements/<name>",
     description="The settings are replaced. The next request that names the placement takes them.",
-    openapi_extensions=openapi.inputs(parameters.PLACEMENT_NAME, body=PlacementBody),
-    responses={200: PlacementDocument, 201: PlacementDocument, **openapi.refusals(400, 413, 415)},
+    openapi_extensions=openapi.inputs(
+        parameters.PLACEMENT_NAME,
+        parameters.IF_MATCH,
+        parameters.IF_NONE_MATCH,
+        body=PlacementBody,
+    ),
+    responses={
+        200: PlacementDocument,
+        201: PlacementDocument,
+        **openapi.refusals(400, 412, 413, 415),
+    },
 )
 @requires_scope(Scope.ADMIN)
 def put_placement(name: str) -> tuple[Json, HTTPStatus]:
@@ -55,8 +71,9 @@ def put_placement(name: str) -> tuple[Json, HTTPStatus]:
     settings = check_body(PlacementBody)
 
     def put(session: Session) -> tuple[Json, bool]:
-        stored, is_new = placements.put(session, name, settings)
-        return placements.describe(stored), is_new
+        _check_match(session, name)
+        stored, is_new = placements.put(session, name, settings, by=g.get("key_prefix"))
+        return _described(stored), is_new
 
     described, is_new = services().db.write(put)
     return described, HTTPStatus.CREATED if is_new else HTTPStatus.OK
@@ -64,12 +81,42 @@ def put_placement(name: str) -> tuple[Json, HTTPStatus]:
 
 @api.delete(
     "/placements/<name>",
-    openapi_extensions=openapi.inputs(parameters.PLACEMENT_NAME),
-    responses={204: None, **openapi.refusals(404)},
+    openapi_extensions=openapi.inputs(parameters.PLACEMENT_NAME, parameters.IF_MATCH),
+    responses={204: None, **openapi.refusals(404, 412)},
 )
 @requires_scope(Scope.ADMIN)
 def delete_placement(name: str) -> Response:
     """Remove a placement; requests that name it are refused from then on."""
     QueryReader.of_request().finish()
-    services().db.write(lambda session: placements.remove(session, name))
+
+    def remove(session: Session) -> None:
+        _check_match(session, name)
+        placements.remove(session, name, by=g.get("key_prefix"))
+
+    services().db.write(remove)
     return Response(status=204)
+
+
+@api.get(
+    "/placements/<name>/history",
+    openapi_extensions=openapi.inputs(parameters.PLACEMENT_NAME, parameters.limit()),
+    responses={200: PlacementHistory, **openapi.refusals(404)},
+)
+@requires_scope(Scope.ADMIN)
+def list_placement_changes(name: str) -> Json:
+    """List the changes of a placement, the newest first."""
+    reader = QueryReader.of_request()
+    limit = reader.integer("limit", default=10, least=1, most=100)
+    reader.finish()
+    with services().db.read() as session:
+        changes = placements.history(session, name, limit=limit)
+        return {"items": [placements.describe_change(it) for it in changes]}
+
+
+def _check_match(session: Session, name: str) -> None:
+    check_revision(placements.revision(session, name), what="placement")
+
+
+def _described(placement: Placement) -> Json:
+    note_revision_of(placements.revision_of(placement))
+    return placements.describe(placement)

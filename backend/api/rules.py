@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from backend.access.scope import Scope
 from backend.api import openapi, parameters
-from backend.api.conditional import check_revision, note_version
+from backend.api.conditional import check_revision, note_revision_of
 from backend.api.context import below_root, filterable, services
 from backend.api.schemas import Json, pages
 from backend.api.schemas.body import read_body, read_body_as_sent
@@ -170,5 +170,5 @@ def _check_match(session: Session, id: str) -> None:
 
 
 def _described(session: Session, row: RuleRow) -> Json:
-    note_version(row.version)
+    note_revision_of(str(row.version))
     return rule_state.describe_all(session, [row], filterable(), now=utcnow())[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.markup import escape
@@ -12,6 +12,9 @@ from rich.table import Table
 from backend.cli.common import AsJson, out, print_json, services
 
 placements = typer.Typer(help="Named sets of defaults of lists.", no_args_is_help=True)
+
+BY: Final = "command"
+"""Who has made a change, in the history."""
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Such as `pdp-similar`.")]
 
@@ -58,7 +61,9 @@ def put(
             raise InvalidPlacement(f"{place}: {each['msg']}") from None
         except ValueError as error:
             raise InvalidPlacement(f"the settings are not JSON: {error}") from None
-        item = found.db.write(lambda session: rows.describe(rows.put(session, name, given)[0]))
+        item = found.db.write(
+            lambda session: rows.describe(rows.put(session, name, given, by=BY)[0])
+        )
     if as_json:
         print_json(item)
     else:
@@ -71,5 +76,26 @@ def remove(name: Name) -> None:
     from backend.merchandising import placements as rows
 
     with services() as found:
-        found.db.write(lambda session: rows.remove(session, name))
+        found.db.write(lambda session: rows.remove(session, name, by=BY))
     out.print(f"Removed {escape(name)}.")
+
+
+@placements.command("history")
+def history(
+    name: Name,
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Show what was changed, the newest first, also of a placement that was removed."""
+    from backend.merchandising import placements as rows
+
+    with services() as found, found.db.read() as session:
+        items = [rows.describe_change(it) for it in rows.history(session, name, limit=limit)]
+    if as_json:
+        print_json({"items": items})
+        return
+    table = Table("at", "version", "change", "by", "settings")
+    for item in items:
+        named = (str(item[it] or "") for it in ("at", "version", "change", "by"))
+        table.add_row(*named, escape(json.dumps(item["settings"])))
+    out.print(table)

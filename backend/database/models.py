@@ -643,6 +643,20 @@ class Placement(Base):
     updated_at: Mapped[datetime] = mapped_column(default=utcnow)
 
 
+class PlacementChange(Base):
+    """One change of a placement."""
+
+    __tablename__ = "placement_changes"
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), index=True)
+    version: Mapped[int]
+    change: Mapped[str] = mapped_column(String(16))  # created, replaced, removed
+    settings: Mapped[dict[str, Any]]  # since then; those before, where it was removed
+    changed_by: Mapped[str | None] = mapped_column(String(64))  # prefix of an API key, or a command
+    at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
 class RuleRow(Base):
     """A merchandiser's rule about lists."""
 

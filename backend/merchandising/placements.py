@@ -1,24 +1,29 @@
-"""The rows of placements: store, list and remove them.
+"""The rows of placements: store, list and remove them, and what was changed when.
 
 `backend.api` checks their settings.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from backend.database import clock
-from backend.database.models import Placement
+from backend.database.models import Placement, PlacementChange
 from backend.errors import InvalidPlacement, UnknownPlacement
 
 NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 MOST: Final = 200
 """Placements of one shop."""
+
+KEPT: Final = 10_000
+"""Changes that are kept, of all placements together."""
 
 
 def read(session: Session, name: str) -> Placement:
@@ -34,30 +39,74 @@ def listed(session: Session) -> list[Placement]:
     return list(session.scalars(select(Placement).order_by(Placement.name)))
 
 
-def put(session: Session, name: str, settings: Mapping[str, Any]) -> tuple[Placement, bool]:
+def put(
+    session: Session, name: str, settings: Mapping[str, Any], *, by: str | None = None
+) -> tuple[Placement, bool]:
     """Store a placement, and tell whether it is new; its version rises by 1 with each change.
 
-    Raises InvalidPlacement for a wrong name, and when there are too many.
+    `by` is who does so. Raises InvalidPlacement for a wrong name, and when there are too many.
     """
     if not re.fullmatch(NAME, name):
         raise InvalidPlacement("the name of a placement has 1 to 64 of: letters, digits, . _ -")
     found = session.get(Placement, name, with_for_update=True)
-    is_new = found is None
+    is_new, is_changed = found is None, found is None or found.settings != settings
     if found is None:
         if len(listed(session)) >= MOST:
             raise InvalidPlacement(f"there may be {MOST} placements")
         found = Placement(name=name, settings=dict(settings), version=1)
         session.add(found)
-    elif found.settings != settings:
+    elif is_changed:
         found.settings, found.version = dict(settings), found.version + 1
     found.updated_at = clock.now(session)
     session.flush()
+    if is_changed:
+        _note(session, found, "created" if is_new else "replaced", by)
     return found, is_new
 
 
-def remove(session: Session, name: str) -> None:
-    """Remove a placement; raises UnknownPlacement."""
-    session.delete(read(session, name))
+def remove(session: Session, name: str, *, by: str | None = None) -> None:
+    """Remove a placement; its history stays. Raises UnknownPlacement."""
+    found = read(session, name)
+    _note(session, found, "removed", by)
+    session.delete(found)
+
+
+def revision(session: Session, name: str) -> str | None:
+    """Return what stands for a placement as it is now, and lock its row; None: it is not there."""
+    found = session.get(Placement, name, with_for_update=True)
+    return None if found is None else revision_of(found)
+
+
+def revision_of(placement: Placement) -> str:
+    """Return what stands for a version of a placement, also if it was removed and made anew."""
+    text = json.dumps([placement.version, placement.settings], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def history(session: Session, name: str, *, limit: int = 100) -> list[PlacementChange]:
+    """Return the changes of a placement, the newest first.
+
+    Raises UnknownPlacement if there are none, and no such placement.
+    """
+    query = select(PlacementChange).where(PlacementChange.name == name)
+    found = list(session.scalars(query.order_by(PlacementChange.id.desc()).limit(limit)))
+    if not found:
+        read(session, name)
+    return found
+
+
+def _note(session: Session, placement: Placement, change: str, by: str | None) -> None:
+    made = PlacementChange(
+        name=placement.name,
+        version=placement.version,
+        change=change,
+        settings=placement.settings,
+        changed_by=by,
+        at=clock.now(session),
+    )
+    session.add(made)
+    session.flush()
+    session.execute(delete(PlacementChange).where(PlacementChange.id <= made.id - KEPT))
 
 
 def describe(placement: Placement) -> dict[str, Any]:
@@ -67,4 +116,16 @@ def describe(placement: Placement) -> dict[str, Any]:
         "version": placement.version,
         "settings": placement.settings,
         "updated_at": placement.updated_at.isoformat(),
+    }
+
+
+def describe_change(change: PlacementChange) -> dict[str, Any]:
+    """Return a change as JSON."""
+    return {
+        "name": change.name,
+        "version": change.version,
+        "change": change.change,
+        "settings": change.settings,
+        "by": change.changed_by,
+        "at": change.at.isoformat(),
     }

@@ -20,6 +20,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from backend import generations, jobs
+from backend.adaptation import stored as statistics
 from backend.catalogue import image_vectors, word_alignments
 from backend.database import clock
 from backend.database.engine import Database
@@ -176,6 +177,9 @@ def _unused(session: Session, generation: Generation) -> list[str]:
 
 def _note_dropped(session: Session, *, generation: Generation) -> None:
     session.get_one(Generation, generation.id).dropped_at = clock.now(session)
+    session.flush()
+    if not jobs.unfinished(session, REINDEX):  # one may have chosen the same statistics again
+        statistics.forget_unused(session, generation.embedder)
     cursors = (_cursor(generation), f"reconcile:{generation.id}")
     session.execute(delete(Cursor).where(Cursor.name.in_(cursors)))
 

@@ -75,7 +75,7 @@ def _where(index: Any) -> str:
 def test_what_a_model_adds_is_seen_as_a_difference(empty: Database) -> None:
     migrating.migrate(empty)
     with empty.engine.begin() as connection:
-        connection.execute(sa.text("DROP TABLE jobs"))
+        connection.execute(sa.text("DROP TABLE job_inputs"))
         connection.execute(sa.text("ALTER TABLE cursors RENAME COLUMN position TO place"))
     kinds = {str(found[0]) for found in migrating.differences(empty) if isinstance(found, tuple)}
     assert {"add_table", "add_column", "remove_column"} <= kinds

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import Field
 
@@ -48,6 +48,23 @@ class PlacementDocument(Document):
     version: int = Field(description="rises by 1 with each change")
     settings: dict[str, Any] = Field(description="as they were put")
     updated_at: datetime
+
+
+class PlacementChangeDocument(Document):
+    """One change of a placement."""
+
+    name: str
+    version: int
+    change: Literal["created", "replaced", "removed"]
+    settings: dict[str, Any] = Field(description="since then; of a removed one, its last ones")
+    by: str | None = Field(description="prefix of the API key, or `command`; null: without a key")
+    at: datetime
+
+
+class PlacementHistory(Document):
+    """The changes of a placement, the newest first; also of one that was removed."""
+
+    items: list[PlacementChangeDocument]
 
 
 class PlacementPage(Document):

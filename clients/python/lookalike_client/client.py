@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import Any, Self, TypeAlias
 
 import httpx
@@ -88,6 +88,14 @@ class Client:
         """Change up to 1,000 products; return the result of each."""
         results: list[Answer] = self.send(requests.batch("patch", {"items": items}))["items"]
         return results
+
+    def import_products(self, items: Iterable[Fields]) -> Answer:
+        """Send many products at once; return the job that stores them, for `get_import`."""
+        return self.send(requests.import_products(items))
+
+    def get_import(self, number: int) -> Answer:
+        """Read how far an import is: its `state`, and in the end its `result`."""
+        return self.send(Request("GET", f"/v1/imports/{number}"))
 
     def similar(self, sku: str, **parameters: Any) -> Answer:
         """Find the products that look like this one."""
@@ -201,6 +209,14 @@ class AsyncClient:
             "items"
         ]
         return results
+
+    async def import_products(self, items: Iterable[Fields]) -> Answer:
+        """Send many products at once; return the job that stores them, for `get_import`."""
+        return await self.send(requests.import_products(items))
+
+    async def get_import(self, number: int) -> Answer:
+        """Read how far an import is: its `state`, and in the end its `result`."""
+        return await self.send(Request("GET", f"/v1/imports/{number}"))
 
     async def similar(self, sku: str, **parameters: Any) -> Answer:
         """Find the products that look like this one."""

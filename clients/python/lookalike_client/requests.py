@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
@@ -41,6 +42,7 @@ class Request:
     params: Mapping[str, Any] = field(default_factory=dict)
     json: Any = None
     content: bytes | None = None
+    content_type: str = "application/octet-stream"
     if_match: str | None = None
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
 
@@ -49,7 +51,7 @@ class Request:
         """Return what `httpx` takes beside method and path."""
         headers = {} if self.method == "GET" else {"Idempotency-Key": self.key}
         if self.content is not None:
-            headers["Content-Type"] = "application/octet-stream"
+            headers["Content-Type"] = self.content_type
         if self.if_match is not None:
             headers["If-Match"] = self.if_match
         params = {name: value for name, value in self.params.items() if value is not None}
@@ -69,6 +71,13 @@ def product(method: str, sku: str, rest: str = "", **options: Any) -> Request:
 def batch(what: str, members: Mapping[str, Sequence[Any]]) -> Request:
     """Return a request about many products."""
     return Request("POST", f"/v1/products:{what}", json=dict(members))
+
+
+def import_products(items: Iterable[Fields]) -> Request:
+    """Return a request that sends many products as lines of JSON."""
+    lines = b"".join(json.dumps(dict(it)).encode() + b"\n" for it in items)
+    kind = "application/x-ndjson"
+    return Request("POST", "/v1/products:import", content=lines, content_type=kind)
 
 
 def search(image: bytes, parameters: Mapping[str, Any], cursor: str | None = None) -> Request:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any, Final, TypeAlias
 
+from manual.tables import row
+
 Json: TypeAlias = dict[str, Any]
 
 HEAD: Final = """\
@@ -54,7 +56,7 @@ def _parameter(document: Json, parameter: Json) -> str:
     name = f"`{parameter['name']}`" + (" (required)" if parameter.get("required") else "")
     kind = _type(document, parameter.get("schema", {}))
     meaning = parameter.get("description") or parameter.get("schema", {}).get("description", "")
-    return _row(name, parameter["in"], kind, meaning)
+    return row(name, parameter["in"], kind, meaning)
 
 
 def _body(document: Json, operation: Json) -> Iterator[str]:
@@ -80,7 +82,7 @@ def _answer(document: Json, status: str, answer: Json) -> str:
         if "schema" in it and media_type != "application/problem+json"
     ]
     phrase = answer.get("description") or HTTPStatus(int(status)).phrase
-    return _row(f"`{status}`", " ".join([phrase, *schemas]))
+    return row(f"`{status}`", " ".join([phrase, *schemas]))
 
 
 def _schemas(document: Json) -> Iterator[str]:
@@ -93,7 +95,7 @@ def _schemas(document: Json) -> Iterator[str]:
             yield "| member | type | meaning |\n|---|---|---|"
             for member, it in schema["properties"].items():
                 mark = " (required)" if member in required else ""
-                yield _row(f"`{member}`{mark}", _type(document, it), it.get("description", ""))
+                yield row(f"`{member}`{mark}", _type(document, it), it.get("description", ""))
             yield ""
 
 
@@ -133,7 +135,3 @@ def _resolved(document: Json, part: Json) -> Json:
             found = found[step.replace("~1", "/").replace("~0", "~")]
         part = found
     return part
-
-
-def _row(*cells: str) -> str:
-    return "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |"

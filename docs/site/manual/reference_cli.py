@@ -9,6 +9,7 @@ from typing import Any, Final
 import typer
 
 from backend.cli import app
+from manual.tables import row
 
 HEAD: Final = """\
 # Command line
@@ -62,4 +63,4 @@ def _row(parameter: Any) -> str:
         "" if hidden else f"`{value}`",
         " ".join((parameter.help or "").split()),
     )
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return row(*cells)

@@ -8,6 +8,7 @@ from typing import Final
 from prometheus_client import Metric
 
 from backend.metrics.instruments import REGISTRY
+from manual.tables import row
 
 HEAD: Final = """\
 # Metrics
@@ -29,8 +30,7 @@ def page(families: Sequence[Metric]) -> str:
 
 def _row(family: Metric) -> str:
     labels = ", ".join(f"`{name}`" for name in _labels(family))
-    meaning = family.documentation.replace("|", "\\|")
-    return f"| `{family.name}` | {family.type} | {labels} | {meaning} |"
+    return row(f"`{family.name}`", family.type, labels, family.documentation)
 
 
 def _labels(family: Metric) -> Sequence[str]:

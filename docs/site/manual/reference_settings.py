@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from backend.settings import Settings
 from backend.variables import PREFIX
+from manual.tables import row
 
 HEAD: Final = """\
 # Settings
@@ -44,7 +45,7 @@ def _row(name: str, field: FieldInfo) -> str:
     former = f" Former name: `{names[1]}`." if len(names) > 1 else ""
     meaning = (field.description or "") + former
     cells = (f"`{names[0]}`", meaning, _default(field.default), _values(field))
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return row(*cells)
 
 
 def _values(field: FieldInfo) -> str:

@@ -191,6 +191,23 @@ def test_features_go_with_the_last_generation_that_uses_them(db: Database) -> No
     assert (first, second) == (2, 0)
 
 
+def test_statistics_go_with_the_last_generation_that_names_them(db: Database) -> None:
+    spec = "lookalike-blocks?adapted=abc"
+    db.write(lambda session: session.add(Statistics(digest="abc", content=b"")))
+    for fingerprint in ("first", "second"):
+        made = generations.EmbedderIdentity(spec=spec, fingerprint=fingerprint, size=3)
+        generation = insert_generation(db, made, state=BUILDING)
+        ended = update(Generation).where(Generation.id == generation.id)
+        ended = ended.values(state=RETIRED, retired_at=utcnow())
+        db.write(lambda session, ended=ended: session.execute(ended))
+    left = []
+    for _ in range(2):
+        delete_next(db)
+        with db.read() as session:
+            left.append(session.get(Statistics, "abc") is not None)
+    assert left == [True, False]
+
+
 def delete_next(db: Database) -> int:
     """Delete what the next retired generation left; return how many features there are then."""
     dropped: list[int] = []

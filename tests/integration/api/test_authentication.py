@@ -75,6 +75,7 @@ OPERATIONS = [
     ("DELETE", "/v1/admin/experiments/<name>", ADMIN),
     ("GET", "/v1/admin/placements", ADMIN),
     ("GET", "/v1/admin/placements/<name>", ADMIN),
+    ("GET", "/v1/admin/placements/<name>/history", ADMIN),
     ("PUT", "/v1/admin/placements/<name>", ADMIN),
     ("DELETE", "/v1/admin/placements/<name>", ADMIN),
     ("GET", "/v1/admin/rules", ADMIN),

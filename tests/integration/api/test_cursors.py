@@ -236,6 +236,7 @@ def test_a_cursor_that_nobody_made_here_is_refused(wardrobe: Shop) -> None:
     "other",
     [
         {"min_score": 0.5},
+        {"min_match": 0.5},
         {"gender": "Women"},
         {"exclude": "0003"},
         {"group_by": "gender"},

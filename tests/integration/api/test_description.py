@@ -163,7 +163,7 @@ OPERATIONS = [
     *("GET /v1/admin/feeds", "POST /v1/admin/feeds", "POST /v1/admin/feeds/{name}/run"),
     "GET /v1/admin/experiments",
     *(f"{method} /v1/admin/experiments/{{name}}" for method in ("GET", "PUT", "DELETE")),
-    "GET /v1/admin/placements",
+    *("GET /v1/admin/placements", "GET /v1/admin/placements/{name}/history"),
     *(f"{method} /v1/admin/placements/{{name}}" for method in ("GET", "PUT", "DELETE")),
     "POST /v1/admin/rules:preview",
     *("GET /v1/admin/rules", "POST /v1/admin/rules", "GET /v1/admin/rules/{id}/history"),

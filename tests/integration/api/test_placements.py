@@ -12,7 +12,7 @@ from support.image_files import colour_image
 from support.shop import PROBLEM, Shop
 from typer.testing import Result
 
-from backend.database.models import Placement
+from backend.database.models import Placement, PlacementChange
 
 URL = "/v1/admin/placements/pdp-similar"
 SIMILAR = "/v1/products/0001/similar"
@@ -41,6 +41,33 @@ def test_placements_are_stored_listed_and_removed(placed: Shop) -> None:
     assert client.delete(URL).status_code == 204
     for answer in (client.get(URL), client.delete(URL)):
         assert (answer.status_code, answer.json["code"]) == (404, "unknown-placement")
+
+
+def test_a_placement_is_changed_only_as_it_was_read(placed: Shop) -> None:
+    client = placed.client
+    new = client.put(URL, json={"limit": 3}, headers={"If-None-Match": "*"})
+    assert (new.status_code, client.get(URL).headers["ETag"]) == (201, new.headers["ETag"])
+    assert client.put(URL, json={}, headers={"If-None-Match": "*"}).status_code == 412
+    tag = {"If-Match": new.headers["ETag"]}
+    assert client.put(URL, json={"limit": 4}, headers=tag).status_code == 200
+    for late in (client.put(URL, json={}, headers=tag), client.delete(URL, headers=tag)):
+        assert (late.status_code, late.json["code"]) == (412, "precondition-failed")
+    assert client.delete(URL, headers={"If-Match": "*"}).status_code == 204
+
+
+def test_the_history_of_a_placement_outlives_it(placed: Shop) -> None:
+    placed.execute(delete(PlacementChange))
+    put(placed, limit=3)
+    put(placed, limit=3)
+    put(placed, limit=4)
+    placed.client.delete(URL)
+    changes = placed.client.get(f"{URL}/history").json["items"]
+    assert [(it["change"], it["version"], it["settings"]["limit"]) for it in changes] == [
+        ("removed", 2, 4),
+        ("replaced", 2, 4),
+        ("created", 1, 3),
+    ]
+    assert placed.client.get("/v1/admin/placements/nobody/history").status_code == 404
 
 
 def test_the_next_request_takes_what_was_put(placed: Shop) -> None:
@@ -118,4 +145,10 @@ def test_commands_store_and_list_placements(run_command: Callable[..., Result]) 
     run("placements", "put", "cart", '{"limit": 0}', code=1)
     run("placements", "put", "cart", "{", code=1)
     assert "Removed cart" in run("placements", "remove", "cart").stdout
+    changes = json.loads(run("placements", "history", "cart", "--json").stdout)["items"]
+    assert [(it["change"], it["by"]) for it in changes] == [
+        ("removed", "command"),
+        ("created", "command"),
+    ]
+    assert "created" in run("placements", "history", "cart").stdout
     assert "no placements" in run("placements", "list").stdout

@@ -14,6 +14,9 @@ from support.shop import PROBLEM, Shop
 from typer.testing import Result
 
 from backend.database.models import Placement, RuleChange, RuleRow
+from backend.indexing import schema
+from backend.search.query_text import TextEncoder
+from backend.search.similar import Query, SimilarProducts
 
 URL = "/v1/admin/rules"
 SIMILAR = "/v1/products/0001/similar"
@@ -135,6 +138,21 @@ def test_the_next_list_obeys_a_rule_and_stops_when_it_is_gone(ruled: Shop) -> No
     assert ruled.skus(SIMILAR) == before
     ruled.client.delete(url)
     assert ruled.skus(SIMILAR) == before
+
+
+def test_another_process_obeys_a_rule_at_once(ruled: Shop) -> None:
+    own = ruled.services
+    other = SimilarProducts(ruled.db, own.indexes.of, TextEncoder(ruled.db).encode, schema())
+
+    def found() -> list[str]:
+        return [it.product.sku for it in other.to_product("0001", Query()).items]
+
+    before = found()
+    rule = add(ruled, action="hide", filter={"gender": "Men"}, condition={"gender": "Women"})
+    men = {it["sku"] for it in ruled.client.get("/v1/products?limit=100&gender=Men").json["items"]}
+    assert found() == [it for it in before if it not in men] != before
+    ruled.client.delete(f"{URL}/{rule['id']}")
+    assert found() == before
 
 
 def test_a_rule_holds_for_its_placement_its_period_and_its_condition(ruled: Shop) -> None:

@@ -114,6 +114,23 @@ def test_so_are_they_with_asyncio(server: HttpServer, key: str) -> None:
     asyncio.run(use())
 
 
+def test_many_products_are_sent_as_an_import(wardrobe: Shop, server: HttpServer, key: str) -> None:
+    async def again(number: int) -> str:
+        async with AsyncClient(f"http://localhost:{server.port}", key=key) as shop:
+            await shop.import_products([{"sku": "z"}])
+            found = await shop.get_import(number)
+            return str(found["state"])
+
+    with Client(f"http://localhost:{server.port}", key=key) as shop:
+        job = shop.import_products({"sku": f"new-{number}", "price": 1} for number in range(3))
+        assert job["arguments"]["lines"] == 3
+        wardrobe.follow(job["id"])
+        counts = shop.get_import(job["id"])["result"]["counts"]
+        assert counts == {"added": 3, "changed": 0, "unchanged": 0, "rejected": 0}
+        assert asyncio.run(again(job["id"])) == "done"
+        wardrobe.work()
+
+
 SEEDS = {"positive": ["0001"], "limit": 2}
 
 

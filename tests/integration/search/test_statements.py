@@ -131,6 +131,21 @@ def test_a_query_is_two_statements_none_of_the_orm_and_one_call(
         assert not search.with_payload.enable
 
 
+def test_rules_in_force_cost_no_statement(asked: tuple[Shop, FlaskClient]) -> None:
+    shop, client = asked
+    hide = {"action": "hide", "skus": ["0004"]}
+    made = shop.client.post("/v1/admin/rules", json=hide).json
+    try:
+        path = "/v1/products/0001/similar"
+        client.get(path)  # reads the rules
+        with noted_statements(shop) as found:
+            items = client.get(path).json["items"]
+        assert "0004" not in [item["sku"] for item in items]
+        assert len(found) == MOST
+    finally:
+        shop.client.delete(f"/v1/admin/rules/{made['id']}")
+
+
 def test_a_key_is_looked_up_once_in_a_while_and_the_catalogue_each_time(
     asked: tuple[Shop, FlaskClient],
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -29,6 +30,9 @@ from backend.settings import Settings
 from backend.web import register_web
 from backend.web.admin import overview
 from backend.web.session import COOKIE
+
+PREFIX = {"SCRIPT_NAME": "/admin/x"}
+"""Of a proxy; it looks like ours."""
 
 PAGES = ("", "/generations", "/quarantine", "/feeds", "/jobs", "/search", "/rules", "/evaluation")
 
@@ -154,6 +158,14 @@ def test_pages_hold_no_script_and_no_style_of_their_own(browser: OperatorBrowser
         assert "<script>" not in answer.text
         assert " style=" not in answer.text
         assert " onclick=" not in answer.text
+
+
+def test_pages_stand_below_the_prefix_of_a_proxy(browser: OperatorBrowser) -> None:
+    answer = browser.client.get("/admin/jobs", headers=HTML, environ_overrides=PREFIX)
+    page = answer.text
+    assert '<a href="/admin/x/admin/jobs" aria-current="page">' in page
+    assert 'data-refresh="/admin/x/admin/jobs?part=1"' in page
+    assert not re.findall(r'(?:href|src|action)="/(?!admin/x/)[^"]*"', page)
 
 
 # --- how the installation is ---------------------------------------------------------------------

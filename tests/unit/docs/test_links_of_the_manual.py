@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from manual import links, navigation
+from manual import links, navigation, tables
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,7 @@ def test_every_page_is_listed_once_and_those_of_nobody_under_more() -> None:
         {"Reference": ["reference/index.md", {"Command line": "reference/cli.md"}]},
         {"More": ["new.md"]},
     ]
+
+
+def test_texts_in_tables_stay_texts() -> None:
+    assert tables.row("`a|<b>`", "c|<d>\n e") == "| `a\\|<b>` | c\\|&lt;d> e |"
