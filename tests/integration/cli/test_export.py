@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from click.testing import Result
 from sqlalchemy import delete, update
 from support.shop import Shop
+from typer.testing import Result
 
 from backend import generations
 from backend.cli.list_export import ListExport
