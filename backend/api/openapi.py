@@ -22,6 +22,7 @@ from backend.api.links import add_links
 from backend.api.schemas import Json
 from backend.api.schemas.batch import BatchBody, BatchPatchBody, ReadBody, SkusBody
 from backend.api.schemas.event import EventBatchBody, EventBody
+from backend.api.schemas.experiment import ExperimentBody
 from backend.api.schemas.feed import FeedBody, FeedChange, FeedRunBody
 from backend.api.schemas.generation import ForceBody, ReindexBody
 from backend.api.schemas.operation import PurgeBody, QuarantineBody
@@ -62,6 +63,7 @@ BODIES: Final[Sequence[type[BaseModel]]] = (
     PlacementBody,
     RuleBody,
     PreviewBody,
+    ExperimentBody,
     FeedBody,
     FeedChange,
     FeedRunBody,

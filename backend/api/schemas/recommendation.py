@@ -49,6 +49,9 @@ MOST_IMAGES = 5
 EXPLAIN_RULES = "whether each item says which rules have acted on it"
 
 
+REASON = "why it is listed; a later release may add values"
+
+
 class LeaveOut(StrEnum):
     """Which products of a shopper's history a list leaves out; its examples never occur in it."""
 
@@ -148,7 +151,7 @@ class Recommended(Document):
 
     sku: str
     score: float = Field(ge=0, description="comparable within its reason, in this list only")
-    reason: Reason
+    reason: Reason | str = Field(description=REASON)
     because: list[BecauseDocument] = Field(description="the examples that contributed most")
     product: Product
     group_size: int | None = Field(None, ge=1, description=GROUP_SIZE)
@@ -212,7 +215,7 @@ class ReplayedItem(Document):
 
     sku: str
     score: float
-    reason: Reason
+    reason: Reason | str = Field(description=REASON)
     cold: bool = Field(description="whether nobody had done anything with it")
     because: list[BecauseDocument]
 
