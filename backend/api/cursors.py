@@ -23,7 +23,7 @@ from backend.api.problems import invalid_request
 from backend.api.schemas.problem import ProblemFault
 from backend.errors import CursorExpired, LookalikeError
 from backend.search.paging import Position, from_bytes, to_bytes
-from backend.search.similar import Query
+from backend.search.query import Query
 
 log = structlog.get_logger(__name__)
 

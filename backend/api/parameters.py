@@ -35,9 +35,9 @@ from backend.filters import OPEN_PREFIX
 from backend.filters import Schema as FieldTypes
 from backend.filters.check import EXACT_IN_FLOAT
 from backend.indexing import schema
+from backend.search.query import MAX_LIMIT
 from backend.search.query_text import LONGEST
 from backend.search.shaping import FIELDS as FIELDS_TO_SHAPE
-from backend.search.similar import MAX_LIMIT
 from backend.vectors.image_points import MOST_IMAGES
 
 PLACE: Final = "#/components/parameters/"

@@ -36,7 +36,7 @@ from backend.api.scopes import requires_scope
 from backend.catalogue import skus
 from backend.database.models import Generation
 from backend.errors import LookalikeError
-from backend.search.similar import Answer, Query
+from backend.search.query import Answer, Query
 from backend.vectors import Vector
 from backend.vectors.image_points import MOST_IMAGES
 

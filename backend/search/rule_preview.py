@@ -17,8 +17,9 @@ from backend.filters import Schema
 from backend.merchandising import rules
 from backend.merchandising.rule_set import Rule, RuleSet, read_rule, read_where
 from backend.search.boosting import Boost
+from backend.search.query import Answer, PlacementUsed, Query
 from backend.search.shaping import Shaping
-from backend.search.similar import Answer, PlacementUsed, Query, SimilarProducts
+from backend.search.similar import SimilarProducts
 
 VERB: Final = "preview-rules"
 """The job of a command whose process does not own the index."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 from sqlalchemy import Connection
@@ -15,11 +15,9 @@ from backend.database.engine import Database
 from backend.database.models import Generation, utcnow
 from backend.embedders import Block
 from backend.errors import IndexGone, LookalikeError
-from backend.filters import Schema, Where
-from backend.filters.matching import matcher
-from backend.images.box import Box
-from backend.merchandising.rule_set import ActiveRules, RuleSet, newest_change
-from backend.search import statements
+from backend.filters import Schema
+from backend.merchandising.rule_set import ActiveRules, newest_change
+from backend.search.answering import Pins, begin_search, find_pins, finish_answer, taken_groups
 from backend.search.asked import (
     ActiveGeneration,
     Asked,
@@ -30,22 +28,15 @@ from backend.search.asked import (
 )
 from backend.search.collecting import Collecting, collect
 from backend.search.dial import Weighed, weigh
-from backend.search.explaining import explain
-from backend.search.found import Neighbour, Rows
-from backend.search.grouping import with_sizes
-from backend.search.matches import MatchCurve
+from backend.search.found import Rows
 from backend.search.paging import Basis, Position
-from backend.search.pinning import Candidates, Pinning, nearest_that_passes, with_pins
+from backend.search.pinning import Candidates
+from backend.search.query import Answer, Query
 from backend.search.query_text import Said
 from backend.search.query_vectors import vector_of
-from backend.search.recall_monitor import Search
-from backend.search.reordering import pool_of, reordered
 from backend.search.restricting import Same, read_values, restricted
-from backend.search.ruling import Ruling, rulings
-from backend.search.shaping import MIN_MATCH, MIN_SCORE, Shaping, has_clause
+from backend.search.ruling import rulings
 from backend.vectors import SearchMode, Vector, VectorIndex
-
-MAX_LIMIT: Final = 100
 
 TOGETHER: Final = 32
 """Products of a batch whose neighbours are read in one statement. Between two such parts, other
@@ -53,65 +44,6 @@ requests have their turn."""
 
 
 Found = TypeVar("Found")
-
-Pins: TypeAlias = Mapping[int, Neighbour]
-"""The pinned products of a list, by their positions."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlacementUsed:
-    """The placement whose defaults a query has."""
-
-    name: str
-    version: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Query:
-    """The options of a query for a product or an image. `exclude` holds skus.
-
-    `schema` is what `where` was checked with. `image` is the number of the product's image that
-    is compared, from 1; None: as the first, and if that has no vector, the first that has one.
-    `shows_images` tells whether the answer needs the images of its products. `colour`, from 0 to 1,
-    is how much colour counts (`search.dial`), `explain` asks for the parts of each score.
-    `text` is compared too, or alone; beside an image it counts `text_weight`, from 0 to 1. `box` is
-    the region of a given image that is compared. `min_match` is the least match, from 0 to 1, and
-    `after` where a further page begins.
-    """
-
-    limit: int = 10
-    where: Where = field(default_factory=dict)
-    schema: Schema = field(default_factory=dict)
-    exclude: Sequence[str] = ()
-    min_score: float | None = None
-    image: int | None = None
-    shows_images: bool = True
-    colour: float | None = None
-    explain: bool = False
-    text: str | None = None
-    text_weight: float = 0.5
-    shaping: Shaping = field(default_factory=Shaping)
-    placement: PlacementUsed | None = None
-    after: Position | None = None
-    rules: RuleSet | None = None
-    ruling: Ruling = field(default_factory=Ruling)
-    box: Box | None = None
-    min_match: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """Neighbours, best first, and the one generation that they come from.
-
-    `position` is where the next page begins, None if nothing can follow.
-    """
-
-    items: list[Neighbour]
-    generation: Generation
-    meta: dict[str, Any]
-    search: Search
-    has_more: bool = False
-    position: Position | None = None
 
 
 class SimilarProducts:
@@ -237,13 +169,13 @@ class SimilarProducts:
             basis = after.basis
         weighed = self._weigh(generation, basis, query)
         index = self._index_of(generation)
-        taken = _taken_groups(connection, query)
+        taken = taken_groups(connection, query)
         candidates = Candidates(connection, index, generation, images=query.shows_images)
-        pins = _pinned(connection, index, weighed, query, exclude, candidates, taken=taken)
+        pins = find_pins(connection, index, weighed, query, exclude, candidates, taken=taken)
         mode = index.search_mode(query.where)
-        found = _collecting(generation, weighed, query, exclude, mode, pins=pins, taken=taken)
+        found = begin_search(generation, weighed, query, exclude, mode, pins=pins, taken=taken)
         collect(connection, index, [found], {}, images=query.shows_images)
-        answer = _answer(connection, index, weighed, found, query, pins, taken=taken)
+        answer = finish_answer(connection, index, weighed, found, query, pins, taken=taken)
         ids = [item.product.id for item in answer.items]
         return replace(answer, position=after.after(ids) if answer.has_more else None)
 
@@ -281,8 +213,8 @@ class SimilarProducts:
                 own_mode = index.search_mode(own.where) if same else mode
                 blocks = self._blocks(one.generation, query)
                 weighed = weigh(vector_of(one), blocks, colour=query.colour, parts=False)
-                pins = _pinned(connection, index, weighed, own, one.exclude, candidates)
-                found = _collecting(one.generation, weighed, own, one.exclude, own_mode, pins=pins)
+                pins = find_pins(connection, index, weighed, own, one.exclude, candidates)
+                found = begin_search(one.generation, weighed, own, one.exclude, own_mode, pins=pins)
                 under_way.append((one, own, weighed, found, same, pins))
         searches = [found for _, _, _, found, _, _ in under_way]
         collect(connection, index, searches, rows, images=query.shows_images)
@@ -290,7 +222,7 @@ class SimilarProducts:
         for one in part:
             if isinstance(one, Asked):
                 asked, own, weighed, found, same, pins = next(ready)
-                answer = _answer(connection, index, weighed, found, own, pins)
+                answer = finish_answer(connection, index, weighed, found, own, pins)
                 answer.meta["query_state"] = asked.state.value
                 _say_restricted(answer, same)
                 answers.append(answer)
@@ -387,16 +319,6 @@ def _basis_of(asked: Asked) -> Basis:
     return Basis(vector=vector, digest=asked.digest or None)
 
 
-def _taken_groups(connection: Connection, query: Query) -> list[Any]:
-    """Return the groups that former pages have shown."""
-    group_by, after = query.shaping.group_by, query.after
-    if group_by is None or after is None:
-        return []
-    rows = connection.execute(statements.values(), {"ids": sorted(after.shown)}).mappings()
-    values = (row[group_by] for row in rows)
-    return list(dict.fromkeys(value for value in values if value is not None))
-
-
 def _restrict(connection: Connection, query: Query, product_id: int) -> tuple[Query, Same]:
     """Return the query with the filter for products like this one, and what that demands."""
     fields = query.shaping.restrict
@@ -409,219 +331,3 @@ def _restrict(connection: Connection, query: Query, product_id: int) -> tuple[Qu
 def _say_restricted(answer: Answer, same: Same) -> None:
     if same:
         answer.meta["restricted"] = {field: list(values) for field, values in same.items()}
-
-
-def _pinned(
-    connection: Connection,
-    index: VectorIndex,
-    weighed: Weighed,
-    query: Query,
-    exclude: Sequence[int],
-    candidates: Candidates,
-    *,
-    taken: Sequence[Any] = (),
-) -> Pins:
-    """Return the pinned products of a list. `taken` are groups that former pages have shown."""
-    if not query.ruling.pins:
-        return {}
-    pinning = Pinning(
-        ruling=query.ruling,
-        candidates=candidates,
-        weighed=weighed,
-        passes=matcher(query.where, query.schema) if query.where else None,
-        excluded={*exclude, *(query.after.shown if query.after else ())},
-        limit=query.limit,
-        offset=len(query.after.shown) if query.after else 0,
-        group_by=query.shaping.group_by,
-        groups=list(taken),
-        find=nearest_that_passes(
-            connection,
-            index,
-            candidates.generation,
-            weighed,
-            query.where,
-            images=query.shows_images,
-        ),
-    )
-    return pinning.run()
-
-
-def _collecting(
-    generation: Generation,
-    weighed: Weighed,
-    query: Query,
-    exclude: Sequence[int],
-    mode: SearchMode,
-    *,
-    pins: Pins,
-    before: Sequence[Neighbour] = (),
-    taken: Sequence[Any] = (),
-) -> Collecting:
-    """Return the search for what a list shows beside pinned products and those found before."""
-    shown = [*pins.values(), *before]
-    search = Search(
-        generation=generation,
-        vector=weighed.asked,
-        where=query.where,
-        exclude=(*exclude, *(item.product.id for item in shown)),
-        mode=mode,
-    )
-    passes = matcher(query.where, query.schema) if query.where else None
-    least = weighed.cosine_of(_least_score(generation, query))
-    groups = [value for item in shown if (value := _group_of(item, query)) is not None]
-    return Collecting(
-        search,
-        limit=pool_of(_places(query, pins), query.shaping),
-        min_score=least,
-        passes=passes,
-        group_by=query.shaping.group_by,
-        taken=[*taken, *groups],
-        is_pool=query.shaping.reorders,
-        hiding=query.ruling if query.ruling.hides_any else None,
-        shown=query.after.shown if query.after else (),
-    )
-
-
-def _curve(generation: Generation, query: Query) -> MatchCurve | None:
-    """Return the curve of `match`, where it holds: not for words and other weights of colour."""
-    is_usual = query.text is None and query.colour is None
-    return MatchCurve.of(generation.match_curve) if generation.match_curve and is_usual else None
-
-
-def _least_score(generation: Generation, query: Query) -> float | None:
-    """Return the score that `min_score` and `min_match` demand together."""
-    curve = None if query.min_match is None else _curve(generation, query)
-    if curve is None or query.min_match is None:
-        return query.min_score
-    least = curve.score_of(query.min_match)
-    return least if query.min_score is None else max(query.min_score, least)
-
-
-def _places(query: Query, pins: Pins) -> int:
-    """Return how many products are found for a list beside the pinned ones; at least one."""
-    return max(1, query.limit - len(pins))
-
-
-def _relax(
-    connection: Connection,
-    index: VectorIndex,
-    weighed: Weighed,
-    query: Query,
-    answer: Answer,
-    pins: Pins,
-    *,
-    taken: Sequence[Any] = (),
-) -> Answer:
-    """Add what passes without some clauses, while too few products pass.
-
-    `taken` are groups that former pages have shown.
-    """
-    items, dropped, relaxed, has_more = answer.items, [], query, answer.has_more
-    exclude = answer.search.exclude
-    for clause in query.shaping.relax:
-        missing = _places(query, pins) - len(items)
-        if missing <= 0:
-            break
-        if not has_clause(relaxed.where, relaxed.min_score, clause, min_match=relaxed.min_match):
-            continue
-        dropped.append(clause)
-        relaxed = _without(relaxed, clause, limit=missing)
-        generation, mode = answer.generation, index.search_mode(relaxed.where)
-        before = [*pins.values(), *items]
-        found = _collecting(
-            generation, weighed, relaxed, exclude, mode, pins={}, before=before, taken=taken
-        )
-        collect(connection, index, [found], {}, images=query.shows_images)
-        more = _shown(index, weighed, found, relaxed, limit=missing)
-        items = [*items, *(replace(item, relaxed=tuple(dropped)) for item in more)]
-        has_more = found.has_more or len(found.items) > len(more)
-    if query.shaping.relax and len(items) == _places(query, pins):
-        has_more = True  # a further clause may be dropped
-    meta = answer.meta | ({"relaxed": dropped} if query.shaping.relax else {})
-    return replace(answer, items=items, meta=meta, has_more=has_more)
-
-
-def _group_of(item: Neighbour, query: Query) -> Any:
-    return item.value_of(query.shaping.group_by) if query.shaping.group_by else None
-
-
-def _without(query: Query, clause: str, *, limit: int) -> Query:
-    """Return the query for some more products, without one of its clauses."""
-    if clause == MIN_SCORE:
-        return replace(query, min_score=None, limit=limit)
-    if clause == MIN_MATCH:
-        return replace(query, min_match=None, limit=limit)
-    where = {field: it for field, it in query.where.items() if field != clause}
-    return replace(query, where=where, limit=limit)
-
-
-def _answer(
-    connection: Connection,
-    index: VectorIndex,
-    weighed: Weighed,
-    found: Collecting,
-    query: Query,
-    pins: Pins,
-    *,
-    taken: Sequence[Any] = (),
-) -> Answer:
-    generation, limit = found.search.generation, _places(query, pins)
-    items = _shown(index, weighed, found, query, limit=limit)
-    meta: dict[str, Any] = {
-        "embedder": generation.embedder,
-        "fingerprint": generation.fingerprint,
-        "search_mode": found.search.mode.value,
-        "index_lags": found.lags and len(items) < limit,
-        "colour": weighed.colour,
-    }
-    if query.min_match is not None:
-        curve = _curve(generation, query)
-        meta["min_match_score"] = None if curve is None else curve.score_of(query.min_match)
-    if query.placement:
-        meta["placement"] = asdict(query.placement)
-    has_more = found.has_more or len(found.items) > len(items)
-    answer = Answer(
-        items=items, generation=generation, meta=meta, search=found.search, has_more=has_more
-    )
-    answer = _relax(connection, index, weighed, query, answer, pins, taken=taken)
-    finished = _finished(index, weighed, list(pins.values()), query, generation, query.where)
-    placed = dict(zip(pins, finished, strict=True))
-    items = with_pins(placed, answer.items, query.limit)
-    has_more = answer.has_more or len(items) < len(pins) + len(answer.items)
-    if query.explain:
-        answer.meta["rules"] = query.ruling.described(items)
-    return replace(answer, items=items, has_more=has_more)
-
-
-def _shown(
-    index: VectorIndex, weighed: Weighed, found: Collecting, query: Query, *, limit: int
-) -> list[Neighbour]:
-    """Return what was found as the list shows it, best first, without pinned products."""
-    items = found.items
-    if weighed.factor != 1:
-        items = [replace(item, score=weighed.score_of(item.score)) for item in items]
-    items = query.ruling.weighed(items)
-    scores = [item.score for item in items]
-    ordered = reordered(index, items, scores, query.shaping, limit=limit, now=utcnow())
-    items = [item for _, item in ordered]
-    search = found.search
-    return _finished(index, weighed, items, query, search.generation, search.where)
-
-
-def _finished(
-    index: VectorIndex,
-    weighed: Weighed,
-    items: list[Neighbour],
-    query: Query,
-    generation: Generation,
-    where: Where,
-) -> list[Neighbour]:
-    """Return the items with their matches, and with what is asked for: group sizes, reasons."""
-    if (group_by := query.shaping.group_by) and items:
-        several = bool(generation.most_images)
-        items = with_sizes(index, items, group_by, where, several=several)
-    curve = _curve(generation, query)
-    if curve is not None:
-        matches = curve.matches([item.score for item in items]).tolist()
-        items = [replace(item, match=it) for item, it in zip(items, matches, strict=True)]
-    return explain(index, weighed, items) if query.explain and items else items

@@ -20,8 +20,8 @@ from backend.catalogue import products
 from backend.catalogue.names import has_words
 from backend.errors import NoGeneration, WordsUnavailable
 from backend.filters import Where
+from backend.search.query import Query
 from backend.search.query_text import LONGEST, can_encode
-from backend.search.similar import Query
 from backend.web import asking, facets, pages, shopping
 
 MOST: Final = 48

@@ -15,8 +15,8 @@ from backend.api.problems import RequestError
 from backend.api.schemas.image_query import read_box
 from backend.api.schemas.query import QueryReader
 from backend.api.scopes import requires_scope
+from backend.search.query import Query
 from backend.search.shaping import Shaping
-from backend.search.similar import Query
 from backend.web import asking, pages
 
 MOST: Final = 24

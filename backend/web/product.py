@@ -8,7 +8,7 @@ from urllib.parse import quote
 from flask import render_template, request
 
 from backend.access.scope import Scope
-from backend.api import recommendations, similar
+from backend.api import related, similar
 from backend.api.context import filterable, services
 from backend.api.schemas import Json
 from backend.api.schemas.similar_items import read_query
@@ -18,8 +18,8 @@ from backend.catalogue import products
 from backend.errors import IndexUnavailable, NoGeneration, NotSearchable
 from backend.merchandising import placements
 from backend.recommendations.chosen import Reason
+from backend.search.query import Query
 from backend.search.shaping import Shaping
-from backend.search.similar import Query
 from backend.web import asking, facets, pages, shopping
 
 DEFAULTS: Final = {"limit": "12", "group_by": "group_id", "explain": "true"}
@@ -82,7 +82,7 @@ def _find_together(sku: str) -> Json | None:
     """Return what shoppers have taken together with a product, or with what looks like it."""
     query = Query(limit=TOGETHER, schema=filterable(), shaping=Shaping(group_by="group_id"))
     try:
-        found = recommendations.find_together(sku, query, asking.SHOWN, complementary=True)
+        found = related.find_together(sku, query, asking.SHOWN, complementary=True)
     except (NoGeneration, IndexUnavailable):
         return None
     found["items"] = [item for item in found["items"] if item["reason"] in BY_EVENTS]

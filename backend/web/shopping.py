@@ -17,8 +17,8 @@ from backend.api.scopes import requires_scope
 from backend.errors import NoGeneration
 from backend.events.kinds import Kind
 from backend.recommendations.chosen import Reason
+from backend.search.query import Query
 from backend.search.shaping import Shaping
-from backend.search.similar import Query
 from backend.web import asking, pages
 
 PICKED: Final = 12

@@ -20,7 +20,7 @@ from backend.catalogue.drafts import Sku
 from backend.errors import UnknownPlacement
 from backend.filters import Schema
 from backend.merchandising import placements
-from backend.search.similar import MAX_LIMIT, PlacementUsed, Query
+from backend.search.query import MAX_LIMIT, PlacementUsed, Query
 
 _MEMBERS: Final = ("limit", "exclude", "min_score", "min_match", "colour")
 

@@ -39,7 +39,7 @@ from backend.events.answers import ListName
 from backend.images.box import Box
 from backend.recommendations.chosen import Reason
 from backend.recommendations.recommend import Strategy
-from backend.search.similar import MAX_LIMIT
+from backend.search.query import MAX_LIMIT
 
 MOST_EXAMPLES = 100
 MOST_IMAGES = 5

@@ -28,9 +28,9 @@ from backend.merchandising.placements import NAME
 from backend.merchandising.rule_set import PRIORITY, WEIGHT, Action
 from backend.merchandising.rules import MOST as MOST_RULES
 from backend.search.boosting import MOST
+from backend.search.query import MAX_LIMIT
 from backend.search.rule_preview import MOST_SAMPLED, SAMPLE, Tried
 from backend.search.rule_state import RuleState
-from backend.search.similar import MAX_LIMIT
 
 MOST_SKUS: Final = 100
 MOST_TRIED: Final = 50

@@ -48,8 +48,8 @@ from backend.merchandising.rule_set import Action
 from backend.queue.progress import State
 from backend.search import found
 from backend.search.paging import MOST_SHOWN, Position
+from backend.search.query import MAX_LIMIT, Answer, Query
 from backend.search.query_text import LONGEST
-from backend.search.similar import MAX_LIMIT, Answer, Query
 from backend.vectors import SearchMode
 from backend.vectors.image_points import MOST_IMAGES
 

@@ -13,7 +13,7 @@ from support.image_files import colour_image
 from support.shop import Shop
 
 from backend.api.problem_codes import all_codes
-from backend.search.similar import MAX_LIMIT
+from backend.search.query import MAX_LIMIT
 
 REQUESTS = (
     *("ProductBody", "ProductPatch", "BatchBody", "BatchProduct", "ImageItem", "SimilarBody"),

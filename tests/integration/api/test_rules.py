@@ -15,8 +15,9 @@ from typer.testing import Result
 
 from backend.database.models import Placement, RuleChange, RuleRow
 from backend.indexing import schema
+from backend.search.query import Query
 from backend.search.query_text import TextEncoder
-from backend.search.similar import Query, SimilarProducts
+from backend.search.similar import SimilarProducts
 
 URL = "/v1/admin/rules"
 SIMILAR = "/v1/products/0001/similar"

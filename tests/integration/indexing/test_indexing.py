@@ -29,8 +29,9 @@ from backend.errors import IndexUnavailable, ModelMismatch, NotSearchable
 from backend.images.decoder_pool import DecoderPool
 from backend.queue import SINGLE, Stage
 from backend.queue.progress import State, quarantine, states
+from backend.search.query import Query
 from backend.search.query_text import TextEncoder
-from backend.search.similar import Query, SimilarProducts
+from backend.search.similar import SimilarProducts
 from backend.settings import Settings
 from backend.vectors.points import unit_vector
 from backend.worker.maintenance import wake_awaited

@@ -32,8 +32,9 @@ from backend.embedders import Compute
 from backend.embedders.mean_colour import MeanColour
 from backend.errors import ModelMismatch, ReindexRunning, WrongState
 from backend.reindex import ReindexPlan, calibration
+from backend.search.query import Answer, Query
 from backend.search.query_text import TextEncoder
-from backend.search.similar import Answer, Query, SimilarProducts
+from backend.search.similar import SimilarProducts
 from backend.settings import Settings
 from backend.vectors.edge.index import EdgeIndex
 from backend.worker.loop import Worker

@@ -11,7 +11,7 @@ from support.shop import Shop
 
 from backend.database.models import Product
 from backend.search.collecting import SLACK
-from backend.search.similar import MAX_LIMIT
+from backend.search.query import MAX_LIMIT
 from backend.vectors import Hit, VectorIndex
 
 URL = "/v1/products/0001/similar"

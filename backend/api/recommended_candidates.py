@@ -1,0 +1,82 @@
+"""The candidates of a list of recommended products, as SQL has them now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+
+from backend.api.context import services
+from backend.database.models import Generation
+from backend.filters.matching import matcher
+from backend.recommendations.chosen import Chosen
+from backend.search import statements
+from backend.search.found import Neighbour, neighbours, read_rows
+from backend.search.query import MAX_LIMIT, Query
+from backend.search.reordering import pool_of
+from backend.vectors import Hit
+
+READ_AT_ONCE: Final = 2 * MAX_LIMIT
+
+
+def groups_of(ids: Collection[int], query: Query) -> list[Any]:
+    """Return the groups of some products, in any order; None for each that has none."""
+    with services().db.query() as connection:
+        rows = connection.execute(statements.values(), {"ids": list(ids)}).mappings().all()
+    return [row[str(query.shaping.group_by)] for row in rows]
+
+
+def taken_groups(query: Query) -> frozenset[Any]:
+    """Return the groups that former pages have shown."""
+    if query.after is None or query.shaping.group_by is None:
+        return frozenset()
+    return frozenset(groups_of(query.after.shown, query)) - {None}
+
+
+def shown_before(query: Query) -> frozenset[int]:
+    """Return the products that former pages have shown."""
+    return query.after.shown if query.after else frozenset()
+
+
+@dataclass(frozen=True)
+class ListItem:
+    """A candidate, and its product as SQL has it now."""
+
+    chosen: Chosen
+    item: Neighbour
+
+
+def read_passing(
+    generation: Generation,
+    chosen: Iterator[Chosen],
+    query: Query,
+    keep: Callable[[Neighbour], bool] | None,
+) -> Iterator[ListItem]:
+    """Yield the products of a list as SQL has them now, without those that do not pass."""
+    passes = matcher(query.where, query.schema) if query.where else None
+    for part in _in_parts(chosen, first=2 * pool_of(query.limit, query.shaping)):
+        hits = [Hit(it.product_id, 0.0) for it in part]
+        with services().db.query() as connection:
+            read = read_rows(
+                connection,
+                generation.id,
+                [it.product_id for it in part],
+                images=query.shows_images,
+            )
+        found = neighbours(hits, read, images=query.shows_images)
+        rows = {item.product.id: item for item in found}
+        for one in part:
+            item = rows.get(one.product_id)
+            if item is None or (passes and not passes(item.value_of)):
+                continue
+            if keep is None or keep(item):
+                yield ListItem(one, item)
+
+
+def _in_parts(chosen: Iterator[Chosen], *, first: int) -> Iterator[list[Chosen]]:
+    """Yield a list in parts, each twice as long as the one before, up to READ_AT_ONCE."""
+    many = min(first, READ_AT_ONCE)
+    while part := list(islice(chosen, many)):
+        yield part
+        many = min(2 * many, READ_AT_ONCE)

@@ -1,0 +1,234 @@
+"""Lists of recommended products as answers: filters, rules, groups, pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
+
+from flask import g
+
+from backend.api import parameters
+from backend.api.context import services
+from backend.api.cursors import write_cursor
+from backend.api.recommended_candidates import ListItem, read_passing, shown_before, taken_groups
+from backend.api.recommended_pins import ListRequest, find_pins
+from backend.api.replay import note_answer
+from backend.api.request_log import took_ms
+from backend.api.schemas import Json
+from backend.api.schemas.similar_items import (
+    product_of_item,
+    rules_of_item,
+    shaped_members,
+)
+from backend.api.schemas.written_products import ProductWriter
+from backend.database.models import Generation, utcnow
+from backend.events.answers import LONGEST_ID
+from backend.recommendations.chosen import Because
+from backend.recommendations.recommend import List
+from backend.search import statements
+from backend.search.found import Neighbour
+from backend.search.grouping import with_sizes
+from backend.search.paging import Position
+from backend.search.pinning import with_pins
+from backend.search.query import Query
+from backend.search.reordering import pool_of, reordered
+from backend.search.restricting import Same, read_values, restricted
+from backend.search.shaping import has_clause
+
+LIST_PARAMETERS: Final = (
+    parameters.limit(),
+    parameters.LIST_CURSOR,
+    parameters.EXCLUDE,
+    parameters.FIELDS,
+    parameters.EXPLAINED,
+    *parameters.SHAPED,
+    *parameters.FILTERS,
+)
+
+
+def restrict(query: Query, ids: Sequence[int]) -> tuple[Query, Same]:
+    """Return the query with the filter for products like these, and what that demands."""
+    fields = query.shaping.restrict
+    if not fields:
+        return query, {}
+    with services().db.query() as connection:
+        same = read_values(connection, ids, fields)
+    return replace(query, where=restricted(query.where, same)), same
+
+
+def with_restricted(answer: Json, same: Same) -> Json:
+    """Say in an answer what the products had to have in common with the query's."""
+    if same:
+        answer["meta"]["restricted"] = {field: list(values) for field, values in same.items()}
+    return answer
+
+
+Make: TypeAlias = Callable[[Query, Collection[int]], List]
+"""Makes the list of a query, without the products that are shown already."""
+
+
+def write_list(
+    generation: Generation,
+    make: Make,
+    query: Query,
+    fields: Collection[str],
+    listed: ListRequest,
+    *,
+    unresolved: Mapping[str, str] = MappingProxyType({}),
+    keep: Callable[[Neighbour], bool] | None = None,
+) -> Json:
+    """Return the first products of a list that pass the filter now, as JSON."""
+    former = shown_before(query)
+    made, keep = make(query, former), _visible(query, _further(query, keep))
+    pins = find_pins(generation, made, query, listed, keep)
+    pinned = list(pins.values())
+    passing = read_passing(generation, made.candidates(), query, keep)
+    shown = _first(generation, passing, query, pinned)
+    relaxed, dropped = query, list[str]()
+    for clause in query.shaping.relax:
+        before = [*pinned, *shown]
+        if len(before) < query.limit and has_clause(relaxed.where, None, clause):
+            dropped.append(clause)
+            where = {field: it for field, it in relaxed.where.items() if field != clause}
+            relaxed = replace(relaxed, where=where)
+            ids = former.union(one.item.product.id for one in before)
+            more = make(relaxed, ids).candidates()
+            passing = read_passing(generation, more, relaxed, keep)
+            shown += _first(generation, passing, relaxed, before, dropped=dropped)
+    shown = with_pins(pins, shown, query.limit)
+    named = {it.product_id for one in shown for it in one.chosen.because}
+    named |= {product for _, members in made.tastes for product in members}
+    names = {one.item.product.id: one.item.product.sku for one in shown}
+    names |= _skus(named - names.keys())
+    writer = ProductWriter(fields)
+    answer: Json = {
+        "items": [_item(one, names, writer, explain=query.explain) for one in shown],
+        "next_cursor": _next_cursor(generation, query, shown, listed),
+        "recommendation_id": g.request_id[:LONGEST_ID],
+        "generation": generation.id,
+        "request_id": g.request_id,
+        "unresolved": [{"sku": sku, "state": it} for sku, it in unresolved.items()],
+        "meta": {
+            "tastes": [
+                {"share": round(share, 4), "skus": [names[it] for it in members if it in names]}
+                for share, members in made.tastes
+            ],
+            "took_ms": took_ms(),
+            **({"relaxed": dropped} if query.shaping.relax else {}),
+            **({"placement": asdict(query.placement)} if query.placement else {}),
+            **listed.split.shown(),
+            **_said_of_rules(query, shown),
+        },
+    }
+    split = listed.split
+    if split.named is None and query.placement is not None:
+        split = replace(split, named=query.placement.name)
+    chosen = [one.chosen for one in shown]
+    note_answer(answer, listed.name, chosen, user=listed.user, visit=listed.visit, split=split)
+    return answer
+
+
+def _said_of_rules(query: Query, shown: Sequence[ListItem]) -> Json:
+    if not query.explain:
+        return {}
+    return {"rules": query.ruling.described([one.item for one in shown])}
+
+
+def _visible(
+    query: Query, keep: Callable[[Neighbour], bool] | None
+) -> Callable[[Neighbour], bool] | None:
+    """Return what tells whether a product is wanted, and no rule hides it."""
+    if not query.ruling.hides_any:
+        return keep
+    return lambda item: (keep is None or keep(item)) and not query.ruling.hides(item)
+
+
+def _further(
+    query: Query, keep: Callable[[Neighbour], bool] | None
+) -> Callable[[Neighbour], bool] | None:
+    """Return what tells whether a product is wanted, and no former page has shown its group."""
+    if query.after is None:
+        return keep
+    shown, groups, group_by = query.after.shown, taken_groups(query), query.shaping.group_by
+
+    def is_further(item: Neighbour) -> bool:
+        if item.product.id in shown or (group_by and item.value_of(group_by) in groups):
+            return False
+        return keep is None or keep(item)
+
+    return is_further
+
+
+def _next_cursor(
+    generation: Generation, query: Query, shown: Sequence[ListItem], listed: ListRequest
+) -> str | None:
+    if len(shown) < query.limit:
+        return None
+    position = query.after or Position(generation_id=generation.id)
+    ids = [one.item.product.id for one in shown]
+    return write_cursor(position.after(ids), listed.asked, *listed.about)
+
+
+def _first(
+    generation: Generation,
+    passing: Iterator[ListItem],
+    query: Query,
+    before: Sequence[ListItem],
+    *,
+    dropped: Sequence[str] = (),
+) -> list[ListItem]:
+    """Return the products of a list that follow those shown before, the first of each group.
+
+    For the order by boosts and diversity the place counts, since scores of different reasons cannot
+    be compared: from 1 for the first candidate, falling evenly to 0.
+    """
+    limit, pool = query.limit - len(before), pool_of(query.limit, query.shaping)
+    groups = {_group_of(one, query) for one in before} - {None}
+    shown = {one.item.product.id for one in before}
+    candidates = []
+    for one in passing:
+        group = _group_of(one, query)
+        if one.item.product.id not in shown and (group is None or group not in groups):
+            groups.add(group)
+            candidates.append(one)
+        if len(candidates) >= (pool if query.shaping.reorders else limit):
+            break
+    index = services().indexes.of(generation)
+    items = [replace(one.item, relaxed=tuple(dropped)) for one in candidates]
+    items = query.ruling.weighed(items)
+    places = [1 - at / pool for at in range(len(items))]
+    ordered = reordered(index, items, places, query.shaping, limit=limit, now=utcnow())
+    items = [item for _, item in ordered]
+    if group_by := query.shaping.group_by:
+        several = bool(generation.most_images)
+        items = with_sizes(index, items, group_by, query.where, several=several)
+    chosen = [candidates[at] for at, _ in ordered]
+    return [replace(one, item=item) for one, item in zip(chosen, items, strict=True)]
+
+
+def _group_of(one: ListItem, query: Query) -> Any:
+    return one.item.value_of(query.shaping.group_by) if query.shaping.group_by else None
+
+
+def _skus(ids: Collection[int]) -> dict[int, str]:
+    if not ids:
+        return {}
+    with services().db.query() as connection:
+        return statements.read_skus(connection, ids)
+
+
+def _item(one: ListItem, names: dict[int, str], writer: ProductWriter, *, explain: bool) -> Json:
+    def because(it: Because) -> Json:
+        return {"sku": names[it.product_id], "share": it.share}
+
+    return {
+        "sku": one.item.product.sku,
+        "score": round(one.chosen.score, 6),
+        "reason": one.chosen.reason.value,
+        "because": [because(it) for it in one.chosen.because if it.product_id in names],
+        "product": product_of_item(one.item, writer),
+        **shaped_members(one.item),
+        **({"explain": {"rules": rules_of_item(one.item)}} if explain else {}),
+    }

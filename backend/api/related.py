@@ -1,0 +1,222 @@
+"""What goes with a product, what is trending, and what is new."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend import generations
+from backend.access.scope import Scope
+from backend.api import openapi, parameters
+from backend.api.context import filterable, services
+from backend.api.cursors import continued
+from backend.api.recommended_candidates import shown_before
+from backend.api.recommended_lists import LIST_PARAMETERS, restrict, with_restricted, write_list
+from backend.api.recommended_pins import ListRequest
+from backend.api.schemas import Json
+from backend.api.schemas.query import QueryReader
+from backend.api.schemas.recommendation import (
+    RecommendationAnswer,
+)
+from backend.api.schemas.similar_items import (
+    read_query,
+)
+from backend.api.scopes import requires_scope
+from backend.catalogue import skus
+from backend.database import clock
+from backend.database.models import LIVE, Generation, Product
+from backend.errors import CursorExpired, NotSearchable
+from backend.events.answers import ListName
+from backend.events.pairing import LEVELS
+from backend.filters import Where
+from backend.recommendations import popularity
+from backend.recommendations.chosen import Chosen, Reason
+from backend.recommendations.complementary import Category, before_looks, category_of
+from backend.recommendations.recommend import List
+from backend.recommendations.relations import Related
+from backend.search import asked, query_vectors
+from backend.search.found import Neighbour
+from backend.search.query import MAX_LIMIT, Query
+from backend.search.shaping import Shaping
+
+api = openapi.blueprint("related", tag="shoppers")
+
+_COMPLEMENTARY: Final = parameters.one_of(
+    "complementary", ["true", "false"], "only products of other sub-categories than this one"
+)
+
+
+@api.get(
+    "/products/<sku>/together",
+    operation_id="getProductsTogether",
+    description="By what shoppers looked at, carted and bought together. A product of which little "
+    "is known inherits what its visual neighbours go with; its looks count less and less.",
+    openapi_extensions=openapi.inputs(
+        parameters.SKU, _COMPLEMENTARY, parameters.RESTRICTED, *LIST_PARAMETERS
+    ),
+    responses={200: RecommendationAnswer, **openapi.refusals(404, 410)},
+)
+@requires_scope(Scope.READ)
+def together(sku: str) -> Json:
+    """Find what goes with a product."""
+    reader = QueryReader.of_request()
+    complementary = reader.flag("complementary")
+    cursor = reader.text("cursor")
+    query, fields = read_query(reader, filterable(), scored=False)
+    return find_together(sku, query, fields, cursor, complementary=complementary)
+
+
+def find_together(
+    sku: str,
+    query: Query,
+    fields: Sequence[str],
+    cursor: str | None = None,
+    *,
+    complementary: bool,
+) -> Json:
+    """Return what goes with a product, as JSON; raises UnknownProduct."""
+    found = services()
+    about = (skus.normalise(sku), complementary)
+    query = continued(query, cursor, *about)
+    product, generation, vector = _asked(sku, query.exclude)
+    if query.after is not None and query.after.generation_id != generation.id:
+        raise CursorExpired
+    first = query
+    query, same = restrict(query, product[:1])
+    query = found.similar.ruled(generation, query, product[:1])
+    related = found.together.of(product[0], generation, vector, exclude=product[1:])
+    listed = ListRequest(ListName.TOGETHER, first, about=about, unpinnable=frozenset(product))
+    if not complementary:
+        answer = write_list(
+            generation, lambda *_: List(chosen=related, tastes=[]), query, fields, listed
+        )
+        return with_restricted(answer, same)
+    with found.db.read() as session:
+        category = category_of(session, product[0])
+
+    def make(query: Query, shown: Collection[int]) -> List:
+        exclude = [*product[1:], *shown]
+        return _completed(product[0], category, generation, vector, query.where, exclude, related)
+
+    answer = write_list(generation, make, query, fields, listed, keep=_is_other(category))
+    return with_restricted(answer, same)
+
+
+def _completed(
+    product_id: int,
+    category: Category,
+    generation: Generation,
+    vector: Any,
+    where: Where,
+    exclude: Sequence[int],
+    related: Related,
+) -> List:
+    """Return what completes a product: by acts, then by categories, then by looks alone."""
+
+    def by_category() -> Sequence[Chosen]:
+        if vector is None:
+            return ()
+        return services().complementary.of(
+            product_id, category, generation, vector, where=where, exclude=exclude
+        )
+
+    return List(chosen=(), tastes=[], rest=lambda: before_looks(related, by_category))
+
+
+def _is_other(category: Category) -> Callable[[Neighbour], bool]:
+    return lambda item: category.is_other({level: getattr(item.product, level) for level in LEVELS})
+
+
+def _asked(sku: str, exclude: Sequence[str]) -> tuple[list[int], Generation, Any]:
+    """Return the ids of the product and of those to exclude, the generation, and the vector."""
+    found = services()
+    try:
+        with found.db.query() as connection:
+            product = asked.read_product(
+                connection, found.similar.active, sku, image=None, exclude=exclude
+            )
+        return product.exclude, product.generation, query_vectors.vector_of(product)
+    except NotSearchable:
+        with found.db.read() as session:
+            generation = generations.active(session)
+            own = _ids(session, [sku])
+            return [*own, *(_ids(session, exclude) - own)], generation, None
+
+
+@api.get(
+    "/trending",
+    operation_id="listTrendingProducts",
+    description="What shoppers do most at the moment: an act counts half after two days. Filters "
+    "make it the trend of a category.",
+    openapi_extensions=openapi.inputs(*LIST_PARAMETERS),
+    responses={200: RecommendationAnswer, **openapi.refusals(410)},
+)
+@requires_scope(Scope.READ)
+def list_trending() -> Json:
+    """List what is trending."""
+    return _list(
+        ListName.TRENDING,
+        lambda session, now, many: [
+            Chosen(it.product_id, it.score, Reason.TRENDING)
+            for it in popularity.trending(session, now=now, limit=many)
+        ],
+    )
+
+
+@api.get(
+    "/new-products",
+    operation_id="listNewProducts",
+    description="The products of the last thirty days, the newest first.",
+    openapi_extensions=openapi.inputs(*LIST_PARAMETERS),
+    responses={200: RecommendationAnswer, **openapi.refusals(410)},
+)
+@requires_scope(Scope.READ)
+def list_new() -> Json:
+    """List what is new."""
+    return _list(
+        ListName.NEW,
+        lambda session, now, many: [
+            Chosen(product, 0.0, Reason.NEW)
+            for product, _ in popularity.newest(session, now=now, limit=many)
+        ],
+    )
+
+
+def _list(name: ListName, choose: Callable[[Session, Any, int], list[Chosen]]) -> Json:
+    reader = QueryReader.of_request()
+    cursor = reader.text("cursor")
+    query, fields = read_query(reader, filterable(), scored=False, compared=False)
+    query = continued(query, cursor, name)
+    first = query
+    with services().db.read() as session:
+        generation = _generation(session, query)
+    query = services().similar.ruled(generation, query, ())
+    with services().db.read() as session:
+        excluded = _ids(session, query.exclude)
+        is_short = query.where or query.shaping != Shaping() or query.ruling.rules
+        before = len(shown_before(query))
+        many = 20 * MAX_LIMIT if is_short else query.limit + len(excluded) + before
+        chosen = choose(session, clock.now(session), many)
+    chosen = [it for it in chosen if it.product_id not in excluded]
+    made = List(chosen=chosen, tastes=[])
+    listed = ListRequest(name, first, about=(name,), unpinnable=excluded)
+    return write_list(generation, lambda *_: made, query, fields, listed)
+
+
+def _generation(session: Session, query: Query) -> Generation:
+    """Return the active generation, for a further page that of the first one."""
+    if query.after is None:
+        return generations.active(session)
+    found = session.get(Generation, query.after.generation_id)
+    if found is None or found.state not in LIVE:
+        raise CursorExpired
+    return found
+
+
+def _ids(session: Session, skus: Sequence[str]) -> frozenset[int]:
+    if not skus:
+        return frozenset()
+    return frozenset(session.scalars(select(Product.id).where(Product.sku.in_(skus))))

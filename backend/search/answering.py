@@ -1,0 +1,256 @@
+"""From the vector of a query to its answer: pins, search, relaxing, what each item shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any, TypeAlias
+
+from sqlalchemy import Connection
+
+from backend.database.models import Generation, utcnow
+from backend.filters import Where
+from backend.filters.matching import matcher
+from backend.search import statements
+from backend.search.collecting import Collecting, collect
+from backend.search.dial import Weighed
+from backend.search.explaining import explain
+from backend.search.found import Neighbour
+from backend.search.grouping import with_sizes
+from backend.search.matches import MatchCurve
+from backend.search.pinning import Candidates, Pinning, nearest_that_passes, with_pins
+from backend.search.query import Answer, Query
+from backend.search.recall_monitor import Search
+from backend.search.reordering import pool_of, reordered
+from backend.search.shaping import MIN_MATCH, MIN_SCORE, has_clause
+from backend.vectors import SearchMode, VectorIndex
+
+Pins: TypeAlias = Mapping[int, Neighbour]
+"""The pinned products of a list, by their positions."""
+
+
+def taken_groups(connection: Connection, query: Query) -> list[Any]:
+    """Return the groups that former pages have shown."""
+    group_by, after = query.shaping.group_by, query.after
+    if group_by is None or after is None:
+        return []
+    rows = connection.execute(statements.values(), {"ids": sorted(after.shown)}).mappings()
+    values = (row[group_by] for row in rows)
+    return list(dict.fromkeys(value for value in values if value is not None))
+
+
+def find_pins(
+    connection: Connection,
+    index: VectorIndex,
+    weighed: Weighed,
+    query: Query,
+    exclude: Sequence[int],
+    candidates: Candidates,
+    *,
+    taken: Sequence[Any] = (),
+) -> Pins:
+    """Return the pinned products of a list. `taken` are groups that former pages have shown."""
+    if not query.ruling.pins:
+        return {}
+    pinning = Pinning(
+        ruling=query.ruling,
+        candidates=candidates,
+        weighed=weighed,
+        passes=matcher(query.where, query.schema) if query.where else None,
+        excluded={*exclude, *(query.after.shown if query.after else ())},
+        limit=query.limit,
+        offset=len(query.after.shown) if query.after else 0,
+        group_by=query.shaping.group_by,
+        groups=list(taken),
+        find=nearest_that_passes(
+            connection,
+            index,
+            candidates.generation,
+            weighed,
+            query.where,
+            images=query.shows_images,
+        ),
+    )
+    return pinning.run()
+
+
+def begin_search(
+    generation: Generation,
+    weighed: Weighed,
+    query: Query,
+    exclude: Sequence[int],
+    mode: SearchMode,
+    *,
+    pins: Pins,
+    before: Sequence[Neighbour] = (),
+    taken: Sequence[Any] = (),
+) -> Collecting:
+    """Return the search for what a list shows beside pinned products and those found before."""
+    shown = [*pins.values(), *before]
+    search = Search(
+        generation=generation,
+        vector=weighed.asked,
+        where=query.where,
+        exclude=(*exclude, *(item.product.id for item in shown)),
+        mode=mode,
+    )
+    passes = matcher(query.where, query.schema) if query.where else None
+    least = weighed.cosine_of(_least_score(generation, query))
+    groups = [value for item in shown if (value := _group_of(item, query)) is not None]
+    return Collecting(
+        search,
+        limit=pool_of(_places(query, pins), query.shaping),
+        min_score=least,
+        passes=passes,
+        group_by=query.shaping.group_by,
+        taken=[*taken, *groups],
+        is_pool=query.shaping.reorders,
+        hiding=query.ruling if query.ruling.hides_any else None,
+        shown=query.after.shown if query.after else (),
+    )
+
+
+def _curve(generation: Generation, query: Query) -> MatchCurve | None:
+    """Return the curve of `match`, where it holds: not for words and other weights of colour."""
+    is_usual = query.text is None and query.colour is None
+    return MatchCurve.of(generation.match_curve) if generation.match_curve and is_usual else None
+
+
+def _least_score(generation: Generation, query: Query) -> float | None:
+    """Return the score that `min_score` and `min_match` demand together."""
+    curve = None if query.min_match is None else _curve(generation, query)
+    if curve is None or query.min_match is None:
+        return query.min_score
+    least = curve.score_of(query.min_match)
+    return least if query.min_score is None else max(query.min_score, least)
+
+
+def _places(query: Query, pins: Pins) -> int:
+    """Return how many products are found for a list beside the pinned ones; at least one."""
+    return max(1, query.limit - len(pins))
+
+
+def _relax(
+    connection: Connection,
+    index: VectorIndex,
+    weighed: Weighed,
+    query: Query,
+    answer: Answer,
+    pins: Pins,
+    *,
+    taken: Sequence[Any] = (),
+) -> Answer:
+    """Add what passes without some clauses, while too few products pass.
+
+    `taken` are groups that former pages have shown.
+    """
+    items, dropped, relaxed, has_more = answer.items, [], query, answer.has_more
+    exclude = answer.search.exclude
+    for clause in query.shaping.relax:
+        missing = _places(query, pins) - len(items)
+        if missing <= 0:
+            break
+        if not has_clause(relaxed.where, relaxed.min_score, clause, min_match=relaxed.min_match):
+            continue
+        dropped.append(clause)
+        relaxed = _without(relaxed, clause, limit=missing)
+        generation, mode = answer.generation, index.search_mode(relaxed.where)
+        before = [*pins.values(), *items]
+        found = begin_search(
+            generation, weighed, relaxed, exclude, mode, pins={}, before=before, taken=taken
+        )
+        collect(connection, index, [found], {}, images=query.shows_images)
+        more = _shown(index, weighed, found, relaxed, limit=missing)
+        items = [*items, *(replace(item, relaxed=tuple(dropped)) for item in more)]
+        has_more = found.has_more or len(found.items) > len(more)
+    if query.shaping.relax and len(items) == _places(query, pins):
+        has_more = True  # a further clause may be dropped
+    meta = answer.meta | ({"relaxed": dropped} if query.shaping.relax else {})
+    return replace(answer, items=items, meta=meta, has_more=has_more)
+
+
+def _group_of(item: Neighbour, query: Query) -> Any:
+    return item.value_of(query.shaping.group_by) if query.shaping.group_by else None
+
+
+def _without(query: Query, clause: str, *, limit: int) -> Query:
+    """Return the query for some more products, without one of its clauses."""
+    if clause == MIN_SCORE:
+        return replace(query, min_score=None, limit=limit)
+    if clause == MIN_MATCH:
+        return replace(query, min_match=None, limit=limit)
+    where = {field: it for field, it in query.where.items() if field != clause}
+    return replace(query, where=where, limit=limit)
+
+
+def finish_answer(
+    connection: Connection,
+    index: VectorIndex,
+    weighed: Weighed,
+    found: Collecting,
+    query: Query,
+    pins: Pins,
+    *,
+    taken: Sequence[Any] = (),
+) -> Answer:
+    """Return what was found as an answer, relaxed where too little passes, with its pins."""
+    generation, limit = found.search.generation, _places(query, pins)
+    items = _shown(index, weighed, found, query, limit=limit)
+    meta: dict[str, Any] = {
+        "embedder": generation.embedder,
+        "fingerprint": generation.fingerprint,
+        "search_mode": found.search.mode.value,
+        "index_lags": found.lags and len(items) < limit,
+        "colour": weighed.colour,
+    }
+    if query.min_match is not None:
+        curve = _curve(generation, query)
+        meta["min_match_score"] = None if curve is None else curve.score_of(query.min_match)
+    if query.placement:
+        meta["placement"] = asdict(query.placement)
+    has_more = found.has_more or len(found.items) > len(items)
+    answer = Answer(
+        items=items, generation=generation, meta=meta, search=found.search, has_more=has_more
+    )
+    answer = _relax(connection, index, weighed, query, answer, pins, taken=taken)
+    finished = _finished(index, weighed, list(pins.values()), query, generation, query.where)
+    placed = dict(zip(pins, finished, strict=True))
+    items = with_pins(placed, answer.items, query.limit)
+    has_more = answer.has_more or len(items) < len(pins) + len(answer.items)
+    if query.explain:
+        answer.meta["rules"] = query.ruling.described(items)
+    return replace(answer, items=items, has_more=has_more)
+
+
+def _shown(
+    index: VectorIndex, weighed: Weighed, found: Collecting, query: Query, *, limit: int
+) -> list[Neighbour]:
+    """Return what was found as the list shows it, best first, without pinned products."""
+    items = found.items
+    if weighed.factor != 1:
+        items = [replace(item, score=weighed.score_of(item.score)) for item in items]
+    items = query.ruling.weighed(items)
+    scores = [item.score for item in items]
+    ordered = reordered(index, items, scores, query.shaping, limit=limit, now=utcnow())
+    items = [item for _, item in ordered]
+    search = found.search
+    return _finished(index, weighed, items, query, search.generation, search.where)
+
+
+def _finished(
+    index: VectorIndex,
+    weighed: Weighed,
+    items: list[Neighbour],
+    query: Query,
+    generation: Generation,
+    where: Where,
+) -> list[Neighbour]:
+    """Return the items with their matches, and with what is asked for: group sizes, reasons."""
+    if (group_by := query.shaping.group_by) and items:
+        several = bool(generation.most_images)
+        items = with_sizes(index, items, group_by, where, several=several)
+    curve = _curve(generation, query)
+    if curve is not None:
+        matches = curve.matches([item.score for item in items]).tolist()
+        items = [replace(item, match=it) for item, it in zip(items, matches, strict=True)]
+    return explain(index, weighed, items) if query.explain and items else items

@@ -1,0 +1,75 @@
+"""What a query for similar products asks for, and its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from backend.database.models import Generation
+from backend.filters import Schema, Where
+from backend.images.box import Box
+from backend.merchandising.rule_set import RuleSet
+from backend.search.found import Neighbour
+from backend.search.paging import Position
+from backend.search.recall_monitor import Search
+from backend.search.ruling import Ruling
+from backend.search.shaping import Shaping
+
+MAX_LIMIT: Final = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacementUsed:
+    """The placement whose defaults a query has."""
+
+    name: str
+    version: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """The options of a query for a product or an image. `exclude` holds skus.
+
+    `schema` is what `where` was checked with. `image` is the number of the product's image that
+    is compared, from 1; None: as the first, and if that has no vector, the first that has one.
+    `shows_images` tells whether the answer needs the images of its products. `colour`, from 0 to 1,
+    is how much colour counts (`search.dial`), `explain` asks for the parts of each score.
+    `text` is compared too, or alone; beside an image it counts `text_weight`, from 0 to 1. `box` is
+    the region of a given image that is compared. `min_match` is the least match, from 0 to 1, and
+    `after` where a further page begins.
+    """
+
+    limit: int = 10
+    where: Where = field(default_factory=dict)
+    schema: Schema = field(default_factory=dict)
+    exclude: Sequence[str] = ()
+    min_score: float | None = None
+    image: int | None = None
+    shows_images: bool = True
+    colour: float | None = None
+    explain: bool = False
+    text: str | None = None
+    text_weight: float = 0.5
+    shaping: Shaping = field(default_factory=Shaping)
+    placement: PlacementUsed | None = None
+    after: Position | None = None
+    rules: RuleSet | None = None
+    ruling: Ruling = field(default_factory=Ruling)
+    box: Box | None = None
+    min_match: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """Neighbours, best first, and the one generation that they come from.
+
+    `position` is where the next page begins, None if nothing can follow.
+    """
+
+    items: list[Neighbour]
+    generation: Generation
+    meta: dict[str, Any]
+    search: Search
+    has_more: bool = False
+    position: Position | None = None
