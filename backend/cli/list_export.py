@@ -36,7 +36,7 @@ class Ask(Protocol):
 
 
 @dataclass
-class Progress:
+class DraftState:
     """How far a draft is: `cursor` of the next products, and how many bytes are complete."""
 
     asked: dict[str, Any]  # what all lists are asked with
@@ -66,7 +66,7 @@ class ListExport:
         self._at_once = at_once
         self._draft = path.with_name(f".{path.name}.draft")
         self._state = path.with_name(f".{path.name}.state")
-        self.progress = Progress(asked=self._identity)
+        self.progress = DraftState(asked=self._identity)
 
     @property
     def _identity(self) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class ListExport:
         Raises WouldOverwrite if that one was asked for something else.
         """
         try:
-            known = Progress(**json.loads(self._state.read_text()))
+            known = DraftState(**json.loads(self._state.read_text()))
             written = self._draft.stat().st_size
         except FileNotFoundError:
             return False
@@ -97,7 +97,7 @@ class ListExport:
         self._state.unlink(missing_ok=True)
         self._draft.unlink(missing_ok=True)
 
-    def parts(self, ask: Ask) -> Iterator[Progress]:
+    def parts(self, ask: Ask) -> Iterator[DraftState]:
         """Write the draft; yields after each part, when it is safe against a kill."""
         now = self.progress
         with self._draft.open("ab") as file:

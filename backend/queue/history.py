@@ -25,7 +25,7 @@ KEPT_MINUTES: Final = 24 * 60
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample:
+class QueueMinute:
     """The queue of the active generation in one minute."""
 
     at: datetime  # when the minute began
@@ -62,14 +62,14 @@ def note(session: Session, generation_id: int, counted: Counted) -> None:
     session.execute(delete(QueueSample).where(QueueSample.minute <= minute - KEPT_MINUTES))
 
 
-def recorded(session: Session, *, now: datetime | None = None) -> list[Sample]:
+def recorded(session: Session, *, now: datetime | None = None) -> list[QueueMinute]:
     """Return the samples of the last day, the oldest first. Minutes without one are left out."""
     oldest = _minute(now or clock.now(session)) - KEPT_MINUTES
     rows = session.scalars(
         select(QueueSample).where(QueueSample.minute > oldest).order_by(QueueSample.minute)
     )
     return [
-        Sample(
+        QueueMinute(
             at=datetime.fromtimestamp(row.minute * SAMPLE_SECONDS, UTC),
             waiting=row.waiting,
             oldest_seconds=row.oldest_seconds,

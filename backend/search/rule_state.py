@@ -37,7 +37,7 @@ class RuleState(StrEnum):
 
 
 @dataclass(frozen=True)
-class Problem:
+class RuleProblem:
     """Something that is wrong with a rule; `sku` is the product that it is about."""
 
     code: str
@@ -72,7 +72,7 @@ def describe_all(
     described = []
     for row in rows:
         rule = by_id.get(row.id)
-        own = problems[row.id] if rule else [Problem("unreadable", found.faults[row.id])]
+        own = problems[row.id] if rule else [RuleProblem("unreadable", found.faults[row.id])]
         shown = {
             "state": _state(rule, now).value,
             "problems": [it.document() for it in own[:MOST_SHOWN]],
@@ -103,7 +103,7 @@ class _Checks:
         placements = session.execute(select(Placement.name, Placement.settings))
         self._placements = {row.name: row.settings for row in placements}
 
-    def of_all(self, wanted: Sequence[Rule]) -> Mapping[int, list[Problem]]:
+    def of_all(self, wanted: Sequence[Rule]) -> Mapping[int, list[RuleProblem]]:
         known = self._read({sku for rule in wanted for sku in rule.skus})
         return {rule.id: list(self._of(rule, known)) for rule in wanted}
 
@@ -127,25 +127,25 @@ class _Checks:
                 found[product.sku] = _Known(product, is_indexed=bool(claim))
         return found
 
-    def _of(self, rule: Rule, known: Mapping[str, _Known]) -> Iterator[Problem]:
+    def _of(self, rule: Rule, known: Mapping[str, _Known]) -> Iterator[RuleProblem]:
         if rule.is_over(self._now):
-            yield Problem("expired", f"its period ended at {rule.ends_at}")
+            yield RuleProblem("expired", f"its period ended at {rule.ends_at}")
         if rule.placement is not None and rule.placement not in self._placements:
-            yield Problem("unknown-placement", f"there is no placement {rule.placement!r}")
+            yield RuleProblem("unknown-placement", f"there is no placement {rule.placement!r}")
         yield from self._of_filters(rule)
         for sku in rule.skus:
             product = known.get(sku)
             if product is None:
-                yield Problem("unknown-product", "no product has this sku", sku)
+                yield RuleProblem("unknown-product", "no product has this sku", sku)
             elif rule.action is Action.PIN:
                 yield from self._of_pinned(rule, sku, product)
         if rule.action is Action.PIN:
             yield from self._of_position(rule)
 
-    def _of_filters(self, rule: Rule) -> Iterator[Problem]:
+    def _of_filters(self, rule: Rule) -> Iterator[RuleProblem]:
         for what, where in (("filter", rule.where), ("condition", rule.condition)):
             if where and not self._finds_any(where):
-                yield Problem("no-match", f"no product passes its {what}")
+                yield RuleProblem("no-match", f"no product passes its {what}")
 
     def _finds_any(self, where: Where) -> bool:
         try:
@@ -155,33 +155,35 @@ class _Checks:
         query = select(Product.id).where(Product.removed_at.is_(None), *passes).limit(1)
         return self._session.scalar(query) is not None
 
-    def _of_pinned(self, rule: Rule, sku: str, product: _Known) -> Iterator[Problem]:
+    def _of_pinned(self, rule: Rule, sku: str, product: _Known) -> Iterator[RuleProblem]:
         if not product.row.in_stock:
-            yield Problem("sold-out", "a product that is sold out is not pinned", sku)
+            yield RuleProblem("sold-out", "a product that is sold out is not pinned", sku)
         if not product.is_indexed:
-            yield Problem("not-indexed", "it has no vector in the index yet", sku)
+            yield RuleProblem("not-indexed", "it has no vector in the index yet", sku)
         if (where := self._filter_of_placement(rule)) and not matcher(where, self._schema)(
             product.value_of
         ):
             detail = f"it does not pass the filter of the placement {rule.placement}"
-            yield Problem("filtered-out", detail, sku)
+            yield RuleProblem("filtered-out", detail, sku)
         for other in self._all:
             is_hiding = other.action is Action.HIDE and _covers(other, rule)
             if is_hiding and other.matches(product.value_of):
-                yield Problem("hidden", f"rule {other.id} hides it", sku)
+                yield RuleProblem("hidden", f"rule {other.id} hides it", sku)
 
     def _filter_of_placement(self, rule: Rule) -> Where | None:
         settings = self._placements.get(rule.placement or "", {})
         return read_where(settings.get("filter"))
 
-    def _of_position(self, rule: Rule) -> Iterator[Problem]:
+    def _of_position(self, rule: Rule) -> Iterator[RuleProblem]:
         own = _positions(rule)
         for other in self._all:
             if other.action is not Action.PIN or other.order >= rule.order:
                 continue
             if own & _positions(other) and _meets(other, rule):
                 taken = min(own & _positions(other))
-                yield Problem("position-taken", f"rule {other.id} goes first at position {taken}")
+                yield RuleProblem(
+                    "position-taken", f"rule {other.id} goes first at position {taken}"
+                )
 
 
 def _positions(rule: Rule) -> set[int]:

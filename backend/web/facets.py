@@ -50,7 +50,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Facet:
+class FieldValues:
     """A field with its values: those that are shown at once, and the others."""
 
     field: str
@@ -60,7 +60,7 @@ class Facet:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ActiveFilter:
     """A part of the filter, and the address of the page without it."""
 
     text: str
@@ -80,7 +80,7 @@ def text_of(field: str, value: Any) -> str:
     return ("Yes" if value else "No") if isinstance(value, bool) else str(value)
 
 
-def read_facets(where: Where) -> list[Facet]:
+def read_facets(where: Where) -> list[FieldValues]:
     """Return the fields by which this list can be narrowed; raises NoGeneration."""
     schema = filterable()
     fields = [
@@ -92,7 +92,7 @@ def read_facets(where: Where) -> list[Facet]:
     return [it for it in found if len(it.first) > 1 or any(value.is_chosen for value in it.first)]
 
 
-def read_chosen(where: Where) -> list[Chosen]:
+def read_chosen(where: Where) -> list[ActiveFilter]:
     """Return the parts of the filter of this request."""
     found = []
     for field, condition in where.items():
@@ -100,15 +100,15 @@ def read_chosen(where: Where) -> list[Chosen]:
             text = text_of(field, value)
             if field == "group_id":
                 text = f"{label_of(field)} {text}"
-            found.append(Chosen(text, _without(field, value)))
+            found.append(ActiveFilter(text, _without(field, value)))
         if _is_more(condition):
             names = [name for name in request.args if _belongs(name, field)]
             text = f"{label_of(field)}: {_bounds(condition)}"
-            found.append(Chosen(text, same_url(without=names)))
+            found.append(ActiveFilter(text, same_url(without=names)))
     return found
 
 
-def read_kept(shown: Sequence[Facet]) -> list[tuple[str, str]]:
+def read_kept(shown: Sequence[FieldValues]) -> list[tuple[str, str]]:
     """Return the parameters of this request that no checkbox of the filters stands for."""
     boxes = {
         facet.field: {value.parameter for value in (*facet.first, *facet.others)} for facet in shown
@@ -140,7 +140,7 @@ def _counts(fields: Sequence[str], where: Where) -> list[dict[str, Any]]:
     return items
 
 
-def _facet(item: dict[str, Any], condition: Condition | None) -> Facet:
+def _facet(item: dict[str, Any], condition: Condition | None) -> FieldValues:
     field = item["field"]
     chosen = set(map(escaped, condition.any_of)) if condition else set()
     values = [
@@ -155,7 +155,7 @@ def _facet(item: dict[str, Any], condition: Condition | None) -> Facet:
     if field == "year":
         values.sort(key=lambda it: it.text, reverse=True)
     values.sort(key=lambda it: not it.is_chosen)
-    return Facet(field, label_of(field), values[:SHOWN_AT_ONCE], values[SHOWN_AT_ONCE:])
+    return FieldValues(field, label_of(field), values[:SHOWN_AT_ONCE], values[SHOWN_AT_ONCE:])
 
 
 def _without(field: str, value: Any) -> str:

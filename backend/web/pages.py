@@ -41,7 +41,7 @@ HEADERS: Final = {
 
 
 @dataclass(frozen=True)
-class Place:
+class NavigationLink:
     """A page that the navigation leads to, if the request may see it."""
 
     text: str
@@ -50,8 +50,8 @@ class Place:
 
 
 PLACES: Final = (
-    Place("Gallery", "web_gallery.show_grid"),
-    Place("Operator", "web_admin.show_overview", Scope.ADMIN),
+    NavigationLink("Gallery", "web_gallery.show_grid"),
+    NavigationLink("Operator", "web_admin.show_overview", Scope.ADMIN),
 )
 
 COMPRESSED: Final = ("text/html", "text/css", "text/javascript", "image/svg+xml")

@@ -12,7 +12,7 @@ from backend.database.engine import Database
 from backend.database.models import QueueSample
 from backend.queue import history
 from backend.queue.counting import Counted
-from backend.queue.history import Sample
+from backend.queue.history import QueueMinute
 from backend.queue.progress import Progress
 
 BUSY = Progress(
@@ -35,7 +35,9 @@ def test_a_minute_has_one_sample_and_a_day_of_them_is_kept(any_db: Database) -> 
         kept = history.recorded(session, now=moments[-1])
         later = history.recorded(session, now=moments[-1] + timedelta(days=1))
     assert [sample.at for sample in kept] == [moments[2], moments[3]], "the first is a day old"
-    assert kept[0] == Sample(at=moments[2], waiting=3, oldest_seconds=150, indexed=3, quarantined=1)
+    assert kept[0] == QueueMinute(
+        at=moments[2], waiting=3, oldest_seconds=150, indexed=3, quarantined=1
+    )
     assert later == []
 
 
