@@ -26,6 +26,8 @@ log = structlog.get_logger(__name__)
 CANNOT_START: Final = 4
 """Exit status of a child whose settings cannot work. The master ends with it too."""
 
+CAUGHT: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+
 STOP_SECONDS: Final = 24.0
 """After so long, a child that should end is killed."""
 
@@ -105,7 +107,7 @@ class Master:
     def _start_missing(self) -> None:
         here = sum(not child.leaves for child in self._children.values())
         for _ in range(here, self._count):
-            if time.monotonic() < self._next_start:
+            if self._status is not None or time.monotonic() < self._next_start:
                 return
             self._fork()
 
@@ -113,15 +115,19 @@ class Master:
         ours, theirs = socket.socketpair()
         sys.stdout.flush()
         sys.stderr.flush()
+        # A signal waits until the child is in the list, or `_stop` would leave it out; and in the
+        # child until its handlers are its own.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, CAUGHT)
         pid = os.fork()
         if pid == 0:
             ours.close()
-            self._be_child(theirs)
+            self._be_child(theirs, before)
         theirs.close()
         ours.setblocking(False)
         self._children[pid] = Child(pid, ours)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def _be_child(self, channel: socket.socket) -> Never:
+    def _be_child(self, channel: socket.socket, mask: Iterable[int]) -> Never:
         """Serve in the fork; never return into the master's code."""
         status = 1
         try:
@@ -130,6 +136,7 @@ class Master:
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGCHLD):
                 signal.signal(number, signal.SIG_DFL)
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             for open_socket in (self._woken, self._wake_up):
                 open_socket.close()
             for child in self._children.values():  # else it would not see that the master dies

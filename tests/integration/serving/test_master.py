@@ -23,6 +23,16 @@ import os, signal, sys
 from backend import logs
 from backend.serving import listening, master
 
+fork = os.fork
+
+def fork_and_be_told_to_stop():
+    pid = fork()
+    if pid and {stops}:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return pid
+
+os.fork = fork_and_be_told_to_stop
+
 def serve(channel):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     os.write(1, b"child\n")
@@ -40,9 +50,10 @@ WAITING = "channel.recv(1)"
 class Program:
     """A master and its children."""
 
-    def __init__(self, body: str) -> None:
+    def __init__(self, body: str, *, stops: bool = False) -> None:
+        program = PROGRAM.format(body=body, stops=stops)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM.format(body=body)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True
         )
         assert self.process.stdout
         self.port = int(self.process.stdout.readline().removeprefix("port "))
@@ -70,6 +81,16 @@ class Program:
 @pytest.fixture
 def program(request: pytest.FixtureRequest) -> Iterator[Program]:
     made = Program(getattr(request, "param", WAITING))
+    yield from _ended(made)
+
+
+@pytest.fixture
+def stopped_program() -> Iterator[Program]:
+    """One that is told to stop just when it has forked, before it can have noted the child."""
+    yield from _ended(Program(WAITING, stops=True))
+
+
+def _ended(made: Program) -> Iterator[Program]:
     yield made
     for child in made.master.children() if made.process.poll() is None else ():
         child.kill()
@@ -99,6 +120,10 @@ def test_a_signal_ends_all_and_frees_the_port(program: Program, number: signal.S
     assert program.process.wait(PATIENCE_SECONDS) == 0
     assert not [pid for pid in children if psutil.pid_exists(pid)]
     listening.listen("127.0.0.1", program.port, patience=0).close()
+
+
+def test_a_signal_at_the_moment_of_a_fork_ends_the_new_child_too(stopped_program: Program) -> None:
+    assert stopped_program.process.wait(PATIENCE_SECONDS) == 0
 
 
 @pytest.mark.parametrize("program", ["signal.pause()"], indirect=True)
