@@ -116,6 +116,26 @@ _FEED: Final[Mapping[str, Any]] = {
     "job": None,
     "last_run": None,
 }
+_ARM: Final[Mapping[str, Any]] = {
+    "arm": "control",
+    "impressions": 5000,
+    "clicks": 200,
+    "carts": 25,
+    "click_through": [0.04, 0.0349, 0.0458],
+    "add_to_cart": [0.005, 0.0034, 0.0074],
+}
+_EXPERIMENT: Final[Mapping[str, Any]] = {
+    "name": "calmer-home",
+    "placement": "home",
+    "against": "home-diverse",
+    "generation": None,
+    "share": 0.5,
+    "state": "running",
+    "reason": None,
+    "created_at": _AT,
+    "stopped_at": None,
+    "arms": [_ARM, {**_ARM, "arm": "treatment"}],
+}
 _PLACEMENT: Final[Mapping[str, Any]] = {
     "name": "pdp-similar",
     "version": 1,
@@ -301,6 +321,8 @@ ANSWERS: Final[Mapping[str, Any]] = {
     "JobPage": _page(_JOB),
     "GenerationDetail": _GENERATION,
     "GenerationPage": _page(_GENERATION),
+    "ExperimentDocument": _EXPERIMENT,
+    "ExperimentPage": {"items": [_EXPERIMENT]},
     "PlacementDocument": _PLACEMENT,
     "PlacementPage": {"items": [_PLACEMENT]},
     "PlacementHistory": {

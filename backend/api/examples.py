@@ -18,6 +18,7 @@ PARAMETERS: Final[Mapping[str, Any]] = {
     "FeedName": "images.example",
     "PlacementName": "pdp-similar",
     "RuleId": 1,
+    "ExperimentName": "calmer-home",
     "RecommendationId": "967915ec1a914613b211833198d840c5",
 }
 """Name of a shared parameter -> its example. Only what a request needs has one: pages that try

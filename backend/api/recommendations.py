@@ -117,7 +117,7 @@ def recommend_by(
     )
     query = continued(query, cursor, *about)
     with found.db.query() as connection:
-        generation, others, _ = asked.read_others(
+        generation, others, rules = asked.read_others(
             connection, found.similar.active, query.exclude, query.after
         )
     with found.db.read() as session:
@@ -134,7 +134,7 @@ def recommend_by(
         raise NoExample(f"none of the examples can be used: {', '.join(unusable)[:500]}")
     first, liked = query, [it.product_id for it in whole.likes]
     query, same = restrict(query, liked)
-    query = found.similar.ruled(generation, query, liked)
+    query = found.similar.ruled_by(rules, generation, query, liked)
     wanted = Wanted(
         history=whole,
         limit=query.limit,

@@ -32,6 +32,7 @@ from backend.errors import CursorExpired, NotSearchable
 from backend.events.answers import ListName
 from backend.events.pairing import LEVELS
 from backend.filters import Where
+from backend.merchandising.rule_set import newest_change
 from backend.recommendations import popularity
 from backend.recommendations.chosen import Chosen, Reason
 from backend.recommendations.complementary import Category, before_looks, category_of
@@ -81,12 +82,12 @@ def find_together(
     found = services()
     about = (skus.normalise(sku), complementary)
     query = continued(query, cursor, *about)
-    product, generation, vector = _asked(sku, query.exclude)
+    product, generation, vector, rules = _asked(sku, query.exclude)
     if query.after is not None and query.after.generation_id != generation.id:
         raise CursorExpired
     first = query
     query, same = restrict(query, product[:1])
-    query = found.similar.ruled(generation, query, product[:1])
+    query = found.similar.ruled_by(rules, generation, query, product[:1])
     related = found.together.of(product[0], generation, vector, exclude=product[1:])
     listed = ListRequest(ListName.TOGETHER, first, about=about, unpinnable=frozenset(product))
     if not complementary:
@@ -130,20 +131,25 @@ def _is_other(category: Category) -> Callable[[Neighbour], bool]:
     return lambda item: category.is_other({level: getattr(item.product, level) for level in LEVELS})
 
 
-def _asked(sku: str, exclude: Sequence[str]) -> tuple[list[int], Generation, Any]:
-    """Return the ids of the product and of those to exclude, the generation, and the vector."""
+def _asked(sku: str, exclude: Sequence[str]) -> tuple[list[int], Generation, Any, int | None]:
+    """Return the ids of the product and of those to exclude, generation, vector, and rules.
+
+    The rules are those of the newest change, by its number.
+    """
     found = services()
     try:
         with found.db.query() as connection:
             product = asked.read_product(
                 connection, found.similar.active, sku, image=None, exclude=exclude
             )
-        return product.exclude, product.generation, query_vectors.vector_of(product)
+        vector = query_vectors.vector_of(product)
+        return product.exclude, product.generation, vector, product.rules_version
     except NotSearchable:
         with found.db.read() as session:
             generation = generations.active(session)
             own = _ids(session, [sku])
-            return [*own, *(_ids(session, exclude) - own)], generation, None
+            ids = [*own, *(_ids(session, exclude) - own)]
+            return ids, generation, None, newest_change(session.connection())
 
 
 @api.get(

@@ -38,7 +38,11 @@ from backend.database.models import (
     ListedAnswer,
     ListedArm,
     ListedDay,
+    Placement,
+    PlacementChange,
     Product,
+    RuleChange,
+    RuleRow,
     utcnow,
 )
 from backend.embedders.mean_colour import MeanColour
@@ -261,8 +265,17 @@ class Shop(Catalogue):
         """Forget every product, also in the index."""
         self.index.delete(dict(self.index.claims()))
         self.services.answer_log.flush()
-        listed = (ListedAnswer, ListedDay, ListedArm, Experiment, CategoryPair)
+        listed = (ListedAnswer, ListedDay, ListedArm, CategoryPair)
         for row in (IndexEntry, Event, *listed, Product, ImageVector, Job, Feed):
+            self.execute(delete(row))
+
+    def forget_staff(self) -> None:
+        """Forget what operators and merchandisers have set: keys, rules, placements, experiments.
+
+        Names of keys and placements occur again in other tests, and a rule acts on all lists.
+        """
+        rules = (RuleRow, RuleChange, Placement, PlacementChange, Experiment)
+        for row in (ApiKey, *rules):
             self.execute(delete(row))
 
     def history(self) -> tuple[Any, ...]:
@@ -369,7 +382,7 @@ def _open_shop(api_settings: Settings) -> Iterator[Shop]:
 def shop(_open_shop: Shop) -> Shop:
     """An empty shop: opened once, since an index takes a second to open."""
     _open_shop.empty()
-    _open_shop.execute(delete(ApiKey))
+    _open_shop.forget_staff()
     return _open_shop
 
 
@@ -393,11 +406,10 @@ NAMES = ("gender", "base_colour", "year", "price", "in_stock", "attributes")
 def wardrobe(_open_shop: Shop) -> Shop:
     """A shop of five garments, all indexed: three reds, the first two the closest, a blue, a grey.
 
-    The shop of the test before is used again if that test only read. Its keys are not, since a name
-    may have two.
+    The shop of the test before is used again if that test only read.
     """
     shop = _open_shop
-    shop.execute(delete(ApiKey))
+    shop.forget_staff()
     if shop.history() != shop.filled:
         shop.empty()
         for sku, colour, *values in PRODUCTS:

@@ -65,7 +65,7 @@ def test_what_is_kept_answers_as_the_search_did_and_in_few_statements(
     assert [it[2] for it in again] == pytest.approx([it[2] for it in first])
     selects = [it for it in statements if it.startswith("SELECT")]
     assert sum("ready_relations" in it for it in selects) == 1
-    assert len(selects) <= 5
+    assert len(selects) <= 5, selects
 
 
 def test_popular_products_are_prepared_by_the_worker(
