@@ -55,18 +55,18 @@ def register(app: Celery, worker: Worker, *, notify: Callable[[], None], replies
     """Define the application's tasks; the worker of this process does the work."""
     Acknowledged.clock = BrokerClock(app.conf.broker_url)
 
-    @app.task(name=names.WORK, throws=HOST_FAULTS, Request=Acknowledged)  # type: ignore[untyped-decorator]
+    @app.task(name=names.WORK, throws=HOST_FAULTS, Request=Acknowledged, shared=False)  # type: ignore[untyped-decorator]
     def work() -> None:
         if worker.work_once():
             notify()  # for this worker, to continue
             notify()  # for another worker, which may be idle
 
-    @app.task(name=names.RECONCILE, throws=HOST_FAULTS, Request=Acknowledged)  # type: ignore[untyped-decorator]
+    @app.task(name=names.RECONCILE, throws=HOST_FAULTS, Request=Acknowledged, shared=False)  # type: ignore[untyped-decorator]
     def reconcile() -> None:
         worker.maintenance.reconcile()
         worker.maintenance.calibrate_if_due()
 
-    @app.task(name=names.REPORT, throws=HOST_FAULTS, Request=Acknowledged)  # type: ignore[untyped-decorator]
+    @app.task(name=names.REPORT, throws=HOST_FAULTS, Request=Acknowledged, shared=False)  # type: ignore[untyped-decorator]
     def report() -> None:
         period = timedelta(seconds=worker.services.settings.report_seconds)
         services = worker.services
@@ -74,7 +74,7 @@ def register(app: Celery, worker: Worker, *, notify: Callable[[], None], replies
         now = status(services.db, services.indexes.look_at_shard, recent=period)
         log.info("progress", **{name: now[name] for name in REPORTED})
 
-    @app.task(name=names.EMBED, bind=True, Request=Acknowledged)  # type: ignore[untyped-decorator]
+    @app.task(name=names.EMBED, bind=True, Request=Acknowledged, shared=False)  # type: ignore[untyped-decorator]
     def embed(self: Task, image: str, spec: str, reply_to: str) -> None:
         with bound_contextvars(request_id=self.request.get(names.REQUEST_ID)):
             replies.answer(image, spec, reply_to, embed=worker.services.local_encoder.embed)

@@ -218,6 +218,7 @@ class Shop(Catalogue):
             self.worker.stop()
             thread.join(timeout=60)
             assert not thread.is_alive()
+            self.worker = Worker(self.services)  # for the next test: this one begins no long job
 
     def follow(self, job_id: int, *, rounds: int = 500) -> Job:
         """Work until a job is over."""

@@ -118,6 +118,7 @@ def test_a_log_that_cannot_be_written_stops_nobody() -> None:
 
 def test_the_last_warnings_and_errors_are_remembered(usual_logs: None) -> None:
     logs.configure("info")
+    structlog.contextvars.clear_contextvars()  # of a request that this thread answered before
     log = structlog.get_logger("test")
     log.info("all is well")
     log.warning("a host is slow", host="images.example")
