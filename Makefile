@@ -14,7 +14,7 @@ MINUTES ?= 10
 EXTRAS := test,dev,docs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fashion-mnist serve test test-unit test-integration test-acceptance test-migration test-all prove-kills prove-catalogue prove-siege prove-reindex prove-gpu prove-compose prove-stores docs check format lock record-release sample clean
+.PHONY: help setup demo fashion-mnist serve test coverage test-unit test-integration test-acceptance test-migration test-all prove-kills prove-catalogue prove-siege prove-reindex prove-gpu prove-compose prove-stores docs check format lock record-release sample clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ serve: setup ## Serve the API on 127.0.0.1:8000
 	$(BIN)/lookalike serve
 
 test: setup ## Run all fast tests
+	$(BIN)/python -m pytest -m 'not slow' $(PARALLEL)
+
+coverage: setup ## Run them and print which lines and branches ran
 	$(MEASURED) -m 'not slow' $(PARALLEL)
 	$(REPORT)
 
@@ -49,8 +52,7 @@ test-unit test-integration test-acceptance test-migration:
 	$(BIN)/python -m pytest -m '$(@:test-%=%) and not slow' $(PARALLEL) tests/$(@:test-%=%)
 
 test-all: setup ## Run the slow tests too (LOOKALIKE_SHARED_DATA: a folder with real catalogues)
-	$(MEASURED)
-	$(REPORT)
+	$(BIN)/python -m pytest
 
 prove-kills: setup ## Kill everything at random moments of 20 imports (RUNS=20, or SEED=7 again)
 	PROVE_KILLS_RUNS=$(RUNS) PROVE_KILLS_SEED=$(SEED) $(BIN)/python -m pytest tests/acceptance/test_workers_kills.py -s
