@@ -106,12 +106,14 @@ def test_a_killed_run_left_nothing_out_and_nothing_twice(shop: Installation) -> 
     assert shop.json("verify")["drift"] == 0
 
 
-def test_each_picture_has_one_vector(services: Services) -> None:
+def test_each_image_has_one_vector_and_one_row_of_features(services: Services) -> None:
     with services.db.read() as session:
-        vectors = session.scalar(select(func.count()).select_from(ImageVector))
+        generation = active(session)
+        counted = select(ImageVector.fingerprint, func.count()).group_by(ImageVector.fingerprint)
+        rows = {fingerprint: count for fingerprint, count in session.execute(counted)}  # noqa: C416
         images = session.scalar(select(func.count(func.distinct(Product.image_digest))))
 
-    assert vectors == images
+    assert (rows[generation.fingerprint], rows[generation.features]) == (images, images)
 
 
 def test_similar_items_of_ten_products_fill_a_contact_sheet(
