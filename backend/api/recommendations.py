@@ -30,7 +30,7 @@ from backend.api.schemas.similar_items import (
     shows_images,
 )
 from backend.api.scopes import requires_scope
-from backend.api.splitting import Split, split_of
+from backend.api.splitting import ShopperSplit, split_of
 from backend.database import clock
 from backend.database.models import LIVE, Generation
 from backend.errors import NoExample
@@ -107,7 +107,7 @@ def recommend_by(
     fields: Sequence[str],
     cursor: str | None = None,
     *,
-    split: Split | None = None,
+    split: ShopperSplit | None = None,
 ) -> Json:
     """Return the list for the shopper, the visit and the examples of a body, as JSON."""
     found = services()
@@ -121,7 +121,7 @@ def recommend_by(
             connection, found.similar.active, query.exclude, query.after
         )
     with found.db.read() as session:
-        generation, split = _tried(session, generation, split or Split())
+        generation, split = _tried(session, generation, split or ShopperSplit())
         now = clock.now(session)
         history = history_of(session, user=body.user, visit=body.session, now=now)
         named = examples.resolve(
@@ -169,7 +169,9 @@ def recommend_by(
     return with_restricted(answer, same)
 
 
-def _tried(session: Session, generation: Generation, split: Split) -> tuple[Generation, Split]:
+def _tried(
+    session: Session, generation: Generation, split: ShopperSplit
+) -> tuple[Generation, ShopperSplit]:
     """Return the generation that a shopper's arm gets; if it is gone, there is no experiment."""
     if split.generation_id is None or split.generation_id == generation.id:
         return generation, split

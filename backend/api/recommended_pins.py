@@ -9,7 +9,7 @@ from typing import Final
 
 from backend.api.context import services
 from backend.api.recommended_candidates import ListItem, read_passing, shown_before, taken_groups
-from backend.api.splitting import Split
+from backend.api.splitting import ShopperSplit
 from backend.database.models import Generation
 from backend.events.answers import ListName
 from backend.filters.matching import ValueOf, matcher
@@ -46,7 +46,7 @@ class ListRequest:
     user: str | None = None
     visit: str | None = None
     about: tuple[object, ...] = ()
-    split: Split = field(default_factory=Split)
+    split: ShopperSplit = field(default_factory=ShopperSplit)
     unpinnable: frozenset[int] = frozenset()
 
 

@@ -14,7 +14,7 @@ from backend.api.schemas import Json
 from backend.api.schemas.query import QueryReader
 from backend.api.schemas.recommendation import ReplayedAnswer
 from backend.api.scopes import requires_scope
-from backend.api.splitting import Split
+from backend.api.splitting import ShopperSplit
 from backend.errors import UnknownRecommendation
 from backend.events import answers
 from backend.events.answers import GivenAnswer, ListedItem, ListName
@@ -70,7 +70,7 @@ def note_answer(
     *,
     user: str | None,
     visit: str | None,
-    split: Split,
+    split: ShopperSplit,
 ) -> None:
     """Give an answer, and the products that it lists, to the log."""
     items = [

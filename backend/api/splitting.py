@@ -11,7 +11,7 @@ from backend.merchandising.experiments import Arm
 
 
 @dataclass(frozen=True, kw_only=True)
-class Split:
+class ShopperSplit:
     """The placement that a request names, the one whose defaults it gets, and the experiment."""
 
     named: str | None = None
@@ -27,17 +27,17 @@ class Split:
         return {"experiment": {"name": self.experiment, "arm": self.arm.value}}
 
 
-def split_of(named: str | None, shopper: str | None) -> Split:
+def split_of(named: str | None, shopper: str | None) -> ShopperSplit:
     """Return the arm of a shopper, or of a visit, for requests that name a placement."""
     if shopper is None:
-        return Split(named=named, placement=named)
+        return ShopperSplit(named=named, placement=named)
     with services().db.read() as session:
         found = experiments.running_for(session, named)
     if found is None:
-        return Split(named=named, placement=named)
+        return ShopperSplit(named=named, placement=named)
     arm = experiments.arm_of(found.name, shopper, share=found.share)
     is_tried = arm is Arm.TREATMENT
-    return Split(
+    return ShopperSplit(
         named=named,
         placement=found.against if is_tried and found.against else named,
         experiment=found.name,

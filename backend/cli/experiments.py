@@ -56,7 +56,7 @@ def put(
     from backend.events import arms
     from backend.merchandising import experiments as rows
 
-    wanted = rows.Wanted(
+    wanted = rows.ExperimentPlan(
         placement=placement, against=against, generation_id=generation, share=share
     )
     with services() as found:

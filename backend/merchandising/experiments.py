@@ -40,7 +40,7 @@ class ExperimentState(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class ExperimentPlan:
     """An experiment as it is put: either `against` or `generation_id` is what is tried.
 
     Requests that name `placement` are split; with a generation it may be None, for those that name
@@ -84,7 +84,7 @@ def listed(session: Session) -> list[Experiment]:
     return list(session.scalars(select(Experiment).order_by(Experiment.name)))
 
 
-def put(session: Session, name: str, wanted: Wanted) -> tuple[Experiment, bool]:
+def put(session: Session, name: str, wanted: ExperimentPlan) -> tuple[Experiment, bool]:
     """Store an experiment, and tell whether it is new. Raises InvalidExperiment.
 
     What is tried cannot be changed, since its figures would be of two things: only share and state.
@@ -143,7 +143,7 @@ def describe(experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def _check(session: Session, name: str, wanted: Wanted) -> None:
+def _check(session: Session, name: str, wanted: ExperimentPlan) -> None:
     if not re.fullmatch(NAME, name):
         raise InvalidExperiment("the name of an experiment has 1 to 64 of: letters, digits, . _ -")
     if not 0 < wanted.share < 1:
@@ -163,7 +163,7 @@ def _check_placement(session: Session, name: str) -> None:
         raise InvalidExperiment(error.message) from None
 
 
-def _check_running(session: Session, name: str, wanted: Wanted) -> None:
+def _check_running(session: Session, name: str, wanted: ExperimentPlan) -> None:
     for one in (wanted.placement, wanted.against):
         if one is not None:
             _check_placement(session, one)

@@ -7,7 +7,7 @@ from datetime import datetime
 from pydantic import Field
 
 from backend.api.schemas.document import Document, RequestBody
-from backend.merchandising.experiments import Arm, ExperimentState, Wanted
+from backend.merchandising.experiments import Arm, ExperimentPlan, ExperimentState
 
 
 class ExperimentBody(RequestBody):
@@ -26,9 +26,9 @@ class ExperimentBody(RequestBody):
     state: ExperimentState = Field(ExperimentState.RUNNING, strict=False)
 
     @property
-    def wanted(self) -> Wanted:
+    def wanted(self) -> ExperimentPlan:
         """The experiment that is to be stored."""
-        return Wanted(
+        return ExperimentPlan(
             placement=self.placement,
             against=self.against,
             generation_id=self.generation,
