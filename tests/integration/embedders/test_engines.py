@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -99,7 +101,9 @@ def test_a_damaged_export_is_made_again(folder: Path, tmp_path: Path, damage: st
     vectors = embed_in(tmp_path)
 
     assert np.array_equal(vectors, embed_in(folder))
-    assert exported(tmp_path).stat().st_size == len(whole)
+    with ZipFile(exported(tmp_path)) as again, ZipFile(io.BytesIO(whole)) as before:
+        assert again.testzip() is None
+        assert again.namelist() == before.namelist()
 
 
 def test_a_folder_that_cannot_be_written_costs_only_the_export(tmp_path: Path) -> None:
