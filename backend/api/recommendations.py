@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy.orm import Session
@@ -135,18 +136,8 @@ def recommend_by(
     first, liked = query, [it.product_id for it in whole.likes]
     query, same = restrict(query, liked)
     query = found.similar.ruled_by(rules, generation, query, liked)
-    wanted = Wanted(
-        history=whole,
-        limit=query.limit,
-        spare=POOL_TIMES if query.shaping.reorders else SPARE,
-        strategy=body.strategy,
-        where=query.where,
-        exclude=_left_out(whole, body.leave_out).union(others),
-        explore=body.explore,
-        seed=body.user or body.session or "",
-        now=now,
-        vectors=images.vectors,
-    )
+    wanted = _wanted(body, query, whole, others, now)
+    wanted = replace(wanted, vectors=images.vectors)
 
     def make(query: Query, shown: Collection[int]) -> List:
         exclude = wanted.exclude.union(shown)
@@ -167,6 +158,27 @@ def recommend_by(
     if images.vectors or images.unresolved:
         answer["unresolved_images"] = images.unresolved
     return with_restricted(answer, same)
+
+
+def _wanted(
+    body: RecommendationBody,
+    query: Query,
+    history: History,
+    others: Collection[int],
+    now: datetime,
+) -> Wanted:
+    """Return what the recommender is asked for; `others` are products that are left out."""
+    return Wanted(
+        history=history,
+        limit=query.limit,
+        spare=POOL_TIMES if query.shaping.reorders else SPARE,
+        strategy=body.strategy,
+        where=query.where,
+        exclude=_left_out(history, body.leave_out).union(others),
+        explore=body.explore,
+        seed=body.user or body.session or "",
+        now=now,
+    )
 
 
 def _tried(

@@ -53,7 +53,7 @@ class Place(NamedTuple):
     cold: bool
 
 
-class OfArm(NamedTuple):
+class ListArm(NamedTuple):
     """By which placement, and in which arm of an experiment, a list was made; empty: in none."""
 
     list_name: str
@@ -102,10 +102,10 @@ def add_listed(session: Session, answers: Iterable[Mapping[str, Any]], *, day: i
     _add(session, sums)
 
 
-_Sums: TypeAlias = dict[tuple[int, Place | OfArm], Counter[str]]
+_Sums: TypeAlias = dict[tuple[int, Place | ListArm], Counter[str]]
 _TABLES: Final[Mapping[type, type[ListedDay] | type[ListedArm]]] = {
     Place: ListedDay,
-    OfArm: ListedArm,
+    ListArm: ListedArm,
 }
 
 
@@ -125,7 +125,7 @@ def _add(session: Session, sums: _Sums) -> None:
 
 def _places(
     session: Session, ids: Sequence[str]
-) -> dict[tuple[str, int], tuple[Place, OfArm | None]]:
+) -> dict[tuple[str, int], tuple[Place, ListArm | None]]:
     names = ("id", "list_name", "generation_id", "items", "placement", "experiment", "arm")
     columns = [getattr(ListedAnswer, name) for name in names]
     found = {}
@@ -137,11 +137,11 @@ def _places(
     return found
 
 
-def _side(answer: Mapping[str, Any]) -> OfArm | None:
+def _side(answer: Mapping[str, Any]) -> ListArm | None:
     names = ("placement", "experiment", "arm")
     if answer["placement"] is None and answer["experiment"] is None:
         return None
-    return OfArm(answer["list_name"], *(answer[name] or "" for name in names))
+    return ListArm(answer["list_name"], *(answer[name] or "" for name in names))
 
 
 def _place(list_name: str, generation_id: int, item: Mapping[str, Any]) -> Place:

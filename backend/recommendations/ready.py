@@ -50,7 +50,7 @@ _PRODUCTS: Final = cast("Table", Product.__table__)
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedRelations:
     """What is kept of a product, and whether it is to be computed anew.
 
     Products with an id above `newest` were not known then, and `has_newer` tells whether there are
@@ -64,7 +64,7 @@ class Prepared:
 
 
 @dataclass(frozen=True)
-class ToPrepare:
+class WantedRelations:
     """A product whose relations are wanted in a generation; `relations` if they are known."""
 
     product_id: int
@@ -73,14 +73,14 @@ class ToPrepare:
     relations: Relations | None = None
 
 
-def read(connection: Connection, generation_id: int, product_id: int) -> Prepared | None:
+def read(connection: Connection, generation_id: int, product_id: int) -> PreparedRelations | None:
     """Return what is kept of a product."""
     row = connection.execute(
         _kept(), {"generation_id": generation_id, "product_id": product_id}
     ).first()
     if row is None:
         return None
-    return Prepared(
+    return PreparedRelations(
         Relations.unpack(row.packed),
         newest=row.newest_product,
         has_newer=row.newest is not None and row.newest > row.newest_product,
@@ -129,7 +129,7 @@ def newest_product(session: Session) -> int:
     return session.scalar(select(func.max(_PRODUCTS.c.id))) or 0
 
 
-def store(session: Session, asked: ToPrepare, relations: Relations, *, newest: int) -> None:
+def store(session: Session, asked: WantedRelations, relations: Relations, *, newest: int) -> None:
     """Keep the relations of a product; one that was deleted meanwhile is left out."""
     if session.scalar(select(Product.id).where(Product.id == asked.product_id)) is None:
         return
@@ -164,14 +164,14 @@ def delete_old(session: Session, *, most: int = MOST_KEPT, limit: int = 1000) ->
 class Keeper:
     """Stores relations, and computes those anew that are old. Safe to call from several threads."""
 
-    def __init__(self, db: Database, compute: Callable[[ToPrepare], Relations]) -> None:
+    def __init__(self, db: Database, compute: Callable[[WantedRelations], Relations]) -> None:
         self._db, self._compute = db, compute
-        self._waiting: dict[tuple[int, int], ToPrepare] = {}
+        self._waiting: dict[tuple[int, int], WantedRelations] = {}
         self._lock, self._working = threading.Lock(), threading.Lock()
         self._asked, self._closed = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
 
-    def note(self, asked: ToPrepare) -> None:
+    def note(self, asked: WantedRelations) -> None:
         """Take a product. It never waits and never fails; what is too much is dropped."""
         with self._lock:
             if self._closed.is_set() or len(self._waiting) >= MOST_WAITING:

@@ -17,7 +17,7 @@ from backend.database.models import Generation, ImageVector, IndexEntry, Product
 from backend.recommendations import formula, pairs, ready
 from backend.recommendations.formula import Kin
 from backend.recommendations.pairs import Partners
-from backend.recommendations.ready import Keeper, Prepared, ToPrepare
+from backend.recommendations.ready import Keeper, PreparedRelations, WantedRelations
 from backend.recommendations.relations import NONE, Related, Relations
 from backend.search.nearest_products import nearest_products
 from backend.vectors import Searchable, Vector
@@ -67,7 +67,7 @@ class Together:
             if is_cold and self.keeper is not None:
                 kept = ready.read(connection, generation.id, product_id)
         if is_cold and vector is not None:
-            asked = ToPrepare(product_id, generation, vector)
+            asked = WantedRelations(product_id, generation, vector)
             found = self._with_newer(asked, kept) if kept else None
             relations = found or self._relations(asked, own=own, now=now)
             if self.keeper is not None and not (found and kept and kept.is_fresh):
@@ -83,7 +83,7 @@ class Together:
             newest = ready.newest_product(session)
         for product_id, digest in wanted:
             if digest in vectors:
-                asked = ToPrepare(product_id, generation, vectors[digest])
+                asked = WantedRelations(product_id, generation, vectors[digest])
                 relations = self._relations_now(asked)
                 self._db.write(
                     partial(ready.store, asked=asked, relations=relations, newest=newest)
@@ -95,12 +95,14 @@ class Together:
         if self.keeper is not None:
             self.keeper.close()
 
-    def _relations_now(self, asked: ToPrepare) -> Relations:
+    def _relations_now(self, asked: WantedRelations) -> Relations:
         with self._db.query() as connection:
             own = pairs.partners_of(connection, asked.product_id, now=utcnow())
         return self._relations(asked, own=own, now=None)
 
-    def _relations(self, asked: ToPrepare, *, own: Partners, now: datetime | None) -> Relations:
+    def _relations(
+        self, asked: WantedRelations, *, own: Partners, now: datetime | None
+    ) -> Relations:
         """Return what the looks of a product tell, by its visual neighbours and their pairs."""
         hits = nearest_products(
             self._index_of(asked.generation),
@@ -126,7 +128,7 @@ class Together:
         )
         return Relations.of(parts, keep=own)
 
-    def _with_newer(self, asked: ToPrepare, kept: Prepared) -> Relations | None:
+    def _with_newer(self, asked: WantedRelations, kept: PreparedRelations) -> Relations | None:
         """Return what is kept, with the looks of newer products; None if these are too many."""
         if not kept.has_newer:
             return kept.relations
