@@ -1,7 +1,12 @@
 """Each store is stopped, paused, killed, refused, full, slow and cut, under requests and work.
 
 `make prove-stores` runs this and prints the table of docs/stores.md, then restarts everything, one
-after the other, under load.
+after the other, under load. Variables:
+
+- PROVE_STORES: stores or faults, with commas between them, or all
+- PROVE_STORES_RATE: requests per second during the restarts
+- PROVE_STORES_NICE: the priority of the API's processes, such as -15 where other programs use the
+  processors too (root)
 """
 
 from __future__ import annotations
@@ -21,6 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import requests
 from support.image_files import colour_image
@@ -39,6 +45,7 @@ PATIENCE = 30.0 * BUSY
 LETTERS = string.ascii_letters + string.digits
 ASKED = os.environ.get("PROVE_STORES")
 RATE = float(os.environ.get("PROVE_STORES_RATE", "50"))
+NICE = int(os.environ.get("PROVE_STORES_NICE", "0"))
 
 TASK = re.compile(r"Task \S+")
 
@@ -263,6 +270,7 @@ def test_each_fault_of_each_store(
     shop.import_products(40)
     shop.wait_until_indexed(40, seconds=60 * BUSY)
     url = shop.api(free_port())
+    prefer(shop.process("api"))
     table = Table(shop, stores, url)
     request.addfinalizer(table.livez.stop)
     only = (ASKED or "").split(",") if ASKED != "all" else []
@@ -276,6 +284,14 @@ def test_each_fault_of_each_store(
     assert all(it.startswith("200") for it in livez), "the process is alive whatever hangs"
     wait_for(lambda: shop.progress().at_rest, seconds=120 * BUSY)
     assert shop.verify()["drift"] == 0
+
+
+def prefer(master: psutil.Process) -> None:
+    """Give a process, its children and all their threads the priority that is asked for."""
+    if NICE:
+        for one in (master, *master.children(recursive=True)):
+            for thread in one.threads():
+                os.setpriority(os.PRIO_PROCESS, thread.id, NICE)
 
 
 # --- a rolling restart ---------------------------------------------------------------------------
