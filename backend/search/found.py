@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
-from sqlalchemy import Connection, Select
+from sqlalchemy import Select
 
 from backend.catalogue.draft_images import ImageRef
+from backend.database.reader import Reader
 from backend.queue.progress import State
 from backend.queue.requesting import FORMER_LIFE
 from backend.search import statements
@@ -30,6 +31,23 @@ class RuleActed(NamedTuple):
 
     id: int
     action: str
+
+
+class CategoryRank(NamedTuple):
+    """The place of a product among those of its category, by similarity to the query."""
+
+    field: str
+    value: Any
+    place: int  # from 1
+    products: int | None  # of the category, without the query's; None where it cannot be counted
+
+    @property
+    def percentile(self) -> float | None:
+        """Which share of the others is less similar, 0 to 100."""
+        if self.products is None:
+            return None
+        less_similar, others = max(0, self.products - self.place), self.products - 1
+        return 100.0 if self.place == 1 else 100.0 * less_similar / max(1, others)
 
 
 Rows: TypeAlias = list[Any]
@@ -59,6 +77,8 @@ class Neighbour:
     match: float | None = None  # how probable the same kind is, where the generation has a curve
     rules: tuple[RuleActed, ...] = ()  # in the order in which they acted
     pinned_by: int | None = None  # the rule that put it at its place
+    shared: Mapping[str, Any] | None = None  # values that the query product has too
+    rank: CategoryRank | None = None  # where it is asked for
 
     @property
     def shown(self) -> dict[str, Any]:
@@ -73,7 +93,7 @@ class Neighbour:
 
 
 def read_rows(
-    connection: Connection, generation_id: int, ids: Collection[int], *, images: bool
+    connection: Reader, generation_id: int, ids: Collection[int], *, images: bool
 ) -> dict[int, Rows]:
     """Read all that an answer shows of some products, by id. Removed ones are left out."""
     if not ids:
@@ -83,7 +103,7 @@ def read_rows(
 
 
 def read_rows_of_skus(
-    connection: Connection, generation_id: int, skus: Collection[str], *, images: bool
+    connection: Reader, generation_id: int, skus: Collection[str], *, images: bool
 ) -> dict[str, Rows]:
     """Do the same for products that are named by their skus."""
     if not skus:
@@ -94,10 +114,10 @@ def read_rows_of_skus(
 
 
 def _by_product(
-    connection: Connection, statement: Select[Any], parameters: Mapping[str, Any]
+    connection: Reader, statement: Select[Any], parameters: Mapping[str, Any]
 ) -> dict[int, Rows]:
     rows: dict[int, Rows] = {}
-    for row in connection.execute(statement, parameters).all():
+    for row in connection.rows(statement, parameters):
         rows.setdefault(row.id, []).append(row)
     return rows
 
