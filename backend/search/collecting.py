@@ -95,7 +95,7 @@ class Collecting:
         self._groups: dict[Any, None] = dict.fromkeys(taken)  # values of `group_by`
         self._wanted = (limit + SLACK) * (GROUP_TIMES if group_by else 1)
         self._rounds = 0
-        self._hits: list[Hit] = []
+        self._hits: list[Hit] = []  # those of the last round that were not looked at
         self._shown = shown
         self._unwanted = frozenset(search.exclude).union(shown)
         self._is_exhausted = False  # the index has no further points
@@ -163,12 +163,25 @@ class Collecting:
 
     @property
     def product_ids(self) -> Collection[int]:
-        """The products of the last hits, whose rows `take` needs."""
-        return {product_of(hit.id) for hit in self._hits}
+        """The products of the next hits, whose rows `take` needs."""
+        return {product_of(hit.id) for hit in self._next}
+
+    @property
+    def _next(self) -> Sequence[Hit]:
+        """The hits that are looked at next: of a grouped list, in parts, since few may do."""
+        part = (self._limit + SLACK) * self._images
+        return self._hits[:part] if self._group_by else self._hits
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether hits of the last round are still to be looked at."""
+        return bool(self._hits)
 
     def take(self, rows: Mapping[int, Rows], *, images: bool) -> None:
-        """Add the hits that pass, by the rows of their products."""
-        found = neighbours(self._hits, rows, images=images)
+        """Add the next hits that pass, by the rows of their products."""
+        part = self._next
+        self._hits = self._hits[len(part) :]
+        found = neighbours(part, rows, images=images)
         for one in found:
             if self._passes and not self._passes(one.value_of):
                 continue
@@ -178,7 +191,8 @@ class Collecting:
                 self._take(one)
             if len(self._items) == self._limit:
                 self.is_over = True
-                self._has_rest = next(found, None) is not None
+                self._has_rest = next(found, None) is not None or bool(self._hits)
+                self._hits = []
                 return
 
     def _take(self, one: Neighbour) -> None:
@@ -221,12 +235,15 @@ def collect(
     is_first = True
     while under_way:
         _ask(index, under_way, is_first=is_first)
-        unread = {id_ for each in under_way for id_ in each.product_ids} - rows.keys()
-        generation_id = under_way[0].search.generation.id
-        rows |= {id_: [] for id_ in unread}  # also of those that are removed
-        rows |= read_rows(connection, generation_id, unread, images=images)
-        for each in under_way:
-            each.take(rows, images=images)
+        reading = under_way
+        while reading:
+            unread = {id_ for each in reading for id_ in each.product_ids} - rows.keys()
+            generation_id = reading[0].search.generation.id
+            rows |= {id_: [] for id_ in unread}  # also of those that are removed
+            rows |= read_rows(connection, generation_id, unread, images=images)
+            for each in reading:
+                each.take(rows, images=images)
+            reading = [each for each in reading if each.has_unread]
         under_way = [each for each in under_way if not each.is_over]
         is_first = False
 
