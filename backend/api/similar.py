@@ -38,6 +38,7 @@ from backend.catalogue import skus
 from backend.database.models import Generation
 from backend.errors import LookalikeError
 from backend.search.query import Answer, Query
+from backend.search.reasons import explain_list
 from backend.vectors import Vector
 from backend.vectors.image_points import MOST_IMAGES
 
@@ -210,7 +211,8 @@ def by_sku(sku: str, query: Query, fields: list[str], cursor: str | None = None)
     """Return the products that look like a product, as JSON; raises as `to_product` does."""
     about = skus.normalise(sku)
     query = continued(query, cursor, about)
-    return _written(services().similar.to_product(sku, query), query, fields, about)
+    answer = services().similar.to_product(sku, query)
+    return _written(answer, query, fields, about, is_about_product=True)
 
 
 def _check_alone(query: Query) -> None:
@@ -259,10 +261,18 @@ def by_image(data: bytes, query: Query, fields: list[str]) -> Json:
     return _written(answer, query, fields)
 
 
-def _written(answer: Answer, query: Query, fields: list[str], *about: object) -> Json:
+def _written(
+    answer: Answer,
+    query: Query,
+    fields: list[str],
+    *about: object,
+    is_about_product: bool = False,
+) -> Json:
     ours = services()
     noticed = ours.recall.notice(answer.search)
     structlog.contextvars.bind_contextvars(filter=noticed.shape, search_mode=noticed.mode)
+    if query.explain:
+        answer = _explained(answer, query, is_about_product=is_about_product)
     return write_answer(
         answer,
         coverage=ours.coverage.known(answer.generation).share,
@@ -271,3 +281,12 @@ def _written(answer: Answer, query: Query, fields: list[str], *about: object) ->
         request_id=g.request_id,
         took_ms=took_ms(),
     )
+
+
+def _explained(answer: Answer, query: Query, *, is_about_product: bool) -> Answer:
+    """Return the answer with its reasons; of a query by a product, that is left out first."""
+    found = services()
+    product_id = answer.search.exclude[0] if is_about_product else None
+    index = found.indexes.of(answer.generation)
+    with found.db.query() as connection:
+        return explain_list(connection, index, answer, query, product_id=product_id)
