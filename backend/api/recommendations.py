@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy.orm import Session
 
 from backend.access.scope import Scope
-from backend.api import image_examples, openapi, parameters
+from backend.api import named_examples, openapi, parameters
 from backend.api.context import filterable, services
 from backend.api.cursors import continued
 from backend.api.image_examples import weights_of_skus
@@ -34,7 +34,6 @@ from backend.api.scopes import requires_scope
 from backend.api.splitting import ShopperSplit, split_of
 from backend.database import clock
 from backend.database.models import LIVE, Generation
-from backend.errors import NoExample
 from backend.events.answers import ListName
 from backend.events.record import MOST_TEXT
 from backend.recommendations import examples
@@ -55,8 +54,9 @@ _STRATEGY: Final = parameters.one_of("strategy", list(Strategy), "how examples b
     "/recommendations",
     operation_id="recommendProducts",
     description="For a shopper, a visit, or named examples, in any combination. Several tastes get "
-    "their shares of the list. Of whom nothing is known, gets what is popular and new. Examples "
-    "that cannot be used are listed in `unresolved`, images in `unresolved_images`.",
+    "their shares of the list. Of whom nothing is known, gets what is popular and new. Images "
+    "of pending products are embedded for the request, up to five with those that are named. "
+    "Examples that cannot be used are listed in `unresolved`, images in `unresolved_images`.",
     openapi_extensions=openapi.inputs(body=RecommendationBody),
     responses={200: RecommendationAnswer, **openapi.refusals(400, 410, 413, 415, 503)},
 )
@@ -128,16 +128,15 @@ def recommend_by(
         named = examples.resolve(
             session, generation, weights_of_skus(body.positive), weights_of_skus(body.negative)
         )
-    images = image_examples.embed(generation, body)
-    whole = examples.together_with(history, [*named.examples, *images.examples])
-    unusable = [*named.unresolved, *(it["image_uri"] for it in images.unresolved)]
-    if unusable and not whole.likes and body.positive:
-        raise NoExample(f"none of the examples can be used: {', '.join(unusable)[:500]}")
+    given = named_examples.embed(generation, body, named)
+    whole = examples.together_with(history, given.examples)
+    if not whole.likes and body.positive:
+        given.check_usable()
     first, liked = query, [it.product_id for it in whole.likes]
     query, same = restrict(query, liked)
     query = found.similar.ruled_by(rules, generation, query, liked)
     wanted = _wanted(body, query, whole, others, now)
-    wanted = replace(wanted, vectors=images.vectors)
+    wanted = replace(wanted, vectors=given.vectors)
 
     def make(query: Query, shown: Collection[int]) -> List:
         exclude = wanted.exclude.union(shown)
@@ -154,9 +153,9 @@ def recommend_by(
         unpinnable=unpinnable,
         split=split,
     )
-    answer = write_list(generation, make, query, fields, listed, unresolved=named.unresolved)
-    if images.vectors or images.unresolved:
-        answer["unresolved_images"] = images.unresolved
+    answer = write_list(generation, make, query, fields, listed, unresolved=given.unresolved)
+    if given.unresolved_images is not None:
+        answer["unresolved_images"] = given.unresolved_images
     return with_restricted(answer, same)
 
 

@@ -63,7 +63,7 @@ class Wanted:
     """What a list is asked for. `explore` is the share of places for products nobody knows yet.
 
     `spare` is how many candidates each taste has, as a multiple of `limit`. `vectors` are those of
-    examples that are no products; the ids of these are below 0.
+    examples without an indexed one: pending products, and images, whose ids are below 0.
     """
 
     history: History
