@@ -53,7 +53,7 @@ class FeedForm:
     def of_fields(cls, sent: Mapping[str, str]) -> FeedForm:
         """Return the form that was sent."""
         # An empty field says nothing, except for the delimiter: a tab is one.
-        texts = {
+        texts: dict[str, Any] = {
             name: value if name == "delimiter" else value.strip()
             for name in set(cls.__dataclass_fields__) - {"prune"}
             if (value := sent.get(name, ""))
@@ -78,7 +78,7 @@ class FeedForm:
 
     def options(self, stored: FeedOptions) -> FeedOptions:
         """Return the options of a feed that is changed; those without a field stay."""
-        texts = {name: getattr(self, name) or None for name in TEXTS}
+        texts: dict[str, Any] = {name: getattr(self, name) or None for name in TEXTS}
         return replace(
             stored,
             **texts,

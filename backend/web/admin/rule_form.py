@@ -50,12 +50,12 @@ class RuleForm:
     def of_settings(cls, settings: Mapping[str, Any]) -> RuleForm:
         """Return the form that shows a stored rule."""
         schema = filterable()
-        texts = {
+        texts: dict[str, Any] = {
             name: str(settings[name])
             for name in ("action", "name", "placement", *_NUMBERS)
             if settings.get(name) is not None
         }
-        moments = {name: _shown(settings.get(name)) for name in ("starts_at", "ends_at")}
+        moments: dict[str, Any] = {name: _shown(settings.get(name)) for name in ("starts_at", "ends_at")}
         return cls(
             **texts,
             **moments,
@@ -69,7 +69,7 @@ class RuleForm:
     def of_fields(cls, sent: Mapping[str, str]) -> RuleForm:
         """Return the form that was sent."""
         names = set(cls.__dataclass_fields__) - {"enabled"}
-        texts = {name: sent.get(name, "").strip() for name in names}
+        texts: dict[str, Any] = {name: sent.get(name, "").strip() for name in names}
         return replace(cls(**texts), enabled=sent.get("enabled") == "1")
 
     def settings(self) -> Json:
