@@ -37,6 +37,7 @@ from backend.catalogue import skus
 from backend.database.models import Generation
 from backend.errors import LookalikeError
 from backend.search.query import Answer, Query
+from backend.search.reasons import explain_list
 from backend.vectors import Vector
 from backend.vectors.image_points import MOST_IMAGES
 
@@ -177,7 +178,8 @@ def by_sku(sku: str, query: Query, fields: list[str], cursor: str | None = None)
     """Return the products that look like a product, as JSON; raises as `to_product` does."""
     about = skus.normalise(sku)
     query = continued(query, cursor, about)
-    return _written(services().similar.to_product(sku, query), query, fields, about)
+    answer = services().similar.to_product(sku, query)
+    return _written(answer, query, fields, about, is_about_product=True)
 
 
 def _check_alone(query: Query) -> None:
@@ -226,9 +228,17 @@ def by_image(data: bytes, query: Query, fields: list[str]) -> Json:
     return _written(answer, query, fields)
 
 
-def _written(answer: Answer, query: Query, fields: list[str], *about: object) -> Json:
+def _written(
+    answer: Answer,
+    query: Query,
+    fields: list[str],
+    *about: object,
+    is_about_product: bool = False,
+) -> Json:
     noted = services().recall.notice(answer.search)
     structlog.contextvars.bind_contextvars(filter=noted.shape, search_mode=noted.mode)
+    if query.explain:
+        answer = _explained(answer, query, is_about_product=is_about_product)
     return write_answer(
         answer,
         coverage=services().coverage.known(answer.generation).share,
@@ -237,3 +247,12 @@ def _written(answer: Answer, query: Query, fields: list[str], *about: object) ->
         request_id=g.request_id,
         took_ms=took_ms(),
     )
+
+
+def _explained(answer: Answer, query: Query, *, is_about_product: bool) -> Answer:
+    """Return the answer with its reasons; of a query by a product, that is left out first."""
+    found = services()
+    product_id = answer.search.exclude[0] if is_about_product else None
+    index = found.indexes.of(answer.generation)
+    with found.db.query() as connection:
+        return explain_list(connection, index, answer, query, product_id=product_id)

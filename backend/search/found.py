@@ -32,6 +32,23 @@ class RuleActed(NamedTuple):
     action: str
 
 
+class CategoryRank(NamedTuple):
+    """The place of a product among those of its category, by similarity to the query."""
+
+    field: str
+    value: Any
+    place: int  # from 1
+    products: int | None  # of the category, without the query's; None where it cannot be counted
+
+    @property
+    def percentile(self) -> float | None:
+        """Which share of the others is less similar, 0 to 100."""
+        if self.products is None:
+            return None
+        less_similar, others = max(0, self.products - self.place), self.products - 1
+        return 100.0 if self.place == 1 else 100.0 * less_similar / max(1, others)
+
+
 Rows: TypeAlias = list[Any]
 """One product's rows of `statements.found`, one for each image beyond the first."""
 
@@ -59,6 +76,8 @@ class Neighbour:
     match: float | None = None  # how probable the same kind is, where the generation has a curve
     rules: tuple[RuleActed, ...] = ()  # in the order in which they acted
     pinned_by: int | None = None  # the rule that put it at its place
+    shared: Mapping[str, Any] | None = None  # values that the query product has too
+    rank: CategoryRank | None = None  # where it is asked for
 
     @property
     def shown(self) -> dict[str, Any]:

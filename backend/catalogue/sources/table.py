@@ -86,7 +86,13 @@ class Table:
         """Find the columns of our fields, and those of further images, which are no attributes."""
         names = self._header.columns
         given = {**_by_bare_names(names, mapping), **mapping.columns}
-        columns = match(names, given, decimal=mapping.decimal, delimiter=self._header.delimiter)
+        columns = match(
+            names,
+            given,
+            decimal=mapping.decimal,
+            delimiter=self._header.delimiter,
+            numeric=mapping.numeric,
+        )
         image = columns.fields.get("image_uri")
         alike = {plain(names[image])} if image is not None else set()
         more = [
