@@ -23,8 +23,8 @@ READ_AT_ONCE: Final = 2 * MAX_LIMIT
 def groups_of(ids: Collection[int], query: Query) -> list[Any]:
     """Return the groups of some products, in any order; None for each that has none."""
     with services().db.query() as connection:
-        rows = connection.execute(statements.values(), {"ids": list(ids)}).mappings().all()
-    return [row[str(query.shaping.group_by)] for row in rows]
+        rows = connection.rows(statements.values(), {"ids": ids})
+    return [getattr(row, str(query.shaping.group_by)) for row in rows]
 
 
 def taken_groups(query: Query) -> frozenset[Any]:

@@ -149,7 +149,8 @@ def _asked(sku: str, exclude: Sequence[str]) -> tuple[list[int], Generation, Any
             generation = generations.active(session)
             own = _ids(session, [sku])
             ids = [*own, *(_ids(session, exclude) - own)]
-            return ids, generation, None, newest_change(session.connection())
+        with found.db.query() as connection:
+            return ids, generation, None, newest_change(connection)
 
 
 @api.get(

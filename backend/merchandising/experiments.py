@@ -16,6 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.database import clock
+from backend.database.locks import Lock, hold
 from backend.database.models import LIVE, Experiment, Generation
 from backend.errors import InvalidExperiment, UnknownExperiment, UnknownPlacement
 from backend.merchandising import placements
@@ -90,6 +91,7 @@ def put(session: Session, name: str, wanted: ExperimentPlan) -> tuple[Experiment
     What is tried cannot be changed, since its figures would be of two things: only share and state.
     """
     _check(session, name, wanted)
+    hold(session, Lock.NAMED)
     found = session.get(Experiment, name, with_for_update=True)
     is_new = found is None
     if found is None:

@@ -7,10 +7,11 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final, TypeAlias, cast
 
-from sqlalchemy import Connection, Select, Table, bindparam, func, select
+from sqlalchemy import Select, Table, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from backend.database.models import Product, ProductPair
+from backend.database.reader import Reader
 from backend.events.decay import growth
 
 Partners: TypeAlias = dict[int, float]
@@ -23,7 +24,7 @@ _PRODUCTS: Final = cast("Table", Product.__table__)
 
 
 def partners(
-    database: Session | Connection, products: Sequence[int], *, now: datetime, most: int = MOST
+    session: Session, products: Sequence[int], *, now: datetime, most: int = MOST
 ) -> dict[int, Partners]:
     """Return up to `most` partners of each product, the strongest first.
 
@@ -33,7 +34,7 @@ def partners(
         return {}
     found: dict[int, Partners] = {}
     scale = growth(now)
-    rows = database.execute(_strongest(), {"ids": list(products), "rank": most - 1})
+    rows = session.execute(_strongest(), {"ids": list(products), "rank": most - 1})
     for product, other, score in rows.all():
         of_product = found.setdefault(product, {})
         if len(of_product) < most:  # several may be as strong as the last one
@@ -42,10 +43,10 @@ def partners(
 
 
 def partners_of(
-    database: Session | Connection, product_id: int, *, now: datetime, most: int = MOST
+    connection: Reader, product_id: int, *, now: datetime, most: int = MOST
 ) -> Partners:
     """Return up to `most` partners of one product, the strongest first."""
-    rows = database.execute(_strongest_of_one(), {"product_id": product_id, "most": most}).all()
+    rows = connection.rows(_strongest_of_one(), {"product_id": product_id, "most": most})
     scale = growth(now)
     return {other: score / scale for other, score in rows}
 
