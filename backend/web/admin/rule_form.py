@@ -55,10 +55,10 @@ class RuleForm:
             for name in ("action", "name", "placement", *_NUMBERS)
             if settings.get(name) is not None
         }
-        moments: dict[str, Any] = {name: _shown(settings.get(name)) for name in ("starts_at", "ends_at")}
         return cls(
             **texts,
-            **moments,
+            starts_at=_shown(settings.get("starts_at")),
+            ends_at=_shown(settings.get("ends_at")),
             skus="\n".join(map(str, settings.get("skus") or ())),
             filter=write_filter(settings.get("filter"), schema),
             condition=write_filter(settings.get("condition"), schema),
