@@ -68,14 +68,14 @@ class LivezProbe:
                 self.seen.append(Probe(**json.loads(line)))
 
 
-def seconds_queued(pids: Sequence[str]) -> float:
-    """How long the threads of these processes have waited for a processor in all their lives."""
-    total = 0
+def seconds_queued(pids: Sequence[str]) -> dict[Path, float]:
+    """How long each thread of these processes has waited for a processor in all its life."""
+    found: dict[Path, float] = {}
     for pid in pids:
         for thread in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-            with suppress(OSError):
-                total += int(thread.read_text().split()[1])
-    return total / 1e9
+            with suppress(OSError):  # it has ended
+                found[thread] = int(thread.read_text().split()[1]) / 1e9
+    return found
 
 
 def ask(address: str) -> str:
@@ -91,10 +91,12 @@ def ask(address: str) -> str:
 
 def main(address: str, *pids: str) -> None:
     while True:
-        queued, began = seconds_queued(pids), time.monotonic()
+        before, began = seconds_queued(pids), time.monotonic()
         said = ask(address)
         took = time.monotonic() - began
-        seen = Probe(began, took, said, queued=max(0.0, seconds_queued(pids) - queued))
+        after = seconds_queued(pids)
+        queued = sum(seconds - before.get(thread, 0) for thread, seconds in after.items())
+        seen = Probe(began, took, said, queued)
         print(json.dumps(vars(seen)), flush=True)
         time.sleep(PAUSE_SECONDS)
 
