@@ -236,7 +236,8 @@ def _shown(
     """Return what was found as the list shows it, best first, without pinned products."""
     items = found.items
     if weighed.factor != 1:
-        items = [replace(item, score=weighed.score_of(item.score)) for item in items]
+        for item in items:
+            item.score = weighed.score_of(item.score)
     items = query.ruling.weighed(items)
     scores = [item.score for item in items]
     ordered = reordered(vectors, items, scores, query.shaping, limit=limit, now=utcnow())
@@ -261,5 +262,6 @@ def _finished(
     curve = _curve(generation, query)
     if curve is not None:
         matches = curve.matches([item.score for item in items]).tolist()
-        items = [replace(item, match=it) for item, it in zip(items, matches, strict=True)]
+        for item, match in zip(items, matches, strict=True):
+            item.match = match
     return explain(vectors, weighed, items) if query.explain and items else items
