@@ -62,11 +62,7 @@ class KeyCache:
         self._live: dict[str, KeyInfo] = {}
         self._live_until = 0.0
 
-    def find(self, token: str) -> KeyInfo:
-        """Return the key as `find_live` does, without its digest."""
-        return self.find_live(token).key
-
-    def find_live(self, token: str) -> LiveKey:
+    def find(self, token: str) -> LiveKey:
         """Return the live key that a client has sent; raises InvalidKey, and what `attempt` raises.
 
         A key that was valid before is looked up outside `attempt`, and one that `attempt` refuses

@@ -99,7 +99,7 @@ class Authenticator:
 
     def find(self, token: str) -> LiveKey:
         """Return the live key that somebody typed into a page; raises InvalidKey, or the 429."""
-        return self._key_cache.find_live(token)
+        return self._key_cache.find(token)
 
     def _of_session(self) -> LiveKey | None:
         find: SessionKey | None = current_app.extensions.get(SESSIONS)
@@ -109,7 +109,7 @@ class Authenticator:
         """Return the prefix of a key, and its scope. Raises InvalidKey, or the 429."""
         if self._owner.recognises(token):
             return image_urls.OWNER, Scope.READ
-        live = self._key_cache.find_live(token)
+        live = self._key_cache.find(token)
         g.key_digest = live.digest
         return live.key.prefix, live.key.scope
 

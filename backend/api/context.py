@@ -34,7 +34,7 @@ def asked() -> Request:
 
 def noted() -> Any:
     """Return what is noted of this request, Flask's `g`, in the same way."""
-    return g._get_current_object()  # type: ignore[attr-defined]
+    return g._get_current_object()
 
 
 def below_root(path: str) -> str:
