@@ -32,7 +32,7 @@ MOST_TIMES: Final = 35
 which slows our own code alone."""
 
 MOST_CALLS: Final = 1300
-"""Of Python functions, for one query, the test client included. It was 1,183 when this was written."""
+"""Of Python functions, for one query and the test client. It was 1,183 when this was written."""
 
 TIMES: Final = 160
 
