@@ -35,5 +35,20 @@ NOT_CHECKED: Final = {
 }
 """Checks that do not run, and why not."""
 
-ACCEPTED: Final[dict[tuple[str, str], str]] = {}
+_EACH = (
+    "What is wrong with one item concerns that item alone: the answer is 200, says so at its place "
+    "and has a problem of its own for it; the other items are done."
+)
+_LINES = (
+    "Lines are read by the job: the answer is 202, and the job's report has the number and the "
+    "reason of each line that was rejected."
+)
+_REJECTED = "negative_data_rejection"
+
+ACCEPTED: Final[dict[tuple[str, str], str]] = {
+    ("POST /v1/events:batch", _REJECTED): _EACH,
+    ("POST /v1/products:batch", _REJECTED): _EACH,
+    ("POST /v1/products:patch", _REJECTED): _EACH,
+    ("POST /v1/products:import", _REJECTED): _LINES,
+}
 """(operation, check) -> why this finding is right as it is."""
