@@ -204,9 +204,13 @@ class ReindexRun:
         self.story += f"away for {time.time() - began:.1f} s"
 
     def change_active(self, verb: str, new: int) -> None:
-        """Promote or roll back; the old generation may answer until the command is over."""
+        """Promote or roll back; the old generation may answer until the command is over.
+
+        A loaded machine answers a check too late, so the command is repeated, as it would be.
+        """
         began = time.time()
-        self.shop.run("generations", verb, *([str(new)] if verb == "promote" else []))
+        command = ["generations", verb, *([str(new)] if verb == "promote" else [])]
+        wait_for(lambda: self.shop.runs(*command), seconds=60)
         old = self.periods[-1]
         old.until = time.time()
         self.periods.append(ActivePeriod(self.shop.generation.id, since=began))
