@@ -9,8 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
-from sqlalchemy import Connection
-
+from backend.database.reader import Reader
 from backend.filters import Condition, Where
 from backend.search.found import Neighbour, Rows, neighbours, read_rows
 from backend.search.nearest_products import MOST_TIMES
@@ -210,7 +209,7 @@ class Collecting:
 
 
 def collect(
-    connection: Connection,
+    connection: Reader,
     index: VectorIndex,
     searches: Sequence[Collecting],
     rows: dict[int, Rows],

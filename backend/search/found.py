@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
-from sqlalchemy import Connection, Select
+from sqlalchemy import Select
 
 from backend.catalogue.draft_images import ImageRef
+from backend.database.reader import Reader
 from backend.queue.progress import State
 from backend.queue.requesting import FORMER_LIFE
 from backend.search import statements
@@ -92,7 +93,7 @@ class Neighbour:
 
 
 def read_rows(
-    connection: Connection, generation_id: int, ids: Collection[int], *, images: bool
+    connection: Reader, generation_id: int, ids: Collection[int], *, images: bool
 ) -> dict[int, Rows]:
     """Read all that an answer shows of some products, by id. Removed ones are left out."""
     if not ids:
@@ -102,7 +103,7 @@ def read_rows(
 
 
 def read_rows_of_skus(
-    connection: Connection, generation_id: int, skus: Collection[str], *, images: bool
+    connection: Reader, generation_id: int, skus: Collection[str], *, images: bool
 ) -> dict[str, Rows]:
     """Do the same for products that are named by their skus."""
     if not skus:
@@ -113,10 +114,10 @@ def read_rows_of_skus(
 
 
 def _by_product(
-    connection: Connection, statement: Select[Any], parameters: Mapping[str, Any]
+    connection: Reader, statement: Select[Any], parameters: Mapping[str, Any]
 ) -> dict[int, Rows]:
     rows: dict[int, Rows] = {}
-    for row in connection.execute(statement, parameters).all():
+    for row in connection.rows(statement, parameters):
         rows.setdefault(row.id, []).append(row)
     return rows
 

@@ -53,7 +53,9 @@ def nearest_products(
             payloads=payloads,
         )
         for hit in hits:
-            found.setdefault(product_of(hit.id), replace(hit, id=product_of(hit.id)))
+            product = product_of(hit.id)
+            if product not in found:
+                found[product] = hit if hit.id == product else replace(hit, id=product)
         seen |= {product_of(hit.id) for hit in hits}
         is_all = len(hits) < asked or not any(slot_of(hit.id) for hit in hits)
         if is_all or len(found) >= limit:

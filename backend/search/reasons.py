@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Connection
-
+from backend.database.reader import Reader
 from backend.errors import IndexLimited
 from backend.filters import Condition
 from backend.filters.matching import matcher
@@ -48,7 +47,7 @@ class LeftOut:
 
 
 def explain_list(
-    connection: Connection,
+    connection: Reader,
     index: VectorIndex,
     answer: Answer,
     query: Query,
@@ -143,7 +142,7 @@ def _ranks(
 
 
 def _left_out(
-    connection: Connection, index: VectorIndex, answer: Answer, query: Query
+    connection: Reader, index: VectorIndex, answer: Answer, query: Query
 ) -> tuple[int, list[LeftOut]]:
     """Return how many products are as near as the last item, and which clauses left some out.
 

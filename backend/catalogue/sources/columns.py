@@ -71,7 +71,7 @@ class Columns:
                 if name == "price":
                     warnings += self._read_price(values[position], fields)
                 else:
-                    fields[name] = _READ.get(name, _text)(as_text(values[position]))
+                    fields[name] = READERS.get(name, _text)(as_text(values[position]))
             except ValueError as wrong:
                 kind = _KINDS.get(name, WarningKind.VALUE)
                 warnings.append(RowWarning(kind, f"{name}: {wrong}"))
@@ -278,10 +278,11 @@ def _object(text: str) -> dict[str, Any]:
     return value
 
 
-_READ: Final[Mapping[str, Callable[[str], Any]]] = {
+READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "year": _year,
     "currency": _currency,
     "link": _link,
     "in_stock": read_availability,
     "attributes": _object,
 }
+"""How the text of a field becomes a value; fields that are not here are texts."""
