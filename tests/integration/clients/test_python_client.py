@@ -193,7 +193,7 @@ def test_a_request_is_sent_again_as_the_server_says_and_a_write_is_done_once(
     once = Client("http://localhost", tries=1)
     once._http = shop._http
     with pytest.raises(LookalikeError):
-        once.get_product("1")
+        once.put_product("1", {"price": 1})
 
 
 @pytest.mark.parametrize(
