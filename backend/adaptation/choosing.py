@@ -19,7 +19,7 @@ from backend.adaptation.fitting import (
     Mix,
     in_several,
 )
-from backend.adaptation.judging import COLOURS, Figures, Judge, score
+from backend.adaptation.judging import COLOURS, VARIANTS, Figures, Judge, score
 from backend.adaptation.name_words import Words
 from backend.embedders import FloatArray
 from backend.embedders.block_statistics import BlockStatistics
@@ -127,13 +127,14 @@ def keep_colours(
     """Weigh colours more while fewer neighbours have the query's colour than before.
 
     A map that ignores what differs between neighbours ignores shades. Where the feed has groups,
-    the shop has said that its variants are one product, and nothing changes.
+    the shop has said that its variants are one product, and nothing changes. Where variants are
+    not known, what this costs them is not seen, so the first step is the last one.
     """
     if not shop.guessed and in_several(shop.groups).any():
         return best
     found = judge.figures(best.project(shop.features))
     least = score(found) - COLOUR_COST
-    for weight in COLOUR_WEIGHTS:
+    for weight in COLOUR_WEIGHTS if VARIANTS in found else COLOUR_WEIGHTS[:1]:
         if found.get(COLOURS, 1) >= before.get(COLOURS, 0) or weight <= best.colour_weight:
             continue
         tried = replace(best, colour_weight=weight)

@@ -104,6 +104,6 @@ def test_colours_count_more_where_the_map_ignores_them(guessed: bool) -> None:
     labels = {"article_type": types, COLOURS: 5 * types + colours}
     groups = np.arange(PRODUCTS) // 2
     shop = Shop(features=features, labels=labels, groups=groups, guessed=guessed)
-    judge = Judge(labels=labels, groups=np.full(PRODUCTS, -1), queries=np.arange(100))
+    judge = Judge(labels=labels, groups=groups, queries=np.arange(100))
     chosen = keep_colours(judge, shop, plain(colour=0.05), {COLOURS: 1.0})
     assert (chosen.colour_weight > 0.05) == guessed
