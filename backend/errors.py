@@ -94,48 +94,6 @@ class UnknownFeed(LookalikeError):
     code = "unknown-feed"
 
 
-class UnknownPlacement(LookalikeError):
-    """There is no placement of this name."""
-
-    code = "unknown-placement"
-
-
-class InvalidPlacement(LookalikeError):
-    """The placement cannot be stored."""
-
-    code = "invalid-placement"
-
-
-class UnknownExperiment(LookalikeError):
-    """There is no experiment of this name."""
-
-    code = "unknown-experiment"
-
-
-class InvalidExperiment(LookalikeError):
-    """The experiment cannot be stored."""
-
-    code = "invalid-experiment"
-
-
-class UnknownRule(LookalikeError):
-    """There is no rule with this id."""
-
-    code = "unknown-rule"
-
-
-class InvalidRule(LookalikeError):
-    """The rule cannot be stored."""
-
-    code = "invalid-rule"
-
-
-class UnknownRecommendation(LookalikeError):
-    """No list with this id was made in the last day, or it is not kept."""
-
-    code = "unknown-recommendation"
-
-
 class FeedExists(LookalikeError):
     """There is a feed of this name already."""
 
@@ -146,24 +104,6 @@ class InvalidFeed(LookalikeError):
     """The feed cannot be read as asked; `errors` lists field and reason."""
 
     code = "invalid-feed"
-
-
-class CursorExpired(LookalikeError):
-    """The list of this cursor cannot go on: ask for its first page again."""
-
-    code = "cursor-expired"
-
-
-class NoExample(LookalikeError):
-    """None of the examples is a product with a vector."""
-
-    code = "no-example"
-
-
-class InvalidEvent(LookalikeError):
-    """The event cannot be stored."""
-
-    code = "invalid-event"
 
 
 class ForbiddenFeed(LookalikeError):
@@ -179,6 +119,72 @@ class FeedUnavailable(LookalikeError):
     """
 
     code = "feed-unavailable"
+
+
+# --- placements, rules and experiments --------------------------------
+
+
+class UnknownPlacement(LookalikeError):
+    """There is no placement of this name."""
+
+    code = "unknown-placement"
+
+
+class InvalidPlacement(LookalikeError):
+    """The placement cannot be stored."""
+
+    code = "invalid-placement"
+
+
+class UnknownRule(LookalikeError):
+    """There is no rule with this id."""
+
+    code = "unknown-rule"
+
+
+class InvalidRule(LookalikeError):
+    """The rule cannot be stored."""
+
+    code = "invalid-rule"
+
+
+class UnknownExperiment(LookalikeError):
+    """There is no experiment of this name."""
+
+    code = "unknown-experiment"
+
+
+class InvalidExperiment(LookalikeError):
+    """The experiment cannot be stored."""
+
+    code = "invalid-experiment"
+
+
+# --- shoppers and lists -----------------------------------------------
+
+
+class InvalidEvent(LookalikeError):
+    """The event cannot be stored."""
+
+    code = "invalid-event"
+
+
+class UnknownRecommendation(LookalikeError):
+    """No list with this id was made in the last day, or it is not kept."""
+
+    code = "unknown-recommendation"
+
+
+class NoExample(LookalikeError):
+    """None of the examples is a product with a vector."""
+
+    code = "no-example"
+
+
+class CursorExpired(LookalikeError):
+    """The list of this cursor cannot go on: ask for its first page again."""
+
+    code = "cursor-expired"
 
 
 # --- images: permanent unless the class says otherwise ----------------

@@ -18,13 +18,15 @@ from backend.search.reordering import pool_of
 from backend.vectors import Hit
 
 READ_AT_ONCE: Final = 2 * MAX_LIMIT
+SPARE_ROWS: Final = 4
+"""Candidates that are read beyond the length of a list: they replace those that do not pass."""
 
 
 def groups_of(ids: Collection[int], query: Query) -> list[Any]:
     """Return the groups of some products, in any order; None for each that has none."""
     with services().db.query() as connection:
-        rows = connection.execute(statements.values(), {"ids": list(ids)}).mappings().all()
-    return [row[str(query.shaping.group_by)] for row in rows]
+        rows = connection.rows(statements.values(), {"ids": ids})
+    return [getattr(row, str(query.shaping.group_by)) for row in rows]
 
 
 def taken_groups(query: Query) -> frozenset[Any]:
@@ -55,7 +57,7 @@ def read_passing(
 ) -> Iterator[ListItem]:
     """Yield the products of a list as SQL has them now, without those that do not pass."""
     passes = matcher(query.where, query.schema) if query.where else None
-    for part in _in_parts(chosen, first=2 * pool_of(query.limit, query.shaping)):
+    for part in _in_parts(chosen, first=SPARE_ROWS + pool_of(query.limit, query.shaping)):
         hits = [Hit(it.product_id, 0.0) for it in part]
         with services().db.query() as connection:
             read = read_rows(

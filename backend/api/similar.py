@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
-from flask import g, request
+from flask import Flask, current_app, g, request
 from werkzeug.datastructures import MultiDict
 
 from backend.access.scope import Scope
 from backend.api import openapi, parameters
-from backend.api.context import filterable, services
+from backend.api.context import asked, filterable, services
 from backend.api.cursors import continued, write_cursor
 from backend.api.image_addresses import check_query_addresses
 from backend.api.image_slots import image_slot
 from backend.api.problems import invalid_request, to_request_error
+from backend.api.remembered import Remembered
 from backend.api.request_log import took_ms
 from backend.api.schemas import Json
 from backend.api.schemas.body import read_body
@@ -37,6 +38,7 @@ from backend.catalogue import skus
 from backend.database.models import Generation
 from backend.errors import LookalikeError
 from backend.search.query import Answer, Query
+from backend.search.reasons import explain_list
 from backend.vectors import Vector
 from backend.vectors.image_points import MOST_IMAGES
 
@@ -46,7 +48,15 @@ FORM: Final[Json] = {
 
 TWICE: Final = "stands for the image: send it without one"
 
+REMEMBERED: Final = "lookalike.remembered"
+"""Where an app keeps what it has read of query strings: `app.extensions[REMEMBERED]`."""
+
 api = openapi.blueprint("similar", tag="similar items")
+
+
+def register_remembered(app: Flask) -> None:
+    """Let an app remember query strings: what they mean depends on its facets."""
+    app.extensions[REMEMBERED] = Remembered[_Read]()
 
 
 @api.get(
@@ -62,11 +72,8 @@ api = openapi.blueprint("similar", tag="similar items")
 @requires_scope(Scope.READ)
 def similar_to_product(sku: str) -> Json:
     """Find the products that look like this one."""
-    reader = QueryReader.of_request()
-    image = reader.integer_or_none("image", least=1, most=MOST_IMAGES)
-    cursor = reader.text("cursor")
-    query, fields = read_query(reader, filterable())
-    return by_sku(sku, replace(query, image=image), fields, cursor)
+    read = _read_asked()
+    return by_sku(sku, read.query, read.fields, read.cursor)
 
 
 @api.post(
@@ -153,6 +160,33 @@ def similar_to_each() -> Json:
     }
 
 
+class _Read(NamedTuple):
+    """What a query string asks for."""
+
+    query: Query
+    fields: list[str]
+    cursor: str | None
+
+
+def _read_asked() -> _Read:
+    """Read the query string of this request, unless it was read before.
+
+    What a placement is, and which attributes there are, may change; a page is asked for once.
+    """
+    remembered: Remembered[_Read] = current_app.extensions[REMEMBERED]
+    sent = asked().query_string
+    if (known := remembered.get(sent)) is not None:
+        return known
+    reader = QueryReader.of_request()
+    image = reader.integer_or_none("image", least=1, most=MOST_IMAGES)
+    cursor = reader.text("cursor")
+    query, fields = read_query(reader, filterable())
+    read = _Read(replace(query, image=image), fields, cursor)
+    if query.placement is None and cursor is None and not reader.checks_attributes:
+        remembered.keep(sent, read)
+    return read
+
+
 def _problem(sku: str, error: LookalikeError, named: set[str]) -> Json:
     problem = to_request_error(error)
     return {"sku": sku, "status": problem.status, "problem": problem.document(named)}
@@ -177,7 +211,8 @@ def by_sku(sku: str, query: Query, fields: list[str], cursor: str | None = None)
     """Return the products that look like a product, as JSON; raises as `to_product` does."""
     about = skus.normalise(sku)
     query = continued(query, cursor, about)
-    return _written(services().similar.to_product(sku, query), query, fields, about)
+    answer = services().similar.to_product(sku, query)
+    return _written(answer, query, fields, about, is_about_product=True)
 
 
 def _check_alone(query: Query) -> None:
@@ -226,14 +261,32 @@ def by_image(data: bytes, query: Query, fields: list[str]) -> Json:
     return _written(answer, query, fields)
 
 
-def _written(answer: Answer, query: Query, fields: list[str], *about: object) -> Json:
-    noted = services().recall.notice(answer.search)
-    structlog.contextvars.bind_contextvars(filter=noted.shape, search_mode=noted.mode)
+def _written(
+    answer: Answer,
+    query: Query,
+    fields: list[str],
+    *about: object,
+    is_about_product: bool = False,
+) -> Json:
+    ours = services()
+    noticed = ours.recall.notice(answer.search)
+    structlog.contextvars.bind_contextvars(filter=noticed.shape, search_mode=noticed.mode)
+    if query.explain:
+        answer = _explained(answer, query, is_about_product=is_about_product)
     return write_answer(
         answer,
-        coverage=services().coverage.known(answer.generation).share,
+        coverage=ours.coverage.known(answer.generation).share,
         fields=fields,
         next_cursor=write_cursor(answer.position, query, *about),
         request_id=g.request_id,
         took_ms=took_ms(),
     )
+
+
+def _explained(answer: Answer, query: Query, *, is_about_product: bool) -> Answer:
+    """Return the answer with its reasons; of a query by a product, that is left out first."""
+    found = services()
+    product_id = answer.search.exclude[0] if is_about_product else None
+    index = found.indexes.of(answer.generation)
+    with found.db.query() as connection:
+        return explain_list(connection, index, answer, query, product_id=product_id)

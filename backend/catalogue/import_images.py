@@ -29,7 +29,7 @@ class ImageReferrer:
         if isinstance(image, str):
             return image_ref(image)
         before = self._before(image, known, place)
-        if before is not None and self._is_unchanged(image, before):
+        if before is not None and self._is_as_it_was(image, before):
             return before
         uri, digest = image.uri, None
         if uri is None or self.copy:
@@ -48,7 +48,13 @@ class ImageReferrer:
             return next((each for each in known if each.uri == image.uri), None)
         return known[place] if place < len(known) else None
 
-    def _is_unchanged(self, image: ImageFile, known: ImageRef) -> bool:
+    def stays(self, image: ImageFile, known: ImageRef) -> bool:
+        """Tell whether `refer` returns the product's only known image as it is."""
+        if image.uri is not None and not self.copy and image.uri != known.uri:
+            return False
+        return self._is_as_it_was(image, known)
+
+    def _is_as_it_was(self, image: ImageFile, known: ImageRef) -> bool:
         """Compare size and time, not the bytes. Without a digest, the image was never read."""
         measured = (image.size, image.mtime_ns)
         if not known.digest or measured != (known.bytes, known.mtime_ns):

@@ -30,7 +30,7 @@ class LastLines:
 
     def last(self, sku: str) -> int | None:
         """Return the last line with this sku; None for a sku that comes once."""
-        return self._last.get(hash(normalise(sku)))
+        return self._last.get(hash(normalise(sku))) if self._last else None
 
 
 class IdSet:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
-from backend.catalogue.draft_images import check_uri
+from backend.catalogue.draft_images import check_uri, image_ref
 from backend.catalogue.drafts import Draft, parse, sift_attributes
 from backend.catalogue.import_memory import LastLines
 from backend.catalogue.sources.feed import (
@@ -19,6 +19,7 @@ from backend.catalogue.sources.feed import (
     WarningKind,
     kind_of,
 )
+from backend.catalogue.texts import normalise_text
 from backend.errors import InvalidProduct
 
 Warnings: TypeAlias = tuple[tuple[int, str], ...]
@@ -78,6 +79,9 @@ def read_rows(source: Source, last_lines: LastLines) -> Iterator[CheckedRow | Re
             checked = check_row(row)
         except InvalidProduct as error:
             yield Reject(row.line, row.sku, error.message)
+            continue
+        if last_lines.last(checked.sku) is None:
+            yield checked
         else:
             yield from merger.take(checked)
     yield from merger.rest()
@@ -89,7 +93,10 @@ def check_row(row: FeedRow) -> CheckedRow:
     An attribute that is left out is also dropped from the stored product. A product that is new
     and whose availability cannot be read is not in stock. Raises InvalidProduct for a wrong sku.
     """
-    draft, wrong = _parse({**row.fields, "sku": row.sku})
+    draft = _checked_draft(row) if row.is_checked else None
+    if draft and row.further is None and not row.warnings:
+        return CheckedRow(lines=(row.line,), draft=draft, image=row.image, warnings=())
+    draft, wrong = (draft, []) if draft else _parse({**row.fields, "sku": row.sku})
     further, wrong_images = _check_further(row.further)
     warnings = [*row.warnings, *wrong, *wrong_images]
     if _SHORTENED.fullmatch(draft.sku):
@@ -105,6 +112,19 @@ def check_row(row: FeedRow) -> CheckedRow:
         warnings=tuple((row.line, warning) for warning in warnings),
         further=further,
     )
+
+
+def _checked_draft(row: FeedRow) -> Draft | None:
+    """Return the draft of a row whose fields are checked; None where the image's address is odd."""
+    uri = row.fields.get("image_uri")
+    if uri is None:
+        return Draft(sku=row.sku, values=row.fields)
+    try:
+        image = image_ref(check_uri(normalise_text(uri)))
+    except ValueError:
+        return None
+    values = {name: value for name, value in row.fields.items() if name != "image_uri"}
+    return Draft(sku=row.sku, values=values, image=image)
 
 
 def _parse(fields: Mapping[str, Any]) -> tuple[Draft, list[RowWarning]]:
@@ -156,9 +176,6 @@ class _Merger:
     def take(self, row: CheckedRow) -> Iterator[CheckedRow | Reject]:
         """Yield the row, merged with what was held, if no other row of its sku follows."""
         last = self._last_lines.last(row.sku)
-        if last is None:
-            yield row
-            return
         if (earlier := self._held.pop(row.sku, None)) is not None:
             self._weight -= _weight(earlier)
             if _gives_nothing(earlier, row):

@@ -13,20 +13,19 @@ time its rows are read, chunk by chunk:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
 
-from sqlalchemy import select
-
 from backend import queue
-from backend.catalogue import product_images, products
+from backend.catalogue import products
 from backend.catalogue.import_images import ImageReferrer
 from backend.catalogue.import_memory import IdSet, LastLines
 from backend.catalogue.import_rows import CheckedRow, read_rows
+from backend.catalogue.import_unchanged import Known
 from backend.catalogue.product_images import Images
 from backend.catalogue.products import Draft, ImageRef, Outcome
 from backend.catalogue.pruning import DEFAULT_LIMIT, PruneLimit, Pruner
@@ -36,7 +35,6 @@ from backend.catalogue.sources import open_source
 from backend.catalogue.sources.feed import CutOff, ImageFile, Reject, WarningKind, kind_of
 from backend.catalogue.sources.mapping import DEFAULT_MAPPING, FeedMapping
 from backend.database.engine import Database
-from backend.database.models import Product
 from backend.errors import ImageError
 from backend.images.store import ImageStore
 from backend.logs import RunLog
@@ -54,9 +52,6 @@ class Transfer:
 
 ImportProgress: TypeAlias = Callable[[int, int], None]
 """Takes the rows done and the rows there are."""
-Known: TypeAlias = Mapping[str, tuple[int, Images]]
-"""Stored products by sku: id and images."""
-
 CHUNK: Final = 1_000
 TAKEN: Final = (Outcome.ADDED, Outcome.CHANGED, Outcome.UNCHANGED)
 
@@ -139,13 +134,28 @@ class _Import:
 
     def take(self, part: Sequence[CheckedRow | Reject]) -> None:
         """Save a chunk. Files are read and hashed before the transaction begins."""
-        named = {normalise(row.sku) for row in part if row.sku}
-        known = self._known(list(filter(is_sku, named)))
         rows = [row for row in part if isinstance(row, CheckedRow)]
-        for row in part:
-            if isinstance(row, Reject):
-                self._reject(row.line, row.sku, row.reason, known)
-        drafts = [self._draft(row, known) for row in rows]
+        rejects = [row for row in part if isinstance(row, Reject)]
+        skus = {row.sku for row in rows}
+        named = {normalise(row.sku) for row in rejects if row.sku}
+        with self.db.read() as session:
+            wanted = [*skus, *filter(is_sku, named - skus)]
+            known = Known.read(session, wanted, (row.draft for row in rows))
+        for reject in rejects:
+            self._reject(reject.line, reject.sku, reject.reason, known)
+        left, drafts = [], []
+        for row in rows:
+            for line, warning in row.warnings:
+                self.warnings.add(line, row.sku, warning, kind_of(warning))
+            if len(skus) == len(rows) and known.is_unchanged(row, self.images):
+                self._note_unchanged(row, known)
+            else:
+                left.append(row)
+                drafts.append(self._draft(row, known))
+        if drafts:
+            self._save(left, drafts, known)
+
+    def _save(self, rows: Sequence[CheckedRow], drafts: Sequence[Draft], known: Known) -> None:
         saved = self.db.write(
             lambda session: products.save(session, drafts, priority=queue.IMPORT, complete=False)
         )
@@ -153,6 +163,10 @@ class _Import:
         self._held.update(saved.ids.values())
         for position, reason in saved.reasons.items():
             self._reject(rows[position].lines[-1], rows[position].sku, reason, known)
+
+    def _note_unchanged(self, row: CheckedRow, known: Known) -> None:
+        self.outcomes[Outcome.UNCHANGED] += 1
+        self._held.update([known.rows[row.sku][0]])
 
     def prune(self, pruner: Pruner, line: int) -> None:
         """Remove what the feed does not hold, or note at its last line why nothing is removed."""
@@ -179,28 +193,13 @@ class _Import:
             not_pruned=self.not_pruned,
         )
 
-    def _known(self, skus: Sequence[str]) -> Known:
-        columns = (Product.id, Product.sku, Product.image_uri, Product.image_digest)
-        query = select(*columns, Product.image_bytes, Product.image_mtime_ns, Product.image_role)
-        query = query.add_columns(Product.more_images).where(Product.sku.in_(skus))
-        query = query.where(Product.removed_at.is_(None))
-        with self.db.read() as session:
-            rows = session.execute(query).all()
-            several = [row.id for row in rows if row.more_images]
-            further = product_images.load_further(session, several)
-        return {
-            row.sku: (row.id, (*product_images.first_of(row), *further.get(row.id, ())))
-            for row in rows
-        }
-
     def _draft(self, row: CheckedRow, known: Known) -> Draft:
-        """Refer to a row's images, and note what is wrong with the row."""
-        for line, warning in row.warnings:
-            self.warnings.add(line, row.sku, warning, kind_of(warning))
-        _, before = known.get(row.sku, (0, ()))
+        """Refer to a row's images, and note which cannot be referred to."""
+        before = known.images_of(row.sku)
         first = self._refer(row, row.image, before, 0) if row.image else row.draft.image
         if row.further is None:
-            return row.draft if first is row.draft.image else replace(row.draft, image=first)
+            draft = row.draft
+            return Draft(sku=draft.sku, values=draft.values, image=first, if_new=draft.if_new)
         found = (self._refer(row, it, before, at) for at, it in enumerate(row.further, 1))
         roles = {image.uri: image.role for image in before}
         images = [
@@ -222,5 +221,5 @@ class _Import:
     def _reject(self, line: int, sku: str | None, reason: str, known: Known) -> None:
         """Note a row that gives no product. A stored product that it names is not pruned."""
         self.rejects.add(line, sku, reason)
-        if sku is not None and normalise(sku) in known:
-            self._held.update([known[normalise(sku)][0]])
+        if sku is not None and (id_ := known.id_of(normalise(sku))) is not None:
+            self._held.update([id_])

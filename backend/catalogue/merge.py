@@ -29,11 +29,12 @@ def merged(draft: Draft, stored: ProductRow, *, complete: bool) -> dict[str, Any
     Raises ValueError for images that contradict each other.
     """
     under = BLANK if complete else stored
-    row = {name: draft.values.get(name, under[name]) for name in PAYLOAD}
+    row = {**(BLANK if complete else {name: stored[name] for name in PAYLOAD}), **draft.values}
     given = draft.values.get("attributes", {})
     kept = under["attributes"] if given is not None else {}
     row["attributes"] = {k: v for k, v in {**kept, **(given or {})}.items() if v is not None}
-    return row | {"images": merged_images(draft, stored["images"])}
+    row["images"] = merged_images(draft, stored["images"])
+    return row
 
 
 def merged_images(draft: Draft, stored: Images) -> Images:
@@ -47,6 +48,8 @@ def merged_images(draft: Draft, stored: Images) -> Images:
     if given is None:
         if draft.image is None:
             return stored
+        if not stored and draft.image.role is None:
+            return () if draft.image.uri is None else (draft.image,)
         role = stored[0].role if stored else None
         first = draft.image if draft.image.role == role else replace(draft.image, role=role)
         given = (first, *stored[1:])
@@ -101,6 +104,8 @@ def names_unseen_file(draft: Draft, stored: ProductRow | None) -> bool:
 
     REST must not refer to the host's own files.
     """
+    if draft.images is None and (draft.image is None or draft.image.bytes is not None):
+        return False
     known = {image.uri for image in stored["images"]} if stored else set()
     given = [*(draft.images or ()), *([draft.image] if draft.image else [])]
     return any(

@@ -16,13 +16,22 @@ Images: TypeAlias = tuple[ImageRef, ...]
 
 IMAGES: Final = cast("Table", ProductImage.__table__)
 _FACTS: Final = ("uri", "digest", "bytes", "mtime_ns", "role")
+_NO_IMAGE: Final = dict.fromkeys([*(f"image_{fact}" for fact in _FACTS), "more_images"])
 
 
 def columns_of(images: Images) -> dict[str, Any]:
     """Return what the product's own row says of its images."""
-    first = images[0] if images else None
-    columns = {f"image_{fact}": getattr(first, fact, None) for fact in _FACTS}
-    return columns | {"more_images": max(0, len(images) - 1) or None}
+    if not images:
+        return dict(_NO_IMAGE)
+    first = images[0]
+    return {  # written out, as in `first_of`
+        "image_uri": first.uri,
+        "image_digest": first.digest,
+        "image_bytes": first.bytes,
+        "image_mtime_ns": first.mtime_ns,
+        "image_role": first.role,
+        "more_images": len(images) - 1 or None,
+    }
 
 
 def first_of(row: Any) -> Images:

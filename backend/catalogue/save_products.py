@@ -24,10 +24,12 @@ from backend.catalogue.merge import (
     payload_differs,
 )
 from backend.catalogue.product_images import Images
+from backend.database import clock
+from backend.database.many_rows import execute_each, insert_new, is_among
 from backend.database.models import Event, Product, utcnow
-from backend.database.upsert import upsert
 
 PRODUCTS: Final = cast("Table", Product.__table__)
+_UPDATE: Final = update(PRODUCTS).where(PRODUCTS.c.id == bindparam("b_id"))
 
 
 class Outcome(StrEnum):
@@ -72,8 +74,9 @@ def save(
     pending = list(last.values())
     while pending:  # runs again only for products that another writer has inserted meanwhile
         pending = _save_once(session, plan, pending)
+    now = clock.now(session) if plan.new_images or plan.new_payloads else None
     for image, ids in ((True, plan.new_images), (False, plan.new_payloads)):
-        queue.request(session, sorted(ids), image=image, priority=priority)
+        queue.request(session, sorted(ids), image=image, priority=priority, now=now)
     _begin_anew(session, sorted(plan.revived), priority=priority)
     return Saved(
         outcomes=tuple(plan.outcomes[position] for position in range(len(drafts))),
@@ -147,8 +150,9 @@ class _Plan:
     def _begun(self, position: int) -> dict[str, Any] | None:
         """Return the fields and images of a product that begins now, None if it is rejected."""
         draft = self.drafts[position]
-        whole = replace(draft, values={**draft.if_new, **draft.values})
-        row = self._merged(position, whole, BLANK, complete=True)
+        if draft.if_new:
+            draft = replace(draft, values={**draft.if_new, **draft.values})
+        row = self._merged(position, draft, BLANK, complete=True)
         return row and {**row, "created_at": self.now, "updated_at": self.now}
 
     def note_inserted(self, position: int, product_id: int) -> None:
@@ -193,7 +197,8 @@ def _save_once(session: Session, plan: _Plan, positions: Sequence[int]) -> list[
     _update(session, [row for row in updates if row is not None])
     new = [(plan.insert(position), position) for position in missing.values()]
     missing = {row["sku"]: position for row, position in new if row is not None}
-    inserted = _insert(session, [row for row, _ in new if row is not None])
+    rows = [row for row, _ in new if row is not None]
+    inserted = insert_new(session, PRODUCTS, "sku", rows)
     for sku, product_id in inserted.items():
         plan.note_inserted(missing.pop(sku), product_id)
     product_images.replace_further(session, plan.further)
@@ -212,7 +217,7 @@ def _stored(session: Session, skus: Sequence[str]) -> dict[str, ProductRow]:
     """Read rows by sku and, on PostgreSQL, lock them, in id order."""
     rows = session.execute(
         select(PRODUCTS)
-        .where(PRODUCTS.c.sku.in_(skus))
+        .where(is_among(session, PRODUCTS.c.sku, skus))
         .order_by(PRODUCTS.c.id)
         .with_for_update(key_share=True)
     ).all()
@@ -227,13 +232,4 @@ def _stored(session: Session, skus: Sequence[str]) -> dict[str, ProductRow]:
 def _update(session: Session, rows: list[dict[str, Any]]) -> None:
     if rows:
         rows.sort(key=lambda row: row["b_id"])  # in id order, or two writers deadlock
-        session.execute(update(PRODUCTS).where(PRODUCTS.c.id == bindparam("b_id")), rows)
-
-
-def _insert(session: Session, rows: list[dict[str, Any]]) -> dict[str, int]:
-    """Insert rows; return the ids by sku of those that no other writer has inserted before."""
-    if not rows:
-        return {}
-    statement = upsert(session, PRODUCTS).on_conflict_do_nothing(index_elements=["sku"])
-    inserted = session.execute(statement.returning(PRODUCTS.c.sku, PRODUCTS.c.id), rows)
-    return {row.sku: row.id for row in inserted}
+        execute_each(session, _UPDATE, rows)

@@ -32,6 +32,11 @@ def normalise(sku: str) -> str:
     return sku if sku.isascii() else unicodedata.normalize("NFC", sku)
 
 
+def is_plain(text: str) -> bool:
+    """Tell whether a text is a sku such as most are: ASCII, without white space."""
+    return _PLAIN.fullmatch(text) is not None
+
+
 def is_sku(text: str) -> bool:
     """Tell whether a text that was normalised can be the sku of a product.
 

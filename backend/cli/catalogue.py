@@ -47,7 +47,7 @@ MappingFile = Annotated[
     Path | None,
     typer.Option(
         help="A TOML or JSON file with a table `map`, and `image`, `format`, `delimiter`, "
-        "`encoding`, `decimal` as the options."
+        "`encoding`, `decimal`, a list `numeric` as the options."
     ),
 ]
 
@@ -73,6 +73,14 @@ Decimal = Annotated[
     str | None,
     typer.Option(
         metavar=",|.", help="The separator of decimals in prices; by default the column tells."
+    ),
+]
+Numeric = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="COLUMN",
+        help="A column that becomes an attribute and holds numbers, so that ranges can filter by "
+        "it; can be repeated.",
     ),
 ]
 PruneAtMost = Annotated[
@@ -101,6 +109,7 @@ def import_(
     delimiter: Delimiter = None,
     encoding: Encoding = None,
     decimal: Decimal = None,
+    numeric: Numeric = None,
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove products that are not in the file.")
     ] = False,
@@ -136,7 +145,7 @@ def import_(
 
     limit = PruneLimit.parse(prune_at_most)
     feed_mapping = read_mapping_options(
-        mapping or [], image, mapping_file, format_, delimiter, encoding, decimal
+        mapping or [], image, mapping_file, format_, delimiter, encoding, decimal, numeric or []
     )
     if is_dry:
         show_dry_run(path, feed_mapping, as_json=as_json)
@@ -287,9 +296,11 @@ def read_mapping_options(
     delimiter: str | None,
     encoding: str | None,
     decimal: str | None,
+    numeric: list[str],
 ) -> FeedMapping:
     """Return what the options of a command say about a feed."""
     mapping = _mapping(pairs, image, mapping_file)
+    mapping = replace(mapping, numeric=(*mapping.numeric, *numeric))
     return _with_options(mapping, format_, delimiter, encoding, decimal)
 
 

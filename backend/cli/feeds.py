@@ -17,6 +17,7 @@ from backend.cli.catalogue import (
     Format,
     ImageTemplate,
     MappingFile,
+    Numeric,
     PruneAtMost,
     read_mapping_options,
 )
@@ -68,6 +69,7 @@ def add(
     delimiter: Delimiter = None,
     encoding: Encoding = None,
     decimal: Decimal = None,
+    numeric: Numeric = None,
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove products that the feed does not hold.")
     ] = False,
@@ -88,7 +90,7 @@ def add(
     from backend.feeds.options import parse_interval
 
     read = read_mapping_options(
-        mapping or [], image, mapping_file, format_, delimiter, encoding, decimal
+        mapping or [], image, mapping_file, format_, delimiter, encoding, decimal, numeric or []
     )
     options = _options(read, prune=prune, prune_at_most=prune_at_most, copy_images=copy_images)
     seconds = parse_interval(every)
@@ -125,6 +127,7 @@ def _options(
         delimiter=mapping.delimiter,
         encoding=mapping.encoding,
         decimal=mapping.decimal,
+        numeric=list(mapping.numeric),
         prune=prune,
         prune_at_most=prune_at_most,
         copy_images=copy_images,

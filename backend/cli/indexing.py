@@ -86,7 +86,7 @@ def verify(
         bool, typer.Option("--full", help="Compare every vector, not a sample of 1%.")
     ] = False,
     replicas: Annotated[
-        bool, typer.Option("--replicas", help="Compare the nodes of a Qdrant cluster instead.")
+        bool, typer.Option("--replicas", help="Compare a Qdrant cluster's nodes instead.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -98,9 +98,9 @@ def verify(
     differences and `--fix` is not given.
     """
     if replicas:
-        if fix or full:
-            raise typer.BadParameter("--replicas compares nodes alone; call verify again for SQL")
-        _verify_replicas(as_json=as_json)
+        if fix:
+            raise typer.BadParameter("--replicas compares nodes alone; `verify --fix` knows SQL")
+        _verify_replicas(full=full, as_json=as_json)
     arguments = {"fix": fix, "full": full}
     with services() as found:
         result = run_job(found, "verify", arguments, what="Verifying").result or {}
@@ -111,14 +111,14 @@ def verify(
     raise typer.Exit(1 if result.get("drift") and not fix else 0)
 
 
-def _verify_replicas(*, as_json: bool) -> NoReturn:
+def _verify_replicas(*, full: bool, as_json: bool) -> NoReturn:
     """Compare what each node answers; exit code 1 when they differ or a replica is inactive."""
     from backend import generations
 
     with services() as found:
         with found.db.read() as session:
             live = generations.live(session)
-        reports = {one.id: found.indexes.compare_replicas(one) for one in live}
+        reports = {one.id: found.indexes.compare_replicas(one, full=full) for one in live}
     if as_json:
         each = [{"generation": id_, **report.summary()} for id_, report in reports.items()]
         print_json({"generations": each})
@@ -129,7 +129,11 @@ def _verify_replicas(*, as_json: bool) -> NoReturn:
 
 
 def _print_replicas(generation: int, found: dict[str, Any]) -> None:
-    out.print(f"Generation {generation}: {found['different']:,} points differ between the nodes")
+    kinds = "".join(f", {count:,} in the {kind}" for kind, count in found["kinds"].items())
+    out.print(
+        f"Generation {generation}: {found['vectors_compared']:,} vectors compared, "
+        f"{found['different']:,} points differ between the nodes{kinds}"
+    )
     table = Table("node", "points", box=None)
     for node, count in found["points"].items():
         table.add_row(escape(node), f"{count:,}")

@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, make_url
+from sqlalchemy import Engine, create_engine, make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend.database import clock, sqlite_file
 from backend.database.clock import DatabaseClock
+from backend.database.reader import Reader
 from backend.errors import DatabaseUnavailable
 from backend.outages import Outages
 
@@ -40,21 +41,25 @@ class Database:
     """The database of the product. Share one per process; keep sessions short."""
 
     def __init__(self, url: str, **engine_options: Any) -> None:
-        self.engine = _make_engine(url, **engine_options)
-        single = {"lookalike_single": True} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
-        self._single = self.engine.execution_options(**single)
+        parsed = make_url(url)
+        is_sqlite = parsed.get_backend_name() == "sqlite"
+        self._file = sqlite_file.SqliteFile(parsed) if is_sqlite else None
+        if self._file is not None:
+            self.engine = sqlite_file.make_engine(self._file, parsed, **engine_options)
+        else:
+            self.engine = _make_server_engine(url, **engine_options)
         self._session = sessionmaker(expire_on_commit=False, info={clock.INFO: DatabaseClock()})
         self._outages = Outages(first_seconds=FIRST_SECONDS, longest_seconds=LONGEST_SECONDS)
 
     @property
     def is_sqlite(self) -> bool:
         """Whether this is the embedded database."""
-        return self.engine.dialect.name == "sqlite"
+        return self._file is not None
 
     @property
     def is_read_only(self) -> bool:
         """Whether this is an embedded database that this process may not write."""
-        return self.is_sqlite and sqlite_file.SqliteFile(self.engine.url).is_read_only
+        return self._file is not None and self._file.is_read_only
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -62,15 +67,15 @@ class Database:
         with self._guarded(), self._session(bind=self.engine) as session:
             yield session
 
-    @contextmanager
-    def query(self) -> Iterator[Connection]:
-        """Give a connection for single SELECTs, without a transaction around them.
+    def query(self) -> Reader:
+        """Return what runs single SELECTs, without a transaction around them. Use it in a `with`.
 
         Each one sees what is committed when it runs. So the connection may wait for something else
         between two of them.
         """
-        with self._guarded(), self._single.connect() as connection:
-            yield connection
+        if self._file is not None:
+            return Reader(self.engine, check=self._file.check_identity)
+        return Reader(self.engine, guard=self._guarded())
 
     def write(self, work: Callable[[Session], T]) -> T:
         """Run `work(session)` in one transaction; run it again if a deadlock has aborted it.
@@ -117,10 +122,7 @@ class Database:
         self._outages.work(SERVER)
 
 
-def _make_engine(url: str, **options: Any) -> Engine:
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        return sqlite_file.make_engine(parsed, **options)
+def _make_server_engine(url: str, **options: Any) -> Engine:
     from backend.database import postgresql  # noqa: PLC0415  # needs psycopg
 
     connect = postgresql.KEEPALIVE | options.pop("connect_args", {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, Self
 
@@ -38,6 +38,7 @@ class FeedOptions:
     delimiter: str | None = None
     encoding: str | None = None
     decimal: str | None = None
+    numeric: Sequence[str] = field(default_factory=list)  # columns of attributes that are numbers
     prune: bool = False
     prune_at_most: str = DEFAULT_LIMIT.text
     copy_images: bool = False
@@ -63,6 +64,7 @@ class FeedOptions:
             delimiter=checked_delimiter(self.delimiter) if self.delimiter else None,
             encoding=self.encoding,
             decimal=self.decimal,
+            numeric=tuple(self.numeric),
         )
 
     def faults(self) -> list[dict[str, str]]:

@@ -56,7 +56,9 @@ def read_file(path: str | Path, *, limits: ImageLimits) -> bytes:
             if not stat.S_ISREG(status.st_mode):
                 raise ForbiddenImage(f"{path} is not a regular file")
             limits.check_bytes(status.st_size)
-            data = file.read(limits.max_bytes + 1)
+            data = file.read(status.st_size + 1)  # a buffer of the limit would cost more than all
+            if len(data) > status.st_size:  # it has grown meanwhile
+                data += file.read(limits.max_bytes + 1 - len(data))
     except (FileNotFoundError, NotADirectoryError):
         raise MissingImage(f"there is no file {path}") from None
     except ValueError:  # a NUL byte

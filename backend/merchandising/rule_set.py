@@ -8,10 +8,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 
 from backend.database.engine import Database
 from backend.database.models import RuleChange
+from backend.database.reader import Reader
 from backend.errors import InvalidFilter
 from backend.filters import Condition, Schema, Where
 from backend.filters.check import check
@@ -138,9 +139,13 @@ class ActiveRules:
         return found
 
 
-def newest_change(connection: Connection) -> int | None:
+_NEWEST_CHANGE: Final = select(func.max(RuleChange.id).label("id"))
+
+
+def newest_change(connection: Reader) -> int | None:
     """Return the number of the last change of a rule, as `ActiveRules.of` takes it."""
-    return connection.scalar(select(func.max(RuleChange.id)))
+    found: int | None = connection.rows(_NEWEST_CHANGE)[0].id
+    return found
 
 
 def read_rule(id: int, settings: Mapping[str, Any], schema: Schema) -> Rule:

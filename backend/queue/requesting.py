@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from backend.database import clock, locks
 from backend.database.locks import Lock
+from backend.database.many_rows import is_among
 from backend.database.models import LIVE, Generation, Product
 from backend.queue.entries import (
     NOT_AWAITED,
@@ -210,7 +211,7 @@ def upsert_entries(
         select(*columns)
         .select_from(Product)
         .join(Generation, Generation.state.in_(LIVE))
-        .where(Product.id.in_(product_ids))
+        .where(is_among(session, Product.id, product_ids))
         .order_by(Generation.id, Product.id)
     )
     idle = Entry.due_at.is_(None)

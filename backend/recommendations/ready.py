@@ -18,7 +18,7 @@ from functools import cache
 from typing import Any, Final, cast
 
 import structlog
-from sqlalchemy import Connection, CursorResult, Select, Table, bindparam, delete, func, select
+from sqlalchemy import CursorResult, Select, Table, bindparam, delete, func, select
 from sqlalchemy.orm import Session
 
 from backend.database.engine import Database
@@ -30,6 +30,7 @@ from backend.database.models import (
     ReadyRelations,
     utcnow,
 )
+from backend.database.reader import Reader
 from backend.database.upsert import upsert
 from backend.recommendations.relations import Relations
 from backend.vectors import Vector
@@ -73,13 +74,12 @@ class WantedRelations:
     relations: Relations | None = None
 
 
-def read(connection: Connection, generation_id: int, product_id: int) -> PreparedRelations | None:
+def read(connection: Reader, generation_id: int, product_id: int) -> PreparedRelations | None:
     """Return what is kept of a product."""
-    row = connection.execute(
-        _kept(), {"generation_id": generation_id, "product_id": product_id}
-    ).first()
-    if row is None:
+    rows = connection.rows(_kept(), {"generation_id": generation_id, "product_id": product_id})
+    if not rows:
         return None
+    [row] = rows
     return PreparedRelations(
         Relations.unpack(row.packed),
         newest=row.newest_product,

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection
-
 from backend.database.models import Generation, utcnow
+from backend.database.reader import Reader
 from backend.filters import Where
 from backend.filters.matching import matcher
 from backend.search import statements
@@ -29,18 +28,18 @@ Pins: TypeAlias = Mapping[int, Neighbour]
 """The pinned products of a list, by their positions."""
 
 
-def taken_groups(connection: Connection, query: Query) -> list[Any]:
+def taken_groups(connection: Reader, query: Query) -> list[Any]:
     """Return the groups that former pages have shown."""
     group_by, after = query.shaping.group_by, query.after
     if group_by is None or after is None:
         return []
-    rows = connection.execute(statements.values(), {"ids": sorted(after.shown)}).mappings()
-    values = (row[group_by] for row in rows)
+    rows = connection.rows(statements.values(), {"ids": sorted(after.shown)})
+    values = (getattr(row, group_by) for row in rows)
     return list(dict.fromkeys(value for value in values if value is not None))
 
 
 def find_pins(
-    connection: Connection,
+    connection: Reader,
     index: VectorIndex,
     weighed: Weighed,
     query: Query,
@@ -131,7 +130,7 @@ def _places(query: Query, pins: Pins) -> int:
 
 
 def _relax(
-    connection: Connection,
+    connection: Reader,
     index: VectorIndex,
     weighed: Weighed,
     query: Query,
@@ -184,7 +183,7 @@ def _without(query: Query, clause: str, *, limit: int) -> Query:
 
 
 def finish_answer(
-    connection: Connection,
+    connection: Reader,
     index: VectorIndex,
     weighed: Weighed,
     found: Collecting,
@@ -228,7 +227,8 @@ def _shown(
     """Return what was found as the list shows it, best first, without pinned products."""
     items = found.items
     if weighed.factor != 1:
-        items = [replace(item, score=weighed.score_of(item.score)) for item in items]
+        for item in items:
+            item.score = weighed.score_of(item.score)
     items = query.ruling.weighed(items)
     scores = [item.score for item in items]
     ordered = reordered(index, items, scores, query.shaping, limit=limit, now=utcnow())
@@ -252,5 +252,6 @@ def _finished(
     curve = _curve(generation, query)
     if curve is not None:
         matches = curve.matches([item.score for item in items]).tolist()
-        items = [replace(item, match=it) for item, it in zip(items, matches, strict=True)]
+        for item, match in zip(items, matches, strict=True):
+            item.match = match
     return explain(index, weighed, items) if query.explain and items else items

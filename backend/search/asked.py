@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection
-
 from backend.catalogue.skus import is_sku, normalise
 from backend.database.engine import Database
 from backend.database.models import Generation
+from backend.database.reader import Reader
 from backend.errors import (
     CursorExpired,
     LookalikeError,
@@ -74,7 +73,7 @@ class Asked:
 
 
 def read_product(
-    connection: Connection,
+    connection: Reader,
     active: ActiveGeneration,
     sku: str,
     *,
@@ -93,7 +92,7 @@ def read_product(
         parameters["position"] = (image or 0) - 1
     if exclude:
         parameters["skus"] = [parameters["sku"], *exclude]
-    rows = connection.execute(statements.asked(which, with_others=bool(exclude)), parameters).all()
+    rows = connection.rows(statements.asked(which, with_others=bool(exclude)), parameters)
     if not rows:
         raise NoGeneration
     row = next((it for it in rows if it.sku == parameters["sku"]), None)
@@ -115,7 +114,7 @@ def read_product(
 
 
 def read_again(
-    connection: Connection,
+    connection: Reader,
     active: ActiveGeneration,
     sku: str,
     position: Position,
@@ -133,7 +132,7 @@ def read_again(
     if exclude:
         parameters["skus"] = [parameters["sku"], *exclude]
     statement = statements.asked_again(with_others=bool(exclude))
-    rows = connection.execute(statement, parameters).all()
+    rows = connection.rows(statement, parameters)
     if not rows:
         raise _expired(position)
     row = next((it for it in rows if it.sku == parameters["sku"]), None)
@@ -161,7 +160,7 @@ def _expired(position: Position) -> CursorExpired:
 
 
 def read_each(
-    connection: Connection,
+    connection: Reader,
     active: ActiveGeneration,
     skus: Sequence[str],
     *,
@@ -178,7 +177,7 @@ def read_each(
     if position is not None:
         parameters["generation_id"] = position.generation_id
     statement = statements.asked_each(pinned=position is not None)
-    rows = connection.execute(statement, parameters).all()
+    rows = connection.rows(statement, parameters)
     if not rows:
         raise _expired(position) if position else NoGeneration()
     generation = active.of(rows[0]) if position is None else active.pinned(rows[0])
@@ -216,7 +215,7 @@ def _not_searchable(sku: str, name: str, state: State, reason: str | None) -> No
 
 
 def read_others(
-    connection: Connection,
+    connection: Reader,
     active: ActiveGeneration,
     exclude: Sequence[str],
     position: Position | None = None,
@@ -229,7 +228,7 @@ def read_others(
     parameters: dict[str, Any] = {"skus": list(exclude)} if exclude else {}
     if position is not None:
         parameters["generation_id"] = position.generation_id
-    rows = connection.execute(statement, parameters).all()
+    rows = connection.rows(statement, parameters)
     if not rows:
         raise _expired(position) if position else NoGeneration()
     ids = [row.product_id for row in rows if row.product_id is not None] if exclude else []

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 import numpy as np
-from sqlalchemy import Connection
 
 from backend.database.models import Generation
+from backend.database.reader import Reader
 from backend.filters import OPEN_PREFIX, Condition, Where
 from backend.merchandising.rule_set import Action, Rule
 from backend.search.collecting import Collecting, Passes, collect
@@ -41,7 +41,7 @@ class Candidates:
     """The products that rules name by sku, read once for several lists of one generation."""
 
     def __init__(
-        self, connection: Connection, index: VectorIndex, generation: Generation, *, images: bool
+        self, connection: Reader, index: VectorIndex, generation: Generation, *, images: bool
     ) -> None:
         self._connection = connection
         self._index = index
@@ -166,7 +166,7 @@ class Pinning:
 
 
 def nearest_that_passes(
-    connection: Connection,
+    connection: Reader,
     index: VectorIndex,
     generation: Generation,
     weighed: Weighed,

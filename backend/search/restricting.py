@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from sqlalchemy import Connection
-
+from backend.database.reader import Reader
 from backend.filters import Condition, Where
 from backend.search import statements
 
@@ -15,14 +14,13 @@ Same: TypeAlias = Mapping[str, tuple[str, ...]]
 """Field -> the values that are allowed; empty where none of the products asked about has one."""
 
 
-def read_values(connection: Connection, ids: Sequence[int], fields: Sequence[str]) -> Same:
+def read_values(connection: Reader, ids: Sequence[int], fields: Sequence[str]) -> Same:
     """Read the values that some products have in these columns."""
     if not fields or not ids:
         return dict.fromkeys(fields, ())
-    rows = connection.execute(statements.values(), {"ids": list(ids)}).mappings().all()
+    rows = connection.rows(statements.values(), {"ids": ids})
     return {
-        field: tuple(sorted({row[field] for row in rows if row[field] is not None}))
-        for field in fields
+        field: tuple(sorted({getattr(row, field) for row in rows} - {None})) for field in fields
     }
 
 

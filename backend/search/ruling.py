@@ -14,8 +14,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Connection
-
+from backend.database.reader import Reader
 from backend.filters import Condition
 from backend.filters.matching import ValueOf
 from backend.merchandising.rule_set import Action, Rule, RuleSet
@@ -113,7 +112,7 @@ class Ruling:
 
 
 def rulings(
-    connection: Connection,
+    connection: Reader,
     generation_id: int,
     rules: RuleSet,
     *,

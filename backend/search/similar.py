@@ -8,11 +8,11 @@ from types import MappingProxyType
 from typing import Final, TypeVar
 
 import numpy as np
-from sqlalchemy import Connection
 
 from backend import generations
 from backend.database.engine import Database
 from backend.database.models import Generation, utcnow
+from backend.database.reader import Reader
 from backend.embedders import Block
 from backend.errors import IndexGone, LookalikeError
 from backend.filters import Schema
@@ -125,7 +125,7 @@ class SimilarProducts:
         _say_restricted(answer, same)
         return answer
 
-    def _read(self, connection: Connection, sku: str, query: Query) -> Asked:
+    def _read(self, connection: Reader, sku: str, query: Query) -> Asked:
         if query.after is not None:
             return read_again(connection, self.active, sku, query.after, exclude=query.exclude)
         return read_product(connection, self.active, sku, image=query.image, exclude=query.exclude)
@@ -158,7 +158,7 @@ class SimilarProducts:
 
     def _search(
         self,
-        connection: Connection,
+        connection: Reader,
         generation: Generation,
         basis: Basis,
         query: Query,
@@ -195,7 +195,7 @@ class SimilarProducts:
 
     def _answer_part(
         self,
-        connection: Connection,
+        connection: Reader,
         index: VectorIndex,
         part: Sequence[Asked | LookalikeError],
         query: Query,
@@ -232,7 +232,7 @@ class SimilarProducts:
 
     def _ruled(
         self,
-        connection: Connection,
+        connection: Reader,
         generation: Generation,
         query: Query,
         version: int | None,
@@ -267,7 +267,7 @@ class SimilarProducts:
 
     def _ruled_each(
         self,
-        connection: Connection,
+        connection: Reader,
         index: VectorIndex,
         part: Sequence[Asked | LookalikeError],
         query: Query,
@@ -326,7 +326,7 @@ def _basis_of(asked: Asked) -> Basis:
     return Basis(vector=vector, digest=asked.digest or None)
 
 
-def _restrict(connection: Connection, query: Query, product_id: int) -> tuple[Query, Same]:
+def _restrict(connection: Reader, query: Query, product_id: int) -> tuple[Query, Same]:
     """Return the query with the filter for products like this one, and what that demands."""
     fields = query.shaping.restrict
     if not fields:

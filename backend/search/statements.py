@@ -15,7 +15,6 @@ from sqlalchemy import (
     JSON,
     BindParameter,
     ColumnElement,
-    Connection,
     FromClause,
     Select,
     Table,
@@ -30,6 +29,7 @@ from sqlalchemy.types import NullType
 from backend.catalogue.drafts import FIELDS
 from backend.database import models
 from backend.database.models import ACTIVE, LIVE
+from backend.database.reader import Reader
 from backend.queue.progress import state_column
 from backend.search.shaping import FIELDS as SHAPED
 
@@ -201,9 +201,9 @@ def asked_each(*, pinned: bool = False) -> Select[Any]:
     return select(*columns).select_from(source).where(_is_queried(pinned=pinned))
 
 
-def read_skus(connection: Connection, ids: Collection[int]) -> dict[int, str]:
+def read_skus(connection: Reader, ids: Collection[int]) -> dict[int, str]:
     """Return the skus of some products by their ids."""
-    rows = connection.execute(_skus(), {"ids": list(ids)})
+    rows = connection.rows(_skus(), {"ids": ids})
     return {row.id: row.sku for row in rows}
 
 

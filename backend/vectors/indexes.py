@@ -118,8 +118,8 @@ class Indexes:
                 f"LOOKALIKE_QDRANT_GRPC_PORT={settings.qdrant_grpc_port} say where it is"
             ) from error
 
-    def compare_replicas(self, generation: Generation) -> ReplicaReport:
-        """Compare what the nodes of a Qdrant cluster hold of a generation.
+    def compare_replicas(self, generation: Generation, *, full: bool = False) -> ReplicaReport:
+        """Compare what the nodes of a Qdrant cluster hold of a generation, all vectors if `full`.
 
         Raises ConfigurationError where QDRANT_URL names fewer than two nodes.
         """
@@ -137,7 +137,7 @@ class Indexes:
             for node in nodes
         }
         collection = self._settings.qdrant_prefix + generation.collection
-        return compare_replicas(self.nodes(), indexes, collection=collection)
+        return compare_replicas(self.nodes(), indexes, collection=collection, full=full)
 
     def problem(self) -> str | None:
         """Return why the Qdrant server is not asked now, None where it is or there is none."""

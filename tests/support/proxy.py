@@ -98,7 +98,11 @@ class Proxy:
         if isinstance(self._target, int):
             return socket.create_connection(("127.0.0.1", self._target))
         made = socket.socket(socket.AF_UNIX)
-        made.connect(self._target)
+        try:
+            made.connect(self._target)
+        except OSError:
+            made.close()
+            raise
         return made
 
     def _pump(self, source: socket.socket, target: socket.socket, answers: bool) -> None:

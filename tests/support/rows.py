@@ -70,3 +70,22 @@ def statements_of(db: Database) -> Iterator[list[str]]:
     event.listen(db.engine, "before_cursor_execute", note)
     yield statements
     event.remove(db.engine, "before_cursor_execute", note)
+
+
+@contextmanager
+def traced(db: Database) -> Iterator[list[str]]:
+    """Collect all that SQLite is told, also past SQLAlchemy, with the values in the text."""
+    told: list[str] = []
+    drivers: list[Any] = []
+
+    def trace(driver: Any, _record: Any, _proxy: Any) -> None:
+        driver.set_trace_callback(told.append)
+        drivers.append(driver)
+
+    event.listen(db.engine, "checkout", trace)
+    try:
+        yield told
+    finally:
+        event.remove(db.engine, "checkout", trace)
+        for driver in drivers:
+            driver.set_trace_callback(None)

@@ -33,6 +33,11 @@ def wait_for(what: Callable[[], Any], *, seconds: float = 20, every: float = 0.1
     return found
 
 
+def busy_factor() -> float:
+    """How many times longer than alone a process may wait for a processor of this host now."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 # --- PostgreSQL --------------------------------------------------------------------------------
 
 

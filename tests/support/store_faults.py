@@ -16,6 +16,7 @@ from unittest import mock
 import psutil
 import redis as redis_client
 from sqlalchemy import make_url
+from sqlalchemy.exc import OperationalError
 
 from support.bucket import BUCKET, BucketServer
 from support.proxy import Proxy
@@ -127,6 +128,7 @@ class Stores:
         found["qdrant", "credentials"] = lambda: _file(self.qdrant.folder / "denied")
         if MAY_MOUNT:
             found["postgresql", "full disk"] = lambda: full_disk(self.postgres.folder)
+            found["postgresql", "full disk to the log"] = self._no_log
         found["redis", "full disk"] = self._no_memory
         found["qdrant", "full disk"] = lambda: _file(self.qdrant.folder / "full")
         return found
@@ -177,6 +179,17 @@ class Stores:
         run_sql(self.postgres.admin, "ALTER ROLE shop NOLOGIN", ended)
         yield
         run_sql(self.postgres.admin, "ALTER ROLE shop LOGIN")
+
+    @contextmanager
+    def _no_log(self) -> Iterator[None]:
+        """Fill the disk until the server has no room for its log, which ends it."""
+        message = "SELECT pg_logical_emit_message(true, 'full', repeat('x', 1000000))"
+        with full_disk(self.postgres.folder):
+            with suppress(OperationalError):
+                for _ in range(400):  # the size of the disk
+                    run_sql(self.postgres.admin, message)
+            yield
+        self.postgres.start()  # unless it has come back by itself
 
     @contextmanager
     def _password(self) -> Iterator[None]:

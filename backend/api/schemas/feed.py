@@ -102,6 +102,7 @@ class FeedOptionsBody(RequestBody):
     delimiter: _Text | None = None
     encoding: Annotated[_Text, Field(json_schema_extra={"minLength": 1})] | None = None
     decimal: Annotated[_Text, Field(json_schema_extra={"enum": [".", ","]})] | None = None
+    numeric: list[_Text] = Field([], description="columns of attributes that are numbers")
     prune: bool = Field(False, description="remove products that the feed does not hold")
     prune_at_most: _Text = Field(
         DEFAULT_LIMIT.text, description="20% or 500: if more would be removed, none is"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
+import os
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Annotated, Final, Literal, TypeAlias
 
+import orjson
 from pydantic import AfterValidator, BaseModel, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
@@ -67,7 +68,8 @@ TEXT_WEIGHT: Final = (
     "how much the text counts beside an image or a product, from 0 to 1; 0.5 if absent"
 )
 EXPLAIN: Final = (
-    "whether each item says how similar the parts of its vector are, and which rules have acted"
+    "whether each item says how similar the parts of its vector are, what it shares with the query "
+    "product, its place in its category, and which rules have acted; `meta` says what was left out"
 )
 
 
@@ -114,11 +116,35 @@ class RuleActed(Document):
     action: Action
 
 
+class CategoryPlace(Document):
+    """The place of a product among those of its category, by similarity to the query."""
+
+    field: str = Field(description="article_type, sub_category or master_category")
+    value: str
+    place: int = Field(ge=1, description="1 is the most similar one, whatever the filter")
+    products: int | None = Field(
+        description="of the category, without the query's; null where the store cannot count"
+    )
+    percentile: float | None = Field(
+        ge=0, le=100, description="which share of the others is less similar, in percent"
+    )
+
+
 class Explanation(Document):
     """Why a product is an answer."""
 
     parts: list[ScorePart]
     rules: list[RuleActed] = Field([], description="the rules that have acted on it")
+    shared: dict[str, Scalar] | None = Field(
+        None,
+        description="fields and attributes in which it has the value of the query product; absent "
+        "for a query without a product",
+    )
+    category: CategoryPlace | None = Field(
+        None,
+        description="absent without a category, beyond its 200 nearest products, and for more than "
+        "ten categories in an answer",
+    )
 
 
 class Neighbour(Document):
@@ -157,6 +183,24 @@ class RulesMeta(Document):
     hidden: int = Field(description="products that were near enough, and are hidden")
     acted: list[RuleEffect]
     not_pinned: list[NotPinned]
+
+
+class ClauseEffect(Document):
+    """How many products do not pass the filter by a field."""
+
+    clause: str = Field(description="a field of the filter, of a placement's, or of `restrict`")
+    products: int
+
+
+class LeftOutMeta(Document):
+    """Which clauses left products out that are as similar as those of the list."""
+
+    looked_at: int = Field(
+        description="the nearest products, as far as the last item of a full list; 200 at most"
+    )
+    clauses: list[ClauseEffect] = Field(
+        description="a product that fails several clauses counts for each of them"
+    )
 
 
 class PlacementMeta(Document):
@@ -199,6 +243,7 @@ class SimilarMeta(BaseModel):
     min_match_score: float | None = Field(None, description=MATCH_SCORE)
     placement: PlacementMeta | None = None
     rules: RulesMeta | None = Field(None, description="only where `explain` is given")
+    left_out: LeftOutMeta | None = Field(None, description="only where `explain` is given")
 
 
 class SimilarAnswer(Document):
@@ -480,7 +525,7 @@ def write_answer(
     return {
         "items": [_write_item(item, writer) for item in answer.items],
         "next_cursor": next_cursor,
-        "recommendation_id": id_of_similar(answer.generation.id, uuid.uuid4().hex),
+        "recommendation_id": id_of_similar(answer.generation.id, os.urandom(16).hex()),
         "generation": answer.generation.id,
         "request_id": request_id,
         "meta": meta,
@@ -500,7 +545,7 @@ class EachAnswer:
             "sku": sku,
             "status": 200,
             "items": [self._item(item) for item in answer.items],
-            "recommendation_id": id_of_similar(answer.generation.id, uuid.uuid4().hex),
+            "recommendation_id": id_of_similar(answer.generation.id, os.urandom(16).hex()),
             "query_state": answer.meta["query_state"],
             "index_lags": answer.meta["index_lags"],
         }
@@ -534,8 +579,11 @@ def rules_of_item(item: found.Neighbour) -> list[Json]:
 
 def product_of_item(item: found.Neighbour, writer: ProductWriter) -> Json:
     """Return the product of an item as JSON, with the members that are wanted."""
+    columns = item.shown
+    if isinstance(columns["attributes"], str):  # JSON as SQLite keeps it: it need not be read
+        columns["attributes"] = orjson.Fragment(columns["attributes"])
     return writer.write(
-        item.shown,
+        columns,
         item.state,
         item.reason,
         digest=item.product.image_digest,
@@ -552,5 +600,15 @@ def _write_item(item: found.Neighbour, writer: ProductWriter) -> Json:
         written["explain"] = {
             "parts": [part._asdict() for part in item.parts],
             "rules": rules_of_item(item),
+            **_reasons(item),
         }
     return written
+
+
+def _reasons(item: found.Neighbour) -> Json:
+    shown: Json = {} if item.shared is None else {"shared": dict(item.shared)}
+    if item.rank is not None:
+        percentile = item.rank.percentile
+        rounded = None if percentile is None else round(percentile, 2)
+        shown["category"] = {**item.rank._asdict(), "percentile": rounded}
+    return shown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
@@ -13,6 +13,7 @@ from backend.catalogue.drafts import FIELDS, round_money
 from backend.catalogue.sources.availability import read_availability
 from backend.catalogue.sources.feed import RowWarning, WarningKind
 from backend.catalogue.sources.money import COMMA, POINT, SYMBOLS, Price, PriceColumn, read_price
+from backend.catalogue.sources.numbers import read_number
 from backend.errors import ConfigurationError, UnreadableCatalogue
 
 _ALSO: Final[Mapping[str, Sequence[str]]] = {  # in addition to the field's own name
@@ -46,6 +47,7 @@ class Columns:
     fields: Mapping[str, int]
     attributes: Mapping[str, int]
     prices: PriceColumn = field(default_factory=PriceColumn)
+    numeric: frozenset[str] = frozenset()  # attributes that are numbers
 
     def see(self, values: Sequence[Any]) -> None:
         """Look at a record's price: how all are written decides what 1.299 means."""
@@ -69,7 +71,7 @@ class Columns:
                 if name == "price":
                     warnings += self._read_price(values[position], fields)
                 else:
-                    fields[name] = _READ.get(name, _text)(as_text(values[position]))
+                    fields[name] = READERS.get(name, _text)(as_text(values[position]))
             except ValueError as wrong:
                 kind = _KINDS.get(name, WarningKind.VALUE)
                 warnings.append(RowWarning(kind, f"{name}: {wrong}"))
@@ -80,7 +82,24 @@ class Columns:
         }
         if open_attributes:
             fields["attributes"] = {**open_attributes, **(fields.get("attributes") or {})}
+        if self.numeric and fields.get("attributes"):
+            fields["attributes"], wrong_ones = self._with_numbers(fields["attributes"])
+            warnings += wrong_ones
         return fields, tuple(warnings)
+
+    def _with_numbers(
+        self, attributes: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], list[RowWarning]]:
+        """Return attributes with numbers where these are declared; what is none is left out."""
+        found, warnings = dict(attributes), []
+        for name in self.numeric & attributes.keys():
+            if not isinstance(text := found[name], str):
+                continue
+            found[name] = read_number(text, decimal=self.prices.given)
+            if found[name] is None:
+                said = f"attributes.{name}: {text[:40]!r} is not a number"
+                warnings.append(RowWarning(WarningKind.ATTRIBUTE, said))
+        return found, sorted(warnings)
 
     def _read_price(self, cell: Any, fields: dict[str, Any]) -> list[RowWarning]:
         """Read a price and its currency into the fields; `currency` is read before `price`.
@@ -112,13 +131,15 @@ def match(
     *,
     decimal: str | None = None,
     delimiter: str = "",
+    numeric: Collection[str] = (),
 ) -> Columns:
     """Find the columns of our fields: as given, else by name, ignoring case and underscores.
 
     `decimal` is the separator of decimals in prices, where the operator has named it. Without it,
     and where no price tells, a `delimiter` of ; means a comma: it is used where commas are taken.
-    Raises ConfigurationError for a field that does not exist; UnreadableCatalogue for a column
-    that does not exist, and for a table without a sku.
+    `numeric` are columns of attributes that are numbers. Raises ConfigurationError for a field that
+    does not exist; UnreadableCatalogue for a column that does not exist, and for a table without a
+    sku.
     """
     unknown = sorted(set(given) - {"sku", *FIELDS})
     if unknown:
@@ -144,8 +165,13 @@ def match(
     if "price" in fields:
         fields["price"] = fields.pop("price")  # behind the currency
     default = COMMA if delimiter == ";" else POINT
+    for name in numeric:
+        _position(header, name, found)
     return Columns(
-        fields=fields, attributes=rest, prices=PriceColumn(given=decimal, default=default)
+        fields=fields,
+        attributes=rest,
+        prices=PriceColumn(given=decimal, default=default),
+        numeric=frozenset(numeric),
     )
 
 
@@ -252,10 +278,11 @@ def _object(text: str) -> dict[str, Any]:
     return value
 
 
-_READ: Final[Mapping[str, Callable[[str], Any]]] = {
+READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "year": _year,
     "currency": _currency,
     "link": _link,
     "in_stock": read_availability,
     "attributes": _object,
 }
+"""How the text of a field becomes a value; fields that are not here are texts."""

@@ -8,24 +8,18 @@ from __future__ import annotations
 
 import csv
 import re
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, BinaryIO, Final, NamedTuple
 
-from backend.catalogue.sources.encodings import (
-    TITLES,
-    Packing,
-    TextFormat,
-    open_lines,
-    single_byte_encoding,
-)
-from backend.catalogue.sources.feed import CutOff, Reject, RowWarning, WarningKind
+from backend.catalogue.sources.csv_lines import Line, Lines
+from backend.catalogue.sources.encodings import Packing, open_lines
+from backend.catalogue.sources.feed import Reject, RowWarning, WarningKind
 from backend.catalogue.sources.files import DAMAGED
 from backend.errors import UnreadableCatalogue
 
-LONGEST_LINE: Final = 1_000_000  # bytes; the rest is dropped, so the record does not fit the header
 HEADER_LINES: Final = 50  # at most so many lines of comments, and of the header itself
 COMPARED_ROWS: Final = 20  # from which the delimiter is found
 DELIMITERS: Final = ",;\t|"
@@ -154,6 +148,7 @@ def read_records(
     """
     reader = csv.reader(lines, delimiter=header.delimiter, strict=True)
     while True:
+        yield from _plain_records(lines, header, key=key, free_text=free_text)
         lines.taken.clear()
         try:
             values: Sequence[str] | None = next(reader)
@@ -172,9 +167,35 @@ def read_records(
                 lines.give_back()
                 yield Reject(lines.taken[0].number, None, str(error))
                 continue
-        is_header = list(values) == header.columns  # again, where files were joined
-        if any(value.strip() for value in values) and not is_header:
+        if _is_record(values, header):
             yield _fitted(lines, header, values, warnings, key=key, free_text=free_text)
+
+
+def _plain_records(
+    lines: Lines, header: Header, *, key: int, free_text: int | None
+) -> Iterator[TableRecord | Reject]:
+    """Read the records that follow as long as each is one plain line."""
+    columns, key_name = len(header.columns), header.columns[key]
+    while texts := lines.take_plain():
+        reader = csv.reader(texts, delimiter=header.delimiter, strict=True)
+        first, done = lines.number - len(texts) + 1, 0
+        with suppress(csv.Error):
+            for values in reader:
+                if reader.line_num != done + 1:  # a quote is open at the end of the line
+                    break
+                line = first + done
+                done += 1
+                if len(values) == columns and values[key].strip() and values[key] != key_name:
+                    yield TableRecord(line, values)
+                elif _is_record(values, header):
+                    lines.taken[:] = [Line(line, texts[done - 1], ())]
+                    yield _fitted(lines, header, values, (), key=key, free_text=free_text)
+        lines.read_again(texts[done:])
+
+
+def _is_record(values: Sequence[str], header: Header) -> bool:
+    """Tell a record from an empty line, and from the header that comes again in joined files."""
+    return any(value.strip() for value in values) and list(values) != header.columns
 
 
 def _first_line_alone(
@@ -230,101 +251,3 @@ def _fitted(
 def text_warnings(texts: Iterable[str]) -> tuple[str, ...]:
     """Return warnings about encodings and quotes."""
     return tuple(RowWarning(WarningKind.TEXT, text) for text in texts)
-
-
-class _Line(NamedTuple):
-    number: int
-    text: str
-    warnings: tuple[str, ...]
-
-
-@dataclass
-class Lines:
-    """The decoded lines of a file; all that were taken, except the first, can be given back."""
-
-    stream: BinaryIO
-    format: TextFormat
-    packing: Packing
-    number: int = 0  # of the last line read
-    is_cut_off: bool = False  # the last line has no line end
-    is_closed: bool = False  # but its record shows by itself that it is whole
-    has_open_quote: bool = False  # or that it is not
-    taken: list[_Line] = field(default_factory=list)
-    again: deque[_Line] = field(default_factory=deque)
-    notes: tuple[str, ...] = ()  # about the whole file; the first record takes them
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = self.again.popleft() if self.again else self._read()
-        if line is None:
-            raise StopIteration
-        self.taken.append(line)
-        return line.text
-
-    def give_back(self) -> None:
-        """Let all lines of this record, except the first, be read again."""
-        self.again.extendleft(reversed(self.taken[1:]))
-        del self.taken[1:]
-
-    def peek(self, count: int) -> list[_Line]:
-        """Return the next lines, which stay to be read."""
-        while len(self.again) < count and (line := self._read()):
-            self.again.append(line)
-        return list(islice(self.again, count))
-
-    def skip(self, count: int) -> None:
-        """Skip lines that were peeked at."""
-        for _ in range(count):
-            self.again.popleft()
-
-    def cut_off(self, *, is_broken: bool, proven: bool = False) -> CutOff | None:
-        """Return why the file may have ended early, None if it is whole; after the last line.
-
-        `is_broken`: the last line gave no record. `proven`: the file has the length that it should
-        have. Then a last line without its end counts as whole; so does one that ends in a quote.
-        """
-        if self.packing.ended_early:
-            return CutOff(self.packing.ended_early, is_certain=True)
-        proven = proven or self.packing.is_proven or self.is_closed
-        is_broken = is_broken or self.has_open_quote
-        if not self.is_cut_off or (proven and not is_broken):
-            return None
-        return CutOff(f"the last line, {self.number}, has no line end", is_certain=is_broken)
-
-    def _read(self) -> _Line | None:
-        raw = rest = _read_line(self.stream)
-        if not raw:
-            return None
-        while len(rest) == LONGEST_LINE and not rest.endswith(b"\n"):
-            rest = _read_line(self.stream)
-        self.is_cut_off = not rest.endswith(b"\n")
-        self.number += 1
-        text, warnings = self._decode(raw)
-        if self.number == 1 and self.format.note:
-            self.notes = (self.format.note,)
-        return _Line(self.number, text, warnings)
-
-    def _decode(self, raw: bytes) -> tuple[str, tuple[str, ...]]:
-        """Decode one line, because files may mix encodings; return warnings about corrections."""
-        warnings: tuple[str, ...] = ()
-        try:
-            text = raw.decode()
-        except UnicodeDecodeError:
-            fallback = self.format.fallback or single_byte_encoding(raw)
-            text = raw.decode(fallback, errors="replace")
-            if not self.format.note:
-                warnings = (f"not UTF-8; read as {TITLES[fallback]}",)
-        if text.startswith("\ufeff"):  # where files were joined
-            text = text.lstrip("\ufeff")
-        if "\0" in text:
-            return text.replace("\0", ""), (*warnings, "NUL characters were left out")
-        return text, warnings
-
-
-def _read_line(stream: BinaryIO) -> bytes:
-    try:
-        return stream.readline(LONGEST_LINE)
-    except DAMAGED as error:
-        raise UnreadableCatalogue(f"the file is damaged: {error}") from None

@@ -161,11 +161,11 @@ def _has_lone_returns(sample: bytes, encoding: str) -> bool:
 
 def open_lines(
     stream: BinaryIO, packing: Packing, *, encoding: str | None = None
-) -> tuple[BinaryIO, TextFormat]:
+) -> tuple[io.BufferedReader, TextFormat]:
     """Unpack gzip, find the encoding, and return a stream of lines that end in LF.
 
     A file that is UTF-8 or of one byte a character stays as it is, because its lines may differ:
-    `csv_records` decodes each. All other encodings are turned into UTF-8.
+    `csv_lines` decodes each. All other encodings are turned into UTF-8.
 
     Raises ConfigurationError for an unknown `encoding`.
     """

@@ -68,6 +68,7 @@ class FeedRow:
     more_images: tuple[str, ...] = ()  # paths and addresses of further images, as the feed has them
     further: tuple[ImageFile | str, ...] | None = None
     """Those of them that were found, addresses as text; None: the feed names one image a row."""
+    is_checked: bool = False  # the fields are as `products.parse` returns them, the sku too
 
 
 @dataclass(frozen=True)

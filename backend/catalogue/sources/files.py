@@ -5,6 +5,7 @@ from __future__ import annotations
 import lzma
 import os
 import posixpath
+import re
 import stat
 import zipfile
 import zlib
@@ -29,6 +30,8 @@ LESS_CERTAIN: Final = (  # names that other files beside a table often have
 LEAST_CERTAIN: Final = (".txt", ".tab", ".txt.gz")  # Google's own examples are .txt
 _ONE_TABLE: Final = f"a catalogue holds {STYLES}, or one CSV, JSON Lines, XML or Parquet file"
 _NAME_IT: Final = "Name the file itself."
+_PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+"""Of a file: it has no path before it, and nothing in it that a URI would have to escape."""
 DAMAGED: Final = (  # what reading a member of a damaged or encrypted zip raises
     OSError,
     EOFError,
@@ -120,6 +123,8 @@ class Folder:
 
     def image(self, relative: str, *, base: str = "") -> ImageFile | None:
         """Find an image, with one system call if its folder was looked at before."""
+        if _PLAIN_NAME.fullmatch(relative) and (found := self._exact_name(relative, base)):
+            return found
         path = cleaned(relative)
         for spelled in spellings(path):
             if found := self._exact(spelled, base):
@@ -131,6 +136,9 @@ class Folder:
 
     def _exact(self, path: str, base: str) -> ImageFile | None:
         parent, name = posixpath.split(path)
+        return self._exact_name(name, base, parent)
+
+    def _exact_name(self, name: str, base: str, parent: str = "") -> ImageFile | None:
         folder = self._real_folder(base, parent)
         return self._in(folder, name) if folder else None
 
@@ -198,12 +206,23 @@ def _open_without_waiting(path: str, flags: int) -> int:
 def _local_image(path: str, status: os.stat_result) -> ImageFile | None:
     if not stat.S_ISREG(status.st_mode):
         return None
+    folder, _, name = path.rpartition("/")
     return ImageFile(
-        uri="file://" + quote(path),
+        uri=f"{_folder_uri(folder)}/{name if _PLAIN_NAME.fullmatch(name) else quote(name)}",
         size=status.st_size,
         mtime_ns=status.st_mtime_ns,
-        read=lambda most: images.read_file(path, limits=images.ImageLimits(max_bytes=most)),
+        read=lambda most: images.read_file(path, limits=_limits(most)),
     )
+
+
+@lru_cache(maxsize=64)
+def _folder_uri(folder: str) -> str:
+    return "file://" + quote(folder)
+
+
+@lru_cache(maxsize=4)
+def _limits(most: int) -> images.ImageLimits:
+    return images.ImageLimits(max_bytes=most)
 
 
 def read_if_there(files: Files, relative: str, *, most: int) -> bytes | None:

@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from backend.catalogue.sources.csv_records import LONGEST_LINE, open_csv, text_warnings
+from backend.catalogue.sources.csv_lines import LONGEST_LINE
+from backend.catalogue.sources.csv_records import open_csv, text_warnings
 from backend.catalogue.sources.feed import Reject
 from backend.catalogue.sources.named_records import NamedRecord, NamedRecords
 

@@ -22,6 +22,7 @@ class FeedMapping:
     format: str | None = None  # a preset's name; None: recognised by the header
     delimiter: str | None = None  # of a CSV file; None: recognised
     encoding: str | None = None  # of a text file; None: recognised
+    numeric: tuple[str, ...] = ()  # columns of attributes that are numbers
     image_folders: tuple[str, ...] = ("",)  # where the paths of a column begin, tried in order
 
 
@@ -30,7 +31,7 @@ DEFAULT_MAPPING: Final = FeedMapping()
 
 
 def read_mapping(path: Path) -> FeedMapping:
-    """Read a mapping from a TOML or JSON file with a table `map`, a template `image` and `decimal`.
+    """Read a mapping from a TOML or JSON file with a table `map`, a list `numeric`, and texts.
 
     Raises ConfigurationError for any other content.
     """
@@ -45,12 +46,15 @@ def read_mapping(path: Path) -> FeedMapping:
 def _checked(loaded: Any, path: Path) -> FeedMapping:
     texts = ("image", "decimal", "format", "delimiter", "encoding")
     problem = None
-    if not isinstance(loaded, dict) or not set(loaded) <= {"map", *texts}:
-        problem = f"it can hold `map`, {', '.join(f'`{name}`' for name in texts)}, nothing else"
+    if not isinstance(loaded, dict) or not set(loaded) <= {"map", "numeric", *texts}:
+        names = ", ".join(f"`{name}`" for name in ("map", "numeric", *texts))
+        problem = f"it can hold {names}, nothing else"
     elif not isinstance(loaded.get("map", {}), dict):
         problem = "`map` must be a table of field = column"
     elif not all(isinstance(column, str) for column in loaded.get("map", {}).values()):
         problem = "a column in `map` must be a string"
+    elif not _is_list_of_texts(loaded.get("numeric", [])):
+        problem = "`numeric` must be a list of columns"
     elif wrong := [name for name in texts if not isinstance(loaded.get(name, ""), str)]:
         problem = f"`{wrong[0]}` must be a string"
     elif loaded.get("decimal", ".") not in (".", ","):
@@ -60,7 +64,12 @@ def _checked(loaded: Any, path: Path) -> FeedMapping:
     given = {name: loaded[name] for name in texts if name in loaded}
     if "delimiter" in given:
         given["delimiter"] = checked_delimiter(given["delimiter"])
-    return FeedMapping(columns=loaded.get("map", {}), **given)
+    numeric = tuple(loaded.get("numeric", ()))
+    return FeedMapping(columns=loaded.get("map", {}), numeric=numeric, **given)
+
+
+def _is_list_of_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(it, str) for it in value)
 
 
 def checked_delimiter(text: str) -> str:

@@ -159,6 +159,11 @@ def read_price(text: str, *, decimal: str = POINT) -> Price:
     return Price(amount, _currency(text, written.currencies))
 
 
+def is_plain_price(text: str) -> bool:
+    """Tell whether a price is an amount without a currency that can be read in one way only."""
+    return _PLAIN.fullmatch(text) is not None
+
+
 def is_ambiguous(text: str) -> bool:
     """Tell whether a price such as 1.299 can be a thousand, or one with three decimals."""
     if _PLAIN.fullmatch(text):

@@ -178,6 +178,10 @@ PRESETS: Final = (
 NAMES: Final = tuple(preset.name for preset in PRESETS)
 
 
+_DIVIDER: Final = re.compile(r"[>/,]")
+"""What a path has between its categories, in every preset."""
+
+
 def find_preset(columns: Sequence[str], name: str | None) -> Preset:
     """Return the preset with a name, or the one whose columns a header has; else the plain table.
 
@@ -220,7 +224,7 @@ def category_fields(preset: Preset, fields: Mapping[str, Any]) -> Mapping[str, A
     Of several paths in one cell the deepest is taken.
     """
     text = fields.get("article_type")
-    if preset is TABLE or not isinstance(text, str):
+    if preset is TABLE or not isinstance(text, str) or not _DIVIDER.search(text):
         return fields
     paths = _split_paths(text, preset.paths_end) if preset.paths_end else [text]
     divider = re.compile(r"[>/]" if preset.name == "magento" else r">")

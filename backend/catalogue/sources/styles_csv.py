@@ -69,7 +69,7 @@ class StylesCsv:
             return row
         try:
             details = json.loads(data)["data"]
-            return replace(row, fields=_merged(row.fields, details))
+            return replace(row, fields=_merged(row.fields, details), is_checked=False)
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
             unread = f"{name} is not the JSON that it should be"
             return replace(row, warnings=(*row.warnings, unread))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import string
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from backend.catalogue.sources.columns import Columns, as_text, match, plain
+from backend.catalogue.sources.csv_lines import Lines
 from backend.catalogue.sources.csv_records import (
     Header,
-    Lines,
     TableRecord,
     open_csv,
     read_header,
@@ -29,10 +28,12 @@ from backend.catalogue.sources.feed import (
 )
 from backend.catalogue.sources.files import Files
 from backend.catalogue.sources.image_cells import checked_address, is_address, split_images
+from backend.catalogue.sources.image_template import Template
 from backend.catalogue.sources.mapping import FeedMapping
-from backend.catalogue.sources.presets import apply_preset, category_fields, find_preset
+from backend.catalogue.sources.presets import TABLE, apply_preset, category_fields, find_preset
 from backend.catalogue.sources.publication import Publication
-from backend.errors import ConfigurationError, ForbiddenImage, UnreadableCatalogue
+from backend.catalogue.sources.row_plan import RowPlan
+from backend.errors import ForbiddenImage, UnreadableCatalogue
 from backend.vectors.image_points import MOST_IMAGES
 
 IMAGES: Final = {"images", "imageurls", "imagelinks", "imagesrc", "imageuris", "photos"}
@@ -81,12 +82,20 @@ class Table:
             image = None
         image = mapping.image or image
         self._template = Template(image, self._header, self._columns) if image else None
+        is_text_alone = type(self) is Table and self.preset.arrange is None
+        self._plan = RowPlan.make(self._columns) if is_text_alone else None
 
     def _match(self, mapping: FeedMapping) -> tuple[Columns, Sequence[int]]:
         """Find the columns of our fields, and those of further images, which are no attributes."""
         names = self._header.columns
         given = {**_by_bare_names(names, mapping), **mapping.columns}
-        columns = match(names, given, decimal=mapping.decimal, delimiter=self._header.delimiter)
+        columns = match(
+            names,
+            given,
+            decimal=mapping.decimal,
+            delimiter=self._header.delimiter,
+            numeric=mapping.numeric,
+        )
         image = columns.fields.get("image_uri")
         alike = {plain(names[image])} if image is not None else set()
         more = [
@@ -175,17 +184,36 @@ class Table:
             self._cut_off = lines.cut_off(is_broken=is_broken, proven=self._files.proves_the_end)
 
     def _row(self, record: TableRecord) -> FeedRow | Reject:
-        fields, warnings = self._columns.read(record.values)
-        sku, uri = fields.pop("sku"), fields.pop("image_uri", None)
+        plain = self._plan.read(record.values) if self._plan else None
+        sku, uri, fields = plain or (None, None, {})
+        warnings = record.warnings
+        if plain is None:
+            fields, wrong = self._columns.read(record.values)
+            sku, uri = fields.pop("sku"), fields.pop("image_uri", None)
+            warnings += wrong
         if sku is None:
             return Reject(record.line, None, "the sku is empty")
-        warnings += self._publication.apply(record.values, fields, warnings)
-        fields = dict(category_fields(self.preset, fields))
-        row = FeedRow(line=record.line, sku=sku, fields=fields, warnings=record.warnings + warnings)
+        if self._publication.columns:
+            warnings += self._publication.apply(record.values, fields, warnings)
+        if self.preset is not TABLE:
+            fields = dict(category_fields(self.preset, fields))
+        image = None
+        if self._template:
+            image, wrong_image = self._templated_image(self._template.fill(record.values))
+            warnings += wrong_image
+        row = FeedRow(
+            line=record.line,
+            sku=sku,
+            fields=fields,
+            image=image,
+            warnings=warnings,
+            is_checked=plain is not None,
+        )
+        return row if self._template else self._with_named_images(row, uri, record)
+
+    def _with_named_images(self, row: FeedRow, cell: str | None, record: TableRecord) -> FeedRow:
         try:
-            if self._template:
-                return self._with_image(row, self._template.fill(record.values))
-            return self._with_named_image(row, uri, self._more_images(record))
+            return self._with_named_image(row, cell, self._more_images(record))
         except ForbiddenImage as error:
             return _warned(row, WarningKind.IMAGE, error.message)
 
@@ -222,7 +250,8 @@ class Table:
                 row = _warned(row, WarningKind.IMAGE, error.message)
                 continue
             if image is None:
-                row = self._missing(row, named)
+                missing = self._missing(named)
+                row = replace(row, warnings=(*row.warnings, missing))
             else:
                 found.append(image)
         if not found:
@@ -240,19 +269,21 @@ class Table:
         found = (self._files.image(relative, base=base) for base in self._image_folders)
         return next(filter(None, found), None)
 
-    def _with_image(self, row: FeedRow, relative: str) -> FeedRow:
-        """Look for the row's image; without one the row is kept, and will end in the quarantine."""
-        image = self._find(relative) if relative else None
-        if image:
-            return replace(row, image=image)
+    def _templated_image(self, relative: str) -> tuple[ImageFile | None, tuple[RowWarning, ...]]:
+        """Look for a row's image; without one the row is kept, and will end in the quarantine."""
         if not relative:
-            return _warned(row, WarningKind.NO_IMAGE, "no image is named")
-        return self._missing(row, relative)
+            return None, (RowWarning(WarningKind.NO_IMAGE, "no image is named"),)
+        try:
+            if image := self._find(relative):
+                return image, ()
+        except ForbiddenImage as error:
+            return None, (RowWarning(WarningKind.IMAGE, error.message),)
+        return None, (self._missing(relative),)
 
-    def _missing(self, row: FeedRow, relative: str) -> FeedRow:
+    def _missing(self, relative: str) -> RowWarning:
         base = self._template.base if self._template else ""
         path = "/".join(filter(None, (base, relative)))
-        return _warned(row, WarningKind.IMAGE, f"there is no image {path}")
+        return RowWarning(WarningKind.IMAGE, f"there is no image {path}")
 
 
 def _warned(row: FeedRow, kind: WarningKind, text: str) -> FeedRow:
@@ -281,45 +312,3 @@ def _by_bare_names(names: Sequence[str], mapping: FeedMapping) -> dict[str, str]
 
 def _is_numbered_image(name: str) -> bool:
     return bool(_NUMBERED.fullmatch(plain(name)))
-
-
-class Template:
-    """The path of a row's image, as a format string over our fields and the shop's columns.
-
-    Only plain names with a format are allowed: `{sku.__class__}` would give access to Python.
-    """
-
-    def __init__(self, text: str, header: Header, columns: Columns) -> None:
-        start = text.partition("{")[0]
-        self.base = start.rpartition("/")[0]
-        self._text = text[len(self.base) + 1 :] if self.base else text
-        self._positions = {name: at for at, name in enumerate(header.columns)}
-        self._positions |= columns.fields
-        self._check()
-
-    def fill(self, values: Sequence[Any]) -> str:
-        """Return the path of a row's image, below `base`."""
-        return self._text.format_map(_Values(values, self._positions))
-
-    def _check(self) -> None:
-        try:
-            names = list(string.Formatter().parse(self._text))
-        except ValueError as error:
-            raise ConfigurationError(f"the image template: {error}") from None
-        for _, name, spec, conversion in names:
-            if name is not None and (name not in self._positions or "{" in (spec or "")):
-                known = ", ".join(self._positions)
-                raise ConfigurationError(f"the image template has {{{name}}}; there are: {known}")
-            if conversion:
-                raise ConfigurationError("the image template takes no conversions such as !r")
-
-
-class _Values(dict[str, Any]):
-    """The values of one record by name, stripped when they are read."""
-
-    def __init__(self, values: Sequence[Any], positions: Mapping[str, int]) -> None:
-        super().__init__()
-        self._values, self._positions = values, positions
-
-    def __missing__(self, name: str) -> str:
-        return as_text(self._values[self._positions[name]])

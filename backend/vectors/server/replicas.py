@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
-from backend.vectors import VectorIndex
+import numpy as np
+
+from backend.vectors import StoredPoint, VectorIndex
 from backend.vectors.server.nodes import Nodes
 
 EXAMPLES: Final = 10
@@ -18,7 +22,17 @@ LOOKS: Final = 3
 """A point that is written meanwhile differs for a moment, so points that differ are read again."""
 
 PAUSE_SECONDS: Final = 1.0
+
+SAMPLE: Final = 0.01
+"""Share of the vectors that are compared, at least one of a page, unless all are."""
+
+CLOSE: Final = 1e-5
+"""Largest difference between coordinates of one vector: each node makes its length 1 by itself."""
+
 _PAGE: Final = 1000
+
+Kind: TypeAlias = Literal["claim", "payload", "vector"]
+Indexes: TypeAlias = Mapping[str, VectorIndex]
 
 
 @dataclass
@@ -26,7 +40,8 @@ class ReplicaReport:
     """What the comparison of one index found."""
 
     points: dict[str, int] = field(default_factory=dict)  # by node
-    different: list[int] = field(default_factory=list)  # ids that not all nodes have with one claim
+    different: dict[int, Kind] = field(default_factory=dict)  # {id of a point: what differs}
+    compared: int = 0  # points of which the vectors were compared
     inactive: list[str] = field(default_factory=list)  # replicas that the cluster does not use
 
     @property
@@ -39,52 +54,103 @@ class ReplicaReport:
         return {
             "points": self.points,
             "different": len(self.different),
-            "examples": self.different[:EXAMPLES],
+            "kinds": dict(sorted(Counter(self.different.values()).items())),
+            "vectors_compared": self.compared,
+            "examples": sorted(self.different)[:EXAMPLES],
             "inactive": self.inactive,
         }
 
 
 def compare_replicas(
     nodes: Nodes,
-    indexes: Mapping[str, VectorIndex],
+    indexes: Indexes,
     *,
     collection: str,
+    full: bool = False,
     sleep: Callable[[float], None] = time.sleep,
 ) -> ReplicaReport:
-    """Compare (id, claim) of every point; `indexes` are those of the single nodes, by name.
+    """Compare the points of all nodes; `indexes` are those of the single nodes, by name.
 
-    Claims tell versions of a point apart, so vectors and payloads are not read. Raises what the
-    index of a node raises.
+    Claims and payloads are compared for each point, vectors for a sample, or all if `full`. Raises
+    what the index of a node raises.
     """
     report = ReplicaReport(points=dict.fromkeys(indexes, 0))
-    for id_, found in groupby(merge(*_labelled(indexes), key=itemgetter(0)), itemgetter(0)):
-        versions = {name: claim for _, claim, name in found}
-        for name in versions:
-            report.points[name] += 1
-        if len(versions) < len(indexes) or len(set(versions.values())) > 1:
-            report.different.append(id_)
+    agreeing = _with_one_claim(indexes, report)
+    while page := list(islice(agreeing, _PAGE)):
+        drawn = page if full else random.sample(page, max(1, round(SAMPLE * len(page))))
+        report.compared += len(drawn)
+        report.different |= _different(indexes, page, vectors=drawn)
     for _ in range(LOOKS):
         if report.different:
             sleep(PAUSE_SECONDS)
-            report.different = _still_different(indexes, report.different)
+            report.different = _still_different(indexes, list(report.different))
     report.inactive = _inactive(nodes, collection)
     return report
 
 
-def _labelled(indexes: Mapping[str, VectorIndex]) -> list[Iterator[tuple[int, int, str]]]:
+def _with_one_claim(indexes: Indexes, report: ReplicaReport) -> Iterator[int]:
+    """Yield the ids that all nodes have with one claim; note the others, and count the points."""
+    for id_, found in groupby(merge(*_labelled(indexes), key=itemgetter(0)), itemgetter(0)):
+        claims = {name: claim for _, claim, name in found}
+        for name in claims:
+            report.points[name] += 1
+        if len(claims) < len(indexes) or len(set(claims.values())) > 1:
+            report.different[id_] = "claim"
+        else:
+            yield id_
+
+
+def _labelled(indexes: Indexes) -> list[Iterator[tuple[int, int, str]]]:
     def label(name: str, index: VectorIndex) -> Iterator[tuple[int, int, str]]:
         return ((id_, claim, name) for id_, claim in index.claims())
 
     return [label(name, index) for name, index in indexes.items()]
 
 
-def _still_different(indexes: Mapping[str, VectorIndex], ids: list[int]) -> list[int]:
-    different = []
+def _still_different(indexes: Indexes, ids: list[int]) -> dict[int, Kind]:
+    found: dict[int, Kind] = {}
     for start in range(0, len(ids), _PAGE):
         page = ids[start : start + _PAGE]
-        found = [{it.id: it.claim for it in index.records(page)} for index in indexes.values()]
-        different += [id_ for id_ in page if len({one.get(id_) for one in found}) > 1]
-    return different
+        found |= _different(indexes, page, vectors=page)
+    return found
+
+
+def _different(
+    indexes: Indexes, ids: Sequence[int], *, vectors: Collection[int]
+) -> dict[int, Kind]:
+    """Read the points of these ids, some with their vectors; return what differs between nodes."""
+    plain = _read(indexes, [id_ for id_ in ids if id_ not in set(vectors)], vectors=False)
+    found = plain | _read(indexes, sorted(vectors), vectors=True)
+    kinds = {id_: _difference(points) for id_, points in found.items()}
+    return {id_: kind for id_, kind in kinds.items() if kind}
+
+
+def _read(
+    indexes: Indexes, ids: Sequence[int], *, vectors: bool
+) -> dict[int, list[StoredPoint | None]]:
+    """Return {id: the point of each node}, None for a node that has none."""
+    if not ids:
+        return {}
+    found = [{it.id: it for it in one.records(ids, vectors=vectors)} for one in indexes.values()]
+    return {id_: [of_node.get(id_) for of_node in found] for id_ in ids}
+
+
+def _difference(points: Sequence[StoredPoint | None]) -> Kind | None:
+    there = [it for it in points if it is not None]
+    if not there:  # deleted meanwhile
+        return None
+    first, *others = there
+    if len(there) < len(points) or any(it.claim != first.claim for it in others):
+        return "claim"
+    if any(it.payload != first.payload for it in others):
+        return "payload"
+    return None if all(_is_close(first, it) for it in others) else "vector"
+
+
+def _is_close(one: StoredPoint, other: StoredPoint) -> bool:
+    if one.vector is None or other.vector is None:
+        return one.vector is other.vector
+    return bool(np.allclose(one.vector, other.vector, rtol=0, atol=CLOSE))
 
 
 def _inactive(nodes: Nodes, collection: str) -> list[str]:

@@ -25,6 +25,7 @@ def problem(answer: Any, status: int, code: str) -> str:
 
 def test_a_feed_is_added_read_and_removed(client: FlaskClient) -> None:
     options = {"format": "google", "prune": True, "prune_at_most": "35%", "map": {"sku": "id"}}
+    options |= {"numeric": ["size"]}
     answer = client.post(
         FEEDS, json={"url": URL, "name": "shop", "every_seconds": 14_400, "options": options}
     )

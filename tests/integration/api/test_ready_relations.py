@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, func, select, update
+from sqlalchemy import func, select, update
+from support.rows import traced
 from support.shop import Shop
 
 from backend import generations
@@ -57,10 +58,8 @@ def test_what_is_kept_answers_as_the_search_did_and_in_few_statements(
     assert ("blue-1", "inherited") in [it[:2] for it in first]
     assert kept(colours) > 0
     forbid_searches(colours, monkeypatch)
-    statements: list[str] = []
-    with_count = colours.services.db.engine
-    event.listen(with_count, "before_cursor_execute", lambda *it: statements.append(it[2]))
-    again = together(colours, "red-1")
+    with traced(colours.db) as statements:
+        again = together(colours, "red-1")
     assert [it[:2] for it in again] == [it[:2] for it in first]
     assert [it[2] for it in again] == pytest.approx([it[2] for it in first])
     selects = [it for it in statements if it.startswith("SELECT")]

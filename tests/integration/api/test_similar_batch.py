@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from support.rows import traced
 from support.shop import PROBLEM, Shop
 
 SKUS = ["0001", "0002", "0003", "0004", "0005"]
@@ -92,14 +92,6 @@ def test_what_changed_since_it_was_indexed_is_compared_as_it_is_now(wardrobe: Sh
 
 def test_a_batch_takes_two_statements(wardrobe: Shop) -> None:
     ask(wardrobe, skus=SKUS)
-    found: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        found.append(statement)
-
-    event.listen(wardrobe.db.engine, "before_cursor_execute", note)
-    try:
+    with traced(wardrobe.db) as found:
         ask(wardrobe, skus=SKUS)
-    finally:
-        event.remove(wardrobe.db.engine, "before_cursor_execute", note)
     assert len(found) == 2

@@ -479,6 +479,27 @@ def test_a_chunk_takes_the_same_number_of_statements_whatever_its_size(
     assert statements_for(10, first=10_000) == statements_for(300, first=20_000) <= 13
 
 
+def test_rows_that_say_what_is_stored_are_found_by_one_statement_without_a_write(
+    feed: Feed,
+) -> None:
+    feed.fill(30)
+    feed.run()
+    with statements_of(feed.db) as statements:
+        assert feed.run().unchanged == 30
+    assert len([text for text in statements if "products.sku" in text]) == 1
+    assert not [text for text in statements if text.startswith(("INSERT", "UPDATE"))]
+
+
+def test_an_image_file_that_has_changed_is_noticed_among_rows_that_are_the_same(
+    feed: Feed,
+) -> None:
+    feed.fill(3)
+    feed.run()
+    (feed.folder / "images" / "2.jpg").write_bytes(b"another")
+    summary = feed.run()
+    assert (summary.changed, summary.unchanged) == (1, 2)
+
+
 def test_progress_ends_at_the_number_of_rows(sqlite_feed: Feed) -> None:
     sqlite_feed.fill(10)
     seen: list[tuple[int, int]] = []

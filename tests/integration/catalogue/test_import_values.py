@@ -16,6 +16,7 @@ from backend.catalogue.report import Summary
 from backend.catalogue.sources.mapping import FeedMapping
 from backend.database.engine import Database
 from backend.database.models import Product
+from backend.errors import UnreadableCatalogue
 from backend.images.store import ImageStore
 
 
@@ -133,6 +134,23 @@ def test_an_attribute_that_cannot_be_stored_is_left_out_alone(feed: Catalogue) -
     assert feed.all("attributes") == {"a": {"brand": "Ace", "size": "L"}}, "nothing stale stays"
     (warning,) = (it for it in summary.warnings if it.kind == "attribute")
     assert warning.reason.startswith("attribute text: 40,")
+
+
+def test_declared_numbers_are_stored_as_numbers(feed: Catalogue) -> None:
+    text = "sku;size;rating\na;40;4,5\nb;XL;1.299\nc;;3\n"
+    summary = feed.run(text, numeric=("size", "rating"))
+    assert feed.all("attributes") == {
+        "a": {"size": 40, "rating": 4.5},
+        "b": {"rating": 1.299},
+        "c": {"rating": 3},
+    }
+    warned = summary.warnings_by_kind()["attribute"]
+    assert (warned["count"], warned["first"][0]["line"]) == (1, 3)
+    assert warned["first"][0]["reason"] == "attributes.size: 'XL' is not a number"
+    feed.run(text, numeric=("rating",), decimal=",")
+    assert feed.all("attributes")["b"] == {"size": "XL", "rating": 1299}
+    with pytest.raises(UnreadableCatalogue, match="no column 'sise'"):
+        feed.run(text, numeric=("sise",))
 
 
 def test_empty_attributes_count_for_no_limit(feed: Catalogue) -> None:

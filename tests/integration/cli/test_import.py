@@ -121,3 +121,14 @@ def test_an_import_that_nobody_watches_leaves_lines(
         2,
     )
     assert (ended["event"], ended["added"], ended["rejected"]) == ("import ended", 2, 0)
+
+
+def test_options_and_a_mapping_file_declare_numbers(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    feed, mapping = tmp_path / "feed.csv", tmp_path / "mapping.toml"
+    feed.write_text("sku,size,rating\na,40,4.5\n")
+    mapping.write_text('numeric = ["size"]\n')
+    options = ("--mapping-file", str(mapping), "--numeric", "rating", "--dry-run", "--json")
+    (first,) = json.loads(run(str(feed), *options).stdout)["first"]
+    assert first["attributes"] == {"size": 40, "rating": 4.5}

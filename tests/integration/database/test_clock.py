@@ -16,9 +16,9 @@ from support.shop import Shop
 from backend import generations, jobs, queue
 from backend.access import keys
 from backend.access.scope import Scope
-from backend.database import clock, models
+from backend.database import clock
 from backend.database.engine import Database
-from backend.database.models import BUILDING, ClockRow, IndexEntry, Product
+from backend.database.models import BUILDING, ClockRow, IndexEntry, Product, declaring
 from backend.generations import EmbedderIdentity
 from backend.jobs import Waiting, runners
 from backend.queue import IMPORT, Stage
@@ -220,7 +220,7 @@ def test_a_standby_and_a_key_do_not_end_early_on_a_host_whose_clock_is_ahead(
     generations.activate(any_db, new.id, quality=None)
     soon = now(any_db) + HOUR
     key = any_db.write(lambda session: keys.create(session, "a", scope=Scope.READ, expires_at=soon))
-    monkeypatch.setattr(models, "datetime", TwoHoursAhead)
+    monkeypatch.setattr(declaring, "datetime", TwoHoursAhead)
     monkeypatch.setattr(clock, "datetime", TwoHoursAhead)
     assert generations.retire_expired(any_db, keep=HOUR) is None
     with any_db.read() as session:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from support.image_files import colour_image
 from support.keys import bearer, make_key
 from support.qdrant_wire import LOCAL_MODE_WARNINGS, Wire
+from support.rows import traced
 from support.shop import Shop
 
 from backend.access.scope import Scope
@@ -47,21 +48,16 @@ QUERIES: dict[str, dict[str, Any]] = {
 @contextmanager
 def noted_statements(shop: Shop) -> Iterator[list[Any]]:
     """Note what SQLite is asked, and which queries of the ORM there are."""
-    found: list[Any] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        found.append(statement)
-
-    def note_orm(state: Any) -> None:
-        found.append(state)
-
-    event.listen(shop.db.engine, "before_cursor_execute", note)
+    orm: list[Any] = []
+    note_orm = orm.append
     event.listen(Session, "do_orm_execute", note_orm)
+    found: list[Any] = []
     try:
-        yield found
+        with traced(shop.db) as told:
+            yield found
+        found += [*told, *orm]
     finally:
         event.remove(Session, "do_orm_execute", note_orm)
-        event.remove(shop.db.engine, "before_cursor_execute", note)
 
 
 def fill(shop: Shop) -> FlaskClient:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from qdrant_client import grpc as pb
+from qdrant_client import models
 from support.qdrant_wire import LOCAL_MODE_WARNINGS, Wire
 from support.shop import QUICK, Shop
 
@@ -22,7 +23,7 @@ from backend.vectors.server.nodes import Nodes
 
 pytestmark = LOCAL_MODE_WARNINGS
 
-Verify = Callable[[int], dict[str, Any]]
+Verify = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
@@ -52,8 +53,9 @@ def verify(
             index = ServerIndex(name, size=size, schema=indexing.schema(), nodes=only)
             index.upsert([point(number, size) for number in (1, 2, 3)])
 
-        def run(code: int) -> dict[str, Any]:
-            found = json.loads(run_command("verify", "--replicas", "--json", code=code).stdout)
+        def run(code: int, *options: str) -> dict[str, Any]:
+            asked = ("verify", "--replicas", *options, "--json")
+            found = json.loads(run_command(*asked, code=code).stdout)
             [one] = found["generations"]
             return {**one, "points": list(one["points"].values())}
 
@@ -67,6 +69,8 @@ def point(id_: int, size: int, claim: int = 1) -> Point:
 def test_nodes_that_hold_the_same_agree(verify: Verify) -> None:
     found = verify(0)
     assert (found["points"], found["different"], found["inactive"]) == ([3, 3], 0, [])
+    assert found["vectors_compared"] == 1, "a sample: a hundredth, at least one of a page"
+    assert verify(0, "--full")["vectors_compared"] == 3
 
 
 def test_a_point_that_one_node_lacks_or_has_in_another_version_is_named(
@@ -77,6 +81,42 @@ def test_a_point_that_one_node_lacks_or_has_in_another_version_is_named(
     wires[1].local.set_payload(name, {"claim": 7}, points=[3])
     found = verify(1)
     assert (found["points"], found["different"], found["examples"]) == ([2, 3], 2, [2, 3])
+    assert found["kinds"] == {"claim": 2}
+
+
+def test_a_payload_that_differs_under_one_claim_is_named(verify: Verify, wires: list[Wire]) -> None:
+    [name] = [it.name for it in wires[0].local.get_collections().collections]
+    wires[1].local.set_payload(name, {"price": 7.5}, points=[2])
+    found = verify(1)
+    assert (found["kinds"], found["examples"]) == ({"payload": 1}, [2])
+
+
+def test_a_vector_that_differs_under_one_claim_is_named(verify: Verify, wires: list[Wire]) -> None:
+    [name] = [it.name for it in wires[0].local.get_collections().collections]
+    [record] = wires[1].local.retrieve(name, [3], with_vectors=True)
+    other = np.asarray(record.vector, dtype=np.float32)
+    other[0] = -other[0]
+    wires[1].local.update_vectors(name, [models.PointVectors(id=3, vector=other.tolist())])
+    found = verify(1, "--full")
+    assert (found["kinds"], found["examples"]) == ({"vector": 1}, [3])
+
+
+def test_a_point_that_is_written_while_it_is_compared_does_not_count(
+    verify: Verify, wires: list[Wire], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [name] = [it.name for it in wires[0].local.get_collections().collections]
+    wires[1].local.set_payload(name, {"price": 7.5}, points=[2])
+    looks: list[list[int]] = []
+    look_again = replicas._still_different
+
+    def look_after_a_write(indexes: replicas.Indexes, ids: list[int]) -> dict[int, replicas.Kind]:
+        looks.append(ids)
+        wires[0].local.set_payload(name, {"price": 7.5}, points=[2])
+        return look_again(indexes, ids)
+
+    monkeypatch.setattr(replicas, "_still_different", look_after_a_write)
+    assert verify(0)["different"] == 0
+    assert looks == [[2]]
 
 
 def test_a_replica_that_the_cluster_does_not_use_is_named(

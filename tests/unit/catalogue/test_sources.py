@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from backend.catalogue.sources import open_source
+from backend.catalogue.sources.csv_lines import LONGEST_LINE
 from backend.catalogue.sources.csv_records import (
-    LONGEST_LINE,
     LONGEST_VALUE,
     TableRecord,
     open_csv,

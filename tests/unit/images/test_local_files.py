@@ -72,3 +72,22 @@ def test_local_paths_are_told_from_addresses() -> None:
     assert images.is_remote("s3://bucket/1.jpg")
     assert not images.is_remote("file:///a.jpg")
     assert not images.is_remote("images/1.jpg")
+
+
+def test_a_file_that_grows_while_it_is_read_is_read_whole_and_within_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "grows.jpg"
+    path.write_bytes(b"data")
+    real = os.fstat
+
+    def before_it_grew(descriptor: int) -> os.stat_result:
+        found = real(descriptor)
+        with path.open("ab") as file:
+            file.write(b"and more")
+        return found
+
+    monkeypatch.setattr("backend.images.local_files.os.fstat", before_it_grew)
+    assert read_file(path, limits=LIMITS) == b"dataand more"
+    with pytest.raises(ImageTooLarge):
+        read_file(path, limits=ImageLimits(max_bytes=15))

@@ -1,0 +1,114 @@
+"""Which rows of a feed say what is stored already: found by one SELECT, before anything is saved.
+
+Only what is surely the same is found here; `save_products` compares every other row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import Any, Final
+
+from sqlalchemy import Row, select
+from sqlalchemy.orm import Session
+
+from backend.catalogue import product_images
+from backend.catalogue.drafts import Draft
+from backend.catalogue.import_images import ImageReferrer
+from backend.catalogue.import_rows import CheckedRow
+from backend.catalogue.product_images import Images
+from backend.database.many_rows import is_among
+from backend.database.models import Product
+
+_FACTS: Final = (
+    *("id", "sku", "image_uri", "image_digest", "image_bytes", "image_mtime_ns", "image_role"),
+    "more_images",
+)
+_ATTRIBUTES: Final = "attributes"
+
+
+@dataclass(frozen=True)
+class Known:
+    """The stored products that a chunk of a feed names: their ids, images and named fields."""
+
+    rows: Mapping[str, Row[Any]]  # by sku
+    further: Mapping[int, Images]
+    fields: Sequence[str]
+    _getters: dict[tuple[str, ...], _Getters] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, session: Session, skus: Sequence[str], drafts: Iterable[Draft]) -> Known:
+        """Read them, with the fields that the drafts have values for."""
+        headers = dict.fromkeys(tuple(draft.values) for draft in drafts)
+        fields = tuple(dict.fromkeys(name for names in headers for name in names))
+        query = select(*(getattr(Product, name) for name in (*_FACTS, *fields)))
+        query = query.where(is_among(session, Product.sku, skus), Product.removed_at.is_(None))
+        rows = session.execute(query).all()
+        several = [row.id for row in rows if row.more_images]
+        further = product_images.load_further(session, several)
+        return cls({row.sku: row for row in rows}, further, fields)
+
+    def id_of(self, sku: str) -> int | None:
+        """Return a product's id, None for a sku that no product has."""
+        row = self.rows.get(sku)
+        return None if row is None else row[0]
+
+    def images_of(self, sku: str) -> Images:
+        """Return the stored images of a product."""
+        row = self.rows.get(sku)
+        if row is None:
+            return ()
+        return (*product_images.first_of(row), *self.further.get(row.id, ()))
+
+    def is_unchanged(self, row: CheckedRow, referrer: ImageReferrer) -> bool:
+        """Tell whether a row surely says what is stored."""
+        stored = self.rows.get(row.sku)
+        if stored is None or row.further is not None:
+            return False
+        return _has_image(row, stored, referrer) and self._has_fields(row.draft, stored)
+
+    def _has_fields(self, draft: Draft, stored: Row[Any]) -> bool:
+        names = tuple(draft.values)
+        getters = self._getters.get(names)
+        if getters is None:
+            getters = self._getters[names] = _Getters.make(names, self.fields)
+        if getters.given(draft.values) != getters.stored(stored):
+            return False
+        if getters.attributes is None:
+            return True
+        return _has_attributes(draft.values[_ATTRIBUTES], stored[getters.attributes])
+
+
+def _has_image(row: CheckedRow, stored: Row[Any], referrer: ImageReferrer) -> bool:
+    """Tell whether a row names the first image that is stored, and its file has not changed."""
+    if row.image is None:
+        return row.draft.image is None or row.draft.image.uri == stored.image_uri
+    before = product_images.first_of(stored)
+    return bool(before) and referrer.stays(row.image, before[0])
+
+
+@dataclass(frozen=True)
+class _Getters:
+    """Take the fields, without the attributes, out of a draft and out of a stored row."""
+
+    given: Callable[[Mapping[str, Any]], Any]
+    stored: Callable[[Row[Any]], Any]
+    attributes: int | None  # where they are in a row; None: the draft has none
+
+    @classmethod
+    def make(cls, names: Sequence[str], fields: Sequence[str]) -> _Getters:
+        places = {name: at for at, name in enumerate(fields, len(_FACTS))}
+        plain = [name for name in names if name != _ATTRIBUTES]
+        attributes = places[_ATTRIBUTES] if _ATTRIBUTES in names else None
+        if not plain:
+            return cls(lambda _: (), lambda _: (), attributes)
+        return cls(itemgetter(*plain), itemgetter(*(places[name] for name in plain)), attributes)
+
+
+def _has_attributes(given: Mapping[str, Any] | None, stored: Mapping[str, Any]) -> bool:
+    """Tell whether the given ones are stored with the same values and types; True is not 1."""
+    return given is not None and all(
+        name not in stored if value is None else repr(stored.get(name)) == repr(value)
+        for name, value in given.items()
+    )

@@ -1,0 +1,168 @@
+"""The decoded lines of a CSV file: one by one where they need care, many at once where not."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from io import BufferedReader
+from itertools import islice
+from typing import BinaryIO, Final, NamedTuple
+
+from backend.catalogue.sources.encodings import (
+    CHUNK,
+    TITLES,
+    Packing,
+    TextFormat,
+    single_byte_encoding,
+)
+from backend.catalogue.sources.feed import CutOff
+from backend.catalogue.sources.files import DAMAGED
+from backend.errors import UnreadableCatalogue
+
+LONGEST_LINE: Final = 1_000_000  # bytes; the rest is dropped, so the record does not fit the header
+_MARK: Final = "\ufeff".encode()
+_LONE_RETURN: Final = re.compile(rb"\r(?!\n)")
+
+
+class Line(NamedTuple):
+    """One line, with its line end, and what was corrected in it."""
+
+    number: int
+    text: str
+    warnings: tuple[str, ...]
+
+
+@dataclass
+class Lines:
+    """The decoded lines of a file; all that were taken, except the first, can be given back."""
+
+    stream: BufferedReader
+    format: TextFormat
+    packing: Packing
+    number: int = 0  # of the last line read
+    is_cut_off: bool = False  # the last line has no line end
+    is_closed: bool = False  # but its record shows by itself that it is whole
+    has_open_quote: bool = False  # or that it is not
+    taken: list[Line] = field(default_factory=list)
+    again: deque[Line] = field(default_factory=deque)
+    notes: tuple[str, ...] = ()  # about the whole file; the first record takes them
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self.again.popleft() if self.again else self._read()
+        if line is None:
+            raise StopIteration
+        self.taken.append(line)
+        return line.text
+
+    def give_back(self) -> None:
+        """Let all lines of this record, except the first, be read again."""
+        self.again.extendleft(reversed(self.taken[1:]))
+        del self.taken[1:]
+
+    def peek(self, count: int) -> list[Line]:
+        """Return the next lines, which stay to be read."""
+        while len(self.again) < count and (line := self._read()):
+            self.again.append(line)
+        return list(islice(self.again, count))
+
+    def skip(self, count: int) -> None:
+        """Skip lines that were peeked at."""
+        for _ in range(count):
+            self.again.popleft()
+
+    def cut_off(self, *, is_broken: bool, proven: bool = False) -> CutOff | None:
+        """Return why the file may have ended early, None if it is whole; after the last line.
+
+        `is_broken`: the last line gave no record. `proven`: the file has the length that it should
+        have. Then a last line without its end counts as whole; so does one that ends in a quote.
+        """
+        if self.packing.ended_early:
+            return CutOff(self.packing.ended_early, is_certain=True)
+        proven = proven or self.packing.is_proven or self.is_closed
+        is_broken = is_broken or self.has_open_quote
+        if not self.is_cut_off or (proven and not is_broken):
+            return None
+        return CutOff(f"the last line, {self.number}, has no line end", is_certain=is_broken)
+
+    def take_plain(self) -> list[str]:
+        """Take lines that need no care, each without its LF; [] if the next line is not plain.
+
+        UTF-8 without a NUL, a mark or a lone CR is plain. `number` becomes that of the last one.
+        """
+        if self.again or self.notes or not self.number:
+            return []
+        try:
+            block = self.stream.peek(CHUNK)
+        except DAMAGED as error:
+            raise _damaged(error) from None
+        text = _plain_text(block[: block.rfind(b"\n") + 1])
+        if not text:
+            return []
+        self.stream.read(len(text))
+        self.is_cut_off = False
+        found = text.decode().split("\n")
+        found.pop()  # what follows the last LF
+        self.number += len(found)
+        return found
+
+    def read_again(self, texts: Sequence[str]) -> None:
+        """Let the last of the plain lines be read again, one by one."""
+        first = self.number - len(texts) + 1
+        self.again.extend(Line(at, f"{text}\n", ()) for at, text in enumerate(texts, first))
+
+    def _read(self) -> Line | None:
+        raw = rest = _read_line(self.stream)
+        if not raw:
+            return None
+        while len(rest) == LONGEST_LINE and not rest.endswith(b"\n"):
+            rest = _read_line(self.stream)
+        self.is_cut_off = not rest.endswith(b"\n")
+        self.number += 1
+        text, warnings = self._decode(raw)
+        if self.number == 1 and self.format.note:
+            self.notes = (self.format.note,)
+        return Line(self.number, text, warnings)
+
+    def _decode(self, raw: bytes) -> tuple[str, tuple[str, ...]]:
+        """Decode one line, because files may mix encodings; return warnings about corrections."""
+        warnings: tuple[str, ...] = ()
+        try:
+            text = raw.decode()
+        except UnicodeDecodeError:
+            fallback = self.format.fallback or single_byte_encoding(raw)
+            text = raw.decode(fallback, errors="replace")
+            if not self.format.note:
+                warnings = (f"not UTF-8; read as {TITLES[fallback]}",)
+        if text.startswith("\ufeff"):  # where files were joined
+            text = text.lstrip("\ufeff")
+        if "\0" in text:
+            return text.replace("\0", ""), (*warnings, "NUL characters were left out")
+        return text, warnings
+
+
+def _read_line(stream: BinaryIO) -> bytes:
+    try:
+        return stream.readline(LONGEST_LINE)
+    except DAMAGED as error:
+        raise _damaged(error) from None
+
+
+def _damaged(error: BaseException) -> UnreadableCatalogue:
+    return UnreadableCatalogue(f"the file is damaged: {error}")
+
+
+def _plain_text(lines: bytes) -> bytes:
+    """Return the lines before the first one that is not plain."""
+    ends = [end for odd in (b"\0", _MARK) if (end := lines.find(odd)) >= 0]
+    if lines.count(b"\r") != lines.count(b"\r\n") and (lone := _LONE_RETURN.search(lines)):
+        ends.append(lone.start())
+    try:
+        lines.decode()
+    except UnicodeDecodeError as error:
+        ends.append(error.start)
+    return lines[: lines.rfind(b"\n", 0, min(ends)) + 1] if ends else lines

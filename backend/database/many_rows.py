@@ -1,0 +1,122 @@
+"""Statements for very many rows: the driver gets tuples, in the order of its own placeholders.
+
+What SQLAlchemy does for each row of an `executemany` takes longer than the database.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any, Final, TypeAlias, cast
+
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    ColumnElement,
+    Dialect,
+    Table,
+    any_,
+    bindparam,
+    func,
+    select,
+    text,
+)
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.sql.dml import Insert, Update
+
+from backend.database.dialect import is_postgresql
+from backend.database.upsert import upsert
+
+Row: TypeAlias = Mapping[str, Any]
+Take: TypeAlias = Callable[[Row], tuple[Any, ...]]
+
+_LAST_ID: Final = text("SELECT seq FROM sqlite_sequence WHERE name = :name")
+"""The last id that a table on SQLite has given; NULL if it never had a row."""
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A statement as the driver takes it."""
+
+    text: str
+    take: Take  # a row's values in the order of the placeholders
+    converters: Sequence[tuple[int, Callable[[Any], Any]]]  # of the values that need one
+
+    def values_of(self, rows: Sequence[Row]) -> list[list[Any]]:
+        """Return the values of all rows; an object that many rows share is converted once."""
+        found = [list(self.take(row)) for row in rows]
+        for at, convert in self.converters:
+            converted: dict[int, Any] = {}
+            for values in found:
+                value = values[at]
+                if id(value) not in converted:
+                    converted[id(value)] = convert(value)
+                values[at] = converted[id(value)]
+        return found
+
+
+def is_among(
+    session: Session, column: InstrumentedAttribute[Any] | Column[Any], values: Sequence[str | int]
+) -> ColumnElement[bool]:
+    """Return the condition that a column has one of very many values, which are one parameter."""
+    if is_postgresql(session):
+        return column == any_(bindparam(None, list(values), type_=ARRAY(column.type)))
+    listed = func.json_each(json.dumps(list(values))).table_valued("value")
+    return column.in_(select(listed.c.value))
+
+
+def execute_each(session: Session, statement: Insert | Update, rows: Sequence[Row]) -> None:
+    """Run a statement once for each row; all rows have the same keys, two or more.
+
+    The statement is compiled once for each object, so keep it.
+    """
+    if rows:
+        connection = session.connection()
+        prepared = _prepare(statement, tuple(rows[0]), connection.dialect)
+        values = [tuple(each) for each in prepared.values_of(rows)]
+        connection.exec_driver_sql(prepared.text, values)
+
+
+def insert_new(session: Session, table: Table, key: str, rows: Sequence[Row]) -> dict[Any, int]:
+    """Insert rows whose unique `key` is new; return the ids of those that were inserted, by key.
+
+    On SQLite, whose file the writer has locked before it looked for the keys, all are inserted, and
+    the ids are given here: the table counts them itself (AUTOINCREMENT), so none is used twice.
+    """
+    if not rows:
+        return {}
+    if is_postgresql(session):
+        statement = upsert(session, table).on_conflict_do_nothing(index_elements=[key])
+        found = session.execute(statement.returning(table.c[key], table.c.id), rows)
+        return {row[0]: row[1] for row in found}
+    last = session.scalar(_LAST_ID, {"name": table.name}) or 0
+    ids = {row[key]: number for number, row in enumerate(rows, last + 1)}
+    execute_each(session, _sqlite_insert(table), [{**row, "id": ids[row[key]]} for row in rows])
+    return ids
+
+
+@lru_cache(maxsize=8)
+def _sqlite_insert(table: Table) -> Insert:
+    return sqlite.insert(table)
+
+
+@lru_cache(maxsize=16)
+def _prepare(statement: Insert | Update, names: tuple[str, ...], dialect: Dialect) -> _Prepared:
+    style = "qmark" if dialect.name == "sqlite" else "format"
+    positional = cast("DefaultDialect", type(dialect)(paramstyle=style))  # type: ignore[call-arg]
+    compiled = statement.compile(dialect=positional, column_keys=list(names))
+    order = compiled.positiontup or []
+    if sorted(order) != sorted(names):
+        raise AssertionError(f"the statement takes {order}, not {names}")
+    types = [compiled.binds[name].type.dialect_impl(dialect) for name in order]
+    processors = [kind.bind_processor(dialect) for kind in types]
+    return _Prepared(
+        text=str(compiled),
+        take=itemgetter(*order),
+        converters=[(at, it) for at, it in enumerate(processors) if it is not None],
+    )

@@ -1,0 +1,215 @@
+"""Single SELECTs by the driver's own cursor.
+
+SQLAlchemy compiles a statement, once; running it by a `Connection` costs as much as a SELECT of
+twenty rows itself. Values are converted and errors translated as SQLAlchemy does both.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import lru_cache, partial
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias, cast
+
+from sqlalchemy import Dialect, Engine, Select
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.sql.compiler import SQLCompiler
+
+SIZES: Final = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128)
+"""A list of values is filled up to one of these sizes by its last value, beyond the last one to a
+multiple of it. So there are few texts of a statement, which a server can keep prepared."""
+
+MOST_PREPARED: Final = 512
+
+NONE: Final[Mapping[str, Any]] = MappingProxyType({})
+
+Convert: TypeAlias = Callable[[Any], Any]
+
+
+class Reader:
+    """Runs single SELECTs, without a transaction around them, on one connection of a pool.
+
+    Each one sees what is committed when it runs. So the reader may wait for something else between
+    two of them. `guard` is entered with it, `check` is called before a connection is taken.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        guard: AbstractContextManager[None] | None = None,
+        check: Callable[[], None] | None = None,
+    ) -> None:
+        self._engine = engine
+        self._dialect = engine.dialect
+        self._guard = guard
+        self._check = check
+        self._connection: PoolProxiedConnection | None = None
+
+    def __enter__(self) -> Reader:
+        if self._guard:
+            self._guard.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._give_back()
+        if self._guard:
+            self._guard.__exit__(*error)
+
+    def rows(self, statement: Select[Any], parameters: Mapping[str, Any] = NONE) -> list[Any]:
+        """Return the rows, as tuples whose fields have the names of the columns.
+
+        Make the statement once, not for each call: it is kept with its compiled text. A parameter
+        that is `expanding` takes a list. Raises SQLAlchemy's errors.
+        """
+        prepared = _prepare(statement, self._dialect)
+        text, given = prepared.bind(parameters)
+        connection = self._connection or self._take_connection()
+        cursor = connection.cursor()
+        try:
+            cursor.execute(text, given)
+            found = cursor.fetchall()
+        except Exception as error:
+            raise self._translated(error, text, given, cursor) from error
+        rows = prepared.named(found, cursor.description)
+        cursor.close()
+        return rows
+
+    def _take_connection(self) -> PoolProxiedConnection:
+        if self._check:
+            self._check()
+        try:
+            connection = self._engine.raw_connection()
+            if self._dialect.name != "sqlite":  # there the driver's own mode is this one
+                self._dialect.set_isolation_level(_driver_of(connection), "AUTOCOMMIT")
+        except Exception as error:
+            raise self._translated(error, None, None, None) from error
+        self._connection = connection
+        return connection
+
+    def _give_back(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        try:
+            if self._dialect.name != "sqlite" and connection.is_valid:
+                self._dialect.reset_isolation_level(_driver_of(connection))
+        except self._errors as error:
+            connection.invalidate(error)
+        connection.close()
+
+    @property
+    def _errors(self) -> type[Exception]:
+        found: type[Exception] = self._dialect.loaded_dbapi.Error
+        return found
+
+    def _translated(self, error: Exception, text: str | None, given: Any, cursor: Any) -> Exception:
+        """Return SQLAlchemy's error for the driver's; let a connection that is broken go."""
+        if not isinstance(error, self._errors):
+            return error
+        connection, dialect = self._connection, self._dialect
+        driver: Any = connection.dbapi_connection if connection else None
+        known: Any = error
+        is_gone = dialect.is_disconnect(known, driver, cursor)
+        if is_gone and connection:
+            connection.invalidate(error)
+        return DBAPIError.instance(
+            text,
+            given,
+            error,
+            self._errors,
+            connection_invalidated=is_gone,
+            dialect=dialect,
+        )
+
+
+def _driver_of(connection: PoolProxiedConnection) -> DBAPIConnection:
+    return cast("DBAPIConnection", connection.dbapi_connection)
+
+
+class _Prepared:
+    """A statement for one dialect: its texts, by the sizes of its lists, and how rows are read."""
+
+    def __init__(self, statement: Select[Any], dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._compiled = statement.compile(dialect=dialect)
+        self._columns = list(statement.selected_columns)
+        row = namedtuple("Row", statement.selected_columns.keys())  # type: ignore[misc]
+        self._name = partial(tuple.__new__, row)
+        binds = self._compiled.binds.items()
+        self._lists = [name for name, bind in binds if bind.expanding and bind.required]
+        self._texts: dict[tuple[int, ...], _Text] = {}
+        self._converts: list[tuple[int, Convert]] | None = None
+
+    def bind(self, given: Mapping[str, Any]) -> tuple[str, Any]:
+        """Return the text and its parameters, in the form that the driver takes."""
+        if self._lists:
+            given = {**given, **{name: _filled(given[name]) for name in self._lists}}
+        sizes = tuple([len(given[name]) for name in self._lists])
+        text = self._texts.get(sizes)
+        if text is None:
+            text = self._texts[sizes] = _Text(self._compiled, given)
+        return text.text, text.values(given)
+
+    def named(self, rows: Sequence[Any], description: Sequence[Any]) -> list[Any]:
+        """Return the driver's rows with names and converted values."""
+        converts = self._converts
+        if converts is None:
+            converts = self._converts = self._find_converts(description)
+        return list(map(self._name, map(partial(_converted, converts), rows) if converts else rows))
+
+    def _find_converts(self, description: Sequence[Any]) -> list[tuple[int, Convert]]:
+        """Return what has to be converted: positions, and functions."""
+        found: list[tuple[int, Convert]] = []
+        for place, column in enumerate(self._columns):
+            kind = column.type.dialect_impl(self._dialect)
+            convert = kind.result_processor(self._dialect, description[place][1])
+            if convert is not None:
+                found.append((place, convert))
+        return found
+
+
+class _Text:
+    """The text of a statement whose lists have some sizes."""
+
+    def __init__(self, compiled: SQLCompiler, given: Mapping[str, Any]) -> None:
+        state = compiled.construct_expanded_state(dict(given))
+        self.text = state.statement
+        self._fixed = {k: v for k, v in state.parameters.items() if k not in given}
+        self._members = {k: v for k, v in state.parameter_expansion.items() if k in given}
+        self._processors = dict(state.processors)
+        self._order = state.positiontup
+
+    def values(self, given: Mapping[str, Any]) -> Any:
+        """Return the parameters: in order, or by name, as the dialect has them."""
+        values = {**self._fixed, **given}
+        for name, members in self._members.items():
+            values.update(zip(members, values.pop(name), strict=True))
+        for name, process in self._processors.items():
+            values[name] = process(values[name])
+        return values if self._order is None else [values[name] for name in self._order]
+
+
+def _filled(values: Collection[Any]) -> Sequence[Any]:
+    """Return values with repetitions of the last one; an empty list becomes one that nothing is."""
+    found = list(values) or [None]
+    count = len(found)
+    most = SIZES[-1]
+    size = next((it for it in SIZES if it >= count), -(-count // most) * most)
+    return found + found[-1:] * (size - count)
+
+
+def _converted(converts: Sequence[tuple[int, Convert]], row: Sequence[Any]) -> list[Any]:
+    found = list(row)
+    for place, convert in converts:
+        found[place] = convert(found[place])
+    return found
+
+
+@lru_cache(maxsize=MOST_PREPARED)
+def _prepare(statement: Select[Any], dialect: Dialect) -> _Prepared:
+    return _Prepared(statement, dialect)

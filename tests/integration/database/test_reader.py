@@ -1,0 +1,96 @@
+"""Single SELECTs by the driver's cursor give what SQLAlchemy's own connection gives."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import Select, bindparam, func, literal_column, select, text
+from sqlalchemy.exc import OperationalError
+from support.rows import make_products
+
+from backend.database.engine import Database
+from backend.database.models import Product
+
+ADDED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+IDS: Select[Any] = (
+    select(
+        *(Product.id, Product.sku, Product.in_stock, Product.price),
+        *(Product.attributes, Product.created_at),
+    )
+    .where(Product.id.in_(bindparam("ids", expanding=True)))
+    .order_by(Product.id)
+)
+COUNT: Select[Any] = select(func.count().label("many")).select_from(Product)
+WRONG: Select[Any] = select(literal_column("nothing").label("nothing"))
+
+
+def stocked(db: Database, count: int = 3) -> list[int]:
+    return make_products(
+        db, count, in_stock=False, price=9.5, attributes={"fit": "slim"}, created_at=ADDED
+    )
+
+
+def test_lists_may_stand_in_the_statement_itself(any_db: Database) -> None:
+    ids = stocked(any_db, 3)
+    two = select(Product.sku).where(
+        Product.id.in_(ids[1:]), Product.sku.in_(bindparam("skus", expanding=True))
+    )
+    with any_db.query() as reader:
+        assert [row.sku for row in reader.rows(two, {"skus": ["s0", "s2", "x"]})] == ["s2"]
+
+
+@pytest.mark.parametrize("many", [0, 1, 3, 5, 130])
+def test_values_are_those_of_sqlalchemy(any_db: Database, many: int) -> None:
+    ids = stocked(any_db, many)
+    with any_db.query() as reader:
+        rows = reader.rows(IDS, {"ids": ids})
+    with any_db.engine.connect() as connection:
+        assert [tuple(row) for row in connection.execute(IDS, {"ids": ids})] == rows
+    assert [row.sku for row in rows] == [f"s{number}" for number in range(many)]
+    assert all(row.in_stock is False and row.attributes == {"fit": "slim"} for row in rows)
+
+
+def test_each_statement_sees_what_is_committed(any_db: Database) -> None:
+    with any_db.query() as reader:
+        assert reader.rows(COUNT)[0].many == 0
+        stocked(any_db)
+        assert reader.rows(COUNT)[0].many == 3
+
+
+def test_its_connection_goes_back_as_it_was(any_db: Database) -> None:
+    with any_db.query() as reader:
+        reader.rows(COUNT)
+        assert any_db.engine.pool.checkedout() == 1  # type: ignore[attr-defined]
+    assert any_db.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+    with any_db.read() as session:
+        session.add(Product(sku="s"))
+        session.flush()
+    with any_db.query() as reader:
+        assert reader.rows(COUNT)[0].many == 0, "a session after it wrote without a transaction"
+
+
+def test_what_the_database_refuses_is_sqlalchemys_error(any_db: Database) -> None:
+    with pytest.raises(Exception) as caught, any_db.query() as reader:  # noqa: PT011
+        reader.rows(WRONG)
+    with any_db.engine.connect() as connection, pytest.raises(Exception) as known:  # noqa: PT011
+        connection.execute(WRONG)
+    assert type(caught.value) is type(known.value)
+    assert caught.value.orig is not None  # type: ignore[attr-defined]
+    with any_db.query() as reader:
+        assert reader.rows(COUNT)[0].many == 0
+
+
+def test_a_connection_that_the_server_has_ended_is_not_used_again(pg_db: Database) -> None:
+    pid: Select[Any] = select(func.pg_backend_pid().label("pid"))
+    with pg_db.query() as reader:
+        gone = reader.rows(pid)[0].pid
+        with pg_db.engine.connect() as other:
+            other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": gone})
+        with pytest.raises(OperationalError) as caught:
+            reader.rows(COUNT)
+    assert caught.value.connection_invalidated
+    with pg_db.query() as reader:
+        assert reader.rows(pid)[0].pid != gone
