@@ -79,7 +79,7 @@ class CatalogueEditor(Repeated):
         while time.monotonic() < began + 60 * load_per_processor():
             try:
                 url = f"{self.shop.url}/v1/products/{path}"
-                answer = requests.request(method, url, timeout=10, **body)
+                answer = requests.request(method, url, timeout=10 * load_per_processor(), **body)
             except requests.RequestException:
                 answer = None
             if answer is not None and answer.ok:
