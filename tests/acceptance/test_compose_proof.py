@@ -33,6 +33,7 @@ IMAGE = "lookalike:0.1.0"
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(7200),  # a busy machine builds the image for half an hour
     pytest.mark.skipif(
         os.environ.get("PROVE_COMPOSE") != "1" or not has_engine(),
         reason="make prove-compose, with a Docker engine",
@@ -80,6 +81,7 @@ def stack(tmp_path: Path) -> Iterator[ComposeStack]:
         yield made
     finally:
         made.run("down", "--volumes", "--timeout", "5", check=False)
+        docker("tag", "lookalike:proved", IMAGE)  # not the release before, if the test failed
         say("taken down, with its volumes")
 
 
