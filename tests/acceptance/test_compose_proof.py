@@ -9,6 +9,9 @@ nor can be pulled, it takes `docker-compose.embedded.yml`. Variables:
 - PROVE_COMPOSE_BUILD: further arguments of `docker build`
 - PROVE_COMPOSE_OVERRIDE: one more compose file, such as for limits that this host does not allow
 - PROVE_COMPOSE_ENV: further lines of `.env`, such as another embedder
+
+With cgroups of the first version, all containers together have the share of one process. Where
+other programs use the processors, give them more: `/sys/fs/cgroup/cpu/docker/cpu.shares`.
 """
 
 from __future__ import annotations
