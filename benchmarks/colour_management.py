@@ -21,6 +21,7 @@ from support.colour_profiles import FORMATS, GRID, SPACES, photographs, plain, w
 
 from backend import embedders
 from backend.images import ImageLimits, decode
+from backend.settings import Settings
 
 LIMITS = ImageLimits()
 REPEATS = 5
@@ -80,7 +81,7 @@ def least_time(data: bytes, size: tuple[int, int]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=24)
-    parser.add_argument("--embedder", default="lookalike-fashion")
+    parser.add_argument("--embedder", default=Settings.model_fields["embedder"].default)
     options = parser.parse_args()
     embedder = embedders.load(options.embedder)
     found = compare(embedder, photographs(options.count))

@@ -36,6 +36,7 @@ from backend.database import clock
 from backend.database.engine import Database
 from backend.database.models import (
     ACTIVE,
+    Event,
     Generation,
     IndexEntry,
     Product,
@@ -182,7 +183,7 @@ def questions(services: Services, products: int, seed: int) -> dict[str, Callabl
     """Return what is asked: similar products, a shopper's list, what goes together, a visit's."""
     client, rng = create_app(services).test_client(), np.random.default_rng(seed)
     with services.db.read() as session:
-        shoppers = session.scalar(select(func.count(ProductPair.product_id.distinct()))) or 1
+        shoppers = list(session.scalars(select(Event.shopper).distinct().limit(2000)))
         kept = select(Product.sku).join(ReadyRelations, ReadyRelations.product_id == Product.id)
         warm = list(session.scalars(kept))
 
@@ -196,13 +197,13 @@ def questions(services: Services, products: int, seed: int) -> dict[str, Callabl
     def product() -> int:
         return int(rng.pareto(1.2) * 5) % (products // LOOKS) * LOOKS + int(rng.integers(LOOKS))
 
-    many = max(10, shoppers // 2)
     return {
         "similar": get(lambda: f"/v1/products/p-{product()}/similar"),
         "similar, again": get(lambda: f"/v1/products/p-{product()}/similar"),
         "users/{id}/recommendations": get(
-            lambda: f"/v1/users/u-{int(rng.integers(many))}/recommendations"
+            lambda: f"/v1/users/{shoppers[int(rng.integers(len(shoppers)))]}/recommendations"
         ),
+        "the same, an unknown shopper": get(lambda: "/v1/users/nobody/recommendations"),
         "together, products by demand": get(lambda: f"/v1/products/p-{product()}/together"),
         "together, any product": get(
             lambda: f"/v1/products/p-{int(rng.integers(products))}/together"

@@ -20,6 +20,7 @@ from flask import g, request
 from werkzeug.sansio.utils import get_current_url
 
 from backend.access.scope import Scope
+from backend.api.context import asked, noted
 from backend.api.problems import RequestError
 
 OWNER: Final = "owner"
@@ -28,6 +29,9 @@ OWNER: Final = "owner"
 DAY: Final = 86_400
 LENGTH: Final = 32  # hex digits of a signature
 VERSION_LENGTH: Final = 16
+SIGNATURES: Final = 16_384
+"""Signatures that a process remembers, in about 8 MB: they stay the same for a day, and ten of them
+are needed for each list."""
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]+")
 
 
@@ -54,8 +58,9 @@ class ImageAddresses:
     def of_request(cls) -> ImageAddresses:
         """Return those for the client of this request."""
         expires = (int(time.time()) // DAY + 2) * DAY
-        prefix, secret = g.get("key_prefix"), g.get("key_digest")
-        root = _root(request.scheme, request.host, request.root_path)
+        client, notes = asked(), noted()
+        prefix, secret = notes.get("key_prefix"), notes.get("key_digest")
+        root = _root(client.scheme, client.host, client.root_path)
         return cls(root, prefix=prefix, secret=secret, expires=expires)
 
     def of(self, sku: str, number: int = 1, *, uri: str | None, digest: str | None) -> str | None:
@@ -89,6 +94,7 @@ def _quoted(sku: str) -> str:
     return sku if _PLAIN.fullmatch(sku) else quote(sku, safe="")
 
 
+@lru_cache(maxsize=SIGNATURES)
 def sign(secret: str, *parts: str) -> str:
     """Return the signature of one image's address: sku, number, version, end."""
     message = "\n".join(parts).encode()

@@ -36,7 +36,7 @@ pages = Blueprint("manual", __name__)
 def get_page(place: str = FIRST_PAGE) -> Response:
     """Return one file of the built manual. Raises the 404 where there is none."""
     folder = services().settings.manual_dir
-    if not (folder / FIRST_PAGE).is_file():
+    if not is_built():
         raise RequestError(
             404,
             "not-found",
@@ -47,6 +47,11 @@ def get_page(place: str = FIRST_PAGE) -> Response:
     if found is None or not Path(found).is_file():
         raise RequestError(404, "not-found", "the manual has no such page; /manual/ lists them")
     return _answer(Path(found))
+
+
+def is_built() -> bool:
+    """Tell whether this server has a manual."""
+    return (services().settings.manual_dir / FIRST_PAGE).is_file()
 
 
 def _answer(file: Path) -> Response:

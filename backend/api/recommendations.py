@@ -7,8 +7,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy.orm import Session
-
 from backend.access.scope import Scope
 from backend.api import named_examples, openapi, parameters
 from backend.api.context import filterable, services
@@ -32,11 +30,11 @@ from backend.api.schemas.similar_items import (
 )
 from backend.api.scopes import requires_scope
 from backend.api.splitting import ShopperSplit, split_of
-from backend.database import clock
-from backend.database.models import LIVE, Generation
+from backend.database.models import LIVE, Generation, utcnow
 from backend.events.answers import ListName
 from backend.events.record import MOST_TEXT
 from backend.recommendations import examples
+from backend.recommendations.examples import NONE_NAMED, Resolved
 from backend.recommendations.history import History, history_of
 from backend.recommendations.recommend import MOST_CANDIDATES, SPARE, List, Strategy, Wanted
 from backend.search import asked
@@ -117,17 +115,14 @@ def recommend_by(
         *(body.strategy, body.leave_out, body.explore),
     )
     query = continued(query, cursor, *about)
-    with found.db.query() as connection:
+    now = utcnow()  # a few minutes do not matter
+    with found.db.query() as reader:
         generation, others, rules = asked.read_others(
-            connection, found.similar.active, query.exclude, query.after
+            reader, found.similar.active, query.exclude, query.after
         )
-    with found.db.read() as session:
-        generation, split = _tried(session, generation, split or ShopperSplit())
-        now = clock.now(session)
-        history = history_of(session, user=body.user, visit=body.session, now=now)
-        named = examples.resolve(
-            session, generation, weights_of_skus(body.positive), weights_of_skus(body.negative)
-        )
+        history = history_of(reader, user=body.user, visit=body.session, now=now)
+    generation, split = _tried(generation, split or ShopperSplit())
+    named = _resolve(generation, body)
     given = named_examples.embed(generation, body, named)
     whole = examples.together_with(history, given.examples)
     if not whole.likes and body.positive:
@@ -180,13 +175,21 @@ def _wanted(
     )
 
 
-def _tried(
-    session: Session, generation: Generation, split: ShopperSplit
-) -> tuple[Generation, ShopperSplit]:
+def _resolve(generation: Generation, body: RecommendationBody) -> Resolved:
+    """Find the products that a body names as examples."""
+    positive, negative = weights_of_skus(body.positive), weights_of_skus(body.negative)
+    if not positive and not negative:
+        return NONE_NAMED
+    with services().db.read() as session:
+        return examples.resolve(session, generation, positive, negative)
+
+
+def _tried(generation: Generation, split: ShopperSplit) -> tuple[Generation, ShopperSplit]:
     """Return the generation that a shopper's arm gets; if it is gone, there is no experiment."""
     if split.generation_id is None or split.generation_id == generation.id:
         return generation, split
-    found = session.get(Generation, split.generation_id)
+    with services().db.read() as session:
+        found = session.get(Generation, split.generation_id)
     if found is None or found.state not in LIVE:
         return generation, replace(split, experiment=None, arm=None)
     return found, split
@@ -199,7 +202,7 @@ def _grouped(generation: Generation, wanted: Wanted, query: Query) -> List:
         return made
     candidates, taken = -1, taken_groups(query)
     while True:
-        related = [it.product_id for it in made.chosen]
+        related = made.product_ids
         is_last = len(related) <= candidates or wanted.candidates >= MOST_CANDIDATES
         if is_last or _count_groups(related, query, taken) >= query.limit:
             return made

@@ -18,6 +18,8 @@ from backend.search.reordering import pool_of
 from backend.vectors import Hit
 
 READ_AT_ONCE: Final = 2 * MAX_LIMIT
+SPARE_ROWS: Final = 4
+"""Candidates that are read beyond the length of a list: they replace those that do not pass."""
 
 
 def groups_of(ids: Collection[int], query: Query) -> list[Any]:
@@ -55,7 +57,7 @@ def read_passing(
 ) -> Iterator[ListItem]:
     """Yield the products of a list as SQL has them now, without those that do not pass."""
     passes = matcher(query.where, query.schema) if query.where else None
-    for part in _in_parts(chosen, first=2 * pool_of(query.limit, query.shaping)):
+    for part in _in_parts(chosen, first=SPARE_ROWS + pool_of(query.limit, query.shaping)):
         hits = [Hit(it.product_id, 0.0) for it in part]
         with services().db.query() as connection:
             read = read_rows(

@@ -100,7 +100,7 @@ def write_list(
     shown = with_pins(pins, shown, query.limit)
     named = {it.product_id for one in shown for it in one.chosen.because}
     named |= {product for _, members in made.tastes for product in members}
-    names = {one.item.product.id: one.item.product.sku for one in shown}
+    names = {**made.skus, **{one.item.product.id: one.item.product.sku for one in shown}}
     names |= _skus(named - names.keys())
     writer = ProductWriter(fields)
     answer: Json = {

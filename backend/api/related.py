@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import select
@@ -26,8 +27,8 @@ from backend.api.schemas.similar_items import (
 )
 from backend.api.scopes import requires_scope
 from backend.catalogue import skus
-from backend.database import clock
-from backend.database.models import LIVE, Generation, Product
+from backend.database.models import Generation, Product, utcnow
+from backend.database.reader import Reader
 from backend.errors import CursorExpired, NotSearchable
 from backend.events.answers import ListName
 from backend.events.pairing import LEVELS
@@ -166,9 +167,9 @@ def list_trending() -> Json:
     """List what is trending."""
     return _list(
         ListName.TRENDING,
-        lambda session, now, many: [
+        lambda reader, now, many: [
             Chosen(it.product_id, it.score, Reason.TRENDING)
-            for it in popularity.trending(session, now=now, limit=many)
+            for it in popularity.trending(reader, now=now, limit=many)
         ],
     )
 
@@ -185,42 +186,34 @@ def list_new() -> Json:
     """List what is new."""
     return _list(
         ListName.NEW,
-        lambda session, now, many: [
+        lambda reader, now, many: [
             Chosen(product, 0.0, Reason.NEW)
-            for product, _ in popularity.newest(session, now=now, limit=many)
+            for product, _ in popularity.newest(reader, now=now, limit=many)
         ],
     )
 
 
-def _list(name: ListName, choose: Callable[[Session, Any, int], list[Chosen]]) -> Json:
+def _list(name: ListName, choose: Callable[[Reader, datetime, int], list[Chosen]]) -> Json:
     reader = QueryReader.of_request()
     cursor = reader.text("cursor")
     query, fields = read_query(reader, filterable(), scored=False, compared=False)
     query = continued(query, cursor, name)
     first = query
-    with services().db.read() as session:
-        generation = _generation(session, query)
-    query = services().similar.ruled(generation, query, ())
-    with services().db.read() as session:
-        excluded = _ids(session, query.exclude)
+    found = services()
+    with found.db.query() as connection:
+        generation, others, rules = asked.read_others(
+            connection, found.similar.active, query.exclude, query.after
+        )
+        query = found.similar.ruled_by(rules, generation, query, ())
+        excluded = frozenset(others)
         is_short = query.where or query.shaping != Shaping() or query.ruling.rules
         before = len(shown_before(query))
         many = 20 * MAX_LIMIT if is_short else query.limit + len(excluded) + before
-        chosen = choose(session, clock.now(session), many)
+        chosen = choose(connection, utcnow(), many)
     chosen = [it for it in chosen if it.product_id not in excluded]
     made = List(chosen=chosen, tastes=[])
     listed = ListRequest(name, first, about=(name,), unpinnable=excluded)
     return write_list(generation, lambda *_: made, query, fields, listed)
-
-
-def _generation(session: Session, query: Query) -> Generation:
-    """Return the active generation, for a further page that of the first one."""
-    if query.after is None:
-        return generations.active(session)
-    found = session.get(Generation, query.after.generation_id)
-    if found is None or found.state not in LIVE:
-        raise CursorExpired
-    return found
 
 
 def _ids(session: Session, skus: Sequence[str]) -> frozenset[int]:

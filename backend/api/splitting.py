@@ -31,8 +31,8 @@ def split_of(named: str | None, shopper: str | None) -> ShopperSplit:
     """Return the arm of a shopper, or of a visit, for requests that name a placement."""
     if shopper is None:
         return ShopperSplit(named=named, placement=named)
-    with services().db.read() as session:
-        found = experiments.running_for(session, named)
+    with services().db.query() as reader:
+        found = experiments.running_for(reader, named)
     if found is None:
         return ShopperSplit(named=named, placement=named)
     arm = experiments.arm_of(found.name, shopper, share=found.share)

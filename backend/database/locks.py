@@ -22,6 +22,7 @@ class Lock(IntEnum):
     API_KEYS = 7_305_801_236  # two commands may count a name's keys at once
     EVENTS = 7_305_801_237  # one process counts new events at a time
     RULES = 7_305_801_238  # changes of rules are committed in the order of their numbers
+    NAMED = 7_305_801_239  # two clients may put the same placement or experiment for the first time
 
 
 def hold(database: Session | Connection, lock: Lock) -> None:

@@ -15,7 +15,7 @@ from typing import Final
 from PIL import ExifTags, Image, ImageOps, JpegImagePlugin, TiffImagePlugin
 
 from backend.errors import CorruptImage, ImageTooLarge, NotAnImage
-from backend.images import colour, formats, heif, jpeg, png
+from backend.images import colour, formats, heif, jpeg, linear_light, png
 from backend.images.box import Box
 from backend.images.limits import ImageLimits
 from backend.images.opening import BROKEN, FORMATS, Opened, Size, open_image
@@ -218,23 +218,38 @@ def _to_srgb(image: Image.Image, profile: bytes | None, target: Size | None) -> 
         return fit(rgb, target) if target else rgb
     is_transparent = image.has_transparency_data
     layer = image.convert({"L": "LA", "RGB": "RGBA"}[mode] if is_transparent else mode)
-    if target:
-        layer = _shrink_roughly(layer, target)
-    rgb = colour.convert(layer.convert(mode), profile)
+    factor = _rough_factor(layer, target)
+    fine = None if is_transparent else _convert_finely(layer, profile, target)
+    layer = layer.reduce(factor) if factor > 1 else layer
+    rgb = fine or colour.convert(layer.convert(mode), profile)
     if is_transparent:
         rgb.putalpha(layer.getchannel("A"))
     rgb = _lay_on_white(rgb)
     return fit(rgb, target) if target else rgb
 
 
-def _shrink_roughly(image: Image.Image, target: Size) -> Image.Image:
-    """Shrink to no less than twice the target, so that fewer pixels have to be converted.
+def _rough_factor(image: Image.Image, target: Size | None) -> int:
+    """Return by what an image is shrunk first, so that fewer pixels have to be converted.
 
-    The rest of the way is left for after the conversion: edges come out otherwise in linear light.
+    It leaves no less than twice the target. The rest of the way is left for after the conversion:
+    edges come out otherwise in linear light.
     """
+    if not target:
+        return 1
     height, width = target
-    factor = min(image.width // (2 * width), image.height // (2 * height))
-    return image.reduce(factor) if factor > 1 else image
+    return max(1, min(image.width // (2 * width), image.height // (2 * height)))
+
+
+def _convert_finely(
+    image: Image.Image, profile: bytes | None, target: Size | None
+) -> Image.Image | None:
+    """Convert an image whose dark tones are coarse, at twice the target; None for any other."""
+    space = linear_light.read_space(profile) if profile and image.mode == "RGB" else None
+    if space is None:
+        return None
+    height, width = target or (image.height, image.width)
+    size = min(image.width, 2 * width), min(image.height, 2 * height)
+    return linear_light.convert(image, space, size)
 
 
 def _lay_on_white(image: Image.Image) -> Image.Image:

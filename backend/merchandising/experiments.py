@@ -10,13 +10,16 @@ import hashlib
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from backend.database import clock
+from backend.database.locks import Lock, hold
 from backend.database.models import LIVE, Experiment, Generation
+from backend.database.reader import Reader
 from backend.errors import InvalidExperiment, UnknownExperiment, UnknownPlacement
 from backend.merchandising import placements
 from backend.merchandising.placements import NAME
@@ -61,14 +64,36 @@ def arm_of(name: str, shopper: str, *, share: float) -> Arm:
     return Arm.TREATMENT if place < share else Arm.CONTROL
 
 
-def running_for(session: Session, placement: str | None) -> Experiment | None:
+class RunningExperiment(NamedTuple):
+    """What splits requests: as `ExperimentPlan`, with the experiment's name."""
+
+    name: str
+    against: str | None
+    generation_id: int | None
+    share: float
+
+
+def running_for(reader: Reader, placement: str | None) -> RunningExperiment | None:
     """Return the experiment that splits the requests that name a placement, or none."""
+    rows = reader.rows(*_running(placement))
+    return RunningExperiment(*rows[0]) if rows else None
+
+
+def _running(placement: str | None) -> tuple[Select[Any], dict[str, Any]]:
+    """Return the query for the experiments of a placement, and its parameters."""
+    is_named = placement is not None
+    return _running_of(is_named=is_named), {"placement": placement} if is_named else {}
+
+
+@cache
+def _running_of(*, is_named: bool) -> Select[Any]:
     of_placement = (
-        Experiment.placement.is_(None) if placement is None else Experiment.placement == placement
+        Experiment.placement == bindparam("placement")
+        if is_named
+        else Experiment.placement.is_(None)
     )
-    return session.scalar(
-        select(Experiment).where(of_placement, Experiment.state == ExperimentState.RUNNING.value)
-    )
+    columns = (getattr(Experiment, name) for name in RunningExperiment._fields)
+    return select(*columns).where(of_placement, Experiment.state == ExperimentState.RUNNING.value)
 
 
 def read(session: Session, name: str) -> Experiment:
@@ -90,6 +115,7 @@ def put(session: Session, name: str, wanted: ExperimentPlan) -> tuple[Experiment
     What is tried cannot be changed, since its figures would be of two things: only share and state.
     """
     _check(session, name, wanted)
+    hold(session, Lock.NAMED)
     found = session.get(Experiment, name, with_for_update=True)
     is_new = found is None
     if found is None:
@@ -167,7 +193,8 @@ def _check_running(session: Session, name: str, wanted: ExperimentPlan) -> None:
     for one in (wanted.placement, wanted.against):
         if one is not None:
             _check_placement(session, one)
-    other = running_for(session, wanted.placement)
+    running, given = _running(wanted.placement)
+    other = session.execute(running, given).first()
     if other is not None and other.name != name:
         raise InvalidExperiment(f"the experiment {other.name!r} splits these requests already")
     if wanted.generation_id is not None:

@@ -15,6 +15,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from backend.database import clock
+from backend.database.locks import Lock, hold
 from backend.database.models import Placement, PlacementChange
 from backend.errors import InvalidPlacement, UnknownPlacement
 
@@ -48,6 +49,7 @@ def put(
     """
     if not re.fullmatch(NAME, name):
         raise InvalidPlacement("the name of a placement has 1 to 64 of: letters, digits, . _ -")
+    hold(session, Lock.NAMED)
     found = session.get(Placement, name, with_for_update=True)
     is_new, is_changed = found is None, found is None or found.settings != settings
     if found is None:
@@ -72,7 +74,11 @@ def remove(session: Session, name: str, *, by: str | None = None) -> None:
 
 
 def revision(session: Session, name: str) -> str | None:
-    """Return what stands for a placement as it is now, and lock its row; None: it is not there."""
+    """Return what stands for a placement as it is now; None: it is not there.
+
+    Until the transaction ends, nobody else changes a placement.
+    """
+    hold(session, Lock.NAMED)
     found = session.get(Placement, name, with_for_update=True)
     return None if found is None else revision_of(found)
 

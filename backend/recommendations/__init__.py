@@ -5,5 +5,6 @@
 - `tastes`: the tastes of a shopper: groups of products that look alike
 - `together`: the list of a product; `relations`, `ready`: what its looks tell, kept ready
 - `complementary`: products of the categories that go with a product's, in its style
+- `ranking`: the candidates of one taste, in order
 - `recommend`: the list of a shopper, a session or of examples
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -40,6 +40,9 @@ class Resolved:
     vectors: Mapping[int, Vector]
 
 
+NONE_NAMED: Final = Resolved(examples=(), unresolved={}, vectors={})
+
+
 def resolve(
     session: Session,
     generation: Generation,
@@ -49,7 +52,7 @@ def resolve(
     """Find the products of {sku: weight}; a named example weighs as much as a liked product."""
     names = {skus.normalise(sku): sku for sku in (*positive, *negative)}
     if not names:
-        return Resolved(examples=(), unresolved={}, vectors={})
+        return NONE_NAMED
     rows = _read(session, generation, list(names))
     stored = _stored_vectors(session, generation, list(rows.values()))
     examples, unresolved, waiting = list[Example](), dict[str, str](), list[Waiting]()

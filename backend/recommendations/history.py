@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from functools import cache
+from typing import Any, Final, cast
 
-from sqlalchemy import or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, Table, bindparam, or_, select
 
 from backend.database.models import Event
+from backend.database.reader import Reader
 from backend.events.kinds import BOUGHT, SEEN, TASTE, Kind
+
+_EVENTS: Final = cast("Table", Event.__table__).c
 
 MOST_EVENTS: Final = 200
 """The newest events that are read of a shopper."""
@@ -48,22 +51,31 @@ class History:
         return [it for it in self.examples if it.weight < 0]
 
 
-def history_of(session: Session, *, user: str | None, visit: str | None, now: datetime) -> History:
+NO_HISTORY: Final = History()
+
+
+def history_of(reader: Reader, *, user: str | None, visit: str | None, now: datetime) -> History:
     """Return what a shopper did, or somebody in a visit; nothing if neither is known."""
-    who = [
-        column == name
-        for column, name in ((Event.shopper, user), (Event.session, visit))
-        if name is not None
-    ]
-    if not who:
-        return History()
-    rows = session.execute(
-        select(Event.product_id, Event.kind, Event.at)
-        .where(or_(*who), Event.product_id.is_not(None), Event.kind != Kind.IMPRESSION.value)
-        .order_by(Event.at.desc())
+    who = {name: it for name, it in (("shopper", user), ("session", visit)) if it is not None}
+    rows = reader.rows(_newest(*who), who) if who else []
+    if not rows:
+        return NO_HISTORY
+    return weigh([(product, Kind(kind), at) for product, kind, at in rows], now=now)
+
+
+@cache
+def _newest(*who: str) -> Select[Any]:
+    """Return the query for the newest events of a shopper, a session, or both."""
+    return (
+        select(_EVENTS.product_id, _EVENTS.kind, _EVENTS.at)
+        .where(
+            or_(*(_EVENTS[name] == bindparam(name) for name in who)),
+            _EVENTS.product_id.is_not(None),
+            _EVENTS.kind != Kind.IMPRESSION.value,
+        )
+        .order_by(_EVENTS.at.desc())
         .limit(MOST_EVENTS)
     )
-    return weigh([(row[0], Kind(row[1]), row[2]) for row in rows if row[0]], now=now)
 
 
 def weigh(acts: Sequence[tuple[int, Kind, datetime]], *, now: datetime) -> History:

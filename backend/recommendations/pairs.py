@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Select, Table, bindparam, func, select
-from sqlalchemy.orm import Session
 
 from backend.database.models import Product, ProductPair
 from backend.database.reader import Reader
@@ -19,34 +20,65 @@ Partners: TypeAlias = dict[int, float]
 
 MOST: Final = 200
 
+
+class PairRows(NamedTuple):
+    """Pairs as arrays of one length: a product, another one, how often they went together."""
+
+    product: NDArray[np.int64]
+    other: NDArray[np.int64]
+    times: NDArray[np.float64]
+
+    def where(self, mask: NDArray[np.bool_]) -> PairRows:
+        """Return some of the pairs."""
+        return PairRows(self.product[mask], self.other[mask], self.times[mask])
+
+    def of(self, products: Collection[int]) -> PairRows:
+        """Return those of some products."""
+        return self.where(np.isin(self.product, np.fromiter(products, np.int64, len(products))))
+
+    def without(self, others: Collection[int]) -> PairRows:
+        """Return those with none of some products."""
+        return self.where(~np.isin(self.other, np.fromiter(others, np.int64, len(others))))
+
+
+NO_PAIRS: Final = PairRows(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+
 _PAIRS: Final = cast("Table", ProductPair.__table__)
 _PRODUCTS: Final = cast("Table", Product.__table__)
 
 
 def partners(
-    session: Session, products: Sequence[int], *, now: datetime, most: int = MOST
+    reader: Reader, products: Sequence[int], *, now: datetime, most: int = MOST
 ) -> dict[int, Partners]:
     """Return up to `most` partners of each product, the strongest first.
 
     A product that has none is left out.
     """
-    if not products:
-        return {}
     found: dict[int, Partners] = {}
-    scale = growth(now)
-    rows = session.execute(_strongest(), {"ids": list(products), "rank": most - 1})
-    for product, other, score in rows.all():
-        of_product = found.setdefault(product, {})
-        if len(of_product) < most:  # several may be as strong as the last one
-            of_product[other] = score / scale
+    rows = strongest(reader, products, now=now, most=most)
+    for product, other, times in zip(*(it.tolist() for it in rows), strict=True):
+        found.setdefault(product, {})[other] = times
     return found
 
 
-def partners_of(
-    connection: Reader, product_id: int, *, now: datetime, most: int = MOST
-) -> Partners:
+def strongest(
+    reader: Reader, products: Sequence[int], *, now: datetime, most: int = MOST
+) -> PairRows:
+    """Return up to `most` pairs of each product as rows, by product, the strongest first."""
+    given = {"ids": list(products), "rank": most - 1}
+    rows = reader.rows(_strongest(), given) if products else []
+    if not rows:
+        return NO_PAIRS
+    product, other, score = zip(*rows, strict=True)
+    found = PairRows(np.array(product), np.array(other), np.array(score) / growth(now))
+    # several may be as strong as the last one
+    first = np.searchsorted(found.product, found.product)
+    return found.where(np.arange(len(rows)) - first < most)
+
+
+def partners_of(reader: Reader, product_id: int, *, now: datetime, most: int = MOST) -> Partners:
     """Return up to `most` partners of one product, the strongest first."""
-    rows = connection.rows(_strongest_of_one(), {"product_id": product_id, "most": most})
+    rows = reader.rows(_strongest_of_one(), {"product_id": product_id, "most": most})
     scale = growth(now)
     return {other: score / scale for other, score in rows}
 

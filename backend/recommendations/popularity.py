@@ -5,16 +5,20 @@ Counting keeps one number for each product and list, so an answer reads the firs
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from functools import cache
+from typing import Any, Final, NamedTuple, cast
 
-from sqlalchemy import select
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import Select, Table, bindparam, select
 
 from backend.database.models import Product, ProductPopularity
+from backend.database.reader import Reader
 from backend.events.decay import POPULAR, TRENDING, Decay, day_of
 from backend.events.kinds import STRENGTH, Kind
+
+_PRODUCTS: Final = cast("Table", Product.__table__).c
+_POPULARITY: Final = cast("Table", ProductPopularity.__table__).c
 
 POPULAR_DAYS: Final = 90
 TRENDING_DAYS: Final = 14
@@ -29,57 +33,66 @@ class Popular(NamedTuple):
     article_type: str | None
 
 
-def most_liked(session: Session, *, now: datetime, limit: int = 100) -> list[Popular]:
+def most_liked(reader: Reader, *, now: datetime, limit: int = 100) -> list[Popular]:
     """Return what shoppers did most, best first: an act counts half after 30 days."""
-    return _best(session, ProductPopularity.popular, POPULAR, POPULAR_DAYS, now, limit)
+    return _best(reader, "popular", POPULAR, POPULAR_DAYS, now, limit)
 
 
-def trending(session: Session, *, now: datetime, limit: int = 100) -> list[Popular]:
+def trending(reader: Reader, *, now: datetime, limit: int = 100) -> list[Popular]:
     """Return what shoppers do most at the moment: an act counts half after two days."""
-    return _best(session, ProductPopularity.trending, TRENDING, TRENDING_DAYS, now, limit)
+    return _best(reader, "trending", TRENDING, TRENDING_DAYS, now, limit)
 
 
-def known(session: Session, products: Collection[int], *, now: datetime) -> set[int]:
+def known(reader: Reader, products: Collection[int], *, now: datetime) -> set[int]:
     """Return the products that somebody has done something with in POPULAR_DAYS."""
     if not products:
         return set()
-    rows = session.scalars(
-        select(ProductPopularity.product_id).where(
-            ProductPopularity.product_id.in_(sorted(products)),
-            ProductPopularity.last_day > day_of(now) - POPULAR_DAYS,
-        )
+    since = day_of(now) - POPULAR_DAYS
+    return {row[0] for row in reader.rows(_known(), {"ids": sorted(products), "since": since})}
+
+
+@cache
+def _known() -> Select[Any]:
+    return select(_POPULARITY.product_id).where(
+        _POPULARITY.product_id.in_(bindparam("ids", expanding=True)),
+        _POPULARITY.last_day > bindparam("since"),
     )
-    return set(rows)
 
 
 def _best(
-    session: Session,
-    level: InstrumentedAttribute[float],
-    decay: Decay,
-    days: int,
-    now: datetime,
-    limit: int,
+    reader: Reader, name: str, decay: Decay, days: int, now: datetime, limit: int
 ) -> list[Popular]:
     """Return the products with the highest level that are not removed."""
     least = decay.level(STRENGTH[Kind.VIEW], now - timedelta(days=days))
-    rows: Sequence[Any] = session.execute(
-        select(ProductPopularity.product_id, level, Product.article_type)
-        .join(Product, Product.id == ProductPopularity.product_id)
-        .where(Product.removed_at.is_(None), level >= least)
-        .order_by(level.desc(), ProductPopularity.product_id)
-        .limit(limit)
-    ).all()
+    rows = reader.rows(_highest(name), {"least": least, "limit": limit})
     return [Popular(row[0], decay.amount(row[1], now), row[2]) for row in rows]
 
 
+@cache
+def _highest(name: str) -> Select[Any]:
+    level = getattr(ProductPopularity, name)
+    return (
+        select(ProductPopularity.product_id, level, Product.article_type)
+        .join(Product, Product.id == ProductPopularity.product_id)
+        .where(Product.removed_at.is_(None), level >= bindparam("least"))
+        .order_by(level.desc(), ProductPopularity.product_id)
+        .limit(bindparam("limit"))
+    )
+
+
 def newest(
-    session: Session, *, now: datetime, days: int = 30, limit: int = 100
+    reader: Reader, *, now: datetime, days: int = 30, limit: int = 100
 ) -> list[tuple[int, datetime]]:
     """Return (product id, when it came in) of the products of the last days, the newest first."""
-    rows = session.execute(
-        select(Product.id, Product.created_at)
-        .where(Product.created_at >= now - timedelta(days=days), Product.removed_at.is_(None))
-        .order_by(Product.created_at.desc(), Product.id.desc())
-        .limit(limit)
-    )
+    rows = reader.rows(_newest(), {"since": now - timedelta(days=days), "limit": limit})
     return [(row[0], row[1]) for row in rows]
+
+
+@cache
+def _newest() -> Select[Any]:
+    return (
+        select(_PRODUCTS.id, _PRODUCTS.created_at)
+        .where(_PRODUCTS.created_at >= bindparam("since"), _PRODUCTS.removed_at.is_(None))
+        .order_by(_PRODUCTS.created_at.desc(), _PRODUCTS.id.desc())
+        .limit(bindparam("limit"))
+    )

@@ -13,27 +13,31 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from itertools import chain
-from typing import Final
+from typing import Any, Final, cast
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, Table, bindparam, select
 
 from backend.catalogue import image_vectors
-from backend.database import clock
 from backend.database.engine import Database
-from backend.database.models import Generation, IndexEntry
+from backend.database.models import Generation, ImageVector, IndexEntry, Product, utcnow
+from backend.database.reader import Reader
 from backend.events.decay import day_of
 from backend.filters import Where
 from backend.recommendations import pairs, popularity, tastes
 from backend.recommendations.chosen import Because, Chosen, Reason
-from backend.recommendations.formula import LOOK
 from backend.recommendations.history import Example, History
-from backend.recommendations.pairs import Partners
+from backend.recommendations.pairs import PairRows
 from backend.recommendations.popularity import Popular
+from backend.recommendations.ranking import Place, Places, RankedTaste, rank
 from backend.recommendations.tastes import Taste
 from backend.search.nearest_products import nearest_products
 from backend.vectors import Searchable, Vector
+
+_PRODUCTS: Final = cast("Table", Product.__table__).c
+_ENTRIES: Final = cast("Table", IndexEntry.__table__).c
+_VECTORS: Final = cast("Table", ImageVector.__table__).c
 
 MOST_EXAMPLES: Final = 30
 MOST_DISLIKES: Final = 5
@@ -74,7 +78,7 @@ class Wanted:
     exclude: frozenset[int] = frozenset()
     explore: float = 0.0
     seed: str = ""  # the same seed on the same day explores the same products
-    now: datetime | None = None  # None: by the database's clock
+    now: datetime | None = None  # None: as this host says
     vectors: Mapping[int, Vector] = field(default_factory=dict)
 
     @property
@@ -87,12 +91,21 @@ class Wanted:
 class List:
     """Candidates in the order of the list, more than it has places, and the tastes behind them.
 
-    `rest` is called for those that follow `chosen`, if they are needed.
+    `rest` is called for those that follow `chosen`, if they are needed. `skus` are those of the
+    examples, as far as they have been read.
     """
 
     chosen: Sequence[Chosen]
     tastes: Sequence[tuple[float, Sequence[int]]]  # share, and the examples' product ids
     rest: Callable[[], Iterable[Chosen]] = tuple
+    skus: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def product_ids(self) -> list[int]:
+        """The candidates that `chosen` holds."""
+        if isinstance(self.chosen, Places):
+            return self.chosen.product_ids
+        return [it.product_id for it in self.chosen]
 
     def candidates(self) -> Iterator[Chosen]:
         """Yield each candidate once, and read the rest only when all others have been yielded."""
@@ -105,33 +118,6 @@ class List:
 
 def _when_needed(read: Callable[[], Iterable[Chosen]]) -> Iterator[Chosen]:
     yield from read()
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A product for a taste: why it is a candidate is told only if it is listed."""
-
-    product_id: int
-    look: float
-    together: Mapping[int, float]  # by example
-
-    @property
-    def score(self) -> float:
-        return self.look + sum(self.together.values())
-
-    @property
-    def looks(self) -> bool:
-        """Whether its looks count most."""
-        return self.look >= sum(self.together.values())
-
-    def chosen(
-        self, taste: Taste, examples: Sequence[Example], reason: Reason | None = None
-    ) -> Chosen:
-        """Return it with its reason, and the examples that it comes from."""
-        members = [examples[at] for at in taste.members]
-        reason = reason or (Reason.LOOK if self.looks else Reason.TOGETHER)
-        because = _because(members, self.together, self.look, taste)
-        return Chosen(self.product_id, self.score, reason, because)
 
 
 class Recommender:
@@ -147,39 +133,39 @@ class Recommender:
         Raises what the index raises.
         """
         likes = wanted.history.likes[:MOST_EXAMPLES]
-        vectors, partners = dict(wanted.vectors), dict[int, Partners]()
-        if wanted.now is None or wanted.history.examples:
-            with self._db.read() as session:
-                now = wanted.now or clock.now(session)
-                vectors = {**_vectors(session, generation, wanted.history), **vectors}
-                partners = pairs.partners(
-                    session, [it.product_id for it in likes], now=now, most=PARTNERS
-                )
-        else:
-            now = wanted.now
+        vectors, partners = dict(wanted.vectors), pairs.NO_PAIRS
+        skus, now = dict[int, str](), wanted.now or utcnow()
+        if wanted.history.examples:
+            with self._db.query() as reader:
+                stored, skus = _read_examples(reader, generation, wanted.history)
+                vectors = {**stored, **vectors}
+                ids = [it.product_id for it in likes]
+                partners = pairs.strongest(reader, ids, now=now, most=PARTNERS)
         seen = [it for it in likes if it.product_id in vectors]
         found = _tastes([vectors[it.product_id] for it in seen], seen, wanted.strategy)
         disliked = [
             vectors[it.product_id] for it in wanted.history.dislikes if it.product_id in vectors
         ]
+        partners = partners.without(_excluded(wanted))
         ranked = [
             self._of_taste(generation, taste, seen, partners, disliked[:MOST_DISLIKES], wanted)
             for taste in found
         ]
         unseen = [it for it in likes if it.product_id not in vectors]
-        chosen = _shared(ranked, found, seen, wanted)
+        places = _shared(ranked, wanted)
         if wanted.explore:
-            with self._db.read() as session:
-                chosen = _with_unknown(session, chosen, ranked, found, seen, wanted, now=now)
+            with self._db.query() as reader:
+                places = _with_unknown(reader, places, ranked, wanted, now=now)
 
         total = sum(taste.weight for taste in found)
         return List(
-            chosen=[*chosen, *_partners_of(unseen, partners, wanted)],
+            chosen=Places(places, _partners_of(unseen, partners)),
             rest=lambda: _popular_and_new(self._db, wanted, now=now),
             tastes=[
                 (taste.weight / total, [seen[at].product_id for at in taste.members])
                 for taste in found
             ],
+            skus=skus,
         )
 
     def _of_taste(
@@ -187,10 +173,10 @@ class Recommender:
         generation: Generation,
         taste: Taste,
         examples: Sequence[Example],
-        partners: Mapping[int, Partners],
+        partners: PairRows,
         disliked: Sequence[Vector],
         wanted: Wanted,
-    ) -> list[_Candidate]:
+    ) -> RankedTaste:
         """Return the candidates of one taste, best first."""
         members = [examples[at] for at in taste.members]
         excluded = _excluded(wanted)
@@ -198,19 +184,7 @@ class Recommender:
         for vector in disliked:
             worse = self._nearest(generation, vector, wanted, excluded)
             looks = {it: cosine for it, cosine in looks.items() if worse.get(it, -1.0) < cosine}
-        parts: dict[int, dict[int, float]] = defaultdict(dict)
-        for example in members:
-            share = example.weight / taste.weight
-            for other, times in partners.get(example.product_id, {}).items():
-                if other not in excluded:
-                    parts[other][example.product_id] = share * times / (times + 1.0)
-        found = [
-            _Candidate(
-                product, LOOK * max(0.0, looks.get(product, 0.0)) ** 2, parts.get(product, {})
-            )
-            for product in {*looks, *parts}
-        ]
-        return sorted(found, key=lambda it: (-it.score, it.product_id))
+        return rank(taste, members, looks, partners)
 
     def _nearest(
         self,
@@ -231,20 +205,37 @@ class Recommender:
         return {hit.id: hit.score for hit in hits}
 
 
-def _vectors(session: Session, generation: Generation, history: History) -> dict[int, Vector]:
-    """Return the last good vectors of the examples that have one."""
+def _read_examples(
+    reader: Reader, generation: Generation, history: History
+) -> tuple[dict[int, Vector], dict[int, str]]:
+    """Return the last good vectors of the examples that have one, and their skus, by id."""
     examples = [*history.likes[:MOST_EXAMPLES], *history.dislikes[:MOST_DISLIKES]]
-    ids = [it.product_id for it in examples]
-    rows = session.execute(
-        select(IndexEntry.product_id, IndexEntry.embedded_digest).where(
-            IndexEntry.generation_id == generation.id,
-            IndexEntry.product_id.in_(ids),
-            IndexEntry.embedded_digest.is_not(None),
+    rows = reader.rows(
+        _examples(),
+        {
+            "generation_id": generation.id,
+            "fingerprint": generation.fingerprint,
+            "ids": [it.product_id for it in examples],
+        },
+    )
+    return (
+        {row.id: image_vectors.unpack(row.vector) for row in rows},
+        {row.id: row.sku for row in rows},
+    )
+
+
+@cache
+def _examples() -> Select[Any]:
+    return (
+        select(_PRODUCTS.id, _PRODUCTS.sku, _VECTORS.vector)
+        .join(IndexEntry, _ENTRIES.product_id == _PRODUCTS.id)
+        .join(ImageVector, _VECTORS.image_digest == _ENTRIES.embedded_digest)
+        .where(
+            _ENTRIES.generation_id == bindparam("generation_id"),
+            _PRODUCTS.id.in_(bindparam("ids", expanding=True)),
+            _VECTORS.fingerprint == bindparam("fingerprint"),
         )
     )
-    digests: dict[int, str] = {row[0]: row[1] for row in rows if row[1]}
-    stored = image_vectors.load(session, generation.fingerprint, digests.values())
-    return {it: stored[digest] for it, digest in digests.items() if digest in stored}
 
 
 def _tastes(
@@ -258,81 +249,56 @@ def _tastes(
     return tastes.clusters(vectors, weights, least_cosine=CLUSTER_COSINE)
 
 
-def _because(
-    members: Sequence[Example], parts: Mapping[int, float], look: float, taste: Taste
-) -> list[Because]:
-    """Return which examples a score comes from: the looks from all of the taste, by weight."""
-    shares = {it.product_id: look * it.weight / taste.weight for it in members}
-    for product, added in parts.items():
-        shares[product] = shares.get(product, 0.0) + added
-    total = sum(shares.values()) or 1.0
-    best = sorted(shares.items(), key=lambda it: -it[1])[:3]
-    return [Because(product, round(share / total, 4)) for product, share in best]
-
-
-def _shared(
-    ranked: Sequence[Sequence[_Candidate]],
-    found: Sequence[Taste],
-    examples: Sequence[Example],
-    wanted: Wanted,
-) -> list[Chosen]:
+def _shared(ranked: Sequence[RankedTaste], wanted: Wanted) -> list[Place]:
     """Return the candidates of all tastes in one order, each taste with its share of the places."""
     taken: set[int] = set()
-    left = [iter(each) for each in ranked]
-    order = tastes.slots(found, wanted.candidates)
-    chosen = []
-    for at in order:
-        following = next((it for it in left[at] if it.product_id not in taken), None)
+    left = [enumerate(each.ids.tolist()) for each in ranked]
+    places = []
+    for which in tastes.slots([each.taste for each in ranked], wanted.candidates):
+        following = next(((at, it) for at, it in left[which] if it not in taken), None)
         if following is not None:
-            taken.add(following.product_id)
-            chosen.append(following.chosen(found[at], examples))
-    return chosen
+            at, product = following
+            taken.add(product)
+            places.append(Place(product, ranked[which], at))
+    return places
 
 
 def _with_unknown(
-    session: Session,
-    chosen: Sequence[Chosen],
-    ranked: Sequence[Sequence[_Candidate]],
-    found: Sequence[Taste],
-    examples: Sequence[Example],
+    reader: Reader,
+    places: Sequence[Place],
+    ranked: Sequence[RankedTaste],
     wanted: Wanted,
     *,
     now: datetime,
-) -> list[Chosen]:
+) -> list[Place]:
     """Put products that nobody has done anything with into a share of the places.
 
     They are drawn from the candidates of all tastes, and stand in drawn places.
     """
     candidates = {
-        it.product_id: (it, taste)
-        for each, taste in zip(ranked, found, strict=True)
-        for it in each
-        if it.looks
+        int(each.ids[at]): Place(int(each.ids[at]), each, int(at), Reason.EXPLORED)
+        for each in ranked
+        for at in each.looking()
     }
-    known = popularity.known(session, candidates, now=now)
+    known = popularity.known(reader, candidates, now=now)
     unknown = [it for it in candidates if it not in known]
     drawn = random.Random(f"{wanted.seed}:{day_of(now)}")
-    places = min(len(unknown), round(wanted.explore * wanted.limit))
-    explored = drawn.sample(unknown, places)
-    kept = [it for it in chosen if it.product_id not in explored]
-    for at, product in zip(
-        sorted(drawn.sample(range(wanted.limit), places)), explored, strict=True
-    ):
-        one, taste = candidates[product]
-        kept.insert(at, one.chosen(taste, examples, Reason.EXPLORED))
+    count = min(len(unknown), round(wanted.explore * wanted.limit))
+    explored = drawn.sample(unknown, count)
+    kept = [it for it in places if it.product_id not in explored]
+    for at, product in zip(sorted(drawn.sample(range(wanted.limit), count)), explored, strict=True):
+        kept.insert(at, candidates[product])
     return kept
 
 
-def _partners_of(
-    examples: Sequence[Example], partners: Mapping[int, Partners], wanted: Wanted
-) -> list[Chosen]:
+def _partners_of(examples: Sequence[Example], partners: PairRows) -> list[Chosen]:
     """Return what goes with examples that have no vector, best first."""
-    excluded = _excluded(wanted)
+    if not examples:
+        return []
+    rows = partners.of([it.product_id for it in examples])
     found = [
-        Chosen(other, times / (times + 1.0), Reason.TOGETHER, [Because(it.product_id, 1.0)])
-        for it in examples
-        for other, times in partners.get(it.product_id, {}).items()
-        if other not in excluded
+        Chosen(other, times / (times + 1.0), Reason.TOGETHER, [Because(product, 1.0)])
+        for product, other, times in zip(*(it.tolist() for it in rows), strict=True)
     ]
     return sorted(found, key=lambda it: -it.score)
 
@@ -341,13 +307,13 @@ def _popular_and_new(db: Database, wanted: Wanted, *, now: datetime) -> Iterator
     """Yield popular products, then new ones; neither needs a vector or a history."""
     excluded = _excluded(wanted)
     many = 100 + SPARE * wanted.limit + len(excluded)
-    with db.read() as session:
-        popular = _by_category(popularity.most_liked(session, now=now, limit=many))
+    with db.query() as reader:
+        popular = _by_category(popularity.most_liked(reader, now=now, limit=many))
     for it in popular:
         if it.product_id not in excluded:
             yield Chosen(it.product_id, it.score, Reason.POPULAR)
-    with db.read() as session:
-        new = popularity.newest(session, now=now, limit=many)
+    with db.query() as reader:
+        new = popularity.newest(reader, now=now, limit=many)
     for product, _ in new:
         if product not in excluded:
             yield Chosen(product, 0.0, Reason.NEW)

@@ -15,6 +15,11 @@ import numpy as np
 from backend.vectors import Vector
 
 MOST_TASTES: Final = 5
+APART: Final = -2.0
+"""Stands for the cosine of a group with itself, or with one that has been joined to another."""
+
+TINY: Final = 1e-24  # of the squares of lengths: a group's vectors may cancel each other
+
 MOST_EXAMPLES: Final = 30
 """The heaviest examples that are grouped."""
 
@@ -50,18 +55,27 @@ def clusters(
     if not groups:
         return []
     sums = np.stack([weights[at] * vectors[at] for (at,) in groups])
-    while len(groups) > 1:
-        means = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
-        cosines = means @ means.T
-        np.fill_diagonal(cosines, -2.0)
-        one, other = sorted(divmod(int(cosines.argmax()), len(groups)))
+    products = (sums @ sums.T).astype(np.float64)  # of the sums of all groups with each other
+    lengths = np.sqrt(np.maximum(products.diagonal(), TINY))
+    cosines = products / lengths / lengths[:, None]
+    np.fill_diagonal(cosines, APART)
+    for _ in range(len(groups) - 1):
+        one, other = sorted(divmod(int(cosines.argmax()), len(cosines)))
         if cosines[one, other] < least_cosine:
             break
-        groups[one] += groups.pop(other)
-        sums[one] += sums[other]
-        sums = np.delete(sums, other, axis=0)
+        groups[one] += groups[other]
+        groups[other] = []
+        products[one] += products[other]
+        products[:, one] += products[:, other]
+        lengths[one] = max(products[one, one], TINY) ** 0.5
+        joined = products[one] / lengths / lengths[one]
+        joined[cosines[one] == APART] = APART
+        cosines[one] = cosines[:, one] = joined
+        cosines[other] = cosines[:, other] = APART
     found = [
-        _taste(sorted(group, key=lambda at: -weights[at]), vectors, weights) for group in groups
+        _taste(sorted(group, key=lambda at: -weights[at]), vectors, weights)
+        for group in groups
+        if group
     ]
     return sorted(found, key=lambda taste: -taste.weight)[:MOST_TASTES]
 
@@ -75,7 +89,7 @@ def slots(tastes: Sequence[Taste], places: int) -> list[int]:
     order = []
     for _ in range(places if tastes else 0):
         quotients = [taste.weight / (2 * n + 1) for taste, n in zip(tastes, filled, strict=True)]
-        chosen = int(np.argmax(quotients))
+        chosen = quotients.index(max(quotients))
         filled[chosen] += 1
         order.append(chosen)
     return order

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
-from typing import Final
+from functools import cache, partial
+from typing import Any, Final, cast
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, Table, bindparam, select
 
 from backend.catalogue import image_vectors
 from backend.database.engine import Database
 from backend.database.models import Generation, ImageVector, IndexEntry, Product, utcnow
+from backend.database.reader import Reader
 from backend.recommendations import formula, pairs, ready
 from backend.recommendations.formula import Kin
 from backend.recommendations.pairs import Partners
@@ -21,6 +21,10 @@ from backend.recommendations.ready import Keeper, PreparedRelations, WantedRelat
 from backend.recommendations.relations import NONE, Related, Relations
 from backend.search.nearest_products import nearest_products
 from backend.vectors import Searchable, Vector
+
+_PRODUCTS: Final = cast("Table", Product.__table__).c
+_ENTRIES: Final = cast("Table", IndexEntry.__table__).c
+_VECTORS: Final = cast("Table", ImageVector.__table__).c
 
 LEAST_COLD: Final = 0.05
 """Below this the looks change next to nothing, and they are not read."""
@@ -113,11 +117,9 @@ class Together:
             payloads=False,
         )
         ids = [hit.id for hit in hits]
-        with self._db.read() as session:
-            kin = _kin(session, [asked.product_id, *ids]) if ids else {}
-            partners = pairs.partners(
-                session, ids, now=now or utcnow(), most=PARTNERS_OF_NEIGHBOURS
-            )
+        with self._db.query() as reader:
+            kin = _kin(reader, [asked.product_id, *ids]) if ids else {}
+            partners = pairs.partners(reader, ids, now=now or utcnow(), most=PARTNERS_OF_NEIGHBOURS)
         parts = formula.score(
             {},
             [(hit.id, hit.score) for hit in hits],
@@ -132,11 +134,11 @@ class Together:
         """Return what is kept, with the looks of newer products; None if these are too many."""
         if not kept.has_newer:
             return kept.relations
-        with self._db.read() as session:
-            newer = _newer(session, asked.generation, kept.newest)
+        with self._db.query() as reader:
+            newer = _newer(reader, asked.generation, kept.newest)
             if len(newer) > MOST_NEWER:
                 return None
-            kin = _kin(session, [asked.product_id, *newer])
+            kin = _kin(reader, [asked.product_id, *newer])
         own = kin.get(asked.product_id, formula.NO_KIN)
         looks = {
             it: formula.LOOK * formula.closeness(float(asked.vector @ vector), own, kin[it])
@@ -146,26 +148,41 @@ class Together:
         return kept.relations.with_looks(looks)
 
 
-def _newer(session: Session, generation: Generation, newest: int) -> dict[int, Vector]:
+def _newer(reader: Reader, generation: Generation, newest: int) -> dict[int, Vector]:
     """Return the vectors of more than MOST_NEWER products at most that have a larger id."""
-    rows = session.execute(
-        select(IndexEntry.product_id, ImageVector.vector)
-        .join(ImageVector, ImageVector.image_digest == IndexEntry.embedded_digest)
-        .where(
-            IndexEntry.generation_id == generation.id,
-            IndexEntry.product_id > newest,
-            ImageVector.fingerprint == generation.fingerprint,
-        )
-        .order_by(IndexEntry.product_id)
-        .limit(MOST_NEWER + 1)
+    rows = reader.rows(
+        _vectors_after(),
+        {
+            "generation_id": generation.id,
+            "fingerprint": generation.fingerprint,
+            "newest": newest,
+        },
     )
     return {row[0]: image_vectors.unpack(row[1]) for row in rows}
 
 
-def _kin(session: Session, products: Sequence[int]) -> dict[int, Kin]:
-    rows = session.execute(
-        select(Product.id, Product.group_id, Product.gender, Product.article_type).where(
-            Product.id.in_(products)
+@cache
+def _vectors_after() -> Select[Any]:
+    return (
+        select(_ENTRIES.product_id, _VECTORS.vector)
+        .join(ImageVector, _VECTORS.image_digest == _ENTRIES.embedded_digest)
+        .where(
+            _ENTRIES.generation_id == bindparam("generation_id"),
+            _ENTRIES.product_id > bindparam("newest"),
+            _VECTORS.fingerprint == bindparam("fingerprint"),
         )
+        .order_by(_ENTRIES.product_id)
+        .limit(MOST_NEWER + 1)
     )
+
+
+def _kin(reader: Reader, products: Sequence[int]) -> dict[int, Kin]:
+    rows = reader.rows(_kinds(), {"ids": list(products)})
     return {row[0]: Kin(row[1], row[2], row[3]) for row in rows}
+
+
+@cache
+def _kinds() -> Select[Any]:
+    return select(_PRODUCTS.id, _PRODUCTS.group_id, _PRODUCTS.gender, _PRODUCTS.article_type).where(
+        _PRODUCTS.id.in_(bindparam("ids", expanding=True))
+    )

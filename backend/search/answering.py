@@ -227,7 +227,8 @@ def _shown(
     """Return what was found as the list shows it, best first, without pinned products."""
     items = found.items
     if weighed.factor != 1:
-        items = [replace(item, score=weighed.score_of(item.score)) for item in items]
+        for item in items:
+            item.score = weighed.score_of(item.score)
     items = query.ruling.weighed(items)
     scores = [item.score for item in items]
     ordered = reordered(index, items, scores, query.shaping, limit=limit, now=utcnow())
@@ -251,5 +252,6 @@ def _finished(
     curve = _curve(generation, query)
     if curve is not None:
         matches = curve.matches([item.score for item in items]).tolist()
-        items = [replace(item, match=it) for item, it in zip(items, matches, strict=True)]
+        for item, match in zip(items, matches, strict=True):
+            item.match = match
     return explain(index, weighed, items) if query.explain and items else items

@@ -7,7 +7,6 @@ are wanted, and once more, without the products found so far, if they were too f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from backend.filters import Where
@@ -53,7 +52,9 @@ def nearest_products(
             payloads=payloads,
         )
         for hit in hits:
-            found.setdefault(product_of(hit.id), replace(hit, id=product_of(hit.id)))
+            product = product_of(hit.id)
+            if product not in found:
+                found[product] = hit if hit.id == product else hit._replace(id=product)
         seen |= {product_of(hit.id) for hit in hits}
         is_all = len(hits) < asked or not any(slot_of(hit.id) for hit in hits)
         if is_all or len(found) >= limit:

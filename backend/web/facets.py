@@ -21,6 +21,8 @@ from backend.filters import OPEN_PREFIX, Condition, Where
 from backend.web.asking import escaped, same_url
 
 HIDDEN: Final = ("currency",)
+STOCK: Final = "in_stock"
+PRICE: Final = "price"
 MOST_VALUES: Final = 40
 SHOWN_AT_ONCE: Final = 7
 SECONDS: Final = 30.0
@@ -82,14 +84,32 @@ def text_of(field: str, value: Any) -> str:
 
 def read_facets(where: Where) -> list[FieldValues]:
     """Return the fields by which this list can be narrowed; raises NoGeneration."""
-    schema = filterable()
-    fields = [
+    found = [_facet(item, where.get(item["field"])) for item in _counts(_fields(), where)]
+    return [it for it in found if len(it.first) > 1 or any(value.is_chosen for value in it.first)]
+
+
+def read_total(where: Where) -> int | None:
+    """Return how many products pass a filter; None where the kept counts do not tell."""
+    condition = where.get(STOCK)
+    if condition is not None and condition != Condition(any_of=condition.any_of):
+        return None
+    [found] = [it["values"] for it in _counts(_fields(), where) if it["field"] == STOCK]
+    allowed = condition.any_of if condition else (True, False)
+    return sum(int(it["count"]) for it in found if it["value"] in allowed)
+
+
+def has_prices() -> bool:
+    """Tell whether any product has a price; raises NoGeneration."""
+    [found] = _counts([STOCK], {PRICE: Condition(gte=0)})
+    return bool(found["values"])
+
+
+def _fields() -> list[str]:
+    return [
         field
-        for field, kind in schema.items()
+        for field, kind in filterable().items()
         if kind in facets.COUNTED and field not in (*facets.ONLY_IF_NAMED, *HIDDEN)
     ]
-    found = [_facet(item, where.get(item["field"])) for item in _counts(fields, where)]
-    return [it for it in found if len(it.first) > 1 or any(value.is_chosen for value in it.first)]
 
 
 def read_chosen(where: Where) -> list[ActiveFilter]:
@@ -108,8 +128,11 @@ def read_chosen(where: Where) -> list[ActiveFilter]:
     return found
 
 
-def read_kept(shown: Sequence[FieldValues]) -> list[tuple[str, str]]:
-    """Return the parameters of this request that no checkbox of the filters stands for."""
+def read_kept(shown: Sequence[FieldValues], *, but: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the parameters of this request that no checkbox of the filters stands for.
+
+    `but` are those that another field of the form stands for.
+    """
     boxes = {
         facet.field: {value.parameter for value in (*facet.first, *facet.others)} for facet in shown
     }
@@ -117,7 +140,7 @@ def read_kept(shown: Sequence[FieldValues]) -> list[tuple[str, str]]:
     for name, text in request.args.items(multi=True):
         if name in boxes:
             kept += [(name, it) for it in _values([text]) if it not in boxes[name]]
-        elif name != "cursor" and text.strip():
+        elif name not in ("cursor", *but) and text.strip():
             kept.append((name, text))
     return kept
 

@@ -22,7 +22,7 @@ from backend.errors import NoGeneration, WordsUnavailable
 from backend.filters import Where
 from backend.search.query import Query
 from backend.search.query_text import LONGEST, can_encode
-from backend.web import asking, facets, pages, shopping
+from backend.web import asking, facets, pages, prices, shopping
 
 MOST: Final = 48
 """Products of one page of the grid."""
@@ -88,11 +88,12 @@ def _without_score(written: list[Json]) -> list[Json]:
 def _filters(where: Where) -> dict[str, Any]:
     """Return what the filters beside the grid show; without an index there are none."""
     try:
-        shown = facets.read_facets(where)
+        shown, total = facets.read_facets(where), facets.read_total(where)
+        bounds = prices.BOUNDS if facets.has_prices() else {}
     except NoGeneration:
-        shown = []
-    kept, chosen = facets.read_kept(shown), facets.read_chosen(where)
-    return {"facets": shown, "kept": kept, "chosen": chosen}
+        shown, total, bounds = [], None, {}
+    kept, chosen = facets.read_kept(shown, but=list(bounds)), facets.read_chosen(where)
+    return {"facets": shown, "total": total, "bounds": bounds, "kept": kept, "chosen": chosen}
 
 
 def _can_search_by_looks() -> bool:

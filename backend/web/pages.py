@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 import backend
 from backend.access.scope import Scope
-from backend.api import problems
+from backend.api import manual, problems
 from backend.api.browsers import refuse_foreign_pages
 from backend.api.conditional import compress
 from backend.errors import InsufficientScope, InvalidKey, LookalikeError, MissingKey
@@ -82,6 +82,7 @@ def prepare_templates(app: Flask, *, locked: bool) -> None:
         csrf_token=csrf_token,
         signed_in=session.current,
         needs_keys=locked,
+        has_manual=manual.is_built,
         version=backend.__version__,
     )
 

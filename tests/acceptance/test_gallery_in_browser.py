@@ -17,6 +17,7 @@ from support.shop import Shop
 from backend.api import create_app
 from backend.catalogue.import_run import import_catalogue
 from backend.catalogue.sample import unpack_sample
+from backend.merchandising import placements
 from backend.settings import read_settings
 from backend.web import register_web
 
@@ -57,6 +58,7 @@ def base(
     with Shop(settings) as shop:
         import_catalogue(shop.db, shop.services.image_store, catalogue)
         shop.run("index")
+        shop.db.write(lambda session: placements.put(session, "short", {"limit": 3}))
         app = create_app(shop.services)
         register_web(app, shop.services)
         with http_server(app, threads=8) as server:
@@ -122,6 +124,46 @@ def test_a_visitor_browses_filters_and_opens_a_product(visitor: Visitor) -> None
     expect(page.locator(".why[open] meter").first).to_be_visible()
 
 
+def test_the_list_of_a_product_is_shaped_and_can_be_shared(on_desktop: Visitor) -> None:
+    page = on_desktop.page
+    on_desktop.go("/?base_colour=Black")
+    page.locator("#grid .tile-link").first.click()
+    expect(page.locator("#similar .tile")).to_have_count(12)
+    before = tiles(on_desktop, "#similar")
+    page.get_by_label("In stock").check()
+    expect(page).to_have_url(re.compile("in_stock=true"))
+    with page.expect_response(re.compile("diversity=1")):
+        page.get_by_label("Diversity").fill("1")
+    expect(page).to_have_url(re.compile("diversity=1"))
+    diverse = tiles(on_desktop, "#similar")
+    assert diverse != before
+    page.get_by_label("Placement").select_option("short")
+    expect(page.locator("#similar .tile")).to_have_count(12)  # the page asks for twelve
+    expect(page.locator(".request pre")).to_contain_text("placement=short")
+    shared = page.url
+    on_desktop.go("/")
+    page.goto(shared)
+    assert page.get_by_label("In stock").is_checked()
+    assert page.get_by_label("Diversity").input_value() == "1"
+    assert page.get_by_label("Placement").input_value() == "short"
+
+
+def test_who_wants_no_motion_sees_none(browser: Browser, base: str) -> None:
+    with visit(browser, base, **DESKTOP, reduced_motion="reduce") as visitor:
+        visitor.go("/")
+        moving = visitor.page.evaluate(
+            """() => [...document.querySelectorAll("*")].filter((it) => {
+                const style = getComputedStyle(it);
+                return style.transitionDuration !== "0s" || style.animationName !== "none";
+            }).length"""
+        )
+        visitor.page.locator(".tile-link").first.hover()
+        grown = visitor.page.locator(".tile-link img").first.evaluate(
+            "it => getComputedStyle(it).transform"
+        )
+    assert (moving, grown) == (0, "none")
+
+
 def test_the_pages_work_without_a_mouse(on_desktop: Visitor) -> None:
     page = on_desktop.page
     on_desktop.go("/")
@@ -173,21 +215,25 @@ def test_a_photograph_is_searched_by_and_a_box_drawn_on_it(
     )
 
 
-def test_a_photograph_that_is_dropped_on_the_grid_is_searched_by(
-    on_desktop: Visitor, catalogue: Path
+@pytest.mark.parametrize("way", ["drop", "paste"])
+def test_a_photograph_that_is_dropped_or_pasted_on_the_grid_is_searched_by(
+    on_desktop: Visitor, catalogue: Path, way: str
 ) -> None:
     page = on_desktop.page
     image = sorted((catalogue / "images").iterdir())[1]
     on_desktop.go("/")
     page.evaluate(
-        """async ([text, type]) => {
+        """async ([text, type, way]) => {
             const bytes = Uint8Array.from(atob(text), (it) => it.charCodeAt(0));
             const data = new DataTransfer();
             data.items.add(new File([bytes], "photo.jpg", { type }));
-            const options = { dataTransfer: data, bubbles: true, cancelable: true };
-            document.body.dispatchEvent(new DragEvent("drop", options));
+            const options = { bubbles: true, cancelable: true };
+            const event = way === "drop"
+                ? new DragEvent("drop", { ...options, dataTransfer: data })
+                : new ClipboardEvent("paste", { ...options, clipboardData: data });
+            document.body.dispatchEvent(event);
         }""",
-        [b64encode(image.read_bytes()).decode(), "image/jpeg"],
+        [b64encode(image.read_bytes()).decode(), "image/jpeg", way],
     )
     expect(page).to_have_url(f"{page.url.rstrip('/')}/photo")
     expect(page.locator("#results .tile-link").first).to_have_attribute(
@@ -200,9 +246,16 @@ def test_a_photograph_that_is_dropped_on_the_grid_is_searched_by(
 def test_what_a_shopper_does_changes_the_recommendations(on_desktop: Visitor) -> None:
     page = on_desktop.page
     on_desktop.go("/")
+    page.locator("#filters input[name=gender][value=Women]").check()
+    expect(page.locator(".chip")).to_have_count(2)
+    page.get_by_text("Shop as …").press("Enter")
     page.get_by_label("Name of the shopper").fill("bea")
+    page.keyboard.press("Escape")
+    expect(page.get_by_label("Name of the shopper")).to_be_hidden()
+    page.get_by_text("Shop as …").press("Enter")
     page.get_by_role("button", name="Shop", exact=True).click()
     expect(page.get_by_text("Nothing is known of bea yet")).to_be_visible()
+    expect(page.locator(".chip")).to_have_count(2)  # the filter is kept
     before = tiles(on_desktop, "#picked")
 
     page.locator("#grid .tile-link").first.click()

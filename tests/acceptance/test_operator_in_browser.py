@@ -23,7 +23,18 @@ from backend.web import register_web
 
 pytestmark = pytest.mark.slow
 
-PAGES = ("", "/generations", "/quarantine", "/feeds", "/jobs", "/search", "/rules", "/evaluation")
+PAGES = (
+    "",
+    "/generations",
+    "/quarantine",
+    "/feeds",
+    "/feeds/new",
+    "/jobs",
+    "/search",
+    "/rules",
+    "/rules/new",
+    "/evaluation",
+)
 MOST_BYTES = 150_000
 """Of a page before its images, as they travel."""
 
@@ -150,6 +161,26 @@ def test_an_operator_promotes_a_generation_and_retries_a_product(
         expect(page.locator("#running ~ p").first).to_contain_text("None.")
         expect(page.locator("#running ~ .running")).to_have_count(0)
         expect(page.locator("body")).to_contain_text("Generation 2")
+
+
+def test_an_operator_tries_a_rule_and_then_saves_it(browser: Browser, operated: Operated) -> None:
+    with visit(browser, operated.base, **DESKTOP) as visitor:
+        page = visitor.page
+        sign_in(visitor, operated.key)
+        page.get_by_role("link", name="Rules").click()
+        page.get_by_role("link", name="New rule").click()
+        page.get_by_label("Name, for people").fill("No red ones")
+        page.get_by_label("What it does").select_option("hide")
+        page.get_by_label("Filter, one condition a line").fill("/?article_type=red")
+        page.get_by_role("button", name="Show what it would change").press("Enter")
+        expect(page.get_by_role("heading", name="What it would change")).to_be_visible()
+        assert visitor.violations() == []
+        page.get_by_role("button", name="Save the rule").press("Enter")
+        expect(page.get_by_role("status")).to_contain_text("is saved")
+        page.get_by_role("link", name="Change No red ones").click()
+        expect(page.get_by_label("Filter, one condition a line")).to_have_value("article_type=red")
+        confirm(page, "Remove…", "Remove rule")
+        expect(page.get_by_role("status")).to_contain_text("is removed")
 
 
 def test_the_map_names_products_by_the_keyboard(browser: Browser, operated: Operated) -> None:

@@ -35,10 +35,11 @@ def test_a_database_of_the_former_release_keeps_what_was_popular(empty: Database
             {"today": today, "before": today - 30},
         )
     migrating.migrate(empty)
-    with empty.read() as session:
-        first, second = popularity.most_liked(session, now=NOW)
+    with empty.query() as reader:
+        first, second = popularity.most_liked(reader, now=NOW)
         assert (first.product_id, second.product_id) == (1, 2)
         assert first.score == pytest.approx(0.6 + second.score)
+    with empty.read() as session:
         row = session.get_one(ProductPopularity, 1)
         assert row.last_day == today
         assert TRENDING.amount(row.trending, NOW) == pytest.approx(0.6, abs=1e-3)

@@ -45,13 +45,13 @@ class OperatorBrowser:
         form = {"key": token, "next": "/admin"}
         return self.client.post("/sign-in", data=form, headers=HTML)
 
-    def send(self, page: str, action: str, **form: Any) -> TestResponse:
+    def send(self, page: str, action: str, /, **form: Any) -> TestResponse:
         """Send a form of a page as a browser does."""
         token = token_in(self.read(page))
         data = {"csrf_token": token, **form}
         return self.client.post(f"/admin{action}", data=data, headers=HTML)
 
-    def act(self, page: str, action: str, **form: Any) -> str:
+    def act(self, page: str, action: str, /, **form: Any) -> str:
         """Send a form that must be accepted; return the page that it leads to."""
         sent = self.send(page, action, **form)
         assert sent.status_code == 303, sent.text

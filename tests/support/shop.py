@@ -341,7 +341,11 @@ def stock(db: Database, generation: Generation, count: int) -> None:
     ids, fingerprint = range(1, count + 1), generation.fingerprint
     rows = [{"id": n, "sku": f"s{n}", "price": 1.0, "gender": f"g{n % 4}"} for n in ids]
     vectors = [
-        {"image_digest": f"d{n}", "fingerprint": fingerprint, "vector": pack(vector_of(n))}
+        {
+            "image_digest": f"d{n}",
+            "fingerprint": fingerprint,
+            "vector": pack(vector_of(n, generation.size)),
+        }
         for n in ids
     ]
     entry = {"generation_id": generation.id, "embedded": 1}

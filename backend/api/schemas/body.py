@@ -24,19 +24,19 @@ MOST_LEVELS: Final = 64
 
 def read_body(model: type[Body]) -> Body:
     """Return this request's JSON body, checked; raises RequestError with everything wrong in it."""
-    return _validate(model, json_body())
+    return validate(model, json_body())
 
 
 def read_body_as_sent(model: type[Body]) -> tuple[Body, Json]:
     """Return this request's JSON body, checked, and as it was sent; raises as `read_body` does."""
     given = json_body()
-    return _validate(model, given), given
+    return validate(model, given), given
 
 
 def check_body(model: type[Body]) -> Json:
     """Return this request's JSON body as it was sent, without nulls; raises as `read_body` does."""
     given = json_body()
-    _validate(model, given)
+    validate(model, given)
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -47,10 +47,11 @@ def read_optional_body(model: type[Body]) -> Body:
     but no content type of JSON.
     """
     _check_type()
-    return _validate(model, json_body() if request.get_data() else {})
+    return validate(model, json_body() if request.get_data() else {})
 
 
-def _validate(model: type[Body], given: Json) -> Body:
+def validate(model: type[Body], given: Json) -> Body:
+    """Return what is sent in another way than as JSON, checked; raises as `read_body` does."""
     limits = BodyLimits(filterable(), max_batch=services().settings.max_batch)
     try:
         return model.model_validate(given, context=limits)

@@ -39,8 +39,8 @@ def visitor(trial: Trial, who: Person, *, now: datetime) -> Visitor:
     """Return a person with what they did before."""
     what, name = who
     user, visit = (name, None) if what == "shopper" else (None, name)
-    with trial.db.read() as session:
-        return Visitor(who, history_of(session, user=user, visit=visit, now=now))
+    with trial.db.query() as reader:
+        return Visitor(who, history_of(reader, user=user, visit=visit, now=now))
 
 
 def contenders(trial: Trial, *, k: int, now: datetime, seed: int) -> Mapping[str, Contender]:
@@ -82,8 +82,8 @@ def _ours(
 
 
 def _popular(trial: Trial, k: int, now: datetime) -> Contender:
-    with trial.db.read() as session:
-        best = popularity.most_liked(session, now=now, limit=k + 1000)
+    with trial.db.query() as reader:
+        best = popularity.most_liked(reader, now=now, limit=k + 1000)
 
     def choose(visitor: Visitor) -> list[int]:
         known = _known(visitor.history)
@@ -113,8 +113,8 @@ def _together(trial: Trial, k: int, now: datetime) -> Contender:
 
     def choose(visitor: Visitor) -> list[int]:
         weights = {it.product_id: it.weight for it in visitor.history.likes[:MOST_EXAMPLES]}
-        with trial.db.read() as session:
-            partners = pairs.partners(session, list(weights), now=now)
+        with trial.db.query() as reader:
+            partners = pairs.partners(reader, list(weights), now=now)
         sums: dict[int, float] = defaultdict(float)
         for product, others in partners.items():
             for other, times in others.items():

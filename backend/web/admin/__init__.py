@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from backend.web.admin import (
     evaluation_page,
+    feed_edits,
     feed_pages,
     generation_pages,
     job_pages,
     overview,
     quarantine_pages,
+    rule_edits,
     rule_pages,
     search_page,
 )
@@ -22,11 +24,13 @@ from backend.web.admin.sections import blueprint
 __all__ = [
     "blueprint",
     "evaluation_page",
+    "feed_edits",
     "feed_pages",
     "generation_pages",
     "job_pages",
     "overview",
     "quarantine_pages",
+    "rule_edits",
     "rule_pages",
     "search_page",
 ]

@@ -44,7 +44,7 @@ def show_rule_preview(id: str) -> str:
     preview = rule_preview.preview(found.db, found.similar, filterable(), tried)
     names = ("after", "before") if acts else ("before", "after")  # without it, with it
     with found.db.read() as session:
-        rows = _as_rows(session, preview["examples"], *names)
+        rows = as_rows(session, preview["examples"], *names)
     return show("rule_preview.html", rule=rule, acts=acts, preview=preview, rows=rows)
 
 
@@ -52,7 +52,7 @@ def _described(session: Session, rows: Sequence[RuleRow]) -> list[dict[str, Any]
     return rule_state.describe_all(session, rows, filterable(), now=utcnow())
 
 
-def _as_rows(
+def as_rows(
     session: Session, examples: Sequence[Mapping[str, Any]], without: str, with_it: str
 ) -> list[ComparedRow]:
     """Return examples of a preview as rows of a sheet; products that are gone are left out."""

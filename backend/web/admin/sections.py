@@ -48,10 +48,18 @@ DONE: Final[Mapping[str, str]] = MappingProxyType(
         "retry": "{n} products are tried again in the background.",
         "discard": "{n} products are removed from the catalogue.",
         "run": "Job {n} imports the feed.",
+        "rule-saved": "Rule {n} is saved.",
+        "rule-removed": "Rule {n} is removed.",
+        "feed-added": "The feed is added; its first run begins at once.",
+        "feed-changed": "The feed is changed.",
+        "feed-paused": "The feed is paused: it runs only when somebody asks.",
+        "feed-resumed": "The feed goes on.",
+        "feed-removed": "The feed is removed; its products stay.",
         "cancel": "Job {n} was told to end.",
     }
 )
-"""What a page says after an action; `n` is the number of a job or of a generation, or a count."""
+"""What a page says after an action; `n` is the number of a job, a generation
+or a rule, or a count."""
 
 
 def show(template: str, **values: Any) -> str:
@@ -59,7 +67,7 @@ def show(template: str, **values: Any) -> str:
     return render_template(f"admin/{template}", done=_done(), sections=_menu(), **values)
 
 
-def end_action(view: str, done: str, n: int) -> BaseResponse:
+def end_action(view: str, done: str, n: int = 0) -> BaseResponse:
     """Lead on to a page, which says what was done."""
     return redirect(url_for(f"{NAME}.{view}", done=done, n=n), 303)
 

@@ -3,7 +3,7 @@ import { fetchPage, say, swap } from "./swap.js";
 import { followShopper } from "./shopper.js";
 import { startPhoto, takesPhotos } from "./photo.js";
 
-const PARTS = ["search", "picked", "browse", "similar"];
+const PARTS = ["search", "picked", "browse", "similar", "shop-as"];
 
 document.documentElement.classList.add("scripted");
 
@@ -48,14 +48,14 @@ async function showMore(link) {
 
 document.addEventListener("change", (event) => {
   const form = event.target.form;
-  if (form?.id === "filters") go(addressOf(form), { parts: ["browse", "search"] });
-  else if (form?.id === "dials") go(addressOf(form), { parts: ["similar"] });
+  if (form?.id === "filters") go(addressOf(form), { parts: ["browse", "search", "shop-as"] });
+  else if (form?.id === "dials") go(addressOf(form), { parts: ["similar", "shop-as"] });
 });
 
 document.addEventListener("submit", (event) => {
   if (event.target.id === "filters" || event.target.id === "search") {
     event.preventDefault();
-    go(addressOf(event.target), { parts: ["picked", "browse", "search"] });
+    go(addressOf(event.target), { parts: ["picked", "browse", "search", "shop-as"] });
   }
 });
 
@@ -67,8 +67,20 @@ document.addEventListener("click", (event) => {
     showMore(link);
   } else if (link?.matches(".chip")) {
     event.preventDefault();
-    go(link.href, { parts: ["browse", "search"] });
+    go(link.href, { parts: ["browse", "search", "shop-as"] });
   }
+});
+
+// The menu closes like one: by Escape, and by a click beside it.
+document.addEventListener("keydown", (event) => {
+  const menu = document.getElementById("shop-as");
+  if (event.key !== "Escape" || !menu?.open) return;
+  menu.open = false;
+  menu.querySelector("summary").focus();
+});
+document.addEventListener("pointerdown", (event) => {
+  const menu = document.getElementById("shop-as");
+  if (menu?.open && !menu.contains(event.target)) menu.open = false;
 });
 
 addEventListener("popstate", () => {

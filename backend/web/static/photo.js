@@ -89,6 +89,7 @@ async function search(box) {
   results.classList.add("busy");
   results.setAttribute("aria-busy", "true");
   const wait = results.querySelector(".empty");
+  if (wait) wait.hidden = false;
   if (wait) wait.textContent = "Searching … The first search takes longer: the network is loaded.";
   try {
     const address = document.getElementById("photo-form").action;

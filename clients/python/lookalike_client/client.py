@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, Self, TypeAlias
 
 import httpx
 
 from lookalike_client import requests
+from lookalike_client.operations import Operations
 from lookalike_client.requests import Answer, Fields, Request
 
 Page: TypeAlias = Callable[[str | None], Request]
@@ -22,6 +23,7 @@ class Client:
     def __init__(self, url: str, *, key: str | None = None, timeout: float = 30.0) -> None:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout)
+        self.api: Operations[Answer] = Operations(self.send)
 
     def __enter__(self) -> Self:
         return self
@@ -70,6 +72,15 @@ class Client:
     def products(self, **filters: Any) -> Iterator[Answer]:
         """Yield all products that pass a filter, page by page."""
         return self._items(lambda cursor: requests.products(filters, cursor))
+
+    def each(self, ask: Callable[..., Answer], *names: Any, **query: Any) -> Iterator[Answer]:
+        """Yield the items of all pages of a list of `api`, such as `each(api.list_rules)`."""
+        cursor = None
+        while True:
+            page = ask(*names, **query, cursor=cursor)
+            yield from page["items"]
+            if (cursor := page["next_cursor"]) is None:
+                return
 
     def _items(self, page_of: Page) -> Iterator[Answer]:
         cursor = None
@@ -136,6 +147,7 @@ class AsyncClient:
     def __init__(self, url: str, *, key: str | None = None, timeout: float = 30.0) -> None:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._http = httpx.AsyncClient(base_url=url, headers=headers, timeout=timeout)
+        self.api: Operations[Awaitable[Answer]] = Operations(self.send)
 
     async def __aenter__(self) -> Self:
         return self
@@ -186,6 +198,18 @@ class AsyncClient:
     def products(self, **filters: Any) -> AsyncIterator[Answer]:
         """Yield all products that pass a filter, page by page."""
         return self._items(lambda cursor: requests.products(filters, cursor))
+
+    async def each(
+        self, ask: Callable[..., Awaitable[Answer]], *names: Any, **query: Any
+    ) -> AsyncIterator[Answer]:
+        """Yield the items of all pages of a list of `api`, such as `each(api.list_rules)`."""
+        cursor = None
+        while True:
+            page = await ask(*names, **query, cursor=cursor)
+            for item in page["items"]:
+                yield item
+            if (cursor := page["next_cursor"]) is None:
+                return
 
     async def _items(self, page_of: Page) -> AsyncIterator[Answer]:
         cursor = None

@@ -14,8 +14,12 @@ import httpx
 Fields: TypeAlias = Mapping[str, Any]
 """Members of a product, as in the OpenAPI document."""
 
-Answer: TypeAlias = dict[str, Any]
-"""JSON as it was answered."""
+
+class Answer(dict[str, Any]):
+    """JSON as it was answered, and its `ETag` for `if_match`."""
+
+    etag: str | None = None
+
 
 TRIES: Final = 3
 LONGEST_WAIT: Final = 30.0
@@ -25,7 +29,7 @@ FIRST_WAIT: Final = 0.5
 class LookalikeError(Exception):
     """The API has refused a request; `problem` is the whole problem document."""
 
-    def __init__(self, status: int, problem: Answer) -> None:
+    def __init__(self, status: int, problem: Fields) -> None:
         super().__init__(problem.get("detail") or f"status {status}")
         self.status = status
         self.problem = problem
@@ -44,6 +48,7 @@ class Request:
     content: bytes | None = None
     content_type: str = "application/octet-stream"
     if_match: str | None = None
+    if_none_match: str | None = None
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @property
@@ -54,13 +59,20 @@ class Request:
             headers["Content-Type"] = self.content_type
         if self.if_match is not None:
             headers["If-Match"] = self.if_match
+        if self.if_none_match is not None:
+            headers["If-None-Match"] = self.if_none_match
         params = {name: value for name, value in self.params.items() if value is not None}
         return {
             "params": params,
             "headers": headers,
-            "json": self.json,
+            "json": dict(self.json) if isinstance(self.json, Mapping) else self.json,
             "content": self.content,
         }
+
+
+def filled(path: str, names: Sequence[object]) -> str:
+    """Return a path with names in the places of its `{}`."""
+    return path.format(*(quote(str(name), safe="") for name in names))
 
 
 def product(method: str, sku: str, rest: str = "", **options: Any) -> Request:
@@ -135,5 +147,6 @@ def read(response: httpx.Response) -> Answer:
         except ValueError:
             problem = {"detail": response.text[:300]}
         raise LookalikeError(response.status_code, problem if isinstance(problem, dict) else {})
-    found: Answer = response.json() if response.content else {}
+    found = Answer(response.json() if response.content else {})
+    found.etag = response.headers.get("ETag")
     return found

@@ -11,7 +11,7 @@ import pytest
 from support.http_server import http_server
 from support.image_files import colour_image
 from support.keys import make_key
-from support.shop import Shop
+from support.shop import Shop, stock
 
 from backend.access.scope import Scope
 from backend.api import create_app
@@ -56,6 +56,10 @@ def test_a_generated_client_changes_uploads_and_searches(wardrobe: Shop, tmp_pat
 
         address, key = f"http://localhost:{server.port}", make_key(wardrobe.services, Scope.INGEST)
         found = json.loads(run(script, address, key, image, folder=tmp_path))
+        wardrobe.empty()
+        stock(wardrobe.db, wardrobe.generation, 1001)
+        wardrobe.apply()
+        many = json.loads(run(script, address, key, folder=tmp_path))
     assert found["changed"] == {"price": [30.0, 24.5]}
     assert found["searched"] == {
         "sku": ["0002", "0003"],
@@ -66,3 +70,5 @@ def test_a_generated_client_changes_uploads_and_searches(wardrobe: Shop, tmp_pat
     }
     assert found["paged"] == ["0001", "0002", "0003", "0004", "0005"]
     assert (found["state"], found["code"]) == ("pending", "unknown-product")
+    assert len(many["all"]) == len(set(many["all"])) == 1001
+    assert (len(many["similar"]), set(many["similar"])) == (1000, set(many["all"]) - {"s1"})

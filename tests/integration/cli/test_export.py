@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -165,3 +169,58 @@ def test_the_command_writes_ndjson_and_parquet(
     assert "8 lists of 9 products" in said
     assert "1 products have no list: not-searchable" in said
     assert ".ndjson, .jsonl or .parquet" in str(refused.exception)
+
+
+KILLED = """
+import os, signal, sys
+from backend.cli import main
+from backend.cli.list_export import ListExport
+
+parts, left = ListExport.parts, iter(range(int(sys.argv.pop(1))))
+
+
+def killed(ask):
+    def asked(*arguments, **options):
+        if next(left, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return ask(*arguments, **options)
+
+    return asked
+
+
+ListExport.parts = lambda export, ask: parts(export, killed(ask))
+main()
+"""
+"""`lookalike …`, which is killed when it asks for the lists of a part."""
+
+
+@pytest.mark.slow
+def test_a_process_that_was_killed_and_one_that_goes_on_write_the_same_lines(
+    shop: Shop, tmp_path: Path
+) -> None:
+    fill(shop)
+    script, path, whole = (tmp_path / name for name in ("killed.py", "a.ndjson", "b.ndjson"))
+    script.write_text(KILLED)
+    settings = {"DATA_DIR": str(shop.settings.data_dir), "EMBEDDER": "mean-colour"}
+    environment = {f"LOOKALIKE_{name}": value for name, value in settings.items()}
+    environment |= {"LOOKALIKE_MAX_BATCH": "2", "PATH": os.environ["PATH"]}
+    if "PYTHONPATH" in os.environ:
+        environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
+
+    def run(asks: int, out: Path) -> int:
+        command = (sys.executable, script, str(asks), "export", "similar", "--limit", "3")
+        ran = subprocess.run([*command, "--out", out], cwd=tmp_path, env=environment, check=False)
+        return ran.returncode
+
+    export = ListExport(whole, asked=ASKED, at_once=2)
+    list(export.parts(asking(shop)))
+    export.finish()
+    shop.close()
+    try:
+        assert run(5, path) == -signal.SIGKILL  # two parts are written, of the third the products
+        assert not path.exists()
+        assert run(1000, path) == 0
+    finally:
+        shop.start()
+    assert path.read_bytes() == whole.read_bytes()
+    assert len(path.read_text().splitlines()) == len(COLOURS)

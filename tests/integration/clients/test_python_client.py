@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import runpy
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from support.http_server import HttpServer, http_server
 from support.image_files import colour_image
 from support.keys import make_key
 from support.places import ROOT
-from support.shop import Shop
+from support.shop import Shop, stock
 
 from backend.access.scope import Scope
 from backend.api import create_app
@@ -206,3 +207,88 @@ def test_only_what_may_help_is_tried_again(
     status: int, headers: dict[str, str], tries: int, seconds: float | None
 ) -> None:
     assert requests.wait_after(httpx.Response(status, headers=headers), tries) == seconds
+
+
+# --- every operation -----------------------------------------------------------------------------
+
+FOLDER = Path(ROOT) / "clients" / "python"
+
+
+def test_each_operation_has_a_method(wardrobe: Shop) -> None:
+    described = wardrobe.client.get("/openapi.json").json
+    written = runpy.run_path(str(FOLDER / "generate.py"))["written"](described)
+    assert (FOLDER / "lookalike_client" / "operations.py").read_text() == written, (
+        "python clients/python/generate.py URL"
+    )
+    left_out = {"getMetrics", "getImage", "getOneImage"}
+    named = {it["operationId"] for each in described["paths"].values() for it in each.values()}
+    assert len(named - left_out) == written.count("-> Sent:") - 1
+
+
+def test_what_merchandisers_do_is_done_over_the_client(wardrobe: Shop, server: HttpServer) -> None:
+    admin = make_key(wardrobe.services, Scope.ADMIN)
+    with Client(f"http://localhost:{server.port}", key=admin) as client:
+        api = client.api
+        placed = api.put_placement("cart", {"limit": 3}, if_none_match="*")
+        assert api.put_placement("cart", {"limit": 2}, if_match=placed.etag)["version"] == 2
+        with pytest.raises(LookalikeError) as refused:
+            api.put_placement("cart", {"limit": 1}, if_match=placed.etag)
+        assert refused.value.code == "precondition-failed"
+        assert len(api.list_placement_changes("cart")["items"]) == 2
+
+        tried = {"rules": [{"action": "hide", "skus": ["0002"]}], "sample": 5}
+        assert api.preview_rules(tried)["changed"] > 0
+        made = [api.create_rule({"action": "hide", "skus": [sku]}) for sku in ("0002", "0004")]
+        assert [it["id"] for it in client.each(api.list_rules, limit=1)] == [
+            it["id"] for it in made
+        ]
+        found = client.similar("0001", placement="cart")["items"]
+        assert [it["sku"] for it in found] == ["0003", "0005"]
+        api.delete_rule(made[0]["id"], if_match=api.get_rule(made[0]["id"]).etag)
+        assert client.similar("0001", limit=1)["items"][0]["sku"] == "0002"
+
+        api.put_placement("cart-b", {"limit": 4})
+        api.put_experiment("longer", {"placement": "cart", "against": "cart-b"})
+        assert [it["name"] for it in api.list_experiments()["items"]] == ["longer"]
+        api.delete_experiment("longer")
+
+        facets = api.get_facets(gender=["Men"], disjunctive=True, fields="gender")["items"]
+        assert {it["value"]: it["count"] for it in facets[0]["values"]} == {"Women": 3, "Men": 2}
+        act = {"kind": "view", "sku": "0001", "user": "ann"}
+        assert api.post_events({"items": [act]})["stored"] == 1
+        wardrobe.work()
+        assert [it["sku"] for it in client.each(api.list_trending_products)] == ["0001"]
+        api.delete_user("ann")
+        read = api.read_products({"skus": ["0001", "nobody"]})
+        assert read["unknown"] == ["nobody"]
+        assert (
+            api.get_similar_of_products({"skus": ["0001"], "limit": 1})["items"][0]["status"] == 200
+        )
+        assert api.put_image("0001", IMAGE)["sku"] == "0001"
+        assert api.get_status()["products"] == 5
+
+
+def test_so_are_they_when_they_are_awaited(wardrobe: Shop, server: HttpServer) -> None:
+    admin = make_key(wardrobe.services, Scope.ADMIN)
+
+    async def use() -> None:
+        async with AsyncClient(f"http://localhost:{server.port}", key=admin) as client:
+            await client.api.create_rule({"action": "hide", "skus": ["0002"]})
+            rules = [it async for it in client.each(client.api.list_rules, limit=1)]
+            assert len(rules) == 1
+            assert (await client.similar("0001", limit=1))["items"][0]["sku"] == "0003"
+
+    asyncio.run(use())
+
+
+def test_a_thousand_answers_are_read_page_by_page(shop: Shop) -> None:
+    stock(shop.db, shop.generation, 1001)
+    shop.apply()
+    with (
+        http_server(create_app(shop.services, locked=False)) as server,
+        Client(f"http://localhost:{server.port}") as client,
+    ):
+        skus = [it["sku"] for it in client.products()]
+        similar = [it["sku"] for it in client.all_similar("s1", limit=100, fields="sku")]
+    assert (len(skus), len(set(skus))) == (1001, 1001)
+    assert (len(similar), set(similar)) == (1000, set(skus) - {"s1"})

@@ -13,7 +13,7 @@ from support.http_server import http_server
 from support.image_files import colour_image
 from support.keys import make_key
 from support.places import ROOT
-from support.shop import Shop
+from support.shop import Shop, stock
 
 from backend.access.scope import Scope
 from backend.api import create_app
@@ -74,6 +74,10 @@ def test_the_typescript_client_changes_uploads_searches_and_pages(
         output("npm", "run", "generate", "--", f"{address}/openapi.json", folder=package)
         output("npm", "run", "build", folder=package)
         found = json.loads(output("node", "dist/use.js", address, key, image, folder=package))
+        wardrobe.empty()
+        stock(wardrobe.db, wardrobe.generation, 1001)
+        wardrobe.apply()
+        many = json.loads(output("node", "dist/use.js", address, key, folder=package))
     assert found["changed"] == {"price": [30.0, 24.5]}
     assert found["searched"] == {
         "sku": ["0002", "0003"],
@@ -93,3 +97,5 @@ def test_the_typescript_client_changes_uploads_searches_and_pages(
     }
     assert (found["state"], found["refused"]) == ("pending", [412, "precondition-failed", True])
     assert found["retried"] == [200, [7000, 1000], 1, False, ["{}", "{}", "{}"], 503]
+    assert len(many["all"]) == len(set(many["all"])) == 1001
+    assert (len(many["similar"]), set(many["similar"])) == (1000, set(many["all"]) - {"s1"})

@@ -47,8 +47,8 @@ def view(product: int, *, ago: timedelta, kind: Kind = Kind.VIEW) -> NewEvent:
 
 
 def popular(db: Database) -> dict[int, float]:
-    with db.read() as session:
-        return {it[0]: it[1] for it in popularity.most_liked(session, now=NOW)}
+    with db.query() as reader:
+        return {it[0]: it[1] for it in popularity.most_liked(reader, now=NOW)}
 
 
 def test_it_is_the_sum_of_what_was_done_with_a_product(shop: Database) -> None:
@@ -86,9 +86,9 @@ def test_a_product_leaves_the_trend_after_a_while(shop: Database) -> None:
         view(3, ago=timedelta(days=15), kind=Kind.PURCHASE),
         view(4, ago=timedelta(days=95)),
     )
-    with shop.read() as session:
-        found = popularity.trending(session, now=NOW)
-        known = popularity.known(session, range(1, PRODUCTS), now=NOW)
+    with shop.query() as reader:
+        found = popularity.trending(reader, now=NOW)
+        known = popularity.known(reader, range(1, PRODUCTS), now=NOW)
     assert [(it.product_id, it.article_type) for it in found] == [(3, "type 1"), (2, "type 0")]
     assert 4 not in popular(shop)
     assert known == {1, 2, 3}

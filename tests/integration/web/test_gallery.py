@@ -88,13 +88,38 @@ def test_one_of_the_values_between_commas_can_be_taken_off(browser: FlaskClient)
 
 
 def test_the_form_of_the_filters_keeps_what_it_has_no_box_for(browser: FlaskClient) -> None:
-    page = read(browser, "/?price_gte=5&base_colour=Red,Mauve&gender=Women&as=a")
+    page = read(browser, "/?price_gte=5&price_lt=50&base_colour=Red,Mauve&gender=Women&as=a")
     form = page[page.index('id="filters"') : page.index('class="no-script">Apply')]
     hidden = re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', form)
     boxes = re.findall(r'name="([^"]+)" value="([^"]*)" checked', form)
 
-    assert hidden == [("price_gte", "5"), ("base_colour", "Mauve"), ("as", "a")]
+    assert hidden == [("price_lt", "50"), ("base_colour", "Mauve"), ("as", "a")]
+    assert re.search(r'name="price_gte" type="number"[^>]* value="5"', form)
     assert sorted(boxes) == [("base_colour", "Red"), ("gender", "Women")]
+
+
+def test_a_range_of_prices_narrows_the_grid_and_says_how_many_there_are(
+    browser: FlaskClient,
+) -> None:
+    page = read(browser, "/?price_gte=15&price_lte=&in_stock=true")
+
+    assert skus_in(page) == ["0002", "0005"]
+    assert ">2 products</h2>" in page
+    assert skus_in(read(browser, link_of_chip(page, "Price"))) == ["0001", "0002", "0004", "0005"]
+    assert skus_in(read(browser, "/?price_gte=15&price_lte=20")) == ["0002"]
+    assert "No product passes these filters." in read(browser, "/?price_gte=1e9")
+
+
+def link_of_chip(page: str, text: str) -> str:
+    """The address of the page without one part of its filter."""
+    [found] = re.findall(rf'class="chip" href="([^"]+)">{text}', page)
+    return unescape(found)
+
+
+def test_a_catalogue_without_prices_has_no_range_of_them(shop: Shop) -> None:
+    shop.save("a", colour_image("red"))
+    shop.work()
+    assert "price_gte" not in read(pages_of(shop), "/")
 
 
 def test_names_are_found_by_words_in_any_case_and_signs_of_sql_are_letters(
@@ -152,7 +177,7 @@ def test_the_page_of_a_product_shows_what_looks_like_it_and_why(browser: FlaskCl
 
     assert skus_in(similar)[:2] == ["0002", "0003"]
     assert "0001" not in skus_in(similar)
-    assert re.search(r'class="score"[^>]*>(0\.9\d|1\.00)<', similar)
+    assert re.search(r'class="score"[^>]*>(0\.9\d\d|1\.000)<', similar)
     assert "<meter" in similar
     assert "Women" in unescape(re.search(r"The same:</span> ([^<]+)", similar)[1])  # type: ignore[index]
     assert "GET /v1/products/0001/similar?limit=12&amp;group_by=group_id&amp;explain=true" in page

@@ -34,7 +34,18 @@ from backend.web.session import COOKIE
 PREFIX = {"SCRIPT_NAME": "/admin/x"}
 """Of a proxy; it looks like ours."""
 
-PAGES = ("", "/generations", "/quarantine", "/feeds", "/jobs", "/search", "/rules", "/evaluation")
+PAGES = (
+    "",
+    "/generations",
+    "/quarantine",
+    "/feeds",
+    "/feeds/new",
+    "/jobs",
+    "/search",
+    "/rules",
+    "/rules/new",
+    "/evaluation",
+)
 
 
 @pytest.fixture
@@ -119,7 +130,14 @@ ACTIONS = (
     "/generations/rollback",
     "/generations/1/promote",
     "/generations/1/drop",
+    "/feeds",
+    "/feeds/x",
     "/feeds/x/run",
+    "/feeds/x/pause",
+    "/feeds/x/remove",
+    "/rules",
+    "/rules/1",
+    "/rules/1/remove",
     "/jobs/1/cancel",
 )
 

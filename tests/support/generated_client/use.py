@@ -1,6 +1,7 @@
 """What a shop's backend does with a generated client; run as a program: `use.py ADDRESS KEY IMAGE`.
 
-It is type-checked together with the client that the test has generated.
+`use.py ADDRESS KEY` reads all products, and all that looks like the product s1. It is type-checked
+together with the client that the test has generated.
 """
 
 import json
@@ -69,16 +70,34 @@ def search(client: AuthenticatedClient, image: bytes) -> dict[str, list[str]]:
     }
 
 
-def page(client: AuthenticatedClient) -> list[str]:
-    """Read all products, two at a time."""
+def page(client: AuthenticatedClient, limit: int) -> list[str]:
+    """Read all products, some at a time."""
     skus: list[str] = []
     cursor: str | None = None
     while True:
-        found = list_products.sync(client=client, limit=2, cursor=cursor or UNSET)
+        found = list_products.sync(client=client, limit=limit, cursor=cursor or UNSET)
         assert isinstance(found, ProductPage), found
         skus += [item.sku for item in found.items]
         if (cursor := found.next_cursor) is None:
             return skus
+
+
+def page_of_similar(client: AuthenticatedClient, sku: str) -> list[str]:
+    """Read all that looks like a product, a hundred at a time."""
+    skus: list[str] = []
+    cursor: str | None = None
+    while True:
+        found = get_similar_products.sync(sku, client=client, limit=100, cursor=cursor or UNSET)
+        skus += skus_of(found)
+        assert isinstance(found, SimilarAnswer), found
+        if (cursor := found.next_cursor) is None:
+            return skus
+
+
+def read_all(address: str, token: str) -> None:
+    """Print the skus of all products, and of all that looks like one, as JSON."""
+    client = AuthenticatedClient(base_url=address, token=token)
+    print(json.dumps({"all": page(client, 100), "similar": page_of_similar(client, "s1")}))
 
 
 def main(address: str, token: str, image: bytes) -> None:
@@ -87,7 +106,7 @@ def main(address: str, token: str, image: bytes) -> None:
     found = {
         "changed": change_one_field(client),
         "searched": search(client, image),
-        "paged": page(client),
+        "paged": page(client, 2),
         "state": upload(client, image),
     }
     refused = get_product.sync("nobody", client=client)
@@ -96,4 +115,7 @@ def main(address: str, token: str, image: bytes) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]).read_bytes())
+    if len(sys.argv) > 3:
+        main(sys.argv[1], sys.argv[2], Path(sys.argv[3]).read_bytes())
+    else:
+        read_all(sys.argv[1], sys.argv[2])

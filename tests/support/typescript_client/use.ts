@@ -1,11 +1,12 @@
 // What a shop's backend does with the TypeScript client: `node use.js ADDRESS KEY IMAGE`.
+// `node use.js ADDRESS KEY` reads all products, and all that looks like the product s1.
 // The test compiles it together with the client, and reads the JSON that it prints.
 import { readFile } from "node:fs/promises";
 import { Lookalike, LookalikeError, type Product, retrying } from "./index.js";
 
 const [url = "", key = "", path = ""] = process.argv.slice(2);
 const shop = new Lookalike({ url, key });
-const image = new Blob([await readFile(path)]);
+const image = new Blob(path ? [await readFile(path)] : []);
 
 const skus = (answer: { items: { sku: string }[] }): string[] => answer.items.map((it) => it.sku);
 
@@ -99,13 +100,24 @@ async function retry(): Promise<unknown[]> {
   return [last.status, waits, new Set(keys).size, keys.includes(null), bodies, given.status];
 }
 
-console.log(
-  JSON.stringify({
-    changed: await changeOneField(),
-    searched: await search(),
-    paged: await page(),
-    state: await upload(),
-    refused: await refusal(),
-    retried: await retry(),
-  }),
-);
+async function collected(items: AsyncIterable<{ sku: string }>): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { sku } of items) found.push(sku);
+  return found;
+}
+
+async function readAll(): Promise<Record<string, string[]>> {
+  const all = await collected(shop.products());
+  return { all, similar: await collected(shop.allSimilar("s1", { limit: 100, fields: ["sku"] })) };
+}
+
+const everything = async () => ({
+  changed: await changeOneField(),
+  searched: await search(),
+  paged: await page(),
+  state: await upload(),
+  refused: await refusal(),
+  retried: await retry(),
+});
+
+console.log(JSON.stringify(path ? await everything() : await readAll()));
