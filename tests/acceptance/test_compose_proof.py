@@ -47,8 +47,10 @@ def say(what: str, started: float | None = None) -> None:
 
 
 def images_of(file: Path) -> list[str]:
+    """Return the images of the stores that a compose file names."""
     services = yaml.safe_load(file.read_text())["services"].values()
-    return [it["image"] for it in services if "profiles" not in it and "build" not in it]
+    names = [it["image"] for it in services if "profiles" not in it and "build" not in it]
+    return [name for name in names if not name.startswith("lookalike:")]
 
 
 @pytest.fixture
@@ -56,9 +58,8 @@ def stack(tmp_path: Path) -> Iterator[ComposeStack]:
     """An installation that is not started yet; all of it is removed at the end."""
     build_image()
     whole = ROOT / "docker-compose.yml"
-    stores = [name for name in images_of(whole) if not name.startswith("lookalike:")]
-    file = whole if has_image(stores) else ROOT / "docker-compose.embedded.yml"
-    say(f"{file.name}, with {', '.join(stores)}")
+    file = whole if has_image(images_of(whole)) else ROOT / "docker-compose.embedded.yml"
+    say(f"{file.name}, with {', '.join(images_of(file))}")
     override = os.environ.get("PROVE_COMPOSE_OVERRIDE")
     files = [file, *([Path(override)] if override else [])]
     port = free_port()

@@ -1,26 +1,28 @@
-"""Asks `/livez` again and again from a process of its own, beside a server that is idle.
+"""Asks `/livez` again and again from a process of its own, and sees what kept an answer waiting.
 
-The process of a test has other threads, so its own waiting would count as the server's. The idle
-server says how long an answer takes on this machine at that moment, whatever is asked.
+The process of a test has other threads, so its own waiting would count as the server's. What the
+server's threads waited for a processor is counted apart (Linux): other programs of a busy machine
+are no fault of the server.
 """
 
 from __future__ import annotations
 
-import asyncio
 import http.client
 import json
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from support.servers import free_port, wait_for
+from support.servers import wait_for
 
 PAUSE_SECONDS = 0.05
+LATE_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -28,30 +30,32 @@ class Probe:
     began: float  # time.monotonic(), which all processes of a host share
     took: float
     said: str
-    idle: float  # seconds that the idle server needed
+    queued: float  # seconds that the server's threads together waited for a processor meanwhile
 
     @property
     def is_late(self) -> bool:
-        """Whether it took a tenth of a second more than the machine was busy."""
-        return self.took > 0.1 + self.idle
+        """Whether it took longer than it should, and not because the machine was busy."""
+        return self.took > LATE_SECONDS + self.queued
 
 
 class LivezProbe:
-    """The asking process, and what it has seen so far."""
+    """The asking process, and what it has seen so far; `pids` are the server's processes."""
 
-    def __init__(self, url: str) -> None:
-        address = urlsplit(url).netloc
-        self._idle = _start("idle", str(port := free_port()), stdout=subprocess.DEVNULL)
-        wait_for(lambda: _ask(f"127.0.0.1:{port}")[1] == "200")
-        self._asking = _start("ask", address, f"127.0.0.1:{port}", stdout=subprocess.PIPE)
+    def __init__(self, url: str, pids: Sequence[int]) -> None:
+        self._asking = subprocess.Popen(
+            [sys.executable, "-m", "support.livez_probe", urlsplit(url).netloc, *map(str, pids)],
+            cwd=Path(__file__).parents[1],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         self.seen: list[Probe] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+        wait_for(lambda: self.seen, seconds=60)
 
     def stop(self) -> None:
-        for one in (self._asking, self._idle):
-            one.terminate()
-            one.wait(10)
+        self._asking.terminate()
+        self._asking.wait(10)
         self._reader.join()
 
     def during(self, since: float, until: float) -> list[Probe]:
@@ -64,49 +68,38 @@ class LivezProbe:
                 self.seen.append(Probe(**json.loads(line)))
 
 
-def _start(*arguments: str, stdout: int) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "support.livez_probe", *arguments],
-        cwd=Path(__file__).parents[1],
-        stdout=stdout,
-        text=True,
-    )
+def seconds_queued(pids: Sequence[str]) -> dict[Path, float]:
+    """How long each thread of these processes has waited for a processor in all its life."""
+    found: dict[Path, float] = {}
+    for pid in pids:
+        for thread in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+            with suppress(OSError):  # it has ended
+                found[thread] = int(thread.read_text().split()[1]) / 1e9
+    return found
 
 
-def _ask(address: str) -> tuple[float, str]:
-    began = time.monotonic()
-    said = "refused"
+def ask(address: str) -> str:
+    """Return the status of an answer, or `refused`."""
     with suppress(OSError, http.client.HTTPException):
         connection = http.client.HTTPConnection(address, timeout=30)
         connection.request("GET", "/livez")
-        said = str(connection.getresponse().status)
+        status = connection.getresponse().status
         connection.close()
-    return time.monotonic() - began, said
+        return str(status)
+    return "refused"
 
 
-def _ask_both(address: str, idle: str) -> None:
+def main(address: str, *pids: str) -> None:
     while True:
-        began = time.monotonic()
-        took, said = _ask(address)
-        print(json.dumps({"began": began, "took": took, "said": said, "idle": _ask(idle)[0]}))
-        sys.stdout.flush()
+        before, began = seconds_queued(pids), time.monotonic()
+        said = ask(address)
+        took = time.monotonic() - began
+        after = seconds_queued(pids)
+        queued = sum(seconds - before.get(thread, 0) for thread, seconds in after.items())
+        seen = Probe(began, took, said, queued)
+        print(json.dumps(vars(seen)), flush=True)
         time.sleep(PAUSE_SECONDS)
 
 
-async def _serve_idly(port: int) -> None:
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
-            await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", port)
-    await server.serve_forever()
-
-
 if __name__ == "__main__":
-    if sys.argv[1] == "idle":
-        asyncio.run(_serve_idly(int(sys.argv[2])))
-    else:
-        _ask_both(*sys.argv[2:])
+    main(*sys.argv[1:])

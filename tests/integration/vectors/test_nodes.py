@@ -14,8 +14,10 @@ from qdrant_client import grpc as pb
 from support.proxy import proxy
 from support.qdrant_wire import LOCAL_MODE_WARNINGS, Wire
 from support.servers import wait_for
+from support.shop import QUICK, Shop
 
 from backend.errors import ConfigurationError, IndexDegraded, IndexUnavailable
+from backend.settings import Settings
 from backend.vectors import Point
 from backend.vectors.server import addresses, channel, nodes
 from backend.vectors.server import index as server_index
@@ -75,6 +77,31 @@ def answers(index: ServerIndex) -> bool:
     except IndexUnavailable:
         return False
     return True
+
+
+def test_a_server_that_is_left_alone_is_named_by_readyz_and_counted_by_the_metrics(
+    settings: Settings, wire: Wire
+) -> None:
+    with proxy(wire.port) as between:
+        found = {"qdrant_url": "http://127.0.0.1:1", "qdrant_grpc_port": between.port}
+        with Shop(settings, **found, **QUICK) as shop:
+            shop.put("1", "red")
+            shop.work()
+            with between.away():
+                for _ in range(nodes.TOLERATED + 1):
+                    refused = shop.client.get("/v1/products/1/similar")
+                    assert (refused.status_code, refused.json["code"]) == (503, "index-unavailable")
+                    assert refused.headers["Retry-After"]
+                shown = shop.client.get("/metrics").text
+                assert 'lookalike_store_available{store="index"} 0.0' in shown
+                assert 'lookalike_store_available{store="database"} 1.0' in shown
+                ready = shop.client.get("/readyz")
+                assert ready.status_code == 503
+                assert "does not answer" in ready.json["checks"]["index"]
+                assert shop.client.get("/v1/products/1").status_code == 200
+            assert wait_for(lambda: shop.services.store_problems()["index"] is None)
+            assert shop.client.get("/v1/products/1/similar").status_code == 200
+            assert shop.client.get("/readyz").json["checks"]["index"] == "ok"
 
 
 def test_a_server_that_comes_back_after_a_long_time_is_used_at_once(wire: Wire) -> None:
