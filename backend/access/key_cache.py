@@ -40,7 +40,7 @@ Attempt: TypeAlias = Callable[[], AbstractContextManager[None]]
 
 @dataclass(frozen=True)
 class _Valid:
-    key: KeyInfo
+    live: LiveKey
     until: float
 
 
@@ -62,7 +62,7 @@ class KeyCache:
         self._live: dict[str, KeyInfo] = {}
         self._live_until = 0.0
 
-    def find(self, token: str) -> KeyInfo:
+    def find(self, token: str) -> LiveKey:
         """Return the live key that a client has sent; raises InvalidKey, and what `attempt` raises.
 
         A key that was valid before is looked up outside `attempt`, and one that `attempt` refuses
@@ -74,7 +74,7 @@ class KeyCache:
             raise InvalidKey
         valid = self._valid.get(digest)
         if valid and valid.until > now:
-            return valid.key
+            return valid.live
         try:
             with nullcontext() if valid else self._try(digest), self._db.read() as session:
                 key = keys.check(session, token)
@@ -82,9 +82,10 @@ class KeyCache:
             log.warning("key refused", **error.context)
             self._refuse(digest, until=now + self._seconds)
             raise
-        self._valid[digest] = _Valid(key, until=now + self._seconds)
+        live = LiveKey(key, digest)
+        self._valid[digest] = _Valid(live, until=now + self._seconds)
         self._note_use(key)
-        return key
+        return live
 
     @contextmanager
     def _try(self, digest: str) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 
 class Scope(StrEnum):
@@ -14,5 +15,7 @@ class Scope(StrEnum):
 
     def includes(self, other: Scope) -> bool:
         """Tell whether this scope allows what needs the scope `other`."""
-        order = list(Scope)
-        return order.index(self) >= order.index(other)
+        return _ORDER[self] >= _ORDER[other]
+
+
+_ORDER: Final = {scope: number for number, scope in enumerate(Scope)}

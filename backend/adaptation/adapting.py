@@ -108,7 +108,8 @@ def _figures(choice: Choice) -> dict[str, Any]:
         for side, found in sides.items()
     }
     weights = {
-        "mix": choice.mix,
+        "mix": choice.mix.name,
+        "words": choice.mix.words,
         "kind_weight": choice.statistics.kind_weight,
         "colour_weight": choice.statistics.colour_weight,
     }

@@ -1,7 +1,4 @@
-"""Choose the statistics of a shop: the map of the look, and the weight of the kind.
-
-The weight of the colours stays: a query can set it, and more of it costs all figures but one.
-"""
+"""Choose the statistics of a shop: the map of the look, and the weights of kind and colours."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from backend.adaptation.fitting import (
     GROUPS,
@@ -21,12 +19,20 @@ from backend.adaptation.fitting import (
     Mix,
     in_several,
 )
-from backend.adaptation.judging import Figures, Judge, score
+from backend.adaptation.judging import COLOURS, VARIANTS, Figures, Judge, score
+from backend.adaptation.name_words import Words
 from backend.embedders import FloatArray
 from backend.embedders.block_statistics import BlockStatistics
 from backend.embedders.kept_features import LOOK
 
+Mask = npt.NDArray[np.bool_]
+
 KIND_WEIGHTS: Final = (0.0, 0.4, 0.8, 1.6)
+COLOUR_WEIGHTS: Final = (0.2, 0.25, 0.3)
+COLOUR_COST: Final = 0.01
+"""Of the mean figure, which a larger weight of the colours may take."""
+WORD_WEIGHTS: Final = (0.7, 1.2)
+FEWEST_NAMES: Final = 300  # with words, in the half that is fitted on
 FEWEST_GROUPS: Final = 50  # of several variants, in the half that is fitted on
 MOST_QUERIES: Final = 2_000
 LEAST_GAIN: Final = 0.003
@@ -39,7 +45,9 @@ class Shop:
 
     features: FloatArray  # (products, features), as kept
     labels: Mapping[str, Codes]
-    groups: Codes  # -1: without one
+    groups: Codes  # of variants; -1: without one
+    words: Sequence[Words] = ()  # of names; (): not known
+    guessed: bool = False  # whether the groups are those of equal names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +57,7 @@ class Choice:
     statistics: BlockStatistics
     before: Figures
     after: Figures
-    mix: str
+    mix: Mix
     queries: int
 
     @property
@@ -61,39 +69,92 @@ class Choice:
 def choose(
     shop: Shop, present: BlockStatistics, *, heartbeat: Callable[[], None] = lambda: None
 ) -> Choice:
-    """Fit on one half of the groups, choose on products of the other, then fit on all groups.
+    """Fit on one half of the groups and names, choose on products of the other, then fit on all.
 
-    Products without a group are on both sides: fitting reads no label of theirs.
+    Products with neither are on both sides: fitting reads no label of theirs.
     """
-    fitted_on = _first_half(shop.groups)
+    fitted_on = _first_half(shop)
     judge = Judge(
         labels=shop.labels,
         groups=shop.groups,
         queries=_draw_queries(~fitted_on),
         heartbeat=heartbeat,
     )
-    fitter = LookFitter(shop.features[:, LOOK], np.where(fitted_on, shop.groups, -1))
     before = judge.figures(present.project(shop.features))
-    mixes = _mixes(shop.groups, fitted_on)
-    tried = [_statistics(fitter.fit(mix), present) for mix in mixes]
-    best = _best(judge, shop, tried)
-    mix = mixes[tried.index(best)]
+    mix, best = _best_map(judge, shop, fitted_on, present)
     best = _best(judge, shop, [replace(best, kind_weight=value) for value in KIND_WEIGHTS])
+    best = keep_colours(judge, shop, best, before)
     after = judge.figures(best.project(shop.features))
-    whole = LookFitter(shop.features[:, LOOK], shop.groups).fit(mix)
-    card = {"mix": mix.name, "products": len(shop.features), "before": before, "after": after}
+    heartbeat()
+    whole = LookFitter(shop.features[:, LOOK], shop.groups, shop.words).fit(mix)
+    card = {
+        "mix": mix.name,
+        "words": mix.words,
+        "products": len(shop.features),
+        "before": before,
+        "after": after,
+    }
     return Choice(
         statistics=replace(_statistics(whole, best), card=card),
         before=before,
         after=after,
-        mix=mix.name,
+        mix=mix,
         queries=len(judge.queries),
     )
 
 
-def _mixes(groups: Codes, fitted_on: np.ndarray) -> list[Mix]:
+def _best_map(
+    judge: Judge, shop: Shop, fitted_on: Mask, present: BlockStatistics
+) -> tuple[Mix, BlockStatistics]:
+    """Return the best mix of covariances, and then of words beside it, fitted on one half."""
+    words = words_to_read(shop, fitted_on)
+    fitter = LookFitter(shop.features[:, LOOK], np.where(fitted_on, shop.groups, -1), words)
+    mixes = _mixes(shop.groups, fitted_on)
+    tried = [_statistics(fitter.fit(mix), present) for mix in mixes]
+    best = _best(judge, shop, tried)
+    mix = mixes[tried.index(best)]
+    if sum(map(bool, words)) < FEWEST_NAMES:
+        return mix, best
+    worded = [replace(mix, words=weight) for weight in WORD_WEIGHTS]
+    tried = [best, *(_statistics(fitter.fit(each), present) for each in worded)]
+    best = _best(judge, shop, tried)
+    return [mix, *worded][tried.index(best)], best
+
+
+def keep_colours(
+    judge: Judge, shop: Shop, best: BlockStatistics, before: Figures
+) -> BlockStatistics:
+    """Weigh colours more while fewer neighbours have the query's colour than before.
+
+    A map that ignores what differs between neighbours ignores shades. Where the feed has groups,
+    the shop has said that its variants are one product, and nothing changes. Where variants are
+    not known, what this costs them is not seen, so the first step is the last one.
+    """
+    if not shop.guessed and in_several(shop.groups).any():
+        return best
+    found = judge.figures(best.project(shop.features))
+    least = score(found) - COLOUR_COST
+    for weight in COLOUR_WEIGHTS if VARIANTS in found else COLOUR_WEIGHTS[:1]:
+        if found.get(COLOURS, 1) >= before.get(COLOURS, 0) or weight <= best.colour_weight:
+            continue
+        tried = replace(best, colour_weight=weight)
+        found = judge.figures(tried.project(shop.features))
+        if score(found) < least:
+            break
+        best = tried
+    return best
+
+
+def _mixes(groups: Codes, fitted_on: Mask) -> list[Mix]:
     several = np.unique(groups[fitted_on & in_several(groups)])
     return [WHITENED, NEIGHBOURS, *([GROUPS] if len(several) >= FEWEST_GROUPS else [])]
+
+
+def words_to_read(shop: Shop, fitted_on: Mask) -> list[Words]:
+    """Return the words of names that are fitted on, and none that a query has, too."""
+    asked = {words for words, fitted in zip(shop.words, fitted_on, strict=False) if not fitted}
+    pairs = zip(shop.words, fitted_on, strict=False)
+    return [words if fitted and words not in asked else frozenset() for words, fitted in pairs]
 
 
 def _statistics(look: LookMap, weights: BlockStatistics) -> BlockStatistics:
@@ -106,11 +167,16 @@ def _best(judge: Judge, shop: Shop, candidates: Sequence[BlockStatistics]) -> Bl
     return candidates[int(np.argmax(scores))]
 
 
-def _first_half(groups: Codes) -> np.ndarray:
-    """Tell which products are in a group that may be fitted on: half of the groups, drawn."""
-    names = np.unique(groups[groups >= 0])
+def _first_half(shop: Shop) -> Mask:
+    """Tell which products may be fitted on: half of the groups, and of the other names, drawn."""
+    single = np.arange(len(shop.groups)) + shop.groups.max(initial=-1) + 1
+    units = np.where(shop.groups >= 0, shop.groups, single)
+    can_teach = shop.groups >= 0
+    if shop.words:
+        can_teach |= np.array([bool(words) for words in shop.words])
+    names = np.unique(units[can_teach])
     chosen = np.random.RandomState(0).permutation(names)[: len(names) // 2]
-    return np.isin(groups, chosen)
+    return np.isin(units, chosen)
 
 
 def _draw_queries(allowed: np.ndarray) -> Codes:

@@ -3,16 +3,19 @@
 Three covariances are mixed: of all products, of the differences between the variants of one
 product, and of the differences between mutual nearest neighbours, which need no labels. Directions
 in which variants and neighbours differ tell least about a product, so they are scaled down.
+Directions that foretell the words of a product's name can be scaled up beside them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from backend.adaptation.name_words import Words, foretelling
 from backend.embedders import FloatArray
 from backend.embedders.pixels import normalise
 
@@ -25,6 +28,8 @@ SIZE: Final = 320  # of the mapped look: with kind and colours, a vector has 512
 PLAIN_POWER: Final = 0.75
 RIDGE: Final = 1e-3  # of the mean variance, added to each: keeps rare directions from exploding
 NEIGHBOURS_OF: Final = 8_000  # products among which mutual neighbours are sought
+NEIGHBOURS_EACH: Final = 4  # of a product: two are mutual if each is among those of the other
+READ_BY_WORDS: Final = 500  # axes that words are foretold from
 BLOCK: Final = 1_000  # rows of similarities that are computed at once
 
 
@@ -37,10 +42,11 @@ class Mix:
     neighbours: float = 0.0
     groups: float = 0.0
     power: float = 1.0  # 0: not at all; 1: each axis gets the same variance
+    words: float = 0.0  # length of what foretells the words of names, beside the rest
 
 
 WHITENED: Final = Mix(name="whitened", whole=1, power=PLAIN_POWER)
-NEIGHBOURS: Final = Mix(name="neighbours", whole=0.4, neighbours=0.6, power=0.8)
+NEIGHBOURS: Final = Mix(name="neighbours", whole=0.3, neighbours=0.7, power=0.9)
 GROUPS: Final = Mix(name="groups", whole=0.2, neighbours=0.4, groups=0.4)
 """Shares and powers were chosen on a shop that nothing shipped knows: docs/adaptation.md."""
 
@@ -60,11 +66,15 @@ class LookMap:
 class LookFitter:
     """Fits maps to the looks of one shop; what several mixes need is computed once."""
 
-    def __init__(self, look: FloatArray, groups: Codes) -> None:
-        """Take the looks, (n, features), and the groups of variants that may be fitted on."""
+    def __init__(self, look: FloatArray, groups: Codes, words: Sequence[Words] = ()) -> None:
+        """Take the looks, (n, features), and what may be fitted on: groups of variants, and words.
+
+        `words` has the words of each product's name; none: not to be read.
+        """
         self._mean = look.mean(axis=0)
         self._centred = look - self._mean
         self._groups = groups
+        self._words = words
         self._whole = _covariance(self._centred)
         self._cache: dict[str, Doubles] = {}
 
@@ -78,10 +88,29 @@ class LookFitter:
         mixed[np.diag_indices_from(mixed)] += RIDGE * np.trace(mixed) / len(mixed)
         values, vectors = np.linalg.eigh(mixed)
         evened = vectors * np.maximum(values, values[-1] * 1e-9) ** (-mix.power / 2)
-        _, principal = np.linalg.eigh(evened.T @ self._whole @ evened)
-        components = (evened @ principal[:, ::-1][:, :SIZE]).T
-        scale = 1 / np.sqrt((components @ self._whole * components).sum())
-        return LookMap(mean=self._mean, components=(scale * components).astype(np.float32))
+        axes = self._principal(evened, READ_BY_WORDS if mix.words else SIZE)
+        if mix.words:
+            axes = self._principal(self._with_words(axes, mix.words), SIZE)
+        scaled = axes.T / self._length(axes)
+        return LookMap(mean=self._mean, components=scaled.astype(np.float32))
+
+    def _principal(self, axes: Doubles, size: int) -> Doubles:
+        """Turn axes (features, any) so that the first ones have most variance; return `size`."""
+        _, turned = np.linalg.eigh(axes.T @ self._whole @ axes)
+        principal: Doubles = axes @ turned[:, ::-1][:, :size]
+        return principal
+
+    def _with_words(self, axes: Doubles, weight: float) -> Doubles:
+        """Put the axes that foretell words beside the first ones, `weight` times as long."""
+        read = [row for row, words in enumerate(self._words) if words]
+        names = [self._words[row] for row in read]
+        found = axes @ foretelling(self._centred[read] @ axes.astype(np.float32), names)
+        first = axes[:, :SIZE]
+        return np.hstack([first / self._length(first), weight * found / self._length(found)])
+
+    def _length(self, axes: Doubles) -> float:
+        """Return the length that mapped looks have, as the root of the mean square."""
+        return float(np.sqrt((axes.T @ self._whole * axes.T).sum()))
 
     def _scaled(self, which: str) -> Doubles:
         """Return a covariance of differences, with the trace of that of all products."""
@@ -106,8 +135,8 @@ class LookFitter:
         looks = self._centred[np.sort(drawn)]
         mapped = self.fit(WHITENED)(looks + self._mean)
         nearest = np.concatenate([_nearest(mapped, at) for at in range(0, len(mapped), BLOCK)])
-        mutual = np.flatnonzero(nearest[nearest] == np.arange(len(nearest)))
-        return _covariance((looks[mutual] - looks[nearest[mutual]]) / np.sqrt(2))
+        one, other = _mutual(nearest)
+        return _covariance((looks[one] - looks[other]) / np.sqrt(2))
 
 
 def in_several(groups: Codes) -> npt.NDArray[np.bool_]:
@@ -117,11 +146,20 @@ def in_several(groups: Codes) -> npt.NDArray[np.bool_]:
 
 
 def _nearest(mapped: FloatArray, start: int) -> Codes:
+    """Return the positions of the nearest products of a block: (rows, NEIGHBOURS_EACH)."""
     similarities = mapped[start : start + BLOCK] @ mapped.T
     rows = np.arange(len(similarities))
     similarities[rows, start + rows] = -2
-    nearest: Codes = similarities.argmax(axis=1)
-    return nearest
+    most = min(NEIGHBOURS_EACH, len(mapped) - 1)
+    return np.asarray(np.argpartition(-similarities, most - 1, axis=1)[:, :most], np.intp)
+
+
+def _mutual(nearest: Codes) -> tuple[Codes, Codes]:
+    """Return the pairs of products each of which is among the nearest of the other, each once."""
+    count, most = nearest.shape
+    rows, columns = np.repeat(np.arange(count), most), nearest.ravel()
+    is_mutual = np.isin(rows * count + columns, columns * count + rows) & (rows < columns)
+    return rows[is_mutual], columns[is_mutual]
 
 
 def _covariance(centred: npt.NDArray[np.floating]) -> Doubles:

@@ -15,6 +15,9 @@ from backend.search.ranking import average_precision_at_k, recall_at_k
 VARIANTS: Final = "variants"
 """The figure of groups: recall@10 of a product's variants; the others are mAP@5."""
 
+COLOURS: Final = "base_colour+article_type"
+"""The label that tells what becomes of colours."""
+
 LABELS_AT, VARIANTS_AT = 5, 10
 QUERIES_AT_ONCE: Final = 500
 

@@ -11,14 +11,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.adaptation.choosing import Shop
-from backend.adaptation.fitting import Codes
+from backend.adaptation.fitting import Codes, in_several
+from backend.adaptation.name_words import guess_groups, words_of_names
 from backend.catalogue import image_vectors
 from backend.database.models import Product
 
 MOST_PRODUCTS: Final = 12_000
 """Of larger catalogues a sample is read: 17 MB of features, and seconds of computing."""
 
-FIELDS: Final = ("article_type", "gender", "base_colour", "group_id")
+FIELDS: Final = ("article_type", "gender", "base_colour", "group_id", "display_name")
 LABELS: Final = (("article_type",), ("gender", "article_type"), ("base_colour", "article_type"))
 
 
@@ -42,22 +43,28 @@ def read_sample(session: Session, features_fingerprint: str) -> FittingSample | 
     if not kept:
         return None
     columns = dict(zip(FIELDS, zip(*(values for _, values in kept), strict=True), strict=True))
+    groups = number([columns["group_id"]])
+    words = words_of_names(columns["display_name"], columns["base_colour"])
+    guessed = not in_several(groups).any()
     shop = Shop(
         features=np.stack([vector for vector, _ in kept]),
         labels={"+".join(by): number([columns[name] for name in by]) for by in LABELS},
-        groups=number([columns["group_id"]]),
+        groups=guess_groups(words) if guessed else groups,
+        words=words,
+        guessed=guessed,
     )
     return FittingSample(shop=shop, drawn=len(drawn))
 
 
 def _rows(session: Session, ids: Sequence[int]) -> list[tuple[str | None, ...]]:
-    """Return digest, type, gender, colour and group of products, in the order of their ids."""
+    """Return the digest and FIELDS of products, in the order of their ids."""
     fields = (
         Product.image_digest,
         Product.article_type,
         Product.gender,
         Product.base_colour,
         Product.group_id,
+        Product.display_name,
     )
     found: list[tuple[str | None, ...]] = []
     for start in range(0, len(ids), image_vectors.PART):

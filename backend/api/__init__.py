@@ -115,6 +115,7 @@ def create_app(
     authentication.register_authentication(app, services, locked=locked)
     imports.register_uploads(app)
     idempotency.register_idempotency(app)
+    similar.register_remembered(app)
     for resource in RESOURCES:
         app.register_api(resource.api)
     app.register_blueprint(manual.pages)

@@ -10,13 +10,14 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 import structlog
-from flask import Flask, current_app, g, request
+from flask import Flask, Request, current_app, g
 from sqlalchemy.exc import OperationalError
 
 from backend.access import keys
 from backend.access.key_cache import KeyCache, LiveKey
 from backend.access.scope import Scope
 from backend.api import browsers, image_urls, scopes
+from backend.api.context import asked, noted
 from backend.api.proxies import trust_proxies
 from backend.api.rate_limits import RateLimits
 from backend.bootstrap import Services
@@ -66,14 +67,16 @@ class Authenticator:
 
     def authenticate(self) -> None:
         """Raise MissingKey, InvalidKey, InsufficientScope or the 429 unless the key allows this."""
-        if request.endpoint is None or browsers.is_preflight():
+        sent, notes = asked(), noted()
+        endpoint = sent.endpoint
+        if endpoint is None or browsers.is_preflight(sent):
             return  # the answer will be 404, or what pages may do, which is no secret
-        needed = scopes.required_scope(current_app, request.endpoint)
+        needed = scopes.required_scope(current_app, endpoint)
         if needed is scopes.PUBLIC:
             return
-        token = _sent_key()
-        if token is None and request.endpoint in SIGNED and "signature" in request.args:
-            place = request.view_args or {}
+        token = _sent_key(sent)
+        if token is None and endpoint in SIGNED and "signature" in sent.args:
+            place = sent.view_args or {}
             g.key_prefix = image_urls.check_signature(
                 place["sku"], place.get("number", "1"), self._key_cache.digest_of
             )
@@ -88,15 +91,15 @@ class Authenticator:
         if live is not None:
             g.key_prefix, g.key_digest, scope = live.key.prefix, live.digest, live.key.scope
         elif token is not None:
-            g.key_prefix, scope = self._identify(token)
-        g.scope = scope
-        structlog.contextvars.bind_contextvars(key=g.key_prefix)
+            notes.key_prefix, scope = self._identify(token)
+        notes.scope = scope
+        structlog.contextvars.bind_contextvars(key=notes.key_prefix)
         if not scope.includes(needed):
             raise InsufficientScope(f"this needs the scope {needed}; the key's is {scope}")
 
     def find(self, token: str) -> LiveKey:
         """Return the live key that somebody typed into a page; raises InvalidKey, or the 429."""
-        return LiveKey(self._key_cache.find(token), keys.digest(token))
+        return self._key_cache.find(token)
 
     def _of_session(self) -> LiveKey | None:
         find: SessionKey | None = current_app.extensions.get(SESSIONS)
@@ -106,17 +109,17 @@ class Authenticator:
         """Return the prefix of a key, and its scope. Raises InvalidKey, or the 429."""
         if self._owner.recognises(token):
             return image_urls.OWNER, Scope.READ
-        key = self._key_cache.find(token)
-        g.key_digest = keys.digest(token)
-        return key.prefix, key.scope
+        live = self._key_cache.find(token)
+        g.key_digest = live.digest
+        return live.key.prefix, live.key.scope
 
 
-def _sent_key() -> str | None:
+def _sent_key(sent: Request) -> str | None:
     """Return the key in the headers of this request; other schemes of `Authorization` have none."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    scheme, _, token = sent.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         return token.strip()
-    return request.headers.get(scopes.HEADER) or None
+    return sent.headers.get(scopes.HEADER) or None
 
 
 def check_keys(services: Services) -> str | None:

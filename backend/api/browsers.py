@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
-from flask import Flask, request
+from flask import Flask, Request, request
 from flask_cors import CORS
 
 from backend.api import scopes
@@ -42,9 +42,9 @@ def register_browser_rules(app: Flask, settings: Settings, *, locked: bool) -> N
         )
 
 
-def is_preflight() -> bool:
+def is_preflight(sent: Request) -> bool:
     """Tell whether a browser asks whether a page may ask. It cannot send a key with that."""
-    return request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
+    return sent.method == "OPTIONS" and "Access-Control-Request-Method" in sent.headers
 
 
 def _refuse_foreign_hosts() -> None:

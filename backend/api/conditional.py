@@ -18,6 +18,7 @@ from flask import Flask, Response, g, request
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import ETags
 
+from backend.api.context import asked
 from backend.api.problems import MEDIA_TYPE, RequestError
 from backend.catalogue import product_images, products
 from backend.catalogue.products import FIELDS, ImageRef, Outcome
@@ -58,7 +59,7 @@ def _finish(response: Response) -> Response:
 
 def _tag(response: Response) -> None:
     revision: str | None = g.get("revision")
-    is_read = request.method in ("GET", "HEAD") and response.status_code == 200
+    is_read = asked().method in ("GET", "HEAD") and response.status_code == 200
     if "ETag" in response.headers or not (revision or (is_read and _has_tag())):
         return
     answer = hashlib.sha256(response.get_data()).hexdigest()[:_LENGTH]
@@ -72,14 +73,21 @@ def _tag(response: Response) -> None:
 
 
 def _has_tag() -> bool:
-    return request.path.startswith("/v1/") and request.endpoint not in UNTAGGED
+    read = asked()
+    return read.endpoint not in UNTAGGED and read.path.startswith("/v1/")
 
 
 def compress(response: Response) -> Response:
     """Compress the body of an answer, if the client takes that and it is long enough."""
-    if response.is_streamed or response.headers.get("Content-Encoding"):
+    headers = response.headers
+    if response.is_streamed or headers.get("Content-Encoding"):
         return response
-    response.vary.add("Accept-Encoding")
+    if "Vary" in headers:
+        response.vary.add("Accept-Encoding")
+    else:
+        headers["Vary"] = "Accept-Encoding"
+    if "Accept-Encoding" not in request.headers:
+        return response
     data = response.get_data()
     if len(data) < SHORTEST or request.accept_encodings["gzip"] <= 0:
         return response

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, TypeVar
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
 
-from flask import current_app, request
+from flask import Request, current_app, g, request
 from sqlalchemy.orm import Session
 
 from backend.bootstrap import Services
@@ -24,6 +26,17 @@ def services() -> Services:
     return found
 
 
+def asked() -> Request:
+    """Return this request itself: each look at an attribute of Flask's proxy takes three calls."""
+    found: Request = request._get_current_object()  # type: ignore[attr-defined]
+    return found
+
+
+def noted() -> Any:
+    """Return what is noted of this request, Flask's `g`, in the same way."""
+    return g._get_current_object()
+
+
 def below_root(path: str) -> str:
     """Return a path as clients reach it: behind a proxy there may be a prefix before it."""
     return f"{request.root_path}{path}"
@@ -38,4 +51,9 @@ def write_and_notify(work: Callable[[Session], T]) -> T:
 
 def filterable() -> Schema:
     """Return the fields that a shopper can filter by."""
-    return schema(services().settings.facets)
+    return _schema(services().settings.facets)
+
+
+@lru_cache(maxsize=8)
+def _schema(facets: tuple[str, ...]) -> Schema:
+    return MappingProxyType(schema(facets))

@@ -20,6 +20,7 @@ from flask import g, request
 from werkzeug.sansio.utils import get_current_url
 
 from backend.access.scope import Scope
+from backend.api.context import asked, noted
 from backend.api.problems import RequestError
 
 OWNER: Final = "owner"
@@ -28,6 +29,9 @@ OWNER: Final = "owner"
 DAY: Final = 86_400
 LENGTH: Final = 32  # hex digits of a signature
 VERSION_LENGTH: Final = 16
+ADDRESSES: Final = 16_384
+"""Addresses that a process remembers, in about 10 MB: each is the same for a day, a list has ten,
+and a signature takes longer than all else about a product in an answer."""
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]+")
 
 
@@ -54,8 +58,9 @@ class ImageAddresses:
     def of_request(cls) -> ImageAddresses:
         """Return those for the client of this request."""
         expires = (int(time.time()) // DAY + 2) * DAY
-        prefix, secret = g.get("key_prefix"), g.get("key_digest")
-        root = _root(request.scheme, request.host, request.root_path)
+        client, notes = asked(), noted()
+        prefix, secret = notes.get("key_prefix"), notes.get("key_digest")
+        root = _root(client.scheme, client.host, client.root_path)
         return cls(root, prefix=prefix, secret=secret, expires=expires)
 
     def of(self, sku: str, number: int = 1, *, uri: str | None, digest: str | None) -> str | None:
@@ -65,18 +70,31 @@ class ImageAddresses:
         """
         if uri is None or uri.startswith(("https://", "http://")):
             return uri
-        version = (digest or "")[:VERSION_LENGTH]
-        query = f"v={version}" if version else ""
-        if self._prefix:
-            if self._secret is None:
-                return None
-            signature = sign(self._secret, sku, str(number), version, self._expires)
-            # The values are digits and letters: nothing has to be encoded.
-            signed = f"expires={self._expires}&key={self._prefix}&signature={signature}"
-            query = f"{query}&{signed}" if query else signed
-        name = "image" if number == 1 else f"images/{number}"
-        address = f"{self._base}{_quoted(sku)}/{name}"
-        return f"{address}?{query}" if query else address
+        if self._prefix and self._secret is None:
+            return None
+        return _address(self._base, self._prefix, self._secret, self._expires, sku, number, digest)
+
+
+@lru_cache(maxsize=ADDRESSES)
+def _address(
+    base: str,
+    prefix: str | None,
+    secret: str | None,
+    expires: str,
+    sku: str,
+    number: int,
+    digest: str | None,
+) -> str:
+    version = (digest or "")[:VERSION_LENGTH]
+    query = f"v={version}" if version else ""
+    if prefix and secret is not None:
+        signature = sign(secret, sku, str(number), version, expires)
+        # The values are digits and letters: nothing has to be encoded.
+        signed = f"expires={expires}&key={prefix}&signature={signature}"
+        query = f"{query}&{signed}" if query else signed
+    name = "image" if number == 1 else f"images/{number}"
+    address = f"{base}{_quoted(sku)}/{name}"
+    return f"{address}?{query}" if query else address
 
 
 @lru_cache(maxsize=256)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import orjson
@@ -23,6 +24,13 @@ class JsonProvider(DefaultJSONProvider):
     """
 
     sort_keys = False  # members come in the order of the documents
+
+    @staticmethod
+    def default(value: Any) -> Any:
+        """Return what the standard library can write in the place of a value."""
+        if isinstance(value, orjson.Fragment):
+            return json.loads(orjson.dumps(value))
+        return DefaultJSONProvider.default(value)
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
         """Return an answer with a JSON body."""

@@ -9,6 +9,7 @@ from flask import Flask, Response, current_app, g, request
 
 from backend.access.scope import Scope
 from backend.api import openapi
+from backend.api.context import asked
 from backend.api.scopes import requires_scope
 from backend.metrics.instruments import count_request
 from backend.monitoring import Exposition
@@ -49,9 +50,10 @@ def _begin() -> None:
 
 
 def _end(response: Response) -> Response:
+    measured = asked()
     count_request(
-        route=request.url_rule.rule if request.url_rule else None,
-        method=request.method,
+        route=measured.url_rule.rule if measured.url_rule else None,
+        method=measured.method,
         status=response.status_code,
         seconds=time.perf_counter() - g.measured_from,
     )

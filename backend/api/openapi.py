@@ -80,6 +80,13 @@ DOCS_PAGE: Final = '<meta http-equiv="refresh" content="0; url=swagger">'
 class DescribedApp(OpenAPI):
     """An app whose OpenAPI document says where clients reach it, if a proxy has told that."""
 
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function itself: none of an app's is a coroutine.
+
+        Flask finds that out anew for each hook of each request.
+        """
+        return func
+
     @property
     def api_doc(self) -> dict[str, Any]:
         """Return the document; outside a request, the one that all requests share."""

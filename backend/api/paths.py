@@ -6,6 +6,7 @@ So the path is taken as the client has sent it, and decoded here, segment by seg
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote, unquote_to_bytes
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 RAW: Final = ("RAW_URI", "REQUEST_URI")
 """Where servers keep the target of the request, not decoded."""
 
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.~/-]*")
 WITH_SKU: Final = (b"/v1/products/", b"/products/")
 """What paths with a sku begin with: those of the API, and those of the web pages."""
 
@@ -65,7 +67,10 @@ class _RawPaths:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request."""
-        decoded = environ.get("PATH_INFO", "").encode("latin-1")
+        path = environ.get("PATH_INFO", "")
+        if _PLAIN.fullmatch(path) and "%" not in environ.get("REQUEST_URI", "%"):
+            return self._app(environ, start_response)  # encoded or decoded, it is the same
+        decoded = path.encode("latin-1")
         if decoded.startswith(WITH_SKU):
             environ["PATH_INFO"] = _sent_path(environ, decoded) or quote(decoded, safe="/")
         return self._app(environ, start_response)

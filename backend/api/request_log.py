@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
-import uuid
 from typing import Final
 
 import structlog
-from flask import Flask, Response, g, request
+from flask import Flask, Response, g
+
+from backend.api.context import asked, noted
 
 log = structlog.get_logger(__name__)
 
@@ -28,25 +30,27 @@ def register_request_log(app: Flask) -> None:
 
 def choose_id(sent: str) -> str:
     """Return the id of a request: the one that its client has sent, if it can be one."""
-    return sent if _ACCEPTABLE.fullmatch(sent) else uuid.uuid4().hex
+    return sent if _ACCEPTABLE.fullmatch(sent) else os.urandom(16).hex()
 
 
 def _begin() -> None:
-    g.request_id = choose_id(request.headers.get(HEADER, ""))
-    g.began = time.perf_counter()
+    begun, notes = asked(), noted()
+    notes.request_id = choose_id(begun.headers.get(HEADER, ""))
+    notes.began = time.perf_counter()
     structlog.contextvars.clear_contextvars()  # of the request that this thread answered before
-    structlog.contextvars.bind_contextvars(request_id=g.request_id, client=request.remote_addr)
+    structlog.contextvars.bind_contextvars(request_id=notes.request_id, client=begun.remote_addr)
 
 
 def _end(response: Response) -> Response:
+    ended = asked()
     response.headers[HEADER] = g.request_id
-    often = request.path in PROBES or request.endpoint in PARTS_OF_PAGES
+    often = ended.path in PROBES or ended.endpoint in PARTS_OF_PAGES
     quiet = often and response.status_code < 400
     (log.debug if quiet else log.info)(
         "request",
-        method=request.method,
-        path=request.path,
-        route=str(request.url_rule) if request.url_rule else None,
+        method=ended.method,
+        path=ended.path,
+        route=ended.url_rule.rule if ended.url_rule else None,
         status=response.status_code,
         ms=took_ms(),
         bytes=response.content_length,

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
-from flask import g, request
+from flask import Flask, current_app, g, request
 from werkzeug.datastructures import MultiDict
 
 from backend.access.scope import Scope
 from backend.api import openapi, parameters
-from backend.api.context import filterable, services
+from backend.api.context import asked, filterable, services
 from backend.api.cursors import continued, write_cursor
 from backend.api.image_addresses import check_query_addresses
 from backend.api.image_slots import image_slot
 from backend.api.problems import invalid_request, to_request_error
+from backend.api.remembered import Remembered
 from backend.api.request_log import took_ms
 from backend.api.schemas import Json
 from backend.api.schemas.body import read_body
@@ -47,7 +48,15 @@ FORM: Final[Json] = {
 
 TWICE: Final = "stands for the image: send it without one"
 
+REMEMBERED: Final = "lookalike.remembered"
+"""Where an app keeps what it has read of query strings: `app.extensions[REMEMBERED]`."""
+
 api = openapi.blueprint("similar", tag="similar items")
+
+
+def register_remembered(app: Flask) -> None:
+    """Let an app remember query strings: what they mean depends on its facets."""
+    app.extensions[REMEMBERED] = Remembered[_Read]()
 
 
 @api.get(
@@ -63,11 +72,8 @@ api = openapi.blueprint("similar", tag="similar items")
 @requires_scope(Scope.READ)
 def similar_to_product(sku: str) -> Json:
     """Find the products that look like this one."""
-    reader = QueryReader.of_request()
-    image = reader.integer_or_none("image", least=1, most=MOST_IMAGES)
-    cursor = reader.text("cursor")
-    query, fields = read_query(reader, filterable())
-    return by_sku(sku, replace(query, image=image), fields, cursor)
+    read = _read_asked()
+    return by_sku(sku, read.query, read.fields, read.cursor)
 
 
 @api.post(
@@ -154,6 +160,33 @@ def similar_to_each() -> Json:
     }
 
 
+class _Read(NamedTuple):
+    """What a query string asks for."""
+
+    query: Query
+    fields: list[str]
+    cursor: str | None
+
+
+def _read_asked() -> _Read:
+    """Read the query string of this request, unless it was read before.
+
+    What a placement is, and which attributes there are, may change; a page is asked for once.
+    """
+    remembered: Remembered[_Read] = current_app.extensions[REMEMBERED]
+    sent = asked().query_string
+    if (known := remembered.get(sent)) is not None:
+        return known
+    reader = QueryReader.of_request()
+    image = reader.integer_or_none("image", least=1, most=MOST_IMAGES)
+    cursor = reader.text("cursor")
+    query, fields = read_query(reader, filterable())
+    read = _Read(replace(query, image=image), fields, cursor)
+    if query.placement is None and cursor is None and not reader.checks_attributes:
+        remembered.keep(sent, read)
+    return read
+
+
 def _problem(sku: str, error: LookalikeError, named: set[str]) -> Json:
     problem = to_request_error(error)
     return {"sku": sku, "status": problem.status, "problem": problem.document(named)}
@@ -235,13 +268,14 @@ def _written(
     *about: object,
     is_about_product: bool = False,
 ) -> Json:
-    noted = services().recall.notice(answer.search)
-    structlog.contextvars.bind_contextvars(filter=noted.shape, search_mode=noted.mode)
+    ours = services()
+    noticed = ours.recall.notice(answer.search)
+    structlog.contextvars.bind_contextvars(filter=noticed.shape, search_mode=noticed.mode)
     if query.explain:
         answer = _explained(answer, query, is_about_product=is_about_product)
     return write_answer(
         answer,
-        coverage=services().coverage.known(answer.generation).share,
+        coverage=ours.coverage.known(answer.generation).share,
         fields=fields,
         next_cursor=write_cursor(answer.position, query, *about),
         request_id=g.request_id,

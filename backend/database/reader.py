@@ -140,8 +140,8 @@ class _Prepared:
         self._columns = list(statement.selected_columns)
         row = namedtuple("Row", statement.selected_columns.keys())  # type: ignore[misc]
         self._name = partial(tuple.__new__, row)
-        binds = self._compiled.binds.values()
-        self._lists = [bind.key for bind in binds if bind.expanding]
+        binds = self._compiled.binds.items()
+        self._lists = [name for name, bind in binds if bind.expanding and bind.required]
         self._texts: dict[tuple[int, ...], _Text] = {}
         self._converts: list[tuple[int, Convert]] | None = None
 

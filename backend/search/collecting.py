@@ -15,7 +15,7 @@ from backend.search.found import Neighbour, Rows, neighbours, read_rows
 from backend.search.nearest_products import MOST_TIMES
 from backend.search.recall_monitor import Search
 from backend.vectors import Hit, VectorIndex
-from backend.vectors.image_points import point_ids, product_of
+from backend.vectors.image_points import STRIDE, point_ids
 
 SLACK: Final = 8
 """Neighbours requested beyond the limit: they replace hits that do not pass any more."""
@@ -100,6 +100,8 @@ class Collecting:
         self._unwanted = frozenset(search.exclude).union(shown)
         self._is_exhausted = False  # the index has no further points
         self._has_rest = False  # some hits were not looked at
+        self._taken = 0  # hits of the last search
+        self._is_full = False
 
     @property
     def points(self) -> int:
@@ -152,8 +154,12 @@ class Collecting:
 
     def receive(self, hits: Sequence[Hit], *, asked: int) -> None:
         """Note what a search for so many points has found."""
-        self._hits = [hit for hit in hits if product_of(hit.id) not in self._unwanted]
-        self._seen |= dict.fromkeys(product_of(hit.id) for hit in self._hits)
+        unwanted = self._unwanted
+        products = [hit.id % STRIDE for hit in hits]
+        found = [(hit, id_) for hit, id_ in zip(hits, products, strict=True) if id_ not in unwanted]
+        self._hits = [hit for hit, _ in found]
+        self._seen |= dict.fromkeys([id_ for _, id_ in found])
+        self._taken = 0
         self._rounds += 1
         refills = HIDING_REFILLS if self._hiding else REFILLS
         is_last = self._rounds > refills and self._group_by is None
@@ -162,13 +168,27 @@ class Collecting:
         self._wanted *= GROWTH
 
     @property
-    def product_ids(self) -> Collection[int]:
-        """The products of the last hits, whose rows `take` needs."""
-        return {product_of(hit.id) for hit in self._hits}
+    def next_products(self) -> Collection[int]:
+        """The products of the next hits, whose rows `take` needs; none where all were taken.
+
+        At first they are one more than the list shows, and the others only where some of these do
+        not pass: mostly all pass, and a row takes as long to read as to write.
+        """
+        return {hit.id % STRIDE for hit in self._next_hits}
+
+    @property
+    def _next_hits(self) -> Sequence[Hit]:
+        if self._is_full:
+            return ()
+        is_first = not self._taken and not self._group_by
+        many = (self._limit + 1) * min(self._images, MOST_TIMES)
+        return self._hits[self._taken : many if is_first else None]
 
     def take(self, rows: Mapping[int, Rows], *, images: bool) -> None:
-        """Add the hits that pass, by the rows of their products."""
-        found = neighbours(self._hits, rows, images=images)
+        """Add those of the next hits that pass, by the rows of their products."""
+        hits = self._next_hits
+        self._taken += len(hits)
+        found = neighbours(hits, rows, images=images)
         for one in found:
             if self._passes and not self._passes(one.value_of):
                 continue
@@ -177,8 +197,9 @@ class Collecting:
             else:
                 self._take(one)
             if len(self._items) == self._limit:
-                self.is_over = True
-                self._has_rest = next(found, None) is not None
+                self.is_over, self._is_full = True, True
+                is_last = self._taken == len(self._hits)
+                self._has_rest = not is_last or next(found, None) is not None
                 return
 
     def _take(self, one: Neighbour) -> None:
@@ -221,14 +242,24 @@ def collect(
     is_first = True
     while under_way:
         _ask(index, under_way, is_first=is_first)
-        unread = {id_ for each in under_way for id_ in each.product_ids} - rows.keys()
-        generation_id = under_way[0].search.generation.id
-        rows |= {id_: [] for id_ in unread}  # also of those that are removed
-        rows |= read_rows(connection, generation_id, unread, images=images)
-        for each in under_way:
-            each.take(rows, images=images)
+        taking = under_way
+        while taking:
+            _take(connection, taking, rows, images=images)
+            taking = [each for each in taking if each.next_products]
         under_way = [each for each in under_way if not each.is_over]
         is_first = False
+
+
+def _take(
+    connection: Reader, searches: Sequence[Collecting], rows: dict[int, Rows], *, images: bool
+) -> None:
+    """Take the next hits of each search, after their rows are read in one statement."""
+    unread = {id_ for each in searches for id_ in each.next_products} - rows.keys()
+    generation_id = searches[0].search.generation.id
+    rows |= {id_: [] for id_ in unread}  # also of those that are removed
+    rows |= read_rows(connection, generation_id, unread, images=images)
+    for each in searches:
+        each.take(rows, images=images)
 
 
 def _ask(index: VectorIndex, searches: Sequence[Collecting], *, is_first: bool) -> None:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from sqlalchemy import Select
 
-from backend.catalogue.draft_images import ImageRef
 from backend.database.reader import Reader
 from backend.queue.progress import State
 from backend.queue.requesting import FORMER_LIFE
 from backend.search import statements
 from backend.search.statements import SHOWN, read_json
 from backend.vectors import Hit
-from backend.vectors.image_points import product_of, slot_of
+from backend.vectors.image_points import STRIDE
+
+_QUARANTINED: Final = State.QUARANTINED.value
 
 
 class ScorePart(NamedTuple):
@@ -31,6 +32,14 @@ class RuleActed(NamedTuple):
 
     id: int
     action: str
+
+
+class ShownImage(NamedTuple):
+    """An image of a product in an answer."""
+
+    uri: str | None
+    digest: str | None  # sha256 of the bytes, in hex; None: nobody has read it yet
+    role: str | None  # the shop's own word, such as "back"
 
 
 class CategoryRank(NamedTuple):
@@ -54,9 +63,12 @@ Rows: TypeAlias = list[Any]
 """One product's rows of `statements.found`, one for each image beyond the first."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Neighbour:
     """A product that looks like the query, as SQL has it; `score` is its similarity.
+
+    It belongs to one list. Not frozen: there are ten of them in each answer, and to make a frozen
+    one takes three times as long.
 
     `product` is a row of `statements.found`, `point` the id of the hit. `images` are those of the
     product in order, and `image_errors` the reasons why some of them have no point, by address;
@@ -68,7 +80,7 @@ class Neighbour:
     reason: str | None  # of its quarantine
     score: float
     point: int
-    images: tuple[ImageRef, ...] = ()
+    images: tuple[ShownImage, ...] = ()
     image_errors: Mapping[str, str] = field(default_factory=dict)
     parts: tuple[ScorePart, ...] | None = None  # of the score, where they are asked for
     group_size: int | None = None  # where the list is grouped
@@ -82,10 +94,11 @@ class Neighbour:
 
     @property
     def shown(self) -> dict[str, Any]:
-        """The columns that an answer shows, by name."""
-        shown = dict(zip(SHOWN, self.product, strict=False))
-        shown["attributes"] = read_json(shown["attributes"])
-        return shown
+        """The columns that an answer shows, by name; `attributes` is JSON, or what it stands for.
+
+        Each call makes a new dict.
+        """
+        return dict(zip(SHOWN, self.product, strict=False))
 
     def value_of(self, field: str) -> Any:
         """Return a column by name, to compare it with a filter."""
@@ -137,8 +150,9 @@ def neighbours(
     worst moment leaves one, until it is reconciled.
     """
     for hit in hits:
-        of_product = rows.get(product_of(hit.id))
-        if of_product and _has_point(of_product[0], slot_of(hit.id)):
+        slot, product = divmod(hit.id, STRIDE)
+        of_product = rows.get(product)
+        if of_product and _has_point(of_product[0], slot):
             yield _neighbour(of_product, hit, images=images)
 
 
@@ -150,20 +164,18 @@ def _has_point(row: Any, slot: int) -> bool:
 
 
 def _neighbour(rows: Sequence[Any], hit: Hit, *, images: bool) -> Neighbour:
-    first = rows[0]
+    first, id_, score = rows[0], hit.id, hit.score
     state = first.state
-    reason = first.last_error if state == State.QUARANTINED else None
-    score = min(1.0, max(-1.0, hit.score))
+    reason = first.last_error if state == _QUARANTINED else None
+    if not -1.0 <= score <= 1.0:
+        score = min(1.0, max(-1.0, score))
     if not images:
-        return Neighbour(first, state, reason, score, hit.id)
-    found = () if first.image_uri is None else (_first_image(first),)
+        return Neighbour(first, state, reason, score, id_)
+    uri = first.image_uri
+    found = () if uri is None else (ShownImage(uri, first.image_digest, first.image_role),)
     if first.position is None:
-        return Neighbour(first, state, reason, score, hit.id, found)
+        return Neighbour(first, state, reason, score, id_, found)
     further = sorted(rows, key=lambda row: row.position)
-    refs = [ImageRef(uri=row.uri, digest=row.digest, role=row.role) for row in further]
+    refs = [ShownImage(row.uri, row.digest, row.role) for row in further]
     errors = read_json(first.image_errors) or {}
-    return Neighbour(first, state, reason, score, hit.id, (*found, *refs), errors)
-
-
-def _first_image(row: Any) -> ImageRef:
-    return ImageRef(uri=row.image_uri, digest=row.image_digest, role=row.image_role)
+    return Neighbour(first, state, reason, score, id_, (*found, *refs), errors)

@@ -7,7 +7,6 @@ are wanted, and once more, without the products found so far, if they were too f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from backend.filters import Where
@@ -55,7 +54,7 @@ def nearest_products(
         for hit in hits:
             product = product_of(hit.id)
             if product not in found:
-                found[product] = hit if hit.id == product else replace(hit, id=product)
+                found[product] = hit if hit.id == product else hit._replace(id=product)
         seen |= {product_of(hit.id) for hit in hits}
         is_all = len(hits) < asked or not any(slot_of(hit.id) for hit in hits)
         if is_all or len(found) >= limit:

@@ -11,9 +11,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, Protocol, TypeAlias
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -59,13 +60,15 @@ class StoredPoint:
     vector: Vector | None = None
 
 
-@dataclass(frozen=True)
-class Hit:
+NO_PAYLOAD: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+class Hit(NamedTuple):
     """One neighbour; `score` is the cosine similarity, `payload` as in StoredPoint."""
 
     id: int
     score: float
-    payload: Mapping[str, Any] = field(default_factory=dict)
+    payload: Mapping[str, Any] = NO_PAYLOAD
 
 
 class SearchMode(StrEnum):

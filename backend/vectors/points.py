@@ -18,7 +18,7 @@ from backend.errors import InvalidProduct, InvalidVector, LookalikeError
 from backend.filters import Scalar, Schema
 from backend.filters.check import EXPECTED, accepts, is_text
 from backend.filters.tokens import TOKENS, tokens_of
-from backend.vectors import CLAIM, Point, StoredPoint, Vector
+from backend.vectors import CLAIM, NO_PAYLOAD, Hit, Point, StoredPoint, Vector
 
 BATCH = 256
 """Points per call. Larger batches are no faster, and the embedded engine holds the GIL longer."""
@@ -167,6 +167,15 @@ def _is_json(value: object) -> bool:
 def without_claim(payload: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return a stored payload as it was written, without the claim and the tokens."""
     return {field: value for field, value in (payload or {}).items() if field not in _OURS}
+
+
+def as_hits(found: Iterable[Any]) -> list[Hit]:
+    """Convert what an engine found; payloads only where they were asked for."""
+    hits = []
+    for it in found:
+        payload = it.payload
+        hits.append(Hit(int(it.id), it.score, without_claim(payload) if payload else NO_PAYLOAD))
+    return hits
 
 
 def stored_points(found: Iterable[Any], *, tokens: bool = False) -> list[StoredPoint]:

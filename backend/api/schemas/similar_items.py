@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
+import os
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Annotated, Final, Literal, TypeAlias
 
+import orjson
 from pydantic import AfterValidator, BaseModel, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
@@ -524,7 +525,7 @@ def write_answer(
     return {
         "items": [_write_item(item, writer) for item in answer.items],
         "next_cursor": next_cursor,
-        "recommendation_id": id_of_similar(answer.generation.id, uuid.uuid4().hex),
+        "recommendation_id": id_of_similar(answer.generation.id, os.urandom(16).hex()),
         "generation": answer.generation.id,
         "request_id": request_id,
         "meta": meta,
@@ -544,7 +545,7 @@ class EachAnswer:
             "sku": sku,
             "status": 200,
             "items": [self._item(item) for item in answer.items],
-            "recommendation_id": id_of_similar(answer.generation.id, uuid.uuid4().hex),
+            "recommendation_id": id_of_similar(answer.generation.id, os.urandom(16).hex()),
             "query_state": answer.meta["query_state"],
             "index_lags": answer.meta["index_lags"],
         }
@@ -578,8 +579,11 @@ def rules_of_item(item: found.Neighbour) -> list[Json]:
 
 def product_of_item(item: found.Neighbour, writer: ProductWriter) -> Json:
     """Return the product of an item as JSON, with the members that are wanted."""
+    columns = item.shown
+    if isinstance(columns["attributes"], str):  # JSON as SQLite keeps it: it need not be read
+        columns["attributes"] = orjson.Fragment(columns["attributes"])
     return writer.write(
-        item.shown,
+        columns,
         item.state,
         item.reason,
         digest=item.product.image_digest,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from sqlalchemy.orm import Session
 
@@ -18,6 +18,17 @@ from backend.queue.progress import State, image_errors, states
 
 PUBLIC_SCHEMES: Final = ("https://", "http://", "store://")
 """What an `image_uri` begins with that says nothing about the server's files."""
+
+
+class Image(Protocol):
+    """What is shown of an image of a product."""
+
+    @property
+    def uri(self) -> str | None: ...  # noqa: D102
+    @property
+    def role(self) -> str | None: ...  # noqa: D102
+    @property
+    def digest(self) -> str | None: ...  # noqa: D102
 
 
 class ProductWriter:
@@ -39,33 +50,29 @@ class ProductWriter:
         reason: str | None,
         *,
         digest: str | None,
-        images: Sequence[ImageRef] = (),
+        images: Sequence[Image] = (),
         errors: Mapping[str, str] | None = None,
     ) -> Json:
-        """Return one product as JSON from its columns, `sku` and FIELDS in this order.
+        """Return one product as JSON: its columns, `sku` and FIELDS in this order, completed.
 
         `digest` is that of its first image. `errors` says by address why one of its images has no
         point.
         """
         sku, uri = columns["sku"], columns["image_uri"]
         url = self._addresses.of(sku, uri=uri, digest=digest)
-        shown = columns | {
-            "images": self._images(sku, url, images, state, reason, errors or {}),
-            "state": state,
-            "reason": reason,
-            "image_url": url,
-        }
+        columns["images"] = self._images(sku, url, images, state, reason, errors or {})
+        columns["state"], columns["reason"], columns["image_url"] = state, reason, url
         if self._hides(uri):
-            shown["image_uri"], shown["reason"] = None, _without_path(reason)
+            columns["image_uri"], columns["reason"] = None, _without_path(reason)
         if self._wanted is None:
-            return shown
-        return {name: value for name, value in shown.items() if name in self._wanted}
+            return columns
+        return {name: value for name, value in columns.items() if name in self._wanted}
 
     def _images(
         self,
         sku: str,
         first_url: str | None,
-        images: Sequence[ImageRef],
+        images: Sequence[Image],
         state: str,
         reason: str | None,
         errors: Mapping[str, str],
@@ -96,7 +103,7 @@ class ProductWriter:
 
     def _hides(self, uri: str | None) -> bool:
         """Tell whether an address says where a file lies on the server, and must not be seen."""
-        return not self._shows_paths and uri is not None and not uri.startswith(PUBLIC_SCHEMES)
+        return uri is not None and not self._shows_paths and not uri.startswith(PUBLIC_SCHEMES)
 
 
 def _without_path(reason: str | None) -> str | None:

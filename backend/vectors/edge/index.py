@@ -30,6 +30,7 @@ from backend.vectors.edge.store import EdgeStore
 from backend.vectors.points import (
     BATCH,
     CANDIDATES,
+    as_hits,
     batches_by_claim,
     check_diversity,
     check_examples,
@@ -41,7 +42,6 @@ from backend.vectors.points import (
     stored_points,
     unit_vector,
     with_tokens,
-    without_claim,
 )
 from backend.vectors.search_mode import choose
 from backend.vectors.translate import (
@@ -226,7 +226,7 @@ class EdgeIndex(VectorIndex):
     def _query(self, request: qe.QueryRequest) -> list[Hit]:
         with self.store.using() as shard:
             found = shard.query(request)
-        return [Hit(int(it.id), it.score, without_claim(it.payload)) for it in found]
+        return as_hits(found)
 
     def _filter(
         self, where: Where | None, exclude: Sequence[int] = (), *, first_only: bool = False

@@ -17,6 +17,7 @@ from backend.vectors import CLAIM, Hit, Point, SearchMode, StoredPoint, Vector, 
 from backend.vectors.points import (
     BATCH,
     CANDIDATES,
+    as_hits,
     batches_by_claim,
     check_diversity,
     check_examples,
@@ -28,7 +29,6 @@ from backend.vectors.points import (
     stored_points,
     unit_vector,
     with_tokens,
-    without_claim,
 )
 from backend.vectors.search_mode import choose
 from backend.vectors.server.channel import READ_SECONDS
@@ -236,7 +236,7 @@ class ServerIndex(VectorIndex):
             found += more
             if not more:
                 break
-        return [Hit(int(it.id), it.score, without_claim(it.payload)) for it in found]
+        return as_hits(found)
 
     def _filter(
         self, where: Where | None, exclude: Sequence[int] = (), *, first_only: bool = False

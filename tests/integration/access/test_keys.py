@@ -264,7 +264,7 @@ def test_a_key_in_use_is_looked_up_once_in_a_while_and_written_once(db: Database
     cache, made = KeyCache(db, seconds=0.2), create(db)
     with statements(db) as seen:
         for _ in range(10):
-            assert cache.find(made.token).prefix == made.key.prefix
+            assert cache.find(made.token).key.prefix == made.key.prefix
     assert seen == ["SELECT", "UPDATE"]
     time.sleep(0.2)
     with statements(db) as seen:
@@ -322,8 +322,8 @@ def test_others_who_fail_do_not_lock_out_who_has_a_key(db: Database) -> None:
     cache, made, new = KeyCache(db, attempt=attempt, seconds=0), create(db), create(db, "new")
     cache.find(made.token)
     full = True
-    assert cache.find(made.token).prefix == made.key.prefix
-    assert cache.find(new.token).prefix == new.key.prefix, "not seen here before, and right"
+    assert cache.find(made.token).key.prefix == made.key.prefix
+    assert cache.find(new.token).key.prefix == new.key.prefix, "not seen here before, and right"
     with pytest.raises(Refused):
         cache.find(UNKNOWN)
 
@@ -340,7 +340,7 @@ def test_a_flood_of_wrong_keys_causes_one_query_now_and_then(db: Database) -> No
             with pytest.raises(Refused):
                 cache.find(f"lk_{number:012x}_{'f' * 64}")
     assert seen == ["SELECT"]
-    assert cache.find(made.token).prefix == made.key.prefix
+    assert cache.find(made.token).key.prefix == made.key.prefix
 
 
 def test_who_has_a_key_is_let_in_also_where_its_use_cannot_be_noted(
@@ -354,6 +354,6 @@ def test_who_has_a_key_is_let_in_also_where_its_use_cannot_be_noted(
         lambda connection, _: connection.execute("PRAGMA query_only=ON"),
     )
     with structlog.testing.capture_logs() as logs:
-        assert KeyCache(read_only).find(made.token).prefix == made.key.prefix
+        assert KeyCache(read_only).find(made.token).key.prefix == made.key.prefix
     assert [line["event"] for line in logs] == ["use of a key not noted"]
     read_only.close()

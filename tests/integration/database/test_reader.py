@@ -33,6 +33,15 @@ def stocked(db: Database, count: int = 3) -> list[int]:
     )
 
 
+def test_lists_may_stand_in_the_statement_itself(any_db: Database) -> None:
+    ids = stocked(any_db, 3)
+    two = select(Product.sku).where(
+        Product.id.in_(ids[1:]), Product.sku.in_(bindparam("skus", expanding=True))
+    )
+    with any_db.query() as reader:
+        assert [row.sku for row in reader.rows(two, {"skus": ["s0", "s2", "x"]})] == ["s2"]
+
+
 @pytest.mark.parametrize("many", [0, 1, 3, 5, 130])
 def test_values_are_those_of_sqlalchemy(any_db: Database, many: int) -> None:
     ids = stocked(any_db, many)

@@ -53,7 +53,7 @@ def test_groups_tell_what_to_ignore_on_groups_that_were_not_fitted_on() -> None:
 def test_what_is_chosen_is_better_than_what_there_is() -> None:
     choice = choose(made_shop(), plain())
     assert choice.is_better
-    assert choice.mix == "groups"
+    assert choice.mix.name == "groups"
     assert choice.after[VARIANTS] > choice.before[VARIANTS] + 0.1
     assert choice.statistics.card["after"] == choice.after
 
