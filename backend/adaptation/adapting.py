@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from typing import Any, Final
 
 from backend.adaptation import stored
 from backend.adaptation.choosing import Choice, Shop, choose
 from backend.adaptation.fitting import in_several
 from backend.adaptation.judging import score
-from backend.adaptation.name_alignment import Named, learn_words
+from backend.adaptation.name_alignment import Encode, Named, learn_words
 from backend.adaptation.reading import FittingSample, read_sample
 from backend.catalogue import word_alignments
 from backend.database.engine import Database
@@ -20,6 +19,7 @@ from backend.embedders.block_statistics import BlockStatistics
 from backend.embedders.lookalike_blocks import NAME, fingerprint_of, statistics_of
 from backend.embedders.photographs import shipped_head
 from backend.embedders.words import Alignment
+from backend.errors import WordsUnavailable
 
 FEWEST_PRODUCTS: Final = 1_000
 """With an image: fewer say too little of a shop."""
@@ -113,8 +113,7 @@ def _learn_words(
         blocks=statistics.blocks,
     )
     known = Alignment.from_bytes(stored_before) if stored_before else None
-    encode = minilm.shipped().encode if find_spec(minilm.PACKAGE) else None
-    learnt = learn_words(named, encode, known=known, heartbeat=heartbeat)
+    learnt = learn_words(named, _sentence_encoder(), known=known, heartbeat=heartbeat)
     if learnt is None:
         return None
     if learnt.is_useful:
@@ -123,6 +122,14 @@ def _learn_words(
             lambda session: word_alignments.store(session, fingerprint, content, learnt.quality)
         )
     return {**learnt.quality, "kept": learnt.is_useful}
+
+
+def _sentence_encoder() -> Encode | None:
+    """Return what embeds sentences; None where no text model can be loaded."""
+    try:
+        return minilm.shipped().encode
+    except WordsUnavailable:
+        return None
 
 
 def _with_classes(statistics: BlockStatistics, shop: Shop) -> BlockStatistics:
