@@ -11,10 +11,12 @@ REPORT := $(BIN)/python .ci/coverage_report.py .coverage.json
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(abspath $(BIN))/python -m mkdocs
 PRODUCTS ?= 10000
 MINUTES ?= 10
+CASES  ?= 5000
+SKEW   ?= 0
 EXTRAS := test,dev,docs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fashion-mnist serve test coverage test-unit test-integration test-acceptance test-migration test-all prove-kills prove-catalogue prove-siege prove-reindex prove-gpu prove-compose prove-stores docs check format lock record-release sample clean
+.PHONY: help setup demo fashion-mnist serve test coverage test-unit test-integration test-acceptance test-migration test-all prove-kills prove-catalogue prove-siege prove-contract prove-reindex prove-gpu prove-compose prove-stores docs check format lock record-release sample clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,8 +65,11 @@ prove-catalogue: setup ## Import and index PRODUCTS=10000 real products over the
 prove-siege: setup ## All attacks and mishaps at once, for MINUTES=10, beside real traffic
 	PROVE_SIEGE_MINUTES=$(MINUTES) $(BIN)/python -m pytest tests/acceptance/test_siege.py -s
 
-prove-reindex: setup ## Re-index PRODUCTS=10000 real products under load, with kills (LOOKALIKE_SHARED_DATA)
-	PROVE_REINDEX_PRODUCTS=$(PRODUCTS) $(BIN)/python -m pytest tests/acceptance/test_reindex_live.py -s
+prove-contract: setup ## Send CASES=5000 requests made from the API's description, on both databases
+	PROVE_CONTRACT_CASES=$(CASES) $(BIN)/python -m pytest tests/acceptance/test_contract.py -s
+
+prove-reindex: setup ## Re-index PRODUCTS=10000 real products, with kills, perhaps wrong clocks (SKEW=45)
+	PROVE_REINDEX_SKEW=$(SKEW) PROVE_REINDEX_PRODUCTS=$(PRODUCTS) $(BIN)/python -m pytest tests/acceptance/test_reindex_live.py -s
 
 prove-gpu: setup ## Compare an NVIDIA GPU's vectors with the CPU's, and measure (minutes; 3: no GPU)
 	$(BIN)/python benchmarks/gpu.py

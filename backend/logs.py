@@ -6,6 +6,7 @@ and the client's address, from structlog's context variables.
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import sys
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, TextIO, cast
 
+import orjson
 import structlog
 
 log = structlog.get_logger(__name__)
@@ -35,6 +37,8 @@ MOST_RECENT: Final = 50
 """Lines of warnings and errors that a process remembers."""
 
 LONGEST_FIELDS: Final = 500  # characters of the fields of a remembered line
+
+_AS_STANDARD: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 
 _NO_FIELDS: Final = frozenset(
     ("event", "level", "timestamp", "exc_info", "stack_info", "_record", "_from_structlog")
@@ -130,7 +134,7 @@ def configure(level: str) -> None:
     renderer: structlog.types.Processor = (
         structlog.dev.ConsoleRenderer(exception_formatter=PLAIN_TRACEBACK)
         if terminal
-        else structlog.processors.JSONRenderer()
+        else structlog.processors.JSONRenderer(_write_json)
     )
     if not terminal:
         shared.append(structlog.processors.format_exc_info)
@@ -152,6 +156,15 @@ def configure(level: str) -> None:
     logging.basicConfig(level=number, handlers=[handler], force=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it logs every start
     _take_over_other_handlers()
+
+
+def _write_json(event: structlog.types.EventDict, **options: Any) -> str:
+    """Return a line as JSON in ASCII; what orjson does not take is written by the library."""
+    with suppress(TypeError):
+        written = orjson.dumps(event, options.get("default"), _AS_STANDARD)
+        if written.isascii():
+            return written.decode()
+    return json.dumps(event, **options)
 
 
 def _take_over_other_handlers() -> None:

@@ -11,6 +11,7 @@ import re
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self, TypeAlias
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -333,6 +334,9 @@ class Settings(BaseSettings):
             raise ValueError("Celery (BROKER_URL) needs PostgreSQL; DATABASE_URL names SQLite")
         if not str(self.broker_url).startswith(("redis://", "rediss://")):
             raise ValueError("BROKER_URL must name a Redis server: redis://… or rediss://…")
+        proof = parse_qs(urlsplit(str(self.broker_url)).query).get("ssl_cert_reqs", ["required"])
+        if proof[-1] not in ("required", "optional", "none"):
+            raise ValueError("ssl_cert_reqs in BROKER_URL must be required, optional or none")
         if not self.image_store:
             raise ValueError(
                 "BROKER_URL is set without LOOKALIKE_IMAGE_STORE: API and workers have to reach "

@@ -28,7 +28,12 @@ from backend.vectors.edge.owner import Owner
 from backend.vectors.server.addresses import warn_about_plain_key
 from backend.web import register_web
 from backend.worker.loop import Worker
-from backend.worker.threads import ArrivalThread, RecallThread, WorkerThread
+from backend.worker.threads import (
+    ArrivalThread,
+    FirstQueryThread,
+    RecallThread,
+    WorkerThread,
+)
 from workers import services as distributed
 
 log = structlog.get_logger(__name__)
@@ -118,7 +123,7 @@ class ServingProcess:
         if not settings.qdrant_url:
             _become_owner(self.services.owner, url, seconds=OWNER_WAIT_SECONDS, patient=True)
         if not (settings.broker_url and settings.qdrant_url):  # else Celery workers do the work
-            self._worker = WorkerThread(Worker(self.services))
+            self._worker = WorkerThread(Worker(self.services), then=self._prepare_queries)
             probes["worker"] = self._worker.problem
         else:
             self._recall = RecallThread(self.services)
@@ -141,6 +146,11 @@ class ServingProcess:
         for thread in (self._worker, self._recall):
             if thread:
                 thread.start()
+
+    def _prepare_queries(self) -> None:
+        """Have an image embedded ahead of the first shopper's, where this process embeds them."""
+        if self.services.query_encoder is self.services.local_encoder:
+            FirstQueryThread(self.services.db, self.services.query_encoder).start()
 
     def hurry(self) -> None:
         """Begin to stop: let the worker end after its batch, and set a limit to all the rest."""

@@ -38,8 +38,10 @@ from backend.catalogue.import_run import import_catalogue
 from backend.embedders import Embedder
 from backend.embedders.processors import usable_processors
 from backend.images.decoder_pool import Decoded
-from backend.settings import read_settings
+from backend.settings import Settings, read_settings
 from backend.worker.loop import Worker
+
+DEFAULT_EMBEDDER = Settings.model_fields["embedder"].default
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--side", type=int, help="rescale the images to this many pixels square")
     parser.add_argument("--repeats", type=int, default=1)
-    parser.add_argument("--embedder", default="lookalike-fashion")
+    parser.add_argument("--embedder", default=DEFAULT_EMBEDDER)
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--decoders", type=int, default=1)

@@ -7,7 +7,9 @@ may be lost, doubled or late. The configuration only keeps them few, small and s
 from __future__ import annotations
 
 import logging
+import ssl
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from celery import Celery, signals
 from kombu.exceptions import KombuError
@@ -52,6 +54,7 @@ def make_app(settings: Settings) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_channel_error_retry=True,  # Redis refuses commands, as without memory
+        broker_use_ssl=_tls_of(settings.broker_url),
         broker_transport_options={
             "visibility_timeout": VISIBILITY_SECONDS,
             "global_keyprefix": settings.redis_prefix,
@@ -63,6 +66,17 @@ def make_app(settings: Settings) -> Celery:
         beat_schedule=_make_schedule(settings),
     )
     return app
+
+
+def _tls_of(url: str) -> dict[str, Any] | None:
+    """Return how a connection is proved, where the address does not say it itself.
+
+    Without it kombu accepts any certificate.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "rediss" or "ssl_" in parts.query:
+        return None
+    return {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True}
 
 
 def _make_schedule(settings: Settings) -> dict[str, dict[str, Any]]:

@@ -99,23 +99,11 @@ def _refused(detail: str) -> Exception:
 def _head(query: Query, about: Sequence[object]) -> bytes:
     """Return the format, and of which query a cursor is: placement and its version, options."""
     placement = query.placement
-    chooses = (
-        about,
-        sorted(query.where.items()),
-        sorted(query.exclude),
-        query.min_score,
-        query.min_match,
-        query.image,
-        query.box,
-        query.colour,
-        query.text,
-        query.text_weight if query.text else None,
-        query.shaping,
-    )
+    chooses = f"({about!r}, {query.options.removeprefix('(')}"  # as the text of one tuple
     version = placement.version if placement else 0
-    parts = (_digest(placement and placement.name), _digest(chooses))
+    parts = (_digest(repr(placement and placement.name)), _digest(chooses))
     return b"".join((bytes([FORMAT]), version.to_bytes(4), *parts))
 
 
-def _digest(value: object) -> bytes:
-    return hashlib.blake2b(repr(value).encode(), digest_size=DIGEST_BYTES).digest()
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=DIGEST_BYTES).digest()

@@ -29,9 +29,9 @@ OWNER: Final = "owner"
 DAY: Final = 86_400
 LENGTH: Final = 32  # hex digits of a signature
 VERSION_LENGTH: Final = 16
-SIGNATURES: Final = 16_384
-"""Signatures that a process remembers, in about 8 MB: they stay the same for a day, and ten of them
-are needed for each list."""
+ADDRESSES: Final = 16_384
+"""Addresses that a process remembers, in about 10 MB: each is the same for a day, a list has ten,
+and a signature takes longer than all else about a product in an answer."""
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]+")
 
 
@@ -70,18 +70,31 @@ class ImageAddresses:
         """
         if uri is None or uri.startswith(("https://", "http://")):
             return uri
-        version = (digest or "")[:VERSION_LENGTH]
-        query = f"v={version}" if version else ""
-        if self._prefix:
-            if self._secret is None:
-                return None
-            signature = sign(self._secret, sku, str(number), version, self._expires)
-            # The values are digits and letters: nothing has to be encoded.
-            signed = f"expires={self._expires}&key={self._prefix}&signature={signature}"
-            query = f"{query}&{signed}" if query else signed
-        name = "image" if number == 1 else f"images/{number}"
-        address = f"{self._base}{_quoted(sku)}/{name}"
-        return f"{address}?{query}" if query else address
+        if self._prefix and self._secret is None:
+            return None
+        return _address(self._base, self._prefix, self._secret, self._expires, sku, number, digest)
+
+
+@lru_cache(maxsize=ADDRESSES)
+def _address(
+    base: str,
+    prefix: str | None,
+    secret: str | None,
+    expires: str,
+    sku: str,
+    number: int,
+    digest: str | None,
+) -> str:
+    version = (digest or "")[:VERSION_LENGTH]
+    query = f"v={version}" if version else ""
+    if prefix and secret is not None:
+        signature = sign(secret, sku, str(number), version, expires)
+        # The values are digits and letters: nothing has to be encoded.
+        signed = f"expires={expires}&key={prefix}&signature={signature}"
+        query = f"{query}&{signed}" if query else signed
+    name = "image" if number == 1 else f"images/{number}"
+    address = f"{base}{_quoted(sku)}/{name}"
+    return f"{address}?{query}" if query else address
 
 
 @lru_cache(maxsize=256)
@@ -94,7 +107,6 @@ def _quoted(sku: str) -> str:
     return sku if _PLAIN.fullmatch(sku) else quote(sku, safe="")
 
 
-@lru_cache(maxsize=SIGNATURES)
 def sign(secret: str, *parts: str) -> str:
     """Return the signature of one image's address: sku, number, version, end."""
     message = "\n".join(parts).encode()

@@ -29,7 +29,7 @@ class JsonProvider(DefaultJSONProvider):
     def default(value: Any) -> Any:
         """Return what the standard library can write in the place of a value."""
         if isinstance(value, orjson.Fragment):
-            return json.loads(value.contents)
+            return json.loads(orjson.dumps(value))
         return DefaultJSONProvider.default(value)
 
     def response(self, *args: Any, **kwargs: Any) -> Response:

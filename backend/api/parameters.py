@@ -37,7 +37,6 @@ from backend.filters.check import EXACT_IN_FLOAT
 from backend.indexing import schema
 from backend.search.query import MAX_LIMIT
 from backend.search.query_text import LONGEST
-from backend.search.shaping import FIELDS as FIELDS_TO_SHAPE
 from backend.vectors.image_points import MOST_IMAGES
 
 PLACE: Final = "#/components/parameters/"
@@ -233,10 +232,11 @@ WORDS_WEIGHT: Final = _share(
     "TextWeight",
     _parameter("text_weight", {"type": "number", "minimum": 0, "maximum": 1}, TEXT_WEIGHT),
 )
-GROUPED: Final = _share("GroupBy", one_of("group_by", FIELDS_TO_SHAPE, GROUP_BY))
+_SHAPED_FIELD: Final = {"$ref": f"{SCHEMAS}ShapedField"}
+GROUPED: Final = _share("GroupBy", _parameter("group_by", _SHAPED_FIELD, GROUP_BY))
 RESTRICTED: Final = _share(
     "Restrict",
-    _words("restrict", {"type": "string", "enum": list(FIELDS_TO_SHAPE)}, RESTRICT),
+    _words("restrict", _SHAPED_FIELD, RESTRICT),
 )
 DIVERSE: Final = _share(
     "Diversity",

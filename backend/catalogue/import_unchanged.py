@@ -84,8 +84,9 @@ def _has_image(row: CheckedRow, stored: Row[Any], referrer: ImageReferrer) -> bo
     """Tell whether a row names the first image that is stored, and its file has not changed."""
     if row.image is None:
         return row.draft.image is None or row.draft.image.uri == stored.image_uri
-    before = product_images.first_of(stored)
-    return bool(before) and referrer.stays(row.image, before[0])
+    if stored.image_bytes != row.image.size or stored.image_uri is None:
+        return False
+    return referrer.stays(row.image, product_images.first_of(stored)[0])
 
 
 @dataclass(frozen=True)

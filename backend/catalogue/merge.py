@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 from backend.catalogue.draft_images import ImageRef
@@ -14,6 +15,7 @@ ProductRow: TypeAlias = Mapping[str, Any]
 """The fields of a product, and under `images` all its images."""
 
 PAYLOAD: Final = tuple(name for name in FIELDS if name != "image_uri")
+_payload: Final = itemgetter(*PAYLOAD)
 BLANK: Final[ProductRow] = dict.fromkeys(PAYLOAD) | {
     "in_stock": True,
     "attributes": {},
@@ -93,10 +95,12 @@ def _differs(stored: ImageRef, image: ImageRef) -> bool:
 
 def payload_differs(stored: ProductRow, row: ProductRow) -> bool:
     """Tell whether a field differs. In the attributes True differs from 1, unlike in Python."""
-    return any(stored[name] != row[name] for name in PAYLOAD) or (
-        [image.role for image in stored["images"]] != [image.role for image in row["images"]]
-        or repr(sorted(stored["attributes"].items())) != repr(sorted(row["attributes"].items()))
-    )
+    if _payload(stored) != _payload(row):
+        return True
+    if [image.role for image in stored["images"]] != [image.role for image in row["images"]]:
+        return True
+    before, after = stored["attributes"], row["attributes"]
+    return bool(before) and repr(sorted(before.items())) != repr(sorted(after.items()))
 
 
 def names_unseen_file(draft: Draft, stored: ProductRow | None) -> bool:

@@ -145,7 +145,10 @@ class _Plan:
     def insert(self, position: int) -> dict[str, Any] | None:
         """Return a new row for a draft, None if it is rejected."""
         row = self._begun(position)
-        return row and {**_columns(row), "sku": self.drafts[position].sku}
+        if row is not None:
+            row = _columns(row)
+            row["sku"] = self.drafts[position].sku
+        return row
 
     def _begun(self, position: int) -> dict[str, Any] | None:
         """Return the fields and images of a product that begins now, None if it is rejected."""
@@ -153,7 +156,9 @@ class _Plan:
         if draft.if_new:
             draft = replace(draft, values={**draft.if_new, **draft.values})
         row = self._merged(position, draft, BLANK, complete=True)
-        return row and {**row, "created_at": self.now, "updated_at": self.now}
+        if row is not None:
+            row["created_at"] = row["updated_at"] = self.now
+        return row
 
     def note_inserted(self, position: int, product_id: int) -> None:
         """Note the id of a draft that was inserted."""
@@ -176,8 +181,8 @@ class _Plan:
 
 def _columns(row: dict[str, Any]) -> dict[str, Any]:
     """Return the columns of a product's row."""
-    images = row.pop("images")
-    return row | product_images.columns_of(images)
+    row.update(product_images.columns_of(row.pop("images")))
+    return row
 
 
 def _save_once(session: Session, plan: _Plan, positions: Sequence[int]) -> list[int]:

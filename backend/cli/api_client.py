@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from backend.bootstrap import Services
 
 ASK_SECONDS = 30
+FILE = "application/octet-stream"
 
 
 class ApiClient:
@@ -32,21 +33,27 @@ class ApiClient:
         parameters: Sequence[tuple[str, str]] = (),
         *,
         body: Mapping[str, Any] | None = None,
+        file: bytes | None = None,
     ) -> dict[str, Any]:
-        """Return what the API answers; a `body` is posted.
+        """Return what the API answers; a `body` is posted as JSON, a `file` as it is.
 
         Raises LookalikeError with what a problem document says; its `context` has the status.
         """
         owner = self._services.owner
-        method = "GET" if body is None else "POST"
+        method = "GET" if body is None and file is None else "POST"
         try:
             owner.acquire()
         except (IndexLocked, OSError):  # which a folder raises that cannot be written
             if owner.url is None:
                 raise
-            return self._ask_owner(owner.url + path, method, parameters, body)
+            return self._ask_owner(owner.url + path, method, parameters, body, file)
         answer = self._local.open(
-            path, method=method, query_string=MultiDict(parameters), json=body
+            path,
+            method=method,
+            query_string=MultiDict(parameters),
+            json=body,
+            data=file,
+            content_type=None if file is None else FILE,
         )
         return _read(answer.get_json(), answer.status_code)
 
@@ -62,14 +69,22 @@ class ApiClient:
         method: str,
         parameters: Sequence[tuple[str, str]],
         body: Mapping[str, Any] | None,
+        file: bytes | None,
     ) -> dict[str, Any]:
         """Ask over HTTP, with the token that the owner of the index writes for the same user."""
         token = self._services.owner.token
         headers = {"X-Api-Key": token} if token else {}
+        headers |= {} if file is None else {"Content-Type": FILE}
         with requests.Session() as session:
             session.trust_env = False  # the token is for this host alone: no proxy, no ~/.netrc
             response = session.request(
-                method, url, params=parameters, headers=headers, json=body, timeout=ASK_SECONDS
+                method,
+                url,
+                params=parameters,
+                headers=headers,
+                json=body,
+                data=file,
+                timeout=ASK_SECONDS,
             )
         return _read(response.json(), response.status_code)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
@@ -21,17 +22,27 @@ TILE = (150, 200)  # width, height in pixels
 
 
 def draw(found: Services, responses: Mapping[str, dict[str, Any]], *, title: str) -> Image:
-    """Draw responses of the API by the sku of their query; an image that fails is a grey tile."""
+    """Draw responses of the API by their query: a sku, a file, or words.
+
+    An image that fails, and words, are a grey tile.
+    """
     skus = {item["sku"] for body in responses.values() for item in body["items"]} | set(responses)
     products = _products(found, skus)
     tiles = {sku: _ProductImage(found, product) for sku, product in products.items()}
     rows = [
         SheetRow(
-            tiles[sku].tile(), [tiles[item["sku"]].tile(item["score"]) for item in body["items"]]
+            tiles[sku].tile() if sku in tiles else _query_tile(found, sku),
+            [tiles[item["sku"]].tile(item["score"]) for item in body["items"]],
         )
         for sku, body in responses.items()
     ]
     return contact_sheet(rows, title=title, tile=TILE)
+
+
+def _query_tile(found: Services, query: str) -> SheetTile:
+    """Return the tile of a query that is no product."""
+    image = open_image(found, str(Path(query).absolute())) if Path(query).is_file() else None
+    return SheetTile(image=image, caption=Path(query).name)
 
 
 def _products(found: Services, skus: Iterable[str]) -> dict[str, Product]:

@@ -17,6 +17,18 @@ from rich.table import Table
 
 from backend.cli.api_client import ApiClient
 from backend.cli.common import AsJson, out, print_json, services, settings
+from backend.cli.shaping import (
+    Boost,
+    Diversity,
+    Exclude,
+    GroupBy,
+    MinMatch,
+    MinScore,
+    Placement,
+    Relax,
+    Restrict,
+)
+from backend.images.local_files import is_remote
 
 if TYPE_CHECKING:
     from backend.bootstrap import Services
@@ -36,7 +48,9 @@ def similar(
     skus: Annotated[
         list[str] | None, typer.Argument(metavar="SKU...", help="Products to compare with.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100)] = 10,
+    limit: Annotated[
+        int | None, typer.Option(min=1, max=100, help="10, or as the placement says.")
+    ] = None,
     where: Where = None,
     image: Annotated[
         int | None,
@@ -51,15 +65,42 @@ def similar(
             "same colour.",
         ),
     ] = None,
+    photo: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|URL",
+            help="Compare with this image instead of SKUs: a file, or an address on a host that "
+            "LOOKALIKE_IMAGE_HOSTS allows.",
+        ),
+    ] = None,
+    box: Annotated[
+        str | None,
+        typer.Option(
+            metavar="L,T,R,B",
+            help="Compare this region of the photo: left, top, right, bottom, in pixels, or as "
+            "fractions from 0 to 1.",
+        ),
+    ] = None,
     text: Annotated[
         str,
         typer.Option(
-            metavar="WORDS", help="What the products look like; alone, or beside the SKUs."
+            metavar="WORDS",
+            help="What the products look like; alone, or beside the SKUs or the photo.",
         ),
     ] = "",
     text_weight: Annotated[
-        float | None, typer.Option(min=0, max=1, help="How much the text counts beside a SKU.")
+        float | None,
+        typer.Option(min=0, max=1, help="How much the text counts beside a SKU or a photo."),
     ] = None,
+    placement: Placement = None,
+    group_by: GroupBy = None,
+    restrict: Restrict = None,
+    boost: Boost = None,
+    diversity: Diversity = None,
+    exclude: Exclude = None,
+    min_score: MinScore = None,
+    min_match: MinMatch = None,
+    relax: Relax = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show the similarity of look and of colour.")
     ] = False,
@@ -68,20 +109,27 @@ def similar(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the products that look like a product, best first, with their cosine similarities.
+    """Show the products that look like a product or a photo, best first, with their similarities.
 
     If a server is running, the command asks it over HTTP.
     """
-    if not (skus or text):
-        raise typer.BadParameter("name a SKU, or give --text")
+    if not (skus or text or photo):
+        raise typer.BadParameter("name a SKU, or give --photo or --text")
+    if skus and photo:
+        raise typer.BadParameter("give SKUs or a photo", param_hint="--photo")
     with ExitStack() as stack:
         found = stack.enter_context(services(_writable(settings(), stack)))
-        numbers = _given(image=image, colour=colour, text_weight=text_weight)
-        options = [*map(pair, where or []), *numbers]
-        options += [("text", text)] if text and skus else []
+        numbers = _given(image=image, colour=colour, text_weight=text_weight, diversity=diversity)
+        numbers += _given(min_score=min_score, min_match=min_match)
+        texts = {"placement": placement, "group_by": group_by, "restrict": restrict, "box": box}
+        texts |= {"boost": boost, "exclude": exclude, "relax": relax}
+        options = [*map(pair, where or []), *numbers, *((k, v) for k, v in texts.items() if v)]
+        options += [("text", text)] if text and (skus or photo) else []
         options += [("explain", "true")] if explain else []
         answers = {sku: ask(found, sku, limit=limit, options=options) for sku in skus or []}
-        if not skus:
+        if photo:
+            answers[photo] = ask_photo(found, photo, limit=limit, options=options)
+        elif not skus:
             answers[text] = ask_words(found, text, limit=limit, options=options)
         if sheet:
             save_sheet(found, answers, sheet)
@@ -125,19 +173,38 @@ def _writable(found: Settings, stack: ExitStack) -> Settings:
 
 
 def ask(
-    found: Services, sku: str, *, limit: int, options: Sequence[tuple[str, str]] = ()
+    found: Services, sku: str, *, limit: int | None, options: Sequence[tuple[str, str]] = ()
 ) -> dict[str, Any]:
     """Ask what looks like a product; `options` are further parameters of the query string."""
     path = f"/v1/products/{quote(sku, safe='')}/similar"
-    return ApiClient(found).ask(path, [("limit", str(limit)), *options])
+    return ApiClient(found).ask(path, [*_limit(limit), *options])
 
 
 def ask_words(
-    found: Services, text: str, *, limit: int, options: Sequence[tuple[str, str]] = ()
+    found: Services, text: str, *, limit: int | None, options: Sequence[tuple[str, str]] = ()
 ) -> dict[str, Any]:
     """Ask what looks as a text says; `options` as for `ask`."""
-    parameters = [("limit", str(limit)), *options]
+    parameters = [*_limit(limit), *options]
     return ApiClient(found).ask("/v1/similar", parameters, body={"text": text})
+
+
+def ask_photo(
+    found: Services, photo: str, *, limit: int | None, options: Sequence[tuple[str, str]] = ()
+) -> dict[str, Any]:
+    """Ask what looks like an image in a file or at an address; `options` as for `ask`."""
+    parameters, client = [*_limit(limit), *options], ApiClient(found)
+    if is_remote(photo):
+        return client.ask("/v1/similar", parameters, body={"image_uri": photo})
+    try:
+        data = Path(photo).read_bytes()
+    except OSError as error:
+        reason = f"{photo} cannot be read: {error.strerror}"
+        raise typer.BadParameter(reason, param_hint="--photo") from None
+    return client.ask("/v1/similar", parameters, file=data)
+
+
+def _limit(limit: int | None) -> list[tuple[str, str]]:
+    return [] if limit is None else [("limit", str(limit))]
 
 
 def _given(**options: float | None) -> list[tuple[str, str]]:

@@ -82,11 +82,14 @@ def execute_each(session: Session, statement: Insert | Update, rows: Sequence[Ro
         connection.exec_driver_sql(prepared.text, values)
 
 
-def insert_new(session: Session, table: Table, key: str, rows: Sequence[Row]) -> dict[Any, int]:
+def insert_new(
+    session: Session, table: Table, key: str, rows: Sequence[dict[str, Any]]
+) -> dict[Any, int]:
     """Insert rows whose unique `key` is new; return the ids of those that were inserted, by key.
 
     On SQLite, whose file the writer has locked before it looked for the keys, all are inserted, and
-    the ids are given here: the table counts them itself (AUTOINCREMENT), so none is used twice.
+    the ids are given here and written into the rows: the table keeps the last one (AUTOINCREMENT),
+    so none is used twice.
     """
     if not rows:
         return {}
@@ -96,7 +99,9 @@ def insert_new(session: Session, table: Table, key: str, rows: Sequence[Row]) ->
         return {row[0]: row[1] for row in found}
     last = session.scalar(_LAST_ID, {"name": table.name}) or 0
     ids = {row[key]: number for number, row in enumerate(rows, last + 1)}
-    execute_each(session, _sqlite_insert(table), [{**row, "id": ids[row[key]]} for row in rows])
+    for row in rows:
+        row["id"] = ids[row[key]]
+    execute_each(session, _sqlite_insert(table), rows)
     return ids
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from backend.errors import ForbiddenImage, ImageUnavailable, MissingImage, NoImage
 from backend.images.limits import ImageLimits
+
+_CHUNK: Final = 1_000_000  # bytes
 
 
 def is_remote(uri: str) -> bool:
@@ -51,14 +54,16 @@ def read_file(path: str | Path, *, limits: ImageLimits) -> bytes:
     ImageUnavailable when the file system failed.
     """
     try:
-        with open(path, "rb", opener=_open_without_waiting) as file:
-            status = os.fstat(file.fileno())
+        # A file object would cost more than reading a small image; so would a buffer of the limit.
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO would wait
+        try:
+            status = os.fstat(file)
             if not stat.S_ISREG(status.st_mode):
                 raise ForbiddenImage(f"{path} is not a regular file")
             limits.check_bytes(status.st_size)
-            data = file.read(status.st_size + 1)  # a buffer of the limit would cost more than all
-            if len(data) > status.st_size:  # it has grown meanwhile
-                data += file.read(limits.max_bytes + 1 - len(data))
+            data = _read_at_most(file, limits.max_bytes + 1, expected=status.st_size)
+        finally:
+            os.close(file)
     except (FileNotFoundError, NotADirectoryError):
         raise MissingImage(f"there is no file {path}") from None
     except ValueError:  # a NUL byte
@@ -73,6 +78,8 @@ def read_file(path: str | Path, *, limits: ImageLimits) -> bytes:
     return data
 
 
-def _open_without_waiting(path: str, flags: int) -> int:
-    """Open a FIFO too at once, so that it can be refused: a plain `open` waits for a writer."""
-    return os.open(path, flags | os.O_NONBLOCK)
+def _read_at_most(file: int, most: int, *, expected: int) -> bytes:
+    data = os.read(file, min(expected + 1, most))
+    while len(data) < most and (more := os.read(file, min(most - len(data), _CHUNK))):
+        data += more  # it has grown meanwhile, or the file system gives less than was asked for
+    return data

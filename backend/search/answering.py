@@ -162,9 +162,9 @@ def _relax(
         more = _shown(index, weighed, found, relaxed, limit=missing)
         items = [*items, *(replace(item, relaxed=tuple(dropped)) for item in more)]
         has_more = found.has_more or len(found.items) > len(more)
-    if query.shaping.relax and len(items) == _places(query, pins):
+    if len(items) == _places(query, pins):
         has_more = True  # a further clause may be dropped
-    meta = answer.meta | ({"relaxed": dropped} if query.shaping.relax else {})
+    meta = {**answer.meta, "relaxed": dropped}
     return replace(answer, items=items, meta=meta, has_more=has_more)
 
 
@@ -211,13 +211,24 @@ def finish_answer(
     answer = Answer(
         items=items, generation=generation, meta=meta, search=found.search, has_more=has_more
     )
-    answer = _relax(connection, index, weighed, query, answer, pins, taken=taken)
+    if query.shaping.relax:
+        answer = _relax(connection, index, weighed, query, answer, pins, taken=taken)
+    if pins:
+        answer = _with_pins(index, weighed, query, answer, pins)
+    if query.explain:
+        answer.meta["rules"] = query.ruling.described(answer.items)
+    return answer
+
+
+def _with_pins(
+    index: VectorIndex, weighed: Weighed, query: Query, answer: Answer, pins: Pins
+) -> Answer:
+    """Return the answer with the pinned products at their positions."""
+    generation = answer.generation
     finished = _finished(index, weighed, list(pins.values()), query, generation, query.where)
     placed = dict(zip(pins, finished, strict=True))
     items = with_pins(placed, answer.items, query.limit)
     has_more = answer.has_more or len(items) < len(pins) + len(answer.items)
-    if query.explain:
-        answer.meta["rules"] = query.ruling.described(items)
     return replace(answer, items=items, has_more=has_more)
 
 
@@ -246,7 +257,9 @@ def _finished(
     where: Where,
 ) -> list[Neighbour]:
     """Return the items with their matches, and with what is asked for: group sizes, reasons."""
-    if (group_by := query.shaping.group_by) and items:
+    if not items:
+        return items
+    if group_by := query.shaping.group_by:
         several = bool(generation.most_images)
         items = with_sizes(index, items, group_by, where, several=several)
     curve = _curve(generation, query)
@@ -254,4 +267,4 @@ def _finished(
         matches = curve.matches([item.score for item in items]).tolist()
         for item, match in zip(items, matches, strict=True):
             item.match = match
-    return explain(index, weighed, items) if query.explain and items else items
+    return explain(index, weighed, items) if query.explain else items

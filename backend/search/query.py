@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 from backend.database.models import Generation
@@ -58,6 +59,23 @@ class Query:
     ruling: Ruling = field(default_factory=Ruling)
     box: Box | None = None
     min_match: float | None = None
+
+    @cached_property
+    def options(self) -> str:
+        """What decides which products the list has, as text, without what the list is about."""
+        chooses = (
+            sorted(self.where.items()),
+            sorted(self.exclude),
+            self.min_score,
+            self.min_match,
+            self.image,
+            self.box,
+            self.colour,
+            self.text,
+            self.text_weight if self.text else None,
+            self.shaping,
+        )
+        return repr(chooses)
 
 
 @dataclass(frozen=True, kw_only=True)

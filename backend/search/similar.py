@@ -35,7 +35,7 @@ from backend.search.query import Answer, Query
 from backend.search.query_text import Said
 from backend.search.query_vectors import vector_of
 from backend.search.restricting import Same, read_values, restricted
-from backend.search.ruling import rulings
+from backend.search.ruling import Ruling, rulings
 from backend.vectors import SearchMode, Vector, VectorIndex
 
 TOGETHER: Final = 32
@@ -250,7 +250,7 @@ class SimilarProducts:
             about=about,
             now=utcnow(),
         )
-        return [replace(query, ruling=it, shaping=it.shaped(query.shaping)) for it in found]
+        return [_with_rules(query, it) for it in found]
 
     def ruled(self, generation: Generation, query: Query, about: Sequence[int]) -> Query:
         """Return the query with the rules that hold now for a list that is about some products."""
@@ -319,6 +319,12 @@ def _repeat_if_gone(ask: Callable[[], Found]) -> Found:
         return ask()
     except IndexGone:
         return ask()
+
+
+def _with_rules(query: Query, ruling: Ruling) -> Query:
+    if not ruling.rules and not query.ruling.rules:
+        return query
+    return replace(query, ruling=ruling, shaping=ruling.shaped(query.shaping))
 
 
 def _basis_of(asked: Asked) -> Basis:

@@ -8,10 +8,13 @@ from typing import Final
 
 import structlog
 
+from backend import generations
 from backend.bootstrap import Services
 from backend.database.arrival import Arrival
+from backend.database.engine import Database
 from backend.database.failures import READS_GO_ON, meaning_of, why
 from backend.errors import LookalikeError
+from backend.search.query_image import QueryEncoder
 from backend.worker.failures import RepeatedFailures
 from backend.worker.loop import Worker, check_index
 
@@ -23,8 +26,16 @@ RETRY_SECONDS: Final = 5.0
 class WorkerThread:
     """Runs a worker. When the worker cannot start or fails, it logs why and tries again."""
 
-    def __init__(self, worker: Worker, *, retry_seconds: float = RETRY_SECONDS) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        *,
+        retry_seconds: float = RETRY_SECONDS,
+        then: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`then` is called when the worker begins to work: its network is there."""
         self._worker = worker
+        self._then = then
         self._retry_seconds = retry_seconds
         self._problem: str | None = "is loading the embedder"
         self._failures = RepeatedFailures("the worker cannot start")
@@ -63,6 +74,7 @@ class WorkerThread:
                 self._worker.recover()
                 self._problem, self._loads = None, False
                 self._failures.end()
+                self._then()
                 self._worker.run()
             except LookalikeError as error:
                 self._problem = f"{error.code}: {error.message}"
@@ -77,6 +89,37 @@ class WorkerThread:
                     self._problem = None
                 self._failures.note(said, retry=self._retry_seconds, exc_info=meaning is None)
             self._stopping.wait(self._retry_seconds)
+
+
+class FirstQueryThread:
+    """Embeds a sample image as a shopper's, so that no shopper waits for what comes first.
+
+    The first image starts a decoder, and compiles the network for its size. Nothing waits for this
+    thread. What goes wrong in it is only logged: a query says the same.
+    """
+
+    def __init__(self, db: Database, encoder: QueryEncoder) -> None:
+        self._db = db
+        self._encoder = encoder
+        self._thread = threading.Thread(target=self._run, name="first-query", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread, once."""
+        if not self._thread.ident:
+            self._thread.start()
+
+    def join(self, *, seconds: float) -> bool:
+        """Wait for its end at most `seconds`; return whether it has ended."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            with self._db.read() as session:
+                generation = generations.active(session)
+            self._encoder.check(generation)
+        except Exception as error:  # noqa: BLE001  (or the thread would end with a traceback)
+            log.info("no image could be embedded ahead of the first query", error=str(error))
 
 
 class ArrivalThread:

@@ -25,7 +25,7 @@ from support.catalogue import draw_catalogue
 from support.catalogue_editor import CatalogueEditor
 from support.image_files import random_image
 from support.installation import PATIENCE_SECONDS, Installation, distributed, is_ready
-from support.servers import wait_for
+from support.servers import load_per_processor, wait_for
 
 from backend import indexing
 from backend.catalogue import image_vectors
@@ -34,7 +34,7 @@ from backend.images.store import digest_of
 from backend.vectors import VectorIndex
 from workers.names import Queue
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300 * load_per_processor())]
 
 IMPORTED = 2000
 MORE = 3  # beyond one of each kind
@@ -201,7 +201,7 @@ class importing:  # noqa: N801  (reads as a statement)
 
     def __exit__(self, kind: object, *_: object) -> None:
         tries = 5
-        while kind is None and self._process.wait(60) != 0:
+        while kind is None and self._process.wait(60 * load_per_processor()) != 0:
             tries -= 1
             assert tries, "the import does not go through"
             self._process = self._start()

@@ -97,7 +97,16 @@ class Installation(Catalogue):
 
     def run(self, *arguments: str, status: int = 0, seconds: float = 2000) -> str:
         """Run a `lookalike` command to its end; return what it prints, or why it failed."""
-        found = subprocess.run(
+        found = self._run(*arguments, seconds=seconds)
+        assert found.returncode == status, found.stdout + found.stderr
+        return found.stdout if status == 0 else found.stderr
+
+    def runs(self, *arguments: str) -> bool:
+        """Run a command to its end; tell whether it succeeded."""
+        return self._run(*arguments, seconds=2000).returncode == 0
+
+    def _run(self, *arguments: str, seconds: float) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [COMMAND, *arguments],
             env=self.environment(),
             cwd=self.folder,
@@ -106,8 +115,6 @@ class Installation(Catalogue):
             timeout=seconds,
             check=False,
         )
-        assert found.returncode == status, found.stdout + found.stderr
-        return found.stdout if status == 0 else found.stderr
 
     def json(self, *arguments: str) -> Any:
         return json.loads(self.run(*arguments, "--json"))

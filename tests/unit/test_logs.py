@@ -138,3 +138,10 @@ def test_the_last_warnings_and_errors_are_remembered(usual_logs: None) -> None:
     for number in range(2 * logs.MOST_RECENT):
         log.warning("again", number=number)
     assert len(logs.recent()) == logs.MOST_RECENT
+
+
+@pytest.mark.parametrize("value", ["plain", "grün", 2**70, 1.5, None, ["a"], {"b": True}])
+def test_a_line_is_json_in_ascii_whoever_writes_it(value: Any) -> None:
+    line = logs._write_json({"event": "request", "value": value}, default=repr)
+    assert line.isascii()
+    assert json.loads(line) == {"event": "request", "value": value}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final, Never, TypeVar
 
 from flask import request
@@ -20,6 +21,13 @@ Body = TypeVar("Body", bound=RequestBody)
 
 MOST_LEVELS: Final = 64
 """Levels of JSON. No body needs ten; what is written as JSON again must not meet Python's limit."""
+
+
+MOST_DIGITS: Final = 1_000
+"""Digits of an integer. No member takes more than 19."""
+
+_BRANCH: Final = re.compile(r"function-\w+\[.*\]")
+"""What pydantic calls a branch of a union: no name that a client has sent."""
 
 
 def read_body(model: type[Body]) -> Body:
@@ -70,7 +78,7 @@ def faults_of(error: ErrorDetails, model: type[RequestBody]) -> list[ProblemFaul
         detail = f"there is no such member; allowed: {', '.join(model.model_fields)}"
         return [ProblemFault(code="unknown-parameter", detail=detail, pointer=pointer(unknown))]
     member, *inner = error["loc"]
-    names = [part for part in inner if isinstance(part, str)]
+    names = [part for part in inner if isinstance(part, str) and not _BRANCH.fullmatch(part)]
     detail = " ".join([*names, reason_of(error)])
     return [ProblemFault(code="invalid-value", detail=detail, pointer=pointer(member))]
 
@@ -103,7 +111,7 @@ def parse_json(text: str | bytes) -> Any:
     """Parse JSON as RFC 8259 has it, without Python's NaN; raises ValueError."""
     too_deep = f"it is nested more than {MOST_LEVELS} levels deep"
     try:
-        found = json.loads(text, parse_constant=_refuse_constant)
+        found = json.loads(text, parse_constant=_refuse_constant, parse_int=_read_integer)
     except RecursionError:
         raise ValueError(too_deep) from None
     if _is_deeper(found, MOST_LEVELS):
@@ -122,6 +130,12 @@ def _is_deeper(value: Any, levels: int) -> bool:
             if isinstance(child, dict | list)
         ]
     return bool(within)
+
+
+def _read_integer(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"a number has more than {MOST_DIGITS} digits")
+    return int(digits)
 
 
 def _refuse_constant(name: str) -> Never:

@@ -19,7 +19,8 @@ _WORDS_IN: Final = """
     mevcut, ab lager, in giacenza, hay stock, en existencia, en existencias, dostępna, dostępne,
     w magazynie, na stanie, dostupné, dostupný, na sklade, skladom, készleten, elérhető,
     disponibil, în stoc, finns i lager, in many, many, in store, ready to ship,
-    available immediately, 在庫あり, 有货, 有貨, 现货, 現貨, 재고있음, متوفر, במלאי
+    available immediately, unlimited, unbegrenzt, illimité, illimitato, ilimitado,
+    在庫あり, 有货, 有貨, 现货, 現貨, 재고있음, متوفر, במלאי
 """  # noqa: RUF001 - letters of other scripts
 _WORDS_OUT: Final = """
     false, no, n, f, off, out of stock, sold out, not in stock, unavailable, not available,
@@ -43,15 +44,20 @@ _WORDS_OUT: Final = """
     niedostępne, wyprzedane, na zamówienie, nedostupné, nedostupný, vypredané, nincs,
     nincs raktáron, nincs készleten, indisponibil, stoc epuizat, ej i lager, slut, slut i lager,
     ikke på lager, ei varastossa, loppuunmyyty, 在庫なし, 売り切れ, 缺货, 缺貨, 售罄,
-    품절, 재고없음, غير متوفر, אזל, לא במלאי
+    품절, 재고없음, غير متوفر, אזל, לא במלאי, temporarily sold out, no longer sold, waitlist,
+    unavailable online, archived, inactive, disabled, zeitweise ausverkauft, derzeit ausverkauft,
+    vorübergehend ausverkauft, nicht mehr lieferbar, nicht mehr verfügbar, bald verfügbar, bald
+    lieferbar, rupture temporaire, bientôt disponible, temporalmente agotado, próximamente,
+    prossimamente
 """  # noqa: RUF001 - letters of other scripts
 _BESIDE_A_NUMBER: Final = """
     pcs, pc, piece, pieces, unit, units, item, items, left, only left, available, in stock, stück,
     stk, st, nur noch, noch, noch stück, unités, pièces, unidades, uds, ud, pezzi, pz, szt, sztuk,
     ks, db, stuks, шт, штук, adet, 点, 件, 개, ships in hours, ships within hours, ships in days,
-    lieferbar in tagen, lieferzeit tage, lieferzeit werktage, more than, über, mehr als
+    lieferbar in tagen, lieferzeit tage, lieferzeit werktage, more than, über, mehr als,
+    stock, qty, quantity, bestand, menge, lagerbestand
 """
-_NUMBER: Final = re.compile(r"[>≥~]?([+-]?)(\d[\d.,]*)\+?")
+_NUMBER: Final = re.compile(r"([>≥~]?)([+-]?)(\d[\d.,]*)\+?")
 _SCHEMA_ORG: Final = re.compile(r"((https?://)?(www\.)?schema\.org/|schema:)", re.IGNORECASE)
 
 
@@ -82,8 +88,8 @@ def read_availability(text: str) -> bool | None:
     if not text:
         return None
     if number := _NUMBER.fullmatch(re.sub(r"\s", "", text.replace("\N{MINUS SIGN}", "-"))):
-        return number[1] != "-" and _is_above_0(number[2])
-    word = _plain(_SCHEMA_ORG.sub("", text))
+        return number[2] != "-" and (number[1] == ">" or _is_above_0(number[3]))
+    word = _plain(_SCHEMA_ORG.sub("", text.replace("∞", "unlimited")))
     letters = "".join(letter for letter in word if not letter.isdecimal())
     if letters in NOT_IN_STOCK:
         return False

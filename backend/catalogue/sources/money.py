@@ -138,6 +138,7 @@ class _Written(NamedTuple):
     """The parts of a price: digits and separators, and what stands before and behind them."""
 
     number: str
+    is_whole: bool  # it ends with a dash in place of decimals: 1.299,-
     sign: str
     currencies: tuple[str, ...]
 
@@ -190,7 +191,7 @@ def _written(text: str) -> _Written | None:
     number = _SPACES.sub(" ", found["number"])
     sides = ((found["before"], found["before2"]), (found["after"], found["after2"]))
     around = tuple(each for side in sides for each in _names_of(side))
-    return _Written(number, found["sign"], tuple(dict.fromkeys(around)))
+    return _Written(number, bool(found["none"]), found["sign"], tuple(dict.fromkeys(around)))
 
 
 def _names_of(side: Sequence[str]) -> list[str]:
@@ -214,7 +215,7 @@ def _decimal_of(written: _Written) -> str | None:
     """Return the separator of a price's decimals; "" if it has none; None if both are possible."""
     found = _decimal_in(written.number)
     codes = {SYMBOLS.get(name, name) for name in written.currencies}
-    return "" if found is None and codes & WHOLE else found
+    return "" if found is None and (written.is_whole or codes & WHOLE) else found
 
 
 def _decimal_in(number: str) -> str | None:

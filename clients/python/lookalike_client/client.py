@@ -20,9 +20,18 @@ Page: TypeAlias = Callable[[str | None], Request]
 class Client:
     """A client that waits for each answer. Close it, or use it in a `with`."""
 
-    def __init__(self, url: str, *, key: str | None = None, timeout: float = 30.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        key: str | None = None,
+        timeout: float = 30.0,
+        tries: int = requests.TRIES,
+    ) -> None:
+        """`timeout` is in seconds; `tries` is how often a request is sent at most."""
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout)
+        self._tries = tries
         self.api: Operations[Answer] = Operations(self.send)
 
     def __enter__(self) -> Self:
@@ -37,14 +46,14 @@ class Client:
 
     def send(self, request: Request) -> Answer:
         """Send a request, again where that may help; raises LookalikeError, or httpx's errors."""
-        for tries in range(1, requests.TRIES + 1):
+        for tries in range(1, self._tries + 1):
             try:
                 response = self._http.request(request.method, request.path, **request.options)
             except httpx.TransportError:
-                if (seconds := requests.wait_after(None, tries)) is None:
+                if (seconds := requests.wait_after(None, tries, self._tries)) is None:
                     raise
             else:
-                if (seconds := requests.wait_after(response, tries)) is None:
+                if (seconds := requests.wait_after(response, tries, self._tries)) is None:
                     return requests.read(response)
             time.sleep(seconds)
         raise AssertionError("the last try returns or raises")
@@ -144,9 +153,18 @@ class Client:
 class AsyncClient:
     """A client for asyncio. Close it, or use it in an `async with`."""
 
-    def __init__(self, url: str, *, key: str | None = None, timeout: float = 30.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        key: str | None = None,
+        timeout: float = 30.0,
+        tries: int = requests.TRIES,
+    ) -> None:
+        """`timeout` is in seconds; `tries` is how often a request is sent at most."""
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._http = httpx.AsyncClient(base_url=url, headers=headers, timeout=timeout)
+        self._tries = tries
         self.api: Operations[Awaitable[Answer]] = Operations(self.send)
 
     async def __aenter__(self) -> Self:
@@ -161,14 +179,14 @@ class AsyncClient:
 
     async def send(self, request: Request) -> Answer:
         """Send a request, again where that may help; raises LookalikeError, or httpx's errors."""
-        for tries in range(1, requests.TRIES + 1):
+        for tries in range(1, self._tries + 1):
             try:
                 response = await self._http.request(request.method, request.path, **request.options)
             except httpx.TransportError:
-                if (seconds := requests.wait_after(None, tries)) is None:
+                if (seconds := requests.wait_after(None, tries, self._tries)) is None:
                     raise
             else:
-                if (seconds := requests.wait_after(response, tries)) is None:
+                if (seconds := requests.wait_after(response, tries, self._tries)) is None:
                     return requests.read(response)
             await asyncio.sleep(seconds)
         raise AssertionError("the last try returns or raises")

@@ -123,12 +123,12 @@ def products(filters: Fields, cursor: str | None = None) -> Request:
     return Request("GET", "/v1/products", params={"limit": 100, **filters, "cursor": cursor})
 
 
-def wait_after(response: httpx.Response | None, tries: int) -> float | None:
+def wait_after(response: httpx.Response | None, tries: int, most: int = TRIES) -> float | None:
     """Return the seconds until a request is sent again; None if it is not.
 
-    `response` is None where there was none, `tries` how often the request was sent.
+    `response` is None where there was none, `tries` how often the request was sent, of `most`.
     """
-    if tries >= TRIES:
+    if tries >= most:
         return None
     backoff = FIRST_WAIT * 2.0 ** (tries - 1)
     if response is None:

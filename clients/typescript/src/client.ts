@@ -14,6 +14,8 @@ export interface Options {
   url: string;
   /** The API key. */
   key?: string;
+  /** How often a request is sent at most; 3 if absent. */
+  tries?: number;
   /** Replaces the global `fetch`. */
   fetch?: Fetch;
   /** Replaces the pause between two tries. */
@@ -43,7 +45,7 @@ export class Lookalike {
     this.api = createClient<paths>({
       baseUrl: options.url,
       headers: options.key === undefined ? {} : { Authorization: `Bearer ${options.key}` },
-      fetch: retrying(options.fetch ?? ((request) => fetch(request)), sleep),
+      fetch: retrying(options.fetch ?? ((request) => fetch(request)), sleep, options.tries),
     });
   }
 

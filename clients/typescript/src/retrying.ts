@@ -9,10 +9,14 @@ export type Sleep = (milliseconds: number) => Promise<unknown>;
 
 /**
  * The milliseconds until a request is sent again, undefined if it is not. `response` is undefined
- * where there was none; `tries` is how often the request was sent.
+ * where there was none; `tries` is how often the request was sent, of `most`.
  */
-export function waitAfter(response: Response | undefined, tries: number): number | undefined {
-  if (tries >= TRIES) return undefined;
+export function waitAfter(
+  response: Response | undefined,
+  tries: number,
+  most = TRIES,
+): number | undefined {
+  if (tries >= most) return undefined;
   const backoff = FIRST_WAIT_MS * 2 ** (tries - 1);
   if (response === undefined) return backoff;
   const said = response.headers.get("Retry-After") ?? "";
@@ -22,7 +26,7 @@ export function waitAfter(response: Response | undefined, tries: number): number
 }
 
 /** A `fetch` that waits as `Retry-After` says. A write carries a key, so it is done once. */
-export function retrying(send: Fetch, sleep: Sleep): Fetch {
+export function retrying(send: Fetch, sleep: Sleep, most = TRIES): Fetch {
   return async (request) => {
     if (request.method !== "GET" && !request.headers.has("Idempotency-Key")) {
       request.headers.set("Idempotency-Key", crypto.randomUUID());
@@ -36,7 +40,7 @@ export function retrying(send: Fetch, sleep: Sleep): Fetch {
         if (request.signal.aborted) throw error;
         failure = error;
       }
-      const wait = waitAfter(response, tries);
+      const wait = waitAfter(response, tries, most);
       if (wait === undefined) {
         if (response === undefined) throw failure;
         return response;

@@ -91,6 +91,13 @@ def test_parameters_have_no_defaults_and_most_are_components(client: FlaskClient
     assert len(alone) < 20 < len(given)
 
 
+def test_fields_by_which_lists_are_shaped_are_one_enumeration(client: FlaskClient) -> None:
+    described = client.get("/openapi.json").json
+    shared = described["components"]["parameters"]
+    named = {"$ref": "#/components/schemas/ShapedField"}
+    assert shared["GroupBy"]["schema"] == shared["Restrict"]["schema"]["items"] == named
+
+
 def test_each_list_says_its_own_limit(client: FlaskClient) -> None:
     described = client.get("/openapi.json").json
     for path, most in (("/v1/products", 100), ("/v1/products/{sku}/similar", MAX_LIMIT)):

@@ -94,6 +94,13 @@ def test_good_lines_are_stored_and_bad_ones_are_reported(importing: Shop) -> Non
     assert asked["id"] in [job["id"] for job in listed]
 
 
+def test_lines_are_taken_as_octets_too(shop: Shop) -> None:
+    answer = send(shop, b'{"sku": "a"}\n{"sku": "b"}', content_type="application/octet-stream")
+    assert (answer.status_code, answer.json["arguments"]["lines"]) == (202, 2)
+    shop.follow(answer.json["id"])
+    assert shop.skus("/v1/products") == ["a", "b"]
+
+
 def test_the_input_is_kept_until_the_job_has_ended(shop: Shop) -> None:
     body = b"".join(b'{"sku": "s%d"}\n' % number for number in range(100))
     job = send(shop, body).json

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import orjson
 import pytest
 from flask import Flask
 
@@ -38,3 +39,12 @@ def test_members_stay_in_order_and_letters_are_not_escaped() -> None:
     with app.app_context():
         answer = app.json.response({"b": "grün", "a": 1})
     assert answer.data == '{"b":"grün","a":1}\n'.encode()
+
+
+@pytest.mark.parametrize("beside", [1, 2**70], ids=["orjson", "standard-library"])
+def test_json_that_is_stored_is_written_as_it_is(beside: int) -> None:
+    app = Flask("test")
+    app.json = JsonProvider(app)
+    with app.app_context():
+        answer = app.json.response({"a": orjson.Fragment('{"size": 42.5}'), "b": beside})
+    assert json.loads(answer.data) == {"a": {"size": 42.5}, "b": beside}

@@ -167,3 +167,19 @@ def test_a_product_that_is_rejected_in_a_race_is_not_answered_as_stored(
     assert (refused.status_code, refused.json["code"]) == (422, "invalid-product")
     assert refused.json["errors"][0]["pointer"] == "/image_uri"
     assert shop.client.get("/v1/products/1").json["display_name"] == "before"
+
+
+def test_a_fault_names_nothing_that_only_a_library_knows(client: FlaskClient) -> None:
+    answered = client.post("/v1/recommendations", json={"positive": [".."]})
+
+    assert answered.status_code == 422
+    assert "function-" not in answered.text
+    assert [fault["pointer"] for fault in answered.json["errors"]] == ["/positive"] * 2
+
+
+def test_a_number_of_very_many_digits_is_refused_in_words_of_our_own(client: FlaskClient) -> None:
+    body = b'{"positive": ["a"], "limit": ' + b"9" * 5_000 + b"}"
+    answered = client.post("/v1/recommendations", data=body, content_type="application/json")
+
+    assert answered.status_code == 400
+    assert answered.json["detail"] == "the body is not JSON: a number has more than 1000 digits"

@@ -189,6 +189,11 @@ def test_a_request_is_sent_again_as_the_server_says_and_a_write_is_done_once(
         shop.put_product("1", {"price": 1})
     assert refused.value.code == "server-busy"
     assert answers == []
+    answers[:] = [httpx.Response(503, json={"code": "server-busy"})]
+    once = Client("http://localhost", tries=1)
+    once._http = shop._http
+    with pytest.raises(LookalikeError):
+        once.put_product("1", {"price": 1})
 
 
 @pytest.mark.parametrize(

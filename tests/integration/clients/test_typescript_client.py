@@ -96,6 +96,6 @@ def test_the_typescript_client_changes_uploads_searches_and_pages(
         "examples": ["0002", "0003", "0005", "0004"],
     }
     assert (found["state"], found["refused"]) == ("pending", [412, "precondition-failed", True])
-    assert found["retried"] == [200, [7000, 1000], 1, False, ["{}", "{}", "{}"], 503]
+    assert found["retried"] == [200, [7000, 1000], 1, False, ["{}", "{}", "{}"], 503, 1]
     assert len(many["all"]) == len(set(many["all"])) == 1001
     assert (len(many["similar"]), set(many["similar"])) == (1000, set(many["all"]) - {"s1"})

@@ -121,6 +121,14 @@ def test_prometheus_reads_the_alerts_and_they_fire_when_they_should() -> None:
     promtool("test", "rules", FOLDER / "alerts.test.yml")
 
 
+def test_each_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() -> None:
+    cases = yaml.safe_load((FOLDER / "alerts.test.yml").read_text(encoding="utf-8"))["tests"]
+    tried = [(one["alertname"], "exp_alerts" in one) for c in cases for one in c["alert_rule_test"]]
+    names = {rule["alert"] for rule in alerts()}
+    assert {name for name, fires in tried if fires} == names
+    assert {name for name, fires in tried if not fires} == names
+
+
 @needs_promtool
 def test_prometheus_reads_every_expression_of_the_dashboard(tmp_path: Path) -> None:
     rules = [

@@ -8,9 +8,12 @@ import pytest
 from support.servers import wait_for
 from support.shop import Shop
 
+from backend.database.models import Generation
 from backend.errors import IndexUnavailable, WeightsUnavailable
+from backend.search.query_image import LocalQueryEncoder
+from backend.vectors import Vector
 from backend.worker.loop import Worker
-from backend.worker.threads import WorkerThread
+from backend.worker.threads import FirstQueryThread, WorkerThread
 
 PATIENCE_SECONDS = 60  # for a busy machine; nothing here takes two
 
@@ -68,6 +71,46 @@ def test_a_round_that_fails_is_told_until_one_succeeds(
     thread.notify()
     wait_for(lambda: thread.problem() is None)
     assert thread.stop(seconds=PATIENCE_SECONDS)
+
+
+def test_what_follows_the_start_is_called_when_the_worker_begins_and_not_before() -> None:
+    worker, begun = StubbornWorker(), threading.Event()
+    thread = WorkerThread(worker, retry_seconds=0.01, then=begun.set)  # type: ignore[arg-type]
+    thread.start()
+    wait_for(lambda: worker.tries > 2)
+    assert not begun.is_set()
+    worker.may_start.set()
+    assert begun.wait(PATIENCE_SECONDS)
+    assert thread.stop(seconds=PATIENCE_SECONDS)
+
+
+def test_an_image_is_embedded_before_the_first_query(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors = []
+    encode = LocalQueryEncoder.encode
+
+    def noted(self: LocalQueryEncoder, generation: Generation, data: bytes) -> Vector:
+        vectors.append(encode(self, generation, data))
+        return vectors[-1]
+
+    monkeypatch.setattr(LocalQueryEncoder, "encode", noted)
+    thread = FirstQueryThread(shop.services.db, shop.services.query_encoder)
+    thread.start()
+    assert thread.join(seconds=PATIENCE_SECONDS)
+    assert [vector.shape for vector in vectors] == [(shop.generation.size,)]
+
+
+def test_a_network_that_cannot_be_used_ahead_ends_the_thread_alone(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> None:
+        raise WeightsUnavailable("the weights are not on disk")
+
+    monkeypatch.setattr(shop.services.embedders, "of", refuse)
+    thread = FirstQueryThread(shop.services.db, shop.services.query_encoder)
+    thread.start()
+    assert thread.join(seconds=PATIENCE_SECONDS)
 
 
 def test_a_worker_that_never_started_can_be_stopped() -> None:

@@ -96,8 +96,18 @@ async function retry(): Promise<unknown[]> {
   const request = new Request("http://localhost/v1/products/1", { method: "PUT", body: "{}" });
   const last = await send(request);
   const refused = retrying(async () => new Response("{}", { status: 503 }), async () => {});
+  let sent = 0;
+  const once = retrying(
+    async () => {
+      sent += 1;
+      return new Response("{}", { status: 503 });
+    },
+    async () => {},
+    1,
+  );
+  await once(new Request("http://localhost/"));
   const given = await refused(new Request("http://localhost/"));
-  return [last.status, waits, new Set(keys).size, keys.includes(null), bodies, given.status];
+  return [last.status, waits, new Set(keys).size, keys.includes(null), bodies, given.status, sent];
 }
 
 async function collected(items: AsyncIterable<{ sku: string }>): Promise<string[]> {

@@ -16,6 +16,7 @@ from backend.catalogue.sources.availability import COUNTED, NOT_IN_STOCK, read_a
         *("в наявності", "διαθέσιμο", "在庫あり", "有货", "재고 있음", "متوفر", "finns i lager"),
         *("> 10", "10+", "10 Stück", "5 pcs.", "in stock (5)", "only 3 left", "٣"),
         *("lieferbar in 2-3 Tagen", "ships within 24 hours"),
+        *(">0", "> 10", "unlimited", "∞", "Stock: 5", "qty 3"),
     ],
 )
 def test_these_are_in_stock(text: str) -> None:
@@ -30,6 +31,7 @@ def test_these_are_in_stock(text: str) -> None:
         *("preorder", "pre-order", "backorder", "onbackorder", "auf Anfrage", "hors stock"),
         *("stokta yok", "HAYIR", "немає в наявності", "在庫なし", "缺货", "품절", "brak", "nincs"),
         *("0 pcs", "in stock (0)", "0 left", "\N{MINUS SIGN}3", "'-3", "ikke på lager"),
+        *("temporarily sold out", "nicht mehr lieferbar", "bientôt disponible", "stock: 0"),
         *("available from 2031-05-01", "preorder (12.03.)"),
     ],
 )

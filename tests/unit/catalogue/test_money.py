@@ -45,6 +45,10 @@ from backend.catalogue.sources.money import PriceColumn, is_ambiguous, read_pric
         ("￥1280", "1280", "JPY"),
         ("Rp 150.000", "150000", "IDR"),
         ("1.299 Ft", "1299", "HUF"),
+        ("1.299,-", "1299", None),
+        ("kr 1.299,-", "1299", None),
+        ("1,299.- CHF", "1299", "CHF"),
+        ("12.50,-", "12.50", None),
     ],
 )
 def test_a_price_is_read_with_its_currency(text: str, amount: str, currency: str | None) -> None:

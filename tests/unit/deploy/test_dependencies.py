@@ -8,7 +8,7 @@ import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib.metadata import packages_distributions
+from importlib.metadata import distributions, packages_distributions
 from pathlib import Path
 
 import pytest
@@ -52,6 +52,19 @@ def test_what_is_declared_is_used() -> None:
 def test_what_is_declared_is_locked() -> None:
     """`make lock` makes the file anew, after a change of the dependencies."""
     assert declared(*extras()) <= set(locked())
+
+
+def test_what_is_locked_can_be_installed_with_the_oldest_python_that_is_promised() -> None:
+    """Debian 12 has 3.11.2: a release that wants 3.11.5 makes `make demo` fail there."""
+    floor = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    oldest = tuple(map(int, f"{floor.removeprefix('>=')}.0".split(".")))
+    demanded = {
+        found.metadata["Name"]: tuple(map(int, lower.split(".")))
+        for found in distributions()
+        for lower in re.findall(r">=?\s*(\d+(?:\.\d+)+)", found.metadata["Requires-Python"] or "")
+    }
+    assert len(demanded) > 50
+    assert {name: it for name, it in demanded.items() if it > oldest and name != "lookalike"} == {}
 
 
 def test_the_lock_holds_exact_releases_that_every_platform_has() -> None:

@@ -16,7 +16,7 @@ DOCUMENTS = sorted(
     if path.name != "CHANGELOG.md"
 )
 PLACE = re.compile(
-    r"\b(?:backend|workers|migrations|tests|benchmarks|examples|docs)(?:/[\w.-]+)+/?"
+    r"(?<![\w/])(?:backend|workers|migrations|tests|benchmarks|examples|docs)(?:/[\w.-]+)+/?"
 )
 DOTTED = re.compile(r"`((?:backend|workers)(?:\.\w+)+)")
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")

@@ -1,0 +1,1 @@
+"""The API against its own description: Schemathesis as a process, and what it found."""
