@@ -55,7 +55,7 @@ class Alignment:
     def reads_sentences(self) -> bool:
         """Whether a text has to be embedded by MiniLM; otherwise its words alone count."""
         first = self.hidden if self.hidden.size else self.output
-        return first.shape[1] > len(self.words)
+        return bool(first.shape[1] > len(self.words))
 
     def bags(self, texts: Sequence[str]) -> FloatArray:
         """Return the known words of each text, weighted by rarity: (n, words), of length 1 or 0."""
