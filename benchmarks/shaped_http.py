@@ -37,13 +37,14 @@ RULES: Final[list[dict[str, Any]]] = [
 KINDS: Final = {
     "plain": "",
     "plain, again": "",
-    "group_by": "?group_by=article_type",
+    "group_by": "?group_by=group_id",
+    "group_by, large groups": "?group_by=article_type",
     "diversity": "?diversity=0.4",
     "boost": "?boost=in_stock:0.1,year:0.05:2005:2020",
     "restrict": "?restrict=gender,master_category",
     "explain": "?explain=true",
     "placement with rules": f"?placement={PLACEMENT}",
-    "everything": f"?placement={PLACEMENT}&group_by=article_type&diversity=0.4"
+    "everything": f"?placement={PLACEMENT}&group_by=group_id&diversity=0.4"
     "&boost=in_stock:0.1,year:0.05:2005:2020&restrict=gender,master_category&explain=true",
 }
 

@@ -36,6 +36,7 @@ from backend.search.query import Query
 from backend.search.reordering import pool_of, reordered
 from backend.search.restricting import Same, read_values, restricted
 from backend.search.shaping import has_clause
+from backend.search.stored_vectors import StoredVectors
 
 LIST_PARAMETERS: Final = (
     parameters.limit(),
@@ -199,7 +200,9 @@ def _first(
     items = [replace(one.item, relaxed=tuple(dropped)) for one in candidates]
     items = query.ruling.weighed(items)
     places = [1 - at / pool for at in range(len(items))]
-    ordered = reordered(index, items, places, query.shaping, limit=limit, now=utcnow())
+    ordered = reordered(
+        StoredVectors(index), items, places, query.shaping, limit=limit, now=utcnow()
+    )
     items = [item for _, item in ordered]
     if group_by := query.shaping.group_by:
         several = bool(generation.most_images)

@@ -19,7 +19,7 @@ from backend import generations, jobs
 from backend.database import clock
 from backend.database.bounds import bounded
 from backend.database.engine import Database
-from backend.database.models import Generation, Job, ListedDay
+from backend.database.models import Generation, Job, ListedArm, ListedDay
 from backend.events.decay import day_of
 from backend.events.outcomes import COUNTS
 from backend.metrics.instruments import PRIORITIES
@@ -31,6 +31,9 @@ STATEMENT_SECONDS: Final = 5.0
 WEEK: Final = 7
 SHAPES: Final = 20
 """Shapes of filters that are shown, the most frequent first: clients choose them."""
+
+MOST_ARMS: Final = 50
+"""Placements and arms that are shown: requests name them, so there may be very many."""
 
 LONGEST_SHAPE: Final = 120  # characters of a label
 
@@ -158,7 +161,32 @@ def read_recommendations(db: Database) -> Sequence[Metric]:
             .where(ListedDay.day > since)
             .group_by(ListedDay.list_name, ListedDay.reason, ListedDay.cold)
         ).all()
+        arms = _read_arms(session, since=since)
     for list_name, reason, cold, *counts in rows:
         for name, count in zip(COUNTS, counts, strict=True):
             metric.add_metric((list_name, reason, str(cold).lower(), name), int(count))
-    return [metric]
+    return [metric, arms]
+
+
+def _read_arms(session: Session, *, since: int) -> Metric:
+    """Return what became of the lists of placements and of arms of experiments."""
+    metric = GaugeMetricFamily(
+        "lookalike_placement_acts",
+        "The same for lists that name a placement or that an experiment has split: the "
+        f"{MOST_ARMS} of these that listed most.",
+        labels=("list", "placement", "experiment", "arm", "act"),
+    )
+    columns = (ListedArm.list_name, ListedArm.placement, ListedArm.experiment, ListedArm.arm)
+    sums = [func.sum(getattr(ListedArm, name)) for name in COUNTS]
+    rows = session.execute(
+        select(*columns, *sums)
+        .where(ListedArm.day > since)
+        .group_by(*columns)
+        .order_by(sums[0].desc(), *columns)
+        .limit(MOST_ARMS)
+    )
+    for row in rows:
+        labels, counts = row[: len(columns)], row[len(columns) :]
+        for name, count in zip(COUNTS, counts, strict=True):
+            metric.add_metric((*labels, name), int(count))
+    return metric

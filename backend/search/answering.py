@@ -22,6 +22,7 @@ from backend.search.query import Answer, Query
 from backend.search.recall_monitor import Search
 from backend.search.reordering import pool_of, reordered
 from backend.search.shaping import MIN_MATCH, MIN_SCORE, has_clause
+from backend.search.stored_vectors import StoredVectors
 from backend.vectors import SearchMode, VectorIndex
 
 Pins: TypeAlias = Mapping[int, Neighbour]
@@ -159,7 +160,7 @@ def _relax(
             generation, weighed, relaxed, exclude, mode, pins={}, before=before, taken=taken
         )
         collect(connection, index, [found], {}, images=query.shows_images)
-        more = _shown(index, weighed, found, relaxed, limit=missing)
+        more = _shown(index, StoredVectors(index), weighed, found, relaxed, limit=missing)
         items = [*items, *(replace(item, relaxed=tuple(dropped)) for item in more)]
         has_more = found.has_more or len(found.items) > len(more)
     if len(items) == _places(query, pins):
@@ -194,7 +195,8 @@ def finish_answer(
 ) -> Answer:
     """Return what was found as an answer, relaxed where too little passes, with its pins."""
     generation, limit = found.search.generation, _places(query, pins)
-    items = _shown(index, weighed, found, query, limit=limit)
+    vectors = StoredVectors(index)
+    items = _shown(index, vectors, weighed, found, query, limit=limit)
     meta: dict[str, Any] = {
         "embedder": generation.embedder,
         "fingerprint": generation.fingerprint,
@@ -214,18 +216,24 @@ def finish_answer(
     if query.shaping.relax:
         answer = _relax(connection, index, weighed, query, answer, pins, taken=taken)
     if pins:
-        answer = _with_pins(index, weighed, query, answer, pins)
+        answer = _with_pins(index, vectors, weighed, query, answer, pins)
     if query.explain:
         answer.meta["rules"] = query.ruling.described(answer.items)
     return answer
 
 
 def _with_pins(
-    index: VectorIndex, weighed: Weighed, query: Query, answer: Answer, pins: Pins
+    index: VectorIndex,
+    vectors: StoredVectors,
+    weighed: Weighed,
+    query: Query,
+    answer: Answer,
+    pins: Pins,
 ) -> Answer:
     """Return the answer with the pinned products at their positions."""
     generation = answer.generation
-    finished = _finished(index, weighed, list(pins.values()), query, generation, query.where)
+    pinned = list(pins.values())
+    finished = _finished(index, vectors, weighed, pinned, query, generation, query.where)
     placed = dict(zip(pins, finished, strict=True))
     items = with_pins(placed, answer.items, query.limit)
     has_more = answer.has_more or len(items) < len(pins) + len(answer.items)
@@ -233,7 +241,13 @@ def _with_pins(
 
 
 def _shown(
-    index: VectorIndex, weighed: Weighed, found: Collecting, query: Query, *, limit: int
+    index: VectorIndex,
+    vectors: StoredVectors,
+    weighed: Weighed,
+    found: Collecting,
+    query: Query,
+    *,
+    limit: int,
 ) -> list[Neighbour]:
     """Return what was found as the list shows it, best first, without pinned products."""
     items = found.items
@@ -242,14 +256,15 @@ def _shown(
             item.score = weighed.score_of(item.score)
     items = query.ruling.weighed(items)
     scores = [item.score for item in items]
-    ordered = reordered(index, items, scores, query.shaping, limit=limit, now=utcnow())
+    ordered = reordered(vectors, items, scores, query.shaping, limit=limit, now=utcnow())
     items = [item for _, item in ordered]
     search = found.search
-    return _finished(index, weighed, items, query, search.generation, search.where)
+    return _finished(index, vectors, weighed, items, query, search.generation, search.where)
 
 
 def _finished(
     index: VectorIndex,
+    vectors: StoredVectors,
     weighed: Weighed,
     items: list[Neighbour],
     query: Query,
@@ -267,4 +282,4 @@ def _finished(
         matches = curve.matches([item.score for item in items]).tolist()
         for item, match in zip(items, matches, strict=True):
             item.match = match
-    return explain(index, weighed, items) if query.explain else items
+    return explain(vectors, weighed, items) if query.explain and items else items

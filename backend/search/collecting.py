@@ -171,8 +171,9 @@ class Collecting:
     def next_products(self) -> Collection[int]:
         """The products of the next hits, whose rows `take` needs; none where all were taken.
 
-        At first they are one more than the list shows, and the others only where some of these do
-        not pass: mostly all pass, and a row takes as long to read as to write.
+        At first they are one more than the list shows (of a grouped list SLACK more), and the
+        others only where some of these do not pass: mostly all pass, and a row takes as long to
+        read as to write.
         """
         return {hit.id % STRIDE for hit in self._next_hits}
 
@@ -180,9 +181,9 @@ class Collecting:
     def _next_hits(self) -> Sequence[Hit]:
         if self._is_full:
             return ()
-        is_first = not self._taken and not self._group_by
-        many = (self._limit + 1) * min(self._images, MOST_TIMES)
-        return self._hits[self._taken : many if is_first else None]
+        spare = SLACK if self._group_by else 1
+        many = (self._limit + spare) * min(self._images, MOST_TIMES)
+        return self._hits[self._taken : None if self._taken else many]
 
     def take(self, rows: Mapping[int, Rows], *, images: bool) -> None:
         """Add those of the next hits that pass, by the rows of their products."""

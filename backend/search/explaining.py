@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from backend.search.dial import Weighed
 from backend.search.found import Neighbour, ScorePart
-from backend.vectors import Vector, VectorIndex
+from backend.search.stored_vectors import StoredVectors
+from backend.vectors import Vector
 
 
-def explain(index: VectorIndex, query: Weighed, items: Sequence[Neighbour]) -> list[Neighbour]:
+def explain(vectors: StoredVectors, query: Weighed, items: Sequence[Neighbour]) -> list[Neighbour]:
     """Return the items with the parts of their scores; none for a point that is gone meanwhile."""
-    points = index.records([item.point for item in items], vectors=True)
-    stored = {point.id: point.vector for point in points if point.vector is not None}
+    stored = vectors.of(items)
     return [
         replace(item, parts=_parts(query, stored[item.point])) if item.point in stored else item
         for item in items

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from operator import itemgetter
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from backend.errors import IndexLimited
 from backend.filters import Condition, Where
 from backend.search.found import Neighbour
 from backend.vectors import VectorIndex
+
+LARGE: Final = 200
+"""A group of more products is not counted again for SECONDS: counting reads each of them."""
+
+SECONDS: Final = 30.0
+MOST_KEPT: Final = 10_000
+
+_LARGE: WeakKeyDictionary[VectorIndex, dict[Any, tuple[int, float]]] = WeakKeyDictionary()
+"""The sizes of large groups, of each index, and until when they are kept."""
 
 
 def with_sizes(
@@ -32,10 +44,20 @@ def with_sizes(
 def _count(
     index: VectorIndex, field: str, values: Sequence[str], where: Where, *, several: bool
 ) -> dict[Any, int]:
-    if not values:
-        return {}
-    condition = replace(where.get(field, Condition()), any_of=tuple(values))
-    found = index.facet(
-        field, limit=len(values), where={**where, field: condition}, several=several
+    kept = _LARGE.setdefault(index, {})
+    shape = (field, several, repr(sorted(where.items(), key=itemgetter(0))))
+    now = time.monotonic()
+    seen = {value: kept.get((shape, value), (0, 0.0)) for value in values}
+    known = {value: size for value, (size, end) in seen.items() if now < end}
+    unknown = tuple(dict.fromkeys(value for value in values if value not in known))
+    if not unknown:
+        return known
+    condition = replace(where.get(field, Condition()), any_of=unknown)
+    found = dict(
+        index.facet(field, limit=len(unknown), where={**where, field: condition}, several=several)
     )
-    return dict(found)
+    if len(kept) > MOST_KEPT:
+        kept.clear()
+    large = {(shape, it): (size, now + SECONDS) for it, size in found.items() if size > LARGE}
+    kept.update(large)
+    return {**known, **found}

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from backend.search.boosting import total
 from backend.search.found import Neighbour
 from backend.search.shaping import Shaping
-from backend.vectors import Vector, VectorIndex
+from backend.search.stored_vectors import StoredVectors
 
 POOL_TIMES: Final = 5
 MOST_POOL: Final = 300
@@ -33,7 +33,7 @@ def pool_of(limit: int, shaping: Shaping) -> int:
 
 
 def reordered(
-    index: VectorIndex,
+    vectors: StoredVectors,
     items: Sequence[Neighbour],
     relevances: Sequence[float],
     shaping: Shaping,
@@ -54,20 +54,15 @@ def reordered(
         ]
     r = np.array([it + (item.boost or 0.0) for it, item in zip(relevances, items, strict=True)])
     if shaping.diversity and len(items) > 1:
-        order = _diverse(r, _vectors(index, items), shaping.diversity, limit)
+        order = _diverse(r, _as_array(vectors, items), shaping.diversity, limit)
     else:
         order = list(np.argsort(-r, kind="stable")[:limit])
     return [(int(at), items[at]) for at in order]
 
 
-def _vectors(index: VectorIndex, items: Sequence[Neighbour]) -> npt.NDArray[np.float32]:
+def _as_array(vectors: StoredVectors, items: Sequence[Neighbour]) -> npt.NDArray[np.float32]:
     """Return the vectors of the items' points, (items, size); zeros where a point is gone."""
-    stored: dict[int, Vector] = {
-        point.id: point.vector
-        for point in index.records([item.point for item in items], vectors=True)
-        if point.vector is not None
-    }
-    nothing = np.zeros(index.size, np.float32)
+    stored, nothing = vectors.of(items), np.zeros(vectors.size, np.float32)
     return np.stack([stored.get(item.point, nothing) for item in items])
 
 

@@ -44,7 +44,7 @@ class Ruling:
     def hidden_values(self) -> Mapping[str, tuple[Any, ...]]:
         """What is hidden by the values of one field alone: {field: values}."""
         found: dict[str, tuple[Any, ...]] = {}
-        for rule in self._of(Action.HIDE):
+        for rule in self._hiding:
             where = rule.where or {}
             [(name, condition)] = where.items() if len(where) == 1 else [("", Condition())]
             if name and condition == Condition(any_of=condition.any_of):
@@ -54,12 +54,16 @@ class Ruling:
     @cached_property
     def hides_any(self) -> bool:
         """Whether there is a rule that hides."""
-        return bool(self._of(Action.HIDE))
+        return bool(self._hiding)
 
     @cached_property
     def pins(self) -> list[Rule]:
         """The rules that pin."""
         return self._of(Action.PIN)
+
+    @cached_property
+    def _hiding(self) -> list[Rule]:
+        return self._of(Action.HIDE)
 
     @cached_property
     def _weighing(self) -> list[Rule]:
@@ -77,7 +81,7 @@ class Ruling:
 
     def hiding_rule(self, value_of: ValueOf) -> int | None:
         """Return the first rule that hides a product."""
-        return next((it.id for it in self._of(Action.HIDE) if it.matches(value_of)), None)
+        return next((it.id for it in self._hiding if it.matches(value_of)), None)
 
     def shaped(self, shaping: Shaping) -> Shaping:
         """Return the options of the list, which needs more products where rules reorder it."""

@@ -230,6 +230,13 @@ class VectorIndex(Protocol):
         """Return the points with these ids as they are stored, except what we did not write."""
         ...
 
+    def vectors(self, ids: Sequence[int]) -> dict[int, Vector]:
+        """Return the vectors of points, as `vector` does, by id; those that are gone are left out.
+
+        No payload is read, which takes longer than the vectors do.
+        """
+        ...
+
     def points_without_claim(self, *, limit: int = 1000) -> list[str]:
         """Return ids of points that we did not write: they have no claim, or no vector."""
         ...

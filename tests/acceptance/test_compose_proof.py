@@ -9,6 +9,9 @@ nor can be pulled, it takes `docker-compose.embedded.yml`. Variables:
 - PROVE_COMPOSE_BUILD: further arguments of `docker build`
 - PROVE_COMPOSE_OVERRIDE: one more compose file, such as for limits that this host does not allow
 - PROVE_COMPOSE_ENV: further lines of `.env`, such as another embedder
+
+With cgroups of the first version, all containers together have the share of one process. Where
+other programs use the processors, give them more: `/sys/fs/cgroup/cpu/docker/cpu.shares`.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ IMAGE = "lookalike:0.1.0"
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(7200),  # a busy machine builds the image for half an hour
     pytest.mark.skipif(
         os.environ.get("PROVE_COMPOSE") != "1" or not has_engine(),
         reason="make prove-compose, with a Docker engine",
@@ -80,6 +84,7 @@ def stack(tmp_path: Path) -> Iterator[ComposeStack]:
         yield made
     finally:
         made.run("down", "--volumes", "--timeout", "5", check=False)
+        docker("tag", "lookalike:proved", IMAGE)  # not the release before, if the test failed
         say("taken down, with its volumes")
 
 

@@ -175,6 +175,10 @@ class ExactIndex:
             if it
         ]
 
+    def vectors(self, ids: Sequence[int]) -> dict[int, Vector]:
+        self.ping()
+        return {it.id: it.vector for it in map(self._points.get, ids) if it}
+
     def points_without_claim(self, *, limit: int = 1000) -> list[str]:
         return []
 

@@ -283,6 +283,13 @@ class EdgeIndex(VectorIndex):
                 found += shard.retrieve(list(ids[start : start + BATCH]), True, vectors)
         return stored_points(found, tokens=self._tokens)
 
+    def vectors(self, ids: Sequence[int]) -> dict[int, Vector]:
+        found: list[qe.Record] = []
+        for start in range(0, len(ids), BATCH):
+            with self.store.using() as shard:
+                found += shard.retrieve(list(ids[start : start + BATCH]), False, True)
+        return {int(it.id): np.asarray(it.vector, dtype=np.float32) for it in found if it.vector}
+
     def points_without_claim(self, *, limit: int = 1000) -> list[str]:
         request = qe.ScrollRequest(
             limit=limit, filter=points_without_claim(EDGE_FILTERS), with_payload=False

@@ -302,6 +302,13 @@ class ServerIndex(VectorIndex):
             if isinstance(claim, int):
                 yield point.id, claim
 
+    def vectors(self, ids: Sequence[int]) -> dict[int, Vector]:
+        found: list[models.Record] = []
+        for start in range(0, len(ids), _PAGE):
+            some = list(ids[start : start + _PAGE])
+            found += self._read("retrieve", ids=some, with_payload=False, with_vectors=True)
+        return {int(it.id): np.asarray(it.vector, np.float32) for it in found if it.vector}
+
     def records(self, ids: Sequence[int], *, vectors: bool = False) -> list[StoredPoint]:
         found: list[models.Record] = []
         for start in range(0, len(ids), _PAGE):

@@ -195,3 +195,15 @@ def test_a_product_is_completed_by_categories_and_looks_where_nobody_acted(shop:
     assert {it["product"]["sub_category"] for it in watches} == {"Watches"}
     assert "category" in {it["reason"] for it in watches}
     assert shop.client.get("/v1/products/odd/together?complementary=true").status_code == 200
+
+
+def test_a_match_has_no_meaning_in_a_list_for_a_shopper(colours: Shop) -> None:
+    refused = [
+        colours.client.get("/v1/users/ann/recommendations?min_match=0.5"),
+        colours.client.post("/v1/recommendations", json={"user": "ann", "min_match": 0.5}),
+    ]
+    assert [it.status_code for it in refused] == [422, 422]
+    assert all("min_match" in it.text for it in refused)
+    shown = colours.client.get("/v1/users/ann/recommendations").json["items"]
+    assert shown
+    assert not any("match" in it for it in shown)

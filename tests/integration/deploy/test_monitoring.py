@@ -17,7 +17,7 @@ from sqlalchemy import insert
 from support.places import ROOT
 from support.shop import Shop
 
-from backend.database.models import ListedDay
+from backend.database.models import ListedArm, ListedDay
 from backend.events.decay import day_of
 from backend.metrics.instruments import count_refused, count_unshared
 
@@ -64,6 +64,8 @@ def shown(wardrobe: Shop) -> str:
     day = day_of(datetime.now(UTC))
     seen = {"list_name": "trending", "reason": "trending", "cold": False, "clicks": 1}
     wardrobe.execute(insert(ListedDay).values(day=day, generation_id=1, **seen))
+    split = {"placement": "home", "experiment": "home-diverse", "arm": "control"}
+    wardrobe.execute(insert(ListedArm).values(day=day, list_name="user", clicks=1, **split))
     count_refused(408)  # what the server does, which stands before the app
     count_unshared("local")  # what happens without Redis
     answer = wardrobe.client.get("/metrics")

@@ -603,6 +603,14 @@ def test_records_are_read_as_they_were_written(index: VectorIndex) -> None:
     assert index.records([]) == []
 
 
+def test_vectors_are_read_by_id(index: VectorIndex) -> None:
+    index.upsert([a_point(7), a_point(1), a_point(2)])
+    found = index.vectors([7, 99, 1])
+    assert found.keys() == {1, 7}
+    np.testing.assert_allclose(found[7], direction(7), atol=1e-6)
+    assert index.vectors([]) == {}
+
+
 def test_a_point_that_lacks_the_tokens_of_its_attributes_is_read_as_another_one(
     make: Make, request: pytest.FixtureRequest
 ) -> None:
