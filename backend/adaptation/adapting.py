@@ -10,11 +10,16 @@ from backend.adaptation import stored
 from backend.adaptation.choosing import Choice, Shop, choose
 from backend.adaptation.fitting import in_several
 from backend.adaptation.judging import score
-from backend.adaptation.reading import read_sample
+from backend.adaptation.name_alignment import Encode, Named, learn_words
+from backend.adaptation.reading import FittingSample, read_sample
+from backend.catalogue import word_alignments
 from backend.database.engine import Database
+from backend.embedders import minilm
 from backend.embedders.block_statistics import BlockStatistics
-from backend.embedders.lookalike_blocks import NAME, statistics_of
+from backend.embedders.lookalike_blocks import NAME, fingerprint_of, statistics_of
 from backend.embedders.photographs import shipped_head
+from backend.embedders.words import Alignment
+from backend.errors import WordsUnavailable
 
 FEWEST_PRODUCTS: Final = 1_000
 """With an image: fewer say too little of a shop."""
@@ -74,15 +79,57 @@ def adapt(
         return _refuse("no product has a type or a group, so nothing can be judged")
     choice = choose(sample.shop, present, heartbeat=heartbeat)
     figures = _figures(choice)
+    if keep:
+        statistics = choice.statistics if choice.is_better else present
+        learnt = _learn_words(db, sample, statistics, str(features), heartbeat)
+        if learnt is not None:
+            figures["words"] = learnt
     if not choice.is_better:
         return Adaptation(
             spec=None, reason="the present statistics are as good here", figures=figures
         )
     if keep:
-        statistics = _with_classes(choice.statistics, sample.shop)
-        db.write(lambda session: stored.store(session, statistics))
+        classed = _with_classes(choice.statistics, sample.shop)
+        db.write(lambda session: stored.store(session, classed))
     spec = f"{NAME}?adapted={choice.statistics.digest}"
     return Adaptation(spec=spec, reason="it is better here", figures=figures)
+
+
+def _learn_words(
+    db: Database,
+    sample: FittingSample,
+    statistics: BlockStatistics,
+    features: str,
+    heartbeat: Callable[[], None],
+) -> dict[str, Any] | None:
+    """Learn what words look like to the embedder with these statistics, and keep it if better."""
+    fingerprint = fingerprint_of(features, statistics)
+    with db.read() as session:
+        stored_before = word_alignments.load(session, fingerprint)
+    named = Named(
+        names=sample.names,
+        labels=sample.label_texts,
+        vectors=statistics.project(sample.shop.features),
+        blocks=statistics.blocks,
+    )
+    known = Alignment.from_bytes(stored_before) if stored_before else None
+    learnt = learn_words(named, _sentence_encoder(), known=known, heartbeat=heartbeat)
+    if learnt is None:
+        return None
+    if learnt.is_useful:
+        content = learnt.alignment.to_bytes()
+        db.write(
+            lambda session: word_alignments.store(session, fingerprint, content, learnt.quality)
+        )
+    return {**learnt.quality, "kept": learnt.is_useful}
+
+
+def _sentence_encoder() -> Encode | None:
+    """Return what embeds sentences; None where no text model can be loaded."""
+    try:
+        return minilm.shipped().encode
+    except WordsUnavailable:
+        return None
 
 
 def _with_classes(statistics: BlockStatistics, shop: Shop) -> BlockStatistics:

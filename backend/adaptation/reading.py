@@ -21,6 +21,13 @@ MOST_PRODUCTS: Final = 12_000
 
 FIELDS: Final = ("article_type", "gender", "base_colour", "group_id", "display_name")
 LABELS: Final = (("article_type",), ("gender", "article_type"), ("base_colour", "article_type"))
+LABEL_TEXTS: Final = (
+    ("article_type",),
+    ("base_colour", "article_type"),
+    ("gender", "article_type"),
+    ("gender", "base_colour", "article_type"),
+)
+"""Fields whose values, one after the other, shoppers may ask for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +36,8 @@ class FittingSample:
 
     shop: Shop
     drawn: int  # products, with and without features
+    names: Sequence[str | None]
+    label_texts: Sequence[Sequence[str | None]]  # such as "Blue Shirts", of LABEL_TEXTS
 
 
 def read_sample(session: Session, features_fingerprint: str) -> FittingSample | None:
@@ -53,7 +62,15 @@ def read_sample(session: Session, features_fingerprint: str) -> FittingSample | 
         words=words,
         guessed=guessed,
     )
-    return FittingSample(shop=shop, drawn=len(drawn))
+    label_texts = [_join([columns[name] for name in by]) for by in LABEL_TEXTS]
+    return FittingSample(
+        shop=shop, drawn=len(drawn), names=columns["display_name"], label_texts=label_texts
+    )
+
+
+def _join(columns: Sequence[Sequence[str | None]]) -> list[str | None]:
+    """Return the values of each product as one text; None where one is missing."""
+    return [" ".join(map(str, row)) if all(row) else None for row in zip(*columns, strict=True)]
 
 
 def _rows(session: Session, ids: Sequence[int]) -> list[tuple[str | None, ...]]:

@@ -31,6 +31,14 @@ def stored_at(session: Session, fingerprint: str) -> datetime | None:
     )
 
 
+def reads_words_alone(session: Session, fingerprint: str) -> bool:
+    """Tell whether there is an alignment that needs no text model."""
+    quality = session.scalar(
+        select(WordAlignment.quality).where(WordAlignment.fingerprint == fingerprint)
+    )
+    return quality is not None and quality.get("sentences") is False
+
+
 def load(session: Session, fingerprint: str) -> bytes | None:
     """Return the alignment of an embedder, or None."""
     return session.scalar(

@@ -70,6 +70,12 @@ def shipped_statistics() -> BlockStatistics:
         raise WeightsUnavailable(f"no usable statistics in {STATISTICS}: {error}") from None
 
 
+def fingerprint_of(features_fingerprint: str, statistics: BlockStatistics) -> str:
+    """Return the fingerprint of the embedder that makes vectors of kept features by statistics."""
+    made_of = {"features": features_fingerprint, "statistics": statistics.digest}
+    return fingerprint(made_of, {})
+
+
 def _read_adapted(digest: str, read_statistics: Callable[[str], bytes | None]) -> BlockStatistics:
     content = read_statistics(digest)
     if content is None:
@@ -100,8 +106,7 @@ class BlocksEmbedder:
         self.size = self.blocks[-1].stop
         recipe = {"network": opened.fingerprint, "colours": COLOUR_RECIPE}
         self.features_fingerprint = fingerprint(recipe, self._reduction.arrays)
-        vectors = {"features": self.features_fingerprint, "statistics": statistics.digest}
-        self.fingerprint = fingerprint(vectors, {})
+        self.fingerprint = fingerprint_of(self.features_fingerprint, statistics)
 
     @property
     def precision(self) -> str:

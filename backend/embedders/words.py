@@ -1,7 +1,8 @@
 """Text -> the vector of an image that it may describe, in the vector space of one embedder.
 
-A sentence becomes a vector by MiniLM and by the shop's own words, such as its brands; two layers
-map both to the space of the images. `backend.lab.training.words` learns them.
+A sentence becomes a vector by MiniLM and by the shop's own words, such as its brands; one or two
+layers map both to the space of the images. `backend.adaptation.name_alignment` learns one layer
+(of the words alone where MiniLM is not installed), `backend.lab.training.words` two.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ def words_of(text: str) -> set[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Alignment:
-    """Two layers from sentence and words to the vectors of images."""
+    """One or two layers from sentence and words to the vectors of images."""
 
     words: tuple[str, ...]
     rarity: FloatArray  # (words,): the logarithm of how many texts there are for one with the word
-    hidden: npt.NDArray[np.float16]  # (units, sentence + words)
+    hidden: npt.NDArray[np.float16]  # (units, sentence + words); empty: there is one layer
     hidden_bias: FloatArray
-    output: npt.NDArray[np.float16]  # (size, units)
+    output: npt.NDArray[np.float16]  # (size, units), or of one layer (size, sentence + words)
     output_bias: FloatArray
     lengths: Mapping[str, float]  # of the blocks of the images' vectors; empty without blocks
     provenance: Mapping[str, Any]
@@ -49,6 +50,12 @@ class Alignment:
     def size(self) -> int:
         """Dimensions of the vectors."""
         return len(self.output_bias)
+
+    @property
+    def reads_sentences(self) -> bool:
+        """Whether a text has to be embedded by MiniLM; otherwise its words alone count."""
+        first = self.hidden if self.hidden.size else self.output
+        return bool(first.shape[1] > len(self.words))
 
     def bags(self, texts: Sequence[str]) -> FloatArray:
         """Return the known words of each text, weighted by rarity: (n, words), of length 1 or 0."""
@@ -61,9 +68,14 @@ class Alignment:
         return weighted
 
     def project(self, sentences: FloatArray, texts: Sequence[str]) -> FloatArray:
-        """Return the vectors of texts, whose sentences MiniLM has embedded: (n, size), length 1."""
-        inputs = np.hstack([sentences, self.bags(texts)])
-        units = gelu(inputs @ self.hidden.astype(np.float32).T + self.hidden_bias)
+        """Return the vectors of texts, whose sentences MiniLM has embedded: (n, size), length 1.
+
+        Sentences have no dimension where `reads_sentences` is false.
+        """
+        read = sentences if self.reads_sentences else sentences[:, :0]
+        units = np.hstack([read, self.bags(texts)])
+        if self.hidden.size:
+            units = gelu(units @ self.hidden.astype(np.float32).T + self.hidden_bias)
         found = units @ self.output.astype(np.float32).T + self.output_bias
         vectors: FloatArray = found / np.linalg.norm(found, axis=1, keepdims=True)
         return vectors

@@ -10,6 +10,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Final
 
+import numpy as np
 from sqlalchemy.orm import Session
 
 from backend.catalogue import word_alignments
@@ -49,16 +50,21 @@ class TextEncoder:
     def encode(self, generation: Generation, text: str) -> Said:
         """Return the vector of a text.
 
-        Raises WordsUnavailable where the text model is not installed, or nothing has been learnt
-        for the embedder of this generation.
+        Raises WordsUnavailable where nothing has been learnt for the embedder of this generation,
+        where the text model is needed and not installed, and where words alone are read and none of
+        them is known.
         """
+        alignment = self._learnt(generation)
+        if alignment is not None and not alignment.reads_sentences:
+            return _say_words(alignment, text)
         model = self._model()
-        alignment = self._alignment(generation)
+        if alignment is None:
+            alignment = _shipped(generation.fingerprint, generation.embedder)
         vector = alignment.project(model.encode([text]), [text])[0]
         return Said(vector, alignment.lengths)
 
-    def _alignment(self, generation: Generation) -> Alignment:
-        """Return what was learnt on this catalogue, or else what ships for this embedder."""
+    def _learnt(self, generation: Generation) -> Alignment | None:
+        """Return what was learnt on this catalogue, None if nothing was."""
         fingerprint = generation.fingerprint
         with self._db.read() as session:
             at = word_alignments.stored_at(session, fingerprint)
@@ -66,7 +72,7 @@ class TextEncoder:
                 return kept
             data = word_alignments.load(session, fingerprint) if at is not None else None
         if at is None or data is None:
-            return _shipped(fingerprint, generation.embedder)
+            return None
         alignment = Alignment.from_bytes(data)
         with self._lock:
             while len(self._kept) >= MOST_KEPT:
@@ -77,11 +83,20 @@ class TextEncoder:
 
 def can_encode(session: Session, generation: Generation) -> bool:
     """Tell, without loading anything, whether texts can be compared with this generation."""
-    if find_spec(minilm.PACKAGE) is None:
-        return False
     fingerprint = generation.fingerprint
+    if find_spec(minilm.PACKAGE) is None:
+        return word_alignments.reads_words_alone(session, fingerprint)
     is_learnt = word_alignments.stored_at(session, fingerprint) is not None
     return is_learnt or shipped_file(fingerprint).is_file()
+
+
+def _say_words(alignment: Alignment, text: str) -> Said:
+    if not alignment.bags([text]).any():
+        raise WordsUnavailable(
+            "no word of this text stands in the names of this catalogue, and without the extra "
+            f"`text` only these are known: {minilm.EXTRA}, then `lookalike adapt`"
+        )
+    return Said(alignment.project(np.empty((1, 0), np.float32), [text])[0], alignment.lengths)
 
 
 @cache

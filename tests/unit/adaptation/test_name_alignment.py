@@ -1,0 +1,73 @@
+"""What the words of names look like: learnt without a gradient, judged on names left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from backend.adaptation.name_alignment import FEWEST_NAMES, Named, learn_words
+from backend.embedders import Block, FloatArray
+from backend.embedders.words import Alignment
+
+BRANDS = [f"brand{number}" for number in range(20)]
+THINGS = [f"thing{number}" for number in range(20)]
+COUNT = 400
+BLOCKS = (Block("look", 0, 24), Block("colour", 24, 32))
+
+
+def named(*, count: int = COUNT, tell: bool = True) -> Named:
+    """Products whose vectors are the sum of those of a brand and of a thing, their names."""
+    random = np.random.default_rng(0)
+    of_brand, of_thing = random.normal(size=(2, 20, 32))
+    brand, thing = np.arange(count) % 20, np.arange(count) // 20
+    vectors = of_brand[brand] + of_thing[thing] + random.normal(0, 0.05, (count, 32))
+    vectors = vectors if tell else random.normal(size=(count, 32))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    names = [f"{BRANDS[one]} {THINGS[other]}" for one, other in zip(brand, thing, strict=True)]
+    labels = [[THINGS[other] for other in thing]]
+    return Named(names=names, labels=labels, vectors=vectors.astype(np.float32), blocks=BLOCKS)
+
+
+def lengths_of_texts(texts: Sequence[str]) -> FloatArray:
+    """Stand in for a text model: two numbers of each sentence."""
+    return np.array([[len(text), 1] for text in texts], np.float32)
+
+
+def test_names_that_were_left_out_find_their_products_by_words_alone() -> None:
+    learnt = learn_words(named(), None)
+    assert learnt is not None
+    assert learnt.is_useful
+    assert learnt.quality["name_recall@10"] > 0.9
+    assert learnt.quality["sentences"] is False
+    alignment = Alignment.from_bytes(learnt.alignment.to_bytes())
+    assert not alignment.reads_sentences
+    assert set(alignment.lengths) == {"look", "colour"}
+    scores = alignment.project(np.empty((1, 0), np.float32), ["Thing7"])[0] @ named().vectors.T
+    best = np.argsort(-scores)[:10]
+    assert {int(row) // 20 for row in best} == {7}  # a label, as the text
+
+
+def test_sentences_are_read_beside_words() -> None:
+    learnt = learn_words(named(), lengths_of_texts)
+    assert learnt is not None
+    assert learnt.alignment.reads_sentences
+    assert learnt.quality["name_recall@10"] > 0.9
+
+
+def test_names_that_say_nothing_are_not_kept() -> None:
+    learnt = learn_words(named(tell=False), None)
+    assert learnt is not None
+    assert not learnt.is_useful
+
+
+def test_what_is_as_good_already_stays() -> None:
+    first = learn_words(named(), None)
+    assert first is not None
+    again = learn_words(named(), None, known=first.alignment)
+    assert again is not None
+    assert not again.is_useful
+
+
+def test_few_names_teach_nothing() -> None:
+    assert learn_words(named(count=FEWEST_NAMES - 1), None) is None
