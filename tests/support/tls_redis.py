@@ -18,15 +18,18 @@ from support.servers import free_port, redis_server, wait_for
 
 @contextmanager
 def wrapped_redis(folder: Path, certificate: Path, key: Path) -> Iterator[int]:
-    """A Redis server without TLS behind a listener that has it: the listener's port."""
+    """A Redis server without TLS behind a outer that has it: the outer's port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    with redis_server(folder / "redis") as server, socket.create_server(("127.0.0.1", 0)) as door:
-        accept = threading.Thread(target=_accept, args=(door, context, server.port), daemon=True)
+    with (
+        redis_server(folder / "redis") as server,
+        socket.create_server(("127.0.0.1", 0)) as outer,
+    ):
+        accept = threading.Thread(target=_accept, args=(outer, context, server.port), daemon=True)
         accept.start()
-        yield door.getsockname()[1]
+        yield outer.getsockname()[1]
         with suppress(OSError):
-            door.shutdown(socket.SHUT_RDWR)
+            outer.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager
@@ -69,10 +72,10 @@ def _installed() -> str | None:
     return shutil.which("redis-server", path="/usr/local/bin:/usr/bin")
 
 
-def _accept(door: socket.socket, context: ssl.SSLContext, port: int) -> None:
+def _accept(outer: socket.socket, context: ssl.SSLContext, port: int) -> None:
     while True:
         try:
-            plain, _ = door.accept()
+            plain, _ = outer.accept()
         except OSError:
             return
         threading.Thread(target=_serve, args=(plain, context, port), daemon=True).start()

@@ -272,7 +272,7 @@ def test_a_key_in_use_is_looked_up_once_in_a_while_and_written_once(db: Database
     assert seen == ["SELECT"]
 
 
-def test_a_revoked_key_opens_the_door_no_longer_than_it_is_remembered(db: Database) -> None:
+def test_a_revoked_key_is_accepted_no_longer_than_it_is_remembered(db: Database) -> None:
     cache, made = KeyCache(db, seconds=0.1), create(db)
     cache.find(made.token)
     revoke(db, made.key.prefix)

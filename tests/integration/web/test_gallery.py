@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from PIL import Image
-from sqlalchemy import event, select
+from sqlalchemy import select
 from support.image_files import colour_image
 from support.keys import make_key
 from support.pages import HTML, link_of, pages_of, part, read, skus_in, token_in
+from support.rows import traced
 from support.shop import PROBLEM, Shop, stock
 
 from backend.access.scope import Scope
@@ -134,22 +135,17 @@ def test_names_are_found_by_words_in_any_case_and_signs_of_sql_are_letters(
 def test_a_long_catalogue_is_read_by_pages_that_begin_behind_the_last_one(shop: Shop) -> None:
     stock(shop.db, shop.generation, 2 * MOST + 5)
     browser = pages_of(shop)
-    statements: list[str] = []
-    event.listen(
-        shop.db.engine,
-        "before_cursor_execute",
-        lambda _c, _cursor, statement, *_: statements.append(statement),
-    )
-    first = read(browser, "/")
-    second = read(browser, link_of(first, "more"))
-    third = read(browser, link_of(second, "more"))
+    with traced(shop.db) as statements:
+        first = read(browser, "/")
+        second = read(browser, link_of(first, "more"))
+        third = read(browser, link_of(second, "more"))
 
     shown = [*skus_in(first), *skus_in(second), *skus_in(third)]
     assert shown == [f"s{n}" for n in range(1, 2 * MOST + 6)]
     assert len(skus_in(first)) == MOST
     assert 'id="more"' not in third
     assert not [it for it in statements if "count(" in it.lower() and "FROM products" in it]
-    assert all(" OFFSET 0" in it or "OFFSET ?" in it for it in statements if "OFFSET" in it)
+    assert all(it.endswith("OFFSET 0") for it in statements if "OFFSET" in it)
 
 
 def test_what_a_shop_writes_is_text_and_no_markup(wardrobe: Shop, browser: FlaskClient) -> None:
