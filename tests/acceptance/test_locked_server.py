@@ -22,7 +22,7 @@ def test_commands_work_beside_a_locked_server_which_tells_nobody_its_keys(
         shop.start("serve", "--host", "0.0.0.0", "--port", "0", name="api")
         url = wait_for(lambda: shop.url, seconds=PATIENCE_SECONDS)
         headers = bearer(make_key(shop.services, Scope.INGEST))
-        wait_for(lambda: '"event": "serving"' in shop.log_of("api"), seconds=PATIENCE_SECONDS)
+        wait_for(lambda: '"event":"serving"' in shop.log_of("api"), seconds=PATIENCE_SECONDS)
         assert requests.get(f"{url}/v1/status", timeout=PATIENCE_SECONDS).status_code == 401
         with requests.Session() as session:
             session.headers.update(headers)

@@ -25,7 +25,7 @@ from typer.testing import CliRunner
 from backend import cli
 
 BLOCK = re.compile(r"^( *)```console\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
-LOG = re.compile(r'\d{4}-\d\d-\d\d[ T]|\{.*"event": ')
+LOG = re.compile(r'\d{4}-\d\d-\d\d[ T]|\{.*"event":')
 FRACTION = re.compile(r"\d+\.\d+")
 SHELL = re.compile(r"[|><&;\n*]|\$\(")
 SERVERS = ("lookalike serve", "lookalike demo", "make demo")
