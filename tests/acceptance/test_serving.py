@@ -111,7 +111,7 @@ def test_a_server_that_is_stopped_while_its_embedder_loads_does_not_wait_for_it(
     wait_for(lives, seconds=PATIENCE_SECONDS)
     assert shop.end("api") == 0
     said = shop.log_of("api")
-    assert '"loading": true' in said, "it ended before the embedder was there"
+    assert '"loading":true' in said, "it ended before the embedder was there"
     assert "Traceback" not in said
 
 
