@@ -26,6 +26,12 @@ MAX_CACHED: Final = 16
 SAME: Final = 2
 """Levels of 255 by which a profile may differ from sRGB and still be taken for it."""
 
+COARSE: Final = 4
+"""Levels of sRGB between the numbers 0 and 1 from which dark tones count as coarse.
+
+Linear light has 13, an exponent of 1.2 has 4, and one of 1.4 has 1.
+"""
+
 COLOUR_SPACES: Final = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK", "LAB": "Lab"}
 DEVICE_CLASSES: Final = {"mntr", "scnr", "prtr", "spac"}
 
@@ -65,6 +71,14 @@ def mode_to_convert(image: Image.Image) -> str:
 def is_changed_by(profile: bytes | None, mode: str) -> bool:
     """Tell whether pixels of a mode ("RGB", "L", "CMYK", "LAB") change when they are converted."""
     return transform_for(profile, mode) is not None
+
+
+def has_coarse_tones(profile: bytes) -> bool:
+    """Tell whether the number 1 of 255 may be brighter than COARSE levels of sRGB less one."""
+    transform = transform_for(profile, "RGB")
+    if transform is None:
+        return False
+    return max(transform.apply(Image.new("RGB", (1, 1), (1, 1, 1))).tobytes()) >= COARSE - 1
 
 
 def convert(image: Image.Image, profile: bytes | None) -> Image.Image:

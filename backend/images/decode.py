@@ -15,7 +15,7 @@ from typing import Final
 from PIL import ExifTags, Image, ImageOps, JpegImagePlugin, TiffImagePlugin
 
 from backend.errors import CorruptImage, ImageTooLarge, NotAnImage
-from backend.images import colour, formats, heif, jpeg, linear_light, png
+from backend.images import colour, formats, heif, jpeg, png
 from backend.images.box import Box
 from backend.images.limits import ImageLimits
 from backend.images.opening import BROKEN, FORMATS, Opened, Size, open_image
@@ -244,7 +244,12 @@ def _convert_finely(
     image: Image.Image, profile: bytes | None, target: Size | None
 ) -> Image.Image | None:
     """Convert an image whose dark tones are coarse, at twice the target; None for any other."""
-    space = linear_light.read_space(profile) if profile and image.mode == "RGB" else None
+    if not profile or image.mode != "RGB" or not colour.has_coarse_tones(profile):
+        return None
+    # Such images are rare, and every decoder would start later for NumPy.
+    from backend.images import linear_light  # noqa: PLC0415
+
+    space = linear_light.read_space(profile)
     if space is None:
         return None
     height, width = target or (image.height, image.width)

@@ -22,14 +22,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from backend.images.colour import COARSE
+
 Floats: TypeAlias = npt.NDArray[np.float32]
 Table: TypeAlias = npt.NDArray[np.float64]
-
-COARSE: Final = 4.0
-"""Levels of sRGB between the numbers 0 and 1 from which dark tones count as coarse.
-
-Linear light has 13, an exponent of 1.2 has 4, and one of 1.4 has 1.
-"""
 
 MOST_PIXELS: Final = 1 << 20
 """What is larger after it has been shrunk is for people to look at, and stays as it is."""

@@ -20,6 +20,8 @@ from backend.queue import Stage, waits_for
 from workers.app import make_app
 from workers.names import Queue
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def lone(tmp_path: Path, postgres_url: str) -> Iterator[Installation]:

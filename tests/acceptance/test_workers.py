@@ -25,6 +25,8 @@ from workers import names
 from workers.app import make_app
 from workers.names import Queue
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory, postgres_url: str) -> Iterator[Installation]:

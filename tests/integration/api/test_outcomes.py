@@ -223,7 +223,8 @@ def test_the_report_shows_shares_with_intervals(
     assert look["add_to_cart"][0] == 0
     assert (new["click_through"], new["cold"]) == (None, 0.0)
     assert "50.0%" in run_command("report", "recommendations").stdout
-    (metric,) = read_recommendations(services.db)
+    metric, by_arm = read_recommendations(services.db)
     samples = {tuple(it.labels.values()): it.value for it in metric.samples}
     assert samples["user", "look", "true", "clicks"] == 4
+    assert not by_arm.samples
     services.close()

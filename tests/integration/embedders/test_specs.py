@@ -353,6 +353,7 @@ def test_device_and_precision_leave_the_fingerprint_and_nearly_the_vector_alone(
     assert (exact.embed(GARMENTS) * fast.embed(GARMENTS)).sum(axis=1).min() >= 0.999
 
 
+@pytest.mark.slow
 def test_whatever_changes_the_vector_changes_the_fingerprint(tmp_path: Path) -> None:
     shipped = Pca.load(Path(sys.modules["backend.embedders"].__path__[0], "data", SHIPPED))
     other = Pca(mean=shipped.mean, components=shipped.components[::-1], provenance={})

@@ -42,6 +42,8 @@ from backend.lab.training.validation import Validator
 from backend.settings import Settings
 from sample_catalogue import make_sample
 
+pytestmark = pytest.mark.slow
+
 PRODUCTS = 72
 GENEROUS_SECONDS = 150
 

@@ -50,6 +50,7 @@ def test_groups_tell_what_to_ignore_on_groups_that_were_not_fitted_on() -> None:
     assert recalls["groups"] > recalls["whitened"] + 0.1
 
 
+@pytest.mark.slow
 def test_what_is_chosen_is_better_than_what_there_is() -> None:
     choice = choose(made_shop(), plain())
     assert choice.is_better

@@ -73,6 +73,7 @@ def test_axes_that_foretell_words_do_so_for_names_that_were_not_read() -> None:
     assert share_right(looks[read:]) < 0.9
 
 
+@pytest.mark.slow
 def test_words_are_chosen_where_they_help_products_whose_names_were_not_read() -> None:
     features, types = quiet_types()
     words = words_of_names([f"{THINGS[kind]} model{row}" for row, kind in enumerate(types)], [])

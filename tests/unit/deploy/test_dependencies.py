@@ -16,9 +16,15 @@ from support.places import ROOT
 
 SHIPPED = ("backend", "workers", "migrations")
 TRIED = (*SHIPPED, "tests", "examples", "benchmarks", "docs")
-OURS = {*SHIPPED, "sample_catalogue", "support", "shop_client", "lookalike_client", "manual"} | {
-    path.stem for path in (ROOT / "benchmarks").glob("*.py")
-}
+OURS = {
+    *SHIPPED,
+    "sample_catalogue",
+    "support",
+    "shop_client",
+    "lookalike_client",
+    "product_page",
+    "manual",
+} | {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
 NEVER_IMPORTED: Mapping[str, str] = {
     "build": "run as a program by a test",
     "check-jsonschema": "run as a program by a test",
