@@ -14,7 +14,7 @@ from backend.database.models import Generation
 from backend.errors import ImageError, LookalikeError
 from backend.images.local_files import is_remote
 from backend.images.store import SCHEME
-from backend.recommendations.examples import Waiting
+from backend.recommendations.examples import WaitingExample
 from backend.recommendations.history import Example
 from backend.vectors import Vector
 
@@ -39,7 +39,9 @@ class EmbeddedExamples:
     fault: LookalikeError | None = None
 
 
-def embed(generation: Generation, waiting: Sequence[Waiting], *, most: int) -> EmbeddedExamples:
+def embed(
+    generation: Generation, waiting: Sequence[WaitingExample], *, most: int
+) -> EmbeddedExamples:
     """Embed the first images of waiting products, as images of queries are embedded.
 
     An image that cannot be used leaves its product as it is: the worker will say why. After a fault

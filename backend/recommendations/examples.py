@@ -18,7 +18,7 @@ from backend.vectors import Vector
 
 
 @dataclass(frozen=True)
-class Waiting:
+class WaitingExample:
     """A named product whose image is still to be embedded, and what it is as an example."""
 
     sku: str
@@ -36,7 +36,7 @@ class Resolved:
 
     examples: Sequence[Example]
     unresolved: Mapping[str, str]
-    waiting: Sequence[Waiting] = ()
+    waiting: Sequence[WaitingExample] = ()
     vectors: Mapping[int, Vector]
 
 
@@ -55,7 +55,7 @@ def resolve(
         return NONE_NAMED
     rows = _read(session, generation, list(names))
     stored = _stored_vectors(session, generation, list(rows.values()))
-    examples, unresolved, waiting = list[Example](), dict[str, str](), list[Waiting]()
+    examples, unresolved, waiting = list[Example](), dict[str, str](), list[WaitingExample]()
     for name, sku in names.items():
         row = rows.get(name)
         if row is None or row.removed_at is not None:
@@ -68,7 +68,7 @@ def resolve(
             continue
         unresolved[sku] = State(row.state).value
         if _may_be_embedded(row) and weight:
-            waiting.append(Waiting(sku, row.image_uri, example))
+            waiting.append(WaitingExample(sku, row.image_uri, example))
     return Resolved(
         examples=[it for it in examples if it.weight],
         unresolved=unresolved,

@@ -82,8 +82,8 @@ def rank(
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A place of a list: a candidate of a taste. Without `reason`, it is told by its score."""
+class RankedProduct:
+    """A product of a list: a candidate of a taste. Without `reason`, its score tells the reason."""
 
     product_id: int
     ranked: RankedTaste
@@ -94,7 +94,7 @@ class Place:
 class Places(Sequence[Chosen]):
     """A list whose products get their reasons when they are read."""
 
-    def __init__(self, places: Sequence[Place], rest: Sequence[Chosen] = ()) -> None:
+    def __init__(self, places: Sequence[RankedProduct], rest: Sequence[Chosen] = ()) -> None:
         self._places, self._rest = places, rest
 
     def __len__(self) -> int:

@@ -30,7 +30,7 @@ from backend.recommendations.chosen import Because, Chosen, Reason
 from backend.recommendations.history import Example, History
 from backend.recommendations.pairs import PairRows
 from backend.recommendations.popularity import Popular
-from backend.recommendations.ranking import Place, Places, RankedTaste, rank
+from backend.recommendations.ranking import Places, RankedProduct, RankedTaste, rank
 from backend.recommendations.tastes import Taste
 from backend.search.nearest_products import nearest_products
 from backend.vectors import Searchable, Vector
@@ -249,7 +249,7 @@ def _tastes(
     return tastes.clusters(vectors, weights, least_cosine=CLUSTER_COSINE)
 
 
-def _shared(ranked: Sequence[RankedTaste], wanted: Wanted) -> list[Place]:
+def _shared(ranked: Sequence[RankedTaste], wanted: Wanted) -> list[RankedProduct]:
     """Return the candidates of all tastes in one order, each taste with its share of the places."""
     taken: set[int] = set()
     left = [enumerate(each.ids.tolist()) for each in ranked]
@@ -259,24 +259,24 @@ def _shared(ranked: Sequence[RankedTaste], wanted: Wanted) -> list[Place]:
         if following is not None:
             at, product = following
             taken.add(product)
-            places.append(Place(product, ranked[which], at))
+            places.append(RankedProduct(product, ranked[which], at))
     return places
 
 
 def _with_unknown(
     reader: Reader,
-    places: Sequence[Place],
+    places: Sequence[RankedProduct],
     ranked: Sequence[RankedTaste],
     wanted: Wanted,
     *,
     now: datetime,
-) -> list[Place]:
+) -> list[RankedProduct]:
     """Put products that nobody has done anything with into a share of the places.
 
     They are drawn from the candidates of all tastes, and stand in drawn places.
     """
     candidates = {
-        int(each.ids[at]): Place(int(each.ids[at]), each, int(at), Reason.EXPLORED)
+        int(each.ids[at]): RankedProduct(int(each.ids[at]), each, int(at), Reason.EXPLORED)
         for each in ranked
         for at in each.looking()
     }
