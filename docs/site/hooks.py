@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -10,6 +11,8 @@ from mkdocs.structure.pages import Page
 
 from manual import figures, links, navigation, pages
 from manual.places import TITLES
+
+BLOCK_OF_CODE: Final = re.compile(r"<pre>(?=(?:<span></span>)?<code>)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -22,8 +25,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_content(html: str, page: Page, **_: Any) -> str:
-    """Put drawings into the page itself, where they take its colours, light or dark."""
-    return figures.inline(html, page.file.src_uri)
+    """Put drawings into the page itself, where they take its colours, light or dark.
+
+    The keyboard reaches blocks of code, since long lines are moved sideways.
+    """
+    reachable = BLOCK_OF_CODE.sub('<pre tabindex="0">', html)
+    return figures.inline(reachable, page.file.src_uri)
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+import threading
+from collections.abc import Iterator
+from functools import partial
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mkdocs.commands.build import build
 from mkdocs.config import load_config
+from support.browser import DESKTOP, PHONE, chromium, visit
 from support.places import ROOT
 
 from backend.settings import Settings
@@ -26,6 +32,8 @@ PAGES = [
         for name in ("settings", "cli", "operations", "problems", "metrics")
     ),
 ]
+READ = ("quick-start.html", "deploying.html", "concepts/embedding.html", "reference/problems.html")
+"""Pages of each kind: steps, long tables, drawings, and what is generated."""
 
 
 class Page(HTMLParser):
@@ -93,3 +101,35 @@ def test_a_drawing_is_a_part_of_its_page_and_takes_its_colours(manual: Path) -> 
     assert set(re.findall(r'class="(fig-[\w-]+)"', figure)) <= set(
         re.findall(r"\.(fig-[\w-]+)", sheet)
     )
+
+
+# --- in a browser --------------------------------------------------------------------------------
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves a folder, without a line for each request."""
+
+    def log_message(self, *_: Any) -> None:
+        """Write nothing."""
+
+
+@pytest.fixture(scope="module")
+def address(manual: Path) -> Iterator[str]:
+    """Where the manual is served."""
+    handler = partial(Quiet, directory=str(manual))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("screen", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_pages_can_be_used_by_everybody_and_fit_their_screen(
+    screen: dict[str, Any], address: str
+) -> None:
+    with chromium() as browser, visit(browser, address, **screen) as reader:
+        for page in READ:
+            reader.go(f"/{page}")
+            assert (page, reader.violations(), reader.is_too_wide) == (page, [], False)
