@@ -7,7 +7,6 @@ import hashlib
 import importlib
 import io
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -390,22 +389,18 @@ class Interrupted(Exception):
     """What a worker's soft time limit, or Ctrl-C, raises in the middle of anything."""
 
 
-def test_an_interrupted_image_does_not_leave_its_answer_to_the_next(hostile: DecoderPool) -> None:
+@pytest.mark.parametrize("moment", ["Decoder._answers", "_receive"], ids=["waiting", "answered"])
+def test_an_interrupted_image_does_not_leave_its_answer_to_the_next(
+    hostile: DecoderPool, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupt(*_: object) -> None:
         raise Interrupted
 
     hostile.decode_one(png(1), target=TARGET)
-    main = threading.main_thread().ident
-    assert main is not None
-    interruption = threading.Timer(0.1, signal.pthread_kill, (main, signal.SIGUSR1))
-    before = signal.signal(signal.SIGUSR1, interrupt)  # SIGALRM ends a test that takes too long
-    try:
-        interruption.start()
+    with monkeypatch.context() as patch:
+        patch.setattr(f"backend.images.decoder.{moment}", interrupt)
         with pytest.raises(Interrupted):
             hostile.decode_one(b"SLEEP 0.3", target=TARGET)
-    finally:
-        interruption.join()
-        signal.signal(signal.SIGUSR1, before)
 
     time.sleep(0.4)
     decoded = hostile.decode_one(png(2), target=TARGET)
