@@ -69,7 +69,7 @@ def make_app(settings: Settings) -> Celery:
 
 
 def _tls_of(url: str) -> dict[str, Any] | None:
-    """Return how a connection is proved, where the address does not say it itself.
+    """Return the TLS options of a broker whose address names none.
 
     Without it kombu accepts any certificate.
     """
