@@ -93,7 +93,8 @@ def rank(
     ids = np.unique(np.concatenate((near, own.other)))
     look = np.zeros(len(ids))
     look[ids.searchsorted(near)] = LOOK * np.maximum(0.0, cosines) ** 2
-    together = np.bincount(ids.searchsorted(own.other), shares, len(ids))
+    at = ids.searchsorted(own.other)
+    together = np.bincount(at, weights=shares, minlength=len(ids)).astype(np.float64, copy=False)
     order = (-(look + together)).argsort(kind="stable")
     return RankedTaste(taste, members, ids[order], look[order], together[order], own, shares)
 
