@@ -38,7 +38,6 @@ from backend.catalogue import skus
 from backend.database.models import Generation
 from backend.errors import LookalikeError
 from backend.search.query import Answer, Query
-from backend.search.reasons import explain_list
 from backend.vectors import Vector
 from backend.vectors.image_points import MOST_IMAGES
 
@@ -212,7 +211,7 @@ def by_sku(sku: str, query: Query, fields: list[str], cursor: str | None = None)
     about = skus.normalise(sku)
     query = continued(query, cursor, about)
     answer = services().similar.to_product(sku, query)
-    return _written(answer, query, fields, about, is_about_product=True)
+    return _written(answer, query, fields, about)
 
 
 def _check_alone(query: Query) -> None:
@@ -266,13 +265,10 @@ def _written(
     query: Query,
     fields: list[str],
     *about: object,
-    is_about_product: bool = False,
 ) -> Json:
     ours = services()
     noticed = ours.recall.notice(answer.search)
     structlog.contextvars.bind_contextvars(filter=noticed.shape, search_mode=noticed.mode)
-    if query.explain:
-        answer = _explained(answer, query, is_about_product=is_about_product)
     return write_answer(
         answer,
         coverage=ours.coverage.known(answer.generation).share,
@@ -281,12 +277,3 @@ def _written(
         request_id=g.request_id,
         took_ms=took_ms(),
     )
-
-
-def _explained(answer: Answer, query: Query, *, is_about_product: bool) -> Answer:
-    """Return the answer with its reasons; of a query by a product, that is left out first."""
-    found = services()
-    product_id = answer.search.exclude[0] if is_about_product else None
-    index = found.indexes.of(answer.generation)
-    with found.db.query() as connection:
-        return explain_list(connection, index, answer, query, product_id=product_id)

@@ -60,6 +60,16 @@ class Query:
     box: Box | None = None
     min_match: float | None = None
 
+    @property
+    def needs_vectors(self) -> bool:
+        """Whether the vectors of the products are needed."""
+        return bool(self.shaping.diversity or self.explain)
+
+    @property
+    def needs_product(self) -> bool:
+        """Whether the fields of the query product are needed, beside its vector."""
+        return bool(self.shaping.restrict or self.explain)
+
     @cached_property
     def options(self) -> str:
         """What decides which products the list has, as text, without what the list is about."""
