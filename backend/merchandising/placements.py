@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Select, Text, bindparam, cast, delete, select
+from sqlalchemy import Text, bindparam, cast, delete, select
 from sqlalchemy.orm import Session
 
 from backend.database import clock
@@ -54,9 +54,8 @@ def find(connection: Reader, name: str) -> Stored | None:
     return Stored(*rows[0]) if rows else None
 
 
-_STORED: Final[Select[Any]] = select(
-    Placement.version, cast(Placement.settings, Text).label("settings")
-).where(Placement.name == bindparam("name"))
+_COLUMNS: Final[list[Any]] = [Placement.version, cast(Placement.settings, Text).label("settings")]
+_STORED: Final = select(*_COLUMNS).where(Placement.name == bindparam("name"))
 
 
 def listed(session: Session) -> list[Placement]:
