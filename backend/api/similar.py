@@ -20,6 +20,7 @@ from backend.api.remembered import Remembered
 from backend.api.request_log import took_ms
 from backend.api.schemas import Json
 from backend.api.schemas.body import read_body
+from backend.api.schemas.placement import is_current
 from backend.api.schemas.problem import ProblemFault
 from backend.api.schemas.query import QueryReader
 from backend.api.schemas.shaping import NO_PRODUCT
@@ -170,18 +171,21 @@ class _Read(NamedTuple):
 def _read_asked() -> _Read:
     """Read the query string of this request, unless it was read before.
 
-    What a placement is, and which attributes there are, may change; a page is asked for once.
+    Which attributes there are may change, and a page is asked for once. Whether a placement has
+    changed is looked up.
     """
     remembered: Remembered[_Read] = current_app.extensions[REMEMBERED]
     sent = asked().query_string
     if (known := remembered.get(sent)) is not None:
-        return known
+        placement = known.query.placement
+        if placement is None or is_current(placement):
+            return known
     reader = QueryReader.of_request()
     image = reader.integer_or_none("image", least=1, most=MOST_IMAGES)
     cursor = reader.text("cursor")
     query, fields = read_query(reader, filterable())
     read = _Read(replace(query, image=image), fields, cursor)
-    if query.placement is None and cursor is None and not reader.checks_attributes:
+    if cursor is None and not reader.checks_attributes:
         remembered.keep(sent, read)
     return read
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from backend.database.models import Generation, utcnow
@@ -209,7 +209,7 @@ def finish_answer(
         curve = _curve(generation, query)
         meta["min_match_score"] = None if curve is None else curve.score_of(query.min_match)
     if query.placement:
-        meta["placement"] = asdict(query.placement)
+        meta["placement"] = query.placement.shown()
     has_more = found.has_more or len(found.items) > len(items)
     answer = Answer(
         items=items, generation=generation, meta=meta, search=found.search, has_more=has_more

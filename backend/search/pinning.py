@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from backend.search.found import (
 )
 from backend.search.recall_monitor import Search
 from backend.search.ruling import Ruling, Unpinned
+from backend.search.statements import read_json
 from backend.search.stored_vectors import as_units, has_vector
 from backend.vectors import Hit, Vector, VectorIndex
 from backend.vectors.image_points import point_ids, product_of
@@ -66,7 +67,7 @@ class Candidates:
         self._read.update(unread)
         firsts = [found[0] for found in rows.values()]
         images = self.generation.most_images or 1
-        kept = [row for row in firsts if images == 1 and has_vector(row, slot=0)]
+        kept = [row for row in firsts if has_vector(row, slot=0) and not _has_further(row)]
         for row, vector in zip(kept, as_units([row.vector for row in kept]), strict=True):
             self._points[row.id] = {row.id: vector}
         others = point_ids([row.id for row in firsts if row.id not in self._points], images)
@@ -88,6 +89,11 @@ class Candidates:
             return "it is not indexed yet"
         best = max(found, key=lambda it: it.score)
         return best if weighed is None else replace(best, score=weighed.score_of(best.score))
+
+
+def _has_further(row: Any) -> bool:
+    """Tell whether a product has points of further images."""
+    return bool(read_json(row.more_digests))
 
 
 def _cosine(vector: Vector, weighed: Weighed | None) -> float:

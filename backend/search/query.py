@@ -26,6 +26,12 @@ class PlacementUsed:
 
     name: str
     version: int
+    settings: str = field(default="", repr=False)
+    """As JSON. A placement that was removed and made anew has its first version again."""
+
+    def shown(self) -> dict[str, Any]:
+        """Return what an answer says of it."""
+        return {"name": self.name, "version": self.version}
 
 
 @dataclass(frozen=True, kw_only=True)

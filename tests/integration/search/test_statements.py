@@ -181,6 +181,33 @@ def test_a_shaped_list_takes_few_statements_and_few_calls(
     assert len(found) == statements, found
 
 
+def test_a_placement_takes_one_small_statement_and_the_pins_of_its_rules_another(
+    asked: tuple[Shop, FlaskClient],
+) -> None:
+    shop, client = asked
+    index = shop.index
+    shop.client.put("/v1/admin/placements/cart", json={"limit": 3, "exclude": ["several"]})
+    rules = [
+        {"action": "hide", "filter": {"year": 2012}},
+        {"action": "boost", "filter": {"brand": "b4"}, "condition": {"gender": "Men"}},
+        {"action": "pin", "skus": ["0004"]},
+    ]
+    made = [shop.client.post("/v1/admin/rules", json={**it, "placement": "cart"}) for it in rules]
+    path = "/v1/products/0001/similar?placement=cart"
+    try:
+        client.get(path)  # reads the rules
+        with noted_statements(shop) as found, noted_calls(index) as called:
+            items = client.get(path).json["items"]
+    finally:
+        for each in made:
+            shop.client.delete(f"/v1/admin/rules/{each.json['id']}")
+        shop.client.delete("/v1/admin/placements/cart")
+    assert [item["sku"] for item in items] == ["0004", "0003"]
+    assert called == ["nearest"]
+    assert all(isinstance(each, str) for each in found), "the ORM was asked"
+    assert len(found) == 4, found
+
+
 def test_rules_in_force_cost_no_statement(asked: tuple[Shop, FlaskClient]) -> None:
     shop, client = asked
     hide = {"action": "hide", "skus": ["0004"]}
