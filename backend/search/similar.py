@@ -128,6 +128,14 @@ class SimilarProducts:
     def _read(self, connection: Reader, sku: str, query: Query) -> Asked:
         if query.after is not None:
             return read_again(connection, self.active, sku, query.after, exclude=query.exclude)
+        if query.generation_id is not None:
+            at = Position(generation_id=query.generation_id)
+            [found] = read_each(connection, self.active, [sku], exclude=query.exclude, position=at)[
+                1
+            ]
+            if isinstance(found, LookalikeError):
+                raise found
+            return found
         return read_product(connection, self.active, sku, image=query.image, exclude=query.exclude)
 
     def _to_image(
