@@ -21,6 +21,7 @@ from backend.api.replay import note_similar
 from backend.api.request_log import took_ms
 from backend.api.schemas import Json
 from backend.api.schemas.body import read_body
+from backend.api.schemas.placement import is_current
 from backend.api.schemas.problem import ProblemFault
 from backend.api.schemas.query import QueryReader
 from backend.api.schemas.shaping import NO_PRODUCT
@@ -46,7 +47,6 @@ from backend.catalogue import skus
 from backend.database.models import Generation
 from backend.errors import LookalikeError
 from backend.search.query import Answer, Query
-from backend.search.reasons import explain_list
 from backend.vectors import Vector
 from backend.vectors.image_points import MOST_IMAGES
 
@@ -184,19 +184,21 @@ class _Read(NamedTuple):
 def _read_asked() -> _Read:
     """Read the query string of this request, unless it was read before.
 
-    What a placement is, and which attributes there are, may change; a page is asked for once.
+    Which attributes there are may change, and a page is asked for once. Whether a placement has
+    changed is looked up.
     """
     remembered: Remembered[_Read] = current_app.extensions[REMEMBERED]
     sent = asked().query_string
     if (known := remembered.get(sent)) is not None:
-        return known
+        placement = known.query.placement
+        if placement is None or is_current(placement):
+            return known
     reader = QueryReader.of_request()
     image = reader.integer_or_none("image", least=1, most=MOST_IMAGES)
     cursor, asker = reader.text("cursor"), asker_of(reader)
     query, fields = read_query(reader, filterable(), place=asker.place)
     read = _Read(replace(query, image=image), fields, cursor, asker)
-    is_for_all = query.placement is None and cursor is None and not asker.is_known
-    if is_for_all and not reader.checks_attributes:
+    if cursor is None and not asker.is_known and not reader.checks_attributes:
         remembered.keep(sent, read)
     return read
 
@@ -236,7 +238,7 @@ def by_sku(
     if asker.split.generation_id is not None:
         query, asker = _in_generation(query, asker)
     answer = services().similar.to_product(sku, query)
-    return _written(answer, query, fields, about, is_about_product=True, asker=asker)
+    return _written(answer, query, fields, about, asker=asker)
 
 
 def _in_generation(query: Query, asker: Asker) -> tuple[Query, Asker]:
@@ -305,14 +307,11 @@ def _written(
     query: Query,
     fields: list[str],
     *about: object,
-    is_about_product: bool = False,
     asker: Asker,
 ) -> Json:
     ours = services()
     noticed = ours.recall.notice(answer.search)
     structlog.contextvars.bind_contextvars(filter=noticed.shape, search_mode=noticed.mode)
-    if query.explain:
-        answer = _explained(answer, query, is_about_product=is_about_product)
     answer.meta.update(asker.split.shown())
     written = write_answer(
         answer,
@@ -325,12 +324,3 @@ def _written(
     if asker.split.experiment is not None:
         note_similar(written, answer.items, asker)
     return written
-
-
-def _explained(answer: Answer, query: Query, *, is_about_product: bool) -> Answer:
-    """Return the answer with its reasons; of a query by a product, that is left out first."""
-    found = services()
-    product_id = answer.search.exclude[0] if is_about_product else None
-    index = found.indexes.of(answer.generation)
-    with found.db.query() as connection:
-        return explain_list(connection, index, answer, query, product_id=product_id)
