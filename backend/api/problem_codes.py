@@ -152,7 +152,10 @@ def all_codes() -> list[ProblemCode]:
     found = {kind.code: kind for kind in _kinds(LookalikeError) if "code" in vars(kind)}
     of_errors = [ProblemCode(it, status_of(kind), _meaning(kind)) for it, kind in found.items()]
     of_requests = [ProblemCode(it, *rest) for it, rest in _OF_REQUESTS.items()]
-    of_http = [ProblemCode(it, status, "A general HTTP error, not one of this API.") for status, it in HTTP.items()]
+    of_http = [
+        ProblemCode(it, status, "A general HTTP error, not one of this API.")
+        for status, it in HTTP.items()
+    ]
     of_http.append(ProblemCode(OTHER_HTTP, 400, "Any other general HTTP error."))
     by_code = {it.code: it for it in (*of_http, *of_errors, *of_requests)}
     return sorted(by_code.values(), key=lambda it: (it.status, it.code))
