@@ -1,4 +1,4 @@
-"""The embedded database as a file: how it is opened, waited for, and missed.
+"""The embedded database as a file: opening it, waiting for its lock, and noticing that it is gone.
 
 Readers never wait for a writer, because SQLite keeps a write-ahead log. Without it, which a network
 disk may not grant, they would: such a file is refused. A file that this process may not write is
