@@ -196,7 +196,7 @@ def run_app(app: WSGIApplication, environ: dict[str, Any]) -> HttpAnswer:
         if hasattr(result, "close"):
             result.close()
     answer.body = parts[0] if len(parts) == 1 else b"".join(parts)
-    if answer.status not in BODILESS and not any(n == b"content-length" for n, _ in answer.headers):
+    if answer.status not in BODILESS and b"content-length" not in dict(answer.headers):
         answer.headers.append((b"content-length", str(len(answer.body)).encode()))
     return answer
 
