@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
@@ -118,7 +118,7 @@ def write_list(
             ],
             "took_ms": took_ms(),
             **({"relaxed": dropped} if query.shaping.relax else {}),
-            **({"placement": asdict(query.placement)} if query.placement else {}),
+            **({"placement": query.placement.shown()} if query.placement else {}),
             **listed.split.shown(),
             **_said_of_rules(query, shown),
         },

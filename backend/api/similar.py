@@ -20,6 +20,7 @@ from backend.api.remembered import Remembered
 from backend.api.request_log import took_ms
 from backend.api.schemas import Json
 from backend.api.schemas.body import read_body
+from backend.api.schemas.placement import is_current
 from backend.api.schemas.problem import ProblemFault
 from backend.api.schemas.query import QueryReader
 from backend.api.schemas.shaping import NO_PRODUCT
@@ -38,7 +39,6 @@ from backend.catalogue import skus
 from backend.database.models import Generation
 from backend.errors import LookalikeError
 from backend.search.query import Answer, Query
-from backend.search.reasons import explain_list
 from backend.vectors import Vector
 from backend.vectors.image_points import MOST_IMAGES
 
@@ -171,18 +171,21 @@ class _Read(NamedTuple):
 def _read_asked() -> _Read:
     """Read the query string of this request, unless it was read before.
 
-    What a placement is, and which attributes there are, may change; a page is asked for once.
+    Which attributes there are may change, and a page is asked for once. Whether a placement has
+    changed is looked up.
     """
     remembered: Remembered[_Read] = answering().extensions[REMEMBERED]
     sent = asked().query_string
     if (known := remembered.get(sent)) is not None:
-        return known
+        placement = known.query.placement
+        if placement is None or is_current(placement):
+            return known
     reader = QueryReader.of_request()
     image = reader.integer_or_none("image", least=1, most=MOST_IMAGES)
     cursor = reader.text("cursor")
     query, fields = read_query(reader, filterable())
     read = _Read(replace(query, image=image), fields, cursor)
-    if query.placement is None and cursor is None and not reader.checks_attributes:
+    if cursor is None and not reader.checks_attributes:
         remembered.keep(sent, read)
     return read
 
@@ -212,7 +215,7 @@ def by_sku(sku: str, query: Query, fields: list[str], cursor: str | None = None)
     about = skus.normalise(sku)
     query = continued(query, cursor, about)
     answer = services().similar.to_product(sku, query)
-    return _written(answer, query, fields, about, is_about_product=True)
+    return _written(answer, query, fields, about)
 
 
 def _check_alone(query: Query) -> None:
@@ -266,13 +269,10 @@ def _written(
     query: Query,
     fields: list[str],
     *about: object,
-    is_about_product: bool = False,
 ) -> Json:
     ours = services()
     noticed = ours.recall.notice(answer.search)
     structlog.contextvars.bind_contextvars(filter=noticed.shape, search_mode=noticed.mode)
-    if query.explain:
-        answer = _explained(answer, query, is_about_product=is_about_product)
     return write_answer(
         answer,
         coverage=ours.coverage.known(answer.generation).share,
@@ -281,12 +281,3 @@ def _written(
         request_id=noted().request_id,
         took_ms=took_ms(),
     )
-
-
-def _explained(answer: Answer, query: Query, *, is_about_product: bool) -> Answer:
-    """Return the answer with its reasons; of a query by a product, that is left out first."""
-    found = services()
-    product_id = answer.search.exclude[0] if is_about_product else None
-    index = found.indexes.of(answer.generation)
-    with found.db.query() as connection:
-        return explain_list(connection, index, answer, query, product_id=product_id)

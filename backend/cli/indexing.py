@@ -107,7 +107,7 @@ def verify(
     if as_json:
         print_json(result)
     else:
-        _print_drift(result)
+        print_drift(result)
     raise typer.Exit(1 if result.get("drift") and not fix else 0)
 
 
@@ -144,7 +144,7 @@ def _print_replicas(generation: int, found: dict[str, Any]) -> None:
         out.print(escape(replica))
 
 
-def _print_drift(result: dict[str, Any]) -> None:
+def print_drift(result: dict[str, Any]) -> None:
     """Print what verify found: each kind of drift that occurs, with the first few ids."""
     from backend.indexing.drift import KINDS
 
@@ -160,6 +160,8 @@ def _print_drift(result: dict[str, Any]) -> None:
                 table.add_row(kind.key, f"{one[kind.key]:,}", first, kind.meaning)
         if table.rows:
             out.print(table)
+    if not result["generations"]:
+        out.print("There is no index generation yet, so there is nothing to compare.")
     if result["drift"]:
         out.print("Repaired." if result["fixed"] else "`lookalike verify --fix` repairs this.")
 

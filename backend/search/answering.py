@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from backend.database.models import Generation, utcnow
@@ -175,7 +175,8 @@ def _relax(
         found = begin_search(
             generation, weighed, relaxed, exclude, mode, pins={}, before=before, taken=taken
         )
-        collect(connection, index, [found], {}, images=query.shows_images)
+        images, vectors = query.shows_images, query.needs_vectors
+        collect(connection, index, [found], {}, images=images, vectors=vectors)
         more = _shown(index, StoredVectors(index), weighed, found, relaxed, limit=missing)
         items = [*items, *(replace(item, relaxed=tuple(dropped)) for item in more)]
         has_more = found.has_more or len(found.items) > len(more)
@@ -224,7 +225,7 @@ def finish_answer(
         curve = _curve(generation, query)
         meta["min_match_score"] = None if curve is None else curve.score_of(query.min_match)
     if query.placement:
-        meta["placement"] = asdict(query.placement)
+        meta["placement"] = query.placement.shown()
     has_more = found.has_more or len(found.items) > len(items)
     answer = Answer(
         items=items, generation=generation, meta=meta, search=found.search, has_more=has_more
@@ -298,4 +299,6 @@ def _finished(
         matches = curve.matches([item.score for item in items]).tolist()
         for item, match in zip(items, matches, strict=True):
             item.match = match
-    return explain(vectors, weighed, items) if query.explain and items else items
+    if query.explain:
+        explain(vectors, weighed, items)
+    return items

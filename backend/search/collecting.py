@@ -250,28 +250,38 @@ def collect(
     rows: dict[int, Rows],
     *,
     images: bool,
+    vectors: bool = False,
 ) -> None:
-    """Run several searches by turns; `rows` are those of products that were read before."""
+    """Run several searches by turns; `rows` are those of products that were read before.
+
+    With `vectors` the rows have them.
+    """
     under_way = list(searches)
     is_first = True
     while under_way:
         _ask(index, under_way, is_first=is_first)
         taking = under_way
         while taking:
-            _take(connection, taking, rows, images=images)
+            _take(connection, taking, rows, images=images, vectors=vectors)
             taking = [each for each in taking if each.next_products]
         under_way = [each for each in under_way if not each.is_over]
         is_first = False
 
 
 def _take(
-    connection: Reader, searches: Sequence[Collecting], rows: dict[int, Rows], *, images: bool
+    connection: Reader,
+    searches: Sequence[Collecting],
+    rows: dict[int, Rows],
+    *,
+    images: bool,
+    vectors: bool,
 ) -> None:
     """Take the next hits of each search, after their rows are read in one statement."""
     unread = set[int]().union(*[each.next_products for each in searches]) - rows.keys()
-    generation_id = searches[0].search.generation.id
+    generation = searches[0].search.generation
     rows |= dict.fromkeys(unread, NO_ROWS)  # also of those that are removed
-    rows |= read_rows(connection, generation_id, unread, images=images)
+    by = generation.fingerprint if vectors else None
+    rows |= read_rows(connection, generation.id, unread, images=images, vectors_by=by)
     for each in searches:
         each.take(rows, images=images)
 

@@ -58,12 +58,12 @@ class Weighed:
             return score
         return score / self.factor - ROUNDING
 
-    def similarities(self, stored: Vector) -> dict[str, float]:
-        """Return the cosine of each block to that of a stored vector."""
+    def similarities(self, stored: Vector) -> dict[str, list[float]]:
+        """Return the cosines of each block to those of stored vectors, (vectors, size)."""
         found = {}
         for name, (block, part) in self.parts.items():
-            other = stored[block.start : block.stop]
-            found[name] = float(part @ other) / float(np.linalg.norm(other))
+            others = stored[:, block.start : block.stop]
+            found[name] = (others @ part / np.linalg.norm(others, axis=1)).tolist()
         return found
 
 

@@ -98,27 +98,46 @@ class Neighbour:
 
     def value_of(self, field: str) -> Any:
         """Return a column by name, to compare it with a filter."""
-        return value_of_row(self.product, field)
+        value = getattr(self.product, field)
+        return read_json(value) if field == "attributes" else value
 
 
 def read_rows(
-    connection: Reader, generation_id: int, ids: Collection[int], *, images: bool
+    connection: Reader,
+    generation_id: int,
+    ids: Collection[int],
+    *,
+    images: bool,
+    vectors_by: str | None = None,
 ) -> dict[int, Rows]:
-    """Read all that an answer shows of some products, by id. Removed ones are left out."""
+    """Read all that an answer shows of some products, by id. Removed ones are left out.
+
+    With `vectors_by`, the fingerprint of an embedder, `vector` is the one that SQL keeps of the
+    image that a product was embedded by last.
+    """
     if not ids:
         return {}
-    parameters = {"generation_id": generation_id, "ids": list(ids)}
-    return _by_product(connection, statements.found(images=images), parameters)
+    parameters: dict[str, Any] = {"generation_id": generation_id, "ids": list(ids)}
+    if vectors_by is not None:
+        parameters["fingerprint"] = vectors_by
+    statement = statements.found(images=images, vectors=vectors_by is not None)
+    return _by_product(connection, statement, parameters)
 
 
 def read_rows_of_skus(
-    connection: Reader, generation_id: int, skus: Collection[str], *, images: bool
+    connection: Reader,
+    generation_id: int,
+    skus: Collection[str],
+    *,
+    images: bool,
+    vectors_by: str,
 ) -> dict[str, Rows]:
     """Do the same for products that are named by their skus."""
     if not skus:
         return {}
-    parameters = {"generation_id": generation_id, "skus": list(skus)}
-    rows = _by_product(connection, statements.found(images=images, by_sku=True), parameters)
+    parameters = {"generation_id": generation_id, "skus": list(skus), "fingerprint": vectors_by}
+    statement = statements.found(images=images, by_sku=True, vectors=True)
+    rows = _by_product(connection, statement, parameters)
     return {found[0].sku: found for found in rows.values()}
 
 

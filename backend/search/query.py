@@ -26,6 +26,12 @@ class PlacementUsed:
 
     name: str
     version: int
+    settings: str = field(default="", repr=False)
+    """As JSON. A placement that was removed and made anew has its first version again."""
+
+    def shown(self) -> dict[str, Any]:
+        """Return what an answer says of it."""
+        return {"name": self.name, "version": self.version}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +65,16 @@ class Query:
     ruling: Ruling = field(default_factory=Ruling)
     box: Box | None = None
     min_match: float | None = None
+
+    @property
+    def needs_vectors(self) -> bool:
+        """Whether the vectors of the products are needed."""
+        return bool(self.shaping.diversity or self.explain)
+
+    @property
+    def needs_product(self) -> bool:
+        """Whether the fields of the query product are needed, beside its vector."""
+        return bool(self.shaping.restrict or self.explain)
 
     @cached_property
     def options(self) -> str:
