@@ -17,6 +17,7 @@ from backend.api.image_addresses import check_query_addresses
 from backend.api.image_slots import image_slot
 from backend.api.problems import invalid_request, to_request_error
 from backend.api.remembered import Remembered
+from backend.api.replay import note_similar
 from backend.api.request_log import took_ms
 from backend.api.schemas import Json
 from backend.api.schemas.body import read_body
@@ -35,6 +36,13 @@ from backend.api.schemas.similar_items import (
     write_answer,
 )
 from backend.api.scopes import requires_scope
+from backend.api.splitting import (
+    NOBODY,
+    Asker,
+    asker_of,
+    tried_generation,
+    without_generation,
+)
 from backend.catalogue import skus
 from backend.database.models import Generation
 from backend.errors import LookalikeError
@@ -73,7 +81,7 @@ def register_remembered(app: Flask) -> None:
 def similar_to_product(sku: str) -> Json:
     """Find the products that look like this one."""
     read = _read_asked()
-    return by_sku(sku, read.query, read.fields, read.cursor)
+    return by_sku(sku, read.query, read.fields, read.cursor, asker=read.asker)
 
 
 @api.post(
@@ -105,13 +113,14 @@ def similar_to_image() -> Json:
             reader.refuse("cursor", "the body has it too")
         if body.image_uri is not None and (cursor or body.cursor):
             reader.refuse("cursor", TWICE)
-        query, fields = read_both(body, reader, filterable())
+        asker = asker_of(reader, user=body.user, visit=body.session, placement=body.placement)
+        query, fields = read_both(body, reader, filterable(), place=asker.place)
         cursor = cursor if body.cursor is None else body.cursor
         if body.sku is not None:
-            return by_sku(body.sku, query, fields, cursor)
+            return by_sku(body.sku, query, fields, cursor, asker=asker)
         if body.image_uri is not None and cursor is None:
-            return _by_address(body.image_uri, query, fields)
-        return by_text(query, fields, cursor)
+            return _by_address(body.image_uri, query, fields, asker)
+        return by_text(query, fields, cursor, asker=asker)
     if request.mimetype == "multipart/form-data":
         return _by_form()
     reader = QueryReader.of_request()
@@ -119,8 +128,11 @@ def similar_to_image() -> Json:
     image = request.get_data(cache=False)
     if cursor is not None and image:
         reader.refuse("cursor", TWICE)
-    query, fields = read_query(reader, filterable(), with_image=True)
-    return by_text(query, fields, cursor) if cursor else by_image(image, query, fields)
+    asker = asker_of(reader)
+    query, fields = read_query(reader, filterable(), with_image=True, place=asker.place)
+    if cursor:
+        return by_text(query, fields, cursor, asker=asker)
+    return by_image(image, query, fields, asker=asker)
 
 
 @api.post(
@@ -166,6 +178,7 @@ class _Read(NamedTuple):
     query: Query
     fields: list[str]
     cursor: str | None
+    asker: Asker
 
 
 def _read_asked() -> _Read:
@@ -182,10 +195,10 @@ def _read_asked() -> _Read:
             return known
     reader = QueryReader.of_request()
     image = reader.integer_or_none("image", least=1, most=MOST_IMAGES)
-    cursor = reader.text("cursor")
-    query, fields = read_query(reader, filterable())
-    read = _Read(replace(query, image=image), fields, cursor)
-    if cursor is None and not reader.checks_attributes:
+    cursor, asker = reader.text("cursor"), asker_of(reader)
+    query, fields = read_query(reader, filterable(), place=asker.place)
+    read = _Read(replace(query, image=image), fields, cursor, asker)
+    if cursor is None and not asker.is_known and not reader.checks_attributes:
         remembered.keep(sent, read)
     return read
 
@@ -204,18 +217,36 @@ def _by_form() -> Json:
         reader.refuse("cursor", TWICE)
     if (not cursor and [name for name, _ in files] != ["image"]) or reader.take("image"):
         reader.refuse("image", "the form must hold one file, under this name")
-    query, fields = read_query(reader, filterable(), with_image=True)
+    asker = asker_of(reader)
+    query, fields = read_query(reader, filterable(), with_image=True, place=asker.place)
     if cursor:
-        return by_text(query, fields, cursor)
-    return by_image(files[0][1].read(), query, fields)
+        return by_text(query, fields, cursor, asker=asker)
+    return by_image(files[0][1].read(), query, fields, asker=asker)
 
 
-def by_sku(sku: str, query: Query, fields: list[str], cursor: str | None = None) -> Json:
+def by_sku(
+    sku: str,
+    query: Query,
+    fields: list[str],
+    cursor: str | None = None,
+    *,
+    asker: Asker = NOBODY,
+) -> Json:
     """Return the products that look like a product, as JSON; raises as `to_product` does."""
     about = skus.normalise(sku)
     query = continued(query, cursor, about)
+    if asker.split.generation_id is not None:
+        query, asker = _in_generation(query, asker)
     answer = services().similar.to_product(sku, query)
-    return _written(answer, query, fields, about)
+    return _written(answer, query, fields, about, asker=asker)
+
+
+def _in_generation(query: Query, asker: Asker) -> tuple[Query, Asker]:
+    """Return the query in the generation that is tried: for a product's own vector there."""
+    if query.image is not None or query.text is not None:
+        return query, replace(asker, split=without_generation(asker.split))
+    tried, split = tried_generation(asker.split)
+    return replace(query, generation_id=tried.id if tried else None), replace(asker, split=split)
 
 
 def _check_alone(query: Query) -> None:
@@ -225,15 +256,17 @@ def _check_alone(query: Query) -> None:
         raise invalid_request([fault])
 
 
-def _by_address(uri: str, query: Query, fields: list[str]) -> Json:
+def _by_address(uri: str, query: Query, fields: list[str], asker: Asker) -> Json:
     _check_alone(query)
     check_query_addresses({"/image_uri": uri}, services().settings)
     with image_slot():
         data = services().fetch_image(uri)
-    return by_image(data, query, fields)
+    return by_image(data, query, fields, asker=asker)
 
 
-def by_text(query: Query, fields: list[str], cursor: str | None = None) -> Json:
+def by_text(
+    query: Query, fields: list[str], cursor: str | None = None, *, asker: Asker = NOBODY
+) -> Json:
     """Return the products that look as the text of the query says; raises as `to_text` does.
 
     With a cursor it is a further page of a query by a text, an image, or both.
@@ -241,10 +274,10 @@ def by_text(query: Query, fields: list[str], cursor: str | None = None) -> Json:
     _check_alone(query)
     query = continued(query, cursor)
     ask = services().similar.go_on if cursor else services().similar.to_text
-    return _written(ask(query), query, fields)
+    return _written(ask(query), query, fields, asker=_active_only(asker))
 
 
-def by_image(data: bytes, query: Query, fields: list[str]) -> Json:
+def by_image(data: bytes, query: Query, fields: list[str], *, asker: Asker = NOBODY) -> Json:
     """Return the products that look like the image in a file, as JSON.
 
     Raises as `to_image` does, and RequestError where too many images are being worked on.
@@ -261,7 +294,12 @@ def by_image(data: bytes, query: Query, fields: list[str]) -> Json:
     answer = found.similar.to_image(encode, data, query)
     if kinds[-1] is not None:
         answer.meta["image_kind"] = kinds[-1]
-    return _written(answer, query, fields)
+    return _written(answer, query, fields, asker=_active_only(asker))
+
+
+def _active_only(asker: Asker) -> Asker:
+    """Return who asks for a list of the active generation, whose encoders are loaded."""
+    return replace(asker, split=without_generation(asker.split))
 
 
 def _written(
@@ -269,11 +307,13 @@ def _written(
     query: Query,
     fields: list[str],
     *about: object,
+    asker: Asker,
 ) -> Json:
     ours = services()
     noticed = ours.recall.notice(answer.search)
     structlog.contextvars.bind_contextvars(filter=noticed.shape, search_mode=noticed.mode)
-    return write_answer(
+    answer.meta.update(asker.split.shown())
+    written = write_answer(
         answer,
         coverage=ours.coverage.known(answer.generation).share,
         fields=fields,
@@ -281,3 +321,6 @@ def _written(
         request_id=noted().request_id,
         took_ms=took_ms(),
     )
+    if asker.split.experiment is not None:
+        note_similar(written, answer.items, asker)
+    return written

@@ -129,6 +129,14 @@ class SimilarProducts:
         active, exclude, whole = self.active, query.exclude, self._needs_product(query)
         if (after := query.after) is not None:
             return read_again(connection, active, sku, after, exclude=exclude, whole=whole)
+        if query.generation_id is not None:
+            at = Position(generation_id=query.generation_id)
+            _, found = read_each(
+                connection, active, [sku], exclude=exclude, position=at, whole=whole
+            )
+            if isinstance(found[0], LookalikeError):
+                raise found[0]
+            return found[0]
         image = query.image
         return read_product(connection, active, sku, image=image, exclude=exclude, whole=whole)
 
