@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 import structlog
-from flask import Flask, current_app, g, request
+from flask import Flask, g, request
 from werkzeug.datastructures import MultiDict
 
 from backend.access.scope import Scope
 from backend.api import openapi, parameters
-from backend.api.context import asked, filterable, services
+from backend.api.context import answering, asked, filterable, noted, services
 from backend.api.cursors import continued, write_cursor
 from backend.api.image_addresses import check_query_addresses
 from backend.api.image_slots import image_slot
@@ -187,7 +187,7 @@ def _read_asked() -> _Read:
     Which attributes there are may change, and a page is asked for once. Whether a placement has
     changed is looked up.
     """
-    remembered: Remembered[_Read] = current_app.extensions[REMEMBERED]
+    remembered: Remembered[_Read] = answering().extensions[REMEMBERED]
     sent = asked().query_string
     if (known := remembered.get(sent)) is not None:
         placement = known.query.placement
@@ -318,7 +318,7 @@ def _written(
         coverage=ours.coverage.known(answer.generation).share,
         fields=fields,
         next_cursor=write_cursor(answer.position, query, *about),
-        request_id=g.request_id,
+        request_id=noted().request_id,
         took_ms=took_ms(),
     )
     if asker.split.experiment is not None:

@@ -53,6 +53,7 @@ from backend.search import found
 from backend.search.paging import MOST_SHOWN, Position
 from backend.search.query import MAX_LIMIT, Answer, Query
 from backend.search.query_text import LONGEST
+from backend.search.statements import SHOWN
 from backend.vectors import SearchMode
 from backend.vectors.image_points import MOST_IMAGES
 
@@ -598,14 +599,15 @@ def rules_of_item(item: found.Neighbour) -> list[Json]:
 
 def product_of_item(item: found.Neighbour, writer: ProductWriter) -> Json:
     """Return the product of an item as JSON, with the members that are wanted."""
-    columns = item.shown
+    row = item.product
+    columns = dict(zip(SHOWN, row, strict=False))
     if isinstance(columns["attributes"], str):  # JSON as SQLite keeps it: it need not be read
         columns["attributes"] = orjson.Fragment(columns["attributes"])
     return writer.write(
         columns,
         item.state,
         item.reason,
-        digest=item.product.image_digest,
+        digest=row.image_digest,
         images=item.images,
         errors=item.image_errors,
     )
@@ -614,7 +616,9 @@ def product_of_item(item: found.Neighbour, writer: ProductWriter) -> Json:
 def _write_item(item: found.Neighbour, writer: ProductWriter) -> Json:
     product = product_of_item(item, writer)
     written = {"sku": item.product.sku, "score": item.score, "product": product}
-    written |= shaped_members(item)
+    is_plain = item.match is None and item.group_size is None and item.boost is None
+    if not is_plain or item.pinned_by is not None or item.relaxed:
+        written |= shaped_members(item)
     if item.parts is not None:
         written["explain"] = {
             "parts": [part._asdict() for part in item.parts],
