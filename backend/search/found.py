@@ -113,8 +113,11 @@ def read_rows(
     *,
     images: bool,
     vectors_by: str | None = None,
+    columns: frozenset[str] | None = None,
 ) -> dict[int, Rows]:
     """Read all that an answer shows of some products, by id. Removed ones are left out.
+
+    With `columns`, these are read of SHOWN: enough to choose by, `complete` adds the rest.
 
     With `vectors_by`, the fingerprint of an embedder, `vector` is the one that SQL keeps of the
     image that a product was embedded by last.
@@ -124,7 +127,8 @@ def read_rows(
     parameters: dict[str, Any] = {"generation_id": generation_id, "ids": list(ids)}
     if vectors_by is not None:
         parameters["fingerprint"] = vectors_by
-    statement = statements.found(images=images, vectors=vectors_by is not None)
+    has_vectors = vectors_by is not None
+    statement = statements.found(images=images, vectors=has_vectors, columns=columns)
     return _by_product(connection, statement, parameters)
 
 
@@ -175,6 +179,21 @@ def neighbours(
             yield _neighbour(of_product, hit, images=images)
 
 
+def complete(
+    items: Sequence[Neighbour], rows: Mapping[int, Rows], *, images: bool
+) -> list[Neighbour]:
+    """Give items that have some columns their whole rows; leave out those that have none now."""
+    found = []
+    for item in items:
+        of_product = rows.get(item.product.id)
+        if of_product:
+            item.product = of_product[0]
+            if images:
+                item.images, item.image_errors = _images_of(of_product)
+            found.append(item)
+    return found
+
+
 def _has_point(row: Any, slot: int) -> bool:
     """Tell whether a product has the image of a point, and has not begun anew since."""
     if row.indexed_claim == FORMER_LIFE:  # removed, and begun anew: the point is still the old one
@@ -190,11 +209,16 @@ def _neighbour(rows: Sequence[Any], hit: Hit, *, images: bool) -> Neighbour:
         score = min(1.0, max(-1.0, score))
     if not images:
         return Neighbour(first, state, reason, score, id_)
+    return Neighbour(first, state, reason, score, id_, *_images_of(rows))
+
+
+def _images_of(rows: Sequence[Any]) -> tuple[tuple[ShownImage, ...], Mapping[str, Any]]:
+    """Return the images of a product, and why some of them have no point."""
+    first = rows[0]
     uri = first.image_uri
     found = () if uri is None else (ShownImage(uri, first.image_digest, first.image_role),)
     if first.position is None:
-        return Neighbour(first, state, reason, score, id_, found)
+        return found, {}
     further = sorted(rows, key=lambda row: row.position)
     refs = [ShownImage(row.uri, row.digest, row.role) for row in further]
-    errors = read_json(first.image_errors) or {}
-    return Neighbour(first, state, reason, score, id_, (*found, *refs), errors)
+    return (*found, *refs), read_json(first.image_errors) or {}
