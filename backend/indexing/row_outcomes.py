@@ -27,7 +27,7 @@ RETRYABLE: Final = (ImageUnavailable, DecoderDied)
 
 LONGEST_PAUSE: Final = timedelta(hours=1)
 SHORTEST_PAUSE: Final = timedelta(seconds=1)
-"""Between two looks for an image that is still to come."""
+"""The shortest pause between two looks for an image that is not there yet."""
 
 
 @dataclass(frozen=True, kw_only=True)

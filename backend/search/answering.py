@@ -116,8 +116,24 @@ def begin_search(
 
 def _curve(generation: Generation, query: Query) -> MatchCurve | None:
     """Return the curve of `match`, where it holds: not for words and other weights of colour."""
-    is_usual = query.text is None and query.colour is None
-    return MatchCurve.of(generation.match_curve) if generation.match_curve and is_usual else None
+    kept = generation.match_curve if query.text is None and query.colour is None else None
+    return _last_curve.of(kept) if kept else None
+
+
+class _LastCurve:
+    """The curve of the last query: mostly that of the next one, too. Threads may share it."""
+
+    def __init__(self) -> None:
+        self._read: tuple[Any, MatchCurve] | None = None
+
+    def of(self, kept: Mapping[str, Any]) -> MatchCurve:
+        read = self._read
+        if read is None or read[0] is not kept:
+            read = self._read = kept, MatchCurve.of(kept)
+        return read[1]
+
+
+_last_curve = _LastCurve()
 
 
 def _least_score(generation: Generation, query: Query) -> float | None:
@@ -216,7 +232,7 @@ def finish_answer(
     meta: dict[str, Any] = {
         "embedder": generation.embedder,
         "fingerprint": generation.fingerprint,
-        "search_mode": found.search.mode.value,
+        "search_mode": found.search.mode._value_,  # `value` takes two calls of Python
         "index_lags": found.lags and len(items) < limit,
         "colour": weighed.colour,
     }

@@ -121,7 +121,7 @@ class SimilarProducts:
                 answer = self._search(connection, generation, basis, query, exclude, asked.row)
         if query.text is not None:
             answer = self._encode_and_search(generation, basis, query, exclude, asked.row)
-        answer.meta["query_state"] = asked.state.value
+        answer.meta["query_state"] = asked.state._value_
         _say_restricted(answer, same)
         return answer
 
@@ -129,6 +129,14 @@ class SimilarProducts:
         active, exclude, whole = self.active, query.exclude, self._needs_product(query)
         if (after := query.after) is not None:
             return read_again(connection, active, sku, after, exclude=exclude, whole=whole)
+        if query.generation_id is not None:
+            at = Position(generation_id=query.generation_id)
+            _, found = read_each(
+                connection, active, [sku], exclude=exclude, position=at, whole=whole
+            )
+            if isinstance(found[0], LookalikeError):
+                raise found[0]
+            return found[0]
         image = query.image
         return read_product(connection, active, sku, image=image, exclude=exclude, whole=whole)
 
@@ -202,8 +210,9 @@ class SimilarProducts:
         answer = finish_answer(connection, index, weighed, found, query, pins, taken=taken)
         if query.explain:
             explain_list(connection, index, answer, query, about=row)
-        ids = [item.product.id for item in answer.items]
-        return replace(answer, position=after.after(ids) if answer.has_more else None)
+        if answer.has_more:
+            answer.position = after.after([item.product.id for item in answer.items])
+        return answer
 
     def _to_products(self, skus: Sequence[str], query: Query) -> list[Answer | LookalikeError]:
         with self._db.query() as connection:

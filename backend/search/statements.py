@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from enum import Enum, auto
+from enum import IntEnum, auto
 from functools import cache
 from typing import Any, Final, cast
 
@@ -44,7 +44,7 @@ SHOWN: Final = ("sku", *FIELDS)
 """The columns of a product that an answer shows: the first of each row of `found`, in order."""
 
 
-class Which(Enum):
+class Which(IntEnum):  # a number: an Enum finds its hash by a call of Python
     """Which vector of a product is asked for."""
 
     LAST_GOOD = auto()  # the one that it is indexed by

@@ -14,6 +14,8 @@ from pydantic_core import PydanticCustomError
 from backend.api.schemas import Json
 from backend.api.schemas.batch import check_batch
 from backend.api.schemas.document import BodyLimits, Document
+from backend.api.schemas.event import Name
+from backend.api.schemas.experiment import ExperimentMeta
 from backend.api.schemas.filters import Filter
 from backend.api.schemas.image_query import (
     BOX,
@@ -51,6 +53,7 @@ from backend.search import found
 from backend.search.paging import MOST_SHOWN, Position
 from backend.search.query import MAX_LIMIT, Answer, Query
 from backend.search.query_text import LONGEST
+from backend.search.statements import SHOWN
 from backend.vectors import SearchMode
 from backend.vectors.image_points import MOST_IMAGES
 
@@ -99,6 +102,8 @@ NEXT_CURSOR: Final = (
     f"{MOST_SHOWN} have been shown"
 )
 UNKNOWN: Final = "where the list is not full: attributes of the filter that no product has"
+USER: Final = "for whom the list is, as events name them: experiments split by it"
+VISIT: Final = "the visit, as events name it: experiments split by it where no `user` is named"
 RESTRICTED: Final = "where `restrict` is given: the values that the products may have, by field"
 
 
@@ -251,6 +256,9 @@ class SimilarMeta(BaseModel):
     min_match_score: float | None = Field(None, description=MATCH_SCORE)
     placement: PlacementMeta | None = None
     unknown_attributes: list[UnknownAttribute] | None = Field(None, description=UNKNOWN)
+    experiment: ExperimentMeta | None = Field(
+        None, description="where `user` or `session` is given, and an experiment splits this list"
+    )
     rules: RulesMeta | None = Field(None, description="only where `explain` is given")
     left_out: LeftOutMeta | None = Field(None, description="only where `explain` is given")
 
@@ -286,6 +294,8 @@ class SimilarBody(ShapedBody):
         [], max_length=MOST_WORDS, description="members of the products that are wanted"
     )
     placement: str | None = Field(None, description=PLACEMENT)
+    user: Name | None = Field(None, description=USER)
+    session: Name | None = Field(None, description=VISIT)
     min_score: float | None = Field(None, ge=-1, le=1)
     min_match: float | None = Field(None, ge=0, le=1, description=LEAST_MATCH)
     image: int | None = Field(None, ge=1, le=MOST_IMAGES, description=IMAGE)
@@ -495,16 +505,25 @@ def shows_images(fields: Collection[str]) -> bool:
     return not fields or "images" in fields
 
 
-def read_both(body: SimilarBody, reader: QueryReader, fields: Schema) -> tuple[Query, list[str]]:
+def read_both(
+    body: SimilarBody,
+    reader: QueryReader,
+    fields: Schema,
+    *,
+    place: Callable[[str | None], str | None],
+) -> tuple[Query, list[str]]:
     """Read a query from a body and from the query string, as `read_query` does.
 
-    Raises RequestError for what stands in both.
+    `place` is as there, for the placement of either. Raises RequestError for what stands in both.
     """
     given, asked = body.model_fields_set - {"sku", "image_uri", "cursor"}, reader.names
     for name in given & reader.names:
         reader.refuse(name, "the body has it too")
     with_image = body.image_uri is not None or (body.sku is None and body.cursor is not None)
-    query, wanted = read_query(reader, fields, with_image=with_image)
+    placed = body.placement is not None
+    query, wanted = read_query(
+        reader, fields, with_image=with_image, place=(lambda _: None) if placed else place
+    )
     if body.filter and query.where:
         reader.refuse(next(iter(query.where)), "the body has a filter; only one place can")
         reader.finish()
@@ -512,14 +531,15 @@ def read_both(body: SimilarBody, reader: QueryReader, fields: Schema) -> tuple[Q
         reader.check_attributes(body.filter)
         reader.finish()
     ours = body.query(fields)
-    own = given - {"fields", "filter", "placement"} - SHAPING_MEMBERS
+    own = given - {"fields", "filter", "placement", "user", "session"} - SHAPING_MEMBERS
     named = {name: getattr(ours, name) for name in own}
     named["shaping"] = with_members(query.shaping, body)
     named |= {"where": ours.where or query.where}
     fields_of_products = body.fields or wanted
     named["shows_images"] = shows_images(fields_of_products)
     query = replace(query, **named)
-    return with_placement(query, body.placement, given | asked), fields_of_products
+    placement = place(body.placement) if placed else None
+    return with_placement(query, placement, given | asked), fields_of_products
 
 
 def write_answer(
@@ -593,14 +613,15 @@ def rules_of_item(item: found.Neighbour) -> list[Json]:
 
 def product_of_item(item: found.Neighbour, writer: ProductWriter) -> Json:
     """Return the product of an item as JSON, with the members that are wanted."""
-    columns = item.shown
+    row = item.product
+    columns = dict(zip(SHOWN, row, strict=False))
     if isinstance(columns["attributes"], str):  # JSON as SQLite keeps it: it need not be read
         columns["attributes"] = orjson.Fragment(columns["attributes"])
     return writer.write(
         columns,
         item.state,
         item.reason,
-        digest=item.product.image_digest,
+        digest=row.image_digest,
         images=item.images,
         errors=item.image_errors,
     )
@@ -609,7 +630,12 @@ def product_of_item(item: found.Neighbour, writer: ProductWriter) -> Json:
 def _write_item(item: found.Neighbour, writer: ProductWriter) -> Json:
     product = product_of_item(item, writer)
     written = {"sku": item.product.sku, "score": item.score, "product": product}
-    return written | shaped_members(item) | _explained(item)
+    is_plain = item.match is None and item.group_size is None and item.boost is None
+    if not is_plain or item.pinned_by is not None or item.relaxed:
+        written |= shaped_members(item)
+    if item.parts is not None:
+        written |= _explained(item)
+    return written
 
 
 def _explained(item: found.Neighbour) -> Json:

@@ -78,7 +78,7 @@ def trial_of(db: Database) -> Iterator[Trial]:
             migrate.migrate(copy)
             yield _filled(db, copy)
         finally:
-            copy.engine.dispose()
+            copy.close()
 
 
 def _filled(db: Database, copy: Database) -> Trial:

@@ -205,13 +205,13 @@ class EdgeIndex(VectorIndex):
         return self._query(request)
 
     def _query(self, request: qe.QueryRequest) -> list[Hit]:
-        with self.store.using() as shard:
-            found = shard.query(request)
-        return as_hits(found)
+        return as_hits(self.store.query(request))
 
     def _filter(
         self, where: Where | None, exclude: Sequence[int] = (), *, first_only: bool = False
     ) -> qe.Filter | None:
+        if not (where or exclude or first_only):
+            return None
         check(where, self._schema)
         check_cost(where, self._schema, self._estimate_passing, tokens=self._tokens)
         return self._translate(where, exclude, first_only=first_only)
