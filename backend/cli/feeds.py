@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from backend.feeds.options import FeedOptions
 
 feeds = typer.Typer(
-    help="Feeds that are fetched and imported by themselves, again and again.",
+    help="Feeds that the server fetches and imports on a schedule.",
     no_args_is_help=True,
 )
 

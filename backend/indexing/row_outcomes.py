@@ -137,7 +137,7 @@ def record(
     queue.await_image(session, generation.id, awaited, further=further, now=now)
     permanent = [(one.row, one.reason) for one in failed if one.may_not_retry]
     queue.fail(session, generation.id, permanent, further=further)
-    # Tries before the host was known to be at fault are forgotten with it.
+    # `forget`: earlier tries may have failed by the host's fault too.
     waiting = [(one.row, one.reason, one.wait) for one in failed if one.wait is not None]
     queue.postpone(session, generation.id, waiting, forget=True)
     for one in failed:

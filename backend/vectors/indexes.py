@@ -165,7 +165,7 @@ def _edge_index(settings: Settings, schema: Schema, generation: Generation) -> V
         settings.index_dir / generation.collection,
         size=generation.size,
         schema=schema,
-        # LOOKALIKE_QDRANT_QUANTIZATION is a setting of the server.
+        # LOOKALIKE_QDRANT_QUANTIZATION is a setting for Qdrant servers only.
         options=ShardOptions(
             **options,
             quantization=_quantization(generation.quantization),
