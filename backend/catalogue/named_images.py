@@ -67,7 +67,7 @@ def contents_of(session: Session, product_ids: Sequence[int]) -> set[str]:
 def take_away(session: Session, product_ids: Sequence[int], digests: Collection[str]) -> None:
     """Let products name none of these contents among their images any more.
 
-    The caller requests the products anew, which forgets the vectors.
+    The caller requests the products again, so that their vectors are forgotten.
     """
     products = session.scalars(select(Product).where(Product.id.in_(product_ids))).all()
     table = cast("Table", Product.__table__)

@@ -137,7 +137,7 @@ class SqliteFile:
                 break
         if mode not in ("wal", "memory"):
             raise ConfigurationError(
-                f"the file system of {self.path or 'the database'} grants no write-ahead log "
+                f"the file system of {self.path or 'the database'} supports no write-ahead log "
                 f"(journal mode {mode}); a network disk may not: put LOOKALIKE_DATA_DIR on a local "
                 "disk, or set DATABASE_URL to a PostgreSQL server"
             )

@@ -39,7 +39,7 @@ STORE: Final = "the image store"
 TOLERATED: Final = 2
 FIRST_SECONDS: Final = 0.5
 LONGEST_SECONDS: Final = 1.0
-"""A bucket that failed so many times in a row and once more is left alone: calls fail at once, and
+"""A bucket that failed so many times in a row and once more is not asked: calls fail at once, and
 one at a time tries, with these seconds between two."""
 
 SCHEME: Final = "store"
@@ -189,7 +189,7 @@ class ImageStore:
                 yield
             return
         if not self._outages.may_try(STORE):
-            raise ImageUnavailable(f"the image store is left alone for a moment: {self.problem()}")
+            raise ImageUnavailable(f"the image store is not asked for a moment: {self.problem()}")
         try:
             with _store_errors_translated():
                 yield
