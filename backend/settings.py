@@ -178,6 +178,11 @@ class Settings(BaseSettings):
     facets: Names = Field(
         (), description="attributes that get a payload index and a facet count, a,b or JSON"
     )
+    check_attributes: bool = Field(
+        False,
+        description="filters by an attribute that no product has are refused, unless a request has "
+        "check_attributes=false",
+    )
     optimize_points: int = Field(
         20_000,
         ge=1,
