@@ -313,7 +313,7 @@ class WordsUnavailable(LookalikeError):
 
 
 class NoGeneration(LookalikeError):
-    """No index generation is active yet."""
+    """No index generation is active yet: `lookalike index`, a server or worker makes the first."""
 
     code = "no-generation"
 

@@ -27,8 +27,10 @@ from backend.api.schemas.similar_items import (
     IMAGE,
     TEXT,
     TEXT_WEIGHT,
+    VISIT,
 )
 from backend.api.schemas.similar_items import CURSOR as CURSOR_OF_LIST
+from backend.api.schemas.similar_items import USER as FOR_SHOPPER
 from backend.catalogue import skus
 from backend.events.record import MOST_TEXT
 from backend.filters import OPEN_PREFIX
@@ -205,7 +207,7 @@ CHECK_ATTRIBUTES: Final = _share(
         "check_attributes",
         {"type": "boolean"},
         "true: a filter by an attribute that no product has is refused, with the nearest names; "
-        "otherwise it finds nothing",
+        "false: it finds nothing; by default as the server is set",
     ),
 )
 DISJUNCTIVE: Final = _parameter(
@@ -246,6 +248,9 @@ BOOSTED: Final = _share("Boost", _words("boost", {"type": "string"}, BOOST_WORDS
 RELAXED: Final = _share("Relax", _words("relax", {"type": "string"}, RELAX))
 PLACED: Final = _share("Placement", optional("placement", PLACEMENT))
 SHAPED: Final = (PLACED, GROUPED, DIVERSE, BOOSTED, RELAXED)
+_NAME: Final[Json] = {"type": "string", "minLength": 1, "maxLength": MOST_TEXT}
+FOR_USER: Final = _share("ForUser", _parameter("user", _NAME, FOR_SHOPPER))
+FOR_VISIT: Final = _share("ForSession", _parameter("session", _NAME, VISIT))
 SEARCH: Final = (
     limit(),
     EXCLUDE,
@@ -257,6 +262,8 @@ SEARCH: Final = (
     WORDS,
     WORDS_WEIGHT,
     *SHAPED,
+    FOR_USER,
+    FOR_VISIT,
     RESTRICTED,
     *FILTERS,
 )

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from backend.access.scope import Scope
 from backend.api import named_examples, openapi, parameters
+from backend.api.attribute_checks import check_filter
 from backend.api.context import filterable, services
 from backend.api.cursors import continued
 from backend.api.image_examples import weights_of_skus
@@ -29,8 +30,8 @@ from backend.api.schemas.similar_items import (
     shows_images,
 )
 from backend.api.scopes import requires_scope
-from backend.api.splitting import ShopperSplit, split_of
-from backend.database.models import LIVE, Generation, utcnow
+from backend.api.splitting import NO_SPLIT, ShopperSplit, split_of, tried_generation
+from backend.database.models import Generation, utcnow
 from backend.events.answers import ListName
 from backend.events.record import MOST_TEXT
 from backend.recommendations import examples
@@ -63,6 +64,7 @@ def recommend() -> Json:
     """Recommend products."""
     QueryReader.of_request().finish()
     body = read_body(RecommendationBody)
+    check_filter(body.filter)
     query = Query(
         limit=body.limit,
         where=body.filter,
@@ -121,7 +123,8 @@ def recommend_by(
             reader, found.similar.active, query.exclude, query.after
         )
         history = history_of(reader, user=body.user, visit=body.session, now=now)
-    generation, split = _tried(generation, split or ShopperSplit())
+    tried, split = tried_generation(split or NO_SPLIT)
+    generation = tried or generation
     named = _resolve(generation, body)
     given = named_examples.embed(generation, body, named)
     whole = examples.together_with(history, given.examples)
@@ -182,17 +185,6 @@ def _resolve(generation: Generation, body: RecommendationBody) -> Resolved:
         return NONE_NAMED
     with services().db.read() as session:
         return examples.resolve(session, generation, positive, negative)
-
-
-def _tried(generation: Generation, split: ShopperSplit) -> tuple[Generation, ShopperSplit]:
-    """Return the generation that a shopper's arm gets; if it is gone, there is no experiment."""
-    if split.generation_id is None or split.generation_id == generation.id:
-        return generation, split
-    with services().db.read() as session:
-        found = session.get(Generation, split.generation_id)
-    if found is None or found.state not in LIVE:
-        return generation, replace(split, experiment=None, arm=None)
-    return found, split
 
 
 def _grouped(generation: Generation, wanted: Wanted, query: Query) -> List:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from flask import g
 
 from backend.api import parameters
+from backend.api.attribute_checks import said_of_attributes
 from backend.api.context import services
 from backend.api.cursors import write_cursor
 from backend.api.recommended_candidates import ListItem, read_passing, shown_before, taken_groups
@@ -118,9 +119,10 @@ def write_list(
             ],
             "took_ms": took_ms(),
             **({"relaxed": dropped} if query.shaping.relax else {}),
-            **({"placement": asdict(query.placement)} if query.placement else {}),
+            **({"placement": query.placement.shown()} if query.placement else {}),
             **listed.split.shown(),
             **_said_of_rules(query, shown),
+            **said_of_attributes(query.where, is_short=len(shown) < query.limit),
         },
     }
     split = listed.split

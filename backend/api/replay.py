@@ -14,11 +14,13 @@ from backend.api.schemas import Json
 from backend.api.schemas.query import QueryReader
 from backend.api.schemas.recommendation import ReplayedAnswer
 from backend.api.scopes import requires_scope
-from backend.api.splitting import ShopperSplit
+from backend.api.splitting import Asker, ShopperSplit
 from backend.errors import UnknownRecommendation
 from backend.events import answers
 from backend.events.answers import GivenAnswer, ListedItem, ListName
+from backend.events.outcomes import LOOK
 from backend.recommendations.chosen import Chosen
+from backend.search.found import Neighbour
 
 MOST_QUESTION: Final = 8192
 """Bytes of a body that are kept."""
@@ -83,6 +85,28 @@ def note_answer(
         )
         for one, item in zip(chosen, answer["items"], strict=True)
     ]
+    _note(answer, name, items, user=user, visit=visit, split=split)
+
+
+def note_similar(answer: Json, found: Sequence[Neighbour], asker: Asker) -> None:
+    """Give an answer of similar products that an experiment has split to the log."""
+    items = [
+        ListedItem(product_id=one.product.id, sku=item["sku"], score=item["score"], reason=LOOK)
+        for one, item in zip(found, answer["items"], strict=True)
+    ]
+    name, split = ListName.SIMILAR, asker.split
+    _note(answer, name, items, user=asker.user, visit=asker.visit, split=split)
+
+
+def _note(
+    answer: Json,
+    name: ListName,
+    items: Sequence[ListedItem],
+    *,
+    user: str | None,
+    visit: str | None,
+    split: ShopperSplit,
+) -> None:
     services().answer_log.note(
         GivenAnswer(
             id=answer["recommendation_id"],

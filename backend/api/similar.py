@@ -6,20 +6,23 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 import structlog
-from flask import Flask, current_app, g, request
+from flask import Flask, g, request
 from werkzeug.datastructures import MultiDict
 
 from backend.access.scope import Scope
 from backend.api import openapi, parameters
-from backend.api.context import asked, filterable, services
+from backend.api.attribute_checks import attributes_in, check_filter, said_of_attributes
+from backend.api.context import answering, asked, filterable, noted, services
 from backend.api.cursors import continued, write_cursor
 from backend.api.image_addresses import check_query_addresses
 from backend.api.image_slots import image_slot
 from backend.api.problems import invalid_request, to_request_error
 from backend.api.remembered import Remembered
+from backend.api.replay import note_similar
 from backend.api.request_log import took_ms
 from backend.api.schemas import Json
 from backend.api.schemas.body import read_body
+from backend.api.schemas.placement import is_current
 from backend.api.schemas.problem import ProblemFault
 from backend.api.schemas.query import QueryReader
 from backend.api.schemas.shaping import NO_PRODUCT
@@ -34,12 +37,18 @@ from backend.api.schemas.similar_items import (
     write_answer,
 )
 from backend.api.scopes import requires_scope
+from backend.api.splitting import (
+    NOBODY,
+    Asker,
+    asker_of,
+    tried_generation,
+    without_generation,
+)
 from backend.catalogue import skus
 from backend.database.models import Generation
 from backend.errors import LookalikeError
 from backend.search.query import Answer, Query
 from backend.search.query_image import EmbeddedQuery
-from backend.search.reasons import explain_list
 from backend.vectors import Vector
 from backend.vectors.image_points import MOST_IMAGES
 
@@ -74,7 +83,7 @@ def register_remembered(app: Flask) -> None:
 def similar_to_product(sku: str) -> Json:
     """Find the products that look like this one."""
     read = _read_asked()
-    return by_sku(sku, read.query, read.fields, read.cursor)
+    return by_sku(sku, read.query, read.fields, read.cursor, asker=read.asker)
 
 
 @api.post(
@@ -106,13 +115,14 @@ def similar_to_image() -> Json:
             reader.refuse("cursor", "the body has it too")
         if body.image_uri is not None and (cursor or body.cursor):
             reader.refuse("cursor", TWICE)
-        query, fields = read_both(body, reader, filterable())
+        asker = asker_of(reader, user=body.user, visit=body.session, placement=body.placement)
+        query, fields = read_both(body, reader, filterable(), place=asker.place)
         cursor = cursor if body.cursor is None else body.cursor
         if body.sku is not None:
-            return by_sku(body.sku, query, fields, cursor)
+            return by_sku(body.sku, query, fields, cursor, asker=asker)
         if body.image_uri is not None and cursor is None:
-            return _by_address(body.image_uri, query, fields)
-        return by_text(query, fields, cursor)
+            return _by_address(body.image_uri, query, fields, asker)
+        return by_text(query, fields, cursor, asker=asker)
     if request.mimetype == "multipart/form-data":
         return _by_form()
     reader = QueryReader.of_request()
@@ -120,8 +130,11 @@ def similar_to_image() -> Json:
     image = request.get_data(cache=False)
     if cursor is not None and image:
         reader.refuse("cursor", TWICE)
-    query, fields = read_query(reader, filterable(), with_image=True)
-    return by_text(query, fields, cursor) if cursor else by_image(image, query, fields)
+    asker = asker_of(reader)
+    query, fields = read_query(reader, filterable(), with_image=True, place=asker.place)
+    if cursor:
+        return by_text(query, fields, cursor, asker=asker)
+    return by_image(image, query, fields, asker=asker)
 
 
 @api.post(
@@ -137,7 +150,9 @@ def similar_to_each() -> Json:
     """Find the products that look like each of many products."""
     QueryReader.of_request().finish()
     body = read_body(SimilarBatchBody)
-    answers = services().similar.to_products(body.skus, body.query(filterable()))
+    check_filter(body.filter)
+    query = body.query(filterable())
+    answers = services().similar.to_products(body.skus, query)
     each, named = EachAnswer(body.fields), set[str]()
     items = [
         each.write(sku, answer) if isinstance(answer, Answer) else _problem(sku, answer, named)
@@ -153,6 +168,8 @@ def similar_to_each() -> Json:
         if "placement" in found[0].meta:
             meta["placement"] = found[0].meta["placement"]
         meta["coverage"] = round(services().coverage.known(found[0].generation).share, 4)
+        is_short = any(len(answer.items) < query.limit for answer in found)
+        meta |= said_of_attributes(query.where, is_short=is_short)
     return {
         "items": items,
         "generation": found[0].generation.id if found else None,
@@ -167,23 +184,28 @@ class _Read(NamedTuple):
     query: Query
     fields: list[str]
     cursor: str | None
+    asker: Asker
 
 
 def _read_asked() -> _Read:
     """Read the query string of this request, unless it was read before.
 
-    What a placement is, and which attributes there are, may change; a page is asked for once.
+    Which attributes there are may change, and a page is asked for once. Whether a placement has
+    changed is looked up.
     """
-    remembered: Remembered[_Read] = current_app.extensions[REMEMBERED]
+    remembered: Remembered[_Read] = answering().extensions[REMEMBERED]
     sent = asked().query_string
     if (known := remembered.get(sent)) is not None:
-        return known
+        placement = known.query.placement
+        if placement is None or is_current(placement):
+            return known
     reader = QueryReader.of_request()
     image = reader.integer_or_none("image", least=1, most=MOST_IMAGES)
-    cursor = reader.text("cursor")
-    query, fields = read_query(reader, filterable())
-    read = _Read(replace(query, image=image), fields, cursor)
-    if query.placement is None and cursor is None and not reader.checks_attributes:
+    cursor, asker = reader.text("cursor"), asker_of(reader)
+    query, fields = read_query(reader, filterable(), place=asker.place)
+    read = _Read(replace(query, image=image), fields, cursor, asker)
+    is_checked = reader.checks_attributes and bool(attributes_in(query.where))
+    if cursor is None and not asker.is_known and not is_checked:
         remembered.keep(sent, read)
     return read
 
@@ -202,18 +224,36 @@ def _by_form() -> Json:
         reader.refuse("cursor", TWICE)
     if (not cursor and [name for name, _ in files] != ["image"]) or reader.take("image"):
         reader.refuse("image", "the form must hold one file, under this name")
-    query, fields = read_query(reader, filterable(), with_image=True)
+    asker = asker_of(reader)
+    query, fields = read_query(reader, filterable(), with_image=True, place=asker.place)
     if cursor:
-        return by_text(query, fields, cursor)
-    return by_image(files[0][1].read(), query, fields)
+        return by_text(query, fields, cursor, asker=asker)
+    return by_image(files[0][1].read(), query, fields, asker=asker)
 
 
-def by_sku(sku: str, query: Query, fields: list[str], cursor: str | None = None) -> Json:
+def by_sku(
+    sku: str,
+    query: Query,
+    fields: list[str],
+    cursor: str | None = None,
+    *,
+    asker: Asker = NOBODY,
+) -> Json:
     """Return the products that look like a product, as JSON; raises as `to_product` does."""
     about = skus.normalise(sku)
     query = continued(query, cursor, about)
+    if asker.split.generation_id is not None:
+        query, asker = _in_generation(query, asker)
     answer = services().similar.to_product(sku, query)
-    return _written(answer, query, fields, about, is_about_product=True)
+    return _written(answer, query, fields, about, asker=asker)
+
+
+def _in_generation(query: Query, asker: Asker) -> tuple[Query, Asker]:
+    """Return the query in the generation that is tried: for a product's own vector there."""
+    if query.image is not None or query.text is not None:
+        return query, replace(asker, split=without_generation(asker.split))
+    tried, split = tried_generation(asker.split)
+    return replace(query, generation_id=tried.id if tried else None), replace(asker, split=split)
 
 
 def _check_alone(query: Query) -> None:
@@ -223,15 +263,17 @@ def _check_alone(query: Query) -> None:
         raise invalid_request([fault])
 
 
-def _by_address(uri: str, query: Query, fields: list[str]) -> Json:
+def _by_address(uri: str, query: Query, fields: list[str], asker: Asker) -> Json:
     _check_alone(query)
     check_query_addresses({"/image_uri": uri}, services().settings)
     with image_slot():
         data = services().fetch_image(uri)
-    return by_image(data, query, fields)
+    return by_image(data, query, fields, asker=asker)
 
 
-def by_text(query: Query, fields: list[str], cursor: str | None = None) -> Json:
+def by_text(
+    query: Query, fields: list[str], cursor: str | None = None, *, asker: Asker = NOBODY
+) -> Json:
     """Return the products that look as the text of the query says; raises as `to_text` does.
 
     With a cursor it is a further page of a query by a text, an image, or both.
@@ -239,10 +281,10 @@ def by_text(query: Query, fields: list[str], cursor: str | None = None) -> Json:
     _check_alone(query)
     query = continued(query, cursor)
     ask = services().similar.go_on if cursor else services().similar.to_text
-    return _written(ask(query), query, fields)
+    return _written(ask(query), query, fields, asker=_active_only(asker))
 
 
-def by_image(data: bytes, query: Query, fields: list[str]) -> Json:
+def by_image(data: bytes, query: Query, fields: list[str], *, asker: Asker = NOBODY) -> Json:
     """Return the products that look like the image in a file, as JSON.
 
     Raises as `to_image` does, and RequestError where too many images are being worked on.
@@ -261,7 +303,12 @@ def by_image(data: bytes, query: Query, fields: list[str]) -> Json:
         answer.meta["image_kind"] = seen[-1].kind
     if seen[-1].regions is not None and query.box is None:
         answer.meta["regions"] = [region._asdict() for region in seen[-1].regions]
-    return _written(answer, query, fields)
+    return _written(answer, query, fields, asker=_active_only(asker))
+
+
+def _active_only(asker: Asker) -> Asker:
+    """Return who asks for a list of the active generation, whose encoders are loaded."""
+    return replace(asker, split=without_generation(asker.split))
 
 
 def _written(
@@ -269,27 +316,22 @@ def _written(
     query: Query,
     fields: list[str],
     *about: object,
-    is_about_product: bool = False,
+    asker: Asker,
 ) -> Json:
     ours = services()
     noticed = ours.recall.notice(answer.search)
     structlog.contextvars.bind_contextvars(filter=noticed.shape, search_mode=noticed.mode)
-    if query.explain:
-        answer = _explained(answer, query, is_about_product=is_about_product)
-    return write_answer(
+    is_short = len(answer.items) < query.limit
+    answer.meta.update(said_of_attributes(query.where, is_short=is_short))
+    answer.meta.update(asker.split.shown())
+    written = write_answer(
         answer,
         coverage=ours.coverage.known(answer.generation).share,
         fields=fields,
         next_cursor=write_cursor(answer.position, query, *about),
-        request_id=g.request_id,
+        request_id=noted().request_id,
         took_ms=took_ms(),
     )
-
-
-def _explained(answer: Answer, query: Query, *, is_about_product: bool) -> Answer:
-    """Return the answer with its reasons; of a query by a product, that is left out first."""
-    found = services()
-    product_id = answer.search.exclude[0] if is_about_product else None
-    index = found.indexes.of(answer.generation)
-    with found.db.query() as connection:
-        return explain_list(connection, index, answer, query, product_id=product_id)
+    if asker.split.experiment is not None:
+        note_similar(written, answer.items, asker)
+    return written

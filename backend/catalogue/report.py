@@ -107,7 +107,8 @@ class Summary:
         }
 
     def write_report(self, path: Path) -> None:
-        """Write the counts, all rejects and all warnings to a JSON file."""
+        """Write the counts, all rejects and all warnings to a JSON file, and make its folder."""
+        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", encoding="utf-8") as file:
             counts = {
                 **self.counts(),

@@ -58,21 +58,25 @@ Format = Annotated[
         "--format",
         metavar="NAME",
         help="The platform that exported the file: google, meta, shopify, woocommerce, magento, "
-        "kaggle, or table for none. Without it, the header tells.",
+        "kaggle, or table for none. Default: recognised by the header.",
     ),
 ]
 Delimiter = Annotated[
     str | None,
-    typer.Option(metavar="CHARACTER", help="Of a CSV file, or `tab`. Without it, it is found."),
+    typer.Option(
+        metavar="CHARACTER", help="Delimiter of a CSV file, or `tab`. Default: recognised."
+    ),
 ]
 Encoding = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Of a text file, such as cp1250. Without it, it is found."),
+    typer.Option(
+        metavar="NAME", help="Encoding of a text file, such as cp1250. Default: recognised."
+    ),
 ]
 Decimal = Annotated[
     str | None,
     typer.Option(
-        metavar=",|.", help="The separator of decimals in prices; by default the column tells."
+        metavar=",|.", help="Decimal separator of prices. Default: recognised by the prices."
     ),
 ]
 Numeric = Annotated[
@@ -156,8 +160,7 @@ def import_(
         summary = run_import(
             found, path, feed_mapping, prune=prune, prune_at_most=limit, copy_images=copy_images
         )
-        report = report or found.settings.data_dir / "last-import.json"
-        summary.write_report(report)
+        written = _write_report(summary, report, found.settings.data_dir / "last-import.json")
     if as_json:
         print_json(
             {
@@ -165,15 +168,31 @@ def import_(
                 "not_pruned": summary.not_pruned,
                 "rejects": [remark_json(reject) for reject in summary.rejects],
                 "warnings_by_kind": summary.warnings_by_kind(),
-                "report": str(report),
+                "report": written and str(written),
             }
         )
     else:
-        show(summary, report)
+        show(summary, written)
     if summary.not_pruned:
         err.print(f"lookalike: {escape(summary.not_pruned)}", style="red", highlight=False)
     if summary.not_pruned or (strict and summary.rejected):
         raise typer.Exit(1)
+
+
+def _write_report(summary: Summary, asked: Path | None, usual: Path) -> Path | None:
+    """Return the file of the report. The usual place may be read-only: the import is done anyway.
+
+    Raises OSError where the file that was asked for cannot be written.
+    """
+    try:
+        summary.write_report(asked or usual)
+    except OSError as error:
+        if asked:
+            raise
+        why = error.strerror or str(error)
+        err.print(f"lookalike: no report: cannot write {usual}: {why}", markup=False)
+        return None
+    return asked or usual
 
 
 def show_dry_run(path: Path, mapping: FeedMapping, *, as_json: bool) -> None:

@@ -21,7 +21,7 @@ def index(
     as_json: AsJson = False,
     renew: Annotated[
         bool,
-        typer.Option("--renew", help="First ask again for images whose colours are now managed."),
+        typer.Option("--renew", help="First request images again whose decoding has changed."),
     ] = False,
 ) -> None:
     """Embed every image and write every point, until nothing is pending.
@@ -68,7 +68,7 @@ def _adapt(found: Services) -> None:
 
 
 def _renew(found: Services) -> None:
-    """Request the images that are decoded otherwise than when they were embedded."""
+    """Request the images that are decoded differently now than when they were embedded."""
     from backend.images.decode import mark_changed
     from backend.images.decoder_pool import DecoderPool
     from backend.indexing.renewal import renew_changed
@@ -99,7 +99,9 @@ def verify(
     """
     if replicas:
         if fix:
-            raise typer.BadParameter("--replicas compares nodes alone; `verify --fix` knows SQL")
+            raise typer.BadParameter(
+                "--replicas only compares nodes; `verify --fix` compares with SQL"
+            )
         _verify_replicas(full=full, as_json=as_json)
     arguments = {"fix": fix, "full": full}
     with services() as found:
@@ -107,7 +109,7 @@ def verify(
     if as_json:
         print_json(result)
     else:
-        _print_drift(result)
+        print_drift(result)
     raise typer.Exit(1 if result.get("drift") and not fix else 0)
 
 
@@ -144,7 +146,7 @@ def _print_replicas(generation: int, found: dict[str, Any]) -> None:
         out.print(escape(replica))
 
 
-def _print_drift(result: dict[str, Any]) -> None:
+def print_drift(result: dict[str, Any]) -> None:
     """Print what verify found: each kind of drift that occurs, with the first few ids."""
     from backend.indexing.drift import KINDS
 
@@ -160,6 +162,8 @@ def _print_drift(result: dict[str, Any]) -> None:
                 table.add_row(kind.key, f"{one[kind.key]:,}", first, kind.meaning)
         if table.rows:
             out.print(table)
+    if not result["generations"]:
+        out.print("There is no index generation yet, so there is nothing to compare.")
     if result["drift"]:
         out.print("Repaired." if result["fixed"] else "`lookalike verify --fix` repairs this.")
 

@@ -35,6 +35,8 @@ def print_status(now: dict[str, Any], *, as_json: bool) -> None:
         parts = ("embedder", "size", "state")
         described = ", ".join(str(generation[part]) for part in parts)
         table.add_row("generation", f"{generation['id']}: {described}")
+    else:
+        table.add_row("generation", "none yet: `lookalike index`, a server or a worker makes one")
     for row in now["waiting"]:
         table.add_row("waiting", escape(f"{row['products']:,}: {row['reason']}"))
     if shard := now["shard"]:

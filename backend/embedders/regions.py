@@ -25,11 +25,11 @@ OUTPUTS: Final = 5 + len(KINDS)  # of a cell: middle, distances of four edges, k
 CELLS: Final = OUTPUTS * ROWS * COLUMNS
 SIZE: Final = CELLS + FINE_ROWS * FINE_COLUMNS
 
-LEAST_SCORE: Final = 0.3
+LEAST_SCORE: Final = 0.5
 MOST: Final = 5
 SAME: Final = 0.6  # overlap of boxes that are averaged
 OVERLAP: Final = 0.4  # of a box with a better one, as intersection over union: then it is dropped
-WITHIN: Final = 0.75  # share of the smaller box that lies in the other one: then it is dropped
+WITHIN: Final = 0.55  # share of the smaller box that lies in the other one: then it is dropped
 """Chosen on composites that were not trained on."""
 
 Frame: TypeAlias = tuple[float, float, float, float]

@@ -1,86 +1,185 @@
-"""Acts: events whose product is known, and what each person did before."""
+"""Acts: events whose product is known, as arrays, and what each person did before.
+
+There are very many, so they are compared and summed as arrays (`pairing`), not one by one.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime
-from math import sqrt
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias, cast
 
-from sqlalchemy import Select, Table, func, select
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Select, Table, func, select, type_coerce
 from sqlalchemy.orm import Session
+from sqlalchemy.types import NullType
 
 from backend.database.models import Event
-from backend.events.decay import day_of, growth
-from backend.events.kinds import STRENGTH, Kind
+from backend.events.decay import EPOCH, HALF_LIFE, LANDMARK
+from backend.events.kinds import STRENGTH
+
+Numbers: TypeAlias = NDArray[np.int64]
 
 _EVENTS: Final = cast("Table", Event.__table__).c
-COLUMNS: Final = (
+_COLUMNS: Final = (
     _EVENTS.id,
     _EVENTS.product_id,
     _EVENTS.kind,
-    _EVENTS.at,
+    type_coerce(_EVENTS.at, NullType()).label("at"),  # all are converted at once, by `Acts`
     _EVENTS.shopper,
     _EVENTS.session,
     _EVENTS.basket,
 )
-_ROOTS: Final = {kind.value: sqrt(strength) for kind, strength in STRENGTH.items()}
+_KINDS: Final = {kind.value: place for place, kind in enumerate(STRENGTH)}
+_STRENGTHS: Final = np.array(list(STRENGTH.values()))
+_MICROSECOND: Final = timedelta(microseconds=1)
+DAY: Final = timedelta(days=1) // _MICROSECOND
 
 
-class Act:
-    """An event whose product is known, with what is computed of it once: there are very many."""
-
-    __slots__ = ("at", "basket", "grown", "key", "kind", "people", "product_id", "root", "session")
-
-    def __init__(self, row: Sequence[Any]) -> None:
-        id_, self.product_id, kind, at, shopper, self.session, self.basket = row[:7]
-        self.kind = Kind(kind)
-        self.at: datetime = at
-        self.root = _ROOTS[kind]  # of the strength
-        self.grown = growth(at)
-        self.people: list[tuple[str, str]] = []
-        if shopper is not None:
-            self.people.append(("shopper", shopper))
-        if self.session is not None:
-            self.people.append(("session", self.session))
-        who = self.people[0] if self.people else ("event", str(id_))
-        self.key = (who, kind, self.product_id, day_of(at))
-        """What is equal for acts of which one counts: who, what, with which product, which day."""
+def moment_of(micros: int) -> datetime:
+    """Return the time so many microseconds after the beginning of 1970."""
+    return EPOCH + int(micros) * _MICROSECOND
 
 
-History: TypeAlias = dict[tuple[str, str], list[Act]]
-"""The acts of each person, the oldest first: {("shopper", name): acts}."""
+def micros(time: datetime) -> int:
+    """Return the microseconds since 1970."""
+    return (time - EPOCH) // _MICROSECOND
 
 
-def history_of(session: Session, acts: Sequence[Act], *, since: datetime, most: int) -> History:
-    """Return the newest counted acts of each person who did one of `acts`, the oldest first."""
-    found: History = defaultdict(list)
-    for column in (_EVENTS.shopper, _EVENTS.session):
-        names = sorted({name for act in acts for what, name in act.people if what == column.key})
-        if names:
-            for row in session.execute(_newest(column, names, since, most)):
-                found[column.key, row[-1]].append(Act(row))
-    return found
+@dataclass(frozen=True, eq=False)
+class Acts:
+    """Acts as arrays of one length. Shoppers, sessions and baskets are numbers, 0 for none."""
+
+    id: Numbers
+    product: Numbers
+    kind: Numbers  # its place in STRENGTH
+    at: Numbers  # microseconds since 1970
+    shopper: Numbers
+    session: Numbers
+    basket: Numbers
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    def where(self, wanted: NDArray[Any]) -> Acts:
+        """Return some of the acts, by a mask or by their places."""
+        return Acts(*(getattr(self, it.name)[wanted] for it in fields(self)))
+
+    def followed_by(self, others: Acts) -> Acts:
+        """Return these acts, then others."""
+        both = ((getattr(self, it.name), getattr(others, it.name)) for it in fields(self))
+        return Acts(*map(np.concatenate, both))
+
+    @property
+    def day(self) -> Numbers:
+        """The day of each act in UTC, 0 for the first of 1970."""
+        return self.at // DAY
+
+    @property
+    def strength(self) -> NDArray[np.float64]:
+        """How strong each act is."""
+        found: NDArray[np.float64] = _STRENGTHS[self.kind]
+        return found
+
+    @property
+    def growth(self) -> NDArray[np.float64]:
+        """The factor of each act, as `decay.growth` of its time."""
+        found: NDArray[np.float64] = np.exp2(self.since_landmark(HALF_LIFE))
+        return found
+
+    def since_landmark(self, unit: timedelta) -> NDArray[np.float64]:
+        """Return how long after `decay.LANDMARK` each act was."""
+        found: NDArray[np.float64] = (self.at - micros(LANDMARK)) / (unit / _MICROSECOND)
+        return found
+
+    @property
+    def person(self) -> Numbers:
+        """A number of who did each act: the shopper, else the session, else somebody else."""
+        visit = np.where(self.session > 0, 2 * self.session + 1, -self.id)
+        return np.where(self.shopper > 0, 2 * self.shopper, visit)
+
+
+NONE: Final = Acts(*(np.zeros(0, np.int64) for _ in fields(Acts)))
+
+
+class ActReader:
+    """Reads acts in one database session. What it numbers is the same in all that it reads."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._numbers = {name: _Numbering() for name in ("shopper", "session", "basket")}
+
+    def due(self, pending: int, *, limit: int) -> list[Any]:
+        """Return the first events that wait in a state, with their `recommendation`."""
+        wanted = select(*_COLUMNS, _EVENTS.recommendation).where(_EVENTS.pending == pending)
+        found = self._session.execute(wanted.order_by(_EVENTS.id).limit(limit))
+        return list(found.all())
+
+    def acts(self, rows: Sequence[Any]) -> Acts:
+        """Return those of the rows whose kinds are acts."""
+        rows = [row for row in rows if row[2] in _KINDS]
+        if not rows:
+            return NONE
+        id_, product, kind, at, shopper, session, basket = list(zip(*rows, strict=True))[:7]
+        return Acts(
+            np.array(id_),
+            np.array(product),
+            np.array([_KINDS[it] for it in kind]),
+            times_of(at),
+            self._numbers["shopper"].of(shopper),
+            self._numbers["session"].of(session),
+            self._numbers["basket"].of(basket),
+        )
+
+    def history(self, who: str, names: Sequence[str], *, since: datetime, most: int) -> Acts:
+        """Return up to `most` newest counted acts of each of some shoppers, or sessions.
+
+        `who` is the column of their names. The oldest come first.
+        """
+        if not names:
+            return NONE
+        found = self._session.execute(_newest(_EVENTS[who], names, since, most))
+        return self.acts(found.all())
+
+
+class _Numbering:
+    """Numbers for names, from 1 on, and 0 for None."""
+
+    def __init__(self) -> None:
+        self._known: dict[str | None, int] = {None: 0}
+
+    def of(self, names: Sequence[str | None]) -> Numbers:
+        known = self._known
+        return np.array([known.setdefault(name, len(known)) for name in names], np.int64)
+
+
+def times_of(values: Sequence[Any]) -> Numbers:
+    """Return times as microseconds since 1970.
+
+    They are as a database's driver gives them: texts in UTC, or datetimes with a zone.
+    """
+    if not values:
+        return np.zeros(0, np.int64)
+    if isinstance(values[0], str):
+        return np.array(values, "datetime64[us]").astype(np.int64)
+    return np.array([micros(it) for it in values], np.int64)
 
 
 def _newest(column: Any, names: Sequence[str], since: datetime, most: int) -> Select[Any]:
-    """Return a query for the newest counted events of each name, the name being the last column."""
+    """Return a query for the newest counted events of each name."""
     newest_first = func.row_number().over(partition_by=column, order_by=_EVENTS.at.desc())
     inner = (
-        select(*COLUMNS, newest_first.label("rank"))
+        select(*_COLUMNS, newest_first.label("rank"))
         .where(
             column.in_(names),
             _EVENTS.at >= since,
             _EVENTS.pending.is_(None),
             _EVENTS.product_id.is_not(None),
-            _EVENTS.kind.in_(list(_ROOTS)),
+            _EVENTS.kind.in_(list(_KINDS)),
         )
         .subquery()
     )
-    columns = [inner.c[it.key] for it in COLUMNS]
-    return (
-        select(*columns, inner.c[column.key].label("name"))
-        .where(inner.c.rank <= most)
-        .order_by(inner.c.at)
-    )
+    columns = [inner.c[it.key] for it in _COLUMNS]
+    return select(*columns).where(inner.c.rank <= most).order_by(inner.c.at)

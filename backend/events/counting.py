@@ -3,16 +3,17 @@
 An event that is not counted yet has `pending`. One transaction adds what some events say and clears
 their `pending`, so a kill leaves both undone or both done. One process counts at a time.
 
-The same act with the same product on the same day counts once. Tables are written by rows that are
-summed before, and by statements without objects: most of the time goes into writing pairs.
+The same act with the same product on the same day counts once. Acts are summed as arrays (`acts`,
+`sums`) before they are written: most of the time goes into writing pairs.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final, cast
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Table, select, update
 from sqlalchemy.orm import Session
 
@@ -20,13 +21,14 @@ from backend.database import locks
 from backend.database.engine import Database
 from backend.database.locks import Lock
 from backend.database.models import Event, Product, ProductDay, ProductPopularity
-from backend.database.upsert import upsert
+from backend.database.upsert import execute_rows, upsert
 from backend.events import outcomes
-from backend.events.acts import COLUMNS, Act, History, history_of
-from backend.events.decay import POPULAR, TRENDING, added, day_of
+from backend.events.acts import ActReader, Acts, moment_of, times_of
+from backend.events.decay import POPULAR, TRENDING
 from backend.events.kinds import STRENGTH
-from backend.events.pairing import MOST_OTHERS, WINDOW, add_pairs
+from backend.events.pairing import MOST_OTHERS, WINDOW, Histories, add_pairs
 from backend.events.record import DUE, UNKNOWN
+from backend.events.sums import as_rows, group
 
 AT_ONCE: Final = 2000
 """Events in one transaction. On SQLite other writers wait for it, about half a second."""
@@ -62,89 +64,91 @@ def join_known(db: Database, *, limit: int = 10_000) -> int:
 
 def _count(session: Session, limit: int) -> int:
     locks.hold(session, Lock.EVENTS)
-    due = session.execute(
-        select(*COLUMNS, _EVENTS.c.recommendation)
-        .where(_EVENTS.c.pending == DUE)
-        .order_by(_EVENTS.c.id)
-        .limit(limit)
-    ).all()
+    reader = ActReader(session)
+    due = reader.due(DUE, limit=limit)
     if not due:
         return 0
-    outcomes.add(
-        session,
-        [
-            outcomes.AttributedEvent(it.product_id, it.kind, it.at, it.recommendation)
-            for it in due
-            if it.recommendation is not None
-        ],
-    )
-    acts = [Act(row) for row in due if row.kind in STRENGTH]
-    if acts:
-        since = min(act.at for act in acts) - WINDOW
-        history = history_of(session, acts, since=since, most=MOST_OTHERS)
-        fresh = _without_repeated(acts, history)
+    _add_outcomes(session, [it for it in due if it.recommendation is not None])
+    acts = reader.acts(due)
+    if len(acts):
+        since = moment_of(acts.at.min()) - WINDOW
+        histories = Histories(
+            *(
+                reader.history(who, _names(due, who), since=since, most=MOST_OTHERS)
+                for who in Histories._fields
+            )
+        )
+        fresh = acts.where(_first_of_each(acts, histories))
         _add_days(session, fresh)
         _add_popularity(session, fresh)
-        add_pairs(session, fresh, history)
+        add_pairs(session, fresh, histories)
     done = update(_EVENTS).where(_EVENTS.c.id.in_([row.id for row in due])).values(pending=None)
     session.execute(done)
     return len(due)
 
 
-def _without_repeated(acts: Sequence[Act], history: History) -> list[Act]:
-    """Return the acts of which no equal one was counted before, or comes before in the list."""
-    counted = {other.key for others in history.values() for other in others}
-    fresh: dict[tuple[object, ...], Act] = {}
-    for act in acts:
-        if act.key not in counted:
-            fresh.setdefault(act.key, act)
-    return list(fresh.values())
-
-
-def _add_days(session: Session, acts: Sequence[Act]) -> None:
-    sums: dict[tuple[int, int], list[Any]] = defaultdict(lambda: [0.0, 0])
-    for act in acts:
-        found = sums[day_of(act.at), act.product_id]
-        found[0] += STRENGTH[act.kind]
-        found[1] += 1
-    rows = [
-        {"day": day, "product_id": product, "score": score, "events": events}
-        for (day, product), (score, events) in sorted(sums.items())
-    ]
-    if rows:
-        insert = upsert(session, _DAYS)
-        summed = insert.on_conflict_do_update(
-            index_elements=["day", "product_id"],
-            set_={
-                "score": _DAYS.c.score + insert.excluded.score,
-                "events": _DAYS.c.events + insert.excluded.events,
-            },
-        )
-        session.execute(summed, rows)
-
-
-def _add_popularity(session: Session, acts: Sequence[Act]) -> None:
-    """Add acts to the sums of their products. SQLite cannot add logarithms, so they are read."""
-    products = sorted({act.product_id for act in acts})
-    if not products:
-        return
-    rows = session.execute(select(_POPULARITY).where(_POPULARITY.c.product_id.in_(products)))
-    sums: dict[int, dict[str, Any]] = {row.product_id: row._asdict() for row in rows}
-    for act in acts:
-        new = {
-            "product_id": act.product_id,
-            "popular": POPULAR.level(STRENGTH[act.kind], act.at),
-            "trending": TRENDING.level(STRENGTH[act.kind], act.at),
-            "last_day": day_of(act.at),
-        }
-        found = sums.setdefault(act.product_id, new)
-        if found is not new:
-            found["popular"] = added(found["popular"], new["popular"])
-            found["trending"] = added(found["trending"], new["trending"])
-            found["last_day"] = max(found["last_day"], new["last_day"])
-    insert = upsert(session, _POPULARITY)
-    names = ("popular", "trending", "last_day")
-    replaced = insert.on_conflict_do_update(
-        index_elements=["product_id"], set_={name: insert.excluded[name] for name in names}
+def _add_outcomes(session: Session, rows: Sequence[Any]) -> None:
+    moments = map(moment_of, times_of([it.at for it in rows]).tolist())
+    outcomes.add(
+        session,
+        [
+            outcomes.AttributedEvent(it.product_id, it.kind, at, it.recommendation)
+            for it, at in zip(rows, moments, strict=True)
+        ],
     )
-    session.execute(replaced, [sums[product] for product in products])
+
+
+def _names(rows: Sequence[Any], who: str) -> list[str]:
+    acts = (row for row in rows if row.kind in STRENGTH)
+    return sorted({name for row in acts if (name := getattr(row, who)) is not None})
+
+
+def _first_of_each(acts: Acts, histories: Histories) -> NDArray[np.int64]:
+    """Return the places of the acts of which no equal one was counted before, or comes before."""
+    all_ = histories.shopper.followed_by(histories.session).followed_by(acts)
+    what = group(group(all_.person, all_.product).place, group(all_.day, all_.kind).place).place
+    _, first = np.unique(what, return_index=True)
+    before = len(all_) - len(acts)
+    return np.sort(first[first >= before]) - before
+
+
+def _add_days(session: Session, acts: Acts) -> None:
+    days = group(acts.day, acts.product)
+    if not len(days.one):
+        return
+    sums = (days.one, days.other, days.sum(acts.strength), days.rows())
+    insert = upsert(session, _DAYS)
+    summed = insert.on_conflict_do_update(
+        index_elements=["day", "product_id"],
+        set_={
+            "score": _DAYS.c.score + insert.excluded.score,
+            "events": _DAYS.c.events + insert.excluded.events,
+        },
+    )
+    execute_rows(session, summed, ("day", "product_id", "score", "events"), as_rows(*sums))
+
+
+def _add_popularity(session: Session, acts: Acts) -> None:
+    """Add acts to the sums of their products. SQLite cannot add logarithms, so they are read."""
+    products, place = np.unique(acts.product, return_inverse=True)
+    if not len(products):
+        return
+    nothing = np.full(len(products), -np.inf)
+    levels = {"popular": nothing.copy(), "trending": nothing.copy()}
+    last_day = np.zeros(len(products), np.int64)
+    ids = products.tolist()
+    for row in session.execute(select(_POPULARITY).where(_POPULARITY.c.product_id.in_(ids))):
+        at = int(products.searchsorted(row.product_id))
+        levels["popular"][at], levels["trending"][at] = row.popular, row.trending
+        last_day[at] = row.last_day
+    for name, decay in (("popular", POPULAR), ("trending", TRENDING)):
+        added = np.log2(acts.strength) + acts.since_landmark(decay.half_life)
+        np.logaddexp2.at(levels[name], place, added)
+    np.maximum.at(last_day, place, acts.day)
+    names = ("product_id", "popular", "trending", "last_day")
+    insert = upsert(session, _POPULARITY)
+    replaced = insert.on_conflict_do_update(
+        index_elements=["product_id"], set_={name: insert.excluded[name] for name in names[1:]}
+    )
+    rows = as_rows(products, levels["popular"], levels["trending"], last_day)
+    execute_rows(session, replaced, names, rows)

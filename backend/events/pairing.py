@@ -7,17 +7,19 @@ the pair of both products' categories, as they are then.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any, Final, TypeAlias, cast
+from typing import Final, NamedTuple, cast
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Table, and_, delete, func, select
 from sqlalchemy.orm import Session
 
 from backend.database.models import CategoryPair, Product, ProductPair
 from backend.database.upsert import execute_rows, upsert
-from backend.events.acts import Act, History
+from backend.events.acts import Acts, Numbers
+from backend.events.sums import as_rows, group
 
 WEEK: Final = timedelta(days=7)
 WINDOW: Final = timedelta(days=30)
@@ -34,95 +36,130 @@ LEVELS: Final = ("sub_category", "article_type")
 
 _CATEGORIES: Final = cast("Table", CategoryPair.__table__)
 _PAIRS: Final = cast("Table", ProductPair.__table__)
-_Sums: TypeAlias = dict[tuple[int, int], list[Any]]
+_WEEK: Final = WEEK / timedelta(microseconds=1)
+_WINDOW: Final = WINDOW / timedelta(microseconds=1)
 
 
-def add_pairs(session: Session, acts: Sequence[Act], history: History) -> None:
-    """Add the pairs of new acts with those of the history, and among each other."""
-    sums: _Sums = defaultdict(lambda: [0.0, 0])  # by the smaller and the larger product id
-    for one, other, added in _pairs(acts, history):
-        found = sums[(one, other) if one < other else (other, one)]
-        found[0] += added
-        found[1] += 1
-    if not sums:
+class Histories(NamedTuple):
+    """What those who did some acts did before, the oldest first: by shopper, and by session."""
+
+    shopper: Acts
+    session: Acts
+
+
+class _Sums(NamedTuple):
+    """Pairs in both directions, by product, and what they add."""
+
+    one: Numbers
+    other: Numbers
+    score: NDArray[np.float64]
+    times: Numbers
+
+
+def add_pairs(session: Session, acts: Acts, histories: Histories) -> None:
+    """Add the pairs of new acts with those of the histories, and among each other."""
+    sums = _summed(acts, histories)
+    if not len(sums.one):
         return
-    both = [*sums.items(), *(((other, one), found) for (one, other), found in sums.items())]
-    both.sort()  # rows that lie together in the table are written together
-    rows = [(one, other, score, times) for (one, other), (score, times) in both]
+    names = ("product_id", "other_id", "score", "times")
     insert = upsert(session, _PAIRS)
     summed = insert.on_conflict_do_update(
-        index_elements=["product_id", "other_id"],
+        index_elements=names[:2],
         set_={
             "score": _PAIRS.c.score + insert.excluded.score,
             "times": _PAIRS.c.times + insert.excluded.times,
         },
     )
-    execute_rows(session, summed, ("product_id", "other_id", "score", "times"), rows)
-    products = sorted({one for (one, _), _ in both})
-    _add_categories(session, products, both)
+    execute_rows(session, summed, names, as_rows(*sums))
+    products = np.unique(sums.one).tolist()
+    _add_categories(session, products, sums)
     keep_strongest(session, products)
 
 
-def _add_categories(
-    session: Session, products: Sequence[int], both: Sequence[tuple[tuple[int, int], list[Any]]]
-) -> None:
+def _add_categories(session: Session, products: Sequence[int], sums: _Sums) -> None:
     """Add what pairs of products, in both directions, say of their categories."""
     columns = [getattr(Product, level) for level in LEVELS]
-    rows = session.execute(select(Product.id, *columns).where(Product.id.in_(products)))
-    names = {row[0]: row[1:] for row in rows}
-    sums: dict[tuple[str, str, str], list[Any]] = defaultdict(lambda: [0.0, 0])
-    for (one, other), (score, times) in both:
-        for level, category, another in zip(LEVELS, names[one], names[other], strict=True):
-            if category is not None and another is not None:
-                found = sums[level, category, another]
-                found[0] += score
-                found[1] += times
-    if sums:
+    found = session.execute(select(Product.id, *columns).where(Product.id.in_(products)))
+    names = {row[0]: row[1:] for row in found}
+    ones, others = (np.searchsorted(products, it) for it in (sums.one, sums.other))
+    rows: list[tuple[str | float | int, ...]] = []
+    for place, level in enumerate(LEVELS):
+        of_level = [names[it][place] for it in products]
+        categories = sorted({it for it in of_level if it is not None})
+        numbers = {name: at for at, name in enumerate(categories)} | {None: -1}
+        number = np.array([numbers[it] for it in of_level], np.int64)
+        groups = group(number[ones], number[others])
+        score, times = groups.sum(sums.score), groups.sum(sums.times.astype(np.float64))
+        rows += [
+            (level, categories[one], categories[other], added, int(count))
+            for one, other, added, count in as_rows(groups.one, groups.other, score, times)
+            if one >= 0 and other >= 0
+        ]
+    if rows:
+        keys = ("level", "category", "other", "score", "times")
         insert = upsert(session, _CATEGORIES)
         summed = insert.on_conflict_do_update(
-            index_elements=["level", "category", "other"],
+            index_elements=keys[:3],
             set_={
                 "score": _CATEGORIES.c.score + insert.excluded.score,
                 "times": _CATEGORIES.c.times + insert.excluded.times,
             },
         )
-        names_of = ("level", "category", "other")
-        rows_of = [
-            dict(zip(names_of, key, strict=True)) | {"score": found[0], "times": found[1]}
-            for key, found in sorted(sums.items())
-        ]
-        session.execute(summed, rows_of)
+        execute_rows(session, summed, keys, rows)
 
 
-def _pairs(acts: Sequence[Act], history: History) -> Iterator[tuple[int, int, float]]:
-    """Yield the product of each act with that of others of the same person, and what it adds.
+def _summed(acts: Acts, histories: Histories) -> _Sums:
+    """Return what acts add to pairs of their products with those of others of the same person.
 
     Of several acts with one other product, the one that adds most counts.
     """
-    for act in acts:
-        best: dict[int, float] = {}  # by product
-        for person in act.people:
-            for other in history[person][-MOST_OTHERS:]:
-                added = _added(act, other)
-                if added > best.get(other.product_id, 0.0):
-                    best[other.product_id] = added
-        best.pop(act.product_id, None)
-        for product, added in best.items():
-            yield act.product_id, product, added
-        for person in act.people:
-            history[person].append(act)
+    found = [
+        _added(histories.shopper.followed_by(acts), len(acts), lambda it: it.shopper),
+        _added(histories.session.followed_by(acts), len(acts), lambda it: it.session),
+    ]
+    act, product, added = (np.concatenate(it) for it in zip(*found, strict=True))
+    counts = (added > 0.0) & (product != acts.product[act])
+    best = group(act[counts], product[counts])
+    largest, one = best.largest(added[counts]), acts.product[best.one]
+    pairs = group(np.minimum(one, best.other), np.maximum(one, best.other))
+    score, times = pairs.sum(largest), pairs.rows()
+    ones, others = (
+        np.concatenate(it) for it in ((pairs.one, pairs.other), (pairs.other, pairs.one))
+    )
+    order = np.lexsort((others, ones))  # rows that lie together in the table are written together
+    return _Sums(ones[order], others[order], np.tile(score, 2)[order], np.tile(times, 2)[order])
 
 
-def _added(one: Act, other: Act) -> float:
-    grown = one.grown if one.grown > other.grown else other.grown
-    if (one.session is not None and one.session == other.session) or (
-        one.basket is not None and one.basket == other.basket
-    ):
-        return one.root * other.root * grown
-    apart = abs(one.at - other.at)
-    if apart > WINDOW:
-        return 0.0
-    return float(one.root * other.root * grown * 2.0 ** -(apart / WEEK))
+def _added(
+    acts: Acts, new: int, who: Callable[[Acts], Numbers]
+) -> tuple[Numbers, Numbers, NDArray[np.float64]]:
+    """Return for each of the last `new` acts the MOST_OTHERS acts of the same person before it.
+
+    That is: which of the new acts, the product of the other act, and what the pair adds.
+    """
+    newer, older = _before(who(acts), new)
+    root, grown = np.sqrt(acts.strength), acts.growth
+    added = root[newer] * root[older] * np.maximum(grown[newer], grown[older])
+    apart = np.abs(acts.at[newer] - acts.at[older])
+    is_near = _are_equal(acts.session, newer, older) | _are_equal(acts.basket, newer, older)
+    added *= np.where(is_near, 1.0, np.where(apart > _WINDOW, 0.0, np.exp2(-apart / _WEEK)))
+    return newer - (len(acts) - new), acts.product[older], added
+
+
+def _before(people: Numbers, new: int) -> tuple[Numbers, Numbers]:
+    """Return pairs of places: of one of the last `new` acts, and of one before by that person."""
+    order = people.argsort(kind="stable")
+    ordered = people[order]
+    at = np.flatnonzero((order >= len(people) - new) & (ordered > 0))
+    first = np.maximum(ordered.searchsorted(ordered[at]), at - MOST_OTHERS)
+    many = at - first
+    within = np.arange(many.sum()) - np.repeat(many.cumsum() - many, many)
+    return np.repeat(order[at], many), order[np.repeat(first, many) + within]
+
+
+def _are_equal(names: Numbers, some: Numbers, others: Numbers) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = (names[some] == names[others]) & (names[some] > 0)
+    return found
 
 
 def keep_strongest(session: Session, products: Sequence[int]) -> None:

@@ -14,6 +14,7 @@ ValueOf: TypeAlias = Callable[[str], Any]
 """Returns a field of a product by name, the open attributes as an object under `attributes`."""
 
 _Test: TypeAlias = Callable[[Any], bool]
+"""Takes what is stored in one field, None where there is nothing."""
 
 
 def matcher(where: Where, schema: Schema) -> Callable[[ValueOf], bool]:
@@ -21,32 +22,62 @@ def matcher(where: Where, schema: Schema) -> Callable[[ValueOf], bool]:
 
     The values are spelled once, so that one filter can be compared with many products.
     """
-    tests = [
-        (field, test)
-        for field, condition in where.items()
-        for test in _tests(condition, kind_of(field, schema))
-    ]
-    return lambda value_of: all(test(_stored(value_of, field)) for field, test in tests)
+    columns: list[tuple[str, _Test]] = []
+    attributes: list[tuple[str, _Test]] = []
+    for field, condition in where.items():
+        kind = kind_of(field, schema)
+        tests = attributes if kind == "attribute" else columns
+        name = field.removeprefix(OPEN_PREFIX)
+        tests += [(name, test) for test in _tests(condition, kind)]
+
+    def passes(value_of: ValueOf) -> bool:
+        for name, test in columns:
+            if not test(value_of(name)):
+                return False
+        if not attributes:
+            return True
+        stored = value_of("attributes") or {}
+        return all(test(stored.get(name)) for name, test in attributes)
+
+    return passes
 
 
-def _stored(value_of: ValueOf, field: str) -> list[Any]:
-    """Return the values of a field: one, those of a list, or none."""
-    if field.startswith(OPEN_PREFIX):
-        value = (value_of("attributes") or {}).get(field.removeprefix(OPEN_PREFIX))
-    else:
-        value = value_of(field)
-    return value if isinstance(value, list) else [] if value is None else [value]
+def columns_of(where: Where) -> set[str]:
+    """Return the columns that a filter looks at; all open attributes are one."""
+    return {"attributes" if field.startswith(OPEN_PREFIX) else field for field in where}
 
 
 def _tests(condition: Condition, kind: Kind) -> Iterator[_Test]:
+    if kind != "attribute":
+        yield from _typed_tests(condition)
+        return
     if condition.any_of:
-        wanted = _keys(Spellings.for_kind(kind, condition.any_of))
-        yield lambda stored: any(_key(value) in wanted for value in stored)
+        wanted = _keys(Spellings.of(condition.any_of))
+        yield lambda stored: any(_key(value) in wanted for value in _listed(stored))
     if condition.none_of:
-        unwanted = _keys(Spellings.for_kind(kind, condition.none_of))
-        yield lambda stored: not any(_key(value) in unwanted for value in stored)
+        unwanted = _keys(Spellings.of(condition.none_of))
+        yield lambda stored: not any(_key(value) in unwanted for value in _listed(stored))
     if bounds := bounds_of(condition):
-        yield lambda stored: any(_within(value, bounds) for value in stored)
+        yield lambda stored: any(_within(value, bounds) for value in _listed(stored))
+
+
+def _typed_tests(condition: Condition) -> Iterator[_Test]:
+    """Yield the tests of a typed field, which stores one value of its type, or nothing.
+
+    A list is compared with some hundred products: a look into a set takes no call of Python.
+    """
+    if condition.any_of:
+        yield frozenset(condition.any_of).__contains__
+    if condition.none_of:
+        unwanted = frozenset(condition.none_of)
+        yield lambda stored: stored not in unwanted
+    if bounds := bounds_of(condition):
+        yield lambda stored: _within(stored, bounds)
+
+
+def _listed(stored: Any) -> list[Any]:
+    """Return the values of an attribute: one, those of a list, or none."""
+    return stored if isinstance(stored, list) else [] if stored is None else [stored]
 
 
 def _within(value: Any, bounds: Mapping[str, float]) -> bool:

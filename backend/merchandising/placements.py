@@ -9,14 +9,15 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import delete, select
+from sqlalchemy import Text, bindparam, cast, delete, select
 from sqlalchemy.orm import Session
 
 from backend.database import clock
 from backend.database.locks import Lock, hold
 from backend.database.models import Placement, PlacementChange
+from backend.database.reader import Reader
 from backend.errors import InvalidPlacement, UnknownPlacement
 
 NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
@@ -31,8 +32,30 @@ def read(session: Session, name: str) -> Placement:
     """Return a placement; raises UnknownPlacement."""
     found = session.get(Placement, name) if re.fullmatch(NAME, name) else None
     if found is None:
-        raise UnknownPlacement(f"there is no placement {name[:80]!r}")
+        raise unknown(name)
     return found
+
+
+def unknown(name: str) -> UnknownPlacement:
+    """Return the error that there is no such placement."""
+    return UnknownPlacement(f"there is no placement {name[:80]!r}")
+
+
+class Stored(NamedTuple):
+    """What lists need of a placement; `settings` as JSON."""
+
+    version: int
+    settings: str
+
+
+def find(connection: Reader, name: str) -> Stored | None:
+    """Return a placement as it is now; None: it is not there."""
+    rows = connection.rows(_STORED, {"name": name}) if re.fullmatch(NAME, name) else []
+    return Stored(*rows[0]) if rows else None
+
+
+_COLUMNS: Final[list[Any]] = [Placement.version, cast(Placement.settings, Text).label("settings")]
+_STORED: Final = select(*_COLUMNS).where(Placement.name == bindparam("name"))
 
 
 def listed(session: Session) -> list[Placement]:

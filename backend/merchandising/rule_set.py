@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy import func, select
@@ -100,6 +101,11 @@ class RuleSet:
                 faults[id_] = f"its settings cannot be read: {error!r}"
         return cls(sorted(found, key=lambda it: it.order), faults)
 
+    @cached_property
+    def has_conditions(self) -> bool:
+        """Whether a rule looks at the query product."""
+        return any(it.condition for it in self.rules)
+
     def in_force(self, placement: str | None, now: datetime) -> list[Rule]:
         """Return the rules that act on the lists of a placement now, in order."""
         return [it for it in self.rules if it.is_in_force(placement, now)]
@@ -127,6 +133,11 @@ class ActiveRules:
         self._db = db
         self._schema = schema
         self._last: tuple[int | None, RuleSet] = (None, NO_RULES)
+
+    @property
+    def last(self) -> RuleSet:
+        """The rules of the query before, to guess what the next one needs."""
+        return self._last[1]
 
     def of(self, version: int | None) -> RuleSet:
         """Return the rules after the change of this number; None: there was none."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import cache
+from itertools import chain
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Select, Table, bindparam, func, select
+from sqlalchemy import ColumnElement, Select, Table, bindparam, func, select, union_all
 
-from backend.database.models import Product, ProductPair
+from backend.database.lists import as_list, read_list
+from backend.database.models import ProductPair
 from backend.database.reader import Reader
 from backend.events.decay import growth
 
@@ -19,6 +21,12 @@ Partners: TypeAlias = dict[int, float]
 """{other product's id: how often they went together, old times counting less}."""
 
 MOST: Final = 200
+
+SIZES: Final = (1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 64, 100)
+"""For so many products there is a statement each: fewer are filled up with NOBODY."""
+
+NOBODY: Final = 0
+"""No product has this id."""
 
 
 class PairRows(NamedTuple):
@@ -34,46 +42,67 @@ class PairRows(NamedTuple):
 
     def of(self, products: Collection[int]) -> PairRows:
         """Return those of some products."""
-        return self.where(np.isin(self.product, np.fromiter(products, np.int64, len(products))))
+        return self.where(_are_among(self.product, products))
 
     def without(self, others: Collection[int]) -> PairRows:
         """Return those with none of some products."""
-        return self.where(~np.isin(self.other, np.fromiter(others, np.int64, len(others))))
+        return self.where(~_are_among(self.other, others))
+
+
+def _are_among(values: NDArray[np.int64], some: Collection[int]) -> NDArray[np.bool_]:
+    """Return which values are among some. `np.isin` takes three times as long for a few hundred."""
+    if not some:
+        return np.zeros(len(values), np.bool_)
+    known = np.array(sorted(some))
+    places = known.searchsorted(values)
+    places[places == len(known)] = 0
+    found: NDArray[np.bool_] = known[places] == values
+    return found
 
 
 NO_PAIRS: Final = PairRows(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
 
 _PAIRS: Final = cast("Table", ProductPair.__table__)
-_PRODUCTS: Final = cast("Table", Product.__table__)
 
 
 def partners(
     reader: Reader, products: Sequence[int], *, now: datetime, most: int = MOST
 ) -> dict[int, Partners]:
-    """Return up to `most` partners of each product, the strongest first.
-
-    A product that has none is left out.
-    """
-    found: dict[int, Partners] = {}
-    rows = strongest(reader, products, now=now, most=most)
-    for product, other, times in zip(*(it.tolist() for it in rows), strict=True):
-        found.setdefault(product, {})[other] = times
-    return found
+    """Return up to `most` partners of each product. A product that has none is left out."""
+    scale = growth(now)
+    return {
+        product: {other: score / scale for other, score in zip(others, scores, strict=True)}
+        for product, others, scores in _lists(reader, products, most)
+    }
 
 
 def strongest(
     reader: Reader, products: Sequence[int], *, now: datetime, most: int = MOST
 ) -> PairRows:
-    """Return up to `most` pairs of each product as rows, by product, the strongest first."""
-    given = {"ids": list(products), "rank": most - 1}
-    rows = reader.rows(_strongest(), given) if products else []
-    if not rows:
+    """Return up to `most` pairs of each product as rows, those of one product together."""
+    found = _lists(reader, products, most)
+    if not found:
         return NO_PAIRS
-    product, other, score = zip(*rows, strict=True)
-    found = PairRows(np.array(product), np.array(other), np.array(score) / growth(now))
-    # several may be as strong as the last one
-    first = np.searchsorted(found.product, found.product)
-    return found.where(np.arange(len(rows)) - first < most)
+    product, others, scores = zip(*found, strict=True)
+    return PairRows(
+        np.repeat(np.array(product), [len(it) for it in others]),
+        np.array([*chain.from_iterable(others)]),
+        np.array([*chain.from_iterable(scores)]) / growth(now),
+    )
+
+
+def _lists(
+    reader: Reader, products: Sequence[int], most: int
+) -> list[tuple[int, list[int], list[float]]]:
+    """Return each product that has pairs, with the others and the scores of its strongest ones."""
+    rows: list[Any] = []
+    for start in range(0, len(products), SIZES[-1]):
+        part = products[start : start + SIZES[-1]]
+        size = next(it for it in SIZES if it >= len(part))
+        given: dict[str, Any] = {"most": most, **dict.fromkeys(_names(size), NOBODY)}
+        given.update(zip(_names(size), part, strict=False))
+        rows += reader.rows(_strongest(size), given)
+    return [(row[0], read_list(row[1]), read_list(row[2])) for row in rows if row[0] is not None]
 
 
 def partners_of(reader: Reader, product_id: int, *, now: datetime, most: int = MOST) -> Partners:
@@ -85,41 +114,34 @@ def partners_of(reader: Reader, product_id: int, *, now: datetime, most: int = M
 
 @cache
 def _strongest_of_one() -> Select[Any]:
-    return (
-        select(_PAIRS.c.other_id, _PAIRS.c.score)
-        .where(_PAIRS.c.product_id == bindparam("product_id"))
-        .order_by(_PAIRS.c.score.desc(), _PAIRS.c.other_id)
-        .limit(bindparam("most"))
-    )
+    return _ranked(_PAIRS.c.other_id, _PAIRS.c.score, product="product_id")
 
 
 @cache
-def _strongest() -> Select[Any]:
-    """Return the query: from the index, each product's pairs down to the one at that rank.
+def _strongest(size: int) -> Select[Any]:
+    """Return the query for several products: a row for each, from the first rows of an index.
 
-    A window function reads all pairs of each product, which may be twice as many as are kept.
+    A row with two lists is read twice as fast as fifty rows. A window function would read all pairs
+    of each product, which may be eight times as many.
     """
-    others = _PAIRS.alias()
-    least = (
-        select(others.c.score)
-        .where(others.c.product_id == _PRODUCTS.c.id)
-        .order_by(others.c.score.desc())
-        .offset(bindparam("rank"))
-        .limit(1)
-        .correlate(_PRODUCTS)
-        .scalar_subquery()
-    )
-    wanted = (
-        select(_PRODUCTS.c.id, func.coalesce(least, 0.0).label("least"))
-        .where(_PRODUCTS.c.id.in_(bindparam("ids", expanding=True)))
-        .subquery()
-    )
+    parts = []
+    for name in _names(size):
+        row = _ranked(*_PAIRS.c["product_id", "other_id", "score"], product=name).subquery().c
+        product = func.max(row.product_id).label("product")  # NULL where there is no pair
+        lists = as_list(row.other_id).label("others"), as_list(row.score).label("scores")
+        parts.append(select(product, *lists))
+    return cast("Select[Any]", union_all(*parts)) if size > 1 else parts[0]
+
+
+@cache
+def _names(size: int) -> tuple[str, ...]:
+    return tuple(f"product_{at}" for at in range(size))
+
+
+def _ranked(*columns: ColumnElement[Any], product: str) -> Select[Any]:
     return (
-        select(_PAIRS.c.product_id, _PAIRS.c.other_id, _PAIRS.c.score)
-        .select_from(wanted)
-        .join(
-            _PAIRS,
-            (_PAIRS.c.product_id == wanted.c.id) & (_PAIRS.c.score >= wanted.c.least),
-        )
-        .order_by(_PAIRS.c.product_id, _PAIRS.c.score.desc(), _PAIRS.c.other_id)
+        select(*columns)
+        .where(_PAIRS.c.product_id == bindparam(product))
+        .order_by(_PAIRS.c.score.desc(), _PAIRS.c.other_id.desc())
+        .limit(bindparam("most"))
     )

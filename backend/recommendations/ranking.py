@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, overload
 
 import numpy as np
@@ -46,18 +47,34 @@ class RankedTaste:
         """Return a candidate with its reason, and the examples that it comes from."""
         look, together = float(self.look[at]), float(self.together[at])
         reason = reason or (Reason.LOOK if look >= together else Reason.TOGETHER)
-        because = self._because(int(self.ids[at]), look)
-        return Chosen(int(self.ids[at]), look + together, reason, because)
+        product, total = int(self.ids[at]), look + together
+        return Chosen(product, total, reason, self._because(product, look, total or 1.0))
 
-    def _because(self, product: int, look: float) -> list[Because]:
-        """Return which examples a score comes from: the looks from all of the taste, by weight."""
-        shares = {it.product_id: look * it.weight / self.taste.weight for it in self.members}
-        rows = np.flatnonzero(self.pairs.other == product)
-        for example, added in zip(self.pairs.product[rows], self.shares[rows], strict=True):
-            shares[int(example)] = shares.get(int(example), 0.0) + float(added)
-        total = sum(shares.values()) or 1.0
-        best = sorted(shares.items(), key=lambda it: -it[1])[:MOST_BECAUSE]
+    def _because(self, product: int, look: float, total: float) -> list[Because]:
+        """Return which examples a score comes from: the looks from all of the taste, by weight.
+
+        Of those that go with the product, all may count most; of the others, only the heaviest.
+        """
+        rows = (self.pairs.other == product).nonzero()[0]
+        together = dict(
+            zip(self.pairs.product[rows].tolist(), self.shares[rows].tolist(), strict=True)
+        )
+        look /= self.taste.weight
+        heaviest = self.members[: MOST_BECAUSE + len(together)]
+        shares = {it.product_id: look * it.weight for it in heaviest}
+        for example, share in together.items():
+            known = shares.get(example)
+            shares[example] = share + (look * self._weights[example] if known is None else known)
+        best = sorted(shares.items(), key=_share, reverse=True)[:MOST_BECAUSE]
         return [Because(it, round(share / total, 4)) for it, share in best]
+
+    @cached_property
+    def _weights(self) -> dict[int, float]:
+        return {it.product_id: it.weight for it in self.members}
+
+
+def _share(item: tuple[int, float]) -> float:
+    return item[1]
 
 
 def rank(
@@ -68,16 +85,17 @@ def rank(
 ) -> RankedTaste:
     """Rank what looks like a taste ({product: cosine}), and what goes with its examples."""
     own = pairs.of([it.product_id for it in members])
-    weights = {it.product_id: it.weight / taste.weight for it in members}
-    shares = np.array([weights[it] for it in own.product.tolist()]) * own.times / (own.times + 1.0)
+    by_id = sorted((it.product_id, it.weight / taste.weight) for it in members)
+    examples, weights = (np.array(it) for it in zip(*by_id, strict=True))
+    shares = weights[examples.searchsorted(own.product)] * own.times / (own.times + 1.0)
     near = np.fromiter(looks.keys(), np.int64, len(looks))
     cosines = np.fromiter(looks.values(), np.float64, len(looks))
-    ids = np.union1d(near, own.other)
+    ids = np.unique(np.concatenate((near, own.other)))
     look = np.zeros(len(ids))
-    look[np.searchsorted(ids, near)] = LOOK * np.maximum(0.0, cosines) ** 2
-    together = np.zeros(len(ids))
-    np.add.at(together, np.searchsorted(ids, own.other), shares)
-    order = np.lexsort((ids, -(look + together)))
+    look[ids.searchsorted(near)] = LOOK * np.maximum(0.0, cosines) ** 2
+    at = ids.searchsorted(own.other)
+    together = np.bincount(at, weights=shares, minlength=len(ids)).astype(np.float64, copy=False)
+    order = (-(look + together)).argsort(kind="stable")
     return RankedTaste(taste, members, ids[order], look[order], together[order], own, shares)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from backend.catalogue.skus import is_sku, normalise
 from backend.database.engine import Database
@@ -59,7 +59,11 @@ def _is_of(last: Generation, row: Any) -> bool:
     return (last.id, last.most_images, last.match_version) == named
 
 
-@dataclass(frozen=True, kw_only=True)
+STATES: Final = {state.value: state for state in State}
+"""By their names; to look one up in `State` takes two calls of Python."""
+
+
+@dataclass(slots=True, kw_only=True)
 class Asked:
     """A product whose vector is known, and the generation that it is searched in."""
 
@@ -70,6 +74,7 @@ class Asked:
     vector: bytes  # as `image_vectors` keeps it; empty as the digest
     exclude: list[int]  # ids of products, this one first
     rules_version: int | None  # the newest change of a rule; None: there was none
+    row: Any = None  # the product's, with the columns SHOWN; None unless it is asked for
 
 
 def read_product(
@@ -79,11 +84,12 @@ def read_product(
     *,
     image: int | None,
     exclude: Sequence[str],
+    whole: bool = False,
 ) -> Asked:
     """Read the last good vector of a product, or that of one image.
 
-    `exclude` holds the skus of other products; an unknown one excludes nothing. Raises
-    NoGeneration, UnknownProduct, NoImage, NotSearchable.
+    `exclude` holds the skus of other products; an unknown one excludes nothing. With `whole`, the
+    product's row is read too. Raises NoGeneration, UnknownProduct, NoImage, NotSearchable.
     """
     which = Which.LAST_GOOD if image is None else Which.FIRST if image == 1 else Which.FURTHER
     wanted = normalise(sku)
@@ -92,16 +98,17 @@ def read_product(
         parameters["position"] = (image or 0) - 1
     if exclude:
         parameters["skus"] = [parameters["sku"], *exclude]
-    rows = connection.rows(statements.asked(which, with_others=bool(exclude)), parameters)
+    statement = statements.asked(which, with_others=bool(exclude), whole=whole)
+    rows = connection.rows(statement, parameters)
     if not rows:
         raise NoGeneration
-    row = next((it for it in rows if it.sku == parameters["sku"]), None)
+    row = rows[0] if not exclude else next((it for it in rows if it.sku == wanted), None)
     if row is None or row.product_id is None or row.is_removed:
         raise UnknownProduct(f"no product has the sku {sku!r}")
     state, reason, name = _about(row, which, image, sku=wanted)
     if row.vector is None:
         raise _not_searchable(wanted, name, state, reason)
-    others = [it.product_id for it in rows if it.product_id != row.product_id]
+    others = [it.product_id for it in rows if it.product_id != row.product_id] if exclude else []
     return Asked(
         generation=active.of(row),
         product_id=row.product_id,
@@ -110,6 +117,7 @@ def read_product(
         vector=row.vector,
         exclude=[row.product_id, *others],
         rules_version=row.rules_version,
+        row=row if whole else None,
     )
 
 
@@ -120,6 +128,7 @@ def read_again(
     position: Position,
     *,
     exclude: Sequence[str],
+    whole: bool = False,
 ) -> Asked:
     """Read a product for a further page: in the same generation, by the same image.
 
@@ -131,7 +140,7 @@ def read_again(
     parameters["generation_id"] = position.generation_id
     if exclude:
         parameters["skus"] = [parameters["sku"], *exclude]
-    statement = statements.asked_again(with_others=bool(exclude))
+    statement = statements.asked_again(with_others=bool(exclude), whole=whole)
     rows = connection.rows(statement, parameters)
     if not rows:
         raise _expired(position)
@@ -149,6 +158,7 @@ def read_again(
         vector=row.vector or b"",
         exclude=[row.product_id, *others],
         rules_version=row.rules_version,
+        row=row if whole else None,
     )
 
 
@@ -166,28 +176,30 @@ def read_each(
     *,
     exclude: Sequence[str],
     position: Position | None = None,
+    whole: bool = False,
 ) -> tuple[Generation, list[Asked | LookalikeError]]:
     """Read the last good vectors of many products in one statement, in the order of the skus.
 
     In the place of a product that has none stands UnknownProduct or NotSearchable. A position names
-    the generation. Raises NoGeneration, CursorExpired.
+    the generation. `whole` is as `read_product` takes it. Raises NoGeneration, CursorExpired.
     """
     wanted = [normalise(sku) for sku in skus]
     parameters: dict[str, Any] = {"skus": sorted({*filter(is_sku, wanted), *exclude})}
     if position is not None:
         parameters["generation_id"] = position.generation_id
-    statement = statements.asked_each(pinned=position is not None)
+    statement = statements.asked_each(pinned=position is not None, whole=whole)
     rows = connection.rows(statement, parameters)
     if not rows:
         raise _expired(position) if position else NoGeneration()
     generation = active.of(rows[0]) if position is None else active.pinned(rows[0])
     by_sku = {row.sku: row for row in rows if row.product_id is not None}
     others = [by_sku[sku].product_id for sku in exclude if sku in by_sku]
-    return generation, [_asked(sku, by_sku.get(sku), generation, others) for sku in wanted]
+    found = [_asked(sku, by_sku.get(sku), generation, others, whole=whole) for sku in wanted]
+    return generation, found
 
 
 def _asked(
-    sku: str, row: Any, generation: Generation, others: Sequence[int]
+    sku: str, row: Any, generation: Generation, others: Sequence[int], *, whole: bool
 ) -> Asked | LookalikeError:
     if row is None or row.is_removed:
         return UnknownProduct(f"no product has the sku {sku!r}")
@@ -203,6 +215,7 @@ def _asked(
         vector=row.vector,
         exclude=exclude,
         rules_version=row.rules_version,
+        row=row if whole else None,
     )
 
 
@@ -241,7 +254,7 @@ def _about(row: Any, which: Which, image: int | None, *, sku: str) -> tuple[Stat
 
     Raises NoImage.
     """
-    state = State(row.state)
+    state = STATES[row.state]
     reason = row.last_error if state is not State.INDEXED else None
     if which is Which.LAST_GOOD or (which is Which.FIRST and not row.more_images):
         return state, reason, "it"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias
@@ -53,14 +53,6 @@ class Boost:
             raise ValueError(RULE)
         return cls(field=field, weight=weight, none_at=none_at, full_at=full_at)
 
-    def amount(self, value_of: ValueOf, *, now: datetime) -> float:
-        """Return what is added for a product: weight times min(1, max(0, share of the way))."""
-        value = _number(self.field, value_of, now)
-        if value is None:
-            return 0.0
-        share = (value - self.none_at) / (self.full_at - self.none_at)
-        return self.weight * min(1.0, max(0.0, share))
-
 
 def check_sum(boosts: Sequence[Boost]) -> None:
     """Raise ValueError if the weights are too large together."""
@@ -68,21 +60,38 @@ def check_sum(boosts: Sequence[Boost]) -> None:
         raise ValueError(RULE)
 
 
-def total(boosts: Sequence[Boost], value_of: ValueOf, *, now: datetime) -> float:
-    """Return what all boosts add for a product."""
-    return sum(it.amount(value_of, now=now) for it in boosts)
+def amounts(boosts: Sequence[Boost], products: Sequence[ValueOf], *, now: datetime) -> list[float]:
+    """Return what all boosts add for each product.
+
+    Of one boost that is weight times min(1, max(0, share of the way)), 0 without a number.
+    """
+    found = [0.0] * len(products)
+    for boost in boosts:
+        read, way = _reader(boost.field, now), boost.full_at - boost.none_at
+        for place, value_of in enumerate(products):
+            value = read(value_of)
+            if value is not None:
+                share = (value - boost.none_at) / way
+                found[place] += boost.weight * min(1.0, max(0.0, share))
+    return found
 
 
-def _number(field: str, value_of: ValueOf, now: datetime) -> float | None:
-    """Return the value of a field as a number; None where the product has none."""
+def columns_of_boosts(boosts: Sequence[Boost]) -> set[str]:
+    """Return the columns that boosts look at, beside `created_at`."""
+    named = {it.field for it in boosts} - {FRESHNESS}
+    return {"attributes" if it.startswith(OPEN_PREFIX) else it for it in named}
+
+
+def _reader(field: str, now: datetime) -> Callable[[ValueOf], float | None]:
+    """Return what reads a field as a number; None where the product has none."""
     if field == FRESHNESS:
-        return (now - _as_time(value_of("created_at"))) / timedelta(days=1)
+        return lambda value_of: (now - _as_time(value_of("created_at"))) / timedelta(days=1)
     if field == IN_STOCK:
-        return float(bool(value_of(IN_STOCK)))
+        return lambda value_of: float(bool(value_of(IN_STOCK)))
     if field.startswith(OPEN_PREFIX):
-        attributes: Mapping[str, Any] = value_of("attributes") or {}
-        return _as_number(attributes.get(field.removeprefix(OPEN_PREFIX)))
-    return _as_number(value_of(field))
+        name = field.removeprefix(OPEN_PREFIX)
+        return lambda value_of: _as_number((value_of("attributes") or {}).get(name))
+    return lambda value_of: _as_number(value_of(field))
 
 
 def _as_number(value: Any) -> float | None:

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+import numpy as np
 
 from backend.search.dial import Weighed
 from backend.search.found import Neighbour, ScorePart
 from backend.search.stored_vectors import StoredVectors
-from backend.vectors import Vector
 
 
-def explain(vectors: StoredVectors, query: Weighed, items: Sequence[Neighbour]) -> list[Neighbour]:
-    """Return the items with the parts of their scores; none for a point that is gone meanwhile."""
+def explain(vectors: StoredVectors, query: Weighed, items: Sequence[Neighbour]) -> None:
+    """Give the items the parts of their scores; none for a point that is gone meanwhile."""
     stored = vectors.of(items)
-    return [
-        replace(item, parts=_parts(query, stored[item.point])) if item.point in stored else item
-        for item in items
-    ]
-
-
-def _parts(query: Weighed, stored: Vector) -> tuple[ScorePart, ...]:
-    found = query.similarities(stored)
-    return tuple(ScorePart(name, found[name], weight) for name, weight in query.weights.items())
+    there = [item for item in items if item.point in stored]
+    if not there:
+        return
+    found = query.similarities(np.stack([stored[item.point] for item in there]))
+    for place, item in enumerate(there):
+        item.parts = tuple(
+            [ScorePart(name, found[name][place], weight) for name, weight in query.weights.items()]
+        )

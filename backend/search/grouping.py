@@ -27,7 +27,7 @@ _LARGE: WeakKeyDictionary[VectorIndex, dict[Any, tuple[int, float]]] = WeakKeyDi
 def with_sizes(
     index: VectorIndex, items: Sequence[Neighbour], field: str, where: Where, *, several: bool
 ) -> list[Neighbour]:
-    """Return the items with the number of indexed products of their groups that pass the filter.
+    """Give the items the number of indexed products of their groups that pass the filter.
 
     The query product and excluded ones count too. A product without a value has a group of 1. The
     sizes stay None where the store does not allow to count. `several` is as `VectorIndex.facet`
@@ -35,15 +35,21 @@ def with_sizes(
     """
     values = [value for item in items if (value := item.value_of(field)) is not None]
     try:
-        sizes = _count(index, field, values, where, several=several)
+        sizes = count_groups(index, field, values, where, several=several)
     except IndexLimited:
         return list(items)
-    return [replace(item, group_size=sizes.get(item.value_of(field), 1)) for item in items]
+    for item in items:
+        item.group_size = sizes.get(item.value_of(field), 1)
+    return list(items)
 
 
-def _count(
+def count_groups(
     index: VectorIndex, field: str, values: Sequence[str], where: Where, *, several: bool
 ) -> dict[Any, int]:
+    """Return how many indexed products have each of these values and pass the filter.
+
+    A value that no product has may be left out. Raises IndexLimited.
+    """
     kept = _LARGE.setdefault(index, {})
     shape = (field, several, repr(sorted(where.items(), key=itemgetter(0))))
     now = time.monotonic()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -29,7 +29,9 @@ from backend.search.found import (
 )
 from backend.search.recall_monitor import Search
 from backend.search.ruling import Ruling, Unpinned
-from backend.vectors import Hit, StoredPoint, VectorIndex
+from backend.search.statements import read_json
+from backend.search.stored_vectors import as_units, has_vector
+from backend.vectors import Hit, Vector, VectorIndex
 from backend.vectors.image_points import point_ids, product_of
 
 Shown = TypeVar("Shown")
@@ -48,19 +50,29 @@ class Candidates:
         self.generation = generation
         self._images = images
         self._rows: dict[str, Rows] = {}
-        self._points: dict[int, list[StoredPoint]] = {}
+        self._points: dict[int, dict[int, Vector]] = {}  # of each product, by their ids
         self._read: set[str] = set()
 
     def read(self, skus: Collection[str]) -> None:
         """Read the rows and the points of some products."""
         unread = sorted(set(skus) - self._read)
-        rows = read_rows_of_skus(self._connection, self.generation.id, unread, images=self._images)
+        rows = read_rows_of_skus(
+            self._connection,
+            self.generation.id,
+            unread,
+            images=self._images,
+            vectors_by=self.generation.fingerprint,
+        )
         self._rows |= rows
         self._read.update(unread)
-        ids = [found[0].id for found in rows.values()]
-        points = point_ids(ids, self.generation.most_images or 1)
-        for point in self._index.records(points, vectors=True) if points else ():
-            self._points.setdefault(product_of(point.id), []).append(point)
+        firsts = [found[0] for found in rows.values()]
+        images = self.generation.most_images or 1
+        kept = [row for row in firsts if has_vector(row, slot=0) and not _has_further(row)]
+        for row, vector in zip(kept, as_units([row.vector for row in kept]), strict=True):
+            self._points[row.id] = {row.id: vector}
+        others = point_ids([row.id for row in firsts if row.id not in self._points], images)
+        for id_, vector in self._index.vectors(others).items() if others else ():
+            self._points.setdefault(product_of(id_), {})[id_] = vector
 
     def of(self, sku: str, weighed: Weighed | None) -> Neighbour | str:
         """Return a product by its nearest image, or why it cannot be pinned."""
@@ -69,7 +81,8 @@ class Candidates:
             return "no product has this sku"
         if not rows[0].in_stock:
             return "it is sold out"
-        hits = [Hit(it.id, _cosine(it, weighed)) for it in self._points.get(rows[0].id, ())]
+        points = self._points.get(rows[0].id, {})
+        hits = [Hit(id_, _cosine(vector, weighed)) for id_, vector in points.items()]
         by_id = {rows[0].id: rows}
         found = list(neighbours(hits, by_id, images=self._images))
         if not found:
@@ -78,12 +91,17 @@ class Candidates:
         return best if weighed is None else replace(best, score=weighed.score_of(best.score))
 
 
-def _cosine(point: StoredPoint, weighed: Weighed | None) -> float:
+def _has_further(row: Any) -> bool:
+    """Tell whether a product has points of further images."""
+    return bool(read_json(row.more_digests))
+
+
+def _cosine(vector: Vector, weighed: Weighed | None) -> float:
     """Return the cosine of a point to the query; 0 where the list is not searched by a vector."""
-    if weighed is None or point.vector is None:
+    if weighed is None:
         return 0.0
-    lengths = float(np.linalg.norm(weighed.asked) * np.linalg.norm(point.vector))
-    return float(weighed.asked @ point.vector) / lengths if lengths else 0.0
+    lengths = float(np.linalg.norm(weighed.asked) * np.linalg.norm(vector))
+    return float(weighed.asked @ vector) / lengths if lengths else 0.0
 
 
 @dataclass(kw_only=True)

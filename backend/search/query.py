@@ -9,8 +9,10 @@ from typing import Any, Final
 
 from backend.database.models import Generation
 from backend.filters import Schema, Where
+from backend.filters.matching import columns_of
 from backend.images.box import Box
 from backend.merchandising.rule_set import RuleSet
+from backend.search.boosting import columns_of_boosts
 from backend.search.found import Neighbour
 from backend.search.paging import Position
 from backend.search.recall_monitor import Search
@@ -26,6 +28,12 @@ class PlacementUsed:
 
     name: str
     version: int
+    settings: str = field(default="", repr=False)
+    """As JSON. A placement that was removed and made anew has its first version again."""
+
+    def shown(self) -> dict[str, Any]:
+        """Return what an answer says of it."""
+        return {"name": self.name, "version": self.version}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +46,8 @@ class Query:
     is how much colour counts (`search.dial`), `explain` asks for the parts of each score.
     `text` is compared too, or alone; beside an image it counts `text_weight`, from 0 to 1. `box` is
     the region of a given image that is compared. `min_match` is the least match, from 0 to 1, and
-    `after` where a further page begins.
+    `after` where a further page begins. `generation_id` is the live generation that a product is
+    searched in; None: the active one.
     """
 
     limit: int = 10
@@ -59,6 +68,26 @@ class Query:
     ruling: Ruling = field(default_factory=Ruling)
     box: Box | None = None
     min_match: float | None = None
+    generation_id: int | None = None
+
+    @property
+    def needs_vectors(self) -> bool:
+        """Whether the vectors of the products are needed."""
+        return bool(self.shaping.diversity or self.explain)
+
+    @property
+    def chosen_by(self) -> frozenset[str] | None:
+        """The columns that candidates are chosen by, where they are many more than are shown."""
+        if not (self.shaping.reorders or self.shaping.group_by):
+            return None
+        found = columns_of(self.where) | columns_of_boosts(self.shaping.boost)
+        group = {self.shaping.group_by} if self.shaping.group_by else set()
+        return frozenset({"sku", *found, *group, *self.ruling.columns})
+
+    @property
+    def needs_product(self) -> bool:
+        """Whether the fields of the query product are needed, beside its vector."""
+        return bool(self.shaping.restrict or self.explain)
 
     @cached_property
     def options(self) -> str:
@@ -78,9 +107,11 @@ class Query:
         return repr(chooses)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Answer:
     """Neighbours, best first, and the one generation that they come from.
+
+    It belongs to one request. Not frozen, which takes three times as long to make.
 
     `position` is where the next page begins, None if nothing can follow.
     """

@@ -1,21 +1,22 @@
 """Why a list is as it is: what its products share with the query's, and what was left out.
 
-It costs a few more searches, and is done only for an answer that is to be explained.
+One search without the filter tells how near each item is among its own kind, and what the filter
+has left out. It is done only for an answer that is to be explained.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
 from backend.database.reader import Reader
 from backend.errors import IndexLimited
-from backend.filters import Condition
-from backend.filters.matching import matcher
-from backend.search.found import CategoryRank, Neighbour, read_rows, value_of_row
+from backend.filters import OPEN_PREFIX, Condition, Schema, Where
+from backend.filters.matching import columns_of, matcher
+from backend.search import statements
+from backend.search.found import CategoryRank, Neighbour, value_of_row
+from backend.search.grouping import count_groups
 from backend.search.nearest_products import nearest_products
 from backend.search.query import Answer, Query
 from backend.search.recall_monitor import Search
@@ -31,139 +32,160 @@ SHARED: Final = (
 CATEGORIES: Final = ("article_type", "sub_category", "master_category")
 """The first of these that a product has is its category."""
 
-MOST_CATEGORIES: Final = 10
-"""Categories of one answer that are looked at: each takes a search."""
-
 LOOKED_AT: Final = 200
-"""The nearest products that are looked at, in a category and for what was left out."""
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """How many of the nearest products do not pass the filter by a field."""
-
-    clause: str
-    products: int
+"""The nearest products that are looked at: of all, and again of the categories of those items that
+are further away."""
 
 
 def explain_list(
-    connection: Reader,
-    index: VectorIndex,
-    answer: Answer,
-    query: Query,
-    *,
-    product_id: int | None,
-) -> Answer:
-    """Return the answer with reasons: of each item, and in `meta.left_out` of the others.
+    connection: Reader, index: VectorIndex, answer: Answer, query: Query, *, about: Any
+) -> None:
+    """Give the items their reasons, and say in `meta.left_out` what the filter has left out.
 
-    `product_id` is the query product, None if it is about none.
+    `about` is the row of the query product, None if the list is about none.
     """
-    about = None
-    if product_id is not None:
-        rows = read_rows(connection, answer.generation.id, [product_id], images=False)
-        about = rows[product_id][0] if product_id in rows else None
-    items = _with_ranks(index, answer.search, answer.items, about)
+    where, looking = answer.search.where, _Looking(connection, index, answer, about)
+    unwanted = set(answer.search.exclude)
+    hits = looking.nearest(LOOKED_AT + len(unwanted), {})
+    others = [id_ for id_ in hits if id_ not in unwanted][:LOOKED_AT]
+    is_full = len(answer.items) == query.limit
+    nearer = looking.as_far_as_items(others) if is_full else others
+    left_out = set(nearer) - looking.items.keys() if where else set()
+    ranked = looking.as_far_as_items(hits)
+    looking.read({*ranked, *left_out}, columns_of(where).union(CATEGORIES))
+    looking.rank(ranked)
+    looking.rank_far_ones()
     if about is not None:
-        items = [replace(it, shared=_shared(about, it)) for it in items]
-    looked_at, left_out = _left_out(connection, index, answer, query)
-    said = {
-        "looked_at": looked_at,
-        "clauses": [{"clause": it.clause, "products": it.products} for it in left_out],
+        _share(about, answer.items)
+    rows = [looking.rows[id_] for id_ in left_out if id_ in looking.rows]
+    clauses = _failed(rows, where, query.schema)
+    answer.meta["left_out"] = {
+        "looked_at": len(nearer),
+        "clauses": [{"clause": it, "products": count} for it, count in clauses.items() if count],
     }
-    return replace(answer, items=items, meta={**answer.meta, "left_out": said})
 
 
 # --- what an item shares -------------------------------------------------------------------------
 
 
-def _shared(row: Any, item: Neighbour) -> Mapping[str, Any]:
-    found = {
-        field: value
-        for field in SHARED
-        if (value := value_of_row(row, field)) is not None and value == item.value_of(field)
+def _share(about: Any, items: Iterable[Neighbour]) -> None:
+    """Note in which fields each item has the value of the query product."""
+    values = {field: it for field in SHARED if (it := getattr(about, field)) is not None}
+    ours = {
+        name: value
+        for name, value in (read_json(about.attributes) or {}).items()
+        if isinstance(value, str | int | float)
     }
-    ours, theirs = read_json(row.attributes) or {}, item.value_of("attributes") or {}
-    found |= {
-        f"attributes.{name}": value
-        for name, value in ours.items()
-        if isinstance(value, str | int | float) and theirs.get(name) == value
-    }
+    for item in items:
+        row = item.product
+        shared = {field: value for field, value in values.items() if getattr(row, field) == value}
+        theirs = (read_json(row.attributes) or {}) if ours else {}
+        shared |= {f"attributes.{it}": ours[it] for it in ours if theirs.get(it) == ours[it]}
+        item.shared = shared
+
+
+# --- what was left out ---------------------------------------------------------------------------
+
+
+def _failed(rows: Sequence[Any], where: Where, schema: Schema) -> Mapping[str, int]:
+    """Return how many products do not pass each clause; one that fails several counts for each."""
+    found = {}
+    for field, condition in where.items():
+        passes = matcher({field: condition}, schema)
+        read = value_of_row if field.startswith(OPEN_PREFIX) else getattr
+        found[field] = sum([not passes(partial(read, row)) for row in rows])
     return found
 
 
 # --- how near it is among its own kind -----------------------------------------------------------
 
 
-def _with_ranks(
-    index: VectorIndex, search: Search, items: Sequence[Neighbour], about: Any
-) -> list[Neighbour]:
-    ranked: dict[tuple[str, Any], Mapping[int, CategoryRank]] = {}
-    found = []
-    for item in items:
-        category = _category(item)
-        if category is not None and category not in ranked and len(ranked) < MOST_CATEGORIES:
-            ranked[category] = _ranks(index, search, *category, about)
-        ranks = ranked.get(category, {}) if category is not None else {}
-        found.append(replace(item, rank=ranks.get(item.product.id)))
-    return found
+class _Looking:
+    """What is near a query, whatever its filter is. The query product itself is left out."""
+
+    def __init__(self, connection: Reader, index: VectorIndex, answer: Answer, about: Any) -> None:
+        self._connection = connection
+        self._index = index
+        self._search: Search = answer.search
+        self._about = about
+        self.items = {item.product.id: item for item in answer.items}
+        self.rows: dict[int, Any] = {id_: item.product for id_, item in self.items.items()}
+
+    def nearest(self, limit: int, where: Where) -> list[int]:
+        """Return the ids of the nearest products under a filter."""
+        hits = nearest_products(
+            self._index,
+            self._search.vector,
+            limit=limit,
+            where=where,
+            exclude=[] if self._about is None else [self._about.product_id],
+            most_images=self._search.generation.most_images,
+            payloads=False,
+        )
+        return [hit.id for hit in hits]
+
+    def as_far_as_items(self, hits: Sequence[int]) -> Sequence[int]:
+        """Return what is as near as the last item among these products."""
+        last = max((at for at, id_ in enumerate(hits, 1) if id_ in self.items), default=0)
+        return hits[:last]
+
+    def read(self, ids: Collection[int], columns: Collection[str]) -> None:
+        """Read some columns of products whose rows are not known; removed ones have none."""
+        unread = [id_ for id_ in ids if id_ not in self.rows]
+        if unread:
+            statement = statements.compared(frozenset(columns))
+            self.rows |= {it.id: it for it in self._connection.rows(statement, {"ids": unread})}
+
+    def rank(self, hits: Sequence[int], fields: Sequence[str] = CATEGORIES) -> None:
+        """Give the items among the nearest products of these categories their places."""
+        unranked = [item for item in self.items.values() if item.rank is None]
+        wanted = dict.fromkeys([it for item in unranked if (it := _category(item)) is not None])
+        places = dict[tuple[str, Any], dict[int, int]]()  # of products, from 1
+        rows = [row for id_ in hits if (row := self.rows.get(id_)) is not None]
+        for field, value in [it for it in wanted if it[0] in fields]:
+            members = [row.id for row in rows if getattr(row, field) == value]
+            places[field, value] = {id_: place for place, id_ in enumerate(members, 1)}
+        counts = self._count(places)
+        for item in unranked:
+            category = _category(item) or ("", None)
+            place = places.get(category, {}).get(item.product.id)
+            if place is not None:
+                count = counts.get(category)
+                products = None if count is None else max(count, place)
+                item.rank = CategoryRank(category[0], category[1], place, products)
+
+    def rank_far_ones(self) -> None:
+        """Search in the categories of the items that have no place yet."""
+        far: dict[str, list[Any]] = {}
+        for item in self.items.values():
+            if item.rank is None and (category := _category(item)) is not None:
+                far.setdefault(category[0], []).append(category[1])
+        for field, values in far.items():
+            where = {field: Condition(any_of=tuple(dict.fromkeys(values)))}
+            hits = self.as_far_as_items(self.nearest(LOOKED_AT, where))
+            self.read(hits, CATEGORIES)
+            self.rank(hits, [field])
+
+    def _count(self, categories: Collection[tuple[str, Any]]) -> dict[tuple[str, Any], int | None]:
+        """Return how many products each category has, without the query's; None: unknown."""
+        fields: dict[str, list[Any]] = {}
+        for field, value in categories:
+            fields.setdefault(field, []).append(value)
+        several = bool(self._search.generation.most_images)
+        counts = dict[tuple[str, Any], int | None]()
+        for field, values in fields.items():
+            own = None if self._about is None else getattr(self._about, field)
+            try:
+                sizes = count_groups(self._index, field, values, {}, several=several)
+            except IndexLimited:
+                continue
+            counts |= {(field, it): sizes.get(it, 0) - (it == own) for it in values}
+        return counts
 
 
 def _category(item: Neighbour) -> tuple[str, Any] | None:
-    pairs = ((field, item.value_of(field)) for field in CATEGORIES)
-    return next((pair for pair in pairs if pair[1] is not None), None)
-
-
-def _ranks(
-    index: VectorIndex, search: Search, field: str, value: Any, about: Any
-) -> Mapping[int, CategoryRank]:
-    """Return the places of the nearest products of a category, by their ids.
-
-    The query product, `about`, has none.
-    """
-    where = {field: Condition(any_of=(value,))}
-    is_in = about is not None and value_of_row(about, field) == value
-    try:
-        count = index.count(where, several=bool(search.generation.most_images)) - is_in
-    except IndexLimited:
-        count = None
-    hits = nearest_products(
-        index,
-        search.vector,
-        limit=LOOKED_AT,
-        where=where,
-        exclude=[] if about is None else [about.id],
-        most_images=search.generation.most_images,
-        payloads=False,
-    )
-    return {hit.id: CategoryRank(field, value, place, count) for place, hit in enumerate(hits, 1)}
-
-
-# --- what was left out ---------------------------------------------------------------------------
-
-
-def _left_out(
-    connection: Reader, index: VectorIndex, answer: Answer, query: Query
-) -> tuple[int, list[LeftOut]]:
-    """Return how many products are as near as the last item, and which clauses left some out.
-
-    A product that fails several clauses counts for each of them.
-    """
-    search = answer.search
-    hits = nearest_products(
-        index,
-        search.vector,
-        limit=LOOKED_AT,
-        exclude=search.exclude,
-        most_images=search.generation.most_images,
-        payloads=False,
-    )
-    shown = {item.product.id for item in answer.items}
-    last = max((at for at, hit in enumerate(hits, 1) if hit.id in shown), default=0)
-    nearer = [hit.id for hit in (hits[:last] if len(shown) == query.limit else hits)]
-    rows = read_rows(connection, answer.generation.id, set(nearer) - shown, images=False)
-    tests = {field: matcher({field: it}, query.schema) for field, it in search.where.items()}
-    counts: Counter[str] = Counter()
-    for of_product in rows.values():
-        value_of = partial(value_of_row, of_product[0])
-        counts.update(clause for clause, passes in tests.items() if not passes(value_of))
-    return len(nearer), [LeftOut(clause, counts[clause]) for clause in tests if counts[clause]]
+    for field in CATEGORIES:
+        value = getattr(item.product, field)
+        if value is not None:
+            return field, value
+    return None

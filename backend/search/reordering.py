@@ -9,14 +9,13 @@ that is the order by r. It is computed here and not by the store, so every store
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from backend.search.boosting import total
+from backend.search.boosting import amounts
 from backend.search.found import Neighbour
 from backend.search.shaping import Shaping
 from backend.search.stored_vectors import StoredVectors
@@ -41,17 +40,16 @@ def reordered(
     limit: int,
     now: datetime,
 ) -> list[tuple[int, Neighbour]]:
-    """Return the best `limit` items, each after its place in `items`.
+    """Return the best `limit` items, each after its place in `items`; notes their boosts.
 
     `relevances` take the place of similarities in r. What rules add to an item is its `boost`.
     """
     if not shaping.reorders:
         return list(enumerate(items[:limit]))
     if shaping.boost:
-        items = [
-            replace(item, boost=(item.boost or 0.0) + total(shaping.boost, item.value_of, now=now))
-            for item in items
-        ]
+        added = amounts(shaping.boost, [item.value_of for item in items], now=now)
+        for item, amount in zip(items, added, strict=True):
+            item.boost = (item.boost or 0.0) + amount
     r = np.array([it + (item.boost or 0.0) for it, item in zip(relevances, items, strict=True)])
     if shaping.diversity and len(items) > 1:
         order = _diverse(r, _as_array(vectors, items), shaping.diversity, limit)
@@ -69,10 +67,12 @@ def _as_array(vectors: StoredVectors, items: Sequence[Neighbour]) -> npt.NDArray
 def _diverse(
     r: npt.NDArray[np.float64], vectors: npt.NDArray[np.float32], diversity: float, limit: int
 ) -> list[int]:
-    """Return the positions of the list in the order of choice."""
-    cosines = vectors @ vectors.T
+    """Return the positions of the list in the order of choice.
+
+    Each choice is compared with all: that is less work than all with all, since few are chosen.
+    """
     order = [int(np.argmax(r))]
-    closest = cosines[order[0]].astype(np.float64)
+    closest = (vectors @ vectors[order[0]]).astype(np.float64)
     left = np.ones(len(r), bool)
     left[order[0]] = False
     while len(order) < min(limit, len(r)):
@@ -80,5 +80,6 @@ def _diverse(
         best = int(np.argmax(gains))
         order.append(best)
         left[best] = False
-        closest = np.maximum(closest, cosines[best])
+        if len(order) < limit:
+            closest = np.maximum(closest, vectors @ vectors[best])
     return order

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from backend.database.reader import Reader
 from backend.filters import Condition, Where
@@ -22,6 +22,12 @@ def read_values(connection: Reader, ids: Sequence[int], fields: Sequence[str]) -
     return {
         field: tuple(sorted({getattr(row, field) for row in rows} - {None})) for field in fields
     }
+
+
+def values_of(row: Any, fields: Sequence[str]) -> Same:
+    """Return the values that one product has in these columns, by its row."""
+    found = {field: getattr(row, field) for field in fields}
+    return {field: () if it is None else (it,) for field, it in found.items()}
 
 
 def restricted(where: Where, same: Same) -> Where:

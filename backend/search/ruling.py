@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 from backend.database.reader import Reader
 from backend.filters import Condition
-from backend.filters.matching import ValueOf
+from backend.filters.matching import ValueOf, columns_of
 from backend.merchandising.rule_set import Action, Rule, RuleSet
 from backend.search.boosting import MOST
 from backend.search.found import Neighbour, RuleActed, read_rows, value_of_row
@@ -69,6 +70,15 @@ class Ruling:
     def _weighing(self) -> list[Rule]:
         return self._of(Action.BOOST, Action.BURY)
 
+    @cached_property
+    def columns(self) -> frozenset[str]:
+        """The columns of products that hiding, raising and lowering look at."""
+        return frozenset(
+            column
+            for rule in (*self._hiding, *self._weighing)
+            for column in (columns_of(rule.where) if rule.where else ("sku",))
+        )
+
     def _of(self, *actions: Action) -> list[Rule]:
         return [it for it in self.rules if it.action in actions]
 
@@ -88,16 +98,15 @@ class Ruling:
         return replace(shaping, ruled=True) if self._weighing else shaping
 
     def weighed(self, items: Sequence[Neighbour]) -> list[Neighbour]:
-        """Return the items with what is added to their scores, and by which rules."""
-        return [self._weigh(item) for item in items] if self._weighing else list(items)
-
-    def _weigh(self, item: Neighbour) -> Neighbour:
-        acting = [rule for rule in self._weighing if rule.matches(item.value_of)]
-        if not acting:
-            return item
-        amount = min(MOST, max(-MOST, sum(rule.weight for rule in acting)))
-        acted = tuple(RuleActed(rule.id, rule.action.value) for rule in acting)
-        return replace(item, boost=(item.boost or 0.0) + amount, rules=(*item.rules, *acted))
+        """Note what rules add to the scores of the items, and which rules do."""
+        for item in items if self._weighing else ():
+            acting = [rule for rule in self._weighing if rule.matches(item.value_of)]
+            if acting:
+                amount = min(MOST, max(-MOST, sum([rule.weight for rule in acting])))
+                item.boost = (item.boost or 0.0) + amount
+                acted = tuple([RuleActed(rule.id, rule.action.value) for rule in acting])
+                item.rules = (*item.rules, *acted)
+        return list(items)
 
     def described(self, items: Sequence[Neighbour]) -> dict[str, Any]:
         """Return what the rules have done to a list, for its `meta`."""
@@ -122,20 +131,23 @@ def rulings(
     *,
     placement: str | None,
     about: Sequence[Sequence[int]],
+    known: Mapping[int, Any] = MappingProxyType({}),
     now: datetime,
 ) -> list[Ruling]:
     """Return the rules for each of several lists; `about` are the ids of the products of each.
 
-    A rule with a condition acts where one of these products passes it.
+    A rule with a condition acts where one of these products passes it. Rows that are `known`, by
+    the ids of their products, are not read again.
     """
     found = rules.in_force(placement, now)
     if not any(rule.condition for rule in found):
         return [Ruling(rules=found) for _ in about]
-    ids = {id_ for each in about for id_ in each}
-    rows = read_rows(connection, generation_id, ids, images=False)
+    unknown = {id_ for each in about for id_ in each} - known.keys()
+    read = read_rows(connection, generation_id, unknown, images=False)
+    rows = {**known, **{id_: of_product[0] for id_, of_product in read.items()}}
 
     def values_of(id_: int) -> ValueOf:
-        return lambda name: value_of_row(rows[id_][0], name)
+        return lambda name: value_of_row(rows[id_], name)
 
     made = []
     for each in about:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -34,7 +34,8 @@ from backend.search.pinning import Candidates
 from backend.search.query import Answer, Query
 from backend.search.query_text import Said
 from backend.search.query_vectors import vector_of
-from backend.search.restricting import Same, read_values, restricted
+from backend.search.reasons import explain_list
+from backend.search.restricting import Same, restricted, values_of
 from backend.search.ruling import Ruling, rulings
 from backend.vectors import SearchMode, Vector, VectorIndex
 
@@ -105,7 +106,7 @@ class SimilarProducts:
         """Answer `to_product` for many products, in their order, or say why one has no answer.
 
         All answers are of one generation, that of `query.after` if it is given. Of `query`,
-        `image`, `text` and `explain` are not used. Raises NoGeneration, InvalidFilter and
+        `image` and `text` are not used. Raises NoGeneration, InvalidFilter and
         CursorExpired.
         """
         return _repeat_if_gone(lambda: self._to_products(skus, query))
@@ -114,28 +115,42 @@ class SimilarProducts:
         with self._db.query() as connection:
             asked = self._read(connection, sku, query)
             basis, generation, exclude = _basis_of(asked), asked.generation, asked.exclude
-            query, same = _restrict(connection, query, asked.product_id)
-            version, about = asked.rules_version, [[asked.product_id]]
-            [query] = self._ruled(connection, generation, query, version, about)
+            query, same = _restrict(query, asked)
+            [query] = self._ruled(connection, generation, query, asked.rules_version, [asked])
             if query.text is None:
-                answer = self._search(connection, generation, basis, query, exclude)
+                answer = self._search(connection, generation, basis, query, exclude, asked.row)
         if query.text is not None:
-            answer = self._encode_and_search(generation, basis, query, exclude)
-        answer.meta["query_state"] = asked.state.value
+            answer = self._encode_and_search(generation, basis, query, exclude, asked.row)
+        answer.meta["query_state"] = asked.state._value_
         _say_restricted(answer, same)
         return answer
 
     def _read(self, connection: Reader, sku: str, query: Query) -> Asked:
-        if query.after is not None:
-            return read_again(connection, self.active, sku, query.after, exclude=query.exclude)
-        return read_product(connection, self.active, sku, image=query.image, exclude=query.exclude)
+        active, exclude, whole = self.active, query.exclude, self._needs_product(query)
+        if (after := query.after) is not None:
+            return read_again(connection, active, sku, after, exclude=exclude, whole=whole)
+        if query.generation_id is not None:
+            at = Position(generation_id=query.generation_id)
+            _, found = read_each(
+                connection, active, [sku], exclude=exclude, position=at, whole=whole
+            )
+            if isinstance(found[0], LookalikeError):
+                raise found[0]
+            return found[0]
+        image = query.image
+        return read_product(connection, active, sku, image=image, exclude=exclude, whole=whole)
+
+    def _needs_product(self, query: Query) -> bool:
+        """Tell whether the query product is looked at, as far as the rules are known."""
+        rules = self.rules.last if query.rules is None else query.rules
+        return query.needs_product or rules.has_conditions
 
     def _to_image(
         self, encode: Callable[[Generation, bytes], Vector], image: bytes, query: Query
     ) -> Answer:
         with self._db.query() as connection:
             generation, exclude, version = read_others(connection, self.active, query.exclude)
-            [query] = self._ruled(connection, generation, query, version, [()])
+            [query] = self._ruled(connection, generation, query, version)
         basis = Basis(vector=encode(generation, image))
         return self._encode_and_search(generation, basis, query, exclude)
 
@@ -144,17 +159,22 @@ class SimilarProducts:
             generation, exclude, version = read_others(
                 connection, self.active, query.exclude, query.after
             )
-            [query] = self._ruled(connection, generation, query, version, [()])
+            [query] = self._ruled(connection, generation, query, version)
         return self._encode_and_search(generation, Basis(), query, exclude)
 
     def _encode_and_search(
-        self, generation: Generation, basis: Basis, query: Query, exclude: Sequence[int]
+        self,
+        generation: Generation,
+        basis: Basis,
+        query: Query,
+        exclude: Sequence[int],
+        row: Any = None,
     ) -> Answer:
         """Encode the text, if there is one, while no connection is held; then search."""
         if query.after is None:
             basis = self._with_text(generation, basis, query)
         with self._db.query() as connection:
-            return self._search(connection, generation, basis, query, exclude)
+            return self._search(connection, generation, basis, query, exclude, row)
 
     def _search(
         self,
@@ -163,7 +183,9 @@ class SimilarProducts:
         basis: Basis,
         query: Query,
         exclude: Sequence[int],
+        row: Any = None,
     ) -> Answer:
+        """Return what is near; `row` is that of the query product, for an answer with reasons."""
         after = query.after or Position(generation_id=generation.id, basis=basis)
         if after.basis is not None and after.basis.vector is not None:
             basis = after.basis
@@ -173,16 +195,34 @@ class SimilarProducts:
         candidates = Candidates(connection, index, generation, images=query.shows_images)
         pins = find_pins(connection, index, weighed, query, exclude, candidates, taken=taken)
         mode = index.search_mode(query.where)
-        found = begin_search(generation, weighed, query, exclude, mode, pins=pins, taken=taken)
-        collect(connection, index, [found], {}, images=query.shows_images)
+        found = begin_search(
+            generation,
+            weighed,
+            query,
+            exclude,
+            mode,
+            pins=pins,
+            taken=taken,
+            columns=query.chosen_by,
+        )
+        vectors = bool(query.shaping.diversity) if query.chosen_by else query.needs_vectors
+        collect(connection, index, [found], {}, images=query.shows_images, vectors=vectors)
         answer = finish_answer(connection, index, weighed, found, query, pins, taken=taken)
-        ids = [item.product.id for item in answer.items]
-        return replace(answer, position=after.after(ids) if answer.has_more else None)
+        if query.explain:
+            explain_list(connection, index, answer, query, about=row)
+        if answer.has_more:
+            answer.position = after.after([item.product.id for item in answer.items])
+        return answer
 
     def _to_products(self, skus: Sequence[str], query: Query) -> list[Answer | LookalikeError]:
         with self._db.query() as connection:
             generation, asked = read_each(
-                connection, self.active, skus, exclude=query.exclude, position=query.after
+                connection,
+                self.active,
+                skus,
+                exclude=query.exclude,
+                position=query.after,
+                whole=self._needs_product(query),
             )
             index = self._index_of(generation)
             mode = index.search_mode(query.where)
@@ -209,20 +249,24 @@ class SimilarProducts:
         for one in part:
             if isinstance(one, Asked):
                 own, candidates = next(ruled)
-                own, same = _restrict(connection, own, one.product_id)
+                own, same = _restrict(own, one)
                 own_mode = index.search_mode(own.where) if same else mode
                 blocks = self._blocks(one.generation, query)
-                weighed = weigh(vector_of(one), blocks, colour=query.colour, parts=False)
+                vector, colour = vector_of(one), query.colour
+                weighed = weigh(vector, blocks, colour=colour, parts=query.explain)
                 pins = find_pins(connection, index, weighed, own, one.exclude, candidates)
                 found = begin_search(one.generation, weighed, own, one.exclude, own_mode, pins=pins)
                 under_way.append((one, own, weighed, found, same, pins))
         searches = [found for _, _, _, found, _, _ in under_way]
-        collect(connection, index, searches, rows, images=query.shows_images)
+        vectors = query.needs_vectors
+        collect(connection, index, searches, rows, images=query.shows_images, vectors=vectors)
         ready = iter(under_way)
         for one in part:
             if isinstance(one, Asked):
                 asked, own, weighed, found, same, pins = next(ready)
                 answer = finish_answer(connection, index, weighed, found, own, pins)
+                if own.explain:
+                    explain_list(connection, index, answer, own, about=asked.row)
                 answer.meta["query_state"] = asked.state.value
                 _say_restricted(answer, same)
                 answers.append(answer)
@@ -236,18 +280,25 @@ class SimilarProducts:
         generation: Generation,
         query: Query,
         version: int | None,
-        about: Sequence[Sequence[int]],
+        asked: Sequence[Asked] = (),
+        *,
+        about: Sequence[Sequence[int]] | None = None,
     ) -> list[Query]:
         """Return the query for each of several lists, with the rules that hold for it.
 
-        `version` is as `ActiveRules.of` takes it, `about` as `rulings`.
+        Each list is about one product of `asked`, or about the products that `rulings` takes as
+        `about`; without both there is one list, about none. `version` is as `ActiveRules.of` takes
+        it.
         """
+        if about is None:
+            about = [[one.product_id] for one in asked] or [()]
         found = rulings(
             connection,
             generation.id,
             self.rules.of(version) if query.rules is None else query.rules,
             placement=query.placement.name if query.placement else None,
             about=about,
+            known={one.product_id: one.row for one in asked if one.row is not None},
             now=utcnow(),
         )
         return [_with_rules(query, it) for it in found]
@@ -263,7 +314,7 @@ class SimilarProducts:
     ) -> Query:
         """Do as `ruled`, where the newest change of the rules is known."""
         with self._db.query() as connection:
-            return self._ruled(connection, generation, query, version, [about])[0]
+            return self._ruled(connection, generation, query, version, about=[about])[0]
 
     def _ruled_each(
         self,
@@ -278,8 +329,7 @@ class SimilarProducts:
             return
         generation, version = asked[0].generation, asked[0].rules_version
         candidates = Candidates(connection, index, generation, images=query.shows_images)
-        about = [[one.product_id] for one in asked]
-        for each in self._ruled(connection, generation, query, version, about):
+        for each in self._ruled(connection, generation, query, version, asked):
             yield each, candidates
 
     def _with_text(self, generation: Generation, basis: Basis, query: Query) -> Basis:
@@ -332,12 +382,12 @@ def _basis_of(asked: Asked) -> Basis:
     return Basis(vector=vector, digest=asked.digest or None)
 
 
-def _restrict(connection: Reader, query: Query, product_id: int) -> tuple[Query, Same]:
+def _restrict(query: Query, asked: Asked) -> tuple[Query, Same]:
     """Return the query with the filter for products like this one, and what that demands."""
     fields = query.shaping.restrict
     if not fields:
         return query, {}
-    same = read_values(connection, [product_id], fields)
+    same = values_of(asked.row, fields)
     return replace(query, where=restricted(query.where, same)), same
 
 

@@ -6,8 +6,8 @@ Both are Core statements on tables: they are compiled once, and make no objects 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
-from enum import Enum, auto
+from collections.abc import Collection, Sequence
+from enum import IntEnum, auto
 from functools import cache
 from typing import Any, Final, cast
 
@@ -44,7 +44,7 @@ SHOWN: Final = ("sku", *FIELDS)
 """The columns of a product that an answer shows: the first of each row of `found`, in order."""
 
 
-class Which(Enum):
+class Which(IntEnum):  # a number: an Enum finds its hash by a call of Python
     """Which vector of a product is asked for."""
 
     LAST_GOOD = auto()  # the one that it is indexed by
@@ -95,12 +95,12 @@ def active(*, with_others: bool, pinned: bool = False) -> Select[Any]:
 
 
 @cache
-def asked(which: Which, *, with_others: bool) -> Select[Any]:
+def asked(which: Which, *, with_others: bool, whole: bool = False) -> Select[Any]:
     """Return the statement that reads the active generation, one product, and its vector.
 
     Parameters are `sku`, with FURTHER `position`, and with others `skus`: all whose ids are wanted,
     that one included. There is a row for each product, or one without a product; none where no
-    generation is active.
+    generation is active. With `whole`, a row also has the columns SHOWN.
     """
     g, p, e, v, i = (it.c for it in (GENERATIONS, PRODUCTS, ENTRIES, VECTORS, IMAGES))
     is_it = p.sku == bindparam("sku")
@@ -123,11 +123,18 @@ def asked(which: Which, *, with_others: bool) -> Select[Any]:
         VECTORS, (v.image_digest == digest) & (v.fingerprint == g.fingerprint)
     )
     columns.append(digest.label("digest"))
+    columns += _shown_beside(columns, whole=whole)
     return select(*columns).select_from(source).where(g.state == ACTIVE)
 
 
+def _shown_beside(columns: Sequence[Any], *, whole: bool) -> list[Any]:
+    """Return the columns SHOWN that are not among these."""
+    named = {column.key for column in columns}
+    return [_unread(PRODUCTS.c[name]) for name in SHOWN if name not in named] if whole else []
+
+
 @cache
-def asked_again(*, with_others: bool) -> Select[Any]:
+def asked_again(*, with_others: bool, whole: bool = False) -> Select[Any]:
     """Return the statement that reads a pinned generation, a product, and the vector of an image.
 
     Its parameters are `generation_id`, `digest`, and those of `asked`; so are its rows.
@@ -142,34 +149,57 @@ def asked_again(*, with_others: bool) -> Select[Any]:
     columns = _generation_and_rules()
     columns += [p.id.label("product_id"), p.sku, p.removed_at.is_not(None).label("is_removed")]
     columns += [state_column(e).label("state"), v.vector]
+    columns += _shown_beside(columns, whole=whole)
     return select(*columns).select_from(source).where(_is_queried(pinned=True))
 
 
 @cache
-def found(*, images: bool, by_sku: bool = False) -> Select[Any]:
+def found(
+    *,
+    images: bool,
+    by_sku: bool = False,
+    vectors: bool = False,
+    columns: frozenset[str] | None = None,
+) -> Select[Any]:
     """Return the statement that reads all that an answer shows of some products.
+
+    With `columns`, those of SHOWN are read instead of all.
 
     Parameters are `generation_id` and the products' `ids`, or `skus`. Removed products are left
     out. With `images` there are also the reasons why some have no point, and a row for each image
-    beyond the first.
+    beyond the first. With `vectors`, which take the parameter `fingerprint`, there is the vector of
+    the image that each product was embedded by last.
     """
-    p, e, i = PRODUCTS.c, ENTRIES.c, IMAGES.c
-    columns: list[Any] = [_unread(p[name]) for name in SHOWN] + [p.id, p.image_digest]
-    columns += [state_column(e).label("state"), e.last_error, e.indexed_claim]
-    columns.append(_unread(e.more_digests))
-    columns.append(type_coerce(p.created_at, NullType()).label("created_at"))  # read where needed
+    p, e, i, v = PRODUCTS.c, ENTRIES.c, IMAGES.c, VECTORS.c
+    names = SHOWN if columns is None else sorted(columns)
+    read: list[Any] = [_unread(p[name]) for name in names] + [p.id, p.image_digest]
+    read += [state_column(e).label("state"), e.last_error, e.indexed_claim]
+    read.append(_unread(e.more_digests))
+    read.append(type_coerce(p.created_at, NullType()).label("created_at"))  # read where needed
     mine = (e.generation_id == bindparam("generation_id")) & (e.product_id == p.id)
     source: FromClause = PRODUCTS.outerjoin(ENTRIES, mine)
     if images:
         source = source.outerjoin(IMAGES, (i.product_id == p.id) & (p.more_images > 0))
-        columns += [p.image_role, _unread(e.image_errors)]
-        columns += [i.position, i.uri, i.digest, i.role]
+        read += [p.image_role, _unread(e.image_errors)]
+        read += [i.position, i.uri, i.digest, i.role]
+    if vectors:
+        same = (v.image_digest == e.embedded_digest) & (v.fingerprint == bindparam("fingerprint"))
+        source = source.outerjoin(VECTORS, same)
+        read.append(v.vector)
     named = p.sku.in_(_some("skus")) if by_sku else p.id.in_(_some("ids"))
-    return select(*columns).select_from(source).where(named, p.removed_at.is_(None))
+    return select(*read).select_from(source).where(named, p.removed_at.is_(None))
 
 
 def _some(name: str) -> BindParameter[Any]:
     return bindparam(name, expanding=True)
+
+
+@cache
+def compared(columns: frozenset[str]) -> Select[Any]:
+    """Return the statement that reads some columns of the products `ids`; not of removed ones."""
+    p = PRODUCTS.c
+    read = [_unread(p[name]) for name in sorted(columns - {"id"})]
+    return select(p.id, *read).where(p.id.in_(_some("ids")), p.removed_at.is_(None))
 
 
 @cache
@@ -181,7 +211,7 @@ def values() -> Select[Any]:
 
 
 @cache
-def asked_each(*, pinned: bool = False) -> Select[Any]:
+def asked_each(*, pinned: bool = False, whole: bool = False) -> Select[Any]:
     """Return the statement that reads the active generation, many products, and their vectors.
 
     Its parameter is `skus`, for a pinned generation also `generation_id`. Rows are as those of
@@ -198,6 +228,7 @@ def asked_each(*, pinned: bool = False) -> Select[Any]:
     columns = [*_generation_and_rules(), p.id.label("product_id"), p.sku]
     columns += [p.removed_at.is_not(None).label("is_removed"), state_column(e).label("state")]
     columns += [e.last_error, v.vector, e.embedded_digest.label("digest")]
+    columns += _shown_beside(columns, whole=whole)
     return select(*columns).select_from(source).where(_is_queried(pinned=pinned))
 
 

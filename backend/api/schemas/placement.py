@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final, Literal, Self
 
 from pydantic import Field
 
-from backend.api.context import filterable, services
+from backend.api.context import services
 from backend.api.problems import invalid_request
 from backend.api.schemas.document import BodyLimits, Document
 from backend.api.schemas.filters import Filter
@@ -17,8 +19,8 @@ from backend.api.schemas.problem import ProblemFault
 from backend.api.schemas.query import MOST_WORDS
 from backend.api.schemas.shaping import LEAST_MATCH, SHAPING_MEMBERS, ShapedBody
 from backend.catalogue.drafts import Sku
-from backend.errors import UnknownPlacement
 from backend.filters import Schema
+from backend.indexing import schema
 from backend.merchandising import placements
 from backend.search.query import MAX_LIMIT, PlacementUsed, Query
 
@@ -73,6 +75,23 @@ class PlacementPage(Document):
     items: list[PlacementDocument]
 
 
+def is_current(used: PlacementUsed) -> bool:
+    """Tell whether a placement is still as it was when its defaults were taken."""
+    return _read_used(used.name) == used
+
+
+def _read_used(name: str) -> PlacementUsed | None:
+    with services().db.query() as connection:
+        found = placements.find(connection, name)
+    return found and PlacementUsed(name=name, version=found.version, settings=found.settings)
+
+
+@lru_cache(maxsize=placements.MOST)
+def _read_body(settings: str, facets: tuple[str, ...]) -> PlacementBody:
+    """Read settings that were checked when they were put, once for each change."""
+    return PlacementBody.checked(json.loads(settings), schema(facets))
+
+
 def with_placement(query: Query, name: str | None, given: Collection[str]) -> Query:
     """Return the query with the defaults of a placement, except for what was `given`.
 
@@ -81,15 +100,12 @@ def with_placement(query: Query, name: str | None, given: Collection[str]) -> Qu
     """
     if name is None:
         return query
-    with services().db.read() as session:
-        try:
-            found = placements.read(session, name)
-        except UnknownPlacement as error:
-            fault = ProblemFault(code="invalid-value", detail=error.message, parameter="placement")
-            raise invalid_request([fault]) from None
-        used = PlacementUsed(name=found.name, version=found.version)
-        settings = found.settings
-    body = PlacementBody.checked(settings, filterable())
+    used = _read_used(name)
+    if used is None:
+        detail = placements.unknown(name).message
+        fault = ProblemFault(code="invalid-value", detail=detail, parameter="placement")
+        raise invalid_request([fault])
+    body = _read_body(used.settings, services().settings.facets)
     named = (body.model_fields_set - set(given)) & set(_MEMBERS)
     defaults: Mapping[str, Any] = {member: getattr(body, member) for member in named}
     shaping = body.shaping

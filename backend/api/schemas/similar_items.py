@@ -14,6 +14,8 @@ from pydantic_core import PydanticCustomError
 from backend.api.schemas import Json
 from backend.api.schemas.batch import check_batch
 from backend.api.schemas.document import BodyLimits, Document
+from backend.api.schemas.event import Name
+from backend.api.schemas.experiment import ExperimentMeta
 from backend.api.schemas.filters import Filter
 from backend.api.schemas.image_query import (
     BOX,
@@ -51,6 +53,7 @@ from backend.search import found
 from backend.search.paging import MOST_SHOWN, Position
 from backend.search.query import MAX_LIMIT, Answer, Query
 from backend.search.query_text import LONGEST
+from backend.search.statements import SHOWN
 from backend.vectors import SearchMode
 from backend.vectors.image_points import MOST_IMAGES
 
@@ -98,6 +101,9 @@ NEXT_CURSOR: Final = (
     "for the next page, which repeats none of the products shown so far; null: nothing follows, or "
     f"{MOST_SHOWN} have been shown"
 )
+UNKNOWN: Final = "where the list is not full: attributes of the filter that no product has"
+USER: Final = "for whom the list is, as events name them: experiments split by it"
+VISIT: Final = "the visit, as events name it: experiments split by it where no `user` is named"
 RESTRICTED: Final = "where `restrict` is given: the values that the products may have, by field"
 
 
@@ -142,8 +148,8 @@ class Explanation(Document):
     )
     category: CategoryPlace | None = Field(
         None,
-        description="absent without a category, beyond its 200 nearest products, and for more than "
-        "ten categories in an answer",
+        description="absent without a category, and where it is not among the 200 nearest products "
+        "of all, nor among those of the categories of this list",
     )
 
 
@@ -235,6 +241,13 @@ class ImageRegion(Document):
     kind: RegionKind
 
 
+class UnknownAttribute(Document):
+    """An attribute of the filter that no product has."""
+
+    attribute: str
+    nearest: list[str] = Field(description="attributes that are written much like it, 3 at most")
+
+
 class SimilarMeta(BaseModel):
     """How the answer was found."""
 
@@ -272,6 +285,10 @@ class SimilarMeta(BaseModel):
     relaxed: list[str] | None = Field(None, description=RELAXED)
     min_match_score: float | None = Field(None, description=MATCH_SCORE)
     placement: PlacementMeta | None = None
+    unknown_attributes: list[UnknownAttribute] | None = Field(None, description=UNKNOWN)
+    experiment: ExperimentMeta | None = Field(
+        None, description="where `user` or `session` is given, and an experiment splits this list"
+    )
     rules: RulesMeta | None = Field(None, description="only where `explain` is given")
     left_out: LeftOutMeta | None = Field(None, description="only where `explain` is given")
 
@@ -307,6 +324,8 @@ class SimilarBody(ShapedBody):
         [], max_length=MOST_WORDS, description="members of the products that are wanted"
     )
     placement: str | None = Field(None, description=PLACEMENT)
+    user: Name | None = Field(None, description=USER)
+    session: Name | None = Field(None, description=VISIT)
     min_score: float | None = Field(None, ge=-1, le=1)
     min_match: float | None = Field(None, ge=0, le=1, description=LEAST_MATCH)
     image: int | None = Field(None, ge=1, le=MOST_IMAGES, description=IMAGE)
@@ -367,6 +386,7 @@ class SimilarBatchBody(ShapedBody):
     min_score: float | None = Field(None, ge=-1, le=1)
     min_match: float | None = Field(None, ge=0, le=1, description=LEAST_MATCH)
     colour: float | None = Field(None, ge=0, le=1, description=COLOUR)
+    explain: bool = Field(False, description=EXPLAIN)
     generation: int | None = Field(None, ge=1, le=2**53, description=GENERATION)
     filter: Filter = {}
 
@@ -386,6 +406,7 @@ class SimilarBatchBody(ShapedBody):
             min_match=self.min_match,
             shows_images=shows_images(self.fields),
             colour=self.colour,
+            explain=self.explain,
             shaping=self.shaping,
             after=None if self.generation is None else Position(generation_id=self.generation),
         )
@@ -406,6 +427,8 @@ class SimilarBatchItem(Document):
     restricted: dict[str, list[str]] | None = Field(None, description=RESTRICTED)
     relaxed: list[str] | None = Field(None, description=RELAXED)
     min_match_score: float | None = Field(None, description=MATCH_SCORE)
+    rules: RulesMeta | None = Field(None, description="only where `explain` is given")
+    left_out: LeftOutMeta | None = Field(None, description="only where `explain` is given")
     problem: BatchProblem | None = None
 
 
@@ -418,6 +441,7 @@ class SimilarBatchMeta(BaseModel):
     took_ms: float
     coverage: float | None = Field(None, ge=0, le=1)
     placement: PlacementMeta | None = None
+    unknown_attributes: list[UnknownAttribute] | None = Field(None, description=UNKNOWN)
 
 
 class SimilarBatchAnswer(Document):
@@ -511,16 +535,25 @@ def shows_images(fields: Collection[str]) -> bool:
     return not fields or "images" in fields
 
 
-def read_both(body: SimilarBody, reader: QueryReader, fields: Schema) -> tuple[Query, list[str]]:
+def read_both(
+    body: SimilarBody,
+    reader: QueryReader,
+    fields: Schema,
+    *,
+    place: Callable[[str | None], str | None],
+) -> tuple[Query, list[str]]:
     """Read a query from a body and from the query string, as `read_query` does.
 
-    Raises RequestError for what stands in both.
+    `place` is as there, for the placement of either. Raises RequestError for what stands in both.
     """
     given, asked = body.model_fields_set - {"sku", "image_uri", "cursor"}, reader.names
     for name in given & reader.names:
         reader.refuse(name, "the body has it too")
     with_image = body.image_uri is not None or (body.sku is None and body.cursor is not None)
-    query, wanted = read_query(reader, fields, with_image=with_image)
+    placed = body.placement is not None
+    query, wanted = read_query(
+        reader, fields, with_image=with_image, place=(lambda _: None) if placed else place
+    )
     if body.filter and query.where:
         reader.refuse(next(iter(query.where)), "the body has a filter; only one place can")
         reader.finish()
@@ -528,14 +561,15 @@ def read_both(body: SimilarBody, reader: QueryReader, fields: Schema) -> tuple[Q
         reader.check_attributes(body.filter)
         reader.finish()
     ours = body.query(fields)
-    own = given - {"fields", "filter", "placement"} - SHAPING_MEMBERS
+    own = given - {"fields", "filter", "placement", "user", "session"} - SHAPING_MEMBERS
     named = {name: getattr(ours, name) for name in own}
     named["shaping"] = with_members(query.shaping, body)
     named |= {"where": ours.where or query.where}
     fields_of_products = body.fields or wanted
     named["shows_images"] = shows_images(fields_of_products)
     query = replace(query, **named)
-    return with_placement(query, body.placement, given | asked), fields_of_products
+    placement = place(body.placement) if placed else None
+    return with_placement(query, placement, given | asked), fields_of_products
 
 
 def write_answer(
@@ -579,7 +613,7 @@ class EachAnswer:
             "query_state": answer.meta["query_state"],
             "index_lags": answer.meta["index_lags"],
         }
-        shaped = ("restricted", "relaxed", "min_match_score")
+        shaped = ("restricted", "relaxed", "min_match_score", "rules", "left_out")
         return written | {name: answer.meta[name] for name in shaped if name in answer.meta}
 
     def _item(self, item: found.Neighbour) -> Json:
@@ -587,7 +621,7 @@ class EachAnswer:
         if row.id not in self._written:
             self._written[row.id] = product_of_item(item, self._writer)
         written = {"sku": row.sku, "score": item.score, "product": self._written[row.id]}
-        return written | shaped_members(item)
+        return written | shaped_members(item) | _explained(item)
 
 
 def shaped_members(item: found.Neighbour) -> Json:
@@ -609,14 +643,15 @@ def rules_of_item(item: found.Neighbour) -> list[Json]:
 
 def product_of_item(item: found.Neighbour, writer: ProductWriter) -> Json:
     """Return the product of an item as JSON, with the members that are wanted."""
-    columns = item.shown
+    row = item.product
+    columns = dict(zip(SHOWN, row, strict=False))
     if isinstance(columns["attributes"], str):  # JSON as SQLite keeps it: it need not be read
         columns["attributes"] = orjson.Fragment(columns["attributes"])
     return writer.write(
         columns,
         item.state,
         item.reason,
-        digest=item.product.image_digest,
+        digest=row.image_digest,
         images=item.images,
         errors=item.image_errors,
     )
@@ -625,14 +660,19 @@ def product_of_item(item: found.Neighbour, writer: ProductWriter) -> Json:
 def _write_item(item: found.Neighbour, writer: ProductWriter) -> Json:
     product = product_of_item(item, writer)
     written = {"sku": item.product.sku, "score": item.score, "product": product}
-    written |= shaped_members(item)
+    is_plain = item.match is None and item.group_size is None and item.boost is None
+    if not is_plain or item.pinned_by is not None or item.relaxed:
+        written |= shaped_members(item)
     if item.parts is not None:
-        written["explain"] = {
-            "parts": [part._asdict() for part in item.parts],
-            "rules": rules_of_item(item),
-            **_reasons(item),
-        }
+        written |= _explained(item)
     return written
+
+
+def _explained(item: found.Neighbour) -> Json:
+    if item.parts is None:
+        return {}
+    parts = [part._asdict() for part in item.parts]
+    return {"explain": {"parts": parts, "rules": rules_of_item(item), **_reasons(item)}}
 
 
 def _reasons(item: found.Neighbour) -> Json:

@@ -51,7 +51,7 @@ class ProductPair(Base):
     """How strongly a product goes together with another one, by what shoppers did."""
 
     __tablename__ = "product_pairs"
-    __table_args__ = (Index("ix_product_pairs_strongest", "product_id", "score"),)
+    __table_args__ = (Index("ix_product_pairs_ranked", "product_id", "score", "other_id"),)
 
     product_id: Mapped[int] = mapped_column(
         BigKey, ForeignKey("products.id", ondelete="CASCADE"), primary_key=True

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Iterator
+from itertools import product
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, insert
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.orm import Session
+from support.image_files import colour_image
 from support.shop import PROBLEM, Shop
 from typer.testing import Result
 
 from backend import generations as generation_rows
 from backend.bootstrap import build
-from backend.database.models import FilterShape, Generation, ListedArm, Placement
+from backend.database.models import FilterShape, Generation, IndexEntry, ListedArm, Placement
 from backend.events import arms, outcomes
 from backend.merchandising.experiments import Arm, arm_of
 from backend.settings import Settings
@@ -76,6 +80,84 @@ def test_shoppers_keep_their_arm_and_answers_name_it(split: Shop) -> None:
     assert (kept["placement"], kept["experiment"], kept["arm"]) == ("home", "more", found[user])
     other = split.client.get("/v1/users/u-1/recommendations").json
     assert "experiment" not in other["meta"]
+
+
+def in_arm(arm: Arm, name: str = "more") -> str:
+    return next(it for it in USERS if arm_of(name, it, share=0.5) is arm)
+
+
+IMAGE = colour_image("#500000")
+SIMILAR: dict[str, Callable[[Shop, str], Any]] = {
+    "get": lambda shop, who: shop.client.get(f"/v1/products/p-0/similar?placement=home&{who}"),
+    "body": lambda shop, who: shop.client.post(
+        "/v1/similar",
+        json={"sku": "p-0", "placement": "home", **dict([who.split("=")])},
+    ),
+    "body and query string": lambda shop, who: shop.client.post(
+        f"/v1/similar?{who}", json={"sku": "p-0", "placement": "home"}
+    ),
+    "image": lambda shop, who: shop.client.post(
+        f"/v1/similar?placement=home&{who}", data=IMAGE, content_type="image/png"
+    ),
+    "form": lambda shop, who: shop.client.post(
+        "/v1/similar",
+        data={
+            "placement": "home",
+            **dict([who.split("=")]),
+            "image": (io.BytesIO(IMAGE), "a.png"),
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ["user", "session"])
+def test_similar_items_are_split_where_a_shopper_is_named(split: Shop, name: str) -> None:
+    for ask, (arm, limit) in product(SIMILAR.values(), [(Arm.CONTROL, 4), (Arm.TREATMENT, 5)]):
+        answer = ask(split, f"{name}={in_arm(arm)}")
+        assert answer.status_code == 200, answer.text
+        meta = answer.json["meta"]
+        assert meta["experiment"] == {"name": "more", "arm": arm.value}
+        assert meta["placement"]["name"] == ("home" if arm is Arm.CONTROL else "home-b")
+        assert len(answer.json["items"]) == limit
+    plain = split.client.get("/v1/products/p-0/similar?placement=home").json
+    assert "experiment" not in plain["meta"]
+    assert len(plain["items"]) == 4
+    other = split.client.get(f"/v1/products/p-0/similar?{name}={in_arm(Arm.TREATMENT)}").json
+    assert "experiment" not in other["meta"]  # this experiment splits what names `home`
+
+
+def test_a_further_page_of_similar_items_stays_in_its_arm(split: Shop) -> None:
+    for arm in Arm:
+        path = f"/v1/products/p-0/similar?placement=home&limit=2&user={in_arm(arm)}"
+        first = split.client.get(path).json
+        later = split.client.get(f"{path}&cursor={first['next_cursor']}")
+        assert later.status_code == 200, later.text
+        assert later.json["meta"]["experiment"]["arm"] == arm.value
+        shown = {item["sku"] for it in (first, later.json) for item in it["items"]}
+        assert len(shown) == 4
+
+
+def test_arms_of_similar_items_are_counted_and_reported(split: Shop) -> None:
+    for arm, clicks in ((Arm.CONTROL, 1), (Arm.TREATMENT, 3)):
+        user = in_arm(arm)
+        answer = split.client.get(f"/v1/products/p-0/similar?placement=home&user={user}").json
+        split.services.answer_log.flush()
+        items = act(split, "impression", answer, user, 4)
+        items += act(split, "click", answer, user, clicks)
+        stored = split.client.post("/v1/events:batch", json={"items": items})
+        assert stored.json["stored"] == 4 + clicks
+        replayed = split.client.get(f"/v1/recommendations/{answer['recommendation_id']}").json
+        assert (replayed["list"], replayed["arm"], replayed["user"]) == ("similar", arm.value, user)
+        assert [it["sku"] for it in replayed["items"]] == [it["sku"] for it in answer["items"]]
+    split.work()
+    arms_shown = {it["arm"]: (it["impressions"], it["clicks"]) for it in shown(split)["arms"]}
+    assert arms_shown == {"control": (4, 1), "treatment": (4, 3)}
+    with split.services.db.read() as session:
+        rows = outcomes.report(session, since=0, by=["list_name", "arm"])
+    assert {(*row.group.values(), row.listed) for row in rows} == {
+        ("similar", "control", 4),
+        ("similar", "treatment", 5),
+    }
 
 
 def test_the_split_is_even_and_independent_of_other_experiments() -> None:
@@ -189,6 +271,49 @@ def test_a_generation_is_tried_and_stopped_when_its_recall_falls(
     compared(later.id, 0.9)
     assert arms.guard(db) == ["newer"]
     assert split.client.get(paths[0]).json["generation"] == before.id
+
+
+def test_similar_items_of_a_product_are_those_of_the_generation_that_is_tried(
+    split: Shop, generations: tuple[Generation, Generation]
+) -> None:
+    db, (before, later) = split.services.db, generations
+    body = {"generation": later.id}
+    assert split.client.put("/v1/admin/experiments/newer", json=body).status_code == 201
+    tried, plain = (in_arm(arm, "newer") for arm in (Arm.TREATMENT, Arm.CONTROL))
+    split.work()
+
+    def ask(user: str, more: str = "") -> Any:
+        return split.client.get(f"/v1/products/p-0/similar?user={user}{more}").json
+
+    def copy(session: Session) -> None:
+        """Have the other generation know what this one knows."""
+        rows = session.scalars(select(IndexEntry).where(IndexEntry.generation_id == before.id))
+        for row in list(rows):
+            values = {it.name: getattr(row, it.name) for it in IndexEntry.__table__.columns}
+            session.execute(insert(IndexEntry), [{**values, "generation_id": later.id}])
+
+    assert ask(tried)["code"] == "not-searchable"  # of the generation that is tried
+    db.write(copy)
+    found = ask(tried)
+    assert (found["generation"], found["meta"]["experiment"]["arm"]) == (later.id, "treatment")
+    assert found["items"] == []  # its index is empty
+    assert found["recommendation_id"].startswith(f"similar-{later.id}-")
+    assert (ask(plain)["generation"], len(ask(plain)["items"])) == (before.id, 5)
+    assert ask(plain)["meta"]["experiment"]["arm"] == "control"
+
+    one = ask(tried, "&image=1")  # by one image: of the active generation, and in no arm
+    assert (one["generation"], "experiment" in one["meta"]) == (before.id, False)
+    split.execute(update(Generation).where(Generation.id == later.id).values(state="retired"))
+    gone = ask(tried)
+    assert (gone["generation"], "experiment" in gone["meta"]) == (before.id, False)
+
+
+@pytest.mark.parametrize("name", ["user", "session"])
+def test_a_name_of_a_shopper_that_events_cannot_have_is_refused(shop: Shop, name: str) -> None:
+    for text in ("", "x" * 129):
+        answer = shop.client.get(f"/v1/products/p-0/similar?{name}={text}")
+        assert (answer.status_code, answer.mimetype) == (422, PROBLEM)
+        assert answer.json["errors"][0]["parameter"] == name
 
 
 @pytest.mark.parametrize(

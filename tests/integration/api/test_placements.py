@@ -43,6 +43,19 @@ def test_placements_are_stored_listed_and_removed(placed: Shop) -> None:
         assert (answer.status_code, answer.json["code"]) == (404, "unknown-placement")
 
 
+def test_a_change_acts_with_the_next_request_also_if_the_placement_was_made_anew(
+    placed: Shop,
+) -> None:
+    client, url = placed.client, f"{SIMILAR}?placement=pdp-similar"
+    for limit in (2, 1):
+        put(placed, limit=limit)
+        assert [len(client.get(url).json["items"]) for _ in range(2)] == [limit, limit]
+    client.delete(URL)
+    assert client.get(url).status_code == 422
+    assert put(placed, limit=2)["version"] == 1
+    assert len(client.get(url).json["items"]) == 2
+
+
 def test_a_placement_is_changed_only_as_it_was_read(placed: Shop) -> None:
     client = placed.client
     new = client.put(URL, json={"limit": 3}, headers={"If-None-Match": "*"})

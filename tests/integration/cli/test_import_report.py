@@ -42,6 +42,30 @@ def test_strict_ends_with_an_error_if_a_row_was_rejected(run: Callable[..., Any]
     assert run("sku,name\na,x\n", "--strict").exit_code == 0
 
 
+def test_an_import_makes_the_folder_of_its_report(
+    run: Callable[..., Any], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database on a server keeps nothing in the data folder, so nothing made it before."""
+    settings.data_dir.parent.mkdir(exist_ok=True)
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{settings.data_dir.parent}/db.sqlite")
+    monkeypatch.setenv("LOOKALIKE_DATA_DIR", "not/there/yet")
+    found = run(BAD)
+    assert found.exit_code == 0, found.output
+    assert json.loads(Path("not/there/yet/last-import.json").read_text("utf-8"))["rejected"] == 1
+
+
+def test_an_import_is_done_without_its_usual_report(
+    run: Callable[..., Any], settings: Settings
+) -> None:
+    usual = settings.data_dir / "last-import.json"
+    usual.mkdir(parents=True)
+    found = run(BAD, "--json")
+    assert found.exit_code == 0, found.output
+    assert json.loads(found.stdout)["report"] is None
+    assert str(usual) in found.stderr
+    assert run(BAD, "--report", str(usual)).exit_code != 0, "a report that was asked for"
+
+
 def test_json_counts_the_warnings_of_each_kind(run: Callable[..., Any]) -> None:
     found = json.loads(run("sku,price,image\na,cheap,../a.jpg\n", "--json").stdout)
     kinds = found["warnings_by_kind"]

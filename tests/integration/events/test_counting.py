@@ -264,6 +264,24 @@ def test_a_product_keeps_its_strongest_pairs(db: Database, monkeypatch: pytest.M
     assert {sku(n) for n in range(1, 6)} <= set(kept)
 
 
+@pytest.mark.parametrize("limit", [7, 1000])
+def test_an_act_goes_with_the_newest_acts_of_its_shopper(db: Database, limit: int) -> None:
+    number = pairing.MOST_OTHERS + 10
+    db.write(lambda session: session.add_all(Product(sku=sku(n)) for n in range(number + 1)))
+    events = [
+        NewEvent(kind=Kind.VIEW, sku=sku(n), user=user, at=NOW - timedelta(hours=100 - n))
+        for n in range(number)
+        for user in ("ann", "bob")
+    ]
+    store(db, *events, NewEvent(id="last", kind=Kind.CART, sku=sku(number), user="ann", at=NOW))
+    count_all(db, limit=limit)
+    found = pairs(db)
+    assert {other for one, other in found if one == sku(number)} == {
+        sku(n) for n in range(10, number)
+    }
+    assert found[sku(0), sku(1)][1] == 2  # of both shoppers
+
+
 def test_a_forgotten_shopper_leaves_no_event(shop: Database) -> None:
     store(
         shop,

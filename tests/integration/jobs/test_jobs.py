@@ -72,7 +72,8 @@ def test_a_domain_error_ends_the_job_with_its_code_and_message(any_db: Database)
     job_id = jobs.write(any_db, "refuse")
     assert jobs.run_next(any_db, {"refuse": refuse})
     job = read(any_db, job_id)
-    assert (job.state, job.error) == (FAILED, "no-generation: No index generation is active yet.")
+    assert job.state == FAILED
+    assert (job.error or "").startswith("no-generation: No index generation is active yet")
     assert job.finished_at
 
 

@@ -8,6 +8,8 @@ import pytest
 from support.image_files import colour_image
 from support.shop import Shop
 
+from backend.search import reasons
+
 KINDS = {
     "shirt-1": ("#d02020", "Shirts", "Men", {"fit": "slim", "size": 40, "tags": ["a"]}),
     "shirt-2": ("#d02424", "Shirts", "Men", {"fit": "slim", "size": 41, "tags": ["a"]}),
@@ -69,6 +71,20 @@ def test_an_item_has_a_place_in_its_category_whatever_the_filter(kinds: Shop) ->
     assert everything[0]["explain"]["category"]["percentile"] == 100.0
     (plain,) = [item for item in everything if item["sku"] == "plain"]
     assert "category" not in plain["explain"]
+
+
+def test_an_item_beyond_the_nearest_products_has_a_place_too(
+    kinds: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = {}
+    for looked_at in (200, 3):
+        monkeypatch.setattr(reasons, "LOOKED_AT", looked_at)
+        items = explained(kinds, gender="Women")["items"]
+        places[looked_at] = {item["sku"]: item["explain"]["category"] for item in items}
+    assert places[3] == places[200]
+    monkeypatch.setattr(reasons, "LOOKED_AT", 1)
+    [*_, last] = explained(kinds, gender="Women")["items"]
+    assert (last["sku"], "category" in last["explain"]) == ("jeans-2", False)
 
 
 def test_the_answer_says_which_clauses_left_nearer_products_out(kinds: Shop) -> None:

@@ -45,6 +45,22 @@ QUERIES: dict[str, dict[str, Any]] = {
 }
 
 
+SHAPED: dict[str, tuple[str, int, list[str]]] = {
+    "grouped": ("group_by=base_colour", 3, ["nearest", "facet"]),
+    "diverse": ("diversity=0.4", 3, ["nearest"]),
+    "boosted": ("boost=year:0.1:2000:2020", 3, ["nearest"]),
+    "restricted": ("restrict=gender", 2, ["nearest"]),
+    "explained": ("explain=true", 3, ["nearest", "nearest", "facet"]),
+    "explained-filter": ("explain=true&year_gte=2013", 3, ["nearest", "nearest", "facet"]),
+    "all-together": (
+        "group_by=brand&diversity=0.4&boost=year:0.1:2000:2020&restrict=gender&explain=true",
+        4,
+        ["nearest", "facet", "nearest", "facet"],
+    ),
+}
+"""Parameters that shape a list, its statements, and what the index is asked for."""
+
+
 @contextmanager
 def noted_statements(shop: Shop) -> Iterator[list[Any]]:
     """Note what SQLite is asked, and which queries of the ORM there are."""
@@ -63,7 +79,8 @@ def noted_statements(shop: Shop) -> Iterator[list[Any]]:
 def fill(shop: Shop) -> FlaskClient:
     """Index a few products, and return a client with a key."""
     for number, colour in enumerate(("#d02020", "#c82828", "#b03030", "#2020d0"), 1):
-        shop.put(f"{number:04}", colour, gender="Men", base_colour="Red", year=2010 + number)
+        kind = {"base_colour": "Red", "article_type": "Shirts", "brand": f"b{number}"}
+        shop.put(f"{number:04}", colour, gender="Men", year=2010 + number, **kind)
     shop.put("several", "#208020")
     for number, colour in ((2, "#e02020"), (3, "#20e020")):
         data = colour_image(colour)
@@ -125,6 +142,70 @@ def test_a_query_is_two_statements_none_of_the_orm_and_one_call(
         [search] = wire.seen
         assert isinstance(search, pb.QueryPoints)
         assert not search.with_payload.enable
+
+
+@contextmanager
+def noted_calls(index: Any) -> Iterator[list[str]]:
+    """Note what an index is asked for."""
+    found: list[str] = []
+    asking = ("nearest", "nearest_each", "facet", "count", "vectors", "records", "vector")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in asking:
+            call = getattr(index, name)
+            patch.setattr(index, name, _noting(found, name, call))
+        yield found
+
+
+def _noting(found: list[str], name: str, call: Any) -> Any:
+    def noted(*arguments: Any, **options: Any) -> Any:
+        found.append(name)
+        return call(*arguments, **options)
+
+    return noted
+
+
+@pytest.mark.parametrize("name", SHAPED)
+def test_a_shaped_list_takes_few_statements_and_few_calls(
+    asked: tuple[Shop, FlaskClient], name: str
+) -> None:
+    shop, client = asked
+    tail, statements, calls = SHAPED[name]
+    path = f"/v1/products/0001/similar?exclude=several&{tail}"
+    index = shop.index
+    assert client.get(path).status_code == 200
+    with noted_statements(shop) as found, noted_calls(index) as called:
+        answer = client.get(path).json
+    assert answer["items"]
+    assert all(isinstance(each, str) for each in found), "the ORM was asked"
+    assert called == calls
+    assert len(found) == statements, found
+
+
+def test_a_placement_takes_one_small_statement_and_the_pins_of_its_rules_another(
+    asked: tuple[Shop, FlaskClient],
+) -> None:
+    shop, client = asked
+    index = shop.index
+    shop.client.put("/v1/admin/placements/cart", json={"limit": 3, "exclude": ["several"]})
+    rules = [
+        {"action": "hide", "filter": {"year": 2012}},
+        {"action": "boost", "filter": {"brand": "b4"}, "condition": {"gender": "Men"}},
+        {"action": "pin", "skus": ["0004"]},
+    ]
+    made = [shop.client.post("/v1/admin/rules", json={**it, "placement": "cart"}) for it in rules]
+    path = "/v1/products/0001/similar?placement=cart"
+    try:
+        client.get(path)  # reads the rules
+        with noted_statements(shop) as found, noted_calls(index) as called:
+            items = client.get(path).json["items"]
+    finally:
+        for each in made:
+            shop.client.delete(f"/v1/admin/rules/{each.json['id']}")
+        shop.client.delete("/v1/admin/placements/cart")
+    assert [item["sku"] for item in items] == ["0004", "0003"]
+    assert called == ["nearest"]
+    assert all(isinstance(each, str) for each in found), "the ORM was asked"
+    assert len(found) == 5, found
 
 
 def test_rules_in_force_cost_no_statement(asked: tuple[Shop, FlaskClient]) -> None:

@@ -1,0 +1,328 @@
+"""What a search, a write, memory, disk and a rebuild cost as an embedded index grows.
+
+    python benchmarks/growth.py --catalogue DATA_FOLDER [--counts 10000 40000 100000 240000]
+    python benchmarks/growth.py --vectors VECTORS.npy [--plot growth.png] [--pause 2.5]
+
+The vectors are those of an embedded catalogue (or of a file: (n, dims), float32), as many as there
+are. Further ones are drawn between a real vector and its ten nearest: the vector plus a normal
+share of each difference. The width of the shares is chosen so that the tenth neighbour of drawn
+vectors is as far away as that of as many real ones; the table that is printed first compares both.
+Payload columns are drawn.
+
+Each index is filled, built and measured in a process of its own. `plain` has no graph and compares
+all points, `graph` has one, `int8` a graph over quantized vectors. Searches and writes are in
+milliseconds of processor time of all threads, so they say something on a busy machine too. The
+exponent e is fitted by least squares to log cost = e log count + c: 0 does not grow, 1 grows with
+the catalogue. `opening` is what the swap to a rebuilt index takes, and no query runs meanwhile.
+`--plot` needs matplotlib.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+from search_modes import Table, catalogue, shapes
+from vectors import BATCH, CLUSTERS, SCHEMA, Array, columns, payload
+
+from backend.vectors import Point
+from backend.vectors.edge.build import build
+from backend.vectors.edge.folders import FIRST
+from backend.vectors.edge.index import EdgeIndex
+from backend.vectors.edge.shard import ShardOptions
+
+KINDS = ("plain", "graph", "int8")
+COSTS = {
+    "search": "ms of CPU",
+    "three clauses": "ms of CPU",
+    "write": "ms of CPU",
+    "fill": "ms of CPU a point",
+    "build": "s of CPU",
+    "builder": "MiB",
+    "memory": "MiB",
+    "disk": "MiB",
+    "opening": "s of CPU",
+}
+NEIGHBOURS = 10
+SAMPLE = 4_000
+QUERIES = 60
+
+Costs: TypeAlias = dict[str, float]
+Rows: TypeAlias = npt.NDArray[np.intp]
+
+
+def main() -> None:
+    options = parse()
+    if options.child:
+        print(json.dumps(measured(options.child, options.vectors, options.counts[0], options.work)))
+        return
+    table: dict[tuple[str, int], Costs] = {}
+    with tempfile.TemporaryDirectory(prefix="growth-", dir=options.work) as name:
+        vectors = Path(name) / "vectors.npy"
+        np.save(vectors, grown(real_vectors(options), max(options.counts)))
+        for count in options.counts:
+            for kind in options.kinds:
+                table[kind, count] = in_child(kind, vectors, count, Path(name) / f"{kind}-{count}")
+                print(f"{count:>9,} {kind:<6}", line(table[kind, count]), flush=True)
+    exponents = {kind: fitted(table, kind, options.counts) for kind in options.kinds}
+    for kind, each in exponents.items():
+        print(f"exponents {kind:<6}", line({cost: e for cost, (e, _) in each.items()}))
+    for kind, each in exponents.items():
+        if "opening" in each:
+            exponent, constant = each["opening"]
+            count = math.exp((math.log(options.pause) - constant) / exponent)
+            print(f"{kind}: a swap takes {options.pause} s of CPU at {count:,.0f} products")
+    if options.plot:
+        plot(table, options)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--catalogue", type=Path, help="a data folder with an embedded catalogue")
+    parser.add_argument("--vectors", type=Path, help="a file of vectors (n, dims) instead")
+    parser.add_argument("--counts", type=int, nargs="+", default=[10_000, 40_000, 100_000, 240_000])
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
+    parser.add_argument("--pause", type=float, default=2.5, help="seconds that are too long")
+    parser.add_argument("--plot", type=Path, help="draw all costs into this PNG file")
+    parser.add_argument("--work", type=Path, help="where the indexes are made")
+    parser.add_argument("--child", choices=KINDS, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def line(costs: Costs) -> str:
+    return "  ".join(f"{cost} {costs[cost]:.3g}" for cost in COSTS if cost in costs)
+
+
+# --- vectors --------------------------------------------------------------------------------------
+
+
+def real_vectors(options: argparse.Namespace) -> Array:
+    """Return the vectors to begin with, of length 1, in random order."""
+    if options.vectors:
+        vectors = np.load(options.vectors).astype(np.float32)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    else:
+        vectors = catalogue(options.catalogue).vectors
+    shuffled: Array = np.random.default_rng(0).permutation(vectors)
+    return shuffled
+
+
+def grown(real: Array, count: int) -> Array:
+    """Return `count` vectors: the real ones, then drawn ones; print how alike their distances are.
+
+    The width comes from halving an interval eight times, by samples of real and of drawn vectors.
+    """
+    if count <= len(real):
+        return real[:count]
+    near = nearest_rows(real)
+    wanted = np.median(distances(real[:SAMPLE])[:, -1])
+    low, high = 0.0, 1.0
+    for _ in range(8):
+        width = (low + high) / 2
+        sample = drawn(real, near, SAMPLE, width)
+        low, high = (width, high) if np.median(distances(sample)[:, -1]) < wanted else (low, width)
+    print(f"{len(real):,} real vectors of {real.shape[1]} dimensions, width {width:.2f}")
+    for name, each in {"real": real[:SAMPLE], "drawn": sample}.items():
+        found = distances(each)
+        parts = [
+            f"{which} neighbour "
+            + " ".join(f"{v:.3f}" for v in np.quantile(found[:, place], [0.1, 0.5, 0.9]))
+            for which, place in (("first", 0), ("tenth", -1))
+        ]
+        print(f"  {name:<6} among {SAMPLE:,}: {', '.join(parts)} (distance: 10%, 50%, 90%)")
+    return np.concatenate([real, drawn(real, near, count - len(real), width)])
+
+
+def drawn(real: Array, near: Rows, count: int, width: float) -> Array:
+    """Draw unit vectors around random real ones, along the differences to their neighbours."""
+    rng = np.random.default_rng(1)
+    parts = []
+    for start in range(0, count, SAMPLE):
+        rows = rng.integers(len(real), size=min(SAMPLE, count - start))
+        shares = rng.normal(0, width, (len(rows), NEIGHBOURS, 1)).astype(np.float32)
+        moved = real[rows] + (shares * (real[near[rows]] - real[rows][:, None])).sum(axis=1)
+        parts.append(moved / np.linalg.norm(moved, axis=1, keepdims=True))
+    return np.concatenate(parts)
+
+
+def nearest_rows(vectors: Array) -> Rows:
+    """Return the rows of the ten nearest of each (n, 10), itself left out."""
+    found = []
+    for start in range(0, len(vectors), 1_000):
+        scores = vectors[start : start + 1_000] @ vectors.T
+        scores[np.arange(len(scores)), start + np.arange(len(scores))] = -2
+        found.append(np.argpartition(-scores, NEIGHBOURS, axis=1)[:, :NEIGHBOURS])
+    return np.concatenate(found)
+
+
+def distances(vectors: Array) -> Array:
+    """Return 1 - cosine to the ten nearest (n, 10), nearest first."""
+    scores = vectors @ vectors.T
+    np.fill_diagonal(scores, -2)
+    return np.asarray(
+        1 - np.sort(np.partition(scores, -NEIGHBOURS, axis=1)[:, -NEIGHBOURS:])[:, ::-1]
+    )
+
+
+# --- one index ------------------------------------------------------------------------------------
+
+
+def in_child(kind: str, vectors: Path, count: int, folder: Path) -> Costs:
+    """Fill and measure an index in processes of their own: one that builds, one that opens it."""
+    arguments = [sys.executable, __file__, "--vectors", str(vectors), "--counts", str(count)]
+    arguments += ["--child", kind, "--work", str(folder)]
+    costs: Costs = {}
+    for _ in range(2):  # fills it; then opens it
+        answer = subprocess.run(arguments, check=True, stdout=subprocess.PIPE).stdout
+        costs |= json.loads(answer)
+    return costs
+
+
+def measured(kind: str, file: Path, count: int, folder: Path) -> Costs:
+    """Fill the index in a folder, or measure searches and writes of one that is there."""
+    vectors: Array = np.load(file, mmap_mode="r")[:count]
+    table = columns(np.random.default_rng(2).integers(CLUSTERS, size=count))
+    if not folder.exists():
+        folder.mkdir()
+        return filled(kind, vectors, table, folder)
+    return opened(vectors, table, folder)
+
+
+def filled(
+    kind: str,
+    vectors: Array,
+    table: Table,
+    folder: Path,
+) -> Costs:
+    size = vectors.shape[1]
+    if kind == "plain":
+        index = EdgeIndex(folder, size=size, schema=SCHEMA)
+
+        def fill() -> None:
+            for page in pages(vectors, table):
+                index.upsert(page)
+
+        took = cpu(fill)
+        index.flush()
+        index.close()
+        return {"fill": 1000 * took / len(vectors), "disk": size_of(folder)}
+    options = ShardOptions(quantization="int8" if kind == "int8" else None)
+    took = cpu(
+        lambda: build(
+            folder / FIRST,
+            pages(vectors, table),
+            size=size,
+            schema=SCHEMA,
+            options=options,
+            threads=1,
+        )
+    )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"build": took, "builder": peak, "disk": size_of(folder)}
+
+
+def opened(vectors: Array, table: Table, folder: Path) -> Costs:
+    queries = np.array(vectors[np.random.default_rng(3).choice(len(vectors), QUERIES)])
+    where = shapes(table)["three clauses"]
+    before = psutil.Process().memory_info().rss
+    index = EdgeIndex(folder, size=vectors.shape[1], schema=SCHEMA)
+    opening = cpu(index.ping)
+
+    def search(query: Array) -> None:
+        index.nearest(query, limit=10, payloads=False)
+
+    def search_filtered(query: Array) -> None:
+        index.nearest(query, limit=10, where=where, payloads=False)
+
+    def write(query: Array) -> None:
+        index.upsert([Point(id=0, vector=query, payload=payload(table, 0), claim=next(claims))])
+
+    claims = iter(range(2, 2 + 2 * QUERIES))
+    calls: dict[str, Callable[[Array], None]] = {
+        "search": search,
+        "three clauses": search_filtered,
+        "write": write,
+    }
+    costs = {name: median_cpu(call, queries) for name, call in calls.items()}
+    memory = (psutil.Process().memory_info().rss - before) / 2**20
+    index.close()
+    return {**costs, "memory": memory, "opening": opening}
+
+
+def pages(vectors: Array, table: Table) -> Iterator[list[Point]]:
+    for start in range(0, len(vectors), BATCH):
+        yield [
+            Point(id=row, vector=np.array(vectors[row]), payload=payload(table, row), claim=1)
+            for row in range(start, min(start + BATCH, len(vectors)))
+        ]
+
+
+def median_cpu(call: Callable[[Array], None], queries: Array) -> float:
+    """Return the median processor time of a call in milliseconds, after each was made once."""
+    for query in queries[:10]:
+        call(query)
+    return 1000 * statistics.median(cpu(partial(call, query)) for query in queries)
+
+
+def cpu(call: Callable[[], object]) -> float:
+    """Return the seconds of processor time that all threads of this process took."""
+    began = time.process_time()
+    call()
+    return time.process_time() - began
+
+
+def size_of(folder: Path) -> float:
+    """Return the MiB that the files of a folder take on the disk, holes left out."""
+    files = (file.stat() for file in folder.rglob("*") if file.is_file())
+    return sum(512 * each.st_blocks for each in files) / 2**20
+
+
+# --- the result -----------------------------------------------------------------------------------
+
+
+def fitted(
+    table: dict[tuple[str, int], Costs], kind: str, counts: Sequence[int]
+) -> dict[str, tuple[float, float]]:
+    """Return {cost: (exponent, constant)} of the lines through the logarithms."""
+    found = {}
+    for cost in COSTS:
+        values = [table[kind, count].get(cost, 0.0) for count in counts]
+        if len(counts) > 1 and min(values) > 0:
+            exponent, constant = np.polyfit(np.log(counts), np.log(values), 1)
+            found[cost] = (float(exponent), float(constant))
+    return found
+
+
+def plot(table: dict[tuple[str, int], Costs], options: argparse.Namespace) -> None:
+    """Draw each cost over the count, both axes logarithmic."""
+    pyplot = import_module("matplotlib.pyplot")
+    figure, axes = pyplot.subplots(3, 3, figsize=(12, 9), layout="constrained")
+    for axis, (cost, unit) in zip(axes.flat, COSTS.items(), strict=True):
+        for kind in options.kinds:
+            values = [table[kind, count].get(cost) for count in options.counts]
+            if all(values):
+                axis.loglog(options.counts, values, marker="o", label=kind)
+        axis.set_title(f"{cost} ({unit})")
+        axis.grid(visible=True, which="both", alpha=0.3)
+        axis.legend()
+    figure.supxlabel("points")
+    figure.savefig(options.plot, dpi=100)
+
+
+if __name__ == "__main__":
+    main()
