@@ -121,7 +121,7 @@ def read_rows(
     if vectors_by is not None:
         parameters["fingerprint"] = vectors_by
     statement = statements.found(images=images, vectors=vectors_by is not None)
-    return _by_product(connection, statement, parameters)
+    return _by_product(connection, statement, parameters, at_once=vectors_by is None)
 
 
 def read_rows_of_skus(
@@ -142,10 +142,14 @@ def read_rows_of_skus(
 
 
 def _by_product(
-    connection: Reader, statement: Select[Any], parameters: Mapping[str, Any]
+    connection: Reader,
+    statement: Select[Any],
+    parameters: Mapping[str, Any],
+    *,
+    at_once: bool = False,
 ) -> dict[int, Rows]:
     rows: dict[int, Rows] = {}
-    for row in connection.rows(statement, parameters):
+    for row in connection.rows(statement, parameters, at_once=at_once):
         id_ = row.id
         if id_ in rows:
             rows[id_].append(row)
