@@ -126,7 +126,7 @@ FAULTS: Final[Mapping[str, str]] = {
     "unknown-field": "A product has no such field.",
     "invalid-value": "The value is not one that is allowed here.",
     "invalid-cursor": "The cursor is not the `next_cursor` of this list.",
-    "unknown-attribute": "No product has this attribute; said where `check_attributes` is true.",
+    "unknown-attribute": "No product has this attribute, and such filters are refused.",
     "invalid-filter": "A condition of the filter is wrong.",
     "filter-too-large": "The filter has more values, clauses or bytes than allowed.",
 }

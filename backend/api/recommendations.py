@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from backend.access.scope import Scope
 from backend.api import named_examples, openapi, parameters
+from backend.api.attribute_checks import check_filter
 from backend.api.context import filterable, services
 from backend.api.cursors import continued
 from backend.api.image_examples import weights_of_skus
@@ -63,6 +64,7 @@ def recommend() -> Json:
     """Recommend products."""
     QueryReader.of_request().finish()
     body = read_body(RecommendationBody)
+    check_filter(body.filter)
     query = Query(
         limit=body.limit,
         where=body.filter,

@@ -11,6 +11,7 @@ from werkzeug.datastructures import MultiDict
 
 from backend.access.scope import Scope
 from backend.api import openapi, parameters
+from backend.api.attribute_checks import attributes_in, check_filter, said_of_attributes
 from backend.api.context import answering, asked, filterable, noted, services
 from backend.api.cursors import continued, write_cursor
 from backend.api.image_addresses import check_query_addresses
@@ -148,7 +149,9 @@ def similar_to_each() -> Json:
     """Find the products that look like each of many products."""
     QueryReader.of_request().finish()
     body = read_body(SimilarBatchBody)
-    answers = services().similar.to_products(body.skus, body.query(filterable()))
+    check_filter(body.filter)
+    query = body.query(filterable())
+    answers = services().similar.to_products(body.skus, query)
     each, named = EachAnswer(body.fields), set[str]()
     items = [
         each.write(sku, answer) if isinstance(answer, Answer) else _problem(sku, answer, named)
@@ -164,6 +167,8 @@ def similar_to_each() -> Json:
         if "placement" in found[0].meta:
             meta["placement"] = found[0].meta["placement"]
         meta["coverage"] = round(services().coverage.known(found[0].generation).share, 4)
+        is_short = any(len(answer.items) < query.limit for answer in found)
+        meta |= said_of_attributes(query.where, is_short=is_short)
     return {
         "items": items,
         "generation": found[0].generation.id if found else None,
@@ -198,7 +203,8 @@ def _read_asked() -> _Read:
     cursor, asker = reader.text("cursor"), asker_of(reader)
     query, fields = read_query(reader, filterable(), place=asker.place)
     read = _Read(replace(query, image=image), fields, cursor, asker)
-    if cursor is None and not asker.is_known and not reader.checks_attributes:
+    is_checked = reader.checks_attributes and bool(attributes_in(query.where))
+    if cursor is None and not asker.is_known and not is_checked:
         remembered.keep(sent, read)
     return read
 
@@ -312,6 +318,8 @@ def _written(
     ours = services()
     noticed = ours.recall.notice(answer.search)
     structlog.contextvars.bind_contextvars(filter=noticed.shape, search_mode=noticed.mode)
+    is_short = len(answer.items) < query.limit
+    answer.meta.update(said_of_attributes(query.where, is_short=is_short))
     answer.meta.update(asker.split.shown())
     written = write_answer(
         answer,

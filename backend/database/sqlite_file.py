@@ -1,4 +1,4 @@
-"""The embedded database as a file: how it is opened, waited for, and missed.
+"""The embedded database as a file: opening it, waiting for its lock, and noticing that it is gone.
 
 Readers never wait for a writer, because SQLite keeps a write-ahead log. Without it, which a network
 disk may not grant, they would: such a file is refused. A file that this process may not write is
@@ -109,7 +109,7 @@ class SqliteFile:
         return AGAIN_SECONDS if is_held and allowed < SQLITE_TIMEOUT_SECONDS else allowed
 
     def check_identity(self) -> None:
-        """Raise when the file is gone: what is written to it would be lost without a word."""
+        """Raise DatabaseUnavailable if the file was deleted or replaced: writes would be lost."""
         if self.path is None or self._identity is None:
             return
         if _identity_of(self._place) == self._identity:
@@ -137,7 +137,7 @@ class SqliteFile:
                 break
         if mode not in ("wal", "memory"):
             raise ConfigurationError(
-                f"the file system of {self.path or 'the database'} grants no write-ahead log "
+                f"the file system of {self.path or 'the database'} supports no write-ahead log "
                 f"(journal mode {mode}); a network disk may not: put LOOKALIKE_DATA_DIR on a local "
                 "disk, or set DATABASE_URL to a PostgreSQL server"
             )

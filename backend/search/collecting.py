@@ -64,6 +64,7 @@ class Collecting:
     `is_pool` tells that more are asked for than shown. `shown` are products of former pages: the
     first round asks for as many more instead of leaving them out by the index's filter, through
     which a search of the graph would miss others. `hiding` are the rules that hide products.
+    `columns` are those of the products' rows that are read, None for all (`found.complete`).
     """
 
     def __init__(
@@ -78,13 +79,15 @@ class Collecting:
         is_pool: bool = False,
         shown: Collection[int] = (),
         hiding: Hiding | None = None,
+        columns: frozenset[str] | None = None,
     ) -> None:
         self.search = search
+        self.columns = columns
         self.min_score = min_score
         self.is_over = False
         self._limit = limit
         self._is_pool = is_pool
-        self._passes = passes
+        self.passes = passes
         self._hiding = hiding
         self._hidden: set[int] = set()  # products
         self._images = search.generation.most_images or 1
@@ -200,7 +203,7 @@ class Collecting:
         self._taken += len(hits)
         found = neighbours(hits, rows, images=images)
         for one in found:
-            if self._passes and not self._passes(one.value_of):
+            if self.passes and not self.passes(one.value_of):
                 continue
             if self._hiding and self._hiding.hides(one):
                 self._hidden.add(one.product.id)
@@ -254,7 +257,7 @@ def collect(
 ) -> None:
     """Run several searches by turns; `rows` are those of products that were read before.
 
-    With `vectors` the rows have them.
+    With `vectors` the rows have them. Searches that share rows have the same columns.
     """
     under_way = list(searches)
     is_first = True
@@ -281,7 +284,11 @@ def _take(
     generation = searches[0].search.generation
     rows |= dict.fromkeys(unread, NO_ROWS)  # also of those that are removed
     by = generation.fingerprint if vectors else None
-    rows |= read_rows(connection, generation.id, unread, images=images, vectors_by=by)
+    columns = searches[0].columns
+    images = images and columns is None
+    rows |= read_rows(
+        connection, generation.id, unread, images=images, vectors_by=by, columns=columns
+    )
     for each in searches:
         each.take(rows, images=images)
 

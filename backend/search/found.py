@@ -109,8 +109,11 @@ def read_rows(
     *,
     images: bool,
     vectors_by: str | None = None,
+    columns: frozenset[str] | None = None,
 ) -> dict[int, Rows]:
     """Read all that an answer shows of some products, by id. Removed ones are left out.
+
+    With `columns`, these are read of SHOWN: enough to choose by, `complete` adds the rest.
 
     With `vectors_by`, the fingerprint of an embedder, `vector` is the one that SQL keeps of the
     image that a product was embedded by last.
@@ -120,8 +123,9 @@ def read_rows(
     parameters: dict[str, Any] = {"generation_id": generation_id, "ids": list(ids)}
     if vectors_by is not None:
         parameters["fingerprint"] = vectors_by
-    statement = statements.found(images=images, vectors=vectors_by is not None)
-    return _by_product(connection, statement, parameters, at_once=vectors_by is None)
+    has_vectors = vectors_by is not None
+    statement = statements.found(images=images, vectors=has_vectors, columns=columns)
+    return _by_product(connection, statement, parameters, at_once=not has_vectors)
 
 
 def read_rows_of_skus(
@@ -193,6 +197,23 @@ def neighbours(
         if images and first.position is not None:
             _add_images(one, of_product)
         yield one
+
+
+def complete(
+    items: Sequence[Neighbour], rows: Mapping[int, Rows], *, images: bool
+) -> list[Neighbour]:
+    """Give items that have some columns their whole rows; leave out those that have none now."""
+    found = []
+    for item in items:
+        of_product = rows.get(item.product.id)
+        if of_product:
+            item.product = first = of_product[0]
+            if images and (uri := first.image_uri) is not None:
+                item.images = (ShownImage(uri, first.image_digest, first.image_role),)
+            if images and first.position is not None:
+                _add_images(item, of_product)
+            found.append(item)
+    return found
 
 
 def _add_images(one: Neighbour, rows: Sequence[Any]) -> None:

@@ -9,8 +9,10 @@ from typing import Any, Final
 
 from backend.database.models import Generation
 from backend.filters import Schema, Where
+from backend.filters.matching import columns_of
 from backend.images.box import Box
 from backend.merchandising.rule_set import RuleSet
+from backend.search.boosting import columns_of_boosts
 from backend.search.found import Neighbour
 from backend.search.paging import Position
 from backend.search.recall_monitor import Search
@@ -72,6 +74,15 @@ class Query:
     def needs_vectors(self) -> bool:
         """Whether the vectors of the products are needed."""
         return bool(self.shaping.diversity or self.explain)
+
+    @property
+    def chosen_by(self) -> frozenset[str] | None:
+        """The columns that candidates are chosen by, where they are many more than are shown."""
+        if not (self.shaping.reorders or self.shaping.group_by):
+            return None
+        found = columns_of(self.where) | columns_of_boosts(self.shaping.boost)
+        group = {self.shaping.group_by} if self.shaping.group_by else set()
+        return frozenset({"sku", *found, *group, *self.ruling.columns})
 
     @property
     def needs_product(self) -> bool:

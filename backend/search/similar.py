@@ -195,8 +195,17 @@ class SimilarProducts:
         candidates = Candidates(connection, index, generation, images=query.shows_images)
         pins = find_pins(connection, index, weighed, query, exclude, candidates, taken=taken)
         mode = index.search_mode(query.where)
-        found = begin_search(generation, weighed, query, exclude, mode, pins=pins, taken=taken)
-        vectors = query.needs_vectors
+        found = begin_search(
+            generation,
+            weighed,
+            query,
+            exclude,
+            mode,
+            pins=pins,
+            taken=taken,
+            columns=query.chosen_by,
+        )
+        vectors = bool(query.shaping.diversity) if query.chosen_by else query.needs_vectors
         collect(connection, index, [found], {}, images=query.shows_images, vectors=vectors)
         answer = finish_answer(connection, index, weighed, found, query, pins, taken=taken)
         if query.explain:

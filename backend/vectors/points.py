@@ -23,9 +23,6 @@ from backend.vectors import CLAIM, NO_PAYLOAD, Hit, Point, StoredPoint, Vector
 BATCH = 256
 """Points per call. Larger batches are no faster, and the embedded engine holds the GIL longer."""
 
-CANDIDATES = 5
-"""Neighbours for each wanted hit, from which maximal marginal relevance chooses."""
-
 T = TypeVar("T")
 
 
@@ -102,12 +99,6 @@ def check_examples(
         [unit_vector(vector, size).tolist() for vector in positives],
         [unit_vector(vector, size).tolist() for vector in negatives],
     )
-
-
-def check_diversity(diversity: float) -> None:
-    """Raise ValueError outside [0, 1], which no engine defines."""
-    if not 0 <= diversity <= 1:
-        raise ValueError(f"diversity is {diversity}, outside [0, 1]")
 
 
 def batches_by_claim(

@@ -30,10 +30,8 @@ from backend.vectors.edge.shard import ShardOptions, engine_points
 from backend.vectors.edge.store import EdgeStore
 from backend.vectors.points import (
     BATCH,
-    CANDIDATES,
     as_hits,
     batches_by_claim,
-    check_diversity,
     check_examples,
     check_patch,
     check_points,
@@ -172,23 +170,6 @@ class EdgeIndex(VectorIndex):
             score_threshold=0.0,
         )
         return [Hit(hit.id, cosine_of_best_score(hit.score), hit.payload) for hit in hits]
-
-    def diverse(
-        self,
-        vector: Vector,
-        *,
-        limit: int,
-        diversity: float,
-        where: Where | None = None,
-        exclude: Sequence[int] = (),
-    ) -> list[Hit]:
-        check_diversity(diversity)
-        query = qe.Mmr(
-            vector=unit_vector(vector, self.size).tolist(),
-            lambda_=1 - diversity,
-            candidates_limit=CANDIDATES * limit,
-        )
-        return self._search(query, where, exclude, limit=limit)
 
     def search_mode(self, where: Where | None = None) -> SearchMode:
         passing = self._filter(where)
