@@ -109,7 +109,7 @@ class SqliteFile:
         return AGAIN_SECONDS if is_held and allowed < SQLITE_TIMEOUT_SECONDS else allowed
 
     def check_identity(self) -> None:
-        """Raise when the file is gone: what is written to it would be lost without a word."""
+        """Raise DatabaseUnavailable if the file was deleted or replaced: writes would be lost."""
         if self.path is None or self._identity is None:
             return
         if _identity_of(self._place) == self._identity:

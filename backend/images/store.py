@@ -101,9 +101,10 @@ class ImageStore:
     ) -> bool:
         """Delete an image, unless it was put again since a time, or `is_named`; tell whether.
 
-        In a folder it is first moved aside and then judged: whoever puts it meanwhile either has
-        made it new before, which is seen, or finds nothing and writes it again. An object store
-        cannot do that: there, a `put` in the instant between look and deletion loses the image.
+        In a folder it is first moved aside and then checked. A `put` at the same time either came
+        before, and the check sees its new time; or it finds no file, and writes the image again. An
+        object store cannot do that: there, a `put` in the instant between look and deletion loses
+        the image.
         """
         path = self.path(digest)
         with self._guarded():

@@ -140,7 +140,7 @@ class Indexes:
         return compare_replicas(self.nodes(), indexes, collection=collection, full=full)
 
     def problem(self) -> str | None:
-        """Return why the Qdrant server is not asked now, None where it is or there is none."""
+        """Return why the Qdrant server is not asked now; None if it is, or without a server."""
         return self._nodes.problem() if self._nodes else None
 
     def close_all(self) -> None:

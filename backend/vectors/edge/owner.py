@@ -45,7 +45,7 @@ class Owner:
         self._announce(pid=os.getpid(), url=url, token=self._own_token)
 
     def leave(self) -> None:
-        """Announce that this process will soon stop being the owner, for whoever wants to be it."""
+        """Announce that this process soon stops being the owner: another one may wait for that."""
         if self.is_here:
             self._announce(**self._read() | {"leaving": True})
 
@@ -94,6 +94,8 @@ class Owner:
 
     def recognises(self, token: str) -> bool:
         """Tell whether this process is the owner and the token is its own."""
+        if len(token) != len(self._own_token):  # of a key; the length is no secret
+            return False
         return self.is_here and hmac.compare_digest(token.encode(), self._own_token.encode())
 
     def describe(self) -> str:

@@ -155,8 +155,8 @@ class EdgeStore:
         """Use the shard that was built in a folder, after copying to it what it lacks.
 
         Queries wait only while the engine loads the new shard, writers also during the last pass.
-        Returns `built` with the time of loading and the number of copied points. After an error
-        the old shard is still in use.
+        Returns `built` with the time of loading and the number of copied points. After an error,
+        such as IndexUnavailable, the old shard is still in use.
         """
         if not folder.is_dir():
             raise IndexUnavailable(f"no shard was built in {folder}")
