@@ -106,15 +106,8 @@ def _lists(
 
 
 def partners_of(reader: Reader, product_id: int, *, now: datetime, most: int = MOST) -> Partners:
-    """Return up to `most` partners of one product, the strongest first."""
-    rows = reader.rows(_strongest_of_one(), {"product_id": product_id, "most": most})
-    scale = growth(now)
-    return {other: score / scale for other, score in rows}
-
-
-@cache
-def _strongest_of_one() -> Select[Any]:
-    return _ranked(_PAIRS.c.other_id, _PAIRS.c.score, product="product_id")
+    """Return up to `most` partners of one product."""
+    return partners(reader, [product_id], now=now, most=most).get(product_id, {})
 
 
 @cache
