@@ -71,13 +71,16 @@ class Relations:
         total = self._rows["look"] + self._rows["inherited"]
         return self._rows["product"], total.astype(np.float64)
 
-    def parts(self, product: int) -> Parts:
-        """Return the parts of one product's score; nothing for one that is not related."""
+    def parts(self, product: int) -> tuple[float, float, int, float]:
+        """Return what a product's score consists of for a cold product: 0 for one not related.
+
+        That is: its look, what it inherits, and the neighbour that adds most of this, and how much.
+        """
         at = self._places.get(product)
         if at is None:
-            return Parts()
+            return 0.0, 0.0, 0, 0.0
         _, look, inherited, through, added = self._rows[at].item()
-        return Parts(look=look, inherited=inherited, through={through: added} if added else {})
+        return look, inherited, through, added
 
     def with_looks(self, looks: Mapping[int, float]) -> Relations:
         """Return these and further products, of which only their looks count: {product: look}."""
@@ -127,7 +130,7 @@ class Related(Sequence[Chosen]):
 
     def only_looks(self, other: int) -> bool:
         """Tell whether no shopper's act speaks for a product, only its looks."""
-        return other not in self._own and not self._relations.parts(other).inherited
+        return other not in self._own and not self._relations.parts(other)[1]
 
     @overload
     def __getitem__(self, at: int) -> Chosen: ...
@@ -147,14 +150,14 @@ class Related(Sequence[Chosen]):
         own, cold = formula.share(self._own.get(other, 0.0)), self._cold
         if self._has_none:
             return Chosen(other, own, Reason.TOGETHER, [Because(self._product_id, 1.0)])
-        parts = self._relations.parts(other)
-        look, inherited = cold * parts.look, cold * parts.inherited
+        look, inherited, through, part = self._relations.parts(other)
+        look, inherited = cold * look, cold * inherited
         total = own + look + inherited
         best = max(own, look, inherited)
         reason = Reason.INHERITED if best > look else Reason.LOOK
         added = [(own + look, self._product_id)]
-        added += [(cold * part, it) for it, part in parts.through.items()]
-        if len(added) > 1:
+        if part:
+            added.append((cold * part, through))
             added.sort(key=_part, reverse=True)
         because = [Because(it, round(part / total, 4)) for part, it in added if part > 0]
         return Chosen(other, total, Reason.TOGETHER if best == own else reason, because)

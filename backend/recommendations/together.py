@@ -65,11 +65,10 @@ class Together:
         `vector` is the product's in the generation; None: only what shoppers did counts. `now` is
         by default the time of this host: a few minutes do not matter. Raises what the index raises.
         """
-        own = pairs.partners_of(reader, product_id, now=now or utcnow())
-        relations, kept = NONE, None
-        is_cold = formula.coldness(own) >= LEAST_COLD
-        if is_cold and self.keeper is not None:
-            kept = ready.read(reader, generation.id, product_id)
+        own, kept = ready.read(reader, generation.id, product_id, now=now or utcnow())
+        relations, is_cold = NONE, formula.coldness(own) >= LEAST_COLD
+        if self.keeper is None:
+            kept = None
         if is_cold and vector is not None:
             asked = WantedRelations(product_id, generation, vector)
             found = self._with_newer(reader, asked, kept) if kept else None
