@@ -15,8 +15,9 @@ import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Final, TextIO, cast
+from typing import Any, Final, TextIO
 
 import orjson
 import structlog
@@ -37,6 +38,8 @@ MOST_RECENT: Final = 50
 """Lines of warnings and errors that a process remembers."""
 
 LONGEST_FIELDS: Final = 500  # characters of the fields of a remembered line
+
+_UNREMEMBERED: Final = ("info", "debug")
 
 _AS_STANDARD: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 
@@ -88,14 +91,33 @@ class LogStream:
 
     def write(self, text: str) -> int:
         """Write a text, or lose it; return its length."""
-        with suppress(OSError, ValueError):
+        try:  # noqa: SIM105  # `suppress` takes longer, and each request has a line
             self._stream.write(text)
+        except (OSError, ValueError):
+            pass
         return len(text)
 
     def flush(self) -> None:
         """Hand on what was written, or lose it."""
         with suppress(OSError, ValueError):
             self._stream.flush()
+
+
+class LineLogger:
+    """Writes each line whole, whatever its level: what structlog hands its rendered lines to."""
+
+    def __init__(self, stream: LogStream) -> None:
+        self._stream = stream
+
+    def __call__(self, *_names: object) -> LineLogger:
+        """Return the logger itself: it is its own factory, since it keeps nothing."""
+        return self
+
+    def msg(self, text: str) -> None:
+        """Write a line."""
+        self._stream.write(f"{text}\n")
+
+    log = debug = info = warning = warn = error = critical = fatal = exception = failure = err = msg
 
 
 class Repeats:
@@ -132,19 +154,20 @@ def configure(level: str) -> None:
         _remember,
     ]
     renderer: structlog.types.Processor = (
-        structlog.dev.ConsoleRenderer(exception_formatter=PLAIN_TRACEBACK)
-        if terminal
-        else structlog.processors.JSONRenderer(_write_json)
+        structlog.dev.ConsoleRenderer(exception_formatter=PLAIN_TRACEBACK) if terminal else _TO_JSON
     )
     if not terminal:
         shared.append(structlog.processors.format_exc_info)
     number = logging.getLevelNamesMapping()[level.upper()]
+    stream = LogStream(sys.stderr)
     structlog.configure(
-        processors=[*shared, renderer],
+        processors=[structlog.contextvars.merge_contextvars, _to_line]
+        if not terminal
+        else [*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", LogStream(sys.stderr))),
+        logger_factory=LineLogger(stream),
     )
-    handler = logging.StreamHandler(LogStream(sys.stderr))
+    handler = logging.StreamHandler(stream)
     foreign: list[structlog.types.Processor] = [
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),
@@ -158,6 +181,21 @@ def configure(level: str) -> None:
     _take_over_other_handlers()
 
 
+def _to_line(logger: Any, name: str, event: structlog.types.EventDict) -> str:
+    """Do at once what the processors after the first one, and the renderer, do by turns."""
+    event = structlog.processors.add_log_level(logger, name, event)
+    event["timestamp"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    if event["level"] not in _UNREMEMBERED:
+        _remember(logger, name, event)
+    if "exc_info" in event:
+        event = structlog.processors.format_exc_info(logger, name, event)
+    try:
+        written = orjson.dumps(event, None, _AS_STANDARD)
+    except TypeError:
+        written = b"\xff"
+    return written.decode() if written.isascii() else str(_TO_JSON(logger, name, event))
+
+
 def _write_json(event: structlog.types.EventDict, **options: Any) -> str:
     """Return a line as JSON in ASCII; what orjson does not take is written by the library."""
     with suppress(TypeError):
@@ -165,6 +203,9 @@ def _write_json(event: structlog.types.EventDict, **options: Any) -> str:
         if written.isascii():
             return written.decode()
     return json.dumps(event, **options)
+
+
+_TO_JSON: Final = structlog.processors.JSONRenderer(_write_json)
 
 
 def _take_over_other_handlers() -> None:

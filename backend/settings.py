@@ -53,7 +53,12 @@ class Settings(BaseSettings):
     qdrant_url: str | None = Field(
         None, validation_alias="QDRANT_URL", description="Qdrant server; absent: an embedded shard"
     )
-    qdrant_api_key: str | None = Field(None, validation_alias="QDRANT_API_KEY", repr=False)
+    qdrant_api_key: str | None = Field(
+        None,
+        validation_alias="QDRANT_API_KEY",
+        repr=False,
+        description="the API key of the Qdrant server",
+    )
     data_dir: Path = Field(Path("data"), description="the folder of all embedded state")
     image_store: str | None = Field(
         None, description="fsspec URL of the image store; absent: inside the data folder"
@@ -63,22 +68,26 @@ class Settings(BaseSettings):
         pattern=r"^[a-z][a-z0-9_]{0,30}$",
         description="name of this installation where several share their servers; absent: none",
     )
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="the lowest level that is logged"
+    )
 
     # --- embedding ---
     embedder: str = Field(
         "lookalike-blocks",
-        description="name, with ?option=value&…; absent: that of the index, this one for a new one",
+        description="name, with ?option=value&…; absent: an index keeps its own; new ones get this",
     )
     adapt: Literal["auto", "off"] = Field(
         "auto",
-        description="auto: once a catalogue is indexed, its embedder is adapted to it by itself",
+        description="auto: the embedder is adapted to an indexed catalogue; off: only on request",
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    precision: Literal["auto", "bf16", "fp32"] = Field(
+        "auto", description="auto: bf16 where the processor computes it fast, else fp32"
+    )
     batch_size: int = Field(0, ge=0, le=4096, description="images per forward pass; 0: by device")
     engine: Literal["auto", "torch"] = Field(
-        "auto", description="auto: OpenVINO where it is installed and a CPU computes"
+        "auto", description="auto: OpenVINO where it is installed and a CPU computes, else torch"
     )
     networks_dir: Path | None = Field(
         None, description="the folder of exported networks; absent: in the user's cache"
@@ -129,10 +138,10 @@ class Settings(BaseSettings):
     task_events: bool = Field(False, description="Celery's events and remote control, for flower")
 
     # --- images ---
-    max_image_bytes: int = Field(20_000_000, gt=0)
-    max_image_pixels: int = Field(50_000_000, gt=0)
-    max_image_side: int = Field(20_000, gt=0)
-    min_image_side: int = Field(8, gt=0)
+    max_image_bytes: int = Field(20_000_000, gt=0, description="size limit of one image file")
+    max_image_pixels: int = Field(50_000_000, gt=0, description="most pixels that are decoded")
+    max_image_side: int = Field(20_000, gt=0, description="longest side, pixels")
+    min_image_side: int = Field(8, gt=0, description="shortest side, pixels")
     image_hosts: Names = Field(
         (), description="hosts that images may be fetched from, a,b or JSON; empty: none"
     )
@@ -162,12 +171,17 @@ class Settings(BaseSettings):
         ge=0,
         le=10_000_000,
         description="answers with recommendations that are kept for a day, to be shown again and "
-        "to tell the reason of a click; 0: none",
+        "to know why a clicked product was listed; 0: none",
     )
 
     # --- the index ---
     facets: Names = Field(
         (), description="attributes that get a payload index and a facet count, a,b or JSON"
+    )
+    check_attributes: bool = Field(
+        False,
+        description="filters by an attribute that no product has are refused, unless a request has "
+        "check_attributes=false",
     )
     optimize_points: int = Field(
         20_000,
@@ -178,7 +192,7 @@ class Settings(BaseSettings):
         0.1,
         gt=0,
         le=1,
-        description="it gets a new one when more than this share of products was written since",
+        description="it gets a new graph when more than this share of products was written since",
     )
     optimize_threads: int = Field(
         1, ge=0, le=256, description="threads that build a graph; 0: one per processor"
@@ -219,7 +233,7 @@ class Settings(BaseSettings):
     )
 
     # --- the Qdrant server (QDRANT_URL) ---
-    qdrant_grpc_port: int = Field(6334, ge=1, le=65535)
+    qdrant_grpc_port: int = Field(6334, ge=1, le=65535, description="the server's gRPC port")
     qdrant_on_disk: bool = Field(False, description="keep vectors and payload on disk")
     qdrant_quantization: Literal["int8"] | None = Field(
         None,
@@ -232,8 +246,8 @@ class Settings(BaseSettings):
     )
 
     # --- serving ---
-    host: str = "127.0.0.1"
-    port: int = Field(8000, ge=0, le=65535)
+    host: str = Field("127.0.0.1", description="the address that `serve` listens on")
+    port: int = Field(8000, ge=0, le=65535, description="the port of `serve`")
     threads: int = Field(8, ge=1, le=256, description="request threads per API process")
     api_processes: int = Field(
         1, ge=1, le=64, description="processes of one `serve`; several need BROKER_URL, QDRANT_URL"
@@ -256,10 +270,10 @@ class Settings(BaseSettings):
         None, ge=1, le=65535, description="a port of its own for /metrics, without keys"
     )
     worker_metrics_port: int | None = Field(
-        None, ge=1, le=65535, description="the same for the worker beside which it is set"
+        None, ge=1, le=65535, description="the same port for a worker with another data folder"
     )
     proxies: int = Field(
-        0, ge=0, le=10, description="reverse proxies in front, whose X-Forwarded-For is trusted"
+        0, ge=0, le=10, description="reverse proxies in front, whose X-Forwarded-… is trusted"
     )
     require_keys: bool | None = Field(
         None, description="require API keys; absent: if other hosts can reach the server"

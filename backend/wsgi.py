@@ -41,6 +41,10 @@ log = structlog.get_logger(__name__)
 OWNER_WAIT_SECONDS: Final = 30
 """How long a new process waits for the lock of the process that it replaces."""
 
+SHORT_READS: Final = ("/similar", "/together")
+"""How the paths of short reads end that take turns where nothing waits for a server: there, threads
+only take the interpreter from each other."""
+
 OWNER_LEAVES_SECONDS: Final = 2
 """How long the lock of a process that was just killed may still be held."""
 
@@ -102,6 +106,7 @@ def _serve_in_child(
         max_body=process.app.config["MAX_CONTENT_LENGTH"],
         direct={"/livez": health.ALIVE},
         apart=[health.READY_PATH],
+        turns=() if settings.qdrant_url or not process.services.db.is_sqlite else SHORT_READS,
         uploads={imports.PATH: settings.max_upload_bytes},
         listener=listener,
         master=master,

@@ -1,7 +1,7 @@
 """Celery, made from settings. Making it connects to nothing.
 
 A wake-up message carries no data: it says "look at the queue", and the queue is in SQL. So messages
-may be lost, doubled or late. The configuration only keeps them few, small and short-lived.
+may be lost, repeated or late. The configuration only keeps them few, small and short-lived.
 """
 
 from __future__ import annotations

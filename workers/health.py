@@ -52,7 +52,7 @@ class SignOfLife:
             self._path.write_text(f"{self._allowed}\n")
 
     def remove(self) -> None:
-        """Show that there is no process now, for example between a crash and the next start."""
+        """Remove the file: no process runs now, for example between a crash and the next start."""
         self._touched = 0.0
         with suppress(OSError):
             self._path.unlink(missing_ok=True)

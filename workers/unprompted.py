@@ -1,4 +1,4 @@
-"""A worker that hears no message looks at SQL by itself, where it says what is due.
+"""A worker that gets no messages looks at SQL by itself to find due rows.
 
 Messages do not come while Redis is away or refuses them (without memory), and while no scheduler
 runs.
@@ -19,7 +19,8 @@ from workers.tasks import HOST_FAULTS
 log = structlog.get_logger(__name__)
 
 QUIET_POLLS: Final = 5
-"""After so many times `poll_seconds` without a message; few workers each hear one sooner."""
+"""A worker looks at SQL after this many times `poll_seconds` without a message; where there are few
+workers, each gets one sooner."""
 
 ROUND_SECONDS: Final = 1.0
 """How long it works before the broker is asked again."""

@@ -1,7 +1,8 @@
 """Statistics of a shop's own images, which take the place of the shipped ones.
 
 `adapting` is the run: `reading` the stored features and labels, `choosing` among maps of `fitting`
-by the figures of `judging`, and `stored` for all processes to read.
+by the figures of `judging`, and `stored` for all processes to read. `learning_words` learns what
+texts look like, with `name_alignment` and `contrasting`.
 """
 
 from backend.adaptation.adapting import (

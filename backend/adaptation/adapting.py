@@ -10,15 +10,21 @@ from backend.adaptation import stored
 from backend.adaptation.choosing import Choice, Shop, choose
 from backend.adaptation.fitting import in_several
 from backend.adaptation.judging import score
-from backend.adaptation.name_alignment import Encode, Named, learn_words
-from backend.adaptation.reading import FittingSample, read_sample
+from backend.adaptation.learning_words import learn_words
+from backend.adaptation.name_alignment import Encode, Named, move
+from backend.adaptation.reading import read_named, read_sample
 from backend.catalogue import word_alignments
 from backend.database.engine import Database
 from backend.embedders import minilm
 from backend.embedders.block_statistics import BlockStatistics
-from backend.embedders.lookalike_blocks import NAME, fingerprint_of, statistics_of
+from backend.embedders.lookalike_blocks import (
+    NAME,
+    fingerprint_of,
+    shipped_statistics,
+    statistics_of,
+)
 from backend.embedders.photographs import shipped_head
-from backend.embedders.words import Alignment
+from backend.embedders.words import Alignment, shipped_file
 from backend.errors import WordsUnavailable
 
 FEWEST_PRODUCTS: Final = 1_000
@@ -81,7 +87,7 @@ def adapt(
     figures = _figures(choice)
     if keep:
         statistics = choice.statistics if choice.is_better else present
-        learnt = _learn_words(db, sample, statistics, str(features), heartbeat)
+        learnt = _learn_words(db, statistics, str(features), heartbeat)
         if learnt is not None:
             figures["words"] = learnt
     if not choice.is_better:
@@ -97,31 +103,43 @@ def adapt(
 
 def _learn_words(
     db: Database,
-    sample: FittingSample,
     statistics: BlockStatistics,
     features: str,
     heartbeat: Callable[[], None],
 ) -> dict[str, Any] | None:
-    """Learn what words look like to the embedder with these statistics, and keep it if better."""
+    """Learn what words look like to the embedder with these statistics, and keep what is best.
+
+    What ships is moved to the vectors of these statistics, and stored where nothing better is.
+    """
     fingerprint = fingerprint_of(features, statistics)
+    both = (statistics, shipped_statistics())
     with db.read() as session:
         stored_before = word_alignments.load(session, fingerprint)
-    named = Named(
-        names=sample.names,
-        labels=sample.label_texts,
-        vectors=statistics.project(sample.shop.features),
-        blocks=statistics.blocks,
-    )
+        named, as_shipped = read_named(session, features, both, heartbeat=heartbeat)
     known = Alignment.from_bytes(stored_before) if stored_before else None
-    learnt = learn_words(named, _sentence_encoder(), known=known, heartbeat=heartbeat)
-    if learnt is None:
+    moved = None if known else _shipped_words(features, statistics, named, as_shipped)
+    learnt = learn_words(named, _sentence_encoder(), known=known or moved, heartbeat=heartbeat)
+    is_useful = learnt is not None and learnt.is_useful
+    kept = learnt.alignment if learnt is not None and is_useful else moved
+    quality = dict(learnt.quality) if learnt is not None else {}
+    if kept is not None:
+        content = kept.to_bytes()
+        told = quality if is_useful else {"sentences": kept.reads_sentences, "shipped": True}
+        db.write(lambda session: word_alignments.store(session, fingerprint, content, told))
+    return {**quality, "kept": is_useful} if learnt is not None else None
+
+
+def _shipped_words(
+    features: str, statistics: BlockStatistics, named: Named, as_shipped: Named
+) -> Alignment | None:
+    """Return what ships, moved to the vectors of `named`; None where no file ships."""
+    file = shipped_file(fingerprint_of(features, shipped_statistics()))
+    if not file.is_file():
         return None
-    if learnt.is_useful:
-        content = learnt.alignment.to_bytes()
-        db.write(
-            lambda session: word_alignments.store(session, fingerprint, content, learnt.quality)
-        )
-    return {**learnt.quality, "kept": learnt.is_useful}
+    alignment = Alignment.from_bytes(file.read_bytes())
+    if statistics.digest == shipped_statistics().digest:
+        return alignment
+    return move(alignment, as_shipped.vectors, named)
 
 
 def _sentence_encoder() -> Encode | None:

@@ -1,39 +1,36 @@
-"""Learn how the words of a shop's names map to its vectors: in closed form, without a gradient.
+"""How the words of names map to the vectors of images, learnt without a network.
 
-Canonical correlation with shrinkage: directions of texts and of images that foretell each other,
-each as long as it does so. Texts are names and the values of labels, such as "Blue Shirts".
+A ridge regression from texts to the vectors that they stand for, divided by the covariance of all
+vectors: what few images have counts more (canonical correlation with shrinkage). `contrasting`
+goes on from there. Texts are names and the values of labels, such as "Blue Shirts".
 """
 
 from __future__ import annotations
 
-import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from backend.adaptation.contrasting import Pairs, Rows, Texts, sharpen
 from backend.embedders import Block, FloatArray
 from backend.embedders.words import Alignment, words_of
 
 Encode = Callable[[Sequence[str]], FloatArray]
-Texts = Sequence[str | None]
 Doubles = npt.NDArray[np.float64]
 
-FEWEST_NAMES: Final = 300
 FEWEST: Final = 3  # names that hold a word
 MOST_WORDS: Final = 2_000
 LABEL_SHARE: Final = 0.4  # of all labels together, beside 1 of the names
-TEXT_RIDGE, IMAGE_RIDGE = 1.0, 0.03  # of the mean variance
-AXES: Final = 256
-HELD_OUT: Final = 5  # one name of so many is judged with
-MOST_QUERIES: Final = 1_000
-FIRST: Final = 10  # products among which the right one has to be
-LEAST_OF_CHANCE: Final = 5
-"""How much better than chance names have to find their product."""
+SENTENCE_RIDGE, WORD_RIDGE = 400, 4_000  # of the mean variance, divided by the count of names
+IMAGE_RIDGE: Final = 0.03  # of the mean variance
+SCORE_RIDGE: Final = 0.001  # of the mean variance, where an alignment is moved
 AT_ONCE: Final = 256  # sentences between two heartbeats
+INPUTS_AT_ONCE: Final = 4_096  # texts whose inputs are held
+ZERO: Final = np.zeros(1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,58 +43,10 @@ class Named:
     blocks: Sequence[Block]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Learnt:
-    """What was learnt from all names, and how names that were left out find their product."""
-
-    alignment: Alignment
-    quality: Mapping[str, Any]
-    is_useful: bool
-
-
-def learn_words(
-    named: Named,
-    encode: Encode | None,
-    *,
-    known: Alignment | None = None,
-    heartbeat: Callable[[], None] = lambda: None,
-) -> Learnt | None:
-    """Learn from four fifths of the names and judge by the others, then learn from all.
-
-    `encode` embeds sentences; None: words alone are read. It is useful if it is better than `known`
-    and than chance. Returns None where too few products have a name.
-    """
-    has_name = np.array([bool(name) for name in named.names])
-    if has_name.sum() < FEWEST_NAMES:
-        return None
-    sentences = _sentences(named, encode, heartbeat)
-    left_out = np.array([zlib.crc32((name or "").encode()) % HELD_OUT == 0 for name in named.names])
-    trial = _learn(named, sentences, np.flatnonzero(~left_out))
-    heartbeat()
-    queries = np.flatnonzero(left_out & has_name)[:MOST_QUERIES]
-    found = _recall(trial, named, sentences, queries)
-    before = 0.0
-    if known is not None and known.reads_sentences <= (encode is not None):
-        before = _recall(known, named, sentences, queries)
-    chance = FIRST / len(named.vectors)
-    quality = {
-        "products": int(has_name.sum()),
-        "words": len(trial.words),
-        "queries": len(queries),
-        f"name_recall@{FIRST}": round(found, 4),
-        "sentences": encode is not None,
-    }
-    return Learnt(
-        alignment=_learn(named, sentences, np.arange(len(named.vectors))),
-        quality=quality,
-        is_useful=found > max(before, LEAST_OF_CHANCE * chance),
-    )
-
-
-def _sentences(
-    named: Named, encode: Encode | None, heartbeat: Callable[[], None]
+def embed_sentences(
+    named: Named, encode: Encode | None, heartbeat: Callable[[], None] = lambda: None
 ) -> dict[str, FloatArray]:
-    """Embed each text once; without `encode` all are empty."""
+    """Embed each text of products once; without `encode` all are empty."""
     texts = sorted({text for kind in (named.names, *named.labels) for text in kind if text})
     if encode is None:
         return dict.fromkeys(texts, np.empty(0, np.float32))
@@ -109,37 +58,79 @@ def _sentences(
     return found
 
 
-def _learn(
-    named: Named, sentences: Mapping[str, FloatArray], rows: npt.NDArray[np.intp]
+def align(
+    named: Named,
+    sentences: Mapping[str, FloatArray],
+    rows: Rows | None = None,
+    *,
+    most_words: int = MOST_WORDS,
+    heartbeat: Callable[[], None] = lambda: None,
 ) -> Alignment:
-    words, rarity = _vocabulary([named.names[row] for row in rows])
+    """Learn from the texts of `rows`, of all products if None, with so many words at most."""
+    rows = np.arange(len(named.vectors)) if rows is None else rows
+    words, rarity = _vocabulary([named.names[row] for row in rows], most_words)
     start = _empty(named, words, rarity)
     vectors = named.vectors - named.vectors[rows].mean(axis=0)
-    names = [text for row in rows if (text := named.names[row])]
-    mean = _inputs(start, sentences, names).mean(axis=0)
-    text_covariance: Doubles = np.zeros((len(mean), len(mean)))
+    told = Counter(text for row in rows if (text := named.names[row]))
+    count = max(1, told.total())
+    mean = (
+        sum((counts @ inputs for counts, inputs in _inputs(start, sentences, told)), ZERO) / count
+    )
+    covariance: Doubles = np.zeros((len(mean), len(mean)))
     shared: Doubles = np.zeros((len(mean), vectors.shape[1]))
     kinds = [(named.names, 1.0), *((it, LABEL_SHARE / len(named.labels)) for it in named.labels)]
     for texts, weight in kinds:
-        told, counts, sums = _sum_by_text(texts, vectors, rows)
-        if told:
-            inputs = _inputs(start, sentences, told) - mean
-            text_covariance += weight / len(rows) * (inputs * counts[:, None]).T @ inputs
-            shared += weight / len(rows) * inputs.T @ sums
+        told, sums = _sum_by_text(texts, vectors, rows)
+        done = 0
+        for counts, inputs in _inputs(start, sentences, told):
+            centred = inputs - mean
+            covariance += weight / len(rows) * (centred * counts[:, None]).T @ centred
+            shared += weight / len(rows) * centred.T @ sums[done : done + len(counts)]
+            done += len(counts)
     image_covariance = np.asarray(vectors[rows].T @ vectors[rows] / len(rows), np.float64)
-    slopes = _correlate(text_covariance, image_covariance, shared).astype(np.float32)
-    return _replace_layers(start, slopes, mean)
+    ridges = _ridges(covariance, len(mean) - len(words)) / count
+    ridged = covariance + np.diag(ridges)
+    foretold = np.linalg.solve(ridged, shared)
+    slopes = np.linalg.solve(_ridged(image_covariance, IMAGE_RIDGE), foretold.T).T
+    pairs = Pairs(
+        vectors=vectors[rows],
+        kinds=[[texts[row] for row in rows] for texts, _ in kinds],
+        inputs=lambda texts: (_join(start, sentences, texts) - mean).astype(np.float32),
+    )
+    slopes = sharpen(pairs, slopes.astype(np.float32), heartbeat=heartbeat)
+    return _replace_layers(start, slopes, mean.astype(np.float32))
 
 
-def _correlate(texts: Doubles, images: Doubles, shared: Doubles) -> Doubles:
-    """Return the map from texts to the space of images: (inputs, size)."""
-    variances, axes = np.linalg.eigh(_ridged(images, IMAGE_RIDGE))
-    whitened = axes * variances**-0.5
-    slopes = np.linalg.solve(_ridged(texts, TEXT_RIDGE), shared @ whitened)
-    _, turned = np.linalg.eigh((shared @ whitened).T @ slopes)
-    best = turned[:, ::-1][:, :AXES]
-    found: Doubles = slopes @ best @ best.T @ whitened.T
-    return found
+def move(alignment: Alignment, before: FloatArray, named: Named) -> Alignment:
+    """Make an alignment for other vectors of the same images: scores stay as near as they can.
+
+    `before` has the vectors that it was made for, and `named` those that it is moved to.
+    """
+    after = named.vectors - named.vectors.mean(axis=0)
+    covariance = np.asarray(after.T @ after / len(after), np.float64)
+    shared = np.asarray(after.T @ (before - before.mean(axis=0)) / len(after), np.float64)
+    matrix = np.linalg.solve(_ridged(covariance, SCORE_RIDGE), shared)
+    output = matrix @ alignment.output.astype(np.float64)
+    scale = 1 / np.abs(output).max(initial=1e-9)
+    return replace(
+        alignment,
+        output=(scale * output).astype(np.float16),
+        output_bias=(scale * matrix @ alignment.output_bias).astype(np.float32),
+        lengths=_lengths(named),
+    )
+
+
+def _ridges(covariance: Doubles, sentences: int) -> Doubles:
+    """Return what is added to each variance, for one name: sentences and words have their own."""
+    variances = np.diag(covariance)
+    ridges = np.zeros_like(variances)
+    for part, share in (
+        (slice(0, sentences), SENTENCE_RIDGE),
+        (slice(sentences, None), WORD_RIDGE),
+    ):
+        if variances[part].size:
+            ridges[part] = share * variances[part].mean()
+    return ridges
 
 
 def _ridged(covariance: Doubles, share: float) -> Doubles:
@@ -148,54 +139,52 @@ def _ridged(covariance: Doubles, share: float) -> Doubles:
     return ridged
 
 
-def _sum_by_text(
-    texts: Texts, vectors: FloatArray, rows: npt.NDArray[np.intp]
-) -> tuple[list[str], FloatArray, FloatArray]:
-    """Return the different texts, how many products have each, and the sums of their vectors."""
+def _sum_by_text(texts: Texts, vectors: FloatArray, rows: Rows) -> tuple[Counter[str], FloatArray]:
+    """Return how many products have each text, and the sums of their vectors, in its order."""
     numbers: dict[str, int] = {}
     told = [row for row in rows if texts[row]]
     codes = np.array([numbers.setdefault(str(texts[row]), len(numbers)) for row in told], np.intp)
     sums = np.zeros((len(numbers), vectors.shape[1]), np.float32)
     np.add.at(sums, codes, vectors[told])
-    return list(numbers), np.bincount(codes, minlength=len(numbers)).astype(np.float32), sums
+    counts = np.bincount(codes, minlength=len(numbers))
+    return Counter(dict(zip(numbers, counts.tolist(), strict=True))), sums
 
 
 def _inputs(
+    start: Alignment, sentences: Mapping[str, FloatArray], told: Counter[str]
+) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """Yield how many products have each text, and the inputs of texts, in parts."""
+    texts = list(told)
+    for at in range(0, len(texts), INPUTS_AT_ONCE):
+        part = texts[at : at + INPUTS_AT_ONCE]
+        counts = np.array([told[text] for text in part], np.float32)
+        yield counts, _join(start, sentences, part)
+
+
+def _join(
     start: Alignment, sentences: Mapping[str, FloatArray], texts: Sequence[str]
 ) -> FloatArray:
+    """Return the inputs of texts: (n, sentence + words)."""
     return np.hstack([np.stack([sentences[text] for text in texts]), start.bags(texts)])
 
 
-def _recall(
-    alignment: Alignment,
-    named: Named,
-    sentences: Mapping[str, FloatArray],
-    queries: npt.NDArray[np.intp],
-) -> float:
-    """Return the share of names that find their product among the first ten of all."""
-    names = [str(named.names[row]) for row in queries]
-    if not names:
-        return 0.0
-    embedded = np.stack([sentences[name] for name in names])
-    scores = alignment.project(embedded, names) @ named.vectors.T
-    own = scores[np.arange(len(queries)), queries]
-    return float(((scores > own[:, None]).sum(axis=1) < FIRST).mean())
-
-
-def _vocabulary(names: Texts) -> tuple[tuple[str, ...], FloatArray]:
+def _vocabulary(names: Texts, most: int) -> tuple[tuple[str, ...], FloatArray]:
     """Return the words of enough names, the most frequent first, and how rare each is."""
     counts = Counter(word for name in names if name for word in words_of(name))
-    ordered = sorted(counts.items(), key=lambda it: (-it[1], it[0]))[:MOST_WORDS]
+    ordered = sorted(counts.items(), key=lambda it: (-it[1], it[0]))[:most]
     kept = [(word, count) for word, count in ordered if count >= FEWEST]
     rarity = [np.log(len(names) / count) for _, count in kept]
     return tuple(word for word, _ in kept), np.array(rarity, np.float32)
 
 
-def _empty(named: Named, words: tuple[str, ...], rarity: FloatArray) -> Alignment:
-    lengths = {
+def _lengths(named: Named) -> dict[str, float]:
+    return {
         it.name: float(np.linalg.norm(named.vectors[:, it.start : it.stop], axis=1).mean())
         for it in named.blocks
     }
+
+
+def _empty(named: Named, words: tuple[str, ...], rarity: FloatArray) -> Alignment:
     none = np.empty((0, 0), np.float16)
     return Alignment(
         words=words,
@@ -204,7 +193,7 @@ def _empty(named: Named, words: tuple[str, ...], rarity: FloatArray) -> Alignmen
         hidden_bias=np.empty(0, np.float32),
         output=none,
         output_bias=np.empty(0, np.float32),
-        lengths=lengths,
+        lengths=_lengths(named),
         provenance={"learnt": "in closed form", "products": len(named.vectors)},
     )
 

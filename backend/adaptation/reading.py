@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,12 +12,20 @@ from sqlalchemy.orm import Session
 
 from backend.adaptation.choosing import Shop
 from backend.adaptation.fitting import Codes, in_several
+from backend.adaptation.name_alignment import Named
 from backend.adaptation.name_words import guess_groups, words_of_names
 from backend.catalogue import image_vectors
 from backend.database.models import Product
+from backend.embedders import FloatArray
+from backend.embedders.block_statistics import BlockStatistics
 
 MOST_PRODUCTS: Final = 12_000
 """Of larger catalogues a sample is read: 17 MB of features, and seconds of computing."""
+
+MOST_NAMED: Final = 40_000
+"""Products whose names are read: 82 MB of vectors, and minutes of one core for their sentences."""
+
+AT_ONCE: Final = 4_000  # products whose features are held
 
 FIELDS: Final = ("article_type", "gender", "base_colour", "group_id", "display_name")
 LABELS: Final = (("article_type",), ("gender", "article_type"), ("base_colour", "article_type"))
@@ -36,16 +44,12 @@ class FittingSample:
 
     shop: Shop
     drawn: int  # products, with and without features
-    names: Sequence[str | None]
-    label_texts: Sequence[Sequence[str | None]]  # such as "Blue Shirts", of LABEL_TEXTS
 
 
 def read_sample(session: Session, features_fingerprint: str) -> FittingSample | None:
     """Read the features and labels of a sample; None if no features are stored."""
-    with_image = Product.image_digest.is_not(None)
-    ids = session.scalars(select(Product.id).where(with_image).order_by(Product.id)).all()
-    drawn = np.random.RandomState(0).permutation(len(ids))[:MOST_PRODUCTS]
-    rows = _rows(session, [ids[position] for position in np.sort(drawn).tolist()])
+    drawn = _draw(session, MOST_PRODUCTS)
+    rows = _rows(session, drawn)
     digests = {row[0] for row in rows if row[0]}
     features = image_vectors.load(session, features_fingerprint, digests)
     kept = [(features[digest], values) for digest, *values in rows if digest in features]
@@ -62,10 +66,54 @@ def read_sample(session: Session, features_fingerprint: str) -> FittingSample | 
         words=words,
         guessed=guessed,
     )
-    label_texts = [_join([columns[name] for name in by]) for by in LABEL_TEXTS]
-    return FittingSample(
-        shop=shop, drawn=len(drawn), names=columns["display_name"], label_texts=label_texts
-    )
+    return FittingSample(shop=shop, drawn=len(drawn))
+
+
+def read_named(
+    session: Session,
+    features_fingerprint: str,
+    statistics: Sequence[BlockStatistics],
+    *,
+    heartbeat: Callable[[], None] = lambda: None,
+) -> list[Named]:
+    """Read the names and labels of products, with their vectors by each of `statistics`."""
+    ids = _draw(session, MOST_NAMED)
+    columns: dict[str, list[str | None]] = {name: [] for name in FIELDS}
+    vectors: list[list[FloatArray]] = [[] for _ in statistics]
+    for start in range(0, len(ids), AT_ONCE):
+        rows = _rows(session, ids[start : start + AT_ONCE])
+        features = image_vectors.load(
+            session, features_fingerprint, {row[0] for row in rows if row[0]}
+        )
+        kept = [row for row in rows if row[0] in features]
+        if not kept:
+            continue
+        for name, values in zip(FIELDS, list(zip(*kept, strict=True))[1:], strict=True):
+            columns[name] += values
+        stacked = np.stack([features[str(row[0])] for row in kept])
+        for each, found in zip(statistics, vectors, strict=True):
+            found.append(each.project(stacked))
+        heartbeat()
+    labels = [_join([columns[name] for name in by]) for by in LABEL_TEXTS]
+    return [
+        Named(
+            names=columns["display_name"],
+            labels=labels,
+            vectors=np.concatenate(found)
+            if found
+            else np.empty((0, each.blocks[-1].stop), np.float32),
+            blocks=each.blocks,
+        )
+        for each, found in zip(statistics, vectors, strict=True)
+    ]
+
+
+def _draw(session: Session, most: int) -> list[int]:
+    """Draw products with an image by a seed; return their ids in order."""
+    with_image = Product.image_digest.is_not(None)
+    ids = session.scalars(select(Product.id).where(with_image).order_by(Product.id)).all()
+    drawn = np.random.RandomState(0).permutation(len(ids))[:most]
+    return [ids[position] for position in np.sort(drawn).tolist()]
 
 
 def _join(columns: Sequence[Sequence[str | None]]) -> list[str | None]:

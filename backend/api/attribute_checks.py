@@ -1,11 +1,14 @@
-"""Filters by an attribute that no product has, where the request asks to be told of them."""
+"""Filters by an attribute that no product has, such as a misspelt one: refused, or said."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterable
+from typing import Any, Final
 
 from flask import Flask, current_app
 
+from backend.api.context import services
+from backend.api.problems import invalid_request
 from backend.api.schemas.problem import ProblemFault
 from backend.catalogue.attribute_names import AttributeNames
 from backend.filters import OPEN_PREFIX, Where
@@ -19,14 +22,55 @@ def register_attribute_names(app: Flask, names: AttributeNames) -> None:
     app.extensions[NAMES] = names
 
 
+def attributes_in(where: Where) -> list[str]:
+    """Return the names of the attributes that a filter looks at."""
+    return [it.removeprefix(OPEN_PREFIX) for it in where if it.startswith(OPEN_PREFIX)]
+
+
+def are_checked() -> bool:
+    """Tell whether filters are checked unless a request says otherwise."""
+    return services().settings.check_attributes
+
+
+def check_filter(where: Where) -> None:
+    """Raise RequestError for attributes that no product has, if filters are checked."""
+    if are_checked() and (faults := unknown_attributes(where)):
+        raise invalid_request(faults)
+
+
 def unknown_attributes(where: Where) -> list[ProblemFault]:
     """Return a fault for each attribute in a filter that no product has, with the nearest names."""
-    names: AttributeNames = current_app.extensions[NAMES]
-    given = [it.removeprefix(OPEN_PREFIX) for it in where if it.startswith(OPEN_PREFIX)]
-    return [_fault(name, names.nearest(name)) for name in given if not names.has(name)]
+    names = _names()
+    return [_fault(it, names.nearest(it)) for it in attributes_in(where) if not names.has(it)]
+
+
+def said_of_attributes(where: Where, *, is_short: bool) -> dict[str, Any]:
+    """Return what the `meta` of a list says of such attributes: nothing for a list that is full.
+
+    A list that is full says by itself that its filter finds something.
+    """
+    given = attributes_in(where) if is_short else []
+    if not given:
+        return {}
+    names = _names()
+    unknown = [it for it in given if not names.has(it, is_urgent=False)]
+    found = [
+        {"attribute": OPEN_PREFIX + it, "nearest": _with_prefix(names.nearest(it))}
+        for it in unknown
+    ]
+    return {"unknown_attributes": found} if found else {}
+
+
+def _names() -> AttributeNames:
+    found: AttributeNames = current_app.extensions[NAMES]
+    return found
+
+
+def _with_prefix(names: Iterable[str]) -> list[str]:
+    return [OPEN_PREFIX + it for it in names]
 
 
 def _fault(name: str, nearest: list[str]) -> ProblemFault:
-    meant = f"; did you mean {' or '.join(OPEN_PREFIX + it for it in nearest)}?" if nearest else ""
+    meant = f"; did you mean {' or '.join(_with_prefix(nearest))}?" if nearest else ""
     detail = f"no product has this attribute{meant}"
     return ProblemFault(code="unknown-attribute", detail=detail, parameter=OPEN_PREFIX + name)

@@ -17,7 +17,7 @@ from backend.access import keys
 from backend.access.key_cache import KeyCache, LiveKey
 from backend.access.scope import Scope
 from backend.api import browsers, image_urls, scopes
-from backend.api.context import asked, noted
+from backend.api.context import answering, asked, noted
 from backend.api.proxies import trust_proxies
 from backend.api.rate_limits import RateLimits
 from backend.bootstrap import Services
@@ -71,7 +71,7 @@ class Authenticator:
         endpoint = sent.endpoint
         if endpoint is None or browsers.is_preflight(sent):
             return  # the answer will be 404, or what pages may do, which is no secret
-        needed = scopes.required_scope(current_app, endpoint)
+        needed = scopes.required_scope(answering(), endpoint)
         if needed is scopes.PUBLIC:
             return
         token = _sent_key(sent)
@@ -110,13 +110,14 @@ class Authenticator:
         if self._owner.recognises(token):
             return image_urls.OWNER, Scope.READ
         live = self._key_cache.find(token)
-        g.key_digest = live.digest
+        noted().key_digest = live.digest
         return live.key.prefix, live.key.scope
 
 
 def _sent_key(sent: Request) -> str | None:
     """Return the key in the headers of this request; other schemes of `Authorization` have none."""
-    scheme, _, token = sent.headers.get("Authorization", "").partition(" ")
+    given: str = sent.environ.get("HTTP_AUTHORIZATION", "")
+    scheme, _, token = given.partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         return token.strip()
     return sent.headers.get(scopes.HEADER) or None

@@ -18,7 +18,7 @@ from flask import Flask, Response, g, request
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import ETags
 
-from backend.api.context import asked
+from backend.api.context import asked, noted
 from backend.api.problems import MEDIA_TYPE, RequestError
 from backend.catalogue import product_images, products
 from backend.catalogue.products import FIELDS, ImageRef, Outcome
@@ -50,17 +50,18 @@ def register_conditional_answers(app: Flask) -> None:
 
 
 def _finish(response: Response) -> Response:
-    if not response.is_streamed and response.mimetype == "application/json":
+    media_type = response.mimetype
+    if media_type == "application/json" and not response.is_streamed:
         _tag(response)
-    if response.status_code == 304:
-        return response
-    return compress(response) if response.mimetype in COMPRESSED else response
+        if response.status_code == 304:
+            return response
+    return compress(response) if media_type in COMPRESSED else response
 
 
 def _tag(response: Response) -> None:
-    revision: str | None = g.get("revision")
+    revision: str | None = vars(noted()).get("revision")
     is_read = asked().method in ("GET", "HEAD") and response.status_code == 200
-    if "ETag" in response.headers or not (revision or (is_read and _has_tag())):
+    if not (revision or (is_read and _has_tag())) or "ETag" in response.headers:
         return
     answer = hashlib.sha256(response.get_data()).hexdigest()[:_LENGTH]
     tag = f"{revision}-{answer}" if revision else answer
@@ -80,13 +81,13 @@ def _has_tag() -> bool:
 def compress(response: Response) -> Response:
     """Compress the body of an answer, if the client takes that and it is long enough."""
     headers = response.headers
-    if response.is_streamed or headers.get("Content-Encoding"):
+    if response.is_streamed or "Content-Encoding" in headers:
         return response
     if "Vary" in headers:
         response.vary.add("Accept-Encoding")
     else:
         headers["Vary"] = "Accept-Encoding"
-    if "Accept-Encoding" not in request.headers:
+    if "HTTP_ACCEPT_ENCODING" not in asked().environ:
         return response
     data = response.get_data()
     if len(data) < SHORTEST or request.accept_encodings["gzip"] <= 0:

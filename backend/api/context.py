@@ -7,7 +7,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
-from flask import Request, current_app, g, request
+from flask import Flask, Request, request
+from flask.globals import _cv_app, _cv_request
 from sqlalchemy.orm import Session
 
 from backend.bootstrap import Services
@@ -22,19 +23,23 @@ SERVICES: Final = "lookalike"
 
 def services() -> Services:
     """Return the services of the app that answers this request."""
-    found: Services = current_app.extensions[SERVICES]
+    found: Services = _cv_app.get().app.extensions[SERVICES]
     return found
 
 
 def asked() -> Request:
     """Return this request itself: each look at an attribute of Flask's proxy takes three calls."""
-    found: Request = request._get_current_object()  # type: ignore[attr-defined]
-    return found
+    return _cv_request.get().request
 
 
 def noted() -> Any:
     """Return what is noted of this request, Flask's `g`, in the same way."""
-    return g._get_current_object()
+    return _cv_app.get().g
+
+
+def answering() -> Flask:
+    """Return the app that answers this request, Flask's `current_app`, in the same way."""
+    return _cv_app.get().app
 
 
 def below_root(path: str) -> str:

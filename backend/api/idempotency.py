@@ -17,7 +17,7 @@ from backend.access.idempotency import Claim, Kept
 from backend.access.scope import Scope
 from backend.api import parameters, scopes
 from backend.api.components import problem_reference
-from backend.api.context import services
+from backend.api.context import asked, noted, services
 from backend.api.problems import invalid_request
 from backend.api.schemas.problem import ProblemFault
 from backend.errors import LookalikeError
@@ -25,6 +25,7 @@ from backend.errors import LookalikeError
 log = structlog.get_logger(__name__)
 
 HEADER: Final = "Idempotency-Key"
+IN_ENVIRON: Final = "HTTP_IDEMPOTENCY_KEY"
 REPLAYED: Final = "Idempotency-Replayed"
 """The header of an answer that was given before."""
 
@@ -57,7 +58,7 @@ def _takes_key(app: Flask, endpoint: str | None, method: str) -> bool:
 
 
 def _begin() -> Response | None:
-    key = request.headers.get(HEADER)
+    key = asked().environ.get(IN_ENVIRON)
     if key is None or not _takes_key(current_app, request.endpoint, request.method):
         return None
     if not _KEY.fullmatch(key):
@@ -83,7 +84,7 @@ def _digest() -> str:
 
 
 def _end(response: Response) -> Response:
-    claimed: Claim | None = g.pop("claim", None)
+    claimed: Claim | None = vars(noted()).pop("claim", None)
     if claimed is None:
         return response
     try:

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
-from flask import g, request
+from flask import request
 from werkzeug.sansio.utils import get_current_url
 
 from backend.access.scope import Scope
@@ -37,8 +37,9 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]+")
 
 def may_see_paths() -> bool:
     """Tell whether this request's client may see where files lie on the server."""
-    scope: Scope = g.get("scope", Scope.ADMIN)  # without keys everybody may do everything
-    return scope.includes(Scope.INGEST) or g.get("key_prefix") == OWNER
+    notes = vars(noted())
+    scope: Scope = notes.get("scope", Scope.ADMIN)  # without keys everybody may do everything
+    return scope.includes(Scope.INGEST) or notes.get("key_prefix") == OWNER
 
 
 class ImageAddresses:
@@ -58,7 +59,7 @@ class ImageAddresses:
     def of_request(cls) -> ImageAddresses:
         """Return those for the client of this request."""
         expires = (int(time.time()) // DAY + 2) * DAY
-        client, notes = asked(), noted()
+        client, notes = asked(), vars(noted())
         prefix, secret = notes.get("key_prefix"), notes.get("key_digest")
         root = _root(client.scheme, client.host, client.root_path)
         return cls(root, prefix=prefix, secret=secret, expires=expires)

@@ -9,6 +9,8 @@ import orjson
 from flask import Response
 from flask.json.provider import DefaultJSONProvider
 
+from backend.api.dispatch import QuickHeaders, QuickResponse
+
 OPTIONS = (
     orjson.OPT_APPEND_NEWLINE
     | orjson.OPT_NON_STR_KEYS
@@ -34,9 +36,12 @@ class JsonProvider(DefaultJSONProvider):
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
         """Return an answer with a JSON body."""
-        obj = self._prepare_response_obj(args, kwargs)
+        whole = args[0] if len(args) == 1 else self._prepare_response_obj(args, kwargs)
         try:
-            body: bytes | str = orjson.dumps(obj, default=self.default, option=OPTIONS)
+            body = orjson.dumps(whole, default=self.default, option=OPTIONS)
         except TypeError:
-            body = f"{self.dumps(obj, separators=(',', ':'))}\n"
-        return Response(body, mimetype=self.mimetype)
+            body = f"{self.dumps(whole, separators=(',', ':'))}\n".encode()
+        length = ("Content-Length", str(len(body)))
+        return QuickResponse(
+            [body], headers=QuickHeaders.of(("Content-Type", self.mimetype), length)
+        )

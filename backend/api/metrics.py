@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, current_app, request
 
 from backend.access.scope import Scope
 from backend.api import openapi
-from backend.api.context import asked
+from backend.api.context import asked, noted
 from backend.api.scopes import requires_scope
 from backend.metrics.instruments import count_request
 from backend.monitoring import Exposition
@@ -46,7 +46,7 @@ def get_metrics() -> Response:
 
 
 def _begin() -> None:
-    g.measured_from = time.perf_counter()
+    noted().measured_from = time.perf_counter()
 
 
 def _end(response: Response) -> Response:
@@ -55,6 +55,6 @@ def _end(response: Response) -> Response:
         route=measured.url_rule.rule if measured.url_rule else None,
         method=measured.method,
         status=response.status_code,
-        seconds=time.perf_counter() - g.measured_from,
+        seconds=time.perf_counter() - noted().measured_from,
     )
     return response

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 import backend
 from backend.api import parameters
 from backend.api.components import share_parameters, share_problems
+from backend.api.dispatch import QuickApp
 from backend.api.examples import add_examples
 from backend.api.links import add_links
 from backend.api.schemas import Json
@@ -77,15 +78,8 @@ SIMILAR_FORM: Final = "SimilarForm"
 DOCS_PAGE: Final = '<meta http-equiv="refresh" content="0; url=swagger">'
 
 
-class DescribedApp(OpenAPI):
+class DescribedApp(QuickApp):
     """An app whose OpenAPI document says where clients reach it, if a proxy has told that."""
-
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function itself: none of an app's is a coroutine.
-
-        Flask finds that out anew for each hook of each request.
-        """
-        return func
 
     @property
     def api_doc(self) -> dict[str, Any]:

@@ -207,7 +207,7 @@ CHECK_ATTRIBUTES: Final = _share(
         "check_attributes",
         {"type": "boolean"},
         "true: a filter by an attribute that no product has is refused, with the nearest names; "
-        "otherwise it finds nothing",
+        "false: it finds nothing; by default as the server is set",
     ),
 )
 DISJUNCTIVE: Final = _parameter(

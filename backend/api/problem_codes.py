@@ -99,7 +99,7 @@ HTTP: Final[Mapping[int, str]] = {
     501: "not-implemented",
     503: "service-unavailable",
 }
-"""Status -> code of the errors of HTTP itself; others are `http-error`."""
+"""Status -> code of general HTTP errors; others are `http-error`."""
 
 OTHER_HTTP: Final = "http-error"
 
@@ -126,7 +126,7 @@ FAULTS: Final[Mapping[str, str]] = {
     "unknown-field": "A product has no such field.",
     "invalid-value": "The value is not one that is allowed here.",
     "invalid-cursor": "The cursor is not the `next_cursor` of this list.",
-    "unknown-attribute": "No product has this attribute; said where `check_attributes` is true.",
+    "unknown-attribute": "No product has this attribute, and such filters are refused.",
     "invalid-filter": "A condition of the filter is wrong.",
     "filter-too-large": "The filter has more values, clauses or bytes than allowed.",
 }
@@ -152,8 +152,11 @@ def all_codes() -> list[ProblemCode]:
     found = {kind.code: kind for kind in _kinds(LookalikeError) if "code" in vars(kind)}
     of_errors = [ProblemCode(it, status_of(kind), _meaning(kind)) for it, kind in found.items()]
     of_requests = [ProblemCode(it, *rest) for it, rest in _OF_REQUESTS.items()]
-    of_http = [ProblemCode(it, status, "An error of HTTP itself.") for status, it in HTTP.items()]
-    of_http.append(ProblemCode(OTHER_HTTP, 400, "Another error of HTTP itself."))
+    of_http = [
+        ProblemCode(it, status, "A general HTTP error, not one of this API.")
+        for status, it in HTTP.items()
+    ]
+    of_http.append(ProblemCode(OTHER_HTTP, 400, "Any other general HTTP error."))
     by_code = {it.code: it for it in (*of_http, *of_errors, *of_requests)}
     return sorted(by_code.values(), key=lambda it: (it.status, it.code))
 

@@ -11,6 +11,7 @@ from flask import current_app
 
 from backend.access.scope import Scope
 from backend.api import named_examples, openapi, parameters
+from backend.api.attribute_checks import attributes_in, check_filter
 from backend.api.context import asked as sent_request
 from backend.api.context import filterable, services
 from backend.api.cursors import continued
@@ -71,6 +72,7 @@ def recommend() -> Json:
     """Recommend products."""
     QueryReader.of_request().finish()
     body = read_body(RecommendationBody)
+    check_filter(body.filter)
     query = Query(
         limit=body.limit,
         where=body.filter,
@@ -131,7 +133,8 @@ def _read_asked(user: str) -> tuple[_Read, ShopperSplit]:
     split = split_of(placement, user)
     query, fields = read_query(reader, filterable(), scored=False, place=lambda _: split.placement)
     read = _Read(query, fields, cursor, strategy, leave_out)
-    if placement is None and cursor is None and not reader.checks_attributes:
+    is_checked = reader.checks_attributes and bool(attributes_in(query.where))
+    if placement is None and cursor is None and not is_checked:
         remembered.keep(sent, read)
     return read, split
 

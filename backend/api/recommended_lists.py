@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 from flask import g
 
 from backend.api import parameters
+from backend.api.attribute_checks import said_of_attributes
 from backend.api.context import services
 from backend.api.cursors import write_cursor
 from backend.api.recommended_candidates import ListItem, read_passing, shown_before, taken_groups
@@ -123,6 +124,7 @@ def write_list(
             **({"placement": query.placement.shown()} if query.placement else {}),
             **listed.split.shown(),
             **_said_of_rules(query, shown),
+            **said_of_attributes(query.where, is_short=len(shown) < query.limit),
         },
     }
     split = listed.split

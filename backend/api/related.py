@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from backend import generations
 from backend.access.scope import Scope
 from backend.api import openapi, parameters
+from backend.api.attribute_checks import attributes_in
 from backend.api.context import asked as sent_request
 from backend.api.context import filterable, services
 from backend.api.cursors import continued
@@ -100,7 +101,8 @@ def _read_together() -> _Read:
     cursor = reader.text("cursor")
     query, fields = read_query(reader, filterable(), scored=False)
     read = _Read(query, fields, cursor, complementary)
-    if cursor is None and not reader.checks_attributes:
+    is_checked = reader.checks_attributes and bool(attributes_in(query.where))
+    if cursor is None and not is_checked:
         remembered.keep(sent, read)
     return read
 

@@ -8,13 +8,14 @@ import time
 from typing import Final
 
 import structlog
-from flask import Flask, Response, g
+from flask import Flask, Response
 
 from backend.api.context import asked, noted
 
 log = structlog.get_logger(__name__)
 
 HEADER: Final = "X-Request-Id"
+IN_ENVIRON: Final = "HTTP_X_REQUEST_ID"
 PROBES: Final = ("/livez", "/readyz", "/metrics")
 PARTS_OF_PAGES: Final = ("web_static.show_file", "web_thumbnails.show_thumbnail")
 """What one web page asks for dozens of times. As the probes, it is logged only if it fails."""
@@ -35,7 +36,7 @@ def choose_id(sent: str) -> str:
 
 def _begin() -> None:
     begun, notes = asked(), noted()
-    notes.request_id = choose_id(begun.headers.get(HEADER, ""))
+    notes.request_id = choose_id(begun.environ.get(IN_ENVIRON, ""))
     notes.began = time.perf_counter()
     structlog.contextvars.clear_contextvars()  # of the request that this thread answered before
     structlog.contextvars.bind_contextvars(request_id=notes.request_id, client=begun.remote_addr)
@@ -43,7 +44,7 @@ def _begin() -> None:
 
 def _end(response: Response) -> Response:
     ended = asked()
-    response.headers[HEADER] = g.request_id
+    response.headers[HEADER] = noted().request_id
     often = ended.path in PROBES or ended.endpoint in PARTS_OF_PAGES
     quiet = often and response.status_code < 400
     (log.debug if quiet else log.info)(
@@ -60,5 +61,5 @@ def _end(response: Response) -> Response:
 
 def took_ms() -> float:
     """Return how long this request has been running, in milliseconds."""
-    began: float = g.began
+    began: float = noted().began
     return round((time.perf_counter() - began) * 1000, 1)

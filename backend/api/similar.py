@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 import structlog
-from flask import Flask, current_app, g, request
+from flask import Flask, g, request
 from werkzeug.datastructures import MultiDict
 
 from backend.access.scope import Scope
 from backend.api import openapi, parameters
-from backend.api.context import asked, filterable, services
+from backend.api.attribute_checks import attributes_in, check_filter, said_of_attributes
+from backend.api.context import answering, asked, filterable, noted, services
 from backend.api.cursors import continued, write_cursor
 from backend.api.image_addresses import check_query_addresses
 from backend.api.image_slots import image_slot
@@ -148,7 +149,9 @@ def similar_to_each() -> Json:
     """Find the products that look like each of many products."""
     QueryReader.of_request().finish()
     body = read_body(SimilarBatchBody)
-    answers = services().similar.to_products(body.skus, body.query(filterable()))
+    check_filter(body.filter)
+    query = body.query(filterable())
+    answers = services().similar.to_products(body.skus, query)
     each, named = EachAnswer(body.fields), set[str]()
     items = [
         each.write(sku, answer) if isinstance(answer, Answer) else _problem(sku, answer, named)
@@ -164,6 +167,8 @@ def similar_to_each() -> Json:
         if "placement" in found[0].meta:
             meta["placement"] = found[0].meta["placement"]
         meta["coverage"] = round(services().coverage.known(found[0].generation).share, 4)
+        is_short = any(len(answer.items) < query.limit for answer in found)
+        meta |= said_of_attributes(query.where, is_short=is_short)
     return {
         "items": items,
         "generation": found[0].generation.id if found else None,
@@ -187,7 +192,7 @@ def _read_asked() -> _Read:
     Which attributes there are may change, and a page is asked for once. Whether a placement has
     changed is looked up.
     """
-    remembered: Remembered[_Read] = current_app.extensions[REMEMBERED]
+    remembered: Remembered[_Read] = answering().extensions[REMEMBERED]
     sent = asked().query_string
     if (known := remembered.get(sent)) is not None:
         placement = known.query.placement
@@ -198,7 +203,8 @@ def _read_asked() -> _Read:
     cursor, asker = reader.text("cursor"), asker_of(reader)
     query, fields = read_query(reader, filterable(), place=asker.place)
     read = _Read(replace(query, image=image), fields, cursor, asker)
-    if cursor is None and not asker.is_known and not reader.checks_attributes:
+    is_checked = reader.checks_attributes and bool(attributes_in(query.where))
+    if cursor is None and not asker.is_known and not is_checked:
         remembered.keep(sent, read)
     return read
 
@@ -312,13 +318,15 @@ def _written(
     ours = services()
     noticed = ours.recall.notice(answer.search)
     structlog.contextvars.bind_contextvars(filter=noticed.shape, search_mode=noticed.mode)
+    is_short = len(answer.items) < query.limit
+    answer.meta.update(said_of_attributes(query.where, is_short=is_short))
     answer.meta.update(asker.split.shown())
     written = write_answer(
         answer,
         coverage=ours.coverage.known(answer.generation).share,
         fields=fields,
         next_cursor=write_cursor(answer.position, query, *about),
-        request_id=g.request_id,
+        request_id=noted().request_id,
         took_ms=took_ms(),
     )
     if asker.split.experiment is not None:

@@ -1,4 +1,4 @@
-"""Which addresses of images may be set from outside: none of which this host reads own files."""
+"""Which image addresses a client may set: none that makes this host read its own files."""
 
 from __future__ import annotations
 

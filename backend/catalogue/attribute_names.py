@@ -22,6 +22,9 @@ MOST: Final = 10_000
 KEPT_SECONDS: Final = 10.0
 """Reading them looks at every product, which takes a second for some hundred thousand."""
 
+REST: Final = 100
+"""Times as long as reading them took."""
+
 
 def read_names(session: Session) -> frozenset[str]:
     """Read the names of all attributes, at most MOST."""
@@ -43,15 +46,22 @@ class AttributeNames:
         self._lock = Lock()
         self._names: frozenset[str] = frozenset()
         self._read_at: float | None = None
+        self._took = 0.0
 
-    def has(self, name: str) -> bool:
-        """Tell whether a product has an attribute, by what was read in the last seconds."""
+    def has(self, name: str, *, is_urgent: bool = True) -> bool:
+        """Tell whether a product has an attribute, by what was read in the last seconds.
+
+        Where it is not urgent, reading takes a hundredth of the time at most.
+        """
         with self._lock:
-            is_old = self._read_at is None or self._clock() - self._read_at >= KEPT_SECONDS
+            kept = KEPT_SECONDS if is_urgent else max(KEPT_SECONDS, REST * self._took)
+            is_old = self._read_at is None or self._clock() - self._read_at >= kept
             if name not in self._names and is_old:
+                began = self._clock()
                 with self._db.read() as session:
                     self._names = read_names(session)
                 self._read_at = self._clock()
+                self._took = self._read_at - began
             return name in self._names or len(self._names) >= MOST
 
     def nearest(self, name: str) -> list[str]:

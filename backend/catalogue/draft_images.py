@@ -37,8 +37,8 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 class ImageRef:
     """Where a product's image lies, and what is known of its content.
 
-    Size and time are those of the file when its digest was taken. Without a size, nobody has
-    read the file yet.
+    Size and time are those of the file when its digest was taken. Without a size, the file has not
+    been read yet.
     """
 
     uri: str | None
@@ -54,7 +54,7 @@ NO_IMAGE: Final = ImageRef(uri=None)
 
 
 def image_ref(uri: str | None, *, role: str | None = None) -> ImageRef:
-    """Return a reference to an image that nobody has looked at."""
+    """Return a reference to an image whose file has not been read."""
     if uri is None:
         return NO_IMAGE
     scheme, _, digest = uri.partition("://")

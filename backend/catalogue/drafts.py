@@ -273,8 +273,8 @@ FIELDS: Final = tuple(name for name in ProductFields.model_fields if name not in
 def parse(raw: Mapping[str, Any]) -> Draft:
     """Check a product's sku and fields, and normalise them; fields not given stay absent.
 
-    Text is stripped, and empty text is None, which clears a field; so it is with an attribute, or
-    all attributes, of None. Raises InvalidProduct; `context["errors"]` lists every wrong field
+    Text is stripped, and empty text is None, which clears a field. None clears an attribute, or all
+    attributes, in the same way. Raises InvalidProduct; `context["errors"]` lists every wrong field
     with its `reason` and, for an unknown one, what is `allowed`.
     """
     try:

@@ -18,12 +18,12 @@ PART = 10_000
 
 
 def pack(vector: Vector) -> bytes:
-    """Round a vector to float16, little-endian."""
+    """Round a vector, (size,) float32, to float16, little-endian."""
     return vector.astype(STORED).tobytes()
 
 
 def unpack(blob: bytes) -> Vector:
-    """Return a stored vector as float32; its length differs from 1 by rounding only."""
+    """Return a stored vector, (size,) float32; its length differs from 1 by rounding only."""
     return np.frombuffer(blob, dtype=STORED).astype(np.float32)
 
 

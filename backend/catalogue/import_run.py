@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Transfer:
-    """What is known of how a file came here."""
+    """What is known of the transfer of a feed's file."""
 
     is_proven: bool = False  # it is as long as its sender said
     ended_early: str | None = None  # why the rest did not come
@@ -72,12 +72,12 @@ def import_catalogue(
 ) -> Summary:
     """Bring the catalogue to what a folder, zip or table says; see `sources.open_source`.
 
-    Fields and images that the feed does not name stay as they are. Images of a folder are
-    referred to where they lie, unless copied; those of a zip are copied to the store. With
-    `prune`, products that the feed does not hold are removed; none is if the feed has no valid row
-    or may be cut off, or if more would go than `prune_at_most` allows. `Summary.not_pruned` says
-    why. `transfer` is asked after the last row how the file came here. Raises UnreadableCatalogue,
-    and ConfigurationError for a wrong mapping.
+    Fields and images that the feed does not name stay as they are. Images of a folder are referred
+    to where they lie, unless copied; those of a zip are copied to the store. With `prune`, products
+    that the feed does not hold are removed; none is if the feed has no valid row or may be cut off,
+    or if more would go than `prune_at_most` allows. `Summary.not_pruned` says why. `transfer` is
+    called after the last row, and says how the file came here. Raises UnreadableCatalogue, and
+    ConfigurationError for a wrong mapping.
     """
     pruner = Pruner(db, limit=prune_at_most, page=chunk)
     with closing(open_source(path, mapping)) as source:

@@ -1,4 +1,4 @@
-"""Which image contents the catalogue names. All that deletes an image or a vector asks here."""
+"""Which image contents products name. Code that deletes images or vectors asks here first."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Name(NamedTuple):
 
 
 def named(session: Session, digests: Collection[str]) -> set[str]:
-    """Return those of these contents that a product names, which is not removed.
+    """Return those of these digests that a product names; removed products do not count.
 
     A product names its images, and those whose vectors it is indexed with: they are the last good
     ones while others are awaited or in quarantine.
@@ -67,7 +67,7 @@ def contents_of(session: Session, product_ids: Sequence[int]) -> set[str]:
 def take_away(session: Session, product_ids: Sequence[int], digests: Collection[str]) -> None:
     """Let products name none of these contents among their images any more.
 
-    The caller requests the products anew, which forgets the vectors.
+    The caller requests the products again, so that their vectors are forgotten.
     """
     products = session.scalars(select(Product).where(Product.id.in_(product_ids))).all()
     table = cast("Table", Product.__table__)

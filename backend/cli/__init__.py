@@ -95,7 +95,7 @@ app.command("health")(workers.health)
 def main() -> None:
     """Run the command line.
 
-    A LookalikeError, and what the host or the database lacks, becomes one line on stderr and exit
+    A LookalikeError, or a fault of the host or the database, becomes one line on stderr and exit
     code 1.
     """
     try:
@@ -115,7 +115,7 @@ def main() -> None:
 
 
 def _end(reason: str) -> NoReturn:
-    """Show why a command failed; in the log of a process that nobody watches, as a line of it."""
+    """Say why a command failed: on stderr, or as a log line for a process that runs unattended."""
     if sys.argv[1:2] and sys.argv[1] in PROCESSES and not sys.stderr.isatty():
         logs.configure("error")
         log.error("cannot start", error=reason)

@@ -58,21 +58,25 @@ Format = Annotated[
         "--format",
         metavar="NAME",
         help="The platform that exported the file: google, meta, shopify, woocommerce, magento, "
-        "kaggle, or table for none. Without it, the header tells.",
+        "kaggle, or table for none. Default: recognised by the header.",
     ),
 ]
 Delimiter = Annotated[
     str | None,
-    typer.Option(metavar="CHARACTER", help="Of a CSV file, or `tab`. Without it, it is found."),
+    typer.Option(
+        metavar="CHARACTER", help="Delimiter of a CSV file, or `tab`. Default: recognised."
+    ),
 ]
 Encoding = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Of a text file, such as cp1250. Without it, it is found."),
+    typer.Option(
+        metavar="NAME", help="Encoding of a text file, such as cp1250. Default: recognised."
+    ),
 ]
 Decimal = Annotated[
     str | None,
     typer.Option(
-        metavar=",|.", help="The separator of decimals in prices; by default the column tells."
+        metavar=",|.", help="Decimal separator of prices. Default: recognised by the prices."
     ),
 ]
 Numeric = Annotated[

@@ -1,4 +1,4 @@
-"""`lookalike embedders`: what embedders there are, and whether their weights are at hand."""
+"""`lookalike embedders`: which embedders there are, and whether their weights are on this host."""
 
 from __future__ import annotations
 

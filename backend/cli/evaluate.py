@@ -113,7 +113,7 @@ def evaluate(
         MetricName, typer.Option(help="How similarity is measured.")
     ] = MetricName.COSINE,
     k: Annotated[int, typer.Option("--k", min=1, max=100, help="Neighbours that count.")] = 5,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Decides all draws.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all random draws.")] = 0,
     timed: Timed = 64,
     json_file: JsonFile = None,
     html: HtmlFile = None,

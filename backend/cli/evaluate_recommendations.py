@@ -35,7 +35,7 @@ def recommendations(
         typer.Option("--map", metavar="MEMBER=COLUMN", help="Such as user=customer_id."),
     ] = None,
     kind: Annotated[
-        Kind | None, typer.Option(help="What all rows are, where no column tells.")
+        Kind | None, typer.Option(help="The kind of all events, if no column has it.")
     ] = None,
     later: Annotated[
         float, typer.Option(min=0.01, max=0.9, help="The last share of events: to be predicted.")
@@ -47,7 +47,7 @@ def recommendations(
         int, typer.Option(min=2, help="The most shoppers of each group, drawn by the seed.")
     ] = 1000,
     k: Annotated[int, typer.Option("--k", min=1, max=100, help="Places of a list.")] = 10,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Decides all draws.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all random draws.")] = 0,
     json_file: JsonFile = None,
 ) -> None:
     """Evaluate lists for shoppers: from their earlier events, predict the later ones.

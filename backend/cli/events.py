@@ -26,7 +26,7 @@ def import_(
         typer.Option("--map", metavar="MEMBER=COLUMN", help="Such as user=customer_id."),
     ] = None,
     kind: Annotated[
-        Kind | None, typer.Option(help="What all rows are, where no column tells.")
+        Kind | None, typer.Option(help="The kind of all events, if no column has it.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

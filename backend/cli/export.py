@@ -50,7 +50,8 @@ def similar(
     where: Where = None,
     products: Products = None,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Begin anew, also where a killed run could go on.")
+        bool,
+        typer.Option("--restart", help="Start again, even if a killed run could be continued."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -122,7 +123,7 @@ def _as_json(condition: Condition) -> dict[str, Any] | list[Scalar]:
 def _explained(error: LookalikeError) -> LookalikeError:
     if error.context.get("status") != 410:
         return error
-    return LookalikeError(f"{error.message}; --restart begins anew in the present generation")
+    return LookalikeError(f"{error.message}; --restart starts again with the present generation")
 
 
 def _show(made: ListExport, *, is_resumed: bool, seconds: float, as_json: bool) -> None:

@@ -18,7 +18,7 @@ def print_job(job_id: int, *, as_json: bool) -> None:
     if as_json:
         print_json({"job": job_id})
     else:
-        err.print(f"Job {job_id} has started; `lookalike feeds list` shows what comes of it.")
+        err.print(f"Job {job_id} has started; `lookalike feeds list` shows its outcome.")
 
 
 def print_feed(item: Mapping[str, Any], *, as_json: bool) -> None:

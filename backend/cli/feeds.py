@@ -1,4 +1,4 @@
-"""`lookalike feeds`: feeds that are imported by themselves."""
+"""`lookalike feeds`: feeds that the server imports on a schedule."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from backend.feeds.options import FeedOptions
 
 feeds = typer.Typer(
-    help="Feeds that are fetched and imported by themselves, again and again.",
+    help="Feeds that the server fetches and imports on a schedule.",
     no_args_is_help=True,
 )
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="As `feeds list` shows it.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The name, as in `feeds list`.")]
 
 
 @feeds.command("add")
@@ -57,10 +57,12 @@ def add(
         ),
     ],
     name: Annotated[
-        str | None, typer.Option(help="Letters, digits, `.`, `_`, `-`; absent: after the location.")
+        str | None,
+        typer.Option(help="Letters, digits, `.`, `_`, `-`. Default: made from the location."),
     ] = None,
     every: Annotated[
-        str, typer.Option(metavar="30m|4h|2d|never", help="never: only by `feeds run`.")
+        str,
+        typer.Option(metavar="30m|4h|2d|never", help="The interval; never: only by `feeds run`."),
     ] = "1d",
     mapping: ColumnOfField = None,
     image: ImageTemplate = None,

@@ -21,7 +21,7 @@ def index(
     as_json: AsJson = False,
     renew: Annotated[
         bool,
-        typer.Option("--renew", help="First ask again for images whose colours are now managed."),
+        typer.Option("--renew", help="First request images again whose decoding has changed."),
     ] = False,
 ) -> None:
     """Embed every image and write every point, until nothing is pending.
@@ -68,7 +68,7 @@ def _adapt(found: Services) -> None:
 
 
 def _renew(found: Services) -> None:
-    """Request the images that are decoded otherwise than when they were embedded."""
+    """Request the images that are decoded differently now than when they were embedded."""
     from backend.images.decode import mark_changed
     from backend.images.decoder_pool import DecoderPool
     from backend.indexing.renewal import renew_changed
@@ -99,7 +99,9 @@ def verify(
     """
     if replicas:
         if fix:
-            raise typer.BadParameter("--replicas compares nodes alone; `verify --fix` knows SQL")
+            raise typer.BadParameter(
+                "--replicas only compares nodes; `verify --fix` compares with SQL"
+            )
         _verify_replicas(full=full, as_json=as_json)
     arguments = {"fix": fix, "full": full}
     with services() as found:

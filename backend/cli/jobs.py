@@ -1,4 +1,4 @@
-"""`lookalike jobs`: what operators have asked for, and its end."""
+"""`lookalike jobs`: list the long tasks that operators have requested, and cancel them."""
 
 from __future__ import annotations
 

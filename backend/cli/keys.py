@@ -37,7 +37,8 @@ def create(
         ),
     ],
     days: Annotated[
-        int | None, typer.Option(min=1, max=36_500, help="How long it is valid; absent: forever.")
+        int | None,
+        typer.Option(min=1, max=36_500, help="Days for which it is valid. Default: forever."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -50,7 +50,7 @@ def projector(
     by: By = None,
     embedder: Spec = None,
     umap: Umap = None,
-    seed: Annotated[int, typer.Option(min=0, help="Decides the sample.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the sample.")] = 0,
 ) -> None:
     """Export vectors, labels and images for TensorBoard's projector, and as an HTML page.
 

@@ -48,7 +48,7 @@ def _print(result: dict[str, Any]) -> None:
             highlight=False,
         )
     if result["kept"]:
-        err.print("`--everywhere` takes it away from them too.")
+        err.print("`--everywhere` removes it from them too.")
     if result["emptied"]:
         err.print(escape(f"Without an image now: {', '.join(result['emptied'])}"), highlight=False)
     for one in result["elsewhere"]:

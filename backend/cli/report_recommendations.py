@@ -42,9 +42,11 @@ DEFAULT = (By.LIST, By.REASON, By.GENERATION)
 
 @report.command("recommendations")
 def recommendations(
-    days: Annotated[int, typer.Option(min=1, max=3650, help="The last days, today's too.")] = 28,
+    days: Annotated[
+        int, typer.Option(min=1, max=3650, help="The number of days, up to today.")
+    ] = 28,
     by: Annotated[
-        list[By] | None, typer.Option(help="Repeat it; default: list, reason and generation.")
+        list[By] | None, typer.Option(help="Repeat it. Default: list, reason and generation.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -149,7 +149,7 @@ def _warn_about_coverage(answers: Iterable[dict[str, Any]]) -> None:
     share = min(answer["meta"].get("coverage", 1) for answer in answers)
     if share < 1:
         out.print(
-            f"The index holds {share:.0%} of the catalogue: `lookalike index` works off what is "
+            f"The index holds {share:.0%} of the catalogue: `lookalike index` indexes what is "
             f"waiting, `{COMMAND}` refills an index that was lost."
         )
 

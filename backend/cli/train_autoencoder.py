@@ -51,7 +51,7 @@ def autoencoder(
     ] = 0.2,
     batch_size: Annotated[int, typer.Option(min=2, help="Images in one step.")] = 128,
     learning_rate: Annotated[float, typer.Option(min=1e-7, help="The optimizer is Adam.")] = 3e-4,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Decides all draws.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all random draws.")] = 0,
 ) -> None:
     """Train a convolutional autoencoder; run the same command again to resume it.
 

@@ -82,7 +82,7 @@ def finetune(
     start_weight: Annotated[
         float, typer.Option(min=0, help="Weight of the starting features beside the tuned ones.")
     ] = 0.55,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Decides all draws.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all random draws.")] = 0,
     notes: Annotated[str, typer.Option(help="About the data and its licence, for the card.")] = "",
 ) -> None:
     """Tune a network to the catalogue; run the same command again to resume it.

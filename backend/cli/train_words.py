@@ -16,8 +16,8 @@ def words(
         bool,
         typer.Option(
             "--ship",
-            help="Learn by sentences alone, from all products, and write the file that ships with "
-            "the embedder.",
+            help="Learn by sentences alone, from all products, without a network to train, and "
+            "write the file that ships with the embedder.",
         ),
     ] = False,
     as_json: AsJson = False,
@@ -36,7 +36,7 @@ def words(
     recipe = WordRecipe(epochs=epochs, seed=seed)
     with services() as found, bar("learning") as report:
         if ship:
-            file = learn_shipped(found.db, model.encode, recipe=recipe, report=report)
+            file = learn_shipped(found.db, model.encode, report=report)
             quality: dict[str, Any] = {"file": str(file), "bytes": file.stat().st_size}
         else:
             quality = learn_words(found.db, model.encode, recipe=recipe, report=report)

@@ -1,4 +1,4 @@
-"""Wait for a database that is not there yet, and look whether it has our tables."""
+"""Wait until the database answers, and check that it has our tables."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def check(db: Database) -> None:
 
 
 class Arrival:
-    """The arrival of a database: `problem` says what is wrong as long as it cannot be used."""
+    """Waits for a database: `problem` says what is wrong as long as it cannot be used."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -72,8 +72,8 @@ class Arrival:
     ) -> bool:
         """Try again until the database can be used, with one log line per try.
 
-        Returns False when the process has to stop first. A migration that is missing is waited for
-        too: whoever has started the database may be about to migrate it.
+        Returns False when the process has to stop first. It also waits for a missing migration:
+        another process may be about to run it.
         """
         for delay in _delays():
             try:

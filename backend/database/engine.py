@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from backend.database import clock, sqlite_file
 from backend.database.clock import DatabaseClock
-from backend.database.reader import Reader
+from backend.database.reader import KeptConnections, Reader
 from backend.errors import DatabaseUnavailable
 from backend.outages import Outages
 
@@ -48,6 +48,8 @@ class Database:
             self.engine = sqlite_file.make_engine(self._file, parsed, **engine_options)
         else:
             self.engine = _make_server_engine(url, **engine_options)
+        is_file = self._file is not None and self._file.path is not None
+        self.kept = KeptConnections(self.engine) if is_file else None
         self._session = sessionmaker(expire_on_commit=False, info={clock.INFO: DatabaseClock()})
         self._outages = Outages(first_seconds=FIRST_SECONDS, longest_seconds=LONGEST_SECONDS)
 
@@ -74,7 +76,7 @@ class Database:
         between two of them.
         """
         if self._file is not None:
-            return Reader(self.engine, check=self._file.check_identity)
+            return Reader(self.engine, check=self._file.check_identity, kept=self.kept)
         return Reader(self.engine, guard=self._guarded())
 
     def write(self, work: Callable[[Session], T]) -> T:
@@ -101,6 +103,8 @@ class Database:
 
     def close(self) -> None:
         """Close all connections."""
+        if self.kept is not None:
+            self.kept.close()
         self.engine.dispose()
 
     @contextmanager

@@ -1,7 +1,7 @@
 """What an error of the database means: whose fault it is, and what helps.
 
-The drivers tell it by a code: SQLite by `sqlite_errorcode`, PostgreSQL by `sqlstate`. A few errors
-are raised by the driver itself, before anything is sent, and have only a message.
+The drivers give a code: SQLite as `sqlite_errorcode`, PostgreSQL as `sqlstate`. A few errors are
+raised by the driver itself, before anything is sent, and have only a message.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How long a statement of a PostgreSQL server may take: by default as long as it takes.
+"""Time limits of PostgreSQL's statements; by default there is none.
 
 A server that is stopped, or a network that loses packets, closes no connection, and the driver
 waits for ever. `postgresql` keeps to these limits.
@@ -18,7 +18,7 @@ REQUEST_SECONDS: Final = 10.0
 """For statements of requests: no view needs nearly as long."""
 
 PING_SECONDS: Final = 2.0
-"""For the look whether a connection of the pool still works."""
+"""For the check whether a connection of the pool still works."""
 
 
 @contextmanager

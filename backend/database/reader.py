@@ -27,14 +27,57 @@ MOST_PREPARED: Final = 512
 
 NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
+_SIZE_OF: Final = tuple(next(size for size in SIZES if size >= it) for it in range(1 + SIZES[-1]))
+
 Convert: TypeAlias = Callable[[Any], Any]
+
+
+class KeptConnections:
+    """Connections of a SQLite file for single SELECTs, beside the pool. Threads may share them.
+
+    To take one from the pool and give it back takes as long as a SELECT. These stay open until
+    `close`: as many as were in use at once.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._free: list[DBAPIConnection] = []
+        self._is_closed = False
+
+    def take(self) -> DBAPIConnection:
+        """Return a connection that nobody uses."""
+        try:
+            return self._free.pop()
+        except IndexError:
+            made = self._engine.raw_connection()
+            driver = _driver_of(made)
+            made.detach()
+            return driver
+
+    def give_back(self, connection: DBAPIConnection) -> None:
+        """Let others use a connection again."""
+        self._free.append(connection)
+        if self._is_closed:
+            self.close()
+
+    @property
+    def free(self) -> Sequence[DBAPIConnection]:
+        """The connections that nobody uses."""
+        return tuple(self._free)
+
+    def close(self) -> None:
+        """Close those that nobody uses, and later those that are in use."""
+        self._is_closed = True
+        while self._free:
+            self._free.pop().close()
 
 
 class Reader:
     """Runs single SELECTs, without a transaction around them, on one connection of a pool.
 
     Each one sees what is committed when it runs. So the reader may wait for something else between
-    two of them. `guard` is entered with it, `check` is called before a connection is taken.
+    two of them. `guard` is entered with it, `check` is called before a connection is taken. `kept`
+    are connections that are used in the place of the pool's.
     """
 
     def __init__(
@@ -43,12 +86,15 @@ class Reader:
         *,
         guard: AbstractContextManager[None] | None = None,
         check: Callable[[], None] | None = None,
+        kept: KeptConnections | None = None,
     ) -> None:
         self._engine = engine
         self._dialect = engine.dialect
         self._guard = guard
         self._check = check
-        self._connection: PoolProxiedConnection | None = None
+        self._kept = kept
+        self._connection: PoolProxiedConnection | DBAPIConnection | None = None
+        self._lent: PoolProxiedConnection | None = None  # the same, where it is the pool's
 
     def __enter__(self) -> Reader:
         if self._guard:
@@ -73,26 +119,33 @@ class Reader:
         try:
             cursor.execute(text, given)
             found = cursor.fetchall()
+            description = cursor.description
         except Exception as error:
             raise self._translated(error, text, given, cursor) from error
-        rows = prepared.named(found, cursor.description)
-        cursor.close()
-        return rows
+        finally:
+            cursor.close()
+        return prepared.named(found, description)
 
-    def _take_connection(self) -> PoolProxiedConnection:
+    def _take_connection(self) -> PoolProxiedConnection | DBAPIConnection:
         if self._check:
             self._check()
         try:
+            if self._kept is not None:
+                self._connection = self._kept.take()
+                return self._connection
             connection = self._engine.raw_connection()
             if self._dialect.name != "sqlite":  # there the driver's own mode is this one
                 self._dialect.set_isolation_level(_driver_of(connection), "AUTOCOMMIT")
         except Exception as error:
             raise self._translated(error, None, None, None) from error
-        self._connection = connection
+        self._connection = self._lent = connection
         return connection
 
     def _give_back(self) -> None:
-        connection, self._connection = self._connection, None
+        taken, connection = self._connection, self._lent
+        self._connection = self._lent = None
+        if taken is not None and self._kept is not None:
+            self._kept.give_back(taken)
         if connection is None:
             return
         try:
@@ -111,7 +164,7 @@ class Reader:
         """Return SQLAlchemy's error for the driver's; let a connection that is broken go."""
         if not isinstance(error, self._errors):
             return error
-        connection, dialect = self._connection, self._dialect
+        connection, dialect = self._lent, self._dialect
         driver: Any = connection.dbapi_connection if connection else None
         known: Any = error
         is_gone = dialect.is_disconnect(known, driver, cursor)
@@ -147,9 +200,12 @@ class _Prepared:
 
     def bind(self, given: Mapping[str, Any]) -> tuple[str, Any]:
         """Return the text and its parameters, in the form that the driver takes."""
+        sizes: tuple[int, ...] = ()
         if self._lists:
-            given = {**given, **{name: _filled(given[name]) for name in self._lists}}
-        sizes = tuple([len(given[name]) for name in self._lists])
+            given = dict(given)
+            for name in self._lists:
+                given[name] = filled = _filled(given[name])
+                sizes = (*sizes, len(filled))
         text = self._texts.get(sizes)
         if text is None:
             text = self._texts[sizes] = _Text(self._compiled, given)
@@ -160,7 +216,15 @@ class _Prepared:
         converts = self._converts
         if converts is None:
             converts = self._converts = self._find_converts(description)
-        return list(map(self._name, map(partial(_converted, converts), rows) if converts else rows))
+        if not converts:
+            return list(map(self._name, rows))
+        read = []
+        for row in rows:
+            values = list(row)
+            for place, convert in converts:
+                values[place] = convert(values[place])
+            read.append(self._name(values))
+        return read
 
     def _find_converts(self, description: Sequence[Any]) -> list[tuple[int, Convert]]:
         """Return what has to be converted: positions, and functions."""
@@ -197,17 +261,9 @@ class _Text:
 def _filled(values: Collection[Any]) -> Sequence[Any]:
     """Return values with repetitions of the last one; an empty list becomes one that nothing is."""
     found = list(values) or [None]
-    count = len(found)
-    most = SIZES[-1]
-    size = next((it for it in SIZES if it >= count), -(-count // most) * most)
+    count, most = len(found), SIZES[-1]
+    size = _SIZE_OF[count] if count <= most else -(-count // most) * most
     return found + found[-1:] * (size - count)
-
-
-def _converted(converts: Sequence[tuple[int, Convert]], row: Sequence[Any]) -> list[Any]:
-    found = list(row)
-    for place, convert in converts:
-        found[place] = convert(found[place])
-    return found
 
 
 @lru_cache(maxsize=MOST_PREPARED)

@@ -1,4 +1,4 @@
-"""The embedded database as a file: how it is opened, waited for, and missed.
+"""The embedded database as a file: opening it, waiting for its lock, and noticing that it is gone.
 
 Readers never wait for a writer, because SQLite keeps a write-ahead log. Without it, which a network
 disk may not grant, they would: such a file is refused. A file that this process may not write is
@@ -50,6 +50,7 @@ class SqliteFile:
     def __init__(self, url: URL) -> None:
         name = url.database
         self.path = Path(name) if name and not name.startswith((":memory:", "file:")) else None
+        self._place = str(self.path)
         self._identity: tuple[int, int] | None = None
         self._locked_at = -SQLITE_TIMEOUT_SECONDS
 
@@ -85,7 +86,7 @@ class SqliteFile:
         for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
         if self._identity is None and self.path is not None:
-            self._identity = _identity_of(self.path)
+            self._identity = _identity_of(self._place)
 
     def begin(self, connection: Connection) -> None:
         """Begin a transaction; one that writes takes the lock."""
@@ -108,8 +109,10 @@ class SqliteFile:
         return AGAIN_SECONDS if is_held and allowed < SQLITE_TIMEOUT_SECONDS else allowed
 
     def check_identity(self) -> None:
-        """Raise when the file is gone: what is written to it would be lost without a word."""
-        if self.path is None or self._identity is None or _identity_of(self.path) == self._identity:
+        """Raise DatabaseUnavailable if the file was deleted or replaced: writes would be lost."""
+        if self.path is None or self._identity is None:
+            return
+        if _identity_of(self._place) == self._identity:
             return
         raise DatabaseUnavailable(
             f"the database file {self.path} was deleted or replaced while this process uses it: "
@@ -134,13 +137,13 @@ class SqliteFile:
                 break
         if mode not in ("wal", "memory"):
             raise ConfigurationError(
-                f"the file system of {self.path or 'the database'} grants no write-ahead log "
+                f"the file system of {self.path or 'the database'} supports no write-ahead log "
                 f"(journal mode {mode}); a network disk may not: put LOOKALIKE_DATA_DIR on a local "
                 "disk, or set DATABASE_URL to a PostgreSQL server"
             )
 
 
-def _identity_of(path: Path) -> tuple[int, int] | None:
+def _identity_of(path: str) -> tuple[int, int] | None:
     try:
         found = os.stat(path)  # noqa: PTH116  # Path.stat takes twice as long
     except OSError:

@@ -39,7 +39,7 @@ def is_address(location: str) -> bool:
 
 
 def shown_location(location: str) -> str:
-    """Return a location without the values of its query, for lists, logs and answers."""
+    """Return a location as lists, logs and answers show it: the values of its query are hidden."""
     if not is_address(location):
         return location
     before, mark, query = location.partition("?")

@@ -1,4 +1,4 @@
-"""One run of a feed: fetch it, import it, write down the outcome."""
+"""One run of a feed: fetch it, import it, store the outcome."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Progress: TypeAlias = Callable[[int, int | None], None]
 
 FILE: Final = "feed"
 CHECK_SECONDS: Final = 0.5
-"""How often a run looks whether it is still its own."""
+"""Seconds between two checks whether another process has taken over the run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ class FeedRunner:
         """Run a feed, and return the result for its job.
 
         `progress` may raise jobs.Interrupted, after which the run is begun again elsewhere. Raises
-        what keeps the feed from being imported, once that stands in the history.
+        the error that prevented the import, after storing it in the history.
         """
         feed, run = self.db.write(lambda session: runs.begin(session, feed_id))
 

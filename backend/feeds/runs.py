@@ -20,7 +20,7 @@ from backend.feeds.schedule import VERB, next_due, retry_due
 
 KEPT: Final = 100  # runs of one feed
 MOST_DEATHS: Final = 3
-"""Times that a run may be begun again after its process died; then it has failed."""
+"""The run of a job fails when so many processes have died during it."""
 
 LEAST_PAUSE: Final = timedelta(seconds=10)
 """Between the end of one run and the next, for an import that takes longer than the interval."""

@@ -52,7 +52,7 @@ def _due_ids(session: Session) -> list[int]:
 
 
 def _is_due(feed: Feed, now: datetime) -> bool:
-    """Tell whether it is time; a time that lies too far ahead is from a clock that was wrong."""
+    """Tell whether a feed is due; so is one whose time lies too far ahead: a clock was wrong."""
     if feed.due_at is None or feed.paused_at is not None:
         return False
     return not now < feed.due_at <= now + timedelta(seconds=feed.every_seconds)

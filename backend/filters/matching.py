@@ -42,6 +42,11 @@ def matcher(where: Where, schema: Schema) -> Callable[[ValueOf], bool]:
     return passes
 
 
+def columns_of(where: Where) -> set[str]:
+    """Return the columns that a filter looks at; all open attributes are one."""
+    return {"attributes" if field.startswith(OPEN_PREFIX) else field for field in where}
+
+
 def _tests(condition: Condition, kind: Kind) -> Iterator[_Test]:
     if kind != "attribute":
         yield from _typed_tests(condition)

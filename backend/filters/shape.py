@@ -19,6 +19,8 @@ def clauses(where: Where | None) -> list[tuple[str, str]]:
 
 def shape(where: Where | None, schema: Schema) -> str:
     """Return a filter's shape, such as `gender:any year:range`; empty without a filter."""
+    if not where:
+        return ""
     named = {(field if field in schema else UNDECLARED, kind) for field, kind in clauses(where)}
     return " ".join(sorted(f"{field}:{kind}" for field, kind in named))
 

@@ -54,7 +54,7 @@ def live(session: Session) -> list[Generation]:
 
 
 def note_images(session: Session, generation_id: int, *, most: int) -> None:
-    """Note, before they are written, that a product of this generation has so many points."""
+    """Store the most points that a product of this generation has, before they are written."""
     if most > 1:
         fewer = func.coalesce(Generation.most_images, 1) < most
         session.execute(
@@ -73,7 +73,7 @@ def blocks_of(generation: Generation) -> tuple[Block, ...] | None:
 
 
 def note_blocks(db: Database, generation: Generation, blocks: Sequence[Block]) -> None:
-    """Note the blocks of a generation that an earlier release began; others are known already."""
+    """Store the blocks of a generation that an earlier release began; those of others are known."""
     if generation.blocks is not None:
         return
     noted = [list(block) for block in blocks]

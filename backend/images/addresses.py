@@ -25,7 +25,7 @@ def parse_address(uri: str, *, hosts: Collection[str], what: str = "image") -> S
 
     `hosts` are the allowed ones, in any case: `name`, `name:port` for another port than the
     scheme's own, or a bucket. Raises ForbiddenImage otherwise, and for an address with credentials
-    or control characters; `what` it is stands in the messages.
+    or control characters; the messages call it `what`.
     """
     if _CONTROL_CHARACTER.search(uri):  # `urlsplit` removes some of them without a word
         raise ForbiddenImage(f"the {what}'s address holds control characters")

@@ -1,7 +1,7 @@
 """Colours as an image's profile means them -> sRGB.
 
-An embedder takes numbers for sRGB. In a file with another profile (Display P3, Adobe RGB, ProPhoto,
-a printer's CMYK) the same numbers mean other colours. lcms is C code that reads untrusted bytes:
+An embedder expects sRGB. In a file with another profile (Display P3, Adobe RGB, ProPhoto, a
+printer's CMYK) the same numbers mean other colours. lcms is C code that reads untrusted bytes:
 `convert` is for decoder processes only.
 """
 

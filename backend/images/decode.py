@@ -130,7 +130,7 @@ def _explained(opened: Opened) -> Iterator[None]:
 def _plain(image: Image.Image) -> Image.Image:
     """Return the image without what was read beside its pixels.
 
-    Otherwise whoever saves it would write the profile that it no longer has.
+    Otherwise a saved copy would have the profile that was already applied.
     """
     image.info = {}
     return image

@@ -45,7 +45,7 @@ STARTS: Final = 2
 """Processes that are started before it counts as impossible: the kernel may have killed one."""
 
 PATIENCE: Final = 2
-"""So many times its limit an image may take on a host whose processors are busy.
+"""On a host whose processors are busy, an image may take this many times its limit.
 
 The process itself ends a little later (`DecoderPool`).
 """

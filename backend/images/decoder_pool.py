@@ -85,7 +85,7 @@ class DecoderPool:
             "decode": f"{decode.__module__}:{decode.__qualname__}",
             "limits": asdict(limits),
             "memory_bytes": memory_needed(limits) if memory_bytes is None else memory_bytes,
-            # For a decoder whose parent was killed, and cannot end it.
+            # The decoder ends itself after this time: its parent may have been killed.
             "seconds": PATIENCE * seconds + 1,
         }
         self._workers: _DecoderWorkers | None = None

@@ -1,4 +1,4 @@
-"""What kind of file some bytes are, told by the bytes alone: their media type, or their name."""
+"""What kind of file some bytes are, recognised by the bytes alone: a media type, or a name."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ TOLERATED: Final = 2
 
 
 def guarded(outages: Outages, host: str, read: Callable[[], bytes]) -> bytes:
-    """Return what `read` returns, unless the host is left alone now. Raises ImageError.
+    """Return what `read` returns, unless the host is not asked at the moment. Raises ImageError.
 
     HostUnavailable where the host is at fault, with the seconds to wait in `context["wait"]`: it
     cannot be reached, or has failed for several images in a row. An image for which a host fails

@@ -27,8 +27,8 @@ class ImageLimits:
     ) -> None:
         """Raise ImageTooLarge or ImageTooSmall unless an image of this size may be decoded.
 
-        `decoded` is how many pixels are decoded, where a reduced scale makes them fewer than all;
-        `what` has this size stands in the messages.
+        `decoded` is the number of pixels at a reduced scale, if fewer than all are decoded; `what`
+        is named in the messages.
         """
         measured = f"{what} is {width} x {height} pixels"
         if max(width, height) > self.max_side:

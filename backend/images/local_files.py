@@ -50,8 +50,8 @@ def inside(folder: Path, relative: str | Path) -> Path:
 def read_file(path: str | Path, *, limits: ImageLimits) -> bytes:
     """Read a regular file. Blocks only as long as the file system does.
 
-    Raises MissingImage, ForbiddenImage (no regular file, or no permission), ImageTooLarge, and
-    ImageUnavailable when the file system failed.
+    Raises MissingImage, NoImage (a path that no file can have), ForbiddenImage (no regular file, or
+    no permission), ImageTooLarge, and ImageUnavailable when the file system failed.
     """
     try:
         # A file object would cost more than reading a small image; so would a buffer of the limit.

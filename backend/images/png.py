@@ -1,4 +1,4 @@
-"""PNG files without what is not pixels: texts of megabytes, huge profiles, damaged extras."""
+"""Remove from PNG files what does not affect pixels: huge texts, huge profiles, damaged chunks."""
 
 from __future__ import annotations
 

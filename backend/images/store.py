@@ -39,7 +39,7 @@ STORE: Final = "the image store"
 TOLERATED: Final = 2
 FIRST_SECONDS: Final = 0.5
 LONGEST_SECONDS: Final = 1.0
-"""A bucket that failed so many times in a row and once more is left alone: calls fail at once, and
+"""A bucket that failed so many times in a row and once more is not asked: calls fail at once, and
 one at a time tries, with these seconds between two."""
 
 SCHEME: Final = "store"
@@ -101,9 +101,10 @@ class ImageStore:
     ) -> bool:
         """Delete an image, unless it was put again since a time, or `is_named`; tell whether.
 
-        In a folder it is first moved aside and then judged: whoever puts it meanwhile either has
-        made it new before, which is seen, or finds nothing and writes it again. An object store
-        cannot do that: there, a `put` in the instant between look and deletion loses the image.
+        In a folder it is first moved aside and then checked. A `put` at the same time either came
+        before, and the check sees its new time; or it finds no file, and writes the image again. An
+        object store cannot do that: there, a `put` in the instant between look and deletion loses
+        the image.
         """
         path = self.path(digest)
         with self._guarded():
@@ -189,7 +190,7 @@ class ImageStore:
                 yield
             return
         if not self._outages.may_try(STORE):
-            raise ImageUnavailable(f"the image store is left alone for a moment: {self.problem()}")
+            raise ImageUnavailable(f"the image store is not asked for a moment: {self.problem()}")
         try:
             with _store_errors_translated():
                 yield

@@ -1,8 +1,8 @@
 """How many parts a file may have: a small file of very many keeps a decoder busy for minutes.
 
-The limits lie far above what cameras, editors and optimizers write, so they only refuse what was
-made to do harm. Frames of an animation, pages and strips have none: only the first frame or page is
-decoded, and pixels are counted elsewhere.
+The limits lie far above what cameras, editors and optimizers write, so they refuse only files that
+were made to do harm. Frames of an animation, pages and strips have none: only the first frame or
+page is decoded, and pixels are counted elsewhere.
 """
 
 from __future__ import annotations

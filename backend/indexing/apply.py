@@ -35,8 +35,8 @@ log = structlog.get_logger(__name__)
 APPLY_BATCH = 256
 RETRY_AFTER = timedelta(seconds=5)
 LONGEST_SECONDS = 2.0
-"""Between two tries of an index that does not answer: when it is back, shoppers see old prices. A
-try of a server that is left alone costs nothing."""
+"""The longest pause between two tries of an index that does not answer. It is short, because
+shoppers see old prices until the next try after the index is back."""
 
 DATABASE_FAILED: Final = f"{DatabaseUnavailable.code}: the database failed meanwhile"
 

@@ -46,7 +46,7 @@ def project_kept(
 
 
 def note_fingerprint(db: Database, generation: Generation, embedder: Embedder) -> None:
-    """Note whose features are kept for a generation, so that they go when it is dropped."""
+    """Store the fingerprint of a generation's kept features, so that they are deleted with it."""
     if generation.features is not None or not isinstance(embedder, KeepsFeatures):
         return
     noted = update(Generation).where(Generation.id == generation.id)

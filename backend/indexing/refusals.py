@@ -17,7 +17,8 @@ from backend.errors import (
 from backend.vectors import Point, VectorIndex
 
 NO_REFUSALS: Final = (IndexGone, IndexLocked, InvalidVector, InvalidProduct)
-"""What is raised as it is: it says already what is wrong with the index, or with which points."""
+"""Errors that are passed on unchanged: they already say what is wrong with the index, or which
+points are wrong."""
 
 SURE: Final = 8
 """Points refused one by one, none accepted, after which it is the index that does not work."""

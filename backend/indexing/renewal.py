@@ -1,7 +1,8 @@
-"""Embed images again whose pixels are decoded otherwise than when their vectors were stored.
+"""Embed images again that are decoded differently now than when their vectors were stored.
 
-The fingerprint of an embedder says nothing of the decoder: a change there would index every shop
-anew for the few images that it concerns. So those are found by their files, once, on request.
+The fingerprint of an embedder does not include the decoder: otherwise a change there would index
+every shop again for the few images that it affects. So these images are found by their files, once,
+on request.
 """
 
 from __future__ import annotations

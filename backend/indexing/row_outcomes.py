@@ -27,7 +27,7 @@ RETRYABLE: Final = (ImageUnavailable, DecoderDied)
 
 LONGEST_PAUSE: Final = timedelta(hours=1)
 SHORTEST_PAUSE: Final = timedelta(seconds=1)
-"""Between two looks for an image that is still to come."""
+"""The shortest pause between two looks for an image that is not there yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +137,7 @@ def record(
     queue.await_image(session, generation.id, awaited, further=further, now=now)
     permanent = [(one.row, one.reason) for one in failed if one.may_not_retry]
     queue.fail(session, generation.id, permanent, further=further)
-    # Tries before the host was known to be at fault are forgotten with it.
+    # `forget`: earlier tries may have failed by the host's fault too.
     waiting = [(one.row, one.reason, one.wait) for one in failed if one.wait is not None]
     queue.postpone(session, generation.id, waiting, forget=True)
     for one in failed:

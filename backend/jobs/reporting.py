@@ -22,7 +22,8 @@ log = structlog.get_logger(__name__)
 
 REPORT_EVERY_SECONDS = 0.5
 HEARTBEAT_SECONDS = 10.0
-"""How often a running job signals life where its handler does not: it may load a network."""
+"""Seconds between signs of life while the handler of a job gives none, for example while it loads a
+network."""
 
 NEWEST_SHARE: Final = 0.3
 """Weight of the newest report in a job's rate."""

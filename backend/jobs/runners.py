@@ -19,7 +19,7 @@ from backend.jobs.records import RUNNING
 
 SEEN_EVERY_SECONDS: Final = 10.0
 GONE_AFTER: Final = timedelta(seconds=60)
-"""A process that was not seen for longer has ended, or works on something long."""
+"""A process that was not seen for this time has ended, or is busy with one long step."""
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def is_busy(db: Database, generation_id: int) -> bool:
 def free_leases(session: Session, *, stage: Stage | None = None) -> int:
     """Make every leased row due again, or those in one stage; return how many.
 
-    Only for a process that knows that no other works on the queue, or on this stage.
+    Only for a process that knows that no other process works on the queue, or on this stage.
     """
     now = clock.now(session)
     leased = update(Entry).where(Entry.due_at > now)

@@ -1,6 +1,6 @@
 """How much waited in each minute of the last day, for an operator's charts.
 
-Processes that write the index take one sample a minute; whoever comes second in a minute changes
+Processes that write the index take one sample a minute; a second sample in the same minute changes
 nothing.
 """
 

@@ -1,8 +1,8 @@
 """Rows that wait for the host: a server, a device or a disk that does not work now.
 
 Such a row is not at fault. It keeps its reason, its failures are not counted, and it is due again
-until it succeeds. `last_error` with no failure and something left to do is what tells it from rows
-that failed themselves.
+until it succeeds. It differs from a row that failed itself: `last_error` is set, no failure is
+counted, and something is left to do.
 """
 
 from __future__ import annotations

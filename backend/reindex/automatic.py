@@ -1,8 +1,8 @@
 """Request the adaptation of the embedder to a catalogue that is indexed, without an operator.
 
-A shop should not have to know that there is something to ask for. The job is that of `lookalike
-adapt`: nothing changes unless the shop's own labels and the checks of the promotion say that it is
-better. A job that an operator requests takes the place of this one.
+A shop should get it without knowing that it exists. The job is that of `lookalike adapt`: nothing
+changes unless the shop's own labels and the checks of the promotion say that it is better. A job
+that an operator requests takes the place of this one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CURSOR: Final = "adaptation"
 
 
 def request_adaptation(db: Database) -> Job | None:
-    """Request an adaptation that nobody asked for, if it is time; return its job.
+    """Request an adaptation if it is time for one; return its job.
 
     It is time when an index is complete whose embedder can be adapted, with at least
     FEWEST_PRODUCTS products, and again after the catalogue has grown by GROWTH.
@@ -62,7 +62,7 @@ def request_adaptation(db: Database) -> Job | None:
 
 
 def unfinished(db: Database) -> Job | None:
-    """Return the adaptation that was requested by itself, if it has not ended."""
+    """Return the adaptation that was requested automatically, if it has not ended."""
     with db.read() as session:
         running = jobs.unfinished(session, requests.REINDEX)
     return next(filter(requests.is_automatic, running), None)

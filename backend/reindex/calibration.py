@@ -63,7 +63,7 @@ def calibrate(
 
 
 def check_match(curve: MatchCurve | None) -> Check:
-    """Report how well the curve of a generation tells the kind; nothing is demanded of it."""
+    """Report how far the curve of a generation is off; a promotion has no bound for it."""
     if curve is None:
         return Check(name="match_error", value=None, says="too few labels for a curve of `match`")
     says = f"`match` differs by {curve.error:.3f} on average from the labels of other products"
@@ -93,7 +93,7 @@ def _far_pairs(labelled: Sequence[SampledProduct], at: int) -> Pairs:
 
 
 def _keep(db: Database, generation_id: int, curve: MatchCurve) -> None:
-    """Keep a curve; the number of the version tells processes to read it anew."""
+    """Store a curve under a higher version, so that processes read it again."""
     version = func.coalesce(Generation.match_version, 0) + 1
     db.write(
         lambda session: session.execute(

@@ -8,13 +8,12 @@ from typing import Any, TypeAlias
 
 from backend.database.models import Generation, utcnow
 from backend.database.reader import Reader
-from backend.filters import Where
 from backend.filters.matching import matcher
 from backend.search import statements
 from backend.search.collecting import Collecting, collect
 from backend.search.dial import Weighed
 from backend.search.explaining import explain
-from backend.search.found import Neighbour
+from backend.search.found import Neighbour, complete, read_rows
 from backend.search.grouping import with_sizes
 from backend.search.matches import MatchCurve
 from backend.search.pinning import Candidates, Pinning, nearest_that_passes, with_pins
@@ -84,8 +83,12 @@ def begin_search(
     pins: Pins,
     before: Sequence[Neighbour] = (),
     taken: Sequence[Any] = (),
+    columns: frozenset[str] | None = None,
 ) -> Collecting:
-    """Return the search for what a list shows beside pinned products and those found before."""
+    """Return the search for what a list shows beside pinned products and those found before.
+
+    `columns` are as Collecting takes them.
+    """
     shown = [*pins.values(), *before]
     search = Search(
         generation=generation,
@@ -107,13 +110,30 @@ def begin_search(
         is_pool=query.shaping.reorders,
         hiding=query.ruling if query.ruling.hides_any else None,
         shown=query.after.shown if query.after else (),
+        columns=columns,
     )
 
 
 def _curve(generation: Generation, query: Query) -> MatchCurve | None:
     """Return the curve of `match`, where it holds: not for words and other weights of colour."""
-    is_usual = query.text is None and query.colour is None
-    return MatchCurve.of(generation.match_curve) if generation.match_curve and is_usual else None
+    kept = generation.match_curve if query.text is None and query.colour is None else None
+    return _last_curve.of(kept) if kept else None
+
+
+class _LastCurve:
+    """The curve of the last query: mostly that of the next one, too. Threads may share it."""
+
+    def __init__(self) -> None:
+        self._read: tuple[Any, MatchCurve] | None = None
+
+    def of(self, kept: Mapping[str, Any]) -> MatchCurve:
+        read = self._read
+        if read is None or read[0] is not kept:
+            read = self._read = kept, MatchCurve.of(kept)
+        return read[1]
+
+
+_last_curve = _LastCurve()
 
 
 def _least_score(generation: Generation, query: Query) -> float | None:
@@ -157,11 +177,21 @@ def _relax(
         generation, mode = answer.generation, index.search_mode(relaxed.where)
         before = [*pins.values(), *items]
         found = begin_search(
-            generation, weighed, relaxed, exclude, mode, pins={}, before=before, taken=taken
+            generation,
+            weighed,
+            relaxed,
+            exclude,
+            mode,
+            pins={},
+            before=before,
+            taken=taken,
+            columns=relaxed.chosen_by,
         )
         images, vectors = query.shows_images, query.needs_vectors
         collect(connection, index, [found], {}, images=images, vectors=vectors)
-        more = _shown(index, StoredVectors(index), weighed, found, relaxed, limit=missing)
+        kept = StoredVectors(index)
+        more = _choose(connection, kept, weighed, found, relaxed, limit=missing)
+        _finish(index, kept, weighed, more, relaxed, generation)
         items = [*items, *(replace(item, relaxed=tuple(dropped)) for item in more)]
         has_more = found.has_more or len(found.items) > len(more)
     if len(items) == _places(query, pins):
@@ -197,11 +227,12 @@ def finish_answer(
     """Return what was found as an answer, relaxed where too little passes, with its pins."""
     generation, limit = found.search.generation, _places(query, pins)
     vectors = StoredVectors(index)
-    items = _shown(index, vectors, weighed, found, query, limit=limit)
+    items = _choose(connection, vectors, weighed, found, query, limit=limit)
+    _finish(index, vectors, weighed, [*pins.values(), *items], query, generation)
     meta: dict[str, Any] = {
         "embedder": generation.embedder,
         "fingerprint": generation.fingerprint,
-        "search_mode": found.search.mode.value,
+        "search_mode": found.search.mode._value_,  # `value` takes two calls of Python
         "index_lags": found.lags and len(items) < limit,
         "colour": weighed.colour,
     }
@@ -217,32 +248,16 @@ def finish_answer(
     if query.shaping.relax:
         answer = _relax(connection, index, weighed, query, answer, pins, taken=taken)
     if pins:
-        answer = _with_pins(index, vectors, weighed, query, answer, pins)
+        items = with_pins(pins, answer.items, query.limit)
+        has_more = answer.has_more or len(items) < len(pins) + len(answer.items)
+        answer = replace(answer, items=items, has_more=has_more)
     if query.explain:
         answer.meta["rules"] = query.ruling.described(answer.items)
     return answer
 
 
-def _with_pins(
-    index: VectorIndex,
-    vectors: StoredVectors,
-    weighed: Weighed,
-    query: Query,
-    answer: Answer,
-    pins: Pins,
-) -> Answer:
-    """Return the answer with the pinned products at their positions."""
-    generation = answer.generation
-    pinned = list(pins.values())
-    finished = _finished(index, vectors, weighed, pinned, query, generation, query.where)
-    placed = dict(zip(pins, finished, strict=True))
-    items = with_pins(placed, answer.items, query.limit)
-    has_more = answer.has_more or len(items) < len(pins) + len(answer.items)
-    return replace(answer, items=items, has_more=has_more)
-
-
-def _shown(
-    index: VectorIndex,
+def _choose(
+    connection: Reader,
     vectors: StoredVectors,
     weighed: Weighed,
     found: Collecting,
@@ -251,7 +266,7 @@ def _shown(
     limit: int,
 ) -> list[Neighbour]:
     """Return what was found as the list shows it, best first, without pinned products."""
-    items = found.items
+    items, generation = found.items, found.search.generation
     if weighed.factor != 1:
         for item in items:
             item.score = weighed.score_of(item.score)
@@ -259,25 +274,28 @@ def _shown(
     scores = [item.score for item in items]
     ordered = reordered(vectors, items, scores, query.shaping, limit=limit, now=utcnow())
     items = [item for _, item in ordered]
-    search = found.search
-    return _finished(index, vectors, weighed, items, query, search.generation, search.where)
+    if found.columns is None:
+        return items
+    images, ids = query.shows_images, [item.product.id for item in items]
+    by = generation.fingerprint if query.explain and not query.shaping.diversity else None
+    rows = read_rows(connection, generation.id, ids, images=images, vectors_by=by)
+    whole = complete(items, rows, images=images)
+    return [it for it in whole if found.passes is None or found.passes(it.value_of)]
 
 
-def _finished(
+def _finish(
     index: VectorIndex,
     vectors: StoredVectors,
     weighed: Weighed,
     items: list[Neighbour],
     query: Query,
     generation: Generation,
-    where: Where,
-) -> list[Neighbour]:
-    """Return the items with their matches, and with what is asked for: group sizes, reasons."""
+) -> None:
+    """Give the items their matches, and what is asked for: group sizes, reasons."""
     if not items:
-        return items
+        return
     if group_by := query.shaping.group_by:
-        several = bool(generation.most_images)
-        items = with_sizes(index, items, group_by, where, several=several)
+        with_sizes(index, items, group_by, query.where, several=bool(generation.most_images))
     curve = _curve(generation, query)
     if curve is not None:
         matches = curve.matches([item.score for item in items]).tolist()
@@ -285,4 +303,3 @@ def _finished(
             item.match = match
     if query.explain:
         explain(vectors, weighed, items)
-    return items

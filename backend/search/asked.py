@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from backend.catalogue.skus import is_sku, normalise
 from backend.database.engine import Database
@@ -59,7 +59,11 @@ def _is_of(last: Generation, row: Any) -> bool:
     return (last.id, last.most_images, last.match_version) == named
 
 
-@dataclass(frozen=True, kw_only=True)
+STATES: Final = {state.value: state for state in State}
+"""By their names; to look one up in `State` takes two calls of Python."""
+
+
+@dataclass(slots=True, kw_only=True)
 class Asked:
     """A product whose vector is known, and the generation that it is searched in."""
 
@@ -98,13 +102,13 @@ def read_product(
     rows = connection.rows(statement, parameters)
     if not rows:
         raise NoGeneration
-    row = next((it for it in rows if it.sku == parameters["sku"]), None)
+    row = rows[0] if not exclude else next((it for it in rows if it.sku == wanted), None)
     if row is None or row.product_id is None or row.is_removed:
         raise UnknownProduct(f"no product has the sku {sku!r}")
     state, reason, name = _about(row, which, image, sku=wanted)
     if row.vector is None:
         raise _not_searchable(wanted, name, state, reason)
-    others = [it.product_id for it in rows if it.product_id != row.product_id]
+    others = [it.product_id for it in rows if it.product_id != row.product_id] if exclude else []
     return Asked(
         generation=active.of(row),
         product_id=row.product_id,
@@ -250,7 +254,7 @@ def _about(row: Any, which: Which, image: int | None, *, sku: str) -> tuple[Stat
 
     Raises NoImage.
     """
-    state = State(row.state)
+    state = STATES[row.state]
     reason = row.last_error if state is not State.INDEXED else None
     if which is Which.LAST_GOOD or (which is Which.FIRST and not row.more_images):
         return state, reason, "it"

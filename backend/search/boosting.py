@@ -76,6 +76,12 @@ def amounts(boosts: Sequence[Boost], products: Sequence[ValueOf], *, now: dateti
     return found
 
 
+def columns_of_boosts(boosts: Sequence[Boost]) -> set[str]:
+    """Return the columns that boosts look at, beside `created_at`."""
+    named = {it.field for it in boosts} - {FRESHNESS}
+    return {"attributes" if it.startswith(OPEN_PREFIX) else it for it in named}
+
+
 def _reader(field: str, now: datetime) -> Callable[[ValueOf], float | None]:
     """Return what reads a field as a number; None where the product has none."""
     if field == FRESHNESS:

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 from backend.database.reader import Reader
 from backend.filters import Condition, Where
-from backend.search.found import Neighbour, Rows, neighbours, read_rows
+from backend.search.found import NO_ROWS, Neighbour, Rows, neighbours, read_rows
 from backend.search.nearest_products import MOST_TIMES
 from backend.search.recall_monitor import Search
 from backend.vectors import Hit, VectorIndex
@@ -64,6 +64,7 @@ class Collecting:
     `is_pool` tells that more are asked for than shown. `shown` are products of former pages: the
     first round asks for as many more instead of leaving them out by the index's filter, through
     which a search of the graph would miss others. `hiding` are the rules that hide products.
+    `columns` are those of the products' rows that are read, None for all (`found.complete`).
     """
 
     def __init__(
@@ -78,13 +79,15 @@ class Collecting:
         is_pool: bool = False,
         shown: Collection[int] = (),
         hiding: Hiding | None = None,
+        columns: frozenset[str] | None = None,
     ) -> None:
         self.search = search
+        self.columns = columns
         self.min_score = min_score
         self.is_over = False
         self._limit = limit
         self._is_pool = is_pool
-        self._passes = passes
+        self.passes = passes
         self._hiding = hiding
         self._hidden: set[int] = set()  # products
         self._images = search.generation.most_images or 1
@@ -102,6 +105,12 @@ class Collecting:
         self._has_rest = False  # some hits were not looked at
         self._taken = 0  # hits of the last search
         self._is_full = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether this is a first round that leaves nothing out by the index's filter."""
+        is_first = not self._rounds and self._left_out <= FEW
+        return is_first and not self._groups and not self._seen
 
     @property
     def points(self) -> int:
@@ -126,12 +135,13 @@ class Collecting:
 
     def ask(self, index: VectorIndex) -> None:
         """Search once more."""
-        asked, where = self.points, self.where
+        asked, is_plain = self.points, self.is_plain
+        where = self.search.where if is_plain else self.where
         hits = index.nearest(
             self.search.vector,
             limit=asked,
             where=where,
-            exclude=self.exclude,
+            exclude=() if is_plain else self.exclude,
             min_score=self.min_score,
             mode=self.search.mode if where is self.search.where else index.search_mode(where),
             payloads=False,
@@ -154,11 +164,13 @@ class Collecting:
 
     def receive(self, hits: Sequence[Hit], *, asked: int) -> None:
         """Note what a search for so many points has found."""
-        unwanted = self._unwanted
-        products = [hit.id % STRIDE for hit in hits]
-        found = [(hit, id_) for hit, id_ in zip(hits, products, strict=True) if id_ not in unwanted]
-        self._hits = [hit for hit, _ in found]
-        self._seen |= dict.fromkeys([id_ for _, id_ in found])
+        unwanted, seen, wanted = self._unwanted, self._seen, list[Hit]()
+        for hit in hits:
+            product = hit.id % STRIDE
+            if product not in unwanted:
+                seen[product] = None
+                wanted.append(hit)
+        self._hits = wanted
         self._taken = 0
         self._rounds += 1
         refills = HIDING_REFILLS if self._hiding else REFILLS
@@ -191,23 +203,27 @@ class Collecting:
         self._taken += len(hits)
         found = neighbours(hits, rows, images=images)
         for one in found:
-            if self._passes and not self._passes(one.value_of):
+            if self.passes and not self.passes(one.value_of):
                 continue
             if self._hiding and self._hiding.hides(one):
                 self._hidden.add(one.product.id)
+            elif self._group_by:
+                self._take(one, self._group_by)
             else:
-                self._take(one)
+                product = one.product.id
+                self._passed.add(product)
+                self._items.setdefault(product, one)
             if len(self._items) == self._limit:
                 self.is_over, self._is_full = True, True
                 is_last = self._taken == len(self._hits)
                 self._has_rest = not is_last or next(found, None) is not None
                 return
 
-    def _take(self, one: Neighbour) -> None:
+    def _take(self, one: Neighbour, group_by: str) -> None:
         """Add a product by its nearest image, unless its group has a better one."""
         product = one.product.id
         self._passed.add(product)
-        group = one.value_of(self._group_by) if self._group_by else None
+        group = one.value_of(group_by)
         if product not in self._items and group not in self._groups:
             self._items[product] = one
             if group is not None:
@@ -241,7 +257,7 @@ def collect(
 ) -> None:
     """Run several searches by turns; `rows` are those of products that were read before.
 
-    With `vectors` the rows have them.
+    With `vectors` the rows have them. Searches that share rows have the same columns.
     """
     under_way = list(searches)
     is_first = True
@@ -264,11 +280,15 @@ def _take(
     vectors: bool,
 ) -> None:
     """Take the next hits of each search, after their rows are read in one statement."""
-    unread = {id_ for each in searches for id_ in each.next_products} - rows.keys()
+    unread = set[int]().union(*[each.next_products for each in searches]) - rows.keys()
     generation = searches[0].search.generation
-    rows |= {id_: [] for id_ in unread}  # also of those that are removed
+    rows |= dict.fromkeys(unread, NO_ROWS)  # also of those that are removed
     by = generation.fingerprint if vectors else None
-    rows |= read_rows(connection, generation.id, unread, images=images, vectors_by=by)
+    columns = searches[0].columns
+    images = images and columns is None
+    rows |= read_rows(
+        connection, generation.id, unread, images=images, vectors_by=by, columns=columns
+    )
     for each in searches:
         each.take(rows, images=images)
 
@@ -276,9 +296,12 @@ def _take(
 def _ask(index: VectorIndex, searches: Sequence[Collecting], *, is_first: bool) -> None:
     """Search once more: in one request at first, as long as none leaves out points of its own."""
     first = searches[0]
+    if len(searches) == 1:
+        first.ask(index)
+        return
     wheres = [each.where for each in searches]
     differ = any(each.exclude for each in searches) or any(it != wheres[0] for it in wheres)
-    if len(searches) == 1 or not is_first or differ:
+    if not is_first or differ:
         for each in searches:
             each.ask(index)
         return

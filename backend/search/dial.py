@@ -85,7 +85,10 @@ def weigh(
     found = blocks or (Block(WHOLE, 0, len(vector)),)
     if colour is not None and (len(found) < 2 or COLOUR not in {block.name for block in found}):
         raise NoColour(_reason(known=blocks is not None))
-    own = {it.name: float(np.linalg.norm(vector[it.start : it.stop])) for it in found}
+    own = {}
+    for it in found:
+        part = vector[it.start : it.stop]
+        own[it.name] = float(np.sqrt(part.dot(part)))  # as `np.linalg.norm`, which takes longer
     fixed = lengths or own
     weights = _shares({name: own[name] * fixed[name] for name in own})
     if colour is not None:
@@ -107,7 +110,7 @@ def weigh(
 
 def _shares(amounts: Mapping[str, float]) -> dict[str, float]:
     total = sum(amounts.values())
-    return {name: amount / total for name, amount in amounts.items()}
+    return {name: amount / total for name, amount in amounts.items()} if total else dict(amounts)
 
 
 def _with_colour(own: Mapping[str, float], weight: float) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -19,8 +19,7 @@ OTHER: Final = "other"
 LONGEST: Final = 500  # characters of a shape
 
 
-@dataclass(frozen=True)
-class ShapeKey:
+class ShapeKey(NamedTuple):
     """What is counted separately."""
 
     generation_id: int

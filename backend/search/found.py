@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from sqlalchemy import Select
@@ -12,11 +12,12 @@ from backend.database.reader import Reader
 from backend.queue.progress import State
 from backend.queue.requesting import FORMER_LIFE
 from backend.search import statements
-from backend.search.statements import SHOWN, read_json
+from backend.search.statements import read_json
 from backend.vectors import Hit
 from backend.vectors.image_points import STRIDE
 
 _QUARANTINED: Final = State.QUARANTINED.value
+_made: Final = tuple.__new__  # a named tuple's own takes a call of Python
 
 
 class ScorePart(NamedTuple):
@@ -62,6 +63,9 @@ class CategoryRank(NamedTuple):
 Rows: TypeAlias = list[Any]
 """One product's rows of `statements.found`, one for each image beyond the first."""
 
+NO_ROWS: Final[Rows] = []
+"""Stands for a product that was removed. Nothing is added to it."""
+
 
 @dataclass(slots=True)
 class Neighbour:
@@ -72,7 +76,7 @@ class Neighbour:
 
     `product` is a row of `statements.found`, `point` the id of the hit. `images` are those of the
     product in order, and `image_errors` the reasons why some of them have no point, by address;
-    both are empty unless they were asked for.
+    there are none unless they were asked for.
     """
 
     product: Any
@@ -81,7 +85,7 @@ class Neighbour:
     score: float
     point: int
     images: tuple[ShownImage, ...] = ()
-    image_errors: Mapping[str, str] = field(default_factory=dict)
+    image_errors: Mapping[str, str] | None = None
     parts: tuple[ScorePart, ...] | None = None  # of the score, where they are asked for
     group_size: int | None = None  # where the list is grouped
     boost: float | None = None  # added to the score for the order of the list
@@ -91,14 +95,6 @@ class Neighbour:
     pinned_by: int | None = None  # the rule that put it at its place
     shared: Mapping[str, Any] | None = None  # values that the query product has too
     rank: CategoryRank | None = None  # where it is asked for
-
-    @property
-    def shown(self) -> dict[str, Any]:
-        """The columns that an answer shows, by name; `attributes` is JSON, or what it stands for.
-
-        Each call makes a new dict.
-        """
-        return dict(zip(SHOWN, self.product, strict=False))
 
     def value_of(self, field: str) -> Any:
         """Return a column by name, to compare it with a filter."""
@@ -113,8 +109,11 @@ def read_rows(
     *,
     images: bool,
     vectors_by: str | None = None,
+    columns: frozenset[str] | None = None,
 ) -> dict[int, Rows]:
     """Read all that an answer shows of some products, by id. Removed ones are left out.
+
+    With `columns`, these are read of SHOWN: enough to choose by, `complete` adds the rest.
 
     With `vectors_by`, the fingerprint of an embedder, `vector` is the one that SQL keeps of the
     image that a product was embedded by last.
@@ -124,7 +123,8 @@ def read_rows(
     parameters: dict[str, Any] = {"generation_id": generation_id, "ids": list(ids)}
     if vectors_by is not None:
         parameters["fingerprint"] = vectors_by
-    statement = statements.found(images=images, vectors=vectors_by is not None)
+    has_vectors = vectors_by is not None
+    statement = statements.found(images=images, vectors=has_vectors, columns=columns)
     return _by_product(connection, statement, parameters)
 
 
@@ -150,7 +150,11 @@ def _by_product(
 ) -> dict[int, Rows]:
     rows: dict[int, Rows] = {}
     for row in connection.rows(statement, parameters):
-        rows.setdefault(row.id, []).append(row)
+        id_ = row.id
+        if id_ in rows:
+            rows[id_].append(row)
+        else:
+            rows[id_] = [row]
     return rows
 
 
@@ -168,33 +172,49 @@ def neighbours(
     Points of images that their products have no more are left out: a worker that is killed at the
     worst moment leaves one, until it is reconciled.
     """
-    for hit in hits:
-        slot, product = divmod(hit.id, STRIDE)
+    # All in one loop: a call of Python for each product takes as long as what it does.
+    for id_, score, _ in hits:
+        slot, product = divmod(id_, STRIDE)
         of_product = rows.get(product)
-        if of_product and _has_point(of_product[0], slot):
-            yield _neighbour(of_product, hit, images=images)
+        if not of_product:
+            continue
+        first = of_product[0]
+        if first.indexed_claim == FORMER_LIFE:  # removed, and begun anew: the point is the old one
+            continue
+        if slot and slot > len(read_json(first.more_digests) or ()):
+            continue
+        state = first.state
+        reason = first.last_error if state == _QUARANTINED else None
+        shown: tuple[ShownImage, ...] = ()
+        if images and (uri := first.image_uri) is not None:
+            shown = (_made(ShownImage, (uri, first.image_digest, first.image_role)),)
+        bounded = score if -1.0 <= score <= 1.0 else min(1.0, max(-1.0, score))
+        one = Neighbour(first, state, reason, bounded, id_, shown)
+        if images and first.position is not None:
+            _add_images(one, of_product)
+        yield one
 
 
-def _has_point(row: Any, slot: int) -> bool:
-    """Tell whether a product has the image of a point, and has not begun anew since."""
-    if row.indexed_claim == FORMER_LIFE:  # removed, and begun anew: the point is still the old one
-        return False
-    return not slot or slot <= len(read_json(row.more_digests) or ())
+def complete(
+    items: Sequence[Neighbour], rows: Mapping[int, Rows], *, images: bool
+) -> list[Neighbour]:
+    """Give items that have some columns their whole rows; leave out those that have none now."""
+    found = []
+    for item in items:
+        of_product = rows.get(item.product.id)
+        if of_product:
+            item.product = first = of_product[0]
+            if images and (uri := first.image_uri) is not None:
+                item.images = (ShownImage(uri, first.image_digest, first.image_role),)
+            if images and first.position is not None:
+                _add_images(item, of_product)
+            found.append(item)
+    return found
 
 
-def _neighbour(rows: Sequence[Any], hit: Hit, *, images: bool) -> Neighbour:
-    first, id_, score = rows[0], hit.id, hit.score
-    state = first.state
-    reason = first.last_error if state == _QUARANTINED else None
-    if not -1.0 <= score <= 1.0:
-        score = min(1.0, max(-1.0, score))
-    if not images:
-        return Neighbour(first, state, reason, score, id_)
-    uri = first.image_uri
-    found = () if uri is None else (ShownImage(uri, first.image_digest, first.image_role),)
-    if first.position is None:
-        return Neighbour(first, state, reason, score, id_, found)
+def _add_images(one: Neighbour, rows: Sequence[Any]) -> None:
+    """Add the images beyond the first."""
     further = sorted(rows, key=lambda row: row.position)
     refs = [ShownImage(row.uri, row.digest, row.role) for row in further]
-    errors = read_json(first.image_errors) or {}
-    return Neighbour(first, state, reason, score, id_, (*found, *refs), errors)
+    one.images = (*one.images, *refs)
+    one.image_errors = read_json(one.product.image_errors) or {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any, Final, Self, TypeAlias
 
 import numpy as np
@@ -68,8 +69,12 @@ class MatchCurve:
 
     def matches(self, scores: Sequence[float] | Numbers) -> Numbers:
         """Return the share of the same kind at each score."""
-        found: Numbers = np.interp(scores, [-1.0, *self.scores], [0.0, *self.shares])
+        found: Numbers = np.interp(scores, *self._points)
         return found
+
+    @cached_property
+    def _points(self) -> tuple[Numbers, Numbers]:
+        return np.array([-1.0, *self.scores]), np.array([0.0, *self.shares])
 
     def score_of(self, match: float) -> float:
         """Return the lowest score with at least this share, UNREACHED if no score has it."""

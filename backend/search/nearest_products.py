@@ -11,7 +11,7 @@ from typing import Final
 
 from backend.filters import Where
 from backend.vectors import Hit, Searchable, SearchMode, Vector
-from backend.vectors.image_points import point_ids, product_of, slot_of
+from backend.vectors.image_points import STRIDE, point_ids
 
 MOST_TIMES: Final = 4
 """How many times more points are asked for than products, at most."""
@@ -52,11 +52,13 @@ def nearest_products(
             payloads=payloads,
         )
         for hit in hits:
-            product = product_of(hit.id)
+            product = hit.id % STRIDE
             if product not in found:
                 found[product] = hit if hit.id == product else hit._replace(id=product)
-        seen |= {product_of(hit.id) for hit in hits}
-        is_all = len(hits) < asked or not any(slot_of(hit.id) for hit in hits)
+        if images == 1:
+            return list(found.values())  # in order, and asked once
+        seen.update([hit.id % STRIDE for hit in hits])
+        is_all = len(hits) < asked or max([hit.id for hit in hits]) < STRIDE
         if is_all or len(found) >= limit:
             break
     best = sorted(found.values(), key=lambda hit: -hit.score)  # stable: of equals the first

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from itertools import islice
 from typing import Final
@@ -56,7 +56,9 @@ class Position:
         """Return the position after some more products, None after the last ones."""
         more = frozenset(ids)
         shown = self.shown | more
-        return replace(self, shown=shown) if more and len(shown) < MOST_SHOWN else None
+        if not more or len(shown) >= MOST_SHOWN:
+            return None
+        return Position(generation_id=self.generation_id, shown=shown, basis=self.basis)
 
     @property
     def left(self) -> int:
@@ -77,8 +79,11 @@ def to_bytes(position: Position) -> bytes:
     _write_basis(packed, position.basis)
     before = 0
     for id_ in sorted(position.shown):
-        _write(packed, id_ - before)
-        before = id_
+        distance, before = id_ - before, id_
+        if distance < 128:
+            packed.append(distance)
+        else:
+            _write(packed, distance)
     return bytes(packed)
 
 

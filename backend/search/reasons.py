@@ -6,7 +6,6 @@ has left out. It is done only for an answer that is to be explained.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -14,7 +13,7 @@ from typing import Any, Final
 from backend.database.reader import Reader
 from backend.errors import IndexLimited
 from backend.filters import OPEN_PREFIX, Condition, Schema, Where
-from backend.filters.matching import matcher
+from backend.filters.matching import columns_of, matcher
 from backend.search import statements
 from backend.search.found import CategoryRank, Neighbour, value_of_row
 from backend.search.grouping import count_groups
@@ -53,7 +52,7 @@ def explain_list(
     nearer = looking.as_far_as_items(others) if is_full else others
     left_out = set(nearer) - looking.items.keys() if where else set()
     ranked = looking.as_far_as_items(hits)
-    looking.read({*ranked, *left_out}, {*CATEGORIES, *map(_column, where)})
+    looking.read({*ranked, *left_out}, columns_of(where).union(CATEGORIES))
     looking.rank(ranked)
     looking.rank_far_ones()
     if about is not None:
@@ -64,10 +63,6 @@ def explain_list(
         "looked_at": len(nearer),
         "clauses": [{"clause": it, "products": count} for it, count in clauses.items() if count],
     }
-
-
-def _column(field: str) -> str:
-    return "attributes" if field.startswith(OPEN_PREFIX) else field
 
 
 # --- what an item shares -------------------------------------------------------------------------
@@ -143,21 +138,21 @@ class _Looking:
 
     def rank(self, hits: Sequence[int], fields: Sequence[str] = CATEGORIES) -> None:
         """Give the items among the nearest products of these categories their places."""
-        seen: Counter[tuple[str, Any]] = Counter()
-        places = list[tuple[Neighbour, str, Any, int]]()
-        for id_ in hits:
-            row = self.rows.get(id_)
-            if row is not None:
-                seen.update([(field, getattr(row, field)) for field in fields])
-            item = self.items.get(id_)
-            category = None if item is None or item.rank else _category(item)
-            if item is not None and category is not None and category[0] in fields:
-                places.append((item, *category, seen[category]))
-        counts = self._count({(field, value) for _, field, value, _ in places})
-        for item, field, value, place in places:
-            count = counts.get((field, value))
-            products = None if count is None else max(count, place)
-            item.rank = CategoryRank(field, value, place, products)
+        unranked = [item for item in self.items.values() if item.rank is None]
+        wanted = dict.fromkeys([it for item in unranked if (it := _category(item)) is not None])
+        places = dict[tuple[str, Any], dict[int, int]]()  # of products, from 1
+        rows = [row for id_ in hits if (row := self.rows.get(id_)) is not None]
+        for field, value in [it for it in wanted if it[0] in fields]:
+            members = [row.id for row in rows if getattr(row, field) == value]
+            places[field, value] = {id_: place for place, id_ in enumerate(members, 1)}
+        counts = self._count(places)
+        for item in unranked:
+            category = _category(item) or ("", None)
+            place = places.get(category, {}).get(item.product.id)
+            if place is not None:
+                count = counts.get(category)
+                products = None if count is None else max(count, place)
+                item.rank = CategoryRank(category[0], category[1], place, products)
 
     def rank_far_ones(self) -> None:
         """Search in the categories of the items that have no place yet."""

@@ -80,6 +80,7 @@ class RecallMonitor:
         self._lock = threading.Lock()
         self._waiting: deque[Search] = deque(maxlen=WAITING)
         self._unsaved: dict[ShapeKey, Sums] = {}
+        self._noticed: dict[ShapeKey, int] = {}  # queries that are not in `_unsaved` yet
         self._recent: dict[ShapeKey, Sums] = {}  # of fewer than ENOUGH comparisons
         self._saved = time.monotonic()
 
@@ -87,7 +88,9 @@ class RecallMonitor:
         """Count a search and perhaps keep it for comparison; return the key it is counted under."""
         key = self._key(search)
         with self._lock:
-            self._add(key, Sums(queries=1))
+            self._noticed[key] = self._noticed.get(key, 0) + 1
+            if len(self._noticed) > filter_recall.MOST_SHAPES:
+                self._add_noticed()
             sampled = search.mode is not SearchMode.EXACT and self._chance() < self._rate
             if sampled and len(self._waiting) < WAITING:
                 self._waiting.append(search)
@@ -121,6 +124,7 @@ class RecallMonitor:
     def save(self) -> None:
         """Add the counts to the totals in SQL."""
         with self._lock:
+            self._add_noticed()
             sums, self._unsaved = self._unsaved, {}
             self._saved = time.monotonic()
         if not sums:
@@ -144,6 +148,11 @@ class RecallMonitor:
             mean = round(recent.recall / recent.compared, 3)
             log.warning("filtered recall is low", filter=key.shape, mode=key.mode, recall=mean)
 
+    def _add_noticed(self) -> None:
+        noticed, self._noticed = self._noticed, {}
+        for key, count in noticed.items():
+            self._add(key, Sums(queries=count))
+
     def _add(self, key: ShapeKey, sums: Sums) -> None:
         """Add up in memory; the number of shapes is bounded as it is in SQL."""
         if key not in self._unsaved and len(self._unsaved) >= filter_recall.MOST_SHAPES:
@@ -151,7 +160,9 @@ class RecallMonitor:
         self._unsaved[key] = self._unsaved.get(key, Sums()) + sums
 
     def _key(self, search: Search) -> ShapeKey:
-        return ShapeKey(search.generation.id, shape(search.where, self._schema), search.mode.value)
+        return ShapeKey(
+            search.generation.id, shape(search.where, self._schema), search.mode._value_
+        )
 
 
 def recall_of(index: VectorIndex, search: Search) -> float:

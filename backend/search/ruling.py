@@ -17,7 +17,7 @@ from typing import Any
 
 from backend.database.reader import Reader
 from backend.filters import Condition
-from backend.filters.matching import ValueOf
+from backend.filters.matching import ValueOf, columns_of
 from backend.merchandising.rule_set import Action, Rule, RuleSet
 from backend.search.boosting import MOST
 from backend.search.found import Neighbour, RuleActed, read_rows, value_of_row
@@ -69,6 +69,15 @@ class Ruling:
     @cached_property
     def _weighing(self) -> list[Rule]:
         return self._of(Action.BOOST, Action.BURY)
+
+    @cached_property
+    def columns(self) -> frozenset[str]:
+        """The columns of products that hiding, raising and lowering look at."""
+        return frozenset(
+            column
+            for rule in (*self._hiding, *self._weighing)
+            for column in (columns_of(rule.where) if rule.where else ("sku",))
+        )
 
     def _of(self, *actions: Action) -> list[Rule]:
         return [it for it in self.rules if it.action in actions]

@@ -121,7 +121,7 @@ class SimilarProducts:
                 answer = self._search(connection, generation, basis, query, exclude, asked.row)
         if query.text is not None:
             answer = self._encode_and_search(generation, basis, query, exclude, asked.row)
-        answer.meta["query_state"] = asked.state.value
+        answer.meta["query_state"] = asked.state._value_
         _say_restricted(answer, same)
         return answer
 
@@ -195,14 +195,24 @@ class SimilarProducts:
         candidates = Candidates(connection, index, generation, images=query.shows_images)
         pins = find_pins(connection, index, weighed, query, exclude, candidates, taken=taken)
         mode = index.search_mode(query.where)
-        found = begin_search(generation, weighed, query, exclude, mode, pins=pins, taken=taken)
-        vectors = query.needs_vectors
+        found = begin_search(
+            generation,
+            weighed,
+            query,
+            exclude,
+            mode,
+            pins=pins,
+            taken=taken,
+            columns=query.chosen_by,
+        )
+        vectors = bool(query.shaping.diversity) if query.chosen_by else query.needs_vectors
         collect(connection, index, [found], {}, images=query.shows_images, vectors=vectors)
         answer = finish_answer(connection, index, weighed, found, query, pins, taken=taken)
         if query.explain:
             explain_list(connection, index, answer, query, about=row)
-        ids = [item.product.id for item in answer.items]
-        return replace(answer, position=after.after(ids) if answer.has_more else None)
+        if answer.has_more:
+            answer.position = after.after([item.product.id for item in answer.items])
+        return answer
 
     def _to_products(self, skus: Sequence[str], query: Query) -> list[Answer | LookalikeError]:
         with self._db.query() as connection:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from enum import Enum, auto
+from enum import IntEnum, auto
 from functools import cache
 from typing import Any, Final, cast
 
@@ -44,7 +44,7 @@ SHOWN: Final = ("sku", *FIELDS)
 """The columns of a product that an answer shows: the first of each row of `found`, in order."""
 
 
-class Which(Enum):
+class Which(IntEnum):  # a number: an Enum finds its hash by a call of Python
     """Which vector of a product is asked for."""
 
     LAST_GOOD = auto()  # the one that it is indexed by
@@ -154,8 +154,16 @@ def asked_again(*, with_others: bool, whole: bool = False) -> Select[Any]:
 
 
 @cache
-def found(*, images: bool, by_sku: bool = False, vectors: bool = False) -> Select[Any]:
+def found(
+    *,
+    images: bool,
+    by_sku: bool = False,
+    vectors: bool = False,
+    columns: frozenset[str] | None = None,
+) -> Select[Any]:
     """Return the statement that reads all that an answer shows of some products.
+
+    With `columns`, those of SHOWN are read instead of all.
 
     Parameters are `generation_id` and the products' `ids`, or `skus`. Removed products are left
     out. With `images` there are also the reasons why some have no point, and a row for each image
@@ -163,22 +171,23 @@ def found(*, images: bool, by_sku: bool = False, vectors: bool = False) -> Selec
     the image that each product was embedded by last.
     """
     p, e, i, v = PRODUCTS.c, ENTRIES.c, IMAGES.c, VECTORS.c
-    columns: list[Any] = [_unread(p[name]) for name in SHOWN] + [p.id, p.image_digest]
-    columns += [state_column(e).label("state"), e.last_error, e.indexed_claim]
-    columns.append(_unread(e.more_digests))
-    columns.append(type_coerce(p.created_at, NullType()).label("created_at"))  # read where needed
+    names = SHOWN if columns is None else sorted(columns)
+    read: list[Any] = [_unread(p[name]) for name in names] + [p.id, p.image_digest]
+    read += [state_column(e).label("state"), e.last_error, e.indexed_claim]
+    read.append(_unread(e.more_digests))
+    read.append(type_coerce(p.created_at, NullType()).label("created_at"))  # read where needed
     mine = (e.generation_id == bindparam("generation_id")) & (e.product_id == p.id)
     source: FromClause = PRODUCTS.outerjoin(ENTRIES, mine)
     if images:
         source = source.outerjoin(IMAGES, (i.product_id == p.id) & (p.more_images > 0))
-        columns += [p.image_role, _unread(e.image_errors)]
-        columns += [i.position, i.uri, i.digest, i.role]
+        read += [p.image_role, _unread(e.image_errors)]
+        read += [i.position, i.uri, i.digest, i.role]
     if vectors:
         same = (v.image_digest == e.embedded_digest) & (v.fingerprint == bindparam("fingerprint"))
         source = source.outerjoin(VECTORS, same)
-        columns.append(v.vector)
+        read.append(v.vector)
     named = p.sku.in_(_some("skus")) if by_sku else p.id.in_(_some("ids"))
-    return select(*columns).select_from(source).where(named, p.removed_at.is_(None))
+    return select(*read).select_from(source).where(named, p.removed_at.is_(None))
 
 
 def _some(name: str) -> BindParameter[Any]:

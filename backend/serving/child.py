@@ -31,6 +31,7 @@ def run(
     max_body: int,
     direct: Mapping[str, bytes],
     apart: Collection[str] = (),
+    turns: Collection[str] = (),
     uploads: Mapping[str, int],
     listener: socket.socket,
     master: socket.socket,
@@ -39,14 +40,21 @@ def run(
     """Serve until SIGTERM or the master's end. `on_stop` is called at the signal, in the loop.
 
     A body may have `max_body` bytes. GET requests of the paths in `direct` are answered with that
-    JSON, without a thread; those in `apart` never wait behind other requests. A body for a path in
-    `uploads` may have so many bytes, and is read to the disk.
+    JSON, without a thread; those in `apart` never wait behind other requests, and those whose paths
+    end with one of `turns` take turns. A body for a path in `uploads` may have so many bytes, and
+    is read to the disk.
     """
     leave_out_of_collections()
     limits = HttpLimits(body=max_body, buffered=BODIES_AT_ONCE * max_body)
     limits = replace(limits, connections=raise_descriptor_limit(limits))
     gateway = Gateway(
-        app, threads=threads, limits=limits, direct=direct, apart=apart, uploads=uploads
+        app,
+        threads=threads,
+        limits=limits,
+        direct=direct,
+        apart=apart,
+        turns=turns,
+        uploads=uploads,
     )
     Server(gateway, limits=limits, master=master, max_requests=max_requests, on_stop=on_stop).run(
         sockets=[listener]

@@ -1,15 +1,15 @@
 """One request: its body is read in the event loop, then the WSGI app runs in one of the threads.
 
 At most `waiting` requests wait for a thread; more are answered 503. Paths in `direct` need none,
-and GET requests of those in `apart` have threads of their own. Bodies of `uploads` are longer.
+and GET requests of those in `apart` have threads of their own. GET requests whose paths end with
+one of `turns` take turns (`request_threads`). Bodies of `uploads` are longer.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +23,7 @@ from backend.serving.body import Bodies, Body, Disconnected
 from backend.serving.environ import build_environ
 from backend.serving.limits import HttpLimits
 from backend.serving.refusals import encode_headers, id_of, refuse
+from backend.serving.request_threads import RequestThreads
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -57,16 +58,20 @@ class Gateway:
         limits: HttpLimits,
         direct: Mapping[str, bytes],
         apart: Collection[str] = (),
+        turns: Collection[str] = (),
         uploads: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
-        self._app = app
         self._uploads = uploads
         self._apart = frozenset(apart)
+        self._turns = tuple(turns)
         self._limits = limits
         self._direct = direct
         self._bodies = Bodies(limits)
-        self._pool = Pool(app, threads, waiting=limits.waiting, name="request")
-        self._apart_pool = Pool(app, APART_THREADS, waiting=APART_WAITING, name="probe")
+        run = partial(run_app, app)
+        self._threads = RequestThreads(run, threads, waiting=limits.waiting, name="request")
+        self._apart_threads = RequestThreads(
+            run, APART_THREADS, waiting=APART_WAITING, name="probe"
+        )
 
     async def __call__(
         self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable
@@ -86,7 +91,7 @@ class Gateway:
     @property
     def begun(self) -> int:
         """Requests that the app works on, or that wait for a thread."""
-        return self._pool.begun
+        return self._threads.begun
 
     @property
     def buffered(self) -> int:
@@ -142,39 +147,12 @@ class Gateway:
         return answer
 
     async def _run(self, environ: dict[str, Any]) -> HttpAnswer:
-        is_apart = environ["PATH_INFO"] in self._apart and environ["REQUEST_METHOD"] == "GET"
-        return await (self._apart_pool if is_apart else self._pool).run(environ)
-
-
-class Pool:
-    """Threads that run an app, and a bounded number of requests that wait for one."""
-
-    def __init__(self, app: WSGIApplication, threads: int, *, waiting: int, name: str) -> None:
-        self._app = app
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._waiting = waiting
-        self._most = threads + waiting
-        self.begun = 0
-
-    async def run(self, environ: dict[str, Any]) -> HttpAnswer:
-        """Run the app in a thread. Raises the 503 where too many requests wait for one."""
-        if self.begun >= self._most:
-            detail = f"{self._waiting} requests are waiting already"
-            raise RequestError(503, "server-busy", detail, headers={"Retry-After": "1"})
-        self.begun += 1
-        loop = asyncio.get_running_loop()
-        call = loop.run_in_executor(self._threads, run_app, self._app, environ)
-        call.add_done_callback(self._end_one)  # also after the client's request was given up
-        try:
-            return await asyncio.shield(call)
-        except asyncio.CancelledError:
-            detail = "the server is stopping, and this request took too long"
-            raise RequestError(
-                503, "server-stopping", detail, headers={"Retry-After": "5"}
-            ) from None
-
-    def _end_one(self, _: object) -> None:
-        self.begun -= 1
+        if environ["REQUEST_METHOD"] != "GET":
+            return await self._threads.run(environ)
+        path = environ["PATH_INFO"]
+        if path in self._apart:
+            return await self._apart_threads.run(environ)
+        return await self._threads.run(environ, in_turn=path.endswith(self._turns))
 
 
 def run_app(app: WSGIApplication, environ: dict[str, Any]) -> HttpAnswer:
@@ -196,7 +174,7 @@ def run_app(app: WSGIApplication, environ: dict[str, Any]) -> HttpAnswer:
         if hasattr(result, "close"):
             result.close()
     answer.body = parts[0] if len(parts) == 1 else b"".join(parts)
-    if answer.status not in BODILESS and not any(n == b"content-length" for n, _ in answer.headers):
+    if answer.status not in BODILESS and b"content-length" not in dict(answer.headers):
         answer.headers.append((b"content-length", str(len(answer.body)).encode()))
     return answer
 

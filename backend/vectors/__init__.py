@@ -185,23 +185,6 @@ class VectorIndex(Protocol):
         """
         ...
 
-    def diverse(
-        self,
-        vector: Vector,
-        *,
-        limit: int,
-        diversity: float,
-        where: Where | None = None,
-        exclude: Sequence[int] = (),
-    ) -> list[Hit]:
-        """Return neighbours chosen by maximal marginal relevance, in the order of choice.
-
-        The nearest comes first; each next one has the greatest (1 - diversity) * cosine to the
-        query - diversity * cosine to the closest one chosen (Carbonell and Goldstein 1998), among
-        the 5 * limit nearest. `score` is the cosine to the query. ValueError outside [0, 1].
-        """
-        ...
-
     def facet(
         self,
         field: str,

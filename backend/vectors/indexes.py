@@ -140,7 +140,7 @@ class Indexes:
         return compare_replicas(self.nodes(), indexes, collection=collection, full=full)
 
     def problem(self) -> str | None:
-        """Return why the Qdrant server is not asked now, None where it is or there is none."""
+        """Return why the Qdrant server is not asked now; None if it is, or without a server."""
         return self._nodes.problem() if self._nodes else None
 
     def close_all(self) -> None:
@@ -165,7 +165,7 @@ def _edge_index(settings: Settings, schema: Schema, generation: Generation) -> V
         settings.index_dir / generation.collection,
         size=generation.size,
         schema=schema,
-        # LOOKALIKE_QDRANT_QUANTIZATION is a setting of the server.
+        # LOOKALIKE_QDRANT_QUANTIZATION is a setting for Qdrant servers only.
         options=ShardOptions(
             **options,
             quantization=_quantization(generation.quantization),

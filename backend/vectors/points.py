@@ -23,9 +23,6 @@ from backend.vectors import CLAIM, NO_PAYLOAD, Hit, Point, StoredPoint, Vector
 BATCH = 256
 """Points per call. Larger batches are no faster, and the embedded engine holds the GIL longer."""
 
-CANDIDATES = 5
-"""Neighbours for each wanted hit, from which maximal marginal relevance chooses."""
-
 T = TypeVar("T")
 
 
@@ -37,12 +34,12 @@ def unit_vector(vector: Vector, size: int) -> Vector:
 
     Raises InvalidVector when it does not have `size` dimensions, is not finite or all zeros.
     """
-    if np.shape(vector) != (size,):
-        raise InvalidVector(f"the vector has shape {np.shape(vector)} instead of ({size},)")
     wide = np.asarray(vector, dtype=np.float64)  # squares of float32 overflow and vanish
-    if not np.isfinite(wide).all():
+    if wide.shape != (size,):
+        raise InvalidVector(f"the vector has shape {wide.shape} instead of ({size},)")
+    length = math.sqrt(wide.dot(wide))  # as `np.linalg.norm`, which takes longer
+    if not math.isfinite(length) and not np.isfinite(wide).all():
         raise InvalidVector("the vector is not finite")
-    length = float(np.linalg.norm(wide))
     if length == 0:
         raise InvalidVector("the vector is all zeros")
     return (wide / length).astype(np.float32)
@@ -102,12 +99,6 @@ def check_examples(
         [unit_vector(vector, size).tolist() for vector in positives],
         [unit_vector(vector, size).tolist() for vector in negatives],
     )
-
-
-def check_diversity(diversity: float) -> None:
-    """Raise ValueError outside [0, 1], which no engine defines."""
-    if not 0 <= diversity <= 1:
-        raise ValueError(f"diversity is {diversity}, outside [0, 1]")
 
 
 def batches_by_claim(
@@ -171,11 +162,11 @@ def without_claim(payload: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def as_hits(found: Iterable[Any]) -> list[Hit]:
     """Convert what an engine found; payloads only where they were asked for."""
-    hits = []
-    for it in found:
-        payload = it.payload
-        hits.append(Hit(int(it.id), it.score, without_claim(payload) if payload else NO_PAYLOAD))
-    return hits
+    made = tuple.__new__  # a named tuple's own takes a call of Python for each
+    return [
+        made(Hit, (int(it.id), it.score, without_claim(it.payload) if it.payload else NO_PAYLOAD))
+        for it in found
+    ]
 
 
 def stored_points(found: Iterable[Any], *, tokens: bool = False) -> list[StoredPoint]:

@@ -1,4 +1,4 @@
-"""The web face: pages for people beside the API, which they use by its functions.
+"""The web pages for people. They call the same functions as the API.
 
 `register_web` adds them to an app; `LOOKALIKE_WEB=off` leaves them out. A page is a view in the
 blueprint of its module, a template below `templates/` and, where it needs one, an ES module below

@@ -56,7 +56,7 @@ LOOK_SECONDS: Final = 0.05
 """How long one round looks through the images."""
 
 STORE_PAUSE_SECONDS: Final = 60.0
-"""How long a store that has failed is left alone."""
+"""How long a store that has failed is not asked."""
 
 
 def wake_awaited(db: Database) -> bool:

@@ -17,8 +17,6 @@ from backend.filters import Condition, Scalar, Schema, Where
 from backend.filters.check import check, check_facet
 from backend.vectors import SLOT, Hit, Point, SearchMode, StoredPoint, Vector
 from backend.vectors.points import (
-    CANDIDATES,
-    check_diversity,
     check_examples,
     check_patch,
     check_points,
@@ -111,31 +109,6 @@ class ExactIndex:
             if closest > against:
                 hits.append(Hit(point.id, closest, _given(point)))
         return sorted(hits, key=lambda hit: -hit.score)[:limit]
-
-    def diverse(
-        self,
-        vector: Vector,
-        *,
-        limit: int,
-        diversity: float,
-        where: Where | None = None,
-        exclude: Sequence[int] = (),
-    ) -> list[Hit]:
-        check_diversity(diversity)
-        pool = self.nearest(vector, limit=CANDIDATES * limit, where=where, exclude=exclude)
-        chosen: list[Hit] = []
-        while pool and len(chosen) < limit:
-            best = max(pool, key=lambda hit: self._marginal(hit, chosen, diversity))
-            chosen.append(best)
-            pool.remove(best)
-        return chosen
-
-    def _marginal(self, hit: Hit, chosen: list[Hit], diversity: float) -> float:
-        if not chosen:
-            return hit.score
-        vector = self._points[hit.id].vector
-        closest = max(float(self._points[other.id].vector @ vector) for other in chosen)
-        return (1 - diversity) * hit.score - diversity * closest
 
     def facet(
         self,

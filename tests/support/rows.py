@@ -83,6 +83,8 @@ def traced(db: Database) -> Iterator[list[str]]:
         drivers.append(driver)
 
     event.listen(db.engine, "checkout", trace)
+    for kept in db.kept.free if db.kept else ():
+        trace(kept, None, None)
     try:
         yield told
     finally:

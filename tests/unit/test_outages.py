@@ -1,4 +1,4 @@
-"""What does not work is left alone ever longer, tried by one at a time, and told once."""
+"""What does not work is tried at growing pauses, by one caller at a time, and logged once."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from flask import request
 from werkzeug.datastructures import MultiDict
 
-from backend.api.attribute_checks import unknown_attributes
+from backend.api.attribute_checks import are_checked, unknown_attributes
 from backend.api.problems import invalid_request
 from backend.api.schemas import filters, pages
 from backend.api.schemas.body import parse_json
@@ -163,7 +163,8 @@ class QueryReader:
 
         Call it last: it reads every parameter whose name is that of a filter.
         """
-        checks = self.flag("check_attributes")
+        asked = self.choice_or_none("check_attributes", ("true", "false"))
+        checks = are_checked() if asked is None else asked == "true"
         reader = FilterReader(schema)
         if (text := self.text("filter")) is not None:
             reader.read_json(self._json("filter", text), parameter="filter")

@@ -30,9 +30,11 @@ from backend.api.schemas.similar_items import (
     GROUP_SIZE,
     NEXT_CURSOR,
     RESTRICTED,
+    UNKNOWN,
     PlacementMeta,
     RuleActed,
     RulesMeta,
+    UnknownAttribute,
 )
 from backend.catalogue.drafts import Sku
 from backend.events.answers import ListName
@@ -190,6 +192,7 @@ class RecommendationMeta(Document):
     restricted: dict[str, list[str]] | None = Field(None, description=RESTRICTED)
     relaxed: list[str] | None = Field(None, description=RELAXED)
     placement: PlacementMeta | None = None
+    unknown_attributes: list[UnknownAttribute] | None = Field(None, description=UNKNOWN)
     experiment: ExperimentMeta | None = Field(None, description="that has split the request")
     rules: RulesMeta | None = Field(None, description="only where `explain` is given")
     took_ms: float

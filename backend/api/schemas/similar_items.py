@@ -53,6 +53,7 @@ from backend.search import found
 from backend.search.paging import MOST_SHOWN, Position
 from backend.search.query import MAX_LIMIT, Answer, Query
 from backend.search.query_text import LONGEST
+from backend.search.statements import SHOWN
 from backend.vectors import SearchMode
 from backend.vectors.image_points import MOST_IMAGES
 
@@ -100,6 +101,7 @@ NEXT_CURSOR: Final = (
     "for the next page, which repeats none of the products shown so far; null: nothing follows, or "
     f"{MOST_SHOWN} have been shown"
 )
+UNKNOWN: Final = "where the list is not full: attributes of the filter that no product has"
 USER: Final = "for whom the list is, as events name them: experiments split by it"
 VISIT: Final = "the visit, as events name it: experiments split by it where no `user` is named"
 RESTRICTED: Final = "where `restrict` is given: the values that the products may have, by field"
@@ -146,8 +148,8 @@ class Explanation(Document):
     )
     category: CategoryPlace | None = Field(
         None,
-        description="absent without a category, beyond its 200 nearest products, and for more than "
-        "ten categories in an answer",
+        description="absent without a category, and where it is not among the 200 nearest products "
+        "of all, nor among those of the categories of this list",
     )
 
 
@@ -214,6 +216,13 @@ class PlacementMeta(Document):
     version: int
 
 
+class UnknownAttribute(Document):
+    """An attribute of the filter that no product has."""
+
+    attribute: str
+    nearest: list[str] = Field(description="attributes that are written much like it, 3 at most")
+
+
 class SimilarMeta(BaseModel):
     """How the answer was found."""
 
@@ -246,6 +255,7 @@ class SimilarMeta(BaseModel):
     relaxed: list[str] | None = Field(None, description=RELAXED)
     min_match_score: float | None = Field(None, description=MATCH_SCORE)
     placement: PlacementMeta | None = None
+    unknown_attributes: list[UnknownAttribute] | None = Field(None, description=UNKNOWN)
     experiment: ExperimentMeta | None = Field(
         None, description="where `user` or `session` is given, and an experiment splits this list"
     )
@@ -346,6 +356,7 @@ class SimilarBatchBody(ShapedBody):
     min_score: float | None = Field(None, ge=-1, le=1)
     min_match: float | None = Field(None, ge=0, le=1, description=LEAST_MATCH)
     colour: float | None = Field(None, ge=0, le=1, description=COLOUR)
+    explain: bool = Field(False, description=EXPLAIN)
     generation: int | None = Field(None, ge=1, le=2**53, description=GENERATION)
     filter: Filter = {}
 
@@ -365,6 +376,7 @@ class SimilarBatchBody(ShapedBody):
             min_match=self.min_match,
             shows_images=shows_images(self.fields),
             colour=self.colour,
+            explain=self.explain,
             shaping=self.shaping,
             after=None if self.generation is None else Position(generation_id=self.generation),
         )
@@ -385,6 +397,8 @@ class SimilarBatchItem(Document):
     restricted: dict[str, list[str]] | None = Field(None, description=RESTRICTED)
     relaxed: list[str] | None = Field(None, description=RELAXED)
     min_match_score: float | None = Field(None, description=MATCH_SCORE)
+    rules: RulesMeta | None = Field(None, description="only where `explain` is given")
+    left_out: LeftOutMeta | None = Field(None, description="only where `explain` is given")
     problem: BatchProblem | None = None
 
 
@@ -397,6 +411,7 @@ class SimilarBatchMeta(BaseModel):
     took_ms: float
     coverage: float | None = Field(None, ge=0, le=1)
     placement: PlacementMeta | None = None
+    unknown_attributes: list[UnknownAttribute] | None = Field(None, description=UNKNOWN)
 
 
 class SimilarBatchAnswer(Document):
@@ -568,7 +583,7 @@ class EachAnswer:
             "query_state": answer.meta["query_state"],
             "index_lags": answer.meta["index_lags"],
         }
-        shaped = ("restricted", "relaxed", "min_match_score")
+        shaped = ("restricted", "relaxed", "min_match_score", "rules", "left_out")
         return written | {name: answer.meta[name] for name in shaped if name in answer.meta}
 
     def _item(self, item: found.Neighbour) -> Json:
@@ -576,7 +591,7 @@ class EachAnswer:
         if row.id not in self._written:
             self._written[row.id] = product_of_item(item, self._writer)
         written = {"sku": row.sku, "score": item.score, "product": self._written[row.id]}
-        return written | shaped_members(item)
+        return written | shaped_members(item) | _explained(item)
 
 
 def shaped_members(item: found.Neighbour) -> Json:
@@ -598,14 +613,15 @@ def rules_of_item(item: found.Neighbour) -> list[Json]:
 
 def product_of_item(item: found.Neighbour, writer: ProductWriter) -> Json:
     """Return the product of an item as JSON, with the members that are wanted."""
-    columns = item.shown
+    row = item.product
+    columns = dict(zip(SHOWN, row, strict=False))
     if isinstance(columns["attributes"], str):  # JSON as SQLite keeps it: it need not be read
         columns["attributes"] = orjson.Fragment(columns["attributes"])
     return writer.write(
         columns,
         item.state,
         item.reason,
-        digest=item.product.image_digest,
+        digest=row.image_digest,
         images=item.images,
         errors=item.image_errors,
     )
@@ -614,14 +630,19 @@ def product_of_item(item: found.Neighbour, writer: ProductWriter) -> Json:
 def _write_item(item: found.Neighbour, writer: ProductWriter) -> Json:
     product = product_of_item(item, writer)
     written = {"sku": item.product.sku, "score": item.score, "product": product}
-    written |= shaped_members(item)
+    is_plain = item.match is None and item.group_size is None and item.boost is None
+    if not is_plain or item.pinned_by is not None or item.relaxed:
+        written |= shaped_members(item)
     if item.parts is not None:
-        written["explain"] = {
-            "parts": [part._asdict() for part in item.parts],
-            "rules": rules_of_item(item),
-            **_reasons(item),
-        }
+        written |= _explained(item)
     return written
+
+
+def _explained(item: found.Neighbour) -> Json:
+    if item.parts is None:
+        return {}
+    parts = [part._asdict() for part in item.parts]
+    return {"explain": {"parts": parts, "rules": rules_of_item(item), **_reasons(item)}}
 
 
 def _reasons(item: found.Neighbour) -> Json:

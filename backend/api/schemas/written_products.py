@@ -60,10 +60,26 @@ class ProductWriter:
         """
         sku, uri = columns["sku"], columns["image_uri"]
         url = self._addresses.of(sku, uri=uri, digest=digest)
-        columns["images"] = self._images(sku, url, images, state, reason, errors or {})
-        columns["state"], columns["reason"], columns["image_url"] = state, reason, url
-        if self._hides(uri):
-            columns["image_uri"], columns["reason"] = None, _without_path(reason)
+        is_hidden = uri is not None and self._hides(uri)
+        if is_hidden:
+            columns["image_uri"], shown_reason = None, _without_path(reason)
+        else:
+            shown_reason = reason
+        if len(images) == 1 and not errors and self._shows_images and images[0].uri == uri:
+            image = images[0]  # as `_images` writes it
+            columns["images"] = [
+                {
+                    "uri": columns["image_uri"],
+                    "role": image.role,
+                    "digest": image.digest,
+                    "url": url,
+                    "state": state,
+                    "reason": shown_reason,
+                }
+            ]
+        else:
+            columns["images"] = self._images(sku, url, images, state, reason, errors or {})
+        columns["state"], columns["reason"], columns["image_url"] = state, shown_reason, url
         if self._wanted is None:
             return columns
         return {name: value for name, value in columns.items() if name in self._wanted}
@@ -87,7 +103,7 @@ class ProductWriter:
             url = first_url
             if number > 1:
                 url = self._addresses.of(sku, number, uri=uri, digest=image.digest)
-            if self._hides(uri):
+            if uri is not None and self._hides(uri):
                 uri, why = None, _without_path(why)
             found.append(
                 {
@@ -101,9 +117,9 @@ class ProductWriter:
             )
         return found
 
-    def _hides(self, uri: str | None) -> bool:
+    def _hides(self, uri: str) -> bool:
         """Tell whether an address says where a file lies on the server, and must not be seen."""
-        return uri is not None and not self._shows_paths and not uri.startswith(PUBLIC_SCHEMES)
+        return not self._shows_paths and not uri.startswith(PUBLIC_SCHEMES)
 
 
 def _without_path(reason: str | None) -> str | None:

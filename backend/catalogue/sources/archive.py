@@ -64,7 +64,7 @@ class Archive:
         return [posixpath.relpath(name, self._root or ".") for name in self._top]
 
     def open(self, name: str) -> BinaryIO:
-        """Open a member."""
+        """Open a member; raises UnreadableCatalogue."""
         info = self._members.get(posixpath.join(self._root, name))
         if info is None:
             raise UnreadableCatalogue(f"there is no {name} in the zip")

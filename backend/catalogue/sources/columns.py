@@ -90,7 +90,7 @@ class Columns:
     def _with_numbers(
         self, attributes: Mapping[str, Any]
     ) -> tuple[dict[str, Any], list[RowWarning]]:
-        """Return attributes with numbers where these are declared; what is none is left out."""
+        """Return attributes with the declared ones as numbers; what is no number is left out."""
         found, warnings = dict(attributes), []
         for name in self.numeric & attributes.keys():
             if not isinstance(text := found[name], str):

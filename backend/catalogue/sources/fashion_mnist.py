@@ -72,7 +72,7 @@ class FashionMnist:
                     yield Reject(line, sku, f"there is no class {label}; the last is 9")
 
     def cut_off(self) -> CutOff | None:
-        """Return None: the lists say how long they are."""
+        """Return None: a file that is shorter than its header says was refused when it was read."""
         return None
 
     def describe(self) -> Description:

@@ -106,7 +106,7 @@ class Folder:
         return below[0] if len(below) == 1 else None
 
     def open(self, name: str) -> BinaryIO:
-        """Open a file."""
+        """Open a file; raises UnreadableCatalogue."""
         try:
             stream = open(self._root / name, "rb", opener=_open_without_waiting)  # noqa: SIM115
         except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""How to read a shop's table, as far as its header does not tell."""
+"""How to read a shop's table where its header does not say it."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class NamedOptions:
     def read(self, values: Sequence[Any]) -> list[str]:
         """Return a record's colour and gender, in the order of `ADDED`; empty if it has none.
 
-        A value that names several, as that of a product with variants does, is none.
+        A value that lists several, as for a product with variants, counts as none.
         """
         found: dict[str, str] = {}
         for name, value in self._named(values):

@@ -11,7 +11,7 @@ _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?")
 
 
 def read_number(text: str, *, decimal: str | None = None) -> int | float | None:
-    """Return the number that a text is, None if it is none.
+    """Return a text as a number; None if it is no number.
 
     `decimal` separates decimals where the operator has named it. Without it, a point does, and so
     does one comma that is not followed by exactly three digits: `1,299` is a thousand.

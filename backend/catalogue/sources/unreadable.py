@@ -1,4 +1,4 @@
-"""What a file is that cannot be read as a catalogue, told from its first bytes."""
+"""Recognise, by its first bytes, what kind of file was given instead of a catalogue."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def check_regular(path: Path) -> None:
 
 
 def check_table(name: str, head: bytes) -> None:
-    """Raise UnreadableCatalogue, with what it is, if a file begins like one that is no table."""
+    """Raise UnreadableCatalogue, which names the kind of file, if it is no table."""
     if not head:
         raise UnreadableCatalogue(f"{name}: the file is empty")
     for magic, kind, hint in _KINDS:
@@ -106,7 +106,7 @@ def check_table(name: str, head: bytes) -> None:
 
 
 def check_text(name: str, head: bytes) -> None:
-    """Raise UnreadableCatalogue if a file begins like none in any encoding of text."""
+    """Raise UnreadableCatalogue if a file's beginning is no text in any encoding."""
     if is_likely_binary(head):
         _refuse(name, "a binary file of an unknown kind", _AS_CSV)
 

@@ -84,7 +84,7 @@ def _allowed(reference: re.Match[str]) -> str:
 def _find_encoding(head: bytes) -> str:
     """Return the encoding that the first bytes show, else the declared one, else UTF-8.
 
-    What declares UTF-16 and is written in single bytes, as some libraries do, is UTF-8.
+    A file that declares UTF-16 but is written in single bytes, as some libraries do, is UTF-8.
     """
     shown = next((name for start, name in _BY_START if head.startswith(start)), None)
     declared = _DECLARED.match(head)

@@ -27,7 +27,8 @@ def calibrate(
 ) -> Calibration | None:
     """Fit a curve to four fifths of the queries, and compare it with the labels of the others.
 
-    `queries` are positions in `vectors`. None where they are too few, or all pairs are alike.
+    `queries` are positions in `vectors` (products, size). None if they are too few, or if all pairs
+    are alike.
     """
     labelled = queries[labels.codes[queries] >= 0]
     drawn = draw(labelled, min(QUERIES, len(labelled)), seed=seed)

@@ -16,7 +16,7 @@ FEWEST: Final = 5  # products that UMAP needs
 
 
 def pca_map(vectors: FloatArray) -> tuple[Floats, float]:
-    """Project on the two axes of most variance; also return their share of all variance."""
+    """Project (n, size) on the two axes of most variance; also return their share of it all."""
     axes = fit_principal_axes(vectors)
     flat = (vectors - axes.mean) @ axes.directions[:2].T
     flat = np.pad(flat, ((0, 0), (0, 2 - flat.shape[1])))

@@ -44,7 +44,7 @@ class InMemory:
         mode: SearchMode | None = None,
         payloads: bool = True,
     ) -> list[Hit]:
-        """Return the nearest, best first. Filters, modes and payloads there are none."""
+        """Return the nearest, best first; filters, modes and payloads are ignored."""
         scores = self.vectors @ (vector / max(float(np.linalg.norm(vector)), 1e-12))
         scores[[self._place[it] for it in exclude if it in self._place]] = -np.inf
         many = min(limit, len(scores))
@@ -78,7 +78,7 @@ def trial_of(db: Database) -> Iterator[Trial]:
             migrate.migrate(copy)
             yield _filled(db, copy)
         finally:
-            copy.engine.dispose()
+            copy.close()
 
 
 def _filled(db: Database, copy: Database) -> Trial:

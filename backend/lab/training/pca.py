@@ -67,7 +67,7 @@ def draw_images(
 
 
 def embed_images(embedder: Embedder, sources: Sequence[ImageFile]) -> Iterator[FloatArray]:
-    """Embed images in chunks; those that cannot be read or decoded are left out."""
+    """Yield the vectors of images in chunks (n, size); images that cannot be used are left out."""
     limits = ImageLimits()
     with DecoderPool(1, limits=limits) as decoders:
         files = (source.read(limits.max_bytes) for source in sources)

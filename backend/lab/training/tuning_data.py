@@ -88,7 +88,10 @@ def prepare_data(
 
 
 def near_duplicates(features: FloatArray, others: FloatArray, threshold: float) -> Mask:
-    """Return which features have a cosine of at least `threshold` to one of the others."""
+    """Return, (n,), which features have a cosine of at least `threshold` to one of the others.
+
+    `features` (n, channels) and `others` (m, channels) have length 1.
+    """
     found = np.zeros(len(features), bool)
     for start in range(0, len(features) if len(others) else 0, 2000):
         block = slice(start, start + 2000)

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from backend import generations
+from backend.adaptation.name_alignment import AT_ONCE, Named, align, embed_sentences
 from backend.catalogue import image_vectors, word_alignments
 from backend.database.engine import Database
 from backend.database.models import Generation
@@ -42,7 +43,7 @@ def learn_words(
     NoGeneration, and NotTrainable when fewer than FEWEST products have a vector and a text.
     """
     recipe = recipe or WordRecipe()
-    generation, products, matrix = _read(db)
+    generation, products, matrix = read_described(db)
     held_out = np.array([fraction_of(product.sku) < HELD_OUT for product in products])
     learnt = np.flatnonzero(~held_out)
     described = _described(generation, products, matrix, learnt)
@@ -62,30 +63,50 @@ def learn_shipped(
     db: Database,
     encode: Callable[[Sequence[str]], FloatArray],
     *,
-    recipe: WordRecipe,
     report: Report | None = None,
 ) -> Path:
-    """Learn by sentences alone, from all products, and write the file that ships.
+    """Learn by sentences alone, from all products, in closed form; write the file that ships.
 
     The bag is left out, since the words of one catalogue are of little use to another. Raises what
     `learn_words` does.
     """
-    generation, products, matrix = _read(db)
-    described = _described(generation, products, matrix, np.arange(len(products)))
-    provenance = {"embedder": generation.embedder, "products": len(products), **asdict(recipe)}
-    alignment = learn(
-        described,
-        encode,
-        recipe=replace(recipe, most_words=0),
-        report=report,
-        provenance=provenance,
-    )
+    generation, products, matrix = read_described(db)
+    named = name_products(generation, products, matrix)
+    texts = len({text for kind in (named.names, *named.labels) for text in kind if text})
+    done = iter(range(AT_ONCE, texts + AT_ONCE, AT_ONCE))
+    tell = report or _keep_silent
+    sentences = embed_sentences(named, encode, lambda: tell(min(texts, next(done)), texts))
+    alignment = align(named, sentences, most_words=0)
     file = shipped_file(generation.fingerprint)
-    file.write_bytes(alignment.to_bytes())
+    file.write_bytes(replace(alignment, provenance=_provenance(generation, products)).to_bytes())
     return file
 
 
-def _read(db: Database) -> tuple[Generation, list[CatalogueProduct], FloatArray]:
+def name_products(
+    generation: Generation, products: Sequence[CatalogueProduct], vectors: FloatArray
+) -> Named:
+    """Return what `read_described` read as names and labels beside vectors."""
+    return Named(
+        names=[product.name for product in products],
+        labels=[[_label(product, fields) for product in products] for fields in LABELS],
+        vectors=vectors,
+        blocks=generations.blocks_of(generation) or (),
+    )
+
+
+def _provenance(generation: Generation, products: Sequence[CatalogueProduct]) -> dict[str, Any]:
+    return {
+        "embedder": generation.embedder,
+        "products": len(products),
+        "learnt": "in closed form, from names and labels by sentences alone",
+    }
+
+
+def _keep_silent(_done: int, _of: int) -> None:
+    """Report nothing."""
+
+
+def read_described(db: Database) -> tuple[Generation, list[CatalogueProduct], FloatArray]:
     """Return the products that have a vector and a text, and their vectors of length 1."""
     with db.read() as session:
         generation = generations.active(session)

@@ -38,7 +38,7 @@ def build(
     check_space(folder.parent)
     with engine_errors():
         shard = qe.EdgeShard.create(str(folder), _config(size, options, threads))
-        # Before the graph, which gets links for each value.
+        # Before the graph is built: it gets links for each value of an indexed field.
         index_fields(shard, schema, tokens=options.attribute_tokens)
     count = 0
     for page in pages:

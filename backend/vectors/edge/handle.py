@@ -22,21 +22,23 @@ class Handle:
         self.shard = open_shard(folder, size=size, schema=schema, tokens=tokens)
         self.indexed = has_graph(self.shard)
         self.writes = WriteCounter(folder.with_name(f"{folder.name}.written"))
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._ended = threading.Condition(self._lock)  # calls, of a shard that was replaced
         self._calls = 0
         self._replaced = False
 
     def enter(self) -> bool:
         """Begin a call. False if the shard was replaced in the meantime: then take the new one."""
-        with self._changed:
+        with self._lock:
             self._calls += not self._replaced
             return not self._replaced
 
     def leave(self) -> None:
         """End a call."""
-        with self._changed:
+        with self._lock:
             self._calls -= 1
-            self._changed.notify_all()
+            if self._replaced:
+                self._ended.notify_all()
 
     def close(self) -> None:
         """Close the shard at once; calls that are about to begin fail."""
@@ -46,9 +48,9 @@ class Handle:
 
     def retire(self) -> None:
         """Refuse new calls, wait for those under way, then close the shard and delete it."""
-        with self._changed:
+        with self._lock:
             self._replaced = True
-            self._changed.wait_for(lambda: not self._calls)
+            self._ended.wait_for(lambda: not self._calls)
         with suppress(IndexUnavailable):  # it is deleted anyway
             self.close()
         remove(self.folder)

@@ -29,10 +29,8 @@ from backend.vectors.edge.shard import ShardOptions, engine_points
 from backend.vectors.edge.store import EdgeStore
 from backend.vectors.points import (
     BATCH,
-    CANDIDATES,
     as_hits,
     batches_by_claim,
-    check_diversity,
     check_examples,
     check_patch,
     check_points,
@@ -168,23 +166,6 @@ class EdgeIndex(VectorIndex):
         )
         return [Hit(hit.id, cosine_of_best_score(hit.score), hit.payload) for hit in hits]
 
-    def diverse(
-        self,
-        vector: Vector,
-        *,
-        limit: int,
-        diversity: float,
-        where: Where | None = None,
-        exclude: Sequence[int] = (),
-    ) -> list[Hit]:
-        check_diversity(diversity)
-        query = qe.Mmr(
-            vector=unit_vector(vector, self.size).tolist(),
-            lambda_=1 - diversity,
-            candidates_limit=CANDIDATES * limit,
-        )
-        return self._search(query, where, exclude, limit=limit)
-
     def search_mode(self, where: Where | None = None) -> SearchMode:
         passing = self._filter(where)
         return choose(
@@ -224,13 +205,13 @@ class EdgeIndex(VectorIndex):
         return self._query(request)
 
     def _query(self, request: qe.QueryRequest) -> list[Hit]:
-        with self.store.using() as shard:
-            found = shard.query(request)
-        return as_hits(found)
+        return as_hits(self.store.query(request))
 
     def _filter(
         self, where: Where | None, exclude: Sequence[int] = (), *, first_only: bool = False
     ) -> qe.Filter | None:
+        if not (where or exclude or first_only):
+            return None
         check(where, self._schema)
         check_cost(where, self._schema, self._estimate_passing, tokens=self._tokens)
         return self._translate(where, exclude, first_only=first_only)

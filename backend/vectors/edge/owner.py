@@ -45,7 +45,7 @@ class Owner:
         self._announce(pid=os.getpid(), url=url, token=self._own_token)
 
     def leave(self) -> None:
-        """Announce that this process will soon stop being the owner, for whoever wants to be it."""
+        """Announce that this process soon stops being the owner: another one may wait for that."""
         if self.is_here:
             self._announce(**self._read() | {"leaving": True})
 

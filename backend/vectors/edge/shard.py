@@ -62,10 +62,11 @@ def engine_errors() -> Iterator[None]:
     except Exception as error:
         if type(error) is not Exception:
             raise
-        raise _translated(str(error)) from error
+        raise translated(str(error)) from error
 
 
-def _translated(message: str) -> LookalikeError:
+def translated(message: str) -> LookalikeError:
+    """Return the error that a message of the engine's means."""
     for part, kind, meaning in _MEANINGS:
         if part in message:
             return kind(f"{meaning} ({message})")

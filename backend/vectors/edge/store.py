@@ -35,7 +35,7 @@ from backend.vectors.edge.folders import (
     write_state,
 )
 from backend.vectors.edge.handle import Handle
-from backend.vectors.edge.shard import check_space, engine_errors
+from backend.vectors.edge.shard import check_space, engine_errors, translated
 
 log = structlog.get_logger(__name__)
 
@@ -77,6 +77,20 @@ class EdgeStore:
         try:
             with engine_errors():
                 yield handle.shard
+        finally:
+            handle.leave()
+
+    def query(self, request: qe.QueryRequest) -> list[qe.ScoredPoint]:
+        """Search the shard, as a call in `using` does, with less around it."""
+        handle = self._opened()
+        while not handle.enter():
+            handle = self._opened()
+        try:
+            return handle.shard.query(request)
+        except Exception as error:
+            if type(error) is not Exception:
+                raise
+            raise translated(str(error)) from error
         finally:
             handle.leave()
 
@@ -141,8 +155,8 @@ class EdgeStore:
         """Use the shard that was built in a folder, after copying to it what it lacks.
 
         Queries wait only while the engine loads the new shard, writers also during the last pass.
-        Returns `built` with the time of loading and the number of copied points. After an error
-        the old shard is still in use.
+        Returns `built` with the time of loading and the number of copied points. After an error,
+        such as IndexUnavailable, the old shard is still in use.
         """
         if not folder.is_dir():
             raise IndexUnavailable(f"no shard was built in {folder}")

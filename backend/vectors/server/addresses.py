@@ -110,7 +110,7 @@ def _hosts(name: str) -> Sequence[str]:
 
 
 def warn_about_plain_key(urls: str | None, api_key: str | None) -> None:
-    """Log one line if a key travels to another host without TLS."""
+    """Log one line if the key is sent to another host without TLS."""
     if not urls or not api_key:
         return
     for url in split(urls):

@@ -16,7 +16,7 @@ WRITE_SECONDS: Final = 60
 """Time limit of a write, which may have to wait for the server's optimizer."""
 
 OPTIONS: Final[dict[str, Any]] = {
-    # gRPC's own pauses grow to two minutes, and a server that is back would not be used so long.
+    # gRPC's own pauses grow to two minutes; for that time a server that is back would not be used.
     "grpc.initial_reconnect_backoff_ms": 100,
     "grpc.min_reconnect_backoff_ms": 1_000,  # also the time limit of one try to connect
     "grpc.max_reconnect_backoff_ms": 1_000,
@@ -33,7 +33,7 @@ def connect(address: Address, *, api_key: str | None, seconds: int) -> QdrantCli
     options = dict(OPTIONS)
     if address.is_tls and address.host != address.name:  # its certificate is made for the name
         options["grpc.ssl_target_name_override"] = address.name
-    # The client warns once for each process; `warn_about_plain_key` says it once, and where.
+    # `warn_about_plain_key` logs the same once, and names the setting.
     warnings.filterwarnings("ignore", "Api key is used with an insecure", UserWarning)
     return QdrantClient(
         url=address.url,

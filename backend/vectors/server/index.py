@@ -16,10 +16,8 @@ from backend.filters.check import check, check_facet
 from backend.vectors import CLAIM, Hit, Point, SearchMode, StoredPoint, Vector, VectorIndex
 from backend.vectors.points import (
     BATCH,
-    CANDIDATES,
     as_hits,
     batches_by_claim,
-    check_diversity,
     check_examples,
     check_patch,
     check_points,
@@ -178,23 +176,6 @@ class ServerIndex(VectorIndex):
         )
         hits = self._search(query, limit, where, exclude, score_threshold=0.0)
         return [Hit(hit.id, cosine_of_best_score(hit.score), hit.payload) for hit in hits]
-
-    def diverse(
-        self,
-        vector: Vector,
-        *,
-        limit: int,
-        diversity: float,
-        where: Where | None = None,
-        exclude: Sequence[int] = (),
-    ) -> list[Hit]:
-        check_diversity(diversity)
-        query = models.NearestQuery(
-            nearest=unit_vector(vector, self.size).tolist(),
-            mmr=models.Mmr(diversity=diversity, candidates_limit=CANDIDATES * limit),
-        )
-        self.collection.limits.check_limit(limit)  # the choice of all is not that of two halves
-        return self._search(query, limit, where, exclude)
 
     def search_mode(self, where: Where | None = None) -> SearchMode:
         """Choose by the filter alone, as if every point were in the graph: nothing is asked for it.

@@ -1,4 +1,4 @@
-"""The nodes of a Qdrant server or cluster: which one is asked, and when one is left alone."""
+"""The nodes of a Qdrant server or cluster: which one is asked, and when one is skipped."""
 
 from __future__ import annotations
 
@@ -94,9 +94,9 @@ class Node:
 class Nodes:
     """Calls one of the nodes, another one where it does not answer. Safe to share between threads.
 
-    A node that does not answer is left alone: calls go to the others, and where there are none they
-    fail at once. A thread tries until it answers again, so a node that is back is used also where
-    nobody has asked meanwhile.
+    A node that does not answer is skipped: calls go to the others, and fail at once if there are
+    none. A thread tries it until it answers again, so a node that is back is used even if no client
+    has asked meanwhile.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class Nodes:
         return self._nodes
 
     def states(self) -> dict[str, str | None]:
-        """Return {node: why it is left alone}, None for one that is not."""
+        """Return {node: why it is skipped}, None for one that is not."""
         return {node.name: self._outages.reason(node.name) for node in self._nodes}
 
     def problem(self) -> str | None:
@@ -212,7 +212,7 @@ class Nodes:
         return any(self._outages.reason(name) is None for name in others)
 
     def _note(self, node: Node, meaning: Meaning, details: str, collection: str) -> None:
-        """Note how a call to a node failed; have it watched if it is left alone from now on."""
+        """Note how a call to a node failed; if it is skipped now, start a thread that tries it."""
         if meaning not in UNANSWERED:
             self._outages.work(node.name)
             return

@@ -30,7 +30,7 @@ class Slots:
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        """Hold a place. Raises IndexUnavailable where there is none and nothing is answered."""
+        """Hold a place. Raises IndexUnavailable if no place is free and no call is answered."""
         if self._free is None:
             yield
             return

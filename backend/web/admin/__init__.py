@@ -1,4 +1,4 @@
-"""The operator's page: how the installation is, and what an operator does about it.
+"""The operator's page: the state of the installation, and an operator's actions.
 
 `sections` has the blueprint and what its pages share; `overview` is the first page. Views call the
 functions that the REST resources call. Reading order: `sections`, `wellbeing`, `overview`, then any

@@ -52,7 +52,7 @@ class FeedForm:
     @classmethod
     def of_fields(cls, sent: Mapping[str, str]) -> FeedForm:
         """Return the form that was sent."""
-        # An empty field says nothing, except for the delimiter: a tab is one.
+        # White space is stripped, except from the delimiter, which may be a tab.
         texts: dict[str, Any] = {
             name: value if name == "delimiter" else value.strip()
             for name in set(cls.__dataclass_fields__) - {"prune"}

@@ -1,4 +1,4 @@
-"""The generations with their gate numbers: promote one, go back, drop one."""
+"""The generations with the numbers of their checks: promote one, roll back, drop one."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ class RuleForm:
 
 
 def _number(text: str) -> Any:
-    """Return a number as JSON has it; what is none stays a text, which the model refuses."""
+    """Return a text as a number; what is no number stays a text, which the model refuses."""
     if INTEGER.fullmatch(text):
         return int(text)
     return float(text) if NUMBER.fullmatch(text) else text

@@ -1,4 +1,4 @@
-"""What lists are shaped by: the rules of merchandisers with what is wrong with them, placements."""
+"""The rules of merchandisers with their problems, and the placements."""
 
 from __future__ import annotations
 

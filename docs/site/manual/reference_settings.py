@@ -18,7 +18,7 @@ HEAD: Final = """\
 # Settings
 
 A setting is an environment variable, or a line in a file `.env` in the working directory. The
-variable wins. Without any setting, all runs embedded in one process.
+variable wins. Without any setting, everything runs in one process, without servers.
 
 """
 _SECTION: Final = re.compile(r"\s*# --- (.+) ---$")

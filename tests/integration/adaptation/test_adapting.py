@@ -16,7 +16,7 @@ from support.shop import Shop
 from backend import generations, jobs
 from backend import reindex as reindexing
 from backend.adaptation import adapt
-from backend.catalogue import image_vectors
+from backend.catalogue import image_vectors, word_alignments
 from backend.database.engine import Database
 from backend.database.models import (
     ACTIVE,
@@ -30,6 +30,7 @@ from backend.database.models import (
 )
 from backend.embedders import FloatArray, KeepsFeatures
 from backend.embedders.kept_features import COLOUR, SIZE
+from backend.embedders.words import Alignment
 from backend.generations.states import insert as insert_generation
 from backend.indexing import kept_features
 from backend.reindex import ReindexPlan
@@ -132,6 +133,13 @@ def test_a_complete_index_is_adapted_without_opening_an_image(known_shop: KnownS
     with known_shop.db.read() as session:
         stored = image_vectors.load(session, after.fingerprint, [f"{0:064x}"])
     assert np.allclose(stored[f"{0:064x}"], embedder.project(features)[0], atol=2e-3)
+    # no product has a name: what ships is moved to the vectors of the new statistics
+    with known_shop.db.read() as session:
+        moved = word_alignments.load(session, after.fingerprint)
+    assert moved is not None
+    alignment = Alignment.from_bytes(moved)
+    assert (alignment.words, alignment.size) == ((), after.size)
+    assert set(alignment.lengths) == {"look", "colour"}
     # what there is cannot be made better by the same data: no other index is built
     again = known_shop.adapt(adapt="only")
     assert again["adaptation"]["embedder"] is None

@@ -97,6 +97,45 @@ def test_an_unknown_attribute_is_named_with_the_nearest_where_it_is_asked_for(
     assert ask(wardrobe, "attributes.fit=slim&check_attributes=true").status_code == 200
 
 
+LISTS = {
+    "similar": ("GET", "/v1/products/0001/similar", {}),
+    "body": ("POST", "/v1/similar", {"sku": "0001"}),
+    "batch": ("POST", "/v1/similar:batch", {"skus": ["0001", "0002"]}),
+    "recommendations": ("POST", "/v1/recommendations", {"positive": [{"sku": "0001"}]}),
+}
+
+
+def ask_list(shop: Shop, name: str, attribute: str) -> Any:
+    method, path, body = LISTS[name]
+    if method == "GET":
+        return shop.client.get(f"{path}?attributes.{attribute}=slim")
+    return shop.client.post(path, json={**body, "filter": {f"attributes.{attribute}": "slim"}})
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_short_list_names_an_attribute_that_no_product_has(wardrobe: Shop, name: str) -> None:
+    answer = ask_list(wardrobe, name, "Fitt").json
+    [unknown] = answer["meta"]["unknown_attributes"]
+    assert unknown == {"attribute": "attributes.Fitt", "nearest": ["attributes.fit"]}
+    assert "unknown_attributes" not in ask_list(wardrobe, name, "fit").json["meta"]
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_server_can_be_set_to_refuse_such_filters(wardrobe: Shop, name: str) -> None:
+    settings = wardrobe.services.settings
+    with pytest.MonkeyPatch.context() as patch:
+        changed = settings.model_copy(update={"check_attributes": True})
+        patch.setattr(wardrobe.services, "settings", changed)
+        refused = [ask_list(wardrobe, name, "fut") for _ in range(2)]
+        assert [it.status_code for it in refused] == [422, 422]
+        assert {it.json["errors"][0]["code"] for it in refused} == {"unknown-attribute"}
+        assert ask_list(wardrobe, name, "fit").status_code == 200
+        allowed = wardrobe.client.get(
+            "/v1/products/0001/similar?attributes.fut=slim&check_attributes=false"
+        )
+        assert allowed.status_code == 200
+
+
 def test_the_filter_of_a_body_is_checked_too(wardrobe: Shop) -> None:
     body = {"sku": "0001", "filter": {"attributes.xyz": 1}}
     refused = wardrobe.client.post("/v1/similar?check_attributes=true", json=body)

@@ -25,8 +25,9 @@ def ask(shop: Shop, **body: Any) -> Any:
         {"filter": {"gender": ["Women", "Men"], "year": {"gte": 2011}}},
         {"exclude": ["0002", "unknown"], "fields": ["price"]},
         {"min_score": 0.9, "fields": ["images"]},
+        {"explain": True, "limit": 2, "filter": {"year": {"gte": 2011}}, "restrict": ["gender"]},
     ],
-    ids=["plain", "limit", "filter", "exclude", "least-score"],
+    ids=["plain", "limit", "filter", "exclude", "least-score", "explained"],
 )
 def test_each_answer_is_that_of_a_single_request(wardrobe: Shop, options: dict[str, Any]) -> None:
     answer = ask(wardrobe, skus=SKUS, **options)
@@ -38,6 +39,9 @@ def test_each_answer_is_that_of_a_single_request(wardrobe: Shop, options: dict[s
         assert item["items"] == single["items"]
         assert item["query_state"] == single["meta"]["query_state"]
         assert item["index_lags"] == single["meta"]["index_lags"]
+        for name in ("rules", "left_out"):
+            assert item.get(name) == single["meta"].get(name)
+            assert (name in item) == bool(options.get("explain"))
         assert answer["generation"] == single["generation"]
         assert answer["meta"]["search_mode"] == single["meta"]["search_mode"]
 

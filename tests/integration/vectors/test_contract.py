@@ -182,7 +182,6 @@ def test_an_empty_index_answers_with_nothing(index: VectorIndex) -> None:
     index.ping()
     assert index.nearest(direction(1), limit=3) == []
     assert index.recommend([direction(1)], limit=3) == []
-    assert index.diverse(direction(1), limit=3, diversity=0.5) == []
     assert index.facet("gender") == []
     assert index.count() == 0
     assert list(index.claims()) == []
@@ -308,8 +307,6 @@ def test_a_bad_query_is_refused(shop: VectorIndex, bad: Vector) -> None:
     with pytest.raises(InvalidVector):
         shop.nearest(bad, limit=1)
     with pytest.raises(InvalidVector):
-        shop.diverse(bad, limit=1, diversity=0.5)
-    with pytest.raises(InvalidVector):
         shop.recommend([direction(1)], [bad], limit=1)
 
 
@@ -406,7 +403,6 @@ def test_excluded_ids_are_left_out_of_every_kind_of_neighbours(shop: VectorIndex
     where = {"gender": Condition(any_of=("Women", "Men"))}
     options: dict[str, Any] = {"limit": 10, "where": where, "exclude": [2, 99]}
     assert ids(shop.nearest(direction(2), **options)) == {1, 3}
-    assert ids(shop.diverse(direction(2), diversity=0.3, **options)) == {1, 3}
     assert ids(shop.recommend([direction(2), direction(1)], **options)) == {1, 3}
     assert ids(shop.nearest(direction(2), limit=10, exclude=range(2, 10))) == {1}
 
@@ -490,7 +486,6 @@ def test_a_wrong_filter_is_refused_wherever_one_is_taken(
     for ask in (
         lambda: shop.nearest(direction(1), limit=1, where=where),
         lambda: shop.recommend([direction(1)], limit=1, where=where),
-        lambda: shop.diverse(direction(1), limit=1, diversity=0.5, where=where),
         lambda: shop.facet("gender", where=where),
         lambda: shop.count(where),
     ):
@@ -567,25 +562,6 @@ def test_what_is_closer_to_a_negative_example_is_not_recommended(index: VectorIn
 def test_a_recommendation_without_a_positive_example_is_refused(shop: VectorIndex) -> None:
     with pytest.raises(InvalidVector):
         shop.recommend([], [direction(1)], limit=5)
-
-
-@pytest.mark.parametrize("diversity", [0, 0.3, 0.7, 1])
-@pytest.mark.parametrize("where", FILTERS.values(), ids=FILTERS)
-def test_diverse_neighbours_are_chosen_by_maximal_marginal_relevance(
-    crowd: Any, where: Any, diversity: float
-) -> None:
-    index, oracle = crowd
-    options: dict[str, Any] = {"limit": 8, "diversity": diversity, "where": where, "exclude": [5]}
-    found = index.diverse(direction(1000), **options)
-    assert_same_hits(found, oracle.diverse(direction(1000), **options))
-    nearest = index.nearest(direction(1000), limit=8, where=where, exclude=[5])
-    assert (found == nearest) == (diversity == 0)
-
-
-@pytest.mark.parametrize("diversity", [-0.1, 1.1, float("nan")])
-def test_a_diversity_outside_zero_to_one_is_refused(shop: VectorIndex, diversity: float) -> None:
-    with pytest.raises(ValueError, match="diversity"):
-        shop.diverse(direction(1), limit=5, diversity=diversity)
 
 
 # --- reading back ---------------------------------------------------------------------------

@@ -114,7 +114,6 @@ def test_int8_is_searched_with_the_oversampling_that_is_allowed(
         ),
         (lambda index: index.facet("gender", limit=3), "search_allow_exact"),
         (lambda index: index.facet("gender"), "max_query_limit"),
-        (lambda index: index.diverse(direction(1), limit=4, diversity=0.5), "max_query_limit"),
     ],
 )
 def test_what_cannot_be_kept_to_names_the_setting(

@@ -1,4 +1,4 @@
-"""Which node of a server is asked: silent ones are left alone, and one that is back is used."""
+"""Which node of a server is asked: silent ones are skipped, and one that is back is used."""
 
 from __future__ import annotations
 

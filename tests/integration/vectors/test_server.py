@@ -246,7 +246,7 @@ def test_a_graph_is_searched_as_its_filter_and_quantization_need(wire: Wire) -> 
         index.nearest(ONES, limit=1, mode=mode)
     index.nearest(ONES, limit=1, exact=True)
     int8 = an_index(wire, quantization="int8")
-    int8.diverse(ONES, limit=1, diversity=0.5)
+    int8.nearest(ONES, limit=1)
     *ours, quantized = (it.params for it in seen(wire, pb.QueryPoints))
     assert [it.acorn.enable for it in ours] == [False, True, False, False]
     assert [it.exact for it in ours] == [False, False, True, True]

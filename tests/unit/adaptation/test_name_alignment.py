@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from backend.adaptation.name_alignment import FEWEST_NAMES, Named, learn_words
+from backend.adaptation.learning_words import FEWEST_NAMES, learn_words
+from backend.adaptation.name_alignment import Named, align, embed_sentences, move
 from backend.embedders import Block, FloatArray
 from backend.embedders.words import Alignment
 
@@ -71,3 +73,34 @@ def test_what_is_as_good_already_stays() -> None:
 
 def test_few_names_teach_nothing() -> None:
     assert learn_words(named(count=FEWEST_NAMES - 1), None) is None
+
+
+def test_without_words_the_sentences_alone_are_read() -> None:
+    shop = named()
+    sentences = {text: numbers_of(text) for text in {*shop.names, *shop.labels[0]} if text}
+    alignment = align(shop, sentences, most_words=0)
+    assert (alignment.words, alignment.reads_sentences) == ((), True)
+    scores = alignment.project(sentences["thing7"][None], ["thing7"])[0] @ shop.vectors.T
+    assert {int(row) // 20 for row in np.argsort(-scores)[:10]} == {7}
+
+
+def numbers_of(text: str) -> FloatArray:
+    """Stand in for a text model that tells brands and things apart: (40,)."""
+    found = np.zeros(40, np.float32)
+    for word in text.split():
+        found[(BRANDS + THINGS).index(word)] = 1
+    return found / np.linalg.norm(found)
+
+
+def test_what_is_moved_to_other_vectors_scores_as_before() -> None:
+    before = named()
+    turn = np.random.default_rng(1).normal(size=(32, 32)).astype(np.float32)
+    after = replace(before, vectors=before.vectors @ turn, blocks=(Block("look", 0, 32),))
+    alignment = align(before, embed_sentences(before, None))
+    moved = move(alignment, before.vectors, after)
+    asked = ["brand3 thing7", "thing2"]
+    none = np.empty((2, 0), np.float32)
+    old = alignment.project(none, asked) @ before.vectors.T
+    new = moved.project(none, asked) @ after.vectors.T
+    assert all(np.corrcoef(one, other)[0, 1] > 0.99 for one, other in zip(old, new, strict=True))
+    assert set(moved.lengths) == {"look"}

@@ -1,0 +1,164 @@
+"""The threads that run the app, the requests that wait for one, and those that take turns.
+
+Python runs one thread at a time. Where several threads answer short reads at once, they only take
+the interpreter from each other: each statement of SQLite gives it back for a moment, row by row.
+So short reads take turns: one runs, and the thread that ends goes on with the next one. What takes
+long loses its turn, and the next read runs beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any, Final, Generic, TypeAlias, TypeVar
+
+from backend.api.problems import RequestError
+
+Answer = TypeVar("Answer")
+
+Environ: TypeAlias = dict[str, Any]
+
+LONG_SECONDS: Final = 0.05
+"""How long a request may take before others no longer wait for their turn: twenty short reads."""
+
+
+@dataclass(slots=True, eq=False)
+class _Job(Generic[Answer]):
+    """One request, and the future in which the event loop waits for its answer."""
+
+    environ: Environ
+    future: asyncio.Future[Answer]
+    loop: asyncio.AbstractEventLoop
+    number: int
+    in_turn: bool
+    began: float = 0.0
+
+
+class RequestThreads(Generic[Answer]):
+    """A fixed number of threads that call `run` for each request; started when needed.
+
+    At most `waiting` requests wait for a thread. `start` is called in the event loop; what it
+    decides, and what threads take next, happens under a lock that nobody holds for long.
+    """
+
+    def __init__(
+        self, run: Callable[[Environ], Answer], threads: int, *, waiting: int, name: str
+    ) -> None:
+        self._run = run
+        self._name = name
+        self._threads = threads
+        self._waiting = waiting
+        self.begun = 0  # requests that run or wait; changed in the event loop alone
+        self._lock = threading.Lock()
+        self._started = 0  # threads
+        self._idle = 0  # threads that wait in `_handed`
+        self._handed: SimpleQueue[_Job[Answer]] = SimpleQueue()
+        self._free: deque[_Job[Answer]] = deque()  # may run beside all others
+        self._in_turn: deque[_Job[Answer]] = deque()
+        self._turn: _Job[Answer] | None = None  # the one whose turn it is
+        self._numbers = 0
+        self._watch: asyncio.TimerHandle | None = None
+
+    async def run(self, environ: Environ, *, in_turn: bool = False) -> Answer:
+        """Answer a request in a thread, one `in_turn` only when it is its turn.
+
+        Raises the 503 where too many requests wait, and where the server stops meanwhile.
+        """
+        if self.begun >= self._threads + self._waiting:
+            detail = f"{self._waiting} requests are waiting already"
+            raise RequestError(503, "server-busy", detail, headers={"Retry-After": "1"})
+        self.begun += 1
+        loop = asyncio.get_running_loop()
+        self._numbers += 1
+        job = _Job(environ, loop.create_future(), loop, self._numbers, in_turn)
+        self._add(job)
+        try:
+            answer: Answer = await job.future
+        except asyncio.CancelledError:
+            detail = "the server is stopping, and this request took too long"
+            raise RequestError(
+                503, "server-stopping", detail, headers={"Retry-After": "5"}
+            ) from None
+        return answer
+
+    def _add(self, job: _Job[Answer]) -> None:
+        with self._lock:
+            (self._in_turn if job.in_turn else self._free).append(job)
+            self._hand_out()
+            is_watched = self._watch is not None or not self._in_turn
+        if not is_watched:
+            self._watch = job.loop.call_later(LONG_SECONDS, self._look, job.loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Take its turn from a request that takes long; called while others wait for theirs."""
+        self._watch = None
+        with self._lock:
+            if self._turn is not None and time.monotonic() - self._turn.began >= LONG_SECONDS:
+                self._turn = None
+            self._hand_out()
+            is_over = not self._in_turn
+        if not is_over:
+            self._watch = loop.call_later(LONG_SECONDS, self._look, loop)
+
+    def _hand_out(self) -> None:
+        """Give what may run to threads without work; the lock is held."""
+        while self._idle or self._started < self._threads:
+            job = self._take()
+            if job is None:
+                return
+            if self._idle:
+                self._idle -= 1
+            else:
+                self._started += 1
+                name = f"{self._name}_{self._started}"
+                threading.Thread(target=self._work, name=name, daemon=True).start()
+            self._handed.put(job)
+
+    def _take(self) -> _Job[Answer] | None:
+        """Take the oldest request that may run, None without one; the lock is held."""
+        free, waiting = self._free, self._in_turn
+        if waiting and self._turn is None and not (free and free[0].number < waiting[0].number):
+            self._turn = job = waiting.popleft()
+            job.began = time.monotonic()
+            return job
+        return free.popleft() if free else None
+
+    def _work(self) -> None:
+        """Answer requests until the process ends."""
+        while True:
+            job: _Job[Answer] | None = self._handed.get()
+            while job is not None:
+                self._answer(job)
+                with self._lock:
+                    if self._turn is job:
+                        self._turn = None
+                    job = self._take()
+                    self._idle += job is None
+
+    def _answer(self, job: _Job[Answer]) -> None:
+        try:
+            answer = self._run(job.environ)
+        except BaseException as error:  # noqa: BLE001  # the event loop raises it
+            self._tell(job, self._fail, error)
+        else:
+            self._tell(job, self._succeed, answer)
+
+    def _tell(self, job: _Job[Answer], how: Callable[..., None], what: object) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits
+            job.loop.call_soon_threadsafe(how, job, what)
+
+    def _succeed(self, job: _Job[Answer], answer: Answer) -> None:
+        self.begun -= 1
+        if not job.future.done():  # its client may have given it up
+            job.future.set_result(answer)
+
+    def _fail(self, job: _Job[Answer], error: BaseException) -> None:
+        self.begun -= 1
+        if not job.future.done():
+            job.future.set_exception(error)
