@@ -34,11 +34,11 @@ from backend.api.schemas.similar_items import (
     shows_images,
 )
 from backend.api.scopes import requires_scope
+from backend.api.shopper import check_shopper
 from backend.api.splitting import NO_SPLIT, ShopperSplit, split_of, tried_generation
 from backend.database.models import Generation, utcnow
 from backend.database.reader import Reader
 from backend.events.answers import ListName
-from backend.events.record import MOST_TEXT
 from backend.recommendations import examples
 from backend.recommendations.examples import NONE_NAMED, Resolved
 from backend.recommendations.history import History, history_of
@@ -100,7 +100,7 @@ def recommend() -> Json:
 @requires_scope(Scope.READ)
 def recommend_to_user(user: str) -> Json:
     """Recommend products to a shopper."""
-    user = user[:MOST_TEXT]
+    user = check_shopper(user)
     read, split = _read_asked(user)
     body = RecommendationBody(user=user, strategy=read.strategy, leave_out=read.leave_out)
     return recommend_by(body, read.query, read.fields, read.cursor, split=split)
