@@ -1,4 +1,4 @@
-"""The API as a process: its settings, its services, and the worker thread of the embedded mode.
+"""The API as a process: its settings, its services, and the worker thread if it is embedded.
 
 An embedded index has one owner, so there is exactly one API process then, with threads. If Celery
 and a Qdrant server do the work, there may be several processes. Nothing is opened, and no thread is

@@ -11,7 +11,7 @@ import base64
 import json
 import uuid
 from collections.abc import Callable
-from typing import Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 import numpy as np
 import structlog
@@ -21,6 +21,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from structlog.contextvars import get_contextvars
 
+from backend.embedders.regions import FoundRegion
 from backend.errors import EmbedderBusy, LookalikeError
 from backend.outages import Outages
 from backend.search.query_image import EmbeddedQuery
@@ -108,10 +109,9 @@ class Replies:
             found = embed(base64.b64decode(image), spec)
         except LookalikeError as error:
             log.warning("cannot embed an image", code=error.code, error=error.message)
-            answer: dict[str, str | None] = {"error": error.code}
+            answer: dict[str, Any] = {"error": error.code}
         else:
-            raw = base64.b64encode(found.vector.astype("<f4").tobytes()).decode()
-            answer = {"vector": raw, "fingerprint": found.fingerprint, "kind": found.kind}
+            answer = _write(found)
         with self._redis.pipeline() as pipeline:
             pipeline.lpush(reply_to, json.dumps(answer))
             pipeline.pexpire(reply_to, self._keep_ms)
@@ -128,11 +128,31 @@ def _connect(settings: Settings) -> Redis:
     )
 
 
+def _write(found: EmbeddedQuery) -> dict[str, Any]:
+    return {
+        "vector": base64.b64encode(found.vector.astype("<f4").tobytes()).decode(),
+        "fingerprint": found.fingerprint,
+        "kind": found.kind,
+        "regions": found.regions,
+    }
+
+
 def _read(answer: bytes) -> EmbeddedQuery:
     document = json.loads(answer)
     if "error" in document:
         cause = document["error"]
         raise EmbedderBusy(f"a worker cannot embed the image: {cause}", cause=cause)
     vector = np.frombuffer(base64.b64decode(document["vector"]), dtype="<f4")
-    fingerprint, kind = str(document["fingerprint"]), document.get("kind")
-    return EmbeddedQuery(vector.astype(np.float32), fingerprint, kind)
+    regions = document.get("regions")  # a worker of an earlier release knows of none
+    return EmbeddedQuery(
+        vector=vector.astype(np.float32),
+        fingerprint=str(document["fingerprint"]),
+        kind=document.get("kind"),
+        regions=None if regions is None else [_read_region(each) for each in regions],
+    )
+
+
+def _read_region(written: list[Any]) -> FoundRegion:
+    box, score, kind = written
+    left, top, right, bottom = box
+    return FoundRegion((left, top, right, bottom), score, kind)

@@ -30,10 +30,10 @@ from backend.api.schemas.similar_items import (
     shows_images,
 )
 from backend.api.scopes import requires_scope
+from backend.api.shopper import check_shopper
 from backend.api.splitting import NO_SPLIT, ShopperSplit, split_of, tried_generation
 from backend.database.models import Generation, utcnow
 from backend.events.answers import ListName
-from backend.events.record import MOST_TEXT
 from backend.recommendations import examples
 from backend.recommendations.examples import NONE_NAMED, Resolved
 from backend.recommendations.history import History, history_of
@@ -96,7 +96,7 @@ def recommend_to_user(user: str) -> Json:
     strategy = reader.choice("strategy", list(Strategy), default=Strategy.CLUSTERS)
     leave_out = reader.choice("leave_out", list(LeaveOut), default=LeaveOut.BOUGHT)
     cursor = reader.text("cursor")
-    body = RecommendationBody(user=user[:MOST_TEXT], strategy=strategy, leave_out=leave_out)
+    body = RecommendationBody(user=check_shopper(user), strategy=strategy, leave_out=leave_out)
     split = split_of(reader.text("placement"), body.user)
     query, fields = read_query(reader, filterable(), scored=False, place=lambda _: split.placement)
     return recommend_by(body, query, fields, cursor, split=split)

@@ -48,6 +48,7 @@ from backend.catalogue import skus
 from backend.database.models import Generation
 from backend.errors import LookalikeError
 from backend.search.query import Answer, Query
+from backend.search.query_image import EmbeddedQuery
 from backend.vectors import Vector
 from backend.vectors.image_points import MOST_IMAGES
 
@@ -289,17 +290,19 @@ def by_image(data: bytes, query: Query, fields: list[str], *, asker: Asker = NOB
     Raises as `to_image` does, and RequestError where too many images are being worked on.
     """
     _check_alone(query)
-    found, kinds = services(), list[str | None]()
+    found, seen = services(), list[EmbeddedQuery]()
 
     def encode(generation: Generation, image: bytes) -> Vector:
         with image_slot():
             embedded = found.query_encoder.embed_image(generation, image, query.box)
-        kinds.append(embedded.kind)
+        seen.append(embedded)
         return embedded.vector
 
     answer = found.similar.to_image(encode, data, query)
-    if kinds[-1] is not None:
-        answer.meta["image_kind"] = kinds[-1]
+    if seen[-1].kind is not None:
+        answer.meta["image_kind"] = seen[-1].kind
+    if seen[-1].regions is not None and query.box is None:
+        answer.meta["regions"] = [region._asdict() for region in seen[-1].regions]
     return _written(answer, query, fields, asker=_active_only(asker))
 
 

@@ -52,7 +52,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    epilog="Settings are read from the environment (`LOOKALIKE_…`) and `.env`; see the README.",
+    epilog="Settings: environment variables (`LOOKALIKE_…`) or `.env`; see `.env.example`.",
 )
 app.command("demo")(demo.demo)
 app.command("import")(catalogue.import_)

@@ -1,4 +1,4 @@
-"""`lookalike backup` and `lookalike restore`, for the embedded mode."""
+"""`lookalike backup` and `lookalike restore`, for an embedded installation."""
 
 from __future__ import annotations
 

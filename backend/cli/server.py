@@ -15,7 +15,7 @@ def serve(
         int | None, typer.Option(min=0, max=65535, help="The port [LOOKALIKE_PORT].")
     ] = None,
 ) -> None:
-    """Serve the REST API. In the embedded mode, the same process indexes the products.
+    """Serve the REST API. In an embedded installation, the same process indexes the products.
 
     The OpenAPI document is at `/openapi.json`, the documentation at `/docs`.
     """

@@ -7,10 +7,10 @@ stores the spec, so it holds every option that changes the vector.
 - convolutional networks: `efficientnet_lite` and `torchvision_cnn` (with `cnn`), `tuned` (with
   `checkpoint`, `fusion`), `autoencoder_code`
 - `lookalike_blocks`: blocks for look and colour, made from features that are kept (with
-  `kept_features`, `block_statistics`, `foreground_colours`, `photographs`)
+  `kept_features`, `block_statistics`, `foreground_colours`, `photographs`, `regions`)
 - the same as torch has them, traced: `efficientnet_lite_model`, `torchvision_models`,
   `cnn_tracing`, `tuned_tracing`, `stacked_tracing` (with `backbones`, `split_network`),
-  `autoencoder`, `traced`
+  `region_head`, `autoencoder`, `traced`
 - other networks, run as they are: `timm_model`, `open_clip_model` (with `untraced_network`)
 - `engines`: which engine runs a traced network
   - OpenVINO: `exports`, `openvino_export`, `openvino_network`; they run without torch
@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 from urllib.parse import parse_qsl
 
 import numpy as np
@@ -37,6 +37,9 @@ import numpy.typing as npt
 from PIL.Image import Image
 
 from backend.errors import UnknownEmbedder
+
+if TYPE_CHECKING:
+    from backend.embedders.regions import FoundRegion
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 
@@ -84,12 +87,20 @@ PHOTOGRAPH: Final = "photograph"
 """What kind of image a query is."""
 
 
+class QueryImage(NamedTuple):
+    """What an embedder made of a query image."""
+
+    vector: FloatArray  # (size,)
+    kind: str  # CATALOGUE or PHOTOGRAPH
+    regions: Sequence[FoundRegion] = ()  # the surest first, a few at most
+
+
 @runtime_checkable
 class TellsPhotographs(Embedder, Protocol):
     """An embedder that treats a person's photograph otherwise than a catalogue image."""
 
-    def embed_query(self, image: Image) -> tuple[FloatArray, str]:
-        """Return the vector of a query image, (size,), and CATALOGUE or PHOTOGRAPH."""
+    def embed_query(self, image: Image) -> QueryImage:
+        """Embed a query image, tell what kind it is, and find its regions."""
         ...
 
 

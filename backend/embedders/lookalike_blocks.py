@@ -14,14 +14,15 @@ from urllib.parse import parse_qsl
 
 from PIL.Image import Image
 
-from backend.embedders import CATALOGUE, PHOTOGRAPH, Compute, FloatArray, register
+from backend.embedders import CATALOGUE, PHOTOGRAPH, Compute, FloatArray, QueryImage, register
 from backend.embedders.block_statistics import BlockStatistics
 from backend.embedders.checkpoint import Checkpoint
 from backend.embedders.engines import NetworkPlan, open_network
 from backend.embedders.fingerprints import fingerprint
-from backend.embedders.kept_features import COLOUR_RECIPE, KeptFeatures
+from backend.embedders.kept_features import COLOUR_RECIPE, LAST, TEXTURES, KeptFeatures
 from backend.embedders.photographs import CLASSES, shipped_head
 from backend.embedders.pixels import Pixels, to_pixels
+from backend.embedders.regions import find_regions
 from backend.embedders.tuned import SHIPPED as TUNED
 from backend.embedders.tuned import files_of_backbone
 from backend.errors import UnknownEmbedder, WeightsUnavailable
@@ -29,7 +30,11 @@ from backend.errors import UnknownEmbedder, WeightsUnavailable
 NAME: Final = "lookalike-blocks"
 DATA: Final = Path(__file__).parent / "data"
 REDUCTION: Final = DATA / "lookalike-blocks.npz"
+REGIONS: Final = DATA / "lookalike-blocks-regions.npz"
 STATISTICS: Final = DATA / "lookalike-blocks-statistics.npz"
+
+POOLED: Final = 3 * LAST + TEXTURES
+"""Numbers of the network that features are made from; those of regions follow."""
 
 
 @register(NAME)
@@ -95,8 +100,8 @@ class BlocksEmbedder:
         backbone = files_of_backbone(self._checkpoint.backbone)
         plan = NetworkPlan(
             maker="backend.embedders.stacked_tracing:make",
-            options={"path": str(TUNED)},
-            files=(TUNED, *backbone),
+            options={"path": str(TUNED), "regions": str(REGIONS)},
+            files=(TUNED, REGIONS, *backbone),
         )
         opened = open_network(plan, compute)
         self._network = opened.run
@@ -121,21 +126,30 @@ class BlocksEmbedder:
         """Return the features that are kept of images, rounded to float16, (n, 960)."""
         return self._extract(to_pixels(images, self.input_size))
 
-    def embed_query(self, image: Image) -> tuple[FloatArray, str]:
-        """Return the vector of a query image, (size,), and what kind of image it is.
+    def embed_query(self, image: Image) -> QueryImage:
+        """Embed a query image, tell what kind it is, and find its regions, in one pass.
 
         A photograph's look is moved towards the shop's products of its class.
         """
         pixels = to_pixels([image], self.input_size)
-        features = self._extract(pixels)
-        vectors = self.project(features)
+        computed = self._network(pixels)
+        features = self._reduce(computed, pixels)
+        found = QueryImage(
+            vector=self.project(features)[0],
+            kind=CATALOGUE,
+            regions=find_regions(computed[0, POOLED:], self.input_size),
+        )
         if not self._head.are_photographs(pixels, features)[0]:
-            return vectors[0], CATALOGUE
+            return found
         shares = self._head.shares(features)[:, :CLASSES]
-        return self.statistics.move_to_class(vectors, shares)[0], PHOTOGRAPH
+        (moved,) = self.statistics.move_to_class(found.vector[None], shares)
+        return found._replace(vector=moved, kind=PHOTOGRAPH)
 
     def _extract(self, pixels: Pixels) -> FloatArray:
-        return self._reduction.reduce(self._network(pixels), pixels, self._checkpoint)
+        return self._reduce(self._network(pixels), pixels)
+
+    def _reduce(self, computed: FloatArray, pixels: Pixels) -> FloatArray:
+        return self._reduction.reduce(computed[:, :POOLED], pixels, self._checkpoint)
 
     def project(self, features: FloatArray) -> FloatArray:
         """Turn kept features into vectors, (n, size) float32, L2-normalised."""

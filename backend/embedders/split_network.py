@@ -45,6 +45,19 @@ def split_before(graph: fx.GraphModule, layer: str) -> tuple[fx.GraphModule, fx.
     return _part(graph, before, {}, crossing[0]), _tail(graph, after, crossing[0])
 
 
+def also_output(graph: fx.GraphModule, layer: str) -> None:
+    """Let a graph return two maps: the one that the first layer within `layer` takes, and its own.
+
+    Raises UnknownEmbedder where there is no such layer.
+    """
+    first = next((node for node in graph.graph.nodes if _is_within(node, layer)), None)
+    if first is None:
+        raise UnknownEmbedder(f"the network has no layer {layer!r}")
+    (output,) = (node for node in graph.graph.nodes if node.op == "output")
+    output.args = ((first.args[0], output.args[0]),)
+    graph.recompile()
+
+
 def _is_within(node: fx.Node, layer: str) -> bool:
     return node.op == "call_module" and f"{node.target}.".startswith(f"{layer}.")
 

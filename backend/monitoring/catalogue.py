@@ -172,8 +172,8 @@ def _read_arms(session: Session, *, since: int) -> Metric:
     """Return what became of the lists of placements and of arms of experiments."""
     metric = GaugeMetricFamily(
         "lookalike_placement_acts",
-        "The same for lists that name a placement or that an experiment has split: the "
-        f"{MOST_ARMS} of these that listed most.",
+        "As lookalike_recommendation_acts, by placement and arm of an experiment: the "
+        f"{MOST_ARMS} that listed most.",
         labels=("list", "placement", "experiment", "arm", "act"),
     )
     columns = (ListedArm.list_name, ListedArm.placement, ListedArm.experiment, ListedArm.arm)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from PIL import Image
@@ -13,6 +13,7 @@ from backend.database.models import Generation
 from backend.embedders import Embedder, TellsPhotographs
 from backend.embedders.control import check_works
 from backend.embedders.loaded import LoadedEmbedders
+from backend.embedders.regions import FoundRegion
 from backend.errors import EmbedderBusy
 from backend.generations import EmbedderIdentity, check_fingerprint
 from backend.images.box import Box
@@ -42,6 +43,7 @@ class EmbeddedQuery(NamedTuple):
     vector: Vector  # (size,) float32, L2-normalised
     fingerprint: str  # of the embedder
     kind: str | None = None  # catalogue, photograph; None: the embedder does not tell them apart
+    regions: Sequence[FoundRegion] | None = None  # the surest first; None: the embedder finds none
 
 
 class QueryEncoder(Protocol):
@@ -176,8 +178,8 @@ def _embed(embedder: Embedder, image: Image.Image) -> EmbeddedQuery:
     """Embed one image. Raises EmbedderFailed if the embedder fails for any other image, too."""
     try:
         if isinstance(embedder, TellsPhotographs):
-            vector, kind = embedder.embed_query(image)
-            return EmbeddedQuery(vector, embedder.fingerprint, kind)
+            found = embedder.embed_query(image)
+            return EmbeddedQuery(found.vector, embedder.fingerprint, found.kind, found.regions)
         return EmbeddedQuery(embedder.embed([image])[0], embedder.fingerprint)
     except Exception:
         check_works(embedder)

@@ -21,6 +21,9 @@ from backend.web import asking, pages
 
 MOST: Final = 24
 
+LABELS: Final = {"long-sleeve": "Long sleeve", "t-shirt": "T-shirt", "other": "This part"}
+"""What people call kinds of things in a photograph, where that is another word."""
+
 blueprint = pages.blueprint("photo")
 
 
@@ -28,7 +31,7 @@ blueprint = pages.blueprint("photo")
 @requires_scope(Scope.READ)
 def show_form() -> str:
     """Show the place for a photograph."""
-    return render_template("gallery/photo.html", found=None)
+    return render_template("gallery/photo.html", found=None, parts=[])
 
 
 @blueprint.post("/photo")
@@ -46,4 +49,8 @@ def search() -> str:
     query = Query(limit=MOST, schema=filterable(), shaping=Shaping(group_by="group_id"))
     query = replace(query, box=region, explain=True)
     found = similar.by_image(data, query, list(asking.SHOWN))
-    return render_template("gallery/photo.html", found=found)
+    parts = [
+        {"box": part["box"], "label": LABELS.get(part["kind"], part["kind"].capitalize())}
+        for part in found["meta"].get("regions", [])
+    ]
+    return render_template("gallery/photo.html", found=found, parts=parts)

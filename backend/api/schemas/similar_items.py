@@ -216,6 +216,31 @@ class PlacementMeta(Document):
     version: int
 
 
+RegionKind: TypeAlias = Literal[
+    "dress",
+    "hat",
+    "long-sleeve",
+    "outerwear",
+    "trousers",
+    "shirt",
+    "shoes",
+    "shorts",
+    "skirt",
+    "t-shirt",
+    "other",
+]
+
+
+class ImageRegion(Document):
+    """A part of the query image that shows a thing."""
+
+    box: tuple[float, float, float, float] = Field(
+        description="left, top, right, bottom as fractions of the upright image, as `box` takes it"
+    )
+    score: float = Field(ge=0, le=1, description="how sure it is that this is a thing")
+    kind: RegionKind
+
+
 class UnknownAttribute(Document):
     """An attribute of the filter that no product has."""
 
@@ -250,6 +275,11 @@ class SimilarMeta(BaseModel):
         None,
         description="what the query image is; a photograph is compared with the products of its "
         "class first; absent where the embedder does not tell",
+    )
+    regions: list[ImageRegion] | None = Field(
+        None,
+        description="parts of the query image that a client can offer, and send back as `box`; the "
+        "surest first, five at most; absent beside `box`, and for embedders that do not look",
     )
     restricted: dict[str, list[str]] | None = Field(None, description=RESTRICTED)
     relaxed: list[str] | None = Field(None, description=RELAXED)

@@ -32,7 +32,7 @@ export function dragBox(stage, box, onChange) {
   }
 
   stage.addEventListener("pointerdown", (event) => {
-    if (event.button) return;
+    if (event.button || event.target.closest("button")) return; // a button offers a part
     event.preventDefault();
     from = place(event);
     stage.setPointerCapture(event.pointerId);
@@ -61,6 +61,11 @@ export function dragBox(stage, box, onChange) {
   box.addEventListener("reset", () => {
     at = null;
     draw();
+  });
+  box.addEventListener("place", (event) => {
+    at = event.detail;
+    draw();
+    onChange(at);
   });
   box.addEventListener("keydown", (event) => {
     const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };

@@ -38,8 +38,30 @@ export function startPhoto(file) {
       }
     });
     dragBox(document.getElementById("stage"), document.getElementById("box"), search);
+    document.getElementById("stage").addEventListener("click", takePart);
   }
   if (file) show(file);
+}
+
+// The parts that the server has found: a frame for each, and a button to compare it alone.
+function drawParts() {
+  for (const part of document.querySelectorAll("#parts > li")) {
+    const [left, top, right, bottom] = boxOf(part).map((it) => it * 100);
+    part.style.left = `${left}%`;
+    part.style.top = `${top}%`;
+    part.style.width = `${right - left}%`;
+    part.style.height = `${bottom - top}%`;
+  }
+}
+
+function takePart(event) {
+  const part = event.target.closest("#parts button")?.parentElement;
+  if (!part) return;
+  document.getElementById("box").dispatchEvent(new CustomEvent("place", { detail: boxOf(part) }));
+}
+
+function boxOf(part) {
+  return part.dataset.box.split(",").map(Number);
 }
 
 function isImage(file) {
@@ -55,6 +77,7 @@ async function show(file) {
   document.getElementById("choose").textContent = "Another photograph";
   document.getElementById("photo").classList.add("chosen");
   document.getElementById("box").dispatchEvent(new Event("reset"));
+  document.getElementById("parts").replaceChildren(); // of the photograph before
   await search(null);
 }
 
@@ -94,8 +117,10 @@ async function search(box) {
   try {
     const address = document.getElementById("photo-form").action;
     const page = await fetchPage(address, { method: "POST", body, headers, signal: running.signal });
-    if (page?.getElementById("results")) swap(page, ["results"]);
-    else fail(page?.querySelector("main p")?.textContent);
+    if (page?.getElementById("results")) {
+      swap(page, box ? ["results"] : ["results", "parts"]); // the parts are those of the whole
+      drawParts();
+    } else fail(page?.querySelector("main p")?.textContent);
     const many = document.querySelectorAll("#results .grid > li").length;
     if (many) say(`${many} products look like it`);
   } catch (error) {

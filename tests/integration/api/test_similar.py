@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,11 +11,13 @@ import structlog
 from support.image_files import colour_image
 from support.shop import PROBLEM, Shop
 
-from backend.embedders import CATALOGUE
+from backend.embedders import CATALOGUE, QueryImage
 from backend.embedders.mean_colour import MeanColour
+from backend.embedders.regions import KINDS, FoundRegion
 from backend.errors import ModelMismatch
 
 URL = "/v1/products/0001/similar"
+PART = FoundRegion((0.25, 0.1, 0.75, 0.9), 0.875, KINDS[5])
 
 
 def upload(shop: Shop, data: bytes, **fields: Any) -> Any:
@@ -129,14 +132,32 @@ def test_an_image_in_a_form_finds_its_product_first(wardrobe: Shop) -> None:
 def test_the_answer_says_what_kind_of_image_it_was_where_the_embedder_tells(
     wardrobe: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "image_kind" not in upload(wardrobe, colour_image("#d02020")).json["meta"]
+    meta = upload(wardrobe, colour_image("#d02020")).json["meta"]
+    assert meta.keys().isdisjoint({"image_kind", "regions"})
+    find_parts(monkeypatch)
+    assert upload(wardrobe, colour_image("#d02020")).json["meta"]["image_kind"] == CATALOGUE
+
+
+def test_the_answer_names_the_parts_of_the_image_which_can_be_sent_back(
+    wardrobe: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find_parts(monkeypatch)
+    (part,) = upload(wardrobe, colour_image("#d02020")).json["meta"]["regions"]
+    assert part == {"box": [0.25, 0.1, 0.75, 0.9], "score": 0.875, "kind": "shirt"}
+    box = ",".join(map(str, part["box"]))
+    assert "regions" not in upload(wardrobe, colour_image("#d02020"), box=box).json["meta"]
+    find_parts(monkeypatch, found=())
+    assert upload(wardrobe, colour_image("#d02020")).json["meta"]["regions"] == []
+
+
+def find_parts(monkeypatch: pytest.MonkeyPatch, *, found: Sequence[FoundRegion] = (PART,)) -> None:
+    """Let the embedder take any image for a catalogue's, with these parts."""
     monkeypatch.setattr(
         MeanColour,
         "embed_query",
-        lambda self, image: (self.embed([image])[0], CATALOGUE),
+        lambda self, image: QueryImage(self.embed([image])[0], CATALOGUE, found),
         raising=False,
     )
-    assert upload(wardrobe, colour_image("#d02020")).json["meta"]["image_kind"] == CATALOGUE
 
 
 def test_a_form_holds_the_other_parameters_too(wardrobe: Shop) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from support.image_files import GARMENTS, garment
 
 from backend import images
@@ -337,9 +337,29 @@ def test_an_unreadable_pca_is_named(tmp_path: Path) -> None:
 def test_a_catalogue_image_as_a_query_has_the_vector_of_its_product() -> None:
     embedder = loaded("lookalike-blocks")
     assert isinstance(embedder, TellsPhotographs)
-    vector, kind = embedder.embed_query(GARMENTS[0])
-    assert kind == CATALOGUE
-    assert (vector @ embedder.embed(GARMENTS[:1])[0]).item() > 0.9999
+    found = embedder.embed_query(GARMENTS[0])
+    assert found.kind == CATALOGUE
+    assert (found.vector @ embedder.embed(GARMENTS[:1])[0]).item() > 0.9999
+
+
+def test_the_layers_that_find_regions_change_no_vector_so_no_index_is_made_again() -> None:
+    before_them = "048fdb9fa1d579d9f7dd8db224fabf240b71b6830738cc3b2b3c0120a935a06b"
+    assert loaded("lookalike-blocks").fingerprint == before_them
+
+
+@pytest.mark.parametrize("at", [(10, 20), (150, 200)], ids=["upper left", "lower right"])
+def test_a_garment_that_is_not_the_whole_image_is_found_where_it_lies(at: tuple[int, int]) -> None:
+    embedder = loaded("lookalike-blocks")
+    assert isinstance(embedder, TellsPhotographs)
+    (x, y), (width, height) = at, (160, 220)
+    outline = [(0.3, 0), (0.7, 0), (1, 0.3), (0.8, 0.4), (0.8, 1), (0.2, 1), (0.2, 0.4), (0, 0.3)]
+    image = Image.new("RGB", (336, 448), "#c8b090")
+    points = [(x + across * width, y + down * height) for across, down in outline]
+    ImageDraw.Draw(image).polygon(points, fill="#203060")
+    (first, *_) = embedder.embed_query(image).regions
+    left, top, right, bottom = first.box
+    assert (left + right) / 2 == pytest.approx((x + width / 2) / 336, abs=0.12)
+    assert (top + bottom) / 2 == pytest.approx((y + height / 2) / 448, abs=0.12)
 
 
 # --- fingerprints --------------------------------------------------------------------------

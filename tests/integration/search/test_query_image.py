@@ -12,13 +12,16 @@ from support.image_files import encoded, random_image
 
 from backend import bootstrap
 from backend.bootstrap import Services
-from backend.embedders import PHOTOGRAPH
+from backend.embedders import PHOTOGRAPH, QueryImage
 from backend.embedders.mean_colour import MeanColour
+from backend.embedders.regions import FoundRegion
 from backend.errors import CorruptImage, EmbedderBusy, EmbedderFailed, ModelMismatch, NotAnImage
 from backend.images.box import Box
 from backend.images.decode import size_within
 from backend.search.query_image import SENT_SIDE, EmbeddedQuery, RemoteQueryEncoder, Vector
 from backend.settings import Settings
+
+PART = FoundRegion((0.2, 0.1, 0.7, 0.9), 0.8, "dress")
 
 
 @pytest.fixture
@@ -135,14 +138,15 @@ def test_a_broken_device_is_not_the_shoppers_error(
 def test_what_kind_of_image_it_is_is_told_here_and_by_way_of_a_worker(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def embed_query(self: MeanColour, image: Image.Image) -> tuple[Vector, str]:
-        return self.embed([image])[0][::-1], PHOTOGRAPH
+    def embed_query(self: MeanColour, image: Image.Image) -> QueryImage:
+        return QueryImage(self.embed([image])[0][::-1], PHOTOGRAPH, [PART])
 
     generation = services.first_generation()
     plain = services.query_encoder.embed_image(generation, random_image(1))
-    assert plain.kind is None
+    assert (plain.kind, plain.regions) == (None, None)
     monkeypatch.setattr(MeanColour, "embed_query", embed_query, raising=False)
     here = services.query_encoder.embed_image(generation, random_image(1))
     there = remote(services, Worker(services)).embed_image(generation, random_image(1))
     assert here.kind == there.kind == PHOTOGRAPH
+    assert here.regions == there.regions == [PART]
     assert np.array_equal(here.vector, plain.vector[::-1])

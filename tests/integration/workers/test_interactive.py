@@ -18,6 +18,7 @@ from structlog.contextvars import bound_contextvars, merge_contextvars
 from structlog.testing import capture_logs
 from support.servers import RedisServer, redis_server, wait_for
 
+from backend.embedders.regions import FoundRegion
 from backend.errors import EmbedderBusy, WeightsUnavailable
 from backend.search.query_image import EmbeddedQuery
 from backend.settings import Settings, read_settings
@@ -28,6 +29,7 @@ from workers.names import Queue
 
 CATALOGUE = "postgresql://nobody@127.0.0.1:1/none"
 VECTOR = np.array([0.6, 0.8], np.float32)
+REGIONS = [FoundRegion((0.1, 0.2, 0.3, 1.0), 0.987654321, "shirt")]
 
 
 @pytest.fixture
@@ -49,7 +51,7 @@ def distributed(settings: Settings, server: RedisServer) -> Settings:
 
 def embed(image: bytes, spec: str) -> EmbeddedQuery:
     assert (image, spec) == (b"an image", "mean-colour")
-    return EmbeddedQuery(VECTOR, "a fingerprint", "photograph")
+    return EmbeddedQuery(VECTOR, "a fingerprint", "photograph", REGIONS)
 
 
 def answer_one(settings: Settings, server: RedisServer, how: Embed = embed) -> threading.Thread:
@@ -81,9 +83,10 @@ def test_an_image_goes_out_and_its_vector_comes_back_exactly(
     distributed: Settings, server: RedisServer
 ) -> None:
     worker = answer_one(distributed, server)
-    vector, fingerprint, kind = ask(distributed, seconds=5)
+    vector, *rest = ask(distributed, seconds=5)
     worker.join()
-    assert (vector.dtype, fingerprint, kind) == (np.float32, "a fingerprint", "photograph")
+    assert rest == ["a fingerprint", "photograph", REGIONS]
+    assert vector.dtype == np.float32
     assert np.array_equal(vector, VECTOR)
     assert server.client.keys("lookalike:*") == []
 
@@ -196,3 +199,18 @@ def test_what_a_worker_logs_of_an_image_names_the_request_that_it_came_with(
         ask(distributed, seconds=10)
     (line,) = (line for line in lines if line["event"] == "cannot embed an image")
     assert line["request_id"] == "r-4711"
+
+
+def test_a_worker_of_an_earlier_release_knows_of_no_regions(
+    distributed: Settings, server: RedisServer
+) -> None:
+    def work() -> None:
+        raw = wait_for(lambda: server.client.rpop(Queue.INTERACTIVE), every=0.01)
+        text = base64.b64encode(VECTOR.tobytes()).decode()
+        answer = json.dumps({"vector": text, "fingerprint": "it", "kind": None})
+        server.client.lpush(arguments(raw)[2], answer)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    assert ask(distributed, seconds=5).regions is None
+    worker.join()
