@@ -222,7 +222,7 @@ def build(
         ),
         together=Together(db, indexes.of, keeps=not db.is_read_only),
         complementary=Complementary(db, indexes.of),
-        recommender=Recommender(db, indexes.of),
+        recommender=Recommender(indexes.of),
         answer_log=AnswerLog(db, most=settings.answers_kept),
         signing_key=SigningKey(db),
     )

@@ -43,6 +43,7 @@ from backend.lab.evaluation.splits import fraction_of
 from backend.lab.recommending.trial import InMemory
 from backend.recommendations import formula
 from backend.recommendations.together import Together
+from backend.vectors import Vector
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 K = 10
@@ -159,7 +160,11 @@ def lists(shop: Shop, index: InMemory) -> dict[str, tuple[Lists, dict[str, float
 
     def ours(article: int, exclude: Sequence[int]) -> list[int]:
         vector = index.vectors[article - 1]
-        found = together.of(article, generation, vector, exclude=exclude, now=NOW)
+        return goes_with(article, exclude, vector)
+
+    def goes_with(article: int, exclude: Sequence[int], vector: Vector | None) -> list[int]:
+        with shop.db.query() as reader:
+            found = together.of(reader, article, generation, vector, exclude=exclude, now=NOW)
         return [it.product_id for it in found]
 
     def looks(article: int, exclude: Sequence[int]) -> list[int]:
@@ -167,9 +172,7 @@ def lists(shop: Shop, index: InMemory) -> dict[str, tuple[Lists, dict[str, float
         return [it.id for it in index.nearest(vector, limit=K, exclude=[article, *exclude])]
 
     def pairs_only(article: int, exclude: Sequence[int]) -> list[int]:
-        return [
-            it.product_id for it in together.of(article, generation, None, exclude=exclude, now=NOW)
-        ]
+        return goes_with(article, exclude, None)
 
     def most(article: int, exclude: Sequence[int]) -> list[int]:
         left_out = {article, *exclude}

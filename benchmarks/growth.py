@@ -5,9 +5,9 @@
 
 The vectors are those of an embedded catalogue (or of a file: (n, dims), float32), as many as there
 are. Further ones are drawn between a real vector and its ten nearest: the vector plus a normal
-share of each difference. The width of the shares is chosen so that the tenth neighbour of drawn
-vectors is as far away as that of as many real ones; the table that is printed first compares both.
-Payload columns are drawn.
+share of each difference. The width of the shares is chosen so that a quarter of the real ones,
+grown to as many as there are, has its tenth neighbours as far away as the real ones have; both are
+printed first. Payload columns are drawn.
 
 Each index is filled, built and measured in a process of its own. `plain` has no graph and compares
 all points, `graph` has one, `int8` a graph over quantized vectors. Searches and writes are in
@@ -22,7 +22,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import resource
 import statistics
 import subprocess
 import sys
@@ -59,7 +58,7 @@ COSTS = {
     "opening": "s of CPU",
 }
 NEIGHBOURS = 10
-SAMPLE = 4_000
+PAGE = 1_000
 QUERIES = 60
 
 Costs: TypeAlias = dict[str, float]
@@ -123,60 +122,62 @@ def real_vectors(options: argparse.Namespace) -> Array:
 
 
 def grown(real: Array, count: int) -> Array:
-    """Return `count` vectors: the real ones, then drawn ones; print how alike their distances are.
+    """Return `count` vectors: the real ones, then drawn ones.
 
-    The width comes from halving an interval eight times, by samples of real and of drawn vectors.
+    The width is the one at which a quarter of the real ones, grown to all of them, has the same
+    distances as the real ones have. It is found by halving an interval eight times.
     """
     if count <= len(real):
         return real[:count]
-    near = nearest_rows(real)
-    wanted = np.median(distances(real[:SAMPLE])[:, -1])
+    wanted, few = np.median(distances(real)[:, -1]), real[: len(real) // 4]
+    near = nearest(few)
     low, high = 0.0, 1.0
     for _ in range(8):
         width = (low + high) / 2
-        sample = drawn(real, near, SAMPLE, width)
-        low, high = (width, high) if np.median(distances(sample)[:, -1]) < wanted else (low, width)
+        tried = np.concatenate([few, drawn(few, near, len(real) - len(few), width)])
+        low, high = (width, high) if np.median(distances(tried)[:, -1]) < wanted else (low, width)
     print(f"{len(real):,} real vectors of {real.shape[1]} dimensions, width {width:.2f}")
-    for name, each in {"real": real[:SAMPLE], "drawn": sample}.items():
+    for name, each in {"all real": real, "a quarter real, the rest drawn": tried}.items():
         found = distances(each)
-        parts = [
-            f"{which} neighbour "
-            + " ".join(f"{v:.3f}" for v in np.quantile(found[:, place], [0.1, 0.5, 0.9]))
-            for which, place in (("first", 0), ("tenth", -1))
-        ]
-        print(f"  {name:<6} among {SAMPLE:,}: {', '.join(parts)} (distance: 10%, 50%, 90%)")
-    return np.concatenate([real, drawn(real, near, count - len(real), width)])
+        for which, place in (("first", 0), ("tenth", -1)):
+            low, middle, high = np.quantile(found[:, place], [0.1, 0.5, 0.9])
+            print(f"  {name}: {which} neighbour {middle:.3f} ({low:.3f} to {high:.3f}) away")
+    return np.concatenate([real, drawn(real, nearest(real), count - len(real), width)])
 
 
 def drawn(real: Array, near: Rows, count: int, width: float) -> Array:
     """Draw unit vectors around random real ones, along the differences to their neighbours."""
     rng = np.random.default_rng(1)
     parts = []
-    for start in range(0, count, SAMPLE):
-        rows = rng.integers(len(real), size=min(SAMPLE, count - start))
+    for start in range(0, count, PAGE):
+        rows = rng.integers(len(real), size=min(PAGE, count - start))
         shares = rng.normal(0, width, (len(rows), NEIGHBOURS, 1)).astype(np.float32)
         moved = real[rows] + (shares * (real[near[rows]] - real[rows][:, None])).sum(axis=1)
         parts.append(moved / np.linalg.norm(moved, axis=1, keepdims=True))
     return np.concatenate(parts)
 
 
-def nearest_rows(vectors: Array) -> Rows:
+def nearest(vectors: Array) -> Rows:
     """Return the rows of the ten nearest of each (n, 10), itself left out."""
     found = []
-    for start in range(0, len(vectors), 1_000):
-        scores = vectors[start : start + 1_000] @ vectors.T
-        scores[np.arange(len(scores)), start + np.arange(len(scores))] = -2
-        found.append(np.argpartition(-scores, NEIGHBOURS, axis=1)[:, :NEIGHBOURS])
+    for start in range(0, len(vectors), PAGE):
+        scores = scores_of(np.arange(start, min(start + PAGE, len(vectors))), vectors)
+        found.append(np.argpartition(-scores, NEIGHBOURS, axis=1)[:, :NEIGHBOURS].copy())
     return np.concatenate(found)
 
 
 def distances(vectors: Array) -> Array:
-    """Return 1 - cosine to the ten nearest (n, 10), nearest first."""
-    scores = vectors @ vectors.T
-    np.fill_diagonal(scores, -2)
-    return np.asarray(
-        1 - np.sort(np.partition(scores, -NEIGHBOURS, axis=1)[:, -NEIGHBOURS:])[:, ::-1]
-    )
+    """Return 1 - cosine of a thousand of them to their ten nearest (1000, 10), nearest first."""
+    rows = np.random.default_rng(4).choice(len(vectors), min(PAGE, len(vectors)), replace=False)
+    best = np.partition(scores_of(rows, vectors), -NEIGHBOURS, axis=1)[:, -NEIGHBOURS:]
+    return np.asarray(1 - np.sort(best, axis=1)[:, ::-1])
+
+
+def scores_of(rows: Rows, vectors: Array) -> Array:
+    """Return the cosines of some rows to all (rows, n), -2 to themselves."""
+    scores: Array = vectors[rows] @ vectors.T
+    scores[np.arange(len(rows)), rows] = -2
+    return scores
 
 
 # --- one index ------------------------------------------------------------------------------------
@@ -232,8 +233,7 @@ def filled(
             threads=1,
         )
     )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"build": took, "builder": peak, "disk": size_of(folder)}
+    return {"build": took, "builder": peak_memory(), "disk": size_of(folder)}
 
 
 def opened(vectors: Array, table: Table, folder: Path) -> Costs:
@@ -284,6 +284,12 @@ def cpu(call: Callable[[], object]) -> float:
     began = time.process_time()
     call()
     return time.process_time() - began
+
+
+def peak_memory() -> float:
+    """Return the most MiB that this process had in memory; `ru_maxrss` counts its parent, too."""
+    lines = Path("/proc/self/status").read_text("ascii").splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def size_of(folder: Path) -> float:

@@ -13,7 +13,8 @@ import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -30,6 +31,7 @@ log = structlog.get_logger(__name__)
 FORMAT: Final = 1
 SIGNATURE_BYTES: Final = 16
 DIGEST_BYTES: Final = 8
+BLOCK: Final = 64  # bytes of a block of SHA-256
 _VERSION: Final = slice(1, 5)
 _PLACEMENT: Final = slice(5, 5 + DIGEST_BYTES)
 _QUERY: Final = slice(5 + DIGEST_BYTES, 5 + 2 * DIGEST_BYTES)
@@ -55,7 +57,7 @@ def write_cursor(position: Position | None, query: Query, *about: object) -> str
     except (LookalikeError, SQLAlchemyError) as error:
         log.warning("lists have no further pages: the key cannot be stored", error=str(error))
         return None
-    signed = hmac.digest(key, packed, "sha256")[:SIGNATURE_BYTES] + packed
+    signed = _signature(key, packed) + packed
     return urlsafe_b64encode(signed).decode().rstrip("=")
 
 
@@ -85,10 +87,30 @@ def _checked(cursor: str) -> bytes:
     except (UnicodeError, binascii.Error):
         raise _refused(UNKNOWN) from None
     signature, packed = signed[:SIGNATURE_BYTES], signed[SIGNATURE_BYTES:]
-    expected = hmac.digest(services().signing_key.read(), packed, "sha256")[:SIGNATURE_BYTES]
+    expected = _signature(services().signing_key.read(), packed)
     if not hmac.compare_digest(signature, expected) or packed[:1] != bytes([FORMAT]):
         raise _refused(UNKNOWN)
     return packed
+
+
+def _signature(key: bytes, packed: bytes) -> bytes:
+    """Return the first bytes of HMAC-SHA256, from its two states that hold the key."""
+    inner, outer = (state.copy() for state in _states(key))
+    inner.update(packed)
+    outer.update(inner.digest())
+    made: bytes = outer.digest()
+    return made[:SIGNATURE_BYTES]
+
+
+@lru_cache(maxsize=4)
+def _states(key: bytes) -> tuple[Any, Any]:
+    """Return SHA-256 after the inner and the outer padding (RFC 2104).
+
+    `hmac.digest` reads the key anew, and takes as long as all else of a cursor.
+    """
+    block = (hashlib.sha256(key).digest() if len(key) > BLOCK else key).ljust(BLOCK, b"\0")
+    inner, outer = (bytes(byte ^ pad for byte in block) for pad in (0x36, 0x5C))
+    return hashlib.sha256(inner), hashlib.sha256(outer)
 
 
 def _refused(detail: str) -> Exception:

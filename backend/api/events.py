@@ -24,11 +24,12 @@ from backend.api.schemas.event import (
 )
 from backend.api.schemas.query import QueryReader
 from backend.api.scopes import requires_scope
+from backend.api.shopper import check_shopper
 from backend.database import clock
 from backend.database.models import Event
 from backend.errors import InvalidEvent, reason_of
 from backend.events import record, shoppers
-from backend.events.record import MOST_TEXT, NewEvent
+from backend.events.record import NewEvent
 
 api = openapi.blueprint("events", tag="shoppers")
 
@@ -116,8 +117,9 @@ def list_events(user: str) -> Json:
     limit = reader.integer("limit", default=10, least=1, most=1000)
     after_id = reader.cursor("events")
     reader.finish()
+    shopper = check_shopper(user)
     with services().db.read() as session:
-        rows = shoppers.events_of(session, user[:MOST_TEXT], after_id=after_id, limit=limit + 1)
+        rows = shoppers.events_of(session, shopper, after_id=after_id, limit=limit + 1)
     items = [_document(row) for row in rows[:limit]]
     return pages.as_page(items, pages.next_cursor("events", [row.id for row in rows], limit))
 
@@ -147,6 +149,7 @@ def _document(row: Event) -> Json:
 def delete_user(user: str) -> Json:
     """Delete all that is stored of a shopper."""
     QueryReader.of_request().finish()
+    shopper = check_shopper(user)
     services().answer_log.flush()  # what is written later would name them again
-    events = services().db.write(lambda session: shoppers.forget(session, user[:MOST_TEXT]))
+    events = services().db.write(lambda session: shoppers.forget(session, shopper))
     return {"events": events}

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+from flask import current_app
 
 from backend.access.scope import Scope
 from backend.api import named_examples, openapi, parameters
-from backend.api.attribute_checks import check_filter
+from backend.api.attribute_checks import attributes_in, check_filter
+from backend.api.context import asked as sent_request
 from backend.api.context import filterable, services
 from backend.api.cursors import continued
 from backend.api.image_examples import weights_of_skus
 from backend.api.recommended_candidates import groups_of, taken_groups
 from backend.api.recommended_lists import LIST_PARAMETERS, restrict, with_restricted, write_list
 from backend.api.recommended_pins import ListRequest
+from backend.api.remembered import Remembered
 from backend.api.schemas import Json
 from backend.api.schemas.body import read_body
 from backend.api.schemas.placement import with_placement
@@ -30,10 +34,11 @@ from backend.api.schemas.similar_items import (
     shows_images,
 )
 from backend.api.scopes import requires_scope
+from backend.api.shopper import check_shopper
 from backend.api.splitting import NO_SPLIT, ShopperSplit, split_of, tried_generation
 from backend.database.models import Generation, utcnow
+from backend.database.reader import Reader
 from backend.events.answers import ListName
-from backend.events.record import MOST_TEXT
 from backend.recommendations import examples
 from backend.recommendations.examples import NONE_NAMED, Resolved
 from backend.recommendations.history import History, history_of
@@ -44,6 +49,9 @@ from backend.search.query import Query
 from backend.search.reordering import POOL_TIMES
 
 api = openapi.blueprint("recommendations", tag="shoppers")
+
+REMEMBERED: Final = "lookalike.remembered-users"
+"""Where an app keeps what it has read of query strings: `app.extensions[REMEMBERED]`."""
 
 _LEAVE_OUT: Final = parameters.one_of("leave_out", list(LeaveOut), "of the shopper's history")
 _STRATEGY: Final = parameters.one_of("strategy", list(Strategy), "how examples become queries")
@@ -92,14 +100,43 @@ def recommend() -> Json:
 @requires_scope(Scope.READ)
 def recommend_to_user(user: str) -> Json:
     """Recommend products to a shopper."""
+    user = check_shopper(user)
+    read, split = _read_asked(user)
+    body = RecommendationBody(user=user, strategy=read.strategy, leave_out=read.leave_out)
+    return recommend_by(body, read.query, read.fields, read.cursor, split=split)
+
+
+class _Read(NamedTuple):
+    """What a query string asks for."""
+
+    query: Query
+    fields: list[str]
+    cursor: str | None
+    strategy: Strategy
+    leave_out: LeaveOut
+
+
+def _read_asked(user: str) -> tuple[_Read, ShopperSplit]:
+    """Read the query string of this request, unless it was read before.
+
+    One that names a placement may mean something else for each shopper.
+    """
+    found = current_app.extensions.setdefault(REMEMBERED, Remembered[_Read]())
+    remembered: Remembered[_Read] = found
+    sent = sent_request().query_string
+    if (known := remembered.get(sent)) is not None:
+        return known, split_of(None, user)
     reader = QueryReader.of_request()
     strategy = reader.choice("strategy", list(Strategy), default=Strategy.CLUSTERS)
     leave_out = reader.choice("leave_out", list(LeaveOut), default=LeaveOut.BOUGHT)
-    cursor = reader.text("cursor")
-    body = RecommendationBody(user=user[:MOST_TEXT], strategy=strategy, leave_out=leave_out)
-    split = split_of(reader.text("placement"), body.user)
+    cursor, placement = reader.text("cursor"), reader.text("placement")
+    split = split_of(placement, user)
     query, fields = read_query(reader, filterable(), scored=False, place=lambda _: split.placement)
-    return recommend_by(body, query, fields, cursor, split=split)
+    read = _Read(query, fields, cursor, strategy, leave_out)
+    is_checked = reader.checks_attributes and bool(attributes_in(query.where))
+    if placement is None and cursor is None and not is_checked:
+        remembered.keep(sent, read)
+    return read, split
 
 
 def recommend_by(
@@ -131,27 +168,29 @@ def recommend_by(
     if not whole.likes and body.positive:
         given.check_usable()
     first, liked = query, [it.product_id for it in whole.likes]
-    query, same = restrict(query, liked)
-    query = found.similar.ruled_by(rules, generation, query, liked)
-    wanted = _wanted(body, query, whole, others, now)
-    wanted = replace(wanted, vectors=given.vectors)
+    with found.db.query() as reader:
+        query, same = restrict(reader, query, liked)
+        query = found.similar.ruled_by(reader, rules, generation, query, liked)
+        wanted = _wanted(body, query, whole, others, now)
+        wanted = replace(wanted, vectors=given.vectors)
 
-    def make(query: Query, shown: Collection[int]) -> List:
-        exclude = wanted.exclude.union(shown)
-        return _grouped(generation, replace(wanted, where=query.where, exclude=exclude), query)
+        def make(query: Query, shown: Collection[int]) -> List:
+            exclude = wanted.exclude.union(shown)
+            each = replace(wanted, where=query.where, exclude=exclude)
+            return _grouped(reader, generation, each, query)
 
-    name = ListName.USER if body.user else ListName.VISIT
-    unpinnable = wanted.exclude.union(it.product_id for it in whole.examples)
-    listed = ListRequest(
-        name,
-        first,
-        user=body.user,
-        visit=body.session,
-        about=about,
-        unpinnable=unpinnable,
-        split=split,
-    )
-    answer = write_list(generation, make, query, fields, listed, unresolved=given.unresolved)
+        listed = ListRequest(
+            ListName.USER if body.user else ListName.VISIT,
+            first,
+            user=body.user,
+            visit=body.session,
+            about=about,
+            unpinnable=wanted.exclude.union(it.product_id for it in whole.examples),
+            split=split,
+        )
+        answer = write_list(
+            reader, generation, make, query, fields, listed, unresolved=given.unresolved
+        )
     if given.unresolved_images is not None:
         answer["unresolved_images"] = given.unresolved_images
     return with_restricted(answer, same)
@@ -187,24 +226,23 @@ def _resolve(generation: Generation, body: RecommendationBody) -> Resolved:
         return examples.resolve(session, generation, positive, negative)
 
 
-def _grouped(generation: Generation, wanted: Wanted, query: Query) -> List:
+def _grouped(reader: Reader, generation: Generation, wanted: Wanted, query: Query) -> List:
     """Make a list; where it is grouped, with more candidates until they have enough groups."""
-    made = services().recommender.recommend(generation, wanted)
+    made = services().recommender.recommend(reader, generation, wanted)
     if query.shaping.group_by is None:
         return made
-    candidates, taken = -1, taken_groups(query)
+    candidates, taken = -1, taken_groups(reader, query)
     while True:
         related = made.product_ids
         is_last = len(related) <= candidates or wanted.candidates >= MOST_CANDIDATES
-        if is_last or _count_groups(related, query, taken) >= query.limit:
+        if is_last or _count_groups(groups_of(reader, related, query), taken) >= query.limit:
             return made
         candidates = len(related)
         wanted = replace(wanted, spare=wanted.spare * GROWTH)
-        made = services().recommender.recommend(generation, wanted)
+        made = services().recommender.recommend(reader, generation, wanted)
 
 
-def _count_groups(ids: Collection[int], query: Query, taken: Collection[Any]) -> int:
-    values = groups_of(ids, query)
+def _count_groups(values: Sequence[Any], taken: Collection[Any]) -> int:
     return len({it for it in values if it is not None}.difference(taken)) + values.count(None)
 
 

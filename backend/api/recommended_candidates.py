@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
-from backend.api.context import services
 from backend.database.models import Generation
+from backend.database.reader import Reader
 from backend.filters.matching import matcher
 from backend.recommendations.chosen import Chosen
 from backend.search import statements
@@ -22,18 +22,17 @@ SPARE_ROWS: Final = 4
 """Candidates that are read beyond the length of a list: they replace those that do not pass."""
 
 
-def groups_of(ids: Collection[int], query: Query) -> list[Any]:
+def groups_of(reader: Reader, ids: Collection[int], query: Query) -> list[Any]:
     """Return the groups of some products, in any order; None for each that has none."""
-    with services().db.query() as connection:
-        rows = connection.rows(statements.values(), {"ids": ids})
+    rows = reader.rows(statements.values(), {"ids": ids})
     return [getattr(row, str(query.shaping.group_by)) for row in rows]
 
 
-def taken_groups(query: Query) -> frozenset[Any]:
+def taken_groups(reader: Reader, query: Query) -> frozenset[Any]:
     """Return the groups that former pages have shown."""
     if query.after is None or query.shaping.group_by is None:
         return frozenset()
-    return frozenset(groups_of(query.after.shown, query)) - {None}
+    return frozenset(groups_of(reader, query.after.shown, query)) - {None}
 
 
 def shown_before(query: Query) -> frozenset[int]:
@@ -41,7 +40,7 @@ def shown_before(query: Query) -> frozenset[int]:
     return query.after.shown if query.after else frozenset()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ListItem:
     """A candidate, and its product as SQL has it now."""
 
@@ -50,6 +49,7 @@ class ListItem:
 
 
 def read_passing(
+    reader: Reader,
     generation: Generation,
     chosen: Iterator[Chosen],
     query: Query,
@@ -59,13 +59,8 @@ def read_passing(
     passes = matcher(query.where, query.schema) if query.where else None
     for part in _in_parts(chosen, first=SPARE_ROWS + pool_of(query.limit, query.shaping)):
         hits = [Hit(it.product_id, 0.0) for it in part]
-        with services().db.query() as connection:
-            read = read_rows(
-                connection,
-                generation.id,
-                [it.product_id for it in part],
-                images=query.shows_images,
-            )
+        ids = [it.product_id for it in part]
+        read = read_rows(reader, generation.id, ids, images=query.shows_images)
         found = neighbours(hits, read, images=query.shows_images)
         rows = {item.product.id: item for item in found}
         for one in part:

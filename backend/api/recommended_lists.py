@@ -25,6 +25,7 @@ from backend.api.schemas.similar_items import (
 )
 from backend.api.schemas.written_products import ProductWriter
 from backend.database.models import Generation, utcnow
+from backend.database.reader import Reader
 from backend.events.answers import LONGEST_ID
 from backend.recommendations.chosen import Because
 from backend.recommendations.recommend import List
@@ -50,13 +51,12 @@ LIST_PARAMETERS: Final = (
 )
 
 
-def restrict(query: Query, ids: Sequence[int]) -> tuple[Query, Same]:
+def restrict(reader: Reader, query: Query, ids: Sequence[int]) -> tuple[Query, Same]:
     """Return the query with the filter for products like these, and what that demands."""
     fields = query.shaping.restrict
     if not fields:
         return query, {}
-    with services().db.query() as connection:
-        same = read_values(connection, ids, fields)
+    same = read_values(reader, ids, fields)
     return replace(query, where=restricted(query.where, same)), same
 
 
@@ -72,6 +72,7 @@ Make: TypeAlias = Callable[[Query, Collection[int]], List]
 
 
 def write_list(
+    reader: Reader,
     generation: Generation,
     make: Make,
     query: Query,
@@ -83,10 +84,10 @@ def write_list(
 ) -> Json:
     """Return the first products of a list that pass the filter now, as JSON."""
     former = shown_before(query)
-    made, keep = make(query, former), _visible(query, _further(query, keep))
-    pins = find_pins(generation, made, query, listed, keep)
+    made, keep = make(query, former), _visible(query, _further(reader, query, keep))
+    pins = find_pins(reader, generation, made, query, listed, keep)
     pinned = list(pins.values())
-    passing = read_passing(generation, made.candidates(), query, keep)
+    passing = read_passing(reader, generation, made.candidates(), query, keep)
     shown = _first(generation, passing, query, pinned)
     relaxed, dropped = query, list[str]()
     for clause in query.shaping.relax:
@@ -97,13 +98,14 @@ def write_list(
             relaxed = replace(relaxed, where=where)
             ids = former.union(one.item.product.id for one in before)
             more = make(relaxed, ids).candidates()
-            passing = read_passing(generation, more, relaxed, keep)
+            passing = read_passing(reader, generation, more, relaxed, keep)
             shown += _first(generation, passing, relaxed, before, dropped=dropped)
     shown = with_pins(pins, shown, query.limit)
     named = {it.product_id for one in shown for it in one.chosen.because}
     named |= {product for _, members in made.tastes for product in members}
     names = {**made.skus, **{one.item.product.id: one.item.product.sku for one in shown}}
-    names |= _skus(named - names.keys())
+    if unknown := named - names.keys():
+        names |= statements.read_skus(reader, unknown)
     writer = ProductWriter(fields)
     answer: Json = {
         "items": [_item(one, names, writer, explain=query.explain) for one in shown],
@@ -149,12 +151,12 @@ def _visible(
 
 
 def _further(
-    query: Query, keep: Callable[[Neighbour], bool] | None
+    reader: Reader, query: Query, keep: Callable[[Neighbour], bool] | None
 ) -> Callable[[Neighbour], bool] | None:
     """Return what tells whether a product is wanted, and no former page has shown its group."""
     if query.after is None:
         return keep
-    shown, groups, group_by = query.after.shown, taken_groups(query), query.shaping.group_by
+    shown, groups, group_by = query.after.shown, taken_groups(reader, query), query.shaping.group_by
 
     def is_further(item: Neighbour) -> bool:
         if item.product.id in shown or (group_by and item.value_of(group_by) in groups):
@@ -199,7 +201,9 @@ def _first(
         if len(candidates) >= (pool if query.shaping.reorders else limit):
             break
     index = services().indexes.of(generation)
-    items = [replace(one.item, relaxed=tuple(dropped)) for one in candidates]
+    items = [one.item for one in candidates]
+    for item in items:
+        item.relaxed = tuple(dropped)
     items = query.ruling.weighed(items)
     places = [1 - at / pool for at in range(len(items))]
     ordered = reordered(
@@ -210,18 +214,11 @@ def _first(
         several = bool(generation.most_images)
         items = with_sizes(index, items, group_by, query.where, several=several)
     chosen = [candidates[at] for at, _ in ordered]
-    return [replace(one, item=item) for one, item in zip(chosen, items, strict=True)]
+    return [ListItem(one.chosen, item) for one, item in zip(chosen, items, strict=True)]
 
 
 def _group_of(one: ListItem, query: Query) -> Any:
     return one.item.value_of(query.shaping.group_by) if query.shaping.group_by else None
-
-
-def _skus(ids: Collection[int]) -> dict[int, str]:
-    if not ids:
-        return {}
-    with services().db.query() as connection:
-        return statements.read_skus(connection, ids)
 
 
 def _item(one: ListItem, names: dict[int, str], writer: ProductWriter, *, explain: bool) -> Json:

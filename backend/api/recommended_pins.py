@@ -11,6 +11,7 @@ from backend.api.context import services
 from backend.api.recommended_candidates import ListItem, read_passing, shown_before, taken_groups
 from backend.api.splitting import ShopperSplit
 from backend.database.models import Generation
+from backend.database.reader import Reader
 from backend.events.answers import ListName
 from backend.filters.matching import ValueOf, matcher
 from backend.merchandising.rule_set import Rule
@@ -51,6 +52,7 @@ class ListRequest:
 
 
 def find_pins(
+    reader: Reader,
     generation: Generation,
     made: List,
     query: Query,
@@ -66,26 +68,25 @@ def find_pins(
         return passes is None or passes(value_of)
 
     def find(rule: Rule, pinning: Pinning) -> Neighbour | None:
-        passing = read_passing(generation, made.candidates(), query, keep)
+        passing = read_passing(reader, generation, made.candidates(), query, keep)
         items = (one.item for one in islice(passing, MOST_LOOKED_AT))
         return next((it for it in items if rule.matches(it.value_of) and pinning.takes(it)), None)
 
     index = services().indexes.of(generation)
-    with services().db.query() as connection:
-        pinning = Pinning(
-            ruling=query.ruling,
-            candidates=Candidates(connection, index, generation, images=query.shows_images),
-            weighed=None,
-            passes=is_wanted,
-            keeps=keep,
-            excluded={*listed.unpinnable, *shown_before(query)},
-            limit=query.limit,
-            offset=len(shown_before(query)),
-            group_by=query.shaping.group_by,
-            groups=list(taken_groups(query)),
-            find=find,
-        )
-        pins = pinning.run()
+    pinning = Pinning(
+        ruling=query.ruling,
+        candidates=Candidates(reader, index, generation, images=query.shows_images),
+        weighed=None,
+        passes=is_wanted,
+        keeps=keep,
+        excluded={*listed.unpinnable, *shown_before(query)},
+        limit=query.limit,
+        offset=len(shown_before(query)),
+        group_by=query.shaping.group_by,
+        groups=list(taken_groups(reader, query)),
+        find=find,
+    )
+    pins = pinning.run()
     chosen = {it.product_id: it for it in made.chosen}
     reason = _REASONS.get(listed.name, Reason.POPULAR)
     items = list(pins.values())

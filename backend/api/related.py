@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from flask import current_app
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend import generations
 from backend.access.scope import Scope
 from backend.api import openapi, parameters
+from backend.api.attribute_checks import attributes_in
+from backend.api.context import asked as sent_request
 from backend.api.context import filterable, services
 from backend.api.cursors import continued
 from backend.api.recommended_candidates import shown_before
 from backend.api.recommended_lists import LIST_PARAMETERS, restrict, with_restricted, write_list
 from backend.api.recommended_pins import ListRequest
+from backend.api.remembered import Remembered
 from backend.api.schemas import Json
+from backend.api.schemas.placement import is_current
 from backend.api.schemas.query import QueryReader
 from backend.api.schemas.recommendation import (
     RecommendationAnswer,
@@ -46,6 +51,9 @@ from backend.search.shaping import Shaping
 
 api = openapi.blueprint("related", tag="shoppers")
 
+REMEMBERED: Final = "lookalike.remembered-together"
+"""Where an app keeps what it has read of query strings: `app.extensions[REMEMBERED]`."""
+
 _COMPLEMENTARY: Final = parameters.one_of(
     "complementary", ["true", "false"], "only products of other sub-categories than this one"
 )
@@ -64,11 +72,39 @@ _COMPLEMENTARY: Final = parameters.one_of(
 @requires_scope(Scope.READ)
 def together(sku: str) -> Json:
     """Find what goes with a product."""
+    read = _read_together()
+    return find_together(
+        sku, read.query, read.fields, read.cursor, complementary=read.complementary
+    )
+
+
+class _Read(NamedTuple):
+    """What a query string asks for."""
+
+    query: Query
+    fields: list[str]
+    cursor: str | None
+    complementary: bool
+
+
+def _read_together() -> _Read:
+    """Read the query string of this request, unless it was read before, as `similar` does."""
+    found = current_app.extensions.setdefault(REMEMBERED, Remembered[_Read]())
+    remembered: Remembered[_Read] = found
+    sent = sent_request().query_string
+    if (known := remembered.get(sent)) is not None:
+        placement = known.query.placement
+        if placement is None or is_current(placement):
+            return known
     reader = QueryReader.of_request()
     complementary = reader.flag("complementary")
     cursor = reader.text("cursor")
     query, fields = read_query(reader, filterable(), scored=False)
-    return find_together(sku, query, fields, cursor, complementary=complementary)
+    read = _Read(query, fields, cursor, complementary)
+    is_checked = reader.checks_attributes and bool(attributes_in(query.where))
+    if cursor is None and not is_checked:
+        remembered.keep(sent, read)
+    return read
 
 
 def find_together(
@@ -81,20 +117,33 @@ def find_together(
 ) -> Json:
     """Return what goes with a product, as JSON; raises UnknownProduct."""
     found = services()
-    about = (skus.normalise(sku), complementary)
+    with found.db.query() as reader:
+        return _find_together(reader, sku, query, fields, cursor, complementary=complementary)
+
+
+def _find_together(
+    reader: Reader,
+    sku: str,
+    query: Query,
+    fields: Sequence[str],
+    cursor: str | None,
+    *,
+    complementary: bool,
+) -> Json:
+    found, name = services(), skus.normalise(sku)
+    about = (name, complementary)
     query = continued(query, cursor, *about)
-    product, generation, vector, rules = _asked(sku, query.exclude)
+    product, generation, vector, rules = _asked(reader, sku, query.exclude)
     if query.after is not None and query.after.generation_id != generation.id:
         raise CursorExpired
     first = query
-    query, same = restrict(query, product[:1])
-    query = found.similar.ruled_by(rules, generation, query, product[:1])
-    related = found.together.of(product[0], generation, vector, exclude=product[1:])
+    query, same = restrict(reader, query, product[:1])
+    query = found.similar.ruled_by(reader, rules, generation, query, product[:1])
+    related = found.together.of(reader, product[0], generation, vector, exclude=product[1:])
     listed = ListRequest(ListName.TOGETHER, first, about=about, unpinnable=frozenset(product))
     if not complementary:
-        answer = write_list(
-            generation, lambda *_: List(chosen=related, tastes=[]), query, fields, listed
-        )
+        made = List(chosen=related, tastes=[], skus={product[0]: name})
+        answer = write_list(reader, generation, lambda *_: made, query, fields, listed)
         return with_restricted(answer, same)
     with found.db.read() as session:
         category = category_of(session, product[0])
@@ -103,7 +152,8 @@ def find_together(
         exclude = [*product[1:], *shown]
         return _completed(product[0], category, generation, vector, query.where, exclude, related)
 
-    answer = write_list(generation, make, query, fields, listed, keep=_is_other(category))
+    is_other = _is_other(category)
+    answer = write_list(reader, generation, make, query, fields, listed, keep=is_other)
     return with_restricted(answer, same)
 
 
@@ -132,17 +182,17 @@ def _is_other(category: Category) -> Callable[[Neighbour], bool]:
     return lambda item: category.is_other({level: getattr(item.product, level) for level in LEVELS})
 
 
-def _asked(sku: str, exclude: Sequence[str]) -> tuple[list[int], Generation, Any, int | None]:
+def _asked(
+    reader: Reader, sku: str, exclude: Sequence[str]
+) -> tuple[list[int], Generation, Any, int | None]:
     """Return the ids of the product and of those to exclude, generation, vector, and rules.
 
     The rules are those of the newest change, by its number.
     """
     found = services()
     try:
-        with found.db.query() as connection:
-            product = asked.read_product(
-                connection, found.similar.active, sku, image=None, exclude=exclude
-            )
+        active = found.similar.active
+        product = asked.read_product(reader, active, sku, image=None, exclude=exclude)
         vector = query_vectors.vector_of(product)
         return product.exclude, product.generation, vector, product.rules_version
     except NotSearchable:
@@ -150,8 +200,7 @@ def _asked(sku: str, exclude: Sequence[str]) -> tuple[list[int], Generation, Any
             generation = generations.active(session)
             own = _ids(session, [sku])
             ids = [*own, *(_ids(session, exclude) - own)]
-        with found.db.query() as connection:
-            return ids, generation, None, newest_change(connection)
+        return ids, generation, None, newest_change(reader)
 
 
 @api.get(
@@ -204,16 +253,16 @@ def _list(name: ListName, choose: Callable[[Reader, datetime, int], list[Chosen]
         generation, others, rules = asked.read_others(
             connection, found.similar.active, query.exclude, query.after
         )
-        query = found.similar.ruled_by(rules, generation, query, ())
+        query = found.similar.ruled_by(connection, rules, generation, query, ())
         excluded = frozenset(others)
         is_short = query.where or query.shaping != Shaping() or query.ruling.rules
         before = len(shown_before(query))
         many = 20 * MAX_LIMIT if is_short else query.limit + len(excluded) + before
         chosen = choose(connection, utcnow(), many)
-    chosen = [it for it in chosen if it.product_id not in excluded]
-    made = List(chosen=chosen, tastes=[])
-    listed = ListRequest(name, first, about=(name,), unpinnable=excluded)
-    return write_list(generation, lambda *_: made, query, fields, listed)
+        chosen = [it for it in chosen if it.product_id not in excluded]
+        made = List(chosen=chosen, tastes=[])
+        listed = ListRequest(name, first, about=(name,), unpinnable=excluded)
+        return write_list(connection, generation, lambda *_: made, query, fields, listed)
 
 
 def _ids(session: Session, skus: Sequence[str]) -> frozenset[int]:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from flask import request
-
 from backend.access.scope import Scope
 from backend.api import openapi, parameters
-from backend.api.context import services
+from backend.api.context import asked, services
 from backend.api.schemas import Json
 from backend.api.schemas.query import QueryReader
 from backend.api.schemas.recommendation import ReplayedAnswer
@@ -124,10 +122,11 @@ def _note(
 
 
 def _question() -> dict[str, Any]:
-    body = request.get_data(cache=True)
+    sent = asked()
+    body = b"" if sent.method == "GET" else sent.get_data(cache=True)
     return {
-        "method": request.method,
-        "path": request.path,
-        "query": request.query_string.decode("utf-8", "replace"),
-        "body": request.get_json(silent=True) if 0 < len(body) <= MOST_QUESTION else None,
+        "method": sent.method,
+        "path": sent.path,
+        "query": sent.query_string.decode("utf-8", "replace"),
+        "body": sent.get_json(silent=True) if 0 < len(body) <= MOST_QUESTION else None,
     }

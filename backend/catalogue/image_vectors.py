@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -25,6 +25,14 @@ def pack(vector: Vector) -> bytes:
 def unpack(blob: bytes) -> Vector:
     """Return a stored vector, (size,) float32; its length differs from 1 by rounding only."""
     return np.frombuffer(blob, dtype=STORED).astype(np.float32)
+
+
+def unpack_all(blobs: Sequence[bytes]) -> list[Vector]:
+    """Do as `unpack` for vectors of one length."""
+    if not blobs:
+        return []
+    both = np.frombuffer(b"".join(blobs), dtype=STORED).astype(np.float32)
+    return list(both.reshape(len(blobs), -1))
 
 
 def store(session: Session, fingerprint: str, vectors: Mapping[str, Vector]) -> None:

@@ -12,7 +12,7 @@ from rich.markup import escape
 from backend.cli.api_client import ApiClient
 from backend.cli.common import AsJson, bar, err, out, print_json, services
 from backend.cli.list_export import ListExport, check_format
-from backend.cli.similar import Where, pair
+from backend.cli.query_options import Where, pair
 from backend.errors import LookalikeError
 from backend.filters import Condition, Scalar
 

@@ -42,3 +42,19 @@ Relax = Annotated[
         "`brand,min_score`.",
     ),
 ]
+Explain = Annotated[
+    bool, typer.Option("--explain", help="Show the similarity of look and of colour.")
+]
+
+
+def parameters_of(**options: str | float | bool | None) -> list[tuple[str, str]]:
+    """Return the options that are given, as parameters of the API."""
+    found = []
+    for name, value in options.items():
+        if isinstance(value, bool):
+            found += [(name, "true")] if value else []
+        elif isinstance(value, str):
+            found += [(name, value)] if value else []
+        elif value is not None:
+            found.append((name, f"{value:g}"))
+    return found

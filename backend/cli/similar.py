@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import typer
@@ -17,16 +17,31 @@ from rich.table import Table
 
 from backend.cli.api_client import ApiClient
 from backend.cli.common import AsJson, out, print_json, services, settings
+from backend.cli.query_options import (
+    Colour,
+    ImageNumber,
+    Limit,
+    Photo,
+    Region,
+    Sheet,
+    Skus,
+    Text,
+    TextWeight,
+    Where,
+    pair,
+)
 from backend.cli.shaping import (
     Boost,
     Diversity,
     Exclude,
+    Explain,
     GroupBy,
     MinMatch,
     MinScore,
     Placement,
     Relax,
     Restrict,
+    parameters_of,
 )
 from backend.images.local_files import is_remote
 
@@ -34,64 +49,17 @@ if TYPE_CHECKING:
     from backend.bootstrap import Services
     from backend.settings import Settings
 
-Where = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="FIELD=VALUE",
-        help="A filter as in the API's query string, such as `base_colour=Red,Blue` or "
-        "`year_gte=2012`; can be repeated.",
-    ),
-]
-
 
 def similar(
-    skus: Annotated[
-        list[str] | None, typer.Argument(metavar="SKU...", help="Products to compare with.")
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, max=100, help="10, or as the placement says.")
-    ] = None,
+    skus: Skus = None,
+    limit: Limit = None,
     where: Where = None,
-    image: Annotated[
-        int | None,
-        typer.Option(min=1, max=16, help="Compare this image of the product, counted from 1."),
-    ] = None,
-    colour: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=1,
-            help="How much colour counts: 0 finds the same thing in any colour, 1 prefers the "
-            "same colour.",
-        ),
-    ] = None,
-    photo: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE|URL",
-            help="Compare with this image instead of SKUs: a file, or an address on a host that "
-            "LOOKALIKE_IMAGE_HOSTS allows.",
-        ),
-    ] = None,
-    box: Annotated[
-        str | None,
-        typer.Option(
-            metavar="L,T,R,B",
-            help="Compare this region of the photo: left, top, right, bottom, in pixels, or as "
-            "fractions from 0 to 1.",
-        ),
-    ] = None,
-    text: Annotated[
-        str,
-        typer.Option(
-            metavar="WORDS",
-            help="What the products look like; alone, or beside the SKUs or the photo.",
-        ),
-    ] = "",
-    text_weight: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="How much the text counts beside a SKU or a photo."),
-    ] = None,
+    image: ImageNumber = None,
+    colour: Colour = None,
+    photo: Photo = None,
+    box: Region = None,
+    text: Text = "",
+    text_weight: TextWeight = None,
     placement: Placement = None,
     group_by: GroupBy = None,
     restrict: Restrict = None,
@@ -101,12 +69,8 @@ def similar(
     min_score: MinScore = None,
     min_match: MinMatch = None,
     relax: Relax = None,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Show the similarity of look and of colour.")
-    ] = False,
-    sheet: Annotated[
-        Path | None, typer.Option(help="Save a contact sheet: query left, neighbours right.")
-    ] = None,
+    explain: Explain = False,
+    sheet: Sheet = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the products that look like a product or a photo, best first, with their similarities.
@@ -119,18 +83,23 @@ def similar(
         raise typer.BadParameter("give SKUs or a photo", param_hint="--photo")
     with ExitStack() as stack:
         found = stack.enter_context(services(_writable(settings(), stack)))
-        numbers = _given(image=image, colour=colour, text_weight=text_weight, diversity=diversity)
-        numbers += _given(min_score=min_score, min_match=min_match)
-        texts = {"placement": placement, "group_by": group_by, "restrict": restrict, "box": box}
-        texts |= {"boost": boost, "exclude": exclude, "relax": relax}
-        options = [*map(pair, where or []), *numbers, *((k, v) for k, v in texts.items() if v)]
-        options += [("text", text)] if text and (skus or photo) else []
-        options += [("explain", "true")] if explain else []
-        answers = {sku: ask(found, sku, limit=limit, options=options) for sku in skus or []}
-        if photo:
-            answers[photo] = ask_photo(found, photo, limit=limit, options=options)
-        elif not skus:
-            answers[text] = ask_words(found, text, limit=limit, options=options)
+        shaping = parameters_of(
+            placement=placement,
+            group_by=group_by,
+            restrict=restrict,
+            boost=boost,
+            diversity=diversity,
+            exclude=exclude,
+            min_score=min_score,
+            min_match=min_match,
+            relax=relax,
+            explain=explain,
+        )
+        compared = parameters_of(image=image, colour=colour, box=box, text_weight=text_weight)
+        if text and (skus or photo):
+            compared.append(("text", text))
+        options = [*map(pair, where or []), *compared, *shaping]
+        answers = _ask_each(found, skus or [], photo, text, limit=limit, options=options)
         if sheet:
             save_sheet(found, answers, sheet)
     if as_json:
@@ -141,6 +110,24 @@ def similar(
     _warn_about_coverage(answers.values())
     if sheet:
         out.print(escape(f"Contact sheet: {sheet}"))
+
+
+def _ask_each(
+    found: Services,
+    skus: Sequence[str],
+    photo: str | None,
+    text: str,
+    *,
+    limit: int | None,
+    options: Sequence[tuple[str, str]],
+) -> dict[str, dict[str, Any]]:
+    """Return the answers by what was asked for: skus, a photo, or a text alone."""
+    answers = {sku: ask(found, sku, limit=limit, options=options) for sku in skus}
+    if photo:
+        answers[photo] = ask_photo(found, photo, limit=limit, options=options)
+    elif not skus:
+        answers[text] = ask_words(found, text, limit=limit, options=options)
+    return answers
 
 
 def _warn_about_coverage(answers: Iterable[dict[str, Any]]) -> None:
@@ -205,18 +192,6 @@ def ask_photo(
 
 def _limit(limit: int | None) -> list[tuple[str, str]]:
     return [] if limit is None else [("limit", str(limit))]
-
-
-def _given(**options: float | None) -> list[tuple[str, str]]:
-    return [(name, f"{value:g}") for name, value in options.items() if value is not None]
-
-
-def pair(text: str) -> tuple[str, str]:
-    """Split FIELD=VALUE."""
-    name, separator, value = text.partition("=")
-    if not separator:
-        raise typer.BadParameter("expected FIELD=VALUE", param_hint="--where")
-    return name, value
 
 
 def show(sku: str, answer: dict[str, Any]) -> None:

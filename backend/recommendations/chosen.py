@@ -20,7 +20,7 @@ class Reason(StrEnum):
     NEW = "new"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Because:
     """A product that contributed to a score, and how much."""
 
@@ -28,7 +28,7 @@ class Because:
     share: float  # of the score, 0 to 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Chosen:
     """A product of a list. Scores of one list can be compared with each other, no others."""
 

@@ -69,11 +69,16 @@ def partners(
     reader: Reader, products: Sequence[int], *, now: datetime, most: int = MOST
 ) -> dict[int, Partners]:
     """Return up to `most` partners of each product. A product that has none is left out."""
+    return {row.product: read_partners(row, now=now) for row in _lists(reader, products, most)}
+
+
+def read_partners(row: Any, *, now: datetime) -> Partners:
+    """Return the partners in a row of `lists_of`."""
+    if row.product is None:
+        return {}
     scale = growth(now)
-    return {
-        product: {other: score / scale for other, score in zip(others, scores, strict=True)}
-        for product, others, scores in _lists(reader, products, most)
-    }
+    both = zip(read_list(row.others), read_list(row.scores), strict=True)
+    return {other: score / scale for other, score in both}
 
 
 def strongest(
@@ -83,18 +88,16 @@ def strongest(
     found = _lists(reader, products, most)
     if not found:
         return NO_PAIRS
-    product, others, scores = zip(*found, strict=True)
+    others, scores = ([read_list(it[at]) for it in found] for at in (1, 2))
     return PairRows(
-        np.repeat(np.array(product), [len(it) for it in others]),
+        np.repeat(np.array([it.product for it in found]), [len(it) for it in others]),
         np.array([*chain.from_iterable(others)]),
         np.array([*chain.from_iterable(scores)]) / growth(now),
     )
 
 
-def _lists(
-    reader: Reader, products: Sequence[int], most: int
-) -> list[tuple[int, list[int], list[float]]]:
-    """Return each product that has pairs, with the others and the scores of its strongest ones."""
+def _lists(reader: Reader, products: Sequence[int], most: int) -> list[Any]:
+    """Return a row of `lists_of` for each product that has pairs."""
     rows: list[Any] = []
     for start in range(0, len(products), SIZES[-1]):
         part = products[start : start + SIZES[-1]]
@@ -102,19 +105,12 @@ def _lists(
         given: dict[str, Any] = {"most": most, **dict.fromkeys(_names(size), NOBODY)}
         given.update(zip(_names(size), part, strict=False))
         rows += reader.rows(_strongest(size), given)
-    return [(row[0], read_list(row[1]), read_list(row[2])) for row in rows if row[0] is not None]
+    return [row for row in rows if row.product is not None]
 
 
 def partners_of(reader: Reader, product_id: int, *, now: datetime, most: int = MOST) -> Partners:
-    """Return up to `most` partners of one product, the strongest first."""
-    rows = reader.rows(_strongest_of_one(), {"product_id": product_id, "most": most})
-    scale = growth(now)
-    return {other: score / scale for other, score in rows}
-
-
-@cache
-def _strongest_of_one() -> Select[Any]:
-    return _ranked(_PAIRS.c.other_id, _PAIRS.c.score, product="product_id")
+    """Return up to `most` partners of one product."""
+    return partners(reader, [product_id], now=now, most=most).get(product_id, {})
 
 
 @cache
@@ -124,13 +120,18 @@ def _strongest(size: int) -> Select[Any]:
     A row with two lists is read twice as fast as fifty rows. A window function would read all pairs
     of each product, which may be eight times as many.
     """
-    parts = []
-    for name in _names(size):
-        row = _ranked(*_PAIRS.c["product_id", "other_id", "score"], product=name).subquery().c
-        product = func.max(row.product_id).label("product")  # NULL where there is no pair
-        lists = as_list(row.other_id).label("others"), as_list(row.score).label("scores")
-        parts.append(select(product, *lists))
+    parts = [lists_of(name) for name in _names(size)]
     return cast("Select[Any]", union_all(*parts)) if size > 1 else parts[0]
+
+
+def lists_of(name: str) -> Select[Any]:
+    """Return the query for the pairs of the product that is bound to a name, `most` of them.
+
+    It gives one row: the `product`, NULL where it has no pair, and two lists, `others`, `scores`.
+    """
+    row = _ranked(*_PAIRS.c["product_id", "other_id", "score"], product=name).subquery().c
+    lists = as_list(row.other_id).label("others"), as_list(row.score).label("scores")
+    return select(func.max(row.product_id).label("product"), *lists)
 
 
 @cache

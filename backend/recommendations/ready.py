@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Final, cast
 
@@ -32,6 +32,8 @@ from backend.database.models import (
 )
 from backend.database.reader import Reader
 from backend.database.upsert import upsert
+from backend.recommendations import pairs
+from backend.recommendations.pairs import Partners
 from backend.recommendations.relations import Relations
 from backend.vectors import Vector
 
@@ -74,29 +76,33 @@ class WantedRelations:
     relations: Relations | None = None
 
 
-def read(connection: Reader, generation_id: int, product_id: int) -> PreparedRelations | None:
-    """Return what is kept of a product."""
-    rows = connection.rows(_kept(), {"generation_id": generation_id, "product_id": product_id})
-    if not rows:
-        return None
-    [row] = rows
-    return PreparedRelations(
+def read(
+    connection: Reader, generation_id: int, product_id: int, *, now: datetime
+) -> tuple[Partners, PreparedRelations | None]:
+    """Return the partners of a product, and what is kept of it, by one statement."""
+    given = {"generation_id": generation_id, "product_id": product_id, "most": pairs.MOST}
+    [row] = connection.rows(_kept(), given)
+    own = pairs.read_partners(row, now=now)
+    if row.packed is None:
+        return own, None
+    kept = PreparedRelations(
         Relations.unpack(row.packed),
         newest=row.newest_product,
         has_newer=row.newest is not None and row.newest > row.newest_product,
         is_fresh=abs(utcnow() - row.made_at) < FRESH,
     )
+    return own, kept
 
 
 @cache
 def _kept() -> Select[Any]:
-    newest = select(func.max(_PRODUCTS.c.id)).scalar_subquery()
-    return select(
-        _READY.c.made_at, _READY.c.newest_product, _READY.c.packed, newest.label("newest")
-    ).where(
-        _READY.c.generation_id == bindparam("generation_id"),
-        _READY.c.product_id == bindparam("product_id"),
+    own = pairs.lists_of("product_id").subquery()
+    newest = select(func.max(_PRODUCTS.c.id)).scalar_subquery().label("newest")
+    is_kept = (_READY.c.generation_id == bindparam("generation_id")) & (
+        _READY.c.product_id == bindparam("product_id")
     )
+    kept = (_READY.c.made_at, _READY.c.newest_product, _READY.c.packed, newest)
+    return select(*own.c, *kept).select_from(own.outerjoin(_READY, is_kept))
 
 
 def missing(session: Session, generation_id: int, *, limit: int) -> list[tuple[int, str]]:

@@ -20,7 +20,6 @@ from typing import Any, Final, cast
 from sqlalchemy import Select, Table, bindparam, select
 
 from backend.catalogue import image_vectors
-from backend.database.engine import Database
 from backend.database.models import Generation, ImageVector, IndexEntry, Product, utcnow
 from backend.database.reader import Reader
 from backend.events.decay import day_of
@@ -123,24 +122,22 @@ def _when_needed(read: Callable[[], Iterable[Chosen]]) -> Iterator[Chosen]:
 class Recommender:
     """Makes lists. Safe to call from several threads."""
 
-    def __init__(self, db: Database, index_of: Callable[[Generation], Searchable]) -> None:
-        self._db = db
+    def __init__(self, index_of: Callable[[Generation], Searchable]) -> None:
         self._index_of = index_of
 
-    def recommend(self, generation: Generation, wanted: Wanted) -> List:
+    def recommend(self, reader: Reader, generation: Generation, wanted: Wanted) -> List:
         """Return the list for a history, followed by what is popular and what is new.
 
-        Raises what the index raises.
+        `reader` must be open as long as the list is read. Raises what the index raises.
         """
         likes = wanted.history.likes[:MOST_EXAMPLES]
         vectors, partners = dict(wanted.vectors), pairs.NO_PAIRS
         skus, now = dict[int, str](), wanted.now or utcnow()
         if wanted.history.examples:
-            with self._db.query() as reader:
-                stored, skus = _read_examples(reader, generation, wanted.history)
-                vectors = {**stored, **vectors}
-                ids = [it.product_id for it in likes]
-                partners = pairs.strongest(reader, ids, now=now, most=PARTNERS)
+            stored, skus = _read_examples(reader, generation, wanted.history)
+            vectors = {**stored, **vectors}
+            ids = [it.product_id for it in likes]
+            partners = pairs.strongest(reader, ids, now=now, most=PARTNERS)
         seen = [it for it in likes if it.product_id in vectors]
         found = _tastes([vectors[it.product_id] for it in seen], seen, wanted.strategy)
         disliked = [
@@ -154,13 +151,12 @@ class Recommender:
         unseen = [it for it in likes if it.product_id not in vectors]
         places = _shared(ranked, wanted)
         if wanted.explore:
-            with self._db.query() as reader:
-                places = _with_unknown(reader, places, ranked, wanted, now=now)
+            places = _with_unknown(reader, places, ranked, wanted, now=now)
 
         total = sum(taste.weight for taste in found)
         return List(
             chosen=Places(places, _partners_of(unseen, partners)),
-            rest=lambda: _popular_and_new(self._db, wanted, now=now),
+            rest=lambda: _popular_and_new(reader, wanted, now=now),
             tastes=[
                 (taste.weight / total, [seen[at].product_id for at in taste.members])
                 for taste in found
@@ -218,10 +214,9 @@ def _read_examples(
             "ids": [it.product_id for it in examples],
         },
     )
-    return (
-        {row.id: image_vectors.unpack(row.vector) for row in rows},
-        {row.id: row.sku for row in rows},
-    )
+    vectors = image_vectors.unpack_all([row.vector for row in rows])
+    ids = [row.id for row in rows]
+    return dict(zip(ids, vectors, strict=True)), {row.id: row.sku for row in rows}
 
 
 @cache
@@ -303,17 +298,15 @@ def _partners_of(examples: Sequence[Example], partners: PairRows) -> list[Chosen
     return sorted(found, key=lambda it: -it.score)
 
 
-def _popular_and_new(db: Database, wanted: Wanted, *, now: datetime) -> Iterator[Chosen]:
+def _popular_and_new(reader: Reader, wanted: Wanted, *, now: datetime) -> Iterator[Chosen]:
     """Yield popular products, then new ones; neither needs a vector or a history."""
     excluded = _excluded(wanted)
     many = 100 + SPARE * wanted.limit + len(excluded)
-    with db.query() as reader:
-        popular = _by_category(popularity.most_liked(reader, now=now, limit=many))
+    popular = _by_category(popularity.most_liked(reader, now=now, limit=many))
     for it in popular:
         if it.product_id not in excluded:
             yield Chosen(it.product_id, it.score, Reason.POPULAR)
-    with db.query() as reader:
-        new = popularity.newest(reader, now=now, limit=many)
+    new = popularity.newest(reader, now=now, limit=many)
     for product, _ in new:
         if product not in excluded:
             yield Chosen(product, 0.0, Reason.NEW)

@@ -61,18 +61,26 @@ class Relations:
         """Return the array as bytes, little-endian, 28 for each product."""
         return self._rows.tobytes()
 
-    def scores(self) -> dict[int, float]:
-        """Return the score of each product for a cold product."""
-        total = self._rows["look"] + self._rows["inherited"]
-        return dict(zip(self._rows["product"].tolist(), total.tolist(), strict=True))
+    @property
+    def is_empty(self) -> bool:
+        """Whether no product is related."""
+        return not len(self._rows)
 
-    def parts(self, product: int) -> Parts:
-        """Return the parts of one product's score; nothing for one that is not related."""
+    def scores(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return the products, and the score of each for a cold product."""
+        total = self._rows["look"] + self._rows["inherited"]
+        return self._rows["product"], total.astype(np.float64)
+
+    def parts(self, product: int) -> tuple[float, float, int, float]:
+        """Return what a product's score consists of for a cold product: 0 for one not related.
+
+        That is: its look, what it inherits, and the neighbour that adds most of this, and how much.
+        """
         at = self._places.get(product)
         if at is None:
-            return Parts()
+            return 0.0, 0.0, 0, 0.0
         _, look, inherited, through, added = self._rows[at].item()
-        return Parts(look=look, inherited=inherited, through={through: added} if added else {})
+        return look, inherited, through, added
 
     def with_looks(self, looks: Mapping[int, float]) -> Relations:
         """Return these and further products, of which only their looks count: {product: look}."""
@@ -101,19 +109,28 @@ class Related(Sequence[Chosen]):
     ) -> None:
         self._product_id, self._own, self._relations = product_id, own, relations
         self._cold = formula.coldness(own)
-        scores = {it: self._cold * score for it, score in relations.scores().items()}
-        for other, times in own.items():
-            scores[other] = scores.get(other, 0.0) + formula.share(times)
+        self._has_none = relations.is_empty
+        ids, scores = np.fromiter(own, np.int64, len(own)), np.fromiter(own.values(), np.float64)
+        scores /= scores + 1.0  # `formula.share` of each
+        if not self._has_none:
+            others, cold = relations.scores()
+            ids, place = np.unique(np.concatenate((ids, others)), return_inverse=True)
+            total = np.bincount(place, weights=np.concatenate((scores, self._cold * cold)))
+            scores = total.astype(np.float64, copy=False)
+            order = (-scores).argsort(kind="stable")  # the ids are in their order
+        else:
+            order = np.lexsort((ids, -scores))
         left_out = {product_id, *exclude}
-        found = [(-score, it) for it, score in scores.items() if score > 0 and it not in left_out]
-        self._best = [it for _, it in sorted(found)[:most]]
+        many = most + len(left_out)
+        best = ids[order[: min(many, np.count_nonzero(scores > 0))]].tolist()
+        self._best = [it for it in best if it not in left_out][:most]
 
     def __len__(self) -> int:
         return len(self._best)
 
     def only_looks(self, other: int) -> bool:
         """Tell whether no shopper's act speaks for a product, only its looks."""
-        return other not in self._own and not self._relations.parts(other).inherited
+        return other not in self._own and not self._relations.parts(other)[1]
 
     @overload
     def __getitem__(self, at: int) -> Chosen: ...
@@ -130,14 +147,21 @@ class Related(Sequence[Chosen]):
         return map(self._chosen, self._best)
 
     def _chosen(self, other: int) -> Chosen:
-        parts = self._relations.parts(other)
-        own = formula.share(self._own.get(other, 0.0))
-        look, inherited = self._cold * parts.look, self._cold * parts.inherited
+        own, cold = formula.share(self._own.get(other, 0.0)), self._cold
+        if self._has_none:
+            return Chosen(other, own, Reason.TOGETHER, [Because(self._product_id, 1.0)])
+        look, inherited, through, part = self._relations.parts(other)
+        look, inherited = cold * look, cold * inherited
         total = own + look + inherited
-        ranked = {Reason.TOGETHER: own, Reason.LOOK: look, Reason.INHERITED: inherited}
-        reason = max(ranked, key=lambda it: ranked[it])
-        added = {self._product_id: own + look}
-        added |= {it: self._cold * part for it, part in parts.through.items()}
-        most = sorted(added.items(), key=lambda it: -it[1])
-        because = [Because(it, round(part / total, 4)) for it, part in most if part > 0]
-        return Chosen(other, total, reason, because)
+        best = max(own, look, inherited)
+        reason = Reason.INHERITED if best > look else Reason.LOOK
+        added = [(own + look, self._product_id)]
+        if part:
+            added.append((cold * part, through))
+            added.sort(key=_part, reverse=True)
+        because = [Because(it, round(part / total, 4)) for part, it in added if part > 0]
+        return Chosen(other, total, Reason.TOGETHER if best == own else reason, because)
+
+
+def _part(added: tuple[float, int]) -> float:
+    return added[0]

@@ -52,6 +52,7 @@ class Together:
 
     def of(
         self,
+        reader: Reader,
         product_id: int,
         generation: Generation,
         vector: Vector | None,
@@ -64,16 +65,14 @@ class Together:
         `vector` is the product's in the generation; None: only what shoppers did counts. `now` is
         by default the time of this host: a few minutes do not matter. Raises what the index raises.
         """
-        with self._db.query() as connection:
-            own = pairs.partners_of(connection, product_id, now=now or utcnow())
-            relations, kept = NONE, None
-            is_cold = formula.coldness(own) >= LEAST_COLD
-            if is_cold and self.keeper is not None:
-                kept = ready.read(connection, generation.id, product_id)
+        own, kept = ready.read(reader, generation.id, product_id, now=now or utcnow())
+        relations, is_cold = NONE, formula.coldness(own) >= LEAST_COLD
+        if self.keeper is None:
+            kept = None
         if is_cold and vector is not None:
             asked = WantedRelations(product_id, generation, vector)
-            found = self._with_newer(asked, kept) if kept else None
-            relations = found or self._relations(asked, own=own, now=now)
+            found = self._with_newer(reader, asked, kept) if kept else None
+            relations = found or self._relations(reader, asked, own=own, now=now)
             if self.keeper is not None and not (found and kept and kept.is_fresh):
                 self.keeper.note(asked if found else replace(asked, relations=relations))
         return Related(product_id, own, relations, exclude=exclude, most=MOST)
@@ -100,12 +99,12 @@ class Together:
             self.keeper.close()
 
     def _relations_now(self, asked: WantedRelations) -> Relations:
-        with self._db.query() as connection:
-            own = pairs.partners_of(connection, asked.product_id, now=utcnow())
-        return self._relations(asked, own=own, now=None)
+        with self._db.query() as reader:
+            own = pairs.partners_of(reader, asked.product_id, now=utcnow())
+            return self._relations(reader, asked, own=own, now=None)
 
     def _relations(
-        self, asked: WantedRelations, *, own: Partners, now: datetime | None
+        self, reader: Reader, asked: WantedRelations, *, own: Partners, now: datetime | None
     ) -> Relations:
         """Return what the looks of a product tell, by its visual neighbours and their pairs."""
         hits = nearest_products(
@@ -117,9 +116,8 @@ class Together:
             payloads=False,
         )
         ids = [hit.id for hit in hits]
-        with self._db.query() as reader:
-            kin = _kin(reader, [asked.product_id, *ids]) if ids else {}
-            partners = pairs.partners(reader, ids, now=now or utcnow(), most=PARTNERS_OF_NEIGHBOURS)
+        kin = _kin(reader, [asked.product_id, *ids]) if ids else {}
+        partners = pairs.partners(reader, ids, now=now or utcnow(), most=PARTNERS_OF_NEIGHBOURS)
         parts = formula.score(
             {},
             [(hit.id, hit.score) for hit in hits],
@@ -130,15 +128,16 @@ class Together:
         )
         return Relations.of(parts, keep=own)
 
-    def _with_newer(self, asked: WantedRelations, kept: PreparedRelations) -> Relations | None:
+    def _with_newer(
+        self, reader: Reader, asked: WantedRelations, kept: PreparedRelations
+    ) -> Relations | None:
         """Return what is kept, with the looks of newer products; None if these are too many."""
         if not kept.has_newer:
             return kept.relations
-        with self._db.query() as reader:
-            newer = _newer(reader, asked.generation, kept.newest)
-            if len(newer) > MOST_NEWER:
-                return None
-            kin = _kin(reader, [asked.product_id, *newer])
+        newer = _newer(reader, asked.generation, kept.newest)
+        if len(newer) > MOST_NEWER:
+            return None
+        kin = _kin(reader, [asked.product_id, *newer])
         own = kin.get(asked.product_id, formula.NO_KIN)
         looks = {
             it: formula.LOOK * formula.closeness(float(asked.vector @ vector), own, kin[it])

@@ -82,6 +82,8 @@ def weigh(
     `parts`, a query that is not weighed has none, and cannot be explained. Raises NoColour where
     there is no block for colour, or `blocks` is None: they are not known.
     """
+    if not blocks and not parts and colour is None and lengths is None:
+        return Weighed(asked=vector, factor=1.0, weights={WHOLE: 1.0}, parts={})
     found = blocks or (Block(WHOLE, 0, len(vector)),)
     if colour is not None and (len(found) < 2 or COLOUR not in {block.name for block in found}):
         raise NoColour(_reason(known=blocks is not None))

@@ -125,7 +125,7 @@ def read_rows(
         parameters["fingerprint"] = vectors_by
     has_vectors = vectors_by is not None
     statement = statements.found(images=images, vectors=has_vectors, columns=columns)
-    return _by_product(connection, statement, parameters)
+    return _by_product(connection, statement, parameters, at_once=not has_vectors)
 
 
 def read_rows_of_skus(
@@ -146,10 +146,14 @@ def read_rows_of_skus(
 
 
 def _by_product(
-    connection: Reader, statement: Select[Any], parameters: Mapping[str, Any]
+    connection: Reader,
+    statement: Select[Any],
+    parameters: Mapping[str, Any],
+    *,
+    at_once: bool = False,
 ) -> dict[int, Rows]:
     rows: dict[int, Rows] = {}
-    for row in connection.rows(statement, parameters):
+    for row in connection.rows(statement, parameters, at_once=at_once):
         id_ = row.id
         if id_ in rows:
             rows[id_].append(row)

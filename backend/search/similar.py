@@ -307,14 +307,18 @@ class SimilarProducts:
         """Return the query with the rules that hold now for a list that is about some products."""
         with self._db.query() as connection:
             version = newest_change(connection)
-        return self.ruled_by(version, generation, query, about)
+            return self.ruled_by(connection, version, generation, query, about)
 
     def ruled_by(
-        self, version: int | None, generation: Generation, query: Query, about: Sequence[int]
+        self,
+        connection: Reader,
+        version: int | None,
+        generation: Generation,
+        query: Query,
+        about: Sequence[int],
     ) -> Query:
         """Do as `ruled`, where the newest change of the rules is known."""
-        with self._db.query() as connection:
-            return self._ruled(connection, generation, query, version, about=[about])[0]
+        return self._ruled(connection, generation, query, version, about=[about])[0]
 
     def _ruled_each(
         self,

@@ -64,7 +64,7 @@ def _ours(
     explore: float = 0.0,
     strategy: Strategy = Strategy.CLUSTERS,
 ) -> Contender:
-    recommender = Recommender(trial.db, trial.index_of)
+    recommender = Recommender(trial.index_of)
 
     def choose(visitor: Visitor) -> list[int]:
         wanted = Wanted(
@@ -75,8 +75,9 @@ def _ours(
             now=now,
             strategy=strategy,
         )
-        found = recommender.recommend(trial.generation, wanted)
-        return [it.product_id for it in islice(found.candidates(), k)]
+        with trial.db.query() as reader:
+            found = recommender.recommend(reader, trial.generation, wanted)
+            return [it.product_id for it in islice(found.candidates(), k)]
 
     return choose
 

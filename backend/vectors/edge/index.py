@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from operator import attrgetter, itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import qdrant_edge as qe
@@ -49,6 +50,9 @@ from backend.vectors.translate import (
     translate,
 )
 
+REMEMBERED_BYTES: Final = 16 * 2**20
+"""Of queries by vectors, about: each takes its vector twice, in float32."""
+
 
 class EdgeIndex(VectorIndex):
     """The vectors of one generation in a folder of their own; opened by the first call.
@@ -65,6 +69,7 @@ class EdgeIndex(VectorIndex):
         self._schema = dict(schema)
         self._tokens = self.options.attribute_tokens
         self._filters = replace(EDGE_FILTERS, tokens=self._tokens)
+        self._remembered = lru_cache(REMEMBERED_BYTES // (8 * size))(self._near_bytes)
         self.store = EdgeStore(path, size=size, schema=self._schema, tokens=self._tokens)
 
     # --- writing ---
@@ -113,7 +118,7 @@ class EdgeIndex(VectorIndex):
         payloads: bool = True,
     ) -> list[Hit]:
         return self._search(
-            qe.Query.Nearest(unit_vector(vector, self.size).tolist()),
+            self._near(vector),
             where,
             exclude,
             mode=SearchMode.EXACT if exact else mode,
@@ -136,7 +141,7 @@ class EdgeIndex(VectorIndex):
         return [
             self._query(
                 qe.QueryRequest(
-                    query=qe.Query.Nearest(unit_vector(vector, self.size).tolist()),
+                    query=self._near(vector),
                     filter=passing,
                     params=params,
                     with_payload=False,
@@ -184,6 +189,16 @@ class EdgeIndex(VectorIndex):
 
     def _estimate_passing(self, where: Where) -> int:
         return self._estimate(self._translate(where))
+
+    def _near(self, vector: Vector) -> Any:
+        """Return the engine's query for a vector, remembered: products are asked about again."""
+        kind: Any = vector
+        if isinstance(kind, np.ndarray) and kind.dtype == np.float32 and kind.shape == (self.size,):
+            return self._remembered(vector.tobytes())
+        return qe.Query.Nearest(unit_vector(vector, self.size).tolist())
+
+    def _near_bytes(self, vector: bytes) -> Any:
+        return qe.Query.Nearest(unit_vector(np.frombuffer(vector, np.float32), self.size).tolist())
 
     def _search(
         self,

@@ -88,3 +88,15 @@ def test_a_shopper_sees_what_is_stored_and_has_it_deleted(wardrobe: Shop) -> Non
     assert wardrobe.client.delete("/v1/users/ann").json == {"events": 2}
     assert wardrobe.client.get("/v1/users/ann/events").json["items"] == []
     assert len(wardrobe.client.get("/v1/users/bob/events").json["items"]) == 1
+
+
+def test_a_longer_id_never_stands_for_the_shopper_it_begins_with(wardrobe: Shop) -> None:
+    longest = "a" * 128
+    post(wardrobe, {"id": "1", "kind": "view", "sku": "0001", "user": longest})
+    client, path = wardrobe.client, f"/v1/users/{longest}b"
+    refused = [client.delete(path), client.get(f"{path}/events")]
+    refused.append(client.get(f"{path}/recommendations"))
+    for response in refused:
+        assert (response.status_code, response.mimetype) == (422, PROBLEM)
+        assert response.json["errors"][0]["parameter"] == "user"
+    assert client.delete(f"/v1/users/{longest}").json == {"events": 1}

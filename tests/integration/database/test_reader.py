@@ -54,6 +54,27 @@ def test_values_are_those_of_sqlalchemy(any_db: Database, many: int) -> None:
     assert all(row.in_stock is False and row.attributes == {"fit": "slim"} for row in rows)
 
 
+def test_rows_that_are_read_at_once_are_the_same(any_db: Database) -> None:
+    odd = 'quotes " and \\, a line\nbreak, \t, \x7f, \u2028, ö and 😀'
+    prices = (0.1, 19.99, 20.0, 9_999_999_999.99, None)
+    rows = [
+        Product(sku=f"{number} {odd}", price=price, in_stock=number % 2 == 0, created_at=ADDED)
+        for number, price in enumerate(prices)
+    ]
+    rows[0].attributes = {"fit": odd, "sizes": [1, 2.5, None, True]}
+    any_db.write(lambda session: session.add_all(rows))
+    ids = [row.id for row in rows]
+    with any_db.query() as reader:
+        found = reader.rows(IDS, {"ids": ids}, at_once=True)
+        assert found == reader.rows(IDS, {"ids": ids})
+        assert [type(row.price) for row in found] == [
+            type(row.price) for row in reader.rows(IDS, {"ids": ids})
+        ]
+        assert reader.rows(IDS, {"ids": [0]}, at_once=True) == []
+    assert [row.sku for row in found] == [row.sku for row in rows]
+    assert found[0].attributes == rows[0].attributes
+
+
 def test_each_statement_sees_what_is_committed(any_db: Database) -> None:
     with any_db.query() as reader:
         assert reader.rows(COUNT)[0].many == 0

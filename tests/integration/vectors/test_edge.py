@@ -55,6 +55,19 @@ def index(path: Path) -> Iterator[EdgeIndex]:
     made.close()
 
 
+def test_a_vector_that_was_asked_by_and_then_changed_is_another_query(index: EdgeIndex) -> None:
+    axes = np.eye(4, dtype=np.float32)
+    index.upsert([Point(id=n, vector=axes[n], payload={}, claim=1) for n in range(4)])
+    asked = axes[1].copy()
+    for _ in range(2):
+        assert index.nearest(asked, limit=1)[0].id == 1
+    asked[:] = axes[2]
+    assert index.nearest(asked, limit=1)[0].id == 2
+    assert index.nearest(axes[3].astype(np.float64), limit=1)[0].id == 3
+    first, second = index.nearest_each([(axes[0], None), (axes[1], None)], limit=1)
+    assert [first[0].id, second[0].id] == [0, 1]
+
+
 def a_point(id: int, *, claim: int = 1, **payload: object) -> Point:
     return Point(id=id, vector=np.ones(4, dtype=np.float32), payload=payload, claim=claim)
 

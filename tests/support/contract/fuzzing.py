@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from support.contract.accepted import CHECKS
+from support.contract.accepted import CHECKS, CONFIGURATION
 from support.places import ROOT
 
 PROGRAM = Path(sys.executable).with_name("schemathesis")
@@ -56,6 +56,7 @@ def fuzz(url: str, folder: Path, *, phases: str, examples: int, seed: int) -> Ac
         "--report": "ndjson",
         "--report-ndjson-path": report,
     }
+    (folder / "schemathesis.toml").write_text(CONFIGURATION)
     given = [str(part) for pair in options.items() for part in pair]
     ran = subprocess.run(
         [PROGRAM, "run", f"{url}/openapi.json", "--continue-on-failure", *given],
@@ -93,7 +94,9 @@ def _count(scenario: dict[str, Any], found: Account) -> None:
         for check in checks:
             if check["status"] == "success":
                 continue
-            key = (recorder["label"], check["name"])
+            failure = check.get("failure_info", {}).get("failure", {})
+            # A chain of operations has a label of its own, and its checks name the operation.
+            key = (failure.get("operation") or recorder["label"], check["name"])
             found.findings[key] += 1
             seen = {name: recorder.get(name, {}).get(case) for name in ("cases", "interactions")}
             found.examples.setdefault(key, json.dumps(seen | {"check": check})[:3000])
