@@ -247,6 +247,11 @@ def beside_writes(services: Services, ask: Callable[[], None], rounds: int) -> N
     url = services.settings.database
     writer = context.Process(target=_write, args=(url, state, stop, written, counted))
     writer.start()
+    state.value = Doing.WRITING
+    while not written.value:  # it is still being started
+        if not writer.is_alive():
+            raise RuntimeError("the process that writes has ended")
+        time.sleep(0.1)
     times: dict[Doing, list[float]] = {it: [] for it in Doing}
     spent = dict.fromkeys(Doing, 0.0)
     events = dict.fromkeys(Doing, 0)

@@ -158,6 +158,9 @@ def test_arms_of_similar_items_are_counted_and_reported(split: Shop) -> None:
         ("similar", "control", 4),
         ("similar", "treatment", 5),
     }
+    kept = answer["recommendation_id"]
+    assert split.client.delete(f"/v1/users/{user}").status_code == 200
+    assert split.client.get(f"/v1/recommendations/{kept}").status_code == 404  # it named them
 
 
 def test_the_split_is_even_and_independent_of_other_experiments() -> None:
