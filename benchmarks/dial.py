@@ -21,7 +21,7 @@ import numpy as np
 import qdrant_edge as qe
 
 from backend.embedders import Block
-from backend.search.dial import weigh
+from backend.search.colour_weight import weigh
 from backend.vectors import Point, SearchMode, Vector
 from backend.vectors.edge.folders import FIRST
 from backend.vectors.edge.index import EdgeIndex

@@ -34,7 +34,7 @@ _NONE: Final = {"status": None, "headers": None, "body": None}
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptAnswer:
     """An answer as it was given."""
 
     status: int
@@ -53,7 +53,7 @@ class Claim:
 
 def claim(
     session: Session, client: str, key: str, *, request: str, keep_for: timedelta
-) -> Claim | Kept:
+) -> Claim | KeptAnswer:
     """Claim a request before it is worked on, or return the answer that it was given before.
 
     `client` is whom keys belong to, `request` the digest of the request. Raises
@@ -75,10 +75,12 @@ def claim(
         raise IdempotencyKeyReused("this Idempotency-Key was sent with another request")
     if row.status is None:
         raise IdempotencyKeyInUse("the first request with this Idempotency-Key is not answered yet")
-    return Kept(row.status, row.headers or {}, zlib.decompress(row.body or zlib.compress(b"")))
+    return KeptAnswer(
+        row.status, row.headers or {}, zlib.decompress(row.body or zlib.compress(b""))
+    )
 
 
-def keep(session: Session, claimed: Claim, answer: Kept) -> None:
+def keep(session: Session, claimed: Claim, answer: KeptAnswer) -> None:
     """Keep the answer of a claimed request, unless the claim is over or the answer too large."""
     packed = zlib.compress(answer.body)
     if len(packed) > LARGEST_ANSWER:

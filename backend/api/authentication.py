@@ -17,7 +17,7 @@ from backend.access import keys
 from backend.access.key_cache import KeyCache, LiveKey
 from backend.access.scope import Scope
 from backend.api import browsers, image_urls, scopes
-from backend.api.context import answering, asked, noted
+from backend.api.context import request_notes, this_app, this_request
 from backend.api.proxies import trust_proxies
 from backend.api.rate_limits import RateLimits
 from backend.bootstrap import Services
@@ -67,11 +67,11 @@ class Authenticator:
 
     def authenticate(self) -> None:
         """Raise MissingKey, InvalidKey, InsufficientScope or the 429 unless the key allows this."""
-        sent, notes = asked(), noted()
+        sent, notes = this_request(), request_notes()
         endpoint = sent.endpoint
         if endpoint is None or browsers.is_preflight(sent):
             return  # the answer will be 404, or what pages may do, which is no secret
-        needed = scopes.required_scope(answering(), endpoint)
+        needed = scopes.required_scope(this_app(), endpoint)
         if needed is scopes.PUBLIC:
             return
         token = _sent_key(sent)
@@ -110,7 +110,7 @@ class Authenticator:
         if self._owner.recognises(token):
             return image_urls.OWNER, Scope.READ
         live = self._key_cache.find(token)
-        noted().key_digest = live.digest
+        request_notes().key_digest = live.digest
         return live.key.prefix, live.key.scope
 
 

@@ -18,7 +18,7 @@ from flask import Flask, Response, g, request
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import ETags
 
-from backend.api.context import asked, noted
+from backend.api.context import request_notes, this_request
 from backend.api.problems import MEDIA_TYPE, RequestError
 from backend.catalogue import product_images, products
 from backend.catalogue.products import FIELDS, ImageRef, Outcome
@@ -59,8 +59,8 @@ def _finish(response: Response) -> Response:
 
 
 def _tag(response: Response) -> None:
-    revision: str | None = vars(noted()).get("revision")
-    is_read = asked().method in ("GET", "HEAD") and response.status_code == 200
+    revision: str | None = vars(request_notes()).get("revision")
+    is_read = this_request().method in ("GET", "HEAD") and response.status_code == 200
     if not (revision or (is_read and _has_tag())) or "ETag" in response.headers:
         return
     answer = hashlib.sha256(response.get_data()).hexdigest()[:_LENGTH]
@@ -74,7 +74,7 @@ def _tag(response: Response) -> None:
 
 
 def _has_tag() -> bool:
-    read = asked()
+    read = this_request()
     return read.endpoint not in UNTAGGED and read.path.startswith("/v1/")
 
 
@@ -87,7 +87,7 @@ def compress(response: Response) -> Response:
         response.vary.add("Accept-Encoding")
     else:
         headers["Vary"] = "Accept-Encoding"
-    if "HTTP_ACCEPT_ENCODING" not in asked().environ:
+    if "HTTP_ACCEPT_ENCODING" not in this_request().environ:
         return response
     data = response.get_data()
     if len(data) < SHORTEST or request.accept_encodings["gzip"] <= 0:

@@ -27,17 +27,17 @@ def services() -> Services:
     return found
 
 
-def asked() -> Request:
+def this_request() -> Request:
     """Return this request itself: each look at an attribute of Flask's proxy takes three calls."""
     return _cv_request.get().request
 
 
-def noted() -> Any:
+def request_notes() -> Any:
     """Return what is noted of this request, Flask's `g`, in the same way."""
     return _cv_app.get().g
 
 
-def answering() -> Flask:
+def this_app() -> Flask:
     """Return the app that answers this request, Flask's `current_app`, in the same way."""
     return _cv_app.get().app
 

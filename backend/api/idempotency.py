@@ -13,11 +13,11 @@ from flask_openapi3.openapi import OpenAPI
 from sqlalchemy.exc import SQLAlchemyError
 
 from backend.access import idempotency
-from backend.access.idempotency import Claim, Kept
+from backend.access.idempotency import Claim, KeptAnswer
 from backend.access.scope import Scope
 from backend.api import parameters, scopes
 from backend.api.components import problem_reference
-from backend.api.context import asked, noted, services
+from backend.api.context import request_notes, services, this_request
 from backend.api.problems import invalid_request
 from backend.api.schemas.problem import ProblemFault
 from backend.errors import LookalikeError
@@ -58,7 +58,7 @@ def _takes_key(app: Flask, endpoint: str | None, method: str) -> bool:
 
 
 def _begin() -> Response | None:
-    key = asked().environ.get(IN_ENVIRON)
+    key = this_request().environ.get(IN_ENVIRON)
     if key is None or not _takes_key(current_app, request.endpoint, request.method):
         return None
     if not _KEY.fullmatch(key):
@@ -84,7 +84,7 @@ def _digest() -> str:
 
 
 def _end(response: Response) -> Response:
-    claimed: Claim | None = vars(noted()).pop("claim", None)
+    claimed: Claim | None = vars(request_notes()).pop("claim", None)
     if claimed is None:
         return response
     try:
@@ -102,4 +102,6 @@ def _settle(session: Any, claimed: Claim, response: Response) -> None:
     headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
     if revision := g.get("revision"):
         headers["ETag"] = f'"{revision}"'
-    idempotency.keep(session, claimed, Kept(response.status_code, headers, response.get_data()))
+    idempotency.keep(
+        session, claimed, KeptAnswer(response.status_code, headers, response.get_data())
+    )

@@ -20,7 +20,7 @@ from flask import request
 from werkzeug.sansio.utils import get_current_url
 
 from backend.access.scope import Scope
-from backend.api.context import asked, noted
+from backend.api.context import request_notes, this_request
 from backend.api.problems import RequestError
 
 OWNER: Final = "owner"
@@ -37,7 +37,7 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]+")
 
 def may_see_paths() -> bool:
     """Tell whether this request's client may see where files lie on the server."""
-    notes = vars(noted())
+    notes = vars(request_notes())
     scope: Scope = notes.get("scope", Scope.ADMIN)  # without keys everybody may do everything
     return scope.includes(Scope.INGEST) or notes.get("key_prefix") == OWNER
 
@@ -59,7 +59,7 @@ class ImageAddresses:
     def of_request(cls) -> ImageAddresses:
         """Return those for the client of this request."""
         expires = (int(time.time()) // DAY + 2) * DAY
-        client, notes = asked(), vars(noted())
+        client, notes = this_request(), vars(request_notes())
         prefix, secret = notes.get("key_prefix"), notes.get("key_digest")
         root = _root(client.scheme, client.host, client.root_path)
         return cls(root, prefix=prefix, secret=secret, expires=expires)

@@ -16,7 +16,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from backend import jobs
 from backend.access.scope import Scope
 from backend.api import openapi, parameters
-from backend.api.context import asked, below_root, noted, services
+from backend.api.context import below_root, request_notes, services, this_request
 from backend.api.jobs import document
 from backend.api.problems import RequestError, invalid_request
 from backend.api.schemas import Json
@@ -117,7 +117,10 @@ def register_uploads(app: Flask) -> None:
 
 def _spool() -> None:
     """Read a body part by part, pack it, and keep it in a temporary file; ends with 413 or 415."""
-    if asked().method != "POST" or request.endpoint != f"{api.name}.{import_products.__name__}":
+    if (
+        this_request().method != "POST"
+        or request.endpoint != f"{api.name}.{import_products.__name__}"
+    ):
         return
     if request.mimetype not in (MEDIA_TYPE, OCTETS):
         got = request.mimetype or "nothing"
@@ -137,6 +140,6 @@ def _spool() -> None:
 
 
 def _close(_error: BaseException | None) -> None:
-    file: IO[bytes] | None = vars(noted()).pop("upload_file", None)
+    file: IO[bytes] | None = vars(request_notes()).pop("upload_file", None)
     if file is not None:
         file.close()

@@ -9,7 +9,7 @@ from flask import Flask, Response, current_app, request
 
 from backend.access.scope import Scope
 from backend.api import openapi
-from backend.api.context import asked, noted
+from backend.api.context import request_notes, this_request
 from backend.api.scopes import requires_scope
 from backend.metrics.instruments import count_request
 from backend.monitoring import Exposition
@@ -46,15 +46,15 @@ def get_metrics() -> Response:
 
 
 def _begin() -> None:
-    noted().measured_from = time.perf_counter()
+    request_notes().measured_from = time.perf_counter()
 
 
 def _end(response: Response) -> Response:
-    measured = asked()
+    measured = this_request()
     count_request(
         route=measured.url_rule.rule if measured.url_rule else None,
         method=measured.method,
         status=response.status_code,
-        seconds=time.perf_counter() - noted().measured_from,
+        seconds=time.perf_counter() - request_notes().measured_from,
     )
     return response

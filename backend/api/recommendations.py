@@ -12,8 +12,7 @@ from flask import current_app
 from backend.access.scope import Scope
 from backend.api import named_examples, openapi, parameters
 from backend.api.attribute_checks import attributes_in, check_filter
-from backend.api.context import asked as sent_request
-from backend.api.context import filterable, services
+from backend.api.context import filterable, services, this_request
 from backend.api.cursors import continued
 from backend.api.image_examples import weights_of_skus
 from backend.api.recommended_candidates import groups_of, taken_groups
@@ -43,7 +42,7 @@ from backend.recommendations import examples
 from backend.recommendations.examples import NONE_NAMED, Resolved
 from backend.recommendations.history import History, history_of
 from backend.recommendations.recommend import MOST_CANDIDATES, SPARE, List, Strategy, Wanted
-from backend.search import asked
+from backend.search import query_product
 from backend.search.collecting import GROWTH
 from backend.search.query import Query
 from backend.search.reordering import POOL_TIMES
@@ -123,7 +122,7 @@ def _read_asked(user: str) -> tuple[_Read, ShopperSplit]:
     """
     found = current_app.extensions.setdefault(REMEMBERED, Remembered[_Read]())
     remembered: Remembered[_Read] = found
-    sent = sent_request().query_string
+    sent = this_request().query_string
     if (known := remembered.get(sent)) is not None:
         return known, split_of(None, user)
     reader = QueryReader.of_request()
@@ -156,7 +155,7 @@ def recommend_by(
     query = continued(query, cursor, *about)
     now = utcnow()  # a few minutes do not matter
     with found.db.query() as reader:
-        generation, others, rules = asked.read_others(
+        generation, others, rules = query_product.read_others(
             reader, found.similar.active, query.exclude, query.after
         )
         history = history_of(reader, user=body.user, visit=body.session, now=now)

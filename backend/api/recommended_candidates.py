@@ -10,7 +10,7 @@ from typing import Any, Final
 from backend.database.models import Generation
 from backend.database.reader import Reader
 from backend.filters.matching import matcher
-from backend.recommendations.chosen import Chosen
+from backend.recommendations.chosen import ListedProduct
 from backend.search import statements
 from backend.search.found import Neighbour, neighbours, read_rows
 from backend.search.query import MAX_LIMIT, Query
@@ -44,14 +44,14 @@ def shown_before(query: Query) -> frozenset[int]:
 class ListItem:
     """A candidate, and its product as SQL has it now."""
 
-    chosen: Chosen
+    chosen: ListedProduct
     item: Neighbour
 
 
 def read_passing(
     reader: Reader,
     generation: Generation,
-    chosen: Iterator[Chosen],
+    chosen: Iterator[ListedProduct],
     query: Query,
     keep: Callable[[Neighbour], bool] | None,
 ) -> Iterator[ListItem]:
@@ -71,7 +71,7 @@ def read_passing(
                 yield ListItem(one, item)
 
 
-def _in_parts(chosen: Iterator[Chosen], *, first: int) -> Iterator[list[Chosen]]:
+def _in_parts(chosen: Iterator[ListedProduct], *, first: int) -> Iterator[list[ListedProduct]]:
     """Yield a list in parts, each twice as long as the one before, up to READ_AT_ONCE."""
     many = min(first, READ_AT_ONCE)
     while part := list(islice(chosen, many)):

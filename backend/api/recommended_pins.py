@@ -15,7 +15,7 @@ from backend.database.reader import Reader
 from backend.events.answers import ListName
 from backend.filters.matching import ValueOf, matcher
 from backend.merchandising.rule_set import Rule
-from backend.recommendations.chosen import Chosen, Reason
+from backend.recommendations.chosen import ListedProduct, Reason
 from backend.recommendations.recommend import List
 from backend.search.found import Neighbour
 from backend.search.grouping import with_sizes
@@ -94,6 +94,8 @@ def find_pins(
         several = bool(generation.most_images)
         items = with_sizes(index, items, query.shaping.group_by, query.where, several=several)
     return {
-        position: ListItem(chosen.get(it.product.id) or Chosen(it.product.id, 0.0, reason), it)
+        position: ListItem(
+            chosen.get(it.product.id) or ListedProduct(it.product.id, 0.0, reason), it
+        )
         for position, it in zip(pins, items, strict=True)
     }

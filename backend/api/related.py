@@ -14,8 +14,7 @@ from backend import generations
 from backend.access.scope import Scope
 from backend.api import openapi, parameters
 from backend.api.attribute_checks import attributes_in
-from backend.api.context import asked as sent_request
-from backend.api.context import filterable, services
+from backend.api.context import filterable, services, this_request
 from backend.api.cursors import continued
 from backend.api.recommended_candidates import shown_before
 from backend.api.recommended_lists import LIST_PARAMETERS, restrict, with_restricted, write_list
@@ -40,11 +39,11 @@ from backend.events.pairing import LEVELS
 from backend.filters import Where
 from backend.merchandising.rule_set import newest_change
 from backend.recommendations import popularity
-from backend.recommendations.chosen import Chosen, Reason
+from backend.recommendations.chosen import ListedProduct, Reason
 from backend.recommendations.complementary import Category, before_looks, category_of
 from backend.recommendations.recommend import List
 from backend.recommendations.relations import Related
-from backend.search import asked, query_vectors
+from backend.search import query_product, query_vectors
 from backend.search.found import Neighbour
 from backend.search.query import MAX_LIMIT, Query
 from backend.search.shaping import Shaping
@@ -91,7 +90,7 @@ def _read_together() -> _Read:
     """Read the query string of this request, unless it was read before, as `similar` does."""
     found = current_app.extensions.setdefault(REMEMBERED, Remembered[_Read]())
     remembered: Remembered[_Read] = found
-    sent = sent_request().query_string
+    sent = this_request().query_string
     if (known := remembered.get(sent)) is not None:
         placement = known.query.placement
         if placement is None or is_current(placement):
@@ -168,7 +167,7 @@ def _completed(
 ) -> List:
     """Return what completes a product: by acts, then by categories, then by looks alone."""
 
-    def by_category() -> Sequence[Chosen]:
+    def by_category() -> Sequence[ListedProduct]:
         if vector is None:
             return ()
         return services().complementary.of(
@@ -192,7 +191,7 @@ def _asked(
     found = services()
     try:
         active = found.similar.active
-        product = asked.read_product(reader, active, sku, image=None, exclude=exclude)
+        product = query_product.read_product(reader, active, sku, image=None, exclude=exclude)
         vector = query_vectors.vector_of(product)
         return product.exclude, product.generation, vector, product.rules_version
     except NotSearchable:
@@ -217,7 +216,7 @@ def list_trending() -> Json:
     return _list(
         ListName.TRENDING,
         lambda reader, now, many: [
-            Chosen(it.product_id, it.score, Reason.TRENDING)
+            ListedProduct(it.product_id, it.score, Reason.TRENDING)
             for it in popularity.trending(reader, now=now, limit=many)
         ],
     )
@@ -236,13 +235,13 @@ def list_new() -> Json:
     return _list(
         ListName.NEW,
         lambda reader, now, many: [
-            Chosen(product, 0.0, Reason.NEW)
+            ListedProduct(product, 0.0, Reason.NEW)
             for product, _ in popularity.newest(reader, now=now, limit=many)
         ],
     )
 
 
-def _list(name: ListName, choose: Callable[[Reader, datetime, int], list[Chosen]]) -> Json:
+def _list(name: ListName, choose: Callable[[Reader, datetime, int], list[ListedProduct]]) -> Json:
     reader = QueryReader.of_request()
     cursor = reader.text("cursor")
     query, fields = read_query(reader, filterable(), scored=False, compared=False)
@@ -250,7 +249,7 @@ def _list(name: ListName, choose: Callable[[Reader, datetime, int], list[Chosen]
     first = query
     found = services()
     with found.db.query() as connection:
-        generation, others, rules = asked.read_others(
+        generation, others, rules = query_product.read_others(
             connection, found.similar.active, query.exclude, query.after
         )
         query = found.similar.ruled_by(connection, rules, generation, query, ())

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from backend.access.scope import Scope
 from backend.api import openapi, parameters
-from backend.api.context import asked, services
+from backend.api.context import services, this_request
 from backend.api.schemas import Json
 from backend.api.schemas.query import QueryReader
 from backend.api.schemas.recommendation import ReplayedAnswer
@@ -17,7 +17,7 @@ from backend.errors import UnknownRecommendation
 from backend.events import answers
 from backend.events.answers import GivenAnswer, ListedItem, ListName
 from backend.events.outcomes import LOOK
-from backend.recommendations.chosen import Chosen
+from backend.recommendations.chosen import ListedProduct
 from backend.search.found import Neighbour
 
 MOST_QUESTION: Final = 8192
@@ -66,7 +66,7 @@ def replay(recommendation_id: str) -> Json:
 def note_answer(
     answer: Json,
     name: ListName,
-    chosen: Sequence[Chosen],
+    chosen: Sequence[ListedProduct],
     *,
     user: str | None,
     visit: str | None,
@@ -122,7 +122,7 @@ def _note(
 
 
 def _question() -> dict[str, Any]:
-    sent = asked()
+    sent = this_request()
     body = b"" if sent.method == "GET" else sent.get_data(cache=True)
     return {
         "method": sent.method,

@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 from flask import Flask, Response
 
-from backend.api.context import asked, noted
+from backend.api.context import request_notes, this_request
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +35,7 @@ def choose_id(sent: str) -> str:
 
 
 def _begin() -> None:
-    begun, notes = asked(), noted()
+    begun, notes = this_request(), request_notes()
     notes.request_id = choose_id(begun.environ.get(IN_ENVIRON, ""))
     notes.began = time.perf_counter()
     structlog.contextvars.clear_contextvars()  # of the request that this thread answered before
@@ -43,8 +43,8 @@ def _begin() -> None:
 
 
 def _end(response: Response) -> Response:
-    ended = asked()
-    response.headers[HEADER] = noted().request_id
+    ended = this_request()
+    response.headers[HEADER] = request_notes().request_id
     often = ended.path in PROBES or ended.endpoint in PARTS_OF_PAGES
     quiet = often and response.status_code < 400
     (log.debug if quiet else log.info)(
@@ -61,5 +61,5 @@ def _end(response: Response) -> Response:
 
 def took_ms() -> float:
     """Return how long this request has been running, in milliseconds."""
-    began: float = noted().began
+    began: float = request_notes().began
     return round((time.perf_counter() - began) * 1000, 1)

@@ -12,7 +12,7 @@ from werkzeug.datastructures import MultiDict
 from backend.access.scope import Scope
 from backend.api import openapi, parameters
 from backend.api.attribute_checks import attributes_in, check_filter, said_of_attributes
-from backend.api.context import answering, asked, filterable, noted, services
+from backend.api.context import filterable, request_notes, services, this_app, this_request
 from backend.api.cursors import continued, write_cursor
 from backend.api.image_addresses import check_query_addresses
 from backend.api.image_slots import image_slot
@@ -193,8 +193,8 @@ def _read_asked() -> _Read:
     Which attributes there are may change, and a page is asked for once. Whether a placement has
     changed is looked up.
     """
-    remembered: Remembered[_Read] = answering().extensions[REMEMBERED]
-    sent = asked().query_string
+    remembered: Remembered[_Read] = this_app().extensions[REMEMBERED]
+    sent = this_request().query_string
     if (known := remembered.get(sent)) is not None:
         placement = known.query.placement
         if placement is None or is_current(placement):
@@ -329,7 +329,7 @@ def _written(
         coverage=ours.coverage.known(answer.generation).share,
         fields=fields,
         next_cursor=write_cursor(answer.position, query, *about),
-        request_id=noted().request_id,
+        request_id=request_notes().request_id,
         took_ms=took_ms(),
     )
     if asker.split.experiment is not None:

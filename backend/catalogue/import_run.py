@@ -25,7 +25,7 @@ from backend.catalogue import products
 from backend.catalogue.import_images import ImageReferrer
 from backend.catalogue.import_memory import IdSet, LastLines
 from backend.catalogue.import_rows import CheckedRow, read_rows
-from backend.catalogue.import_unchanged import Known
+from backend.catalogue.import_unchanged import StoredRows
 from backend.catalogue.product_images import Images
 from backend.catalogue.products import Draft, ImageRef, Outcome
 from backend.catalogue.pruning import DEFAULT_LIMIT, PruneLimit, Pruner
@@ -140,7 +140,7 @@ class _Import:
         named = {normalise(row.sku) for row in rejects if row.sku}
         with self.db.read() as session:
             wanted = [*skus, *filter(is_sku, named - skus)]
-            known = Known.read(session, wanted, (row.draft for row in rows))
+            known = StoredRows.read(session, wanted, (row.draft for row in rows))
         for reject in rejects:
             self._reject(reject.line, reject.sku, reject.reason, known)
         left, drafts = [], []
@@ -155,7 +155,7 @@ class _Import:
         if drafts:
             self._save(left, drafts, known)
 
-    def _save(self, rows: Sequence[CheckedRow], drafts: Sequence[Draft], known: Known) -> None:
+    def _save(self, rows: Sequence[CheckedRow], drafts: Sequence[Draft], known: StoredRows) -> None:
         saved = self.db.write(
             lambda session: products.save(session, drafts, priority=queue.IMPORT, complete=False)
         )
@@ -164,7 +164,7 @@ class _Import:
         for position, reason in saved.reasons.items():
             self._reject(rows[position].lines[-1], rows[position].sku, reason, known)
 
-    def _note_unchanged(self, row: CheckedRow, known: Known) -> None:
+    def _note_unchanged(self, row: CheckedRow, known: StoredRows) -> None:
         self.outcomes[Outcome.UNCHANGED] += 1
         self._held.update([known.rows[row.sku][0]])
 
@@ -193,7 +193,7 @@ class _Import:
             not_pruned=self.not_pruned,
         )
 
-    def _draft(self, row: CheckedRow, known: Known) -> Draft:
+    def _draft(self, row: CheckedRow, known: StoredRows) -> Draft:
         """Refer to a row's images, and note which cannot be referred to."""
         before = known.images_of(row.sku)
         first = self._refer(row, row.image, before, 0) if row.image else row.draft.image
@@ -218,7 +218,7 @@ class _Import:
             self.warnings.add(row.lines[-1], row.sku, error.message, WarningKind.IMAGE)
             return None
 
-    def _reject(self, line: int, sku: str | None, reason: str, known: Known) -> None:
+    def _reject(self, line: int, sku: str | None, reason: str, known: StoredRows) -> None:
         """Note a row that gives no product. A stored product that it names is not pruned."""
         self.rejects.add(line, sku, reason)
         if sku is not None and (id_ := known.id_of(normalise(sku))) is not None:

@@ -29,7 +29,7 @@ _ATTRIBUTES: Final = "attributes"
 
 
 @dataclass(frozen=True)
-class Known:
+class StoredRows:
     """The stored products that a chunk of a feed names: their ids, images and named fields."""
 
     rows: Mapping[str, Row[Any]]  # by sku
@@ -38,7 +38,7 @@ class Known:
     _getters: dict[tuple[str, ...], _Getters] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, session: Session, skus: Sequence[str], drafts: Iterable[Draft]) -> Known:
+    def read(cls, session: Session, skus: Sequence[str], drafts: Iterable[Draft]) -> StoredRows:
         """Read them, with the fields that the drafts have values for."""
         headers = dict.fromkeys(tuple(draft.values) for draft in drafts)
         fields = tuple(dict.fromkeys(name for names in headers for name in names))

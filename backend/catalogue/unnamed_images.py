@@ -105,7 +105,7 @@ def summary(session: Session) -> dict[str, Any]:
     }
 
 
-def condemn(session: Session, digests: Collection[str]) -> None:
+def mark_for_deletion(session: Session, digests: Collection[str]) -> None:
     """Note contents that have to go at once, whatever the time of grace."""
     if digests:
         insert = upsert(session, UnnamedImage)
@@ -116,17 +116,17 @@ def condemn(session: Session, digests: Collection[str]) -> None:
         )
 
 
-def delete_condemned(db: Database, store: ImageStore) -> tuple[int, int]:
-    """Delete the files of what `condemn` noted; return how many there were, and their bytes.
+def delete_marked(db: Database, store: ImageStore) -> tuple[int, int]:
+    """Delete the files of what `mark_for_deletion` noted; return how many there were, and their bytes.
 
     Raises ImageUnavailable if the store fails; then the rest stays noted.
     """
     images = size = 0
     with db.read() as session:
-        condemned = session.scalars(
+        marked = session.scalars(
             select(UnnamedImage.image_digest).where(UnnamedImage.found_at == AT_ONCE)
         ).all()
-    for digest in condemned:
+    for digest in marked:
         with db.read() as session:
             is_named = named(session, [digest])
         deleted = None if is_named else store.delete(digest)

@@ -79,7 +79,7 @@ def purge(
         done.add(cut)
         for generation in live:
             done.points_later |= not _delete_points(index_of, generation, claims)
-        images, size = unnamed_images.delete_condemned(db, store)
+        images, size = unnamed_images.delete_marked(db, store)
         done.add(Purged(images=images, bytes=size))
         report(min(start + CHUNK, len(skus)), len(skus))
     return asdict(done)
@@ -90,7 +90,7 @@ Claims = Mapping[int, Mapping[int, int]]
 
 
 def _cut_off(session: Session, *, skus: Sequence[str], everywhere: bool) -> tuple[Purged, Claims]:
-    """Blank the products, and condemn the contents that no other product names."""
+    """Blank the products, and mark the contents for deletion that no other product names."""
     rows = session.scalars(
         select(Product)
         .where(Product.sku.in_(possible_skus(skus)))
@@ -119,7 +119,7 @@ def _cut_off(session: Session, *, skus: Sequence[str], everywhere: bool) -> tupl
         done.kept = [_described(digest, others) for digest, others in sorted(shared.items())]
     done.points = _blank(session, ids)
     done.vectors = image_vectors.delete_of(session, contents)
-    unnamed_images.condemn(session, contents)
+    unnamed_images.mark_for_deletion(session, contents)
     return done, _claims(session, ids)
 
 

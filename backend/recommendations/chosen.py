@@ -29,7 +29,7 @@ class Because:
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ListedProduct:
     """A product of a list. Scores of one list can be compared with each other, no others."""
 
     product_id: int

@@ -18,7 +18,7 @@ from backend.database.engine import Database
 from backend.database.models import CategoryPair, Generation, Product
 from backend.events.pairing import LEVELS
 from backend.filters import Condition, Where
-from backend.recommendations.chosen import Because, Chosen, Reason
+from backend.recommendations.chosen import Because, ListedProduct, Reason
 from backend.recommendations.relations import Related
 from backend.search.nearest_products import nearest_products
 from backend.vectors import Searchable, Vector
@@ -84,7 +84,7 @@ class Complementary:
         *,
         where: Where,
         exclude: Collection[int],
-    ) -> list[Chosen]:
+    ) -> list[ListedProduct]:
         """Return products of other categories in the product's style, best first.
 
         `where` is the filter of the list. Raises what the index raises.
@@ -108,10 +108,12 @@ class Complementary:
             found += [(share * max(0.0, hit.score) ** 2, hit.id) for hit in hits]
         because = [Because(product_id, 1.0)]
         best = sorted(found, key=lambda it: (-it[0], it[1]))
-        return [Chosen(it, score, Reason.CATEGORY, because) for score, it in best]
+        return [ListedProduct(it, score, Reason.CATEGORY, because) for score, it in best]
 
 
-def before_looks(related: Related, by_category: Callable[[], Iterable[Chosen]]) -> Iterator[Chosen]:
+def before_looks(
+    related: Related, by_category: Callable[[], Iterable[ListedProduct]]
+) -> Iterator[ListedProduct]:
     """Yield what shoppers did together, then what categories tell, then what only looks alike.
 
     The categories are asked only if the list needs them.

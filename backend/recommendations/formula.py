@@ -31,14 +31,14 @@ WARM: Final = 5.0
 
 
 @dataclass(frozen=True)
-class Kin:
+class Traits:
     """What a product says of its relations; None: it does not."""
 
     group: str | None = None
     gender: str | None = None
     article_type: str | None = None
 
-    def factor(self, other: Kin) -> float:
+    def factor(self, other: Traits) -> float:
         """Return how much more, or less, two products have in common than their looks tell."""
         found = VARIANT if self.group is not None and self.group == other.group else 1.0
         if None not in (self.gender, other.gender) and self.gender != other.gender:
@@ -48,7 +48,7 @@ class Kin:
         return found
 
 
-NO_KIN: Final = Kin()
+NO_KIN: Final = Traits()
 
 
 @dataclass(kw_only=True)
@@ -71,7 +71,7 @@ def coldness(own: Partners) -> float:
     return 1.0 / (1.0 + sum(own.values()) / WARM)
 
 
-def closeness(cosine: float, kin: Kin, other: Kin) -> float:
+def closeness(cosine: float, kin: Traits, other: Traits) -> float:
     """Return k(q, j) of two products."""
     return max(0.0, cosine) ** 2 * kin.factor(other)
 
@@ -81,8 +81,8 @@ def score(
     neighbours: Sequence[tuple[int, float]],
     partners: Mapping[int, Partners],
     *,
-    kin: Kin = NO_KIN,
-    kin_of: Mapping[int, Kin] = MappingProxyType({}),
+    kin: Traits = NO_KIN,
+    kin_of: Mapping[int, Traits] = MappingProxyType({}),
     excluded: frozenset[int] = frozenset(),
 ) -> dict[int, Parts]:
     """Return the parts of each candidate's score.

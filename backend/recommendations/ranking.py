@@ -14,7 +14,7 @@ from typing import Final, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.recommendations.chosen import Because, Chosen, Reason
+from backend.recommendations.chosen import Because, ListedProduct, Reason
 from backend.recommendations.formula import LOOK
 from backend.recommendations.history import Example
 from backend.recommendations.pairs import PairRows
@@ -43,12 +43,12 @@ class RankedTaste:
         """Return the places of those of which the looks count most."""
         return np.flatnonzero(self.look >= self.together)
 
-    def chosen(self, at: int, reason: Reason | None = None) -> Chosen:
+    def chosen(self, at: int, reason: Reason | None = None) -> ListedProduct:
         """Return a candidate with its reason, and the examples that it comes from."""
         look, together = float(self.look[at]), float(self.together[at])
         reason = reason or (Reason.LOOK if look >= together else Reason.TOGETHER)
         product, total = int(self.ids[at]), look + together
-        return Chosen(product, total, reason, self._because(product, look, total or 1.0))
+        return ListedProduct(product, total, reason, self._because(product, look, total or 1.0))
 
     def _because(self, product: int, look: float, total: float) -> list[Because]:
         """Return which examples a score comes from: the looks from all of the taste, by weight.
@@ -109,25 +109,25 @@ class RankedProduct:
     reason: Reason | None = None
 
 
-class Places(Sequence[Chosen]):
+class Places(Sequence[ListedProduct]):
     """A list whose products get their reasons when they are read."""
 
-    def __init__(self, places: Sequence[RankedProduct], rest: Sequence[Chosen] = ()) -> None:
+    def __init__(self, places: Sequence[RankedProduct], rest: Sequence[ListedProduct] = ()) -> None:
         self._places, self._rest = places, rest
 
     def __len__(self) -> int:
         return len(self._places) + len(self._rest)
 
     @overload
-    def __getitem__(self, at: int) -> Chosen: ...
+    def __getitem__(self, at: int) -> ListedProduct: ...
 
     @overload
-    def __getitem__(self, at: slice) -> list[Chosen]: ...
+    def __getitem__(self, at: slice) -> list[ListedProduct]: ...
 
-    def __getitem__(self, at: int | slice) -> Chosen | list[Chosen]:
+    def __getitem__(self, at: int | slice) -> ListedProduct | list[ListedProduct]:
         return list(self)[at]
 
-    def __iter__(self) -> Iterator[Chosen]:
+    def __iter__(self) -> Iterator[ListedProduct]:
         for place in self._places:
             yield place.ranked.chosen(place.at, place.reason)
         yield from self._rest

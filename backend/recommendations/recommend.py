@@ -25,7 +25,7 @@ from backend.database.reader import Reader
 from backend.events.decay import day_of
 from backend.filters import Where
 from backend.recommendations import pairs, popularity, tastes
-from backend.recommendations.chosen import Because, Chosen, Reason
+from backend.recommendations.chosen import Because, ListedProduct, Reason
 from backend.recommendations.history import Example, History
 from backend.recommendations.pairs import PairRows
 from backend.recommendations.popularity import Popular
@@ -94,9 +94,9 @@ class List:
     examples, as far as they have been read.
     """
 
-    chosen: Sequence[Chosen]
+    chosen: Sequence[ListedProduct]
     tastes: Sequence[tuple[float, Sequence[int]]]  # share, and the examples' product ids
-    rest: Callable[[], Iterable[Chosen]] = tuple
+    rest: Callable[[], Iterable[ListedProduct]] = tuple
     skus: Mapping[int, str] = field(default_factory=dict)
 
     @property
@@ -106,7 +106,7 @@ class List:
             return self.chosen.product_ids
         return [it.product_id for it in self.chosen]
 
-    def candidates(self) -> Iterator[Chosen]:
+    def candidates(self) -> Iterator[ListedProduct]:
         """Yield each candidate once, and read the rest only when all others have been yielded."""
         taken: set[int] = set()
         for it in chain(self.chosen, _when_needed(self.rest)):
@@ -115,7 +115,7 @@ class List:
                 yield it
 
 
-def _when_needed(read: Callable[[], Iterable[Chosen]]) -> Iterator[Chosen]:
+def _when_needed(read: Callable[[], Iterable[ListedProduct]]) -> Iterator[ListedProduct]:
     yield from read()
 
 
@@ -286,30 +286,30 @@ def _with_unknown(
     return kept
 
 
-def _partners_of(examples: Sequence[Example], partners: PairRows) -> list[Chosen]:
+def _partners_of(examples: Sequence[Example], partners: PairRows) -> list[ListedProduct]:
     """Return what goes with examples that have no vector, best first."""
     if not examples:
         return []
     rows = partners.of([it.product_id for it in examples])
     found = [
-        Chosen(other, times / (times + 1.0), Reason.TOGETHER, [Because(product, 1.0)])
+        ListedProduct(other, times / (times + 1.0), Reason.TOGETHER, [Because(product, 1.0)])
         for product, other, times in zip(*(it.tolist() for it in rows), strict=True)
     ]
     return sorted(found, key=lambda it: -it.score)
 
 
-def _popular_and_new(reader: Reader, wanted: Wanted, *, now: datetime) -> Iterator[Chosen]:
+def _popular_and_new(reader: Reader, wanted: Wanted, *, now: datetime) -> Iterator[ListedProduct]:
     """Yield popular products, then new ones; neither needs a vector or a history."""
     excluded = _excluded(wanted)
     many = 100 + SPARE * wanted.limit + len(excluded)
     popular = _by_category(popularity.most_liked(reader, now=now, limit=many))
     for it in popular:
         if it.product_id not in excluded:
-            yield Chosen(it.product_id, it.score, Reason.POPULAR)
+            yield ListedProduct(it.product_id, it.score, Reason.POPULAR)
     new = popularity.newest(reader, now=now, limit=many)
     for product, _ in new:
         if product not in excluded:
-            yield Chosen(product, 0.0, Reason.NEW)
+            yield ListedProduct(product, 0.0, Reason.NEW)
 
 
 def _excluded(wanted: Wanted) -> frozenset[int]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.recommendations import formula
-from backend.recommendations.chosen import Because, Chosen, Reason
+from backend.recommendations.chosen import Because, ListedProduct, Reason
 from backend.recommendations.formula import Parts
 from backend.recommendations.pairs import Partners
 
@@ -95,7 +95,7 @@ class Relations:
 NONE: Final = Relations(np.zeros(0, _ROW))
 
 
-class Related(Sequence[Chosen]):
+class Related(Sequence[ListedProduct]):
     """What goes with a product, best first. Reasons are told of those only that are read."""
 
     def __init__(
@@ -133,23 +133,23 @@ class Related(Sequence[Chosen]):
         return other not in self._own and not self._relations.parts(other)[1]
 
     @overload
-    def __getitem__(self, at: int) -> Chosen: ...
+    def __getitem__(self, at: int) -> ListedProduct: ...
 
     @overload
-    def __getitem__(self, at: slice) -> list[Chosen]: ...
+    def __getitem__(self, at: slice) -> list[ListedProduct]: ...
 
-    def __getitem__(self, at: int | slice) -> Chosen | list[Chosen]:
+    def __getitem__(self, at: int | slice) -> ListedProduct | list[ListedProduct]:
         if isinstance(at, slice):
             return [self._chosen(it) for it in self._best[at]]
         return self._chosen(self._best[at])
 
-    def __iter__(self) -> Iterator[Chosen]:
+    def __iter__(self) -> Iterator[ListedProduct]:
         return map(self._chosen, self._best)
 
-    def _chosen(self, other: int) -> Chosen:
+    def _chosen(self, other: int) -> ListedProduct:
         own, cold = formula.share(self._own.get(other, 0.0)), self._cold
         if self._has_none:
-            return Chosen(other, own, Reason.TOGETHER, [Because(self._product_id, 1.0)])
+            return ListedProduct(other, own, Reason.TOGETHER, [Because(self._product_id, 1.0)])
         look, inherited, through, part = self._relations.parts(other)
         look, inherited = cold * look, cold * inherited
         total = own + look + inherited
@@ -160,7 +160,7 @@ class Related(Sequence[Chosen]):
             added.append((cold * part, through))
             added.sort(key=_part, reverse=True)
         because = [Because(it, round(part / total, 4)) for part, it in added if part > 0]
-        return Chosen(other, total, Reason.TOGETHER if best == own else reason, because)
+        return ListedProduct(other, total, Reason.TOGETHER if best == own else reason, because)
 
 
 def _part(added: tuple[float, int]) -> float:

@@ -15,7 +15,7 @@ from backend.database.engine import Database
 from backend.database.models import Generation, ImageVector, IndexEntry, Product, utcnow
 from backend.database.reader import Reader
 from backend.recommendations import formula, pairs, ready
-from backend.recommendations.formula import Kin
+from backend.recommendations.formula import Traits
 from backend.recommendations.pairs import Partners
 from backend.recommendations.ready import Keeper, PreparedRelations, WantedRelations
 from backend.recommendations.relations import NONE, Related, Relations
@@ -175,9 +175,9 @@ def _vectors_after() -> Select[Any]:
     )
 
 
-def _kin(reader: Reader, products: Sequence[int]) -> dict[int, Kin]:
+def _kin(reader: Reader, products: Sequence[int]) -> dict[int, Traits]:
     rows = reader.rows(_kinds(), {"ids": list(products)})
-    return {row[0]: Kin(row[1], row[2], row[3]) for row in rows}
+    return {row[0]: Traits(row[1], row[2], row[3]) for row in rows}
 
 
 @cache

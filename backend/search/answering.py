@@ -11,7 +11,7 @@ from backend.database.reader import Reader
 from backend.filters.matching import matcher
 from backend.search import statements
 from backend.search.collecting import Collecting, collect
-from backend.search.dial import Weighed
+from backend.search.colour_weight import WeightedQuery
 from backend.search.explaining import explain
 from backend.search.found import Neighbour, complete, read_rows
 from backend.search.grouping import with_sizes
@@ -41,7 +41,7 @@ def taken_groups(connection: Reader, query: Query) -> list[Any]:
 def find_pins(
     connection: Reader,
     index: VectorIndex,
-    weighed: Weighed,
+    weighed: WeightedQuery,
     query: Query,
     exclude: Sequence[int],
     candidates: Candidates,
@@ -75,7 +75,7 @@ def find_pins(
 
 def begin_search(
     generation: Generation,
-    weighed: Weighed,
+    weighed: WeightedQuery,
     query: Query,
     exclude: Sequence[int],
     mode: SearchMode,
@@ -153,7 +153,7 @@ def _places(query: Query, pins: Pins) -> int:
 def _relax(
     connection: Reader,
     index: VectorIndex,
-    weighed: Weighed,
+    weighed: WeightedQuery,
     query: Query,
     answer: Answer,
     pins: Pins,
@@ -217,7 +217,7 @@ def _without(query: Query, clause: str, *, limit: int) -> Query:
 def finish_answer(
     connection: Reader,
     index: VectorIndex,
-    weighed: Weighed,
+    weighed: WeightedQuery,
     found: Collecting,
     query: Query,
     pins: Pins,
@@ -259,7 +259,7 @@ def finish_answer(
 def _choose(
     connection: Reader,
     vectors: StoredVectors,
-    weighed: Weighed,
+    weighed: WeightedQuery,
     found: Collecting,
     query: Query,
     *,
@@ -286,7 +286,7 @@ def _choose(
 def _finish(
     index: VectorIndex,
     vectors: StoredVectors,
-    weighed: Weighed,
+    weighed: WeightedQuery,
     items: list[Neighbour],
     query: Query,
     generation: Generation,

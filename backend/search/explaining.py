@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from backend.search.dial import Weighed
+from backend.search.colour_weight import WeightedQuery
 from backend.search.found import Neighbour, ScorePart
 from backend.search.stored_vectors import StoredVectors
 
 
-def explain(vectors: StoredVectors, query: Weighed, items: Sequence[Neighbour]) -> None:
+def explain(vectors: StoredVectors, query: WeightedQuery, items: Sequence[Neighbour]) -> None:
     """Give the items the parts of their scores; none for a point that is gone meanwhile."""
     stored = vectors.of(items)
     there = [item for item in items if item.point in stored]

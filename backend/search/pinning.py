@@ -19,7 +19,7 @@ from backend.database.reader import Reader
 from backend.filters import OPEN_PREFIX, Condition, Where
 from backend.merchandising.rule_set import Action, Rule
 from backend.search.collecting import Collecting, Passes, collect
-from backend.search.dial import Weighed
+from backend.search.colour_weight import WeightedQuery
 from backend.search.found import (
     Neighbour,
     Rows,
@@ -74,7 +74,7 @@ class Candidates:
         for id_, vector in self._index.vectors(others).items() if others else ():
             self._points.setdefault(product_of(id_), {})[id_] = vector
 
-    def of(self, sku: str, weighed: Weighed | None) -> Neighbour | str:
+    def of(self, sku: str, weighed: WeightedQuery | None) -> Neighbour | str:
         """Return a product by its nearest image, or why it cannot be pinned."""
         rows = self._rows.get(sku)
         if rows is None:
@@ -96,7 +96,7 @@ def _has_further(row: Any) -> bool:
     return bool(read_json(row.more_digests))
 
 
-def _cosine(vector: Vector, weighed: Weighed | None) -> float:
+def _cosine(vector: Vector, weighed: WeightedQuery | None) -> float:
     """Return the cosine of a point to the query; 0 where the list is not searched by a vector."""
     if weighed is None:
         return 0.0
@@ -116,7 +116,7 @@ class Pinning:
 
     ruling: Ruling
     candidates: Candidates
-    weighed: Weighed | None
+    weighed: WeightedQuery | None
     passes: Passes | None
     excluded: set[int]
     limit: int
@@ -187,7 +187,7 @@ def nearest_that_passes(
     connection: Reader,
     index: VectorIndex,
     generation: Generation,
-    weighed: Weighed,
+    weighed: WeightedQuery,
     where: Where,
     *,
     images: bool,

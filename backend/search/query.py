@@ -43,7 +43,7 @@ class Query:
     `schema` is what `where` was checked with. `image` is the number of the product's image that
     is compared, from 1; None: as the first, and if that has no vector, the first that has one.
     `shows_images` tells whether the answer needs the images of its products. `colour`, from 0 to 1,
-    is how much colour counts (`search.dial`), `explain` asks for the parts of each score.
+    is how much colour counts (`search.colour_weight`), `explain` asks for the parts of each score.
     `text` is compared too, or alone; beside an image it counts `text_weight`, from 0 to 1. `box` is
     the region of a given image that is compared. `min_match` is the least match, from 0 to 1, and
     `after` where a further page begins. `generation_id` is the live generation that a product is

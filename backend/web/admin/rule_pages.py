@@ -15,7 +15,7 @@ from backend.api.scopes import requires_scope
 from backend.database.models import Product, RuleRow, utcnow
 from backend.merchandising import placements, rules
 from backend.search import rule_preview, rule_state
-from backend.search.rule_preview import Tried
+from backend.search.rule_preview import RuleTrial
 from backend.search.rule_state import RuleState
 from backend.web.admin.comparison import ComparedRow, SheetProduct, sheet_product
 from backend.web.admin.sections import blueprint, show
@@ -40,7 +40,11 @@ def show_rule_preview(id: str) -> str:
         row = rules.read(session, read_id(id))
         [rule] = _described(session, [row])
     acts = rule["state"] == RuleState.ACTIVE
-    tried = Tried(without=[row.id]) if acts else Tried(candidates=[{**row.settings, "id": row.id}])
+    tried = (
+        RuleTrial(without=[row.id])
+        if acts
+        else RuleTrial(candidates=[{**row.settings, "id": row.id}])
+    )
     preview = rule_preview.preview(found.db, found.similar, filterable(), tried)
     names = ("after", "before") if acts else ("before", "after")  # without it, with it
     with found.db.read() as session:

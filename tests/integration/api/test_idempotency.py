@@ -15,7 +15,7 @@ from support.keys import bearer
 from support.shop import PROBLEM, Shop
 
 from backend.access import idempotency
-from backend.access.idempotency import Claim, Kept
+from backend.access.idempotency import Claim, KeptAnswer
 from backend.access.scope import Scope
 from backend.api.idempotency import REPLAYED
 from backend.database.engine import Database
@@ -163,7 +163,7 @@ def test_a_read_takes_no_key(wardrobe: Shop) -> None:
 
 
 def test_a_late_process_keeps_no_answer_for_a_claim_that_is_over(any_db: Database) -> None:
-    def claim() -> Claim | Kept:
+    def claim() -> Claim | KeptAnswer:
         return any_db.write(
             lambda session: idempotency.claim(session, "", "k", request="r", keep_for=DAY)
         )
@@ -176,7 +176,9 @@ def test_a_late_process_keeps_no_answer_for_a_claim_that_is_over(any_db: Databas
     any_db.write(lambda session: session.execute(update(IdempotencyKey).values(claimed_at=past)))
     second = claim()
     assert isinstance(second, Claim)
-    any_db.write(lambda session: idempotency.keep(session, first, Kept(200, {}, b"late")))
+    any_db.write(lambda session: idempotency.keep(session, first, KeptAnswer(200, {}, b"late")))
     any_db.write(lambda session: idempotency.release(session, first))
-    any_db.write(lambda session: idempotency.keep(session, second, Kept(201, {"A": "b"}, b"ours")))
-    assert claim() == Kept(201, {"A": "b"}, b"ours")
+    any_db.write(
+        lambda session: idempotency.keep(session, second, KeptAnswer(201, {"A": "b"}, b"ours"))
+    )
+    assert claim() == KeptAnswer(201, {"A": "b"}, b"ours")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from backend.recommendations.formula import LOOK, Kin, coldness, score
+from backend.recommendations.formula import LOOK, Traits, coldness, score
 
 NEIGHBOURS = [(10, 0.9), (11, 0.5), (12, -0.2)]
 PARTNERS = {10: {20: 1.0, 21: 3.0}, 11: {20: 1.0}}
@@ -33,10 +33,10 @@ def test_excluded_products_are_left_out() -> None:
 
 
 def test_variants_count_more_and_others_genders_and_types_less() -> None:
-    shirt = Kin(group="g-1", gender="Women", article_type="Shirts")
-    assert shirt.factor(Kin(group="g-1", gender="Women", article_type="Shirts")) == 4
-    assert shirt.factor(Kin(group="g-2", gender="Men", article_type="Jeans")) == 0.35
-    assert shirt.factor(Kin()) == Kin().factor(Kin()) == 1
-    found = score({}, NEIGHBOURS, PARTNERS, kin=shirt, kin_of={10: Kin(gender="Men")})
+    shirt = Traits(group="g-1", gender="Women", article_type="Shirts")
+    assert shirt.factor(Traits(group="g-1", gender="Women", article_type="Shirts")) == 4
+    assert shirt.factor(Traits(group="g-2", gender="Men", article_type="Jeans")) == 0.35
+    assert shirt.factor(Traits()) == Traits().factor(Traits()) == 1
+    found = score({}, NEIGHBOURS, PARTNERS, kin=shirt, kin_of={10: Traits(gender="Men")})
     assert found[10].score == pytest.approx(LOOK * 0.81 / 2)
     assert found[11].score == pytest.approx(LOOK * 0.25)

@@ -30,7 +30,7 @@ it, fewer of the neighbours have both the type and the colour of the query (docs
 
 
 @dataclass(frozen=True, kw_only=True)
-class Weighed:
+class WeightedQuery:
     """A query with weights. `asked` is the vector for the index, `blocks` the query's own parts.
 
     `factor` times the cosine of `asked` to a stored vector is the sum of weights times similarities
@@ -74,7 +74,7 @@ def weigh(
     colour: float | None = None,
     lengths: Mapping[str, float] | None = None,
     parts: bool = True,
-) -> Weighed:
+) -> WeightedQuery:
     """Give the block of colour half of `colour`, from 0 to 1, as its weight; the others the rest.
 
     The others share the rest as they do in the vector itself. None leaves the weights as they are.
@@ -83,7 +83,7 @@ def weigh(
     there is no block for colour, or `blocks` is None: they are not known.
     """
     if not blocks and not parts and colour is None and lengths is None:
-        return Weighed(asked=vector, factor=1.0, weights={WHOLE: 1.0}, parts={})
+        return WeightedQuery(asked=vector, factor=1.0, weights={WHOLE: 1.0}, parts={})
     found = blocks or (Block(WHOLE, 0, len(vector)),)
     if colour is not None and (len(found) < 2 or COLOUR not in {block.name for block in found}):
         raise NoColour(_reason(known=blocks is not None))
@@ -96,7 +96,7 @@ def weigh(
     if colour is not None:
         weights = _with_colour(weights, LARGEST_WEIGHT * colour)
     if not parts and colour is None and lengths is None:
-        return Weighed(asked=vector, factor=1.0, weights=weights, parts={})
+        return WeightedQuery(asked=vector, factor=1.0, weights=weights, parts={})
     asked = np.zeros(len(vector), np.float32)
     own_parts = {}
     for block in found:
@@ -104,8 +104,8 @@ def weigh(
         own_parts[block.name] = (block, part)
         asked[block.start : block.stop] = part * (weights[block.name] / fixed[block.name])
     if colour is None and lengths is None:
-        return Weighed(asked=vector, factor=1.0, weights=weights, parts=own_parts)
-    return Weighed(
+        return WeightedQuery(asked=vector, factor=1.0, weights=weights, parts=own_parts)
+    return WeightedQuery(
         asked=asked, factor=float(np.linalg.norm(asked)), weights=weights, parts=own_parts
     )
 

@@ -7,7 +7,7 @@ import pytest
 
 from backend.embedders import Block
 from backend.errors import NoColour
-from backend.search.dial import weigh
+from backend.search.colour_weight import weigh
 
 BLOCKS = (Block("look", 0, 5), Block("pattern", 5, 8), Block("colour", 8, 12))
 LENGTHS = {"look": 0.8, "pattern": 0.36**0.5 / 2**0.5, "colour": 0.36**0.5 / 2**0.5}

@@ -64,7 +64,7 @@ STATES: Final = {state.value: state for state in State}
 
 
 @dataclass(slots=True, kw_only=True)
-class Asked:
+class QueryProduct:
     """A product whose vector is known, and the generation that it is searched in."""
 
     generation: Generation
@@ -85,7 +85,7 @@ def read_product(
     image: int | None,
     exclude: Sequence[str],
     whole: bool = False,
-) -> Asked:
+) -> QueryProduct:
     """Read the last good vector of a product, or that of one image.
 
     `exclude` holds the skus of other products; an unknown one excludes nothing. With `whole`, the
@@ -98,7 +98,7 @@ def read_product(
         parameters["position"] = (image or 0) - 1
     if exclude:
         parameters["skus"] = [parameters["sku"], *exclude]
-    statement = statements.asked(which, with_others=bool(exclude), whole=whole)
+    statement = statements.select_query_product(which, with_others=bool(exclude), whole=whole)
     rows = connection.rows(statement, parameters)
     if not rows:
         raise NoGeneration
@@ -109,7 +109,7 @@ def read_product(
     if row.vector is None:
         raise _not_searchable(wanted, name, state, reason)
     others = [it.product_id for it in rows if it.product_id != row.product_id] if exclude else []
-    return Asked(
+    return QueryProduct(
         generation=active.of(row),
         product_id=row.product_id,
         state=state,
@@ -129,7 +129,7 @@ def read_again(
     *,
     exclude: Sequence[str],
     whole: bool = False,
-) -> Asked:
+) -> QueryProduct:
     """Read a product for a further page: in the same generation, by the same image.
 
     Raises CursorExpired where generation or vector is gone, and UnknownProduct.
@@ -140,7 +140,7 @@ def read_again(
     parameters["generation_id"] = position.generation_id
     if exclude:
         parameters["skus"] = [parameters["sku"], *exclude]
-    statement = statements.asked_again(with_others=bool(exclude), whole=whole)
+    statement = statements.select_pinned_query_product(with_others=bool(exclude), whole=whole)
     rows = connection.rows(statement, parameters)
     if not rows:
         raise _expired(position)
@@ -150,7 +150,7 @@ def read_again(
     if digest is not None and row.vector is None:
         raise CursorExpired("the image that this list was found by is gone: ask for its first page")
     others = [it.product_id for it in rows if it.product_id != row.product_id]
-    return Asked(
+    return QueryProduct(
         generation=active.pinned(row),
         product_id=row.product_id,
         state=State(row.state),
@@ -177,7 +177,7 @@ def read_each(
     exclude: Sequence[str],
     position: Position | None = None,
     whole: bool = False,
-) -> tuple[Generation, list[Asked | LookalikeError]]:
+) -> tuple[Generation, list[QueryProduct | LookalikeError]]:
     """Read the last good vectors of many products in one statement, in the order of the skus.
 
     In the place of a product that has none stands UnknownProduct or NotSearchable. A position names
@@ -187,7 +187,7 @@ def read_each(
     parameters: dict[str, Any] = {"skus": sorted({*filter(is_sku, wanted), *exclude})}
     if position is not None:
         parameters["generation_id"] = position.generation_id
-    statement = statements.asked_each(pinned=position is not None, whole=whole)
+    statement = statements.select_query_products(pinned=position is not None, whole=whole)
     rows = connection.rows(statement, parameters)
     if not rows:
         raise _expired(position) if position else NoGeneration()
@@ -200,14 +200,14 @@ def read_each(
 
 def _asked(
     sku: str, row: Any, generation: Generation, others: Sequence[int], *, whole: bool
-) -> Asked | LookalikeError:
+) -> QueryProduct | LookalikeError:
     if row is None or row.is_removed:
         return UnknownProduct(f"no product has the sku {sku!r}")
     state, reason, name = _about(row, Which.LAST_GOOD, None, sku=sku)
     if row.vector is None:
         return _not_searchable(sku, name, state, reason)
     exclude = [row.product_id, *(id_ for id_ in others if id_ != row.product_id)]
-    return Asked(
+    return QueryProduct(
         generation=generation,
         product_id=row.product_id,
         state=state,
