@@ -10,7 +10,7 @@ from typing import Any, Final
 from backend.database.models import Generation
 from backend.database.reader import Reader
 from backend.filters.matching import matcher
-from backend.recommendations.chosen import ListedProduct
+from backend.recommendations.listed_products import ListedProduct
 from backend.search import statements
 from backend.search.found import Neighbour, neighbours, read_rows
 from backend.search.query import MAX_LIMIT, Query

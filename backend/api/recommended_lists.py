@@ -27,7 +27,7 @@ from backend.api.schemas.written_products import ProductWriter
 from backend.database.models import Generation, utcnow
 from backend.database.reader import Reader
 from backend.events.answers import LONGEST_ID
-from backend.recommendations.chosen import Because
+from backend.recommendations.listed_products import Because
 from backend.recommendations.recommend import List
 from backend.search import statements
 from backend.search.found import Neighbour

@@ -15,7 +15,7 @@ from backend.database.reader import Reader
 from backend.events.answers import ListName
 from backend.filters.matching import ValueOf, matcher
 from backend.merchandising.rule_set import Rule
-from backend.recommendations.chosen import ListedProduct, Reason
+from backend.recommendations.listed_products import ListedProduct, Reason
 from backend.recommendations.recommend import List
 from backend.search.found import Neighbour
 from backend.search.grouping import with_sizes

@@ -39,8 +39,8 @@ from backend.events.pairing import LEVELS
 from backend.filters import Where
 from backend.merchandising.rule_set import newest_change
 from backend.recommendations import popularity
-from backend.recommendations.chosen import ListedProduct, Reason
 from backend.recommendations.complementary import Category, before_looks, category_of
+from backend.recommendations.listed_products import ListedProduct, Reason
 from backend.recommendations.recommend import List
 from backend.recommendations.relations import Related
 from backend.search import query_product, query_vectors

@@ -17,7 +17,7 @@ from backend.errors import UnknownRecommendation
 from backend.events import answers
 from backend.events.answers import GivenAnswer, ListedItem, ListName
 from backend.events.outcomes import LOOK
-from backend.recommendations.chosen import ListedProduct
+from backend.recommendations.listed_products import ListedProduct
 from backend.search.found import Neighbour
 
 MOST_QUESTION: Final = 8192

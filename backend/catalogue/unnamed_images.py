@@ -117,7 +117,7 @@ def mark_for_deletion(session: Session, digests: Collection[str]) -> None:
 
 
 def delete_marked(db: Database, store: ImageStore) -> tuple[int, int]:
-    """Delete the files of what `mark_for_deletion` noted; return how many there were, and their bytes.
+    """Delete the marked files; return how many there were, and their bytes.
 
     Raises ImageUnavailable if the store fails; then the rest stays noted.
     """

@@ -18,7 +18,7 @@ from backend.database.engine import Database
 from backend.database.models import CategoryPair, Generation, Product
 from backend.events.pairing import LEVELS
 from backend.filters import Condition, Where
-from backend.recommendations.chosen import Because, ListedProduct, Reason
+from backend.recommendations.listed_products import Because, ListedProduct, Reason
 from backend.recommendations.relations import Related
 from backend.search.nearest_products import nearest_products
 from backend.vectors import Searchable, Vector

@@ -14,9 +14,9 @@ from typing import Final, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.recommendations.chosen import Because, ListedProduct, Reason
 from backend.recommendations.formula import LOOK
 from backend.recommendations.history import Example
+from backend.recommendations.listed_products import Because, ListedProduct, Reason
 from backend.recommendations.pairs import PairRows
 from backend.recommendations.tastes import Taste
 

@@ -25,8 +25,8 @@ from backend.database.reader import Reader
 from backend.events.decay import day_of
 from backend.filters import Where
 from backend.recommendations import pairs, popularity, tastes
-from backend.recommendations.chosen import Because, ListedProduct, Reason
 from backend.recommendations.history import Example, History
+from backend.recommendations.listed_products import Because, ListedProduct, Reason
 from backend.recommendations.pairs import PairRows
 from backend.recommendations.popularity import Popular
 from backend.recommendations.ranking import Places, RankedProduct, RankedTaste, rank

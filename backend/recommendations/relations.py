@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.recommendations import formula
-from backend.recommendations.chosen import Because, ListedProduct, Reason
 from backend.recommendations.formula import Parts
+from backend.recommendations.listed_products import Because, ListedProduct, Reason
 from backend.recommendations.pairs import Partners
 
 MOST: Final = 200

@@ -17,7 +17,7 @@ from backend.api.scopes import requires_scope
 from backend.catalogue import products
 from backend.errors import IndexUnavailable, NoGeneration, NotSearchable
 from backend.merchandising import placements
-from backend.recommendations.chosen import Reason
+from backend.recommendations.listed_products import Reason
 from backend.search.query import Query
 from backend.search.shaping import Shaping
 from backend.web import asking, facets, pages, shopping

@@ -16,7 +16,7 @@ from backend.api.schemas.recommendation import RecommendationBody
 from backend.api.scopes import requires_scope
 from backend.errors import NoGeneration
 from backend.events.kinds import Kind
-from backend.recommendations.chosen import Reason
+from backend.recommendations.listed_products import Reason
 from backend.search.query import Query
 from backend.search.shaping import Shaping
 from backend.web import asking, pages

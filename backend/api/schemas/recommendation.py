@@ -39,7 +39,7 @@ from backend.api.schemas.similar_items import (
 from backend.catalogue.drafts import Sku
 from backend.events.answers import ListName
 from backend.images.box import Box
-from backend.recommendations.chosen import Reason
+from backend.recommendations.listed_products import Reason
 from backend.recommendations.recommend import Strategy
 from backend.search.query import MAX_LIMIT
 
