@@ -190,7 +190,8 @@ def _write_report(summary: Summary, asked: Path | None, usual: Path) -> Path | N
         if asked:
             raise
         why = error.strerror or str(error)
-        err.print(f"lookalike: no report: cannot write {usual}: {why}", markup=False)
+        text = f"lookalike: no report: cannot write {usual}: {why}"
+        err.print(text, markup=False, highlight=False, soft_wrap=True)
         return None
     return asked or usual
 

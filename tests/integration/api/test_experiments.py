@@ -247,6 +247,7 @@ def generations(split: Shop) -> Iterator[tuple[Generation, Generation]]:
     )
     db.write(lambda session: session.add(later))
     yield before, later
+    split.services.recall.save()  # what it has counted in memory names the generation
     split.execute(delete(FilterShape))
     split.execute(delete(Generation).where(Generation.id == later.id))
 
