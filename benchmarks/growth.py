@@ -322,12 +322,13 @@ def plot(table: dict[tuple[str, int], Costs], options: argparse.Namespace) -> No
         for kind in options.kinds:
             values = [table[kind, count].get(cost) for count in options.counts]
             if all(values):
-                axis.loglog(options.counts, values, marker="o", label=kind)
+                colour = f"C{KINDS.index(kind)}"
+                axis.loglog(options.counts, values, colour, marker="o", label=kind)
         axis.set_title(f"{cost} ({unit})")
         axis.grid(visible=True, which="both", alpha=0.3)
         axis.legend()
     figure.supxlabel("points")
-    figure.savefig(options.plot, dpi=100)
+    figure.savefig(options.plot, dpi=80)
 
 
 if __name__ == "__main__":
