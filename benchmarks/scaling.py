@@ -276,7 +276,7 @@ def _add_index(parser: argparse.ArgumentParser) -> None:
     add("--search", type=float, default=0.00026, help="CPU s, a search of 40,000 (measured)")
     add("--compare", type=float, default=0.2e-6, help="CPU s, one exact comparison (measured)")
     add("--build", type=float, default=0.0012, help="CPU s a point, graph with int8 (measured)")
-    add("--request", type=float, default=0.007, help="CPU s of a request in the API (measured)")
+    add("--request", type=float, default=0.0044, help="CPU s of a request in the API (measured)")
     add("--gpu-rate", type=float, default=5000, help="images/s of a GPU (NOT measured)")
     add("--gpu-cores", type=int, default=8, help="cores that decode for a GPU (chosen)")
     add("--decode", type=float, default=0.0008, help="CPU s, a small image (measured)")
