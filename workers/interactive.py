@@ -153,6 +153,6 @@ def _read(answer: bytes) -> EmbeddedQuery:
 
 
 def _read_region(written: list[Any]) -> FoundRegion:
-    box, score, kind = written
+    box, confidence, kind = written
     left, top, right, bottom = box
-    return FoundRegion((left, top, right, bottom), score, kind)
+    return FoundRegion((left, top, right, bottom), confidence, kind)

@@ -40,7 +40,7 @@ class FoundRegion(NamedTuple):
     """A part of an image that shows a thing."""
 
     box: Frame
-    score: float  # from 0 to 1: how sure it is
+    confidence: float  # from 0 to 1
     kind: str  # one of KINDS
 
 

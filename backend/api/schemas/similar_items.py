@@ -237,7 +237,7 @@ class ImageRegion(Document):
     box: tuple[float, float, float, float] = Field(
         description="left, top, right, bottom as fractions of the upright image, as `box` takes it"
     )
-    score: float = Field(ge=0, le=1, description="how sure it is that this is a thing")
+    confidence: float = Field(ge=0, le=1, description="that this is a thing")
     kind: RegionKind
 
 

@@ -143,7 +143,7 @@ def test_the_answer_names_the_parts_of_the_image_which_can_be_sent_back(
 ) -> None:
     find_parts(monkeypatch)
     (part,) = upload(wardrobe, colour_image("#d02020")).json["meta"]["regions"]
-    assert part == {"box": [0.25, 0.1, 0.75, 0.9], "score": 0.875, "kind": "shirt"}
+    assert part == {"box": [0.25, 0.1, 0.75, 0.9], "confidence": 0.875, "kind": "shirt"}
     box = ",".join(map(str, part["box"]))
     assert "regions" not in upload(wardrobe, colour_image("#d02020"), box=box).json["meta"]
     find_parts(monkeypatch, found=())

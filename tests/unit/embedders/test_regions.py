@@ -53,7 +53,7 @@ def test_each_thing_is_found_once_the_surest_first() -> None:
     )
     assert [region.kind for region in found] == ["trousers", "shirt"]
     assert found[0].box == pytest.approx(TROUSERS, abs=1e-3)
-    assert found[0].score == pytest.approx(1 / (1 + np.exp(-4)))
+    assert found[0].confidence == pytest.approx(1 / (1 + np.exp(-4)))
     assert found[1].box == pytest.approx((0.104, 0.054, 0.604, 0.446), abs=4e-3)  # both, weighed
 
 
