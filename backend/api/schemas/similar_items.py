@@ -234,8 +234,10 @@ RegionKind: TypeAlias = Literal[
 class ImageRegion(Document):
     """A part of the query image that shows a thing."""
 
-    box: tuple[float, float, float, float] = Field(
-        description="left, top, right, bottom as fractions of the upright image, as `box` takes it"
+    box: list[float] = Field(
+        min_length=4,
+        max_length=4,
+        description="left, top, right, bottom as fractions of the upright image, as `box` takes it",
     )
     confidence: float = Field(ge=0, le=1, description="that this is a thing")
     kind: RegionKind
