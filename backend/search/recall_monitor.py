@@ -39,8 +39,8 @@ SAVE_SECONDS: Final = 5.0
 ENOUGH: Final = 20
 REST: Final = 400
 """After a comparison there is none for so many times as long as it took. An exact search of an
-embedded index of 40,000 takes as long as twenty queries, which all wait for it meanwhile: with 100
-it was these queries that the 99th percentile showed."""
+embedded index of 40,000 takes as long as twenty queries, which all wait for it meanwhile: with 100,
+one query in a hundred would."""
 
 LOW: Final = 0.9
 """Mean recall over ENOUGH comparisons of one process, below which a warning is logged."""
