@@ -1,8 +1,8 @@
 """Sharpen an alignment: each text nearest to its own images among those of a batch, and back.
 
-The closed form of `name_alignment` foretells each vector for itself. What tells a product from the
-others of its kind is learnt by contrast (https://arxiv.org/abs/2103.00020), from there on: one
-layer, a few passes, gradients written out, so nothing but NumPy is needed.
+The closed form of `name_alignment` predicts each vector by itself. A contrastive loss
+(https://arxiv.org/abs/2103.00020) then learns what distinguishes a product from others of its kind.
+It trains one layer in a few passes, with gradients written out, so NumPy is enough.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PASSES: Final = 4
 BATCH: Final = 1_024
 BATCHES: Final = 8  # of a pass, at least: a small shop gets smaller ones
 LABEL_SHARE: Final = 0.3  # of the texts
-EVENED: Final = 0.5  # power of the standard deviations that images are divided by
+WHITENING: Final = 0.5  # 0: images stay as they are, 1: they are whitened
 LEAST_VARIANCE: Final = 0.01  # of the mean one, added to each
 RATE: Final = 4e-3  # the largest, after a quarter of all steps
 SHARPNESS: Final = 2.5  # logarithm of the factor of scores, at first
@@ -40,9 +40,9 @@ class Pairs:
 
 
 def sharpen(pairs: Pairs, slopes: FloatArray, *, heartbeat: Callable[[], None]) -> FloatArray:
-    """Return slopes that were given, (inputs, size), made better. It is repeatable."""
-    evening, back = _even(pairs.vectors)
-    images = pairs.vectors @ evening
+    """Return slopes (inputs, size) after training. Equal arguments give equal results."""
+    whitening, back = _whiten(pairs.vectors)
+    images = pairs.vectors @ whitening
     weights = slopes @ back
     batch = min(BATCH, max(2, len(images) // BATCHES))
     steps = PASSES * (len(images) // batch)
@@ -60,20 +60,20 @@ def sharpen(pairs: Pairs, slopes: FloatArray, *, heartbeat: Callable[[], None]) 
         layer.step(of_layer, RATE * rate)
         sharpness.step(of_sharpness, SHARPNESS_RATE * rate)
         heartbeat()
-    return np.asarray(layer.value @ evening.T, np.float32)
+    return np.asarray(layer.value @ whitening.T, np.float32)
 
 
-def _even(vectors: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the matrix that evens out images partly, to a mean length of 1, and what undoes it.
+def _whiten(vectors: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return two matrices (size, size): one whitens images in part, to a mean length of 1.
 
-    Slopes times the second are those to evened images.
+    The other turns slopes that predict images into slopes that predict whitened images.
     """
     variances, axes = np.linalg.eigh(np.asarray(vectors.T @ vectors / len(vectors), np.float64))
     variances = np.maximum(variances, 0) + LEAST_VARIANCE * variances.mean()
-    evening = axes * variances ** (-EVENED / 2)
-    length = np.linalg.norm(vectors @ evening.astype(np.float32), axis=1).mean()
-    back = length * axes * variances ** (EVENED / 2)
-    return (evening / length).astype(np.float32), back.astype(np.float32)
+    whitening = axes * variances ** (-WHITENING / 2)
+    length = np.linalg.norm(vectors @ whitening.astype(np.float32), axis=1).mean()
+    back = length * axes * variances ** (WHITENING / 2)
+    return (whitening / length).astype(np.float32), back.astype(np.float32)
 
 
 def _batches(pairs: Pairs, size: int) -> Iterator[tuple[Rows, list[str]]]:

@@ -1,4 +1,4 @@
-"""Flask's steps around a view, with less between them.
+"""Flask's handling of a request, with less work around each view.
 
 The same hooks run in the same order, and errors take the same way. What this leaves out of Flask:
 its sessions, which this app does not use; signals that nobody listens to; the look at each hook

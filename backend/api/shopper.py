@@ -10,7 +10,7 @@ from backend.events.record import MOST_TEXT
 def check_shopper(user: str) -> str:
     """Return the shopper's id. Raises a 422 where it is longer than an event's can be.
 
-    A part of it must never do: it may be the id of another shopper.
+    It is never cut: the first part may be the id of another shopper.
     """
     if len(user) <= MOST_TEXT:
         return user
