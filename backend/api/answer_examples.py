@@ -182,6 +182,7 @@ _META: Final[Mapping[str, Any]] = _SIMILAR["meta"]
 def _page(*items: Mapping[str, Any]) -> dict[str, Any]:
     return {"items": list(items), "next_cursor": None}
 
+
 ANSWERS: Final[Mapping[str, Any]] = {
     "Product": _PRODUCT,
     "ProductPage": {"items": [_PRODUCT], "next_cursor": "cHJvZHVjdHM6MQ"},
