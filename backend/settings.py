@@ -293,6 +293,11 @@ class Settings(BaseSettings):
         description="while Redis does not answer: each process counts (local), no request is "
         "limited (open), or all are refused (closed)",
     )
+    ready_without_redis: bool = Field(
+        False,
+        description="whether /readyz is 200 while Redis is away, since all but shoppers' images "
+        "goes on; for a load balancer in front of several API processes",
+    )
 
     @field_validator("image_hosts", "feed_hosts", "facets", "cors_origins", mode="before")
     @classmethod
