@@ -83,7 +83,7 @@ class Settings(BaseSettings):
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     precision: Literal["auto", "bf16", "fp32"] = Field(
-        "auto", description="auto: bf16 where the processor computes it fast, else fp32"
+        "auto", description="auto: bf16 where the processor computes it faster, else fp32"
     )
     batch_size: int = Field(0, ge=0, le=4096, description="images per forward pass; 0: by device")
     engine: Literal["auto", "torch"] = Field(
