@@ -35,8 +35,8 @@ AT_ONCE: Final = 2000
 """Events in one transaction. On SQLite other writers wait for it, about half a second."""
 
 CACHE_KIB: Final = 64 * 1024
-"""Of SQLite's pages. A transaction writes all over the table of pairs and its indexes: with SQLite's
-2 MB, pages were written and read again within it, which took a third of the time."""
+"""Memory for SQLite's pages. A transaction writes all over the table of pairs and its indexes: with
+2 MB, as SQLite has it, pages are written and read again within it."""
 
 _EVENTS: Final = cast("Table", Event.__table__)
 _DAYS: Final = cast("Table", ProductDay.__table__)
