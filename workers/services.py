@@ -62,9 +62,9 @@ def make_probes(settings: Settings) -> dict[str, Callable[[], str | None]]:
 def optional_probes(settings: Settings) -> frozenset[str]:
     """Return the readiness checks that may fail while an API process is ready.
 
-    All API processes have the same broker. If each were not ready without it, a load balancer would
-    have none left for the requests that do not need it: all but shoppers' images. Where the rate
-    limits refuse everything without Redis, it is needed.
+    That is the broker's, where the settings say so. Where the rate limits refuse everything without
+    Redis, it is needed.
     """
     refuses = settings.rate_limit and settings.rate_limit_without_redis == "closed"
-    return frozenset() if refuses else frozenset({BROKER})
+    is_needed = refuses or not settings.ready_without_redis
+    return frozenset() if is_needed else frozenset({BROKER})
