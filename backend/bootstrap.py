@@ -159,7 +159,7 @@ def build(
     limits, store = _limits(settings), ImageStore(settings.image_store_url)
     decoders = _decoders(settings, limits)
     local_encoder = LocalQueryEncoder(embedders, decoders)
-    query_encoder = _query_encoder(settings, local_encoder, decoders, embed_remotely, heartbeat)
+    query_encoder = _query_encoder(settings, local_encoder, decoders, embed_remotely)
     promoter = _promoter(settings, db, indexes, query_encoder, heartbeat)
     services = Services(
         settings=settings,
@@ -266,14 +266,11 @@ def _query_encoder(
     local: LocalQueryEncoder,
     decoders: DecoderPool,
     embed_remotely: EmbedRemotely | None,
-    heartbeat: Callable[[], None],
 ) -> QueryEncoder:
     """Return what embeds shoppers' images: the workers where they do, else this process."""
     if embed_remotely is None:
         return local
-    return RemoteQueryEncoder(
-        embed_remotely, decoders, seconds=settings.interactive_seconds, heartbeat=heartbeat
-    )
+    return RemoteQueryEncoder(embed_remotely, decoders, seconds=settings.interactive_seconds)
 
 
 def _promoter(
