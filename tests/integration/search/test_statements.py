@@ -187,9 +187,10 @@ def test_a_list_without_a_filter_is_explained_by_what_its_own_search_found(
     asked: tuple[Shop, FlaskClient],
 ) -> None:
     shop, client = asked
+    index = shop.index
     path = "/v1/products/0003/similar?limit=1&explain=true"
     client.get(path)
-    with noted_statements(shop) as found, noted_calls(shop.index) as called:
+    with noted_statements(shop) as found, noted_calls(index) as called:
         items = client.get(path).json["items"]
     told = [item["explain"] for item in items]
     assert [it["category"]["place"] for it in told] == [1]
