@@ -3,6 +3,7 @@
     python benchmarks/similar_http.py prepare catalogue.zip /tmp/similar   # minutes, once
     python benchmarks/processes.py prepare /tmp/similar /tmp/processes
     python benchmarks/processes.py compare /tmp/processes --rounds 5
+    python benchmarks/processes.py calls /tmp/processes                    # seconds
 
 - one: one process answers, owns the shard and works
 - asked: another process owns the shard and works; the others ask it over a Unix socket
@@ -10,14 +11,18 @@
   prototype: here only, without rebuilds of the graph, promotions or lost entries of the journal)
 
 `wrk` asks them in turn for the neighbours of random products. On a busy machine only the ratios and
-the processor times say something.
+the processor times say something. `calls` compares the processor time of single searches, in the
+process and over the socket: other work changes it least.
 """
 
 from __future__ import annotations
 
+import os
 import pickle
+import random
 import re
 import shutil
+import signal
 import socket
 import sqlite3
 import statistics
@@ -25,11 +30,11 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Never
 
 import psutil
 import requests
@@ -48,11 +53,13 @@ from similar_http import (
 
 from backend import generations, logs
 from backend.api import create_app
-from backend.calls import make_pair
+from backend.calls import Answering, Caller, make_pair
 from backend.serving import child, listening
 from backend.serving.master import Master
 from backend.settings import Settings, read_settings
 from backend.vectors import Point
+from backend.vectors.edge import asked
+from backend.vectors.edge.asked import AskedIndex
 from backend.vectors.edge.index import EdgeIndex
 from backend.worker.owner import OwnerProcess
 from backend.wsgi import SHORT_READS
@@ -156,6 +163,63 @@ def follow(index: Any, journal: Path) -> None:
             with suppress(EOFError):
                 while True:
                     index.upsert(pickle.load(file))
+
+
+# --- one call --------------------------------------------------------------------------------
+
+
+@app.command()
+def calls(folder: Path, count: int = 2000) -> None:
+    """Print the processor time of one search, here and asked of another process."""
+    asking, answering = make_pair()
+    child_pid = os.fork()
+    if child_pid == 0:
+        index, _ = open_index(folder / "asked")
+        serve_calls(index, answering)
+    caller = Caller(asking)
+    index, vectors = open_index(folder / "one")
+    asked_index = AskedIndex(caller, 0, size=index.size)
+    rows: dict[str, list[float]] = {"here": [], "asked, here": [], "asked, there": []}
+    for vector in vectors[:count]:
+        rows["here"].append(spent(lambda v=vector: index.nearest(v, limit=11, payloads=False)))
+        before = caller.call("spent")
+        took = spent(lambda v=vector: asked_index.nearest(v, limit=11, payloads=False))
+        rows["asked, here"].append(took)
+        rows["asked, there"].append(caller.call("spent") - before)
+    for name, each in rows.items():
+        low, middle = (1000 * statistics.quantiles(each, n=10)[at] for at in (0, 4))
+        print(f"{name}: {middle:.3f} ms of processor time (tenth percentile {low:.3f})")
+    os.kill(child_pid, signal.SIGKILL)
+
+
+def open_index(folder: Path) -> tuple[EdgeIndex, list[Any]]:
+    """Open the active shard of a data folder; return it with the vectors of some products."""
+    settings = read_settings().model_copy(update={"data_dir": folder})
+    services = distributed.build(settings)
+    with services.db.read() as session:
+        index = services.indexes.of(generations.active(session))
+    assert isinstance(index, EdgeIndex)
+    ids = [id_ for id_, _ in index.claims()]
+    random.Random(1).shuffle(ids)
+    return index, list(index.vectors(ids[:4000]).values())
+
+
+def serve_calls(index: EdgeIndex, answering: socket.socket) -> Never:
+    """Answer searches and the processor time of the thread that answers them."""
+
+    def answer(name: str, arguments: tuple[Any, ...], _more: dict[str, Any]) -> Any:
+        return time.thread_time() if name == "spent" else asked.answer(index, *arguments[1:])
+
+    Answering(answering, answer).start()
+    while True:
+        signal.pause()
+
+
+def spent(call: Callable[[], object]) -> float:
+    """Return the processor time of a call in this thread, in seconds."""
+    began = time.thread_time()
+    call()
+    return time.thread_time() - began
 
 
 # --- the comparison --------------------------------------------------------------------------
