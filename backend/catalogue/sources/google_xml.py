@@ -243,7 +243,9 @@ class _Items:
         return self._size > LARGEST_ITEM or self._elements > MOST_ELEMENTS
 
 
-def _refuse_declarations(_name: str, _system: str, _public: str, has_inside: int) -> None:
+def _refuse_declarations(
+    _name: str, _system: str | None, _public: str | None, has_inside: bool
+) -> None:
     """Refuse a document type that declares something; one that names a file is passed over."""
     if has_inside:
         _refuse_doctype()
