@@ -210,9 +210,9 @@ def test_json_lines_are_a_table(tmp_path: Path) -> None:
     assert [(row.line, type(row)) for row in wrong] == [(4, Reject), (5, Reject), (6, Reject)]
 
 
-def test_a_json_array_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableCatalogue, match="one object a line"):
-        read(written(tmp_path, '[{"id": 1},\n {"id": 2}]', "feed.json"))
+def test_a_json_list_without_objects_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableCatalogue, match="one object for each product"):
+        open_source(written(tmp_path, '[["sku", "name"], ["A", "x"]]', "feed.json"))
 
 
 # --- XML -------------------------------------------------------------------------------------
