@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
@@ -134,24 +135,24 @@ class RequestThreads(Generic[Answer]):
         while True:
             job: _Job[Answer] | None = self._handed.get()
             while job is not None:
-                self._answer(job)
+                done, tell = job, self._answer(job)
                 with self._lock:
-                    if self._turn is job:
+                    if self._turn is done:
                         self._turn = None
                     job = self._take()
                     self._idle += job is None
+                with suppress(RuntimeError):  # the loop is closed: nobody waits
+                    done.loop.call_soon_threadsafe(tell)
 
-    def _answer(self, job: _Job[Answer]) -> None:
+    def _answer(self, job: _Job[Answer]) -> Callable[[], None]:
+        """Answer a request; return what tells it to the event loop.
+
+        The loop is told when this thread is idle again: the client may ask again at once.
+        """
         try:
-            answer = self._run(job.environ)
+            return partial(self._succeed, job, self._run(job.environ))
         except BaseException as error:  # noqa: BLE001  # the event loop raises it
-            self._tell(job, self._fail, error)
-        else:
-            self._tell(job, self._succeed, answer)
-
-    def _tell(self, job: _Job[Answer], how: Callable[..., None], what: object) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody waits
-            job.loop.call_soon_threadsafe(how, job, what)
+            return partial(self._fail, job, error)
 
     def _succeed(self, job: _Job[Answer], answer: Answer) -> None:
         self.begun -= 1
