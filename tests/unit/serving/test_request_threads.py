@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -72,6 +73,26 @@ def test_those_that_take_turns_run_one_after_the_other_in_one_thread(work: Work)
     found = asyncio.run(ask())
     assert found == work.order == [str(number) for number in range(50)]
     assert work.side_by_side == 1
+    assert len(work.threads) == 1
+
+
+class QuickLoop(asyncio.SelectorEventLoop):
+    """An event loop that has heard of an answer long before the thread goes on."""
+
+    def call_soon_threadsafe(self, *arguments: Any, **options: Any) -> asyncio.Handle:
+        handle = super().call_soon_threadsafe(*arguments, **options)
+        time.sleep(0.01)
+        return handle
+
+
+def test_one_who_asks_again_at_once_has_the_same_thread(work: Work) -> None:
+    async def ask() -> None:
+        threads = threads_of(work)
+        for number in range(20):
+            await threads.run({"name": str(number)}, in_turn=True)
+
+    with asyncio.Runner(loop_factory=QuickLoop) as runner:
+        runner.run(ask())
     assert len(work.threads) == 1
 
 
