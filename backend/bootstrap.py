@@ -114,7 +114,7 @@ class Services:
             return generations.ensure_first(self.db, identity, configured=configured)
         with suppress(LookalikeError):  # its products wait, and the worker says why
             embedder = self.embedders.of(current)
-            generations.note_blocks(self.db, current, embedder.blocks)
+            generations.store_blocks(self.db, current, embedder.blocks)
         generations.backfill(self.db, current.id)
         return current
 
@@ -147,38 +147,20 @@ def build(
     """
     embeds = embed_remotely is None if embeds is None else embeds
     db, indexed = _database(settings), schema(settings.facets)
-    outages = Outages(first_seconds=settings.retry_seconds)
-    indexes = Indexes(settings, schema=indexed)
+    outages, indexes = (
+        Outages(first_seconds=settings.retry_seconds),
+        Indexes(settings, schema=indexed),
+    )
     embedders = LoadedEmbedders(
         _compute(settings),
         heartbeat=heartbeat,
         read_statistics=lambda digest: statistics.read(db, digest),
     )
     limits, store = _limits(settings), ImageStore(settings.image_store_url)
-    decoders = DecoderPool(
-        settings.decoders,
-        limits=limits,
-        seconds=settings.decode_seconds,
-        wait_seconds=settings.decode_seconds,
-    )
+    decoders = _decoders(settings, limits)
     local_encoder = LocalQueryEncoder(embedders, decoders)
-    query_encoder: QueryEncoder = local_encoder
-    if embed_remotely is not None:
-        query_encoder = RemoteQueryEncoder(
-            embed_remotely,
-            decoders,
-            seconds=settings.interactive_seconds,
-            heartbeat=heartbeat,
-        )
-    promoter = Promoter(
-        db=db,
-        bounds=bounds_of(settings),
-        configured=settings.named_embedder,
-        index_of=indexes.of,
-        query_encoder=query_encoder,
-        point_alias=indexes.point_alias,
-        heartbeat=heartbeat,
-    )
+    query_encoder = _query_encoder(settings, local_encoder, decoders, embed_remotely)
+    promoter = _promoter(settings, db, indexes, query_encoder, heartbeat)
     services = Services(
         settings=settings,
         notify=notify,
@@ -212,14 +194,7 @@ def build(
             has_workers=bool(settings.broker_url),
             heartbeat=heartbeat,
         ),
-        feeds=FeedRunner(
-            db=db,
-            image_store=store,
-            hosts=settings.hosts_of_feeds,
-            limits=FeedLimits(max_bytes=settings.max_feed_bytes, seconds=settings.feed_seconds),
-            folder=settings.data_dir.absolute() / "feeds",
-            max_image_bytes=settings.max_image_bytes,
-        ),
+        feeds=_feed_runner(settings, db, store),
         together=Together(db, indexes.of, keeps=not db.is_read_only),
         complementary=Complementary(db, indexes.of),
         recommender=Recommender(indexes.of),
@@ -275,6 +250,56 @@ def _check_not_lost(settings: Settings) -> None:
             f"the database file {file} is missing, but {settings.index_dir} holds an index: bring "
             "the file back or use `lookalike restore`; to begin anew, delete that folder"
         )
+
+
+def _decoders(settings: Settings, limits: ImageLimits) -> DecoderPool:
+    return DecoderPool(
+        settings.decoders,
+        limits=limits,
+        seconds=settings.decode_seconds,
+        wait_seconds=settings.decode_seconds,
+    )
+
+
+def _query_encoder(
+    settings: Settings,
+    local: LocalQueryEncoder,
+    decoders: DecoderPool,
+    embed_remotely: EmbedRemotely | None,
+) -> QueryEncoder:
+    """Return what embeds shoppers' images: the workers where they do, else this process."""
+    if embed_remotely is None:
+        return local
+    return RemoteQueryEncoder(embed_remotely, decoders, seconds=settings.interactive_seconds)
+
+
+def _promoter(
+    settings: Settings,
+    db: Database,
+    indexes: Indexes,
+    query_encoder: QueryEncoder,
+    heartbeat: Callable[[], None],
+) -> Promoter:
+    return Promoter(
+        db=db,
+        bounds=bounds_of(settings),
+        configured=settings.named_embedder,
+        index_of=indexes.of,
+        query_encoder=query_encoder,
+        point_alias=indexes.point_alias,
+        heartbeat=heartbeat,
+    )
+
+
+def _feed_runner(settings: Settings, db: Database, store: ImageStore) -> FeedRunner:
+    return FeedRunner(
+        db=db,
+        image_store=store,
+        hosts=settings.hosts_of_feeds,
+        limits=FeedLimits(max_bytes=settings.max_feed_bytes, seconds=settings.feed_seconds),
+        folder=settings.data_dir.absolute() / "feeds",
+        max_image_bytes=settings.max_image_bytes,
+    )
 
 
 def _compute(settings: Settings) -> Compute:

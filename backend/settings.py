@@ -83,7 +83,7 @@ class Settings(BaseSettings):
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     precision: Literal["auto", "bf16", "fp32"] = Field(
-        "auto", description="auto: bf16 where the processor computes it fast, else fp32"
+        "auto", description="auto: bf16 where the processor computes it faster, else fp32"
     )
     batch_size: int = Field(0, ge=0, le=4096, description="images per forward pass; 0: by device")
     engine: Literal["auto", "torch"] = Field(
@@ -292,6 +292,11 @@ class Settings(BaseSettings):
         "local",
         description="while Redis does not answer: each process counts (local), no request is "
         "limited (open), or all are refused (closed)",
+    )
+    ready_without_redis: bool = Field(
+        False,
+        description="whether /readyz is 200 while Redis is away, since all but shoppers' images "
+        "goes on; for a load balancer in front of several API processes",
     )
 
     @field_validator("image_hosts", "feed_hosts", "facets", "cors_origins", mode="before")

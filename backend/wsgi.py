@@ -135,7 +135,8 @@ class ServingProcess:
         self._arrival = ArrivalThread(self.services.arrival, then=self._begin)
         probes["start"] = self._arrival.problem
         self._metrics = Publisher(settings.metrics_dir, role=monitoring.API)
-        self.app = create_app(self.services, probes=probes)
+        optional = distributed.optional_probes(settings)
+        self.app = create_app(self.services, probes=probes, optional=optional)
         register_web(self.app, self.services)
         self._metrics.start()
         if settings.metrics_port:

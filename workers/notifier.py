@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Final
 
-import structlog
 from celery import Celery
 
+from backend.outages import Outages
 from backend.settings import Settings
 from workers import names
 from workers.app import BROKER_ERRORS, count_waiting
 from workers.broker_clock import BrokerClock
 from workers.names import Queue
 
-log = structlog.get_logger(__name__)
-
 MAX_WAITING: Final = 16
 """The most wake-up messages in Redis, so that it stays small while no worker runs. A worker that
 finds work sends more, so a few messages are enough for all workers."""
+
+MESSAGES: Final = "wake-up messages"
+"""What the log says does not work while Redis is away, once."""
 
 PAUSE_SECONDS: Final = 2.0
 """After a failure nothing is sent for this time; otherwise each request would wait for Redis."""
@@ -33,17 +33,18 @@ class Notifier:
         self._app = app
         self._expires = settings.message_seconds
         self._clock = BrokerClock(str(settings.broker_url))
-        self._paused_until = 0.0
+        self._outages = Outages(first_seconds=PAUSE_SECONDS, longest_seconds=PAUSE_SECONDS)
 
     def __call__(self) -> None:
         """Send a wake-up message, unless enough of them wait or Redis has just failed to answer."""
-        if time.monotonic() < self._paused_until:
+        if not self._outages.may_try(MESSAGES):
             return
         try:
             self._send()
         except BROKER_ERRORS as error:  # the scheduler's next message finds the work anyway
-            self._paused_until = time.monotonic() + PAUSE_SECONDS
-            log.warning("cannot send a wake-up message", error=str(error))
+            self._outages.fail(MESSAGES, str(error))
+        else:
+            self._outages.work(MESSAGES)
 
     def _send(self) -> None:
         with self._app.producer_pool.acquire(block=True) as producer:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from backend import bootstrap
+from backend.api.readiness import BROKER
 from backend.bootstrap import Services
 from backend.settings import Settings
 
@@ -55,4 +56,15 @@ def make_probes(settings: Settings) -> dict[str, Callable[[], str | None]]:
     from workers.app import check_broker, make_app  # noqa: PLC0415
 
     app = make_app(settings)
-    return {"broker": lambda: check_broker(app)}
+    return {BROKER: lambda: check_broker(app)}
+
+
+def optional_probes(settings: Settings) -> frozenset[str]:
+    """Return the readiness checks that may fail while an API process is ready.
+
+    That is the broker's, where the settings say so. Where the rate limits refuse everything without
+    Redis, it is needed.
+    """
+    refuses = settings.rate_limit and settings.rate_limit_without_redis == "closed"
+    is_needed = refuses or not settings.ready_without_redis
+    return frozenset() if is_needed else frozenset({BROKER})

@@ -146,6 +146,6 @@ class KeyCache:
         if key.last_used_at and utcnow() - key.last_used_at < keys.USE_RESOLUTION:
             return
         try:
-            self._db.write(lambda session: keys.note_use(session, key.id))
+            self._db.write(lambda session: keys.record_use(session, key.id))
         except DBAPIError as error:
             log.warning("use of a key not noted", prefix=key.prefix, error=str(error.orig))

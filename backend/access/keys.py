@@ -155,7 +155,7 @@ def digest_of_live(session: Session, prefix: str) -> str:
     return found
 
 
-def note_use(session: Session, id: int) -> None:
+def record_use(session: Session, id: int) -> None:
     """Write that a key is in use, at most once in USE_RESOLUTION."""
     now = clock.now(session)
     stale = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < now - USE_RESOLUTION)

@@ -8,7 +8,8 @@ What is raised on the way becomes an answer in `problems`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import partial
 
 from flask import Flask
 
@@ -87,18 +88,20 @@ def create_app(
     services: Services,
     *,
     probes: Mapping[str, Probe] | None = None,
+    optional: Collection[str] = (),
     locked: bool | None = None,
 ) -> Flask:
     """Return the REST API over some services; starts no thread and opens nothing.
 
     `locked` says whether requests need an API key; by default the settings do. /readyz also runs
-    the `probes`: each returns what is wrong with a part of this process, or None.
+    the `probes`: each returns what is wrong with a part of this process, or None. It says 200 also
+    while probes fail that are named in `optional`.
     """
     app = openapi.build_app(__name__)
     app.extensions[context.SERVICES] = services
     locked = services.settings.locked if locked is None else locked
     keys = {"keys": lambda: authentication.check_keys(services)} if locked else {}
-    health.register_checks(app, services, {**keys, **(probes or {})})
+    health.register_checks(app, services, {**keys, **(probes or {})}, optional=optional)
     attribute_checks.register_attribute_names(app, AttributeNames(services.db))
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_image_bytes + MULTIPART_OVERHEAD
     app.json = JsonProvider(app)
@@ -107,7 +110,8 @@ def create_app(
     problems.register_error_handlers(app)
     app.before_request(_limit_waits)
     app.teardown_request(_wait_as_usual)
-    exposition = of_installation(services.settings, services.db, stores=services.store_problems)
+    stores = partial(health.store_problems, app, services)
+    exposition = of_installation(services.settings, services.db, stores=stores)
     metrics.register_metrics(app, exposition)
     request_log.register_request_log(app)
     conditional.register_conditional_answers(app)

@@ -10,6 +10,8 @@ _FINGERPRINT: Final = "62b1486b36df6da70cc68500a0ee9738ecd9768113c2c1b2f97cefc73
 _IMAGE: Final = f"http://localhost:8000/v1/products/0002/image?v={_DIGEST[:16]}"
 _AT: Final = "2026-11-29T02:07:33.303848+00:00"
 
+_CURSOR: Final = "yTbY0k1uYb0pZq3bH2mJ3QEAAAAAmgqYfN2oL5cQn1sVv8c0NwEBQDFh"
+
 _PRODUCT: Final[Mapping[str, Any]] = {
     "sku": "0002",
     "display_name": "Red shirt",
@@ -157,11 +159,29 @@ _RULE: Final[Mapping[str, Any]] = {
 }
 
 
+_SIMILAR: Final[Mapping[str, Any]] = {
+    "items": [{"sku": "0002", "score": 0.9183, "match": 0.97, "product": _PRODUCT}],
+    "next_cursor": _CURSOR,
+    "recommendation_id": "similar-1-5b0e4f9a7c1d4c2f8e3a6b9d0c1f2e3a",
+    "generation": 1,
+    "request_id": "967915ec1a914613b211833198d840c5",
+    "meta": {
+        "embedder": "lookalike-blocks",
+        "fingerprint": _FINGERPRINT,
+        "search_mode": "exact",
+        "index_lags": False,
+        "colour": None,
+        "query_state": "indexed",
+        "coverage": 1.0,
+        "took_ms": 4.5,
+    },
+}
+_META: Final[Mapping[str, Any]] = _SIMILAR["meta"]
+
+
 def _page(*items: Mapping[str, Any]) -> dict[str, Any]:
     return {"items": list(items), "next_cursor": None}
 
-
-_CURSOR: Final = "yTbY0k1uYb0pZq3bH2mJ3QEAAAAAmgqYfN2oL5cQn1sVv8c0NwEBQDFh"
 
 ANSWERS: Final[Mapping[str, Any]] = {
     "Product": _PRODUCT,
@@ -176,23 +196,7 @@ ANSWERS: Final[Mapping[str, Any]] = {
         "items": [{"sku": "0001", "price": 19.9, "state": "indexed"}],
         "unknown": ["nobody"],
     },
-    "SimilarAnswer": {
-        "items": [{"sku": "0002", "score": 0.9183, "match": 0.97, "product": _PRODUCT}],
-        "next_cursor": _CURSOR,
-        "recommendation_id": "similar-1-5b0e4f9a7c1d4c2f8e3a6b9d0c1f2e3a",
-        "generation": 1,
-        "request_id": "967915ec1a914613b211833198d840c5",
-        "meta": {
-            "embedder": "lookalike-blocks",
-            "fingerprint": _FINGERPRINT,
-            "search_mode": "exact",
-            "index_lags": False,
-            "colour": None,
-            "query_state": "indexed",
-            "coverage": 1.0,
-            "took_ms": 4.5,
-        },
-    },
+    "SimilarAnswer": _SIMILAR,
     "SimilarBatchAnswer": {
         "items": [
             {
@@ -366,3 +370,18 @@ ANSWERS: Final[Mapping[str, Any]] = {
     "Health": {"status": "ok"},
 }
 """Name of an answer's model -> its example."""
+
+OF_OPERATIONS: Final[Mapping[str, Any]] = {
+    "searchSimilarProducts": {
+        **_SIMILAR,
+        "meta": {
+            **{name: value for name, value in _META.items() if name != "query_state"},
+            "image_kind": "photograph",
+            "regions": [
+                {"box": [0.12, 0.05, 0.58, 0.47], "confidence": 0.97, "kind": "shirt"},
+                {"box": [0.2, 0.45, 0.55, 0.98], "confidence": 0.88, "kind": "trousers"},
+            ],
+        },
+    },
+}
+"""Operation -> the example of its answer, where it shows more than the model's: of an image."""

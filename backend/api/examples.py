@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from backend.api.answer_examples import ANSWERS
+from backend.api.answer_examples import ANSWERS, OF_OPERATIONS
 
 FEED_ADDRESS: Final = "https://images.example/feed.csv"
 
@@ -115,6 +115,15 @@ def add_examples(spec: Mapping[str, Any]) -> None:
             _add_example(operation.get("requestBody", {}), BODIES)
             for answer in operation["responses"].values():
                 _add_example(answer, ANSWERS)
+    _add_to_operations(spec["paths"])
+
+
+def _add_to_operations(paths: Mapping[str, Any]) -> None:
+    """Give the operations of OF_OPERATIONS an example of their own."""
+    operations = (operation for path in paths.values() for operation in path.values())
+    for operation in operations:
+        if (example := OF_OPERATIONS.get(operation["operationId"])) is not None:
+            operation["responses"]["200"]["content"]["application/json"]["example"] = example
 
 
 def _add_example(described: Mapping[str, Any], examples: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from backend import generations
 from backend.api import openapi
 from backend.api.context import services
 from backend.api.problems import RequestError
-from backend.api.readiness import Probe, Readiness, document_of
+from backend.api.readiness import BROKER, Probe, Readiness, document_of
 from backend.api.schemas.operation import Health
 from backend.api.schemas.query import QueryReader
 from backend.api.scopes import PUBLIC, requires_scope
@@ -26,6 +26,9 @@ from backend.search.coverage import COMMAND, Coverage
 
 READINESS: Final = "lookalike.readiness"
 """Where an app keeps its checks: `app.extensions[READINESS]`."""
+
+OPTIONAL: Final = "lookalike.readiness.optional"
+"""Where it keeps the names of the checks that may fail while it is ready."""
 
 CHECK_SECONDS: Final = 1.5
 """Time limit of each statement of a check."""
@@ -62,26 +65,51 @@ def live() -> dict[str, str]:
 )
 @requires_scope(PUBLIC)
 def ready() -> dict[str, Any]:
-    """Tell whether the process can answer; 503 names what is down, or too little of the index."""
+    """Tell whether the process can answer; 503 names what is down, or too little of the index.
+
+    What most requests do not need is named under `degraded`, and the process is ready without it.
+    """
     QueryReader.of_request().finish()
     readiness: Readiness = current_app.extensions[READINESS]
+    optional: Collection[str] = current_app.extensions[OPTIONAL]
     found = readiness.check()
-    members = document_of(found) | {"index": _counts(services().coverage.latest)}
     down = {name: one.found for name, one in found.items() if not one.is_ok}
-    if down:
+    members = document_of(found) | {
+        "index": _counts(services().coverage.latest),
+        "degraded": [name for name in down if name in optional],
+    }
+    if not down.keys() <= set(optional):
         detail = "; ".join(f"{name}: {reason}" for name, reason in down.items())
         headers = {"Retry-After": str(RETRY_SECONDS)}
         raise RequestError(503, "not-ready", detail, headers=headers, **members)
     return {"status": "ready", **members}
 
 
-def register_checks(app: Flask, services: Services, probes: Mapping[str, Probe]) -> None:
-    """Have /readyz of an app check database and index, and then these."""
+def register_checks(
+    app: Flask, services: Services, probes: Mapping[str, Probe], *, optional: Collection[str] = ()
+) -> None:
+    """Have /readyz of an app check database and index, and then these.
+
+    The app is ready also while checks fail that are `optional`.
+    """
     own = {
         "database": partial(_check_database, services),
         "index": partial(_check_index, services),
     }
     app.extensions[READINESS] = Readiness(own | dict(probes))
+    app.extensions[OPTIONAL] = frozenset(optional)
+
+
+def store_problems(app: Flask, services: Services) -> dict[str, str | None]:
+    """Return {store: why it is not asked now}, None where it is; Redis is asked whether it answers.
+
+    Its state is none of the services': each user of Redis in a process has its own connection.
+    """
+    found = services.store_problems()
+    if services.settings.broker_url:
+        readiness: Readiness = app.extensions[READINESS]
+        found[BROKER] = readiness.problem(BROKER)
+    return found
 
 
 def _counts(coverage: Coverage | None) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -23,6 +23,9 @@ DEADLINE_SECONDS: Final = 2.0
 """Within this time all checks together have an answer, if only that there is none."""
 
 OK: Final = "ok"
+
+BROKER: Final = "broker"
+"""The name of the check of Redis, where there is one."""
 
 
 @dataclass(frozen=True)
@@ -98,10 +101,18 @@ class Readiness:
 
     def check(self) -> dict[str, Checked]:
         """Run the checks that are not running; return what each one found, within the deadline."""
+        return self._run(self._checks)
+
+    def problem(self, name: str) -> str | None:
+        """Run the check of a name, if there is one; return what is wrong, or None."""
+        found = self._run([one for one in self._checks if one.name == name]).get(name)
+        return None if found is None or found.is_ok else found.found
+
+    def _run(self, checks: Sequence[ReadinessCheck]) -> dict[str, Checked]:
         until = time.monotonic() + self._deadline_seconds
-        for one in self._checks:
+        for one in checks:
             one.begin()
-        return {one.name: one.result(until=until) for one in self._checks}
+        return {one.name: one.result(until=until) for one in checks}
 
 
 def document_of(found: Mapping[str, Checked]) -> dict[str, Any]:

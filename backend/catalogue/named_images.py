@@ -21,7 +21,7 @@ CHUNK: Final = 500
 _STORED: Final = f"{SCHEME}://"
 
 
-class Name(NamedTuple):
+class ContentUse(NamedTuple):
     """A place where a product names a content."""
 
     digest: str
@@ -35,7 +35,7 @@ def named(session: Session, digests: Collection[str]) -> set[str]:
     A product names its images, and those whose vectors it is indexed with: they are the last good
     ones while others are awaited or in quarantine.
     """
-    return {name.digest for name in _names_of(session, digests)}
+    return {use.digest for use in _uses_of(session, digests)}
 
 
 def named_by_others(
@@ -43,9 +43,9 @@ def named_by_others(
 ) -> dict[str, dict[int, str]]:
     """Return {digest: {product id: sku}} of the products beside these that name a content."""
     found: dict[str, dict[int, str]] = defaultdict(dict)
-    for name in _names_of(session, digests):
-        if name.product_id not in product_ids:
-            found[name.digest][name.product_id] = name.sku
+    for use in _uses_of(session, digests):
+        if use.product_id not in product_ids:
+            found[use.digest][use.product_id] = use.sku
     return dict(found)
 
 
@@ -58,7 +58,7 @@ def contents_of(session: Session, product_ids: Sequence[int]) -> set[str]:
             ProductImage: ProductImage.product_id.in_(ids),
             IndexEntry: IndexEntry.product_id.in_(ids),
         }
-        found |= {name.digest for name in _names(session, which.__getitem__)}
+        found |= {use.digest for use in _uses(session, which.__getitem__)}
         more = select(IndexEntry.more_digests).where(IndexEntry.product_id.in_(ids))
         found |= {digest for digests in session.scalars(more) for digest in digests or ()}
     return found
@@ -84,7 +84,7 @@ def _digest_of(image: ImageRef) -> str | None:
     return (image.uri or "").removeprefix(_STORED) if is_stored else image.digest
 
 
-def _names_of(session: Session, digests: Collection[str]) -> Iterator[Name]:
+def _uses_of(session: Session, digests: Collection[str]) -> Iterator[ContentUse]:
     """Yield every place where a product that is not removed names one of these contents."""
     live = Product.removed_at.is_(None)
     for some in _split(sorted(digests)):
@@ -93,10 +93,10 @@ def _names_of(session: Session, digests: Collection[str]) -> Iterator[Name]:
             ProductImage: _is_any(ProductImage.digest, ProductImage.uri, some),
             IndexEntry: IndexEntry.embedded_digest.in_(some),
         }
-        yield from _names(session, which.__getitem__, live)
+        yield from _uses(session, which.__getitem__, live)
     if digests:
         wanted = set(digests)
-        yield from (name for name in _further_indexed(session, live) if name.digest in wanted)
+        yield from (use for use in _further_indexed(session, live) if use.digest in wanted)
 
 
 def _is_any(digest: Any, uri: Any, digests: Sequence[str]) -> ColumnElement[bool]:
@@ -108,11 +108,11 @@ def _is_any(digest: Any, uri: Any, digests: Sequence[str]) -> ColumnElement[bool
 _Table: TypeAlias = type[Product] | type[ProductImage] | type[IndexEntry]
 
 
-def _names(
+def _uses(
     session: Session,
     which: Callable[[_Table], ColumnElement[bool]],
     also: ColumnElement[bool] | None = None,
-) -> Iterator[Name]:
+) -> Iterator[ContentUse]:
     """Yield the contents of first and further images, and of the vectors of first points."""
     is_it = true() if also is None else also
     product = (Product.id, Product.sku)
@@ -135,12 +135,12 @@ def _names(
     for statement, table in tables:
         for digest, uri, id_, sku in session.execute(statement.where(which(table), is_it)):
             if digest is not None:
-                yield Name(digest, id_, sku)
+                yield ContentUse(digest, id_, sku)
             elif uri.startswith(_STORED):
-                yield Name(uri.removeprefix(_STORED), id_, sku)
+                yield ContentUse(uri.removeprefix(_STORED), id_, sku)
 
 
-def _further_indexed(session: Session, live: ColumnElement[bool]) -> Iterator[Name]:
+def _further_indexed(session: Session, live: ColumnElement[bool]) -> Iterator[ContentUse]:
     """Yield the contents of further points of products whose present images are not all in."""
     is_unsettled = IndexEntry.last_error.is_not(None) | IndexEntry.due_at.is_not(None)
     rows = session.execute(
@@ -149,7 +149,7 @@ def _further_indexed(session: Session, live: ColumnElement[bool]) -> Iterator[Na
         .where(IndexEntry.more_digests.is_not(None), is_unsettled, live)
     )
     for digests, id_, sku in rows:
-        yield from (Name(digest, id_, sku) for digest in digests or ())
+        yield from (ContentUse(digest, id_, sku) for digest in digests or ())
 
 
 def _split(items: Sequence[T]) -> Iterator[Sequence[T]]:

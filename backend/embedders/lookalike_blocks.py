@@ -20,6 +20,7 @@ from backend.embedders.checkpoint import Checkpoint
 from backend.embedders.engines import NetworkPlan, open_network
 from backend.embedders.fingerprints import fingerprint
 from backend.embedders.kept_features import COLOUR_RECIPE, LAST, TEXTURES, KeptFeatures
+from backend.embedders.numpy_threads import on_one_thread
 from backend.embedders.photographs import CLASSES, shipped_head
 from backend.embedders.pixels import Pixels, to_pixels
 from backend.embedders.regions import find_regions
@@ -149,8 +150,10 @@ class BlocksEmbedder:
         return self._reduce(self._network(pixels), pixels)
 
     def _reduce(self, computed: FloatArray, pixels: Pixels) -> FloatArray:
-        return self._reduction.reduce(computed[:, :POOLED], pixels, self._checkpoint)
+        with on_one_thread():
+            return self._reduction.reduce(computed[:, :POOLED], pixels, self._checkpoint)
 
     def project(self, features: FloatArray) -> FloatArray:
         """Turn kept features into vectors, (n, size) float32, L2-normalised."""
-        return self.statistics.project(features)
+        with on_one_thread():
+            return self.statistics.project(features)

@@ -13,8 +13,8 @@ from backend.generations.rows import (
     check_fingerprint,
     in_state,
     live,
-    note_blocks,
-    note_images,
+    store_blocks,
+    store_most_images,
 )
 from backend.generations.states import EmbedderIdentity, IndexLayout, backfill, ensure_first, start
 from backend.generations.switching import activate, drop, reactivate, retire_expired
@@ -33,9 +33,9 @@ __all__ = [
     "ensure_first",
     "in_state",
     "live",
-    "note_blocks",
-    "note_images",
     "reactivate",
     "retire_expired",
     "start",
+    "store_blocks",
+    "store_most_images",
 ]

@@ -53,7 +53,7 @@ def live(session: Session) -> list[Generation]:
     return sorted(rows, key=lambda row: (row.state != ACTIVE, row.id))
 
 
-def note_images(session: Session, generation_id: int, *, most: int) -> None:
+def store_most_images(session: Session, generation_id: int, *, most: int) -> None:
     """Store the most points that a product of this generation has, before they are written."""
     if most > 1:
         fewer = func.coalesce(Generation.most_images, 1) < most
@@ -72,7 +72,7 @@ def blocks_of(generation: Generation) -> tuple[Block, ...] | None:
     return tuple(Block(*block) for block in generation.blocks)
 
 
-def note_blocks(db: Database, generation: Generation, blocks: Sequence[Block]) -> None:
+def store_blocks(db: Database, generation: Generation, blocks: Sequence[Block]) -> None:
     """Store the blocks of a generation that an earlier release began; those of others are known."""
     if generation.blocks is not None:
         return

@@ -14,7 +14,7 @@ from backend.database.engine import Database
 from backend.database.models import ACTIVE, BUILDING, Generation, utcnow
 from backend.embedders import Block, Embedder
 from backend.errors import ReindexRunning
-from backend.generations.rows import active_or_none, in_state, lock, note_blocks
+from backend.generations.rows import active_or_none, in_state, lock, store_blocks
 from backend.queue import backfill as backfilling
 
 BACKFILL_CHUNK = 5000
@@ -61,7 +61,7 @@ def ensure_first(
     if existing is None:
         return start(db, embedder, state=ACTIVE, configured=configured)
     if embedder.blocks is not None and embedder.fingerprint == existing.fingerprint:
-        note_blocks(db, existing, embedder.blocks)
+        store_blocks(db, existing, embedder.blocks)
     backfill(db, existing.id)
     return existing
 

@@ -103,7 +103,7 @@ def embed_pending(
     reason. While this process cannot embed, it takes no rows, and then a few to try.
     """
     check_fingerprint(generation, embedder.fingerprint)
-    kept_features.note_fingerprint(db, generation, embedder)
+    kept_features.store_fingerprint(db, generation, embedder)
     with db.read() as session:
         if not queue.is_due(session, generation.id, Stage.EMBED):
             return 0
@@ -358,7 +358,7 @@ def _record(
             kept = {digest: features[digest] for digest in new if digest in features}
             image_vectors.store(session, generation.features, kept)
         store_digests(session, outcomes)
-        generations.note_images(session, generation.id, most=row_outcomes.most_images(rows))
+        generations.store_most_images(session, generation.id, most=row_outcomes.most_images(rows))
         row_outcomes.record(session, generation, rows, now)
 
     db.write(write)

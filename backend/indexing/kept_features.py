@@ -45,7 +45,7 @@ def project_kept(
     return dict(zip(kept, embedder.project(np.stack(list(kept.values()))), strict=True))
 
 
-def note_fingerprint(db: Database, generation: Generation, embedder: Embedder) -> None:
+def store_fingerprint(db: Database, generation: Generation, embedder: Embedder) -> None:
     """Store the fingerprint of a generation's kept features, so that they are deleted with it."""
     if generation.features is not None or not isinstance(embedder, KeepsFeatures):
         return

@@ -38,8 +38,8 @@ def own_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def note(db: Database, *, embeds: bool, applies: bool) -> float:
-    """Note that this process works; return how far its host's clock is ahead of the database's."""
+def record_presence(db: Database, *, embeds: bool, applies: bool) -> float:
+    """Record that this process works; return by how much its clock is ahead of the database's."""
 
     def work(session: Session) -> float:
         now = clock.now(session)

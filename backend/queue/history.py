@@ -40,13 +40,13 @@ def sample(db: Database) -> None:
     with db.read() as session:
         minute = _minute(clock.now(session))
         active = session.scalar(select(Generation.id).where(Generation.state == ACTIVE))
-        is_noted = session.get(QueueSample, minute) is not None
-    if active is not None and not is_noted:
+        is_recorded = session.get(QueueSample, minute) is not None
+    if active is not None and not is_recorded:
         counted = counting.current(db, active)
-        db.write(lambda session: note(session, active, counted))
+        db.write(lambda session: record(session, active, counted))
 
 
-def note(session: Session, generation_id: int, counted: Counted) -> None:
+def record(session: Session, generation_id: int, counted: Counted) -> None:
     """Store a count as the sample of its minute, and delete what is older than a day."""
     now, minute = counted.progress, _minute(counted.at)
     since = now.oldest_request or counted.at

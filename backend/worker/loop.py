@@ -120,7 +120,7 @@ class Worker:
         """Run one job or one round of both stages; return whether there was anything to do."""
         self.maintenance.heal_if_due()
         self.maintenance.request_due_feeds()
-        self.maintenance.note_if_due()
+        self.maintenance.record_presence_if_due()
         self.maintenance.tend_events_if_due()
         self.maintenance.sample_queue_if_due()
         ran = self.services.writes_index and self.handlers.run_next()

@@ -77,7 +77,7 @@ class Maintenance:
         self._services = services
         self._reconciled_at = self._cleaned_at = time.monotonic()
         self._healed_at, self._outages_ended = -inf, services.outages.ended
-        self._noted_at = self._store_failed_at = self._events_at = self._sampled_at = -inf
+        self._recorded_at = self._store_failed_at = self._events_at = self._sampled_at = -inf
         self._calibrate_at = -inf
         self._prepared_at, self._prepare_pause = -inf, PREPARE_SECONDS
         self._adapted_at = -inf
@@ -114,14 +114,16 @@ class Maintenance:
         self._adapted_at = time.monotonic()
         return reindex.request_adaptation(services.db) is not None
 
-    def note_if_due(self) -> None:
-        """Where several processes work, note every few seconds that this one does."""
+    def record_presence_if_due(self) -> None:
+        """Where several processes work, record every few seconds that this one does."""
         services = self._services
-        due = self._noted_at + runners.SEEN_EVERY_SECONDS
+        due = self._recorded_at + runners.SEEN_EVERY_SECONDS
         if not services.settings.broker_url or time.monotonic() < due:
             return
-        self._noted_at = time.monotonic()
-        skew = runners.note(services.db, embeds=services.embeds, applies=services.writes_index)
+        self._recorded_at = time.monotonic()
+        skew = runners.record_presence(
+            services.db, embeds=services.embeds, applies=services.writes_index
+        )
         if clock.is_skewed(skew) and not self._warned_of_skew:
             log.warning("this host's clock is not the database's", seconds_ahead=round(skew, 1))
         self._warned_of_skew = clock.is_skewed(skew)

@@ -87,7 +87,7 @@ class Rounds:
             applied += self._apply_all(live, failed)
             with failed:
                 self._optimizer.step(live)
-        self._log.note_round(embedded=embedded, applied=applied)
+        self._log.count_round(embedded=embedded, applied=applied)
         if failed.error and not embedded + applied:
             raise failed.error
         return embedded + applied > 0
@@ -192,7 +192,7 @@ class Rounds:
 
     def _embed(self, generation: Generation, *, batches: int, up_to: int = REINDEX) -> int:
         embedder = self._services.embedders.of(generation)
-        generations.note_blocks(self._services.db, generation, embedder.blocks)
+        generations.store_blocks(self._services.db, generation, embedder.blocks)
         return indexing.embed_pending(
             self._services.db,
             generation,

@@ -23,7 +23,7 @@ class IndexingLog:
         self._run: RunLog | None = None
         self._taken: dict[str, int] = {}
 
-    def note_round(self, *, embedded: int, applied: int) -> None:
+    def count_round(self, *, embedded: int, applied: int) -> None:
         """Take note of one round, also of one that found nothing to do."""
         if not (embedded or applied):
             self._end()

@@ -205,3 +205,6 @@ class Health(Document):
         {}, description="seconds since each check ended; null: never yet"
     )
     index: IndexCounts | None = None
+    degraded: list[str] = Field(
+        [], description="checks that fail, though the process is ready: few requests need the part"
+    )

@@ -237,7 +237,7 @@ def test_the_last_use_is_noted_to_within_minutes(any_db: Database) -> None:
     made = create(any_db)
     uses = []
     for _ in range(2):
-        any_db.write(lambda session: keys.note_use(session, made.key.id))
+        any_db.write(lambda session: keys.record_use(session, made.key.id))
         uses.append(check(any_db, made.token).last_used_at)
     assert uses[0]
     assert uses[0] == uses[1]

@@ -73,7 +73,7 @@ class KnownShop(Shop):
         generation = self.services.first_generation()
         embedder = self.services.embedders.of(generation)
         assert isinstance(embedder, KeepsFeatures)
-        kept_features.note_fingerprint(self.db, generation, embedder)
+        kept_features.store_fingerprint(self.db, generation, embedder)
         features = features_of_a_shop()
         rows = products()
         digests = [row["image_digest"] for row in rows]

@@ -140,6 +140,13 @@ def test_every_operation_has_examples_of_its_body_and_its_answer(client: FlaskCl
     assert tried > 35
 
 
+def test_the_example_of_a_query_by_an_image_shows_parts_of_it(client: FlaskClient) -> None:
+    answers = client.get("/openapi.json").json["paths"]["/v1/similar"]["post"]["responses"]
+    regions = answers["200"]["content"]["application/json"]["example"]["meta"]["regions"]
+    assert all(0 <= edge <= 1 for part in regions for edge in part["box"])
+    assert len(regions) > 1
+
+
 def test_every_problem_has_an_example(client: FlaskClient) -> None:
     components = client.get("/openapi.json").json["components"]
     shown = {}

@@ -19,6 +19,7 @@ from backend.catalogue.products import Draft
 from backend.errors import IndexUnavailable
 from backend.settings import read_settings
 from backend.status import status
+from workers.services import optional_probes
 
 
 def test_products_are_pending_indexed_or_quarantined(wardrobe: Shop) -> None:
@@ -117,6 +118,37 @@ def test_a_part_of_the_process_can_be_probed_too(shop: Shop) -> None:
     down = app.test_client().get("/readyz")
     assert down.json["checks"]["worker"] == "is loading the embedder"
     assert down.json["detail"] == "worker: is loading the embedder"
+
+
+def test_a_part_that_few_requests_need_is_named_and_the_process_stays_ready(shop: Shop) -> None:
+    found = {"broker": "does not answer", "worker": None}
+    probes = {name: lambda name=name: found[name] for name in found}
+    client = create_app(shop.services, probes=probes, optional={"broker"}).test_client()
+    ready = client.get("/readyz")
+    assert (ready.status_code, ready.json["status"]) == (200, "ready")
+    assert ready.json["degraded"] == ["broker"]
+    assert ready.json["checks"]["broker"] == "does not answer"
+    found["worker"] = "is loading the embedder"
+    down = client.get("/readyz")
+    assert (down.status_code, down.json["degraded"]) == (503, ["broker"])
+    assert down.json["detail"] == "broker: does not answer; worker: is loading the embedder"
+
+
+@pytest.mark.parametrize(
+    ("settings", "optional"),
+    [
+        ({}, {"broker"}),
+        ({"rate_limit": "5/second", "rate_limit_without_redis": "open"}, {"broker"}),
+        ({"rate_limit_without_redis": "closed"}, {"broker"}),
+        ({"rate_limit": "5/second", "rate_limit_without_redis": "closed"}, set()),
+    ],
+)
+def test_redis_is_needed_only_where_every_request_is_counted_in_it(
+    settings: dict[str, str], optional: set[str]
+) -> None:
+    found = read_settings(_env_file=None, ready_without_redis="true", **settings)
+    assert optional_probes(found) == optional
+    assert optional_probes(read_settings(_env_file=None, **settings)) == set()
 
 
 def test_before_the_first_generation_only_similar_items_have_to_wait(tmp_path: Path) -> None:

@@ -130,9 +130,9 @@ def test_a_command_names_the_job_that_runs_before_its_own(
 
 def test_a_worker_that_was_seen_will_run_the_job(shop: Shop) -> None:
     job_id = jobs.write(shop.db, "verify")
-    runners.note(shop.db, embeds=True, applies=False)
+    runners.record_presence(shop.db, embeds=True, applies=False)
     assert jobs.why_idle(shop.db, read(shop, job_id), owner=None)  # it cannot run jobs
-    runners.note(shop.db, embeds=True, applies=True)
+    runners.record_presence(shop.db, embeds=True, applies=True)
     assert jobs.why_idle(shop.db, read(shop, job_id), owner=None) is None
 
 

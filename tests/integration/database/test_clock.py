@@ -194,7 +194,7 @@ def test_a_host_whose_clock_is_wrong_delays_nothing_on_postgresql(
         wrong.setattr(clock, "wall", lambda: datetime.now().astimezone() + step)
         with after(pg_db) as other:
             other.write(lambda session: queue.request(session, ids, image=True, priority=IMPORT))
-            skew = runners.note(other, embeds=True, applies=True)
+            skew = runners.record_presence(other, embeds=True, applies=True)
     assert skew == pytest.approx(step.total_seconds(), abs=5)
     assert claim(pg_db) == 1
     assert claim(pg_db) == 0  # and the lease is no shorter
@@ -252,7 +252,7 @@ def test_the_owner_that_starts_sets_the_clock_by_its_host(shop: Shop, turn: Turn
 
 
 def test_status_names_the_worker_whose_clock_is_wrong(pg_db: Database, turn: Turn) -> None:
-    runners.note(pg_db, embeds=True, applies=True)
+    runners.record_presence(pg_db, embeds=True, applies=True)
     pg_db.write(lambda session: session.execute(text("UPDATE workers SET skew_seconds = 45")))
     found = status(pg_db, lambda _generation: None)
     assert [one["skew_seconds"] for one in found["workers"]] == [45]

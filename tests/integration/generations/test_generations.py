@@ -67,7 +67,7 @@ def test_a_generation_without_blocks_differs_from_one_whose_blocks_are_unknown(
     assert read_blocks(any_db, generations.ensure_first(any_db, other)) is None
     generations.ensure_first(any_db, replace(ENCODER, blocks=()))
     assert read_blocks(any_db, first) == ()
-    generations.note_blocks(any_db, first, BLOCKS)  # was read before: what is noted stays
+    generations.store_blocks(any_db, first, BLOCKS)  # was read before: what is noted stays
     assert read_blocks(any_db, first) == ()
 
 

@@ -30,7 +30,7 @@ def test_a_minute_has_one_sample_and_a_day_of_them_is_kept(any_db: Database) -> 
     generation = make_generation(any_db)
     moments = [NOON + timedelta(seconds=seconds) for seconds in (0, 30, 60, 24 * 3600)]
     for at in moments:
-        any_db.write(lambda session, it=at: history.note(session, generation, Counted(BUSY, it)))
+        any_db.write(lambda session, it=at: history.record(session, generation, Counted(BUSY, it)))
     with any_db.read() as session:
         kept = history.recorded(session, now=moments[-1])
         later = history.recorded(session, now=moments[-1] + timedelta(days=1))

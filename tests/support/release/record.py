@@ -109,7 +109,7 @@ def _ask(shop: Shop, method: str, url: str, **body: Any) -> Any:
 
 def _use_a_key(db: Database) -> None:
     made = db.write(lambda session: keys.create(session, "webshop", scope="read"))
-    db.write(lambda session: keys.note_use(session, keys.check(session, made.token).id))
+    db.write(lambda session: keys.record_use(session, keys.check(session, made.token).id))
     db.write(lambda session: keys.revoke(session, made.key.prefix))
 
 

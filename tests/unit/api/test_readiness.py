@@ -58,6 +58,15 @@ def test_a_check_that_was_never_answered_has_no_age() -> None:
     hang.set()
 
 
+def test_one_check_is_asked_alone() -> None:
+    asked = []
+    readiness = Readiness({"one": lambda: "is down", "two": lambda: asked.append(1)})
+    assert readiness.problem("one") == "is down"
+    assert not asked
+    assert readiness.problem("two") is None
+    assert readiness.problem("none such") is None
+
+
 def test_a_check_that_fails_is_not_ok() -> None:
     def broken() -> str | None:
         raise RuntimeError
