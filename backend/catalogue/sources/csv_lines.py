@@ -23,6 +23,9 @@ from backend.errors import UnreadableCatalogue
 
 LONGEST_LINE: Final = 1_000_000  # bytes; the rest is dropped, so the record does not fit the header
 _MARK: Final = "\ufeff".encode()
+_END_OF_DOS: Final = b"\x1a"  # ends the text files of some old programs
+_TWICE: Final = (b"\xc3\x82", b"\xc3\x83", b"\xc3\x90", b"\xc3\x91", b"\xc3\xa2\xe2\x82\xac")
+"""What UTF-8 becomes that was taken for Windows-1252 and encoded once more: `GrÃ¶ÃŸe`."""
 _LONE_RETURN: Final = re.compile(rb"\r(?!\n)")
 
 
@@ -43,6 +46,7 @@ class Lines:
     packing: Packing
     number: int = 0  # of the last line read
     is_cut_off: bool = False  # the last line has no line end
+    is_wrapped: bool = False  # each line is one quoted value, which holds the real line
     is_closed: bool = False  # but its record shows by itself that it is whole
     has_open_quote: bool = False  # or that it is not
     taken: list[Line] = field(default_factory=list)
@@ -94,7 +98,7 @@ class Lines:
 
         UTF-8 without a NUL, a mark or a lone CR is plain. `number` becomes that of the last one.
         """
-        if self.again or self.notes or not self.number:
+        if self.again or self.notes or self.is_wrapped or not self.number:
             return []
         try:
             block = self.stream.peek(CHUNK)
@@ -117,7 +121,7 @@ class Lines:
 
     def _read(self) -> Line | None:
         raw = rest = _read_line(self.stream)
-        if not raw:
+        if not raw or (_END_OF_DOS in raw and not raw.strip(b"\x1a\r\n")):
             return None
         while len(rest) == LONGEST_LINE and not rest.endswith(b"\n"):
             rest = _read_line(self.stream)
@@ -126,7 +130,7 @@ class Lines:
         text, warnings = self._decode(raw)
         if self.number == 1 and self.format.note:
             self.notes = (self.format.note,)
-        return Line(self.number, text, warnings)
+        return Line(self.number, unwrapped(text) if self.is_wrapped else text, warnings)
 
     def _decode(self, raw: bytes) -> tuple[str, tuple[str, ...]]:
         """Decode one line, because files may mix encodings; return warnings about corrections."""
@@ -138,11 +142,34 @@ class Lines:
             text = raw.decode(fallback, errors="replace")
             if not self.format.note:
                 warnings = (f"not UTF-8; read as {TITLES[fallback]}",)
+        else:
+            if any(mark in raw for mark in _TWICE) and (once := decoded_again(text)) is not None:
+                text, warnings = once, ("UTF-8 that was encoded twice; decoded once more",)
         if text.startswith("\ufeff"):  # where files were joined
             text = text.lstrip("\ufeff")
         if "\0" in text:
             return text.replace("\0", ""), (*warnings, "NUL characters were left out")
         return text, warnings
+
+
+def decoded_again(text: str) -> str | None:
+    """Return a text that was encoded twice, decoded once more; None if it was not."""
+    try:
+        return b"".join(_byte_of(letter) for letter in text).decode()
+    except ValueError:
+        return None
+
+
+def _byte_of(letter: str) -> bytes:
+    """Return the byte of Windows-1252; of those that it leaves out, the byte of the same number."""
+    return letter.encode("latin-1" if "\x80" <= letter <= "\x9f" else "cp1252")
+
+
+def unwrapped(text: str) -> str:
+    """Return the line that a quoted value holds; any other line stays as it is."""
+    bare = text.rstrip("\r\n")
+    is_one = len(bare) > 1 and bare.startswith('"') and bare.endswith('"')
+    return bare[1:-1].replace('""', '"') + text[len(bare) :] if is_one else text
 
 
 def _read_line(stream: BinaryIO) -> bytes:
@@ -158,7 +185,7 @@ def _damaged(error: BaseException) -> UnreadableCatalogue:
 
 def _plain_text(lines: bytes) -> bytes:
     """Return the lines before the first one that is not plain."""
-    ends = [end for odd in (b"\0", _MARK) if (end := lines.find(odd)) >= 0]
+    ends = [end for odd in (b"\0", _MARK, *_TWICE) if (end := lines.find(odd)) >= 0]
     if lines.count(b"\r") != lines.count(b"\r\n") and (lone := _LONE_RETURN.search(lines)):
         ends.append(lone.start())
     try:
