@@ -43,7 +43,7 @@ class BlockStatistics:
     @property
     def reads_rows(self) -> bool:
         """Whether the map reads the rows of images, which not all kept features have."""
-        return self.components.shape[1] > LOOK.stop
+        return bool(self.components.shape[1] > LOOK.stop)
 
     def project(self, features: FloatArray) -> FloatArray:
         """Turn kept features (n, SIZE or WITH_ROWS) into vectors (n, size), L2-normalised."""
