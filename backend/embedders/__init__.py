@@ -15,7 +15,8 @@ stores the spec, so it holds every option that changes the vector.
 - `engines`: which engine runs a traced network
   - OpenVINO: `exports`, `openvino_export`, `openvino_network`; they run without torch
   - torch: `network`, with `tracing`, `batch_norms`, `padding`, `bf16`, `devices`, `cuda_transfer`
-- `gpus`, `processors`: what this host has
+- `gpus`, `processors`, `bf16_speed`: what this host has
+- `numpy_threads`: the threads of what follows a network
 - `pixels`, `pca`, `options`, `weights`, `fingerprints`: used by several families
 - `words`: a text as a vector among those of images, with `minilm` and `bert_graph`
 - `loaded`: the embedders that one process has loaded

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -48,11 +49,15 @@ class BlockStatistics:
     def project(self, features: FloatArray) -> FloatArray:
         """Turn kept features (n, SIZE or WITH_ROWS) into vectors (n, size), L2-normalised."""
         centred = look_of(features, with_rows=self.reads_rows) - self.mean
-        mapped = normalise(centred @ self.components.astype(np.float32).T)
+        mapped = normalise(centred @ self._components.T)
         look = normalise(np.hstack([mapped, self.kind_weight * features[:, KIND]]))
         share = np.float32(self.colour_weight**2 / (1 + self.colour_weight**2))
         colour = normalise(features[:, COLOUR])
         return np.hstack([np.sqrt(1 - share) * look, np.sqrt(share) * colour])
+
+    @cached_property
+    def _components(self) -> FloatArray:
+        return self.components.astype(np.float32)
 
     def move_to_class(self, vectors: FloatArray, shares: FloatArray) -> FloatArray:
         """Move the look of vectors half the way to the mean of their classes; lengths stay.

@@ -10,6 +10,7 @@ from PIL.Image import Image
 
 from backend.embedders import Block, Compute, FloatArray, colour
 from backend.embedders.engines import NetworkPlan, open_network
+from backend.embedders.numpy_threads import on_one_thread
 from backend.embedders.pca import Pca
 from backend.embedders.pixels import crop_middle, normalise, to_pixels
 
@@ -67,7 +68,8 @@ class CnnEmbedder:
         pixels = to_pixels(images, self.input_size)
         features = normalise(self._network(crop_middle(pixels, self._crop)))
         if self._pca:
-            features = normalise(self._pca.project(features))
+            with on_one_thread():
+                features = normalise(self._pca.project(features))
         if not self._colour_share:
             return features
         histograms = colour.colour_histograms(pixels)

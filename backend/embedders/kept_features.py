@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -88,8 +89,16 @@ class KeptFeatures:
         return reduced.astype(np.float16).astype(np.float32)
 
     def _project(self, part: str, values: FloatArray) -> FloatArray:
-        components = self.components[part].astype(np.float32)
-        return (values - self.means[part].astype(np.float32)) @ components.T
+        mean, components = self._in_float32[part]
+        return np.asarray((values - mean) @ components.T, np.float32)
+
+    @cached_property
+    def _in_float32(self) -> dict[str, tuple[FloatArray, FloatArray]]:
+        """Mean and components of each part: converting them takes as long as using them."""
+        return {
+            part: (self.means[part].astype(np.float32), self.components[part].astype(np.float32))
+            for part in PARTS
+        }
 
 
 COLOUR_RECIPE: Final = RECIPE

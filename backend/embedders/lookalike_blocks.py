@@ -22,6 +22,7 @@ from backend.embedders.engines import NetworkPlan, open_network
 from backend.embedders.fingerprints import fingerprint
 from backend.embedders.kept_features import COLOUR_RECIPE, LAST, TEXTURES, KeptFeatures
 from backend.embedders.kept_rows import alike, shipped_rows
+from backend.embedders.numpy_threads import on_one_thread
 from backend.embedders.photographs import CLASSES, shipped_head
 from backend.embedders.pixels import Pixels, to_pixels
 from backend.embedders.regions import SIZE as OF_REGIONS
@@ -156,8 +157,9 @@ class BlocksEmbedder:
         return self._reduce(self._network(pixels), pixels)
 
     def _reduce(self, computed: FloatArray, pixels: Pixels) -> FloatArray:
-        reduced = self._reduction.reduce(computed[:, :POOLED], pixels, self._checkpoint)
-        return np.hstack([reduced, self._rows.reduce(computed[:, POOLED + OF_REGIONS :])])
+        with on_one_thread():
+            reduced = self._reduction.reduce(computed[:, :POOLED], pixels, self._checkpoint)
+            return np.hstack([reduced, self._rows.reduce(computed[:, POOLED + OF_REGIONS :])])
 
     def usable(self, features: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
         """Return those of the kept features that the statistics can read, in one length."""
@@ -165,4 +167,5 @@ class BlocksEmbedder:
 
     def project(self, features: FloatArray) -> FloatArray:
         """Turn kept features into vectors, (n, size) float32, L2-normalised."""
-        return self.statistics.project(features)
+        with on_one_thread():
+            return self.statistics.project(features)

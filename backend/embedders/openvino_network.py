@@ -12,9 +12,10 @@ import openvino as ov
 from openvino import opset13 as operations
 
 from backend.embedders import Compute, FloatArray
+from backend.embedders.bf16_speed import is_faster_in_bf16
 from backend.embedders.exports import Export
 from backend.embedders.pixels import Pixels
-from backend.embedders.processors import is_fast_in_bf16, usable_processors
+from backend.embedders.processors import usable_processors
 
 BATCH: Final = 8
 """Images of one request: with more, the maps leave the processor's cache."""
@@ -88,10 +89,10 @@ class OpenVinoNetwork:
 
 
 def _precision(wanted: str, export: Export) -> str:
-    """Return bf16 or fp32; for `auto` bf16 where it is fast, and near enough for this network."""
+    """Return bf16 or fp32; for `auto` bf16 where it is faster, and near enough for this network."""
     if wanted != "auto":
         return wanted
-    return "bf16" if export.about.bf16_from and is_fast_in_bf16() else "fp32"
+    return "bf16" if export.about.bf16_from and is_faster_in_bf16() else "fp32"
 
 
 def _parts(model: ov.Model, precision: str, bf16_from: str) -> list[tuple[ov.Model, str]]:

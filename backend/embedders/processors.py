@@ -12,7 +12,7 @@ QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")  # of a container: microseconds in
 
 
 def is_fast_in_bf16() -> bool:
-    """Tell whether the processors compute in bf16 by themselves."""
+    """Tell whether the processors have instructions for bf16."""
     try:
         described = Path("/proc/cpuinfo").read_text()
     except OSError:

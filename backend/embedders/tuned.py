@@ -16,6 +16,7 @@ from backend.embedders.checkpoint import Checkpoint
 from backend.embedders.efficientnet_lite import weights_file
 from backend.embedders.engines import NetworkPlan, open_network
 from backend.embedders.fusion import fuse
+from backend.embedders.numpy_threads import on_one_thread
 from backend.embedders.pixels import normalise, to_pixels
 from backend.errors import UnknownEmbedder
 
@@ -106,10 +107,11 @@ class TunedEmbedder:
         pooled = self._network(to_pixels(images, self.input_size))
         pooled_parts = np.split(pooled, len(self._projections), axis=1)
         pairs = zip(self._projections, pooled_parts, strict=True)
-        tuned, *start = (projection.project(part) for projection, part in pairs)
-        if not start:
-            return tuned
-        return fuse(tuned, *start, directions=self._directions, weight=self._start_weight)
+        with on_one_thread():
+            tuned, *start = (projection.project(part) for projection, part in pairs)
+            if not start:
+                return tuned
+            return fuse(tuned, *start, directions=self._directions, weight=self._start_weight)
 
 
 @dataclass(frozen=True, kw_only=True)

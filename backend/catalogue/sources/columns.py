@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import string
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -11,9 +12,12 @@ from typing import Any, Final
 
 from backend.catalogue.drafts import FIELDS, round_money
 from backend.catalogue.sources.availability import read_availability
+from backend.catalogue.sources.currencies import SYMBOLS
 from backend.catalogue.sources.feed import RowWarning, WarningKind
-from backend.catalogue.sources.money import COMMA, POINT, SYMBOLS, Price, PriceColumn, read_price
+from backend.catalogue.sources.money import COMMA, POINT, Price, PriceColumn, read_price
 from backend.catalogue.sources.numbers import read_number
+from backend.catalogue.sources.one_value import one_value
+from backend.catalogue.texts import without_entities
 from backend.errors import ConfigurationError, UnreadableCatalogue
 
 _ALSO: Final[Mapping[str, Sequence[str]]] = {  # in addition to the field's own name
@@ -32,6 +36,14 @@ _STOCK: Final = (
 )
 """Columns for `in_stock`; they also stay in the attributes, since they say more than yes or no."""
 
+_INVISIBLE: Final = f"{string.whitespace}\u00a0\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+"""What copying from a page or a document leaves at the ends of a value, besides white space."""
+_WITH_PARTS: Final = ("attributes", "image_uri")
+"""Fields whose readers take lists and objects as JSON."""
+_LONGER_YEAR: Final = re.compile(
+    r"([12][0-9]{3})(?:[-/](?:[0-9]{2}|[12][0-9]{3})|-[0-9]{2}-[0-9]{2}(?:[T ].*)?)"
+)
+"""Two years, a month or a day: 2024/25, 2024-2025, 2024-03-01."""
 _PREFIX: Final = re.compile(r"^\s*g:", re.IGNORECASE)
 _KINDS: Final[Mapping[str, WarningKind]] = {
     "in_stock": WarningKind.AVAILABILITY,
@@ -57,7 +69,7 @@ class Columns:
 
     def sku(self, values: Sequence[Any]) -> str:
         """Return a record's sku."""
-        return as_text(values[self.fields["sku"]])
+        return as_text(one_value("sku", values[self.fields["sku"]]))
 
     def read(self, values: Sequence[Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
         """Return a record's fields, and a warning for each that could not be read and is left out.
@@ -71,7 +83,10 @@ class Columns:
                 if name == "price":
                     warnings += self._read_price(values[position], fields)
                 else:
-                    fields[name] = READERS.get(name, _text)(as_text(values[position]))
+                    cell = values[position]
+                    if isinstance(cell, list | Mapping) and name not in _WITH_PARTS:
+                        cell = one_value(name, cell)
+                    fields[name] = READERS.get(name, _text)(as_text(cell))
             except ValueError as wrong:
                 kind = _KINDS.get(name, WarningKind.VALUE)
                 warnings.append(RowWarning(kind, f"{name}: {wrong}"))
@@ -106,6 +121,8 @@ class Columns:
 
         Returns what has to be said of them. Raises ValueError for a price that cannot be stored.
         """
+        if isinstance(cell, list):
+            cell = next(iter(cell), None)
         if isinstance(cell, Mapping):
             cell = _price_of(cell)
         text = as_text(cell)
@@ -207,6 +224,8 @@ def as_text(value: Any) -> str:
 def _bare(text: str) -> str:
     """Strip a text, and the form `="00123"`, which keeps a spreadsheet from changing it."""
     text = text.strip()
+    if not text.isascii():
+        text = text.strip(_INVISIBLE)
     return text[2:-1] if text.startswith('="') and text.endswith('"') and len(text) > 2 else text
 
 
@@ -229,13 +248,22 @@ def _open_value(value: Any) -> Any:
 
 
 def _text(text: str) -> str | None:
+    return without_entities(text) or None
+
+
+def _as_it_is(text: str) -> str | None:
     return text or None
 
 
 def _year(text: str) -> int | None:
-    """Read a year, also as 2012.0, because a table with gaps is exported like that."""
+    """Read a year: also 2012.0, because a table with gaps is exported like that, and dates.
+
+    Of two years, as in 2024/25, the first counts.
+    """
     if not text:
         return None
+    if found := _LONGER_YEAR.fullmatch(text):
+        return int(found[1])
     if not re.fullmatch(r"[0-9]{1,9}(\.0+)?", text):
         raise ValueError(f"{text[:40]!r} is not a year")
     return int(text.partition(".")[0])
@@ -243,7 +271,7 @@ def _year(text: str) -> int | None:
 
 def _price_of(cell: Mapping[str, Any]) -> Any:
     """Return the amount and the currency of an object, `{"value": "9.50", "currency": "EUR"}`."""
-    amount = next((cell[key] for key in ("value", "amount") if key in cell), None)
+    amount = next((cell[key] for key in ("value", "amount", "gross", "price") if key in cell), None)
     code = next((cell[key] for key in ("currency", "currencyCode") if cell.get(key)), None)
     return f"{as_text(amount)} {code}" if isinstance(code, str) and as_text(amount) else amount
 
@@ -282,6 +310,7 @@ READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "year": _year,
     "currency": _currency,
     "link": _link,
+    "image_uri": _as_it_is,
     "in_stock": read_availability,
     "attributes": _object,
 }

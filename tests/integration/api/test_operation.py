@@ -146,7 +146,9 @@ def test_a_part_that_few_requests_need_is_named_and_the_process_stays_ready(shop
 def test_redis_is_needed_only_where_every_request_is_counted_in_it(
     settings: dict[str, str], optional: set[str]
 ) -> None:
-    assert optional_probes(read_settings(_env_file=None, **settings)) == optional
+    found = read_settings(_env_file=None, ready_without_redis="true", **settings)
+    assert optional_probes(found) == optional
+    assert optional_probes(read_settings(_env_file=None, **settings)) == set()
 
 
 def test_before_the_first_generation_only_similar_items_have_to_wait(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def client_of(shop: Shop) -> FlaskClient:
 def test_a_process_is_ready_without_redis_and_says_so(
     settings: Settings, redis: RedisServer
 ) -> None:
-    with Shop(settings, broker_url=redis.url) as shop:
+    with Shop(settings, broker_url=redis.url, ready_without_redis=True) as shop:
         shop.put("1", "red")
         shop.put("2", "red")
         shop.work()
@@ -51,10 +51,20 @@ def test_a_process_is_ready_without_redis_and_says_so(
         assert wait_for(lambda: AWAY not in client.get("/metrics").text)
 
 
+def test_it_is_not_ready_unless_a_setting_says_so(settings: Settings, redis: RedisServer) -> None:
+    with Shop(settings, broker_url=redis.url) as shop:
+        client = client_of(shop)
+        redis.kill(lose_data=False)
+        down = client.get("/readyz")
+        assert (down.status_code, down.json["degraded"]) == (503, [])
+        assert "broker: does not answer" in down.json["detail"]
+
+
 def test_a_process_that_refuses_everything_without_redis_is_not_ready(
     settings: Settings, redis: RedisServer
 ) -> None:
     limits = {"rate_limit": "100/second", "rate_limit_without_redis": "closed"}
+    limits["ready_without_redis"] = True
     with Shop(settings, broker_url=redis.url, **limits) as shop:
         client = client_of(shop)
         redis.kill(lose_data=False)

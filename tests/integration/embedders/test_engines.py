@@ -13,6 +13,7 @@ import pytest
 from support.image_files import GARMENTS
 
 from backend.embedders import Compute, Embedder, load
+from backend.embedders.bf16_speed import is_faster_in_bf16
 from backend.embedders.cnn import CnnEmbedder
 from backend.embedders.engines import NetworkPlan, by_openvino, open_network
 from backend.embedders.exports import key_of
@@ -69,6 +70,14 @@ def test_bf16_stays_near_fp32_where_it_is_taken_by_itself(spec: str) -> None:
 
     assert precision(rough) == "bf16"
     assert (exact.embed(GARMENTS) * rough.embed(GARMENTS)).sum(axis=1).min() >= NEAR
+
+
+def test_auto_takes_the_precision_that_is_faster_here() -> None:
+    chosen = load("efficientnet-lite0", compute=Compute(device="cpu"))
+    not_judged = load(SMALL, compute=Compute(device="cpu"))
+
+    assert precision(chosen) == ("bf16" if is_faster_in_bf16() else "fp32")
+    assert precision(not_judged) == "fp32"  # nobody has measured what bf16 does to it
 
 
 def test_an_exported_network_is_found_again_without_torch(folder: Path) -> None:
