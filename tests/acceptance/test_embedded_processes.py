@@ -14,10 +14,14 @@ import psutil
 import pytest
 import requests
 from support.image_files import colour_image
-from support.installation import PATIENCE_SECONDS, Installation, embedded
-from support.servers import wait_for
+from support.installation import PATIENCE_SECONDS, Installation, distributed, embedded
+from support.qdrant_wire import LOCAL_MODE_WARNINGS, Wire
+from support.servers import free_port, wait_for
 
 from backend.metrics.snapshots import WRITE_SECONDS
+from backend.settings import Settings
+
+pytestmark = LOCAL_MODE_WARNINGS
 
 TIMES = 20
 """Requests over connections of their own: both processes are among those that answer."""
@@ -54,12 +58,16 @@ def similar(url: str, sku: str) -> list[str]:
     return [item["sku"] for item in get(url, f"/v1/products/{sku}/similar")["items"]]
 
 
+def is_listening(process: psutil.Process) -> bool:
+    return any(one.status == psutil.CONN_LISTEN for one in process.net_connections("tcp"))
+
+
 def processes(shop: Installation) -> tuple[psutil.Process, set[psutil.Process]]:
-    """The owner, and the two that answer: it alone does not hold the port."""
+    """The owner, which alone does not listen on the port, and the two that answer."""
 
     def find() -> tuple[psutil.Process, set[psutil.Process]] | None:
         children = shop.process("api").children()
-        listens = {one for one in children if one.net_connections("tcp")}
+        listens = {one for one in children if is_listening(one)}
         (*owners,) = set(children) - listens
         return (owners[0], listens) if len(owners) == 1 and len(listens) == 2 else None
 
@@ -155,3 +163,37 @@ def test_a_promotion_is_seen_by_all_at_once_and_no_query_fails_meanwhile(
     answers = [get(url, "/v1/products/0/similar")["generation"] for _ in range(TIMES)]
     assert set(answers) == {answers[0]}
     assert answers[0] != before
+
+
+@pytest.mark.slow
+def test_beside_celery_workers_embed_and_the_owner_applies(
+    tmp_path: Path, postgres_url: str, settings: Settings
+) -> None:
+    """`settings` empties the shell's."""
+    with distributed(tmp_path, postgres_url, api_processes=2, hang_seconds=60) as shop:
+        shop.worker("w")
+        shop.start("beat")
+        shop.wait_until_ready("w")
+        url = shop.api(free_port())
+        assert len(processes(shop)) == 2
+        put_four(shop, url)
+        assert {tuple(similar(url, "0")) for _ in range(TIMES)} == {("1", "2", "3")}
+        checks = get(url, "/readyz")["checks"]
+        assert {checks["broker"], checks["worker"], checks["index"]} == {"ok"}
+        assert shop.end("api") == 0
+
+
+@pytest.mark.slow
+def test_beside_a_vector_store_without_celery_one_process_works(
+    tmp_path: Path, settings: Settings
+) -> None:
+    wire = Wire()
+    changes = {"qdrant_url": "http://127.0.0.1:1", "qdrant_grpc_port": wire.port}
+    with embedded(tmp_path, embedder="mean-colour", api_processes=2, **changes) as shop:
+        url = shop.api(free_port())
+        assert len(processes(shop)) == 2
+        put_four(shop, url)
+        assert {tuple(similar(url, "0")) for _ in range(TIMES)} == {("1", "2", "3")}
+        assert get(url, "/readyz")["checks"]["worker"] == "ok"
+        assert shop.end("api") == 0
+    wire.stop()
