@@ -14,6 +14,7 @@ from backend.catalogue.drafts import FIELDS, round_money
 from backend.catalogue.sources.availability import read_availability
 from backend.catalogue.sources.currencies import SYMBOLS
 from backend.catalogue.sources.feed import RowWarning, WarningKind
+from backend.catalogue.sources.further_names import FURTHER_NAMES
 from backend.catalogue.sources.money import COMMA, POINT, Price, PriceColumn, read_price
 from backend.catalogue.sources.numbers import read_number
 from backend.catalogue.sources.one_value import one_value
@@ -149,14 +150,17 @@ def match(
     decimal: str | None = None,
     delimiter: str = "",
     numeric: Collection[str] = (),
+    is_any_shops: bool = False,
 ) -> Columns:
     """Find the columns of our fields: as given, else by name, ignoring case and underscores.
 
     `decimal` is the separator of decimals in prices, where the operator has named it. Without it,
     and where no price tells, a `delimiter` of ; means a comma: it is used where commas are taken.
-    `numeric` are columns of attributes that are numbers. Raises ConfigurationError for a field that
-    does not exist; UnreadableCatalogue for a column that does not exist, and for a table without a
-    sku.
+    `numeric` are columns of attributes that are numbers. In any shop's table (`is_any_shops`) the
+    names of `FURTHER_NAMES` count too, for a field that has no column yet.
+
+    Raises ConfigurationError for a field that does not exist; UnreadableCatalogue for a column that
+    does not exist, and for a table without a sku.
     """
     unknown = sorted(set(given) - {"sku", *FIELDS})
     if unknown:
@@ -170,15 +174,16 @@ def match(
             position = by_name.get(plain(name))
             if position is not None and position not in fields.values():
                 fields.setdefault(ours, position)
+    further = FURTHER_NAMES if is_any_shops else {}
+    _find_further(by_name, fields, {"sku": further.get("sku", ())})
     if "sku" not in fields:
-        raise UnreadableCatalogue(
-            f"no column is named sku or id; there are: {found}. Name it with --map sku=COLUMN."
-        )
+        raise UnreadableCatalogue(_without_sku(header, found, delimiter))
     rest = {name: at for at, name in enumerate(header) if name and at not in fields.values()}
     if "in_stock" not in fields:
         known = (by_name[plain(name)] for name in _STOCK if plain(name) in by_name)
         if (stock := next((at for at in known if at in rest.values()), None)) is not None:
             fields["in_stock"] = stock
+    _find_further(by_name, fields, further)
     if "price" in fields:
         fields["price"] = fields.pop("price")  # behind the currency
     default = COMMA if delimiter == ";" else POINT
@@ -190,6 +195,33 @@ def match(
         prices=PriceColumn(given=decimal, default=default),
         numeric=frozenset(numeric),
     )
+
+
+def _find_further(
+    by_name: Mapping[str, int], fields: dict[str, int], names: Mapping[str, Sequence[str]]
+) -> None:
+    """Give columns with further names to fields that have none."""
+    for ours in (it for it in names if it not in fields):
+        places = (by_name.get(plain(name)) for name in names[ours])
+        free = (at for at in places if at is not None and at not in fields.values())
+        if (found := next(free, None)) is not None:
+            fields[ours] = found
+
+
+def names_a_sku(header: Sequence[str]) -> bool:
+    """Tell whether a row can be a header: one of its names is that of a sku."""
+    names = {plain(name) for name in header}
+    known = ("sku", *_ALSO["sku"], *FURTHER_NAMES["sku"])
+    return sum(map(bool, names)) > 1 and not names.isdisjoint(map(plain, known))
+
+
+def _without_sku(header: Sequence[str], found: str, delimiter: str) -> str:
+    if len(header) == 1 and delimiter:
+        return (
+            f"the header is one column, {found[:80]!r}, and names no sku: name what divides it "
+            "with --delimiter, or the column with --map sku=COLUMN."
+        )
+    return f"no column is named sku or id; there are: {found}. Name it with --map sku=COLUMN."
 
 
 def _position(header: Sequence[str], column: str, found: str) -> int:
