@@ -15,6 +15,7 @@ from sqlalchemy import make_url
 from backend import generations
 from backend.access.signing_key import SigningKey
 from backend.adaptation import stored as statistics
+from backend.calls import Caller
 from backend.database import arrival, failures
 from backend.database.arrival import Arrival
 from backend.database.engine import Database
@@ -40,6 +41,7 @@ from backend.recommendations.recommend import Recommender
 from backend.recommendations.together import Together
 from backend.reindex import Promoter, ReindexJobs, bounds_of
 from backend.search.coverage import CoverageMonitor
+from backend.search.owner_encoder import OwnerQueryEncoder
 from backend.search.query_image import (
     EmbedRemotely,
     LocalQueryEncoder,
@@ -135,6 +137,7 @@ def build(
     heartbeat: Callable[[], None] = lambda: None,
     embed_remotely: EmbedRemotely | None = None,
     embeds: bool | None = None,
+    owner: Caller | None = None,
     wait: bool = False,
 ) -> Services:
     """Build the services. An embedded database is migrated; another one has to be current.
@@ -143,13 +146,15 @@ def build(
     for it.
 
     With `embed_remotely` the workers embed shoppers' images, and this process loads no network
-    unless it `embeds` products. Raises ConfigurationError when a database server lacks a migration.
+    unless it `embeds` products. With `owner`, that process does it, and is asked for the embedded
+    index, which it owns. Raises ConfigurationError when a database server lacks a migration.
     """
-    embeds = embed_remotely is None if embeds is None else embeds
+    is_alone = embed_remotely is None and owner is None
+    embeds = is_alone if embeds is None else embeds
     db, indexed = _database(settings), schema(settings.facets)
     outages, indexes = (
         Outages(first_seconds=settings.retry_seconds),
-        Indexes(settings, schema=indexed),
+        Indexes(settings, schema=indexed, owner=owner),
     )
     embedders = LoadedEmbedders(
         _compute(settings),
@@ -159,7 +164,7 @@ def build(
     limits, store = _limits(settings), ImageStore(settings.image_store_url)
     decoders = _decoders(settings, limits)
     local_encoder = LocalQueryEncoder(embedders, decoders)
-    query_encoder = _query_encoder(settings, local_encoder, decoders, embed_remotely, heartbeat)
+    query_encoder = _query_encoder(settings, local_encoder, decoders, embed_remotely, owner)
     promoter = _promoter(settings, db, indexes, query_encoder, heartbeat)
     services = Services(
         settings=settings,
@@ -266,14 +271,12 @@ def _query_encoder(
     local: LocalQueryEncoder,
     decoders: DecoderPool,
     embed_remotely: EmbedRemotely | None,
-    heartbeat: Callable[[], None],
+    owner: Caller | None,
 ) -> QueryEncoder:
-    """Return what embeds shoppers' images: the workers where they do, else this process."""
+    """Return what embeds shoppers' images: the workers or the owner where they do, or we."""
     if embed_remotely is None:
-        return local
-    return RemoteQueryEncoder(
-        embed_remotely, decoders, seconds=settings.interactive_seconds, heartbeat=heartbeat
-    )
+        return local if owner is None else OwnerQueryEncoder(owner)
+    return RemoteQueryEncoder(embed_remotely, decoders, seconds=settings.interactive_seconds)
 
 
 def _promoter(

@@ -250,7 +250,10 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="the port of `serve`")
     threads: int = Field(8, ge=1, le=256, description="request threads per API process")
     api_processes: int = Field(
-        1, ge=1, le=64, description="processes of one `serve`; several need BROKER_URL, QDRANT_URL"
+        1,
+        ge=1,
+        le=64,
+        description="processes that answer; one more works and owns an embedded index",
     )
     max_requests: int = Field(
         0, ge=0, description="requests after which an API process is replaced; 0: never"
@@ -337,8 +340,8 @@ class Settings(BaseSettings):
         """Refuse combinations of settings that cannot work, and say why."""
         if self.broker_url:
             self._check_celery()
-        if self.api_processes > 1 or self.max_requests:
-            self._check_processes()
+        if self.max_requests and self.api_processes == 1:
+            self._check_replacing()
         if self.qdrant_api_key and not self.qdrant_url:
             raise ValueError("QDRANT_API_KEY is set without QDRANT_URL")
         return self
@@ -364,13 +367,18 @@ class Settings(BaseSettings):
         if self.hang_seconds <= 2 * self.decode_seconds:
             raise ValueError("LOOKALIKE_HANG_SECONDS has to exceed twice LOOKALIKE_DECODE_SECONDS")
 
-    def _check_processes(self) -> None:
+    def _check_replacing(self) -> None:
         if not (self.qdrant_url and self.broker_url):
             raise ValueError(
-                "LOOKALIKE_API_PROCESSES above 1 and LOOKALIKE_MAX_REQUESTS need QDRANT_URL and "
-                "BROKER_URL: without a Qdrant server the one API process owns the index, and "
-                "without Celery it also indexes the products"
+                "LOOKALIKE_MAX_REQUESTS needs QDRANT_URL and BROKER_URL, or "
+                "LOOKALIKE_API_PROCESSES above 1: otherwise the one API process also owns the "
+                "index or indexes the products"
             )
+
+    @property
+    def separates_work(self) -> bool:
+        """Whether `serve` runs a process that works, and owns an embedded index, beside the API."""
+        return self.api_processes > 1 and not (self.qdrant_url and self.broker_url)
 
     @property
     def named_embedder(self) -> str | None:

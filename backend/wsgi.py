@@ -1,8 +1,9 @@
 """The API as a process: its settings, its services, and the worker thread if it is embedded.
 
-An embedded index has one owner, so there is exactly one API process then, with threads. If Celery
-and a Qdrant server do the work, there may be several processes. Nothing is opened, and no thread is
-started, before the master forks them.
+An embedded index has one owner. One API process, with threads, owns it and works itself. Of several
+processes none does: one more process owns the index, works and is asked by the others, unless
+Celery and a Qdrant server do all that. Nothing is opened, and no thread is started, before the
+master forks them.
 """
 
 from __future__ import annotations
@@ -11,14 +12,17 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
 from backend import logs, monitoring, variables
 from backend.api import authentication, create_app, health, imports, metrics
 from backend.bootstrap import explain
+from backend.calls import Caller, NoAnswer, make_pair
 from backend.errors import IndexLocked, LookalikeError
 from backend.metrics.snapshots import Publisher
 from backend.serving import listening
@@ -28,6 +32,7 @@ from backend.vectors.edge.owner import Owner
 from backend.vectors.server.addresses import warn_about_plain_key
 from backend.web import register_web
 from backend.worker.loop import Worker
+from backend.worker.owner import OwnerProcess
 from backend.worker.threads import (
     ArrivalThread,
     FirstQueryThread,
@@ -37,6 +42,8 @@ from backend.worker.threads import (
 from workers import services as distributed
 
 log = structlog.get_logger(__name__)
+
+Made = TypeVar("Made")
 
 OWNER_WAIT_SECONDS: Final = 30
 """How long a new process waits for the lock of the process that it replaces."""
@@ -51,6 +58,12 @@ OWNER_LEAVES_SECONDS: Final = 2
 STOP_SECONDS: Final = 20
 """How long the worker may take to finish its batch, from the signal on. What is not finished is
 done again later."""
+
+WAKE_SECONDS: Final = 1.0
+"""How long a request waits that tells another process of new work."""
+
+PROBE_SECONDS: Final = 1.5
+"""How long a check waits for the process that works."""
 
 LAST_SECONDS: Final = 24
 """So long after the signal, the kernel ends a process that did not end by itself."""
@@ -71,8 +84,12 @@ def serve(settings: Settings) -> None:
     if not settings.qdrant_url:
         _check_owner(settings, url)
     log.info("serving", url=url)
-    run = partial(_serve_in_child, settings, listener, url)
-    sys.exit(Master(run, count=settings.api_processes, listener=listener).run())
+    serve, own = partial(_serve_in_child, settings, listener, url), None
+    if settings.separates_work:
+        asking, answering = make_pair()
+        serve = partial(serve, asking=asking)
+        own = partial(_own_in_child, settings, listener, url, answering)
+    sys.exit(Master(serve, count=settings.api_processes, listener=listener, supporting=own).run())
 
 
 def _check_owner(settings: Settings, url: str) -> None:
@@ -82,22 +99,46 @@ def _check_owner(settings: Settings, url: str) -> None:
     owner.release()
 
 
+def _own_in_child(
+    settings: Settings,
+    listener: socket.socket,
+    url: str,
+    answering: socket.socket,
+    master: socket.socket,
+) -> int:
+    """Own the index and work in a child of the master; return the exit status."""
+    listener.close()  # or the port would not be free while this process stops
+
+    def make() -> OwnerProcess:
+        services = distributed.build(
+            settings, notify=lambda: process.wake() if process else None, wait=True, serves=True
+        )
+        if not settings.qdrant_url:
+            _become_owner(services.owner, url, seconds=OWNER_WAIT_SECONDS, patient=True)
+        return OwnerProcess(services, answering)
+
+    process: OwnerProcess | None = None
+    process = _started(make, settings)
+    if process is None:
+        return CANNOT_START
+    process.run(master)
+    return 0
+
+
 def _serve_in_child(
-    settings: Settings, listener: socket.socket, url: str, master: socket.socket
+    settings: Settings,
+    listener: socket.socket,
+    url: str,
+    master: socket.socket,
+    *,
+    asking: socket.socket | None = None,
 ) -> int:
     """Serve in a child of the master; return the exit status."""
     from backend.serving.child import run  # noqa: PLC0415  # the master needs no event loop
 
-    try:
-        process = ServingProcess(settings, url=url)
-    except LookalikeError as error:
-        log.error("cannot start", error=error.message)
-        return CANNOT_START
-    except Exception as error:
-        said = explain(error, settings)
-        if said is None:
-            raise
-        log.error("cannot start", error=said)
+    caller = Caller(asking) if asking else None
+    process = _started(lambda: ServingProcess(settings, url=url, caller=caller), settings)
+    if process is None:
         return CANNOT_START
     run(
         process.app,
@@ -116,18 +157,43 @@ def _serve_in_child(
     return 0
 
 
-class ServingProcess:
-    """One API process: its services, its Flask app, and the thread that works beside the app."""
+def _started(make: Callable[[], Made], settings: Settings) -> Made | None:
+    """Return what `make` returns; None, after logging why, when it cannot start."""
+    try:
+        return make()
+    except LookalikeError as error:
+        log.error("cannot start", error=error.message)
+    except Exception as error:
+        said = explain(error, settings)
+        if said is None:
+            raise
+        log.error("cannot start", error=said)
+    return None
 
-    def __init__(self, settings: Settings, *, url: str) -> None:
-        self.services = distributed.build(settings, notify=self._notify, wait=True, serves=True)
+
+class ServingProcess:
+    """One API process: its services, its Flask app, and the thread that works beside the app.
+
+    With a `caller` another process works and owns the index, and is asked.
+    """
+
+    def __init__(self, settings: Settings, *, url: str, caller: Caller | None = None) -> None:
+        self._caller = caller
+        self.services = distributed.build(
+            settings, notify=self._notify, wait=True, serves=True, owner=caller
+        )
         self._worker: WorkerThread | None = None
         self._recall: RecallThread | None = None
         self._stops_at: float | None = None
         probes = distributed.make_probes(settings)
-        if not settings.qdrant_url:
+        if caller is not None:
+            self.services.owner.answer_for_it()
+            probes["worker"] = self._problem_of_owner
+        elif not settings.qdrant_url:
             _become_owner(self.services.owner, url, seconds=OWNER_WAIT_SECONDS, patient=True)
-        if not (settings.broker_url and settings.qdrant_url):  # else Celery workers do the work
+        if caller is None and not (
+            settings.broker_url and settings.qdrant_url
+        ):  # else Celery workers do the work
             self._worker = WorkerThread(Worker(self.services), then=self._prepare_queries)
             probes["worker"] = self._worker.problem
         else:
@@ -185,6 +251,17 @@ class ServingProcess:
     def _notify(self) -> None:
         if self._worker:
             self._worker.notify()
+        elif self._caller:
+            with suppress(NoAnswer):  # it looks for work once a second anyway
+                self._caller.call("wake", seconds=WAKE_SECONDS)
+
+    def _problem_of_owner(self) -> str | None:
+        assert self._caller  # noqa: S101  (for the type checker)
+        try:
+            found: str | None = self._caller.call("problem", seconds=PROBE_SECONDS)
+        except NoAnswer as error:
+            return f"its process does not answer: {error}"
+        return found
 
 
 def _become_owner(owner: Owner, url: str, *, seconds: float, patient: bool = False) -> None:

@@ -1,11 +1,11 @@
 """What each option that shapes a list costs over HTTP, beside plain similar items.
 
-    python benchmarks/similar_http.py prepare catalogue.zip /tmp/similar   # minutes, once
-    python benchmarks/shaped_http.py /tmp/similar --rounds 3
+    python benchmarks/drawn_shop.py catalogue.zip /tmp/shaped   # a minute, once
+    python benchmarks/shaped_http.py /tmp/shaped --rounds 3
 
-It copies the data folder that `similar_http.py` has prepared, puts a placement and rules into the
-copy, and lets `wrk` ask the product's own server for each kind of list in turn. The figures are
-medians over the rounds; the ratios are those to `plain` in the same round.
+It copies the data folder that `drawn_shop.py` or `similar_http.py prepare` has made, puts a
+placement and rules into the copy, and lets `wrk` ask the product's own server for each kind of list
+in turn. The figures are medians over the rounds; the ratios are those to `plain` in the same round.
 """
 
 from __future__ import annotations

@@ -73,11 +73,16 @@ def prepare(catalogue: Path, folder: Path) -> None:
     """Import, embed and optimize a catalogue in an empty data folder, and make a second copy."""
     for arguments in (("import", str(catalogue)), ("index",), ("optimize",)):
         lookalike(folder / "ours", *arguments)
+    create_key(folder)
+    shutil.copytree(folder / "ours", folder / "prototype")
+
+
+def create_key(folder: Path) -> None:
+    """Make a key of the shop `ours` in a folder, and put it beside it."""
     made = lookalike(folder / "ours", "keys", "create", KEY, "--scope", "read")
     found = re.search(r"lk_[0-9a-f]{12}_[0-9a-f]{64}", made)
     assert found
     (folder / "key").write_text(found[0])
-    shutil.copytree(folder / "ours", folder / "prototype")
 
 
 # --- the prototype ---------------------------------------------------------------------------

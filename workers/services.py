@@ -10,6 +10,7 @@ from collections.abc import Callable
 from backend import bootstrap
 from backend.api.readiness import BROKER
 from backend.bootstrap import Services
+from backend.calls import Caller
 from backend.settings import Settings
 
 
@@ -19,16 +20,17 @@ def build(
     notify: Callable[[], None] = lambda: None,
     wait: bool = False,
     serves: bool = False,
+    owner: Caller | None = None,
 ) -> Services:
     """Build the services of an API process or a command.
 
     Without BROKER_URL these are the embedded ones. With it, shoppers' images go to the workers, no
     network is loaded here, and each write calls `notify` and then sends the workers a wake-up
     message; in a process that `serves` a thread sends it. Connects to nothing but the database.
-    `wait`, and what it raises, as in `bootstrap.build`.
+    `owner`, `wait`, and what it raises, as in `bootstrap.build`.
     """
     if not settings.broker_url:
-        return bootstrap.build(settings, notify=notify, wait=wait)
+        return bootstrap.build(settings, notify=notify, wait=wait, owner=owner)
     from workers.app import make_app  # noqa: PLC0415
     from workers.interactive import RemoteEmbedder  # noqa: PLC0415
     from workers.notifier import BackgroundNotifier, Notifier  # noqa: PLC0415
@@ -42,7 +44,11 @@ def build(
         wake_workers()
 
     return bootstrap.build(
-        settings, notify=notify_both, embed_remotely=RemoteEmbedder(app, settings), wait=wait
+        settings,
+        notify=notify_both,
+        embed_remotely=RemoteEmbedder(app, settings),
+        owner=owner,
+        wait=wait,
     )
 
 

@@ -30,10 +30,11 @@ from backend.api.schemas.similar_items import (
     read_query,
 )
 from backend.api.scopes import requires_scope
+from backend.api.splitting import NOBODY, Asker, asker_of, tried_generation, without_generation
 from backend.catalogue import skus
 from backend.database.models import Generation, Product, utcnow
 from backend.database.reader import Reader
-from backend.errors import CursorExpired, NotSearchable
+from backend.errors import CursorExpired, LookalikeError, NotSearchable
 from backend.events.answers import ListName
 from backend.events.pairing import LEVELS
 from backend.filters import Where
@@ -45,13 +46,17 @@ from backend.recommendations.recommend import List
 from backend.recommendations.relations import Related
 from backend.search import query_product, query_vectors
 from backend.search.found import Neighbour
+from backend.search.paging import Position
 from backend.search.query import MAX_LIMIT, Query
+from backend.search.query_product import QueryProduct
 from backend.search.shaping import Shaping
 
 api = openapi.blueprint("related", tag="shoppers")
 
 REMEMBERED: Final = "lookalike.remembered-together"
 """Where an app keeps what it has read of query strings: `app.extensions[REMEMBERED]`."""
+
+_SPLIT: Final = (parameters.FOR_USER, parameters.FOR_VISIT)
 
 _COMPLEMENTARY: Final = parameters.one_of(
     "complementary", ["true", "false"], "only products of other sub-categories than this one"
@@ -64,7 +69,7 @@ _COMPLEMENTARY: Final = parameters.one_of(
     description="By what shoppers looked at, carted and bought together. A product of which little "
     "is known inherits what its visual neighbours go with; its looks count less and less.",
     openapi_extensions=openapi.inputs(
-        parameters.SKU, _COMPLEMENTARY, parameters.RESTRICTED, *LIST_PARAMETERS
+        parameters.SKU, _COMPLEMENTARY, parameters.RESTRICTED, *LIST_PARAMETERS, *_SPLIT
     ),
     responses={200: RecommendationAnswer, **openapi.refusals(404, 410)},
 )
@@ -73,7 +78,12 @@ def together(sku: str) -> Json:
     """Find what goes with a product."""
     read = _read_together()
     return find_together(
-        sku, read.query, read.fields, read.cursor, complementary=read.complementary
+        sku,
+        read.query,
+        read.fields,
+        read.cursor,
+        complementary=read.complementary,
+        asker=read.asker,
     )
 
 
@@ -84,6 +94,7 @@ class _Read(NamedTuple):
     fields: list[str]
     cursor: str | None
     complementary: bool
+    asker: Asker
 
 
 def _read_together() -> _Read:
@@ -97,11 +108,11 @@ def _read_together() -> _Read:
             return known
     reader = QueryReader.of_request()
     complementary = reader.flag("complementary")
-    cursor = reader.text("cursor")
-    query, fields = read_query(reader, filterable(), scored=False)
-    read = _Read(query, fields, cursor, complementary)
+    cursor, asker = reader.text("cursor"), asker_of(reader)
+    query, fields = read_query(reader, filterable(), scored=False, place=asker.place)
+    read = _Read(query, fields, cursor, complementary, asker)
     is_checked = reader.checks_attributes and bool(attributes_in(query.where))
-    if cursor is None and not is_checked:
+    if cursor is None and not asker.is_known and not is_checked:
         remembered.keep(sent, read)
     return read
 
@@ -113,11 +124,14 @@ def find_together(
     cursor: str | None = None,
     *,
     complementary: bool,
+    asker: Asker = NOBODY,
 ) -> Json:
     """Return what goes with a product, as JSON; raises UnknownProduct."""
     found = services()
     with found.db.query() as reader:
-        return _find_together(reader, sku, query, fields, cursor, complementary=complementary)
+        return _find_together(
+            reader, sku, query, fields, cursor, complementary=complementary, asker=asker
+        )
 
 
 def _find_together(
@@ -128,18 +142,28 @@ def _find_together(
     cursor: str | None,
     *,
     complementary: bool,
+    asker: Asker,
 ) -> Json:
     found, name = services(), skus.normalise(sku)
     about = (name, complementary)
     query = continued(query, cursor, *about)
-    product, generation, vector, rules = _asked(reader, sku, query.exclude)
+    tried, split = tried_generation(asker.split)
+    product, generation, vector, rules = _asked(reader, sku, query.exclude, tried)
     if query.after is not None and query.after.generation_id != generation.id:
         raise CursorExpired
     first = query
     query, same = restrict(reader, query, product[:1])
     query = found.similar.ruled_by(reader, rules, generation, query, product[:1])
     related = found.together.of(reader, product[0], generation, vector, exclude=product[1:])
-    listed = ListRequest(ListName.TOGETHER, first, about=about, unpinnable=frozenset(product))
+    listed = ListRequest(
+        ListName.TOGETHER,
+        first,
+        user=asker.user,
+        visit=asker.visit,
+        about=about,
+        split=split,
+        unpinnable=frozenset(product),
+    )
     if not complementary:
         made = List(chosen=related, tastes=[], skus={product[0]: name})
         answer = write_list(reader, generation, lambda *_: made, query, fields, listed)
@@ -182,24 +206,37 @@ def _is_other(category: Category) -> Callable[[Neighbour], bool]:
 
 
 def _asked(
-    reader: Reader, sku: str, exclude: Sequence[str]
+    reader: Reader, sku: str, exclude: Sequence[str], tried: Generation | None
 ) -> tuple[list[int], Generation, Any, int | None]:
     """Return the ids of the product and of those to exclude, generation, vector, and rules.
 
-    The rules are those of the newest change, by its number.
+    The rules are those of the newest change, by its number. The generation is the active one unless
+    another one is `tried`.
     """
     found = services()
     try:
-        active = found.similar.active
-        product = query_product.read_product(reader, active, sku, image=None, exclude=exclude)
+        product = _read_product(reader, sku, exclude, tried)
         vector = query_vectors.vector_of(product)
         return product.exclude, product.generation, vector, product.rules_version
     except NotSearchable:
         with found.db.read() as session:
-            generation = generations.active(session)
+            generation = tried or generations.active(session)
             own = _ids(session, [sku])
             ids = [*own, *(_ids(session, exclude) - own)]
         return ids, generation, None, newest_change(reader)
+
+
+def _read_product(
+    reader: Reader, sku: str, exclude: Sequence[str], tried: Generation | None
+) -> QueryProduct:
+    active = services().similar.active
+    if tried is None:
+        return query_product.read_product(reader, active, sku, image=None, exclude=exclude)
+    position = Position(generation_id=tried.id)
+    _, [found] = query_product.read_each(reader, active, [sku], exclude=exclude, position=position)
+    if isinstance(found, LookalikeError):
+        raise found
+    return found
 
 
 @api.get(
@@ -207,7 +244,7 @@ def _asked(
     operation_id="listTrendingProducts",
     description="What shoppers do most at the moment: an act counts half after two days. Filters "
     "make it the trend of a category.",
-    openapi_extensions=openapi.inputs(*LIST_PARAMETERS),
+    openapi_extensions=openapi.inputs(*LIST_PARAMETERS, *_SPLIT),
     responses={200: RecommendationAnswer, **openapi.refusals(410)},
 )
 @requires_scope(Scope.READ)
@@ -226,7 +263,7 @@ def list_trending() -> Json:
     "/new-products",
     operation_id="listNewProducts",
     description="The products of the last thirty days, the newest first.",
-    openapi_extensions=openapi.inputs(*LIST_PARAMETERS),
+    openapi_extensions=openapi.inputs(*LIST_PARAMETERS, *_SPLIT),
     responses={200: RecommendationAnswer, **openapi.refusals(410)},
 )
 @requires_scope(Scope.READ)
@@ -243,8 +280,10 @@ def list_new() -> Json:
 
 def _list(name: ListName, choose: Callable[[Reader, datetime, int], list[ListedProduct]]) -> Json:
     reader = QueryReader.of_request()
-    cursor = reader.text("cursor")
-    query, fields = read_query(reader, filterable(), scored=False, compared=False)
+    cursor, asker = reader.text("cursor"), asker_of(reader)
+    query, fields = read_query(
+        reader, filterable(), scored=False, compared=False, place=asker.place
+    )
     query = continued(query, cursor, name)
     first = query
     found = services()
@@ -260,7 +299,15 @@ def _list(name: ListName, choose: Callable[[Reader, datetime, int], list[ListedP
         chosen = choose(connection, utcnow(), many)
         chosen = [it for it in chosen if it.product_id not in excluded]
         made = List(chosen=chosen, tastes=[])
-        listed = ListRequest(name, first, about=(name,), unpinnable=excluded)
+        listed = ListRequest(
+            name,
+            first,
+            user=asker.user,
+            visit=asker.visit,
+            about=(name,),
+            split=without_generation(asker.split),  # these lists are the same in each
+            unpinnable=excluded,
+        )
         return write_list(connection, generation, lambda *_: made, query, fields, listed)
 
 

@@ -1,27 +1,28 @@
-"""`/v1/recommendations/{id}`: a list of the last day as it was given."""
+"""Lists of the last day as they were given: one by its id, or all of a shopper."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from backend.access.scope import Scope
 from backend.api import openapi, parameters
 from backend.api.context import services, this_request
-from backend.api.schemas import Json
+from backend.api.schemas import Json, pages
+from backend.api.schemas.body import MOST_KEPT
 from backend.api.schemas.query import QueryReader
-from backend.api.schemas.recommendation import ReplayedAnswer
+from backend.api.schemas.recommendation import ReplayedAnswer, ReplayedPage
 from backend.api.scopes import requires_scope
+from backend.api.shopper import check_shopper
 from backend.api.splitting import Asker, ShopperSplit
-from backend.errors import UnknownRecommendation
-from backend.events import answers
+from backend.database.models import ListedAnswer
+from backend.errors import LookalikeError, UnknownRecommendation
+from backend.events import answers, shoppers
 from backend.events.answers import GivenAnswer, ListedItem, ListName
 from backend.events.outcomes import LOOK
 from backend.recommendations.listed_products import ListedProduct
 from backend.search.found import Neighbour
-
-MOST_QUESTION: Final = 8192
-"""Bytes of a body that are kept."""
+from backend.search.query import Answer
 
 api = openapi.blueprint("replay", tag="shoppers")
 
@@ -45,22 +46,51 @@ def replay(recommendation_id: str) -> Json:
             raise UnknownRecommendation(
                 f"no list {recommendation_id[:100]!r} was made in the last day, or it is not kept"
             )
-        return {
-            "recommendation_id": row.id,
-            "at": row.at.isoformat(),
-            "list": row.list_name,
-            "generation": row.generation_id,
-            "user": row.shopper,
-            "session": row.session,
-            "placement": row.placement,
-            "experiment": row.experiment,
-            "arm": row.arm,
-            "question": row.question,
-            "items": [
-                {name: item[name] for name in ("sku", "score", "reason", "cold", "because")}
-                for item in row.items
-            ],
-        }
+        return _document(row)
+
+
+@api.get(
+    "/users/<user>/answers",
+    operation_id="listUserAnswers",
+    description="The lists of the last day that were made for the shopper, those of their sessions "
+    "included, by their ids. `GET /v1/users/{user}/events` has the rest of what is stored.",
+    openapi_extensions=openapi.inputs(
+        parameters.USER, parameters.limit(most=100), parameters.CURSOR
+    ),
+    responses={200: ReplayedPage, **openapi.refusals()},
+)
+@requires_scope(Scope.ADMIN)
+def list_answers(user: str) -> Json:
+    """Export the lists that were made for a shopper."""
+    reader = QueryReader.of_request()
+    limit = reader.integer("limit", default=10, least=1, most=100)
+    after = reader.name_cursor("answers")
+    reader.finish()
+    shopper = check_shopper(user)
+    services().answer_log.flush()
+    with services().db.read() as session:
+        rows = shoppers.answers_of(session, shopper, after=after, limit=limit + 1)
+        items = [_document(row) for row in rows[:limit]]
+    return pages.as_page(items, pages.next_cursor("answers", [row.id for row in rows], limit))
+
+
+def _document(row: ListedAnswer) -> Json:
+    return {
+        "recommendation_id": row.id,
+        "at": row.at.isoformat(),
+        "list": row.list_name,
+        "generation": row.generation_id,
+        "user": row.shopper,
+        "session": row.session,
+        "placement": row.placement,
+        "experiment": row.experiment,
+        "arm": row.arm,
+        "question": row.question,
+        "items": [
+            {name: item[name] for name in ("sku", "score", "reason", "cold", "because")}
+            for item in row.items
+        ],
+    }
 
 
 def note_answer(
@@ -86,14 +116,40 @@ def note_answer(
     _note(answer, name, items, user=user, visit=visit, split=split)
 
 
-def note_similar(answer: Json, found: Sequence[Neighbour], asker: Asker) -> None:
-    """Give an answer of similar products that an experiment has split to the log."""
+def note_similar(
+    answer: Json,
+    found: Sequence[Neighbour],
+    asker: Asker,
+    *,
+    question: dict[str, Any] | None = None,
+) -> None:
+    """Give an answer of similar products that an experiment has split to the log.
+
+    `question` is what was asked, by default this request.
+    """
     items = [
         ListedItem(product_id=one.product.id, sku=item["sku"], score=item["score"], reason=LOOK)
         for one, item in zip(found, answer["items"], strict=True)
     ]
     name, split = ListName.SIMILAR, asker.split
-    _note(answer, name, items, user=asker.user, visit=asker.visit, split=split)
+    _note(answer, name, items, user=asker.user, visit=asker.visit, split=split, question=question)
+
+
+def note_each_similar(
+    items: Sequence[Json], answers: Sequence[Answer | LookalikeError], asker: Asker
+) -> None:
+    """Give the answers of a batch that an experiment has split to the log, each by itself."""
+    question = _question()
+    for item, answer in zip(items, answers, strict=True):
+        if isinstance(answer, Answer):
+            body = question["body"]
+            own = body if body is None else {**body, "skus": [item["sku"]]}
+            note_similar(
+                {**item, "generation": answer.generation.id},
+                answer.items,
+                asker,
+                question={**question, "body": own},
+            )
 
 
 def _note(
@@ -104,6 +160,7 @@ def _note(
     user: str | None,
     visit: str | None,
     split: ShopperSplit,
+    question: dict[str, Any] | None = None,
 ) -> None:
     services().answer_log.note(
         GivenAnswer(
@@ -111,7 +168,7 @@ def _note(
             list_name=name,
             generation_id=answer["generation"],
             items=items,
-            question=_question(),
+            question=_question() if question is None else question,
             shopper=user,
             session=visit,
             placement=split.named,
@@ -128,5 +185,5 @@ def _question() -> dict[str, Any]:
         "method": sent.method,
         "path": sent.path,
         "query": sent.query_string.decode("utf-8", "replace"),
-        "body": sent.get_json(silent=True) if 0 < len(body) <= MOST_QUESTION else None,
+        "body": sent.get_json(silent=True) if 0 < len(body) <= MOST_KEPT else None,
     }

@@ -18,7 +18,7 @@ from backend.api.image_addresses import check_query_addresses
 from backend.api.image_slots import image_slot
 from backend.api.problems import invalid_request, to_request_error
 from backend.api.remembered import Remembered
-from backend.api.replay import note_similar
+from backend.api.replay import note_each_similar, note_similar
 from backend.api.request_log import took_ms
 from backend.api.schemas import Json
 from backend.api.schemas.body import read_body
@@ -40,6 +40,8 @@ from backend.api.scopes import requires_scope
 from backend.api.splitting import (
     NOBODY,
     Asker,
+    ShopperSplit,
+    asker_for,
     asker_of,
     tried_generation,
     without_generation,
@@ -151,7 +153,9 @@ def similar_to_each() -> Json:
     QueryReader.of_request().finish()
     body = read_body(SimilarBatchBody)
     check_filter(body.filter)
-    query = body.query(filterable())
+    asker = asker_for(body.user, body.session, placement=body.placement)
+    tried, split = _tried_in_batch(body, asker)
+    query = body.query(filterable(), placement=asker.place(body.placement), tried=tried)
     answers = services().similar.to_products(body.skus, query)
     each, named = EachAnswer(body.fields), set[str]()
     items = [
@@ -161,6 +165,8 @@ def similar_to_each() -> Json:
     found = [answer for answer in answers if isinstance(answer, Answer)]
     for answer in found:
         services().recall.notice(answer.search)
+    if split.experiment is not None:
+        note_each_similar(items, answers, replace(asker, split=split))
     meta: Json = {}
     if found:
         wanted = ("embedder", "fingerprint", "search_mode")
@@ -169,13 +175,21 @@ def similar_to_each() -> Json:
             meta["placement"] = found[0].meta["placement"]
         meta["coverage"] = round(services().coverage.known(found[0].generation).share, 4)
         is_short = any(len(answer.items) < query.limit for answer in found)
-        meta |= said_of_attributes(query.where, is_short=is_short)
+        meta |= said_of_attributes(query.where, is_short=is_short) | split.shown()
     return {
         "items": items,
         "generation": found[0].generation.id if found else None,
         "request_id": g.request_id,
         "meta": {**meta, "took_ms": took_ms()},
     }
+
+
+def _tried_in_batch(body: SimilarBatchBody, asker: Asker) -> tuple[int | None, ShopperSplit]:
+    """Return the generation that the shopper's arm gets: in a batch that names another, none."""
+    tried, split = tried_generation(asker.split)
+    if tried is not None and body.generation not in {None, tried.id}:
+        return None, without_generation(split)
+    return tried.id if tried else None, split
 
 
 class _Read(NamedTuple):

@@ -35,7 +35,7 @@ NO_SPLIT: Final = ShopperSplit()
 
 @dataclass(frozen=True, kw_only=True)
 class Asker:
-    """For whom similar products are listed, as events name them, and in which arm they are."""
+    """For whom products are listed, as events name them, and in which arm they are."""
 
     user: str | None = None
     visit: str | None = None
@@ -69,11 +69,17 @@ def asker_of(
         given if given is not None else _name(reader, name)
         for name, given in (("user", user), ("session", visit))
     ]
-    shopper = found[0] or found[1]
+    if found == [None, None]:
+        return NOBODY
+    return asker_for(*found, placement=placement or reader.text("placement"))
+
+
+def asker_for(user: str | None, visit: str | None, *, placement: str | None) -> Asker:
+    """Return for whom a request is that names a shopper, a visit, both or none."""
+    shopper = user or visit
     if shopper is None:
         return NOBODY
-    split = split_of(placement or reader.text("placement"), shopper)
-    return Asker(user=found[0], visit=found[1], split=split)
+    return Asker(user=user, visit=visit, split=split_of(placement, shopper))
 
 
 def _name(reader: QueryReader, name: str) -> str | None:

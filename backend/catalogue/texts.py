@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import html
 import re
 from typing import Any, Final
 
 UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 """What PostgreSQL cannot hold in a text, although JSON and Python can."""
+
+_ENTITY: Final = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+
+
+def without_entities(text: str) -> str:
+    """Return a text with its characters in place of HTML's references, such as `&amp;`.
+
+    A reference without its `;` stays, and so does one that names nothing: `R&D`, `AT&T`.
+    """
+    return _ENTITY.sub(lambda it: html.unescape(it[0]), text) if "&" in text else text
 
 
 def storable(text: str) -> str:

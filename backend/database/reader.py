@@ -17,6 +17,7 @@ import orjson
 from sqlalchemy import Dialect, Engine, Select, func, select
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -188,6 +189,25 @@ class Reader:
             connection_invalidated=is_gone,
             dialect=dialect,
         )
+
+
+def rows_within(
+    session: Session,
+    statement: Select[Any],
+    parameters: Mapping[str, Any] = NONE,
+    *,
+    at_once: bool = False,
+) -> list[Any]:
+    """Return the rows as `Reader.rows` does, within the transaction of a session."""
+    connection = session.connection()
+    is_sqlite = connection.dialect.name == "sqlite"
+    prepared = _prepare(statement, connection.dialect, at_once=at_once and is_sqlite)
+    text, given = prepared.bind(parameters)
+    result = connection.exec_driver_sql(text, tuple(given) if isinstance(given, list) else given)
+    cursor = result.cursor
+    found, description = cursor.fetchall(), cursor.description
+    result.close()
+    return prepared.named(found, description)
 
 
 def _driver_of(connection: PoolProxiedConnection) -> DBAPIConnection:

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
+from sqlalchemy.orm import Session
 
 from backend.errors import ConfigurationError, DatabaseUnavailable
 
@@ -42,6 +43,13 @@ def make_engine(file: SqliteFile, url: URL, **options: Any) -> Engine:
     event.listen(engine, "begin", file.begin)
     event.listen(engine, "handle_error", file.note_error)
     return engine
+
+
+def enlarge_cache(session: Session, kib: int) -> None:
+    """Let the connection of a session keep more pages in memory, as long as it is open."""
+    connection = session.connection()
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"PRAGMA cache_size=-{kib}")
 
 
 class SqliteFile:

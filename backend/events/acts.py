@@ -8,15 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, Final, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Select, Table, func, select, type_coerce
+from sqlalchemy import Select, Table, bindparam, func, select, type_coerce
 from sqlalchemy.orm import Session
 from sqlalchemy.types import NullType
 
 from backend.database.models import Event
+from backend.database.reader import rows_within
 from backend.events.decay import EPOCH, HALF_LIFE, LANDMARK
 from backend.events.kinds import STRENGTH
 
@@ -113,9 +115,9 @@ class ActReader:
 
     def due(self, pending: int, *, limit: int) -> list[Any]:
         """Return the first events that wait in a state, with their `recommendation`."""
-        wanted = select(*_COLUMNS, _EVENTS.recommendation).where(_EVENTS.pending == pending)
-        found = self._session.execute(wanted.order_by(_EVENTS.id).limit(limit))
-        return list(found.all())
+        return rows_within(
+            self._session, _due(), {"pending": pending, "limit": limit}, at_once=True
+        )
 
     def acts(self, rows: Sequence[Any]) -> Acts:
         """Return those of the rows whose kinds are acts."""
@@ -140,8 +142,8 @@ class ActReader:
         """
         if not names:
             return NONE
-        found = self._session.execute(_newest(_EVENTS[who], names, since, most))
-        return self.acts(found.all())
+        given = {"names": names, "since": since, "most": most}
+        return self.acts(rows_within(self._session, _newest(who), given))
 
 
 class _Numbering:
@@ -152,7 +154,9 @@ class _Numbering:
 
     def of(self, names: Sequence[str | None]) -> Numbers:
         known = self._known
-        return np.array([known.setdefault(name, len(known)) for name in names], np.int64)
+        for name in set(names) - known.keys():
+            known[name] = len(known)
+        return np.fromiter(map(known.__getitem__, names), np.int64, len(names))
 
 
 def times_of(values: Sequence[Any]) -> Numbers:
@@ -167,14 +171,23 @@ def times_of(values: Sequence[Any]) -> Numbers:
     return np.array([micros(it) for it in values], np.int64)
 
 
-def _newest(column: Any, names: Sequence[str], since: datetime, most: int) -> Select[Any]:
-    """Return a query for the newest counted events of each name."""
+@cache
+def _due() -> Select[Any]:
+    wanted = select(*_COLUMNS, _EVENTS.recommendation)
+    is_due = _EVENTS.pending == bindparam("pending")
+    return wanted.where(is_due).order_by(_EVENTS.id).limit(bindparam("limit"))
+
+
+@cache
+def _newest(who: str) -> Select[Any]:
+    """Return the query for the `most` newest counted events of each name."""
+    column = _EVENTS[who]
     newest_first = func.row_number().over(partition_by=column, order_by=_EVENTS.at.desc())
     inner = (
         select(*_COLUMNS, newest_first.label("rank"))
         .where(
-            column.in_(names),
-            _EVENTS.at >= since,
+            column.in_(bindparam("names", expanding=True)),
+            _EVENTS.at >= bindparam("since"),
             _EVENTS.pending.is_(None),
             _EVENTS.product_id.is_not(None),
             _EVENTS.kind.in_(list(_KINDS)),
@@ -182,4 +195,4 @@ def _newest(column: Any, names: Sequence[str], since: datetime, most: int) -> Se
         .subquery()
     )
     columns = [inner.c[it.key] for it in _COLUMNS]
-    return select(*columns).where(inner.c.rank <= most).order_by(inner.c.at)
+    return select(*columns).where(inner.c.rank <= bindparam("most")).order_by(inner.c.at)

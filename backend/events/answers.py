@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any, Final, cast
 
 import structlog
-from sqlalchemy import CursorResult, delete, or_, select
+from sqlalchemy import ColumnElement, CursorResult, delete, or_, select
 from sqlalchemy.orm import Session
 
 from backend.database import clock
@@ -154,10 +154,23 @@ def find(session: Session, id_: str) -> ListedAnswer | None:
     return session.get(ListedAnswer, id_)
 
 
+def listed_for(
+    session: Session, user: str, visits: Collection[str], *, after: str, limit: int
+) -> list[ListedAnswer]:
+    """Return the answers for a shopper and for their sessions whose ids follow one, in order."""
+    mine = _made_for(user, visits), ListedAnswer.id > after
+    rows = select(ListedAnswer).where(*mine).order_by(ListedAnswer.id).limit(limit)
+    return list(session.scalars(rows))
+
+
 def forget(session: Session, user: str, visits: Collection[str]) -> None:
     """Delete the answers for a shopper and for their sessions."""
-    mine = or_(ListedAnswer.shopper == user, ListedAnswer.session.in_(visits))
-    session.execute(delete(ListedAnswer).where(mine))
+    session.execute(delete(ListedAnswer).where(_made_for(user, visits)))
+
+
+def _made_for(user: str, visits: Collection[str]) -> ColumnElement[bool]:
+    others = ListedAnswer.shopper.is_(None) | (ListedAnswer.shopper == user)
+    return or_(ListedAnswer.shopper == user, ListedAnswer.session.in_(visits) & others)
 
 
 def delete_old(session: Session, *, most: int, limit: int = 10_000) -> int:

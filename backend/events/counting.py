@@ -21,6 +21,7 @@ from backend.database import locks
 from backend.database.engine import Database
 from backend.database.locks import Lock
 from backend.database.models import Event, Product, ProductDay, ProductPopularity
+from backend.database.sqlite_file import enlarge_cache
 from backend.database.upsert import execute_rows, upsert
 from backend.events import outcomes
 from backend.events.acts import ActReader, Acts, moment_of, times_of
@@ -32,6 +33,10 @@ from backend.events.sums import as_rows, group
 
 AT_ONCE: Final = 2000
 """Events in one transaction. On SQLite other writers wait for it, about half a second."""
+
+CACHE_KIB: Final = 64 * 1024
+"""Memory for SQLite's pages. A transaction writes all over the table of pairs and its indexes: with
+2 MB, as SQLite has it, pages are written and read again within it."""
 
 _EVENTS: Final = cast("Table", Event.__table__)
 _DAYS: Final = cast("Table", ProductDay.__table__)
@@ -64,6 +69,7 @@ def join_known(db: Database, *, limit: int = 10_000) -> int:
 
 def _count(session: Session, limit: int) -> int:
     locks.hold(session, Lock.EVENTS)
+    enlarge_cache(session, CACHE_KIB)
     reader = ActReader(session)
     due = reader.due(DUE, limit=limit)
     if not due:

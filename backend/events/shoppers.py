@@ -8,7 +8,7 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, CursorResult, delete, or_, select
 from sqlalchemy.orm import Session
 
-from backend.database.models import Event
+from backend.database.models import Event, ListedAnswer
 from backend.events import answers
 
 
@@ -18,6 +18,14 @@ def events_of(session: Session, user: str, *, after_id: int = 0, limit: int = 10
         select(Event).where(_of(session, user), Event.id > after_id).order_by(Event.id).limit(limit)
     )
     return list(rows)
+
+
+def answers_of(
+    session: Session, user: str, *, after: str = "", limit: int = 100
+) -> list[ListedAnswer]:
+    """Return the lists of the last day for a shopper, and for their sessions, by their ids."""
+    visits = _visits(session, user)
+    return answers.listed_for(session, user, visits, after=after, limit=limit)
 
 
 def forget(session: Session, user: str) -> int:

@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 
 from backend.database import clock
 from backend.database.engine import Database
+from backend.database.failures import meaning_of
 from backend.database.models import Job
-from backend.errors import LookalikeError
+from backend.errors import DatabaseUnavailable, LookalikeError
 from backend.jobs.records import CANCELLED, DONE, FAILED, QUEUED, RUNNING
 from backend.jobs.reporting import Cancelled, JobReport, Report, Superseded
 
@@ -56,8 +57,9 @@ class Waiting(Exception):
 def run_next(db: Database, handlers: Mapping[str, Handler]) -> bool:
     """Run the oldest job that waits, or whose process died; return whether there was work to do.
 
-    A job whose handler raises Interrupted or Waiting is run again later. Any other exception ends
-    the job, which stores the message; if it is not a LookalikeError, it is raised too. Where
+    A job whose handler raises Interrupted or Waiting is run again later, and so is one whose
+    database went away, which is raised too. Any other exception ends the job, which stores the
+    message; if it is not a LookalikeError, it is raised too. Where
     another process has taken the job over meanwhile, nothing is stored.
     """
     with db.read() as session:
@@ -90,16 +92,25 @@ def _run(job: Job, handler: Handler, report: JobReport) -> bool:
         if report.write(wake_after=timedelta(seconds=wait.seconds), **wait.values):
             report.end(state=FAILED, error=CANCELLED, wake_at=None)
         return False
-    except LookalikeError as error:
-        report.end(state=FAILED, error=f"{error.code}: {error.message}")
     except Superseded:
         raise
     except Exception as error:
-        report.end(state=FAILED, error=f"{type(error).__name__}: {error}")
-        raise
+        _end_by(error, report)
+        if not isinstance(error, LookalikeError) or isinstance(error, DatabaseUnavailable):
+            raise
     else:
         report.end(state=DONE, result=result)
     return True
+
+
+def _end_by(error: Exception, report: JobReport) -> None:
+    """Write that a job has failed; one whose database went away is queued again."""
+    if isinstance(meaning_of(error) or error, DatabaseUnavailable):
+        report.write(state=QUEUED)
+    elif isinstance(error, LookalikeError):
+        report.end(state=FAILED, error=f"{error.code}: {error.message}")
+    else:
+        report.end(state=FAILED, error=f"{type(error).__name__}: {error}")
 
 
 def free(db: Database) -> None:

@@ -8,13 +8,20 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Final, cast
 
-from sqlalchemy import Select, Table, bindparam, or_, select
+import numpy as np
+from sqlalchemy import Select, Table, bindparam, or_, select, type_coerce
+from sqlalchemy.types import NullType
 
 from backend.database.models import Event
 from backend.database.reader import Reader
+from backend.events.acts import micros, times_of
 from backend.events.kinds import BOUGHT, SEEN, TASTE, Kind
 
 _EVENTS: Final = cast("Table", Event.__table__).c
+
+_TASTE: Final[dict[str, float]] = {kind.value: it for kind, it in TASTE.items()}
+_KINDS: Final = {kind.value: kind for kind in Kind}
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 MOST_EVENTS: Final = 200
 """The newest events that are read of a shopper."""
@@ -60,14 +67,16 @@ def history_of(reader: Reader, *, user: str | None, visit: str | None, now: date
     rows = reader.rows(_newest(*who), who) if who else []
     if not rows:
         return NO_HISTORY
-    return weigh([(product, Kind(kind), at) for product, kind, at in rows], now=now)
+    ages = (micros(now) - times_of([row[2] for row in rows])) / (HALF_LIFE / _MICROSECOND)
+    factors = np.exp2(-np.maximum(0.0, ages)).tolist()
+    return _weighed([(row[0], row[1], it) for row, it in zip(rows, factors, strict=True)])
 
 
 @cache
 def _newest(*who: str) -> Select[Any]:
     """Return the query for the newest events of a shopper, a session, or both."""
     return (
-        select(_EVENTS.product_id, _EVENTS.kind, _EVENTS.at)
+        select(_EVENTS.product_id, _EVENTS.kind, type_coerce(_EVENTS.at, NullType()).label("at"))
         .where(
             or_(*(_EVENTS[name] == bindparam(name) for name in who)),
             _EVENTS.product_id.is_not(None),
@@ -84,19 +93,28 @@ def weigh(acts: Sequence[tuple[int, Kind, datetime]], *, now: datetime) -> Histo
     The weight of a product is the sum over its acts of TASTE, halved after each HALF_LIFE. What was
     returned or disliked after all speaks against, whatever came before.
     """
+    ages = [max(timedelta(0), now - at) / HALF_LIFE for *_, at in acts]
+    return _weighed([(it[0], it[1], 2.0**-age) for it, age in zip(acts, ages, strict=True)])
+
+
+def _weighed(acts: Sequence[tuple[int, str, float]]) -> History:
+    """Return the examples that acts are: product id, kind, what is left of the weight by its age.
+
+    A kind is the text of a `Kind`, which is found in its tables as well.
+    """
     weights: dict[int, float] = {}
-    strongest: dict[int, tuple[float, Kind]] = {}
-    for product, kind, at in acts:
-        weight = TASTE[kind] * 2.0 ** (-max(timedelta(0), now - at) / HALF_LIFE)
+    strongest: dict[int, tuple[float, str]] = {}
+    for product, kind, factor in acts:
+        weight = _TASTE[kind] * factor
         weights[product] = weights.get(product, 0.0) + weight
         if abs(weight) >= abs(strongest.get(product, (0.0, kind))[0]):
             strongest[product] = (weight, kind)
-    against = {product for product, kind, _ in acts if TASTE[kind] < 0}
+    against = {product for product, kind, _ in acts if _TASTE[kind] < 0}
     examples = [
         Example(
             product,
             -abs(weight) if product in against else weight,
-            strongest[product][1],
+            _KINDS[strongest[product][1]],
         )
         for product, weight in weights.items()
     ]

@@ -10,7 +10,18 @@ from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Select, Table, bindparam, func, select, union_all
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Float,
+    Select,
+    Table,
+    bindparam,
+    func,
+    select,
+    union_all,
+)
+from sqlalchemy import cast as cast_in_sql
 
 from backend.database.lists import as_list, read_list
 from backend.database.models import ProductPair
@@ -21,6 +32,9 @@ Partners: TypeAlias = dict[int, float]
 """{other product's id: how often they went together, old times counting less}."""
 
 MOST: Final = 200
+
+PARTS: Final = 1e9
+"""Times are read as whole numbers of so many parts: SQLite writes a float three times as slowly."""
 
 SIZES: Final = (1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 64, 100)
 """For so many products there is a statement each: fewer are filled up with NOBODY."""
@@ -69,40 +83,50 @@ def partners(
     reader: Reader, products: Sequence[int], *, now: datetime, most: int = MOST
 ) -> dict[int, Partners]:
     """Return up to `most` partners of each product. A product that has none is left out."""
-    return {row.product: read_partners(row, now=now) for row in _lists(reader, products, most)}
+    return {row.product: read_partners(row) for row in _lists(reader, products, most, now)}
 
 
-def read_partners(row: Any, *, now: datetime) -> Partners:
+def read_partners(row: Any) -> Partners:
     """Return the partners in a row of `lists_of`."""
     if row.product is None:
         return {}
-    scale = growth(now)
-    both = zip(read_list(row.others), read_list(row.scores), strict=True)
-    return {other: score / scale for other, score in both}
+    both = zip(read_list(row.others), read_list(row.parts), strict=True)
+    return {other: parts / PARTS for other, parts in both}
+
+
+def scale_at(now: datetime) -> float:
+    """Return the factor that `lists_of` takes as `scale`."""
+    return PARTS / growth(now)
 
 
 def strongest(
     reader: Reader, products: Sequence[int], *, now: datetime, most: int = MOST
 ) -> PairRows:
     """Return up to `most` pairs of each product as rows, those of one product together."""
-    found = _lists(reader, products, most)
+    found = _lists(reader, products, most, now)
     if not found:
         return NO_PAIRS
-    others, scores = ([read_list(it[at]) for it in found] for at in (1, 2))
+    others, parts = ([read_list(it[at]) for it in found] for at in (1, 2))
+    many = [len(it) for it in others]
+    total = sum(many)
     return PairRows(
-        np.repeat(np.array([it.product for it in found]), [len(it) for it in others]),
-        np.array([*chain.from_iterable(others)]),
-        np.array([*chain.from_iterable(scores)]) / growth(now),
+        np.repeat(np.array([it.product for it in found]), many),
+        np.fromiter(chain.from_iterable(others), np.int64, total),
+        np.fromiter(chain.from_iterable(parts), np.float64, total) / PARTS,
     )
 
 
-def _lists(reader: Reader, products: Sequence[int], most: int) -> list[Any]:
+def _lists(reader: Reader, products: Sequence[int], most: int, now: datetime) -> list[Any]:
     """Return a row of `lists_of` for each product that has pairs."""
     rows: list[Any] = []
     for start in range(0, len(products), SIZES[-1]):
         part = products[start : start + SIZES[-1]]
         size = next(it for it in SIZES if it >= len(part))
-        given: dict[str, Any] = {"most": most, **dict.fromkeys(_names(size), NOBODY)}
+        given: dict[str, Any] = {
+            "most": most,
+            "scale": scale_at(now),
+            **dict.fromkeys(_names(size), NOBODY),
+        }
         given.update(zip(_names(size), part, strict=False))
         rows += reader.rows(_strongest(size), given)
     return [row for row in rows if row.product is not None]
@@ -127,10 +151,12 @@ def _strongest(size: int) -> Select[Any]:
 def lists_of(name: str) -> Select[Any]:
     """Return the query for the pairs of the product that is bound to a name, `most` of them.
 
-    It gives one row: the `product`, NULL where it has no pair, and two lists, `others`, `scores`.
+    It gives one row: the `product`, NULL where it has no pair, and two lists, `others`, `parts`:
+    how often they went together at the time of `scale` (`scale_at`), in PARTS.
     """
     row = _ranked(*_PAIRS.c["product_id", "other_id", "score"], product=name).subquery().c
-    lists = as_list(row.other_id).label("others"), as_list(row.score).label("scores")
+    parts = cast_in_sql(row.score * bindparam("scale", type_=Float), BigInteger)
+    lists = as_list(row.other_id).label("others"), as_list(parts).label("parts")
     return select(func.max(row.product_id).label("product"), *lists)
 
 

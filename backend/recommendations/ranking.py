@@ -90,11 +90,11 @@ def rank(
     shares = weights[examples.searchsorted(own.product)] * own.times / (own.times + 1.0)
     near = np.fromiter(looks.keys(), np.int64, len(looks))
     cosines = np.fromiter(looks.values(), np.float64, len(looks))
-    ids = np.unique(np.concatenate((near, own.other)))
+    ids, at = np.unique(np.concatenate((near, own.other)), return_inverse=True)
     look = np.zeros(len(ids))
-    look[ids.searchsorted(near)] = LOOK * np.maximum(0.0, cosines) ** 2
-    at = ids.searchsorted(own.other)
-    together = np.bincount(at, weights=shares, minlength=len(ids)).astype(np.float64, copy=False)
+    look[at[: len(near)]] = LOOK * np.maximum(0.0, cosines) ** 2
+    of_pairs = np.bincount(at[len(near) :], weights=shares, minlength=len(ids))
+    together = of_pairs.astype(np.float64, copy=False)
     order = (-(look + together)).argsort(kind="stable")
     return RankedTaste(taste, members, ids[order], look[order], together[order], own, shares)
 

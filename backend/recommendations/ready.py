@@ -80,9 +80,14 @@ def read(
     connection: Reader, generation_id: int, product_id: int, *, now: datetime
 ) -> tuple[Partners, PreparedRelations | None]:
     """Return the partners of a product, and what is kept of it, by one statement."""
-    given = {"generation_id": generation_id, "product_id": product_id, "most": pairs.MOST}
+    given = {
+        "generation_id": generation_id,
+        "product_id": product_id,
+        "most": pairs.MOST,
+        "scale": pairs.scale_at(now),
+    }
     [row] = connection.rows(_kept(), given)
-    own = pairs.read_partners(row, now=now)
+    own = pairs.read_partners(row)
     if row.packed is None:
         return own, None
     kept = PreparedRelations(

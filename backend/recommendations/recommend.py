@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from itertools import chain
 from typing import Any, Final, cast
 
@@ -143,10 +143,11 @@ class Recommender:
         disliked = [
             vectors[it.product_id] for it in wanted.history.dislikes if it.product_id in vectors
         ]
-        partners = partners.without(_excluded(wanted))
+        excluded = sorted(_excluded(wanted))
+        partners = partners.without(excluded)
+        nearest = partial(self._nearest, generation, wanted=wanted, excluded=excluded)
         ranked = [
-            self._of_taste(generation, taste, seen, partners, disliked[:MOST_DISLIKES], wanted)
-            for taste in found
+            _of_taste(nearest, taste, seen, partners, disliked[:MOST_DISLIKES]) for taste in found
         ]
         unseen = [it for it in likes if it.product_id not in vectors]
         places = _shared(ranked, wanted)
@@ -164,30 +165,13 @@ class Recommender:
             skus=skus,
         )
 
-    def _of_taste(
-        self,
-        generation: Generation,
-        taste: Taste,
-        examples: Sequence[Example],
-        partners: PairRows,
-        disliked: Sequence[Vector],
-        wanted: Wanted,
-    ) -> RankedTaste:
-        """Return the candidates of one taste, best first."""
-        members = [examples[at] for at in taste.members]
-        excluded = _excluded(wanted)
-        looks = self._nearest(generation, taste.vector, wanted, excluded)
-        for vector in disliked:
-            worse = self._nearest(generation, vector, wanted, excluded)
-            looks = {it: cosine for it, cosine in looks.items() if worse.get(it, -1.0) < cosine}
-        return rank(taste, members, looks, partners)
-
     def _nearest(
         self,
         generation: Generation,
         vector: Vector,
+        *,
         wanted: Wanted,
-        excluded: frozenset[int] | set[int],
+        excluded: Sequence[int],
     ) -> dict[int, float]:
         hits = nearest_products(
             self._index_of(generation),
@@ -195,10 +179,25 @@ class Recommender:
             limit=wanted.candidates + len(wanted.exclude),
             most_images=generation.most_images,
             where=wanted.where,
-            exclude=sorted(excluded),
+            exclude=excluded,
             payloads=False,
         )
         return {hit.id: hit.score for hit in hits}
+
+
+def _of_taste(
+    nearest: Callable[[Vector], dict[int, float]],
+    taste: Taste,
+    examples: Sequence[Example],
+    partners: PairRows,
+    disliked: Sequence[Vector],
+) -> RankedTaste:
+    """Return the candidates of one taste, best first."""
+    members = [examples[at] for at in taste.members]
+    looks = nearest(taste.vector)
+    for worse in map(nearest, disliked if looks else ()):
+        looks = {it: cosine for it, cosine in looks.items() if worse.get(it, -1.0) < cosine}
+    return rank(taste, members, looks, partners)
 
 
 def _read_examples(

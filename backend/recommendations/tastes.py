@@ -16,7 +16,7 @@ from backend.vectors import Vector
 
 MOST_TASTES: Final = 5
 APART: Final = -2.0
-"""Stands for the cosine of a group with itself, or with one that has been joined to another."""
+"""Stands for the cosine of a group with itself."""
 
 TINY: Final = 1e-24  # of the squares of lengths: a group's vectors may cancel each other
 
@@ -48,16 +48,16 @@ def clusters(
 ) -> list[Taste]:
     """Return the groups of examples, the heaviest first, at most MOST_TASTES.
 
-    The two groups whose means are closest are joined, until no two have a cosine of `least_cosine`
-    (agglomerative clustering with centroids).
+    The two groups whose means are closest are joined, until no two have a cosine of `least_cosine`,
+    which is above 0 (agglomerative clustering with centroids).
     """
     groups = [[at] for at in _heaviest(weights)[:MOST_EXAMPLES]]
     if not groups:
         return []
     sums = np.stack([weights[at] * vectors[at] for (at,) in groups])
     products = (sums @ sums.T).astype(np.float64)  # of the sums of all groups with each other
-    lengths = np.sqrt(np.maximum(products.diagonal(), TINY))
-    cosines = products / lengths / lengths[:, None]
+    scales = np.maximum(products.diagonal(), TINY) ** -0.5  # 0 for a group that was joined
+    cosines = products * scales * scales[:, None]
     np.fill_diagonal(cosines, APART)
     for _ in range(len(groups) - 1):
         one, other = sorted(divmod(int(cosines.argmax()), len(cosines)))
@@ -67,11 +67,12 @@ def clusters(
         groups[other] = []
         products[one] += products[other]
         products[:, one] += products[:, other]
-        lengths[one] = max(products[one, one], TINY) ** 0.5
-        joined = products[one] / lengths / lengths[one]
-        joined[cosines[one] == APART] = APART
+        scales[one], scales[other] = max(products[one, one], TINY) ** -0.5, 0.0
+        joined = products[one] * scales
+        joined *= scales[one]
+        joined[one] = APART
         cosines[one] = cosines[:, one] = joined
-        cosines[other] = cosines[:, other] = APART
+        cosines[other] = cosines[:, other] = 0.0
     found = [
         _taste(sorted(group, key=lambda at: -weights[at]), vectors, weights)
         for group in groups
@@ -101,7 +102,7 @@ def _heaviest(weights: Sequence[float]) -> list[int]:
 
 def _taste(members: Sequence[int], vectors: Sequence[Vector], weights: Sequence[float]) -> Taste:
     held = [weights[at] for at in members]
-    mean = np.sum([weight * vectors[at] for at, weight in zip(members, held, strict=True)], axis=0)
+    mean = np.array(held, np.float32) @ np.stack([vectors[at] for at in members])
     length = float(np.linalg.norm(mean))
     vector = mean / length if length > 0 else vectors[members[0]]
     return Taste(vector.astype(np.float32), sum(held), list(members))

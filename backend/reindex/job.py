@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -18,6 +19,7 @@ from backend.database.models import BUILDING, RETIRED, Generation, IndexEntry
 from backend.embedders import Embedder
 from backend.errors import (
     EmbedderBusy,
+    LookalikeError,
     PromotionRefused,
     UnknownEmbedder,
     WeightsUnavailable,
@@ -30,6 +32,7 @@ from backend.queue.progress import progress
 from backend.reindex import checks, requests
 from backend.reindex.decide import Promoter
 from backend.reindex.describe import described
+from backend.reindex.patience import answered, patience
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +70,7 @@ class ReindexJobs:
             if arguments.get("adapt") == "only" and not arguments["adaptation"]["embedder"]:
                 return _adaptation(arguments)
             generation = self._start(arguments)
-            raise Waiting(seconds=0, arguments={**arguments, "generation": generation.id})
+            raise Waiting(seconds=0, arguments={**answered(arguments), "generation": generation.id})
         with self.db.read() as session:
             generation = generations.by_id(session, generation_id)
         if generation.state == RETIRED:
@@ -110,12 +113,13 @@ class ReindexJobs:
         """Raise Waiting with the adapted embedder, unless that is done or not wanted."""
         if "adaptation" in arguments or arguments.get("adapt", "off") == "off":
             return arguments
-        found = self._adapt(arguments["embedder"])
+        found = self._adapt(arguments)
         chosen = {"embedder": found.spec or arguments["embedder"], "adaptation": found.as_json()}
-        raise Waiting(seconds=0, arguments={**arguments, **chosen})
+        raise Waiting(seconds=0, arguments={**answered(arguments), **chosen})
 
-    def _adapt(self, spec: str | None) -> Adaptation:
+    def _adapt(self, arguments: Mapping[str, Any]) -> Adaptation:
         """Fit statistics to what is stored, unless a network is another one than it was."""
+        spec: str | None = arguments["embedder"]
         with self.db.read() as session:
             building = generations.in_state(session, BUILDING)
             current = generations.active(session)
@@ -124,7 +128,7 @@ class ReindexJobs:
         if (spec or current.embedder).partition("?")[0] != current.embedder.partition("?")[0]:
             reason = f"nothing is kept yet that {spec} could be adapted by"
             return Adaptation(spec=None, reason=reason, figures={})
-        identity = self._embedder(current.embedder, current)
+        identity = self._embedder(arguments, current, spec=current.embedder)
         if identity.fingerprint != current.fingerprint:
             return Adaptation(spec=None, reason=f"{current.embedder} has changed", figures={})
         found = adapt(
@@ -140,7 +144,7 @@ class ReindexJobs:
             current = generations.active(session)
         if building is not None:
             return building
-        embedder = self._embedder(arguments["embedder"], current)
+        embedder = self._embedder(arguments, current, spec=arguments["embedder"])
         hnsw = {f"hnsw_{name}": value for name, value in arguments["hnsw"].items()}
         layout = IndexLayout(
             quantization=arguments["quantization"] or current.quantization,
@@ -157,13 +161,17 @@ class ReindexJobs:
         )
         return generation
 
-    def _embedder(self, spec: str | None, current: Generation) -> EmbedderIdentity:
+    def _embedder(
+        self, arguments: Mapping[str, Any], current: Generation, *, spec: str | None
+    ) -> EmbedderIdentity:
         """Return the embedder of the new generation: by default that of the active one.
 
-        If the latter cannot be loaded, its stored vectors can still be used.
+        If the latter cannot be loaded, its stored vectors can still be used. Raises Waiting while a
+        worker may be loading it.
         """
         try:
-            found = self.identify(spec or current.embedder)
+            with patience(self.db, arguments):
+                found = self.identify(spec or current.embedder)
         except (EmbedderBusy, UnknownEmbedder, WeightsUnavailable):
             if spec is not None:
                 raise
@@ -199,7 +207,8 @@ class ReindexJobs:
     ) -> dict[str, Any]:
         """Promote a generation once all rows are settled that were due before the check began.
 
-        Raises Waiting until then, for at most the bound `wait`, and PromotionRefused.
+        Raises Waiting until then, for at most the bound `wait`, and while a worker may be loading
+        the network of shoppers' images; and PromotionRefused.
         """
         began, force = datetime.fromisoformat(arguments["began"]), bool(arguments["force"])
         with self.db.read() as session:
@@ -211,6 +220,9 @@ class ReindexJobs:
                 arguments=arguments,
                 result={**described(self.db, generation.id), "settling": left},
             )
+        if self.has_workers:
+            with suppress(LookalikeError), patience(self.db, arguments):
+                self.promoter.query_encoder.check(generation)  # its own check says what is wrong
         promoted = self.promoter.promote(generation, began=began, force=force)
         return described(self.db, promoted.id)
 

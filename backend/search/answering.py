@@ -15,6 +15,7 @@ from backend.search.colour_weight import WeightedQuery
 from backend.search.explaining import explain
 from backend.search.found import Neighbour, complete, read_rows
 from backend.search.grouping import with_sizes
+from backend.search.judging import row_matcher
 from backend.search.matches import MatchCurve
 from backend.search.pinning import Candidates, Pinning, nearest_that_passes, with_pins
 from backend.search.query import Answer, Query
@@ -97,7 +98,7 @@ def begin_search(
         exclude=(*exclude, *(item.product.id for item in shown)),
         mode=mode,
     )
-    passes = matcher(query.where, query.schema) if query.where else None
+    passes = row_matcher(query.where, query.schema)
     least = weighed.cosine_of(_least_score(generation, query))
     groups = [value for item in shown if (value := _group_of(item, query)) is not None]
     return Collecting(
@@ -187,9 +188,9 @@ def _relax(
             taken=taken,
             columns=relaxed.chosen_by,
         )
-        images, vectors = query.shows_images, query.needs_vectors
-        collect(connection, index, [found], {}, images=images, vectors=vectors)
-        kept = StoredVectors(index)
+        images, digests = query.shows_images, query.needs_vectors
+        collect(connection, index, [found], {}, images=images, digests=digests)
+        kept = StoredVectors(index, connection, generation.fingerprint)
         more = _choose(connection, kept, weighed, found, relaxed, limit=missing)
         _finish(index, kept, weighed, more, relaxed, generation)
         items = [*items, *(replace(item, relaxed=tuple(dropped)) for item in more)]
@@ -226,7 +227,7 @@ def finish_answer(
 ) -> Answer:
     """Return what was found as an answer, relaxed where too little passes, with its pins."""
     generation, limit = found.search.generation, _places(query, pins)
-    vectors = StoredVectors(index)
+    vectors = StoredVectors(index, connection, generation.fingerprint)
     items = _choose(connection, vectors, weighed, found, query, limit=limit)
     _finish(index, vectors, weighed, [*pins.values(), *items], query, generation)
     meta: dict[str, Any] = {
@@ -277,10 +278,9 @@ def _choose(
     if found.columns is None:
         return items
     images, ids = query.shows_images, [item.product.id for item in items]
-    by = generation.fingerprint if query.explain and not query.shaping.diversity else None
-    rows = read_rows(connection, generation.id, ids, images=images, vectors_by=by)
+    rows = read_rows(connection, generation.id, ids, images=images, digests=query.explain)
     whole = complete(items, rows, images=images)
-    return [it for it in whole if found.passes is None or found.passes(it.value_of)]
+    return [it for it in whole if found.passes is None or found.passes(it.product)]
 
 
 def _finish(

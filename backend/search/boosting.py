@@ -60,26 +60,30 @@ def check_sum(boosts: Sequence[Boost]) -> None:
         raise ValueError(RULE)
 
 
-def amounts(boosts: Sequence[Boost], products: Sequence[ValueOf], *, now: datetime) -> list[float]:
-    """Return what all boosts add for each product.
+def adding(boosts: Sequence[Boost], *, now: datetime) -> Callable[[ValueOf], float]:
+    """Return what finds how much all boosts add for a product.
 
     Of one boost that is weight times min(1, max(0, share of the way)), 0 without a number.
     """
-    found = [0.0] * len(products)
-    for boost in boosts:
-        read, way = _reader(boost.field, now), boost.full_at - boost.none_at
-        for place, value_of in enumerate(products):
-            value = read(value_of)
-            if value is not None:
-                share = (value - boost.none_at) / way
-                found[place] += boost.weight * min(1.0, max(0.0, share))
-    return found
+    readers = [(boost, _reader(boost.field, now)) for boost in boosts]
+
+    def add(value_of: ValueOf) -> float:
+        return sum([_amount(boost, read(value_of)) for boost, read in readers])
+
+    return add
+
+
+def _amount(boost: Boost, value: float | None) -> float:
+    if value is None:
+        return 0.0
+    share = (value - boost.none_at) / (boost.full_at - boost.none_at)
+    return boost.weight * min(1.0, max(0.0, share))
 
 
 def columns_of_boosts(boosts: Sequence[Boost]) -> set[str]:
-    """Return the columns that boosts look at, beside `created_at`."""
-    named = {it.field for it in boosts} - {FRESHNESS}
-    return {"attributes" if it.startswith(OPEN_PREFIX) else it for it in named}
+    """Return the columns that boosts look at."""
+    names = {"created_at" if it.field == FRESHNESS else it.field for it in boosts}
+    return {"attributes" if it.startswith(OPEN_PREFIX) else it for it in names}
 
 
 def _reader(field: str, now: datetime) -> Callable[[ValueOf], float | None]:

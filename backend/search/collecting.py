@@ -5,13 +5,14 @@ Hits that do not pass any more are replaced by further ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from backend.database.reader import Reader
 from backend.filters import Condition, Where
 from backend.search.found import NO_ROWS, Neighbour, Rows, neighbours, read_rows
+from backend.search.judging import RowPasses
 from backend.search.nearest_products import MOST_TIMES
 from backend.search.recall_monitor import Search
 from backend.vectors import Hit, VectorIndex
@@ -26,7 +27,7 @@ many: only while the index lags behind a change of many products."""
 
 GROWTH: Final = 4
 
-GROUP_TIMES: Final = 3
+GROUP_TIMES: Final = 4
 """How many times more neighbours are requested where products are grouped."""
 
 MOST_AT_ONCE: Final = 1_000
@@ -38,8 +39,6 @@ the graph a third slower."""
 
 HIDING_REFILLS: Final = 8
 """The same where rules hide products, which may be most of the nearest."""
-
-Passes = Callable[[Callable[[str], Any]], bool]
 
 
 class Hiding(Protocol):
@@ -73,7 +72,7 @@ class Collecting:
         *,
         limit: int,
         min_score: float | None,
-        passes: Passes | None,
+        passes: RowPasses | None,
         group_by: str | None = None,
         taken: Collection[Any] = (),
         is_pool: bool = False,
@@ -183,9 +182,9 @@ class Collecting:
     def next_products(self) -> Collection[int]:
         """The products of the next hits, whose rows `take` needs; none where all were taken.
 
-        At first they are one more than the list shows (of a grouped list SLACK more), and the
-        others only where some of these do not pass: mostly all pass, and a row takes as long to
-        read as to write.
+        At first they are one more than the list shows (of a grouped list SLACK more). Where some of
+        these do not pass, as many follow as the missing ones need at that rate: mostly all pass,
+        and a row takes as long to read as to write.
         """
         return {hit.id % STRIDE for hit in self._next_hits}
 
@@ -195,7 +194,10 @@ class Collecting:
             return ()
         spare = SLACK if self._group_by else 1
         many = (self._limit + spare) * min(self._images, MOST_TIMES)
-        return self._hits[self._taken : None if self._taken else many]
+        if self._taken:
+            missing = self._limit - len(self._items) + SLACK
+            many = max(many, missing * self._taken // max(1, len(self._items)))
+        return self._hits[self._taken : self._taken + many]
 
     def take(self, rows: Mapping[int, Rows], *, images: bool) -> None:
         """Add those of the next hits that pass, by the rows of their products."""
@@ -203,7 +205,7 @@ class Collecting:
         self._taken += len(hits)
         found = neighbours(hits, rows, images=images)
         for one in found:
-            if self.passes and not self.passes(one.value_of):
+            if self.passes and not self.passes(one.product):
                 continue
             if self._hiding and self._hiding.hides(one):
                 self._hidden.add(one.product.id)
@@ -223,7 +225,7 @@ class Collecting:
         """Add a product by its nearest image, unless its group has a better one."""
         product = one.product.id
         self._passed.add(product)
-        group = one.value_of(group_by)
+        group = getattr(one.product, group_by)
         if product not in self._items and group not in self._groups:
             self._items[product] = one
             if group is not None:
@@ -240,6 +242,12 @@ class Collecting:
         return self._has_rest or not self._is_exhausted
 
     @property
+    def nearest(self) -> Collection[int] | None:
+        """The nearest products without `exclude`, in order, if nothing else hides some of them."""
+        is_all = self._rounds == 1 and not (self._shown or self.search.where)
+        return self._seen.keys() if is_all else None
+
+    @property
     def lags(self) -> bool:
         """Whether fewer came than the index has."""
         passed = len(self._passed) + len(self._hidden)
@@ -253,11 +261,11 @@ def collect(
     rows: dict[int, Rows],
     *,
     images: bool,
-    vectors: bool = False,
+    digests: bool = False,
 ) -> None:
     """Run several searches by turns; `rows` are those of products that were read before.
 
-    With `vectors` the rows have them. Searches that share rows have the same columns.
+    `digests` are as `read_rows` takes them. Searches that share rows have the same columns.
     """
     under_way = list(searches)
     is_first = True
@@ -265,7 +273,7 @@ def collect(
         _ask(index, under_way, is_first=is_first)
         taking = under_way
         while taking:
-            _take(connection, taking, rows, images=images, vectors=vectors)
+            _take(connection, taking, rows, images=images, digests=digests)
             taking = [each for each in taking if each.next_products]
         under_way = [each for each in under_way if not each.is_over]
         is_first = False
@@ -277,17 +285,16 @@ def _take(
     rows: dict[int, Rows],
     *,
     images: bool,
-    vectors: bool,
+    digests: bool,
 ) -> None:
     """Take the next hits of each search, after their rows are read in one statement."""
     unread = set[int]().union(*[each.next_products for each in searches]) - rows.keys()
     generation = searches[0].search.generation
     rows |= dict.fromkeys(unread, NO_ROWS)  # also of those that are removed
-    by = generation.fingerprint if vectors else None
     columns = searches[0].columns
     images = images and columns is None
     rows |= read_rows(
-        connection, generation.id, unread, images=images, vectors_by=by, columns=columns
+        connection, generation.id, unread, images=images, digests=digests, columns=columns
     )
     for each in searches:
         each.take(rows, images=images)

@@ -108,24 +108,19 @@ def read_rows(
     ids: Collection[int],
     *,
     images: bool,
-    vectors_by: str | None = None,
+    digests: bool = False,
     columns: frozenset[str] | None = None,
 ) -> dict[int, Rows]:
     """Read all that an answer shows of some products, by id. Removed ones are left out.
 
-    With `columns`, these are read of SHOWN: enough to choose by, `complete` adds the rest.
-
-    With `vectors_by`, the fingerprint of an embedder, `vector` is the one that SQL keeps of the
-    image that a product was embedded by last.
+    With `columns`, these are read of SHOWN: enough to choose by, `complete` adds the rest. With
+    `digests`, `embedded_digest` is that of the image that a product was embedded by last.
     """
     if not ids:
         return {}
     parameters: dict[str, Any] = {"generation_id": generation_id, "ids": list(ids)}
-    if vectors_by is not None:
-        parameters["fingerprint"] = vectors_by
-    has_vectors = vectors_by is not None
-    statement = statements.found(images=images, vectors=has_vectors, columns=columns)
-    return _by_product(connection, statement, parameters, at_once=not has_vectors)
+    statement = statements.found(images=images, digests=digests, columns=columns)
+    return _by_product(connection, statement, parameters)
 
 
 def read_rows_of_skus(
@@ -134,38 +129,27 @@ def read_rows_of_skus(
     skus: Collection[str],
     *,
     images: bool,
-    vectors_by: str,
 ) -> dict[str, Rows]:
-    """Do the same for products that are named by their skus."""
+    """Do the same for products that are named by their skus, with `digests`."""
     if not skus:
         return {}
-    parameters = {"generation_id": generation_id, "skus": list(skus), "fingerprint": vectors_by}
-    statement = statements.found(images=images, by_sku=True, vectors=True)
+    parameters = {"generation_id": generation_id, "skus": list(skus)}
+    statement = statements.found(images=images, by_sku=True, digests=True)
     rows = _by_product(connection, statement, parameters)
     return {found[0].sku: found for found in rows.values()}
 
 
 def _by_product(
-    connection: Reader,
-    statement: Select[Any],
-    parameters: Mapping[str, Any],
-    *,
-    at_once: bool = False,
+    connection: Reader, statement: Select[Any], parameters: Mapping[str, Any]
 ) -> dict[int, Rows]:
     rows: dict[int, Rows] = {}
-    for row in connection.rows(statement, parameters, at_once=at_once):
+    for row in connection.rows(statement, parameters, at_once=True):
         id_ = row.id
         if id_ in rows:
             rows[id_].append(row)
         else:
             rows[id_] = [row]
     return rows
-
-
-def value_of_row(row: Any, field: str) -> Any:
-    """Return a column of a row by name, to compare it with a filter."""
-    value = getattr(row, field)
-    return read_json(value) if field == "attributes" else value
 
 
 def neighbours(

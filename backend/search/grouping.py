@@ -23,6 +23,9 @@ MOST_KEPT: Final = 10_000
 _LARGE: WeakKeyDictionary[VectorIndex, dict[Any, tuple[int, float]]] = WeakKeyDictionary()
 """The sizes of large groups, of each index, and until when they are kept."""
 
+_SMALL: WeakKeyDictionary[VectorIndex, tuple[object, dict[Any, int]]] = WeakKeyDictionary()
+"""The sizes of the others, as they are until the next write, and the index's version then."""
+
 
 def with_sizes(
     index: VectorIndex, items: Sequence[Neighbour], field: str, where: Where, *, several: bool
@@ -44,17 +47,28 @@ def with_sizes(
 
 
 def count_groups(
-    index: VectorIndex, field: str, values: Sequence[str], where: Where, *, several: bool
+    index: VectorIndex,
+    field: str,
+    values: Sequence[str],
+    where: Where,
+    *,
+    several: bool,
+    least: int | None = None,
 ) -> dict[Any, int]:
     """Return how many indexed products have each of these values and pass the filter.
 
-    A value that no product has may be left out. Raises IndexLimited.
+    Groups of more than `least`, by default LARGE, may have been counted SECONDS ago. A value that
+    no product has may be left out. Raises IndexLimited.
     """
-    kept = _LARGE.setdefault(index, {})
-    shape = (field, several, repr(sorted(where.items(), key=itemgetter(0))))
-    now = time.monotonic()
-    seen = {value: kept.get((shape, value), (0, 0.0)) for value in values}
-    known = {value: size for value, (size, end) in seen.items() if now < end}
+    shape = (field, several, least, repr(sorted(where.items(), key=itemgetter(0))))
+    now, large, small = time.monotonic(), _LARGE.setdefault(index, {}), _small_of(index)
+    known: dict[Any, int] = {}
+    for value in values:
+        size, end = large.get((shape, value), (0, 0.0))
+        if now < end:
+            known[value] = size
+        elif (shape, value) in small:
+            known[value] = small[shape, value]
     unknown = tuple(dict.fromkeys(value for value in values if value not in known))
     if not unknown:
         return known
@@ -62,8 +76,21 @@ def count_groups(
     found = dict(
         index.facet(field, limit=len(unknown), where={**where, field: condition}, several=several)
     )
-    if len(kept) > MOST_KEPT:
-        kept.clear()
-    large = {(shape, it): (size, now + SECONDS) for it, size in found.items() if size > LARGE}
-    kept.update(large)
+    for each in (large, small):
+        if len(each) > MOST_KEPT:
+            each.clear()
+    small.update({(shape, it): size for it, size in found.items()})
+    most = LARGE if least is None else least
+    large.update({(shape, it): (n, now + SECONDS) for it, n in found.items() if n > most})
     return {**known, **found}
+
+
+def _small_of(index: VectorIndex) -> dict[Any, int]:
+    """Return the sizes that were counted since the last write; kept only where that is known."""
+    version = index.version
+    if version is None:
+        return {}
+    found = _SMALL.get(index)
+    if found is None or found[0] != version:
+        found = _SMALL[index] = version, {}
+    return found[1]

@@ -17,8 +17,9 @@ import numpy as np
 from backend.database.models import Generation
 from backend.database.reader import Reader
 from backend.filters import OPEN_PREFIX, Condition, Where
+from backend.filters.matching import ValueOf, columns_of
 from backend.merchandising.rule_set import Action, Rule
-from backend.search.collecting import Collecting, Passes, collect
+from backend.search.collecting import Collecting, collect
 from backend.search.colour_weight import WeightedQuery
 from backend.search.found import (
     Neighbour,
@@ -27,10 +28,11 @@ from backend.search.found import (
     neighbours,
     read_rows_of_skus,
 )
+from backend.search.judging import by_values
 from backend.search.recall_monitor import Search
 from backend.search.ruling import Ruling, Unpinned
 from backend.search.statements import read_json
-from backend.search.stored_vectors import as_units, has_vector
+from backend.search.stored_vectors import StoredVectors, has_vector
 from backend.vectors import Hit, Vector, VectorIndex
 from backend.vectors.image_points import point_ids, product_of
 
@@ -47,6 +49,7 @@ class Candidates:
     ) -> None:
         self._connection = connection
         self._index = index
+        self._vectors = StoredVectors(index, connection, generation.fingerprint)
         self.generation = generation
         self._images = images
         self._rows: dict[str, Rows] = {}
@@ -61,15 +64,15 @@ class Candidates:
             self.generation.id,
             unread,
             images=self._images,
-            vectors_by=self.generation.fingerprint,
         )
         self._rows |= rows
         self._read.update(unread)
         firsts = [found[0] for found in rows.values()]
         images = self.generation.most_images or 1
-        kept = [row for row in firsts if has_vector(row, slot=0) and not _has_further(row)]
-        for row, vector in zip(kept, as_units([row.vector for row in kept]), strict=True):
-            self._points[row.id] = {row.id: vector}
+        named = [row for row in firsts if has_vector(row, slot=0) and not _has_further(row)]
+        digests = {row.id: row.embedded_digest for row in named}
+        kept = self._vectors.of_images(self._connection, set(digests.values()))
+        self._points |= {id_: {id_: kept[it]} for id_, it in digests.items() if it in kept}
         others = point_ids([row.id for row in firsts if row.id not in self._points], images)
         for id_, vector in self._index.vectors(others).items() if others else ():
             self._points.setdefault(product_of(id_), {})[id_] = vector
@@ -117,7 +120,7 @@ class Pinning:
     ruling: Ruling
     candidates: Candidates
     weighed: WeightedQuery | None
-    passes: Passes | None
+    passes: Callable[[ValueOf], bool] | None
     excluded: set[int]
     limit: int
     group_by: str | None
@@ -198,7 +201,7 @@ def nearest_that_passes(
         if (both := _both(where, {**(rule.where or {}), "in_stock": IN_STOCK})) is None:
             return None
 
-        def passes(value_of: Callable[[str], object]) -> bool:
+        def passes(value_of: ValueOf) -> bool:
             is_ours = rule.matches(value_of) and bool(value_of("in_stock"))
             return is_ours and (pinning.passes is None or pinning.passes(value_of))
 
@@ -213,7 +216,7 @@ def nearest_that_passes(
             search,
             limit=1,
             min_score=None,
-            passes=passes,
+            passes=by_values({*columns_of(both), "in_stock"}, passes),
             group_by=pinning.group_by,
             taken=pinning.groups,
             hiding=pinning.ruling if pinning.ruling.hides_any else None,

@@ -80,7 +80,8 @@ class Query:
         """The columns that candidates are chosen by, where they are many more than are shown."""
         if not (self.shaping.reorders or self.shaping.group_by):
             return None
-        found = columns_of(self.where) | columns_of_boosts(self.shaping.boost)
+        boosts = columns_of_boosts(self.shaping.boost) - {"created_at"}  # each row has it
+        found = columns_of(self.where) | boosts
         group = {self.shaping.group_by} if self.shaping.group_by else set()
         return frozenset({"sku", *found, *group, *self.ruling.columns})
 

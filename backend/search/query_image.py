@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
 from PIL import Image
@@ -14,7 +13,6 @@ from backend.embedders import Embedder, TellsPhotographs
 from backend.embedders.control import check_works
 from backend.embedders.loaded import LoadedEmbedders
 from backend.embedders.regions import FoundRegion
-from backend.errors import EmbedderBusy
 from backend.generations import EmbedderIdentity, check_fingerprint
 from backend.images.box import Box
 from backend.images.decode import Size
@@ -29,12 +27,6 @@ It is sent without loss, as a PNG of 5 to 70 KB. So an image that is no larger k
 because they are resized twice. A JPEG of quality 95 has half the bytes, but for 60 x 80 thumbnails
 it lowers the cosine from 1.0 to 0.990 (least 0.936).
 """
-
-WORKER_LOADS_SECONDS: Final = 60
-"""How long an interactive worker may take to load another network."""
-
-PAUSE_SECONDS: Final = 0.2
-"""Between two tries to reach a worker that may be loading: a refusal can come at once."""
 
 
 class EmbeddedQuery(NamedTuple):
@@ -130,12 +122,10 @@ class RemoteQueryEncoder:
         decoders: DecoderPool,
         *,
         seconds: float,
-        heartbeat: Callable[[], None] = lambda: None,
     ) -> None:
         self._embed = embed
         self._decoders = decoders
         self._seconds = seconds
-        self._heartbeat = heartbeat
 
     def encode(self, generation: Generation, data: bytes, box: Box | None = None) -> Vector:
         return self.embed_image(generation, data, box).vector
@@ -158,16 +148,7 @@ class RemoteQueryEncoder:
         return EmbedderIdentity(spec=spec, fingerprint=found.fingerprint, size=len(found.vector))
 
     def _embed_sample(self, spec: str) -> EmbeddedQuery:
-        """Have a worker embed a sample image; it may have to load the network first."""
-        deadline = time.monotonic() + WORKER_LOADS_SECONDS
-        while True:
-            self._heartbeat()
-            try:
-                return self._embed(sample_image(), spec=spec, seconds=self._seconds)
-            except EmbedderBusy as error:
-                if "cause" in error.context or time.monotonic() > deadline:
-                    raise
-                time.sleep(PAUSE_SECONDS)
+        return self._embed(sample_image(), spec=spec, seconds=self._seconds)
 
 
 def _part(box: Box | None, size: Size | int) -> Target:

@@ -1,22 +1,22 @@
 """Why a list is as it is: what its products share with the query's, and what was left out.
 
 One search without the filter tells how near each item is among its own kind, and what the filter
-has left out. It is done only for an answer that is to be explained.
+has left out. It is done only for an answer that is to be explained, and that has a filter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any, Final
 
 from backend.database.reader import Reader
 from backend.errors import IndexLimited
-from backend.filters import OPEN_PREFIX, Condition, Schema, Where
-from backend.filters.matching import columns_of, matcher
+from backend.filters import Condition, Schema, Where
+from backend.filters.matching import columns_of
 from backend.search import statements
-from backend.search.found import CategoryRank, Neighbour, value_of_row
+from backend.search.found import CategoryRank, Neighbour
 from backend.search.grouping import count_groups
+from backend.search.judging import row_matcher
 from backend.search.nearest_products import nearest_products
 from backend.search.query import Answer, Query
 from backend.search.recall_monitor import Search
@@ -38,17 +38,27 @@ are further away."""
 
 
 def explain_list(
-    connection: Reader, index: VectorIndex, answer: Answer, query: Query, *, about: Any
+    connection: Reader,
+    index: VectorIndex,
+    answer: Answer,
+    query: Query,
+    *,
+    about: Any,
+    nearest: Collection[int] | None = None,
 ) -> None:
     """Give the items their reasons, and say in `meta.left_out` what the filter has left out.
 
-    `about` is the row of the query product, None if the list is about none.
+    `about` is the row of the query product, None if the list is about none. `nearest` are the
+    nearest products in order, without those that the search excludes, where it has found them.
     """
     where, looking = answer.search.where, _Looking(connection, index, answer, about)
-    unwanted = set(answer.search.exclude)
-    hits = looking.nearest(LOOKED_AT + len(unwanted), {})
+    unwanted, is_full = set(answer.search.exclude), len(answer.items) == query.limit
+    own = set() if about is None else {about.product_id}
+    if nearest is not None and is_full and unwanted <= own:
+        hits = list(nearest)
+    else:
+        hits = looking.nearest(LOOKED_AT + len(unwanted), {})
     others = [id_ for id_ in hits if id_ not in unwanted][:LOOKED_AT]
-    is_full = len(answer.items) == query.limit
     nearer = looking.as_far_as_items(others) if is_full else others
     left_out = set(nearer) - looking.items.keys() if where else set()
     ranked = looking.as_far_as_items(hits)
@@ -91,9 +101,8 @@ def _failed(rows: Sequence[Any], where: Where, schema: Schema) -> Mapping[str, i
     """Return how many products do not pass each clause; one that fails several counts for each."""
     found = {}
     for field, condition in where.items():
-        passes = matcher({field: condition}, schema)
-        read = value_of_row if field.startswith(OPEN_PREFIX) else getattr
-        found[field] = sum([not passes(partial(read, row)) for row in rows])
+        if passes := row_matcher({field: condition}, schema):
+            found[field] = sum([not passes(row) for row in rows])
     return found
 
 
@@ -112,17 +121,20 @@ class _Looking:
         self.rows: dict[int, Any] = {id_: item.product for id_, item in self.items.items()}
 
     def nearest(self, limit: int, where: Where) -> list[int]:
-        """Return the ids of the nearest products under a filter."""
+        """Return the ids of the nearest products under a filter.
+
+        One more is asked for in the place of the query product: a filter of ids costs more.
+        """
         hits = nearest_products(
             self._index,
             self._search.vector,
-            limit=limit,
+            limit=limit + (self._about is not None),
             where=where,
-            exclude=[] if self._about is None else [self._about.product_id],
             most_images=self._search.generation.most_images,
             payloads=False,
         )
-        return [hit.id for hit in hits]
+        own = None if self._about is None else self._about.product_id
+        return [hit.id for hit in hits if hit.id != own][:limit]
 
     def as_far_as_items(self, hits: Sequence[int]) -> Sequence[int]:
         """Return what is as near as the last item among these products."""
@@ -134,7 +146,8 @@ class _Looking:
         unread = [id_ for id_ in ids if id_ not in self.rows]
         if unread:
             statement = statements.compared(frozenset(columns))
-            self.rows |= {it.id: it for it in self._connection.rows(statement, {"ids": unread})}
+            read = self._connection.rows(statement, {"ids": unread}, at_once=True)
+            self.rows |= {it.id: it for it in read}
 
     def rank(self, hits: Sequence[int], fields: Sequence[str] = CATEGORIES) -> None:
         """Give the items among the nearest products of these categories their places."""
@@ -176,7 +189,7 @@ class _Looking:
         for field, values in fields.items():
             own = None if self._about is None else getattr(self._about, field)
             try:
-                sizes = count_groups(self._index, field, values, {}, several=several)
+                sizes = count_groups(self._index, field, values, {}, several=several, least=0)
             except IndexLimited:
                 continue
             counts |= {(field, it): sizes.get(it, 0) - (it == own) for it in values}

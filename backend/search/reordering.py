@@ -15,8 +15,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from backend.search.boosting import amounts
+from backend.search.boosting import adding, columns_of_boosts
 from backend.search.found import Neighbour
+from backend.search.judging import by_values
 from backend.search.shaping import Shaping
 from backend.search.stored_vectors import StoredVectors
 
@@ -47,9 +48,9 @@ def reordered(
     if not shaping.reorders:
         return list(enumerate(items[:limit]))
     if shaping.boost:
-        added = amounts(shaping.boost, [item.value_of for item in items], now=now)
-        for item, amount in zip(items, added, strict=True):
-            item.boost = (item.boost or 0.0) + amount
+        amount = by_values(columns_of_boosts(shaping.boost), adding(shaping.boost, now=now))
+        for item in items:
+            item.boost = (item.boost or 0.0) + amount(item.product)
     r = np.array([it + (item.boost or 0.0) for it, item in zip(relevances, items, strict=True)])
     if shaping.diversity and len(items) > 1:
         order = _diverse(r, _as_array(vectors, items), shaping.diversity, limit)

@@ -8,7 +8,7 @@ others are put in order by similarity, boosts, and what rules add: the sum of th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -20,7 +20,8 @@ from backend.filters import Condition
 from backend.filters.matching import ValueOf, columns_of
 from backend.merchandising.rule_set import Action, Rule, RuleSet
 from backend.search.boosting import MOST
-from backend.search.found import Neighbour, RuleActed, read_rows, value_of_row
+from backend.search.found import Neighbour, RuleActed, read_rows
+from backend.search.judging import by_values, value_of_row
 from backend.search.shaping import Shaping
 
 
@@ -70,21 +71,31 @@ class Ruling:
     def _weighing(self) -> list[Rule]:
         return self._of(Action.BOOST, Action.BURY)
 
-    @cached_property
+    @property
     def columns(self) -> frozenset[str]:
         """The columns of products that hiding, raising and lowering look at."""
-        return frozenset(
-            column
-            for rule in (*self._hiding, *self._weighing)
-            for column in (columns_of(rule.where) if rule.where else ("sku",))
-        )
+        return _columns_of([*self._hiding, *self._weighing])
+
+    @cached_property
+    def _hiding_rule_of(self) -> Callable[[Any], int | None]:
+        return by_values(_columns_of(self._hiding), self.hiding_rule)
+
+    @cached_property
+    def _weight_of(self) -> Callable[[Any], tuple[float, tuple[RuleActed, ...]]]:
+        return by_values(_columns_of(self._weighing), self._weigh)
+
+    def _weigh(self, value_of: ValueOf) -> tuple[float, tuple[RuleActed, ...]]:
+        """Return what rules add to the score of a product, and which rules do."""
+        acting = [rule for rule in self._weighing if rule.matches(value_of)]
+        amount = min(MOST, max(-MOST, sum([rule.weight for rule in acting])))
+        return amount, tuple([RuleActed(rule.id, rule.action.value) for rule in acting])
 
     def _of(self, *actions: Action) -> list[Rule]:
         return [it for it in self.rules if it.action in actions]
 
     def hides(self, item: Neighbour) -> bool:
         """Tell whether a product is hidden, and note it."""
-        rule = self.hiding_rule(item.value_of)
+        rule = self._hiding_rule_of(item.product) if self._hiding else None
         if rule is not None:
             self.hidden[item.product.id] = rule
         return rule is not None
@@ -100,11 +111,9 @@ class Ruling:
     def weighed(self, items: Sequence[Neighbour]) -> list[Neighbour]:
         """Note what rules add to the scores of the items, and which rules do."""
         for item in items if self._weighing else ():
-            acting = [rule for rule in self._weighing if rule.matches(item.value_of)]
-            if acting:
-                amount = min(MOST, max(-MOST, sum([rule.weight for rule in acting])))
+            amount, acted = self._weight_of(item.product)
+            if acted:
                 item.boost = (item.boost or 0.0) + amount
-                acted = tuple([RuleActed(rule.id, rule.action.value) for rule in acting])
                 item.rules = (*item.rules, *acted)
         return list(items)
 
@@ -122,6 +131,12 @@ class Ruling:
                 {"id": it.rule, "sku": it.sku, "reason": it.reason} for it in self.unpinned
             ],
         }
+
+
+def _columns_of(rules: Sequence[Rule]) -> frozenset[str]:
+    return frozenset(
+        column for rule in rules for column in (columns_of(rule.where) if rule.where else ("sku",))
+    )
 
 
 def rulings(

@@ -205,11 +205,11 @@ class SimilarProducts:
             taken=taken,
             columns=query.chosen_by,
         )
-        vectors = bool(query.shaping.diversity) if query.chosen_by else query.needs_vectors
-        collect(connection, index, [found], {}, images=query.shows_images, vectors=vectors)
+        digests = bool(query.shaping.diversity) if query.chosen_by else query.needs_vectors
+        collect(connection, index, [found], {}, images=query.shows_images, digests=digests)
         answer = finish_answer(connection, index, weighed, found, query, pins, taken=taken)
         if query.explain:
-            explain_list(connection, index, answer, query, about=row)
+            explain_list(connection, index, answer, query, about=row, nearest=found.nearest)
         if answer.has_more:
             answer.position = after.after([item.product.id for item in answer.items])
         return answer
@@ -258,15 +258,16 @@ class SimilarProducts:
                 found = begin_search(one.generation, weighed, own, one.exclude, own_mode, pins=pins)
                 under_way.append((one, own, weighed, found, same, pins))
         searches = [found for _, _, _, found, _, _ in under_way]
-        vectors = query.needs_vectors
-        collect(connection, index, searches, rows, images=query.shows_images, vectors=vectors)
+        digests = query.needs_vectors
+        collect(connection, index, searches, rows, images=query.shows_images, digests=digests)
         ready = iter(under_way)
         for one in part:
             if isinstance(one, QueryProduct):
                 asked, own, weighed, found, same, pins = next(ready)
                 answer = finish_answer(connection, index, weighed, found, own, pins)
                 if own.explain:
-                    explain_list(connection, index, answer, own, about=asked.row)
+                    nearest = found.nearest
+                    explain_list(connection, index, answer, own, about=asked.row, nearest=nearest)
                 answer.meta["query_state"] = asked.state.value
                 _say_restricted(answer, same)
                 answers.append(answer)

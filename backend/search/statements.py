@@ -159,7 +159,7 @@ def found(
     *,
     images: bool,
     by_sku: bool = False,
-    vectors: bool = False,
+    digests: bool = False,
     columns: frozenset[str] | None = None,
 ) -> Select[Any]:
     """Return the statement that reads all that an answer shows of some products.
@@ -168,10 +168,10 @@ def found(
 
     Parameters are `generation_id` and the products' `ids`, or `skus`. Removed products are left
     out. With `images` there are also the reasons why some have no point, and a row for each image
-    beyond the first. With `vectors`, which take the parameter `fingerprint`, there is the vector of
-    the image that each product was embedded by last.
+    beyond the first. With `digests` there is the digest of the image that each product was embedded
+    by last.
     """
-    p, e, i, v = PRODUCTS.c, ENTRIES.c, IMAGES.c, VECTORS.c
+    p, e, i = PRODUCTS.c, ENTRIES.c, IMAGES.c
     names = SHOWN if columns is None else sorted(columns)
     read: list[Any] = [_unread(p[name]) for name in names] + [p.id, p.image_digest]
     read += [state_column(e).label("state"), e.last_error, e.indexed_claim]
@@ -183,16 +183,22 @@ def found(
         source = source.outerjoin(IMAGES, (i.product_id == p.id) & (p.more_images > 0))
         read += [p.image_role, _unread(e.image_errors)]
         read += [i.position, i.uri, i.digest, i.role]
-    if vectors:
-        same = (v.image_digest == e.embedded_digest) & (v.fingerprint == bindparam("fingerprint"))
-        source = source.outerjoin(VECTORS, same)
-        read.append(v.vector)
+    if digests:
+        read.append(e.embedded_digest)
     named = p.sku.in_(_some("skus")) if by_sku else p.id.in_(_some("ids"))
     return select(*read).select_from(source).where(named, p.removed_at.is_(None))
 
 
 def _some(name: str) -> BindParameter[Any]:
     return bindparam(name, expanding=True)
+
+
+@cache
+def vectors() -> Select[Any]:
+    """Return the statement that reads the vectors of the images `digests` by a `fingerprint`."""
+    v = VECTORS.c
+    named = v.image_digest.in_(_some("digests"))
+    return select(v.image_digest, v.vector).where(named, v.fingerprint == bindparam("fingerprint"))
 
 
 @cache

@@ -2,51 +2,101 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
+from threading import Lock
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from backend.catalogue.image_vectors import STORED
+from backend.database.reader import Reader
 from backend.queue.progress import State
+from backend.search import statements
 from backend.search.found import Neighbour
 from backend.vectors import Vector, VectorIndex
 from backend.vectors.image_points import slot_of
 
 _INDEXED: Final = State.INDEXED.value
 
+MOST_BYTES: Final = 16 * 2**20
+"""Of the vectors that are kept for one index."""
+
 
 class StoredVectors:
     """The vectors of points for one answer.
 
-    What a row of a product has is taken from there: a vector as bytes costs a twentieth of one that
-    the engine gives as a list of numbers. The others are read from the index.
+    With a `reader`, what the row of a product names by `embedded_digest` is read from SQL, and kept
+    for further answers: a vector as bytes costs a twentieth of one that the engine gives as a list
+    of numbers. The others are read from the index.
     """
 
-    def __init__(self, index: VectorIndex) -> None:
+    def __init__(
+        self, index: VectorIndex, reader: Reader | None = None, fingerprint: str = ""
+    ) -> None:
         self.size = index.size
         self._index = index
-        self._known: dict[int, Vector] = {}
+        self._reader = reader
+        self._fingerprint = fingerprint
+        self._known: dict[int, Vector] = {}  # by the ids of points
 
     def of(self, items: Sequence[Neighbour]) -> dict[int, Vector]:
         """Return the vectors by the points of some items; those that are gone are left out."""
         unknown = [item for item in items if item.point not in self._known]
-        kept = [it for it in unknown if has_vector(it.product, slot=slot_of(it.point))]
-        if kept:
-            found = as_units([item.product.vector for item in kept])
-            self._known |= zip([item.point for item in kept], found, strict=True)
+        if self._reader is not None:
+            named = [it for it in unknown if has_vector(it.product, slot=slot_of(it.point))]
+            digests = {item.point: item.product.embedded_digest for item in named}
+            found = self.of_images(self._reader, set(digests.values()))
+            self._known |= {it: found[name] for it, name in digests.items() if name in found}
         others = [item.point for item in unknown if item.point not in self._known]
         if others:
             self._known |= self._index.vectors(others)
         return self._known
 
+    def of_images(self, reader: Reader, digests: Collection[str]) -> Mapping[str, Vector]:
+        """Return the vectors of images by their digests, without those that SQL does not have."""
+        kept = _KEPT.setdefault(self._index, _Kept(self.size))
+        blobs = {digest: it for digest in digests if (it := kept.get(digest)) is not None}
+        if missing := [digest for digest in digests if digest not in blobs]:
+            named = {"digests": missing, "fingerprint": self._fingerprint}
+            rows = reader.rows(statements.vectors(), named)
+            read = {row.image_digest: row.vector for row in rows}
+            kept.add(read)
+            blobs |= read
+        return dict(zip(blobs, as_units(list(blobs.values())), strict=True))
+
+
+class _Kept:
+    """Vectors of images for one index, by digest, as SQL has them: they never change.
+
+    The oldest ones go first.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._most = max(1, MOST_BYTES // (STORED.itemsize * size))
+        self._vectors: dict[str, bytes] = {}
+        self._lock = Lock()
+        self.get = self._vectors.get
+
+    def add(self, vectors: Mapping[str, bytes]) -> None:
+        with self._lock:
+            self._vectors |= vectors
+            excess = max(0, len(self._vectors) - self._most)
+            for digest in list(islice(self._vectors, excess)):
+                del self._vectors[digest]
+
+
+_KEPT: WeakKeyDictionary[VectorIndex, _Kept] = WeakKeyDictionary()
+
 
 def has_vector(row: Any, *, slot: int) -> bool:
-    """Tell whether the row of a product has the vector of its point.
+    """Tell whether the row of a product names the image of its point.
 
     That of a pending product may be newer than its point. Further images have other vectors.
     """
-    return slot == 0 and bool(getattr(row, "vector", None)) and row.state == _INDEXED
+    is_named = slot == 0 and row.state == _INDEXED
+    return is_named and bool(getattr(row, "embedded_digest", None))
 
 
 def as_units(blobs: Sequence[bytes]) -> Vector:

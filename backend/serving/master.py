@@ -43,10 +43,11 @@ Serve: TypeAlias = Callable[[socket.socket], int]
 
 @dataclass
 class Child:
-    """One API process."""
+    """One child process."""
 
     pid: int
     channel: socket.socket
+    serve: Serve
     began: float = field(default_factory=time.monotonic)
     heard: float = field(default_factory=time.monotonic)
     leaves: bool = False
@@ -54,11 +55,23 @@ class Child:
 
 
 class Master:
-    """Keeps `count` children running until SIGTERM; SIGHUP replaces them."""
+    """Keeps `count` children running until SIGTERM; SIGHUP replaces them.
 
-    def __init__(self, serve: Serve, *, count: int, listener: socket.socket) -> None:
+    With `supporting`, one more child runs that. It is started first, and is not replaced by SIGHUP.
+    When the master stops, it gets the signal as the others do, and sees the end of its channel
+    after they have ended.
+    """
+
+    def __init__(
+        self,
+        serve: Serve,
+        *,
+        count: int,
+        listener: socket.socket,
+        supporting: Serve | None = None,
+    ) -> None:
+        self._wanted = ([] if supporting is None else [supporting]) + [serve] * count
         self._serve = serve
-        self._count = count
         self._listener = listener
         self._pid = os.getpid()
         self._children: dict[int, Child] = {}
@@ -75,6 +88,8 @@ class Master:
                 self._start_missing()
             elif not self._children:
                 return self._status
+            else:
+                self._end_supporting()
             self._kill_late()
             self._wait()
 
@@ -86,7 +101,7 @@ class Master:
         signal.set_wakeup_fd(self._wake_up.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             signal.signal(number, lambda *_: self._stop(0))
-        signal.signal(signal.SIGHUP, lambda *_: self._dismiss(self._children.values()))
+        signal.signal(signal.SIGHUP, lambda *_: self._dismiss(self._serving()))
         signal.signal(signal.SIGCHLD, lambda *_: None)  # it wakes `_wait` up
 
     def _stop(self, status: int) -> None:
@@ -95,6 +110,16 @@ class Master:
             self._status = status
             self._listener.close()
             self._dismiss(self._children.values())
+
+    def _serving(self) -> list[Child]:
+        return [child for child in self._children.values() if child.serve is self._serve]
+
+    def _end_supporting(self) -> None:
+        """Let the child that the others need see the end of its channel once they have ended."""
+        if not self._serving():
+            for child in self._children.values():
+                with suppress(OSError):
+                    child.channel.shutdown(socket.SHUT_WR)
 
     def _dismiss(self, children: Iterable[Child]) -> None:
         for child in children:
@@ -105,13 +130,16 @@ class Master:
     # --- children ----------------------------------------------------------------------------
 
     def _start_missing(self) -> None:
-        here = sum(not child.leaves for child in self._children.values())
-        for _ in range(here, self._count):
+        missing = list(self._wanted)
+        for child in self._children.values():
+            if not child.leaves:
+                missing.remove(child.serve)
+        for serve in missing:
             if self._status is not None or time.monotonic() < self._next_start:
                 return
-            self._fork()
+            self._fork(serve)
 
-    def _fork(self) -> None:
+    def _fork(self, serve: Serve) -> None:
         ours, theirs = socket.socketpair()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -121,13 +149,13 @@ class Master:
         pid = os.fork()
         if pid == 0:
             ours.close()
-            self._be_child(theirs, before)
+            self._be_child(serve, theirs, before)
         theirs.close()
         ours.setblocking(False)
-        self._children[pid] = Child(pid, ours)
+        self._children[pid] = Child(pid, ours, serve)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def _be_child(self, channel: socket.socket, mask: Iterable[int]) -> Never:
+    def _be_child(self, serve: Serve, channel: socket.socket, mask: Iterable[int]) -> Never:
         """Serve in the fork; never return into the master's code."""
         status = 1
         try:
@@ -141,7 +169,7 @@ class Master:
                 open_socket.close()
             for child in self._children.values():  # else it would not see that the master dies
                 child.channel.close()
-            status = self._serve(channel)
+            status = serve(channel)
         except Exception as error:  # a traceback would not be one line
             log.exception("an API process failed", error=repr(error))
         finally:

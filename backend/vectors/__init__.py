@@ -109,6 +109,11 @@ class VectorIndex(Protocol):
 
     size: int
 
+    @property
+    def version(self) -> object:
+        """What changes after each write, by whoever; None where this cannot be told."""
+        ...
+
     def upsert(self, points: Sequence[Point]) -> None:
         """Write points, except over a point whose claim is the same or newer.
 

@@ -7,12 +7,14 @@ from contextlib import suppress
 from dataclasses import fields
 from typing import TYPE_CHECKING, Literal
 
+from backend.calls import Caller
 from backend.database.models import Generation
 from backend.errors import ConfigurationError, IndexGone, IndexUnavailable
 from backend.filters import Schema
 from backend.settings import Settings
 from backend.vectors import VectorIndex
 from backend.vectors.edge import folders
+from backend.vectors.edge.asked import AskedIndex
 from backend.vectors.edge.folders import Shard
 from backend.vectors.edge.index import EdgeIndex
 from backend.vectors.edge.shard import ShardOptions
@@ -25,8 +27,10 @@ if TYPE_CHECKING:
 class Indexes:
     """One index per generation, opened on first use and kept open. Safe to use from threads."""
 
-    def __init__(self, settings: Settings, *, schema: Schema) -> None:
+    def __init__(self, settings: Settings, *, schema: Schema, owner: Caller | None = None) -> None:
+        """With `owner`, an embedded index is asked through the process that owns it."""
         self._settings = settings
+        self._owner = owner
         self._schema = schema
         self._lock = threading.Lock()
         self._open: dict[str, VectorIndex] = {}
@@ -155,6 +159,8 @@ class Indexes:
     def _make(self, generation: Generation) -> VectorIndex:
         if self._settings.qdrant_url:
             return _server_index(self._settings, self._schema, generation, self.nodes())
+        if self._owner is not None:
+            return AskedIndex(self._owner, generation.id, size=generation.size)
         return _edge_index(self._settings, self._schema, generation)
 
 

@@ -39,6 +39,9 @@ BUSY = busy_factor()
 
 SLACK = {"hang_seconds": 30 * BUSY, "decode_seconds": 4 * BUSY}
 PATIENCE = 30.0 * BUSY
+IMPORTED = range(8, 40)
+"""The skus of an import that is requested right before each fault."""
+
 LETTERS = string.ascii_letters + string.digits
 ASKED = os.environ.get("PROVE_STORES")
 RATE = float(os.environ.get("PROVE_STORES_RATE", "50"))
@@ -128,6 +131,31 @@ class Table:
         path = f"{self.url}/v1/products/{3 + self._number % 5}/image"
         return requests.put(path, data=data, headers=kind, timeout=PATIENCE)
 
+    def begin_import(self) -> str:
+        """Send lines of JSON that a job stores; return the job's address."""
+        self._number += 1
+        lines = [json.dumps({"sku": str(sku), "price": float(self._number)}) for sku in IMPORTED]
+        answer = requests.post(
+            f"{self.url}/v1/products:import",
+            data="\n".join(lines),
+            headers={"Content-Type": "application/x-ndjson"},
+            timeout=PATIENCE,
+        )
+        return f"/v1/jobs/{answer.json()['id']}"
+
+    def wait_until_imported(self, job: str) -> str:
+        """Wait until the job is over; return how many of its lines were stored: all."""
+
+        def ended() -> dict[str, Any] | None:
+            found: dict[str, Any] = self.get(job).json()
+            return found if found["state"] in {"done", "failed"} else None
+
+        found = wait_for(ended, seconds=120 * BUSY)
+        assert found["state"] == "done", found
+        counts = found["result"]["counts"]
+        assert (sum(counts.values()), counts["rejected"]) == (len(IMPORTED), 0), counts
+        return f"{len(IMPORTED)} of {len(IMPORTED)}"
+
     @contextmanager
     def under_requests(self) -> Iterator[None]:
         ended = threading.Event()
@@ -153,6 +181,7 @@ class Table:
             wait_for(caller.is_answered, seconds=60 * BUSY)
         with self.under_requests():
             time.sleep(0.5)
+            job = self.begin_import()
             since = time.monotonic()
             with context():
                 with ThreadPoolExecutor(BURST) as threads:
@@ -171,12 +200,13 @@ class Table:
                 seconds=120 * BUSY,
             )
         quiet = time.monotonic()
+        imported = self.wait_until_imported(job)
         wait_for(lambda: self.shop.progress().at_rest, seconds=120 * BUSY)
         indexed = time.monotonic() - quiet
         row = {"store": store, "fault": fault, "livez": describe_livez(self.livez, since, until)}
         for caller in self.callers:
             row[caller.kind] = describe(caller.during(since, until))
-        row |= {"back": self._back(over), "indexed": f"{indexed:.1f} s"}
+        row |= {"back": self._back(over), "indexed": f"{indexed:.1f} s", "import": imported}
         row["says"] = self._says(marks)
         self.rows.append(row)
         print("|", " | ".join(row.values()), "|", flush=True)

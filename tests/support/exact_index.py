@@ -33,6 +33,10 @@ class ExactIndex:
         self._points: dict[int, Point] = {}
         self._closed = False
 
+    @property
+    def version(self) -> object:
+        return None
+
     def upsert(self, points: Sequence[Point]) -> None:
         self.ping()
         for point in check_points(points, size=self.size, schema=self._schema):

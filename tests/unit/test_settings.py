@@ -13,7 +13,6 @@ from backend.errors import ConfigurationError
 from backend.settings import Settings, read_settings
 
 
-@pytest.mark.parametrize("knobs", [{"api_processes": 2}, {"max_requests": 1000}])
 @pytest.mark.parametrize(
     "servers",
     [
@@ -26,11 +25,24 @@ from backend.settings import Settings, read_settings
         },
     ],
 )
-def test_a_process_that_owns_the_index_or_works_stays_alone_and_for_good(
-    settings: Settings, knobs: dict[str, int], servers: dict[str, str]
+def test_a_process_that_owns_the_index_or_works_stays_for_good_or_is_one_of_its_own(
+    settings: Settings, servers: dict[str, str]
 ) -> None:
-    with pytest.raises(ConfigurationError, match=r"LOOKALIKE_API_PROCESSES.*QDRANT_URL"):
-        read_settings(_env_file=None, **servers, **knobs)
+    with pytest.raises(ConfigurationError, match=r"LOOKALIKE_MAX_REQUESTS.*QDRANT_URL"):
+        read_settings(_env_file=None, **servers, max_requests=1000)
+    several = read_settings(_env_file=None, **servers, max_requests=1000, api_processes=2)
+    assert several.separates_work
+    assert not read_settings(_env_file=None, **servers).separates_work
+
+
+def test_where_servers_do_all_the_work_no_process_is_separate(settings: Settings) -> None:
+    servers = {
+        "qdrant_url": "http://localhost:6333",
+        "broker_url": "redis://localhost",
+        "database_url": "postgresql://localhost/lookalike",
+        "image_store": "file:///images",
+    }
+    assert not read_settings(_env_file=None, **servers, api_processes=2).separates_work
 
 
 @pytest.mark.parametrize(

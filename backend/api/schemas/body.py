@@ -23,6 +23,9 @@ MOST_LEVELS: Final = 64
 """Levels of JSON. No body needs ten; what is written as JSON again must not meet Python's limit."""
 
 
+MOST_KEPT: Final = 8192
+"""Bytes of a body that can be read again within the request: what a kept answer says of it."""
+
 MOST_DIGITS: Final = 1_000
 """Digits of an integer. No member takes more than 19."""
 
@@ -91,7 +94,8 @@ def json_body() -> Json:
     """
     _check_type()
     try:
-        body = parse_json(request.get_data(cache=False))
+        is_short = (request.content_length or 0) <= MOST_KEPT
+        body = parse_json(request.get_data(cache=is_short))
     except ValueError as error:
         raise RequestError(400, "malformed-json", f"the body is not JSON: {error}") from None
     if not isinstance(body, dict):

@@ -158,6 +158,15 @@ class QueryReader:
             self.refuse("cursor", str(error), code="invalid-cursor")
             return 0
 
+    def name_cursor(self, collection: str) -> str:
+        """Return the same as `cursor` of a list whose ids are texts, empty for the first page."""
+        text = self.text("cursor")
+        try:
+            return pages.read_name_cursor(text, collection) if text is not None else ""
+        except ValueError as error:
+            self.refuse("cursor", str(error), code="invalid-cursor")
+            return ""
+
     def where(self, schema: Schema) -> Where:
         """Return the filter: parameters, and JSON under the name `filter`.
 

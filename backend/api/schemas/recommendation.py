@@ -237,3 +237,10 @@ class ReplayedAnswer(Document):
     arm: str | None = Field(None, description="of the experiment")
     question: dict[str, Any] = Field(description="method, path, query, body")
     items: Sequence[ReplayedItem]
+
+
+class ReplayedPage(Document):
+    """Lists of the last day that were made for one shopper."""
+
+    items: list[ReplayedAnswer]
+    next_cursor: str | None

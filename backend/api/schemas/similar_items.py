@@ -385,6 +385,8 @@ class SimilarBatchBody(ShapedBody):
         [], max_length=MOST_WORDS, description="members of the products that are wanted"
     )
     placement: str | None = Field(None, description=PLACEMENT)
+    user: Name | None = Field(None, description=USER)
+    session: Name | None = Field(None, description=VISIT)
     min_score: float | None = Field(None, ge=-1, le=1)
     min_match: float | None = Field(None, ge=0, le=1, description=LEAST_MATCH)
     colour: float | None = Field(None, ge=0, le=1, description=COLOUR)
@@ -397,8 +399,13 @@ class SimilarBatchBody(ShapedBody):
     def _check_number(cls, skus: list[str], info: ValidationInfo[BodyLimits]) -> list[str]:
         return check_batch(skus, info)
 
-    def query(self, fields: Schema) -> Query:
-        """Return the query, without its products; `fields` are those that can be filtered by."""
+    def query(self, fields: Schema, *, placement: str | None, tried: int | None) -> Query:
+        """Return the query, without its products; `fields` are those that can be filtered by.
+
+        `placement` is the one whose defaults are taken, `tried` the generation of the shopper's arm
+        where the body names none.
+        """
+        generation = tried if self.generation is None else self.generation
         query = Query(
             limit=self.limit,
             where=self.filter,
@@ -410,9 +417,9 @@ class SimilarBatchBody(ShapedBody):
             colour=self.colour,
             explain=self.explain,
             shaping=self.shaping,
-            after=None if self.generation is None else Position(generation_id=self.generation),
+            after=None if generation is None else Position(generation_id=generation),
         )
-        return with_placement(query, self.placement, self.model_fields_set)
+        return with_placement(query, placement, self.model_fields_set)
 
 
 class SimilarBatchItem(Document):
@@ -444,6 +451,9 @@ class SimilarBatchMeta(BaseModel):
     coverage: float | None = Field(None, ge=0, le=1)
     placement: PlacementMeta | None = None
     unknown_attributes: list[UnknownAttribute] | None = Field(None, description=UNKNOWN)
+    experiment: ExperimentMeta | None = Field(
+        None, description="where `user` or `session` is given, and an experiment splits these lists"
+    )
 
 
 class SimilarBatchAnswer(Document):

@@ -28,6 +28,7 @@ from backend.catalogue.sources.files import (
     tables_of,
 )
 from backend.catalogue.sources.google_xml import GoogleXml
+from backend.catalogue.sources.json_document import JsonDocument, is_document
 from backend.catalogue.sources.json_lines import JsonLines
 from backend.catalogue.sources.mapping import DEFAULT_MAPPING, FeedMapping
 from backend.catalogue.sources.parquet import Parquet
@@ -103,6 +104,10 @@ def _kind(head: bytes) -> type[Table]:
     text = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
     if text.startswith(b"<"):
         return GoogleXml
-    if re.match(rb"\[\s*[{\[\]]", text):
-        raise UnreadableCatalogue("this is a JSON array; write one object a line (JSON Lines)")
+    if re.match(rb"\[\s*(?:\[|\"[^\"]*\"\s*[,\]])", text):
+        raise UnreadableCatalogue(
+            "this is a JSON list, and its items are no objects: write one object for each product"
+        )
+    if re.match(rb"\[\s*(?:[{\]]|$)|\{", text) and is_document(text.decode("utf-8", "replace")):
+        return JsonDocument
     return JsonLines if text.startswith(b"{") else Table

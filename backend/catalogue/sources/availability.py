@@ -20,9 +20,21 @@ _WORDS_IN: Final = """
     w magazynie, na stanie, dostupné, dostupný, na sklade, skladom, készleten, elérhető,
     disponibil, în stoc, finns i lager, in many, many, in store, ready to ship,
     available immediately, unlimited, unbegrenzt, illimité, illimitato, ilimitado,
+    in stock online, in stock in store, back in stock, limited stock, few left, last ones,
+    immediately available, lagerware, an lager, nur noch wenige, sofort versandfertig,
+    sofort ab lager, dostępny od ręki, od ręki, pronta consegna, disponibilità immediata,
+    disponibile subito, disponible de suite, livraison immédiate, entrega inmediata,
+    pronta entrega, direct leverbaar, ihned k odeslání, ihned, в наличност,
+    còn hàng, tersedia, ready stock, ada, มีสินค้า, พร้อมส่ง, स्टॉक में, उपलब्ध,
+    在庫, 在庫有り, 在庫僅少, 在庫わずか, 残りわずか, 販売中, 有, 充足, 판매중, 품절임박, 재고,
     在庫あり, 有货, 有貨, 现货, 現貨, 재고있음, متوفر, במלאי
 """  # noqa: RUF001 - letters of other scripts
 _WORDS_OUT: Final = """
+    out of stock online, on order, restock, restocking, more on the way, expected, erwartet,
+    awaiting stock, verkauft, vendu, vendido, venduto, verkocht, nicht auf lager,
+    disponible bajo pedido, bajo pedido, su ordinazione, na objednávku, rendelhető,
+    нет на складе, на заказ, ожидается, hết hàng, habis, stok habis, kosong, สินค้าหมด, 在庫切れ,
+    入荷待ち, 予約, 无, 無, 无货, 無貨, 판매중지, 입고예정,
     false, no, n, f, off, out of stock, sold out, not in stock, unavailable, not available,
     temporarily out of stock, currently unavailable, no longer available, discontinued,
     reserved, pre order, available for preorder, pre sale, coming soon, back order, back
@@ -55,8 +67,16 @@ _BESIDE_A_NUMBER: Final = """
     stk, st, nur noch, noch, noch stück, unités, pièces, unidades, uds, ud, pezzi, pz, szt, sztuk,
     ks, db, stuks, шт, штук, adet, 点, 件, 개, ships in hours, ships within hours, ships in days,
     lieferbar in tagen, lieferzeit tage, lieferzeit werktage, more than, über, mehr als,
-    stock, qty, quantity, bestand, menge, lagerbestand
+    stock, qty, quantity, bestand, menge, lagerbestand, disponibilità, disponibilité, h, hours,
+    hour, day, days, tag, tage, werktag, werktage, wochentage, jour, jours, jours ouvrés, giorni,
+    días, dias, dagen, werkdagen, dni, hodin, dnů, do hodin, do dnů, disponible sous h,
+    disponible sous jours, livraison sous jours, expédié sous h, sous h, sklad
 """
+_SIGNS: Final = {
+    **dict.fromkeys("✓✔☑✅○◎◯△●", True),
+    **dict.fromkeys("✗✘❌☒×✕✖", False),  # noqa: RUF001
+}
+_CLAUSES: Final = re.compile(r"\s*[,;|(–—]\s*|\s+[-/]\s+|[.!]\s+")  # noqa: RUF001
 _NUMBER: Final = re.compile(r"([>≥~]?)([+-]?)(\d[\d.,]*)\+?")
 _SCHEMA_ORG: Final = re.compile(r"((https?://)?(www\.)?schema\.org/|schema:)", re.IGNORECASE)
 
@@ -97,7 +117,31 @@ def read_availability(text: str) -> bool | None:
         return True
     if letters in COUNTED and letters != word:
         return _is_above_0(word)
+    for read in (_SIGNS.get, _beside_a_number, _of_clauses):
+        if (found := read(text)) is not None:
+            return found
     raise ValueError(f"{text[:40]!r} does not say whether there is stock")
+
+
+def _beside_a_number(text: str) -> bool | None:
+    """Read words around a quantity, without those that only count: `Skladem > 5 ks`."""
+    words = [_plain(word) for word in re.findall(r"[^\W\d_]+", text)]
+    rest = "".join(word for word in words if word not in COUNTED - IN_STOCK)
+    if rest in NOT_IN_STOCK:
+        return False
+    has_digit = any(letter.isdecimal() for letter in text)
+    return _is_above_0(text) if rest in IN_STOCK and has_digit else None
+
+
+def _of_clauses(text: str) -> bool | None:
+    """Read several clauses, of which each has to say it: `In stock - ships in 2 days`."""
+    parts = [part for part in _CLAUSES.split(text.strip(" .!()")) if part.strip(" )")]
+    if len(parts) < 2:
+        return None
+    try:
+        return all(read_availability(part.strip(" )")) for part in parts)
+    except ValueError:
+        return None
 
 
 def _is_above_0(text: str) -> bool:

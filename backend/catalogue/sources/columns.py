@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import string
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -11,9 +12,13 @@ from typing import Any, Final
 
 from backend.catalogue.drafts import FIELDS, round_money
 from backend.catalogue.sources.availability import read_availability
+from backend.catalogue.sources.currencies import SYMBOLS
 from backend.catalogue.sources.feed import RowWarning, WarningKind
-from backend.catalogue.sources.money import COMMA, POINT, SYMBOLS, Price, PriceColumn, read_price
+from backend.catalogue.sources.further_names import FURTHER_NAMES
+from backend.catalogue.sources.money import COMMA, POINT, Price, PriceColumn, read_price
 from backend.catalogue.sources.numbers import read_number
+from backend.catalogue.sources.one_value import one_value
+from backend.catalogue.texts import without_entities
 from backend.errors import ConfigurationError, UnreadableCatalogue
 
 _ALSO: Final[Mapping[str, Sequence[str]]] = {  # in addition to the field's own name
@@ -32,6 +37,14 @@ _STOCK: Final = (
 )
 """Columns for `in_stock`; they also stay in the attributes, since they say more than yes or no."""
 
+_INVISIBLE: Final = f"{string.whitespace}\u00a0\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+"""What copying from a page or a document leaves at the ends of a value, besides white space."""
+_WITH_PARTS: Final = ("attributes", "image_uri")
+"""Fields whose readers take lists and objects as JSON."""
+_LONGER_YEAR: Final = re.compile(
+    r"([12][0-9]{3})(?:[-/](?:[0-9]{2}|[12][0-9]{3})|-[0-9]{2}-[0-9]{2}(?:[T ].*)?)"
+)
+"""Two years, a month or a day: 2024/25, 2024-2025, 2024-03-01."""
 _PREFIX: Final = re.compile(r"^\s*g:", re.IGNORECASE)
 _KINDS: Final[Mapping[str, WarningKind]] = {
     "in_stock": WarningKind.AVAILABILITY,
@@ -57,7 +70,7 @@ class Columns:
 
     def sku(self, values: Sequence[Any]) -> str:
         """Return a record's sku."""
-        return as_text(values[self.fields["sku"]])
+        return as_text(one_value("sku", values[self.fields["sku"]]))
 
     def read(self, values: Sequence[Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
         """Return a record's fields, and a warning for each that could not be read and is left out.
@@ -71,7 +84,10 @@ class Columns:
                 if name == "price":
                     warnings += self._read_price(values[position], fields)
                 else:
-                    fields[name] = READERS.get(name, _text)(as_text(values[position]))
+                    cell = values[position]
+                    if isinstance(cell, list | Mapping) and name not in _WITH_PARTS:
+                        cell = one_value(name, cell)
+                    fields[name] = READERS.get(name, _text)(as_text(cell))
             except ValueError as wrong:
                 kind = _KINDS.get(name, WarningKind.VALUE)
                 warnings.append(RowWarning(kind, f"{name}: {wrong}"))
@@ -106,6 +122,8 @@ class Columns:
 
         Returns what has to be said of them. Raises ValueError for a price that cannot be stored.
         """
+        if isinstance(cell, list):
+            cell = next(iter(cell), None)
         if isinstance(cell, Mapping):
             cell = _price_of(cell)
         text = as_text(cell)
@@ -132,14 +150,17 @@ def match(
     decimal: str | None = None,
     delimiter: str = "",
     numeric: Collection[str] = (),
+    is_any_shops: bool = False,
 ) -> Columns:
     """Find the columns of our fields: as given, else by name, ignoring case and underscores.
 
     `decimal` is the separator of decimals in prices, where the operator has named it. Without it,
     and where no price tells, a `delimiter` of ; means a comma: it is used where commas are taken.
-    `numeric` are columns of attributes that are numbers. Raises ConfigurationError for a field that
-    does not exist; UnreadableCatalogue for a column that does not exist, and for a table without a
-    sku.
+    `numeric` are columns of attributes that are numbers. In any shop's table (`is_any_shops`) the
+    names of `FURTHER_NAMES` count too, for a field that has no column yet.
+
+    Raises ConfigurationError for a field that does not exist; UnreadableCatalogue for a column that
+    does not exist, and for a table without a sku.
     """
     unknown = sorted(set(given) - {"sku", *FIELDS})
     if unknown:
@@ -153,15 +174,16 @@ def match(
             position = by_name.get(plain(name))
             if position is not None and position not in fields.values():
                 fields.setdefault(ours, position)
+    further = FURTHER_NAMES if is_any_shops else {}
+    _find_further(by_name, fields, {"sku": further.get("sku", ())})
     if "sku" not in fields:
-        raise UnreadableCatalogue(
-            f"no column is named sku or id; there are: {found}. Name it with --map sku=COLUMN."
-        )
+        raise UnreadableCatalogue(_without_sku(header, found, delimiter))
     rest = {name: at for at, name in enumerate(header) if name and at not in fields.values()}
     if "in_stock" not in fields:
         known = (by_name[plain(name)] for name in _STOCK if plain(name) in by_name)
         if (stock := next((at for at in known if at in rest.values()), None)) is not None:
             fields["in_stock"] = stock
+    _find_further(by_name, fields, further)
     if "price" in fields:
         fields["price"] = fields.pop("price")  # behind the currency
     default = COMMA if delimiter == ";" else POINT
@@ -173,6 +195,33 @@ def match(
         prices=PriceColumn(given=decimal, default=default),
         numeric=frozenset(numeric),
     )
+
+
+def _find_further(
+    by_name: Mapping[str, int], fields: dict[str, int], names: Mapping[str, Sequence[str]]
+) -> None:
+    """Give columns with further names to fields that have none."""
+    for ours in (it for it in names if it not in fields):
+        places = (by_name.get(plain(name)) for name in names[ours])
+        free = (at for at in places if at is not None and at not in fields.values())
+        if (found := next(free, None)) is not None:
+            fields[ours] = found
+
+
+def names_a_sku(header: Sequence[str]) -> bool:
+    """Tell whether a row can be a header: one of its names is that of a sku."""
+    names = {plain(name) for name in header}
+    known = ("sku", *_ALSO["sku"], *FURTHER_NAMES["sku"])
+    return sum(map(bool, names)) > 1 and not names.isdisjoint(map(plain, known))
+
+
+def _without_sku(header: Sequence[str], found: str, delimiter: str) -> str:
+    if len(header) == 1 and delimiter:
+        return (
+            f"the header is one column, {found[:80]!r}, and names no sku: name what divides it "
+            "with --delimiter, or the column with --map sku=COLUMN."
+        )
+    return f"no column is named sku or id; there are: {found}. Name it with --map sku=COLUMN."
 
 
 def _position(header: Sequence[str], column: str, found: str) -> int:
@@ -207,6 +256,8 @@ def as_text(value: Any) -> str:
 def _bare(text: str) -> str:
     """Strip a text, and the form `="00123"`, which keeps a spreadsheet from changing it."""
     text = text.strip()
+    if not text.isascii():
+        text = text.strip(_INVISIBLE)
     return text[2:-1] if text.startswith('="') and text.endswith('"') and len(text) > 2 else text
 
 
@@ -229,13 +280,22 @@ def _open_value(value: Any) -> Any:
 
 
 def _text(text: str) -> str | None:
+    return without_entities(text) or None
+
+
+def _as_it_is(text: str) -> str | None:
     return text or None
 
 
 def _year(text: str) -> int | None:
-    """Read a year, also as 2012.0, because a table with gaps is exported like that."""
+    """Read a year: also 2012.0, because a table with gaps is exported like that, and dates.
+
+    Of two years, as in 2024/25, the first counts.
+    """
     if not text:
         return None
+    if found := _LONGER_YEAR.fullmatch(text):
+        return int(found[1])
     if not re.fullmatch(r"[0-9]{1,9}(\.0+)?", text):
         raise ValueError(f"{text[:40]!r} is not a year")
     return int(text.partition(".")[0])
@@ -243,7 +303,7 @@ def _year(text: str) -> int | None:
 
 def _price_of(cell: Mapping[str, Any]) -> Any:
     """Return the amount and the currency of an object, `{"value": "9.50", "currency": "EUR"}`."""
-    amount = next((cell[key] for key in ("value", "amount") if key in cell), None)
+    amount = next((cell[key] for key in ("value", "amount", "gross", "price") if key in cell), None)
     code = next((cell[key] for key in ("currency", "currencyCode") if cell.get(key)), None)
     return f"{as_text(amount)} {code}" if isinstance(code, str) and as_text(amount) else amount
 
@@ -282,6 +342,7 @@ READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "year": _year,
     "currency": _currency,
     "link": _link,
+    "image_uri": _as_it_is,
     "in_stock": read_availability,
     "attributes": _object,
 }

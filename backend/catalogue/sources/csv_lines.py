@@ -43,6 +43,7 @@ class Lines:
     packing: Packing
     number: int = 0  # of the last line read
     is_cut_off: bool = False  # the last line has no line end
+    is_wrapped: bool = False  # each line is one quoted value, which holds the real line
     is_closed: bool = False  # but its record shows by itself that it is whole
     has_open_quote: bool = False  # or that it is not
     taken: list[Line] = field(default_factory=list)
@@ -94,7 +95,7 @@ class Lines:
 
         UTF-8 without a NUL, a mark or a lone CR is plain. `number` becomes that of the last one.
         """
-        if self.again or self.notes or not self.number:
+        if self.again or self.notes or self.is_wrapped or not self.number:
             return []
         try:
             block = self.stream.peek(CHUNK)
@@ -126,7 +127,7 @@ class Lines:
         text, warnings = self._decode(raw)
         if self.number == 1 and self.format.note:
             self.notes = (self.format.note,)
-        return Line(self.number, text, warnings)
+        return Line(self.number, unwrapped(text) if self.is_wrapped else text, warnings)
 
     def _decode(self, raw: bytes) -> tuple[str, tuple[str, ...]]:
         """Decode one line, because files may mix encodings; return warnings about corrections."""
@@ -143,6 +144,13 @@ class Lines:
         if "\0" in text:
             return text.replace("\0", ""), (*warnings, "NUL characters were left out")
         return text, warnings
+
+
+def unwrapped(text: str) -> str:
+    """Return the line that a quoted value holds; any other line stays as it is."""
+    bare = text.rstrip("\r\n")
+    is_one = len(bare) > 1 and bare.startswith('"') and bare.endswith('"')
+    return bare[1:-1].replace('""', '"') + text[len(bare) :] if is_one else text
 
 
 def _read_line(stream: BinaryIO) -> bytes:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, BinaryIO, Final, NamedTuple
 
-from backend.catalogue.sources.csv_lines import Line, Lines
+from backend.catalogue.sources.csv_lines import Line, Lines, unwrapped
 from backend.catalogue.sources.encodings import Packing, open_lines
 from backend.catalogue.sources.feed import Reject, RowWarning, WarningKind
 from backend.catalogue.sources.files import DAMAGED
@@ -23,6 +23,7 @@ from backend.errors import UnreadableCatalogue
 HEADER_LINES: Final = 50  # at most so many lines of comments, and of the header itself
 COMPARED_ROWS: Final = 20  # from which the delimiter is found
 DELIMITERS: Final = ",;\t|"
+_ONE_VALUE: Final = re.compile(r'\s*"(?:[^"]|"")*"\s*')
 LONGEST_VALUE: Final = 500_000  # characters
 
 csv.field_size_limit(LONGEST_VALUE)  # the module's own limit, 128 KB, loses whole products
@@ -58,17 +59,29 @@ def open_csv(stream: BinaryIO, *, encoding: str | None = None) -> Lines:
     return Lines(lines, found, packing)
 
 
-def read_header(lines: Lines, *, delimiter: str | None = None) -> Header:
-    """Read the header, and what lies above it: empty lines, comments, `sep=;`.
+def read_header(
+    lines: Lines,
+    *,
+    delimiter: str | None = None,
+    is_header: Callable[[Sequence[str]], bool] = bool,
+) -> Header:
+    """Read the header, and what lies above it: empty lines, comments, `sep=;`, a title.
 
     The delimiter is the one that the file names, or the one that divides the header and the rows
-    below it. Raises UnreadableCatalogue if there is no header of a CSV file.
+    below it. Where the first line is none by `is_header`, the header is a line below that is one.
+    Raises UnreadableCatalogue if there is no header of a CSV file.
     """
     text = _first_line(lines)
     if named := re.fullmatch(r"\s*\"?sep=(.)\"?\s*", text, re.IGNORECASE):
         delimiter = delimiter or named[1]
         text = _first_line(lines)
+    lines.is_wrapped = _is_wrapped(text)
+    text = unwrapped(text) if lines.is_wrapped else text
     rows = [line.text for line in lines.peek(HEADER_LINES)]
+    if above := _lines_above(text, rows, delimiter, is_header):
+        text = rows[above - 1].strip("\r\n")
+        lines.skip(above)
+        rows = [line.text for line in lines.peek(HEADER_LINES)]
     delimiter = delimiter or _find_delimiter(text, rows)
     used = 0
 
@@ -84,6 +97,36 @@ def read_header(lines: Lines, *, delimiter: str | None = None) -> Header:
         raise UnreadableCatalogue(f"the header is not one of a CSV file: {error}") from None
     lines.skip(used)
     return Header([" ".join(name.split()) for name in names], delimiter)
+
+
+def _lines_above(
+    text: str,
+    rows: Sequence[str],
+    delimiter: str | None,
+    is_header: Callable[[Sequence[str]], bool],
+) -> int:
+    """Return how many lines stand above the header: a title, or labels above the names.
+
+    Marketplaces write the labels of the columns above their names, so of two headers in a row the
+    second counts.
+    """
+
+    def could_be(at: int) -> bool:
+        line = ([text, *rows])[at].strip("\r\n")
+        with suppress(csv.Error):
+            used = delimiter or _find_delimiter(line, rows[at:])
+            return is_header(next(csv.reader([line], delimiter=used), []))
+        return False
+
+    if could_be(0) or text.count('"') % 2:  # a header of several lines
+        return 0
+    found = next(filter(could_be, range(1, len(rows) + 1)), 0)
+    return found + 1 if found and found < len(rows) and could_be(found + 1) else found
+
+
+def _is_wrapped(text: str) -> bool:
+    """Tell whether a whole line is one quoted value that holds several, as some tools write it."""
+    return bool(_ONE_VALUE.fullmatch(text)) and any(each in text for each in DELIMITERS)
 
 
 def _first_line(lines: Lines) -> str:
@@ -206,11 +249,23 @@ def _first_line_alone(
     If that does not fit the header either, return `several`: what all lines gave together.
     """
     text = lines.taken[0].text.replace("\r", " ")
+    if '\\"' in text and (escaped := _with_backslashes(text, header)):
+        lines.give_back()
+        return escaped, ()
     values = next(csv.reader([text], delimiter=header.delimiter, quoting=csv.QUOTE_NONE))
     if several is not None and len(values) != len(header.columns):
         return several, ()
     lines.give_back()
     return values, ("quotes that do not match were taken literally",)
+
+
+def _with_backslashes(text: str, header: Header) -> Sequence[str] | None:
+    """Read a line in which a backslash stands before a quote; None if it does not fit then."""
+    try:
+        values = next(csv.reader([text], delimiter=header.delimiter, escapechar="\\", strict=True))
+    except csv.Error:
+        return None
+    return values if len(values) == len(header.columns) else None
 
 
 def _fitted(

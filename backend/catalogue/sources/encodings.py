@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Final, TypeAlias
 
+from backend.catalogue.sources.legacy_text import legacy_encoding
 from backend.errors import ConfigurationError
 
 Translate: TypeAlias = Callable[[bytes, bool], bytes]
@@ -23,13 +24,31 @@ CHUNK: Final = 65_536
 GZIP: Final = b"\x1f\x8b"
 GZIP_WINDOW: Final = zlib.MAX_WBITS + 16  # zlib then reads the header and trailer of a gzip
 TITLES: Final = {
+    "cp1250": "Windows-1250 (Central European)",
     "cp1251": "Windows-1251 (Cyrillic)",
     "cp1252": "Windows-1252, the superset of Latin-1",
+    "cp1253": "Windows-1253 (Greek)",
+    "cp1254": "Windows-1254 (Turkish)",
+    "cp1255": "Windows-1255 (Hebrew)",
+    "cp1256": "Windows-1256 (Arabic)",
+    "cp1257": "Windows-1257 (Baltic)",
+    "iso8859-2": "ISO 8859-2 (Central European)",
+    "koi8-r": "KOI8-R (Cyrillic)",
+    "cp866": "code page 866 (Cyrillic, DOS)",
+    "cp850": "code page 850 (DOS)",
+    "mac-roman": "Mac Roman",
+    "cp932": "Shift JIS",
+    "euc-jp": "EUC-JP",
+    "cp949": "EUC-KR",
+    "gb18030": "GB 18030",
+    "cp950": "Big5",
+    "big5hkscs": "Big5 (Hong Kong)",
     "utf-16-le": "UTF-16",
     "utf-16-be": "UTF-16",
     "utf-32-le": "UTF-32",
     "utf-32-be": "UTF-32",
 }
+OF_SEVERAL_BYTES: Final = {"cp932", "euc-jp", "cp949", "gb18030", "cp950", "big5hkscs"}
 _OF_NAMES_AND_CODE: Final = {"idna", "punycode", "unicode-escape", "raw-unicode-escape"}
 """Python's encodings of host names and of source code: some take quadratic time for a file."""
 
@@ -42,6 +61,7 @@ _MARKS: Final = (  # UTF-32 first: its mark begins with that of UTF-16
 )
 _WORD: Final = re.compile(rb"[A-Za-z\x80-\xff]+")
 _QUOTED: Final = re.compile(r'"[^"]*"')
+_UNLIKELY: Final = 20  # times as many lines as those that are UTF-8 by chance
 _MOSTLY: Final = 0.4  # share of zeros among the high bytes of UTF-16
 
 
@@ -89,12 +109,14 @@ def find_format(sample: bytes, *, encoding: str | None = None) -> TextFormat:
     lone = _has_lone_returns(sample, "utf-8")
     if not _has_wrong_utf_8(sample):
         return TextFormat(encoding="utf-8", has_lone_returns=lone)
-    fallback = single_byte_encoding(sample)
-    found = TextFormat(encoding="utf-8", fallback=fallback, has_lone_returns=lone)
+    found = TextFormat(encoding="utf-8", has_lone_returns=lone)
     if _has_long_utf_8(sample):
-        return found
-    note = f"the file is not UTF-8; read as {TITLES[fallback]}. --encoding overrides it"
-    return replace(found, note=note)
+        return replace(found, fallback=single_byte_encoding(sample))
+    legacy = legacy_encoding(sample)
+    note = f"the file is not UTF-8; read as {TITLES[legacy]}. --encoding overrides it"
+    if legacy in OF_SEVERAL_BYTES:
+        return replace(found, encoding=legacy, note=note)
+    return replace(found, fallback=legacy, note=note)
 
 
 def single_byte_encoding(text: bytes) -> str:
@@ -140,15 +162,17 @@ def _has_wrong_utf_8(sample: bytes) -> bool:
 
 
 def _has_long_utf_8(sample: bytes) -> bool:
-    """Tell whether a line is UTF-8 and not ASCII."""
+    """Tell whether a line is UTF-8 and not ASCII; a few may look so in East Asian encodings."""
+    found = wrong = 0
     for line in re.split(rb"[\r\n]", sample):
         if not line.isascii():
             try:
                 line.decode()
             except UnicodeDecodeError:
-                continue
-            return True
-    return False
+                wrong += 1
+            else:
+                found += 1
+    return found * _UNLIKELY > wrong
 
 
 def _has_lone_returns(sample: bytes, encoding: str) -> bool:

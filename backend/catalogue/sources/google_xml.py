@@ -1,17 +1,21 @@
 """The XML feeds of Google Merchant Center and Facebook: RSS or Atom, with names such as `g:id`.
 
-The file is parsed as a stream, one item at a time, so its size does not matter. A document type is
-refused: with it, a small file can declare entities that expand to gigabytes or name other files.
+The file is parsed as a stream, one item at a time, so its size does not matter. A document type
+that declares something is refused: with it, a small file can declare entities that expand to
+gigabytes or name other files. One that only names a file is passed over; the file is never opened.
+
+Where no element is an item of RSS or Atom, those of other shops' feeds are: `<product>`, `<offer>`.
 """
 
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, Final
 from xml.parsers import expat
 
-from backend.catalogue.sources.csv_records import text_warnings
+from backend.catalogue.sources.csv_records import Header, text_warnings
 from backend.catalogue.sources.encodings import CHUNK, Packing, unpacked
 from backend.catalogue.sources.feed import CutOff, Reject
 from backend.catalogue.sources.files import DAMAGED
@@ -19,7 +23,17 @@ from backend.catalogue.sources.named_records import NamedRecord, NamedRecords
 from backend.catalogue.sources.xml_text import XmlText
 from backend.errors import UnreadableCatalogue
 
-ITEMS: Final = {"item", "entry"}  # of RSS, of Atom
+ITEMS: Final = frozenset(["item", "entry"])  # of RSS, of Atom
+FURTHER_ITEMS: Final = (
+    *("product", "offer", "shopitem", "article", "artikel", "produkt", "produit", "prodotto"),
+    *("producto", "produto", "good", "goods", "row", "record", "o"),
+)
+"""Elements that are items in other shops' feeds, where no item of RSS or Atom is."""
+_ANY_ELEMENT: Final = re.compile(rb"<(?:[\w.-]+:)?([\w.-]+)[\s/>]")
+_LOOKED_AT: Final = 1_000_000  # bytes in which the first item is found
+_NAMES: Final = ("name", "attribute-id", "code", "key")
+_VALUES: Final = ("href", "path", "src", "url", "value")
+"""Attributes of XML that name what an element holds, and those that hold it."""
 GOOGLES_PREFIX: Final = "g"  # also where nothing declares it
 GOOGLES: Final = {"http://base.google.com/ns/1.0", "https://base.google.com/ns/1.0"}
 LARGEST_ITEM: Final = 1_000_000  # characters of text in one item
@@ -31,10 +45,19 @@ class GoogleXml(NamedRecords):
     """An XML feed and the images that its items name. Items are numbered from 1."""
 
     form = "XML"
-    _nothing = "there is no item (RSS) and no entry (Atom) in this XML"
+    _nothing = (
+        "there is no item (RSS) and no entry (Atom) in this XML, nor another element that holds a "
+        f"product ({', '.join(FURTHER_ITEMS)})"
+    )
+    _items: frozenset[str] = ITEMS
+
+    def _read_header(self) -> Header:
+        with self._files.open(self._name) as stream:
+            self._items = _find_items(self._name, stream)
+        return super()._read_header()
 
     def _parse(self, stream: BinaryIO) -> Iterator[NamedRecord | Reject]:
-        reader, packing = _Items(), Packing()
+        reader, packing = _Items(self._items), Packing()
         try:
             source = unpacked(stream, packing)
             chunk = source.read(CHUNK)
@@ -54,6 +77,18 @@ class GoogleXml(NamedRecords):
             yield Reject(reader.number + 1, None, f"{broken}; what follows was not read")
         except DAMAGED as error:
             raise UnreadableCatalogue(f"{self._name}: the file is damaged: {error}") from None
+
+
+def _find_items(name: str, stream: BinaryIO) -> frozenset[str]:
+    """Return the names of the elements that are items, in small letters."""
+    try:
+        head = unpacked(stream).read(_LOOKED_AT).replace(b"\0", b"").lower()
+    except DAMAGED as error:
+        raise UnreadableCatalogue(f"{name}: the file is damaged: {error}") from None
+    names = dict.fromkeys(it.decode("ascii", "replace") for it in _ANY_ELEMENT.findall(head))
+    if not ITEMS.isdisjoint(names):
+        return ITEMS
+    return frozenset([next((it for it in names if it in FURTHER_ITEMS), "item")])
 
 
 def _noted(items: Iterator[NamedRecord | Reject], text: XmlText) -> Iterator[NamedRecord | Reject]:
@@ -80,8 +115,22 @@ class _Element:
         if self.inside:
             return self.inside
         is_of_page = self.attributes.get("rel", "alternate") == "alternate"
-        address = self.attributes.get("href") if is_of_page else None
-        return "".join(self.text).strip() or address or None
+        named = (self.attributes.get(key) for key in _VALUES) if is_of_page else ()
+        return "".join(self.text).strip() or next(filter(None, named), None)
+
+    def names(self) -> tuple[str, Any] | None:
+        """Return a name and a value where the element is a parameter; None for any other.
+
+        That is `<param name="Colour">Red</param>`, or an element that holds a name and a value.
+        """
+        named = next((self.attributes[key] for key in _NAMES if key in self.attributes), None)
+        if named:
+            return named, self.value()
+        if len(self.inside) == 2:
+            (key, name), (_, value) = self.inside.items()
+            if key.lower().endswith("name") and isinstance(name, str):
+                return name, value
+        return None
 
     def add(self, name: str, value: Any, *, is_googles: bool) -> None:
         """Add the value of an element inside; one that is repeated becomes a list.
@@ -104,7 +153,9 @@ class _Element:
 class _Items:
     """The items of an XML file, fed in chunks."""
 
-    def __init__(self) -> None:
+    def __init__(self, items: frozenset[str]) -> None:
+        self._items = items
+        self._is_google = items == ITEMS
         self.number = 0  # of the items that have ended
         self._open: list[_Element] = []  # the item and the elements open in it
         self._depth = self._size = self._elements = 0
@@ -115,7 +166,7 @@ class _Items:
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._text
-        parser.StartDoctypeDeclHandler = _refuse_doctype
+        parser.StartDoctypeDeclHandler = _refuse_declarations
         parser.EntityDeclHandler = _refuse_doctype
         parser.UseForeignDTD(True)  # makes an undeclared entity a skipped one, not an error
         parser.SkippedEntityHandler = self._entity
@@ -141,7 +192,7 @@ class _Items:
             self._elements += 1
             self._size += sum(map(len, attributes.values()))
             self._open.append(self._element(tag, {} if self._is_too_large() else attributes))
-        elif tag.rpartition(":")[2] in ITEMS:
+        elif tag.rpartition(":")[2].lower() in self._items:
             self._open = [self._element(tag, attributes)]
             self._size = self._elements = 0
 
@@ -158,10 +209,11 @@ class _Items:
         element = self._open.pop()
         if self._open:
             if not self._is_too_large():
-                value = element.value()
-                self._open[-1].add(element.name, value, is_googles=element.is_googles)
+                self._add(element)
             return
         self.number += 1
+        if not self._is_google:
+            element.inside = {**element.attributes, **element.inside}
         if self._is_too_large():
             reason = (
                 f"the item has more than {LARGEST_ITEM:,} characters or {MOST_ELEMENTS:,} elements"
@@ -169,6 +221,13 @@ class _Items:
             self._ready.append(Reject(self.number, None, reason))
         else:
             self._ready.append(NamedRecord(self.number, element.inside))
+
+    def _add(self, element: _Element) -> None:
+        """Add an element to the one around it; a parameter goes to the item, by its own name."""
+        self._open[-1].add(element.name, element.value(), is_googles=element.is_googles)
+        named = None if self._is_google else element.names()
+        if named and named[1] is not None:
+            self._open[0].add(*named, is_googles=False)
 
     def _text(self, text: str) -> None:
         if self._open:
@@ -182,6 +241,14 @@ class _Items:
 
     def _is_too_large(self) -> bool:
         return self._size > LARGEST_ITEM or self._elements > MOST_ELEMENTS
+
+
+def _refuse_declarations(
+    _name: str, _system: str | None, _public: str | None, has_inside: bool
+) -> None:
+    """Refuse a document type that declares something; one that names a file is passed over."""
+    if has_inside:
+        _refuse_doctype()
 
 
 def _refuse_doctype(*_: object) -> None:

@@ -6,21 +6,30 @@ import ast
 import html
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from backend.errors import ForbiddenImage
 
 REMOTE: Final = ("https", "http", "s3", "gs")
-NONE: Final = {"no_selection", "none", "null", "n/a"}  # what exports write where there is no image
+NONE: Final = {
+    "no_selection",
+    "none",
+    "null",
+    "n/a",
+    "#n/a",
+    "nan",
+    "-",
+    "undefined",
+}  # what exports write where there is no image
 _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _BETWEEN_ADDRESSES: Final = re.compile(
-    r"(?:\s*[,;|]\s*|\s+)(?=(?:https?:|s3:|gs:)?//)", re.IGNORECASE
+    r"(?:\s*(?:[,;|^#]|::)\s*|\s+)(?=(?:https?:|s3:|gs:)?//)", re.IGNORECASE
 )
-_SEVERAL: Final = re.compile(r"[\s,;|&\[{\"]")  # a cell without these is one image as written
+_SEVERAL: Final = re.compile(r"[\s,;|^#&\[{\"]|::")  # a cell without these is one image as written
 _BETWEEN_PATHS: Final = re.compile(r"\s*(?:(?<!\\)[,;|]|[\r\n])\s*")  # `\\,` is no separator
 LONGEST_LITERAL: Final = 100_000  # characters
-ADDRESS_KEYS: Final = ("url", "src", "uri", "link", "path")
+ADDRESS_KEYS: Final = ("url", "src", "uri", "link", "path", "location", "image")
 
 
 def split_images(cell: str) -> list[str]:
@@ -59,6 +68,11 @@ def checked_address(text: str) -> str:
     return text
 
 
+def address_without_scheme(text: str) -> str | None:
+    """Return the address that a name such as `www.shop.example/1.jpg` means, if no file has it."""
+    return f"https://{text}" if text.lower().startswith("www.") and "/" in text else None
+
+
 def _normalised(text: str) -> str:
     """Write the scheme in lower case; `//` means https."""
     if text.lower() in NONE:
@@ -77,8 +91,7 @@ def _from_json(cell: str) -> list[str] | None:
         loaded = _python_literal(cell)
         if loaded is None:
             return None
-    items = loaded if isinstance(loaded, list) else [loaded]
-    found = (html.unescape(_address_of(item).strip()) for item in items)
+    found = (html.unescape(text.strip()) for text in _named_in(loaded))
     each = (one for text in found for one in _addresses(text))
     return [named for text in each if (named := _normalised(text))]
 
@@ -98,7 +111,16 @@ def _python_literal(cell: str) -> Any:
         return None
 
 
-def _address_of(item: Any) -> str:
-    if isinstance(item, Mapping):
-        item = next((item[key] for key in ADDRESS_KEYS if key in item), None)
-    return item if isinstance(item, str) else ""
+def _named_in(value: Any) -> Iterator[str]:
+    """Yield the addresses in a value of JSON, also those in objects within objects."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _named_in(item)
+    elif isinstance(value, Mapping):
+        named = next((value[key] for key in ADDRESS_KEYS if key in value), None)
+        if isinstance(named, str):
+            yield named
+        else:
+            yield from _named_in([it for it in value.values() if isinstance(it, list | Mapping)])

@@ -11,116 +11,30 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, NamedTuple
 
+from backend.catalogue.sources.currencies import CODES, NAMELESS, SYMBOLS, WHOLE
+
 LONGEST: Final = 80  # characters of a price with its currency
 POINT: Final = "."
 COMMA: Final = ","
-
-_CODES: Final = """
-    AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN
-    BWP BYN BZD CAD CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD
-    FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HRK HTG HUF IDR ILS INR IQD IRR ISK JMD JOD
-    JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT
-    MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG
-    QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS
-    TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VED VES VND VUV WST XAF XCD XCG XOF XPF
-    YER ZAR ZMW ZWG
-"""
-CODES: Final = frozenset(_CODES.split())
-"""The codes of ISO 4217 for money that is in use."""
-
-SYMBOLS: Final = {
-    "€": "EUR",
-    "EURO": "EUR",
-    "EUROS": "EUR",
-    "£": "GBP",
-    "$": "USD",
-    "US$": "USD",
-    "CA$": "CAD",
-    "C$": "CAD",
-    "AU$": "AUD",
-    "A$": "AUD",
-    "NZ$": "NZD",
-    "HK$": "HKD",
-    "S$": "SGD",
-    "MX$": "MXN",
-    "R$": "BRL",
-    "NT$": "TWD",
-    "¥": "JPY",
-    "JP¥": "JPY",
-    "CN¥": "CNY",
-    "₹": "INR",
-    "RS": "INR",
-    "₩": "KRW",
-    "₽": "RUB",
-    "РУБ": "RUB",
-    "₺": "TRY",
-    "TL": "TRY",
-    "₴": "UAH",
-    "₪": "ILS",
-    "₫": "VND",
-    "฿": "THB",
-    "₱": "PHP",
-    "₦": "NGN",
-    "ZŁ": "PLN",
-    "KČ": "CZK",
-    "FT": "HUF",
-    "LEI": "RON",
-    "ЛВ": "BGN",
-    "FR": "CHF",
-    "SFR": "CHF",
-    "₸": "KZT",
-    "₾": "GEL",
-    "₡": "CRC",
-    "₲": "PYG",
-    "₵": "GHS",
-    "₼": "AZN",
-    "₮": "MNT",
-    "₭": "LAK",
-    "៛": "KHR",
-    "৳": "BDT",
-    "元": "CNY",
-    "RMB": "CNY",
-    "円": "JPY",
-    "원": "KRW",
-    "R": "ZAR",
-    "RM": "MYR",
-    "RP": "IDR",
-    "S/": "PEN",
-    "Q": "GTQ",
-    "KSH": "KES",
-    "CDN$": "CAD",
-    "ZL": "PLN",
-    "KC": "CZK",
-    "SKR": "SEK",
-    "NKR": "NOK",
-    "DKR": "DKK",
-    "KM": "BAM",
-    "DIN": "RSD",
-    "ДИН": "RSD",
-    "ДЕН": "MKD",
-    "ГРН": "UAH",
-    "Р": "RUB",  # noqa: RUF001 - Cyrillic
-    "ТГ": "KZT",
-    "د.إ": "AED",
-    "ر.س": "SAR",
-}
-"""A symbol that several currencies share ($, ¥) means the one that is most used."""
-
-WHOLE: Final = frozenset(
-    ["CLP", "COP", "HUF", "IDR", "ISK", "JPY", "KRW", "PYG", "RWF", "UGX", "VND", "XAF", "XOF"]
-)
-"""Money that nobody writes with three decimals: in 1.299 Ft the point divides thousands."""
-
-NAMELESS: Final = {"KR", "¤"}
-"""Symbols that several currencies share equally: the price is read, its currency stays unknown."""
 
 _SPACES: Final = re.compile("[\\s'\N{RIGHT SINGLE QUOTATION MARK}`\N{ACUTE ACCENT}]+")
 _PARTS: Final = re.compile(
     r"(?P<before>[^\d\s+-]*?)\s*(?P<sign>[-+]?)\s*(?P<before2>[^\d\s+-]*?)\s*"
     r"(?P<number>(?:(?<![^\W\d_])(?<!/)\.)?"  # in Rs.1299 the point ends an abbreviation
-    r"\d(?:[\d.,\s'’`´]*\d)?)(?:(?P<none>[.,:][-–—]{1,2})|[.,])?\s*"  # noqa: RUF001
+    r"\d(?:[\d.,\s'’`´]*\d)?)(?:(?P<none>\s?[.,:][-–—]{1,2}|\s?/[-–—=])|[.,])?\s*"  # noqa: RUF001
     r"(?P<after>[^\d\s+-]*)\s*(?P<after2>[^\d\s+-]*)"
 )
+_REMARK_BEFORE: Final = re.compile(
+    r"^(?:(?:UVP|RRP|MSRP|MRP|PVP|price|preis|prix|precio|prezzo|cena)\b|(?:inkl?|incl)\b)[:.]?\s*",
+    re.IGNORECASE,
+)
+_REMARK_BEHIND: Final = re.compile(
+    r"(?<=\S)\s*[\[(]?(?:(?<![^\W\d_])(?:incl|inkl|excl|exkl|zzgl|inc|ex|plus)\b.*"
+    r"|(?<![^\W\d_])(?:TTC|HT|TVAC|brutto|gross|netto|net|each|ea)\b\.?"
+    r"|(?:/\s*|\b(?:per|pro|par|je)\s+)[^\W\d_]+\.?)[\])]?\s*$",
+    re.IGNORECASE,
+)
+"""What says nothing of the amount: taxes, and that it is the price of one piece."""
 _WIDE: Final = str.maketrans("٫٬−．，￥＄￡￦", ".'-.,¥$£₩")  # noqa: RUF001
 _PLAIN: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,2})?")
 """Most prices; nothing about them needs to be found out."""
@@ -184,7 +98,15 @@ def _written(text: str) -> _Written | None:
         text = html.unescape(text)
     if not text.isascii():
         text = _ascii_digits(text)
-    text = text.removeprefix("'")  # what keeps a spreadsheet from computing
+    text = text.strip().removeprefix("'")  # what keeps a spreadsheet from computing
+    written = _split(text)
+    if written is None or not all(map(_is_known, written.currencies)):
+        bare = _REMARK_BEHIND.sub("", _REMARK_BEFORE.sub("", text.strip('"')))
+        written = _split(bare) or written
+    return written
+
+
+def _split(text: str) -> _Written | None:
     found = _PARTS.fullmatch(text.strip())
     if found is None:
         return None
@@ -196,11 +118,18 @@ def _written(text: str) -> _Written | None:
 
 def _names_of(side: Sequence[str]) -> list[str]:
     """Return the names of currencies on one side of a number; `$ CA` and `US $` are one name."""
-    names = [name for part in side if (name := part.strip(".*").upper())]
+    names = [name for part in side if (name := _bare(part))]
     if len(names) > 1:
         both = next((it for it in ("".join(names), "".join(names[::-1])) if it in SYMBOLS), None)
         return [both] if both else names
     return names
+
+
+def _bare(name: str) -> str:
+    """Return the name of a currency in capital letters: `(eur)`, `CAD$`, `€EUR`."""
+    name = name.strip(".*()[]").upper()
+    code = name.strip("$€£¥")
+    return code if code in CODES else name
 
 
 def _ascii_digits(text: str) -> str:
@@ -264,7 +193,7 @@ def _currency(text: str, names: Sequence[str]) -> str | None:
 
     Raises ValueError for a name that is not known, and for two currencies.
     """
-    unknown = [name for name in names if name not in CODES | NAMELESS and name not in SYMBOLS]
+    unknown = [name for name in names if not _is_known(name)]
     if unknown:
         name = unknown[0][:20]
         raise ValueError(f"{text[:40]!r} is not a price such as 1299.50: {name!r} is unknown")
@@ -273,6 +202,10 @@ def _currency(text: str, names: Sequence[str]) -> str | None:
     if len(found) > 1:
         raise _not_a_price(text)
     return found.pop() if found else None
+
+
+def _is_known(name: str) -> bool:
+    return name in CODES or name in SYMBOLS or name in NAMELESS
 
 
 @dataclass

@@ -178,7 +178,9 @@ PRESETS: Final = (
 NAMES: Final = tuple(preset.name for preset in PRESETS)
 
 
-_DIVIDER: Final = re.compile(r"[>/,]")
+_ARROW: Final = re.compile(r">")
+_DIVIDERS: Final = {"magento": re.compile(r"[>/]"), "table": re.compile(r">|\s[|/»]\s")}
+_DIVIDER: Final = re.compile(r"[>/,|»]")
 """What a path has between its categories, in every preset."""
 
 
@@ -224,10 +226,10 @@ def category_fields(preset: Preset, fields: Mapping[str, Any]) -> Mapping[str, A
     Of several paths in one cell the deepest is taken.
     """
     text = fields.get("article_type")
-    if preset is TABLE or not isinstance(text, str) or not _DIVIDER.search(text):
+    if not isinstance(text, str) or not _DIVIDER.search(text):
         return fields
     paths = _split_paths(text, preset.paths_end) if preset.paths_end else [text]
-    divider = re.compile(r"[>/]" if preset.name == "magento" else r">")
+    divider = _DIVIDERS.get(preset.name, _ARROW)
     split = [[part for part in map(str.strip, divider.split(path)) if part] for path in paths]
     deepest = max(split, key=len)
     if preset.name == "magento" and len(deepest) > 1 and deepest[0] == "Default Category":

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
-from backend.catalogue.sources.columns import Columns, as_text, match, plain
+from backend.catalogue.sources.columns import Columns, as_text, match, names_a_sku, plain
 from backend.catalogue.sources.csv_lines import Lines
 from backend.catalogue.sources.csv_records import (
     Header,
@@ -27,7 +27,12 @@ from backend.catalogue.sources.feed import (
     WarningKind,
 )
 from backend.catalogue.sources.files import Files
-from backend.catalogue.sources.image_cells import checked_address, is_address, split_images
+from backend.catalogue.sources.image_cells import (
+    address_without_scheme,
+    checked_address,
+    is_address,
+    split_images,
+)
 from backend.catalogue.sources.image_template import Template
 from backend.catalogue.sources.mapping import FeedMapping
 from backend.catalogue.sources.presets import TABLE, apply_preset, category_fields, find_preset
@@ -40,10 +45,15 @@ IMAGES: Final = {"images", "imageurls", "imagelinks", "imagesrc", "imageuris", "
 """Columns that hold the images where no other column does."""
 ALSO_ATTRIBUTES: Final = ("in_stock", "group_id", "brand", "link")
 """Fields whose columns stay in the attributes too, where filters and facets may name them."""
-MORE_IMAGES: Final = {"additionalimagelink", "additionalimagelinks", "additionalimages"}
+MORE_IMAGES: Final = {
+    *("additionalimagelink", "additionalimagelinks", "additionalimages", "additionalimageurl"),
+    *("additionalimageurls", "alternateimages", "galleryimages", "moreimages", "otherimages"),
+    "imgurlalternative",
+}
 """Columns of further images, without case and underscores; they are no attributes."""
 _NUMBERED: Final = re.compile(
-    r"(?:additional|extra|further|more|product)?(?:image|img|photo|picture)(?:url|link|src|uri|file)?"
+    r"(?:additional|alternate|extra|further|more|other|product)?"
+    r"(?:image|img|photo|picture)(?:url|link|src|uri|file)?"
     r"(?:number|no)?[0-9]{1,2}(?:url|link|src|uri|file)?"
 )
 """Columns such as `image_2`, `image_url_2`, `image[1].url`, without case and underscores."""
@@ -73,6 +83,10 @@ class Table:
         self._columns, self._more = self._match(mapping)
         names = self._header.columns
         self._publication = Publication.find(names, self.preset.hidden, self.preset.in_english)
+        category = self._columns.fields.get("article_type", -1)
+        as_given = category < 0 or plain(names[category]) == "articletype"
+        as_given = as_given or "article_type" in self._mapping.columns
+        self._has_category_paths = self.preset is not TABLE or not as_given
         image_at = self._columns.fields.get("image_uri")
         plural = image_at is not None and plain(self._header.columns[image_at]) in IMAGES
         self._lists_images = plural or bool(self._more)  # so an empty list says that there are none
@@ -88,13 +102,15 @@ class Table:
     def _match(self, mapping: FeedMapping) -> tuple[Columns, Sequence[int]]:
         """Find the columns of our fields, and those of further images, which are no attributes."""
         names = self._header.columns
-        given = {**_by_bare_names(names, mapping), **mapping.columns}
+        is_any_shops = self.preset is TABLE
+        given = {**_by_bare_names(names, mapping, is_any_shops=is_any_shops), **mapping.columns}
         columns = match(
             names,
             given,
             decimal=mapping.decimal,
             delimiter=self._header.delimiter,
             numeric=mapping.numeric,
+            is_any_shops=is_any_shops,
         )
         image = columns.fields.get("image_uri")
         alike = {plain(names[image])} if image is not None else set()
@@ -163,7 +179,12 @@ class Table:
             return self._header_of(open_csv(stream, encoding=self._mapping.encoding))
 
     def _header_of(self, lines: Lines) -> Header:
-        return read_header(lines, delimiter=self._mapping.delimiter)
+        named = self._mapping.columns.get("sku")
+        return read_header(
+            lines,
+            delimiter=self._mapping.delimiter,
+            is_header=lambda names: named in names if named else names_a_sku(names),
+        )
 
     def _records(self) -> Iterator[TableRecord | Reject]:
         """Yield the records of the file, as the preset arranges them."""
@@ -195,7 +216,7 @@ class Table:
             return Reject(record.line, None, "the sku is empty")
         if self._publication.columns:
             warnings += self._publication.apply(record.values, fields, warnings)
-        if self.preset is not TABLE:
+        if self._has_category_paths:
             fields = dict(category_fields(self.preset, fields))
         image = None
         if self._template:
@@ -246,6 +267,7 @@ class Table:
         for named in listed:
             try:
                 image = checked_address(named) if is_address(named) else self._find(named)
+                image = image or address_without_scheme(named)
             except ForbiddenImage as error:
                 row = _warned(row, WarningKind.IMAGE, error.message)
                 continue
@@ -290,24 +312,39 @@ def _warned(row: FeedRow, kind: WarningKind, text: str) -> FeedRow:
     return replace(row, warnings=(*row.warnings, RowWarning(kind, text)))
 
 
-def _by_bare_names(names: Sequence[str], mapping: FeedMapping) -> dict[str, str]:
+def _by_bare_names(
+    names: Sequence[str], mapping: FeedMapping, *, is_any_shops: bool
+) -> dict[str, str]:
     """Find columns whose names have a hint in parentheses, such as `sku (required)`, and images."""
     bare = [re.sub(r"\s*\([^()]*\)", "", name) for name in names]
-    found = {}
+    found: dict[str, str] = {}
     if bare != list(names):
-        with suppress(UnreadableCatalogue):
-            found = {field: names[at] for field, at in match(bare, {}).fields.items()}
-    of_images = [
-        *(name for name, each in zip(names, bare, strict=True) if plain(each) in IMAGES),
-        *(name for name in names if _is_numbered_image(name)),
-    ]
-    images = next(iter(of_images), None)
+        found = {field: names[at] for field, at in _fields(bare, {}, False).items()}
+        if is_any_shops:
+            there = _fields(names, found, True)
+            further = _fields(bare, {}, True).items()
+            found |= {field: names[at] for field, at in further if field not in there}
+    images = next(_columns_of_images(names, bare), None)
     if images and "image_uri" not in found and not mapping.image:
-        with suppress(UnreadableCatalogue):
-            if "image_uri" not in match(names, {"sku": names[0]}).fields:
-                found["image_uri"] = images
+        known = _fields(names, {"sku": names[0]}, is_any_shops and _is_numbered_image(images))
+        if "image_uri" not in known:
+            found["image_uri"] = images
     taken = set(mapping.columns.values())
     return {field: column for field, column in found.items() if column not in taken}
+
+
+def _fields(
+    names: Sequence[str], given: Mapping[str, str], is_any_shops: bool
+) -> Mapping[str, int]:
+    """Return where the columns of our fields are; nothing for a table without a sku."""
+    with suppress(UnreadableCatalogue):
+        return match(names, given, is_any_shops=is_any_shops).fields
+    return {}
+
+
+def _columns_of_images(names: Sequence[str], bare: Sequence[str]) -> Iterator[str]:
+    yield from (name for name, each in zip(names, bare, strict=True) if plain(each) in IMAGES)
+    yield from filter(_is_numbered_image, names)
 
 
 def _is_numbered_image(name: str) -> bool:

@@ -6,7 +6,8 @@ import codecs
 import re
 from typing import Final
 
-from backend.catalogue.sources.encodings import checked_encoding
+from backend.catalogue.sources.encodings import TITLES, checked_encoding, find_format
+from backend.catalogue.sources.legacy_text import legacy_encoding
 from backend.errors import ConfigurationError, UnreadableCatalogue
 
 _DECLARED: Final = re.compile(rb"^\s*<\?xml[^>]*?encoding\s*=\s*[\"']([\w.:-]+)[\"']")
@@ -38,6 +39,9 @@ class XmlText:
     def __init__(self, head: bytes, *, encoding: str | None = None) -> None:
         self.note: str | None = None
         self._encoding = checked_encoding(encoding) if encoding else _find_encoding(head)
+        if not encoding and (legacy := _legacy(head, self._encoding)):
+            self._encoding = legacy
+            self.note = f"the file is not UTF-8; read as {TITLES[legacy]}. --encoding overrides it"
         self._decoder = codecs.getincrementaldecoder(self._encoding)(errors="replace")
         self._is_first, self._is_cdata, self._rest = True, False, ""
 
@@ -79,6 +83,12 @@ def _allowed(reference: re.Match[str]) -> str:
     code = int(number[1:], 16) if number.startswith("x") else int(number)
     is_character = code < 0xD800 or 0xE000 <= code <= 0x10FFFF
     return reference[0] if is_character and code not in _FORBIDDEN else " "
+
+
+def _legacy(head: bytes, declared: str) -> str | None:
+    """Return the encoding of a file that should be UTF-8 and holds none of it."""
+    is_unicode = declared not in ("utf-8", "utf-8-sig") or find_format(head).note is None
+    return None if is_unicode else legacy_encoding(head)
 
 
 def _find_encoding(head: bytes) -> str:

@@ -2,6 +2,7 @@
 
 - `owner`: the lock that makes a process the owner, and the address where it answers
 - `index`: the `VectorIndex` of one generation; `queries`: what it sends to the engine
+- `asked`: the index in a process that asks the owner for each call
 - `store`: the shard that answers, opened by the first call and replaced while in use; `handle`: an
   open shard; `copy`: making two shards equal; `folders`: the files on disk
 - `shard`: opening a shard, and the engine's errors

@@ -25,6 +25,7 @@ from backend.filters.check import check, check_facet
 from backend.vectors import Hit, Point, SearchMode, StoredPoint, Vector, VectorIndex
 from backend.vectors.edge.copy import scroll_claims
 from backend.vectors.edge.cost import check_cost
+from backend.vectors.edge.kept_by_filter import KeptByFilter
 from backend.vectors.edge.queries import EDGE_FILTERS, search_params
 from backend.vectors.edge.shard import ShardOptions, engine_points
 from backend.vectors.edge.store import EdgeStore
@@ -53,6 +54,9 @@ from backend.vectors.translate import (
 REMEMBERED_BYTES: Final = 16 * 2**20
 """Of queries by vectors, about: each takes its vector twice, in float32."""
 
+ESTIMATED_SECONDS: Final = 5.0
+"""How long it is kept how many points pass a filter: it only decides how to search."""
+
 
 class EdgeIndex(VectorIndex):
     """The vectors of one generation in a folder of their own; opened by the first call.
@@ -69,6 +73,8 @@ class EdgeIndex(VectorIndex):
         self._schema = dict(schema)
         self._tokens = self.options.attribute_tokens
         self._filters = replace(EDGE_FILTERS, tokens=self._tokens)
+        self._filters_kept = KeptByFilter[qe.Filter | None](self._schema)
+        self._passing_kept = KeptByFilter[int](self._schema, seconds=ESTIMATED_SECONDS)
         self._remembered = lru_cache(REMEMBERED_BYTES // (8 * size))(self._near_bytes)
         self.store = EdgeStore(path, size=size, schema=self._schema, tokens=self._tokens)
 
@@ -102,6 +108,10 @@ class EdgeIndex(VectorIndex):
     def flush(self) -> None:
         with self.store.using() as shard:
             shard.flush()
+
+    @property
+    def version(self) -> object:
+        return self.store.version
 
     # --- searching ---
 
@@ -147,7 +157,8 @@ class EdgeIndex(VectorIndex):
                     with_payload=False,
                     limit=limit,
                     score_threshold=float32_threshold(min_score),
-                )
+                ),
+                payloads=False,
             )
             for vector, min_score in queries
         ]
@@ -177,7 +188,7 @@ class EdgeIndex(VectorIndex):
             where,
             self._schema,
             has_graph=self.indexed,
-            estimate=lambda: self._estimate(passing),
+            estimate=lambda: self._passing_kept.of(where or {}, lambda _: self._estimate(passing)),
             # With int8 a graph search reads small codes, but a comparison reads whole vectors.
             points=None if self.options.quantization else self._estimate,
         )
@@ -217,16 +228,23 @@ class EdgeIndex(VectorIndex):
             with_payload=payloads,
             **options,
         )
-        return self._query(request)
+        return self._query(request, payloads=payloads)
 
-    def _query(self, request: qe.QueryRequest) -> list[Hit]:
-        return as_hits(self.store.query(request))
+    def _query(self, request: qe.QueryRequest, *, payloads: bool) -> list[Hit]:
+        return as_hits(self.store.query(request), payloads=payloads)
 
     def _filter(
         self, where: Where | None, exclude: Sequence[int] = (), *, first_only: bool = False
     ) -> qe.Filter | None:
         if not (where or exclude or first_only):
             return None
+        if not (exclude or first_only):
+            return self._filters_kept.of(where or {}, self._checked)
+        return self._checked(where, exclude, first_only=first_only)
+
+    def _checked(
+        self, where: Where | None, exclude: Sequence[int] = (), *, first_only: bool = False
+    ) -> qe.Filter | None:
         check(where, self._schema)
         check_cost(where, self._schema, self._estimate_passing, tokens=self._tokens)
         return self._translate(where, exclude, first_only=first_only)

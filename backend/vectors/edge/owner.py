@@ -30,6 +30,7 @@ class Owner:
         self._lock = FileLock(data_dir / "owner.lock", is_singleton=False, thread_local=False)
         self._address = data_dir / "owner.json"
         self._own_token = secrets.token_urlsafe(32)
+        self._answers_for_it = False
 
     def acquire(self, *, url: str | None = None) -> None:
         """Become the owner, and write down the address where this process answers HTTP.
@@ -92,11 +93,16 @@ class Owner:
         token = self._read().get("token")
         return str(token) if token else None
 
+    def answer_for_it(self) -> None:
+        """Accept the owner's token from now on: this process answers at the owner's address."""
+        self._answers_for_it = True
+
     def recognises(self, token: str) -> bool:
-        """Tell whether this process is the owner and the token is its own."""
+        """Tell whether the token is the owner's, and this process is it or answers for it."""
         if len(token) != len(self._own_token):  # of a key; the length is no secret
             return False
-        return self.is_here and hmac.compare_digest(token.encode(), self._own_token.encode())
+        own = self._own_token if self.is_here else self.token if self._answers_for_it else None
+        return own is not None and hmac.compare_digest(token.encode(), own.encode())
 
     def describe(self) -> str:
         """Describe the owner for an error message, as far as it is known."""

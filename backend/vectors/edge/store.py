@@ -62,6 +62,7 @@ class EdgeStore:
         self._file_lock: FileLock | None = None
         self._handle: Handle | None = None
         self._state = StoreState()
+        self._written = 0  # calls that have ended
         self._journal: set[int] | None = None  # ids written since a build began
         self._closed = False
         self._gone = False
@@ -106,7 +107,10 @@ class EdgeStore:
             if self._journal is not None:
                 self._journal.update(ids)
             self._opened().writes.add(ids)
-            yield shard
+            try:
+                yield shard
+            finally:
+                self._written += 1
 
     def check_folder(self) -> None:
         """Raise IndexGone when the folder was removed: the open shard would still answer."""
@@ -118,6 +122,11 @@ class EdgeStore:
     def indexed(self) -> bool:
         """Whether the shard has a graph."""
         return self._opened().indexed
+
+    @property
+    def version(self) -> int:
+        """What has changed after each write: only this process writes the shard."""
+        return self._written
 
     @property
     def dirty(self) -> int:

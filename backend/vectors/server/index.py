@@ -71,6 +71,10 @@ class ServerIndex(VectorIndex):
             collection, size=size, schema=self._schema, nodes=nodes, options=self._options
         )
 
+    @property
+    def version(self) -> object:
+        return None  # other processes write, too
+
     # --- writing ---
 
     def upsert(self, points: Sequence[Point]) -> None:

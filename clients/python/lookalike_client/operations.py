@@ -213,6 +213,10 @@ class Operations(Generic[Sent]):
         """List what is trending."""
         return self._ask("GET", "/v1/trending", query=query)
 
+    def list_user_answers(self, user: str, **query: Any) -> Sent:
+        """Export the lists that were made for a shopper."""
+        return self._ask("GET", "/v1/users/{}/answers", user, query=query)
+
     def list_user_events(self, user: str, **query: Any) -> Sent:
         """Export a shopper's events."""
         return self._ask("GET", "/v1/users/{}/events", user, query=query)

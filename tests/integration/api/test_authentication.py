@@ -62,6 +62,7 @@ OPERATIONS = [
     ("POST", "/v1/admin/purge", ADMIN),
     ("POST", "/v1/events:batch", INGEST),
     ("GET", "/v1/users/<user>/events", ADMIN),
+    ("GET", "/v1/users/<user>/answers", ADMIN),
     ("DELETE", "/v1/users/<user>", ADMIN),
     ("POST", "/v1/recommendations", READ),
     ("GET", "/v1/users/<user>/recommendations", READ),

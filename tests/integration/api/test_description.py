@@ -171,7 +171,7 @@ OPERATIONS = [
     *(f"{method} /v1/admin/feeds/{{name}}" for method in ("GET", "PATCH", "DELETE")),
     *("POST /v1/events:batch", "GET /v1/users/{user}/events", "DELETE /v1/users/{user}"),
     *("POST /v1/recommendations", "GET /v1/users/{user}/recommendations"),
-    "GET /v1/recommendations/{recommendation_id}",
+    *("GET /v1/recommendations/{recommendation_id}", "GET /v1/users/{user}/answers"),
     *("GET /v1/products/{sku}/together", "GET /v1/trending", "GET /v1/new-products"),
 ]
 

@@ -126,6 +126,50 @@ def test_similar_items_are_split_where_a_shopper_is_named(split: Shop, name: str
     assert "experiment" not in other["meta"]  # this experiment splits what names `home`
 
 
+RELATED = {
+    "together": "/v1/products/p-0/together",
+    "complementary": "/v1/products/p-0/together?complementary=true",
+    "new": "/v1/new-products",
+}
+
+
+@pytest.mark.parametrize("path", RELATED.values(), ids=RELATED.keys())
+def test_lists_about_no_shopper_are_split_where_one_is_named(split: Shop, path: str) -> None:
+    for number in range(6):
+        split.put(f"p-{number}", f"#{40 * number:02x}0000", article_type=f"type {number}")
+    split.work()
+    asked = f"{path}{'&' if '?' in path else '?'}placement=home"
+    for arm, limit in ((Arm.CONTROL, 4), (Arm.TREATMENT, 5)):
+        answer = split.client.get(f"{asked}&user={in_arm(arm)}").json
+        assert answer["meta"]["experiment"] == {"name": "more", "arm": arm.value}
+        assert len(answer["items"]) == limit
+        id_ = answer["recommendation_id"]
+        kept = split.client.get(f"/v1/recommendations/{id_}").json
+        assert (kept["user"], kept["experiment"], kept["arm"]) == (in_arm(arm), "more", arm.value)
+    plain = split.client.get(asked).json
+    assert ("experiment" in plain["meta"], len(plain["items"])) == (False, 4)
+    bad = split.client.get(f"{asked}&session={'x' * 129}")
+    assert (bad.status_code, bad.json["errors"][0]["parameter"]) == (422, "session")
+
+
+def test_a_batch_is_split_and_each_of_its_answers_is_kept(split: Shop) -> None:
+    for arm, limit in ((Arm.CONTROL, 4), (Arm.TREATMENT, 5)):
+        body = {"skus": ["p-0", "nobody", "p-1"], "placement": "home", "user": in_arm(arm)}
+        answer = split.client.post("/v1/similar:batch", json=body).json
+        assert answer["meta"]["experiment"] == {"name": "more", "arm": arm.value}
+        one, unknown, other = answer["items"]
+        assert [len(it["items"]) for it in (one, other)] == [limit, limit]
+        assert unknown["status"] == 404
+        for item in (one, other):
+            path = f"/v1/recommendations/{item['recommendation_id']}"
+            kept = split.client.get(path).json
+            assert (kept["list"], kept["arm"], kept["user"]) == ("similar", arm.value, body["user"])
+            assert kept["question"]["body"] == {**body, "skus": [item["sku"]]}
+            assert [it["sku"] for it in kept["items"]] == [it["sku"] for it in item["items"]]
+    body = {"skus": ["p-0"], "placement": "home"}
+    assert "experiment" not in split.client.post("/v1/similar:batch", json=body).json["meta"]
+
+
 def test_a_further_page_of_similar_items_stays_in_its_arm(split: Shop) -> None:
     for arm in Arm:
         path = f"/v1/products/p-0/similar?placement=home&limit=2&user={in_arm(arm)}"
@@ -304,6 +348,20 @@ def test_similar_items_of_a_product_are_those_of_the_generation_that_is_tried(
     assert found["recommendation_id"].startswith(f"similar-{later.id}-")
     assert (ask(plain)["generation"], len(ask(plain)["items"])) == (before.id, 5)
     assert ask(plain)["meta"]["experiment"]["arm"] == "control"
+
+    def batch(**more: Any) -> Any:
+        body = {"skus": ["p-0"], "user": tried, **more}
+        return split.client.post("/v1/similar:batch", json=body).json
+
+    several = batch()
+    assert (several["generation"], several["meta"]["experiment"]["arm"]) == (later.id, "treatment")
+    assert batch(generation=later.id)["meta"]["experiment"]["arm"] == "treatment"
+    named = batch(generation=before.id)  # the client's own choice counts, and is in no arm
+    assert (named["generation"], "experiment" in named["meta"]) == (before.id, False)
+    together = split.client.get(f"/v1/products/p-0/together?user={tried}").json
+    assert (together["generation"], together["items"]) == (later.id, [])
+    newest = split.client.get(f"/v1/new-products?user={tried}").json  # the same in each
+    assert (newest["generation"], "experiment" in newest["meta"]) == (before.id, False)
 
     one = ask(tried, "&image=1")  # by one image: of the active generation, and in no arm
     assert (one["generation"], "experiment" in one["meta"]) == (before.id, False)

@@ -133,13 +133,39 @@ def test_deleting_a_shopper_deletes_their_answers(colours: Shop) -> None:
         colours.client.get("/v1/users/ann/recommendations").json,
         colours.client.post("/v1/recommendations", json={"session": "visit"}).json,
     ]
+    kept = colours.client.get(f"/v1/recommendations/{mine[1]['recommendation_id']}").json
+    assert kept["question"]["body"] == {"session": "visit"}
+    mine.append(colours.client.get("/v1/products/red-1/together?user=ann").json)
     other = colours.client.get("/v1/users/bob/recommendations").json
+    assert exported(colours, "ann") == sorted(it["recommendation_id"] for it in mine)
+    assert exported(colours, "bob") == [other["recommendation_id"]]
     assert colours.client.delete("/v1/users/ann").status_code == 200
     for answer in mine:
         path = f"/v1/recommendations/{answer['recommendation_id']}"
         assert colours.client.get(path).status_code == 404
     path = f"/v1/recommendations/{other['recommendation_id']}"
-    assert colours.client.get(path).status_code == 200
+    shown = colours.client.get(path)
+    assert shown.status_code == 200
+    assert exported(colours, "ann") == []
+    assert colours.client.get("/v1/users/bob/answers").json["items"] == [shown.json]
+
+
+def exported(shop: Shop, user: str) -> list[str]:
+    """Return the ids of all answers that are kept for a shopper, read page by page."""
+    found, path = [], f"/v1/users/{user}/answers?limit=1"
+    page = shop.client.get(path).json
+    while True:
+        found += [it["recommendation_id"] for it in page["items"]]
+        if page["next_cursor"] is None:
+            return found
+        page = shop.client.get(f"{path}&cursor={page['next_cursor']}").json
+
+
+def test_a_cursor_of_another_list_is_refused(colours: Shop) -> None:
+    for cursor in ("ZXZlbnRzOjE", "!"):
+        answer = colours.client.get(f"/v1/users/ann/answers?cursor={cursor}")
+        assert answer.status_code == 422, answer.text
+        assert answer.json["errors"][0]["code"] == "invalid-cursor"
 
 
 def given(number: int) -> GivenAnswer:

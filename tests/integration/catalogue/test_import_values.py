@@ -247,3 +247,35 @@ def test_a_patch_of_the_price_rounds_half_up(any_db: Database) -> None:
     with any_db.read() as session:
         product = products.get(session, "a")
         assert (product.price, product.currency) == (1.01, "EUR")
+
+
+def test_entities_of_html_are_characters_in_fields_of_text(feed: Catalogue) -> None:
+    feed.run("sku,name,brand,color\nA,Men&#39;s T&eacute;e,H&amp;M,Rot &amp; Blau\nB,AT&T R&D,,\n")
+    assert feed.all("display_name", "brand", "base_colour") == {
+        "A": ("Men's Tée", "H&M", "Rot & Blau"),
+        "B": ("AT&T R&D", None, None),
+    }
+
+
+def test_lists_and_objects_give_the_value_that_people_read(feed: Catalogue) -> None:
+    item = {
+        "id": "A",
+        "title": {"en": "Shirt", "de": "Hemd"},
+        "brand": {"name": "Ace"},
+        "color": ["Red", "Blue"],
+        "price": {"gross": 20, "currency": "EUR"},
+    }
+    feed.run(json.dumps(item) + "\n", "feed.jsonl")
+    found = feed.all("display_name", "brand", "base_colour", "price", "currency")
+    assert found == {"A": ("Shirt", "Ace", "Red", 20.0, "EUR")}
+
+
+def test_years_are_found_in_dates_and_seasons_of_two_years(feed: Catalogue) -> None:
+    summary = feed.run("sku,year\nA,2024-03-01\nB,2024/25\nC,2012.0\nD,SS24\n")
+    assert feed.all("year") == {"A": 2024, "B": 2024, "C": 2012, "D": None}
+    assert kinds(summary)["value"] == 1
+
+
+def test_what_cannot_be_seen_around_a_sku_does_not_count(feed: Catalogue) -> None:
+    feed.run("sku,name\n\u200bA1\ufeff,x\u200b\n")
+    assert feed.all("display_name") == {"A1": "x"}

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text, update
+from sqlalchemy.exc import OperationalError
 
 from backend import jobs
 from backend.database.engine import Database
 from backend.database.models import Job, utcnow
-from backend.errors import NoGeneration
+from backend.errors import DatabaseUnavailable, NoGeneration
 from backend.jobs import DONE, FAILED, QUEUED, RUNNING, Interrupted, Report, Waiting, reporting
 
 
@@ -38,6 +39,35 @@ def test_a_job_is_run_with_its_arguments_and_keeps_its_result(any_db: Database) 
     job = read(any_db, job_id)
     assert (job.state, job.result, job.error) == (DONE, {"doubled": 42}, None)
     assert job.created_at <= job.started_at <= job.finished_at
+
+
+def test_a_job_whose_database_was_restarted_is_run_again(pg_db: Database) -> None:
+    """The server ends the connection that the handler uses, as a restart does."""
+    runs = []
+
+    def lose_the_connection_once(_: Mapping[str, Any], report: Report) -> dict[str, Any]:
+        runs.append(1)
+        if len(runs) == 1:
+            with pg_db.read() as session:
+                session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+        return {}
+
+    job_id = jobs.write(pg_db, "verb", {})
+    with pytest.raises(OperationalError):
+        jobs.run_next(pg_db, {"verb": lose_the_connection_once})
+    assert (read(pg_db, job_id).state, read(pg_db, job_id).error) == (QUEUED, None)
+    assert jobs.run_next(pg_db, {"verb": lose_the_connection_once})
+    assert read(pg_db, job_id).state == DONE
+
+
+def test_a_job_that_is_refused_while_its_database_is_away_is_run_again(db: Database) -> None:
+    def refuse(_: Mapping[str, Any], report: Report) -> dict[str, Any]:
+        raise DatabaseUnavailable
+
+    job_id = jobs.write(db, "verb", {})
+    with pytest.raises(DatabaseUnavailable):
+        jobs.run_next(db, {"verb": refuse})
+    assert read(db, job_id).state == QUEUED
 
 
 def test_without_a_job_there_is_nothing_to_run(any_db: Database) -> None:

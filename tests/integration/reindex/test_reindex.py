@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -30,8 +32,9 @@ from backend.database.models import (
 )
 from backend.embedders import Compute
 from backend.embedders.mean_colour import MeanColour
-from backend.errors import ModelMismatch, ReindexRunning, WrongState
-from backend.reindex import ReindexPlan, calibration
+from backend.errors import EmbedderBusy, ModelMismatch, ReindexRunning, WrongState
+from backend.generations import EmbedderIdentity
+from backend.reindex import ReindexPlan, calibration, patience
 from backend.search.query import Answer, Query
 from backend.search.query_text import TextEncoder
 from backend.search.similar import SimilarProducts
@@ -406,6 +409,83 @@ def test_an_encoder_that_does_not_answer_is_not_promoted(
     monkeypatch.setattr(shop.services.query_encoder, "check", mute)
     error = str(shop.reindex(embedder=BETTER).error)
     assert "the query encoder does not answer: the interactive worker has another one" in error
+
+
+def stand_beside_workers(shop: ReindexedShop, **changes: Any) -> None:
+    """Run the jobs as a process does whose shoppers' images are embedded by others."""
+    jobs_of = shop.services.reindex_jobs
+    shop.services.reindex_jobs = replace(jobs_of, has_workers=True, **changes)
+    shop.worker = Worker(shop.services)
+
+
+def test_work_goes_on_while_a_promotion_waits_for_an_interactive_worker(
+    shop: ReindexedShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that loads another network answers late, or there is none: nobody can tell."""
+    monkeypatch.setattr(patience, "ASK_SECONDS", 0)
+    shop.fill(12)
+    asked, found = [], []
+
+    def answer_late(_: Generation) -> None:
+        asked.append(1)
+        if len(asked) == 1:
+            shop.add("meanwhile", "Red", 70)
+        found.append("meanwhile" in shop.skus_in(shop.generation_in(ACTIVE)))
+        if not found[-1]:
+            raise EmbedderBusy("no worker embedded the image within 2 seconds")
+
+    stand_beside_workers(shop)
+    monkeypatch.setattr(shop.services.query_encoder, "check", answer_late)
+    job = shop.reindex(embedder=BETTER)
+    assert job.error is None
+    assert found[0] is False
+    assert found[-1] is True
+    assert shop.generation_in(ACTIVE).id == 2
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        EmbedderBusy("no worker has answered lately"),
+        EmbedderBusy("a worker cannot embed the image", cause="weights-unavailable"),
+    ],
+)
+def test_a_promotion_is_refused_when_no_worker_answers_in_time_or_one_says_that_it_cannot(
+    shop: ReindexedShop, monkeypatch: pytest.MonkeyPatch, refusal: EmbedderBusy
+) -> None:
+    if "cause" not in refusal.context:
+        monkeypatch.setattr(patience, "WORKER_LOADS", timedelta(seconds=0.2))
+        monkeypatch.setattr(patience, "ASK_SECONDS", 0.05)
+    shop.fill(12)
+
+    def refuse(_: Generation) -> None:
+        raise refusal
+
+    stand_beside_workers(shop)
+    monkeypatch.setattr(shop.services.query_encoder, "check", refuse)
+    error = str(shop.reindex(embedder=BETTER).error)
+    assert f"the query encoder does not answer: {refusal.message}" in error
+
+
+def test_a_reindex_waits_for_the_worker_that_names_the_network(
+    shop: ReindexedShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "ASK_SECONDS", 0)
+    shop.fill(12)
+    identify, asked = shop.services.reindex_jobs.identify, []
+
+    def answer_late(spec: str) -> EmbedderIdentity:
+        asked.append(spec)
+        if asked.count(spec) == 1:
+            raise EmbedderBusy("no worker embedded the image within 2 seconds")
+        return identify(spec)
+
+    stand_beside_workers(shop, identify=answer_late)
+    job = shop.reindex(embedder=BETTER)
+    assert job.error is None
+    assert asked == ["mean-colour?grid=1"] * 2 + [BETTER] * 2
+    assert patience.SINCE not in job.arguments
+    assert shop.generation_in(ACTIVE).id == 2
 
 
 def test_products_that_wait_keep_a_generation_from_being_promoted(

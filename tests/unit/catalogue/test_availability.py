@@ -17,6 +17,8 @@ from backend.catalogue.sources.availability import COUNTED, NOT_IN_STOCK, read_a
         *("> 10", "10+", "10 Stück", "5 pcs.", "in stock (5)", "only 3 left", "٣"),
         *("lieferbar in 2-3 Tagen", "ships within 24 hours"),
         *(">0", "> 10", "unlimited", "∞", "Stock: 5", "qty 3"),
+        *("In stock - 5 left", "Sofort lieferbar, Lieferzeit 1-3 Tage", "Skladem > 5 ks"),
+        *("1-2 Werktage", "24h", "limited stock", "Pronta consegna", "còn hàng", "✓", "○", "有"),
     ],
 )
 def test_these_are_in_stock(text: str) -> None:
@@ -33,6 +35,7 @@ def test_these_are_in_stock(text: str) -> None:
         *("0 pcs", "in stock (0)", "0 left", "\N{MINUS SIGN}3", "'-3", "ikke på lager"),
         *("temporarily sold out", "nicht mehr lieferbar", "bientôt disponible", "stock: 0"),
         *("available from 2031-05-01", "preorder (12.03.)"),
+        *("Sold out - on order", "нет на складе", "hết hàng", "✗", "×", "无"),  # noqa: RUF001
     ],
 )
 def test_these_are_not_in_stock(text: str) -> None:
@@ -48,6 +51,7 @@ def test_these_are_not_in_stock(text: str) -> None:
         "nan",
         "inf",
         "ask us",
+        "in stock - ask us",
         "?",
         "https://x.example/InStock",
     ],

@@ -49,6 +49,17 @@ from backend.catalogue.sources.money import PriceColumn, is_ambiguous, read_pric
         ("kr 1.299,-", "1299", None),
         ("1,299.- CHF", "1299", "CHF"),
         ("12.50,-", "12.50", None),
+        ("29,99 € inkl. 19 % MwSt.", "29.99", "EUR"),
+        ("29.99 TTC", "29.99", None),
+        ("UVP: 29,99", "29.99", None),
+        ("19.99 €/Stück", "19.99", "EUR"),
+        ("$29.99 each", "29.99", "USD"),
+        ("29.99 (EUR)", "29.99", "EUR"),
+        ("CAD$29.99", "29.99", "CAD"),
+        ("29.99 $CAD", "29.99", "CAD"),
+        ("Rs. 1,299/-", "1299", "INR"),
+        ("99 :-", "99", None),
+        ("5.000.000 đ", "5000000", "VND"),
     ],
 )
 def test_a_price_is_read_with_its_currency(text: str, amount: str, currency: str | None) -> None:

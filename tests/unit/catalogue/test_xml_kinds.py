@@ -44,7 +44,7 @@ def test_blank_lines_may_stand_above_the_declaration(tmp_path: Path, above: str)
     [
         ("<title>Cap & hat</title>", "Cap & hat"),
         ("<title>a&b;c &amp; d</title>", "a&b;c & d"),
-        ("<title><![CDATA[Cap & hat &amp; x]]></title>", "Cap & hat &amp; x"),
+        ("<title><![CDATA[Cap & hat &amp; x]]></title>", "Cap & hat & x"),
         ("<title>Cap\x0bhat</title>", "Cap hat"),
         ("<title>Cap&#11;hat</title>", "Cap hat"),
         ("<title>Cap&#xe9;</title>", "Capé"),
@@ -90,11 +90,40 @@ def test_an_unknown_encoding_is_named(tmp_path: Path) -> None:
 
 
 def test_bytes_in_another_encoding_cost_themselves_and_are_said(tmp_path: Path) -> None:
-    text = rss(item("A", "<title>Gr\xfcn</title>") + item("B"))
-    first, second = read(tmp_path, text.encode("latin-1"))
+    both = item("A", "<title>Gr\xfcn</title>") + "\n" + item("B", "<title>BLAU</title>")
+    text = rss(both).encode("latin-1").replace(b"BLAU", "Bläu".encode())
+    first, second = read(tmp_path, text)
     assert first.fields["display_name"] == "Gr\N{REPLACEMENT CHARACTER}n"
     assert second.sku == "B"
     assert any("some characters are not in utf-8" in text for text in first.warnings)
+
+
+@pytest.mark.parametrize(
+    ("title", "encoding"),
+    [("Größe", "cp1252"), ("Dámské tričko, žluté", "cp1250"), ("メンズ シャツ", "cp932")],
+)
+def test_a_file_without_any_utf_8_is_read_by_its_words(
+    tmp_path: Path, title: str, encoding: str
+) -> None:
+    text = rss(item("A", f"<title>{title}</title>") + item("B"))
+    first, _ = read(tmp_path, text.encode(encoding))
+    assert first.fields["display_name"] == title
+    assert any("the file is not UTF-8" in text for text in first.warnings)
+
+
+def test_of_an_element_that_comes_again_the_deepest_path_or_the_first_counts(
+    tmp_path: Path,
+) -> None:
+    types = ("Sale", "Home &gt; Women &gt; Tops")
+    inside = "<title>T</title>" + "".join(
+        f"<g:product_type>{each}</g:product_type><g:color>{colour}</g:color>"
+        for each, colour in zip(types, ("Red", "Blue"), strict=True)
+    )
+    (row,) = read(
+        tmp_path, rss(item("A", f"{inside}<g:price>9 EUR</g:price><g:image_link>x</g:image_link>"))
+    )
+    expected = {"master_category": "Home", "sub_category": "Women", "article_type": "Tops"}
+    assert row.fields | expected | {"base_colour": "Red"} == row.fields
 
 
 def test_only_googles_names_count_more_than_plain_ones(tmp_path: Path) -> None:

@@ -23,6 +23,11 @@ class Counting(ExactIndex):
     def __init__(self) -> None:
         super().__init__(size=2, schema={"brand": "keyword"})
         self.asked: list[Sequence[Any]] = []
+        self.now: object = None
+
+    @property
+    def version(self) -> object:
+        return self.now
 
     def vectors(self, ids: Sequence[int]) -> dict[int, Vector]:
         self.asked.append(list(ids))
@@ -74,3 +79,17 @@ def test_large_groups_are_counted_once_in_a_while(
     assert sizes() == [4, 1], "a large group may be old, a small one is counted anew"
     now[0] += grouping.SECONDS
     assert sizes() == [3, 1]
+
+
+def test_what_is_counted_is_kept_until_the_next_write_where_that_is_told(index: Counting) -> None:
+    def sizes() -> list[int | None]:
+        found = with_sizes(index, items("A", "B"), "brand", {}, several=False)
+        return [it.group_size for it in found]
+
+    index.now = 1
+    assert sizes() == sizes() == [4, 1]
+    assert index.asked == [["A", "B"]]
+    index.delete({0: 1})
+    index.now = 2
+    assert sizes() == sizes() == [3, 1]
+    assert index.asked == [["A", "B"], ["A", "B"]]

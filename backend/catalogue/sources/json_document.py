@@ -1,0 +1,157 @@
+"""One JSON document with all products: a list of objects, or an object that holds the list.
+
+It is decoded one object at a time, so the size of the file does not matter.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Iterator
+from json.decoder import JSONDecodeError
+from typing import Any, BinaryIO, Final
+
+from backend.catalogue.sources.csv_records import text_warnings
+from backend.catalogue.sources.encodings import CHUNK, Packing, TextFormat, open_lines
+from backend.catalogue.sources.feed import CutOff, Reject
+from backend.catalogue.sources.files import DAMAGED
+from backend.catalogue.sources.named_records import NamedRecord, NamedRecords
+from backend.errors import UnreadableCatalogue
+
+LARGEST_ITEM: Final = 1_000_000  # characters
+_LISTS: Final = (
+    "products|items|data|results|rows|records|entries|offers|articles|product|catalog|catalogue|"
+    "feed|value|hits|nodes|produkte|artikel|productos|produits"
+)
+_SCALAR: Final = r'(?:"[^"]*"|[-0-9.eE+]+|true|false|null|\{[^{}]*\})'
+_BEFORE: Final = re.compile(
+    rf'\s*\{{(?:\s*"(?!(?:sku|id)")[^"]*"\s*:\s*{_SCALAR}\s*,)*\s*"(?:{_LISTS})"\s*:\s*'
+    rf'(?:\{{\s*"(?:{_LISTS})"\s*:\s*)?\[(?=\s*(?:\{{|$))',
+    re.IGNORECASE,
+)
+"""What stands above the first item where an object holds the list."""
+_BETWEEN: Final = re.compile(r"[\s,]*")
+
+
+def is_document(head: str) -> bool:
+    """Tell a document from JSON Lines: a list, an object around a list, an object of many lines."""
+    text = head.lstrip()
+    first_line = text.partition("\n")[0].strip()
+    return text.startswith("[") or first_line == "{" or _BEFORE.match(text) is not None
+
+
+class JsonDocument(NamedRecords):
+    """A JSON document and the images that its items name. Items are numbered from 1."""
+
+    form = "JSON"
+    _nothing = "there is no JSON object in it"
+
+    def _parse(self, stream: BinaryIO) -> Iterator[NamedRecord | Reject]:
+        packing = Packing()
+        try:
+            lines, found = open_lines(stream, packing, encoding=self._mapping.encoding)
+            items = _Items(_Text(lines, found))
+            yield from _noted(iter(items), found.note)
+        except DAMAGED as error:
+            raise UnreadableCatalogue(f"{self._name}: the file is damaged: {error}") from None
+        reason = packing.ended_early or items.broken
+        self._cut_off = CutOff(reason, is_certain=True) if reason else None
+
+
+def _noted(
+    items: Iterator[NamedRecord | Reject], note: str | None
+) -> Iterator[NamedRecord | Reject]:
+    """Yield items; what is said of the whole file is a warning of the first of them."""
+    for item in items:
+        if note and isinstance(item, NamedRecord):
+            yield item._replace(warnings=text_warnings([note]))
+            note = None
+        else:
+            yield item
+
+
+class _Text:
+    """The text of a file, read in chunks."""
+
+    def __init__(self, stream: BinaryIO, form: TextFormat) -> None:
+        encoding = form.fallback if form.fallback and form.note else "utf-8"
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
+        self.text = ""
+        self.is_at_end = False
+
+    def more(self) -> None:
+        chunk = self._stream.read(CHUNK)
+        self.is_at_end = not chunk
+        self.text += self._decoder.decode(chunk, not chunk)
+
+    def skip(self, count: int) -> None:
+        self.text = self.text[count:]
+
+
+class _Items:
+    """The items of a document; `broken` says why what follows them could not be read."""
+
+    def __init__(self, source: _Text) -> None:
+        self._source = source
+        self._decoder = json.JSONDecoder()
+        self._number = 0
+        self.broken: str | None = None
+
+    def __iter__(self) -> Iterator[NamedRecord | Reject]:
+        is_list = self._open()
+        while (item := self._next(is_list)) is not None:
+            self._number += 1
+            yield item
+            if isinstance(item, Reject) and self.broken:
+                return
+
+    def _open(self) -> bool:
+        """Skip what stands above the first item; tell whether the items are those of a list."""
+        source = self._source
+        while not source.is_at_end and len(source.text) < CHUNK:
+            source.more()
+        before = _BEFORE.match(source.text) or re.match(r"\s*\[", source.text)
+        source.skip(before.end() if before else 0)
+        return before is not None
+
+    def _next(self, is_list: bool) -> NamedRecord | Reject | None:
+        source = self._source
+        while True:
+            between = _BETWEEN.match(source.text)
+            source.skip(between.end() if between else 0)
+            if source.text.startswith("]") and is_list:
+                return None
+            if source.text or source.is_at_end:
+                break
+            source.more()
+        if not source.text:
+            self.broken = "the JSON ends before its list is closed" if is_list else None
+            return None
+        return self._decoded()
+
+    def _decoded(self) -> NamedRecord | Reject:
+        source = self._source
+        while True:
+            wrong = "its end is missing"
+            try:
+                value, end = self._decoder.raw_decode(source.text)
+                if end < len(source.text) or source.is_at_end:
+                    source.skip(end)
+                    return self._record(value)
+            except JSONDecodeError as error:
+                wrong = error.msg
+            except RecursionError:
+                wrong = "it is nested too deeply"
+            if source.is_at_end or len(source.text) > LARGEST_ITEM:
+                self.broken = f"the JSON is broken in item {self._number + 1}: {wrong}"
+                return Reject(self._number + 1, None, f"{self.broken}; what follows was not read")
+            source.more()
+
+    def _record(self, value: Any) -> NamedRecord | Reject:
+        number = self._number + 1
+        if not isinstance(value, dict):
+            return Reject(number, None, "not a JSON object")
+        named = {name.strip(): it for name, it in value.items() if name.strip()}
+        return NamedRecord(number, named)

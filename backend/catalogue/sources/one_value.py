@@ -1,0 +1,37 @@
+"""Cells that hold several values or an object, where a field holds one text.
+
+XML feeds repeat an element (`g:product_type`), and JSON has lists and objects: `{"name": "Ace"}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+_NAMED: Final = ("value", "name", "title", "label", "displayName", "text", "$t", "#text")
+"""Members of an object that hold what people read; the first that is there counts."""
+_PATH: Final = ">"
+
+
+def one_value(field: str, cell: Any) -> Any:
+    """Return the value that counts: the deepest path for a category, else the first.
+
+    Of an object it is the member that names it, or the first of its texts if all are texts, as in
+    translations. Any other cell is returned as it is.
+    """
+    if isinstance(cell, Mapping):
+        return _of_object(field, cell)
+    if not isinstance(cell, list):
+        return cell
+    values = [it for it in (one_value(field, each) for each in cell) if it not in (None, "")]
+    if field == "article_type":
+        return max(values, key=lambda it: str(it).count(_PATH), default=None)
+    return next(iter(values), None)
+
+
+def _of_object(field: str, cell: Mapping[str, Any]) -> Any:
+    named = next((cell[key] for key in _NAMED if cell.get(key)), None)
+    if named is not None:
+        return one_value(field, named)
+    are_texts = bool(cell) and all(isinstance(value, str) for value in cell.values())
+    return next(filter(None, cell.values()), None) if are_texts else cell
