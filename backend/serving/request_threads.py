@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
@@ -43,8 +44,9 @@ class _Job(Generic[Answer]):
 class RequestThreads(Generic[Answer]):
     """A fixed number of threads that call `run` for each request; started when needed.
 
-    At most `waiting` requests wait for a thread. `start` is called in the event loop; what it
-    decides, and what threads take next, happens under a lock that nobody holds for long.
+    At most `waiting` requests wait for a thread. Of threads without work, the last to end is the
+    first to go on: what it needs is in its processor's cache. `run` is called in the event loop;
+    what it decides, and what threads take next, happens under a lock that nobody holds for long.
     """
 
     def __init__(
@@ -57,8 +59,7 @@ class RequestThreads(Generic[Answer]):
         self.begun = 0  # requests that run or wait; changed in the event loop alone
         self._lock = threading.Lock()
         self._started = 0  # threads
-        self._idle = 0  # threads that wait in `_handed`
-        self._handed: SimpleQueue[_Job[Answer]] = SimpleQueue()
+        self._idle: list[SimpleQueue[_Job[Answer]]] = []  # of threads that wait, the latest last
         self._free: deque[_Job[Answer]] = deque()  # may run beside all others
         self._in_turn: deque[_Job[Answer]] = deque()
         self._turn: _Job[Answer] | None = None  # the one whose turn it is
@@ -113,12 +114,11 @@ class RequestThreads(Generic[Answer]):
             if job is None:
                 return
             if self._idle:
-                self._idle -= 1
+                self._idle.pop().put(job)
             else:
                 self._started += 1
                 name = f"{self._name}_{self._started}"
-                threading.Thread(target=self._work, name=name, daemon=True).start()
-            self._handed.put(job)
+                threading.Thread(target=self._work, args=(job,), name=name, daemon=True).start()
 
     def _take(self) -> _Job[Answer] | None:
         """Take the oldest request that may run, None without one; the lock is held."""
@@ -129,29 +129,32 @@ class RequestThreads(Generic[Answer]):
             return job
         return free.popleft() if free else None
 
-    def _work(self) -> None:
+    def _work(self, first: _Job[Answer]) -> None:
         """Answer requests until the process ends."""
+        handed: SimpleQueue[_Job[Answer]] = SimpleQueue()
+        handed.put(first)
         while True:
-            job: _Job[Answer] | None = self._handed.get()
+            job: _Job[Answer] | None = handed.get()
             while job is not None:
-                self._answer(job)
+                done, tell = job, self._answer(job)
                 with self._lock:
-                    if self._turn is job:
+                    if self._turn is done:
                         self._turn = None
                     job = self._take()
-                    self._idle += job is None
+                    if job is None:
+                        self._idle.append(handed)
+                with suppress(RuntimeError):  # the loop is closed: nobody waits
+                    done.loop.call_soon_threadsafe(tell)
 
-    def _answer(self, job: _Job[Answer]) -> None:
+    def _answer(self, job: _Job[Answer]) -> Callable[[], None]:
+        """Answer a request; return what tells it to the event loop.
+
+        The loop is told when this thread is idle again: the client may ask again at once.
+        """
         try:
-            answer = self._run(job.environ)
+            return partial(self._succeed, job, self._run(job.environ))
         except BaseException as error:  # noqa: BLE001  # the event loop raises it
-            self._tell(job, self._fail, error)
-        else:
-            self._tell(job, self._succeed, answer)
-
-    def _tell(self, job: _Job[Answer], how: Callable[..., None], what: object) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody waits
-            job.loop.call_soon_threadsafe(how, job, what)
+            return partial(self._fail, job, error)
 
     def _succeed(self, job: _Job[Answer], answer: Answer) -> None:
         self.begun -= 1

@@ -39,6 +39,11 @@ _MEANINGS: Final[tuple[tuple[str, type[LookalikeError], str], ...]] = (
 """Part of the engine's message -> the error that it means. Every other is IndexUnavailable."""
 
 
+SEARCH_THREADS: Final = 1
+"""So many threads search a shard. With one, the engine searches in the thread that asks. It starts
+eight by default, one for each segment that a search may read. A shard has one large segment: the
+other threads only look for work, which gives the processor away a hundred times a search."""
+
 RESERVE: Final = 128 * 2**20
 """Bytes of disk that stay free. The engine writes through memory maps: on a full disk the kernel
 kills the whole process (SIGBUS)."""
@@ -111,6 +116,7 @@ def check_space(folder: Path) -> None:
 def _config(size: int) -> qe.EdgeConfig:
     return qe.EdgeConfig(
         vectors=qe.EdgeVectorParams(size=size, distance=qe.Distance.Cosine),
+        max_search_threads=SEARCH_THREADS,
         wal_enabled=True,  # without it there is no lock, and a killed process loses everything
     )
 

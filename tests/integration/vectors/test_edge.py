@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import resource
 import shutil
 import signal
 import subprocess
@@ -66,6 +67,18 @@ def test_a_vector_that_was_asked_by_and_then_changed_is_another_query(index: Edg
     assert index.nearest(axes[3].astype(np.float64), limit=1)[0].id == 3
     first, second = index.nearest_each([(axes[0], None), (axes[1], None)], limit=1)
     assert [first[0].id, second[0].id] == [0, 1]
+
+
+def test_a_search_runs_in_the_thread_that_asks(index: EdgeIndex) -> None:
+    """The engine's own threads would have to be woken, and the asking one again, by each search."""
+    axes = np.eye(4, dtype=np.float32)
+    index.upsert([Point(id=n, vector=axes[n], payload={}, claim=1) for n in range(4)])
+    searches = 200
+    before = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+    for number in range(searches):
+        assert len(index.nearest(axes[number % 4], limit=2)) == 2
+    waited = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - before
+    assert waited < searches / 2
 
 
 def a_point(id: int, *, claim: int = 1, **payload: object) -> Point:

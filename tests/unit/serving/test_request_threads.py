@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +22,7 @@ class Work:
     def __init__(self) -> None:
         self.order: list[str] = []
         self.side_by_side = 0
-        self.threads: set[str] = set()
+        self.ran_in: dict[str, str] = {}  # the thread of each
         self.gates: dict[str, threading.Event] = {}
         self.begun: dict[str, threading.Event] = {}
         self._running = 0
@@ -35,7 +36,7 @@ class Work:
         name: str = environ["name"]
         with self._lock:
             self.order.append(name)
-            self.threads.add(threading.current_thread().name)
+            self.ran_in[name] = threading.current_thread().name
             self._running += 1
             self.side_by_side = max(self.side_by_side, self._running)
         if name in self.gates:
@@ -72,7 +73,46 @@ def test_those_that_take_turns_run_one_after_the_other_in_one_thread(work: Work)
     found = asyncio.run(ask())
     assert found == work.order == [str(number) for number in range(50)]
     assert work.side_by_side == 1
-    assert len(work.threads) == 1
+    assert len(set(work.ran_in.values())) == 1
+
+
+class QuickLoop(asyncio.SelectorEventLoop):
+    """An event loop that has heard of an answer long before the thread goes on."""
+
+    def call_soon_threadsafe(self, *arguments: Any, **options: Any) -> asyncio.Handle:
+        handle = super().call_soon_threadsafe(*arguments, **options)
+        time.sleep(0.01)
+        return handle
+
+
+def test_one_who_asks_again_at_once_has_the_same_thread(work: Work) -> None:
+    async def ask() -> None:
+        threads = threads_of(work)
+        for number in range(20):
+            await threads.run({"name": str(number)})
+
+    with asyncio.Runner(loop_factory=QuickLoop) as runner:
+        runner.run(ask())
+    assert len(set(work.ran_in.values())) == 1
+
+
+def test_the_thread_that_ended_last_goes_on(work: Work) -> None:
+    work.block("one", "two")
+
+    async def ask() -> None:
+        threads = threads_of(work)
+        asked = {it: asyncio.ensure_future(threads.run({"name": it})) for it in ("one", "two")}
+        for name in asked:
+            await until(work.begun[name])
+        for name in ("two", "one"):
+            work.gates[name].set()
+            await asked[name]
+        for number in range(10):
+            await threads.run({"name": str(number)})
+
+    asyncio.run(ask())
+    assert len(set(work.ran_in.values())) == 2
+    assert {work.ran_in[str(number)] for number in range(10)} == {work.ran_in["one"]}
 
 
 def test_others_run_beside_them(work: Work) -> None:
@@ -192,4 +232,4 @@ def test_a_thread_whose_event_loop_is_gone_lives_on(work: Work) -> None:
     asyncio.run(leave())
     work.gates["long"].set()
     assert asyncio.run(threads.run({"name": "next"})) == "NEXT"
-    assert len(work.threads) == 1
+    assert len(set(work.ran_in.values())) == 1
