@@ -31,7 +31,7 @@ _WORDS_IN: Final = """
 """  # noqa: RUF001 - letters of other scripts
 _WORDS_OUT: Final = """
     out of stock online, on order, restock, restocking, more on the way, expected, erwartet,
-    awaiting stock, verkauft, vendu, vendido, venduto, verkocht, nicht auf lager,
+    awaiting stock, not stocked, verkauft, vendu, vendido, venduto, verkocht, nicht auf lager,
     disponible bajo pedido, bajo pedido, su ordinazione, na objednávku, rendelhető,
     нет на складе, на заказ, ожидается, hết hàng, habis, stok habis, kosong, สินค้าหมด, 在庫切れ,
     入荷待ち, 予約, 无, 無, 无货, 無貨, 판매중지, 입고예정,

@@ -23,6 +23,9 @@ from backend.errors import UnreadableCatalogue
 
 LONGEST_LINE: Final = 1_000_000  # bytes; the rest is dropped, so the record does not fit the header
 _MARK: Final = "\ufeff".encode()
+_END_OF_DOS: Final = b"\x1a"  # ends the text files of some old programs
+_TWICE: Final = (b"\xc3\x82", b"\xc3\x83", b"\xc3\x90", b"\xc3\x91", b"\xc3\xa2\xe2\x82\xac")
+"""What UTF-8 becomes that was taken for Windows-1252 and encoded once more: `GrÃ¶ÃŸe`."""
 _LONE_RETURN: Final = re.compile(rb"\r(?!\n)")
 
 
@@ -118,7 +121,7 @@ class Lines:
 
     def _read(self) -> Line | None:
         raw = rest = _read_line(self.stream)
-        if not raw:
+        if not raw or (_END_OF_DOS in raw and not raw.strip(b"\x1a\r\n")):
             return None
         while len(rest) == LONGEST_LINE and not rest.endswith(b"\n"):
             rest = _read_line(self.stream)
@@ -139,11 +142,27 @@ class Lines:
             text = raw.decode(fallback, errors="replace")
             if not self.format.note:
                 warnings = (f"not UTF-8; read as {TITLES[fallback]}",)
+        else:
+            if any(mark in raw for mark in _TWICE) and (once := decoded_again(text)) is not None:
+                text, warnings = once, ("UTF-8 that was encoded twice; decoded once more",)
         if text.startswith("\ufeff"):  # where files were joined
             text = text.lstrip("\ufeff")
         if "\0" in text:
             return text.replace("\0", ""), (*warnings, "NUL characters were left out")
         return text, warnings
+
+
+def decoded_again(text: str) -> str | None:
+    """Return a text that was encoded twice, decoded once more; None if it was not."""
+    try:
+        return b"".join(_byte_of(letter) for letter in text).decode()
+    except ValueError:
+        return None
+
+
+def _byte_of(letter: str) -> bytes:
+    """Return the byte of Windows-1252; of those that it leaves out, the byte of the same number."""
+    return letter.encode("latin-1" if "\x80" <= letter <= "\x9f" else "cp1252")
 
 
 def unwrapped(text: str) -> str:
@@ -166,7 +185,7 @@ def _damaged(error: BaseException) -> UnreadableCatalogue:
 
 def _plain_text(lines: bytes) -> bytes:
     """Return the lines before the first one that is not plain."""
-    ends = [end for odd in (b"\0", _MARK) if (end := lines.find(odd)) >= 0]
+    ends = [end for odd in (b"\0", _MARK, *_TWICE) if (end := lines.find(odd)) >= 0]
     if lines.count(b"\r") != lines.count(b"\r\n") and (lone := _LONE_RETURN.search(lines)):
         ends.append(lone.start())
     try:

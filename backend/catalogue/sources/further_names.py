@@ -21,7 +21,8 @@ _NAMES: Final = {
     "název, názov, név, navn, namn, название, наименование, назва, 商品名, 品名, 商品名称, 상품명",
     "price": "standard_price, regular_price, selling_price, sales_price, retail_price, "
     "list_price, unit_price, start_price, price_vat, price_gross, gross_price, "
-    "price_tax_included, price_tax_excluded, preis, verkaufspreis, vk_preis, bruttopreis, vk, "
+    "price_tax_included, price_tax_excluded, preis, verkaufspreis, vk_preis, "
+    "vk_brutto, preis_brutto, bruttopreis, endpreis, ladenpreis, vk, "
     "prix, prix_ttc, prix_de_vente, precio, pvp, precio_venta, prezzo, prezzo_vendita, preço, "
     "prijs, verkoopprijs, cena, cena_brutto, ár, pris, hinta, fiyat, цена, ціна, 価格, 販売価格, "
     "定価, 价格, 售价, 가격, 판매가",

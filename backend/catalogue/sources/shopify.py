@@ -20,6 +20,9 @@ MOST_HELD: Final = 5_000
 """Rows in memory that wait for other rows of their Handle."""
 LAST: Final = 1_000_000  # the place of an image whose row names none
 
+_QUOTED_NUMBER: Final = re.compile(r"^'(?=[0-9])")
+"""The quote that the export puts before a sku of digits, so that spreadsheets keep its zeros."""
+
 GROUP: Final = "variant_group"
 ADDED: Final = ("additional_images", GROUP, *named_options.ADDED)
 _OWN: Final = re.compile(  # columns of one variant or one image, which no other row inherits
@@ -137,6 +140,7 @@ class _Places:
             values = [*row.values, None, group]
             for at, value in zip(self.inherited, shared, strict=True):
                 values[at] = values[at] if as_text(values[at]) else value
+            values[self.sku] = _QUOTED_NUMBER.sub("", as_text(values[self.sku]))
             if not as_text(values[self.sku]):
                 values[self.sku] = self.handle_of(row) + (f":{unnamed + 1}" if unnamed else "")
                 unnamed += 1

@@ -16,11 +16,11 @@ from sqlalchemy import make_url
 from structlog.testing import capture_logs
 from support.servers import wait_for
 
+from backend.api_process import ServingProcess
 from backend.database import arrival, migrate
 from backend.database.arrival import Arrival
 from backend.database.engine import Database
 from backend.settings import Settings
-from backend.wsgi import ServingProcess
 
 PATIENCE_SECONDS = 60
 

@@ -245,3 +245,10 @@ def test_a_sku_that_a_spreadsheet_was_kept_from_changing_is_read_bare(tmp_path: 
 def test_a_number_that_a_spreadsheet_shortened_is_said(tmp_path: Path, sku: str) -> None:
     warnings = [text for _, text in read(tmp_path, f"sku;name\n{sku};A\n")[sku].warnings]
     assert any("probably a number that a spreadsheet has shortened" in text for text in warnings)
+
+
+def test_the_quote_before_a_sku_of_shopify_is_no_part_of_it(tmp_path: Path) -> None:
+    rows = read(
+        tmp_path, "Handle,Title,Variant SKU,Variant Price\ncap,Cap,'00123,5\nhat,Hat,'A,5\n"
+    )
+    assert sorted(rows) == ["'A", "00123"]

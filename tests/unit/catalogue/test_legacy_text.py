@@ -72,3 +72,29 @@ def test_a_file_is_read_in_the_encoding_it_was_written_in(
 )
 def test_a_text_with_hardly_a_letter_is_western(text: bytes) -> None:
     assert legacy_encoding(text) == "cp1252"
+
+
+def test_utf_8_that_was_encoded_twice_is_decoded_once_more(tmp_path: Path) -> None:
+    twice = "Größe für Süße – À la carte".encode().decode("cp1252")  # noqa: RUF001
+    russian = "Платье".encode().decode("latin-1")
+    names = [twice, "SÃO PAULO", "Niño", russian, "plain"]
+    rows = "".join(f"A{at},{name}\n" for at, name in enumerate(names))
+    (tmp_path / "feed.csv").write_text(f"sku,name\n{rows}", encoding="utf-8")
+
+    with closing(open_source(tmp_path / "feed.csv")) as source:
+        found = list(read_rows(source, LastLines(source.skus())))
+
+    read = [row for row in found if isinstance(row, CheckedRow)]
+    assert [row.draft.values["display_name"] for row in read] == [
+        "Größe für Süße – À la carte",  # noqa: RUF001
+        *("SÃO PAULO", "Niño", "Платье", "plain"),
+    ]
+    warned = [any("encoded twice" in text for _, text in row.warnings) for row in read]
+    assert warned == [True, False, False, True, False]
+
+
+def test_the_end_mark_of_dos_is_no_row(tmp_path: Path) -> None:
+    (tmp_path / "feed.csv").write_bytes(b"sku,name\r\nA,x\r\n\x1a")
+    with closing(open_source(tmp_path / "feed.csv")) as source:
+        rows = list(source.read())
+        assert ([row.sku for row in rows], source.cut_off()) == (["A"], None)
