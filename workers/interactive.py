@@ -26,6 +26,7 @@ from backend.errors import EmbedderBusy, LookalikeError
 from backend.outages import Outages
 from backend.search.query_image import EmbeddedQuery
 from backend.settings import Settings
+from backend.vectors import Vector
 from workers import names
 from workers.app import BROKER_ERRORS, count_waiting
 from workers.broker_clock import BrokerClock
@@ -130,7 +131,9 @@ def _connect(settings: Settings) -> Redis:
 
 def _write(found: EmbeddedQuery) -> dict[str, Any]:
     return {
-        "vector": base64.b64encode(found.vector.astype("<f4").tobytes()).decode(),
+        "vector": _write_vector(found.vector),
+        "own": None if found.own is None else _write_vector(found.own),
+        "composed": found.composed,
         "fingerprint": found.fingerprint,
         "kind": found.kind,
         "regions": found.regions,
@@ -142,14 +145,24 @@ def _read(answer: bytes) -> EmbeddedQuery:
     if "error" in document:
         cause = document["error"]
         raise EmbedderBusy(f"a worker cannot embed the image: {cause}", cause=cause)
-    vector = np.frombuffer(base64.b64decode(document["vector"]), dtype="<f4")
-    regions = document.get("regions")  # a worker of an earlier release knows of none
+    # a worker of an earlier release knows neither of regions nor of what is composed
+    regions, own = document.get("regions"), document.get("own")
     return EmbeddedQuery(
-        vector=vector.astype(np.float32),
+        vector=_read_vector(document["vector"]),
+        own=None if own is None else _read_vector(own),
+        composed=bool(document.get("composed")),
         fingerprint=str(document["fingerprint"]),
         kind=document.get("kind"),
         regions=None if regions is None else [_read_region(each) for each in regions],
     )
+
+
+def _write_vector(vector: Vector) -> str:
+    return base64.b64encode(vector.astype("<f4").tobytes()).decode()
+
+
+def _read_vector(written: str) -> Vector:
+    return np.frombuffer(base64.b64decode(written), dtype="<f4").astype(np.float32)
 
 
 def _read_region(written: list[Any]) -> FoundRegion:

@@ -23,7 +23,7 @@ from backend.adaptation.judging import COLOURS, VARIANTS, Figures, Judge, score
 from backend.adaptation.name_words import Words
 from backend.embedders import FloatArray
 from backend.embedders.block_statistics import BlockStatistics
-from backend.embedders.kept_features import LOOK
+from backend.embedders.kept_rows import WITH_ROWS, look_of
 
 Mask = npt.NDArray[np.bool_]
 
@@ -48,6 +48,11 @@ class Shop:
     groups: Codes  # of variants; -1: without one
     words: Sequence[Words] = ()  # of names; (): not known
     guessed: bool = False  # whether the groups are those of equal names
+
+    @property
+    def look(self) -> FloatArray:
+        """What maps of the look read: with the rows of images, where all have them."""
+        return look_of(self.features, with_rows=self.features.shape[1] == WITH_ROWS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +91,7 @@ def choose(
     best = keep_colours(judge, shop, best, before)
     after = judge.figures(best.project(shop.features))
     heartbeat()
-    whole = LookFitter(shop.features[:, LOOK], shop.groups, shop.words).fit(mix)
+    whole = LookFitter(shop.look, shop.groups, shop.words).fit(mix)
     card = {
         "mix": mix.name,
         "words": mix.words,
@@ -108,7 +113,7 @@ def _best_map(
 ) -> tuple[Mix, BlockStatistics]:
     """Return the best mix of covariances, and then of words beside it, fitted on one half."""
     words = words_to_read(shop, fitted_on)
-    fitter = LookFitter(shop.features[:, LOOK], np.where(fitted_on, shop.groups, -1), words)
+    fitter = LookFitter(shop.look, np.where(fitted_on, shop.groups, -1), words)
     mixes = _mixes(shop.groups, fitted_on)
     tried = [_statistics(fitter.fit(mix), present) for mix in mixes]
     best = _best(judge, shop, tried)

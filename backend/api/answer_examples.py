@@ -177,6 +177,21 @@ _SIMILAR: Final[Mapping[str, Any]] = {
     },
 }
 _META: Final[Mapping[str, Any]] = _SIMILAR["meta"]
+_REPLAYED: Final[Mapping[str, Any]] = {
+    "recommendation_id": "967915ec1a914613b211833198d840c5",
+    "at": _AT,
+    "list": "user",
+    "generation": 1,
+    "user": "u-17",
+    "session": None,
+    "question": {
+        "method": "GET",
+        "path": "/v1/users/u-17/recommendations",
+        "query": "limit=1",
+        "body": None,
+    },
+    "items": [{"sku": "0002", "score": 0.9183, "reason": "look", "cold": False, "because": []}],
+}
 
 
 def _page(*items: Mapping[str, Any]) -> dict[str, Any]:
@@ -279,21 +294,8 @@ ANSWERS: Final[Mapping[str, Any]] = {
         "unresolved": [],
         "meta": {"tastes": [], "took_ms": 6.5},
     },
-    "ReplayedAnswer": {
-        "recommendation_id": "967915ec1a914613b211833198d840c5",
-        "at": _AT,
-        "list": "user",
-        "generation": 1,
-        "user": "u-17",
-        "session": None,
-        "question": {
-            "method": "GET",
-            "path": "/v1/users/u-17/recommendations",
-            "query": "limit=1",
-            "body": None,
-        },
-        "items": [{"sku": "0002", "score": 0.9183, "reason": "look", "cold": False, "because": []}],
-    },
+    "ReplayedAnswer": _REPLAYED,
+    "ReplayedPage": _page(_REPLAYED),
     "QuarantineAnswer": {"skus": ["0009"], "not_quarantined": []},
     "Status": {
         "products": 3,

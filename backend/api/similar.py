@@ -317,6 +317,8 @@ def by_image(data: bytes, query: Query, fields: list[str], *, asker: Asker = NOB
         answer.meta["image_kind"] = seen[-1].kind
     if seen[-1].regions is not None and query.box is None:
         answer.meta["regions"] = [region._asdict() for region in seen[-1].regions]
+    if seen[-1].compared is not None:
+        answer.meta["compared"] = list(seen[-1].compared)
     return _written(answer, query, fields, asker=_active_only(asker))
 
 

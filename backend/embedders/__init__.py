@@ -7,7 +7,7 @@ stores the spec, so it holds every option that changes the vector.
 - convolutional networks: `efficientnet_lite` and `torchvision_cnn` (with `cnn`), `tuned` (with
   `checkpoint`, `fusion`), `autoencoder_code`
 - `lookalike_blocks`: blocks for look and colour, made from features that are kept (with
-  `kept_features`, `block_statistics`, `foreground_colours`, `photographs`, `regions`)
+  `kept_features`, `kept_rows`, `block_statistics`, `foreground_colours`, `photographs`, `regions`)
 - the same as torch has them, traced: `efficientnet_lite_model`, `torchvision_models`,
   `cnn_tracing`, `tuned_tracing`, `stacked_tracing` (with `backbones`, `split_network`),
   `region_head`, `autoencoder`, `traced`
@@ -25,7 +25,7 @@ stores the spec, so it holds every option that changes the vector.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from inspect import signature
@@ -78,6 +78,13 @@ class KeepsFeatures(Embedder, Protocol):
         """Return the features that are kept of images, (n, features), exact in float16."""
         ...
 
+    def usable(self, features: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+        """Return those of the kept features that `project` can read, in one length.
+
+        What an earlier release has kept may be shorter.
+        """
+        ...
+
     def project(self, features: FloatArray) -> FloatArray:
         """Turn kept features into vectors; `embed` is `project` of `extract`."""
         ...
@@ -94,6 +101,8 @@ class QueryImage(NamedTuple):
     vector: FloatArray  # (size,)
     kind: str  # CATALOGUE or PHOTOGRAPH
     regions: Sequence[FoundRegion] = ()  # the surest first, a few at most
+    own: FloatArray | None = None  # the vector as it is, without a class; None: it is `vector`
+    composed: bool = False  # pasted together: its first region says more than the whole
 
 
 @runtime_checkable

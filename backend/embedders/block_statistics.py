@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from backend.embedders import Block, FloatArray
 from backend.embedders.kept_features import COLOUR, KIND, LOOK
+from backend.embedders.kept_rows import look_of
 from backend.embedders.pixels import normalise
 from backend.errors import WeightsUnavailable
 
@@ -27,8 +28,8 @@ class BlockStatistics:
     `colour`, which is `colour_weight` as long as the other one.
     """
 
-    mean: npt.NDArray[np.float32]  # (768,)
-    components: npt.NDArray[np.float16]  # (size, 768)
+    mean: npt.NDArray[np.float32]  # (768,), or (992,) with rows
+    components: npt.NDArray[np.float16]  # (size, 768 or 992)
     kind_weight: float
     colour_weight: float
     class_looks: npt.NDArray[np.float16] | None = None  # (classes, look); None: not known
@@ -40,9 +41,14 @@ class BlockStatistics:
         look = len(self.components) + KIND.stop - KIND.start
         return Block("look", 0, look), Block("colour", look, look + COLOUR.stop - COLOUR.start)
 
+    @property
+    def reads_rows(self) -> bool:
+        """Whether the map reads the rows of images, which not all kept features have."""
+        return bool(self.components.shape[1] > LOOK.stop)
+
     def project(self, features: FloatArray) -> FloatArray:
-        """Turn kept features (n, SIZE) into vectors (n, size), L2-normalised."""
-        centred = features[:, LOOK] - self.mean
+        """Turn kept features (n, SIZE or WITH_ROWS) into vectors (n, size), L2-normalised."""
+        centred = look_of(features, with_rows=self.reads_rows) - self.mean
         mapped = normalise(centred @ self._components.T)
         look = normalise(np.hstack([mapped, self.kind_weight * features[:, KIND]]))
         share = np.float32(self.colour_weight**2 / (1 + self.colour_weight**2))

@@ -1,6 +1,7 @@
 """What `lookalike-blocks` keeps of an image: enough to make its vector again by other statistics.
 
-960 numbers, 1,920 bytes in float16: the look (768), the kind (128) and the colours (64).
+960 numbers, 1,920 bytes in float16: the look (768), the kind (128) and the colours (64). Those of
+`kept_rows` follow them.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def stack_look(pooled: FloatArray) -> FloatArray:
     maxima, means = pooled[:, :LAST], pooled[:, LAST : 2 * LAST]
     textures = pooled[:, 2 * LAST : 2 * LAST + TEXTURES]
     shares = ((maxima, 1.0), (means, MEANS_SHARE), (textures, TEXTURES_SHARE))
-    return np.hstack([share * normalise(_root(each)) for each, share in shares], dtype=np.float32)
+    return np.hstack([share * normalise(root(each)) for each, share in shares], dtype=np.float32)
 
 
 def judge_kind(pooled: FloatArray, checkpoint: Checkpoint) -> FloatArray:
@@ -48,7 +49,8 @@ def judge_kind(pooled: FloatArray, checkpoint: Checkpoint) -> FloatArray:
     return tuned * confidence(tuned, checkpoint.directions.astype(np.float32))
 
 
-def _root(values: FloatArray) -> FloatArray:
+def root(values: FloatArray) -> FloatArray:
+    """Return the square roots of absolute values, with their signs."""
     return np.sign(values) * np.sqrt(np.abs(values))
 
 

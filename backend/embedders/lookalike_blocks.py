@@ -7,11 +7,12 @@ fashion says of the kind of product. Statistics of a shop's own catalogue, which
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl
 
+import numpy as np
 from PIL.Image import Image
 
 from backend.embedders import CATALOGUE, PHOTOGRAPH, Compute, FloatArray, QueryImage, register
@@ -20,9 +21,11 @@ from backend.embedders.checkpoint import Checkpoint
 from backend.embedders.engines import NetworkPlan, open_network
 from backend.embedders.fingerprints import fingerprint
 from backend.embedders.kept_features import COLOUR_RECIPE, LAST, TEXTURES, KeptFeatures
+from backend.embedders.kept_rows import alike, shipped_rows
 from backend.embedders.numpy_threads import on_one_thread
 from backend.embedders.photographs import CLASSES, shipped_head
 from backend.embedders.pixels import Pixels, to_pixels
+from backend.embedders.regions import SIZE as OF_REGIONS
 from backend.embedders.regions import find_regions
 from backend.embedders.tuned import SHIPPED as TUNED
 from backend.embedders.tuned import files_of_backbone
@@ -35,7 +38,7 @@ REGIONS: Final = DATA / "lookalike-blocks-regions.npz"
 STATISTICS: Final = DATA / "lookalike-blocks-statistics.npz"
 
 POOLED: Final = 3 * LAST + TEXTURES
-"""Numbers of the network that features are made from; those of regions follow."""
+"""Numbers of the network that features are made from; those of regions and of rows follow."""
 
 
 @register(NAME)
@@ -79,6 +82,8 @@ def shipped_statistics() -> BlockStatistics:
 def fingerprint_of(features_fingerprint: str, statistics: BlockStatistics) -> str:
     """Return the fingerprint of the embedder that makes vectors of kept features by statistics."""
     made_of = {"features": features_fingerprint, "statistics": statistics.digest}
+    if statistics.reads_rows:
+        made_of["rows"] = shipped_rows().fingerprint
     return fingerprint(made_of, {})
 
 
@@ -97,6 +102,7 @@ class BlocksEmbedder:
         self.statistics = statistics
         self._checkpoint = Checkpoint.load(TUNED)
         self._reduction = KeptFeatures.load(REDUCTION)
+        self._rows = shipped_rows()
         self._head = shipped_head()
         backbone = files_of_backbone(self._checkpoint.backbone)
         plan = NetworkPlan(
@@ -124,13 +130,13 @@ class BlocksEmbedder:
         return self.project(self.extract(images))
 
     def extract(self, images: Sequence[Image]) -> FloatArray:
-        """Return the features that are kept of images, rounded to float16, (n, 960)."""
+        """Return the features that are kept of images, rounded to float16, (n, 1632)."""
         return self._extract(to_pixels(images, self.input_size))
 
     def embed_query(self, image: Image) -> QueryImage:
         """Embed a query image, tell what kind it is, and find its regions, in one pass.
 
-        A photograph's look is moved towards the shop's products of its class.
+        A photograph's look is moved towards the shop's products of its class; `own` is not.
         """
         pixels = to_pixels([image], self.input_size)
         computed = self._network(pixels)
@@ -139,19 +145,25 @@ class BlocksEmbedder:
             vector=self.project(features)[0],
             kind=CATALOGUE,
             regions=find_regions(computed[0, POOLED:], self.input_size),
+            composed=bool(self._head.are_composed(pixels, features)[0]),
         )
         if not self._head.are_photographs(pixels, features)[0]:
             return found
         shares = self._head.shares(features)[:, :CLASSES]
         (moved,) = self.statistics.move_to_class(found.vector[None], shares)
-        return found._replace(vector=moved, kind=PHOTOGRAPH)
+        return found._replace(vector=moved, kind=PHOTOGRAPH, own=found.vector)
 
     def _extract(self, pixels: Pixels) -> FloatArray:
         return self._reduce(self._network(pixels), pixels)
 
     def _reduce(self, computed: FloatArray, pixels: Pixels) -> FloatArray:
         with on_one_thread():
-            return self._reduction.reduce(computed[:, :POOLED], pixels, self._checkpoint)
+            reduced = self._reduction.reduce(computed[:, :POOLED], pixels, self._checkpoint)
+            return np.hstack([reduced, self._rows.reduce(computed[:, POOLED + OF_REGIONS :])])
+
+    def usable(self, features: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+        """Return those of the kept features that the statistics can read, in one length."""
+        return alike(features, with_rows=self.statistics.reads_rows)
 
     def project(self, features: FloatArray) -> FloatArray:
         """Turn kept features into vectors, (n, size) float32, L2-normalised."""

@@ -47,7 +47,8 @@ class StackedPools(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """Return (n, channels, 1, 1): maxima and means of the end, means of middle and tuned.
 
-        What `regions` returns follows them.
+        What `regions` returns follows them, and then the maxima of each row of the end's map,
+        channel by channel.
         """
         edges, shared = self.stem(pixels)
         textures = self.middle(shared)
@@ -55,7 +56,8 @@ class StackedPools(nn.Module):
         maxima = last.amax(dim=(2, 3), keepdim=True)
         means = [maps.mean(dim=(2, 3), keepdim=True) for maps in (last, textures, tuned)]
         judged = self.regions(edges, textures, last, tuned)[:, :, None, None]
-        return torch.cat([maxima, *means, judged], dim=1)
+        rows = last.amax(dim=3).flatten(1)[:, :, None, None]
+        return torch.cat([maxima, *means, judged, rows], dim=1)
 
 
 def make(*, path: str, regions: str) -> TracedNetwork:

@@ -39,7 +39,8 @@ def project_kept(
     """Return the vectors of the images among these whose features are stored, by digest."""
     if not digests or not isinstance(embedder, KeepsFeatures):
         return {}
-    kept = image_vectors.load(session, embedder.features_fingerprint, digests)
+    stored = image_vectors.load(session, embedder.features_fingerprint, digests)
+    kept = embedder.usable(stored)
     if not kept:
         return {}
     return dict(zip(kept, embedder.project(np.stack(list(kept.values()))), strict=True))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from PIL import Image
 
@@ -12,7 +12,8 @@ from backend.database.models import Generation
 from backend.embedders import Embedder, TellsPhotographs
 from backend.embedders.control import check_works
 from backend.embedders.loaded import LoadedEmbedders
-from backend.embedders.regions import FoundRegion
+from backend.embedders.regions import FoundRegion, Frame
+from backend.errors import ImageError
 from backend.generations import EmbedderIdentity, check_fingerprint
 from backend.images.box import Box
 from backend.images.decode import Size
@@ -36,6 +37,13 @@ class EmbeddedQuery(NamedTuple):
     fingerprint: str  # of the embedder
     kind: str | None = None  # catalogue, photograph; None: the embedder does not tell them apart
     regions: Sequence[FoundRegion] | None = None  # the surest first; None: the embedder finds none
+    own: Vector | None = None  # without the move to a class; None: it is `vector`
+    composed: bool = False  # pasted together, so that one region is compared
+    compared: Frame | None = None  # the part that `vector` is of; None: the whole, or the box
+
+
+EmbedPart: TypeAlias = Callable[[Box | None], EmbeddedQuery]
+"""Embeds a part of one image; None: the whole."""
 
 
 class QueryEncoder(Protocol):
@@ -50,7 +58,8 @@ class QueryEncoder(Protocol):
     ) -> EmbeddedQuery:
         """Embed an untrusted image file.
 
-        With a `box`, of that region alone. Raises ImageError, ModelMismatch when the network at
+        With a `box`, of that region alone; without one, of its first region if it is pasted
+        together. Raises ImageError, ModelMismatch when the network at
         hand is not the one that the generation was built with, EmbedderBusy when none answers in
         time, EmbedderFailed when its device is broken, and DecoderBusy or DecoderUnavailable.
         """
@@ -91,8 +100,12 @@ class LocalQueryEncoder:
     ) -> EmbeddedQuery:
         embedder = self._embedders.of(generation)
         check_fingerprint(generation, embedder.fingerprint)
-        image = self._decoders.decode_one(data, target=_part(box, embedder.input_size)).image
-        return _embed(embedder, image)
+
+        def embed_part(part: Box | None) -> EmbeddedQuery:
+            target = _part(part, embedder.input_size)
+            return _embed(embedder, self._decoders.decode_one(data, target=target).image)
+
+        return _embed_image(embed_part, box)
 
     def check(self, generation: Generation) -> None:
         self.encode(generation, sample_image())
@@ -133,12 +146,15 @@ class RemoteQueryEncoder:
     def embed_image(
         self, generation: Generation, data: bytes, box: Box | None = None
     ) -> EmbeddedQuery:
-        png = io.BytesIO()
-        small = self._decoders.decode_one(data, target=_part(box, SENT_SIDE)).image
-        small.save(png, "PNG", compress_level=3)
-        embedded = self._embed(png.getvalue(), spec=generation.embedder, seconds=self._seconds)
-        check_fingerprint(generation, embedded.fingerprint)
-        return embedded
+        def embed_part(part: Box | None) -> EmbeddedQuery:
+            png = io.BytesIO()
+            small = self._decoders.decode_one(data, target=_part(part, SENT_SIDE)).image
+            small.save(png, "PNG", compress_level=3)
+            embedded = self._embed(png.getvalue(), spec=generation.embedder, seconds=self._seconds)
+            check_fingerprint(generation, embedded.fingerprint)
+            return embedded
+
+        return _embed_image(embed_part, box)
 
     def check(self, generation: Generation) -> None:
         check_fingerprint(generation, self._embed_sample(generation.embedder).fingerprint)
@@ -151,6 +167,23 @@ class RemoteQueryEncoder:
         return self._embed(sample_image(), spec=spec, seconds=self._seconds)
 
 
+def _embed_image(embed_part: EmbedPart, box: Box | None) -> EmbeddedQuery:
+    """Embed an image, or its box; an image that is pasted together by its first region.
+
+    The region is compared as it is: what is pasted is no photograph of its class.
+    """
+    found = embed_part(box)
+    if box is not None or not found.composed or not found.regions:
+        return found
+    frame = found.regions[0].box
+    try:
+        part = embed_part(Box(*frame))
+    except ImageError:  # such as a region of too few pixels
+        return found
+    vector = part.vector if part.own is None else part.own
+    return found._replace(vector=vector, compared=frame)
+
+
 def _part(box: Box | None, size: Size | int) -> Target:
     return size if box is None else Region(box, size)
 
@@ -160,7 +193,8 @@ def _embed(embedder: Embedder, image: Image.Image) -> EmbeddedQuery:
     try:
         if isinstance(embedder, TellsPhotographs):
             found = embedder.embed_query(image)
-            return EmbeddedQuery(found.vector, embedder.fingerprint, found.kind, found.regions)
+            told = found.kind, found.regions, found.own, found.composed
+            return EmbeddedQuery(found.vector, embedder.fingerprint, *told)
         return EmbeddedQuery(embedder.embed([image])[0], embedder.fingerprint)
     except Exception:
         check_works(embedder)

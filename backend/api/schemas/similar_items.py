@@ -283,6 +283,14 @@ class SimilarMeta(BaseModel):
         description="parts of the query image that a client can offer, and send back as `box`; the "
         "surest first, five at most; absent beside `box`, and for embedders that do not look",
     )
+    compared: list[float] | None = Field(
+        None,
+        min_length=4,
+        max_length=4,
+        description="the part of a query image that was compared, as `box` takes it: its first "
+        "region, where the image is pasted together; absent: all of it, or the given `box`. "
+        "`box=0,0,1,1` compares all of it",
+    )
     restricted: dict[str, list[str]] | None = Field(None, description=RESTRICTED)
     relaxed: list[str] | None = Field(None, description=RELAXED)
     min_match_score: float | None = Field(None, description=MATCH_SCORE)

@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from backend.embedders.backbones import load_backbone
 from backend.embedders.checkpoint import Checkpoint
+from backend.embedders.kept_rows import MAXIMA
 from backend.embedders.lookalike_blocks import POOLED
 from backend.embedders.pixels import Pixels
 from backend.embedders.region_head import EARLY, LAST, TEXTURES, RegionHead, save_head
@@ -95,7 +96,7 @@ def compute_maps(pixels: Pixels) -> Maps:
     for start in range(0, len(pixels), BATCH):
         colours = torch.from_numpy(pixels[start : start + BATCH]).permute(0, 3, 1, 2).float()
         with torch.inference_mode():
-            flat = network((colours - mean) / std)[:, POOLED:, 0, 0]
+            flat = network((colours - mean) / std)[:, POOLED:-MAXIMA, 0, 0]
         parts = flat.split([int(np.prod(shape)) for shape in SHAPES], dim=1)
         for maps, shape, part in zip(found, SHAPES, parts, strict=True):
             maps[start : start + BATCH] = part.reshape(-1, *shape).numpy()

@@ -150,12 +150,26 @@ def test_the_answer_names_the_parts_of_the_image_which_can_be_sent_back(
     assert upload(wardrobe, colour_image("#d02020")).json["meta"]["regions"] == []
 
 
-def find_parts(monkeypatch: pytest.MonkeyPatch, *, found: Sequence[FoundRegion] = (PART,)) -> None:
+def test_the_answer_says_which_part_of_a_composed_image_was_compared(
+    wardrobe: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find_parts(monkeypatch)
+    assert "compared" not in upload(wardrobe, colour_image("#d02020")).json["meta"]
+    find_parts(monkeypatch, composed=True)
+    assert upload(wardrobe, colour_image("#d02020")).json["meta"]["compared"] == list(PART.box)
+
+
+def find_parts(
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    found: Sequence[FoundRegion] = (PART,),
+    composed: bool = False,
+) -> None:
     """Let the embedder take any image for a catalogue's, with these parts."""
     monkeypatch.setattr(
         MeanColour,
         "embed_query",
-        lambda self, image: QueryImage(self.embed([image])[0], CATALOGUE, found),
+        lambda self, image: QueryImage(self.embed([image])[0], CATALOGUE, found, composed=composed),
         raising=False,
     )
 

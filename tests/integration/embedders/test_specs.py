@@ -16,10 +16,20 @@ from PIL import Image, ImageDraw
 from support.image_files import GARMENTS, garment
 
 from backend import images
-from backend.embedders import CATALOGUE, Compute, Embedder, TellsPhotographs, families, load
+from backend.embedders import (
+    CATALOGUE,
+    Compute,
+    Embedder,
+    KeepsFeatures,
+    TellsPhotographs,
+    families,
+    load,
+)
 from backend.embedders.checkpoint import Checkpoint
 from backend.embedders.colour import colour_histograms
 from backend.embedders.efficientnet_lite import SHIPPED_PCA
+from backend.embedders.kept_features import SIZE
+from backend.embedders.kept_rows import ROWS
 from backend.embedders.pca import Pca
 from backend.embedders.pixels import normalise, to_pixels
 from backend.embedders.tuned import SHIPPED as SHIPPED_NETWORK
@@ -345,6 +355,22 @@ def test_a_catalogue_image_as_a_query_has_the_vector_of_its_product() -> None:
 def test_the_layers_that_find_regions_change_no_vector_so_no_index_is_made_again() -> None:
     before_them = "048fdb9fa1d579d9f7dd8db224fabf240b71b6830738cc3b2b3c0120a935a06b"
     assert loaded("lookalike-blocks").fingerprint == before_them
+
+
+def test_rows_of_an_image_tell_where_on_a_garment_something_is() -> None:
+    embedder = loaded("lookalike-blocks")
+    assert isinstance(embedder, KeepsFeatures)
+    plain, striped = (
+        Image.new("RGB", (168, 224), "#808890"),
+        Image.new("RGB", (168, 224), "#808890"),
+    )
+    draw = ImageDraw.Draw(striped)
+    for y in range(190, 224, 6):
+        draw.line([(0, y), (168, y)], "#ffe000", width=3)
+    one, other = embedder.extract([plain, striped])[:, SIZE:].reshape(2, ROWS, -1)
+    moved = np.linalg.norm(one - other, axis=1)
+    assert moved.argmax() == ROWS - 1
+    assert moved[-1] > 1.5 * moved[0]
 
 
 @pytest.mark.parametrize("at", [(10, 20), (150, 200)], ids=["upper left", "lower right"])

@@ -135,6 +135,43 @@ def test_a_broken_device_is_not_the_shoppers_error(
         services.query_encoder.encode(generation, random_image(1))
 
 
+@pytest.mark.parametrize(
+    ("found", "composed", "compared"),
+    [
+        ([PART], True, PART.box),
+        ([PART], False, None),
+        ([], True, None),
+        ([PART._replace(box=(0.5, 0.5, 0.51, 0.51))], True, None),  # of too few pixels
+    ],
+)
+def test_an_image_that_is_pasted_together_is_compared_by_its_first_region(
+    services: Services,
+    monkeypatch: pytest.MonkeyPatch,
+    found: list[FoundRegion],
+    composed: bool,
+    compared: object,
+) -> None:
+    def embed_query(self: MeanColour, image: Image.Image) -> QueryImage:
+        own = self.embed([image])[0]
+        moved = own[::-1].copy()
+        return QueryImage(moved, PHOTOGRAPH, found, own=own, composed=composed)
+
+    generation = services.first_generation()
+    with Image.open(io.BytesIO(photograph(300, 400))) as whole:
+        part = services.query_encoder.encode(generation, encoded(whole.crop((60, 40, 210, 360))))
+    plain = services.query_encoder.encode(generation, photograph(300, 400))
+    monkeypatch.setattr(MeanColour, "embed_query", embed_query, raising=False)
+    expected = plain[::-1] if compared is None else part  # a part is not moved
+    worker = remote(services, Worker(services))
+    for encoder in (services.query_encoder, worker):
+        answer = encoder.embed_image(generation, photograph(300, 400))
+        assert (answer.compared, answer.regions) == (compared, found)
+        assert answer.vector @ expected > 0.999
+        given = encoder.embed_image(generation, photograph(300, 400), Box.of((0, 0, 1, 1)))
+        assert given.compared is None  # what a client chooses is not changed
+        assert given.vector @ plain[::-1] > 0.999
+
+
 def test_what_kind_of_image_it_is_is_told_here_and_by_way_of_a_worker(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from backend.adaptation.fitting import GROUPS, WHITENED, LookFitter
 from backend.adaptation.judging import VARIANTS, Judge
 from backend.embedders.block_statistics import BlockStatistics
 from backend.embedders.kept_features import COLOUR, LOOK, SIZE
+from backend.embedders.kept_rows import WITH_ROWS
 from backend.embedders.lookalike_blocks import shipped_statistics
 from backend.errors import WeightsUnavailable
 
@@ -57,6 +60,18 @@ def test_what_is_chosen_is_better_than_what_there_is() -> None:
     assert choice.mix.name == "groups"
     assert choice.after[VARIANTS] > choice.before[VARIANTS] + 0.1
     assert choice.statistics.card["after"] == choice.after
+
+
+@pytest.mark.slow
+def test_rows_of_images_are_fitted_on_where_they_are_kept() -> None:
+    shop = made_shop()
+    random = np.random.default_rng(1)
+    rows = random.normal(0, 0.05, (PRODUCTS, WITH_ROWS - SIZE))[shop.groups]  # tell variants
+    wide = replace(shop, features=np.hstack([shop.features, rows], dtype=np.float32))
+    plain_choice, choice = choose(shop, plain()), choose(wide, plain())
+    assert (plain_choice.statistics.reads_rows, choice.statistics.reads_rows) == (False, True)
+    assert choice.after[VARIANTS] > plain_choice.after[VARIANTS]
+    assert choice.statistics.project(wide.features).shape == (len(rows), 512)
 
 
 def test_a_shop_without_groups_is_judged_by_its_labels_alone() -> None:
