@@ -23,8 +23,8 @@ from backend.jobs.records import (
     unfinished,
     write,
 )
-from backend.jobs.reporting import Cancelled, Report, Superseded
-from backend.jobs.run import STALE_AFTER, Handler, Interrupted, Waiting, free, run_next
+from backend.jobs.reporting import STALE_AFTER, Cancelled, Report, Superseded
+from backend.jobs.run import Handler, Interrupted, Waiting, free, run_next
 from backend.jobs.runners import why_idle
 
 __all__ = [

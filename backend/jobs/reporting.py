@@ -11,12 +11,14 @@ from typing import Any, Final, Protocol
 
 import structlog
 from sqlalchemy import update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from backend.database import clock
 from backend.database.engine import Database
 from backend.database.models import Job
+from backend.errors import DatabaseUnavailable
+from backend.jobs.records import QUEUED
 
 log = structlog.get_logger(__name__)
 
@@ -24,6 +26,12 @@ REPORT_EVERY_SECONDS = 0.5
 HEARTBEAT_SECONDS = 10.0
 """Seconds between signs of life while the handler of a job gives none, for example while it loads a
 network."""
+
+AGAIN_SECONDS: Final = 1.0
+"""Between two tries to give a job back to a database that does not answer."""
+
+STALE_AFTER: Final = timedelta(seconds=60)
+"""A running job is run again elsewhere when its heartbeat is older than this."""
 
 NEWEST_SHARE: Final = 0.3
 """Weight of the newest report in a job's rate."""
@@ -86,6 +94,28 @@ class JobReport:
             return self._update(session, changes)
 
         return self._db.write(work)
+
+    def give_back(self) -> None:
+        """Queue the job again. Where the database is away, a thread does it when it answers.
+
+        Raises Superseded, if the database answers now.
+        """
+        try:
+            self.write(state=QUEUED)
+        except (SQLAlchemyError, DatabaseUnavailable):
+            threading.Thread(target=self._give_back_later, name="job", daemon=True).start()
+
+    def _give_back_later(self) -> None:
+        until = time.monotonic() + STALE_AFTER.total_seconds()  # then any process takes it
+        while time.monotonic() < until:
+            time.sleep(AGAIN_SECONDS)
+            try:
+                self.write(state=QUEUED)
+            except (SQLAlchemyError, DatabaseUnavailable):
+                continue
+            except Superseded:
+                pass
+            return
 
     def end(self, **values: Any) -> None:
         """Write how the job ended. Raises Superseded."""

@@ -16,12 +16,9 @@ from backend.database.failures import meaning_of
 from backend.database.models import Job
 from backend.errors import DatabaseUnavailable, LookalikeError
 from backend.jobs.records import CANCELLED, DONE, FAILED, QUEUED, RUNNING
-from backend.jobs.reporting import Cancelled, JobReport, Report, Superseded
+from backend.jobs.reporting import STALE_AFTER, Cancelled, JobReport, Report, Superseded
 
 log = structlog.get_logger(__name__)
-
-STALE_AFTER = timedelta(seconds=60)
-"""A running job is run again elsewhere when its heartbeat is older than this."""
 
 Handler: TypeAlias = Callable[[Mapping[str, Any], Report], dict[str, Any]]
 """Runs one verb: (arguments, report) -> result."""
@@ -106,7 +103,7 @@ def _run(job: Job, handler: Handler, report: JobReport) -> bool:
 def _end_by(error: Exception, report: JobReport) -> None:
     """Write that a job has failed; one whose database went away is queued again."""
     if isinstance(meaning_of(error) or error, DatabaseUnavailable):
-        report.write(state=QUEUED)
+        report.give_back()
     elif isinstance(error, LookalikeError):
         report.end(state=FAILED, error=f"{error.code}: {error.message}")
     else:

@@ -112,10 +112,11 @@ class Proxy:
                 while self.silent:
                     time.sleep(0.02)
                 time.sleep(self.delay)
-                if answers and self.cut_after is not None:
-                    target.sendall(data[: max(0, self.cut_after - passed)])
+                cut_after = self.cut_after  # a test may end the fault meanwhile
+                if answers and cut_after is not None:
+                    target.sendall(data[: max(0, cut_after - passed)])
                     passed += len(data)
-                    if passed >= self.cut_after:
+                    if passed >= cut_after:
                         break
                 else:
                     target.sendall(data)

@@ -9,8 +9,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import make_url, text, update
 from sqlalchemy.exc import OperationalError
+from support.proxy import proxy
+from support.servers import migrated, wait_for
 
 from backend import jobs
 from backend.database.engine import Database
@@ -58,6 +60,33 @@ def test_a_job_whose_database_was_restarted_is_run_again(pg_db: Database) -> Non
     assert (read(pg_db, job_id).state, read(pg_db, job_id).error) == (QUEUED, None)
     assert jobs.run_next(pg_db, {"verb": lose_the_connection_once})
     assert read(pg_db, job_id).state == DONE
+
+
+def test_a_job_whose_database_is_away_for_a_while_is_queued_again_when_it_answers(
+    pg_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporting, "AGAIN_SECONDS", 0.05)
+    url = make_url(migrated(pg_url))
+    with proxy(f"{url.query['host']}/.s.PGSQL.5432") as between:
+        behind = url.set(host="127.0.0.1", port=between.port, query={})
+        db = Database(behind.render_as_string(hide_password=False))
+
+        def lose_the_database(_: Mapping[str, Any], report: Report) -> dict[str, Any]:
+            between.stop()
+            report(1, 2)
+            with db.read() as session:
+                session.execute(text("SELECT 1"))
+            return {}
+
+        job_id = jobs.write(db, "verb", {})
+        with pytest.raises(OperationalError):
+            jobs.run_next(db, {"verb": lose_the_database})
+        direct = Database(pg_url)
+        assert read(direct, job_id).state == RUNNING
+        between.start()
+        assert wait_for(lambda: read(direct, job_id).state == QUEUED)
+        direct.close()
+        db.close()
 
 
 def test_a_job_that_is_refused_while_its_database_is_away_is_run_again(db: Database) -> None:
