@@ -10,6 +10,7 @@ processor time are shown as ratios to that of similar products: of all rounds, o
 of the second one, so that a busy machine can be told from a cost. The last lines ask for lists with
 and without the log of answers, and for similar products while another process writes 1,000 events a
 second, or writes and counts them, or rests, in turn: with `--only-writes` nothing else is asked.
+`--data` keeps the installation, so that a later run asks it again without loading it.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ from backend.settings import read_settings
 from backend.vectors import Point
 
 LOOKS, SIZE, EACH = 50, 128, 1000
+REPORTED = 50_000
 NOW = datetime.now(UTC)
 
 
@@ -128,10 +130,7 @@ def load_events(services: Services, path: Path) -> None:
     began, spent = time.perf_counter(), time.process_time()
     report = import_events(services.db, EventFile(path).read(), days=365)
     imported, of_cpu = time.perf_counter() - began, time.process_time() - spent
-    began, spent, counted = time.perf_counter(), time.process_time(), 0
-    while some := counting.count_some(services.db):
-        counted += some
-    took, cpu = time.perf_counter() - began, time.process_time() - spent
+    counted, took, cpu = count_events(services)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak
     stored = report.stored
     print(
@@ -144,6 +143,20 @@ def load_events(services: Services, path: Path) -> None:
         for table in (ProductPair, ProductDay):
             rows = session.scalar(select(func.count()).select_from(table))
             print(f"{table.__tablename__}: {rows:,} rows")
+
+
+def count_events(services: Services) -> tuple[int, float, float]:
+    """Count all events, and print the rate of each REPORTED; return how many, seconds, CPU."""
+    began, spent, counted = time.perf_counter(), time.process_time(), 0
+    since, reported = spent, 0
+    while some := counting.count_some(services.db):
+        counted += some
+        if counted - reported >= REPORTED:
+            now = time.process_time()
+            rate = (counted - reported) / (now - since)
+            print(f"{counted:,} counted, the last ones: {rate:,.0f} of CPU", flush=True)
+            since, reported = now, counted
+    return counted, time.perf_counter() - began, time.process_time() - spent
 
 
 def _disk(services: Services) -> int:
@@ -313,25 +326,37 @@ def main() -> int:
     parser.add_argument("--prepared", type=int, default=1000, help="popular products kept ready")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only-writes", action="store_true", help="ask only beside writes")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help="keep the installation in this folder; one that is there is asked as it is, and needs "
+        "the same --products",
+    )
     options = parser.parse_args()
     logs.configure("error")
     with tempfile.TemporaryDirectory() as folder:
-        settings = read_settings(_env_file=None, data_dir=Path(folder) / "data")
-        services = build(settings)
+        data = options.data or Path(folder) / "data"
+        is_there = data.exists()
+        services = build(read_settings(_env_file=None, data_dir=data))
         services.owner.acquire()
         try:
-            measure(services, Path(folder) / "events.csv", options)
+            if not is_there:
+                load(services, Path(folder) / "events.csv", options)
+            measure(services, options)
         finally:
             services.close()
     return 0
 
 
-def measure(services: Services, path: Path, options: argparse.Namespace) -> None:
+def load(services: Services, path: Path, options: argparse.Namespace) -> None:
     rng = np.random.default_rng(options.seed)
     fill(services, options.products, rng)
     write_events(path, options.events, options.products, rng)
     print(f"{options.products:,} products, a file of {path.stat().st_size / 1e6:.0f} MB")
     load_events(services, path)
+
+
+def measure(services: Services, options: argparse.Namespace) -> None:
     prepare(services, limit=options.prepared)
     asked = questions(services, options.products, options.seed)
     if options.only_writes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from support.rows import traced
 from support.shop import PROBLEM, Shop
 
 REDS = ["red-1", "red-2", "red-3", "red-4"]
@@ -53,6 +54,31 @@ def test_a_shopper_gets_what_looks_like_what_they_did(colours: Shop) -> None:
     assert answer["items"][0]["because"] == [{"sku": "red-1", "share": 1.0}]
     assert answer["meta"]["tastes"] == [{"share": 1.0, "skus": ["red-1"]}]
     assert answer["recommendation_id"] == answer["request_id"]
+
+
+def test_a_list_takes_six_statements_and_a_search_for_each_taste(
+    colours: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5, 9):
+        colours.put(f"red-{number}", f"#{0xC0 + number:02x}2020", article_type="Shirts")
+    colours.work()
+    act(colours, ("view", "red-1"), ("cart", "red-2"), ("view", "blue-1"), user="ann")
+    path = "/v1/users/ann/recommendations?limit=2"
+    colours.client.get(path)  # some is read once only
+    recommender, searches = colours.services.recommender, list[Any]()
+    index_of = recommender._index_of
+
+    def noted(generation: Any) -> Any:
+        searches.append(generation)
+        return index_of(generation)
+
+    monkeypatch.setattr(recommender, "_index_of", noted)
+    with traced(colours.db) as told:
+        answer = colours.client.get(path).json
+    assert len(answer["items"]) == 2
+    assert len(searches) == len(answer["meta"]["tastes"]) == 2
+    selects = [it for it in told if it.startswith("SELECT")]
+    assert len(selects) == 6, selects
 
 
 def test_two_tastes_share_the_list_and_an_average_does_not(colours: Shop) -> None:

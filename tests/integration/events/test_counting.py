@@ -10,6 +10,7 @@ from random import Random
 import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
+from support.rows import statements_of
 
 from backend.database.engine import Database
 from backend.database.models import CategoryPair, Event, Product, ProductDay, ProductPair
@@ -61,6 +62,18 @@ def days(db: Database) -> dict[tuple[int, str], tuple[float, int]]:
             select(ProductDay, Product.sku).join(Product, Product.id == ProductDay.product_id)
         )
         return {(day.day, name): (day.score, day.events) for day, name in rows}
+
+
+def test_many_events_take_as_many_statements_as_few(shop: Database) -> None:
+    counted = []
+    for seed, number in ((1, 40), (2, 400)):
+        store(shop, *drawn(seed, number))
+        with statements_of(shop) as statements:
+            assert counting.count_some(shop, limit=number) == number
+        counted.append(len(statements))
+    few, many = counted
+    assert many == few <= 16, statements
+    assert shop.is_sqlite == any("cache_size" in it for it in statements)
 
 
 def drawn(seed: int, number: int) -> list[NewEvent]:
