@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, cast
 
 import numpy as np
-from sqlalchemy import ColumnElement, CursorResult, and_, delete, func, select, true
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    Insert,
+    Table,
+    and_,
+    delete,
+    func,
+    select,
+    true,
+)
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from backend.database.dialect import is_postgresql
+from backend.database.many_rows import execute_each
 from backend.database.models import ImageVector, utcnow
-from backend.database.upsert import upsert
 from backend.vectors import Vector
 
 STORED = np.dtype("<f2")
@@ -44,7 +57,14 @@ def store(session: Session, fingerprint: str, vectors: Mapping[str, Vector]) -> 
         {"image_digest": d, "fingerprint": fingerprint, "vector": pack(v), "created_at": now}
         for d, v in sorted(vectors.items())
     ]
-    session.execute(upsert(session, ImageVector).on_conflict_do_nothing(), rows)
+    execute_each(session, _insert(is_postgresql(session)), rows)
+
+
+@cache
+def _insert(is_on_postgresql: bool) -> Insert:
+    table = cast("Table", ImageVector.__table__)
+    kind = postgresql.insert if is_on_postgresql else sqlite.insert
+    return kind(table).on_conflict_do_nothing()
 
 
 def known(session: Session, fingerprint: str, digests: Iterable[str]) -> set[str]:

@@ -23,7 +23,7 @@ from typing import Final, TypeAlias, TypeVar
 from backend import queue
 from backend.catalogue import products
 from backend.catalogue.import_images import ImageReferrer
-from backend.catalogue.import_memory import IdSet, LastLines
+from backend.catalogue.import_memory import IdSet, LastLines, rare_collections
 from backend.catalogue.import_rows import CheckedRow, read_rows
 from backend.catalogue.import_unchanged import StoredRows
 from backend.catalogue.product_images import Images
@@ -80,7 +80,7 @@ def import_catalogue(
     ConfigurationError for a wrong mapping.
     """
     pruner = Pruner(db, limit=prune_at_most, page=chunk)
-    with closing(open_source(path, mapping)) as source:
+    with closing(open_source(path, mapping)) as source, rare_collections():
         last_lines = LastLines(source.skus())
         referrer = ImageReferrer(store, copy=copy_images, max_bytes=max_image_bytes)
         run = _Import(db, source.describe().title, referrer)

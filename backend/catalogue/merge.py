@@ -16,9 +16,12 @@ ProductRow: TypeAlias = Mapping[str, Any]
 
 PAYLOAD: Final = tuple(name for name in FIELDS if name != "image_uri")
 _payload: Final = itemgetter(*PAYLOAD)
+NONE: Final[Mapping[str, Any]] = {}
+"""No attributes: one object, which is made JSON once for all rows of a statement."""
+
 BLANK: Final[ProductRow] = dict.fromkeys(PAYLOAD) | {
     "in_stock": True,
-    "attributes": {},
+    "attributes": NONE,
     "images": (),
 }
 """The fields of a product before anybody has set one."""
@@ -32,9 +35,11 @@ def merged(draft: Draft, stored: ProductRow, *, complete: bool) -> dict[str, Any
     """
     under = BLANK if complete else stored
     row = {**(BLANK if complete else {name: stored[name] for name in PAYLOAD}), **draft.values}
-    given = draft.values.get("attributes", {})
-    kept = under["attributes"] if given is not None else {}
-    row["attributes"] = {k: v for k, v in {**kept, **(given or {})}.items() if v is not None}
+    given = draft.values.get("attributes", NONE)
+    kept = under["attributes"] if given is not None else NONE
+    row["attributes"] = NONE
+    if kept or given:
+        row["attributes"] = {k: v for k, v in {**kept, **(given or {})}.items() if v is not None}
     row["images"] = merged_images(draft, stored["images"])
     return row
 

@@ -49,6 +49,22 @@ def first_of(row: Any) -> Images:
     )
 
 
+def first_in(fields: Mapping[str, Any]) -> Images:
+    """Do as `first_of` for a row's fields by name: a row itself takes longer for each of them."""
+    uri = fields["image_uri"]
+    if uri is None:
+        return ()
+    return (
+        ImageRef(
+            uri=uri,
+            digest=fields["image_digest"],
+            bytes=fields["image_bytes"],
+            mtime_ns=fields["image_mtime_ns"],
+            role=fields["image_role"],
+        ),
+    )
+
+
 def load_all(session: Session, products: Iterable[Product]) -> dict[int, Images]:
     """Return the images of products, by product id; runs no SQL where each has one at most."""
     found = list(products)

@@ -220,18 +220,19 @@ def _begin_anew(session: Session, ids: Sequence[int], *, priority: int) -> None:
 
 def _stored(session: Session, skus: Sequence[str]) -> dict[str, ProductRow]:
     """Read rows by sku and, on PostgreSQL, lock them, in id order."""
-    rows = session.execute(
+    found = session.execute(
         select(PRODUCTS)
         .where(is_among(session, PRODUCTS.c.sku, skus))
         .order_by(PRODUCTS.c.id)
         .with_for_update(key_share=True)
-    ).all()
-    further = product_images.load_further(session, [row.id for row in rows if row.more_images])
-    return {
-        row.sku: row._asdict()
-        | {"images": (*product_images.first_of(row), *further.get(row.id, ()))}
-        for row in rows
-    }
+    )
+    names = tuple(found.keys())
+    rows: list[dict[str, Any]] = [dict(zip(names, row, strict=True)) for row in found]
+    several = [row["id"] for row in rows if row["more_images"]]
+    further = product_images.load_further(session, several)
+    for row in rows:
+        row["images"] = (*product_images.first_in(row), *further.get(row["id"], ()))
+    return {row["sku"]: row for row in rows}
 
 
 def _update(session: Session, rows: list[dict[str, Any]]) -> None:

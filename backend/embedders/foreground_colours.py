@@ -56,9 +56,12 @@ def histograms_of(sample: Pixels) -> FloatArray:
     codes = (levels[..., 0] << 2 * BITS) | (levels[..., 1] << BITS) | levels[..., 2]
     lab, skin, bins, shares = _tables()
     weights = _weigh(lab[codes]) * np.where(skin[codes], np.float32(SKIN), np.float32(1))
-    rows = np.arange(0, count * SIZE, SIZE)[:, None, None, None]
+    counts = weights.nonzero()  # most pixels of a catalogue image are ground
+    images, code = counts[0][:, None], codes[counts]
     counted = np.bincount(
-        (bins[codes] + rows).ravel(), (shares[codes] * weights[..., None]).ravel(), count * SIZE
+        (bins[code] + images * SIZE).ravel(),
+        (shares[code] * weights[counts][:, None]).ravel(),
+        count * SIZE,
     )
     return normalise(np.sqrt(counted.reshape(count, SIZE)))
 

@@ -50,6 +50,10 @@ PATIENCE: Final = 2
 The process itself ends a little later (`DecoderPool`).
 """
 
+SOON: Final = 0.01
+"""Share of the time limit in which nearly all images are decoded. In it, also time counts in which
+the process waits for a processor: to look at that takes longer than to wait for an answer."""
+
 LEAST_LEFT: Final = 0.01
 """Seconds that are not worth waiting for."""
 
@@ -138,9 +142,12 @@ class Decoder:
         Time in which the process waits for a processor is the host's, and does not count. Raises
         DecoderUnavailable when the image has not had its time after `PATIENCE` times as long.
         """
+        began = monotonic()
+        if pipe.poll(SOON * self._seconds):
+            return True
         pid = self._process.pid if self._process else 0
-        began, waited = monotonic(), seconds_without_processor(pid)
-        left = self._seconds
+        waited = seconds_without_processor(pid)
+        left = (1 - SOON) * self._seconds
         while not pipe.poll(left):
             took = monotonic() - began
             left = self._seconds - took + seconds_without_processor(pid) - waited

@@ -137,9 +137,11 @@ def _problems(payload: Mapping[str, Any], schema: Schema) -> Iterator[tuple[str,
     """Yield (field, reason) of what an engine would refuse, change or never find."""
     for field, value in payload.items():
         kind = schema.get(field)
+        if kind and (value is None or accepts(kind, value)):
+            continue
         if not _is_json(value):
             yield field, "is not JSON with 64-bit integers, finite numbers and Unicode text"
-        elif kind and value is not None and not accepts(kind, value):
+        elif kind:
             yield field, f"is not {EXPECTED[kind]}"
 
 
@@ -150,7 +152,9 @@ def _is_json(value: object) -> bool:
         )
     if isinstance(value, list | tuple):
         return all(map(_is_json, value))
-    return value is None or accepts("attribute", value)
+    if isinstance(value, str):
+        return is_text(value)
+    return value is None or isinstance(value, bool) or accepts("float", value)
 
 
 # --- out --------------------------------------------------------------
