@@ -2,6 +2,7 @@
 
     python benchmarks/similar_http.py prepare catalogue.zip /tmp/similar   # minutes, once
     python benchmarks/similar_http.py compare /tmp/similar --rounds 5
+    python benchmarks/similar_http.py engine /tmp/similar 8               # and 1: search threads
 
 `prepare` imports a zip of `styles.csv` and images, and embeds it by `mean-colour?grid=13`: the
 downscaled images themselves, 508 dimensions, no network. `compare` serves two copies of the folder,
@@ -16,6 +17,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import socket
 import sqlite3
@@ -91,7 +93,7 @@ def create_key(folder: Path) -> None:
 class Prototype:
     """What a query cannot do without: two SELECTs, one engine call, and JSON."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, search_threads: int = 1) -> None:
         self.sql = sqlite3.connect(folder / "lookalike.sqlite", check_same_thread=False)
         self.sql.row_factory = lambda cursor, row: {
             column[0]: value for column, value in zip(cursor.description, row, strict=True)
@@ -104,7 +106,6 @@ class Prototype:
             .values()
         )
         state = json.loads((folder / "index" / collection / "store.json").read_text())
-        self.shard = qe.EdgeShard.load(str(folder / "index" / collection / state["folder"]))
         rows = self.sql.execute(
             "SELECT product_id, vector FROM index_entries JOIN image_vectors"
             " ON image_digest = embedded_digest"
@@ -113,6 +114,14 @@ class Prototype:
             row["product_id"]: np.frombuffer(row["vector"], "<f2").astype(np.float32).tolist()
             for row in rows
         }
+        size = len(next(iter(self.vectors.values())))
+        self.shard = qe.EdgeShard.load(
+            str(folder / "index" / collection / state["folder"]),
+            qe.EdgeConfig(  # one thread, as ours: the one that asks
+                vectors=qe.EdgeVectorParams(size=size, distance=qe.Distance.Cosine),
+                max_search_threads=search_threads,
+            ),
+        )
 
     def search(self, vector: list[float], where: qe.Filter | None, limit: int) -> list[Any]:
         """Ask the engine."""
@@ -183,6 +192,26 @@ def seconds(call: Callable[[], object]) -> float:
     began = time.perf_counter()
     call()
     return time.perf_counter() - began
+
+
+@app.command()
+def engine(folder: Path, search_threads: int, searches: int = 1500, pause: float = 0.002) -> None:
+    """Print what one search costs by so many threads of the engine, with pauses as in a server."""
+    made = Prototype(folder / "prototype", search_threads)
+    asked = random.Random(1).choices(list(made.vectors.values()), k=searches)
+    before, times = resource.getrusage(resource.RUSAGE_SELF), []
+    for vector in asked:
+        times.append(seconds(lambda v=vector: made.search(v, None, 18)))
+        time.sleep(pause)
+    after, times = resource.getrusage(resource.RUSAGE_SELF), sorted(times)
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    waits = after.ru_nvcsw - before.ru_nvcsw - searches  # but for the pauses
+    print(
+        f"{search_threads} threads: p50 {1000 * times[searches // 2]:.2f} ms,"
+        f" p99 {1000 * times[searches * 99 // 100]:.2f} ms,"
+        f" processor time {1000 * spent / searches:.2f} ms; a search waits {waits / searches:.1f}"
+        f" times, and gives way {(after.ru_nivcsw - before.ru_nivcsw) / searches:.0f} times"
+    )
 
 
 # --- the comparison --------------------------------------------------------------------------

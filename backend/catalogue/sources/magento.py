@@ -22,7 +22,40 @@ MOST_KNOWN: Final = 500_000
 
 GROUP: Final = "configurable_group"
 ADDED: Final = (GROUP, *named_options.ADDED)
+ADDED_TO_FIRST_VERSION: Final = ("additional_images", *named_options.ADDED)
 _VARIANT: Final = re.compile(r"(?:^|[,|])\s*sku=([^,|]*)")
+
+
+def arrange_first_version(
+    columns: Sequence[str], records: Iterator[TableRecord | Reject]
+) -> Iterator[TableRecord | Reject]:
+    """Yield the products of Magento 1 with the columns of `ADDED_TO_FIRST_VERSION`.
+
+    Rows without a sku belong to the product above them, and name further images.
+    """
+    at = {name.lower(): position for position, name in reversed(list(enumerate(columns)))}
+    joined = _with_rows_below(records, at.get("sku", 0), at.get("_media_image"))
+    return named_options.arrange(columns, joined)
+
+
+def _with_rows_below(
+    records: Iterator[TableRecord | Reject], sku_at: int, media_at: int | None
+) -> Iterator[TableRecord | Reject]:
+    product: TableRecord | None = None
+    images: list[str] = []
+    for record in records:
+        is_product = isinstance(record, TableRecord) and as_text(record.values[sku_at])
+        if product is not None and (is_product or isinstance(record, Reject)):
+            yield product._replace(values=[*product.values, images])
+            product, images = None, []
+        if isinstance(record, Reject):
+            yield record
+            continue
+        product = product or record
+        if media_at is not None and (image := as_text(record.values[media_at])):
+            images.append(image)
+    if product is not None:
+        yield product._replace(values=[*product.values, images])
 
 
 def arrange(

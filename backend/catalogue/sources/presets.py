@@ -62,6 +62,11 @@ _GOOGLE: Final = {
     "group_id": ["item_group_id"],
 }
 
+_MAGENTOS_IMAGES: Final = (
+    *("", "pub/media/catalog/product", "media/catalog/product"),
+    *("pub/media/import", "media/import"),
+)
+
 PRESETS: Final = (
     Preset(
         name="kaggle",
@@ -121,6 +126,26 @@ PRESETS: Final = (
         in_english=woocommerce_headers.in_english,
     ),
     Preset(
+        name="magento1",
+        title="Magento 1's product export",
+        known_by=(("sku", "_attribute_set", "_type"),),
+        columns={
+            "sku": ["sku"],
+            "display_name": ["name"],
+            "image_uri": ["image", "small_image", "thumbnail"],
+            "price": ["price"],
+            "in_stock": ["is_in_stock", "qty"],
+            "article_type": ["_category"],
+            "base_colour": ["color", named_options.COLOUR],
+            "gender": ["gender", named_options.GENDER],
+            "brand": ["manufacturer", "brand"],
+        },
+        hidden=publication.MAGENTO,
+        image_folders=_MAGENTOS_IMAGES,
+        added=magento.ADDED_TO_FIRST_VERSION,
+        arrange=magento.arrange_first_version,
+    ),
+    Preset(
         name="magento",
         title="Magento's (Adobe Commerce's) product export",
         known_by=(
@@ -142,12 +167,7 @@ PRESETS: Final = (
             "link": ["url"],
         },
         hidden=publication.MAGENTO,
-        image_folders=(
-            "",
-            "pub/media/catalog/product",
-            "media/catalog/product",
-            "pub/media/import",
-        ),
+        image_folders=_MAGENTOS_IMAGES,
         paths_end=",",
         added=magento.ADDED,
         arrange=magento.arrange,
@@ -179,7 +199,8 @@ NAMES: Final = tuple(preset.name for preset in PRESETS)
 
 
 _ARROW: Final = re.compile(r">")
-_DIVIDERS: Final = {"magento": re.compile(r"[>/]"), "table": re.compile(r">|\s[|/»]\s")}
+_SLASH: Final = re.compile(r"[>/]")
+_DIVIDERS: Final = {"magento": _SLASH, "magento1": _SLASH, "table": re.compile(r">|\s[|/»]\s")}
 _DIVIDER: Final = re.compile(r"[>/,|»]")
 """What a path has between its categories, in every preset."""
 

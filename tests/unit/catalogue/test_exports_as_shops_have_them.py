@@ -252,3 +252,25 @@ def test_the_quote_before_a_sku_of_shopify_is_no_part_of_it(tmp_path: Path) -> N
         tmp_path, "Handle,Title,Variant SKU,Variant Price\ncap,Cap,'00123,5\nhat,Hat,'A,5\n"
     )
     assert sorted(rows) == ["'A", "00123"]
+
+
+MAGENTO_1 = """sku,_attribute_set,_type,_category,color,manufacturer,name,price,status,image,\
+_media_image,qty,is_in_stock
+S,Default,simple,Men/Shirts,Red,Ace,Shirt,19.9000,1,https://c/1.jpg,https://c/1.jpg,5.0000,1
+,,,Sale,,,,,,,https://c/2.jpg,,
+,,,,,,,,,,https://c/3.jpg,,
+T,Default,simple,Men/Shirts,Blue,Ace,Tee,29.9000,2,no_selection,,0.0000,0
+"""
+
+
+def test_rows_without_a_sku_of_magento_1_belong_to_the_product_above(tmp_path: Path) -> None:
+    (tmp_path / "export.csv").write_text(MAGENTO_1, encoding="utf-8")
+    with closing(open_source(tmp_path / "export.csv")) as source:
+        shirt, tee = read_rows(source, LastLines(source.skus()))
+    assert isinstance(shirt, CheckedRow)
+    assert isinstance(tee, CheckedRow)
+    values = shirt.draft.values
+    assert (values["price"], values["base_colour"], values["in_stock"]) == (19.9, "Red", True)
+    assert (values["master_category"], values["article_type"]) == ("Men", "Shirts")
+    assert images(shirt) == ["1.jpg", "2.jpg", "3.jpg"]
+    assert (tee.sku, tee.draft.values["in_stock"]) == ("T", False)
