@@ -11,7 +11,7 @@ from backend.api.context import services
 from backend.api.problems import invalid_request
 from backend.api.schemas.problem import ProblemFault
 from backend.catalogue.attribute_names import AttributeNames
-from backend.filters import OPEN_PREFIX, Where
+from backend.filters import OPEN_PREFIX, Condition, Where
 
 NAMES: Final = "lookalike.attribute_names"
 """Where an app keeps the names: `app.extensions[NAMES]`."""
@@ -45,11 +45,13 @@ def unknown_attributes(where: Where) -> list[ProblemFault]:
 
 
 def said_of_attributes(where: Where, *, is_short: bool) -> dict[str, Any]:
-    """Return what the `meta` of a list says of such attributes: nothing for a list that is full.
+    """Return what the `meta` of a list says of such attributes.
 
-    A list that is full says by itself that its filter finds something.
+    Of a list that is full only those are looked at that the filter merely excludes values of: the
+    list says by itself that something passes the others.
     """
-    given = attributes_in(where) if is_short else []
+    asked = where if is_short else {it: each for it, each in where.items() if _excludes(each)}
+    given = attributes_in(asked)
     if not given:
         return {}
     names = _names()
@@ -59,6 +61,19 @@ def said_of_attributes(where: Where, *, is_short: bool) -> dict[str, Any]:
         for it in unknown
     ]
     return {"unknown_attributes": found} if found else {}
+
+
+def with_unknown_attributes(
+    page: dict[str, Any], where: Where, *, is_short: bool
+) -> dict[str, Any]:
+    """Return a page, with a `meta` that names such attributes if there are some."""
+    said = said_of_attributes(where, is_short=is_short)
+    return page | {"meta": said} if said else page
+
+
+def _excludes(condition: Condition) -> bool:
+    """Tell whether a condition does nothing but exclude values."""
+    return condition == Condition(none_of=condition.none_of)
 
 
 def _names() -> AttributeNames:

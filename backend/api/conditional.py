@@ -11,6 +11,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -35,8 +36,15 @@ LEVEL: Final = 1
 GZIPPED: Final = "-gzip"
 """What the tag of a compressed answer ends with: another representation has another tag."""
 
-UNTAGGED: Final = ("similar.similar_to_product",)
-"""Reads whose answers name their request, and so are never the same twice."""
+LISTS: Final = frozenset(
+    {"similar.similar_to_product", "related.together", "related.list_trending", "related.list_new"}
+)
+"""Reads whose answers name their request, and how long it took. Their tags are weak: they stand for
+all the rest."""
+
+_OF_REQUEST: Final = re.compile(
+    rb'"(?:request_id|recommendation_id)": ?"[^"]*"|"took_ms": ?[0-9.e-]+'
+)
 
 _LENGTH: Final = 16  # hex digits of each part of a tag
 
@@ -63,19 +71,29 @@ def _tag(response: Response) -> None:
     is_read = this_request().method in ("GET", "HEAD") and response.status_code == 200
     if not (revision or (is_read and _has_tag())) or "ETag" in response.headers:
         return
-    answer = hashlib.sha256(response.get_data()).hexdigest()[:_LENGTH]
+    is_list = this_request().endpoint in LISTS
+    data = response.get_data()
+    said = _without_request(data) if is_list else data
+    answer = hashlib.sha256(said).hexdigest()[:_LENGTH]
     tag = f"{revision}-{answer}" if revision else answer
-    response.set_etag(tag)
+    response.headers["ETag"] = f'W/"{tag}"' if is_list else f'"{tag}"'
     response.headers.setdefault("Cache-Control", "private, no-cache")
-    if is_read and any(request.if_none_match.contains_weak(it) for it in (tag, tag + GZIPPED)):
+    if not is_read or "HTTP_IF_NONE_MATCH" not in this_request().environ:
+        return
+    if any(request.if_none_match.contains_weak(it) for it in (tag, tag + GZIPPED)):
         response.status_code = 304
         response.set_data(b"")
         del response.headers["Content-Type"], response.headers["Content-Length"]
 
 
 def _has_tag() -> bool:
-    read = this_request()
-    return read.endpoint not in UNTAGGED and read.path.startswith("/v1/")
+    return this_request().path.startswith("/v1/")
+
+
+def _without_request(answer: bytes) -> bytes:
+    """Return the answer with a list, without what is another at each request: behind its items."""
+    items, cursor, rest = answer.rpartition(b'"next_cursor"')
+    return items + cursor + _OF_REQUEST.sub(b"", rest)
 
 
 def compress(response: Response) -> Response:
@@ -94,7 +112,8 @@ def compress(response: Response) -> Response:
         return response
     response.set_data(gzip.compress(data, LEVEL, mtime=0))
     response.headers["Content-Encoding"] = "gzip"
-    if tag := response.get_etag()[0]:
+    tag, is_weak = response.get_etag()
+    if tag and not is_weak:  # a weak one stands for all representations
         response.set_etag(tag + GZIPPED)
     return response
 

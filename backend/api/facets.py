@@ -8,6 +8,7 @@ from typing import Any, Final
 from backend import generations
 from backend.access.scope import Scope
 from backend.api import openapi, parameters
+from backend.api.attribute_checks import with_unknown_attributes
 from backend.api.context import filterable, services
 from backend.api.schemas import Json, pages
 from backend.api.schemas.query import QueryReader
@@ -53,7 +54,8 @@ def get_facets() -> dict[str, Any]:
     where = reader.where(schema)
     reader.finish()
     items, generation_id = count(wanted, where, limit=limit, is_disjunctive=is_disjunctive)
-    return pages.as_page(items, None) | {"generation": generation_id}
+    page = pages.as_page(items, None) | {"generation": generation_id}
+    return with_unknown_attributes(page, where, is_short=True)
 
 
 def count(

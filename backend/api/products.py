@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from backend import generations, queue
 from backend.access.scope import Scope
 from backend.api import openapi, parameters
+from backend.api.attribute_checks import with_unknown_attributes
 from backend.api.conditional import check_added, check_preconditions, note_revision
 from backend.api.context import filterable, services, write_and_notify
 from backend.api.image_addresses import check_addresses
@@ -156,7 +157,8 @@ def list_products() -> Json:
         also = [is_in(wanted, generation.id if generation else None)] if wanted else []
         found = products.page(session, limit=limit + 1, after_id=after_id, where=where, also=also)
         items = write_products(session, found[:limit], fields=fields)
-    return pages.as_page(items, pages.next_cursor("products", [row.id for row in found], limit))
+    page = pages.as_page(items, pages.next_cursor("products", [row.id for row in found], limit))
+    return with_unknown_attributes(page, where, is_short=len(items) < limit)
 
 
 def _as_json(session: Session, product: models.Product, fields: list[str] | None = None) -> Json:

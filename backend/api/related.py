@@ -69,9 +69,14 @@ _COMPLEMENTARY: Final = parameters.one_of(
     description="By what shoppers looked at, carted and bought together. A product of which little "
     "is known inherits what its visual neighbours go with; its looks count less and less.",
     openapi_extensions=openapi.inputs(
-        parameters.SKU, _COMPLEMENTARY, parameters.RESTRICTED, *LIST_PARAMETERS, *_SPLIT
+        parameters.SKU,
+        _COMPLEMENTARY,
+        parameters.RESTRICTED,
+        *LIST_PARAMETERS,
+        *_SPLIT,
+        parameters.IF_CHANGED,
     ),
-    responses={200: RecommendationAnswer, **openapi.refusals(404, 410)},
+    responses={200: RecommendationAnswer, 304: openapi.UNCHANGED, **openapi.refusals(404, 410)},
 )
 @requires_scope(Scope.READ)
 def together(sku: str) -> Json:
@@ -244,8 +249,8 @@ def _read_product(
     operation_id="listTrendingProducts",
     description="What shoppers do most at the moment: an act counts half after two days. Filters "
     "make it the trend of a category.",
-    openapi_extensions=openapi.inputs(*LIST_PARAMETERS, *_SPLIT),
-    responses={200: RecommendationAnswer, **openapi.refusals(410)},
+    openapi_extensions=openapi.inputs(*LIST_PARAMETERS, *_SPLIT, parameters.IF_CHANGED),
+    responses={200: RecommendationAnswer, 304: openapi.UNCHANGED, **openapi.refusals(410)},
 )
 @requires_scope(Scope.READ)
 def list_trending() -> Json:
@@ -263,8 +268,8 @@ def list_trending() -> Json:
     "/new-products",
     operation_id="listNewProducts",
     description="The products of the last thirty days, the newest first.",
-    openapi_extensions=openapi.inputs(*LIST_PARAMETERS, *_SPLIT),
-    responses={200: RecommendationAnswer, **openapi.refusals(410)},
+    openapi_extensions=openapi.inputs(*LIST_PARAMETERS, *_SPLIT, parameters.IF_CHANGED),
+    responses={200: RecommendationAnswer, 304: openapi.UNCHANGED, **openapi.refusals(410)},
 )
 @requires_scope(Scope.READ)
 def list_new() -> Json:

@@ -77,9 +77,13 @@ def register_remembered(app: Flask) -> None:
     description="Best first, without the product itself. A product that has no vector yet is "
     "answered with 409, its state and its reason.",
     openapi_extensions=openapi.inputs(
-        parameters.SKU, parameters.IMAGE_ASKED, parameters.LIST_CURSOR, *parameters.SEARCH
+        parameters.SKU,
+        parameters.IMAGE_ASKED,
+        parameters.LIST_CURSOR,
+        *parameters.SEARCH,
+        parameters.IF_CHANGED,
     ),
-    responses={200: SimilarAnswer, **openapi.refusals(404, 409, 410, 503)},
+    responses={200: SimilarAnswer, 304: openapi.UNCHANGED, **openapi.refusals(404, 409, 410, 503)},
 )
 @requires_scope(Scope.READ)
 def similar_to_product(sku: str) -> Json:

@@ -10,9 +10,15 @@ from torch import Tensor, fx, nn
 
 
 def cast_to_bf16(graph: fx.GraphModule, *, start: str = "") -> None:
-    """Let a network compute in bf16 from the layer `start…` on, in place. Fold its norms first."""
+    """Let a network compute in bf16 from the layer `start…` on, in place. Fold its norms first.
+
+    A network without such a layer stays as it is.
+    """
     layers = [node for node in graph.graph.nodes if node.op == "call_module"]
-    first = next(i for i, node in enumerate(layers) if str(node.target).startswith(start))
+    named = (i for i, node in enumerate(layers) if str(node.target).startswith(start))
+    first = next(named, None)
+    if first is None:  # nothing here computes in a precision of its own
+        return
     with graph.graph.inserting_before(layers[first]):
         source = layers[first].args[0]
         cast = graph.graph.call_method("to", (source, torch.bfloat16))

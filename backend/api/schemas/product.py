@@ -10,6 +10,7 @@ from typing_extensions import TypeAliasType
 
 from backend.api.schemas import Json
 from backend.api.schemas.document import Document
+from backend.api.schemas.unknown_attributes import PAGE_META, PageMeta
 from backend.catalogue.drafts import Attributes, ProductFields, Sku
 from backend.catalogue.product_lines import READ_ONLY
 from backend.catalogue.products import FIELDS, Draft, parse
@@ -79,6 +80,7 @@ class ProductPage(Document):
 
     items: list[Product]
     next_cursor: str | None
+    meta: PageMeta | None = Field(None, description=PAGE_META)
 
 
 def read_changes(body: Mapping[str, Any], *, sku: str) -> Json:

@@ -30,12 +30,11 @@ from backend.api.schemas.similar_items import (
     GROUP_SIZE,
     NEXT_CURSOR,
     RESTRICTED,
-    UNKNOWN,
     PlacementMeta,
     RuleActed,
     RulesMeta,
-    UnknownAttribute,
 )
+from backend.api.schemas.unknown_attributes import UNKNOWN, UnknownAttribute
 from backend.catalogue.drafts import Sku
 from backend.events.answers import ListName
 from backend.images.box import Box

@@ -41,6 +41,12 @@ from backend.api.schemas.shaping import (
     read_shaping,
     with_members,
 )
+from backend.api.schemas.unknown_attributes import (
+    PAGE_META,
+    UNKNOWN,
+    PageMeta,
+    UnknownAttribute,
+)
 from backend.api.schemas.written_products import ProductWriter
 from backend.catalogue.drafts import Sku
 from backend.catalogue.texts import storable
@@ -101,7 +107,6 @@ NEXT_CURSOR: Final = (
     "for the next page, which repeats none of the products shown so far; null: nothing follows, or "
     f"{MOST_SHOWN} have been shown"
 )
-UNKNOWN: Final = "where the list is not full: attributes of the filter that no product has"
 USER: Final = "for whom the list is, as events name them: experiments split by it"
 VISIT: Final = "the visit, as events name it: experiments split by it where no `user` is named"
 RESTRICTED: Final = "where `restrict` is given: the values that the products may have, by field"
@@ -241,13 +246,6 @@ class ImageRegion(Document):
     )
     confidence: float = Field(ge=0, le=1, description="that this is a thing")
     kind: RegionKind
-
-
-class UnknownAttribute(Document):
-    """An attribute of the filter that no product has."""
-
-    attribute: str
-    nearest: list[str] = Field(description="attributes that are written much like it, 3 at most")
 
 
 class SimilarMeta(BaseModel):
@@ -493,6 +491,7 @@ class FacetPage(Document):
     items: list[Facet]
     next_cursor: str | None
     generation: int
+    meta: PageMeta | None = Field(None, description=PAGE_META)
 
 
 def read_query(

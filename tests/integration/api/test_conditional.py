@@ -37,6 +37,20 @@ def test_what_a_client_has_is_not_sent_again(wardrobe: Shop, url: str) -> None:
     assert (other.status_code, other.json) == (200, first.json)
 
 
+@pytest.mark.parametrize("path", ["products/0001/similar", "new-products", "trending"])
+def test_a_list_has_a_weak_tag_that_holds_until_it_changes(wardrobe: Shop, path: str) -> None:
+    url = f"/v1/{path}?limit=3"
+    first = wardrobe.client.get(url)
+    tag = first.headers["ETag"]
+    assert tag.startswith('W/"')
+    compressed = wardrobe.client.get(url, headers={"Accept-Encoding": "gzip"})
+    assert compressed.headers["ETag"] == tag
+    again = wardrobe.client.get(url, headers={"If-None-Match": tag})
+    assert (again.status_code, again.data, again.headers["ETag"]) == (304, b"", tag)
+    other = wardrobe.client.get(f"{url}&fields=price", headers={"If-None-Match": tag})
+    assert other.status_code == 200 or not first.json["items"]
+
+
 def test_a_read_sees_a_change_of_state_and_a_write_does_not_mind_it(shop: Shop) -> None:
     shop.put("1", "red", price=1)
     pending = tag_of(shop.client)

@@ -120,6 +120,17 @@ def test_a_short_list_names_an_attribute_that_no_product_has(wardrobe: Shop, nam
     assert "unknown_attributes" not in ask_list(wardrobe, name, "fit").json["meta"]
 
 
+@pytest.mark.parametrize("path", ["facets", "products", "products/0001/similar"])
+def test_an_attribute_that_is_misspelt_in_a_negation_is_named_by_a_full_list_too(
+    wardrobe: Shop, path: str
+) -> None:
+    answer = wardrobe.client.get(f"/v1/{path}?limit=1&attributes.Fitt_not=slim").json
+    [unknown] = answer["meta"]["unknown_attributes"]
+    assert unknown == {"attribute": "attributes.Fitt", "nearest": ["attributes.fit"]}
+    known = wardrobe.client.get(f"/v1/{path}?limit=1&attributes.fit_not=slim").json
+    assert "unknown_attributes" not in known.get("meta", {})
+
+
 @pytest.mark.parametrize("name", LISTS)
 def test_a_server_can_be_set_to_refuse_such_filters(wardrobe: Shop, name: str) -> None:
     settings = wardrobe.services.settings
