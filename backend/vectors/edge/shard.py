@@ -40,9 +40,9 @@ _MEANINGS: Final[tuple[tuple[str, type[LookalikeError], str], ...]] = (
 
 
 SEARCH_THREADS: Final = 1
-"""So many threads search a shard. With one, the engine searches in the thread that asks. It starts
-eight by default, one for each segment that a search may read. A shard has one large segment: the
-other threads only look for work, which gives the processor away a hundred times a search."""
+"""So many threads search a shard. With one, the engine searches in the thread that asks. It had
+eight by default on two cores, to read several segments at once. Ours have one large segment: the
+other threads only gave the processor away, a hundred times a search."""
 
 RESERVE: Final = 128 * 2**20
 """Bytes of disk that stay free. The engine writes through memory maps: on a full disk the kernel
