@@ -6,6 +6,7 @@ mostly wait for each other, and keep a processor busy meanwhile.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -46,11 +47,21 @@ class _Limiter:
 _limiter = _Limiter()
 
 
+def _begin_anew() -> None:
+    """Replace the limiter in a forked process: its thread is not there, its lock may be held."""
+    global _limiter  # noqa: PLW0603
+    _limiter = _Limiter()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
+
+
 @contextmanager
 def on_one_thread() -> Iterator[None]:
     """Let the BLAS of the whole process use one thread, until the last caller leaves."""
-    _limiter.enter()
+    limiter = _limiter
+    limiter.enter()
     try:
         yield
     finally:
-        _limiter.leave()
+        limiter.leave()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
@@ -69,3 +70,17 @@ def test_an_error_gives_the_threads_back() -> None:
     with pytest.raises(ValueError, match="no such"), on_one_thread():
         raise ValueError("no such matrix")
     assert threads() == before
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_does_not_wait_for_a_thread_of_its_parent() -> None:
+    def look() -> None:
+        with on_one_thread():
+            np.ones((2, 2)) @ np.ones((2, 2))
+
+    look()  # now the parent has the thread that sets the number
+    child = multiprocessing.get_context("fork").Process(target=look)
+    child.start()
+    child.join(30)
+    child.kill()
+    assert child.exitcode == 0
