@@ -17,7 +17,7 @@ from backend import jobs
 from backend.database.models import FeedRun, Job, Product
 from backend.feeds.schedule import VERB
 
-ROWS = 20_000
+ROWS = 40_000
 
 
 @pytest.fixture
