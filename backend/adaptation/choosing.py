@@ -28,7 +28,7 @@ from backend.embedders.kept_rows import WITH_ROWS, look_of
 Mask = npt.NDArray[np.bool_]
 
 KIND_WEIGHTS: Final = (0.0, 0.4, 0.8, 1.6)
-COLOUR_WEIGHTS: Final = (0.2, 0.25, 0.3)
+COLOUR_WEIGHTS: Final = (0.2, 0.25, 0.3, 0.35, 0.4)
 COLOUR_COST: Final = 0.01
 """Of the mean figure, which a larger weight of the colours may take."""
 WORD_WEIGHTS: Final = (0.7, 1.2)
