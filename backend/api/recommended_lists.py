@@ -87,25 +87,9 @@ def write_list(
     made, keep = make(query, former), _visible(query, _further(reader, query, keep))
     pins = find_pins(reader, generation, made, query, listed, keep)
     pinned = list(pins.values())
-    passing = read_passing(reader, generation, made.candidates(), query, keep)
-    shown = _first(generation, passing, query, pinned)
-    relaxed, dropped = query, list[str]()
-    for clause in query.shaping.relax:
-        before = [*pinned, *shown]
-        if len(before) < query.limit and has_clause(relaxed.where, None, clause):
-            dropped.append(clause)
-            where = {field: it for field, it in relaxed.where.items() if field != clause}
-            relaxed = replace(relaxed, where=where)
-            ids = former.union(one.item.product.id for one in before)
-            more = make(relaxed, ids).candidates()
-            passing = read_passing(reader, generation, more, relaxed, keep)
-            shown += _first(generation, passing, relaxed, before, dropped=dropped)
+    shown, dropped = _filled(reader, generation, make, made, query, former, pinned, keep)
     shown = with_pins(pins, shown, query.limit)
-    named = {it.product_id for one in shown for it in one.chosen.because}
-    named |= {product for _, members in made.tastes for product in members}
-    names = {**made.skus, **{one.item.product.id: one.item.product.sku for one in shown}}
-    if unknown := named - names.keys():
-        names |= statements.read_skus(reader, unknown)
+    names = _names(reader, made, shown)
     writer = ProductWriter(fields)
     answer: Json = {
         "items": [_item(one, names, writer, explain=query.explain) for one in shown],
@@ -127,12 +111,57 @@ def write_list(
             **said_of_attributes(query.where, is_short=len(shown) < query.limit),
         },
     }
+    _note(answer, query, listed, shown)
+    return answer
+
+
+def _filled(
+    reader: Reader,
+    generation: Generation,
+    make: Make,
+    made: List,
+    query: Query,
+    former: Collection[int],
+    pinned: Sequence[ListItem],
+    keep: Callable[[Neighbour], bool] | None,
+) -> tuple[list[ListItem], list[str]]:
+    """Return the products beside pinned ones, and the clauses that were dropped to fill the list.
+
+    A clause of `relax` is dropped while the list is too short.
+    """
+    passing = read_passing(reader, generation, made.candidates(), query, keep)
+    shown = _first(generation, passing, query, pinned)
+    dropped: list[str] = []
+    for clause in query.shaping.relax:
+        before = [*pinned, *shown]
+        if len(before) >= query.limit or not has_clause(query.where, None, clause):
+            continue
+        dropped.append(clause)
+        where = {field: it for field, it in query.where.items() if field != clause}
+        query = replace(query, where=where)
+        ids = {*former, *(one.item.product.id for one in before)}
+        passing = read_passing(reader, generation, make(query, ids).candidates(), query, keep)
+        shown += _first(generation, passing, query, before, dropped=dropped)
+    return shown, dropped
+
+
+def _names(reader: Reader, made: List, shown: Sequence[ListItem]) -> dict[int, str]:
+    """Return {product id: sku} of all products that the answer names."""
+    named = {it.product_id for one in shown for it in one.chosen.because}
+    named |= {product for _, members in made.tastes for product in members}
+    names = {**made.skus, **{one.item.product.id: one.item.product.sku for one in shown}}
+    if unknown := named - names.keys():
+        names |= statements.read_skus(reader, unknown)
+    return names
+
+
+def _note(answer: Json, query: Query, listed: ListRequest, shown: Sequence[ListItem]) -> None:
+    """Keep the answer for a day, under its placement where no experiment has named one."""
     split = listed.split
     if split.named is None and query.placement is not None:
         split = replace(split, named=query.placement.name)
     chosen = [one.chosen for one in shown]
     note_answer(answer, listed.name, chosen, user=listed.user, visit=listed.visit, split=split)
-    return answer
 
 
 def _said_of_rules(query: Query, shown: Sequence[ListItem]) -> Json:
