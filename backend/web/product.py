@@ -90,7 +90,10 @@ def _find_together(sku: str) -> Json | None:
 
 
 def _rows(product: Json) -> list[dict[str, Any]]:
-    """Return the fields of a product for people, with the address of all that have the same."""
+    """Return the fields of a product for people, with the address of all that have the same.
+
+    An attribute that says what a field says, such as the brand of a feed, is not shown twice.
+    """
     rows: list[dict[str, Any]] = [
         {
             "label": facets.label_of(field),
@@ -102,10 +105,12 @@ def _rows(product: Json) -> list[dict[str, Any]]:
         for field in DATA
         if product.get(field) is not None
     ]
+    said = {(row["label"], row["text"]) for row in rows}
     for name, value in sorted((product["attributes"] or {}).items()):
         text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-        if text:
-            rows.append({"label": facets.label_of(name), "text": text, "href": None})
+        label = facets.label_of(name)
+        if text and (label, text) not in said:
+            rows.append({"label": label, "text": text, "href": None})
     return rows
 
 

@@ -179,6 +179,18 @@ def test_the_page_of_a_product_shows_what_looks_like_it_and_why(browser: FlaskCl
     assert "GET /v1/products/0001/similar?limit=12&amp;group_by=group_id&amp;explain=true" in page
 
 
+def test_an_attribute_that_says_what_a_field_says_is_shown_once(
+    wardrobe: Shop, browser: FlaskClient
+) -> None:
+    attributes = {"brand": "Acme", "colour name": "Acme"}
+    wardrobe.client.patch("/v1/products/0001", json={"brand": "Acme", "attributes": attributes})
+    page = read(browser, "/products/0001")
+    assert [len(re.findall(rf"<dt>{label}</dt>", page)) for label in ("Brand", "Colour name")] == [
+        1,
+        1,
+    ]
+
+
 def test_the_address_shapes_the_list_of_similar_products(browser: FlaskClient) -> None:
     def shown(query: str) -> list[str]:
         return skus_in(part(read(browser, f"/products/0001?{query}"), "similar"))
