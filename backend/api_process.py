@@ -18,6 +18,7 @@ from backend.settings import Settings
 from backend.vectors.edge.owner import Owner
 from backend.web import register_web
 from backend.worker.loop import Worker
+from backend.worker.owner import LAST_SECONDS, STOP_SECONDS
 from backend.worker.threads import (
     ArrivalThread,
     FirstQueryThread,
@@ -34,18 +35,11 @@ OWNER_WAIT_SECONDS: Final = 30
 OWNER_LEAVES_SECONDS: Final = 2
 """How long the lock of a process that was just killed may still be held."""
 
-STOP_SECONDS: Final = 20
-"""How long the worker may take to finish its batch, from the signal on. What is not finished is
-done again later."""
-
 WAKE_SECONDS: Final = 1.0
 """How long a request waits that tells another process of new work."""
 
 PROBE_SECONDS: Final = 1.5
 """How long a check waits for the process that works."""
-
-LAST_SECONDS: Final = 24
-"""So long after the signal, the kernel ends a process that did not end by itself."""
 
 
 class ServingProcess:

@@ -58,9 +58,9 @@ from backend.serving import child, listening
 from backend.serving.master import Master
 from backend.settings import Settings, read_settings
 from backend.vectors import Point
-from backend.vectors.edge import asked
-from backend.vectors.edge.asked import AskedIndex
+from backend.vectors.edge import remote_index
 from backend.vectors.edge.index import EdgeIndex
+from backend.vectors.edge.remote_index import RemoteIndex
 from backend.worker.owner import OwnerProcess
 from backend.wsgi import SHORT_READS
 from workers import services as distributed
@@ -178,7 +178,7 @@ def calls(folder: Path, count: int = 2000) -> None:
         serve_calls(index, answering)
     caller = Caller(asking)
     index, vectors = open_index(folder / "one")
-    asked_index = AskedIndex(caller, 0, size=index.size)
+    asked_index = RemoteIndex(caller, 0, size=index.size)
     rows: dict[str, list[float]] = {"here": [], "asked, here": [], "asked, there": []}
     for vector in vectors[:count]:
         rows["here"].append(spent(lambda v=vector: index.nearest(v, limit=11, payloads=False)))
@@ -208,7 +208,7 @@ def serve_calls(index: EdgeIndex, answering: socket.socket) -> Never:
     """Answer searches and the processor time of the thread that answers them."""
 
     def answer(name: str, arguments: tuple[Any, ...], _more: dict[str, Any]) -> Any:
-        return time.thread_time() if name == "spent" else asked.answer(index, *arguments[1:])
+        return time.thread_time() if name == "spent" else remote_index.answer(index, *arguments[1:])
 
     Answering(answering, answer).start()
     while True:

@@ -18,7 +18,7 @@ from backend.catalogue import image_vectors
 from backend.database.models import Product
 from backend.embedders import FloatArray
 from backend.embedders.block_statistics import BlockStatistics
-from backend.embedders.kept_rows import alike
+from backend.embedders.kept_rows import of_one_length
 
 MOST_PRODUCTS: Final = 12_000
 """Of larger catalogues a sample is read: 39 MB of features, and seconds of computing."""
@@ -52,7 +52,7 @@ def read_sample(session: Session, features_fingerprint: str) -> FittingSample | 
     drawn = _draw(session, MOST_PRODUCTS)
     rows = _rows(session, drawn)
     digests = {row[0] for row in rows if row[0]}
-    features = alike(image_vectors.load(session, features_fingerprint, digests))
+    features = of_one_length(image_vectors.load(session, features_fingerprint, digests))
     kept = [(features[digest], values) for digest, *values in rows if digest in features]
     if not kept:
         return None
@@ -86,7 +86,7 @@ def read_named(
         stored = image_vectors.load(
             session, features_fingerprint, {row[0] for row in rows if row[0]}
         )
-        features = alike(stored, with_rows=any(each.reads_rows for each in statistics))
+        features = of_one_length(stored, with_rows=any(each.reads_rows for each in statistics))
         kept = [row for row in rows if row[0] in features]
         if not kept:
             continue

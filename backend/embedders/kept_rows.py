@@ -80,7 +80,7 @@ def look_of(features: FloatArray, *, with_rows: bool) -> FloatArray:
     return np.hstack([features[:, :FIRST_OF_LOOK], features[:, SIZE:WITH_ROWS]])
 
 
-def alike(
+def of_one_length(
     features: Mapping[str, FloatArray], *, with_rows: bool | None = None
 ) -> dict[str, FloatArray]:
     """Return features of one length, by digest: those with rows alone, or all without rows.

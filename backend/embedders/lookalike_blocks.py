@@ -21,7 +21,7 @@ from backend.embedders.checkpoint import Checkpoint
 from backend.embedders.engines import NetworkPlan, open_network
 from backend.embedders.fingerprints import fingerprint
 from backend.embedders.kept_features import COLOUR_RECIPE, LAST, TEXTURES, KeptFeatures
-from backend.embedders.kept_rows import alike, shipped_rows
+from backend.embedders.kept_rows import of_one_length, shipped_rows
 from backend.embedders.numpy_threads import on_one_thread
 from backend.embedders.photographs import CLASSES, shipped_head
 from backend.embedders.pixels import Pixels, to_pixels
@@ -163,7 +163,7 @@ class BlocksEmbedder:
 
     def usable(self, features: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
         """Return those of the kept features that the statistics can read, in one length."""
-        return alike(features, with_rows=self.statistics.reads_rows)
+        return of_one_length(features, with_rows=self.statistics.reads_rows)
 
     def project(self, features: FloatArray) -> FloatArray:
         """Turn kept features into vectors, (n, size) float32, L2-normalised."""

@@ -32,7 +32,7 @@ from backend.queue.progress import progress
 from backend.reindex import checks, requests
 from backend.reindex.decide import Promoter
 from backend.reindex.describe import described
-from backend.reindex.patience import answered, patience
+from backend.reindex.waiting_for_worker import wait_for_worker, without_waiting
 
 log = structlog.get_logger(__name__)
 
@@ -70,7 +70,9 @@ class ReindexJobs:
             if arguments.get("adapt") == "only" and not arguments["adaptation"]["embedder"]:
                 return _adaptation(arguments)
             generation = self._start(arguments)
-            raise Waiting(seconds=0, arguments={**answered(arguments), "generation": generation.id})
+            raise Waiting(
+                seconds=0, arguments={**without_waiting(arguments), "generation": generation.id}
+            )
         with self.db.read() as session:
             generation = generations.by_id(session, generation_id)
         if generation.state == RETIRED:
@@ -115,7 +117,7 @@ class ReindexJobs:
             return arguments
         found = self._adapt(arguments)
         chosen = {"embedder": found.spec or arguments["embedder"], "adaptation": found.as_json()}
-        raise Waiting(seconds=0, arguments={**answered(arguments), **chosen})
+        raise Waiting(seconds=0, arguments={**without_waiting(arguments), **chosen})
 
     def _adapt(self, arguments: Mapping[str, Any]) -> Adaptation:
         """Fit statistics to what is stored, unless a network is another one than it was."""
@@ -170,7 +172,7 @@ class ReindexJobs:
         worker may be loading it.
         """
         try:
-            with patience(self.db, arguments):
+            with wait_for_worker(self.db, arguments):
                 found = self.identify(spec or current.embedder)
         except (EmbedderBusy, UnknownEmbedder, WeightsUnavailable):
             if spec is not None:
@@ -221,7 +223,7 @@ class ReindexJobs:
                 result={**described(self.db, generation.id), "settling": left},
             )
         if self.has_workers:
-            with suppress(LookalikeError), patience(self.db, arguments):
+            with suppress(LookalikeError), wait_for_worker(self.db, arguments):
                 self.promoter.query_encoder.check(generation)  # its own check says what is wrong
         promoted = self.promoter.promote(generation, began=began, force=force)
         return described(self.db, promoted.id)

@@ -56,7 +56,7 @@ class StoredVectors:
 
     def of_images(self, reader: Reader, digests: Collection[str]) -> Mapping[str, Vector]:
         """Return the vectors of images by their digests, without those that SQL does not have."""
-        kept = _KEPT.setdefault(self._index, _Kept(self.size))
+        kept = _CACHES.setdefault(self._index, _VectorCache(self.size))
         blobs = {digest: it for digest in digests if (it := kept.get(digest)) is not None}
         if missing := [digest for digest in digests if digest not in blobs]:
             named = {"digests": missing, "fingerprint": self._fingerprint}
@@ -67,7 +67,7 @@ class StoredVectors:
         return dict(zip(blobs, as_units(list(blobs.values())), strict=True))
 
 
-class _Kept:
+class _VectorCache:
     """Vectors of images for one index, by digest, as SQL has them: they never change.
 
     The oldest ones go first.
@@ -87,7 +87,7 @@ class _Kept:
                 del self._vectors[digest]
 
 
-_KEPT: WeakKeyDictionary[VectorIndex, _Kept] = WeakKeyDictionary()
+_CACHES: WeakKeyDictionary[VectorIndex, _VectorCache] = WeakKeyDictionary()
 
 
 def has_vector(row: Any, *, slot: int) -> bool:

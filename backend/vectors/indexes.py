@@ -14,9 +14,9 @@ from backend.filters import Schema
 from backend.settings import Settings
 from backend.vectors import VectorIndex
 from backend.vectors.edge import folders
-from backend.vectors.edge.asked import AskedIndex
 from backend.vectors.edge.folders import Shard
 from backend.vectors.edge.index import EdgeIndex
+from backend.vectors.edge.remote_index import RemoteIndex
 from backend.vectors.edge.shard import ShardOptions
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class Indexes:
         if self._settings.qdrant_url:
             return _server_index(self._settings, self._schema, generation, self.nodes())
         if self._owner is not None:
-            return AskedIndex(self._owner, generation.id, size=generation.size)
+            return RemoteIndex(self._owner, generation.id, size=generation.size)
         return _edge_index(self._settings, self._schema, generation)
 
 

@@ -23,7 +23,7 @@ from backend.generations import EmbedderIdentity
 from backend.images.box import Box
 from backend.metrics.snapshots import Publisher
 from backend.search.query_image import EmbeddedQuery
-from backend.vectors.edge import asked
+from backend.vectors.edge import remote_index
 from backend.worker.loop import Worker
 from backend.worker.threads import ArrivalThread, FirstQueryThread, WorkerThread
 
@@ -35,7 +35,8 @@ ROLE: Final = "owner"
 BEAT_SECONDS: Final = 1.0
 
 STOP_SECONDS: Final = 20
-"""How long the worker may take to finish its batch, from the signal on."""
+"""How long the worker may take to finish its batch, from the signal on. What is not finished is
+done again later."""
 
 LAST_SECONDS: Final = 24
 """So long after the signal, the kernel ends the process if it did not end by itself."""
@@ -66,7 +67,7 @@ class OwnerCalls:
         self, generation_id: int, method: str, arguments: Sequence[Any], more: dict[str, Any]
     ) -> Any:
         index = self._services.indexes.of(self._generation(generation_id))
-        return asked.answer(index, method, arguments, more)
+        return remote_index.answer(index, method, arguments, more)
 
     def _generation(self, id_: int) -> Generation:
         """Return a generation whose index is there. Raises IndexGone after it was dropped.

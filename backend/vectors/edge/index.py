@@ -25,7 +25,7 @@ from backend.filters.check import check, check_facet
 from backend.vectors import Hit, Point, SearchMode, StoredPoint, Vector, VectorIndex
 from backend.vectors.edge.copy import scroll_claims
 from backend.vectors.edge.cost import check_cost
-from backend.vectors.edge.kept_by_filter import KeptByFilter
+from backend.vectors.edge.filter_cache import FilterCache
 from backend.vectors.edge.queries import EDGE_FILTERS, search_params
 from backend.vectors.edge.shard import ShardOptions, engine_points
 from backend.vectors.edge.store import EdgeStore
@@ -73,8 +73,8 @@ class EdgeIndex(VectorIndex):
         self._schema = dict(schema)
         self._tokens = self.options.attribute_tokens
         self._filters = replace(EDGE_FILTERS, tokens=self._tokens)
-        self._filters_kept = KeptByFilter[qe.Filter | None](self._schema)
-        self._passing_kept = KeptByFilter[int](self._schema, seconds=ESTIMATED_SECONDS)
+        self._translated = FilterCache[qe.Filter | None](self._schema)
+        self._passing = FilterCache[int](self._schema, seconds=ESTIMATED_SECONDS)
         self._remembered = lru_cache(REMEMBERED_BYTES // (8 * size))(self._near_bytes)
         self.store = EdgeStore(path, size=size, schema=self._schema, tokens=self._tokens)
 
@@ -188,7 +188,7 @@ class EdgeIndex(VectorIndex):
             where,
             self._schema,
             has_graph=self.indexed,
-            estimate=lambda: self._passing_kept.of(where or {}, lambda _: self._estimate(passing)),
+            estimate=lambda: self._passing.of(where or {}, lambda _: self._estimate(passing)),
             # With int8 a graph search reads small codes, but a comparison reads whole vectors.
             points=None if self.options.quantization else self._estimate,
         )
@@ -239,7 +239,7 @@ class EdgeIndex(VectorIndex):
         if not (where or exclude or first_only):
             return None
         if not (exclude or first_only):
-            return self._filters_kept.of(where or {}, self._checked)
+            return self._translated.of(where or {}, self._checked)
         return self._checked(where, exclude, first_only=first_only)
 
     def _checked(

@@ -34,7 +34,7 @@ from backend.embedders import Compute
 from backend.embedders.mean_colour import MeanColour
 from backend.errors import EmbedderBusy, ModelMismatch, ReindexRunning, WrongState
 from backend.generations import EmbedderIdentity
-from backend.reindex import ReindexPlan, calibration, patience
+from backend.reindex import ReindexPlan, calibration, waiting_for_worker
 from backend.search.query import Answer, Query
 from backend.search.query_text import TextEncoder
 from backend.search.similar import SimilarProducts
@@ -422,7 +422,7 @@ def test_work_goes_on_while_a_promotion_waits_for_an_interactive_worker(
     shop: ReindexedShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that loads another network answers late, or there is none: nobody can tell."""
-    monkeypatch.setattr(patience, "ASK_SECONDS", 0)
+    monkeypatch.setattr(waiting_for_worker, "ASK_SECONDS", 0)
     shop.fill(12)
     asked, found = [], []
 
@@ -454,8 +454,8 @@ def test_a_promotion_is_refused_when_no_worker_answers_in_time_or_one_says_that_
     shop: ReindexedShop, monkeypatch: pytest.MonkeyPatch, refusal: EmbedderBusy
 ) -> None:
     if "cause" not in refusal.context:
-        monkeypatch.setattr(patience, "WORKER_LOADS", timedelta(seconds=0.2))
-        monkeypatch.setattr(patience, "ASK_SECONDS", 0.05)
+        monkeypatch.setattr(waiting_for_worker, "WORKER_LOADS", timedelta(seconds=0.2))
+        monkeypatch.setattr(waiting_for_worker, "ASK_SECONDS", 0.05)
     shop.fill(12)
 
     def refuse(_: Generation) -> None:
@@ -470,7 +470,7 @@ def test_a_promotion_is_refused_when_no_worker_answers_in_time_or_one_says_that_
 def test_a_reindex_waits_for_the_worker_that_names_the_network(
     shop: ReindexedShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "ASK_SECONDS", 0)
+    monkeypatch.setattr(waiting_for_worker, "ASK_SECONDS", 0)
     shop.fill(12)
     identify, asked = shop.services.reindex_jobs.identify, []
 
@@ -484,7 +484,7 @@ def test_a_reindex_waits_for_the_worker_that_names_the_network(
     job = shop.reindex(embedder=BETTER)
     assert job.error is None
     assert asked == ["mean-colour?grid=1"] * 2 + [BETTER] * 2
-    assert patience.SINCE not in job.arguments
+    assert waiting_for_worker.SINCE not in job.arguments
     assert shop.generation_in(ACTIVE).id == 2
 
 

@@ -23,9 +23,9 @@ from backend.filters import Condition, FieldType, Where
 from backend.indexing.reconciliation import points_of
 from backend.search.nearest_products import nearest_products
 from backend.vectors import SLOT, Hit, Point, Vector, VectorIndex
-from backend.vectors.edge import asked
-from backend.vectors.edge.asked import AskedIndex
+from backend.vectors.edge import remote_index
 from backend.vectors.edge.index import EdgeIndex
+from backend.vectors.edge.remote_index import RemoteIndex
 from backend.vectors.edge.shard import ShardOptions
 from backend.vectors.image_points import point_id, product_of
 from backend.vectors.server import addresses, channel
@@ -111,7 +111,7 @@ def make(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Make
                 client.delete_collection(name)
 
 
-class Asked(AskedIndex):
+class Asked(RemoteIndex):
     """It lets the tests reach the shard that it asks for."""
 
     shard: EdgeIndex
@@ -124,7 +124,7 @@ def asking(new_path: Callable[[], Path]) -> Iterator[Make]:
 
     def answer(_name: str, arguments: tuple[Any, ...], _more: dict[str, Any]) -> Any:
         number, *call = arguments
-        return asked.answer(shards[number], *call)
+        return remote_index.answer(shards[number], *call)
 
     def make_shard() -> VectorIndex:
         options = ShardOptions(attribute_tokens=True)

@@ -10,7 +10,14 @@ import pytest
 from backend.embedders import kept_rows
 from backend.embedders.block_statistics import BlockStatistics
 from backend.embedders.kept_features import LAST, LOOK, SIZE
-from backend.embedders.kept_rows import ROW_SIZE, ROWS, WITH_ROWS, alike, look_of, shipped_rows
+from backend.embedders.kept_rows import (
+    ROW_SIZE,
+    ROWS,
+    WITH_ROWS,
+    look_of,
+    of_one_length,
+    shipped_rows,
+)
 from backend.embedders.lookalike_blocks import fingerprint_of, shipped_statistics
 from backend.errors import WeightsUnavailable
 
@@ -47,10 +54,10 @@ def test_a_map_without_rows_reads_the_same_numbers_as_before() -> None:
 def test_rows_are_left_out_where_many_images_have_none(short: int, size: int) -> None:
     lengths = [SIZE] * short + [WITH_ROWS] * (100 - short)
     features = {str(n): np.ones(length, np.float32) for n, length in enumerate(lengths)}
-    found = alike(features)
+    found = of_one_length(features)
     assert {len(each) for each in found.values()} == {size}
     assert len(found) == (100 - short if size == WITH_ROWS else 100)
-    assert len(alike(features, with_rows=True)) == 100 - short
+    assert len(of_one_length(features, with_rows=True)) == 100 - short
 
 
 def test_vectors_that_are_made_of_rows_have_a_fingerprint_of_their_own() -> None:

@@ -16,7 +16,7 @@ MOST_VALUES: Final = 50
 """Filters of more values are not kept."""
 
 
-class KeptByFilter(Generic[Found]):
+class FilterCache(Generic[Found]):
     """Results by filter, for some seconds or always; threads may share it.
 
     Filters on open attributes are not kept: their values may equal each other, as 1 does True, and

@@ -49,7 +49,7 @@ PLAIN: Final = (
 _Packed: TypeAlias = list[tuple[int, float, dict[str, Any] | None]]
 
 
-class AskedIndex(VectorIndex):
+class RemoteIndex(VectorIndex):
     """One generation's index, asked through the process that owns it."""
 
     def __init__(self, caller: Caller, generation_id: int, *, size: int) -> None:
@@ -216,7 +216,7 @@ class AskedIndex(VectorIndex):
 def answer(
     index: VectorIndex, method: str, arguments: Sequence[Any], more: Mapping[str, Any]
 ) -> Any:
-    """Call a method for another process, and return what `AskedIndex` expects."""
+    """Call a method for another process, and return what `RemoteIndex` expects."""
     if method == "claims":
         return list(islice(index.claims(**more), PAGE))
     if method not in (*HITS, *LISTS_OF_HITS, *PLAIN):

@@ -27,7 +27,7 @@ SINCE: Final = "asking_since"
 
 
 @contextmanager
-def patience(db: Database, arguments: Mapping[str, Any]) -> Iterator[None]:
+def wait_for_worker(db: Database, arguments: Mapping[str, Any]) -> Iterator[None]:
     """Raise Waiting in place of EmbedderBusy for as long as a worker may be loading a network.
 
     EmbedderBusy is raised after that time, or at once if a worker answered that it cannot embed.
@@ -46,6 +46,6 @@ def patience(db: Database, arguments: Mapping[str, Any]) -> Iterator[None]:
         raise Waiting(seconds=ASK_SECONDS, arguments=asked) from None
 
 
-def answered(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a job's arguments after a worker's answer: a later question has its own time."""
+def without_waiting(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a job's arguments after a worker's answer: the next wait has its own limit."""
     return {name: value for name, value in arguments.items() if name != SINCE}
