@@ -137,12 +137,12 @@ def _parts(
 def _find(session: Session, digests: Sequence[str]) -> list[KeptImage]:
     """Return where products have these contents, in the order of `digests`."""
     places: dict[str, str] = {}
-    for digest, uri in (
+    for digest, uri in (  # the first image of a product counts before a further one
         (ProductImage.digest, ProductImage.uri),
         (Product.image_digest, Product.image_uri),
     ):
         rows = session.execute(select(digest, uri).where(digest.in_(digests), uri.is_not(None)))
-        places |= {row[0]: row[1] for row in rows}
+        places |= {str(digest_of): str(place) for digest_of, place in rows}
     return [KeptImage(digest, places[digest]) for digest in digests if digest in places]
 
 
