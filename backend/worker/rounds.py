@@ -16,6 +16,7 @@ from backend import generations, indexing, queue
 from backend.bootstrap import Services
 from backend.database.models import Generation
 from backend.embedders import Embedder
+from backend.embedders.engines import by_openvino
 from backend.errors import IndexGone, LookalikeError, ModelMismatch
 from backend.indexing import EmbedOptions, verify
 from backend.queue import REINDEX, SINGLE, Stage
@@ -29,6 +30,10 @@ SINGLE_BATCHES: Final = 1
 """Batches of single writes per round and generation, besides the most urgent work."""
 
 WARN_EVERY_SECONDS: Final = 60.0
+
+OVERLAPPING: Final = 2
+"""Passes at the same time on a CPU: its threads go on while one pass waits for its last thread, and
+while its vectors are made. A GPU's memory may not hold two."""
 
 APPLY_EVERY_SECONDS: Final = 0.5
 """How often the index is written while images are embedded: a larger claim costs less a row."""
@@ -223,6 +228,7 @@ class Rounds:
         return EmbedOptions(
             claim_size=batches * embedder.batch_size,
             batch_size=embedder.batch_size,
+            passes=OVERLAPPING if by_openvino(self._services.embedders.compute) else 1,
             lease=self._lease,
             max_failures=settings.max_failures,
             retry=timedelta(seconds=settings.retry_seconds),
