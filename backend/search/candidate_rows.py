@@ -19,7 +19,10 @@ from backend.search.statements import read_json
 from backend.vectors import Hit
 from backend.vectors.image_points import STRIDE
 
-_QUARANTINED: Final = State.QUARANTINED.value
+_INDEXED, _QUARANTINED = State.INDEXED.value, State.QUARANTINED.value
+
+CATEGORIES: Final = ("article_type", "sub_category", "master_category")
+"""The first of these that a product has is its category."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,11 @@ def with_rows(hits: Sequence[Hit], rows: Mapping[int, Any]) -> tuple[list[Hit], 
     """
     there, found = list[Hit](), list[Any]()
     for hit in hits:
-        slot, product = divmod(hit[0], STRIDE)
-        row = rows.get(product)
-        if not row or (slot and not _has_image(row, slot)):
-            continue
-        there.append(hit)
-        found.append(row)
+        id_ = hit[0]
+        row = rows.get(id_ if id_ < STRIDE else id_ % STRIDE)
+        if row and (id_ < STRIDE or _has_image(row, id_ // STRIDE)):
+            there.append(hit)
+            found.append(row)
     return there, found
 
 
@@ -64,7 +66,7 @@ def candidate(hit: Hit, row: Any) -> Neighbour:
     """Return a candidate; what it shows is added by `complete`."""
     score = hit[1]
     bounded = score if -1.0 <= score <= 1.0 else min(1.0, max(-1.0, score))
-    return Neighbour(row, State.INDEXED.value, None, bounded, hit[0])
+    return Neighbour(row, _INDEXED, None, bounded, hit[0])
 
 
 def complete(

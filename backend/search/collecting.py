@@ -174,12 +174,9 @@ class Collecting:
 
     def receive(self, hits: Sequence[Hit], *, asked: int) -> None:
         """Note what a search for so many points has found."""
-        unwanted, seen, wanted = self._unwanted, self._seen, list[Hit]()
-        for hit in hits:
-            product = hit.id % STRIDE
-            if product not in unwanted:
-                seen[product] = None
-                wanted.append(hit)
+        unwanted = self._unwanted
+        wanted = [hit for hit in hits if hit[0] % STRIDE not in unwanted]
+        self._seen.update(dict.fromkeys([hit[0] % STRIDE for hit in wanted]))
         self._hits = wanted
         self._taken = 0
         self._rounds += 1
@@ -197,7 +194,7 @@ class Collecting:
         these do not pass, as many follow as the missing ones need at that rate: mostly all pass,
         and a row takes as long to read as to write.
         """
-        return {hit.id % STRIDE for hit in self._next_hits}
+        return {hit[0] % STRIDE for hit in self._next_hits}
 
     @property
     def _next_hits(self) -> Sequence[Hit]:
@@ -291,6 +288,12 @@ class Collecting:
         """The nearest products without `exclude`, in order, if nothing else hides some of them."""
         is_all = self._rounds == 1 and not (self._shown or self.search.where)
         return self._seen.keys() if is_all else None
+
+    def rows_of(self, rows: Mapping[int, Any]) -> dict[int, Any]:
+        """Return one row of each product that was read, where candidates have rows of their own."""
+        if self.chosen_by is None:
+            return {id_: found[0] for id_, found in rows.items() if found}
+        return {id_: row for id_, row in rows.items() if row}
 
     @property
     def lags(self) -> bool:

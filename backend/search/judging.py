@@ -9,12 +9,16 @@ from typing import Any, Final, Generic, TypeVar
 
 from backend.filters import Schema, Where
 from backend.filters.matching import ValueOf, columns_of, matcher
-from backend.search.statements import read_json
+from backend.search.statements import SHOWN, read_json
 
 Found = TypeVar("Found")
 
 MOST_KNOWN: Final = 4096
 """Combinations that are kept; beyond it all are forgotten."""
+
+MOST_MATCHERS: Final = 256
+
+_COLUMNS: Final = frozenset(SHOWN)
 
 
 class ByValues(Generic[Found]):
@@ -41,10 +45,19 @@ class ByValues(Generic[Found]):
 
     def each(self, rows: Sequence[Any]) -> list[Found]:
         """Return what is said of many rows, in fewer calls of Python than one for each."""
+        keys, known = list(map(self._read, rows)), self._known
         try:
-            return list(map(self._known.__getitem__, map(self._read, rows)))
+            return list(map(known.__getitem__, keys))
         except (KeyError, TypeError):
-            return [self(row) for row in rows]
+            pass
+        try:
+            first = dict(zip(keys, rows, strict=True))
+        except TypeError:
+            return [self._judge(partial(value_of_row, row)) for row in rows]
+        found = {
+            key: known[key] if key in known else self._find(key, it) for key, it in first.items()
+        }
+        return list(map(found.__getitem__, keys))
 
     def _find(self, values: Any, row: Any) -> Found:
         found = self._judge(partial(value_of_row, row))
@@ -54,9 +67,35 @@ class ByValues(Generic[Found]):
         return found
 
 
+class Matchers:
+    """What tells whether rows pass a filter, kept by filter: shops ask by the same ones again.
+
+    Filters on open attributes are not kept: their values may equal each other, as 1 does True, and
+    mean something else.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[Any, ByValues[bool]] = {}
+
+    def of(self, where: Where, schema: Schema) -> ByValues[bool]:
+        """Return what tells whether a row passes a checked filter that has a clause."""
+        if not where.keys() <= _COLUMNS:
+            return ByValues(columns_of(where), matcher(where, schema))
+        key = tuple(where.items())
+        found = self._kept.get(key)
+        if found is None:
+            if len(self._kept) >= MOST_MATCHERS:
+                self._kept.clear()
+            found = self._kept[key] = ByValues(columns_of(where), matcher(where, schema))
+        return found
+
+
+_matchers: Final = Matchers()
+
+
 def row_matcher(where: Where, schema: Schema) -> ByValues[bool] | None:
     """Return what tells whether a row passes a checked filter; None for the empty one."""
-    return ByValues(columns_of(where), matcher(where, schema)) if where else None
+    return _matchers.of(where, schema) if where else None
 
 
 def value_of_row(row: Any, field: str) -> Any:

@@ -13,7 +13,7 @@ from backend.filters.matching import columns_of
 from backend.images.box import Box
 from backend.merchandising.rule_set import RuleSet
 from backend.search.boosting import columns_of_boosts
-from backend.search.candidate_rows import Chosen
+from backend.search.candidate_rows import CATEGORIES, Chosen
 from backend.search.found import Neighbour
 from backend.search.paging import Position
 from backend.search.recall_monitor import Search
@@ -83,7 +83,8 @@ class Query:
             return None
         found = columns_of(self.where) | columns_of_boosts(self.shaping.boost)
         group = {self.shaping.group_by} if self.shaping.group_by else set()
-        columns = frozenset({*found, *group, *self.ruling.columns})
+        explained = CATEGORIES if self.explain else ()
+        columns = frozenset({*found, *group, *self.ruling.columns, *explained})
         return Chosen(columns, digests=bool(self.shaping.diversity))
 
     @property

@@ -206,10 +206,12 @@ class SimilarProducts:
             chosen_by=query.chosen_by,
         )
         images, digests = query.shows_images, query.needs_vectors
-        collect(connection, index, [found], {}, images=images, digests=digests)
+        rows: dict[int, Any] = {}
+        collect(connection, index, [found], rows, images=images, digests=digests)
         answer = finish_answer(connection, index, weighed, found, query, pins, taken=taken)
         if query.explain:
-            explain_list(connection, index, answer, query, about=row, nearest=found.nearest)
+            nearest, known = found.nearest, found.rows_of(rows)
+            explain_list(connection, index, answer, query, about=row, nearest=nearest, known=known)
         if answer.has_more:
             answer.position = after.after([item.product.id for item in answer.items])
         return answer
