@@ -35,9 +35,11 @@ from backend.catalogue.sources.parquet import Parquet
 from backend.catalogue.sources.styles_csv import IMAGE, StylesCsv
 from backend.catalogue.sources.table import Table
 from backend.catalogue.sources.unreadable import HEAD, check_regular, check_table, check_text
+from backend.catalogue.sources.workbook import Workbook, is_workbook
 from backend.errors import UnreadableCatalogue
 
 PARQUET_MAGIC = b"PAR1"
+ZIP_MAGIC = b"PK\3\4"
 
 
 def open_source(path: Path, mapping: FeedMapping = DEFAULT_MAPPING) -> Source:
@@ -68,16 +70,23 @@ def _files(path: Path) -> tuple[Files, Sequence[str]]:
         if not tables_of(folder.tables()) and below and tables_of(Folder(below).tables()):
             folder = Folder(below)
         return folder, choose_tables(folder.tables())
-    if zipfile.is_zipfile(path):
+    if zipfile.is_zipfile(path) and not _is_workbook(path):
         archive = Archive(path)
         return archive, choose_tables(archive.tables())
     also = path.resolve().parent if path.is_symlink() else None
     return Folder(path.parent, also=also), [path.name]
 
 
+def _is_workbook(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return is_workbook(stream)
+
+
 def _open_table(files: Files, names: Sequence[str], mapping: FeedMapping) -> Source:
     """Open a table by its content; its name matters only for styles.csv."""
     name = names[0]
+    if _holds_workbook(files, name):
+        return Workbook(files, name, mapping)
     with files.open(name) as stream:
         head = _head(name, stream)
     if head.startswith(PARQUET_MAGIC) or name.lower().endswith(PARQUET):
@@ -88,6 +97,15 @@ def _open_table(files: Files, names: Sequence[str], mapping: FeedMapping) -> Sou
     if name == STYLES or table.preset.name == "kaggle":
         return StylesCsv(files, table)
     return table
+
+
+def _holds_workbook(files: Files, name: str) -> bool:
+    with files.open(name) as stream:
+        is_zip = stream.read(len(ZIP_MAGIC)) == ZIP_MAGIC
+    if not is_zip:
+        return False
+    with files.open(name) as stream:
+        return is_workbook(stream)
 
 
 def _head(name: str, stream: BinaryIO) -> bytes:

@@ -24,11 +24,11 @@ STYLES: Final = "styles.csv"
 PARQUET: Final = (".parquet", ".pq")
 TABLES: Final = (".csv", ".tsv", *PARQUET)
 LESS_CERTAIN: Final = (  # names that other files beside a table often have
-    *(".jsonl", ".ndjson", ".xml"),
+    *(".jsonl", ".ndjson", ".xml", ".xlsx", ".xlsm"),
     *(".csv.gz", ".tsv.gz", ".jsonl.gz", ".ndjson.gz", ".xml.gz"),
 )
 LEAST_CERTAIN: Final = (".txt", ".tab", ".txt.gz")  # Google's own examples are .txt
-_ONE_TABLE: Final = f"a catalogue holds {STYLES}, or one CSV, JSON Lines, XML or Parquet file"
+_ONE_TABLE: Final = f"a catalogue holds {STYLES}, or one CSV, XLSX, JSON Lines, XML or Parquet file"
 _NAME_IT: Final = "Name the file itself."
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 """Of a file: it has no path before it, and nothing in it that a URI would have to escape."""

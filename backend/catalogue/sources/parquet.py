@@ -17,15 +17,15 @@ from backend.catalogue.sources.feed import (
     FeedRow,
     ImageFile,
     Reject,
-    RowWarning,
     WarningKind,
     kind_of,
 )
 from backend.catalogue.sources.files import DAMAGED, Files
 from backend.catalogue.sources.image_cells import ADDRESS_KEYS
 from backend.catalogue.sources.mapping import FeedMapping
-from backend.catalogue.sources.parquet_cells import WrongCell, cells_of, text_of
+from backend.catalogue.sources.parquet_cells import cells_of, text_of
 from backend.catalogue.sources.table import Table
+from backend.catalogue.sources.wrong_cells import record_of
 from backend.errors import ConfigurationError, ImageTooLarge, UnreadableCatalogue
 from backend.vectors.image_points import MOST_IMAGES
 
@@ -153,21 +153,10 @@ def _read_group(
             cells = [cells_of(read[name]) if name in read else nothing for name in columns]
             for values in islice(zip(*cells, strict=False), batch.num_rows):
                 done += 1
-                yield _record(before + done, values, columns)
+                yield record_of(before + done, values, columns)
     except (ArrowException, UnicodeDecodeError, *DAMAGED) as error:
         reason = f"row group {group} is damaged: {str(error).splitlines()[0]}"
         yield from (Reject(before + row + 1, None, reason) for row in range(done, count))
-
-
-def _record(number: int, values: Sequence[Any], columns: Sequence[str]) -> TableRecord:
-    """Make a record; a cell that could not be read is left out, with a warning."""
-    wrong = [at for at, value in enumerate(values) if isinstance(value, WrongCell)]
-    if not wrong:
-        return TableRecord(number, values)
-    kept = [None if isinstance(value, WrongCell) else value for value in values]
-    texts = (f"{columns[at]}: {values[at].reason}; left out" for at in wrong)
-    warnings = tuple(RowWarning(WarningKind.VALUE, text) for text in texts)
-    return TableRecord(number, kept, warnings)
 
 
 def _with(record: TableRecord, position: int | None, value: Any) -> TableRecord:

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
+from backend.catalogue.sources.wrong_cells import WrongCell
+
 LARGEST_INT: Final = 2**63 - 1  # of the databases and of most JSON readers
-
-
-@dataclass(frozen=True)
-class WrongCell:
-    """A cell that gives no value, and why."""
-
-    reason: str
 
 
 def cells_of(column: Any) -> list[Any]:

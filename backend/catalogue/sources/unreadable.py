@@ -18,7 +18,11 @@ _UNPACK: Final = "unpack it"
 _KINDS: Final = (
     (b"%PDF-", "a PDF document", _AS_CSV),
     (b"SQLite format 3\0", "an SQLite database", _AS_CSV),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel or Office file (XLS)", _AS_CSV),
+    (
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+        "an old Excel file (XLS) or an encrypted workbook",
+        "save it as XLSX or CSV",
+    ),
     (b"\xff\xd8\xff", "a JPEG image", "name the table of the products"),
     (b"\x89PNG\r\n\x1a\n", "a PNG image", "name the table of the products"),
     (b"GIF8", "a GIF image", "name the table of the products"),
@@ -49,7 +53,6 @@ _KINDS: Final = (
     (b"\x7fELF", "a program", "name the table of the products"),
 )
 _OFFICE: Final = (  # members of a zip -> what it is
-    ("xl/workbook.xml", "an XLSX workbook"),
     ("xl/workbook.bin", "an XLSB workbook"),
     ("word/document.xml", "a Word document"),
     ("ppt/presentation.xml", "a PowerPoint presentation"),

@@ -336,7 +336,8 @@ def test_a_file_that_is_no_table_is_named(tmp_path: Path, data: bytes, kind: str
 @pytest.mark.parametrize(
     ("members", "kind"),
     [
-        (["[Content_Types].xml", "xl/workbook.xml"], "XLSX workbook; export it as CSV"),
+        (["[Content_Types].xml", "xl/workbook.bin"], "XLSB workbook; export it as CSV"),
+        (["[Content_Types].xml", "xl/workbook.xml"], "not a readable workbook"),
         (["mimetype", "content.xml"], "ODS"),
         (["word/document.xml"], "Word"),
     ],

@@ -1,0 +1,143 @@
+"""An XLSX workbook: the rows of one sheet, read like those of any table.
+
+The sheet is the first one that has a header with a sku, else the first one that holds anything.
+Hidden sheets do not count. Rows have the numbers that the spreadsheet shows. Values in
+`attributes` keep their types, as `workbook_cells` reads them.
+"""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import islice
+from tempfile import SpooledTemporaryFile
+from typing import Any, BinaryIO, Final, cast
+
+from backend.catalogue.sources.columns import as_text, names_a_sku
+from backend.catalogue.sources.csv_records import HEADER_LINES, Header, TableRecord
+from backend.catalogue.sources.feed import Reject
+from backend.catalogue.sources.files import DAMAGED, Files
+from backend.catalogue.sources.mapping import FeedMapping
+from backend.catalogue.sources.table import Table
+from backend.catalogue.sources.workbook_cells import cell_value
+from backend.catalogue.sources.wrong_cells import record_of
+from backend.errors import UnreadableCatalogue
+
+LARGEST_PART: Final = 1_000_000_000  # bytes of a part, unpacked; a bomb has more
+IN_MEMORY: Final = 20_000_000  # bytes of a workbook in a zip; a larger one is copied to the disk
+_WORKBOOK: Final = "xl/workbook.xml"
+_BROKEN: Final = (
+    *DAMAGED,
+    SyntaxError,  # of XML
+    *(AttributeError, IndexError, KeyError, TypeError, ValueError),  # openpyxl checks few of them
+)
+
+
+class Workbook(Table):
+    """One sheet of a workbook, and the images that its rows name."""
+
+    form = "XLSX"
+
+    def __init__(self, files: Files, name: str, mapping: FeedMapping) -> None:
+        self._sheet = ""
+        self._header_at = self._width = 0
+        super().__init__(files, name, mapping)
+
+    def _read_header(self) -> Header:
+        """Find the sheet and its header. Raises UnreadableCatalogue if nothing is in it."""
+        named = self._mapping.columns.get("sku")
+        fallback: tuple[str, int, list[str]] | None = None
+        with self._opened() as book:
+            shown = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
+            for sheet in shown:
+                for at, row in islice(_rows(sheet), HEADER_LINES):
+                    names = [" ".join(as_text(cell_value(cell)).split()) for cell in row]
+                    if named in names if named else names_a_sku(names):
+                        return self._found(sheet.title, at, names)
+                    if fallback is None and any(names):
+                        fallback = sheet.title, at, names
+        if fallback is None:
+            raise UnreadableCatalogue(f"{self._name}: the workbook holds no rows")
+        return self._found(*fallback)
+
+    def _found(self, sheet: str, at: int, names: list[str]) -> Header:
+        self._sheet, self._header_at = sheet, at
+        while names and not names[-1]:
+            names.pop()
+        self._width = len(names)
+        return Header(names, "")
+
+    def _file_records(self) -> Iterator[TableRecord | Reject]:
+        with self._opened() as book:
+            for at, row in _rows(book[self._sheet]):
+                if at > self._header_at and (record := self._record(at, row)):
+                    yield record
+
+    def _record(self, at: int, row: Sequence[Any]) -> TableRecord | None:
+        """Return a row as a record; None if it is empty or holds the header again."""
+        names = self._header.columns[: self._width]
+        values = [cell_value(cell) for cell in row[: self._width]]
+        if values.count(None) == len(values) or values == names:
+            return None
+        return record_of(at, [*values, *[None] * (self._width - len(values))], names)
+
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
+        """Open the workbook. Raises UnreadableCatalogue for a damaged one, also while it is read.
+
+        openpyxl warns of styles and extensions that it does not know; no value depends on them.
+        """
+        from openpyxl import load_workbook  # noqa: PLC0415 - 0.2 s, for one kind of file
+
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"openpyxl\b")
+        with self._files.open(self._name) as stream, _seekable(stream) as file:
+            try:
+                _check_sizes(self._name, file)
+                book = load_workbook(file, read_only=True, data_only=True, keep_links=False)
+                try:
+                    yield book
+                finally:
+                    book.close()
+            except _BROKEN as error:
+                reason = f"{self._name} is not a readable workbook: {error or type(error).__name__}"
+                raise UnreadableCatalogue(reason) from error
+
+
+def is_workbook(stream: BinaryIO) -> bool:
+    """Tell whether a file is a zip with the parts of an XLSX workbook."""
+    with suppress(ValueError, struct.error, *DAMAGED), zipfile.ZipFile(stream) as parts:
+        return _WORKBOOK in parts.namelist()
+    return False
+
+
+@contextmanager
+def _seekable(stream: BinaryIO) -> Iterator[BinaryIO]:
+    """Give a file in which one can seek at no cost; a member of a zip is copied for it."""
+    if not isinstance(stream, zipfile.ZipExtFile):
+        yield stream
+        return
+    with SpooledTemporaryFile(IN_MEMORY) as copy:
+        while chunk := stream.read(1 << 20):
+            copy.write(chunk)
+        copy.seek(0)
+        yield cast("BinaryIO", copy)
+
+
+def _check_sizes(name: str, file: BinaryIO) -> None:
+    with zipfile.ZipFile(file) as parts:
+        largest = max((part.file_size for part in parts.infolist()), default=0)
+    file.seek(0)
+    if largest > LARGEST_PART:
+        raise UnreadableCatalogue(
+            f"{name}: a sheet has {largest:,} bytes unpacked, more than {LARGEST_PART:,}; "
+            "export it as CSV"
+        )
+
+
+def _rows(sheet: Any) -> Iterator[tuple[int, Sequence[Any]]]:
+    """Yield the number and the cells of each row; what the file says of its size is not trusted."""
+    sheet.reset_dimensions()
+    yield from enumerate(sheet.iter_rows(), 1)
