@@ -78,13 +78,18 @@ def adapt(
         sample = read_sample(session, features) if features else None
     count = len(sample.shop.features) if sample else 0
     if sample is None or count < LEAST_SHARE * sample.drawn:
-        return _refuse("the features of this catalogue's images are not stored yet: index it first")
+        return _refuse(
+            "the features of this catalogue's images are not stored yet: index it first, or run "
+            "`lookalike adapt --features` if it is indexed"
+        )
     if count < FEWEST_PRODUCTS:
         return _refuse(f"{count:,} products with an image; {FEWEST_PRODUCTS:,} are needed")
     if not _has_labels(sample.shop):
         return _refuse("no product has a type or a group, so nothing can be judged")
     choice = choose(sample.shop, present, heartbeat=heartbeat)
     figures = _figures(choice)
+    if not sample.shop.has_rows:
+        figures["incomplete"] = {"images": sample.incomplete, "of": sample.drawn}
     if keep:
         statistics = choice.statistics if choice.is_better else present
         learnt = _learn_words(db, statistics, str(features), heartbeat)

@@ -52,7 +52,12 @@ class Shop:
     @property
     def look(self) -> FloatArray:
         """What maps of the look read: with the rows of images, where all have them."""
-        return look_of(self.features, with_rows=self.features.shape[1] == WITH_ROWS)
+        return look_of(self.features, with_rows=self.has_rows)
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether the features have the rows of images."""
+        return bool(self.features.shape[1] == WITH_ROWS)
 
 
 @dataclass(frozen=True, kw_only=True)

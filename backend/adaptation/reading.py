@@ -18,7 +18,7 @@ from backend.catalogue import image_vectors
 from backend.database.models import Product
 from backend.embedders import FloatArray
 from backend.embedders.block_statistics import BlockStatistics
-from backend.embedders.kept_rows import of_one_length
+from backend.embedders.kept_rows import WITH_ROWS, of_one_length
 
 MOST_PRODUCTS: Final = 12_000
 """Of larger catalogues a sample is read: 39 MB of features, and seconds of computing."""
@@ -45,6 +45,7 @@ class FittingSample:
 
     shop: Shop
     drawn: int  # products, with and without features
+    incomplete: int  # of these, that lack what this release keeps of an image
 
 
 def read_sample(session: Session, features_fingerprint: str) -> FittingSample | None:
@@ -52,7 +53,8 @@ def read_sample(session: Session, features_fingerprint: str) -> FittingSample | 
     drawn = _draw(session, MOST_PRODUCTS)
     rows = _rows(session, drawn)
     digests = {row[0] for row in rows if row[0]}
-    features = of_one_length(image_vectors.load(session, features_fingerprint, digests))
+    stored = image_vectors.load(session, features_fingerprint, digests)
+    features = of_one_length(stored)
     kept = [(features[digest], values) for digest, *values in rows if digest in features]
     if not kept:
         return None
@@ -67,7 +69,9 @@ def read_sample(session: Session, features_fingerprint: str) -> FittingSample | 
         words=words,
         guessed=guessed,
     )
-    return FittingSample(shop=shop, drawn=len(drawn))
+    complete = {digest for digest, each in stored.items() if len(each) == WITH_ROWS}
+    incomplete = sum(row[0] not in complete for row in rows)
+    return FittingSample(shop=shop, drawn=len(drawn), incomplete=incomplete)
 
 
 def read_named(

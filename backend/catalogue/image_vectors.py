@@ -48,8 +48,17 @@ def unpack_all(blobs: Sequence[bytes]) -> list[Vector]:
     return list(both.reshape(len(blobs), -1))
 
 
-def store(session: Session, fingerprint: str, vectors: Mapping[str, Vector]) -> None:
-    """Store {image digest: vector}; a vector that is stored already is the same, and stays."""
+def store(
+    session: Session,
+    fingerprint: str,
+    vectors: Mapping[str, Vector],
+    *,
+    may_replace: bool = False,
+) -> None:
+    """Store {image digest: vector}; a vector that is stored already is the same, and stays.
+
+    With `may_replace` a longer one takes its place: an earlier release has kept fewer numbers.
+    """
     if not vectors:
         return
     now = utcnow()
@@ -57,14 +66,22 @@ def store(session: Session, fingerprint: str, vectors: Mapping[str, Vector]) -> 
         {"image_digest": d, "fingerprint": fingerprint, "vector": pack(v), "created_at": now}
         for d, v in sorted(vectors.items())
     ]
-    execute_each(session, _insert(is_postgresql(session)), rows)
+    execute_each(session, _insert(is_postgresql(session), may_replace=may_replace), rows)
 
 
 @cache
-def _insert(is_on_postgresql: bool) -> Insert:
+def _insert(is_on_postgresql: bool, *, may_replace: bool) -> Insert:
     table = cast("Table", ImageVector.__table__)
     kind = postgresql.insert if is_on_postgresql else sqlite.insert
-    return kind(table).on_conflict_do_nothing()
+    statement = kind(table)
+    if not may_replace:
+        return statement.on_conflict_do_nothing()
+    new = statement.excluded.vector
+    return statement.on_conflict_do_update(
+        index_elements=list(table.primary_key),
+        set_={"vector": new},
+        where=func.length(table.c.vector) < func.length(new),
+    )
 
 
 def known(session: Session, fingerprint: str, digests: Iterable[str]) -> set[str]:

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from backend.cli.common import AsJson, err, out, print_json, services
+from backend.cli.common import AsJson, bar, err, out, print_json, services
 from backend.cli.following import follow_job
 
 
@@ -17,16 +17,25 @@ def adapt(
     try_only: Annotated[
         bool, typer.Option("--try", help="Only measure: store nothing, build no index.")
     ] = False,
+    features: Annotated[
+        bool,
+        typer.Option(
+            "--features",
+            help="First embed again the images of which an earlier release has kept too little.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Fit the embedder's statistics to this shop, and re-index if its own labels say it is better.
 
-    The features that are kept of each image are used: no image is opened and no network runs.
+    The features that are kept of each image are used: no image is opened and no network runs, but
+    with `--features`. That goes on where it was interrupted, and a server may run meanwhile.
     Variants (`group_id` in the feed) show which differences to ignore. The figures are of products
     whose groups were not fitted on. See docs/adaptation.md.
     """
     with services() as found:
-        result = _try(found) if try_only else _adapt(found)
+        completed = _complete_features(found) if features else {}
+        result = {**completed, **(_try(found) if try_only else _adapt(found))}
     if as_json:
         print_json(result)
         return
@@ -41,6 +50,12 @@ def say_outcome(result: Mapping[str, Any], *, tried: bool = False) -> None:
     if "chosen" in adaptation:
         chosen = ", ".join(f"{name} {value}" for name, value in adaptation["chosen"].items())
         err.print(f"chosen: {escape(chosen)}; {adaptation['queries']:,} queries")
+    if incomplete := adaptation.get("incomplete"):
+        err.print(
+            f"{incomplete['images']:,} of {incomplete['of']:,} images lack features that this "
+            "release can fit to, so all were left out: `lookalike adapt --features` embeds these "
+            "images again"
+        )
     err.print(escape(_outcome(result, tried=tried)))
 
 
@@ -53,6 +68,28 @@ def _outcome(result: Mapping[str, Any], *, tried: bool) -> str:
     if tried:
         return f"{adaptation['reason']}: `lookalike adapt` would re-index with it"
     return f"generation {result['id']} is {result['state']}: {adaptation['reason']}"
+
+
+def _complete_features(found: Any) -> dict[str, Any]:
+    """Embed in this process the images whose features are incomplete; return what came of it."""
+    from backend import generations
+    from backend.embedders import KeepsFeatures
+    from backend.indexing import incomplete_features
+
+    with found.db.read() as session:
+        current = generations.active(session)
+    embedder = found.embedders.of(current)
+    if not isinstance(embedder, KeepsFeatures):
+        err.print(escape(f"{current.embedder} keeps no features"))
+        return {}
+    with bar("Embedding") as report:
+        completed = incomplete_features.complete(
+            found.db, current, embedder, found.image_opener, report=report
+        )
+    err.print(f"{completed.embedded:,} images were embedded for their features")
+    if completed.reason:
+        err.print(escape(f"{completed.failed:,} could not be; the first: {completed.reason}"))
+    return {"features": {"embedded": completed.embedded, "failed": completed.failed}}
 
 
 def _try(found: Any) -> dict[str, Any]:

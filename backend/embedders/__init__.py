@@ -73,6 +73,7 @@ class KeepsFeatures(Embedder, Protocol):
     """An embedder that can make vectors again without an image, by other statistics."""
 
     features_fingerprint: str  # of all that decides the features
+    features_size: int  # numbers that this release keeps of an image
 
     def extract(self, images: Sequence[Image]) -> FloatArray:
         """Return the features that are kept of images, (n, features), exact in float16."""

@@ -21,7 +21,7 @@ from backend.embedders.checkpoint import Checkpoint
 from backend.embedders.engines import NetworkPlan, open_network
 from backend.embedders.fingerprints import fingerprint
 from backend.embedders.kept_features import COLOUR_RECIPE, LAST, TEXTURES, KeptFeatures
-from backend.embedders.kept_rows import of_one_length, shipped_rows
+from backend.embedders.kept_rows import WITH_ROWS, of_one_length, shipped_rows
 from backend.embedders.numpy_threads import on_one_thread
 from backend.embedders.photographs import CLASSES, shipped_head
 from backend.embedders.pixels import Pixels, to_pixels
@@ -117,6 +117,7 @@ class BlocksEmbedder:
         self.blocks = statistics.blocks
         self.size = self.blocks[-1].stop
         recipe = {"network": opened.fingerprint, "colours": COLOUR_RECIPE}
+        self.features_size = WITH_ROWS
         self.features_fingerprint = fingerprint(recipe, self._reduction.arrays)
         self.fingerprint = fingerprint_of(self.features_fingerprint, statistics)
 

@@ -356,7 +356,7 @@ def _record(
         image_vectors.store(session, generation.fingerprint, new)
         if generation.features is not None:
             kept = {digest: features[digest] for digest in new if digest in features}
-            image_vectors.store(session, generation.features, kept)
+            image_vectors.store(session, generation.features, kept, may_replace=True)
         store_digests(session, outcomes)
         generations.store_most_images(session, generation.id, most=row_outcomes.most_images(rows))
         row_outcomes.record(session, generation, rows, now)

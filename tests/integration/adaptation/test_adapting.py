@@ -123,6 +123,7 @@ def test_a_complete_index_is_adapted_without_opening_an_image(known_shop: KnownS
     with known_shop.db.read() as session:  # the same was chosen twice
         assert session.scalar(select(func.count()).select_from(Statistics)) == 1
     assert after.embedder.startswith("lookalike-blocks?adapted=")
+    assert adaptation["incomplete"] == {"images": STYLES * VARIANTS, "of": STYLES * VARIANTS}
     assert adaptation["after"]["variants"] > adaptation["before"]["variants"] + 0.05
     assert after.state == ACTIVE  # although no image exists: none is opened
     # a query image gets the same statistics, also in a process that has just begun

@@ -11,6 +11,7 @@ from support.shop import QUICK, Shop, four_products
 from typer.testing import Result
 
 from backend import embedders
+from backend.cli.adapt import say_outcome
 from backend.embedders import available
 from backend.settings import Settings
 
@@ -32,6 +33,18 @@ def test_adapt_says_why_it_changed_nothing(shop: Shop, run_command: Run) -> None
     answer = json.loads(run_command("adapt", "--try", "--json").stdout)
     assert answer["adaptation"]["embedder"] is None
     assert shop.generation_in("active").id == before
+
+
+def test_an_index_that_lacks_features_is_told_the_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    reason = {"embedder": None, "reason": "the present statistics are as good here"}
+    say_outcome({"adaptation": reason})
+    assert "--features" not in capsys.readouterr().err
+    say_outcome({"adaptation": {**reason, "incomplete": {"images": 900, "of": 1_000}}})
+    said = " ".join(capsys.readouterr().err.split())
+    assert "900 of 1,000 images lack" in said
+    assert "`lookalike adapt --features`" in said
 
 
 def test_embedders_are_listed_with_the_weights_that_they_read(run_command: Run) -> None:
