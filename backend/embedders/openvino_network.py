@@ -17,8 +17,11 @@ from backend.embedders.exports import Export
 from backend.embedders.pixels import Pixels
 from backend.embedders.processors import usable_processors
 
-BATCH: Final = 8
-"""Images of one request: with more, the maps leave the processor's cache."""
+BATCH: Final = 16
+"""Images of one request: with fewer, weights are read more often than maps fill the cache."""
+
+EARLY_BATCH: Final = 1
+"""Images of one request to the early layers: maps of more images leave the processor's cache."""
 
 CALL: Final = 64
 """Images of one call: with fewer, the work around it, such as a transaction, costs more."""
@@ -47,6 +50,7 @@ class OpenVinoNetwork:
         self.size = export.about.size
         self.precision = _precision(compute.precision, export)
         parts = _parts(model, self.precision, export.about.bf16_from)
+        self._sizes = (EARLY_BATCH, self._batch) if len(parts) > 1 else (self._batch,)
         compiled = [self._compile(core, part, precision) for part, precision in parts]
         self._idle: LifoQueue[Requests] = LifoQueue()
         for _ in range(self._streams):
@@ -80,12 +84,20 @@ class OpenVinoNetwork:
         requests = self._idle.get()
         try:
             values: Any = batch
-            for request in requests:
-                request.infer([values], share_inputs=True)
-                values = request.get_output_tensor().data  # overwritten by its next inference
-            return np.array(values, np.float32)
+            for request, size in zip(requests, self._sizes, strict=True):
+                values = _infer(request, values, size)
+            return np.asarray(values, np.float32)
         finally:
             self._idle.put(requests)
+
+
+def _infer(request: ov.InferRequest, values: Pixels | FloatArray, size: int) -> FloatArray:
+    """Return what a request makes of some images, `size` of them at a time."""
+    made = []
+    for start in range(0, len(values), size):
+        request.infer([values[start : start + size]], share_inputs=True)
+        made.append(np.array(request.get_output_tensor().data, np.float32))  # overwritten later
+    return made[0] if len(made) == 1 else np.concatenate(made)
 
 
 def _precision(wanted: str, export: Export) -> str:
@@ -96,8 +108,11 @@ def _precision(wanted: str, export: Export) -> str:
 
 
 def _parts(model: ov.Model, precision: str, bf16_from: str) -> list[tuple[ov.Model, str]]:
-    """Return the parts of a network that run one after the other, and the precision of each."""
-    if precision == "fp32" or not bf16_from:
+    """Return the parts of a network that run one after the other, and the precision of each.
+
+    Where a network may turn to bf16 its maps are small, so in fp32 it is cut there, too.
+    """
+    if not bf16_from:
         return [(model, precision)]
     first = next(each for each in model.get_ops() if each.get_friendly_name() == bf16_from)
     maps = first.input_value(0)
@@ -107,4 +122,4 @@ def _parts(model: ov.Model, precision: str, bf16_from: str) -> list[tuple[ov.Mod
         if place.get_node().get_type_name() != "Result":
             place.replace_source_output(handed_over.output(0))
     rest = ov.Model(model.get_results(), [handed_over], "rest")
-    return [(start, "fp32"), (rest, "bf16")]
+    return [(start, "fp32"), (rest, precision)]

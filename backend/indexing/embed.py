@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from itertools import islice
+from itertools import chain, islice, repeat
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -68,6 +69,9 @@ GAVE_UP: Final = DecoderDied(queue.EXHAUSTED.partition(": ")[2])
 
 DATABASE_FAILED: Final = f"{DatabaseUnavailable.code}: the database failed meanwhile"
 
+FIRST_PARTS: Final = (4, 2)
+"""What part of a batch the first ones of a claim are, where several passes overlap."""
+
 Batch: TypeAlias = Sequence[tuple[ImageTask, Decoded | ImageError]]
 
 
@@ -77,6 +81,7 @@ class EmbedOptions(RetryLimits):
 
     claim_size: int  # rows taken at once
     batch_size: int  # images in one forward pass, after which rows are settled
+    passes: int = 1  # forward passes at the same time
     lease: timedelta
     heartbeat: Callable[[], None] = lambda: None  # called for every image, so that a hang is seen
     outages: Outages = field(default_factory=Outages)
@@ -238,8 +243,9 @@ def _work(
     uris = [task.uri for task in left]
     found = image_opener.open(uris, embedder.input_size, heartbeat=options.heartbeat)
     opened = zip(left, _with_heartbeat(found, options.heartbeat), strict=True)
-    batches = iter(lambda: list(islice(opened, batch_size)), [])
-    with closing(_embed_all(embedder, batches, one_by_one=batch_size == 1)) as several:
+    passes = 0 if batch_size == 1 else options.passes
+    batches = _batches(opened, batch_size, parts=FIRST_PARTS if passes > 1 else ())
+    with closing(_embed_all(embedder, batches, passes=passes)) as several:
         for outcomes in several:
             _record(db, generation, options, outcomes, gathered, open_rows)
 
@@ -261,25 +267,33 @@ def _with_heartbeat(
         yield one
 
 
-def _embed_all(
-    embedder: Embedder, batches: Iterable[Batch], *, one_by_one: bool
-) -> Generator[list[ImageOutcome]]:
-    """Yield the outcomes of each batch; the next one is embedded while the caller records them.
+def _batches(
+    opened: Iterator[tuple[ImageTask, Decoded | ImageError]], size: int, *, parts: Sequence[int]
+) -> Iterator[Batch]:
+    """Yield batches of a claim; of the first ones only a part, so the network need not wait."""
+    sizes = chain((max(1, size // part) for part in parts), repeat(size))
+    return iter(lambda: list(islice(opened, next(sizes))), [])
 
-    Not `one_by_one`: what is recorded then shows which image has killed the process.
+
+def _embed_all(
+    embedder: Embedder, batches: Iterable[Batch], *, passes: int
+) -> Generator[list[ImageOutcome]]:
+    """Yield the outcomes of each batch; the next ones are embedded while the caller records them.
+
+    `passes` of them at the same time. None: one after the other, so that what is recorded shows
+    which image has killed the process.
     """
-    if one_by_one:
+    if not passes:
         yield from (_embed(embedder, batch) for batch in batches)
         return
-    with ThreadPoolExecutor(1, thread_name_prefix="embedding") as thread:
-        before: Future[list[ImageOutcome]] | None = None
+    with ThreadPoolExecutor(passes, thread_name_prefix="embedding") as threads:
+        under_way: deque[Future[list[ImageOutcome]]] = deque()
         for batch in batches:
-            under_way = thread.submit(_embed, embedder, batch)
-            if before:
-                yield before.result()
-            before = under_way
-        if before:
-            yield before.result()
+            under_way.append(threads.submit(_embed, embedder, batch))
+            if len(under_way) > passes:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
 
 
 def _embed(embedder: Embedder, batch: Batch) -> list[ImageOutcome]:

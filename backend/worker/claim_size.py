@@ -1,4 +1,4 @@
-"""How much a worker claims at once: as much as takes it one to three seconds."""
+"""How much a worker claims at once: as much as takes it one and a half to three seconds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MOST: Final = 12
 first decoded images, at its end the decoders wait for the network, and each needs transactions and
 a notification."""
 
-SHORT_SECONDS: Final = 1.0
+SHORT_SECONDS: Final = 1.5
 LONG_SECONDS: Final = 3.0
 """A longer claim is too large: a single write waits until the running claim is done."""
 

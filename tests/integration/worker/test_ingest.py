@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from threading import Event, Thread
+from threading import Barrier, Event, Thread
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,31 @@ def test_products_are_searchable_while_further_ones_of_their_claim_are_embedded(
 
         assert not embedder.waited_in_vain
         assert shop.index.count() == 12
+
+
+class MeetingEmbedder(FakeEmbedder):
+    """Ends each of its first two passes only when the other one has begun."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._meeting = Barrier(2, timeout=PATIENCE)
+
+    def embed(self, images: Sequence[Image.Image]) -> Any:
+        vectors = super().embed(images)
+        if not self._meeting.broken and len(self.batches) <= 2:
+            self._meeting.wait()
+        return vectors
+
+
+def test_on_a_cpu_two_forward_passes_overlap(settings: Settings) -> None:
+    embedder = MeetingEmbedder()
+    with Shop(settings, fake_embedder=embedder, embedder="mean-colour?grid=2") as shop:
+        for number in range(2 * embedder.batch_size):
+            shop.save(f"p{number}", random_image(number))
+        shop.work()
+
+        assert shop.index.count() == 8
+        assert sum(embedder.batches) == 8  # none was embedded again, after a broken meeting
 
 
 def _watch(count: Callable[[], int], happened: Event) -> None:
