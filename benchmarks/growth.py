@@ -2,12 +2,15 @@
 
     python benchmarks/growth.py --catalogue DATA_FOLDER [--counts 10000 40000 100000 240000]
     python benchmarks/growth.py --vectors VECTORS.npy [--plot growth.png] [--pause 2.5]
+    python benchmarks/growth.py --catalogue DATA_FOLDER --keep FOLDER   # goes on where it ended
 
 The vectors are those of an embedded catalogue (or of a file: (n, dims), float32), as many as there
 are. Further ones are drawn between a real vector and its ten nearest: the vector plus a normal
 share of each difference. The width of the shares is chosen so that a quarter of the real ones,
 grown to as many as there are, has its tenth neighbours as far away as the real ones have; both are
-printed first. Payload columns are drawn.
+printed first. The columns of a catalogue come along: a drawn vector has the type and gender of the
+product that it was drawn from, and the usage, colour and year of that one or of a neighbour. Price
+and stock are drawn, and so are all columns of vectors from a file.
 
 Each index is filled, built and measured in a process of its own. `plain` has no graph and compares
 all points, `graph` has one, `int8` a graph over quantized vectors. Searches and writes are in
@@ -28,6 +31,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -36,7 +40,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 import psutil
-from search_modes import Table, catalogue, shapes
+from search_modes import Shop, Table, catalogue, shapes
 from vectors import BATCH, CLUSTERS, SCHEMA, Array, columns, payload
 
 from backend.vectors import Point
@@ -59,6 +63,7 @@ COSTS = {
 }
 NEIGHBOURS = 10
 PAGE = 1_000
+COLUMNS = "columns.npz"
 QUERIES = 60
 
 Costs: TypeAlias = dict[str, float]
@@ -71,12 +76,14 @@ def main() -> None:
         print(json.dumps(measured(options.child, options.vectors, options.counts[0], options.work)))
         return
     table: dict[tuple[str, int], Costs] = {}
-    with tempfile.TemporaryDirectory(prefix="growth-", dir=options.work) as name:
-        vectors = Path(name) / "vectors.npy"
-        np.save(vectors, grown(real_vectors(options), max(options.counts)))
+    with ExitStack() as stack:
+        temporary = tempfile.TemporaryDirectory(prefix="growth-", dir=options.work)
+        folder = options.keep or Path(stack.enter_context(temporary))
+        folder.mkdir(exist_ok=True)
+        vectors = prepared(options, folder)
         for count in options.counts:
             for kind in options.kinds:
-                table[kind, count] = in_child(kind, vectors, count, Path(name) / f"{kind}-{count}")
+                table[kind, count] = in_child(kind, vectors, count, folder / f"{kind}-{count}")
                 print(f"{count:>9,} {kind:<6}", line(table[kind, count]), flush=True)
     exponents = {kind: fitted(table, kind, options.counts) for kind in options.kinds}
     for kind, each in exponents.items():
@@ -99,6 +106,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--pause", type=float, default=2.5, help="seconds that are too long")
     parser.add_argument("--plot", type=Path, help="draw all costs into this PNG file")
     parser.add_argument("--work", type=Path, help="where the indexes are made")
+    parser.add_argument("--keep", type=Path, help="keep vectors, indexes and figures here")
     parser.add_argument("--child", choices=KINDS, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -110,31 +118,58 @@ def line(costs: Costs) -> str:
 # --- vectors --------------------------------------------------------------------------------------
 
 
-def real_vectors(options: argparse.Namespace) -> Array:
-    """Return the vectors to begin with, of length 1, in random order."""
+def prepared(options: argparse.Namespace, folder: Path) -> Path:
+    """Write the vectors and the columns into a folder, unless they are there; return the file."""
+    file = folder / "vectors.npy"
+    if file.exists():
+        return file
+    shop = real(options)
+    count, rng = max(options.counts), np.random.default_rng(5)
+    vectors, seeds, near = grown(shop.vectors, count)
+    table = {"price": rng.uniform(1, 200, count).round(2), "in_stock": rng.random(count) < 0.8}
+    if shop.table:
+        others = np.where(
+            rng.random(count) < 0.5, near[seeds, rng.integers(NEIGHBOURS, size=count)], seeds
+        )
+        others[: len(shop.vectors)] = seeds[: len(shop.vectors)]
+        table |= {field: shop.table[field][seeds] for field in ("article_type", "gender")}
+        table |= {field: shop.table[field][others] for field in ("usage", "base_colour", "year")}
+    else:
+        table = columns(rng.integers(CLUSTERS, size=count))
+    np.savez(folder / COLUMNS, **table)
+    np.save(file, vectors)
+    return file
+
+
+def real(options: argparse.Namespace) -> Shop:
+    """Return the vectors to begin with, of length 1, in random order, and columns if known."""
     if options.vectors:
         vectors = np.load(options.vectors).astype(np.float32)
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        shop = Shop(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), {}, SCHEMA)
     else:
-        vectors = catalogue(options.catalogue).vectors
-    shuffled: Array = np.random.default_rng(0).permutation(vectors)
-    return shuffled
+        shop = catalogue(options.catalogue)
+    order = np.random.default_rng(0).permutation(len(shop.vectors))
+    return Shop(
+        shop.vectors[order], {name: it[order] for name, it in shop.table.items()}, shop.schema
+    )
 
 
-def grown(real: Array, count: int) -> Array:
-    """Return `count` vectors: the real ones, then drawn ones.
+def grown(real: Array, count: int) -> tuple[Array, Rows, Rows]:
+    """Return `count` vectors, first the real ones, the row of each, and the nearest of each row.
+
+    The row is the real vector's that a vector was drawn around.
 
     The width is the one at which a quarter of the real ones, grown to all of them, has the same
     distances as the real ones have. It is found by halving an interval eight times.
     """
     if count <= len(real):
-        return real[:count]
+        return real[:count], np.arange(count), np.arange(count)[:, None].repeat(NEIGHBOURS, axis=1)
     wanted, few = np.median(distances(real)[:, -1]), real[: len(real) // 4]
     near = nearest(few)
     low, high = 0.0, 1.0
     for _ in range(8):
         width = (low + high) / 2
-        tried = np.concatenate([few, drawn(few, near, len(real) - len(few), width)])
+        tried = np.concatenate([few, drawn(few, near, len(real) - len(few), width)[0]])
         low, high = (width, high) if np.median(distances(tried)[:, -1]) < wanted else (low, width)
     print(f"{len(real):,} real vectors of {real.shape[1]} dimensions, width {width:.2f}")
     for name, each in {"all real": real, "a quarter real, the rest drawn": tried}.items():
@@ -142,19 +177,25 @@ def grown(real: Array, count: int) -> Array:
         for which, place in (("first", 0), ("tenth", -1)):
             low, middle, high = np.quantile(found[:, place], [0.1, 0.5, 0.9])
             print(f"  {name}: {which} neighbour {middle:.3f} ({low:.3f} to {high:.3f}) away")
-    return np.concatenate([real, drawn(real, nearest(real), count - len(real), width)])
+    near = nearest(real)
+    more, seeds = drawn(real, near, count - len(real), width)
+    return np.concatenate([real, more]), np.concatenate([np.arange(len(real)), seeds]), near
 
 
-def drawn(real: Array, near: Rows, count: int, width: float) -> Array:
-    """Draw unit vectors around random real ones, along the differences to their neighbours."""
+def drawn(real: Array, near: Rows, count: int, width: float) -> tuple[Array, Rows]:
+    """Draw unit vectors around random real ones, along the differences to their neighbours.
+
+    Returns them and the rows that they were drawn around.
+    """
     rng = np.random.default_rng(1)
-    parts = []
+    parts, seeds = [], []
     for start in range(0, count, PAGE):
         rows = rng.integers(len(real), size=min(PAGE, count - start))
         shares = rng.normal(0, width, (len(rows), NEIGHBOURS, 1)).astype(np.float32)
         moved = real[rows] + (shares * (real[near[rows]] - real[rows][:, None])).sum(axis=1)
         parts.append(moved / np.linalg.norm(moved, axis=1, keepdims=True))
-    return np.concatenate(parts)
+        seeds.append(rows)
+    return np.concatenate(parts), np.concatenate(seeds)
 
 
 def nearest(vectors: Array) -> Rows:
@@ -188,16 +229,19 @@ def in_child(kind: str, vectors: Path, count: int, folder: Path) -> Costs:
     arguments = [sys.executable, __file__, "--vectors", str(vectors), "--counts", str(count)]
     arguments += ["--child", kind, "--work", str(folder)]
     costs: Costs = {}
-    for _ in range(2):  # fills it; then opens it
-        answer = subprocess.run(arguments, check=True, stdout=subprocess.PIPE).stdout
-        costs |= json.loads(answer)
+    for step in ("filled", "opened"):
+        figures = folder.with_name(f"{folder.name}-{step}.json")
+        if not figures.exists():
+            answer = subprocess.run(arguments, check=True, stdout=subprocess.PIPE).stdout
+            figures.write_bytes(answer)
+        costs |= json.loads(figures.read_bytes())
     return costs
 
 
 def measured(kind: str, file: Path, count: int, folder: Path) -> Costs:
     """Fill the index in a folder, or measure searches and writes of one that is there."""
     vectors: Array = np.load(file, mmap_mode="r")[:count]
-    table = columns(np.random.default_rng(2).integers(CLUSTERS, size=count))
+    table = {name: column[:count] for name, column in np.load(file.with_name(COLUMNS)).items()}
     if not folder.exists():
         folder.mkdir()
         return filled(kind, vectors, table, folder)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, cast
 
-from sqlalchemy import ColumnElement, Table, and_, or_, select, true, update
+from sqlalchemy import ColumnElement, Table, and_, or_, select, true, union_all, update
 from sqlalchemy.orm import Session
 
 from backend.catalogue import product_images
@@ -141,14 +141,20 @@ def _uses(
 
 
 def _further_indexed(session: Session, live: ColumnElement[bool]) -> Iterator[ContentUse]:
-    """Yield the contents of further points of products whose present images are not all in."""
-    is_unsettled = IndexEntry.last_error.is_not(None) | IndexEntry.due_at.is_not(None)
-    rows = session.execute(
+    """Yield the contents of further points of products whose present images are not all in.
+
+    Each half has an index of its own: by both at once SQLite would read all entries.
+    """
+    further = (
         select(IndexEntry.more_digests, Product.id, Product.sku)
         .join(Product, Product.id == IndexEntry.product_id)
-        .where(IndexEntry.more_digests.is_not(None), is_unsettled, live)
+        .where(IndexEntry.more_digests.is_not(None), live)
     )
-    for digests, id_, sku in rows:
+    unsettled = [
+        further.where(IndexEntry.last_error.is_not(None)),
+        further.where(IndexEntry.due_at.is_not(None)),
+    ]
+    for digests, id_, sku in session.execute(union_all(*unsettled)):
         yield from (ContentUse(digest, id_, sku) for digest in digests or ())
 
 

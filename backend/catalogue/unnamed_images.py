@@ -84,6 +84,19 @@ def look_through(
     return False
 
 
+def seconds_until_next(db: Database) -> float:
+    """Return how long it is until `look_through` has something to do; 0 in a pass."""
+    cursors = select(Cursor.name, Cursor.position, Cursor.updated_at)
+    with db.read() as session:
+        rows = session.execute(cursors.where(Cursor.name.in_((_NEXT_PART, _LAST_ROUND)))).all()
+        found = {row.name: row for row in rows}
+        is_begun = _NEXT_PART in found and found[_NEXT_PART].position > 0
+        if is_begun or _LAST_ROUND not in found:
+            return 0.0
+        left: timedelta = found[_LAST_ROUND].updated_at + PASS_EVERY - clock.now(session)
+    return max(0.0, left.total_seconds())
+
+
 def summary(session: Session) -> dict[str, Any]:
     """Count what nothing names, as the last pass found it; `checked_at` is None before the first.
 

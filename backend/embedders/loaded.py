@@ -91,6 +91,11 @@ class LoadedEmbedders:
             )
         return looked_up.embedder
 
+    @property
+    def holds_several(self) -> bool:
+        """Whether `keep` may have something to forget."""
+        return len(self._held) > 1
+
     def keep(self, fingerprints: Collection[str]) -> None:
         """Forget the embedders that no spec names any more, except those with `fingerprints`."""
         with self._lock:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from sqlalchemy import and_, case, func, select
 from sqlalchemy.orm import Session
@@ -28,6 +28,9 @@ GOOD_FOR_SECONDS: Final = 2.0
 
 GOOD_FOR: Final = 20
 """A count is used for this many times as long as counting took."""
+
+_State: TypeAlias = tuple[VectorIndex, object, int]
+"""(the index that was counted, its version, that of the database)"""
 
 COMMAND: Final = "lookalike verify --fix"
 """What refills an index that was lost."""
@@ -70,6 +73,7 @@ class CoverageMonitor:
         self._counting = threading.Lock()
         self._counted: dict[int, Coverage] = {}  # of one generation: the one asked for last
         self._good_until = 0.0
+        self._counted_of: _State | None = None  # what was counted; None: unknown
 
     @property
     def latest(self) -> Coverage | None:
@@ -88,6 +92,9 @@ class CoverageMonitor:
         """Count the active generation if its count is no longer recent and its index answers."""
         if time.monotonic() < self._good_until:
             return
+        if self._counted_of is not None and self._state_of(self._counted_of[0]) == self._counted_of:
+            self._good_until = time.monotonic() + GOOD_FOR_SECONDS
+            return
         with self._db.read() as session:
             generation = generations.active_or_none(session)
         if generation is not None:
@@ -95,7 +102,7 @@ class CoverageMonitor:
                 self.current(generation)
 
     def current(self, generation: Generation) -> Coverage:
-        """Return a count that is recent, counted now if need be.
+        """Return a count that is recent, counted now if something has changed since.
 
         While one thread counts, the others get the last count. Raises what the index raises.
         """
@@ -112,16 +119,24 @@ class CoverageMonitor:
             self._counting.release()
 
     def _counted_now(self, generation: Generation) -> Coverage:
-        began = time.monotonic()
-        found = self._count(generation)
+        began, index = time.monotonic(), self._index_of(generation)
+        of = self._state_of(index)  # first: what is written while it is counted changes it
+        found = self.last(generation)
+        if found is None or of is None or of != self._counted_of:
+            found = self._count(generation, index)
         took = time.monotonic() - began
-        self._counted = {generation.id: found}
+        self._counted, self._counted_of = {generation.id: found}, of
         self._good_until = time.monotonic() + max(GOOD_FOR_SECONDS, GOOD_FOR * took)
         return found
 
-    def _count(self, generation: Generation) -> Coverage:
+    def _state_of(self, index: VectorIndex) -> _State | None:
+        """Return what differs after each write of the index or the database; None: unknown."""
+        written, committed = index.version, self._db.version()
+        return None if written is None or committed is None else (index, written, committed)
+
+    def _count(self, generation: Generation, index: VectorIndex) -> Coverage:
         several = bool(generation.most_images)  # then a product has more points than one
-        points = self._index_of(generation).count(several=several)
+        points = index.count(several=several)
         with self._db.read() as session:
             products, embedded = _products(session, generation.id)
         return Coverage(points=points, products=products, embedded=embedded)

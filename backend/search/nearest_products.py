@@ -51,12 +51,12 @@ def nearest_products(
             mode=mode,
             payloads=payloads,
         )
+        if images == 1:
+            return hits  # the points of products have their ids
         for hit in hits:
             product = hit.id % STRIDE
             if product not in found:
                 found[product] = hit if hit.id == product else hit._replace(id=product)
-        if images == 1:
-            return list(found.values())  # in order, and asked once
         seen.update([hit.id % STRIDE for hit in hits])
         is_all = len(hits) < asked or max([hit.id for hit in hits]) < STRIDE
         if is_all or len(found) >= limit:

@@ -10,6 +10,7 @@ Figures for each shape of filter: `docs/filters.md`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -20,12 +21,10 @@ from backend.vectors import SearchMode
 NARROW: Final = 5000
 """Up to so many passing points, comparing all is no slower than the graph (512 dimensions)."""
 
-LARGEST_SHARE: Final = 0.25
-"""Up to this share of all points, comparing those that pass costs no more than about ACORN's time.
-Measured at 40,000 and 240,000 points, embedded and without quantization."""
-
-MOST: Final = 60_000
-"""More passing points are never compared: LARGEST_SHARE of the largest index measured."""
+CHEAP: Final = 17
+"""Up to so many times the root of the number of points, comparing those that pass is cheaper than
+a walk of the ten nearest that pass: it has to see 20 / share points, and each costs as much as 15
+that are compared (`backend.vectors.edge.post_filter`)."""
 
 
 def choose(
@@ -49,7 +48,7 @@ def choose(
     if estimate is None:
         return SearchMode.ACORN
     passing = estimate()
-    if passing <= NARROW or (points and passing <= min(LARGEST_SHARE * points(), MOST)):
+    if passing <= NARROW or (points and passing <= CHEAP * math.sqrt(points())):
         return SearchMode.EXACT
     return SearchMode.ACORN
 

@@ -26,6 +26,7 @@ from backend.queue import history
 from backend.recommendations import ready
 from backend.reindex import calibration
 from backend.reindex.checks import Side
+from backend.worker.outlook import Lookout
 
 log = structlog.get_logger(__name__)
 
@@ -52,8 +53,11 @@ PREPARE_SECONDS: Final = 1.0
 IDLE_PREPARE_SECONDS: Final = 30.0
 """How often lists are prepared for popular products, also where the last time there were none."""
 
-LOOK_SECONDS: Final = 0.05
-"""How long one round looks through the images."""
+LOOK_SECONDS: Final = 0.01
+"""After so long a round ends its look through the images; requests are slower meanwhile."""
+
+LOOK_AGAIN_SECONDS: Final = 5.0
+"""How often it is seen whether the next pass through the images has begun."""
 
 STORE_PAUSE_SECONDS: Final = 60.0
 """How long a store that has failed is not asked."""
@@ -73,14 +77,16 @@ def wake_awaited(db: Database) -> bool:
 class Maintenance:
     """Cleans up and reconciles, a little at a time, if this process may write the index."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, lookout: Lookout) -> None:
         self._services = services
+        self._lookout = lookout
         self._reconciled_at = self._cleaned_at = time.monotonic()
         self._healed_at, self._outages_ended = -inf, services.outages.ended
-        self._recorded_at = self._store_failed_at = self._events_at = self._sampled_at = -inf
-        self._calibrate_at = -inf
+        self._recorded_at = self._events_at = self._sampled_at = -inf
+        self._calibrate_at = self._look_at = -inf
         self._prepared_at, self._prepare_pause = -inf, PREPARE_SECONDS
         self._adapted_at = -inf
+        self._not_adapted: int | None = None  # the version that there was nothing to adapt in
         self._warned_of_skew = False
 
     def heal_if_due(self) -> None:
@@ -111,8 +117,13 @@ class Maintenance:
         due = self._adapted_at + ADAPT_SECONDS
         if services.settings.adapt == "off" or not services.writes_index or time.monotonic() < due:
             return False
-        self._adapted_at = time.monotonic()
-        return reindex.request_adaptation(services.db) is not None
+        self._adapted_at, version = time.monotonic(), services.db.version()
+        if version is not None and version == self._not_adapted:
+            return False
+        if reindex.request_adaptation(services.db) is not None:
+            return True
+        self._not_adapted = version
+        return False
 
     def record_presence_if_due(self) -> None:
         """Where several processes work, record every few seconds that this one does."""
@@ -157,7 +168,11 @@ class Maintenance:
 
     def request_due_feeds(self) -> int:
         """Request a run of every feed that is due; return how many it was."""
-        return schedule.request_due(self._services.db) if self._services.writes_index else 0
+        if not self._services.writes_index or not self._lookout.now().feeds:
+            return 0
+        if requested := schedule.request_due(self._services.db):
+            self._lookout.forget()
+        return requested
 
     def clean_up_if_due(self, *, idle: bool) -> bool:
         """Delete some leftovers if it is time for that; return whether there are more."""
@@ -166,11 +181,14 @@ class Maintenance:
         pause = CLEAN_UP_SECONDS if idle else BUSY_CLEAN_UP_SECONDS
         if time.monotonic() < self._cleaned_at + pause:
             return False
-        more = self.clean_up()
+        outlook = self._lookout.now()
+        is_left = outlook.leftovers or self._services.embedders.holds_several
+        more = is_left and self.clean_up()
         self._cleaned_at = time.monotonic() - (CLEAN_UP_SECONDS if more else 0)
         self.look_for_unnamed_images()
-        inputs.forget_ended(self._services.db)
-        woken = wake_awaited(self._services.db)
+        if outlook.inputs:
+            inputs.forget_ended(self._services.db)
+        woken = outlook.awaited and wake_awaited(self._services.db)
         return more or woken
 
     def clean_up(self) -> bool:
@@ -186,21 +204,27 @@ class Maintenance:
 
     def look_for_unnamed_images(self) -> None:
         """Look through some of the images for those that no product names."""
-        if time.monotonic() < self._store_failed_at + STORE_PAUSE_SECONDS:
+        if time.monotonic() < self._look_at:
             return
         services = self._services
+        pause = unnamed_images.seconds_until_next(services.db)
+        if pause > 0:
+            self._look_at = time.monotonic() + min(pause, LOOK_AGAIN_SECONDS)
+            return
         grace = timedelta(hours=services.settings.image_grace_hours)
         try:
             unnamed_images.look_through(
                 services.db, services.image_store, grace=grace, seconds=LOOK_SECONDS
             )
         except ImageUnavailable as error:
-            self._store_failed_at = time.monotonic()
+            self._look_at = time.monotonic() + STORE_PAUSE_SECONDS
             log.warning("the image store cannot be looked through", error=error.message)
 
     def count_events(self) -> bool:
         """Count some of the shoppers' new events; return whether there were any."""
-        return self._services.writes_index and counting.count_some(self._services.db) > 0
+        if not self._services.writes_index or not self._lookout.now().events:
+            return False
+        return counting.count_some(self._services.db) > 0
 
     def tend_events_if_due(self) -> None:
         """Every minute, join events with products that came later, and delete old ones."""

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from types import TracebackType
-from typing import Final
+from typing import Final, TypeAlias
 
 import structlog
 
@@ -37,6 +37,9 @@ while its vectors are made. A GPU's memory may not hold two."""
 
 APPLY_EVERY_SECONDS: Final = 0.5
 """How often the index is written while images are embedded: a larger claim costs less a row."""
+
+_Waiting: TypeAlias = tuple[int, Generation]
+"""(priority of what is most urgent, its generation)"""
 
 
 class FirstError(AbstractContextManager[None]):
@@ -73,23 +76,22 @@ class Rounds:
         self._warned_at: dict[int, float] = {}  # generation -> when
         self._lease = timedelta(seconds=services.settings.lease_seconds)
 
-    def run_one(self) -> bool:
+    def run_one(self, *, is_due: bool = True) -> bool:
         """Work on every generation; return whether there was anything to do.
 
-        An error of one generation does not stop the others; it is raised if nothing was done.
+        With `is_due` false nothing is asked of the queue: the caller knows that it is at rest. An
+        error of one generation does not stop the others; it is raised if nothing was done.
         """
-        services = self._services
-        services.heartbeat()
-        self._unreturned.give_back(services.db)
-        with services.db.read() as session:
+        self._services.heartbeat()
+        self._unreturned.give_back(self._services.db)
+        if not is_due and not self._optimizer.is_time:
+            self._log.count_round(embedded=0, applied=0)
+            return False
+        with self._services.db.read() as session:
             live = generations.live(session)
-        failed, embedded, applied = FirstError(), 0, 0
-        if services.embeds and services.writes_index:
-            embedded, applied = self._embed_and_apply(live, failed)
-        elif services.embeds:
-            embedded = self._embed_urgent(live, failed)
-        if services.writes_index:
-            applied += self._apply_all(live, failed)
+        failed = FirstError()
+        embedded, applied = self._work(live, failed) if is_due else (0, 0)
+        if self._services.writes_index:
             with failed:
                 self._optimizer.step(live)
         self._log.count_round(embedded=embedded, applied=applied)
@@ -97,14 +99,28 @@ class Rounds:
             raise failed.error
         return embedded + applied > 0
 
-    def _embed_and_apply(self, live: Sequence[Generation], failed: FirstError) -> tuple[int, int]:
+    def _work(self, live: Sequence[Generation], failed: FirstError) -> tuple[int, int]:
+        """Embed and apply what this process may; return both counts."""
+        embedded = applied = 0
+        waiting = self._waiting(live) if self._services.embeds else []
+        if waiting and self._services.writes_index:
+            embedded, applied = self._embed_and_apply(live, waiting, failed)
+        elif waiting:
+            embedded = self._embed_urgent(waiting, failed)
+        if self._services.writes_index:
+            applied += self._apply_all(live, failed)
+        return embedded, applied
+
+    def _embed_and_apply(
+        self, live: Sequence[Generation], waiting: Sequence[_Waiting], failed: FirstError
+    ) -> tuple[int, int]:
         """Embed in a thread, and apply meanwhile what it has done; return both counts.
 
         So that processors work on the next images while the index and SQL are written.
         """
         applied = 0
         with ThreadPoolExecutor(1, thread_name_prefix="round") as thread:
-            embedding = thread.submit(self._embed_urgent, live, failed)
+            embedding = thread.submit(self._embed_urgent, waiting, failed)
             while wait([embedding], APPLY_EVERY_SECONDS).not_done:
                 applied += self._apply_all(live, failed)
             return embedding.result(), applied
@@ -139,20 +155,20 @@ class Rounds:
             )
             raise
 
-    def _embed_urgent(self, live: Sequence[Generation], failed: FirstError) -> int:
+    def _waiting(self, live: Sequence[Generation]) -> list[_Waiting]:
+        """Return the generations that have something to embed, with its priority."""
+        with self._services.db.read() as session:
+            first = [(queue.first_due(session, one.id, Stage.EMBED), one) for one in live]
+        return [(priority, one) for priority, one in first if priority is not None]
+
+    def _embed_urgent(self, waiting: Sequence[_Waiting], failed: FirstError) -> int:
         """Embed single writes of all generations, then one claim of what is most urgent.
 
         So a new product waits neither for an import of a million products nor for a re-index.
         """
-        with self._services.db.read() as session:
-            first = [(queue.first_due(session, one.id, Stage.EMBED), one) for one in live]
-        waiting = [
-            (priority, one)
-            for priority, one in first
-            if priority is not None and self._has_embedder(one)
-        ]
-        singles = [one for priority, one in waiting if priority == SINGLE]
-        urgent = [one for _, one in sorted(waiting, key=lambda pair: pair[0])]
+        able = [pair for pair in waiting if self._has_embedder(pair[1])]
+        singles = [one for priority, one in able if priority == SINGLE]
+        urgent = [one for _, one in sorted(able, key=lambda pair: pair[0])]
         taken = 0
         for generation in singles:
             with failed:

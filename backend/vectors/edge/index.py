@@ -26,6 +26,7 @@ from backend.vectors import Hit, Point, SearchMode, StoredPoint, Vector, VectorI
 from backend.vectors.edge.copy import scroll_claims
 from backend.vectors.edge.cost import check_cost
 from backend.vectors.edge.filter_cache import FilterCache
+from backend.vectors.edge.post_filter import Wanted, instead, post_filtered
 from backend.vectors.edge.queries import EDGE_FILTERS, search_params
 from backend.vectors.edge.shard import ShardOptions, engine_points
 from backend.vectors.edge.store import EdgeStore
@@ -146,19 +147,16 @@ class EdgeIndex(VectorIndex):
         mode: SearchMode | None = None,
     ) -> list[list[Hit]]:
         # One by one: the engine's batch is no faster, and would hold the GIL all the time.
-        passing = self._filter(where)
-        params = search_params(mode or self.search_mode(where), self.options)
+        mode = mode or self.search_mode(where)
         return [
-            self._query(
-                qe.QueryRequest(
-                    query=self._near(vector),
-                    filter=passing,
-                    params=params,
-                    with_payload=False,
-                    limit=limit,
-                    score_threshold=float32_threshold(min_score),
-                ),
+            self._search(
+                self._near(vector),
+                where,
+                (),
+                mode=mode,
                 payloads=False,
+                limit=limit,
+                score_threshold=float32_threshold(min_score),
             )
             for vector, min_score in queries
         ]
@@ -183,15 +181,19 @@ class EdgeIndex(VectorIndex):
         return [Hit(hit.id, cosine_of_best_score(hit.score), hit.payload) for hit in hits]
 
     def search_mode(self, where: Where | None = None) -> SearchMode:
-        passing = self._filter(where)
+        self._filter(where)
         return choose(
             where,
             self._schema,
             has_graph=self.indexed,
-            estimate=lambda: self._passing.of(where or {}, lambda _: self._estimate(passing)),
+            estimate=lambda: self._count_passing(where),
             # With int8 a graph search reads small codes, but a comparison reads whole vectors.
-            points=None if self.options.quantization else self._estimate,
+            points=None if self.options.quantization else self._count_passing,
         )
+
+    def _count_passing(self, where: Where | None = None) -> int:
+        """Return about how many points pass, as it was estimated in the last seconds."""
+        return self._passing.of(where or {}, lambda _: self._estimate(self._filter(where)))
 
     def _estimate(self, passing: qe.Filter | None = None) -> int:
         """Estimate from the payload indexes how many points pass, in microseconds."""
@@ -217,21 +219,36 @@ class EdgeIndex(VectorIndex):
         where: Where | None,
         exclude: Sequence[int],
         *,
+        limit: int,
+        score_threshold: float | None,
         mode: SearchMode | None = None,
         payloads: bool = True,
-        **options: Any,
     ) -> list[Hit]:
+        mode = mode or self.search_mode(where)
+        passing = self._filter(where, exclude)
+        if mode is SearchMode.ACORN and passing is not None:
+            wanted = Wanted(query, limit, score_threshold, payloads)
+            found, mode = self._post_filter(passing, wanted, where)
+            if found is not None:
+                return as_hits(found, payloads=payloads)
         request = qe.QueryRequest(
             query=query,
-            filter=self._filter(where, exclude),
-            params=search_params(mode or self.search_mode(where), self.options),
+            filter=passing,
+            params=search_params(mode, self.options),
             with_payload=payloads,
-            **options,
+            limit=limit,
+            score_threshold=score_threshold,
         )
-        return self._query(request, payloads=payloads)
-
-    def _query(self, request: qe.QueryRequest, *, payloads: bool) -> list[Hit]:
         return as_hits(self.store.query(request), payloads=payloads)
+
+    def _post_filter(
+        self, passing: qe.Filter, wanted: Wanted, where: Where | None
+    ) -> tuple[list[qe.ScoredPoint] | None, SearchMode]:
+        """Try a walk without the filter; return what it found, and what to do if that is None."""
+        points, count = self._count_passing(), self._count_passing(where)
+        other, most = instead(count, points, quantized=bool(self.options.quantization))
+        share = max(count, 1) / max(points, 1)
+        return post_filtered(self.store.query, passing, wanted, share=share, most=most), other
 
     def _filter(
         self, where: Where | None, exclude: Sequence[int] = (), *, first_only: bool = False

@@ -58,6 +58,7 @@ class Optimizer:
         self._running: _Running | None = None
         self._checked_at = -CHECK_EVERY_SECONDS
         self._failed: dict[int, float] = {}  # generation -> when
+        self._rejected: dict[int, object] = {}  # generation -> its shard, which needs no build
         self._outcomes: dict[int, BuildResult | LookalikeError] = {}  # generation -> last build
 
     @property
@@ -77,11 +78,17 @@ class Optimizer:
             return 0, None
         return self._running.build.filled, 2 * self._running.build.total
 
+    @property
+    def is_time(self) -> bool:
+        """Whether `step` would do anything now."""
+        is_check_due = time.monotonic() - self._checked_at >= CHECK_EVERY_SECONDS
+        return self._running is not None or is_check_due
+
     def step(self, live: Sequence[Generation]) -> None:
         """Start a build that is due, or swap in the shard of one that has ended."""
         if self._running:
             self._continue(self._running, live)
-        elif time.monotonic() - self._checked_at >= CHECK_EVERY_SECONDS:
+        elif self.is_time:
             self._checked_at = time.monotonic()
             if due := next((one for one in live if self._is_due(one)), None):
                 self.start(due)
@@ -183,8 +190,11 @@ class Optimizer:
         index = self._shard_of(generation)
         if index is None:
             return False
-        return self._policy.is_due(
-            points=index.count(),
-            dirty=index.dirty if index.indexed else None,
-            busy=self._is_busy(generation),
-        )
+        seen = index, index.version, index.dirty, index.indexed
+        if self._rejected.get(generation.id) == seen:
+            return False
+        points, dirty = index.count(), index.dirty if index.indexed else None
+        if not self._policy.is_due(points=points, dirty=dirty, busy=False):
+            self._rejected[generation.id] = seen
+            return False
+        return self._policy.is_due(points=points, dirty=dirty, busy=self._is_busy(generation))

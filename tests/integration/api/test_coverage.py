@@ -128,6 +128,7 @@ def test_nobody_waits_while_another_counts(wardrobe: Shop, monkeypatch: pytest.M
 
     monitor = CoverageMonitor(wardrobe.db, index_of)
     first = monitor.current(wardrobe.generation)
+    wardrobe.client.delete("/v1/products/0005")  # an unchanged index is not counted again
     counting_now.clear()
     may_end.clear()
     counter = Thread(target=monitor.current, args=[wardrobe.generation])
@@ -165,3 +166,24 @@ def test_the_command_names_what_fills_the_index(
     said = " ".join(run_command("similar", "0").output.split())
     assert "The index holds 25% of the catalogue" in said
     assert "`lookalike verify --fix`" in said
+
+
+def test_an_unchanged_index_is_not_counted_again(
+    wardrobe: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coverage, "GOOD_FOR_SECONDS", 0)
+    monkeypatch.setattr(coverage, "GOOD_FOR", 0)
+    monitor = CoverageMonitor(wardrobe.db, wardrobe.services.indexes.of)
+    monitor.refresh()
+    counted = monitor.latest
+    monitor.refresh()
+    assert monitor.latest is counted
+    with without_points(wardrobe, 2):
+        monitor.refresh()
+        assert monitor.latest is not None
+        assert monitor.latest.points == 3
+    monitor.refresh()
+    assert monitor.latest.points == 5
+    wardrobe.client.delete("/v1/products/0005")
+    monitor.refresh()
+    assert monitor.latest.products == 4

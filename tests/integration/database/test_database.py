@@ -269,6 +269,25 @@ def test_readers_of_sqlite_do_not_wait_for_a_writer(db: Database) -> None:
     assert count_products(db) == 1
 
 
+def test_a_file_has_another_version_after_each_commit_of_whoever(db: Database) -> None:
+    elsewhere = Database(db.engine.url.render_as_string(hide_password=False))
+    known = db.version()
+    with db.read() as session:
+        session.scalar(select(func.count()).select_from(Product))
+    assert known is not None
+    assert db.version() == known
+    for number, writer in enumerate((db, elsewhere)):
+        writer.write(lambda session, sku=str(number): session.add(Product(sku=sku)))
+        changed = db.version()
+        assert changed != known
+        known = changed
+    elsewhere.close()
+
+
+def test_a_server_has_no_version(pg_db: Database) -> None:
+    assert pg_db.version() is None
+
+
 def test_a_databases_folder_is_made(tmp_path: Path) -> None:
     db = Database(f"sqlite:///{tmp_path / 'a' / 'b' / 'c.sqlite'}")
     assert db.is_sqlite

@@ -15,7 +15,7 @@ from backend.vectors import Point, SearchMode, search_mode
 from backend.vectors.edge.folders import FIRST
 from backend.vectors.edge.index import EdgeIndex
 from backend.vectors.edge.shard import ShardOptions
-from backend.vectors.search_mode import MOST, NARROW, choose
+from backend.vectors.search_mode import NARROW, choose
 
 SCHEMA: dict[str, FieldType] = {"gender": "keyword", "year": "integer", "in_stock": "bool"}
 SIZE = 8
@@ -50,19 +50,16 @@ def test_what_few_points_pass_is_compared_in_full() -> None:
 @pytest.mark.parametrize(
     ("passing", "of", "mode"),
     [
-        (10_000, 40_000, SearchMode.EXACT),
-        (10_001, 40_000, SearchMode.ACORN),
-        (60_000, 240_000, SearchMode.EXACT),
-        (60_001, 240_000, SearchMode.ACORN),
+        (NARROW, 40_000, SearchMode.EXACT),
+        (NARROW + 1, 40_000, SearchMode.ACORN),
+        (8_328, 240_000, SearchMode.EXACT),
+        (8_329, 240_000, SearchMode.ACORN),
+        (17_000, 1_000_000, SearchMode.EXACT),
+        (17_001, 1_000_000, SearchMode.ACORN),
     ],
 )
-def test_up_to_a_quarter_of_the_points_is_compared(passing: int, of: int, mode: SearchMode) -> None:
+def test_what_costs_less_than_a_walk_is_compared(passing: int, of: int, mode: SearchMode) -> None:
     assert chosen(GENDER | YEAR, passing=passing, of=of) == mode
-
-
-def test_a_share_of_millions_is_not_compared() -> None:
-    assert chosen(YEAR, passing=MOST, of=10_000_000) == SearchMode.EXACT
-    assert chosen(YEAR, passing=MOST + 1, of=10_000_000) == SearchMode.ACORN
 
 
 def test_without_a_graph_everything_is_compared_and_nothing_estimated() -> None:
@@ -134,7 +131,7 @@ def test_an_optimized_index_chooses_by_the_filter(
     assert graph.search_mode() == SearchMode.PLAIN
     assert graph.search_mode(GENDER | YEAR) == SearchMode.EXACT  # 450 of 3,000
     monkeypatch.setattr(search_mode, "NARROW", 100)
-    assert graph.search_mode(GENDER | YEAR) == SearchMode.EXACT  # as less than a quarter
+    assert graph.search_mode(GENDER | YEAR) == SearchMode.EXACT  # less than 17 √3,000
     assert graph.search_mode({"year": Condition(gte=2010)}) == SearchMode.ACORN  # most of them
     monkeypatch.setattr(graph, "options", ShardOptions(quantization="int8"))
     assert graph.search_mode(GENDER | YEAR) == SearchMode.ACORN

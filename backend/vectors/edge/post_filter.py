@@ -1,0 +1,119 @@
+"""Search under a filter by a walk without it: ask for more points, and keep those that pass.
+
+The points that pass several clauses are poorly linked with each other, so a walk through them
+misses neighbours. A walk through all points misses hardly any. If at least as many of its nearest
+points pass as were asked for, these are the nearest that pass. If fewer do, as where the filter
+passes what looks unlike the query, the walk says nothing, and the search is done in another way.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import qdrant_edge as qe
+
+from backend.vectors import SearchMode
+
+LEAST: Final = 100
+"""A walk considers so many points in any case (the engine's default for `hnsw_ef`)."""
+
+COMPARED: Final = 15
+"""A point of a walk costs as much as so many that are compared (`benchmarks/growth.py`)."""
+
+ROUNDS: Final = 2
+
+
+LARGEST_SHARE: Final = 0.25
+"""Up to this share of all points, comparing those that pass costs no more than about ACORN's time.
+Measured at 40,000 and 240,000 points, without quantization."""
+
+MOST: Final = 60_000
+"""More passing points are never compared: LARGEST_SHARE of the largest index measured."""
+
+MOST_WALKED: Final = 1000
+"""Points of a walk that cost about as much as ACORN."""
+
+
+class Wanted(NamedTuple):
+    """What is asked of the engine, apart from the filter."""
+
+    query: Any
+    limit: int
+    score_threshold: float | None
+    payloads: bool
+
+
+def instead(passing: int, points: int, *, quantized: bool) -> tuple[SearchMode, int]:
+    """Return how to search where too few of the nearest pass, and the longest walk worth a try.
+
+    With int8, a graph search reads small codes, but a comparison reads whole vectors.
+    """
+    if quantized or passing > min(LARGEST_SHARE * points, MOST):
+        return SearchMode.ACORN, MOST_WALKED
+    return SearchMode.EXACT, passing // COMPARED
+
+
+def walked(limit: int, share: float) -> int:
+    """Return of how many points `limit` pass if this share does, almost surely.
+
+    If they pass by chance, their number has a Poisson distribution: its mean is chosen three
+    standard deviations above `limit`, which leaves fewer in one case of a hundred.
+    """
+    return max(LEAST, math.ceil((limit + 3 * math.sqrt(limit)) / share))
+
+
+def post_filtered(
+    ask: Callable[[qe.QueryRequest], list[qe.ScoredPoint]],
+    passing: qe.Filter,
+    wanted: Wanted,
+    *,
+    share: float,
+    most: int,
+) -> list[qe.ScoredPoint] | None:
+    """Return the nearest points that pass, or None where a walk of `most` points is not enough.
+
+    `share` of all points pass, about. If too few of the first walk's points pass, a second one is
+    made as long as the first suggests.
+    """
+    for _ in range(ROUNDS):
+        count = walked(wanted.limit, share)
+        if count > most:
+            return None
+        candidates = ask(_walk(wanted, count))
+        found = ask(_keep(wanted, passing, candidates))
+        # All that have the score were seen, or enough that pass.
+        is_all = wanted.score_threshold is not None and len(candidates) < count
+        if is_all or len(found) >= wanted.limit:
+            return found
+        if not found:
+            return None
+        share = len(found) / count
+    return None
+
+
+def _walk(wanted: Wanted, count: int) -> qe.QueryRequest:
+    """Ask for the nearest points; with int8, by their codes."""
+    return qe.QueryRequest(
+        query=wanted.query,
+        limit=count,
+        score_threshold=wanted.score_threshold,
+        with_payload=False,
+        params=qe.SearchParams(
+            hnsw_ef=count, quantization=qe.QuantizationSearchParams(rescore=False)
+        ),
+    )
+
+
+def _keep(wanted: Wanted, passing: qe.Filter, found: list[qe.ScoredPoint]) -> qe.QueryRequest:
+    """Ask for those that pass, compared by their whole vectors."""
+    these = qe.HasIdCondition({point.id for point in found})
+    return qe.QueryRequest(
+        query=wanted.query,
+        filter=qe.Filter(must=[these, passing]),
+        limit=wanted.limit,
+        score_threshold=wanted.score_threshold,
+        with_payload=wanted.payloads,
+        params=qe.SearchParams(exact=True, quantization=qe.QuantizationSearchParams(ignore=True)),
+    )
