@@ -32,6 +32,7 @@ def run(
     direct: Mapping[str, bytes],
     apart: Collection[str] = (),
     turns: Collection[str] = (),
+    in_loop: bool = False,
     uploads: Mapping[str, int],
     listener: socket.socket,
     master: socket.socket,
@@ -41,8 +42,8 @@ def run(
 
     A body may have `max_body` bytes. GET requests of the paths in `direct` are answered with that
     JSON, without a thread; those in `apart` never wait behind other requests, and those whose paths
-    end with one of `turns` take turns. A body for a path in `uploads` may have so many bytes, and
-    is read to the disk.
+    end with one of `turns` take turns; with `in_loop`, the event loop answers short ones. A body
+    for a path in `uploads` may have so many bytes, and is read to the disk.
     """
     leave_out_of_collections()
     limits = HttpLimits(body=max_body, buffered=BODIES_AT_ONCE * max_body)
@@ -54,6 +55,7 @@ def run(
         direct=direct,
         apart=apart,
         turns=turns,
+        in_loop=in_loop,
         uploads=uploads,
     )
     Server(gateway, limits=limits, master=master, max_requests=max_requests, on_stop=on_stop).run(
