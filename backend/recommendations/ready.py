@@ -1,10 +1,10 @@
 """What the looks of a product tell, kept ready, so that an answer needs no search.
 
-Workers fill it for the products that shoppers do something with (`Together.prepare`). A request
-that finds nothing computes it, and a thread stores it a moment later. What is older than FRESH is
-still answered, and the thread computes it anew. Newer products are compared one by one, so an
-answer knows them at once. Own pairs of a product are not kept here: an answer always reads the
-present ones.
+Workers fill it for the products that shoppers do something with, then for the newest ones
+(`Together.prepare`). A request that finds nothing computes it, and a thread stores it a moment
+later. What is older than FRESH is still answered, and the thread computes it anew. Newer products
+are compared one by one, so an answer knows them at once. Own pairs of a product are not kept here:
+an answer always reads the present ones.
 """
 
 from __future__ import annotations
@@ -124,28 +124,37 @@ def _kept() -> Select[Any]:
 
 
 def missing(session: Session, generation_id: int, *, limit: int) -> list[tuple[int, str]]:
-    """Return (product id, image digest) of popular products with a vector of which nothing is kept.
+    """Return (product id, image digest) of products with a vector of which nothing is kept.
 
-    The most popular ones come first; none is returned where MOST_KEPT are kept already.
+    Popular ones come first, then, in half of the room, the newest: their looks tell most. None is
+    returned where MOST_KEPT are kept already, or no shopper has done anything yet.
     """
-    if (session.scalar(select(func.count()).select_from(_READY)) or 0) >= MOST_KEPT:
+    kept = session.scalar(select(func.count()).select_from(_READY)) or 0
+    if kept >= MOST_KEPT:
         return []
-    of_product = (_READY.c.product_id == ProductPopularity.product_id) & (
+    of_product = (_READY.c.product_id == IndexEntry.product_id) & (
         _READY.c.generation_id == generation_id
     )
-    rows = session.execute(
-        select(ProductPopularity.product_id, IndexEntry.embedded_digest)
-        .join(
-            IndexEntry,
-            (IndexEntry.product_id == ProductPopularity.product_id)
-            & (IndexEntry.generation_id == generation_id),
-        )
+    unready = (
+        select(IndexEntry.product_id, IndexEntry.embedded_digest)
         .outerjoin(_READY, of_product)
-        .where(_READY.c.product_id.is_(None), IndexEntry.embedded_digest.is_not(None))
-        .order_by(ProductPopularity.popular.desc())
+        .where(
+            IndexEntry.generation_id == generation_id,
+            IndexEntry.embedded_digest.is_not(None),
+            _READY.c.product_id.is_(None),
+        )
         .limit(limit)
     )
+    is_popular = ProductPopularity.product_id == IndexEntry.product_id
+    popular = unready.join(ProductPopularity, is_popular)
+    rows = session.execute(popular.order_by(ProductPopularity.popular.desc())).all()
+    if not rows and kept < MOST_KEPT // 2 and _has_popular(session):
+        rows = session.execute(unready.order_by(IndexEntry.product_id.desc())).all()
     return [(row[0], str(row[1])) for row in rows]
+
+
+def _has_popular(session: Session) -> bool:
+    return session.scalar(select(ProductPopularity.product_id).limit(1)) is not None
 
 
 def newest_product(session: Session) -> int:

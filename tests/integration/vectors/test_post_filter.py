@@ -113,9 +113,9 @@ def test_so_many_are_walked_that_almost_always_enough_pass(limit: int, share: fl
 def test_a_walk_may_cost_half_as_much_as_comparing_what_passes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(post_filter, "COMPARED", 15)
-    assert instead(34_000, 240_000, quantized=False) == (SearchMode.EXACT, 1133)
-    assert instead(MOST, 240_000, quantized=False) == (SearchMode.EXACT, MOST // 30)
+    monkeypatch.setattr(post_filter, "COMPARED", 20)
+    assert instead(34_000, 240_000, quantized=False) == (SearchMode.EXACT, 850)
+    assert instead(MOST, 240_000, quantized=False) == (SearchMode.EXACT, MOST // 40)
     more = (SearchMode.ACORN, MOST_WALKED)
     assert instead(MOST + 1, 240_000, quantized=False) == more
     assert instead(10_001, 40_000, quantized=False) == more
