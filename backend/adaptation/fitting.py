@@ -54,7 +54,7 @@ class Mix:
 
 WHITENED: Final = Mix(name="whitened", whole=1, power=PLAIN_POWER)
 NEIGHBOURS: Final = Mix(name="neighbours", whole=0.3, neighbours=0.4, elsewhere=0.3, power=0.9)
-GROUPS: Final = Mix(name="groups", whole=0.1, neighbours=0.1, groups=0.4, elsewhere=0.4)
+GROUPS: Final = Mix(name="groups", whole=0.1, neighbours=0.1, groups=0.6, elsewhere=0.2)
 """Shares and powers were chosen on a shop that nothing shipped knows: docs/adaptation.md."""
 
 
