@@ -21,6 +21,8 @@ from backend.errors import ConfigurationError
 from backend.variables import PREFIX
 
 ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
+DATABASES: Final = ("postgresql", "postgres:", "sqlite")
+"""How the URL of a database begins that the code works with."""
 
 Names: TypeAlias = Annotated[tuple[str, ...], NoDecode]
 """A list in one variable: `a,b` or `["a", "b"]`."""
@@ -314,6 +316,13 @@ class Settings(BaseSettings):
             return json.loads(value)
         except ValueError:
             raise ValueError('must be names as a,b or as JSON: ["a", "b"]') from None
+
+    @field_validator("database_url")
+    @classmethod
+    def _names_a_known_database(cls, value: str | None) -> str | None:
+        if value and not value.startswith(DATABASES):
+            raise ValueError("must begin with postgresql:// or sqlite:///")
+        return value
 
     @field_validator("cors_origins")
     @classmethod

@@ -24,21 +24,22 @@ import random
 import tempfile
 import zipfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert
 from sqlalchemy.orm import Session
 
 from backend.database.engine import Database
 from backend.database.migrate import migrate
-from backend.database.models import ACTIVE, Generation, Product, ProductPair
+from backend.database.models import ACTIVE, Generation, Product, ProductPartners
 from backend.embedders import FloatArray, load
 from backend.events.decay import growth
+from backend.events.partners import ROW
 from backend.lab.evaluation.splits import fraction_of
 from backend.lab.recommending.trial import InMemory
 from backend.recommendations import formula
@@ -60,9 +61,12 @@ class Shop:
         self.groups = [rows[name]["product_code"] for name in names]
         ids = {name: at for at, name in enumerate(names, start=1)}
         self.partners: dict[int, set[int]] = defaultdict(set)
+        self.naming: dict[int, set[int]] = defaultdict(set)
         for row in _table(archive, "bought_together.csv"):
             if row["article_id"] in ids and row["other_article_id"] in ids:
-                self.partners[ids[row["article_id"]]].add(ids[row["other_article_id"]])
+                one, other = ids[row["article_id"]], ids[row["other_article_id"]]
+                self.partners[one].add(other)
+                self.naming[other].add(one)
         products = [
             {
                 "id": ids[name],
@@ -74,35 +78,40 @@ class Shop:
             for name in names
         ]
         db.write(lambda session: session.execute(insert(Product), products))
-        db.write(lambda session: session.execute(insert(ProductPair), self._pairs()))
+        db.write(lambda session: session.execute(insert(ProductPartners), self._packed()))
 
-    def _pairs(self) -> list[dict[str, object]]:
-        return [
-            {"product_id": one, "other_id": other, "score": growth(NOW), "times": 1}
-            for one, others in self.partners.items()
-            for other in others
-        ]
+    def _packed(self) -> list[dict[str, object]]:
+        return [self._row(one, others) for one, others in self.partners.items()]
+
+    def _row(self, article: int, others: Collection[int]) -> dict[str, object]:
+        rows = np.empty(len(others), ROW)
+        rows["other"] = sorted(others, reverse=True)
+        rows["score"], rows["times"] = growth(NOW), 1
+        return {"product_id": article, "packed": rows.tobytes()}
 
     @contextmanager
-    def without(self, article: int, others: Sequence[int] | None) -> Iterator[None]:
+    def without(self, article: int, others: Collection[int] | None) -> Iterator[None]:
         """Delete an article's pairs with some others, None for all, in both directions."""
-        one, other = ProductPair.product_id, ProductPair.other_id
-        gone = (one == article) | (other == article)
-        if others is not None:
-            gone &= one.in_(others) | other.in_(others)
-        columns = (one, other, ProductPair.score, ProductPair.times)
-
-        def work(session: Session) -> list[dict[str, object]]:
-            rows = [dict(row._mapping) for row in session.execute(select(*columns).where(gone))]
-            session.execute(delete(ProductPair).where(gone))
-            return rows
-
-        kept = self.db.write(work)
+        gone = self.partners.keys() | self.partners[article] if others is None else set(others)
+        left = {it: self.partners[it] - {article} for it in self.naming[article] & gone}
+        left[article] = self.partners[article] - gone
+        self._store(left)
         try:
             yield
         finally:
-            if kept:
-                self.db.write(lambda session: session.execute(insert(ProductPair), kept))
+            self._store({it: self.partners[it] for it in left})
+
+    def _store(self, partners: Mapping[int, Collection[int]]) -> None:
+        rows = [self._row(one, others) for one, others in partners.items() if others]
+
+        def work(session: Session) -> None:
+            session.execute(
+                delete(ProductPartners).where(ProductPartners.product_id.in_(list(partners)))
+            )
+            if rows:
+                session.execute(insert(ProductPartners), rows)
+
+        self.db.write(work)
 
 
 def _table(archive: zipfile.ZipFile, name: str) -> list[dict[str, str]]:

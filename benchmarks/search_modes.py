@@ -206,7 +206,7 @@ def build(shop: Shop, folder: Path) -> None:
 
 def exact(vectors: Array, query: Array, mask: Mask) -> Array:
     """Return the best scores among the rows that pass, best first, by comparing all."""
-    scores = vectors[mask] @ query
+    scores = (vectors @ query)[mask]
     return np.sort(scores)[::-1][:LIMIT]
 
 

@@ -45,13 +45,14 @@ from backend.database.models import (
     IndexEntry,
     Product,
     ProductDay,
-    ProductPair,
+    ProductPartners,
     ReadyRelations,
 )
 from backend.events import counting, record
 from backend.events.event_file import EventFile
 from backend.events.importing import import_events
 from backend.events.kinds import Kind
+from backend.events.partners import ROW
 from backend.events.record import NewEvent
 from backend.settings import read_settings
 from backend.vectors import Point
@@ -140,9 +141,9 @@ def load_events(services: Services, path: Path) -> None:
     print(f"memory: {grown / 1024:,.0f} MB more at its peak")
     print(f"disk: {(_disk(services) - before) / max(1, report.stored):,.0f} bytes an event")
     with services.db.read() as session:
-        for table in (ProductPair, ProductDay):
-            rows = session.scalar(select(func.count()).select_from(table))
-            print(f"{table.__tablename__}: {rows:,} rows")
+        days = session.scalar(select(func.count()).select_from(ProductDay))
+        size = session.scalar(select(func.sum(func.length(ProductPartners.packed)))) or 0
+    print(f"{days:,} counts of days, {size // ROW.itemsize:,} pairs in {size / 1e6:,.0f} MB")
 
 
 def count_events(services: Services) -> tuple[int, float, float]:

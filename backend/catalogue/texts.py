@@ -12,6 +12,29 @@ UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 _ENTITY: Final = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 
 
+_INLINE: Final = re.compile(
+    r"</?(?:a|abbr|b|big|em|font|i|mark|s|small|span|strong|sub|sup|u)(?:\s[^<>]*)?/?>",
+    re.IGNORECASE,
+)
+_BLOCK: Final = re.compile(
+    r"</?(?:br|center|div|h[1-6]|hr|img|li|ol|p|table|tbody|td|tr|ul)(?:\s[^<>]*)?/?>",
+    re.IGNORECASE,
+)
+_TWICE: Final = re.compile(r"&amp;(?=#?[A-Za-z0-9]{1,32};)")
+
+
+def without_markup(text: str) -> str:
+    """Return what a page shows of a text: without HTML's tags, with characters for its references.
+
+    References that were encoded twice (`&amp;eacute;`) are decoded twice. Other words in angle
+    brackets stay, as does a `<` alone.
+    """
+    if "<" in text:
+        bare = _BLOCK.sub(" ", _INLINE.sub("", text))
+        text = text if bare == text else " ".join(bare.split())
+    return without_entities(_TWICE.sub("&", text)) if "&" in text else text
+
+
 def without_entities(text: str) -> str:
     """Return a text with its characters in place of HTML's references, such as `&amp;`.
 

@@ -58,7 +58,7 @@ Format = Annotated[
         "--format",
         metavar="NAME",
         help="The platform that exported the file: google, meta, shopify, woocommerce, magento, "
-        "magento1, kaggle, or table for none. Default: recognised by the header.",
+        "magento1, opencart, kaggle, or table for none. Default: recognised by the header.",
     ),
 ]
 Delimiter = Annotated[

@@ -5,6 +5,7 @@
 - `importing`, `event_file`: events from a file
 - `counting`: new events become pairs of products, counts of days and popularity, each once
 - `acts`, `pairing`: what one person did, and the pairs of products that it makes
+- `partners`: the pairs of each product, packed
 - `decay`: how old events count less
 - `answers`: answers with recommendations, kept for a day
 - `outcomes`: what became of listed products

@@ -4,7 +4,7 @@ An event that is not counted yet has `pending`. One transaction adds what some e
 their `pending`, so a kill leaves both undone or both done. One process counts at a time.
 
 The same act with the same product on the same day counts once. Acts are summed as arrays (`acts`,
-`sums`) before they are written: most of the time goes into writing pairs.
+`sums`) before they are written.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from backend.database import locks
 from backend.database.engine import Database
 from backend.database.locks import Lock
+from backend.database.many_rows import is_among
 from backend.database.models import Event, Product, ProductDay, ProductPopularity
 from backend.database.sqlite_file import enlarge_cache
 from backend.database.upsert import execute_rows, upsert
@@ -31,12 +32,13 @@ from backend.events.pairing import MOST_OTHERS, WINDOW, Histories, add_pairs
 from backend.events.record import DUE, UNKNOWN
 from backend.events.sums import as_rows, group
 
-AT_ONCE: Final = 2000
-"""Events in one transaction. On SQLite other writers wait for it, about half a second."""
+AT_ONCE: Final = 4000
+"""Events in one transaction. On SQLite other writers wait for it, about half a second. Events that
+are counted together add to the same products, and these are written once."""
 
 CACHE_KIB: Final = 64 * 1024
-"""Memory for SQLite's pages. A transaction writes all over the table of pairs and its indexes: with
-2 MB, as SQLite has it, pages are written and read again within it."""
+"""Memory for SQLite's pages. A transaction writes all over several tables: with 2 MB, as SQLite has
+it, pages are written and read again within it."""
 
 _EVENTS: Final = cast("Table", Event.__table__)
 _DAYS: Final = cast("Table", ProductDay.__table__)
@@ -88,8 +90,8 @@ def _count(session: Session, limit: int) -> int:
         _add_days(session, fresh)
         _add_popularity(session, fresh)
         add_pairs(session, fresh, histories)
-    done = update(_EVENTS).where(_EVENTS.c.id.in_([row.id for row in due])).values(pending=None)
-    session.execute(done)
+    is_done = is_among(session, _EVENTS.c.id, [row.id for row in due])
+    session.execute(update(_EVENTS).where(is_done).values(pending=None))
     return len(due)
 
 
@@ -143,7 +145,9 @@ def _add_popularity(session: Session, acts: Acts) -> None:
     levels = {"popular": nothing.copy(), "trending": nothing.copy()}
     last_day = np.zeros(len(products), np.int64)
     ids = products.tolist()
-    for row in session.execute(select(_POPULARITY).where(_POPULARITY.c.product_id.in_(ids))):
+    for row in session.execute(
+        select(_POPULARITY).where(is_among(session, _POPULARITY.c.product_id, ids))
+    ):
         at = int(products.searchsorted(row.product_id))
         levels["popular"][at], levels["trending"][at] = row.popular, row.trending
         last_day[at] = row.last_day

@@ -7,19 +7,21 @@ the pair of both products' categories, as they are then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Table, and_, delete, func, select
+from sqlalchemy import Table, select
 from sqlalchemy.orm import Session
 
-from backend.database.models import CategoryPair, Product, ProductPair
+from backend.database.many_rows import is_among
+from backend.database.models import CategoryPair, Product
 from backend.database.upsert import execute_rows, upsert
+from backend.events import partners
 from backend.events.acts import Acts, Numbers
-from backend.events.sums import as_rows, group
+from backend.events.sums import PairSums, as_rows, group
 
 WEEK: Final = timedelta(days=7)
 WINDOW: Final = timedelta(days=30)
@@ -28,14 +30,11 @@ WINDOW: Final = timedelta(days=30)
 MOST_OTHERS: Final = 50
 """Acts of a shopper that one more act makes pairs with: the newest ones."""
 
-PARTNERS: Final = 200
-"""Pairs that a product keeps: the strongest ones. They are cut when there are twice as many."""
-
 LEVELS: Final = ("sub_category", "article_type")
 """The fields of products by which categories are counted."""
 
+_PRODUCTS: Final = cast("Table", Product.__table__).c
 _CATEGORIES: Final = cast("Table", CategoryPair.__table__)
-_PAIRS: Final = cast("Table", ProductPair.__table__)
 _WEEK: Final = WEEK / timedelta(microseconds=1)
 _WINDOW: Final = WINDOW / timedelta(microseconds=1)
 
@@ -47,39 +46,21 @@ class Histories(NamedTuple):
     session: Acts
 
 
-class _Sums(NamedTuple):
-    """Pairs in both directions, by product, and what they add."""
-
-    one: Numbers
-    other: Numbers
-    score: NDArray[np.float64]
-    times: Numbers
-
-
 def add_pairs(session: Session, acts: Acts, histories: Histories) -> None:
     """Add the pairs of new acts with those of the histories, and among each other."""
     sums = _summed(acts, histories)
-    if not len(sums.one):
-        return
-    names = ("product_id", "other_id", "score", "times")
-    insert = upsert(session, _PAIRS)
-    summed = insert.on_conflict_do_update(
-        index_elements=names[:2],
-        set_={
-            "score": _PAIRS.c.score + insert.excluded.score,
-            "times": _PAIRS.c.times + insert.excluded.times,
-        },
-    )
-    execute_rows(session, summed, names, as_rows(*sums))
-    products = np.unique(sums.one).tolist()
-    _add_categories(session, products, sums)
-    keep_strongest(session, products)
+    if len(sums.one):
+        partners.add(session, sums)
+        add_categories(session, sums)
 
 
-def _add_categories(session: Session, products: Sequence[int], sums: _Sums) -> None:
+def add_categories(session: Session, sums: PairSums) -> None:
     """Add what pairs of products, in both directions, say of their categories."""
-    columns = [getattr(Product, level) for level in LEVELS]
-    found = session.execute(select(Product.id, *columns).where(Product.id.in_(products)))
+    products = np.unique(sums.one).tolist()
+    columns = [_PRODUCTS[level] for level in LEVELS]
+    found = session.execute(
+        select(_PRODUCTS.id, *columns).where(is_among(session, _PRODUCTS.id, products))
+    )
     names = {row[0]: row[1:] for row in found}
     ones, others = (np.searchsorted(products, it) for it in (sums.one, sums.other))
     rows: list[tuple[str | float | int, ...]] = []
@@ -108,7 +89,7 @@ def _add_categories(session: Session, products: Sequence[int], sums: _Sums) -> N
         execute_rows(session, summed, keys, rows)
 
 
-def _summed(acts: Acts, histories: Histories) -> _Sums:
+def _summed(acts: Acts, histories: Histories) -> PairSums:
     """Return what acts add to pairs of their products with those of others of the same person.
 
     Of several acts with one other product, the one that adds most counts.
@@ -127,7 +108,7 @@ def _summed(acts: Acts, histories: Histories) -> _Sums:
         np.concatenate(it) for it in ((pairs.one, pairs.other), (pairs.other, pairs.one))
     )
     order = np.lexsort((others, ones))  # rows that lie together in the table are written together
-    return _Sums(ones[order], others[order], np.tile(score, 2)[order], np.tile(times, 2)[order])
+    return PairSums(ones[order], others[order], np.tile(score, 2)[order], np.tile(times, 2)[order])
 
 
 def _added(
@@ -160,23 +141,3 @@ def _before(people: Numbers, new: int) -> tuple[Numbers, Numbers]:
 def _are_equal(names: Numbers, some: Numbers, others: Numbers) -> NDArray[np.bool_]:
     found: NDArray[np.bool_] = (names[some] == names[others]) & (names[some] > 0)
     return found
-
-
-def keep_strongest(session: Session, products: Sequence[int]) -> None:
-    """Delete the weakest pairs of products that have many more than PARTNERS."""
-    crowded = session.scalars(
-        select(_PAIRS.c.product_id)
-        .where(_PAIRS.c.product_id.in_(products))
-        .group_by(_PAIRS.c.product_id)
-        .having(func.count() > 2 * PARTNERS)
-    ).all()
-    for product in crowded:
-        least = session.scalar(
-            select(_PAIRS.c.score)
-            .where(_PAIRS.c.product_id == product)
-            .order_by(_PAIRS.c.score.desc())
-            .offset(PARTNERS - 1)
-            .limit(1)
-        )
-        weak = and_(_PAIRS.c.product_id == product, _PAIRS.c.score < least)
-        session.execute(delete(_PAIRS).where(weak))

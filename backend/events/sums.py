@@ -10,6 +10,15 @@ from numpy.typing import NDArray
 from backend.events.acts import Numbers
 
 
+class PairSums(NamedTuple):
+    """Pairs of products in both directions, by product, and what they add."""
+
+    one: Numbers
+    other: Numbers
+    score: NDArray[np.float64]
+    times: Numbers
+
+
 class Groups(NamedTuple):
     """The different pairs of numbers, in their order, and `place`: which one each row is."""
 

@@ -14,13 +14,15 @@ for old ones.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
-from backend.recommendations.pairs import Partners
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.recommendations.pairs import PairRows, Partners
 
 NEIGHBOURS: Final = 100
 LOOK: Final = 0.75
@@ -51,19 +53,14 @@ class Traits:
 NO_KIN: Final = Traits()
 
 
-@dataclass(kw_only=True)
-class Parts:
-    """What a candidate's score consists of."""
+class ColdScores(NamedTuple):
+    """What candidates have in common with a cold product, as arrays, by their ids."""
 
-    own: float = 0.0  # it goes with the product itself
-    look: float = 0.0  # it looks like the product
-    inherited: float = 0.0  # it goes with products that look like it
-    through: dict[int, float] = field(default_factory=dict)  # of `inherited`: by which neighbour
-
-    @property
-    def score(self) -> float:
-        """The sum."""
-        return self.own + self.look + self.inherited
+    product: NDArray[np.int64]
+    look: NDArray[np.float64]  # it looks like the product
+    inherited: NDArray[np.float64]  # it goes with products that look like it
+    through: NDArray[np.int64]  # the neighbour that adds most of what is inherited; 0: none does
+    added: NDArray[np.float64]  # what this one adds
 
 
 def coldness(own: Partners) -> float:
@@ -76,33 +73,34 @@ def closeness(cosine: float, kin: Traits, other: Traits) -> float:
     return max(0.0, cosine) ** 2 * kin.factor(other)
 
 
-def score(
-    own: Partners,
+def score_cold(
     neighbours: Sequence[tuple[int, float]],
-    partners: Mapping[int, Partners],
+    pairs: PairRows,
     *,
     kin: Traits = NO_KIN,
     kin_of: Mapping[int, Traits] = MappingProxyType({}),
-    excluded: frozenset[int] = frozenset(),
-) -> dict[int, Parts]:
-    """Return the parts of each candidate's score.
+    excluded: int = 0,
+) -> ColdScores:
+    """Return the parts of each candidate's score that do not depend on the product's own pairs.
 
-    `own` are the product's partners, `neighbours` (id, cosine) what looks like it, the nearest
-    first, and `partners` those of the neighbours. `kin` is the product's own, `kin_of` that of the
-    neighbours. The product itself belongs into `excluded`.
+    `neighbours` (id, cosine) are what looks like the product, the nearest first, and `pairs` those
+    of the neighbours. `kin` is the product's own, `kin_of` that of the neighbours. `excluded` is
+    the product itself.
     """
-    found: dict[int, Parts] = defaultdict(Parts)
-    for other, times in own.items():
-        found[other].own = share(times)
-    cold = coldness(own)
-    for neighbour, cosine in neighbours[:NEIGHBOURS]:
-        close = cold * closeness(cosine, kin, kin_of.get(neighbour, NO_KIN))
-        found[neighbour].look = LOOK * close
-        for other, times in partners.get(neighbour, {}).items():
-            added = close * share(times)
-            found[other].inherited += added
-            found[other].through[neighbour] = added
-    return {product: parts for product, parts in found.items() if product not in excluded}
+    near = sorted(neighbours[:NEIGHBOURS])
+    ids = np.array([it[0] for it in near], np.int64)
+    close = np.array([closeness(it[1], kin, kin_of.get(it[0], NO_KIN)) for it in near])
+    added = close[ids.searchsorted(pairs.product)] * pairs.times / (pairs.times + 1.0)
+    product, at = np.unique(np.concatenate((ids, pairs.other)), return_inverse=True)
+    of_pairs = at[len(ids) :]
+    look, most = np.zeros(len(product)), np.zeros(len(product))
+    look[at[: len(ids)]] = LOOK * close
+    inherited = np.bincount(of_pairs, added, minlength=len(product)).astype(np.float64, copy=False)
+    order = added.argsort(kind="stable")  # of equal indexes the last one is kept
+    through = np.zeros(len(product), np.int64)
+    through[of_pairs[order]], most[of_pairs[order]] = pairs.product[order], added[order]
+    kept = product != excluded
+    return ColdScores(*(it[kept] for it in (product, look, inherited, through, most)))
 
 
 def share(times: float) -> float:

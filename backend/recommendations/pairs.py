@@ -5,42 +5,34 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import cache
-from itertools import chain
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
-    Float,
+    Integer,
     Select,
     Table,
     bindparam,
+    exists,
     func,
     select,
-    union_all,
+    type_coerce,
 )
-from sqlalchemy import cast as cast_in_sql
+from sqlalchemy.types import NullType
 
-from backend.database.lists import as_list, read_list
-from backend.database.models import ProductPair
+from backend.database.models import ProductPair, ProductPartners
 from backend.database.reader import Reader
 from backend.events.decay import growth
+from backend.events.partners import ROW, PackedPairs, added, strongest_first, unpacked
 
 Partners: TypeAlias = dict[int, float]
 """{other product's id: how often they went together, old times counting less}."""
 
 MOST: Final = 200
-
-PARTS: Final = 1e9
-"""Times are read as whole numbers of so many parts: SQLite writes a float three times as slowly."""
-
-SIZES: Final = (1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 64, 100)
-"""For so many products there is a statement each: fewer are filled up with NOBODY."""
-
-NOBODY: Final = 0
-"""No product has this id."""
+LONGEST: Final = 2**30
+"""More bytes than any product's pairs have."""
 
 
 class PairRows(NamedTuple):
@@ -76,60 +68,19 @@ def _are_among(values: NDArray[np.int64], some: Collection[int]) -> NDArray[np.b
 
 NO_PAIRS: Final = PairRows(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
 
-_PAIRS: Final = cast("Table", ProductPair.__table__)
+_FORMER: Final = cast("Table", ProductPair.__table__)
+_PARTNERS: Final = cast("Table", ProductPartners.__table__)
 
 
 def partners(
     reader: Reader, products: Sequence[int], *, now: datetime, most: int = MOST
 ) -> dict[int, Partners]:
     """Return up to `most` partners of each product. A product that has none is left out."""
-    return {row.product: read_partners(row) for row in _lists(reader, products, most, now)}
-
-
-def read_partners(row: Any) -> Partners:
-    """Return the partners in a row of `lists_of`."""
-    if row.product is None:
-        return {}
-    both = zip(read_list(row.others), read_list(row.parts), strict=True)
-    return {other: parts / PARTS for other, parts in both}
-
-
-def scale_at(now: datetime) -> float:
-    """Return the factor that `lists_of` takes as `scale`."""
-    return PARTS / growth(now)
-
-
-def strongest(
-    reader: Reader, products: Sequence[int], *, now: datetime, most: int = MOST
-) -> PairRows:
-    """Return up to `most` pairs of each product as rows, those of one product together."""
-    found = _lists(reader, products, most, now)
-    if not found:
-        return NO_PAIRS
-    others, parts = ([read_list(it[at]) for it in found] for at in (1, 2))
-    many = [len(it) for it in others]
-    total = sum(many)
-    return PairRows(
-        np.repeat(np.array([it.product for it in found]), many),
-        np.fromiter(chain.from_iterable(others), np.int64, total),
-        np.fromiter(chain.from_iterable(parts), np.float64, total) / PARTS,
-    )
-
-
-def _lists(reader: Reader, products: Sequence[int], most: int, now: datetime) -> list[Any]:
-    """Return a row of `lists_of` for each product that has pairs."""
-    rows: list[Any] = []
-    for start in range(0, len(products), SIZES[-1]):
-        part = products[start : start + SIZES[-1]]
-        size = next(it for it in SIZES if it >= len(part))
-        given: dict[str, Any] = {
-            "most": most,
-            "scale": scale_at(now),
-            **dict.fromkeys(_names(size), NOBODY),
-        }
-        given.update(zip(_names(size), part, strict=False))
-        rows += reader.rows(_strongest(size), given)
-    return [row for row in rows if row.product is not None]
+    found: dict[int, Partners] = {}
+    rows = strongest(reader, products, now=now, most=most)
+    for product, other, times in zip(*(it.tolist() for it in rows), strict=True):
+        found.setdefault(product, {})[other] = times
+    return found
 
 
 def partners_of(reader: Reader, product_id: int, *, now: datetime, most: int = MOST) -> Partners:
@@ -137,38 +88,72 @@ def partners_of(reader: Reader, product_id: int, *, now: datetime, most: int = M
     return partners(reader, [product_id], now=now, most=most).get(product_id, {})
 
 
-@cache
-def _strongest(size: int) -> Select[Any]:
-    """Return the query for several products: a row for each, from the first rows of an index.
+def strongest(
+    reader: Reader, products: Collection[int], *, now: datetime, most: int = MOST
+) -> PairRows:
+    """Return up to `most` pairs of each product, those of one product together, by one statement.
 
-    A row with two lists is read twice as fast as fifty rows. A window function would read all pairs
-    of each product, which may be eight times as many.
+    Where the previous release has stored pairs that are not moved yet, two more are needed.
     """
-    parts = [lists_of(name) for name in _names(size)]
-    return cast("Select[Any]", union_all(*parts)) if size > 1 else parts[0]
+    if not products:
+        return NO_PAIRS
+    rows = reader.rows(_packed(), {"ids": products, "bytes": most * ROW.itemsize})
+    if rows[0].has_former:
+        return with_former(reader, products, now=now, most=most)
+    found = [row for row in rows if row.product_id is not None]
+    return read_packed([row.product_id for row in found], [row.packed for row in found], now=now)
 
 
-def lists_of(name: str) -> Select[Any]:
-    """Return the query for the pairs of the product that is bound to a name, `most` of them.
-
-    It gives one row: the `product`, NULL where it has no pair, and two lists, `others`, `parts`:
-    how often they went together at the time of `scale` (`scale_at`), in PARTS.
-    """
-    row = _ranked(*_PAIRS.c["product_id", "other_id", "score"], product=name).subquery().c
-    parts = cast_in_sql(row.score * bindparam("scale", type_=Float), BigInteger)
-    lists = as_list(row.other_id).label("others"), as_list(parts).label("parts")
-    return select(func.max(row.product_id).label("product"), *lists)
-
-
-@cache
-def _names(size: int) -> tuple[str, ...]:
-    return tuple(f"product_{at}" for at in range(size))
-
-
-def _ranked(*columns: ColumnElement[Any], product: str) -> Select[Any]:
-    return (
-        select(*columns)
-        .where(_PAIRS.c.product_id == bindparam(product))
-        .order_by(_PAIRS.c.score.desc(), _PAIRS.c.other_id.desc())
-        .limit(bindparam("most"))
+def read_packed(products: Sequence[int], packed: Sequence[bytes], *, now: datetime) -> PairRows:
+    """Return the pairs of some products whose packed arrays are given."""
+    many = [len(it) // ROW.itemsize for it in packed]
+    rows = np.frombuffer(b"".join(packed), ROW)
+    return PairRows(
+        np.repeat(np.array(products, np.int64), many), rows["other"], rows["score"] / growth(now)
     )
+
+
+def with_former(reader: Reader, products: Collection[int], *, now: datetime, most: int) -> PairRows:
+    """Return up to `most` pairs of each product, those of the previous release included."""
+    among = np.unique(np.array(list(products), np.int64))
+    whole = {"ids": among.tolist(), "bytes": LONGEST}
+    found = [row for row in reader.rows(_packed(), whole) if row.product_id is not None]
+    stored = unpacked([it.product_id for it in found], [it.packed for it in found], among=among)
+    former = reader.rows(_former(), {"ids": among.tolist()})
+    rows = np.array([tuple(it)[1:] for it in former], ROW)
+    place = among.searchsorted(np.array([it.product_id for it in former], np.int64))
+    both = PackedPairs(np.concatenate((stored.place, place)), np.concatenate((stored.rows, rows)))
+    place, rows = strongest_first(added(both))
+    kept = np.arange(len(place)) - place.searchsorted(place) < most
+    rows = rows[kept]
+    return PairRows(among[place[kept]], rows["other"], rows["score"] / growth(now))
+
+
+@cache
+def _packed() -> Select[Any]:
+    """Return the query for packed pairs, `bytes` of each product; it gives a row at least.
+
+    `has_former` tells whether the previous release has stored pairs.
+    """
+    former = has_former().subquery()
+    is_wanted = _PARTNERS.c.product_id.in_(bindparam("ids", expanding=True))
+    source = former.outerjoin(_PARTNERS, is_wanted)
+    return select(former.c.has_former, *packed_columns()).select_from(source)
+
+
+def has_former() -> Select[Any]:
+    """Return the query for one row, `has_former`."""
+    is_there = type_coerce(exists(select(_FORMER.c.product_id)), NullType())
+    return select(is_there.label("has_former"))
+
+
+def packed_columns() -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """Return the columns `product_id` and `packed`, of which `bytes` are read."""
+    first = func.substr(_PARTNERS.c.packed, 1, bindparam("bytes", type_=Integer))
+    return _PARTNERS.c.product_id, type_coerce(first, NullType()).label("packed")
+
+
+@cache
+def _former() -> Select[Any]:
+    columns = _FORMER.c["product_id", "other_id", "score", "times"]
+    return select(*columns).where(_FORMER.c.product_id.in_(bindparam("ids", expanding=True)))

@@ -55,6 +55,8 @@ class RankedTaste:
 
         Of those that go with the product, all may count most; of the others, only the heaviest.
         """
+        if total == look:  # no example goes with it
+            return self._by_look
         rows = (self.pairs.other == product).nonzero()[0]
         together = dict(
             zip(self.pairs.product[rows].tolist(), self.shares[rows].tolist(), strict=True)
@@ -67,6 +69,11 @@ class RankedTaste:
             shares[example] = share + (look * self._weights[example] if known is None else known)
         best = sorted(shares.items(), key=_share, reverse=True)[:MOST_BECAUSE]
         return [Because(it, round(share / total, 4)) for it, share in best]
+
+    @cached_property
+    def _by_look(self) -> list[Because]:
+        heaviest, whole = self.members[:MOST_BECAUSE], self.taste.weight
+        return [Because(it.product_id, round(it.weight / whole, 4)) for it in heaviest]
 
     @cached_property
     def _weights(self) -> dict[int, float]:

@@ -1,10 +1,10 @@
 """What the looks of a product tell, kept ready, so that an answer needs no search.
 
-Workers fill it for the products that shoppers do something with (`Together.prepare`). A request
-that finds nothing computes it, and a thread stores it a moment later. What is older than FRESH is
-still answered, and the thread computes it anew. Newer products are compared one by one, so an
-answer knows them at once. Own pairs of a product are not kept here: an answer always reads the
-present ones.
+Workers fill it for the products that shoppers do something with, then for the newest ones
+(`Together.prepare`). A request that finds nothing computes it, and a thread stores it a moment
+later. What is older than FRESH is still answered, and the thread computes it anew. Newer products
+are compared one by one, so an answer knows them at once. Own pairs of a product are not kept here:
+an answer always reads the present ones.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ from backend.database.models import (
     Generation,
     IndexEntry,
     Product,
+    ProductPartners,
     ProductPopularity,
     ReadyRelations,
     utcnow,
 )
 from backend.database.reader import Reader
 from backend.database.upsert import upsert
+from backend.events.partners import ROW
 from backend.recommendations import pairs
 from backend.recommendations.pairs import Partners
 from backend.recommendations.relations import Relations
@@ -50,6 +52,7 @@ REST: Final = 4.0
 
 _READY: Final = cast("Table", ReadyRelations.__table__)
 _PRODUCTS: Final = cast("Table", Product.__table__)
+_PARTNERS: Final = cast("Table", ProductPartners.__table__)
 
 
 @dataclass(frozen=True)
@@ -83,15 +86,14 @@ def read(
     given = {
         "generation_id": generation_id,
         "product_id": product_id,
-        "most": pairs.MOST,
-        "scale": pairs.scale_at(now),
+        "bytes": pairs.MOST * ROW.itemsize,
     }
     [row] = connection.rows(_kept(), given)
-    own = pairs.read_partners(row)
-    if row.packed is None:
+    own = _own(connection, product_id, row, now)
+    if row.ready is None:
         return own, None
     kept = PreparedRelations(
-        Relations.unpack(row.packed),
+        Relations.unpack(row.ready),
         newest=row.newest_product,
         has_newer=row.newest is not None and row.newest > row.newest_product,
         is_fresh=abs(utcnow() - row.made_at) < FRESH,
@@ -99,40 +101,60 @@ def read(
     return own, kept
 
 
+def _own(connection: Reader, product_id: int, row: Any, now: datetime) -> Partners:
+    if row.has_former:
+        return pairs.partners_of(connection, product_id, now=now)
+    if row.packed is None:
+        return {}
+    own = pairs.read_packed([product_id], [row.packed], now=now)
+    return dict(zip(own.other.tolist(), own.times.tolist(), strict=True))
+
+
 @cache
 def _kept() -> Select[Any]:
-    own = pairs.lists_of("product_id").subquery()
+    former = pairs.has_former().subquery()
     newest = select(func.max(_PRODUCTS.c.id)).scalar_subquery().label("newest")
+    is_own = _PARTNERS.c.product_id == bindparam("product_id")
     is_kept = (_READY.c.generation_id == bindparam("generation_id")) & (
         _READY.c.product_id == bindparam("product_id")
     )
-    kept = (_READY.c.made_at, _READY.c.newest_product, _READY.c.packed, newest)
-    return select(*own.c, *kept).select_from(own.outerjoin(_READY, is_kept))
+    kept = (_READY.c.made_at, _READY.c.newest_product, _READY.c.packed.label("ready"), newest)
+    source = former.outerjoin(_PARTNERS, is_own).outerjoin(_READY, is_kept)
+    return select(former.c.has_former, pairs.packed_columns()[1], *kept).select_from(source)
 
 
 def missing(session: Session, generation_id: int, *, limit: int) -> list[tuple[int, str]]:
-    """Return (product id, image digest) of popular products with a vector of which nothing is kept.
+    """Return (product id, image digest) of products with a vector of which nothing is kept.
 
-    The most popular ones come first; none is returned where MOST_KEPT are kept already.
+    Popular ones come first, then, in half of the room, the newest: their looks tell most. None is
+    returned where MOST_KEPT are kept already, or no shopper has done anything yet.
     """
-    if (session.scalar(select(func.count()).select_from(_READY)) or 0) >= MOST_KEPT:
+    kept = session.scalar(select(func.count()).select_from(_READY)) or 0
+    if kept >= MOST_KEPT:
         return []
-    of_product = (_READY.c.product_id == ProductPopularity.product_id) & (
+    of_product = (_READY.c.product_id == IndexEntry.product_id) & (
         _READY.c.generation_id == generation_id
     )
-    rows = session.execute(
-        select(ProductPopularity.product_id, IndexEntry.embedded_digest)
-        .join(
-            IndexEntry,
-            (IndexEntry.product_id == ProductPopularity.product_id)
-            & (IndexEntry.generation_id == generation_id),
-        )
+    unready = (
+        select(IndexEntry.product_id, IndexEntry.embedded_digest)
         .outerjoin(_READY, of_product)
-        .where(_READY.c.product_id.is_(None), IndexEntry.embedded_digest.is_not(None))
-        .order_by(ProductPopularity.popular.desc())
+        .where(
+            IndexEntry.generation_id == generation_id,
+            IndexEntry.embedded_digest.is_not(None),
+            _READY.c.product_id.is_(None),
+        )
         .limit(limit)
     )
+    is_popular = ProductPopularity.product_id == IndexEntry.product_id
+    popular = unready.join(ProductPopularity, is_popular)
+    rows = session.execute(popular.order_by(ProductPopularity.popular.desc())).all()
+    if not rows and kept < MOST_KEPT // 2 and _has_popular(session):
+        rows = session.execute(unready.order_by(IndexEntry.product_id.desc())).all()
     return [(row[0], str(row[1])) for row in rows]
+
+
+def _has_popular(session: Session) -> bool:
+    return session.scalar(select(ProductPopularity.product_id).limit(1)) is not None
 
 
 def newest_product(session: Session) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.recommendations import formula
-from backend.recommendations.formula import Parts
+from backend.recommendations.formula import ColdScores
 from backend.recommendations.listed_products import Because, ListedProduct, Reason
 from backend.recommendations.pairs import Partners
 
@@ -39,18 +39,18 @@ class Relations:
         self._rows = rows
 
     @classmethod
-    def of(cls, parts: Mapping[int, Parts], *, keep: Collection[int] = ()) -> Relations:
-        """Keep the best of the parts of a cold product, and those of the products `keep`."""
-        scores = {product: one.score for product, one in parts.items()}
-        best = sorted(scores, key=lambda it: (-scores[it], it))[:MOST]
-        best += sorted((set(keep) & scores.keys()) - set(best))
-        rows = []
-        for product in best:
-            one = parts[product]
-            through = max(one.through, key=lambda it: one.through[it]) if one.through else 0
-            added = one.through.get(through, 0.0)
-            rows.append((product, one.look, one.inherited, through, added))
-        return cls(np.array(rows, _ROW))
+    def of(cls, scores: ColdScores, *, keep: Collection[int] = ()) -> Relations:
+        """Keep those with the best scores, and those of the products `keep`."""
+        order = (-(scores.look + scores.inherited)).argsort(kind="stable")  # ids are in their order
+        best, rest = order[:MOST], np.sort(order[MOST:])
+        if keep and len(rest):
+            known = np.array(sorted(keep))
+            wanted = np.flatnonzero(np.isin(scores.product[rest], known))
+            best = np.concatenate((best, rest[wanted]))
+        rows = np.empty(len(best), _ROW)
+        for name in ColdScores._fields:
+            rows[name] = getattr(scores, name)[best]
+        return cls(rows)
 
     @classmethod
     def unpack(cls, packed: bytes) -> Relations:

@@ -60,15 +60,18 @@ def clusters(
     cosines = products * scales * scales[:, None]
     np.fill_diagonal(cosines, APART)
     for _ in range(len(groups) - 1):
-        one, other = sorted(divmod(int(cosines.argmax()), len(cosines)))
-        if cosines[one, other] < least_cosine:
+        closest = int(cosines.argmax())
+        if cosines.item(closest) < least_cosine:
             break
+        one, other = divmod(closest, len(cosines))  # the smaller one first: `argmax` is the first
         groups[one] += groups[other]
         groups[other] = []
-        products[one] += products[other]
-        products[:, one] += products[:, other]
-        scales[one], scales[other] = max(products[one, one], TINY) ** -0.5, 0.0
-        joined = products[one] * scales
+        both = products[one]
+        both += products[other]
+        both[one] += both[other]
+        products[:, one] = both
+        scales[other], scales[one] = 0.0, max(both[one], TINY) ** -0.5
+        joined = both * scales
         joined *= scales[one]
         joined[one] = APART
         cosines[one] = cosines[:, one] = joined

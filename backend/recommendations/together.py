@@ -117,16 +117,15 @@ class Together:
         )
         ids = [hit.id for hit in hits]
         kin = _kin(reader, [asked.product_id, *ids]) if ids else {}
-        partners = pairs.partners(reader, ids, now=now or utcnow(), most=PARTNERS_OF_NEIGHBOURS)
-        parts = formula.score(
-            {},
+        theirs = pairs.strongest(reader, ids, now=now or utcnow(), most=PARTNERS_OF_NEIGHBOURS)
+        scores = formula.score_cold(
             [(hit.id, hit.score) for hit in hits],
-            partners,
+            theirs,
             kin=kin.get(asked.product_id, formula.NO_KIN),
             kin_of=kin,
-            excluded=frozenset([asked.product_id]),
+            excluded=asked.product_id,
         )
-        return Relations.of(parts, keep=own)
+        return Relations.of(scores, keep=own)
 
     def _with_newer(
         self, reader: Reader, asked: WantedRelations, kept: PreparedRelations

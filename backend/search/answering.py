@@ -10,10 +10,11 @@ from backend.database.models import Generation, utcnow
 from backend.database.reader import Reader
 from backend.filters.matching import matcher
 from backend.search import statements
+from backend.search.candidate_rows import Chosen, complete
 from backend.search.collecting import Collecting, collect
 from backend.search.colour_weight import WeightedQuery
 from backend.search.explaining import explain
-from backend.search.found import Neighbour, complete, read_rows
+from backend.search.found import Neighbour, read_rows
 from backend.search.grouping import with_sizes
 from backend.search.judging import row_matcher
 from backend.search.matches import MatchCurve
@@ -84,11 +85,11 @@ def begin_search(
     pins: Pins,
     before: Sequence[Neighbour] = (),
     taken: Sequence[Any] = (),
-    columns: frozenset[str] | None = None,
+    chosen_by: Chosen | None = None,
 ) -> Collecting:
     """Return the search for what a list shows beside pinned products and those found before.
 
-    `columns` are as Collecting takes them.
+    `chosen_by` is as Collecting takes it.
     """
     shown = [*pins.values(), *before]
     search = Search(
@@ -111,7 +112,7 @@ def begin_search(
         is_pool=query.shaping.reorders,
         hiding=query.ruling if query.ruling.hides_any else None,
         shown=query.after.shown if query.after else (),
-        columns=columns,
+        chosen_by=chosen_by,
     )
 
 
@@ -186,7 +187,7 @@ def _relax(
             pins={},
             before=before,
             taken=taken,
-            columns=relaxed.chosen_by,
+            chosen_by=relaxed.chosen_by,
         )
         images, digests = query.shows_images, query.needs_vectors
         collect(connection, index, [found], {}, images=images, digests=digests)
@@ -275,7 +276,7 @@ def _choose(
     scores = [item.score for item in items]
     ordered = reordered(vectors, items, scores, query.shaping, limit=limit, now=utcnow())
     items = [item for _, item in ordered]
-    if found.columns is None:
+    if found.chosen_by is None:
         return items
     images, ids = query.shows_images, [item.product.id for item in items]
     rows = read_rows(connection, generation.id, ids, images=images, digests=query.explain)

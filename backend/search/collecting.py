@@ -5,14 +5,17 @@ Hits that do not pass any more are replaced by further ones.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import repeat
+from operator import attrgetter
 from typing import Any, Final, Protocol
 
 from backend.database.reader import Reader
 from backend.filters import Condition, Where
+from backend.search.candidate_rows import Chosen, candidate, with_rows
 from backend.search.found import NO_ROWS, Neighbour, Rows, neighbours, read_rows
-from backend.search.judging import RowPasses
+from backend.search.judging import ByValues
 from backend.search.nearest_products import MOST_TIMES
 from backend.search.recall_monitor import Search
 from backend.vectors import Hit, VectorIndex
@@ -53,6 +56,14 @@ class Hiding(Protocol):
         """Tell whether a product is hidden."""
         ...
 
+    def hiding_rules(self, rows: Sequence[Any]) -> Sequence[int | None]:
+        """Return the rule that hides each product."""
+        ...
+
+    def note_hidden(self, product: int, rule: int) -> None:
+        """Note that a product is left out."""
+        ...
+
 
 class Collecting:
     """What one query has found so far. `ask` and `take` by turns until `is_over`.
@@ -63,7 +74,7 @@ class Collecting:
     `is_pool` tells that more are asked for than shown. `shown` are products of former pages: the
     first round asks for as many more instead of leaving them out by the index's filter, through
     which a search of the graph would miss others. `hiding` are the rules that hide products.
-    `columns` are those of the products' rows that are read, None for all (`found.complete`).
+    `chosen_by` is what is read of products to choose them by, None for all (`candidate_rows`).
     """
 
     def __init__(
@@ -72,16 +83,16 @@ class Collecting:
         *,
         limit: int,
         min_score: float | None,
-        passes: RowPasses | None,
+        passes: ByValues[bool] | None,
         group_by: str | None = None,
         taken: Collection[Any] = (),
         is_pool: bool = False,
         shown: Collection[int] = (),
         hiding: Hiding | None = None,
-        columns: frozenset[str] | None = None,
+        chosen_by: Chosen | None = None,
     ) -> None:
         self.search = search
-        self.columns = columns
+        self.chosen_by = chosen_by
         self.min_score = min_score
         self.is_over = False
         self._limit = limit
@@ -163,12 +174,9 @@ class Collecting:
 
     def receive(self, hits: Sequence[Hit], *, asked: int) -> None:
         """Note what a search for so many points has found."""
-        unwanted, seen, wanted = self._unwanted, self._seen, list[Hit]()
-        for hit in hits:
-            product = hit.id % STRIDE
-            if product not in unwanted:
-                seen[product] = None
-                wanted.append(hit)
+        unwanted = self._unwanted
+        wanted = [hit for hit in hits if hit[0] % STRIDE not in unwanted]
+        self._seen.update(dict.fromkeys([hit[0] % STRIDE for hit in wanted]))
         self._hits = wanted
         self._taken = 0
         self._rounds += 1
@@ -186,7 +194,7 @@ class Collecting:
         these do not pass, as many follow as the missing ones need at that rate: mostly all pass,
         and a row takes as long to read as to write.
         """
-        return {hit.id % STRIDE for hit in self._next_hits}
+        return {hit[0] % STRIDE for hit in self._next_hits}
 
     @property
     def _next_hits(self) -> Sequence[Hit]:
@@ -203,6 +211,9 @@ class Collecting:
         """Add those of the next hits that pass, by the rows of their products."""
         hits = self._next_hits
         self._taken += len(hits)
+        if self.chosen_by is not None:
+            self._take_candidates(hits, rows)
+            return
         found = neighbours(hits, rows, images=images)
         for one in found:
             if self.passes and not self.passes(one.product):
@@ -219,6 +230,37 @@ class Collecting:
                 self.is_over, self._is_full = True, True
                 is_last = self._taken == len(self._hits)
                 self._has_rest = not is_last or next(found, None) is not None
+                return
+
+    def _take_candidates(self, hits: Sequence[Hit], rows: Mapping[int, Any]) -> None:
+        """Do as `take`, with few calls of Python for each of many hits."""
+        hits, there = with_rows(hits, rows)
+        passes = self.passes.each(there) if self.passes else repeat(True)
+        hiding: Iterable[int | None] = repeat(None)
+        if self._hiding:
+            hiding = self._hiding.hiding_rules(there)
+        values: Iterable[Any] = repeat(None)
+        if self._group_by:
+            values = map(attrgetter(self._group_by), there)
+        items, groups = self._items, self._groups
+        for left, hit, row, passing, rule, group in zip(
+            range(len(hits) - 1, -1, -1), hits, there, passes, hiding, values, strict=False
+        ):
+            if not passing:
+                continue
+            product = row.id
+            if rule is not None and self._hiding:
+                self._hiding.note_hidden(product, rule)
+                self._hidden.add(product)
+            else:
+                self._passed.add(product)
+                if product not in items and (group is None or group not in groups):
+                    items[product] = candidate(hit, row)
+                    if group is not None:
+                        groups[group] = None
+            if len(items) == self._limit:
+                self.is_over, self._is_full = True, True
+                self._has_rest = left > 0 or self._taken < len(self._hits)
                 return
 
     def _take(self, one: Neighbour, group_by: str) -> None:
@@ -247,6 +289,12 @@ class Collecting:
         is_all = self._rounds == 1 and not (self._shown or self.search.where)
         return self._seen.keys() if is_all else None
 
+    def rows_of(self, rows: Mapping[int, Any]) -> dict[int, Any]:
+        """Return one row of each product that was read, where candidates have rows of their own."""
+        if self.chosen_by is None:
+            return {id_: found[0] for id_, found in rows.items() if found}
+        return {id_: row for id_, row in rows.items() if row}
+
     @property
     def lags(self) -> bool:
         """Whether fewer came than the index has."""
@@ -258,14 +306,15 @@ def collect(
     connection: Reader,
     index: VectorIndex,
     searches: Sequence[Collecting],
-    rows: dict[int, Rows],
+    rows: dict[int, Any],
     *,
     images: bool,
     digests: bool = False,
 ) -> None:
     """Run several searches by turns; `rows` are those of products that were read before.
 
-    `digests` are as `read_rows` takes them. Searches that share rows have the same columns.
+    `digests` are as `read_rows` takes them. Searches that share rows have the same `chosen_by`,
+    and rows are as that reads them: one of each product, or without it `Rows`.
     """
     under_way = list(searches)
     is_first = True
@@ -282,20 +331,19 @@ def collect(
 def _take(
     connection: Reader,
     searches: Sequence[Collecting],
-    rows: dict[int, Rows],
+    rows: dict[int, Any],
     *,
     images: bool,
     digests: bool,
 ) -> None:
     """Take the next hits of each search, after their rows are read in one statement."""
     unread = set[int]().union(*[each.next_products for each in searches]) - rows.keys()
-    generation = searches[0].search.generation
+    generation, chosen_by = searches[0].search.generation, searches[0].chosen_by
     rows |= dict.fromkeys(unread, NO_ROWS)  # also of those that are removed
-    columns = searches[0].columns
-    images = images and columns is None
-    rows |= read_rows(
-        connection, generation.id, unread, images=images, digests=digests, columns=columns
-    )
+    if chosen_by is not None and unread:
+        rows |= chosen_by.read(connection, generation, unread)
+    elif unread:
+        rows |= read_rows(connection, generation.id, unread, images=images, digests=digests)
     for each in searches:
         each.take(rows, images=images)
 

@@ -109,17 +109,15 @@ def read_rows(
     *,
     images: bool,
     digests: bool = False,
-    columns: frozenset[str] | None = None,
 ) -> dict[int, Rows]:
     """Read all that an answer shows of some products, by id. Removed ones are left out.
 
-    With `columns`, these are read of SHOWN: enough to choose by, `complete` adds the rest. With
-    `digests`, `embedded_digest` is that of the image that a product was embedded by last.
+    `digests` are as `statements.found` takes them.
     """
     if not ids:
         return {}
     parameters: dict[str, Any] = {"generation_id": generation_id, "ids": list(ids)}
-    statement = statements.found(images=images, digests=digests, columns=columns)
+    statement = statements.found(images=images, digests=digests)
     return _by_product(connection, statement, parameters)
 
 
@@ -179,28 +177,11 @@ def neighbours(
         bounded = score if -1.0 <= score <= 1.0 else min(1.0, max(-1.0, score))
         one = Neighbour(first, state, reason, bounded, id_, shown)
         if images and first.position is not None:
-            _add_images(one, of_product)
+            add_images(one, of_product)
         yield one
 
 
-def complete(
-    items: Sequence[Neighbour], rows: Mapping[int, Rows], *, images: bool
-) -> list[Neighbour]:
-    """Give items that have some columns their whole rows; leave out those that have none now."""
-    found = []
-    for item in items:
-        of_product = rows.get(item.product.id)
-        if of_product:
-            item.product = first = of_product[0]
-            if images and (uri := first.image_uri) is not None:
-                item.images = (ShownImage(uri, first.image_digest, first.image_role),)
-            if images and first.position is not None:
-                _add_images(item, of_product)
-            found.append(item)
-    return found
-
-
-def _add_images(one: Neighbour, rows: Sequence[Any]) -> None:
+def add_images(one: Neighbour, rows: Sequence[Any]) -> None:
     """Add the images beyond the first."""
     further = sorted(rows, key=lambda row: row.position)
     refs = [ShownImage(row.uri, row.digest, row.role) for row in further]

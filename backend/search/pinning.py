@@ -28,7 +28,7 @@ from backend.search.found import (
     neighbours,
     read_rows_of_skus,
 )
-from backend.search.judging import by_values
+from backend.search.judging import ByValues
 from backend.search.recall_monitor import Search
 from backend.search.ruling import Ruling, Unpinned
 from backend.search.statements import read_json
@@ -216,7 +216,7 @@ def nearest_that_passes(
             search,
             limit=1,
             min_score=None,
-            passes=by_values({*columns_of(both), "in_stock"}, passes),
+            passes=ByValues({*columns_of(both), "in_stock"}, passes),
             group_by=pinning.group_by,
             taken=pinning.groups,
             hiding=pinning.ruling if pinning.ruling.hides_any else None,

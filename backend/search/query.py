@@ -13,6 +13,7 @@ from backend.filters.matching import columns_of
 from backend.images.box import Box
 from backend.merchandising.rule_set import RuleSet
 from backend.search.boosting import columns_of_boosts
+from backend.search.candidate_rows import CATEGORIES, Chosen
 from backend.search.found import Neighbour
 from backend.search.paging import Position
 from backend.search.recall_monitor import Search
@@ -76,14 +77,15 @@ class Query:
         return bool(self.shaping.diversity or self.explain)
 
     @property
-    def chosen_by(self) -> frozenset[str] | None:
-        """The columns that candidates are chosen by, where they are many more than are shown."""
+    def chosen_by(self) -> Chosen | None:
+        """What candidates are chosen by, where they are many more than are shown."""
         if not (self.shaping.reorders or self.shaping.group_by):
             return None
-        boosts = columns_of_boosts(self.shaping.boost) - {"created_at"}  # each row has it
-        found = columns_of(self.where) | boosts
+        found = columns_of(self.where) | columns_of_boosts(self.shaping.boost)
         group = {self.shaping.group_by} if self.shaping.group_by else set()
-        return frozenset({"sku", *found, *group, *self.ruling.columns})
+        explained = CATEGORIES if self.explain else ()
+        columns = frozenset({*found, *group, *self.ruling.columns, *explained})
+        return Chosen(columns, digests=bool(self.shaping.diversity))
 
     @property
     def needs_product(self) -> bool:

@@ -7,6 +7,8 @@ has left out. It is done only for an answer that is to be explained, and that ha
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, Final
 
 from backend.database.reader import Reader
@@ -14,6 +16,7 @@ from backend.errors import IndexLimited
 from backend.filters import Condition, Schema, Where
 from backend.filters.matching import columns_of
 from backend.search import statements
+from backend.search.candidate_rows import CATEGORIES
 from backend.search.found import CategoryRank, Neighbour
 from backend.search.grouping import count_groups
 from backend.search.judging import row_matcher
@@ -29,9 +32,6 @@ SHARED: Final = (
 )
 """Fields that are compared with those of the query product, beside its attributes."""
 
-CATEGORIES: Final = ("article_type", "sub_category", "master_category")
-"""The first of these that a product has is its category."""
-
 LOOKED_AT: Final = 200
 """The nearest products that are looked at: of all, and again of the categories of those items that
 are further away."""
@@ -45,13 +45,15 @@ def explain_list(
     *,
     about: Any,
     nearest: Collection[int] | None = None,
+    known: Mapping[int, Any] = MappingProxyType({}),
 ) -> None:
     """Give the items their reasons, and say in `meta.left_out` what the filter has left out.
 
     `about` is the row of the query product, None if the list is about none. `nearest` are the
     nearest products in order, without those that the search excludes, where it has found them.
+    `known` are rows of products with the columns of the filter and CATEGORIES.
     """
-    where, looking = answer.search.where, _Looking(connection, index, answer, about)
+    where, looking = answer.search.where, _Looking(connection, index, answer, about, known)
     unwanted, is_full = set(answer.search.exclude), len(answer.items) == query.limit
     own = set() if about is None else {about.product_id}
     if nearest is not None and is_full and unwanted <= own:
@@ -102,7 +104,7 @@ def _failed(rows: Sequence[Any], where: Where, schema: Schema) -> Mapping[str, i
     found = {}
     for field, condition in where.items():
         if passes := row_matcher({field: condition}, schema):
-            found[field] = sum([not passes(row) for row in rows])
+            found[field] = len(rows) - sum(passes.each(rows))
     return found
 
 
@@ -112,13 +114,21 @@ def _failed(rows: Sequence[Any], where: Where, schema: Schema) -> Mapping[str, i
 class _Looking:
     """What is near a query, whatever its filter is. The query product itself is left out."""
 
-    def __init__(self, connection: Reader, index: VectorIndex, answer: Answer, about: Any) -> None:
+    def __init__(
+        self,
+        connection: Reader,
+        index: VectorIndex,
+        answer: Answer,
+        about: Any,
+        known: Mapping[int, Any],
+    ) -> None:
         self._connection = connection
         self._index = index
         self._search: Search = answer.search
         self._about = about
         self.items = {item.product.id: item for item in answer.items}
-        self.rows: dict[int, Any] = {id_: item.product for id_, item in self.items.items()}
+        products = {id_: item.product for id_, item in self.items.items()}
+        self.rows: dict[int, Any] = {**known, **products}
 
     def nearest(self, limit: int, where: Where) -> list[int]:
         """Return the ids of the nearest products under a filter.
@@ -134,7 +144,7 @@ class _Looking:
             payloads=False,
         )
         own = None if self._about is None else self._about.product_id
-        return [hit.id for hit in hits if hit.id != own][:limit]
+        return [id_ for hit in hits if (id_ := hit[0]) != own][:limit]
 
     def as_far_as_items(self, hits: Sequence[int]) -> Sequence[int]:
         """Return what is as near as the last item among these products."""
@@ -155,8 +165,10 @@ class _Looking:
         wanted = dict.fromkeys([it for item in unranked if (it := _category(item)) is not None])
         places = dict[tuple[str, Any], dict[int, int]]()  # of products, from 1
         rows = [row for id_ in hits if (row := self.rows.get(id_)) is not None]
+        ids = [row.id for row in rows]
+        values = {it: list(map(attrgetter(it), rows)) for it in {field for field, _ in wanted}}
         for field, value in [it for it in wanted if it[0] in fields]:
-            members = [row.id for row in rows if getattr(row, field) == value]
+            members = [id_ for id_, it in zip(ids, values[field], strict=True) if it == value]
             places[field, value] = {id_: place for place, id_ in enumerate(members, 1)}
         counts = self._count(places)
         for item in unranked:

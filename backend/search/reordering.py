@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from backend.search.boosting import adding, columns_of_boosts
 from backend.search.found import Neighbour
-from backend.search.judging import by_values
+from backend.search.judging import ByValues
 from backend.search.shaping import Shaping
 from backend.search.stored_vectors import StoredVectors
 
@@ -48,9 +48,9 @@ def reordered(
     if not shaping.reorders:
         return list(enumerate(items[:limit]))
     if shaping.boost:
-        amount = by_values(columns_of_boosts(shaping.boost), adding(shaping.boost, now=now))
-        for item in items:
-            item.boost = (item.boost or 0.0) + amount(item.product)
+        amount = ByValues(columns_of_boosts(shaping.boost), adding(shaping.boost, now=now))
+        for item, added in zip(items, amount.each([it.product for it in items]), strict=True):
+            item.boost = (item.boost or 0.0) + added
     r = np.array([it + (item.boost or 0.0) for it, item in zip(relevances, items, strict=True)])
     if shaping.diversity and len(items) > 1:
         order = _diverse(r, _as_array(vectors, items), shaping.diversity, limit)
@@ -72,17 +72,13 @@ def _diverse(
 
     Each choice is compared with all: that is less work than all with all, since few are chosen.
     """
-    order = [int(np.argmax(r))]
-    closest = _cosines(vectors, order[0])
-    left = np.ones(len(r), bool)
-    left[order[0]] = False
-    while len(order) < min(limit, len(r)):
-        gains = np.where(left, (1 - diversity) * r - diversity * closest, -np.inf)
-        best = int(np.argmax(gains))
+    gains, order = (1 - diversity) * r, [int(np.argmax(r))]
+    closest, left = _cosines(vectors, order[0]), np.ones(len(r), bool)
+    for _ in range(min(limit, len(r)) - 1):
+        left[order[-1]] = False
+        best = int(np.where(left, gains - diversity * closest, -np.inf).argmax())
         order.append(best)
-        left[best] = False
-        if len(order) < limit:
-            closest = np.maximum(closest, _cosines(vectors, best))
+        np.maximum(closest, _cosines(vectors, best), out=closest)
     return order
 
 

@@ -11,9 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from backend.database.reader import Reader
 from backend.filters import Condition
@@ -21,8 +20,13 @@ from backend.filters.matching import ValueOf, columns_of
 from backend.merchandising.rule_set import Action, Rule, RuleSet
 from backend.search.boosting import MOST
 from backend.search.found import Neighbour, RuleActed, read_rows
-from backend.search.judging import by_values, value_of_row
+from backend.search.judging import ByValues, value_of_row
 from backend.search.shaping import Shaping
+
+Found = TypeVar("Found")
+
+MOST_KEPT: Final = 64
+"""Combinations of rules whose verdicts are kept: of rules with conditions, some act on a list."""
 
 
 @dataclass(frozen=True)
@@ -34,84 +38,148 @@ class Unpinned:
     reason: str
 
 
-@dataclass(kw_only=True)
-class Ruling:
-    """The rules that act on one list, in order, and what they have done."""
+class Verdicts:
+    """What the rules of a list say of any product, whatever the list is about. Threads share it."""
 
-    rules: Sequence[Rule] = ()
-    hidden: dict[int, int] = field(default_factory=dict)  # product -> the rule that hides it
-    unpinned: list[Unpinned] = field(default_factory=list)
-
-    @cached_property
-    def hidden_values(self) -> Mapping[str, tuple[Any, ...]]:
-        """What is hidden by the values of one field alone: {field: values}."""
-        found: dict[str, tuple[Any, ...]] = {}
-        for rule in self._hiding:
-            where = rule.where or {}
-            [(name, condition)] = where.items() if len(where) == 1 else [("", Condition())]
-            if name and condition == Condition(any_of=condition.any_of):
-                found[name] = (*found.get(name, ()), *condition.any_of)
-        return found
-
-    @cached_property
-    def hides_any(self) -> bool:
-        """Whether there is a rule that hides."""
-        return bool(self._hiding)
-
-    @cached_property
-    def pins(self) -> list[Rule]:
-        """The rules that pin."""
-        return self._of(Action.PIN)
-
-    @cached_property
-    def _hiding(self) -> list[Rule]:
-        return self._of(Action.HIDE)
-
-    @cached_property
-    def _weighing(self) -> list[Rule]:
-        return self._of(Action.BOOST, Action.BURY)
-
-    @property
-    def columns(self) -> frozenset[str]:
-        """The columns of products that hiding, raising and lowering look at."""
-        return _columns_of([*self._hiding, *self._weighing])
-
-    @cached_property
-    def _hiding_rule_of(self) -> Callable[[Any], int | None]:
-        return by_values(_columns_of(self._hiding), self.hiding_rule)
-
-    @cached_property
-    def _weight_of(self) -> Callable[[Any], tuple[float, tuple[RuleActed, ...]]]:
-        return by_values(_columns_of(self._weighing), self._weigh)
-
-    def _weigh(self, value_of: ValueOf) -> tuple[float, tuple[RuleActed, ...]]:
-        """Return what rules add to the score of a product, and which rules do."""
-        acting = [rule for rule in self._weighing if rule.matches(value_of)]
-        amount = min(MOST, max(-MOST, sum([rule.weight for rule in acting])))
-        return amount, tuple([RuleActed(rule.id, rule.action.value) for rule in acting])
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.rules = rules
+        self.pins = self._of(Action.PIN)
+        self.hiding = self._of(Action.HIDE)
+        self.weighing = self._of(Action.BOOST, Action.BURY)
+        self.columns = _columns_of([*self.hiding, *self.weighing])
+        self.hidden_values = _hidden_values(self.hiding)
+        self._hiding_rule = self._by_values(self.hiding, self.hiding_rule)
+        self._weight = self._by_values(self.weighing, self._weigh)
 
     def _of(self, *actions: Action) -> list[Rule]:
         return [it for it in self.rules if it.action in actions]
 
-    def hides(self, item: Neighbour) -> bool:
-        """Tell whether a product is hidden, and note it."""
-        rule = self._hiding_rule_of(item.product) if self._hiding else None
-        if rule is not None:
-            self.hidden[item.product.id] = rule
-        return rule is not None
+    def _by_values(
+        self, rules: Sequence[Rule], judge: Callable[[ValueOf], Found]
+    ) -> ByValues[Found]:
+        return ByValues(_columns_of(rules) or {"id"}, judge)
 
     def hiding_rule(self, value_of: ValueOf) -> int | None:
         """Return the first rule that hides a product."""
-        return next((it.id for it in self._hiding if it.matches(value_of)), None)
+        return next((it.id for it in self.hiding if it.matches(value_of)), None)
+
+    def hiding_rules(self, rows: Sequence[Any]) -> list[int | None]:
+        """Return the first rule that hides each of some products, by their rows."""
+        return self._hiding_rule.each(rows)
+
+    def weights(self, rows: Sequence[Any]) -> list[tuple[float, tuple[RuleActed, ...]]]:
+        """Return what rules add to the score of each product, and which rules do."""
+        return self._weight.each(rows)
+
+    def _weigh(self, value_of: ValueOf) -> tuple[float, tuple[RuleActed, ...]]:
+        acting = [rule for rule in self.weighing if rule.matches(value_of)]
+        amount = min(MOST, max(-MOST, sum([rule.weight for rule in acting])))
+        return amount, tuple([RuleActed(rule.id, rule.action.value) for rule in acting])
+
+
+def _hidden_values(rules: Sequence[Rule]) -> Mapping[str, tuple[Any, ...]]:
+    """Return what rules hide by the values of one field alone: {field: values}."""
+    found: dict[str, tuple[Any, ...]] = {}
+    for rule in rules:
+        where = rule.where or {}
+        [(name, condition)] = where.items() if len(where) == 1 else [("", Condition())]
+        if name and condition == Condition(any_of=condition.any_of):
+            found[name] = (*found.get(name, ()), *condition.any_of)
+    return found
+
+
+def _columns_of(rules: Sequence[Rule]) -> frozenset[str]:
+    return frozenset(
+        column for rule in rules for column in (columns_of(rule.where) if rule.where else ("sku",))
+    )
+
+
+class _KeptVerdicts:
+    """The verdicts of the rules of the last query: mostly those of the next one, too."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[RuleSet, dict[tuple[int, ...], Verdicts]] = (RuleSet(), {})
+
+    def of(self, all_: RuleSet, rules: Sequence[Rule]) -> Verdicts:
+        """Return the verdicts of some rules of a set. Threads may ask at once."""
+        of_set, kept = self._kept
+        if of_set is not all_:
+            self._kept = of_set, kept = all_, {}
+        named = tuple(map(id, rules))  # two that are tried may have one id
+        found = kept.get(named)
+        if found is None:
+            if len(kept) >= MOST_KEPT:
+                kept.clear()
+            found = kept[named] = Verdicts(rules)
+        return found
+
+
+_kept_verdicts: Final = _KeptVerdicts()
+NO_VERDICTS: Final = Verdicts(())
+
+
+@dataclass(kw_only=True)
+class Ruling:
+    """The rules that act on one list, in order, and what they have done."""
+
+    verdicts: Verdicts = NO_VERDICTS
+    hidden: dict[int, int] = field(default_factory=dict)  # product -> the rule that hides it
+    unpinned: list[Unpinned] = field(default_factory=list)
+
+    @property
+    def rules(self) -> Sequence[Rule]:
+        """The rules, in order."""
+        return self.verdicts.rules
+
+    @property
+    def hidden_values(self) -> Mapping[str, tuple[Any, ...]]:
+        """What is hidden by the values of one field alone: {field: values}."""
+        return self.verdicts.hidden_values
+
+    @property
+    def hides_any(self) -> bool:
+        """Whether there is a rule that hides."""
+        return bool(self.verdicts.hiding)
+
+    @property
+    def pins(self) -> list[Rule]:
+        """The rules that pin."""
+        return self.verdicts.pins
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns of products that hiding, raising and lowering look at."""
+        return self.verdicts.columns
+
+    def hides(self, item: Neighbour) -> bool:
+        """Tell whether a product is hidden, and note it."""
+        [rule] = self.hiding_rules([item.product]) if self.hides_any else [None]
+        if rule is not None:
+            self.note_hidden(item.product.id, rule)
+        return rule is not None
+
+    def hiding_rules(self, rows: Sequence[Any]) -> list[int | None]:
+        """Return the first rule that hides each of some products, by their rows."""
+        return self.verdicts.hiding_rules(rows)
+
+    def note_hidden(self, product: int, rule: int) -> None:
+        """Note that a rule has left a product out."""
+        self.hidden[product] = rule
+
+    def hiding_rule(self, value_of: ValueOf) -> int | None:
+        """Return the first rule that hides a product."""
+        return self.verdicts.hiding_rule(value_of)
 
     def shaped(self, shaping: Shaping) -> Shaping:
         """Return the options of the list, which needs more products where rules reorder it."""
-        return replace(shaping, ruled=True) if self._weighing else shaping
+        return replace(shaping, ruled=True) if self.verdicts.weighing else shaping
 
     def weighed(self, items: Sequence[Neighbour]) -> list[Neighbour]:
         """Note what rules add to the scores of the items, and which rules do."""
-        for item in items if self._weighing else ():
-            amount, acted = self._weight_of(item.product)
+        found = (
+            self.verdicts.weights([it.product for it in items]) if self.verdicts.weighing else ()
+        )
+        for item, (amount, acted) in zip(items, found, strict=False):
             if acted:
                 item.boost = (item.boost or 0.0) + amount
                 item.rules = (*item.rules, *acted)
@@ -133,12 +201,6 @@ class Ruling:
         }
 
 
-def _columns_of(rules: Sequence[Rule]) -> frozenset[str]:
-    return frozenset(
-        column for rule in rules for column in (columns_of(rule.where) if rule.where else ("sku",))
-    )
-
-
 def rulings(
     connection: Reader,
     generation_id: int,
@@ -156,7 +218,7 @@ def rulings(
     """
     found = rules.in_force(placement, now)
     if not any(rule.condition for rule in found):
-        return [Ruling(rules=found) for _ in about]
+        return [Ruling(verdicts=_kept_verdicts.of(rules, found)) for _ in about]
     unknown = {id_ for each in about for id_ in each} - known.keys()
     read = read_rows(connection, generation_id, unknown, images=False)
     rows = {**known, **{id_: of_product[0] for id_, of_product in read.items()}}
@@ -168,5 +230,5 @@ def rulings(
     for each in about:
         values = [values_of(id_) for id_ in each if id_ in rows]
         suiting = [it for it in found if not it.condition or any(map(it.suits, values))]
-        made.append(Ruling(rules=suiting))
+        made.append(Ruling(verdicts=_kept_verdicts.of(rules, suiting)))
     return made

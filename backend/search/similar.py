@@ -203,13 +203,15 @@ class SimilarProducts:
             mode,
             pins=pins,
             taken=taken,
-            columns=query.chosen_by,
+            chosen_by=query.chosen_by,
         )
-        digests = bool(query.shaping.diversity) if query.chosen_by else query.needs_vectors
-        collect(connection, index, [found], {}, images=query.shows_images, digests=digests)
+        images, digests = query.shows_images, query.needs_vectors
+        rows: dict[int, Any] = {}
+        collect(connection, index, [found], rows, images=images, digests=digests)
         answer = finish_answer(connection, index, weighed, found, query, pins, taken=taken)
         if query.explain:
-            explain_list(connection, index, answer, query, about=row, nearest=found.nearest)
+            nearest, known = found.nearest, found.rows_of(rows)
+            explain_list(connection, index, answer, query, about=row, nearest=nearest, known=known)
         if answer.has_more:
             answer.position = after.after([item.product.id for item in answer.items])
         return answer

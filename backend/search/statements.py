@@ -30,7 +30,8 @@ from backend.catalogue.drafts import FIELDS
 from backend.database import models
 from backend.database.models import ACTIVE, LIVE
 from backend.database.reader import Reader
-from backend.queue.progress import state_column
+from backend.queue.progress import State, state_column
+from backend.queue.requesting import FORMER_LIFE
 from backend.search.shaping import FIELDS as SHAPED
 
 GENERATIONS: Final = cast("Table", models.Generation.__table__)
@@ -160,20 +161,16 @@ def found(
     images: bool,
     by_sku: bool = False,
     digests: bool = False,
-    columns: frozenset[str] | None = None,
 ) -> Select[Any]:
     """Return the statement that reads all that an answer shows of some products.
 
-    With `columns`, those of SHOWN are read instead of all.
-
     Parameters are `generation_id` and the products' `ids`, or `skus`. Removed products are left
     out. With `images` there are also the reasons why some have no point, and a row for each image
-    beyond the first. With `digests` there is the digest of the image that each product was embedded
-    by last.
+    beyond the first. With `digests` there is `embedded_digest`: of an indexed product, the image
+    that it was embedded by.
     """
     p, e, i = PRODUCTS.c, ENTRIES.c, IMAGES.c
-    names = SHOWN if columns is None else sorted(columns)
-    read: list[Any] = [_unread(p[name]) for name in names] + [p.id, p.image_digest]
+    read: list[Any] = [_unread(p[name]) for name in SHOWN] + [p.id, p.image_digest]
     read += [state_column(e).label("state"), e.last_error, e.indexed_claim]
     read.append(_unread(e.more_digests))
     read.append(type_coerce(p.created_at, NullType()).label("created_at"))  # read where needed
@@ -184,9 +181,43 @@ def found(
         read += [p.image_role, _unread(e.image_errors)]
         read += [i.position, i.uri, i.digest, i.role]
     if digests:
-        read.append(e.embedded_digest)
+        read.append(_digest_of_indexed())
     named = p.sku.in_(_some("skus")) if by_sku else p.id.in_(_some("ids"))
     return select(*read).select_from(source).where(named, p.removed_at.is_(None))
+
+
+@cache
+def candidates(columns: frozenset[str], *, digests: bool, several: bool) -> Select[Any]:
+    """Return the statement that reads what the products `ids` are chosen by.
+
+    A row has these columns of SHOWN and `created_at`, then `id`, with `several` `more_digests`, and
+    with `digests` `embedded_digest`: of an indexed product, the image that it was embedded by.
+    Removed products have no row, and those that were begun anew while their old point remains.
+    """
+    p, e = PRODUCTS.c, ENTRIES.c
+    read: list[Any] = [_unread(p[name]) for name in sorted(columns - {"created_at", "id"})]
+    read.append(p.id)
+    if "created_at" in columns:
+        read.append(type_coerce(p.created_at, NullType()).label("created_at"))
+    if several:
+        read.append(_unread(e.more_digests))
+    if digests:
+        read.append(_digest_of_indexed())
+    mine = (e.generation_id == bindparam("generation_id")) & (e.product_id == p.id)
+    is_former = func.coalesce(e.indexed_claim, -1) == FORMER_LIFE
+    source = PRODUCTS.outerjoin(ENTRIES, mine)
+    return (
+        select(*read)
+        .select_from(source)
+        .where(p.id.in_(_some("ids")), p.removed_at.is_(None), ~is_former)
+    )
+
+
+def _digest_of_indexed() -> ColumnElement[str | None]:
+    """Return the digest that a product's point was made of; that of a pending one may be newer."""
+    e = ENTRIES.c
+    is_indexed = state_column(e) == State.INDEXED.value
+    return case((is_indexed, e.embedded_digest)).label("embedded_digest")
 
 
 def _some(name: str) -> BindParameter[Any]:

@@ -12,15 +12,12 @@ import numpy as np
 
 from backend.catalogue.image_vectors import STORED
 from backend.database.reader import Reader
-from backend.queue.progress import State
 from backend.search import statements
 from backend.search.found import Neighbour
 from backend.vectors import Vector, VectorIndex
 from backend.vectors.image_points import slot_of
 
-_INDEXED: Final = State.INDEXED.value
-
-MOST_BYTES: Final = 16 * 2**20
+MOST_BYTES: Final = 32 * 2**20
 """Of the vectors that are kept for one index."""
 
 
@@ -57,29 +54,30 @@ class StoredVectors:
     def of_images(self, reader: Reader, digests: Collection[str]) -> Mapping[str, Vector]:
         """Return the vectors of images by their digests, without those that SQL does not have."""
         kept = _CACHES.setdefault(self._index, _VectorCache(self.size))
-        blobs = {digest: it for digest in digests if (it := kept.get(digest)) is not None}
-        if missing := [digest for digest in digests if digest not in blobs]:
+        found = {digest: it for digest in digests if (it := kept.get(digest)) is not None}
+        if missing := [digest for digest in digests if digest not in found]:
             named = {"digests": missing, "fingerprint": self._fingerprint}
             rows = reader.rows(statements.vectors(), named)
-            read = {row.image_digest: row.vector for row in rows}
+            units = as_units([row.vector for row in rows])
+            read = {row.image_digest: it.copy() for row, it in zip(rows, units, strict=True)}
             kept.add(read)
-            blobs |= read
-        return dict(zip(blobs, as_units(list(blobs.values())), strict=True))
+            found |= read
+        return found
 
 
 class _VectorCache:
-    """Vectors of images for one index, by digest, as SQL has them: they never change.
+    """Vectors of images for one index, by digest, of length 1: they never change.
 
     The oldest ones go first.
     """
 
     def __init__(self, size: int) -> None:
-        self._most = max(1, MOST_BYTES // (STORED.itemsize * size))
-        self._vectors: dict[str, bytes] = {}
+        self._most = max(1, MOST_BYTES // (4 * size))
+        self._vectors: dict[str, Vector] = {}
         self._lock = Lock()
         self.get = self._vectors.get
 
-    def add(self, vectors: Mapping[str, bytes]) -> None:
+    def add(self, vectors: Mapping[str, Vector]) -> None:
         with self._lock:
             self._vectors |= vectors
             excess = max(0, len(self._vectors) - self._most)
@@ -91,12 +89,8 @@ _CACHES: WeakKeyDictionary[VectorIndex, _VectorCache] = WeakKeyDictionary()
 
 
 def has_vector(row: Any, *, slot: int) -> bool:
-    """Tell whether the row of a product names the image of its point.
-
-    That of a pending product may be newer than its point. Further images have other vectors.
-    """
-    is_named = slot == 0 and row.state == _INDEXED
-    return is_named and bool(getattr(row, "embedded_digest", None))
+    """Tell whether the row of a product names the image of its point; not that of a further one."""
+    return slot == 0 and bool(getattr(row, "embedded_digest", None))
 
 
 def as_units(blobs: Sequence[bytes]) -> Vector:

@@ -10,7 +10,6 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -165,14 +164,11 @@ def without_claim(payload: Mapping[str, Any] | None) -> dict[str, Any]:
     return {field: value for field, value in (payload or {}).items() if field not in _OURS}
 
 
-_ID_SCORE: Final = attrgetter("id", "score")
-
-
 def as_hits(found: Iterable[Any], *, payloads: bool = True) -> list[Hit]:
     """Convert what an engine found; payloads only where they were asked for."""
     made = tuple.__new__  # a named tuple's own takes a call of Python for each
     if not payloads:
-        return [made(Hit, (int(id_), score, NO_PAYLOAD)) for id_, score in map(_ID_SCORE, found)]
+        return [made(Hit, (int(it.id), it.score, NO_PAYLOAD)) for it in found]
     return [
         made(Hit, (int(it.id), it.score, without_claim(it.payload) if it.payload else NO_PAYLOAD))
         for it in found

@@ -21,9 +21,9 @@ from backend.vectors import SearchMode
 NARROW: Final = 5000
 """Up to so many passing points, comparing all is no slower than the graph (512 dimensions)."""
 
-CHEAP: Final = 17
+CHEAP: Final = 28
 """Up to so many times the root of the number of points, comparing those that pass is cheaper than
-a walk of the ten nearest that pass: it has to see 20 / share points, and each costs as much as 15
+two walks to the ten nearest that pass: one sees 20 / share points, and each costs as much as 20
 that are compared (`backend.vectors.edge.post_filter`)."""
 
 
@@ -43,7 +43,7 @@ def choose(
     """
     if not has_graph:
         return SearchMode.EXACT
-    if _are_linked(where, schema):
+    if _are_linked(where, schema, several=estimate is None):
         return SearchMode.PLAIN
     if estimate is None:
         return SearchMode.ACORN
@@ -53,9 +53,15 @@ def choose(
     return SearchMode.ACORN
 
 
-def _are_linked(where: Where | None, schema: Schema) -> bool:
-    """Tell whether the points that pass are linked: no clause, or one on indexed values."""
+def _are_linked(where: Where | None, schema: Schema, *, several: bool) -> bool:
+    """Tell whether the points that pass are linked: no clause, or one on indexed values.
+
+    The points of each value are linked, but those of `several` less well with each other.
+    """
     found = clauses(where)
     if len(found) > 1:
         return False
-    return all(field in schema and kind != "range" for field, kind in found)
+    return all(
+        field in schema and kind != "range" and (several or len((where or {})[field].any_of) <= 1)
+        for field, kind in found
+    )

@@ -17,7 +17,7 @@ from backend.catalogue import unnamed_images
 from backend.database import clock
 from backend.database.engine import Database
 from backend.errors import ImageUnavailable
-from backend.events import answers, arms, counting, shoppers
+from backend.events import answers, arms, counting, partners, shoppers
 from backend.feeds import schedule
 from backend.indexing import verify
 from backend.indexing.embed import HOST_CODES
@@ -221,10 +221,13 @@ class Maintenance:
             log.warning("the image store cannot be looked through", error=error.message)
 
     def count_events(self) -> bool:
-        """Count some of the shoppers' new events; return whether there were any."""
-        if not self._services.writes_index or not self._lookout.now().events:
+        """Count some of the shoppers' new events, or else move some pairs; tell if it did."""
+        if not self._services.writes_index:
             return False
-        return counting.count_some(self._services.db) > 0
+        db, found = self._services.db, self._lookout.now()
+        if found.events and counting.count_some(db) > 0:
+            return True
+        return found.pairs and partners.move_some(db) > 0
 
     def tend_events_if_due(self) -> None:
         """Every minute, join events with products that came later, and delete old ones."""

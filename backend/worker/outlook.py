@@ -12,7 +12,16 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Select, select
 
 from backend.database.engine import Database
-from backend.database.models import ACTIVE, Event, Feed, Generation, IndexEntry, Job, JobInput
+from backend.database.models import (
+    ACTIVE,
+    Event,
+    Feed,
+    Generation,
+    IndexEntry,
+    Job,
+    JobInput,
+    ProductPair,
+)
 from backend.events.record import DUE
 from backend.jobs.records import ENDED, QUEUED, RUNNING
 
@@ -28,6 +37,7 @@ class Outlook:
     feeds: bool  # a feed that is fetched automatically
     leftovers: bool  # a generation that is not active, and not wholly deleted
     events: bool  # an event that is not counted
+    pairs: bool  # a pair that the previous release has stored
 
 
 class Lookout:
@@ -84,4 +94,5 @@ _ASKED: Final[Any] = select(
         select(Generation.id).where(Generation.state != ACTIVE, Generation.dropped_at.is_(None))
     ).label("leftovers"),
     _is_there(select(Event.id).where(Event.pending == DUE).order_by(Event.id)).label("events"),
+    _is_there(select(ProductPair.product_id).order_by(ProductPair.product_id)).label("pairs"),
 )

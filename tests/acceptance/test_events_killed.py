@@ -13,8 +13,9 @@ import requests
 from sqlalchemy import func, insert, select
 from support.installation import PATIENCE_SECONDS, Installation, embedded
 from support.servers import wait_for
+from support.stored_pairs import stored_pairs
 
-from backend.database.models import Event, ListedDay, Product, ProductDay, ProductPair
+from backend.database.models import Event, ListedDay, Product, ProductDay
 
 PRODUCTS, SHOPPERS, EACH = 40, 60, 10
 KILLS = 2
@@ -83,7 +84,7 @@ def test_kills_lose_no_acknowledged_event_and_count_none_twice(shop: Installatio
     with shop.db.read() as session:
         stored = set(session.scalars(select(Event.event_id)))
         bought = session.scalar(select(func.sum(ProductDay.events)))
-        pairs = session.scalar(select(func.sum(ProductPair.times)))
+        pairs = sum(pair.times for pair in stored_pairs(session))
         shown, sold = session.execute(
             select(func.sum(ListedDay.impressions), func.sum(ListedDay.purchases))
         ).one()

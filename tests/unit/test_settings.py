@@ -125,3 +125,10 @@ def test_a_command_warns_of_an_unknown_variable(
 def test_a_host_of_feeds_and_images_is_named_once() -> None:
     settings = read_settings(_env_file=None, feed_hosts="a.example", image_hosts="a.example,b")
     assert settings.hosts_of_feeds == ("a.example", "b")
+
+
+@pytest.mark.parametrize("url", ["mysql://user:secret@host/shop", "localhost:5432", "lookalike.db"])
+def test_a_database_that_the_code_does_not_know_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"DATABASE_URL.*postgresql://") as refused:
+        read_settings(_env_file=None, database_url=url)
+    assert "secret" not in refused.value.message

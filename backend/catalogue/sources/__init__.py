@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import zipfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -100,12 +101,11 @@ def _open_table(files: Files, names: Sequence[str], mapping: FeedMapping) -> Sou
 
 
 def _holds_workbook(files: Files, name: str) -> bool:
-    with files.open(name) as stream:
+    with suppress(*DAMAGED), files.open(name) as stream:
         is_zip = stream.read(len(ZIP_MAGIC)) == ZIP_MAGIC
-    if not is_zip:
-        return False
-    with files.open(name) as stream:
-        return is_workbook(stream)
+        stream.seek(0)
+        return is_zip and is_workbook(stream)
+    return False
 
 
 def _head(name: str, stream: BinaryIO) -> bytes:

@@ -18,7 +18,8 @@ from backend.catalogue.sources.further_names import FURTHER_NAMES
 from backend.catalogue.sources.money import COMMA, POINT, Price, PriceColumn, read_price
 from backend.catalogue.sources.numbers import read_number
 from backend.catalogue.sources.one_value import one_value
-from backend.catalogue.texts import without_entities
+from backend.catalogue.sources.price_ranges import ends_of, read_lowest
+from backend.catalogue.texts import without_markup
 from backend.errors import ConfigurationError, UnreadableCatalogue
 
 _ALSO: Final[Mapping[str, Sequence[str]]] = {  # in addition to the field's own name
@@ -45,6 +46,8 @@ _LONGER_YEAR: Final = re.compile(
     r"([12][0-9]{3})(?:[-/](?:[0-9]{2}|[12][0-9]{3})|-[0-9]{2}-[0-9]{2}(?:[T ].*)?)"
 )
 """Two years, a month or a day: 2024/25, 2024-2025, 2024-03-01."""
+_LANGUAGES: Final = re.compile(r"\s+[/|]\s+")
+"""What stands between the languages of a name: `Artikelnummer / SKU`."""
 _PREFIX: Final = re.compile(r"^\s*g:", re.IGNORECASE)
 _KINDS: Final[Mapping[str, WarningKind]] = {
     "in_stock": WarningKind.AVAILABILITY,
@@ -66,7 +69,8 @@ class Columns:
         """Look at a record's price: how all are written decides what 1.299 means."""
         position = self.fields.get("price")
         if position is not None and isinstance(cell := values[position], str):
-            self.prices.see(cell)
+            for price in ends_of(cell) or (cell,):
+                self.prices.see(price)
 
     def sku(self, values: Sequence[Any]) -> str:
         """Return a record's sku."""
@@ -130,9 +134,8 @@ class Columns:
         if not text:
             fields["price"] = None
             return []
-        price = _number(cell) or read_price(text, decimal=self.prices.decimal)
+        price, warnings = self._price(cell, text)
         fields["price"] = round_money(price.amount)
-        warnings = []
         if price.currency:
             if (other := fields.get("currency")) and other.upper() != price.currency:
                 said = f"currency: {other[:20]!r}, but the price is {text[:40]!r}"
@@ -141,6 +144,17 @@ class Columns:
         if isinstance(cell, str) and (why := self.prices.explain(text)):
             warnings.append(RowWarning(WarningKind.DECIMAL, f"price: {why}"))
         return warnings
+
+    def _price(self, cell: Any, text: str) -> tuple[Price, list[RowWarning]]:
+        """Read a price; of a range the lowest, with a warning. Raises ValueError."""
+        decimal = self.prices.decimal
+        try:
+            return _number(cell) or read_price(text, decimal=decimal), []
+        except ValueError:
+            if (lowest := read_lowest(text, decimal=decimal)) is None:
+                raise
+            said = f"price: {text[:40]!r} is a range; its lowest price counts"
+            return lowest, [RowWarning(WarningKind.PRICE, said)]
 
 
 def match(
@@ -210,9 +224,9 @@ def _find_further(
 
 def names_a_sku(header: Sequence[str]) -> bool:
     """Tell whether a row can be a header: one of its names is that of a sku."""
-    names = {plain(name) for name in header}
+    names = {plain(part) for name in header for part in (name, *_LANGUAGES.split(name))}
     known = ("sku", *_ALSO["sku"], *FURTHER_NAMES["sku"])
-    return sum(map(bool, names)) > 1 and not names.isdisjoint(map(plain, known))
+    return sum(map(bool, header)) > 1 and not names.isdisjoint(map(plain, known))
 
 
 def _without_sku(header: Sequence[str], found: str, delimiter: str) -> str:
@@ -280,7 +294,7 @@ def _open_value(value: Any) -> Any:
 
 
 def _text(text: str) -> str | None:
-    return without_entities(text) or None
+    return without_markup(text) or None
 
 
 def _as_it_is(text: str) -> str | None:

@@ -2,6 +2,7 @@
 
 Such a column stays in the attributes too, as it was before its name was known.
 """
+# ruff: noqa: RUF001 - Turkish has a letter that looks like an i
 
 from __future__ import annotations
 
@@ -14,48 +15,67 @@ _NAMES: Final = {
     "item_no, artikelnummer, artikelnr, artikel_nr, art_nr, bestellnummer, référence, reference, "
     "ref, referencia, codice, codice_articolo, código, codigo, kod, kód, indeks, артикул, код, "
     "商品コード, 商品番号, 品番, 货号, 商品编码, 상품코드, offer_id, item_id, product_id, "
-    "article_id, variant_id, ean, ean13, gtin, upc, barcode",
+    "article_id, variant_id, ean, ean13, gtin, upc, barcode, style_code, sku_code, stock_code, "
+    "kod_produktu, kód_produktu, kod_towaru, symbol, číslo_produktu, katalogové_číslo, cikkszám, "
+    "cod_produs, varenummer, varenr, tuotenumero, tuotekoodi, stok_kodu, ürün_kodu, κωδικός, "
+    "mã_sản_phẩm, kode_produk, 商品编号, 商品代码, 상품번호, ean_code, mpn, model, model_number, "
+    "model_no",
     "display_name": "item_name, product_title, product_page, bezeichnung, artikelbezeichnung, "
     "produktname, artikelname, titel, produkttitel, nom, nom_du_produit, libellé, désignation, "
     "nombre, nombre_del_producto, título, nome, nome_prodotto, titolo, naam, productnaam, nazwa, "
-    "název, názov, név, navn, namn, название, наименование, назва, 商品名, 品名, 商品名称, 상품명",
+    "název, názov, név, navn, namn, название, наименование, назва, 商品名, 品名, 商品名称, "
+    "상품명, nazwa_produktu, název_produktu, terméknév, varenavn, produktnavn, benämning, "
+    "produktnamn, nimi, tuotenimi, denumire, nume_produs, ürün_adı, ürün, nom_produit, "
+    "nom_de_l_article, nome_do_produto, nombre_producto, artikelomschrijving, omschrijving, "
+    "descrizione, nama_produk, tên_sản_phẩm, όνομα, название_товара, 제품명, model",
     "price": "standard_price, regular_price, selling_price, sales_price, retail_price, "
     "list_price, unit_price, start_price, price_vat, price_gross, gross_price, "
-    "price_tax_included, price_tax_excluded, preis, verkaufspreis, vk_preis, "
-    "vk_brutto, preis_brutto, bruttopreis, endpreis, ladenpreis, vk, "
-    "prix, prix_ttc, prix_de_vente, precio, pvp, precio_venta, prezzo, prezzo_vendita, preço, "
-    "prijs, verkoopprijs, cena, cena_brutto, ár, pris, hinta, fiyat, цена, ціна, 価格, 販売価格, "
-    "定価, 价格, 售价, 가격, 판매가",
+    "price_tax_included, price_tax_excluded, preis, verkaufspreis, vk_preis, vk_brutto, "
+    "preis_brutto, bruttopreis, endpreis, ladenpreis, vk, prix, prix_ttc, prix_de_vente, precio, "
+    "pvp, precio_venta, prezzo, prezzo_vendita, preço, prijs, verkoopprijs, cena, cena_brutto, "
+    "ár, pris, hinta, fiyat, цена, ціна, 価格, 販売価格, 定価, 价格, 售价, 가격, 판매가, "
+    "price_inc_vat, price_incl_vat, price_inc_tax, price_incl_tax, price_including_tax, "
+    "price_including_vat, price_inc_gst, price_ex_vat, price_excl_vat, price_excl_tax, "
+    "price_ex_tax, rrp, msrp, mrp, our_price, base_price, prix_de_vente_ttc, prix_vente_ttc, "
+    "prix_public, tarif, precio_de_venta, precio_con_iva, prezzo_di_vendita, prezzo_ivato, "
+    "preço_de_venda, cena_sprzedaży, cena_s_dph, eladási_ár, preț, satış_fiyatı, harga, giá, "
+    "τιμή, розничная_цена",
     "currency": "currency_id, currency_iso, währung, waehrung, devise, moneda, valuta, waluta, "
     "měna, валюта",
     "base_colour": "color_name, colour_name, farbe, grundfarbe, couleur, colore, cor, kleur, "
     "färg, farve, farge, väri, kolor, barva, szín, culoare, renk, цвет, колір, カラー, 色, 颜色, "
     "색상",
     "gender": "target_gender, geschlecht, sexe, sexo, genere, género, gênero, geslacht, kön, køn, "
-    "kjønn, płeć, pohlaví, пол, стать, cinsiyet, 性別, 性别, 성별",
+    "kjønn, płeć, pohlaví, пол, стать, cinsiyet, 性別, 性别, 성별, target_group, zielgruppe, "
+    "geschlechter, genre",
     "brand": "manufacturer_name, vendor, vendor_name, marke, hersteller, markenname, marque, "
     "fabricant, marca, merk, märke, mærke, marka, producent, značka, výrobce, márka, бренд, "
-    "производитель, ブランド, 品牌, 브랜드",
+    "производитель, ブランド, 品牌, 브랜드, varumärke, varemerke, tillverkare, merkki, üretici",
     "link": "url, deep_link, deeplink, product_page_url, produkturl, produktlink, lien, enlace",
-    "group_id": "item_group_sku, handle_id",
+    "group_id": "item_group_sku, handle_id, parent, parent_code, parent_product, master_sku, "
+    "master_id, variant_group, variant_group_id, style_id",
     "image_uri": "main_image_url, main_image, main_image_link, product_image_url, product_image, "
-    "product_images, image_url_import, picture_url, "
-    "picture, pic_url, photo, photo_url, img, img_url, imgurl, image_src, large_image, "
-    "cover_media_url, hosted_image_urls, url_image, image_location, media, bild, bild_url, "
-    "bildlink, bildurl, bildname, bilder, foto, fotos, lien_image, url_de_l_image, imagen, "
-    "imagen_url, url_imagen, immagine, immagini, imagem, afbeelding, afbeeldingen, zdjęcie, "
-    "zdjęcia, obrázek, obrazek, kép, изображение, изображения, картинка, фото, 画像, 画像url, "
-    "商品画像, 图片, 主图, 이미지",
+    "product_images, image_url_import, picture_url, picture, pic_url, photo, photo_url, img, "
+    "img_url, imgurl, image_src, large_image, cover_media_url, hosted_image_urls, url_image, "
+    "image_location, media, bild, bild_url, bildlink, bildurl, bildname, bilder, foto, fotos, "
+    "lien_image, url_de_l_image, imagen, imagen_url, url_imagen, immagine, immagini, imagem, "
+    "afbeelding, afbeeldingen, zdjęcie, zdjęcia, obrázek, obrazek, kép, изображение, изображения, "
+    "картинка, фото, 画像, 画像url, 商品画像, 图片, 主图, 이미지, image_principale, "
+    "photo_principale, imagen_principal, főkép, kuva, resim, resim_url, görsel, gambar, hình_ảnh, "
+    "εικόνα",
     "in_stock": "stock_level, current_stock_level, current_stock, stock_qty, inventory, "
     "available, available_quantity, qty_available, bestand, lagerbestand, lager, lagermenge, "
     "verfügbarkeit, verfuegbarkeit, lieferbarkeit, disponibilité, quantité, disponibilidad, "
     "cantidad, existencias, disponibilità, quantità, giacenza, disponibilidade, quantidade, "
     "estoque, voorraad, stan, stan_magazynowy, dostępność, dostupnost, készlet, наличие, остаток, "
-    "наявність, 在庫, 在庫数, 库存, 재고",
+    "наявність, 在庫, 在庫数, 库存, 재고, lagersaldo, lagerstatus, antal, varasto, varastosaldo, "
+    "stoc, stok, stok_adedi, stok_miktarı",
     "article_type": "category_path, category, categories, category_name, category_text, "
     "product_category, product_type, kategorie, kategorien, warengruppe, produktkategorie, "
     "catégorie, catégories, categoría, categorías, categoria, categorie, categorieën, kategoria, "
-    "kategorie_produktu, категория, категорія, カテゴリ, カテゴリー, 类目, 分类, 카테고리",
+    "kategorie_produktu, категория, категорія, カテゴリ, カテゴリー, 类目, 分类, 카테고리, "
+    "kategorier, kategori, kategoriat, kategória, tuoteryhmä, varegruppe, varugrupp, famille, "
+    "rayon, famiglia, reparto, familia, sección, kategoria_produktu, κατηγορία",
 }
 FURTHER_NAMES: Final[Mapping[str, Sequence[str]]] = {
     field: [name.strip() for name in names.split(",")] for field, names in _NAMES.items()

@@ -20,6 +20,7 @@ from backend.catalogue.sources.encodings import CHUNK, Packing, unpacked
 from backend.catalogue.sources.feed import CutOff, Reject
 from backend.catalogue.sources.files import DAMAGED
 from backend.catalogue.sources.named_records import NamedRecord, NamedRecords
+from backend.catalogue.sources.xml_categories import CATEGORY_ID, CategoryTree
 from backend.catalogue.sources.xml_text import XmlText
 from backend.errors import UnreadableCatalogue
 
@@ -160,6 +161,7 @@ class _Items:
         self._open: list[_Element] = []  # the item and the elements open in it
         self._depth = self._size = self._elements = 0
         self._ready: list[NamedRecord | Reject] = []
+        self._categories = CategoryTree()
         self._of_google = {GOOGLES_PREFIX}
         self._parser = parser = expat.ParserCreate("utf-8")
         parser.buffer_text = True
@@ -192,7 +194,9 @@ class _Items:
             self._elements += 1
             self._size += sum(map(len, attributes.values()))
             self._open.append(self._element(tag, {} if self._is_too_large() else attributes))
-        elif tag.rpartition(":")[2].lower() in self._items:
+        elif (name := tag.rpartition(":")[2].lower()) == "category":
+            self._categories.begin(attributes)
+        elif name in self._items:
             self._open = [self._element(tag, attributes)]
             self._size = self._elements = 0
 
@@ -205,6 +209,7 @@ class _Items:
     def _end(self, tag: str) -> None:
         self._depth -= 1
         if not self._open:
+            self._categories.end()
             return
         element = self._open.pop()
         if self._open:
@@ -213,7 +218,8 @@ class _Items:
             return
         self.number += 1
         if not self._is_google:
-            element.inside = {**element.attributes, **element.inside}
+            path = self._categories.path(element.inside.get(CATEGORY_ID))
+            element.inside = {**element.attributes, **path, **element.inside}
         if self._is_too_large():
             reason = (
                 f"the item has more than {LARGEST_ITEM:,} characters or {MOST_ELEMENTS:,} elements"
@@ -230,7 +236,9 @@ class _Items:
             self._open[0].add(*named, is_googles=False)
 
     def _text(self, text: str) -> None:
-        if self._open:
+        if not self._open:
+            self._categories.add(text)
+        else:
             self._size += len(text)
             if not self._is_too_large():
                 self._open[-1].text.append(text)

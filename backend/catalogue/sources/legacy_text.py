@@ -29,6 +29,8 @@ _CENTRAL: Final = ("cp1250", "iso8859-2")
 _CYRILLIC: Final = ("cp1251", "koi8-r", "cp866")
 _ICELANDIC: Final = "áðéíóúýþæö"
 _ITS_VOWELS: Final = frozenset("áéíóúÁÉÍÓÚ")  # without any of them it is Turkish
+_TURKISH: Final = frozenset("çöüâîÇÖÜÂÎ")
+_DOTLESS: Final = frozenset("ýÝ")  # Turkish has the dotless i in this place
 _LATIN: Final = (  # encodings, and the letters of one language that are not ASCII
     (_WESTERN, "äöüßéèàê"),
     (_WESTERN, "àâæçéèêëîïôœùûüÿ"),
@@ -115,6 +117,9 @@ def _share_of_letters(letters: Sequence[str], alphabet: str) -> float:
     if not letters:
         return 1.0
     if alphabet == _ICELANDIC and _ITS_VOWELS.isdisjoint(letters):
+        return 0.0
+    others = frozenset(letters) - _DOTLESS
+    if "ý" in alphabet and others < frozenset(letters) and others and others <= _TURKISH:
         return 0.0
     known = frozenset(alphabet + alphabet.upper())
     return sum(letter in known for letter in letters) / len(letters)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from backend.catalogue.drafts import FIELDS
 from backend.catalogue.sources import (
     magento,
     named_options,
+    opencart,
     publication,
     shopify,
     woocommerce,
@@ -46,7 +46,9 @@ class Preset:
     in_english: Callable[[str], str] = field(default=str, repr=False)  # a name of a column
 
 
-TABLE: Final = Preset(name="table", title="a plain table", known_by=(), columns={})
+TABLE: Final = Preset(
+    name="table", title="a plain table", known_by=(), columns={}, hidden=publication.TABLE
+)
 
 _GOOGLE: Final = {
     "sku": ["id"],
@@ -173,6 +175,29 @@ PRESETS: Final = (
         arrange=magento.arrange,
     ),
     Preset(
+        name="opencart",
+        title="OpenCart's products",
+        known_by=(
+            ("product_id", "model", "image_name"),
+            ("product_id", "model", "tax_class_id"),
+            ("product_id", "model", "upc"),
+            ("product_id", "model", "quantity", "image"),
+        ),
+        columns={
+            "sku": ["sku", "product_id", "model"],
+            "display_name": ["name"],
+            "image_uri": ["image_name", "image"],
+            "price": ["price"],
+            "in_stock": ["quantity"],
+            "article_type": [opencart.CATEGORY],
+            "brand": ["manufacturer"],
+        },
+        hidden=publication.OPENCART,
+        image_folders=("", "image", "image/catalog", "catalog"),
+        added=opencart.ADDED,
+        arrange=opencart.arrange,
+    ),
+    Preset(
         name="meta",
         title="Meta's (Facebook's) catalogue",
         known_by=(
@@ -196,13 +221,6 @@ PRESETS: Final = (
     TABLE,
 )
 NAMES: Final = tuple(preset.name for preset in PRESETS)
-
-
-_ARROW: Final = re.compile(r">")
-_SLASH: Final = re.compile(r"[>/]")
-_DIVIDERS: Final = {"magento": _SLASH, "magento1": _SLASH, "table": re.compile(r">|\s[|/»]\s")}
-_DIVIDER: Final = re.compile(r"[>/,|»]")
-"""What a path has between its categories, in every preset."""
 
 
 def find_preset(columns: Sequence[str], name: str | None) -> Preset:
@@ -239,33 +257,3 @@ def apply_preset(preset: Preset, columns: Sequence[str], mapping: FeedMapping) -
     mapped = {ours: column for ours, column in found.items() if column not in taken}
     folders = preset.image_folders if mapping.image_folders == ("",) else mapping.image_folders
     return replace(mapping, columns={**mapped, **mapping.columns}, image_folders=folders)
-
-
-def category_fields(preset: Preset, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Split a category path, such as `Clothing > Tops > Shirts`, into our three categories.
-
-    Of several paths in one cell the deepest is taken.
-    """
-    text = fields.get("article_type")
-    if not isinstance(text, str) or not _DIVIDER.search(text):
-        return fields
-    paths = _split_paths(text, preset.paths_end) if preset.paths_end else [text]
-    divider = _DIVIDERS.get(preset.name, _ARROW)
-    split = [[part for part in map(str.strip, divider.split(path)) if part] for path in paths]
-    deepest = max(split, key=len)
-    if preset.name == "magento" and len(deepest) > 1 and deepest[0] == "Default Category":
-        deepest = deepest[1:]
-    if not deepest:
-        return fields
-    above = {
-        "master_category": deepest[0] if len(deepest) > 1 else None,
-        "sub_category": deepest[-2] if len(deepest) > 2 else None,
-    }
-    given = {name: value for name, value in above.items() if value and not fields.get(name)}
-    return {**fields, **given, "article_type": deepest[-1]}
-
-
-def _split_paths(text: str, end: str) -> list[str]:
-    """Split several category paths; a backslash stands before a comma within a name."""
-    parts = re.split(rf"(?<!\\){re.escape(end)}", text)
-    return [part.replace(f"\\{end}", end) for part in parts]

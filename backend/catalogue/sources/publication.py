@@ -21,6 +21,8 @@ SHOPIFY: Final[Hidden] = {
 WOOCOMMERCE: Final[Hidden] = {"Published": ("0", "-1")}  # private; draft, or waiting for a review
 MAGENTO: Final[Hidden] = {"product_online": ("2", *_NO), "status": ("2", "disabled")}
 META: Final[Hidden] = {"visibility": ("hidden", "staging"), "status": ("archived", "hidden")}
+OPENCART: Final[Hidden] = {"status": ("disabled", *_NO)}
+TABLE: Final[Hidden] = {"Active (0/1)": _NO, "is_published": _NO, "is_active": _NO}
 
 
 @dataclass(frozen=True)

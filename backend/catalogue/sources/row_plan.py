@@ -24,7 +24,7 @@ from backend.catalogue.drafts import (
 )
 from backend.catalogue.sources.columns import READERS, Columns, as_text
 from backend.catalogue.sources.money import is_plain_price
-from backend.catalogue.texts import UNSTORABLE, without_entities
+from backend.catalogue.texts import UNSTORABLE, without_markup
 from backend.errors import InvalidProduct
 
 PlainRow: TypeAlias = tuple[str, str | None, dict[str, Any]]
@@ -141,7 +141,7 @@ def _reader(field: str) -> Callable[[str], Any]:
 
 
 def _text(cell: str, longest: int) -> str | None:
-    text = without_entities(as_text(cell)).strip()
+    text = without_markup(as_text(cell)).strip()
     if len(text) > longest or UNSTORABLE.search(text):
         raise NotPlain
     return text or None

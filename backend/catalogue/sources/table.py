@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
+from backend.catalogue.sources.categories import category_fields
 from backend.catalogue.sources.columns import Columns, as_text, match, names_a_sku, plain
 from backend.catalogue.sources.csv_lines import Lines
 from backend.catalogue.sources.csv_records import (
@@ -33,14 +34,16 @@ from backend.catalogue.sources.image_cells import (
     is_address,
     split_images,
 )
+from backend.catalogue.sources.image_places import folders_of_images, other_places, path_of
 from backend.catalogue.sources.image_template import Template
 from backend.catalogue.sources.mapping import FeedMapping
-from backend.catalogue.sources.presets import TABLE, apply_preset, category_fields, find_preset
+from backend.catalogue.sources.presets import TABLE, apply_preset, find_preset
 from backend.catalogue.sources.publication import Publication
 from backend.catalogue.sources.row_plan import RowPlan
 from backend.errors import ForbiddenImage, UnreadableCatalogue
 from backend.vectors.image_points import MOST_IMAGES
 
+_MOST_LANGUAGES: Final = 5
 IMAGES: Final = {"images", "imageurls", "imagelinks", "imagesrc", "imageuris", "photos"}
 """Columns that hold the images where no other column does."""
 ALSO_ATTRIBUTES: Final = ("in_stock", "group_id", "brand", "link")
@@ -80,6 +83,7 @@ class Table:
         mapping = apply_preset(self.preset, columns, mapping)
         self._header = Header(columns, self._header.delimiter)
         self._image_folders = mapping.image_folders
+        self._image_places = folders_of_images(files)
         self._columns, self._more = self._match(mapping)
         names = self._header.columns
         self._publication = Publication.find(names, self.preset.hidden, self.preset.in_english)
@@ -266,8 +270,7 @@ class Table:
         found: list[ImageFile | str] = []
         for named in listed:
             try:
-                image = checked_address(named) if is_address(named) else self._find(named)
-                image = image or address_without_scheme(named)
+                image = self._image_of(named)
             except ForbiddenImage as error:
                 row = _warned(row, WarningKind.IMAGE, error.message)
                 continue
@@ -284,6 +287,18 @@ class Table:
         if isinstance(first, str):
             return replace(row, fields={**row.fields, "image_uri": first})
         return replace(row, image=first)
+
+    def _image_of(self, named: str) -> ImageFile | str | None:
+        """Return the file or the address that a row names. Raises ForbiddenImage."""
+        if local := path_of(named):
+            return self._find_elsewhere(local) or checked_address(named)
+        if is_address(named):
+            return checked_address(named)
+        return self._find(named) or address_without_scheme(named) or self._find_elsewhere(named)
+
+    def _find_elsewhere(self, path: str) -> ImageFile | None:
+        found = map(self._find, other_places(path, self._image_places))
+        return next(filter(None, found), None)
 
     def _find(self, relative: str) -> ImageFile | None:
         if self._template:
@@ -315,15 +330,11 @@ def _warned(row: FeedRow, kind: WarningKind, text: str) -> FeedRow:
 def _by_bare_names(
     names: Sequence[str], mapping: FeedMapping, *, is_any_shops: bool
 ) -> dict[str, str]:
-    """Find columns whose names have a hint in parentheses, such as `sku (required)`, and images."""
-    bare = [re.sub(r"\s*\([^()]*\)", "", name) for name in names]
+    """Find columns whose names hold more than a name (`_bare_names`), and columns of images."""
     found: dict[str, str] = {}
-    if bare != list(names):
-        found = {field: names[at] for field, at in _fields(bare, {}, False).items()}
-        if is_any_shops:
-            there = _fields(names, found, True)
-            further = _fields(bare, {}, True).items()
-            found |= {field: names[at] for field, at in further if field not in there}
+    for bare in _bare_names(names):
+        found = _by_names(names, bare, found, is_any_shops=is_any_shops)
+    bare = next(_bare_names(names), list(names))
     images = next(_columns_of_images(names, bare), None)
     if images and "image_uri" not in found and not mapping.image:
         known = _fields(names, {"sku": names[0]}, is_any_shops and _is_numbered_image(images))
@@ -331,6 +342,33 @@ def _by_bare_names(
             found["image_uri"] = images
     taken = set(mapping.columns.values())
     return {field: column for field, column in found.items() if column not in taken}
+
+
+def _bare_names(names: Sequence[str]) -> Iterator[list[str]]:
+    """Yield names without hints in parentheses, `sku (required)`, then by each of their languages.
+
+    That is for headers such as `Artikelnummer / SKU`; nothing is yielded where all names are bare.
+    """
+    bare = [re.sub(r"\s*\([^()]*\)", "", name) for name in names]
+    if bare != list(names):
+        yield bare
+    parts = [re.split(r"\s+[/|]\s+", name) for name in bare]
+    for at in range(min(max(map(len, parts), default=1), _MOST_LANGUAGES)):
+        if any(len(each) > 1 for each in parts):
+            yield [each[min(at, len(each) - 1)] for each in parts]
+
+
+def _by_names(
+    names: Sequence[str], bare: Sequence[str], found: Mapping[str, str], *, is_any_shops: bool
+) -> dict[str, str]:
+    """Add to `found` the columns that bare names tell; a column that its own name tells stays."""
+    here = {field: names[at] for field, at in _fields(bare, {}, False).items()}
+    added = {**here, **found}
+    if is_any_shops:
+        there = _fields(names, added, True)
+        further = _fields(bare, {}, True).items()
+        added |= {field: names[at] for field, at in further if field not in there}
+    return added
 
 
 def _fields(

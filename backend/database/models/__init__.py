@@ -47,6 +47,7 @@ from backend.database.models.shoppers import (
     ListedDay,
     ProductDay,
     ProductPair,
+    ProductPartners,
     ProductPopularity,
     ReadyRelations,
 )
@@ -92,6 +93,7 @@ __all__ = [
     "ProductDay",
     "ProductImage",
     "ProductPair",
+    "ProductPartners",
     "ProductPopularity",
     "QueueSample",
     "ReadyRelations",

@@ -47,8 +47,19 @@ class Event(Base):
     pending: Mapped[int | None]  # `backend.events.counting`: 1: not counted yet; 2: unknown product
 
 
+class ProductPartners(Base):
+    """What a product goes together with, by what shoppers did: `backend.events.partners`."""
+
+    __tablename__ = "product_partners"
+
+    product_id: Mapped[int] = mapped_column(
+        BigKey, ForeignKey("products.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    packed: Mapped[bytes]
+
+
 class ProductPair(Base):
-    """How strongly a product goes together with another one, by what shoppers did."""
+    """A pair that the previous release has counted. It is moved to ProductPartners."""
 
     __tablename__ = "product_pairs"
     __table_args__ = (Index("ix_product_pairs_ranked", "product_id", "score", "other_id"),)

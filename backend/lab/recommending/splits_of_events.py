@@ -22,6 +22,7 @@ from backend.database.models import (
     Product,
     ProductDay,
     ProductPair,
+    ProductPartners,
     ProductPopularity,
 )
 from backend.errors import NotEvaluable
@@ -78,6 +79,7 @@ def count(db: Database, report: Callable[[int, int], None]) -> None:
 
     def start(session: Session) -> int:
         session.execute(delete(ProductPair))
+        session.execute(delete(ProductPartners))
         session.execute(delete(CategoryPair))
         session.execute(delete(ProductDay))
         session.execute(delete(ProductPopularity))

@@ -11,7 +11,7 @@ from support.rows import traced
 from support.shop import Shop
 
 from backend import generations
-from backend.database.models import ReadyRelations, utcnow
+from backend.database.models import Product, ReadyRelations, utcnow
 from backend.recommendations import ready
 
 COLOURS = {"red-1": "#ff0000", "red-2": "#f00808", "red-3": "#e81010", "blue-1": "#0000ff"}
@@ -42,6 +42,12 @@ def kept(shop: Shop) -> int:
         return session.scalar(select(func.count()).select_from(ReadyRelations)) or 0
 
 
+def prepared(shop: Shop) -> set[str]:
+    kept = select(Product.sku).join(ReadyRelations, ReadyRelations.product_id == Product.id)
+    with shop.services.db.read() as session:
+        return set(session.scalars(kept))
+
+
 def forbid_searches(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: Any) -> Any:
         raise AssertionError("the index was asked")
@@ -67,15 +73,20 @@ def test_what_is_kept_answers_as_the_search_did_and_in_few_statements(
     assert len(selects) <= 5, selects
 
 
-def test_popular_products_are_prepared_by_the_worker(
+def test_popular_products_are_prepared_by_the_worker_and_then_the_newest(
     colours: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    buy(colours, "red-2", "blue-1")
     with colours.services.db.read() as session:
         generation = generations.active(session)
-    colours.services.together.prepare(generation, limit=10)
-    assert kept(colours) == 2
-    assert colours.services.together.prepare(generation, limit=10) == 0
+    together_with = colours.services.together
+    assert together_with.prepare(generation, limit=10) == 0  # nobody has done anything
+    buy(colours, "red-2", "blue-1")
+    together_with.prepare(generation, limit=2)
+    assert prepared(colours) == {"red-2", "blue-1"}
+    assert together_with.prepare(generation, limit=1) == 1
+    assert prepared(colours) == {"red-2", "blue-1", "red-3"}
+    assert together_with.prepare(generation, limit=100) == len(COLOURS) - 3
+    assert together_with.prepare(generation, limit=100) == 0
     forbid_searches(colours, monkeypatch)
     assert ("blue-1", "together") in [it[:2] for it in together(colours, "red-2")]
 

@@ -8,13 +8,14 @@ from math import sqrt
 from random import Random
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 from support.rows import statements_of
+from support.stored_pairs import stored_pairs
 
 from backend.database.engine import Database
 from backend.database.models import CategoryPair, Event, Product, ProductDay, ProductPair
-from backend.events import counting, pairing, record, shoppers
+from backend.events import counting, pairing, partners, record, shoppers
 from backend.events.decay import day_of, growth
 from backend.events.kinds import STRENGTH, Kind
 from backend.events.record import NewEvent
@@ -52,7 +53,7 @@ def pairs(db: Database) -> dict[tuple[str, str], tuple[float, int]]:
         names = {row.id: row.sku for row in session.execute(select(Product.id, Product.sku))}
         return {
             (names[it.product_id], names[it.other_id]): (it.score / growth(NOW), it.times)
-            for it in session.scalars(select(ProductPair))
+            for it in stored_pairs(session)
         }
 
 
@@ -207,6 +208,39 @@ def test_pairs_add_to_those_of_their_categories(shop: Database) -> None:
     }
 
 
+def test_pairs_of_the_previous_release_are_moved_and_count(shop: Database) -> None:
+    with shop.read() as session:
+        ids = list(session.scalars(select(Product.id).order_by(Product.id)))
+    one, other, third, fourth = ids[:4]
+    rows = [
+        {"product_id": product, "other_id": to, "score": score * growth(NOW), "times": 2}
+        for product, to, score in ((one, other, 3.0), (one, third, 4.0), (third, fourth, 5.0))
+    ]
+    shop.write(lambda session: session.execute(insert(ProductPair), rows))
+    before = pairs(shop)
+    bought = [NewEvent(kind=Kind.PURCHASE, sku=sku(n), session="s", at=NOW) for n in (0, 1)]
+    store(shop, *bought)
+    count_all(shop)
+
+    expected = {
+        **before,
+        (sku(0), sku(1)): (pytest.approx(4.0), 3),
+        (sku(1), sku(0)): (pytest.approx(1.0), 1),
+    }
+    assert pairs(shop) == expected
+    assert left(shop) == {third}  # nothing was done with it, so its row is where it was
+    assert partners.move_some(shop) == 1
+    assert partners.move_some(shop) == 0
+    assert pairs(shop) == expected
+    assert left(shop) == set()
+
+
+def left(db: Database) -> set[int]:
+    """Return the products of which pairs of the previous release are not moved."""
+    with db.read() as session:
+        return set(session.scalars(select(ProductPair.product_id)))
+
+
 def test_what_is_sent_again_is_stored_once(shop: Database) -> None:
     event = NewEvent(id="e-1", kind=Kind.VIEW, sku=sku(1), user="ann", at=NOW)
     unnamed = NewEvent(kind=Kind.VIEW, sku=sku(2), user="ann", at=NOW)
@@ -233,7 +267,7 @@ def test_a_killed_count_is_made_again_from_the_beginning(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pairing, "keep_strongest", end)  # after pairs and days were written
+        patch.setattr(pairing, "add_categories", end)  # after pairs and days were written
         with pytest.raises(KeyboardInterrupt):
             counting.count_some(shop)
     assert not pairs(shop)
@@ -261,7 +295,7 @@ def test_an_event_waits_for_its_product(shop: Database) -> None:
 
 
 def test_a_product_keeps_its_strongest_pairs(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pairing, "PARTNERS", 5)
+    monkeypatch.setattr(partners, "PARTNERS", 5)
     db.write(lambda session: session.add_all(Product(sku=sku(n)) for n in range(40)))
     for number in range(1, 40):
         kind = Kind.PURCHASE if number <= 5 else Kind.VIEW

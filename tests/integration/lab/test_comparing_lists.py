@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
+from support.stored_pairs import stored_pairs
 from typer.testing import Result
 
 from backend.bootstrap import build
@@ -26,7 +27,6 @@ from backend.database.models import (
     IndexEntry,
     Product,
     ProductDay,
-    ProductPair,
 )
 from backend.errors import NotEvaluable
 from backend.events.importing import import_events
@@ -179,8 +179,9 @@ def test_nothing_of_the_future_or_of_cold_products_is_left_to_learn_from(shop: D
             assert session.scalar(select(func.max(Event.at))) < future.at
             assert not cold & set(session.scalars(select(Event.product_id)))
             assert not cold & set(session.scalars(select(ProductDay.product_id)))
-            assert not cold & set(session.scalars(select(ProductPair.other_id)))
-            assert session.scalar(select(func.count()).select_from(ProductPair)) > 0
+            others = {pair.other_id for pair in stored_pairs(session)}
+            assert others
+            assert not cold & others
             ids = {row.sku: row.id for row in session.execute(select(Product.sku, Product.id))}
     seen: dict[str, set[int]] = {}
     later: dict[str, set[int]] = {}

@@ -110,10 +110,12 @@ def test_so_many_are_walked_that_almost_always_enough_pass(limit: int, share: fl
     assert walked(10, 0.9) == LEAST
 
 
-def test_a_walk_may_cost_as_much_as_comparing_what_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(post_filter, "COMPARED", 15)
-    assert instead(34_000, 240_000, quantized=False) == (SearchMode.EXACT, 2266)
-    assert instead(MOST, 240_000, quantized=False) == (SearchMode.EXACT, MOST // 15)
+def test_a_walk_may_cost_half_as_much_as_comparing_what_passes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(post_filter, "COMPARED", 20)
+    assert instead(34_000, 240_000, quantized=False) == (SearchMode.EXACT, 850)
+    assert instead(MOST, 240_000, quantized=False) == (SearchMode.EXACT, MOST // 40)
     more = (SearchMode.ACORN, MOST_WALKED)
     assert instead(MOST + 1, 240_000, quantized=False) == more
     assert instead(10_001, 40_000, quantized=False) == more
@@ -139,15 +141,16 @@ def test_what_looks_unlike_the_query_is_compared(
     watches = WATCHES | MEN | RECENT
     hits = found(plain, SHOE, watches)
     *tried, last = asked
-    assert len(walks(tried)) == 1  # no watch was among them, so that no longer walk was made
+    assert len(walks(tried)) == 1  # no watch was among them; a longer walk would cost too much
     assert last.params.exact  # type: ignore[union-attr]
     assert hits == compared(plain, SHOE, watches)
     assert len(hits) == 10
 
 
 def test_a_second_walk_is_as_long_as_the_first_suggests(
-    plain: EdgeIndex, asked: list[qe.QueryRequest]
+    plain: EdgeIndex, asked: list[qe.QueryRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(post_filter, "COMPARED", 0.5)
     between = SHOE + 0.9 * WATCH  # nearer to most shoes than to most watches
     hits = found(plain, between, WATCHES | MEN)
     first, second = walks(asked)
@@ -167,6 +170,7 @@ def test_fewer_than_asked_for_are_enough_where_a_least_score_ends_the_walk(
     assert len(walks(asked)) == 1
     assert len(asked) == 2  # nothing was asked instead
     assert 0 < len(hits) < 10
+    assert found(plain, SHOE, where, min_score=0.9999) == []
     assert hits == compared(plain, SHOE, where, min_score=tenth)
 
 

@@ -25,6 +25,7 @@ from backend.database.models import (
     Job,
     JobInput,
     Product,
+    ProductPair,
 )
 from backend.events.record import DUE
 from backend.worker.loop import Worker
@@ -137,6 +138,12 @@ def add_feed(session: Any) -> None:
     session.add(Feed(name="a", location="a", every_seconds=9, options={}, due_at=now))
 
 
+def add_pair(session: Any) -> None:
+    session.add_all(Product(id=number, sku=str(number)) for number in (1, 2))
+    session.flush()
+    session.add(ProductPair(product_id=1, other_id=2, score=1.0, times=1))
+
+
 CASES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "due entry": (add_entry(due_at=1), "queue"),
     "awaited image": (add_entry(image_retry_at=1), "awaited"),
@@ -145,6 +152,7 @@ CASES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "feed": (add_feed, "feeds"),
     "retired generation": (add_generation(state=RETIRED), "leftovers"),
     "event": (lambda session: session.add(Event(kind="view", pending=DUE)), "events"),
+    "pair of the previous release": (add_pair, "pairs"),
 }
 
 

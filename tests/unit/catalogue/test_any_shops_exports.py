@@ -67,6 +67,33 @@ SALESFORCE = f"""<catalog xmlns="http://www.demandware.com/xml/impex/catalog/200
 <image path="{C}/1.jpg"/><image path="{C}/2.jpg"/></image-group></images><custom-attributes>
 <custom-attribute attribute-id="color">Blau</custom-attribute></custom-attributes></product>
 </catalog>"""
+POLISH = f"""Kod produktu;Nazwa produktu;Kolor;Kategoria;Cena brutto;Stan magazynowy;Zdjęcie
+CH-01;Koszula;Biały;Moda/Męskie/Koszule;19,90 zł;3;{C}/1.jpg,{C}/2.jpg
+"""
+TURKISH = f"""Stok Kodu;Ürün Adı;Renk;Kategori;Fiyat;Stok;Resim
+CH-01;Gömlek;Beyaz;Erkek > Gömlek;19,90;3;{C}/1.jpg,{C}/2.jpg
+"""  # noqa: RUF001 - a letter of Turkish
+CHINESE = f"""商品编号,商品名称,颜色,分类,价格,库存,图片
+CH-01,衬衫,白色,服装 > 衬衫,19.90,3,{C}/1.jpg {C}/2.jpg
+"""
+SWEDISH = f"""Artikelnummer;Benämning;Färg;Varugrupp;Pris;Lagersaldo;Bild
+CH-01;Skjorta;Vit;Dam > Skjortor;19,90;3;{C}/1.jpg,{C}/2.jpg
+"""
+THREE_LANGUAGES = f"""SKU / Artikelnummer / Référence;Name / Bezeichnung / Nom;\
+Colour | Farbe | Couleur;Price / Preis / Prix;Image / Bild
+CH-01;Hemd;Blau;19,90;{C}/1.jpg,{C}/2.jpg
+"""
+OPENCART = f"""product_id,name(en-gb),categories,sku,upc,quantity,model,manufacturer,image_name,\
+price,status,tax_class_id
+40,Shirt,"20,24",,,3,CH-01,Ace,"{C}/1.jpg,{C}/2.jpg",19.9000,true,9
+"""
+VARIANTS = f"""sku,parent,name,price_inc_vat,images
+CH-01,CH,Shirt,19.90,{C}/1.jpg|{C}/2.jpg
+"""
+MARKET = f"""<yml_catalog><shop><categories><category id="1">Обувь</category>
+<category id="2" parentId="1">Кеды</category></categories><offers><offer id="CH-01">
+<categoryId>2</categoryId><price>19.90</price><picture>{C}/1.jpg</picture>
+<picture>{C}/2.jpg</picture><model>Star</model></offer></offers></shop></yml_catalog>"""
 ITEM = {
     "id": "CH-01",
     "title": "Shirt",
@@ -93,6 +120,22 @@ EXPORTS: dict[str, tuple[str, str, dict[str, Any]]] = {
         },
     ),
     "japanese": ("csv", JAPANESE, {"display_name": "シャツ", "base_colour": "紺"}),
+    "polish": (
+        "csv",
+        POLISH,
+        {"display_name": "Koszula", "master_category": "Moda", "article_type": "Koszule"},
+    ),
+    "turkish": ("csv", TURKISH, {"display_name": "Gömlek", "in_stock": True}),
+    "chinese": ("csv", CHINESE, {"display_name": "衬衫", "article_type": "衬衫"}),
+    "swedish": ("csv", SWEDISH, {"display_name": "Skjorta", "article_type": "Skjortor"}),
+    "three languages": ("csv", THREE_LANGUAGES, {"display_name": "Hemd", "base_colour": "Blau"}),
+    "opencart": ("csv", OPENCART, {"display_name": "Shirt", "brand": "Ace", "in_stock": True}),
+    "variants": ("csv", VARIANTS, {"group_id": "CH"}),
+    "yandex's categories": (
+        "xml",
+        MARKET,
+        {"master_category": "Обувь", "article_type": "Кеды", "display_name": "Star"},
+    ),
     "below a title": ("csv", TITLED, {"display_name": "Shirt", "in_stock": True}),
     "quoted lines": ("csv", WRAPPED, {"display_name": "Shirt, blue", "in_stock": True}),
     "yandex": ("xml", YANDEX, {"base_colour": "Синий", "currency": "RUB", "brand": "Ace"}),
@@ -178,3 +221,16 @@ def test_a_long_json_list_is_read_in_parts(tmp_path: Path) -> None:
     rows, _ = read(tmp_path, json.dumps(items, ensure_ascii=False), "json")
     assert len(rows) == 3_000
     assert all(isinstance(row, CheckedRow) for row in rows)
+
+
+def test_a_product_of_opencart_without_a_sku_has_its_model_or_number(tmp_path: Path) -> None:
+    text = "product_id,model,sku,upc,image,name\n"
+    rows = [f"40,M-1,,,{C}/1.jpg,A", f"41,M-1,,,{C}/2.jpg,B", f"42,,,,{C}/3.jpg,C"]
+    found, _ = read(tmp_path, text + "\n".join([*rows, f"43,M-2,S-1,,{C}/4.jpg,D", ""]), "csv")
+    assert [row.sku for row in found] == ["M-1", "id:41", "id:42", "S-1"]
+
+
+def test_a_product_that_prestashop_does_not_show_is_not_in_stock(tmp_path: Path) -> None:
+    (row,), _ = read(tmp_path, PRESTASHOP.replace("1;1;", "1;0;"), "csv")
+    assert isinstance(row, CheckedRow)
+    assert row.draft.values["in_stock"] is False

@@ -181,3 +181,31 @@ def test_a_zip_finds_images_by_the_same_rules(tmp_path: Path) -> None:
             archive.writestr(f"shop/img/{name}", b"x")
     found = [row.image is not None for row in rows(tmp_path / "shop.zip")]
     assert found == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("cell", "images", "found"),
+    [
+        (r"C:\Users\Anna\img\a.jpg", ["images/a.jpg"], "images/a.jpg"),
+        ("D:/fotos/a.JPG", ["Bilder/a.jpg"], "Bilder/a.jpg"),
+        (r"\\nas\shop\a.jpg", ["a.jpg"], "a.jpg"),
+        ("/home/anna/shop/a.jpg", ["images/a.jpg"], "images/a.jpg"),
+        ("file:///C:/shop/a%20b.jpg", ["images/a b.jpg"], "images/a b.jpg"),
+        (r"C:\shop\red\a.jpg", ["red/a.jpg", "blue/a.jpg", "images/a.jpg"], "red/a.jpg"),
+        ("a.jpg", ["images/a.jpg"], "images/a.jpg"),
+        ("a.jpg", ["a.jpg", "images/a.jpg"], "a.jpg"),
+        ("red/a.jpg", ["img/red/a.jpg"], "img/red/a.jpg"),
+    ],
+)
+def test_a_path_of_another_computer_is_looked_for_here(
+    tmp_path: Path, cell: str, images: list[str], found: str
+) -> None:
+    assert content(shop(tmp_path, cell, *images)) == found
+
+
+@pytest.mark.parametrize("cell", [r"C:\shop\..\a.jpg", "red/a.jpg", "file:///etc/hostname"])
+def test_another_file_of_the_name_is_not_taken(tmp_path: Path, cell: str) -> None:
+    """A path below the folder names one file; a name alone would do for several products."""
+    row = shop(tmp_path, cell, "images/a.jpg")
+    assert row.image is None
+    assert row.warnings

@@ -18,6 +18,7 @@ NAMES = {
     "hungarian": ("Női póló fehér", "Férfi bőrkabát", "Gyűrűs öv"),
     "croatian": ("Muška košulja žuta", "Ženska čarapa"),
     "turkish": ("Kadın gömlek şık", "Çocuk tişört", "mavi ışıltılı"),  # noqa: RUF001
+    "short turkish": ("Ürün Adı", "Kadın > Etek"),  # noqa: RUF001
     "lithuanian": ("Moteriška suknelė", "vyriški marškiniai", "Žieminė striukė"),
     "greek": ("Πουκάμισο ανδρικό μπλε", "Φόρεμα κόκκινο"),
     "russian": ("Рубашка мужская", "Платье красное", "Куртка"),
@@ -39,6 +40,7 @@ NAMES = {
 WRITTEN = [
     *(("czech", "cp1250"), ("czech", "iso8859-2"), ("polish", "cp1250"), ("polish", "iso8859-2")),
     *(("hungarian", "cp1250"), ("croatian", "cp1250"), ("turkish", "cp1254")),
+    ("short turkish", "cp1254"),
     *(("lithuanian", "cp1257"), ("greek", "cp1253"), ("hebrew", "cp1255"), ("arabic", "cp1256")),
     *(("russian", "cp1251"), ("russian", "koi8-r"), ("russian", "cp866")),
     *(("loud russian", "cp1251"), ("loud russian", "koi8-r"), ("ukrainian", "cp1251")),

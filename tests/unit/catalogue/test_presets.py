@@ -271,7 +271,8 @@ def test_a_format_can_be_given(tmp_path: Path) -> None:
 def test_the_help_names_every_field_and_format() -> None:
     assert ("sku", *FIELDS) == FIELD_NAMES
     assert set(NAMES) == {
-        *("kaggle", "shopify", "woocommerce", "magento", "magento1", "meta", "google", "table"),
+        *("kaggle", "shopify", "woocommerce", "magento", "magento1", "opencart", "meta"),
+        *("google", "table"),
     }
 
 

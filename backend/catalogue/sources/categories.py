@@ -1,0 +1,78 @@
+"""Category paths, such as `Clothing > Tops > Shirts`, and several of them in one cell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from backend.catalogue.sources.presets import Preset
+
+_ARROW: Final = re.compile(r"[>›→]|->|=>|&gt;")  # noqa: RUF001 - as shops write it
+_SLASH: Final = re.compile(r"[>/]")
+_SIGNS: Final = re.compile(r"[>›»→|]|->|=>|&gt;|::|\s[/\\]\s")  # noqa: RUF001
+"""What divides a path in any shop's table."""
+_SLASHES: Final = re.compile(r"/|\\")
+_DIVIDERS: Final = {"magento": _SLASH, "magento1": _SLASH, "table": _SIGNS}
+_DIVIDER: Final = re.compile(r"[>/,|»›→\\]|::")  # noqa: RUF001
+"""What a path has between its categories, in every preset."""
+_BETWEEN_PATHS: Final = ("\n", ";", "|", ",")
+_ROOTS: Final = {"default category", "root", "root catalog"}
+"""The top of a shop's tree, which is no category of a product."""
+
+
+def category_fields(preset: Preset, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Split a category path into our three categories.
+
+    Of several paths in one cell the deepest is taken.
+    """
+    text = fields.get("article_type")
+    if not isinstance(text, str) or not _DIVIDER.search(text):
+        return fields
+    divider = _divider_of(preset, text)
+    paths = _split_paths(text, preset.paths_end) if preset.paths_end else _paths(text, divider)
+    split = [[part for part in map(str.strip, divider.split(path)) if part] for path in paths]
+    deepest = max(split, key=len)
+    if len(deepest) > 1 and deepest[0].lower() in _ROOTS:
+        deepest = deepest[1:]
+    if not deepest:
+        return fields
+    above = {
+        "master_category": deepest[0] if len(deepest) > 1 else None,
+        "sub_category": deepest[-2] if len(deepest) > 2 else None,
+    }
+    given = {name: value for name, value in above.items() if value and not fields.get(name)}
+    return {**fields, **given, "article_type": deepest[-1]}
+
+
+def _divider_of(preset: Preset, text: str) -> re.Pattern[str]:
+    """Return what divides the path. In any shop's table a slash does if it divides three names.
+
+    A slash between two names (`T-Shirts/Tops`) is usually part of one category.
+    """
+    divider = _DIVIDERS.get(preset.name, _ARROW)
+    if divider is _SIGNS and not _SIGNS.search(text):
+        names = [name for name in _SLASHES.split(text) if name.strip()]
+        return _SLASHES if len(names) > 2 or text.startswith(("/", "\\")) else _SIGNS
+    return divider
+
+
+def _paths(text: str, divider: re.Pattern[str]) -> Sequence[str]:
+    """Return the paths in a cell: it has several if each part of it is a path.
+
+    A comma stands in names too (`Coats, jackets > Parkas`), so it divides only paths that begin
+    with the same category.
+    """
+    for sign in _BETWEEN_PATHS:
+        parts = [part.strip() for part in text.split(sign) if part.strip()]
+        if len(parts) > 1 and all(map(divider.search, parts)):
+            roots = {divider.split(part)[0].strip() for part in parts}
+            if sign != "," or len(roots) == 1:
+                return parts
+    return [text]
+
+
+def _split_paths(text: str, end: str) -> list[str]:
+    """Split several category paths; a backslash stands before a comma within a name."""
+    parts = re.split(rf"(?<!\\){re.escape(end)}", text)
+    return [part.replace(f"\\{end}", end) for part in parts]
