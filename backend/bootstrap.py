@@ -152,15 +152,9 @@ def build(
     is_alone = embed_remotely is None and owner is None
     embeds = is_alone if embeds is None else embeds
     db, indexed = _database(settings), schema(settings.facets)
-    outages, indexes = (
-        Outages(first_seconds=settings.retry_seconds),
-        Indexes(settings, schema=indexed, owner=owner),
-    )
-    embedders = LoadedEmbedders(
-        _compute(settings),
-        heartbeat=heartbeat,
-        read_statistics=lambda digest: statistics.read(db, digest),
-    )
+    outages = Outages(first_seconds=settings.retry_seconds)
+    indexes = Indexes(settings, schema=indexed, owner=owner)
+    embedders = _embedders(settings, db, heartbeat)
     limits, store = _limits(settings), ImageStore(settings.image_store_url)
     decoders = _decoders(settings, limits)
     local_encoder = LocalQueryEncoder(embedders, decoders)
@@ -190,14 +184,8 @@ def build(
         recall=RecallMonitor(db, schema=indexed, rate=settings.recall_sample),
         coverage=CoverageMonitor(db, indexes.of),
         promoter=promoter,
-        reindex_jobs=ReindexJobs(
-            db=db,
-            promoter=promoter,
-            configured=settings.named_embedder,
-            identify=(local_encoder if embeds else query_encoder).identify,
-            embedder_of=embedders.of,
-            has_workers=bool(settings.broker_url),
-            heartbeat=heartbeat,
+        reindex_jobs=_reindex_jobs(
+            settings, db, promoter, embedders, local_encoder if embeds else query_encoder, heartbeat
         ),
         feeds=_feed_runner(settings, db, store),
         together=Together(db, indexes.of, keeps=not db.is_read_only),
@@ -293,6 +281,34 @@ def _promoter(
         index_of=indexes.of,
         query_encoder=query_encoder,
         point_alias=indexes.point_alias,
+        heartbeat=heartbeat,
+    )
+
+
+def _embedders(settings: Settings, db: Database, heartbeat: Callable[[], None]) -> LoadedEmbedders:
+    return LoadedEmbedders(
+        _compute(settings),
+        heartbeat=heartbeat,
+        read_statistics=lambda digest: statistics.read(db, digest),
+    )
+
+
+def _reindex_jobs(
+    settings: Settings,
+    db: Database,
+    promoter: Promoter,
+    embedders: LoadedEmbedders,
+    encoder: QueryEncoder,
+    heartbeat: Callable[[], None],
+) -> ReindexJobs:
+    """Return what runs re-indexes; `encoder` says which embedder a spec names at the moment."""
+    return ReindexJobs(
+        db=db,
+        promoter=promoter,
+        configured=settings.named_embedder,
+        identify=encoder.identify,
+        embedder_of=embedders.of,
+        has_workers=bool(settings.broker_url),
         heartbeat=heartbeat,
     )
 

@@ -122,6 +122,7 @@ def _serve_in_child(
         listener=listener,
         master=master,
         on_stop=process.hurry,
+        shares_listener=settings.api_processes > 1,
     )
     process.stop()
     return 0

@@ -11,8 +11,8 @@ from backend.api import openapi, parameters
 from backend.api.attribute_checks import with_unknown_attributes
 from backend.api.context import filterable, services
 from backend.api.schemas import Json, pages
+from backend.api.schemas.facet import FacetPage
 from backend.api.schemas.query import QueryReader
-from backend.api.schemas.similar_items import FacetPage
 from backend.api.scopes import requires_scope
 from backend.filters import Where
 

@@ -32,7 +32,7 @@ from backend.api.schemas.problem import Problem
 from backend.api.schemas.product import ProductBody, ProductPatch
 from backend.api.schemas.recommendation import RecommendationBody
 from backend.api.schemas.rule import PreviewBody, RuleBody
-from backend.api.schemas.similar_items import SimilarBatchBody, SimilarBody
+from backend.api.schemas.similar_requests import SimilarBatchBody, SimilarBody
 from backend.filters import OPEN_PREFIX
 
 INFO: Final = Info(

@@ -11,6 +11,17 @@ from typing import Any, Final
 
 from backend.api.schemas import Json
 from backend.api.schemas.image_query import BOX as BOX_WORDS
+from backend.api.schemas.list_words import (
+    COLOUR,
+    CURSOR_OF_IMAGE,
+    EXPLAIN,
+    IMAGE,
+    TEXT,
+    TEXT_WEIGHT,
+    VISIT,
+)
+from backend.api.schemas.list_words import CURSOR as CURSOR_OF_LIST
+from backend.api.schemas.list_words import USER as FOR_SHOPPER
 from backend.api.schemas.shaping import (
     BOOST_WORDS,
     DIVERSITY,
@@ -20,17 +31,6 @@ from backend.api.schemas.shaping import (
     RELAX,
     RESTRICT,
 )
-from backend.api.schemas.similar_items import (
-    COLOUR,
-    CURSOR_OF_IMAGE,
-    EXPLAIN,
-    IMAGE,
-    TEXT,
-    TEXT_WEIGHT,
-    VISIT,
-)
-from backend.api.schemas.similar_items import CURSOR as CURSOR_OF_LIST
-from backend.api.schemas.similar_items import USER as FOR_SHOPPER
 from backend.catalogue import skus
 from backend.events.record import MOST_TEXT
 from backend.filters import OPEN_PREFIX

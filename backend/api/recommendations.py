@@ -28,10 +28,7 @@ from backend.api.schemas.recommendation import (
     RecommendationAnswer,
     RecommendationBody,
 )
-from backend.api.schemas.similar_items import (
-    read_query,
-    shows_images,
-)
+from backend.api.schemas.similar_requests import read_query, shows_images
 from backend.api.scopes import requires_scope
 from backend.api.shopper import check_shopper
 from backend.api.splitting import NO_SPLIT, ShopperSplit, split_of, tried_generation

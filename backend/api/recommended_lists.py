@@ -15,14 +15,10 @@ from backend.api.context import services
 from backend.api.cursors import write_cursor
 from backend.api.recommended_candidates import ListItem, read_passing, shown_before, taken_groups
 from backend.api.recommended_pins import ListRequest, find_pins
-from backend.api.replay import note_answer
+from backend.api.replay import log_recommended
 from backend.api.request_log import took_ms
 from backend.api.schemas import Json
-from backend.api.schemas.similar_items import (
-    product_of_item,
-    rules_of_item,
-    shaped_members,
-)
+from backend.api.schemas.written_items import product_of_item, rules_of_item, shaped_members
 from backend.api.schemas.written_products import ProductWriter
 from backend.database.models import Generation, utcnow
 from backend.database.reader import Reader
@@ -111,7 +107,7 @@ def write_list(
             **said_of_attributes(query.where, is_short=len(shown) < query.limit),
         },
     }
-    _note(answer, query, listed, shown)
+    _log(answer, query, listed, shown)
     return answer
 
 
@@ -155,13 +151,13 @@ def _names(reader: Reader, made: List, shown: Sequence[ListItem]) -> dict[int, s
     return names
 
 
-def _note(answer: Json, query: Query, listed: ListRequest, shown: Sequence[ListItem]) -> None:
+def _log(answer: Json, query: Query, listed: ListRequest, shown: Sequence[ListItem]) -> None:
     """Keep the answer for a day, under its placement where no experiment has named one."""
     split = listed.split
     if split.named is None and query.placement is not None:
         split = replace(split, named=query.placement.name)
     chosen = [one.chosen for one in shown]
-    note_answer(answer, listed.name, chosen, user=listed.user, visit=listed.visit, split=split)
+    log_recommended(answer, listed.name, chosen, user=listed.user, visit=listed.visit, split=split)
 
 
 def _said_of_rules(query: Query, shown: Sequence[ListItem]) -> Json:

@@ -26,9 +26,7 @@ from backend.api.schemas.query import QueryReader
 from backend.api.schemas.recommendation import (
     RecommendationAnswer,
 )
-from backend.api.schemas.similar_items import (
-    read_query,
-)
+from backend.api.schemas.similar_requests import read_query
 from backend.api.scopes import requires_scope
 from backend.api.splitting import NOBODY, Asker, asker_of, tried_generation, without_generation
 from backend.catalogue import skus

@@ -93,7 +93,7 @@ def _document(row: ListedAnswer) -> Json:
     }
 
 
-def note_answer(
+def log_recommended(
     answer: Json,
     name: ListName,
     chosen: Sequence[ListedProduct],
@@ -102,7 +102,7 @@ def note_answer(
     visit: str | None,
     split: ShopperSplit,
 ) -> None:
-    """Give an answer, and the products that it lists, to the log."""
+    """Give a list for a shopper, and the products in it, to the log of answers."""
     items = [
         ListedItem(
             product_id=one.product_id,
@@ -113,10 +113,10 @@ def note_answer(
         )
         for one, item in zip(chosen, answer["items"], strict=True)
     ]
-    _note(answer, name, items, user=user, visit=visit, split=split)
+    _log(answer, name, items, user=user, visit=visit, split=split)
 
 
-def note_similar(
+def log_similar(
     answer: Json,
     found: Sequence[Neighbour],
     asker: Asker,
@@ -132,10 +132,10 @@ def note_similar(
         for one, item in zip(found, answer["items"], strict=True)
     ]
     name, split = ListName.SIMILAR, asker.split
-    _note(answer, name, items, user=asker.user, visit=asker.visit, split=split, question=question)
+    _log(answer, name, items, user=asker.user, visit=asker.visit, split=split, question=question)
 
 
-def note_each_similar(
+def log_each_similar(
     items: Sequence[Json], answers: Sequence[Answer | LookalikeError], asker: Asker
 ) -> None:
     """Give the answers of a batch that an experiment has split to the log, each by itself."""
@@ -144,7 +144,7 @@ def note_each_similar(
         if isinstance(answer, Answer):
             body = question["body"]
             own = body if body is None else {**body, "skus": [item["sku"]]}
-            note_similar(
+            log_similar(
                 {**item, "generation": answer.generation.id},
                 answer.items,
                 asker,
@@ -152,7 +152,7 @@ def note_each_similar(
             )
 
 
-def _note(
+def _log(
     answer: Json,
     name: ListName,
     items: Sequence[ListedItem],

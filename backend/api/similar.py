@@ -18,7 +18,7 @@ from backend.api.image_addresses import check_query_addresses
 from backend.api.image_slots import image_slot
 from backend.api.problems import invalid_request, to_request_error
 from backend.api.remembered import Remembered
-from backend.api.replay import note_each_similar, note_similar
+from backend.api.replay import log_each_similar, log_similar
 from backend.api.request_log import took_ms
 from backend.api.schemas import Json
 from backend.api.schemas.body import read_body
@@ -26,16 +26,14 @@ from backend.api.schemas.placement import is_current
 from backend.api.schemas.problem import ProblemFault
 from backend.api.schemas.query import QueryReader
 from backend.api.schemas.shaping import NO_PRODUCT
-from backend.api.schemas.similar_items import (
-    EachAnswer,
-    SimilarAnswer,
-    SimilarBatchAnswer,
+from backend.api.schemas.similar_items import SimilarAnswer, SimilarBatchAnswer
+from backend.api.schemas.similar_requests import (
     SimilarBatchBody,
     SimilarBody,
     read_both,
     read_query,
-    write_answer,
 )
+from backend.api.schemas.written_items import EachAnswer, write_answer
 from backend.api.scopes import requires_scope
 from backend.api.splitting import (
     NOBODY,
@@ -170,7 +168,7 @@ def similar_to_each() -> Json:
     for answer in found:
         services().recall.notice(answer.search)
     if split.experiment is not None:
-        note_each_similar(items, answers, replace(asker, split=split))
+        log_each_similar(items, answers, replace(asker, split=split))
     meta: Json = {}
     if found:
         wanted = ("embedder", "fingerprint", "search_mode")
@@ -353,5 +351,5 @@ def _written(
         took_ms=took_ms(),
     )
     if asker.split.experiment is not None:
-        note_similar(written, answer.items, asker)
+        log_similar(written, answer.items, asker)
     return written

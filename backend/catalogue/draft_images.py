@@ -33,7 +33,7 @@ READ_ONLY: Final = ("url", "digest", "state", "reason")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, slots=True, unsafe_hash=True)  # not frozen: imports make many
 class ImageRef:
     """Where a product's image lies, and what is known of its content.
 

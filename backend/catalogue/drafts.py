@@ -51,7 +51,7 @@ _CURRENCY: Final = re.compile("[A-Z]{3}")
 _NOT_IN_LINKS: Final = re.compile(r"[\s\x00-\x1f\x7f\"<>\\]")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, slots=True)  # not frozen: an import makes two for each row
 class Draft:
     """A product as somebody wants it stored: checked, normalised, not yet compared."""
 

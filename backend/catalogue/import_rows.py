@@ -43,7 +43,7 @@ _KINDS: Final[Mapping[str, WarningKind]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, slots=True)  # not frozen, as in `feed`
 class CheckedRow:
     """A product of a feed, from one row or from several of the same sku."""
 

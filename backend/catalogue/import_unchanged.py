@@ -66,7 +66,7 @@ class StoredRows:
         stored = self.rows.get(row.sku)
         if stored is None or row.further is not None:
             return False
-        return _has_image(row, stored, referrer) and self._has_fields(row.draft, stored)
+        return self._has_fields(row.draft, stored) and _has_image(row, stored, referrer)
 
     def _has_fields(self, draft: Draft, stored: Row[Any]) -> bool:
         names = tuple(draft.values)

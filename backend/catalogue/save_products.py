@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from itertools import compress
+from operator import itemgetter, ne
 from typing import Any, Final, cast
 
 from sqlalchemy import Table, bindparam, delete, select, update
@@ -29,6 +31,7 @@ from backend.database.many_rows import execute_each, insert_new, is_among
 from backend.database.models import Event, Product, utcnow
 
 PRODUCTS: Final = cast("Table", Product.__table__)
+_ATTRIBUTES: Final = "attributes"
 _UPDATE: Final = update(PRODUCTS).where(PRODUCTS.c.id == bindparam("b_id"))
 
 
@@ -188,7 +191,8 @@ def _columns(row: dict[str, Any]) -> dict[str, Any]:
 def _save_once(session: Session, plan: _Plan, positions: Sequence[int]) -> list[int]:
     """Write the drafts at these positions; return those that another writer has just inserted."""
     stored = _stored(session, [plan.drafts[position].sku for position in positions])
-    updates, missing = [], {}
+    updates: list[tuple[ProductRow, dict[str, Any]]] = []
+    missing = {}
     for position in positions:
         draft = plan.drafts[position]
         row = stored.get(draft.sku)
@@ -197,9 +201,9 @@ def _save_once(session: Session, plan: _Plan, positions: Sequence[int]) -> list[
             plan.reject(position, "image_uri: a file: URI can only be set by an import")
         elif row is None:
             missing[draft.sku] = position
-        else:
-            updates.append(plan.update(position, row))
-    _update(session, [row for row in updates if row is not None])
+        elif (changed := plan.update(position, row)) is not None:
+            updates.append((row, changed))
+    _update(session, updates)
     new = [(plan.insert(position), position) for position in missing.values()]
     missing = {row["sku"]: position for row, position in new if row is not None}
     rows = [row for row, _ in new if row is not None]
@@ -235,7 +239,21 @@ def _stored(session: Session, skus: Sequence[str]) -> dict[str, ProductRow]:
     return {row["sku"]: row for row in rows}
 
 
-def _update(session: Session, rows: list[dict[str, Any]]) -> None:
-    if rows:
-        rows.sort(key=lambda row: row["b_id"])  # in id order, or two writers deadlock
-        execute_each(session, _UPDATE, rows)
+def _update(session: Session, changes: Sequence[tuple[ProductRow, dict[str, Any]]]) -> None:
+    """Write rows that replace stored ones, in the columns in which any of them differs.
+
+    An index of a column that a statement names is written anew, even where the value stays.
+    """
+    if not changes:
+        return
+    names = tuple(name for name in changes[0][1] if name not in ("b_id", _ATTRIBUTES))
+    take = itemgetter(*names)
+    differing: set[str] = set()
+    for stored, row in changes:
+        differing.update(compress(names, map(ne, take(stored), take(row))))
+    if any(stored[_ATTRIBUTES] or row[_ATTRIBUTES] for stored, row in changes):
+        differing.add(_ATTRIBUTES)  # in which True equals 1 for Python
+    kept = ("b_id", "updated_at", *sorted(differing - {"updated_at"}))
+    rows = [{name: row[name] for name in kept} for _, row in changes]
+    rows.sort(key=lambda row: row["b_id"])  # in id order, or two writers deadlock
+    execute_each(session, _UPDATE, rows)

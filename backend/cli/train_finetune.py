@@ -41,47 +41,51 @@ Unseen = Annotated[
     ),
 ]
 
+After = Annotated[
+    str,
+    typer.Option(metavar="FOLDER", help="Start from the weights of this run, with a new schedule."),
+]
+Start = Annotated[
+    str, typer.Option("--from", help="efficientnet-lite0, or torchvision/NAME[?weights=…].")
+]
+TuneFrom = Annotated[
+    str, typer.Option(help="The first layer to train. Default: the network's last stages.")
+]
+InputSize = Annotated[str, typer.Option(metavar="HEIGHTxWIDTH", help="Default: the network's own.")]
+HeldOut = Annotated[
+    float, typer.Option(min=0, max=0.9, help="Fraction of products to validate with, by sku.")
+]
+NearDuplicate = Annotated[
+    float, typer.Option(help="Do not train on products with such a cosine to a held-out one.")
+]
+StartWeight = Annotated[
+    float, typer.Option(min=0, help="Weight of the starting features beside the tuned ones.")
+]
+Views = Annotated[
+    int, typer.Option(min=1, help="Versions of each image; each takes as much disk space.")
+]
+Patience = Annotated[
+    int, typer.Option(min=1, help="Stop after this number of epochs without a better score.")
+]
+
 
 def finetune(
     folder: Annotated[Path, typer.Argument(help="The folder for state, weights, card, curves.")],
     labels: Labels = "article_type:1,sub_category:0.2",
     joint: Joints = "base_colour+article_type:2,gender+article_type:1",
-    start: Annotated[
-        str, typer.Option("--from", help="efficientnet-lite0, or torchvision/NAME[?weights=…].")
-    ] = "efficientnet-lite0",
-    after: Annotated[
-        str,
-        typer.Option(
-            metavar="FOLDER", help="Start from the weights of this run, with a new schedule."
-        ),
-    ] = "",
-    tune_from: Annotated[
-        str,
-        typer.Option(help="The first layer to train. Default: the network's last stages."),
-    ] = "",
-    input_size: Annotated[
-        str, typer.Option(metavar="HEIGHTxWIDTH", help="Default: the network's own.")
-    ] = "",
+    start: Start = "efficientnet-lite0",
+    after: After = "",
+    tune_from: TuneFrom = "",
+    input_size: InputSize = "",
     epochs: Annotated[int, typer.Option(min=1, help="In all; at the end the rate is 0.")] = 15,
     head_epochs: Annotated[int, typer.Option(min=1, help="Epochs of the head alone.")] = 6,
-    patience: Annotated[
-        int, typer.Option(min=1, help="Stop after this number of epochs without a better score.")
-    ] = 5,
-    views: Annotated[
-        int, typer.Option(min=1, help="Versions of each image; each takes as much disk space.")
-    ] = 3,
+    patience: Patience = 5,
+    views: Views = 3,
     batch_size: Annotated[int, typer.Option(min=2, help="Images in one step.")] = 128,
-    held_out: Annotated[
-        float, typer.Option(min=0, max=0.9, help="Fraction of products to validate with, by sku.")
-    ] = 0.1,
+    held_out: HeldOut = 0.1,
     unseen: Unseen = None,
-    near_duplicate: Annotated[
-        float,
-        typer.Option(help="Do not train on products with such a cosine to a held-out one."),
-    ] = 0.98,
-    start_weight: Annotated[
-        float, typer.Option(min=0, help="Weight of the starting features beside the tuned ones.")
-    ] = 0.55,
+    near_duplicate: NearDuplicate = 0.98,
+    start_weight: StartWeight = 0.55,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all random draws.")] = 0,
     notes: Annotated[str, typer.Option(help="About the data and its licence, for the card.")] = "",
 ) -> None:

@@ -110,7 +110,7 @@ def _sqlite_insert(table: Table) -> Insert:
     return sqlite.insert(table)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=256)  # updates differ in the columns that they name
 def _prepare(statement: Insert | Update, names: tuple[str, ...], dialect: Dialect) -> _Prepared:
     style = "qmark" if dialect.name == "sqlite" else "format"
     positional = cast("DefaultDialect", type(dialect)(paramstyle=style))  # type: ignore[call-arg]

@@ -80,6 +80,8 @@ def read_file(path: str | Path, *, limits: ImageLimits) -> bytes:
 
 def _read_at_most(file: int, most: int, *, expected: int) -> bytes:
     data = os.read(file, min(expected + 1, most))
+    if len(data) == expected:  # one more was asked for: the file has ended
+        return data
     while len(data) < most and (more := os.read(file, min(most - len(data), _CHUNK))):
         data += more  # it has grown meanwhile, or the file system gives less than was asked for
     return data

@@ -11,7 +11,7 @@ from backend.access.scope import Scope
 from backend.api import related, similar
 from backend.api.context import filterable, services
 from backend.api.schemas import Json
-from backend.api.schemas.similar_items import read_query
+from backend.api.schemas.similar_requests import read_query
 from backend.api.schemas.written_products import write_products
 from backend.api.scopes import requires_scope
 from backend.catalogue import products

@@ -15,6 +15,7 @@ from backend.api.schemas.event import Name
 from backend.api.schemas.experiment import ExperimentMeta
 from backend.api.schemas.filters import Filter
 from backend.api.schemas.image_query import BOX, IMAGE_URI, NO_IMAGE, BoxNumbers, ImageUri
+from backend.api.schemas.list_words import CURSOR, GROUP_SIZE, NEXT_CURSOR, RESTRICTED
 from backend.api.schemas.product import Product, ProductMember
 from backend.api.schemas.query import MOST_WORDS
 from backend.api.schemas.shaping import (
@@ -25,15 +26,7 @@ from backend.api.schemas.shaping import (
     RELAXED_ITEM,
     ShapedBody,
 )
-from backend.api.schemas.similar_items import (
-    CURSOR,
-    GROUP_SIZE,
-    NEXT_CURSOR,
-    RESTRICTED,
-    PlacementMeta,
-    RuleActed,
-    RulesMeta,
-)
+from backend.api.schemas.similar_items import PlacementMeta, RuleActed, RulesMeta
 from backend.api.schemas.unknown_attributes import UNKNOWN, UnknownAttribute
 from backend.catalogue.drafts import Sku
 from backend.events.answers import ListName

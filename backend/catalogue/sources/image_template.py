@@ -6,7 +6,8 @@ import string
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backend.catalogue.sources.columns import Columns, as_text
+from backend.catalogue.sources.cell_texts import as_text
+from backend.catalogue.sources.columns import Columns
 from backend.catalogue.sources.csv_records import Header
 from backend.errors import ConfigurationError
 

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from backend.catalogue.sources.columns import as_text, plain
+from backend.catalogue.sources.cell_texts import as_text
+from backend.catalogue.sources.column_names import plain
 from backend.catalogue.sources.csv_records import TableRecord
 from backend.catalogue.sources.feed import Reject, RowWarning, WarningKind
 

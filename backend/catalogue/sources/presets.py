@@ -16,7 +16,7 @@ from backend.catalogue.sources import (
     woocommerce,
     woocommerce_headers,
 )
-from backend.catalogue.sources.columns import plain
+from backend.catalogue.sources.column_names import plain
 from backend.catalogue.sources.csv_records import TableRecord
 from backend.catalogue.sources.feed import Reject
 from backend.catalogue.sources.mapping import FeedMapping

@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from backend.catalogue.sources.columns import as_text, plain
+from backend.catalogue.sources.cell_texts import as_text
+from backend.catalogue.sources.column_names import plain
 from backend.catalogue.sources.feed import RowWarning, WarningKind
 
 Hidden: TypeAlias = Mapping[str, Collection[str]]

@@ -22,7 +22,9 @@ from backend.catalogue.drafts import (
     parse,
     round_money,
 )
-from backend.catalogue.sources.columns import READERS, Columns, as_text
+from backend.catalogue.sources.cell_texts import as_text
+from backend.catalogue.sources.columns import Columns
+from backend.catalogue.sources.field_readers import READERS
 from backend.catalogue.sources.money import is_plain_price
 from backend.catalogue.texts import UNSTORABLE, without_markup
 from backend.errors import InvalidProduct

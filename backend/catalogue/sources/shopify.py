@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from backend.catalogue.sources import named_options
-from backend.catalogue.sources.columns import as_text
+from backend.catalogue.sources.cell_texts import as_text
 from backend.catalogue.sources.csv_records import TableRecord
 from backend.catalogue.sources.feed import Reject
 

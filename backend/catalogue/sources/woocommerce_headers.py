@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from backend.catalogue.sources.columns import plain
+from backend.catalogue.sources.column_names import plain
 
 _WORDS: Final = {  # the header in English -> the same in other languages
     "Type": "Typ, Tipo",

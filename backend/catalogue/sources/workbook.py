@@ -16,7 +16,8 @@ from itertools import islice
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, Final, cast
 
-from backend.catalogue.sources.columns import as_text, names_a_sku
+from backend.catalogue.sources.cell_texts import as_text
+from backend.catalogue.sources.column_names import names_a_sku
 from backend.catalogue.sources.csv_records import HEADER_LINES, Header, TableRecord
 from backend.catalogue.sources.feed import Reject
 from backend.catalogue.sources.files import DAMAGED, Files

@@ -329,6 +329,26 @@ def test_a_partial_draft_keeps_what_it_does_not_name_and_merges_attributes(
     assert product.attributes == {"a": 1, "c": 4}
 
 
+def test_products_that_change_in_different_fields_keep_all_others(catalogue: Database) -> None:
+    save(catalogue, *(draft(sku, price=1.0, season="Fall") for sku in ("1", "2", "3", "4")))
+    save(catalogue, draft("4", price=1.0, attributes={"lining": 1}))
+    remove(catalogue, ["3"])
+    save(
+        catalogue,
+        draft("1", price=2.0),
+        draft("2", image=OTHER, season="Summer"),
+        draft("3", brand="Nike"),
+        draft("4", attributes={"lining": True}),
+        complete=False,
+    )
+    first, second, third, fourth = (stored(catalogue, sku) for sku in ("1", "2", "3", "4"))
+    assert (first.price, first.season, first.image_digest) == (2.0, "Fall", "a" * 64)
+    assert (second.price, second.season, second.image_digest) == (1.0, "Summer", "b" * 64)
+    assert (third.price, third.brand, third.removed_at) == (None, "Nike", None)
+    assert (fourth.price, fourth.attributes["lining"]) == (1.0, True)
+    assert isinstance(fourth.attributes["lining"], bool)
+
+
 def test_of_two_drafts_with_one_sku_the_last_is_written(catalogue: Database) -> None:
     saved = save(catalogue, draft(price=1), draft("2"), draft(price=3))
     assert saved.outcomes == (Outcome.REJECTED, Outcome.ADDED, Outcome.ADDED)

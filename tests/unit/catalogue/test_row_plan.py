@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from backend.catalogue.drafts import parse
-from backend.catalogue.sources.columns import Columns, match
+from backend.catalogue.sources.column_names import match
+from backend.catalogue.sources.columns import Columns
 from backend.catalogue.sources.row_plan import MOST_KEPT, RowPlan
 from backend.errors import InvalidProduct
 

@@ -1,0 +1,68 @@
+"""Columns whose names hold more than a name: hints, such as `sku (required)`, and languages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Final
+
+from backend.catalogue.sources.column_names import match
+from backend.catalogue.sources.image_columns import columns_of_images, is_numbered
+from backend.catalogue.sources.mapping import FeedMapping
+from backend.errors import UnreadableCatalogue
+
+_MOST_LANGUAGES: Final = 5
+
+
+def columns_by_bare_names(
+    names: Sequence[str], mapping: FeedMapping, *, is_any_shops: bool
+) -> dict[str, str]:
+    """Find columns whose names hold more than a name (`_bare_names`), and columns of images."""
+    found: dict[str, str] = {}
+    for bare in _bare_names(names):
+        found = _by_names(names, bare, found, is_any_shops=is_any_shops)
+    bare = next(_bare_names(names), list(names))
+    images = next(columns_of_images(names, bare), None)
+    if images and "image_uri" not in found and not mapping.image:
+        known = _fields(names, {"sku": names[0]}, is_any_shops and is_numbered(images))
+        if "image_uri" not in known:
+            found["image_uri"] = images
+    taken = set(mapping.columns.values())
+    return {field: column for field, column in found.items() if column not in taken}
+
+
+def _bare_names(names: Sequence[str]) -> Iterator[list[str]]:
+    """Yield names without hints in parentheses, `sku (required)`, then by each of their languages.
+
+    That is for headers such as `Artikelnummer / SKU`; nothing is yielded where all names are bare.
+    """
+    bare = [re.sub(r"\s*\([^()]*\)", "", name) for name in names]
+    if bare != list(names):
+        yield bare
+    parts = [re.split(r"\s+[/|]\s+", name) for name in bare]
+    for at in range(min(max(map(len, parts), default=1), _MOST_LANGUAGES)):
+        if any(len(each) > 1 for each in parts):
+            yield [each[min(at, len(each) - 1)] for each in parts]
+
+
+def _by_names(
+    names: Sequence[str], bare: Sequence[str], found: Mapping[str, str], *, is_any_shops: bool
+) -> dict[str, str]:
+    """Add to `found` the columns that bare names tell; a column that its own name tells stays."""
+    here = {field: names[at] for field, at in _fields(bare, {}, False).items()}
+    added = {**here, **found}
+    if is_any_shops:
+        there = _fields(names, added, True)
+        further = _fields(bare, {}, True).items()
+        added |= {field: names[at] for field, at in further if field not in there}
+    return added
+
+
+def _fields(
+    names: Sequence[str], given: Mapping[str, str], is_any_shops: bool
+) -> Mapping[str, int]:
+    """Return where the columns of our fields are; nothing for a table without a sku."""
+    with suppress(UnreadableCatalogue):
+        return match(names, given, is_any_shops=is_any_shops).fields
+    return {}

@@ -1,0 +1,124 @@
+"""Which column of a table is which of our fields, by its name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+from backend.catalogue.drafts import FIELDS
+from backend.catalogue.sources.columns import Columns
+from backend.catalogue.sources.further_names import FURTHER_NAMES
+from backend.catalogue.sources.money import COMMA, POINT, PriceColumn
+from backend.errors import ConfigurationError, UnreadableCatalogue
+
+_ALSO: Final[Mapping[str, Sequence[str]]] = {  # in addition to the field's own name
+    "sku": ["id"],
+    "display_name": ["productDisplayName", "productName", "name", "title"],
+    "base_colour": ["baseColor", "colour", "color"],
+    "group_id": ["itemGroupId", "parentSku"],
+    "brand": ["brandName", "manufacturer"],
+    "currency": ["currencyCode", "priceCurrency"],
+    "link": ["productLink", "productUrl"],
+    "image_uri": ["image", "imageUrl", "imageLink", "imagePath", "imageFile", "filename"],
+}
+_STOCK: Final = (
+    *("availability", "isInStock", "stockStatus", "quantity", "qty", "inventoryQuantity"),
+    *("variantInventoryQty", "stockQuantity", "stock"),
+)
+"""Columns for `in_stock`; they also stay in the attributes, since they say more than yes or no."""
+_LANGUAGES: Final = re.compile(r"\s+[/|]\s+")
+"""What stands between the languages of a name: `Artikelnummer / SKU`."""
+_PREFIX: Final = re.compile(r"^\s*g:", re.IGNORECASE)
+
+
+def match(
+    header: Sequence[str],
+    given: Mapping[str, str],
+    *,
+    decimal: str | None = None,
+    delimiter: str = "",
+    numeric: Collection[str] = (),
+    is_any_shops: bool = False,
+) -> Columns:
+    """Find the columns of our fields: as given, else by name, ignoring case and underscores.
+
+    `decimal` is the separator of decimals in prices, where the operator has named it. Without it,
+    and where no price tells, a `delimiter` of ; means a comma: it is used where commas are taken.
+    `numeric` are columns of attributes that are numbers. In any shop's table (`is_any_shops`) the
+    names of `FURTHER_NAMES` count too, for a field that has no column yet.
+
+    Raises ConfigurationError for a field that does not exist; UnreadableCatalogue for a column that
+    does not exist, and for a table without a sku.
+    """
+    unknown = sorted(set(given) - {"sku", *FIELDS})
+    if unknown:
+        allowed = ", ".join(["sku", *FIELDS])
+        raise ConfigurationError(f"there is no field {', '.join(unknown)}; there are: {allowed}")
+    found = ", ".join(filter(None, header))
+    fields = {name: _position(header, column, found) for name, column in given.items()}
+    by_name = {plain(name): position for position, name in reversed(list(enumerate(header)))}
+    for ours in ("sku", *FIELDS):
+        for name in (ours, *_ALSO.get(ours, ())):
+            position = by_name.get(plain(name))
+            if position is not None and position not in fields.values():
+                fields.setdefault(ours, position)
+    further = FURTHER_NAMES if is_any_shops else {}
+    _find_further(by_name, fields, {"sku": further.get("sku", ())})
+    if "sku" not in fields:
+        raise UnreadableCatalogue(_without_sku(header, found, delimiter))
+    rest = {name: at for at, name in enumerate(header) if name and at not in fields.values()}
+    if "in_stock" not in fields:
+        known = (by_name[plain(name)] for name in _STOCK if plain(name) in by_name)
+        if (stock := next((at for at in known if at in rest.values()), None)) is not None:
+            fields["in_stock"] = stock
+    _find_further(by_name, fields, further)
+    if "price" in fields:
+        fields["price"] = fields.pop("price")  # behind the currency
+    default = COMMA if delimiter == ";" else POINT
+    for name in numeric:
+        _position(header, name, found)
+    return Columns(
+        fields=fields,
+        attributes=rest,
+        prices=PriceColumn(given=decimal, default=default),
+        numeric=frozenset(numeric),
+    )
+
+
+def _find_further(
+    by_name: Mapping[str, int], fields: dict[str, int], names: Mapping[str, Sequence[str]]
+) -> None:
+    """Give columns with further names to fields that have none."""
+    for ours in (it for it in names if it not in fields):
+        places = (by_name.get(plain(name)) for name in names[ours])
+        free = (at for at in places if at is not None and at not in fields.values())
+        if (found := next(free, None)) is not None:
+            fields[ours] = found
+
+
+def names_a_sku(header: Sequence[str]) -> bool:
+    """Tell whether a row can be a header: one of its names is that of a sku."""
+    names = {plain(part) for name in header for part in (name, *_LANGUAGES.split(name))}
+    known = ("sku", *_ALSO["sku"], *FURTHER_NAMES["sku"])
+    return sum(map(bool, header)) > 1 and not names.isdisjoint(map(plain, known))
+
+
+def _without_sku(header: Sequence[str], found: str, delimiter: str) -> str:
+    if len(header) == 1 and delimiter:
+        return (
+            f"the header is one column, {found[:80]!r}, and names no sku: name what divides it "
+            "with --delimiter, or the column with --map sku=COLUMN."
+        )
+    return f"no column is named sku or id; there are: {found}. Name it with --map sku=COLUMN."
+
+
+def _position(header: Sequence[str], column: str, found: str) -> int:
+    if column not in header:
+        raise UnreadableCatalogue(f"there is no column {column!r}; there are: {found}")
+    return header.index(column)
+
+
+def plain(name: str) -> str:
+    """Return a column's name without case, blanks, underscores and Google's prefix `g:`."""
+    return re.sub(r"[\W_]+", "", _PREFIX.sub("", name)).lower()

@@ -1,0 +1,94 @@
+"""How the text of a field becomes a value: one reader for each field that is not text.
+
+A reader returns the value, or raises ValueError with the reason.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+from backend.catalogue.sources.availability import read_availability
+from backend.catalogue.sources.cell_texts import as_text
+from backend.catalogue.sources.currencies import SYMBOLS
+from backend.catalogue.sources.money import Price
+from backend.catalogue.texts import without_markup
+
+_LONGER_YEAR: Final = re.compile(
+    r"([12][0-9]{3})(?:[-/](?:[0-9]{2}|[12][0-9]{3})|-[0-9]{2}-[0-9]{2}(?:[T ].*)?)"
+)
+"""Two years, a month or a day: 2024/25, 2024-2025, 2024-03-01."""
+
+
+def read_text(text: str) -> str | None:
+    """Read a text; an empty one clears its field."""
+    return without_markup(text) or None
+
+
+def _as_it_is(text: str) -> str | None:
+    return text or None
+
+
+def _year(text: str) -> int | None:
+    """Read a year: also 2012.0, because a table with gaps is exported like that, and dates.
+
+    Of two years, as in 2024/25, the first counts.
+    """
+    if not text:
+        return None
+    if found := _LONGER_YEAR.fullmatch(text):
+        return int(found[1])
+    if not re.fullmatch(r"[0-9]{1,9}(\.0+)?", text):
+        raise ValueError(f"{text[:40]!r} is not a year")
+    return int(text.partition(".")[0])
+
+
+def price_of(cell: Mapping[str, Any]) -> Any:
+    """Return the amount and the currency of an object, `{"value": "9.50", "currency": "EUR"}`."""
+    amount = next((cell[key] for key in ("value", "amount", "gross", "price") if key in cell), None)
+    code = next((cell[key] for key in ("currency", "currencyCode") if cell.get(key)), None)
+    return f"{as_text(amount)} {code}" if isinstance(code, str) and as_text(amount) else amount
+
+
+def number_of(cell: Any) -> Price | None:
+    """Return the price of a cell that holds a number, None for any other cell."""
+    if isinstance(cell, bool) or not isinstance(cell, int | float | Decimal):
+        return None
+    amount = Decimal(str(cell))
+    if not amount.is_finite() or amount < 0:
+        raise ValueError(f"{cell} is not a price")
+    return Price(amount, None)
+
+
+def _currency(text: str) -> str | None:
+    return SYMBOLS.get(text.upper(), text) or None
+
+
+def _link(text: str) -> str | None:
+    """Read an address as a cell may write it: with `&amp;`, or beginning with `//`."""
+    text = text.replace("&amp;", "&")
+    return f"https:{text}" if text.startswith("//") else text or None
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise ValueError(f"{text[:40]!r} is not a JSON object")
+    return value
+
+
+READERS: Final[Mapping[str, Callable[[str], Any]]] = {
+    "year": _year,
+    "currency": _currency,
+    "link": _link,
+    "image_uri": _as_it_is,
+    "in_stock": read_availability,
+    "attributes": _object,
+}
+"""How the text of a field becomes a value; fields that are not here are texts."""
