@@ -19,7 +19,7 @@ from backend import generations
 from backend.adaptation.choosing import Shop
 from backend.adaptation.fitting import LookFitter, in_several
 from backend.adaptation.reading import read_sample
-from backend.bootstrap import build
+from backend.database.engine import Database
 from backend.embedders.variant_axes import VariantAxes
 from backend.errors import NotTrainable
 from backend.settings import read_settings
@@ -40,11 +40,11 @@ def learn(shop: Shop) -> VariantAxes:
 
 def main(out: Annotated[Path, typer.Option(help="The file to write.")]) -> None:
     """Read the installation that the environment names, learn, and write the file."""
-    services = build(read_settings())
-    with services.db.read() as session:
+    db = Database(read_settings().database)
+    with db.read() as session:
         active = generations.active(session)
         sample = read_sample(session, active.features or "")
-    services.close()
+    db.close()
     if sample is None:
         raise typer.BadParameter(f"{active.embedder} keeps no features of this catalogue")
     learn(sample.shop).write(out)
