@@ -133,13 +133,14 @@ class LookFitter:
     def _scaled(self, which: str) -> Doubles:
         """Return a covariance of differences, with the trace of that of all products."""
         if which not in self._cache:
-            found = {
-                "groups": self.of_groups,
-                "neighbours": self._of_neighbours,
-                "elsewhere": lambda: shipped_variants().covariance,
-            }[which]()
+            found = self._differences(which)
             self._cache[which] = found * (np.trace(self._whole) / max(np.trace(found), 1e-12))
         return self._cache[which]
+
+    def _differences(self, which: str) -> Doubles:
+        if which == "elsewhere":
+            return shipped_variants().covariance
+        return self.of_groups() if which == "groups" else self._of_neighbours()
 
     def of_groups(self) -> Doubles:
         """Return the covariance within groups of several products."""

@@ -29,8 +29,8 @@ class ColourMap:
 
     def __call__(self, colours: FloatArray) -> FloatArray:
         """Map colours (n, 64) to (n, 64), of any length."""
-        mapped: FloatArray = (colours - self.mean) @ self.components.astype(np.float32).T
-        return mapped
+        centred = colours - self.mean
+        return np.asarray(centred @ self.components.astype(np.float32).T, np.float32)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
