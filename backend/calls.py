@@ -32,6 +32,7 @@ WAKE_SECONDS: Final = 0.5
 """How often the thread that takes connections looks whether it should end."""
 
 _SIZE: Final = struct.Struct("!I")
+_TIME: Final = struct.Struct("@ll")  # seconds, microseconds
 _CHUNK: Final = 65536
 _CLOSE_ON_EXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
@@ -50,7 +51,7 @@ class Caller:
 
     def __init__(self, requests: socket.socket) -> None:
         self._requests = requests
-        self._idle: list[socket.socket] = []
+        self._idle: list[tuple[socket.socket, float]] = []  # with the seconds that they wait
 
     def call(self, name: str, *arguments: Any, seconds: float = ANSWER_SECONDS, **more: Any) -> Any:
         """Return what the other process answers, or raise what was raised there.
@@ -60,7 +61,7 @@ class Caller:
         sent = pickle.dumps((name, arguments, more), pickle.HIGHEST_PROTOCOL)
         try:
             is_good, answer = pickle.loads(self._exchange(sent, seconds))  # noqa: S301
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):
             raise NoAnswer(f"no answer within {seconds:g} s") from None
         except OSError as error:
             raise NoAnswer(str(error)) from None
@@ -71,27 +72,30 @@ class Caller:
     def _exchange(self, sent: bytes, seconds: float) -> bytes:
         """Send over a connection that waits for work; if that one is dead, over a new one."""
         with suppress(IndexError):
-            connection = self._idle.pop()
+            connection, limit = self._idle.pop()
             with suppress(ConnectionError):
+                if limit != seconds:
+                    _limit_waits(connection, seconds)
                 return self._exchange_over(connection, sent, seconds)
             self._forget_idle()
         return self._exchange_over(self._connect(seconds), sent, seconds)
 
     def _exchange_over(self, connection: socket.socket, sent: bytes, seconds: float) -> bytes:
+        """Send over a connection that waits so many seconds for the other end."""
         try:
-            connection.settimeout(seconds)
             _send(connection, sent)
             answer = _receive(connection)
         except BaseException:
             connection.close()  # a late answer must not be taken for that of another call
             raise
-        self._idle.append(connection)
+        self._idle.append((connection, seconds))
         return answer
 
     def _connect(self, seconds: float) -> socket.socket:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
+                _limit_waits(ours, seconds)
                 self._requests.settimeout(seconds)
                 socket.send_fds(self._requests, [b"c"], [theirs.fileno()])
             except BaseException:
@@ -103,7 +107,7 @@ class Caller:
         """Close the other connections to a process that is dead."""
         with suppress(IndexError):
             while True:
-                self._idle.pop().close()
+                self._idle.pop()[0].close()
 
     def close(self) -> None:
         """Close all connections."""
@@ -156,6 +160,13 @@ class Answering:
         except Exception as error:
             log.exception("a call failed", call=name, error=repr(error))
             return pickle.dumps((False, RuntimeError(repr(error))), pickle.HIGHEST_PROTOCOL)
+
+
+def _limit_waits(connection: socket.socket, seconds: float) -> None:
+    """Let the kernel limit each wait: Python's own timeout asks it twice each time."""
+    limit = _TIME.pack(int(seconds), round(seconds % 1 * 1e6))
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
 
 
 def _send(connection: socket.socket, body: bytes) -> None:

@@ -178,7 +178,7 @@ def calls(folder: Path, count: int = 2000) -> None:
         serve_calls(index, answering)
     caller = Caller(asking)
     index, vectors = open_index(folder / "one")
-    asked_index = RemoteIndex(caller, 0, size=index.size)
+    asked_index = RemoteIndex(caller, 0, size=index.size, schema=index.schema)
     rows: dict[str, list[float]] = {"here": [], "asked, here": [], "asked, there": []}
     for vector in vectors[:count]:
         rows["here"].append(spent(lambda v=vector: index.nearest(v, limit=11, payloads=False)))

@@ -32,17 +32,20 @@ def run(
     direct: Mapping[str, bytes],
     apart: Collection[str] = (),
     turns: Collection[str] = (),
+    in_loop: bool = False,
     uploads: Mapping[str, int],
     listener: socket.socket,
     master: socket.socket,
     on_stop: Callable[[], None],
+    shares_listener: bool = False,
 ) -> None:
     """Serve until SIGTERM or the master's end. `on_stop` is called at the signal, in the loop.
 
     A body may have `max_body` bytes. GET requests of the paths in `direct` are answered with that
     JSON, without a thread; those in `apart` never wait behind other requests, and those whose paths
-    end with one of `turns` take turns. A body for a path in `uploads` may have so many bytes, and
-    is read to the disk.
+    end with one of `turns` take turns; with `in_loop`, the event loop answers short ones. A body
+    for a path in `uploads` may have so many bytes, and is read to the disk. With `shares_listener`,
+    other processes accept connections of it, too.
     """
     leave_out_of_collections()
     limits = HttpLimits(body=max_body, buffered=BODIES_AT_ONCE * max_body)
@@ -54,11 +57,17 @@ def run(
         direct=direct,
         apart=apart,
         turns=turns,
+        in_loop=in_loop,
         uploads=uploads,
     )
-    Server(gateway, limits=limits, master=master, max_requests=max_requests, on_stop=on_stop).run(
-        sockets=[listener]
-    )
+    Server(
+        gateway,
+        limits=limits,
+        master=master,
+        max_requests=max_requests,
+        on_stop=on_stop,
+        shares_listener=shares_listener,
+    ).run(sockets=[listener])
 
 
 def leave_out_of_collections() -> None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 
 import uvicorn
 
+from backend.serving.accepting import Acceptor
 from backend.serving.gateway import Gateway
 from backend.serving.limits import HttpLimits
 from backend.serving.protocol import Connection
@@ -33,8 +34,11 @@ class Server(uvicorn.Server):
         master: socket.socket,
         max_requests: int,
         on_stop: Callable[[], None],
+        shares_listener: bool = False,
     ) -> None:
+        """With `shares_listener`, other processes accept connections of the same socket."""
         self._gateway = gateway
+        self._shares_listener = shares_listener
         self._master = master
         self._on_stop = on_stop
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
@@ -66,7 +70,17 @@ class Server(uvicorn.Server):
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
                 loop.add_signal_handler(number, self._stop)
-        await super().startup(sockets)
+        if not self._shares_listener:
+            await super().startup(sockets)
+            return
+        await super().startup([])
+        self.servers = [Acceptor(each, self._make_connection) for each in sockets or []]  # type: ignore[misc]
+
+    def _make_connection(self) -> asyncio.Protocol:
+        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting connections and finish the requests that have begun."""

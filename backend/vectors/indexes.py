@@ -160,7 +160,8 @@ class Indexes:
         if self._settings.qdrant_url:
             return _server_index(self._settings, self._schema, generation, self.nodes())
         if self._owner is not None:
-            return RemoteIndex(self._owner, generation.id, size=generation.size)
+            size = generation.size
+            return RemoteIndex(self._owner, generation.id, size=size, schema=self._schema)
         return _edge_index(self._settings, self._schema, generation)
 
 

@@ -21,9 +21,9 @@ from backend.vectors import SearchMode
 NARROW: Final = 5000
 """Up to so many passing points, comparing all is no slower than the graph (512 dimensions)."""
 
-CHEAP: Final = 28
+CHEAP: Final = 36
 """Up to so many times the root of the number of points, comparing those that pass is cheaper than
-two walks to the ten nearest that pass: one sees 20 / share points, and each costs as much as 20
+three walks to the ten nearest that pass: one sees 20 / share points, and each costs as much as 20
 that are compared (`backend.vectors.edge.post_filter`)."""
 
 

@@ -19,21 +19,29 @@ MOST_VALUES: Final = 50
 class FilterCache(Generic[Found]):
     """Results by filter, for some seconds or always; threads may share it.
 
-    Filters on open attributes are not kept: their values may equal each other, as 1 does True, and
-    mean something else.
+    Filters on open attributes are kept only if `open_too`: what they cost is estimated anew each
+    time. Their values may equal each other, as 1 does True, and mean something else; so what is
+    written counts for them.
     """
 
-    def __init__(self, schema: Schema, *, seconds: float = math.inf) -> None:
+    def __init__(
+        self, schema: Schema, *, seconds: float = math.inf, open_too: bool = False
+    ) -> None:
         self._schema = schema
         self._seconds = seconds
+        self._open_too = open_too
         self._kept: dict[Any, tuple[Found, float]] = {}
 
     def of(self, where: Where, find: Callable[[Where], Found]) -> Found:
         """Return what `find` returns for this filter, or has returned."""
         values = sum([len(it.any_of) + len(it.none_of) for it in where.values()])
-        if values > MOST_VALUES or not where.keys() <= self._schema.keys():
+        is_open = not where.keys() <= self._schema.keys()
+        if values > MOST_VALUES or (is_open and not self._open_too):
             return find(where)
-        key = tuple([(field, it, *map(type, it.any_of)) for field, it in where.items()])
+        if is_open:
+            key: Any = repr(where)
+        else:
+            key = tuple([(field, it, *map(type, it.any_of)) for field, it in where.items()])
         now = time.monotonic()
         found, end = self._kept.get(key, (None, 0.0))
         if now < end:

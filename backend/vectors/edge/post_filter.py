@@ -23,10 +23,6 @@ COMPARED: Final = 20
 """A point of a walk costs as much as so many that are compared: 11 at 40,000 points, 15 to 30 at
 240,000 (512 dimensions)."""
 
-GROWTH: Final = 8
-"""So many times as long is the next walk where none of a walk's points passes."""
-
-
 LARGEST_SHARE: Final = 0.25
 """Up to this share of all points, comparing those that pass costs no more than about ACORN's time.
 Measured at 40,000 and 240,000 points, without quantization."""
@@ -78,7 +74,7 @@ def post_filtered(
     """Return the nearest points that pass, or None where a walk of `most` points is not enough.
 
     `share` of all points pass, about. If too few of a walk's points pass, the next one is as long
-    as their number suggests.
+    as their number suggests, with one added to it: that there was none may be chance.
     """
     count = walked(wanted.limit, share)
     while count <= most:
@@ -88,7 +84,7 @@ def post_filtered(
         is_all = wanted.score_threshold is not None and len(candidates) < count
         if is_all or len(found) >= wanted.limit:
             return found
-        count = walked(wanted.limit, len(found) / count) if found else GROWTH * count
+        count = walked(wanted.limit, (len(found) + 1) / count)
     return None
 
 

@@ -6,16 +6,17 @@ process. Nothing is kept here but how filters are searched, for a second.
 
 from __future__ import annotations
 
-import pickle
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
+import numpy as np
+
 from backend.calls import Caller, NoAnswer
 from backend.errors import IndexUnavailable
-from backend.filters import Scalar, Where
+from backend.filters import Scalar, Schema, Where
 from backend.vectors import Hit, Point, SearchMode, StoredPoint, Vector, VectorIndex
+from backend.vectors.edge.filter_cache import FilterCache
 
 PAGE: Final = 10_000
 """Claims in one call."""
@@ -23,10 +24,8 @@ PAGE: Final = 10_000
 MODE_SECONDS: Final = 1.0
 """How long the mode of a filter is remembered. A search by another mode is as right, and slower."""
 
-MOST_MODES: Final = 256
-"""Filters whose modes are remembered."""
-
-HITS: Final = ("nearest", "recommend")
+NEAREST: Final = "nearest"
+HITS: Final = ("recommend",)
 LISTS_OF_HITS: Final = ("nearest_each",)
 PLAIN: Final = (
     "upsert",
@@ -52,11 +51,11 @@ _Packed: TypeAlias = list[tuple[int, float, dict[str, Any] | None]]
 class RemoteIndex(VectorIndex):
     """One generation's index, asked through the process that owns it."""
 
-    def __init__(self, caller: Caller, generation_id: int, *, size: int) -> None:
+    def __init__(self, caller: Caller, generation_id: int, *, size: int, schema: Schema) -> None:
         self.size = size
         self._caller = caller
         self._generation_id = generation_id
-        self._modes: dict[bytes, tuple[float, SearchMode]] = {}
+        self._modes = FilterCache[SearchMode](schema, seconds=MODE_SECONDS, open_too=True)
         self._closed = False
 
     def _ask(self, method: str, *arguments: Any, **more: Any) -> Any:
@@ -104,19 +103,8 @@ class RemoteIndex(VectorIndex):
         mode: SearchMode | None = None,
         payloads: bool = True,
     ) -> list[Hit]:
-        return _unpacked(
-            self._ask(
-                "nearest",
-                vector,
-                limit=limit,
-                where=where and dict(where),
-                exclude=exclude,
-                min_score=min_score,
-                exact=exact,
-                mode=mode,
-                payloads=payloads,
-            )
-        )
+        asked = (limit, where and dict(where), exclude, min_score, exact, mode, payloads)
+        return _unpacked(self._ask(NEAREST, _vector_packed(vector), *asked))
 
     def nearest_each(
         self,
@@ -132,14 +120,7 @@ class RemoteIndex(VectorIndex):
         return [_unpacked(hits) for hits in found]
 
     def search_mode(self, where: Where | None = None) -> SearchMode:
-        key, now = pickle.dumps(where and dict(where)), time.monotonic()
-        until, mode = self._modes.get(key, (0.0, SearchMode.EXACT))
-        if now > until:
-            mode = self._ask("search_mode", where and dict(where))
-            if len(self._modes) >= MOST_MODES:
-                self._modes.clear()
-            self._modes[key] = now + MODE_SECONDS, mode
-        return mode
+        return self._modes.of(where or {}, lambda it: self._ask("search_mode", dict(it)))
 
     def recommend(
         self,
@@ -217,6 +198,8 @@ def answer(
     index: VectorIndex, method: str, arguments: Sequence[Any], more: Mapping[str, Any]
 ) -> Any:
     """Call a method for another process, and return what `RemoteIndex` expects."""
+    if method == NEAREST:
+        return _packed(_nearest(index, *arguments))
     if method == "claims":
         return list(islice(index.claims(**more), PAGE))
     if method not in (*HITS, *LISTS_OF_HITS, *PLAIN):
@@ -225,6 +208,35 @@ def answer(
     if method in HITS:
         return _packed(found)
     return [_packed(hits) for hits in found] if method in LISTS_OF_HITS else found
+
+
+def _vector_packed(vector: Vector) -> bytes | Vector:
+    """Return a vector as bytes where it is as it should be: an array takes longer to pickle."""
+    is_plain = isinstance(vector, np.ndarray) and vector.dtype == np.float32 and vector.ndim == 1
+    return vector.tobytes() if is_plain else vector
+
+
+def _nearest(
+    index: VectorIndex,
+    vector: bytes | Vector,
+    limit: int,
+    where: Where | None,
+    exclude: Sequence[int],
+    min_score: float | None,
+    exact: bool,
+    mode: SearchMode | None,
+    payloads: bool,
+) -> list[Hit]:
+    return index.nearest(
+        np.frombuffer(vector, np.float32) if isinstance(vector, bytes) else vector,
+        limit=limit,
+        where=where,
+        exclude=exclude,
+        min_score=min_score,
+        exact=exact,
+        mode=mode,
+        payloads=payloads,
+    )
 
 
 def _packed(hits: Sequence[Hit]) -> _Packed:

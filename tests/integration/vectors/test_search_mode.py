@@ -57,12 +57,12 @@ def test_what_few_points_pass_is_compared_in_full() -> None:
 @pytest.mark.parametrize(
     ("passing", "of", "mode"),
     [
-        (5_600, 40_000, SearchMode.EXACT),
-        (5_601, 40_000, SearchMode.ACORN),
-        (13_717, 240_000, SearchMode.EXACT),
-        (13_718, 240_000, SearchMode.ACORN),
-        (28_000, 1_000_000, SearchMode.EXACT),
-        (28_001, 1_000_000, SearchMode.ACORN),
+        (7_200, 40_000, SearchMode.EXACT),
+        (7_201, 40_000, SearchMode.ACORN),
+        (17_636, 240_000, SearchMode.EXACT),
+        (17_637, 240_000, SearchMode.ACORN),
+        (36_000, 1_000_000, SearchMode.EXACT),
+        (36_001, 1_000_000, SearchMode.ACORN),
     ],
 )
 def test_what_costs_less_than_a_walk_is_compared(passing: int, of: int, mode: SearchMode) -> None:
@@ -138,7 +138,7 @@ def test_an_optimized_index_chooses_by_the_filter(
     assert graph.search_mode() == SearchMode.PLAIN
     assert graph.search_mode(GENDER | YEAR) == SearchMode.EXACT  # 450 of 3,000
     monkeypatch.setattr(search_mode, "NARROW", 100)
-    assert graph.search_mode(GENDER | YEAR) == SearchMode.EXACT  # less than 28 √3,000
+    assert graph.search_mode(GENDER | YEAR) == SearchMode.EXACT  # less than 36 √3,000
     assert graph.search_mode({"year": Condition(gte=2010)}) == SearchMode.ACORN  # most of them
     monkeypatch.setattr(graph, "options", ShardOptions(quantization="int8"))
     assert graph.search_mode(GENDER | YEAR) == SearchMode.ACORN
