@@ -72,6 +72,9 @@ DATABASE_FAILED: Final = f"{DatabaseUnavailable.code}: the database failed meanw
 FIRST_PARTS: Final = (4, 2)
 """What part of a batch the first ones of a claim are, where several passes overlap."""
 
+FEWEST: Final = 8
+"""Images of such a part."""
+
 Batch: TypeAlias = Sequence[tuple[ImageTask, Decoded | ImageError]]
 
 
@@ -271,7 +274,8 @@ def _batches(
     opened: Iterator[tuple[ImageTask, Decoded | ImageError]], size: int, *, parts: Sequence[int]
 ) -> Iterator[Batch]:
     """Yield batches of a claim; of the first ones only a part, so the network need not wait."""
-    sizes = chain((max(1, size // part) for part in parts), repeat(size))
+    first = [size // part for part in parts]
+    sizes = chain((few for few in first if few >= FEWEST), repeat(size))
     return iter(lambda: list(islice(opened, next(sizes))), [])
 
 

@@ -33,6 +33,10 @@ GROWTH: Final = 4
 GROUP_TIMES: Final = 4
 """How many times more neighbours are requested where products are grouped."""
 
+GROUP_GROWTH: Final = 2
+"""How many times more a further round of a grouped list asks for at most. Each round leaves out the
+groups that are found, so two small ones mostly find more groups than a large one."""
+
 MOST_AT_ONCE: Final = 1_000
 """Neighbours that one search of a grouped list is asked for, at most."""
 
@@ -114,6 +118,7 @@ class Collecting:
         self._is_exhausted = False  # the index has no further points
         self._has_rest = False  # some hits were not looked at
         self._taken = 0  # hits of the last search
+        self._before = 0  # items before it
         self._is_full = False
 
     @property
@@ -145,6 +150,8 @@ class Collecting:
 
     def ask(self, index: VectorIndex) -> None:
         """Search once more."""
+        if self._rounds:
+            self._grow()
         asked, is_plain = self.points, self.is_plain
         where = self.search.where if is_plain else self.where
         hits = index.nearest(
@@ -184,7 +191,16 @@ class Collecting:
         is_last = self._rounds > refills and self._group_by is None
         self._is_exhausted = len(hits) < asked
         self.is_over = self._is_exhausted or is_last
-        self._wanted *= GROWTH
+
+    def _grow(self) -> None:
+        """Ask for more next time: of groups, for twice as many as the last round's rate demands."""
+        if self._group_by is None:
+            self._wanted *= GROWTH
+            return
+        new, missing = len(self._items) - self._before, self._limit - len(self._items)
+        most = GROUP_GROWTH * self._wanted
+        needed = most if new == 0 else 2 * missing * len(self._hits) // new + SLACK
+        self._wanted, self._before = min(most, needed), len(self._items)
 
     @property
     def next_products(self) -> Collection[int]:

@@ -69,7 +69,7 @@ def test_on_a_cpu_two_forward_passes_overlap(settings: Settings) -> None:
     embedder = MeetingEmbedder()
     with Shop(settings, fake_embedder=embedder, embedder="mean-colour?grid=2") as shop:
         for number in range(2 * embedder.batch_size):
-            shop.save(f"p{number}", random_image(number))
+            shop.save(f"p{number}", random_image(number), priority=IMPORT)
         shop.work()
 
         assert shop.index.count() == 8
