@@ -118,6 +118,7 @@ def _serve_in_child(
         direct={"/livez": health.ALIVE},
         apart=[health.READY_PATH],
         turns=() if settings.qdrant_url or not process.services.db.is_sqlite else SHORT_READS,
+        in_loop=caller is None and not settings.broker_url,  # no read asks another process
         uploads={imports.PATH: settings.max_upload_bytes},
         listener=listener,
         master=master,

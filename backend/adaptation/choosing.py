@@ -17,18 +17,22 @@ from backend.adaptation.fitting import (
     LookFitter,
     LookMap,
     Mix,
+    even_colours,
     in_several,
 )
 from backend.adaptation.judging import COLOURS, VARIANTS, Figures, Judge, score
 from backend.adaptation.name_words import Words
 from backend.embedders import FloatArray
 from backend.embedders.block_statistics import BlockStatistics
+from backend.embedders.kept_features import COLOUR
 from backend.embedders.kept_rows import WITH_ROWS, look_of
 
 Mask = npt.NDArray[np.bool_]
 
 KIND_WEIGHTS: Final = (0.0, 0.4, 0.8, 1.6)
-COLOUR_WEIGHTS: Final = (0.2, 0.25, 0.3, 0.35, 0.4)
+KIND_COST: Final = 0.0015
+"""Of the mean figure, which a smaller weight of the kind may take."""
+COLOUR_WEIGHTS: Final = (0.2, 0.22, 0.25, 0.3, 0.35, 0.4)
 COLOUR_COST: Final = 0.01
 """Of the mean figure, which a larger weight of the colours may take."""
 WORD_WEIGHTS: Final = (0.7, 1.2)
@@ -92,7 +96,9 @@ def choose(
     )
     before = judge.figures(present.project(shop.features))
     mix, best = _best_map(judge, shop, fitted_on, present)
-    best = _best(judge, shop, [replace(best, kind_weight=value) for value in KIND_WEIGHTS])
+    best = _least_kind(judge, shop, best)
+    evened = replace(best, colour_map=even_colours(shop.features[:, COLOUR]))
+    best = _best(judge, shop, [evened, replace(best, colour_map=None)])
     best = keep_colours(judge, shop, best, before)
     after = judge.figures(best.project(shop.features))
     heartbeat()
@@ -138,13 +144,13 @@ def keep_colours(
 
     A map that ignores what differs between neighbours ignores shades. Where the feed has groups,
     the shop has said that its variants are one product, and nothing changes. Where variants are
-    not known, what this costs them is not seen, so the first step is the last one.
+    not known, what this costs them is not seen, so there are two steps at most.
     """
     if not shop.guessed and in_several(shop.groups).any():
         return best
     found = judge.figures(best.project(shop.features))
     least = score(found) - COLOUR_COST
-    for weight in COLOUR_WEIGHTS if VARIANTS in found else COLOUR_WEIGHTS[:1]:
+    for weight in COLOUR_WEIGHTS if VARIANTS in found else COLOUR_WEIGHTS[:2]:
         if found.get(COLOURS, 1) >= before.get(COLOURS, 0) or weight <= best.colour_weight:
             continue
         tried = replace(best, colour_weight=weight)
@@ -153,6 +159,18 @@ def keep_colours(
             break
         best = tried
     return best
+
+
+def _least_kind(judge: Judge, shop: Shop, best: BlockStatistics) -> BlockStatistics:
+    """Weigh the kind as little as costs no more than KIND_COST: another shop has taught it.
+
+    What it costs variants is not seen where they are not known.
+    """
+    tried = [replace(best, kind_weight=value) for value in KIND_WEIGHTS]
+    scores = [score(judge.figures(one.project(shop.features))) for one in tried]
+    return next(
+        one for one, found in zip(tried, scores, strict=True) if found >= max(scores) - KIND_COST
+    )
 
 
 def _mixes(groups: Codes, fitted_on: Mask) -> list[Mix]:

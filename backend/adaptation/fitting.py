@@ -1,9 +1,10 @@
 """Fit the map of the look to the features of one shop: what tells its products apart counts more.
 
-Three covariances are mixed: of all products, of the differences between the variants of one
-product, and of the differences between mutual nearest neighbours, which need no labels. Directions
-in which variants and neighbours differ tell least about a product, so they are scaled down.
-Directions that foretell the words of a product's name can be scaled up beside them.
+Covariances are mixed: of all products, of the differences between the variants of one product, of
+the differences between mutual nearest neighbours, which need no labels, and, where rows are read,
+of the differences between the variants of another shop, which ships. Directions in which variants
+and neighbours differ tell least about a product, so they are scaled down. Directions that foretell
+the words of a product's name can be scaled up beside them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ import numpy.typing as npt
 
 from backend.adaptation.name_words import Words, foretelling
 from backend.embedders import FloatArray
+from backend.embedders.block_statistics import ColourMap
+from backend.embedders.kept_rows import OF_LOOK_WITH_ROWS
 from backend.embedders.pixels import normalise
+from backend.embedders.variant_axes import shipped_variants
 
 Codes = npt.NDArray[np.intp]
 """(n,): the number of each product's group; -1 without one."""
@@ -26,6 +30,8 @@ Doubles = npt.NDArray[np.float64]
 
 SIZE: Final = 320  # of the mapped look: with kind and colours, a vector has 512 dimensions
 PLAIN_POWER: Final = 0.75
+COLOUR_POWER: Final = 0.5  # how far the axes of colours are evened out
+COLOUR_RIDGE: Final = 0.01  # of the mean variance, added to each of colours
 RIDGE: Final = 1e-3  # of the mean variance, added to each: keeps rare directions from exploding
 NEIGHBOURS_OF: Final = 8_000  # products among which mutual neighbours are sought
 NEIGHBOURS_EACH: Final = 4  # of a product: two are mutual if each is among those of the other
@@ -41,13 +47,14 @@ class Mix:
     whole: float
     neighbours: float = 0.0
     groups: float = 0.0
+    elsewhere: float = 0.0  # of another shop's variants; where no rows are read, of neighbours
     power: float = 1.0  # 0: not at all; 1: each axis gets the same variance
     words: float = 0.0  # length of what foretells the words of names, beside the rest
 
 
 WHITENED: Final = Mix(name="whitened", whole=1, power=PLAIN_POWER)
-NEIGHBOURS: Final = Mix(name="neighbours", whole=0.3, neighbours=0.7, power=0.9)
-GROUPS: Final = Mix(name="groups", whole=0.2, neighbours=0.4, groups=0.4)
+NEIGHBOURS: Final = Mix(name="neighbours", whole=0.3, neighbours=0.4, elsewhere=0.3, power=0.9)
+GROUPS: Final = Mix(name="groups", whole=0.1, neighbours=0.1, groups=0.6, elsewhere=0.2)
 """Shares and powers were chosen on a shop that nothing shipped knows: docs/adaptation.md."""
 
 
@@ -61,6 +68,16 @@ class LookMap:
     def __call__(self, look: FloatArray) -> FloatArray:
         """Map (n, features) to (n, SIZE), of length 1."""
         return normalise((look - self.mean) @ self.components.T)
+
+
+def even_colours(colours: FloatArray) -> ColourMap:
+    """Fit the map of colours (n, size) that evens out their axes in part."""
+    mean = colours.mean(axis=0)
+    variances, axes = np.linalg.eigh(_covariance(colours - mean))
+    variances = np.maximum(variances, 0) + COLOUR_RIDGE * variances.mean()
+    scaled = axes * (variances / variances[-1]) ** (-COLOUR_POWER / 2)
+    components = scaled.T / np.abs(scaled).max()  # lengths do not matter
+    return ColourMap(mean.astype(np.float32), components.astype(np.float16))
 
 
 class LookFitter:
@@ -81,10 +98,11 @@ class LookFitter:
     def fit(self, mix: Mix) -> LookMap:
         """Fit the map of a mix."""
         mixed = mix.whole * self._whole
-        if mix.neighbours:
-            mixed = mixed + mix.neighbours * self._scaled("neighbours")
-        if mix.groups:
-            mixed = mixed + mix.groups * self._scaled("groups")
+        elsewhere = "elsewhere" if self._whole.shape[0] == OF_LOOK_WITH_ROWS else "neighbours"
+        shares = ("neighbours", mix.neighbours), ("groups", mix.groups), (elsewhere, mix.elsewhere)
+        for which, share in shares:
+            if share:
+                mixed = mixed + share * self._scaled(which)
         mixed[np.diag_indices_from(mixed)] += RIDGE * np.trace(mixed) / len(mixed)
         values, vectors = np.linalg.eigh(mixed)
         evened = vectors * np.maximum(values, values[-1] * 1e-9) ** (-mix.power / 2)
@@ -115,11 +133,16 @@ class LookFitter:
     def _scaled(self, which: str) -> Doubles:
         """Return a covariance of differences, with the trace of that of all products."""
         if which not in self._cache:
-            found = self._of_groups() if which == "groups" else self._of_neighbours()
+            found = self._differences(which)
             self._cache[which] = found * (np.trace(self._whole) / max(np.trace(found), 1e-12))
         return self._cache[which]
 
-    def _of_groups(self) -> Doubles:
+    def _differences(self, which: str) -> Doubles:
+        if which == "elsewhere":
+            return shipped_variants().covariance
+        return self.of_groups() if which == "groups" else self._of_neighbours()
+
+    def of_groups(self) -> Doubles:
         """Return the covariance within groups of several products."""
         members = np.flatnonzero(in_several(self._groups))
         codes = np.unique(self._groups[members], return_inverse=True)[1]

@@ -130,8 +130,10 @@ def create_app(
 
 
 def _limit_waits() -> None:
-    """Let no request wait for long for its database: others need its thread."""
-    sqlite_file.patience.set(sqlite_file.REQUEST_SECONDS)
+    """Let no request wait for long for its database: others need its thread, or the event loop."""
+    is_in_loop = context.IN_LOOP in context.this_request().environ
+    seconds = sqlite_file.AGAIN_SECONDS if is_in_loop else sqlite_file.REQUEST_SECONDS
+    sqlite_file.patience.set(seconds)
     patience.limit.set(patience.REQUEST_SECONDS)
 
 

@@ -20,6 +20,9 @@ T = TypeVar("T")
 SERVICES: Final = "lookalike"
 """Where an app keeps its services: `app.extensions[SERVICES]`."""
 
+IN_LOOP: Final = "lookalike.in_loop"
+"""A member of a request's environment: all connections wait for it, since no thread answers it."""
+
 
 def services() -> Services:
     """Return the services of the app that answers this request."""

@@ -21,6 +21,8 @@ from werkzeug.exceptions import BadHost
 from werkzeug.routing import MapAdapter
 from werkzeug.sansio.utils import get_host
 
+from backend.api.quick_routes import QuickRoutes
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -125,6 +127,19 @@ class _QuickContext(RequestContext):
         if self.url_adapter is not None:
             self.match_request()
 
+    def match_request(self) -> None:
+        """Find the rule of the request, or the error that there is none."""
+        sent = self.request
+        routes = cast("QuickApp", self.app).routes
+        method, path = sent.environ["REQUEST_METHOD"], sent.environ.get("PATH_INFO", "")
+        found = routes.find(method, path)
+        if found is not None:
+            sent.url_rule, sent.view_args = found
+            return
+        super().match_request()
+        if sent.url_rule is not None:
+            routes.learn(method, path, sent.url_rule)
+
     def pop(self, exc: BaseException | None = _UNKNOWN) -> None:
         exc = sys.exception() if exc is _UNKNOWN else exc
         if len(self._cv_tokens) != 1 or _cv_request.get() is not self:
@@ -167,6 +182,7 @@ class QuickApp(OpenAPI):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._hooks: dict[str | None, Hooks] = {}
         super().__init__(*arguments, **options)
+        self.routes = QuickRoutes(self.url_map)
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function itself."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 import time
+from functools import partial
 from typing import Final
 
 import structlog
 from flask import Flask, Response
 
 from backend.api.context import request_notes, this_request
+from backend.logs import log_request
 
 log = structlog.get_logger(__name__)
 
@@ -47,8 +49,7 @@ def _end(response: Response) -> Response:
     response.headers[HEADER] = request_notes().request_id
     often = ended.path in PROBES or ended.endpoint in PARTS_OF_PAGES
     quiet = often and response.status_code < 400
-    (log.debug if quiet else log.info)(
-        "request",
+    (partial(log.debug, "request") if quiet else log_request)(
         method=ended.method,
         path=ended.path,
         route=ended.url_rule.rule if ended.url_rule else None,

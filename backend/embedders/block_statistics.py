@@ -20,18 +20,33 @@ from backend.embedders.pixels import normalise
 from backend.errors import WeightsUnavailable
 
 
+@dataclass(frozen=True, eq=False)
+class ColourMap:
+    """A linear map of kept colours: `(colours - mean) @ components.T`."""
+
+    mean: npt.NDArray[np.float32]  # (64,)
+    components: npt.NDArray[np.float16]  # (64, 64)
+
+    def __call__(self, colours: FloatArray) -> FloatArray:
+        """Map colours (n, 64) to (n, 64), of any length."""
+        centred = colours - self.mean
+        return np.asarray(centred @ self.components.astype(np.float32).T, np.float32)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BlockStatistics:
     """A linear map of the look, and the weights of the parts.
 
     A vector is the block `look`, made of (mapped look, `kind_weight` * kind), and the block
-    `colour`, which is `colour_weight` as long as the other one.
+    `colour`, which is `colour_weight` as long as the other one. Colours are mapped, too, where
+    `colour_map` is there.
     """
 
     mean: npt.NDArray[np.float32]  # (768,), or (992,) with rows
     components: npt.NDArray[np.float16]  # (size, 768 or 992)
     kind_weight: float
     colour_weight: float
+    colour_map: ColourMap | None = None  # None: colours as they are kept
     class_looks: npt.NDArray[np.float16] | None = None  # (classes, look); None: not known
     card: Mapping[str, Any] = field(default_factory=dict)  # how it was made: JSON
 
@@ -52,7 +67,10 @@ class BlockStatistics:
         mapped = normalise(centred @ self._components.T)
         look = normalise(np.hstack([mapped, self.kind_weight * features[:, KIND]]))
         share = np.float32(self.colour_weight**2 / (1 + self.colour_weight**2))
-        colour = normalise(features[:, COLOUR])
+        colour = features[:, COLOUR]
+        if self.colour_map is not None:
+            colour = self.colour_map(colour)
+        colour = normalise(colour)
         return np.hstack([np.sqrt(1 - share) * look, np.sqrt(share) * colour])
 
     @cached_property
@@ -85,6 +103,9 @@ class BlockStatistics:
         }
         if self.class_looks is not None:
             arrays["class_looks"] = self.class_looks
+        if self.colour_map is not None:
+            arrays["colour_mean"] = self.colour_map.mean
+            arrays["colour_components"] = self.colour_map.components
         np.savez(written, allow_pickle=False, **arrays)
         return written.getvalue()
 
@@ -94,11 +115,15 @@ class BlockStatistics:
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as file:
                 about = json.loads(str(file["about"]))
+                colour_map = None
+                if "colour_mean" in file:
+                    colour_map = ColourMap(file["colour_mean"], file["colour_components"])
                 return cls(
                     mean=file["mean"],
                     components=file["components"],
                     kind_weight=about["kind"],
                     colour_weight=about["colour"],
+                    colour_map=colour_map,
                     class_looks=file.get("class_looks"),
                     card=about["card"],
                 )
@@ -110,4 +135,6 @@ class BlockStatistics:
         """What names these statistics: sha256 of all that changes a stored vector, in hex."""
         digest = hashlib.sha256(f"{self.kind_weight} {self.colour_weight}".encode())
         digest.update(self.mean.tobytes() + self.components.tobytes())
+        if self.colour_map is not None:
+            digest.update(self.colour_map.mean.tobytes() + self.colour_map.components.tobytes())
         return digest.hexdigest()

@@ -35,6 +35,9 @@ FIRST_OF_LOOK: Final = 320
 WITH_ROWS: Final = SIZE + ROWS * ROW_SIZE
 """Features of an image with its rows. Earlier releases kept the first SIZE of them."""
 
+OF_LOOK_WITH_ROWS: Final = FIRST_OF_LOOK + ROWS * ROW_SIZE
+"""Numbers that a map beside the rows reads."""
+
 LEAST_WITH_ROWS: Final = 0.95
 """Of the images, else the rows of all are left out."""
 

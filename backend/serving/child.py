@@ -32,6 +32,7 @@ def run(
     direct: Mapping[str, bytes],
     apart: Collection[str] = (),
     turns: Collection[str] = (),
+    in_loop: bool = False,
     uploads: Mapping[str, int],
     listener: socket.socket,
     master: socket.socket,
@@ -42,8 +43,9 @@ def run(
 
     A body may have `max_body` bytes. GET requests of the paths in `direct` are answered with that
     JSON, without a thread; those in `apart` never wait behind other requests, and those whose paths
-    end with one of `turns` take turns. A body for a path in `uploads` may have so many bytes, and
-    is read to the disk. With `shares_listener`, other processes accept connections of it, too.
+    end with one of `turns` take turns; with `in_loop`, the event loop answers short ones. A body
+    for a path in `uploads` may have so many bytes, and is read to the disk. With `shares_listener`,
+    other processes accept connections of it, too.
     """
     leave_out_of_collections()
     limits = HttpLimits(body=max_body, buffered=BODIES_AT_ONCE * max_body)
@@ -55,6 +57,7 @@ def run(
         direct=direct,
         apart=apart,
         turns=turns,
+        in_loop=in_loop,
         uploads=uploads,
     )
     Server(

@@ -2,7 +2,8 @@
 
 At most `waiting` requests wait for a thread; more are answered 503. Paths in `direct` need none,
 and GET requests of those in `apart` have threads of their own. GET requests whose paths end with
-one of `turns` take turns (`request_threads`). Bodies of `uploads` are longer.
+one of `turns` take turns (`request_threads`); with `in_loop`, short ones of these need no thread
+either (`short_reads`). Bodies of `uploads` are longer.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from backend.serving.environ import build_environ
 from backend.serving.limits import HttpLimits
 from backend.serving.refusals import encode_headers, id_of, refuse
 from backend.serving.request_threads import RequestThreads
+from backend.serving.short_reads import ShortReads
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -59,6 +61,7 @@ class Gateway:
         direct: Mapping[str, bytes],
         apart: Collection[str] = (),
         turns: Collection[str] = (),
+        in_loop: bool = False,
         uploads: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self._uploads = uploads
@@ -68,7 +71,10 @@ class Gateway:
         self._direct = direct
         self._bodies = Bodies(limits)
         run = partial(run_app, app)
-        self._threads = RequestThreads(run, threads, waiting=limits.waiting, name="request")
+        self._reads = ShortReads(
+            run, threads, waiting=limits.waiting, ends=self._turns, in_loop=in_loop
+        )
+        self._threads = self._reads.threads
         self._apart_threads = RequestThreads(
             run, APART_THREADS, waiting=APART_WAITING, name="probe"
         )
@@ -152,7 +158,9 @@ class Gateway:
         path = environ["PATH_INFO"]
         if path in self._apart:
             return await self._apart_threads.run(environ)
-        return await self._threads.run(environ, in_turn=path.endswith(self._turns))
+        if path.endswith(self._turns):
+            return await self._reads.run(environ)
+        return await self._threads.run(environ)
 
 
 def run_app(app: WSGIApplication, environ: dict[str, Any]) -> HttpAnswer:

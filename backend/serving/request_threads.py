@@ -71,9 +71,7 @@ class RequestThreads(Generic[Answer]):
 
         Raises the 503 where too many requests wait, and where the server stops meanwhile.
         """
-        if self.begun >= self._threads + self._waiting:
-            detail = f"{self._waiting} requests are waiting already"
-            raise RequestError(503, "server-busy", detail, headers={"Retry-After": "1"})
+        self.check_room()
         self.begun += 1
         loop = asyncio.get_running_loop()
         self._numbers += 1
@@ -82,11 +80,19 @@ class RequestThreads(Generic[Answer]):
         try:
             answer: Answer = await job.future
         except asyncio.CancelledError:
-            detail = "the server is stopping, and this request took too long"
-            raise RequestError(
-                503, "server-stopping", detail, headers={"Retry-After": "5"}
-            ) from None
+            raise too_late() from None
         return answer
+
+    def check_room(self) -> None:
+        """Raise the 503 where too many requests wait."""
+        if self.begun >= self._threads + self._waiting:
+            detail = f"{self._waiting} requests are waiting already"
+            raise RequestError(503, "server-busy", detail, headers={"Retry-After": "1"})
+
+    @property
+    def is_turn_free(self) -> bool:
+        """Whether no request has its turn, and none waits for it."""
+        return self._turn is None and not self._in_turn
 
     def _add(self, job: _Job[Answer]) -> None:
         with self._lock:
@@ -165,3 +171,9 @@ class RequestThreads(Generic[Answer]):
         self.begun -= 1
         if not job.future.done():
             job.future.set_exception(error)
+
+
+def too_late() -> RequestError:
+    """Return the 503 of a request that the server's end has cut short."""
+    detail = "the server is stopping, and this request took too long"
+    return RequestError(503, "server-stopping", detail, headers={"Retry-After": "5"})

@@ -145,3 +145,30 @@ def test_a_line_is_json_in_ascii_whoever_writes_it(value: Any) -> None:
     line = logs._write_json({"event": "request", "value": value}, default=repr)
     assert line.isascii()
     assert json.loads(line) == {"event": "request", "value": value}
+
+
+def test_the_line_of_a_request_is_that_of_structlog(
+    usual_logs: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure("info")
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id="r1", client="192.0.2.1")
+    fields = {"method": "GET", "path": "/v1/ö", "status": 200, "ms": 1.5, "bytes": None}
+    structlog.get_logger().info("request", **fields)
+    logs.log_request(**fields)
+    usual, ours = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    assert list(ours) == list(usual)
+    assert ours.pop("timestamp") >= usual.pop("timestamp")
+    assert ours == usual
+
+
+def test_the_line_of_a_request_is_an_info(
+    usual_logs: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure("warning")
+    logs.log_request(path="/v1/status")
+    assert not capsys.readouterr().err
+    logs.configure("info")
+    with structlog.testing.capture_logs() as lines:
+        logs.log_request(path="/v1/status")
+    assert lines == [{"event": "request", "path": "/v1/status", "log_level": "info"}]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from backend.catalogue.sources.presets import Preset
@@ -29,28 +30,33 @@ def category_fields(preset: Preset, fields: Mapping[str, Any]) -> Mapping[str, A
     text = fields.get("article_type")
     if not isinstance(text, str) or not _DIVIDER.search(text):
         return fields
-    divider = _divider_of(preset, text)
-    paths = _split_paths(text, preset.paths_end) if preset.paths_end else _paths(text, divider)
-    split = [[part for part in map(str.strip, divider.split(path)) if part] for path in paths]
-    deepest = max(split, key=len)
-    if len(deepest) > 1 and deepest[0].lower() in _ROOTS:
-        deepest = deepest[1:]
-    if not deepest:
+    names = _names(preset.name, preset.paths_end, text)
+    if not names:
         return fields
     above = {
-        "master_category": deepest[0] if len(deepest) > 1 else None,
-        "sub_category": deepest[-2] if len(deepest) > 2 else None,
+        "master_category": names[0] if len(names) > 1 else None,
+        "sub_category": names[-2] if len(names) > 2 else None,
     }
     given = {name: value for name, value in above.items() if value and not fields.get(name)}
-    return {**fields, **given, "article_type": deepest[-1]}
+    return {**fields, **given, "article_type": names[-1]}
 
 
-def _divider_of(preset: Preset, text: str) -> re.Pattern[str]:
+@lru_cache(maxsize=10_000)
+def _names(preset: str, paths_end: str | None, text: str) -> Sequence[str]:
+    """Return the categories of the deepest path, the uppermost first; the same cell comes often."""
+    divider = _divider_of(preset, text)
+    paths = _split_paths(text, paths_end) if paths_end else _paths(text, divider)
+    split = [[part for part in map(str.strip, divider.split(path)) if part] for path in paths]
+    deepest = max(split, key=len)
+    return deepest[1:] if len(deepest) > 1 and deepest[0].lower() in _ROOTS else deepest
+
+
+def _divider_of(preset: str, text: str) -> re.Pattern[str]:
     """Return what divides the path. In any shop's table a slash does if it divides three names.
 
     A slash between two names (`T-Shirts/Tops`) is usually part of one category.
     """
-    divider = _DIVIDERS.get(preset.name, _ARROW)
+    divider = _DIVIDERS.get(preset, _ARROW)
     if divider is _SIGNS and not _SIGNS.search(text):
         names = [name for name in _SLASHES.split(text) if name.strip()]
         return _SLASHES if len(names) > 2 or text.startswith(("/", "\\")) else _SIGNS

@@ -51,39 +51,43 @@ def match(
     Raises ConfigurationError for a field that does not exist; UnreadableCatalogue for a column that
     does not exist, and for a table without a sku.
     """
-    unknown = sorted(set(given) - {"sku", *FIELDS})
-    if unknown:
+    _check_fields(given)
+    found = ", ".join(filter(None, header))
+    by_name = {plain(name): position for position, name in reversed(list(enumerate(header)))}
+    fields = {name: _position(header, column, found) for name, column in given.items()}
+    _find_usual(by_name, fields)
+    further = FURTHER_NAMES if is_any_shops else {}
+    _find_further(by_name, fields, {"sku": further.get("sku", ())})
+    if "sku" not in fields:
+        raise UnreadableCatalogue(_without_sku(header, found, delimiter))
+    attributes = {name: at for at, name in enumerate(header) if name and at not in fields.values()}
+    _find_further(by_name, fields, {"in_stock": _STOCK})
+    _find_further(by_name, fields, further)
+    if "price" in fields:
+        fields["price"] = fields.pop("price")  # behind the currency
+    for name in numeric:
+        _position(header, name, found)
+    return Columns(
+        fields=fields,
+        attributes=attributes,
+        prices=PriceColumn(given=decimal, default=COMMA if delimiter == ";" else POINT),
+        numeric=frozenset(numeric),
+    )
+
+
+def _check_fields(given: Mapping[str, str]) -> None:
+    if unknown := sorted(set(given) - {"sku", *FIELDS}):
         allowed = ", ".join(["sku", *FIELDS])
         raise ConfigurationError(f"there is no field {', '.join(unknown)}; there are: {allowed}")
-    found = ", ".join(filter(None, header))
-    fields = {name: _position(header, column, found) for name, column in given.items()}
-    by_name = {plain(name): position for position, name in reversed(list(enumerate(header)))}
+
+
+def _find_usual(by_name: Mapping[str, int], fields: dict[str, int]) -> None:
+    """Give columns with a field's own name, or a usual one, to fields that have none."""
     for ours in ("sku", *FIELDS):
         for name in (ours, *_ALSO.get(ours, ())):
             position = by_name.get(plain(name))
             if position is not None and position not in fields.values():
                 fields.setdefault(ours, position)
-    further = FURTHER_NAMES if is_any_shops else {}
-    _find_further(by_name, fields, {"sku": further.get("sku", ())})
-    if "sku" not in fields:
-        raise UnreadableCatalogue(_without_sku(header, found, delimiter))
-    rest = {name: at for at, name in enumerate(header) if name and at not in fields.values()}
-    if "in_stock" not in fields:
-        known = (by_name[plain(name)] for name in _STOCK if plain(name) in by_name)
-        if (stock := next((at for at in known if at in rest.values()), None)) is not None:
-            fields["in_stock"] = stock
-    _find_further(by_name, fields, further)
-    if "price" in fields:
-        fields["price"] = fields.pop("price")  # behind the currency
-    default = COMMA if delimiter == ";" else POINT
-    for name in numeric:
-        _position(header, name, found)
-    return Columns(
-        fields=fields,
-        attributes=rest,
-        prices=PriceColumn(given=decimal, default=default),
-        numeric=frozenset(numeric),
-    )
 
 
 def _find_further(

@@ -36,8 +36,10 @@ class Columns:
     def see(self, values: Sequence[Any]) -> None:
         """Look at a record's price: how all are written decides what 1.299 means."""
         position = self.fields.get("price")
-        if position is not None and isinstance(cell := values[position], str):
-            for price in ends_of(cell) or (cell,):
+        if position is None or not isinstance(cell := values[position], str):
+            return
+        if not self.prices.see(cell):
+            for price in ends_of(cell):
                 self.prices.see(price)
 
     def sku(self, values: Sequence[Any]) -> str:

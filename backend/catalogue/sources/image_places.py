@@ -48,7 +48,7 @@ def other_places(path: str, folders: Sequence[str]) -> Iterator[str]:
     if not parts or ".." in parts or len(parts) > MOST_PARTS:
         return
     if not start:
-        yield from (f"{folder}/{'/'.join(parts)}" for folder in folders)
+        yield from (f"{at}/{'/'.join(parts)}" for at in folders if at != parts[0])
         return
     yield from ("/".join(parts[at:]) for at in range(len(parts)))
     yield from (f"{folder}/{parts[-1]}" for folder in folders)

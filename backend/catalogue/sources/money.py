@@ -218,18 +218,19 @@ class PriceColumn:
     _ambiguous: int = 0
     _explained: bool = False
 
-    def see(self, text: str) -> None:
-        """Look at one price."""
+    def see(self, text: str) -> bool:
+        """Look at one price; tell whether it is one."""
         if plain := _PLAIN.fullmatch(text):
             self._seen[POINT] += plain[1] is not None
-            return
+            return True
         written = _written(text)
         if written is None:
-            return
+            return False
         if (found := _evidence(written)) is not None:
             self._seen[found] += 1
         elif _decimal_of(written) is None:
             self._ambiguous += 1
+        return True
 
     @property
     def decimal(self) -> str:

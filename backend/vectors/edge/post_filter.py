@@ -89,14 +89,14 @@ def post_filtered(
 
 
 def _walk(wanted: Wanted, count: int) -> qe.QueryRequest:
-    """Ask for the nearest points; with int8, by their codes."""
+    """Ask for the nearest points; with int8 as every search of a graph does."""
     return qe.QueryRequest(
         query=wanted.query,
         limit=count,
         score_threshold=wanted.score_threshold,
         with_payload=False,
         params=qe.SearchParams(
-            hnsw_ef=count, quantization=qe.QuantizationSearchParams(rescore=False)
+            hnsw_ef=count, quantization=qe.QuantizationSearchParams(rescore=True, oversampling=2.0)
         ),
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from backend.adaptation.choosing import Shop, choose
-from backend.adaptation.fitting import GROUPS, WHITENED, LookFitter
+from backend.adaptation.fitting import GROUPS, WHITENED, LookFitter, even_colours
 from backend.adaptation.judging import VARIANTS, Judge
 from backend.embedders.block_statistics import BlockStatistics
 from backend.embedders.kept_features import COLOUR, LOOK, SIZE
@@ -102,7 +102,13 @@ def test_blocks_have_the_same_length_in_every_vector() -> None:
 
 def test_statistics_come_back_from_their_bytes() -> None:
     statistics = plain()
-    read = BlockStatistics.from_bytes(statistics.to_bytes())
-    assert read.digest == statistics.digest
+    colours = made_shop().features[:, COLOUR]
+    evened = replace(statistics, colour_map=even_colours(colours))
+    assert evened.digest != statistics.digest
+    for each in (statistics, evened):
+        read = BlockStatistics.from_bytes(each.to_bytes())
+        assert read.digest == each.digest
+        features = made_shop().features[:5]
+        assert np.array_equal(read.project(features), each.project(features))
     with pytest.raises(WeightsUnavailable, match="cannot be read"):
         BlockStatistics.from_bytes(b"something else")
