@@ -9,8 +9,9 @@ The catalogue is indexed; stored vectors are read, no image. Two kinds of querie
 - labels: a tenth of the products, by their skus, is left out. Each value of a label that ten of
   these have is asked among them: the share of ten that have it.
 
-Rows: what ships (which has learnt from no other shop than the one of its card), sentences alone as
-the shipped file is learnt, and the shop's words beside sentences, as `lookalike adapt` learns.
+Rows: what ships (which has learnt from no other shop than the one of its card), sentences alone,
+with classes as the shipped file is learnt and without, and the shop's words beside sentences, as
+`lookalike adapt` learns. Values of labels are asked among all products, too.
 Intervals are 95%, by the bootstrap over queries. `--sentences` keeps what MiniLM says of all texts.
 """
 
@@ -29,6 +30,8 @@ from backend.embedders import FloatArray, minilm
 from backend.embedders.words import Alignment, shipped_file
 from backend.lab.evaluation.intervals import estimates
 from backend.lab.evaluation.splits import fraction_of
+from backend.lab.training.other_words import ALL_OTHER_WORDS
+from backend.lab.training.word_classes import with_classes
 from backend.lab.training.word_run import name_products, read_described
 from backend.lab.types import Floats, Mask, Positions
 from backend.settings import read_settings
@@ -47,6 +50,7 @@ def kept_sentences(named: Named, file: Path | None) -> dict[str, FloatArray]:
         with np.load(file) as kept:
             found = dict(zip(kept["texts"].tolist(), kept["vectors"], strict=True))
     texts = {text for kind in (named.names, *named.labels) for text in kind if text}
+    texts.update(ALL_OTHER_WORDS)
     missing = sorted(texts - found.keys())
     found |= zip(missing, minilm.shipped().encode(missing), strict=True) if missing else ()
     if file is not None and missing:
@@ -95,6 +99,8 @@ def measure(
     tell("names: the product itself, one of its name", asked_by_name(by_name, named, queries))
     for kind, label in enumerate(LABELS):
         tell(f"{label} P@10", asked_by_label(by_label, named, kind, np.flatnonzero(held)))
+        everything = np.arange(len(named.vectors))
+        tell("  among all products", asked_by_label(by_label, named, kind, everything))
 
 
 def main() -> None:
@@ -114,11 +120,18 @@ def main() -> None:
         ships = projector(Alignment.from_bytes(file.read_bytes()), sentences)
         measure("as it ships", ships, ships, named, left, held, options.queries)
     for title, words in (("sentences alone", 0), ("words beside sentences", MOST_WORDS)):
-        both = [
-            projector(align(named, sentences, np.flatnonzero(~out), most_words=words), sentences)
-            for out in (left, held)
-        ]
+        rows = [np.flatnonzero(~out) for out in (left, held)]
+        learnt = [align(named, sentences, it, most_words=words) for it in rows]
+        both = [projector(it, sentences) for it in learnt]
         measure(title, both[0], both[1], named, left, held, options.queries)
+        if not words:
+            pairs = zip(learnt, rows, strict=True)
+            both = [
+                projector(with_classes(it, named, sentences, of), sentences) for it, of in pairs
+            ]
+            measure(
+                "with classes, as what ships", both[0], both[1], named, left, held, options.queries
+            )
     services.close()
 
 

@@ -117,7 +117,14 @@ def move(alignment: Alignment, before: FloatArray, named: Named) -> Alignment:
         output=(scale * output).astype(np.float16),
         output_bias=(scale * matrix @ alignment.output_bias).astype(np.float32),
         lengths=_lengths(named),
+        class_vectors=_move_classes(alignment.class_vectors, scale * matrix),
     )
+
+
+def _move_classes(vectors: npt.NDArray[np.float16], matrix: Doubles) -> npt.NDArray[np.float16]:
+    if not vectors.size:
+        return vectors
+    return np.asarray(vectors.astype(np.float64) @ matrix.T, np.float16)
 
 
 def _ridges(covariance: Doubles, sentences: int) -> Doubles:

@@ -2,7 +2,9 @@
 
 A sentence becomes a vector by MiniLM and by the shop's own words, such as its brands; one or two
 layers map both to the space of the images. `backend.adaptation.name_alignment` learns one layer
-(of the words alone where MiniLM is not installed), `backend.lab.training.words` two.
+(of the words alone where MiniLM is not installed), `backend.lab.training.words` two. Beside the
+layers there may be classes, whose images a text shares by the likeness of sentences: so a text of
+other words than those that were learnt is answered by what is like it (`class_vectors`).
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import json
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +28,13 @@ from backend.errors import WordsUnavailable
 
 WORD: Final = re.compile(r"\w+")
 ARRAYS: Final = ("rarity", "hidden", "hidden_bias", "output", "output_bias")
+OF_CLASSES: Final = ("class_sentences", "class_vectors")
+CLASS_SHARPNESS: Final = 20  # of likeness, from class to class
+CLASS_GATE: Final = 8  # of the likeness that the nearest class lacks
+
+
+def _no_classes() -> npt.NDArray[np.float16]:
+    return np.empty((0, 0), np.float16)
 
 
 def words_of(text: str) -> set[str]:
@@ -45,6 +54,8 @@ class Alignment:
     output_bias: FloatArray
     lengths: Mapping[str, float]  # of the blocks of the images' vectors; empty without blocks
     provenance: Mapping[str, Any]
+    class_sentences: npt.NDArray[np.float16] = field(default_factory=_no_classes)  # (classes, 384)
+    class_vectors: npt.NDArray[np.float16] = field(default_factory=_no_classes)  # (classes, size)
 
     @property
     def size(self) -> int:
@@ -77,13 +88,16 @@ class Alignment:
         if self.hidden.size:
             units = gelu(units @ self.hidden.astype(np.float32).T + self.hidden_bias)
         found = units @ self.output.astype(np.float32).T + self.output_bias
+        if self.class_sentences.size:
+            found += self._share_classes(sentences)
         vectors: FloatArray = found / np.linalg.norm(found, axis=1, keepdims=True)
         return vectors
 
     def to_bytes(self) -> bytes:
         """Return an .npz of the arrays, with the rest as JSON."""
         rest = {"words": self.words, "lengths": self.lengths, "provenance": self.provenance}
-        arrays: dict[str, Any] = {name: getattr(self, name) for name in ARRAYS}
+        names = (*ARRAYS, *OF_CLASSES) if self.class_sentences.size else ARRAYS
+        arrays: dict[str, Any] = {name: getattr(self, name) for name in names}
         file = io.BytesIO()
         np.savez_compressed(file, rest=np.array(json.dumps(rest)), **arrays)
         return file.getvalue()
@@ -94,10 +108,24 @@ class Alignment:
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as file:
                 rest = json.loads(str(file["rest"]))
-                arrays = {name: file[name] for name in ARRAYS}
+                names = (*ARRAYS, *(name for name in OF_CLASSES if name in file))
+                arrays = {name: file[name] for name in names}
         except (OSError, EOFError, KeyError, ValueError, BadZipFile, zlib.error) as error:
             raise WordsUnavailable(f"the stored alignment of words is damaged: {error}") from None
         return cls(**{**rest, "words": tuple(rest["words"])}, **arrays)
+
+    def _share_classes(self, sentences: FloatArray) -> FloatArray:
+        """Return the mean of class vectors, each by its likeness: (n, size).
+
+        It is shorter the less even the nearest class is like the sentence, such as a name.
+        """
+        likeness = sentences @ self.class_sentences.astype(np.float32).T
+        most = likeness.max(axis=1, keepdims=True)
+        shares = np.exp(np.float32(CLASS_SHARPNESS) * (likeness - most))
+        shares /= shares.sum(axis=1, keepdims=True)
+        gate = np.exp(np.float32(CLASS_GATE) * (most - 1))
+        shared: FloatArray = gate * (shares @ self.class_vectors.astype(np.float32))
+        return shared
 
     @cached_property
     def _columns(self) -> dict[str, int]:

@@ -19,6 +19,8 @@ from backend.embedders.words import Alignment, shipped_file
 from backend.errors import NotTrainable
 from backend.lab.evaluation.labels import CatalogueProduct, read_products
 from backend.lab.evaluation.splits import fraction_of
+from backend.lab.training.other_words import ALL_OTHER_WORDS
+from backend.lab.training.word_classes import with_classes
 from backend.lab.training.words import LABELS, NAME, Described, WordRecipe, learn
 from backend.lab.types import Positions, Report
 
@@ -65,10 +67,10 @@ def learn_shipped(
     *,
     report: Report | None = None,
 ) -> Path:
-    """Learn by sentences alone, from all products, in closed form; write the file that ships.
+    """Learn by sentences alone, from all products, without torch; write the file that ships.
 
-    The bag is left out, since the words of one catalogue are of little use to another. Raises what
-    `learn_words` does.
+    Classes stand beside one layer, for shops that use other words. The bag is left out, since the
+    words of one catalogue are of little use to another. Raises what `learn_words` does.
     """
     generation, products, matrix = read_described(db)
     named = name_products(generation, products, matrix)
@@ -76,7 +78,9 @@ def learn_shipped(
     done = iter(range(AT_ONCE, texts + AT_ONCE, AT_ONCE))
     tell = report or _keep_silent
     sentences = embed_sentences(named, encode, lambda: tell(min(texts, next(done)), texts))
+    sentences |= zip(ALL_OTHER_WORDS, encode(ALL_OTHER_WORDS), strict=True)
     alignment = align(named, sentences, most_words=0)
+    alignment = with_classes(alignment, named, sentences, np.arange(len(products)))
     file = shipped_file(generation.fingerprint)
     file.write_bytes(replace(alignment, provenance=_provenance(generation, products)).to_bytes())
     return file
@@ -98,7 +102,7 @@ def _provenance(generation: Generation, products: Sequence[CatalogueProduct]) ->
     return {
         "embedder": generation.embedder,
         "products": len(products),
-        "learnt": "in closed form, from names and labels by sentences alone",
+        "learnt": "in closed form, from names and labels by sentences alone, with classes",
     }
 
 

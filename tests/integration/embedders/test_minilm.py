@@ -120,7 +120,7 @@ def shirt(colour: tuple[int, int, int]) -> Image.Image:
 def test_the_words_that_ship_are_for_the_default_and_tell_colours() -> None:
     embedder = load("lookalike-blocks")
     file = shipped_file(embedder.fingerprint)
-    assert file.stat().st_size < 600_000
+    assert file.stat().st_size < 2_000_000
     alignment = Alignment.from_bytes(file.read_bytes())
     assert (alignment.words, alignment.size) == ((), embedder.size)
     assert set(alignment.lengths) == {block.name for block in embedder.blocks}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,6 +56,33 @@ def test_what_is_stored_is_read_again() -> None:
     )
     sentence = np.ones((1, 4), np.float32)
     assert np.array_equal(again.project(sentence, ["puma"]), one.project(sentence, ["puma"]))
+
+
+def with_classes() -> Alignment:
+    """Two classes, the sentences of which are two axes."""
+    return replace(
+        alignment(),
+        class_sentences=np.eye(2, 4).astype(np.float16),
+        class_vectors=np.array([[9, 0, 0, 0, 0], [0, 9, 0, 0, 0]], np.float16),
+    )
+
+
+def test_classes_are_shared_by_likeness_and_less_by_what_is_like_none() -> None:
+    one = with_classes()
+    asked = np.array([[1, 0, 0, 0], [0.6, 0.6, 0, 0.5], [0, 0, 0.8, 0.6]], np.float32)
+    added = one._share_classes(asked)
+    assert added[0] == pytest.approx([9, 0, 0, 0, 0], abs=1e-3)
+    assert added[1] == pytest.approx(np.array([4.5, 4.5, 0, 0, 0]) * np.exp(-8 * 0.4), rel=1e-3)
+    assert np.linalg.norm(added[2]) < 0.01
+
+
+def test_a_projection_adds_what_classes_say() -> None:
+    sentence = np.eye(1, 4, dtype=np.float32)
+    layers, both = alignment(), with_classes()
+    assert both.project(sentence, ["x"])[0, 0] > layers.project(sentence, ["x"])[0, 0]
+    again = Alignment.from_bytes(both.to_bytes())
+    assert np.array_equal(again.project(sentence, ["x"]), both.project(sentence, ["x"]))
+    assert np.array_equal(again.class_vectors, both.class_vectors)
 
 
 @pytest.mark.parametrize("damage", [b"", b"no file", b"PK\x03\x04"])
