@@ -30,7 +30,7 @@ WORD: Final = re.compile(r"\w+")
 ARRAYS: Final = ("rarity", "hidden", "hidden_bias", "output", "output_bias")
 OF_CLASSES: Final = ("class_sentences", "class_vectors")
 CLASS_SHARPNESS: Final = 20  # of likeness, from class to class
-CLASS_GATE: Final = 8  # of the likeness that the nearest class lacks
+CLASS_GATE: Final = 12  # of the likeness that the nearest class lacks
 
 
 def _no_classes() -> npt.NDArray[np.float16]:

@@ -23,7 +23,7 @@ from backend.lab.training.other_words import OTHER_WORDS
 
 KINDS: Final = 3  # of labels: type, colour and type, gender and type
 FEWEST: Final = 25  # products of a class
-WEIGHT: Final = 3  # of a text that is a class, beside 1 of the layer
+WEIGHT: Final = 4  # of a text that is a class, beside 1 of the layer
 EVENED: Final = 0.5  # 0: images stay as they are, 1: they are divided by their covariance
 LEAST_VARIANCE: Final = 0.03  # of the mean one, added to each
 
