@@ -117,7 +117,7 @@ class Alignment:
     def _share_classes(self, sentences: FloatArray) -> FloatArray:
         """Return the mean of class vectors, each by its likeness: (n, size).
 
-        It is shorter the less even the nearest class is like the sentence, such as a name.
+        It is short where no class is like the sentence, such as a name.
         """
         likeness = sentences @ self.class_sentences.astype(np.float32).T
         most = likeness.max(axis=1, keepdims=True)

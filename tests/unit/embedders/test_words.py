@@ -72,7 +72,8 @@ def test_classes_are_shared_by_likeness_and_less_by_what_is_like_none() -> None:
     asked = np.array([[1, 0, 0, 0], [0.6, 0.6, 0, 0.5], [0, 0, 0.8, 0.6]], np.float32)
     added = one._share_classes(asked)
     assert added[0] == pytest.approx([9, 0, 0, 0, 0], abs=1e-3)
-    assert added[1] == pytest.approx(np.array([4.5, 4.5, 0, 0, 0]) * np.exp(-CLASS_GATE * 0.4), rel=1e-3)
+    gate = np.exp(-CLASS_GATE * 0.4)
+    assert added[1] == pytest.approx(gate * np.array([4.5, 4.5, 0, 0, 0]), rel=1e-3)
     assert np.linalg.norm(added[2]) < 1e-4
 
 
