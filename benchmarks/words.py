@@ -76,6 +76,8 @@ def asked_by_label(project: Project, named: Named, kind: int, rows: Positions) -
     labels = np.array([named.labels[kind][row] or "" for row in rows])
     values, counts = np.unique(labels, return_counts=True)
     asked = [str(it) for it in values[(counts >= FIRST) & (values != "")]]
+    if not asked:
+        return np.empty((0, 1))
     scores = project(asked) @ named.vectors[rows].T
     best = np.argsort(-scores, axis=1)[:, :FIRST]
     shares: Floats = (labels[best] == np.array(asked)[:, None]).mean(axis=1, keepdims=True)
@@ -83,6 +85,9 @@ def asked_by_label(project: Project, named: Named, kind: int, rows: Positions) -
 
 
 def tell(what: str, values: Floats) -> None:
+    if not len(values):
+        print(f"  {what}: none")
+        return
     told = "  ".join(f"{it.value:.3f} [{it.low:.3f}, {it.high:.3f}]" for it in estimates(values))
     print(f"  {what}: {told}  ({len(values)} queries)", flush=True)
 
