@@ -129,7 +129,7 @@ def asking(new_path: Callable[[], Path]) -> Iterator[Make]:
     def make_shard() -> VectorIndex:
         options = ShardOptions(attribute_tokens=True)
         shards.append(EdgeIndex(new_path(), size=SIZE, schema=SCHEMA, options=options))
-        made = Asked(caller, len(shards) - 1, size=SIZE)
+        made = Asked(caller, len(shards) - 1, size=SIZE, schema=SCHEMA)
         made.shard = shards[-1]
         return made
 
