@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from backend.adaptation.contrasting import Rows, Texts
 from backend.adaptation.name_alignment import Named
@@ -45,8 +46,8 @@ def with_classes(
     evened *= WEIGHT * _length(alignment, names, sentences) / _mean_length(evened)
     return replace(
         alignment,
-        class_sentences=np.stack([sentences[text] for text in places_of]).astype(np.float16),
-        class_vectors=evened.astype(np.float16),
+        class_sentences=_shortened(np.stack([sentences[text] for text in places_of])),
+        class_vectors=_shortened(evened),
     )
 
 
@@ -65,6 +66,15 @@ def _even(vectors: FloatArray) -> FloatArray:
     variances, axes = np.linalg.eigh(np.asarray(vectors.T @ vectors / len(vectors), np.float64))
     variances = np.maximum(variances, 0) + LEAST_VARIANCE * variances.mean()
     return np.asarray((axes * variances**-EVENED) @ axes.T, np.float32)
+
+
+def _shortened(values: FloatArray) -> npt.NDArray[np.float16]:
+    """Round to float16 without its last four binary digits, so that the file is a quarter smaller.
+
+    A number changes by 0.8% at most, and an answer is a sum of hundreds of them.
+    """
+    digits = values.astype(np.float16).view(np.uint16)
+    return ((digits + 0b1000) & 0xFFF0).astype(np.uint16).view(np.float16)
 
 
 def _length(
