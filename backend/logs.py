@@ -159,11 +159,11 @@ def configure(level: str) -> None:
     if not terminal:
         shared.append(structlog.processors.format_exc_info)
     number = logging.getLevelNamesMapping()[level.upper()]
-    stream = _quick.stream = LogStream(sys.stderr)
-    _quick.level = number
-    _quick.processors = [structlog.contextvars.merge_contextvars, _to_line]
+    stream = _json_lines.stream = LogStream(sys.stderr)
+    _json_lines.level = number
+    _json_lines.processors = [structlog.contextvars.merge_contextvars, _to_line]
     structlog.configure(
-        processors=[*shared, renderer] if terminal else _quick.processors,
+        processors=[*shared, renderer] if terminal else _json_lines.processors,
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=LineLogger(stream),
     )
@@ -188,17 +188,17 @@ def log_request(**fields: object) -> None:
     line.
     """
     processors = structlog.get_config()["processors"]
-    if processors is not _quick.processors or processors[-1] is not _to_line:
+    if processors is not _json_lines.processors or processors[-1] is not _to_line:
         log.info("request", **fields)
-    elif _quick.level <= logging.INFO:
+    elif _json_lines.level <= logging.INFO:
         event = structlog.contextvars.merge_contextvars(
             None, "info", {**fields, "event": "request"}
         )
-        _quick.stream.write(f"{_to_line(None, 'info', event)}\n")
+        _json_lines.stream.write(f"{_to_line(None, 'info', event)}\n")
 
 
 @dataclass
-class _Quick:
+class _JsonLines:
     """What `configure` has set up for lines of JSON."""
 
     stream: LogStream
@@ -206,7 +206,7 @@ class _Quick:
     level: int = logging.CRITICAL
 
 
-_quick = _Quick(LogStream(sys.stderr))
+_json_lines = _JsonLines(LogStream(sys.stderr))
 
 
 def _to_line(logger: Any, name: str, event: structlog.types.EventDict) -> str:

@@ -10,7 +10,7 @@ from backend.database.models import Generation, utcnow
 from backend.database.reader import Reader
 from backend.filters.matching import matcher
 from backend.search import statements
-from backend.search.candidate_rows import Chosen, complete
+from backend.search.candidate_rows import CandidateColumns, complete
 from backend.search.collecting import Collecting, collect
 from backend.search.colour_weight import WeightedQuery
 from backend.search.explaining import explain
@@ -85,7 +85,7 @@ def begin_search(
     pins: Pins,
     before: Sequence[Neighbour] = (),
     taken: Sequence[Any] = (),
-    chosen_by: Chosen | None = None,
+    chosen_by: CandidateColumns | None = None,
 ) -> Collecting:
     """Return the search for what a list shows beside pinned products and those found before.
 

@@ -26,7 +26,7 @@ CATEGORIES: Final = ("article_type", "sub_category", "master_category")
 
 
 @dataclass(frozen=True)
-class Chosen:
+class CandidateColumns:
     """What is read of candidates: `columns` as `statements.candidates`, and with `digests` that."""
 
     columns: frozenset[str]

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from backend.database.reader import Reader
 from backend.filters import Condition, Where
-from backend.search.candidate_rows import Chosen, candidate, with_rows
+from backend.search.candidate_rows import CandidateColumns, candidate, with_rows
 from backend.search.found import NO_ROWS, Neighbour, Rows, neighbours, read_rows
 from backend.search.judging import ByValues
 from backend.search.nearest_products import MOST_TIMES
@@ -93,7 +93,7 @@ class Collecting:
         is_pool: bool = False,
         shown: Collection[int] = (),
         hiding: Hiding | None = None,
-        chosen_by: Chosen | None = None,
+        chosen_by: CandidateColumns | None = None,
     ) -> None:
         self.search = search
         self.chosen_by = chosen_by

@@ -13,7 +13,7 @@ from backend.filters.matching import columns_of
 from backend.images.box import Box
 from backend.merchandising.rule_set import RuleSet
 from backend.search.boosting import columns_of_boosts
-from backend.search.candidate_rows import CATEGORIES, Chosen
+from backend.search.candidate_rows import CATEGORIES, CandidateColumns
 from backend.search.found import Neighbour
 from backend.search.paging import Position
 from backend.search.recall_monitor import Search
@@ -77,7 +77,7 @@ class Query:
         return bool(self.shaping.diversity or self.explain)
 
     @property
-    def chosen_by(self) -> Chosen | None:
+    def chosen_by(self) -> CandidateColumns | None:
         """What candidates are chosen by, where they are many more than are shown."""
         if not (self.shaping.reorders or self.shaping.group_by):
             return None
@@ -85,7 +85,7 @@ class Query:
         group = {self.shaping.group_by} if self.shaping.group_by else set()
         explained = CATEGORIES if self.explain else ()
         columns = frozenset({*found, *group, *self.ruling.columns, *explained})
-        return Chosen(columns, digests=bool(self.shaping.diversity))
+        return CandidateColumns(columns, digests=bool(self.shaping.diversity))
 
     @property
     def needs_product(self) -> bool:

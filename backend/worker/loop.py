@@ -23,7 +23,7 @@ from backend.vectors.edge.policy import Policy
 from backend.worker.failures import RepeatedFailures
 from backend.worker.handlers import JobHandlers, active_progress
 from backend.worker.maintenance import Maintenance
-from backend.worker.outlook import Lookout
+from backend.worker.possible_work import PossibleWorkCache
 from backend.worker.rounds import Rounds
 
 log = structlog.get_logger(__name__)
@@ -38,8 +38,8 @@ class Worker:
         self.problem: str | None = None  # why the last round failed
         self.optimizer = make_optimizer(services)
         self.rounds = Rounds(services, self.optimizer)
-        self.lookout = Lookout(services.db)
-        self.maintenance = Maintenance(services, self.lookout)
+        self.possible = PossibleWorkCache(services.db)
+        self.maintenance = Maintenance(services, self.possible)
         self._failures = RepeatedFailures("work failed")
         self._stopping = threading.Event()
         self.handlers = JobHandlers(
@@ -120,14 +120,14 @@ class Worker:
 
     def work_once(self) -> bool:
         """Run one job or one round of both stages; return whether there was anything to do."""
-        self.lookout.begin_round()
+        self.possible.begin_round()
         self.maintenance.heal_if_due()
         self.maintenance.request_due_feeds()
         self.maintenance.record_presence_if_due()
         self.maintenance.tend_events_if_due()
         self.maintenance.sample_queue_if_due()
         ran = self._run_next_job()
-        busy = self.rounds.run_one(is_due=self.lookout.now().queue) or ran
+        busy = self.rounds.run_one(is_due=self.possible.now().queue) or ran
         busy = self.maintenance.count_events() or busy
         if not busy:
             self.maintenance.prepare_related_if_due()
@@ -135,10 +135,10 @@ class Worker:
         return self.maintenance.clean_up_if_due(idle=not busy) or busy
 
     def _run_next_job(self) -> bool:
-        if not self.services.writes_index or not self.lookout.now().jobs:
+        if not self.services.writes_index or not self.possible.now().jobs:
             return False
         ran = self.handlers.run_next()
-        self.lookout.forget()
+        self.possible.forget()
         return ran
 
     def progress(self) -> Progress:

@@ -26,7 +26,7 @@ from backend.queue import history
 from backend.recommendations import ready
 from backend.reindex import calibration
 from backend.reindex.checks import Side
-from backend.worker.outlook import Lookout
+from backend.worker.possible_work import PossibleWorkCache
 
 log = structlog.get_logger(__name__)
 
@@ -77,9 +77,9 @@ def wake_awaited(db: Database) -> bool:
 class Maintenance:
     """Cleans up and reconciles, a little at a time, if this process may write the index."""
 
-    def __init__(self, services: Services, lookout: Lookout) -> None:
+    def __init__(self, services: Services, possible: PossibleWorkCache) -> None:
         self._services = services
-        self._lookout = lookout
+        self._possible = possible
         self._reconciled_at = self._cleaned_at = time.monotonic()
         self._healed_at, self._outages_ended = -inf, services.outages.ended
         self._recorded_at = self._events_at = self._sampled_at = -inf
@@ -168,10 +168,10 @@ class Maintenance:
 
     def request_due_feeds(self) -> int:
         """Request a run of every feed that is due; return how many it was."""
-        if not self._services.writes_index or not self._lookout.now().feeds:
+        if not self._services.writes_index or not self._possible.now().feeds:
             return 0
         if requested := schedule.request_due(self._services.db):
-            self._lookout.forget()
+            self._possible.forget()
         return requested
 
     def clean_up_if_due(self, *, idle: bool) -> bool:
@@ -181,14 +181,14 @@ class Maintenance:
         pause = CLEAN_UP_SECONDS if idle else BUSY_CLEAN_UP_SECONDS
         if time.monotonic() < self._cleaned_at + pause:
             return False
-        outlook = self._lookout.now()
-        is_left = outlook.leftovers or self._services.embedders.holds_several
+        possible = self._possible.now()
+        is_left = possible.leftovers or self._services.embedders.holds_several
         more = is_left and self.clean_up()
         self._cleaned_at = time.monotonic() - (CLEAN_UP_SECONDS if more else 0)
         self.look_for_unnamed_images()
-        if outlook.inputs:
+        if possible.inputs:
             inputs.forget_ended(self._services.db)
-        woken = outlook.awaited and wake_awaited(self._services.db)
+        woken = possible.awaited and wake_awaited(self._services.db)
         return more or woken
 
     def clean_up(self) -> bool:
@@ -224,7 +224,7 @@ class Maintenance:
         """Count some of the shoppers' new events, or else move some pairs; tell if it did."""
         if not self._services.writes_index:
             return False
-        db, found = self._services.db, self._lookout.now()
+        db, found = self._services.db, self._possible.now()
         if found.events and counting.count_some(db) > 0:
             return True
         return found.pairs and partners.move_some(db) > 0

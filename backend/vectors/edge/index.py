@@ -26,7 +26,7 @@ from backend.vectors import Hit, Point, SearchMode, StoredPoint, Vector, VectorI
 from backend.vectors.edge.copy import scroll_claims
 from backend.vectors.edge.cost import check_cost
 from backend.vectors.edge.filter_cache import FilterCache
-from backend.vectors.edge.post_filter import Wanted, instead, post_filtered
+from backend.vectors.edge.post_filter import Wanted, fallback, post_filtered
 from backend.vectors.edge.queries import EDGE_FILTERS, search_params
 from backend.vectors.edge.shard import ShardOptions, engine_points
 from backend.vectors.edge.store import EdgeStore
@@ -246,7 +246,7 @@ class EdgeIndex(VectorIndex):
     ) -> tuple[list[qe.ScoredPoint] | None, SearchMode]:
         """Try a walk without the filter; return what it found, and what to do if that is None."""
         points, count = self._count_passing(), self._count_passing(where)
-        other, most = instead(count, points, quantized=bool(self.options.quantization))
+        other, most = fallback(count, points, quantized=bool(self.options.quantization))
         share = max(count, 1) / max(points, 1)
         return post_filtered(self.store.query, passing, wanted, share=share, most=most), other
 

@@ -43,7 +43,7 @@ class Wanted(NamedTuple):
     payloads: bool
 
 
-def instead(passing: int, points: int, *, quantized: bool) -> tuple[SearchMode, int]:
+def fallback(passing: int, points: int, *, quantized: bool) -> tuple[SearchMode, int]:
     """Return how to search where too few of the nearest pass, and the longest walk worth a try.
 
     That one costs half as much as comparing: all walks together cost less than that if they fail.
@@ -54,11 +54,12 @@ def instead(passing: int, points: int, *, quantized: bool) -> tuple[SearchMode, 
     return SearchMode.EXACT, passing // COMPARED // 2
 
 
-def walked(limit: int, share: float) -> int:
-    """Return of how many points `limit` pass if this share does, almost surely.
+def walk_length(limit: int, share: float) -> int:
+    """Return how long a walk is of which `limit` points pass, almost surely.
 
-    If they pass by chance, their number has a Poisson distribution: its mean is chosen three
-    standard deviations above `limit`, which leaves fewer in one case of a hundred.
+    If this share of all points passes, and by chance, the number of those that pass has a Poisson
+    distribution: its mean is chosen three standard deviations above `limit`, so that fewer pass in
+    one case of a hundred.
     """
     return max(LEAST, math.ceil((limit + 3 * math.sqrt(limit)) / share))
 
@@ -76,7 +77,7 @@ def post_filtered(
     `share` of all points pass, about. If too few of a walk's points pass, the next one is as long
     as their number suggests, with one added to it: that there was none may be chance.
     """
-    count = walked(wanted.limit, share)
+    count = walk_length(wanted.limit, share)
     while count <= most:
         candidates = ask(_walk(wanted, count))
         found = ask(_keep(wanted, passing, candidates))
@@ -84,7 +85,7 @@ def post_filtered(
         is_all = wanted.score_threshold is not None and len(candidates) < count
         if is_all or len(found) >= wanted.limit:
             return found
-        count = walked(wanted.limit, (len(found) + 1) / count)
+        count = walk_length(wanted.limit, (len(found) + 1) / count)
     return None
 
 

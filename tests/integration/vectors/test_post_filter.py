@@ -15,7 +15,7 @@ from backend.vectors.edge import post_filter
 from backend.vectors.edge.build import build
 from backend.vectors.edge.folders import FIRST
 from backend.vectors.edge.index import EdgeIndex
-from backend.vectors.edge.post_filter import LEAST, MOST, MOST_WALKED, instead, walked
+from backend.vectors.edge.post_filter import LEAST, MOST, MOST_WALKED, fallback, walk_length
 from backend.vectors.edge.shard import ShardOptions
 
 SCHEMA: dict[str, FieldType] = {"type": "keyword", "gender": "keyword", "year": "integer"}
@@ -105,21 +105,21 @@ def walks(asked: list[qe.QueryRequest]) -> list[int]:
 
 @pytest.mark.parametrize(("limit", "share"), [(1, 0.003), (10, 0.05), (19, 0.14), (100, 0.3)])
 def test_so_many_are_walked_that_almost_always_enough_pass(limit: int, share: float) -> None:
-    passing = np.random.default_rng(0).binomial(walked(limit, share), share, size=10_000)
+    passing = np.random.default_rng(0).binomial(walk_length(limit, share), share, size=10_000)
     assert 0.97 < np.mean(passing >= limit) < 1
-    assert walked(10, 0.9) == LEAST
+    assert walk_length(10, 0.9) == LEAST
 
 
 def test_a_walk_may_cost_half_as_much_as_comparing_what_passes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(post_filter, "COMPARED", 20)
-    assert instead(34_000, 240_000, quantized=False) == (SearchMode.EXACT, 850)
-    assert instead(MOST, 240_000, quantized=False) == (SearchMode.EXACT, MOST // 40)
+    assert fallback(34_000, 240_000, quantized=False) == (SearchMode.EXACT, 850)
+    assert fallback(MOST, 240_000, quantized=False) == (SearchMode.EXACT, MOST // 40)
     more = (SearchMode.ACORN, MOST_WALKED)
-    assert instead(MOST + 1, 240_000, quantized=False) == more
-    assert instead(10_001, 40_000, quantized=False) == more
-    assert instead(34_000, 240_000, quantized=True) == more
+    assert fallback(MOST + 1, 240_000, quantized=False) == more
+    assert fallback(10_001, 40_000, quantized=False) == more
+    assert fallback(34_000, 240_000, quantized=True) == more
 
 
 # --- on a real graph --------------------------------------------------------------------------

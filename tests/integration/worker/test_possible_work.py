@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, insert, update
+from sqlalchemy import insert, update
 from support.image_files import random_image
+from support.rows import statements_of
 from support.shop import QUICK, Shop
 
 from backend import jobs
@@ -29,26 +29,13 @@ from backend.database.models import (
 )
 from backend.events.record import DUE
 from backend.worker.loop import Worker
-from backend.worker.outlook import Lookout
+from backend.worker.possible_work import PossibleWorkCache
 
 
 @pytest.fixture
 def shop(settings: Any) -> Iterator[Shop]:
     with Shop(settings, **QUICK) as one:
         yield one
-
-
-@contextmanager
-def statements(db: Database) -> Iterator[list[str]]:
-    """Collect what is asked by the pool's connections."""
-    asked: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
-        asked.append(statement)
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    yield asked
-    event.remove(db.engine, "before_cursor_execute", note)
 
 
 def settle(worker: Worker) -> None:
@@ -62,11 +49,11 @@ def settle(worker: Worker) -> None:
 def test_a_round_without_a_commit_asks_nothing_of_a_file(shop: Shop) -> None:
     worker = Worker(shop.services)
     settle(worker)
-    known = worker.lookout.now()
-    with statements(shop.db) as asked:
+    known = worker.possible.now()
+    with statements_of(shop.db) as asked:
         worker.work_once()
     assert asked == []
-    assert worker.lookout.now() is known  # asked by a connection beside the pool
+    assert worker.possible.now() is known  # asked by a connection beside the pool
 
 
 def test_what_another_process_saves_is_indexed_by_the_next_round(shop: Shop) -> None:
@@ -93,7 +80,7 @@ def test_a_row_that_is_due_later_is_found_without_a_commit(shop: Shop) -> None:
         session.execute(update(IndexEntry).values(wanted=IndexEntry.wanted + 1, due_at=due))
 
     shop.db.write(request_later)
-    assert worker.lookout.now().queue
+    assert worker.possible.now().queue
     assert not worker.work_once()
     deadline = clock.elapsed() + 20
     while not worker.work_once():
@@ -159,9 +146,9 @@ CASES: dict[str, tuple[Callable[[Any], Any], str]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_each_kind_of_row_is_work_of_its_kind(any_db: Database, case: str) -> None:
     add, kind = CASES[case]
-    lookout = Lookout(any_db)
-    lookout.begin_round()
-    assert not any(asdict(lookout.now()).values())
+    possible = PossibleWorkCache(any_db)
+    possible.begin_round()
+    assert not any(asdict(possible.now()).values())
     any_db.write(add)
-    lookout.begin_round()
-    assert {name for name, there in asdict(lookout.now()).items() if there} == {kind}
+    possible.begin_round()
+    assert {name for name, there in asdict(possible.now()).items() if there} == {kind}

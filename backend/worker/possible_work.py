@@ -27,7 +27,7 @@ from backend.jobs.records import ENDED, QUEUED, RUNNING
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outlook:
+class PossibleWork:
     """For each kind of work, whether a row is there that is due, or may become so in time."""
 
     queue: bool  # an entry that is to be embedded or applied
@@ -40,13 +40,13 @@ class Outlook:
     pairs: bool  # a pair that the previous release has stored
 
 
-class Lookout:
-    """Keeps the outlook of one worker. Call it from one thread."""
+class PossibleWorkCache:
+    """Keeps what one worker last read of it. Call it from one thread."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
         self._version: int | None = None
-        self._last: Outlook | None = None
+        self._last: PossibleWork | None = None
 
     def begin_round(self) -> None:
         """Forget what is known of a server, where commits of other processes are not noticed."""
@@ -57,13 +57,16 @@ class Lookout:
         """Ask again: this process may have made something due."""
         self._last = None
 
-    def now(self) -> Outlook:
-        """Return the outlook: what is committed to a SQLite file now, or since `begin_round`."""
+    def now(self) -> PossibleWork:
+        """Return which work there may be.
+
+        It counts what is committed to a SQLite file by now, to PostgreSQL since `begin_round`.
+        """
         version = self._db.version()  # first: what is committed later changes it
         if self._last is None or version != self._version:
             with self._db.query() as reader:
                 (row,) = reader.rows(_ASKED)
-            self._last, self._version = Outlook(**row._asdict()), version
+            self._last, self._version = PossibleWork(**row._asdict()), version
         return self._last
 
 
