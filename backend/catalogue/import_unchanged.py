@@ -45,9 +45,10 @@ class StoredRows:
         """Read them, with the fields that the drafts have values for."""
         headers = dict.fromkeys(tuple(draft.values) for draft in drafts)
         fields = tuple(dict.fromkeys(name for names in headers for name in names))
-        columns = [getattr(Product, name) for name in (*_FACTS, *fields)]
-        query = select(*columns, Product.removed_at.is_not(None))
-        found = session.execute(query.where(is_among(session, Product.sku, skus))).all()
+        columns: list[Any] = [getattr(Product, name) for name in (*_FACTS, *fields)]
+        columns.append(Product.removed_at.is_not(None))
+        query = select(*columns).where(is_among(session, Product.sku, skus))
+        found = session.execute(query).all()
         rows = {row.sku: row for row in found if not row[-1]}
         removed = {row.sku for row in found if row[-1]} if len(rows) < len(found) else frozenset()
         several = [row.id for row in rows.values() if row.more_images]
