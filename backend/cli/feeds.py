@@ -19,7 +19,7 @@ from backend.cli.feed_tables import (
     print_job,
     print_run,
 )
-from backend.cli.following import follow_job
+from backend.cli.following import Wait, follow_job
 from backend.cli.mapping_options import (
     ColumnOfField,
     CopyImages,
@@ -176,7 +176,7 @@ def run(
     force: Annotated[
         bool, typer.Option("--force", help="Import it even if it has not changed.")
     ] = False,
-    wait: Annotated[bool, typer.Option(help="Show the progress until it ends.")] = True,
+    wait: Wait = True,
     as_json: AsJson = False,
 ) -> None:
     """Import a feed now. If no server and no worker runs, this command does it.
