@@ -7,7 +7,8 @@ stores the spec, so it holds every option that changes the vector.
 - convolutional networks: `efficientnet_lite` and `torchvision_cnn` (with `cnn`), `tuned` (with
   `checkpoint`, `fusion`), `autoencoder_code`
 - `lookalike_blocks`: blocks for look and colour, made from features that are kept (with
-  `kept_features`, `kept_rows`, `block_statistics`, `foreground_colours`, `photographs`, `regions`)
+  `kept_features`, `kept_rows`, `block_statistics`, `foreground_colours`, `photographs`, `composed`,
+  `regions`)
 - the same as torch has them, traced: `efficientnet_lite_model`, `torchvision_models`,
   `cnn_tracing`, `tuned_tracing`, `stacked_tracing` (with `backbones`, `split_network`),
   `region_head`, `autoencoder`, `traced`

@@ -18,7 +18,8 @@ from PIL.Image import Image
 from backend.embedders import CATALOGUE, PHOTOGRAPH, Compute, FloatArray, QueryImage, register
 from backend.embedders.block_statistics import BlockStatistics
 from backend.embedders.checkpoint import Checkpoint
-from backend.embedders.engines import NetworkPlan, open_network
+from backend.embedders.composed import shipped_composed_head
+from backend.embedders.engines import NetworkPlan, OpenedNetwork, open_network
 from backend.embedders.fingerprints import fingerprint
 from backend.embedders.kept_features import COLOUR_RECIPE, LAST, TEXTURES, KeptFeatures
 from backend.embedders.kept_rows import WITH_ROWS, of_one_length, shipped_rows
@@ -94,6 +95,16 @@ def _read_adapted(digest: str, read_statistics: Callable[[str], bytes | None]) -
     return BlockStatistics.from_bytes(content)
 
 
+def open_stacked(checkpoint: Checkpoint, compute: Compute) -> OpenedNetwork:
+    """Open the network; the first POOLED of its numbers are those that features are made from."""
+    plan = NetworkPlan(
+        maker="backend.embedders.stacked_tracing:make",
+        options={"path": str(TUNED), "regions": str(REGIONS)},
+        files=(TUNED, REGIONS, *files_of_backbone(checkpoint.backbone)),
+    )
+    return open_network(plan, compute)
+
+
 class BlocksEmbedder:
     """Embeds an image as its look and its colours, from features that can be kept."""
 
@@ -104,13 +115,8 @@ class BlocksEmbedder:
         self._reduction = KeptFeatures.load(REDUCTION)
         self._rows = shipped_rows()
         self._head = shipped_head()
-        backbone = files_of_backbone(self._checkpoint.backbone)
-        plan = NetworkPlan(
-            maker="backend.embedders.stacked_tracing:make",
-            options={"path": str(TUNED), "regions": str(REGIONS)},
-            files=(TUNED, REGIONS, *backbone),
-        )
-        opened = open_network(plan, compute)
+        self._composed = shipped_composed_head()
+        opened = open_stacked(self._checkpoint, compute)
         self._network = opened.run
         self.input_size = opened.input_size
         self.batch_size = self._network.call_size
@@ -146,7 +152,7 @@ class BlocksEmbedder:
             vector=self.project(features)[0],
             kind=CATALOGUE,
             regions=find_regions(computed[0, POOLED:], self.input_size),
-            composed=bool(self._head.are_composed(pixels, features)[0]),
+            composed=bool(self._composed.are_composed(pixels, computed[:, :POOLED])[0]),
         )
         if not self._head.are_photographs(pixels, features)[0]:
             return found

@@ -36,9 +36,6 @@ NEAR_COLOUR levels of each channel. Of 12,000 catalogue images 2.9% and 1.0% hav
 leaves 0% and 1.0%), of the photographs 97%."""
 NEAR_COLOUR: Final = 16
 
-SURELY_TAKEN: Final = 0.8
-"""The head's output for a photograph. Below it, and with a border of many colours, an image is
-composed: so are 1.3% of photographs, and 70% of products pasted on a corner of one."""
 SAMPLED: Final = slice(2, None, 4)  # rows and columns that are looked at
 
 
@@ -51,12 +48,7 @@ class PhotographHead:
     def are_photographs(self, pixels: Pixels, features: FloatArray) -> npt.NDArray[np.bool_]:
         """Tell which images (n, height, width, 3), with their features, are photographs."""
         looks_taken = self._outputs(features)[:, CLASSES + 1] > 0
-        return np.asarray((plain_borders(pixels) < PLAIN_BORDER) & looks_taken, np.bool_)
-
-    def are_composed(self, pixels: Pixels, features: FloatArray) -> npt.NDArray[np.bool_]:
-        """Tell which images were pasted together: neither a catalogue nor a camera made them."""
-        outputs = self._outputs(features)[:, CLASSES + 1]
-        return np.asarray((plain_borders(pixels) < PLAIN_BORDER) & (outputs <= SURELY_TAKEN))
+        return np.asarray(has_many_colours(pixels) & looks_taken, np.bool_)
 
     def shares(self, features: FloatArray) -> FloatArray:
         """Return the share of each class, and of other things: (n, CLASSES + 1), sums 1."""
@@ -86,6 +78,11 @@ class PhotographHead:
         weights = self.weights.astype(np.float32)
         inputs = np.hstack([LOOK_SCALE * normalise(features[:, LOOK]), features[:, KIND]])
         return np.asarray(inputs @ weights[:-1] + weights[-1], np.float32)
+
+
+def has_many_colours(pixels: Pixels) -> npt.NDArray[np.bool_]:
+    """Tell which images have a border of many colours, as no catalogue image has."""
+    return np.asarray(plain_borders(pixels) < PLAIN_BORDER, np.bool_)
 
 
 def plain_borders(pixels: Pixels) -> FloatArray:

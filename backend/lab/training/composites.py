@@ -86,13 +86,25 @@ class Maker:
             made.pixels[row] = np.asarray(self._shoot(image).resize((width, height)))
         return made
 
+    def paste_one(self, *, whole: bool) -> Image.Image:
+        """Return one product on a corner of a photograph, or on all of one."""
+        street = Street(image=lay_ground(self._photograph()[0], self._random, whole=whole))
+        street.paste(self._product()[0], self._random, scale=self._random.uniform(0.25, 0.9))
+        return self._shoot(street.image)
+
+    def take_again(self, photograph: Image.Image) -> Image.Image:
+        """Return a photograph, a little closer, in other light, and stored once more."""
+        return self._shoot(self._closer(photograph))
+
     def _photograph(self) -> tuple[Image.Image, int]:
         path, kind = self._random.choice(self._photographs)
         return Image.open(path).convert("RGB"), kind
 
     def _alone(self) -> tuple[Image.Image, int]:
-        """Return a photograph, a little closer."""
         image, kind = self._photograph()
+        return self._closer(image), kind
+
+    def _closer(self, image: Image.Image) -> Image.Image:
         if self._random.random() < 0.5:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         less = self._random.uniform(0, 0.12)
@@ -100,7 +112,7 @@ class Maker:
         width, height = image.size
         right, bottom = 1 - less + left, 1 - less + top
         edges = (int(left * width), int(top * height), int(right * width), int(bottom * height))
-        return image.crop(edges), kind
+        return image.crop(edges)
 
     def _pasted(
         self, whole: bool, mask: npt.NDArray[np.float16], boxes: npt.NDArray[np.float32]

@@ -54,18 +54,6 @@ def test_border_and_head_have_to_agree(
     assert found.tolist() == [expected]
 
 
-@pytest.mark.parametrize(
-    ("pixels", "looks_taken", "expected"),
-    [(BUSY, 0.5, True), (BUSY, -1.0, True), (BUSY, 1.0, False), (PLAIN, 0.5, False)],
-    ids=["unsure", "looks like a catalogue", "surely taken", "plain border"],
-)
-def test_an_image_is_composed_if_neither_catalogue_nor_camera_made_it(
-    pixels: np.ndarray, looks_taken: float, expected: bool
-) -> None:
-    found = head(looks_taken).are_composed(pixels[None], features(0))
-    assert found.tolist() == [expected]
-
-
 def test_a_type_belongs_to_the_class_of_most_of_its_products() -> None:
     looks = np.eye(6, dtype=np.float32)
     means = head().class_looks(
