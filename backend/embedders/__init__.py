@@ -80,6 +80,10 @@ class KeepsFeatures(Embedder, Protocol):
         """Return the features that are kept of images, (n, features), exact in float16."""
         ...
 
+    def extract_pixels(self, pixels: npt.NDArray[np.uint8]) -> FloatArray:
+        """Do as `extract` for images of `input_size`: (n, height, width, 3) uint8, RGB."""
+        ...
+
     def usable(self, features: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
         """Return those of the kept features that `project` can read, in one length.
 
